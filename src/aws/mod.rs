@@ -1,0 +1,83 @@
+//! Where AWS is and who we are there: one place that reads the environment's AWS configuration.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+
+pub mod query;
+
+/// The caller's AWS: region, credentials (refreshed by their chain), and the endpoint where it is not AWS's own.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    pub region: String,
+    pub endpoint: Option<String>,
+    pub credentials: SharedCredentialsProvider,
+    pub sdk: SdkConfig,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AwsError {
+    #[error("no AWS region: set AWS_REGION, or `region` in your AWS profile")]
+    NoRegion,
+    #[error(
+        "no AWS credentials: run `aws sso login` or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
+    NoCredentials,
+    #[error("AWS does not accept the credentials: {0}")]
+    Refused(String),
+}
+
+/// Who is calling: everything a run makes belongs to this account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub account: String,
+    pub arn: String,
+}
+
+impl Aws {
+    /// Reads the usual chain: environment, profiles, SSO, web identity, container, instance.
+    pub async fn from_environment() -> Result<Self, AwsError> {
+        let sdk = aws_config::defaults(BehaviorVersion::latest())
+            // Describes and reads are many and small: an answer that takes longer is retried.
+            .timeout_config(
+                aws_config::timeout::TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_secs(5))
+                    .operation_attempt_timeout(Duration::from_secs(30))
+                    .build(),
+            )
+            .load()
+            .await;
+        let region = sdk.region().map(ToString::to_string).ok_or(AwsError::NoRegion)?;
+        let credentials = sdk.credentials_provider().ok_or(AwsError::NoCredentials)?;
+        let endpoint = sdk.endpoint_url().map(str::to_owned);
+        Ok(Self { region, endpoint, credentials, sdk })
+    }
+
+    /// Asks STS. The cheapest proof that credentials, region and network are right.
+    pub async fn caller(&self) -> Result<Caller, AwsError> {
+        let identity = aws_sdk_sts::Client::new(&self.sdk)
+            .get_caller_identity()
+            .send()
+            .await
+            .map_err(|error| AwsError::Refused(explain(&error)))?;
+        Ok(Caller {
+            account: identity.account().unwrap_or_default().to_owned(),
+            arn: identity.arn().unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+/// The whole chain of an SDK error in one line: its own `Display` says only "service error".
+pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut parts = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let text = inner.to_string();
+        if parts.last() != Some(&text) {
+            parts.push(text);
+        }
+        source = inner.source();
+    }
+    parts.join(": ")
+}

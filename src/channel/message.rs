@@ -1,0 +1,97 @@
+//! What orchestrator and tasks say to each other. Every message has one writer.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::measure::Interval;
+use crate::scenario::Surroundings;
+
+/// The two sides are the same binary, so a difference means that the folder is another version's.
+pub const VERSION: u32 = 1;
+
+/// `plan.json`, written once by the orchestrator.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    pub version: u32,
+    pub run: String,
+    pub scenario: String,
+    /// Only the variables that the scenario uses, and the URL that replaces its own.
+    pub surroundings: Surroundings,
+    pub seed: u64,
+}
+
+/// `control.json`, rewritten every few seconds by the orchestrator's main loop: proof that it lives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Control {
+    pub version: u32,
+    /// Which orchestration of the run this is; a task started by another ends.
+    pub epoch: u64,
+    /// Grows with every write. A task ends when it has not changed for the lease, by the task's own clock.
+    pub beat: u64,
+    pub start: Option<Start>,
+    pub stop: Option<Stop>,
+}
+
+/// Who starts, and when.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    pub at: Timestamp,
+    /// The slots that carry the load, in the order of their shares. A task whose slot is not here ends.
+    pub slots: Vec<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stop {
+    pub why: String,
+}
+
+/// `tasks/<slot>/ready.json`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ready {
+    pub version: u32,
+    pub slot: u32,
+    /// The task's ARN where there is one, else its process id: evidence for people.
+    pub identity: String,
+    pub cores: u32,
+    pub at: Timestamp,
+}
+
+/// `tasks/<slot>/intervals/<seq>.json.gz`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub version: u32,
+    /// From 0, without gaps.
+    pub seq: u32,
+    /// Everything before this second has been reported.
+    pub before_second: u32,
+    pub interval: Interval,
+}
+
+/// `tasks/<slot>/end.json`: the last word of a task that ended by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    pub version: u32,
+    pub slot: u32,
+    pub why: Ended,
+    /// How many intervals there are: what is missing is named.
+    pub intervals: u32,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// The plan was carried out.
+    Complete,
+    /// The orchestrator said so.
+    Stopped,
+    /// The beat did not change for the lease.
+    LeaseLapsed,
+    /// The task was sent away: SIGTERM.
+    Terminated,
+    /// The run started without this slot.
+    NotNeeded,
+    /// `MAX_LIFETIME` was reached.
+    LifetimeOver,
+    Failed(String),
+}

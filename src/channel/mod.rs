@@ -1,0 +1,205 @@
+//! Orchestrator and generators talk over an object-store prefix.
+//!
+//! S3 in AWS, a folder locally, memory in tests: the same layout. No task is ever reached from outside, so private
+//! subnets and CI runners work.
+//!
+//! ```text
+//! plan.json                          orchestrator, once
+//! control.json                       orchestrator, every few seconds: beat, start, stop
+//! tasks/<slot>/ready.json            task, once
+//! tasks/<slot>/intervals/<seq>.json.gz   task, every few seconds, numbered without gaps
+//! tasks/<slot>/end.json              task, last
+//! ```
+//!
+//! A task polls `control.json` once a second. It starts at the agreed instant, stops on order, stops when the beat has
+//! not changed for the lease *by its own monotonic clock*, and stops at its lifetime's end. Any read error counts as
+//! no change: the lease fails closed, and no wall clock can kill a healthy run or keep a dead one alive.
+
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub mod message;
+mod open;
+
+pub use open::open;
+
+use message::{Control, End, Plan, Ready, Report};
+
+/// How often the orchestrator rewrites `control.json`.
+pub const BEAT: Duration = Duration::from_secs(5);
+/// How long a task goes on without seeing a new beat.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// How often a task reads `control.json`: with the cut of open requests, a stop order is carried out within 2 s.
+pub const POLL: Duration = Duration::from_secs(1);
+
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    #[error("channel: {0}")]
+    Store(#[from] object_store::Error),
+    #[error("channel: {path} is not what this version writes: {source}")]
+    Message { path: String, source: serde_json::Error },
+    #[error("channel: {path} cannot be unpacked: {source}")]
+    Packed { path: String, source: std::io::Error },
+    #[error("channel: `{0}` is neither a folder (file:///...) nor a bucket (s3://bucket/prefix)")]
+    Location(String),
+}
+
+/// A run's prefix in an object store.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+}
+
+impl Channel {
+    pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
+        Self { store, prefix }
+    }
+
+    pub async fn put_plan(&self, plan: &Plan) -> Result<(), ChannelError> {
+        self.put("plan.json", plan).await
+    }
+
+    pub async fn plan(&self) -> Result<Plan, ChannelError> {
+        self.get("plan.json").await
+    }
+
+    pub async fn put_control(&self, control: &Control) -> Result<(), ChannelError> {
+        self.put("control.json", control).await
+    }
+
+    pub async fn control(&self) -> Result<Control, ChannelError> {
+        self.get("control.json").await
+    }
+
+    pub async fn put_ready(&self, ready: &Ready) -> Result<(), ChannelError> {
+        self.put(&format!("tasks/{}/ready.json", ready.slot), ready).await
+    }
+
+    /// The slot's task has come up, or has not yet.
+    pub async fn ready(&self, slot: u32) -> Result<Option<Ready>, ChannelError> {
+        self.get_if_there(&format!("tasks/{slot}/ready.json")).await
+    }
+
+    pub async fn put_end(&self, end: &End) -> Result<(), ChannelError> {
+        self.put(&format!("tasks/{}/end.json", end.slot), end).await
+    }
+
+    pub async fn end(&self, slot: u32) -> Result<Option<End>, ChannelError> {
+        self.get_if_there(&format!("tasks/{slot}/end.json")).await
+    }
+
+    pub async fn put_report(&self, slot: u32, report: &Report) -> Result<(), ChannelError> {
+        let path = interval_path(slot, report.seq);
+        let json = serde_json::to_vec(report).map_err(|source| ChannelError::Message { path: path.clone(), source })?;
+        let packed = pack(&json).map_err(|source| ChannelError::Packed { path: path.clone(), source })?;
+        self.store.put(&self.path(&path), PutPayload::from(packed)).await?;
+        Ok(())
+    }
+
+    /// Interval `seq` of a slot, if it has been written.
+    pub async fn report(&self, slot: u32, seq: u32) -> Result<Option<Report>, ChannelError> {
+        let path = interval_path(slot, seq);
+        let Some(bytes) = self.bytes_if_there(&path).await? else { return Ok(None) };
+        let json = unpack(&bytes).map_err(|source| ChannelError::Packed { path: path.clone(), source })?;
+        serde_json::from_slice(&json).map(Some).map_err(|source| ChannelError::Message { path, source })
+    }
+
+    /// Removes everything under the prefix: a bucket must be empty to be deleted.
+    pub async fn clear(&self) -> Result<u64, ChannelError> {
+        let mut removed = 0;
+        let mut listing = self.store.list(Some(&self.prefix));
+        let mut paths = Vec::new();
+        while let Some(object) = listing.next().await {
+            paths.push(object?.location);
+        }
+        for path in paths {
+            self.store.delete(&path).await?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    fn path(&self, tail: &str) -> Path {
+        Path::from(format!("{}/{tail}", self.prefix))
+    }
+
+    async fn put<T: Serialize>(&self, path: &str, message: &T) -> Result<(), ChannelError> {
+        let json =
+            serde_json::to_vec(message).map_err(|source| ChannelError::Message { path: path.to_owned(), source })?;
+        self.store.put(&self.path(path), PutPayload::from(json)).await?;
+        Ok(())
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ChannelError> {
+        let bytes = self.store.get(&self.path(path)).await?.bytes().await?;
+        serde_json::from_slice(&bytes).map_err(|source| ChannelError::Message { path: path.to_owned(), source })
+    }
+
+    async fn get_if_there<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ChannelError> {
+        match self.get(path).await {
+            Ok(message) => Ok(Some(message)),
+            Err(ChannelError::Store(object_store::Error::NotFound { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn bytes_if_there(&self, path: &str) -> Result<Option<bytes::Bytes>, ChannelError> {
+        match self.store.get(&self.path(path)).await {
+            Ok(object) => Ok(Some(object.bytes().await?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn interval_path(slot: u32, seq: u32) -> String {
+    format!("tasks/{slot}/intervals/{seq:06}.json.gz")
+}
+
+fn pack(json: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(json)?;
+    encoder.finish()
+}
+
+fn unpack(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut json = Vec::new();
+    flate2::read::GzDecoder::new(bytes).read_to_end(&mut json)?;
+    Ok(json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::Interval;
+
+    fn channel() -> Channel {
+        Channel::new(Arc::new(object_store::memory::InMemory::new()), Path::from("run"))
+    }
+
+    #[tokio::test]
+    async fn what_is_put_is_got_and_what_is_missing_is_none() {
+        let channel = channel();
+        assert_eq!(channel.ready(0).await.unwrap(), None);
+        assert!(channel.control().await.is_err());
+
+        let control = Control { version: message::VERSION, epoch: 1, beat: 7, start: None, stop: None };
+        channel.put_control(&control).await.unwrap();
+        assert_eq!(channel.control().await.unwrap(), control);
+
+        let report = Report { version: message::VERSION, seq: 0, before_second: 5, interval: Interval::default() };
+        channel.put_report(3, &report).await.unwrap();
+        assert_eq!(channel.report(3, 0).await.unwrap(), Some(report));
+        assert_eq!(channel.report(3, 1).await.unwrap(), None);
+        assert_eq!(channel.clear().await.unwrap(), 2);
+        assert_eq!(channel.report(3, 0).await.unwrap(), None);
+    }
+}

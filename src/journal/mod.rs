@@ -1,0 +1,3 @@
+//! What we meant and what we did; what may be left.
+
+pub mod names;

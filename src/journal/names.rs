@@ -1,0 +1,97 @@
+//! The name of everything a run could have made. All of them derive from the run id, so that what is left can be
+//! found without state, journal or terraform. `terraform/names.tf` says the same; a test keeps the two equal.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::RunId;
+
+/// IAM path of the roles.
+pub const ROLE_PATH: &str = "/spikeproof/";
+
+/// One thing in AWS, by kind and name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Thing {
+    pub kind: Kind,
+    pub name: String,
+}
+
+impl std::fmt::Display for Thing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind.word(), self.name)
+    }
+}
+
+/// What a run makes. The order is the order in which they can be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// All tasks of the run's cluster: the only thing that costs by the hour. Its name is the cluster's.
+    Tasks,
+    Cluster,
+    TaskDefinition,
+    Repository,
+    SecurityGroup,
+    LogGroup,
+    Role,
+    /// Last: it holds the channel.
+    Bucket,
+}
+
+impl Kind {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tasks => "tasks of cluster",
+            Self::Cluster => "cluster",
+            Self::TaskDefinition => "task definition",
+            Self::Repository => "ECR repository",
+            Self::SecurityGroup => "security group",
+            Self::LogGroup => "log group",
+            Self::Role => "role",
+            Self::Bucket => "bucket",
+        }
+    }
+}
+
+/// The names of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    pub cluster: String,
+    pub family: String,
+    pub repository: String,
+    pub security_group: String,
+    pub log_group: String,
+    pub execution_role: String,
+    pub task_role: String,
+    pub bucket: String,
+}
+
+impl Names {
+    pub fn of(run: &RunId) -> Self {
+        Self {
+            cluster: run.to_string(),
+            family: run.to_string(),
+            repository: format!("spikeproof/{run}"),
+            security_group: run.to_string(),
+            log_group: format!("/spikeproof/{run}"),
+            execution_role: format!("{run}-execution"),
+            task_role: format!("{run}-task"),
+            bucket: format!("spikeproof-{run}"),
+        }
+    }
+
+    /// Everything, in the order of deletion.
+    pub fn things(&self) -> Vec<Thing> {
+        let thing = |kind, name: &str| Thing { kind, name: name.to_owned() };
+        vec![
+            thing(Kind::Tasks, &self.cluster),
+            thing(Kind::Cluster, &self.cluster),
+            thing(Kind::TaskDefinition, &self.family),
+            thing(Kind::Repository, &self.repository),
+            thing(Kind::SecurityGroup, &self.security_group),
+            thing(Kind::LogGroup, &self.log_group),
+            thing(Kind::Role, &self.execution_role),
+            thing(Kind::Role, &self.task_role),
+            thing(Kind::Bucket, &self.bucket),
+        ]
+    }
+}

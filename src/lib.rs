@@ -1,0 +1,30 @@
+//! spikeproof proves that an Auto Scaling group survives a spike.
+//!
+//! The map, in reading order. Imports point down only; `tests/architecture.rs` holds this:
+//! `main > cli > run > {terraform fleet image channel engine watch journal lab aws} >
+//! {plan verdict cost report scaling} > {scenario measure events outcome units}`.
+
+pub mod cli; // one file per subcommand: arguments and wiring only
+pub mod run; // the life cycle: plan provision start load recover collect judge destroy
+
+pub mod aws; // where AWS is and who we are there
+pub mod channel; // orchestrator and generators over an object-store prefix
+pub mod engine; // the generator
+pub mod fleet; // where generators run: Fargate tasks, or child processes
+pub mod image; // packs the generator as an OCI image and pushes it, without Docker
+pub mod journal; // what we meant and what we did; what may be left
+pub mod lab; // an AWS on this machine
+pub mod terraform; // the only driver of the terraform (or tofu) binary
+pub mod watch; // the target while it suffers
+
+pub mod cost; // estimate before, actual after, dated prices
+pub mod plan; // how load is divided, how many tasks, when each starts and stops
+pub mod report; // one run as terminal text, JSON and a page; the live view
+pub mod scaling; // a model of Auto Scaling policies over a clock
+pub mod verdict; // thresholds and scaling expectations, judged
+
+pub mod events; // what happens, as one closed list
+pub mod measure; // histograms, tallies, series
+pub mod outcome; // verdict and exit code
+pub mod scenario; // what the user wants, valid by construction
+pub mod units; // durations, money, run ids

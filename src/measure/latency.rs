@@ -1,0 +1,135 @@
+//! A histogram of microseconds, three significant digits, 1 us to an hour.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer as V2Reader, Serializer as _, V2Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An hour: longer than any time-out a scenario may set, so nothing is ever clipped unseen.
+const LONGEST_MICROS: u64 = 3_600_000_000;
+
+/// Merging two of them is exact: the merged histogram is the one a single generator would have recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Latency(Histogram<u64>);
+
+impl Default for Latency {
+    fn default() -> Self {
+        // Grows as values come: an empty one costs next to nothing, and there is one per second and step.
+        let mut histogram = Histogram::new(3).unwrap_or_else(|_| unreachable!("3 significant digits are valid"));
+        histogram.auto(true);
+        Self(histogram)
+    }
+}
+
+impl Latency {
+    pub fn record(&mut self, value: Duration) {
+        let micros = u64::try_from(value.as_micros()).unwrap_or(LONGEST_MICROS).clamp(1, LONGEST_MICROS);
+        // Cannot fail: the histogram resizes itself up to the clamped maximum.
+        let _ = self.0.record(micros);
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        // Cannot fail: both resize themselves and have the same precision.
+        let _ = self.0.add(&other.0);
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// The `q`-th percentile (0..=100), or nothing where nothing was recorded.
+    pub fn percentile(&self, q: f64) -> Option<Duration> {
+        (!self.0.is_empty()).then(|| Duration::from_micros(self.0.value_at_percentile(q)))
+    }
+
+    pub fn max(&self) -> Option<Duration> {
+        (!self.0.is_empty()).then(|| Duration::from_micros(self.0.max()))
+    }
+
+    pub fn mean(&self) -> Option<Duration> {
+        (!self.0.is_empty()).then(|| Duration::from_nanos((self.0.mean() * 1_000.0) as u64))
+    }
+
+    /// Recorded values as (microseconds, count), ascending: what heat maps are drawn from.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.0.iter_recorded().map(|value| (value.value_iterated_to(), value.count_at_value()))
+    }
+}
+
+// On the wire: HdrHistogram's own V2 encoding, in hexadecimal. The interval around it is compressed as a whole.
+impl Serialize for Latency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = Vec::new();
+        V2Serializer::new().serialize(&self.0, &mut bytes).map_err(serde::ser::Error::custom)?;
+        let mut text = String::with_capacity(bytes.len() * 2);
+        for byte in bytes {
+            text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+            text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+        }
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Latency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
+        let digits = digits.ok_or_else(|| serde::de::Error::custom("a histogram is hexadecimal"))?;
+        let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+        let mut histogram: Histogram<u64> =
+            V2Reader::new().deserialize(&mut bytes.as_slice()).map_err(serde::de::Error::custom)?;
+        histogram.auto(true);
+        Ok(Self(histogram))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(values: &[u64]) -> Latency {
+        let mut latency = Latency::default();
+        for value in values {
+            latency.record(Duration::from_micros(*value));
+        }
+        latency
+    }
+
+    proptest! {
+        #[test]
+        fn merging_equals_recording_everything_in_one(
+            a in prop::collection::vec(1u64..10_000_000, 0..200),
+            b in prop::collection::vec(1u64..10_000_000, 0..200),
+        ) {
+            let mut merged = of(&a);
+            merged.merge(&of(&b));
+            let whole = of(&[a, b].concat());
+            prop_assert_eq!(merged.count(), whole.count());
+            for q in [0.0, 50.0, 95.0, 99.0, 99.9, 100.0] {
+                prop_assert_eq!(merged.percentile(q), whole.percentile(q));
+            }
+        }
+
+        #[test]
+        fn three_digits_are_kept(value in 1u64..3_600_000_000) {
+            let seen = of(&[value]).percentile(50.0).unwrap().as_micros() as f64;
+            prop_assert!((seen - value as f64).abs() <= value as f64 / 1000.0 + 1.0, "{} became {}", value, seen);
+        }
+
+        #[test]
+        fn the_wire_keeps_everything(values in prop::collection::vec(1u64..3_600_000_000, 0..100)) {
+            let latency = of(&values);
+            let back: Latency = serde_json::from_str(&serde_json::to_string(&latency).unwrap()).unwrap();
+            prop_assert_eq!(back.buckets().collect::<Vec<_>>(), latency.buckets().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn nothing_recorded_has_no_percentile() {
+        assert_eq!(Latency::default().percentile(95.0), None);
+        assert_eq!(Latency::default().max(), None);
+    }
+}

@@ -1,0 +1,78 @@
+//! How a run ends: the verdict, and the exit code a pipeline acts on.
+
+use serde::{Deserialize, Serialize};
+
+/// What the run showed. Ordered: the worst of several verdicts is their maximum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Passed,
+    /// Too little was seen to say. Never counted as passed.
+    Inconclusive,
+    Failed,
+}
+
+impl Verdict {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Inconclusive => "inconclusive",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The exit codes, documented in `spikeproof --help` and the README. Higher urgency wins: leftovers outrank all else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exit {
+    Passed,
+    /// A threshold, a check rate or a scaling expectation failed.
+    Failed,
+    Usage,
+    ScenarioInvalid,
+    /// Credentials, quota, provision, generators.
+    CouldNotRun,
+    Inconclusive,
+    /// Something the run made still exists, or could not be proven gone.
+    ResourcesLeft,
+    /// Interrupted, and everything destroyed.
+    Interrupted,
+}
+
+impl Exit {
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Passed => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::ScenarioInvalid => 3,
+            Self::CouldNotRun => 4,
+            Self::Inconclusive => 5,
+            Self::ResourcesLeft => 6,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Verdict> for Exit {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Passed => Self::Passed,
+            Verdict::Inconclusive => Self::Inconclusive,
+            Verdict::Failed => Self::Failed,
+        }
+    }
+}
+
+/// The exit codes as `--help` and the README print them.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0    passed
+  1    failed: a threshold, a check rate or a scaling expectation
+  2    usage
+  3    scenario invalid
+  4    could not run: credentials, quota, provisioning, generators
+  5    inconclusive: too little was seen to say
+  6    RESOURCES LEFT: outranks all else; `spikeproof reap` removes them
+  130  interrupted, and everything destroyed";

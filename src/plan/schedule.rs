@@ -1,0 +1,259 @@
+//! A scenario's phases as a curve over time, and the part of it that one task carries.
+//!
+//! Every task computes its own share from `(k, n)`, so there is no coordinator to ask and no remainder to lose:
+//! session `j` belongs to task `j mod n`, and so does iteration `i` of the open model.
+
+use std::time::Duration;
+
+use crate::scenario::{Model, Phase, Scenario};
+
+/// A task's part of the load: `index` of `of`. The shares of all tasks add up to the whole, exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    pub index: u32,
+    pub of: u32,
+}
+
+impl Share {
+    pub const WHOLE: Self = Self { index: 0, of: 1 };
+
+    pub fn owns(self, number: u64) -> bool {
+        number % u64::from(self.of.max(1)) == u64::from(self.index)
+    }
+}
+
+/// The load over time, counted from the start instant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schedule {
+    model: Model,
+    pieces: Vec<Piece>,
+    phase_starts: Vec<Duration>,
+    end: Duration,
+}
+
+/// A straight line from one level to another. Seconds as floats: microsecond exact for weeks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Piece {
+    start: f64,
+    end: f64,
+    from: f64,
+    to: f64,
+    /// Iterations started before this piece (open model).
+    before: f64,
+}
+
+impl Piece {
+    fn level(&self, at: f64) -> f64 {
+        let length = self.end - self.start;
+        if length <= 0.0 { self.to } else { self.from + (self.to - self.from) * (at - self.start) / length }
+    }
+
+    /// The area under the line.
+    fn area(&self) -> f64 {
+        (self.end - self.start) * (self.from + self.to) / 2.0
+    }
+}
+
+impl Schedule {
+    pub fn new(scenario: &Scenario) -> Self {
+        Self::of(scenario.model, &scenario.phases)
+    }
+
+    fn of(model: Model, phases: &[Phase]) -> Self {
+        let (mut pieces, mut phase_starts) = (Vec::new(), Vec::new());
+        let (mut at, mut level, mut before) = (0.0, 0.0, 0.0);
+        let mut elapsed = Duration::ZERO;
+        for phase in phases {
+            phase_starts.push(elapsed);
+            elapsed += phase.duration();
+            for (length, from) in [(phase.ramp, level), (phase.hold, phase.level)] {
+                let length = length.as_secs_f64();
+                if length > 0.0 {
+                    let piece = Piece { start: at, end: at + length, from, to: phase.level, before };
+                    before += piece.area();
+                    at = piece.end;
+                    pieces.push(piece);
+                }
+            }
+            level = phase.level;
+        }
+        Self { model, pieces, phase_starts, end: elapsed }
+    }
+
+    pub fn model(&self) -> Model {
+        self.model
+    }
+
+    /// The end of the last phase.
+    pub fn end(&self) -> Duration {
+        self.end
+    }
+
+    /// When each phase begins.
+    pub fn phase_starts(&self) -> &[Duration] {
+        &self.phase_starts
+    }
+
+    /// The phase a moment belongs to; after the end, the last one.
+    pub fn phase_at(&self, at: Duration) -> usize {
+        self.phase_starts.partition_point(|start| *start <= at).saturating_sub(1)
+    }
+
+    /// The level asked for at a moment: sessions, or iterations per second.
+    pub fn level_at(&self, at: Duration) -> f64 {
+        let at = at.as_secs_f64();
+        self.pieces.iter().find(|piece| at < piece.end).map_or(0.0, |piece| piece.level(at))
+    }
+
+    pub fn peak(&self) -> f64 {
+        self.pieces.iter().fold(0.0, |peak, piece| piece.from.max(piece.to).max(peak))
+    }
+
+    /// When session `number` (from 0) is there: whenever the level is above its number.
+    /// A level of 2.5 is two sessions.
+    pub fn session_spans(&self, number: u64) -> Vec<(Duration, Duration)> {
+        let needed = number as f64 + 1.0;
+        let mut spans: Vec<(f64, f64)> = Vec::new();
+        for piece in &self.pieces {
+            let span = match (piece.from >= needed, piece.to >= needed) {
+                (true, true) => (piece.start, piece.end),
+                (false, false) => continue,
+                (rises_later, _) => {
+                    let crossing =
+                        piece.start + (piece.end - piece.start) * (needed - piece.from) / (piece.to - piece.from);
+                    if rises_later { (piece.start, crossing) } else { (crossing, piece.end) }
+                }
+            };
+            match spans.last_mut() {
+                Some(last) if span.0 - last.1 < 1e-9 => last.1 = span.1,
+                _ => spans.push(span),
+            }
+        }
+        spans
+            .into_iter()
+            .map(|(from, to)| (Duration::from_secs_f64(from), Duration::from_secs_f64(to)))
+            .filter(|(from, to)| from < to)
+            .collect()
+    }
+
+    /// When iteration `number` (from 0) of the open model is due: where the area under the curve reaches it.
+    pub fn arrival(&self, number: u64) -> Option<Duration> {
+        let wanted = number as f64;
+        let index = self.pieces.partition_point(|piece| piece.before + piece.area() <= wanted);
+        let piece = self.pieces.get(index)?;
+        let (area, length) = (wanted - piece.before, piece.end - piece.start);
+        let slope = (piece.to - piece.from) / length;
+        // from * t + slope / 2 * t^2 = area, in the form that stays exact when the slope is almost nothing.
+        let root = (piece.from * piece.from + 2.0 * slope * area).max(0.0).sqrt();
+        let t = if piece.from + root > 0.0 { 2.0 * area / (piece.from + root) } else { 0.0 };
+        Some(Duration::from_secs_f64(piece.start + t.clamp(0.0, length)))
+    }
+
+    /// All iterations of the open model.
+    pub fn iterations(&self) -> u64 {
+        self.pieces.last().map_or(0, |piece| (piece.before + piece.area()).ceil() as u64)
+    }
+
+    /// All sessions that are ever there.
+    pub fn sessions(&self) -> u64 {
+        self.peak().floor() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::scenario::Role;
+
+    fn phase(level: f64, ramp: u64, hold: u64) -> Phase {
+        Phase {
+            name: String::new(),
+            level,
+            ramp: Duration::from_secs(ramp),
+            hold: Duration::from_secs(hold),
+            role: Role::Baseline,
+        }
+    }
+
+    fn secs(value: f64) -> Duration {
+        Duration::from_secs_f64(value)
+    }
+
+    #[test]
+    fn the_curve_ramps_holds_and_jumps() {
+        let schedule = Schedule::of(Model::Users, &[phase(10.0, 10, 0), phase(10.0, 0, 5), phase(30.0, 0, 5)]);
+        for (at, level) in [(0.0, 0.0), (5.0, 5.0), (10.0, 10.0), (14.9, 10.0), (15.0, 30.0), (20.0, 0.0)] {
+            assert_eq!(schedule.level_at(secs(at)), level, "at {at}s");
+        }
+        assert_eq!(schedule.peak(), 30.0);
+        assert_eq!(schedule.end(), secs(20.0));
+        assert_eq!([0.0, 9.9, 10.0, 16.0, 99.0].map(|at| schedule.phase_at(secs(at))), [0, 0, 1, 2, 2]);
+    }
+
+    #[test]
+    fn a_session_is_there_while_the_level_is_above_its_number() {
+        let schedule = Schedule::of(Model::Users, &[phase(10.0, 10, 5), phase(2.0, 4, 1), phase(4.0, 0, 5)]);
+        assert_eq!(schedule.session_spans(0), vec![(secs(1.0), secs(25.0))]);
+        assert_eq!(schedule.session_spans(3), vec![(secs(4.0), secs(18.0)), (secs(20.0), secs(25.0))]);
+        assert_eq!(schedule.session_spans(9), vec![(secs(10.0), secs(15.0))]);
+        assert_eq!(schedule.session_spans(10), vec![]);
+    }
+
+    #[test]
+    fn arrivals_are_even_on_a_hold_and_denser_up_a_ramp() {
+        let schedule = Schedule::of(Model::Rate, &[phase(10.0, 0, 2), phase(20.0, 2, 0)]);
+        assert_eq!(schedule.arrival(0), Some(secs(0.0)));
+        assert_eq!(schedule.arrival(5), Some(secs(0.5)));
+        assert_eq!(schedule.iterations(), 50);
+        let gap = |i| schedule.arrival(i + 1).unwrap() - schedule.arrival(i).unwrap();
+        assert!(gap(21) > gap(45));
+        assert_eq!(schedule.arrival(50), None);
+    }
+
+    #[test]
+    fn nothing_arrives_at_level_zero() {
+        let schedule = Schedule::of(Model::Rate, &[phase(10.0, 0, 1), phase(0.0, 0, 10), phase(10.0, 0, 1)]);
+        assert_eq!(schedule.arrival(10), Some(secs(11.0)));
+        assert_eq!(schedule.iterations(), 20);
+    }
+
+    proptest! {
+        #[test]
+        fn shares_add_up_to_the_whole(tasks in 1u32..40, number in 0u64..100_000) {
+            let owners = (0..tasks).filter(|index| Share { index: *index, of: tasks }.owns(number)).count();
+            prop_assert_eq!(owners, 1);
+        }
+
+        #[test]
+        fn arrivals_never_go_back_and_stay_within_the_run(
+            levels in prop::collection::vec((0.0f64..500.0, 0u64..20, 0u64..20), 1..6)
+        ) {
+            let phases: Vec<Phase> = levels.iter().map(|(level, ramp, hold)| phase(*level, *ramp, *hold)).collect();
+            let schedule = Schedule::of(Model::Rate, &phases);
+            let mut last = Duration::ZERO;
+            for number in 0..schedule.iterations().saturating_sub(1) {
+                let at = schedule.arrival(number).unwrap();
+                prop_assert!(at >= last && at <= schedule.end(), "iteration {} at {:?} after {:?}", number, at, last);
+                last = at;
+            }
+        }
+
+        #[test]
+        fn as_many_sessions_are_there_as_the_level_says(
+            levels in prop::collection::vec((0.0f64..50.0, 0u64..20, 1u64..20), 1..6), at in 0.0f64..100.0
+        ) {
+            let phases: Vec<Phase> = levels.iter().map(|(level, ramp, hold)| phase(*level, *ramp, *hold)).collect();
+            let schedule = Schedule::of(Model::Users, &phases);
+            let level = schedule.level_at(secs(at));
+            // Too close to a whole number to call.
+            prop_assume!((level - level.round()).abs() > 1e-6 || level == level.round());
+            prop_assume!(schedule.phase_starts().iter().all(|start| (start.as_secs_f64() - at).abs() > 1e-6));
+            let there = (0..schedule.sessions())
+                .filter(|number| schedule.session_spans(*number).iter().any(|(from, to)| *from <= secs(at) && secs(at) < *to))
+                .count();
+            prop_assert_eq!(there as f64, level.floor());
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! How many tasks a scenario needs, and why.
+
+use crate::scenario::{Model, Scenario, Tasks};
+
+/// What one vCPU of a generator task carries with room to spare: half of what the engine reached in the benchmark
+/// on one core, so that the generator is never the limit.
+const RATE_PER_VCPU: f64 = 5_000.0;
+const SESSIONS_PER_VCPU: f64 = 5_000.0;
+
+/// A chosen number of tasks with its reason.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sizing {
+    pub tasks: u32,
+    pub why: String,
+}
+
+/// Chooses the number of tasks: what the user said, else enough for the peak.
+pub fn size(scenario: &Scenario) -> Sizing {
+    if let Tasks::Exactly(tasks) = scenario.fleet.tasks {
+        return Sizing { tasks, why: "as the scenario says".to_owned() };
+    }
+    let peak = scenario.phases.iter().map(|phase| phase.level).fold(0.0, f64::max);
+    let vcpus = f64::from(scenario.fleet.size.cpu_units) / 1024.0;
+    let (unit, per_vcpu) = match scenario.model {
+        Model::Users => ("sessions", SESSIONS_PER_VCPU),
+        Model::Rate => ("iterations/s", RATE_PER_VCPU),
+    };
+    let per_task = per_vcpu * vcpus;
+    // Two at least: one lost task must not be the end of the load.
+    let tasks = ((peak / per_task).ceil() as u32).max(2);
+    Sizing { tasks, why: format!("peak of {peak} {unit}, {per_task} per task of {vcpus} vCPU, two at least") }
+}

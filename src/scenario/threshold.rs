@@ -1,0 +1,63 @@
+//! A judgement on a metric over a run or a phase: `p95 < 500ms`, `errors < 1% in spike`, `p99 of checkout < 2s over run`.
+
+use serde::{Deserialize, Serialize};
+
+/// A threshold, as parsed. `text` is what the user wrote, and what every report shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Threshold {
+    pub text: String,
+    pub metric: Metric,
+    /// The flow or step it is about; `None` is all of them.
+    pub of: Option<String>,
+    pub comparison: Comparison,
+    /// Microseconds for latencies, a fraction of one for shares, per second for rates.
+    pub limit: f64,
+    pub scope: Scope,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// A latency percentile, 0 < q < 100.
+    Percentile(f64),
+    Mean,
+    Max,
+    /// Failed requests as a share of all.
+    Errors,
+    /// Passed checks as a share of all.
+    Checks,
+    /// Requests answered per second.
+    Rate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Comparison {
+    #[serde(rename = "<")]
+    Less,
+    #[serde(rename = "<=")]
+    LessOrEqual,
+    #[serde(rename = ">")]
+    Greater,
+    #[serde(rename = ">=")]
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    pub fn holds(self, measured: f64, limit: f64) -> bool {
+        match self {
+            Self::Less => measured < limit,
+            Self::LessOrEqual => measured <= limit,
+            Self::Greater => measured > limit,
+            Self::GreaterOrEqual => measured >= limit,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Every judged phase on its own: a spike must not hide in an average, nor spoil it.
+    EachPhase,
+    Phase(String),
+    Run,
+}

@@ -1,0 +1,172 @@
+//! Quantities as people write and read them: durations, rates, money, run ids.
+//!
+//! Pure. Parsing accepts exactly what the scenario file documents; formatting is what every report uses.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Reads `500ms`, `30s`, `2m`, `1h`, and sums of them in falling order such as `1m30s`.
+///
+/// A bare number is refused: `30` could mean seconds or minutes, and a load test must not guess.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    let mut last_unit = u64::MAX;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let (number, tail) = rest.split_at(digits);
+        let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(letters);
+        let value: f64 =
+            number.parse().map_err(|_| format!("`{text}` is not a duration: write it like `30s`, `2m` or `1m30s`"))?;
+        let unit_millis: u64 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "" => return Err(format!("`{text}` has no unit: write `{text}s` for seconds or `{text}m` for minutes")),
+            other => return Err(format!("`{other}` is not a unit of time: use `ms`, `s`, `m` or `h`")),
+        };
+        if unit_millis >= last_unit {
+            return Err(format!("`{text}` is not a duration: write the larger unit first, like `1m30s`"));
+        }
+        last_unit = unit_millis;
+        let part = Duration::try_from_secs_f64(value * unit_millis as f64 / 1_000.0)
+            .map_err(|_| format!("`{text}` is too long for a duration"))?;
+        total = total.checked_add(part).ok_or_else(|| format!("`{text}` is too long for a duration"))?;
+        rest = tail;
+    }
+    if last_unit == u64::MAX {
+        return Err("an empty text is not a duration: write it like `30s` or `2m`".to_owned());
+    }
+    Ok(total)
+}
+
+/// Writes a duration the way [`parse_duration`] reads it: `1m30s`, `250ms`, `1.2s`.
+pub fn duration(value: Duration) -> String {
+    if value < Duration::from_secs(1) {
+        let millis = value.as_secs_f64() * 1_000.0;
+        return if value.is_zero() || millis >= 10.0 { format!("{millis:.0}ms") } else { format!("{millis:.1}ms") };
+    }
+    if value < Duration::from_secs(60) {
+        let text = format!("{:.1}", value.as_secs_f64());
+        return format!("{}s", text.strip_suffix(".0").unwrap_or(&text));
+    }
+    let seconds = value.as_secs_f64().round() as u64;
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds % 3_600 / 60, seconds % 60);
+    let mut text = String::new();
+    for (amount, unit) in [(hours, "h"), (minutes, "m"), (seconds, "s")] {
+        if amount > 0 {
+            text.push_str(&format!("{amount}{unit}"));
+        }
+    }
+    text
+}
+
+/// US dollars. Prices are in dollars everywhere because AWS publishes them so.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Usd(pub f64);
+
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Less than a cent is still something: keep three digits there.
+        if self.0 > 0.0 && self.0 < 0.1 { write!(f, "${:.3}", self.0) } else { write!(f, "${:.2}", self.0) }
+    }
+}
+
+/// One execution: `sp-` and ten lower-case characters that sort by time.
+///
+/// All names of what a run makes derive from it, so that nothing can be left behind that cannot be found again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(String);
+
+/// Crockford's alphabet: sorts by value, has no look-alikes.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+impl RunId {
+    /// Seven characters of seconds since 1970 (enough until 3058), three of chance.
+    pub fn new(unix_seconds: u64, chance: u16) -> Self {
+        let mut text = String::from("sp-");
+        let bits = (unix_seconds << 15) | u64::from(chance & 0x7fff);
+        for place in (0..10).rev() {
+            text.push(ALPHABET[(bits >> (place * 5)) as usize & 31] as char);
+        }
+        Self(text)
+    }
+
+    /// Accepts exactly what [`RunId::new`] makes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let tail = text.strip_prefix("sp-")?;
+        let valid = tail.len() == 10 && tail.bytes().all(|byte| ALPHABET.contains(&byte));
+        valid.then(|| Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_written() {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("1.5s", 1_500),
+            ("2m", 120_000),
+            ("1m30s", 90_000),
+            ("1h2m3s4ms", 3_723_004),
+            ("0s", 0),
+        ] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_without_unit_is_refused_with_the_two_likely_meanings() {
+        assert_eq!(parse_duration("30").unwrap_err(), "`30` has no unit: write `30s` for seconds or `30m` for minutes");
+        for text in ["", "s", "30 sec", "30x", "30s1m", "1..5s", "-3s", "1e400h"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_written_as_they_are_read() {
+        for (millis, text) in [
+            (0, "0ms"),
+            (2, "2.0ms"),
+            (250, "250ms"),
+            (1_000, "1s"),
+            (1_250, "1.2s"),
+            (90_000, "1m30s"),
+            (3_600_000, "1h"),
+        ] {
+            assert_eq!(duration(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn run_ids_sort_by_time_and_survive_parsing() {
+        let early = RunId::new(1_764_000_000, 32_767);
+        let late = RunId::new(1_764_000_001, 0);
+        assert!(early < late);
+        assert_eq!(RunId::parse(early.as_str()), Some(early));
+        for foreign in ["sp-", "sp-UPPERCASE1", "sp-0123456789a", "my-0123456789", "sp-012345678i"] {
+            assert_eq!(RunId::parse(foreign), None, "{foreign}");
+        }
+    }
+}
