@@ -6,10 +6,12 @@
 mod latency;
 mod recorder;
 mod results;
+pub mod timeline;
 
 pub use latency::Latency;
 pub use recorder::{Recorder, Request};
 pub use results::{Merged, Results, Select};
+pub use timeline::Timeline;
 
 use serde::{Deserialize, Serialize};
 

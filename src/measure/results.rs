@@ -20,7 +20,7 @@ pub struct Merged {
 }
 
 impl Merged {
-    fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         self.tally.merge(&other.tally);
         self.latency.merge(&other.latency);
         self.service.merge(&other.service);

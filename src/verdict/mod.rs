@@ -1,1 +1,190 @@
+//! Thresholds and scaling expectations, judged on evidence. Pure.
+//!
+//! Three answers, never two: passed, failed, or inconclusive with the reason. No data is never "passed", and a
+//! generator at its own limit is never the target's fault.
 
+use serde::{Deserialize, Serialize};
+
+use crate::measure::{Results, Timeline};
+use crate::outcome::Verdict;
+use crate::plan::Schedule;
+use crate::scenario::Scenario;
+
+mod scaling;
+mod thresholds;
+mod validity;
+
+pub use scaling::{Moment, Reaction};
+
+/// One judgement, with the number it rests on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// What was asked, in the user's words where there are any: `p95 < 500ms`.
+    pub asked: String,
+    /// Where it was measured: a phase, the run, the group.
+    pub scope: String,
+    pub verdict: Verdict,
+    /// What was measured, with its unit; empty where nothing could be.
+    pub measured: String,
+    /// Why it is not passed, or what it was computed from.
+    pub because: String,
+}
+
+/// What is known about how the run went, apart from the numbers themselves.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Circumstances {
+    /// The start instant, on the orchestrator's clock.
+    pub started: Option<jiff::Timestamp>,
+    /// Why the load ended before its plan did, if it did.
+    pub cut_short: Option<String>,
+    /// Tasks that were asked for, and those whose every interval arrived.
+    pub tasks: u32,
+    pub complete_tasks: u32,
+    /// What is missing, by name: intervals, ends, tasks.
+    pub missing: Vec<String>,
+}
+
+/// Everything judged, the worst first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    pub verdict: Verdict,
+    /// One sentence: what decided it.
+    pub because: String,
+    pub validity: Vec<Judgement>,
+    pub thresholds: Vec<Judgement>,
+    pub scaling: Vec<Judgement>,
+    pub reaction: Option<Reaction>,
+}
+
+/// Judges a run. `timeline` is there when a group was watched.
+pub fn judge(
+    scenario: &Scenario,
+    results: &Results,
+    timeline: Option<&Timeline>,
+    circumstances: &Circumstances,
+) -> Judged {
+    let schedule = Schedule::new(scenario);
+    let validity = validity::judge(results, circumstances);
+    let thresholds = thresholds::judge(scenario, results, &schedule);
+    let (scaling, reaction) = match timeline {
+        Some(timeline) => {
+            let (judgements, reaction) = scaling::judge(scenario, &schedule, results, timeline, circumstances);
+            (judgements, Some(reaction))
+        }
+        None => (Vec::new(), None),
+    };
+    let (verdict, because) = conclude(&[&validity, &thresholds, &scaling]);
+    Judged { verdict, because, validity, thresholds, scaling, reaction }
+}
+
+/// The worst of all, and what decided it.
+fn conclude(groups: &[&[Judgement]]) -> (Verdict, String) {
+    let all: Vec<&Judgement> = groups.iter().flat_map(|group| group.iter()).collect();
+    let worst = all.iter().map(|judgement| judgement.verdict).max().unwrap_or(Verdict::Inconclusive);
+    let deciding: Vec<&&Judgement> = all.iter().filter(|judgement| judgement.verdict == worst).collect();
+    let because = match (worst, deciding.first()) {
+        (_, None) => "nothing was judged".to_owned(),
+        (Verdict::Passed, _) => format!("all {} judgements hold", all.len()),
+        (_, Some(first)) => {
+            let more = match deciding.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            let measured = if first.measured.is_empty() { String::new() } else { format!(": {}", first.measured) };
+            format!("{} in {}{measured}; {}{more}", first.asked, first.scope, first.because)
+        }
+    };
+    (worst, because)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::scenario::{
+        Arch, Check, Fleet, Flow, InWithin, Method, Model, Phase, Role, Scaling, Step, Target, TaskSize, Tasks, Think,
+        Url,
+    };
+
+    /// Warm-up, sustained, spike, recovery: ten seconds each.
+    pub fn scenario() -> Scenario {
+        let phase = |name: &str, level, role| Phase {
+            name: name.to_owned(),
+            level,
+            ramp: Duration::ZERO,
+            hold: Duration::from_secs(10),
+            role,
+        };
+        Scenario {
+            name: "shop".to_owned(),
+            target: Target {
+                url: Url { https: false, host: "shop".to_owned(), port: 80, path: String::new() },
+                group: Some("web".to_owned()),
+                timeout: Duration::from_secs(30),
+                headers: vec![],
+            },
+            model: Model::Rate,
+            phases: vec![
+                phase("warm-up", 1.0, Role::WarmUp),
+                phase("sustained", 2.0, Role::Baseline),
+                phase("spike", 10.0, Role::Spike),
+                phase("recovery", 2.0, Role::Recovery),
+            ],
+            flows: vec![Flow {
+                name: "browse".to_owned(),
+                weight: 1.0,
+                think: Think::None,
+                steps: vec![Step {
+                    name: "GET /".to_owned(),
+                    method: Method::Get,
+                    path: "/".to_owned(),
+                    headers: vec![],
+                    json: None,
+                    check: Check::default(),
+                }],
+            }],
+            thresholds: vec![],
+            scaling: Scaling {
+                out_within: Duration::from_secs(180),
+                in_within: InWithin::Auto,
+                no_dropped_requests: true,
+                instance_header: None,
+            },
+            fleet: Fleet {
+                tasks: Tasks::Auto,
+                size: TaskSize { cpu_units: 1024, memory_mib: 2048 },
+                arch: Arch::X86_64,
+                subnets: vec![],
+                image: None,
+            },
+            budget: None,
+        }
+    }
+
+    #[test]
+    fn the_worst_judgement_decides_and_is_named() {
+        let judgement = |asked: &str, verdict| Judgement {
+            asked: asked.to_owned(),
+            scope: "spike".to_owned(),
+            verdict,
+            measured: "p95 = 900ms".to_owned(),
+            because: "the limit is < 500ms".to_owned(),
+        };
+        let good = [judgement("errors < 1%", Verdict::Passed)];
+        let bad = [judgement("p95 < 500ms", Verdict::Failed), judgement("p50 < 5ms", Verdict::Failed)];
+        let unclear = [judgement("p99 < 1s", Verdict::Inconclusive)];
+        assert_eq!(conclude(&[&good]).0, Verdict::Passed);
+        assert_eq!(conclude(&[&good, &unclear]).0, Verdict::Inconclusive);
+        let (verdict, because) = conclude(&[&good, &unclear, &bad]);
+        assert_eq!(verdict, Verdict::Failed);
+        assert_eq!(because, "p95 < 500ms in spike: p95 = 900ms; the limit is < 500ms (and 1 more)");
+        assert_eq!(conclude(&[]).0, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_run_without_results_is_inconclusive_whatever_was_asked() {
+        let judged = judge(&scenario(), &Results::default(), None, &Circumstances::default());
+        assert_eq!(judged.verdict, Verdict::Inconclusive);
+    }
+}
