@@ -1,1 +1,354 @@
+//! One run as data, and the same run as terminal text, JSON and a page. Pure, but for the live view.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::cost::Cost;
+use crate::events::Phase as LifePhase;
+use crate::measure::{Merged, Results, Select, Tally, Timeline};
+use crate::outcome::Exit;
+use crate::plan::Schedule;
+use crate::scenario::{Model, Role, Scenario};
+use crate::verdict::Judged;
+
+pub mod live;
+pub mod page;
+pub mod terminal;
+
+/// Grows when a field changes its meaning or goes; readers refuse what they do not know.
+pub const VERSION: u32 = 1;
+
+/// `report.json`: everything the other forms are made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    pub version: u32,
+    pub tool: String,
+    pub run: String,
+    pub scenario: String,
+    pub url: String,
+    pub group: Option<String>,
+    pub fleet: String,
+    /// AWS account and region, where there is one.
+    pub place: Option<String>,
+    pub begun: Timestamp,
+    /// The agreed start instant of the load; seconds in this report count from it.
+    pub started: Option<Timestamp>,
+    pub exit: Exit,
+    /// Why there is no verdict, if there is none.
+    pub error: Option<String>,
+    pub interrupted: bool,
+    pub judged: Option<Judged>,
+    pub load: Option<Load>,
+    pub capacity: Vec<Capacity>,
+    pub tasks: u32,
+    pub estimate: Cost,
+    /// Nothing where the fleet costs nothing.
+    pub cost: Option<Cost>,
+    pub destroyed: Destroyed,
+    pub took: Vec<(LifePhase, Duration)>,
+    pub warnings: Vec<String>,
+}
+
+/// What was proven gone, by a Describe of each name, and what was not.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Destroyed {
+    pub gone: Vec<String>,
+    pub left: Vec<String>,
+}
+
+/// The load as asked and as answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    pub model: Model,
+    pub phases: Vec<PhaseRow>,
+    pub steps: Vec<Row>,
+    pub whole: Row,
+    pub seconds: Vec<Second>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PhaseRow {
+    pub role: Role,
+    pub from: Duration,
+    pub to: Duration,
+    pub level: f64,
+    pub row: Row,
+}
+
+/// One selection of requests: latencies in microseconds from the intended start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    pub name: String,
+    pub tally: Tally,
+    pub per_second: f64,
+    pub p50: Option<u64>,
+    pub p95: Option<u64>,
+    pub p99: Option<u64>,
+    pub max: Option<u64>,
+    /// The same from the actual send: a large difference means that requests waited in the generator for their turn.
+    pub service_p95: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Second {
+    /// Sessions, or iterations per second, that the plan asked for in the middle of this second.
+    pub asked: f64,
+    pub ok: u64,
+    pub errors: u64,
+    pub p50: Option<u64>,
+    pub p95: Option<u64>,
+    pub p99: Option<u64>,
+}
+
+/// The group at a moment, in seconds from the start instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Capacity {
+    pub second: f64,
+    pub desired: u32,
+    pub in_service: u32,
+}
+
+impl Load {
+    pub fn new(scenario: &Scenario, results: &Results) -> Self {
+        let schedule = Schedule::new(scenario);
+        let mut phases = Vec::new();
+        for (index, phase) in scenario.phases.iter().enumerate() {
+            let from = schedule.phase_starts()[index];
+            let merged = results.merged(Select { phase: Some(index as u16), ..Select::default() });
+            let row = Row::new(&phase.name, &merged, phase.duration());
+            phases.push(PhaseRow { role: phase.role, from, to: from + phase.duration(), level: phase.level, row });
+        }
+        let steps = results
+            .keys()
+            .into_iter()
+            .map(|key| (key.flow, key.step))
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .map(|(flow, step)| {
+                let merged = results.merged(Select { flow: Some(flow), step: Some(step), ..Select::default() });
+                let flow = &scenario.flows[flow as usize];
+                let name = match scenario.flows.len() {
+                    1 => flow.steps[step as usize].name.clone(),
+                    _ => format!("{} / {}", flow.name, flow.steps[step as usize].name),
+                };
+                Row::new(&name, &merged, schedule.end())
+            })
+            .collect();
+        let seconds = results
+            .by_second(Select::default())
+            .iter()
+            .enumerate()
+            .map(|(second, merged)| {
+                let middle = Duration::from_millis(second as u64 * 1_000 + 500);
+                Second {
+                    asked: schedule.level_at(middle),
+                    ok: merged.tally.ok,
+                    errors: merged.tally.errors(),
+                    p50: micros(merged, 50.0),
+                    p95: micros(merged, 95.0),
+                    p99: micros(merged, 99.0),
+                }
+            })
+            .collect();
+        let whole = Row::new("run", &results.merged(Select::default()), schedule.end());
+        Self { model: scenario.model, phases, steps, whole, seconds }
+    }
+}
+
+impl Row {
+    fn new(name: &str, merged: &Merged, length: Duration) -> Self {
+        Self {
+            name: name.to_owned(),
+            tally: merged.tally,
+            per_second: merged.tally.requests() as f64 / length.as_secs_f64().max(f64::EPSILON),
+            p50: micros(merged, 50.0),
+            p95: micros(merged, 95.0),
+            p99: micros(merged, 99.0),
+            max: merged.latency.max().map(|value| value.as_micros() as u64),
+            service_p95: merged.service.percentile(95.0).map(|value| value.as_micros() as u64),
+        }
+    }
+}
+
+fn micros(merged: &Merged, q: f64) -> Option<u64> {
+    merged.latency.percentile(q).map(|value| value.as_micros() as u64)
+}
+
+/// Microseconds as text; a dash where nothing was measured.
+pub fn latency(micros: Option<u64>) -> String {
+    micros.map_or("-".to_owned(), |micros| crate::units::duration(Duration::from_micros(micros)))
+}
+
+/// The group's size over time, as seen.
+pub fn capacity(timeline: &Timeline, started: Timestamp) -> Vec<Capacity> {
+    timeline
+        .groups()
+        .map(|(at, group)| Capacity {
+            second: at.duration_since(started).as_secs_f64(),
+            desired: group.desired,
+            in_service: group.in_service(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::cost;
+    use crate::outcome::Verdict;
+    use crate::scenario::{Arch, TaskSize};
+    use crate::units::Usd;
+    use crate::verdict::{Judgement, Moment, Reaction};
+
+    /// A run as it might have been, for snapshots of every form.
+    pub fn report() -> RunReport {
+        let row = |name: &str, ok, status_5xx, p95| Row {
+            name: name.to_owned(),
+            tally: Tally { ok, status_5xx, bytes: 1_000, ..Tally::default() },
+            per_second: (ok + status_5xx) as f64 / 10.0,
+            p50: Some(21_000),
+            p95: Some(p95),
+            p99: Some(p95 * 2),
+            max: Some(p95 * 3),
+            service_p95: Some(p95),
+        };
+        let phase = |name: &str, role, index: u64, level, p95| PhaseRow {
+            role,
+            from: Duration::from_secs(index * 10),
+            to: Duration::from_secs(index * 10 + 10),
+            level,
+            row: row(name, level as u64 * 10, if role == Role::Spike { 42 } else { 0 }, p95),
+        };
+        let judgement = |asked: &str, scope: &str, verdict, measured: &str, because: &str| Judgement {
+            asked: asked.to_owned(),
+            scope: scope.to_owned(),
+            verdict,
+            measured: measured.to_owned(),
+            because: because.to_owned(),
+        };
+        let begun: Timestamp = "2026-03-01T11:59:30Z".parse().unwrap();
+        let at = |second: u64| begun.checked_add(Duration::from_secs(30 + second)).unwrap();
+        let moment = |name: &str, second, source: &str, resolution| Moment {
+            name: name.to_owned(),
+            at: at(second),
+            source: source.to_owned(),
+            resolution: Duration::from_secs(resolution),
+        };
+        let cost = cost::of_tasks(
+            TaskSize { cpu_units: 1024, memory_mib: 2048 },
+            Arch::X86_64,
+            &[Duration::from_secs(90), Duration::from_secs(80)],
+        );
+        RunReport {
+            version: VERSION,
+            tool: "spikeproof 0.1.0".to_owned(),
+            run: "sp-01j9z3k4m5".to_owned(),
+            scenario: "spike-and-recover".to_owned(),
+            url: "http://shop.example.com".to_owned(),
+            group: Some("shop-web".to_owned()),
+            fleet: "Fargate".to_owned(),
+            place: Some("account 123456789012, eu-west-1".to_owned()),
+            begun,
+            started: Some(at(0)),
+            exit: Exit::Failed,
+            error: None,
+            interrupted: false,
+            judged: Some(Judged {
+                verdict: Verdict::Failed,
+                because: "p95 < 500ms in spike: p95 = 900ms; the limit is < 500ms".to_owned(),
+                validity: vec![judgement(
+                    "the generator was not the limit",
+                    "run",
+                    Verdict::Passed,
+                    "at most 2.0ms late",
+                    "the generators kept up",
+                )],
+                thresholds: vec![
+                    judgement("p95 < 500ms", "sustained", Verdict::Passed, "p95 = 35ms", "over 1200 requests"),
+                    judgement("p95 < 500ms", "spike", Verdict::Failed, "p95 = 900ms", "the limit is < 500ms"),
+                    judgement(
+                        "p99.9 < 2s",
+                        "recovery",
+                        Verdict::Inconclusive,
+                        "",
+                        "120 requests are too few for a p99.9: it takes 1000",
+                    ),
+                ],
+                scaling: vec![judgement(
+                    "scale-out within 3m",
+                    "group",
+                    Verdict::Passed,
+                    "6s",
+                    "from the first breaching datapoint to the first new instance in service; 3s of it is the alarm's own window",
+                )],
+                reaction: Some(Reaction {
+                    out: vec![
+                        moment("load rose", 10, "the plan, at the agreed start instant", 0),
+                        moment("breach", 11, "first breaching datapoint (92.0) in the history of high", 1),
+                        moment("in service", 17, "lifecycle state of i-2, polled", 2),
+                    ],
+                    back: vec![moment("load fell", 20, "the plan, at the agreed start instant", 0)],
+                    out_took: Some(Duration::from_secs(6)),
+                    out_unavoidable: Some(Duration::from_secs(3)),
+                    in_took: None,
+                    in_bound: Some(Duration::from_secs(22)),
+                    desired_before: 2,
+                    desired_peak: 6,
+                    desired_after: 2,
+                    max: 8,
+                }),
+            }),
+            load: Some(Load {
+                model: Model::Rate,
+                phases: vec![
+                    phase("sustained", Role::Baseline, 0, 120.0, 35_000),
+                    phase("spike", Role::Spike, 1, 560.0, 900_000),
+                    phase("recovery", Role::Recovery, 2, 120.0, 38_000),
+                ],
+                steps: vec![row("GET /api/products", 7_958, 42, 700_000)],
+                whole: row("run", 7_958, 42, 700_000),
+                seconds: (0..30)
+                    .map(|second| {
+                        let spike = (10..20).contains(&second);
+                        let slow = (11..16).contains(&second);
+                        Second {
+                            asked: if spike { 560.0 } else { 120.0 },
+                            ok: if slow {
+                                390
+                            } else if spike {
+                                560
+                            } else {
+                                120
+                            },
+                            errors: if slow { 8 } else { 0 },
+                            p50: Some(if slow { 400_000 } else { 21_000 }),
+                            p95: Some(if slow { 900_000 } else { 35_000 }),
+                            p99: Some(if slow { 1_200_000 } else { 40_000 }),
+                        }
+                    })
+                    .collect(),
+            }),
+            capacity: [(-2.0, 2, 2), (13.0, 6, 2), (17.0, 6, 6), (28.0, 2, 6)]
+                .map(|(second, desired, in_service)| Capacity { second, desired, in_service })
+                .to_vec(),
+            tasks: 2,
+            estimate: Cost { usd: Usd(0.012), ..cost },
+            cost: Some(cost),
+            destroyed: Destroyed {
+                gone: vec!["cluster sp-01j9z3k4m5".to_owned(), "bucket spikeproof-sp-01j9z3k4m5".to_owned()],
+                left: vec![],
+            },
+            took: vec![(LifePhase::Provision, Duration::from_secs(16)), (LifePhase::Destroy, Duration::from_secs(4))],
+            warnings: vec!["the group is observed at 2 s".to_owned()],
+        }
+    }
+
+    #[test]
+    fn report_json_reads_back_as_written() {
+        let report = report();
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<RunReport>(&text).unwrap(), report);
+    }
+}

@@ -1,0 +1,246 @@
+//! Generators as Fargate tasks: the only thing a run makes that costs by the hour.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_ecs::Client;
+use aws_sdk_ecs::types::{
+    AssignPublicIp, AwsVpcConfiguration, ContainerOverride, DesiredStatus, KeyValuePair, LaunchType,
+    NetworkConfiguration, Tag, Task, TaskOverride,
+};
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
+
+use super::{Fleet, FleetError, Orders, TaskState, TaskStatus};
+use crate::aws::{Aws, explain};
+
+/// The container of the task definition: never `containers[0]`, for AWS adds side-cars of its own.
+pub const CONTAINER: &str = "generator";
+
+/// A new role is known everywhere only after a while; until then RunTask cannot assume it.
+const ROLE_SETTLES: Duration = Duration::from_secs(60);
+/// DescribeTasks takes so many at once.
+const DESCRIBED_AT_ONCE: usize = 100;
+/// StopTask gives a task 30 s, and detaching its network interface takes its time after that.
+const STOPPING: Duration = Duration::from_secs(180);
+
+/// Where tasks are placed; from the module's outputs and the chosen subnets.
+#[derive(Debug, Clone)]
+pub struct Placement {
+    pub cluster: String,
+    pub task_definition: String,
+    pub security_group: String,
+    pub subnets: Vec<String>,
+}
+
+pub struct FargateFleet {
+    client: Client,
+    placement: Placement,
+    orders: Orders,
+    /// The latest task of each slot, and how often the slot was launched.
+    slots: BTreeMap<u32, (String, u32)>,
+    /// When each task was made and stopped, replaced ones included: that is what is billed.
+    bills: BTreeMap<String, Bill>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bill {
+    from: Timestamp,
+    to: Option<Timestamp>,
+}
+
+impl FargateFleet {
+    pub fn new(aws: &Aws, placement: Placement, orders: Orders) -> Self {
+        let client = Client::new(&aws.sdk);
+        Self { client, placement, orders, slots: BTreeMap::new(), bills: BTreeMap::new() }
+    }
+
+    async fn describe(&self, arns: &[String]) -> Result<Vec<Task>, FleetError> {
+        let mut tasks = Vec::new();
+        for some in arns.chunks(DESCRIBED_AT_ONCE) {
+            let answer = self
+                .client
+                .describe_tasks()
+                .cluster(&self.placement.cluster)
+                .set_tasks(Some(some.to_vec()))
+                .send()
+                .await
+                .map_err(|error| FleetError::Call { call: "DescribeTasks", why: explain(&error) })?;
+            tasks.extend(answer.tasks().iter().cloned());
+        }
+        Ok(tasks)
+    }
+
+    /// Every task of the run's cluster that is not stopped: also those whose RunTask answer was lost.
+    async fn alive(&self) -> Result<Vec<String>, FleetError> {
+        let mut found = Vec::new();
+        let mut token = None;
+        loop {
+            let page = self
+                .client
+                .list_tasks()
+                .cluster(&self.placement.cluster)
+                .desired_status(DesiredStatus::Running)
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| FleetError::Call { call: "ListTasks", why: explain(&error) })?;
+            found.extend(page.task_arns().iter().cloned());
+            token = page.next_token().map(str::to_owned);
+            if token.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn overrides(&self, slot: u32) -> TaskOverride {
+        let variable = |name: &str, value: String| KeyValuePair::builder().name(name).value(value).build();
+        let container = ContainerOverride::builder()
+            .name(CONTAINER)
+            .environment(variable("SPIKEPROOF_SLOT", slot.to_string()))
+            .environment(variable("SPIKEPROOF_EPOCH", self.orders.epoch.to_string()))
+            .environment(variable("SPIKEPROOF_MAX_LIFETIME", self.orders.max_lifetime.as_secs().to_string()))
+            .build();
+        TaskOverride::builder().container_overrides(container).build()
+    }
+
+    fn network(&self) -> Result<NetworkConfiguration, FleetError> {
+        let vpc = AwsVpcConfiguration::builder()
+            .set_subnets(Some(self.placement.subnets.clone()))
+            .security_groups(&self.placement.security_group)
+            // Public subnets need it to reach ECR and S3; nothing is ever reached through it.
+            .assign_public_ip(AssignPublicIp::Enabled)
+            .build()
+            .map_err(|error| FleetError::Call { call: "RunTask", why: error.to_string() })?;
+        Ok(NetworkConfiguration::builder().awsvpc_configuration(vpc).build())
+    }
+
+    fn keep_bill(&mut self, task: &Task) {
+        let Some(arn) = task.task_arn() else { return };
+        let time = |value: Option<&aws_smithy_types::DateTime>| {
+            value.and_then(|value| Timestamp::from_nanosecond(value.as_nanos()).ok())
+        };
+        // Billing begins with the pull of the image; until that is known, with the task itself.
+        let from = time(task.pull_started_at()).or_else(|| time(task.created_at()));
+        let bill = self.bills.entry(arn.to_owned()).or_insert_with(|| Bill { from: Timestamp::now(), to: None });
+        bill.from = from.unwrap_or(bill.from);
+        bill.to = time(task.stopped_at()).or(bill.to);
+    }
+}
+
+#[async_trait]
+impl Fleet for FargateFleet {
+    async fn launch(&mut self, slot: u32) -> Result<(), FleetError> {
+        let attempt = self.slots.get(&slot).map_or(0, |(_, attempts)| *attempts);
+        let give_up = Instant::now() + ROLE_SETTLES;
+        loop {
+            let answer = self
+                .client
+                .run_task()
+                .cluster(&self.placement.cluster)
+                .task_definition(&self.placement.task_definition)
+                .launch_type(LaunchType::Fargate)
+                .count(1)
+                .started_by(&self.orders.run)
+                // A retry after a lost answer must not make a second task.
+                .client_token(format!("{}-{}-{slot}-{attempt}", self.orders.run, self.orders.epoch))
+                .overrides(self.overrides(slot))
+                .network_configuration(self.network()?)
+                .tags(Tag::builder().key("spikeproof:run").value(&self.orders.run).build())
+                .send()
+                .await;
+            let why = match answer {
+                Ok(answer) => match (answer.tasks().first(), answer.failures().first()) {
+                    (Some(task), _) => {
+                        self.keep_bill(task);
+                        let arn = task.task_arn().unwrap_or_default().to_owned();
+                        self.slots.insert(slot, (arn, attempt + 1));
+                        return Ok(());
+                    }
+                    // HTTP 200 with failures: no capacity, or the account's limit of vCPUs.
+                    (None, Some(failure)) => {
+                        let why = failure.reason().unwrap_or("no reason given").to_owned();
+                        return Err(FleetError::Refused { slot, why });
+                    }
+                    (None, None) => "neither a task nor a failure in the answer".to_owned(),
+                },
+                Err(error) => explain(&error),
+            };
+            let role_is_new = why.contains("assume the role") || why.contains("unable to assume");
+            if !role_is_new || Instant::now() >= give_up {
+                return Err(FleetError::Call { call: "RunTask", why });
+            }
+            sleep(Duration::from_secs(2)).await;
+        }
+    }
+
+    async fn tasks(&mut self) -> Result<Vec<TaskState>, FleetError> {
+        let arns: Vec<String> = self.slots.values().map(|(arn, _)| arn.clone()).collect();
+        if arns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tasks = self.describe(&arns).await?;
+        for task in &tasks {
+            self.keep_bill(task);
+        }
+        let states = self.slots.iter().map(|(slot, (arn, _))| {
+            let task = tasks.iter().find(|task| task.task_arn() == Some(arn));
+            // Not described yet: ECS is eventually consistent.
+            let status = task.map_or(TaskStatus::Starting("accepted".to_owned()), status);
+            TaskState { slot: *slot, identity: arn.clone(), status }
+        });
+        Ok(states.collect())
+    }
+
+    async fn stop(&mut self, why: &str) -> Result<(), FleetError> {
+        let give_up = Instant::now() + STOPPING;
+        for arn in self.alive().await? {
+            // One that has just ended by itself is no error.
+            let _ = self.client.stop_task().cluster(&self.placement.cluster).task(&arn).reason(why).send().await;
+        }
+        loop {
+            let mut arns = self.alive().await?;
+            let known: Vec<String> = self.bills.keys().filter(|arn| !arns.contains(arn)).cloned().collect();
+            arns.extend(known);
+            let tasks = self.describe(&arns).await?;
+            for task in &tasks {
+                self.keep_bill(task);
+            }
+            let stopping = tasks.iter().filter(|task| task.last_status() != Some("STOPPED")).count();
+            if stopping == 0 {
+                return Ok(());
+            }
+            if Instant::now() >= give_up {
+                let why = format!("{stopping} tasks have not stopped after {} s", STOPPING.as_secs());
+                return Err(FleetError::Call { call: "StopTask", why });
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    fn billed(&self) -> Vec<Duration> {
+        let now = Timestamp::now();
+        let time = |bill: &Bill| Duration::try_from(bill.to.unwrap_or(now).duration_since(bill.from));
+        self.bills.values().map(|bill| time(bill).unwrap_or_default()).collect()
+    }
+}
+
+fn status(task: &Task) -> TaskStatus {
+    match task.last_status() {
+        Some("RUNNING") => TaskStatus::Running,
+        Some("STOPPED") => {
+            let container = task.containers().iter().find(|container| container.name() == Some(CONTAINER));
+            let code = container.and_then(|container| container.exit_code());
+            let reason = container.and_then(|container| container.reason()).or(task.stopped_reason());
+            let why = match (code, reason) {
+                (Some(code), Some(reason)) => format!("exit code {code}, {reason}"),
+                (Some(code), None) => format!("exit code {code}"),
+                (None, Some(reason)) => reason.to_owned(),
+                (None, None) => "stopped without a reason".to_owned(),
+            };
+            TaskStatus::Stopped { why, succeeded: code == Some(0) }
+        }
+        other => TaskStatus::Starting(other.unwrap_or("accepted").to_owned()),
+    }
+}

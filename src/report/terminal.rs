@@ -1,0 +1,221 @@
+//! The run as text: verdict first, then the numbers it rests on, then what to type next.
+
+use std::fmt::Write as _;
+
+use super::{Destroyed, Load, Row, RunReport, latency};
+use crate::outcome::Verdict;
+use crate::scenario::Model;
+use crate::units;
+use crate::verdict::{Judged, Judgement, Moment, Reaction};
+
+/// Text for a terminal or a log, without colour.
+pub fn text(report: &RunReport) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_report(&mut out, report);
+    out
+}
+
+fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
+    writeln!(out, "{}", headline(report))?;
+    writeln!(out, "  {}", subject(report))?;
+    if let Some(load) = &report.load {
+        write_load(out, load)?;
+    }
+    if let Some(judged) = &report.judged {
+        write_judged(out, judged)?;
+        if let Some(reaction) = &judged.reaction {
+            write_reaction(out, reaction, report)?;
+        }
+    }
+    for warning in &report.warnings {
+        writeln!(out, "\n  note: {warning}")?;
+    }
+    write_cost(out, report)?;
+    write_destroyed(out, report)
+}
+
+/// One sentence: the verdict and what decided it.
+pub fn headline(report: &RunReport) -> String {
+    if !report.destroyed.left.is_empty() {
+        return format!("RESOURCES LEFT  {} things may still exist; see below", report.destroyed.left.len());
+    }
+    let verdict = report.judged.as_ref().map(|judged| (judged.verdict.word().to_uppercase(), judged.because.clone()));
+    match (report.interrupted, verdict, &report.error) {
+        (true, Some((word, because)), _) => format!("INTERRUPTED  ({word} on what there is) {because}"),
+        (true, None, _) => "INTERRUPTED  before there was anything to judge".to_owned(),
+        (false, _, Some(error)) => format!("COULD NOT RUN  {error}"),
+        (false, Some((word, because)), None) => format!("{word}  {because}"),
+        (false, None, None) => "INCONCLUSIVE  nothing was judged".to_owned(),
+    }
+}
+
+/// What was tested, in one line.
+pub fn subject(report: &RunReport) -> String {
+    let mut parts = vec![report.scenario.clone(), report.url.clone()];
+    parts.extend(report.group.as_ref().map(|group| format!("group {group}")));
+    parts.push(format!("{} tasks ({})", report.tasks, report.fleet));
+    parts.push(format!("run {}", report.run));
+    parts.join(" · ")
+}
+
+fn write_load(out: &mut String, load: &Load) -> std::fmt::Result {
+    writeln!(out, "\nload                          requests       /s  errors      p50      p95      p99      max")?;
+    for phase in &load.phases {
+        write_row(out, &phase.row, &level(load.model, phase.level))?;
+    }
+    write_row(out, &load.whole, "")?;
+    if load.steps.len() > 1 {
+        writeln!(out)?;
+        for step in &load.steps {
+            write_row(out, step, "")?;
+        }
+    }
+    let classes = load.whole.tally.classes();
+    if !classes.is_empty() {
+        let classes: Vec<String> = classes.iter().map(|(class, count)| format!("{count} {class}")).collect();
+        writeln!(out, "  errors: {}", classes.join(", "))?;
+    }
+    Ok(())
+}
+
+/// A level as the scenario says it.
+pub fn level(model: Model, level: f64) -> String {
+    match model {
+        Model::Users => format!("{level} users"),
+        Model::Rate => format!("{level}/s"),
+    }
+}
+
+fn write_row(out: &mut String, row: &Row, level: &str) -> std::fmt::Result {
+    let errors = row.tally.errors() as f64 / row.tally.requests().max(1) as f64 * 100.0;
+    writeln!(
+        out,
+        "  {:<16} {:>10} {:>9} {:>8.1} {:>6.2}% {:>8} {:>8} {:>8} {:>8}",
+        row.name,
+        level,
+        row.tally.requests(),
+        row.per_second,
+        errors,
+        latency(row.p50),
+        latency(row.p95),
+        latency(row.p99),
+        latency(row.max)
+    )
+}
+
+fn write_judged(out: &mut String, judged: &Judged) -> std::fmt::Result {
+    for (title, judgements) in
+        [("thresholds", &judged.thresholds), ("scaling", &judged.scaling), ("validity", &judged.validity)]
+    {
+        if judgements.is_empty() {
+            continue;
+        }
+        writeln!(out, "\n{title}")?;
+        for judgement in judgements {
+            writeln!(out, "  {}", line(judgement))?;
+        }
+    }
+    Ok(())
+}
+
+fn line(judgement: &Judgement) -> String {
+    let asked = format!("{} in {}", judgement.asked, judgement.scope);
+    let measured = if judgement.measured.is_empty() { "not measured" } else { &judgement.measured };
+    format!("{} {asked:<42} {measured}; {}", mark(judgement.verdict), judgement.because)
+}
+
+/// The verdict as one character: the shape carries the meaning, not a colour.
+pub fn mark(verdict: Verdict) -> char {
+    match verdict {
+        Verdict::Passed => '✓',
+        Verdict::Failed => '✗',
+        Verdict::Inconclusive => '?',
+    }
+}
+
+fn write_reaction(out: &mut String, reaction: &Reaction, report: &RunReport) -> std::fmt::Result {
+    writeln!(
+        out,
+        "\nreaction: {} instances, {} at most, {} at the end (limit {})",
+        reaction.desired_before, reaction.desired_peak, reaction.desired_after, reaction.max
+    )?;
+    for (title, moments, took) in [
+        (
+            "scale-out",
+            &reaction.out,
+            reaction.out_took.map(|took| format!("{} from breach to in service", units::duration(took))),
+        ),
+        (
+            "scale-in",
+            &reaction.back,
+            reaction.in_took.map(|took| format!("{} from load drop to the first leaving", units::duration(took))),
+        ),
+    ] {
+        if moments.is_empty() {
+            continue;
+        }
+        writeln!(out, "  {title}: {}", took.unwrap_or_else(|| "not measured".to_owned()))?;
+        for moment in moments {
+            writeln!(out, "    {}", moment_line(moment, report))?;
+        }
+    }
+    Ok(())
+}
+
+fn moment_line(moment: &Moment, report: &RunReport) -> String {
+    let second = report.started.map_or(0.0, |started| moment.at.duration_since(started).as_secs_f64());
+    let clock = moment.at.strftime("%H:%M:%S%.3f");
+    format!("{clock}  {second:>7.1}s  {:<18} {}", moment.name, moment.source)
+}
+
+fn write_cost(out: &mut String, report: &RunReport) -> std::fmt::Result {
+    match &report.cost {
+        Some(cost) => writeln!(
+            out,
+            "\ncost: {} for {} tasks, {} of task time (estimated {}; prices of {} in {})",
+            cost.usd,
+            cost.tasks,
+            units::duration(cost.task_time),
+            report.estimate.usd,
+            crate::cost::PRICES.date,
+            crate::cost::PRICES.region
+        ),
+        None => writeln!(out, "\ncost: nothing, the generators ran on this machine"),
+    }
+}
+
+fn write_destroyed(out: &mut String, report: &RunReport) -> std::fmt::Result {
+    let Destroyed { gone, left } = &report.destroyed;
+    if !gone.is_empty() {
+        writeln!(out, "destroyed: {} things described by name and found gone", gone.len())?;
+    }
+    if !left.is_empty() {
+        writeln!(out, "\nLEFT BEHIND, or not proven gone:")?;
+        for thing in left {
+            writeln!(out, "  {thing}")?;
+        }
+        writeln!(out, "remove them with: spikeproof reap {}", report.run)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::report;
+
+    #[test]
+    fn the_text_leads_with_its_verdict() {
+        insta::assert_snapshot!(text(&report()));
+    }
+
+    #[test]
+    fn what_is_left_outranks_the_verdict() {
+        let mut report = report();
+        report.destroyed.left = vec!["bucket spikeproof-sp-01j9z3k4m5: AccessDenied".to_owned()];
+        let text = text(&report);
+        assert!(text.starts_with("RESOURCES LEFT"), "{text}");
+        assert!(text.contains("spikeproof reap sp-01j9z3k4m5"), "{text}");
+    }
+}

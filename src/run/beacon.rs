@@ -1,0 +1,52 @@
+//! `control.json`: the proof that the orchestrator lives, the start instant, and the stop order.
+//!
+//! The beat comes from the phases' own loops: a detached timer would keep the load of a hung run alive.
+
+use tokio::time::Instant;
+
+use crate::channel::message::{Control, Start, Stop, VERSION};
+use crate::channel::{BEAT, Channel, ChannelError};
+
+#[derive(Debug)]
+pub struct Beacon {
+    channel: Channel,
+    control: Control,
+    written: Option<Instant>,
+}
+
+impl Beacon {
+    pub fn new(channel: Channel, epoch: u64) -> Self {
+        let control = Control { version: VERSION, epoch, beat: 0, start: None, stop: None };
+        Self { channel, control, written: None }
+    }
+
+    /// Writes if it is time to. A beat that cannot be written is tried again at the next call; tasks outlive a few.
+    pub async fn beat(&mut self) -> Result<(), ChannelError> {
+        if self.written.is_some_and(|written| written.elapsed() < BEAT) {
+            return Ok(());
+        }
+        self.write().await
+    }
+
+    pub async fn start(&mut self, start: Start) -> Result<(), ChannelError> {
+        self.control.start = Some(start);
+        self.write().await
+    }
+
+    /// Reaches every task whatever their number, within their next poll.
+    pub async fn stop(&mut self, why: &str) -> Result<(), ChannelError> {
+        self.control.stop = Some(Stop { why: why.to_owned() });
+        self.write().await
+    }
+
+    pub fn stopped(&self) -> bool {
+        self.control.stop.is_some()
+    }
+
+    async fn write(&mut self) -> Result<(), ChannelError> {
+        self.control.beat += 1;
+        self.channel.put_control(&self.control).await?;
+        self.written = Some(Instant::now());
+        Ok(())
+    }
+}

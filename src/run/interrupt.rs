@@ -1,0 +1,136 @@
+//! What a signal means: an ordered urgency that only ever rises.
+//!
+//! Ctrl-C once stops the load, collects, judges and destroys; twice destroys now; a third time prints what is left and
+//! leaves. SIGTERM and SIGHUP count as twice: whoever sends them will not wait long.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::events::{Event, Events};
+
+/// Ordered: one comparison replaces a page of flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    None,
+    StopLoad,
+    DestroyNow,
+    Leave,
+}
+
+impl Urgency {
+    /// What the next signal makes of the present urgency.
+    fn after(self, signal: Signal) -> Self {
+        match (signal, self) {
+            (Signal::Interrupt, Self::None) => Self::StopLoad,
+            (Signal::Interrupt, Self::StopLoad) | (Signal::Terminate, Self::None | Self::StopLoad) => Self::DestroyNow,
+            (_, Self::DestroyNow | Self::Leave) => Self::Leave,
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::StopLoad => "stopping the load, then collecting, judging and destroying (again: destroy now)",
+            Self::DestroyNow => "destroying now (again: leave, whatever is left)",
+            Self::Leave => "leaving",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Signal {
+    Interrupt,
+    Terminate,
+}
+
+/// The present urgency, as tokens to wait for.
+#[derive(Debug, Clone)]
+pub struct Interrupt {
+    urgency: watch::Receiver<Urgency>,
+    stop_load: CancellationToken,
+    destroy_now: CancellationToken,
+    leave: CancellationToken,
+}
+
+impl Interrupt {
+    /// Listens for signals as long as `owner` lives.
+    pub fn listen(events: Events, owner: &mut JoinSet<()>) -> std::io::Result<Self> {
+        let (sender, urgency) = watch::channel(Urgency::None);
+        let interrupt = Self {
+            urgency,
+            stop_load: CancellationToken::new(),
+            destroy_now: CancellationToken::new(),
+            leave: CancellationToken::new(),
+        };
+        let (mut int, mut term, mut hup) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+        let raised = interrupt.clone();
+        owner.spawn(async move {
+            loop {
+                let signal = tokio::select! {
+                    _ = int.recv() => Signal::Interrupt,
+                    _ = term.recv() => Signal::Terminate,
+                    _ = hup.recv() => Signal::Terminate,
+                };
+                let urgency = sender.borrow().after(signal);
+                let _ = sender.send(urgency);
+                events.say(Event::Interrupted { urgency: urgency.meaning() });
+                raised.raise(urgency);
+            }
+        });
+        Ok(interrupt)
+    }
+
+    fn raise(&self, urgency: Urgency) {
+        for (level, token) in [
+            (Urgency::StopLoad, &self.stop_load),
+            (Urgency::DestroyNow, &self.destroy_now),
+            (Urgency::Leave, &self.leave),
+        ] {
+            if urgency >= level {
+                token.cancel();
+            }
+        }
+    }
+
+    pub fn urgency(&self) -> Urgency {
+        *self.urgency.borrow()
+    }
+
+    /// Cancelled by any signal.
+    pub fn stop_load(&self) -> &CancellationToken {
+        &self.stop_load
+    }
+
+    pub fn destroy_now(&self) -> &CancellationToken {
+        &self.destroy_now
+    }
+
+    pub fn leave(&self) -> &CancellationToken {
+        &self.leave
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_interrupt_goes_straight_to_destroy_and_a_third_leaves() {
+        let steps = |signals: &[Signal]| signals.iter().fold(Urgency::None, |urgency, signal| urgency.after(*signal));
+        use Signal::{Interrupt as I, Terminate as T};
+        for (signals, urgency) in [
+            (vec![I], Urgency::StopLoad),
+            (vec![I, I], Urgency::DestroyNow),
+            (vec![I, I, I], Urgency::Leave),
+            (vec![T], Urgency::DestroyNow),
+            (vec![I, T], Urgency::DestroyNow),
+            (vec![T, T], Urgency::Leave),
+            (vec![I, I, I, I], Urgency::Leave),
+        ] {
+            assert_eq!(steps(&signals), urgency, "{signals:?}");
+        }
+    }
+}
