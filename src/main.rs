@@ -1,1 +1,22 @@
-fn main() {}
+//! Parse, start the runtime, print what `cli` returns, map the outcome to an exit code; nothing else.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // One TLS provider in the whole process: two of them panic at the first handshake.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "spikeproof: could not start: {error}");
+            return ExitCode::from(4);
+        }
+    };
+    let answer = runtime.block_on(spikeproof::cli::run(std::env::args_os()));
+    // Nothing of ours is under way any more; a blocked read of a closed terminal must not hold the exit.
+    runtime.shutdown_background();
+    let _ = std::io::stdout().write_all(answer.stdout.as_bytes());
+    let _ = std::io::stderr().write_all(answer.stderr.as_bytes());
+    ExitCode::from(answer.code)
+}

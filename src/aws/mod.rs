@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 
+pub mod inventory;
 pub mod query;
 
 /// The caller's AWS: region, credentials (refreshed by their chain), and the endpoint where it is not AWS's own.

@@ -1,1 +1,339 @@
+//! Signed calls to services without an SDK here: EC2, IAM, CloudWatch Logs, and S3's bucket level.
+//!
+//! A dozen calls that look and delete by name. Signing, credentials, TLS and connections are the SDK's own parts;
+//! only the few lines of each protocol are ours.
 
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode, sign,
+};
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use http_body_util::BodyExt as _;
+use hyper::http::Request;
+use tokio::time::{sleep, timeout};
+
+use super::Aws;
+
+/// One answer: describes are small.
+const ANSWER: Duration = Duration::from_secs(20);
+/// Throttling and server errors are tried again, with a doubling pause.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Codes that say "later", beside every 5xx.
+const LATER: [&str; 6] =
+    ["Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException", "SlowDown", "Unavailable"];
+
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{call}: {code}: {message}")]
+pub struct QueryError {
+    pub call: String,
+    /// AWS's own code, or `Connection`, `Credentials`, `Timeout` where no answer came.
+    pub code: String,
+    pub message: String,
+}
+
+impl QueryError {
+    /// The thing asked for is not there.
+    pub fn not_found(&self) -> bool {
+        ["NotFound", "NoSuch", "NotFoundException", "NoSuchEntity", "404"].iter().any(|word| self.code.contains(word))
+    }
+}
+
+/// A service as signing and endpoints know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    Ec2,
+    Iam,
+    Logs,
+    S3,
+}
+
+impl Service {
+    fn signing_name(self) -> &'static str {
+        match self {
+            Self::Ec2 => "ec2",
+            Self::Iam => "iam",
+            Self::Logs => "logs",
+            Self::S3 => "s3",
+        }
+    }
+
+    /// IAM is one per partition and signed for that partition's home.
+    fn signing_region(self, region: &str) -> &str {
+        match (self, partition(region)) {
+            (Self::Iam, Partition::Aws) => "us-east-1",
+            (Self::Iam, Partition::China) => "cn-north-1",
+            (Self::Iam, Partition::UsGov) => "us-gov-west-1",
+            _ => region,
+        }
+    }
+
+    fn endpoint(self, region: &str) -> String {
+        let suffix = if partition(region) == Partition::China { "amazonaws.com.cn" } else { "amazonaws.com" };
+        match (self, partition(region)) {
+            (Self::Iam, Partition::Aws) => "https://iam.amazonaws.com".to_owned(),
+            (Self::Iam, Partition::China) => "https://iam.cn-north-1.amazonaws.com.cn".to_owned(),
+            (Self::Iam, Partition::UsGov) => "https://iam.us-gov.amazonaws.com".to_owned(),
+            _ => format!("https://{}.{region}.{suffix}", self.signing_name()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Partition {
+    Aws,
+    China,
+    UsGov,
+}
+
+fn partition(region: &str) -> Partition {
+    if region.starts_with("cn-") {
+        Partition::China
+    } else if region.starts_with("us-gov-") {
+        Partition::UsGov
+    } else {
+        Partition::Aws
+    }
+}
+
+/// Makes signed calls as the caller.
+#[derive(Debug, Clone)]
+pub struct Query {
+    aws: Aws,
+    connector: SharedHttpConnector,
+}
+
+/// What is sent, before signing.
+#[derive(Debug, Clone)]
+struct Call {
+    service: Service,
+    name: String,
+    method: &'static str,
+    /// Path and query, already encoded.
+    path: String,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Query {
+    pub fn new(aws: &Aws) -> Self {
+        let settings = HttpConnectorSettings::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .read_timeout(ANSWER)
+            .build();
+        let connector = aws_smithy_http_client::Connector::builder()
+            .connector_settings(settings)
+            .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
+                aws_smithy_http_client::tls::rustls_provider::CryptoMode::AwsLc,
+            ))
+            .build();
+        Self { aws: aws.clone(), connector: SharedHttpConnector::new(connector) }
+    }
+
+    /// An EC2 or IAM action; the answer is XML.
+    pub async fn action(&self, service: Service, action: &str, parameters: &[(&str, &str)]) -> Result<String, QueryError> {
+        let version = if service == Service::Iam { "2010-05-08" } else { "2016-11-15" };
+        let mut body = format!("Action={action}&Version={version}");
+        for (name, value) in parameters {
+            body.push_str(&format!("&{name}={}", encode(value)));
+        }
+        let headers = vec![("content-type", "application/x-www-form-urlencoded; charset=utf-8".to_owned())];
+        let name = action.to_owned();
+        self.send(Call { service, name, method: "POST", path: "/".to_owned(), headers, body: body.into_bytes() }).await
+    }
+
+    /// A CloudWatch Logs operation; question and answer are JSON.
+    pub async fn logs(&self, operation: &str, question: &serde_json::Value) -> Result<serde_json::Value, QueryError> {
+        let headers = vec![
+            ("content-type", "application/x-amz-json-1.1".to_owned()),
+            ("x-amz-target", format!("Logs_20140328.{operation}")),
+        ];
+        let (name, path) = (operation.to_owned(), "/".to_owned());
+        let body = question.to_string().into_bytes();
+        let text = self.send(Call { service: Service::Logs, name, method: "POST", path, headers, body }).await?;
+        Ok(serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    /// A call on a whole bucket, path style; `query` begins with `?` or is empty.
+    pub async fn bucket(&self, method: &'static str, bucket: &str, tail: &str) -> Result<String, QueryError> {
+        let (name, path) = (format!("{method} bucket"), format!("/{bucket}{tail}"));
+        self.send(Call { service: Service::S3, name, method, path, headers: Vec::new(), body: Vec::new() }).await
+    }
+
+    async fn send(&self, call: Call) -> Result<String, QueryError> {
+        let mut pause = PAUSE;
+        for attempt in 1.. {
+            let result = self.send_once(&call).await;
+            let later = match &result {
+                Ok((status, code, _)) => *status >= 500 || LATER.contains(&code.as_str()),
+                Err(error) => error.code == "Connection" || error.code == "Timeout",
+            };
+            if !later || attempt == ATTEMPTS {
+                let (status, code, text) = result?;
+                return if status < 300 { Ok(text) } else { Err(error(&call, &code, &message(&text))) };
+            }
+            sleep(pause).await;
+            pause *= 2;
+        }
+        Err(error(&call, "Connection", "no answer"))
+    }
+
+    /// Status, error code (the status where there is none) and body.
+    async fn send_once(&self, call: &Call) -> Result<(u16, String, String), QueryError> {
+        let request = self.sign(call).await?;
+        let answer = timeout(ANSWER, self.connector.call(request))
+            .await
+            .map_err(|_| error(call, "Timeout", "no answer in time"))?
+            .map_err(|source| error(call, "Connection", &super::explain(&source)))?;
+        let status = answer.status().as_u16();
+        let body = timeout(ANSWER, answer.into_body().collect())
+            .await
+            .map_err(|_| error(call, "Timeout", "the answer broke off"))?
+            .map_err(|source| error(call, "Connection", &source.to_string()))?;
+        let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        Ok((status, code(&text).unwrap_or_else(|| status.to_string()), text))
+    }
+
+    async fn sign(&self, call: &Call) -> Result<HttpRequest, QueryError> {
+        let refused = |code: &str, source: &dyn std::error::Error| error(call, code, &source.to_string());
+        let base = match &self.aws.endpoint {
+            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
+            None => call.service.endpoint(&self.aws.region),
+        };
+        let credentials =
+            self.aws.credentials.provide_credentials().await.map_err(|source| refused("Credentials", &source))?;
+        let identity = credentials.into();
+        let mut settings = SigningSettings::default();
+        if call.service == Service::S3 {
+            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        }
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(call.service.signing_region(&self.aws.region))
+            .name(call.service.signing_name())
+            .time(SystemTime::now())
+            .settings(settings)
+            .build()
+            .map_err(|source| refused("Signing", &source))?
+            .into();
+        let url = format!("{base}{}", call.path);
+        let headers = call.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let signable = SignableRequest::new(call.method, &url, headers, SignableBody::Bytes(&call.body))
+            .map_err(|source| refused("Signing", &source))?;
+        let (instructions, _) = sign(signable, &parameters).map_err(|source| refused("Signing", &source))?.into_parts();
+        let mut request = Request::builder().method(call.method).uri(&url);
+        for (name, value) in &call.headers {
+            request = request.header(*name, value);
+        }
+        let mut request =
+            request.body(SdkBody::from(call.body.clone())).map_err(|source| refused("Signing", &source))?;
+        instructions.apply_to_request_http1x(&mut request);
+        HttpRequest::try_from(request).map_err(|source| refused("Signing", &source))
+    }
+}
+
+fn error(call: &Call, code: &str, message: &str) -> QueryError {
+    QueryError { call: call.name.clone(), code: code.to_owned(), message: message.to_owned() }
+}
+
+/// AWS's error code: `<Code>` in XML, `__type` in JSON.
+fn code(text: &str) -> Option<String> {
+    if let Some(code) = element(text, "Code") {
+        return Some(code);
+    }
+    let json: serde_json::Value = serde_json::from_str(text).ok()?;
+    let kind = json.get("__type")?.as_str()?;
+    Some(kind.rsplit('#').next().unwrap_or(kind).to_owned())
+}
+
+fn message(text: &str) -> String {
+    let json = || {
+        let json: serde_json::Value = serde_json::from_str(text).ok()?;
+        Some(json.get("message").or(json.get("Message"))?.as_str()?.to_owned())
+    };
+    element(text, "Message").or_else(json).unwrap_or_else(|| text.chars().take(200).collect())
+}
+
+/// The text of the first `<name>` in an XML answer.
+pub fn element(xml: &str, name: &str) -> Option<String> {
+    elements(xml, name).into_iter().next()
+}
+
+/// The texts of all `<name>` in an XML answer, whatever their depth.
+pub fn elements(xml: &str, name: &str) -> Vec<String> {
+    use quick_xml::events::Event;
+    let mut reader = quick_xml::Reader::from_str(xml);
+    let (mut found, mut inside) = (Vec::new(), None::<String>);
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(tag)) if tag.local_name().as_ref() == name.as_bytes() => inside = Some(String::new()),
+            Ok(Event::Text(text)) => {
+                if let (Some(collected), Ok(text)) = (inside.as_mut(), text.decode()) {
+                    collected.push_str(&text);
+                }
+            }
+            Ok(Event::End(tag)) if tag.local_name().as_ref() == name.as_bytes() => found.extend(inside.take()),
+            Ok(Event::Eof) | Err(_) => return found,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Percent-encoding of everything but RFC 3986's unreserved characters.
+pub fn encode(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(byte as char);
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_follow_the_partition() {
+        for (service, region, endpoint, signed_for) in [
+            (Service::Ec2, "eu-west-1", "https://ec2.eu-west-1.amazonaws.com", "eu-west-1"),
+            (Service::Iam, "eu-west-1", "https://iam.amazonaws.com", "us-east-1"),
+            (Service::Logs, "cn-north-1", "https://logs.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+            (Service::Iam, "us-gov-east-1", "https://iam.us-gov.amazonaws.com", "us-gov-west-1"),
+        ] {
+            assert_eq!(service.endpoint(region), endpoint);
+            assert_eq!(service.signing_region(region), signed_for);
+        }
+    }
+
+    #[test]
+    fn error_codes_are_read_from_xml_and_json() {
+        let xml = "<ErrorResponse><Error><Code>NoSuchEntity</Code><Message>role a not found</Message></Error></ErrorResponse>";
+        assert_eq!((code(xml), message(xml)), (Some("NoSuchEntity".to_owned()), "role a not found".to_owned()));
+        let json = r#"{"__type":"com.amazonaws.logs#ResourceNotFoundException","message":"no such group"}"#;
+        assert_eq!(code(json), Some("ResourceNotFoundException".to_owned()));
+        assert_eq!(message(json), "no such group");
+    }
+
+    #[test]
+    fn all_elements_of_a_name_are_found() {
+        let xml = "<r><set><item><subnetId>a</subnetId></item><item><subnetId>b</subnetId></item></set></r>";
+        assert_eq!(elements(xml, "subnetId"), ["a", "b"]);
+        assert_eq!(element(xml, "vpcId"), None);
+    }
+
+    #[test]
+    fn values_are_encoded() {
+        assert_eq!(encode("/spikeproof/a b~c"), "%2Fspikeproof%2Fa%20b~c");
+    }
+}

@@ -1,1 +1,102 @@
+//! The command line: one file per subcommand, argument types and wiring only.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::outcome::{EXIT_CODES, Exit};
+
+mod check;
+mod generate;
+mod image;
+mod lab;
+mod reap;
+mod report;
+mod run;
+pub mod schema;
+
+/// What a command has to say, for main to print, and how the process ends.
+#[derive(Debug, Default)]
+pub struct Answer {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: u8,
+}
+
+impl Answer {
+    pub fn out(stdout: impl Into<String>, exit: Exit) -> Self {
+        Self { stdout: stdout.into(), code: exit.code(), ..Self::default() }
+    }
+
+    pub fn error(stderr: impl std::fmt::Display, exit: Exit) -> Self {
+        Self { stderr: format!("{stderr}\n"), code: exit.code(), ..Self::default() }
+    }
+}
+
+/// Proves that an Auto Scaling group survives a spike.
+///
+/// Applies a throw-away Fargate fleet with Terraform, drives a scenario from it, watches the target's group through
+/// spike and recovery, judges what it saw, and always destroys what it made.
+#[derive(Debug, Parser)]
+#[command(name = "spikeproof", version, after_help = EXIT_CODES, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a scenario: plan, provision, start, load, recover, collect, judge, destroy
+    Run(run::Args),
+    /// Validate a scenario and print the plan and its cost, touching nothing
+    Check(check::Args),
+    /// Destroy what an earlier run left, as its journal says
+    Reap(reap::Args),
+    /// Show the report of an earlier run
+    Report(report::Args),
+    /// Serve an AWS on this machine, with a target that really scales
+    Lab(lab::Args),
+    /// Pack the generator's image without Docker
+    Image(image::Args),
+    /// Print the JSON Schema of the scenario file
+    Schema,
+    /// Carry out one task's share of the load (what the image runs)
+    #[command(hide = true)]
+    Generate(generate::Args),
+}
+
+/// Where runs are kept.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RunsDir {
+    /// Folder of the runs: journal, state, logs and reports of each
+    /// [default: $XDG_STATE_HOME/spikeproof/runs or ~/.local/state/spikeproof/runs]
+    #[arg(long, env = "SPIKEPROOF_RUNS_DIR", value_name = "DIR")]
+    runs_dir: Option<PathBuf>,
+}
+
+impl RunsDir {
+    fn path(&self) -> PathBuf {
+        self.runs_dir.clone().unwrap_or_else(crate::journal::default_runs_dir)
+    }
+}
+
+/// Runs a command line to its end.
+pub async fn run(args: impl Iterator<Item = OsString>) -> Answer {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        // Help and version are answers, not errors: clap knows which goes where.
+        Err(error) if error.use_stderr() => return Answer::error(error.render(), Exit::Usage),
+        Err(answer) => return Answer::out(answer.render().to_string(), Exit::Passed),
+    };
+    match cli.command {
+        Command::Run(args) => run::run(args).await,
+        Command::Check(args) => check::run(&args),
+        Command::Reap(args) => reap::run(args).await,
+        Command::Report(args) => report::run(&args),
+        Command::Lab(args) => lab::run(args).await,
+        Command::Image(args) => image::run(args),
+        Command::Schema => Answer::out(schema::text(), Exit::Passed),
+        Command::Generate(args) => generate::run(args).await,
+    }
+}

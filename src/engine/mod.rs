@@ -1,1 +1,49 @@
+//! The generator: carries out a share of a scenario, and never takes its own slowness for the target's.
+//!
+//! Thread per core: each worker has its own runtime, sessions, connections and recorder, and shares nothing on the hot
+//! path. Latency counts from the *intended* start: in the open model from the instant an iteration was due, in the
+//! closed model from the moment its session meant to send. How late the generator itself was is recorded beside it.
+//!
+//! `work` runs a share on worker threads; `task` is the life of a generator on the channel around it.
 
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::plan::Share;
+use crate::scenario::Scenario;
+
+mod connection;
+mod decide;
+mod iteration;
+mod request;
+mod target;
+pub mod task;
+mod worker;
+
+pub use worker::{Running, begin};
+
+/// What a generator is to do.
+#[derive(Debug, Clone)]
+pub struct Work {
+    pub scenario: Arc<Scenario>,
+    pub share: Share,
+    pub seed: u64,
+    /// Worker threads.
+    pub workers: u32,
+    /// The start instant on this machine's monotonic clock.
+    pub start: Instant,
+    /// Ends the load at once: requests under way are cut, and not recorded.
+    pub stop: CancellationToken,
+}
+
+impl Work {
+    /// The part of the share that one worker carries: the workers' parts add up to the share, exactly.
+    fn share_of(&self, worker: u32) -> Share {
+        Share { index: self.share.index + self.share.of * worker, of: self.share.of * self.workers }
+    }
+}
+
+#[cfg(test)]
+mod tests;

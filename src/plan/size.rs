@@ -11,14 +11,13 @@ const SESSIONS_PER_VCPU: f64 = 5_000.0;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sizing {
     pub tasks: u32,
+    /// So many can carry the load if the others do not come up.
+    pub needed: u32,
     pub why: String,
 }
 
 /// Chooses the number of tasks: what the user said, else enough for the peak.
 pub fn size(scenario: &Scenario) -> Sizing {
-    if let Tasks::Exactly(tasks) = scenario.fleet.tasks {
-        return Sizing { tasks, why: "as the scenario says".to_owned() };
-    }
     let peak = scenario.phases.iter().map(|phase| phase.level).fold(0.0, f64::max);
     let vcpus = f64::from(scenario.fleet.size.cpu_units) / 1024.0;
     let (unit, per_vcpu) = match scenario.model {
@@ -26,7 +25,13 @@ pub fn size(scenario: &Scenario) -> Sizing {
         Model::Rate => ("iterations/s", RATE_PER_VCPU),
     };
     let per_task = per_vcpu * vcpus;
-    // Two at least: one lost task must not be the end of the load.
-    let tasks = ((peak / per_task).ceil() as u32).max(2);
-    Sizing { tasks, why: format!("peak of {peak} {unit}, {per_task} per task of {vcpus} vCPU, two at least") }
+    let needed = ((peak / per_task).ceil() as u32).max(1);
+    match scenario.fleet.tasks {
+        Tasks::Exactly(tasks) => Sizing { tasks, needed: needed.min(tasks), why: "as the scenario says".to_owned() },
+        // Two at least: one lost task must not be the end of the load.
+        Tasks::Auto => {
+            let why = format!("peak of {peak} {unit}, {per_task} per task of {vcpus} vCPU, two at least");
+            Sizing { tasks: needed.max(2), needed, why }
+        }
+    }
 }

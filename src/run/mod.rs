@@ -1,1 +1,132 @@
+//! The life cycle: plan, provision, start, load, recover, collect, judge, destroy.
+//!
+//! Each phase takes the previous one's product by value. Destroy is not a phase one reaches: it is the frame around
+//! the others, and works from the journal.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use crate::events::{Event, Events, Phase};
+use crate::report::RunReport;
+
+mod beacon;
+mod collect;
+mod conclude;
+mod destroy;
+mod error;
+mod frame;
+mod interrupt;
+mod judge;
+mod load;
+mod plan;
+mod provision;
+mod reap;
+mod recover;
+mod start;
+
+pub use error::{Kind, RunError};
+pub use interrupt::{Interrupt, Urgency};
+pub use plan::{Preview, preview};
+pub use reap::{Reaped, reap};
+
+use frame::Frame;
+use judge::Evidenced;
+
+/// What the user asked for on the command line, settled.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub scenario_file: String,
+    pub scenario_text: String,
+    pub environment: BTreeMap<String, String>,
+    pub url: Option<String>,
+    pub fleet: FleetKind,
+    /// Replaces `fleet.tasks`.
+    pub tasks: Option<u32>,
+    pub runs_dir: PathBuf,
+    pub terraform: Option<PathBuf>,
+    /// Packed into the image instead of the running binary.
+    pub generator_binary: Option<PathBuf>,
+    /// A ready image instead of a packed one.
+    pub image: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FleetKind {
+    Fargate,
+    Local,
+}
+
+impl FleetKind {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fargate => "Fargate",
+            Self::Local => "local processes",
+        }
+    }
+}
+
+/// What every phase is given.
+#[derive(Clone)]
+pub struct Context {
+    pub wanted: Arc<Wanted>,
+    pub events: Events,
+    pub interrupt: Interrupt,
+}
+
+/// What a run leaves: its report, and the folder it is in.
+pub struct Outcome {
+    pub report: RunReport,
+    pub folder: PathBuf,
+}
+
+/// Runs a scenario. Whatever happens after the plan, everything that was made is destroyed before this returns.
+pub async fn run(cx: Context) -> Result<Outcome, RunError> {
+    let planned = plan::plan(&cx).await?;
+    let frame = Frame::open(&cx, &planned)?;
+
+    let lived = framed(live(cx.clone(), frame.clone(), planned)).await;
+    let destroyed = destroy::destroy(&cx, &frame).await;
+
+    conclude::conclude(&cx, &frame, lived, destroyed).await
+}
+
+/// From nothing to a judgement.
+async fn live(cx: Context, frame: Arc<Frame>, planned: plan::Planned) -> Result<Evidenced, RunError> {
+    let provisioned = timed(&cx, &frame, Phase::Provision, provision::provision(&cx, &frame, planned)).await?;
+    let started = timed(&cx, &frame, Phase::Start, start::start(&cx, &frame, provisioned)).await?;
+    let loaded = timed(&cx, &frame, Phase::Load, load::load(&cx, &frame, started)).await?;
+    let recovered = timed(&cx, &frame, Phase::Recover, recover::recover(&cx, &frame, loaded)).await?;
+    let collected = timed(&cx, &frame, Phase::Collect, collect::collect(&cx, recovered)).await?;
+    timed(&cx, &frame, Phase::Judge, judge::judge(collected)).await
+}
+
+/// A panic in a phase ends in destroy like every other error.
+async fn framed(life: impl Future<Output = Result<Evidenced, RunError>> + Send + 'static) -> Result<Evidenced, RunError> {
+    let mut task = JoinSet::new();
+    task.spawn(life);
+    match task.join_next().await {
+        Some(Ok(result)) => result,
+        Some(Err(panic)) => Err(RunError::could_not(Phase::Load, format!("a bug in spikeproof: {panic}"))),
+        None => Err(RunError::could_not(Phase::Load, "the run vanished")),
+    }
+}
+
+/// Tells when a phase begins and ends, and keeps how long it took.
+async fn timed<T>(
+    cx: &Context,
+    frame: &Frame,
+    phase: Phase,
+    work: impl Future<Output = Result<T, RunError>>,
+) -> Result<T, RunError> {
+    cx.events.say(Event::PhaseBegan { phase });
+    let begun = Instant::now();
+    let result = work.await;
+    let took: Duration = begun.elapsed();
+    frame.took(phase, took);
+    cx.events.say(Event::PhaseEnded { phase, took });
+    result
+}

@@ -14,7 +14,7 @@ mod scaling;
 mod thresholds;
 mod validity;
 
-pub use scaling::{Moment, Reaction};
+pub use scaling::{Moment, Reaction, in_bound as scale_in_bound};
 
 /// One judgement, with the number it rests on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -207,7 +207,7 @@ fn first_new_instance(timeline: &Timeline, started: Timestamp) -> Option<(String
 
 /// The bound the user gave, or the one the group's own alarms make unavoidable plus half of it again: evaluation,
 /// publishing and warm-up take their time, and AWS publishes no figure for them.
-fn in_bound(scenario: &Scenario, timeline: &Timeline) -> Option<Duration> {
+pub fn in_bound(scenario: &Scenario, timeline: &Timeline) -> Option<Duration> {
     match scenario.scaling.in_within {
         InWithin::Within(bound) => Some(bound),
         InWithin::Cooldowns(times) => {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -70,6 +71,7 @@ pub struct Watch {
     eyes: Eyes,
     since: Timestamp,
     latest: watch::Receiver<Option<GroupState>>,
+    seen: Seen,
     stop: CancellationToken,
     /// The one poller; it dies with the watch.
     watcher: JoinSet<Recorder>,
@@ -83,11 +85,12 @@ impl Watch {
         let first = asg::group(&eyes).await?;
         recorder.see(Observed::Group(first.clone()));
         let (sender, latest) = watch::channel(Some(first));
+        let seen = Arc::clone(&recorder.observations);
         let stop = CancellationToken::new();
         let since = Timestamp::now();
         let mut watcher = JoinSet::new();
         watcher.spawn(poll(eyes.clone(), recorder, sender, since, stop.clone()));
-        Ok(Self { eyes, since, latest, stop, watcher })
+        Ok(Self { eyes, since, latest, seen, stop, watcher })
     }
 
     /// The group as last seen.
@@ -95,12 +98,17 @@ impl Watch {
         self.latest.borrow().clone()
     }
 
+    /// Everything seen so far.
+    pub fn timeline(&self) -> Timeline {
+        Timeline { observations: self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone() }
+    }
+
     /// The last reads, so that late datapoints are in, and everything seen.
     pub async fn end(mut self) -> Timeline {
         self.stop.cancel();
-        let Some(Ok(mut recorder)) = self.watcher.join_next().await else { return Timeline::default() };
+        let Some(Ok(mut recorder)) = self.watcher.join_next().await else { return self.timeline() };
         slow_reads(&self.eyes, &mut recorder, self.since).await;
-        let timeline = Timeline { observations: recorder.observations.clone() };
+        let timeline = self.timeline();
         let alarms: Vec<_> = timeline.alarms().into_iter().cloned().collect();
         let target_groups: Vec<String> =
             timeline.groups().last().map(|(_, group)| group.target_groups.clone()).unwrap_or_default();
@@ -108,7 +116,7 @@ impl Watch {
             Ok(series) => series.into_iter().for_each(|series| recorder.see(Observed::Metric(series))),
             Err(error) => recorder.gap(&error),
         }
-        Timeline { observations: recorder.observations }
+        self.timeline()
     }
 }
 
@@ -187,11 +195,13 @@ async fn slow_reads(eyes: &Eyes, recorder: &mut Recorder, since: Timestamp) {
     }
 }
 
+type Seen = Arc<Mutex<Vec<Observation>>>;
+
 /// Keeps observations in memory and in the run's folder; what did not change is not written again.
 #[derive(Debug)]
 struct Recorder {
     file: File,
-    observations: Vec<Observation>,
+    observations: Seen,
     last: HashMap<String, Observed>,
 }
 
@@ -199,7 +209,7 @@ impl Recorder {
     fn create(path: &Path) -> Result<Self, WatchError> {
         let file =
             File::create(path).map_err(|source| WatchError::Folder { path: path.display().to_string(), source })?;
-        Ok(Self { file, observations: Vec::new(), last: HashMap::new() })
+        Ok(Self { file, observations: Seen::default(), last: HashMap::new() })
     }
 
     fn see(&mut self, what: Observed) {
@@ -208,7 +218,7 @@ impl Recorder {
             // Memory has it as well; a full disk must not end the watch.
             let _ = writeln!(self.file, "{line}");
         }
-        self.observations.push(observation);
+        self.observations.lock().unwrap_or_else(PoisonError::into_inner).push(observation);
     }
 
     fn see_change(&mut self, key: &str, what: Observed) {

@@ -1,0 +1,69 @@
+# The whole product by name: `make demo` shows it, `make test` proves it, `make check` is what must hold before a commit.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+WORK    := .spikeproof
+VENV    := $(WORK)/venv
+MOTO    := moto[server]==5.2.5
+HOST    := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+RELEASE := target/$(HOST)/release/spikeproof
+
+# Where the AWS provider may already be: a folder laid out as a mirror. Without one, terraform asks the registry.
+ifndef SPIKEPROOF_PLUGIN_DIR
+MIRROR := $(shell find /opt /srv /usr/local /usr/share /var/lib $(HOME)/.terraform.d $(HOME)/.local/share \
+	-maxdepth 5 -type d -path '*/registry.terraform.io/hashicorp/aws' -print -quit 2>/dev/null | sed 's,/registry.terraform.io/hashicorp/aws$$,,')
+ifneq ($(MIRROR),)
+export SPIKEPROOF_PLUGIN_DIR := $(MIRROR)
+endif
+endif
+export SPIKEPROOF_MOTO := $(CURDIR)/$(VENV)/bin/moto_server
+
+.PHONY: help demo test check image build venv terraform lint clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
+
+demo: terraform venv build ## the main job against an AWS on this machine, in under 3 minutes after the build
+	@$(RELEASE) lab -- $(RELEASE) run --runs-dir $(WORK)/runs scenarios/spike-and-recover.yaml
+
+test: terraform venv ## every test, the end-to-end runs with real terraform included; one line per group
+	@tests/groups.sh
+
+check: lint test ## what must hold before a commit
+
+lint: ## formatting and clippy
+	@cargo fmt --check
+	@cargo clippy --quiet --all-targets --locked -- -D warnings
+
+build: ## the release binary; static on Linux, so that it can ship itself
+	@cargo build --quiet --release --locked
+
+image: build ## the generator's image: with Docker where it is there, else as an OCI layout
+	@rm -rf $(WORK)/rootfs $(WORK)/image
+	@if docker info >/dev/null 2>&1; then \
+	  $(RELEASE) image rootfs $(WORK)/rootfs; \
+	  docker build --quiet --file images/generator/Dockerfile --tag spikeproof-generator $(WORK)/rootfs; \
+	  docker image inspect --format 'spikeproof-generator: {{.Size}} bytes, user {{.Config.User}}' spikeproof-generator; \
+	else \
+	  echo 'no Docker engine here: writing the same image as an OCI layout'; \
+	  $(RELEASE) image pack $(WORK)/image; \
+	fi
+
+venv: $(VENV)/moto-5.2.5 ## moto, pinned, in the project's own folder
+
+$(VENV)/moto-5.2.5:
+	@command -v python3 >/dev/null || { echo 'python3 is missing: install Python 3.9 or newer (Debian: apt-get install python3 python3-venv)' >&2; exit 1; }
+	@echo 'preparing moto in $(VENV)'
+	@rm -rf $(VENV)
+	@python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet '$(MOTO)'
+	@touch $@
+
+terraform:
+	@[ -n "$${SPIKEPROOF_TERRAFORM:-}" ] || command -v terraform >/dev/null || command -v tofu >/dev/null || { \
+	  echo 'terraform is missing: install Terraform 1.5 or newer (https://developer.hashicorp.com/terraform/install) or OpenTofu, or set SPIKEPROOF_TERRAFORM' >&2; exit 1; }
+
+clean: ## everything that make made
+	@rm -rf $(WORK) target

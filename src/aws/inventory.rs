@@ -1,0 +1,380 @@
+//! What of a run exists, asked of each service by name; and the same things deleted by name.
+//!
+//! This is the proof that a run left nothing: it needs no state, no journal and no terraform, because every name
+//! derives from the run id. Nothing is ever touched whose name does not contain the whole run id.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_sdk_ecs::types::DesiredStatus;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use serde::Deserialize;
+use tokio::time::{Instant, sleep};
+
+use super::query::{Query, QueryError, Service, element, elements, encode};
+use super::{Aws, explain};
+use crate::journal::names::{Kind, Thing};
+use crate::units::RunId;
+
+/// StopTask gives a task 30 s; detaching its network interface takes its time after that.
+const STOPPING: Duration = Duration::from_secs(180);
+
+/// Whether a thing is there, with the answer that says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    Gone { evidence: String },
+    There { evidence: String },
+}
+
+/// Subnets to place tasks in, and the network they belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    pub vpc_id: String,
+    pub subnets: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum InventoryError {
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error("{call}: {why}")]
+    Call { call: &'static str, why: String },
+    #[error("{0} does not belong to this run: not touched")]
+    Foreign(Thing),
+    #[error("{0} tasks have not stopped yet")]
+    StillStopping(usize),
+    #[error("{0}")]
+    Network(String),
+}
+
+/// One run's things in AWS.
+#[derive(Debug, Clone)]
+pub struct Inventory {
+    run: String,
+    query: Query,
+    ecs: aws_sdk_ecs::Client,
+    ecr: aws_sdk_ecr::Client,
+}
+
+impl Inventory {
+    pub fn new(aws: &Aws, run: &RunId) -> Self {
+        Self {
+            run: run.to_string(),
+            query: Query::new(aws),
+            ecs: aws_sdk_ecs::Client::new(&aws.sdk),
+            ecr: aws_sdk_ecr::Client::new(&aws.sdk),
+        }
+    }
+
+    /// Describes a thing by its name in its own service. (The tagging API would list ghosts for hours.)
+    pub async fn exists(&self, thing: &Thing) -> Result<Presence, InventoryError> {
+        let name = &thing.name;
+        match thing.kind {
+            Kind::Tasks => {
+                let alive = self.tasks(name).await?;
+                Ok(presence(alive.len(), "ListTasks", "tasks"))
+            }
+            Kind::Cluster => self.cluster(name).await,
+            Kind::TaskDefinition => {
+                let active = self.task_definitions(name).await?;
+                Ok(presence(active.len(), "ListTaskDefinitions", "active revisions"))
+            }
+            Kind::Repository => self.repository(name).await,
+            Kind::SecurityGroup => {
+                let groups = self.security_groups(name).await?;
+                Ok(presence(groups.len(), "DescribeSecurityGroups", "groups of that name"))
+            }
+            Kind::LogGroup => {
+                let there = self.log_group(name).await?;
+                Ok(presence(usize::from(there), "DescribeLogGroups", "groups of that name"))
+            }
+            Kind::Role => found("GetRole", self.query.action(Service::Iam, "GetRole", &[("RoleName", name)]).await),
+            Kind::Bucket => found("HeadBucket", self.query.bucket("HEAD", name, "").await),
+        }
+    }
+
+    /// Deletes a thing by its name. What is not there any more is deleted already.
+    pub async fn delete(&self, thing: &Thing) -> Result<(), InventoryError> {
+        if !thing.name.contains(&self.run) {
+            return Err(InventoryError::Foreign(thing.clone()));
+        }
+        let name = &thing.name;
+        match thing.kind {
+            Kind::Tasks => self.stop_tasks(name).await,
+            Kind::Cluster => self.delete_cluster(name).await,
+            Kind::TaskDefinition => self.delete_task_definitions(name).await,
+            Kind::Repository => self.delete_repository(name).await,
+            Kind::SecurityGroup => self.delete_security_groups(name).await,
+            Kind::LogGroup => {
+                let question = serde_json::json!({ "logGroupName": name });
+                gone_is_done(self.query.logs("DeleteLogGroup", &question).await)
+            }
+            Kind::Role => self.delete_role(name).await,
+            Kind::Bucket => self.delete_bucket(name).await,
+        }
+    }
+
+    /// The subnets given, or the default subnets of the default VPC.
+    pub async fn network(&self, given: &[String]) -> Result<Network, InventoryError> {
+        let names: Vec<String> = (1..=given.len()).map(|index| format!("SubnetId.{index}")).collect();
+        let parameters: Vec<(&str, &str)> = if given.is_empty() {
+            vec![("Filter.1.Name", "default-for-az"), ("Filter.1.Value.1", "true")]
+        } else {
+            names.iter().map(String::as_str).zip(given.iter().map(String::as_str)).collect()
+        };
+        let answer = self.query.action(Service::Ec2, "DescribeSubnets", &parameters).await?;
+        let subnets = elements(&answer, "subnetId");
+        let vpcs: BTreeSet<String> = elements(&answer, "vpcId").into_iter().collect();
+        let mut vpcs = vpcs.into_iter();
+        match (vpcs.next(), vpcs.next()) {
+            (Some(vpc_id), None) => Ok(Network { vpc_id, subnets }),
+            (None, _) => Err(InventoryError::Network(
+                "this region has no default VPC to place tasks in: name subnets in `fleet.subnets`".to_owned(),
+            )),
+            (Some(one), Some(other)) => {
+                Err(InventoryError::Network(format!("`fleet.subnets` lie in different VPCs ({one}, {other}): name subnets of one")))
+            }
+        }
+    }
+
+    /// Tasks of a cluster that are not stopped, also those already asked to.
+    async fn tasks(&self, cluster: &str) -> Result<Vec<String>, InventoryError> {
+        let mut alive = Vec::new();
+        for desired in [DesiredStatus::Running, DesiredStatus::Stopped] {
+            let mut token = None;
+            loop {
+                let page = self.ecs.list_tasks().cluster(cluster).desired_status(desired.clone()).set_next_token(token);
+                let page = match page.send().await {
+                    Ok(page) => page,
+                    Err(error) if error.code() == Some("ClusterNotFoundException") => return Ok(Vec::new()),
+                    Err(error) => return Err(InventoryError::Call { call: "ListTasks", why: explain(&error) }),
+                };
+                alive.extend(self.not_stopped(cluster, page.task_arns()).await?);
+                token = page.next_token().map(str::to_owned);
+                if token.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(alive)
+    }
+
+    /// At most a page of ListTasks: as many as DescribeTasks takes.
+    async fn not_stopped(&self, cluster: &str, arns: &[String]) -> Result<Vec<String>, InventoryError> {
+        if arns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let described = self
+            .ecs
+            .describe_tasks()
+            .cluster(cluster)
+            .set_tasks(Some(arns.to_vec()))
+            .send()
+            .await
+            .map_err(|error| InventoryError::Call { call: "DescribeTasks", why: explain(&error) })?;
+        let alive = described.tasks().iter().filter(|task| task.last_status() != Some("STOPPED"));
+        Ok(alive.filter_map(|task| task.task_arn().map(str::to_owned)).collect())
+    }
+
+    async fn stop_tasks(&self, cluster: &str) -> Result<(), InventoryError> {
+        let give_up = Instant::now() + STOPPING;
+        loop {
+            let alive = self.tasks(cluster).await?;
+            if alive.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= give_up {
+                return Err(InventoryError::StillStopping(alive.len()));
+            }
+            for task in &alive {
+                // One that has just ended is no error; one that cannot be stopped is seen again next time.
+                let _ = self.ecs.stop_task().cluster(cluster).task(task).reason("the run is over").send().await;
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn cluster(&self, name: &str) -> Result<Presence, InventoryError> {
+        let answer = self
+            .ecs
+            .describe_clusters()
+            .clusters(name)
+            .send()
+            .await
+            .map_err(|error| InventoryError::Call { call: "DescribeClusters", why: explain(&error) })?;
+        let status = answer.clusters().first().and_then(|cluster| cluster.status()).unwrap_or("MISSING");
+        let evidence = format!("DescribeClusters: {status}");
+        Ok(match status {
+            "MISSING" | "INACTIVE" => Presence::Gone { evidence },
+            _ => Presence::There { evidence },
+        })
+    }
+
+    async fn delete_cluster(&self, name: &str) -> Result<(), InventoryError> {
+        match self.ecs.delete_cluster().cluster(name).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("ClusterNotFoundException") => Ok(()),
+            Err(error) => Err(InventoryError::Call { call: "DeleteCluster", why: explain(&error) }),
+        }
+    }
+
+    async fn task_definitions(&self, family: &str) -> Result<Vec<String>, InventoryError> {
+        let answer = self
+            .ecs
+            .list_task_definitions()
+            .family_prefix(family)
+            .status(aws_sdk_ecs::types::TaskDefinitionStatus::Active)
+            .send()
+            .await
+            .map_err(|error| InventoryError::Call { call: "ListTaskDefinitions", why: explain(&error) })?;
+        Ok(answer.task_definition_arns().to_vec())
+    }
+
+    async fn delete_task_definitions(&self, family: &str) -> Result<(), InventoryError> {
+        for arn in self.task_definitions(family).await? {
+            self.ecs
+                .deregister_task_definition()
+                .task_definition(&arn)
+                .send()
+                .await
+                .map_err(|error| InventoryError::Call { call: "DeregisterTaskDefinition", why: explain(&error) })?;
+        }
+        Ok(())
+    }
+
+    async fn repository(&self, name: &str) -> Result<Presence, InventoryError> {
+        match self.ecr.describe_repositories().repository_names(name).send().await {
+            Ok(_) => Ok(Presence::There { evidence: "DescribeRepositories: found".to_owned() }),
+            Err(error) if error.code() == Some("RepositoryNotFoundException") => {
+                Ok(Presence::Gone { evidence: "DescribeRepositories: RepositoryNotFoundException".to_owned() })
+            }
+            Err(error) => Err(InventoryError::Call { call: "DescribeRepositories", why: explain(&error) }),
+        }
+    }
+
+    async fn delete_repository(&self, name: &str) -> Result<(), InventoryError> {
+        match self.ecr.delete_repository().repository_name(name).force(true).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("RepositoryNotFoundException") => Ok(()),
+            Err(error) => Err(InventoryError::Call { call: "DeleteRepository", why: explain(&error) }),
+        }
+    }
+
+    async fn security_groups(&self, name: &str) -> Result<Vec<String>, InventoryError> {
+        let filter = [("Filter.1.Name", "group-name"), ("Filter.1.Value.1", name)];
+        let answer = self.query.action(Service::Ec2, "DescribeSecurityGroups", &filter).await?;
+        let answer: SecurityGroups = quick_xml::de::from_str(&answer)
+            .map_err(|error| InventoryError::Call { call: "DescribeSecurityGroups", why: error.to_string() })?;
+        // Rules name other groups by id: only the groups listed themselves count.
+        Ok(answer.info.item.into_iter().filter(|group| group.name == name).map(|group| group.id).collect())
+    }
+
+    async fn delete_security_groups(&self, name: &str) -> Result<(), InventoryError> {
+        for id in self.security_groups(name).await? {
+            gone_is_done(self.query.action(Service::Ec2, "DeleteSecurityGroup", &[("GroupId", &id)]).await)?;
+        }
+        Ok(())
+    }
+
+    async fn log_group(&self, name: &str) -> Result<bool, InventoryError> {
+        let question = serde_json::json!({ "logGroupNamePrefix": name });
+        let answer = self.query.logs("DescribeLogGroups", &question).await?;
+        let groups = answer.get("logGroups").and_then(|groups| groups.as_array()).cloned().unwrap_or_default();
+        Ok(groups.iter().any(|group| group.get("logGroupName").and_then(|found| found.as_str()) == Some(name)))
+    }
+
+    async fn delete_role(&self, name: &str) -> Result<(), InventoryError> {
+        let role = ("RoleName", name);
+        let inline = self.query.action(Service::Iam, "ListRolePolicies", &[role]).await;
+        if inline.as_ref().is_err_and(QueryError::not_found) {
+            return Ok(());
+        }
+        for policy in elements(&inline?, "member") {
+            gone_is_done(self.query.action(Service::Iam, "DeleteRolePolicy", &[role, ("PolicyName", &policy)]).await)?;
+        }
+        let attached = self.query.action(Service::Iam, "ListAttachedRolePolicies", &[role]).await?;
+        for policy in elements(&attached, "PolicyArn") {
+            gone_is_done(self.query.action(Service::Iam, "DetachRolePolicy", &[role, ("PolicyArn", &policy)]).await)?;
+        }
+        gone_is_done(self.query.action(Service::Iam, "DeleteRole", &[role]).await)
+    }
+
+    /// Empties the bucket, page by page, and deletes it.
+    async fn delete_bucket(&self, name: &str) -> Result<(), InventoryError> {
+        loop {
+            let page = self.query.bucket("GET", name, "?list-type=2").await;
+            if page.as_ref().is_err_and(QueryError::not_found) {
+                return Ok(());
+            }
+            let page = page?;
+            for key in elements(&page, "Key") {
+                let key: Vec<String> = key.split('/').map(encode).collect();
+                gone_is_done(self.query.bucket("DELETE", name, &format!("/{}", key.join("/"))).await)?;
+            }
+            // What was listed is gone, so the next page is the first again.
+            if element(&page, "IsTruncated").as_deref() != Some("true") {
+                break;
+            }
+        }
+        gone_is_done(self.query.bucket("DELETE", name, "").await)
+    }
+}
+
+#[derive(Deserialize)]
+struct SecurityGroups {
+    #[serde(rename = "securityGroupInfo")]
+    info: SecurityGroupInfo,
+}
+
+#[derive(Deserialize)]
+struct SecurityGroupInfo {
+    #[serde(default)]
+    item: Vec<SecurityGroup>,
+}
+
+#[derive(Deserialize)]
+struct SecurityGroup {
+    #[serde(rename = "groupId")]
+    id: String,
+    #[serde(rename = "groupName")]
+    name: String,
+}
+
+fn presence(count: usize, call: &str, what: &str) -> Presence {
+    let evidence = format!("{call}: {count} {what}");
+    if count == 0 { Presence::Gone { evidence } } else { Presence::There { evidence } }
+}
+
+fn found(call: &str, answer: Result<String, QueryError>) -> Result<Presence, InventoryError> {
+    match answer {
+        Ok(_) => Ok(Presence::There { evidence: format!("{call}: found") }),
+        Err(error) if error.not_found() => Ok(Presence::Gone { evidence: format!("{call}: {}", error.code) }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn gone_is_done<T>(answer: Result<T, QueryError>) -> Result<(), InventoryError> {
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) if error.not_found() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_named_in_a_rule_is_not_a_group_of_ours() {
+        let answer = "<DescribeSecurityGroupsResponse><requestId>r</requestId><securityGroupInfo><item>
+            <ownerId>1</ownerId><groupId>sg-ours</groupId><groupName>sp-01j9z3k4m5</groupName>
+            <ipPermissions><item><groups><item><groupId>sg-foreign</groupId></item></groups></item></ipPermissions>
+            </item></securityGroupInfo></DescribeSecurityGroupsResponse>";
+        let answer: SecurityGroups = quick_xml::de::from_str(answer).unwrap();
+        assert_eq!(answer.info.item.iter().map(|group| group.id.as_str()).collect::<Vec<_>>(), ["sg-ours"]);
+        let none = "<DescribeSecurityGroupsResponse><securityGroupInfo/></DescribeSecurityGroupsResponse>";
+        let none: SecurityGroups = quick_xml::de::from_str(none).unwrap();
+        assert!(none.info.item.is_empty());
+    }
+}

@@ -1,0 +1,48 @@
+//! `spikeproof report`
+
+use super::{Answer, RunsDir};
+use crate::outcome::Exit;
+use crate::report::{RunReport, VERSION, terminal};
+
+/// Shows the report of an earlier run.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The run's id, or `latest`
+    #[arg(value_name = "RUN", default_value = "latest")]
+    run: String,
+    #[command(flatten)]
+    runs_dir: RunsDir,
+    /// The report as JSON, as it is in the run's folder
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Answer {
+    // Showing a report succeeds whatever the report says.
+    match read(args) {
+        Ok((text, _)) if args.json => Answer::out(text, Exit::Passed),
+        Ok((_, report)) => Answer::out(terminal::text(&report), Exit::Passed),
+        Err(why) => Answer::error(why, Exit::Usage),
+    }
+}
+
+fn read(args: &Args) -> Result<(String, RunReport), String> {
+    let runs_dir = args.runs_dir.path();
+    let run = if args.run == "latest" { latest(&runs_dir)? } else { args.run.clone() };
+    let path = runs_dir.join(&run).join("report.json");
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("no report of {run} at {}: {error}", path.display()))?;
+    let report: RunReport = serde_json::from_str(&text)
+        .map_err(|error| format!("{} is not a report this version reads (version {VERSION}): {error}", path.display()))?;
+    Ok((text, report))
+}
+
+fn latest(runs_dir: &std::path::Path) -> Result<String, String> {
+    let entries = std::fs::read_dir(runs_dir).map_err(|error| format!("no runs in {}: {error}", runs_dir.display()))?;
+    // Run ids sort by time.
+    entries
+        .flatten()
+        .filter(|entry| entry.path().join("report.json").exists())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .max()
+        .ok_or_else(|| format!("no run with a report in {}", runs_dir.display()))
+}

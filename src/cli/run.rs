@@ -1,0 +1,125 @@
+//! `spikeproof run`
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use tokio::task::JoinSet;
+
+use super::{Answer, RunsDir};
+use crate::events::Events;
+use crate::outcome::Exit;
+use crate::report::{live, terminal};
+use crate::run::{self, Context, FleetKind, Interrupt, Wanted};
+
+/// Runs a scenario and destroys everything it made.
+///
+/// Ctrl-C once stops the load, collects, judges and destroys; twice destroys now; a third time prints what is left.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = crate::outcome::EXIT_CODES)]
+pub struct Args {
+    #[command(flatten)]
+    pub scenario: ScenarioArgs,
+    #[command(flatten)]
+    runs_dir: RunsDir,
+    /// The terraform or tofu binary [default: $TERRAFORM_CLI_PATH/terraform-bin, terraform, tofu]
+    #[arg(long, env = "SPIKEPROOF_TERRAFORM", value_name = "PATH")]
+    terraform: Option<PathBuf>,
+    /// A static Linux binary of spikeproof to ship instead of this one
+    #[arg(long, env = "SPIKEPROOF_GENERATOR_BINARY", value_name = "PATH")]
+    generator_binary: Option<PathBuf>,
+    /// A ready generator image instead of one packed from the binary
+    #[arg(long, env = "SPIKEPROOF_IMAGE", value_name = "REFERENCE")]
+    image: Option<String>,
+}
+
+/// What `run` and `check` have in common.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ScenarioArgs {
+    /// The scenario file
+    #[arg(value_name = "SCENARIO")]
+    file: PathBuf,
+    /// Replaces `target.url` of the scenario
+    #[arg(long, env = "SPIKEPROOF_URL")]
+    url: Option<String>,
+    /// Where the generators run
+    #[arg(long, env = "SPIKEPROOF_FLEET", value_enum, default_value_t = FleetArg::Fargate)]
+    fleet: FleetArg,
+    /// Replaces `fleet.tasks` of the scenario
+    #[arg(long, env = "SPIKEPROOF_TASKS", value_parser = clap::value_parser!(u32).range(1..=500))]
+    tasks: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FleetArg {
+    /// Fargate tasks, made and destroyed for this run
+    Fargate,
+    /// Child processes on this machine; uses neither AWS nor terraform
+    Local,
+}
+
+impl ScenarioArgs {
+    pub fn wanted(&self) -> Result<Wanted, Answer> {
+        let file = self.file.display().to_string();
+        let text = std::fs::read_to_string(&self.file)
+            .map_err(|error| Answer::error(format!("cannot read the scenario {file}: {error}"), Exit::ScenarioInvalid))?;
+        Ok(Wanted {
+            scenario_file: file,
+            scenario_text: text,
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            url: self.url.clone(),
+            fleet: match self.fleet {
+                FleetArg::Fargate => FleetKind::Fargate,
+                FleetArg::Local => FleetKind::Local,
+            },
+            tasks: self.tasks,
+            runs_dir: PathBuf::new(),
+            terraform: None,
+            generator_binary: None,
+            image: None,
+        })
+    }
+}
+
+pub async fn run(args: Args) -> Answer {
+    let wanted = match args.scenario.wanted() {
+        Ok(wanted) => Wanted {
+            runs_dir: args.runs_dir.path(),
+            terraform: args.terraform,
+            generator_binary: args.generator_binary,
+            image: args.image,
+            ..wanted
+        },
+        Err(answer) => return answer,
+    };
+    let (events, listener) = Events::channel();
+    let mut view = JoinSet::new();
+    view.spawn(live::show(listener));
+    let mut signals = JoinSet::new();
+    let interrupt = match Interrupt::listen(events.clone(), &mut signals) {
+        Ok(interrupt) => interrupt,
+        Err(error) => return Answer::error(format!("cannot listen for signals: {error}"), Exit::CouldNotRun),
+    };
+    let outcome = run::run(Context { wanted: Arc::new(wanted), events, interrupt }).await;
+    // The listener's sender goes with them, so the view ends after its last event.
+    signals.shutdown().await;
+    view.join_next().await;
+    match outcome {
+        Err(error) => Answer::error(&error, error.kind.exit()),
+        Ok(outcome) => {
+            let text = terminal::text(&outcome.report);
+            let next = next_steps(&outcome.folder, &outcome.report.run);
+            Answer::out(format!("\n{text}\n{next}"), outcome.report.exit)
+        }
+    }
+}
+
+fn next_steps(folder: &Path, run: &str) -> String {
+    format!(
+        "report  {}\ndata    {}\nagain   spikeproof report {run}\n",
+        folder.join("report.html").display(),
+        folder.join("report.json").display()
+    )
+}

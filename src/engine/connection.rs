@@ -1,0 +1,58 @@
+//! One keep-alive connection, and the driver that owns its socket.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::target::Target;
+
+/// Dropping it closes the socket.
+pub struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    /// Requests answered on it.
+    pub used: u64,
+    _driver: AbortOnDropHandle<()>,
+}
+
+impl Connection {
+    /// Connects, and shakes hands where the target asks for TLS.
+    pub async fn open(target: &Target) -> Result<Self, String> {
+        let address = target.address().await.map_err(|error| error.to_string())?;
+        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        match &target.tls {
+            None => Self::over(stream).await,
+            Some((tls, name)) => {
+                let stream = tls.connect(name.clone(), stream).await.map_err(|error| error.to_string())?;
+                Self::over(stream).await
+            }
+        }
+    }
+
+    async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Result<Self, String> {
+        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        let driver = spawn_local(async move {
+            // How it ended is seen by the request under way, if there is one.
+            let _ = driver.await;
+        });
+        Ok(Self { sender, used: 0, _driver: AbortOnDropHandle::new(driver) })
+    }
+
+    /// Sends a request. An error before any byte of the answer: the connection is of no more use.
+    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, hyper::Error> {
+        self.sender.ready().await?;
+        self.sender.send_request(request).await
+    }
+
+    /// Whether another request may be tried on it.
+    pub fn reusable(&self) -> bool {
+        !self.sender.is_closed()
+    }
+}

@@ -1,0 +1,113 @@
+//! What a generator does next, given what it has seen on the channel. Pure.
+//!
+//! Fails closed: without a beat of its own epoch nothing starts, and without a new one everything stops.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::channel::message::{Control, Ended};
+use crate::plan::Share;
+
+/// A start instant that is already this old when first seen is not joined: the others are ahead.
+const LATEST_JOIN: Duration = Duration::from_secs(5);
+
+/// What is known at a moment.
+#[derive(Debug, Clone)]
+pub struct Seen<'a> {
+    pub slot: u32,
+    pub epoch: u64,
+    pub control: Option<&'a Control>,
+    /// Since the beat last changed (or since the generator began), by its own monotonic clock.
+    pub silence: Duration,
+    pub lease: Duration,
+    pub now: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    Wait,
+    /// Start at the instant, with this share.
+    Begin(Timestamp, Share),
+    End(Ended),
+}
+
+/// Before the load.
+pub fn before(seen: &Seen) -> Step {
+    if let Some(end) = must_end(seen) {
+        return Step::End(end);
+    }
+    let Some(start) = seen.control.and_then(|control| control.start.as_ref()) else { return Step::Wait };
+    let Some(index) = start.slots.iter().position(|slot| *slot == seen.slot) else {
+        return Step::End(Ended::NotNeeded);
+    };
+    if Duration::try_from(seen.now.duration_since(start.at)).is_ok_and(|late| late > LATEST_JOIN) {
+        return Step::End(Ended::NotNeeded);
+    }
+    Step::Begin(start.at, Share { index: index as u32, of: start.slots.len() as u32 })
+}
+
+/// During the load: why it must end now, if it must.
+pub fn must_end(seen: &Seen) -> Option<Ended> {
+    if let Some(control) = seen.control {
+        if control.epoch != seen.epoch {
+            // Another orchestration has taken over: this task is not part of it.
+            return Some(Ended::NotNeeded);
+        }
+        if control.stop.is_some() {
+            return Some(Ended::Stopped);
+        }
+    }
+    (seen.silence >= seen.lease).then_some(Ended::LeaseLapsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::message::{Start, Stop, VERSION};
+
+    const LEASE: Duration = Duration::from_secs(30);
+
+    fn control(start: Option<(i64, &[u32])>, stop: bool) -> Control {
+        Control {
+            version: VERSION,
+            epoch: 1,
+            beat: 1,
+            start: start.map(|(at, slots)| Start { at: Timestamp::from_second(at).unwrap(), slots: slots.to_vec() }),
+            stop: stop.then(|| Stop { why: "enough".to_owned() }),
+        }
+    }
+
+    fn seen(control: Option<&Control>, epoch: u64, silence: u64) -> Seen<'_> {
+        let now = Timestamp::from_second(100).unwrap();
+        Seen { slot: 3, epoch, control, silence: Duration::from_secs(silence), lease: LEASE, now }
+    }
+
+    #[test]
+    fn a_generator_begins_only_when_it_is_told_to_and_in_time() {
+        let begin = |at, index, of| Step::Begin(Timestamp::from_second(at).unwrap(), Share { index, of });
+        for (control, epoch, silence, step) in [
+            (None, 1, 0, Step::Wait),
+            (None, 1, 30, Step::End(Ended::LeaseLapsed)),
+            (Some(control(None, false)), 1, 5, Step::Wait),
+            (Some(control(None, false)), 1, 31, Step::End(Ended::LeaseLapsed)),
+            (Some(control(Some((104, &[1, 3])), false)), 1, 0, begin(104, 1, 2)),
+            (Some(control(Some((96, &[3])), false)), 1, 0, begin(96, 0, 1)),
+            (Some(control(Some((94, &[3])), false)), 1, 0, Step::End(Ended::NotNeeded)),
+            (Some(control(Some((104, &[0, 1])), false)), 1, 0, Step::End(Ended::NotNeeded)),
+            (Some(control(Some((104, &[3])), true)), 1, 0, Step::End(Ended::Stopped)),
+            (Some(control(Some((104, &[3])), false)), 2, 0, Step::End(Ended::NotNeeded)),
+        ] {
+            assert_eq!(before(&seen(control.as_ref(), epoch, silence)), step, "{control:?}");
+        }
+    }
+
+    #[test]
+    fn load_ends_on_order_on_silence_and_on_a_new_epoch() {
+        let (going, stopped) = (control(Some((90, &[3])), false), control(Some((90, &[3])), true));
+        assert_eq!(must_end(&seen(Some(&going), 1, 29)), None);
+        assert_eq!(must_end(&seen(Some(&going), 1, 30)), Some(Ended::LeaseLapsed));
+        assert_eq!(must_end(&seen(Some(&stopped), 1, 0)), Some(Ended::Stopped));
+        assert_eq!(must_end(&seen(Some(&going), 2, 0)), Some(Ended::NotNeeded));
+    }
+}

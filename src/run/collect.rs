@@ -1,0 +1,42 @@
+//! Collect: the last words of the tasks, and the last look at the group.
+
+use super::recover::Recovered;
+use super::start::Started;
+use super::{Context, RunError};
+use crate::measure::{Results, Timeline};
+use crate::run::plan::Planned;
+use crate::verdict::Circumstances;
+
+/// Everything there is to judge.
+pub struct Collected {
+    pub planned: Planned,
+    pub results: Results,
+    pub timeline: Option<Timeline>,
+    pub circumstances: Circumstances,
+}
+
+pub async fn collect(cx: &Context, recovered: Recovered) -> Result<Collected, RunError> {
+    let Started { mut provisioned, at, slots, shortfall } = recovered.loaded.started;
+    let mut inbox = recovered.loaded.inbox;
+    inbox.read(&provisioned.channel).await;
+    let timeline = match provisioned.watch.take() {
+        Some(watch) => Some(watch.end().await),
+        None => None,
+    };
+    if let Some(timeline) = &timeline {
+        let gaps = timeline.gaps().count();
+        if gaps > 0 {
+            cx.events.warn(format!("{gaps} looks at the group failed: gaps in its timeline"));
+        }
+    }
+    let mut planned = provisioned.planned;
+    planned.warnings.extend(shortfall);
+    let circumstances = Circumstances {
+        started: Some(at),
+        cut_short: recovered.loaded.cut_short,
+        tasks: slots.len() as u32,
+        complete_tasks: inbox.whole_tasks(),
+        missing: inbox.missing(),
+    };
+    Ok(Collected { planned, results: inbox.results, timeline, circumstances })
+}

@@ -1,0 +1,100 @@
+//! The last page: what was judged, what was destroyed, one exit code; written to the run's folder.
+
+use super::destroy::Destruction;
+use super::frame::Frame;
+use super::judge::Evidenced;
+use super::{Context, Outcome, RunError};
+use crate::journal::Record;
+use crate::outcome::Exit;
+use crate::report::{self, Destroyed, RunReport, page};
+use crate::run::error::Kind;
+
+pub async fn conclude(
+    cx: &Context,
+    frame: &Frame,
+    lived: Result<Evidenced, RunError>,
+    destruction: Destruction,
+) -> Result<Outcome, RunError> {
+    let interrupted = cx.interrupt.stop_load().is_cancelled();
+    let exit = exit(&lived, interrupted, destruction.left.is_empty());
+    let (evidence, error) = match lived {
+        Ok(evidence) => (Some(evidence), None),
+        Err(error) if error.kind == Kind::Interrupted => (None, None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let about = &frame.about;
+    let place = |cloud: &super::plan::Cloud| format!("account {}, {}", cloud.caller.account, cloud.aws.region);
+    let mut report = RunReport {
+        version: report::VERSION,
+        tool: concat!("spikeproof ", env!("CARGO_PKG_VERSION")).to_owned(),
+        run: frame.run.to_string(),
+        scenario: about.scenario.clone(),
+        url: about.url.clone(),
+        group: about.group.clone(),
+        fleet: cx.wanted.fleet.word().to_owned(),
+        place: frame.cloud.as_ref().map(place),
+        begun: about.begun,
+        started: None,
+        exit,
+        error,
+        interrupted,
+        judged: None,
+        load: None,
+        capacity: Vec::new(),
+        tasks: about.tasks,
+        estimate: about.estimate,
+        cost: frame.cost().await,
+        destroyed: Destroyed { gone: destruction.gone, left: destruction.left },
+        took: frame.durations(),
+        warnings: about.warnings.clone(),
+    };
+    if let Some(evidence) = evidence {
+        report.started = evidence.started;
+        report.judged = Some(evidence.judged);
+        report.load = evidence.load;
+        report.capacity = evidence.capacity;
+        report.warnings = evidence.warnings;
+    }
+    write(cx, frame, &report);
+    if report.destroyed.left.is_empty() {
+        frame.did(Record::Finished { exit });
+    }
+    Ok(Outcome { report, folder: frame.folder.clone() })
+}
+
+/// Leftovers outrank all else; an interrupt outranks the verdict, for the plan was not carried out.
+fn exit(lived: &Result<Evidenced, RunError>, interrupted: bool, nothing_left: bool) -> Exit {
+    match lived {
+        _ if !nothing_left => Exit::ResourcesLeft,
+        _ if interrupted => Exit::Interrupted,
+        Ok(evidence) => evidence.judged.verdict.into(),
+        Err(error) => error.kind.exit(),
+    }
+}
+
+/// A report that cannot be written must not hide what the run showed.
+fn write(cx: &Context, frame: &Frame, report: &RunReport) {
+    let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string());
+    let page = page::html(report).map_err(|error| error.to_string());
+    for (name, content) in [("report.json", json), ("report.html", page)] {
+        let written = content
+            .and_then(|content| std::fs::write(frame.folder.join(name), content).map_err(|error| error.to_string()));
+        if let Err(error) = written {
+            cx.events.warn(format!("could not write {name}: {error}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Phase;
+
+    #[test]
+    fn leftovers_outrank_an_interrupt_and_an_interrupt_outranks_an_error() {
+        let failed = || Err(RunError::could_not(Phase::Provision, "no permission"));
+        assert_eq!(exit(&failed(), true, false), Exit::ResourcesLeft);
+        assert_eq!(exit(&failed(), true, true), Exit::Interrupted);
+        assert_eq!(exit(&failed(), false, true), Exit::CouldNotRun);
+    }
+}

@@ -1,0 +1,144 @@
+//! Plan: what will be done, by how many tasks, for how much; and whether it can be done at all. Creates nothing.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use super::{Context, FleetKind, RunError, Wanted};
+use crate::aws::{Aws, Caller};
+use crate::cost::{self, Cost};
+use crate::events::{Event, Phase};
+use crate::measure::timeline::GroupState;
+use crate::plan::{Schedule, Sizing, size};
+use crate::report::terminal;
+use crate::run::error::Kind;
+use crate::scenario::{self, Scenario, Surroundings, Tasks};
+use crate::terraform::Terraform;
+use crate::units::RunId;
+use crate::watch;
+
+/// A run that can begin.
+pub struct Planned {
+    pub run: RunId,
+    pub folder: PathBuf,
+    pub begun: Timestamp,
+    pub scenario: Scenario,
+    /// What the tasks need to read the same scenario.
+    pub surroundings: Surroundings,
+    pub schedule: Schedule,
+    pub sizing: Sizing,
+    pub estimate: Cost,
+    pub cloud: Option<Cloud>,
+    pub group: Option<GroupState>,
+    pub warnings: Vec<String>,
+}
+
+/// What a Fargate fleet needs, and a local one does not.
+#[derive(Clone)]
+pub struct Cloud {
+    pub aws: Aws,
+    pub caller: Caller,
+    pub terraform: Terraform,
+}
+
+/// What `check` shows: the plan without anything that needs AWS.
+pub struct Preview {
+    pub scenario: Scenario,
+    pub surroundings: Surroundings,
+    pub schedule: Schedule,
+    pub sizing: Sizing,
+    pub estimate: Cost,
+}
+
+/// Reads the scenario and computes the plan, touching nothing. The error is every problem of the file, rendered.
+pub fn preview(wanted: &Wanted, colour: bool) -> Result<Preview, RunError> {
+    let surroundings = Surroundings { environment: wanted.environment.clone(), url: wanted.url.clone() };
+    let read = scenario::read(&wanted.scenario_text, &surroundings).map_err(|problems| RunError {
+        phase: Phase::Plan,
+        kind: Kind::ScenarioInvalid,
+        what: scenario::render(&wanted.scenario_file, &wanted.scenario_text, &problems, colour),
+        hints: Vec::new(),
+    })?;
+    let mut scenario = read.scenario;
+    if let Some(tasks) = wanted.tasks {
+        scenario.fleet.tasks = Tasks::Exactly(tasks);
+    }
+    let schedule = Schedule::new(&scenario);
+    let sizing = match (wanted.fleet, scenario.fleet.tasks) {
+        (FleetKind::Local, Tasks::Auto) => Sizing { tasks: 1, needed: 1, why: "one process on this machine".to_owned() },
+        _ => size(&scenario),
+    };
+    let estimate = cost::estimate(scenario.fleet.size, scenario.fleet.arch, sizing.tasks, schedule.end());
+    let surroundings = Surroundings { environment: read.used, url: wanted.url.clone() };
+    Ok(Preview { scenario, surroundings, schedule, sizing, estimate })
+}
+
+pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
+    let wanted = &cx.wanted;
+    let Preview { mut scenario, surroundings, schedule, sizing, estimate } = preview(wanted, false)?;
+    if wanted.image.is_some() {
+        scenario.fleet.image.clone_from(&wanted.image);
+    }
+    let mut warnings = Vec::new();
+    let cloud = match wanted.fleet {
+        FleetKind::Local => None,
+        FleetKind::Fargate => Some(find_cloud(wanted).await?),
+    };
+    let group = match (&scenario.target.group, &cloud) {
+        (Some(name), Some(cloud)) => Some(look(&cloud.aws, name, &mut warnings).await?),
+        (Some(name), None) => {
+            warnings.push(format!("the group {name} is not watched: a local fleet uses no AWS"));
+            None
+        }
+        (None, _) => None,
+    };
+    if let (Some(budget), FleetKind::Fargate) = (scenario.budget, wanted.fleet)
+        && estimate.usd > budget
+    {
+        let what = format!("the run is estimated at {}, over its budget of {budget}", estimate.usd);
+        return Err(RunError::could_not(Phase::Plan, what).hint("a shorter hold, fewer tasks, or a larger `budget`"));
+    }
+    let begun = Timestamp::now();
+    let run = RunId::new(u64::try_from(begun.as_second()).unwrap_or(0), chance());
+    let folder = wanted.runs_dir.join(run.as_str());
+    cx.events.say(Event::Planned {
+        tasks: sizing.tasks,
+        peak: terminal::level(scenario.model, schedule.peak()),
+        duration: schedule.end(),
+        estimate: estimate.usd,
+    });
+    for warning in &warnings {
+        cx.events.warn(warning.clone());
+    }
+    Ok(Planned { run, folder, begun, scenario, surroundings, schedule, sizing, estimate, cloud, group, warnings })
+}
+
+async fn find_cloud(wanted: &Wanted) -> Result<Cloud, RunError> {
+    let failed = |error: &dyn std::fmt::Display| RunError::could_not(Phase::Plan, error);
+    let terraform = Terraform::locate(wanted.terraform.as_deref()).await.map_err(|error| failed(&error))?;
+    let aws = Aws::from_environment().await.map_err(|error| failed(&error))?;
+    let caller = aws.caller().await.map_err(|error| failed(&error))?;
+    Ok(Cloud { aws, caller, terraform })
+}
+
+/// The group as it is, with what would make a run meaningless said before anything is created.
+async fn look(aws: &Aws, name: &str, warnings: &mut Vec<String>) -> Result<GroupState, RunError> {
+    let group = watch::look(aws, name).await.map_err(|error| RunError::could_not(Phase::Plan, error))?;
+    if group.desired >= group.max {
+        warnings.push(format!("the group {name} is at its maximum of {} already: it cannot scale out", group.max));
+    }
+    for process in ["Launch", "Terminate", "AlarmNotification", "AddToLoadBalancer"] {
+        if group.suspended.iter().any(|suspended| suspended == process) {
+            warnings.push(format!("the group {name} has the process {process} suspended"));
+        }
+    }
+    Ok(group)
+}
+
+/// Fifteen bits that two runs begun in the same second are unlikely to share.
+fn chance() -> u16 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    hasher.finish() as u16
+}

@@ -1,0 +1,146 @@
+//! Provision: terraform makes what costs nothing by the hour, the image goes into the run's own repository, and the
+//! channel opens. A local fleet needs a folder only.
+
+use std::path::{Path, PathBuf};
+
+use super::frame::Frame;
+use super::plan::{Cloud, Planned};
+use super::{Context, RunError};
+use crate::aws::inventory::Inventory;
+use crate::channel::{self, Channel};
+use crate::events::{Event, Phase};
+use crate::fleet::fargate::{FargateFleet, Placement};
+use crate::fleet::local::LocalFleet;
+use crate::fleet::Orders;
+use crate::image::{self, Image};
+use crate::journal::Record;
+use crate::journal::names::Names;
+use crate::terraform::{Outputs, Variables};
+use crate::watch::Watch;
+
+/// The first and only orchestration of a run; a reaper that takes over uses a higher one.
+const EPOCH: u64 = 1;
+/// From the first launch to the latest possible start, and from the load's end to its last flush.
+const AROUND: std::time::Duration = std::time::Duration::from_secs(480);
+
+/// A run that has everything but tasks.
+pub struct Provisioned {
+    pub planned: Planned,
+    pub channel: Channel,
+    pub watch: Option<Watch>,
+}
+
+pub async fn provision(cx: &Context, frame: &Frame, planned: Planned) -> Result<Provisioned, RunError> {
+    let orders = Orders {
+        run: planned.run.to_string(),
+        epoch: EPOCH,
+        max_lifetime: planned.schedule.end() + planned.scenario.target.timeout + AROUND,
+    };
+    let channel = match &planned.cloud {
+        None => local(frame, orders).await?,
+        Some(cloud) => fargate(cx, frame, &planned, cloud, orders).await?,
+    };
+    let watch = match (&planned.cloud, &planned.group) {
+        (Some(cloud), Some(group)) => Some(
+            Watch::begin(&cloud.aws, &group.name, &planned.folder)
+                .await
+                .map_err(|error| RunError::could_not(Phase::Provision, error))?,
+        ),
+        _ => None,
+    };
+    Ok(Provisioned { planned, channel, watch })
+}
+
+fn failed(error: impl std::fmt::Display) -> RunError {
+    RunError::could_not(Phase::Provision, error)
+}
+
+async fn local(frame: &Frame, orders: Orders) -> Result<Channel, RunError> {
+    let folder = frame.folder.join("channel");
+    std::fs::create_dir_all(&folder).map_err(failed)?;
+    let folder = folder.canonicalize().map_err(failed)?;
+    let location = format!("file://{}", folder.display());
+    let channel = channel::open(&location, None).map_err(failed)?;
+    let binary = std::env::current_exe().map_err(failed)?;
+    let fleet = LocalFleet::new(binary, location, frame.folder.clone(), orders);
+    frame.equip(Box::new(fleet), channel.clone(), EPOCH).await;
+    Ok(channel)
+}
+
+async fn fargate(
+    cx: &Context,
+    frame: &Frame,
+    planned: &Planned,
+    cloud: &Cloud,
+    orders: Orders,
+) -> Result<Channel, RunError> {
+    let fleet = &planned.scenario.fleet;
+    let inventory = Inventory::new(&cloud.aws, &planned.run);
+    let network = inventory.network(&fleet.subnets).await.map_err(failed)?;
+    let image = match &fleet.image {
+        Some(_) => None,
+        None => Some(pack(cx, frame, planned).await?),
+    };
+    let variables = Variables {
+        run: planned.run.to_string(),
+        region: cloud.aws.region.clone(),
+        vpc_id: network.vpc_id,
+        cpu: fleet.size.cpu_units,
+        memory: fleet.size.memory_mib,
+        arch: fleet.arch,
+        image: fleet.image.clone().unwrap_or_default(),
+        image_digest: image.as_ref().map(|image| image.manifest_digest.clone()).unwrap_or_default(),
+    };
+    let outputs = apply(cx, frame, cloud, &variables).await?;
+    if let Some(image) = &image {
+        push(cx, cloud, planned, image).await?;
+    }
+    let channel = channel::open(&format!("s3://{}/run", outputs.bucket), Some(&cloud.aws)).map_err(failed)?;
+    let placement = Placement {
+        cluster: outputs.cluster,
+        task_definition: outputs.task_definition,
+        security_group: outputs.security_group,
+        subnets: network.subnets,
+    };
+    frame.equip(Box::new(FargateFleet::new(&cloud.aws, placement, orders)), channel.clone(), EPOCH).await;
+    Ok(channel)
+}
+
+/// `terraform init` and `apply`, with the intent in the journal before them.
+async fn apply(cx: &Context, frame: &Frame, cloud: &Cloud, variables: &Variables) -> Result<Outputs, RunError> {
+    let workspace = cloud.terraform.workspace(&frame.folder).map_err(failed)?;
+    let stop = cx.interrupt.stop_load();
+    let tell = |resource| cx.events.say(resource);
+    workspace.init(stop, tell).await.map_err(|error| stopped_or(cx, error))?;
+    frame.intend(Record::IntentApply)?;
+    let outputs = workspace.apply(variables, stop, tell).await.map_err(|error| stopped_or(cx, error))?;
+    frame.did(Record::Applied);
+    Ok(outputs)
+}
+
+fn stopped_or(cx: &Context, error: impl std::fmt::Display) -> RunError {
+    if cx.interrupt.stop_load().is_cancelled() { RunError::interrupted(Phase::Provision) } else { failed(error) }
+}
+
+/// Packs the generator: this very binary, unless another was named.
+async fn pack(cx: &Context, frame: &Frame, planned: &Planned) -> Result<Image, RunError> {
+    let binary = match &cx.wanted.generator_binary {
+        Some(binary) => binary.clone(),
+        None => std::env::current_exe().map_err(failed)?,
+    };
+    let (arch, folder) = (planned.scenario.fleet.arch, frame.folder.join("image"));
+    let packed = tokio::task::spawn_blocking(move || pack_into(&binary, arch, &folder)).await.map_err(failed)?;
+    packed.map_err(failed)
+}
+
+fn pack_into(binary: &Path, arch: crate::scenario::Arch, folder: &PathBuf) -> Result<Image, image::ImageError> {
+    image::pack(binary, arch, folder)
+}
+
+async fn push(cx: &Context, cloud: &Cloud, planned: &Planned, image: &Image) -> Result<(), RunError> {
+    let repository = Names::of(&planned.run).repository;
+    let client = aws_sdk_ecr::Client::new(&cloud.aws.sdk);
+    let digest = image::push(&client, &repository, "generator", image).await.map_err(failed)?;
+    cx.events.say(Event::ImagePushed { bytes: image.layer_size, digest });
+    Ok(())
+}

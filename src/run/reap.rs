@@ -1,0 +1,118 @@
+//! Reap: destroys what an earlier run's journal says is left.
+
+use std::path::Path;
+
+use super::destroy::{Destruction, dismantle};
+use super::plan::Cloud;
+use super::RunError;
+use crate::aws::Aws;
+use crate::events::{Events, Phase};
+use crate::journal::names::Thing;
+use crate::journal::{self, Journal, Record};
+use crate::outcome::Exit;
+use crate::terraform::Terraform;
+use crate::units::RunId;
+
+/// What became of one earlier run.
+#[derive(Debug)]
+pub struct Reaped {
+    pub run: RunId,
+    /// What its journal said may be left.
+    pub leftovers: Vec<Thing>,
+    pub gone: Vec<String>,
+    pub left: Vec<String>,
+    /// Why it was not touched, if it was not.
+    pub skipped: Option<String>,
+}
+
+/// Reaps one run, or every run of `runs_dir` that has leftovers. With `dry_run` only lists.
+pub async fn reap(
+    runs_dir: &Path,
+    only: Option<&RunId>,
+    dry_run: bool,
+    terraform: Option<&Path>,
+    events: &Events,
+) -> Result<Vec<Reaped>, RunError> {
+    let mut reaped = Vec::new();
+    let mut aws: Option<(Aws, crate::aws::Caller)> = None;
+    for (run, folder, records) in journal::runs(runs_dir) {
+        if only.is_some_and(|only| *only != run) {
+            continue;
+        }
+        let leftovers = journal::leftovers(&records);
+        let mut entry = Reaped { run, leftovers, gone: Vec::new(), left: Vec::new(), skipped: None };
+        if entry.leftovers.is_empty() || dry_run {
+            reaped.push(entry);
+            continue;
+        }
+        let found = match aws.take() {
+            Some(found) => found,
+            None => find_aws().await?,
+        };
+        let cloud = Cloud {
+            terraform: Terraform::locate(terraform).await.map_err(could_not)?,
+            aws: found.0.clone(),
+            caller: found.1.clone(),
+        };
+        aws = Some(found);
+        match reap_one(&cloud, &folder, &records, &entry, events).await {
+            Ok(destruction) => (entry.gone, entry.left) = (destruction.gone, destruction.left),
+            Err(why) => {
+                entry.left = entry.leftovers.iter().map(ToString::to_string).collect();
+                entry.skipped = Some(why);
+            }
+        }
+        reaped.push(entry);
+    }
+    match only {
+        Some(only) if reaped.is_empty() => {
+            let what = format!("there is no run {only} in {}", runs_dir.display());
+            Err(RunError::could_not(Phase::Destroy, what).hint("spikeproof reap --dry-run lists the runs that are here"))
+        }
+        _ => Ok(reaped),
+    }
+}
+
+fn could_not(error: impl std::fmt::Display) -> RunError {
+    RunError::could_not(Phase::Destroy, error)
+}
+
+async fn find_aws() -> Result<(Aws, crate::aws::Caller), RunError> {
+    let aws = Aws::from_environment().await.map_err(could_not)?;
+    let caller = aws.caller().await.map_err(could_not)?;
+    Ok((aws, caller))
+}
+
+async fn reap_one(
+    cloud: &Cloud,
+    folder: &Path,
+    records: &[Record],
+    entry: &Reaped,
+    events: &Events,
+) -> Result<Destruction, String> {
+    let home = records.iter().find_map(|record| match record {
+        Record::Run { account, region, .. } => Some((account.as_str(), region.as_str())),
+        _ => None,
+    });
+    let (account, region) = home.ok_or("its journal does not say in which account it ran")?;
+    // With other credentials every Describe would find nothing, and prove nothing.
+    if account != cloud.caller.account || region != cloud.aws.region {
+        let (here, there) = (&cloud.caller.account, &cloud.aws.region);
+        return Err(format!("it ran in account {account}, {region}; these credentials are for {here}, {there}"));
+    }
+    // Fails while the run (or another reaper) is alive on this host.
+    let (mut journal, _) = Journal::open(folder).map_err(|error| error.to_string())?;
+    journal.write(Record::IntentDestroy).map_err(|error| error.to_string())?;
+    let destruction = dismantle(cloud, &entry.run, folder, &entry.leftovers, events).await;
+    for thing in &entry.leftovers {
+        let left = destruction.left.iter().any(|left| left.starts_with(&thing.to_string()));
+        if !left {
+            let _ = journal.write(Record::Gone { thing: thing.clone() });
+        }
+    }
+    if destruction.left.is_empty() {
+        let _ = journal.write(Record::Finished { exit: Exit::CouldNotRun });
+    }
+    Ok(destruction)
+}
+

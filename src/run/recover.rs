@@ -1,0 +1,59 @@
+//! Recover: after the load, wait until the group is back where it was, or its bound has passed.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::frame::Frame;
+use super::load::Loaded;
+use super::{Context, RunError};
+use crate::events::Event;
+use crate::verdict;
+
+const TICK: Duration = Duration::from_secs(1);
+/// What is watched beyond the bound, so that a miss is seen as a miss and not as too short a look.
+const BEYOND: Duration = Duration::from_secs(10);
+
+/// A group that is back, or that had its time.
+pub struct Recovered {
+    pub loaded: Loaded,
+}
+
+pub async fn recover(cx: &Context, frame: &Frame, loaded: Loaded) -> Result<Recovered, RunError> {
+    // The load has ended: the tasks must not be paid for while the group takes its time.
+    stop_tasks(cx, frame).await;
+    let Some(watch) = &loaded.started.provisioned.watch else { return Ok(Recovered { loaded }) };
+    let before = loaded.started.provisioned.planned.group.as_ref().map_or(0, |group| group.desired);
+    let scenario = &loaded.started.provisioned.planned.scenario;
+    let bound = verdict::scale_in_bound(scenario, &watch.timeline()).unwrap_or_default();
+    let give_up = Instant::now() + bound + BEYOND;
+    let mut said = false;
+    loop {
+        let Some(group) = watch.group() else { break };
+        let in_service = group.in_service();
+        cx.events.say(Event::Group { desired: group.desired, in_service, min: group.min, max: group.max });
+        let back = group.desired <= before && group.instances.len() as u32 <= group.desired;
+        if back || Instant::now() >= give_up || cx.interrupt.stop_load().is_cancelled() {
+            break;
+        }
+        if !said {
+            said = true;
+            cx.events.note(format!("waiting for the group to come back to {before} (Ctrl-C ends the wait)"));
+        }
+        tokio::select! {
+            () = sleep(TICK) => {}
+            () = cx.interrupt.stop_load().cancelled() => {}
+        }
+    }
+    Ok(Recovered { loaded })
+}
+
+async fn stop_tasks(cx: &Context, frame: &Frame) {
+    let mut fleet = frame.fleet.lock().await;
+    if let Some(fleet) = fleet.as_mut()
+        && let Err(error) = fleet.stop("the load has ended").await
+    {
+        // Destroy will try again, and prove it.
+        cx.events.warn(error.to_string());
+    }
+}

@@ -1,0 +1,230 @@
+//! Start: tasks come up, say so, and agree on an instant.
+//!
+//! A quorum with replacement: a task that fails to come up is replaced once; at the time-out the run starts if the
+//! tasks that are ready can carry the load, and the shortfall is in the report.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
+
+use super::frame::Frame;
+use super::provision::Provisioned;
+use super::{Context, RunError};
+use crate::channel::message::{self, Start};
+use crate::channel::{Channel, message::Plan as PlanMessage};
+use crate::events::{Event, Phase};
+use crate::fleet::{Fleet, TaskState, TaskStatus};
+use crate::plan::Sizing;
+
+/// From the first launch to the last ready: Fargate mostly takes less than a minute, an image pull from a cold region
+/// a little more; a task can stay PENDING for ever.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// From the order to the start: every task polls in between, several times.
+const HEADROOM: Duration = Duration::from_secs(4);
+const TICK: Duration = Duration::from_millis(500);
+/// A slot's first task and one replacement.
+const ATTEMPTS: u32 = 2;
+
+/// Tasks that have an instant to start at.
+pub struct Started {
+    pub provisioned: Provisioned,
+    pub at: Timestamp,
+    /// The slots that carry the load, in the order of their shares.
+    pub slots: Vec<u32>,
+    /// Tasks that did not come up, each with its reason.
+    pub shortfall: Vec<String>,
+}
+
+pub async fn start(cx: &Context, frame: &Frame, provisioned: Provisioned) -> Result<Started, RunError> {
+    let channel = provisioned.channel.clone();
+    let plan = PlanMessage {
+        version: message::VERSION,
+        run: provisioned.planned.run.to_string(),
+        scenario: cx.wanted.scenario_text.clone(),
+        surroundings: provisioned.planned.surroundings.clone(),
+        seed: provisioned.planned.begun.as_nanosecond() as u64,
+    };
+    channel.put_plan(&plan).await.map_err(|error| RunError::could_not(Phase::Start, error))?;
+    frame.beat().await.map_err(|error| RunError::could_not(Phase::Start, error))?;
+
+    let sizing = provisioned.planned.sizing.clone();
+    let (slots, shortfall) = muster(cx, frame, &channel, &sizing).await?;
+    let at = Timestamp::now().checked_add(HEADROOM).unwrap_or_else(|_| Timestamp::now());
+    let order = Start { at, slots: slots.clone() };
+    frame.start(order).await.map_err(|error| RunError::could_not(Phase::Start, error))?;
+    for reason in &shortfall {
+        cx.events.warn(reason.clone());
+    }
+    Ok(Started { provisioned, at, slots, shortfall })
+}
+
+/// Launches every slot and waits until enough are ready.
+async fn muster(
+    cx: &Context,
+    frame: &Frame,
+    channel: &Channel,
+    sizing: &Sizing,
+) -> Result<(Vec<u32>, Vec<String>), RunError> {
+    let mut roll = Roll::new(sizing.tasks);
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        if cx.interrupt.stop_load().is_cancelled() {
+            return Err(RunError::interrupted(Phase::Start));
+        }
+        // A lost beat is tried again next time; tasks wait longer than that for their first.
+        let _ = frame.beat().await;
+        let mut fleet = frame.fleet.lock().await;
+        let fleet =
+            fleet.as_mut().ok_or_else(|| RunError::could_not(Phase::Start, "there is no fleet to start"))?.as_mut();
+        roll.launch(fleet).await;
+        roll.observe(fleet, channel).await;
+        cx.events.say(roll.event());
+        match roll.next(sizing.needed, Instant::now() >= give_up) {
+            Step::Wait => {}
+            Step::Go => return Ok((roll.ready.into_iter().collect(), roll.failed.into_values().collect())),
+            Step::GiveUp => return Err(roll.error(sizing)),
+        }
+        tokio::select! {
+            () = sleep(TICK) => {}
+            () = cx.interrupt.stop_load().cancelled() => {}
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Wait,
+    Go,
+    GiveUp,
+}
+
+/// Who is there.
+struct Roll {
+    /// Slots whose task must still be launched.
+    to_launch: BTreeSet<u32>,
+    attempts: BTreeMap<u32, u32>,
+    ready: BTreeSet<u32>,
+    running: u32,
+    failed: BTreeMap<u32, String>,
+    wanted: u32,
+}
+
+impl Roll {
+    fn new(wanted: u32) -> Self {
+        Self {
+            to_launch: (0..wanted).collect(),
+            attempts: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            running: 0,
+            failed: BTreeMap::new(),
+            wanted,
+        }
+    }
+
+    async fn launch(&mut self, fleet: &mut dyn Fleet) {
+        for slot in std::mem::take(&mut self.to_launch) {
+            *self.attempts.entry(slot).or_default() += 1;
+            if let Err(error) = fleet.launch(slot).await {
+                self.fell(slot, &error.to_string());
+            }
+        }
+    }
+
+    async fn observe(&mut self, fleet: &mut dyn Fleet, channel: &Channel) {
+        // A failed read is no news: the next one tells.
+        let states: Vec<TaskState> = fleet.tasks().await.unwrap_or_default();
+        self.running = states.iter().filter(|state| state.status == TaskStatus::Running).count() as u32;
+        for state in states {
+            if let TaskStatus::Stopped { why, .. } = &state.status {
+                self.ready.remove(&state.slot);
+                if !self.failed.contains_key(&state.slot) && !self.to_launch.contains(&state.slot) {
+                    self.fell(state.slot, why);
+                }
+            } else if !self.ready.contains(&state.slot) && channel.ready(state.slot).await.is_ok_and(|r| r.is_some()) {
+                self.ready.insert(state.slot);
+            }
+        }
+    }
+
+    /// Once is bad luck and gets a replacement; twice is a reason.
+    fn fell(&mut self, slot: u32, why: &str) {
+        if self.attempts.get(&slot).is_some_and(|attempts| *attempts < ATTEMPTS) {
+            self.to_launch.insert(slot);
+        } else {
+            self.failed.insert(slot, format!("task {slot} did not come up: {why}"));
+        }
+    }
+
+    fn next(&self, needed: u32, timed_out: bool) -> Step {
+        let (ready, failed) = (self.ready.len() as u32, self.failed.len() as u32);
+        let decided = timed_out || ready + failed == self.wanted;
+        match (decided, ready >= needed) {
+            (false, _) => Step::Wait,
+            (true, true) => Step::Go,
+            (true, false) => Step::GiveUp,
+        }
+    }
+
+    fn event(&self) -> Event {
+        Event::Tasks {
+            wanted: self.wanted,
+            ready: self.ready.len() as u32,
+            running: self.running,
+            lost: self.failed.len() as u32,
+        }
+    }
+
+    fn error(&self, sizing: &Sizing) -> RunError {
+        let missing = self.wanted - self.ready.len() as u32;
+        let why = self.failed.values().next().cloned().unwrap_or_else(|| {
+            format!("not ready after {} s", PATIENCE.as_secs())
+        });
+        let what = format!(
+            "could not start {missing} of {} tasks, and the load needs {}: {why}",
+            self.wanted, sizing.needed
+        );
+        RunError::could_not(Phase::Start, what)
+            .hint("the reason above; common ones are the Fargate vCPU quota (L-3032A538) and subnets without a route to ECR and S3")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roll(wanted: u32, ready: u32, failed: u32) -> Roll {
+        let mut roll = Roll::new(wanted);
+        roll.ready = (0..ready).collect();
+        roll.failed = (ready..ready + failed).map(|slot| (slot, "gone".to_owned())).collect();
+        roll
+    }
+
+    #[test]
+    fn a_run_starts_with_all_or_with_enough() {
+        for (wanted, needed, ready, failed, timed_out, step) in [
+            (3, 2, 2, 0, false, Step::Wait),
+            (3, 2, 3, 0, false, Step::Go),
+            (3, 2, 2, 1, false, Step::Go),
+            (3, 2, 2, 0, true, Step::Go),
+            (3, 2, 1, 0, true, Step::GiveUp),
+            (3, 2, 0, 3, false, Step::GiveUp),
+        ] {
+            assert_eq!(roll(wanted, ready, failed).next(needed, timed_out), step, "{wanted} {needed} {ready} {failed}");
+        }
+    }
+
+    #[test]
+    fn a_task_is_replaced_once() {
+        let mut roll = Roll::new(1);
+        roll.to_launch.clear();
+        roll.attempts.insert(0, 1);
+        roll.fell(0, "exit code 1");
+        assert_eq!(roll.to_launch.len(), 1);
+        roll.to_launch.clear();
+        roll.attempts.insert(0, 2);
+        roll.fell(0, "exit code 1");
+        assert_eq!(roll.failed[&0], "task 0 did not come up: exit code 1");
+    }
+}

@@ -1,0 +1,145 @@
+//! Imports point down only; what decides is pure; few files start processes or print.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Top to bottom. A module may use modules of lower layers, and of its own layer only where `SAME` says so.
+const LAYERS: [&[&str]; 5] = [
+    &["cli"],
+    &["run"],
+    &["terraform", "fleet", "image", "channel", "engine", "watch", "journal", "lab", "aws"],
+    &["plan", "verdict", "cost", "report", "scaling"],
+    &["scenario", "measure", "events", "outcome", "units"],
+];
+
+/// Neighbours on one layer that may know each other, and why.
+const SAME: [(&str, &str, &str); 13] = [
+    ("channel", "aws", "a bucket is opened with AWS credentials"),
+    ("fleet", "aws", "Fargate is in AWS"),
+    ("watch", "aws", "the group is in AWS"),
+    ("image", "aws", "ECR is in AWS"),
+    ("aws", "journal", "the proof describes the names the journal derives"),
+    ("engine", "channel", "a generator lives on the channel"),
+    ("report", "verdict", "a report shows judgements"),
+    ("report", "cost", "and what it cost"),
+    ("report", "plan", "and the load as planned"),
+    ("verdict", "plan", "phases are judged at the times the plan gave them"),
+    ("events", "units", "quantities"),
+    ("scenario", "units", "quantities"),
+    ("measure", "units", "quantities"),
+];
+
+/// Modules without clock, network, process or file.
+const PURE: [&str; 8] = ["scenario", "plan", "measure", "scaling", "verdict", "cost", "units", "outcome"];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The top-level module a file belongs to.
+fn module(path: &Path) -> String {
+    let relative = path.strip_prefix(src()).unwrap();
+    let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The file up to its tests: those may build whatever they need.
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.split("#[cfg(test)]").next().unwrap().to_owned()
+}
+
+/// Top-level modules named by `crate::x` outside comments.
+fn uses(code: &str) -> Vec<String> {
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines
+        .flat_map(|line| line.split("crate::").skip(1).collect::<Vec<_>>())
+        .map(|tail| tail.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+        .filter(|name: &String| LAYERS.iter().any(|layer| layer.contains(&name.as_str())))
+        .collect()
+}
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+#[test]
+fn imports_point_down_only() {
+    let mut wrong = Vec::new();
+    for path in sources(&src()) {
+        let from = module(&path);
+        let Some(own) = layer(&from) else { continue };
+        for to in uses(&code(&path)) {
+            let other = layer(&to).unwrap();
+            let neighbours = SAME.iter().any(|(a, b, _)| *a == from && *b == to);
+            if to != from && (other < own || (other == own && !neighbours)) {
+                wrong.push(format!("{}: {from} uses {to}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_map_names_every_module_once() {
+    let map = std::fs::read_to_string(src().join("lib.rs")).unwrap();
+    let named: Vec<&str> = map
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.split_once(';').map(|(name, _)| name))
+        .collect();
+    let mut layered: Vec<&str> = LAYERS.iter().flat_map(|layer| layer.iter().copied()).collect();
+    let mut sorted = named.clone();
+    sorted.sort_unstable();
+    layered.sort_unstable();
+    assert_eq!(sorted, layered);
+    assert!(map.lines().filter(|line| line.starts_with("pub mod ")).all(|line| line.contains("// ")));
+}
+
+#[test]
+fn what_decides_is_pure() {
+    let doors = ["std::fs", "std::net", "std::process", "std::env", "tokio::", "Timestamp::now", "Instant::now", "SystemTime"];
+    let mut wrong = Vec::new();
+    for path in sources(&src()) {
+        if PURE.contains(&module(&path).as_str()) {
+            let code = code(&path);
+            let opened = doors.iter().filter(|door| code.contains(**door)).map(|door| format!("{}: {door}", path.display()));
+            wrong.extend(opened);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn few_files_start_processes() {
+    let mut counts = BTreeMap::new();
+    for path in sources(&src()) {
+        if code(&path).contains("Command::new") {
+            *counts.entry(module(&path)).or_insert(0) += 1;
+        }
+    }
+    let known = ["cli", "fleet", "lab", "terraform"];
+    assert!(counts.keys().all(|module| known.contains(&module.as_str())), "{counts:?}");
+}
+
+#[test]
+fn lab_and_product_do_not_know_each_other() {
+    for path in sources(&src()) {
+        let from = module(&path);
+        if ["run", "fleet", "watch", "terraform", "channel", "engine", "image", "aws"].contains(&from.as_str()) {
+            assert!(!uses(&code(&path)).contains(&"lab".to_owned()), "{} knows the lab", path.display());
+        }
+    }
+}

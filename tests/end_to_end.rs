@@ -1,0 +1,228 @@
+//! The whole way against the lab: real terraform, the real AWS provider, real generator processes, a target that
+//! really slows down. Each test ends by asking the emulated account what is in it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use spikeproof::lab::{Lab, Options};
+use spikeproof::report::RunReport;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// One run against one lab.
+struct Trial {
+    lab: Lab,
+    folder: TempDir,
+}
+
+impl Trial {
+    async fn new(lab_file: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lab.yaml");
+        std::fs::write(&file, lab_file).unwrap();
+        let file = (!lab_file.is_empty()).then_some(file);
+        let lab = spikeproof::lab::start(Options { file, port: 0, moto: None }).await.unwrap();
+        Self { lab, folder }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spikeproof"));
+        command
+            .args(args)
+            .envs(self.lab.environment())
+            .env("SPIKEPROOF_RUNS_DIR", self.runs())
+            // What the developer's own shell says of AWS must not matter.
+            .env_remove("AWS_PROFILE")
+            .env_remove("AWS_SESSION_TOKEN")
+            .kill_on_drop(true)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    async fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().await.unwrap()
+    }
+
+    fn scenario(&self, text: &str) -> String {
+        let path = self.folder.path().join("scenario.yaml");
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    fn runs(&self) -> PathBuf {
+        self.folder.path().join("runs")
+    }
+
+    fn report(&self) -> RunReport {
+        let run = std::fs::read_dir(self.runs()).unwrap().next().unwrap().unwrap().path();
+        assert!(run.join("report.html").exists());
+        serde_json::from_str(&std::fs::read_to_string(run.join("report.json")).unwrap()).unwrap()
+    }
+
+    /// Nothing of ours is in the account, and no generator is alive.
+    async fn nothing_is_left(self) {
+        assert_eq!(self.lab.inventory().await.unwrap(), Vec::<String>::new());
+        let generators = generators(self.lab.endpoint());
+        assert!(generators.is_empty(), "generators alive: {generators:?}");
+        self.lab.stop().await;
+    }
+}
+
+/// Generator processes that talk to this lab (others may be another test's).
+fn generators(endpoint: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let (Ok(line), Ok(environment)) =
+            (std::fs::read(entry.path().join("cmdline")), std::fs::read(entry.path().join("environ")))
+        else {
+            continue;
+        };
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        if line.contains("spikeproof generate") && String::from_utf8_lossy(&environment).contains(endpoint) {
+            found.push(line);
+        }
+    }
+    found
+}
+
+fn text(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+const SHORT: &str = "
+name: short
+target: { url: '${TARGET_URL}', timeout: 5s }
+phases:
+  - { name: steady, rate: 50/s, hold: 6s }
+flows:
+  - { name: browse, steps: [ { get: /api/products } ] }
+thresholds: [ 'errors < 1%' ]
+";
+
+fn path(relative: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative).display().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_group_grows_under_a_spike_and_comes_back_and_nothing_is_left() {
+    let trial = Trial::new("").await;
+    let output = trial.run(&["run", &path("scenarios/spike-and-recover.yaml")]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+
+    let report = trial.report();
+    let judged = report.judged.unwrap();
+    let reaction = judged.reaction.unwrap();
+    assert!(reaction.out_took.is_some() && reaction.in_took.is_some(), "{reaction:?}");
+    assert!(reaction.desired_peak > reaction.desired_before);
+    assert_eq!(reaction.desired_after, reaction.desired_before);
+    assert_eq!(report.destroyed.left, Vec::<String>::new());
+    assert!(report.destroyed.gone.len() >= 9, "{:?}", report.destroyed);
+
+    // The target really slowed down, and recovered when the group had grown.
+    let load = report.load.unwrap();
+    let spike = load.phases.iter().find(|phase| phase.row.name == "spike").unwrap();
+    let seconds = &load.seconds[spike.from.as_secs() as usize..spike.to.as_secs() as usize];
+    let p95 = |seconds: &[spikeproof::report::Second]| {
+        let mut values: Vec<u64> = seconds.iter().filter_map(|second| second.p95).collect();
+        values.sort_unstable();
+        values[values.len() / 2]
+    };
+    let third = seconds.len() / 3;
+    let (early, late) = (p95(&seconds[1..third]), p95(&seconds[seconds.len() - third..]));
+    assert!(early > late * 3, "p95 early in the spike {early} us, at its end {late} us");
+
+    let again = trial.run(&["report"]).await;
+    assert!(text(&again).contains("scale-out"), "{}", text(&again));
+    let reap = trial.run(&["reap"]).await;
+    assert_eq!(reap.status.code(), Some(0), "{}", text(&reap));
+    trial.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_threshold_is_exit_1_and_nothing_is_left() {
+    let trial = Trial::new("").await;
+    let scenario = trial.scenario(&SHORT.replace("errors < 1%", "p50 < 1ms"));
+    let output = trial.run(&["run", &scenario]).await;
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("FAILED  p50 < 1ms"), "{}", text(&output));
+    trial.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_apply_is_exit_4_with_terraforms_own_reason_and_nothing_is_left() {
+    let refuse = "faults: { refuse: [ { action: CreateRepository, code: LimitExceededException, message: 'too many repositories' } ] }";
+    let trial = Trial::new(refuse).await;
+    let scenario = trial.scenario(SHORT);
+    let output = trial.run(&["run", &scenario]).await;
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    assert!(text(&output).contains("too many repositories"), "{}", text(&output));
+    assert!(trial.report().judged.is_none());
+    trial.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_never_starts_is_exit_4_with_its_reason_and_nothing_is_left() {
+    let trial = Trial::new("faults: { every_task_fails: true }").await;
+    let scenario = trial.scenario(SHORT);
+    let output = trial.run(&["run", &scenario]).await;
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    assert!(text(&output).contains("could not start 2 of 2 tasks"), "{}", text(&output));
+    trial.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_during_load_judges_what_there_is_and_nothing_is_left() {
+    let trial = Trial::new("").await;
+    let scenario = trial.scenario(&SHORT.replace("hold: 6s", "hold: 10m"));
+    let mut child = trial.command(&["run", &scenario]).spawn().unwrap();
+    let before = wait_for(&mut child, "load phase steady").await;
+    let heard = wait_for(&mut child, "req/s").await;
+    interrupt(&child);
+    let output = tokio::time::timeout(Duration::from_secs(120), child.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{before}{heard}{}", text(&output));
+    assert!(text(&output).contains("INTERRUPTED"), "{}", text(&output));
+    let report = trial.report();
+    assert!(report.interrupted);
+    assert!(report.judged.unwrap().because.contains("the load ended early: interrupted"));
+    trial.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_during_apply_destroys_what_had_been_made() {
+    let trial = Trial::new("").await;
+    let scenario = trial.scenario(SHORT);
+    let mut child = trial.command(&["run", &scenario]).spawn().unwrap();
+    // The first thing that exists.
+    let heard = wait_for(&mut child, "created").await;
+    interrupt(&child);
+    let output = tokio::time::timeout(Duration::from_secs(150), child.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{heard}{}", text(&output));
+    trial.nothing_is_left().await;
+}
+
+/// Reads the run's own story until a line says so.
+async fn wait_for(child: &mut Child, words: &str) -> String {
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut heard = String::new();
+    let seen = tokio::time::timeout(Duration::from_secs(120), async {
+        while !heard.contains(words) {
+            if stderr.read_line(&mut heard).await.unwrap() == 0 {
+                break;
+            }
+        }
+    });
+    seen.await.unwrap_or_else(|_| panic!("never heard `{words}` in:\n{heard}"));
+    assert!(heard.contains(words), "never heard `{words}` in:\n{heard}");
+    child.stderr = Some(stderr.into_inner());
+    heard
+}
+
+fn interrupt(child: &Child) {
+    let pid = Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+}

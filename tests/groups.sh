@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Runs every group of tests and prints one line for each; the whole output of a group only if it fails.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failed=0
+
+group() { # name, arguments of cargo test
+  local name=$1 passed broken
+  shift
+  if cargo test --quiet --locked "$@" >"$log" 2>&1; then :; else
+    cat "$log"
+    failed=1
+  fi
+  passed=$(sed -n 's/^test result: .* \([0-9]*\) passed;.*/\1/p' "$log" | awk "{n += \$1} END {if (NR) print n}")
+  broken=$(sed -n 's/^test result: .* \([0-9]*\) failed;.*/\1/p' "$log" | awk "{n += \$1} END {if (NR) print n}")
+  # A group that did not even build or run has failed.
+  echo "$name: ${passed:-0} passed, ${broken:-1} failed"
+}
+
+group unit --lib --bins
+for file in tests/*.rs; do
+  name=$(basename "$file" .rs)
+  group "$name" --test "$name" -- --test-threads=1
+done
+
+exit $failed
