@@ -47,20 +47,31 @@ pub fn parse(text: &str) -> Result<Node, Problem> {
 }
 
 fn syntax_problem(text: &str, error: &serde_saphyr::Error) -> Problem {
-    let span = error.location().map_or(0..0, |location| span_of(&location));
+    let span = error.location().map_or(0..0, |location| syntax_span(text, &location));
     let said = error.without_snippet().to_string();
-    let reason = said.lines().next().unwrap_or_default().to_owned();
+    let reason = said.lines().next().unwrap_or_default();
+    // The place is shown by the caret.
+    let reason = reason.rsplit_once(" at line ").map_or(reason, |(reason, _)| reason);
+    let reason = reason.trim_start_matches("error: ").to_owned();
     let tab = text.lines().any(|line| line.trim_start_matches(' ').starts_with('\t'));
-    Problem {
-        span,
-        message: "this is not YAML".to_owned(),
-        label: reason,
-        help: Some(if tab {
-            "indent with spaces: YAML does not allow tabs".to_owned()
-        } else {
-            "look at the indentation, and put quotes around text that contains `: `, ` #`, `{` or `[`".to_owned()
-        }),
+    let help = if tab {
+        "indent with spaces: YAML does not allow tabs"
+    } else {
+        "look at the indentation, and put quotes around text that contains `: `, ` #`, `{` or `[`"
+    };
+    Problem::new(span, "this cannot be read as YAML").label(reason).help(help)
+}
+
+/// Syntax errors have a line and a column, but not always bytes.
+fn syntax_span(text: &str, location: &Location) -> Range<usize> {
+    if location.span().byte_offset().is_some() {
+        return span_of(location);
     }
+    let line = usize::try_from(location.line()).unwrap_or_default().saturating_sub(1);
+    let column = usize::try_from(location.column()).unwrap_or_default().saturating_sub(1);
+    let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let inside = text.get(before..).unwrap_or_default().chars().take(column).map(char::len_utf8).sum::<usize>();
+    before + inside..before + inside + 1
 }
 
 fn span_of(location: &Location) -> Range<usize> {
@@ -206,12 +217,12 @@ mod tests {
 
     #[test]
     fn what_is_not_yaml_is_a_problem_with_a_place() {
-        for text in ["a: b: c", "a: [1", "\ta: 1", "{", "a: *nowhere", &"[".repeat(10_000)] {
+        for text in ["a: b: c", "a: [1", "a:\n\tb: 1", "{", "a: *nowhere", &"[".repeat(10_000)] {
             let problem = parse(text).unwrap_err();
-            assert_eq!(problem.message, "this is not YAML", "{text}");
+            assert_eq!(problem.message, "this cannot be read as YAML", "{text}");
         }
-        let text = "name: x\nphases: [1\nflows: }\n";
-        assert!(parse(text).unwrap_err().span.start >= 8);
+        let text = "näme: x\nphases: [1\nflows: }\n";
+        assert_eq!(&text[parse(text).unwrap_err().span], ":");
     }
 
     #[test]

@@ -22,6 +22,7 @@ struct Draft {
 
 /// The model and the phases; of faulty ones at least their names.
 pub fn read(reader: &mut Reader<'_>, node: &Node) -> (Model, Vec<Phase>) {
+    let before = reader.problems.len();
     let items = reader.items(node, "phases", "{ name: sustained, users: 500, hold: 10m }");
     let mut model = None;
     let mut drafts: Vec<Draft> = Vec::new();
@@ -33,7 +34,7 @@ pub fn read(reader: &mut Reader<'_>, node: &Node) -> (Model, Vec<Phase>) {
         let role = members.get("role").and_then(|node| role(reader, node));
         drafts.push(Draft { name, level: level.unwrap_or_default(), ramp, hold, role });
     }
-    if reader.problems.is_empty() && drafts.iter().all(|draft| draft.level == 0.0) {
+    if reader.problems.len() == before && drafts.iter().all(|draft| draft.level == 0.0) {
         let problem = Problem::new(node.place(), "no phase has any load");
         reader.report(problem.help("give at least one phase a level above 0, like `users: 500`"));
     }

@@ -58,7 +58,11 @@ impl Text {
 
     /// A message that may quote the value, unless that came from the environment.
     pub fn said(&self, message: impl Into<String>, wanted: &str) -> String {
-        if self.substituted() { format!("with the environment's values, `{}` is not {wanted}", self.written) } else { message.into() }
+        if self.substituted() {
+            format!("with the environment's values, `{}` is not {wanted}", self.written)
+        } else {
+            message.into()
+        }
     }
 }
 
@@ -378,4 +382,26 @@ pub fn closest<'n>(written: &str, known: impl IntoIterator<Item = &'n str>) -> O
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::fields::{PHASE, SCENARIO, STEP};
+
+    #[test]
+    fn only_likely_names_are_suggested() {
+        for (written, object, meant) in [
+            ("phase", &SCENARIO, Some("phases")),
+            ("treshold", &SCENARIO, Some("thresholds")),
+            ("Budget", &SCENARIO, Some("budget")),
+            ("user", &PHASE, Some("users")),
+            ("duration", &PHASE, None),
+            ("capture", &STEP, None),
+            ("cookies", &SCENARIO, None),
+        ] {
+            let known = object.fields.iter().map(|field| field.name);
+            assert_eq!(closest(written, known), meant, "{written}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fields::TARGET;
-use super::node::{Entry, Node};
+use super::node::{Entry, Node, Value};
 use super::reader::Reader;
 use super::{Problem, Target, Url};
 
@@ -32,7 +32,7 @@ pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>, replacement: Option<
 /// A `url` without a value has been reported already.
 fn has_no_url(entry: &Entry) -> bool {
     match &entry.node.value {
-        super::node::Value::Map(entries) => !entries.iter().any(|entry| entry.key == "url"),
+        Value::Map(entries) => !entries.iter().any(|entry| entry.key == "url"),
         _ => false,
     }
 }

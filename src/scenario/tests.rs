@@ -229,7 +229,7 @@ fn every_rule_of_phases_flows_and_steps_has_a_message_of_its_own() {
     let phases = "[{ users: 1, hold: 1s }]";
     check(phases, "[{ steps: [{ get: / }] }]", "a flow needs `name`");
     check(phases, "[{ name: a, weight: 0, steps: [{ get: / }] }]", "a weight is above 0");
-    check(phases, "[{ name: a, weight: .nan, steps: [{ get: / }] }]", "a weight is above 0");
+    check(phases, "[{ name: a, weight: much, steps: [{ get: / }] }]", "`much` is not a weight");
     check(phases, "[{ name: a, steps: [{ name: b }] }]", "a step needs a request");
     check(phases, "[{ name: a, steps: [{ get: /, post: / }] }]", "a step makes one request, this is a second one");
     check(phases, "[{ name: a, steps: [{ get: '/{{ id }}' }] }]", "templates in `{{ }}` are not supported");

@@ -2,7 +2,7 @@
 
 use super::fields::SCENARIO;
 use super::grammar::{self, Names};
-use super::node::{self, Node};
+use super::node::{self, Node, Value};
 use super::reader::{Members, Reader};
 use super::{Flow, Model, Problem, Read, Scenario, Surroundings};
 use super::{fleet, flows, phases, scaling, target};
@@ -21,6 +21,11 @@ pub fn read(text: &str, surroundings: &Surroundings) -> Result<Read, Vec<Problem
 
 /// The scenario is complete only when nothing was reported.
 fn scenario(reader: &mut Reader<'_>, root: &Node) -> Option<Scenario> {
+    if !matches!(root.value, Value::Map(_)) {
+        let problem = Problem::new(root.place(), format!("a scenario is a map, but this is {}", root.kind()));
+        reader.report(problem.help("begin with `name`, `target`, `phases` and `flows`"));
+        return None;
+    }
     let members = reader.members(root, &SCENARIO);
     let name = members.get("name").and_then(|node| reader.name(node));
     let replacement = reader.url_option();
