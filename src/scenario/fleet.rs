@@ -80,7 +80,7 @@ fn offers(cpu: u32, mib: u32) -> bool {
     (cpu == 256 && mib == 512)
         || SIZES.iter().any(|&(units, from, to, step)| {
             let gb = mib / 1_024;
-            units == cpu && mib % 1_024 == 0 && (from..=to).contains(&gb) && (gb - from) % step == 0
+            units == cpu && mib.is_multiple_of(1_024) && (from..=to).contains(&gb) && (gb - from).is_multiple_of(step)
         })
 }
 

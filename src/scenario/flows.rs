@@ -136,12 +136,10 @@ fn path(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
 }
 
 fn path_fault(path: &str) -> Option<(String, String)> {
-    if let Some((_, rest)) = path.split_once("://") {
-        if !path.starts_with('/') {
-            let own = rest.find('/').map_or("/", |slash| &rest[slash..]);
-            let reason = "a step names a path, not a URL: load only goes to the target".to_owned();
-            return Some((reason, format!("write `{own}`, and the host as `target.url`")));
-        }
+    if let (false, Some((_, rest))) = (path.starts_with('/'), path.split_once("://")) {
+        let own = rest.find('/').map_or("/", |slash| &rest[slash..]);
+        let reason = "a step names a path, not a URL: load only goes to the target".to_owned();
+        return Some((reason, format!("write `{own}`, and the host as `target.url`")));
     }
     if !path.starts_with('/') {
         return Some(("a path begins with `/`".to_owned(), format!("write `/{path}`")));

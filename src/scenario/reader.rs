@@ -36,11 +36,6 @@ pub struct Text {
 }
 
 impl Text {
-    /// As in the file: safe to show.
-    pub fn written(&self) -> &str {
-        &self.written
-    }
-
     fn substituted(&self) -> bool {
         self.value != self.written
     }
@@ -313,7 +308,7 @@ impl<'a> Reader<'a> {
     fn header(&mut self, entry: &Entry) -> Option<String> {
         self.header_name(&entry.key, entry.key_span.clone());
         let value = self.text(&entry.node)?;
-        if value.value.chars().any(|c| c != '\t' && (c < ' ' || c > '~')) {
+        if value.value.chars().any(|c| c != '\t' && !(' '..='~').contains(&c)) {
             let problem = Problem::new(
                 value.span.clone(),
                 format!("the header `{}` holds a character that no header may", entry.key),

@@ -15,7 +15,7 @@ pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>, replacement: Option<
     let url = match (replacement, members.get("url")) {
         (Some(replacement), _) => replaced(reader, replacement),
         (None, Some(node)) => url(reader, node),
-        (None, None) if members.entry("url").is_none() && entry.is_none_or(|entry| has_no_url(entry)) => {
+        (None, None) if members.entry("url").is_none() && entry.is_none_or(has_no_url) => {
             let place = entry.map_or(0..0, |entry| entry.key_span.clone());
             let problem = Problem::new(place, "there is no URL to send load to");
             reader.report(problem.help("write `target: { url: https://shop.example.com }`, or give `--url`"));

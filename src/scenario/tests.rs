@@ -244,6 +244,29 @@ fn every_rule_of_phases_flows_and_steps_has_a_message_of_its_own() {
 }
 
 #[test]
+fn what_is_left_out_has_its_documented_default() {
+    let text = "\
+name: short
+target: { url: http://shop }
+phases: [{ rate: 600/min, hold: 1s, role: spike }]
+steps: [{ get: /, check: { status: [2xx, 404] } }]
+fleet: { cpu: 4 }
+";
+    let Scenario { target, model, phases, flows, thresholds, scaling, fleet, budget, .. } =
+        read(text, &with_environment(&[])).unwrap().scenario;
+    assert_eq!((target.group, target.timeout), (None, Duration::from_secs(30)));
+    assert_eq!((model, phases[0].level), (Model::Rate, 10.0));
+    assert_eq!((phases[0].name.as_str(), phases[0].role), ("load", Role::Spike));
+    assert_eq!((flows[0].name.as_str(), flows[0].weight, flows[0].think), ("short", 1.0, Think::None));
+    assert_eq!(flows[0].steps[0].check.status.len(), 101);
+    assert_eq!((thresholds, budget), (Vec::new(), None));
+    assert_eq!((scaling.out_within, scaling.in_within), (Duration::from_secs(180), InWithin::Auto));
+    assert_eq!((scaling.no_dropped_requests, scaling.instance_header), (true, None));
+    assert_eq!(fleet.size, TaskSize { cpu_units: 4_096, memory_mib: 8_192 });
+    assert_eq!((fleet.tasks, fleet.arch, fleet.subnets, fleet.image), (Tasks::Auto, Arch::X86_64, Vec::new(), None));
+}
+
+#[test]
 fn scaling_without_a_group_is_a_problem() {
     let text = "name: x\ntarget: { url: http://shop }\nphases: [{ users: 1, hold: 1s }]\nsteps: [{ get: / }]\nscaling: { out_within: 1m }\n";
     insta::assert_snapshot!(problems(text));

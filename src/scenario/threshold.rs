@@ -43,15 +43,6 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    pub fn sign(self) -> &'static str {
-        match self {
-            Self::Less => "<",
-            Self::LessOrEqual => "<=",
-            Self::Greater => ">",
-            Self::GreaterOrEqual => ">=",
-        }
-    }
-
     pub fn holds(self, measured: f64, limit: f64) -> bool {
         match self {
             Self::Less => measured < limit,
