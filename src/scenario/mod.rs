@@ -15,6 +15,7 @@ mod fields;
 mod fleet;
 mod flows;
 mod grammar;
+mod k6;
 mod node;
 mod phases;
 mod problem;

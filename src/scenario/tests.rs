@@ -110,7 +110,7 @@ fn repeated_and_empty_keys_are_reported() {
 #[test]
 fn a_threshold_in_k6_s_words_is_translated() {
     insta::assert_snapshot!(problems(&with(
-        "thresholds:\n  http_req_duration: ['p(95)<500', 'avg<200']\n  http_req_failed: ['rate<0.01']"
+        "thresholds:\n  http_req_duration: ['p(95)<500', 'avg<200']\n  http_req_failed: ['rate<0.01']\n  my_counter: ['count<5']"
     )));
 }
 
