@@ -1,7 +1,8 @@
 //! What the user wants: a scenario, valid by construction.
 //!
-//! `file` reads YAML with the place of every value, `validate` turns it into a [`Scenario`] or into *all* its
-//! problems at once. Pure: the environment and the file's text are arguments.
+//! `node` reads YAML with the place of every value, `validate` turns it into a [`Scenario`] or into *all* its
+//! problems at once; `fields` names every key once for readers, schema and reference page.
+//! Pure: the environment and the file's text are arguments.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,12 +11,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::Usd;
 
-mod file;
+mod fields;
+mod fleet;
+mod flows;
+mod grammar;
+mod k6;
 mod node;
+mod phases;
 mod problem;
+mod reader;
+mod scaling;
 mod schema;
+mod target;
 mod threshold;
 mod validate;
+
+#[cfg(test)]
+mod tests;
 
 pub use problem::{Problem, render};
 pub use schema::json_schema;
@@ -119,8 +131,9 @@ impl Phase {
     }
 }
 
-/// What a phase is for. Inferred: the highest level is the spike, what precedes it is baseline (a phase that only
-/// ramps up to the first level is warm-up), what follows is recovery, a phase that ends at level 0 is cool-down.
+/// What a phase is for. Inferred, in this order: level 0 after the highest level is cool-down; a first phase that only
+/// ramps, to below the highest level or to the level of the next phase, is warm-up; if every other phase is at one level,
+/// all are baseline; else the highest level is the spike, what precedes it baseline, what follows it recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {

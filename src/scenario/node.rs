@@ -1,1 +1,237 @@
+//! YAML as a tree in which every key and value knows its place.
+//!
+//! The only file that knows the YAML library. Nothing is interpreted here, and repeated keys are kept: the readers
+//! report them together with everything else that is wrong.
 
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
+
+use super::Problem;
+
+/// A value and the bytes of the text it was written in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    pub value: Value,
+    pub span: Range<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    pub key: String,
+    pub key_span: Range<usize>,
+    pub node: Node,
+}
+
+/// Reads one YAML document; what is not YAML at all is a single problem, because nothing can be read behind it.
+pub fn parse(text: &str) -> Result<Node, Problem> {
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        strict_booleans: true,
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| syntax_problem(text, &error))
+}
+
+fn syntax_problem(text: &str, error: &serde_saphyr::Error) -> Problem {
+    let span = error.location().map_or(0..0, |location| syntax_span(text, &location));
+    let said = error.without_snippet().to_string();
+    let reason = said.lines().next().unwrap_or_default();
+    // The place is shown by the caret.
+    let reason = reason.rsplit_once(" at line ").map_or(reason, |(reason, _)| reason);
+    let reason = reason.trim_start_matches("error: ").to_owned();
+    let tab = text.lines().any(|line| line.trim_start_matches(' ').starts_with('\t'));
+    let help = if tab {
+        "indent with spaces: YAML does not allow tabs"
+    } else {
+        "look at the indentation, and put quotes around text that contains `: `, ` #`, `{` or `[`"
+    };
+    Problem::new(span, "this cannot be read as YAML").label(reason).help(help)
+}
+
+/// Syntax errors have a line and a column, but not always bytes.
+fn syntax_span(text: &str, location: &Location) -> Range<usize> {
+    if location.span().byte_offset().is_some() {
+        return span_of(location);
+    }
+    let line = usize::try_from(location.line()).unwrap_or_default().saturating_sub(1);
+    let column = usize::try_from(location.column()).unwrap_or_default().saturating_sub(1);
+    let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let inside = text.get(before..).unwrap_or_default().chars().take(column).map(char::len_utf8).sum::<usize>();
+    before + inside..before + inside + 1
+}
+
+fn span_of(location: &Location) -> Range<usize> {
+    let span = location.span();
+    let start = span.byte_offset().unwrap_or_default();
+    let end = start.saturating_add(span.byte_len().unwrap_or_default());
+    usize::try_from(start).unwrap_or_default()..usize::try_from(end).unwrap_or_default()
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Value>::deserialize(deserializer)?;
+        Ok(Self { value: spanned.value, span: span_of(&spanned.referenced) })
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        Value::deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    // `.inf` and `.nan` have no place in a scenario or in JSON: as text they are refused where a number is wanted.
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or_else(|| Value::Text(value.to_string()), Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Value, A::Error> {
+        let mut map = Vec::new();
+        while let Some(key) = pairs.next_key::<Node>()? {
+            let key_span = key.span.clone();
+            let key = key_text(key).ok_or_else(|| A::Error::custom("a key must be a word"))?;
+            map.push(Entry { key, key_span, node: pairs.next_value()? });
+        }
+        Ok(Value::Map(map))
+    }
+}
+
+fn key_text(key: Node) -> Option<String> {
+    match key.value {
+        Value::Text(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Null => Some("null".to_owned()),
+        Value::List(_) | Value::Map(_) => None,
+    }
+}
+
+impl Node {
+    /// What to call it when something else was wanted.
+    pub fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "true or false",
+            Value::Number(_) => "a number",
+            Value::Text(_) => "text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a map",
+        }
+    }
+
+    /// Where a caret helps most: a map or list is pointed at by its beginning, not by all its lines.
+    pub fn place(&self) -> Range<usize> {
+        match &self.value {
+            Value::Map(entries) => entries.first().map_or_else(|| self.span.clone(), |entry| entry.key_span.clone()),
+            Value::List(items) => items.first().map_or_else(|| self.span.clone(), Node::place),
+            _ => self.span.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slice<'a>(text: &'a str, span: &Range<usize>) -> &'a str {
+        &text[span.clone()]
+    }
+
+    #[test]
+    fn keys_and_values_know_their_bytes() {
+        let text = "# ümlaut\nname: hello\nlist:\n  - { a: \"b c\", n: 200 }\nname: again\n";
+        let node = parse(text).unwrap();
+        let Value::Map(entries) = &node.value else { panic!("{node:?}") };
+        let keys: Vec<&str> = entries.iter().map(|entry| slice(text, &entry.key_span)).collect();
+        assert_eq!(keys, ["name", "list", "name"], "repeated keys are kept");
+        assert_eq!(slice(text, &entries[0].node.span), "hello");
+        let Value::List(items) = &entries[1].node.value else { panic!("{entries:?}") };
+        let Value::Map(inner) = &items[0].value else { panic!("{items:?}") };
+        assert_eq!(slice(text, &inner[0].node.span), "\"b c\"");
+        assert_eq!(slice(text, &inner[1].node.span), "200");
+        assert_eq!(inner[1].node.value, Value::Number(200.into()));
+    }
+
+    #[test]
+    fn what_is_not_yaml_is_a_problem_with_a_place() {
+        for text in ["a: b: c", "a: [1", "a:\n\tb: 1", "{", "a: *nowhere", &"[".repeat(10_000)] {
+            let problem = parse(text).unwrap_err();
+            assert_eq!(problem.message, "this cannot be read as YAML", "{text}");
+        }
+        let text = "näme: x\nphases: [1\nflows: }\n";
+        assert_eq!(&text[parse(text).unwrap_err().span], ":");
+    }
+
+    #[test]
+    fn an_alias_bomb_is_refused() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..12 {
+            let many = vec![format!("*a{}", level - 1); 10].join(", ");
+            text.push_str(&format!("a{level}: &a{level} [{many}]\n"));
+        }
+        assert!(parse(&text).is_err());
+    }
+}

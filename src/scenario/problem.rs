@@ -1,17 +1,53 @@
-//! A problem in the file.
+//! A problem in the file, and how it looks on a terminal.
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 /// What is wrong, where, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Bytes of the text.
-    pub span: std::ops::Range<usize>,
+    pub span: Range<usize>,
     pub message: String,
     /// Shown under the caret.
     pub label: String,
     pub help: Option<String>,
 }
 
+impl Problem {
+    pub fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { span, message: message.into(), label: String::new(), help: None }
+    }
+
+    pub fn label(self, label: impl Into<String>) -> Self {
+        Self { label: label.into(), ..self }
+    }
+
+    pub fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+}
+
 /// All problems as text, like rustc's.
-pub fn render(_file: &str, _text: &str, _problems: &[Problem], _colour: bool) -> String {
-    String::new()
+pub fn render(file: &str, text: &str, problems: &[Problem], colour: bool) -> String {
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    problems.iter().map(|problem| render_one(&renderer, file, text, problem) + "\n").collect::<Vec<_>>().join("\n")
+}
+
+fn render_one(renderer: &Renderer, file: &str, text: &str, problem: &Problem) -> String {
+    let annotation = AnnotationKind::Primary.span(inside(text, &problem.span)).label(problem.label.as_str());
+    let snippet = Snippet::source(text).path(file).annotation(annotation);
+    let mut group = Level::ERROR.primary_title(problem.message.as_str()).element(snippet);
+    if let Some(help) = &problem.help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    renderer.render(&[group])
+}
+
+/// The span on character boundaries inside the text, so that rendering cannot fail.
+fn inside(text: &str, span: &Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(span.start);
+    let end = text.ceil_char_boundary(span.end.max(span.start));
+    start..end
 }

@@ -1,4 +1,173 @@
-//! The JSON Schema of the scenario file.
-pub fn json_schema() -> serde_json::Value {
-    serde_json::Value::Null
+//! The JSON Schema of the scenario file, and the reference page's tables, out of the fields.
+
+use serde_json::{Map, Value, json};
+
+use super::fields::{Field, Kind, Object, SCENARIO};
+
+/// Draft 2020-12. Editors complete and explain with it; `read` checks more than a schema can say.
+pub fn json_schema() -> Value {
+    let mut definitions = Map::new();
+    let mut root = object(&SCENARIO, &mut definitions);
+    if let Value::Object(members) = &mut root {
+        members.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
+        members.insert("title".to_owned(), "spikeproof scenario".into());
+        members.insert("$defs".to_owned(), definitions.into());
+    }
+    root
+}
+
+fn object(object: &Object, definitions: &mut Map<String, Value>) -> Value {
+    let mut properties = Map::new();
+    for field in object.fields {
+        let mut schema = kind(&field.kind, definitions);
+        if let Value::Object(members) = &mut schema {
+            members.insert("description".to_owned(), field.about.into());
+        }
+        properties.insert(field.name.to_owned(), schema);
+    }
+    let required: Vec<&str> = object.fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    json!({
+        "type": "object",
+        "description": object.about,
+        "additionalProperties": false,
+        "required": required,
+        "properties": properties,
+    })
+}
+
+fn reference(to: &Object, definitions: &mut Map<String, Value>) -> Value {
+    if !definitions.contains_key(to.name) {
+        let definition = object(to, definitions);
+        definitions.insert(to.name.to_owned(), definition);
+    }
+    json!({ "$ref": format!("#/$defs/{}", to.name) })
+}
+
+fn kind(kind: &Kind, definitions: &mut Map<String, Value>) -> Value {
+    match kind {
+        Kind::Text => json!({ "type": "string" }),
+        Kind::Name => text_like("[A-Za-z0-9._-]{1,64}"),
+        Kind::Duration => text_like(DURATION),
+        Kind::Think => text_like(&format!("{DURATION}( *\\.\\. *{DURATION})?")),
+        Kind::Rate => text_like("[0-9.]+ */ *(s|min)"),
+        Kind::Users => number_like(json!({ "type": "integer", "minimum": 0 })),
+        Kind::Weight => number_like(json!({ "type": "number", "exclusiveMinimum": 0 })),
+        Kind::Boolean => number_like(json!({ "type": "boolean" })),
+        Kind::Choice(words) => json!({ "enum": words }),
+        Kind::Status => json!({ "anyOf": [status(), { "type": "array", "minItems": 1, "items": status() }] }),
+        Kind::Cpu => number_like(json!({ "enum": [0.25, 0.5, 1, 2, 4, 8, 16] })),
+        Kind::Tasks => {
+            json!({ "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1, "maximum": 500 }, variable()] })
+        }
+        Kind::Headers => {
+            json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } })
+        }
+        Kind::Json => json!({}),
+        Kind::Texts => json!({ "type": "array", "minItems": 1, "items": { "type": "string" } }),
+        Kind::Object(to) => reference(to, definitions),
+        Kind::Objects(of) => json!({ "type": "array", "minItems": 1, "items": reference(of, definitions) }),
+    }
+}
+
+const DURATION: &str = "([0-9.]+(ms|s|m|h))+";
+
+/// Wherever a form is prescribed, `${NAME}` may stand for it.
+const VARIABLE: &str = r"\$\{";
+
+fn text_like(pattern: &str) -> Value {
+    json!({ "type": "string", "pattern": format!("^{pattern}$|{VARIABLE}") })
+}
+
+fn variable() -> Value {
+    json!({ "type": "string", "pattern": VARIABLE })
+}
+
+fn number_like(number: Value) -> Value {
+    json!({ "anyOf": [number, variable()] })
+}
+
+fn status() -> Value {
+    json!({ "anyOf": [{ "type": "integer", "minimum": 100, "maximum": 599 }, { "type": "string", "pattern": "^[1-5]xx$" }] })
+}
+
+impl Field {
+    /// What to write, in a word or two, for the reference page.
+    #[cfg(test)]
+    fn form(&self) -> String {
+        match &self.kind {
+            Kind::Text => "text".to_owned(),
+            Kind::Name => "name".to_owned(),
+            Kind::Duration => "duration".to_owned(),
+            Kind::Think => "duration or range".to_owned(),
+            Kind::Rate => "`200/s`, `12000/min`".to_owned(),
+            Kind::Users => "whole number".to_owned(),
+            Kind::Weight | Kind::Cpu => "number".to_owned(),
+            Kind::Boolean => "`true`, `false`".to_owned(),
+            Kind::Choice(words) => format!("`{}`", words.join("`, `")),
+            Kind::Status => "code, list or class".to_owned(),
+            Kind::Tasks => "`auto` or number".to_owned(),
+            Kind::Headers => "map of texts".to_owned(),
+            Kind::Json => "anything".to_owned(),
+            Kind::Texts => "list of texts".to_owned(),
+            Kind::Object(to) => format!("[{0}](#{0})", to.name),
+            Kind::Objects(of) => format!("list of [{0}](#{0})", of.name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::scenario::fields::ALL;
+
+    fn docs(file: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(file)
+    }
+
+    /// With `UPDATE_DOCS=1` the page is written instead of compared.
+    fn same_as_committed(file: &str, wanted: &str) {
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(docs(file), wanted).unwrap();
+        }
+        let committed = std::fs::read_to_string(docs(file)).unwrap();
+        assert!(committed == wanted, "docs/{file} is behind the code: run the tests with UPDATE_DOCS=1");
+    }
+
+    fn tables() -> String {
+        let mut page = String::new();
+        for object in ALL {
+            page.push_str(&format!("\n### {}\n\n{}\n\n| key | value | |\n|---|---|---|\n", object.name, object.about));
+            for field in object.fields {
+                let required = if field.required { " **Required.**" } else { "" };
+                page.push_str(&format!("| `{}` | {} | {}{required} |\n", field.name, field.form(), field.about));
+            }
+        }
+        page
+    }
+
+    #[test]
+    fn the_committed_schema_is_the_code_s() {
+        same_as_committed("scenario.schema.json", &(serde_json::to_string_pretty(&json_schema()).unwrap() + "\n"));
+    }
+
+    #[test]
+    fn the_reference_page_lists_every_key() {
+        const BEGIN: &str = "<!-- tables: from src/scenario/fields.rs -->\n";
+        const END: &str = "\n<!-- end of tables -->";
+        let page = std::fs::read_to_string(docs("scenario.md")).unwrap();
+        let (before, rest) = page.split_once(BEGIN).unwrap();
+        let (_, after) = rest.split_once(END).unwrap();
+        same_as_committed("scenario.md", &format!("{before}{BEGIN}{}{END}{after}", tables()));
+    }
+
+    #[test]
+    fn every_object_of_the_file_is_defined_once_and_referred_to() {
+        let schema = json_schema();
+        for object in ALL.iter().filter(|object| object.name != "scenario") {
+            assert!(schema["$defs"][object.name]["properties"].is_object(), "{}", object.name);
+        }
+        assert_eq!(schema["properties"]["phases"]["items"]["$ref"], "#/$defs/phase");
+    }
 }

@@ -1,0 +1,342 @@
+//! The grammar of thresholds: `METRIC [of FLOW-or-STEP] COMPARISON LIMIT [in PHASE | over run]`.
+
+use std::ops::Range;
+
+use super::k6::{k6_metric, k6_translated, tidy};
+use super::node::{Node, Value};
+use super::phases::parse_rate;
+use super::reader::{Reader, Text, checked_duration, closest};
+use super::threshold::{Comparison, Metric, Scope, Threshold};
+use super::{Flow, Phase, Problem};
+
+const FORM: &str = "write it like `p95 < 500ms`, `errors < 1% in spike` or `p99 of checkout < 2s over run`";
+const METRICS: [&str; 9] = ["p50", "p95", "p99", "p99.9", "mean", "max", "errors", "checks", "rate"];
+
+/// The names a threshold may use; an empty list is one that could not be read.
+pub struct Names<'s> {
+    phases: Vec<&'s str>,
+    flows_and_steps: Vec<&'s str>,
+}
+
+impl<'s> Names<'s> {
+    pub fn of(phases: &'s [Phase], flows: &'s [Flow]) -> Self {
+        let steps = flows.iter().flat_map(|flow| flow.steps.iter().map(|step| step.name.as_str()));
+        Self {
+            phases: phases.iter().map(|phase| phase.name.as_str()).collect(),
+            flows_and_steps: flows.iter().map(|flow| flow.name.as_str()).chain(steps).collect(),
+        }
+    }
+}
+
+pub fn read(reader: &mut Reader<'_>, node: &Node, names: &Names<'_>) -> Vec<Threshold> {
+    if let Value::Map(entries) = &node.value {
+        let problem = Problem::new(node.place(), "`thresholds` is a list of texts; this is how k6 writes them");
+        reader.report(problem.help(format!("write instead:\n{}", k6_translated(entries).join("\n"))));
+        return Vec::new();
+    }
+    let items = reader.items(node, "thresholds", "p95 < 500ms");
+    items.iter().filter_map(|item| read_one(reader, item, names)).collect()
+}
+
+fn read_one(reader: &mut Reader<'_>, item: &Node, names: &Names<'_>) -> Option<Threshold> {
+    if let Value::Map(entries) = &item.value {
+        let problem = Problem::new(item.place(), "a threshold is one text; this is how k6 writes it");
+        reader.report(problem.help(format!("write instead:\n{}", k6_translated(entries).join("\n"))));
+        return None;
+    }
+    let text = reader.text(item)?;
+    match parse(&text.value, names) {
+        Ok(threshold) => Some(threshold),
+        Err(fault) => {
+            reader.report(fault.into_problem(&text));
+            None
+        }
+    }
+}
+
+/// What is wrong with a part of a threshold's text.
+#[derive(Debug, PartialEq)]
+struct Fault {
+    range: Range<usize>,
+    message: String,
+    help: String,
+}
+
+impl Fault {
+    fn into_problem(self, text: &Text) -> Problem {
+        let mut problem = text.refuse("a threshold", self.message, self.help);
+        problem.span = text.part(self.range);
+        problem
+    }
+}
+
+/// A part of a text that knows where it stands.
+#[derive(Debug, Clone, Copy)]
+struct Part<'t> {
+    text: &'t str,
+    start: usize,
+}
+
+impl<'t> Part<'t> {
+    fn fault<T>(self, message: impl Into<String>, help: impl Into<String>) -> Result<T, Fault> {
+        Err(Fault { range: self.start..self.start + self.text.len(), message: message.into(), help: help.into() })
+    }
+
+    fn slice(self, range: Range<usize>) -> Self {
+        let text = self.text.get(range.clone()).unwrap_or_default();
+        let trimmed = text.trim_start();
+        let start = self.start + range.start + (text.len() - trimmed.len());
+        Self { text: trimmed.trim_end(), start }
+    }
+
+    /// The first word and what follows it.
+    fn first_word(self) -> (Self, Self) {
+        let end = self.text.find(char::is_whitespace).unwrap_or(self.text.len());
+        (self.slice(0..end), self.slice(end..self.text.len()))
+    }
+}
+
+fn parse(text: &str, names: &Names<'_>) -> Result<Threshold, Fault> {
+    let whole = Part { text, start: 0 }.slice(0..text.len());
+    if let Some(translated) = k6_metric(whole.text) {
+        return whole.fault("this is how k6 writes it", format!("write `{translated}`"));
+    }
+    let Some(at) = whole.text.find(['<', '>']) else {
+        return whole.fault("this threshold compares nothing", FORM);
+    };
+    let sign_end = at + 1 + usize::from(whole.text[at + 1..].starts_with('='));
+    let (metric_word, subject) = whole.slice(0..at).first_word();
+    let (sign, right) = (whole.slice(at..sign_end), whole.slice(sign_end..whole.text.len()));
+    let (limit, scope) = right.first_word();
+    let metric = metric(metric_word)?;
+    let of = self::subject(subject, names)?;
+    let comparison = comparison(sign, metric, metric_word)?;
+    let limit = self::limit(limit, scope, metric)?;
+    let scope = self::scope(scope, names)?;
+    Ok(Threshold { text: whole.text.to_owned(), metric, of, comparison, limit, scope })
+}
+
+fn metric(word: Part<'_>) -> Result<Metric, Fault> {
+    match word.text {
+        "mean" => return Ok(Metric::Mean),
+        "max" => return Ok(Metric::Max),
+        "errors" => return Ok(Metric::Errors),
+        "checks" => return Ok(Metric::Checks),
+        "rate" => return Ok(Metric::Rate),
+        _ => {}
+    }
+    let quantile = word.text.strip_prefix('p').filter(|digits| digits.starts_with(|c: char| c.is_ascii_digit()));
+    if let Some(quantile) = quantile.and_then(|digits| digits.parse::<f64>().ok()) {
+        if quantile > 0.0 && quantile < 100.0 {
+            return Ok(Metric::Percentile(quantile));
+        }
+        return word
+            .fault("a percentile lies between 0 and 100", "write `p95`, `p99.9`, or `max` for the slowest of all");
+    }
+    let synonym = match word.text {
+        "avg" | "average" => Some("mean"),
+        "med" | "median" => Some("p50"),
+        "maximum" | "p100" => Some("max"),
+        "error" | "error_rate" | "failures" | "failed" => Some("errors"),
+        "rps" | "throughput" => Some("rate"),
+        other => closest(other, METRICS),
+    };
+    let help = synonym.map_or_else(
+        || "there are `p95` (any percentile), `mean`, `max`, `errors`, `checks` and `rate`".to_owned(),
+        |name| format!("did you mean `{name}`?"),
+    );
+    word.fault(format!("`{}` is not a metric", word.text), help)
+}
+
+fn subject(part: Part<'_>, names: &Names<'_>) -> Result<Option<String>, Fault> {
+    if part.text.is_empty() {
+        return Ok(None);
+    }
+    let (of, name) = part.first_word();
+    if of.text != "of" || name.text.is_empty() {
+        return part
+            .fault(format!("`{}` does not belong here", part.text), "name a flow or step like `p95 of checkout < 2s`");
+    }
+    known(name, &names.flows_and_steps, "flow or step")?;
+    Ok(Some(name.text.to_owned()))
+}
+
+fn known(name: Part<'_>, names: &[&str], what: &str) -> Result<(), Fault> {
+    // A list with a faulty name has its own problem; do not add to it.
+    if names.contains(&name.text) || names.is_empty() || names.contains(&"") {
+        return Ok(());
+    }
+    let help = closest(name.text, names.iter().copied())
+        .map_or_else(|| format!("there are `{}`", names.join("`, `")), |name| format!("did you mean `{name}`?"));
+    name.fault(format!("there is no {what} `{}`", name.text), help)
+}
+
+fn comparison(sign: Part<'_>, metric: Metric, word: Part<'_>) -> Result<Comparison, Fault> {
+    let comparison = match sign.text {
+        "<=" => Comparison::LessOrEqual,
+        ">" => Comparison::Greater,
+        ">=" => Comparison::GreaterOrEqual,
+        _ => Comparison::Less,
+    };
+    let at_least = matches!(comparison, Comparison::Greater | Comparison::GreaterOrEqual);
+    match metric {
+        Metric::Percentile(_) | Metric::Mean | Metric::Max | Metric::Errors if at_least => {
+            sign.fault(format!("`{}` is better when it is low", word.text), format!("write `{} <`", word.text))
+        }
+        Metric::Checks if !at_least => {
+            sign.fault("`checks` is the share that passed", "write `checks >`, or use `errors <`")
+        }
+        _ => Ok(comparison),
+    }
+}
+
+fn limit(part: Part<'_>, after: Part<'_>, metric: Metric) -> Result<f64, Fault> {
+    // `500 ms` is one limit in two words.
+    let two_words =
+        part.text.parse::<f64>().is_ok() && ["ms", "s", "m", "h", "%", "/s"].contains(&after.first_word().0.text);
+    if two_words {
+        let unit = after.first_word().0.text;
+        return part.fault("a limit has no space in it", format!("write `{}{unit}`", part.text));
+    }
+    if part.text.is_empty() {
+        return Err(Fault {
+            range: part.start.saturating_sub(1)..part.start,
+            message: "the limit is missing".to_owned(),
+            help: FORM.to_owned(),
+        });
+    }
+    match metric {
+        Metric::Percentile(_) | Metric::Mean | Metric::Max => latency(part),
+        Metric::Errors | Metric::Checks => share(part),
+        Metric::Rate => match parse_rate(part.text) {
+            Ok(rate) => Ok(rate),
+            Err((message, help)) => part.fault(message, help),
+        },
+    }
+}
+
+/// In microseconds.
+fn latency(part: Part<'_>) -> Result<f64, Fault> {
+    if part.text.parse::<f64>().is_ok() {
+        let help = format!("write `{0}ms`, or `{0}s` for seconds", part.text);
+        return part.fault(format!("`{}` has no unit", part.text), help);
+    }
+    match checked_duration(part.text) {
+        Ok(limit) if !limit.is_zero() => Ok(limit.as_secs_f64() * 1e6),
+        Ok(_) => part.fault("nothing is faster than nothing", "a limit is above 0, like `500ms`"),
+        Err(message) => part.fault(message, "a latency is written like `500ms` or `2s`"),
+    }
+}
+
+/// As a fraction of one.
+fn share(part: Part<'_>) -> Result<f64, Fault> {
+    let Some(percent) = part.text.strip_suffix('%') else {
+        let help = match part.text.parse::<f64>() {
+            Ok(fraction) if fraction > 0.0 && fraction < 1.0 => format!("write `{}%`", tidy(fraction * 100.0)),
+            Ok(_) => format!("write `{}%`", part.text),
+            Err(_) => "a share is written like `1%`".to_owned(),
+        };
+        return part.fault(format!("`{}` is not a share", part.text), help);
+    };
+    match percent.parse::<f64>() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => part.fault(format!("`{}` is not a share", part.text), "a share lies between `0%` and `100%`"),
+    }
+}
+
+fn scope(part: Part<'_>, names: &Names<'_>) -> Result<Scope, Fault> {
+    let (word, rest) = part.first_word();
+    match (word.text, rest.text) {
+        ("", _) => Ok(Scope::EachPhase),
+        ("over", "run") => Ok(Scope::Run),
+        ("in", name) if !name.is_empty() => {
+            known(rest, &names.phases, "phase")?;
+            Ok(Scope::Phase(name.to_owned()))
+        }
+        _ => part.fault(
+            format!("`{}` does not belong here", part.text),
+            "end with `in PHASE` or `over run`, or with the limit",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names<'static> {
+        Names { phases: vec!["sustained", "spike"], flows_and_steps: vec!["browse", "checkout", "GET /api/products"] }
+    }
+
+    #[test]
+    fn thresholds_are_read_into_metric_subject_limit_and_scope() {
+        use Comparison::{Greater, GreaterOrEqual, Less, LessOrEqual};
+        use Metric::{Checks, Errors, Max, Mean, Percentile, Rate};
+        let spike = || Scope::Phase("spike".to_owned());
+        for (text, metric, of, comparison, limit, scope) in [
+            ("p95 < 500ms", Percentile(95.0), None, Less, 500_000.0, Scope::EachPhase),
+            ("p99.9 of checkout < 2s in spike", Percentile(99.9), Some("checkout"), Less, 2_000_000.0, spike()),
+            (
+                "p50 of GET /api/products<=1.5s",
+                Percentile(50.0),
+                Some("GET /api/products"),
+                LessOrEqual,
+                1_500_000.0,
+                Scope::EachPhase,
+            ),
+            ("mean < 80ms over run", Mean, None, Less, 80_000.0, Scope::Run),
+            ("max  <  1m", Max, None, Less, 60_000_000.0, Scope::EachPhase),
+            ("errors < 0.5% in spike", Errors, None, Less, 0.005, spike()),
+            ("checks >= 99%", Checks, None, GreaterOrEqual, 0.99, Scope::EachPhase),
+            ("rate > 950/s", Rate, None, Greater, 950.0, Scope::EachPhase),
+            ("rate of browse > 600/min", Rate, Some("browse"), Greater, 10.0, Scope::EachPhase),
+        ] {
+            let of = of.map(str::to_owned);
+            let wanted = Threshold { text: text.to_owned(), metric, of, comparison, limit, scope };
+            assert_eq!(parse(text, &names()), Ok(wanted), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_threshold_is_pointed_into_and_corrected() {
+        for (text, part, help) in [
+            ("p95 < 500", "500", "write `500ms`, or `500s` for seconds"),
+            ("p95 < 500 ms", "500", "write `500ms`"),
+            ("errors < 1", "1", "write `1%`"),
+            ("errors < 0.01", "0.01", "write `1%`"),
+            ("errors < 101%", "101%", "a share lies between `0%` and `100%`"),
+            ("rate > 950", "950", "write `950/s` for per second or `950/min` for per minute"),
+            ("p95 > 500ms", ">", "write `p95 <`"),
+            ("checks < 99%", "<", "write `checks >`, or use `errors <`"),
+            ("p100 < 1s", "p100", "write `p95`, `p99.9`, or `max` for the slowest of all"),
+            ("p0 < 1s", "p0", "write `p95`, `p99.9`, or `max` for the slowest of all"),
+            ("eror < 1%", "eror", "did you mean `errors`?"),
+            ("avg < 1s", "avg", "did you mean `mean`?"),
+            ("p95 of chekout < 1s", "chekout", "did you mean `checkout`?"),
+            ("p95 < 1s in spke", "spke", "did you mean `spike`?"),
+            ("p95 < 1s in nowhere", "nowhere", "there are `sustained`, `spike`"),
+            ("p95 < 1s during spike", "during spike", "end with `in PHASE` or `over run`, or with the limit"),
+            ("p95 checkout < 1s", "checkout", "name a flow or step like `p95 of checkout < 2s`"),
+            ("p95 = 1s", "p95 = 1s", FORM),
+            ("p95 <", "<", FORM),
+            ("p(95)<500", "p(95)<500", "write `p95 < 500ms`"),
+        ] {
+            let fault = parse(text, &names()).unwrap_err();
+            assert_eq!((&text[fault.range.clone()], fault.help.as_str()), (part, help), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn parsing_never_panics(text in ".*") {
+            let _ = parse(&text, &names());
+        }
+
+        #[test]
+        fn faults_point_inside_the_text(text in "(p95|p|errors|rate)?( of .{0,3})?[<>=]{0,2} ?.{0,6}( in .{0,3})?") {
+            if let Err(fault) = parse(&text, &names()) {
+                proptest::prop_assert!(text.get(fault.range).is_some());
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The system under test.
+
+use std::time::Duration;
+
+use super::fields::TARGET;
+use super::node::{Entry, Node, Value};
+use super::reader::Reader;
+use super::{Problem, Target, Url};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Reads `target`; `replacement` (`--url`) stands in for `target.url`, which is then not looked at.
+pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>, replacement: Option<&str>) -> Option<Target> {
+    let members = entry.map(|entry| reader.members(&entry.node, &TARGET)).unwrap_or_default();
+    let url = match (replacement, members.get("url")) {
+        (Some(replacement), _) => replaced(reader, replacement),
+        (None, Some(node)) => url(reader, node),
+        (None, None) if members.entry("url").is_none() && entry.is_none_or(has_no_url) => {
+            let place = entry.map_or(0..0, |entry| entry.key_span.clone());
+            let problem = Problem::new(place, "there is no URL to send load to");
+            reader.report(problem.help("write `target: { url: https://shop.example.com }`, or give `--url`"));
+            None
+        }
+        (None, None) => None,
+    };
+    let group = members.get("group").and_then(|node| group(reader, node));
+    let timeout = members.get("timeout").and_then(|node| reader.positive_duration(node)).unwrap_or(TIMEOUT);
+    let headers = reader.headers(members.get("headers"));
+    Some(Target { url: url?, group, timeout, headers })
+}
+
+/// A `url` without a value has been reported already.
+fn has_no_url(entry: &Entry) -> bool {
+    match &entry.node.value {
+        Value::Map(entries) => !entries.iter().any(|entry| entry.key == "url"),
+        _ => false,
+    }
+}
+
+fn replaced(reader: &mut Reader<'_>, replacement: &str) -> Option<Url> {
+    match parse_url(replacement) {
+        Ok(url) => Some(url),
+        Err(Refusal { reason, help }) => {
+            reader.report(Problem::new(0..0, format!("--url {replacement}: {reason}")).help(help));
+            None
+        }
+    }
+}
+
+fn url(reader: &mut Reader<'_>, node: &Node) -> Option<Url> {
+    let text = reader.text(node)?;
+    match parse_url(&text.value) {
+        Ok(url) => Some(url),
+        Err(Refusal { reason, help }) => {
+            let message = text.said(format!("this is not a target: {reason}"), "a target's URL");
+            reader.report(Problem::new(text.span.clone(), message).help(help));
+            None
+        }
+    }
+}
+
+fn group(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let text = reader.text(node)?;
+    if text.value.starts_with("arn:") {
+        let problem = Problem::new(text.span.clone(), "`group` is the name of an Auto Scaling group, not its ARN");
+        reader.report(problem.help("the name follows `autoScalingGroupName/` in the ARN"));
+        return None;
+    }
+    if !(1..=255).contains(&text.value.len()) || text.value.chars().any(char::is_control) {
+        let problem = Problem::new(text.span.clone(), text.said("this is not a group's name", "a group's name"));
+        reader.report(problem.help("a name has 1 to 255 characters"));
+        return None;
+    }
+    Some(text.value)
+}
+
+#[derive(Debug, PartialEq)]
+struct Refusal {
+    reason: &'static str,
+    help: &'static str,
+}
+
+fn parse_url(text: &str) -> Result<Url, Refusal> {
+    const FORM: &str = "write it like `https://shop.example.com` or `http://10.0.0.5:8080/api`";
+    let refuse = |reason, help| Err(Refusal { reason, help });
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return refuse("it has no scheme", FORM);
+    };
+    let https = match scheme.to_ascii_lowercase().as_str() {
+        "https" => true,
+        "http" => false,
+        _ => return refuse("only http and https are spoken", FORM),
+    };
+    if rest.contains(['?', '#']) {
+        return refuse(
+            "it has a query or a fragment",
+            "put the query into the step's path, like `get: /search?q=shoes`",
+        );
+    }
+    let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+    if authority.contains('@') {
+        return refuse(
+            "it holds a user name",
+            "send credentials as a header: `headers: { authorization: \"${TOKEN}\" }`",
+        );
+    }
+    let Some((host, port)) = host_and_port(authority, https) else {
+        return refuse("its host or port cannot be right", FORM);
+    };
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return refuse("its path holds a character that no URL may", "percent-encode it, like `%20` for a space");
+    }
+    Ok(Url { https, host, port, path: path.trim_end_matches('/').to_owned() })
+}
+
+fn host_and_port(authority: &str, https: bool) -> Option<(String, u16)> {
+    let after_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+    let (host, port) = match authority[after_host..].find(':') {
+        Some(colon) => (&authority[..after_host + colon], authority[after_host + colon + 1..].parse().ok()?),
+        None => (authority, if https { 443 } else { 80 }),
+    };
+    let named = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let address = address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
+    (!host.is_empty() && port > 0 && (named || address)).then(|| (host.to_ascii_lowercase(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_read_into_their_parts() {
+        for (text, shown, port, path) in [
+            ("https://shop.example.com", "https://shop.example.com", 443, ""),
+            ("HTTP://Shop.example.com:8080/api/", "http://shop.example.com:8080/api", 8080, "/api"),
+            ("http://127.0.0.1:80/", "http://127.0.0.1", 80, ""),
+            ("http://[::1]:9000/a", "http://[::1]:9000/a", 9000, "/a"),
+        ] {
+            let url = parse_url(text).unwrap();
+            assert_eq!((url.to_string().as_str(), url.port, url.path.as_str()), (shown, port, path));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_plain_target_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("shop.example.com", "it has no scheme"),
+            ("ftp://shop", "only http and https are spoken"),
+            ("http://shop/?q=1", "it has a query or a fragment"),
+            ("http://me:secret@shop/", "it holds a user name"),
+            ("http://", "its host or port cannot be right"),
+            ("http://:80", "its host or port cannot be right"),
+            ("http://shop:0", "its host or port cannot be right"),
+            ("http://shop:99999", "its host or port cannot be right"),
+            ("http://sh op", "its host or port cannot be right"),
+            ("http://[::zz]", "its host or port cannot be right"),
+            ("http://shop/ä", "its path holds a character that no URL may"),
+        ] {
+            assert_eq!(parse_url(text).unwrap_err().reason, reason, "{text}");
+        }
+    }
+}
