@@ -1,0 +1,60 @@
+# The channel between orchestrator and generators. No versioning: deleting would leave the versions.
+resource "aws_s3_bucket" "channel" {
+  bucket        = local.bucket
+  force_destroy = true
+}
+
+resource "aws_s3_bucket_public_access_block" "channel" {
+  bucket                  = aws_s3_bucket.channel.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_ownership_controls" "channel" {
+  bucket = aws_s3_bucket.channel.id
+
+  rule {
+    object_ownership = "BucketOwnerEnforced"
+  }
+}
+
+# The net below destroy: whatever is forgotten here is gone in a day.
+resource "aws_s3_bucket_lifecycle_configuration" "channel" {
+  bucket = aws_s3_bucket.channel.id
+
+  rule {
+    id     = "expire"
+    status = "Enabled"
+
+    filter {}
+
+    expiration {
+      days = 1
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
+    }
+  }
+}
+
+resource "aws_s3_bucket_policy" "channel" {
+  bucket = aws_s3_bucket.channel.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "TlsOnly"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = [aws_s3_bucket.channel.arn, "${aws_s3_bucket.channel.arn}/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+  })
+
+  # S3 refuses two changes of one bucket's access at the same time.
+  depends_on = [aws_s3_bucket_public_access_block.channel]
+}
