@@ -2,6 +2,18 @@
 resource "aws_s3_bucket" "channel" {
   bucket        = local.bucket
   force_destroy = true
+
+  # The net below destroy: whatever is forgotten here is gone in a day. The separate lifecycle resource, which this
+  # block is deprecated for, waits 55 s for S3 to agree with itself; nobody should wait that long for a net.
+  lifecycle_rule {
+    id                                     = "expire"
+    enabled                                = true
+    abort_incomplete_multipart_upload_days = 1
+
+    expiration {
+      days = 1
+    }
+  }
 }
 
 resource "aws_s3_bucket_public_access_block" "channel" {
@@ -17,26 +29,6 @@ resource "aws_s3_bucket_ownership_controls" "channel" {
 
   rule {
     object_ownership = "BucketOwnerEnforced"
-  }
-}
-
-# The net below destroy: whatever is forgotten here is gone in a day.
-resource "aws_s3_bucket_lifecycle_configuration" "channel" {
-  bucket = aws_s3_bucket.channel.id
-
-  rule {
-    id     = "expire"
-    status = "Enabled"
-
-    filter {}
-
-    expiration {
-      days = 1
-    }
-
-    abort_incomplete_multipart_upload {
-      days_after_initiation = 1
-    }
   }
 }
 
