@@ -58,12 +58,8 @@ impl Journal {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io("create", folder))?;
         let owner = own(folder)?;
         let path = folder.join(JOURNAL);
-        let file = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(io("create", &path))?;
+        let file =
+            OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(io("create", &path))?;
         let mut journal = Self { file, path, sequence: 0, _owner: owner };
         journal.write(first)?;
         // A file whose name is not on the disk is not on the disk.
@@ -78,8 +74,7 @@ impl Journal {
     pub fn open(folder: &Path) -> Result<(Self, Vec<Record>)> {
         let owner = own(folder)?;
         let path = folder.join(JOURNAL);
-        let mut file =
-            OpenOptions::new().read(true).append(true).open(&path).map_err(io("open", &path))?;
+        let mut file = OpenOptions::new().read(true).append(true).open(&path).map_err(io("open", &path))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io("read", &path))?;
         let (records, good) = record::decode(&bytes);
@@ -176,10 +171,8 @@ fn own(folder: &Path) -> Result<File> {
     // For people only; the lock is the truth.
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "this host".to_owned());
     let text = format!("process {} on {}\n", std::process::id(), host.trim());
-    let told = file
-        .set_len(0)
-        .and_then(|()| file.seek(SeekFrom::Start(0)))
-        .and_then(|_| file.write_all(text.as_bytes()));
+    let told =
+        file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.write_all(text.as_bytes()));
     told.map_err(io("write", &path))?;
     Ok(file)
 }

@@ -299,11 +299,7 @@ fn arguments(command: Subcommand) -> Vec<&'static str> {
 }
 
 /// The environment of terraform. Pure.
-fn environment(
-    user: BTreeMap<OsString, OsString>,
-    folder: &Path,
-    source: &Source,
-) -> BTreeMap<OsString, OsString> {
+fn environment(user: BTreeMap<OsString, OsString>, folder: &Path, source: &Source) -> BTreeMap<OsString, OsString> {
     let mut environment: BTreeMap<OsString, OsString> =
         user.into_iter().filter(|(name, _)| name.to_str().is_some_and(kept)).collect();
     let mut set = |name: &str, value: OsString| environment.insert(name.into(), value);

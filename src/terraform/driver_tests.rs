@@ -17,11 +17,13 @@ fn stage(script: &str) -> Stage {
     let path = home.path().join("terraform");
     let record = home.path().display();
     let text = format!(
-        "#!/bin/sh\nR='{record}'\necho \"$@\" > $R/argv\nenv > $R/env\ncut -d' ' -f1,5 /proc/$$/stat > $R/group\n\
-         readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2 > $R/files\n{script}\n"
+        "#!/bin/sh\n[ \"$1\" = probe ] && exit\nR='{record}'\necho \"$@\" > $R/argv\nenv > $R/env\ncut -d' ' -f1,5 /proc/$$/stat > $R/group\n\
+         F=$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2); echo \"$F\" > $R/files\n{script}\n"
     );
     std::fs::write(&path, text).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // A test beside this one may hold the script open for writing between its fork and exec.
+    while std::process::Command::new(&path).arg("probe").status().is_err() {}
     let folder = home.path().join("run");
     std::fs::create_dir_all(folder.join("module")).unwrap();
     let binary = Binary { path, flavour: Flavour::Terraform, version: "1.11.4".into(), platform: "linux_amd64".into() };
@@ -42,12 +44,10 @@ fn stage(script: &str) -> Stage {
     ];
     let heard = Arc::new(Mutex::new(Vec::new()));
     let ear = heard.clone();
-    let terraform = Terraform::new(
-        binary,
-        &folder,
-        user.map(|(name, value)| (name.into(), value.into())),
-        move |message| ear.lock().unwrap().push(message),
-    );
+    let terraform =
+        Terraform::new(binary, &folder, user.map(|(name, value)| (name.into(), value.into())), move |message| {
+            ear.lock().unwrap().push(message)
+        });
     Stage { home, heard, terraform }
 }
 

@@ -76,8 +76,7 @@ fn candidates(asked: Option<&Path>, env: impl Fn(&str) -> Option<OsString>) -> V
     }
     // GitHub's setup-terraform puts a wrapper in PATH that dies on SIGINT; the real binary lies beside it.
     let unwrapped = set("TERRAFORM_CLI_PATH").map(|folder| PathBuf::from(folder).join("terraform-bin"));
-    let path = set("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let folders: Vec<PathBuf> = set("PATH").iter().flat_map(std::env::split_paths).collect();
     let named = ["terraform", "tofu"].into_iter().flat_map(|name| folders.iter().map(move |f| f.join(name)));
     unwrapped.into_iter().chain(named).collect()
 }

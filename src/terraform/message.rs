@@ -10,18 +10,33 @@ use serde_json::Value;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
-    Version { version: String },
+    Version {
+        version: String,
+    },
     ApplyStart(Step),
     ApplyProgress(Step),
     ApplyComplete(Step),
     ApplyErrored(Step),
-    Refresh { address: String },
-    ChangeSummary { operation: String, add: u64, change: u64, remove: u64 },
+    Refresh {
+        address: String,
+    },
+    ChangeSummary {
+        operation: String,
+        add: u64,
+        change: u64,
+        remove: u64,
+    },
     Outputs(BTreeMap<String, Value>),
     Diagnostic(Diagnostic),
     /// `state` is the emergency dump: the only good copy when the disk is full.
-    Log { message: String, state: Option<Value> },
-    Other { kind: String, message: String },
+    Log {
+        message: String,
+        state: Option<Value>,
+    },
+    Other {
+        kind: String,
+        message: String,
+    },
     Text(String),
 }
 
@@ -65,10 +80,8 @@ impl std::fmt::Display for Diagnostic {
 /// Reads one line. Never fails.
 pub fn parse(line: &str) -> Message {
     match serde_json::from_str::<Value>(line) {
-        Ok(value) if value.is_object() => known(&value).unwrap_or_else(|| Message::Other {
-            kind: text(&value, "/type"),
-            message: text(&value, "/@message"),
-        }),
+        Ok(value) if value.is_object() => known(&value)
+            .unwrap_or_else(|| Message::Other { kind: text(&value, "/type"), message: text(&value, "/@message") }),
         _ => Message::Text(line.to_owned()),
     }
 }
@@ -207,10 +220,7 @@ mod tests {
             r#"{"type":"log","@message":"Emergency state dump","state":{"serial":3}}"#,
             Message::Log { message: "Emergency state dump".into(), state: Some(serde_json::json!({"serial": 3})) },
         );
-        check(
-            r#"{"type":"news","@message":"hello"}"#,
-            Message::Other { kind: "news".into(), message: "hello".into() },
-        );
+        check(r#"{"type":"news","@message":"hello"}"#, Message::Other { kind: "news".into(), message: "hello".into() });
         check("panic: oh no", Message::Text("panic: oh no".into()));
         check("[1]", Message::Text("[1]".into()));
         check(r#"{"type":"apply_start"}"#, Message::Other { kind: "apply_start".into(), message: String::new() });
