@@ -9,6 +9,7 @@ use std::process::Command;
 use spikeproof::terraform::{Binary, Terraform, Variables, locate};
 use tokio_util::sync::CancellationToken;
 
+#[expect(clippy::panic, reason = "a test that cannot run must fail, with the sentence that says why")]
 fn binary() -> Binary {
     locate(None, |name| std::env::var_os(name)).unwrap_or_else(|error| panic!("this test needs terraform: {error}"))
 }

@@ -82,8 +82,8 @@ pub struct Finished {
 pub enum TerraformError {
     #[error("could not {doing} {}: {source}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
-    #[error("terraform {command} failed: {}; everything it said is in {}", what(first.as_ref(), status), log.display())]
-    Failed { command: &'static str, first: Option<Diagnostic>, status: String, log: PathBuf },
+    #[error("terraform {command} failed: {}; everything it said is in {}", what(first.as_deref(), status), log.display())]
+    Failed { command: &'static str, first: Option<Box<Diagnostic>>, status: String, log: PathBuf },
     #[error("terraform {command} was interrupted; everything it said is in {}", log.display())]
     Cancelled { command: &'static str, log: PathBuf },
     #[error("terraform apply succeeded without its outputs; everything it said is in {}", log.display())]
@@ -183,7 +183,7 @@ impl Terraform {
         }
         Err(TerraformError::Failed {
             command: command.word(),
-            first: finished.diagnostics.iter().find(|diagnostic| diagnostic.is_error()).cloned(),
+            first: finished.diagnostics.iter().find(|diagnostic| diagnostic.is_error()).cloned().map(Box::new),
             status: status.to_string(),
             log: log.clone(),
         })
