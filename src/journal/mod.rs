@@ -1,3 +1,261 @@
 //! What we meant and what we did; what may be left.
+//!
+//! One append-only file per run. A line is on the disk before the deed it announces, so that whoever reads the
+//! journal later, on a machine that lost power, knows of everything that may exist.
 
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+pub mod leftovers;
 pub mod names;
+pub mod record;
+
+pub use leftovers::leftovers;
+pub use record::Record;
+
+const JOURNAL: &str = "journal";
+const LOCK: &str = "owner.lock";
+
+pub type Result<T> = std::result::Result<T, JournalError>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error("could not {doing} {}: {source}", path.display())]
+    Io { doing: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("could not write a journal record as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error(
+        "{} is already driven by {holder}; wait for it, or end that process first",
+        folder.display()
+    )]
+    Owned { folder: PathBuf, holder: String },
+    #[error("{} holds no readable journal record", folder.display())]
+    Empty { folder: PathBuf },
+    #[error("no home folder is known: set SPIKEPROOF_RUNS_DIR or pass --runs-dir")]
+    NoHome,
+}
+
+fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> JournalError {
+    let path = path.to_owned();
+    move |source| JournalError::Io { doing, path, source }
+}
+
+/// The journal of one run, and the right to drive it: nobody else holds one for the same folder.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+    sequence: u64,
+    /// Held until drop; the kernel frees it when we are killed.
+    _owner: File,
+}
+
+impl Journal {
+    /// Makes the run's folder (0700) and its journal, whose first record is on the disk when this returns.
+    pub fn create(folder: &Path, first: Record) -> Result<Self> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io("create", folder))?;
+        let owner = own(folder)?;
+        let path = folder.join(JOURNAL);
+        let file =
+            OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(io("create", &path))?;
+        let mut journal = Self { file, path, sequence: 0, _owner: owner };
+        journal.write(first)?;
+        // A file whose name is not on the disk is not on the disk.
+        sync_folder(folder)?;
+        if let Some(parent) = folder.parent() {
+            sync_folder(parent)?;
+        }
+        Ok(journal)
+    }
+
+    /// Takes over an existing run. What follows the first bad record is cut off.
+    pub fn open(folder: &Path) -> Result<(Self, Vec<Record>)> {
+        let owner = own(folder)?;
+        let path = folder.join(JOURNAL);
+        let mut file = OpenOptions::new().read(true).append(true).open(&path).map_err(io("open", &path))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(io("read", &path))?;
+        let (records, good) = record::decode(&bytes);
+        if records.is_empty() {
+            return Err(JournalError::Empty { folder: folder.to_owned() });
+        }
+        if good < bytes.len() {
+            file.set_len(good as u64).and_then(|()| file.sync_data()).map_err(io("cut", &path))?;
+        }
+        Ok((Self { file, path, sequence: records.len() as u64, _owner: owner }, records))
+    }
+
+    /// Appends, and returns when the record is on the disk. Only then may the deed begin.
+    pub fn write(&mut self, record: Record) -> Result<()> {
+        let line = record::encode(self.sequence, &record)?;
+        let before = self.file.metadata().map_err(io("read", &self.path))?.len();
+        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        if let Err(source) = written {
+            // Half a line would hide every later one.
+            let _ = self.file.set_len(before);
+            return Err(io("write", &self.path)(source));
+        }
+        self.sequence += 1;
+        Ok(())
+    }
+}
+
+/// A run as found on the disk.
+#[derive(Debug)]
+pub struct Found {
+    pub folder: PathBuf,
+    /// The records up to the first bad one, without taking the run over; empty when nothing could be read.
+    pub records: Vec<Record>,
+}
+
+/// Every run below `runs`, oldest first. Folders that cannot be read are listed without records: a broken journal
+/// may still be a run that left something.
+pub fn folders(runs: &Path) -> Result<Vec<Found>> {
+    let entries = match std::fs::read_dir(runs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io("list", runs)(error)),
+    };
+    let mut found: Vec<Found> = entries
+        .flatten()
+        .filter(|entry| {
+            entry.file_name().to_str().and_then(crate::units::RunId::parse).is_some() && entry.path().is_dir()
+        })
+        .map(|entry| {
+            let folder = entry.path();
+            let bytes = std::fs::read(folder.join(JOURNAL)).unwrap_or_default();
+            Found { records: record::decode(&bytes).0, folder }
+        })
+        .collect();
+    // Run ids sort by time.
+    found.sort_by(|a, b| a.folder.cmp(&b.folder));
+    Ok(found)
+}
+
+/// Where runs are kept: as asked, or below the user's state folder. `env` reads an environment variable.
+pub fn runs_dir(asked: Option<&Path>, env: impl Fn(&str) -> Option<std::ffi::OsString>) -> Result<PathBuf> {
+    let set = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = asked.map(Path::to_owned).or_else(|| set("SPIKEPROOF_RUNS_DIR")) {
+        return Ok(folder);
+    }
+    let state = set("XDG_STATE_HOME")
+        // The XDG specification: a relative path is to be ignored.
+        .filter(|path| path.is_absolute())
+        .or_else(|| set("HOME").map(|home| home.join(".local/state")))
+        .ok_or(JournalError::NoHome)?;
+    Ok(state.join("spikeproof/runs"))
+}
+
+fn own(folder: &Path) -> Result<File> {
+    let path = folder.join(LOCK);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            let holder = if holder.trim().is_empty() { "another process".to_owned() } else { holder.trim().to_owned() };
+            return Err(JournalError::Owned { folder: folder.to_owned(), holder });
+        }
+        Err(TryLockError::Error(source)) => return Err(io("lock", &path)(source)),
+    }
+    // For people only; the lock is the truth.
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "this host".to_owned());
+    let text = format!("process {} on {}\n", std::process::id(), host.trim());
+    let told =
+        file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.write_all(text.as_bytes()));
+    told.map_err(io("write", &path))?;
+    Ok(file)
+}
+
+fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder).and_then(|file| file.sync_all()).map_err(io("sync", folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(run: &str) -> Record {
+        Record::Run(record::Run {
+            run: crate::units::RunId::parse(run).unwrap(),
+            region: "us-east-1".to_owned(),
+            account: "123456789012".to_owned(),
+            scenario_name: "shop".to_owned(),
+            url: "http://shop".to_owned(),
+            endpoint: None,
+            started: jiff::Timestamp::UNIX_EPOCH,
+        })
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_and_continued() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("sp-0000000001");
+        let mut journal = Journal::create(&folder, first("sp-0000000001")).unwrap();
+        journal.write(Record::IntentApply).unwrap();
+        drop(journal);
+        let (mut journal, records) = Journal::open(&folder).unwrap();
+        assert_eq!(records, [first("sp-0000000001"), Record::IntentApply]);
+        journal.write(Record::Applied).unwrap();
+        drop(journal);
+        assert_eq!(Journal::open(&folder).unwrap().1.len(), 3);
+    }
+
+    #[test]
+    fn a_torn_tail_is_cut_and_writing_goes_on() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("sp-0000000001");
+        drop(Journal::create(&folder, first("sp-0000000001")).unwrap());
+        OpenOptions::new().append(true).open(folder.join(JOURNAL)).unwrap().write_all(b"0000").unwrap();
+        let (mut journal, records) = Journal::open(&folder).unwrap();
+        assert_eq!(records.len(), 1);
+        journal.write(Record::IntentApply).unwrap();
+        drop(journal);
+        assert_eq!(Journal::open(&folder).unwrap().1, [first("sp-0000000001"), Record::IntentApply]);
+    }
+
+    #[test]
+    fn a_second_driver_is_refused_and_told_who_drives() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("sp-0000000001");
+        let _held = Journal::create(&folder, first("sp-0000000001")).unwrap();
+        let refused = Journal::open(&folder).unwrap_err().to_string();
+        assert!(refused.contains(&format!("process {} on ", std::process::id())), "{refused}");
+    }
+
+    #[test]
+    fn a_broken_run_is_still_listed() {
+        let home = tempfile::tempdir().unwrap();
+        drop(Journal::create(&home.path().join("sp-0000000002"), first("sp-0000000002")).unwrap());
+        std::fs::create_dir(home.path().join("sp-0000000001")).unwrap();
+        std::fs::create_dir(home.path().join("something-else")).unwrap();
+        let found = folders(home.path()).unwrap();
+        let seen: Vec<_> =
+            found.iter().map(|f| (f.folder.file_name().unwrap().to_str().unwrap(), f.records.len())).collect();
+        assert_eq!(seen, [("sp-0000000001", 0), ("sp-0000000002", 1)]);
+        assert!(folders(&home.path().join("missing")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn runs_are_kept_where_asked_or_in_the_state_folder() {
+        let check = |asked: Option<&str>, env: &[(&str, &str)], expected: Option<&str>| {
+            let read = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
+            assert_eq!(runs_dir(asked.map(Path::new), read).ok(), expected.map(PathBuf::from));
+        };
+        check(Some("/a"), &[("SPIKEPROOF_RUNS_DIR", "/b")], Some("/a"));
+        check(None, &[("SPIKEPROOF_RUNS_DIR", "/b"), ("HOME", "/h")], Some("/b"));
+        check(None, &[("XDG_STATE_HOME", "/s"), ("HOME", "/h")], Some("/s/spikeproof/runs"));
+        check(None, &[("XDG_STATE_HOME", "s"), ("HOME", "/h")], Some("/h/.local/state/spikeproof/runs"));
+        check(None, &[], None);
+    }
+}

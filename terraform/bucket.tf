@@ -1,0 +1,52 @@
+# The channel between orchestrator and generators. No versioning: deleting would leave the versions.
+resource "aws_s3_bucket" "channel" {
+  bucket        = local.bucket
+  force_destroy = true
+
+  # The net below destroy: whatever is forgotten here is gone in a day. The separate lifecycle resource, which this
+  # block is deprecated for, waits 55 s for S3 to agree with itself; nobody should wait that long for a net.
+  lifecycle_rule {
+    id                                     = "expire"
+    enabled                                = true
+    abort_incomplete_multipart_upload_days = 1
+
+    expiration {
+      days = 1
+    }
+  }
+}
+
+resource "aws_s3_bucket_public_access_block" "channel" {
+  bucket                  = aws_s3_bucket.channel.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_ownership_controls" "channel" {
+  bucket = aws_s3_bucket.channel.id
+
+  rule {
+    object_ownership = "BucketOwnerEnforced"
+  }
+}
+
+resource "aws_s3_bucket_policy" "channel" {
+  bucket = aws_s3_bucket.channel.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "TlsOnly"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = [aws_s3_bucket.channel.arn, "${aws_s3_bucket.channel.arn}/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+  })
+
+  # S3 refuses two changes of one bucket's access at the same time.
+  depends_on = [aws_s3_bucket_public_access_block.channel]
+}

@@ -1,0 +1,12 @@
+# Every name derives from the run id. `src/journal/names.rs` says the same; a test keeps the two equal.
+locals {
+  cluster        = var.run
+  family         = var.run
+  repository     = "spikeproof/${var.run}"
+  security_group = var.run
+  log_group      = "/spikeproof/${var.run}"
+  execution_role = "${var.run}-execution"
+  task_role      = "${var.run}-task"
+  bucket         = "spikeproof-${var.run}"
+  role_path      = "/spikeproof/"
+}

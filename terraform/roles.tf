@@ -1,0 +1,89 @@
+# Two roles: `execution` lets Fargate fetch the image and write the log, `task` lets the generator use the channel.
+# Policies are inline, so that nothing attached outlives its role.
+locals {
+  # arn:PARTITION:logs:REGION:ACCOUNT:log-group:NAME, read from a resource: a data source that fails blocks destroy.
+  partition = split(":", aws_cloudwatch_log_group.run.arn)[1]
+  account   = split(":", aws_cloudwatch_log_group.run.arn)[4]
+
+  trust = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "ecs-tasks.amazonaws.com" }
+      # Only tasks of this account and region: no other account's ECS can borrow the role.
+      Condition = {
+        StringEquals = { "aws:SourceAccount" = local.account }
+        ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:ecs:${var.region}:${local.account}:*" }
+      }
+    }]
+  })
+}
+
+resource "aws_iam_role" "execution" {
+  name                  = local.execution_role
+  path                  = local.role_path
+  assume_role_policy    = local.trust
+  force_detach_policies = true
+}
+
+resource "aws_iam_role_policy" "execution" {
+  name = "execution"
+  role = aws_iam_role.execution.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Effect   = "Allow"
+        Action   = "ecr:GetAuthorizationToken"
+        Resource = "*"
+      },
+      {
+        Effect   = "Allow"
+        Action   = ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"]
+        Resource = aws_ecr_repository.generator.arn
+      },
+      {
+        # Without CreateLogGroup a late line cannot bring a deleted group back.
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        Resource = "${aws_cloudwatch_log_group.run.arn}:*"
+      },
+    ]
+  })
+}
+
+resource "aws_iam_role" "task" {
+  name                  = local.task_role
+  path                  = local.role_path
+  assume_role_policy    = local.trust
+  force_detach_policies = true
+}
+
+resource "aws_iam_role_policy" "task" {
+  name = "channel"
+  role = aws_iam_role.task.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Effect   = "Allow"
+        Action   = "s3:GetObject"
+        Resource = ["${aws_s3_bucket.channel.arn}/run/plan.json", "${aws_s3_bucket.channel.arn}/run/control.json"]
+      },
+      {
+        Effect   = "Allow"
+        Action   = "s3:PutObject"
+        Resource = "${aws_s3_bucket.channel.arn}/run/tasks/*"
+      },
+      {
+        # Without it a key that is missing answers 403 instead of 404.
+        Effect   = "Allow"
+        Action   = "s3:ListBucket"
+        Resource = aws_s3_bucket.channel.arn
+      },
+    ]
+  })
+}

@@ -1,0 +1,45 @@
+# What one generator is. The image's own command runs `spikeproof generate`; its user is the image's, a numeric one.
+resource "aws_ecs_task_definition" "generator" {
+  family                   = local.family
+  requires_compatibilities = ["FARGATE"]
+  network_mode             = "awsvpc"
+  cpu                      = var.cpu
+  memory                   = var.memory
+  execution_role_arn       = aws_iam_role.execution.arn
+  task_role_arn            = aws_iam_role.task.arn
+
+  runtime_platform {
+    operating_system_family = "LINUX"
+    cpu_architecture        = var.arch
+  }
+
+  container_definitions = jsonencode([{
+    name                   = "generator"
+    image                  = var.image != "" ? var.image : "${aws_ecr_repository.generator.repository_url}@${var.image_digest}"
+    essential              = true
+    readonlyRootFilesystem = true
+    stopTimeout            = 30
+    ulimits                = [{ name = "nofile", softLimit = 65535, hardLimit = 65535 }]
+
+    environment = [
+      { name = "SPIKEPROOF_CHANNEL", value = "s3://${aws_s3_bucket.channel.bucket}/run" },
+      { name = "SPIKEPROOF_RUN", value = var.run },
+    ]
+
+    logConfiguration = {
+      logDriver = "awslogs"
+      options = {
+        "awslogs-group"         = aws_cloudwatch_log_group.run.name
+        "awslogs-region"        = var.region
+        "awslogs-stream-prefix" = "task"
+      }
+    }
+  }])
+
+  lifecycle {
+    precondition {
+      condition     = var.image != "" || var.image_digest != ""
+      error_message = "Either `image` or `image_digest` must be given."
+    }
+  }
+}

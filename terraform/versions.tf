@@ -1,0 +1,23 @@
+# One provider, one exact version: what was tried is what runs.
+terraform {
+  required_version = ">= 1.5"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "5.100.0"
+    }
+  }
+
+  # The local backend saves after every resource; a remote one may lag 20 s and leave a lock behind.
+  # The path is given at init, so that the state lies in the run's folder.
+  backend "local" {}
+}
+
+provider "aws" {
+  region = var.region
+
+  default_tags {
+    tags = merge(var.tags, { "spikeproof:run" = var.run })
+  }
+}
