@@ -76,8 +76,9 @@ pub struct RunsDir {
 }
 
 impl RunsDir {
-    fn path(&self) -> PathBuf {
-        self.runs_dir.clone().unwrap_or_else(crate::journal::default_runs_dir)
+    fn path(&self) -> Result<PathBuf, Answer> {
+        crate::journal::runs_dir(self.runs_dir.as_deref(), |name| std::env::var_os(name))
+            .map_err(|error| Answer::error(error, Exit::Usage))
     }
 }
 

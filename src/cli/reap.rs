@@ -38,7 +38,10 @@ pub async fn run(args: Args) -> Answer {
     let (events, listener) = Events::channel();
     let mut view = JoinSet::new();
     view.spawn(live::show(listener));
-    let runs_dir = args.runs_dir.path();
+    let runs_dir = match args.runs_dir.path() {
+        Ok(folder) => folder,
+        Err(answer) => return answer,
+    };
     let reaped = reap(&runs_dir, args.run.as_ref(), args.dry_run, args.terraform.as_deref(), &events).await;
     drop(events);
     view.join_next().await;

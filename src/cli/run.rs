@@ -84,9 +84,9 @@ impl ScenarioArgs {
 }
 
 pub async fn run(args: Args) -> Answer {
-    let wanted = match args.scenario.wanted() {
-        Ok(wanted) => Wanted {
-            runs_dir: args.runs_dir.path(),
+    let wanted = match args.scenario.wanted().and_then(|wanted| Ok((wanted, args.runs_dir.path()?))) {
+        Ok((wanted, runs_dir)) => Wanted {
+            runs_dir,
             terraform: args.terraform,
             generator_binary: args.generator_binary,
             image: args.image,

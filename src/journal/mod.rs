@@ -110,6 +110,11 @@ pub struct Found {
     pub records: Vec<Record>,
 }
 
+/// The whole records of a run's journal, without becoming its owner. Empty where there is none.
+pub fn read(folder: &Path) -> Vec<Record> {
+    record::decode(&std::fs::read(folder.join(JOURNAL)).unwrap_or_default()).0
+}
+
 /// Every run below `runs`, oldest first. Folders that cannot be read are listed without records: a broken journal
 /// may still be a run that left something.
 pub fn folders(runs: &Path) -> Result<Vec<Found>> {
@@ -125,8 +130,7 @@ pub fn folders(runs: &Path) -> Result<Vec<Found>> {
         })
         .map(|entry| {
             let folder = entry.path();
-            let bytes = std::fs::read(folder.join(JOURNAL)).unwrap_or_default();
-            Found { records: record::decode(&bytes).0, folder }
+            Found { records: read(&folder), folder }
         })
         .collect();
     // Run ids sort by time.

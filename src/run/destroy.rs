@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use super::Context;
 use super::frame::Frame;
 use super::plan::Cloud;
+use super::provision::terraform;
 use crate::aws::inventory::{Inventory, Presence};
 use crate::events::{Event, Events, Phase};
 use crate::journal::Record;
@@ -83,12 +84,7 @@ pub async fn dismantle(cloud: &Cloud, run: &RunId, folder: &Path, things: &[Thin
 
 /// Whatever terraform says, the proof comes after it.
 async fn terraform_destroy(cloud: &Cloud, folder: &Path, events: &Events) {
-    let tell = |resource| events.say(resource);
-    let destroyed = match cloud.terraform.workspace(folder) {
-        Ok(workspace) => workspace.destroy(tell).await.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    if let Err(error) = destroyed {
+    if let Err(error) = terraform(cloud, folder, events).destroy().await {
         events.note(format!("terraform destroy did not finish: {error}; going on by name"));
     }
 }

@@ -14,6 +14,7 @@ use crate::channel::{Channel, ChannelError};
 use crate::cost::{self, Cost};
 use crate::events::{Event, Phase};
 use crate::fleet::Fleet;
+use crate::journal::record::Run;
 use crate::journal::{Journal, Record};
 use crate::scenario::{Arch, TaskSize};
 use crate::units::RunId;
@@ -49,7 +50,7 @@ impl Frame {
         let failed = |error: &dyn std::fmt::Display| RunError::could_not(Phase::Plan, error);
         let scenario = &planned.scenario;
         let cloud = planned.cloud.as_ref();
-        let record = Record::Run {
+        let record = Record::Run(Run {
             run: planned.run.clone(),
             region: cloud.map(|cloud| cloud.aws.region.clone()).unwrap_or_default(),
             account: cloud.map(|cloud| cloud.caller.account.clone()).unwrap_or_default(),
@@ -57,7 +58,7 @@ impl Frame {
             url: scenario.target.url.to_string(),
             endpoint: cloud.and_then(|cloud| cloud.aws.endpoint.clone()),
             started: planned.begun,
-        };
+        });
         let journal = Journal::create(&planned.folder, record).map_err(|error| failed(&error))?;
         cx.events.say(Event::RunNamed { run: planned.run.clone(), folder: planned.folder.clone() });
         let about = About {
@@ -100,7 +101,7 @@ impl Frame {
     /// What the journal says may exist.
     pub fn leftovers(&self) -> Vec<crate::journal::names::Thing> {
         // Read back from the disk: that is what a reaper would see.
-        crate::journal::read(&self.folder).map(|records| crate::journal::leftovers(&records)).unwrap_or_default()
+        crate::journal::leftovers(&crate::journal::read(&self.folder))
     }
 
     pub async fn equip(&self, fleet: Box<dyn Fleet>, channel: Channel, epoch: u64) {

@@ -13,7 +13,7 @@ use crate::plan::{Schedule, Sizing, size};
 use crate::report::terminal;
 use crate::run::error::Kind;
 use crate::scenario::{self, Scenario, Surroundings, Tasks};
-use crate::terraform::Terraform;
+use crate::terraform::{self, Binary};
 use crate::units::RunId;
 use crate::watch;
 
@@ -38,7 +38,7 @@ pub struct Planned {
 pub struct Cloud {
     pub aws: Aws,
     pub caller: Caller,
-    pub terraform: Terraform,
+    pub terraform: Binary,
 }
 
 /// What `check` shows: the plan without anything that needs AWS.
@@ -115,7 +115,8 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
 
 async fn find_cloud(wanted: &Wanted) -> Result<Cloud, RunError> {
     let failed = |error: &dyn std::fmt::Display| RunError::could_not(Phase::Plan, error);
-    let terraform = Terraform::locate(wanted.terraform.as_deref()).await.map_err(|error| failed(&error))?;
+    let terraform = terraform::locate(wanted.terraform.as_deref(), |name| std::env::var_os(name));
+    let terraform = terraform.map_err(|error| failed(&error))?;
     let aws = Aws::from_environment().await.map_err(|error| failed(&error))?;
     let caller = aws.caller().await.map_err(|error| failed(&error))?;
     Ok(Cloud { aws, caller, terraform })

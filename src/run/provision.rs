@@ -1,21 +1,23 @@
 //! Provision: terraform makes what costs nothing by the hour, the image goes into the run's own repository, and the
 //! channel opens. A local fleet needs a folder only.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::frame::Frame;
 use super::plan::{Cloud, Planned};
 use super::{Context, RunError};
 use crate::aws::inventory::Inventory;
 use crate::channel::{self, Channel};
-use crate::events::{Event, Phase};
+use crate::events::{Event, Events, Phase};
 use crate::fleet::fargate::{FargateFleet, Placement};
 use crate::fleet::local::LocalFleet;
 use crate::fleet::Orders;
 use crate::image::{self, Image};
 use crate::journal::Record;
 use crate::journal::names::Names;
-use crate::terraform::{Outputs, Variables};
+use crate::scenario::Arch;
+use crate::terraform::{Message, Outputs, Terraform, Variables};
 use crate::watch::Watch;
 
 /// The first and only orchestration of a run; a reaper that takes over uses a higher one.
@@ -87,9 +89,13 @@ async fn fargate(
         vpc_id: network.vpc_id,
         cpu: fleet.size.cpu_units,
         memory: fleet.size.memory_mib,
-        arch: fleet.arch,
+        arch: match fleet.arch {
+            Arch::X86_64 => "X86_64".to_owned(),
+            Arch::Arm64 => "ARM64".to_owned(),
+        },
         image: fleet.image.clone().unwrap_or_default(),
         image_digest: image.as_ref().map(|image| image.manifest_digest.clone()).unwrap_or_default(),
+        tags: BTreeMap::new(),
     };
     let outputs = apply(cx, frame, cloud, &variables).await?;
     if let Some(image) = &image {
@@ -108,14 +114,36 @@ async fn fargate(
 
 /// `terraform init` and `apply`, with the intent in the journal before them.
 async fn apply(cx: &Context, frame: &Frame, cloud: &Cloud, variables: &Variables) -> Result<Outputs, RunError> {
-    let workspace = cloud.terraform.workspace(&frame.folder).map_err(failed)?;
+    let terraform = terraform(cloud, &frame.folder, &cx.events);
     let stop = cx.interrupt.stop_load();
-    let tell = |resource| cx.events.say(resource);
-    workspace.init(stop, tell).await.map_err(|error| stopped_or(cx, error))?;
+    terraform.init(variables, stop).await.map_err(|error| stopped_or(cx, error))?;
+    if stop.is_cancelled() {
+        return Err(RunError::interrupted(Phase::Provision));
+    }
     frame.intend(Record::IntentApply)?;
-    let outputs = workspace.apply(variables, stop, tell).await.map_err(|error| stopped_or(cx, error))?;
+    let outputs = terraform.apply(stop).await.map_err(|error| stopped_or(cx, error))?;
     frame.did(Record::Applied);
     Ok(outputs)
+}
+
+/// Terraform in the run's folder, its resources told as events.
+pub fn terraform(cloud: &Cloud, folder: &Path, events: &Events) -> Terraform {
+    let events = events.clone();
+    Terraform::new(cloud.terraform.clone(), folder, std::env::vars_os(), move |message| {
+        if let Some(event) = event(message) {
+            events.say(event);
+        }
+    })
+}
+
+fn event(message: Message) -> Option<Event> {
+    let Message::ApplyComplete(step) = message else { return None };
+    let action = match step.action.as_str() {
+        "create" => "created",
+        "delete" => "deleted",
+        _ => "changed",
+    };
+    Some(Event::Resource { action, address: step.address, took: Some(step.elapsed) })
 }
 
 fn stopped_or(cx: &Context, error: impl std::fmt::Display) -> RunError {
@@ -129,12 +157,8 @@ async fn pack(cx: &Context, frame: &Frame, planned: &Planned) -> Result<Image, R
         None => std::env::current_exe().map_err(failed)?,
     };
     let (arch, folder) = (planned.scenario.fleet.arch, frame.folder.join("image"));
-    let packed = tokio::task::spawn_blocking(move || pack_into(&binary, arch, &folder)).await.map_err(failed)?;
+    let packed = tokio::task::spawn_blocking(move || image::pack(&binary, arch, &folder)).await.map_err(failed)?;
     packed.map_err(failed)
-}
-
-fn pack_into(binary: &Path, arch: crate::scenario::Arch, folder: &PathBuf) -> Result<Image, image::ImageError> {
-    image::pack(binary, arch, folder)
 }
 
 async fn push(cx: &Context, cloud: &Cloud, planned: &Planned, image: &Image) -> Result<(), RunError> {

@@ -10,7 +10,7 @@ use crate::events::{Events, Phase};
 use crate::journal::names::Thing;
 use crate::journal::{self, Journal, Record};
 use crate::outcome::Exit;
-use crate::terraform::Terraform;
+use crate::terraform;
 use crate::units::RunId;
 
 /// What became of one earlier run.
@@ -30,12 +30,13 @@ pub async fn reap(
     runs_dir: &Path,
     only: Option<&RunId>,
     dry_run: bool,
-    terraform: Option<&Path>,
+    binary: Option<&Path>,
     events: &Events,
 ) -> Result<Vec<Reaped>, RunError> {
     let mut reaped = Vec::new();
     let mut aws: Option<(Aws, crate::aws::Caller)> = None;
-    for (run, folder, records) in journal::runs(runs_dir) {
+    for journal::Found { folder, records } in journal::folders(runs_dir).map_err(could_not)? {
+        let Some(run) = folder.file_name().and_then(|name| RunId::parse(name.to_str()?)) else { continue };
         if only.is_some_and(|only| *only != run) {
             continue;
         }
@@ -50,7 +51,7 @@ pub async fn reap(
             None => find_aws().await?,
         };
         let cloud = Cloud {
-            terraform: Terraform::locate(terraform).await.map_err(could_not)?,
+            terraform: terraform::locate(binary, |name| std::env::var_os(name)).map_err(could_not)?,
             aws: found.0.clone(),
             caller: found.1.clone(),
         };
@@ -91,7 +92,7 @@ async fn reap_one(
     events: &Events,
 ) -> Result<Destruction, String> {
     let home = records.iter().find_map(|record| match record {
-        Record::Run { account, region, .. } => Some((account.as_str(), region.as_str())),
+        Record::Run(run) => Some((run.account.as_str(), run.region.as_str())),
         _ => None,
     });
     let (account, region) = home.ok_or("its journal does not say in which account it ran")?;

@@ -1,0 +1,79 @@
+//! `spikeproof generate`: what the image runs.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::Request;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::Answer;
+use crate::aws::Aws;
+use crate::channel;
+use crate::channel::message::Ended;
+use crate::engine::task::{Task, generate};
+use crate::outcome::Exit;
+
+/// The metadata service is on the same host; without it the process id is identity enough.
+const METADATA: Duration = Duration::from_secs(2);
+
+/// Carries out one task's share of the load. Told everything by its environment.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// `s3://bucket/prefix` or `file:///folder`
+    #[arg(long, env = "SPIKEPROOF_CHANNEL")]
+    channel: String,
+    #[arg(long, env = "SPIKEPROOF_RUN")]
+    run: String,
+    #[arg(long, env = "SPIKEPROOF_SLOT")]
+    slot: u32,
+    #[arg(long, env = "SPIKEPROOF_EPOCH")]
+    epoch: u64,
+    /// Seconds after which it ends whatever happens
+    #[arg(long, env = "SPIKEPROOF_MAX_LIFETIME")]
+    max_lifetime: u64,
+}
+
+pub async fn run(args: Args) -> Answer {
+    match carry_out(&args).await {
+        Ok(Ended::Complete | Ended::Stopped | Ended::NotNeeded | Ended::Terminated) => Answer::default(),
+        Ok(why) => Answer::error(format!("slot {} of {} ended: {why:?}", args.slot, args.run), Exit::CouldNotRun),
+        Err(why) => Answer::error(format!("slot {} of {}: {why}", args.slot, args.run), Exit::CouldNotRun),
+    }
+}
+
+async fn carry_out(args: &Args) -> Result<Ended, String> {
+    let aws = match args.channel.starts_with("s3://") {
+        true => Some(Aws::from_environment().await.map_err(|error| error.to_string())?),
+        false => None,
+    };
+    let channel = channel::open(&args.channel, aws.as_ref()).map_err(|error| error.to_string())?;
+    let lifetime = Duration::from_secs(args.max_lifetime);
+    let task = Task::new(channel, args.slot, args.epoch, lifetime, identity().await);
+    generate(&task).await.map_err(|error| error.to_string())
+}
+
+/// The task's ARN where there is one.
+async fn identity() -> String {
+    let own = format!("pid {}", std::process::id());
+    let Ok(metadata) = std::env::var("ECS_CONTAINER_METADATA_URI_V4") else { return own };
+    match timeout(METADATA, task_arn(&metadata)).await {
+        Ok(Some(arn)) => arn,
+        _ => own,
+    }
+}
+
+async fn task_arn(metadata: &str) -> Option<String> {
+    let uri: hyper::Uri = format!("{metadata}/task").parse().ok()?;
+    let stream = TcpStream::connect((uri.host()?, uri.port_u16().unwrap_or(80))).await.ok()?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let request = Request::get(uri.path()).header("host", uri.authority()?.as_str()).body(Empty::<Bytes>::new()).ok()?;
+    let answer = sender.send_request(request).await.ok()?.into_body().collect().await.ok()?.to_bytes();
+    let task: serde_json::Value = serde_json::from_slice(&answer).ok()?;
+    Some(task.get("TaskARN")?.as_str()?.to_owned())
+}
