@@ -1,1 +1,278 @@
+//! The engine against a small server that counts, stalls and fails on cue.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::task::{Task, carry_out};
+use super::{Work, begin};
+use crate::channel::Channel;
+use crate::channel::message::{Control, Ended, Start, VERSION};
+use crate::measure::{Results, Select, Tally};
+use crate::plan::{Schedule, Share};
+use crate::scenario::{
+    Arch, Check, Fleet, Flow, InWithin, Method, Model, Phase, Role, Scaling, Scenario, Step, Target, TaskSize, Tasks,
+    Think, Url,
+};
+
+/// Answers by path: `/ok`, `/status/N`, `/hang`, `/close`, `/slow` (until 500 ms after the server's start).
+struct Server {
+    address: SocketAddr,
+    requests: Arc<AtomicU64>,
+    connections: Arc<AtomicU64>,
+    _tasks: JoinSet<()>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (requests, connections) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (counted, accepted) = (Arc::clone(&requests), Arc::clone(&connections));
+        let born = tokio::time::Instant::now();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut open = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                accepted.fetch_add(1, Ordering::Relaxed);
+                let counted = Arc::clone(&counted);
+                let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    answer(request.uri().path().to_owned(), born)
+                });
+                open.spawn(async move {
+                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        Self { address, requests, connections, _tasks: tasks }
+    }
+
+    fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+async fn answer(path: String, born: tokio::time::Instant) -> Result<Response<Full<Bytes>>, std::io::Error> {
+    let mut status = 200;
+    match path.as_str() {
+        "/hang" => std::future::pending().await,
+        "/close" => return Err(std::io::Error::other("closed on cue")),
+        "/slow" => tokio::time::sleep_until(born + Duration::from_millis(500)).await,
+        _ => status = path.strip_prefix("/status/").map_or(200, |code| code.parse().unwrap()),
+    }
+    Ok(Response::builder().status(status).body(Full::from("hello")).unwrap())
+}
+
+fn scenario(address: SocketAddr, path: &str, model: Model, level: f64, hold: Duration) -> Scenario {
+    Scenario {
+        name: "test".to_owned(),
+        target: Target {
+            url: Url { https: false, host: "127.0.0.1".to_owned(), port: address.port(), path: String::new() },
+            group: None,
+            timeout: Duration::from_secs(1),
+            headers: vec![],
+        },
+        model,
+        phases: vec![Phase { name: "only".to_owned(), level, ramp: Duration::ZERO, hold, role: Role::Baseline }],
+        flows: vec![Flow {
+            name: "flow".to_owned(),
+            weight: 1.0,
+            think: Think::Constant(Duration::from_millis(20)),
+            steps: vec![Step {
+                name: path.to_owned(),
+                method: Method::Get,
+                path: path.to_owned(),
+                headers: vec![],
+                json: None,
+                check: Check::default(),
+            }],
+        }],
+        thresholds: vec![],
+        scaling: Scaling {
+            out_within: Duration::from_secs(180),
+            in_within: InWithin::Auto,
+            no_dropped_requests: true,
+            instance_header: None,
+        },
+        fleet: Fleet {
+            tasks: Tasks::Auto,
+            size: TaskSize { cpu_units: 1024, memory_mib: 2048 },
+            arch: Arch::X86_64,
+            subnets: vec![],
+            image: None,
+        },
+        budget: None,
+    }
+}
+
+fn work(scenario: Scenario, share: Share, workers: u32) -> Work {
+    Work {
+        scenario: Arc::new(scenario),
+        share,
+        seed: 1,
+        workers,
+        start: Instant::now(),
+        stop: CancellationToken::new(),
+    }
+}
+
+/// Everything a piece of work measured.
+async fn measure(work: &Work) -> Results {
+    let mut running = begin(work).unwrap();
+    let mut results = Results::default();
+    while let Some(interval) = running.next().await {
+        results.add(&interval);
+    }
+    results
+}
+
+async fn tally(path: &str) -> Tally {
+    let server = Server::start().await;
+    let scenario = scenario(server.address, path, Model::Rate, 10.0, Duration::from_millis(500));
+    measure(&work(scenario, Share::WHOLE, 1)).await.merged(Select::default()).tally
+}
+
+#[tokio::test]
+async fn the_open_model_starts_exactly_what_the_schedule_says_whatever_the_number_of_workers() {
+    for workers in [1, 3] {
+        let server = Server::start().await;
+        let scenario = scenario(server.address, "/ok", Model::Rate, 100.0, Duration::from_secs(1));
+        let planned = Schedule::new(&scenario).iterations();
+        let results = measure(&work(scenario, Share::WHOLE, workers)).await;
+        assert_eq!(results.merged(Select::default()).tally.ok, planned);
+        assert_eq!(server.requests(), planned);
+    }
+}
+
+#[tokio::test]
+async fn shares_of_two_tasks_add_up() {
+    let server = Server::start().await;
+    let mut sum = 0;
+    for index in 0..2 {
+        let scenario = scenario(server.address, "/ok", Model::Rate, 101.0, Duration::from_millis(500));
+        let results = measure(&work(scenario, Share { index, of: 2 }, 2)).await;
+        sum += results.merged(Select::default()).tally.ok;
+    }
+    assert_eq!(sum, 51);
+}
+
+#[tokio::test]
+async fn a_session_keeps_one_connection() {
+    let server = Server::start().await;
+    let scenario = scenario(server.address, "/ok", Model::Users, 4.0, Duration::from_secs(1));
+    let results = measure(&work(scenario, Share::WHOLE, 2)).await;
+    let tally = results.merged(Select::default()).tally;
+    assert_eq!(tally.requests(), server.requests());
+    assert!(tally.ok > 20, "{tally:?}");
+    assert_eq!(server.connections(), 4);
+}
+
+#[tokio::test]
+async fn a_stalled_target_thins_out_nothing_and_its_queue_is_in_the_latency() {
+    let server = Server::start().await;
+    let scenario = scenario(server.address, "/slow", Model::Rate, 100.0, Duration::from_secs(1));
+    let merged = measure(&work(scenario, Share::WHOLE, 1)).await.merged(Select::default());
+    assert_eq!(merged.tally.ok, 100);
+    // Half of all arrived during the stall, evenly: a quarter of them waited a quarter of a second and more.
+    assert!(merged.latency.percentile(80.0).unwrap() > Duration::from_millis(200), "{:?}", merged.latency.percentile(80.0));
+}
+
+#[tokio::test]
+async fn every_way_of_ending_has_its_own_class() {
+    assert_eq!(tally("/ok").await, Tally { ok: 5, bytes: 25, ..Tally::default() });
+    assert_eq!(tally("/status/404").await, Tally { status_4xx: 5, bytes: 25, ..Tally::default() });
+    assert_eq!(tally("/status/503").await, Tally { status_5xx: 5, bytes: 25, ..Tally::default() });
+    assert_eq!(tally("/close").await, Tally { broken: 5, ..Tally::default() });
+    assert_eq!(tally("/hang").await, Tally { timeout: 5, ..Tally::default() });
+    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let scenario = scenario(unused, "/ok", Model::Rate, 10.0, Duration::from_millis(500));
+    let refused = measure(&work(scenario, Share::WHOLE, 1)).await.merged(Select::default()).tally;
+    assert_eq!(refused, Tally { connect: 5, ..Tally::default() });
+}
+
+#[tokio::test]
+async fn a_stop_cuts_requests_under_way_within_a_second() {
+    let server = Server::start().await;
+    let mut scenario = scenario(server.address, "/hang", Model::Users, 8.0, Duration::from_secs(600));
+    scenario.target.timeout = Duration::from_secs(600);
+    let work = work(scenario, Share::WHOLE, 2);
+    let mut running = begin(&work).unwrap();
+    running.next().await.unwrap();
+    work.stop.cancel();
+    timeout(Duration::from_secs(1), async { while running.next().await.is_some() {} }).await.unwrap();
+}
+
+fn channel() -> Channel {
+    Channel::new(Arc::new(InMemory::new()), Path::from("run"))
+}
+
+fn task(channel: &Channel, slot: u32) -> Task {
+    Task::new(channel.clone(), slot, 1, Duration::from_secs(60), format!("test {slot}"))
+}
+
+fn control(slots: &[u32]) -> Control {
+    let at = Timestamp::now().checked_add(Duration::from_millis(1_500)).unwrap();
+    Control { version: VERSION, epoch: 1, beat: 1, start: Some(Start { at, slots: slots.to_vec() }), stop: None }
+}
+
+#[tokio::test]
+async fn two_tasks_carry_out_a_plan_and_report_all_of_it() {
+    let (server, channel) = (Server::start().await, channel());
+    channel.put_control(&control(&[4, 7])).await.unwrap();
+    let scenario = scenario(server.address, "/ok", Model::Rate, 50.0, Duration::from_secs(3));
+    let (four, seven) = (task(&channel, 4), task(&channel, 7));
+    let (a, b) = tokio::join!(carry_out(&four, scenario.clone(), 1), carry_out(&seven, scenario, 1));
+    assert_eq!((a.unwrap(), b.unwrap()), (Ended::Complete, Ended::Complete));
+
+    let mut results = Results::default();
+    for slot in [4, 7] {
+        let end = channel.end(slot).await.unwrap().unwrap();
+        assert!(end.intervals > 0);
+        for seq in 0..end.intervals {
+            results.add(&channel.report(slot, seq).await.unwrap().expect("no gap").interval);
+        }
+        assert_eq!(channel.report(slot, end.intervals).await.unwrap(), None);
+    }
+    assert_eq!(results.merged(Select::default()).tally.ok, 150);
+    assert_eq!(server.requests(), 150);
+}
+
+#[tokio::test]
+async fn a_task_that_hears_no_beat_stops_by_itself() {
+    let (server, channel) = (Server::start().await, channel());
+    channel.put_control(&control(&[0])).await.unwrap();
+    let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
+    let mut task = task(&channel, 0);
+    task.lease = Duration::from_secs(3);
+    let ended = timeout(Duration::from_secs(10), carry_out(&task, scenario, 1)).await.unwrap();
+    assert_eq!(ended.unwrap(), Ended::LeaseLapsed);
+    assert_eq!(channel.end(0).await.unwrap().unwrap().why, Ended::LeaseLapsed);
+}
+
+#[tokio::test]
+async fn a_task_without_a_share_sends_nothing() {
+    let (server, channel) = (Server::start().await, channel());
+    channel.put_control(&control(&[1])).await.unwrap();
+    let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
+    assert_eq!(carry_out(&task(&channel, 0), scenario, 1).await.unwrap(), Ended::NotNeeded);
+    assert_eq!(server.requests(), 0);
+}
