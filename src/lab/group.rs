@@ -1,0 +1,409 @@
+//! The Auto Scaling group of the target: instances that boot, take load, warm up, drain and go, by a policy on the
+//! load they really had.
+//!
+//! No sleeping here: instances carry the instants at which they change, and every question says when it is asked.
+
+use serde_json::{Value, json};
+
+use super::alarms::{Invoked, WatchedAlarm};
+use super::clock::{self, Moment};
+use super::config::{Config, Policy, Target};
+use super::ids;
+use super::metrics::{Open, Sample};
+use super::queue::Queue;
+use crate::scaling::alarm::{Comparison, Datapoint, State};
+use crate::scaling::target_tracking::TargetTracking;
+use crate::scaling::{Bounds, Seen};
+
+pub const NAME: &str = "lab-web";
+pub const POLICY: &str = "lab-web-cpu";
+
+#[derive(Debug)]
+pub struct Group {
+    pub target: Target,
+    pub policy: Policy,
+    pub desired: u32,
+    pub created: Moment,
+    pub instances: Vec<Instance>,
+    /// Oldest first.
+    pub activities: Vec<Activity>,
+    pub high: WatchedAlarm,
+    pub low: WatchedAlarm,
+    /// One per closed period, oldest first.
+    pub samples: Vec<Sample>,
+    /// What the current period saw so far.
+    pub open: Open,
+    frozen: bool,
+    cut: bool,
+    next: usize,
+}
+
+#[derive(Debug)]
+pub struct Instance {
+    pub id: String,
+    pub zone: &'static str,
+    pub launched: Moment,
+    pub in_service: Moment,
+    pub healthy: Moment,
+    pub warmed: Moment,
+    /// When it was taken out of service, and when it is gone.
+    pub leaving: Option<(Moment, Moment)>,
+    queue: Queue,
+}
+
+/// What the load balancer says of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetState {
+    Initial,
+    Healthy,
+    Draining,
+}
+
+/// One launch or termination.
+#[derive(Debug)]
+pub struct Activity {
+    pub id: String,
+    pub description: String,
+    pub cause: String,
+    pub details: Value,
+    pub start: Moment,
+    /// Reached one after the other; the last one is the end.
+    stages: Vec<(&'static str, Moment)>,
+}
+
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Route {
+    Serve {
+        instance: String,
+        done: Moment,
+    },
+    /// The instance's queue is full.
+    Full {
+        instance: String,
+    },
+    /// No healthy instance: the load balancer answers itself.
+    Nobody,
+}
+
+impl Instance {
+    pub fn lifecycle(&self, now: Moment) -> &'static str {
+        match self.leaving {
+            Some(_) => "Terminating",
+            None if now < self.in_service => "Pending",
+            None => "InService",
+        }
+    }
+
+    /// `None`: not registered yet.
+    pub fn target_state(&self, now: Moment) -> Option<TargetState> {
+        match self.leaving {
+            Some(_) => Some(TargetState::Draining),
+            None if now < self.in_service => None,
+            None if now < self.healthy => Some(TargetState::Initial),
+            None => Some(TargetState::Healthy),
+        }
+    }
+
+    fn stays(&self) -> bool {
+        self.leaving.is_none()
+    }
+}
+
+impl Activity {
+    /// The status code, and the end once it is reached.
+    pub fn status(&self, now: Moment) -> (&'static str, Option<Moment>) {
+        match self.stages.iter().find(|(_, until)| now < *until) {
+            Some((status, _)) => (status, None),
+            None => ("Successful", self.stages.last().map(|(_, end)| *end)),
+        }
+    }
+}
+
+impl Group {
+    pub fn new(config: &Config, now: Moment) -> Self {
+        let Policy { target_value, period, high_datapoints, low_datapoints, .. } = config.policy;
+        let tracking = TargetTracking { target: target_value };
+        let alarm = |kind, comparison, threshold, datapoints| {
+            WatchedAlarm::new(kind, comparison, threshold, datapoints, period, now)
+        };
+        let mut group = Self {
+            target: config.target.clone(),
+            policy: config.policy.clone(),
+            desired: config.target.instances,
+            created: now,
+            instances: Vec::new(),
+            activities: Vec::new(),
+            high: alarm("AlarmHigh", Comparison::Above, target_value, high_datapoints),
+            low: alarm("AlarmLow", Comparison::Below, tracking.low_threshold(), low_datapoints),
+            samples: Vec::new(),
+            open: Open::default(),
+            frozen: config.faults.policy_never_fires,
+            cut: config.faults.terminate_without_draining,
+            next: 0,
+        };
+        let cause = format!(
+            "At {} a user request created an AutoScalingGroup changing the desired capacity from 0 to {}.",
+            clock::seconds(now),
+            group.desired
+        );
+        for _ in 0..group.desired {
+            group.launch(now, &cause, &json!({}));
+        }
+        // The guest was there before us: its first instances are up.
+        for instance in &mut group.instances {
+            (instance.in_service, instance.healthy, instance.warmed) = (now, now, now);
+        }
+        for activity in &mut group.activities {
+            activity.stages = vec![("Successful", now)];
+        }
+        group
+    }
+
+    pub fn bounds(&self) -> Bounds {
+        Bounds { min: self.target.min, max: self.target.max }
+    }
+
+    /// Forgets the instances that are gone.
+    pub fn advance(&mut self, now: Moment) {
+        self.instances.retain(|instance| instance.leaving.is_none_or(|(_, gone)| now < gone));
+    }
+
+    /// Round robin over the healthy instances.
+    pub fn route(&mut self, now: Moment) -> Route {
+        self.advance(now);
+        let healthy: Vec<usize> = (0..self.instances.len())
+            .filter(|&index| self.instances[index].target_state(now) == Some(TargetState::Healthy))
+            .collect();
+        if healthy.is_empty() {
+            return Route::Nobody;
+        }
+        self.next = self.next.wrapping_add(1);
+        let chosen = &mut self.instances[healthy[self.next % healthy.len()]];
+        let instance = chosen.id.clone();
+        match chosen.queue.offer(now) {
+            Some(done) => Route::Serve { instance, done },
+            None => Route::Full { instance },
+        }
+    }
+
+    /// Whether the instance still exists: if not, what it was working on is lost.
+    pub fn has(&mut self, instance: &str, now: Moment) -> bool {
+        self.advance(now);
+        self.instances.iter().any(|known| known.id == instance)
+    }
+
+    /// Ends the period `[start, now)`: its datapoints, then the alarms on them, then the policy.
+    pub fn close_period(&mut self, start: Moment, now: Moment) {
+        let sample = self.measure(start, now);
+        let cpu = sample.average_cpu();
+        let datapoint = cpu.map(|value| Datapoint { at: start, value, samples: sample.cpu.len() as u32 });
+        self.samples.push(sample);
+        self.high.observe(datapoint, now);
+        self.low.observe(datapoint, now);
+        if let Some(metric) = cpu.filter(|_| !self.frozen) {
+            self.follow_policy(metric, now);
+        }
+    }
+
+    fn measure(&mut self, start: Moment, now: Moment) -> Sample {
+        let count = |state| self.instances.iter().filter(|known| known.target_state(now) == Some(state)).count();
+        let healthy = count(TargetState::Healthy) as u32;
+        let in_service = self.instances.iter().filter(|known| known.lifecycle(now) == "InService").count() as u32;
+        let shares = self
+            .instances
+            .iter_mut()
+            .map(|known| (known.stays() && known.warmed <= start, known.queue.settle(start, now)));
+        // Warming instances are not in the group's metric.
+        let cpu = shares.filter(|(counts, _)| *counts).map(|(_, share)| share * 100.0).collect();
+        Sample { start, cpu, healthy, in_service, desired: self.desired, seen: std::mem::take(&mut self.open) }
+    }
+
+    fn follow_policy(&mut self, metric: f64, now: Moment) {
+        let staying = || self.instances.iter().filter(|known| known.stays());
+        let warmed = staying().filter(|known| known.warmed <= now).count() as u32;
+        let warming = staying().count() as u32 - warmed;
+        let seen = Seen { metric, warmed, warming, desired: self.desired };
+        let tracking = TargetTracking { target: self.policy.target_value };
+        if self.high.state() == State::Alarm {
+            let wanted = tracking.scale_out(seen, self.bounds());
+            if wanted != self.desired {
+                let invoked = self.high.invoke(now);
+                self.resize(wanted, &invoked, now);
+            }
+        } else if self.low.state() == State::Alarm {
+            let wanted = tracking.scale_in(seen, self.bounds());
+            if wanted != self.desired {
+                let invoked = self.low.invoke(now);
+                self.resize(wanted, &invoked, now);
+            }
+        }
+    }
+
+    fn resize(&mut self, wanted: u32, alarm: &Invoked, now: Moment) {
+        let cause = format!(
+            "At {} a monitor alarm {} in state ALARM triggered policy {POLICY} changing the desired capacity from {} to {wanted}.",
+            clock::seconds(now),
+            alarm.name,
+            self.desired
+        );
+        let before = self.desired;
+        self.desired = wanted;
+        for _ in before..wanted {
+            self.launch(now, &cause, &alarm.details);
+        }
+        for _ in wanted..before {
+            self.terminate(now, &cause, &alarm.details);
+        }
+    }
+
+    fn launch(&mut self, now: Moment, cause: &str, details: &Value) {
+        let live = self.instances.iter().filter(|known| known.stays()).count();
+        let zone = ["eu-west-1a", "eu-west-1b", "eu-west-1c"][live % 3];
+        let in_service = now + self.target.boot_time;
+        let instance = Instance {
+            id: format!("i-{}", ids::hex(17)),
+            zone,
+            launched: now,
+            in_service,
+            healthy: in_service + self.target.health_check_interval,
+            warmed: in_service + self.policy.warm_up,
+            leaving: None,
+            queue: Queue::new(self.target.workers, self.target.service_time, self.target.queue_limit),
+        };
+        let cause = format!(
+            "{cause}  At {} an instance was started in response to a difference between desired and actual capacity, \
+             increasing the capacity from {live} to {}.",
+            clock::seconds(now),
+            live + 1
+        );
+        // The end of a launch by target tracking includes the warm-up: it is not the moment of InService.
+        let stages = vec![("PreInService", in_service), ("WaitingForInstanceWarmup", instance.warmed)];
+        self.record(&instance.id, zone, "Launching a new", cause, details, stages, now);
+        self.instances.push(instance);
+    }
+
+    /// The oldest of the zone that has most: balance first, as the default termination policy has it.
+    fn terminate(&mut self, now: Moment, cause: &str, details: &Value) {
+        let staying: Vec<usize> = (0..self.instances.len()).filter(|&index| self.instances[index].stays()).collect();
+        let crowd = |zone| staying.iter().filter(|&&index| self.instances[index].zone == zone).count();
+        let Some(&chosen) = staying.iter().max_by_key(|&&index| {
+            let known = &self.instances[index];
+            (crowd(known.zone), std::cmp::Reverse(known.launched))
+        }) else {
+            return;
+        };
+        let gone = if self.cut { now } else { now + self.target.deregistration_delay };
+        let instance = &mut self.instances[chosen];
+        instance.leaving = Some((now, gone));
+        let (id, zone) = (instance.id.clone(), instance.zone);
+        let cause = format!(
+            "{cause}  At {time} an instance was taken out of service in response to a difference between desired and \
+             actual capacity, shrinking the capacity from {} to {}.  At {time} instance {id} was selected for \
+             termination.",
+            staying.len(),
+            staying.len() - 1,
+            time = clock::seconds(now),
+        );
+        let stages = vec![("WaitingForELBConnectionDraining", gone)];
+        self.record(&id, zone, "Terminating", cause, details, stages, now);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one record, written in two places")]
+    fn record(
+        &mut self,
+        instance: &str,
+        zone: &str,
+        verb: &str,
+        cause: String,
+        details: &Value,
+        stages: Vec<(&'static str, Moment)>,
+        now: Moment,
+    ) {
+        let mut details = details.clone();
+        details["Subnet ID"] = json!("subnet-lab");
+        details["Availability Zone"] = json!(zone);
+        self.activities.push(Activity {
+            id: ids::uuid(),
+            description: format!("{verb} EC2 instance: {instance}"),
+            cause,
+            details,
+            start: now,
+            stages,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const START: Moment = Duration::from_secs(1_764_000_000);
+
+    fn at(seconds: u64) -> Moment {
+        START + Duration::from_secs(seconds)
+    }
+
+    /// Offers so many requests in each second of `seconds`, and closes each second.
+    fn load(group: &mut Group, seconds: std::ops::Range<u64>, per_second: u32) {
+        for second in seconds {
+            for index in 0..per_second {
+                group.route(at(second) + Duration::from_secs(1) * index / per_second);
+            }
+            group.advance(at(second + 1));
+            group.close_period(at(second), at(second + 1));
+        }
+    }
+
+    #[test]
+    fn a_spike_scales_out_and_its_end_scales_in() {
+        let mut group = Group::new(&Config::default(), START);
+        load(&mut group, 0..5, 100);
+        assert_eq!(group.desired, 2, "100/s is a quarter of what two instances can do");
+        load(&mut group, 5..30, 600);
+        assert_eq!(group.desired, 8);
+        assert_eq!(group.instances.iter().filter(|known| known.lifecycle(at(30)) == "InService").count(), 8);
+        load(&mut group, 30..90, 100);
+        assert_eq!(group.desired, 2);
+        assert_eq!(group.instances.len(), 2);
+        let launches = group.activities.iter().filter(|activity| activity.description.starts_with("Launching")).count();
+        assert_eq!((launches, group.activities.len()), (8, 14));
+    }
+
+    #[test]
+    fn a_launch_boots_is_checked_and_warms_up_and_its_activity_ends_last() {
+        let mut group = Group::new(&Config::default(), START);
+        load(&mut group, 0..3, 600);
+        let fresh = group.instances.last().unwrap();
+        let states = |second| (fresh.lifecycle(at(second)), fresh.target_state(at(second)));
+        assert_eq!(states(4), ("Pending", None));
+        assert_eq!(states(5), ("InService", Some(TargetState::Initial)));
+        assert_eq!(states(6), ("InService", Some(TargetState::Healthy)));
+        let activity = group.activities.last().unwrap();
+        assert_eq!(activity.status(at(4)), ("PreInService", None));
+        assert_eq!(activity.status(at(7)), ("WaitingForInstanceWarmup", None));
+        assert_eq!(activity.status(at(8)), ("Successful", Some(at(8))));
+        assert!(activity.cause.contains("changing the desired capacity from 2 to 4."), "{}", activity.cause);
+        assert!(activity.cause.ends_with("increasing the capacity from 3 to 4."), "{}", activity.cause);
+        assert_eq!(activity.description, format!("Launching a new EC2 instance: {}", fresh.id));
+        assert_eq!(activity.details["InvokingAlarms"][0]["NewStateValue"], "ALARM");
+    }
+
+    #[test]
+    fn nobody_serves_when_no_instance_is_healthy() {
+        let mut config = Config::default();
+        (config.target.instances, config.target.min) = (0, 0);
+        assert_eq!(Group::new(&config, START).route(START), Route::Nobody);
+    }
+
+    #[test]
+    fn a_frozen_policy_never_acts() {
+        let mut config = Config::default();
+        config.faults.policy_never_fires = true;
+        let mut group = Group::new(&config, START);
+        load(&mut group, 0..20, 600);
+        assert_eq!((group.desired, group.high.state()), (2, State::Alarm));
+    }
+}
