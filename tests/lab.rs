@@ -1,4 +1,11 @@
 //! The lab, called by the real Rust SDKs as the product calls AWS. Needs moto: see docs/lab.md.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the helpers of tests are tests, which clippy.toml cannot see"
+)]
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};

@@ -46,6 +46,7 @@ pub async fn run(args: Args) -> ExitCode {
 async fn serve(lab: &Lab) -> Result<ExitCode, String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut out = std::io::stdout();
+    let _ = writeln!(out, "unset AWS_PROFILE AWS_SESSION_TOKEN");
     for (name, value) in lab.environment() {
         let _ = writeln!(out, "export {name}={value}");
     }
@@ -62,7 +63,12 @@ async fn serve(lab: &Lab) -> Result<ExitCode, String> {
 async fn run_command(lab: &Lab, program: &str, arguments: &[String]) -> Result<ExitCode, String> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
-    let mut child = tokio::process::Command::new(program)
+    let mut process = tokio::process::Command::new(program);
+    // A profile, a session token or a service's own endpoint would lead some calls to the real AWS.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+        process.env_remove(name);
+    }
+    let mut child = process
         .args(arguments)
         .envs(lab.environment())
         .kill_on_drop(true)

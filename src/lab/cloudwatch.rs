@@ -138,6 +138,8 @@ fn datapoints(samples: &[Sample], stat: &Value, from: Moment, to: Moment) -> Vec
     }
     let period = stat["Period"].as_u64().unwrap_or(60).max(1);
     let bucket = |sample: &Sample| Duration::from_secs(sample.start.as_secs() / period * period);
+    // CloudWatch rounds the start down to a whole period.
+    let from = Duration::from_secs(from.as_secs() / period * period);
     let wanted: Vec<&Sample> = samples.iter().filter(|sample| (from..to).contains(&bucket(sample))).collect();
     wanted
         .chunk_by(|left, right| bucket(left) == bucket(right))

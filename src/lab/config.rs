@@ -124,11 +124,14 @@ pub struct Faults {
     pub policy_never_fires: bool,
     /// Instances are terminated at once: what they are working on gets 502.
     pub terminate_without_draining: bool,
+    /// How long an instance that has just become healthy answers 500.
+    #[serde(deserialize_with = "friendly")]
+    pub errors_when_fresh: Duration,
     /// AWS calls answered with an error, by action name.
     pub refuse: Vec<Refusal>,
 }
 
-/// One AWS action that is always answered with this error.
+/// One AWS action that is answered with this error.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
@@ -136,6 +139,9 @@ pub struct Refusal {
     pub code: String,
     #[serde(default)]
     pub message: String,
+    /// How many calls, from the first on; every one if not given. (Throttling is a few refusals.)
+    #[serde(default)]
+    pub times: Option<usize>,
 }
 
 impl Config {
@@ -200,14 +206,16 @@ mod tests {
              \x20 capacity_failures: 1\n\
              \x20 policy_never_fires: true\n\
              \x20 terminate_without_draining: true\n\
-             \x20 refuse: [{ action: CreateRepository, code: LimitExceededException, message: too many }]\n",
+             \x20 errors_when_fresh: 2s\n\
+             \x20 refuse: [{ action: CreateRepository, code: LimitExceededException, message: too many, times: 2 }]\n",
         )
         .unwrap();
         assert_eq!((config.target.instances, config.target.service_time), (3, Duration::from_millis(50)));
         assert_eq!((config.policy.target_value, config.policy.period), (60.0, Duration::from_secs(10)));
         assert_eq!(config.tasks.pending, Duration::from_secs(2));
         assert_eq!(config.faults.task_start_failures, [0, 2]);
-        assert_eq!(config.faults.refuse[0].code, "LimitExceededException");
+        let refusal = &config.faults.refuse[0];
+        assert_eq!((refusal.code.as_str(), refusal.times), ("LimitExceededException", Some(2)));
     }
 
     #[test]

@@ -60,8 +60,7 @@ async fn route(world: &World, call: &Call) -> Result<Answer, Fault> {
     if let Some(path) = call.uri.path().strip_prefix("/_lab/") {
         return Ok(inside(world, path));
     }
-    let named = |refusal: &&super::config::Refusal| !call.action.is_empty() && refusal.action == call.action;
-    if let Some(refusal) = world.config.faults.refuse.iter().find(named) {
+    if let Some(refusal) = world.refusal(&call.action) {
         return Err(Fault::new(&refusal.code, &refusal.message));
     }
     let ours = match (call.service.as_str(), call.protocol) {

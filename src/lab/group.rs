@@ -3,6 +3,8 @@
 //!
 //! No sleeping here: instances carry the instants at which they change, and every question says when it is asked.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::alarms::{Invoked, WatchedAlarm};
@@ -35,6 +37,7 @@ pub struct Group {
     pub open: Open,
     frozen: bool,
     cut: bool,
+    errors_when_fresh: Duration,
     next: usize,
 }
 
@@ -77,11 +80,11 @@ pub enum Route {
     Serve {
         instance: String,
         done: Moment,
+        /// The lab file says that fresh instances answer 500, and this one is fresh.
+        broken: bool,
     },
     /// The instance's queue is full.
-    Full {
-        instance: String,
-    },
+    Full { instance: String },
     /// No healthy instance: the load balancer answers itself.
     Nobody,
 }
@@ -140,6 +143,7 @@ impl Group {
             open: Open::default(),
             frozen: config.faults.policy_never_fires,
             cut: config.faults.terminate_without_draining,
+            errors_when_fresh: config.faults.errors_when_fresh,
             next: 0,
         };
         let cause = format!(
@@ -182,7 +186,10 @@ impl Group {
         let chosen = &mut self.instances[healthy[self.next % healthy.len()]];
         let instance = chosen.id.clone();
         match chosen.queue.offer(now) {
-            Some(done) => Route::Serve { instance, done },
+            Some(done) => {
+                let broken = chosen.healthy > self.created && done < chosen.healthy + self.errors_when_fresh;
+                Route::Serve { instance, done, broken }
+            }
             None => Route::Full { instance },
         }
     }
@@ -336,8 +343,6 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const START: Moment = Duration::from_secs(1_764_000_000);
@@ -396,6 +401,25 @@ mod tests {
         let mut config = Config::default();
         (config.target.instances, config.target.min) = (0, 0);
         assert_eq!(Group::new(&config, START).route(START), Route::Nobody);
+    }
+
+    #[test]
+    fn fresh_instances_fail_and_cut_ones_lose_their_requests_where_the_lab_file_says_so() {
+        let mut config = Config::default();
+        config.faults.errors_when_fresh = Duration::from_secs(2);
+        config.faults.terminate_without_draining = true;
+        let mut group = Group::new(&config, START);
+        let broken = |group: &mut Group, second| {
+            (0..4).filter(|_| matches!(group.route(at(second)), Route::Serve { broken: true, .. })).count()
+        };
+        assert_eq!(broken(&mut group, 0), 0, "the first instances are not fresh");
+        load(&mut group, 0..3, 600);
+        assert_eq!(broken(&mut group, 6), 2, "two of four have just become healthy");
+        assert_eq!(broken(&mut group, 8), 0);
+        let oldest = group.instances[0].id.clone();
+        load(&mut group, 3..40, 0);
+        assert_eq!(group.desired, 2);
+        assert!(!group.has(&oldest, at(40)));
     }
 
     #[test]

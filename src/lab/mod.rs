@@ -36,7 +36,7 @@ mod target;
 mod tasks;
 
 use clock::{Clock, Moment};
-use config::Config;
+use config::{Config, Refusal};
 use group::Group;
 use images::Images;
 use moto::Moto;
@@ -96,6 +96,8 @@ struct World {
     group: Mutex<Group>,
     tasks: Mutex<BTreeMap<String, Task>>,
     capacity_refused: AtomicUsize,
+    /// How many calls each refusal of the lab file has met.
+    refused: Vec<AtomicUsize>,
     launches: UnboundedSender<String>,
     closing: CancellationToken,
 }
@@ -119,6 +121,7 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         folder: folder.path().to_owned(),
         tasks: Mutex::default(),
         capacity_refused: AtomicUsize::new(0),
+        refused: config.faults.refuse.iter().map(|_| AtomicUsize::new(0)).collect(),
         closing: CancellationToken::new(),
         config,
         clock,
@@ -200,6 +203,14 @@ impl World {
         if let Some(task) = self.tasks().get_mut(id) {
             change(task, now);
         }
+    }
+
+    /// The lab file's refusal of this action, while it lasts.
+    fn refusal(&self, action: &str) -> Option<&Refusal> {
+        let met = self.config.faults.refuse.iter().zip(&self.refused).find(|(refusal, _)| refusal.action == action);
+        let (refusal, count) = met?;
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        refusal.times.is_none_or(|times| before < times).then_some(refusal)
     }
 
     /// Whether the lab file still has a refusal for want of capacity to give.

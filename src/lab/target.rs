@@ -21,14 +21,14 @@ pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answ
         let _ = http_body_util::BodyExt::collect(request.into_body()).await;
     }
     let route = world.group().route(arrived);
-    let (instance, done) = match route {
+    let (instance, done, broken) = match route {
         Route::Nobody => return Ok(from_balancer(&world, StatusCode::SERVICE_UNAVAILABLE)),
         Route::Full { instance } => {
             world.group().open.answered(503, 0.0);
             let full = json!({ "error": "the instance's queue is full" });
             return Ok(from_instance(StatusCode::SERVICE_UNAVAILABLE, &instance, &full));
         }
-        Route::Serve { instance, done } => (instance, done),
+        Route::Serve { instance, done, broken } => (instance, done, broken),
     };
     world.clock.sleep_until(done).await;
     let now = world.clock.now();
@@ -37,7 +37,7 @@ pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answ
     }
     let wanted = path.strip_prefix("/status/").and_then(|code| code.parse().ok());
     let status = wanted.and_then(|code| StatusCode::from_u16(code).ok()).filter(|code| code.as_u16() >= 200);
-    let status = status.unwrap_or(StatusCode::OK);
+    let status = if broken { StatusCode::INTERNAL_SERVER_ERROR } else { status.unwrap_or(StatusCode::OK) };
     world.group().open.answered(status.as_u16(), (now - arrived).as_secs_f32());
     Ok(from_instance(status, &instance, &json!({ "method": method.as_str(), "path": path, "instance": instance })))
 }
