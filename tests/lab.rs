@@ -94,7 +94,7 @@ async fn a_spike_is_seen_through_every_api_by_which_one_watches_a_group() {
     // Small instances, so that the test's own client is not the limit: 50/s each.
     let lab = start(
         "target: { workers: 1, service_time: 20ms, boot_time: 1s, queue_limit: 500ms }\n\
-         policy: { high_datapoints: 2, warm_up: 1s }",
+         policy: { high_datapoints: 2, low_datapoints: 4, warm_up: 1s }",
     )
     .await;
     let config = sdk(&lab).await;
@@ -219,6 +219,21 @@ async fn a_spike_is_seen_through_every_api_by_which_one_watches_a_group() {
     assert!(requests.values().iter().sum::<f64>() > 500.0, "{requests:?}");
     assert!(latency.values().iter().any(|seconds| *seconds > 0.1), "{latency:?}");
     assert!(none.values().is_empty());
+
+    let mut drained = false;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let health = balancing.describe_target_health().target_group_arn(&target_group).send().await.unwrap();
+        let states = health.target_health_descriptions().iter().filter_map(|each| each.target_health()?.state());
+        drained |= states.filter(|state| state.as_str() == "draining").count() > 0;
+        let now = autoscaling.describe_auto_scaling_groups().send().await.unwrap();
+        let group = &now.auto_scaling_groups()[0];
+        if drained && group.desired_capacity() == Some(2) && group.instances().len() == 2 {
+            break;
+        }
+        assert!(Instant::now() < until, "the group never came back: {group:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
     assert_eq!(lab.inventory().await.unwrap(), Vec::<String>::new());
     lab.stop().await;
 }
