@@ -305,6 +305,27 @@ async fn a_task_is_a_process_out_of_the_pushed_image() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_task_outlives_the_lab_even_if_it_ignores_sigterm() {
+    let lab = start("tasks: { provisioning: 0s, pending: 0s }").await;
+    let config = sdk(&lab).await;
+    let ecs = aws_sdk_ecs::Client::new(&config);
+    let image = push_shell(&config).await;
+    let place = place(&lab).await;
+    ecs.create_cluster().cluster_name("c").send().await.unwrap();
+    register(&ecs, &image, "trap '' TERM; echo AWS_ENDPOINT_URL $$ > \"$OUT\"; while :; do sleep 0.05; done").await;
+    let out = tempfile::tempdir().unwrap();
+    let written = out.path().join("pid");
+    run_task(&ecs, &place, &written, "t").await;
+    let text = wait_for_file(&written).await;
+    let process = PathBuf::from("/proc").join(text.split_whitespace().nth(1).unwrap());
+    let command = std::fs::read_to_string(process.join("cmdline")).unwrap();
+    assert!(command.split('\0').next().unwrap().ends_with("/spikeproof"), "it runs the image's file: {command}");
+    assert!(process.exists());
+    lab.stop().await;
+    assert!(!process.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_lab_file_makes_starts_and_calls_fail() {
     let lab = start(
         "tasks: { provisioning: 0s, pending: 0s, deprovisioning: 0s }\n\

@@ -4,12 +4,16 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::Pid;
+use tokio::process::Command;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::lab::{self, Lab, LabError, Options};
 
 /// The lab could not be started, or the command could not.
 const COULD_NOT_RUN: u8 = 4;
+/// Ctrl-C or SIGTERM while the lab was starting.
+const INTERRUPTED: u8 = 130;
 
 /// Serve an AWS on this machine: an emulated account, a target with an Auto Scaling group, and real tasks.
 #[derive(Debug, Clone, clap::Args)]
@@ -29,22 +33,54 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> ExitCode {
+    lab(args).await.unwrap_or_else(|problem| {
+        let _ = writeln!(std::io::stderr(), "error: {problem}");
+        ExitCode::from(COULD_NOT_RUN)
+    })
+}
+
+async fn lab(args: Args) -> Result<ExitCode, String> {
     let Args { file, port, moto, command } = args;
-    let lab = match lab::start(Options { file, port, moto }).await {
-        Ok(lab) => lab,
-        Err(error) => return fail(&error.to_string()),
+    let mut signals = Signals::listen().map_err(|error| error.to_string())?;
+    let lab = tokio::select! {
+        lab = lab::start(Options { file, port, moto }) => lab.map_err(|error| error.to_string())?,
+        // Dropping the start kills what it started.
+        _ = signals.next() => return Ok(ExitCode::from(INTERRUPTED)),
     };
     let outcome = match command.split_first() {
-        Some((program, arguments)) => run_command(&lab, program, arguments).await,
-        None => serve(&lab).await,
+        Some((program, arguments)) => run_command(&lab, program, arguments, &mut signals).await,
+        None => Ok(serve(&lab, &mut signals).await),
     };
     lab.stop().await;
-    outcome.unwrap_or_else(|problem| fail(&problem))
+    outcome
+}
+
+/// Heard from before anything is started, so that no signal ends us with a child behind.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+enum Heard {
+    Interrupt,
+    Terminate,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> Heard {
+        tokio::select! {
+            _ = self.interrupt.recv() => Heard::Interrupt,
+            _ = self.terminate.recv() => Heard::Terminate,
+        }
+    }
 }
 
 /// Prints the environment and waits for Ctrl-C or SIGTERM.
-async fn serve(lab: &Lab) -> Result<ExitCode, String> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+async fn serve(lab: &Lab, signals: &mut Signals) -> ExitCode {
     let mut out = std::io::stdout();
     let _ = writeln!(out, "unset AWS_PROFILE AWS_SESSION_TOKEN");
     for (name, value) in lab.environment() {
@@ -52,42 +88,40 @@ async fn serve(lab: &Lab) -> Result<ExitCode, String> {
     }
     let _ = writeln!(out, "# the lab serves until Ctrl-C");
     let _ = out.flush();
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(ExitCode::SUCCESS)
+    signals.next().await;
+    ExitCode::SUCCESS
 }
 
 /// Ctrl-C reaches the command too, and the command handles it; SIGTERM reaches only us and is passed on.
-async fn run_command(lab: &Lab, program: &str, arguments: &[String]) -> Result<ExitCode, String> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
-    let mut process = tokio::process::Command::new(program);
-    // A profile, a session token or a service's own endpoint would lead some calls to the real AWS.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
-        process.env_remove(name);
-    }
-    let mut child = process
-        .args(arguments)
-        .envs(lab.environment())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("{program}: {error}"))?;
-    let pid = child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32));
+async fn run_command(
+    lab: &Lab,
+    program: &str,
+    arguments: &[String],
+    signals: &mut Signals,
+) -> Result<ExitCode, String> {
+    let failed = |error: std::io::Error| format!("{program}: {error}");
+    let mut child = command(lab, program, arguments).spawn().map_err(failed)?;
+    let pid = child.id().and_then(|id| Pid::from_raw(id as i32));
     let status = loop {
         tokio::select! {
-            status = child.wait() => break status.map_err(|error| format!("{program}: {error}"))?,
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {
-                if let Some(pid) = pid {
-                    let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-                }
+            status = child.wait() => break status.map_err(failed)?,
+            heard = signals.next() => if let (Heard::Terminate, Some(pid)) = (heard, pid) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
             }
         }
     };
     print_inventory(&lab.inventory().await);
     Ok(ExitCode::from(exit_code(status)))
+}
+
+fn command(lab: &Lab, program: &str, arguments: &[String]) -> Command {
+    let mut command = Command::new(program);
+    // A profile, a session token or a service's own endpoint would lead some calls to the real AWS.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).envs(lab.environment()).kill_on_drop(true);
+    command
 }
 
 fn print_inventory(inventory: &Result<Vec<String>, LabError>) {
@@ -104,9 +138,4 @@ fn exit_code(status: std::process::ExitStatus) -> u8 {
     use std::os::unix::process::ExitStatusExt as _;
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     u8::try_from(code).unwrap_or(COULD_NOT_RUN)
-}
-
-fn fail(problem: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "error: {problem}");
-    ExitCode::from(COULD_NOT_RUN)
 }

@@ -4,8 +4,9 @@ use super::World;
 use super::call::{Answer, Call, Form, answer_query, element, members};
 use super::clock::{Moment, millis};
 use super::elb;
-use super::group::{Activity, Group, Instance, NAME, POLICY, TargetState};
+use super::group::{Group, NAME, POLICY};
 use super::ids::{ACCOUNT, REGION};
+use super::instance::{Activity, Instance, TargetState};
 
 pub fn policy_arn() -> String {
     format!(

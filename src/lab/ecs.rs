@@ -1,5 +1,7 @@
 //! The task calls of ECS, and the refusals moto never makes.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::World;
@@ -13,6 +15,8 @@ const SERVICE: &str = "AmazonEC2ContainerServiceV20141113";
 const MOST_PER_CALL: u64 = 10;
 /// What one DescribeTasks may ask for.
 const MOST_DESCRIBED: usize = 100;
+const NO_CAPACITY: &str =
+    "Capacity is unavailable at this time. Please try again later or in a different availability zone";
 
 /// `Ok(None)`: moto answers.
 pub async fn answer(world: &World, call: &Call) -> Result<Option<Answer>, Fault> {
@@ -46,74 +50,96 @@ pub fn security_group_is_free(world: &World, call: &Call) -> Result<(), Fault> {
 }
 
 async fn run_task(world: &World, input: &Value) -> Result<Value, Fault> {
-    let cluster = find_cluster(world, input).await?;
-    let definition = find_definition(world, input).await?;
-    let network = &input["networkConfiguration"]["awsvpcConfiguration"];
-    let subnets = strings(&network["subnets"]);
-    if subnets.is_empty() {
-        let message = "Network Configuration must be provided when networkMode 'awsvpc' is specified.";
-        return Err(invalid(message));
-    }
+    let asked = Asked {
+        cluster: find_cluster(world, input).await?,
+        definition: find_definition(world, input).await?,
+        network: network(input)?,
+        token: input["clientToken"].as_str().map(|token| (token.to_owned(), ids::digest(input.to_string().as_bytes()))),
+    };
     let count = input["count"].as_u64().unwrap_or(1);
     if !(1..=MOST_PER_CALL).contains(&count) {
         return Err(invalid("Count must be between 1 and 10."));
     }
-    let token =
-        input["clientToken"].as_str().map(|token| (token.to_owned(), ids::digest(input.to_string().as_bytes())));
-    let now = world.clock.now();
     let mut tasks = world.tasks();
-    if let Some((token, asked)) = &token {
-        let before: Vec<&Task> =
-            tasks.values().filter(|task| task.token.as_ref().is_some_and(|(known, _)| known == token)).collect();
-        if before.iter().any(|task| task.token.as_ref().is_some_and(|(_, known)| known != asked)) {
-            return Err(Fault::new("ConflictException", "The client token was used with other parameters."));
-        }
-        if !before.is_empty() {
-            return Ok(
-                json!({ "tasks": before.iter().map(|task| describe(task)).collect::<Vec<_>>(), "failures": [] }),
-            );
-        }
+    let before = already_started(&tasks, &asked)?;
+    if !before.is_empty() {
+        return Ok(json!({ "tasks": before, "failures": [] }));
     }
-    let mut started = Vec::new();
-    let mut failures = Vec::new();
+    let (mut started, mut failures) = (Vec::new(), Vec::new());
     for _ in 0..count {
         if world.refuses_capacity() {
-            let reason =
-                "Capacity is unavailable at this time. Please try again later or in a different availability zone";
-            failures.push(json!({ "reason": reason }));
+            failures.push(json!({ "reason": NO_CAPACITY }));
             continue;
         }
-        let id = ids::hex(32);
-        let task = Task {
-            arn: format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{}/{id}", cluster.name),
-            id: id.clone(),
-            cluster: cluster.name.clone(),
-            cluster_arn: cluster.arn.clone(),
-            definition: definition.clone(),
-            subnets: subnets.clone(),
-            security_groups: strings(&network["securityGroups"]),
-            started_by: input["startedBy"].as_str().map(str::to_owned),
-            overrides: input["overrides"].clone(),
-            tags: input["tags"].clone(),
-            token: token.clone(),
-            number: tasks.len(),
-            last_status: "PROVISIONING",
-            desired_status: "RUNNING",
-            created: now,
-            pull_started: None,
-            pull_stopped: None,
-            started: None,
-            stopping: None,
-            stopped: None,
-            end: None,
-            asked_to_stop: None,
-            stop: world.closing.child_token(),
-        };
+        let task = new_task(world, input, &asked, tasks.len());
         started.push(describe(&task));
-        tasks.insert(id.clone(), task);
-        let _ = world.launches.send(id);
+        let _ = world.launches.send(task.id.clone());
+        tasks.insert(task.id.clone(), task);
     }
     Ok(json!({ "tasks": started, "failures": failures }))
+}
+
+/// A RunTask that made sense.
+struct Asked {
+    cluster: Cluster,
+    definition: Value,
+    network: Network,
+    /// `clientToken`, and a digest of what came with it.
+    token: Option<(String, String)>,
+}
+
+struct Network {
+    subnets: Vec<String>,
+    security_groups: Vec<String>,
+}
+
+fn network(input: &Value) -> Result<Network, Fault> {
+    let network = &input["networkConfiguration"]["awsvpcConfiguration"];
+    let subnets = strings(&network["subnets"]);
+    if subnets.is_empty() {
+        return Err(invalid("Network Configuration must be provided when networkMode 'awsvpc' is specified."));
+    }
+    Ok(Network { subnets, security_groups: strings(&network["securityGroups"]) })
+}
+
+/// What an earlier call with the same token started: a retry must not start it twice.
+fn already_started(tasks: &BTreeMap<String, Task>, asked: &Asked) -> Result<Vec<Value>, Fault> {
+    let Some((token, digest)) = &asked.token else { return Ok(Vec::new()) };
+    let same = |task: &&Task| task.token.as_ref().is_some_and(|(known, _)| known == token);
+    let before: Vec<&Task> = tasks.values().filter(same).collect();
+    if before.iter().any(|task| task.token.as_ref().is_some_and(|(_, known)| known != digest)) {
+        return Err(Fault::new("ConflictException", "The client token was used with other parameters."));
+    }
+    Ok(before.into_iter().map(describe).collect())
+}
+
+fn new_task(world: &World, input: &Value, asked: &Asked, number: usize) -> Task {
+    let id = ids::hex(32);
+    Task {
+        arn: format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{}/{id}", asked.cluster.name),
+        id,
+        cluster: asked.cluster.name.clone(),
+        cluster_arn: asked.cluster.arn.clone(),
+        definition: asked.definition.clone(),
+        subnets: asked.network.subnets.clone(),
+        security_groups: asked.network.security_groups.clone(),
+        started_by: input["startedBy"].as_str().map(str::to_owned),
+        overrides: input["overrides"].clone(),
+        tags: input["tags"].clone(),
+        token: asked.token.clone(),
+        number,
+        last_status: "PROVISIONING",
+        desired_status: "RUNNING",
+        created: world.clock.now(),
+        pull_started: None,
+        pull_stopped: None,
+        started: None,
+        stopping: None,
+        stopped: None,
+        end: None,
+        asked_to_stop: None,
+        stop: world.closing.child_token(),
+    }
 }
 
 struct Cluster {

@@ -3,8 +3,9 @@
 use super::World;
 use super::call::{Answer, Call, answer_query, element, members};
 use super::clock::{Moment, millis};
-use super::group::{Group, Instance, NAME, TargetState};
+use super::group::{Group, NAME};
 use super::ids::{ACCOUNT, REGION};
+use super::instance::{Instance, TargetState};
 
 /// The `LoadBalancer` dimension of its metrics.
 pub const BALANCER: &str = "app/lab-web/50dc6c495c0c9188";

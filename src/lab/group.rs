@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 use super::alarms::{Invoked, WatchedAlarm};
 use super::clock::{self, Moment};
 use super::config::{Config, Policy, Target};
-use super::ids;
+use super::instance::{Activity, Instance, TargetState};
 use super::metrics::{Open, Sample};
-use super::queue::Queue;
 use crate::scaling::alarm::{Comparison, Datapoint, State};
 use crate::scaling::target_tracking::TargetTracking;
 use crate::scaling::{Bounds, Seen};
@@ -41,39 +40,6 @@ pub struct Group {
     next: usize,
 }
 
-#[derive(Debug)]
-pub struct Instance {
-    pub id: String,
-    pub zone: &'static str,
-    pub launched: Moment,
-    pub in_service: Moment,
-    pub healthy: Moment,
-    pub warmed: Moment,
-    /// When it was taken out of service, and when it is gone.
-    pub leaving: Option<(Moment, Moment)>,
-    queue: Queue,
-}
-
-/// What the load balancer says of an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TargetState {
-    Initial,
-    Healthy,
-    Draining,
-}
-
-/// One launch or termination.
-#[derive(Debug)]
-pub struct Activity {
-    pub id: String,
-    pub description: String,
-    pub cause: String,
-    pub details: Value,
-    pub start: Moment,
-    /// Reached one after the other; the last one is the end.
-    stages: Vec<(&'static str, Moment)>,
-}
-
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Route {
@@ -89,51 +55,18 @@ pub enum Route {
     Nobody,
 }
 
-impl Instance {
-    pub fn lifecycle(&self, now: Moment) -> &'static str {
-        match self.leaving {
-            Some(_) => "Terminating",
-            None if now < self.in_service => "Pending",
-            None => "InService",
-        }
-    }
-
-    /// `None`: not registered yet.
-    pub fn target_state(&self, now: Moment) -> Option<TargetState> {
-        match self.leaving {
-            Some(_) => Some(TargetState::Draining),
-            None if now < self.in_service => None,
-            None if now < self.healthy => Some(TargetState::Initial),
-            None => Some(TargetState::Healthy),
-        }
-    }
-
-    fn stays(&self) -> bool {
-        self.leaving.is_none()
-    }
-}
-
-impl Activity {
-    /// The status code, and the end once it is reached.
-    pub fn status(&self, now: Moment) -> (&'static str, Option<Moment>) {
-        match self.stages.iter().find(|(_, until)| now < *until) {
-            Some((status, _)) => (status, None),
-            None => ("Successful", self.stages.last().map(|(_, end)| *end)),
-        }
-    }
-}
-
 impl Group {
     pub fn new(config: &Config, now: Moment) -> Self {
         let Policy { target_value, period, high_datapoints, low_datapoints, .. } = config.policy;
         let tracking = TargetTracking { target: target_value };
+        let desired = config.target.instances;
         let alarm = |kind, comparison, threshold, datapoints| {
             WatchedAlarm::new(kind, comparison, threshold, datapoints, period, now)
         };
         let mut group = Self {
             target: config.target.clone(),
             policy: config.policy.clone(),
-            desired: config.target.instances,
+            desired,
             created: now,
             instances: Vec::new(),
             activities: Vec::new(),
@@ -146,12 +79,12 @@ impl Group {
             errors_when_fresh: config.faults.errors_when_fresh,
             next: 0,
         };
+        let time = clock::seconds(now);
         let cause = format!(
-            "At {} a user request created an AutoScalingGroup changing the desired capacity from 0 to {}.",
-            clock::seconds(now),
-            group.desired
+            "At {time} a user request created an AutoScalingGroup changing the desired capacity from 0 to {desired}.{}",
+            started(&time, 0, desired)
         );
-        for _ in 0..group.desired {
+        for _ in 0..desired {
             group.launch(now, &cause, &json!({}));
         }
         // The guest was there before us: its first instances are up.
@@ -247,46 +180,29 @@ impl Group {
         }
     }
 
+    /// The activities of one decision share their cause.
     fn resize(&mut self, wanted: u32, alarm: &Invoked, now: Moment) {
-        let cause = format!(
-            "At {} a monitor alarm {} in state ALARM triggered policy {POLICY} changing the desired capacity from {} to {wanted}.",
-            clock::seconds(now),
-            alarm.name,
-            self.desired
+        let (name, before, time) = (&alarm.name, self.desired, clock::seconds(now));
+        let decision = format!(
+            "At {time} a monitor alarm {name} in state ALARM triggered policy {POLICY} changing the desired capacity \
+             from {before} to {wanted}."
         );
-        let before = self.desired;
         self.desired = wanted;
         for _ in before..wanted {
-            self.launch(now, &cause, &alarm.details);
+            self.launch(now, &(decision.clone() + &started(&time, before, wanted)), &alarm.details);
         }
         for _ in wanted..before {
-            self.terminate(now, &cause, &alarm.details);
+            self.terminate(now, &(decision.clone() + &taken_out(&time, before, wanted)), &alarm.details);
         }
     }
 
     fn launch(&mut self, now: Moment, cause: &str, details: &Value) {
-        let live = self.instances.iter().filter(|known| known.stays()).count();
-        let zone = ["eu-west-1a", "eu-west-1b", "eu-west-1c"][live % 3];
-        let in_service = now + self.target.boot_time;
-        let instance = Instance {
-            id: format!("i-{}", ids::hex(17)),
-            zone,
-            launched: now,
-            in_service,
-            healthy: in_service + self.target.health_check_interval,
-            warmed: in_service + self.policy.warm_up,
-            leaving: None,
-            queue: Queue::new(self.target.workers, self.target.service_time, self.target.queue_limit),
-        };
-        let cause = format!(
-            "{cause}  At {} an instance was started in response to a difference between desired and actual capacity, \
-             increasing the capacity from {live} to {}.",
-            clock::seconds(now),
-            live + 1
-        );
+        let zone = ["eu-west-1a", "eu-west-1b", "eu-west-1c"];
+        let zone = zone[self.instances.iter().filter(|known| known.stays()).count() % zone.len()];
+        let instance = Instance::launch(&self.target, &self.policy, zone, now);
         // The end of a launch by target tracking includes the warm-up: it is not the moment of InService.
-        let stages = vec![("PreInService", in_service), ("WaitingForInstanceWarmup", instance.warmed)];
-        self.record(&instance.id, zone, "Launching a new", cause, details, stages, now);
+        let stages = vec![("PreInService", instance.in_service), ("WaitingForInstanceWarmup", instance.warmed)];
+        self.activities.push(Activity::new("Launching a new", &instance, cause.to_owned(), details, stages));
         self.instances.push(instance);
     }
 
@@ -303,42 +219,27 @@ impl Group {
         let gone = if self.cut { now } else { now + self.target.deregistration_delay };
         let instance = &mut self.instances[chosen];
         instance.leaving = Some((now, gone));
-        let (id, zone) = (instance.id.clone(), instance.zone);
-        let cause = format!(
-            "{cause}  At {time} an instance was taken out of service in response to a difference between desired and \
-             actual capacity, shrinking the capacity from {} to {}.  At {time} instance {id} was selected for \
-             termination.",
-            staying.len(),
-            staying.len() - 1,
-            time = clock::seconds(now),
-        );
+        let (time, id) = (clock::seconds(now), &instance.id);
+        let cause = format!("{cause}  At {time} instance {id} was selected for termination.");
         let stages = vec![("WaitingForELBConnectionDraining", gone)];
-        self.record(&id, zone, "Terminating", cause, details, stages, now);
+        self.activities.push(Activity::new("Terminating", instance, cause, details, stages));
     }
+}
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one record, written in two places")]
-    fn record(
-        &mut self,
-        instance: &str,
-        zone: &str,
-        verb: &str,
-        cause: String,
-        details: &Value,
-        stages: Vec<(&'static str, Moment)>,
-        now: Moment,
-    ) {
-        let mut details = details.clone();
-        details["Subnet ID"] = json!("subnet-lab");
-        details["Availability Zone"] = json!(zone);
-        self.activities.push(Activity {
-            id: ids::uuid(),
-            description: format!("{verb} EC2 instance: {instance}"),
-            cause,
-            details,
-            start: now,
-            stages,
-        });
-    }
+/// The second sentence of a launch's cause, in Auto Scaling's own words.
+fn started(time: &str, from: u32, to: u32) -> String {
+    format!(
+        "  At {time} an instance was started in response to a difference between desired and actual capacity, \
+         increasing the capacity from {from} to {to}."
+    )
+}
+
+/// The second sentence of a termination's cause.
+fn taken_out(time: &str, from: u32, to: u32) -> String {
+    format!(
+        "  At {time} an instance was taken out of service in response to a difference between desired and actual \
+         capacity, shrinking the capacity from {from} to {to}."
+    )
 }
 
 #[cfg(test)]
@@ -391,7 +292,7 @@ mod tests {
         assert_eq!(activity.status(at(7)), ("WaitingForInstanceWarmup", None));
         assert_eq!(activity.status(at(8)), ("Successful", Some(at(8))));
         assert!(activity.cause.contains("changing the desired capacity from 2 to 4."), "{}", activity.cause);
-        assert!(activity.cause.ends_with("increasing the capacity from 3 to 4."), "{}", activity.cause);
+        assert!(activity.cause.ends_with("increasing the capacity from 2 to 4."), "{}", activity.cause);
         assert_eq!(activity.description, format!("Launching a new EC2 instance: {}", fresh.id));
         assert_eq!(activity.details["InvokingAlarms"][0]["NewStateValue"], "ALARM");
     }

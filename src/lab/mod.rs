@@ -28,6 +28,7 @@ mod front;
 mod group;
 mod ids;
 mod images;
+mod instance;
 mod inventory;
 mod metrics;
 mod moto;

@@ -19,6 +19,8 @@ use super::ids::REGION;
 
 /// moto imports its services at start: seconds on a loaded machine.
 const START: Duration = Duration::from_secs(60);
+/// The first version that answers ECR's layer calls.
+const OLDEST: [u32; 3] = [5, 2, 5];
 /// moto has nothing to save: it gets this long to end by itself.
 const STOP: Duration = Duration::from_secs(3);
 
@@ -32,6 +34,10 @@ pub struct Moto {
 impl Moto {
     pub async fn start(program: Option<&Path>, log: &Path) -> Result<Self, LabError> {
         let program = find(program)?;
+        if let Some(old) = version(&program).filter(|version| *version < OLDEST) {
+            let problem = format!("it is moto {}.{}.{}, which does not take image layers", old[0], old[1], old[2]);
+            return Err(LabError::Moto { program, problem });
+        }
         let port = free_port().map_err(LabError::Port)?;
         let output = std::fs::File::create(log).map_err(LabError::Folder)?;
         let errors = output.try_clone().map_err(LabError::Folder)?;
@@ -96,6 +102,20 @@ fn find(named: Option<&Path>) -> Result<PathBuf, LabError> {
         .map(|folder| folder.join("moto_server"))
         .find(|path| path.is_file())
         .ok_or(LabError::NoMoto)
+}
+
+/// What `pip` wrote beside the program, where it is in a virtual environment.
+fn version(program: &Path) -> Option<[u32; 3]> {
+    let libraries = std::fs::read_dir(program.parent()?.parent()?.join("lib")).ok()?;
+    let packages = libraries.flatten().filter_map(|python| std::fs::read_dir(python.path().join("site-packages")).ok());
+    packages.flatten().flatten().find_map(|package| numbers(&package.file_name().to_string_lossy()))
+}
+
+/// `moto-5.2.5.dist-info` is 5, 2, 5.
+fn numbers(package: &str) -> Option<[u32; 3]> {
+    let version = package.strip_prefix("moto-")?.strip_suffix(".dist-info")?;
+    let numbers: Vec<u32> = version.split('.').map_while(|part| part.parse().ok()).collect();
+    numbers.try_into().ok()
 }
 
 /// A port nobody listens on now; the system does not hand it out again at once.
@@ -210,4 +230,22 @@ impl From<Lost> for Fault {
 pub async fn text(answer: Answer) -> String {
     let Ok(body) = answer.into_body().collect().await;
     String::from_utf8_lossy(&body.to_bytes()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_moto_is_read_from_its_folder() {
+        for (package, expected) in [
+            ("moto-5.2.5.dist-info", Some([5, 2, 5])),
+            ("moto-5.10.0.dist-info", Some([5, 10, 0])),
+            ("moto_ext-1.0.0.dist-info", None),
+            ("moto", None),
+        ] {
+            assert_eq!(numbers(package), expected, "{package}");
+        }
+        assert!([5, 2, 1] < OLDEST && [5, 10, 0] > OLDEST);
+    }
 }
