@@ -96,10 +96,8 @@ fn imports_point_down_only() {
 #[test]
 fn the_map_names_every_module_once() {
     let map = std::fs::read_to_string(src().join("lib.rs")).unwrap();
-    let named: Vec<&str> = map
-        .lines()
-        .filter_map(|line| line.strip_prefix("pub mod ")?.split_once(';').map(|(name, _)| name))
-        .collect();
+    let named: Vec<&str> =
+        map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.split_once(';').map(|(name, _)| name)).collect();
     let mut layered: Vec<&str> = LAYERS.iter().flat_map(|layer| layer.iter().copied()).collect();
     let mut sorted = named.clone();
     sorted.sort_unstable();
@@ -110,12 +108,14 @@ fn the_map_names_every_module_once() {
 
 #[test]
 fn what_decides_is_pure() {
-    let doors = ["std::fs", "std::net", "std::process", "std::env", "tokio::", "Timestamp::now", "Instant::now", "SystemTime"];
+    let doors =
+        ["std::fs", "std::net", "std::process", "std::env", "tokio::", "Timestamp::now", "Instant::now", "SystemTime"];
     let mut wrong = Vec::new();
     for path in sources(&src()) {
         if PURE.contains(&module(&path).as_str()) {
             let code = code(&path);
-            let opened = doors.iter().filter(|door| code.contains(**door)).map(|door| format!("{}: {door}", path.display()));
+            let opened =
+                doors.iter().filter(|door| code.contains(**door)).map(|door| format!("{}: {door}", path.display()));
             wrong.extend(opened);
         }
     }

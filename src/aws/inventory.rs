@@ -131,9 +131,9 @@ impl Inventory {
             (None, _) => Err(InventoryError::Network(
                 "this region has no default VPC to place tasks in: name subnets in `fleet.subnets`".to_owned(),
             )),
-            (Some(one), Some(other)) => {
-                Err(InventoryError::Network(format!("`fleet.subnets` lie in different VPCs ({one}, {other}): name subnets of one")))
-            }
+            (Some(one), Some(other)) => Err(InventoryError::Network(format!(
+                "`fleet.subnets` lie in different VPCs ({one}, {other}): name subnets of one"
+            ))),
         }
     }
 

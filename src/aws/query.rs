@@ -26,8 +26,14 @@ const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// Codes that say "later", beside every 5xx.
-const LATER: [&str; 6] =
-    ["Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException", "SlowDown", "Unavailable"];
+const LATER: [&str; 6] = [
+    "Throttling",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+    "SlowDown",
+    "Unavailable",
+];
 
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{call}: {code}: {message}")]
@@ -123,10 +129,8 @@ struct Call {
 
 impl Query {
     pub fn new(aws: &Aws) -> Self {
-        let settings = HttpConnectorSettings::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .read_timeout(ANSWER)
-            .build();
+        let settings =
+            HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(5)).read_timeout(ANSWER).build();
         let connector = aws_smithy_http_client::Connector::builder()
             .connector_settings(settings)
             .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
@@ -137,7 +141,12 @@ impl Query {
     }
 
     /// An EC2 or IAM action; the answer is XML.
-    pub async fn action(&self, service: Service, action: &str, parameters: &[(&str, &str)]) -> Result<String, QueryError> {
+    pub async fn action(
+        &self,
+        service: Service,
+        action: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<String, QueryError> {
         let version = if service == Service::Iam { "2010-05-08" } else { "2016-11-15" };
         let mut body = format!("Action={action}&Version={version}");
         for (name, value) in parameters {

@@ -72,7 +72,8 @@ async fn task_arn(metadata: &str) -> Option<String> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
     let mut driver = JoinSet::new();
     driver.spawn(connection);
-    let request = Request::get(uri.path()).header("host", uri.authority()?.as_str()).body(Empty::<Bytes>::new()).ok()?;
+    let request =
+        Request::get(uri.path()).header("host", uri.authority()?.as_str()).body(Empty::<Bytes>::new()).ok()?;
     let answer = sender.send_request(request).await.ok()?.into_body().collect().await.ok()?.to_bytes();
     let task: serde_json::Value = serde_json::from_slice(&answer).ok()?;
     Some(task.get("TaskARN")?.as_str()?.to_owned())

@@ -70,7 +70,8 @@ fn with_binary(
 }
 
 fn pack(binary: &Path, arch: Arch, folder: &Path) -> Result<String, ImageError> {
-    let work = tempfile::tempdir().map_err(|source| ImageError::File { path: "a temporary folder".to_owned(), source })?;
+    let work =
+        tempfile::tempdir().map_err(|source| ImageError::File { path: "a temporary folder".to_owned(), source })?;
     let image: Image = image::pack(binary, arch, work.path())?;
     image::write_layout(&image, architecture(arch), folder)?;
     Ok(format!(

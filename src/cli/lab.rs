@@ -1,4 +1,137 @@
+//! `spikeproof lab`: an AWS on this machine, for a command or until Ctrl-C.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use rustix::process::Pid;
+use tokio::process::Command;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use super::Answer;
-#[derive(Debug, clap::Args)]
-pub struct Args {}
-pub async fn run(_args: Args) -> Answer { Answer::default() }
+use crate::lab::{self, Lab, LabError, Options};
+use crate::outcome::Exit;
+
+/// The lab could not be started, or the command could not.
+const COULD_NOT_RUN: u8 = 4;
+/// Ctrl-C or SIGTERM while the lab was starting.
+const INTERRUPTED: u8 = 130;
+
+/// Serve an AWS on this machine: an emulated account, a target with an Auto Scaling group, and real tasks.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The lab file: target, policy, delays and faults.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The port of the AWS endpoint; any free one if not given.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub port: u16,
+    /// The `moto_server` program.
+    #[arg(long, value_name = "PATH")]
+    pub moto: Option<PathBuf>,
+    /// Run this command with the lab's environment, show what it left in the account, and stop.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+pub async fn run(args: Args) -> Answer {
+    match lab(args).await {
+        Ok(code) => Answer { code, ..Answer::default() },
+        Err(problem) => Answer::error(problem, Exit::CouldNotRun),
+    }
+}
+
+async fn lab(args: Args) -> Result<u8, String> {
+    let Args { file, port, moto, command } = args;
+    let mut signals = Signals::listen().map_err(|error| error.to_string())?;
+    let lab = tokio::select! {
+        lab = lab::start(Options { file, port, moto }) => lab.map_err(|error| error.to_string())?,
+        // Dropping the start kills what it started.
+        _ = signals.next() => return Ok(INTERRUPTED),
+    };
+    let outcome = match command.split_first() {
+        Some((program, arguments)) => run_command(&lab, program, arguments, &mut signals).await,
+        None => Ok(serve(&lab, &mut signals).await),
+    };
+    lab.stop().await;
+    outcome
+}
+
+/// Heard from before anything is started, so that no signal ends us with a child behind.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+enum Heard {
+    Interrupt,
+    Terminate,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> Heard {
+        tokio::select! {
+            _ = self.interrupt.recv() => Heard::Interrupt,
+            _ = self.terminate.recv() => Heard::Terminate,
+        }
+    }
+}
+
+/// Prints the environment and waits for Ctrl-C or SIGTERM.
+async fn serve(lab: &Lab, signals: &mut Signals) -> u8 {
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "unset AWS_PROFILE AWS_SESSION_TOKEN");
+    for (name, value) in lab.environment() {
+        let _ = writeln!(out, "export {name}={value}");
+    }
+    let _ = writeln!(out, "# the lab serves until Ctrl-C");
+    let _ = out.flush();
+    signals.next().await;
+    0
+}
+
+/// Ctrl-C reaches the command too, and the command handles it; SIGTERM reaches only us and is passed on.
+async fn run_command(lab: &Lab, program: &str, arguments: &[String], signals: &mut Signals) -> Result<u8, String> {
+    let failed = |error: std::io::Error| format!("{program}: {error}");
+    let mut child = command(lab, program, arguments).spawn().map_err(failed)?;
+    let pid = child.id().and_then(|id| Pid::from_raw(id as i32));
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status.map_err(failed)?,
+            heard = signals.next() => if let (Heard::Terminate, Some(pid)) = (heard, pid) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
+        }
+    };
+    print_inventory(&lab.inventory().await);
+    Ok(exit_code(status))
+}
+
+fn command(lab: &Lab, program: &str, arguments: &[String]) -> Command {
+    let mut command = Command::new(program);
+    // A profile, a session token or a service's own endpoint would lead some calls to the real AWS.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).envs(lab.environment()).kill_on_drop(true);
+    command
+}
+
+fn print_inventory(inventory: &Result<Vec<String>, LabError>) {
+    let mut out = std::io::stdout();
+    let _ = match inventory {
+        Ok(things) if things.is_empty() => writeln!(out, "the emulated account is empty"),
+        Ok(things) => writeln!(out, "left in the emulated account:\n  {}", things.join("\n  ")),
+        Err(error) => writeln!(out, "{error}"),
+    };
+}
+
+/// As a shell says it.
+fn exit_code(status: std::process::ExitStatus) -> u8 {
+    use std::os::unix::process::ExitStatusExt as _;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    u8::try_from(code).unwrap_or(COULD_NOT_RUN)
+}

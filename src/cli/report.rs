@@ -30,9 +30,11 @@ fn read(args: &Args) -> Result<(String, RunReport), String> {
     let runs_dir = args.runs_dir.path().map_err(|answer| answer.stderr)?;
     let run = if args.run == "latest" { latest(&runs_dir)? } else { args.run.clone() };
     let path = runs_dir.join(&run).join("report.json");
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("no report of {run} at {}: {error}", path.display()))?;
-    let report: RunReport = serde_json::from_str(&text)
-        .map_err(|error| format!("{} is not a report this version reads (version {VERSION}): {error}", path.display()))?;
+    let text =
+        std::fs::read_to_string(&path).map_err(|error| format!("no report of {run} at {}: {error}", path.display()))?;
+    let report: RunReport = serde_json::from_str(&text).map_err(|error| {
+        format!("{} is not a report this version reads (version {VERSION}): {error}", path.display())
+    })?;
     Ok((text, report))
 }
 

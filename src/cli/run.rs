@@ -61,8 +61,9 @@ enum FleetArg {
 impl ScenarioArgs {
     pub fn wanted(&self) -> Result<Wanted, Answer> {
         let file = self.file.display().to_string();
-        let text = std::fs::read_to_string(&self.file)
-            .map_err(|error| Answer::error(format!("cannot read the scenario {file}: {error}"), Exit::ScenarioInvalid))?;
+        let text = std::fs::read_to_string(&self.file).map_err(|error| {
+            Answer::error(format!("cannot read the scenario {file}: {error}"), Exit::ScenarioInvalid)
+        })?;
         Ok(Wanted {
             scenario_file: file,
             scenario_text: text,

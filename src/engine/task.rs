@@ -61,9 +61,8 @@ pub enum GenerateError {
 pub async fn generate(task: &Task) -> Result<Ended, GenerateError> {
     outlive_never(task.max_lifetime);
     let plan = wait_for_plan(task).await?;
-    let read = scenario::read(&plan.scenario, &plan.surroundings).map_err(|problems| {
-        GenerateError::Scenario(scenario::render("scenario", &plan.scenario, &problems, false))
-    })?;
+    let read = scenario::read(&plan.scenario, &plan.surroundings)
+        .map_err(|problems| GenerateError::Scenario(scenario::render("scenario", &plan.scenario, &problems, false)))?;
     carry_out(task, read.scenario, plan.seed).await
 }
 
@@ -102,8 +101,7 @@ pub async fn carry_out(task: &Task, scenario: Scenario, seed: u64) -> Result<End
     let now = std::time::Instant::now();
     let start = (now + wait).checked_sub(late).unwrap_or(now);
     let stop = CancellationToken::new();
-    let work =
-        Work { scenario: Arc::new(scenario), share, seed, workers: cores.max(1), start, stop: stop.clone() };
+    let work = Work { scenario: Arc::new(scenario), share, seed, workers: cores.max(1), start, stop: stop.clone() };
     let running = begin(&work).map_err(GenerateError::Begin)?;
     let (why, reports) = load(task, &mut ear, running, &stop).await;
     say_end(task, why, reports).await

@@ -55,7 +55,9 @@ impl Server {
                     answer(request.uri().path().to_owned(), born)
                 });
                 open.spawn(async move {
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
                 });
             }
         });
@@ -193,7 +195,11 @@ async fn a_stalled_target_thins_out_nothing_and_its_queue_is_in_the_latency() {
     let merged = measure(&work(scenario, Share::WHOLE, 1)).await.merged(Select::default());
     assert_eq!(merged.tally.ok, 100);
     // Half of all arrived during the stall, evenly: a quarter of them waited a quarter of a second and more.
-    assert!(merged.latency.percentile(80.0).unwrap() > Duration::from_millis(200), "{:?}", merged.latency.percentile(80.0));
+    assert!(
+        merged.latency.percentile(80.0).unwrap() > Duration::from_millis(200),
+        "{:?}",
+        merged.latency.percentile(80.0)
+    );
 }
 
 #[tokio::test]

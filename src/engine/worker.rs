@@ -133,8 +133,8 @@ fn populate(desk: &Rc<Desk>, share: Share, load: &mut JoinSet<()>) {
 /// Sessions that a jump brings at one instant come spread over a second, evenly and always alike.
 fn jump_offset(schedule: &Schedule, number: u64, from: Duration, to: Duration) -> Duration {
     let neighbour = if number == 0 { 1 } else { number - 1 };
-    let crowd = neighbour < schedule.sessions()
-        && schedule.session_spans(neighbour).iter().any(|(start, _)| *start == from);
+    let crowd =
+        neighbour < schedule.sessions() && schedule.session_spans(neighbour).iter().any(|(start, _)| *start == from);
     if !crowd {
         return Duration::ZERO;
     }

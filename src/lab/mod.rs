@@ -1,1 +1,241 @@
+//! An AWS on this machine: one endpoint for terraform, its AWS provider and the SDKs.
+//!
+//! moto does what it does well (identity, networks, buckets, repositories, clusters, task definitions, logs). The lab
+//! does the rest for real: tasks are processes out of the pushed image, the target serves HTTP with limited capacity,
+//! and its Auto Scaling group follows a policy on the load it has. No product code knows of the lab: only the endpoint
+//! differs.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+mod alarms;
+mod autoscaling;
+mod call;
+mod cbor;
+mod clock;
+mod cloudwatch;
+mod config;
+mod ecs;
+mod elb;
+mod front;
+mod group;
+mod ids;
+mod images;
+mod instance;
+mod inventory;
+mod metrics;
+mod moto;
+mod queue;
+mod target;
+mod tasks;
+
+use clock::{Clock, Moment};
+use config::{Config, Refusal};
+use group::Group;
+use images::Images;
+use moto::Moto;
+use tasks::Task;
+
+/// How to start a lab.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The lab file; without one, the defaults.
+    pub file: Option<PathBuf>,
+    /// 0: any free one.
+    pub port: u16,
+    /// The `moto_server` program; without one it is looked for.
+    pub moto: Option<PathBuf>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    #[error(
+        "the lab needs moto: python3 -m venv .spikeproof/venv && .spikeproof/venv/bin/pip install 'moto[server]==5.2.5' \
+         (or name the program with --moto or SPIKEPROOF_MOTO)"
+    )]
+    NoMoto,
+    #[error("{} did not start: {problem}; the lab needs: pip install 'moto[server]==5.2.5'", program.display())]
+    Moto { program: PathBuf, problem: String },
+    #[error("lab file {}: {problem}", path.display())]
+    File { path: PathBuf, problem: String },
+    #[error("the lab cannot listen on 127.0.0.1: {0}")]
+    Port(std::io::Error),
+    #[error("the lab's work folder: {0}")]
+    Folder(std::io::Error),
+    #[error("the emulated account cannot be listed: {0}")]
+    Inventory(String),
+}
+
+/// A running lab. [`Lab::stop`] ends and waits for everything; dropping it only kills.
+#[derive(Debug)]
+pub struct Lab {
+    world: Arc<World>,
+    servers: JoinSet<()>,
+    moto: Moto,
+    /// What the account had from the start.
+    before: Vec<String>,
+    folder: tempfile::TempDir,
+}
+
+/// What the lab's parts share.
+#[derive(Debug)]
+struct World {
+    config: Config,
+    clock: Clock,
+    moto: moto::Client,
+    endpoint: String,
+    target_url: String,
+    folder: PathBuf,
+    images: Images,
+    group: Mutex<Group>,
+    tasks: Mutex<BTreeMap<String, Task>>,
+    capacity_refused: AtomicUsize,
+    /// How many calls each refusal of the lab file has met.
+    refused: Vec<AtomicUsize>,
+    launches: UnboundedSender<String>,
+    closing: CancellationToken,
+}
+
+/// Starts moto, the target and the endpoint.
+pub async fn start(options: Options) -> Result<Lab, LabError> {
+    let config = options.file.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+    let folder = tempfile::Builder::new().prefix("spikeproof-lab-").tempdir().map_err(LabError::Folder)?;
+    let front = TcpListener::bind(("127.0.0.1", options.port)).await.map_err(LabError::Port)?;
+    let target = TcpListener::bind(("127.0.0.1", 0)).await.map_err(LabError::Port)?;
+    let url = |listener: &TcpListener| listener.local_addr().map(|at| format!("http://{at}")).map_err(LabError::Port);
+    let moto = Moto::start(options.moto.as_deref(), &folder.path().join("moto.log")).await?;
+    let clock = Clock::start();
+    let (launches, received) = tokio::sync::mpsc::unbounded_channel();
+    let world = Arc::new(World {
+        group: Mutex::new(Group::new(&config, clock.now())),
+        images: Images::new(folder.path().to_owned()).map_err(LabError::Folder)?,
+        moto: moto.client.clone(),
+        endpoint: url(&front)?,
+        target_url: url(&target)?,
+        folder: folder.path().to_owned(),
+        tasks: Mutex::default(),
+        capacity_refused: AtomicUsize::new(0),
+        refused: config.faults.refuse.iter().map(|_| AtomicUsize::new(0)).collect(),
+        closing: CancellationToken::new(),
+        config,
+        clock,
+        launches,
+    });
+    let before = inventory::list(&world).await.map_err(|fault| LabError::Inventory(fault.message))?;
+    let mut servers = JoinSet::new();
+    servers.spawn(tasks::supervise(Arc::clone(&world), received));
+    servers.spawn(keep_time(Arc::clone(&world)));
+    let shared = Arc::clone(&world);
+    servers.spawn(front::listen(target, world.closing.clone(), move |request| {
+        target::serve(Arc::clone(&shared), request)
+    }));
+    let shared = Arc::clone(&world);
+    servers
+        .spawn(front::listen(front, world.closing.clone(), move |request| front::serve(Arc::clone(&shared), request)));
+    Ok(Lab { world, servers, moto, before, folder })
+}
+
+impl Lab {
+    /// `AWS_ENDPOINT_URL`.
+    pub fn endpoint(&self) -> &str {
+        &self.world.endpoint
+    }
+
+    /// The system under test.
+    pub fn target_url(&self) -> &str {
+        &self.world.target_url
+    }
+
+    /// The system under test's Auto Scaling group.
+    pub fn group(&self) -> &str {
+        group::NAME
+    }
+
+    /// What a command must have in its environment to see the lab instead of AWS.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        [
+            ("AWS_ENDPOINT_URL", self.endpoint()),
+            ("AWS_ACCESS_KEY_ID", "LAB"),
+            ("AWS_SECRET_ACCESS_KEY", "lab"),
+            ("AWS_REGION", ids::REGION),
+            ("AWS_DEFAULT_REGION", ids::REGION),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("TARGET_URL", self.target_url()),
+            ("TARGET_GROUP", self.group()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    /// What the emulated account has now and did not have from the start, by each service's own list call.
+    pub async fn inventory(&self) -> Result<Vec<String>, LabError> {
+        let mut now = inventory::list(&self.world).await.map_err(|fault| LabError::Inventory(fault.message))?;
+        now.retain(|thing| !self.before.contains(thing));
+        Ok(now)
+    }
+
+    /// Ends every task, both servers and moto, waits for them, and removes the work folder.
+    pub async fn stop(mut self) {
+        self.world.closing.cancel();
+        while self.servers.join_next().await.is_some() {}
+        self.moto.stop().await;
+        let _ = self.folder.close();
+    }
+}
+
+impl World {
+    fn group(&self) -> MutexGuard<'_, Group> {
+        self.group.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, BTreeMap<String, Task>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, id: &str, change: impl FnOnce(&mut Task, Moment)) {
+        let now = self.clock.now();
+        if let Some(task) = self.tasks().get_mut(id) {
+            change(task, now);
+        }
+    }
+
+    /// The lab file's refusal of this action, while it lasts.
+    fn refusal(&self, action: &str) -> Option<&Refusal> {
+        let met = self.config.faults.refuse.iter().zip(&self.refused).find(|(refusal, _)| refusal.action == action);
+        let (refusal, count) = met?;
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        refusal.times.is_none_or(|times| before < times).then_some(refusal)
+    }
+
+    /// Whether the lab file still has a refusal for want of capacity to give.
+    fn refuses_capacity(&self) -> bool {
+        let most = self.config.faults.capacity_failures;
+        self.capacity_refused.load(Ordering::Relaxed) < most
+            && self.capacity_refused.fetch_add(1, Ordering::Relaxed) < most
+    }
+}
+
+/// Closes one period after the other, on whole multiples of the period as CloudWatch has them.
+async fn keep_time(world: Arc<World>) {
+    let period = world.config.policy.period;
+    let whole = |moment: Moment| Moment::from_secs(moment.as_secs() / period.as_secs() * period.as_secs());
+    let mut start = whole(world.clock.now());
+    loop {
+        let end = start + period;
+        tokio::select! {
+            () = world.closing.cancelled() => return,
+            () = world.clock.sleep_until(end) => {}
+        }
+        let mut group = world.group();
+        group.advance(end);
+        group.close_period(start, end);
+        start = end;
+    }
+}

@@ -105,7 +105,9 @@ async fn live(cx: Context, frame: Arc<Frame>, planned: plan::Planned) -> Result<
 }
 
 /// A panic in a phase ends in destroy like every other error.
-async fn framed(life: impl Future<Output = Result<Evidenced, RunError>> + Send + 'static) -> Result<Evidenced, RunError> {
+async fn framed(
+    life: impl Future<Output = Result<Evidenced, RunError>> + Send + 'static,
+) -> Result<Evidenced, RunError> {
     let mut task = JoinSet::new();
     task.spawn(life);
     match task.join_next().await {

@@ -65,7 +65,9 @@ pub fn preview(wanted: &Wanted, colour: bool) -> Result<Preview, RunError> {
     }
     let schedule = Schedule::new(&scenario);
     let sizing = match (wanted.fleet, scenario.fleet.tasks) {
-        (FleetKind::Local, Tasks::Auto) => Sizing { tasks: 1, needed: 1, why: "one process on this machine".to_owned() },
+        (FleetKind::Local, Tasks::Auto) => {
+            Sizing { tasks: 1, needed: 1, why: "one process on this machine".to_owned() }
+        }
         _ => size(&scenario),
     };
     let estimate = cost::estimate(scenario.fleet.size, scenario.fleet.arch, sizing.tasks, schedule.end());

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::RunError;
 use super::destroy::{Destruction, dismantle};
 use super::plan::Cloud;
-use super::RunError;
 use crate::aws::Aws;
 use crate::events::{Events, Phase};
 use crate::journal::names::Thing;
@@ -68,7 +68,8 @@ pub async fn reap(
     match only {
         Some(only) if reaped.is_empty() => {
             let what = format!("there is no run {only} in {}", runs_dir.display());
-            Err(RunError::could_not(Phase::Destroy, what).hint("spikeproof reap --dry-run lists the runs that are here"))
+            Err(RunError::could_not(Phase::Destroy, what)
+                .hint("spikeproof reap --dry-run lists the runs that are here"))
         }
         _ => Ok(reaped),
     }
@@ -116,4 +117,3 @@ async fn reap_one(
     }
     Ok(destruction)
 }
-

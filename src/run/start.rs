@@ -178,13 +178,10 @@ impl Roll {
 
     fn error(&self, sizing: &Sizing) -> RunError {
         let missing = self.wanted - self.ready.len() as u32;
-        let why = self.failed.values().next().cloned().unwrap_or_else(|| {
-            format!("not ready after {} s", PATIENCE.as_secs())
-        });
-        let what = format!(
-            "could not start {missing} of {} tasks, and the load needs {}: {why}",
-            self.wanted, sizing.needed
-        );
+        let why =
+            self.failed.values().next().cloned().unwrap_or_else(|| format!("not ready after {} s", PATIENCE.as_secs()));
+        let what =
+            format!("could not start {missing} of {} tasks, and the load needs {}: {why}", self.wanted, sizing.needed);
         RunError::could_not(Phase::Start, what)
             .hint("the reason above; common ones are the Fargate vCPU quota (L-3032A538) and subnets without a route to ECR and S3")
     }

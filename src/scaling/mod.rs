@@ -1,1 +1,33 @@
+//! A model of Auto Scaling policies: what an alarm says of a row of datapoints, and what capacity a policy then wants.
+//!
+//! Pure: no clock and no network. The caller brings datapoints with their instants; the lab drives it second by second.
 
+pub mod alarm;
+pub mod step;
+pub mod target_tracking;
+
+/// The bounds of a group. A policy never wants less or more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    pub min: u32,
+    pub max: u32,
+}
+
+impl Bounds {
+    pub fn clamp(self, wanted: u32) -> u32 {
+        wanted.min(self.max).max(self.min)
+    }
+}
+
+/// What a policy knows of its group when an alarm fires.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Seen {
+    /// The alarm's metric, averaged over the warmed instances.
+    pub metric: f64,
+    /// In service and past their warm-up: the instances the metric speaks of.
+    pub warmed: u32,
+    /// Launching, or in service but not yet warmed. They count as capacity, not in the metric.
+    pub warming: u32,
+    /// What the group is asked to be now.
+    pub desired: u32,
+}

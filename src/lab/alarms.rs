@@ -1,0 +1,172 @@
+//! The two alarms of the target-tracking policy, with their history in CloudWatch's own texts.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::clock::{self, Moment};
+use super::{group, ids};
+use crate::scaling::alarm::{Alarm, Comparison, Datapoint, State, Transition};
+
+#[derive(Debug)]
+pub struct WatchedAlarm {
+    pub name: String,
+    pub arn: String,
+    pub model: Alarm,
+    pub period: Duration,
+    pub created: Moment,
+    pub transitioned: Moment,
+    /// Of the last transition: text and JSON.
+    pub reason: String,
+    pub reason_data: Value,
+    /// Oldest first.
+    pub history: Vec<HistoryItem>,
+    last: Option<Datapoint>,
+}
+
+#[derive(Debug)]
+pub struct HistoryItem {
+    pub at: Moment,
+    /// `StateUpdate` or `Action`.
+    pub kind: &'static str,
+    pub summary: String,
+    pub data: Value,
+}
+
+/// An alarm at the moment it makes a policy act.
+#[derive(Debug)]
+pub struct Invoked {
+    pub name: String,
+    /// For the activity's `Details`.
+    pub details: Value,
+}
+
+impl WatchedAlarm {
+    pub fn new(
+        kind: &str,
+        comparison: Comparison,
+        threshold: f64,
+        datapoints: usize,
+        period: Duration,
+        now: Moment,
+    ) -> Self {
+        let name = format!("TargetTracking-{}-{kind}-{}", group::NAME, ids::uuid());
+        Self {
+            arn: format!("arn:aws:cloudwatch:{}:{}:alarm:{name}", ids::REGION, ids::ACCOUNT),
+            name,
+            model: Alarm::new(comparison, threshold, datapoints),
+            period,
+            created: now,
+            transitioned: now,
+            reason: "Unchecked: Initial alarm creation".to_owned(),
+            reason_data: Value::Null,
+            history: Vec::new(),
+            last: None,
+        }
+    }
+
+    pub fn state(&self) -> State {
+        self.model.state()
+    }
+
+    /// Takes the datapoint of the period that ended; a change of state goes into the history.
+    pub fn observe(&mut self, datapoint: Option<Datapoint>, now: Moment) {
+        self.last = datapoint.or(self.last);
+        let Some(transition) = self.model.observe(datapoint) else { return };
+        let old = self.state_json(transition.from);
+        self.reason = reason(&self.model, &transition);
+        self.reason_data = self.reason_data(&transition.evaluated, now);
+        self.transitioned = now;
+        let new = self.state_json(transition.to);
+        self.history.push(HistoryItem {
+            at: now,
+            kind: "StateUpdate",
+            summary: format!("Alarm updated from {} to {}", transition.from.word(), transition.to.word()),
+            data: json!({ "version": "1.0", "oldState": old, "newState": new }),
+        });
+    }
+
+    /// The alarm's action runs (on the transition, or again while in ALARM) and changes something.
+    pub fn invoke(&mut self, now: Moment) -> Invoked {
+        let policy = super::autoscaling::policy_arn();
+        self.history.push(HistoryItem {
+            at: now,
+            kind: "Action",
+            summary: format!("Successfully executed action {policy}"),
+            data: json!({
+                "actionState": "Succeeded", "notificationResource": policy,
+                "stateUpdateTimestamp": self.transitioned.as_millis() as u64, "error": null,
+            }),
+        });
+        // An action that runs again finds the alarm in ALARM already.
+        let old = if self.transitioned == now { "OK" } else { "ALARM" };
+        let details = json!({ "InvokingAlarms": [{
+            "AlarmArn": self.arn,
+            "AlarmName": self.name,
+            "OldStateValue": old,
+            "NewStateValue": "ALARM",
+            "StateChangeTime": self.transitioned.as_millis() as u64,
+            "Trigger": {
+                "MetricName": "CPUUtilization", "Namespace": "AWS/EC2", "Statistic": "AVERAGE", "Unit": null,
+                "Dimensions": [{ "name": "AutoScalingGroupName", "value": group::NAME }],
+                "Period": self.period.as_secs(), "EvaluationPeriods": self.model.datapoints,
+                "ComparisonOperator": self.model.comparison.operator(), "Threshold": self.model.threshold,
+            },
+        }]});
+        Invoked { name: self.name.clone(), details }
+    }
+
+    fn state_json(&self, state: State) -> Value {
+        let mut json = json!({ "stateValue": state.word(), "stateReason": self.reason });
+        if !self.reason_data.is_null() {
+            json["stateReasonData"] = self.reason_data.clone();
+        }
+        json
+    }
+
+    fn reason_data(&self, evaluated: &[Datapoint], now: Moment) -> Value {
+        let newest_first = evaluated.iter().map(|datapoint| {
+            json!({
+                "timestamp": clock::offset(datapoint.at),
+                "sampleCount": f64::from(datapoint.samples),
+                "value": datapoint.value,
+            })
+        });
+        let oldest_first: Vec<f64> = evaluated.iter().rev().map(|datapoint| datapoint.value).collect();
+        let start = evaluated.last().map_or(now, |datapoint| datapoint.at);
+        json!({
+            "version": "1.0",
+            "queryDate": clock::offset(now),
+            "startDate": clock::offset(start),
+            "statistic": "Average",
+            "period": self.period.as_secs(),
+            "recentDatapoints": oldest_first,
+            "threshold": self.model.threshold,
+            "evaluatedDatapoints": newest_first.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// `Threshold Crossed: 3 datapoints [66.0 (24/11/26 01:46:02), ...] were greater than the threshold (50.0).`
+fn reason(alarm: &Alarm, transition: &Transition) -> String {
+    if transition.to == State::InsufficientData {
+        return "Insufficient Data: no datapoints were received.".to_owned();
+    }
+    let list: Vec<String> = transition
+        .evaluated
+        .iter()
+        .map(|datapoint| format!("{} ({})", datapoint.value, clock::short(datapoint.at)))
+        .collect();
+    let relation = match (alarm.comparison, transition.to) {
+        (Comparison::Above, State::Alarm) => "greater than",
+        (Comparison::Above, _) => "not greater than",
+        (Comparison::Below, State::Alarm) => "less than",
+        (Comparison::Below, _) => "not less than",
+    };
+    format!(
+        "Threshold Crossed: {} datapoints [{}] were {relation} the threshold ({:?}).",
+        list.len(),
+        list.join(", "),
+        alarm.threshold
+    )
+}

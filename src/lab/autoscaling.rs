@@ -1,0 +1,172 @@
+//! Auto Scaling's API over the lab's group: what one needs to watch it.
+
+use super::World;
+use super::call::{Answer, Call, Form, answer_query, element, members};
+use super::clock::{Moment, millis};
+use super::elb;
+use super::group::{Group, NAME, POLICY};
+use super::ids::{ACCOUNT, REGION};
+use super::instance::{Activity, Instance, TargetState};
+
+pub fn policy_arn() -> String {
+    format!(
+        "arn:aws:autoscaling:{REGION}:{ACCOUNT}:scalingPolicy:5b1c3c4e-0000-4000-8000-000000000001:\
+         autoScalingGroupName/{NAME}:policyName/{POLICY}"
+    )
+}
+
+/// `None`: not an action of ours.
+pub fn answer(world: &World, call: &Call) -> Option<Answer> {
+    let form = call.form();
+    let now = world.clock.now();
+    let mut group = world.group();
+    group.advance(now);
+    let result = match call.action.as_str() {
+        "DescribeAutoScalingGroups" => groups(&group, &form, now),
+        "DescribeAutoScalingInstances" => members("AutoScalingInstances", []),
+        "DescribePolicies" => policies(&group, &form),
+        "DescribeScalingActivities" => activities(&group, &form, now),
+        "DescribeLifecycleHooks" => members("LifecycleHooks", []),
+        "DescribeWarmPool" => members("Instances", []),
+        "DescribeScheduledActions" => members("ScheduledUpdateGroupActions", []),
+        "DescribeInstanceRefreshes" => members("InstanceRefreshes", []),
+        "DescribeTrafficSources" => members("TrafficSources", []),
+        _ => return None,
+    };
+    Some(answer_query(&call.action, &result))
+}
+
+fn is_asked(form: &Form, list: &str) -> bool {
+    let names = form.members(list);
+    names.is_empty() || names.contains(&NAME)
+}
+
+fn groups(group: &Group, form: &Form, now: Moment) -> String {
+    let asked = is_asked(form, "AutoScalingGroupNames");
+    members("AutoScalingGroups", asked.then(|| describe(group, now)))
+}
+
+fn describe(group: &Group, now: Moment) -> String {
+    let arn = format!(
+        "arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:5b1c3c4e-0000-4000-8000-000000000000:\
+         autoScalingGroupName/{NAME}"
+    );
+    [
+        element("AutoScalingGroupName", NAME),
+        element("AutoScalingGroupARN", &arn),
+        element("MinSize", &group.target.min.to_string()),
+        element("MaxSize", &group.target.max.to_string()),
+        element("DesiredCapacity", &group.desired.to_string()),
+        element("DefaultCooldown", "300"),
+        element("DefaultInstanceWarmup", &group.policy.warm_up.as_secs().to_string()),
+        members("AvailabilityZones", ["a", "b", "c"].map(|zone| format!("{REGION}{zone}"))),
+        members("TargetGroupARNs", [elb::target_group_arn()]),
+        element("HealthCheckType", "ELB"),
+        element("HealthCheckGracePeriod", "0"),
+        members("Instances", group.instances.iter().map(|instance| describe_instance(instance, now))),
+        element("CreatedTime", &millis(group.created)),
+        members("SuspendedProcesses", []),
+        members("TerminationPolicies", ["Default".to_owned()]),
+        element("NewInstancesProtectedFromScaleIn", "false"),
+        members(
+            "EnabledMetrics",
+            ["GroupDesiredCapacity", "GroupInServiceInstances"]
+                .map(|metric| element("Metric", metric) + &element("Granularity", "1Minute")),
+        ),
+    ]
+    .concat()
+}
+
+fn describe_instance(instance: &Instance, now: Moment) -> String {
+    let health = if instance.target_state(now) == Some(TargetState::Draining) { "Unhealthy" } else { "Healthy" };
+    [
+        element("InstanceId", &instance.id),
+        element("InstanceType", "t3.micro"),
+        element("AvailabilityZone", instance.zone),
+        element("LifecycleState", instance.lifecycle(now)),
+        element("HealthStatus", health),
+        element("ProtectedFromScaleIn", "false"),
+    ]
+    .concat()
+}
+
+fn policies(group: &Group, form: &Form) -> String {
+    let asked = form.get("AutoScalingGroupName").is_none_or(|name| name == NAME);
+    let alarms =
+        [&group.high, &group.low].map(|alarm| element("AlarmName", &alarm.name) + &element("AlarmARN", &alarm.arn));
+    let configuration = format!(
+        "<PredefinedMetricSpecification>{}</PredefinedMetricSpecification>{}{}",
+        element("PredefinedMetricType", "ASGAverageCPUUtilization"),
+        element("TargetValue", &group.policy.target_value.to_string()),
+        element("DisableScaleIn", "false"),
+    );
+    let policy = [
+        element("AutoScalingGroupName", NAME),
+        element("PolicyName", POLICY),
+        element("PolicyARN", &policy_arn()),
+        element("PolicyType", "TargetTrackingScaling"),
+        element("EstimatedInstanceWarmup", &group.policy.warm_up.as_secs().to_string()),
+        members("Alarms", alarms),
+        format!("<TargetTrackingConfiguration>{configuration}</TargetTrackingConfiguration>"),
+        element("Enabled", "true"),
+    ]
+    .concat();
+    members("ScalingPolicies", asked.then_some(policy))
+}
+
+/// Newest first, as the service sorts them; in pages.
+fn activities(group: &Group, form: &Form, now: Moment) -> String {
+    let asked = form.get("AutoScalingGroupName").is_none_or(|name| name == NAME);
+    let ids = form.members("ActivityIds");
+    let newest_first: Vec<&Activity> = group
+        .activities
+        .iter()
+        .rev()
+        .filter(|activity| asked && (ids.is_empty() || ids.contains(&activity.id.as_str())))
+        .collect();
+    let size = form.get("MaxRecords").and_then(|text| text.parse().ok()).unwrap_or(100).clamp(1, 100);
+    let (page, next) = page(&newest_first, size, form.get("NextToken"), newest_first.len());
+    let list = members("Activities", page.iter().map(|activity| describe_activity(activity, now)));
+    next.map_or(list.clone(), |token| list + &element("NextToken", &token))
+}
+
+/// A page and the token of the next one.
+///
+/// The token counts from the *oldest* record, so that what happens between two pages shifts nothing.
+fn page<'a, T>(newest_first: &'a [T], size: usize, token: Option<&str>, all: usize) -> (&'a [T], Option<String>) {
+    let left = token.and_then(|token| token.parse().ok()).unwrap_or(all).min(all);
+    let start = all - left;
+    let end = (start + size).min(all);
+    (&newest_first[start..end], (end < all).then(|| (all - end).to_string()))
+}
+
+fn describe_activity(activity: &Activity, now: Moment) -> String {
+    let (status, end) = activity.status(now);
+    [
+        element("ActivityId", &activity.id),
+        element("AutoScalingGroupName", NAME),
+        element("Description", &activity.description),
+        element("Cause", &activity.cause),
+        element("StartTime", &millis(activity.start)),
+        end.map_or(String::new(), |end| element("EndTime", &millis(end))),
+        element("StatusCode", status),
+        element("Progress", if end.is_some() { "100" } else { "50" }),
+        element("Details", &activity.details.to_string()),
+    ]
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_do_not_shift_when_something_new_happens_between_them() {
+        let (first, next) = page(&[5, 4, 3, 2, 1], 2, None, 5);
+        assert_eq!((first, next.as_deref()), (&[5, 4][..], Some("3")));
+        let (second, next) = page(&[6, 5, 4, 3, 2, 1], 2, Some("3"), 6);
+        assert_eq!((second, next.as_deref()), (&[3, 2][..], Some("1")));
+        let (last, next) = page(&[6, 5, 4, 3, 2, 1], 2, Some("1"), 6);
+        assert_eq!((last, next), (&[1][..], None));
+    }
+}

@@ -1,0 +1,248 @@
+//! One AWS call as it comes over the wire, and the shapes of an answer: JSON, query XML, REST XML, CBOR.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
+use serde_json::{Value, json};
+
+use super::cbor::Cbor;
+
+pub type Answer = Response<Full<Bytes>>;
+
+/// How the caller wants to be spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Json,
+    Query,
+    Cbor,
+    Rest,
+}
+
+/// A request with its body, and what it asks for.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub method: Method,
+    pub uri: Uri,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// The signing name, such as `ecs` or `monitoring`; empty where the request is not signed.
+    pub service: String,
+    /// Such as `RunTask`; for REST only the bucket actions are told apart.
+    pub action: String,
+    pub protocol: Protocol,
+}
+
+/// An error in AWS's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub code: String,
+    pub message: String,
+}
+
+impl Fault {
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into() }
+    }
+}
+
+impl Call {
+    pub fn read(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Self {
+        let service = service(&headers, &uri).unwrap_or_default();
+        let (protocol, action) = operation(&method, &uri, &headers, &body);
+        Self { method, uri, headers, body, service, action, protocol }
+    }
+
+    /// The body of a JSON call.
+    pub fn json(&self) -> Result<Value, Fault> {
+        serde_json::from_slice(&self.body)
+            .map_err(|error| Fault::new("SerializationException", format!("the body is not JSON: {error}")))
+    }
+
+    /// The parameters of a query call.
+    pub fn form(&self) -> Form {
+        Form::read(&self.body)
+    }
+
+    pub fn refuse(&self, fault: &Fault) -> Answer {
+        let Fault { code, message } = fault;
+        let (kind, body): (&'static str, Vec<u8>) = match self.protocol {
+            Protocol::Json => {
+                let body = json!({ "__type": code, "message": message }).to_string();
+                ("application/x-amz-json-1.1", body.into_bytes())
+            }
+            Protocol::Cbor => {
+                let body = Cbor::map([("__type", Cbor::text(code)), ("message", Cbor::text(message))]);
+                ("application/cbor", body.encode())
+            }
+            Protocol::Query => ("text/xml", self.query_error(code, message).into_bytes()),
+            Protocol::Rest => {
+                let inner = element("Code", code) + &element("Message", message);
+                ("application/xml", format!("<?xml version=\"1.0\"?><Error>{inner}</Error>").into_bytes())
+            }
+        };
+        answer(StatusCode::BAD_REQUEST, kind, body)
+    }
+
+    /// EC2 wraps its errors differently from everybody else.
+    fn query_error(&self, code: &str, message: &str) -> String {
+        let inner = element("Code", code) + &element("Message", message);
+        if self.service == "ec2" {
+            return format!("<Response><Errors><Error>{inner}</Error></Errors><RequestID>lab</RequestID></Response>");
+        }
+        format!("<ErrorResponse><Error><Type>Sender</Type>{inner}</Error><RequestId>lab</RequestId></ErrorResponse>")
+    }
+}
+
+pub fn answer_json(body: &Value) -> Answer {
+    answer(StatusCode::OK, "application/x-amz-json-1.1", body.to_string())
+}
+
+pub fn answer_cbor(body: &Cbor) -> Answer {
+    answer(StatusCode::OK, "application/cbor", body.encode())
+}
+
+/// `<ActionResponse><ActionResult>...`, the envelope of the query protocol.
+pub fn answer_query(action: &str, result: &str) -> Answer {
+    let body = format!(
+        "<{action}Response><{action}Result>{result}</{action}Result>\
+         <ResponseMetadata><RequestId>lab</RequestId></ResponseMetadata></{action}Response>"
+    );
+    answer(StatusCode::OK, "text/xml", body)
+}
+
+pub fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    if kind == "application/cbor" {
+        response.headers_mut().insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
+    }
+    response
+}
+
+/// `<name>text</name>`, escaped.
+pub fn element(name: &str, text: &str) -> String {
+    format!("<{name}>{}</{name}>", quick_xml::escape::escape(text))
+}
+
+/// `<name><member>...</member>...</name>`.
+pub fn members(name: &str, items: impl IntoIterator<Item = String>) -> String {
+    let items: String = items.into_iter().map(|item| format!("<member>{item}</member>")).collect();
+    format!("<{name}>{items}</{name}>")
+}
+
+/// The parameters of a query call, in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Form(Vec<(String, String)>);
+
+impl Form {
+    pub fn read(body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body);
+        let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+        Self(pairs.map(|(key, value)| (unescape(key), unescape(value))).collect())
+    }
+
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// `Key.member.1`, `Key.member.2` ...; empty where the caller named none.
+    pub fn members(&self, key: &str) -> Vec<&str> {
+        let prefix = format!("{key}.member.");
+        self.0.iter().filter(|(name, _)| name.starts_with(&prefix)).map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let digits = [rest.next().unwrap_or(b'0'), rest.next().unwrap_or(b'0')];
+                let digits = std::str::from_utf8(&digits).unwrap_or("3F");
+                bytes.push(u8::from_str_radix(digits, 16).unwrap_or(b'?'));
+            }
+            other => bytes.push(other),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The service out of `Credential=AKID/DATE/REGION/SERVICE/aws4_request`, in the header or in a presigned URL.
+fn service(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    let header = headers.get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let signed = header.or_else(|| uri.query().map(unescape))?;
+    let credential = signed.split_once("Credential=")?.1;
+    credential.split([',', '&', ' ']).next()?.split('/').nth(3).map(str::to_owned)
+}
+
+fn operation(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> (Protocol, String) {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if let Some((_, action)) = header("x-amz-target").rsplit_once('.') {
+        return (Protocol::Json, action.to_owned());
+    }
+    if let Some((_, action)) = uri.path().rsplit_once("/operation/") {
+        return (Protocol::Cbor, action.to_owned());
+    }
+    if header("content-type").starts_with("application/x-www-form-urlencoded") {
+        return (Protocol::Query, Form::read(body).get("Action").unwrap_or_default().to_owned());
+    }
+    let is_bucket = uri.path().trim_matches('/').split('/').count() == 1 && uri.path().len() > 1;
+    let plain = uri.query().is_none_or(|query| query.is_empty() || query.starts_with("x-id="));
+    let action = match method.as_str() {
+        "PUT" if is_bucket && plain => "CreateBucket",
+        "DELETE" if is_bucket && plain => "DeleteBucket",
+        _ => "",
+    };
+    (Protocol::Rest, action.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(
+        method: &str,
+        uri: &str,
+        headers: &[(&'static str, &str)],
+        body: &'static str,
+    ) -> (String, String, Protocol) {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let call = Call::read(method.parse().unwrap(), uri.parse().unwrap(), headers, Bytes::from(body));
+        (call.service, call.action, call.protocol)
+    }
+
+    #[test]
+    fn a_call_is_recognized_by_its_scope_and_its_operation() {
+        let signed = |service: &str| {
+            format!("AWS4-HMAC-SHA256 Credential=AKID/20261124/eu-west-1/{service}/aws4_request, SignedHeaders=host")
+        };
+        let json = [("authorization", &*signed("ecs")), ("x-amz-target", "AmazonEC2ContainerServiceV20141113.RunTask")];
+        assert_eq!(read("POST", "/", &json, "{}"), ("ecs".into(), "RunTask".into(), Protocol::Json));
+        let form =
+            [("authorization", &*signed("ec2")), ("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        assert_eq!(
+            read("POST", "/", &form, "Action=DeleteSecurityGroup&GroupId=sg-1"),
+            ("ec2".into(), "DeleteSecurityGroup".into(), Protocol::Query)
+        );
+        let cbor = [("authorization", &*signed("monitoring"))];
+        assert_eq!(
+            read("POST", "/service/GraniteServiceVersion20100801/operation/DescribeAlarms", &cbor, ""),
+            ("monitoring".into(), "DescribeAlarms".into(), Protocol::Cbor)
+        );
+        let rest = [("authorization", &*signed("s3"))];
+        assert_eq!(read("PUT", "/bucket", &rest, ""), ("s3".into(), "CreateBucket".into(), Protocol::Rest));
+        assert_eq!(read("PUT", "/bucket?versioning", &rest, "").1, "");
+        assert_eq!(read("PUT", "/bucket/key", &rest, "").1, "");
+        assert_eq!(read("GET", "/_lab/credentials", &[], ""), (String::new(), String::new(), Protocol::Rest));
+    }
+
+    #[test]
+    fn form_values_are_unescaped() {
+        let form = Form::read(b"Action=X&Names.member.1=a%2Fb+c&Names.member.2=d");
+        assert_eq!(form.members("Names"), ["a/b c", "d"]);
+    }
+}

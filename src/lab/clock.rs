@@ -1,0 +1,68 @@
+//! The lab's one clock: wall time that cannot jump, because it is the start's wall time plus monotonic time.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+/// An instant of the lab: time since 1970.
+pub type Moment = Duration;
+
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    wall: Moment,
+    start: Instant,
+}
+
+impl Clock {
+    pub fn start() -> Self {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { wall, start: Instant::now() }
+    }
+
+    pub fn now(&self) -> Moment {
+        self.wall + self.start.elapsed()
+    }
+
+    pub async fn sleep_until(&self, moment: Moment) {
+        tokio::time::sleep_until(self.start + moment.saturating_sub(self.wall)).await;
+    }
+}
+
+fn timestamp(moment: Moment) -> Timestamp {
+    Timestamp::from_millisecond(moment.as_millis() as i64).unwrap_or_default()
+}
+
+/// `2026-11-24T01:46:02.123Z`, as the XML answers write it.
+pub fn millis(moment: Moment) -> String {
+    timestamp(moment).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+/// `2026-11-24T01:46:02Z`, as the texts of activities write it.
+pub fn seconds(moment: Moment) -> String {
+    timestamp(moment).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// `2026-11-24T01:46:02.123+0000`, as alarm history writes it.
+pub fn offset(moment: Moment) -> String {
+    timestamp(moment).strftime("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string()
+}
+
+/// `24/11/26 01:46:02`, as alarm reasons write it.
+pub fn short(moment: Moment) -> String {
+    timestamp(moment).strftime("%d/%m/%y %H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_written_as_each_service_writes_them() {
+        let moment = Duration::from_millis(1_764_000_000_250);
+        assert_eq!(millis(moment), "2025-11-24T16:00:00.250Z");
+        assert_eq!(seconds(moment), "2025-11-24T16:00:00Z");
+        assert_eq!(offset(moment), "2025-11-24T16:00:00.250+0000");
+        assert_eq!(short(moment), "24/11/25 16:00:00");
+    }
+}

@@ -1,0 +1,110 @@
+//! The load balancer's API over the lab's target.
+
+use super::World;
+use super::call::{Answer, Call, answer_query, element, members};
+use super::clock::{Moment, millis};
+use super::group::{Group, NAME};
+use super::ids::{ACCOUNT, REGION};
+use super::instance::{Instance, TargetState};
+
+/// The `LoadBalancer` dimension of its metrics.
+pub const BALANCER: &str = "app/lab-web/50dc6c495c0c9188";
+/// The `TargetGroup` dimension of its metrics.
+pub const TARGET_GROUP: &str = "targetgroup/lab-web/6d0ecf831eec9f09";
+
+pub fn target_group_arn() -> String {
+    format!("arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:{TARGET_GROUP}")
+}
+
+pub fn balancer_arn() -> String {
+    format!("arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/{BALANCER}")
+}
+
+/// `None`: not an action of ours.
+pub fn answer(world: &World, call: &Call) -> Option<Answer> {
+    let form = call.form();
+    let now = world.clock.now();
+    let mut group = world.group();
+    group.advance(now);
+    let result = match call.action.as_str() {
+        "DescribeTargetHealth" => health(&group, now),
+        "DescribeTargetGroups" => {
+            let arns = form.members("TargetGroupArns");
+            let names = form.members("Names");
+            let asked = (arns.is_empty() || arns.contains(&target_group_arn().as_str()))
+                && (names.is_empty() || names.contains(&NAME));
+            members("TargetGroups", asked.then(|| target_group(&group)))
+        }
+        "DescribeTargetGroupAttributes" => attributes(&group),
+        "DescribeLoadBalancers" => members("LoadBalancers", [balancer(world, group.created)]),
+        "DescribeLoadBalancerAttributes" => members("Attributes", []),
+        _ => return None,
+    };
+    Some(answer_query(&call.action, &result))
+}
+
+fn health(group: &Group, now: Moment) -> String {
+    let registered = group.instances.iter().filter_map(|instance| {
+        let state = instance.target_state(now)?;
+        Some(target(instance, state))
+    });
+    members("TargetHealthDescriptions", registered)
+}
+
+fn target(instance: &Instance, state: TargetState) -> String {
+    let (word, reason) = match state {
+        TargetState::Initial => ("initial", "Elb.RegistrationInProgress"),
+        TargetState::Healthy => ("healthy", ""),
+        TargetState::Draining => ("draining", "Target.DeregistrationInProgress"),
+    };
+    let reason = if reason.is_empty() { String::new() } else { element("Reason", reason) };
+    format!(
+        "<Target>{}{}{}</Target>{}<TargetHealth>{}{reason}</TargetHealth>",
+        element("Id", &instance.id),
+        element("Port", "80"),
+        element("AvailabilityZone", instance.zone),
+        element("HealthCheckPort", "80"),
+        element("State", word)
+    )
+}
+
+fn target_group(group: &Group) -> String {
+    [
+        element("TargetGroupArn", &target_group_arn()),
+        element("TargetGroupName", NAME),
+        element("Protocol", "HTTP"),
+        element("Port", "80"),
+        element("HealthCheckProtocol", "HTTP"),
+        element("HealthCheckEnabled", "true"),
+        element("HealthCheckIntervalSeconds", &group.target.health_check_interval.as_secs().to_string()),
+        element("HealthyThresholdCount", "1"),
+        element("UnhealthyThresholdCount", "2"),
+        element("TargetType", "instance"),
+        members("LoadBalancerArns", [balancer_arn()]),
+    ]
+    .concat()
+}
+
+fn attributes(group: &Group) -> String {
+    let delay = group.target.deregistration_delay.as_secs().to_string();
+    let attributes = [
+        ("deregistration_delay.timeout_seconds", delay.as_str()),
+        ("slow_start.duration_seconds", "0"),
+        ("load_balancing.algorithm.type", "round_robin"),
+        ("stickiness.enabled", "false"),
+    ];
+    members("Attributes", attributes.map(|(key, value)| element("Key", key) + &element("Value", value)))
+}
+
+fn balancer(world: &World, created: Moment) -> String {
+    [
+        element("LoadBalancerArn", &balancer_arn()),
+        element("LoadBalancerName", NAME),
+        element("DNSName", world.target_url.trim_start_matches("http://")),
+        element("CreatedTime", &millis(created)),
+        element("Scheme", "internet-facing"),
+        element("Type", "application"),
+        format!("<State>{}</State>", element("Code", "active")),
+    ]
+    .concat()
+}

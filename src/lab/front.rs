@@ -1,0 +1,101 @@
+//! The one endpoint: what the lab owns is answered here, everything else by moto.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::call::{Answer, Call, Fault, Protocol, answer};
+use super::{World, autoscaling, clock, cloudwatch, ecs, elb, images};
+
+/// Serves HTTP/1.1 until `closing`; then connections are cut.
+pub async fn listen<S, F>(listener: TcpListener, closing: CancellationToken, service: S)
+where
+    S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Answer, Infallible>> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            () = closing.cancelled() => return,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = stream else {
+            // Out of file descriptors, most likely: it passes.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let service = service.clone();
+        connections.spawn(async move {
+            let server = hyper::server::conn::http1::Builder::new();
+            let _ = server.serve_connection(TokioIo::new(stream), service_fn(service)).await;
+        });
+    }
+}
+
+pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = body.collect().await else {
+        return Ok(answer(StatusCode::BAD_REQUEST, "text/plain", "the body broke off"));
+    };
+    let call = Call::read(parts.method, parts.uri, parts.headers, body.to_bytes());
+    let answer = route(&world, &call).await.unwrap_or_else(|fault| call.refuse(&fault));
+    tracing::debug!(service = call.service, action = call.action, status = answer.status().as_u16(), "AWS call");
+    Ok(answer)
+}
+
+async fn route(world: &World, call: &Call) -> Result<Answer, Fault> {
+    if let Some(path) = call.uri.path().strip_prefix("/_lab/") {
+        return Ok(inside(world, path));
+    }
+    if let Some(refusal) = world.refusal(&call.action) {
+        return Err(Fault::new(&refusal.code, &refusal.message));
+    }
+    let ours = match (call.service.as_str(), call.protocol) {
+        ("ecs", Protocol::Json) => ecs::answer(world, call).await?,
+        ("ecr", Protocol::Json) => images::answer_call(world, call).await?,
+        ("ec2", Protocol::Query) if call.action == "DeleteSecurityGroup" => {
+            ecs::security_group_is_free(world, call)?;
+            None
+        }
+        ("autoscaling", Protocol::Query) => autoscaling::answer(world, call),
+        ("elasticloadbalancing", Protocol::Query) => elb::answer(world, call),
+        ("monitoring", Protocol::Cbor) => cloudwatch::answer(world, call),
+        _ => None,
+    };
+    match ours {
+        Some(answer) => Ok(answer),
+        None => world.moto.forward(call).await,
+    }
+}
+
+/// What Fargate serves its tasks at link-local addresses, and the layers' download URLs.
+fn inside(world: &World, path: &str) -> Answer {
+    let json = |body: serde_json::Value| answer(StatusCode::OK, "application/json", body.to_string());
+    if path == "credentials" {
+        let expiration = clock::seconds(world.clock.now() + Duration::from_secs(6 * 3600));
+        return json(json!({
+            "AccessKeyId": "LABTASK", "SecretAccessKey": "lab", "Token": "lab", "Expiration": expiration,
+        }));
+    }
+    if let Some(digest) = path.strip_prefix("layers/") {
+        return images::download(world, digest);
+    }
+    let task = path.strip_prefix("metadata/").and_then(|rest| rest.split('/').next());
+    match task.and_then(|id| world.tasks().get(id).cloned()) {
+        Some(task) => json(ecs::metadata(&task, &world.endpoint)),
+        None => answer(StatusCode::NOT_FOUND, "text/plain", "no such task"),
+    }
+}

@@ -1,0 +1,310 @@
+//! The registry: layers as they were pushed, checked as ECR checks them, and unpacked for the tasks that run them.
+//!
+//! moto keeps repositories and manifests; it neither keeps a layer's bytes nor checks a digest, so that is done here.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::World;
+use super::call::{Answer, Call, Fault, answer, answer_json};
+use super::ids::digest;
+
+/// ECR refuses smaller parts, but for the last one.
+const SMALLEST_PART: usize = 5 << 20;
+
+#[derive(Debug)]
+pub struct Images {
+    /// `blobs/<digest>` and `roots/<digest>/`.
+    folder: PathBuf,
+    uploads: Mutex<HashMap<String, Upload>>,
+    /// One image is unpacked at a time, and once.
+    unpacking: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Upload {
+    bytes: Vec<u8>,
+    parts: Vec<usize>,
+}
+
+/// An image on disk, ready to run.
+#[derive(Debug, Clone)]
+pub struct Unpacked {
+    pub root: PathBuf,
+    pub entrypoint: Vec<String>,
+    pub command: Vec<String>,
+    pub environment: Vec<(String, String)>,
+    pub working_folder: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Manifest {
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Descriptor {
+    digest: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct RunConfig {
+    entrypoint: Option<Vec<String>>,
+    cmd: Option<Vec<String>>,
+    env: Option<Vec<String>>,
+    working_dir: Option<String>,
+}
+
+impl Images {
+    pub fn new(folder: PathBuf) -> std::io::Result<Self> {
+        std::fs::create_dir_all(folder.join("blobs"))?;
+        std::fs::create_dir_all(folder.join("roots"))?;
+        Ok(Self { folder, uploads: Mutex::default(), unpacking: tokio::sync::Mutex::default() })
+    }
+
+    fn uploads(&self) -> std::sync::MutexGuard<'_, HashMap<String, Upload>> {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn blob(&self, digest: &str) -> PathBuf {
+        self.folder.join("blobs").join(hexadecimal(digest))
+    }
+
+    fn read(&self, digest: &str) -> Result<Vec<u8>, String> {
+        std::fs::read(self.blob(digest)).map_err(|_| format!("layer {digest} was never pushed"))
+    }
+
+    /// Adds a part that moto accepted.
+    fn add_part(&self, input: &Value) -> Result<(), Fault> {
+        let blob = input["layerPartBlob"].as_str().unwrap_or_default();
+        let bytes = aws_smithy_types::base64::decode(blob)
+            .map_err(|error| Fault::new("InvalidParameterException", format!("layerPartBlob: {error}")))?;
+        let mut uploads = self.uploads();
+        let upload = uploads.entry(input["uploadId"].as_str().unwrap_or_default().to_owned()).or_default();
+        upload.parts.push(bytes.len());
+        upload.bytes.extend(bytes);
+        Ok(())
+    }
+
+    /// Checks what was uploaded against the digest it is said to have, and keeps it.
+    fn complete(&self, input: &Value) -> Result<(), Fault> {
+        let claimed = input["layerDigests"][0].as_str().unwrap_or_default();
+        let upload = self.uploads().remove(input["uploadId"].as_str().unwrap_or_default());
+        let Some(Upload { bytes, parts }) = upload else {
+            return Err(Fault::new(
+                "EmptyUploadException",
+                "The specified layer upload does not contain any layer parts.",
+            ));
+        };
+        if parts.iter().rev().skip(1).any(|&size| size < SMALLEST_PART) {
+            return Err(Fault::new("LayerPartTooSmallException", "Layer parts must be at least 5 MiB in size."));
+        }
+        let found = digest(&bytes);
+        if found != claimed {
+            let message = format!("Layer digest mismatch: calculated {found}, provided {claimed}");
+            return Err(Fault::new("InvalidLayerException", message));
+        }
+        std::fs::write(self.blob(&found), bytes).map_err(|error| Fault::new("ServerException", error.to_string()))
+    }
+
+    /// What PutImage must know: the manifest's true digest, and that its parts are there.
+    fn check_manifest(&self, input: &Value) -> Result<String, Fault> {
+        let text = input["imageManifest"].as_str().unwrap_or_default();
+        let manifest: Manifest = serde_json::from_str(text)
+            .map_err(|error| Fault::new("InvalidParameterException", format!("imageManifest: {error}")))?;
+        let missing = |part: &&Descriptor| !self.blob(&part.digest).is_file();
+        if let Some(part) = manifest.layers.iter().chain([&manifest.config]).find(missing) {
+            let message = format!("The specified layers could not be found: {}", part.digest);
+            return Err(Fault::new("LayersNotFoundException", message));
+        }
+        let found = digest(text.as_bytes());
+        match input["imageDigest"].as_str() {
+            Some(claimed) if claimed != found => {
+                let message = format!("The manifest's digest is {found}, not {claimed}");
+                Err(Fault::new("ImageDigestDoesNotMatchException", message))
+            }
+            _ => Ok(found),
+        }
+    }
+}
+
+/// ECR's calls that carry images; `Ok(None)`: moto answers alone.
+pub async fn answer_call(world: &World, call: &Call) -> Result<Option<Answer>, Fault> {
+    let images = &world.images;
+    match call.action.as_str() {
+        "UploadLayerPart" => {
+            let answer = world.moto.forward(call).await?;
+            if answer.status().is_success() {
+                images.add_part(&call.json()?)?;
+            }
+            Ok(Some(answer))
+        }
+        "CompleteLayerUpload" => images.complete(&call.json()?).map(|()| None),
+        "PutImage" => {
+            let mut input = call.json()?;
+            // Left to itself moto invents a digest that is not the manifest's.
+            input["imageDigest"] = images.check_manifest(&input)?.into();
+            let call = Call { body: input.to_string().into(), ..call.clone() };
+            world.moto.forward(&call).await.map(Some)
+        }
+        "GetDownloadUrlForLayer" => {
+            let input = call.json()?;
+            let digest = input["layerDigest"].as_str().unwrap_or_default();
+            if !images.blob(digest).is_file() {
+                return Err(Fault::new("LayersNotFoundException", format!("{digest} could not be found")));
+            }
+            let url = format!("{}/_lab/layers/{digest}", world.endpoint);
+            Ok(Some(answer_json(&json!({ "downloadUrl": url, "layerDigest": digest }))))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A layer's bytes, for who followed its download URL.
+pub fn download(world: &World, digest: &str) -> Answer {
+    match world.images.read(digest) {
+        Ok(bytes) => answer(StatusCode::OK, "application/octet-stream", bytes),
+        Err(problem) => answer(StatusCode::NOT_FOUND, "text/plain", problem),
+    }
+}
+
+/// Fetches the image as Fargate would, by repository and digest or tag; the error is the rest of a
+/// `CannotPullContainerError`.
+pub async fn pull(world: &World, reference: &str) -> Result<Unpacked, String> {
+    let (repository, id) = parse(reference)?;
+    let input = json!({ "repositoryName": repository, "imageIds": [id] });
+    let target = "AmazonEC2ContainerRegistry_V20150921.BatchGetImage";
+    let found = world.moto.json("ecr", target, &input).await.map_err(|fault| fault.message)?;
+    let Some(manifest) = found["images"][0]["imageManifest"].as_str() else {
+        return Err(format!("{reference}: not found"));
+    };
+    let _one_at_a_time = world.images.unpacking.lock().await;
+    let root = world.images.folder.join("roots").join(hexadecimal(&digest(manifest.as_bytes())));
+    let manifest: Manifest = serde_json::from_str(manifest).map_err(|error| format!("manifest: {error}"))?;
+    let config = world.images.read(&manifest.config.digest)?;
+    if !root.is_dir() {
+        let layers = manifest.layers.iter().map(|layer| world.images.read(&layer.digest)).collect::<Result<_, _>>()?;
+        unpack_apart(layers, root.clone()).await?;
+    }
+    unpacked(root, &config)
+}
+
+/// On a thread of its own: decompression takes as long as it takes. Appears whole or not at all.
+async fn unpack_apart(layers: Vec<Vec<u8>>, root: PathBuf) -> Result<(), String> {
+    let work = move || {
+        let partial = root.with_extension("partial");
+        std::fs::create_dir_all(&partial).map_err(|error| error.to_string())?;
+        layers.iter().try_for_each(|layer| unpack(layer, &partial))?;
+        std::fs::rename(&partial, &root).map_err(|error| error.to_string())
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?
+}
+
+/// A layer is a tar, mostly compressed. A path that leaves the folder is refused, not skipped.
+fn unpack(layer: &[u8], folder: &Path) -> Result<(), String> {
+    let reader: Box<dyn std::io::Read + '_> = match layer {
+        [0x1f, 0x8b, ..] => Box::new(flate2::read::GzDecoder::new(layer)),
+        _ => Box::new(layer),
+    };
+    let wrong = |error: std::io::Error| format!("the layer cannot be unpacked: {error}");
+    for entry in tar::Archive::new(reader).entries().map_err(wrong)? {
+        let mut entry = entry.map_err(wrong)?;
+        let inside = entry.unpack_in(folder).map_err(wrong)?;
+        if !inside {
+            return Err(format!("the layer leaves its folder: {}", String::from_utf8_lossy(&entry.path_bytes())));
+        }
+    }
+    Ok(())
+}
+
+fn unpacked(root: PathBuf, config: &[u8]) -> Result<Unpacked, String> {
+    let whole: Value = serde_json::from_slice(config).map_err(|error| format!("image config: {error}"))?;
+    let run: RunConfig = match &whole["config"] {
+        Value::Null => RunConfig::default(),
+        run => RunConfig::deserialize(run).map_err(|error| format!("image config: {error}"))?,
+    };
+    let pair = |line: String| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Ok(Unpacked {
+        root,
+        entrypoint: run.entrypoint.unwrap_or_default(),
+        command: run.cmd.unwrap_or_default(),
+        environment: run.env.unwrap_or_default().into_iter().filter_map(pair).collect(),
+        working_folder: run.working_dir.filter(|folder| !folder.is_empty()),
+    })
+}
+
+/// `<account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:...` or `:tag`.
+fn parse(reference: &str) -> Result<(&str, Value), String> {
+    let (host, name) = reference.split_once('/').ok_or_else(|| format!("{reference}: no registry in the name"))?;
+    if !host.contains(".dkr.ecr.") {
+        return Err(format!("{reference}: the lab pulls from ECR only"));
+    }
+    Ok(match name.split_once('@') {
+        Some((repository, digest)) => (repository, json!({ "imageDigest": digest })),
+        None => {
+            let (repository, tag) = name.split_once(':').unwrap_or((name, "latest"));
+            (repository, json!({ "imageTag": tag }))
+        }
+    })
+}
+
+/// The part of a digest that is safe as a file name.
+fn hexadecimal(digest: &str) -> String {
+    digest.trim_start_matches("sha256:").chars().filter(char::is_ascii_hexdigit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_named_by_digest_or_tag() {
+        let host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+        for (name, repository, id) in [
+            ("spikeproof/sp-1@sha256:ab", "spikeproof/sp-1", json!({ "imageDigest": "sha256:ab" })),
+            ("app:v1", "app", json!({ "imageTag": "v1" })),
+            ("app", "app", json!({ "imageTag": "latest" })),
+        ] {
+            assert_eq!(parse(&format!("{host}/{name}")), Ok((repository, id)));
+        }
+        assert!(parse("docker.io/library/nginx").is_err());
+        assert!(parse("nginx").is_err());
+    }
+
+    #[test]
+    fn a_layer_that_leaves_its_folder_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut header = tar::Header::new_gnu();
+        header.set_size(4);
+        // `set_path` refuses such names: write it raw.
+        header.as_mut_bytes()[..11].copy_from_slice(b"../evil.txt");
+        header.set_cksum();
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.append(&header, &b"evil"[..]).unwrap();
+        let problem = unpack(&builder.into_inner().unwrap(), &folder.path().join("root")).unwrap_err();
+        assert!(problem.contains("leaves its folder"), "{problem}");
+        assert!(!folder.path().join("evil.txt").exists());
+    }
+
+    #[test]
+    fn a_layer_with_a_wrong_digest_is_refused_as_ecr_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = Images::new(folder.path().to_owned()).unwrap();
+        let part = json!({ "uploadId": "u", "layerPartBlob": "bGF5ZXI=" });
+        images.add_part(&part).unwrap();
+        let wrong = json!({ "uploadId": "u", "layerDigests": ["sha256:00"] });
+        assert_eq!(images.complete(&wrong).unwrap_err().code, "InvalidLayerException");
+        assert_eq!(images.complete(&wrong).unwrap_err().code, "EmptyUploadException");
+        images.add_part(&part).unwrap();
+        let right = digest(b"layer");
+        images.complete(&json!({ "uploadId": "u", "layerDigests": [right] })).unwrap();
+        assert_eq!(images.read(&right).unwrap(), b"layer");
+    }
+}

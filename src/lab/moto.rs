@@ -1,0 +1,251 @@
+//! moto, the emulator behind the lab's front: a child process, and how calls are passed to it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use hyper::{HeaderMap, Method, Request};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use super::LabError;
+use super::call::{Answer, Call, Fault};
+use super::ids::REGION;
+
+/// moto imports its services at start: seconds on a loaded machine.
+const START: Duration = Duration::from_secs(60);
+/// The first version that answers ECR's layer calls.
+const OLDEST: [u32; 3] = [5, 2, 5];
+/// moto has nothing to save: it gets this long to end by itself.
+const STOP: Duration = Duration::from_secs(3);
+
+/// The child process. Dropping it kills it; [`Moto::stop`] also waits.
+#[derive(Debug)]
+pub struct Moto {
+    child: Child,
+    pub client: Client,
+}
+
+impl Moto {
+    pub async fn start(program: Option<&Path>, log: &Path) -> Result<Self, LabError> {
+        let program = find(program)?;
+        if let Some(old) = version(&program).filter(|version| *version < OLDEST) {
+            let problem = format!("it is moto {}.{}.{}, which does not take image layers", old[0], old[1], old[2]);
+            return Err(LabError::Moto { program, problem });
+        }
+        let port = free_port().map_err(LabError::Port)?;
+        let output = std::fs::File::create(log).map_err(LabError::Folder)?;
+        let errors = output.try_clone().map_err(LabError::Folder)?;
+        let mut child = Command::new(&program)
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            // A Ctrl-C on the terminal is ours to handle: moto must outlive the clean-up it triggers.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|source| LabError::Moto { program: program.clone(), problem: source.to_string() })?;
+        let client = Client { address: format!("127.0.0.1:{port}") };
+        let ready = tokio::time::timeout(START, async {
+            while client.send(Method::GET, "/moto-api/", HeaderMap::new(), Bytes::new()).await.is_err() {
+                if let Ok(Some(status)) = child.try_wait() {
+                    return Err(format!("it ended at once ({status}); its log: {}", log.display()));
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Ok(())
+        });
+        match ready.await {
+            Ok(Ok(())) => Ok(Self { child, client }),
+            Ok(Err(problem)) => Err(LabError::Moto { program, problem }),
+            Err(_) => Err(LabError::Moto { program, problem: format!("it did not answer within {START:?}") }),
+        }
+    }
+
+    /// Ends the child and its group, and waits for it.
+    pub async fn stop(mut self) {
+        signal(&self.child, rustix::process::Signal::TERM);
+        if tokio::time::timeout(STOP, self.child.wait()).await.is_err() {
+            signal(&self.child, rustix::process::Signal::KILL);
+            let _ = self.child.wait().await;
+        }
+    }
+}
+
+/// Signals the whole process group of a child that has not been waited for.
+pub fn signal(child: &Child, signal: rustix::process::Signal) {
+    let pid = child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32));
+    if let Some(pid) = pid {
+        let _ = rustix::process::kill_process_group(pid, signal);
+    }
+}
+
+fn find(named: Option<&Path>) -> Result<PathBuf, LabError> {
+    if let Some(path) = named {
+        return Ok(path.to_owned());
+    }
+    if let Some(path) = std::env::var_os("SPIKEPROOF_MOTO").filter(|path| !path.is_empty()) {
+        return Ok(path.into());
+    }
+    let beside = Path::new(".spikeproof/venv/bin/moto_server");
+    if beside.is_file() {
+        return std::path::absolute(beside).map_err(LabError::Folder);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("moto_server"))
+        .find(|path| path.is_file())
+        .ok_or(LabError::NoMoto)
+}
+
+/// What `pip` wrote beside the program, where it is in a virtual environment.
+fn version(program: &Path) -> Option<[u32; 3]> {
+    let libraries = std::fs::read_dir(program.parent()?.parent()?.join("lib")).ok()?;
+    let packages = libraries.flatten().filter_map(|python| std::fs::read_dir(python.path().join("site-packages")).ok());
+    packages.flatten().flatten().find_map(|package| numbers(&package.file_name().to_string_lossy()))
+}
+
+/// `moto-5.2.5.dist-info` is 5, 2, 5.
+fn numbers(package: &str) -> Option<[u32; 3]> {
+    let version = package.strip_prefix("moto-")?.strip_suffix(".dist-info")?;
+    let numbers: Vec<u32> = version.split('.').map_while(|part| part.parse().ok()).collect();
+    numbers.try_into().ok()
+}
+
+/// A port nobody listens on now; the system does not hand it out again at once.
+fn free_port() -> std::io::Result<u16> {
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// Calls to moto.
+#[derive(Debug, Clone)]
+pub struct Client {
+    address: String,
+}
+
+impl Client {
+    /// Passes a caller's request on, unchanged.
+    pub async fn forward(&self, call: &Call) -> Result<Answer, Fault> {
+        let path = call.uri.path_and_query().map_or("/", |path| path.as_str());
+        self.send(call.method.clone(), path, call.headers.clone(), call.body.clone()).await.map_err(Fault::from)
+    }
+
+    /// The lab's own JSON call, such as `DescribeTaskDefinition`.
+    pub async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value, Fault> {
+        let kind = "application/x-amz-json-1.1";
+        let answer = self.own(service, Method::POST, "/", &[("x-amz-target", target)], kind, body.to_string()).await?;
+        let status = answer.status();
+        let answer: Value = serde_json::from_str(&text(answer).await).unwrap_or_default();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let code = answer["__type"].as_str().unwrap_or("ServerException");
+        let message = answer["message"].as_str().or(answer["Message"].as_str()).unwrap_or_default();
+        Err(Fault::new(code.rsplit('#').next().unwrap_or(code), message))
+    }
+
+    /// The lab's own query call; the XML.
+    pub async fn query(&self, service: &str, form: &str) -> Result<String, Fault> {
+        let kind = "application/x-www-form-urlencoded";
+        Ok(text(self.own(service, Method::POST, "/", &[], kind, form.to_owned()).await?).await)
+    }
+
+    /// The lab's own REST read; the XML.
+    pub async fn get(&self, service: &str, path: &str) -> Result<String, Fault> {
+        Ok(text(self.own(service, Method::GET, path, &[], "", String::new()).await?).await)
+    }
+
+    async fn own(
+        &self,
+        service: &str,
+        method: Method,
+        path: &str,
+        extra: &[(&'static str, &str)],
+        kind: &str,
+        body: String,
+    ) -> Result<Answer, Fault> {
+        let scope = format!("AWS4-HMAC-SHA256 Credential=LAB/20260101/{REGION}/{service}/aws4_request, Signature=none");
+        let mut headers = HeaderMap::new();
+        let pairs = [("authorization", scope.as_str()), ("content-type", kind), ("host", &self.address)];
+        for (name, value) in pairs.iter().chain(extra).filter(|(_, value)| !value.is_empty()) {
+            let value = value.parse().map_err(|_| Fault::new("ServerException", format!("bad header {name}")))?;
+            headers.insert(*name, value);
+        }
+        Ok(self.send(method, path, headers, Bytes::from(body)).await?)
+    }
+
+    /// One request on a connection of its own: the lab is busy for seconds at a time, not for hours.
+    async fn send(&self, method: Method, path: &str, headers: HeaderMap, body: Bytes) -> Result<Answer, Lost> {
+        let stream = TcpStream::connect(&self.address).await.map_err(|error| Lost(error.to_string()))?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Lost::from)?;
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().map_err(|_| Lost(format!("`{path}` is not a path")))?;
+        *request.headers_mut() = headers;
+        for name in [CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING] {
+            request.headers_mut().remove(name);
+        }
+        let exchange = async {
+            let response = sender.send_request(request).await?;
+            let (mut parts, body) = response.into_parts();
+            let body = body.collect().await?.to_bytes();
+            for name in [CONNECTION, TRANSFER_ENCODING] {
+                parts.headers.remove(name);
+            }
+            Ok::<_, hyper::Error>(Answer::from_parts(parts, Full::new(body)))
+        };
+        let mut exchange = std::pin::pin!(exchange);
+        let answer = tokio::select! {
+            answer = &mut exchange => answer,
+            _ = connection => exchange.await,
+        };
+        answer.map_err(Lost::from)
+    }
+}
+
+/// moto did not answer.
+#[derive(Debug)]
+pub struct Lost(String);
+
+impl From<hyper::Error> for Lost {
+    fn from(error: hyper::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<Lost> for Fault {
+    fn from(Lost(problem): Lost) -> Self {
+        Self::new("ServiceUnavailable", format!("moto did not answer: {problem}"))
+    }
+}
+
+/// The body of an answer that is in memory already.
+pub async fn text(answer: Answer) -> String {
+    let Ok(body) = answer.into_body().collect().await;
+    String::from_utf8_lossy(&body.to_bytes()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_moto_is_read_from_its_folder() {
+        for (package, expected) in [
+            ("moto-5.2.5.dist-info", Some([5, 2, 5])),
+            ("moto-5.10.0.dist-info", Some([5, 10, 0])),
+            ("moto_ext-1.0.0.dist-info", None),
+            ("moto", None),
+        ] {
+            assert_eq!(numbers(package), expected, "{package}");
+        }
+        assert!([5, 2, 1] < OLDEST && [5, 10, 0] > OLDEST);
+    }
+}

@@ -1,0 +1,56 @@
+//! The target: an HTTP server that stands for a load balancer and the instances behind it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::HeaderValue;
+use hyper::{Request, StatusCode};
+use serde_json::json;
+
+use super::World;
+use super::call::{Answer, answer};
+use super::group::Route;
+
+/// Any method and path is answered 200; `/status/NNN` with that status.
+pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let arrived = world.clock.now();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    // A body is read, or the connection could not be used again.
+    if !request.body().is_end_stream() {
+        let _ = http_body_util::BodyExt::collect(request.into_body()).await;
+    }
+    let route = world.group().route(arrived);
+    let (instance, done, broken) = match route {
+        Route::Nobody => return Ok(from_balancer(&world, StatusCode::SERVICE_UNAVAILABLE)),
+        Route::Full { instance } => {
+            world.group().open.answered(503, 0.0);
+            let full = json!({ "error": "the instance's queue is full" });
+            return Ok(from_instance(StatusCode::SERVICE_UNAVAILABLE, &instance, &full));
+        }
+        Route::Serve { instance, done, broken } => (instance, done, broken),
+    };
+    world.clock.sleep_until(done).await;
+    let now = world.clock.now();
+    if !world.group().has(&instance, now) {
+        return Ok(from_balancer(&world, StatusCode::BAD_GATEWAY));
+    }
+    let wanted = path.strip_prefix("/status/").and_then(|code| code.parse().ok());
+    let status = wanted.and_then(|code| StatusCode::from_u16(code).ok()).filter(|code| code.as_u16() >= 200);
+    let status = if broken { StatusCode::INTERNAL_SERVER_ERROR } else { status.unwrap_or(StatusCode::OK) };
+    world.group().open.answered(status.as_u16(), (now - arrived).as_secs_f32());
+    Ok(from_instance(status, &instance, &json!({ "method": method.as_str(), "path": path, "instance": instance })))
+}
+
+fn from_instance(status: StatusCode, instance: &str, body: &serde_json::Value) -> Answer {
+    let mut response = answer(status, "application/json", body.to_string());
+    if let Ok(id) = HeaderValue::from_str(instance) {
+        response.headers_mut().insert("x-instance-id", id);
+    }
+    response
+}
+
+fn from_balancer(world: &World, status: StatusCode) -> Answer {
+    world.group().open.elb_5xx += 1;
+    answer(status, "text/html", format!("<h1>{status}</h1>"))
+}

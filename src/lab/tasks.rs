@@ -1,0 +1,303 @@
+//! A Fargate task as a process of this machine: PROVISIONING, PENDING, RUNNING, STOPPING, DEPROVISIONING, STOPPED.
+//!
+//! The binary comes out of the image that was pushed. Every process has a group of its own and is waited for.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::World;
+use super::clock::Moment;
+use super::images::{self, Unpacked};
+use super::moto::signal;
+
+/// What a task gets between SIGTERM and SIGKILL when the lab itself ends.
+const CLOSING: Duration = Duration::from_secs(1);
+/// A file being written by one thread is briefly open in a child another thread forks: the kernel then says "text file
+/// busy" to whoever runs it. It passes.
+const BUSY_ATTEMPTS: u32 = 20;
+
+#[derive(Debug, Clone)]
+pub struct Task {
+    pub id: String,
+    pub arn: String,
+    pub cluster: String,
+    pub cluster_arn: String,
+    /// As moto describes it.
+    pub definition: Value,
+    pub subnets: Vec<String>,
+    pub security_groups: Vec<String>,
+    pub started_by: Option<String>,
+    pub overrides: Value,
+    pub tags: Value,
+    /// RunTask's `clientToken`, and a digest of what it asked.
+    pub token: Option<(String, String)>,
+    /// In the order of starting, from 0.
+    pub number: usize,
+    pub last_status: &'static str,
+    pub desired_status: &'static str,
+    pub created: Moment,
+    pub pull_started: Option<Moment>,
+    pub pull_stopped: Option<Moment>,
+    pub started: Option<Moment>,
+    pub stopping: Option<Moment>,
+    pub stopped: Option<Moment>,
+    pub end: Option<End>,
+    pub asked_to_stop: Option<String>,
+    pub stop: CancellationToken,
+}
+
+/// Why and how a task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    pub code: &'static str,
+    pub reason: String,
+    pub container_reason: Option<String>,
+    pub exit_code: Option<i32>,
+}
+
+impl End {
+    fn not_started(reason: String) -> Self {
+        Self { code: "TaskFailedToStart", container_reason: Some(reason.clone()), reason, exit_code: None }
+    }
+
+    fn stopped_by(task: &Task, exit_code: Option<i32>) -> Self {
+        let reason = task.asked_to_stop.clone().unwrap_or_else(|| "the lab ends".to_owned());
+        Self { code: "UserInitiated", reason, container_reason: None, exit_code }
+    }
+
+    fn by_itself(status: ExitStatus) -> Self {
+        let reason = "Essential container in task exited".to_owned();
+        Self { code: "EssentialContainerExited", reason, container_reason: None, exit_code: Some(exit_code(status)) }
+    }
+}
+
+impl Task {
+    pub fn lives(&self) -> bool {
+        self.last_status != "STOPPED"
+    }
+
+    pub fn container(&self) -> &Value {
+        &self.definition["containerDefinitions"][0]
+    }
+
+    fn stop_timeout(&self) -> Duration {
+        Duration::from_secs(self.container()["stopTimeout"].as_u64().unwrap_or(30))
+    }
+
+    /// Task definition's environment, then the overrides'.
+    fn environment(&self) -> Vec<(String, String)> {
+        let overridden = &self.container_override()["environment"];
+        let lists = [&self.container()["environment"], overridden];
+        let entries = lists.into_iter().filter_map(Value::as_array).flatten();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        entries.map(|entry| (text(&entry["name"]), text(&entry["value"]))).collect()
+    }
+
+    fn container_override(&self) -> &Value {
+        let name = &self.container()["name"];
+        let list = self.overrides["containerOverrides"].as_array().map(Vec::as_slice).unwrap_or_default();
+        list.iter().find(|entry| entry["name"] == *name).unwrap_or(&Value::Null)
+    }
+
+    /// The override's command, else the definition's, else the image's.
+    fn command(&self, image: &Unpacked) -> Vec<String> {
+        let words = |value: &Value| {
+            let words = value.as_array()?.iter().filter_map(|word| word.as_str().map(str::to_owned));
+            Some(words.collect::<Vec<_>>()).filter(|words| !words.is_empty())
+        };
+        let entry_point = words(&self.container()["entryPoint"]);
+        let command = words(&self.container_override()["command"]).or_else(|| words(&self.container()["command"]));
+        // As with Docker: another entry point drops the image's own command.
+        let default_command = if entry_point.is_some() { Vec::new() } else { image.command.clone() };
+        let mut all = entry_point.unwrap_or_else(|| image.entrypoint.clone());
+        all.extend(command.unwrap_or(default_command));
+        all
+    }
+}
+
+/// Owns every task: starts those it is told of, and returns when all are reaped after the lab began to close.
+pub async fn supervise(world: Arc<World>, mut launches: UnboundedReceiver<String>) {
+    let mut living = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = world.closing.cancelled() => break,
+            Some(id) = launches.recv() => { living.spawn(live(Arc::clone(&world), id)); }
+            Some(_) = living.join_next() => {}
+        }
+    }
+    while living.join_next().await.is_some() {}
+}
+
+/// The life of one task.
+async fn live(world: Arc<World>, id: String) {
+    let Some(task) = world.tasks().get(&id).cloned() else { return };
+    let end = match bring_up(&world, &task).await {
+        Ok(child) => run(&world, &task, child).await,
+        Err(end) => end,
+    };
+    world.change(&id, |task, now| {
+        task.end = Some(end);
+        task.stopping.get_or_insert(now);
+        (task.last_status, task.desired_status) = ("DEPROVISIONING", "STOPPED");
+    });
+    // The network interface goes before the task is STOPPED: until then it holds its security group.
+    if !world.closing.is_cancelled() {
+        tokio::time::sleep(world.config.tasks.deprovisioning).await;
+    }
+    world.change(&id, |task, now| {
+        task.stopped = Some(now);
+        task.last_status = "STOPPED";
+    });
+}
+
+/// PROVISIONING and PENDING, up to a running process.
+async fn bring_up(world: &World, task: &Task) -> Result<Child, End> {
+    let (delays, faults) = (&world.config.tasks, &world.config.faults);
+    pause(world, task, delays.provisioning).await?;
+    world.change(&task.id, |task, now| {
+        task.last_status = "PENDING";
+        task.pull_started = Some(now);
+    });
+    pause(world, task, delays.pending + faults.start_delay).await?;
+    if faults.every_task_fails || faults.task_start_failures.contains(&task.number) {
+        return Err(End::not_started("ResourceInitializationError: the lab file says that this task fails".to_owned()));
+    }
+    let reference = task.container()["image"].as_str().unwrap_or_default();
+    let image = images::pull(world, reference)
+        .await
+        .map_err(|problem| End::not_started(format!("CannotPullContainerError: {problem}")))?;
+    world.change(&task.id, |task, now| task.pull_stopped = Some(now));
+    let child = start(world, task, &image)
+        .await
+        .map_err(|problem| End::not_started(format!("CannotStartContainerError: {problem}")))?;
+    world.change(&task.id, |task, now| {
+        task.last_status = "RUNNING";
+        task.started = Some(now);
+    });
+    Ok(child)
+}
+
+/// A delay that StopTask cuts short.
+async fn pause(world: &World, task: &Task, delay: Duration) -> Result<(), End> {
+    tokio::select! {
+        () = tokio::time::sleep(delay) => Ok(()),
+        () = task.stop.cancelled() => {
+            let task = world.tasks().get(&task.id).cloned().unwrap_or_else(|| task.clone());
+            Err(End::stopped_by(&task, None))
+        }
+    }
+}
+
+/// RUNNING, until the process ends by itself or is made to.
+async fn run(world: &World, task: &Task, mut child: Child) -> End {
+    let ended = tokio::select! {
+        status = child.wait() => Some(status),
+        () = task.stop.cancelled() => None,
+    };
+    let end = match ended {
+        Some(Ok(status)) => End::by_itself(status),
+        Some(Err(error)) => End::not_started(error.to_string()),
+        None => {
+            world.change(&task.id, |task, now| {
+                (task.last_status, task.desired_status) = ("STOPPING", "STOPPED");
+                task.stopping.get_or_insert(now);
+            });
+            let status = terminate(world, task, &mut child).await;
+            let task = world.tasks().get(&task.id).cloned().unwrap_or_else(|| task.clone());
+            End::stopped_by(&task, status.map(exit_code))
+        }
+    };
+    tracing::debug!(task = task.id, ?end, "task ended");
+    end
+}
+
+/// SIGTERM, then SIGKILL after the stop time-out; always waited for.
+async fn terminate(world: &World, task: &Task, child: &mut Child) -> Option<ExitStatus> {
+    signal(child, rustix::process::Signal::TERM);
+    let patience = async {
+        tokio::select! {
+            () = tokio::time::sleep(task.stop_timeout()) => {}
+            () = async { world.closing.cancelled().await; tokio::time::sleep(CLOSING).await } => {}
+        }
+    };
+    tokio::select! {
+        status = child.wait() => return status.ok(),
+        () = patience => {}
+    }
+    signal(child, rustix::process::Signal::KILL);
+    child.wait().await.ok()
+}
+
+async fn start(world: &World, task: &Task, image: &Unpacked) -> Result<Child, String> {
+    let command = task.command(image);
+    let (program, arguments) = command.split_first().ok_or("the image names no command")?;
+    let log = std::fs::File::create(world.folder.join(format!("task-{}.log", task.id))).map_err(|e| e.to_string())?;
+    let errors = log.try_clone().map_err(|error| error.to_string())?;
+    let folder = image.working_folder.as_ref().map_or(image.root.clone(), |folder| within(&image.root, folder));
+    let mut process = Command::new(mapped(&image.root, program));
+    process
+        .args(arguments.iter().map(|word| mapped(&image.root, word)))
+        .env_clear()
+        .envs(environment(world, task, image))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        .process_group(0)
+        .kill_on_drop(true);
+    for _ in 1..BUSY_ATTEMPTS {
+        match process.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            other => return other.map_err(|error| format!("{program}: {error}")),
+        }
+    }
+    process.spawn().map_err(|error| format!("{program}: {error}"))
+}
+
+/// Nothing of the lab's own environment: the image's, the task's, and what Fargate gives.
+fn environment(world: &World, task: &Task, image: &Unpacked) -> BTreeMap<String, String> {
+    let endpoint = &world.endpoint;
+    let mut all: BTreeMap<String, String> = image.environment.iter().cloned().chain(task.environment()).collect();
+    for value in all.values_mut() {
+        *value = mapped(&image.root, value);
+    }
+    let region = super::ids::REGION;
+    for (name, value) in [
+        ("AWS_REGION", region.to_owned()),
+        ("AWS_DEFAULT_REGION", region.to_owned()),
+        ("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE".to_owned()),
+        ("ECS_CONTAINER_METADATA_URI_V4", format!("{endpoint}/_lab/metadata/{}", task.id)),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{endpoint}/_lab/credentials")),
+        ("AWS_ENDPOINT_URL", endpoint.clone()),
+    ] {
+        all.insert(name.to_owned(), value);
+    }
+    all
+}
+
+/// A path of the image where the image has it; any other word as it is.
+fn mapped(root: &Path, word: &str) -> String {
+    let inside = within(root, word);
+    if word.starts_with('/') && inside.exists() { inside.to_string_lossy().into_owned() } else { word.to_owned() }
+}
+
+fn within(root: &Path, path: &str) -> std::path::PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
+/// As a shell says it: 128 and the signal's number for a process that was killed.
+fn exit_code(status: ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
