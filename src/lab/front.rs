@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Answer, Call, Fault, Protocol, answer};
-use super::{World, autoscaling, clock, cloudwatch, ecs, elb, images};
+use super::{World, autoscaling, clock, cloudwatch, ecs, elb, images, policies};
 
 /// Serves HTTP/1.1 until `closing`; then connections are cut.
 pub async fn listen<S, F>(listener: TcpListener, closing: CancellationToken, service: S)
@@ -72,6 +72,7 @@ async fn route(world: &World, call: &Call) -> Result<Answer, Fault> {
         }
         ("autoscaling", Protocol::Query) => autoscaling::answer(world, call),
         ("elasticloadbalancing", Protocol::Query) => elb::answer(world, call),
+        ("s3", Protocol::Rest) => policies::answer_call(world, call),
         ("monitoring", Protocol::Cbor) => cloudwatch::answer(world, call),
         _ => None,
     };

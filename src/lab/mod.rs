@@ -32,6 +32,7 @@ mod instance;
 mod inventory;
 mod metrics;
 mod moto;
+mod policies;
 mod queue;
 mod target;
 mod tasks;
@@ -96,6 +97,8 @@ struct World {
     images: Images,
     group: Mutex<Group>,
     tasks: Mutex<BTreeMap<String, Task>>,
+    /// By bucket.
+    policies: Mutex<BTreeMap<String, bytes::Bytes>>,
     capacity_refused: AtomicUsize,
     /// How many calls each refusal of the lab file has met.
     refused: Vec<AtomicUsize>,
@@ -121,6 +124,7 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         target_url: url(&target)?,
         folder: folder.path().to_owned(),
         tasks: Mutex::default(),
+        policies: Mutex::default(),
         capacity_refused: AtomicUsize::new(0),
         refused: config.faults.refuse.iter().map(|_| AtomicUsize::new(0)).collect(),
         closing: CancellationToken::new(),
@@ -197,6 +201,10 @@ impl World {
 
     fn tasks(&self) -> MutexGuard<'_, BTreeMap<String, Task>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn policies(&self) -> MutexGuard<'_, BTreeMap<String, bytes::Bytes>> {
+        self.policies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(&self, id: &str, change: impl FnOnce(&mut Task, Moment)) {

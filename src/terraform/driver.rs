@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
@@ -82,16 +82,26 @@ pub struct Finished {
 pub enum TerraformError {
     #[error("could not {doing} {}: {source}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
-    #[error("terraform {command} failed: {}; everything it said is in {}", what(first.as_deref(), status), log.display())]
-    Failed { command: &'static str, first: Option<Box<Diagnostic>>, status: String, log: PathBuf },
+    #[error("terraform {command} failed: {}; everything it said is in {}", what(first.as_deref(), last_words), log.display())]
+    Failed { command: &'static str, first: Option<Box<Diagnostic>>, last_words: String, log: PathBuf },
     #[error("terraform {command} was interrupted; everything it said is in {}", log.display())]
     Cancelled { command: &'static str, log: PathBuf },
     #[error("terraform apply succeeded without its outputs; everything it said is in {}", log.display())]
     NoOutputs { log: PathBuf },
 }
 
-fn what(first: Option<&Diagnostic>, status: &str) -> String {
-    first.map_or_else(|| format!("it ended with {status} and no diagnostic"), Diagnostic::to_string)
+fn what(first: Option<&Diagnostic>, last_words: &str) -> String {
+    first.map_or_else(|| last_words.to_owned(), Diagnostic::to_string)
+}
+
+/// `init` speaks plain text: its error, without the frame drawn around it; else whatever it said last.
+fn last_words(log: &Path) -> String {
+    const MOST: usize = 4;
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> =
+        text.lines().map(|line| line.trim_matches(['│', '╷', '╵', ' '])).filter(|line| !line.is_empty()).collect();
+    let from = lines.iter().position(|line| line.starts_with("Error:")).unwrap_or(lines.len().saturating_sub(MOST));
+    lines.iter().skip(from).take(MOST).copied().collect::<Vec<_>>().join(" ")
 }
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TerraformError {
@@ -173,7 +183,7 @@ impl Terraform {
     }
 
     async fn succeed(&self, command: Subcommand, cancel: &CancellationToken) -> Result<Finished> {
-        let (finished, status) = self.run(command, cancel).await?;
+        let finished = self.run(command, cancel).await?;
         let Finished { ok, cancelled, log, .. } = &finished;
         if *ok {
             return Ok(finished);
@@ -184,12 +194,12 @@ impl Terraform {
         Err(TerraformError::Failed {
             command: command.word(),
             first: finished.diagnostics.iter().find(|diagnostic| diagnostic.is_error()).cloned().map(Box::new),
-            status: status.to_string(),
+            last_words: last_words(log),
             log: log.clone(),
         })
     }
 
-    async fn run(&self, command: Subcommand, cancel: &CancellationToken) -> Result<(Finished, ExitStatus)> {
+    async fn run(&self, command: Subcommand, cancel: &CancellationToken) -> Result<Finished> {
         let (log, out) = fresh_log(&self.folder)?;
         let err = out.try_clone().map_err(failed("open", &log))?;
         let mut tail = Tail::new(File::open(&log).map_err(failed("open", &log))?);
