@@ -43,6 +43,7 @@ pub enum Event {
     RunNamed {
         run: RunId,
         folder: PathBuf,
+        in_cloud: bool,
     },
     PhaseBegan {
         phase: Phase,
@@ -55,7 +56,7 @@ pub enum Event {
         tasks: u32,
         peak: String,
         duration: Duration,
-        estimate: Usd,
+        estimate: Option<Usd>,
     },
     /// A thing terraform or we made, changed or removed.
     Resource {

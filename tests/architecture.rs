@@ -1,5 +1,7 @@
 //! Imports point down only; what decides is pure; few files start processes or print.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -58,6 +60,9 @@ fn module(path: &Path) -> String {
 
 /// The file up to its tests: those may build whatever they need.
 fn code(path: &Path) -> String {
+    if path.file_name().unwrap().to_str().unwrap().ends_with("tests.rs") {
+        return String::new();
+    }
     let text = std::fs::read_to_string(path).unwrap();
     text.split("#[cfg(test)]").next().unwrap().to_owned()
 }
@@ -108,8 +113,18 @@ fn the_map_names_every_module_once() {
 
 #[test]
 fn what_decides_is_pure() {
-    let doors =
-        ["std::fs", "std::net", "std::process", "std::env", "tokio::", "Timestamp::now", "Instant::now", "SystemTime"];
+    let doors = [
+        "std::fs",
+        "TcpStream",
+        "TcpListener",
+        "UdpSocket",
+        "std::process",
+        "std::env",
+        "tokio::",
+        "Timestamp::now",
+        "Instant::now",
+        "SystemTime",
+    ];
     let mut wrong = Vec::new();
     for path in sources(&src()) {
         if PURE.contains(&module(&path).as_str()) {

@@ -1,6 +1,8 @@
 //! The whole way against the lab: real terraform, the real AWS provider, real generator processes, a target that
 //! really slows down. Each test ends by asking the emulated account what is in it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -155,7 +157,7 @@ async fn a_failed_threshold_is_exit_1_and_nothing_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_apply_is_exit_4_with_terraforms_own_reason_and_nothing_is_left() {
-    let refuse = "faults: { refuse: [ { action: CreateRepository, code: LimitExceededException, message: 'too many repositories' } ] }";
+    let refuse = "faults: { refuse: [ { action: CreateRepository, code: AccessDeniedException, message: 'too many repositories' } ] }";
     let trial = Trial::new(refuse).await;
     let scenario = trial.scenario(SHORT);
     let output = trial.run(&["run", &scenario]).await;

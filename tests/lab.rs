@@ -379,40 +379,6 @@ async fn the_registry_refuses_what_ecr_refuses() {
     lab.stop().await;
 }
 
-/// `terraform` and its provider from a mirror: set SPIKEPROOF_PLUGIN_DIR to the folder above `registry.terraform.io`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs terraform and a provider mirror: SPIKEPROOF_PLUGIN_DIR"]
-async fn terraform_applies_and_destroys_through_the_front() {
-    let plugins = std::env::var("SPIKEPROOF_PLUGIN_DIR").expect("SPIKEPROOF_PLUGIN_DIR");
-    let lab = start("").await;
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("main.tf"), include_str!("lab.tf")).unwrap();
-    let init = format!("-plugin-dir={plugins}");
-    terraform(&lab, folder.path(), &["init", "-input=false", &init]).await;
-    terraform(&lab, folder.path(), &["apply", "-input=false", "-auto-approve"]).await;
-    let made = lab.inventory().await.unwrap();
-    assert_eq!(made.len(), 7, "{made:?}");
-    terraform(&lab, folder.path(), &["destroy", "-input=false", "-auto-approve"]).await;
-    assert_eq!(lab.inventory().await.unwrap(), Vec::<String>::new());
-    lab.stop().await;
-}
-
-async fn terraform(lab: &Lab, folder: &std::path::Path, arguments: &[&str]) {
-    let began = Instant::now();
-    let output = tokio::process::Command::new("terraform")
-        .args(arguments)
-        .arg("-no-color")
-        .current_dir(folder)
-        .env("TF_CLI_CONFIG_FILE", "/dev/null")
-        .envs(lab.environment())
-        .output()
-        .await
-        .unwrap();
-    println!("terraform {} took {:?}", arguments[0], began.elapsed());
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
-}
-
 /// Where tasks run: a default subnet and a security group of the emulated account.
 struct Place {
     subnet: String,

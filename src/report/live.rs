@@ -26,12 +26,16 @@ pub async fn show(mut events: UnboundedReceiver<Event>) {
     view.bar.finish_and_clear();
 }
 
+/// Under the text of a line, behind its time.
+const INDENT: &str = "          ";
+
 struct View {
     bar: ProgressBar,
     terminal: bool,
     begun: Instant,
     last_progress: Option<Instant>,
-    group: Option<(u32, u32)>,
+    /// The last line about tasks and group: they are told whenever they are looked at, and shown when they change.
+    shown: [Option<String>; 2],
 }
 
 impl View {
@@ -41,19 +45,20 @@ impl View {
         let bar = ProgressBar::with_draw_target(None, target);
         bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, terminal, begun: Instant::now(), last_progress: None, group: None }
+        Self { bar, terminal, begun: Instant::now(), last_progress: None, shown: Default::default() }
     }
 
     fn see(&mut self, event: &Event) {
         if let Event::Progress(progress) = event {
             return self.progress(progress);
         }
-        if let Event::Group { desired, in_service, .. } = event {
-            if self.group.replace((*desired, *in_service)) == Some((*desired, *in_service)) {
-                return;
-            }
-        }
-        if let Some(line) = line(event) {
+        let Some(line) = line(event) else { return };
+        let last = match event {
+            Event::Tasks { .. } => Some(&mut self.shown[0]),
+            Event::Group { .. } => Some(&mut self.shown[1]),
+            _ => None,
+        };
+        if last.is_none_or(|last| last.replace(line.clone()).as_ref() != Some(&line)) {
             self.print(&line);
         }
         if let Event::PhaseBegan { phase } = event {
@@ -109,15 +114,17 @@ fn progress_line(progress: &Progress) -> String {
 /// What an event says to a person; nothing for those that only feed the block.
 fn line(event: &Event) -> Option<String> {
     Some(match event {
-        Event::RunNamed { run, folder } => format!(
-            "run {run}\n          folder {}\n          if this is cut off: spikeproof reap {run}",
-            folder.display()
-        ),
+        Event::RunNamed { run, folder, in_cloud } => {
+            let reap =
+                if *in_cloud { format!("\n{INDENT}if this is cut off: spikeproof reap {run}") } else { String::new() };
+            format!("run {run}\n{INDENT}folder {}{reap}", folder.display())
+        }
         Event::PhaseBegan { phase: Phase::Judge | Phase::Collect } => return None,
         Event::PhaseBegan { phase } => format!("{} ...", phase.word()),
         Event::PhaseEnded { phase, took } => format!("{} done in {}", phase.word(), units::duration(*took)),
         Event::Planned { tasks, peak, duration, estimate } => {
-            format!("plan: {tasks} tasks, peak {peak}, load {}, about {estimate}", units::duration(*duration))
+            let cost = estimate.map(|usd| format!(", about {usd}")).unwrap_or_default();
+            format!("plan: {tasks} tasks, peak {peak}, load {}{cost}", units::duration(*duration))
         }
         Event::Resource { action, address, took } => {
             let took = took.map(|took| format!(" ({})", units::duration(took))).unwrap_or_default();

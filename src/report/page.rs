@@ -29,6 +29,7 @@ struct Page<'a> {
 struct JudgementRow<'a> {
     mark: char,
     word: &'static str,
+    question: String,
     judgement: &'a Judgement,
 }
 
@@ -59,6 +60,7 @@ pub fn html(report: &RunReport) -> Result<String, askama::Error> {
         .map(|judgement| JudgementRow {
             mark: terminal::mark(judgement.verdict),
             word: judgement.verdict.word(),
+            question: judgement.question(),
             judgement,
         })
         .collect();

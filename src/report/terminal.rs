@@ -120,9 +120,7 @@ fn write_judged(out: &mut String, judged: &Judged) -> std::fmt::Result {
 }
 
 fn line(judgement: &Judgement) -> String {
-    let asked = format!("{} in {}", judgement.asked, judgement.scope);
-    let measured = if judgement.measured.is_empty() { "not measured" } else { &judgement.measured };
-    format!("{} {asked:<42} {measured}; {}", mark(judgement.verdict), judgement.because)
+    format!("{} {:<42} {}", mark(judgement.verdict), judgement.question(), judgement.answer())
 }
 
 /// The verdict as one character: the shape carries the meaning, not a colour.

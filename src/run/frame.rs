@@ -60,7 +60,8 @@ impl Frame {
             started: planned.begun,
         });
         let journal = Journal::create(&planned.folder, record).map_err(|error| failed(&error))?;
-        cx.events.say(Event::RunNamed { run: planned.run.clone(), folder: planned.folder.clone() });
+        let (run, folder) = (planned.run.clone(), planned.folder.clone());
+        cx.events.say(Event::RunNamed { run, folder, in_cloud: cloud.is_some() });
         let about = About {
             scenario: scenario.name.clone(),
             url: scenario.target.url.to_string(),

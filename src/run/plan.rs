@@ -107,7 +107,7 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
         tasks: sizing.tasks,
         peak: terminal::level(scenario.model, schedule.peak()),
         duration: schedule.end(),
-        estimate: estimate.usd,
+        estimate: cloud.as_ref().map(|_| estimate.usd),
     });
     for warning in &warnings {
         cx.events.warn(warning.clone());

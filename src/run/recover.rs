@@ -28,8 +28,7 @@ pub async fn recover(cx: &Context, frame: &Frame, loaded: Loaded) -> Result<Reco
     let bound = verdict::scale_in_bound(scenario, &watch.timeline()).unwrap_or_default();
     let give_up = Instant::now() + bound + BEYOND;
     let mut said = false;
-    loop {
-        let Some(group) = watch.group() else { break };
+    while let Some(group) = watch.group() {
         let in_service = group.in_service();
         cx.events.say(Event::Group { desired: group.desired, in_service, min: group.min, max: group.max });
         let back = group.desired <= before && group.instances.len() as u32 <= group.desired;

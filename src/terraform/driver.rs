@@ -230,15 +230,14 @@ impl Terraform {
         };
         self.look(&mut tail, &mut seen);
         tail.rest().into_iter().for_each(|line| self.hear(&line, &mut seen));
-        let finished = Finished {
+        Ok(Finished {
             ok: status.success(),
             cancelled: stop.sent > 0,
             diagnostics: seen.diagnostics,
             resources: seen.resources,
             outputs: seen.outputs,
             log,
-        };
-        Ok((finished, status))
+        })
     }
 
     /// Hears what is new and copies the state. A copy that fails is no reason to disturb an apply.

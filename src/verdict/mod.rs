@@ -30,6 +30,20 @@ pub struct Judgement {
     pub because: String,
 }
 
+impl Judgement {
+    /// What was asked and where, said once: `errors < 1% in spike`.
+    pub fn question(&self) -> String {
+        let said =
+            self.asked.ends_with(&format!("in {}", self.scope)) || ["run", "group"].contains(&self.scope.as_str());
+        if said { self.asked.clone() } else { format!("{} in {}", self.asked, self.scope) }
+    }
+
+    /// What was measured and what that rests on.
+    pub fn answer(&self) -> String {
+        if self.measured.is_empty() { self.because.clone() } else { format!("{}; {}", self.measured, self.because) }
+    }
+}
+
 /// What is known about how the run went, apart from the numbers themselves.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Circumstances {
@@ -90,8 +104,7 @@ fn conclude(groups: &[&[Judgement]]) -> (Verdict, String) {
                 0 => String::new(),
                 more => format!(" (and {more} more)"),
             };
-            let measured = if first.measured.is_empty() { String::new() } else { format!(": {}", first.measured) };
-            format!("{} in {}{measured}; {}{more}", first.asked, first.scope, first.because)
+            format!("{}: {}{more}", first.question(), first.answer())
         }
     };
     (worst, because)

@@ -171,11 +171,11 @@ fn moment(name: &str, at: Timestamp, source: &str, resolution: Duration) -> Mome
 }
 
 /// The first change to ALARM at or after a moment, of an alarm that `wanted` picks.
-fn first_alarm<'a>(
-    timeline: &'a Timeline,
+fn first_alarm(
+    timeline: &Timeline,
     from: Timestamp,
     wanted: impl Fn(&Alarm) -> bool,
-) -> Option<(&'a Alarm, &'a AlarmChange)> {
+) -> Option<(&Alarm, &AlarmChange)> {
     let alarms = timeline.alarms();
     timeline.alarm_changes().into_iter().find_map(|change| {
         let alarm = alarms.iter().find(|alarm| alarm.name == change.alarm)?;
@@ -183,11 +183,7 @@ fn first_alarm<'a>(
     })
 }
 
-fn first_activity<'a>(
-    timeline: &'a Timeline,
-    from: Timestamp,
-    wanted: impl Fn(&Activity) -> bool,
-) -> Option<&'a Activity> {
+fn first_activity(timeline: &Timeline, from: Timestamp, wanted: impl Fn(&Activity) -> bool) -> Option<&Activity> {
     timeline.activities().into_iter().find(|activity| activity.start >= from && wanted(activity))
 }
 
