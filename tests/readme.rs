@@ -1,0 +1,93 @@
+//! Every command of the README is run: what a newcomer types must work.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::path::Path;
+use std::process::Stdio;
+
+use spikeproof::lab::{Options, start};
+use tokio::process::Command;
+
+fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The shell blocks of the README, in order.
+fn blocks() -> Vec<String> {
+    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
+    readme.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// Runs a block as a newcomer would: from the project's folder, `spikeproof` in PATH.
+async fn run(block: &str, environment: Vec<(String, String)>) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let bin = Path::new(env!("CARGO_BIN_EXE_spikeproof")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let output = Command::new("bash")
+        .args(["-euc", block])
+        .current_dir(project())
+        .env("PATH", path)
+        .env("SPIKEPROOF_RUNS_DIR", folder.path())
+        .envs(environment)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), text.into_owned())
+}
+
+#[tokio::test]
+async fn the_make_targets_exist() {
+    let makefile = std::fs::read_to_string(project().join("Makefile")).unwrap();
+    let mut named = 0;
+    for line in blocks().iter().flat_map(|block| block.lines()).filter_map(|line| line.strip_prefix("make ")) {
+        let target = line.split_whitespace().next().unwrap();
+        assert!(makefile.contains(&format!("\n{target}:")), "README says `make {target}`");
+        named += 1;
+    }
+    assert!(named >= 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_local_run_and_the_first_run_against_aws_are_as_written() {
+    let lab = start(Options::default()).await.unwrap();
+    let blocks: Vec<String> = blocks().into_iter().filter(|block| block.contains("spikeproof ")).collect();
+    let [local, cloud] = blocks.as_slice() else { panic!("the README has {} blocks of commands", blocks.len()) };
+
+    // The lab's target stands for the reader's own server.
+    let local = local.replace("http://127.0.0.1:8080", lab.target_url());
+    let (code, text) = run(&local, Vec::new()).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("PASSED"), "{text}");
+
+    // And its endpoint for AWS.
+    let export = cloud.lines().find(|line| line.starts_with("export ")).unwrap();
+    let (code, text) = run(&cloud.replace(export, ""), lab.environment()).await;
+    assert_eq!(code, Some(0), "{text}");
+    for words in ["spike-and-recover: valid", "PASSED", "scale-out", "nothing left of 1 runs"] {
+        assert!(text.contains(words), "`{words}` is not in:\n{text}");
+    }
+    assert_eq!(lab.inventory().await.unwrap(), Vec::<String>::new());
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn the_exit_codes_are_those_of_the_program() {
+    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
+    for line in spikeproof::outcome::EXIT_CODES.lines().skip(1) {
+        let code = line.split_whitespace().next().unwrap();
+        assert!(readme.contains(&format!("| {code} |")), "exit code {code}");
+    }
+}
+
+#[tokio::test]
+async fn every_command_has_help_and_is_in_the_readme() {
+    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
+    for command in ["run", "check", "report", "reap", "lab", "image", "schema"] {
+        let (code, text) = run(&format!("spikeproof {command} --help"), Vec::new()).await;
+        assert_eq!(code, Some(0));
+        assert!(text.contains("Usage: spikeproof"), "{text}");
+        assert!(readme.contains(&format!("spikeproof {command}")), "{command}");
+    }
+}
