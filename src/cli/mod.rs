@@ -82,8 +82,15 @@ impl RunsDir {
     }
 }
 
+/// Logs are for looking into spikeproof itself: `SPIKEPROOF_LOG=debug`, to stderr. What a run has to say are events.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SPIKEPROOF_LOG").unwrap_or_else(|_| "warn".into());
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
 /// Runs a command line to its end.
 pub async fn run(args: impl Iterator<Item = OsString>) -> Answer {
+    log();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         // Help and version are answers, not errors: clap knows which goes where.
