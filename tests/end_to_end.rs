@@ -146,6 +146,15 @@ async fn the_group_grows_under_a_spike_and_comes_back_and_nothing_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_sustained_scenario_passes_against_the_lab() {
+    let trial = Trial::new("").await;
+    let output = trial.run(&["run", "--fleet", "local", &path("scenarios/sustained.yaml")]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(text(&output).contains("rate > 95/s"), "{}", text(&output));
+    trial.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failed_threshold_is_exit_1_and_nothing_is_left() {
     let trial = Trial::new("").await;
     let scenario = trial.scenario(&SHORT.replace("errors < 1%", "p50 < 1ms"));

@@ -1,0 +1,249 @@
+//! A local load tester: neither AWS nor terraform, generators as child processes.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use rustix::process::{Pid, Signal, kill_process};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use spikeproof::report::RunReport;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+/// Answers everything with 200 and the method, and counts.
+struct Server {
+    port: u16,
+    seen: Arc<AtomicU64>,
+    _tasks: JoinSet<()>,
+}
+
+impl Server {
+    async fn start(tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let seen = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&seen);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut open = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (tls, counted) = (tls.clone(), Arc::clone(&counted));
+                open.spawn(async move {
+                    match tls {
+                        None => serve(stream, counted).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, counted).await;
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        Self { port, seen, _tasks: tasks }
+    }
+
+    fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Relaxed)
+    }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, counted: Arc<AtomicU64>) {
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let method = request.method().to_string();
+        async move { Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from(method)))) }
+    });
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+struct Trial {
+    folder: TempDir,
+}
+
+impl Trial {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn scenario(&self, phases: &str, thresholds: &str) -> PathBuf {
+        let path = self.folder.path().join("scenario.yaml");
+        let text = format!(
+            "name: local\nphases: [ {phases} ]\nflows:\n  - {{ name: read, weight: 3, steps: [ {{ get: /items }} ] }}\n  \
+             - {{ name: write, weight: 1, steps: [ {{ post: /items, json: {{ a: 1 }}, check: {{ status: 200 }} }} ] }}\n\
+             thresholds: [ '{thresholds}' ]\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn command(&self, scenario: &Path, url: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spikeproof"));
+        command
+            .args(["run", "--fleet", "local", "--url", url])
+            .arg(scenario)
+            .env("SPIKEPROOF_RUNS_DIR", self.folder.path().join("runs"))
+            // What is not needed must not be there: no AWS, no terraform.
+            .env_remove("AWS_REGION")
+            .env("PATH", "/nonexistent")
+            .kill_on_drop(true)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn report(&self) -> RunReport {
+        let run = std::fs::read_dir(self.folder.path().join("runs")).unwrap().next().unwrap().unwrap().path();
+        serde_json::from_str(&std::fs::read_to_string(run.join("report.json")).unwrap()).unwrap()
+    }
+
+    /// No generator of this trial is alive: their channel is in its folder.
+    fn no_generator_is_alive(&self) {
+        let folder = self.folder.path().canonicalize().unwrap();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let ours = String::from_utf8_lossy(&environment).contains(&folder.display().to_string());
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            assert!(!(ours && line.contains("spikeproof generate")), "alive: {line}");
+        }
+    }
+}
+
+fn text(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_target_saw_is_what_the_report_says() {
+    let (server, trial) = (Server::start(None).await, Trial::new());
+    let scenario =
+        trial.scenario("{ name: up, rate: 100/s, ramp: 1s }, { name: steady, rate: 100/s, hold: 2s }", "errors < 1%");
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let output = trial.command(&scenario, &url).args(["--tasks", "3"]).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let load = trial.report().load.unwrap();
+    // A ramp of a second to 100/s is 50 iterations, two seconds of it 200.
+    assert_eq!(load.whole.tally.ok, 250);
+    assert_eq!(server.seen(), 250);
+    // Weights 3 and 1.
+    let reads = load.steps.iter().find(|step| step.name.starts_with("read")).unwrap().tally.ok;
+    assert!((150..=225).contains(&reads), "{reads} of 250 were reads");
+    trial.no_generator_is_alive();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_with_a_private_authority_is_loaded_over_tls() {
+    let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let pem = key.cert.pem();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()],
+            PrivateKeyDer::from_pem_slice(key.signing_key.serialize_pem().as_bytes()).unwrap(),
+        )
+        .unwrap();
+    let server = Server::start(Some(TlsAcceptor::from(Arc::new(config)))).await;
+    let trial = Trial::new();
+    let roots = trial.folder.path().join("roots.pem");
+    std::fs::write(&roots, pem).unwrap();
+    let scenario = trial.scenario("{ name: steady, users: 3, hold: 2s }", "errors < 1%");
+    // A name, so that the static binary has to resolve one.
+    let url = format!("https://localhost:{}", server.port);
+    let output = trial.command(&scenario, &url).env("SSL_CERT_FILE", &roots).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(server.seen() > 10);
+
+    // And a certificate that nobody vouches for is no connection at all.
+    let distrusted = trial.folder.path().join("other.pem");
+    std::fs::write(&distrusted, rcgen::generate_simple_self_signed(vec!["other".to_owned()]).unwrap().cert.pem())
+        .unwrap();
+    let seen = server.seen();
+    let output = trial.command(&scenario, &url).env("SSL_CERT_FILE", &distrusted).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert_eq!(server.seen(), seen);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_is_not_there_fails_the_threshold() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let trial = Trial::new();
+    let scenario = trial.scenario("{ name: steady, rate: 20/s, hold: 1s }", "errors < 1%");
+    let output = trial.command(&scenario, &format!("http://{closed}")).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("20 no connection"), "{}", text(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_end_a_run_and_its_generators() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let (server, trial) = (Server::start(None).await, Trial::new());
+        let scenario = trial.scenario("{ name: steady, rate: 50/s, hold: 10m }", "errors < 1%");
+        let mut child = trial.command(&scenario, &format!("http://127.0.0.1:{}", server.port)).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut heard = String::new();
+        while !heard.contains("load phase steady") {
+            assert!(stderr.read_line(&mut heard).await.unwrap() > 0, "{heard}");
+        }
+        kill_process(Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap(), signal).unwrap();
+        let output = tokio::time::timeout(Duration::from_secs(30), child.wait_with_output()).await.unwrap().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{heard}{}", text(&output));
+        // Ctrl-C judges what there is; SIGTERM has no time for that.
+        assert_eq!(trial.report().judged.is_some(), signal == Signal::INT);
+        trial.no_generator_is_alive();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generator_whose_orchestrator_was_killed_ends_by_its_lease() {
+    let (server, trial) = (Server::start(None).await, Trial::new());
+    let scenario = trial.scenario("{ name: steady, rate: 10/s, hold: 10m }", "errors < 1%");
+    let mut child = trial.command(&scenario, &format!("http://127.0.0.1:{}", server.port)).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut heard = String::new();
+    while !heard.contains("load phase steady") {
+        assert!(stderr.read_line(&mut heard).await.unwrap() > 0, "{heard}");
+    }
+    child.kill().await.unwrap();
+    // The lease is 30 s from the last beat; the poll and the last flush come on top.
+    let mut waited = 0;
+    while std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| trial.no_generator_is_alive())).is_err() {
+        waited += 1;
+        assert!(waited < 45, "a generator is alive {waited} s after its orchestrator was killed");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let seen = server.seen();
+    assert!(seen > 0);
+}
+
+#[tokio::test]
+async fn every_mistake_of_a_scenario_is_told_and_the_exit_code_is_3() {
+    let trial = Trial::new();
+    let path = trial.folder.path().join("scenario.yaml");
+    std::fs::write(&path, "name: x\nphasen: []\nflows:\n  - name: a\n    steps: [ { gett: / } ]\n").unwrap();
+    let output = trial.command(&path, "http://127.0.0.1:1").output().await.unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    for words in ["did you mean `phases`", "did you mean `get`"] {
+        assert!(text(&output).contains(words), "`{words}` is not in:\n{}", text(&output));
+    }
+    assert!(!trial.folder.path().join("runs").exists());
+}
