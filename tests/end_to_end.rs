@@ -204,6 +204,24 @@ async fn an_interrupt_during_load_judges_what_there_is_and_nothing_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_run_left_is_reaped_from_its_journal() {
+    let trial = Trial::new("").await;
+    let scenario = trial.scenario(&SHORT.replace("hold: 6s", "hold: 10m"));
+    let mut child = trial.command(&["run", &scenario]).spawn().unwrap();
+    wait_for(&mut child, "load phase steady").await;
+    child.kill().await.unwrap();
+    assert_ne!(trial.lab.inventory().await.unwrap(), Vec::<String>::new());
+
+    let listed = trial.run(&["reap", "--dry-run"]).await;
+    assert!(text(&listed).contains("9 things may be left"), "{}", text(&listed));
+    let reaped = trial.run(&["reap"]).await;
+    assert_eq!(reaped.status.code(), Some(0), "{}", text(&reaped));
+    let again = trial.run(&["reap"]).await;
+    assert!(text(&again).contains("nothing left of 1 runs"), "{}", text(&again));
+    trial.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_during_apply_destroys_what_had_been_made() {
     let trial = Trial::new("").await;
     let scenario = trial.scenario(SHORT);

@@ -16,6 +16,8 @@ use crate::channel::message::{self, Start};
 use crate::channel::{Channel, message::Plan as PlanMessage};
 use crate::events::{Event, Phase};
 use crate::fleet::{Fleet, TaskState, TaskStatus};
+use crate::journal::Record;
+use crate::journal::names::{Kind as ThingKind, Names, Thing};
 use crate::plan::Sizing;
 
 /// From the first launch to the last ready: Fargate mostly takes less than a minute, an image pull from a cold region
@@ -49,6 +51,10 @@ pub async fn start(cx: &Context, frame: &Frame, provisioned: Provisioned) -> Res
     channel.put_plan(&plan).await.map_err(|error| RunError::could_not(Phase::Start, error))?;
     frame.beat().await.map_err(|error| RunError::could_not(Phase::Start, error))?;
 
+    if frame.cloud.is_some() {
+        let name = Names::of(&frame.run).cluster;
+        frame.intend(Record::Intent { thing: Thing { kind: ThingKind::Tasks, name } })?;
+    }
     let sizing = provisioned.planned.sizing.clone();
     let (slots, shortfall) = muster(cx, frame, &channel, &sizing).await?;
     let at = Timestamp::now().checked_add(HEADROOM).unwrap_or_else(|_| Timestamp::now());
