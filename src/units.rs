@@ -66,6 +66,12 @@ pub fn duration(value: Duration) -> String {
     text
 }
 
+/// So many of a thing: `1 task`, `2 tasks`.
+pub fn count(number: impl Into<u64>, thing: &str) -> String {
+    let number = number.into();
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
 /// US dollars. Prices are in dollars everywhere because AWS publishes them so.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]

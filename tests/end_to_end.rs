@@ -217,7 +217,7 @@ async fn what_a_killed_run_left_is_reaped_from_its_journal() {
     let reaped = trial.run(&["reap"]).await;
     assert_eq!(reaped.status.code(), Some(0), "{}", text(&reaped));
     let again = trial.run(&["reap"]).await;
-    assert!(text(&again).contains("nothing left of 1 runs"), "{}", text(&again));
+    assert!(text(&again).contains("nothing left of 1 run"), "{}", text(&again));
     trial.nothing_is_left().await;
 }
 

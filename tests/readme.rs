@@ -65,7 +65,7 @@ async fn the_local_run_and_the_first_run_against_aws_are_as_written() {
     let export = cloud.lines().find(|line| line.starts_with("export ")).unwrap();
     let (code, text) = run(&cloud.replace(export, ""), lab.environment()).await;
     assert_eq!(code, Some(0), "{text}");
-    for words in ["spike-and-recover: valid", "PASSED", "scale-out", "nothing left of 1 runs"] {
+    for words in ["spike-and-recover: valid", "PASSED", "scale-out", "nothing left of 1 run"] {
         assert!(text.contains(words), "`{words}` is not in:\n{text}");
     }
     assert_eq!(lab.inventory().await.unwrap(), Vec::<String>::new());

@@ -10,7 +10,7 @@ use crate::events::Events;
 use crate::outcome::Exit;
 use crate::report::live;
 use crate::run::{Reaped, reap};
-use crate::units::RunId;
+use crate::units::{RunId, count};
 
 /// Destroys what earlier runs left, as their journals say, and proves it by describing each thing by its name.
 ///
@@ -64,7 +64,7 @@ fn text(reaped: &[Reaped], dry_run: bool) -> String {
 fn write_text(out: &mut String, reaped: &[Reaped], dry_run: bool) -> std::fmt::Result {
     let dirty: Vec<&Reaped> = reaped.iter().filter(|run| !run.leftovers.is_empty()).collect();
     if dirty.is_empty() {
-        return writeln!(out, "nothing left of {} runs", reaped.len());
+        return writeln!(out, "nothing left of {}", count(reaped.len() as u64, "run"));
     }
     for run in dirty {
         match (&run.skipped, dry_run, run.left.is_empty()) {

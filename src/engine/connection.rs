@@ -21,6 +21,9 @@ pub struct Connection {
     _driver: AbortOnDropHandle<()>,
 }
 
+/// No answer came. The request is here if nothing of it was sent.
+pub struct Unsent(pub Option<Box<Request<Full<Bytes>>>>);
+
 impl Connection {
     /// Connects, and shakes hands where the target asks for TLS.
     pub async fn open(target: &Target) -> Result<Self, String> {
@@ -45,10 +48,12 @@ impl Connection {
         Ok(Self { sender, used: 0, _driver: AbortOnDropHandle::new(driver) })
     }
 
-    /// Sends a request. An error before any byte of the answer: the connection is of no more use.
-    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, hyper::Error> {
-        self.sender.ready().await?;
-        self.sender.send_request(request).await
+    /// Sends a request and waits for the head of its answer.
+    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unsent> {
+        if self.sender.ready().await.is_err() {
+            return Err(Unsent(Some(Box::new(request))));
+        }
+        self.sender.try_send_request(request).await.map_err(|mut error| Unsent(error.take_message().map(Box::new)))
     }
 
     /// Whether another request may be tried on it.

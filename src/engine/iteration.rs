@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use super::Work;
@@ -62,14 +63,14 @@ impl Desk {
         Instant::now().saturating_duration_since(self.start)
     }
 
-    /// Waits for a planned instant, and notes how late the generator itself was.
+    /// Waits for a planned instant. One that has passed still lets others run.
     pub async fn wait_until(&self, at: Duration) {
         let instant = self.start + at;
         if instant > Instant::now() {
             sleep_until(instant).await;
+        } else {
+            yield_now().await;
         }
-        let now = Instant::now();
-        self.recorder.borrow_mut().late(self.elapsed(), now.saturating_duration_since(instant));
     }
 
     fn pick_flow(&self, chance: &mut Pcg64Mcg) -> usize {
@@ -108,10 +109,11 @@ impl Drop for Active<'_> {
 
 /// A session of the closed model: iteration after iteration on its own connection, until its span ends. The request
 /// under way then is finished; no further step begins.
-pub async fn session(desk: Rc<Desk>, number: u64, from: Duration, to: Duration) {
+pub async fn session(desk: Rc<Desk>, number: u64, span: u64, from: Duration, to: Duration) {
     desk.wait_until(from).await;
     let _active = Active::new(&desk.active);
-    let mut chance = desk.chance(number);
+    // A session that comes back later is another visitor.
+    let mut chance = desk.chance(number | span << 40);
     let mut connection = None;
     let mut intended = from;
     while intended < to {
@@ -139,6 +141,10 @@ pub async fn iteration(desk: Rc<Desk>, number: u64, due: Duration) {
     let mut intended = due;
     let steps = desk.templates[flow].len();
     for step in 0..steps {
+        // A flow that is not through when the plan ends begins no further step.
+        if step > 0 && intended >= desk.schedule.end() {
+            break;
+        }
         request(&desk, &mut connection, flow, step, intended).await;
         if step + 1 < steps {
             intended = desk.elapsed() + think(desk.scenario.flows[flow].think, &mut chance);
@@ -150,6 +156,8 @@ pub async fn iteration(desk: Rc<Desk>, number: u64, due: Duration) {
 
 async fn request(desk: &Desk, connection: &mut Option<Connection>, flow: usize, step: usize, intended: Duration) {
     let sent = desk.elapsed();
+    // From here to the intended start it was the generator's own doing.
+    desk.recorder.borrow_mut().late(sent, sent.saturating_sub(intended));
     let done = desk.templates[flow][step].send(&desk.target, connection, desk.scenario.target.timeout).await;
     let ended = desk.elapsed();
     let key = Key { phase: desk.schedule.phase_at(intended) as u16, flow: flow as u16, step: step as u16 };

@@ -6,12 +6,15 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method as HttpMethod, Request, Uri};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::connection::Connection;
+use super::connection::{Connection, Unsent};
 use super::target::Target;
 use crate::measure::Ending;
 use crate::scenario::{Check, Method, Step, Target as TargetFile};
+
+/// A target that does not even shake hands; part of the time-out of the whole request.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// Everything of a request that does not change.
 pub struct Template {
@@ -20,8 +23,6 @@ pub struct Template {
     headers: HeaderMap,
     body: Bytes,
     check: Check,
-    /// Sending it twice is the same as once: a request that a closed keep-alive connection swallowed is sent again.
-    repeatable: bool,
 }
 
 /// How a request ended.
@@ -62,7 +63,6 @@ impl Template {
             headers,
             body: step.json.clone().map(Bytes::from).unwrap_or_default(),
             check: step.check.clone(),
-            repeatable: matches!(step.method, Method::Get | Method::Put | Method::Delete),
         })
     }
 
@@ -82,20 +82,26 @@ impl Template {
     }
 
     async fn exchange(&self, target: &Target, slot: &mut Option<Connection>) -> Result<(u16, u64), Ending> {
-        let mut reused = slot.as_ref().is_some_and(Connection::reusable);
+        let mut request = self.request();
         loop {
-            let mut connection = match slot.take().filter(|_| reused) {
+            let kept = slot.take().filter(Connection::reusable);
+            let fresh = kept.is_none();
+            let mut connection = match kept {
                 Some(connection) => connection,
-                None => Connection::open(target).await.map_err(|_| Ending::Connect)?,
+                None => match timeout(CONNECT, Connection::open(target)).await {
+                    Ok(Ok(connection)) => connection,
+                    Ok(Err(_)) | Err(_) => return Err(Ending::Connect),
+                },
             };
-            let answer = match connection.send(self.request()).await {
+            let answer = match connection.send(request).await {
                 Ok(answer) => answer,
-                // The server closed an idle connection just as we used it: no fault of anybody.
-                Err(_) if reused && self.repeatable => {
-                    reused = false;
+                // The server had closed the idle connection and nothing was sent: no fault of anybody, try a new one.
+                // Whatever may have been sent is never repeated: it would hide a request that the target dropped.
+                Err(Unsent(Some(unsent))) if !fresh => {
+                    request = *unsent;
                     continue;
                 }
-                Err(_) => return Err(Ending::Broken),
+                Err(Unsent(_)) => return Err(Ending::Broken),
             };
             let status = answer.status().as_u16();
             let mut body = answer.into_body();

@@ -49,10 +49,15 @@ impl Target {
         }
         let fresh = self.addresses.borrow().asked.is_some_and(|asked| asked.elapsed() < ADDRESSES_AGE);
         if !fresh {
-            let known: Vec<SocketAddr> =
-                tokio::net::lookup_host((self.url.host.as_str(), self.url.port)).await?.collect();
+            let looked_up = tokio::net::lookup_host((self.url.host.as_str(), self.url.port)).await;
             let mut addresses = self.addresses.borrow_mut();
-            (addresses.known, addresses.asked) = (known, Some(Instant::now()));
+            match looked_up {
+                Ok(known) => addresses.known = known.collect(),
+                // The addresses known so far are better than none.
+                Err(error) if addresses.known.is_empty() => return Err(error),
+                Err(_) => {}
+            }
+            addresses.asked = Some(Instant::now());
         }
         let mut addresses = self.addresses.borrow_mut();
         addresses.next = addresses.next.wrapping_add(1);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::decide::{self, Seen, Step};
@@ -25,6 +25,8 @@ const REPORT: Duration = Duration::from_secs(2);
 const PLAN_PATIENCE: Duration = Duration::from_secs(120);
 /// Handing over the last results may take a few tries; then what is missing is named by the other side.
 const FLUSH_TRIES: u32 = 8;
+/// One message to the store. Longer is a store that hangs: the message is tried again.
+const PUT: Duration = Duration::from_secs(5);
 /// After its lifetime a generator that hangs is ended by a thread that its runtime cannot hold up.
 const BEYOND_LIFETIME: Duration = Duration::from_secs(10);
 
@@ -60,10 +62,19 @@ pub enum GenerateError {
 /// Carries out one slot of a run, to its end.
 pub async fn generate(task: &Task) -> Result<Ended, GenerateError> {
     outlive_never(task.max_lifetime);
-    let plan = wait_for_plan(task).await?;
-    let read = scenario::read(&plan.scenario, &plan.surroundings)
-        .map_err(|problems| GenerateError::Scenario(scenario::render("scenario", &plan.scenario, &problems, false)))?;
-    carry_out(task, read.scenario, plan.seed).await
+    let mut farewell = Farewell::new(task.max_lifetime)?;
+    let plan = tokio::select! {
+        plan = wait_for_plan(task) => plan?,
+        why = farewell.heard() => return say_end(task, why, 0).await,
+    };
+    let read = match scenario::read(&plan.scenario, &plan.surroundings) {
+        Ok(read) => read,
+        Err(problems) => {
+            let why = scenario::render("scenario", &plan.scenario, &problems, false);
+            return fail(task, GenerateError::Scenario(why)).await;
+        }
+    };
+    carry_out(task, &mut farewell, read.scenario, plan.seed).await
 }
 
 /// Ends the process at last, from a thread of its own: a wedged runtime must not be paid for.
@@ -73,6 +84,12 @@ fn outlive_never(lifetime: Duration) {
         // Not an orderly end: an orderly one was due ten seconds ago.
         std::process::abort();
     });
+}
+
+/// Says why there will be no load, so that the other side need not guess.
+async fn fail(task: &Task, error: GenerateError) -> Result<Ended, GenerateError> {
+    let _ = say_end(task, Ended::Failed(error.to_string()), 0).await;
+    Err(error)
 }
 
 async fn wait_for_plan(task: &Task) -> Result<crate::channel::message::Plan, GenerateError> {
@@ -86,32 +103,49 @@ async fn wait_for_plan(task: &Task) -> Result<crate::channel::message::Plan, Gen
     }
 }
 
-pub async fn carry_out(task: &Task, scenario: Scenario, seed: u64) -> Result<Ended, GenerateError> {
+async fn carry_out(
+    task: &Task,
+    farewell: &mut Farewell,
+    scenario: Scenario,
+    seed: u64,
+) -> Result<Ended, GenerateError> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let ready =
         Ready { version: VERSION, slot: task.slot, identity: task.identity.clone(), cores, at: Timestamp::now() };
     task.channel.put_ready(&ready).await?;
-    let mut ear = Ear::new(task)?;
-    let (at, share) = match ear.wait_for_start().await {
+    let mut ear = Ear::new(task);
+    let start = tokio::select! {
+        start = ear.wait_for_start() => start,
+        why = farewell.heard() => Err(why),
+    };
+    let (at, share) = match start {
         Ok(start) => start,
         Err(why) => return say_end(task, why, 0).await,
     };
+    let stop = CancellationToken::new();
+    let (scenario, start) = (Arc::new(scenario), monotonic(at));
+    let work = Work { scenario, share, seed, workers: cores.max(1), start, stop: stop.clone() };
+    let running = match begin(&work) {
+        Ok(running) => running,
+        Err(why) => return fail(task, GenerateError::Begin(why)).await,
+    };
+    let (why, reports) = load(task, &mut ear, farewell, running, &stop).await;
+    say_end(task, why, reports).await
+}
+
+/// The agreed instant on this machine's monotonic clock.
+fn monotonic(at: Timestamp) -> std::time::Instant {
+    let now = std::time::Instant::now();
     let wait = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
     let late = Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default();
-    let now = std::time::Instant::now();
-    let start = (now + wait).checked_sub(late).unwrap_or(now);
-    let stop = CancellationToken::new();
-    let work = Work { scenario: Arc::new(scenario), share, seed, workers: cores.max(1), start, stop: stop.clone() };
-    let running = begin(&work).map_err(GenerateError::Begin)?;
-    let (why, reports) = load(task, &mut ear, running, &stop).await;
-    say_end(task, why, reports).await
+    (now + wait).checked_sub(late).unwrap_or(now)
 }
 
 async fn say_end(task: &Task, why: Ended, intervals: u32) -> Result<Ended, GenerateError> {
     let end = End { version: VERSION, slot: task.slot, why: why.clone(), intervals, at: Timestamp::now() };
     let mut pause = Duration::from_millis(200);
     for _ in 1..FLUSH_TRIES {
-        if task.channel.put_end(&end).await.is_ok() {
+        if matches!(timeout(PUT, task.channel.put_end(&end)).await, Ok(Ok(()))) {
             return Ok(why);
         }
         sleep(pause).await;
@@ -121,14 +155,30 @@ async fn say_end(task: &Task, why: Ended, intervals: u32) -> Result<Ended, Gener
     Ok(why)
 }
 
-/// Hands over what the workers measure, until they end or must.
-async fn load(task: &Task, ear: &mut Ear<'_>, mut running: Running, stop: &CancellationToken) -> (Ended, u32) {
+/// Delivers what the workers measure while listening for what must end it. The two do not wait for each other: a store
+/// that hangs must hold up neither the lease nor a stop.
+async fn load(
+    task: &Task,
+    ear: &mut Ear<'_>,
+    farewell: &mut Farewell,
+    running: Running,
+    stop: &CancellationToken,
+) -> (Ended, u32) {
+    let mut delivery = std::pin::pin!(deliver(task, running));
+    let why = tokio::select! {
+        (reports, lost) = &mut delivery => return (lost.map_or(Ended::Complete, Ended::Failed), reports),
+        why = ear.must_end() => why,
+        why = farewell.heard() => why,
+    };
+    stop.cancel();
+    let (reports, _) = delivery.await;
+    (why, reports)
+}
+
+/// Hands over reports until the workers have ended: how many, and what went wrong with the workers.
+async fn deliver(task: &Task, mut running: Running) -> (u32, Option<String>) {
     let mut outbox = Outbox::default();
-    let mut why = Ended::Complete;
-    let mut report = interval(REPORT);
-    report.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut poll = interval(POLL);
-    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut report = every(REPORT);
     loop {
         tokio::select! {
             seconds = running.next() => match seconds {
@@ -136,16 +186,6 @@ async fn load(task: &Task, ear: &mut Ear<'_>, mut running: Running, stop: &Cance
                 None => break,
             },
             _ = report.tick() => outbox.send(task).await,
-            _ = poll.tick(), if !stop.is_cancelled() => {
-                if let Some(end) = ear.must_end().await {
-                    why = end;
-                    stop.cancel();
-                }
-            }
-            end = ear.sent_away(), if !stop.is_cancelled() => {
-                why = end;
-                stop.cancel();
-            }
         }
     }
     outbox.seal();
@@ -158,7 +198,7 @@ async fn load(task: &Task, ear: &mut Ear<'_>, mut running: Running, stop: &Cance
         sleep(pause).await;
         pause *= 2;
     }
-    (why, outbox.next_seq + outbox.waiting.len() as u32)
+    (outbox.next_seq + outbox.waiting.len() as u32, running.finish().err())
 }
 
 /// Reports not yet written. One that fails stays, and the sequence has no gap.
@@ -193,7 +233,7 @@ impl Outbox {
             self.seal();
         }
         while let Some(report) = self.waiting.front() {
-            if task.channel.put_report(task.slot, report).await.is_err() {
+            if !matches!(timeout(PUT, task.channel.put_report(task.slot, report)).await, Ok(Ok(()))) {
                 return;
             }
             self.next_seq += 1;
@@ -206,30 +246,23 @@ impl Outbox {
     }
 }
 
-/// Listens to the orchestrator, to signals and to the clock.
+/// Listens to the orchestrator.
 struct Ear<'a> {
     task: &'a Task,
     control: Option<Control>,
     /// When the beat last changed, by the own monotonic clock. A read that fails is no change.
     heard: Instant,
-    born: Instant,
-    terminate: tokio::signal::unix::Signal,
 }
 
 impl<'a> Ear<'a> {
-    fn new(task: &'a Task) -> std::io::Result<Self> {
-        let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { task, control: None, heard: Instant::now(), born: Instant::now(), terminate })
+    fn new(task: &'a Task) -> Self {
+        Self { task, control: None, heard: Instant::now() }
     }
 
     async fn wait_for_start(&mut self) -> Result<(Timestamp, Share), Ended> {
-        let mut poll = interval(POLL);
-        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut poll = every(POLL);
         loop {
-            tokio::select! {
-                _ = poll.tick() => {}
-                end = self.sent_away() => return Err(end),
-            }
+            poll.tick().await;
             self.listen().await;
             match decide::before(&self.seen()) {
                 Step::Wait => {}
@@ -239,14 +272,21 @@ impl<'a> Ear<'a> {
         }
     }
 
-    async fn must_end(&mut self) -> Option<Ended> {
-        self.listen().await;
-        decide::must_end(&self.seen())
+    /// Returns when the load must end, and why.
+    async fn must_end(&mut self) -> Ended {
+        let mut poll = every(POLL);
+        loop {
+            poll.tick().await;
+            self.listen().await;
+            if let Some(why) = decide::must_end(&self.seen()) {
+                return why;
+            }
+        }
     }
 
     async fn listen(&mut self) {
         // A store that hangs must not hold up the lease.
-        let read = tokio::time::timeout(POLL * 3, self.task.channel.control()).await;
+        let read = timeout(POLL, self.task.channel.control()).await;
         if let Ok(Ok(control)) = read {
             if self.control.as_ref().is_none_or(|known| known.beat != control.beat) {
                 self.heard = Instant::now();
@@ -265,13 +305,36 @@ impl<'a> Ear<'a> {
             now: Timestamp::now(),
         }
     }
+}
 
-    /// SIGTERM (StopTask, Spot), or the lifetime's end.
-    async fn sent_away(&mut self) -> Ended {
-        let over = self.born + self.task.max_lifetime;
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// What ends a generator from outside the channel: SIGTERM (StopTask, Spot), or its lifetime. Heard from the start on:
+/// as the first process of a container it would not even die of a signal it does not listen to.
+struct Farewell {
+    terminate: tokio::signal::unix::Signal,
+    over: Instant,
+}
+
+impl Farewell {
+    fn new(lifetime: Duration) -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, over: Instant::now() + lifetime })
+    }
+
+    async fn heard(&mut self) -> Ended {
         tokio::select! {
             _ = self.terminate.recv() => Ended::Terminated,
-            () = tokio::time::sleep_until(over) => Ended::LifetimeOver,
+            () = sleep_until(self.over) => Ended::LifetimeOver,
         }
     }
+}
+
+/// Carries out a scenario that was not read from a plan.
+#[cfg(test)]
+pub async fn carry_out_for_test(task: &Task, scenario: Scenario) -> Result<Ended, GenerateError> {
+    carry_out(task, &mut Farewell::new(task.max_lifetime)?, scenario, 1).await
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -13,21 +15,22 @@ use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult,
+};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::task::{Task, carry_out};
+use super::task::{Task, carry_out_for_test};
 use super::{Work, begin};
 use crate::channel::Channel;
 use crate::channel::message::{Control, Ended, Start, VERSION};
 use crate::measure::{Results, Select, Tally};
 use crate::plan::{Schedule, Share};
-use crate::scenario::{
-    Arch, Check, Fleet, Flow, InWithin, Method, Model, Phase, Role, Scaling, Scenario, Step, Target, TaskSize, Tasks,
-    Think, Url,
-};
+use crate::scenario::{Method, Model, Phase, Role, Scenario, Think, Url, example};
 
 /// Answers by path: `/ok`, `/status/N`, `/hang`, `/close`, `/slow` (until 500 ms after the server's start).
 struct Server {
@@ -73,57 +76,81 @@ impl Server {
     }
 }
 
+/// A store in which reports are never written.
+#[derive(Debug)]
+struct HangingReports(InMemory);
+
+impl std::fmt::Display for HangingReports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("hanging")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for HangingReports {
+    async fn put_opts(&self, to: &Path, payload: PutPayload, options: PutOptions) -> object_store::Result<PutResult> {
+        if to.as_ref().contains("intervals") {
+            std::future::pending::<()>().await;
+        }
+        self.0.put_opts(to, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        to: &Path,
+        options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.0.put_multipart_opts(to, options).await
+    }
+
+    async fn get_opts(&self, from: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        self.0.get_opts(from, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
+        self.0.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.0.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+        self.0.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+        self.0.copy_opts(from, to, options).await
+    }
+}
+
 async fn answer(path: String, born: tokio::time::Instant) -> Result<Response<Full<Bytes>>, std::io::Error> {
     let mut status = 200;
     match path.as_str() {
         "/hang" => std::future::pending().await,
+        "/cut" => {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            return Err(std::io::Error::other("cut on cue"));
+        }
         "/close" => return Err(std::io::Error::other("closed on cue")),
         "/slow" => tokio::time::sleep_until(born + Duration::from_millis(500)).await,
         _ => status = path.strip_prefix("/status/").map_or(200, |code| code.parse().unwrap()),
     }
-    Ok(Response::builder().status(status).body(Full::from("hello")).unwrap())
+    let connection = if path == "/last" { "close" } else { "keep-alive" };
+    Ok(Response::builder().status(status).header("connection", connection).body(Full::from("hello")).unwrap())
 }
 
 fn scenario(address: SocketAddr, path: &str, model: Model, level: f64, hold: Duration) -> Scenario {
-    Scenario {
-        name: "test".to_owned(),
-        target: Target {
-            url: Url { https: false, host: "127.0.0.1".to_owned(), port: address.port(), path: String::new() },
-            group: None,
-            timeout: Duration::from_secs(1),
-            headers: vec![],
-        },
-        model,
-        phases: vec![Phase { name: "only".to_owned(), level, ramp: Duration::ZERO, hold, role: Role::Baseline }],
-        flows: vec![Flow {
-            name: "flow".to_owned(),
-            weight: 1.0,
-            think: Think::Constant(Duration::from_millis(20)),
-            steps: vec![Step {
-                name: path.to_owned(),
-                method: Method::Get,
-                path: path.to_owned(),
-                headers: vec![],
-                json: None,
-                check: Check::default(),
-            }],
-        }],
-        thresholds: vec![],
-        scaling: Scaling {
-            out_within: Duration::from_secs(180),
-            in_within: InWithin::Auto,
-            no_dropped_requests: true,
-            instance_header: None,
-        },
-        fleet: Fleet {
-            tasks: Tasks::Auto,
-            size: TaskSize { cpu_units: 1024, memory_mib: 2048 },
-            arch: Arch::X86_64,
-            subnets: vec![],
-            image: None,
-        },
-        budget: None,
-    }
+    let phase = Phase { name: "only".to_owned(), level, ramp: Duration::ZERO, hold, role: Role::Baseline };
+    let mut scenario = example::scenario(model, vec![phase]);
+    scenario.target.url = Url { https: false, host: "127.0.0.1".to_owned(), port: address.port(), path: String::new() };
+    scenario.target.timeout = Duration::from_secs(1);
+    scenario.flows[0].think = Think::Constant(Duration::from_millis(20));
+    scenario.flows[0].steps[0].path = path.to_owned();
+    scenario
 }
 
 fn work(scenario: Scenario, share: Share, workers: u32) -> Work {
@@ -189,6 +216,47 @@ async fn a_session_keeps_one_connection() {
 }
 
 #[tokio::test]
+async fn a_request_that_the_target_dropped_on_a_kept_connection_is_counted_not_repeated() {
+    let server = Server::start().await;
+    let mut scenario = scenario(server.address, "/ok", Model::Users, 1.0, Duration::from_secs(1));
+    let mut second = scenario.flows[0].steps[0].clone();
+    second.path = "/cut".to_owned();
+    scenario.flows[0].steps.push(second);
+    let tally = measure(&work(scenario, Share::WHOLE, 1)).await.merged(Select::default()).tally;
+    assert!(tally.broken > 2 && tally.ok >= tally.broken, "{tally:?}");
+    assert_eq!(tally.requests(), server.requests());
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_after_its_answer_is_no_error_for_any_method() {
+    let server = Server::start().await;
+    let mut scenario = scenario(server.address, "/last", Model::Users, 2.0, Duration::from_millis(500));
+    scenario.flows[0].steps[0].method = Method::Post;
+    scenario.flows[0].think = Think::None;
+    let tally = measure(&work(scenario, Share::WHOLE, 1)).await.merged(Select::default()).tally;
+    assert_eq!(tally.errors(), 0, "{tally:?}");
+    assert_eq!(server.connections(), tally.ok);
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_holds_up_neither_the_lease_nor_the_end() {
+    let server = Server::start().await;
+    let store = Arc::new(HangingReports(InMemory::new()));
+    let channel = Channel::new(store, Path::from("run"));
+    channel.put_control(&control(&[0])).await.unwrap();
+    let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
+    let mut task = task(&channel, 0);
+    task.lease = Duration::from_secs(3);
+    let begun = Instant::now();
+    let mut ended = std::pin::pin!(carry_out_for_test(&task, scenario));
+    // It goes on trying to deliver, but sends nothing any more.
+    let _ = timeout(Duration::from_secs(6), &mut ended).await;
+    let seen = server.requests();
+    let _ = timeout(Duration::from_secs(2), &mut ended).await;
+    assert_eq!(server.requests(), seen, "load after {:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn a_stalled_target_thins_out_nothing_and_its_queue_is_in_the_latency() {
     let server = Server::start().await;
     let scenario = scenario(server.address, "/slow", Model::Rate, 100.0, Duration::from_secs(1));
@@ -246,7 +314,7 @@ async fn two_tasks_carry_out_a_plan_and_report_all_of_it() {
     channel.put_control(&control(&[4, 7])).await.unwrap();
     let scenario = scenario(server.address, "/ok", Model::Rate, 50.0, Duration::from_secs(3));
     let (four, seven) = (task(&channel, 4), task(&channel, 7));
-    let (a, b) = tokio::join!(carry_out(&four, scenario.clone(), 1), carry_out(&seven, scenario, 1));
+    let (a, b) = tokio::join!(carry_out_for_test(&four, scenario.clone()), carry_out_for_test(&seven, scenario));
     assert_eq!((a.unwrap(), b.unwrap()), (Ended::Complete, Ended::Complete));
 
     let mut results = Results::default();
@@ -269,7 +337,7 @@ async fn a_task_that_hears_no_beat_stops_by_itself() {
     let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
     let mut task = task(&channel, 0);
     task.lease = Duration::from_secs(3);
-    let ended = timeout(Duration::from_secs(10), carry_out(&task, scenario, 1)).await.unwrap();
+    let ended = timeout(Duration::from_secs(10), carry_out_for_test(&task, scenario)).await.unwrap();
     assert_eq!(ended.unwrap(), Ended::LeaseLapsed);
     assert_eq!(channel.end(0).await.unwrap().unwrap().why, Ended::LeaseLapsed);
 }
@@ -279,6 +347,6 @@ async fn a_task_without_a_share_sends_nothing() {
     let (server, channel) = (Server::start().await, channel());
     channel.put_control(&control(&[1])).await.unwrap();
     let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
-    assert_eq!(carry_out(&task(&channel, 0), scenario, 1).await.unwrap(), Ended::NotNeeded);
+    assert_eq!(carry_out_for_test(&task(&channel, 0), scenario).await.unwrap(), Ended::NotNeeded);
     assert_eq!(server.requests(), 0);
 }

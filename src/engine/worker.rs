@@ -1,11 +1,11 @@
 //! Worker threads: each a runtime of its own, reporting whole seconds as they pass.
 
 use std::rc::Rc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::{JoinError, JoinSet, LocalSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsConnector;
 
@@ -18,7 +18,7 @@ use crate::scenario::Model;
 
 /// Iterations under way per worker. Beyond it memory grows without end under a target that hangs; what is not started
 /// is counted, and makes the run inconclusive.
-const CEILING: u32 = 10_000;
+const CEILING: usize = 10_000;
 const REPORT: Duration = Duration::from_millis(500);
 /// A jump brings many sessions at one instant; a crowd arrives within a second, not within a microsecond.
 const JUMP: Duration = Duration::from_secs(1);
@@ -36,6 +36,7 @@ pub struct Seconds {
 #[derive(Debug)]
 pub struct Running {
     seconds: UnboundedReceiver<Seconds>,
+    threads: Vec<JoinHandle<Result<(), String>>>,
     /// By worker: everything before is here.
     before: Vec<u32>,
 }
@@ -50,6 +51,14 @@ impl Running {
         Some(seconds.interval)
     }
 
+    /// After the last seconds: whether every worker carried out its part. A lost one must not look like less load.
+    pub fn finish(self) -> Result<(), String> {
+        for thread in self.threads {
+            thread.join().map_err(|_| "a worker thread panicked".to_owned())??;
+        }
+        Ok(())
+    }
+
     /// Every worker has reported everything before this second.
     pub fn before_second(&self) -> u32 {
         self.before.iter().copied().min().unwrap_or(0)
@@ -60,32 +69,40 @@ impl Running {
 pub fn begin(work: &Work) -> Result<Running, String> {
     let (sender, seconds) = unbounded_channel();
     let tls = if work.scenario.target.url.https { Some(target::tls()?) } else { None };
+    let mut threads = Vec::new();
     for worker in 0..work.workers {
         let (work, tls, sender) = (work.clone(), tls.clone(), sender.clone());
         // What can be wrong with the target is wrong for all: find it before any thread starts.
         Desk::new(&work, Target::new(&work.scenario.target.url, tls.as_ref())?)?;
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(format!("worker-{worker}"))
             .spawn(move || work_here(&work, worker, tls.as_ref(), &sender))
             .map_err(|error| format!("could not start a worker thread: {error}"))?;
+        threads.push(thread);
     }
-    Ok(Running { seconds, before: vec![0; work.workers as usize] })
+    Ok(Running { seconds, threads, before: vec![0; work.workers as usize] })
 }
 
-fn work_here(work: &Work, worker: u32, tls: Option<&TlsConnector>, sender: &UnboundedSender<Seconds>) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-    let desk = Target::new(&work.scenario.target.url, tls).and_then(|target| Desk::new(work, target));
-    let Ok(desk) = desk.map(Rc::new) else { return };
+fn work_here(
+    work: &Work,
+    worker: u32,
+    tls: Option<&TlsConnector>,
+    sender: &UnboundedSender<Seconds>,
+) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("a worker has no runtime: {error}"))?;
+    let desk = Rc::new(Desk::new(work, Target::new(&work.scenario.target.url, tls)?)?);
     let local = LocalSet::new();
     let load = carry_out(work, worker, Rc::clone(&desk), sender);
-    local.block_on(&runtime, load);
+    let carried_out = local.block_on(&runtime, load);
     // Dropping the sessions cuts what is still under way: it is not recorded.
     drop(local);
     let before = u32::try_from(desk.elapsed().as_secs()).unwrap_or(u32::MAX).saturating_add(1);
     let _ = sender.send(Seconds { worker, before, interval: desk.recorder.borrow_mut().take_all() });
+    carried_out
 }
 
-async fn carry_out(work: &Work, worker: u32, desk: Rc<Desk>, sender: &UnboundedSender<Seconds>) {
+async fn carry_out(work: &Work, worker: u32, desk: Rc<Desk>, sender: &UnboundedSender<Seconds>) -> Result<(), String> {
     let share = work.share_of(worker);
     let mut load = JoinSet::new();
     match work.scenario.model {
@@ -99,9 +116,13 @@ async fn carry_out(work: &Work, worker: u32, desk: Rc<Desk>, sender: &UnboundedS
     loop {
         tokio::select! {
             biased;
-            () = work.stop.cancelled() => return,
+            () = work.stop.cancelled() => return Ok(()),
             _ = tick.tick() => report(&desk, worker, sender),
-            done = load.join_next() => if done.is_none() { return },
+            done = load.join_next() => match done {
+                None => return Ok(()),
+                // A session or iteration that panicked is load that was not there.
+                Some(done) => done.map_err(|error| format!("a session ended with a bug: {error}"))?,
+            },
         }
     }
 }
@@ -123,9 +144,9 @@ fn report(desk: &Desk, worker: u32, sender: &UnboundedSender<Seconds>) {
 fn populate(desk: &Rc<Desk>, share: Share, load: &mut JoinSet<()>) {
     let all = desk.schedule.sessions();
     for number in (u64::from(share.index)..all).step_by(share.of as usize) {
-        for (from, to) in desk.schedule.session_spans(number) {
+        for (span, (from, to)) in (0..).zip(desk.schedule.session_spans(number)) {
             let from = from + jump_offset(&desk.schedule, number, from, to);
-            load.spawn_local(iteration::session(Rc::clone(desk), number, from, to));
+            load.spawn_local(iteration::session(Rc::clone(desk), number, span, from, to));
         }
     }
 }
@@ -149,12 +170,25 @@ async fn dispatch(desk: Rc<Desk>, share: Share) {
     for number in (u64::from(share.index)..desk.schedule.iterations()).step_by(share.of as usize) {
         let Some(due) = desk.schedule.arrival(number) else { break };
         desk.wait_until(due).await;
-        while under_way.try_join_next().is_some() {}
-        if desk.active.get() >= CEILING {
+        while let Some(done) = under_way.try_join_next() {
+            pass_on(done);
+        }
+        if under_way.len() >= CEILING {
             desk.recorder.borrow_mut().dropped(due);
             continue;
         }
         under_way.spawn_local(iteration::iteration(Rc::clone(&desk), number, due));
     }
-    while under_way.join_next().await.is_some() {}
+    while let Some(done) = under_way.join_next().await {
+        pass_on(done);
+    }
+}
+
+/// A panic of an iteration is the dispatcher's own: somebody has to hear of it.
+fn pass_on(done: Result<(), JoinError>) {
+    if let Err(error) = done
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
 }

@@ -101,13 +101,13 @@ fn progress_line(progress: &Progress) -> String {
     };
     format!(
         "load  {:>3.0}/{:.0}s {load_phase:<12} {requests_per_second:>7.0} req/s {errors_per_second:>5.0} err/s  \
-         p50 {} p95 {} p99 {} · {} tasks{group}",
+         p50 {} p95 {} p99 {} · {}{group}",
         elapsed.as_secs_f64(),
         of.as_secs_f64(),
         percentile(progress.p50),
         percentile(progress.p95),
         percentile(progress.p99),
-        progress.tasks,
+        units::count(progress.tasks, "task"),
     )
 }
 
@@ -124,7 +124,8 @@ fn line(event: &Event) -> Option<String> {
         Event::PhaseEnded { phase, took } => format!("{} done in {}", phase.word(), units::duration(*took)),
         Event::Planned { tasks, peak, duration, estimate } => {
             let cost = estimate.map(|usd| format!(", about {usd}")).unwrap_or_default();
-            format!("plan: {tasks} tasks, peak {peak}, load {}{cost}", units::duration(*duration))
+            let tasks = units::count(*tasks, "task");
+            format!("plan: {tasks}, peak {peak}, load {}{cost}", units::duration(*duration))
         }
         Event::Resource { action, address, took } => {
             let took = took.map(|took| format!(" ({})", units::duration(took))).unwrap_or_default();

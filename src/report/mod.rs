@@ -5,12 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::cost::Cost;
+use crate::cost::{Cost, PRICES};
 use crate::events::Phase as LifePhase;
 use crate::measure::{Merged, Results, Select, Tally, Timeline};
 use crate::outcome::Exit;
 use crate::plan::Schedule;
 use crate::scenario::{Model, Role, Scenario};
+use crate::units;
 use crate::verdict::Judged;
 
 pub mod live;
@@ -49,6 +50,22 @@ pub struct RunReport {
     pub destroyed: Destroyed,
     pub took: Vec<(LifePhase, Duration)>,
     pub warnings: Vec<String>,
+}
+
+impl RunReport {
+    /// What was paid, and how that compares to the estimate.
+    pub fn cost_sentence(&self) -> String {
+        let Some(cost) = &self.cost else { return "nothing, the generators ran on this machine".to_owned() };
+        format!(
+            "{} for {}, {} of task time (estimated {}; prices of {} in {})",
+            cost.usd,
+            units::count(cost.tasks, "task"),
+            units::duration(cost.task_time),
+            self.estimate.usd,
+            PRICES.date,
+            PRICES.region
+        )
+    }
 }
 
 /// What was proven gone, by a Describe of each name, and what was not.
@@ -178,7 +195,7 @@ fn micros(merged: &Merged, q: f64) -> Option<u64> {
 
 /// Microseconds as text; a dash where nothing was measured.
 pub fn latency(micros: Option<u64>) -> String {
-    micros.map_or("-".to_owned(), |micros| crate::units::duration(Duration::from_micros(micros)))
+    micros.map_or("-".to_owned(), |micros| units::duration(Duration::from_micros(micros)))
 }
 
 /// The group's size over time, as seen.

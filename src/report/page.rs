@@ -78,7 +78,7 @@ pub fn html(report: &RunReport) -> Result<String, askama::Error> {
         judgements,
         moments: moments(report),
         rows: load_rows(report),
-        cost: cost(report),
+        cost: report.cost_sentence(),
     };
     page.render()
 }
@@ -120,21 +120,6 @@ fn load_rows(report: &RunReport) -> Vec<LoadRow> {
             latencies: [row.p50, row.p95, row.p99, row.max, row.service_p95].map(latency),
         })
         .collect()
-}
-
-fn cost(report: &RunReport) -> String {
-    match &report.cost {
-        Some(cost) => format!(
-            "{} for {} tasks and {} of task time (estimated {}; prices of {} in {})",
-            cost.usd,
-            cost.tasks,
-            units::duration(cost.task_time),
-            report.estimate.usd,
-            crate::cost::PRICES.date,
-            crate::cost::PRICES.region
-        ),
-        None => "nothing: the generators ran on this machine".to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
     for warning in &report.warnings {
         writeln!(out, "\n  note: {warning}")?;
     }
-    write_cost(out, report)?;
+    writeln!(out, "\ncost: {}", report.cost_sentence())?;
     write_destroyed(out, report)
 }
 
@@ -54,7 +54,7 @@ pub fn headline(report: &RunReport) -> String {
 pub fn subject(report: &RunReport) -> String {
     let mut parts = vec![report.scenario.clone(), report.url.clone()];
     parts.extend(report.group.as_ref().map(|group| format!("group {group}")));
-    parts.push(format!("{} tasks ({})", report.tasks, report.fleet));
+    parts.push(format!("{} ({})", units::count(report.tasks, "task"), report.fleet));
     parts.push(format!("run {}", report.run));
     parts.join(" · ")
 }
@@ -165,22 +165,6 @@ fn moment_line(moment: &Moment, report: &RunReport) -> String {
     let second = report.started.map_or(0.0, |started| moment.at.duration_since(started).as_secs_f64());
     let clock = moment.at.strftime("%H:%M:%S%.3f");
     format!("{clock}  {second:>7.1}s  {:<18} {}", moment.name, moment.source)
-}
-
-fn write_cost(out: &mut String, report: &RunReport) -> std::fmt::Result {
-    match &report.cost {
-        Some(cost) => writeln!(
-            out,
-            "\ncost: {} for {} tasks, {} of task time (estimated {}; prices of {} in {})",
-            cost.usd,
-            cost.tasks,
-            units::duration(cost.task_time),
-            report.estimate.usd,
-            crate::cost::PRICES.date,
-            crate::cost::PRICES.region
-        ),
-        None => writeln!(out, "\ncost: nothing, the generators ran on this machine"),
-    }
 }
 
 fn write_destroyed(out: &mut String, report: &RunReport) -> std::fmt::Result {

@@ -113,7 +113,7 @@ pub async fn load(cx: &Context, frame: &Frame, started: Started) -> Result<Loade
     let mut teller = Teller::default();
     let mut cut_short = None;
     let mut roll_call = Instant::now();
-    let plan_end = schedule.end() + started.provisioned.planned.scenario.target.timeout.min(FLUSH) + FLUSH;
+    let plan_end = schedule.end() + started.provisioned.planned.scenario.target.timeout + FLUSH;
     let mut give_up = after(started.at, plan_end);
     loop {
         if cx.interrupt.destroy_now().is_cancelled() {

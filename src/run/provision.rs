@@ -100,6 +100,8 @@ async fn fargate(
     let outputs = apply(cx, frame, cloud, &variables).await?;
     if let Some(image) = &image {
         push(cx, cloud, planned, image).await?;
+        // It is in the repository now, and every run's folder is kept.
+        let _ = std::fs::remove_file(&image.layer);
     }
     let channel = channel::open(&format!("s3://{}/run", outputs.bucket), Some(&cloud.aws)).map_err(failed)?;
     let placement = Placement {

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::Usd;
 
+#[cfg(test)]
+pub mod example;
 mod fields;
 mod fleet;
 mod flows;

@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
@@ -95,13 +95,14 @@ fn what(first: Option<&Diagnostic>, last_words: &str) -> String {
 }
 
 /// `init` speaks plain text: its error, without the frame drawn around it; else whatever it said last.
-fn last_words(log: &Path) -> String {
+fn last_words(log: &Path, status: ExitStatus) -> String {
     const MOST: usize = 4;
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> =
         text.lines().map(|line| line.trim_matches(['│', '╷', '╵', ' '])).filter(|line| !line.is_empty()).collect();
     let from = lines.iter().position(|line| line.starts_with("Error:")).unwrap_or(lines.len().saturating_sub(MOST));
-    lines.iter().skip(from).take(MOST).copied().collect::<Vec<_>>().join(" ")
+    let said = lines.iter().skip(from).take(MOST).copied().collect::<Vec<_>>().join(" ");
+    if said.is_empty() { format!("it ended with {status} and said nothing") } else { said }
 }
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TerraformError {
@@ -183,7 +184,7 @@ impl Terraform {
     }
 
     async fn succeed(&self, command: Subcommand, cancel: &CancellationToken) -> Result<Finished> {
-        let finished = self.run(command, cancel).await?;
+        let (finished, status) = self.run(command, cancel).await?;
         let Finished { ok, cancelled, log, .. } = &finished;
         if *ok {
             return Ok(finished);
@@ -194,12 +195,12 @@ impl Terraform {
         Err(TerraformError::Failed {
             command: command.word(),
             first: finished.diagnostics.iter().find(|diagnostic| diagnostic.is_error()).cloned().map(Box::new),
-            last_words: last_words(log),
+            last_words: last_words(log, status),
             log: log.clone(),
         })
     }
 
-    async fn run(&self, command: Subcommand, cancel: &CancellationToken) -> Result<Finished> {
+    async fn run(&self, command: Subcommand, cancel: &CancellationToken) -> Result<(Finished, ExitStatus)> {
         let (log, out) = fresh_log(&self.folder)?;
         let err = out.try_clone().map_err(failed("open", &log))?;
         let mut tail = Tail::new(File::open(&log).map_err(failed("open", &log))?);
@@ -230,14 +231,15 @@ impl Terraform {
         };
         self.look(&mut tail, &mut seen);
         tail.rest().into_iter().for_each(|line| self.hear(&line, &mut seen));
-        Ok(Finished {
+        let finished = Finished {
             ok: status.success(),
             cancelled: stop.sent > 0,
             diagnostics: seen.diagnostics,
             resources: seen.resources,
             outputs: seen.outputs,
             log,
-        })
+        };
+        Ok((finished, status))
     }
 
     /// Hears what is new and copies the state. A copy that fails is no reason to disturb an apply.

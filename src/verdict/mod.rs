@@ -115,10 +115,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::scenario::{
-        Arch, Check, Fleet, Flow, InWithin, Method, Model, Phase, Role, Scaling, Step, Target, TaskSize, Tasks, Think,
-        Url,
-    };
+    use crate::scenario::{Model, Phase, Role, example};
 
     /// Warm-up, sustained, spike, recovery: ten seconds each.
     pub fn scenario() -> Scenario {
@@ -129,50 +126,13 @@ mod tests {
             hold: Duration::from_secs(10),
             role,
         };
-        Scenario {
-            name: "shop".to_owned(),
-            target: Target {
-                url: Url { https: false, host: "shop".to_owned(), port: 80, path: String::new() },
-                group: Some("web".to_owned()),
-                timeout: Duration::from_secs(30),
-                headers: vec![],
-            },
-            model: Model::Rate,
-            phases: vec![
-                phase("warm-up", 1.0, Role::WarmUp),
-                phase("sustained", 2.0, Role::Baseline),
-                phase("spike", 10.0, Role::Spike),
-                phase("recovery", 2.0, Role::Recovery),
-            ],
-            flows: vec![Flow {
-                name: "browse".to_owned(),
-                weight: 1.0,
-                think: Think::None,
-                steps: vec![Step {
-                    name: "GET /".to_owned(),
-                    method: Method::Get,
-                    path: "/".to_owned(),
-                    headers: vec![],
-                    json: None,
-                    check: Check::default(),
-                }],
-            }],
-            thresholds: vec![],
-            scaling: Scaling {
-                out_within: Duration::from_secs(180),
-                in_within: InWithin::Auto,
-                no_dropped_requests: true,
-                instance_header: None,
-            },
-            fleet: Fleet {
-                tasks: Tasks::Auto,
-                size: TaskSize { cpu_units: 1024, memory_mib: 2048 },
-                arch: Arch::X86_64,
-                subnets: vec![],
-                image: None,
-            },
-            budget: None,
-        }
+        let phases = vec![
+            phase("warm-up", 1.0, Role::WarmUp),
+            phase("sustained", 2.0, Role::Baseline),
+            phase("spike", 10.0, Role::Spike),
+            phase("recovery", 2.0, Role::Recovery),
+        ];
+        example::scenario(Model::Rate, phases)
     }
 
     #[test]
