@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use aws_sdk_ecs::types::DesiredStatus;
+use aws_sdk_ecs::types::{DesiredStatus, TaskDefinitionStatus};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures_util::StreamExt as _;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
@@ -18,6 +19,12 @@ use crate::units::RunId;
 
 /// StopTask gives a task 30 s; detaching its network interface takes its time after that.
 const STOPPING: Duration = Duration::from_secs(180);
+
+/// S3 takes thousands of deletes a second for a prefix; this many connections are polite to everyone between.
+const DELETES_AT_ONCE: usize = 16;
+
+/// As many as DeleteTaskDefinitions takes.
+const REVISIONS_AT_ONCE: usize = 10;
 
 /// Whether a thing is there, with the answer that says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +48,8 @@ pub enum InventoryError {
     Call { call: &'static str, why: String },
     #[error("{0} does not belong to this run: not touched")]
     Foreign(Thing),
-    #[error("{0} tasks have not stopped yet")]
-    StillStopping(usize),
+    #[error("{tasks} tasks have not stopped yet{}", refused.as_ref().map(|why| format!(": StopTask: {why}")).unwrap_or_default())]
+    StillStopping { tasks: usize, refused: Option<String> },
     #[error("{0}")]
     Network(String),
 }
@@ -76,7 +83,7 @@ impl Inventory {
             }
             Kind::Cluster => self.cluster(name).await,
             Kind::TaskDefinition => {
-                let active = self.task_definitions(name).await?;
+                let active = self.task_definitions(name, TaskDefinitionStatus::Active).await?;
                 Ok(presence(active.len(), "ListTaskDefinitions", "active revisions"))
             }
             Kind::Repository => self.repository(name).await,
@@ -89,7 +96,8 @@ impl Inventory {
                 Ok(presence(usize::from(there), "DescribeLogGroups", "groups of that name"))
             }
             Kind::Role => found("GetRole", self.query.action(Service::Iam, "GetRole", &[("RoleName", name)]).await),
-            Kind::Bucket => found("HeadBucket", self.query.bucket("HEAD", name, "").await),
+            // HEAD is answered without a body, so its 404 could be any web server's: a listing says `NoSuchBucket`.
+            Kind::Bucket => found("ListObjectsV2", self.query.bucket("GET", name, "?list-type=2&max-keys=1").await),
         }
     }
 
@@ -138,7 +146,7 @@ impl Inventory {
     }
 
     /// Tasks of a cluster that are not stopped, also those already asked to.
-    async fn tasks(&self, cluster: &str) -> Result<Vec<String>, InventoryError> {
+    async fn tasks(&self, cluster: &str) -> Result<Vec<Alive>, InventoryError> {
         let mut alive = Vec::new();
         for desired in [DesiredStatus::Running, DesiredStatus::Stopped] {
             let mut token = None;
@@ -160,7 +168,7 @@ impl Inventory {
     }
 
     /// At most a page of ListTasks: as many as DescribeTasks takes.
-    async fn not_stopped(&self, cluster: &str, arns: &[String]) -> Result<Vec<String>, InventoryError> {
+    async fn not_stopped(&self, cluster: &str, arns: &[String]) -> Result<Vec<Alive>, InventoryError> {
         if arns.is_empty() {
             return Ok(Vec::new());
         }
@@ -172,23 +180,27 @@ impl Inventory {
             .send()
             .await
             .map_err(|error| InventoryError::Call { call: "DescribeTasks", why: explain(&error) })?;
-        let alive = described.tasks().iter().filter(|task| task.last_status() != Some("STOPPED"));
-        Ok(alive.filter_map(|task| task.task_arn().map(str::to_owned)).collect())
+        Ok(described.tasks().iter().filter_map(Alive::read).collect())
     }
 
+    /// Asks every task to stop, and waits until none is alive.
     async fn stop_tasks(&self, cluster: &str) -> Result<(), InventoryError> {
         let give_up = Instant::now() + STOPPING;
+        let mut refused = None;
         loop {
             let alive = self.tasks(cluster).await?;
             if alive.is_empty() {
                 return Ok(());
             }
             if Instant::now() >= give_up {
-                return Err(InventoryError::StillStopping(alive.len()));
+                return Err(InventoryError::StillStopping { tasks: alive.len(), refused });
             }
-            for task in &alive {
+            for task in alive.iter().filter(|task| !task.asked_to_stop) {
                 // One that has just ended is no error; one that cannot be stopped is seen again next time.
-                let _ = self.ecs.stop_task().cluster(cluster).task(task).reason("the run is over").send().await;
+                let answer = self.ecs.stop_task().cluster(cluster).task(&task.arn).reason("the run is over").send();
+                if let Err(error) = answer.await {
+                    refused = Some(explain(&error));
+                }
             }
             sleep(Duration::from_secs(1)).await;
         }
@@ -202,7 +214,12 @@ impl Inventory {
             .send()
             .await
             .map_err(|error| InventoryError::Call { call: "DescribeClusters", why: explain(&error) })?;
-        let status = answer.clusters().first().and_then(|cluster| cluster.status()).unwrap_or("MISSING");
+        let status = answer.clusters().first().and_then(|cluster| cluster.status());
+        let missing = answer.failures().first().and_then(|failure| failure.reason());
+        let Some(status) = status.or(missing) else {
+            let why = "the answer names neither a cluster nor why there is none".to_owned();
+            return Err(InventoryError::Call { call: "DescribeClusters", why });
+        };
         let evidence = format!("DescribeClusters: {status}");
         Ok(match status {
             "MISSING" | "INACTIVE" => Presence::Gone { evidence },
@@ -218,26 +235,40 @@ impl Inventory {
         }
     }
 
-    async fn task_definitions(&self, family: &str) -> Result<Vec<String>, InventoryError> {
+    async fn task_definitions(
+        &self,
+        family: &str,
+        status: TaskDefinitionStatus,
+    ) -> Result<Vec<String>, InventoryError> {
         let answer = self
             .ecs
             .list_task_definitions()
             .family_prefix(family)
-            .status(aws_sdk_ecs::types::TaskDefinitionStatus::Active)
+            .status(status)
             .send()
             .await
             .map_err(|error| InventoryError::Call { call: "ListTaskDefinitions", why: explain(&error) })?;
-        Ok(answer.task_definition_arns().to_vec())
+        // It is called a prefix: `sp-01j9z3k4m5-copy` would be a guest's.
+        let ours = |arn: &&String| family_of(arn) == Some(family);
+        Ok(answer.task_definition_arns().iter().filter(ours).cloned().collect())
     }
 
     async fn delete_task_definitions(&self, family: &str) -> Result<(), InventoryError> {
-        for arn in self.task_definitions(family).await? {
+        for arn in self.task_definitions(family, TaskDefinitionStatus::Active).await? {
             self.ecs
                 .deregister_task_definition()
                 .task_definition(&arn)
                 .send()
                 .await
                 .map_err(|error| InventoryError::Call { call: "DeregisterTaskDefinition", why: explain(&error) })?;
+        }
+        // What is deregistered costs nothing and counts as gone; deleting it only tidies, so its failure is no failure.
+        let inactive = self.task_definitions(family, TaskDefinitionStatus::Inactive).await?;
+        for revisions in inactive.chunks(REVISIONS_AT_ONCE) {
+            let answer = self.ecs.delete_task_definitions().set_task_definitions(Some(revisions.to_vec())).send().await;
+            if let Err(error) = answer {
+                tracing::debug!(family, error = explain(&error), "deregistered task definitions stay listed");
+            }
         }
         Ok(())
     }
@@ -270,6 +301,10 @@ impl Inventory {
     }
 
     async fn delete_security_groups(&self, name: &str) -> Result<(), InventoryError> {
+        // Group names are anyone's to choose: one that only contains the run id may be a guest's.
+        if name != self.run {
+            return Err(InventoryError::Foreign(Thing { kind: Kind::SecurityGroup, name: name.to_owned() }));
+        }
         for id in self.security_groups(name).await? {
             gone_is_done(self.query.action(Service::Ec2, "DeleteSecurityGroup", &[("GroupId", &id)]).await)?;
         }
@@ -279,7 +314,10 @@ impl Inventory {
     async fn log_group(&self, name: &str) -> Result<bool, InventoryError> {
         let question = serde_json::json!({ "logGroupNamePrefix": name });
         let answer = self.query.logs("DescribeLogGroups", &question).await?;
-        let groups = answer.get("logGroups").and_then(|groups| groups.as_array()).cloned().unwrap_or_default();
+        // An answer without the list says nothing about what is in it.
+        let groups = answer.get("logGroups").and_then(|groups| groups.as_array()).ok_or_else(|| {
+            InventoryError::Call { call: "DescribeLogGroups", why: "the answer has no `logGroups`".to_owned() }
+        })?;
         Ok(groups.iter().any(|group| group.get("logGroupName").and_then(|found| found.as_str()) == Some(name)))
     }
 
@@ -307,16 +345,42 @@ impl Inventory {
                 return Ok(());
             }
             let page = page?;
-            for key in elements(&page, "Key") {
-                let key: Vec<String> = key.split('/').map(encode).collect();
-                gone_is_done(self.query.bucket("DELETE", name, &format!("/{}", key.join("/"))).await)?;
-            }
+            self.delete_objects(name, &elements(&page, "Key")).await?;
             // What was listed is gone, so the next page is the first again.
             if element(&page, "IsTruncated").as_deref() != Some("true") {
                 break;
             }
         }
         gone_is_done(self.query.bucket("DELETE", name, "").await)
+    }
+
+    /// A long run leaves thousands of intervals: one after the other they would take minutes.
+    async fn delete_objects(&self, bucket: &str, keys: &[String]) -> Result<(), InventoryError> {
+        let mut deletes = futures_util::stream::iter(keys.iter().map(|key| async move {
+            let key: Vec<String> = key.split('/').map(encode).collect();
+            gone_is_done(self.query.bucket("DELETE", bucket, &format!("/{}", key.join("/"))).await)
+        }))
+        .buffer_unordered(DELETES_AT_ONCE);
+        while let Some(deleted) = deletes.next().await {
+            deleted?;
+        }
+        Ok(())
+    }
+}
+
+/// A task that has not stopped.
+#[derive(Debug, PartialEq, Eq)]
+struct Alive {
+    arn: String,
+    asked_to_stop: bool,
+}
+
+impl Alive {
+    fn read(task: &aws_sdk_ecs::types::Task) -> Option<Self> {
+        if task.last_status() == Some("STOPPED") {
+            return None;
+        }
+        Some(Self { arn: task.task_arn()?.to_owned(), asked_to_stop: task.desired_status() == Some("STOPPED") })
     }
 }
 
@@ -338,6 +402,11 @@ struct SecurityGroup {
     id: String,
     #[serde(rename = "groupName")]
     name: String,
+}
+
+/// `arn:aws:ecs:eu-west-1:123456789012:task-definition/FAMILY:7`
+fn family_of(arn: &str) -> Option<&str> {
+    arn.rsplit_once('/')?.1.split(':').next()
 }
 
 fn presence(count: usize, call: &str, what: &str) -> Presence {
@@ -363,7 +432,32 @@ fn gone_is_done<T>(answer: Result<T, QueryError>) -> Result<(), InventoryError> 
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_ecs::types::Task;
+
     use super::*;
+
+    #[test]
+    fn a_family_that_only_begins_like_ours_is_a_guests() {
+        for (arn, family) in [
+            ("arn:aws:ecs:eu-west-1:1:task-definition/sp-01j9z3k4m5:7", Some("sp-01j9z3k4m5")),
+            ("arn:aws:ecs:eu-west-1:1:task-definition/sp-01j9z3k4m5-copy:7", Some("sp-01j9z3k4m5-copy")),
+            ("nonsense", None),
+        ] {
+            assert_eq!(family_of(arn), family);
+        }
+    }
+
+    #[test]
+    fn a_task_is_alive_until_it_has_stopped_and_is_asked_once() {
+        let task = |last: &str, desired: &str| {
+            Alive::read(&Task::builder().task_arn("t").last_status(last).desired_status(desired).build())
+                .map(|alive| alive.asked_to_stop)
+        };
+        assert_eq!(task("PROVISIONING", "RUNNING"), Some(false));
+        assert_eq!(task("RUNNING", "RUNNING"), Some(false));
+        assert_eq!(task("DEPROVISIONING", "STOPPED"), Some(true));
+        assert_eq!(task("STOPPED", "STOPPED"), None);
+    }
 
     #[test]
     fn a_group_named_in_a_rule_is_not_a_group_of_ours() {

@@ -10,6 +10,7 @@ use aws_sigv4::http_request::{
     PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorSettings, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
@@ -25,14 +26,19 @@ const ANSWER: Duration = Duration::from_secs(20);
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Codes that say "later", beside every 5xx.
-const LATER: [&str; 6] = [
+/// Codes that say "later", beside every 5xx and 429: load, and two changes of one thing at the same time.
+const LATER: [&str; 11] = [
     "Throttling",
     "ThrottlingException",
+    "ThrottledException",
     "RequestLimitExceeded",
+    "RequestThrottled",
     "TooManyRequestsException",
     "SlowDown",
     "Unavailable",
+    "RequestTimeout",
+    "OperationAborted",
+    "OperationAbortedException",
 ];
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -45,9 +51,9 @@ pub struct QueryError {
 }
 
 impl QueryError {
-    /// The thing asked for is not there.
+    /// The thing asked for is not there, in AWS's own words: a bare 404 may be any web server's, and proves nothing.
     pub fn not_found(&self) -> bool {
-        ["NotFound", "NoSuch", "NotFoundException", "NoSuchEntity", "404"].iter().any(|word| self.code.contains(word))
+        ["NotFound", "NoSuch"].iter().any(|word| self.code.contains(word))
     }
 }
 
@@ -133,6 +139,8 @@ impl Query {
             HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(5)).read_timeout(ANSWER).build();
         let connector = aws_smithy_http_client::Connector::builder()
             .connector_settings(settings)
+            // As the SDK's own clients: where the rest of a run needs a proxy, so does its proof.
+            .proxy_config(ProxyConfig::from_env())
             .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
                 aws_smithy_http_client::tls::rustls_provider::CryptoMode::AwsLc,
             ))
@@ -165,8 +173,13 @@ impl Query {
         ];
         let (name, path) = (operation.to_owned(), "/".to_owned());
         let body = question.to_string().into_bytes();
-        let text = self.send(Call { service: Service::Logs, name, method: "POST", path, headers, body }).await?;
-        Ok(serde_json::from_str(&text).unwrap_or_default())
+        let call = Call { service: Service::Logs, name, method: "POST", path, headers, body };
+        let text = self.send(call.clone()).await?;
+        // Deletes answer with nothing.
+        if text.is_empty() {
+            return Ok(serde_json::Value::Null);
+        }
+        serde_json::from_str(&text).map_err(|source| error(&call, "Unreadable", &source.to_string()))
     }
 
     /// A call on a whole bucket, path style; `query` begins with `?` or is empty.
@@ -180,7 +193,7 @@ impl Query {
         for attempt in 1.. {
             let result = self.send_once(&call).await;
             let later = match &result {
-                Ok((status, code, _)) => *status >= 500 || LATER.contains(&code.as_str()),
+                Ok((status, code, _)) => *status >= 500 || *status == 429 || LATER.contains(&code.as_str()),
                 Err(error) => error.code == "Connection" || error.code == "Timeout",
             };
             if !later || attempt == ATTEMPTS {
@@ -288,11 +301,25 @@ pub fn elements(xml: &str, name: &str) -> Vec<String> {
                     collected.push_str(&text);
                 }
             }
+            // `&amp;` and its like come as events of their own.
+            Ok(Event::GeneralRef(entity)) => {
+                if let (Some(collected), Some(character)) = (inside.as_mut(), character(&entity)) {
+                    collected.push(character);
+                }
+            }
             Ok(Event::End(tag)) if tag.local_name().as_ref() == name.as_bytes() => found.extend(inside.take()),
             Ok(Event::Eof) | Err(_) => return found,
             Ok(_) => {}
         }
     }
+}
+
+/// What `&#38;` or `&amp;` stands for.
+fn character(entity: &quick_xml::events::BytesRef<'_>) -> Option<char> {
+    if let Ok(Some(character)) = entity.resolve_char_ref() {
+        return Some(character);
+    }
+    quick_xml::escape::resolve_predefined_entity(&entity.decode().ok()?)?.chars().next()
 }
 
 /// Percent-encoding of everything but RFC 3986's unreserved characters.
@@ -339,6 +366,7 @@ mod tests {
         let xml = "<r><set><item><subnetId>a</subnetId></item><item><subnetId>b</subnetId></item></set></r>";
         assert_eq!(elements(xml, "subnetId"), ["a", "b"]);
         assert_eq!(element(xml, "vpcId"), None);
+        assert_eq!(elements("<r><Key>a&amp;b &#39;c&apos;</Key></r>", "Key"), ["a&b 'c'"]);
     }
 
     #[test]

@@ -1,0 +1,211 @@
+//! The proof by name, against moto: what was made is seen, deleted, and seen gone; what is a guest's stays.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_ecs::types::ContainerDefinition;
+use spikeproof::aws::Aws;
+use spikeproof::aws::inventory::{Inventory, InventoryError, Presence};
+use spikeproof::aws::query::{Query, Service};
+use spikeproof::journal::names::{Kind, Names, Thing};
+use spikeproof::units::RunId;
+
+/// moto imports its services at start: seconds on a loaded machine.
+const START: Duration = Duration::from_secs(60);
+/// The one region in which a bucket is made without naming it in a body.
+const REGION: &str = "us-east-1";
+const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
+const POLICY: &str =
+    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}]}"#;
+
+/// An empty account. Ends with the test.
+struct Moto {
+    child: Child,
+    aws: Aws,
+}
+
+impl Moto {
+    async fn start() -> Self {
+        let program = program();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Command::new(&program)
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let credentials = SharedCredentialsProvider::new(Credentials::new("TEST", "test", None, None, "test"));
+        let sdk = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(&endpoint)
+            .region(Region::new(REGION))
+            .credentials_provider(credentials.clone())
+            .load()
+            .await;
+        let moto = Self { child, aws: Aws { region: REGION.to_owned(), endpoint: Some(endpoint), credentials, sdk } };
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(begun.elapsed() < START, "moto does not listen after {START:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        moto
+    }
+
+    /// Everything a run makes but its tasks, which moto does not run; some of it hard to delete.
+    async fn make(&self, names: &Names) {
+        let ecs = aws_sdk_ecs::Client::new(&self.aws.sdk);
+        ecs.create_cluster().cluster_name(&names.cluster).send().await.unwrap();
+        self.register(&names.family).await;
+        let ecr = aws_sdk_ecr::Client::new(&self.aws.sdk);
+        ecr.create_repository().repository_name(&names.repository).send().await.unwrap();
+
+        let query = Query::new(&self.aws);
+        self.group(&names.security_group).await;
+        query.logs("CreateLogGroup", &serde_json::json!({ "logGroupName": names.log_group })).await.unwrap();
+        for role in [&names.execution_role, &names.task_role] {
+            let named = ("RoleName", role.as_str());
+            let call = [named, ("Path", "/spikeproof/"), ("AssumeRolePolicyDocument", TRUST)];
+            query.action(Service::Iam, "CreateRole", &call).await.unwrap();
+            let call = [named, ("PolicyName", "inline"), ("PolicyDocument", POLICY)];
+            query.action(Service::Iam, "PutRolePolicy", &call).await.unwrap();
+        }
+        query.bucket("PUT", &names.bucket, "").await.unwrap();
+        for key in ["run/plan.json", "run/tasks/0/intervals/1", "run/a%26b%20c"] {
+            query.bucket("PUT", &names.bucket, &format!("/{key}")).await.unwrap();
+        }
+    }
+
+    async fn register(&self, family: &str) {
+        let container = ContainerDefinition::builder().name("generator").image("spikeproof").memory(64).build();
+        let ecs = aws_sdk_ecs::Client::new(&self.aws.sdk);
+        ecs.register_task_definition().family(family).container_definitions(container).send().await.unwrap();
+    }
+
+    async fn group(&self, name: &str) {
+        let call = [("GroupName", name), ("GroupDescription", "generators")];
+        Query::new(&self.aws).action(Service::Ec2, "CreateSecurityGroup", &call).await.unwrap();
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn program() -> PathBuf {
+    let named = std::env::var_os("SPIKEPROOF_MOTO").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join(".spikeproof/venv/bin/moto_server");
+    let program = named.unwrap_or_else(own);
+    assert!(
+        program.is_file(),
+        "this test needs moto at {}: run `make venv`, or set SPIKEPROOF_MOTO",
+        program.display()
+    );
+    program
+}
+
+fn is_there(presence: &Presence) -> bool {
+    matches!(presence, Presence::There { .. })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_is_seen_and_after_its_deletion_seen_gone() {
+    let moto = Moto::start().await;
+    let run = RunId::new(1_764_000_000, 7);
+    let names = Names::of(&run);
+    let inventory = Inventory::new(&moto.aws, &run);
+    for thing in names.things() {
+        assert!(!is_there(&inventory.exists(&thing).await.unwrap()), "{thing} before it was made");
+    }
+    moto.make(&names).await;
+    let made: Vec<Thing> = names.things().into_iter().filter(|thing| thing.kind != Kind::Tasks).collect();
+    for thing in &made {
+        assert!(is_there(&inventory.exists(thing).await.unwrap()), "{thing} after it was made");
+    }
+    for thing in names.things() {
+        inventory.delete(&thing).await.unwrap_or_else(|error| panic!("{thing}: {error}"));
+        assert!(!is_there(&inventory.exists(&thing).await.unwrap()), "{thing} after its deletion");
+        // Two reapers do no harm.
+        inventory.delete(&thing).await.unwrap_or_else(|error| panic!("{thing}, again: {error}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_resembles_the_run_is_left_alone() {
+    let moto = Moto::start().await;
+    let run = RunId::new(1_764_000_000, 7);
+    let inventory = Inventory::new(&moto.aws, &run);
+    let copy = format!("{run}-copy");
+    moto.register(&copy).await;
+    moto.group(&copy).await;
+
+    inventory.delete(&Thing { kind: Kind::TaskDefinition, name: run.to_string() }).await.unwrap();
+    let other = Inventory::new(&moto.aws, &RunId::new(1_764_000_001, 7));
+    for kind in [Kind::TaskDefinition, Kind::SecurityGroup] {
+        let guest = Thing { kind, name: copy.clone() };
+        let refused = other.delete(&guest).await.unwrap_err();
+        assert!(matches!(refused, InventoryError::Foreign(_)), "{refused}");
+        assert!(is_there(&inventory.exists(&guest).await.unwrap()), "{guest}");
+    }
+    let guest = Thing { kind: Kind::SecurityGroup, name: copy };
+    assert!(matches!(inventory.delete(&guest).await.unwrap_err(), InventoryError::Foreign(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_go_into_the_default_subnets_or_those_named() {
+    let moto = Moto::start().await;
+    let inventory = Inventory::new(&moto.aws, &RunId::new(1_764_000_000, 7));
+    let default = inventory.network(&[]).await.unwrap();
+    assert!(default.vpc_id.starts_with("vpc-") && default.subnets.len() > 1, "{default:?}");
+    let one = default.subnets[..1].to_vec();
+    assert_eq!(inventory.network(&one).await.unwrap().subnets, one);
+    let unknown = inventory.network(&["subnet-0123".to_owned()]).await.unwrap_err();
+    assert!(unknown.to_string().contains("subnet-0123"), "{unknown}");
+}
+
+/// A web server that is not AWS answers everything, and what it says proves nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_not_awss_is_no_proof_of_anything_gone() {
+    for status in ["404 Not Found", "200 OK"] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let mut server = tokio::task::JoinSet::new();
+        server.spawn(serve_page(listener, status));
+        let credentials = SharedCredentialsProvider::new(Credentials::new("TEST", "test", None, None, "test"));
+        let sdk = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(&endpoint)
+            .region(Region::new(REGION))
+            .credentials_provider(credentials.clone())
+            .load()
+            .await;
+        let aws = Aws { region: REGION.to_owned(), endpoint: Some(endpoint), credentials, sdk };
+        let run = RunId::new(1_764_000_000, 7);
+        let inventory = Inventory::new(&aws, &run);
+        for thing in Names::of(&run).things() {
+            let seen = inventory.exists(&thing).await;
+            assert!(!matches!(seen, Ok(Presence::Gone { .. })), "{status}: {thing}: {seen:?}");
+        }
+    }
+}
+
+async fn serve_page(listener: tokio::net::TcpListener, status: &'static str) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let mut request = vec![0; 64 * 1024];
+        let _ = stream.read(&mut request).await;
+        let page = "<html><body>It works!</body></html>";
+        let length = page.len();
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{page}");
+        let _ = stream.write_all(answer.as_bytes()).await;
+    }
+}
