@@ -30,7 +30,8 @@ struct Target {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// A static Linux binary of spikeproof [default: this one]
-    #[arg(long, value_name = "PATH")]
+    // Refusals name the flag of `run`: it works here too.
+    #[arg(long, alias = "generator-binary", value_name = "PATH")]
     binary: Option<PathBuf>,
     /// The processor the tasks have [default: this machine's]
     #[arg(long, value_enum)]

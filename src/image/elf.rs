@@ -4,6 +4,10 @@ use crate::scenario::Arch;
 
 const MACHINE_X86_64: u16 = 62;
 const MACHINE_AARCH64: u16 = 183;
+/// System V and GNU/Linux: what Linux runs. FreeBSD, for one, writes 9.
+const LINUX: [u8; 2] = [0, 3];
+/// A program at a fixed place, or at any (which static-pie shares with libraries: those have no entry point).
+const PROGRAM: [u16; 2] = [2, 3];
 /// Program header: the path of the dynamic loader.
 const PT_INTERP: u32 = 3;
 
@@ -36,6 +40,12 @@ pub fn inspect(head: &[u8], arch: Arch) -> Result<(), String> {
             name(arch)
         ));
     }
+    if !LINUX.contains(&header.system) {
+        return Err(format!("it is built for another system than Linux (ELF system {})", header.system));
+    }
+    if !PROGRAM.contains(&header.kind) || header.entry == 0 {
+        return Err("it is a library or a part of a program, not a program".to_owned());
+    }
     if header.needs_loader(head).ok_or("its program headers are damaged")? {
         return Err("it needs a C library, and the image has none; use the static release, or name a static build \
                     with --generator-binary"
@@ -45,7 +55,10 @@ pub fn inspect(head: &[u8], arch: Arch) -> Result<(), String> {
 }
 
 struct Header {
+    system: u8,
+    kind: u16,
     machine: u16,
+    entry: u64,
     programs_at: usize,
     program_size: usize,
     programs: usize,
@@ -58,8 +71,11 @@ impl Header {
             return None;
         }
         Some(Self {
+            system: *head.get(7)?,
+            kind: u16_at(head, 16)?,
             machine: u16_at(head, 18)?,
-            programs_at: usize::try_from(u64::from_le_bytes(head.get(32..40)?.try_into().ok()?)).ok()?,
+            entry: u64_at(head, 24)?,
+            programs_at: usize::try_from(u64_at(head, 32)?).ok()?,
             program_size: u16_at(head, 54)?.into(),
             programs: u16_at(head, 56)?.into(),
         })
@@ -82,6 +98,10 @@ fn u16_at(head: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(head.get(at..at + 2)?.try_into().ok()?))
 }
 
+fn u64_at(head: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(head.get(at..at + 8)?.try_into().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +110,8 @@ mod tests {
     fn elf(machine: u16, program: u32) -> Vec<u8> {
         let mut head = vec![0; 64 + 56];
         head[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        head[16] = 2;
+        head[24] = 1;
         head[18..20].copy_from_slice(&machine.to_le_bytes());
         head[32..40].copy_from_slice(&64_u64.to_le_bytes());
         head[54..56].copy_from_slice(&56_u16.to_le_bytes());
@@ -98,11 +120,22 @@ mod tests {
         head
     }
 
+    fn with(mut head: Vec<u8>, at: usize, byte: u8) -> Vec<u8> {
+        head[at] = byte;
+        head
+    }
+
     #[test]
     fn only_a_static_executable_for_the_right_processor_is_fit() {
         assert_eq!(inspect(&elf(MACHINE_X86_64, 1), Arch::X86_64), Ok(()));
         assert_eq!(inspect(&elf(MACHINE_AARCH64, 1), Arch::Arm64), Ok(()));
+        let fit = || elf(MACHINE_X86_64, 1);
+        assert_eq!(inspect(&with(fit(), 16, 3), Arch::X86_64), Ok(()), "static-pie");
+        assert_eq!(inspect(&with(fit(), 7, 3), Arch::X86_64), Ok(()), "GNU/Linux");
         for (head, words) in [
+            (with(fit(), 16, 1), "not a program"),
+            (with(with(fit(), 16, 3), 24, 0), "not a program"),
+            (with(fit(), 7, 9), "another system"),
             (elf(MACHINE_X86_64, PT_INTERP), "needs a C library"),
             (elf(MACHINE_AARCH64, 1), "built for arm64"),
             (elf(8, 1), "Fargate does not have"),

@@ -1,8 +1,11 @@
 //! Into ECR by its own API: the caller's credentials, no Docker and no registry token.
 
 use std::io::SeekFrom;
+use std::time::Duration;
 
 use aws_sdk_ecr::Client;
+use aws_sdk_ecr::config::timeout::TimeoutConfig;
+use aws_sdk_ecr::operation::upload_layer_part::UploadLayerPartError;
 use aws_sdk_ecr::primitives::Blob;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
@@ -12,6 +15,8 @@ use crate::aws::explain;
 
 /// ECR takes parts of 5 to 20 MiB, only the last may be smaller.
 const PART: usize = 10 * 1024 * 1024;
+/// A part over an uplink of half a megabit, as base64; the 30 s that suit small questions would need four.
+const PART_TIME: Duration = Duration::from_secs(300);
 
 /// Pushes layer, config and manifest, and returns the manifest's digest as ECR knows it.
 pub async fn push(client: &Client, repository: &str, tag: &str, image: &Image) -> Result<String, ImageError> {
@@ -70,17 +75,25 @@ impl<'a> Upload<'a> {
     /// Sends a part that begins at byte `first`, and returns where the next one does.
     async fn part(&self, first: i64, bytes: Vec<u8>) -> Result<i64, ImageError> {
         let next = first + bytes.len() as i64;
-        self.client
+        let patient = TimeoutConfig::builder().operation_attempt_timeout(PART_TIME).build();
+        let answer = self
+            .client
             .upload_layer_part()
             .repository_name(self.repository)
             .upload_id(&self.id)
             .part_first_byte(first)
             .part_last_byte(next - 1)
             .layer_part_blob(Blob::new(bytes))
+            .customize()
+            .config_override(aws_sdk_ecr::config::Config::builder().timeout_config(patient))
             .send()
-            .await
-            .map_err(|error| ImageError::Push { call: "UploadLayerPart", why: explain(&error) })?;
-        Ok(next)
+            .await;
+        match answer {
+            Ok(_) => Ok(next),
+            // The SDK sent it again after a lost answer: ECR has it already.
+            Err(error) if error.as_service_error().and_then(received) == Some(next - 1) => Ok(next),
+            Err(error) => Err(ImageError::Push { call: "UploadLayerPart", why: explain(&error) }),
+        }
     }
 
     async fn complete(&self, digest: &str) -> Result<(), ImageError> {
@@ -97,5 +110,13 @@ impl<'a> Upload<'a> {
             Err(error) if error.code() == Some("LayerAlreadyExistsException") => Ok(()),
             Err(error) => Err(ImageError::Push { call: "CompleteLayerUpload", why: explain(&error) }),
         }
+    }
+}
+
+/// The last byte that ECR has, where it refuses a part for its place.
+fn received(error: &UploadLayerPartError) -> Option<i64> {
+    match error {
+        UploadLayerPartError::InvalidLayerPartException(refused) => refused.last_valid_byte_received(),
+        _ => None,
     }
 }
