@@ -15,6 +15,23 @@ use crate::scenario::Arch;
 /// Where the binary lies in the image, and what the image runs.
 const BINARY: &str = "spikeproof";
 const ROOTS: &str = "etc/ssl/certs/ca-certificates.crt";
+/// Everything in the image with its mode, in the order of the layer: the one list for layer and folder.
+const CONTENTS: [(&str, u32, Content); 6] = [
+    ("etc/", 0o755, Content::Folder),
+    ("etc/ssl/", 0o755, Content::Folder),
+    ("etc/ssl/certs/", 0o755, Content::Folder),
+    (ROOTS, 0o644, Content::Roots),
+    (BINARY, 0o755, Content::Binary),
+    // For everyone to write, nobody to delete another's.
+    ("tmp/", 0o1777, Content::Folder),
+];
+
+enum Content {
+    Folder,
+    Roots,
+    Binary,
+}
+
 /// Program headers lie right behind the ELF header.
 const HEAD: u64 = 64 * 1024;
 
@@ -59,17 +76,18 @@ pub fn pack(binary: &Path, arch: Arch, folder: &Path) -> Result<Image, ImageErro
 pub fn write_rootfs(binary: &Path, arch: Arch, folder: &Path) -> Result<(), ImageError> {
     use std::os::unix::fs::PermissionsExt as _;
     fit(binary, arch)?;
-    let roots = folder.join(ROOTS);
-    let certs = roots.parent().unwrap_or(folder);
-    std::fs::create_dir_all(certs).map_err(ImageError::file(certs))?;
-    std::fs::write(&roots, root_certificates()).map_err(ImageError::file(&roots))?;
-    let temporary = folder.join("tmp");
-    std::fs::create_dir_all(&temporary).map_err(ImageError::file(&temporary))?;
-    let sticky = std::fs::Permissions::from_mode(0o1777);
-    std::fs::set_permissions(&temporary, sticky).map_err(ImageError::file(&temporary))?;
-    let target = folder.join(BINARY);
-    std::fs::copy(binary, &target).map_err(ImageError::file(&target))?;
-    std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o755)).map_err(ImageError::file(&target))
+    std::fs::create_dir_all(folder).map_err(ImageError::file(folder))?;
+    for (path, mode, content) in CONTENTS {
+        let path = folder.join(path);
+        match content {
+            Content::Folder => std::fs::create_dir_all(&path),
+            Content::Roots => std::fs::write(&path, root_certificates()),
+            Content::Binary => std::fs::copy(binary, &path).map(drop),
+        }
+        .map_err(ImageError::file(&path))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).map_err(ImageError::file(&path))?;
+    }
+    Ok(())
 }
 
 fn fit(binary: &Path, arch: Arch) -> Result<(), ImageError> {
@@ -92,15 +110,21 @@ fn write_layer(binary: &Path, layer: &Path) -> std::io::Result<Packed> {
     let gzip = GzBuilder::new().mtime(0).write(file, Compression::fast());
     let mut tar = tar::Builder::new(Hashing::new(gzip));
 
-    for folder in ["etc/", "etc/ssl/", "etc/ssl/certs/"] {
-        tar.append(&entry(folder, EntryType::Directory, 0o755, 0)?, std::io::empty())?;
+    for (path, mode, content) in CONTENTS {
+        match content {
+            Content::Folder => tar.append(&entry(path, EntryType::Directory, mode, 0)?, std::io::empty())?,
+            Content::Roots => {
+                let roots = root_certificates();
+                tar.append(&entry(path, EntryType::Regular, mode, roots.len() as u64)?, roots.as_bytes())?;
+            }
+            Content::Binary => {
+                let source = File::open(binary)?;
+                let size = source.metadata()?.len();
+                // No more than the header says, should the file grow meanwhile.
+                tar.append(&entry(path, EntryType::Regular, mode, size)?, BufReader::new(source.take(size)))?;
+            }
+        }
     }
-    let roots = root_certificates();
-    tar.append(&entry(ROOTS, EntryType::Regular, 0o644, roots.len() as u64)?, roots.as_bytes())?;
-    let source = File::open(binary)?;
-    let size = source.metadata()?.len();
-    tar.append(&entry(BINARY, EntryType::Regular, 0o755, size)?, BufReader::new(source))?;
-    tar.append(&entry("tmp/", EntryType::Directory, 0o1777, 0)?, std::io::empty())?;
 
     let unpacked = tar.into_inner()?;
     let (gzip, unpacked_digest, unpacked_size) = unpacked.finish();
