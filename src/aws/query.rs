@@ -193,7 +193,7 @@ impl Query {
         for attempt in 1.. {
             let result = self.send_once(&call).await;
             let later = match &result {
-                Ok((status, code, _)) => *status >= 500 || *status == 429 || LATER.contains(&code.as_str()),
+                Ok((status, code, _)) => says_later(*status, code),
                 Err(error) => error.code == "Connection" || error.code == "Timeout",
             };
             if !later || attempt == ATTEMPTS {
@@ -259,6 +259,10 @@ impl Query {
         instructions.apply_to_request_http1x(&mut request);
         HttpRequest::try_from(request).map_err(|source| refused("Signing", &source))
     }
+}
+
+fn says_later(status: u16, code: &str) -> bool {
+    status >= 500 || status == 429 || LATER.contains(&code)
 }
 
 fn error(call: &Call, code: &str, message: &str) -> QueryError {
@@ -349,6 +353,58 @@ mod tests {
         ] {
             assert_eq!(service.endpoint(region), endpoint);
             assert_eq!(service.signing_region(region), signed_for);
+        }
+    }
+
+    #[test]
+    fn load_is_waited_out_and_a_refusal_is_not() {
+        for (status, code) in [(503, "503"), (429, "429"), (400, "Throttling"), (409, "OperationAborted")] {
+            assert!(says_later(status, code), "{status} {code}");
+        }
+        for (status, code) in [(200, "200"), (403, "AccessDenied"), (404, "NoSuchEntity"), (400, "ExpiredToken")] {
+            assert!(!says_later(status, code), "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn only_aws_says_that_something_is_not_there() {
+        let refused = |code: &str| QueryError { call: String::new(), code: code.to_owned(), message: String::new() };
+        for code in ["InvalidGroup.NotFound", "NoSuchEntity", "NoSuchBucket", "ResourceNotFoundException"] {
+            assert!(refused(code).not_found(), "{code}");
+        }
+        for code in ["404", "AccessDenied", "Connection", "Timeout", "Unreadable"] {
+            assert!(!refused(code).not_found(), "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_throttled_call_is_made_again_and_signed_again() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let mut server = tokio::task::JoinSet::new();
+        server.spawn(async move {
+            let mut heard = Vec::new();
+            for status in ["429 Too Many Requests", "503 Service Unavailable", "200 OK"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 16 * 1024];
+                let read = stream.read(&mut request).await.unwrap();
+                heard.push(String::from_utf8_lossy(&request[..read]).to_lowercase());
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 5\r\nconnection: close\r\n\r\n<a/>\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            heard
+        });
+        let credentials = aws_credential_types::Credentials::new("TEST", "test", None, None, "test");
+        let aws = Aws {
+            region: "eu-west-1".to_owned(),
+            endpoint: Some(endpoint),
+            credentials: aws_credential_types::provider::SharedCredentialsProvider::new(credentials),
+            sdk: aws_config::SdkConfig::builder().build(),
+        };
+        Query::new(&aws).action(Service::Iam, "GetRole", &[("RoleName", "a")]).await.unwrap();
+        for request in server.join_next().await.unwrap().unwrap() {
+            assert!(request.contains("/us-east-1/iam/aws4_request"), "{request}");
         }
     }
 
