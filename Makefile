@@ -13,7 +13,8 @@ RELEASE := target/$(HOST)/release/spikeproof
 # Where the AWS provider may already be: a folder laid out as a mirror. Without one, terraform asks the registry.
 ifndef SPIKEPROOF_PLUGIN_DIR
 MIRROR := $(shell find /opt /srv /usr/local /usr/share /var/lib $(HOME)/.terraform.d $(HOME)/.local/share \
-	-maxdepth 5 -type d -path '*/registry.terraform.io/hashicorp/aws' -print -quit 2>/dev/null | sed 's,/registry.terraform.io/hashicorp/aws$$,,')
+	-maxdepth 6 -type d -path '*/registry.terraform.io/hashicorp/aws/5.100.0' -print -quit 2>/dev/null \
+	| sed 's,/registry.terraform.io/.*,,')
 ifneq ($(MIRROR),)
 export SPIKEPROOF_PLUGIN_DIR := $(MIRROR)
 endif

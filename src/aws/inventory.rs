@@ -9,6 +9,7 @@ use std::time::Duration;
 use aws_sdk_ecs::types::{DesiredStatus, TaskDefinitionStatus};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
@@ -354,13 +355,18 @@ impl Inventory {
         gone_is_done(self.query.bucket("DELETE", name, "").await)
     }
 
+    async fn delete_object(&self, bucket: &str, key: &str) -> Result<(), InventoryError> {
+        let key: Vec<String> = key.split('/').map(encode).collect();
+        gone_is_done(self.query.bucket("DELETE", bucket, &format!("/{}", key.join("/"))).await)
+    }
+
     /// A long run leaves thousands of intervals: one after the other they would take minutes.
     async fn delete_objects(&self, bucket: &str, keys: &[String]) -> Result<(), InventoryError> {
-        let mut deletes = futures_util::stream::iter(keys.iter().map(|key| async move {
-            let key: Vec<String> = key.split('/').map(encode).collect();
-            gone_is_done(self.query.bucket("DELETE", bucket, &format!("/{}", key.join("/"))).await)
-        }))
-        .buffer_unordered(DELETES_AT_ONCE);
+        let mut calls: Vec<BoxFuture<Result<(), InventoryError>>> = Vec::new();
+        for key in keys {
+            calls.push(Box::pin(self.delete_object(bucket, key)));
+        }
+        let mut deletes = futures_util::stream::iter(calls).buffer_unordered(DELETES_AT_ONCE);
         while let Some(deleted) = deletes.next().await {
             deleted?;
         }

@@ -1,9 +1,10 @@
 //! Where AWS is and who we are there: one place that reads the environment's AWS configuration.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider};
 
 pub mod inventory;
 pub mod query;
@@ -29,6 +30,50 @@ pub enum AwsError {
     Refused(String),
 }
 
+/// The chain's answer, kept until shortly before it expires. The SDK's own clients cache by themselves; the channel and
+/// the signed queries would otherwise ask STS, SSO or the container's endpoint at every call.
+#[derive(Debug)]
+struct Cached {
+    chain: SharedCredentialsProvider,
+    known: tokio::sync::Mutex<Option<(Credentials, SystemTime)>>,
+}
+
+/// Before the expiry: a request under way must not outlive its credentials.
+const REFRESH_EARLY: Duration = Duration::from_secs(120);
+/// Where the chain names no expiry.
+const REFRESH_AFTER: Duration = Duration::from_secs(300);
+
+impl Cached {
+    fn new(chain: SharedCredentialsProvider) -> Self {
+        Self { chain, known: tokio::sync::Mutex::new(None) }
+    }
+
+    async fn get(&self) -> provider::Result {
+        let mut known = self.known.lock().await;
+        if let Some((credentials, until)) = known.as_ref()
+            && SystemTime::now() < *until
+        {
+            return Ok(credentials.clone());
+        }
+        let credentials = self.chain.provide_credentials().await?;
+        let until = match credentials.expiry() {
+            Some(expiry) => expiry - REFRESH_EARLY,
+            None => SystemTime::now() + REFRESH_AFTER,
+        };
+        *known = Some((credentials.clone(), until));
+        Ok(credentials)
+    }
+}
+
+impl ProvideCredentials for Cached {
+    fn provide_credentials<'a>(&'a self) -> provider::future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        provider::future::ProvideCredentials::new(self.get())
+    }
+}
+
 /// Who is calling: everything a run makes belongs to this account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -50,7 +95,8 @@ impl Aws {
             .load()
             .await;
         let region = sdk.region().map(ToString::to_string).ok_or(AwsError::NoRegion)?;
-        let credentials = sdk.credentials_provider().ok_or(AwsError::NoCredentials)?;
+        let chain = sdk.credentials_provider().ok_or(AwsError::NoCredentials)?;
+        let credentials = SharedCredentialsProvider::new(Cached::new(chain));
         let endpoint = sdk.endpoint_url().map(str::to_owned);
         Ok(Self { region, endpoint, credentials, sdk })
     }

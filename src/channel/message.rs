@@ -50,6 +50,8 @@ pub struct Stop {
 pub struct Ready {
     pub version: u32,
     pub slot: u32,
+    /// A slot's second task finds the messages of its first: they are not its own.
+    pub attempt: u32,
     /// The task's ARN where there is one, else its process id: evidence for people.
     pub identity: String,
     pub cores: u32,
@@ -72,6 +74,7 @@ pub struct Report {
 pub struct End {
     pub version: u32,
     pub slot: u32,
+    pub attempt: u32,
     pub why: Ended,
     /// How many intervals there are: what is missing is named.
     pub intervals: u32,

@@ -1,16 +1,24 @@
 //! From `s3://bucket/prefix` or `file:///folder` to a channel.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use object_store::aws::{AmazonS3Builder, AwsCredential};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{CredentialProvider, ObjectStore};
+use object_store::{ClientOptions, CredentialProvider, ObjectStore, RetryConfig};
 
 use super::{Channel, ChannelError};
 use crate::aws::Aws;
+
+/// A beat that hangs costs the lease and a stop order that hangs costs the target: whoever calls tries again by
+/// itself, so a single call gives up soon.
+const CONNECT: Duration = Duration::from_secs(3);
+const ANSWER: Duration = Duration::from_secs(5);
+const GIVE_UP: Duration = Duration::from_secs(6);
+const RETRIES: usize = 2;
 
 /// Opens a location. `aws` is only asked for buckets.
 pub fn open(location: &str, aws: Option<&Aws>) -> Result<Channel, ChannelError> {
@@ -25,9 +33,13 @@ pub fn open(location: &str, aws: Option<&Aws>) -> Result<Channel, ChannelError> 
         .with_bucket_name(bucket)
         .with_region(&aws.region)
         .with_credentials(Arc::new(Credentials(aws.credentials.clone())));
+    let mut options = ClientOptions::new().with_connect_timeout(CONNECT).with_timeout(ANSWER);
     if let Some(endpoint) = &aws.endpoint {
-        builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
+        builder = builder.with_endpoint(endpoint);
+        options = options.with_allow_http(endpoint.starts_with("http://"));
     }
+    let retry = RetryConfig { max_retries: RETRIES, retry_timeout: GIVE_UP, ..RetryConfig::default() };
+    builder = builder.with_client_options(options).with_retry(retry);
     Ok(Channel::new(Arc::new(builder.build()?), Path::from(prefix)))
 }
 

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 use super::Answer;
 use crate::aws::Aws;
-use crate::channel;
 use crate::channel::message::Ended;
+use crate::channel::{self, LEASE};
 use crate::engine::task::{Task, generate};
 use crate::outcome::Exit;
 
@@ -30,6 +30,9 @@ pub struct Args {
     run: String,
     #[arg(long, env = "SPIKEPROOF_SLOT")]
     slot: u32,
+    /// Which of the slot's tasks this is, from 1
+    #[arg(long, env = "SPIKEPROOF_ATTEMPT")]
+    attempt: u32,
     #[arg(long, env = "SPIKEPROOF_EPOCH")]
     epoch: u64,
     /// Seconds after which it ends whatever happens
@@ -51,8 +54,15 @@ async fn carry_out(args: &Args) -> Result<Ended, String> {
         false => None,
     };
     let channel = channel::open(&args.channel, aws.as_ref()).map_err(|error| error.to_string())?;
-    let lifetime = Duration::from_secs(args.max_lifetime);
-    let task = Task::new(channel, args.slot, args.epoch, lifetime, identity().await);
+    let task = Task {
+        channel,
+        slot: args.slot,
+        attempt: args.attempt,
+        epoch: args.epoch,
+        max_lifetime: Duration::from_secs(args.max_lifetime),
+        identity: identity().await,
+        lease: LEASE,
+    };
     generate(&task).await.map_err(|error| error.to_string())
 }
 

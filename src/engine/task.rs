@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::decide::{self, Seen, Step};
 use super::{Running, Work, begin};
 use crate::channel::message::{Control, End, Ended, Ready, Report, VERSION};
-use crate::channel::{Channel, LEASE, POLL};
+use crate::channel::{Channel, POLL};
 use crate::measure::Interval;
 use crate::plan::Share;
 use crate::scenario::{self, Scenario};
@@ -35,16 +35,12 @@ const BEYOND_LIFETIME: Duration = Duration::from_secs(10);
 pub struct Task {
     pub channel: Channel,
     pub slot: u32,
+    pub attempt: u32,
     pub epoch: u64,
     pub max_lifetime: Duration,
     pub identity: String,
+    /// [`LEASE`](crate::channel::LEASE), but in tests.
     pub lease: Duration,
-}
-
-impl Task {
-    pub fn new(channel: Channel, slot: u32, epoch: u64, max_lifetime: Duration, identity: String) -> Self {
-        Self { channel, slot, epoch, max_lifetime, identity, lease: LEASE }
-    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -110,9 +106,18 @@ async fn carry_out(
     seed: u64,
 ) -> Result<Ended, GenerateError> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-    let ready =
-        Ready { version: VERSION, slot: task.slot, identity: task.identity.clone(), cores, at: Timestamp::now() };
-    task.channel.put_ready(&ready).await?;
+    let ready = Ready {
+        version: VERSION,
+        slot: task.slot,
+        attempt: task.attempt,
+        identity: task.identity.clone(),
+        cores,
+        at: Timestamp::now(),
+    };
+    tokio::select! {
+        said = say_ready(task, &ready) => said?,
+        why = farewell.heard() => return say_end(task, why, 0).await,
+    }
     let mut ear = Ear::new(task);
     let start = tokio::select! {
         start = ear.wait_for_start() => start,
@@ -133,6 +138,18 @@ async fn carry_out(
     say_end(task, why, reports).await
 }
 
+/// A new role may not write anywhere yet: the same patience as for the plan.
+async fn say_ready(task: &Task, ready: &Ready) -> Result<(), GenerateError> {
+    let give_up = Instant::now() + PLAN_PATIENCE;
+    loop {
+        match task.channel.put_ready(ready).await {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() >= give_up => return Err(error.into()),
+            Err(_) => sleep(POLL).await,
+        }
+    }
+}
+
 /// The agreed instant on this machine's monotonic clock.
 fn monotonic(at: Timestamp) -> std::time::Instant {
     let now = std::time::Instant::now();
@@ -142,7 +159,14 @@ fn monotonic(at: Timestamp) -> std::time::Instant {
 }
 
 async fn say_end(task: &Task, why: Ended, intervals: u32) -> Result<Ended, GenerateError> {
-    let end = End { version: VERSION, slot: task.slot, why: why.clone(), intervals, at: Timestamp::now() };
+    let end = End {
+        version: VERSION,
+        slot: task.slot,
+        attempt: task.attempt,
+        why: why.clone(),
+        intervals,
+        at: Timestamp::now(),
+    };
     let mut pause = Duration::from_millis(200);
     for _ in 1..FLUSH_TRIES {
         if matches!(timeout(PUT, task.channel.put_end(&end)).await, Ok(Ok(()))) {

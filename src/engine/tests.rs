@@ -26,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::task::{Task, carry_out_for_test};
 use super::{Work, begin};
-use crate::channel::Channel;
 use crate::channel::message::{Control, Ended, Start, VERSION};
+use crate::channel::{Channel, LEASE};
 use crate::measure::{Results, Select, Tally};
 use crate::plan::{Schedule, Share};
 use crate::scenario::{Method, Model, Phase, Role, Scenario, Think, Url, example};
@@ -300,7 +300,15 @@ fn channel() -> Channel {
 }
 
 fn task(channel: &Channel, slot: u32) -> Task {
-    Task::new(channel.clone(), slot, 1, Duration::from_secs(60), format!("test {slot}"))
+    Task {
+        channel: channel.clone(),
+        slot,
+        attempt: 1,
+        epoch: 1,
+        max_lifetime: Duration::from_secs(60),
+        identity: format!("test {slot}"),
+        lease: LEASE,
+    }
 }
 
 fn control(slots: &[u32]) -> Control {

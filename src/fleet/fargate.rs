@@ -38,8 +38,8 @@ pub struct FargateFleet {
     client: Client,
     placement: Placement,
     orders: Orders,
-    /// The latest task of each slot, and how often the slot was launched.
-    slots: BTreeMap<u32, (String, u32)>,
+    /// The latest task of each slot.
+    slots: BTreeMap<u32, String>,
     /// When each task was made and stopped, replaced ones included: that is what is billed.
     bills: BTreeMap<String, Bill>,
 }
@@ -94,11 +94,12 @@ impl FargateFleet {
         }
     }
 
-    fn overrides(&self, slot: u32) -> TaskOverride {
+    fn overrides(&self, slot: u32, attempt: u32) -> TaskOverride {
         let variable = |name: &str, value: String| KeyValuePair::builder().name(name).value(value).build();
         let container = ContainerOverride::builder()
             .name(CONTAINER)
             .environment(variable("SPIKEPROOF_SLOT", slot.to_string()))
+            .environment(variable("SPIKEPROOF_ATTEMPT", attempt.to_string()))
             .environment(variable("SPIKEPROOF_EPOCH", self.orders.epoch.to_string()))
             .environment(variable("SPIKEPROOF_MAX_LIFETIME", self.orders.max_lifetime.as_secs().to_string()))
             .build();
@@ -131,8 +132,7 @@ impl FargateFleet {
 
 #[async_trait]
 impl Fleet for FargateFleet {
-    async fn launch(&mut self, slot: u32) -> Result<(), FleetError> {
-        let attempt = self.slots.get(&slot).map_or(0, |(_, attempts)| *attempts);
+    async fn launch(&mut self, slot: u32, attempt: u32) -> Result<String, FleetError> {
         let give_up = Instant::now() + ROLE_SETTLES;
         loop {
             let answer = self
@@ -145,7 +145,7 @@ impl Fleet for FargateFleet {
                 .started_by(&self.orders.run)
                 // A retry after a lost answer must not make a second task.
                 .client_token(format!("{}-{}-{slot}-{attempt}", self.orders.run, self.orders.epoch))
-                .overrides(self.overrides(slot))
+                .overrides(self.overrides(slot, attempt))
                 .network_configuration(self.network()?)
                 .tags(Tag::builder().key("spikeproof:run").value(&self.orders.run).build())
                 .send()
@@ -155,8 +155,8 @@ impl Fleet for FargateFleet {
                     (Some(task), _) => {
                         self.keep_bill(task);
                         let arn = task.task_arn().unwrap_or_default().to_owned();
-                        self.slots.insert(slot, (arn, attempt + 1));
-                        return Ok(());
+                        self.slots.insert(slot, arn.clone());
+                        return Ok(arn);
                     }
                     // HTTP 200 with failures: no capacity, or the account's limit of vCPUs.
                     (None, Some(failure)) => {
@@ -167,7 +167,7 @@ impl Fleet for FargateFleet {
                 },
                 Err(error) => explain(&error),
             };
-            let role_is_new = why.contains("assume the role") || why.contains("unable to assume");
+            let role_is_new = why.to_lowercase().contains("unable to assume") || why.contains("assume the role");
             if !role_is_new || Instant::now() >= give_up {
                 return Err(FleetError::Call { call: "RunTask", why });
             }
@@ -176,7 +176,7 @@ impl Fleet for FargateFleet {
     }
 
     async fn tasks(&mut self) -> Result<Vec<TaskState>, FleetError> {
-        let arns: Vec<String> = self.slots.values().map(|(arn, _)| arn.clone()).collect();
+        let arns: Vec<String> = self.slots.values().cloned().collect();
         if arns.is_empty() {
             return Ok(Vec::new());
         }
@@ -184,7 +184,7 @@ impl Fleet for FargateFleet {
         for task in &tasks {
             self.keep_bill(task);
         }
-        let states = self.slots.iter().map(|(slot, (arn, _))| {
+        let states = self.slots.iter().map(|(slot, arn)| {
             let task = tasks.iter().find(|task| task.task_arn() == Some(arn));
             // Not described yet: ECS is eventually consistent.
             let status = task.map_or(TaskStatus::Starting("accepted".to_owned()), status);
@@ -195,11 +195,8 @@ impl Fleet for FargateFleet {
 
     async fn stop(&mut self, why: &str) -> Result<(), FleetError> {
         let give_up = Instant::now() + STOPPING;
-        for arn in self.alive().await? {
-            // One that has just ended by itself is no error.
-            let _ = self.client.stop_task().cluster(&self.placement.cluster).task(&arn).reason(why).send().await;
-        }
         loop {
+            // Known tasks as well as listed ones: one that was just launched is not listed yet.
             let mut arns = self.alive().await?;
             let known: Vec<String> = self.bills.keys().filter(|arn| !arns.contains(arn)).cloned().collect();
             arns.extend(known);
@@ -207,13 +204,18 @@ impl Fleet for FargateFleet {
             for task in &tasks {
                 self.keep_bill(task);
             }
-            let stopping = tasks.iter().filter(|task| task.last_status() != Some("STOPPED")).count();
-            if stopping == 0 {
+            let stopping: Vec<&Task> = tasks.iter().filter(|task| task.last_status() != Some("STOPPED")).collect();
+            if stopping.is_empty() {
                 return Ok(());
             }
             if Instant::now() >= give_up {
-                let why = format!("{stopping} tasks have not stopped after {} s", STOPPING.as_secs());
+                let why = format!("{} tasks have not stopped after {} s", stopping.len(), STOPPING.as_secs());
                 return Err(FleetError::Call { call: "StopTask", why });
+            }
+            for task in stopping.iter().filter(|task| task.desired_status() != Some("STOPPED")) {
+                let arn = task.task_arn().unwrap_or_default();
+                // One that has just ended is no error; one that cannot be stopped is asked again.
+                let _ = self.client.stop_task().cluster(&self.placement.cluster).task(arn).reason(why).send().await;
             }
             sleep(Duration::from_secs(1)).await;
         }

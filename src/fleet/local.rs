@@ -34,13 +34,14 @@ impl LocalFleet {
 
 #[async_trait]
 impl Fleet for LocalFleet {
-    async fn launch(&mut self, slot: u32) -> Result<(), FleetError> {
+    async fn launch(&mut self, slot: u32, attempt: u32) -> Result<String, FleetError> {
         let log = std::fs::File::create(self.folder.join(format!("task-{slot}.log")))?;
         let child = Command::new(&self.binary)
             .arg("generate")
             .env("SPIKEPROOF_RUN", &self.orders.run)
             .env("SPIKEPROOF_CHANNEL", &self.channel)
             .env("SPIKEPROOF_SLOT", slot.to_string())
+            .env("SPIKEPROOF_ATTEMPT", attempt.to_string())
             .env("SPIKEPROOF_EPOCH", self.orders.epoch.to_string())
             .env("SPIKEPROOF_MAX_LIFETIME", self.orders.max_lifetime.as_secs().to_string())
             // Its own group: the terminal's Ctrl-C is for us, who then tell the tasks.
@@ -50,8 +51,9 @@ impl Fleet for LocalFleet {
             .stderr(Stdio::from(log))
             .spawn()?;
         self.children.retain(|(taken, _)| *taken != slot);
+        let identity = identity(&child);
         self.children.push((slot, child));
-        Ok(())
+        Ok(identity)
     }
 
     async fn tasks(&mut self) -> Result<Vec<TaskState>, FleetError> {
@@ -61,8 +63,7 @@ impl Fleet for LocalFleet {
                 None => TaskStatus::Running,
                 Some(exit) => TaskStatus::Stopped { why: exit.to_string(), succeeded: exit.success() },
             };
-            let identity = child.id().map_or("gone".to_owned(), |pid| format!("pid {pid}"));
-            states.push(TaskState { slot: *slot, identity, status });
+            states.push(TaskState { slot: *slot, identity: identity(child), status });
         }
         Ok(states)
     }
@@ -84,6 +85,10 @@ impl Fleet for LocalFleet {
     fn billed(&self) -> Vec<Duration> {
         Vec::new()
     }
+}
+
+fn identity(child: &Child) -> String {
+    child.id().map_or("gone".to_owned(), |pid| format!("pid {pid}"))
 }
 
 fn signal(child: &Child, signal: Signal) {

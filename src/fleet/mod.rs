@@ -30,12 +30,6 @@ pub enum TaskStatus {
     },
 }
 
-impl TaskStatus {
-    pub fn alive(&self) -> bool {
-        !matches!(self, Self::Stopped { .. })
-    }
-}
-
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
     #[error("{call}: {why}")]
@@ -57,8 +51,9 @@ pub struct Orders {
 
 #[async_trait]
 pub trait Fleet: Send + Sync {
-    /// Starts a task for a slot. Starting a slot again replaces its stopped task.
-    async fn launch(&mut self, slot: u32) -> Result<(), FleetError>;
+    /// Starts a task for a slot, and returns its identity. Starting a slot again replaces its stopped task; `attempt`
+    /// (from 1) tells the two apart on the channel.
+    async fn launch(&mut self, slot: u32, attempt: u32) -> Result<String, FleetError>;
 
     /// The state of every slot's latest task.
     async fn tasks(&mut self) -> Result<Vec<TaskState>, FleetError>;

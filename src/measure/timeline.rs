@@ -81,18 +81,14 @@ pub struct Activity {
 }
 
 impl Activity {
-    pub fn launches(&self) -> bool {
-        self.description.starts_with("Launching")
+    /// A launch that made the group larger: not the replacement of an unhealthy instance.
+    pub fn grows(&self) -> bool {
+        self.cause.contains("increasing the capacity")
     }
 
-    pub fn terminates(&self) -> bool {
-        self.description.starts_with("Terminating")
-    }
-
-    /// The alarm that the cause names, if an alarm was the cause.
-    pub fn alarm(&self) -> Option<&str> {
-        let (_, tail) = self.cause.split_once("a monitor alarm ")?;
-        tail.split_once(" in state").map(|(name, _)| name)
+    /// A termination that made the group smaller: not the removal of an unhealthy instance.
+    pub fn shrinks(&self) -> bool {
+        self.cause.contains("shrinking the capacity")
     }
 }
 
@@ -253,13 +249,6 @@ impl Timeline {
             Observed::Gap { call, why } => Some((seen.at, call.as_str(), why.as_str())),
             _ => None,
         })
-    }
-
-    /// When an instance was first seen in a lifecycle state.
-    pub fn first_seen(&self, instance: &str, lifecycle: &str) -> Option<Timestamp> {
-        self.groups()
-            .find(|(_, group)| group.instances.iter().any(|seen| seen.id == instance && seen.lifecycle == lifecycle))
-            .map(|(at, _)| at)
     }
 
     /// When an instance was first seen in a state of target health.

@@ -3,6 +3,7 @@
 use super::recover::Recovered;
 use super::start::Started;
 use super::{Context, RunError};
+use crate::events::Phase;
 use crate::measure::{Results, Timeline};
 use crate::run::plan::Planned;
 use crate::verdict::Circumstances;
@@ -16,11 +17,14 @@ pub struct Collected {
 }
 
 pub async fn collect(cx: &Context, recovered: Recovered) -> Result<Collected, RunError> {
-    let Started { mut provisioned, at, slots, shortfall } = recovered.loaded.started;
+    let Started { mut provisioned, at, slots, shortfall, .. } = recovered.loaded.started;
     let mut inbox = recovered.loaded.inbox;
     inbox.read(&provisioned.channel).await;
     let timeline = match provisioned.watch.take() {
-        Some(watch) => Some(watch.end().await),
+        Some(watch) => tokio::select! {
+            timeline = watch.end() => Some(timeline),
+            () = cx.interrupt.destroy_now().cancelled() => return Err(RunError::interrupted(Phase::Collect)),
+        },
         None => None,
     };
     if let Some(timeline) = &timeline {

@@ -13,9 +13,9 @@ pub async fn conclude(
     cx: &Context,
     frame: &Frame,
     lived: Result<Evidenced, RunError>,
+    interrupted: bool,
     destruction: Destruction,
 ) -> Result<Outcome, RunError> {
-    let interrupted = cx.interrupt.stop_load().is_cancelled();
     let exit = exit(&lived, interrupted, destruction.left.is_empty());
     let (evidence, error) = match lived {
         Ok(evidence) => (Some(evidence), None),

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::Context;
 use super::frame::Frame;
@@ -15,9 +15,10 @@ use super::provision::terraform;
 use crate::aws::inventory::{Inventory, Presence};
 use crate::events::{Event, Events, Phase};
 use crate::journal::Record;
-use crate::journal::names::Thing;
+use crate::journal::names::{Kind, Thing};
 use crate::units::RunId;
 
+const STOP_ORDER: Duration = Duration::from_secs(5);
 /// How often what is still there is deleted by name, with a growing pause: network interfaces let go of a security
 /// group only some time after their task has stopped.
 const SWEEPS: u32 = 8;
@@ -37,7 +38,7 @@ pub async fn destroy(cx: &Context, frame: &Frame) -> Destruction {
     // A third signal leaves, with the list of what may still be there.
     let destruction = tokio::select! {
         destruction = everything(cx, frame) => destruction,
-        () = cx.interrupt.leave().cancelled() => abandoned(frame),
+        () = cx.interrupt.leave().cancelled() => abandoned(frame, "not looked for, you left"),
     };
     frame.took(Phase::Destroy, begun.elapsed());
     cx.events.say(Event::PhaseEnded { phase: Phase::Destroy, took: begun.elapsed() });
@@ -45,8 +46,11 @@ pub async fn destroy(cx: &Context, frame: &Frame) -> Destruction {
 }
 
 async fn everything(cx: &Context, frame: &Frame) -> Destruction {
-    if let Err(error) = frame.stop("the run is over").await {
-        cx.events.note(format!("the stop order could not be written ({error}): tasks end by their lease"));
+    // Tasks that cost must not wait for a store that hangs.
+    match timeout(STOP_ORDER, frame.stop("the run is over")).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => cx.events.note(format!("no stop order ({error}): tasks end by their lease")),
+        Err(_) => cx.events.note("no stop order (the store hangs): tasks end by their lease"),
     }
     stop_fleet(cx, frame).await;
     let things = frame.leftovers();
@@ -73,7 +77,8 @@ async fn stop_fleet(cx: &Context, frame: &Frame) {
 pub async fn dismantle(cloud: &Cloud, run: &RunId, folder: &Path, things: &[Thing], events: &Events) -> Destruction {
     let inventory = Inventory::new(&cloud.aws, run);
     // Tasks first: they are what costs, and they hold the security group.
-    for tasks in things.iter().filter(|thing| thing.kind == crate::journal::names::Kind::Tasks) {
+    let tasks: Vec<&Thing> = things.iter().filter(|thing| thing.kind == Kind::Tasks).collect();
+    for tasks in tasks {
         if let Err(error) = inventory.delete(tasks).await {
             events.note(format!("{tasks}: {error}"));
         }
@@ -144,7 +149,8 @@ fn keep(frame: &Frame, things: &[Thing], destruction: &Destruction) {
     }
 }
 
-fn abandoned(frame: &Frame) -> Destruction {
-    let left = frame.leftovers().iter().map(|thing| format!("{thing}: not looked for, you left")).collect();
+/// What may be left where nobody looked.
+pub fn abandoned(frame: &Frame, why: &str) -> Destruction {
+    let left = frame.leftovers().iter().map(|thing| format!("{thing}: {why}")).collect();
     Destruction { gone: Vec::new(), left }
 }

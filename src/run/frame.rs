@@ -28,6 +28,8 @@ pub struct Frame {
     pub fleet: tokio::sync::Mutex<Option<Box<dyn Fleet>>>,
     beacon: tokio::sync::Mutex<Option<Beacon>>,
     journal: Mutex<Journal>,
+    /// What was written to the journal, or was to be: a disk that forgets must not stop a destroy.
+    written: Mutex<Vec<Record>>,
     took: Mutex<Vec<(Phase, Duration)>>,
 }
 
@@ -59,7 +61,7 @@ impl Frame {
             endpoint: cloud.and_then(|cloud| cloud.aws.endpoint.clone()),
             started: planned.begun,
         });
-        let journal = Journal::create(&planned.folder, record).map_err(|error| failed(&error))?;
+        let journal = Journal::create(&planned.folder, record.clone()).map_err(|error| failed(&error))?;
         let (run, folder) = (planned.run.clone(), planned.folder.clone());
         cx.events.say(Event::RunNamed { run, folder, in_cloud: cloud.is_some() });
         let about = About {
@@ -81,6 +83,7 @@ impl Frame {
             fleet: tokio::sync::Mutex::new(None),
             beacon: tokio::sync::Mutex::new(None),
             journal: Mutex::new(journal),
+            written: Mutex::new(vec![record]),
             took: Mutex::new(Vec::new()),
         }))
     }
@@ -96,13 +99,13 @@ impl Frame {
     }
 
     fn write(&self, record: Record) -> Result<(), crate::journal::JournalError> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
         self.journal.lock().unwrap_or_else(PoisonError::into_inner).write(record)
     }
 
     /// What the journal says may exist.
     pub fn leftovers(&self) -> Vec<crate::journal::names::Thing> {
-        // Read back from the disk: that is what a reaper would see.
-        crate::journal::leftovers(&crate::journal::read(&self.folder))
+        crate::journal::leftovers(&self.written.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub async fn equip(&self, fleet: Box<dyn Fleet>, channel: Channel, epoch: u64) {

@@ -4,7 +4,6 @@
 //! leaves. SIGTERM and SIGHUP count as twice: whoever sends them will not wait long.
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +47,6 @@ enum Signal {
 /// The present urgency, as tokens to wait for.
 #[derive(Debug, Clone)]
 pub struct Interrupt {
-    urgency: watch::Receiver<Urgency>,
     stop_load: CancellationToken,
     destroy_now: CancellationToken,
     leave: CancellationToken,
@@ -57,9 +55,7 @@ pub struct Interrupt {
 impl Interrupt {
     /// Listens for signals as long as `owner` lives.
     pub fn listen(events: Events, owner: &mut JoinSet<()>) -> std::io::Result<Self> {
-        let (sender, urgency) = watch::channel(Urgency::None);
         let interrupt = Self {
-            urgency,
             stop_load: CancellationToken::new(),
             destroy_now: CancellationToken::new(),
             leave: CancellationToken::new(),
@@ -68,14 +64,14 @@ impl Interrupt {
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
         let raised = interrupt.clone();
         owner.spawn(async move {
+            let mut urgency = Urgency::None;
             loop {
                 let signal = tokio::select! {
                     _ = int.recv() => Signal::Interrupt,
                     _ = term.recv() => Signal::Terminate,
                     _ = hup.recv() => Signal::Terminate,
                 };
-                let urgency = sender.borrow().after(signal);
-                let _ = sender.send(urgency);
+                urgency = urgency.after(signal);
                 events.say(Event::Interrupted { urgency: urgency.meaning() });
                 raised.raise(urgency);
             }
@@ -93,10 +89,6 @@ impl Interrupt {
                 token.cancel();
             }
         }
-    }
-
-    pub fn urgency(&self) -> Urgency {
-        *self.urgency.borrow()
     }
 
     /// Cancelled by any signal.

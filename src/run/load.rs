@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
@@ -14,11 +16,14 @@ use crate::channel::Channel;
 use crate::channel::message::{End, Ended};
 use crate::events::{Event, Phase, Progress};
 use crate::fleet::TaskStatus;
-use crate::measure::{Results, Select};
+use crate::journal::Record;
+use crate::measure::{Interval, Results, Select};
 use crate::plan::Schedule;
 use crate::report::terminal;
 
 const TICK: Duration = Duration::from_millis(500);
+/// However many tasks there are, a turn of the loop must stay far below the lease.
+const READ_AT_ONCE: usize = 32;
 /// Asking a platform for its tasks is slower and rarer than reading the channel.
 const ROLL_CALL: Duration = Duration::from_secs(5);
 /// After the plan's end (or a stop order) a task still finishes requests, and flushes.
@@ -41,6 +46,8 @@ pub struct Inbox {
 
 #[derive(Default)]
 struct Slot {
+    /// A predecessor's last word is not this task's.
+    attempt: u32,
     next_seq: u32,
     before_second: u32,
     end: Option<End>,
@@ -48,21 +55,21 @@ struct Slot {
 }
 
 impl Inbox {
-    pub fn new(slots: &[u32]) -> Self {
-        Self { results: Results::default(), slots: slots.iter().map(|slot| (*slot, Slot::default())).collect() }
+    /// For these slots, each with the attempt that carries the load.
+    pub fn new(slots: &[u32], attempts: &BTreeMap<u32, u32>) -> Self {
+        let slot = |number: &u32| Slot { attempt: attempts.get(number).copied().unwrap_or(1), ..Slot::default() };
+        Self { results: Results::default(), slots: slots.iter().map(|number| (*number, slot(number))).collect() }
     }
 
     /// Reads everything new. A read that fails is tried again next time: sequence numbers see to it.
     pub async fn read(&mut self, channel: &Channel) {
+        let mut reads: Vec<BoxFuture<Vec<Interval>>> = Vec::new();
         for (number, slot) in &mut self.slots {
-            while let Ok(Some(report)) = channel.report(*number, slot.next_seq).await {
-                self.results.add(&report.interval);
-                slot.next_seq += 1;
-                slot.before_second = report.before_second;
-            }
-            if slot.end.is_none() {
-                slot.end = channel.end(*number).await.ok().flatten();
-            }
+            reads.push(Box::pin(slot.read(*number, channel)));
+        }
+        let mut news = futures_util::stream::iter(reads).buffer_unordered(READ_AT_ONCE);
+        while let Some(intervals) = news.next().await {
+            intervals.iter().for_each(|interval| self.results.add(interval));
         }
     }
 
@@ -101,6 +108,20 @@ impl Inbox {
 }
 
 impl Slot {
+    async fn read(&mut self, number: u32, channel: &Channel) -> Vec<Interval> {
+        let mut news = Vec::new();
+        while let Ok(Some(report)) = channel.report(number, self.next_seq).await {
+            self.next_seq += 1;
+            self.before_second = report.before_second;
+            news.push(report.interval);
+        }
+        if self.end.is_none() {
+            let end = channel.end(number).await.ok().flatten();
+            self.end = end.filter(|end| end.attempt == self.attempt);
+        }
+        news
+    }
+
     fn whole(&self) -> bool {
         self.end.as_ref().is_some_and(|end| self.next_seq >= end.intervals)
     }
@@ -109,7 +130,7 @@ impl Slot {
 pub async fn load(cx: &Context, frame: &Frame, started: Started) -> Result<Loaded, RunError> {
     let schedule = started.provisioned.planned.schedule.clone();
     let channel = started.provisioned.channel.clone();
-    let mut inbox = Inbox::new(&started.slots);
+    let mut inbox = Inbox::new(&started.slots, &started.attempts);
     let mut teller = Teller::default();
     let mut cut_short = None;
     let mut roll_call = Instant::now();
@@ -126,11 +147,11 @@ pub async fn load(cx: &Context, frame: &Frame, started: Started) -> Result<Loade
             if let Err(error) = frame.stop("interrupted").await {
                 cx.events.warn(error.to_string());
             }
+            frame.did(Record::Interrupted { why: "during load".to_owned() });
         }
-        if cut_short.is_none() {
-            let _ = frame.beat().await;
-        }
-        inbox.read(&channel).await;
+        // A beat that could not be written is tried again at the next turn; the lease outlives several.
+        let beat = async { if cut_short.is_none() { frame.beat().await } else { Ok(()) } };
+        let _ = tokio::join!(beat, inbox.read(&channel));
         if roll_call.elapsed() >= ROLL_CALL {
             roll_call = Instant::now();
             call_roll(cx, frame, &mut inbox).await;
@@ -224,7 +245,7 @@ mod tests {
     use crate::channel::message::VERSION;
 
     fn end(intervals: u32, why: Ended) -> Option<End> {
-        Some(End { version: VERSION, slot: 0, why, intervals, at: Timestamp::UNIX_EPOCH })
+        Some(End { version: VERSION, slot: 0, attempt: 1, why, intervals, at: Timestamp::UNIX_EPOCH })
     }
 
     fn inbox(slots: Vec<Slot>) -> Inbox {

@@ -29,10 +29,11 @@ mod recover;
 mod start;
 
 pub use error::{Kind, RunError};
-pub use interrupt::{Interrupt, Urgency};
+pub use interrupt::Interrupt;
 pub use plan::{Preview, preview};
 pub use reap::{Reaped, reap};
 
+use destroy::Destruction;
 use frame::Frame;
 use judge::Evidenced;
 
@@ -88,10 +89,12 @@ pub async fn run(cx: Context) -> Result<Outcome, RunError> {
     let planned = plan::plan(&cx).await?;
     let frame = Frame::open(&cx, &planned)?;
 
-    let lived = framed(live(cx.clone(), frame.clone(), planned)).await;
-    let destroyed = destroy::destroy(&cx, &frame).await;
+    let lived = framed(&cx, live(cx.clone(), frame.clone(), planned)).await;
+    // A signal from here on is about the destroy, not about the verdict.
+    let interrupted = cx.interrupt.stop_load().is_cancelled();
+    let destroyed = guarded(cx.clone(), frame.clone()).await;
 
-    conclude::conclude(&cx, &frame, lived, destroyed).await
+    conclude::conclude(&cx, &frame, lived, interrupted, destroyed).await
 }
 
 /// From nothing to a judgement.
@@ -106,14 +109,31 @@ async fn live(cx: Context, frame: Arc<Frame>, planned: plan::Planned) -> Result<
 
 /// A panic in a phase ends in destroy like every other error.
 async fn framed(
+    cx: &Context,
     life: impl Future<Output = Result<Evidenced, RunError>> + Send + 'static,
 ) -> Result<Evidenced, RunError> {
     let mut task = JoinSet::new();
     task.spawn(life);
-    match task.join_next().await {
+    let ended = tokio::select! {
+        ended = task.join_next() => ended,
+        // The third signal: whoever sends it does not wait for anything any more.
+        () = cx.interrupt.leave().cancelled() => return Err(RunError::interrupted(Phase::Destroy)),
+    };
+    match ended {
         Some(Ok(result)) => result,
         Some(Err(panic)) => Err(RunError::could_not(Phase::Load, format!("a bug in spikeproof: {panic}"))),
         None => Err(RunError::could_not(Phase::Load, "the run vanished")),
+    }
+}
+
+/// A panic in destroy must not hide what may be left.
+async fn guarded(cx: Context, frame: Arc<Frame>) -> Destruction {
+    let mut task = JoinSet::new();
+    let kept = frame.clone();
+    task.spawn(async move { destroy::destroy(&cx, &frame).await });
+    match task.join_next().await {
+        Some(Ok(destruction)) => destruction,
+        _ => destroy::abandoned(&kept, "a bug in spikeproof ended the destroy"),
     }
 }
 

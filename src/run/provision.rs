@@ -99,7 +99,10 @@ async fn fargate(
     };
     let outputs = apply(cx, frame, cloud, &variables).await?;
     if let Some(image) = &image {
-        push(cx, cloud, planned, image).await?;
+        tokio::select! {
+            pushed = push(cx, cloud, planned, image) => pushed?,
+            () = cx.interrupt.stop_load().cancelled() => return Err(RunError::interrupted(Phase::Provision)),
+        }
         // It is in the repository now, and every run's folder is kept.
         let _ = std::fs::remove_file(&image.layer);
     }

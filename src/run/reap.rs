@@ -7,7 +7,7 @@ use super::destroy::{Destruction, dismantle};
 use super::plan::Cloud;
 use crate::aws::Aws;
 use crate::events::{Events, Phase};
-use crate::journal::names::Thing;
+use crate::journal::names::{Names, Thing};
 use crate::journal::{self, Journal, Record};
 use crate::outcome::Exit;
 use crate::terraform;
@@ -40,7 +40,9 @@ pub async fn reap(
         if only.is_some_and(|only| *only != run) {
             continue;
         }
-        let leftovers = journal::leftovers(&records);
+        // A journal that cannot be read may have said anything: then everything may be left.
+        let unreadable = !records.iter().any(|record| matches!(record, Record::Run(_)));
+        let leftovers = if unreadable { Names::of(&run).things() } else { journal::leftovers(&records) };
         let mut entry = Reaped { run, leftovers, gone: Vec::new(), left: Vec::new(), skipped: None };
         if entry.leftovers.is_empty() || dry_run {
             reaped.push(entry);
@@ -96,7 +98,7 @@ async fn reap_one(
         Record::Run(run) => Some((run.account.as_str(), run.region.as_str())),
         _ => None,
     });
-    let (account, region) = home.ok_or("its journal does not say in which account it ran")?;
+    let (account, region) = home.ok_or("its journal cannot be read; if the run never began, remove its folder")?;
     // With other credentials every Describe would find nothing, and prove nothing.
     if account != cloud.caller.account || region != cloud.aws.region {
         let (here, there) = (&cloud.caller.account, &cloud.aws.region);

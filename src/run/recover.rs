@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::frame::Frame;
 use super::load::Loaded;
 use super::{Context, RunError};
-use crate::events::Event;
+use crate::events::{Event, Phase};
 use crate::verdict;
 
 const TICK: Duration = Duration::from_secs(1);
@@ -21,7 +21,10 @@ pub struct Recovered {
 
 pub async fn recover(cx: &Context, frame: &Frame, loaded: Loaded) -> Result<Recovered, RunError> {
     // The load has ended: the tasks must not be paid for while the group takes its time.
-    stop_tasks(cx, frame).await;
+    tokio::select! {
+        () = stop_tasks(cx, frame) => {}
+        () = cx.interrupt.destroy_now().cancelled() => return Err(RunError::interrupted(Phase::Recover)),
+    }
     let Some(watch) = &loaded.started.provisioned.watch else { return Ok(Recovered { loaded }) };
     let before = loaded.started.provisioned.planned.group.as_ref().map_or(0, |group| group.desired);
     let scenario = &loaded.started.provisioned.planned.scenario;

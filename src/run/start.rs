@@ -26,6 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// From the order to the start: every task polls in between, several times.
 const HEADROOM: Duration = Duration::from_secs(4);
 const TICK: Duration = Duration::from_millis(500);
+/// Of one turn of the loop.
+const LAUNCHED_AT_ONCE: usize = 5;
+/// What refused or broke a task, such as a role that is not known everywhere yet, needs a moment to pass.
+const BEFORE_AGAIN: Duration = Duration::from_secs(5);
 /// A slot's first task and one replacement.
 const ATTEMPTS: u32 = 2;
 
@@ -35,6 +39,8 @@ pub struct Started {
     pub at: Timestamp,
     /// The slots that carry the load, in the order of their shares.
     pub slots: Vec<u32>,
+    /// Which task of each of these slots it is.
+    pub attempts: BTreeMap<u32, u32>,
     /// Tasks that did not come up, each with its reason.
     pub shortfall: Vec<String>,
 }
@@ -56,23 +62,20 @@ pub async fn start(cx: &Context, frame: &Frame, provisioned: Provisioned) -> Res
         frame.intend(Record::Intent { thing: Thing { kind: ThingKind::Tasks, name } })?;
     }
     let sizing = provisioned.planned.sizing.clone();
-    let (slots, shortfall) = muster(cx, frame, &channel, &sizing).await?;
+    let roll = muster(cx, frame, &channel, &sizing).await?;
+    let (slots, attempts): (Vec<u32>, _) = (roll.ready.iter().copied().collect(), roll.attempts);
+    let shortfall: Vec<String> = roll.failed.into_values().collect();
     let at = Timestamp::now().checked_add(HEADROOM).unwrap_or_else(|_| Timestamp::now());
     let order = Start { at, slots: slots.clone() };
     frame.start(order).await.map_err(|error| RunError::could_not(Phase::Start, error))?;
     for reason in &shortfall {
         cx.events.warn(reason.clone());
     }
-    Ok(Started { provisioned, at, slots, shortfall })
+    Ok(Started { provisioned, at, slots, attempts, shortfall })
 }
 
 /// Launches every slot and waits until enough are ready.
-async fn muster(
-    cx: &Context,
-    frame: &Frame,
-    channel: &Channel,
-    sizing: &Sizing,
-) -> Result<(Vec<u32>, Vec<String>), RunError> {
+async fn muster(cx: &Context, frame: &Frame, channel: &Channel, sizing: &Sizing) -> Result<Roll, RunError> {
     let mut roll = Roll::new(sizing.tasks);
     let give_up = Instant::now() + PATIENCE;
     loop {
@@ -84,12 +87,12 @@ async fn muster(
         let mut fleet = frame.fleet.lock().await;
         let fleet =
             fleet.as_mut().ok_or_else(|| RunError::could_not(Phase::Start, "there is no fleet to start"))?.as_mut();
-        roll.launch(fleet).await;
+        roll.launch(fleet, frame).await;
         roll.observe(fleet, channel).await;
         cx.events.say(roll.event());
         match roll.next(sizing.needed, Instant::now() >= give_up) {
             Step::Wait => {}
-            Step::Go => return Ok((roll.ready.into_iter().collect(), roll.failed.into_values().collect())),
+            Step::Go => return Ok(roll),
             Step::GiveUp => return Err(roll.error(sizing)),
         }
         tokio::select! {
@@ -108,8 +111,8 @@ enum Step {
 
 /// Who is there.
 struct Roll {
-    /// Slots whose task must still be launched.
-    to_launch: BTreeSet<u32>,
+    /// Slots whose task must still be launched, and not before when.
+    to_launch: BTreeMap<u32, Instant>,
     attempts: BTreeMap<u32, u32>,
     ready: BTreeSet<u32>,
     running: u32,
@@ -120,7 +123,7 @@ struct Roll {
 impl Roll {
     fn new(wanted: u32) -> Self {
         Self {
-            to_launch: (0..wanted).collect(),
+            to_launch: (0..wanted).map(|slot| (slot, Instant::now())).collect(),
             attempts: BTreeMap::new(),
             ready: BTreeSet::new(),
             running: 0,
@@ -129,11 +132,17 @@ impl Roll {
         }
     }
 
-    async fn launch(&mut self, fleet: &mut dyn Fleet) {
-        for slot in std::mem::take(&mut self.to_launch) {
-            *self.attempts.entry(slot).or_default() += 1;
-            if let Err(error) = fleet.launch(slot).await {
-                self.fell(slot, &error.to_string());
+    /// Launches a few of those that are due: between the turns the beat is written and an interrupt noticed.
+    async fn launch(&mut self, fleet: &mut dyn Fleet, frame: &Frame) {
+        let now = Instant::now();
+        let due: Vec<u32> = self.to_launch.iter().filter(|(_, at)| **at <= now).map(|(slot, _)| *slot).collect();
+        for slot in due.into_iter().take(LAUNCHED_AT_ONCE) {
+            self.to_launch.remove(&slot);
+            let attempt = self.attempts.entry(slot).or_default();
+            *attempt += 1;
+            match fleet.launch(slot, *attempt).await {
+                Ok(identity) => frame.did(Record::Task { arn: identity }),
+                Err(error) => self.fell(slot, &error.to_string()),
             }
         }
     }
@@ -145,11 +154,15 @@ impl Roll {
         for state in states {
             if let TaskStatus::Stopped { why, .. } = &state.status {
                 self.ready.remove(&state.slot);
-                if !self.failed.contains_key(&state.slot) && !self.to_launch.contains(&state.slot) {
+                if !self.failed.contains_key(&state.slot) && !self.to_launch.contains_key(&state.slot) {
                     self.fell(state.slot, why);
                 }
-            } else if !self.ready.contains(&state.slot) && channel.ready(state.slot).await.is_ok_and(|r| r.is_some()) {
-                self.ready.insert(state.slot);
+            } else if !self.ready.contains(&state.slot) {
+                let attempt = self.attempts.get(&state.slot).copied();
+                let ready = channel.ready(state.slot).await.ok().flatten();
+                if ready.is_some_and(|ready| Some(ready.attempt) == attempt) {
+                    self.ready.insert(state.slot);
+                }
             }
         }
     }
@@ -157,7 +170,7 @@ impl Roll {
     /// Once is bad luck and gets a replacement; twice is a reason.
     fn fell(&mut self, slot: u32, why: &str) {
         if self.attempts.get(&slot).is_some_and(|attempts| *attempts < ATTEMPTS) {
-            self.to_launch.insert(slot);
+            self.to_launch.insert(slot, Instant::now() + BEFORE_AGAIN);
         } else {
             self.failed.insert(slot, format!("task {slot} did not come up: {why}"));
         }
@@ -204,8 +217,8 @@ mod tests {
         roll
     }
 
-    #[test]
-    fn a_run_starts_with_all_or_with_enough() {
+    #[tokio::test]
+    async fn a_run_starts_with_all_or_with_enough() {
         for (wanted, needed, ready, failed, timed_out, step) in [
             (3, 2, 2, 0, false, Step::Wait),
             (3, 2, 3, 0, false, Step::Go),
@@ -218,8 +231,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_task_is_replaced_once() {
+    #[tokio::test]
+    async fn a_task_is_replaced_once() {
         let mut roll = Roll::new(1);
         roll.to_launch.clear();
         roll.attempts.insert(0, 1);

@@ -78,8 +78,10 @@ pub fn judge(
     circumstances: &Circumstances,
 ) -> Judged {
     let schedule = Schedule::new(scenario);
-    let validity = validity::judge(results, circumstances);
-    let thresholds = thresholds::judge(scenario, results, &schedule);
+    let validity = validity::judge(results, timeline, circumstances);
+    let strained =
+        validity.iter().any(|judgement| judgement.asked == validity::STRAIN && judgement.verdict != Verdict::Passed);
+    let thresholds = thresholds::judge(scenario, results, &schedule, strained);
     let (scaling, reaction) = match timeline {
         Some(timeline) => {
             let (judgements, reaction) = scaling::judge(scenario, &schedule, results, timeline, circumstances);

@@ -118,8 +118,8 @@ fn react(scenario: &Scenario, timeline: &Timeline, times: &Times) -> Reaction {
         reaction.desired_before = group.desired;
         reaction.max = group.max;
     }
-    reaction.desired_peak =
-        groups.iter().map(|(_, group)| group.desired).max().unwrap_or(0).max(reaction.desired_before);
+    let since = groups.iter().filter(|(at, _)| *at >= times.started);
+    reaction.desired_peak = since.map(|(_, group)| group.desired).max().unwrap_or(0).max(reaction.desired_before);
     reaction.desired_after = groups.last().map_or(reaction.desired_before, |(_, group)| group.desired);
 
     if let Some(at) = times.spike {
@@ -133,7 +133,7 @@ fn react(scenario: &Scenario, timeline: &Timeline, times: &Times) -> Reaction {
         reaction.out_unavoidable = Some(alarm.window());
         reaction.out.push(moment("alarm", change.at, "DescribeAlarmHistory, StateUpdate to ALARM", EXACT));
     }
-    if let Some(launch) = first_activity(timeline, times.started, Activity::launches) {
+    if let Some(launch) = first_activity(timeline, times.started, Activity::grows) {
         let source = format!("StartTime of activity {}", launch.id);
         reaction.out.push(moment("launch began", launch.start, &source, Duration::from_secs(1)));
     }
@@ -152,7 +152,7 @@ fn react(scenario: &Scenario, timeline: &Timeline, times: &Times) -> Reaction {
         if let Some((_, change)) = first_alarm(timeline, dropped, |alarm| !alarm.is_high()) {
             reaction.back.push(moment("low alarm", change.at, "DescribeAlarmHistory, StateUpdate to ALARM", EXACT));
         }
-        if let Some(leave) = first_activity(timeline, dropped, Activity::terminates) {
+        if let Some(leave) = first_activity(timeline, dropped, Activity::shrinks) {
             let source = format!("StartTime of activity {}", leave.id);
             reaction.back.push(moment("shrinking began", leave.start, &source, Duration::from_secs(1)));
             reaction.in_took = Some(between(dropped, leave.start));
@@ -400,7 +400,12 @@ mod tests {
         let activity = Activity {
             id: format!("a{second}"),
             description: description.to_owned(),
-            cause: String::new(),
+            cause: if description.starts_with("Launching") {
+                "increasing the capacity"
+            } else {
+                "shrinking the capacity"
+            }
+            .to_owned(),
             start: at(second),
             end: Some(at(second + 300)),
             status: "Successful".to_owned(),

@@ -9,7 +9,8 @@ use crate::plan::Schedule;
 use crate::scenario::{Comparison, Metric, Scenario, Scope, Threshold};
 use crate::units;
 
-pub fn judge(scenario: &Scenario, results: &Results, schedule: &Schedule) -> Vec<Judgement> {
+/// With `strained` generators a latency or rate that misses its limit says nothing of the target.
+pub fn judge(scenario: &Scenario, results: &Results, schedule: &Schedule, strained: bool) -> Vec<Judgement> {
     scenario
         .thresholds
         .iter()
@@ -17,9 +18,19 @@ pub fn judge(scenario: &Scenario, results: &Results, schedule: &Schedule) -> Vec
             scopes(scenario, threshold)
                 .into_iter()
                 .map(|phase| judge_one(scenario, results, schedule, threshold, phase))
+                .map(|judgement| if strained { doubt(threshold, judgement) } else { judgement })
                 .collect::<Vec<_>>()
         })
         .collect()
+}
+
+fn doubt(threshold: &Threshold, judgement: Judgement) -> Judgement {
+    let errors = matches!(threshold.metric, Metric::Errors | Metric::Checks);
+    if errors || judgement.verdict != Verdict::Failed {
+        return judgement;
+    }
+    let because = format!("{}, but the generator was at its own limit", judgement.because);
+    Judgement { verdict: Verdict::Inconclusive, because, ..judgement }
 }
 
 /// The phases a threshold is judged in, each on its own; `None` is the whole run.
@@ -167,7 +178,7 @@ mod tests {
     fn verdicts(threshold: Threshold, requests: &[(u16, u64, Ending)]) -> Vec<(String, Verdict, String)> {
         let mut scenario = scenario();
         scenario.thresholds = vec![threshold];
-        judge(&scenario, &results(requests), &Schedule::new(&scenario))
+        judge(&scenario, &results(requests), &Schedule::new(&scenario), false)
             .into_iter()
             .map(|judgement| (judgement.scope, judgement.verdict, judgement.measured))
             .collect()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Circumstances, Judgement};
-use crate::measure::Results;
+use crate::measure::{Results, Timeline};
 use crate::outcome::Verdict;
 use crate::units;
 
@@ -12,8 +12,39 @@ const MOST_LATE: Duration = Duration::from_millis(100);
 /// A second or two of lateness (a stop of the host, a burst of handshakes) does not make a run worthless.
 const LATE_SHARE: f64 = 0.05;
 
-pub fn judge(results: &Results, circumstances: &Circumstances) -> Vec<Judgement> {
-    vec![whole(circumstances), all_there(results, circumstances), not_strained(results)]
+/// How often the group is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+/// The judgement that says whether a latency is the target's at all.
+pub const STRAIN: &str = "the generator was not the limit";
+
+/// So many looks at the group may fail: a throttled call now and then hides nothing.
+const BLIND_SHARE: f64 = 0.05;
+
+pub fn judge(results: &Results, timeline: Option<&Timeline>, circumstances: &Circumstances) -> Vec<Judgement> {
+    let mut judgements = vec![whole(circumstances), all_there(results, circumstances), not_strained(results)];
+    judgements.extend(timeline.map(not_blind));
+    judgements
+}
+
+/// What was not seen of the group is not filled in: with more than a few gaps the reaction is not known.
+fn not_blind(timeline: &Timeline) -> Judgement {
+    let first = timeline.observations.first().map(|seen| seen.at);
+    let last = timeline.observations.last().map(|seen| seen.at);
+    let watched = first.zip(last).map_or(0.0, |(first, last)| last.duration_since(first).as_secs_f64());
+    let looks = (watched / LOOK.as_secs_f64()).max(1.0);
+    let gaps = timeline.gaps().count();
+    let (verdict, because) = if gaps as f64 / looks > BLIND_SHARE {
+        (Verdict::Inconclusive, "too many looks at the group failed to say how it reacted".to_owned())
+    } else {
+        (Verdict::Passed, "what failed hides nothing".to_owned())
+    };
+    Judgement {
+        asked: "the group was watched".to_owned(),
+        scope: "run".to_owned(),
+        verdict,
+        measured: format!("{gaps} looks failed in {}", units::duration(Duration::from_secs_f64(watched))),
+        because,
+    }
 }
 
 fn whole(circumstances: &Circumstances) -> Judgement {
@@ -69,7 +100,7 @@ fn not_strained(results: &Results) -> Judgement {
         (Verdict::Passed, "the generators kept up".to_owned())
     };
     Judgement {
-        asked: "the generator was not the limit".to_owned(),
+        asked: STRAIN.to_owned(),
         scope: "run".to_owned(),
         verdict,
         measured: if seconds == 0 { String::new() } else { format!("at most {} late", units::duration(latest)) },

@@ -108,6 +108,11 @@ impl Watch {
         self.stop.cancel();
         let Some(Ok(mut recorder)) = self.watcher.join_next().await else { return self.timeline() };
         slow_reads(&self.eyes, &mut recorder, self.since).await;
+        // Once more, changed or not: until when the group was watched decides between missed and not seen.
+        match asg::group(&self.eyes).await {
+            Ok(group) => recorder.see(Observed::Group(group)),
+            Err(error) => recorder.gap(&error),
+        }
         let timeline = self.timeline();
         let alarms: Vec<_> = timeline.alarms().into_iter().cloned().collect();
         let target_groups: Vec<String> =
