@@ -7,7 +7,7 @@ use crate::measure::Interval;
 use crate::scenario::Surroundings;
 
 /// The two sides are the same binary, so a difference means that the folder is another version's.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// `plan.json`, written once by the orchestrator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Plan {
     /// Only the variables that the scenario uses, and the URL that replaces its own.
     pub surroundings: Surroundings,
     pub seed: u64,
+    /// The files that the scenario names, in the order of their numbers in the channel.
+    pub files: Vec<String>,
 }
 
 /// `control.json`, rewritten every few seconds by the orchestrator's main loop: proof that it lives.

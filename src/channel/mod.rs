@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! plan.json                          orchestrator, once
+//! files/<n>                          orchestrator, once: the files that the scenario names
 //! control.json                       orchestrator, every few seconds: beat, start, stop
 //! tasks/<slot>/ready.json            task, once
 //! tasks/<slot>/intervals/<seq>.json.gz   task, every few seconds, numbered without gaps
@@ -69,6 +70,16 @@ impl Channel {
 
     pub async fn plan(&self) -> Result<Plan, ChannelError> {
         self.get("plan.json").await
+    }
+
+    /// File `number` of the plan's list.
+    pub async fn put_file(&self, number: usize, bytes: &[u8]) -> Result<(), ChannelError> {
+        self.store.put(&self.path(&format!("files/{number}")), PutPayload::from(bytes.to_vec())).await?;
+        Ok(())
+    }
+
+    pub async fn file(&self, number: usize) -> Result<Vec<u8>, ChannelError> {
+        Ok(self.store.get(&self.path(&format!("files/{number}"))).await?.bytes().await?.to_vec())
     }
 
     pub async fn put_control(&self, control: &Control) -> Result<(), ChannelError> {

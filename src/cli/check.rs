@@ -7,8 +7,10 @@ use super::Answer;
 use super::run::ScenarioArgs;
 use crate::cost;
 use crate::outcome::Exit;
-use crate::report::terminal::level;
+use crate::plan::{Schedule, Sizing, forecast};
+use crate::report::terminal::{level, peak};
 use crate::run::{FleetKind, Preview, preview};
+use crate::scenario::{Model, Reuse, Scenario};
 use crate::units::duration;
 
 /// Validates a scenario and prints the plan and what it would cost. Creates nothing and calls nothing.
@@ -43,32 +45,14 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
     if let Some(group) = &scenario.target.group {
         writeln!(out, "  group   {group}")?;
     }
-    writeln!(out, "\nphases, {} in all", duration(schedule.end()))?;
-    for (phase, start) in scenario.phases.iter().zip(schedule.phase_starts()) {
-        writeln!(
-            out,
-            "  {:>7}  {:<16} {:<10} to {:<12} ramp {:<6} hold {:<6} {}",
-            duration(*start),
-            phase.name,
-            phase.role.word(),
-            level(scenario.model, phase.level),
-            duration(phase.ramp),
-            duration(phase.hold),
-            if phase.role.judged() { "" } else { "shown, not judged" }
-        )?;
+    if scenario.target.tls.insecure {
+        writeln!(out, "  INSECURE: any certificate is taken")?;
     }
-    let weights: f64 = scenario.flows.iter().map(|flow| flow.weight).sum();
-    writeln!(out, "\nflows")?;
-    for flow in &scenario.flows {
-        writeln!(out, "  {:>3.0}%  {} ({} steps)", flow.weight / weights * 100.0, flow.name, flow.steps.len())?;
-    }
-    writeln!(out, "\nthresholds")?;
-    for threshold in &scenario.thresholds {
-        writeln!(out, "  {}", threshold.text)?;
-    }
-    if scenario.thresholds.is_empty() {
-        writeln!(out, "  none: only validity and scaling are judged")?;
-    }
+    write_phases(out, scenario, schedule)?;
+    write_flows(out, scenario)?;
+    write_load(out, scenario, sizing)?;
+    write_data(out, scenario, schedule, sizing)?;
+    write_thresholds(out, scenario)?;
     writeln!(out, "\nfleet")?;
     writeln!(out, "  {} tasks ({}): {}", sizing.tasks, fleet.word(), sizing.why)?;
     if fleet == FleetKind::Fargate {
@@ -86,6 +70,145 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
             let word = if estimate.usd > budget { "OVER" } else { "within" };
             writeln!(out, "  {word} the budget of {budget}")?;
         }
+    }
+    Ok(())
+}
+
+fn write_phases(out: &mut String, scenario: &Scenario, schedule: &Schedule) -> std::fmt::Result {
+    writeln!(out, "\nphases, {} in all", duration(schedule.end()))?;
+    for (phase, start) in scenario.phases.iter().zip(schedule.phase_starts()) {
+        writeln!(
+            out,
+            "  {:>7}  {:<16} {:<10} {} {:<12} ramp {:<6} hold {:<6} {}",
+            duration(*start),
+            phase.name,
+            phase.role.word(),
+            if phase.ramp.is_zero() { "jump to" } else { "ramp to" },
+            level(phase.model, phase.level),
+            duration(phase.ramp),
+            duration(phase.hold),
+            if phase.role.judged() { "" } else { "shown, not judged" }
+        )?;
+    }
+    write_curve(out, scenario, schedule)
+}
+
+const WIDTH: usize = 72;
+const HEIGHT: usize = 6;
+
+/// The load over time, in rows of eighths.
+fn write_curve(out: &mut String, scenario: &Scenario, schedule: &Schedule) -> std::fmt::Result {
+    const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let columns = forecast::curve(schedule, WIDTH);
+    writeln!(out)?;
+    for row in (0..HEIGHT).rev() {
+        let cell = |share: &f64| {
+            let filled = (share * (HEIGHT * 8) as f64).round() as usize;
+            EIGHTHS[filled.saturating_sub(row * 8).min(8)]
+        };
+        let line: String = columns.iter().map(cell).collect();
+        let label = if row == HEIGHT - 1 { peak(scenario, schedule) } else { String::new() };
+        writeln!(out, "  │{line}│ {label}")?;
+    }
+    let end = duration(schedule.end());
+    writeln!(out, "  0{end:>WIDTH$}")
+}
+
+fn write_flows(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
+    let weights: f64 = scenario.flows.iter().map(|flow| flow.weight).sum();
+    writeln!(out, "\nflows")?;
+    for flow in &scenario.flows {
+        let share = flow.weight / weights * 100.0;
+        let requests = flow.body.requests();
+        let setup = match flow.setup.requests() {
+            0 => String::new(),
+            count => format!(", {count} once per session"),
+        };
+        writeln!(out, "  {share:>3.0}%  {} ({requests} requests{setup})", flow.name)?;
+    }
+    Ok(())
+}
+
+/// Requests per second, connections and ports, at two response times.
+fn write_load(out: &mut String, scenario: &Scenario, sizing: &Sizing) -> std::fmt::Result {
+    let pass = forecast::Pass::of(scenario);
+    let [fast, slow] = forecast::RESPONSES;
+    writeln!(out, "\nexpected requests/s when the target answers in   {:>7} {:>9}", duration(fast), duration(slow))?;
+    for phase in &scenario.phases {
+        let rate = |response| pass.rate(phase.model, phase.level, response);
+        writeln!(
+            out,
+            "  {:<16} {:<29} {:>7.0} {:>9.0}",
+            phase.name,
+            level(phase.model, phase.level),
+            rate(fast),
+            rate(slow)
+        )?;
+    }
+    let most = forecast::peak(scenario);
+    if scenario.has(Model::Users) {
+        let lost = most.map_or(0.0, |phase| {
+            1.0 - pass.rate(Model::Users, phase.level, slow) / pass.rate(Model::Users, phase.level, fast).max(1e-9)
+        });
+        writeln!(
+            out,
+            "  users wait for their answers: a group that is too small gets {:.0}% less load, not more",
+            lost * 100.0
+        )?;
+        writeln!(out, "  (`rate` instead of `users` keeps asking, whatever the target does)")?;
+    }
+    if scenario.has(Model::Users) && !forecast::thinks(scenario) {
+        writeln!(
+            out,
+            "  without `think`, sessions ask as fast as the target answers: the load is bounded by nothing else"
+        )?;
+    }
+    let Some(phase) = most else { return Ok(()) };
+    let sessions = pass.sessions(phase.model, phase.level, slow) / f64::from(sizing.tasks.max(1));
+    let policy = scenario.target.connection;
+    let per_second = match policy.reuse {
+        Reuse::Request => pass.rate(phase.model, phase.level, fast) / f64::from(sizing.tasks.max(1)),
+        Reuse::Session => sessions / policy.max_age.as_secs_f64().max(1e-3),
+    };
+    // A closed connection keeps its port for a minute.
+    let ports = sessions + per_second * 60.0;
+    writeln!(
+        out,
+        "  connections      {sessions:.0} at once per task, {per_second:.1} new each second, {:.0}% of the {} source ports per address",
+        ports / forecast::PORTS as f64 * 100.0,
+        forecast::PORTS
+    )?;
+    if ports > forecast::PORTS as f64 * 0.9 {
+        writeln!(out, "  too many: add tasks, or keep connections longer (`connection.max_age`, `reuse: session`)")?;
+    }
+    Ok(())
+}
+
+fn write_data(out: &mut String, scenario: &Scenario, schedule: &Schedule, sizing: &Sizing) -> std::fmt::Result {
+    if scenario.data.is_empty() {
+        return Ok(());
+    }
+    let workers = sizing.tasks * (scenario.fleet.size.cpu_units / 1_024).max(1);
+    writeln!(out, "\ndata")?;
+    for rows in forecast::rows(scenario, schedule, workers) {
+        let verdict = rows.problem.map_or("enough".to_owned(), |problem| format!("NOT ENOUGH: {problem}"));
+        writeln!(
+            out,
+            "  {:<16} {} rows there, about {} iterations draw one: {verdict}",
+            rows.name, rows.there, rows.needed
+        )?;
+    }
+    Ok(())
+}
+
+fn write_thresholds(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
+    writeln!(out, "\nthresholds")?;
+    for threshold in &scenario.thresholds {
+        let abort = threshold.abort_after.map(|after| format!("  (stops the run, after {})", duration(after)));
+        writeln!(out, "  {}{}", threshold.text, abort.unwrap_or_default())?;
+    }
+    if scenario.thresholds.is_empty() {
+        writeln!(out, "  none: only validity and scaling are judged")?;
     }
     Ok(())
 }

@@ -1,63 +1,287 @@
-//! One keep-alive connection, and the driver that owns its socket.
+//! One connection to the target: HTTP/1.1 straight on the socket, HTTP/2 by hyper.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::HandshakeKind;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::target::Target;
+use super::wire::{Answer, Keep, Reader};
+use crate::measure::Ending;
+
+/// One read of a busy socket. One buffer serves all connections of a worker: an idle one costs no memory for reading.
+pub const READ: usize = 64 * 1024;
+
+pub type Buffer = Rc<RefCell<Box<[u8]>>>;
+
+/// Where a connection leads: another scheme or port of the same host is another place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    pub https: bool,
+    pub port: u16,
+}
 
 /// Dropping it closes the socket.
 pub struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    /// Requests answered on it.
-    pub used: u64,
-    _driver: AbortOnDropHandle<()>,
+    wire: Wire,
+    pub origin: Origin,
+    pub address: SocketAddr,
+    /// Not used beyond this.
+    pub expires: Instant,
+    /// Requests it may still carry.
+    pub left: u64,
+    open: Rc<Open>,
 }
 
-/// No answer came. The request is here if nothing of it was sent.
-pub struct Unsent(pub Option<Box<Request<Full<Bytes>>>>);
+/// How many connections a worker has open, and how many it closed.
+#[derive(Debug, Default)]
+pub struct Open {
+    pub now: Cell<u32>,
+    pub closed: Cell<u64>,
+}
+
+enum Wire {
+    One(Io),
+    Two { sender: http2::SendRequest<Full<Bytes>>, driver: Rc<AbortOnDropHandle<()>> },
+}
+
+enum Io {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// How long opening took, by part.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Opening {
+    pub dns: Duration,
+    pub connect: Duration,
+    pub tls: Option<(Duration, HandshakeKind)>,
+}
+
+/// Why there is no connection.
+pub struct NotOpened {
+    pub ending: Ending,
+    pub why: String,
+}
+
+/// An answer, and when its first byte was here.
+pub struct Answered {
+    pub answer: Answer,
+    pub first_byte: Instant,
+}
 
 impl Connection {
-    /// Connects, and shakes hands where the target asks for TLS.
-    pub async fn open(target: &Target) -> Result<Self, String> {
-        let address = target.address().await.map_err(|error| error.to_string())?;
-        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-        stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        match &target.tls {
-            None => Self::over(stream).await,
-            Some((tls, name)) => {
-                let stream = tls.connect(name.clone(), stream).await.map_err(|error| error.to_string())?;
-                Self::over(stream).await
+    /// Takes a connected socket as far as HTTP. `tls` is there when the origin asks for it.
+    pub async fn over(
+        stream: TcpStream,
+        address: SocketAddr,
+        origin: Origin,
+        tls: Option<(&TlsConnector, rustls::pki_types::ServerName<'static>)>,
+        two_without_tls: bool,
+        open: &Rc<Open>,
+    ) -> Result<(Self, Option<(Duration, HandshakeKind)>), NotOpened> {
+        let _ = stream.set_nodelay(true);
+        let begun = Instant::now();
+        let (wire, handshake) = match tls {
+            None if two_without_tls => (two(Io::Plain(stream)).await?, None),
+            None => (Wire::One(Io::Plain(stream)), None),
+            Some((connector, name)) => {
+                let refused = |error: io::Error| NotOpened { ending: Ending::Tls, why: error.to_string() };
+                let stream = connector.connect(name, stream).await.map_err(refused)?;
+                let (_, session) = stream.get_ref();
+                let kind = session.handshake_kind().unwrap_or(HandshakeKind::Full);
+                let chosen_two = session.alpn_protocol() == Some(b"h2");
+                let handshake = Some((begun.elapsed(), kind));
+                let io = Io::Tls(Box::new(stream));
+                (if chosen_two { two(io).await? } else { Wire::One(io) }, handshake)
+            }
+        };
+        open.now.set(open.now.get() + 1);
+        let connection = Self { wire, origin, address, expires: begun, left: u64::MAX, open: Rc::clone(open) };
+        Ok((connection, handshake))
+    }
+
+    pub fn is_two(&self) -> bool {
+        matches!(self.wire, Wire::Two { .. })
+    }
+
+    /// The same connection for another session: only HTTP/2 carries several at once.
+    pub fn shared(&self) -> Option<Self> {
+        let Wire::Two { sender, driver } = &self.wire else { return None };
+        let wire = Wire::Two { sender: sender.clone(), driver: Rc::clone(driver) };
+        self.open.now.set(self.open.now.get() + 1);
+        Some(Self {
+            wire,
+            origin: self.origin,
+            address: self.address,
+            expires: self.expires,
+            left: self.left,
+            open: Rc::clone(&self.open),
+        })
+    }
+
+    /// Whether the server still holds it, as far as is known without asking it.
+    pub async fn alive(&mut self, buffer: &Buffer) -> bool {
+        match &mut self.wire {
+            Wire::Two { sender, .. } => !sender.is_closed(),
+            // Anything to read on an idle connection is its end, or an answer to nothing.
+            Wire::One(io) => {
+                poll_fn(|cx| {
+                    let mut buffer = buffer.borrow_mut();
+                    Poll::Ready(Pin::new(&mut *io).poll_read(cx, &mut ReadBuf::new(&mut buffer)).is_pending())
+                })
+                .await
             }
         }
     }
 
-    async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Result<Self, String> {
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-        let driver = spawn_local(async move {
-            // How it ended is seen by the request under way, if there is one.
-            let _ = driver.await;
-        });
-        Ok(Self { sender, used: 0, _driver: AbortOnDropHandle::new(driver) })
-    }
-
-    /// Sends a request and waits for the head of its answer.
-    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unsent> {
-        if self.sender.ready().await.is_err() {
-            return Err(Unsent(Some(Box::new(request))));
+    /// Puts a whole HTTP/1.1 request on the wire.
+    pub async fn send(&mut self, request: &[u8]) -> Result<(), Ending> {
+        let Wire::One(io) = &mut self.wire else { return Err(Ending::Broken) };
+        io.write_all(request).await.map_err(|_| Ending::Broken)?;
+        if matches!(io, Io::Tls(_)) {
+            io.flush().await.map_err(|_| Ending::Broken)?;
         }
-        self.sender.try_send_request(request).await.map_err(|mut error| Unsent(error.take_message().map(Box::new)))
+        Ok(())
     }
 
-    /// Whether another request may be tried on it.
-    pub fn reusable(&self) -> bool {
-        !self.sender.is_closed()
+    /// Reads the answer to it.
+    pub async fn receive(&mut self, keep: Keep, buffer: &Buffer) -> Result<Answered, Ending> {
+        let Wire::One(io) = &mut self.wire else { return Err(Ending::Broken) };
+        let mut reader = Reader::new(keep);
+        let mut first_byte = None;
+        poll_fn(|cx| {
+            let mut buffer = buffer.borrow_mut();
+            loop {
+                let mut room = ReadBuf::new(&mut buffer);
+                match Pin::new(&mut *io).poll_read(cx, &mut room) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Ending::Broken)),
+                    Poll::Ready(Ok(())) => {}
+                }
+                let came = room.filled();
+                if came.is_empty() {
+                    return Poll::Ready(reader.end().map_err(|_| Ending::Broken));
+                }
+                first_byte.get_or_insert_with(Instant::now);
+                match reader.feed(came) {
+                    Ok(true) => return Poll::Ready(Ok(())),
+                    Ok(false) => {}
+                    Err(_) => return Poll::Ready(Err(Ending::Broken)),
+                }
+            }
+        })
+        .await?;
+        Ok(Answered { answer: reader.answer(), first_byte: first_byte.unwrap_or_else(Instant::now) })
+    }
+
+    /// Sends a request over HTTP/2 and reads its answer.
+    pub async fn exchange_two(&mut self, request: Request<Full<Bytes>>, keep: Keep) -> Result<Answered, Ending> {
+        let Wire::Two { sender, .. } = &mut self.wire else { return Err(Ending::Broken) };
+        let response = sender.send_request(request).await.map_err(|_| Ending::Broken)?;
+        let first_byte = Instant::now();
+        let (head, mut body) = response.into_parts();
+        let wanted = |name: &str| keep.headers || ["set-cookie", "location", "content-encoding"].contains(&name);
+        let headers = head.headers.iter().filter(|(name, _)| wanted(name.as_str()));
+        let mut answer = Answer {
+            status: head.status.as_u16(),
+            headers: headers.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect(),
+            reusable: true,
+            ..Answer::default()
+        };
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Ending::Broken)?;
+            let Some(data) = frame.data_ref() else { continue };
+            answer.bytes += data.len() as u64;
+            if keep.body {
+                if answer.body.len() + data.len() > super::wire::LONGEST_BODY {
+                    return Err(Ending::Broken);
+                }
+                answer.body.extend_from_slice(data);
+            }
+        }
+        Ok(Answered { answer, first_byte })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.open.now.set(self.open.now.get().saturating_sub(1));
+        self.open.closed.set(self.open.closed.get() + 1);
+    }
+}
+
+async fn two(io: Io) -> Result<Wire, NotOpened> {
+    let refused = |error: hyper::Error| NotOpened { ending: Ending::Broken, why: error.to_string() };
+    let (sender, driver) = http2::Builder::new(Local)
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(1 << 21)
+        .handshake(TokioIo::new(io))
+        .await
+        .map_err(refused)?;
+    let driver = spawn_local(async move {
+        // How it ended is seen by the requests under way, if there are any.
+        let _ = driver.await;
+    });
+    Ok(Wire::Two { sender, driver: Rc::new(AbortOnDropHandle::new(driver)) })
+}
+
+/// Spawns hyper's own tasks on the worker's thread.
+#[derive(Debug, Clone, Copy)]
+struct Local;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Local {
+    fn execute(&self, future: F) {
+        drop(spawn_local(future));
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, room),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, room),
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

@@ -1,95 +1,17 @@
 //! One pass through a flow, by a session (closed model) or for itself (open model).
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rand::{RngExt as _, SeedableRng as _};
+use rand::RngExt as _;
 use rand_pcg::Pcg64Mcg;
-use tokio::task::yield_now;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::timeout_at;
 
-use super::Work;
-use super::connection::Connection;
-use super::request::Template;
-use super::target::Target;
-use crate::measure::{Key, Recorder, Request};
-use crate::plan::Schedule;
-use crate::scenario::{Scenario, Think};
-
-/// What all sessions of a worker share: one thread, so no locks.
-pub struct Desk {
-    pub scenario: Arc<Scenario>,
-    pub schedule: Schedule,
-    pub start: Instant,
-    pub seed: u64,
-    target: Target,
-    /// By flow and step.
-    templates: Vec<Vec<Template>>,
-    total_weight: f64,
-    pub recorder: RefCell<Recorder>,
-    /// Sessions or iterations under way.
-    pub active: Cell<u32>,
-    /// Connections that no iteration uses (open model), the latest first: the fewest stay warm.
-    idle: RefCell<Vec<Connection>>,
-}
-
-impl Desk {
-    pub fn new(work: &Work, target: Target) -> Result<Self, String> {
-        let scenario = Arc::clone(&work.scenario);
-        let template = |step| Template::new(&scenario.target, step);
-        let templates = scenario
-            .flows
-            .iter()
-            .map(|flow| flow.steps.iter().map(template).collect::<Result<Vec<_>, _>>())
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self {
-            schedule: Schedule::new(&scenario),
-            start: Instant::from_std(work.start),
-            seed: work.seed,
-            target,
-            templates,
-            total_weight: scenario.flows.iter().map(|flow| flow.weight).sum(),
-            recorder: RefCell::default(),
-            active: Cell::new(0),
-            idle: RefCell::default(),
-            scenario,
-        })
-    }
-
-    /// Time since the start instant; zero before it.
-    pub fn elapsed(&self) -> Duration {
-        Instant::now().saturating_duration_since(self.start)
-    }
-
-    /// Waits for a planned instant. One that has passed still lets others run.
-    pub async fn wait_until(&self, at: Duration) {
-        let instant = self.start + at;
-        if instant > Instant::now() {
-            sleep_until(instant).await;
-        } else {
-            yield_now().await;
-        }
-    }
-
-    fn pick_flow(&self, chance: &mut Pcg64Mcg) -> usize {
-        let mut point = chance.random::<f64>() * self.total_weight;
-        for (index, flow) in self.scenario.flows.iter().enumerate() {
-            point -= flow.weight;
-            if point < 0.0 {
-                return index;
-            }
-        }
-        self.scenario.flows.len() - 1
-    }
-
-    /// The sequence of a session or iteration: the same seed repeats it, whatever task it runs on.
-    fn chance(&self, number: u64) -> Pcg64Mcg {
-        // An odd constant spreads neighbouring numbers over the whole state.
-        Pcg64Mcg::seed_from_u64(self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-}
+use super::desk::{Desk, Supply};
+use super::session::Session;
+use super::walk::Walk;
+use crate::scenario::{Block, Think};
 
 /// Counts itself as under way for as long as it lives, also when it is cut.
 struct Active<'a>(&'a Cell<u32>);
@@ -107,68 +29,117 @@ impl Drop for Active<'_> {
     }
 }
 
-/// A session of the closed model: iteration after iteration on its own connection, until its span ends. The request
-/// under way then is finished; no further step begins.
+/// A session of the closed model: iteration after iteration until its span ends. The iteration under way then is
+/// finished within the phase's grace, or cut and counted.
 pub async fn session(desk: Rc<Desk>, number: u64, span: u64, from: Duration, to: Duration) {
     desk.wait_until(from).await;
     let _active = Active::new(&desk.active);
     // A session that comes back later is another visitor.
-    let mut chance = desk.chance(number | span << 40);
-    let mut connection = None;
+    let mut session = Session::new(&desk, number | span << 40);
+    let grace = desk.scenario.phases.get(desk.schedule.phase_before(to)).map_or(Duration::ZERO, |phase| phase.grace);
+    if timeout_at(desk.start + to + grace, live(&desk, &mut session, from, to)).await.is_err() {
+        desk.recorder.borrow_mut().strain(desk.elapsed()).cut += 1;
+    }
+}
+
+async fn live(desk: &Desk, session: &mut Session, from: Duration, to: Duration) {
     let mut intended = from;
     while intended < to {
-        let flow = desk.pick_flow(&mut chance);
-        for step in 0..desk.templates[flow].len() {
-            if intended >= to {
-                return;
-            }
-            request(&desk, &mut connection, flow, step, intended).await;
-            intended = desk.elapsed() + think(desk.scenario.flows[flow].think, &mut chance);
-            if intended < to {
-                desk.wait_until(intended).await;
-            }
+        let began = intended;
+        let flow = desk.pick_flow(&mut session.chance);
+        if desk.supply(session, flow) == Supply::UsedUp {
+            desk.recorder.borrow_mut().strain(desk.elapsed()).without_data += 1;
+            return;
+        }
+        intended = iteration(desk, session, flow, intended, Last::Thinks).await;
+        if let Some(pace) = desk.scenario.flows[flow].pace {
+            intended = intended.max(began + pace);
+        }
+        if intended < to {
+            desk.wait_until(intended).await;
         }
     }
 }
 
 /// An iteration of the open model, due at an instant of its own. Its first request counts from there, whatever the
-/// generator or the target made of it.
-pub async fn iteration(desk: Rc<Desk>, number: u64, due: Duration) {
+/// generator or the target made of it. It is carried out by a session that is free, or by a new one.
+pub async fn arrival(desk: Rc<Desk>, number: u64, due: Duration) {
     let _active = Active::new(&desk.active);
-    let mut chance = desk.chance(number);
-    let flow = desk.pick_flow(&mut chance);
-    let mut connection = desk.idle.borrow_mut().pop();
-    let mut intended = due;
-    let steps = desk.templates[flow].len();
-    for step in 0..steps {
-        // A flow that is not through when the plan ends begins no further step.
-        if step > 0 && intended >= desk.schedule.end() {
-            break;
+    let free = desk.idle.borrow_mut().pop();
+    let mut session = free.unwrap_or_else(|| {
+        let own = desk.sessions.get();
+        desk.sessions.set(own + 1);
+        // Numbers of all workers together have no gap and no double.
+        Session::new(&desk, u64::from(desk.share.index) + own * u64::from(desk.share.of))
+    });
+    session.reseed(desk.seed_of(number));
+    let flow = desk.pick_flow(&mut session.chance);
+    if desk.supply(&mut session, flow) == Supply::UsedUp {
+        desk.recorder.borrow_mut().strain(desk.elapsed()).without_data += 1;
+        return;
+    }
+    let end = desk.start + desk.schedule.latest_end();
+    match timeout_at(end, iteration(&desk, &mut session, flow, due, Last::EndsAtOnce)).await {
+        Ok(_) => desk.idle.borrow_mut().push(session),
+        Err(_) => desk.recorder.borrow_mut().strain(desk.elapsed()).cut += 1,
+    }
+}
+
+/// Whether the last step is followed by its think time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Thinks,
+    EndsAtOnce,
+}
+
+/// Carries out the flow's setup, if this session has not, and its steps; when the next thing is meant to begin.
+async fn iteration(desk: &Desk, session: &mut Session, flow: usize, intended: Duration, last: Last) -> Duration {
+    let settings = &desk.scenario.flows[flow];
+    session.iterations += 1;
+    session.forget(flow, settings.lasting);
+    let mut intended = intended;
+    let bit = 1 << (flow % 64);
+    if session.set_up & bit == 0 && !settings.setup.actions.is_empty() {
+        match steps(desk, session, flow, &settings.setup, intended, Last::Thinks).await {
+            Ok(next) => intended = next,
+            Err(next) => return next,
         }
-        request(&desk, &mut connection, flow, step, intended).await;
-        if step + 1 < steps {
-            intended = desk.elapsed() + think(desk.scenario.flows[flow].think, &mut chance);
+        session.set_up |= bit;
+        desk.wait_until(intended).await;
+    }
+    match steps(desk, session, flow, &settings.body, intended, last).await {
+        Ok(next) | Err(next) => next,
+    }
+}
+
+/// The steps of a block, one after the other. An error is where an abandoned iteration leaves off.
+async fn steps(
+    desk: &Desk,
+    session: &mut Session,
+    flow: usize,
+    block: &Block,
+    mut intended: Duration,
+    last: Last,
+) -> Result<Duration, Duration> {
+    let settings = &desk.scenario.flows[flow];
+    let mut walk = Walk::new(block);
+    let mut next = walk.next(&mut |condition| session.values(desk, flow).holds(condition));
+    while let Some(step) = next {
+        let step = step as usize;
+        let done = session.step(desk, flow, step, intended).await;
+        next = walk.next(&mut |condition| session.values(desk, flow).holds(condition));
+        intended = done.ended;
+        if next.is_some() || last == Last::Thinks {
+            intended += think(settings.steps[step].think.unwrap_or(settings.think), &mut session.chance);
+        }
+        if done.abandon {
+            return Err(intended);
+        }
+        if next.is_some() {
             desk.wait_until(intended).await;
         }
     }
-    desk.idle.borrow_mut().extend(connection);
-}
-
-async fn request(desk: &Desk, connection: &mut Option<Connection>, flow: usize, step: usize, intended: Duration) {
-    let sent = desk.elapsed();
-    // From here to the intended start it was the generator's own doing.
-    desk.recorder.borrow_mut().late(sent, sent.saturating_sub(intended));
-    let done = desk.templates[flow][step].send(&desk.target, connection, desk.scenario.target.timeout).await;
-    let ended = desk.elapsed();
-    let key = Key { phase: desk.schedule.phase_at(intended) as u16, flow: flow as u16, step: step as u16 };
-    desk.recorder.borrow_mut().request(Request {
-        key,
-        ended,
-        latency: ended.saturating_sub(intended),
-        service: ended.saturating_sub(sent),
-        ending: done.ending,
-        bytes: done.bytes,
-    });
+    Ok(intended)
 }
 
 fn think(think: Think, chance: &mut Pcg64Mcg) -> Duration {
@@ -176,5 +147,36 @@ fn think(think: Think, chance: &mut Pcg64Mcg) -> Duration {
         Think::None => Duration::ZERO,
         Think::Constant(time) => time,
         Think::Uniform(from, to) => from + (to.saturating_sub(from)).mul_f64(chance.random::<f64>()),
+        Think::Exponential(mean) => mean.mul_f64((-(1.0 - chance.random::<f64>()).ln()).min(10.0)),
+        Think::Normal(mean, deviation) => {
+            // Box and Muller.
+            let (radius, turn) = ((-2.0 * (1.0 - chance.random::<f64>()).ln()).sqrt(), chance.random::<f64>());
+            let away = radius * (std::f64::consts::TAU * turn).cos() * deviation.as_secs_f64();
+            Duration::from_secs_f64((mean.as_secs_f64() + away).max(0.0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+
+    use super::*;
+
+    #[test]
+    fn think_times_have_the_mean_and_bounds_they_say() {
+        let mut chance = Pcg64Mcg::seed_from_u64(1);
+        let second = Duration::from_secs(1);
+        for kind in [
+            Think::Constant(second),
+            Think::Uniform(second / 2, second * 3 / 2),
+            Think::Exponential(second),
+            Think::Normal(second, second / 5),
+        ] {
+            let drawn: Vec<Duration> = (0..20_000).map(|_| think(kind, &mut chance)).collect();
+            let mean = drawn.iter().sum::<Duration>() / 20_000;
+            assert!(mean.abs_diff(kind.mean()) < second / 25, "{kind:?}: {mean:?}");
+            assert!(drawn.iter().all(|time| *time <= second * 10));
+        }
     }
 }

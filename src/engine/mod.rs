@@ -14,12 +14,22 @@ use tokio_util::sync::CancellationToken;
 use crate::plan::Share;
 use crate::scenario::Scenario;
 
+mod addresses;
 mod connection;
 mod decide;
+mod decode;
+mod desk;
+pub mod health;
 mod iteration;
+mod judge;
 mod request;
-mod target;
+mod rows;
+mod session;
 pub mod task;
+mod tls;
+mod values;
+mod walk;
+mod wire;
 mod worker;
 
 pub use worker::{Running, begin};

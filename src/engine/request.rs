@@ -1,195 +1,278 @@
-//! A step as a request: built once, sent often; and the judgement on its answer.
-
-use std::time::Duration;
+//! A step as bytes: what never changes is put together once, at load.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{Method as HttpMethod, Request, Uri};
-use tokio::time::{Instant, timeout, timeout_at};
+use http_body_util::Full;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Request, Uri};
+use url::Url;
 
-use super::connection::{Connection, Unsent};
-use super::target::Target;
-use crate::measure::Ending;
-use crate::scenario::{Check, Method, Step, Target as TargetFile};
+use super::judge::Judge;
+use super::values::{Missing, Values};
+use super::wire::Keep;
+use crate::scenario::{Flow, Method, Step, Target, Template};
 
-/// A target that does not even shake hands; part of the time-out of the whole request.
-const CONNECT: Duration = Duration::from_secs(10);
-
-/// Everything of a request that does not change.
-pub struct Template {
-    method: HttpMethod,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-    check: Check,
+/// Everything of a step that is known before the run.
+pub struct Prepared {
+    method: Method,
+    /// The target's path and the step's.
+    path: Template,
+    /// In order, without `host`, `cookie` and `content-length`.
+    headers: Vec<(String, Template)>,
+    body: Option<Template>,
+    /// Where nothing in it changes: the request, and its HTTP/1.1 form but for the line that ends its head.
+    fixed: Option<(Ready, Vec<u8>)>,
+    host: String,
+    pub judge: Judge,
+    pub keep: Keep,
 }
 
-/// How a request ended.
-pub struct Done {
-    pub ending: Ending,
-    pub bytes: u64,
+/// One request, ready to be sent, or to be sent on after a redirect.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    pub method: Method,
+    /// Path and query.
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
 }
 
-impl Template {
-    pub fn new(target: &TargetFile, step: &Step) -> Result<Self, String> {
-        let mut headers = HeaderMap::new();
-        let own = [
-            (HOST, target.url.authority()),
-            (USER_AGENT, concat!("spikeproof/", env!("CARGO_PKG_VERSION")).to_owned()),
-            (ACCEPT, "*/*".to_owned()),
-        ];
-        for (name, value) in own {
-            headers.insert(name, HeaderValue::from_str(&value).map_err(|error| error.to_string())?);
-        }
-        if step.json.is_some() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        for (name, value) in target.headers.iter().chain(&step.headers) {
-            let refused = |error: &dyn std::fmt::Display| format!("header {name}: {error}");
-            let header = HeaderName::from_bytes(name.as_bytes()).map_err(|error| refused(&error))?;
-            headers.insert(header, HeaderValue::from_str(value).map_err(|error| refused(&error))?);
-        }
-        let uri = format!("{}{}", target.url.path, step.path);
-        Ok(Self {
-            method: match step.method {
-                Method::Get => HttpMethod::GET,
-                Method::Post => HttpMethod::POST,
-                Method::Put => HttpMethod::PUT,
-                Method::Patch => HttpMethod::PATCH,
-                Method::Delete => HttpMethod::DELETE,
-            },
-            uri: uri.parse().map_err(|error| format!("{uri}: {error}"))?,
-            headers,
-            body: step.json.clone().map(Bytes::from).unwrap_or_default(),
-            check: step.check.clone(),
-        })
-    }
-
-    /// Sends it on the connection in `slot`, opening one where there is none, and reads the answer to its end. A
-    /// connection that can be used again is left in the slot.
-    pub async fn send(&self, target: &Target, slot: &mut Option<Connection>, timeout: Duration) -> Done {
-        let sent = Instant::now();
-        match timeout_at(sent + timeout, self.exchange(target, slot)).await {
-            Ok(Ok((status, bytes))) => Done { ending: self.judge(status, sent.elapsed()), bytes },
-            Ok(Err(ending)) => Done { ending, bytes: 0 },
-            Err(_) => {
-                // Half an answer may still be on its way on it.
-                *slot = None;
-                Done { ending: Ending::Timeout, bytes: 0 }
-            }
-        }
-    }
-
-    async fn exchange(&self, target: &Target, slot: &mut Option<Connection>) -> Result<(u16, u64), Ending> {
-        let mut request = self.request();
-        loop {
-            let kept = slot.take().filter(Connection::reusable);
-            let fresh = kept.is_none();
-            let mut connection = match kept {
-                Some(connection) => connection,
-                None => match timeout(CONNECT, Connection::open(target)).await {
-                    Ok(Ok(connection)) => connection,
-                    Ok(Err(_)) | Err(_) => return Err(Ending::Connect),
-                },
-            };
-            let answer = match connection.send(request).await {
-                Ok(answer) => answer,
-                // The server had closed the idle connection and nothing was sent: no fault of anybody, try a new one.
-                // Whatever may have been sent is never repeated: it would hide a request that the target dropped.
-                Err(Unsent(Some(unsent))) if !fresh => {
-                    request = *unsent;
-                    continue;
-                }
-                Err(Unsent(_)) => return Err(Ending::Broken),
-            };
-            let status = answer.status().as_u16();
-            let mut body = answer.into_body();
-            let mut bytes = 0;
-            while let Some(frame) = body.frame().await {
-                bytes += frame.map_err(|_| Ending::Broken)?.data_ref().map_or(0, |data| data.len() as u64);
-            }
-            connection.used += 1;
-            if connection.reusable() {
-                *slot = Some(connection);
-            }
-            return Ok((status, bytes));
-        }
-    }
-
-    fn request(&self) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(self.body.clone()));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        request
-    }
-
-    fn judge(&self, status: u16, took: Duration) -> Ending {
-        let expected = match self.check.status.as_slice() {
-            [] => (200..400).contains(&status),
-            listed => listed.contains(&status),
+impl Prepared {
+    pub fn new(target: &Target, flow: &Flow, step: &Step) -> Result<Self, String> {
+        let mut path = Template::text(target.url.path.as_str());
+        path.append(step.path.clone());
+        let body = step.body.as_ref().map(|body| body.content.clone());
+        let judge = Judge::new(step, &flow.variables)?;
+        let keep = Keep {
+            body: judge.needs_body,
+            headers: judge.needs_headers,
+            cookies: target.cookies,
+            head_only: step.method == Method::Head,
         };
-        match (expected, status) {
-            (false, 500..) => Ending::Status5xx,
-            (false, 400..500) => Ending::Status4xx,
-            (false, _) => Ending::Check,
-            (true, _) if self.check.under.is_some_and(|limit| took >= limit) => Ending::Check,
-            (true, _) => Ending::Ok,
+        let mut prepared = Self {
+            method: step.method,
+            path,
+            headers: headers(target, step),
+            body,
+            fixed: None,
+            host: target.url.authority(),
+            judge,
+            keep,
+        };
+        prepared.fixed = prepared.fix();
+        Ok(prepared)
+    }
+
+    fn fix(&self) -> Option<(Ready, Vec<u8>)> {
+        let text = |template: &Template| template.constant().map(|text| String::from_utf8_lossy(text).into_owned());
+        let headers = self.headers.iter().map(|(name, value)| text(value).map(|value| (name.clone(), value)));
+        let body = self.body.as_ref().map_or(Some(Bytes::new()), |body| body.constant().map(Bytes::copy_from_slice))?;
+        let path = one_line(text(&self.path)?);
+        let ready = Ready { method: self.method, path, headers: headers.collect::<Option<_>>()?, body };
+        let mut head = Vec::new();
+        ready.write_head(&self.host, &mut head);
+        Some((ready, head))
+    }
+
+    /// Nothing in it changes from one sending to the next.
+    pub fn is_fixed(&self) -> bool {
+        self.fixed.is_some()
+    }
+
+    pub fn fixed(&self) -> Option<Ready> {
+        self.fixed.as_ref().map(|(ready, _)| ready.clone())
+    }
+
+    pub fn fixed_path(&self) -> &str {
+        self.fixed.as_ref().map_or("/", |(ready, _)| ready.path.as_str())
+    }
+
+    /// Appends the HTTP/1.1 form of one that never changes; `cookies` is what the session has to say.
+    pub fn write_fixed(&self, cookies: Option<&str>, out: &mut Vec<u8>) {
+        let Some((ready, head)) = &self.fixed else { return };
+        out.extend_from_slice(head);
+        put_cookies(cookies, out);
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(&ready.body);
+    }
+
+    /// The request with its values, in whatever form it will be sent.
+    pub fn ready(&self, values: &mut Values<'_>) -> Result<Ready, Missing> {
+        let path = values.text(&self.path)?;
+        let path = if path.starts_with('/') { path } else { format!("/{path}") };
+        let mut headers = Vec::with_capacity(self.headers.len());
+        for (name, value) in &self.headers {
+            headers.push((name.clone(), values.text(value)?));
         }
+        let mut body = Vec::new();
+        if let Some(content) = &self.body {
+            values.render(content, &mut body)?;
+        }
+        Ok(Ready { method: self.method, path: one_line(path), headers, body: body.into() })
+    }
+}
+
+/// A raw value may bring what would end the request line.
+fn one_line(path: String) -> String {
+    if path.bytes().all(|byte| byte > b' ' && byte != 0x7f) {
+        return path;
+    }
+    path.bytes()
+        .flat_map(|byte| {
+            if byte > b' ' && byte != 0x7f { vec![byte as char] } else { format!("%{byte:02X}").chars().collect() }
+        })
+        .collect()
+}
+
+fn needs_length(method: Method) -> bool {
+    matches!(method, Method::Post | Method::Put | Method::Patch)
+}
+
+fn put_cookies(cookies: Option<&str>, out: &mut Vec<u8>) {
+    if let Some(cookies) = cookies {
+        out.extend_from_slice(b"cookie: ");
+        out.extend_from_slice(cookies.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// What every client sends, then the target's, then the step's: later ones replace earlier ones.
+fn headers(target: &Target, step: &Step) -> Vec<(String, Template)> {
+    let own = |name: &str, value: &str| (name.to_owned(), Template::text(value));
+    let mut all = vec![own("user-agent", concat!("spikeproof/", env!("CARGO_PKG_VERSION"))), own("accept", "*/*")];
+    if target.compression {
+        all.push(own("accept-encoding", "gzip, br, zstd"));
+    }
+    if let Some(body) = &step.body {
+        all.push(own("content-type", &body.content_type));
+    }
+    for (name, value) in target.headers.iter().chain(&step.headers) {
+        all.retain(|(known, _)| known != name);
+        all.push((name.clone(), value.clone()));
+    }
+    all
+}
+
+impl Ready {
+    /// Appends the HTTP/1.1 form.
+    pub fn write(&self, host: &str, cookies: Option<&str>, out: &mut Vec<u8>) {
+        self.write_head(host, out);
+        put_cookies(cookies, out);
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(&self.body);
+    }
+
+    fn write_head(&self, host: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.method.word().as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(self.path.as_bytes());
+        out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
+        out.extend_from_slice(host.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        for (name, value) in &self.headers {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        if !self.body.is_empty() || needs_length(self.method) {
+            out.extend_from_slice(b"content-length: ");
+            out.extend_from_slice(self.body.len().to_string().as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// For HTTP/2.
+    pub fn request(&self, https: bool, host: &str, cookies: Option<&str>) -> Option<Request<Full<Bytes>>> {
+        let scheme = if https { "https" } else { "http" };
+        let uri: Uri = format!("{scheme}://{host}{}", self.path).parse().ok()?;
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.word().parse().ok()?;
+        *request.uri_mut() = uri;
+        for (name, value) in &self.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            request.headers_mut().insert(name, HeaderValue::from_str(value).ok()?);
+        }
+        if let Some(cookies) = cookies {
+            request.headers_mut().insert("cookie", HeaderValue::from_str(cookies).ok()?);
+        }
+        Some(request)
+    }
+
+    /// The request that a redirect asks for. (RFC 9110, 15.4: 307 and 308 keep method and body; after the others,
+    /// anything but GET and HEAD becomes a GET, as browsers do it.)
+    pub fn redirected(self, status: u16, to: &Url) -> Self {
+        let path = to.query().map_or_else(|| to.path().to_owned(), |query| format!("{}?{query}", to.path()));
+        let keep = matches!(status, 307 | 308) || matches!(self.method, Method::Get | Method::Head);
+        if keep {
+            return Self { path, ..self };
+        }
+        let headers = self.headers.into_iter().filter(|(name, _)| name != "content-type").collect();
+        Self { method: Method::Get, path, headers, body: Bytes::new() }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::scenario::Url;
+    use rand::SeedableRng as _;
+    use rand_pcg::Pcg64Mcg;
 
-    fn template(status: Vec<u16>, under: Option<u64>) -> Template {
-        let target = TargetFile {
-            url: Url { https: false, host: "shop".to_owned(), port: 80, path: "/v1".to_owned() },
-            group: None,
-            timeout: Duration::from_secs(1),
-            headers: vec![("user-agent".to_owned(), "mine".to_owned())],
-        };
-        let step = Step {
-            name: String::new(),
-            method: Method::Post,
-            path: "/cart?x=1".to_owned(),
-            headers: vec![("X-Kind".to_owned(), "a".to_owned())],
-            json: Some("{}".to_owned()),
-            check: Check { status, under: under.map(Duration::from_millis) },
-        };
-        Template::new(&target, &step).unwrap()
+    use super::*;
+    use crate::scenario::{Body, Escape, Expression, Segment, example};
+
+    fn written(step: Step, cookies: Option<&str>) -> String {
+        let mut scenario = example::scenario(vec![]);
+        scenario.target.url.path = "/v1".to_owned();
+        scenario.target.headers = vec![("user-agent".to_owned(), Template::text("mine"))];
+        let flow = example::flow("f", vec![step]);
+        let prepared = Prepared::new(&scenario.target, &flow, &flow.steps[0]).unwrap();
+        let mut chance = Pcg64Mcg::seed_from_u64(1);
+        let mut values = Values { variables: &[], data: &[], rows: &[], session: 5, iteration: 0, chance: &mut chance };
+        let mut out = Vec::new();
+        match prepared.is_fixed() {
+            true => prepared.write_fixed(cookies, &mut out),
+            false => prepared.ready(&mut values).unwrap().write("shop", cookies, &mut out),
+        }
+        String::from_utf8(out).unwrap()
     }
+
+    fn post(body: Template) -> Step {
+        Step {
+            headers: vec![("x-kind".to_owned(), Template::text("a"))],
+            body: Some(Body { content_type: "application/json".to_owned(), content: body }),
+            ..example::step(Method::Post, "/cart?x=1")
+        }
+    }
+
+    const HEAD: &str = "POST /v1/cart?x=1 HTTP/1.1\r\nhost: shop\r\naccept: */*\r\naccept-encoding: gzip, br, zstd\r\n\
+                        content-type: application/json\r\nuser-agent: mine\r\nx-kind: a\r\n";
 
     #[test]
     fn a_step_becomes_one_request() {
-        let request = template(vec![], None).request();
-        assert_eq!(request.uri(), "/v1/cart?x=1");
-        let header = |name: &str| request.headers()[name].to_str().unwrap();
-        assert_eq!(
-            [header("host"), header("user-agent"), header("x-kind"), header("content-type")],
-            ["shop", "mine", "a", "application/json"]
-        );
+        assert_eq!(written(post(Template::text("{}")), None), format!("{HEAD}content-length: 2\r\n\r\n{{}}"));
+        let with_cookie = format!("{HEAD}content-length: 2\r\ncookie: a=b\r\n\r\n{{}}");
+        assert_eq!(written(post(Template::text("{}")), Some("a=b")), with_cookie);
+        let changing = Template { segments: vec![Segment::Value(Expression::Session, Escape::Json)] };
+        assert_eq!(written(post(changing), Some("a=b")), format!("{HEAD}content-length: 1\r\ncookie: a=b\r\n\r\n5"));
     }
 
     #[test]
-    fn answers_are_judged_by_status_and_time() {
-        for (listed, under, status, took, ending) in [
-            (vec![], None, 200, 5, Ending::Ok),
-            (vec![], None, 302, 5, Ending::Ok),
-            (vec![], None, 404, 5, Ending::Status4xx),
-            (vec![], None, 503, 5, Ending::Status5xx),
-            (vec![404], None, 404, 5, Ending::Ok),
-            (vec![201], None, 200, 5, Ending::Check),
-            (vec![201], None, 500, 5, Ending::Status5xx),
-            (vec![], Some(10), 200, 10, Ending::Check),
-            (vec![], Some(10), 200, 9, Ending::Ok),
-            (vec![], Some(10), 503, 50, Ending::Status5xx),
-        ] {
-            let template = template(listed.clone(), under);
-            assert_eq!(template.judge(status, Duration::from_millis(took)), ending, "{listed:?} {under:?} {status}");
-        }
+    fn redirects_keep_or_drop_method_and_body() {
+        let ready = Ready {
+            method: Method::Post,
+            path: "/a".to_owned(),
+            headers: vec![("content-type".to_owned(), "x".to_owned())],
+            body: Bytes::from_static(b"b"),
+        };
+        let to = Url::parse("http://shop/b?c=d").unwrap();
+        let kept = ready.clone().redirected(307, &to);
+        assert_eq!((kept.method, kept.path.as_str(), kept.body.len()), (Method::Post, "/b?c=d", 1));
+        let dropped = ready.redirected(302, &to);
+        assert_eq!((dropped.method, dropped.body.len(), dropped.headers.len()), (Method::Get, 0, 0));
+    }
+
+    #[test]
+    fn a_raw_value_cannot_end_the_request_line() {
+        assert_eq!(one_line("/a b\r\nx".to_owned()), "/a%20b%0D%0Ax");
+        assert_eq!(one_line("/a%20b".to_owned()), "/a%20b");
     }
 }

@@ -3,6 +3,7 @@
 //! It ends by itself whatever becomes of the orchestrator: when the beat stays away for the lease, and at its lifetime's
 //! end even if its runtime hangs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +64,15 @@ pub async fn generate(task: &Task) -> Result<Ended, GenerateError> {
         plan = wait_for_plan(task) => plan?,
         why = farewell.heard() => return say_end(task, why, 0).await,
     };
-    let read = match scenario::read(&plan.scenario, &plan.surroundings) {
+    let files = tokio::select! {
+        files = fetch_files(task, &plan.files) => match files {
+            Ok(files) => files,
+            Err(error) => return fail(task, error).await,
+        },
+        why = farewell.heard() => return say_end(task, why, 0).await,
+    };
+    let open = |name: &str| files.get(name).cloned().ok_or_else(|| "it did not come with the plan".to_owned());
+    let read = match scenario::read(&plan.scenario, &plan.surroundings, &open) {
         Ok(read) => read,
         Err(problems) => {
             let why = scenario::render("scenario", &plan.scenario, &problems, false);
@@ -97,6 +106,23 @@ async fn wait_for_plan(task: &Task) -> Result<crate::channel::message::Plan, Gen
             Err(_) => sleep(POLL).await,
         }
     }
+}
+
+/// The files that the scenario names. They were written before the plan.
+async fn fetch_files(task: &Task, names: &[String]) -> Result<BTreeMap<String, Vec<u8>>, GenerateError> {
+    let mut files = BTreeMap::new();
+    for (number, name) in names.iter().enumerate() {
+        let give_up = Instant::now() + PLAN_PATIENCE;
+        let bytes = loop {
+            match task.channel.file(number).await {
+                Ok(bytes) => break bytes,
+                Err(error) if Instant::now() >= give_up => return Err(error.into()),
+                Err(_) => sleep(POLL).await,
+            }
+        };
+        files.insert(name.clone(), bytes);
+    }
+    Ok(files)
 }
 
 async fn carry_out(
@@ -236,14 +262,13 @@ struct Outbox {
 
 impl Outbox {
     fn add(&mut self, interval: Interval, before_second: u32) {
-        self.open.cells.extend(interval.cells);
-        self.open.strain.extend(interval.strain);
+        self.open.extend(interval);
         self.before_second = before_second;
     }
 
     /// Numbers what has come since the last report.
     fn seal(&mut self) {
-        if self.open == Interval::default() {
+        if self.open.is_empty() {
             return;
         }
         let seq = self.next_seq + self.waiting.len() as u32;

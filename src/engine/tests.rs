@@ -30,7 +30,7 @@ use crate::channel::message::{Control, Ended, Start, VERSION};
 use crate::channel::{Channel, LEASE};
 use crate::measure::{Results, Select, Tally};
 use crate::plan::{Schedule, Share};
-use crate::scenario::{Method, Model, Phase, Role, Scenario, Think, Url, example};
+use crate::scenario::{Action, Method, Model, Phase, Role, Scenario, Template, Think, Url, example};
 
 /// Answers by path: `/ok`, `/status/N`, `/hang`, `/close`, `/slow` (until 500 ms after the server's start).
 struct Server {
@@ -144,12 +144,12 @@ async fn answer(path: String, born: tokio::time::Instant) -> Result<Response<Ful
 }
 
 fn scenario(address: SocketAddr, path: &str, model: Model, level: f64, hold: Duration) -> Scenario {
-    let phase = Phase { name: "only".to_owned(), level, ramp: Duration::ZERO, hold, role: Role::Baseline };
-    let mut scenario = example::scenario(model, vec![phase]);
+    let phase = example::phase("only", model, level, hold, Role::Baseline);
+    let mut scenario = example::scenario(vec![Phase { grace: Duration::from_secs(2), ..phase }]);
     scenario.target.url = Url { https: false, host: "127.0.0.1".to_owned(), port: address.port(), path: String::new() };
     scenario.target.timeout = Duration::from_secs(1);
     scenario.flows[0].think = Think::Constant(Duration::from_millis(20));
-    scenario.flows[0].steps[0].path = path.to_owned();
+    scenario.flows[0].steps[0].path = Template::text(path);
     scenario
 }
 
@@ -169,7 +169,7 @@ async fn measure(work: &Work) -> Results {
     let mut running = begin(work).unwrap();
     let mut results = Results::default();
     while let Some(interval) = running.next().await {
-        results.add(&interval);
+        results.add(0, &interval);
     }
     results
 }
@@ -220,8 +220,9 @@ async fn a_request_that_the_target_dropped_on_a_kept_connection_is_counted_not_r
     let server = Server::start().await;
     let mut scenario = scenario(server.address, "/ok", Model::Users, 1.0, Duration::from_secs(1));
     let mut second = scenario.flows[0].steps[0].clone();
-    second.path = "/cut".to_owned();
+    second.path = Template::text("/cut");
     scenario.flows[0].steps.push(second);
+    scenario.flows[0].body.actions.push(Action::Request(1));
     let tally = measure(&work(scenario, Share::WHOLE, 1)).await.merged(Select::default()).tally;
     assert!(tally.broken > 2 && tally.ok >= tally.broken, "{tally:?}");
     assert_eq!(tally.requests(), server.requests());
@@ -330,7 +331,7 @@ async fn two_tasks_carry_out_a_plan_and_report_all_of_it() {
         let end = channel.end(slot).await.unwrap().unwrap();
         assert!(end.intervals > 0);
         for seq in 0..end.intervals {
-            results.add(&channel.report(slot, seq).await.unwrap().expect("no gap").interval);
+            results.add(slot, &channel.report(slot, seq).await.unwrap().expect("no gap").interval);
         }
         assert_eq!(channel.report(slot, end.intervals).await.unwrap(), None);
     }

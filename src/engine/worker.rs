@@ -7,19 +7,21 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinError, JoinSet, LocalSet};
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_rustls::TlsConnector;
 
 use super::Work;
-use super::iteration::{self, Desk};
-use super::target::{self, Target};
+use super::desk::{Desk, spread};
+use super::tls::Security;
+use super::{health, iteration};
 use crate::measure::Interval;
-use crate::plan::{Schedule, Share};
+use crate::plan::Share;
 use crate::scenario::Model;
 
 /// Iterations under way per worker. Beyond it memory grows without end under a target that hangs; what is not started
 /// is counted, and makes the run inconclusive.
 const CEILING: usize = 10_000;
 const REPORT: Duration = Duration::from_millis(500);
+/// So long after its end a second is complete.
+const SETTLES: Duration = Duration::from_millis(100);
 /// A jump brings many sessions at one instant; a crowd arrives within a second, not within a microsecond.
 const JUMP: Duration = Duration::from_secs(1);
 
@@ -68,15 +70,20 @@ impl Running {
 /// Starts the workers. They end with the schedule, or when `work.stop` is cancelled.
 pub fn begin(work: &Work) -> Result<Running, String> {
     let (sender, seconds) = unbounded_channel();
-    let tls = if work.scenario.target.url.https { Some(target::tls()?) } else { None };
+    // A redirect may lead from http to https on the same host: where roots are at hand, they are there for it.
+    let security = match Security::new(&work.scenario.target) {
+        Ok(security) => Some(security),
+        Err(why) if work.scenario.target.url.https => return Err(why),
+        Err(_) => None,
+    };
     let mut threads = Vec::new();
     for worker in 0..work.workers {
-        let (work, tls, sender) = (work.clone(), tls.clone(), sender.clone());
+        let (work, security, sender) = (work.clone(), security.clone(), sender.clone());
         // What can be wrong with the target is wrong for all: find it before any thread starts.
-        Desk::new(&work, Target::new(&work.scenario.target.url, tls.as_ref())?)?;
+        Desk::new(&work, worker, security.as_ref())?;
         let thread = thread::Builder::new()
             .name(format!("worker-{worker}"))
-            .spawn(move || work_here(&work, worker, tls.as_ref(), &sender))
+            .spawn(move || work_here(&work, worker, security.as_ref(), &sender))
             .map_err(|error| format!("could not start a worker thread: {error}"))?;
         threads.push(thread);
     }
@@ -86,12 +93,12 @@ pub fn begin(work: &Work) -> Result<Running, String> {
 fn work_here(
     work: &Work,
     worker: u32,
-    tls: Option<&TlsConnector>,
+    security: Option<&Security>,
     sender: &UnboundedSender<Seconds>,
 ) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("a worker has no runtime: {error}"))?;
-    let desk = Rc::new(Desk::new(work, Target::new(&work.scenario.target.url, tls)?)?);
+    let desk = Rc::new(Desk::new(work, worker, security)?);
     let local = LocalSet::new();
     let load = carry_out(work, worker, Rc::clone(&desk), sender);
     let carried_out = local.block_on(&runtime, load);
@@ -105,12 +112,18 @@ fn work_here(
 async fn carry_out(work: &Work, worker: u32, desk: Rc<Desk>, sender: &UnboundedSender<Seconds>) -> Result<(), String> {
     let share = work.share_of(worker);
     let mut load = JoinSet::new();
-    match work.scenario.model {
-        Model::Users => populate(&desk, share, &mut load),
-        Model::Rate => {
-            load.spawn_local(dispatch(Rc::clone(&desk), share));
-        }
+    if work.scenario.has(Model::Users) {
+        populate(&desk, share, &mut load);
     }
+    if work.scenario.has(Model::Rate) {
+        load.spawn_local(dispatch(Rc::clone(&desk), share));
+    }
+    // Dropped, and so ended, with the load.
+    let mut beside = JoinSet::new();
+    let (names, itself) = (Rc::clone(&desk), Rc::clone(&desk));
+    beside.spawn_local(async move { names.addresses.refresh().await });
+    let workers = work.workers;
+    beside.spawn_local(async move { health::watch(&itself, worker, workers).await });
     let mut tick = interval(REPORT);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -134,8 +147,8 @@ fn report(desk: &Desk, worker: u32, sender: &UnboundedSender<Seconds>) {
         return;
     }
     let mut recorder = desk.recorder.borrow_mut();
-    recorder.sessions(elapsed, desk.active.get());
-    let before = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
+    // The watch on the generator's health fills a second in just after it has passed.
+    let before = u32::try_from(elapsed.saturating_sub(SETTLES).as_secs()).unwrap_or(u32::MAX);
     let interval = recorder.take_before(before);
     let _ = sender.send(Seconds { worker, before, interval });
 }
@@ -145,23 +158,20 @@ fn populate(desk: &Rc<Desk>, share: Share, load: &mut JoinSet<()>) {
     let all = desk.schedule.sessions();
     for number in (u64::from(share.index)..all).step_by(share.of as usize) {
         for (span, (from, to)) in (0..).zip(desk.schedule.session_spans(number)) {
-            let from = from + jump_offset(&desk.schedule, number, from, to);
+            let from = from + jump_offset(desk, number, from, to);
             load.spawn_local(iteration::session(Rc::clone(desk), number, span, from, to));
         }
     }
 }
 
-/// Sessions that a jump brings at one instant come spread over a second, evenly and always alike.
-fn jump_offset(schedule: &Schedule, number: u64, from: Duration, to: Duration) -> Duration {
+/// Sessions that a jump brings at one instant come spread over a second, unless the phase wants them in a burst.
+fn jump_offset(desk: &Desk, number: u64, from: Duration, to: Duration) -> Duration {
+    let schedule = &desk.schedule;
     let neighbour = if number == 0 { 1 } else { number - 1 };
     let crowd =
         neighbour < schedule.sessions() && schedule.session_spans(neighbour).iter().any(|(start, _)| *start == from);
-    if !crowd {
-        return Duration::ZERO;
-    }
-    // Multiples of the golden ratio fill an interval evenly, however many there are.
-    let place = (number as f64 * 0.618_033_988_749_895).fract();
-    JUMP.min((to - from) / 2).mul_f64(place)
+    let burst = desk.scenario.phases.get(schedule.phase_at(from)).is_some_and(|phase| phase.burst);
+    if !crowd || burst { Duration::ZERO } else { spread(number, JUMP.min((to - from) / 2)) }
 }
 
 /// Starts each iteration of the share when it is due, whatever became of the others.
@@ -170,14 +180,17 @@ async fn dispatch(desk: Rc<Desk>, share: Share) {
     for number in (u64::from(share.index)..desk.schedule.iterations()).step_by(share.of as usize) {
         let Some(due) = desk.schedule.arrival(number) else { break };
         desk.wait_until(due).await;
+        desk.recorder.borrow_mut().strain(due).asked += 1;
         while let Some(done) = under_way.try_join_next() {
             pass_on(done);
         }
         if under_way.len() >= CEILING {
-            desk.recorder.borrow_mut().dropped(due);
+            desk.recorder.borrow_mut().strain(due).dropped += 1;
             continue;
         }
-        under_way.spawn_local(iteration::iteration(Rc::clone(&desk), number, due));
+        // Late is late, but it is sent, and in the second that it was due in.
+        desk.recorder.borrow_mut().strain(due).sent += 1;
+        under_way.spawn_local(iteration::arrival(Rc::clone(&desk), number, due));
     }
     while let Some(done) = under_way.join_next().await {
         pass_on(done);

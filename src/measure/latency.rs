@@ -57,11 +57,59 @@ impl Latency {
     }
 }
 
+/// A histogram's buckets that are not empty: what is kept of each second, and what goes over the wire.
+///
+/// A run of an hour has thousands of them; as full histograms they would not fit into memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Packed(Vec<(u32, u32)>);
+
+impl Latency {
+    pub fn pack(&self) -> Packed {
+        let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+        Packed(self.buckets().map(|(micros, count)| (narrow(micros), narrow(count))).collect())
+    }
+
+    pub fn merge_packed(&mut self, other: &Packed) {
+        for (micros, count) in &other.0 {
+            // Cannot fail: the histogram resizes itself up to the largest value that can be packed.
+            let _ = self.0.record_n(u64::from(*micros), u64::from(*count));
+        }
+    }
+
+    /// Forgets what was recorded, and keeps the room it took.
+    pub fn clear(&mut self) {
+        self.0.reset();
+    }
+}
+
+impl Packed {
+    /// Both are sorted by value, and so is what becomes of them.
+    pub fn merge(&mut self, other: &Self) {
+        let mut merged = Vec::with_capacity(self.0.len() + other.0.len());
+        let (mut ours, mut theirs) = (self.0.iter().copied().peekable(), other.0.iter().copied().peekable());
+        while let (Some(our), Some(their)) = (ours.peek().copied(), theirs.peek().copied()) {
+            let least = our.0.min(their.0);
+            let count =
+                [&mut ours, &mut theirs].map(|side| side.next_if(|(value, _)| *value == least).map_or(0, |b| b.1));
+            merged.push((least, count[0].saturating_add(count[1])));
+        }
+        merged.extend(ours);
+        merged.extend(theirs);
+        self.0 = merged;
+    }
+
+    pub fn unpack(&self) -> Latency {
+        let mut latency = Latency::default();
+        latency.merge_packed(self);
+        latency
+    }
+}
+
 // On the wire: HdrHistogram's own V2 encoding, in hexadecimal. The interval around it is compressed as a whole.
-impl Serialize for Latency {
+impl Serialize for Packed {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut bytes = Vec::new();
-        V2Serializer::new().serialize(&self.0, &mut bytes).map_err(serde::ser::Error::custom)?;
+        V2Serializer::new().serialize(&self.unpack().0, &mut bytes).map_err(serde::ser::Error::custom)?;
         let mut text = String::with_capacity(bytes.len() * 2);
         for byte in bytes {
             text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
@@ -71,16 +119,15 @@ impl Serialize for Latency {
     }
 }
 
-impl<'de> Deserialize<'de> for Latency {
+impl<'de> Deserialize<'de> for Packed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
         let digits = digits.ok_or_else(|| serde::de::Error::custom("a histogram is hexadecimal"))?;
         let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-        let mut histogram: Histogram<u64> =
+        let histogram: Histogram<u64> =
             V2Reader::new().deserialize(&mut bytes.as_slice()).map_err(serde::de::Error::custom)?;
-        histogram.auto(true);
-        Ok(Self(histogram))
+        Ok(Latency(histogram).pack())
     }
 }
 
@@ -114,6 +161,18 @@ mod tests {
         }
 
         #[test]
+        fn packing_loses_nothing_and_merges_alike(
+            a in prop::collection::vec(1u64..3_600_000_000, 0..200),
+            b in prop::collection::vec(1u64..10_000, 0..200),
+        ) {
+            let mut packed = of(&a).pack();
+            packed.merge(&of(&b).pack());
+            let whole = of(&[a, b].concat());
+            prop_assert_eq!(&packed, &whole.pack());
+            prop_assert_eq!(packed.unpack().buckets().collect::<Vec<_>>(), whole.buckets().collect::<Vec<_>>());
+        }
+
+        #[test]
         fn three_digits_are_kept(value in 1u64..3_600_000_000) {
             let seen = of(&[value]).percentile(50.0).unwrap().as_micros() as f64;
             prop_assert!((seen - value as f64).abs() <= value as f64 / 1000.0 + 1.0, "{} became {}", value, seen);
@@ -121,9 +180,9 @@ mod tests {
 
         #[test]
         fn the_wire_keeps_everything(values in prop::collection::vec(1u64..3_600_000_000, 0..100)) {
-            let latency = of(&values);
-            let back: Latency = serde_json::from_str(&serde_json::to_string(&latency).unwrap()).unwrap();
-            prop_assert_eq!(back.buckets().collect::<Vec<_>>(), latency.buckets().collect::<Vec<_>>());
+            let packed = of(&values).pack();
+            let back: Packed = serde_json::from_str(&serde_json::to_string(&packed).unwrap()).unwrap();
+            prop_assert_eq!(back, packed);
         }
     }
 

@@ -1,20 +1,25 @@
-//! Where a generator's thread writes what it sees. One owner, no locks.
+//! Where a generator's thread writes what it sees. One owner, no locks; nothing is allocated for a request.
+//!
+//! One histogram per step is hot, for the second that is passing; when the next begins it is packed away and used
+//! again. So memory depends on the scenario's steps, not on requests or on the length of the run.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Cell, Ending, Interval, Key, Latency, Strain, Tally};
+use super::strain::LATE_MICROS;
+use super::{AddressCount, Cell, CheckCount, Ending, Interval, Key, Latency, Parts, Strain, Tally};
 
-/// Cells of the seconds not yet handed over, by (second, key).
-#[derive(Debug, Default)]
-pub struct Recorder {
-    cells: BTreeMap<(u32, Key), (Tally, Latency, Latency)>,
-    strain: BTreeMap<u32, Strain>,
+/// How many phases there are, and steps in each flow, with the number of named checks of each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shape {
+    pub phases: usize,
+    pub flows: Vec<Vec<usize>>,
 }
 
 /// One finished request.
 #[derive(Debug, Clone, Copy)]
-pub struct Request {
+pub struct Request<'a> {
     pub key: Key,
     /// Since the start instant, when the request ended.
     pub ended: Duration,
@@ -22,51 +27,172 @@ pub struct Request {
     pub latency: Duration,
     /// From the actual send.
     pub service: Duration,
+    /// Only where a connection was opened for it.
+    pub dns: Option<Duration>,
+    pub connect: Option<Duration>,
+    pub tls: Option<Duration>,
+    /// Only where an answer began.
+    pub first_byte: Option<Duration>,
+    pub body: Option<Duration>,
     pub ending: Ending,
     pub bytes: u64,
+    pub redirects: u64,
+    /// The checks that were made, by index, and whether they held.
+    pub checks: &'a [(u16, bool)],
+}
+
+#[derive(Debug, Default)]
+struct Hot {
+    /// The second its latency belongs to has something.
+    touched: bool,
+    tally: Tally,
+    latency: Latency,
+    parts: Option<Box<Parts<Latency>>>,
+    /// Passed and failed, by check.
+    checks: Vec<(u64, u64)>,
+}
+
+#[derive(Debug, Default)]
+pub struct Recorder {
+    /// Steps before each flow.
+    offsets: Vec<usize>,
+    steps: usize,
+    /// By phase and step.
+    hot: Vec<Hot>,
+    touched: Vec<(usize, Key)>,
+    second: u32,
+    addresses: BTreeMap<(u32, SocketAddr), AddressCount>,
+    strain: BTreeMap<u32, Strain>,
+    done: Vec<Cell>,
 }
 
 impl Recorder {
-    pub fn request(&mut self, request: Request) {
-        let second = u32::try_from(request.ended.as_secs()).unwrap_or(u32::MAX);
-        let (tally, latency, service) = self.cells.entry((second, request.key)).or_default();
-        tally.add(request.ending, request.bytes);
-        latency.record(request.latency);
-        service.record(request.service);
+    pub fn new(shape: &Shape) -> Self {
+        let (mut offsets, mut checks) = (Vec::new(), Vec::new());
+        for flow in &shape.flows {
+            offsets.push(checks.len());
+            checks.extend(flow.iter().copied());
+        }
+        let mut hot: Vec<Hot> = Vec::new();
+        for _ in 0..shape.phases {
+            hot.extend(checks.iter().map(|count| Hot { checks: vec![(0, 0); *count], ..Hot::default() }));
+        }
+        Self { offsets, steps: checks.len(), hot, ..Self::default() }
     }
 
-    /// The generator itself was `late` in sending something.
-    pub fn late(&mut self, at: Duration, late: Duration) {
+    fn place(&self, key: Key) -> Option<usize> {
+        let step = self.offsets.get(key.flow as usize)? + key.step as usize;
+        Some(key.phase as usize * self.steps + step)
+    }
+
+    pub fn request(&mut self, request: &Request<'_>) {
+        let second = second(request.ended);
+        if second > self.second {
+            self.pass_to(second);
+        }
+        let Some(place) = self.place(request.key) else { return };
+        let Some(hot) = self.hot.get_mut(place) else { return };
+        if !hot.touched {
+            hot.touched = true;
+            self.touched.push((place, request.key));
+        }
+        hot.tally.add(request.ending);
+        hot.tally.bytes += request.bytes;
+        hot.tally.redirects += request.redirects;
+        for (check, held) in request.checks {
+            let Some(count) = hot.checks.get_mut(*check as usize) else { continue };
+            if *held {
+                hot.tally.checks_passed += 1;
+                count.0 += 1;
+            } else {
+                hot.tally.checks_failed += 1;
+                count.1 += 1;
+            }
+        }
+        hot.latency.record(request.latency);
+        let parts = hot.parts.get_or_insert_with(|| Box::new(Parts::of(request.key)));
+        parts.service.record(request.service);
+        for (histogram, part) in [
+            (&mut parts.dns, request.dns),
+            (&mut parts.connect, request.connect),
+            (&mut parts.tls, request.tls),
+            (&mut parts.first_byte, request.first_byte),
+            (&mut parts.body, request.body),
+        ] {
+            if let Some(part) = part {
+                histogram.record(part);
+            }
+        }
+    }
+
+    /// Packs away what belongs to the second that has passed.
+    fn pass_to(&mut self, second: u32) {
+        for (place, key) in self.touched.drain(..) {
+            let hot = &mut self.hot[place];
+            self.done.push(Cell {
+                second: self.second,
+                key,
+                tally: std::mem::take(&mut hot.tally),
+                latency: hot.latency.pack(),
+            });
+            hot.latency.clear();
+            hot.touched = false;
+        }
+        self.second = second;
+    }
+
+    /// A request goes out, `late` after its intended start.
+    pub fn start(&mut self, at: Duration, late: Duration) {
+        let late = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
         let strain = self.strain(at);
-        strain.late_micros = strain.late_micros.max(u64::try_from(late.as_micros()).unwrap_or(u64::MAX));
+        strain.starts += 1;
+        strain.late += u64::from(late > LATE_MICROS);
+        strain.late_micros = strain.late_micros.max(late);
     }
 
-    pub fn sessions(&mut self, at: Duration, sessions: u32) {
-        self.strain(at).sessions = sessions;
-    }
-
-    /// An iteration was due but not started.
-    pub fn dropped(&mut self, at: Duration) {
-        self.strain(at).dropped += 1;
-    }
-
-    fn strain(&mut self, at: Duration) -> &mut Strain {
-        let second = u32::try_from(at.as_secs()).unwrap_or(u32::MAX);
+    /// The entry of a moment's second, to count something in.
+    pub fn strain(&mut self, at: Duration) -> &mut Strain {
+        let second = second(at);
         self.strain.entry(second).or_insert_with(|| Strain { second, ..Strain::default() })
     }
 
+    /// The entry of an address in a moment's second.
+    pub fn address(&mut self, at: Duration, address: SocketAddr) -> &mut AddressCount {
+        let second = second(at);
+        let new = AddressCount { second, address, requests: 0, opened: 0, refused: 0 };
+        self.addresses.entry((second, address)).or_insert(new)
+    }
+
     /// Hands over the seconds before `second`: they cannot change any more.
-    pub fn take_before(&mut self, second: u32) -> Interval {
-        let key = (second, Key { phase: 0, flow: 0, step: 0 });
-        let later = self.cells.split_off(&key);
-        let cells = std::mem::replace(&mut self.cells, later);
-        let later = self.strain.split_off(&second);
+    pub fn take_before(&mut self, before: u32) -> Interval {
+        if before > self.second {
+            self.pass_to(before);
+        }
+        let (cells, later) = std::mem::take(&mut self.done).into_iter().partition(|cell| cell.second < before);
+        self.done = later;
+        let later = self.strain.split_off(&before);
         let strain = std::mem::replace(&mut self.strain, later);
+        let (addresses, later) =
+            std::mem::take(&mut self.addresses).into_iter().partition(|((second, _), _)| *second < before);
+        self.addresses = later;
+        let (mut parts, mut checks) = (Vec::new(), Vec::new());
+        for hot in &mut self.hot {
+            let Some(found) = hot.parts.take() else { continue };
+            let key = found.key;
+            parts.push(pack(&found));
+            for (check, (passed, failed)) in hot.checks.iter_mut().enumerate() {
+                if *passed + *failed > 0 {
+                    checks.push(CheckCount { key, check: check as u16, passed: *passed, failed: *failed });
+                }
+                (*passed, *failed) = (0, 0);
+            }
+        }
+        let addresses: BTreeMap<_, _> = addresses;
         Interval {
-            cells: cells
-                .into_iter()
-                .map(|((second, key), (tally, latency, service))| Cell { second, key, tally, latency, service })
-                .collect(),
+            cells,
+            parts,
+            checks,
+            addresses: addresses.into_values().collect(),
             strain: strain.into_values().collect(),
         }
     }
@@ -76,31 +202,84 @@ impl Recorder {
     }
 }
 
+fn second(at: Duration) -> u32 {
+    u32::try_from(at.as_secs()).unwrap_or(u32::MAX)
+}
+
+fn pack(parts: &Parts<Latency>) -> Parts<super::Packed> {
+    Parts {
+        key: parts.key,
+        service: parts.service.pack(),
+        dns: parts.dns.pack(),
+        connect: parts.connect.pack(),
+        tls: parts.tls.pack(),
+        first_byte: parts.first_byte.pack(),
+        body: parts.body.pack(),
+    }
+}
+
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn request(ended: Duration, ending: Ending) -> Request {
-        let key = Key { phase: 0, flow: 0, step: 0 };
-        Request { key, ended, latency: Duration::from_millis(5), service: Duration::from_millis(4), ending, bytes: 10 }
+    /// A request of 5 ms, without parts.
+    pub fn plain(key: Key, ended: Duration, ending: Ending) -> Request<'static> {
+        let took = Duration::from_millis(5);
+        Request {
+            key,
+            ended,
+            latency: took,
+            service: took,
+            dns: None,
+            connect: None,
+            tls: None,
+            first_byte: None,
+            body: None,
+            ending,
+            bytes: 10,
+            redirects: 0,
+            checks: &[],
+        }
     }
+
+    const KEY: Key = Key { phase: 0, flow: 0, step: 0 };
 
     #[test]
     fn only_whole_seconds_are_handed_over() {
-        let mut recorder = Recorder::default();
-        recorder.request(request(Duration::from_millis(900), Ending::Ok));
-        recorder.request(request(Duration::from_millis(999), Ending::Timeout));
-        recorder.request(request(Duration::from_millis(1_000), Ending::Ok));
-        recorder.late(Duration::from_millis(950), Duration::from_millis(3));
+        let mut recorder = Recorder::new(&Shape { phases: 1, flows: vec![vec![2]] });
+        recorder.request(&plain(KEY, Duration::from_millis(900), Ending::Ok));
+        recorder.request(&Request {
+            checks: &[(0, true), (1, false)],
+            ..plain(KEY, Duration::from_millis(999), Ending::Timeout)
+        });
+        recorder.request(&plain(KEY, Duration::from_millis(1_000), Ending::Ok));
+        recorder.start(Duration::from_millis(950), Duration::from_millis(30));
 
         let first = recorder.take_before(1);
         assert_eq!(first.cells.len(), 1);
-        assert_eq!(first.cells[0].tally, Tally { ok: 1, timeout: 1, bytes: 20, ..Tally::default() });
-        assert_eq!(first.strain, vec![Strain { second: 0, late_micros: 3_000, ..Strain::default() }]);
+        let tally = Tally { ok: 1, timeout: 1, bytes: 20, checks_passed: 1, checks_failed: 1, ..Tally::default() };
+        assert_eq!(first.cells[0].tally, tally);
+        let late = Strain { second: 0, starts: 1, late: 1, late_micros: 30_000, ..Strain::default() };
+        assert_eq!(first.strain, vec![late]);
+        assert_eq!(
+            first.checks.iter().map(|count| (count.check, count.passed, count.failed)).collect::<Vec<_>>(),
+            [(0, 1, 0), (1, 0, 1)]
+        );
 
         let rest = recorder.take_all();
         assert_eq!(rest.cells.len(), 1);
         assert_eq!(rest.cells[0].second, 1);
-        assert_eq!(recorder.take_all(), Interval::default());
+        assert!(recorder.take_all().is_empty());
+    }
+
+    #[test]
+    fn a_step_s_histogram_is_used_again_and_starts_empty() {
+        let mut recorder = Recorder::new(&Shape { phases: 1, flows: vec![vec![0]] });
+        for second in 0..3 {
+            recorder.request(&plain(KEY, Duration::from_secs(second), Ending::Ok));
+        }
+        let interval = recorder.take_all();
+        assert!(interval.cells.iter().all(|cell| cell.latency.unpack().count() == 1));
+        assert_eq!(interval.parts[0].service.unpack().count(), 3);
     }
 }

@@ -1,14 +1,19 @@
 //! Everything the tasks measured, merged: what progress, thresholds and reports are computed from.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
-use super::{Interval, Key, Latency, Strain, Tally};
+use super::{AddressCount, Interval, Key, Latency, Packed, Parts, Strain, Tally};
 
 /// Merged cells by (second, key). Adding an interval twice counts it twice: the channel's sequence numbers prevent it.
 #[derive(Debug, Clone, Default)]
 pub struct Results {
-    cells: BTreeMap<(u32, Key), Merged>,
-    strain: BTreeMap<u32, Strain>,
+    cells: BTreeMap<(u32, Key), (Tally, Packed)>,
+    parts: BTreeMap<Key, Parts<Latency>>,
+    checks: BTreeMap<(Key, u16), (u64, u64)>,
+    addresses: BTreeMap<(u32, SocketAddr), AddressCount>,
+    /// By second and task.
+    strain: BTreeMap<(u32, u32), Strain>,
 }
 
 /// Requests of one selection, as one.
@@ -16,14 +21,12 @@ pub struct Results {
 pub struct Merged {
     pub tally: Tally,
     pub latency: Latency,
-    pub service: Latency,
 }
 
 impl Merged {
     pub fn merge(&mut self, other: &Self) {
         self.tally.merge(&other.tally);
         self.latency.merge(&other.latency);
-        self.service.merge(&other.service);
     }
 }
 
@@ -38,28 +41,45 @@ pub struct Select {
 }
 
 impl Select {
-    fn has(&self, second: u32, key: Key) -> bool {
+    fn has(&self, key: Key) -> bool {
         self.phase.is_none_or(|phase| phase == key.phase)
             && self.flow.is_none_or(|flow| flow == key.flow)
             && self.step.is_none_or(|step| step == key.step)
-            && self.seconds.is_none_or(|(from, to)| (from..to).contains(&second))
     }
 }
 
 impl Results {
-    pub fn add(&mut self, interval: &Interval) {
+    /// What a task reported.
+    pub fn add(&mut self, task: u32, interval: &Interval) {
         for cell in &interval.cells {
-            let merged = self.cells.entry((cell.second, cell.key)).or_default();
-            merged.tally.merge(&cell.tally);
-            merged.latency.merge(&cell.latency);
-            merged.service.merge(&cell.service);
+            let (tally, latency) = self.cells.entry((cell.second, cell.key)).or_default();
+            tally.merge(&cell.tally);
+            latency.merge(&cell.latency);
+        }
+        for parts in &interval.parts {
+            let merged = self.parts.entry(parts.key).or_insert_with(|| Parts::of(parts.key));
+            merged.service.merge_packed(&parts.service);
+            merged.dns.merge_packed(&parts.dns);
+            merged.connect.merge_packed(&parts.connect);
+            merged.tls.merge_packed(&parts.tls);
+            merged.first_byte.merge_packed(&parts.first_byte);
+            merged.body.merge_packed(&parts.body);
+        }
+        for count in &interval.checks {
+            let (passed, failed) = self.checks.entry((count.key, count.check)).or_default();
+            *passed += count.passed;
+            *failed += count.failed;
+        }
+        for count in &interval.addresses {
+            let new = AddressCount { requests: 0, opened: 0, refused: 0, ..*count };
+            let merged = self.addresses.entry((count.second, count.address)).or_insert(new);
+            merged.requests += count.requests;
+            merged.opened += count.opened;
+            merged.refused += count.refused;
         }
         for strain in &interval.strain {
-            let merged =
-                self.strain.entry(strain.second).or_insert(Strain { second: strain.second, ..Strain::default() });
-            merged.late_micros = merged.late_micros.max(strain.late_micros);
-            merged.sessions += strain.sessions;
-            merged.dropped += strain.dropped;
+            let new = Strain { second: strain.second, ..Strain::default() };
+            self.strain.entry((strain.second, task)).or_insert(new).merge(strain);
         }
     }
 
@@ -72,12 +92,20 @@ impl Results {
         self.cells.keys().next_back().map(|(second, _)| *second)
     }
 
+    fn selected(&self, select: Select) -> impl Iterator<Item = (u32, &(Tally, Packed))> {
+        let (from, to) = select.seconds.unwrap_or((0, u32::MAX));
+        let least = Key { phase: 0, flow: 0, step: 0 };
+        self.cells
+            .range((from, least)..(to.max(from), least))
+            .filter(move |((_, key), _)| select.has(*key))
+            .map(|((second, _), cell)| (*second, cell))
+    }
+
     pub fn merged(&self, select: Select) -> Merged {
         let mut merged = Merged::default();
-        for ((second, key), cell) in &self.cells {
-            if select.has(*second, *key) {
-                merged.merge(cell);
-            }
+        for (_, (tally, latency)) in self.selected(select) {
+            merged.tally.merge(tally);
+            merged.latency.merge_packed(latency);
         }
         merged
     }
@@ -85,13 +113,42 @@ impl Results {
     /// One entry per second from 0 to the last, seconds without an answer included.
     pub fn by_second(&self, select: Select) -> Vec<Merged> {
         let Some(last) = self.last_second() else { return Vec::new() };
-        let mut seconds = vec![Merged::default(); last as usize + 1];
-        for ((second, key), cell) in &self.cells {
-            if select.has(*second, *key) {
-                seconds[*second as usize].merge(cell);
-            }
+        let mut seconds = vec![(Tally::default(), Packed::default()); last as usize + 1];
+        for (second, (tally, latency)) in self.selected(select) {
+            let merged = &mut seconds[second as usize];
+            merged.0.merge(tally);
+            merged.1.merge(latency);
         }
-        seconds
+        seconds.into_iter().map(|(tally, latency)| Merged { tally, latency: latency.unpack() }).collect()
+    }
+
+    /// Where the time of the selected requests went. Not by second.
+    pub fn parts(&self, select: Select) -> Parts<Latency> {
+        let mut merged: Parts<Latency> = Parts::of(Key { phase: 0, flow: 0, step: 0 });
+        for parts in self.parts.values().filter(|parts| select.has(parts.key)) {
+            merged.service.merge(&parts.service);
+            merged.dns.merge(&parts.dns);
+            merged.connect.merge(&parts.connect);
+            merged.tls.merge(&parts.tls);
+            merged.first_byte.merge(&parts.first_byte);
+            merged.body.merge(&parts.body);
+        }
+        merged
+    }
+
+    /// Passed and failed, by flow, step and check, over all phases.
+    pub fn checks(&self) -> BTreeMap<(u16, u16, u16), (u64, u64)> {
+        let mut counts: BTreeMap<(u16, u16, u16), (u64, u64)> = BTreeMap::new();
+        for ((key, check), (passed, failed)) in &self.checks {
+            let count = counts.entry((key.flow, key.step, *check)).or_default();
+            count.0 += passed;
+            count.1 += failed;
+        }
+        counts
+    }
+
+    pub fn addresses(&self) -> impl Iterator<Item = &AddressCount> {
+        self.addresses.values()
     }
 
     pub fn keys(&self) -> Vec<Key> {
@@ -101,8 +158,9 @@ impl Results {
         keys
     }
 
-    pub fn strain(&self) -> impl Iterator<Item = &Strain> {
-        self.strain.values()
+    /// By second and task, in that order.
+    pub fn strain(&self) -> impl Iterator<Item = (u32, &Strain)> {
+        self.strain.iter().map(|((_, task), strain)| (*task, strain))
     }
 }
 
@@ -110,20 +168,21 @@ impl Results {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::measure::{Ending, Recorder, Request};
+    use crate::measure::recorder::tests::plain;
+    use crate::measure::{Ending, Recorder, Request, Shape};
 
     fn interval(requests: &[(u64, u16, u16, u64)]) -> Interval {
-        let mut recorder = Recorder::default();
+        let mut recorder = Recorder::new(&Shape { phases: 3, flows: vec![vec![0], vec![0]] });
         for (second, phase, flow, millis) in requests {
             let took = Duration::from_millis(*millis);
-            recorder.request(Request {
-                key: Key { phase: *phase, flow: *flow, step: 0 },
-                ended: Duration::from_secs(*second),
+            let key = Key { phase: *phase, flow: *flow, step: 0 };
+            recorder.request(&Request {
                 latency: took,
                 service: took,
-                ending: Ending::Ok,
-                bytes: 1,
+                ..plain(key, Duration::from_secs(*second), Ending::Ok)
             });
         }
         recorder.take_all()
@@ -133,15 +192,44 @@ mod tests {
     fn two_tasks_merge_into_what_one_would_have_seen() {
         let (a, b) = (interval(&[(0, 0, 0, 10), (1, 0, 0, 20)]), interval(&[(1, 0, 0, 40), (2, 1, 1, 80)]));
         let mut apart = Results::default();
-        apart.add(&a);
-        apart.add(&b);
+        apart.add(0, &a);
+        apart.add(1, &b);
 
         let whole = apart.merged(Select::default());
         assert_eq!(whole.tally.requests(), 4);
         assert_eq!(apart.merged(Select { phase: Some(0), ..Select::default() }).tally.requests(), 3);
         assert_eq!(apart.merged(Select { flow: Some(1), ..Select::default() }).tally.requests(), 1);
         assert_eq!(apart.merged(Select { seconds: Some((1, 2)), ..Select::default() }).tally.requests(), 2);
+        assert_eq!(apart.parts(Select { flow: Some(0), ..Select::default() }).service.count(), 3);
         let per_second: Vec<u64> = apart.by_second(Select::default()).iter().map(|m| m.tally.requests()).collect();
         assert_eq!(per_second, [1, 2, 1]);
+    }
+
+    proptest! {
+        // Each case makes hundreds of histograms.
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// The whole way: recorded apart, packed, sent as JSON, merged, against one recorder that saw everything.
+        #[test]
+        fn merging_the_tasks_histograms_equals_the_histogram_of_all_samples(
+            samples in prop::collection::vec((0u32..4, 0u64..20, 0u16..3, 0u16..2, 1u64..10_000), 0..120)
+        ) {
+            let mut sorted = samples.clone();
+            sorted.sort_by_key(|sample| sample.1);
+            let of = |task: Option<u32>| {
+                let own = sorted.iter().filter(|sample| task.is_none_or(|task| sample.0 == task));
+                interval(&own.map(|(_, second, phase, flow, millis)| (*second, *phase, *flow, *millis)).collect::<Vec<_>>())
+            };
+            let mut apart = Results::default();
+            for task in 0..4 {
+                let wire = serde_json::to_string(&of(Some(task))).unwrap();
+                apart.add(task, &serde_json::from_str(&wire).unwrap());
+            }
+            let mut whole = Results::default();
+            whole.add(0, &of(None));
+            prop_assert_eq!(&apart.cells, &whole.cells);
+            let buckets = |results: &Results| results.parts(Select::default()).service.buckets().collect::<Vec<_>>();
+            prop_assert_eq!(buckets(&apart), buckets(&whole));
+        }
     }
 }

@@ -17,18 +17,32 @@ pub struct Share {
 impl Share {
     pub const WHOLE: Self = Self { index: 0, of: 1 };
 
+    /// How many of the numbers below `count` are its own.
+    pub fn part_of(self, count: u64) -> u64 {
+        count.saturating_sub(u64::from(self.index)).div_ceil(u64::from(self.of.max(1)))
+    }
+
     pub fn owns(self, number: u64) -> bool {
         number % u64::from(self.of.max(1)) == u64::from(self.index)
     }
 }
 
-/// The load over time, counted from the start instant.
+/// The load over time, counted from the start instant: sessions, and iterations per second.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
-    model: Model,
-    pieces: Vec<Piece>,
+    users: Curve,
+    rate: Curve,
+    models: Vec<Model>,
     phase_starts: Vec<Duration>,
     end: Duration,
+    /// After the end, for sessions and iterations to finish.
+    grace: Duration,
+}
+
+/// The phases of one model; those of the other are a level of nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Curve {
+    pieces: Vec<Piece>,
 }
 
 /// A straight line from one level to another. Seconds as floats: microsecond exact for weeks.
@@ -54,39 +68,68 @@ impl Piece {
     }
 }
 
-impl Schedule {
-    pub fn new(scenario: &Scenario) -> Self {
-        Self::of(scenario.model, &scenario.phases)
-    }
-
+impl Curve {
     fn of(model: Model, phases: &[Phase]) -> Self {
-        let (mut pieces, mut phase_starts) = (Vec::new(), Vec::new());
+        let mut pieces = Vec::new();
         let (mut at, mut level, mut before) = (0.0, 0.0, 0.0);
-        let mut elapsed = Duration::ZERO;
         for phase in phases {
-            phase_starts.push(elapsed);
-            elapsed += phase.duration();
-            for (length, from) in [(phase.ramp, level), (phase.hold, phase.level)] {
+            let to = if phase.model == model { phase.level } else { 0.0 };
+            // The other model's phase is not ramped into: its sessions end where theirs begin.
+            let ramp_from = if phase.model == model { level } else { 0.0 };
+            for (length, from) in [(phase.ramp, ramp_from), (phase.hold, to)] {
                 let length = length.as_secs_f64();
                 if length > 0.0 {
-                    let piece = Piece { start: at, end: at + length, from, to: phase.level, before };
+                    let piece = Piece { start: at, end: at + length, from, to, before };
                     before += piece.area();
                     at = piece.end;
                     pieces.push(piece);
                 }
             }
-            level = phase.level;
+            level = to;
         }
-        Self { model, pieces, phase_starts, end: elapsed }
+        Self { pieces }
     }
 
-    pub fn model(&self) -> Model {
-        self.model
+    fn level_at(&self, at: Duration) -> f64 {
+        let at = at.as_secs_f64();
+        self.pieces.iter().find(|piece| at < piece.end).map_or(0.0, |piece| piece.level(at))
+    }
+
+    fn peak(&self) -> f64 {
+        self.pieces.iter().fold(0.0, |peak, piece| piece.from.max(piece.to).max(peak))
+    }
+}
+
+impl Schedule {
+    pub fn new(scenario: &Scenario) -> Self {
+        Self::of(&scenario.phases)
+    }
+
+    fn of(phases: &[Phase]) -> Self {
+        let mut phase_starts = Vec::new();
+        let mut end = Duration::ZERO;
+        for phase in phases {
+            phase_starts.push(end);
+            end += phase.duration();
+        }
+        Self {
+            users: Curve::of(Model::Users, phases),
+            rate: Curve::of(Model::Rate, phases),
+            models: phases.iter().map(|phase| phase.model).collect(),
+            phase_starts,
+            end,
+            grace: phases.iter().map(|phase| phase.grace).max().unwrap_or_default(),
+        }
     }
 
     /// The end of the last phase.
     pub fn end(&self) -> Duration {
         self.end
+    }
+
+    /// When the last iteration has been finished or cut.
+    pub fn latest_end(&self) -> Duration {
+        self.end + self.grace
     }
 
     /// When each phase begins.
@@ -99,14 +142,30 @@ impl Schedule {
         self.phase_starts.partition_point(|start| *start <= at).saturating_sub(1)
     }
 
-    /// The level asked for at a moment: sessions, or iterations per second.
-    pub fn level_at(&self, at: Duration) -> f64 {
-        let at = at.as_secs_f64();
-        self.pieces.iter().find(|piece| at < piece.end).map_or(0.0, |piece| piece.level(at))
+    /// The phase that a moment ends: a session that leaves when the next phase begins still belongs to the one before.
+    pub fn phase_before(&self, at: Duration) -> usize {
+        self.phase_starts.partition_point(|start| *start < at).saturating_sub(1)
     }
 
-    pub fn peak(&self) -> f64 {
-        self.pieces.iter().fold(0.0, |peak, piece| piece.from.max(piece.to).max(peak))
+    /// The level asked for at a moment, in its phase's model: sessions, or iterations per second.
+    pub fn level_at(&self, at: Duration) -> f64 {
+        match self.models.get(self.phase_at(at)) {
+            Some(Model::Rate) => self.rate.level_at(at),
+            _ => self.users.level_at(at),
+        }
+    }
+
+    /// The sessions asked for at a moment.
+    pub fn users_at(&self, at: Duration) -> f64 {
+        self.users.level_at(at)
+    }
+
+    /// The highest level of a model.
+    pub fn peak(&self, model: Model) -> f64 {
+        match model {
+            Model::Users => self.users.peak(),
+            Model::Rate => self.rate.peak(),
+        }
     }
 
     /// When session `number` (from 0) is there: whenever the level is above its number.
@@ -114,7 +173,7 @@ impl Schedule {
     pub fn session_spans(&self, number: u64) -> Vec<(Duration, Duration)> {
         let needed = number as f64 + 1.0;
         let mut spans: Vec<(f64, f64)> = Vec::new();
-        for piece in &self.pieces {
+        for piece in &self.users.pieces {
             let span = match (piece.from >= needed, piece.to >= needed) {
                 (true, true) => (piece.start, piece.end),
                 (false, false) => continue,
@@ -139,8 +198,9 @@ impl Schedule {
     /// When iteration `number` (from 0) of the open model is due: where the area under the curve reaches it.
     pub fn arrival(&self, number: u64) -> Option<Duration> {
         let wanted = number as f64;
-        let index = self.pieces.partition_point(|piece| piece.before + piece.area() <= wanted);
-        let piece = self.pieces.get(index)?;
+        let pieces = &self.rate.pieces;
+        let index = pieces.partition_point(|piece| piece.before + piece.area() <= wanted);
+        let piece = pieces.get(index)?;
         let (area, length) = (wanted - piece.before, piece.end - piece.start);
         let slope = (piece.to - piece.from) / length;
         // from * t + slope / 2 * t^2 = area, in the form that stays exact when the slope is almost nothing.
@@ -151,12 +211,12 @@ impl Schedule {
 
     /// All iterations of the open model.
     pub fn iterations(&self) -> u64 {
-        self.pieces.last().map_or(0, |piece| (piece.before + piece.area()).ceil() as u64)
+        self.rate.pieces.last().map_or(0, |piece| (piece.before + piece.area()).ceil() as u64)
     }
 
     /// All sessions that are ever there.
     pub fn sessions(&self) -> u64 {
-        self.peak().floor() as u64
+        self.users.peak().floor() as u64
     }
 }
 
@@ -165,16 +225,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scenario::Role;
+    use crate::scenario::{Role, example};
 
     fn phase(level: f64, ramp: u64, hold: u64) -> Phase {
-        Phase {
-            name: String::new(),
-            level,
-            ramp: Duration::from_secs(ramp),
-            hold: Duration::from_secs(hold),
-            role: Role::Baseline,
-        }
+        let phase = example::phase("", Model::Users, level, Duration::from_secs(hold), Role::Baseline);
+        Phase { ramp: Duration::from_secs(ramp), ..phase }
+    }
+
+    fn schedule(model: Model, phases: &[Phase]) -> Schedule {
+        let phases: Vec<Phase> = phases.iter().map(|phase| Phase { model, ..phase.clone() }).collect();
+        Schedule::of(&phases)
     }
 
     fn secs(value: f64) -> Duration {
@@ -183,18 +243,18 @@ mod tests {
 
     #[test]
     fn the_curve_ramps_holds_and_jumps() {
-        let schedule = Schedule::of(Model::Users, &[phase(10.0, 10, 0), phase(10.0, 0, 5), phase(30.0, 0, 5)]);
+        let schedule = schedule(Model::Users, &[phase(10.0, 10, 0), phase(10.0, 0, 5), phase(30.0, 0, 5)]);
         for (at, level) in [(0.0, 0.0), (5.0, 5.0), (10.0, 10.0), (14.9, 10.0), (15.0, 30.0), (20.0, 0.0)] {
             assert_eq!(schedule.level_at(secs(at)), level, "at {at}s");
         }
-        assert_eq!(schedule.peak(), 30.0);
+        assert_eq!(schedule.peak(Model::Users), 30.0);
         assert_eq!(schedule.end(), secs(20.0));
         assert_eq!([0.0, 9.9, 10.0, 16.0, 99.0].map(|at| schedule.phase_at(secs(at))), [0, 0, 1, 2, 2]);
     }
 
     #[test]
     fn a_session_is_there_while_the_level_is_above_its_number() {
-        let schedule = Schedule::of(Model::Users, &[phase(10.0, 10, 5), phase(2.0, 4, 1), phase(4.0, 0, 5)]);
+        let schedule = schedule(Model::Users, &[phase(10.0, 10, 5), phase(2.0, 4, 1), phase(4.0, 0, 5)]);
         assert_eq!(schedule.session_spans(0), vec![(secs(1.0), secs(25.0))]);
         assert_eq!(schedule.session_spans(3), vec![(secs(4.0), secs(18.0)), (secs(20.0), secs(25.0))]);
         assert_eq!(schedule.session_spans(9), vec![(secs(10.0), secs(15.0))]);
@@ -203,7 +263,7 @@ mod tests {
 
     #[test]
     fn arrivals_are_even_on_a_hold_and_denser_up_a_ramp() {
-        let schedule = Schedule::of(Model::Rate, &[phase(10.0, 0, 2), phase(20.0, 2, 0)]);
+        let schedule = schedule(Model::Rate, &[phase(10.0, 0, 2), phase(20.0, 2, 0)]);
         assert_eq!(schedule.arrival(0), Some(secs(0.0)));
         assert_eq!(schedule.arrival(5), Some(secs(0.5)));
         assert_eq!(schedule.iterations(), 50);
@@ -213,8 +273,20 @@ mod tests {
     }
 
     #[test]
+    fn phases_of_both_models_follow_one_another() {
+        let users = phase(4.0, 0, 10);
+        let rate = Phase { model: Model::Rate, ..phase(10.0, 0, 2) };
+        let schedule = Schedule::of(&[users.clone(), rate, phase(4.0, 2, 1)]);
+        assert_eq!(schedule.session_spans(0), vec![(secs(0.0), secs(10.0)), (secs(12.5), secs(15.0))]);
+        assert_eq!(schedule.arrival(0), Some(secs(10.0)));
+        assert_eq!(schedule.iterations(), 20);
+        assert_eq!([5.0, 11.0, 14.5].map(|at| schedule.level_at(secs(at))), [4.0, 10.0, 4.0]);
+        assert_eq!((schedule.phase_at(secs(10.0)), schedule.phase_before(secs(10.0))), (1, 0));
+    }
+
+    #[test]
     fn nothing_arrives_at_level_zero() {
-        let schedule = Schedule::of(Model::Rate, &[phase(10.0, 0, 1), phase(0.0, 0, 10), phase(10.0, 0, 1)]);
+        let schedule = schedule(Model::Rate, &[phase(10.0, 0, 1), phase(0.0, 0, 10), phase(10.0, 0, 1)]);
         assert_eq!(schedule.arrival(10), Some(secs(11.0)));
         assert_eq!(schedule.iterations(), 20);
     }
@@ -222,8 +294,33 @@ mod tests {
     proptest! {
         #[test]
         fn shares_add_up_to_the_whole(tasks in 1u32..40, number in 0u64..100_000) {
-            let owners = (0..tasks).filter(|index| Share { index: *index, of: tasks }.owns(number)).count();
-            prop_assert_eq!(owners, 1);
+            let shares = || (0..tasks).map(|index| Share { index, of: tasks });
+            prop_assert_eq!(shares().filter(|share| share.owns(number)).count(), 1);
+            prop_assert_eq!(shares().map(|share| share.part_of(number)).sum::<u64>(), number);
+        }
+
+        /// Every session and every iteration has exactly one owner, at every moment of any plan.
+        #[test]
+        fn shares_of_a_plan_add_up_to_the_plan(
+            levels in prop::collection::vec((0.0f64..60.0, 0u64..9, 1u64..9, any::<bool>()), 1..5),
+            tasks in 1u32..9, workers in 1u32..5, at in 0.0f64..60.0,
+        ) {
+            let phases: Vec<Phase> = levels
+                .iter()
+                .map(|(level, ramp, hold, users)| Phase { model: if *users { Model::Users } else { Model::Rate }, ..phase(*level, *ramp, *hold) })
+                .collect();
+            let schedule = Schedule::of(&phases);
+            let mut sessions = 0;
+            let mut iterations = 0;
+            for index in 0..tasks * workers {
+                let share = Share { index, of: tasks * workers };
+                let there = |number: &u64| schedule.session_spans(*number).iter().any(|(from, to)| *from <= secs(at) && secs(at) < *to);
+                sessions += (0..schedule.sessions()).filter(|number| share.owns(*number)).filter(there).count();
+                iterations += (0..schedule.iterations()).filter(|number| share.owns(*number)).count() as u64;
+            }
+            let all = (0..schedule.sessions()).filter(|number| schedule.session_spans(*number).iter().any(|(from, to)| *from <= secs(at) && secs(at) < *to)).count();
+            prop_assert_eq!(sessions, all);
+            prop_assert_eq!(iterations, schedule.iterations());
         }
 
         #[test]
@@ -231,7 +328,7 @@ mod tests {
             levels in prop::collection::vec((0.0f64..500.0, 0u64..20, 0u64..20), 1..6)
         ) {
             let phases: Vec<Phase> = levels.iter().map(|(level, ramp, hold)| phase(*level, *ramp, *hold)).collect();
-            let schedule = Schedule::of(Model::Rate, &phases);
+            let schedule = schedule(Model::Rate, &phases);
             let mut last = Duration::ZERO;
             for number in 0..schedule.iterations().saturating_sub(1) {
                 let at = schedule.arrival(number).unwrap();
@@ -245,7 +342,7 @@ mod tests {
             levels in prop::collection::vec((0.0f64..50.0, 0u64..20, 1u64..20), 1..6), at in 0.0f64..100.0
         ) {
             let phases: Vec<Phase> = levels.iter().map(|(level, ramp, hold)| phase(*level, *ramp, *hold)).collect();
-            let schedule = Schedule::of(Model::Users, &phases);
+            let schedule = schedule(Model::Users, &phases);
             let level = schedule.level_at(secs(at));
             // Too close to a whole number to call.
             prop_assume!((level - level.round()).abs() > 1e-6 || level == level.round());

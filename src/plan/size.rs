@@ -1,6 +1,6 @@
 //! How many tasks a scenario needs, and why.
 
-use crate::scenario::{Model, Scenario, Tasks};
+use crate::scenario::{Model, Phase, Scenario, Tasks};
 
 /// What one vCPU of a generator task carries with room to spare: half of what the engine reached in the benchmark
 /// on one core, so that the generator is never the limit.
@@ -18,13 +18,13 @@ pub struct Sizing {
 
 /// Chooses the number of tasks: what the user said, else enough for the peak.
 pub fn size(scenario: &Scenario) -> Sizing {
-    let peak = scenario.phases.iter().map(|phase| phase.level).fold(0.0, f64::max);
     let vcpus = f64::from(scenario.fleet.size.cpu_units) / 1024.0;
-    let (unit, per_vcpu) = match scenario.model {
-        Model::Users => ("sessions", SESSIONS_PER_VCPU),
-        Model::Rate => ("iterations/s", RATE_PER_VCPU),
-    };
-    let per_task = per_vcpu * vcpus;
+    let per_task = |model| vcpus * if model == Model::Rate { RATE_PER_VCPU } else { SESSIONS_PER_VCPU };
+    let weight = |phase: &&Phase| phase.level / per_task(phase.model);
+    let heaviest = scenario.phases.iter().max_by(|a, b| weight(a).total_cmp(&weight(b)));
+    let (peak, model) = heaviest.map_or((0.0, Model::Users), |phase| (phase.level, phase.model));
+    let unit = if model == Model::Rate { "iterations/s" } else { "sessions" };
+    let per_task = per_task(model);
     let needed = ((peak / per_task).ceil() as u32).max(1);
     match scenario.fleet.tasks {
         Tasks::Exactly(tasks) => Sizing { tasks, needed: needed.min(tasks), why: "as the scenario says".to_owned() },

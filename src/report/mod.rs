@@ -7,19 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::cost::{Cost, PRICES};
 use crate::events::Phase as LifePhase;
-use crate::measure::{Merged, Results, Select, Tally, Timeline};
+use crate::measure::{Latency, Merged, Results, Select, Tally, Timeline};
 use crate::outcome::Exit;
 use crate::plan::Schedule;
 use crate::scenario::{Model, Role, Scenario};
 use crate::units;
 use crate::verdict::Judged;
 
+mod generators;
 pub mod live;
 pub mod page;
 pub mod terminal;
 
+pub use generators::{AddressRow, CheckRow, Generators, TaskRow};
+
 /// Grows when a field changes its meaning or goes; readers refuse what they do not know.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// `report.json`: everything the other forms are made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +32,10 @@ pub struct RunReport {
     pub run: String,
     pub scenario: String,
     pub url: String,
+    /// Any certificate was taken: `tls.insecure`.
+    pub insecure: bool,
+    /// Repeats this run's choices as `seed` of the scenario.
+    pub seed: Option<u64>,
     pub group: Option<String>,
     pub fleet: String,
     /// AWS account and region, where there is one.
@@ -78,15 +85,25 @@ pub struct Destroyed {
 /// The load as asked and as answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Load {
-    pub model: Model,
     pub phases: Vec<PhaseRow>,
     pub steps: Vec<Row>,
     pub whole: Row,
     pub seconds: Vec<Second>,
+    pub checks: Vec<CheckRow>,
+    pub addresses: Vec<AddressRow>,
+    pub generators: Generators,
+}
+
+impl Load {
+    /// Every phase is of the open model: levels and requests have one unit.
+    pub fn is_open(&self) -> bool {
+        self.phases.iter().all(|phase| phase.model == Model::Rate)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PhaseRow {
+    pub model: Model,
     pub role: Role,
     pub from: Duration,
     pub to: Duration,
@@ -106,6 +123,12 @@ pub struct Row {
     pub max: Option<u64>,
     /// The same from the actual send: a large difference means that requests waited in the generator for their turn.
     pub service_p95: Option<u64>,
+    /// Where the time went, 95th percentiles. The first three only of requests that opened a connection.
+    pub dns_p95: Option<u64>,
+    pub connect_p95: Option<u64>,
+    pub tls_p95: Option<u64>,
+    pub first_byte_p95: Option<u64>,
+    pub body_p95: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -133,9 +156,20 @@ impl Load {
         let mut phases = Vec::new();
         for (index, phase) in scenario.phases.iter().enumerate() {
             let from = schedule.phase_starts()[index];
-            let merged = results.merged(Select { phase: Some(index as u16), ..Select::default() });
-            let row = Row::new(&phase.name, &merged, phase.duration());
-            phases.push(PhaseRow { role: phase.role, from, to: from + phase.duration(), level: phase.level, row });
+            let row = Row::new(
+                &phase.name,
+                results,
+                Select { phase: Some(index as u16), ..Select::default() },
+                phase.duration(),
+            );
+            phases.push(PhaseRow {
+                model: phase.model,
+                role: phase.role,
+                from,
+                to: from + phase.duration(),
+                level: phase.level,
+                row,
+            });
         }
         let steps = results
             .keys()
@@ -144,13 +178,8 @@ impl Load {
             .collect::<std::collections::BTreeSet<_>>()
             .into_iter()
             .map(|(flow, step)| {
-                let merged = results.merged(Select { flow: Some(flow), step: Some(step), ..Select::default() });
-                let flow = &scenario.flows[flow as usize];
-                let name = match scenario.flows.len() {
-                    1 => flow.steps[step as usize].name.clone(),
-                    _ => format!("{} / {}", flow.name, flow.steps[step as usize].name),
-                };
-                Row::new(&name, &merged, schedule.end())
+                let select = Select { flow: Some(flow), step: Some(step), ..Select::default() };
+                Row::new(&step_name(scenario, flow, step), results, select, schedule.end())
             })
             .collect();
         let seconds = results
@@ -169,22 +198,41 @@ impl Load {
                 }
             })
             .collect();
-        let whole = Row::new("run", &results.merged(Select::default()), schedule.end());
-        Self { model: scenario.model, phases, steps, whole, seconds }
+        let whole = Row::new("run", results, Select::default(), schedule.end());
+        let checks = generators::checks(scenario, results);
+        let addresses = generators::addresses(results);
+        let generators = Generators::new(results);
+        Self { phases, steps, whole, seconds, checks, addresses, generators }
+    }
+}
+
+/// A step's name, with its flow's where there are several.
+fn step_name(scenario: &Scenario, flow: u16, step: u16) -> String {
+    let own = &scenario.flows[flow as usize];
+    match scenario.flows.len() {
+        1 => own.steps[step as usize].name.clone(),
+        _ => format!("{} / {}", own.name, own.steps[step as usize].name),
     }
 }
 
 impl Row {
-    fn new(name: &str, merged: &Merged, length: Duration) -> Self {
+    fn new(name: &str, results: &Results, select: Select, length: Duration) -> Self {
+        let (merged, parts) = (results.merged(select), results.parts(select));
+        let p95 = |latency: &Latency| latency.percentile(95.0).map(|value| value.as_micros() as u64);
         Self {
             name: name.to_owned(),
             tally: merged.tally,
             per_second: merged.tally.requests() as f64 / length.as_secs_f64().max(f64::EPSILON),
-            p50: micros(merged, 50.0),
-            p95: micros(merged, 95.0),
-            p99: micros(merged, 99.0),
+            p50: micros(&merged, 50.0),
+            p95: micros(&merged, 95.0),
+            p99: micros(&merged, 99.0),
             max: merged.latency.max().map(|value| value.as_micros() as u64),
-            service_p95: merged.service.percentile(95.0).map(|value| value.as_micros() as u64),
+            service_p95: p95(&parts.service),
+            dns_p95: p95(&parts.dns),
+            connect_p95: p95(&parts.connect),
+            tls_p95: p95(&parts.tls),
+            first_byte_p95: p95(&parts.first_byte),
+            body_p95: p95(&parts.body),
         }
     }
 }
@@ -214,6 +262,7 @@ pub fn capacity(timeline: &Timeline, started: Timestamp) -> Vec<Capacity> {
 pub mod tests {
     use super::*;
     use crate::cost;
+    use crate::measure::Stretch;
     use crate::outcome::Verdict;
     use crate::scenario::{Arch, TaskSize};
     use crate::units::Usd;
@@ -230,8 +279,14 @@ pub mod tests {
             p99: Some(p95 * 2),
             max: Some(p95 * 3),
             service_p95: Some(p95),
+            dns_p95: None,
+            connect_p95: Some(900),
+            tls_p95: None,
+            first_byte_p95: Some(p95 - 1_000),
+            body_p95: Some(500),
         };
         let phase = |name: &str, role, index: u64, level, p95| PhaseRow {
+            model: Model::Rate,
             role,
             from: Duration::from_secs(index * 10),
             to: Duration::from_secs(index * 10 + 10),
@@ -264,6 +319,8 @@ pub mod tests {
             run: "sp-01j9z3k4m5".to_owned(),
             scenario: "spike-and-recover".to_owned(),
             url: "http://shop.example.com".to_owned(),
+            insecure: false,
+            seed: Some(42),
             group: Some("shop-web".to_owned()),
             fleet: "Fargate".to_owned(),
             place: Some("account 123456789012, eu-west-1".to_owned()),
@@ -318,7 +375,6 @@ pub mod tests {
                 }),
             }),
             load: Some(Load {
-                model: Model::Rate,
                 phases: vec![
                     phase("sustained", Role::Baseline, 0, 120.0, 35_000),
                     phase("spike", Role::Spike, 1, 560.0, 900_000),
@@ -346,6 +402,53 @@ pub mod tests {
                         }
                     })
                     .collect(),
+                checks: vec![
+                    CheckRow {
+                        step: "GET /api/products".to_owned(),
+                        name: "status 200".to_owned(),
+                        passed: 7_958,
+                        failed: 42,
+                    },
+                    CheckRow {
+                        step: "GET /api/products".to_owned(),
+                        name: "under 2s".to_owned(),
+                        passed: 8_000,
+                        failed: 0,
+                    },
+                ],
+                addresses: [("10.0.0.1:80", 7_000, 0), ("10.0.0.2:80", 1_000, 12)]
+                    .map(|(address, requests, first)| AddressRow {
+                        address: address.to_owned(),
+                        requests,
+                        opened: requests / 100,
+                        refused: 0,
+                        first,
+                        last: 29,
+                    })
+                    .to_vec(),
+                generators: Generators {
+                    tasks: [(0, 400), (1, 396)]
+                        .map(|(task, sent)| TaskRow {
+                            task,
+                            asked: vec![200, 200],
+                            sent: vec![200, sent - 200],
+                            busiest: 420,
+                            latest: 2_000,
+                            most_resident_mib: 48,
+                        })
+                        .to_vec(),
+                    strained: vec![Stretch {
+                        from: 12,
+                        to: 14,
+                        tasks: vec![1],
+                        why: "a worker was over 95 % busy".to_owned(),
+                    }],
+                    opened: 80,
+                    tls_full: 70,
+                    tls_resumed: 10,
+                    most_open: 40,
+                    ..Generators::default()
+                },
             }),
             capacity: [(-2.0, 2, 2), (13.0, 6, 2), (17.0, 6, 6), (28.0, 2, 6)]
                 .map(|(second, desired, in_service)| Capacity { second, desired, in_service })

@@ -7,7 +7,7 @@ use askama::Template;
 
 use super::{RunReport, latency, terminal};
 use crate::units;
-use crate::verdict::Judgement;
+use crate::verdict::{Judgement, strain_sentence};
 
 mod chart;
 
@@ -23,6 +23,10 @@ struct Page<'a> {
     judgements: Vec<JudgementRow<'a>>,
     moments: Vec<MomentRow>,
     rows: Vec<LoadRow>,
+    /// Name; lookup, connect, TLS, first byte, body.
+    parts: Vec<(String, [String; 5])>,
+    tasks: Vec<[String; 7]>,
+    strained: String,
     cost: String,
 }
 
@@ -78,6 +82,9 @@ pub fn html(report: &RunReport) -> Result<String, askama::Error> {
         judgements,
         moments: moments(report),
         rows: load_rows(report),
+        parts: parts(report),
+        tasks: tasks(report),
+        strained: strained(report),
         cost: report.cost_sentence(),
     };
     page.render()
@@ -101,7 +108,7 @@ fn load_rows(report: &RunReport) -> Vec<LoadRow> {
     let Some(load) = &report.load else { return Vec::new() };
     let phases = load.phases.iter().map(|phase| {
         let name = format!("{} ({})", phase.row.name, phase.role.word());
-        (&phase.row, name, terminal::level(load.model, phase.level))
+        (&phase.row, name, terminal::level(phase.model, phase.level))
     });
     let others = std::iter::once(&load.whole).chain(&load.steps).map(|row| (row, row.name.clone(), String::new()));
     phases
@@ -120,6 +127,38 @@ fn load_rows(report: &RunReport) -> Vec<LoadRow> {
             latencies: [row.p50, row.p95, row.p99, row.max, row.service_p95].map(latency),
         })
         .collect()
+}
+
+fn parts(report: &RunReport) -> Vec<(String, [String; 5])> {
+    let Some(load) = &report.load else { return Vec::new() };
+    std::iter::once(&load.whole)
+        .chain(&load.steps)
+        .map(|row| {
+            let values = [row.dns_p95, row.connect_p95, row.tls_p95, row.first_byte_p95, row.body_p95];
+            (row.name.clone(), values.map(latency))
+        })
+        .collect()
+}
+
+fn tasks(report: &RunReport) -> Vec<[String; 7]> {
+    let Some(load) = &report.load else { return Vec::new() };
+    let row = |task: &super::TaskRow| {
+        [
+            task.task.to_string(),
+            task.asked.iter().sum::<u64>().to_string(),
+            task.sent.iter().sum::<u64>().to_string(),
+            format!("{:.1}%", task.share() * 100.0),
+            latency(Some(task.latest)),
+            format!("{:.0}%", f64::from(task.busiest) / 10.0),
+            format!("{} MiB", task.most_resident_mib),
+        ]
+    };
+    load.generators.tasks.iter().map(row).collect()
+}
+
+fn strained(report: &RunReport) -> String {
+    let stretches = report.load.iter().flat_map(|load| &load.generators.strained);
+    stretches.map(|stretch| strain_sentence(stretch, report.started)).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::{Destroyed, Load, Row, RunReport, latency};
 use crate::outcome::Verdict;
-use crate::scenario::Model;
+use crate::plan::Schedule;
+use crate::scenario::{Model, Scenario};
 use crate::units;
 use crate::verdict::{Judged, Judgement, Moment, Reaction};
 
@@ -56,13 +57,16 @@ pub fn subject(report: &RunReport) -> String {
     parts.extend(report.group.as_ref().map(|group| format!("group {group}")));
     parts.push(format!("{} ({})", units::count(report.tasks, "task"), report.fleet));
     parts.push(format!("run {}", report.run));
+    if report.insecure {
+        parts.push("INSECURE: any certificate was taken".to_owned());
+    }
     parts.join(" · ")
 }
 
 fn write_load(out: &mut String, load: &Load) -> std::fmt::Result {
     writeln!(out, "\nload                          requests       /s  errors      p50      p95      p99      max")?;
     for phase in &load.phases {
-        write_row(out, &phase.row, &level(load.model, phase.level))?;
+        write_row(out, &phase.row, &level(phase.model, phase.level))?;
     }
     write_row(out, &load.whole, "")?;
     if load.steps.len() > 1 {
@@ -76,7 +80,44 @@ fn write_load(out: &mut String, load: &Load) -> std::fmt::Result {
         let classes: Vec<String> = classes.iter().map(|(class, count)| format!("{count} {class}")).collect();
         writeln!(out, "  errors: {}", classes.join(", "))?;
     }
+    write_checks(out, load)?;
+    write_generators(out, load)
+}
+
+/// Those that failed, or all where there are few.
+fn write_checks(out: &mut String, load: &Load) -> std::fmt::Result {
+    if load.checks.is_empty() {
+        return Ok(());
+    }
+    let failed = load.checks.iter().filter(|check| check.failed > 0).count();
+    writeln!(out, "\nchecks, {failed} of {} with failures", load.checks.len())?;
+    for check in load.checks.iter().filter(|check| check.failed > 0 || load.checks.len() <= 8) {
+        let all = check.passed + check.failed;
+        let mark = if check.failed > 0 { '✗' } else { '✓' };
+        writeln!(out, "  {mark} {}: {} ({} of {all} passed)", check.step, check.name, check.passed)?;
+    }
     Ok(())
+}
+
+fn write_generators(out: &mut String, load: &Load) -> std::fmt::Result {
+    writeln!(out, "\nconnections: {}", load.generators.connections())?;
+    if load.addresses.len() > 1 || load.addresses.iter().any(|address| address.refused > 0) {
+        for row in &load.addresses {
+            let refused = if row.refused > 0 { format!(", {} refused", row.refused) } else { String::new() };
+            writeln!(
+                out,
+                "  {}: {} requests on {} connections{refused}, from {} s to {} s",
+                row.address, row.requests, row.opened, row.first, row.last
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The highest levels, in the units of the scenario.
+pub fn peak(scenario: &Scenario, schedule: &Schedule) -> String {
+    let models = [Model::Users, Model::Rate].into_iter().filter(|model| scenario.has(*model));
+    models.map(|model| level(model, schedule.peak(model))).collect::<Vec<_>>().join(" and ")
 }
 
 /// A level as the scenario says it.

@@ -30,6 +30,8 @@ pub async fn conclude(
         run: frame.run.to_string(),
         scenario: about.scenario.clone(),
         url: about.url.clone(),
+        insecure: about.insecure,
+        seed: about.seed,
         group: about.group.clone(),
         fleet: cx.wanted.fleet.word().to_owned(),
         place: frame.cloud.as_ref().map(place),

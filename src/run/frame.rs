@@ -37,6 +37,8 @@ pub struct Frame {
 pub struct About {
     pub scenario: String,
     pub url: String,
+    pub insecure: bool,
+    pub seed: Option<u64>,
     pub group: Option<String>,
     pub begun: Timestamp,
     pub tasks: u32,
@@ -67,6 +69,8 @@ impl Frame {
         let about = About {
             scenario: scenario.name.clone(),
             url: scenario.target.url.to_string(),
+            insecure: scenario.target.tls.insecure,
+            seed: Some(planned.seed),
             group: scenario.target.group.clone().filter(|_| cloud.is_some()),
             begun: planned.begun,
             tasks: planned.sizing.tasks,

@@ -20,6 +20,7 @@ use crate::journal::Record;
 use crate::measure::{Interval, Results, Select};
 use crate::plan::Schedule;
 use crate::report::terminal;
+use crate::verdict;
 
 const TICK: Duration = Duration::from_millis(500);
 /// However many tasks there are, a turn of the loop must stay far below the lease.
@@ -63,13 +64,13 @@ impl Inbox {
 
     /// Reads everything new. A read that fails is tried again next time: sequence numbers see to it.
     pub async fn read(&mut self, channel: &Channel) {
-        let mut reads: Vec<BoxFuture<Vec<Interval>>> = Vec::new();
+        let mut reads: Vec<BoxFuture<(u32, Vec<Interval>)>> = Vec::new();
         for (number, slot) in &mut self.slots {
-            reads.push(Box::pin(slot.read(*number, channel)));
+            reads.push(Box::pin(async move { (*number, slot.read(*number, channel).await) }));
         }
         let mut news = futures_util::stream::iter(reads).buffer_unordered(READ_AT_ONCE);
-        while let Some(intervals) = news.next().await {
-            intervals.iter().for_each(|interval| self.results.add(interval));
+        while let Some((task, intervals)) = news.next().await {
+            intervals.iter().for_each(|interval| self.results.add(task, interval));
         }
     }
 
@@ -134,20 +135,21 @@ pub async fn load(cx: &Context, frame: &Frame, started: Started) -> Result<Loade
     let mut teller = Teller::default();
     let mut cut_short = None;
     let mut roll_call = Instant::now();
-    let plan_end = schedule.end() + started.provisioned.planned.scenario.target.timeout + FLUSH;
+    let plan_end = schedule.latest_end() + FLUSH;
     let mut give_up = after(started.at, plan_end);
     loop {
         if cx.interrupt.destroy_now().is_cancelled() {
             return Err(RunError::interrupted(Phase::Load));
         }
-        if cx.interrupt.stop_load().is_cancelled() && cut_short.is_none() {
-            cut_short = Some("interrupted".to_owned());
+        if let (Some(why), None) = (enough(cx, &started, &schedule, &inbox), &cut_short) {
             give_up = after(Timestamp::now(), FLUSH);
             // If the order cannot be written, the lease ends the load; say it and go on.
-            if let Err(error) = frame.stop("interrupted").await {
+            if let Err(error) = frame.stop(&why).await {
                 cx.events.warn(error.to_string());
             }
-            frame.did(Record::Interrupted { why: "during load".to_owned() });
+            frame.did(Record::Interrupted { why: format!("during load: {why}") });
+            cx.events.say(Event::Note { message: format!("load stopped: {why}") });
+            cut_short = Some(why);
         }
         // A beat that could not be written is tried again at the next turn; the lease outlives several.
         let beat = async { if cut_short.is_none() { frame.beat().await } else { Ok(()) } };
@@ -166,6 +168,15 @@ pub async fn load(cx: &Context, frame: &Frame, started: Started) -> Result<Loade
             () = cx.interrupt.destroy_now().cancelled() => {}
         }
     }
+}
+
+/// Why the load must end before its plan does.
+fn enough(cx: &Context, started: &Started, schedule: &Schedule, inbox: &Inbox) -> Option<String> {
+    if cx.interrupt.stop_load().is_cancelled() {
+        return Some("interrupted".to_owned());
+    }
+    let scenario = &started.provisioned.planned.scenario;
+    verdict::must_abort(scenario, &inbox.results, schedule, inbox.settled())
 }
 
 fn after(at: Timestamp, by: Duration) -> Timestamp {
@@ -204,7 +215,7 @@ impl Teller {
         let phase = schedule.phase_at(elapsed);
         if self.phase != Some(phase) && elapsed < schedule.end() {
             self.phase = Some(phase);
-            let level = terminal::level(scenario.model, scenario.phases[phase].level);
+            let level = terminal::level(scenario.phases[phase].model, scenario.phases[phase].level);
             cx.events.say(Event::LoadPhaseBegan { name: scenario.phases[phase].name.clone(), level });
         }
         let settled = inbox.settled();

@@ -12,7 +12,7 @@ use crate::measure::timeline::GroupState;
 use crate::plan::{Schedule, Sizing, size};
 use crate::report::terminal;
 use crate::run::error::Kind;
-use crate::scenario::{self, Scenario, Surroundings, Tasks};
+use crate::scenario::{self, Files, Scenario, Surroundings, Tasks};
 use crate::terraform::{self, Binary};
 use crate::units::RunId;
 use crate::watch;
@@ -25,6 +25,9 @@ pub struct Planned {
     pub scenario: Scenario,
     /// What the tasks need to read the same scenario.
     pub surroundings: Surroundings,
+    pub files: Files,
+    /// Of every choice that sessions make: the scenario's, or this run's own.
+    pub seed: u64,
     pub schedule: Schedule,
     pub sizing: Sizing,
     pub estimate: Cost,
@@ -45,6 +48,7 @@ pub struct Cloud {
 pub struct Preview {
     pub scenario: Scenario,
     pub surroundings: Surroundings,
+    pub files: Files,
     pub schedule: Schedule,
     pub sizing: Sizing,
     pub estimate: Cost,
@@ -53,7 +57,9 @@ pub struct Preview {
 /// Reads the scenario and computes the plan, touching nothing. The error is every problem of the file, rendered.
 pub fn preview(wanted: &Wanted, colour: bool) -> Result<Preview, RunError> {
     let surroundings = Surroundings { environment: wanted.environment.clone(), url: wanted.url.clone() };
-    let read = scenario::read(&wanted.scenario_text, &surroundings).map_err(|problems| RunError {
+    let folder = std::path::Path::new(&wanted.scenario_file).parent().unwrap_or(std::path::Path::new(""));
+    let open = |name: &str| std::fs::read(folder.join(name)).map_err(|error| error.to_string());
+    let read = scenario::read(&wanted.scenario_text, &surroundings, &open).map_err(|problems| RunError {
         phase: Phase::Plan,
         kind: Kind::ScenarioInvalid,
         what: scenario::render(&wanted.scenario_file, &wanted.scenario_text, &problems, colour),
@@ -72,12 +78,12 @@ pub fn preview(wanted: &Wanted, colour: bool) -> Result<Preview, RunError> {
     };
     let estimate = cost::estimate(scenario.fleet.size, scenario.fleet.arch, sizing.tasks, schedule.end());
     let surroundings = Surroundings { environment: read.used, url: wanted.url.clone() };
-    Ok(Preview { scenario, surroundings, schedule, sizing, estimate })
+    Ok(Preview { scenario, surroundings, files: read.files, schedule, sizing, estimate })
 }
 
 pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
     let wanted = &cx.wanted;
-    let Preview { mut scenario, surroundings, schedule, sizing, estimate } = preview(wanted, false)?;
+    let Preview { mut scenario, surroundings, files, schedule, sizing, estimate } = preview(wanted, false)?;
     if wanted.image.is_some() {
         scenario.fleet.image.clone_from(&wanted.image);
     }
@@ -105,14 +111,29 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
     let folder = wanted.runs_dir.join(run.as_str());
     cx.events.say(Event::Planned {
         tasks: sizing.tasks,
-        peak: terminal::level(scenario.model, schedule.peak()),
+        peak: terminal::peak(&scenario, &schedule),
         duration: schedule.end(),
         estimate: cloud.as_ref().map(|_| estimate.usd),
     });
     for warning in &warnings {
         cx.events.warn(warning.clone());
     }
-    Ok(Planned { run, folder, begun, scenario, surroundings, schedule, sizing, estimate, cloud, group, warnings })
+    let seed = scenario.seed.unwrap_or_else(|| begun.as_nanosecond() as u64);
+    Ok(Planned {
+        run,
+        folder,
+        begun,
+        scenario,
+        surroundings,
+        files,
+        seed,
+        schedule,
+        sizing,
+        estimate,
+        cloud,
+        group,
+        warnings,
+    })
 }
 
 async fn find_cloud(wanted: &Wanted) -> Result<Cloud, RunError> {

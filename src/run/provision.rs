@@ -33,11 +33,8 @@ pub struct Provisioned {
 }
 
 pub async fn provision(cx: &Context, frame: &Frame, planned: Planned) -> Result<Provisioned, RunError> {
-    let orders = Orders {
-        run: planned.run.to_string(),
-        epoch: EPOCH,
-        max_lifetime: planned.schedule.end() + planned.scenario.target.timeout + AROUND,
-    };
+    let orders =
+        Orders { run: planned.run.to_string(), epoch: EPOCH, max_lifetime: planned.schedule.latest_end() + AROUND };
     let channel = match &planned.cloud {
         None => local(frame, orders).await?,
         Some(cloud) => fargate(cx, frame, &planned, cloud, orders).await?,

@@ -47,12 +47,17 @@ pub struct Started {
 
 pub async fn start(cx: &Context, frame: &Frame, provisioned: Provisioned) -> Result<Started, RunError> {
     let channel = provisioned.channel.clone();
+    let files = &provisioned.planned.files;
+    for (number, bytes) in files.values().enumerate() {
+        channel.put_file(number, bytes).await.map_err(|error| RunError::could_not(Phase::Start, error))?;
+    }
     let plan = PlanMessage {
         version: message::VERSION,
         run: provisioned.planned.run.to_string(),
         scenario: cx.wanted.scenario_text.clone(),
         surroundings: provisioned.planned.surroundings.clone(),
-        seed: provisioned.planned.begun.as_nanosecond() as u64,
+        seed: provisioned.planned.seed,
+        files: files.keys().cloned().collect(),
     };
     channel.put_plan(&plan).await.map_err(|error| RunError::could_not(Phase::Start, error))?;
     frame.beat().await.map_err(|error| RunError::could_not(Phase::Start, error))?;

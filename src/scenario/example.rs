@@ -1,35 +1,77 @@
 //! A plain scenario for tests: one flow of one GET.
 
-use super::{
-    Arch, Check, Fleet, Flow, InWithin, Method, Model, Phase, Scaling, Scenario, Step, Target, TaskSize, Tasks, Think,
-    Url,
-};
 use std::time::Duration;
 
-pub fn scenario(model: Model, phases: Vec<Phase>) -> Scenario {
+use super::{
+    Action, Arch, Block, Connection, Fleet, Flow, Http, InWithin, Method, Model, Phase, Role, Scaling, Scenario, Step,
+    Target, TaskSize, Tasks, Template, Think, Tls, Url,
+};
+
+/// A jump to a level that is then held.
+pub fn phase(name: &str, model: Model, level: f64, hold: Duration, role: Role) -> Phase {
+    Phase {
+        name: name.to_owned(),
+        model,
+        level,
+        ramp: Duration::ZERO,
+        hold,
+        role,
+        grace: Duration::from_secs(30),
+        burst: false,
+    }
+}
+
+pub fn step(method: Method, path: &str) -> Step {
+    Step {
+        name: format!("{} {path}", method.word()),
+        group: None,
+        method,
+        path: Template::text(path),
+        headers: vec![],
+        body: None,
+        checks: vec![],
+        captures: vec![],
+        think: None,
+        timeout: None,
+        redirects: None,
+    }
+}
+
+pub fn flow(name: &str, steps: Vec<Step>) -> Flow {
+    let actions = (0..steps.len()).map(|index| Action::Request(index as u16)).collect();
+    Flow {
+        name: name.to_owned(),
+        weight: 1.0,
+        think: Think::None,
+        pace: None,
+        setup: Block::default(),
+        body: Block { condition: None, repeat: 1, actions },
+        steps,
+        variables: vec![],
+        lasting: 0,
+    }
+}
+
+pub fn scenario(phases: Vec<Phase>) -> Scenario {
     Scenario {
         name: "shop".to_owned(),
         target: Target {
             url: Url { https: false, host: "shop".to_owned(), port: 80, path: String::new() },
             group: None,
             timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
             headers: vec![],
+            http: Http::Auto,
+            tls: Tls::default(),
+            redirects: 10,
+            cookies: true,
+            compression: true,
+            connection: Connection::default(),
         },
-        model,
         phases,
-        flows: vec![Flow {
-            name: "browse".to_owned(),
-            weight: 1.0,
-            think: Think::None,
-            steps: vec![Step {
-                name: "GET /".to_owned(),
-                method: Method::Get,
-                path: "/".to_owned(),
-                headers: vec![],
-                json: None,
-                check: Check::default(),
-            }],
-        }],
+        flows: vec![flow("browse", vec![step(Method::Get, "/")])],
+        data: vec![],
+        seed: None,
         thresholds: vec![],
         scaling: Scaling {
             out_within: Duration::from_secs(180),

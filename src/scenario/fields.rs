@@ -25,7 +25,7 @@ pub enum Kind {
     Text,
     Name,
     Duration,
-    /// `1s` or `1s..3s`.
+    /// `1s`, `1s..3s`, `exponential(2s)` or `normal(2s, 500ms)`.
     Think,
     /// `200/s` or `12000/min`.
     Rate,
@@ -33,8 +33,27 @@ pub enum Kind {
     Weight,
     Boolean,
     Choice(&'static [&'static str]),
-    /// One code, a list of them, or a class such as `2xx`.
+    Count,
+    /// `off` or a whole number.
+    Redirects,
+    /// One code, a class such as `2xx`, a range such as `200-299`, or a list of them.
     Status,
+    /// `< 100KB`.
+    Size,
+    /// A text, or a list of texts.
+    OneOrMore,
+    /// A header's name, or a map of names and values.
+    HeaderCheck,
+    /// Names to maps of one kind.
+    Named(&'static Object),
+    /// Texts, or maps of one kind, mixed.
+    TextsOr(&'static Object),
+    /// A map of one kind, or a list of them.
+    OneOrMoreOf(&'static Object),
+    /// Names to texts or maps of one kind.
+    NamedTextOr(&'static Object),
+    /// Text to scalars.
+    Values,
     Cpu,
     /// `auto` or a whole number.
     Tasks,
@@ -75,7 +94,24 @@ const fn optional(name: &'static str, kind: Kind, about: &'static str) -> Field 
 
 /// In reading order.
 #[cfg(test)]
-pub static ALL: [&Object; 8] = [&SCENARIO, &TARGET, &PHASE, &FLOW, &STEP, &CHECK, &SCALING, &FLEET];
+pub static ALL: [&Object; 16] = [
+    &SCENARIO,
+    &TARGET,
+    &AUTH,
+    &BASIC,
+    &TLS,
+    &CONNECTION,
+    &DATA,
+    &PHASE,
+    &FLOW,
+    &STEP,
+    &PART,
+    &CHECK,
+    &CAPTURE,
+    &THRESHOLD,
+    &SCALING,
+    &FLEET,
+];
 
 pub static SCENARIO: Object = Object {
     name: "scenario",
@@ -84,7 +120,24 @@ pub static SCENARIO: Object = Object {
     fields: &[
         required("name", Kind::Name, "Names the scenario in reports: 1 to 64 letters, digits, `.`, `_` or `-`."),
         optional("target", Kind::Object(&TARGET), "The system under test. May be left out when `--url` is given."),
+        optional("connection", Kind::Object(&CONNECTION), "How long connections live, and who uses them."),
+        optional("data", Kind::Named(&DATA), "Data files by name: templates say `{{ NAME.COLUMN }}`."),
         required("phases", Kind::Objects(&PHASE), "The load over time, one phase after the other."),
+        optional(
+            "grace",
+            Kind::Duration,
+            "Sessions whose time is over finish their iteration within this, then are cut and counted (default `30s`).",
+        ),
+        optional(
+            "mixed_models",
+            Kind::Boolean,
+            "Phases may differ in model: some `users`, some `rate` (default false).",
+        ),
+        optional(
+            "seed",
+            Kind::Count,
+            "Repeats the choices of a run: flows, think times, random values (default: a new one each run).",
+        ),
         optional("flows", Kind::Objects(&FLOW), "What users do. Each iteration picks one flow by weight."),
         optional(
             "steps",
@@ -93,8 +146,8 @@ pub static SCENARIO: Object = Object {
         ),
         optional(
             "thresholds",
-            Kind::Texts,
-            "Judgements such as `p95 < 500ms`, `errors < 1% in spike`, `p99 of checkout < 2s over run`.",
+            Kind::TextsOr(&THRESHOLD),
+            "Judgements such as `p95 < 500ms`, `errors < 1% in spike`, `p99 of checkout < 2s over run`, `errors < 5% within 30s`.",
         ),
         optional("scaling", Kind::Object(&SCALING), "Judgements on how the group behaves. Needs `target.group`."),
         optional("fleet", Kind::Object(&FLEET), "The generators."),
@@ -109,8 +162,108 @@ pub static TARGET: Object = Object {
     fields: &[
         optional("url", Kind::Text, "Where it answers: http or https, with an optional path. `--url` replaces it."),
         optional("group", Kind::Text, "The Auto Scaling group to watch. Without it only the load is judged."),
-        optional("timeout", Kind::Duration, "For one whole request (default `30s`)."),
+        optional("timeout", Kind::Duration, "For one whole request, redirects included (default `30s`)."),
+        optional("connect_timeout", Kind::Duration, "For name, connection and TLS, within the whole (default `10s`)."),
         optional("headers", Kind::Headers, "Sent with every request."),
+        optional("auth", Kind::Object(&AUTH), "Sent with every request."),
+        optional(
+            "http",
+            Kind::Choice(&["auto", "1.1", "2"]),
+            "`auto` (the default) offers 2 and 1.1 over TLS and speaks 1.1 without; `2` without TLS is h2c by prior knowledge.",
+        ),
+        optional("tls", Kind::Object(&TLS), "Certificates and versions."),
+        optional(
+            "redirects",
+            Kind::Redirects,
+            "How many are followed, on this host only: `off`, or up to 50 (default 10).",
+        ),
+        optional("cookies", Kind::Boolean, "Each session keeps its cookies (default true)."),
+        optional("compression", Kind::Boolean, "Asks for gzip, br and zstd (default true)."),
+    ],
+};
+
+pub static AUTH: Object = Object {
+    name: "auth",
+    phrase: "`auth`",
+    about: "The `authorization` header: exactly one of `basic` and `bearer`.",
+    fields: &[
+        optional("bearer", Kind::Text, "The token."),
+        optional("basic", Kind::Object(&BASIC), "User and password."),
+    ],
+};
+
+pub static BASIC: Object = Object {
+    name: "basic",
+    phrase: "`basic`",
+    about: "User and password, sent in base64.",
+    fields: &[
+        required("user", Kind::Text, "The user's name."),
+        required("password", Kind::Text, "Best from the environment or a data file."),
+    ],
+};
+
+pub static TLS: Object = Object {
+    name: "tls",
+    phrase: "`tls`",
+    about: "How https is spoken. Files count from the scenario's folder.",
+    fields: &[
+        optional("min", Kind::Choice(&["1.2", "1.3"]), "The oldest version spoken (default `1.2`)."),
+        optional("ca", Kind::Text, "PEM file: trusted instead of the system's roots."),
+        optional("certificate", Kind::Text, "PEM file: the client's certificate chain. Needs `key`."),
+        optional("key", Kind::Text, "PEM file: the client's private key."),
+        optional("insecure", Kind::Boolean, "Takes any certificate. Every report says so (default false)."),
+    ],
+};
+
+pub static CONNECTION: Object = Object {
+    name: "connection",
+    phrase: "`connection`",
+    about: "The defaults suit a load balancer that scales: its new addresses only get load from new connections.",
+    fields: &[
+        optional(
+            "reuse",
+            Kind::Choice(&["session", "request"]),
+            "`request` opens a new one each time (default `session`).",
+        ),
+        optional(
+            "max_age",
+            Kind::Duration,
+            "Renewed between two requests, at this age give or take a fifth (default `60s`).",
+        ),
+        optional("max_requests", Kind::Count, "Renewed after so many requests (default: no limit)."),
+        optional(
+            "pool",
+            Kind::Choice(&["session", "shared"]),
+            "`session`: one connection each, like a browser (the default); `shared`: whatever connection is free.",
+        ),
+    ],
+};
+
+pub static DATA: Object = Object {
+    name: "data",
+    phrase: "data",
+    about: "A file of rows: each iteration draws one from each file its flow uses.",
+    fields: &[
+        required(
+            "file",
+            Kind::Text,
+            "CSV with a line of column names, or JSON lines (`.jsonl`). Counts from the scenario's folder.",
+        ),
+        optional(
+            "order",
+            Kind::Choice(&["sequential", "random", "once"]),
+            "`once`: each row at most once in the whole run (default `sequential`).",
+        ),
+        optional(
+            "when_used_up",
+            Kind::Choice(&["stop", "recycle", "fail"]),
+            "`stop` begins no further iteration, `fail` fails them (default `recycle`, for `once` it is `stop`).",
+        ),
+        optional(
+            "share",
+            Kind::Choice(&["split", "all"]),
+            "`split`: no two tasks or sessions use the same row at once (the default); `all`: each worker has all rows.",
+        ),
     ],
 };
 
@@ -133,6 +286,12 @@ pub static PHASE: Object = Object {
             Kind::Choice(&["warm-up", "baseline", "spike", "recovery", "cool-down"]),
             "What the phase is for, when it is not clear from the levels. Warm-up and cool-down are shown, not judged.",
         ),
+        optional("grace", Kind::Duration, "Instead of the scenario's: how long sessions may take to finish."),
+        optional(
+            "burst",
+            Kind::Boolean,
+            "Sessions that a jump brings start in one instant, not spread over a second (default false).",
+        ),
     ],
 };
 
@@ -143,7 +302,19 @@ pub static FLOW: Object = Object {
     fields: &[
         required("name", Kind::Name, "Names the flow in thresholds and reports."),
         optional("weight", Kind::Weight, "How often it is picked, relative to the others (default 1)."),
-        optional("think", Kind::Think, "Pause after each step: `1s`, or evenly from `1s..3s` (default none)."),
+        optional(
+            "think",
+            Kind::Think,
+            "Pause after each step: `1s`, evenly from `1s..3s`, `exponential(2s)` or `normal(2s, 500ms)` (default none).",
+        ),
+        optional("pace", Kind::Duration, "A session begins an iteration no more often than this (default: no limit)."),
+        optional("headers", Kind::Headers, "Sent with every step of `steps`; may use what `setup` captured."),
+        optional("auth", Kind::Object(&AUTH), "Sent with every step of `steps`."),
+        optional(
+            "setup",
+            Kind::Objects(&STEP),
+            "Once per session, before its first iteration: log in. What it captures lasts.",
+        ),
         required("steps", Kind::Objects(&STEP), "The requests, in order."),
     ],
 };
@@ -151,27 +322,102 @@ pub static FLOW: Object = Object {
 pub static STEP: Object = Object {
     name: "step",
     phrase: "a step",
-    about: "One request: exactly one of `get`, `post`, `put`, `patch` and `delete`.",
+    about: "One request (exactly one of the methods), or a block of `steps`.",
     fields: &[
         optional("get", Kind::Text, "The path to GET, beginning with `/`."),
         optional("post", Kind::Text, "The path to POST to."),
         optional("put", Kind::Text, "The path to PUT."),
         optional("patch", Kind::Text, "The path to PATCH."),
         optional("delete", Kind::Text, "The path to DELETE."),
+        optional("head", Kind::Text, "The path to ask for the HEAD of."),
+        optional("options", Kind::Text, "The path to ask for the OPTIONS of."),
         optional("name", Kind::Text, "Names the step in thresholds and reports (default: like `GET /path`)."),
-        optional("headers", Kind::Headers, "Sent with this request, besides the target's."),
-        optional("json", Kind::Json, "The body: any YAML value, sent as JSON."),
-        optional("check", Kind::Object(&CHECK), "What makes the response right."),
+        optional("headers", Kind::Headers, "Sent with this request, besides the target's and the flow's."),
+        optional("auth", Kind::Object(&AUTH), "Instead of the target's or the flow's."),
+        optional(
+            "json",
+            Kind::Json,
+            "The body: any YAML value, sent as JSON. A text that is one `{{ }}` alone keeps its type.",
+        ),
+        optional("form", Kind::Values, "The body: fields of a form."),
+        optional("body", Kind::Text, "The body: text as it is."),
+        optional("multipart", Kind::NamedTextOr(&PART), "The body: parts by name, texts or files."),
+        optional("file", Kind::Text, "The body: a file as it is."),
+        optional("check", Kind::OneOrMoreOf(&CHECK), "What makes the response right (default: any 2xx or 3xx status)."),
+        optional(
+            "capture",
+            Kind::NamedTextOr(&CAPTURE),
+            "Values for later steps: a JSONPath, or where else to look. One that is missing fails the step.",
+        ),
+        optional("think", Kind::Think, "Pause after this step, instead of the flow's."),
+        optional("timeout", Kind::Duration, "Instead of the target's."),
+        optional("redirects", Kind::Redirects, "Instead of the target's."),
+        optional("if", Kind::Text, "Only if this holds: `product`, `not product`, `random(1, 100) <= 30`."),
+        optional("repeat", Kind::Count, "So many times, 1 to 10000 (default 1)."),
+        optional("group", Kind::Name, "Names steps that belong together: thresholds say `of GROUP`."),
+        optional("steps", Kind::Objects(&STEP), "A block of steps, to group, repeat or condition together."),
+    ],
+};
+
+pub static PART: Object = Object {
+    name: "part",
+    phrase: "a part",
+    about: "A file in a multipart body.",
+    fields: &[
+        required("file", Kind::Text, "The file. Counts from the scenario's folder."),
+        optional("type", Kind::Text, "Its media type (default: by its ending)."),
     ],
 };
 
 pub static CHECK: Object = Object {
     name: "check",
     phrase: "`check`",
-    about: "A judgement on one response.",
+    about: "Judgements on one response. Each is counted by name.",
     fields: &[
-        optional("status", Kind::Status, "The right status: `200`, `[200, 201]` or `2xx` (default: any 2xx or 3xx)."),
-        optional("under", Kind::Duration, "The response must be complete within this time."),
+        optional("status", Kind::Status, "The right status: `200`, `[200, 201]`, `2xx` or `200-299`."),
+        optional("under", Kind::Duration, "The response must be complete within this time after the send."),
+        optional("contains", Kind::OneOrMore, "The body holds this text."),
+        optional("matches", Kind::OneOrMore, "The body matches this regular expression."),
+        optional("json", Kind::Values, "JSONPaths and the value that each must find."),
+        optional("header", Kind::HeaderCheck, "A header that must be there, or headers and their values."),
+        optional("size", Kind::Size, "Bounds the decoded body, like `< 100KB`."),
+        optional("soft", Kind::Boolean, "Counts only towards `checks`, not as an error (default false)."),
+        optional("name", Kind::Text, "Names it in reports (default: what it asks for)."),
+    ],
+};
+
+pub static CAPTURE: Object = Object {
+    name: "capture",
+    phrase: "a capture",
+    about: "Where a value is taken from: exactly one of `json`, `header`, `regex`, `cookie` and `css`.",
+    fields: &[
+        optional("json", Kind::Text, "A JSONPath (RFC 9535) into the body."),
+        optional("header", Kind::Text, "A header of the response."),
+        optional("regex", Kind::Text, "A regular expression on the body: its first group, or the whole match."),
+        optional("cookie", Kind::Text, "A cookie that the session has."),
+        optional("css", Kind::Text, "A CSS selector on the body: the element's text."),
+        optional("attribute", Kind::Text, "With `css`: this attribute instead of the text."),
+        optional(
+            "pick",
+            Kind::Choice(&["first", "last", "random"]),
+            "Which, where several are found (default `random`).",
+        ),
+        optional("default", Kind::Text, "When nothing is found; else the step fails."),
+    ],
+};
+
+pub static THRESHOLD: Object = Object {
+    name: "threshold",
+    phrase: "a threshold",
+    about: "A judgement with more to say than its text.",
+    fields: &[
+        required("threshold", Kind::Text, "The text, like `errors < 5%`."),
+        optional("abort", Kind::Boolean, "Stops the run as soon as it fails (default false)."),
+        optional(
+            "after",
+            Kind::Duration,
+            "With `abort`: not before this much of its phase (or run) has passed (default `0s`).",
+        ),
     ],
 };
 

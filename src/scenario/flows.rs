@@ -1,19 +1,30 @@
-//! What users do: flows of steps, and the checks on their responses.
+//! What users do: flows of steps, in order, repeated, or under a condition.
 
-use super::fields::{CHECK, FLOW, STEP};
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::fields::{AUTH, BASIC, FLOW, STEP};
 use super::node::{Entry, Node, Value};
 use super::reader::{Members, Reader, Text, checked_duration};
-use super::{Check, Flow, Method, Problem, Step, Think};
+use super::template::{Escape, Expression, Known, Segment, Template};
+use super::{Action, Block, Data, Flow, Method, Problem, Step, Think};
+use super::{body, capture, check, condition};
 
 const STEP_EXAMPLE: &str = "{ get: /api/products }";
+/// Steps of one flow, each with results of its own: more would hide what is measured, and fill the memory.
+const MOST_STEPS: usize = 200;
+/// Blocks within blocks.
+const DEEPEST: usize = 8;
 
 /// Reads `flows`, or `steps` as one flow with the scenario's name.
-pub fn read(reader: &mut Reader<'_>, members: &Members<'_>, scenario: &str) -> Vec<Flow> {
+pub fn read(reader: &mut Reader<'_>, members: &Members<'_>, scenario: &str, data: &[Data]) -> Vec<Flow> {
     match (members.entry("flows"), members.entry("steps")) {
-        (Some(flows), None) => read_flows(reader, &flows.node),
+        (Some(flows), None) => read_flows(reader, &flows.node, data),
         (None, Some(only)) => {
-            let steps = steps(reader, &only.node);
-            vec![Flow { name: scenario.to_owned(), weight: 1.0, think: Think::None, steps }]
+            let mut flow = Draft::new(data);
+            let body = flow.block(reader, &only.node, 0);
+            vec![flow.finish(scenario.to_owned(), 1.0, Block::default(), body)]
         }
         (Some(_), Some(steps)) => {
             let problem = Problem::new(steps.key_span.clone(), "a scenario has `flows` or `steps`, not both");
@@ -28,7 +39,7 @@ pub fn read(reader: &mut Reader<'_>, members: &Members<'_>, scenario: &str) -> V
     }
 }
 
-fn read_flows(reader: &mut Reader<'_>, node: &Node) -> Vec<Flow> {
+fn read_flows(reader: &mut Reader<'_>, node: &Node, data: &[Data]) -> Vec<Flow> {
     let mut flows: Vec<Flow> = Vec::new();
     for item in reader.items(node, "flows", "{ name: browse, steps: [{ get: / }] }") {
         let members = reader.members(item, &FLOW);
@@ -37,12 +48,23 @@ fn read_flows(reader: &mut Reader<'_>, node: &Node) -> Vec<Flow> {
             let problem = Problem::new(place(&members, "name"), "this name belongs to an earlier flow");
             reader.report(problem.help("thresholds say `of NAME`: give each flow a name of its own"));
         }
-        let weight = members.get("weight").map_or(Some(1.0), |node| weight(reader, node)).unwrap_or(1.0);
-        let think = members.get("think").and_then(|node| think(reader, node)).unwrap_or(Think::None);
-        let steps = members.get("steps").map(|node| steps(reader, node)).unwrap_or_default();
-        flows.push(Flow { name, weight, think, steps });
+        flows.push(flow(reader, &members, name, data));
     }
     flows
+}
+
+fn flow(reader: &mut Reader<'_>, members: &Members<'_>, name: String, data: &[Data]) -> Flow {
+    let weight = members.get("weight").map_or(Some(1.0), |node| weight(reader, node)).unwrap_or(1.0);
+    let mut draft = Draft::new(data);
+    let setup = members.get("setup").map(|node| draft.block(reader, node, 0)).unwrap_or_default();
+    draft.lasting = draft.variables.len() as u16;
+    // What the flow sends with every step may use what its setup captured.
+    draft.headers = headers(reader, members, &draft.known());
+    let body = members.get("steps").map(|node| draft.block(reader, node, 0)).unwrap_or_default();
+    let mut flow = draft.finish(name, weight, setup, body);
+    flow.think = members.get("think").and_then(|node| think(reader, node)).unwrap_or(Think::None);
+    flow.pace = members.get("pace").and_then(|node| reader.positive_duration(node));
+    flow
 }
 
 fn place(members: &Members<'_>, name: &str) -> std::ops::Range<usize> {
@@ -64,13 +86,25 @@ fn think(reader: &mut Reader<'_>, node: &Node) -> Option<Think> {
         Ok(think) => Some(think),
         Err(message) => {
             let problem = Problem::new(text.span.clone(), text.said(message, "a think time"));
-            reader.report(problem.help("write `1s`, or `1s..3s` for an even spread"));
+            reader.report(
+                problem.help("write `1s`, `1s..3s` for an even spread, `exponential(2s)` or `normal(2s, 500ms)`"),
+            );
             None
         }
     }
 }
 
 fn parse_think(text: &str) -> Result<Think, String> {
+    if let Some((name, rest)) = text.trim().split_once('(') {
+        let inside = rest.strip_suffix(')').ok_or_else(|| format!("`{text}` is not closed"))?;
+        let times: Result<Vec<Duration>, String> =
+            inside.split(',').map(|time| checked_duration(time.trim())).collect();
+        return match (name.trim(), times?.as_slice()) {
+            ("exponential", [mean]) if !mean.is_zero() => Ok(Think::Exponential(*mean)),
+            ("normal", [mean, deviation]) => Ok(Think::Normal(*mean, *deviation)),
+            _ => Err(format!("`{text}` is not a think time")),
+        };
+    }
     let Some((least, most)) = text.split_once("..") else {
         let pause = checked_duration(text)?;
         return Ok(if pause.is_zero() { Think::None } else { Think::Constant(pause) });
@@ -82,52 +116,240 @@ fn parse_think(text: &str) -> Result<Think, String> {
     Ok(if least == most { Think::Constant(least) } else { Think::Uniform(least, most) })
 }
 
-fn steps(reader: &mut Reader<'_>, node: &Node) -> Vec<Step> {
-    reader.items(node, "steps", STEP_EXAMPLE).iter().filter_map(|item| step(reader, item)).collect()
+/// A flow while it is read: what is known grows with each step.
+struct Draft<'d> {
+    data: &'d [Data],
+    steps: Vec<Step>,
+    variables: Vec<String>,
+    lasting: u16,
+    headers: Vec<(String, Template)>,
+    groups: Vec<String>,
 }
 
-fn step(reader: &mut Reader<'_>, item: &Node) -> Option<Step> {
-    let members = reader.members(item, &STEP);
-    let request = request(reader, item, &members);
-    let name = members.get("name").and_then(|node| step_name(reader, node));
-    let headers = reader.headers(members.get("headers"));
-    let json = members.get("json").map(|node| json_text(reader, node));
-    let check = members.get("check").map(|node| check(reader, node)).unwrap_or_default();
-    let (method, path) = request?;
-    let name = name.unwrap_or_else(|| format!("{} {path}", method.word()));
-    Some(Step { name, method, path, headers, json, check })
-}
-
-fn request(reader: &mut Reader<'_>, item: &Node, members: &Members<'_>) -> Option<(Method, String)> {
-    const METHODS: [(&str, Method); 5] = [
-        ("get", Method::Get),
-        ("post", Method::Post),
-        ("put", Method::Put),
-        ("patch", Method::Patch),
-        ("delete", Method::Delete),
-    ];
-    let mut found: Vec<(&Entry, Method)> =
-        METHODS.iter().filter_map(|(key, method)| members.entry(key).map(|entry| (entry, *method))).collect();
-    found.sort_by_key(|(entry, _)| entry.key_span.start);
-    if let Some((second, _)) = found.get(1) {
-        let problem = Problem::new(second.key_span.clone(), "a step makes one request, this is a second one");
-        reader.report(problem.help(format!("make it a step of its own: `- {}: ...`", second.key)));
+impl<'d> Draft<'d> {
+    fn new(data: &'d [Data]) -> Self {
+        Self { data, steps: Vec::new(), variables: Vec::new(), lasting: 0, headers: Vec::new(), groups: Vec::new() }
     }
-    let Some((entry, method)) = found.first() else {
-        if matches!(item.value, Value::Map(_)) {
-            let problem = Problem::new(members.place(), "a step needs a request");
-            reader.report(problem.help("like `get: /api/products`; `post`, `put`, `patch` and `delete` work the same"));
+
+    fn known(&self) -> Known<'_> {
+        Known { variables: &self.variables, data: self.data }
+    }
+
+    fn finish(self, name: String, weight: f64, setup: Block, body: Block) -> Flow {
+        let Self { steps, variables, lasting, .. } = self;
+        Flow { name, weight, think: Think::None, pace: None, setup, body, steps, variables, lasting }
+    }
+
+    fn block(&mut self, reader: &mut Reader<'_>, node: &Node, depth: usize) -> Block {
+        if depth > DEEPEST {
+            let problem = Problem::new(node.place(), format!("steps are nested more than {DEEPEST} deep"));
+            reader.report(problem.help("move the inner steps out, or into a flow of their own"));
+            return Block::default();
         }
-        return None;
-    };
-    Some((*method, path(reader, &entry.node)?))
+        let items = reader.items(node, "steps", STEP_EXAMPLE);
+        let actions = items.iter().filter_map(|item| self.action(reader, item, depth)).collect();
+        Block { condition: None, repeat: 1, actions }
+    }
+
+    /// A request, or a block of steps; either may be repeated or under a condition.
+    fn action(&mut self, reader: &mut Reader<'_>, item: &Node, depth: usize) -> Option<Action> {
+        let members = reader.members(item, &STEP);
+        let condition = members.get("if").and_then(|node| condition::read(reader, node, &self.known()));
+        let repeat = members.get("repeat").and_then(|node| repeat(reader, node)).unwrap_or(1);
+        let group = members.get("group").and_then(|node| reader.name(node));
+        let own = match members.entry("steps") {
+            Some(steps) => {
+                self.refuse_request_keys(reader, &members);
+                self.groups.extend(group.clone());
+                let block = self.block(reader, &steps.node, depth + 1);
+                if group.is_some() {
+                    self.groups.pop();
+                }
+                Action::Block(Block { condition: None, repeat: 1, ..block })
+            }
+            None => {
+                self.groups.extend(group.clone());
+                let index = self.request(reader, item, &members);
+                if group.is_some() {
+                    self.groups.pop();
+                }
+                Action::Request(index?)
+            }
+        };
+        Some(match (own, condition, repeat) {
+            (own @ Action::Request(_), None, 1) => own,
+            (own @ Action::Request(_), condition, repeat) => {
+                Action::Block(Block { condition, repeat, actions: vec![own] })
+            }
+            (Action::Block(block), condition, repeat) => Action::Block(Block { condition, repeat, ..block }),
+        })
+    }
+
+    fn refuse_request_keys(&self, reader: &mut Reader<'_>, members: &Members<'_>) {
+        let of_blocks = ["steps", "if", "repeat", "group"];
+        for entry in members.entries().filter(|entry| !of_blocks.contains(&entry.key.as_str())) {
+            let problem = Problem::new(entry.key_span.clone(), format!("a block of steps has no `{}`", entry.key));
+            reader.report(problem.help("it belongs to one of the steps inside"));
+        }
+    }
+
+    fn request(&mut self, reader: &mut Reader<'_>, item: &Node, members: &Members<'_>) -> Option<u16> {
+        let request = self.method_and_path(reader, item, members);
+        let name = members.get("name").and_then(|node| step_name(reader, node));
+        let own = headers(reader, members, &self.known());
+        let body = body::read(reader, members, &self.known());
+        let captures = capture::read(reader, members.get("capture"));
+        // A check may compare with what the same answer gave: captures come first.
+        let mut with_own = self.variables.clone();
+        with_own
+            .extend(captures.iter().map(|capture| capture.name.clone()).filter(|name| !self.variables.contains(name)));
+        let checks = check::read(reader, members.get("check"), &Known { variables: &with_own, data: self.data });
+        let think = members.get("think").and_then(|node| think(reader, node));
+        let timeout = members.get("timeout").and_then(|node| reader.positive_duration(node));
+        let redirects = members.get("redirects").and_then(|node| reader.redirects(node));
+        self.variables = with_own;
+        let (method, path, written) = request?;
+        if matches!(method, Method::Get | Method::Head)
+            && let (Some(_), Some(entry)) = (&body, first_body(members))
+        {
+            let problem = Problem::new(entry.key_span.clone(), format!("a {} carries no body", method.word()));
+            reader.report(problem.help("use `post`, `put` or `patch`, or leave the body out"));
+        }
+        if self.steps.len() == MOST_STEPS {
+            reader.report(
+                Problem::new(members.place(), format!("a flow has at most {MOST_STEPS} steps"))
+                    .help("use `repeat`, or split the flow"),
+            );
+            return None;
+        }
+        let mut headers: Vec<(String, Template)> = self
+            .headers
+            .iter()
+            .filter(|(name, _)| !own.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)))
+            .cloned()
+            .collect();
+        headers.extend(own);
+        let name = name.unwrap_or_else(|| format!("{} {written}", method.word()));
+        let group = self.groups.last().cloned();
+        self.steps.push(Step { name, group, method, path, headers, body, checks, captures, think, timeout, redirects });
+        Some(self.steps.len() as u16 - 1)
+    }
+
+    fn method_and_path(
+        &self,
+        reader: &mut Reader<'_>,
+        item: &Node,
+        members: &Members<'_>,
+    ) -> Option<(Method, Template, String)> {
+        let mut found: Vec<(&Entry, Method)> =
+            Method::ALL.iter().filter_map(|method| members.entry(method.key()).map(|entry| (entry, *method))).collect();
+        found.sort_by_key(|(entry, _)| entry.key_span.start);
+        if let Some((second, _)) = found.get(1) {
+            let problem = Problem::new(second.key_span.clone(), "a step makes one request, this is a second one");
+            reader.report(problem.help(format!("make it a step of its own: `- {}: ...`", second.key)));
+        }
+        let Some((entry, method)) = found.first() else {
+            if matches!(item.value, Value::Map(_)) {
+                let problem = Problem::new(members.place(), "a step needs a request");
+                reader.report(
+                    problem
+                        .help("like `get: /api/products`; the other methods work the same, and `steps` makes a block"),
+                );
+            }
+            return None;
+        };
+        let text = reader.text(&entry.node)?;
+        let path = path(reader, &text, &self.known())?;
+        Some((*method, path, text.value))
+    }
 }
 
-fn path(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
-    let text = reader.text(node)?;
-    reader.not_a_template(&text);
-    match path_fault(&text.value) {
-        None => Some(text.value),
+fn first_body<'n>(members: &Members<'n>) -> Option<&'n Entry> {
+    ["json", "form", "body", "multipart", "file"].iter().find_map(|kind| members.entry(kind))
+}
+
+fn repeat(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
+    let times: u32 = reader.number(node, "a number of times", "repeat: 3")?;
+    if !(1..=10_000).contains(&times) {
+        reader.report(Problem::new(node.span.clone(), "a block is repeated 1 to 10000 times").help("like `repeat: 3`"));
+    }
+    Some(times)
+}
+
+/// `headers` and `auth` of a target, flow or step.
+pub fn headers(reader: &mut Reader<'_>, members: &Members<'_>, known: &Known<'_>) -> Vec<(String, Template)> {
+    let mut headers = reader.headers(members.get("headers"), known);
+    if let Some(entry) = members.entry("auth")
+        && let Some(value) = auth(reader, &entry.node, known)
+    {
+        if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+            let problem =
+                Problem::new(entry.key_span.clone(), "`auth` and the header `authorization` say the same thing");
+            reader.report(problem.help("keep one of the two"));
+        }
+        headers.push(("authorization".to_owned(), value));
+    }
+    headers
+}
+
+/// `{ bearer: TOKEN }` or `{ basic: { user: ..., password: ... } }`.
+fn auth(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Template> {
+    let members = reader.members(node, &AUTH);
+    match (members.get("basic"), members.get("bearer")) {
+        (None, Some(token)) => {
+            let mut value = Template::text("Bearer ");
+            value.append(body::template(reader, token, Escape::Header, known)?);
+            Some(value)
+        }
+        (Some(basic), None) => {
+            let members = reader.members(basic, &BASIC);
+            let user = members.get("user").and_then(|node| body::template(reader, node, Escape::Raw, known));
+            let password = members.get("password").and_then(|node| body::template(reader, node, Escape::Raw, known));
+            let mut pair = user?;
+            pair.push(Segment::Text(b":".to_vec()));
+            pair.append(password?);
+            let mut value = Template::text("Basic ");
+            value.push(Segment::Value(Expression::Base64(pair), Escape::Raw));
+            Some(value)
+        }
+        (Some(_), Some(_)) => {
+            reader.report(
+                Problem::new(node.place(), "`auth` is `basic` or `bearer`, not both").help("keep one of the two"),
+            );
+            None
+        }
+        (None, None) => {
+            if matches!(node.value, Value::Map(_)) {
+                let help = "`auth: { bearer: ${TOKEN} }` or `auth: { basic: { user: ada, password: ${PASSWORD} } }`";
+                reader.report(Problem::new(node.place(), "`auth` needs `basic` or `bearer`").help(help));
+            }
+            None
+        }
+    }
+}
+
+/// All but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+pub fn percent_encoded(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+fn path(reader: &mut Reader<'_>, text: &Text, known: &Known<'_>) -> Option<Template> {
+    let template = body::compile(reader, text, Escape::Percent, known, &|part| part.as_bytes().to_vec())?;
+    // What a value brings cannot be judged yet; one at the beginning must bring the whole path.
+    let whole: String = template
+        .segments
+        .iter()
+        .enumerate()
+        .map(|(at, segment)| match segment {
+            Segment::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            Segment::Value(_, Escape::Raw) if at == 0 => "/".to_owned(),
+            Segment::Value(..) => "x".to_owned(),
+        })
+        .collect();
+    match path_fault(&whole) {
+        None => Some(template),
         Some((message, help)) => {
             reader.report(text.refuse("a path", message, help));
             None
@@ -147,8 +369,7 @@ fn path_fault(path: &str) -> Option<(String, String)> {
     if path.contains('#') {
         return Some(("a fragment never reaches a server".to_owned(), "leave out what follows `#`".to_owned()));
     }
-    // Spaces inside `{{ }}` have been reported as what they are.
-    if !path.contains("{{") && !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         let help = "percent-encode it, like `%20` for a space".to_owned();
         return Some(("this path holds a character that no URL may".to_owned(), help));
     }
@@ -169,65 +390,6 @@ fn step_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     Some(text.value)
 }
 
-/// The value as JSON, its keys in the order written.
-fn json_text(reader: &mut Reader<'_>, node: &Node) -> String {
-    match &node.value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(value) => value.to_string(),
-        Value::Number(number) => number.to_string(),
-        Value::Text(_) => reader.text(node).map_or_else(String::new, |text| json_string(reader, &text)),
-        Value::List(items) => {
-            let items: Vec<String> = items.iter().map(|item| json_text(reader, item)).collect();
-            format!("[{}]", items.join(","))
-        }
-        Value::Map(entries) => {
-            let members: Vec<String> = entries.iter().map(|entry| json_member(reader, entries, entry)).collect();
-            format!("{{{}}}", members.join(","))
-        }
-    }
-}
-
-fn json_string(reader: &mut Reader<'_>, text: &Text) -> String {
-    reader.not_a_template(text);
-    serde_json::Value::from(text.value.as_str()).to_string()
-}
-
-fn json_member(reader: &mut Reader<'_>, entries: &[Entry], entry: &Entry) -> String {
-    if entries.iter().any(|other| other.key == entry.key && other.key_span.start < entry.key_span.start) {
-        let problem = Problem::new(entry.key_span.clone(), format!("`{}` is written twice", entry.key));
-        reader.report(problem.label("the second one").help("keep one of the two"));
-    }
-    format!("{}:{}", serde_json::Value::from(entry.key.as_str()), json_text(reader, &entry.node))
-}
-
-fn check(reader: &mut Reader<'_>, node: &Node) -> Check {
-    let members = reader.members(node, &CHECK);
-    let status = match members.get("status") {
-        Some(Node { value: Value::List(items), .. }) if !items.is_empty() => {
-            items.iter().flat_map(|item| statuses(reader, item)).collect()
-        }
-        Some(node) => statuses(reader, node),
-        None => Vec::new(),
-    };
-    Check { status, under: members.get("under").and_then(|node| reader.positive_duration(node)) }
-}
-
-/// One code, or all of a class such as `2xx`.
-fn statuses(reader: &mut Reader<'_>, node: &Node) -> Vec<u16> {
-    let Some(text) = reader.text(node) else { return Vec::new() };
-    let class = text.value.strip_suffix("xx").and_then(|class| class.parse::<u16>().ok());
-    let codes: Vec<u16> = match class {
-        Some(class @ 1..=5) => (class * 100..class * 100 + 100).collect(),
-        Some(_) => Vec::new(),
-        None => text.value.parse().ok().filter(|code| (100..=599).contains(code)).into_iter().collect(),
-    };
-    if codes.is_empty() {
-        let message = text.said(format!("`{}` is not an HTTP status", text.value), "an HTTP status");
-        reader.report(Problem::new(text.span.clone(), message).help("write `200`, `[200, 201]` or `2xx`"));
-    }
-    codes
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -243,10 +405,14 @@ mod tests {
             ("1s..1s", Think::Constant(second)),
             ("1s..3s", Think::Uniform(second, 3 * second)),
             ("1s .. 3s", Think::Uniform(second, 3 * second)),
+            ("exponential(1s)", Think::Exponential(second)),
+            ("normal(3s, 1s)", Think::Normal(3 * second, second)),
         ] {
             assert_eq!(parse_think(text), Ok(think), "{text}");
         }
-        for text in ["3s..1s", "1..3s", "1s..", "..", "1s...3s", "25h"] {
+        for text in
+            ["3s..1s", "1..3s", "1s..", "..", "1s...3s", "25h", "exponential(0s)", "normal(1s)", "log(1s)", "normal(1s"]
+        {
             assert!(parse_think(text).is_err(), "{text}");
         }
     }

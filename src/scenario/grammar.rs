@@ -1,7 +1,8 @@
-//! The grammar of thresholds: `METRIC [of FLOW-or-STEP] COMPARISON LIMIT [in PHASE | over run]`.
+//! The grammar of thresholds: `METRIC [of FLOW-or-STEP] COMPARISON LIMIT [in PHASE | over run] [within WINDOW]`.
 
 use std::ops::Range;
 
+use super::fields::THRESHOLD;
 use super::k6::{k6_metric, k6_translated, tidy};
 use super::node::{Node, Value};
 use super::phases::parse_rate;
@@ -10,6 +11,8 @@ use super::threshold::{Comparison, Metric, Scope, Threshold};
 use super::{Flow, Phase, Problem};
 
 const FORM: &str = "write it like `p95 < 500ms`, `errors < 1% in spike` or `p99 of checkout < 2s over run`";
+/// A window shorter than what is measured, or longer than any phase.
+const WINDOWS: std::ops::RangeInclusive<u64> = 1..=3_600;
 const METRICS: [&str; 9] = ["p50", "p95", "p99", "p99.9", "mean", "max", "errors", "checks", "rate"];
 
 /// The names a threshold may use; an empty list is one that could not be read.
@@ -20,7 +23,8 @@ pub struct Names<'s> {
 
 impl<'s> Names<'s> {
     pub fn of(phases: &'s [Phase], flows: &'s [Flow]) -> Self {
-        let steps = flows.iter().flat_map(|flow| flow.steps.iter().map(|step| step.name.as_str()));
+        let all = || flows.iter().flat_map(|flow| &flow.steps);
+        let steps = all().map(|step| step.name.as_str()).chain(all().filter_map(|step| step.group.as_deref()));
         Self {
             phases: phases.iter().map(|phase| phase.name.as_str()).collect(),
             flows_and_steps: flows.iter().map(|flow| flow.name.as_str()).chain(steps).collect(),
@@ -39,6 +43,11 @@ pub fn read(reader: &mut Reader<'_>, node: &Node, names: &Names<'_>) -> Vec<Thre
 }
 
 fn read_one(reader: &mut Reader<'_>, item: &Node, names: &Names<'_>) -> Option<Threshold> {
+    if let Value::Map(entries) = &item.value
+        && entries.iter().any(|entry| ["threshold", "abort", "after"].contains(&entry.key.as_str()))
+    {
+        return read_map(reader, item, names);
+    }
     if let Value::Map(entries) = &item.value {
         let problem = Problem::new(item.place(), "a threshold is one text; this is how k6 writes it");
         reader.report(problem.help(format!("write instead:\n{}", k6_translated(entries).join("\n"))));
@@ -52,6 +61,19 @@ fn read_one(reader: &mut Reader<'_>, item: &Node, names: &Names<'_>) -> Option<T
             None
         }
     }
+}
+
+/// `{ threshold: errors < 5%, abort: true, after: 30s }`
+fn read_map(reader: &mut Reader<'_>, item: &Node, names: &Names<'_>) -> Option<Threshold> {
+    let members = reader.members(item, &THRESHOLD);
+    let abort = members.get("abort").and_then(|node| reader.boolean(node)).unwrap_or(false);
+    let after = members.get("after").and_then(|node| reader.duration(node));
+    if let (false, Some(entry)) = (abort, members.entry("after")) {
+        let problem = Problem::new(entry.key_span.clone(), "`after` says when a threshold may end the run");
+        reader.report(problem.help("add `abort: true`, or leave it out"));
+    }
+    let threshold = members.get("threshold").and_then(|node| read_one(reader, node, names))?;
+    Some(Threshold { abort_after: abort.then(|| after.unwrap_or_default()), ..threshold })
 }
 
 /// What is wrong with a part of a threshold's text.
@@ -112,8 +134,13 @@ fn parse(text: &str, names: &Names<'_>) -> Result<Threshold, Fault> {
     let of = self::subject(subject, names)?;
     let comparison = comparison(sign, metric, metric_word)?;
     let limit = self::limit(limit, scope, metric)?;
+    let (scope, window) = match scope.text.rsplit_once("within ") {
+        Some((before, _)) => (scope.slice(0..before.len()), Some(scope.slice(before.len()..scope.text.len()))),
+        None => (scope, None),
+    };
     let scope = self::scope(scope, names)?;
-    Ok(Threshold { text: whole.text.to_owned(), metric, of, comparison, limit, scope })
+    let within = window.map(self::window).transpose()?;
+    Ok(Threshold { text: whole.text.to_owned(), metric, of, comparison, limit, scope, within, abort_after: None })
 }
 
 fn metric(word: Part<'_>) -> Result<Metric, Fault> {
@@ -157,7 +184,7 @@ fn subject(part: Part<'_>, names: &Names<'_>) -> Result<Option<String>, Fault> {
         return part
             .fault(format!("`{}` does not belong here", part.text), "name a flow or step like `p95 of checkout < 2s`");
     }
-    known(name, &names.flows_and_steps, "flow or step")?;
+    known(name, &names.flows_and_steps, "flow, group or step")?;
     Ok(Some(name.text.to_owned()))
 }
 
@@ -215,6 +242,16 @@ fn limit(part: Part<'_>, after: Part<'_>, metric: Metric) -> Result<f64, Fault> 
     }
 }
 
+/// `within 30s`, in whole seconds.
+fn window(part: Part<'_>) -> Result<u32, Fault> {
+    let (_, length) = part.first_word();
+    match checked_duration(length.text) {
+        Ok(window) if window.subsec_nanos() == 0 && WINDOWS.contains(&window.as_secs()) => Ok(window.as_secs() as u32),
+        Ok(_) => length.fault("a window is of whole seconds, up to an hour", "like `within 30s`"),
+        Err(message) => length.fault(message, "like `within 30s`"),
+    }
+}
+
 /// In microseconds.
 fn latency(part: Part<'_>) -> Result<f64, Fault> {
     if part.text.parse::<f64>().is_ok() {
@@ -255,7 +292,7 @@ fn scope(part: Part<'_>, names: &Names<'_>) -> Result<Scope, Fault> {
         }
         _ => part.fault(
             format!("`{}` does not belong here", part.text),
-            "end with `in PHASE` or `over run`, or with the limit",
+            "end with `in PHASE`, `over run` or `within 30s`, or with the limit",
         ),
     }
 }
@@ -289,10 +326,15 @@ mod tests {
             ("errors < 0.5% in spike", Errors, None, Less, 0.005, spike()),
             ("checks >= 99%", Checks, None, GreaterOrEqual, 0.99, Scope::EachPhase),
             ("rate > 950/s", Rate, None, Greater, 950.0, Scope::EachPhase),
+            ("errors < 5% within 30s", Errors, None, Less, 0.05, Scope::EachPhase),
+            ("errors < 5% in spike within 30s", Errors, None, Less, 0.05, spike()),
+            ("max < 5s over run within 30s", Max, None, Less, 5_000_000.0, Scope::Run),
             ("rate of browse > 600/min", Rate, Some("browse"), Greater, 10.0, Scope::EachPhase),
         ] {
             let of = of.map(str::to_owned);
-            let wanted = Threshold { text: text.to_owned(), metric, of, comparison, limit, scope };
+            let within = text.ends_with("within 30s").then_some(30);
+            let wanted =
+                Threshold { text: text.to_owned(), metric, of, comparison, limit, scope, within, abort_after: None };
             assert_eq!(parse(text, &names()), Ok(wanted), "{text}");
         }
     }
@@ -315,7 +357,13 @@ mod tests {
             ("p95 of chekout < 1s", "chekout", "did you mean `checkout`?"),
             ("p95 < 1s in spke", "spke", "did you mean `spike`?"),
             ("p95 < 1s in nowhere", "nowhere", "there are `sustained`, `spike`"),
-            ("p95 < 1s during spike", "during spike", "end with `in PHASE` or `over run`, or with the limit"),
+            (
+                "p95 < 1s during spike",
+                "during spike",
+                "end with `in PHASE`, `over run` or `within 30s`, or with the limit",
+            ),
+            ("p95 < 1s within soon", "soon", "like `within 30s`"),
+            ("p95 < 1s within 1.5s", "1.5s", "like `within 30s`"),
             ("p95 checkout < 1s", "checkout", "name a flow or step like `p95 of checkout < 2s`"),
             ("p95 = 1s", "p95 = 1s", FORM),
             ("p95 <", "<", FORM),

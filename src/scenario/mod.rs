@@ -2,15 +2,21 @@
 //!
 //! `node` reads YAML with the place of every value, `validate` turns it into a [`Scenario`] or into *all* its
 //! problems at once; `fields` names every key once for readers, schema and reference page.
-//! Pure: the environment and the file's text are arguments.
+//! Pure: the environment, the file's text and the files it names are arguments.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::units::Usd;
 
+mod body;
+mod capture;
+mod check;
+mod condition;
+mod data;
 #[cfg(test)]
 pub mod example;
 mod fields;
@@ -24,15 +30,25 @@ mod problem;
 mod reader;
 mod scaling;
 mod schema;
+mod step;
 mod target;
+mod template;
 mod threshold;
 mod validate;
 
 #[cfg(test)]
 mod tests;
 
+pub use body::Body;
+pub use capture::{Capture, From, Pick};
+pub use check::{Check, Expected, What};
+pub use condition::{Condition, Operator};
+pub use data::{Data, Order, WhenUsedUp};
+pub use flows::percent_encoded;
 pub use problem::{Problem, render};
 pub use schema::json_schema;
+pub use step::{Action, Block, Method, Step};
+pub use template::{Escape, Expression, Literal, Now, Segment, Template};
 pub use threshold::{Comparison, Metric, Scope, Threshold};
 
 /// What a scenario's text may refer to from outside.
@@ -44,17 +60,29 @@ pub struct Surroundings {
     pub url: Option<String>,
 }
 
-/// A scenario read from text, with the values of `${NAME}` it used.
+/// Opens a file that the scenario names, by the name it uses.
+pub type Open<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
+
+/// The files a scenario uses, by the names it uses.
+pub type Files = BTreeMap<String, Arc<Vec<u8>>>;
+
+/// A scenario read from text, with what it used of its surroundings: only this leaves the machine, with the plan.
 #[derive(Debug, Clone)]
 pub struct Read {
     pub scenario: Scenario,
-    /// Only these leave the machine, with the plan: never the whole environment.
+    /// The values of `${NAME}`: never the whole environment.
     pub used: BTreeMap<String, String>,
+    pub files: Files,
 }
 
 /// Reads a scenario, or returns every problem of the text, in the order of their places.
-pub fn read(text: &str, surroundings: &Surroundings) -> Result<Read, Vec<Problem>> {
-    validate::read(text, surroundings)
+pub fn read(text: &str, surroundings: &Surroundings, open: Open<'_>) -> Result<Read, Vec<Problem>> {
+    validate::read(text, surroundings, open)
+}
+
+/// For texts that name no files.
+pub fn no_files(name: &str) -> Result<Vec<u8>, String> {
+    Err(format!("there is no file `{name}` here"))
 }
 
 /// A scenario. Every value has been checked: later code trusts it.
@@ -62,15 +90,42 @@ pub fn read(text: &str, surroundings: &Surroundings) -> Result<Read, Vec<Problem
 pub struct Scenario {
     pub name: String,
     pub target: Target,
-    pub model: Model,
     /// At least one; their names are unique.
     pub phases: Vec<Phase>,
     /// At least one; their names are unique and the weights above zero.
     pub flows: Vec<Flow>,
+    pub data: Vec<Data>,
+    /// Repeats a run's choices; else each run has its own.
+    pub seed: Option<u64>,
     pub thresholds: Vec<Threshold>,
     pub scaling: Scaling,
     pub fleet: Fleet,
     pub budget: Option<Usd>,
+}
+
+impl Scenario {
+    /// The steps of a flow or group, or those with a name: what `of NAME` means.
+    pub fn named(&self, name: &str) -> Vec<(u16, u16)> {
+        let mut found = Vec::new();
+        for (flow_index, flow) in (0..).zip(&self.flows) {
+            for (step_index, step) in (0..).zip(&flow.steps) {
+                if flow.name == name || step.name == name || step.group.as_deref() == Some(name) {
+                    found.push((flow_index, step_index));
+                }
+            }
+        }
+        found
+    }
+
+    /// The names of checks that `checks` speaks of, over all steps.
+    pub fn has_checks(&self) -> bool {
+        self.flows.iter().flat_map(|flow| &flow.steps).any(|step| !step.checks.is_empty())
+    }
+
+    /// Whether any phase is of this model.
+    pub fn has(&self, model: Model) -> bool {
+        self.phases.iter().any(|phase| phase.model == model)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -78,10 +133,83 @@ pub struct Target {
     pub url: Url,
     /// The Auto Scaling group to watch; without it only the load is judged.
     pub group: Option<String>,
-    /// For the whole of one request, from sending to the last byte.
+    /// For the whole of one request, from sending to the last byte, redirects included.
     pub timeout: Duration,
-    /// Sent with every request, before the step's own.
-    pub headers: Vec<(String, String)>,
+    /// For name, connection and TLS, within the whole.
+    pub connect_timeout: Duration,
+    /// Sent with every request, before the flow's and the step's own.
+    pub headers: Vec<(String, Template)>,
+    pub http: Http,
+    pub tls: Tls,
+    /// So many redirects are followed; beyond, the step fails.
+    pub redirects: u32,
+    pub cookies: bool,
+    /// Asks for gzip, br and zstd.
+    pub compression: bool,
+    pub connection: Connection,
+}
+
+/// Which HTTP is spoken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Http {
+    /// Over TLS what the server prefers of 2 and 1.1; else 1.1.
+    #[default]
+    Auto,
+    One,
+    /// Without TLS by prior knowledge (h2c).
+    Two,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tls {
+    /// Nothing below 1.3.
+    pub only_13: bool,
+    /// PEM: trusted instead of the system's roots.
+    pub ca: Option<Arc<Vec<u8>>>,
+    pub identity: Option<Identity>,
+    /// Any certificate is taken. Every report says so.
+    pub insecure: bool,
+}
+
+/// A client's own certificate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Identity {
+    /// PEM, the client's own first.
+    pub chain: Arc<Vec<u8>>,
+    /// PEM.
+    pub key: Arc<Vec<u8>>,
+}
+
+/// How long connections live, and who uses them. The defaults suit a load balancer that scales: its new addresses only
+/// get load from new connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    pub reuse: Reuse,
+    pub pool: Pool,
+    /// Renewed between two requests, at this age give or take a fifth.
+    pub max_age: Duration,
+    pub max_requests: Option<u64>,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self { reuse: Reuse::Session, pool: Pool::Session, max_age: Duration::from_secs(60), max_requests: None }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reuse {
+    Session,
+    /// A new connection for every request.
+    Request,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// Each session has its own connection, like a browser.
+    Session,
+    /// Sessions of a worker take whatever connection is free.
+    Shared,
 }
 
 /// An absolute http or https URL without query; `path` has no slash at its end.
@@ -120,11 +248,21 @@ pub enum Model {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Phase {
     pub name: String,
+    pub model: Model,
     /// Sessions (users) or iterations started per second (rate).
     pub level: f64,
     pub ramp: Duration,
     pub hold: Duration,
     pub role: Role,
+    /// Sessions whose time is over finish their iteration within this; then they are cut, and counted.
+    pub grace: Duration,
+    /// Sessions of a jump start in one instant, not spread over a second.
+    pub burst: bool,
+}
+
+/// Whether a text may name a phase, a flow or data.
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 impl Phase {
@@ -170,56 +308,51 @@ pub struct Flow {
     pub weight: f64,
     /// Between two steps and after the last one.
     pub think: Think,
+    /// An iteration begins no sooner than this after the one before it began.
+    pub pace: Option<Duration>,
+    /// Carried out once by each session, before its first iteration of this flow.
+    pub setup: Block,
+    pub body: Block,
+    /// Every step of `setup` and `body`, in the order written: actions refer to them by index.
     pub steps: Vec<Step>,
+    /// The names that captures fill: templates refer to them by index.
+    pub variables: Vec<String>,
+    /// Of `variables`, those that `setup` fills: they last as long as the session.
+    pub lasting: u16,
 }
 
+impl Flow {
+    /// The data files that its steps and conditions draw from.
+    pub fn draws(&self) -> Vec<u16> {
+        let mut data: Vec<u16> = self.steps.iter().flat_map(Step::draws).collect();
+        data.extend(self.setup.draws());
+        data.extend(self.body.draws());
+        data.sort_unstable();
+        data.dedup();
+        data
+    }
+}
+
+/// A pause, drawn anew each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Think {
     None,
     Constant(Duration),
     Uniform(Duration, Duration),
+    /// With this mean: what independent visitors look like together. Cut at ten times the mean.
+    Exponential(Duration),
+    /// Mean and standard deviation; never below zero.
+    Normal(Duration, Duration),
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub struct Step {
-    /// As written, or `GET /path`.
-    pub name: String,
-    pub method: Method,
-    /// Begins with a slash; appended to the target URL's path.
-    pub path: String,
-    pub headers: Vec<(String, String)>,
-    /// A JSON body, already serialised.
-    pub json: Option<String>,
-    pub check: Check,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Method {
-    Get,
-    Post,
-    Put,
-    Patch,
-    Delete,
-}
-
-impl Method {
-    pub fn word(self) -> &'static str {
+impl Think {
+    pub fn mean(self) -> Duration {
         match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
+            Self::None => Duration::ZERO,
+            Self::Constant(time) | Self::Exponential(time) | Self::Normal(time, _) => time,
+            Self::Uniform(from, to) => (from + to) / 2,
         }
     }
-}
-
-/// A judgement on one response. Without `status`, 2xx and 3xx are right.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Check {
-    pub status: Vec<u16>,
-    pub under: Option<Duration>,
 }
 
 /// Judgements on how the group behaves.

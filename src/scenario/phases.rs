@@ -11,17 +11,38 @@ use super::{Model, Phase, Problem, Role};
 /// More sessions or iterations per second than a fleet of 500 tasks can make.
 const HIGHEST: f64 = 10_000_000.0;
 
+/// Long enough for any page, short enough for a CI job.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// What holds for all phases.
+pub struct Common {
+    pub mixed_models: bool,
+    pub grace: Duration,
+}
+
+impl Common {
+    pub fn read(reader: &mut Reader<'_>, members: &Members<'_>) -> Self {
+        Self {
+            mixed_models: members.get("mixed_models").and_then(|node| reader.boolean(node)).unwrap_or(false),
+            grace: members.get("grace").and_then(|node| reader.duration(node)).unwrap_or(GRACE),
+        }
+    }
+}
+
 /// A phase whose role may still have to be inferred.
 struct Draft {
     name: String,
+    model: Model,
+    grace: Duration,
+    burst: bool,
     level: f64,
     ramp: Duration,
     hold: Duration,
     role: Option<Role>,
 }
 
-/// The model and the phases; of faulty ones at least their names.
-pub fn read(reader: &mut Reader<'_>, node: &Node) -> (Model, Vec<Phase>) {
+/// The phases; of faulty ones at least their names.
+pub fn read(reader: &mut Reader<'_>, node: &Node, common: &Common) -> Vec<Phase> {
     let before = reader.problems.len();
     let items = reader.items(node, "phases", "{ name: sustained, users: 500, hold: 10m }");
     let mut model = None;
@@ -29,16 +50,23 @@ pub fn read(reader: &mut Reader<'_>, node: &Node) -> (Model, Vec<Phase>) {
     for item in items {
         let members = reader.members(item, &PHASE);
         let name = name(reader, &members, &drafts, items.len());
-        let level = level(reader, &members, &mut model);
+        let level = level(reader, &members, &mut model, common.mixed_models);
         let (ramp, hold) = times(reader, &members);
         let role = members.get("role").and_then(|node| role(reader, node));
-        drafts.push(Draft { name, level: level.unwrap_or_default(), ramp, hold, role });
+        let grace = members.get("grace").and_then(|node| reader.duration(node)).unwrap_or(common.grace);
+        let burst = members.get("burst").and_then(|node| reader.boolean(node)).unwrap_or(false);
+        let (model, level) = level.unwrap_or((Model::Users, 0.0));
+        if let (true, Model::Rate, Some(entry)) = (burst, model, members.entry("burst")) {
+            let problem = Problem::new(entry.key_span.clone(), "only sessions start in a burst");
+            reader.report(problem.help("a `rate` starts iterations evenly; leave `burst` out"));
+        }
+        drafts.push(Draft { name, model, grace, burst, level, ramp, hold, role });
     }
     if reader.problems.len() == before && drafts.iter().all(|draft| draft.level == 0.0) {
         let problem = Problem::new(node.place(), "no phase has any load");
         reader.report(problem.help("give at least one phase a level above 0, like `users: 500`"));
     }
-    (model.unwrap_or(Model::Users), with_roles(drafts))
+    with_roles(drafts)
 }
 
 fn name(reader: &mut Reader<'_>, members: &Members<'_>, before: &[Draft], count: usize) -> String {
@@ -58,7 +86,12 @@ fn name(reader: &mut Reader<'_>, members: &Members<'_>, before: &[Draft], count:
     name
 }
 
-fn level(reader: &mut Reader<'_>, members: &Members<'_>, model: &mut Option<Model>) -> Option<f64> {
+fn level(
+    reader: &mut Reader<'_>,
+    members: &Members<'_>,
+    model: &mut Option<Model>,
+    mixed: bool,
+) -> Option<(Model, f64)> {
     let (own, node) = match (members.entry("users"), members.entry("rate")) {
         (Some(users), None) => (Model::Users, users),
         (None, Some(rate)) => (Model::Rate, rate),
@@ -76,12 +109,11 @@ fn level(reader: &mut Reader<'_>, members: &Members<'_>, model: &mut Option<Mode
         }
     };
     let model = *model.get_or_insert(own);
-    if model != own {
+    if model != own && !mixed {
         let problem = Problem::new(node.key_span.clone(), "the phases mix `users` and `rate`");
         let first = if model == Model::Users { "users" } else { "rate" };
-        reader.report(
-            problem.label(format!("the first phase has `{first}`")).help(format!("write `{first}` in every phase")),
-        );
+        let help = format!("write `{first}` in every phase, or `mixed_models: true` at the top if both are meant");
+        reader.report(problem.label(format!("the first phase has `{first}`")).help(help));
     }
     let level = match own {
         Model::Users => users(reader, &node.node)?,
@@ -92,7 +124,7 @@ fn level(reader: &mut Reader<'_>, members: &Members<'_>, model: &mut Option<Mode
             Problem::new(node.node.span.clone(), "this is more than any fleet can make").help("at most 10000000"),
         );
     }
-    Some(level)
+    Some((own, level))
 }
 
 fn users(reader: &mut Reader<'_>, node: &Node) -> Option<f64> {
@@ -177,10 +209,13 @@ fn with_roles(drafts: Vec<Draft>) -> Vec<Phase> {
     let roles = infer_roles(&shapes);
     let phase = |(draft, inferred): (Draft, Role)| Phase {
         name: draft.name,
+        model: draft.model,
         level: draft.level,
         ramp: draft.ramp,
         hold: draft.hold,
         role: draft.role.unwrap_or(inferred),
+        grace: draft.grace,
+        burst: draft.burst,
     };
     drafts.into_iter().zip(roles).map(phase).collect()
 }

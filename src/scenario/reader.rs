@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::fields::Object;
 use super::node::{Entry, Node, Value};
-use super::{Problem, Surroundings};
+use super::template::{Escape, Known, Template};
+use super::{Files, Open, Problem, Surroundings, body};
 use crate::units;
 
 /// Longer than any load test; keeps sums of durations far from overflow.
@@ -20,9 +22,12 @@ const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 pub struct Reader<'a> {
     source: &'a str,
     surroundings: &'a Surroundings,
+    open: Open<'a>,
     pub problems: Vec<Problem>,
     /// What `${NAME}` held, for the names that were read.
     pub used: BTreeMap<String, String>,
+    /// The files that were read, by the names in the text.
+    pub files: Files,
 }
 
 /// A scalar as text: what it means and how it was written.
@@ -80,11 +85,48 @@ impl<'n> Members<'n> {
     pub fn place(&self) -> Range<usize> {
         self.place.clone()
     }
+
+    pub fn entries(&self) -> impl Iterator<Item = &'n Entry> {
+        self.entries.iter().copied()
+    }
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(source: &'a str, surroundings: &'a Surroundings) -> Self {
-        Self { source, surroundings, problems: Vec::new(), used: BTreeMap::new() }
+    pub fn new(source: &'a str, surroundings: &'a Surroundings, open: Open<'a>) -> Self {
+        Self { source, surroundings, open, problems: Vec::new(), used: BTreeMap::new(), files: Files::new() }
+    }
+
+    /// The content of a file that the text names, and its name.
+    pub fn file(&mut self, node: &Node) -> Option<(String, Arc<Vec<u8>>)> {
+        let text = self.text(node)?;
+        if let Some(known) = self.files.get(&text.value) {
+            return Some((text.value.clone(), Arc::clone(known)));
+        }
+        match (self.open)(&text.value) {
+            Ok(bytes) => {
+                let bytes = Arc::new(bytes);
+                self.files.insert(text.value.clone(), Arc::clone(&bytes));
+                Some((text.value, bytes))
+            }
+            Err(why) => {
+                let message = text.said(format!("`{}` cannot be read: {why}", text.value), "a file that can be read");
+                self.report(
+                    Problem::new(text.span.clone(), message).help("paths count from the scenario's own folder"),
+                );
+                None
+            }
+        }
+    }
+
+    /// `off`, or how many are followed.
+    pub fn redirects(&mut self, node: &Node) -> Option<u32> {
+        let text = self.text(node)?;
+        let limit = if text.value == "off" { Some(0) } else { text.value.parse().ok().filter(|limit| *limit <= 50) };
+        if limit.is_none() {
+            let message = format!("`{}` is not a limit for redirects", text.value);
+            self.report(text.refuse("a limit for redirects", message, "write `off`, or a number up to 50"));
+        }
+        limit
     }
 
     /// What `--url` said.
@@ -235,9 +277,7 @@ impl<'a> Reader<'a> {
     /// Letters, digits, `.`, `_` and `-`: usable in file names, resource names and thresholds alike.
     pub fn name(&mut self, node: &Node) -> Option<String> {
         let text = self.text(node)?;
-        let fits = (1..=64).contains(&text.value.len())
-            && text.value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        if fits {
+        if super::is_name(&text.value) {
             return Some(text.value);
         }
         let message = text.said(format!("`{}` is not a name", text.value), "a name");
@@ -286,26 +326,26 @@ impl<'a> Reader<'a> {
     }
 
     /// Header names and values, in the order written.
-    pub fn headers(&mut self, node: Option<&Node>) -> Vec<(String, String)> {
+    pub fn headers(&mut self, node: Option<&Node>, known: &Known<'_>) -> Vec<(String, Template)> {
         let Some(node) = node else { return Vec::new() };
         let Value::Map(entries) = &node.value else {
             self.wrong_kind(node, "`headers` is a map", "headers: { accept: application/json }");
             return Vec::new();
         };
-        let mut headers: Vec<(String, String)> = Vec::new();
+        let mut headers: Vec<(String, Template)> = Vec::new();
         for entry in entries {
             if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(&entry.key)) {
                 let problem =
                     Problem::new(entry.key_span.clone(), format!("the header `{}` is written twice", entry.key));
                 self.report(problem.help("header names do not differ by case: keep one"));
-            } else if let Some(value) = self.header(entry) {
-                headers.push((entry.key.clone(), value));
+            } else if let Some(value) = self.header(entry, known) {
+                headers.push((entry.key.to_ascii_lowercase(), value));
             }
         }
         headers
     }
 
-    fn header(&mut self, entry: &Entry) -> Option<String> {
+    fn header(&mut self, entry: &Entry, known: &Known<'_>) -> Option<Template> {
         self.header_name(&entry.key, entry.key_span.clone());
         let value = self.text(&entry.node)?;
         if value.value.chars().any(|c| c != '\t' && !(' '..='~').contains(&c)) {
@@ -316,8 +356,7 @@ impl<'a> Reader<'a> {
             self.report(problem.help("use visible ASCII characters on one line"));
             return None;
         }
-        self.not_a_template(&value);
-        Some(value.value)
+        body::compile(self, &value, Escape::Header, known, &|part| part.as_bytes().to_vec())
     }
 
     fn header_name(&mut self, name: &str, span: Range<usize>) {
@@ -328,15 +367,6 @@ impl<'a> Reader<'a> {
         } else if OURS.contains(&name.to_ascii_lowercase().as_str()) {
             let problem = Problem::new(span, format!("`{name}` is set by spikeproof"));
             self.report(problem.help("leave it out: it follows from the target and the body"));
-        }
-    }
-
-    /// Sending `{{ x }}` as it stands would test something else than its author meant.
-    pub fn not_a_template(&mut self, text: &Text) {
-        if let Some(at) = text.value.find("{{") {
-            let end = text.value[at..].find("}}").map_or(text.value.len(), |close| at + close + 2);
-            let problem = Problem::new(text.part(at..end), "templates in `{{ }}` are not supported");
-            self.report(problem.help("write a fixed value, or `${NAME}` for one from the environment"));
         }
     }
 }
@@ -392,7 +422,7 @@ mod tests {
             ("Budget", &SCENARIO, Some("budget")),
             ("user", &PHASE, Some("users")),
             ("duration", &PHASE, None),
-            ("capture", &STEP, None),
+            ("extract", &STEP, None),
             ("cookies", &SCENARIO, None),
         ] {
             let known = object.fields.iter().map(|field| field.name);

@@ -37,6 +37,8 @@ fn object(object: &Object, definitions: &mut Map<String, Value>) -> Value {
 
 fn reference(to: &Object, definitions: &mut Map<String, Value>) -> Value {
     if !definitions.contains_key(to.name) {
+        // There before its fields are read: a step may hold steps.
+        definitions.insert(to.name.to_owned(), Value::Null);
         let definition = object(to, definitions);
         definitions.insert(to.name.to_owned(), definition);
     }
@@ -48,7 +50,31 @@ fn kind(kind: &Kind, definitions: &mut Map<String, Value>) -> Value {
         Kind::Text => json!({ "type": "string" }),
         Kind::Name => text_like("[A-Za-z0-9._-]{1,64}"),
         Kind::Duration => text_like(DURATION),
-        Kind::Think => text_like(&format!("{DURATION}( *\\.\\. *{DURATION})?")),
+        Kind::Think => text_like(&format!(
+            "({DURATION}( *\\.\\. *{DURATION})?|exponential\\( *{DURATION} *\\)|normal\\( *{DURATION} *, *{DURATION} *\\))"
+        )),
+        Kind::Count => number_like(json!({ "type": "integer", "minimum": 0 })),
+        Kind::Redirects => {
+            json!({ "anyOf": [{ "const": "off" }, { "type": "integer", "minimum": 0, "maximum": 50 }, variable()] })
+        }
+        Kind::Size => text_like("[<>]=? *[0-9.]+ *(B|KB|MB|KiB|MiB)"),
+        Kind::OneOrMore => {
+            json!({ "anyOf": [scalar(), { "type": "array", "minItems": 1, "items": scalar() }] })
+        }
+        Kind::HeaderCheck => json!({ "anyOf": [{ "type": "string" }, values()] }),
+        Kind::Values => values(),
+        Kind::Named(of) => json!({ "type": "object", "additionalProperties": reference(of, definitions) }),
+        Kind::NamedTextOr(of) => {
+            json!({ "type": "object", "additionalProperties": { "anyOf": [scalar(), reference(of, definitions)] } })
+        }
+        Kind::TextsOr(of) => json!({
+            "type": "array", "minItems": 1,
+            "items": { "anyOf": [{ "type": "string" }, reference(of, definitions)] },
+        }),
+        Kind::OneOrMoreOf(of) => {
+            let one = reference(of, definitions);
+            json!({ "anyOf": [one, { "type": "array", "minItems": 1, "items": one }] })
+        }
         Kind::Rate => text_like("[0-9.]+ */ *(s|min)"),
         Kind::Users => number_like(json!({ "type": "integer", "minimum": 0 })),
         Kind::Weight => number_like(json!({ "type": "number", "exclusiveMinimum": 0 })),
@@ -59,9 +85,7 @@ fn kind(kind: &Kind, definitions: &mut Map<String, Value>) -> Value {
         Kind::Tasks => {
             json!({ "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1, "maximum": 500 }, variable()] })
         }
-        Kind::Headers => {
-            json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } })
-        }
+        Kind::Headers => json!({ "type": "object", "additionalProperties": scalar() }),
         Kind::Json => json!({}),
         Kind::Texts => json!({ "type": "array", "minItems": 1, "items": { "type": "string" } }),
         Kind::Object(to) => reference(to, definitions),
@@ -86,8 +110,17 @@ fn number_like(number: Value) -> Value {
     json!({ "anyOf": [number, variable()] })
 }
 
+fn scalar() -> Value {
+    json!({ "type": ["string", "number", "boolean"] })
+}
+
+fn values() -> Value {
+    json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean", "null"] } })
+}
+
 fn status() -> Value {
-    json!({ "anyOf": [{ "type": "integer", "minimum": 100, "maximum": 599 }, { "type": "string", "pattern": "^[1-5]xx$" }] })
+    let text = text_like("([1-5]xx|[1-5][0-9]{2} *- *[1-5][0-9]{2})");
+    json!({ "anyOf": [{ "type": "integer", "minimum": 100, "maximum": 599 }, text] })
 }
 
 impl Field {
@@ -98,13 +131,23 @@ impl Field {
             Kind::Text => "text".to_owned(),
             Kind::Name => "name".to_owned(),
             Kind::Duration => "duration".to_owned(),
-            Kind::Think => "duration or range".to_owned(),
+            Kind::Think => "pause".to_owned(),
+            Kind::Count => "whole number".to_owned(),
+            Kind::Redirects => "`off` or number".to_owned(),
+            Kind::Size => "`< 100KB`".to_owned(),
+            Kind::OneOrMore => "text or list of texts".to_owned(),
+            Kind::HeaderCheck => "name, or map of texts".to_owned(),
+            Kind::Values => "map of values".to_owned(),
+            Kind::Named(of) => format!("map of names to [{0}](#{0})", of.name),
+            Kind::NamedTextOr(of) => format!("map of names to text or [{0}](#{0})", of.name),
+            Kind::TextsOr(of) => format!("list of texts or [{0}](#{0})", of.name),
+            Kind::OneOrMoreOf(of) => format!("[{0}](#{0}) or list of them", of.name),
             Kind::Rate => "`200/s`, `12000/min`".to_owned(),
             Kind::Users => "whole number".to_owned(),
             Kind::Weight | Kind::Cpu => "number".to_owned(),
             Kind::Boolean => "`true`, `false`".to_owned(),
             Kind::Choice(words) => format!("`{}`", words.join("`, `")),
-            Kind::Status => "code, list or class".to_owned(),
+            Kind::Status => "code, class, range or list".to_owned(),
             Kind::Tasks => "`auto` or number".to_owned(),
             Kind::Headers => "map of texts".to_owned(),
             Kind::Json => "anything".to_owned(),

@@ -2,15 +2,29 @@
 
 use std::time::Duration;
 
-use super::fields::TARGET;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::data::choice;
+use super::fields::{CONNECTION, TARGET, TLS};
 use super::node::{Entry, Node, Value};
-use super::reader::Reader;
-use super::{Problem, Target, Url};
+use super::reader::{Members, Reader};
+use super::template::Known;
+use super::{Connection, Data, Http, Identity, Pool, Problem, Reuse, Target, Tls, Url, flows};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// As browsers and curl's users have it: enough for any honest chain.
+const REDIRECTS: u32 = 10;
 
 /// Reads `target`; `replacement` (`--url`) stands in for `target.url`, which is then not looked at.
-pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>, replacement: Option<&str>) -> Option<Target> {
+pub fn read(
+    reader: &mut Reader<'_>,
+    entry: Option<&Entry>,
+    connection: Option<&Entry>,
+    replacement: Option<&str>,
+    data: &[Data],
+) -> Option<Target> {
     let members = entry.map(|entry| reader.members(&entry.node, &TARGET)).unwrap_or_default();
     let url = match (replacement, members.get("url")) {
         (Some(replacement), _) => replaced(reader, replacement),
@@ -25,8 +39,109 @@ pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>, replacement: Option<
     };
     let group = members.get("group").and_then(|node| group(reader, node));
     let timeout = members.get("timeout").and_then(|node| reader.positive_duration(node)).unwrap_or(TIMEOUT);
-    let headers = reader.headers(members.get("headers"));
-    Some(Target { url: url?, group, timeout, headers })
+    let connect = members.get("connect_timeout").and_then(|node| reader.positive_duration(node));
+    // Nothing has been captured yet when the target is read: only data may be named.
+    let headers = flows::headers(reader, &members, &Known { variables: &[], data });
+    let words = [("auto", Http::Auto), ("1.1", Http::One), ("2", Http::Two)];
+    let http = members.get("http").and_then(|node| choice(reader, node, "a version of HTTP", &words));
+    let tls = members.get("tls").map(|node| tls(reader, node)).unwrap_or_default();
+    if let (Some(entry), Some(Url { https: false, .. })) = (members.entry("tls"), &url) {
+        let problem = Problem::new(entry.key_span.clone(), "this target is not asked for TLS");
+        reader.report(problem.help("write its URL with `https://`, or leave `tls` out"));
+    }
+    Some(Target {
+        url: url?,
+        group,
+        timeout,
+        connect_timeout: connect.unwrap_or(CONNECT_TIMEOUT).min(timeout),
+        headers,
+        http: http.unwrap_or_default(),
+        tls,
+        redirects: members.get("redirects").and_then(|node| reader.redirects(node)).unwrap_or(REDIRECTS),
+        cookies: boolean(reader, &members, "cookies"),
+        compression: boolean(reader, &members, "compression"),
+        connection: connection.map(|entry| self::connection(reader, &entry.node)).unwrap_or_default(),
+    })
+}
+
+/// On unless the file says otherwise.
+fn boolean(reader: &mut Reader<'_>, members: &Members<'_>, name: &str) -> bool {
+    members.get(name).and_then(|node| reader.boolean(node)).unwrap_or(true)
+}
+
+fn connection(reader: &mut Reader<'_>, node: &Node) -> Connection {
+    let usual = Connection::default();
+    let members = reader.members(node, &CONNECTION);
+    let reuse = [("session", Reuse::Session), ("request", Reuse::Request)];
+    let pool = [("session", Pool::Session), ("shared", Pool::Shared)];
+    let max_requests = members.get("max_requests").and_then(|node| {
+        let most: u64 = reader.number(node, "a number of requests", "max_requests: 1000")?;
+        if most == 0 {
+            reader.report(
+                Problem::new(node.span.clone(), "a connection carries at least one request").help("like `1000`"),
+            );
+        }
+        Some(most.max(1))
+    });
+    Connection {
+        reuse: members.get("reuse").and_then(|node| choice(reader, node, "a reuse", &reuse)).unwrap_or(usual.reuse),
+        pool: members.get("pool").and_then(|node| choice(reader, node, "a pool", &pool)).unwrap_or(usual.pool),
+        max_age: members.get("max_age").and_then(|node| reader.positive_duration(node)).unwrap_or(usual.max_age),
+        max_requests,
+    }
+}
+
+fn tls(reader: &mut Reader<'_>, node: &Node) -> Tls {
+    let members = reader.members(node, &TLS);
+    let ca = members.get("ca").and_then(|node| {
+        let (name, bytes) = reader.file(node)?;
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok).collect();
+        if certificates.is_empty() {
+            not_pem(reader, node, &name, "certificate");
+        }
+        Some(bytes)
+    });
+    let certificate = members.get("certificate").and_then(|node| {
+        let (name, bytes) = reader.file(node)?;
+        if CertificateDer::from_pem_slice(&bytes).is_err() {
+            not_pem(reader, node, &name, "certificate");
+        }
+        Some(bytes)
+    });
+    let key = members.get("key").and_then(|node| {
+        let (name, bytes) = reader.file(node)?;
+        if PrivateKeyDer::from_pem_slice(&bytes).is_err() {
+            not_pem(reader, node, &name, "private key");
+        }
+        Some(bytes)
+    });
+    for (given, other, missing) in [("certificate", "key", &key), ("key", "certificate", &certificate)] {
+        if let (Some(entry), None, None) = (members.entry(given), missing, members.entry(other)) {
+            let problem = Problem::new(entry.key_span.clone(), format!("a client's `{given}` needs its `{other}`"));
+            reader.report(problem.help("like `tls: { certificate: client.pem, key: client.key }`"));
+        }
+    }
+    let versions = [("1.2", false), ("1.3", true)];
+    let insecure = members.get("insecure").and_then(|node| reader.boolean(node)).unwrap_or(false);
+    if let (true, Some(entry), Some(_)) = (insecure, members.entry("ca"), &ca) {
+        let problem =
+            Problem::new(entry.key_span.clone(), "`insecure` takes any certificate: `ca` would not be looked at");
+        reader.report(problem.help("keep one of the two"));
+    }
+    Tls {
+        only_13: members
+            .get("min")
+            .and_then(|node| choice(reader, node, "a version of TLS", &versions))
+            .unwrap_or(false),
+        ca,
+        identity: certificate.zip(key).map(|(chain, key)| Identity { chain, key }),
+        insecure,
+    }
+}
+
+fn not_pem(reader: &mut Reader<'_>, node: &Node, name: &str, what: &str) {
+    let problem = Problem::new(node.span.clone(), format!("`{name}` holds no {what}"));
+    reader.report(problem.help(format!("it must be PEM, with a `-----BEGIN ... {}-----`", what.to_uppercase())));
 }
 
 /// A `url` without a value has been reported already.

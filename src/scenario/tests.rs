@@ -13,6 +13,11 @@ fn example() -> &'static str {
     rest.split_once("```").unwrap().0
 }
 
+/// Reads a text that names no files.
+fn read(text: &str, surroundings: &Surroundings) -> Result<Read, Vec<Problem>> {
+    super::read(text, surroundings, &no_files)
+}
+
 fn with_environment(variables: &[(&str, &str)]) -> Surroundings {
     let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Surroundings { environment, url: None }
@@ -57,7 +62,9 @@ fn every_shipped_scenario_is_read_and_opens_with_its_question() {
             "{}",
             path.display()
         );
-        let read = read(&text, &surroundings).map_err(|problems| render("", &text, &problems, false)).unwrap();
+        let open = |name: &str| std::fs::read(path.with_file_name(name)).map_err(|error| error.to_string());
+        let read =
+            super::read(&text, &surroundings, &open).map_err(|problems| render("", &text, &problems, false)).unwrap();
         assert_eq!(path.file_stem().unwrap().to_str(), Some(read.scenario.name.as_str()));
         names.push(read.scenario.name);
     }
@@ -145,13 +152,16 @@ phases: [{ users: \"${USERS}\", hold: 1s }]
 steps: [{ post: /a, json: { b: [\"${HOST}\", 1, 2.5, null, true], a: {} } }]
 ";
     let surroundings = with_environment(&[("HOST", "shop"), ("TOKEN", "t\"0"), ("USERS", "7"), ("HOME", "/root")]);
-    let Read { scenario, used } = read(text, &surroundings).unwrap();
+    let Read { scenario, used, .. } = read(text, &surroundings).unwrap();
     assert_eq!(scenario.target.url.to_string(), "http://shop:8080");
-    let headers: Vec<(&str, &str)> =
-        scenario.target.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    assert_eq!(headers, [("authorization", "Bearer t\"0"), ("x-price", "${5}"), ("x-n", "1.10")]);
+    let text = |template: &Template| String::from_utf8(template.constant().unwrap().to_vec()).unwrap();
+    let headers: Vec<(&str, String)> =
+        scenario.target.headers.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
+    let wanted = [("authorization", "Bearer t\"0"), ("x-price", "${5}"), ("x-n", "1.10")];
+    assert_eq!(headers, wanted.map(|(name, value)| (name, value.to_owned())));
     assert_eq!(scenario.phases[0].level, 7.0);
-    assert_eq!(scenario.flows[0].steps[0].json.as_deref(), Some(r#"{"b":["shop",1,2.5,null,true],"a":{}}"#));
+    let body = scenario.flows[0].steps[0].body.as_ref().unwrap();
+    assert_eq!(text(&body.content), r#"{"b":["shop",1,2.5,null,true],"a":{}}"#);
     assert_eq!(used.keys().collect::<Vec<_>>(), ["HOST", "TOKEN", "USERS"]);
 }
 
@@ -232,7 +242,7 @@ fn every_rule_of_phases_flows_and_steps_has_a_message_of_its_own() {
     check(phases, "[{ name: a, weight: much, steps: [{ get: / }] }]", "`much` is not a weight");
     check(phases, "[{ name: a, steps: [{ name: b }] }]", "a step needs a request");
     check(phases, "[{ name: a, steps: [{ get: /, post: / }] }]", "a step makes one request, this is a second one");
-    check(phases, "[{ name: a, steps: [{ get: '/{{ id }}' }] }]", "templates in `{{ }}` are not supported");
+    check(phases, "[{ name: a, steps: [{ get: '/{{ id }}' }] }]", "nothing called `id` is known here");
     check(phases, "[{ name: a, steps: [{ get: /, name: a }] }]", "`a` names both a flow and a step");
     check(
         phases,
@@ -240,7 +250,7 @@ fn every_rule_of_phases_flows_and_steps_has_a_message_of_its_own() {
         "`content-length` is set by spikeproof",
     );
     check(phases, "[{ name: a, steps: [{ get: /, headers: { 'a b': 1 } }] }]", "`a b` is not a header name");
-    check(phases, "[{ name: a, steps: [{ get: /, json: { a: 1, a: 2 } }] }]", "`a` is written twice");
+    check(phases, "[{ name: a, steps: [{ post: /, json: { a: 1, a: 2 } }] }]", "`a` is written twice");
 }
 
 #[test]
@@ -252,13 +262,17 @@ phases: [{ rate: 600/min, hold: 1s, role: spike }]
 steps: [{ get: /, check: { status: [2xx, 404] } }]
 fleet: { cpu: 4 }
 ";
-    let Scenario { target, model, phases, flows, thresholds, scaling, fleet, budget, .. } =
+    let Scenario { target, phases, flows, thresholds, scaling, fleet, budget, .. } =
         read(text, &with_environment(&[])).unwrap().scenario;
     assert_eq!((target.group, target.timeout), (None, Duration::from_secs(30)));
-    assert_eq!((model, phases[0].level), (Model::Rate, 10.0));
+    assert_eq!((phases[0].model, phases[0].level), (Model::Rate, 10.0));
+    assert_eq!((phases[0].grace, phases[0].burst), (Duration::from_secs(30), false));
+    assert_eq!((target.redirects, target.cookies, target.compression), (10, true, true));
+    assert_eq!(target.connection, Connection::default());
     assert_eq!((phases[0].name.as_str(), phases[0].role), ("load", Role::Spike));
     assert_eq!((flows[0].name.as_str(), flows[0].weight, flows[0].think), ("short", 1.0, Think::None));
-    assert_eq!(flows[0].steps[0].check.status.len(), 101);
+    let What::Status(codes) = &flows[0].steps[0].checks[0].what else { panic!("{flows:?}") };
+    assert_eq!(codes.len(), 101);
     assert_eq!((thresholds, budget), (Vec::new(), None));
     assert_eq!((scaling.out_within, scaling.in_within), (Duration::from_secs(180), InWithin::Auto));
     assert_eq!((scaling.no_dropped_requests, scaling.instance_header), (true, None));

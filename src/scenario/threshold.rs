@@ -1,4 +1,5 @@
-//! A judgement on a metric over a run or a phase: `p95 < 500ms`, `errors < 1% in spike`, `p99 of checkout < 2s over run`.
+//! A judgement on a metric over a run, a phase or each window of one: `p95 < 500ms`, `errors < 1% in spike`,
+//! `p99 of checkout < 2s over run`, `errors < 5% within 30s`.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,12 +8,16 @@ use serde::{Deserialize, Serialize};
 pub struct Threshold {
     pub text: String,
     pub metric: Metric,
-    /// The flow or step it is about; `None` is all of them.
+    /// The flow, group or step it is about; `None` is all of them.
     pub of: Option<String>,
     pub comparison: Comparison,
     /// Microseconds for latencies, a fraction of one for shares, per second for rates.
     pub limit: f64,
     pub scope: Scope,
+    /// It must hold in every window of this length, in whole seconds.
+    pub within: Option<u32>,
+    /// The run is stopped as soon as it fails, but not before so much of its phase (or the run) has passed.
+    pub abort_after: Option<std::time::Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -24,7 +29,7 @@ pub enum Metric {
     Max,
     /// Failed requests as a share of all.
     Errors,
-    /// Passed checks as a share of all.
+    /// Named checks that held, as a share of all that were made.
     Checks,
     /// Requests answered per second.
     Rate,

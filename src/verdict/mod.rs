@@ -15,6 +15,8 @@ mod thresholds;
 mod validity;
 
 pub use scaling::{Moment, Reaction, in_bound as scale_in_bound};
+pub use thresholds::must_abort;
+pub use validity::sentence as strain_sentence;
 
 /// One judgement, with the number it rests on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,7 +80,7 @@ pub fn judge(
     circumstances: &Circumstances,
 ) -> Judged {
     let schedule = Schedule::new(scenario);
-    let validity = validity::judge(results, timeline, circumstances);
+    let validity = validity::judge(scenario, results, timeline, circumstances);
     let strained =
         validity.iter().any(|judgement| judgement.asked == validity::STRAIN && judgement.verdict != Verdict::Passed);
     let thresholds = thresholds::judge(scenario, results, &schedule, strained);
@@ -121,12 +123,8 @@ mod tests {
 
     /// Warm-up, sustained, spike, recovery: ten seconds each.
     pub fn scenario() -> Scenario {
-        let phase = |name: &str, level, role| Phase {
-            name: name.to_owned(),
-            level,
-            ramp: Duration::ZERO,
-            hold: Duration::from_secs(10),
-            role,
+        let phase = |name: &str, level, role| -> Phase {
+            example::phase(name, Model::Rate, level, Duration::from_secs(10), role)
         };
         let phases = vec![
             phase("warm-up", 1.0, Role::WarmUp),
@@ -134,7 +132,7 @@ mod tests {
             phase("spike", 10.0, Role::Spike),
             phase("recovery", 2.0, Role::Recovery),
         ];
-        example::scenario(Model::Rate, phases)
+        example::scenario(phases)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Judgement;
-use crate::measure::{Merged, Results, Select};
+use crate::measure::{Merged, Results, Select, Tally};
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
 use crate::scenario::{Comparison, Metric, Scenario, Scope, Threshold};
@@ -50,34 +50,102 @@ fn judge_one(
     threshold: &Threshold,
     phase: Option<usize>,
 ) -> Judgement {
-    let merged = select(scenario, results, threshold.of.as_deref(), phase);
-    let length = match phase {
-        Some(index) => scenario.phases[index].duration(),
-        None => schedule.end(),
-    };
     let scope = phase.map_or("run".to_owned(), |index| scenario.phases[index].name.clone());
-    let (verdict, measured, because) = weigh(threshold, &merged, length);
+    let (verdict, measured, because) = match threshold.within {
+        None => weigh(threshold, &select(scenario, results, threshold, phase, None), length(scenario, schedule, phase)),
+        Some(window) => every_window(scenario, results, schedule, threshold, phase, window),
+    };
     Judgement { asked: threshold.text.clone(), scope, verdict, measured, because }
 }
 
-/// All requests of the flow or step named, in a phase or the run.
-fn select(scenario: &Scenario, results: &Results, of: Option<&str>, phase: Option<usize>) -> Merged {
-    let phase = phase.map(|index| index as u16);
-    let Some(name) = of else { return results.merged(Select { phase, ..Select::default() }) };
+fn length(scenario: &Scenario, schedule: &Schedule, phase: Option<usize>) -> Duration {
+    phase.map_or(schedule.end(), |index| scenario.phases[index].duration())
+}
+
+/// The phase's time, or the run's.
+fn span(scenario: &Scenario, schedule: &Schedule, phase: Option<usize>) -> (Duration, Duration) {
+    let from = phase.and_then(|index| schedule.phase_starts().get(index).copied()).unwrap_or_default();
+    (from, from + length(scenario, schedule, phase))
+}
+
+/// The worst of all windows that lie within the phase, each judged on its own.
+fn every_window(
+    scenario: &Scenario,
+    results: &Results,
+    schedule: &Schedule,
+    threshold: &Threshold,
+    phase: Option<usize>,
+    window: u32,
+) -> (Verdict, String, String) {
+    let (from, to) = span(scenario, schedule, phase);
+    let (first, end) = (from.as_secs_f64().ceil() as u32, to.as_secs() as u32);
+    let length = Duration::from_secs(window.into());
+    if end < first + window {
+        let because = format!("it is shorter than a window of {}", units::duration(length));
+        return (Verdict::Inconclusive, String::new(), because);
+    }
+    let windows = (first..=end - window).map(|at| {
+        let merged = select(scenario, results, threshold, None, Some((at, at + window)));
+        (at, weigh(threshold, &merged, length))
+    });
+    // The first of the worst: it is where one begins to look.
+    let worst = windows.fold(None, |worst: Option<(u32, (Verdict, String, String))>, window| match &worst {
+        Some(known) if known.1.0 >= window.1.0 => worst,
+        _ => Some(window),
+    });
+    let Some((at, (verdict, measured, because))) = worst else {
+        return (Verdict::Inconclusive, String::new(), String::new());
+    };
+    if verdict == Verdict::Passed {
+        let count = end - window - first + 1;
+        return (verdict, String::new(), format!("in each of {count} windows of {}", units::duration(length)));
+    }
+    (verdict, measured, format!("{because}, from {at} s to {} s", at + window))
+}
+
+/// All requests of the flow, group or step named, in a phase or the run, or in a window of time.
+fn select(
+    scenario: &Scenario,
+    results: &Results,
+    threshold: &Threshold,
+    phase: Option<usize>,
+    seconds: Option<(u32, u32)>,
+) -> Merged {
+    let all = Select { phase: phase.map(|index| index as u16), seconds, ..Select::default() };
+    let Some(name) = &threshold.of else { return results.merged(all) };
     let mut merged = Merged::default();
-    for (flow, found) in scenario.flows.iter().enumerate() {
-        let flow_select = Select { phase, flow: Some(flow as u16), ..Select::default() };
-        if found.name == name {
-            merged.merge(&results.merged(flow_select));
-            continue;
-        }
-        for (step, found) in found.steps.iter().enumerate() {
-            if found.name == name {
-                merged.merge(&results.merged(Select { step: Some(step as u16), ..flow_select }));
+    for (flow, step) in scenario.named(name) {
+        merged.merge(&results.merged(Select { flow: Some(flow), step: Some(step), ..all }));
+    }
+    merged
+}
+
+/// Why the run must be stopped now: a threshold with `abort` has failed on what is known so far.
+pub fn must_abort(scenario: &Scenario, results: &Results, schedule: &Schedule, settled: u32) -> Option<String> {
+    let now = Duration::from_secs(settled.into());
+    for threshold in &scenario.thresholds {
+        let Some(after) = threshold.abort_after else { continue };
+        for phase in scopes(scenario, threshold) {
+            let (from, to) = span(scenario, schedule, phase);
+            let passed = now.saturating_sub(from).min(to - from);
+            if passed.is_zero() || passed < after {
+                continue;
+            }
+            let (merged, length) = match threshold.within.map(|window| Duration::from_secs(window.into())) {
+                None => (select(scenario, results, threshold, phase, None), passed),
+                Some(window) if passed < window => continue,
+                Some(window) => {
+                    let end = (from + passed).as_secs() as u32;
+                    let seconds = (end.saturating_sub(window.as_secs() as u32), end);
+                    (select(scenario, results, threshold, None, Some(seconds)), window)
+                }
+            };
+            if let (Verdict::Failed, measured, _) = weigh(threshold, &merged, length) {
+                return Some(format!("`{}` failed: {measured}", threshold.text));
             }
         }
     }
-    merged
+    None
 }
 
 fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> (Verdict, String, String) {
@@ -109,12 +177,12 @@ fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> (Verdict, 
             (share, format!("errors = {:.2}% ({} of {requests})", share * 100.0, merged.tally.errors()))
         }
         Metric::Checks => {
-            let checked = merged.tally.answered();
-            if checked == 0 {
-                return (Verdict::Inconclusive, String::new(), "no response was there to check".to_owned());
+            let Tally { checks_passed: passed, checks_failed: failed, .. } = merged.tally;
+            if passed + failed == 0 {
+                return (Verdict::Inconclusive, String::new(), "no check was made there".to_owned());
             }
-            let share = merged.tally.ok as f64 / checked as f64;
-            (share, format!("checks = {:.2}%", share * 100.0))
+            let share = passed as f64 / (passed + failed) as f64;
+            (share, format!("checks = {:.2}% ({failed} of {} failed)", share * 100.0, passed + failed))
         }
         Metric::Rate => {
             let rate = merged.tally.answered() as f64 / length.as_secs_f64().max(f64::EPSILON);
@@ -154,25 +222,43 @@ fn limit(threshold: &Threshold) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::{Ending, Interval, Key, Recorder, Request};
+    use crate::measure::{Cell, Ending, Interval, Key, Latency};
     use crate::verdict::tests::scenario;
 
+    /// Requests by phase, each in the phase's first second; every one of them with a check.
     fn results(requests: &[(u16, u64, Ending)]) -> Results {
-        let mut recorder = Recorder::default();
-        for (phase, millis, ending) in requests {
-            let took = Duration::from_millis(*millis);
-            let key = Key { phase: *phase, flow: 0, step: 0 };
-            let ended = Duration::from_secs(u64::from(*phase) * 10);
-            recorder.request(Request { key, ended, latency: took, service: took, ending: *ending, bytes: 0 });
-        }
-        let interval: Interval = recorder.take_all();
+        let seconds: Vec<_> =
+            requests.iter().map(|(phase, millis, ending)| (u32::from(*phase) * 10, *phase, *millis, *ending)).collect();
+        by_second(&seconds)
+    }
+
+    fn by_second(requests: &[(u32, u16, u64, Ending)]) -> Results {
         let mut results = Results::default();
-        results.add(&interval);
+        for (second, phase, millis, ending) in requests {
+            let (mut tally, mut latency) = (Tally::default(), Latency::default());
+            tally.add(*ending);
+            let answered = !matches!(ending, Ending::Timeout);
+            tally.checks_passed = u64::from(answered && *ending == Ending::Ok);
+            tally.checks_failed = u64::from(answered && *ending != Ending::Ok);
+            latency.record(Duration::from_millis(*millis));
+            let key = Key { phase: *phase, flow: 0, step: 0 };
+            let cell = Cell { second: *second, key, tally, latency: latency.pack() };
+            results.add(0, &Interval { cells: vec![cell], ..Interval::default() });
+        }
         results
     }
 
     fn threshold(metric: Metric, comparison: Comparison, limit: f64, scope: Scope) -> Threshold {
-        Threshold { text: "asked".to_owned(), metric, of: None, comparison, limit, scope }
+        Threshold {
+            text: "asked".to_owned(),
+            metric,
+            of: None,
+            comparison,
+            limit,
+            scope,
+            within: None,
+            abort_after: None,
+        }
     }
 
     fn verdicts(threshold: Threshold, requests: &[(u16, u64, Ending)]) -> Vec<(String, Verdict, String)> {
@@ -213,7 +299,7 @@ mod tests {
             [("run".to_owned(), Verdict::Failed, "errors = 50.00% (2 of 4)".to_owned())]
         );
         let checks = threshold(Metric::Checks, Comparison::Greater, 0.5, Scope::Run);
-        assert_eq!(verdicts(checks, &seen)[0].2, "checks = 66.67%");
+        assert_eq!(verdicts(checks, &seen)[0].2, "checks = 66.67% (1 of 3 failed)");
     }
 
     #[test]
@@ -221,5 +307,41 @@ mod tests {
         for (q, needed) in [(50.0, 2), (95.0, 20), (99.0, 100), (99.9, 1_000)] {
             assert_eq!(samples_needed(q), needed, "p{q}");
         }
+    }
+
+    #[test]
+    fn a_window_finds_what_a_phase_hides() {
+        // Ten seconds of the spike, the last three of them bad: 30 % over the phase, 100 % in a window of two seconds.
+        let requests: Vec<_> =
+            (20..30).map(|second| (second, 2, 5, if second < 27 { Ending::Ok } else { Ending::Status5xx })).collect();
+        let results = by_second(&requests);
+        let judge = |limit, within| {
+            let mut scenario = scenario();
+            let errors = threshold(Metric::Errors, Comparison::Less, limit, Scope::Phase("spike".to_owned()));
+            scenario.thresholds = vec![Threshold { within, ..errors }];
+            let judged = super::judge(&scenario, &results, &Schedule::new(&scenario), false).remove(0);
+            (judged.verdict, judged.because)
+        };
+        assert_eq!(judge(0.5, None).0, Verdict::Passed);
+        assert_eq!(judge(0.5, Some(2)), (Verdict::Failed, "the limit is < 50%, from 26 s to 28 s".to_owned()));
+        assert_eq!(judge(1.1, Some(2)), (Verdict::Passed, "in each of 9 windows of 2s".to_owned()));
+        assert_eq!(judge(0.5, Some(11)).0, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_run_is_aborted_only_when_a_threshold_says_so_and_not_too_early() {
+        let requests: Vec<_> = (10..15).map(|second| (second, 1, 5, Ending::Status5xx)).collect();
+        let results = by_second(&requests);
+        let abort = |after: Option<u64>, settled| {
+            let mut scenario = scenario();
+            let errors = threshold(Metric::Errors, Comparison::Less, 0.05, Scope::EachPhase);
+            scenario.thresholds = vec![Threshold { abort_after: after.map(Duration::from_secs), ..errors }];
+            must_abort(&scenario, &results, &Schedule::new(&scenario), settled)
+        };
+        assert_eq!(abort(None, 15), None);
+        assert_eq!(abort(Some(4), 13), None);
+        assert_eq!(abort(Some(4), 14).unwrap(), "`asked` failed: errors = 100.00% (5 of 5)");
+        // Before its phase has begun there is nothing to fail.
+        assert_eq!(abort(Some(0), 10), None);
     }
 }

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use crate::report::{RunReport, Second, latency as latency_text};
-use crate::scenario::Model;
 
 const WIDTH: f64 = 920.0;
 const HEIGHT: f64 = 220.0;
@@ -56,7 +55,7 @@ pub fn load(report: &RunReport) -> String {
     let Some(load) = &report.load else { return String::new() };
     let top = load.seconds.iter().map(|second| (second.ok + second.errors) as f64).fold(1.0, f64::max);
     let asked_top = load.seconds.iter().map(|second| second.asked).fold(0.0, f64::max);
-    let top = if load.model == Model::Rate { top.max(asked_top) } else { top } * 1.1;
+    let top = if load.is_open() { top.max(asked_top) } else { top } * 1.1;
     let frame = Frame { seconds: length(report), top, bottom: 0.0, log: false };
     let mut svg = open("Requests per second over the instances in service");
     grid(&mut svg, report, &frame, &[0.0, top / 2.0, top].map(|value| (value, format!("{value:.0}/s"))));
@@ -72,7 +71,7 @@ pub fn load(report: &RunReport) -> String {
     }
     let _ = write!(svg, r##"<path d="{}" fill="#2f81c7" fill-opacity="0.45"/>"##, areas[0]);
     let _ = write!(svg, r##"<path d="{}" fill="#c4292b"/>"##, areas[1]);
-    if load.model == Model::Rate {
+    if load.is_open() {
         let asked = frame.path(load.seconds.iter().map(|second| Some(second.asked)));
         let _ = write!(svg, r##"<path d="{asked}" fill="none" stroke="#444" stroke-dasharray="4 3"/>"##);
     }

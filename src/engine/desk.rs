@@ -1,0 +1,237 @@
+//! What all sessions of a worker share: one thread, so no locks.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_pcg::Pcg64Mcg;
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until};
+use url::Url;
+
+use super::Work;
+use super::addresses::Addresses;
+use super::connection::{Buffer, Connection, Open, Origin, READ};
+use super::request::Prepared;
+use super::rows::{Drawn, Rows};
+use super::session::Session;
+use super::tls::Security;
+use crate::measure::{Recorder, Shape};
+use crate::plan::{Schedule, Share};
+use crate::scenario::{self, Http, Scenario};
+
+/// Multiples of the golden ratio fill an interval evenly, however many there are.
+const GOLDEN: f64 = 0.618_033_988_749_895;
+
+pub struct Desk {
+    pub scenario: Arc<Scenario>,
+    pub schedule: Schedule,
+    pub share: Share,
+    pub start: Instant,
+    seed: u64,
+    /// By flow and step.
+    pub prepared: Vec<Vec<Prepared>>,
+    total_weight: f64,
+    /// The data files that each flow draws from.
+    draws: Vec<Vec<u16>>,
+    rows: RefCell<Vec<Rows>>,
+    pub recorder: RefCell<Recorder>,
+    /// Sessions or iterations under way.
+    pub active: Cell<u32>,
+    pub origin: Origin,
+    pub policy: scenario::Connection,
+    pub may_speak_two: bool,
+    pub addresses: Addresses,
+    pub security: Option<Security>,
+    pub open: Rc<Open>,
+    opened: Cell<u64>,
+    /// Connections that no session uses (shared pool), the latest last.
+    pub pool: RefCell<Vec<Connection>>,
+    /// Sessions that no iteration uses (open model), the latest last.
+    pub idle: RefCell<Vec<Session>>,
+    pub sessions: Cell<u64>,
+    pub buffer: Buffer,
+    pub scratch: RefCell<Vec<u8>>,
+    pub counts: RefCell<Vec<(u16, bool)>>,
+}
+
+/// Whether an iteration may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Supply {
+    There,
+    UsedUp,
+}
+
+impl Desk {
+    pub fn new(work: &Work, worker: u32, security: Option<&Security>) -> Result<Self, String> {
+        let scenario = Arc::clone(&work.scenario);
+        let target = &scenario.target;
+        let share = work.share_of(worker);
+        let mut prepared = Vec::new();
+        for flow in &scenario.flows {
+            let steps = flow.steps.iter().map(|step| Prepared::new(target, flow, step));
+            prepared.push(steps.collect::<Result<Vec<_>, _>>()?);
+        }
+        let draws = scenario.flows.iter().map(|flow| {
+            let mut data = flow.draws();
+            data.extend(target.headers.iter().flat_map(|(_, value)| value.data()));
+            data.sort_unstable();
+            data.dedup();
+            data
+        });
+        let may_speak_two = match target.http {
+            Http::One => false,
+            Http::Two => true,
+            Http::Auto => target.url.https,
+        };
+        let addresses = Addresses::new(&target.url.host, target.url.port, share.index as usize);
+        Ok(Self {
+            schedule: Schedule::new(&scenario),
+            share,
+            start: Instant::from_std(work.start),
+            seed: work.seed,
+            prepared,
+            total_weight: scenario.flows.iter().map(|flow| flow.weight).sum(),
+            draws: draws.collect(),
+            rows: RefCell::new(scenario.data.iter().map(|data| Rows::new(data, share)).collect()),
+            recorder: RefCell::new(Recorder::new(&shape(&scenario))),
+            active: Cell::new(0),
+            origin: Origin { https: target.url.https, port: target.url.port },
+            policy: target.connection,
+            may_speak_two,
+            addresses,
+            security: security.cloned(),
+            open: Rc::default(),
+            opened: Cell::new(0),
+            pool: RefCell::default(),
+            idle: RefCell::default(),
+            sessions: Cell::new(0),
+            buffer: Rc::new(RefCell::new(vec![0; READ].into_boxed_slice())),
+            scratch: RefCell::default(),
+            counts: RefCell::default(),
+            scenario,
+        })
+    }
+
+    /// Time since the start instant; zero before it.
+    pub fn elapsed(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.start)
+    }
+
+    /// Waits for a planned instant. One that has passed still lets others run.
+    pub async fn wait_until(&self, at: Duration) {
+        let instant = self.start + at;
+        if instant > Instant::now() {
+            sleep_until(instant).await;
+        } else {
+            yield_now().await;
+        }
+    }
+
+    pub fn pick_flow(&self, chance: &mut Pcg64Mcg) -> usize {
+        let flows = &self.scenario.flows;
+        if flows.len() == 1 {
+            return 0;
+        }
+        let mut point = chance.random::<f64>() * self.total_weight;
+        for (index, flow) in flows.iter().enumerate() {
+            point -= flow.weight;
+            if point < 0.0 {
+                return index;
+            }
+        }
+        flows.len() - 1
+    }
+
+    /// The seed of a session or iteration: the run's seed repeats it, whatever task it runs on.
+    pub fn seed_of(&self, number: u64) -> u64 {
+        // An odd constant spreads neighbouring numbers over the whole state.
+        self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    pub fn chance(&self, number: u64) -> Pcg64Mcg {
+        Pcg64Mcg::seed_from_u64(self.seed_of(number))
+    }
+
+    /// Draws the rows that an iteration of a flow needs.
+    pub fn supply(&self, session: &mut Session, flow: usize) -> Supply {
+        let mut rows = self.rows.borrow_mut();
+        for data in &self.draws[flow] {
+            let index = *data as usize;
+            let row = match rows[index].draw(&mut session.chance) {
+                Drawn::Row(row) => Some(row),
+                // The step that needs it has no value, and fails by name.
+                Drawn::Fail => None,
+                Drawn::Stop => return Supply::UsedUp,
+            };
+            session.rows[index] = row;
+        }
+        Supply::There
+    }
+
+    pub fn two_without_tls(&self) -> bool {
+        self.scenario.target.http == Http::Two
+    }
+
+    /// The `Host` of an origin: the port only where it is not the scheme's own.
+    pub fn authority(&self, origin: Origin) -> String {
+        let url = &self.scenario.target.url;
+        scenario::Url { https: origin.https, port: origin.port, host: url.host.clone(), path: String::new() }
+            .authority()
+    }
+
+    pub fn url(&self, origin: Origin, path: &str) -> Option<Url> {
+        let scheme = if origin.https { "https" } else { "http" };
+        Url::parse(&format!("{scheme}://{}{path}", self.authority(origin))).ok()
+    }
+
+    /// Load goes to the host the user named, and to no other.
+    pub fn is_target(&self, url: &Url) -> bool {
+        let same = url.host_str().is_some_and(|host| host.eq_ignore_ascii_case(&self.scenario.target.url.host));
+        same && matches!(url.scheme(), "http" | "https")
+    }
+
+    /// When a new connection is to be renewed, and after how many requests.
+    pub fn lifetime(&self) -> (Instant, u64) {
+        let number = self.opened.get();
+        // A fifth more or less: connections opened together must not be renewed together.
+        let jitter = 0.8 + 0.4 * (number as f64 * GOLDEN).fract();
+        (Instant::now() + self.policy.max_age.mul_f64(jitter), self.policy.max_requests.unwrap_or(u64::MAX))
+    }
+
+    pub fn opened(&self, address: SocketAddr, resumed: Option<bool>) {
+        self.opened.set(self.opened.get() + 1);
+        let at = self.elapsed();
+        let mut recorder = self.recorder.borrow_mut();
+        recorder.address(at, address).opened += 1;
+        let strain = recorder.strain(at);
+        strain.opened += 1;
+        match resumed {
+            Some(true) => strain.tls_resumed += 1,
+            Some(false) => strain.tls_full += 1,
+            None => {}
+        }
+    }
+
+    pub fn refused(&self, address: SocketAddr) {
+        self.recorder.borrow_mut().address(self.elapsed(), address).refused += 1;
+    }
+
+    pub fn answered(&self, address: SocketAddr) {
+        self.recorder.borrow_mut().address(self.elapsed(), address).requests += 1;
+    }
+}
+
+/// What the recorder must have room for.
+fn shape(scenario: &Scenario) -> Shape {
+    let steps = |flow: &scenario::Flow| flow.steps.iter().map(|step| step.check_names().len()).collect();
+    Shape { phases: scenario.phases.len(), flows: scenario.flows.iter().map(steps).collect() }
+}
+
+/// Sessions that a jump brings at one instant come spread over a while, evenly and always alike.
+pub fn spread(number: u64, over: Duration) -> Duration {
+    over.mul_f64((number as f64 * GOLDEN).fract())
+}

@@ -1,0 +1,145 @@
+//! A generator watches itself: once a second, what it uses of what it has.
+//!
+//! Each worker knows its own thread's processor time and how late its event loop is; the first also looks at the
+//! process as a whole.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use rustix::process::{Resource, getrlimit};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::desk::Desk;
+
+/// How often the event loop is asked how late it is.
+const TICK: Duration = Duration::from_millis(10);
+/// A closed socket keeps its port for this long (Linux, TIME_WAIT).
+const TIME_WAIT: usize = 60;
+/// What a process has open besides connections: generous.
+const OTHER_FILES: u64 = 64;
+
+/// Fills in each second's strain, as it passes. Never returns.
+pub async fn watch(desk: &Desk, worker: u32, workers: u32) {
+    let limits = Limits::of_this_process();
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut closed: VecDeque<u64> = VecDeque::from([0]);
+    let (mut second, mut since, mut used) = (desk.elapsed().as_secs(), Instant::now(), thread_time());
+    loop {
+        let due = ticks.tick().await;
+        let lag = Instant::now().saturating_duration_since(due);
+        let at = desk.elapsed();
+        if at.is_zero() {
+            (since, used) = (Instant::now(), thread_time());
+            continue;
+        }
+        let mut recorder = desk.recorder.borrow_mut();
+        let strain = recorder.strain(at);
+        strain.lag_micros = strain.lag_micros.max(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX));
+        if at.as_secs() == second {
+            continue;
+        }
+        // The second that has just passed; a late tick may belong to a later one.
+        let strain = recorder.strain(Duration::from_secs(second));
+        second = at.as_secs();
+        let (now, now_used) = (Instant::now(), thread_time());
+        let busy = (now_used.saturating_sub(used)).as_secs_f64() / (now - since).as_secs_f64().max(1e-9);
+        (since, used) = (now, now_used);
+        strain.busy = (busy * 1_000.0).min(1_000.0) as u32;
+        strain.sessions = desk.active.get();
+        strain.connections = desk.open.now.get();
+        let asked = desk
+            .share
+            .part_of(desk.schedule.users_at(Duration::from_secs(second - 1) + Duration::from_millis(999)) as u64);
+        strain.asked += asked;
+        strain.sent +=
+            if desk.schedule.users_at(at) > 0.0 || asked > 0 { u64::from(desk.active.get()).min(asked) } else { 0 };
+        closed.push_back(desk.open.closed.get());
+        if closed.len() > TIME_WAIT {
+            closed.pop_front();
+        }
+        let lingering = desk.open.closed.get() - closed.front().copied().unwrap_or_default();
+        let sockets = u64::from(strain.connections) * u64::from(workers);
+        strain.files = per_mille(sockets + OTHER_FILES, limits.files);
+        strain.ports =
+            per_mille((sockets + lingering * u64::from(workers)) / desk.addresses.count() as u64, limits.ports);
+        if worker == 0 {
+            let resident = resident();
+            strain.resident_mib = u32::try_from(resident >> 20).unwrap_or(u32::MAX);
+            strain.memory = per_mille(resident, limits.memory);
+        }
+    }
+}
+
+fn per_mille(used: u64, of: u64) -> u32 {
+    u32::try_from(used.saturating_mul(1_000) / of.max(1)).unwrap_or(u32::MAX)
+}
+
+/// What there is of everything that can run out.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub files: u64,
+    /// Source ports towards one address and port of the target.
+    pub ports: u64,
+    /// Bytes.
+    pub memory: u64,
+}
+
+impl Limits {
+    pub fn of_this_process() -> Self {
+        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        Self { files, ports: ports(&read("/proc/sys/net/ipv4/ip_local_port_range")), memory: memory() }
+    }
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// Linux's own default where the file cannot be read.
+fn ports(range: &str) -> u64 {
+    let ends: Vec<u64> = range.split_whitespace().filter_map(|end| end.parse().ok()).collect();
+    match ends.as_slice() {
+        [from, to] if to >= from => to - from + 1,
+        _ => 28_232,
+    }
+}
+
+/// The container's limit where there is one, else the machine's memory.
+fn memory() -> u64 {
+    let limit = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .into_iter()
+        .find_map(|path| read(path).trim().parse::<u64>().ok());
+    let machine = read("/proc/meminfo")
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        .map_or(u64::MAX, |kib| kib * 1_024);
+    limit.unwrap_or(u64::MAX).min(machine)
+}
+
+fn resident() -> u64 {
+    let pages = read("/proc/self/statm").split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or_default() * rustix::param::page_size() as u64
+}
+
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_or_assumed() {
+        assert_eq!(ports("32768\t60999\n"), 28_232);
+        assert_eq!(ports("1024 65535"), 64_512);
+        assert_eq!(ports(""), 28_232);
+        let limits = Limits::of_this_process();
+        assert!(limits.files > 0 && limits.memory > 1 << 20, "{limits:?}");
+        assert!(resident() > 1 << 20);
+        assert_eq!(per_mille(9, 10), 900);
+    }
+}

@@ -1,0 +1,85 @@
+//! The order in which the steps of a block are carried out: blocks within blocks, repeated, under conditions. Pure.
+
+use crate::scenario::{Action, Block, Condition};
+
+/// Walks through a block; for a flat one nothing is allocated.
+pub struct Walk<'b> {
+    here: Frame<'b>,
+    outer: Vec<Frame<'b>>,
+}
+
+struct Frame<'b> {
+    block: &'b Block,
+    next: usize,
+    passes_left: u32,
+}
+
+impl<'b> Walk<'b> {
+    pub fn new(block: &'b Block) -> Self {
+        Self { here: Frame { block, next: 0, passes_left: block.repeat }, outer: Vec::new() }
+    }
+
+    /// The next step's index. A condition is asked when its block is reached, once for all its passes.
+    pub fn next(&mut self, holds: &mut dyn FnMut(&Condition) -> bool) -> Option<u16> {
+        loop {
+            match self.here.block.actions.get(self.here.next).filter(|_| self.here.passes_left > 0) {
+                Some(Action::Request(step)) => {
+                    self.here.next += 1;
+                    return Some(*step);
+                }
+                Some(Action::Block(block)) => {
+                    self.here.next += 1;
+                    if block.condition.as_ref().is_none_or(&mut *holds) {
+                        let inner = Frame { block, next: 0, passes_left: block.repeat };
+                        self.outer.push(std::mem::replace(&mut self.here, inner));
+                    }
+                }
+                None if self.here.passes_left > 1 && !self.here.block.actions.is_empty() => {
+                    self.here.passes_left -= 1;
+                    self.here.next = 0;
+                }
+                None => self.here = self.outer.pop()?,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Expression, Operator};
+
+    fn block(repeat: u32, condition: Option<bool>, actions: Vec<Action>) -> Action {
+        let condition = condition.map(|negated| Condition {
+            negated,
+            left: Expression::Session,
+            comparison: Some((Operator::Equal, Expression::Session)),
+        });
+        Action::Block(Block { condition, repeat, actions })
+    }
+
+    #[test]
+    fn steps_come_in_order_repeated_and_under_conditions() {
+        use Action::Request as R;
+        let body = Block {
+            condition: None,
+            repeat: 1,
+            actions: vec![
+                R(0),
+                block(2, None, vec![R(1), block(3, None, vec![R(2)]), R(3)]),
+                block(5, Some(true), vec![R(4)]),
+                block(1, Some(false), vec![R(5)]),
+                block(4, None, vec![]),
+                R(6),
+            ],
+        };
+        let mut walk = Walk::new(&body);
+        let mut seen = Vec::new();
+        while let Some(step) = walk.next(&mut |condition| !condition.negated) {
+            seen.push(step);
+        }
+        assert_eq!(seen, [0, 1, 2, 2, 2, 3, 1, 2, 2, 2, 3, 5, 6]);
+        assert_eq!(body.requests(), 1 + 2 * 5 + 5 + 1 + 1);
+        assert!(Walk::new(&Block::default()).next(&mut |_| true).is_none());
+    }
+}

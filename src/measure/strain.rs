@@ -1,0 +1,189 @@
+//! The generator's own health, second by second: when it strains, its numbers are not the target's.
+
+use serde::{Deserialize, Serialize};
+
+/// One second of one worker, or several merged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Strain {
+    pub second: u32,
+    /// Iterations due (open model) or sessions planned at the end of the second (closed model).
+    pub asked: u64,
+    /// Of them, those that were started, or that were there.
+    pub sent: u64,
+    /// Iterations that could not be started, because of the generator's own ceiling.
+    pub dropped: u64,
+    /// Sessions and iterations cut at the end of their grace.
+    pub cut: u64,
+    /// Iterations not begun because a data file was used up.
+    pub without_data: u64,
+    /// Sessions or iterations under way at the end of the second.
+    pub sessions: u32,
+    /// Requests sent, and those of them sent more than [`LATE_MICROS`] after their intended start.
+    pub starts: u64,
+    pub late: u64,
+    /// The longest a request was sent after its intended start, in microseconds.
+    pub late_micros: u64,
+    /// How late the worker's own clock tick came at worst, in microseconds: its event loop was busy with something else.
+    pub lag_micros: u64,
+    /// The worker thread's share of one core, in thousandths; of the busiest worker.
+    pub busy: u32,
+    /// Connections open at the end of the second, and opened within it.
+    pub connections: u32,
+    pub opened: u32,
+    pub tls_full: u32,
+    pub tls_resumed: u32,
+    /// Thousandths of what there is: file descriptors, source ports towards one address, memory.
+    pub files: u32,
+    pub ports: u32,
+    pub memory: u32,
+    /// Resident, in MiB.
+    pub resident_mib: u32,
+}
+
+/// A request sent this long after its intended start was late by the generator's own doing. Tokio's timers tick in
+/// milliseconds; ten of them are no rounding any more.
+pub const LATE_MICROS: u64 = 10_000;
+/// One late start in a hundred: then the 99th percentile is the generator's.
+const LATE_SHARE: f64 = 0.01;
+/// A worker this busy has requests waiting for it, not for the target.
+const BUSY: u32 = 950;
+/// Nine tenths of files, ports or memory: the next jump may not find any.
+const SCARCE: u32 = 900;
+/// An event loop this late sees answers late.
+const LAG_MICROS: u64 = 50_000;
+
+/// What a second was strained by, in the words of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bound {
+    Dropped,
+    Late,
+    Cpu,
+    Lag,
+    Files,
+    Ports,
+    Memory,
+}
+
+impl Bound {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Dropped => "iterations could not be started",
+            Self::Late => "over 1 % of the requests were sent over 10 ms late",
+            Self::Cpu => "a worker was over 95 % busy",
+            Self::Lag => "the event loop was over 50 ms late",
+            Self::Files => "over 90 % of the file limit was used",
+            Self::Ports => "over 90 % of the source ports were used",
+            Self::Memory => "over 90 % of the memory was used",
+        }
+    }
+}
+
+impl Strain {
+    /// What another worker or task has to say of the same second.
+    pub fn merge(&mut self, other: &Self) {
+        self.asked += other.asked;
+        self.sent += other.sent;
+        self.dropped += other.dropped;
+        self.cut += other.cut;
+        self.without_data += other.without_data;
+        self.sessions += other.sessions;
+        self.starts += other.starts;
+        self.late += other.late;
+        self.late_micros = self.late_micros.max(other.late_micros);
+        self.lag_micros = self.lag_micros.max(other.lag_micros);
+        self.busy = self.busy.max(other.busy);
+        self.connections += other.connections;
+        self.opened += other.opened;
+        self.tls_full += other.tls_full;
+        self.tls_resumed += other.tls_resumed;
+        self.files = self.files.max(other.files);
+        self.ports = self.ports.max(other.ports);
+        self.memory = self.memory.max(other.memory);
+        self.resident_mib += other.resident_mib;
+    }
+
+    /// The bound that this second is beyond, the gravest first.
+    pub fn beyond(&self) -> Option<Bound> {
+        let late = self.late > 0 && self.late as f64 > self.starts as f64 * LATE_SHARE;
+        [
+            (self.dropped > 0, Bound::Dropped),
+            (late, Bound::Late),
+            (self.busy >= BUSY, Bound::Cpu),
+            (self.lag_micros >= LAG_MICROS, Bound::Lag),
+            (self.files >= SCARCE, Bound::Files),
+            (self.ports >= SCARCE, Bound::Ports),
+            (self.memory >= SCARCE, Bound::Memory),
+        ]
+        .into_iter()
+        .find_map(|(beyond, bound)| beyond.then_some(bound))
+    }
+}
+
+/// Seconds in a row in which generators were beyond a bound.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// The first second, and the one after the last.
+    pub from: u32,
+    pub to: u32,
+    pub tasks: Vec<u32>,
+    /// The gravest bound, in words.
+    pub why: String,
+}
+
+/// The stretches, out of seconds by time and task. A gap of one second does not end a stretch.
+pub fn stretches<'s>(seconds: impl Iterator<Item = (u32, &'s Strain)>) -> Vec<Stretch> {
+    let mut found: Vec<(Stretch, Bound)> = Vec::new();
+    for (task, strain) in seconds {
+        let Some(bound) = strain.beyond() else { continue };
+        match found.last_mut().filter(|(last, _)| strain.second <= last.to + 1) {
+            Some((last, gravest)) => {
+                last.to = last.to.max(strain.second + 1);
+                if !last.tasks.contains(&task) {
+                    last.tasks.push(task);
+                }
+                *gravest = bound.min(*gravest);
+            }
+            None => {
+                let (from, to) = (strain.second, strain.second + 1);
+                found.push((Stretch { from, to, tasks: vec![task], why: String::new() }, bound));
+            }
+        }
+    }
+    found.into_iter().map(|(stretch, bound)| Stretch { why: bound.word().to_owned(), ..stretch }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_is_beyond_the_gravest_bound() {
+        let calm = Strain { starts: 1_000, late: 10, busy: 949, lag_micros: 49_999, files: 899, ..Strain::default() };
+        assert_eq!(calm.beyond(), None);
+        for (strain, bound) in [
+            (Strain { late: 11, ..calm }, Bound::Late),
+            (Strain { busy: 950, ..calm }, Bound::Cpu),
+            (Strain { lag_micros: 50_000, ..calm }, Bound::Lag),
+            (Strain { files: 900, ..calm }, Bound::Files),
+            (Strain { ports: 900, ..calm }, Bound::Ports),
+            (Strain { memory: 900, ..calm }, Bound::Memory),
+            (Strain { dropped: 1, late: 500, busy: 1_000, ..calm }, Bound::Dropped),
+        ] {
+            assert_eq!(strain.beyond(), Some(bound));
+        }
+    }
+
+    #[test]
+    fn strained_seconds_in_a_row_are_one_stretch() {
+        let calm = |second| Strain { second, ..Strain::default() };
+        let late = |second| Strain { second, starts: 10, late: 5, ..Strain::default() };
+        let busy = |second| Strain { second, busy: 990, ..Strain::default() };
+        let seconds =
+            [(0, calm(0)), (0, busy(3)), (1, late(4)), (0, calm(5)), (0, busy(5)), (1, busy(9)), (0, busy(20))];
+        let found = stretches(seconds.iter().map(|(task, strain)| (*task, strain)));
+        let spans: Vec<_> = found.iter().map(|stretch| (stretch.from, stretch.to, stretch.tasks.clone())).collect();
+        assert_eq!(spans, [(3, 6, vec![0, 1]), (9, 10, vec![1]), (20, 21, vec![0])]);
+        assert_eq!(found[0].why, Bound::Late.word());
+        assert_eq!(found[2].why, Bound::Cpu.word());
+    }
+}

@@ -1,0 +1,101 @@
+//! How requests ended, and how many.
+
+use serde::{Deserialize, Serialize};
+
+/// How one request ended. Every result keeps these classes apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    Ok,
+    /// Answered, but not as a check (or a capture) of the step wants it.
+    Check,
+    /// A status of 500 or above that no check asked for.
+    Status5xx,
+    /// A status from 400 to 499 that no check asked for.
+    Status4xx,
+    /// No connection: refused, unreachable, name not found.
+    Connect,
+    /// Connected, but no TLS: the handshake or the certificate failed.
+    Tls,
+    /// The connection broke before the answer was complete, or what came was not HTTP.
+    Broken,
+    Timeout,
+}
+
+/// Counts of requests by their ending, of checks, and of bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    pub ok: u64,
+    pub check: u64,
+    pub status_5xx: u64,
+    pub status_4xx: u64,
+    pub connect: u64,
+    pub tls: u64,
+    pub broken: u64,
+    pub timeout: u64,
+    /// Of bodies, as received: heads and redirects' bodies not counted.
+    pub bytes: u64,
+    /// Redirects followed. Each is a request on the wire, but not one of the step's.
+    pub redirects: u64,
+    /// Named checks that held and that did not, soft ones included.
+    pub checks_passed: u64,
+    pub checks_failed: u64,
+}
+
+impl Tally {
+    pub fn add(&mut self, ending: Ending) {
+        *match ending {
+            Ending::Ok => &mut self.ok,
+            Ending::Check => &mut self.check,
+            Ending::Status5xx => &mut self.status_5xx,
+            Ending::Status4xx => &mut self.status_4xx,
+            Ending::Connect => &mut self.connect,
+            Ending::Tls => &mut self.tls,
+            Ending::Broken => &mut self.broken,
+            Ending::Timeout => &mut self.timeout,
+        } += 1;
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        self.ok += other.ok;
+        self.check += other.check;
+        self.status_5xx += other.status_5xx;
+        self.status_4xx += other.status_4xx;
+        self.connect += other.connect;
+        self.tls += other.tls;
+        self.broken += other.broken;
+        self.timeout += other.timeout;
+        self.bytes += other.bytes;
+        self.redirects += other.redirects;
+        self.checks_passed += other.checks_passed;
+        self.checks_failed += other.checks_failed;
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.ok + self.errors()
+    }
+
+    pub fn errors(&self) -> u64 {
+        self.check + self.status_5xx + self.status_4xx + self.connect + self.tls + self.broken + self.timeout
+    }
+
+    /// Answered in full, whatever the answer was.
+    pub fn answered(&self) -> u64 {
+        self.ok + self.check + self.status_5xx + self.status_4xx
+    }
+
+    /// The classes that happened, with the words reports use.
+    pub fn classes(&self) -> Vec<(&'static str, u64)> {
+        [
+            ("failed checks", self.check),
+            ("5xx", self.status_5xx),
+            ("4xx", self.status_4xx),
+            ("no connection", self.connect),
+            ("no TLS", self.tls),
+            ("broken off", self.broken),
+            ("timed out", self.timeout),
+        ]
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .collect()
+    }
+}

@@ -1,0 +1,207 @@
+//! What a scenario will ask of target and generators, by arithmetic alone: Little's law, and the flows' own counts.
+
+use std::time::Duration;
+
+use super::Schedule;
+use crate::scenario::{Block, Flow, Model, Order, Phase, Scenario, Think, WhenUsedUp};
+
+/// Two answers of the target: as it should be, and overloaded. A closed model asks for less in the second case, which
+/// is when a group must grow.
+pub const RESPONSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
+/// Source ports towards one address that Linux offers unless told otherwise.
+pub const PORTS: u64 = 28_232;
+
+/// One pass through the flows, on average, by their weights.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pass {
+    pub requests: f64,
+    pub think: Duration,
+    pub pace: Duration,
+}
+
+impl Pass {
+    /// Conditions count as true: the most that may be asked.
+    pub fn of(scenario: &Scenario) -> Self {
+        let weights: f64 = scenario.flows.iter().map(|flow| flow.weight).sum();
+        let mut pass = Self { requests: 0.0, think: Duration::ZERO, pace: Duration::ZERO };
+        for flow in &scenario.flows {
+            let share = flow.weight / weights.max(f64::MIN_POSITIVE);
+            let (requests, think) = count(flow, &flow.body);
+            pass.requests += requests * share;
+            pass.think += think.mul_f64(share);
+            pass.pace += flow.pace.unwrap_or_default().mul_f64(share);
+        }
+        pass
+    }
+
+    /// How long one takes when the target needs `response` for each request.
+    pub fn length(&self, response: Duration) -> Duration {
+        (self.think + response.mul_f64(self.requests)).max(self.pace)
+    }
+
+    /// Requests per second of a level.
+    pub fn rate(&self, model: Model, level: f64, response: Duration) -> f64 {
+        match model {
+            Model::Rate => level * self.requests,
+            Model::Users => level * self.requests / self.length(response).as_secs_f64().max(1e-6),
+        }
+    }
+
+    /// Sessions under way at a level.
+    pub fn sessions(&self, model: Model, level: f64, response: Duration) -> f64 {
+        match model {
+            Model::Users => level,
+            Model::Rate => level * self.length(response).as_secs_f64(),
+        }
+    }
+}
+
+fn count(flow: &Flow, block: &Block) -> (f64, Duration) {
+    let (mut requests, mut think) = (0.0, Duration::ZERO);
+    for action in &block.actions {
+        match action {
+            crate::scenario::Action::Request(step) => {
+                let step = &flow.steps[*step as usize];
+                requests += 1.0;
+                think += step.think.unwrap_or(flow.think).mean();
+            }
+            crate::scenario::Action::Block(inner) => {
+                let (more, longer) = count(flow, inner);
+                requests += more;
+                think += longer;
+            }
+        }
+    }
+    (requests * f64::from(block.repeat), think * block.repeat)
+}
+
+/// The highest level of each model, whichever comes first.
+pub fn peak(scenario: &Scenario) -> Option<&Phase> {
+    let pass = Pass::of(scenario);
+    let weight = |phase: &&Phase| pass.rate(phase.model, phase.level, RESPONSES[0]);
+    scenario.phases.iter().max_by(|a, b| weight(a).total_cmp(&weight(b)))
+}
+
+/// What one data file has to give.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rows {
+    pub name: String,
+    pub there: u64,
+    /// Iterations of the flows that draw from it, over the whole run, with a target that answers well.
+    pub needed: u64,
+    /// What will happen, in words; nothing where there are enough.
+    pub problem: Option<String>,
+}
+
+/// `workers` is how many of all tasks share the rows.
+pub fn rows(scenario: &Scenario, schedule: &Schedule, workers: u32) -> Vec<Rows> {
+    let iterations = iterations(scenario, schedule);
+    let weights: f64 = scenario.flows.iter().map(|flow| flow.weight).sum();
+    let mut all = Vec::new();
+    for (index, data) in (0..).zip(&scenario.data) {
+        let uses = |flow: &&Flow| flow.draws().contains(&index);
+        let share: f64 =
+            scenario.flows.iter().filter(uses).map(|flow| flow.weight).sum::<f64>() / weights.max(f64::MIN_POSITIVE);
+        let (there, needed) = (data.rows.len() as u64, (iterations * share).ceil() as u64);
+        let used_up = data.order != Order::Random && data.when_used_up != WhenUsedUp::Recycle && needed > there;
+        let problem = if data.split && there < u64::from(workers) {
+            Some(format!("fewer rows than the {workers} workers they are split over: some get none"))
+        } else if used_up {
+            let then = if data.when_used_up == WhenUsedUp::Stop {
+                "then no further iteration begins"
+            } else {
+                "then iterations fail"
+            };
+            Some(format!("used up after about {:.0}% of the run: {then}", there as f64 / needed.max(1) as f64 * 100.0))
+        } else {
+            None
+        };
+        all.push(Rows { name: data.name.clone(), there, needed, problem });
+    }
+    all
+}
+
+/// Over the whole run.
+fn iterations(scenario: &Scenario, schedule: &Schedule) -> f64 {
+    let length = Pass::of(scenario).length(RESPONSES[0]).as_secs_f64().max(1e-6);
+    let seconds = schedule.end().as_secs_f64().ceil() as u64;
+    let users: f64 = (0..seconds).map(|second| schedule.users_at(Duration::from_millis(second * 1_000 + 500))).sum();
+    schedule.iterations() as f64 + users / length
+}
+
+/// The level over time in `width` columns, each as a share of the highest.
+pub fn curve(schedule: &Schedule, width: usize) -> Vec<f64> {
+    let at = |column: usize| schedule.level_at(schedule.end().mul_f64((column as f64 + 0.5) / width.max(1) as f64));
+    let levels: Vec<f64> = (0..width).map(at).collect();
+    let top = levels.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    levels.into_iter().map(|level| level / top).collect()
+}
+
+/// Whether a flow waits between its requests at all.
+pub fn thinks(scenario: &Scenario) -> bool {
+    let pauses = |flow: &Flow| {
+        flow.pace.is_some() || flow.think != Think::None || flow.steps.iter().any(|step| step.think.is_some())
+    };
+    scenario.flows.iter().all(pauses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Action, Data, Method, Role, example};
+
+    fn shop() -> Scenario {
+        let second = Duration::from_secs(1);
+        let mut scenario =
+            example::scenario(vec![example::phase("only", Model::Users, 100.0, second * 100, Role::Baseline)]);
+        scenario.flows[0].think = Think::Uniform(second, second * 3);
+        scenario
+    }
+
+    #[test]
+    fn a_closed_model_eases_off_when_the_target_is_slow() {
+        let pass = Pass::of(&shop());
+        let rate = |response| pass.rate(Model::Users, 100.0, response).round();
+        // 100 users / (2 s + 0.1 s), and / (2 s + 1 s).
+        assert_eq!(RESPONSES.map(rate), [48.0, 33.0]);
+        assert_eq!(pass.rate(Model::Rate, 10.0, RESPONSES[1]), 10.0);
+        assert_eq!(pass.sessions(Model::Rate, 10.0, RESPONSES[1]), 30.0);
+    }
+
+    #[test]
+    fn repeated_steps_and_weights_count() {
+        let mut scenario = shop();
+        let inner = Block { condition: None, repeat: 3, actions: vec![Action::Request(0)] };
+        let mut twice = example::flow("twice", vec![example::step(Method::Get, "/")]);
+        twice.weight = 3.0;
+        twice.body = Block { condition: None, repeat: 1, actions: vec![Action::Request(0), Action::Block(inner)] };
+        scenario.flows.push(twice);
+        assert_eq!(Pass::of(&scenario).requests, 1.0 * 0.25 + 4.0 * 0.75);
+    }
+
+    #[test]
+    fn rows_are_counted_against_iterations() {
+        let mut scenario = shop();
+        let data = Data {
+            name: "users".to_owned(),
+            columns: vec!["id".to_owned()],
+            rows: vec![vec!["1".to_owned()]; 2_000],
+            order: Order::Once,
+            when_used_up: WhenUsedUp::Stop,
+            split: true,
+        };
+        scenario.data = vec![data];
+        let column =
+            crate::scenario::Segment::Value(crate::scenario::Expression::Column(0, 0), crate::scenario::Escape::Raw);
+        scenario.flows[0].steps[0].path.push(column);
+        let schedule = Schedule::new(&scenario);
+        let seen = &rows(&scenario, &schedule, 4)[0];
+        // 100 users for 100 s, one iteration each 2.1 s.
+        assert_eq!((seen.there, seen.needed), (2_000, 4_762));
+        assert_eq!(
+            seen.problem.as_deref(),
+            Some("used up after about 42% of the run: then no further iteration begins")
+        );
+        assert!(rows(&scenario, &schedule, 2_001)[0].problem.as_ref().unwrap().contains("some get none"));
+    }
+}

@@ -1,0 +1,209 @@
+//! What a request carries: JSON, form, raw text, multipart, or a file as it is.
+
+use super::fields::PART;
+use super::node::{Entry, Node, Value};
+use super::reader::{Members, Reader, Text};
+use super::template::{Escape, Known, Segment, Template, parse};
+use super::{Problem, flows};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Body {
+    /// Unless a header of the step says otherwise.
+    pub content_type: String,
+    pub content: Template,
+}
+
+const KINDS: [&str; 5] = ["json", "form", "body", "multipart", "file"];
+
+pub fn read(reader: &mut Reader<'_>, members: &Members<'_>, known: &Known<'_>) -> Option<Body> {
+    let mut found: Vec<&Entry> = KINDS.iter().filter_map(|kind| members.entry(kind)).collect();
+    found.sort_by_key(|entry| entry.key_span.start);
+    if let Some(second) = found.get(1) {
+        let problem = Problem::new(second.key_span.clone(), "a request has one body, this is a second one");
+        reader.report(problem.help(format!("keep one of `{}`", KINDS.join("`, `"))));
+    }
+    let entry = found.first()?;
+    match entry.key.as_str() {
+        "json" => {
+            let mut content = Template::default();
+            json(reader, &entry.node, known, &mut content);
+            Some(Body { content_type: "application/json".to_owned(), content })
+        }
+        "form" => form(reader, &entry.node, known),
+        "multipart" => multipart(reader, &entry.node, known),
+        "file" => {
+            let (name, bytes) = reader.file(&entry.node)?;
+            Some(Body { content_type: type_of(&name).to_owned(), content: Template::text(bytes.as_slice()) })
+        }
+        _ => {
+            let content = template(reader, &entry.node, Escape::Raw, known)?;
+            Some(Body { content_type: "text/plain; charset=utf-8".to_owned(), content })
+        }
+    }
+}
+
+/// By the name's ending, for the few kinds that APIs are sent.
+fn type_of(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).as_deref() {
+        Some("json") => "application/json",
+        Some("xml") => "application/xml",
+        Some("csv") => "text/csv",
+        Some("txt") => "text/plain; charset=utf-8",
+        Some("html") => "text/html; charset=utf-8",
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("pdf") => "application/pdf",
+        Some("zip") => "application/zip",
+        _ => "application/octet-stream",
+    }
+}
+
+/// A text with templates, escaped for its place.
+pub fn template(reader: &mut Reader<'_>, node: &Node, escape: Escape, known: &Known<'_>) -> Option<Template> {
+    let text = reader.text(node)?;
+    compile(reader, &text, escape, known, &|part| part.as_bytes().to_vec())
+}
+
+pub fn compile(
+    reader: &mut Reader<'_>,
+    text: &Text,
+    escape: Escape,
+    known: &Known<'_>,
+    literal: &dyn Fn(&str) -> Vec<u8>,
+) -> Option<Template> {
+    match parse(&text.value, escape, known, literal) {
+        Ok(template) => Some(template),
+        Err(fault) => {
+            reader.report(fault.into_problem(text, "a text with values"));
+            None
+        }
+    }
+}
+
+/// The value as JSON, its keys in the order written.
+fn json(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>, out: &mut Template) {
+    let mut put = |text: &str| out.push(Segment::Text(text.as_bytes().to_vec()));
+    match &node.value {
+        Value::Null => put("null"),
+        Value::Bool(value) => put(&value.to_string()),
+        Value::Number(number) => put(&number.to_string()),
+        Value::Text(_) => json_text(reader, node, known, out),
+        Value::List(items) => {
+            put("[");
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(Segment::Text(b",".to_vec()));
+                }
+                json(reader, item, known, out);
+            }
+            out.push(Segment::Text(b"]".to_vec()));
+        }
+        Value::Map(entries) => {
+            put("{");
+            for (at, entry) in entries.iter().enumerate() {
+                if entries[..at].iter().any(|other| other.key == entry.key) {
+                    let problem = Problem::new(entry.key_span.clone(), format!("`{}` is written twice", entry.key));
+                    reader.report(problem.label("the second one").help("keep one of the two"));
+                }
+                let comma = if at > 0 { "," } else { "" };
+                let key = serde_json::Value::from(entry.key.as_str());
+                out.push(Segment::Text(format!("{comma}{key}:").into_bytes()));
+                json(reader, &entry.node, known, out);
+            }
+            out.push(Segment::Text(b"}".to_vec()));
+        }
+    }
+}
+
+/// A text that is one template and nothing else keeps the value's own type.
+fn json_text(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>, out: &mut Template) {
+    let Some(text) = reader.text(node) else { return };
+    let literal = |part: &str| {
+        let quoted = serde_json::Value::from(part).to_string();
+        quoted.as_bytes()[1..quoted.len() - 1].to_vec()
+    };
+    let Some(content) = compile(reader, &text, Escape::JsonText, known, &literal) else { return };
+    if let [Segment::Value(expression, _)] = content.segments.as_slice() {
+        out.push(Segment::Value(expression.clone(), Escape::Json));
+        return;
+    }
+    out.push(Segment::Text(b"\"".to_vec()));
+    out.append(content);
+    out.push(Segment::Text(b"\"".to_vec()));
+}
+
+fn form(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Body> {
+    let entries = map(reader, node, "form", "form: { user: ada, remember: yes }")?;
+    let mut content = Template::default();
+    for (at, entry) in entries.iter().enumerate() {
+        let ampersand = if at > 0 { "&" } else { "" };
+        content.push(Segment::Text(format!("{ampersand}{}=", flows::percent_encoded(&entry.key)).into_bytes()));
+        if let Some(text) = reader.text(&entry.node) {
+            let literal = |part: &str| flows::percent_encoded(part).into_bytes();
+            content.append(compile(reader, &text, Escape::Percent, known, &literal).unwrap_or_default());
+        }
+    }
+    Some(Body { content_type: "application/x-www-form-urlencoded".to_owned(), content })
+}
+
+fn map<'n>(reader: &mut Reader<'_>, node: &'n Node, what: &str, example: &str) -> Option<&'n [Entry]> {
+    match &node.value {
+        Value::Map(entries) => Some(entries),
+        _ => {
+            reader.wrong_kind(node, &format!("`{what}` is a map"), example);
+            None
+        }
+    }
+}
+
+/// Parts by name: a text, or `{ file: photo.jpg, type: image/jpeg }`.
+fn multipart(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Body> {
+    let entries = map(reader, node, "multipart", "multipart: { title: a picture, photo: { file: photo.jpg } }")?;
+    let mut parts: Vec<(String, Template)> = Vec::new();
+    for entry in entries {
+        if entry.key.contains(['"', '\r', '\n']) {
+            let problem = Problem::new(entry.key_span.clone(), "this cannot name a part");
+            reader.report(problem.help("a part's name has no quotes and is on one line"));
+        }
+        if let Some((head, content)) = part(reader, entry, known) {
+            parts.push((format!("Content-Disposition: form-data; name=\"{}\"{head}", entry.key), content));
+        }
+    }
+    let boundary = boundary(&parts);
+    let mut content = Template::default();
+    for (head, part) in parts {
+        content.push(Segment::Text(format!("--{boundary}\r\n{head}\r\n\r\n").into_bytes()));
+        content.append(part);
+        content.push(Segment::Text(b"\r\n".to_vec()));
+    }
+    content.push(Segment::Text(format!("--{boundary}--\r\n").into_bytes()));
+    Some(Body { content_type: format!("multipart/form-data; boundary={boundary}"), content })
+}
+
+fn part(reader: &mut Reader<'_>, entry: &Entry, known: &Known<'_>) -> Option<(String, Template)> {
+    if !matches!(entry.node.value, Value::Map(_)) {
+        return Some((String::new(), template(reader, &entry.node, Escape::Raw, known)?));
+    }
+    let members = reader.members(&entry.node, &PART);
+    let kind = members.get("type").and_then(|node| reader.text(node));
+    let (name, bytes) = reader.file(members.get("file")?)?;
+    let own = name.rsplit('/').next().unwrap_or_default().replace('"', "");
+    let kind = kind.map_or_else(|| type_of(&name).to_owned(), |kind| kind.value);
+    let head = format!("; filename=\"{own}\"\r\nContent-Type: {}", kind.replace(['\r', '\n'], ""));
+    Some((head, Template::text(bytes.as_slice())))
+}
+
+/// One that none of the fixed contents holds.
+fn boundary(parts: &[(String, Template)]) -> String {
+    let held = |boundary: &str| {
+        parts.iter().flat_map(|(_, content)| &content.segments).any(|segment| match segment {
+            Segment::Text(text) => text.windows(boundary.len()).any(|window| window == boundary.as_bytes()),
+            Segment::Value(..) => false,
+        })
+    };
+    let mut boundary = "spikeproof-7MA4YWxkTrZu0gW".to_owned();
+    while held(&boundary) {
+        boundary.push('x');
+    }
+    boundary
+}

@@ -1,0 +1,142 @@
+//! Values taken out of an answer, for later steps.
+
+use super::check::text_of_pattern;
+use super::fields::CAPTURE;
+use super::node::{Entry, Node, Value};
+use super::reader::{Reader, is_header_name};
+use super::{Problem, data::choice};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Capture {
+    pub name: String,
+    pub from: From,
+    pub pick: Pick,
+    /// Instead of failing the step when there is nothing to capture.
+    pub default: Option<String>,
+}
+
+/// Where from. Each has been compiled once, so that compiling it again cannot fail.
+#[derive(Debug, Clone, PartialEq)]
+pub enum From {
+    /// RFC 9535.
+    Json(String),
+    Header(String),
+    /// The first group, or the whole match where there is none.
+    Regex(String),
+    Cookie(String),
+    /// The element's text, or one of its attributes.
+    Css {
+        selector: String,
+        attribute: Option<String>,
+    },
+}
+
+/// Which, where several are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pick {
+    First,
+    Last,
+    Random,
+}
+
+impl Capture {
+    pub fn needs_body(&self) -> bool {
+        !matches!(self.from, From::Header(_) | From::Cookie(_))
+    }
+}
+
+/// Reads `capture: { product: "$.items[*].id", token: { header: x-token } }`.
+pub fn read(reader: &mut Reader<'_>, node: Option<&Node>) -> Vec<Capture> {
+    let Some(node) = node else { return Vec::new() };
+    let Value::Map(entries) = &node.value else {
+        reader.wrong_kind(node, "`capture` is a map of names", "capture: { product: \"$.items[0].id\" }");
+        return Vec::new();
+    };
+    entries.iter().filter_map(|entry| one(reader, entry)).collect()
+}
+
+fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Capture> {
+    let name = entry.key.clone();
+    let fits = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if !fits {
+        let problem = Problem::new(entry.key_span.clone(), format!("`{name}` cannot name a value"));
+        reader.report(problem.help("use letters, digits and `_`: templates say `{{ NAME }}`"));
+    }
+    if !matches!(entry.node.value, Value::Map(_)) {
+        let from = json_path(reader, &entry.node)?;
+        return Some(Capture { name, from: From::Json(from), pick: Pick::Random, default: None });
+    }
+    let members = reader.members(&entry.node, &CAPTURE);
+    let default = members.get("default").and_then(|node| reader.text(node)).map(|text| text.value);
+    let words = [("first", Pick::First), ("last", Pick::Last), ("random", Pick::Random)];
+    let pick = members.get("pick").and_then(|node| choice(reader, node, "a pick", &words)).unwrap_or(Pick::Random);
+    let kinds = ["json", "header", "regex", "cookie", "css"];
+    let mut found: Vec<&Entry> = kinds.iter().filter_map(|kind| members.entry(kind)).collect();
+    found.sort_by_key(|entry| entry.key_span.start);
+    if let Some(second) = found.get(1) {
+        reader.report(
+            Problem::new(second.key_span.clone(), "a value is captured from one place").help("keep one of the two"),
+        );
+    }
+    let Some(source) = found.first() else {
+        let problem = Problem::new(members.place(), "a capture needs a place to look at");
+        reader.report(problem.help("one of `json`, `header`, `regex`, `cookie` and `css`, like `{ header: x-token }`"));
+        return None;
+    };
+    if let (Some(attribute), false) = (members.entry("attribute"), source.key == "css") {
+        reader.report(
+            Problem::new(attribute.key_span.clone(), "only elements found by `css` have attributes")
+                .help("leave it out"),
+        );
+    }
+    let from = match source.key.as_str() {
+        "json" => From::Json(json_path(reader, &source.node)?),
+        "header" => From::Header(header(reader, &source.node)?),
+        "regex" => From::Regex(text_of_pattern(reader, &source.node)?),
+        "cookie" => From::Cookie(reader.text(&source.node)?.value),
+        _ => From::Css {
+            selector: selector(reader, &source.node)?,
+            attribute: members.get("attribute").and_then(|node| reader.text(node)).map(|text| text.value),
+        },
+    };
+    Some(Capture { name, from, pick, default })
+}
+
+pub fn header(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let text = reader.text(node)?;
+    if !is_header_name(&text.value) {
+        reader.report(text.refuse("a header name", format!("`{}` is not a header name", text.value), "like `x-token`"));
+    }
+    Some(text.value.to_ascii_lowercase())
+}
+
+pub fn json_path(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let text = reader.text(node)?;
+    match serde_json_path::JsonPath::parse(&text.value) {
+        Ok(_) => Some(text.value),
+        Err(error) => {
+            let start = error.position().min(text.value.len());
+            let mut problem = text.refuse(
+                "a JSONPath",
+                format!("this is not a JSONPath: {}", error.message()),
+                "like `$.items[0].id` or `$.items[*].id`",
+            );
+            problem.span = text.part(start..text.value.len());
+            reader.report(problem);
+            None
+        }
+    }
+}
+
+fn selector(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let text = reader.text(node)?;
+    match scraper::Selector::parse(&text.value) {
+        Ok(_) => Some(text.value),
+        Err(error) => {
+            let message = format!("this is not a CSS selector: {error}");
+            reader.report(text.refuse("a CSS selector", message, "like `input[name=csrf]`"));
+            None
+        }
+    }
+}

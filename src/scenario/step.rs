@@ -1,0 +1,129 @@
+//! A step: one request and what is expected of its answer; and the order steps are carried out in.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Body, Capture, Check, Condition, Template, Think};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// As written, or `GET /path`.
+    pub name: String,
+    pub group: Option<String>,
+    pub method: Method,
+    /// Begins with a slash; appended to the target URL's path.
+    pub path: Template,
+    /// The flow's and the step's own.
+    pub headers: Vec<(String, Template)>,
+    pub body: Option<Body>,
+    pub checks: Vec<Check>,
+    pub captures: Vec<Capture>,
+    /// Instead of the flow's.
+    pub think: Option<Think>,
+    /// Instead of the target's.
+    pub timeout: Option<Duration>,
+    pub redirects: Option<u32>,
+}
+
+impl Step {
+    /// What is counted by name: the checks, then the captures, then what can go wrong with any step.
+    pub fn check_names(&self) -> Vec<String> {
+        let checks = self.checks.iter().map(|check| check.name.clone());
+        let captures = self.captures.iter().map(|capture| format!("capture {}", capture.name));
+        let always = ["redirects", "values"].map(str::to_owned);
+        checks.chain(captures).chain(always).collect()
+    }
+
+    /// The data files it draws from.
+    pub fn draws(&self) -> Vec<u16> {
+        let headers = self.headers.iter().map(|(_, value)| value);
+        let body = self.body.iter().map(|body| &body.content);
+        let checks = self.checks.iter().filter_map(Check::template);
+        std::iter::once(&self.path).chain(headers).chain(body).chain(checks).flat_map(Template::data).collect()
+    }
+
+    /// Whether the answer's body is looked at, and must be kept.
+    pub fn needs_body(&self) -> bool {
+        self.checks.iter().any(Check::needs_body) || self.captures.iter().any(Capture::needs_body)
+    }
+}
+
+/// Steps in order, perhaps repeated, perhaps only under a condition.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Block {
+    pub condition: Option<Condition>,
+    /// So many times; 1 is the rule, 0 an empty block.
+    pub repeat: u32,
+    pub actions: Vec<Action>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Index into the flow's steps.
+    Request(u16),
+    Block(Block),
+}
+
+impl Block {
+    /// The data files that its conditions draw from.
+    pub fn draws(&self) -> Vec<u16> {
+        let mut data: Vec<u16> = self.condition.iter().flat_map(Condition::draws).collect();
+        for action in &self.actions {
+            if let Action::Block(block) = action {
+                data.extend(block.draws());
+            }
+        }
+        data
+    }
+
+    /// How many requests one pass makes, at most.
+    pub fn requests(&self) -> u64 {
+        let one = |action: &Action| match action {
+            Action::Request(_) => 1,
+            Action::Block(block) => block.requests(),
+        };
+        u64::from(self.repeat) * self.actions.iter().map(one).sum::<u64>()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Head,
+    Options,
+}
+
+impl Method {
+    pub const ALL: [Self; 7] = [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Head, Self::Options];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Head => "HEAD",
+            Self::Options => "OPTIONS",
+        }
+    }
+
+    /// Its key in the file.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Post => "post",
+            Self::Put => "put",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+            Self::Head => "head",
+            Self::Options => "options",
+        }
+    }
+}

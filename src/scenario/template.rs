@@ -1,0 +1,458 @@
+//! Texts with `{{ }}` in them, compiled to segments when the file is read: a request only puts bytes together.
+//!
+//! Every name is looked up here, before the run: a value that no earlier step captures, or a column that its data file
+//! does not have, is a problem of the file. The place a value goes to decides how it is escaped.
+
+use std::ops::Range;
+
+use super::Data;
+use super::reader::{Text, closest};
+
+/// Bytes to send.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Template {
+    pub segments: Vec<Segment>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Segment {
+    Text(Vec<u8>),
+    Value(Expression, Escape),
+}
+
+/// How a value fits into its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escape {
+    Raw,
+    /// As one part of a path, or one value of a query or form.
+    Percent,
+    /// Inside a JSON string.
+    JsonText,
+    /// As a JSON value of its own: numbers stay numbers.
+    Json,
+    /// Without what would end a header.
+    Header,
+}
+
+/// What stands between the braces.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expression {
+    Literal(Literal),
+    /// Index into the flow's variables.
+    Variable(u16),
+    /// Indices into the scenario's data and its columns.
+    Column(u16, u16),
+    /// A whole number, both ends included.
+    Random(i64, i64),
+    Uuid,
+    Pick(Vec<Literal>),
+    Now(Now),
+    /// The session's number, from 0, over all tasks.
+    Session,
+    /// How many iterations the session has begun, from 0.
+    Iteration,
+    /// The same value, as text.
+    AsText(Box<Expression>),
+    /// The same value, not escaped.
+    Raw(Box<Expression>),
+    /// Of what the template makes: basic authentication.
+    Base64(Template),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Literal {
+    Text(String),
+    Number(serde_json::Number),
+    Bool(bool),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Now {
+    /// RFC 3339, UTC, milliseconds.
+    Text,
+    Seconds,
+    Millis,
+}
+
+/// What a template may name at its place.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Captured by a step before it.
+    pub variables: &'a [String],
+    pub data: &'a [Data],
+}
+
+impl Template {
+    pub fn text(text: impl Into<Vec<u8>>) -> Self {
+        let text = text.into();
+        Self { segments: if text.is_empty() { Vec::new() } else { vec![Segment::Text(text)] } }
+    }
+
+    /// The bytes, if nothing in them changes.
+    pub fn constant(&self) -> Option<&[u8]> {
+        match self.segments.as_slice() {
+            [] => Some(&[]),
+            [Segment::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    pub fn push(&mut self, segment: Segment) {
+        match (self.segments.last_mut(), segment) {
+            (_, Segment::Text(text)) if text.is_empty() => {}
+            (Some(Segment::Text(before)), Segment::Text(text)) => before.extend(text),
+            (_, segment) => self.segments.push(segment),
+        }
+    }
+
+    pub fn append(&mut self, other: Self) {
+        other.segments.into_iter().for_each(|segment| self.push(segment));
+    }
+
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Value(expression, _) => Some(expression),
+            Segment::Text(_) => None,
+        })
+    }
+
+    /// The data files it draws from.
+    pub fn data(&self) -> Vec<u16> {
+        self.expressions().flat_map(Expression::data).collect()
+    }
+}
+
+impl Expression {
+    pub fn data(&self) -> Vec<u16> {
+        match self {
+            Self::Column(data, _) => vec![*data],
+            Self::AsText(inner) | Self::Raw(inner) => inner.data(),
+            Self::Base64(template) => template.data(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What is wrong inside a text, and what to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub range: Range<usize>,
+    pub message: String,
+    pub help: String,
+}
+
+impl Fault {
+    fn new(range: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { range, message: message.into(), help: help.into() }
+    }
+
+    pub fn into_problem(self, text: &Text, what: &str) -> super::Problem {
+        let mut problem = text.refuse(what, self.message, self.help);
+        problem.span = text.part(self.range);
+        problem
+    }
+}
+
+const FUNCTIONS: [&str; 9] = ["random", "uuid", "pick", "now", "session", "iteration", "text", "raw", "env"];
+
+/// Splits a text at its braces. `literal` makes bytes of what stands between them.
+pub fn parse(
+    text: &str,
+    escape: Escape,
+    known: &Known<'_>,
+    literal: &dyn Fn(&str) -> Vec<u8>,
+) -> Result<Template, Fault> {
+    let mut template = Template::default();
+    let mut at = 0;
+    while let Some(open) = text[at..].find("{{").map(|found| at + found) {
+        template.push(Segment::Text(literal(&text[at..open])));
+        let inner = open + 2;
+        let Some(close) = closing(&text[inner..]).map(|found| inner + found) else {
+            return Err(Fault::new(
+                open..text.len(),
+                "`{{` is never closed",
+                "end it with `}}`, or write `{{ \"{{\" }}` for the braces",
+            ));
+        };
+        let expression = expression(text, inner..close, known)?;
+        let escape = if matches!(expression, Expression::Raw(_)) { Escape::Raw } else { escape };
+        template.push(Segment::Value(expression, escape));
+        at = close + 2;
+    }
+    template.push(Segment::Text(literal(&text[at..])));
+    Ok(template)
+}
+
+/// The `}}` that is not inside quotes.
+fn closing(text: &str) -> Option<usize> {
+    let mut quoted = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            '}' if !quoted && text[at..].starts_with("}}") => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// One expression, in a part of a text.
+pub fn expression(text: &str, range: Range<usize>, known: &Known<'_>) -> Result<Expression, Fault> {
+    let range = trimmed(text, range);
+    let part = &text[range.clone()];
+    let here = |message: String, help: String| Err(Fault::new(range.clone(), message, help));
+    if part.is_empty() {
+        return here(
+            "there is nothing between the braces".to_owned(),
+            "name a captured value, a column like `users.email`, or `random(1, 100)`".to_owned(),
+        );
+    }
+    if let Some(literal) = literal(part) {
+        return Ok(Expression::Literal(literal));
+    }
+    if let Some((name, rest)) = part.split_once('(') {
+        let Some(arguments) = rest.trim_end().strip_suffix(')') else {
+            return here(format!("`{part}` is not closed"), format!("write `{part})`"));
+        };
+        let name = name.trim();
+        let from = range.start + (part.len() - rest.len());
+        return call(text, range.clone(), name, from..from + arguments.len(), known);
+    }
+    if let Some((data, column)) = part.split_once('.') {
+        return self::column(range, data.trim(), column.trim(), known);
+    }
+    match known.variables.iter().rposition(|variable| variable == part) {
+        Some(index) => Ok(Expression::Variable(index as u16)),
+        None => {
+            let help = match closest(part, known.variables.iter().map(String::as_str).chain(FUNCTIONS)) {
+                Some(name) if FUNCTIONS.contains(&name) => format!("did you mean `{name}()`?"),
+                Some(name) => format!("did you mean `{name}`?"),
+                None if known.data.iter().any(|data| data.name == part) => {
+                    format!("name one of its columns, like `{part}.{}`", first_column(known, part))
+                }
+                None if known.variables.is_empty() => {
+                    "an earlier step must capture it, like `capture: { product: \"$.id\" }`".to_owned()
+                }
+                None => format!("captured so far: `{}`", known.variables.join("`, `")),
+            };
+            here(format!("nothing called `{part}` is known here"), help)
+        }
+    }
+}
+
+fn first_column<'a>(known: &Known<'a>, name: &str) -> &'a str {
+    let data = known.data.iter().find(|data| data.name == name);
+    data.and_then(|data| data.columns.first()).map_or("column", String::as_str)
+}
+
+fn column(range: Range<usize>, data: &str, column: &str, known: &Known<'_>) -> Result<Expression, Fault> {
+    let Some(index) = known.data.iter().position(|known| known.name == data) else {
+        let names: Vec<&str> = known.data.iter().map(|data| data.name.as_str()).collect();
+        let help = match closest(data, names.iter().copied()) {
+            Some(name) => format!("did you mean `{name}.{column}`?"),
+            None if names.is_empty() => {
+                "describe it under `data`, like `data: { users: { file: users.csv } }`".to_owned()
+            }
+            None => format!("there are `{}`", names.join("`, `")),
+        };
+        return Err(Fault::new(range, format!("there is no data called `{data}`"), help));
+    };
+    // A file that could not be read has its own problem.
+    let columns = &known.data[index].columns;
+    match columns.iter().position(|known| known == column) {
+        Some(place) => Ok(Expression::Column(index as u16, place as u16)),
+        None if columns.is_empty() => Ok(Expression::Column(index as u16, 0)),
+        None => {
+            let help = closest(column, columns.iter().map(String::as_str)).map_or_else(
+                || format!("it has `{}`", columns.join("`, `")),
+                |name| format!("did you mean `{data}.{name}`?"),
+            );
+            Err(Fault::new(range, format!("`{data}` has no column `{column}`"), help))
+        }
+    }
+}
+
+fn call(
+    text: &str,
+    range: Range<usize>,
+    name: &str,
+    inside: Range<usize>,
+    known: &Known<'_>,
+) -> Result<Expression, Fault> {
+    let arguments = &text[inside.clone()];
+    let wrong = |example: &str| {
+        Err(Fault::new(range.clone(), format!("`{name}` is not written like this"), format!("like `{example}`")))
+    };
+    let empty = arguments.trim().is_empty();
+    match name {
+        "uuid" if empty => Ok(Expression::Uuid),
+        "session" if empty => Ok(Expression::Session),
+        "iteration" if empty => Ok(Expression::Iteration),
+        "now" => match arguments.trim().trim_matches('"') {
+            "" => Ok(Expression::Now(Now::Text)),
+            "s" => Ok(Expression::Now(Now::Seconds)),
+            "ms" => Ok(Expression::Now(Now::Millis)),
+            _ => wrong("now()`, `now(s)` or `now(ms)"),
+        },
+        "random" => {
+            let numbers: Option<Vec<i64>> = arguments.split(',').map(|number| number.trim().parse().ok()).collect();
+            match numbers.as_deref() {
+                Some([from, to]) if from <= to => Ok(Expression::Random(*from, *to)),
+                Some([from, to]) => Err(Fault::new(
+                    range,
+                    format!("`random({from}, {to})` ends before it begins"),
+                    format!("write `random({to}, {from})`"),
+                )),
+                _ => wrong("random(1, 1000)"),
+            }
+        }
+        "pick" => {
+            let list = arguments.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            let literals: Option<Vec<Literal>> =
+                list.and_then(|list| split(list).into_iter().map(|item| literal(item.trim())).collect());
+            match literals {
+                Some(literals) if !literals.is_empty() => Ok(Expression::Pick(literals)),
+                _ => wrong("pick([\"red\", \"blue\", 3])"),
+            }
+        }
+        "text" if !empty => Ok(Expression::AsText(Box::new(expression(text, inside, known)?))),
+        "raw" if !empty => Ok(Expression::Raw(Box::new(expression(text, inside, known)?))),
+        "env" => Err(Fault::new(
+            range,
+            "the environment is not read here",
+            format!("write `${{{}}}`", arguments.trim().trim_matches('"')),
+        )),
+        "uuid" => wrong("uuid()"),
+        "session" => wrong("session()"),
+        "iteration" => wrong("iteration()"),
+        "text" => wrong("text(product)"),
+        "raw" => wrong("raw(next)"),
+        _ => {
+            let help = closest(name, FUNCTIONS).map_or_else(
+                || format!("there are `{}()`", FUNCTIONS[..8].join("()`, `")),
+                |name| format!("did you mean `{name}()`?"),
+            );
+            Err(Fault::new(range, format!("there is no function `{name}`"), help))
+        }
+    }
+}
+
+/// At commas outside quotes.
+fn split(list: &str) -> Vec<&str> {
+    let (mut items, mut from, mut quoted) = (Vec::new(), 0, false);
+    for (at, c) in list.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            ',' if !quoted => {
+                items.push(&list[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    items.push(&list[from..]);
+    items
+}
+
+/// `"text"`, a number, `true` or `false`.
+pub fn literal(text: &str) -> Option<Literal> {
+    if let Some(inner) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        return (!inner.contains('"')).then(|| Literal::Text(inner.to_owned()));
+    }
+    match text {
+        "true" => Some(Literal::Bool(true)),
+        "false" => Some(Literal::Bool(false)),
+        number if number.starts_with(|c: char| c.is_ascii_digit() || c == '-') => {
+            number.parse().ok().map(Literal::Number)
+        }
+        _ => None,
+    }
+}
+
+fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
+    let part = &text[range.clone()];
+    let start = range.start + (part.len() - part.trim_start().len());
+    start..start + part.trim().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::scenario::{Order, WhenUsedUp};
+
+    fn data() -> Vec<Data> {
+        vec![Data {
+            name: "users".to_owned(),
+            columns: vec!["email".to_owned(), "password".to_owned()],
+            rows: vec![vec!["a".to_owned(), "b".to_owned()]],
+            order: Order::Sequential,
+            when_used_up: WhenUsedUp::Recycle,
+            split: true,
+        }]
+    }
+
+    fn read(text: &str) -> Result<Template, Fault> {
+        let (variables, data) = (vec!["product".to_owned(), "token".to_owned()], data());
+        let known = Known { variables: &variables, data: &data };
+        parse(text, Escape::Percent, &known, &|text| text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn texts_are_split_at_their_braces() {
+        use Expression::{Column, Literal as Constant, Now as At, Pick, Random, Raw, Uuid, Variable};
+        let text = |text: &str| Segment::Text(text.as_bytes().to_vec());
+        let value = |expression| Segment::Value(expression, Escape::Percent);
+        for (written, segments) in [
+            ("/plain", vec![text("/plain")]),
+            ("", vec![]),
+            ("/p/{{ product }}?t={{token}}", vec![text("/p/"), value(Variable(0)), text("?t="), value(Variable(1))]),
+            ("{{ users.password }}", vec![value(Column(0, 1))]),
+            ("{{ random(-1, 10) }}{{uuid()}}", vec![value(Random(-1, 10)), value(Uuid)]),
+            ("{{ now() }}{{ now(ms) }}", vec![value(At(Now::Text)), value(At(Now::Millis))]),
+            (
+                "{{ pick([\"a, }} b\", 3, true]) }}",
+                vec![value(Pick(vec![
+                    Literal::Text("a, }} b".to_owned()),
+                    Literal::Number(3.into()),
+                    Literal::Bool(true),
+                ]))],
+            ),
+            ("{{ raw(product) }}", vec![Segment::Value(Raw(Box::new(Variable(0))), Escape::Raw)]),
+            ("{{ \"{{\" }}", vec![value(Constant(Literal::Text("{{".to_owned())))]),
+        ] {
+            assert_eq!(read(written).map(|template| template.segments), Ok(segments), "{written}");
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_pointed_at_and_corrected() {
+        for (text, part, help) in [
+            ("/p/{{ prodct }}", "prodct", "did you mean `product`?"),
+            ("/p/{{ zzz }}", "zzz", "captured so far: `product`, `token`"),
+            ("/p/{{ users }}", "users", "name one of its columns, like `users.email`"),
+            ("{{ users.mail }}", "users.mail", "did you mean `users.email`?"),
+            ("{{ user.email }}", "user.email", "did you mean `users.email`?"),
+            ("{{ random(5, 1) }}", "random(5, 1)", "write `random(1, 5)`"),
+            ("{{ random(5) }}", "random(5)", "like `random(1, 1000)`"),
+            ("{{ randm(1, 5) }}", "randm(1, 5)", "did you mean `random()`?"),
+            ("{{ env(\"HOST\") }}", "env(\"HOST\")", "write `${HOST}`"),
+            ("{{ }}", "", "name a captured value, a column like `users.email`, or `random(1, 100)`"),
+            ("a {{ product", "{{ product", "end it with `}}`, or write `{{ \"{{\" }}` for the braces"),
+            ("{{ uuid }}", "uuid", "did you mean `uuid()`?"),
+        ] {
+            let fault = read(text).unwrap_err();
+            assert_eq!((&text[fault.range.clone()], fault.help.as_str()), (part, help), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_faulted_inside_itself(text in "([a-z/ ]|\\{\\{|\\}\\}|[(),.\"\\[\\]é]|random|pick|users){0,20}") {
+            if let Err(fault) = read(&text) {
+                prop_assert!(text.get(fault.range).is_some());
+            }
+        }
+    }
+}
