@@ -56,4 +56,6 @@ impl Work {
 }
 
 #[cfg(test)]
+mod scenario_tests;
+#[cfg(test)]
 mod tests;
