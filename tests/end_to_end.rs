@@ -157,10 +157,10 @@ async fn the_sustained_scenario_passes_against_the_lab() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_threshold_is_exit_1_and_nothing_is_left() {
     let trial = Trial::new("").await;
-    let scenario = trial.scenario(&SHORT.replace("errors < 1%", "p50 < 1ms"));
+    let scenario = trial.scenario(&SHORT.replace("/api/products", "/api/products, check: { status: 418 }"));
     let output = trial.run(&["run", &scenario]).await;
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(text(&output).contains("FAILED  p50 < 1ms"), "{}", text(&output));
+    assert!(text(&output).contains("FAILED  errors < 1%"), "{}", text(&output));
     trial.nothing_is_left().await;
 }
 

@@ -10,6 +10,7 @@ use crate::outcome::{EXIT_CODES, Exit};
 mod check;
 mod generate;
 mod image;
+mod init;
 mod lab;
 mod reap;
 mod report;
@@ -51,6 +52,8 @@ enum Command {
     Run(run::Args),
     /// Validate a scenario and print the plan and its cost, touching nothing
     Check(check::Args),
+    /// Write a commented scenario to begin with
+    Init(init::Args),
     /// Destroy what an earlier run left, as its journal says
     Reap(reap::Args),
     /// Show the report of an earlier run
@@ -100,6 +103,7 @@ pub async fn run(args: impl Iterator<Item = OsString>) -> Answer {
     match cli.command {
         Command::Run(args) => run::run(args).await,
         Command::Check(args) => check::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Reap(args) => reap::run(args).await,
         Command::Report(args) => report::run(&args),
         Command::Lab(args) => lab::run(args).await,

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::Work;
 use super::addresses::Addresses;
+use super::alarm::Alarm;
 use super::connection::{Buffer, Connection, Open, Origin, READ};
 use super::request::Prepared;
 use super::rows::{Drawn, Rows};
@@ -45,6 +46,8 @@ pub struct Desk {
     pub policy: scenario::Connection,
     pub may_speak_two: bool,
     pub addresses: Addresses,
+    /// There once the worker's runtime is.
+    pub alarm: Option<Alarm>,
     pub security: Option<Security>,
     pub open: Rc<Open>,
     opened: Cell<u64>,
@@ -103,6 +106,7 @@ impl Desk {
             policy: target.connection,
             may_speak_two,
             addresses,
+            alarm: None,
             security: security.cloned(),
             open: Rc::default(),
             opened: Cell::new(0),
@@ -124,10 +128,10 @@ impl Desk {
     /// Waits for a planned instant. One that has passed still lets others run.
     pub async fn wait_until(&self, at: Duration) {
         let instant = self.start + at;
-        if instant > Instant::now() {
-            sleep_until(instant).await;
-        } else {
-            yield_now().await;
+        match &self.alarm {
+            _ if instant <= Instant::now() => yield_now().await,
+            Some(alarm) => alarm.sleep_until(instant).await,
+            None => sleep_until(instant).await,
         }
     }
 

@@ -15,6 +15,8 @@ use crate::plan::Share;
 use crate::scenario::Scenario;
 
 mod addresses;
+#[cfg_attr(not(target_os = "linux"), path = "alarm_tokio.rs")]
+mod alarm;
 mod connection;
 mod decide;
 mod decode;

@@ -9,6 +9,7 @@ use tokio::task::{JoinError, JoinSet, LocalSet};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Work;
+use super::alarm::Alarm;
 use super::desk::{Desk, spread};
 use super::tls::Security;
 use super::{health, iteration};
@@ -98,7 +99,11 @@ fn work_here(
 ) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("a worker has no runtime: {error}"))?;
-    let desk = Rc::new(Desk::new(work, worker, security)?);
+    let mut desk = Desk::new(work, worker, security)?;
+    let entered = runtime.enter();
+    desk.alarm = Some(Alarm::new().map_err(|error| format!("a worker has no timer: {error}"))?);
+    drop(entered);
+    let desk = Rc::new(desk);
     let local = LocalSet::new();
     let load = carry_out(work, worker, Rc::clone(&desk), sender);
     let carried_out = local.block_on(&runtime, load);
@@ -120,7 +125,13 @@ async fn carry_out(work: &Work, worker: u32, desk: Rc<Desk>, sender: &UnboundedS
     }
     // Dropped, and so ended, with the load.
     let mut beside = JoinSet::new();
-    let (names, itself) = (Rc::clone(&desk), Rc::clone(&desk));
+    let (names, itself, bell) = (Rc::clone(&desk), Rc::clone(&desk), Rc::clone(&desk));
+    beside.spawn_local(async move {
+        if let Some(alarm) = &bell.alarm {
+            // A timer that breaks would leave all sessions asleep: the strain of the run says so.
+            let _ = alarm.ring().await;
+        }
+    });
     beside.spawn_local(async move { names.addresses.refresh().await });
     let workers = work.workers;
     beside.spawn_local(async move { health::watch(&itself, worker, workers).await });

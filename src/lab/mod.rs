@@ -34,6 +34,7 @@ mod metrics;
 mod moto;
 mod policies;
 mod queue;
+mod shop;
 mod target;
 mod tasks;
 

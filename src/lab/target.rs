@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::HeaderValue;
 use hyper::{Request, StatusCode};
@@ -11,15 +12,19 @@ use serde_json::json;
 use super::World;
 use super::call::{Answer, answer};
 use super::group::Route;
+use super::shop;
 
-/// Any method and path is answered 200; `/status/NNN` with that status.
+/// The shop's paths are answered by the shop, any other with 200, and `/status/NNN` with that status.
 pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answer, Infallible> {
     let arrived = world.clock.now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     // A body is read, or the connection could not be used again.
-    if !request.body().is_end_stream() {
-        let _ = http_body_util::BodyExt::collect(request.into_body()).await;
-    }
+    let body = match request.body().is_end_stream() {
+        true => Bytes::new(),
+        false => {
+            http_body_util::BodyExt::collect(request.into_body()).await.map(|body| body.to_bytes()).unwrap_or_default()
+        }
+    };
     let route = world.group().route(arrived);
     let (instance, done, broken) = match route {
         Route::Nobody => return Ok(from_balancer(&world, StatusCode::SERVICE_UNAVAILABLE)),
@@ -37,8 +42,20 @@ pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answ
     }
     let wanted = path.strip_prefix("/status/").and_then(|code| code.parse().ok());
     let status = wanted.and_then(|code| StatusCode::from_u16(code).ok()).filter(|code| code.as_u16() >= 200);
-    let status = if broken { StatusCode::INTERNAL_SERVER_ERROR } else { status.unwrap_or(StatusCode::OK) };
+    let page = shop::page(method.as_str(), &path, &body).filter(|_| !broken);
+    let of_page = page.as_ref().and_then(|page| StatusCode::from_u16(page.status).ok());
+    let status = match broken {
+        true => StatusCode::INTERNAL_SERVER_ERROR,
+        false => of_page.or(status).unwrap_or(StatusCode::OK),
+    };
     world.group().open.answered(status.as_u16(), (now - arrived).as_secs_f32());
+    if let Some(page) = page {
+        let mut response = from_instance(status, &instance, &page.body);
+        if let Some(cookie) = page.cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok()) {
+            response.headers_mut().insert("set-cookie", cookie);
+        }
+        return Ok(response);
+    }
     Ok(from_instance(status, &instance, &json!({ "method": method.as_str(), "path": path, "instance": instance })))
 }
 

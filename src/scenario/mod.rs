@@ -23,6 +23,7 @@ mod fields;
 mod fleet;
 mod flows;
 mod grammar;
+mod init;
 mod k6;
 mod node;
 mod phases;
@@ -45,6 +46,7 @@ pub use check::{Check, Expected, What};
 pub use condition::{Condition, Operator};
 pub use data::{Data, Order, WhenUsedUp};
 pub use flows::percent_encoded;
+pub use init::Kind;
 pub use problem::{Problem, render};
 pub use schema::json_schema;
 pub use step::{Action, Block, Method, Step};
@@ -78,6 +80,11 @@ pub struct Read {
 /// Reads a scenario, or returns every problem of the text, in the order of their places.
 pub fn read(text: &str, surroundings: &Surroundings, open: Open<'_>) -> Result<Read, Vec<Problem>> {
     validate::read(text, surroundings, open)
+}
+
+/// Reads a target's URL by itself; the error says what is wrong and what to write.
+pub fn url(text: &str) -> Result<Url, String> {
+    target::parse_alone(text)
 }
 
 /// For texts that name no files.

@@ -195,6 +195,10 @@ struct Refusal {
     help: &'static str,
 }
 
+pub fn parse_alone(text: &str) -> Result<Url, String> {
+    parse_url(text).map_err(|Refusal { reason, help }| format!("{text}: {reason}; {help}"))
+}
+
 fn parse_url(text: &str) -> Result<Url, Refusal> {
     const FORM: &str = "write it like `https://shop.example.com` or `http://10.0.0.5:8080/api`";
     let refuse = |reason, help| Err(Refusal { reason, help });
