@@ -66,9 +66,11 @@ $(TOOLS)/ready:
 	@ln -sf ../venv/bin/k6 $(TOOLS)/bin/k6
 	@touch $@
 
-fuzz: ## any bytes as a scenario, as an HTTP answer, as a histogram: with cargo-fuzz, for FUZZ_SECONDS (60) each
-	@cargo fuzz --version >/dev/null 2>&1 || { echo 'cargo-fuzz is missing: cargo install cargo-fuzz (it needs a nightly compiler)' >&2; exit 1; }
-	@for target in scenario answer histogram; do cargo +nightly fuzz run $$target -- -max_total_time=$(or $(FUZZ_SECONDS),60); done
+fuzz: ## any bytes as a scenario and as a task's report, with cargo-fuzz, for FUZZ_SECONDS (60) each
+	@cargo fuzz --version >/dev/null 2>&1 || { echo 'cargo-fuzz is missing: cargo install cargo-fuzz' >&2; exit 1; }
+	@for target in scenario interval; do \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --target $(HOST) $$target -- -max_total_time=$(or $(FUZZ_SECONDS),60); \
+	done
 
 venv: $(VENV)/moto-5.2.5 ## moto, pinned, in the project's own folder
 

@@ -125,7 +125,8 @@ fn serve(folder: &Path) -> Outcome<Child> {
          keepalive_timeout 600;\n  client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n",
     );
     for port in PORTS {
-        let listen = format!("listen 127.0.0.1:{port} reuseport backlog=16384;");
+        let listen =
+            format!("listen 127.0.0.1:{port} reuseport backlog=16384; listen [::1]:{port} reuseport backlog=16384;");
         writeln!(
             config,
             "  server {{ {listen} location / {{ default_type application/json; return 200 '{BODY}'; }} }}"
@@ -394,10 +395,11 @@ impl Bench {
     }
 }
 
-/// Sessions that come over ten seconds and think for five.
+/// Sessions that come over ten seconds and think for five. `localhost` has two addresses: towards one alone Linux looks
+/// through thousands of source ports for each new connection, once half of them are taken.
 fn crowd(users: u32, port: u16) -> String {
     format!(
-        "name: b\ntarget: {{ url: \"http://127.0.0.1:{port}/\" }}\nconnection: {{ max_age: 10m }}\nphases: [{{ users: {users}, ramp: 10s, hold: 10s, grace: 5s }}]\nflows: [{{ name: f, think: 4s..6s, steps: [{{ get: / }}] }}]\n"
+        "name: b\ntarget: {{ url: \"http://localhost:{port}/\" }}\nconnection: {{ max_age: 10m }}\nphases: [{{ users: {users}, ramp: 10s, hold: 10s, grace: 5s }}]\nflows: [{{ name: f, think: 4s..6s, steps: [{{ get: / }}] }}]\n"
     )
 }
 

@@ -76,14 +76,14 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
 
 fn write_phases(out: &mut String, scenario: &Scenario, schedule: &Schedule) -> std::fmt::Result {
     writeln!(out, "\nphases, {} in all", duration(schedule.end()))?;
-    for (phase, start) in scenario.phases.iter().zip(schedule.phase_starts()) {
+    for (index, (phase, start)) in scenario.phases.iter().zip(schedule.phase_starts()).enumerate() {
         writeln!(
             out,
             "  {:>7}  {:<16} {:<10} {} {:<12} ramp {:<6} hold {:<6} {}",
             duration(*start),
             phase.name,
             phase.role.word(),
-            if phase.ramp.is_zero() { "jump to" } else { "ramp to" },
+            way(scenario, index),
             level(phase.model, phase.level),
             duration(phase.ramp),
             duration(phase.hold),
@@ -91,6 +91,17 @@ fn write_phases(out: &mut String, scenario: &Scenario, schedule: &Schedule) -> s
         )?;
     }
     write_curve(out, scenario, schedule)
+}
+
+/// Ramp, jump or hold: three things, three words.
+fn way(scenario: &Scenario, index: usize) -> &'static str {
+    let phase = &scenario.phases[index];
+    let before = index.checked_sub(1).map(|before| &scenario.phases[before]);
+    match before {
+        Some(before) if before.level == phase.level && before.model == phase.model => "hold at",
+        _ if phase.ramp.is_zero() => "jump to",
+        _ => "ramp to",
+    }
 }
 
 const WIDTH: usize = 72;

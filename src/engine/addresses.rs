@@ -8,7 +8,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::ResolverConfig;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -50,9 +49,8 @@ impl Addresses {
         if self.host.parse::<IpAddr>().is_ok() {
             return;
         }
-        let resolver = TokioResolver::builder_tokio()
-            .unwrap_or_else(|_| TokioResolver::builder_with_config(ResolverConfig::default(), Default::default()))
-            .build();
+        // Without a resolv.conf there is nobody to ask; asking a stranger would be worse.
+        let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build());
         let resolver = match resolver {
             Ok(resolver) => resolver,
             Err(error) => return self.failed(error.to_string()),

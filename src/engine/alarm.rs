@@ -44,14 +44,18 @@ impl Alarm {
             let _ = self.timer.try_read(&mut expirations);
             self.armed.set(None);
             let now = Instant::now();
-            let due = {
-                let mut sleepers = self.sleepers.borrow_mut();
-                let later = sleepers.split_off(&(now, u64::MAX));
-                std::mem::replace(&mut *sleepers, later)
-            };
-            due.into_values().for_each(Waker::wake);
+            // One by one: splitting the map would count what stays, every time.
+            while let Some(waker) = self.due(now) {
+                waker.wake();
+            }
             self.arm();
         }
+    }
+
+    fn due(&self, now: Instant) -> Option<Waker> {
+        let mut sleepers = self.sleepers.borrow_mut();
+        let first = sleepers.first_entry().filter(|first| first.key().0 <= now)?;
+        Some(first.remove())
     }
 
     /// Sets the timer for the earliest sleeper, unless it is set for an earlier instant already.

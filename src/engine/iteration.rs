@@ -13,6 +13,10 @@ use super::session::Session;
 use super::walk::Walk;
 use crate::scenario::{Block, Think};
 
+/// A session that gets no connection waits this long: nobody hammers at a closed door, and a generator that did would
+/// measure only itself. (The open model begins what is due all the same.)
+const AFTER_REFUSAL: Duration = Duration::from_millis(100);
+
 /// Counts itself as under way for as long as it lives, also when it is cut.
 struct Active<'a>(&'a Cell<u32>);
 
@@ -55,9 +59,8 @@ async fn live(desk: &Desk, session: &mut Session, from: Duration, to: Duration) 
         if let Some(pace) = desk.scenario.flows[flow].pace {
             intended = intended.max(began + pace);
         }
-        if intended < to {
-            desk.wait_until(intended).await;
-        }
+        // Who thinks beyond the end of their time is there until it ends.
+        desk.wait_until(intended.min(to)).await;
     }
 }
 
@@ -131,6 +134,9 @@ async fn steps(
         intended = done.ended;
         if next.is_some() || last == Last::Thinks {
             intended += think(settings.steps[step].think.unwrap_or(settings.think), &mut session.chance);
+        }
+        if done.refused && last == Last::Thinks {
+            intended += AFTER_REFUSAL;
         }
         if done.abandon {
             return Err(intended);

@@ -50,6 +50,8 @@ pub struct Done {
     pub ended: Duration,
     /// What follows in this iteration cannot be carried out.
     pub abandon: bool,
+    /// There was no connection at all.
+    pub refused: bool,
 }
 
 /// What is known of a request under way, also when it is cut.
@@ -171,7 +173,7 @@ impl Session {
             checks: &counts,
         });
         desk.counts.replace(counts);
-        Done { ended, abandon }
+        Done { ended, abandon, refused: matches!(ending, Ending::Connect | Ending::Tls) }
     }
 
     /// The ending, and whether the rest of the iteration must be abandoned.
