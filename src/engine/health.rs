@@ -26,6 +26,8 @@ pub async fn watch(desk: &Desk, worker: u32, workers: u32) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut closed: VecDeque<u64> = VecDeque::from([0]);
     let (mut second, mut since, mut used) = (desk.elapsed().as_secs(), Instant::now(), thread_time());
+    // As it was just before the second ended: sessions whose time ends with it have left when it has.
+    let mut there = 0;
     loop {
         let due = ticks.tick().await;
         let lag = Instant::now().saturating_duration_since(due);
@@ -38,6 +40,7 @@ pub async fn watch(desk: &Desk, worker: u32, workers: u32) {
         let strain = recorder.strain(at);
         strain.lag_micros = strain.lag_micros.max(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX));
         if at.as_secs() == second {
+            there = desk.active.get();
             continue;
         }
         // The second that has just passed; a late tick may belong to a later one.
@@ -47,14 +50,12 @@ pub async fn watch(desk: &Desk, worker: u32, workers: u32) {
         let busy = (now_used.saturating_sub(used)).as_secs_f64() / (now - since).as_secs_f64().max(1e-9);
         (since, used) = (now, now_used);
         strain.busy = (busy * 1_000.0).min(1_000.0) as u32;
-        strain.sessions = desk.active.get();
+        strain.sessions = there;
         strain.connections = desk.open.now.get();
-        let asked = desk
-            .share
-            .part_of(desk.schedule.users_at(Duration::from_secs(second - 1) + Duration::from_millis(999)) as u64);
+        let before = Duration::from_secs(second) - Duration::from_millis(1);
+        let asked = desk.share.part_of(desk.schedule.users_at(before) as u64);
         strain.asked += asked;
-        strain.sent +=
-            if desk.schedule.users_at(at) > 0.0 || asked > 0 { u64::from(desk.active.get()).min(asked) } else { 0 };
+        strain.sent += asked.min(there.into());
         closed.push_back(desk.open.closed.get());
         if closed.len() > TIME_WAIT {
             closed.pop_front();

@@ -504,7 +504,18 @@ async fn phases_of_both_models_run_one_after_the_other() {
     let of = |phase| results.merged(Select { phase: Some(phase), ..Select::default() }).tally;
     assert_eq!(of(1).ok, 20);
     assert!(of(0).ok >= 10, "{:?}", of(0));
-    assert_eq!(strain(&results).sent, strain(&results).asked.min(strain(&results).sent));
+}
+
+#[tokio::test]
+async fn what_was_asked_is_what_was_sent_also_when_the_level_falls() {
+    let shop = Shop::open().await;
+    let phases = "phases:\n  - { name: a, users: 30, hold: 2s, burst: true }\n  - { name: b, users: 3, hold: 2s }";
+    let results = run(&shop, &format!("{phases}\nsteps: [{{ get: /, think: 100ms..300ms }}]")).await;
+    // The last second ends with the load, and may not be told any more.
+    let Strain { asked, sent, .. } = strain(&results);
+    assert!(asked >= 63 && sent == asked, "{sent} of {asked}");
+    let results = run(&shop, "phases: [{ rate: 300/s, hold: 2s }]\nsteps: [{ get: / }]").await;
+    assert_eq!((strain(&results).asked, strain(&results).sent), (600, 600));
 }
 
 /// A certificate authority, and a server's and a client's certificate by it, as PEM and as rustls wants them.

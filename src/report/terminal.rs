@@ -80,6 +80,9 @@ fn write_load(out: &mut String, load: &Load) -> std::fmt::Result {
         let classes: Vec<String> = classes.iter().map(|(class, count)| format!("{count} {class}")).collect();
         writeln!(out, "  errors: {}", classes.join(", "))?;
     }
+    if load.whole.tally.redirects > 0 {
+        writeln!(out, "  redirects followed: {}", load.whole.tally.redirects)?;
+    }
     write_checks(out, load)?;
     write_generators(out, load)
 }

@@ -205,6 +205,25 @@ mod tests {
         same_as_committed("scenario.md", &format!("{before}{BEGIN}{}{END}{after}", tables()));
     }
 
+    /// A key that editors complete and nobody reads would be a lie.
+    #[test]
+    fn every_key_of_the_tables_is_read_by_the_parser() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/scenario");
+        let mut sources = String::new();
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if name.ends_with(".rs") && !["fields.rs", "schema.rs", "tests.rs", "init.rs"].contains(&name) {
+                sources += std::fs::read_to_string(path).unwrap().split("#[cfg(test)]").next().unwrap();
+            }
+        }
+        for object in ALL {
+            for field in object.fields {
+                assert!(sources.contains(&format!("\"{}\"", field.name)), "{}.{}", object.name, field.name);
+            }
+        }
+    }
+
     #[test]
     fn every_object_of_the_file_is_defined_once_and_referred_to() {
         let schema = json_schema();
