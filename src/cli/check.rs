@@ -11,7 +11,7 @@ use crate::plan::{Schedule, Sizing, forecast};
 use crate::report::terminal::{level, peak};
 use crate::run::{FleetKind, Preview, preview};
 use crate::scenario::{Model, Reuse, Scenario};
-use crate::units::duration;
+use crate::units::{self, duration};
 
 /// Validates a scenario and prints the plan and what it would cost. Creates nothing and calls nothing.
 #[derive(Debug, Clone, clap::Args)]
@@ -135,7 +135,7 @@ fn write_flows(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
             0 => String::new(),
             count => format!(", {count} once per session"),
         };
-        writeln!(out, "  {share:>3.0}%  {} ({requests} requests{setup})", flow.name)?;
+        writeln!(out, "  {share:>3.0}%  {} ({}{setup})", flow.name, units::count(requests as u32, "request"))?;
     }
     Ok(())
 }
