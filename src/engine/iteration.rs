@@ -95,7 +95,7 @@ enum Last {
     EndsAtOnce,
 }
 
-/// Carries out the flow's setup, if this session has not, and its steps; when the next thing is meant to begin.
+/// Carries out the flow's setup, if it has not been, and its steps; when the next thing is meant to begin.
 async fn iteration(desk: &Desk, session: &mut Session, flow: usize, intended: Duration, last: Last) -> Duration {
     let settings = &desk.scenario.flows[flow];
     session.iterations += 1;

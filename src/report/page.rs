@@ -176,6 +176,15 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_took_any_certificate_says_so_in_every_form() {
+        let report = RunReport { insecure: true, ..report() };
+        let words = "INSECURE: any certificate was taken";
+        assert!(html(&report).unwrap().contains(words));
+        assert!(terminal::text(&report).contains(words));
+        assert!(serde_json::to_string(&report).unwrap().contains("\"insecure\":true"));
+    }
+
+    #[test]
     fn a_run_that_never_loaded_still_has_a_page() {
         let mut report = report();
         (report.load, report.judged, report.started) = (None, None, None);
