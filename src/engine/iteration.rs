@@ -81,6 +81,8 @@ pub async fn arrival(desk: Rc<Desk>, number: u64, due: Duration) {
         desk.recorder.borrow_mut().strain(desk.elapsed()).without_data += 1;
         return;
     }
+    // Late is late, but it is sent, and counts in the second that it was due in.
+    desk.recorder.borrow_mut().strain(due).sent += 1;
     let end = desk.start + desk.schedule.latest_end();
     match timeout_at(end, iteration(&desk, &mut session, flow, due, Last::EndsAtOnce)).await {
         Ok(_) => desk.idle.borrow_mut().push(session),

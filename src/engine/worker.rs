@@ -199,8 +199,6 @@ async fn dispatch(desk: Rc<Desk>, share: Share) {
             desk.recorder.borrow_mut().strain(due).dropped += 1;
             continue;
         }
-        // Late is late, but it is sent, and in the second that it was due in.
-        desk.recorder.borrow_mut().strain(due).sent += 1;
         under_way.spawn_local(iteration::arrival(Rc::clone(&desk), number, due));
     }
     while let Some(done) = under_way.join_next().await {

@@ -78,7 +78,7 @@ pub fn read(reader: &mut Reader<'_>, node: Option<&Node>, known: &Known<'_>) -> 
 fn one(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<Check> {
     let members = reader.members(node, &CHECK);
     let soft = members.get("soft").and_then(|node| reader.boolean(node)).unwrap_or(false);
-    let name = members.get("name").and_then(|node| reader.text(node)).map(|text| text.value);
+    let name = members.get("name").and_then(|node| reader.text(node)).map(|text| text.written().to_owned());
     let mut found: Vec<(String, What)> = Vec::new();
     if let Some(node) = members.get("status") {
         let codes = statuses(reader, node);
@@ -95,7 +95,7 @@ fn one(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<Check> {
         found.extend(headers(reader, node, known));
     }
     if let Some((text, comparison, limit)) = members.get("size").and_then(|node| size(reader, node)) {
-        found.push((format!("size {}", text.value), What::Size(comparison, limit)));
+        found.push((format!("size {}", text.written()), What::Size(comparison, limit)));
     }
     if found.is_empty()
         && matches!(&node.value, Value::Map(entries) if entries.iter().all(|entry| ["soft", "name"].contains(&entry.key.as_str())))
@@ -123,7 +123,7 @@ fn bodies(reader: &mut Reader<'_>, members: &Members<'_>, known: &Known<'_>) -> 
     }
     for node in several(members.get("matches")) {
         if let Some(pattern) = text_of_pattern(reader, node) {
-            found.push((format!("body matches `{pattern}`"), What::Matches(pattern)));
+            found.push((format!("body matches `{}`", written(node)), What::Matches(pattern)));
         }
     }
     found
@@ -178,7 +178,7 @@ fn json(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<(String,
         let key = Node { value: Value::Text(entry.key.clone()), span: entry.key_span.clone() };
         let Some(path) = json_path(reader, &key) else { continue };
         let Some(expected) = expected(reader, entry, known) else { continue };
-        found.push((format!("{path} = {}", written(&entry.node)), What::Json(path, expected)));
+        found.push((format!("{} = {}", entry.key, written(&entry.node)), What::Json(path, expected)));
     }
     found
 }

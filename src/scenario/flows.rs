@@ -260,7 +260,7 @@ impl<'d> Draft<'d> {
         };
         let text = reader.text(&entry.node)?;
         let path = path(reader, &text, &self.known())?;
-        Some((*method, path, text.value))
+        Some((*method, path, text.written().to_owned()))
     }
 }
 

@@ -41,6 +41,11 @@ pub struct Text {
 }
 
 impl Text {
+    /// As it stands in the file: what may be shown.
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+
     fn substituted(&self) -> bool {
         self.value != self.written
     }

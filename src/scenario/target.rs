@@ -45,7 +45,8 @@ pub fn read(
     let words = [("auto", Http::Auto), ("1.1", Http::One), ("2", Http::Two)];
     let http = members.get("http").and_then(|node| choice(reader, node, "a version of HTTP", &words));
     let tls = members.get("tls").map(|node| tls(reader, node)).unwrap_or_default();
-    if let (Some(entry), Some(Url { https: false, .. })) = (members.entry("tls"), &url) {
+    // With `--url` a file for https may be tried over plain http.
+    if let (Some(entry), Some(Url { https: false, .. }), None) = (members.entry("tls"), &url, replacement) {
         let problem = Problem::new(entry.key_span.clone(), "this target is not asked for TLS");
         reader.report(problem.help("write its URL with `https://`, or leave `tls` out"));
     }

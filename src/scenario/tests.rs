@@ -147,6 +147,19 @@ budget: ${BUDGET}
 }
 
 #[test]
+fn names_in_reports_are_what_was_written_never_what_a_variable_held() {
+    let text = with("flows: []").replace("flows: []", "").replace(
+        "steps: [{ get: / }]",
+        "steps: [{ get: \"/a?key=${KEY}\", check: { contains: \"${KEY}\", matches: \"${KEY}\", header: { x-a: \"${KEY}\" } } }]",
+    );
+    let scenario = read(&text, &with_environment(&[("KEY", "s3cr3t")])).unwrap().scenario;
+    let step = &scenario.flows[0].steps[0];
+    assert_eq!(step.name, "GET /a?key=${KEY}");
+    assert!(step.check_names().iter().all(|name| !name.contains("s3cr3t")), "{:?}", step.check_names());
+    assert_eq!(step.path, Template::text("/a?key=s3cr3t"));
+}
+
+#[test]
 fn variables_are_replaced_and_only_the_used_ones_are_kept() {
     let text = "\
 name: x
