@@ -62,15 +62,20 @@ fn engine(text: &str) -> Outcome<()> {
     let merged = results.merged(Select::default());
     let mut strain = Strain::default();
     let mut most_open = 0;
+    // Second, how many, and how late the event loop was: where to look for the reason.
+    let mut late_in = Vec::new();
     for (_, second) in results.strain() {
         strain.merge(second);
         most_open = most_open.max(second.connections);
+        if second.late > 0 {
+            late_in.push((second.second, second.late, second.lag_micros));
+        }
     }
     let micros = |q| merged.latency.percentile(q).unwrap_or_default().as_micros();
     let said = serde_json::json!({
         "requests": merged.tally.requests(), "errors": merged.tally.errors(), "seconds": length.as_secs_f64(),
         "p50": micros(50.0), "p95": micros(95.0), "p999": micros(99.9),
-        "late": strain.late, "latest": strain.late_micros, "most_open": most_open,
+        "late": strain.late, "late_in": late_in, "latest": strain.late_micros, "most_open": most_open,
     });
     writeln!(std::io::stdout(), "{said}")?;
     Ok(())
