@@ -395,8 +395,8 @@ async fn exchange(
     origin: Origin,
     trace: &mut Trace,
 ) -> Result<Answered, Ending> {
-    let host = desk.authority(origin);
     if connection.is_two() {
+        let host = desk.authority(origin);
         let request = ready.and_then(|ready| ready.request(origin.https, &host, cookies)).ok_or(Ending::Broken)?;
         trace.on_wire = Some(Instant::now());
         return connection.exchange_two(request, prepared.keep).await;
@@ -404,7 +404,7 @@ async fn exchange(
     let mut bytes = desk.scratch.take();
     bytes.clear();
     match ready {
-        Some(ready) => ready.write(&host, cookies, &mut bytes),
+        Some(ready) => ready.write(&desk.authority(origin), cookies, &mut bytes),
         None => prepared.write_fixed(cookies, &mut bytes),
     }
     let sent = connection.send(&bytes).await;

@@ -69,6 +69,18 @@ impl<L: Default> Parts<L> {
     }
 }
 
+impl<L> Parts<L> {
+    /// Takes each of the other's parts to its own.
+    pub fn merge_with<M>(&mut self, other: &Parts<M>, merge: impl Fn(&mut L, &M)) {
+        merge(&mut self.service, &other.service);
+        merge(&mut self.dns, &other.dns);
+        merge(&mut self.connect, &other.connect);
+        merge(&mut self.tls, &other.tls);
+        merge(&mut self.first_byte, &other.first_byte);
+        merge(&mut self.body, &other.body);
+    }
+}
+
 /// How often one named check of a step held, over an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckCount {

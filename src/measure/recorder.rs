@@ -207,15 +207,9 @@ fn second(at: Duration) -> u32 {
 }
 
 fn pack(parts: &Parts<Latency>) -> Parts<super::Packed> {
-    Parts {
-        key: parts.key,
-        service: parts.service.pack(),
-        dns: parts.dns.pack(),
-        connect: parts.connect.pack(),
-        tls: parts.tls.pack(),
-        first_byte: parts.first_byte.pack(),
-        body: parts.body.pack(),
-    }
+    let mut packed = Parts::of(parts.key);
+    packed.merge_with(parts, |packed, latency| *packed = latency.pack());
+    packed
 }
 
 #[cfg(test)]

@@ -58,12 +58,7 @@ impl Results {
         }
         for parts in &interval.parts {
             let merged = self.parts.entry(parts.key).or_insert_with(|| Parts::of(parts.key));
-            merged.service.merge_packed(&parts.service);
-            merged.dns.merge_packed(&parts.dns);
-            merged.connect.merge_packed(&parts.connect);
-            merged.tls.merge_packed(&parts.tls);
-            merged.first_byte.merge_packed(&parts.first_byte);
-            merged.body.merge_packed(&parts.body);
+            merged.merge_with(parts, Latency::merge_packed);
         }
         for count in &interval.checks {
             let (passed, failed) = self.checks.entry((count.key, count.check)).or_default();
@@ -126,12 +121,7 @@ impl Results {
     pub fn parts(&self, select: Select) -> Parts<Latency> {
         let mut merged: Parts<Latency> = Parts::of(Key { phase: 0, flow: 0, step: 0 });
         for parts in self.parts.values().filter(|parts| select.has(parts.key)) {
-            merged.service.merge(&parts.service);
-            merged.dns.merge(&parts.dns);
-            merged.connect.merge(&parts.connect);
-            merged.tls.merge(&parts.tls);
-            merged.first_byte.merge(&parts.first_byte);
-            merged.body.merge(&parts.body);
+            merged.merge_with(parts, Latency::merge);
         }
         merged
     }

@@ -124,11 +124,6 @@ impl Scenario {
         found
     }
 
-    /// The names of checks that `checks` speaks of, over all steps.
-    pub fn has_checks(&self) -> bool {
-        self.flows.iter().flat_map(|flow| &flow.steps).any(|step| !step.checks.is_empty())
-    }
-
     /// Whether any phase is of this model.
     pub fn has(&self, model: Model) -> bool {
         self.phases.iter().any(|phase| phase.model == model)
