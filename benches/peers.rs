@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use spikeproof::engine::{Work, begin};
+use spikeproof::engine::{Work, begin, step_behind_the_workers};
 use spikeproof::measure::{Results, Select, Strain};
 use spikeproof::plan::Share;
 use spikeproof::scenario::{self, Surroundings};
@@ -54,6 +54,7 @@ fn engine(text: &str) -> Outcome<()> {
     let mut results = Results::default();
     runtime.block_on(async {
         let mut running = begin(&work)?;
+        step_behind_the_workers();
         while let Some(interval) = running.next().await {
             results.add(0, &interval);
         }

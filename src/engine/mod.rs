@@ -57,6 +57,14 @@ impl Work {
     }
 }
 
+/// Puts the calling thread behind the workers, which were started before: handing over what was measured must not make
+/// a request late. (On Linux niceness belongs to a thread.)
+pub fn step_behind_the_workers() {
+    #[cfg(target_os = "linux")]
+    // Refused, it is as it was: the strain of the run tells.
+    let _ = rustix::process::nice(10);
+}
+
 #[cfg(test)]
 mod scenario_tests;
 #[cfg(test)]

@@ -28,6 +28,9 @@ const PLAN_PATIENCE: Duration = Duration::from_secs(120);
 const FLUSH_TRIES: u32 = 8;
 /// One message to the store. Longer is a store that hangs: the message is tried again.
 const PUT: Duration = Duration::from_secs(5);
+/// After so many leases in which the store took nothing, load that nobody hears of ends: what it measures would be
+/// gathered without bound.
+const UNHEARD: u32 = 2;
 /// After its lifetime a generator that hangs is ended by a thread that its runtime cannot hold up.
 const BEYOND_LIFETIME: Duration = Duration::from_secs(10);
 
@@ -214,9 +217,13 @@ async fn load(
     running: Running,
     stop: &CancellationToken,
 ) -> (Ended, u32) {
+    super::step_behind_the_workers();
     let mut delivery = std::pin::pin!(deliver(task, running));
     let why = tokio::select! {
-        (reports, lost) = &mut delivery => return (lost.map_or(Ended::Complete, Ended::Failed), reports),
+        (reports, lost) = &mut delivery => {
+            stop.cancel();
+            return (lost.map_or(Ended::Complete, Ended::Failed), reports);
+        }
         why = ear.must_end() => why,
         why = farewell.heard() => why,
     };
@@ -227,7 +234,7 @@ async fn load(
 
 /// Hands over reports until the workers have ended: how many, and what went wrong with the workers.
 async fn deliver(task: &Task, mut running: Running) -> (u32, Option<String>) {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new();
     let mut report = every(REPORT);
     loop {
         tokio::select! {
@@ -236,6 +243,9 @@ async fn deliver(task: &Task, mut running: Running) -> (u32, Option<String>) {
                 None => break,
             },
             _ = report.tick() => outbox.send(task).await,
+        }
+        if outbox.silence() > task.lease * UNHEARD {
+            return (outbox.next_seq, Some(format!("the store took no report for {} s", outbox.silence().as_secs())));
         }
     }
     outbox.seal();
@@ -252,8 +262,9 @@ async fn deliver(task: &Task, mut running: Running) -> (u32, Option<String>) {
 }
 
 /// Reports not yet written. One that fails stays, and the sequence has no gap.
-#[derive(Default)]
 struct Outbox {
+    /// When the store last took a report, or there was none to take.
+    heard: Instant,
     open: Interval,
     before_second: u32,
     waiting: std::collections::VecDeque<Report>,
@@ -261,6 +272,20 @@ struct Outbox {
 }
 
 impl Outbox {
+    fn new() -> Self {
+        Self {
+            heard: Instant::now(),
+            open: Interval::default(),
+            before_second: 0,
+            waiting: std::collections::VecDeque::new(),
+            next_seq: 0,
+        }
+    }
+
+    fn silence(&self) -> Duration {
+        self.heard.elapsed()
+    }
+
     fn add(&mut self, interval: Interval, before_second: u32) {
         self.open.extend(interval);
         self.before_second = before_second;
@@ -288,6 +313,7 @@ impl Outbox {
             self.next_seq += 1;
             self.waiting.pop_front();
         }
+        self.heard = Instant::now();
     }
 
     fn is_empty(&self) -> bool {

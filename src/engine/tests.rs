@@ -258,6 +258,30 @@ async fn a_store_that_hangs_holds_up_neither_the_lease_nor_the_end() {
 }
 
 #[tokio::test]
+async fn load_that_the_store_takes_no_report_of_ends() {
+    let server = Server::start().await;
+    let channel = Channel::new(Arc::new(HangingReports(InMemory::new())), Path::from("run"));
+    channel.put_control(&control(&[0])).await.unwrap();
+    let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
+    let mut task = task(&channel, 0);
+    task.lease = Duration::from_secs(3);
+    let mut beating = channel.control().await.unwrap();
+    let mut beat = tokio::time::interval(Duration::from_secs(1));
+    let beats = async {
+        loop {
+            beat.tick().await;
+            beating.beat += 1;
+            channel.put_control(&beating).await.unwrap();
+        }
+    };
+    let ended = tokio::select! {
+        ended = timeout(Duration::from_secs(60), carry_out_for_test(&task, scenario)) => ended.unwrap().unwrap(),
+        () = beats => unreachable!(),
+    };
+    assert!(matches!(&ended, Ended::Failed(why) if why.contains("took no report")), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_stalled_target_thins_out_nothing_and_its_queue_is_in_the_latency() {
     let server = Server::start().await;
     let scenario = scenario(server.address, "/slow", Model::Rate, 100.0, Duration::from_secs(1));

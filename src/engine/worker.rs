@@ -71,6 +71,7 @@ impl Running {
 /// Starts the workers. They end with the schedule, or when `work.stop` is cancelled.
 pub fn begin(work: &Work) -> Result<Running, String> {
     let (sender, seconds) = unbounded_channel();
+    health::make_room_for_sockets();
     // A redirect may lead from http to https on the same host: where roots are at hand, they are there for it.
     let security = match Security::new(&work.scenario.target) {
         Ok(security) => Some(security),

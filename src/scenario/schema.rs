@@ -191,6 +191,30 @@ mod tests {
     }
 
     #[test]
+    fn a_validator_takes_every_scenario_that_we_ship_or_write() {
+        let validator = jsonschema::draft202012::new(&json_schema()).unwrap();
+        let url = crate::scenario::url("https://shop.example.com").unwrap();
+        let kinds = crate::scenario::init::Kind::ALL.into_iter();
+        let mut texts: Vec<(String, String)> =
+            kinds.map(|kind| (kind.word().to_owned(), kind.scenario(&url))).collect();
+        for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "yaml") {
+                texts.push((path.display().to_string(), std::fs::read_to_string(path).unwrap()));
+            }
+        }
+        assert!(texts.len() >= 11);
+        for (name, text) in texts {
+            let value: Value = serde_saphyr::from_str(&text).unwrap();
+            let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+            assert_eq!(errors, Vec::<String>::new(), "{name}");
+        }
+        for wrong in ["name: x", "name: x\ntarget: { url: http://a }\nphases: [{ users: many }]\nsteps: [{ get: / }]"] {
+            assert!(!validator.is_valid(&serde_saphyr::from_str::<Value>(wrong).unwrap()), "{wrong}");
+        }
+    }
+
+    #[test]
     fn the_committed_schema_is_the_code_s() {
         same_as_committed("scenario.schema.json", &(serde_json::to_string_pretty(&json_schema()).unwrap() + "\n"));
     }
