@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::outcome::{EXIT_CODES, Exit};
 
+mod advise;
 mod check;
 mod generate;
 mod image;
@@ -58,6 +59,8 @@ enum Command {
     Reap(reap::Args),
     /// Show the report of an earlier run
     Report(report::Args),
+    /// Say what an earlier run shows of the group's policy, and what another policy would have done
+    Advise(advise::Args),
     /// Serve an AWS on this machine, with a target that really scales
     Lab(lab::Args),
     /// Pack the generator's image without Docker
@@ -106,6 +109,7 @@ pub async fn run(args: impl Iterator<Item = OsString>) -> Answer {
         Command::Init(args) => init::run(&args),
         Command::Reap(args) => reap::run(args).await,
         Command::Report(args) => report::run(&args),
+        Command::Advise(args) => advise::run(&args),
         Command::Lab(args) => lab::run(args).await,
         Command::Image(args) => image::run(args),
         Command::Schema => Answer::out(schema::text(), Exit::Passed),

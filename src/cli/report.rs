@@ -1,5 +1,7 @@
 //! `spikeproof report`
 
+use std::path::{Path, PathBuf};
+
 use super::{Answer, RunsDir};
 use crate::outcome::Exit;
 use crate::report::{RunReport, VERSION, terminal};
@@ -19,26 +21,30 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Answer {
     // Showing a report succeeds whatever the report says.
-    match read(args) {
+    match folder_of(&args.run, &args.runs_dir).and_then(|folder| read(&folder)) {
         Ok((text, _)) if args.json => Answer::out(text, Exit::Passed),
         Ok((_, report)) => Answer::out(terminal::text(&report), Exit::Passed),
         Err(why) => Answer::error(why, Exit::Usage),
     }
 }
 
-fn read(args: &Args) -> Result<(String, RunReport), String> {
-    let runs_dir = args.runs_dir.path().map_err(|answer| answer.stderr)?;
-    let run = if args.run == "latest" { latest(&runs_dir)? } else { args.run.clone() };
-    let path = runs_dir.join(&run).join("report.json");
-    let text =
-        std::fs::read_to_string(&path).map_err(|error| format!("no report of {run} at {}: {error}", path.display()))?;
+/// The folder of a run that is named, or of the latest with a report.
+pub fn folder_of(run: &str, runs_dir: &RunsDir) -> Result<PathBuf, String> {
+    let runs_dir = runs_dir.path().map_err(|answer| answer.stderr)?;
+    let run = if run == "latest" { latest(&runs_dir)? } else { run.to_owned() };
+    Ok(runs_dir.join(run))
+}
+
+pub fn read(folder: &Path) -> Result<(String, RunReport), String> {
+    let path = folder.join("report.json");
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("no report at {}: {error}", path.display()))?;
     let report: RunReport = serde_json::from_str(&text).map_err(|error| {
         format!("{} is not a report this version reads (version {VERSION}): {error}", path.display())
     })?;
     Ok((text, report))
 }
 
-fn latest(runs_dir: &std::path::Path) -> Result<String, String> {
+fn latest(runs_dir: &Path) -> Result<String, String> {
     let entries = std::fs::read_dir(runs_dir).map_err(|error| format!("no runs in {}: {error}", runs_dir.display()))?;
     // Run ids sort by time.
     entries

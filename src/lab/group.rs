@@ -245,6 +245,7 @@ fn taken_out(time: &str, from: u32, to: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scaling::replay::{self, Service, Setting, replay};
 
     const START: Moment = Duration::from_secs(1_764_000_000);
 
@@ -276,6 +277,56 @@ mod tests {
         assert_eq!(group.instances.len(), 2);
         let launches = group.activities.iter().filter(|activity| activity.description.starts_with("Launching")).count();
         assert_eq!((launches, group.activities.len()), (8, 14));
+    }
+
+    /// The model that advice replays must do what the group does: within one instance, at most one period apart.
+    #[test]
+    fn a_replay_of_the_policy_that_ran_agrees_with_the_group() {
+        for (high, low, warm_up, boot) in [(3, 15, 3, 2), (1, 5, 10, 6), (4, 8, 0, 1)] {
+            let mut config = Config::default();
+            (config.policy.high_datapoints, config.policy.low_datapoints) = (high, low);
+            (config.policy.warm_up, config.target.boot_time) =
+                (Duration::from_secs(warm_up), Duration::from_secs(boot));
+            for spike in [300, 700, 1_200] {
+                let demand = [vec![100; 10], vec![spike; 40], vec![100; 60]].concat();
+                let mut group = Group::new(&config, START);
+                let mut seen = Vec::new();
+                for (second, per_second) in (0..).zip(&demand) {
+                    seen.push(group.desired);
+                    load(&mut group, second..second + 1, *per_second);
+                }
+                let setting = Setting {
+                    policy: replay::Policy::Tracking { target: 50.0, low: 45.0 },
+                    bounds: group.bounds(),
+                    initial: 2,
+                    period: Duration::from_secs(1),
+                    into_period: Duration::ZERO,
+                    out_datapoints: high,
+                    in_datapoints: low,
+                    lag: Duration::ZERO,
+                    boot: config.target.boot_time,
+                    health: config.target.health_check_interval,
+                    warm_up: config.policy.warm_up,
+                    scheduled: None,
+                };
+                let service = Service {
+                    at_limit: 190.0,
+                    saturated: 200.0,
+                    queue: config.target.queue_limit,
+                    metric_per_request: 0.5,
+                    metric_ceiling: Some(100.0),
+                };
+                let demand: Vec<f64> = demand.iter().map(|per_second| f64::from(*per_second)).collect();
+                let model = replay(&demand, &service, &setting).desired;
+                for (second, seen) in seen.iter().enumerate() {
+                    let near = &model[second.saturating_sub(1)..model.len().min(second + 2)];
+                    assert!(
+                        near.iter().any(|model| model.abs_diff(*seen) <= 1),
+                        "{high}/{low}, warm-up {warm_up}, boot {boot}, spike {spike}, second {second}: group {seen}, model {near:?}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -13,16 +13,19 @@ use crate::plan::Schedule;
 use crate::scenario::{Model, Role, Scenario};
 use crate::units;
 use crate::verdict::Judged;
+use crate::verdict::advice::Advice;
 
+mod advice;
 mod generators;
 pub mod live;
 pub mod page;
 pub mod terminal;
 
+pub use advice::{Own, advice, limit};
 pub use generators::{AddressRow, CheckRow, Generators, TaskRow};
 
 /// Grows when a field changes its meaning or goes; readers refuse what they do not know.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// `report.json`: everything the other forms are made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +53,8 @@ pub struct RunReport {
     pub judged: Option<Judged>,
     pub load: Option<Load>,
     pub capacity: Vec<Capacity>,
+    /// What the run says about the policy; nothing where no group was watched.
+    pub advice: Option<Advice>,
     pub tasks: u32,
     pub estimate: Cost,
     /// Nothing where the fleet costs nothing.
@@ -266,7 +271,52 @@ pub mod tests {
     use crate::outcome::Verdict;
     use crate::scenario::{Arch, TaskSize};
     use crate::units::Usd;
+    use crate::verdict::advice::{Agreement, Answer, Candidate, Change, Confidence, InstanceCapacity, Limit};
     use crate::verdict::{Judgement, Moment, Reaction};
+
+    fn example_advice() -> Advice {
+        let candidate = |name: &str, change, over_limit, errors, instance_minutes| Candidate {
+            name: name.to_owned(),
+            change,
+            over_limit,
+            errors,
+            instance_minutes,
+            usd: None,
+            most_instances: 4,
+            recommended: false,
+            assumes: None,
+        };
+        let scheduled = Change::Scheduled { from: Duration::from_secs(12), until: Duration::from_secs(30), min: 4 };
+        let because = "24 seconds held the limit, 9 missed it".to_owned();
+        Advice {
+            limit: Limit { p95: Duration::from_millis(500), asked: true },
+            answers: vec![Answer {
+                question: "Why did latency grow before the group did?".to_owned(),
+                answer: "For 9 seconds each of the 2 instances had to carry up to 350 requests/s, where 190 is what one carries within 500ms.".to_owned(),
+                evidence: "seconds 20 to 29 of the load, and the size of the group in each".to_owned(),
+                confidence: Confidence::High,
+            }],
+            capacity: Some(InstanceCapacity {
+                at_limit: 190.0,
+                saturated: Some(200.0),
+                queue: Duration::from_millis(900),
+                confidence: Confidence::High,
+                because,
+            }),
+            metric: None,
+            agreement: Some(Agreement { within_one: 39, seconds: 40 }),
+            candidates: vec![
+                candidate("as it is", Change::Nothing, 9, 900, 2.5),
+                Candidate { recommended: true, ..candidate("target 30", Change::Target { target: 30.0 }, 5, 300, 3.25) },
+                Candidate {
+                    assumes: Some("the spike's time is known before".to_owned()),
+                    ..candidate("4 scheduled for the spike", scheduled, 0, 0, 2.75)
+                },
+            ],
+            no_candidates: None,
+            snippet: Some("resource \"aws_autoscaling_policy\" \"spikeproof\" {\n  name = \"web-cpu\"\n}\n".to_owned()),
+        }
+    }
 
     /// A run as it might have been, for snapshots of every form.
     pub fn report() -> RunReport {
@@ -450,6 +500,7 @@ pub mod tests {
                     ..Generators::default()
                 },
             }),
+            advice: Some(example_advice()),
             capacity: [(-2.0, 2, 2), (13.0, 6, 2), (17.0, 6, 6), (28.0, 2, 6)]
                 .map(|(second, desired, in_service)| Capacity { second, desired, in_service })
                 .to_vec(),

@@ -7,6 +7,7 @@ use crate::outcome::Verdict;
 use crate::plan::Schedule;
 use crate::scenario::{Model, Scenario};
 use crate::units;
+use crate::verdict::advice::Advice;
 use crate::verdict::{Judged, Judgement, Moment, Reaction};
 
 /// Text for a terminal or a log, without colour.
@@ -27,6 +28,9 @@ fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
         write_judged(out, judged)?;
         if let Some(reaction) = &judged.reaction {
             write_reaction(out, reaction, report)?;
+        }
+        if let Some(advice) = &report.advice {
+            write_advice(out, advice)?;
         }
     }
     for warning in &report.warnings {
@@ -165,6 +169,48 @@ fn write_judged(out: &mut String, judged: &Judged) -> std::fmt::Result {
 
 fn line(judgement: &Judgement) -> String {
     format!("{} {:<42} {}", mark(judgement.verdict), judgement.question(), judgement.answer())
+}
+
+/// Advice alone, as `spikeproof advise` prints it.
+pub fn advice(advice: &Advice) -> String {
+    let mut out = String::new();
+    let _ = write_advice(&mut out, advice);
+    out
+}
+
+fn write_advice(out: &mut String, advice: &Advice) -> std::fmt::Result {
+    writeln!(out, "\nadvice")?;
+    for answer in &advice.answers {
+        writeln!(out, "  {} {}", answer.question, answer.answer)?;
+        writeln!(out, "    confidence {}: {}", answer.confidence.word(), answer.evidence)?;
+    }
+    if !advice.candidates.is_empty() {
+        let limit = units::duration(advice.limit.p95);
+        writeln!(out, "\n  the same load against          p95 > {limit:<6} lost  most  instance-minutes      money")?;
+    }
+    for one in &advice.candidates {
+        writeln!(
+            out,
+            "  {} {:<28} {:>8} s {:>8} {:>5} {:>17.1} {:>10}",
+            if one.recommended { '→' } else { ' ' },
+            one.name,
+            one.over_limit,
+            one.errors,
+            one.most_instances,
+            one.instance_minutes,
+            one.usd.map_or("-".to_owned(), |usd| units::Usd(usd).to_string())
+        )?;
+        if let Some(assumes) = &one.assumes {
+            writeln!(out, "      if {assumes}")?;
+        }
+    }
+    if let Some(snippet) = &advice.snippet {
+        writeln!(out, "\n  → as Terraform:\n")?;
+        for line in snippet.lines() {
+            writeln!(out, "{}", if line.is_empty() { String::new() } else { format!("    {line}") })?;
+        }
+    }
+    Ok(())
 }
 
 /// The verdict as one character: the shape carries the meaning, not a colour.

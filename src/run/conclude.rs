@@ -43,6 +43,7 @@ pub async fn conclude(
         judged: None,
         load: None,
         capacity: Vec::new(),
+        advice: None,
         tasks: about.tasks,
         estimate: about.estimate,
         cost: frame.cost().await,
@@ -55,6 +56,7 @@ pub async fn conclude(
         report.judged = Some(evidence.judged);
         report.load = evidence.load;
         report.capacity = evidence.capacity;
+        report.advice = evidence.advice;
         report.warnings = evidence.warnings;
     }
     write(cx, frame, &report);

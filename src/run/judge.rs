@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::RunError;
 use super::collect::Collected;
-use crate::report::{Capacity, Load, capacity};
+use crate::report::{Capacity, Load, Own, advice, capacity, limit};
+use crate::verdict::advice::Advice;
 use crate::verdict::{self, Judged};
 
 /// A verdict with what it rests on.
@@ -12,6 +13,7 @@ pub struct Evidenced {
     pub judged: Judged,
     pub load: Option<Load>,
     pub capacity: Vec<Capacity>,
+    pub advice: Option<Advice>,
     pub started: Option<Timestamp>,
     pub warnings: Vec<String>,
 }
@@ -24,5 +26,11 @@ pub async fn judge(collected: Collected) -> Result<Evidenced, RunError> {
         (Some(timeline), Some(started)) => capacity(timeline, started),
         _ => Vec::new(),
     };
-    Ok(Evidenced { judged, load, capacity, started: circumstances.started, warnings: planned.warnings })
+    let advice = match (&load, &timeline, &judged.reaction, circumstances.started) {
+        (Some(load), Some(timeline), Some(reaction), Some(started)) => {
+            Some(advice(load, timeline, reaction, started, limit(&planned.scenario), &Own::default()))
+        }
+        _ => None,
+    };
+    Ok(Evidenced { judged, load, capacity, advice, started: circumstances.started, warnings: planned.warnings })
 }

@@ -10,10 +10,13 @@ use crate::outcome::Verdict;
 use crate::plan::Schedule;
 use crate::scenario::Scenario;
 
+pub mod advice;
+mod chain;
 mod scaling;
 mod thresholds;
 mod validity;
 
+pub use chain::Launched;
 pub use scaling::{Moment, Reaction, in_bound as scale_in_bound};
 pub use thresholds::must_abort;
 pub use validity::sentence as strain_sentence;

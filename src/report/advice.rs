@@ -1,0 +1,79 @@
+//! From a run's report to the evidence that advice is given on: the same way during the run and long after it.
+
+use jiff::Timestamp;
+
+use super::{Load, PhaseRow};
+use crate::measure::Timeline;
+use crate::scenario::{Metric, Role, Scenario, Scope};
+use crate::verdict::Reaction;
+use crate::verdict::advice::{Advice, Evidence, Limit, Second, WhatIf, advise};
+
+/// What one may say of one's own beside the run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Own {
+    pub what_if: Option<WhatIf>,
+    /// US dollars for one instance for an hour.
+    pub instance_price: Option<f64>,
+}
+
+/// The threshold on p95 that the spike is held to; where there is none, the limit that is assumed.
+pub fn limit(scenario: &Scenario) -> Limit {
+    let spike = scenario.phases.iter().find(|phase| phase.role == Role::Spike).map(|phase| phase.name.as_str());
+    let about_p95 = |wanted: &dyn Fn(&Scope) -> bool| {
+        scenario
+            .thresholds
+            .iter()
+            .find(|one| one.metric == Metric::Percentile(95.0) && one.of.is_none() && wanted(&one.scope))
+            .map(|one| Limit { p95: std::time::Duration::from_micros(one.limit as u64), asked: true })
+    };
+    about_p95(&|scope| matches!(scope, Scope::Phase(name) if Some(name.as_str()) == spike))
+        .or_else(|| about_p95(&|scope| matches!(scope, Scope::EachPhase | Scope::Run)))
+        .or_else(|| about_p95(&|_| true))
+        .unwrap_or(Limit::ASSUMED)
+}
+
+pub fn advice(
+    load: &Load,
+    timeline: &Timeline,
+    reaction: &Reaction,
+    started: Timestamp,
+    limit: Limit,
+    own: &Own,
+) -> Advice {
+    let seconds = seconds(load);
+    let evidence = Evidence {
+        seconds: &seconds,
+        open: load.is_open(),
+        timeline,
+        reaction,
+        started,
+        spike: spike(&load.phases),
+        limit,
+        instance_price: own.instance_price,
+    };
+    advise(&evidence, own.what_if.as_ref())
+}
+
+/// In the open model the load asked for does not ease off: what was asked, in requests, is what an instance had to
+/// carry. In the closed model only what was sent is known.
+fn seconds(load: &Load) -> Vec<Second> {
+    let asked: f64 = load.seconds.iter().map(|second| second.asked).sum();
+    let requests: u64 = load.seconds.iter().map(|second| second.ok + second.errors).sum();
+    let each = if asked > 0.0 { requests as f64 / asked } else { 0.0 };
+    load.seconds
+        .iter()
+        .map(|second| Second {
+            demand: if load.is_open() { second.asked * each } else { (second.ok + second.errors) as f64 },
+            ok: second.ok,
+            errors: second.errors,
+            p95: second.p95,
+        })
+        .collect()
+}
+
+fn spike(phases: &[PhaseRow]) -> Option<(u32, u32)> {
+    let mut spikes = phases.iter().filter(|phase| phase.role == Role::Spike);
+    let first = spikes.next()?;
+    let last = spikes.next_back().unwrap_or(first);
+    Some((first.from.as_secs() as u32, last.to.as_secs() as u32))
+}

@@ -1,0 +1,203 @@
+//! How much one instance carries within the latency limit, and what the policy's metric says of it: read off the run.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Confidence, Second};
+use crate::measure::timeline::{Alarm, MetricSeries};
+
+/// A second with fewer requests says nothing of a percentile.
+const LEAST_REQUESTS: u64 = 20;
+/// As in the default threshold: a second with more errors did not hold, however fast it answered.
+const ERRORS: f64 = 0.01;
+/// Seconds on each side of the limit for an estimate to be called sure.
+const SURE: usize = 5;
+/// Of its ceiling: beyond it the metric no longer follows the load.
+const BELOW_CEILING: f64 = 0.95;
+/// CloudWatch's CPU metrics are percentages.
+const CPU_CEILING: f64 = 100.0;
+
+/// What one instance can do, as this run shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstanceCapacity {
+    /// Requests per second at which p95 crosses the limit.
+    pub at_limit: f64,
+    /// Requests per second that one instance answered when it had more to do than it could.
+    pub saturated: Option<f64>,
+    /// The longest p95 of those seconds: so much work an instance lets pile up before it loses requests.
+    pub queue: Duration,
+    pub confidence: Confidence,
+    pub because: String,
+}
+
+/// The policy's metric as a multiple of an instance's requests per second.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    pub name: String,
+    pub per_request: f64,
+    pub ceiling: Option<f64>,
+    /// How far the datapoints lie from that line, as a share of their mean.
+    pub scatter: f64,
+    pub datapoints: usize,
+}
+
+/// Splits the seconds into those that held the limit and those that did not, by the load per instance: the split that
+/// puts the fewest seconds on the wrong side.
+pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<InstanceCapacity> {
+    let limit_micros = limit.as_micros() as u64;
+    let mut points: Vec<(f64, bool)> = Vec::new();
+    let mut answered = Vec::new();
+    let mut queue = 0;
+    // The size of the group when the limit was first missed: once it has grown, what is slow is the backlog.
+    let mut missed_at: Option<u32> = None;
+    for (index, (second, count)) in seconds.iter().zip(serving).enumerate() {
+        let requests = second.ok + second.errors;
+        let settled = index >= 2 && serving[index - 2] == *count && serving[index - 1] == *count;
+        let Some(p95) = second.p95.filter(|_| *count > 0 && requests >= LEAST_REQUESTS) else { continue };
+        let held = p95 <= limit_micros && second.errors as f64 <= requests as f64 * ERRORS;
+        if held {
+            missed_at = None;
+        }
+        let backlog = !held && *missed_at.get_or_insert(*count) != *count;
+        if !settled || backlog {
+            continue;
+        }
+        let each = f64::from(*count);
+        points.push((second.demand / each, held));
+        if !held {
+            queue = queue.max(p95);
+            answered.push(second.ok as f64 / each);
+        }
+    }
+    let (held, missed) = (points.iter().filter(|(_, held)| *held).count(), answered.len());
+    let at_limit = split(&mut points)?;
+    answered.sort_by(f64::total_cmp);
+    let saturated = answered.get(answered.len() / 2).map(|answered| answered.max(at_limit));
+    let (confidence, because) = match (held, missed) {
+        (0, _) => return None,
+        (held, 0) => (
+            Confidence::Low,
+            format!(
+                "at least: {held} seconds held the limit and none missed it; a run with a higher spike would find it"
+            ),
+        ),
+        (held, missed) if held >= SURE && missed >= SURE => {
+            (Confidence::High, format!("{held} seconds held the limit, {missed} missed it"))
+        }
+        (held, missed) => (
+            Confidence::Medium,
+            format!(
+                "only {held} seconds held the limit and {missed} missed it; a run with longer phases would be surer"
+            ),
+        ),
+    };
+    Some(InstanceCapacity { at_limit, saturated, queue: Duration::from_micros(queue), confidence, because })
+}
+
+fn split(points: &mut [(f64, bool)]) -> Option<f64> {
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let held = points.iter().filter(|(_, held)| *held).count();
+    if held == points.len() {
+        return points.last().map(|(each, _)| *each);
+    }
+    // With the first `index` on the good side: the missed below and the held above are wrong.
+    let (mut best, mut cut, mut wrong) = (held, 0, held);
+    for (index, (_, held)) in points.iter().enumerate() {
+        if *held {
+            wrong -= 1
+        } else {
+            wrong += 1
+        }
+        if wrong < best {
+            (best, cut) = (wrong, index + 1);
+        }
+    }
+    let below = cut.checked_sub(1).and_then(|index| points.get(index));
+    match (below, points.get(cut)) {
+        (Some((below, _)), Some((above, _))) => Some((below + above) / 2.0),
+        (Some((only, _)), None) | (None, Some((only, _))) => Some(*only),
+        (None, None) => None,
+    }
+}
+
+/// A line through the origin, over the periods in which the group's size did not change.
+pub fn metric(
+    series: &MetricSeries,
+    alarm: &Alarm,
+    seconds: &[Second],
+    serving: &[u32],
+    started: Timestamp,
+) -> Option<Metric> {
+    let name = alarm.metric.clone()?;
+    let ceiling = (name == "CPUUtilization").then_some(CPU_CEILING);
+    let period = series.period.as_secs().max(1) as usize;
+    let mut pairs = Vec::new();
+    for point in &series.points {
+        // Periods do not begin with the load: the whole seconds within them count.
+        let offset = point.at.duration_since(started).as_secs_f64().ceil();
+        if offset < 0.0 || ceiling.is_some_and(|ceiling| point.value >= ceiling * BELOW_CEILING) {
+            continue;
+        }
+        let from = offset as usize;
+        let (Some(loads), Some(counts)) = (seconds.get(from..from + period), serving.get(from..from + period)) else {
+            continue;
+        };
+        let count = counts[0];
+        if count == 0 || counts.iter().any(|other| *other != count) {
+            continue;
+        }
+        let each = loads.iter().map(|second| second.demand).sum::<f64>() / period as f64 / f64::from(count);
+        if each > 0.0 {
+            pairs.push((each, point.value));
+        }
+    }
+    let per_request = pairs.iter().map(|(x, y)| x * y).sum::<f64>() / pairs.iter().map(|(x, _)| x * x).sum::<f64>();
+    if pairs.is_empty() || !per_request.is_finite() || per_request <= 0.0 {
+        return None;
+    }
+    let mean = pairs.iter().map(|(_, y)| y).sum::<f64>() / pairs.len() as f64;
+    let square = pairs.iter().map(|(x, y)| (y - x * per_request).powi(2)).sum::<f64>() / pairs.len() as f64;
+    Some(Metric { name, per_request, ceiling, scatter: square.sqrt() / mean, datapoints: pairs.len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(demand: f64, ok: u64, p95_millis: u64) -> Second {
+        Second { demand, ok, errors: 0, p95: Some(p95_millis * 1_000) }
+    }
+
+    #[test]
+    fn the_load_per_instance_at_which_the_limit_breaks_is_found_between_the_two_sides() {
+        let mut seconds = vec![second(100.0, 100, 20); 10];
+        seconds.extend(vec![second(180.0, 180, 60); 10]);
+        seconds.extend(vec![second(600.0, 380, 900); 10]);
+        // Twice the instances carry it, but for a while they work off what has piled up.
+        seconds.extend(vec![second(600.0, 760, 900); 5]);
+        let serving = [vec![2; 30], vec![6; 5]].concat();
+        let found = estimate(&seconds, &serving, Duration::from_millis(200)).unwrap();
+        assert_eq!((found.at_limit, found.saturated), (195.0, Some(195.0)));
+        assert_eq!(found.confidence, Confidence::High);
+    }
+
+    #[test]
+    fn a_run_that_never_missed_its_limit_knows_only_a_least() {
+        let found = estimate(&[second(90.0, 90, 20); 20], &[3; 20], Duration::from_millis(200)).unwrap();
+        assert_eq!((found.at_limit, found.saturated, found.confidence), (30.0, None, Confidence::Low));
+        assert!(found.because.contains("a higher spike"), "{}", found.because);
+        assert_eq!(estimate(&[second(90.0, 90, 900); 20], &[3; 20], Duration::from_millis(200)), None);
+        assert_eq!(estimate(&[], &[], Duration::from_millis(200)), None);
+    }
+
+    #[test]
+    fn the_split_puts_the_fewest_on_the_wrong_side() {
+        let mut points = vec![(10.0, true), (20.0, true), (30.0, false), (40.0, true), (50.0, false), (60.0, false)];
+        // Two splits have one on the wrong side: the careful one is taken.
+        assert_eq!(split(&mut points), Some(25.0));
+        assert_eq!(split(&mut [(10.0, false)]), Some(10.0));
+        assert_eq!(split(&mut []), None);
+    }
+}

@@ -1,0 +1,181 @@
+//! What the run says about the policy, in sentences with their numbers: which link is slow, why it grew slow, what one
+//! instance carries, and which other policy would have done better with the same load.
+//!
+//! Every answer names its evidence and how sure it is. What this run cannot answer says which run would.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Reaction, chain};
+use crate::measure::Timeline;
+use crate::measure::timeline::{Alarm, Policy};
+
+mod answers;
+mod candidates;
+mod capacity;
+mod snippet;
+
+pub use candidates::{Candidate, Change, WhatIf};
+pub use capacity::{InstanceCapacity, Metric};
+
+/// One second of the load, as asked and as answered.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Second {
+    /// Requests that the scenario asked of the target. In the closed model: that the target let it send.
+    pub demand: f64,
+    pub ok: u64,
+    pub errors: u64,
+    /// Microseconds from the intended start.
+    pub p95: Option<u64>,
+}
+
+/// What advice is given on.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    pub seconds: &'a [Second],
+    /// The open model: the load did not ease off when the target grew slow.
+    pub open: bool,
+    pub timeline: &'a Timeline,
+    pub reaction: &'a Reaction,
+    pub started: Timestamp,
+    /// First second of the spike, and the one after its last.
+    pub spike: Option<(u32, u32)>,
+    /// What p95 has to stay under.
+    pub limit: Limit,
+    /// US dollars for one instance for an hour.
+    pub instance_price: Option<f64>,
+}
+
+/// The latency an instance's capacity is measured by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    pub p95: Duration,
+    /// From the scenario's thresholds; else assumed.
+    pub asked: bool,
+}
+
+impl Limit {
+    /// Where the scenario has no threshold on p95.
+    pub const ASSUMED: Self = Self { p95: Duration::from_millis(500), asked: false };
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    Low,
+    Medium,
+    High,
+}
+
+impl Confidence {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    pub question: String,
+    pub answer: String,
+    /// What it rests on, or which run would answer it.
+    pub evidence: String,
+    pub confidence: Confidence,
+}
+
+/// How well the model of the policy, replaying the policy that ran, agrees with what the group did.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// Seconds in which the desired capacity was the same within one instance, of all.
+    pub within_one: u32,
+    pub seconds: u32,
+}
+
+impl Agreement {
+    pub fn share(self) -> f64 {
+        f64::from(self.within_one) / f64::from(self.seconds.max(1))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Advice {
+    pub limit: Limit,
+    pub answers: Vec<Answer>,
+    pub capacity: Option<InstanceCapacity>,
+    pub metric: Option<Metric>,
+    pub agreement: Option<Agreement>,
+    /// The policy that ran is the first.
+    pub candidates: Vec<Candidate>,
+    /// Why there are no candidates, if there are none.
+    pub no_candidates: Option<String>,
+    /// Of the recommended candidate, as Terraform.
+    pub snippet: Option<String>,
+}
+
+/// The policy that ran, with its alarms as last read.
+struct Ran<'a> {
+    policy: &'a Policy,
+    target: f64,
+    high: &'a Alarm,
+    low: Option<&'a Alarm>,
+}
+
+pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
+    let serving = chain::serving(evidence.timeline, evidence.started, evidence.seconds.len());
+    let capacity = capacity::estimate(evidence.seconds, &serving, evidence.limit.p95);
+    let ran = ran(evidence.timeline);
+    let metric = ran.as_ref().ok().and_then(|ran| {
+        let name = ran.high.metric.as_ref()?;
+        let series = evidence.timeline.metrics().find(|series| series.name == format!("policy metric {name}"))?;
+        capacity::metric(series, ran.high, evidence.seconds, &serving, evidence.started)
+    });
+    let mut advice = Advice {
+        limit: evidence.limit,
+        answers: Vec::new(),
+        capacity,
+        metric,
+        agreement: None,
+        candidates: Vec::new(),
+        no_candidates: None,
+        snippet: None,
+    };
+    match ran.and_then(|ran| candidates::tried(evidence, &ran, &advice, what_if).map(|tried| (ran, tried))) {
+        Ok((ran, tried)) => {
+            advice.agreement = Some(tried.agreement);
+            advice.candidates = tried.candidates;
+            advice.snippet = advice
+                .candidates
+                .iter()
+                .find(|candidate| candidate.recommended)
+                .and_then(|candidate| snippet::terraform(&candidate.change, evidence, &ran));
+        }
+        Err(why) => advice.no_candidates = Some(why),
+    }
+    advice.answers = answers::all(evidence, &serving, &advice);
+    advice
+}
+
+/// The one policy that can be replayed: target tracking, alone.
+fn ran(timeline: &Timeline) -> Result<Ran<'_>, String> {
+    let policies = timeline.policies();
+    let alarms = timeline.alarms();
+    let [policy] = policies.as_slice() else {
+        return Err(match policies.len() {
+            0 => "the group has no scaling policy".to_owned(),
+            several => format!("the group has {several} policies; only one alone can be replayed"),
+        });
+    };
+    let Some(target) = policy.target_value.filter(|target| *target > 0.0) else {
+        return Err(format!("policy {} is of kind {}: only target tracking can be replayed", policy.name, policy.kind));
+    };
+    let of = |alarm: &&&Alarm| policy.alarms.contains(&alarm.name);
+    let high = alarms.iter().filter(of).find(|alarm| alarm.is_high());
+    let low = alarms.iter().filter(of).find(|alarm| !alarm.is_high());
+    let high = high.ok_or_else(|| format!("the alarms of policy {} could not be read", policy.name))?;
+    Ok(Ran { policy, target, high, low: low.copied() })
+}
