@@ -11,10 +11,9 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
-    /// When the answer was here, by our clock.
+    /// When the answer was here, by our clock. What was seen has times of its own.
     pub at: Timestamp,
-    #[serde(flatten)]
-    pub what: Observed,
+    pub seen: Observed,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -185,22 +184,22 @@ pub struct Timeline {
 
 impl Timeline {
     pub fn groups(&self) -> impl DoubleEndedIterator<Item = (Timestamp, &GroupState)> {
-        self.observations.iter().filter_map(|seen| match &seen.what {
-            Observed::Group(group) => Some((seen.at, group)),
+        self.observations.iter().filter_map(|one| match &one.seen {
+            Observed::Group(group) => Some((one.at, group)),
             _ => None,
         })
     }
 
     pub fn targets(&self) -> impl Iterator<Item = (Timestamp, &TargetHealth)> {
-        self.observations.iter().filter_map(|seen| match &seen.what {
-            Observed::Targets(targets) => Some((seen.at, targets)),
+        self.observations.iter().filter_map(|one| match &one.seen {
+            Observed::Targets(targets) => Some((one.at, targets)),
             _ => None,
         })
     }
 
     /// Each policy as last seen.
     pub fn policies(&self) -> Vec<&Policy> {
-        latest(self.observations.iter().filter_map(|seen| match &seen.what {
+        latest(self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Policy(policy) => Some((policy.name.as_str(), policy)),
             _ => None,
         }))
@@ -208,7 +207,7 @@ impl Timeline {
 
     /// Each alarm as last seen.
     pub fn alarms(&self) -> Vec<&Alarm> {
-        latest(self.observations.iter().filter_map(|seen| match &seen.what {
+        latest(self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Alarm(alarm) => Some((alarm.name.as_str(), alarm)),
             _ => None,
         }))
@@ -216,7 +215,7 @@ impl Timeline {
 
     /// Each activity as last seen, by its start.
     pub fn activities(&self) -> Vec<&Activity> {
-        let mut activities = latest(self.observations.iter().filter_map(|seen| match &seen.what {
+        let mut activities = latest(self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Activity(activity) => Some((activity.id.as_str(), activity)),
             _ => None,
         }));
@@ -228,7 +227,7 @@ impl Timeline {
         let mut changes: Vec<&AlarmChange> = self
             .observations
             .iter()
-            .filter_map(|seen| match &seen.what {
+            .filter_map(|one| match &one.seen {
                 Observed::AlarmChange(change) => Some(change),
                 _ => None,
             })
@@ -238,15 +237,15 @@ impl Timeline {
     }
 
     pub fn metrics(&self) -> impl Iterator<Item = &MetricSeries> {
-        self.observations.iter().filter_map(|seen| match &seen.what {
+        self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Metric(series) => Some(series),
             _ => None,
         })
     }
 
     pub fn gaps(&self) -> impl Iterator<Item = (Timestamp, &str, &str)> {
-        self.observations.iter().filter_map(|seen| match &seen.what {
-            Observed::Gap { call, why } => Some((seen.at, call.as_str(), why.as_str())),
+        self.observations.iter().filter_map(|one| match &one.seen {
+            Observed::Gap { call, why } => Some((one.at, call.as_str(), why.as_str())),
             _ => None,
         })
     }

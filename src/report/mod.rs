@@ -298,6 +298,7 @@ pub mod tests {
             }],
             capacity: Some(InstanceCapacity {
                 at_limit: 190.0,
+                between: (140.0, Some(280.0)),
                 saturated: Some(200.0),
                 queue: Duration::from_millis(900),
                 confidence: Confidence::High,

@@ -80,12 +80,20 @@ struct Instance {
     in_service: u32,
     serving: u32,
     warmed: u32,
+    /// What it has to do in this second, in requests, and what of it is left for the next.
+    work: f64,
+    backlog: f64,
+}
+
+impl Instance {
+    fn new(in_service: u32, serving: u32, warmed: u32) -> Self {
+        Self { in_service, serving, warmed, work: 0.0, backlog: 0.0 }
+    }
 }
 
 /// Replays a load given in requests per second, one entry a second.
 pub fn replay(load: &[f64], service: &Service, setting: &Setting) -> Replayed {
     let mut group = Group::new(setting);
-    let mut backlog = 0.0;
     let mut replayed = Replayed {
         serving: Vec::with_capacity(load.len()),
         desired: Vec::with_capacity(load.len()),
@@ -96,19 +104,14 @@ pub fn replay(load: &[f64], service: &Service, setting: &Setting) -> Replayed {
     for (second, demand) in (0..).zip(load) {
         group.follow(second);
         let serving = group.instances.iter().filter(|known| known.serving <= second).count() as u32;
-        let work = demand + backlog;
-        let carried = f64::from(serving) * service.saturated;
-        let each = if serving == 0 { f64::INFINITY } else { work / f64::from(serving) };
-        if work > 0.0 && each > service.at_limit {
-            replayed.over_limit += 1;
-        }
-        let left = (work - carried).max(0.0);
-        backlog = left.min(carried * service.queue.as_secs_f64());
-        replayed.unserved += left - backlog;
+        let (over, lost) = group.carry(second, *demand, serving, service);
+        // A twentieth of the instances is a twentieth of the requests: beyond it the 95th percentile is theirs.
+        replayed.over_limit += u32::from(over * 20 > serving || (serving == 0 && *demand > 0.0));
+        replayed.unserved += lost;
         replayed.instance_seconds += group.instances.len() as f64;
         replayed.serving.push(serving);
         replayed.desired.push(group.desired);
-        group.measure(second, if each.is_finite() { each } else { 0.0 }, service);
+        group.measure(second, service);
     }
     replayed
 }
@@ -135,7 +138,7 @@ impl<'a> Group<'a> {
             Policy::StepsAnd { steps, .. } => Some(Alarm::new(Comparison::Above, steps.threshold, 1)),
             Policy::Tracking { .. } => None,
         };
-        let there = Instance { in_service: 0, serving: 0, warmed: 0 };
+        let there = Instance::new(0, 0, 0);
         let initial = setting.bounds.clamp(setting.initial);
         Self {
             setting,
@@ -159,19 +162,32 @@ impl<'a> Group<'a> {
         }
     }
 
+    /// Spreads a second's requests over the instances that serve; a queue stays where it arose. How many instances had
+    /// more to do than their limit allows, and how many requests were lost.
+    fn carry(&mut self, second: u32, demand: f64, serving: u32, service: &Service) -> (u32, f64) {
+        if serving == 0 {
+            return (0, demand);
+        }
+        let (mut over, mut lost) = (0, 0.0);
+        for instance in self.instances.iter_mut().filter(|known| known.serving <= second) {
+            instance.work = demand / f64::from(serving) + instance.backlog;
+            over += u32::from(instance.work > service.at_limit);
+            let left = (instance.work - service.saturated).max(0.0);
+            instance.backlog = left.min(service.saturated * service.queue.as_secs_f64());
+            lost += left - instance.backlog;
+        }
+        (over, lost)
+    }
+
     /// Adds a second to the open period of the metric, and closes the period when it is over.
-    fn measure(&mut self, second: u32, each: f64, service: &Service) {
+    fn measure(&mut self, second: u32, service: &Service) {
         // An instance that counts before it takes load counts as idle.
-        let (warmed, working) = self
-            .instances
-            .iter()
-            .filter(|known| known.warmed <= second)
-            .fold((0.0, 0.0), |(warmed, working), known| {
-                (warmed + 1.0, working + f64::from(u8::from(known.serving <= second)))
-            });
-        if warmed > 0.0 {
-            let value = each * service.metric_per_request;
-            self.open.0 += service.metric_ceiling.map_or(value, |ceiling| value.min(ceiling)) * working / warmed;
+        let counted = || self.instances.iter().filter(|known| known.warmed <= second);
+        let warmed = counted().count();
+        if warmed > 0 {
+            let ceiling = service.metric_ceiling.unwrap_or(f64::INFINITY);
+            let sum: f64 = counted().map(|known| (known.work * service.metric_per_request).min(ceiling)).sum();
+            self.open.0 += sum / warmed as f64;
             self.open.1 += 1;
         }
         let period = whole_seconds(self.setting.period).max(1);
@@ -229,11 +245,9 @@ impl<'a> Group<'a> {
     fn resize(&mut self, second: u32, wanted: u32) {
         let in_service = second + whole_seconds(self.setting.boot);
         for _ in self.desired..wanted {
-            self.instances.push(Instance {
-                in_service,
-                serving: in_service + whole_seconds(self.setting.health),
-                warmed: in_service + whole_seconds(self.setting.warm_up),
-            });
+            let serving = in_service + whole_seconds(self.setting.health);
+            let warmed = in_service + whole_seconds(self.setting.warm_up);
+            self.instances.push(Instance::new(in_service, serving, warmed));
         }
         if wanted < self.desired {
             // The oldest leave; those that are still booting are no help to anyone yet and go first.

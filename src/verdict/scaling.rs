@@ -363,7 +363,7 @@ mod tests {
             target_groups: vec![],
             suspended: vec![],
         };
-        Observation { at: at(second), what: Observed::Group(state) }
+        Observation { at: at(second), seen: Observed::Group(state) }
     }
 
     fn alarm(name: &str, comparison: &str, threshold: f64, periods: u32) -> Observation {
@@ -381,7 +381,7 @@ mod tests {
             evaluation_periods: periods,
             datapoints_to_alarm: None,
         };
-        Observation { at: at(0), what: Observed::Alarm(alarm) }
+        Observation { at: at(0), seen: Observed::Alarm(alarm) }
     }
 
     fn change(second: u32, alarm: &str, points: &[(u32, f64)]) -> Observation {
@@ -393,7 +393,7 @@ mod tests {
             to: "ALARM".to_owned(),
             datapoints,
         };
-        Observation { at: at(second), what: Observed::AlarmChange(change) }
+        Observation { at: at(second), seen: Observed::AlarmChange(change) }
     }
 
     fn activity(second: u32, description: &str) -> Observation {
@@ -412,7 +412,7 @@ mod tests {
             message: None,
             details: None,
         };
-        Observation { at: at(second), what: Observed::Activity(activity) }
+        Observation { at: at(second), seen: Observed::Activity(activity) }
     }
 
     fn whole_story() -> Vec<Observation> {
@@ -472,7 +472,7 @@ mod tests {
         assert_eq!(judged(quiet).0, [("the group scaled out".to_owned(), Verdict::Inconclusive)]);
 
         let mut deaf = whole_story();
-        deaf.retain(|seen| !matches!(seen.what, Observed::Group(_) | Observed::Activity(_)));
+        deaf.retain(|one| !matches!(one.seen, Observed::Group(_) | Observed::Activity(_)));
         deaf.push(group(0, 1, &["i-1"]));
         assert_eq!(judged(deaf).0[0].1, Verdict::Failed);
 

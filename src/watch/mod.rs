@@ -217,8 +217,8 @@ impl Recorder {
         Ok(Self { file, observations: Seen::default(), last: HashMap::new() })
     }
 
-    fn see(&mut self, what: Observed) {
-        let observation = Observation { at: Timestamp::now(), what };
+    fn see(&mut self, seen: Observed) {
+        let observation = Observation { at: Timestamp::now(), seen };
         if let Ok(line) = serde_json::to_string(&observation) {
             // Memory has it as well; a full disk must not end the watch.
             let _ = writeln!(self.file, "{line}");

@@ -158,6 +158,12 @@ fn size(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let needed = (peak / capacity.at_limit).ceil();
     let max = evidence.reaction.max;
     let limit = units::duration(evidence.limit.p95);
+    let known = match capacity.between {
+        (least, Some(most)) => {
+            format!("the limit held with {least:.0} and was missed with {most:.0}; {}", capacity.because)
+        }
+        (_, None) => capacity.because.clone(),
+    };
     let mut said = format!(
         "One instance carries {:.0} requests/s with p95 within {limit}; the highest second asked {peak:.0}, which is {needed} instances.",
         capacity.at_limit
@@ -168,12 +174,7 @@ fn size(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     if !evidence.limit.asked {
         said += &format!(" (The scenario has no threshold on p95: {limit} was assumed.)");
     }
-    Some(answer(
-        "What does one instance carry, and how many are needed?",
-        said,
-        capacity.because.clone(),
-        capacity.confidence,
-    ))
+    Some(answer("What does one instance carry, and how many are needed?", said, known, capacity.confidence))
 }
 
 fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {

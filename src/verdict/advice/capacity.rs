@@ -16,6 +16,8 @@ const ERRORS: f64 = 0.01;
 const SURE: usize = 5;
 /// Of its ceiling: beyond it the metric no longer follows the load.
 const BELOW_CEILING: f64 = 0.95;
+/// Seconds between two looks at the group, rounded up.
+const POLL: usize = 3;
 /// CloudWatch's CPU metrics are percentages.
 const CPU_CEILING: f64 = 100.0;
 
@@ -24,6 +26,8 @@ const CPU_CEILING: f64 = 100.0;
 pub struct InstanceCapacity {
     /// Requests per second at which p95 crosses the limit.
     pub at_limit: f64,
+    /// What the run shows for sure: the limit held with so much, and was missed with so much.
+    pub between: (f64, Option<f64>),
     /// Requests per second that one instance answered when it had more to do than it could.
     pub saturated: Option<f64>,
     /// The longest p95 of those seconds: so much work an instance lets pile up before it loses requests.
@@ -38,7 +42,7 @@ pub struct Metric {
     pub name: String,
     pub per_request: f64,
     pub ceiling: Option<f64>,
-    /// How far the datapoints lie from that line, as a share of their mean.
+    /// How far the middle datapoint lies from that multiple, as a share of it.
     pub scatter: f64,
     pub datapoints: usize,
 }
@@ -72,9 +76,12 @@ pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<
         }
     }
     let (held, missed) = (points.iter().filter(|(_, held)| *held).count(), answered.len());
-    let at_limit = split(&mut points)?;
+    let between = split(&mut points)?;
     answered.sort_by(f64::total_cmp);
-    let saturated = answered.get(answered.len() / 2).map(|answered| answered.max(at_limit));
+    let saturated = answered.get(answered.len() / 2).map(|answered| answered.max(between.0));
+    // An instance that answers less than it is asked builds a queue: what it answered then is more than it can hold.
+    let middle = between.1.map_or(between.0, |above| (between.0 + above) / 2.0);
+    let at_limit = saturated.map_or(middle, |saturated| middle.min(saturated));
     let (confidence, because) = match (held, missed) {
         (0, _) => return None,
         (held, 0) => (
@@ -93,14 +100,15 @@ pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<
             ),
         ),
     };
-    Some(InstanceCapacity { at_limit, saturated, queue: Duration::from_micros(queue), confidence, because })
+    Some(InstanceCapacity { at_limit, between, saturated, queue: Duration::from_micros(queue), confidence, because })
 }
 
-fn split(points: &mut [(f64, bool)]) -> Option<f64> {
+/// The most that held the limit and the least that missed it, but for those on the wrong side.
+fn split(points: &mut [(f64, bool)]) -> Option<(f64, Option<f64>)> {
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     let held = points.iter().filter(|(_, held)| *held).count();
     if held == points.len() {
-        return points.last().map(|(each, _)| *each);
+        return points.last().map(|(each, _)| (*each, None));
     }
     // With the first `index` on the good side: the missed below and the held above are wrong.
     let (mut best, mut cut, mut wrong) = (held, 0, held);
@@ -115,14 +123,13 @@ fn split(points: &mut [(f64, bool)]) -> Option<f64> {
         }
     }
     let below = cut.checked_sub(1).and_then(|index| points.get(index));
-    match (below, points.get(cut)) {
-        (Some((below, _)), Some((above, _))) => Some((below + above) / 2.0),
-        (Some((only, _)), None) | (None, Some((only, _))) => Some(*only),
-        (None, None) => None,
-    }
+    let above = points.get(cut).map(|(above, _)| *above);
+    // Nothing that held the limit: nothing is known but that it is less.
+    below.map(|(below, _)| (*below, above))
 }
 
-/// A line through the origin, over the periods in which the group's size did not change.
+/// The median ratio, over the periods in which the group's size did not change. (A few periods whose size was seen a poll
+/// too late would bend a line through all of them.)
 pub fn metric(
     series: &MetricSeries,
     alarm: &Alarm,
@@ -133,7 +140,7 @@ pub fn metric(
     let name = alarm.metric.clone()?;
     let ceiling = (name == "CPUUtilization").then_some(CPU_CEILING);
     let period = series.period.as_secs().max(1) as usize;
-    let mut pairs = Vec::new();
+    let mut ratios: Vec<f64> = Vec::new();
     for point in &series.points {
         // Periods do not begin with the load: the whole seconds within them count.
         let offset = point.at.duration_since(started).as_secs_f64().ceil();
@@ -141,25 +148,24 @@ pub fn metric(
             continue;
         }
         let from = offset as usize;
-        let (Some(loads), Some(counts)) = (seconds.get(from..from + period), serving.get(from..from + period)) else {
-            continue;
-        };
-        let count = counts[0];
-        if count == 0 || counts.iter().any(|other| *other != count) {
+        let Some(loads) = seconds.get(from..from + period) else { continue };
+        // A change is seen up to a poll after it happened.
+        let around = &serving[from.saturating_sub(1)..serving.len().min(from + period + POLL)];
+        let count = serving[from];
+        if count == 0 || around.iter().any(|other| *other != count) {
             continue;
         }
         let each = loads.iter().map(|second| second.demand).sum::<f64>() / period as f64 / f64::from(count);
         if each > 0.0 {
-            pairs.push((each, point.value));
+            ratios.push(point.value / each);
         }
     }
-    let per_request = pairs.iter().map(|(x, y)| x * y).sum::<f64>() / pairs.iter().map(|(x, _)| x * x).sum::<f64>();
-    if pairs.is_empty() || !per_request.is_finite() || per_request <= 0.0 {
-        return None;
-    }
-    let mean = pairs.iter().map(|(_, y)| y).sum::<f64>() / pairs.len() as f64;
-    let square = pairs.iter().map(|(x, y)| (y - x * per_request).powi(2)).sum::<f64>() / pairs.len() as f64;
-    Some(Metric { name, per_request, ceiling, scatter: square.sqrt() / mean, datapoints: pairs.len() })
+    ratios.sort_by(f64::total_cmp);
+    let per_request = *ratios.get(ratios.len() / 2).filter(|ratio| **ratio > 0.0)?;
+    let datapoints = ratios.len();
+    let mut scatter: Vec<f64> = ratios.iter().map(|ratio| (ratio / per_request - 1.0).abs()).collect();
+    scatter.sort_by(f64::total_cmp);
+    Some(Metric { name, per_request, ceiling, scatter: scatter[datapoints / 2], datapoints })
 }
 
 #[cfg(test)]
@@ -179,14 +185,14 @@ mod tests {
         seconds.extend(vec![second(600.0, 760, 900); 5]);
         let serving = [vec![2; 30], vec![6; 5]].concat();
         let found = estimate(&seconds, &serving, Duration::from_millis(200)).unwrap();
-        assert_eq!((found.at_limit, found.saturated), (195.0, Some(195.0)));
+        assert_eq!((found.at_limit, found.saturated, found.between), (190.0, Some(190.0), (90.0, Some(300.0))));
         assert_eq!(found.confidence, Confidence::High);
     }
 
     #[test]
     fn a_run_that_never_missed_its_limit_knows_only_a_least() {
         let found = estimate(&[second(90.0, 90, 20); 20], &[3; 20], Duration::from_millis(200)).unwrap();
-        assert_eq!((found.at_limit, found.saturated, found.confidence), (30.0, None, Confidence::Low));
+        assert_eq!((found.between, found.saturated, found.confidence), ((30.0, None), None, Confidence::Low));
         assert!(found.because.contains("a higher spike"), "{}", found.because);
         assert_eq!(estimate(&[second(90.0, 90, 900); 20], &[3; 20], Duration::from_millis(200)), None);
         assert_eq!(estimate(&[], &[], Duration::from_millis(200)), None);
@@ -196,8 +202,8 @@ mod tests {
     fn the_split_puts_the_fewest_on_the_wrong_side() {
         let mut points = vec![(10.0, true), (20.0, true), (30.0, false), (40.0, true), (50.0, false), (60.0, false)];
         // Two splits have one on the wrong side: the careful one is taken.
-        assert_eq!(split(&mut points), Some(25.0));
-        assert_eq!(split(&mut [(10.0, false)]), Some(10.0));
+        assert_eq!(split(&mut points), Some((20.0, Some(30.0))));
+        assert_eq!(split(&mut [(10.0, false)]), None);
         assert_eq!(split(&mut []), None);
     }
 }
