@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Load, PhaseRow};
 use crate::measure::Timeline;
-use crate::scenario::{Metric, Role, Scenario, Scope};
+use crate::scenario::Role;
 use crate::verdict::Reaction;
 use crate::verdict::advice::{Advice, Evidence, Limit, Second, WhatIf, advise};
 
@@ -14,22 +14,6 @@ pub struct Own {
     pub what_if: Option<WhatIf>,
     /// US dollars for one instance for an hour.
     pub instance_price: Option<f64>,
-}
-
-/// The threshold on p95 that the spike is held to; where there is none, the limit that is assumed.
-pub fn limit(scenario: &Scenario) -> Limit {
-    let spike = scenario.phases.iter().find(|phase| phase.role == Role::Spike).map(|phase| phase.name.as_str());
-    let about_p95 = |wanted: &dyn Fn(&Scope) -> bool| {
-        scenario
-            .thresholds
-            .iter()
-            .find(|one| one.metric == Metric::Percentile(95.0) && one.of.is_none() && wanted(&one.scope))
-            .map(|one| Limit { p95: std::time::Duration::from_micros(one.limit as u64), asked: true })
-    };
-    about_p95(&|scope| matches!(scope, Scope::Phase(name) if Some(name.as_str()) == spike))
-        .or_else(|| about_p95(&|scope| matches!(scope, Scope::EachPhase | Scope::Run)))
-        .or_else(|| about_p95(&|_| true))
-        .unwrap_or(Limit::ASSUMED)
 }
 
 pub fn advice(

@@ -21,7 +21,7 @@ pub mod live;
 pub mod page;
 pub mod terminal;
 
-pub use advice::{Own, advice, limit};
+pub use advice::{Own, advice};
 pub use generators::{AddressRow, CheckRow, Generators, TaskRow};
 
 /// Grows when a field changes its meaning or goes; readers refuse what they do not know.

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::RunError;
 use super::collect::Collected;
-use crate::report::{Capacity, Load, Own, advice, capacity, limit};
-use crate::verdict::advice::Advice;
+use crate::report::{Capacity, Load, Own, advice, capacity};
+use crate::verdict::advice::{Advice, Limit};
 use crate::verdict::{self, Judged};
 
 /// A verdict with what it rests on.
@@ -28,7 +28,7 @@ pub async fn judge(collected: Collected) -> Result<Evidenced, RunError> {
     };
     let advice = match (&load, &timeline, &judged.reaction, circumstances.started) {
         (Some(load), Some(timeline), Some(reaction), Some(started)) => {
-            Some(advice(load, timeline, reaction, started, limit(&planned.scenario), &Own::default()))
+            Some(advice(load, timeline, reaction, started, Limit::of(&planned.scenario), &Own::default()))
         }
         _ => None,
     };

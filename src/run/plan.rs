@@ -15,6 +15,7 @@ use crate::run::error::Kind;
 use crate::scenario::{self, Files, Scenario, Surroundings, Tasks};
 use crate::terraform::{self, Binary};
 use crate::units::RunId;
+use crate::verdict::preflight;
 use crate::watch;
 
 /// A run that can begin.
@@ -93,7 +94,12 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
         FleetKind::Fargate => Some(find_cloud(wanted).await?),
     };
     let group = match (&scenario.target.group, &cloud) {
-        (Some(name), Some(cloud)) => Some(look(&cloud.aws, name, &mut warnings).await?),
+        (Some(name), Some(cloud)) => {
+            let failed = |error| RunError::could_not(Phase::Plan, error);
+            let before = watch::survey(&cloud.aws, name).await.map_err(failed)?;
+            warnings.extend(preflight::warnings(&scenario, &schedule, &before));
+            before.groups().next_back().map(|(_, group)| group.clone())
+        }
         (Some(name), None) => {
             warnings.push(format!("the group {name} is not watched: a local fleet uses no AWS"));
             None
@@ -143,20 +149,6 @@ async fn find_cloud(wanted: &Wanted) -> Result<Cloud, RunError> {
     let aws = Aws::from_environment().await.map_err(|error| failed(&error))?;
     let caller = aws.caller().await.map_err(|error| failed(&error))?;
     Ok(Cloud { aws, caller, terraform })
-}
-
-/// The group as it is, with what would make a run meaningless said before anything is created.
-async fn look(aws: &Aws, name: &str, warnings: &mut Vec<String>) -> Result<GroupState, RunError> {
-    let group = watch::look(aws, name).await.map_err(|error| RunError::could_not(Phase::Plan, error))?;
-    if group.desired >= group.max {
-        warnings.push(format!("the group {name} is at its maximum of {} already: it cannot scale out", group.max));
-    }
-    for process in ["Launch", "Terminate", "AlarmNotification", "AddToLoadBalancer"] {
-        if group.suspended.iter().any(|suspended| suspended == process) {
-            warnings.push(format!("the group {name} has the process {process} suspended"));
-        }
-    }
-    Ok(group)
 }
 
 /// Fifteen bits that two runs begun in the same second are unlikely to share.

@@ -12,6 +12,8 @@ use crate::scenario::Scenario;
 
 pub mod advice;
 mod chain;
+mod expectations;
+pub mod preflight;
 mod scaling;
 mod thresholds;
 mod validity;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Circumstances, Judgement};
+use super::{Circumstances, Judgement, expectations};
 use crate::measure::timeline::{Activity, Alarm, AlarmChange, GroupState, Timeline};
 use crate::measure::{Results, Select};
 use crate::outcome::Verdict;
@@ -75,6 +75,8 @@ pub fn judge(
         if scenario.scaling.no_dropped_requests {
             judgements.push(nothing_dropped(results, &reaction, &times));
         }
+        judgements.extend(expectations::at_maximum(scenario, results, timeline, started, reaction.max));
+        judgements.push(expectations::flapping(schedule, timeline, started));
     }
     (judgements, reaction)
 }
@@ -327,7 +329,7 @@ fn nothing_dropped(results: &Results, reaction: &Reaction, times: &Times) -> Jud
     judgement(asked, verdict, &measured, because)
 }
 
-fn judgement(asked: &str, verdict: Verdict, measured: &str, because: String) -> Judgement {
+pub fn judgement(asked: &str, verdict: Verdict, measured: &str, because: String) -> Judgement {
     Judgement { asked: asked.to_owned(), scope: "group".to_owned(), verdict, measured: measured.to_owned(), because }
 }
 

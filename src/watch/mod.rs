@@ -49,9 +49,40 @@ struct Eyes {
     elb: aws_sdk_elasticloadbalancingv2::Client,
 }
 
-/// Looks at the group once: for the checks and the numbers before a run.
-pub async fn look(aws: &Aws, group: &str) -> Result<GroupState, WatchError> {
-    asg::group(&Eyes::new(aws, group)).await
+/// Looks once at the group, its policies, alarms and targets: what is to be said before a run. Fails only if the group is
+/// not there; what could not be read otherwise is a gap.
+pub async fn survey(aws: &Aws, group: &str) -> Result<Timeline, WatchError> {
+    let eyes = Eyes::new(aws, group);
+    let state = asg::group(&eyes).await?;
+    let mut seen = Vec::new();
+    for target_group in &state.target_groups {
+        seen.push(elb::health(&eyes, target_group).await.map(Observed::Targets));
+    }
+    seen.push(Ok(Observed::Group(state)));
+    match asg::policies(&eyes).await {
+        Ok(policies) => {
+            let alarms: Vec<String> = policies.iter().flat_map(|policy| policy.alarms.clone()).collect();
+            seen.extend(policies.into_iter().map(|policy| Ok(Observed::Policy(policy))));
+            match cloudwatch::alarms(&eyes, &alarms).await {
+                _ if alarms.is_empty() => {}
+                Ok(alarms) => seen.extend(alarms.into_iter().map(|alarm| Ok(Observed::Alarm(alarm)))),
+                Err(error) => seen.push(Err(error)),
+            }
+        }
+        Err(error) => seen.push(Err(error)),
+    }
+    let at = Timestamp::now();
+    let observed = |seen: Result<Observed, WatchError>| seen.unwrap_or_else(|error| gap(&error));
+    Ok(Timeline { observations: seen.into_iter().map(|seen| Observation { at, seen: observed(seen) }).collect() })
+}
+
+/// What is not known, and which call failed to tell.
+fn gap(error: &WatchError) -> Observed {
+    let (call, why) = match error {
+        WatchError::Call { call, why } => ((*call).to_owned(), why.clone()),
+        other => ("DescribeAutoScalingGroups".to_owned(), other.to_string()),
+    };
+    Observed::Gap { call, why }
 }
 
 impl Eyes {
@@ -234,11 +265,7 @@ impl Recorder {
     }
 
     fn gap(&mut self, error: &WatchError) {
-        let (call, why) = match error {
-            WatchError::Call { call, why } => ((*call).to_owned(), why.clone()),
-            other => ("DescribeAutoScalingGroups".to_owned(), other.to_string()),
-        };
-        self.see(Observed::Gap { call, why });
+        self.see(gap(error));
     }
 }
 

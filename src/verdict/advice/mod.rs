@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Reaction, chain};
 use crate::measure::Timeline;
 use crate::measure::timeline::{Alarm, Policy};
+use crate::scenario::{self, Role, Scenario, Scope, Threshold};
 
 mod answers;
 mod candidates;
@@ -59,7 +60,28 @@ pub struct Limit {
 impl Limit {
     /// Where the scenario has no threshold on p95.
     pub const ASSUMED: Self = Self { p95: Duration::from_millis(500), asked: false };
+
+    /// The threshold that the spike is held to; else any; else the one that is assumed.
+    pub fn of(scenario: &Scenario) -> Self {
+        let any = || threshold(scenario, |_| true);
+        let found = Self::in_the_spike(scenario).or_else(any);
+        found.map_or(Self::ASSUMED, |p95| Self { p95, asked: true })
+    }
+
+    /// What p95 has to stay under in the spike, if the scenario says so.
+    pub fn in_the_spike(scenario: &Scenario) -> Option<Duration> {
+        let spike = scenario.phases.iter().find(|phase| phase.role == Role::Spike).map(|phase| phase.name.as_str());
+        threshold(scenario, |scope| matches!(scope, Scope::Phase(name) if Some(name.as_str()) == spike))
+            .or_else(|| threshold(scenario, |scope| matches!(scope, Scope::EachPhase | Scope::Run)))
+    }
 }
+
+fn threshold(scenario: &Scenario, wanted: impl Fn(&Scope) -> bool) -> Option<Duration> {
+    let about = |one: &&Threshold| one.metric == P95 && one.of.is_none() && wanted(&one.scope);
+    scenario.thresholds.iter().find(about).map(|one| Duration::from_micros(one.limit as u64))
+}
+
+const P95: scenario::Metric = scenario::Metric::Percentile(95.0);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

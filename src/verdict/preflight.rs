@@ -1,0 +1,147 @@
+//! What would make a run meaningless, said before anything is created.
+
+use std::time::Duration;
+
+use crate::measure::Timeline;
+use crate::plan::Schedule;
+use crate::scenario::{Role, Scenario};
+use crate::units;
+
+/// Detailed monitoring has a datapoint a minute, basic monitoring one in five.
+const BASIC: Duration = Duration::from_secs(300);
+
+/// One sentence for each thing about the group, as it was before the run, that the verdict would suffer from.
+pub fn warnings(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Vec<String> {
+    let mut found = Vec::new();
+    let Some((_, group)) = timeline.groups().next_back() else { return found };
+    let name = &group.name;
+    if group.desired >= group.max {
+        found.push(format!("the group {name} is at its maximum of {} already: it cannot scale out", group.max));
+    }
+    for (process, effect) in [
+        ("Launch", "it cannot scale out"),
+        ("Terminate", "it cannot scale in"),
+        ("AlarmNotification", "its policies do not hear their alarms"),
+        ("AddToLoadBalancer", "new instances take no load"),
+    ] {
+        if group.suspended.iter().any(|suspended| suspended == process) {
+            found.push(format!("the group {name} has the process {process} suspended: {effect}"));
+        }
+    }
+    let policies = timeline.policies();
+    let gap = |call: &str| timeline.gaps().any(|(_, failed, _)| failed == call);
+    if policies.is_empty() && !gap("DescribePolicies") {
+        found.push(format!("the group {name} has no scaling policy: nothing will answer the load"));
+    }
+    if !policies.is_empty() && policies.iter().all(|policy| policy.scale_in_disabled) {
+        found.push(format!("every policy of {name} has scale-in disabled: the group will not come back"));
+    }
+    for alarm in timeline.alarms() {
+        if alarm.state == "INSUFFICIENT_DATA" {
+            found.push(format!("the alarm {} has no data: its policy will not act", alarm.name));
+        }
+        if alarm.period >= BASIC {
+            let period = units::duration(alarm.period);
+            found.push(format!("the alarm {} looks only every {period}: turn detailed monitoring on", alarm.name));
+        }
+    }
+    if let Some((_, targets)) = timeline.targets().last() {
+        let sick = targets.targets.iter().filter(|(_, state)| state.starts_with("unhealthy")).count() as u64;
+        if sick > 0 {
+            found.push(format!("{} of {name} unhealthy before the run", units::count(sick, "target")));
+        }
+    }
+    found.extend(too_short(scenario, schedule, timeline));
+    for (_, call, why) in timeline.gaps() {
+        found.push(format!("{call} failed, and what depends on it will not be judged: {why}"));
+    }
+    found
+}
+
+/// A spike that is over before the alarm can have seen it cannot make the group grow.
+fn too_short(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Option<String> {
+    let alarm = timeline.alarms().into_iter().filter(|alarm| alarm.is_high()).min_by_key(|alarm| alarm.window())?;
+    let spike = scenario.phases.iter().position(|phase| phase.role == Role::Spike)?;
+    let next = schedule.phase_starts().get(spike + 1).copied().unwrap_or(schedule.end());
+    let lasts = next.saturating_sub(*schedule.phase_starts().get(spike)?);
+    // A datapoint's period need not begin with the spike: it may take one more to fill them all.
+    let sees = alarm.window() + alarm.period;
+    (lasts < sees).then(|| {
+        format!(
+            "the spike lasts {}, but the policy needs {} of load to see it (alarm {}: {} of {}, and the one it begins in)",
+            units::duration(lasts),
+            units::duration(sees),
+            alarm.name,
+            units::count(alarm.datapoints_to_alarm.unwrap_or(alarm.evaluation_periods), "datapoint"),
+            units::duration(alarm.period)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::timeline::{Alarm, GroupState, Observation, Observed, Policy, TargetHealth};
+    use crate::verdict::tests::scenario;
+
+    fn said(change: impl FnOnce(&mut GroupState, &mut Vec<Policy>, &mut Alarm)) -> Vec<String> {
+        let mut group = GroupState {
+            name: "web".to_owned(),
+            min: 1,
+            max: 4,
+            desired: 2,
+            default_cooldown: Duration::from_secs(300),
+            default_warm_up: None,
+            instances: vec![],
+            target_groups: vec![],
+            suspended: vec![],
+        };
+        let mut policies = vec![Policy {
+            name: "cpu".to_owned(),
+            kind: "TargetTrackingScaling".to_owned(),
+            target_value: Some(50.0),
+            scale_in_disabled: false,
+            warm_up: None,
+            alarms: vec!["high".to_owned()],
+        }];
+        let mut alarm = Alarm {
+            name: "high".to_owned(),
+            state: "OK".to_owned(),
+            state_since: None,
+            namespace: None,
+            metric: None,
+            statistic: None,
+            dimensions: vec![],
+            comparison: "GreaterThanThreshold".to_owned(),
+            threshold: Some(50.0),
+            period: Duration::from_secs(1),
+            evaluation_periods: 3,
+            datapoints_to_alarm: None,
+        };
+        change(&mut group, &mut policies, &mut alarm);
+        let mut seen = vec![Observed::Group(group), Observed::Alarm(alarm)];
+        seen.extend(policies.into_iter().map(Observed::Policy));
+        seen.push(Observed::Targets(TargetHealth { target_group: "web".to_owned(), targets: vec![] }));
+        let at = "2026-03-01T12:00:00Z".parse().unwrap();
+        let timeline = Timeline { observations: seen.into_iter().map(|seen| Observation { at, seen }).collect() };
+        let scenario = scenario();
+        warnings(&scenario, &Schedule::new(&scenario), &timeline)
+    }
+
+    #[test]
+    fn a_sound_group_draws_no_warning_and_each_trap_draws_its_own() {
+        assert_eq!(said(|_, _, _| {}), Vec::<String>::new());
+        for (found, hint) in [
+            (said(|group, _, _| group.desired = 4), "at its maximum of 4"),
+            (said(|group, _, _| group.suspended = vec!["Launch".to_owned()]), "it cannot scale out"),
+            (said(|_, policies, _| policies.clear()), "no scaling policy"),
+            (said(|_, policies, _| policies[0].scale_in_disabled = true), "scale-in disabled"),
+            (said(|_, _, alarm| alarm.state = "INSUFFICIENT_DATA".to_owned()), "has no data"),
+            (said(|_, _, alarm| alarm.evaluation_periods = 10), "the spike lasts 10s, but the policy needs 11s"),
+        ] {
+            assert!(found.len() == 1 && found[0].contains(hint), "{hint}: {found:?}");
+        }
+        let basic = said(|_, _, alarm| alarm.period = BASIC);
+        assert!(basic.iter().any(|found| found.contains("only every 5m")), "{basic:?}");
+    }
+}
