@@ -17,6 +17,10 @@ use crate::scenario::{Block, Think};
 /// measure only itself. (The open model begins what is due all the same.)
 const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
+/// A request under way at the end of the grace ends itself, and is counted; so much later what else there is, such as
+/// a time to think, is cut.
+const OWN_END: Duration = Duration::from_millis(50);
+
 /// Counts itself as under way for as long as it lives, also when it is cut.
 struct Active<'a>(&'a Cell<u32>);
 
@@ -41,7 +45,9 @@ pub async fn session(desk: Rc<Desk>, number: u64, span: u64, from: Duration, to:
     // A session that comes back later is another visitor.
     let mut session = Session::new(&desk, number | span << 40);
     let grace = desk.scenario.phases.get(desk.schedule.phase_before(to)).map_or(Duration::ZERO, |phase| phase.grace);
-    if timeout_at(desk.start + to + grace, live(&desk, &mut session, from, to)).await.is_err() {
+    session.until = desk.start + to + grace;
+    let lived = timeout_at(session.until + OWN_END, live(&desk, &mut session, from, to)).await;
+    if lived.is_err() && !session.was_cut {
         desk.recorder.borrow_mut().strain(desk.elapsed()).cut += 1;
     }
 }
@@ -83,10 +89,16 @@ pub async fn arrival(desk: Rc<Desk>, number: u64, due: Duration) {
     }
     // Late is late, but it is sent, and counts in the second that it was due in.
     desk.recorder.borrow_mut().strain(due).sent += 1;
-    let end = desk.start + desk.schedule.latest_end();
-    match timeout_at(end, iteration(&desk, &mut session, flow, due, Last::EndsAtOnce)).await {
-        Ok(_) => desk.idle.borrow_mut().push(session),
-        Err(_) => desk.recorder.borrow_mut().strain(desk.elapsed()).cut += 1,
+    let phase = desk.schedule.phase_at(due);
+    let grace = desk.scenario.phases.get(phase).map_or(Duration::ZERO, |phase| phase.grace);
+    let over = desk.schedule.phase_starts().get(phase + 1).copied().unwrap_or(desk.schedule.end());
+    session.until = desk.start + over + grace;
+    let carried_out =
+        timeout_at(session.until + OWN_END, iteration(&desk, &mut session, flow, due, Last::EndsAtOnce)).await;
+    match carried_out {
+        Ok(_) if !session.was_cut => desk.idle.borrow_mut().push(session),
+        Err(_) if !session.was_cut => desk.recorder.borrow_mut().strain(desk.elapsed()).cut += 1,
+        _ => {}
     }
 }
 
@@ -103,13 +115,12 @@ async fn iteration(desk: &Desk, session: &mut Session, flow: usize, intended: Du
     session.iterations += 1;
     session.forget(flow, settings.lasting);
     let mut intended = intended;
-    let bit = 1 << (flow % 64);
-    if session.set_up & bit == 0 && !settings.setup.actions.is_empty() {
+    if session.set_up.get(flow) == Some(&false) && !settings.setup.actions.is_empty() {
         match steps(desk, session, flow, &settings.setup, intended, Last::Thinks).await {
             Ok(next) => intended = next,
             Err(next) => return next,
         }
-        session.set_up |= bit;
+        session.set_up[flow] = true;
         desk.wait_until(intended).await;
     }
     match steps(desk, session, flow, &settings.body, intended, last).await {

@@ -178,7 +178,7 @@ impl Compiled<Check> {
                 let Some(json) = seen.json() else { return false };
                 let found = path.query(json).all();
                 match expected {
-                    Expected::Value(value) => !found.is_empty() && found.iter().all(|found| *found == value),
+                    Expected::Value(value) => !found.is_empty() && found.iter().all(|found| same(found, value)),
                     Expected::Text(text) => {
                         let text = values.text(text);
                         !found.is_empty()
@@ -186,16 +186,26 @@ impl Compiled<Check> {
                     }
                 }
             }
-            (What::Header(name, value), _) => match (seen.answer.header(name), value) {
-                (None, _) => false,
-                (Some(_), None) => true,
-                (Some(found), Some(wanted)) => values.text(wanted).is_ok_and(|wanted| wanted.as_bytes() == found),
-            },
+            (What::Header(name, value), _) => {
+                // A header may be there several times: one that holds is enough.
+                let mut found = seen.answer.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value);
+                match value {
+                    None => found.next().is_some(),
+                    Some(wanted) => {
+                        values.text(wanted).is_ok_and(|wanted| found.any(|found| found[..] == *wanted.as_bytes()))
+                    }
+                }
+            }
             (What::Size(comparison, limit), _) => comparison.holds(seen.answer.body.len() as f64, *limit as f64),
             // A pattern or path without its engine cannot be: they are compiled together.
             (What::Matches(_) | What::Json(..), _) => false,
         }
     }
+}
+
+/// As JSON has it: a number is what it says, however it is written.
+fn same(found: &serde_json::Value, wanted: &serde_json::Value) -> bool {
+    found == wanted || matches!((found.as_f64(), wanted.as_f64()), (Some(found), Some(wanted)) if found == wanted)
 }
 
 impl Compiled<Capture> {

@@ -66,6 +66,8 @@ pub fn step_behind_the_workers() {
 }
 
 #[cfg(test)]
+mod counting_tests;
+#[cfg(test)]
 mod scenario_tests;
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,11 @@ pub struct Ready {
 }
 
 impl Prepared {
+    /// It has a `cookie` header of its own: it is sent instead of the session's cookies. (RFC 6265 allows one only.)
+    pub fn has_own_cookies(&self) -> bool {
+        self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie"))
+    }
+
     pub fn new(target: &Target, flow: &Flow, step: &Step) -> Result<Self, String> {
         let mut path = Template::text(target.url.path.as_str());
         path.append(step.path.clone());
@@ -202,7 +207,12 @@ impl Ready {
     /// anything but GET and HEAD becomes a GET, as browsers do it.)
     pub fn redirected(self, status: u16, to: &Url) -> Self {
         let path = to.query().map_or_else(|| to.path().to_owned(), |query| format!("{}?{query}", to.path()));
-        let keep = matches!(status, 307 | 308) || matches!(self.method, Method::Get | Method::Head);
+        // As fetch has it: only POST becomes GET at 301 and 302, everything but HEAD at 303.
+        let keep = match status {
+            301 | 302 => self.method != Method::Post,
+            303 => matches!(self.method, Method::Get | Method::Head),
+            _ => true,
+        };
         if keep {
             return Self { path, ..self };
         }

@@ -25,27 +25,27 @@ use crate::scenario::{self, Scenario, Surroundings};
 
 /// One request as the shop saw it.
 #[derive(Debug, Clone)]
-struct Seen {
+pub struct Seen {
     line: String,
-    headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
     body: String,
     version: Version,
     connection: usize,
 }
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<Seen>>>);
+pub(super) struct Log(Arc<Mutex<Vec<Seen>>>);
 
 impl Log {
-    fn all(&self) -> Vec<Seen> {
+    pub fn all(&self) -> Vec<Seen> {
         self.0.lock().unwrap().clone()
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         self.all().into_iter().map(|seen| seen.line).collect()
     }
 
-    fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         let mut all: Vec<usize> = self.all().into_iter().map(|seen| seen.connection).collect();
         all.sort_unstable();
         all.dedup();
@@ -53,14 +53,14 @@ impl Log {
     }
 }
 
-struct Shop {
+pub(super) struct Shop {
     address: SocketAddr,
-    log: Log,
+    pub log: Log,
     _tasks: JoinSet<()>,
 }
 
 impl Shop {
-    async fn open() -> Self {
+    pub async fn open() -> Self {
         Self::with(None).await
     }
 
@@ -92,7 +92,7 @@ impl Shop {
         Self { address, log, _tasks: tasks }
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 }
@@ -128,6 +128,8 @@ async fn answer(log: Log, connection: usize, request: Request<hyper::body::Incom
             gzip.write_all(b"{\"packed\": \"yes\"}").unwrap();
             Response::builder().header("content-encoding", "gzip").body(Full::from(gzip.finish().unwrap()))
         }
+        "/nothing-packed" => Response::builder().header("content-encoding", "gzip").body(Full::from("")),
+        "/twice" => Response::builder().header("x-t", "v1").header("x-t", "v2").body(Full::from("{\"price\": 10.0}")),
         "/slow" => {
             tokio::time::sleep(Duration::from_millis(700)).await;
             Response::builder().body(Full::from("slow"))
@@ -138,7 +140,7 @@ async fn answer(log: Log, connection: usize, request: Request<hyper::body::Incom
     Ok(response.unwrap())
 }
 
-fn parsed(text: &str, files: &[(&str, &str)]) -> Scenario {
+pub(super) fn parsed(text: &str, files: &[(&str, &str)]) -> Scenario {
     let open = |name: &str| {
         let found = files.iter().find(|(known, _)| *known == name);
         found.map(|(_, content)| content.as_bytes().to_vec()).ok_or_else(|| "not there".to_owned())
@@ -149,7 +151,7 @@ fn parsed(text: &str, files: &[(&str, &str)]) -> Scenario {
     }
 }
 
-async fn measure(scenario: Scenario, share: Share, workers: u32) -> Results {
+pub(super) async fn measure(scenario: Scenario, share: Share, workers: u32) -> Results {
     let (stop, start) = (CancellationToken::new(), Instant::now());
     let mut running = begin(&Work { scenario: Arc::new(scenario), share, seed: 7, workers, start, stop }).unwrap();
     let mut results = Results::default();
@@ -161,7 +163,7 @@ async fn measure(scenario: Scenario, share: Share, workers: u32) -> Results {
 }
 
 /// Runs one session (or what `phases` says) of these flows for a moment.
-async fn run(shop: &Shop, rest: &str) -> Results {
+pub(super) async fn run(shop: &Shop, rest: &str) -> Results {
     let text = format!("name: t\ntarget: {{ url: \"{}\" }}\n{rest}\n", shop.url());
     let text = if text.contains("phases:") {
         text
@@ -171,11 +173,11 @@ async fn run(shop: &Shop, rest: &str) -> Results {
     measure(parsed(&text, &[]), Share::WHOLE, 1).await
 }
 
-fn tally(results: &Results) -> Tally {
+pub(super) fn tally(results: &Results) -> Tally {
     results.merged(Select::default()).tally
 }
 
-fn strain(results: &Results) -> Strain {
+pub(super) fn strain(results: &Results) -> Strain {
     results.strain().fold(Strain::default(), |mut all, (_, strain)| {
         all.merge(strain);
         all
@@ -438,7 +440,7 @@ async fn rows_are_split_and_used_up() {
     let fail = text.replace("order: once", "order: sequential, when_used_up: fail").replace("hold: 1s", "hold: 200ms");
     let results = measure(parsed(&fail, &[("u.csv", "id\n1\n")]), Share::WHOLE, 1).await;
     assert_eq!(tally(&results).ok, 1);
-    assert!(tally(&results).check > 1, "{:?}", tally(&results));
+    assert!(tally(&results).unsent > 1, "{:?}", tally(&results));
 }
 
 #[tokio::test]

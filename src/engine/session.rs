@@ -31,8 +31,12 @@ pub struct Session {
     link: Link,
     /// By flow; without captures nothing is allocated.
     variables: Box<[Box<[Option<Value>]>]>,
-    /// By flow: its setup is done.
-    pub set_up: u64,
+    /// By flow: its setup is done. Empty where no flow has one.
+    pub set_up: Box<[bool]>,
+    /// When what is under way is cut.
+    pub until: Instant,
+    /// A request of it was cut.
+    pub was_cut: bool,
     /// By data file: the row of this iteration.
     pub rows: Box<[Option<u32>]>,
 }
@@ -53,6 +57,10 @@ pub struct Done {
     /// There was no connection at all.
     pub refused: bool,
 }
+
+/// A request that has waited less than this when its session is cut is not held against the target; one that has waited
+/// longer was not answered in time.
+const TIME_TO_ANSWER: Duration = Duration::from_secs(1);
 
 /// What is known of a request under way, also when it is cut.
 #[derive(Default)]
@@ -88,7 +96,12 @@ impl Session {
             chance: desk.chance(number),
             link: Link::default(),
             variables,
-            set_up: 0,
+            set_up: match scenario.flows.iter().any(|flow| !flow.setup.actions.is_empty()) {
+                true => vec![false; scenario.flows.len()].into(),
+                false => Box::default(),
+            },
+            until: desk.start + desk.schedule.latest_end(),
+            was_cut: false,
             rows: vec![None; scenario.data.len()].into(),
         }
     }
@@ -138,16 +151,25 @@ impl Session {
         let (ending, abandon) = match request {
             Err(_) => {
                 counts.push((prepared.judge.beyond() + 1, false));
-                (Ending::Check, true)
+                (Ending::Unsent, true)
             }
             Ok(ready) => {
                 let fetch = self.link.fetch(desk, prepared, ready, redirects, &mut trace);
-                match timeout_at(began + timeout, fetch).await {
+                match timeout_at((began + timeout).min(self.until), fetch).await {
                     Ok(Ok(answer)) => {
                         let seen = Seen { answer, took: began.elapsed(), astray: trace.astray };
                         self.judge(desk, flow, prepared, seen, &mut counts)
                     }
                     Ok(Err(ending)) => (ending, unanswered),
+                    Err(_) if self.until < began + timeout => {
+                        self.was_cut = true;
+                        desk.recorder.borrow_mut().strain(desk.elapsed()).cut += 1;
+                        if began.elapsed() < TIME_TO_ANSWER {
+                            desk.counts.replace(counts);
+                            return Done { ended: desk.elapsed(), abandon: true, refused: false };
+                        }
+                        (Ending::Timeout, true)
+                    }
                     Err(_) => (Ending::Timeout, unanswered),
                 }
             }
@@ -173,7 +195,7 @@ impl Session {
             checks: &counts,
         });
         desk.counts.replace(counts);
-        Done { ended, abandon, refused: matches!(ending, Ending::Connect | Ending::Tls) }
+        Done { ended, abandon, refused: !ending.has_latency() }
     }
 
     /// The ending, and whether the rest of the iteration must be abandoned.
@@ -219,6 +241,10 @@ impl Session {
 
 /// What somebody looks at is looked at unpacked.
 fn unpack(answer: &mut Answer) -> bool {
+    // An answer without a body (to a HEAD, a 304) is no body in any coding.
+    if answer.body.is_empty() {
+        return true;
+    }
     let Some(coding) = answer.header("content-encoding").map(<[u8]>::to_vec) else { return true };
     match decode(&coding, std::mem::take(&mut answer.body)) {
         Ok(plain) => {
@@ -249,7 +275,7 @@ impl Link {
             let mut connection = self.connect(desk, origin, trace).await?;
             let path = ready.as_ref().map_or(prepared.fixed_path(), |ready| ready.path.as_str());
             let url = self.jar.is_some().then(|| desk.url(origin, path)).flatten();
-            let cookies = url.as_ref().and_then(|url| self.cookies(url));
+            let cookies = url.as_ref().filter(|_| !prepared.has_own_cookies()).and_then(|url| self.cookies(url));
             let address = connection.address;
             let answered =
                 exchange(desk, prepared, ready.as_ref(), &mut connection, cookies.as_deref(), origin, trace).await?;
@@ -298,9 +324,7 @@ impl Link {
         while let Some(mut kept) = self.take(desk) {
             let fresh = kept.origin == origin && kept.left > 0 && Instant::now() < kept.expires;
             if fresh && kept.alive(&desk.buffer).await {
-                if let Some(shared) = kept.shared().filter(|_| desk.policy.pool == Pool::Shared) {
-                    desk.pool.borrow_mut().push(shared);
-                }
+                share(desk, &kept);
                 return Ok(kept);
             }
         }
@@ -332,7 +356,10 @@ impl Link {
         let deadline = begun + desk.scenario.target.connect_timeout;
         let port = Some(origin.port);
         let addresses = within(deadline, desk.addresses.in_turn(port)).await.ok_or(Ending::Connect)?;
-        let addresses = addresses.map_err(|_| Ending::Connect)?;
+        let addresses = addresses.map_err(|why| {
+            desk.recorder.borrow_mut().reason(&why.to_string());
+            Ending::Connect
+        })?;
         let dns = begun.elapsed();
         let dialling = Instant::now();
         let (stream, address) = dial(desk, &addresses, deadline).await.ok_or(Ending::Connect)?;
@@ -351,16 +378,23 @@ impl Link {
         let opened = within(deadline, over).await;
         let failed = if origin.https { Ending::Tls } else { Ending::Connect };
         let (mut connection, handshake) = opened.ok_or(failed)?.map_err(|NotOpened { ending, why }| {
-            tracing::debug!(%address, why, "no connection");
+            desk.recorder.borrow_mut().reason(&why);
             ending
         })?;
         trace.opening = Some(Opening { dns, connect, tls: handshake });
         desk.opened(address, handshake.map(|(_, kind)| kind == HandshakeKind::Resumed));
         (connection.expires, connection.left) = desk.lifetime();
-        if let Some(shared) = connection.shared().filter(|_| desk.policy.pool == Pool::Shared) {
-            desk.pool.borrow_mut().push(shared);
-        }
+        share(desk, &connection);
         Ok(connection)
+    }
+}
+
+/// A shared HTTP/2 connection is in the pool while it carries requests, with what it may still carry after this one.
+fn share(desk: &Desk, connection: &Connection) {
+    let may = desk.policy.pool == Pool::Shared && desk.policy.reuse == Reuse::Session && connection.left > 1;
+    if let Some(mut shared) = may.then(|| connection.shared()).flatten() {
+        shared.left = connection.left - 1;
+        desk.pool.borrow_mut().push(shared);
     }
 }
 
@@ -376,10 +410,13 @@ async fn dial(desk: &Desk, addresses: &[SocketAddr], deadline: Instant) -> Optio
         match timeout_at(Instant::now() + share, TcpStream::connect(*address)).await {
             Ok(Ok(stream)) => return Some((stream, *address)),
             Ok(Err(error)) => {
-                tracing::debug!(%address, %error, "not connected");
+                desk.recorder.borrow_mut().reason(&error.to_string());
                 desk.refused(*address);
             }
-            Err(_) => desk.refused(*address),
+            Err(_) => {
+                desk.recorder.borrow_mut().reason("no answer to the attempt to connect");
+                desk.refused(*address);
+            }
         }
     }
     None

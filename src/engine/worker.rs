@@ -144,6 +144,8 @@ async fn carry_out(work: &Work, worker: u32, desk: Rc<Desk>, sender: &UnboundedS
             () = work.stop.cancelled() => return Ok(()),
             _ = tick.tick() => report(&desk, worker, sender),
             done = load.join_next() => match done {
+                // Sessions that data stopped are missing until the plan's end: the watch on the worker counts them.
+                None if desk.elapsed() < desk.schedule.end() => desk.wait_until(desk.elapsed() + REPORT).await,
                 None => return Ok(()),
                 // A session or iteration that panicked is load that was not there.
                 Some(done) => done.map_err(|error| format!("a session ended with a bug: {error}"))?,

@@ -110,6 +110,8 @@ pub struct Interval {
     pub checks: Vec<CheckCount>,
     pub addresses: Vec<AddressCount>,
     pub strain: Vec<Strain>,
+    /// Why connections failed, and how often.
+    pub reasons: Vec<(String, u64)>,
 }
 
 impl Interval {
@@ -119,6 +121,7 @@ impl Interval {
         self.checks.extend(other.checks);
         self.addresses.extend(other.addresses);
         self.strain.extend(other.strain);
+        self.reasons.extend(other.reasons);
     }
 
     pub fn is_empty(&self) -> bool {

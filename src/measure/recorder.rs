@@ -10,6 +10,9 @@ use std::time::Duration;
 use super::strain::LATE_MICROS;
 use super::{AddressCount, Cell, CheckCount, Ending, Interval, Key, Latency, Parts, Strain, Tally};
 
+/// Kinds of reasons kept: the first ones name what is wrong.
+const MOST_REASONS: usize = 16;
+
 /// How many phases there are, and steps in each flow, with the number of named checks of each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shape {
@@ -63,6 +66,7 @@ pub struct Recorder {
     second: u32,
     addresses: BTreeMap<(u32, SocketAddr), AddressCount>,
     strain: BTreeMap<u32, Strain>,
+    reasons: BTreeMap<String, u64>,
     done: Vec<Cell>,
 }
 
@@ -109,9 +113,11 @@ impl Recorder {
                 count.1 += 1;
             }
         }
-        hot.latency.record(request.latency);
         let parts = hot.parts.get_or_insert_with(|| Box::new(Parts::of(request.key)));
-        parts.service.record(request.service);
+        if request.ending.has_latency() {
+            hot.latency.record(request.latency);
+            parts.service.record(request.service);
+        }
         for (histogram, part) in [
             (&mut parts.dns, request.dns),
             (&mut parts.connect, request.connect),
@@ -156,6 +162,15 @@ impl Recorder {
         self.strain.entry(second).or_insert_with(|| Strain { second, ..Strain::default() })
     }
 
+    /// Why there was no connection, in the words of the system or of TLS; a few kinds of them.
+    pub fn reason(&mut self, why: &str) {
+        if let Some(count) = self.reasons.get_mut(why) {
+            *count += 1;
+        } else if self.reasons.len() < MOST_REASONS {
+            self.reasons.insert(why.to_owned(), 1);
+        }
+    }
+
     /// The entry of an address in a moment's second.
     pub fn address(&mut self, at: Duration, address: SocketAddr) -> &mut AddressCount {
         let second = second(at);
@@ -194,6 +209,7 @@ impl Recorder {
             checks,
             addresses: addresses.into_values().collect(),
             strain: strain.into_values().collect(),
+            reasons: std::mem::take(&mut self.reasons).into_iter().collect(),
         }
     }
 

@@ -14,6 +14,7 @@ pub struct Results {
     addresses: BTreeMap<(u32, SocketAddr), AddressCount>,
     /// By second and task.
     strain: BTreeMap<(u32, u32), Strain>,
+    reasons: BTreeMap<String, u64>,
 }
 
 /// Requests of one selection, as one.
@@ -71,6 +72,9 @@ impl Results {
             merged.requests += count.requests;
             merged.opened += count.opened;
             merged.refused += count.refused;
+        }
+        for (why, count) in &interval.reasons {
+            *self.reasons.entry(why.clone()).or_default() += count;
         }
         for strain in &interval.strain {
             let new = Strain { second: strain.second, ..Strain::default() };
@@ -146,6 +150,19 @@ impl Results {
         keys.sort();
         keys.dedup();
         keys
+    }
+
+    /// Why connections failed, the most frequent first.
+    pub fn reasons(&self) -> Vec<(String, u64)> {
+        let mut reasons: Vec<(String, u64)> = self.reasons.iter().map(|(why, count)| (why.clone(), *count)).collect();
+        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        reasons
+    }
+
+    /// How long the generators were at it: what a rate of a run that was stopped is taken over.
+    pub fn ran(&self) -> Option<std::time::Duration> {
+        let last = self.strain.keys().next_back().map(|(second, _)| *second)?;
+        Some(std::time::Duration::from_secs(u64::from(last) + 1))
     }
 
     /// By second and task, in that order.

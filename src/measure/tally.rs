@@ -19,6 +19,8 @@ pub enum Ending {
     /// The connection broke before the answer was complete, or what came was not HTTP.
     Broken,
     Timeout,
+    /// Never sent: a value that it needed was not there.
+    Unsent,
 }
 
 /// Counts of requests by their ending, of checks, and of bytes.
@@ -32,6 +34,8 @@ pub struct Tally {
     pub tls: u64,
     pub broken: u64,
     pub timeout: u64,
+    /// Never sent, and in no latency or rate: a value was not there.
+    pub unsent: u64,
     /// Of bodies, as received: heads and redirects' bodies not counted.
     pub bytes: u64,
     /// Redirects followed. Each is a request on the wire, but not one of the step's.
@@ -39,6 +43,13 @@ pub struct Tally {
     /// Named checks that held and that did not, soft ones included.
     pub checks_passed: u64,
     pub checks_failed: u64,
+}
+
+impl Ending {
+    /// Whether how long it took says something of the target's speed. A refusal is quick, and no answer.
+    pub fn has_latency(self) -> bool {
+        !matches!(self, Self::Connect | Self::Tls | Self::Unsent)
+    }
 }
 
 impl Tally {
@@ -52,6 +63,7 @@ impl Tally {
             Ending::Tls => &mut self.tls,
             Ending::Broken => &mut self.broken,
             Ending::Timeout => &mut self.timeout,
+            Ending::Unsent => &mut self.unsent,
         } += 1;
     }
 
@@ -64,6 +76,7 @@ impl Tally {
         self.tls += other.tls;
         self.broken += other.broken;
         self.timeout += other.timeout;
+        self.unsent += other.unsent;
         self.bytes += other.bytes;
         self.redirects += other.redirects;
         self.checks_passed += other.checks_passed;
@@ -75,7 +88,14 @@ impl Tally {
     }
 
     pub fn errors(&self) -> u64 {
-        self.check + self.status_5xx + self.status_4xx + self.connect + self.tls + self.broken + self.timeout
+        self.check
+            + self.status_5xx
+            + self.status_4xx
+            + self.connect
+            + self.tls
+            + self.broken
+            + self.timeout
+            + self.unsent
     }
 
     /// Answered in full, whatever the answer was.
@@ -93,6 +113,7 @@ impl Tally {
             ("no TLS", self.tls),
             ("broken off", self.broken),
             ("timed out", self.timeout),
+            ("not sent, a value was missing", self.unsent),
         ]
         .into_iter()
         .filter(|(_, count)| *count > 0)

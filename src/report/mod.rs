@@ -96,6 +96,8 @@ pub struct Load {
     pub seconds: Vec<Second>,
     pub checks: Vec<CheckRow>,
     pub addresses: Vec<AddressRow>,
+    /// Why connections failed, in the words of the system or of TLS, the most frequent first.
+    pub reasons: Vec<(String, u64)>,
     pub generators: Generators,
 }
 
@@ -158,6 +160,8 @@ pub struct Capacity {
 impl Load {
     pub fn new(scenario: &Scenario, results: &Results) -> Self {
         let schedule = Schedule::new(scenario);
+        // A run that was stopped has rates over the time that it had.
+        let ran = results.ran().map_or(schedule.end(), |ran| ran.min(schedule.end()));
         let mut phases = Vec::new();
         for (index, phase) in scenario.phases.iter().enumerate() {
             let from = schedule.phase_starts()[index];
@@ -165,7 +169,7 @@ impl Load {
                 &phase.name,
                 results,
                 Select { phase: Some(index as u16), ..Select::default() },
-                phase.duration(),
+                ran.saturating_sub(from).min(phase.duration()),
             );
             phases.push(PhaseRow {
                 model: phase.model,
@@ -184,7 +188,7 @@ impl Load {
             .into_iter()
             .map(|(flow, step)| {
                 let select = Select { flow: Some(flow), step: Some(step), ..Select::default() };
-                Row::new(&step_name(scenario, flow, step), results, select, schedule.end())
+                Row::new(&step_name(scenario, flow, step), results, select, ran)
             })
             .collect();
         let seconds = results
@@ -203,11 +207,11 @@ impl Load {
                 }
             })
             .collect();
-        let whole = Row::new("run", results, Select::default(), schedule.end());
+        let whole = Row::new("run", results, Select::default(), ran);
         let checks = generators::checks(scenario, results);
         let addresses = generators::addresses(results);
         let generators = Generators::new(results);
-        Self { phases, steps, whole, seconds, checks, addresses, generators }
+        Self { phases, steps, whole, seconds, checks, addresses, reasons: results.reasons(), generators }
     }
 }
 
@@ -227,7 +231,7 @@ impl Row {
         Self {
             name: name.to_owned(),
             tally: merged.tally,
-            per_second: merged.tally.requests() as f64 / length.as_secs_f64().max(f64::EPSILON),
+            per_second: (merged.tally.requests() - merged.tally.unsent) as f64 / length.as_secs_f64().max(f64::EPSILON),
             p50: micros(&merged, 50.0),
             p95: micros(&merged, 95.0),
             p99: micros(&merged, 99.0),
@@ -477,6 +481,7 @@ pub mod tests {
                         last: 29,
                     })
                     .to_vec(),
+                reasons: vec![],
                 generators: Generators {
                     tasks: [(0, 400), (1, 396)]
                         .map(|(task, sent)| TaskRow {

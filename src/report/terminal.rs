@@ -84,6 +84,9 @@ fn write_load(out: &mut String, load: &Load) -> std::fmt::Result {
         let classes: Vec<String> = classes.iter().map(|(class, count)| format!("{count} {class}")).collect();
         writeln!(out, "  errors: {}", classes.join(", "))?;
     }
+    for (why, count) in load.reasons.iter().take(4) {
+        writeln!(out, "    {why} ({count} times)")?;
+    }
     if load.whole.tally.redirects > 0 {
         writeln!(out, "  redirects followed: {}", load.whole.tally.redirects)?;
     }

@@ -105,6 +105,7 @@ fn json(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>, out: &mut Templ
                     let problem = Problem::new(entry.key_span.clone(), format!("`{}` is written twice", entry.key));
                     reader.report(problem.label("the second one").help("keep one of the two"));
                 }
+                fixed_key(reader, entry);
                 let comma = if at > 0 { "," } else { "" };
                 let key = serde_json::Value::from(entry.key.as_str());
                 out.push(Segment::Text(format!("{comma}{key}:").into_bytes()));
@@ -136,6 +137,7 @@ fn form(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Body>
     let entries = map(reader, node, "form", "form: { user: ada, remember: yes }")?;
     let mut content = Template::default();
     for (at, entry) in entries.iter().enumerate() {
+        fixed_key(reader, entry);
         let ampersand = if at > 0 { "&" } else { "" };
         content.push(Segment::Text(format!("{ampersand}{}=", flows::percent_encoded(&entry.key)).into_bytes()));
         if let Some(text) = reader.text(&entry.node) {
@@ -144,6 +146,14 @@ fn form(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Body>
         }
     }
     Some(Body { content_type: "application/x-www-form-urlencoded".to_owned(), content })
+}
+
+/// Keys are sent as they stand: braces in one would go to the target.
+fn fixed_key(reader: &mut Reader<'_>, entry: &Entry) {
+    if entry.key.contains("{{") {
+        let problem = Problem::new(entry.key_span.clone(), "a key cannot hold a value");
+        reader.report(problem.help("write the body with `body:` as text, where values may stand anywhere"));
+    }
 }
 
 fn map<'n>(reader: &mut Reader<'_>, node: &'n Node, what: &str, example: &str) -> Option<&'n [Entry]> {
@@ -161,6 +171,7 @@ fn multipart(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<
     let entries = map(reader, node, "multipart", "multipart: { title: a picture, photo: { file: photo.jpg } }")?;
     let mut parts: Vec<(String, Template)> = Vec::new();
     for entry in entries {
+        fixed_key(reader, entry);
         if entry.key.contains(['"', '\r', '\n']) {
             let problem = Problem::new(entry.key_span.clone(), "this cannot name a part");
             reader.report(problem.help("a part's name has no quotes and is on one line"));

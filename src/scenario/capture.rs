@@ -111,8 +111,30 @@ pub fn header(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     Some(text.value.to_ascii_lowercase())
 }
 
+/// Readers of paths, selectors and templates call themselves for each level: beyond this it is no scenario any more.
+pub const DEEPEST: usize = 32;
+
+/// Whether brackets, parentheses or signs of negation nest too deeply for what reads them.
+pub fn is_too_deep(text: &str) -> bool {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for c in text.chars() {
+        match c {
+            '(' | '[' | '{' | '!' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest > DEEPEST
+}
+
 pub fn json_path(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
+    if is_too_deep(&text.value) {
+        let message = format!("this nests deeper than {DEEPEST} levels");
+        reader.report(text.refuse("a JSONPath", message, "like `$.items[0].id` or `$.items[*].id`"));
+        return None;
+    }
     match serde_json_path::JsonPath::parse(&text.value) {
         Ok(_) => Some(text.value),
         Err(error) => {
@@ -131,6 +153,11 @@ pub fn json_path(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
 
 fn selector(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
+    if is_too_deep(&text.value) {
+        let message = format!("this nests deeper than {DEEPEST} levels");
+        reader.report(text.refuse("a CSS selector", message, "like `input[name=csrf]`"));
+        return None;
+    }
     match scraper::Selector::parse(&text.value) {
         Ok(_) => Some(text.value),
         Err(error) => {

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::Data;
+use super::capture::{DEEPEST, is_too_deep};
 use super::reader::{Text, closest};
 
 /// Bytes to send.
@@ -200,6 +201,10 @@ fn closing(text: &str) -> Option<usize> {
 pub fn expression(text: &str, range: Range<usize>, known: &Known<'_>) -> Result<Expression, Fault> {
     let range = trimmed(text, range);
     let part = &text[range.clone()];
+    if is_too_deep(part) {
+        let help = "capture or compute less in one place";
+        return Err(Fault::new(range, format!("this nests deeper than {DEEPEST} levels"), help));
+    }
     let here = |message: String, help: String| Err(Fault::new(range.clone(), message, help));
     if part.is_empty() {
         return here(

@@ -52,7 +52,13 @@ fn judge_one(
 ) -> Judgement {
     let scope = phase.map_or("run".to_owned(), |index| scenario.phases[index].name.clone());
     let (verdict, measured, because) = match threshold.within {
-        None => weigh(threshold, &select(scenario, results, threshold, phase, None), length(scenario, schedule, phase)),
+        None => {
+            let (from, to) = span(scenario, schedule, phase);
+            let merged = select(scenario, results, threshold, phase, None);
+            // A run that was stopped is measured over the time that it had.
+            let ran = results.ran().map_or(to, |ran| ran.clamp(from, to));
+            weigh(threshold, &merged, ran.saturating_sub(from))
+        }
         Some(window) => every_window(scenario, results, schedule, threshold, phase, window),
     };
     Judgement { asked: threshold.text.clone(), scope, verdict, measured, because }
@@ -85,7 +91,9 @@ fn every_window(
         return (Verdict::Inconclusive, String::new(), because);
     }
     let windows = (first..=end - window).map(|at| {
-        let merged = select(scenario, results, threshold, None, Some((at, at + window)));
+        // What a phase sent ends in the phase, or after it: the last window has it all.
+        let until = if at + window == end { u32::MAX } else { at + window };
+        let merged = select(scenario, results, threshold, phase, Some((at, until)));
         (at, weigh(threshold, &merged, length))
     });
     // The first of the worst: it is where one begins to look.
@@ -152,6 +160,11 @@ fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> (Verdict, 
     let requests = merged.tally.requests();
     if requests == 0 {
         return (Verdict::Inconclusive, String::new(), "no request ended there".to_owned());
+    }
+    let about_latency = matches!(threshold.metric, Metric::Percentile(_) | Metric::Mean | Metric::Max);
+    if about_latency && merged.latency.count() == 0 {
+        let because = format!("not one of {requests} requests was answered");
+        return (Verdict::Inconclusive, String::new(), because);
     }
     let latency = |value: Option<Duration>| value.map_or(0.0, |value| value.as_micros() as f64);
     let (measured, text) = match threshold.metric {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Circumstances, Judgement};
-use crate::measure::{Results, Strain, Stretch, Timeline, stretches};
+use crate::measure::{Results, Select, Strain, Stretch, Timeline, stretches};
 use crate::outcome::Verdict;
 use crate::scenario::{Model, Scenario};
 use crate::units;
@@ -39,6 +39,7 @@ pub fn judge(
         whole(circumstances),
         all_there(results, circumstances),
     ];
+    judgements.extend(answered(results));
     judgements.extend(timeline.map(not_blind));
     judgements
 }
@@ -79,6 +80,23 @@ fn sent(scenario: &Scenario, results: &Results) -> Judgement {
         return judgement(ASKED, Verdict::Inconclusive, measured, because);
     }
     judgement(ASKED, Verdict::Passed, measured, format!("the least by task {task}: {:.1}%{tail}", share(worst) * 100.0))
+}
+
+/// Said only where it does not hold: without thresholds a target that is down would pass.
+fn answered(results: &Results) -> Option<Judgement> {
+    let tally = results.merged(Select::default()).tally;
+    let judged = |asked: &str, count: u64, because: &str| {
+        let measured = format!("{count} of {} requests", tally.requests());
+        Some(judgement(asked, Verdict::Inconclusive, measured, because.to_owned()))
+    };
+    if tally.requests() > 0 && tally.answered() == 0 {
+        return judged("the target answered", 0, "not one answer came: is it up, and is the address right?");
+    }
+    if tally.unsent as f64 > tally.requests() as f64 * (1.0 - SENT_RATE) {
+        let because = "were never sent: a value that they need was not there (data used up, or not captured)";
+        return judged("every request was sent", tally.unsent, because);
+    }
+    None
 }
 
 fn not_strained(results: &Results, started: Option<Timestamp>) -> Judgement {
