@@ -125,6 +125,15 @@ async fn the_group_grows_under_a_spike_and_comes_back_and_nothing_is_left() {
     assert_eq!(report.destroyed.left, Vec::<String>::new());
     assert!(report.destroyed.gone.len() >= 9, "{:?}", report.destroyed);
 
+    // The lab's instances carry 4 at a time for 20 ms each: 200/s. The run must find that out, and the model of the policy
+    // must do what the group did.
+    let advice = report.advice.unwrap();
+    let capacity = advice.capacity.unwrap();
+    assert!((150.0..=230.0).contains(&capacity.at_limit), "{capacity:?}");
+    let agreement = advice.agreement.unwrap();
+    assert!(agreement.share() >= 0.8, "{agreement:?}: {:?}", advice.metric);
+    assert!(advice.candidates.len() > 3 && advice.candidates.iter().any(|candidate| candidate.recommended));
+
     // The target really slowed down, and recovered when the group had grown.
     let load = report.load.unwrap();
     let spike = load.phases.iter().find(|phase| phase.row.name == "spike").unwrap();

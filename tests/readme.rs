@@ -84,7 +84,7 @@ async fn the_exit_codes_are_those_of_the_program() {
 #[tokio::test]
 async fn every_command_has_help_and_is_in_the_readme() {
     let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
-    for command in ["run", "init", "check", "report", "reap", "lab", "image", "schema"] {
+    for command in ["run", "init", "check", "report", "advise", "reap", "lab", "image", "schema"] {
         let (code, text) = run(&format!("spikeproof {command} --help"), Vec::new()).await;
         assert_eq!(code, Some(0));
         assert!(text.contains("Usage: spikeproof"), "{text}");

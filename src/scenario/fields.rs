@@ -307,7 +307,11 @@ pub static FLOW: Object = Object {
             Kind::Think,
             "Pause after each step: `1s`, evenly from `1s..3s`, `exponential(2s)` or `normal(2s, 500ms)` (default none).",
         ),
-        optional("pace", Kind::Duration, "A session begins an iteration no more often than this (default: no limit)."),
+        optional(
+            "pace",
+            Kind::Duration,
+            "A session begins an iteration no more often than this (default: no limit). In the open model the rate alone decides.",
+        ),
         optional("headers", Kind::Headers, "Sent with every step of `steps`; may use what `setup` captured."),
         optional("auth", Kind::Object(&AUTH), "Sent with every step of `steps`."),
         optional(

@@ -198,6 +198,26 @@ fn the_url_option_replaces_the_one_in_the_file() {
 }
 
 #[test]
+fn what_nests_too_deeply_is_refused_and_never_read() {
+    let path = format!("{}1{}", "{{ text(".to_owned() + &"text(".repeat(20_000), ")".repeat(20_001) + " }}");
+    let not = format!("$[?{}@.a{}]", "!(".repeat(5_000), ")".repeat(5_000));
+    let filter = format!("${}", "[?@".repeat(300));
+    for (step, message) in [
+        (format!("get: \"/{path}\""), "deeper than 32 levels"),
+        (format!("get: /, capture: {{ a: \"{not}\" }}"), "deeper than 32 levels"),
+        (format!("get: /, check: {{ json: {{ \"{filter}\": 1 }} }}"), "deeper than 32 levels"),
+        ("post: /, json: { \"{{ session() }}\": 1 }".to_owned(), "a key cannot hold a value"),
+        ("post: /, form: { \"{{ session() }}\": 1 }".to_owned(), "a key cannot hold a value"),
+    ] {
+        let text = format!(
+            "name: x\ntarget: {{ url: http://shop }}\nphases: [{{ users: 1, hold: 1s }}]\nsteps: [{{ {step} }}]\n"
+        );
+        let Err(problems) = read(&text, &with_environment(&[])) else { panic!("{message}") };
+        assert!(problems.iter().any(|problem| problem.message.contains(message)), "{message}: {}", problems[0].message);
+    }
+}
+
+#[test]
 fn every_rule_has_a_message_of_its_own() {
     for (lines, message) in [
         ("flows: []", "a scenario has `flows` or `steps`, not both"),

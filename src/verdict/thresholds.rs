@@ -342,6 +342,28 @@ mod tests {
     }
 
     #[test]
+    fn the_last_window_has_what_ended_after_its_phase_and_none_has_what_another_phase_sent() {
+        let requests = [(21, 2, 5, Ending::Ok), (35, 2, 9_000, Ending::Timeout), (22, 1, 9_000, Ending::Timeout)];
+        let errors = threshold(Metric::Errors, Comparison::Less, 0.1, Scope::Phase("spike".to_owned()));
+        let mut scenario = scenario();
+        scenario.thresholds = vec![Threshold { within: Some(5), ..errors }];
+        let judged = super::judge(&scenario, &by_second(&requests), &Schedule::new(&scenario), false).remove(0);
+        assert_eq!((judged.verdict, judged.measured.as_str()), (Verdict::Failed, "errors = 100.00% (1 of 1)"));
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_has_its_rate_over_the_time_it_had() {
+        let requests: Vec<_> = (0..5).flat_map(|second| [(second, 0, 5, Ending::Ok); 10]).collect();
+        let mut results = by_second(&requests);
+        let strain = (0..5).map(|second| crate::measure::Strain { second, ..Default::default() }).collect();
+        results.add(0, &Interval { strain, ..Interval::default() });
+        let mut scenario = scenario();
+        scenario.thresholds = vec![threshold(Metric::Rate, Comparison::Greater, 9.0, Scope::Run)];
+        let judged = super::judge(&scenario, &results, &Schedule::new(&scenario), false).remove(0);
+        assert_eq!((judged.verdict, judged.measured.as_str()), (Verdict::Passed, "rate = 10.0/s"));
+    }
+
+    #[test]
     fn a_run_is_aborted_only_when_a_threshold_says_so_and_not_too_early() {
         let requests: Vec<_> = (10..15).map(|second| (second, 1, 5, Ending::Status5xx)).collect();
         let results = by_second(&requests);
