@@ -15,7 +15,7 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Neighbours on one layer that may know each other, and why.
-const SAME: [(&str, &str, &str); 13] = [
+const SAME: [(&str, &str, &str); 14] = [
     ("channel", "aws", "a bucket is opened with AWS credentials"),
     ("fleet", "aws", "Fargate is in AWS"),
     ("watch", "aws", "the group is in AWS"),
@@ -25,6 +25,7 @@ const SAME: [(&str, &str, &str); 13] = [
     ("report", "verdict", "a report shows judgements"),
     ("report", "cost", "and what it cost"),
     ("report", "plan", "and the load as planned"),
+    ("verdict", "scaling", "advice replays other policies against the measured load"),
     ("verdict", "plan", "phases are judged at the times the plan gave them"),
     ("events", "units", "quantities"),
     ("scenario", "units", "quantities"),
