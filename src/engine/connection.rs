@@ -126,7 +126,6 @@ impl Connection {
     pub fn shared(&self) -> Option<Self> {
         let Wire::Two { sender, driver } = &self.wire else { return None };
         let wire = Wire::Two { sender: sender.clone(), driver: Rc::clone(driver) };
-        self.open.now.set(self.open.now.get() + 1);
         Some(Self {
             wire,
             origin: self.origin,
@@ -223,6 +222,12 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        // One of several who share a connection closes nothing.
+        if let Wire::Two { driver, .. } = &self.wire
+            && Rc::strong_count(driver) > 1
+        {
+            return;
+        }
         self.open.now.set(self.open.now.get().saturating_sub(1));
         self.open.closed.set(self.open.closed.get() + 1);
     }

@@ -98,7 +98,10 @@ async fn shared_connections_of_http_2_are_renewed_as_the_file_says() {
         let results = measure(parsed(&text, &[]), Share::WHOLE, 1).await;
         let requests = tally(&results).ok as usize;
         assert_eq!(tally(&results).errors(), 0);
-        assert_eq!(shop.log.connections(), requests.div_ceil(each), "{connection}: {requests} requests");
+        let opened = requests.div_ceil(each);
+        assert_eq!(shop.log.connections(), opened, "{connection}: {requests} requests");
+        let most = results.strain().map(|(_, strain)| strain.connections).max();
+        assert!(most <= Some(1), "{connection}: {most:?} at once");
     }
 }
 

@@ -276,7 +276,7 @@ pub mod tests {
     use crate::scenario::{Arch, TaskSize};
     use crate::units::Usd;
     use crate::verdict::advice::{Agreement, Answer, Candidate, Change, Confidence, InstanceCapacity, Limit};
-    use crate::verdict::{Judgement, Moment, Reaction};
+    use crate::verdict::{Judgement, Launched, Moment, Reaction};
 
     fn example_advice() -> Advice {
         let candidate = |name: &str, change, over_limit, errors, instance_minutes| Candidate {
@@ -310,6 +310,7 @@ pub mod tests {
             }),
             metric: None,
             agreement: Some(Agreement { within_one: 39, seconds: 40 }),
+            elasticity: None,
             candidates: vec![
                 candidate("as it is", Change::Nothing, 9, 900, 2.5),
                 Candidate { recommended: true, ..candidate("target 30", Change::Target { target: 30.0 }, 5, 300, 3.25) },
@@ -423,6 +424,12 @@ pub mod tests {
                     out_unavoidable: Some(Duration::from_secs(3)),
                     in_took: None,
                     in_bound: Some(Duration::from_secs(22)),
+                    launched: vec![Launched {
+                        id: "i-0b".to_owned(),
+                        launched: at(14),
+                        in_service: Some(at(16)),
+                        healthy: None,
+                    }],
                     desired_before: 2,
                     desired_peak: 6,
                     desired_after: 2,

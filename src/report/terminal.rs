@@ -251,6 +251,21 @@ fn write_reaction(out: &mut String, reaction: &Reaction, report: &RunReport) -> 
             writeln!(out, "    {}", moment_line(moment, report))?;
         }
     }
+    if !reaction.launched.is_empty() {
+        writeln!(
+            out,
+            "  each new instance         launched  in service   healthy   (seconds of the load, then after the launch)"
+        )?;
+    }
+    for one in &reaction.launched {
+        let launched = report.started.map_or(0.0, |started| one.launched.duration_since(started).as_secs_f64());
+        let after = |at: Option<jiff::Timestamp>| match at {
+            Some(at) => format!("+{:.1}s", at.duration_since(one.launched).as_secs_f64()),
+            None => "not seen".to_owned(),
+        };
+        let (service, healthy) = (after(one.in_service), after(one.healthy));
+        writeln!(out, "    {:<22} {launched:>8.1}s {service:>11} {healthy:>9}", one.id)?;
+    }
     Ok(())
 }
 

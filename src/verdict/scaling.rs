@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::chain::{self, Launched};
 use super::{Circumstances, Judgement, expectations};
 use crate::measure::timeline::{Activity, Alarm, AlarmChange, GroupState, Timeline};
 use crate::measure::{Results, Select};
@@ -33,6 +34,8 @@ pub struct Moment {
 pub struct Reaction {
     pub out: Vec<Moment>,
     pub back: Vec<Moment>,
+    /// Each instance that the group launched under the load.
+    pub launched: Vec<Launched>,
     /// Breach to the first new instance in service.
     pub out_took: Option<Duration>,
     /// The part of it that the policy makes unavoidable: its datapoints times its period.
@@ -113,7 +116,7 @@ fn between(from: Timestamp, to: Timestamp) -> Duration {
 }
 
 fn react(scenario: &Scenario, timeline: &Timeline, times: &Times) -> Reaction {
-    let mut reaction = Reaction::default();
+    let mut reaction = Reaction { launched: chain::launched(timeline, times.started), ..Reaction::default() };
     let groups: Vec<(Timestamp, &GroupState)> = timeline.groups().collect();
     let before = groups.iter().rev().find(|(at, _)| *at <= times.started).or(groups.first());
     if let Some((_, group)) = before {

@@ -19,6 +19,7 @@ pub fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Vec<Ans
         before_scaling(evidence, serving, advice),
         errors(evidence, serving, advice),
         size(evidence, advice),
+        followed(evidence, advice),
         warm_up(evidence),
         what_to_change(advice),
     ]
@@ -175,6 +176,24 @@ fn size(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
         said += &format!(" (The scenario has no threshold on p95: {limit} was assumed.)");
     }
     Some(answer("What does one instance carry, and how many are needed?", said, known, capacity.confidence))
+}
+
+fn followed(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
+    let (found, capacity) = (advice.elasticity?, advice.capacity.as_ref()?);
+    let money = evidence.instance_price.map(|price| price * found.over_instance_minutes / 60.0);
+    let money = money.map_or(String::new(), |usd| format!(" ({})", units::Usd(usd)));
+    let said = format!(
+        "Too few instances in {:.0} % of the time ({:.2} missing on average over the run), too many in {:.0} % ({:.2} more \
+         than needed): {:.1} instance-minutes{money} were not needed for the load.",
+        found.timeshare_under * 100.0,
+        found.accuracy_under,
+        found.timeshare_over * 100.0,
+        found.accuracy_over,
+        found.over_instance_minutes
+    );
+    let from =
+        format!("needed = load / {:.0} requests/s, at least one; BUNGEE's timeshare and accuracy", capacity.at_limit);
+    Some(answer("Did the group follow the load?", said, from, capacity.confidence))
 }
 
 fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {

@@ -131,12 +131,45 @@ pub struct Advice {
     pub capacity: Option<InstanceCapacity>,
     pub metric: Option<Metric>,
     pub agreement: Option<Agreement>,
+    pub elasticity: Option<Elasticity>,
     /// The policy that ran is the first.
     pub candidates: Vec<Candidate>,
     /// Why there are no candidates, if there are none.
     pub no_candidates: Option<String>,
     /// Of the recommended candidate, as Terraform.
     pub snippet: Option<String>,
+}
+
+/// How far the group was from what the load needed, by the metrics of Herbst and others (BUNGEE): shares of the time, and
+/// instances too few or too many on average over all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Elasticity {
+    pub timeshare_under: f64,
+    pub timeshare_over: f64,
+    pub accuracy_under: f64,
+    pub accuracy_over: f64,
+    /// Paid for and not needed, the group's minimum included.
+    pub over_instance_minutes: f64,
+}
+
+fn elasticity(evidence: &Evidence<'_>, serving: &[u32], at_limit: f64) -> Elasticity {
+    let (mut under, mut over, mut missing, mut idle) = (0u32, 0u32, 0.0, 0.0);
+    for (second, there) in evidence.seconds.iter().zip(serving) {
+        let needed = (second.demand / at_limit).ceil().max(1.0);
+        let there = f64::from(*there);
+        under += u32::from(there < needed);
+        over += u32::from(there > needed);
+        missing += (needed - there).max(0.0);
+        idle += (there - needed).max(0.0);
+    }
+    let seconds = evidence.seconds.len().max(1) as f64;
+    Elasticity {
+        timeshare_under: f64::from(under) / seconds,
+        timeshare_over: f64::from(over) / seconds,
+        accuracy_under: missing / seconds,
+        accuracy_over: idle / seconds,
+        over_instance_minutes: idle / 60.0,
+    }
 }
 
 /// The policy that ran, with its alarms as last read.
@@ -162,10 +195,14 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
         capacity,
         metric,
         agreement: None,
+        elasticity: None,
         candidates: Vec::new(),
         no_candidates: None,
         snippet: None,
     };
+    if let Some(capacity) = &advice.capacity {
+        advice.elasticity = Some(elasticity(evidence, &serving, capacity.at_limit));
+    }
     match ran.and_then(|ran| candidates::tried(evidence, &ran, &advice, what_if).map(|tried| (ran, tried))) {
         Ok((ran, tried)) => {
             advice.agreement = Some(tried.agreement);
@@ -201,3 +238,6 @@ fn ran(timeline: &Timeline) -> Result<Ran<'_>, String> {
     let high = high.ok_or_else(|| format!("the alarms of policy {} could not be read", policy.name))?;
     Ok(Ran { policy, target, high, low: low.copied() })
 }
+
+#[cfg(test)]
+mod tests;

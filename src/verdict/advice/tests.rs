@@ -1,0 +1,201 @@
+//! Advice on a run whose every instant is known: the group is the model itself, seen through a timeline.
+
+use super::*;
+use crate::measure::timeline::{Activity, Datapoint, GroupState, Instance, MetricSeries, Observation, Observed};
+use crate::scaling::Bounds;
+use crate::scaling::replay::{self, Service, Setting};
+
+const SERVICE: Service = Service {
+    at_limit: 200.0,
+    saturated: 200.0,
+    queue: Duration::from_secs(1),
+    metric_per_request: 0.5,
+    metric_ceiling: Some(100.0),
+};
+
+fn at(second: usize) -> Timestamp {
+    let start = "2026-03-01T12:00:00Z".parse::<Timestamp>().unwrap();
+    start.checked_add(Duration::from_secs(second as u64)).unwrap()
+}
+
+/// Calm, a spike of half a minute, calm.
+fn load() -> Vec<f64> {
+    [vec![120.0; 10], vec![560.0; 30], vec![120.0; 40]].concat()
+}
+
+fn alarm(name: &str, comparison: &str, threshold: f64, periods: u32) -> Observed {
+    Observed::Alarm(Alarm {
+        name: name.to_owned(),
+        state: "OK".to_owned(),
+        state_since: None,
+        namespace: Some("AWS/EC2".to_owned()),
+        metric: Some("CPUUtilization".to_owned()),
+        statistic: Some("Average".to_owned()),
+        dimensions: vec![("AutoScalingGroupName".to_owned(), "web".to_owned())],
+        comparison: comparison.to_owned(),
+        threshold: Some(threshold),
+        period: Duration::from_secs(1),
+        evaluation_periods: periods,
+        datapoints_to_alarm: None,
+    })
+}
+
+fn group(desired: u32, serving: u32) -> Observed {
+    let instances = (0..serving)
+        .map(|index| Instance {
+            id: format!("i-{index}"),
+            lifecycle: "InService".to_owned(),
+            health: "Healthy".to_owned(),
+            zone: "a".to_owned(),
+        })
+        .collect();
+    Observed::Group(GroupState {
+        name: "web".to_owned(),
+        min: 2,
+        max: 8,
+        desired,
+        default_cooldown: Duration::from_secs(300),
+        default_warm_up: None,
+        instances,
+        target_groups: vec![],
+        suspended: vec![],
+    })
+}
+
+/// What a run would have seen of a group that follows the model.
+fn seen(kind: &str) -> (Timeline, Vec<Second>) {
+    let setting = Setting {
+        policy: replay::Policy::Tracking { target: 50.0, low: 45.0 },
+        bounds: Bounds { min: 2, max: 8 },
+        initial: 2,
+        period: Duration::from_secs(1),
+        into_period: Duration::ZERO,
+        out_datapoints: 3,
+        in_datapoints: 15,
+        lag: Duration::ZERO,
+        boot: Duration::from_secs(3),
+        health: Duration::ZERO,
+        warm_up: Duration::from_secs(3),
+        scheduled: None,
+    };
+    let load = load();
+    let ran = replay::replay(&load, &SERVICE, &setting);
+    let policy = Policy {
+        name: "web-cpu".to_owned(),
+        kind: kind.to_owned(),
+        target_value: (kind == "TargetTrackingScaling").then_some(50.0),
+        scale_in_disabled: false,
+        warm_up: Some(Duration::from_secs(3)),
+        alarms: vec!["high".to_owned(), "low".to_owned()],
+    };
+    let mut found = vec![
+        (0, Observed::Policy(policy)),
+        (0, alarm("high", "GreaterThanThreshold", 50.0, 3)),
+        (0, alarm("low", "LessThanThreshold", 45.0, 15)),
+    ];
+    let (mut seconds, mut points) = (Vec::new(), Vec::new());
+    for (second, demand) in load.iter().enumerate() {
+        let (desired, serving) = (ran.desired[second], ran.serving[second]);
+        for index in ran.desired[second.saturating_sub(1)]..desired {
+            found.push((
+                second,
+                Observed::Activity(Activity {
+                    id: format!("a-{second}-{index}"),
+                    description: format!("Launching a new EC2 instance: i-{index}"),
+                    cause: "increasing the capacity from 2 to 4".to_owned(),
+                    start: at(second),
+                    end: None,
+                    status: "Successful".to_owned(),
+                    message: None,
+                    details: None,
+                }),
+            ));
+        }
+        found.push((second, group(desired, serving)));
+        let each = demand / f64::from(serving);
+        let ok = demand.min(f64::from(serving) * SERVICE.saturated);
+        let p95 = if each > SERVICE.at_limit { 1_000_000 } else { 22_000 };
+        seconds.push(Second { demand: *demand, ok: ok as u64, errors: (demand - ok) as u64, p95: Some(p95) });
+        points.push(Datapoint { at: at(second), value: (each * 0.5).min(100.0) });
+    }
+    let name = "policy metric CPUUtilization".to_owned();
+    let series = MetricSeries { name, unit: String::new(), period: Duration::from_secs(1), points };
+    found.push((load.len(), Observed::Metric(series)));
+    let observations = found.into_iter().map(|(second, seen)| Observation { at: at(second), seen }).collect();
+    (Timeline { observations }, seconds)
+}
+
+fn advised(kind: &str, what_if: Option<&WhatIf>) -> Advice {
+    let (timeline, seconds) = seen(kind);
+    let reaction = Reaction { desired_before: 2, max: 8, ..Reaction::default() };
+    let evidence = Evidence {
+        seconds: &seconds,
+        open: true,
+        timeline: &timeline,
+        reaction: &reaction,
+        started: at(0),
+        spike: Some((10, 40)),
+        limit: Limit { p95: Duration::from_millis(200), asked: true },
+        instance_price: Some(0.6),
+    };
+    advise(&evidence, what_if)
+}
+
+#[test]
+fn a_run_gives_back_what_was_put_into_it_and_the_cheapest_policy_that_holds() {
+    let what_if = WhatIf::parse("min=3").unwrap();
+    let advice = advised("TargetTrackingScaling", Some(&what_if));
+    let (capacity, metric) = (advice.capacity.unwrap(), advice.metric.unwrap());
+    assert!((capacity.at_limit - 200.0).abs() < 1.0 && capacity.confidence == Confidence::High, "{capacity:?}");
+    assert!((metric.per_request - 0.5).abs() < 0.01, "{metric:?}");
+    assert!(advice.agreement.unwrap().share() > 0.95, "{:?}", advice.agreement);
+    let row = |name: &str| advice.candidates.iter().find(|one| one.name == name).unwrap().clone();
+    assert!(row("as it is").over_limit >= 6 && row("as it is").errors > 300, "{:?}", row("as it is"));
+    assert!(row("minimum 3").recommended);
+    assert_eq!((row("minimum 3").over_limit, row("minimum 3").errors), (0, 0));
+    assert_eq!(row("what if: min 3").instance_minutes, row("minimum 3").instance_minutes);
+    let minimum = row("minimum 3");
+    assert!((minimum.usd.unwrap() - minimum.instance_minutes * 0.01).abs() < 1e-9, "{minimum:?}");
+    assert!(advice.snippet.unwrap().contains("min_size = 3"));
+    let elasticity = advice.elasticity.unwrap();
+    assert!(elasticity.timeshare_under > 0.05 && elasticity.timeshare_over > 0.5, "{elasticity:?}");
+}
+
+#[test]
+fn what_cannot_be_replayed_is_said_and_the_rest_is_answered() {
+    let advice = advised("StepScaling", None);
+    assert!(advice.candidates.is_empty() && advice.snippet.is_none());
+    assert!(advice.no_candidates.unwrap().contains("kind StepScaling"));
+    assert!(advice.answers.iter().any(|answer| answer.question.starts_with("What does one instance carry")));
+    let change = advice.answers.iter().find(|answer| answer.question == "What should be changed?").unwrap();
+    assert_eq!((change.answer.as_str(), change.confidence), ("This run cannot tell.", Confidence::Low));
+}
+
+#[test]
+fn every_change_is_terraform_with_the_groups_and_policys_own_names() {
+    let (timeline, seconds) = seen("TargetTrackingScaling");
+    let reaction = Reaction::default();
+    let evidence = Evidence {
+        seconds: &seconds,
+        open: true,
+        timeline: &timeline,
+        reaction: &reaction,
+        started: at(0),
+        spike: None,
+        limit: Limit::ASSUMED,
+        instance_price: None,
+    };
+    let ran = ran(&timeline).unwrap();
+    let mut all = String::new();
+    for change in [
+        Change::Target { target: 30.0 },
+        Change::Period { period: Duration::from_secs(10) },
+        Change::Step { threshold: 75.0, add: 3 },
+        Change::Minimum { min: 3 },
+        Change::WarmPool { boot: Duration::from_secs(10) },
+        Change::Scheduled { from: Duration::ZERO, until: Duration::from_secs(9), min: 4 },
+    ] {
+        all += &format!("# {change:?}\n{}\n", snippet::terraform(&change, &evidence, &ran).unwrap());
+    }
+    insta::assert_snapshot!(all);
+}
