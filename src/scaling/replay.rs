@@ -7,15 +7,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::alarm::{Alarm, Comparison, Datapoint, State};
 use super::step::StepScaling;
 use super::target_tracking::TargetTracking;
 use super::{Bounds, Seen};
 
 /// What one instance can do, and what its metric says of it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Service {
     /// Requests per second beyond which the latency limit does not hold.
     pub at_limit: f64,

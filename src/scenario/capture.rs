@@ -3,7 +3,7 @@
 use super::check::text_of_pattern;
 use super::fields::CAPTURE;
 use super::node::{Entry, Node, Value};
-use super::reader::{Reader, is_header_name};
+use super::reader::{Reader, Text, is_header_name};
 use super::{Problem, data::choice};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -114,12 +114,12 @@ pub fn header(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
 /// Readers of paths, selectors and templates call themselves for each level: beyond this it is no scenario any more.
 pub const DEEPEST: usize = 32;
 
-/// Whether brackets, parentheses or signs of negation nest too deeply for what reads them.
+/// Whether brackets or parentheses nest too deeply for what reads them.
 pub fn is_too_deep(text: &str) -> bool {
     let (mut depth, mut deepest) = (0usize, 0);
     for c in text.chars() {
         match c {
-            '(' | '[' | '{' | '!' => depth += 1,
+            '(' | '[' | '{' => depth += 1,
             ')' | ']' | '}' => depth = depth.saturating_sub(1),
             _ => {}
         }
@@ -128,22 +128,25 @@ pub fn is_too_deep(text: &str) -> bool {
     deepest > DEEPEST
 }
 
+fn is_shallow(reader: &mut Reader<'_>, text: &Text, what: &str, like: &str) -> bool {
+    let deep = is_too_deep(&text.value);
+    if deep {
+        reader.report(text.refuse(what, format!("this nests deeper than {DEEPEST} levels"), like));
+    }
+    !deep
+}
+
 pub fn json_path(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
-    if is_too_deep(&text.value) {
-        let message = format!("this nests deeper than {DEEPEST} levels");
-        reader.report(text.refuse("a JSONPath", message, "like `$.items[0].id` or `$.items[*].id`"));
+    let like = "like `$.items[0].id` or `$.items[*].id`";
+    if !is_shallow(reader, &text, "a JSONPath", like) {
         return None;
     }
     match serde_json_path::JsonPath::parse(&text.value) {
         Ok(_) => Some(text.value),
         Err(error) => {
             let start = error.position().min(text.value.len());
-            let mut problem = text.refuse(
-                "a JSONPath",
-                format!("this is not a JSONPath: {}", error.message()),
-                "like `$.items[0].id` or `$.items[*].id`",
-            );
+            let mut problem = text.refuse("a JSONPath", format!("this is not a JSONPath: {}", error.message()), like);
             problem.span = text.part(start..text.value.len());
             reader.report(problem);
             None
@@ -153,16 +156,15 @@ pub fn json_path(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
 
 fn selector(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
-    if is_too_deep(&text.value) {
-        let message = format!("this nests deeper than {DEEPEST} levels");
-        reader.report(text.refuse("a CSS selector", message, "like `input[name=csrf]`"));
+    let like = "like `input[name=csrf]`";
+    if !is_shallow(reader, &text, "a CSS selector", like) {
         return None;
     }
     match scraper::Selector::parse(&text.value) {
         Ok(_) => Some(text.value),
         Err(error) => {
             let message = format!("this is not a CSS selector: {error}");
-            reader.report(text.refuse("a CSS selector", message, "like `input[name=csrf]`"));
+            reader.report(text.refuse("a CSS selector", message, like));
             None
         }
     }

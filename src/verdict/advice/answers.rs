@@ -21,7 +21,7 @@ pub fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Vec<Ans
         size(evidence, advice),
         followed(evidence, advice),
         warm_up(evidence),
-        what_to_change(advice),
+        what_to_change(evidence, advice),
     ]
     .into_iter()
     .flatten()
@@ -212,7 +212,7 @@ fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
     Some(answer("What should the warm-up be?", said, from, Confidence::High))
 }
 
-fn what_to_change(advice: &Advice) -> Option<Answer> {
+fn what_to_change(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let question = "What should be changed?";
     let Some(now) = advice.candidates.first() else {
         let why = advice.no_candidates.clone().unwrap_or_default();
@@ -247,6 +247,11 @@ fn what_to_change(advice: &Advice) -> Option<Answer> {
         if agreement.share() < AGREES {
             confidence = Confidence::Low;
         }
+    }
+    if !evidence.open {
+        from += "; sessions waited for slow answers, so this load is less than the same users would have asked of a faster \
+                 target: a run by `rate` would be surer";
+        confidence = confidence.min(Confidence::Medium);
     }
     if let Some(assumes) = &best.assumes {
         from += &format!("; it assumes that {assumes}");

@@ -125,20 +125,23 @@ fn seen(kind: &str) -> (Timeline, Vec<Second>) {
     (Timeline { observations }, seconds)
 }
 
-fn advised(kind: &str, what_if: Option<&WhatIf>) -> Advice {
-    let (timeline, seconds) = seen(kind);
-    let reaction = Reaction { desired_before: 2, max: 8, ..Reaction::default() };
-    let evidence = Evidence {
-        seconds: &seconds,
+fn evidence<'a>(timeline: &'a Timeline, seconds: &'a [Second], reaction: &'a Reaction) -> Evidence<'a> {
+    Evidence {
+        seconds,
         open: true,
-        timeline: &timeline,
-        reaction: &reaction,
+        timeline,
+        reaction,
         started: at(0),
         spike: Some((10, 40)),
         limit: Limit { p95: Duration::from_millis(200), asked: true },
         instance_price: Some(0.6),
-    };
-    advise(&evidence, what_if)
+    }
+}
+
+fn advised(kind: &str, what_if: Option<&WhatIf>) -> Advice {
+    let (timeline, seconds) = seen(kind);
+    let reaction = Reaction { desired_before: 2, max: 8, ..Reaction::default() };
+    advise(&evidence(&timeline, &seconds, &reaction), what_if)
 }
 
 #[test]
@@ -175,16 +178,7 @@ fn what_cannot_be_replayed_is_said_and_the_rest_is_answered() {
 fn every_change_is_terraform_with_the_groups_and_policys_own_names() {
     let (timeline, seconds) = seen("TargetTrackingScaling");
     let reaction = Reaction::default();
-    let evidence = Evidence {
-        seconds: &seconds,
-        open: true,
-        timeline: &timeline,
-        reaction: &reaction,
-        started: at(0),
-        spike: None,
-        limit: Limit::ASSUMED,
-        instance_price: None,
-    };
+    let evidence = evidence(&timeline, &seconds, &reaction);
     let ran = ran(&timeline).unwrap();
     let mut all = String::new();
     for change in [
