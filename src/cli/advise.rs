@@ -2,10 +2,10 @@
 
 use super::report::{folder_of, read};
 use super::{Answer, RunsDir};
-use crate::measure::Timeline;
 use crate::outcome::Exit;
 use crate::report::{Own, advice, terminal};
 use crate::verdict::advice::WhatIf;
+use crate::watch;
 
 /// What an earlier run says about the group's policy, and what another policy would have done with the same load.
 #[derive(Debug, Clone, clap::Args)]
@@ -44,33 +44,21 @@ fn advised(args: &Args) -> Result<String, String> {
     let folder = folder_of(&args.run, &args.runs_dir)?;
     let (_, report) = read(&folder)?;
     let group = report.group.as_ref().ok_or_else(|| {
-        format!("run {} watched no group: give its scenario a `target.group` and run it again", report.run)
+        format!(
+            "run {} watched no group: give its scenario a `target.group` or `target.service` and run it again",
+            report.run
+        )
     })?;
     let nothing = || format!("run {} ended before there was anything to advise on (group {group})", report.run);
     let limit = report.advice.as_ref().ok_or_else(nothing)?.limit;
     let load = report.load.as_ref().ok_or_else(nothing)?;
     let reaction = report.judged.as_ref().and_then(|judged| judged.reaction.as_ref()).ok_or_else(nothing)?;
     let started = report.started.ok_or_else(nothing)?;
-    let timeline = timeline(&folder.join("watch.jsonl"))?;
+    let timeline = watch::read(&folder.join("watch.jsonl"))?;
     let own = Own { what_if: args.what_if.clone(), instance_price: args.instance_price };
     let advice = advice(load, &timeline, reaction, started, limit, &own);
     if args.json {
         return serde_json::to_string_pretty(&advice).map(|text| text + "\n").map_err(|error| error.to_string());
     }
     Ok(terminal::advice(&advice))
-}
-
-/// What was seen, as it was written down line by line. A last line that a killed run left half written is not read.
-fn timeline(path: &std::path::Path) -> Result<Timeline, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let lines: Vec<&str> = text.lines().collect();
-    let mut observations = Vec::with_capacity(lines.len());
-    for (index, line) in lines.iter().enumerate() {
-        match serde_json::from_str(line) {
-            Ok(observation) => observations.push(observation),
-            Err(_) if index + 1 == lines.len() => {}
-            Err(error) => return Err(format!("{}, line {}: {error}", path.display(), index + 1)),
-        }
-    }
-    Ok(Timeline { observations })
 }

@@ -42,8 +42,8 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
     let Preview { scenario, schedule, sizing, estimate, .. } = preview;
     writeln!(out, "{}: valid", scenario.name)?;
     writeln!(out, "  target  {}", scenario.target.url)?;
-    if let Some(group) = &scenario.target.group {
-        writeln!(out, "  group   {group}")?;
+    if let Some(subject) = &scenario.target.subject {
+        writeln!(out, "  group   {subject}")?;
     }
     if scenario.target.tls.insecure {
         writeln!(out, "  INSECURE: any certificate is taken")?;

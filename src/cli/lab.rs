@@ -20,8 +20,11 @@ const INTERRUPTED: u8 = 130;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// The lab file: target, policy, delays and faults.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", visible_alias = "group")]
     pub file: Option<PathBuf>,
+    /// Write what really happened to the target's group here when the lab stops: each instant, as JSON.
+    #[arg(long, value_name = "OUT.json")]
+    pub truth: Option<PathBuf>,
     /// The port of the AWS endpoint; any free one if not given.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub port: u16,
@@ -41,7 +44,7 @@ pub async fn run(args: Args) -> Answer {
 }
 
 async fn lab(args: Args) -> Result<u8, String> {
-    let Args { file, port, moto, command } = args;
+    let Args { file, truth, port, moto, command } = args;
     let mut signals = Signals::listen().map_err(|error| error.to_string())?;
     let lab = tokio::select! {
         lab = lab::start(Options { file, port, moto }) => lab.map_err(|error| error.to_string())?,
@@ -52,8 +55,12 @@ async fn lab(args: Args) -> Result<u8, String> {
         Some((program, arguments)) => run_command(&lab, program, arguments, &mut signals).await,
         None => Ok(serve(&lab, &mut signals).await),
     };
+    let written = truth.map_or(Ok(()), |path| {
+        let text = serde_json::to_string_pretty(&lab.truth()).unwrap_or_default();
+        std::fs::write(&path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
+    });
     lab.stop().await;
-    outcome
+    written.and(outcome)
 }
 
 /// Heard from before anything is started, so that no signal ends us with a child behind.

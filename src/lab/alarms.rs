@@ -1,19 +1,24 @@
-//! The two alarms of the target-tracking policy, with their history in CloudWatch's own texts.
+//! The alarms of the group's policies, with their history in CloudWatch's own texts.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::clock::{self, Moment};
-use super::{group, ids};
+use super::config::Metric;
+use super::{elb, group, ids};
 use crate::scaling::alarm::{Alarm, Comparison, Datapoint, State, Transition};
+use crate::scaling::policies::Rule;
 
 #[derive(Debug)]
 pub struct WatchedAlarm {
     pub name: String,
     pub arn: String,
     pub model: Alarm,
+    metric: Metric,
     pub period: Duration,
+    /// Made by a target-tracking policy.
+    pub is_tracking: bool,
     pub created: Moment,
     pub transitioned: Moment,
     /// Of the last transition: text and JSON.
@@ -21,6 +26,8 @@ pub struct WatchedAlarm {
     pub reason_data: Value,
     /// Oldest first.
     pub history: Vec<HistoryItem>,
+    /// Each time it went to ALARM: when, and the start of the first datapoint that breached.
+    pub fired: Vec<(Moment, Moment)>,
     last: Option<Datapoint>,
 }
 
@@ -42,26 +49,34 @@ pub struct Invoked {
 }
 
 impl WatchedAlarm {
-    pub fn new(
-        kind: &str,
-        comparison: Comparison,
-        threshold: f64,
-        datapoints: usize,
-        period: Duration,
-        now: Moment,
-    ) -> Self {
-        let name = format!("TargetTracking-{}-{kind}-{}", group::NAME, ids::uuid());
+    pub fn new(name: String, model: Alarm, metric: Metric, period: Duration, rule: &Rule, now: Moment) -> Self {
         Self {
             arn: format!("arn:aws:cloudwatch:{}:{}:alarm:{name}", ids::REGION, ids::ACCOUNT),
             name,
-            model: Alarm::new(comparison, threshold, datapoints),
+            model,
+            metric,
             period,
+            is_tracking: matches!(rule, Rule::Tracking { .. }),
             created: now,
             transitioned: now,
             reason: "Unchecked: Initial alarm creation".to_owned(),
             reason_data: Value::Null,
             history: Vec::new(),
+            fired: Vec::new(),
             last: None,
+        }
+    }
+
+    /// Namespace, name, statistic and dimensions of its metric.
+    pub fn metric(&self) -> (&'static str, &'static str, &'static str, Vec<(&'static str, &'static str)>) {
+        match self.metric {
+            Metric::Cpu => ("AWS/EC2", "CPUUtilization", "Average", vec![("AutoScalingGroupName", group::NAME)]),
+            Metric::RequestsPerTarget => (
+                "AWS/ApplicationELB",
+                "RequestCountPerTarget",
+                "Sum",
+                vec![("LoadBalancer", elb::BALANCER), ("TargetGroup", elb::TARGET_GROUP)],
+            ),
         }
     }
 
@@ -77,6 +92,10 @@ impl WatchedAlarm {
         self.reason = reason(&self.model, &transition);
         self.reason_data = self.reason_data(&transition.evaluated, now);
         self.transitioned = now;
+        if transition.to == State::Alarm {
+            let breaching = transition.evaluated.iter().filter(|datapoint| self.model.breaches(datapoint.value));
+            self.fired.push((now, breaching.map(|datapoint| datapoint.at).min().unwrap_or(now)));
+        }
         let new = self.state_json(transition.to);
         self.history.push(HistoryItem {
             at: now,
@@ -87,8 +106,8 @@ impl WatchedAlarm {
     }
 
     /// The alarm's action runs (on the transition, or again while in ALARM) and changes something.
-    pub fn invoke(&mut self, now: Moment) -> Invoked {
-        let policy = super::autoscaling::policy_arn();
+    pub fn invoke(&mut self, policy: &str, now: Moment) -> Invoked {
+        let policy = super::autoscaling::policy_arn(policy);
         self.history.push(HistoryItem {
             at: now,
             kind: "Action",
@@ -100,6 +119,9 @@ impl WatchedAlarm {
         });
         // An action that runs again finds the alarm in ALARM already.
         let old = if self.transitioned == now { "OK" } else { "ALARM" };
+        let (namespace, metric, statistic, dimensions) = self.metric();
+        let dimensions: Vec<Value> =
+            dimensions.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         let details = json!({ "InvokingAlarms": [{
             "AlarmArn": self.arn,
             "AlarmName": self.name,
@@ -107,8 +129,8 @@ impl WatchedAlarm {
             "NewStateValue": "ALARM",
             "StateChangeTime": self.transitioned.as_millis() as u64,
             "Trigger": {
-                "MetricName": "CPUUtilization", "Namespace": "AWS/EC2", "Statistic": "AVERAGE", "Unit": null,
-                "Dimensions": [{ "name": "AutoScalingGroupName", "value": group::NAME }],
+                "MetricName": metric, "Namespace": namespace, "Statistic": statistic.to_uppercase(), "Unit": null,
+                "Dimensions": dimensions,
                 "Period": self.period.as_secs(), "EvaluationPeriods": self.model.datapoints,
                 "ComparisonOperator": self.model.comparison.operator(), "Threshold": self.model.threshold,
             },
@@ -162,6 +184,10 @@ fn reason(alarm: &Alarm, transition: &Transition) -> String {
         (Comparison::Above, _) => "not greater than",
         (Comparison::Below, State::Alarm) => "less than",
         (Comparison::Below, _) => "not less than",
+        (Comparison::AtLeast, State::Alarm) => "greater than or equal to",
+        (Comparison::AtLeast, _) => "not greater than or equal to",
+        (Comparison::AtMost, State::Alarm) => "less than or equal to",
+        (Comparison::AtMost, _) => "not less than or equal to",
     };
     format!(
         "Threshold Crossed: {} datapoints [{}] were {relation} the threshold ({:?}).",

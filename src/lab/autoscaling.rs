@@ -1,17 +1,19 @@
 //! Auto Scaling's API over the lab's group: what one needs to watch it.
 
 use super::World;
-use super::call::{Answer, Call, Form, answer_query, element, members};
+use super::call::{Answer, Call, Fault, Form, answer_query, element, members};
 use super::clock::{Moment, millis};
+use super::config::Metric;
 use super::elb;
-use super::group::{Group, NAME, POLICY};
+use super::group::{Group, NAME, Policy};
 use super::ids::{ACCOUNT, REGION};
 use super::instance::{Activity, Instance, TargetState};
+use crate::scaling::policies::Rule;
 
-pub fn policy_arn() -> String {
+pub fn policy_arn(policy: &str) -> String {
     format!(
         "arn:aws:autoscaling:{REGION}:{ACCOUNT}:scalingPolicy:5b1c3c4e-0000-4000-8000-000000000001:\
-         autoScalingGroupName/{NAME}:policyName/{POLICY}"
+         autoScalingGroupName/{NAME}:policyName/{policy}"
     )
 }
 
@@ -21,13 +23,17 @@ pub fn answer(world: &World, call: &Call) -> Option<Answer> {
     let now = world.clock.now();
     let mut group = world.group();
     group.advance(now);
+    if group.is_deleted(now) && call.action != "DescribeAutoScalingGroups" {
+        let gone = Fault::new("ValidationError", format!("AutoScalingGroup name not found - no such group: {NAME}"));
+        return Some(call.refuse(&gone));
+    }
     let result = match call.action.as_str() {
         "DescribeAutoScalingGroups" => groups(&group, &form, now),
         "DescribeAutoScalingInstances" => members("AutoScalingInstances", []),
         "DescribePolicies" => policies(&group, &form),
         "DescribeScalingActivities" => activities(&group, &form, now),
         "DescribeLifecycleHooks" => members("LifecycleHooks", []),
-        "DescribeWarmPool" => members("Instances", []),
+        "DescribeWarmPool" => warm_pool(&group),
         "DescribeScheduledActions" => members("ScheduledUpdateGroupActions", []),
         "DescribeInstanceRefreshes" => members("InstanceRefreshes", []),
         "DescribeTrafficSources" => members("TrafficSources", []),
@@ -42,7 +48,7 @@ fn is_asked(form: &Form, list: &str) -> bool {
 }
 
 fn groups(group: &Group, form: &Form, now: Moment) -> String {
-    let asked = is_asked(form, "AutoScalingGroupNames");
+    let asked = is_asked(form, "AutoScalingGroupNames") && !group.is_deleted(now);
     members("AutoScalingGroups", asked.then(|| describe(group, now)))
 }
 
@@ -58,16 +64,21 @@ fn describe(group: &Group, now: Moment) -> String {
         element("MaxSize", &group.target.max.to_string()),
         element("DesiredCapacity", &group.desired.to_string()),
         element("DefaultCooldown", "300"),
-        element("DefaultInstanceWarmup", &group.policy.warm_up.as_secs().to_string()),
+        element("DefaultInstanceWarmup", &group.warm_up().as_secs().to_string()),
         members("AvailabilityZones", ["a", "b", "c"].map(|zone| format!("{REGION}{zone}"))),
         members("TargetGroupARNs", [elb::target_group_arn()]),
         element("HealthCheckType", "ELB"),
-        element("HealthCheckGracePeriod", "0"),
-        members("Instances", group.instances.iter().map(|instance| describe_instance(instance, now))),
+        element("HealthCheckGracePeriod", &group.target.health_check_grace.as_secs().to_string()),
+        format!("<LaunchTemplate>{}</LaunchTemplate>", launch_template()),
+        members("Instances", group.instances.iter().map(|instance| describe_instance(group, instance, now))),
         element("CreatedTime", &millis(group.created)),
-        members("SuspendedProcesses", []),
+        members("SuspendedProcesses", group.target.suspended.iter().map(|name| element("ProcessName", name))),
         members("TerminationPolicies", ["Default".to_owned()]),
-        element("NewInstancesProtectedFromScaleIn", "false"),
+        element("NewInstancesProtectedFromScaleIn", &group.target.protected.to_string()),
+        match group.target.warm_pool {
+            0 => String::new(),
+            _ => format!("<WarmPoolConfiguration>{}</WarmPoolConfiguration>", element("PoolState", "Stopped")),
+        },
         members(
             "EnabledMetrics",
             ["GroupDesiredCapacity", "GroupInServiceInstances"]
@@ -77,41 +88,101 @@ fn describe(group: &Group, now: Moment) -> String {
     .concat()
 }
 
-fn describe_instance(instance: &Instance, now: Moment) -> String {
-    let health = if instance.target_state(now) == Some(TargetState::Draining) { "Unhealthy" } else { "Healthy" };
+fn launch_template() -> String {
+    [element("LaunchTemplateId", "lt-0lab"), element("LaunchTemplateName", NAME), element("Version", "1")].concat()
+}
+
+fn warm_pool(group: &Group) -> String {
+    let waiting = (0..group.pooled)
+        .map(|index| element("InstanceId", &format!("i-pool{index}")) + &element("LifecycleState", "Warmed:Stopped"));
+    members("Instances", waiting)
+}
+
+fn describe_instance(group: &Group, instance: &Instance, now: Moment) -> String {
+    let sick = matches!(instance.target_state(now), Some(TargetState::Draining | TargetState::Unhealthy));
     [
         element("InstanceId", &instance.id),
         element("InstanceType", "t3.micro"),
         element("AvailabilityZone", instance.zone),
         element("LifecycleState", instance.lifecycle(now)),
-        element("HealthStatus", health),
-        element("ProtectedFromScaleIn", "false"),
+        element("HealthStatus", if sick { "Unhealthy" } else { "Healthy" }),
+        element("ProtectedFromScaleIn", &group.target.protected.to_string()),
     ]
     .concat()
 }
 
 fn policies(group: &Group, form: &Form) -> String {
     let asked = form.get("AutoScalingGroupName").is_none_or(|name| name == NAME);
-    let alarms =
-        [&group.high, &group.low].map(|alarm| element("AlarmName", &alarm.name) + &element("AlarmARN", &alarm.arn));
-    let configuration = format!(
-        "<PredefinedMetricSpecification>{}</PredefinedMetricSpecification>{}{}",
-        element("PredefinedMetricType", "ASGAverageCPUUtilization"),
-        element("TargetValue", &group.policy.target_value.to_string()),
-        element("DisableScaleIn", "false"),
-    );
-    let policy = [
+    members("ScalingPolicies", group.policies.iter().filter(|_| asked).map(describe_policy))
+}
+
+fn describe_policy(policy: &Policy) -> String {
+    let alarms = policy.alarms.iter().map(|alarm| element("AlarmName", &alarm.name) + &element("AlarmARN", &alarm.arn));
+    let common = [
         element("AutoScalingGroupName", NAME),
-        element("PolicyName", POLICY),
-        element("PolicyARN", &policy_arn()),
-        element("PolicyType", "TargetTrackingScaling"),
-        element("EstimatedInstanceWarmup", &group.policy.warm_up.as_secs().to_string()),
+        element("PolicyName", &policy.name),
+        element("PolicyARN", &policy_arn(&policy.name)),
         members("Alarms", alarms),
-        format!("<TargetTrackingConfiguration>{configuration}</TargetTrackingConfiguration>"),
         element("Enabled", "true"),
     ]
     .concat();
-    members("ScalingPolicies", asked.then_some(policy))
+    let own = match &policy.rule {
+        Rule::Tracking { tracking, scale_in } => {
+            let metric = match policy.config.metric {
+                Metric::Cpu => element("PredefinedMetricType", "ASGAverageCPUUtilization"),
+                Metric::RequestsPerTarget => {
+                    element("PredefinedMetricType", "ALBRequestCountPerTarget")
+                        + &element("ResourceLabel", &format!("{}/{}", elb::BALANCER, elb::TARGET_GROUP))
+                }
+            };
+            let configuration = [
+                format!("<PredefinedMetricSpecification>{metric}</PredefinedMetricSpecification>"),
+                element("TargetValue", &tracking.target.to_string()),
+                element("DisableScaleIn", &(!scale_in).to_string()),
+            ]
+            .concat();
+            [
+                element("PolicyType", "TargetTrackingScaling"),
+                element("EstimatedInstanceWarmup", &policy.config.warm_up.as_secs().to_string()),
+                format!("<TargetTrackingConfiguration>{configuration}</TargetTrackingConfiguration>"),
+            ]
+            .concat()
+        }
+        Rule::Step(scaling) => {
+            let bound =
+                |name: &str, bound: Option<f64>| bound.map_or(String::new(), |at| element(name, &at.to_string()));
+            let steps = scaling.steps.iter().map(|step| {
+                [
+                    bound("MetricIntervalLowerBound", step.lower),
+                    bound("MetricIntervalUpperBound", step.upper),
+                    element("ScalingAdjustment", &step.change.to_string()),
+                ]
+                .concat()
+            });
+            [
+                element("PolicyType", "StepScaling"),
+                element("AdjustmentType", scaling.adjustment.word()),
+                least(scaling.least),
+                element("EstimatedInstanceWarmup", &policy.config.warm_up.as_secs().to_string()),
+                element("MetricAggregationType", "Average"),
+                members("StepAdjustments", steps),
+            ]
+            .concat()
+        }
+        Rule::Simple { scaling, cooldown } => [
+            element("PolicyType", "SimpleScaling"),
+            element("AdjustmentType", scaling.adjustment.word()),
+            least(scaling.least),
+            element("ScalingAdjustment", &scaling.change.to_string()),
+            element("Cooldown", &cooldown.as_secs().to_string()),
+        ]
+        .concat(),
+    };
+    common + &own
+}
+
+fn least(least: u32) -> String {
+    if least == 0 { String::new() } else { element("MinAdjustmentMagnitude", &least.to_string()) }
 }
 
 /// Newest first, as the service sorts them; in pages.

@@ -21,8 +21,8 @@ pub fn answer(world: &World, call: &Call) -> Option<Answer> {
     let group = world.group();
     let output = match call.action.as_str() {
         "DescribeAlarms" => alarms(&group, &input),
-        "DescribeAlarmHistory" => history(&group, &input),
-        "GetMetricData" => metric_data(&group, &input),
+        "DescribeAlarmHistory" => history(&group, &input, world.config.faults.no_alarm_history),
+        "GetMetricData" => metric_data(&group, &input, world.clock.now()),
         _ => return None,
     };
     Some(answer_cbor(&output))
@@ -31,39 +31,44 @@ pub fn answer(world: &World, call: &Call) -> Option<Answer> {
 fn alarms(group: &Group, input: &Value) -> Cbor {
     let names: Vec<&str> = input["AlarmNames"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let prefix = input["AlarmNamePrefix"].as_str().unwrap_or_default();
-    let asked = [&group.high, &group.low]
-        .into_iter()
-        .filter(|alarm| names.is_empty() || names.contains(&alarm.name.as_str()))
-        .filter(|alarm| alarm.name.starts_with(prefix));
-    Cbor::map([("MetricAlarms", Cbor::list(asked.map(describe))), ("CompositeAlarms", Cbor::list([]))])
+    let asked = group
+        .alarms()
+        .filter(|(_, alarm)| names.is_empty() || names.contains(&alarm.name.as_str()))
+        .filter(|(_, alarm)| alarm.name.starts_with(prefix))
+        .map(|(policy, alarm)| describe(&policy.name, alarm));
+    Cbor::map([("MetricAlarms", Cbor::list(asked)), ("CompositeAlarms", Cbor::list([]))])
 }
 
-fn describe(alarm: &WatchedAlarm) -> Cbor {
+fn describe(policy: &str, alarm: &WatchedAlarm) -> Cbor {
+    let (namespace, metric, statistic, dimensions) = alarm.metric();
+    let policy = autoscaling::policy_arn(policy);
+    let description = match alarm.is_tracking {
+        true => format!("DO NOT EDIT OR DELETE. For TargetTrackingScaling policy {policy}."),
+        false => "made by hand".to_owned(),
+    };
     let datapoints = Cbor::Integer(alarm.model.datapoints as i32);
     Cbor::Map(vec![
         ("AlarmName", Cbor::text(&alarm.name)),
         ("AlarmArn", Cbor::text(&alarm.arn)),
-        (
-            "AlarmDescription",
-            Cbor::text(format!(
-                "DO NOT EDIT OR DELETE. For TargetTrackingScaling policy {}.",
-                autoscaling::policy_arn()
-            )),
-        ),
+        ("AlarmDescription", Cbor::text(description)),
         ("AlarmConfigurationUpdatedTimestamp", Cbor::Instant(alarm.created)),
         ("ActionsEnabled", Cbor::Boolean(true)),
-        ("AlarmActions", Cbor::list([Cbor::text(autoscaling::policy_arn())])),
+        ("AlarmActions", Cbor::list([Cbor::text(policy)])),
         ("StateValue", Cbor::text(alarm.state().word())),
         ("StateReason", Cbor::text(&alarm.reason)),
         ("StateReasonData", Cbor::text(alarm.reason_data.to_string())),
         ("StateUpdatedTimestamp", Cbor::Instant(alarm.transitioned)),
         ("StateTransitionedTimestamp", Cbor::Instant(alarm.transitioned)),
-        ("MetricName", Cbor::text("CPUUtilization")),
-        ("Namespace", Cbor::text("AWS/EC2")),
-        ("Statistic", Cbor::text("Average")),
+        ("MetricName", Cbor::text(metric)),
+        ("Namespace", Cbor::text(namespace)),
+        ("Statistic", Cbor::text(statistic)),
         (
             "Dimensions",
-            Cbor::list([Cbor::map([("Name", Cbor::text("AutoScalingGroupName")), ("Value", Cbor::text(NAME))])]),
+            Cbor::list(
+                dimensions
+                    .iter()
+                    .map(|(name, value)| Cbor::map([("Name", Cbor::text(*name)), ("Value", Cbor::text(*value))])),
+            ),
         ),
         ("Period", Cbor::Integer(alarm.period.as_secs() as i32)),
         ("EvaluationPeriods", datapoints.clone()),
@@ -74,13 +79,15 @@ fn describe(alarm: &WatchedAlarm) -> Cbor {
     ])
 }
 
-fn history(group: &Group, input: &Value) -> Cbor {
+/// `hidden`: the lab file says that there is none.
+fn history(group: &Group, input: &Value, hidden: bool) -> Cbor {
     let name = input["AlarmName"].as_str();
     let kind = input["HistoryItemType"].as_str();
     let (from, to) = range(input, "StartDate", "EndDate");
-    let mut items: Vec<(&WatchedAlarm, &HistoryItem)> = [&group.high, &group.low]
-        .into_iter()
-        .filter(|alarm| name.is_none_or(|name| name == alarm.name))
+    let mut items: Vec<(&WatchedAlarm, &HistoryItem)> = group
+        .alarms()
+        .map(|(_, alarm)| alarm)
+        .filter(|alarm| !hidden && name.is_none_or(|name| name == alarm.name))
         .flat_map(|alarm| alarm.history.iter().map(move |item| (alarm, item)))
         .filter(|(_, item)| kind.is_none_or(|kind| kind == item.kind) && (from..=to).contains(&item.at))
         .collect();
@@ -108,12 +115,14 @@ fn history(group: &Group, input: &Value) -> Cbor {
     Cbor::Map(output)
 }
 
-fn metric_data(group: &Group, input: &Value) -> Cbor {
+fn metric_data(group: &Group, input: &Value, now: Moment) -> Cbor {
     let (from, to) = range(input, "StartTime", "EndTime");
+    // What is late is not there yet.
+    let there = group.samples.partition_point(|sample| sample.start + group.period() + group.metric_delay <= now);
     let ascending = input["ScanBy"].as_str() == Some("TimestampAscending");
     let queries = input["MetricDataQueries"].as_array().map(Vec::as_slice).unwrap_or_default();
     let results = queries.iter().filter(|query| query["ReturnData"].as_bool() != Some(false)).map(|query| {
-        let mut points = datapoints(&group.samples, &query["MetricStat"], from, to);
+        let mut points = datapoints(&group.samples[..there], &query["MetricStat"], from, to);
         if !ascending {
             points.reverse();
         }

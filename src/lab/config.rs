@@ -7,12 +7,18 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 use super::LabError;
+use crate::scaling::policies::Rule;
+use crate::scaling::step::{self, SimpleScaling, StepScaling};
+use crate::scaling::target_tracking::TargetTracking;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub target: Target,
+    /// The group's one policy ...
     pub policy: Policy,
+    /// ... or several, then without `policy`.
+    pub policies: Vec<Policy>,
     pub tasks: Tasks,
     pub faults: Faults,
 }
@@ -40,6 +46,20 @@ pub struct Target {
     pub health_check_interval: Duration,
     #[serde(deserialize_with = "friendly")]
     pub deregistration_delay: Duration,
+    /// From InService until the application answers its health checks.
+    #[serde(deserialize_with = "friendly")]
+    pub app_start: Duration,
+    /// For so long after InService a failed health check has no consequence.
+    #[serde(deserialize_with = "friendly")]
+    pub health_check_grace: Duration,
+    /// Started instances that wait in a warm pool, and how long each takes from there to InService.
+    pub warm_pool: u32,
+    #[serde(deserialize_with = "friendly")]
+    pub warm_pool_boot: Duration,
+    /// No instance of the group may be scaled in.
+    pub protected: bool,
+    /// Suspended processes of the group, such as `Launch`.
+    pub suspended: Vec<String>,
 }
 
 impl Default for Target {
@@ -54,34 +74,169 @@ impl Default for Target {
             boot_time: Duration::from_secs(2),
             health_check_interval: Duration::from_secs(1),
             deregistration_delay: Duration::from_secs(3),
+            app_start: Duration::ZERO,
+            health_check_grace: Duration::from_secs(300),
+            warm_pool: 0,
+            warm_pool_boot: Duration::from_millis(500),
+            protected: false,
+            suspended: Vec::new(),
         }
     }
 }
 
-/// The group's target-tracking policy on average CPU.
+/// Failed checks in a row that make a target unhealthy.
+pub const UNHEALTHY_AFTER: u32 = 2;
+
+/// A scaling policy of the group, with the alarms that make it act. Not every key is for every kind.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// Percent of CPU.
-    pub target_value: f64,
-    /// Of the metric and of its alarms.
+    pub kind: Kind,
+    pub metric: Metric,
+    /// Of the metric and of its alarms; the same for all policies.
     #[serde(deserialize_with = "friendly")]
     pub period: Duration,
+    /// Target tracking: percent of CPU, or requests per target and minute.
+    pub target_value: f64,
     pub high_datapoints: usize,
     pub low_datapoints: usize,
+    pub scale_in: bool,
     #[serde(deserialize_with = "friendly")]
     pub warm_up: Duration,
+    /// Step and simple: the threshold of its one alarm, which fires above it, or below it.
+    pub above: Option<f64>,
+    pub below: Option<f64>,
+    pub datapoints: usize,
+    pub adjustment: Adjustment,
+    /// Step: beyond the threshold.
+    pub steps: Vec<Step>,
+    /// Simple.
+    pub change: i32,
+    /// A percentage changes the capacity by at least so many.
+    pub least: u32,
+    #[serde(deserialize_with = "friendly")]
+    pub cooldown: Duration,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    #[default]
+    TargetTracking,
+    Step,
+    Simple,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    #[default]
+    Cpu,
+    RequestsPerTarget,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Adjustment {
+    #[default]
+    Change,
+    Exact,
+    Percent,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    #[serde(default)]
+    pub from: Option<f64>,
+    #[serde(default)]
+    pub to: Option<f64>,
+    pub change: i32,
 }
 
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            target_value: 50.0,
+            kind: Kind::TargetTracking,
+            metric: Metric::Cpu,
             period: Duration::from_secs(1),
+            target_value: 50.0,
             high_datapoints: 3,
             low_datapoints: 15,
+            scale_in: true,
             warm_up: Duration::from_secs(3),
+            above: None,
+            below: None,
+            datapoints: 3,
+            adjustment: Adjustment::Change,
+            steps: Vec::new(),
+            change: 0,
+            least: 0,
+            cooldown: Duration::from_secs(10),
         }
+    }
+}
+
+impl Policy {
+    /// As the model of policies has it.
+    pub fn rule(&self) -> Rule {
+        let adjustment = match self.adjustment {
+            Adjustment::Change => step::Adjustment::Change,
+            Adjustment::Exact => step::Adjustment::Exact,
+            Adjustment::Percent => step::Adjustment::Percent,
+        };
+        match self.kind {
+            Kind::TargetTracking => {
+                Rule::Tracking { tracking: TargetTracking::new(self.target_value), scale_in: self.scale_in }
+            }
+            Kind::Step => Rule::Step(StepScaling {
+                threshold: self.threshold(),
+                is_above: self.above.is_some(),
+                steps: self
+                    .steps
+                    .iter()
+                    .map(|one| step::Step { lower: one.from, upper: one.to, change: one.change })
+                    .collect(),
+                adjustment,
+                least: self.least,
+            }),
+            Kind::Simple => Rule::Simple {
+                scaling: SimpleScaling { change: self.change, adjustment, least: self.least },
+                cooldown: self.cooldown,
+            },
+        }
+    }
+
+    /// Of the one alarm of a step or simple policy.
+    pub fn threshold(&self) -> f64 {
+        self.above.or(self.below).unwrap_or_default()
+    }
+
+    fn settle(&self) -> Result<(), String> {
+        let Self { target_value, period, high_datapoints, low_datapoints, datapoints, .. } = *self;
+        if period < Duration::from_secs(1) || period.subsec_nanos() != 0 {
+            return Err("policy: period must be whole seconds, at least 1s".to_owned());
+        }
+        if high_datapoints == 0 || low_datapoints == 0 || datapoints == 0 {
+            return Err("policy: an alarm needs at least one datapoint".to_owned());
+        }
+        match self.kind {
+            Kind::TargetTracking => {
+                let most = if self.metric == Metric::Cpu { 100.0 } else { f64::MAX };
+                if !(target_value > 0.0 && target_value <= most) {
+                    return Err(format!("policy: target_value is a percentage of CPU, not {target_value}"));
+                }
+            }
+            Kind::Step | Kind::Simple if self.above.is_some() == self.below.is_some() => {
+                return Err("policy: a step or simple policy has a threshold, `above` or `below`".to_owned());
+            }
+            Kind::Step if self.steps.is_empty() => return Err("policy: a step policy needs `steps`".to_owned()),
+            Kind::Simple if self.change == 0 && self.adjustment != Adjustment::Exact => {
+                return Err("policy: a simple policy needs a `change`".to_owned());
+            }
+            Kind::Step | Kind::Simple => {}
+        }
+        Ok(())
     }
 }
 
@@ -127,6 +282,14 @@ pub struct Faults {
     /// How long an instance that has just become healthy answers 500.
     #[serde(deserialize_with = "friendly")]
     pub errors_when_fresh: Duration,
+    /// Datapoints reach alarms and readers so much later.
+    #[serde(deserialize_with = "friendly")]
+    pub metric_delay: Duration,
+    /// DescribeAlarmHistory answers, and has nothing.
+    pub no_alarm_history: bool,
+    /// The group is not there any more so long after the lab's start.
+    #[serde(deserialize_with = "maybe")]
+    pub group_deleted_after: Option<Duration>,
     /// AWS calls answered with an error, by action name.
     pub refuse: Vec<Refusal>,
 }
@@ -142,6 +305,17 @@ pub struct Refusal {
     /// How many calls, from the first on; every one if not given. (Throttling is a few refusals.)
     #[serde(default)]
     pub times: Option<usize>,
+    /// Only each N-th call.
+    #[serde(default)]
+    pub every: Option<usize>,
+}
+
+impl Refusal {
+    /// Whether the call after so many others meets it.
+    pub fn meets(&self, before: usize) -> bool {
+        let turn = self.every.is_none_or(|every| (before + 1).is_multiple_of(every.max(1)));
+        turn && self.times.is_none_or(|times| before < times)
+    }
 }
 
 impl Config {
@@ -151,7 +325,7 @@ impl Config {
         Self::parse(&text).map_err(|problem| LabError::File { path: path.to_owned(), problem })
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let config: Self = if text.trim().is_empty() {
             Self::default()
         } else {
@@ -161,7 +335,7 @@ impl Config {
     }
 
     /// What no single key can say of itself.
-    fn settle(self) -> Result<Self, String> {
+    fn settle(mut self) -> Result<Self, String> {
         let Target { instances, min, max, workers, service_time, .. } = self.target;
         if min > max || instances < min || instances > max {
             return Err(format!("target: instances must lie between min and max: {min} <= {instances} <= {max}"));
@@ -169,16 +343,16 @@ impl Config {
         if max == 0 || workers == 0 || service_time.is_zero() {
             return Err("target: max, workers and service_time must be more than zero".to_owned());
         }
-        let Policy { target_value, period, high_datapoints, low_datapoints, .. } = self.policy;
-        if !(target_value > 0.0 && target_value <= 100.0) {
-            return Err(format!("policy: target_value is a percentage of CPU, not {target_value}"));
+        if self.policies.is_empty() {
+            self.policies = vec![self.policy.clone()];
         }
-        if period < Duration::from_secs(1) || period.subsec_nanos() != 0 {
-            return Err("policy: period must be whole seconds, at least 1s".to_owned());
+        for policy in &self.policies {
+            policy.settle()?;
         }
-        if high_datapoints == 0 || low_datapoints == 0 {
-            return Err("policy: an alarm needs at least one datapoint".to_owned());
+        if self.policies.iter().any(|policy| policy.period != self.policies[0].period) {
+            return Err("policies: all have the same period here".to_owned());
         }
+        self.policy = self.policies[0].clone();
         Ok(self)
     }
 }
@@ -186,6 +360,10 @@ impl Config {
 fn friendly<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(input)?;
     crate::units::parse_duration(&text).map_err(serde::de::Error::custom)
+}
+
+fn maybe<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
+    friendly(input).map(Some)
 }
 
 #[cfg(test)]
@@ -207,6 +385,9 @@ mod tests {
              \x20 policy_never_fires: true\n\
              \x20 terminate_without_draining: true\n\
              \x20 errors_when_fresh: 2s\n\
+             \x20 metric_delay: 4s\n\
+             \x20 no_alarm_history: true\n\
+             \x20 group_deleted_after: 30s\n\
              \x20 refuse: [{ action: CreateRepository, code: LimitExceededException, message: too many, times: 2 }]\n",
         )
         .unwrap();
@@ -219,6 +400,25 @@ mod tests {
     }
 
     #[test]
+    fn policies_of_every_kind_become_rules_of_the_model() {
+        let config = Config::parse(
+            "policies:\n\
+             \x20 - { kind: target-tracking, metric: requests-per-target, target_value: 6000, scale_in: false }\n\
+             \x20 - { kind: step, above: 70, adjustment: percent, least: 2, steps: [{ from: 0, to: 20, change: 50 }, { from: 20, change: 100 }] }\n\
+             \x20 - { kind: simple, below: 30, datapoints: 5, change: -1, cooldown: 20s }\n",
+        )
+        .unwrap();
+        let rules: Vec<Rule> = config.policies.iter().map(Policy::rule).collect();
+        assert!(matches!(&rules[0], Rule::Tracking { tracking, scale_in: false } if tracking.target == 6000.0));
+        assert!(matches!(&rules[1], Rule::Step(step) if step.is_above && step.steps.len() == 2 && step.least == 2));
+        let Rule::Simple { scaling, cooldown } = rules[2] else { panic!("{:?}", rules[2]) };
+        assert_eq!((scaling.change, cooldown, config.policies[2].threshold()), (-1, Duration::from_secs(20), 30.0));
+        let every =
+            Refusal { action: String::new(), code: String::new(), message: String::new(), times: None, every: Some(3) };
+        assert_eq!((0..6).map(|before| every.meets(before)).filter(|met| *met).count(), 2);
+    }
+
+    #[test]
     fn an_empty_file_is_the_demo_and_a_wrong_one_is_refused() {
         assert_eq!(Config::parse("").unwrap().target.max, 8);
         for (text, hint) in [
@@ -227,6 +427,10 @@ mod tests {
             ("target: { min: 3 }", "3 <= 2 <= 8"),
             ("policy: { period: 500ms }", "whole seconds"),
             ("policy: { target_value: 0 }", "percentage"),
+            ("policies: [{ kind: step, above: 70 }]", "needs `steps`"),
+            ("policies: [{ kind: simple, change: 1 }]", "`above` or `below`"),
+            ("policies: [{ kind: simple, above: 60 }]", "needs a `change`"),
+            ("policies: [{}, { period: 10s }]", "the same period"),
         ] {
             let problem = Config::parse(text).unwrap_err();
             assert!(problem.contains(hint), "{text}: {problem}");

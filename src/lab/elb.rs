@@ -3,6 +3,7 @@
 use super::World;
 use super::call::{Answer, Call, answer_query, element, members};
 use super::clock::{Moment, millis};
+use super::config::UNHEALTHY_AFTER;
 use super::group::{Group, NAME};
 use super::ids::{ACCOUNT, REGION};
 use super::instance::{Instance, TargetState};
@@ -55,6 +56,7 @@ fn target(instance: &Instance, state: TargetState) -> String {
     let (word, reason) = match state {
         TargetState::Initial => ("initial", "Elb.RegistrationInProgress"),
         TargetState::Healthy => ("healthy", ""),
+        TargetState::Unhealthy => ("unhealthy", "Target.FailedHealthChecks"),
         TargetState::Draining => ("draining", "Target.DeregistrationInProgress"),
     };
     let reason = if reason.is_empty() { String::new() } else { element("Reason", reason) };
@@ -78,7 +80,7 @@ fn target_group(group: &Group) -> String {
         element("HealthCheckEnabled", "true"),
         element("HealthCheckIntervalSeconds", &group.target.health_check_interval.as_secs().to_string()),
         element("HealthyThresholdCount", "1"),
-        element("UnhealthyThresholdCount", "2"),
+        element("UnhealthyThresholdCount", &UNHEALTHY_AFTER.to_string()),
         element("TargetType", "instance"),
         members("LoadBalancerArns", [balancer_arn()]),
     ]

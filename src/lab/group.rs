@@ -3,41 +3,92 @@
 //!
 //! No sleeping here: instances carry the instants at which they change, and every question says when it is asked.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::alarms::{Invoked, WatchedAlarm};
 use super::clock::{self, Moment};
-use super::config::{Config, Policy, Target};
+use super::config::{self, Config, Kind, Target};
 use super::instance::{Activity, Instance, TargetState};
 use super::metrics::{Open, Sample};
-use crate::scaling::alarm::{Comparison, Datapoint, State};
-use crate::scaling::target_tracking::TargetTracking;
+use super::truth;
+use crate::scaling::alarm::{Alarm, Comparison, Datapoint, State};
+use crate::scaling::policies::{Rule, Standing, decide};
 use crate::scaling::{Bounds, Seen};
 
 pub const NAME: &str = "lab-web";
-pub const POLICY: &str = "lab-web-cpu";
 
 #[derive(Debug)]
 pub struct Group {
     pub target: Target,
-    pub policy: Policy,
+    pub policies: Vec<Policy>,
     pub desired: u32,
     pub created: Moment,
     pub instances: Vec<Instance>,
+    /// Those that were and are no more.
+    pub gone: Vec<Instance>,
     /// Oldest first.
     pub activities: Vec<Activity>,
-    pub high: WatchedAlarm,
-    pub low: WatchedAlarm,
+    pub decisions: Vec<truth::Decided>,
     /// One per closed period, oldest first.
     pub samples: Vec<Sample>,
     /// What the current period saw so far.
     pub open: Open,
+    /// Of the instances that are in the group's metric, not yet seen by the alarms: from when on they see it.
+    unseen: VecDeque<(Moment, usize)>,
+    /// In the warm pool.
+    pub pooled: u32,
+    /// Datapoints reach alarms and readers so much later.
+    pub metric_delay: Duration,
+    pub deleted_at: Option<Moment>,
     frozen: bool,
     cut: bool,
     errors_when_fresh: Duration,
+    /// Simple scaling waits until then.
+    cooling_until: Moment,
     next: usize,
+}
+
+/// A policy with its alarms.
+#[derive(Debug)]
+pub struct Policy {
+    pub name: String,
+    pub config: config::Policy,
+    pub rule: Rule,
+    /// Target tracking: high and low. Otherwise the one.
+    pub alarms: Vec<WatchedAlarm>,
+    /// The last datapoint its alarms saw.
+    latest: Option<f64>,
+}
+
+impl Policy {
+    fn new(index: usize, config: &config::Policy, now: Moment) -> Self {
+        let rule = config.rule();
+        let kind = match config.kind {
+            Kind::TargetTracking => "tracking",
+            Kind::Step => "step",
+            Kind::Simple => "simple",
+        };
+        let name = if index == 0 { format!("{NAME}-cpu") } else { format!("{NAME}-{kind}-{index}") };
+        let watched = |name: String, model| WatchedAlarm::new(name, model, config.metric, config.period, &rule, now);
+        let tracking = |kind: &str| format!("TargetTracking-{NAME}-{kind}-{}", super::ids::uuid());
+        let alarms = match &rule {
+            Rule::Tracking { tracking: target, .. } => vec![
+                watched(tracking("AlarmHigh"), Alarm::new(Comparison::Above, target.target, config.high_datapoints)),
+                watched(tracking("AlarmLow"), Alarm::new(Comparison::Below, target.low, config.low_datapoints)),
+            ],
+            // A name as people give it.
+            Rule::Step(_) | Rule::Simple { .. } => {
+                let above = config.above.is_some();
+                let (comparison, word) = if above { (Comparison::Above, "high") } else { (Comparison::Below, "low") };
+                let model = Alarm::new(comparison, config.threshold(), config.datapoints);
+                vec![watched(format!("{name} is {word}"), model)]
+            }
+        };
+        Self { name, config: config.clone(), rule, alarms, latest: None }
+    }
 }
 
 /// Where a request goes.
@@ -57,26 +108,27 @@ pub enum Route {
 
 impl Group {
     pub fn new(config: &Config, now: Moment) -> Self {
-        let Policy { target_value, period, high_datapoints, low_datapoints, .. } = config.policy;
-        let tracking = TargetTracking { target: target_value };
         let desired = config.target.instances;
-        let alarm = |kind, comparison, threshold, datapoints| {
-            WatchedAlarm::new(kind, comparison, threshold, datapoints, period, now)
-        };
+        let policies = if config.policies.is_empty() { std::slice::from_ref(&config.policy) } else { &config.policies };
         let mut group = Self {
             target: config.target.clone(),
-            policy: config.policy.clone(),
+            policies: policies.iter().enumerate().map(|(index, policy)| Policy::new(index, policy, now)).collect(),
             desired,
             created: now,
             instances: Vec::new(),
+            gone: Vec::new(),
             activities: Vec::new(),
-            high: alarm("AlarmHigh", Comparison::Above, target_value, high_datapoints),
-            low: alarm("AlarmLow", Comparison::Below, tracking.low_threshold(), low_datapoints),
+            decisions: Vec::new(),
             samples: Vec::new(),
             open: Open::default(),
+            unseen: VecDeque::new(),
+            pooled: 0,
+            metric_delay: config.faults.metric_delay,
+            deleted_at: config.faults.group_deleted_after.map(|after| now + after),
             frozen: config.faults.policy_never_fires,
             cut: config.faults.terminate_without_draining,
             errors_when_fresh: config.faults.errors_when_fresh,
+            cooling_until: Moment::ZERO,
             next: 0,
         };
         let time = clock::seconds(now);
@@ -89,8 +141,10 @@ impl Group {
         }
         // The guest was there before us: its first instances are up.
         for instance in &mut group.instances {
-            (instance.in_service, instance.healthy, instance.warmed) = (now, now, now);
+            (instance.in_service, instance.ready) = (now, now);
+            (instance.healthy, instance.warmed) = (now, now);
         }
+        group.pooled = config.target.warm_pool;
         for activity in &mut group.activities {
             activity.stages = vec![("Successful", now)];
         }
@@ -101,9 +155,43 @@ impl Group {
         Bounds { min: self.target.min, max: self.target.max }
     }
 
-    /// Forgets the instances that are gone.
+    pub fn period(&self) -> Duration {
+        self.policies.first().map_or(Duration::from_secs(1), |policy| policy.config.period)
+    }
+
+    pub fn warm_up(&self) -> Duration {
+        self.policies.first().map_or(Duration::ZERO, |policy| policy.config.warm_up)
+    }
+
+    pub fn alarms(&self) -> impl Iterator<Item = (&Policy, &WatchedAlarm)> {
+        self.policies.iter().flat_map(|policy| policy.alarms.iter().map(move |alarm| (policy, alarm)))
+    }
+
+    pub fn is_deleted(&self, now: Moment) -> bool {
+        self.deleted_at.is_some_and(|at| now >= at)
+    }
+
+    /// Replaces the instances whose checks have failed, and forgets those that are gone.
     pub fn advance(&mut self, now: Moment) {
-        self.instances.retain(|instance| instance.leaving.is_none_or(|(_, gone)| now < gone));
+        while let Some((index, at)) = (0..self.instances.len())
+            .filter_map(|index| Some((index, self.instances[index].fails_at(&self.target)?)))
+            .filter(|(_, at)| *at <= now)
+            .min_by_key(|(_, at)| *at)
+        {
+            let time = clock::seconds(at);
+            let cause = format!(
+                "At {time} an instance was taken out of service in response to a ELB system health check failure."
+            );
+            self.take_out(index, at, cause, &json!({}));
+            let (before, after) = (self.desired - 1, self.desired);
+            let cause = format!(
+                "At {time} an instance was started in response to a difference between desired and actual capacity, \
+                 increasing the capacity from {before} to {after}."
+            );
+            self.launch(at, &cause, &json!({}));
+        }
+        let is_gone = |instance: &mut Instance| instance.leaving.is_some_and(|(_, gone)| now >= gone);
+        self.gone.extend(self.instances.extract_if(.., is_gone));
     }
 
     /// Round robin over the healthy instances.
@@ -121,6 +209,9 @@ impl Group {
         match chosen.queue.offer(now) {
             Some(done) => {
                 let broken = chosen.healthy > self.created && done < chosen.healthy + self.errors_when_fresh;
+                chosen.errors += u64::from(broken);
+                let first = chosen.served.map_or(done, |(first, _)| first.min(done));
+                chosen.served = Some((first, chosen.served.map_or(done, |(_, last)| last.max(done))));
                 Route::Serve { instance, done, broken }
             }
             None => Route::Full { instance },
@@ -130,19 +221,37 @@ impl Group {
     /// Whether the instance still exists: if not, what it was working on is lost.
     pub fn has(&mut self, instance: &str, now: Moment) -> bool {
         self.advance(now);
-        self.instances.iter().any(|known| known.id == instance)
+        let there = self.instances.iter().any(|known| known.id == instance);
+        if let Some(gone) = self.gone.iter_mut().find(|known| !there && known.id == instance) {
+            gone.lost += 1;
+        }
+        there
     }
 
-    /// Ends the period `[start, now)`: its datapoints, then the alarms on them, then the policy.
+    /// Ends the period `[start, now)`: its datapoints, then the alarms on those that they see, then the policies.
     pub fn close_period(&mut self, start: Moment, now: Moment) {
         let sample = self.measure(start, now);
-        let cpu = sample.average_cpu();
-        let datapoint = cpu.map(|value| Datapoint { at: start, value, samples: sample.cpu.len() as u32 });
+        self.unseen.push_back((now + self.metric_delay, self.samples.len()));
         self.samples.push(sample);
-        self.high.observe(datapoint, now);
-        self.low.observe(datapoint, now);
-        if let Some(metric) = cpu.filter(|_| !self.frozen) {
-            self.follow_policy(metric, now);
+        let mut fresh = false;
+        while let Some(&(visible, index)) = self.unseen.front()
+            && visible <= now
+        {
+            self.unseen.pop_front();
+            let Some(sample) = self.samples.get(index) else { continue };
+            for policy in &mut self.policies {
+                let value = sample.of(policy.config.metric, policy.config.period);
+                let samples = (sample.cpu.len() as u32).max(1);
+                let datapoint = value.map(|value| Datapoint { at: sample.start, value, samples });
+                for alarm in &mut policy.alarms {
+                    alarm.observe(datapoint, now);
+                }
+                policy.latest = value;
+                fresh |= value.is_some();
+            }
+        }
+        if fresh && !self.frozen {
+            self.follow_policies(now);
         }
     }
 
@@ -159,34 +268,55 @@ impl Group {
         Sample { start, cpu, healthy, in_service, desired: self.desired, seen: std::mem::take(&mut self.open) }
     }
 
-    fn follow_policy(&mut self, metric: f64, now: Moment) {
+    fn follow_policies(&mut self, now: Moment) {
         let staying = || self.instances.iter().filter(|known| known.stays());
         let warmed = staying().filter(|known| known.warmed <= now).count() as u32;
         let warming = staying().count() as u32 - warmed;
-        let seen = Seen { metric, warmed, warming, desired: self.desired };
-        let tracking = TargetTracking { target: self.policy.target_value };
-        if self.high.state() == State::Alarm {
-            let wanted = tracking.scale_out(seen, self.bounds());
-            if wanted != self.desired {
-                let invoked = self.high.invoke(now);
-                self.resize(wanted, &invoked, now);
-            }
-        } else if self.low.state() == State::Alarm {
-            let wanted = tracking.scale_in(seen, self.bounds());
-            if wanted != self.desired {
-                let invoked = self.low.invoke(now);
-                self.resize(wanted, &invoked, now);
-            }
+        let standing: Vec<(usize, Standing<'_>)> = self
+            .policies
+            .iter()
+            .enumerate()
+            .filter_map(|(index, policy)| {
+                let state = |alarm: usize| policy.alarms.get(alarm).map_or(State::Ok, WatchedAlarm::state);
+                let seen = Seen { metric: policy.latest?, warmed, warming, desired: self.desired };
+                Some((index, Standing { rule: &policy.rule, alarm: state(0), low: state(1), seen }))
+            })
+            .collect();
+        let all: Vec<Standing<'_>> = standing.iter().map(|(_, standing)| *standing).collect();
+        let Some(decision) = decide(&all, self.bounds(), self.desired, now < self.cooling_until) else { return };
+        let index = standing[decision.policy].0;
+        let (grows, wanted) = (decision.wanted > self.desired, decision.wanted);
+        let suspended = |process: &str| self.target.suspended.iter().any(|one| one == process);
+        if suspended("AlarmNotification") || suspended(if grows { "Launch" } else { "Terminate" }) {
+            return;
+        }
+        if !grows && self.target.protected {
+            return;
+        }
+        let policy = &mut self.policies[index];
+        let last = policy.alarms.len() - 1;
+        let invoked = policy.alarms[if grows { 0 } else { last }].invoke(&policy.name, now);
+        let name = policy.name.clone();
+        let cooldown = match policy.rule {
+            Rule::Simple { cooldown, .. } => Some(cooldown),
+            _ => None,
+        };
+        self.resize(wanted, &name, &invoked, now);
+        // It begins when the last instance has come or gone.
+        let done = self.instances.iter().map(|known| known.leaving.map_or(known.in_service, |(_, gone)| gone)).max();
+        if let (Some(cooldown), Some(done)) = (cooldown, done) {
+            self.cooling_until = done.max(now) + cooldown;
         }
     }
 
     /// The activities of one decision share their cause.
-    fn resize(&mut self, wanted: u32, alarm: &Invoked, now: Moment) {
+    fn resize(&mut self, wanted: u32, policy: &str, alarm: &Invoked, now: Moment) {
         let (name, before, time) = (&alarm.name, self.desired, clock::seconds(now));
         let decision = format!(
-            "At {time} a monitor alarm {name} in state ALARM triggered policy {POLICY} changing the desired capacity \
+            "At {time} a monitor alarm {name} in state ALARM triggered policy {policy} changing the desired capacity \
              from {before} to {wanted}."
         );
+        self.decisions.push(truth::Decided::new(now, policy, before, wanted));
         self.desired = wanted;
         for _ in before..wanted {
             self.launch(now, &(decision.clone() + &started(&time, before, wanted)), &alarm.details);
@@ -199,10 +329,16 @@ impl Group {
     fn launch(&mut self, now: Moment, cause: &str, details: &Value) {
         let zone = ["eu-west-1a", "eu-west-1b", "eu-west-1c"];
         let zone = zone[self.instances.iter().filter(|known| known.stays()).count() % zone.len()];
-        let instance = Instance::launch(&self.target, &self.policy, zone, now);
+        let pooled = self.pooled > 0;
+        self.pooled = self.pooled.saturating_sub(1);
+        let (boot, verb) = match pooled {
+            true => (self.target.warm_pool_boot, "Launching a new EC2 instance from warm pool"),
+            false => (self.target.boot_time, "Launching a new EC2 instance"),
+        };
+        let instance = Instance::launch(&self.target, self.warm_up(), boot, zone, now);
         // The end of a launch by target tracking includes the warm-up: it is not the moment of InService.
         let stages = vec![("PreInService", instance.in_service), ("WaitingForInstanceWarmup", instance.warmed)];
-        self.activities.push(Activity::new("Launching a new", &instance, cause.to_owned(), details, stages));
+        self.activities.push(Activity::new(verb, &instance, cause.to_owned(), details, stages));
         self.instances.push(instance);
     }
 
@@ -216,13 +352,20 @@ impl Group {
         }) else {
             return;
         };
+        let cause = format!(
+            "{cause}  At {} instance {} was selected for termination.",
+            clock::seconds(now),
+            self.instances[chosen].id
+        );
+        self.take_out(chosen, now, cause, details);
+    }
+
+    fn take_out(&mut self, index: usize, now: Moment, cause: String, details: &Value) {
         let gone = if self.cut { now } else { now + self.target.deregistration_delay };
-        let instance = &mut self.instances[chosen];
+        let instance = &mut self.instances[index];
         instance.leaving = Some((now, gone));
-        let (time, id) = (clock::seconds(now), &instance.id);
-        let cause = format!("{cause}  At {time} instance {id} was selected for termination.");
         let stages = vec![("WaitingForELBConnectionDraining", gone)];
-        self.activities.push(Activity::new("Terminating", instance, cause, details, stages));
+        self.activities.push(Activity::new("Terminating EC2 instance", instance, cause, details, stages));
     }
 }
 
@@ -245,7 +388,7 @@ fn taken_out(time: &str, from: u32, to: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scaling::replay::{self, Service, Setting, replay};
+    use crate::scaling::replay::{Follows, Service, Setting, replay};
 
     const START: Moment = Duration::from_secs(1_764_000_000);
 
@@ -295,27 +438,8 @@ mod tests {
                     seen.push(group.desired);
                     load(&mut group, second..second + 1, *per_second);
                 }
-                let setting = Setting {
-                    policy: replay::Policy::Tracking { target: 50.0, low: 45.0 },
-                    bounds: group.bounds(),
-                    initial: 2,
-                    period: Duration::from_secs(1),
-                    into_period: Duration::ZERO,
-                    out_datapoints: high,
-                    in_datapoints: low,
-                    lag: Duration::ZERO,
-                    boot: config.target.boot_time,
-                    health: config.target.health_check_interval,
-                    warm_up: config.policy.warm_up,
-                    scheduled: None,
-                };
-                let service = Service {
-                    at_limit: 190.0,
-                    saturated: 200.0,
-                    queue: config.target.queue_limit,
-                    metric_per_request: 0.5,
-                    metric_ceiling: Some(100.0),
-                };
+                let setting = as_modelled(&config);
+                let service = Service { at_limit: 190.0, saturated: 200.0, queue: config.target.queue_limit };
                 let demand: Vec<f64> = demand.iter().map(|per_second| f64::from(*per_second)).collect();
                 let model = replay(&demand, &service, &setting).desired;
                 for (second, seen) in seen.iter().enumerate() {
@@ -327,6 +451,91 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The group's policies as the replay has them.
+    fn as_modelled(config: &Config) -> Setting {
+        let group = Group::new(config, START);
+        let follows = |policy: &Policy| Follows {
+            rule: policy.rule.clone(),
+            per_request: 0.5,
+            ceiling: Some(100.0),
+            period: policy.config.period,
+            lag: Duration::ZERO,
+            alarm: policy.alarms[0].model.clone(),
+            low: policy.alarms.get(1).map(|alarm| alarm.model.clone()),
+        };
+        Setting {
+            policies: group.policies.iter().map(follows).collect(),
+            bounds: group.bounds(),
+            initial: config.target.instances,
+            into_period: Duration::ZERO,
+            boot: config.target.boot_time,
+            health: config.target.health_check_interval,
+            warm_up: group.warm_up(),
+            scheduled: None,
+        }
+    }
+
+    #[test]
+    fn a_replay_of_step_and_simple_policies_agrees_with_the_group() {
+        let policy = |text: &str| Config::parse(text).unwrap();
+        for config in [
+            policy(
+                "policies: [{ kind: step, above: 60, datapoints: 2, steps: [{ from: 0, to: 20, change: 1 }, { from: 20, change: 3 }] },\n\
+                 { kind: step, below: 30, datapoints: 8, steps: [{ to: 0, change: -1 }] }]",
+            ),
+            policy(
+                "policies: [{ kind: simple, above: 60, datapoints: 2, change: 2, cooldown: 6s },\n\
+                 { kind: simple, below: 25, datapoints: 5, change: -1, cooldown: 6s }]",
+            ),
+            policy(
+                "policies: [{}, { kind: step, above: 80, datapoints: 1, adjustment: percent, steps: [{ from: 0, change: 100 }] }]",
+            ),
+        ] {
+            for spike in [300, 700, 1_200] {
+                let demand = [vec![100; 10], vec![spike; 40], vec![100; 60]].concat();
+                let mut group = Group::new(&config, START);
+                let mut seen = Vec::new();
+                for (second, per_second) in (0..).zip(&demand) {
+                    seen.push(group.desired);
+                    load(&mut group, second..second + 1, *per_second);
+                }
+                let service = Service { at_limit: 190.0, saturated: 200.0, queue: config.target.queue_limit };
+                let demand: Vec<f64> = demand.iter().map(|per_second| f64::from(*per_second)).collect();
+                let model = replay(&demand, &service, &as_modelled(&config)).desired;
+                for (second, seen) in seen.iter().enumerate() {
+                    let near = &model[second.saturating_sub(1)..model.len().min(second + 2)];
+                    assert!(
+                        near.iter().any(|model| model.abs_diff(*seen) <= 1),
+                        "{:?}, spike {spike}, second {second}: group {seen}, model {near:?}",
+                        config.policies
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_instance_that_starts_slower_than_its_grace_is_replaced_again_and_again() {
+        let text = "target: { app_start: 6s, health_check_grace: 0s }\npolicy: { high_datapoints: 1 }";
+        let mut group = Group::new(&Config::parse(text).unwrap(), START);
+        load(&mut group, 0..20, 600);
+        let replaced = group.activities.iter().filter(|one| one.cause.contains("health check failure")).count();
+        assert!(replaced >= 4, "{replaced}");
+        let healthy = |known: &&Instance| known.target_state(at(20)) == Some(TargetState::Healthy);
+        assert_eq!(group.instances.iter().filter(healthy).count(), 2, "only those that were there before");
+    }
+
+    #[test]
+    fn a_warm_pool_shortens_the_boot_until_it_is_empty() {
+        let text = "target: { boot_time: 5s, warm_pool: 1 }";
+        let mut group = Group::new(&Config::parse(text).unwrap(), START);
+        load(&mut group, 0..3, 600);
+        let fresh = &group.instances[2..];
+        assert_eq!(fresh[0].in_service - fresh[0].launched, Duration::from_millis(500));
+        assert_eq!(fresh[1].in_service - fresh[1].launched, Duration::from_secs(5));
+        assert!(group.activities[2].description.starts_with("Launching a new EC2 instance from warm pool: i-"));
     }
 
     #[test]
@@ -380,6 +589,6 @@ mod tests {
         config.faults.policy_never_fires = true;
         let mut group = Group::new(&config, START);
         load(&mut group, 0..20, 600);
-        assert_eq!((group.desired, group.high.state()), (2, State::Alarm));
+        assert_eq!((group.desired, group.policies[0].alarms[0].state()), (2, State::Alarm));
     }
 }

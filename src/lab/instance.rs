@@ -4,8 +4,10 @@
 
 use serde_json::{Value, json};
 
+use std::time::Duration;
+
 use super::clock::Moment;
-use super::config::{Policy, Target};
+use super::config::{Target, UNHEALTHY_AFTER};
 use super::ids;
 use super::queue::Queue;
 
@@ -15,11 +17,22 @@ pub struct Instance {
     pub zone: &'static str,
     pub launched: Moment,
     pub in_service: Moment,
+    /// The load balancer calls it unhealthy from then on, if it is not ready.
+    pub unhealthy: Moment,
+    /// The application answers.
+    pub ready: Moment,
     pub healthy: Moment,
     pub warmed: Moment,
+    /// Of a service: the address of its task.
+    pub address: String,
     /// When it was taken out of service, and when it is gone.
     pub leaving: Option<(Moment, Moment)>,
     pub queue: Queue,
+    /// First and last request that it answered.
+    pub served: Option<(Moment, Moment)>,
+    /// Requests it answered with an error because it was fresh, and those that were lost when it went.
+    pub errors: u64,
+    pub lost: u64,
 }
 
 /// What the load balancer says of an instance.
@@ -27,6 +40,7 @@ pub struct Instance {
 pub enum TargetState {
     Initial,
     Healthy,
+    Unhealthy,
     Draining,
 }
 
@@ -43,18 +57,32 @@ pub struct Activity {
 }
 
 impl Instance {
-    pub fn launch(target: &Target, policy: &Policy, zone: &'static str, now: Moment) -> Self {
-        let in_service = now + target.boot_time;
+    pub fn launch(target: &Target, warm_up: Duration, boot: Duration, zone: &'static str, now: Moment) -> Self {
+        let in_service = now + boot;
+        let ready = in_service + target.app_start;
+        let id = format!("i-{}", ids::hex(17));
         Self {
-            id: format!("i-{}", ids::hex(17)),
+            address: address(&id),
+            id,
             zone,
             launched: now,
             in_service,
-            healthy: in_service + target.health_check_interval,
-            warmed: in_service + policy.warm_up,
+            unhealthy: in_service + target.health_check_interval * UNHEALTHY_AFTER,
+            ready,
+            healthy: ready + target.health_check_interval,
+            warmed: in_service + warm_up,
             leaving: None,
             queue: Queue::new(target.workers, target.service_time, target.queue_limit),
+            served: None,
+            errors: 0,
+            lost: 0,
         }
+    }
+
+    /// When its failed checks have it replaced: the application is not there when checks begin to count.
+    pub fn fails_at(&self, target: &Target) -> Option<Moment> {
+        let at = self.unhealthy.max(self.in_service + target.health_check_grace);
+        (self.leaving.is_none() && at < self.ready).then_some(at)
     }
 
     pub fn lifecycle(&self, now: Moment) -> &'static str {
@@ -70,8 +98,9 @@ impl Instance {
         match self.leaving {
             Some(_) => Some(TargetState::Draining),
             None if now < self.in_service => None,
-            None if now < self.healthy => Some(TargetState::Initial),
-            None => Some(TargetState::Healthy),
+            None if now >= self.healthy => Some(TargetState::Healthy),
+            None if now >= self.unhealthy && now < self.ready => Some(TargetState::Unhealthy),
+            None => Some(TargetState::Initial),
         }
     }
 
@@ -79,6 +108,12 @@ impl Instance {
     pub fn stays(&self) -> bool {
         self.leaving.is_none()
     }
+}
+
+/// A private address of its own, made of the id.
+fn address(id: &str) -> String {
+    let byte = |from: usize| id.get(from..from + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok()).unwrap_or(1);
+    format!("10.{}.{}.{}", byte(2), byte(4), byte(6))
 }
 
 impl Activity {
@@ -95,7 +130,7 @@ impl Activity {
         details["Availability Zone"] = json!(instance.zone);
         Self {
             id: ids::uuid(),
-            description: format!("{verb} EC2 instance: {}", instance.id),
+            description: format!("{verb}: {}", instance.id),
             cause,
             details,
             start: instance.leaving.map_or(instance.launched, |(since, _)| since),

@@ -1,6 +1,9 @@
 //! What CloudWatch knows of the target: one sample per period, aggregated on request.
 
+use std::time::Duration;
+
 use super::clock::Moment;
+use super::config::Metric;
 
 /// A closed period.
 #[derive(Debug, Clone)]
@@ -40,6 +43,17 @@ impl Open {
 impl Sample {
     pub fn average_cpu(&self) -> Option<f64> {
         (!self.cpu.is_empty()).then(|| self.cpu.iter().sum::<f64>() / self.cpu.len() as f64)
+    }
+
+    /// What a policy follows; requests per target are counted for a minute, whatever the period.
+    pub fn of(&self, metric: Metric, period: Duration) -> Option<f64> {
+        match metric {
+            Metric::Cpu => self.average_cpu(),
+            Metric::RequestsPerTarget => {
+                let requests = self.seen.response_times.len() as f64;
+                Some(requests / f64::from(self.healthy.max(1)) * 60.0 / period.as_secs_f64())
+            }
+        }
     }
 
     /// The values a metric has in this period; empty where CloudWatch has no datapoint.

@@ -37,6 +37,7 @@ mod queue;
 mod shop;
 mod target;
 mod tasks;
+pub mod truth;
 
 use clock::{Clock, Moment};
 use config::{Config, Refusal};
@@ -186,6 +187,14 @@ impl Lab {
         Ok(now)
     }
 
+    /// Every instant that the target's group has lived through.
+    pub fn truth(&self) -> truth::Truth {
+        let now = self.world.clock.now();
+        let mut group = self.world.group();
+        group.advance(now);
+        truth::Truth::of(&group, now)
+    }
+
     /// Ends every task, both servers and moto, waits for them, and removes the work folder.
     pub async fn stop(mut self) {
         self.world.closing.cancel();
@@ -220,7 +229,7 @@ impl World {
         let met = self.config.faults.refuse.iter().zip(&self.refused).find(|(refusal, _)| refusal.action == action);
         let (refusal, count) = met?;
         let before = count.fetch_add(1, Ordering::Relaxed);
-        refusal.times.is_none_or(|times| before < times).then_some(refusal)
+        refusal.meets(before).then_some(refusal)
     }
 
     /// Whether the lab file still has a refusal for want of capacity to give.

@@ -13,7 +13,19 @@ use serde::{Deserialize, Serialize};
 pub struct Observation {
     /// When the answer was here, by our clock. What was seen has times of its own.
     pub at: Timestamp,
+    /// When the look before was sent that did not see it yet: it happened in between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Timestamp>,
+    /// AWS's clock when it answered, to the second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Timestamp>,
     pub seen: Observed,
+}
+
+impl Observation {
+    pub fn new(at: Timestamp, seen: Observed) -> Self {
+        Self { at, after: None, api: None, seen }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,15 +41,24 @@ pub enum Observed {
     /// One transition out of the alarm's history.
     AlarmChange(AlarmChange),
     Targets(TargetHealth),
+    /// What else decides how the group behaves.
+    Surroundings(Surroundings),
     Metric(MetricSeries),
     /// A call failed: what would have been seen is unknown, and not filled in.
     Gap {
+        /// The IAM action that the call takes.
         call: String,
         why: String,
     },
+    /// The call is answered again.
+    GapEnded {
+        call: String,
+    },
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// An Auto Scaling group, or an ECS service in the same words: its tasks are instances.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct GroupState {
     pub name: String,
     pub min: u32,
@@ -48,24 +69,65 @@ pub struct GroupState {
     pub instances: Vec<Instance>,
     pub target_groups: Vec<String>,
     pub suspended: Vec<String>,
+    /// Of the launch template or configuration, the version included; the task definition of a service.
+    pub template: Option<String>,
+    pub zones: Vec<String>,
+    /// `EC2`, `ELB` ...
+    pub health_check: String,
+    pub health_check_grace: Duration,
+    pub termination_policies: Vec<String>,
+    /// New instances are protected from scale-in.
+    pub protects_new: bool,
+    pub has_warm_pool: bool,
+    /// It is an ECS service: its instances are tasks.
+    pub is_service: bool,
 }
 
 impl GroupState {
     pub fn in_service(&self) -> u32 {
-        self.instances.iter().filter(|instance| instance.lifecycle == "InService").count() as u32
+        self.instances.iter().filter(|instance| instance.is_in_service()).count() as u32
+    }
+
+    /// Nothing may leave, whatever a policy wants.
+    pub fn is_all_protected(&self) -> bool {
+        !self.instances.is_empty() && self.instances.iter().all(|instance| instance.protected)
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Instance {
     pub id: String,
     /// An open list: AWS adds states.
     pub lifecycle: String,
     pub health: String,
     pub zone: String,
+    /// `t3.micro`; empty where the API does not say.
+    pub kind: String,
+    pub protected: bool,
+    /// Of a task: its private address, and the exact times that only tasks carry.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub address: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopping: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+impl Instance {
+    pub fn is_in_service(&self) -> bool {
+        self.lifecycle == "InService"
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        self.lifecycle.starts_with("Terminat")
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Activity {
     pub id: String,
     pub description: String,
@@ -77,21 +139,65 @@ pub struct Activity {
     pub message: Option<String>,
     /// AWS's own JSON text; may name the invoking alarms.
     pub details: Option<String>,
+    /// Of a service: its desired count before (0 where it is not known) and after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<(u32, u32)>,
 }
 
 impl Activity {
-    /// A launch that made the group larger: not the replacement of an unhealthy instance.
+    /// A launch that made the group larger: not the replacement of an unhealthy instance, whose cause also speaks of
+    /// "increasing the capacity".
     pub fn grows(&self) -> bool {
-        self.cause.contains("increasing the capacity")
+        self.decision().is_some_and(|decision| decision.to > decision.from)
     }
 
     /// A termination that made the group smaller: not the removal of an unhealthy instance.
     pub fn shrinks(&self) -> bool {
-        self.cause.contains("shrinking the capacity")
+        self.decision().is_some_and(|decision| decision.to < decision.from)
+    }
+
+    /// An instance was taken away because it failed its checks.
+    pub fn replaces(&self) -> bool {
+        self.cause.contains("health check failure") || self.cause.contains("health-check failure")
+    }
+
+    /// `Launching a new EC2 instance: i-0b`, `Launching a new EC2 instance from warm pool: i-0b`.
+    pub fn instance(&self) -> Option<&str> {
+        self.description.split_once(": ")?.1.split_whitespace().next().map(|id| id.trim_end_matches('.'))
+    }
+
+    /// What a policy or a person decided: the first sentence of the cause. (Application Auto Scaling writes no time and
+    /// no numbers into it.)
+    pub fn decision(&self) -> Option<Decision> {
+        let sentence = self.cause.split(".  ").next()?;
+        let alarm = sentence.split_once("monitor alarm ").and_then(|(_, rest)| rest.split_once(" in state "));
+        let policy = sentence.split_once(" triggered policy ").map(|(_, rest)| rest);
+        let alarm = alarm.map(|(name, _)| name.to_owned());
+        if let Some((from, to)) = self.change {
+            let policy = policy.map(|policy| policy.trim_end_matches('.').to_owned());
+            return Some(Decision { at: self.start, alarm, policy, from, to });
+        }
+        let (when, what) = sentence.strip_prefix("At ")?.split_once(' ')?;
+        let (from, to) = what.split_once("changing the desired capacity from ")?.1.split_once(" to ")?;
+        let policy = policy.and_then(|rest| rest.split_once(" changing ")).map(|(name, _)| name.to_owned());
+        let to = to.trim_end_matches('.').parse().ok()?;
+        Some(Decision { at: when.parse().ok()?, alarm, policy, from: from.parse().ok()?, to })
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A change of the desired capacity, as an activity's cause tells it. Several activities share one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// When the alarm's action ran; not when the alarm fired.
+    pub at: Timestamp,
+    pub alarm: Option<String>,
+    pub policy: Option<String>,
+    pub from: u32,
+    pub to: u32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Policy {
     pub name: String,
     /// `TargetTrackingScaling`, `StepScaling`, `SimpleScaling`, `PredictiveScaling`.
@@ -100,9 +206,31 @@ pub struct Policy {
     pub scale_in_disabled: bool,
     pub warm_up: Option<Duration>,
     pub alarms: Vec<String>,
+    /// A predefined metric's name, where the policy has one.
+    pub metric: Option<String>,
+    /// `ChangeInCapacity`, `ExactCapacity`, `PercentChangeInCapacity`.
+    pub adjustment: Option<String>,
+    /// A percentage changes the capacity by at least so many.
+    pub least: Option<u32>,
+    pub steps: Vec<StepAdjustment>,
+    /// Of a simple policy.
+    pub change: Option<i32>,
+    pub cooldown: Option<Duration>,
+    /// Of a predictive policy: `ForecastOnly` or `ForecastAndScale`.
+    pub mode: Option<String>,
+    pub disabled: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StepAdjustment {
+    /// Beyond the alarm's threshold; `None` is unbounded.
+    pub lower: Option<f64>,
+    pub upper: Option<f64>,
+    pub change: i32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Alarm {
     pub name: String,
     pub state: String,
@@ -117,6 +245,8 @@ pub struct Alarm {
     pub period: Duration,
     pub evaluation_periods: u32,
     pub datapoints_to_alarm: Option<u32>,
+    /// `missing`, `ignore`, `breaching`, `notBreaching`.
+    pub missing: String,
 }
 
 impl Alarm {
@@ -136,9 +266,14 @@ impl Alarm {
         self.comparison.starts_with("GreaterThan")
     }
 
+    /// How many datapoints have to breach.
+    pub fn datapoints(&self) -> u32 {
+        self.datapoints_to_alarm.unwrap_or(self.evaluation_periods).max(1)
+    }
+
     /// The shortest time from the first breaching datapoint's start to the alarm.
     pub fn window(&self) -> Duration {
-        self.period * self.datapoints_to_alarm.unwrap_or(self.evaluation_periods)
+        self.period * self.datapoints()
     }
 }
 
@@ -166,6 +301,59 @@ pub struct TargetHealth {
     pub targets: Vec<(String, String)>,
 }
 
+/// What surrounds a group and makes it slow, or moves it besides its policies.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Surroundings {
+    pub hooks: Vec<Hook>,
+    /// Instances in the warm pool that are ready to be taken.
+    pub warm_pool: Option<u32>,
+    pub scheduled: Vec<ScheduledAction>,
+    /// Instance refreshes that are under way, or deployments of a service.
+    pub refreshes: Vec<String>,
+    pub target_groups: Vec<TargetGroup>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hook {
+    pub name: String,
+    /// `autoscaling:EC2_INSTANCE_LAUNCHING` or `autoscaling:EC2_INSTANCE_TERMINATING`.
+    pub transition: String,
+    pub heartbeat: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduledAction {
+    pub name: String,
+    pub next: Option<Timestamp>,
+    pub recurrence: Option<String>,
+    pub min: Option<u32>,
+    pub max: Option<u32>,
+    pub desired: Option<u32>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TargetGroup {
+    pub arn: String,
+    pub check_interval: Duration,
+    /// Passed checks in a row to be healthy (a new target needs one), failed ones to be unhealthy.
+    pub healthy_after: u32,
+    pub unhealthy_after: u32,
+    pub deregistration_delay: Duration,
+    pub slow_start: Duration,
+    /// `round_robin`, `least_outstanding_requests` ...
+    pub algorithm: String,
+    pub sticky: bool,
+    pub balancers: Vec<Balancer>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balancer {
+    pub arn: String,
+    pub dns: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricSeries {
     /// Our short name, such as `policy metric` or `target 5xx`.
@@ -190,6 +378,21 @@ impl Timeline {
         })
     }
 
+    /// Each look at the group that saw a change: when it was answered, and when the look before was sent.
+    pub fn group_looks(&self) -> impl Iterator<Item = (Timestamp, Option<Timestamp>, &GroupState)> {
+        self.observations.iter().filter_map(|one| match &one.seen {
+            Observed::Group(group) => Some((one.at, one.after, group)),
+            _ => None,
+        })
+    }
+
+    pub fn target_looks(&self) -> impl Iterator<Item = (Timestamp, Option<Timestamp>, &TargetHealth)> {
+        self.observations.iter().filter_map(|one| match &one.seen {
+            Observed::Targets(targets) => Some((one.at, one.after, targets)),
+            _ => None,
+        })
+    }
+
     pub fn targets(&self) -> impl Iterator<Item = (Timestamp, &TargetHealth)> {
         self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Targets(targets) => Some((one.at, targets)),
@@ -203,6 +406,27 @@ impl Timeline {
             Observed::Policy(policy) => Some((policy.name.as_str(), policy)),
             _ => None,
         }))
+    }
+
+    /// As last seen.
+    pub fn surroundings(&self) -> Option<&Surroundings> {
+        self.observations.iter().rev().find_map(|one| match &one.seen {
+            Observed::Surroundings(surroundings) => Some(surroundings),
+            _ => None,
+        })
+    }
+
+    /// The call that failed and was never answered again, if its name ends so.
+    pub fn lacking(&self, call: &str) -> Option<&str> {
+        let mut lacking = None;
+        for one in &self.observations {
+            match &one.seen {
+                Observed::Gap { call: failed, .. } if failed.ends_with(call) => lacking = Some(failed.as_str()),
+                Observed::GapEnded { call: ended } if ended.ends_with(call) => lacking = None,
+                _ => {}
+            }
+        }
+        lacking
     }
 
     /// Each alarm as last seen.
@@ -249,13 +473,6 @@ impl Timeline {
             _ => None,
         })
     }
-
-    /// When an instance was first seen in a state of target health.
-    pub fn first_health(&self, instance: &str, state: &str) -> Option<Timestamp> {
-        self.targets()
-            .find(|(_, health)| health.targets.iter().any(|(id, seen)| id == instance && seen == state))
-            .map(|(at, _)| at)
-    }
 }
 
 /// The last value of each name, in the order in which the names first came.
@@ -268,4 +485,59 @@ fn latest<'a, T>(values: impl Iterator<Item = (&'a str, &'a T)>) -> Vec<&'a T> {
         }
     }
     found.into_iter().map(|(_, value)| value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_tells_who_decided_what_and_when() {
+        let decision = |cause: &str| Activity { cause: cause.to_owned(), ..Activity::default() }.decision();
+        let found = decision(
+            "At 2024-01-05T10:00:06Z a monitor alarm my CPU is high in state ALARM triggered policy out by two changing \
+             the desired capacity from 2 to 5.  At 2024-01-05T10:00:14Z an instance was started in response to a \
+             difference between desired and actual capacity, increasing the capacity from 2 to 5.",
+        );
+        let expected = Decision {
+            at: "2024-01-05T10:00:06Z".parse().unwrap(),
+            alarm: Some("my CPU is high".to_owned()),
+            policy: Some("out by two".to_owned()),
+            from: 2,
+            to: 5,
+        };
+        assert_eq!(found, Some(expected));
+        let manual = decision(
+            "At 2024-01-05T10:00:06Z a user request update of AutoScalingGroup constraints to min: 0, max: 16, desired: \
+             16 changing the desired capacity from 0 to 16.  At 2024-01-05T10:00:07Z an instance was started.",
+        )
+        .unwrap();
+        assert_eq!((manual.alarm, manual.policy, manual.from, manual.to), (None, None, 0, 16));
+        let service = Activity {
+            description: "Setting desired count to 5.".to_owned(),
+            cause: "monitor alarm TargetTracking-service/c/s-AlarmHigh-1 in state ALARM triggered policy cpu"
+                .to_owned(),
+            change: Some((2, 5)),
+            ..Activity::default()
+        };
+        let of_service = service.decision().unwrap();
+        assert_eq!((of_service.policy.as_deref(), of_service.from, of_service.to), (Some("cpu"), 2, 5));
+        assert!(service.grows());
+        let health = "At 2024-01-05T10:00:06Z an instance was taken out of service in response to a ELB system health \
+                      check failure.";
+        assert_eq!(decision(health), None);
+    }
+
+    #[test]
+    fn an_activity_names_its_instance() {
+        for (description, id) in [
+            ("Launching a new EC2 instance: i-0b", Some("i-0b")),
+            ("Launching a new EC2 instance from warm pool: i-0b", Some("i-0b")),
+            ("Launching a new EC2 instance: i-0b.  Status Reason: no capacity", Some("i-0b")),
+            ("Launching a new EC2 instance", None),
+        ] {
+            let activity = Activity { description: description.to_owned(), ..Activity::default() };
+            assert_eq!(activity.instance(), id, "{description}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use super::{Load, PhaseRow};
 use crate::measure::Timeline;
 use crate::scenario::Role;
 use crate::verdict::Reaction;
-use crate::verdict::advice::{Advice, Evidence, Limit, Second, WhatIf, advise};
+use crate::verdict::advice::{Advice, Evidence, Limit, Second, WhatIf, advise, demand};
 
 /// What one may say of one's own beside the run.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,20 +38,13 @@ pub fn advice(
     advise(&evidence, own.what_if.as_ref())
 }
 
-/// In the open model the load asked for does not ease off: what was asked, in requests, is what an instance had to
-/// carry. In the closed model only what was sent is known.
 fn seconds(load: &Load) -> Vec<Second> {
-    let asked: f64 = load.seconds.iter().map(|second| second.asked).sum();
-    let requests: u64 = load.seconds.iter().map(|second| second.ok + second.errors).sum();
-    let each = if asked > 0.0 { requests as f64 / asked } else { 0.0 };
-    load.seconds
-        .iter()
-        .map(|second| Second {
-            demand: if load.is_open() { second.asked * each } else { (second.ok + second.errors) as f64 },
-            ok: second.ok,
-            errors: second.errors,
-            p95: second.p95,
-        })
+    let asked: Vec<f64> = load.seconds.iter().map(|second| second.asked).collect();
+    let sent: Vec<u64> = load.seconds.iter().map(|second| second.ok + second.errors).collect();
+    demand(load.is_open(), &asked, &sent)
+        .into_iter()
+        .zip(&load.seconds)
+        .map(|(demand, second)| Second { demand, ok: second.ok, errors: second.errors, p95: second.p95 })
         .collect()
 }
 

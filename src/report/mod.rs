@@ -25,7 +25,7 @@ pub use advice::{Own, advice};
 pub use generators::{AddressRow, CheckRow, Generators, TaskRow};
 
 /// Grows when a field changes its meaning or goes; readers refuse what they do not know.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// `report.json`: everything the other forms are made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -276,7 +276,7 @@ pub mod tests {
     use crate::scenario::{Arch, TaskSize};
     use crate::units::Usd;
     use crate::verdict::advice::{Agreement, Answer, Candidate, Change, Confidence, InstanceCapacity, Limit};
-    use crate::verdict::{Judgement, Launched, Moment, Reaction};
+    use crate::verdict::{Judgement, Launched, Left, Moment, Reaction, Sighting, Why};
 
     fn example_advice() -> Advice {
         let candidate = |name: &str, change, over_limit, errors, instance_minutes| Candidate {
@@ -426,10 +426,21 @@ pub mod tests {
                     in_bound: Some(Duration::from_secs(22)),
                     launched: vec![Launched {
                         id: "i-0b".to_owned(),
-                        launched: at(14),
-                        in_service: Some(at(16)),
+                        launched: Sighting::exact(at(14)),
+                        replaces: false,
+                        in_service: Some(Sighting::exact(at(16))),
                         healthy: None,
+                        first_answer: Some(at(17)),
                     }],
+                    left: vec![Left {
+                        id: "i-0a".to_owned(),
+                        began: Sighting::exact(at(36)),
+                        why: Why::ScaledIn,
+                        draining: Some(Sighting::exact(at(37))),
+                        gone: None,
+                    }],
+                    in_unavoidable: Some(Duration::from_secs(15)),
+                    alarmed_before: None,
                     desired_before: 2,
                     desired_peak: 6,
                     desired_after: 2,

@@ -8,7 +8,7 @@ use crate::plan::Schedule;
 use crate::scenario::{Model, Scenario};
 use crate::units;
 use crate::verdict::advice::Advice;
-use crate::verdict::{Judged, Judgement, Moment, Reaction};
+use crate::verdict::{Judged, Judgement, Moment, Reaction, Sighting, Why};
 
 /// Text for a terminal or a log, without colour.
 pub fn text(report: &RunReport) -> String {
@@ -251,22 +251,54 @@ fn write_reaction(out: &mut String, reaction: &Reaction, report: &RunReport) -> 
             writeln!(out, "    {}", moment_line(moment, report))?;
         }
     }
+    let load = |at: jiff::Timestamp| report.started.map_or(0.0, |started| at.duration_since(started).as_secs_f64());
     if !reaction.launched.is_empty() {
         writeln!(
             out,
-            "  each new instance         launched  in service   healthy   (seconds of the load, then after the launch)"
+            "  each new instance         launched  in service   healthy  1st answer   (seconds of the load, then after the launch)"
         )?;
     }
     for one in &reaction.launched {
-        let launched = report.started.map_or(0.0, |started| one.launched.duration_since(started).as_secs_f64());
         let after = |at: Option<jiff::Timestamp>| match at {
-            Some(at) => format!("+{:.1}s", at.duration_since(one.launched).as_secs_f64()),
+            Some(at) => format!("+{:.1}s", at.duration_since(one.launched.at).as_secs_f64()),
             None => "not seen".to_owned(),
         };
-        let (service, healthy) = (after(one.in_service), after(one.healthy));
-        writeln!(out, "    {:<22} {launched:>8.1}s {service:>11} {healthy:>9}", one.id)?;
+        let service = after(one.in_service.map(|seen| seen.at));
+        let healthy = after(one.healthy.map(|seen| seen.at));
+        let answer = one.first_answer.map_or("-".to_owned(), |at| after(Some(at)));
+        let note = if one.replaces { "  replaces one that failed its checks" } else { "" };
+        writeln!(
+            out,
+            "    {:<22} {:>8.1}s {service:>11} {healthy:>9} {answer:>11}{note}",
+            short(&one.id),
+            load(one.launched.at)
+        )?;
+    }
+    if !reaction.left.is_empty() {
+        writeln!(
+            out,
+            "  each that left               began    draining      gone   (seconds of the load, then after it began)"
+        )?;
+    }
+    for one in &reaction.left {
+        let after = |seen: Option<Sighting>| match seen {
+            Some(seen) => format!("+{:.1}s", seen.at.duration_since(one.began.at).as_secs_f64()),
+            None => "not seen".to_owned(),
+        };
+        let why = match one.why {
+            Why::ScaledIn => "scaled in",
+            Why::FailedChecks => "failed its health checks",
+            Why::Other => "for another reason",
+        };
+        let (draining, gone) = (after(one.draining), after(one.gone));
+        writeln!(out, "    {:<22} {:>8.1}s {draining:>11} {gone:>9}   {why}", short(&one.id), load(one.began.at))?;
     }
     Ok(())
+}
+
+/// A task's id is long: its beginning tells it from the others.
+fn short(id: &str) -> &str {
+    id.get(..22).unwrap_or(id)
 }
 
 fn moment_line(moment: &Moment, report: &RunReport) -> String {

@@ -71,7 +71,7 @@ impl Frame {
             url: scenario.target.url.to_string(),
             insecure: scenario.target.tls.insecure,
             seed: Some(planned.seed),
-            group: scenario.target.group.clone().filter(|_| cloud.is_some()),
+            group: planned.group.as_ref().map(|group| group.name.clone()),
             begun: planned.begun,
             tasks: planned.sizing.tasks,
             estimate: planned.estimate,

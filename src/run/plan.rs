@@ -33,7 +33,9 @@ pub struct Planned {
     pub sizing: Sizing,
     pub estimate: Cost,
     pub cloud: Option<Cloud>,
+    /// The target's group as it was before, and the AWS it is watched in.
     pub group: Option<GroupState>,
+    pub watched_in: Option<Aws>,
     pub warnings: Vec<String>,
 }
 
@@ -93,19 +95,31 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
         FleetKind::Local => None,
         FleetKind::Fargate => Some(find_cloud(wanted).await?),
     };
-    let group = match (&scenario.target.group, &cloud) {
-        (Some(name), Some(cloud)) => {
+    let mut watched_in = None;
+    let mut group = None;
+    if let Some(subject) = &scenario.target.subject {
+        watched_in = match &cloud {
+            Some(cloud) => Some(cloud.aws.clone()),
+            // Generators on this machine need no AWS: then the load alone is judged.
+            None => match find_aws().await {
+                Ok(aws) => Some(aws),
+                Err(why) => {
+                    warnings.push(format!("{subject} is not watched, and only the load is judged: {why}"));
+                    None
+                }
+            },
+        };
+        if let Some(aws) = &watched_in {
             let failed = |error| RunError::could_not(Phase::Plan, error);
-            let before = watch::survey(&cloud.aws, name).await.map_err(failed)?;
+            let before = watch::survey(aws, subject).await.map_err(failed)?;
             warnings.extend(preflight::warnings(&scenario, &schedule, &before));
-            before.groups().next_back().map(|(_, group)| group.clone())
+            if let Some(like) = &scenario.target.like {
+                let other = watch::survey(aws, like).await.map_err(failed)?;
+                warnings.extend(preflight::differences(&before, &other));
+            }
+            group = before.groups().next_back().map(|(_, group)| group.clone());
         }
-        (Some(name), None) => {
-            warnings.push(format!("the group {name} is not watched: a local fleet uses no AWS"));
-            None
-        }
-        (None, _) => None,
-    };
+    }
     if let (Some(budget), FleetKind::Fargate) = (scenario.budget, wanted.fleet)
         && estimate.usd > budget
     {
@@ -138,6 +152,7 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
         estimate,
         cloud,
         group,
+        watched_in,
         warnings,
     })
 }
@@ -149,6 +164,13 @@ async fn find_cloud(wanted: &Wanted) -> Result<Cloud, RunError> {
     let aws = Aws::from_environment().await.map_err(|error| failed(&error))?;
     let caller = aws.caller().await.map_err(|error| failed(&error))?;
     Ok(Cloud { aws, caller, terraform })
+}
+
+/// The caller's AWS, if there is one: only to watch.
+pub async fn find_aws() -> Result<Aws, crate::aws::AwsError> {
+    let aws = Aws::from_environment().await?;
+    aws.caller().await?;
+    Ok(aws)
 }
 
 /// Fifteen bits that two runs begun in the same second are unlikely to share.

@@ -25,6 +25,9 @@ const EPOCH: u64 = 1;
 /// From the first launch to the latest possible start, and from the load's end to its last flush.
 const AROUND: std::time::Duration = std::time::Duration::from_secs(480);
 
+/// What was seen of the group, in the run's folder.
+pub const WATCH_FILE: &str = "watch.jsonl";
+
 /// A run that has everything but tasks.
 pub struct Provisioned {
     pub planned: Planned,
@@ -39,9 +42,9 @@ pub async fn provision(cx: &Context, frame: &Frame, planned: Planned) -> Result<
         None => local(frame, orders).await?,
         Some(cloud) => fargate(cx, frame, &planned, cloud, orders).await?,
     };
-    let watch = match (&planned.cloud, &planned.group) {
-        (Some(cloud), Some(group)) => Some(
-            Watch::begin(&cloud.aws, &group.name, &planned.folder)
+    let watch = match (&planned.watched_in, &planned.scenario.target.subject) {
+        (Some(aws), Some(subject)) => Some(
+            Watch::begin(aws, subject, &planned.folder.join(WATCH_FILE))
                 .await
                 .map_err(|error| RunError::could_not(Phase::Provision, error))?,
         ),

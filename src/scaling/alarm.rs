@@ -1,4 +1,4 @@
-//! One CloudWatch alarm: N of N datapoints against a threshold, missing data left out (`TreatMissingData: missing`).
+//! One CloudWatch alarm: M of its last N datapoints against a threshold, and what it makes of periods without data.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -25,14 +25,61 @@ impl State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
     Above,
+    AtLeast,
     Below,
+    AtMost,
 }
 
 impl Comparison {
+    const ALL: [Self; 4] = [Self::Above, Self::AtLeast, Self::Below, Self::AtMost];
+
+    /// CloudWatch's word.
     pub fn operator(self) -> &'static str {
         match self {
             Self::Above => "GreaterThanThreshold",
+            Self::AtLeast => "GreaterThanOrEqualToThreshold",
             Self::Below => "LessThanThreshold",
+            Self::AtMost => "LessThanOrEqualToThreshold",
+        }
+    }
+
+    pub fn of_operator(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|comparison| comparison.operator() == word)
+    }
+
+    pub fn is_above(self) -> bool {
+        matches!(self, Self::Above | Self::AtLeast)
+    }
+
+    pub fn breaches(self, value: f64, threshold: f64) -> bool {
+        match self {
+            Self::Above => value > threshold,
+            Self::AtLeast => value >= threshold,
+            Self::Below => value < threshold,
+            Self::AtMost => value <= threshold,
+        }
+    }
+}
+
+/// What a period without data counts as (`TreatMissingData`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// As nothing: an alarm whose whole window is empty has insufficient data.
+    #[default]
+    Missing,
+    /// As nothing, and an empty window changes nothing.
+    Ignore,
+    Breaching,
+    NotBreaching,
+}
+
+impl Missing {
+    pub fn of_word(word: &str) -> Self {
+        match word {
+            "ignore" => Self::Ignore,
+            "breaching" => Self::Breaching,
+            "notBreaching" => Self::NotBreaching,
+            _ => Self::Missing,
         }
     }
 }
@@ -57,16 +104,32 @@ pub struct Transition {
 pub struct Alarm {
     pub comparison: Comparison,
     pub threshold: f64,
-    /// N of N.
+    /// So many have to breach ...
     pub datapoints: usize,
+    /// ... of so many.
+    pub window: usize,
+    pub missing: Missing,
     state: State,
-    window: VecDeque<Option<Datapoint>>,
+    seen: VecDeque<Option<Datapoint>>,
 }
 
 impl Alarm {
-    /// A new alarm knows nothing yet.
+    /// N of N, missing data left out. A new alarm knows nothing yet.
     pub fn new(comparison: Comparison, threshold: f64, datapoints: usize) -> Self {
-        Self { comparison, threshold, datapoints, state: State::InsufficientData, window: VecDeque::new() }
+        Self {
+            comparison,
+            threshold,
+            datapoints,
+            window: datapoints,
+            missing: Missing::Missing,
+            state: State::InsufficientData,
+            seen: VecDeque::new(),
+        }
+    }
+
+    /// M of N.
+    pub fn of(self, window: usize, missing: Missing) -> Self {
+        Self { window: window.max(self.datapoints), missing, ..self }
     }
 
     pub fn state(&self) -> State {
@@ -75,32 +138,45 @@ impl Alarm {
 
     /// Takes the next period's datapoint (`None`: the period had no data) and says whether the state changed.
     pub fn observe(&mut self, datapoint: Option<Datapoint>) -> Option<Transition> {
-        self.window.push_front(datapoint);
-        self.window.truncate(self.datapoints);
+        self.seen.push_front(datapoint);
+        self.seen.truncate(self.window);
         let next = self.evaluate();
         (next != self.state).then(|| {
             let from = std::mem::replace(&mut self.state, next);
-            Transition { from, to: next, evaluated: self.window.iter().flatten().copied().collect() }
+            Transition { from, to: next, evaluated: self.seen.iter().flatten().copied().collect() }
         })
     }
 
     fn evaluate(&self) -> State {
-        let known = self.window.iter().flatten().count();
-        if known == 0 {
+        let empty = self.seen.iter().all(Option::is_none);
+        if empty && self.missing == Missing::Missing {
             // A gap shorter than the window decides nothing.
-            return if self.window.len() == self.datapoints { State::InsufficientData } else { self.state };
+            return if self.seen.len() == self.window { State::InsufficientData } else { self.state };
         }
-        if self.window.iter().flatten().any(|datapoint| !self.breaches(datapoint.value)) {
-            return State::Ok;
+        let (mut breaching, mut fine) = (0, 0);
+        for datapoint in &self.seen {
+            let breaches = match (datapoint, self.missing) {
+                (Some(datapoint), _) => self.breaches(datapoint.value),
+                (None, Missing::Breaching) => true,
+                (None, Missing::NotBreaching) => false,
+                (None, _) => continue,
+            };
+            *(if breaches { &mut breaching } else { &mut fine }) += 1;
         }
-        if known == self.datapoints { State::Alarm } else { self.state }
+        if breaching >= self.datapoints {
+            State::Alarm
+        } else if fine > self.window.saturating_sub(self.datapoints) {
+            // Too many are fine for the rest of the window to fire it.
+            State::Ok
+        } else if self.state == State::InsufficientData && fine > 0 {
+            State::Ok
+        } else {
+            self.state
+        }
     }
 
-    fn breaches(&self, value: f64) -> bool {
-        match self.comparison {
-            Comparison::Above => value > self.threshold,
-            Comparison::Below => value < self.threshold,
-        }
+    pub fn breaches(&self, value: f64) -> bool {
+        self.comparison.breaches(value, self.threshold)
     }
 }
 
@@ -137,6 +213,30 @@ mod tests {
         let v = Some;
         check(Comparison::Above, 50.0, 2, &[v(60.0), v(60.0), None, None], &[I, A, A, I]);
         check(Comparison::Above, 50.0, 2, &[v(40.0), None, v(60.0), v(60.0)], &[O, O, O, A]);
+    }
+
+    #[test]
+    fn an_alarm_of_m_of_n_forgives_the_rest_and_missing_data_counts_as_it_is_told() {
+        use State::{Alarm as A, InsufficientData as I, Ok as O};
+        let states = |m, n, missing, values: &[Option<f64>]| -> Vec<State> {
+            let mut alarm = Alarm { window: n, missing, ..Alarm::new(Comparison::AtLeast, 50.0, m) };
+            values
+                .iter()
+                .map(|value| {
+                    alarm.observe(value.map(|value| Datapoint { at: Duration::ZERO, value, samples: 1 }));
+                    alarm.state()
+                })
+                .collect()
+        };
+        let v = Some;
+        assert_eq!(
+            states(2, 3, Missing::Missing, &[v(50.0), v(40.0), v(60.0), v(40.0), v(40.0)]),
+            [I, O, A, O, O],
+            "two of three"
+        );
+        assert_eq!(states(2, 2, Missing::Breaching, &[v(40.0), None, None]), [O, O, A]);
+        assert_eq!(states(1, 2, Missing::NotBreaching, &[v(60.0), None, None]), [A, A, O]);
+        assert_eq!(states(1, 1, Missing::Ignore, &[v(60.0), None, None]), [A, A, A]);
     }
 
     #[test]

@@ -7,12 +7,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::alarm::{Alarm, Comparison, Datapoint, State};
-use super::step::StepScaling;
-use super::target_tracking::TargetTracking;
+use super::alarm::{Alarm, Datapoint, State};
+use super::policies::{Rule, Standing, decide};
 use super::{Bounds, Seen};
 
-/// What one instance can do, and what its metric says of it.
+/// What one instance can do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Service {
     /// Requests per second beyond which the latency limit does not hold.
@@ -21,26 +20,34 @@ pub struct Service {
     pub saturated: f64,
     /// So much work an instance lets pile up before requests fail.
     pub queue: Duration,
-    /// The policy's metric per request per second of one instance.
-    pub metric_per_request: f64,
-    /// Where the metric ends, however large the load: 100 for CPU.
-    pub metric_ceiling: Option<f64>,
 }
 
-/// A policy with everything about its group that decides how fast it is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Setting {
-    pub policy: Policy,
-    pub bounds: Bounds,
-    pub initial: u32,
+/// A policy with the metric that it follows.
+#[derive(Debug, Clone)]
+pub struct Follows {
+    pub rule: Rule,
+    /// The metric per request per second of one instance.
+    pub per_request: f64,
+    /// Where the metric ends, however large the load: 100 for CPU.
+    pub ceiling: Option<f64>,
     /// Of the metric and of the alarms on it.
     pub period: Duration,
-    /// How much of a period had passed when the load began.
-    pub into_period: Duration,
-    pub out_datapoints: usize,
-    pub in_datapoints: usize,
     /// From the end of a period to the alarm's action on it.
     pub lag: Duration,
+    /// Target tracking's high alarm; the only one of a step or simple policy.
+    pub alarm: Alarm,
+    /// Target tracking's low alarm.
+    pub low: Option<Alarm>,
+}
+
+/// The policies with everything about their group that decides how fast it is.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    pub policies: Vec<Follows>,
+    pub bounds: Bounds,
+    pub initial: u32,
+    /// How much of a period had passed when the load began.
+    pub into_period: Duration,
     /// From launch to in service.
     pub boot: Duration,
     /// From in service to healthy in the target group.
@@ -49,14 +56,6 @@ pub struct Setting {
     pub warm_up: Duration,
     /// A higher minimum for some time: from, until, minimum.
     pub scheduled: Option<(Duration, Duration, u32)>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Policy {
-    /// Target tracking; the low alarm's threshold is read from the live alarm where there is one.
-    Tracking { target: f64, low: f64 },
-    /// A step policy out, beside the target tracking that scales in and whatever the steps leave out.
-    StepsAnd { steps: StepScaling, target: f64, low: f64 },
 }
 
 /// What would have happened, second by second and in sum.
@@ -109,7 +108,7 @@ pub fn replay(load: &[f64], service: &Service, setting: &Setting) -> Replayed {
         replayed.instance_seconds += group.instances.len() as f64;
         replayed.serving.push(serving);
         replayed.desired.push(group.desired);
-        group.measure(second, service);
+        group.measure(second);
     }
     replayed
 }
@@ -118,35 +117,39 @@ struct Group<'a> {
     setting: &'a Setting,
     instances: Vec<Instance>,
     desired: u32,
-    high: Alarm,
-    low: Alarm,
-    step: Option<Alarm>,
+    policies: Vec<Running<'a>>,
+    /// Simple scaling waits until then.
+    cooling_until: u32,
+}
+
+/// A policy while it runs.
+struct Running<'a> {
+    follows: &'a Follows,
+    alarm: Alarm,
+    low: Option<Alarm>,
     /// Sum and number of the metric's samples in the open period.
     open: (f64, u32),
     /// Datapoints that are not visible to the alarms yet: from which second on, start and value.
     published: VecDeque<(u32, Duration, Option<f64>)>,
+    latest: Option<f64>,
 }
 
 impl<'a> Group<'a> {
     fn new(setting: &'a Setting) -> Self {
-        let (target, low) = match &setting.policy {
-            Policy::Tracking { target, low } | Policy::StepsAnd { target, low, .. } => (*target, *low),
-        };
-        let step = match &setting.policy {
-            Policy::StepsAnd { steps, .. } => Some(Alarm::new(Comparison::Above, steps.threshold, 1)),
-            Policy::Tracking { .. } => None,
-        };
-        let there = Instance::new(0, 0, 0);
-        let initial = setting.bounds.clamp(setting.initial);
-        Self {
-            setting,
-            instances: vec![there; initial as usize],
-            desired: initial,
-            high: Alarm::new(Comparison::Above, target, setting.out_datapoints),
-            low: Alarm::new(Comparison::Below, low, setting.in_datapoints),
-            step,
+        let running = |follows: &'a Follows| Running {
+            follows,
+            alarm: follows.alarm.clone(),
+            low: follows.low.clone(),
             open: (0.0, 0),
             published: VecDeque::new(),
+            latest: None,
+        };
+        Self {
+            setting,
+            instances: vec![Instance::new(0, 0, 0); setting.initial as usize],
+            desired: setting.initial,
+            policies: setting.policies.iter().map(running).collect(),
+            cooling_until: 0,
         }
     }
 
@@ -177,67 +180,71 @@ impl<'a> Group<'a> {
         (over, lost)
     }
 
-    /// Adds a second to the open period of the metric, and closes the period when it is over.
-    fn measure(&mut self, second: u32, service: &Service) {
+    /// Adds a second to the open period of each metric, and closes the periods that are over.
+    fn measure(&mut self, second: u32) {
         // An instance that counts before it takes load counts as idle.
-        let counted = || self.instances.iter().filter(|known| known.warmed <= second);
-        let warmed = counted().count();
-        if warmed > 0 {
-            let ceiling = service.metric_ceiling.unwrap_or(f64::INFINITY);
-            let sum: f64 = counted().map(|known| (known.work * service.metric_per_request).min(ceiling)).sum();
-            self.open.0 += sum / warmed as f64;
-            self.open.1 += 1;
-        }
-        let period = whole_seconds(self.setting.period).max(1);
-        if (second + 1 + whole_seconds(self.setting.into_period)).is_multiple_of(period) {
-            let (sum, samples) = std::mem::take(&mut self.open);
-            let value = (samples > 0).then(|| sum / f64::from(samples));
-            let start = Duration::from_secs((second + 1).saturating_sub(period).into());
-            self.published.push_back((second + 1 + whole_seconds(self.setting.lag), start, value));
+        let counted: Vec<f64> =
+            self.instances.iter().filter(|known| known.warmed <= second).map(|known| known.work).collect();
+        for running in &mut self.policies {
+            let follows = running.follows;
+            if !counted.is_empty() {
+                let ceiling = follows.ceiling.unwrap_or(f64::INFINITY);
+                let sum: f64 = counted.iter().map(|work| (work * follows.per_request).min(ceiling)).sum();
+                running.open.0 += sum / counted.len() as f64;
+                running.open.1 += 1;
+            }
+            let period = whole_seconds(follows.period).max(1);
+            if (second + 1 + whole_seconds(self.setting.into_period)).is_multiple_of(period) {
+                let (sum, samples) = std::mem::take(&mut running.open);
+                let value = (samples > 0).then(|| sum / f64::from(samples));
+                let start = Duration::from_secs((second + 1).saturating_sub(period).into());
+                running.published.push_back((second + 1 + whole_seconds(follows.lag), start, value));
+            }
         }
     }
 
-    /// What the policy does at the beginning of a second, with the datapoints visible by then.
+    /// What the policies do at the beginning of a second, with the datapoints visible by then.
     fn follow(&mut self, second: u32) {
         let bounds = self.bounds(second);
         self.resize(second, bounds.clamp(self.desired));
-        while let Some(&(visible, start, value)) = self.published.front()
-            && visible <= second
-        {
-            self.published.pop_front();
-            let datapoint = value.map(|value| Datapoint { at: start, value, samples: 1 });
-            self.high.observe(datapoint);
-            self.low.observe(datapoint);
-            if let Some(step) = &mut self.step {
-                step.observe(datapoint);
-            }
-            if let Some(metric) = value {
-                self.resize(second, self.wanted(second, metric, bounds));
+        let mut fresh = false;
+        for running in &mut self.policies {
+            while let Some(&(visible, start, value)) = running.published.front()
+                && visible <= second
+            {
+                running.published.pop_front();
+                let datapoint = value.map(|value| Datapoint { at: start, value, samples: 1 });
+                running.alarm.observe(datapoint);
+                if let Some(low) = &mut running.low {
+                    low.observe(datapoint);
+                }
+                running.latest = value;
+                fresh |= value.is_some();
             }
         }
-    }
-
-    fn wanted(&self, second: u32, metric: f64, bounds: Bounds) -> u32 {
+        if !fresh {
+            return;
+        }
         let warmed = self.instances.iter().filter(|known| known.warmed <= second).count() as u32;
         let warming = self.instances.len() as u32 - warmed;
-        let seen = Seen { metric, warmed, warming, desired: self.desired };
-        let (target, steps) = match &self.setting.policy {
-            Policy::Tracking { target, .. } => (*target, None),
-            Policy::StepsAnd { steps, target, .. } => (*target, Some(steps)),
-        };
-        let tracking = TargetTracking { target };
-        let mut wanted = self.desired;
-        if self.high.state() == State::Alarm {
-            wanted = wanted.max(tracking.scale_out(seen, bounds));
+        let standing: Vec<Standing<'_>> = self
+            .policies
+            .iter()
+            .filter_map(|running| {
+                Some(Standing {
+                    rule: &running.follows.rule,
+                    alarm: running.alarm.state(),
+                    low: running.low.as_ref().map_or(State::Ok, Alarm::state),
+                    seen: Seen { metric: running.latest?, warmed, warming, desired: self.desired },
+                })
+            })
+            .collect();
+        let Some(decision) = decide(&standing, bounds, self.desired, second < self.cooling_until) else { return };
+        if let Some(Rule::Simple { cooldown, .. }) = standing.get(decision.policy).map(|standing| standing.rule) {
+            let until = second + whole_seconds(self.setting.boot) + whole_seconds(*cooldown);
+            self.cooling_until = until;
         }
-        if let (Some(steps), Some(State::Alarm)) = (steps, self.step.as_ref().map(Alarm::state)) {
-            wanted = wanted.max(steps.wanted(seen, bounds));
-        }
-        // In only when nothing wants out.
-        if wanted == self.desired && self.high.state() != State::Alarm && self.low.state() == State::Alarm {
-            wanted = tracking.scale_in(seen, bounds);
-        }
-        wanted
+        self.resize(second, decision.wanted);
     }
 
     fn resize(&mut self, second: u32, wanted: u32) {
@@ -263,27 +270,30 @@ fn whole_seconds(time: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::step::Step;
+    use super::super::alarm::Comparison;
+    use super::super::step::{Adjustment, SimpleScaling, Step, StepScaling};
+    use super::super::target_tracking::TargetTracking;
     use super::*;
 
-    const SERVICE: Service = Service {
-        at_limit: 100.0,
-        saturated: 200.0,
-        queue: Duration::ZERO,
-        metric_per_request: 0.5,
-        metric_ceiling: Some(100.0),
-    };
+    const SERVICE: Service = Service { at_limit: 100.0, saturated: 200.0, queue: Duration::ZERO };
+
+    fn follows(rule: Rule, alarm: Alarm, low: Option<Alarm>) -> Follows {
+        let period = Duration::from_secs(1);
+        Follows { rule, per_request: 0.5, ceiling: Some(100.0), period, lag: Duration::ZERO, alarm, low }
+    }
 
     fn setting(target: f64) -> Setting {
+        let tracking = TargetTracking::new(target);
+        let policy = follows(
+            Rule::Tracking { tracking, scale_in: true },
+            Alarm::new(Comparison::Above, target, 3),
+            Some(Alarm::new(Comparison::Below, tracking.low, 15)),
+        );
         Setting {
-            policy: Policy::Tracking { target, low: target * 0.9 },
+            policies: vec![policy],
             bounds: Bounds { min: 2, max: 8 },
             initial: 2,
-            period: Duration::from_secs(1),
             into_period: Duration::ZERO,
-            out_datapoints: 3,
-            in_datapoints: 15,
-            lag: Duration::ZERO,
             boot: Duration::from_secs(2),
             health: Duration::from_secs(1),
             warm_up: Duration::from_secs(3),
@@ -325,20 +335,39 @@ mod tests {
         assert_eq!(scheduled.over_limit, 0);
         assert!(scheduled.instance_seconds < ready.instance_seconds);
 
-        let steps = StepScaling { threshold: 70.0, steps: vec![Step { lower: Some(0.0), upper: None, change: 5 }] };
-        let stepped = Setting { policy: Policy::StepsAnd { steps, target: 50.0, low: 45.0 }, ..setting(50.0) };
+        let steps = StepScaling::above(70.0, vec![Step { lower: Some(0.0), upper: None, change: 5 }]);
+        let mut stepped = setting(50.0);
+        stepped.policies.push(follows(Rule::Step(steps), Alarm::new(Comparison::Above, 70.0, 1), None));
         let stepped = replay(&load(), &SERVICE, &stepped);
         assert_eq!((stepped.desired[10], stepped.desired[11]), (2, 7));
         assert!(stepped.over_limit < current.over_limit);
     }
 
     #[test]
+    fn simple_scaling_adds_one_step_a_cooldown() {
+        let simple = |change, comparison, threshold| {
+            let scaling = SimpleScaling { change, adjustment: Adjustment::Change, least: 0 };
+            let cooldown = Duration::from_secs(8);
+            follows(Rule::Simple { scaling, cooldown }, Alarm::new(comparison, threshold, 2), None)
+        };
+        let policies = vec![simple(2, Comparison::Above, 60.0), simple(-1, Comparison::Below, 20.0)];
+        let seen = replay(&load(), &SERVICE, &Setting { policies, ..setting(50.0) });
+        // Two datapoints, then two of boot and eight of cooldown between one change and the next.
+        assert_eq!((seen.desired[11], seen.desired[12]), (2, 4));
+        assert_eq!((seen.desired[21], seen.desired[22]), (4, 6));
+        assert_eq!(seen.desired[39], 6, "58 % is not above 60 %");
+    }
+
+    #[test]
     fn a_lag_and_a_longer_period_only_ever_delay() {
         let quick = replay(&load(), &SERVICE, &setting(50.0));
-        let lagging = replay(&load(), &SERVICE, &Setting { lag: Duration::from_secs(4), ..setting(50.0) });
+        let mut lagging = setting(50.0);
+        lagging.policies[0].lag = Duration::from_secs(4);
+        let lagging = replay(&load(), &SERVICE, &lagging);
         let first = |seen: &Replayed| seen.desired.iter().position(|desired| *desired > 2).unwrap();
         assert_eq!(first(&lagging), first(&quick) + 4);
-        let coarse = Setting { period: Duration::from_secs(10), ..setting(50.0) };
+        let mut coarse = setting(50.0);
+        coarse.policies[0].period = Duration::from_secs(10);
         assert_eq!(first(&replay(&load(), &SERVICE, &coarse)), 40, "three whole periods of ten seconds");
     }
 

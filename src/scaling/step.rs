@@ -1,8 +1,51 @@
-//! Step scaling: how far the metric is beyond the alarm's threshold picks an adjustment.
+//! Step and simple scaling: an alarm of the user's own, and an adjustment when it fires.
+//!
+//! Rules as documented (EC2 Auto Scaling User Guide, "Step and simple scaling policies"): a step's bounds are relative to
+//! the alarm's threshold, the lower one inclusive and the upper one exclusive above it, the other way round below;
+//! a percentage is rounded, and never to nothing.
 
 use super::{Bounds, Seen};
 
-/// One step: applies from `lower` (inclusive) to `upper` (exclusive) beyond the threshold; `None` is unbounded.
+/// What a number of an adjustment means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Adjustment {
+    #[default]
+    Change,
+    Exact,
+    Percent,
+}
+
+impl Adjustment {
+    /// AWS's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Change => "ChangeInCapacity",
+            Self::Exact => "ExactCapacity",
+            Self::Percent => "PercentChangeInCapacity",
+        }
+    }
+
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Change, Self::Exact, Self::Percent].into_iter().find(|adjustment| adjustment.word() == word)
+    }
+
+    /// The capacity that comes of `by`, from a capacity on. `least`: a percentage changes it by at least so many.
+    pub fn apply(self, from: u32, by: i32, least: u32) -> u32 {
+        match self {
+            Self::Exact => by.max(0) as u32,
+            Self::Change => from.saturating_add_signed(by),
+            Self::Percent => {
+                let exact = f64::from(from) * f64::from(by) / 100.0;
+                // Towards zero, but for less than one: 12.7 is 12, 0.67 is 1, -0.58 is -1, -6.67 is -6.
+                let whole = if exact.abs() < 1.0 { exact.signum() * exact.abs().ceil() } else { exact.trunc() };
+                let change = (whole.abs() as u32).max(if by == 0 { 0 } else { least });
+                if by < 0 { from.saturating_sub(change) } else { from.saturating_add(change) }
+            }
+        }
+    }
+}
+
+/// One step: applies from `lower` to `upper` beyond the threshold; `None` is unbounded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
     pub lower: Option<f64>,
@@ -10,27 +53,58 @@ pub struct Step {
     pub change: i32,
 }
 
+impl Step {
+    fn has(&self, beyond: f64, is_above: bool) -> bool {
+        if is_above {
+            self.lower.is_none_or(|lower| beyond >= lower) && self.upper.is_none_or(|upper| beyond < upper)
+        } else {
+            self.lower.is_none_or(|lower| beyond > lower) && self.upper.is_none_or(|upper| beyond <= upper)
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepScaling {
     pub threshold: f64,
+    /// Of an alarm that fires when the metric is high.
+    pub is_above: bool,
     pub steps: Vec<Step>,
+    pub adjustment: Adjustment,
+    /// A percentage changes the capacity by at least so many.
+    pub least: u32,
 }
 
 impl StepScaling {
-    /// The capacity wanted while the alarm is in ALARM (`ChangeInCapacity`); warming instances count as capacity, so
-    /// that a second breach in the same step adds nothing twice.
+    /// Steps above a threshold, in instances more.
+    pub fn above(threshold: f64, steps: Vec<Step>) -> Self {
+        Self { threshold, is_above: true, steps, adjustment: Adjustment::Change, least: 0 }
+    }
+
+    /// The capacity wanted while the alarm is in ALARM; warming instances count as capacity, so that a second breach in
+    /// the same step adds nothing twice, and nothing is taken away while any is warming.
     pub fn wanted(&self, seen: Seen, bounds: Bounds) -> u32 {
         let beyond = seen.metric - self.threshold;
-        let within = |step: &&Step| {
-            step.lower.is_none_or(|lower| beyond >= lower) && step.upper.is_none_or(|upper| beyond < upper)
-        };
-        let Some(step) = self.steps.iter().find(within) else { return seen.desired };
-        if step.change < 0 && seen.warming > 0 {
-            return seen.desired;
+        let Some(step) = self.steps.iter().find(|step| step.has(beyond, self.is_above)) else { return seen.desired };
+        let out = bounds.clamp(self.adjustment.apply(seen.warmed, step.change, self.least));
+        if out > seen.desired {
+            return out;
         }
-        let from = if step.change < 0 { seen.desired } else { seen.warmed };
-        let wanted = from.saturating_add_signed(step.change);
-        bounds.clamp(if step.change < 0 { wanted } else { wanted.max(seen.desired) })
+        let back = bounds.clamp(self.adjustment.apply(seen.desired, step.change, self.least));
+        if seen.warming > 0 { seen.desired } else { back.min(seen.desired) }
+    }
+}
+
+/// One adjustment, whatever the distance; then it waits for the activity to end and the cooldown to pass.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SimpleScaling {
+    pub change: i32,
+    pub adjustment: Adjustment,
+    pub least: u32,
+}
+
+impl SimpleScaling {
+    pub fn wanted(&self, seen: Seen, bounds: Bounds) -> u32 {
+        bounds.clamp(self.adjustment.apply(seen.desired, self.change, self.least))
     }
 }
 
@@ -38,27 +112,70 @@ impl StepScaling {
 mod tests {
     use super::*;
 
+    const BOUNDS: Bounds = Bounds { min: 1, max: 6 };
+
     #[test]
     fn the_step_is_picked_by_the_distance_from_the_threshold() {
-        let policy = StepScaling {
-            threshold: 60.0,
-            steps: vec![
+        let out = StepScaling::above(
+            60.0,
+            vec![
                 Step { lower: Some(0.0), upper: Some(20.0), change: 1 },
                 Step { lower: Some(20.0), upper: None, change: 3 },
-                Step { lower: None, upper: Some(0.0), change: -1 },
             ],
+        );
+        let back = StepScaling {
+            is_above: false,
+            ..StepScaling::above(
+                40.0,
+                vec![
+                    Step { lower: Some(-20.0), upper: Some(0.0), change: -1 },
+                    Step { lower: None, upper: Some(-20.0), change: -2 },
+                ],
+            )
         };
-        let bounds = Bounds { min: 1, max: 6 };
-        for (metric, warmed, warming, desired, wanted) in [
-            (60.0, 2, 0, 2, 3),
-            (80.0, 2, 0, 2, 5),
-            (80.0, 2, 3, 5, 5),
-            (95.0, 5, 0, 5, 6),
-            (30.0, 3, 0, 3, 2),
-            (30.0, 2, 1, 3, 3),
+        for (policy, metric, warmed, warming, desired, wanted) in [
+            (&out, 60.0, 2, 0, 2, 3),
+            (&out, 80.0, 2, 0, 2, 5),
+            (&out, 80.0, 2, 3, 5, 5),
+            (&out, 95.0, 5, 0, 5, 6),
+            (&back, 30.0, 4, 0, 4, 3),
+            (&back, 20.0, 4, 0, 4, 2),
+            (&back, 10.0, 4, 0, 4, 2),
+            (&back, 30.0, 2, 1, 3, 3),
+            (&back, 10.0, 2, 0, 2, 1),
         ] {
             let seen = Seen { metric, warmed, warming, desired };
-            assert_eq!(policy.wanted(seen, bounds), wanted, "{seen:?}");
+            assert_eq!(policy.wanted(seen, BOUNDS), wanted, "{seen:?}");
+        }
+    }
+
+    /// The guide's own examples of rounding, and its minimum.
+    #[test]
+    fn adjustments_are_rounded_as_documented() {
+        use Adjustment::{Change, Exact, Percent};
+        for (adjustment, from, by, least, capacity) in [
+            (Change, 3, 2, 0, 5),
+            (Change, 3, -5, 0, 0),
+            (Exact, 3, 5, 0, 5),
+            (Percent, 10, 10, 0, 11),
+            (Percent, 127, 10, 0, 139),
+            (Percent, 67, 1, 0, 68),
+            (Percent, 58, -1, 0, 57),
+            (Percent, 667, -1, 0, 661),
+            (Percent, 4, 25, 2, 6),
+            (Percent, 4, -25, 2, 2),
+            (Percent, 4, 0, 2, 4),
+        ] {
+            assert_eq!(adjustment.apply(from, by, least), capacity, "{adjustment:?} {by} from {from}");
+        }
+    }
+
+    #[test]
+    fn a_simple_policy_changes_by_the_same_every_time() {
+        let policy = SimpleScaling { change: 2, adjustment: Adjustment::Change, least: 0 };
+        for (metric, desired, wanted) in [(51.0, 2, 4), (99.0, 2, 4), (99.0, 5, 6)] {
+            let seen = Seen { metric, warmed: desired, warming: 0, desired };
+            assert_eq!(policy.wanted(seen, BOUNDS), wanted);
         }
     }
 }

@@ -11,11 +11,18 @@ pub const LOW_SHARE: f64 = 0.9;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TargetTracking {
     pub target: f64,
+    /// The threshold of the low alarm, as AWS has set it.
+    pub low: f64,
 }
 
 impl TargetTracking {
-    pub fn low_threshold(&self) -> f64 {
-        self.target * LOW_SHARE
+    pub fn new(target: f64) -> Self {
+        Self { target, low: target * LOW_SHARE }
+    }
+
+    /// Another target: AWS makes the low alarm anew, in the same proportion.
+    pub fn with_target(self, target: f64) -> Self {
+        Self { target, low: self.low / self.target * target }
     }
 
     /// The capacity wanted while the high alarm is in ALARM; never less than now.
@@ -31,7 +38,7 @@ impl TargetTracking {
         if seen.warming > 0 {
             return seen.desired;
         }
-        let needed = (f64::from(seen.warmed) * seen.metric / self.low_threshold()).ceil() as u32;
+        let needed = (f64::from(seen.warmed) * seen.metric / self.low).ceil() as u32;
         bounds.clamp(needed.min(seen.desired))
     }
 }
@@ -40,7 +47,7 @@ impl TargetTracking {
 mod tests {
     use super::*;
 
-    const POLICY: TargetTracking = TargetTracking { target: 50.0 };
+    const POLICY: TargetTracking = TargetTracking { target: 50.0, low: 45.0 };
     const BOUNDS: Bounds = Bounds { min: 2, max: 8 };
 
     fn seen(metric: f64, warmed: u32, warming: u32, desired: u32) -> Seen {

@@ -149,7 +149,11 @@ pub static SCENARIO: Object = Object {
             Kind::TextsOr(&THRESHOLD),
             "Judgements such as `p95 < 500ms`, `errors < 1% in spike`, `p99 of checkout < 2s over run`, `errors < 5% within 30s`.",
         ),
-        optional("scaling", Kind::Object(&SCALING), "Judgements on how the group behaves. Needs `target.group`."),
+        optional(
+            "scaling",
+            Kind::Object(&SCALING),
+            "Judgements on how the group behaves. Needs `target.group` or `target.service`.",
+        ),
         optional("fleet", Kind::Object(&FLEET), "The generators."),
         optional("budget", Kind::Text, "The most the run may cost, like `5 USD`: checked before anything is created."),
     ],
@@ -162,6 +166,12 @@ pub static TARGET: Object = Object {
     fields: &[
         optional("url", Kind::Text, "Where it answers: http or https, with an optional path. `--url` replaces it."),
         optional("group", Kind::Text, "The Auto Scaling group to watch. Without it only the load is judged."),
+        optional("service", Kind::Text, "Instead of `group`: the ECS service to watch, as `cluster/service`."),
+        optional(
+            "like",
+            Kind::Text,
+            "The production group (or service) that this one stands for: differences in size, limits and policies are said before the run.",
+        ),
         optional("timeout", Kind::Duration, "For one whole request, redirects included (default `30s`)."),
         optional("connect_timeout", Kind::Duration, "For name, connection and TLS, within the whole (default `10s`)."),
         optional("headers", Kind::Headers, "Sent with every request."),
@@ -449,6 +459,42 @@ pub static SCALING: Object = Object {
             "instance_header",
             Kind::Text,
             "The response header that names the instance, for exact first-request times.",
+        ),
+        optional(
+            "fresh_instances",
+            Kind::Text,
+            "For so long new instances may make no more errors than the others, nor be slower (default `1m`; `off`).",
+        ),
+        optional(
+            "no_early_scale_in",
+            Kind::Boolean,
+            "No instance may leave while the load still needs it (default true).",
+        ),
+        optional("no_flapping", Kind::Boolean, "No growing and shrinking by turns under one load (default true)."),
+        optional(
+            "holds_at_maximum",
+            Kind::Boolean,
+            "At its maximum the target holds the spike's limits (default true).",
+        ),
+        optional(
+            "p95_while_scaling",
+            Kind::Duration,
+            "From the breach until what was launched serves (default: the spike's threshold on p95, if there is one).",
+        ),
+        optional(
+            "errors_while_scaling",
+            Kind::Text,
+            "Like `5%`, in the same time (default: the spike's threshold on errors, if there is one).",
+        ),
+        optional(
+            "under_provisioned",
+            Kind::Text,
+            "At most so much of the time with too few instances (default `25%`).",
+        ),
+        optional(
+            "over_provisioned",
+            Kind::Text,
+            "At most so much of the instance-minutes beyond what load and minimum need (default `75%`).",
         ),
     ],
 };

@@ -130,11 +130,43 @@ impl Scenario {
     }
 }
 
+/// What is watched while the target suffers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// An Auto Scaling group, by name.
+    Group(String),
+    /// An ECS service that Application Auto Scaling scales.
+    Service { cluster: String, service: String },
+}
+
+impl Subject {
+    /// `cluster/service`.
+    pub fn service(text: &str) -> Option<Self> {
+        let (cluster, service) = text.split_once('/')?;
+        let fits = |name: &str| {
+            (1..=255).contains(&name.len()) && name.chars().all(|one| one.is_ascii_alphanumeric() || "-_".contains(one))
+        };
+        (fits(cluster) && fits(service))
+            .then(|| Self::Service { cluster: cluster.to_owned(), service: service.to_owned() })
+    }
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Group(name) => f.write_str(name),
+            Self::Service { cluster, service } => write!(f, "{cluster}/{service}"),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
     pub url: Url,
-    /// The Auto Scaling group to watch; without it only the load is judged.
-    pub group: Option<String>,
+    /// What is watched; without it only the load is judged.
+    pub subject: Option<Subject>,
+    /// Another group or service that this one stands for: differences are said before the run.
+    pub like: Option<Subject>,
     /// For the whole of one request, from sending to the last byte, redirects included.
     pub timeout: Duration,
     /// For name, connection and TLS, within the whole.
@@ -366,6 +398,19 @@ pub struct Scaling {
     pub no_dropped_requests: bool,
     /// The response header that names the instance.
     pub instance_header: Option<String>,
+    /// For so long after its first request an instance is fresh; not judged without.
+    pub fresh_instances: Option<Duration>,
+    pub no_early_scale_in: bool,
+    pub no_flapping: bool,
+    pub holds_at_maximum: bool,
+    /// From the breach until what was launched serves; else as the spike's thresholds have it.
+    pub p95_while_scaling: Option<Duration>,
+    pub errors_while_scaling: Option<f64>,
+    /// Shares: of the time with too few instances, of the instance-minutes that nothing needed.
+    pub under_provisioned: f64,
+    pub over_provisioned: f64,
+    /// The file names one of the two.
+    pub asked_for_efficiency: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

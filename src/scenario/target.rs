@@ -10,7 +10,7 @@ use super::fields::{CONNECTION, TARGET, TLS};
 use super::node::{Entry, Node, Value};
 use super::reader::{Members, Reader};
 use super::template::Known;
-use super::{Connection, Data, Http, Identity, Pool, Problem, Reuse, Target, Tls, Url, flows};
+use super::{Connection, Data, Http, Identity, Pool, Problem, Reuse, Subject, Target, Tls, Url, flows};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,7 +37,22 @@ pub fn read(
         }
         (None, None) => None,
     };
-    let group = members.get("group").and_then(|node| group(reader, node));
+    let group = members.get("group").and_then(|node| group(reader, node)).map(Subject::Group);
+    let service = members.get("service").and_then(|node| service(reader, node));
+    if let (Some(entry), Some(_), Some(_)) = (members.entry("service"), &group, &service) {
+        let problem = Problem::new(entry.key_span.clone(), "a target is a `group` or a `service`, not both");
+        reader.report(problem.help("keep the one that scales what answers the URL"));
+    }
+    let is_service = service.is_some();
+    let subject = group.or(service);
+    let like = members.get("like").and_then(|node| match is_service {
+        true => self::service(reader, node),
+        false => self::group(reader, node).map(Subject::Group),
+    });
+    if let (Some(entry), None) = (members.entry("like"), &subject) {
+        let problem = Problem::new(entry.key_span.clone(), "there is nothing to compare with what this names");
+        reader.report(problem.help("name what is tested as `target.group` or `target.service`"));
+    }
     let timeout = members.get("timeout").and_then(|node| reader.positive_duration(node)).unwrap_or(TIMEOUT);
     let connect = members.get("connect_timeout").and_then(|node| reader.positive_duration(node));
     // Nothing has been captured yet when the target is read: only data may be named.
@@ -52,7 +67,8 @@ pub fn read(
     }
     Some(Target {
         url: url?,
-        group,
+        subject,
+        like,
         timeout,
         connect_timeout: connect.unwrap_or(CONNECT_TIMEOUT).min(timeout),
         headers,
@@ -173,6 +189,17 @@ fn url(reader: &mut Reader<'_>, node: &Node) -> Option<Url> {
             None
         }
     }
+}
+
+fn service(reader: &mut Reader<'_>, node: &Node) -> Option<Subject> {
+    let text = reader.text(node)?;
+    let found = Subject::service(&text.value);
+    if found.is_none() {
+        let message = text.said(format!("`{}` is not a cluster and a service", text.value), "a cluster and a service");
+        let problem = Problem::new(text.span.clone(), message);
+        reader.report(problem.help("write their names as `cluster/service`, not the ARN"));
+    }
+    found
 }
 
 fn group(reader: &mut Reader<'_>, node: &Node) -> Option<String> {

@@ -300,7 +300,7 @@ fleet: { cpu: 4 }
 ";
     let Scenario { target, phases, flows, thresholds, scaling, fleet, budget, .. } =
         read(text, &with_environment(&[])).unwrap().scenario;
-    assert_eq!((target.group, target.timeout), (None, Duration::from_secs(30)));
+    assert_eq!((target.subject, target.timeout), (None, Duration::from_secs(30)));
     assert_eq!((phases[0].model, phases[0].level), (Model::Rate, 10.0));
     assert_eq!((phases[0].grace, phases[0].burst), (Duration::from_secs(30), false));
     assert_eq!((target.redirects, target.cookies, target.compression), (10, true, true));

@@ -5,45 +5,199 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::measure::timeline::Timeline;
+use crate::measure::timeline::{GroupState, Instance, Timeline};
+
+/// Between two looks, where the timeline does not say when the look before was.
+pub const POLLED: Duration = Duration::from_secs(2);
+
+/// Something that polling saw: it happened at most `within` before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    pub at: Timestamp,
+    pub within: Duration,
+}
+
+impl Sighting {
+    fn new(at: Timestamp, after: Option<Timestamp>) -> Self {
+        Self { at, within: after.map_or(POLLED, |after| between(after, at)) }
+    }
+
+    /// An API gave the time itself.
+    pub fn exact(at: Timestamp) -> Self {
+        Self { at, within: Duration::from_millis(1) }
+    }
+}
 
 /// An instance that the group launched after the load began. Moments that were not seen are missing, never guessed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Launched {
     pub id: String,
-    /// `StartTime` of its launch activity.
-    pub launched: Timestamp,
-    /// First seen in service.
-    pub in_service: Option<Timestamp>,
+    /// `StartTime` of its launch activity, or a task's `createdAt`; where neither can be read, first seen.
+    pub launched: Sighting,
+    /// It replaces one that failed its checks: no policy asked for it.
+    pub replaces: bool,
+    /// First seen in service; a task's `startedAt`.
+    pub in_service: Option<Sighting>,
     /// First seen healthy in a target group.
-    pub healthy: Option<Timestamp>,
+    pub healthy: Option<Sighting>,
+    /// The end of its first answer, by the header that names the instance.
+    pub first_answer: Option<Timestamp>,
 }
 
 impl Launched {
     pub fn boot(&self) -> Option<Duration> {
-        Some(between(self.launched, self.in_service?))
+        Some(between(self.launched.at, self.in_service?.at))
     }
 
     /// From in service to healthy. The two are polled one after the other: within a poll they are one.
     pub fn health(&self) -> Option<Duration> {
-        Some(between(self.in_service?, self.healthy?))
+        Some(between(self.in_service?.at, self.healthy?.at))
     }
+
+    /// From when on it takes requests, as far as that is known.
+    pub fn serves(&self) -> Option<Timestamp> {
+        self.first_answer.or(self.healthy.map(|seen| seen.at)).or(self.in_service.map(|seen| seen.at))
+    }
+}
+
+/// An instance that left.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Left {
+    pub id: String,
+    /// `StartTime` of its termination, or a task's `stoppingAt`; where neither can be read, first seen leaving.
+    pub began: Sighting,
+    pub why: Why,
+    /// First seen draining in a target group.
+    pub draining: Option<Sighting>,
+    /// First seen gone from the group.
+    pub gone: Option<Sighting>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    ScaledIn,
+    FailedChecks,
+    /// By hand, by a refresh, or unknown.
+    Other,
 }
 
 /// The instances launched since a moment, in the order of their launches.
 pub fn launched(timeline: &Timeline, since: Timestamp) -> Vec<Launched> {
-    let launches = timeline.activities().into_iter().filter(|activity| activity.start >= since && activity.grows());
-    launches
-        .filter_map(|activity| {
-            let id = activity.description.rsplit_once(": ")?.1.split_whitespace().next()?.to_owned();
-            let in_service = timeline.groups().find_map(|(at, group)| {
-                let there = group.instances.iter().any(|seen| seen.id == id && seen.lifecycle == "InService");
-                there.then_some(at)
-            });
-            let healthy = timeline.first_health(&id, "healthy");
-            Some(Launched { id, launched: activity.start, in_service, healthy })
-        })
-        .collect()
+    let mut found: Vec<Launched> = Vec::new();
+    let known = there_before(timeline, since);
+    for activity in timeline.activities() {
+        let launches = activity.description.starts_with("Launching");
+        let Some(id) = activity.instance().filter(|_| launches && activity.start >= since) else { continue };
+        found.push(Launched {
+            id: id.to_owned(),
+            launched: Sighting { at: activity.start, within: Duration::from_secs(1) },
+            replaces: !activity.grows(),
+            in_service: None,
+            healthy: None,
+            first_answer: None,
+        });
+    }
+    // Tasks have no activity each, and activities may not be readable.
+    for (sighting, instance) in instances(timeline) {
+        if sighting.at < since || known.contains(&instance.id) || found.iter().any(|one| one.id == instance.id) {
+            continue;
+        }
+        let launched = instance.created.map_or(sighting, Sighting::exact);
+        found.push(Launched {
+            id: instance.id.clone(),
+            launched,
+            replaces: false,
+            in_service: None,
+            healthy: None,
+            first_answer: None,
+        });
+    }
+    for one in &mut found {
+        one.in_service = first(timeline, &one.id, Instance::is_in_service);
+        if let Some(started) = one.in_service.and_then(|seen| instance_at(timeline, &one.id, seen.at)?.started) {
+            one.in_service = Some(Sighting::exact(started));
+        }
+        one.healthy = first_health(timeline, &one.id, "healthy");
+    }
+    found.sort_by_key(|one| one.launched.at);
+    found
+}
+
+/// The instances that left since a moment, in that order.
+pub fn left(timeline: &Timeline, since: Timestamp) -> Vec<Left> {
+    let mut found: Vec<Left> = Vec::new();
+    for activity in timeline.activities() {
+        let ends = activity.description.starts_with("Terminating");
+        let Some(id) = activity.instance().filter(|_| ends && activity.start >= since) else { continue };
+        let why = match () {
+            () if activity.shrinks() => Why::ScaledIn,
+            () if activity.replaces() => Why::FailedChecks,
+            () => Why::Other,
+        };
+        let began = Sighting { at: activity.start, within: Duration::from_secs(1) };
+        found.push(Left { id: id.to_owned(), began, why, draining: None, gone: None });
+    }
+    // Whether a task was scaled in: the service wanted fewer by then.
+    let shrinks: Vec<Timestamp> = timeline
+        .activities()
+        .into_iter()
+        .filter(|one| one.change.is_some() && one.shrinks())
+        .map(|one| one.start)
+        .collect();
+    for (sighting, instance) in instances(timeline) {
+        let leaves = instance.is_leaving() && sighting.at >= since;
+        if !leaves || found.iter().any(|one| one.id == instance.id) {
+            continue;
+        }
+        let began = instance.stopping.map_or(sighting, Sighting::exact);
+        let why = if shrinks.iter().any(|at| *at <= began.at) { Why::ScaledIn } else { Why::Other };
+        found.push(Left { id: instance.id.clone(), began, why, draining: None, gone: None });
+    }
+    for one in &mut found {
+        one.draining = first_health(timeline, &one.id, "draining");
+        one.gone = gone(timeline, &one.id, one.began.at);
+    }
+    found.sort_by_key(|one| one.began.at);
+    found
+}
+
+/// Every instance at every look at which it was there, with the look.
+fn instances(timeline: &Timeline) -> impl Iterator<Item = (Sighting, &Instance)> {
+    timeline
+        .group_looks()
+        .flat_map(|(at, after, group)| group.instances.iter().map(move |instance| (Sighting::new(at, after), instance)))
+}
+
+fn there_before(timeline: &Timeline, since: Timestamp) -> Vec<String> {
+    let before = timeline.groups().take_while(|(at, _)| *at < since);
+    let first = timeline.groups().next();
+    let all = before.chain(first).flat_map(|(_, group)| group.instances.iter());
+    all.filter(|instance| instance.created.is_none_or(|created| created < since)).map(|one| one.id.clone()).collect()
+}
+
+fn first(timeline: &Timeline, id: &str, is: impl Fn(&Instance) -> bool) -> Option<Sighting> {
+    instances(timeline).find(|(_, instance)| instance.id == id && is(instance)).map(|(sighting, _)| sighting)
+}
+
+fn instance_at<'a>(timeline: &'a Timeline, id: &str, at: Timestamp) -> Option<&'a Instance> {
+    instances(timeline)
+        .find(|(sighting, instance)| sighting.at == at && instance.id == id)
+        .map(|(_, instance)| instance)
+}
+
+fn first_health(timeline: &Timeline, id: &str, state: &str) -> Option<Sighting> {
+    timeline
+        .target_looks()
+        .find(|(_, _, health)| health.targets.iter().any(|(target, seen)| target == id && seen == state))
+        .map(|(at, after, _)| Sighting::new(at, after))
+}
+
+fn gone(timeline: &Timeline, id: &str, since: Timestamp) -> Option<Sighting> {
+    timeline
+        .group_looks()
+        .find(|(at, _, group)| *at >= since && !group.instances.iter().any(|one| one.id == id))
+        .map(|(at, after, _)| Sighting::new(at, after))
 }
 
 /// Instances that take load, for each second from the start instant: healthy in the target group where there is one,
@@ -80,6 +234,28 @@ fn by_second(seen: &[(Timestamp, u32)], started: Timestamp, seconds: usize) -> V
         .collect()
 }
 
+/// The group as it was at a moment: as last seen by then; before the first look, as first seen.
+pub fn group_at(timeline: &Timeline, at: Timestamp) -> Option<&GroupState> {
+    let mut first = None;
+    let mut latest = None;
+    for (seen, group) in timeline.groups() {
+        first = first.or(Some(group));
+        if seen <= at {
+            latest = Some(group);
+        }
+    }
+    latest.or(first)
+}
+
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}
+
+pub fn after(at: Timestamp, by: Duration) -> Timestamp {
+    at.checked_add(by).unwrap_or(at)
+}
+
+/// The whole second of the load a moment lies in; nothing before it.
+pub fn second(started: Timestamp, at: Timestamp) -> Option<u32> {
+    u32::try_from(at.duration_since(started).as_secs()).ok().filter(|_| at >= started)
 }

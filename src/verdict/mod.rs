@@ -12,14 +12,17 @@ use crate::scenario::Scenario;
 
 pub mod advice;
 mod chain;
+mod conditions;
 mod expectations;
+mod fresh;
 pub mod preflight;
+mod reaction;
 mod scaling;
 mod thresholds;
 mod validity;
 
-pub use chain::Launched;
-pub use scaling::{Moment, Reaction, in_bound as scale_in_bound};
+pub use chain::{Launched, Left, Sighting, Why};
+pub use reaction::{Moment, Reaction, in_bound as scale_in_bound};
 pub use thresholds::must_abort;
 pub use validity::sentence as strain_sentence;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::measure::Timeline;
+use crate::measure::timeline::GroupState;
 use crate::plan::Schedule;
 use crate::scenario::{Role, Scenario};
 use crate::units;
@@ -58,6 +59,51 @@ pub fn warnings(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -
     found
 }
 
+/// What the group under test has different from the one that it stands for: a verdict on the one says little of the other.
+pub fn differences(tested: &Timeline, like: &Timeline) -> Vec<String> {
+    let (Some((_, ours)), Some((_, theirs))) = (tested.groups().next_back(), like.groups().next_back()) else {
+        return Vec::new();
+    };
+    let kinds = |group: &GroupState| {
+        let mut kinds: Vec<String> =
+            group.instances.iter().map(|one| one.kind.clone()).filter(|kind| !kind.is_empty()).collect();
+        kinds.sort();
+        kinds.dedup();
+        kinds.join(" and ")
+    };
+    let policies = |timeline: &Timeline| {
+        let mut said: Vec<String> = timeline
+            .policies()
+            .into_iter()
+            .map(|policy| match policy.target_value {
+                Some(target) => format!("{} at {target}", policy.metric.as_deref().unwrap_or("a metric of its own")),
+                None => policy.kind.clone(),
+            })
+            .collect();
+        said.sort();
+        said.join(", ")
+    };
+    let time = |time: Option<Duration>| time.map_or("none".to_owned(), units::duration);
+    let rows = [
+        ("instance type", kinds(ours), kinds(theirs)),
+        ("minimum", ours.min.to_string(), theirs.min.to_string()),
+        ("maximum", ours.max.to_string(), theirs.max.to_string()),
+        ("policies", policies(tested), policies(like)),
+        ("default warm-up", time(ours.default_warm_up), time(theirs.default_warm_up)),
+        ("default cooldown", units::duration(ours.default_cooldown), units::duration(theirs.default_cooldown)),
+        ("health check", ours.health_check.clone(), theirs.health_check.clone()),
+        ("health check grace", units::duration(ours.health_check_grace), units::duration(theirs.health_check_grace)),
+        ("zones", ours.zones.len().to_string(), theirs.zones.len().to_string()),
+    ];
+    let differs = |(what, ours_is, theirs_is): &(&str, String, String)| {
+        // Nothing is known of a group without instances.
+        let known = !ours_is.is_empty() && !theirs_is.is_empty();
+        (known && ours_is != theirs_is)
+            .then(|| format!("{} is not like {}: {what} {ours_is}, not {theirs_is}", ours.name, theirs.name))
+    };
+    rows.iter().filter_map(differs).collect()
+}
+
 /// A spike that is over before the alarm can have seen it cannot make the group grow.
 fn too_short(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Option<String> {
     let alarm = timeline.alarms().into_iter().filter(|alarm| alarm.is_high()).min_by_key(|alarm| alarm.window())?;
@@ -95,6 +141,7 @@ mod tests {
             instances: vec![],
             target_groups: vec![],
             suspended: vec![],
+            ..GroupState::default()
         };
         let mut policies = vec![Policy {
             name: "cpu".to_owned(),
@@ -103,6 +150,7 @@ mod tests {
             scale_in_disabled: false,
             warm_up: None,
             alarms: vec!["high".to_owned()],
+            ..Policy::default()
         }];
         let mut alarm = Alarm {
             name: "high".to_owned(),
@@ -117,13 +165,14 @@ mod tests {
             period: Duration::from_secs(1),
             evaluation_periods: 3,
             datapoints_to_alarm: None,
+            ..Alarm::default()
         };
         change(&mut group, &mut policies, &mut alarm);
         let mut seen = vec![Observed::Group(group), Observed::Alarm(alarm)];
         seen.extend(policies.into_iter().map(Observed::Policy));
         seen.push(Observed::Targets(TargetHealth { target_group: "web".to_owned(), targets: vec![] }));
         let at = "2026-03-01T12:00:00Z".parse().unwrap();
-        let timeline = Timeline { observations: seen.into_iter().map(|seen| Observation { at, seen }).collect() };
+        let timeline = Timeline { observations: seen.into_iter().map(|seen| Observation::new(at, seen)).collect() };
         let scenario = scenario();
         warnings(&scenario, &Schedule::new(&scenario), &timeline)
     }

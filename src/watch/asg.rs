@@ -1,25 +1,33 @@
-//! The Auto Scaling group: its state, its activities, its policies.
+//! The Auto Scaling group: its state, its activities, its policies, and what surrounds it.
 
 use jiff::Timestamp;
 
-use super::{Eyes, WatchError, call, seconds, timestamp};
-use crate::measure::timeline::{Activity, GroupState, Instance, Policy};
+use super::{Eyes, WatchError, call, count, pages, seconds, timestamp};
+use crate::measure::timeline::{
+    Activity, GroupState, Hook, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings,
+};
 
 /// A run that made more activities than this has told its story; the rest is not read.
 const MOST_ACTIVITIES: usize = 500;
 
-pub async fn group(eyes: &Eyes) -> Result<GroupState, WatchError> {
+pub async fn group(eyes: &Eyes, name: &str) -> Result<GroupState, WatchError> {
     let answer = eyes
         .autoscaling
         .describe_auto_scaling_groups()
-        .auto_scaling_group_names(&eyes.group)
+        .auto_scaling_group_names(name)
         .send()
         .await
-        .map_err(call("DescribeAutoScalingGroups"))?;
-    let group = answer.auto_scaling_groups().first().ok_or_else(|| WatchError::NoGroup(eyes.group.clone()))?;
-    let count = |value: Option<i32>| u32::try_from(value.unwrap_or(0)).unwrap_or(0);
+        .map_err(call("autoscaling:DescribeAutoScalingGroups"))?;
+    let group = answer.auto_scaling_groups().first().ok_or_else(|| WatchError::NoGroup(name.to_owned()))?;
+    let template = group
+        .launch_template()
+        .or_else(|| group.mixed_instances_policy()?.launch_template()?.launch_template_specification());
+    let template = template.map(|template| {
+        let named = template.launch_template_name().or(template.launch_template_id()).unwrap_or_default();
+        format!("{named} version {}", template.version().unwrap_or("$Default"))
+    });
     Ok(GroupState {
-        name: eyes.group.clone(),
+        name: name.to_owned(),
         min: count(group.min_size()),
         max: count(group.max_size()),
         desired: count(group.desired_capacity()),
@@ -34,7 +42,12 @@ pub async fn group(eyes: &Eyes) -> Result<GroupState, WatchError> {
                 lifecycle: instance.lifecycle_state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
                 health: instance.health_status().unwrap_or_default().to_owned(),
                 zone: instance.availability_zone().unwrap_or_default().to_owned(),
+                kind: instance.instance_type().unwrap_or_default().to_owned(),
+                protected: instance.protected_from_scale_in().unwrap_or(false),
+                ..Instance::default()
             })
+            // Those in the warm pool are not the group's yet.
+            .filter(|instance| !instance.lifecycle.starts_with("Warmed:"))
             .collect(),
         target_groups: group.target_group_arns().to_vec(),
         suspended: group
@@ -42,23 +55,32 @@ pub async fn group(eyes: &Eyes) -> Result<GroupState, WatchError> {
             .iter()
             .filter_map(|process| process.process_name().map(str::to_owned))
             .collect(),
+        template: template.or_else(|| group.launch_configuration_name().map(str::to_owned)),
+        zones: group.availability_zones().to_vec(),
+        health_check: group.health_check_type().unwrap_or_default().to_owned(),
+        health_check_grace: seconds(group.health_check_grace_period().unwrap_or(0)),
+        termination_policies: group.termination_policies().to_vec(),
+        protects_new: group.new_instances_protected_from_scale_in().unwrap_or(false),
+        has_warm_pool: group.warm_pool_configuration().is_some(),
+        // Only a service's tasks keep their exact times; and only a group has these rules.
+        is_service: false,
     })
 }
 
 /// Activities that began at or after `since`, newest first. (In-progress ones come first in AWS's order, so paging
 /// stops only when a whole page is older.)
-pub async fn activities(eyes: &Eyes, since: Timestamp) -> Result<Vec<Activity>, WatchError> {
+pub async fn activities(eyes: &Eyes, name: &str, since: Timestamp) -> Result<Vec<Activity>, WatchError> {
     let mut found: Vec<Activity> = Vec::new();
     let mut token = None;
     loop {
         let page = eyes
             .autoscaling
             .describe_scaling_activities()
-            .auto_scaling_group_name(&eyes.group)
+            .auto_scaling_group_name(name)
             .set_next_token(token)
             .send()
             .await
-            .map_err(call("DescribeScalingActivities"))?;
+            .map_err(call("autoscaling:DescribeScalingActivities"))?;
         let before = found.len();
         for activity in page.activities() {
             let Some(start) = activity.start_time().and_then(timestamp) else { continue };
@@ -74,6 +96,7 @@ pub async fn activities(eyes: &Eyes, since: Timestamp) -> Result<Vec<Activity>, 
                 status: activity.status_code().map(|code| code.as_str().to_owned()).unwrap_or_default(),
                 message: activity.status_message().map(str::to_owned),
                 details: activity.details().map(str::to_owned),
+                change: None,
             });
         }
         token = page.next_token().map(str::to_owned);
@@ -83,32 +106,145 @@ pub async fn activities(eyes: &Eyes, since: Timestamp) -> Result<Vec<Activity>, 
     }
 }
 
-pub async fn policies(eyes: &Eyes) -> Result<Vec<Policy>, WatchError> {
-    let mut found = Vec::new();
-    let mut token = None;
-    loop {
+pub async fn policies(eyes: &Eyes, name: &str) -> Result<Vec<Policy>, WatchError> {
+    pages(async |token| {
         let page = eyes
             .autoscaling
             .describe_policies()
-            .auto_scaling_group_name(&eyes.group)
+            .auto_scaling_group_name(name)
             .set_next_token(token)
             .send()
             .await
-            .map_err(call("DescribePolicies"))?;
-        for policy in page.scaling_policies() {
-            let tracking = policy.target_tracking_configuration();
-            found.push(Policy {
-                name: policy.policy_name().unwrap_or_default().to_owned(),
-                kind: policy.policy_type().unwrap_or_default().to_owned(),
-                target_value: tracking.and_then(|tracking| tracking.target_value()),
-                scale_in_disabled: tracking.and_then(|tracking| tracking.disable_scale_in()).unwrap_or(false),
-                warm_up: policy.estimated_instance_warmup().map(seconds),
-                alarms: policy.alarms().iter().filter_map(|alarm| alarm.alarm_name().map(str::to_owned)).collect(),
-            });
-        }
-        token = page.next_token().map(str::to_owned);
-        if token.is_none() {
-            return Ok(found);
+            .map_err(call("autoscaling:DescribePolicies"))?;
+        Ok((page.scaling_policies().iter().map(policy).collect(), page.next_token().map(str::to_owned)))
+    })
+    .await
+}
+
+fn policy(policy: &aws_sdk_autoscaling::types::ScalingPolicy) -> Policy {
+    let tracking = policy.target_tracking_configuration();
+    let predefined = tracking.and_then(|tracking| tracking.predefined_metric_specification());
+    let kind = policy.policy_type().unwrap_or_default().to_owned();
+    let steps = policy.step_adjustments().iter().map(|step| StepAdjustment {
+        lower: step.metric_interval_lower_bound(),
+        upper: step.metric_interval_upper_bound(),
+        change: step.scaling_adjustment().unwrap_or(0),
+    });
+    Policy {
+        name: policy.policy_name().unwrap_or_default().to_owned(),
+        target_value: tracking.and_then(|tracking| tracking.target_value()),
+        scale_in_disabled: tracking.and_then(|tracking| tracking.disable_scale_in()).unwrap_or(false),
+        warm_up: policy.estimated_instance_warmup().map(seconds),
+        alarms: policy.alarms().iter().filter_map(|alarm| alarm.alarm_name().map(str::to_owned)).collect(),
+        metric: predefined.and_then(|metric| metric.predefined_metric_type()).map(|kind| kind.as_str().to_owned()),
+        adjustment: policy.adjustment_type().map(str::to_owned),
+        least: policy.min_adjustment_magnitude().map(|least| count(Some(least))),
+        steps: steps.collect(),
+        change: policy.scaling_adjustment().filter(|_| kind == "SimpleScaling"),
+        cooldown: policy.cooldown().filter(|_| kind == "SimpleScaling").map(seconds),
+        mode: policy.predictive_scaling_configuration().and_then(|own| own.mode()).map(|mode| mode.as_str().to_owned()),
+        disabled: policy.enabled() == Some(false),
+        kind,
+    }
+}
+
+/// What can be read of it; the rest is in `errors`.
+pub async fn surroundings(eyes: &Eyes, name: &str, warm_pool: bool, errors: &mut Vec<WatchError>) -> Surroundings {
+    let mut found = Surroundings::default();
+    match hooks(eyes, name).await {
+        Ok(hooks) => found.hooks = hooks,
+        Err(error) => errors.push(error),
+    }
+    if warm_pool {
+        match waiting(eyes, name).await {
+            Ok(waiting) => found.warm_pool = Some(waiting),
+            Err(error) => errors.push(error),
         }
     }
+    match scheduled(eyes, name).await {
+        Ok(scheduled) => found.scheduled = scheduled,
+        Err(error) => errors.push(error),
+    }
+    match refreshes(eyes, name).await {
+        Ok(refreshes) => found.refreshes = refreshes,
+        Err(error) => errors.push(error),
+    }
+    found
+}
+
+async fn hooks(eyes: &Eyes, name: &str) -> Result<Vec<Hook>, WatchError> {
+    let answer = eyes
+        .autoscaling
+        .describe_lifecycle_hooks()
+        .auto_scaling_group_name(name)
+        .send()
+        .await
+        .map_err(call("autoscaling:DescribeLifecycleHooks"))?;
+    let hook = |hook: &aws_sdk_autoscaling::types::LifecycleHook| Hook {
+        name: hook.lifecycle_hook_name().unwrap_or_default().to_owned(),
+        transition: hook.lifecycle_transition().unwrap_or_default().to_owned(),
+        heartbeat: seconds(hook.heartbeat_timeout().unwrap_or(0)),
+    };
+    Ok(answer.lifecycle_hooks().iter().map(hook).collect())
+}
+
+async fn waiting(eyes: &Eyes, name: &str) -> Result<u32, WatchError> {
+    let answer = eyes
+        .autoscaling
+        .describe_warm_pool()
+        .auto_scaling_group_name(name)
+        .send()
+        .await
+        .map_err(call("autoscaling:DescribeWarmPool"))?;
+    let ready = |instance: &&aws_sdk_autoscaling::types::Instance| {
+        let state = instance.lifecycle_state().map_or("", |state| state.as_str());
+        ["Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated"].contains(&state)
+    };
+    Ok(answer.instances().iter().filter(ready).count() as u32)
+}
+
+async fn scheduled(eyes: &Eyes, name: &str) -> Result<Vec<ScheduledAction>, WatchError> {
+    pages(async |token| {
+        let page = eyes
+            .autoscaling
+            .describe_scheduled_actions()
+            .auto_scaling_group_name(name)
+            .set_next_token(token)
+            .send()
+            .await
+            .map_err(call("autoscaling:DescribeScheduledActions"))?;
+        let size = |value: Option<i32>| value.filter(|value| *value >= 0).map(|value| count(Some(value)));
+        let action = |action: &aws_sdk_autoscaling::types::ScheduledUpdateGroupAction| ScheduledAction {
+            name: action.scheduled_action_name().unwrap_or_default().to_owned(),
+            next: action.start_time().and_then(timestamp),
+            recurrence: action.recurrence().map(str::to_owned),
+            min: size(action.min_size()),
+            max: size(action.max_size()),
+            desired: size(action.desired_capacity()),
+        };
+        let actions = page.scheduled_update_group_actions().iter().map(action).collect();
+        Ok((actions, page.next_token().map(str::to_owned)))
+    })
+    .await
+}
+
+/// Those that are not over.
+async fn refreshes(eyes: &Eyes, name: &str) -> Result<Vec<String>, WatchError> {
+    let answer = eyes
+        .autoscaling
+        .describe_instance_refreshes()
+        .auto_scaling_group_name(name)
+        .send()
+        .await
+        .map_err(call("autoscaling:DescribeInstanceRefreshes"))?;
+    Ok(answer
+        .instance_refreshes()
+        .iter()
+        .filter_map(|refresh| {
+            let status = refresh.status()?.as_str();
+            let over = ["Successful", "Failed", "Cancelled", "RollbackFailed", "RollbackSuccessful"].contains(&status);
+            (!over)
+                .then(|| format!("instance refresh {} is {status}", refresh.instance_refresh_id().unwrap_or_default()))
+        })
+        .collect())
 }

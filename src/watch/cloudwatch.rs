@@ -9,44 +9,53 @@ use serde::Deserialize;
 
 use super::{Eyes, WatchError, call, elb, seconds, timestamp};
 use crate::measure::timeline::{Alarm, AlarmChange, Datapoint, MetricSeries};
+use crate::scenario::Subject;
 
 /// What CloudWatch offers of a load balancer: a minute's resolution.
 const ELB_PERIOD: Duration = Duration::from_secs(60);
+/// DescribeAlarms takes so many names.
+const NAMES: usize = 100;
 
 pub async fn alarms(eyes: &Eyes, names: &[String]) -> Result<Vec<Alarm>, WatchError> {
-    let answer = eyes
-        .cloudwatch
-        .describe_alarms()
-        .set_alarm_names(Some(names.to_vec()))
-        .send()
-        .await
-        .map_err(call("DescribeAlarms"))?;
-    Ok(answer
-        .metric_alarms()
-        .iter()
-        .map(|alarm| Alarm {
-            name: alarm.alarm_name().unwrap_or_default().to_owned(),
-            state: alarm.state_value().map(|state| state.as_str().to_owned()).unwrap_or_default(),
-            // Not StateUpdatedTimestamp: that one moves with every evaluation.
-            state_since: alarm.state_transitioned_timestamp().and_then(timestamp),
-            namespace: alarm.namespace().map(str::to_owned),
-            metric: alarm.metric_name().map(str::to_owned),
-            statistic: alarm
-                .statistic()
-                .map(|statistic| statistic.as_str().to_owned())
-                .or_else(|| alarm.extended_statistic().map(str::to_owned)),
-            dimensions: alarm
-                .dimensions()
-                .iter()
-                .filter_map(|dimension| Some((dimension.name()?.to_owned(), dimension.value()?.to_owned())))
-                .collect(),
-            comparison: alarm.comparison_operator().map(|word| word.as_str().to_owned()).unwrap_or_default(),
-            threshold: alarm.threshold(),
-            period: seconds(alarm.period().unwrap_or(60)),
-            evaluation_periods: u32::try_from(alarm.evaluation_periods().unwrap_or(1)).unwrap_or(1),
-            datapoints_to_alarm: alarm.datapoints_to_alarm().and_then(|value| u32::try_from(value).ok()),
-        })
-        .collect())
+    let mut alarms = Vec::with_capacity(names.len());
+    for names in names.chunks(NAMES) {
+        let answer = eyes
+            .cloudwatch
+            .describe_alarms()
+            .set_alarm_names(Some(names.to_vec()))
+            .max_records(NAMES as i32)
+            .send()
+            .await
+            .map_err(call("cloudwatch:DescribeAlarms"))?;
+        alarms.extend(answer.metric_alarms().iter().map(alarm));
+    }
+    Ok(alarms)
+}
+
+fn alarm(alarm: &aws_sdk_cloudwatch::types::MetricAlarm) -> Alarm {
+    Alarm {
+        name: alarm.alarm_name().unwrap_or_default().to_owned(),
+        state: alarm.state_value().map(|state| state.as_str().to_owned()).unwrap_or_default(),
+        // Not StateUpdatedTimestamp: that one moves with every evaluation.
+        state_since: alarm.state_transitioned_timestamp().and_then(timestamp),
+        namespace: alarm.namespace().map(str::to_owned),
+        metric: alarm.metric_name().map(str::to_owned),
+        statistic: alarm
+            .statistic()
+            .map(|statistic| statistic.as_str().to_owned())
+            .or_else(|| alarm.extended_statistic().map(str::to_owned)),
+        dimensions: alarm
+            .dimensions()
+            .iter()
+            .filter_map(|dimension| Some((dimension.name()?.to_owned(), dimension.value()?.to_owned())))
+            .collect(),
+        comparison: alarm.comparison_operator().map(|word| word.as_str().to_owned()).unwrap_or_default(),
+        threshold: alarm.threshold(),
+        period: seconds(alarm.period().unwrap_or(60)),
+        evaluation_periods: u32::try_from(alarm.evaluation_periods().unwrap_or(1)).unwrap_or(1),
+        datapoints_to_alarm: alarm.datapoints_to_alarm().and_then(|value| u32::try_from(value).ok()),
+        missing: alarm.treat_missing_data().unwrap_or("missing").to_owned(),
+    }
 }
 
 /// The state changes of an alarm since a moment, earliest first.
@@ -64,7 +73,7 @@ pub async fn history(eyes: &Eyes, alarm: &str, since: Timestamp) -> Result<Vec<A
             .set_next_token(token)
             .send()
             .await
-            .map_err(call("DescribeAlarmHistory"))?;
+            .map_err(call("cloudwatch:DescribeAlarmHistory"))?;
         for item in page.alarm_history_items() {
             let Some(at) = item.timestamp().and_then(timestamp) else { continue };
             let Some(change) = item.history_data().and_then(|data| read_change(alarm, at, data)) else { continue };
@@ -151,8 +160,13 @@ pub async fn metrics(
     since: Timestamp,
 ) -> Result<Vec<MetricSeries>, WatchError> {
     let mut wanted: Vec<(MetricSeries, MetricStat)> = Vec::new();
-    for alarm in alarms.iter().filter(|alarm| alarm.is_high()) {
+    let mut seen: Vec<&str> = Vec::new();
+    for alarm in alarms {
         let (Some(namespace), Some(metric)) = (&alarm.namespace, &alarm.metric) else { continue };
+        if seen.contains(&metric.as_str()) {
+            continue;
+        }
+        seen.push(metric);
         let statistic = alarm.statistic.as_deref().unwrap_or("Average");
         let stat = metric_stat(namespace, metric, &alarm.dimensions, alarm.period, statistic);
         wanted.push((series(&format!("policy metric {metric}"), "", alarm.period), stat));
@@ -169,10 +183,22 @@ pub async fn metrics(
                 ("target 5xx", "HTTPCode_Target_5XX_Count", "Sum", "per minute", &both[..]),
                 ("load balancer 5xx", "HTTPCode_ELB_5XX_Count", "Sum", "per minute", &both[..1]),
                 ("healthy hosts", "HealthyHostCount", "Minimum", "instances", &both[..]),
+                ("connection errors", "TargetConnectionErrorCount", "Sum", "per minute", &both[..]),
+                ("rejected connections", "RejectedConnectionCount", "Sum", "per minute", &both[..1]),
             ] {
                 let stat = metric_stat("AWS/ApplicationELB", metric, dimensions, ELB_PERIOD, statistic);
                 wanted.push((series(name, unit, ELB_PERIOD), stat));
             }
+        }
+    }
+    if let Subject::Group(name) = &eyes.subject {
+        let group = [("AutoScalingGroupName".to_owned(), name.clone())];
+        for (name, namespace, metric, unit) in [
+            ("CPU", "AWS/EC2", "CPUUtilization", "%"),
+            ("in service", "AWS/AutoScaling", "GroupInServiceInstances", "instances"),
+        ] {
+            let stat = metric_stat(namespace, metric, &group, ELB_PERIOD, "Average");
+            wanted.push((series(name, unit, ELB_PERIOD), stat));
         }
     }
     if wanted.is_empty() {
@@ -204,7 +230,7 @@ async fn read(
             .set_next_token(token)
             .send()
             .await
-            .map_err(call("GetMetricData"))?;
+            .map_err(call("cloudwatch:GetMetricData"))?;
         for result in page.metric_data_results() {
             let index = result.id().and_then(|id| id.strip_prefix('m')).and_then(|id| id.parse::<usize>().ok());
             let Some((series, _)) = index.and_then(|index| wanted.get_mut(index)) else { continue };

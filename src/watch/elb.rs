@@ -1,7 +1,9 @@
 //! The load balancer's view: which instance is healthy, and which load balancer it is.
 
-use super::{Eyes, WatchError, call};
-use crate::measure::timeline::TargetHealth;
+use std::time::Duration;
+
+use super::{Eyes, WatchError, call, count, seconds};
+use crate::measure::timeline::{Balancer, TargetGroup, TargetHealth};
 
 pub async fn health(eyes: &Eyes, target_group: &str) -> Result<TargetHealth, WatchError> {
     let answer = eyes
@@ -10,7 +12,7 @@ pub async fn health(eyes: &Eyes, target_group: &str) -> Result<TargetHealth, Wat
         .target_group_arn(target_group)
         .send()
         .await
-        .map_err(call("DescribeTargetHealth"))?;
+        .map_err(call("elasticloadbalancing:DescribeTargetHealth"))?;
     let mut targets: Vec<(String, String)> = answer
         .target_health_descriptions()
         .iter()
@@ -24,14 +26,62 @@ pub async fn health(eyes: &Eyes, target_group: &str) -> Result<TargetHealth, Wat
     Ok(TargetHealth { target_group: target_group.to_owned(), targets })
 }
 
-/// The load balancers in front of a target group, by ARN.
-pub async fn load_balancers(eyes: &Eyes, target_group: &str) -> Result<Vec<String>, WatchError> {
+/// Its settings, and the load balancers in front of it.
+pub async fn target_group(eyes: &Eyes, arn: &str) -> Result<TargetGroup, WatchError> {
     let answer = eyes
         .elb
         .describe_target_groups()
-        .target_group_arns(target_group)
+        .target_group_arns(arn)
         .send()
         .await
-        .map_err(call("DescribeTargetGroups"))?;
-    Ok(answer.target_groups().iter().flat_map(|group| group.load_balancer_arns().to_vec()).collect())
+        .map_err(call("elasticloadbalancing:DescribeTargetGroups"))?;
+    let mut found = TargetGroup { arn: arn.to_owned(), ..TargetGroup::default() };
+    let mut balancers = Vec::new();
+    if let Some(group) = answer.target_groups().first() {
+        found.check_interval = seconds(group.health_check_interval_seconds().unwrap_or(0));
+        found.healthy_after = count(group.healthy_threshold_count());
+        found.unhealthy_after = count(group.unhealthy_threshold_count());
+        balancers = group.load_balancer_arns().to_vec();
+    }
+    let attributes = eyes
+        .elb
+        .describe_target_group_attributes()
+        .target_group_arn(arn)
+        .send()
+        .await
+        .map_err(call("elasticloadbalancing:DescribeTargetGroupAttributes"))?;
+    for attribute in attributes.attributes() {
+        let value = attribute.value().unwrap_or_default();
+        let time = || Duration::from_secs(value.parse().unwrap_or(0));
+        match attribute.key().unwrap_or_default() {
+            "deregistration_delay.timeout_seconds" => found.deregistration_delay = time(),
+            "slow_start.duration_seconds" => found.slow_start = time(),
+            "load_balancing.algorithm.type" => value.clone_into(&mut found.algorithm),
+            "stickiness.enabled" => found.sticky = value == "true",
+            _ => {}
+        }
+    }
+    if !balancers.is_empty() {
+        let answer = eyes
+            .elb
+            .describe_load_balancers()
+            .set_load_balancer_arns(Some(balancers))
+            .send()
+            .await
+            .map_err(call("elasticloadbalancing:DescribeLoadBalancers"))?;
+        found.balancers = answer
+            .load_balancers()
+            .iter()
+            .map(|balancer| Balancer {
+                arn: balancer.load_balancer_arn().unwrap_or_default().to_owned(),
+                dns: balancer.dns_name().unwrap_or_default().to_owned(),
+            })
+            .collect();
+    }
+    Ok(found)
+}
+
+/// The ARNs of the load balancers in front of a target group.
+pub async fn load_balancers(eyes: &Eyes, target_group: &str) -> Result<Vec<String>, WatchError> {
+    Ok(self::target_group(eyes, target_group).await?.balancers.into_iter().map(|balancer| balancer.arn).collect())
 }

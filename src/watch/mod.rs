@@ -1,97 +1,227 @@
-//! The target while it suffers: its Auto Scaling group, alarms, target health and metrics, polled.
+//! The target while it suffers: its Auto Scaling group (or ECS service), alarms, target health and metrics, polled.
 //!
-//! Only the group's name is given; everything else is discovered from it. A call that fails becomes a gap in the
-//! timeline: nothing is filled in. Every observation is written to the run's folder as soon as it is here.
+//! Only a name is given; everything else is discovered from it. A call that fails becomes a gap in the timeline, named by
+//! the IAM action it takes: nothing is filled in. Every observation is written to a file as soon as it is here, with the
+//! API's time and ours.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Write as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::Aws;
 use crate::measure::Timeline;
-use crate::measure::timeline::{GroupState, Observation, Observed};
+use crate::measure::timeline::{Alarm, GroupState, Observation, Observed, Policy, Surroundings, TargetHealth};
+use crate::scenario::Subject;
 
 mod asg;
+mod clock;
 mod cloudwatch;
 mod elb;
+mod pace;
+mod recorder;
+mod service;
 
-/// Group and target health: the moments the verdict is made of. Describe throttles are not documented; 30 calls a
-/// minute each stay far below any that has been reported.
-const FAST: Duration = Duration::from_secs(2);
+use clock::ApiClock;
+use pace::Pace;
+use recorder::Recorder;
+pub use recorder::read;
+
 /// Activities, alarms and their history carry their own times: reading them later loses nothing.
 const SLOW: Duration = Duration::from_secs(5);
+/// So far back a survey looks for datapoints: three of basic monitoring.
+const BEFORE: Duration = Duration::from_secs(900);
 
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     #[error("there is no Auto Scaling group `{0}` in this account and region")]
     NoGroup(String),
-    #[error("{call}: {why}")]
-    Call { call: &'static str, why: String },
+    #[error("there is no ECS service `{0}` in this account and region: write `cluster/service`")]
+    NoService(String),
+    #[error(
+        "the ECS service `{0}` is not registered with Application Auto Scaling: nothing scales it (RegisterScalableTarget)"
+    )]
+    NotScalable(String),
+    #[error("{action}: {why}")]
+    Call {
+        /// The IAM action that the call takes.
+        action: &'static str,
+        why: String,
+        kind: Trouble,
+    },
     #[error("could not write what was seen to {path}: {source}")]
     Folder { path: String, source: std::io::Error },
 }
 
-/// The clients, and what has been discovered of the group.
+/// What a failed call asks of the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// To be allowed.
+    Denied,
+    /// To ask less often.
+    Throttled,
+    Other,
+}
+
+impl WatchError {
+    /// What is not known, and which call failed to tell.
+    fn gap(&self) -> Observed {
+        let (call, why) = match self {
+            Self::Call { action, why, .. } => ((*action).to_owned(), why.clone()),
+            Self::NoService(_) => ("ecs:DescribeServices".to_owned(), self.to_string()),
+            Self::NotScalable(_) => ("application-autoscaling:DescribeScalableTargets".to_owned(), self.to_string()),
+            other => ("autoscaling:DescribeAutoScalingGroups".to_owned(), other.to_string()),
+        };
+        Observed::Gap { call, why }
+    }
+
+    fn is_throttle(&self) -> bool {
+        matches!(self, Self::Call { kind: Trouble::Throttled, .. })
+    }
+}
+
+/// The clients, and what is watched with them.
 #[derive(Debug, Clone)]
 struct Eyes {
-    group: String,
+    subject: Subject,
     autoscaling: aws_sdk_autoscaling::Client,
+    scaling: aws_sdk_applicationautoscaling::Client,
+    ecs: aws_sdk_ecs::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
     elb: aws_sdk_elasticloadbalancingv2::Client,
-}
-
-/// Looks once at the group, its policies, alarms and targets: what is to be said before a run. Fails only if the group is
-/// not there; what could not be read otherwise is a gap.
-pub async fn survey(aws: &Aws, group: &str) -> Result<Timeline, WatchError> {
-    let eyes = Eyes::new(aws, group);
-    let state = asg::group(&eyes).await?;
-    let mut seen = Vec::new();
-    for target_group in &state.target_groups {
-        seen.push(elb::health(&eyes, target_group).await.map(Observed::Targets));
-    }
-    seen.push(Ok(Observed::Group(state)));
-    match asg::policies(&eyes).await {
-        Ok(policies) => {
-            let alarms: Vec<String> = policies.iter().flat_map(|policy| policy.alarms.clone()).collect();
-            seen.extend(policies.into_iter().map(|policy| Ok(Observed::Policy(policy))));
-            match cloudwatch::alarms(&eyes, &alarms).await {
-                _ if alarms.is_empty() => {}
-                Ok(alarms) => seen.extend(alarms.into_iter().map(|alarm| Ok(Observed::Alarm(alarm)))),
-                Err(error) => seen.push(Err(error)),
-            }
-        }
-        Err(error) => seen.push(Err(error)),
-    }
-    let at = Timestamp::now();
-    let observed = |seen: Result<Observed, WatchError>| seen.unwrap_or_else(|error| gap(&error));
-    Ok(Timeline { observations: seen.into_iter().map(|seen| Observation { at, seen: observed(seen) }).collect() })
-}
-
-/// What is not known, and which call failed to tell.
-fn gap(error: &WatchError) -> Observed {
-    let (call, why) = match error {
-        WatchError::Call { call, why } => ((*call).to_owned(), why.clone()),
-        other => ("DescribeAutoScalingGroups".to_owned(), other.to_string()),
-    };
-    Observed::Gap { call, why }
+    clock: ApiClock,
 }
 
 impl Eyes {
-    fn new(aws: &Aws, group: &str) -> Self {
+    fn new(aws: &Aws, subject: &Subject) -> Self {
+        let clock = ApiClock::default();
+        let (sdk, see) = (&aws.sdk, clock.clone());
         Self {
-            group: group.to_owned(),
-            autoscaling: aws_sdk_autoscaling::Client::new(&aws.sdk),
-            cloudwatch: aws_sdk_cloudwatch::Client::new(&aws.sdk),
-            elb: aws_sdk_elasticloadbalancingv2::Client::new(&aws.sdk),
+            subject: subject.clone(),
+            autoscaling: aws_sdk_autoscaling::Client::from_conf(
+                aws_sdk_autoscaling::config::Builder::from(sdk).interceptor(see.clone()).build(),
+            ),
+            scaling: aws_sdk_applicationautoscaling::Client::from_conf(
+                aws_sdk_applicationautoscaling::config::Builder::from(sdk).interceptor(see.clone()).build(),
+            ),
+            ecs: aws_sdk_ecs::Client::from_conf(
+                aws_sdk_ecs::config::Builder::from(sdk).interceptor(see.clone()).build(),
+            ),
+            cloudwatch: aws_sdk_cloudwatch::Client::from_conf(
+                aws_sdk_cloudwatch::config::Builder::from(sdk).interceptor(see.clone()).build(),
+            ),
+            elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(
+                aws_sdk_elasticloadbalancingv2::config::Builder::from(sdk).interceptor(see).build(),
+            ),
+            clock,
+        }
+    }
+
+    async fn group(&self) -> Result<GroupState, WatchError> {
+        match &self.subject {
+            Subject::Group(name) => asg::group(self, name).await,
+            Subject::Service { .. } => service::group(self).await,
+        }
+    }
+
+    async fn policies(&self) -> Result<Vec<Policy>, WatchError> {
+        match &self.subject {
+            Subject::Group(name) => asg::policies(self, name).await,
+            Subject::Service { .. } => service::policies(self).await,
+        }
+    }
+
+    async fn activities(&self, since: Timestamp) -> Result<Vec<crate::measure::timeline::Activity>, WatchError> {
+        match &self.subject {
+            Subject::Group(name) => asg::activities(self, name, since).await,
+            Subject::Service { .. } => service::activities(self, since).await,
+        }
+    }
+
+    /// Hooks, pools, schedules, refreshes, load balancers: each part that can be read, and what could not.
+    async fn surroundings(&self, group: &GroupState) -> (Surroundings, Vec<WatchError>) {
+        let mut errors = Vec::new();
+        let mut found = match &self.subject {
+            Subject::Group(name) => asg::surroundings(self, name, group.has_warm_pool, &mut errors).await,
+            Subject::Service { .. } => service::surroundings(self, &mut errors).await,
+        };
+        for target_group in &group.target_groups {
+            match elb::target_group(self, target_group).await {
+                Ok(target_group) => found.target_groups.push(target_group),
+                Err(error) => errors.push(error),
+            }
+        }
+        (found, errors)
+    }
+
+    /// A service's targets are addresses: they are named by the tasks that have them.
+    async fn health(&self, target_group: &str, group: &GroupState) -> Result<TargetHealth, WatchError> {
+        let mut health = elb::health(self, target_group).await?;
+        for (id, _) in &mut health.targets {
+            if let Some(known) = group.instances.iter().find(|known| !known.address.is_empty() && known.address == *id)
+            {
+                id.clone_from(&known.id);
+            }
+        }
+        health.targets.sort();
+        Ok(health)
+    }
+}
+
+/// Looks once at the group, its policies, alarms, targets and surroundings: what is to be said before a run. Fails only if
+/// the group is not there; what could not be read otherwise is a gap.
+pub async fn survey(aws: &Aws, subject: &Subject) -> Result<Timeline, WatchError> {
+    let eyes = Eyes::new(aws, subject);
+    let state = eyes.group().await?;
+    let mut recorder = Recorder::in_memory(eyes.clock.clone());
+    recorder.see(Observed::Group(state.clone()));
+    for target_group in &state.target_groups {
+        recorder.take(eyes.health(target_group, &state).await.map(Observed::Targets));
+    }
+    let (surroundings, errors) = eyes.surroundings(&state).await;
+    recorder.see(Observed::Surroundings(surroundings));
+    errors.iter().for_each(|error| recorder.gap(error));
+    let alarms = policies_and_alarms(&eyes, &mut recorder).await;
+    let since = Timestamp::now().checked_sub(BEFORE).unwrap_or_default();
+    match cloudwatch::metrics(&eyes, &alarms, &[], since).await {
+        Ok(series) => series.into_iter().for_each(|series| recorder.see(Observed::Metric(series))),
+        Err(error) => recorder.gap(&error),
+    }
+    Ok(recorder.timeline())
+}
+
+/// Reads the policies and their alarms; the alarms are given back.
+async fn policies_and_alarms(eyes: &Eyes, recorder: &mut Recorder) -> Vec<Alarm> {
+    let policies = match eyes.policies().await {
+        Ok(policies) => policies,
+        Err(error) => {
+            recorder.gap(&error);
+            return Vec::new();
+        }
+    };
+    recorder.heals("DescribePolicies");
+    let names: Vec<String> = policies.iter().flat_map(|policy| policy.alarms.clone()).collect();
+    for policy in policies {
+        recorder.see_change(&format!("policy {}", policy.name), Observed::Policy(policy));
+    }
+    if names.is_empty() {
+        return Vec::new();
+    }
+    match cloudwatch::alarms(eyes, &names).await {
+        Ok(seen) => {
+            for alarm in &seen {
+                recorder.see_change(&format!("alarm {}", alarm.name), Observed::Alarm(alarm.clone()));
+            }
+            seen
+        }
+        Err(error) => {
+            recorder.gap(&error);
+            Vec::new()
         }
     }
 }
@@ -102,21 +232,26 @@ pub struct Watch {
     eyes: Eyes,
     since: Timestamp,
     latest: watch::Receiver<Option<GroupState>>,
-    seen: Seen,
+    seen: recorder::Seen,
     stop: CancellationToken,
     /// The one poller; it dies with the watch.
     watcher: JoinSet<Recorder>,
 }
 
 impl Watch {
-    /// Begins to watch. Fails only if the group is not there at all or the folder cannot be written.
-    pub async fn begin(aws: &Aws, group: &str, folder: &Path) -> Result<Self, WatchError> {
-        let eyes = Eyes::new(aws, group);
-        let mut recorder = Recorder::create(&folder.join("watch.jsonl"))?;
-        let first = asg::group(&eyes).await?;
+    /// Begins to watch. Fails only if the group is not there at all or the file cannot be written.
+    pub async fn begin(aws: &Aws, subject: &Subject, file: &Path) -> Result<Self, WatchError> {
+        let eyes = Eyes::new(aws, subject);
+        let mut recorder = Recorder::create(file, eyes.clock.clone())?;
+        let sent = Timestamp::now();
+        let first = eyes.group().await?;
         recorder.see(Observed::Group(first.clone()));
+        recorder.looked("group", sent);
+        let (surroundings, errors) = eyes.surroundings(&first).await;
+        recorder.see_change("surroundings", Observed::Surroundings(surroundings));
+        errors.iter().for_each(|error| recorder.gap(error));
         let (sender, latest) = watch::channel(Some(first));
-        let seen = Arc::clone(&recorder.observations);
+        let seen = recorder.seen();
         let stop = CancellationToken::new();
         let since = Timestamp::now();
         let mut watcher = JoinSet::new();
@@ -124,30 +259,32 @@ impl Watch {
         Ok(Self { eyes, since, latest, seen, stop, watcher })
     }
 
-    /// The group as last seen.
+    /// The group as last seen; nothing once it is gone.
     pub fn group(&self) -> Option<GroupState> {
         self.latest.borrow().clone()
     }
 
     /// Everything seen so far.
     pub fn timeline(&self) -> Timeline {
-        Timeline { observations: self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone() }
+        self.seen.timeline()
     }
 
     /// The last reads, so that late datapoints are in, and everything seen.
     pub async fn end(mut self) -> Timeline {
         self.stop.cancel();
         let Some(Ok(mut recorder)) = self.watcher.join_next().await else { return self.timeline() };
-        slow_reads(&self.eyes, &mut recorder, self.since).await;
+        let alarms = slow_reads(&self.eyes, &mut recorder, self.since).await;
         // Once more, changed or not: until when the group was watched decides between missed and not seen.
-        match asg::group(&self.eyes).await {
-            Ok(group) => recorder.see(Observed::Group(group)),
-            Err(error) => recorder.gap(&error),
+        let group = self.eyes.group().await;
+        let target_groups = match &group {
+            Ok(group) => group.target_groups.clone(),
+            Err(_) => self.group().map(|group| group.target_groups).unwrap_or_default(),
+        };
+        if let Ok(group) = &group {
+            let (surroundings, _) = self.eyes.surroundings(group).await;
+            recorder.see_change("surroundings", Observed::Surroundings(surroundings));
         }
-        let timeline = self.timeline();
-        let alarms: Vec<_> = timeline.alarms().into_iter().cloned().collect();
-        let target_groups: Vec<String> =
-            timeline.groups().last().map(|(_, group)| group.target_groups.clone()).unwrap_or_default();
+        recorder.take(group.map(Observed::Group));
         match cloudwatch::metrics(&self.eyes, &alarms, &target_groups, self.since).await {
             Ok(series) => series.into_iter().for_each(|series| recorder.see(Observed::Metric(series))),
             Err(error) => recorder.gap(&error),
@@ -163,110 +300,79 @@ async fn poll(
     since: Timestamp,
     stop: CancellationToken,
 ) -> Recorder {
-    let mut fast = interval(FAST);
-    fast.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pace = Pace::new(Instant::now());
     let mut slow_due = Instant::now();
     loop {
-        tokio::select! {
-            () = stop.cancelled() => return recorder,
-            _ = fast.tick() => {}
-        }
-        match asg::group(&eyes).await {
+        let sent = Timestamp::now();
+        let mut throttled = false;
+        match eyes.group().await {
             Ok(group) => {
+                recorder.heals("DescribeAutoScalingGroups");
+                let mut lively = group.instances.iter().any(|known| !known.is_in_service())
+                    || group.in_service() != group.desired
+                    || recorder.see_change("group", Observed::Group(group.clone()));
+                recorder.looked("group", sent);
                 for target_group in &group.target_groups {
-                    match elb::health(&eyes, target_group).await {
-                        Ok(health) => recorder.see_change(target_group, Observed::Targets(health)),
-                        Err(error) => recorder.gap(&error),
+                    let sent = Timestamp::now();
+                    match eyes.health(target_group, &group).await {
+                        Ok(health) => {
+                            lively |= health.targets.iter().any(|(_, state)| state != "healthy");
+                            recorder.see_change(target_group, Observed::Targets(health));
+                            recorder.looked(target_group, sent);
+                        }
+                        Err(error) => {
+                            throttled |= error.is_throttle();
+                            recorder.gap(&error);
+                        }
                     }
                 }
-                let _ = latest.send(Some(group.clone()));
-                recorder.see_change("group", Observed::Group(group));
+                pace.saw(lively, Instant::now());
+                let _ = latest.send(Some(group));
             }
-            Err(error) => recorder.gap(&error),
+            Err(error) => {
+                throttled |= error.is_throttle();
+                if matches!(error, WatchError::NoGroup(_) | WatchError::NoService(_)) {
+                    let _ = latest.send(None);
+                }
+                recorder.gap(&error);
+            }
         }
         if Instant::now() >= slow_due {
             slow_due = Instant::now() + SLOW;
-            slow_reads(&eyes, &mut recorder, since).await;
+            let alarms = slow_reads(&eyes, &mut recorder, since).await;
+            pace.saw(alarms.iter().any(|alarm| alarm.state == "ALARM" && alarm.is_high()), Instant::now());
+        }
+        let next = pace.next(throttled, Instant::now());
+        tokio::select! {
+            () = stop.cancelled() => return recorder,
+            () = sleep_until(next) => {}
         }
     }
 }
 
-async fn slow_reads(eyes: &Eyes, recorder: &mut Recorder, since: Timestamp) {
-    match asg::activities(eyes, since).await {
+async fn slow_reads(eyes: &Eyes, recorder: &mut Recorder, since: Timestamp) -> Vec<Alarm> {
+    match eyes.activities(since).await {
         Ok(activities) => {
+            recorder.heals("DescribeScalingActivities");
             for activity in activities {
                 recorder.see_change(&activity.id.clone(), Observed::Activity(activity));
             }
         }
         Err(error) => recorder.gap(&error),
     }
-    let policies = match asg::policies(eyes).await {
-        Ok(policies) => policies,
-        Err(error) => return recorder.gap(&error),
-    };
-    let alarms: Vec<String> = policies.iter().flat_map(|policy| policy.alarms.clone()).collect();
-    for policy in policies {
-        recorder.see_change(&format!("policy {}", policy.name), Observed::Policy(policy));
-    }
-    if alarms.is_empty() {
-        return;
-    }
-    match cloudwatch::alarms(eyes, &alarms).await {
-        Ok(seen) => {
-            for alarm in seen {
-                recorder.see_change(&format!("alarm {}", alarm.name), Observed::Alarm(alarm));
-            }
-        }
-        Err(error) => recorder.gap(&error),
-    }
+    let alarms = policies_and_alarms(eyes, recorder).await;
     for alarm in &alarms {
-        match cloudwatch::history(eyes, alarm, since).await {
+        match cloudwatch::history(eyes, &alarm.name, since).await {
             Ok(changes) => {
+                recorder.heals("DescribeAlarmHistory");
                 for change in changes {
-                    recorder.see_change(&format!("{alarm} {}", change.at), Observed::AlarmChange(change));
+                    recorder.see_change(&format!("{} {}", alarm.name, change.at), Observed::AlarmChange(change));
                 }
             }
             Err(error) => recorder.gap(&error),
         }
     }
-}
-
-type Seen = Arc<Mutex<Vec<Observation>>>;
-
-/// Keeps observations in memory and in the run's folder; what did not change is not written again.
-#[derive(Debug)]
-struct Recorder {
-    file: File,
-    observations: Seen,
-    last: HashMap<String, Observed>,
-}
-
-impl Recorder {
-    fn create(path: &Path) -> Result<Self, WatchError> {
-        let file =
-            File::create(path).map_err(|source| WatchError::Folder { path: path.display().to_string(), source })?;
-        Ok(Self { file, observations: Seen::default(), last: HashMap::new() })
-    }
-
-    fn see(&mut self, seen: Observed) {
-        let observation = Observation { at: Timestamp::now(), seen };
-        if let Ok(line) = serde_json::to_string(&observation) {
-            // Memory has it as well; a full disk must not end the watch.
-            let _ = writeln!(self.file, "{line}");
-        }
-        self.observations.lock().unwrap_or_else(PoisonError::into_inner).push(observation);
-    }
-
-    fn see_change(&mut self, key: &str, what: Observed) {
-        if self.last.get(key) != Some(&what) {
-            self.last.insert(key.to_owned(), what.clone());
-            self.see(what);
-        }
-    }
-
-    fn gap(&mut self, error: &WatchError) {
-        self.see(gap(error));
-    }
+    alarms
 }
 
 /// An SDK timestamp as ours.
@@ -274,10 +380,54 @@ fn timestamp(value: &aws_smithy_types::DateTime) -> Option<Timestamp> {
     Timestamp::from_nanosecond(value.as_nanos()).ok()
 }
 
-fn call<E: std::error::Error + 'static>(call: &'static str) -> impl Fn(E) -> WatchError {
-    move |error| WatchError::Call { call, why: crate::aws::explain(&error) }
+/// A failed call by the IAM action it takes.
+fn call<E>(action: &'static str) -> impl Fn(E) -> WatchError
+where
+    E: std::error::Error + aws_smithy_types::error::metadata::ProvideErrorMetadata + 'static,
+{
+    move |error| {
+        let code = error.code().unwrap_or_default().to_owned();
+        let mut why = crate::aws::explain(&error);
+        let kind = if code.contains("AccessDenied") || code.contains("UnauthorizedOperation") {
+            why = format!("not permitted: allow the action {action} ({why})");
+            Trouble::Denied
+        } else if code.contains("Throttl") || code.contains("LimitExceeded") || code.contains("TooManyRequests") {
+            Trouble::Throttled
+        } else {
+            Trouble::Other
+        };
+        WatchError::Call { action, why, kind }
+    }
 }
 
 fn seconds(value: i32) -> Duration {
     Duration::from_secs(u64::try_from(value).unwrap_or(0))
+}
+
+fn count(value: Option<i32>) -> u32 {
+    u32::try_from(value.unwrap_or(0)).unwrap_or(0)
+}
+
+/// All pages of a call: `page` gives a page's entries and the token of the next one.
+async fn pages<T, F>(mut page: impl FnMut(Option<String>) -> F) -> Result<Vec<T>, WatchError>
+where
+    F: Future<Output = Result<(Vec<T>, Option<String>), WatchError>>,
+{
+    let (mut all, mut token) = (Vec::new(), None);
+    loop {
+        let (found, next) = page(token).await?;
+        all.extend(found);
+        token = next;
+        if token.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+type Last = HashMap<String, Observed>;
+type Looks = HashMap<String, Timestamp>;
+
+/// What was seen, and when the look before it was sent: it happened in between.
+fn observation(at: Timestamp, after: Option<Timestamp>, api: Option<Timestamp>, seen: Observed) -> Observation {
+    Observation { at, after, api, seen }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::chain::{self, between};
+use super::super::reaction::SHRINKING;
 use super::{Advice, Answer, Confidence, Evidence};
 use crate::measure::timeline::GroupState;
 use crate::units;
@@ -106,9 +107,8 @@ fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<A
         return None;
     }
     let limit = advice.capacity.as_ref().map(|capacity| capacity.at_limit);
-    let fresh: Vec<_> =
-        chain::launched(evidence.timeline, evidence.started).into_iter().filter_map(|known| known.healthy).collect();
-    let leaving = evidence.reaction.back.iter().find(|moment| moment.name == "shrinking began").map(|moment| moment.at);
+    let fresh: Vec<_> = evidence.reaction.launched.iter().filter_map(chain::Launched::serves).collect();
+    let leaving = evidence.reaction.back.iter().find(|moment| moment.name == SHRINKING).map(|moment| moment.at);
     let (mut nobody, mut saturated, mut draining, mut young, mut other) = (0u64, 0u64, 0u64, 0u64, 0u64);
     for (index, (second, count)) in
         evidence.seconds.iter().zip(serving).enumerate().filter(|(_, seen)| seen.0.errors > 0)

@@ -5,10 +5,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::chain;
-use super::{Advice, Agreement, Evidence, Ran};
+use super::{Advice, Agreement, Evidence, Ran, RanPolicy};
+use crate::measure::timeline;
 use crate::scaling::Bounds;
-use crate::scaling::replay::{Policy, Replayed, Service, Setting, replay};
+use crate::scaling::alarm::{Alarm, Comparison, Missing};
+use crate::scaling::policies::Rule;
+use crate::scaling::replay::{Follows, Replayed, Service, Setting, replay};
 use crate::scaling::step::{Step, StepScaling};
+use crate::scaling::target_tracking::TargetTracking;
 use crate::units;
 
 /// What is changed of the policy that ran.
@@ -103,19 +107,23 @@ impl WhatIf {
         Ok(what_if)
     }
 
-    fn applied_to(&self, current: &Setting) -> Setting {
-        let mut setting = current.clone();
-        if let (Some(new), Policy::Tracking { target, low }) = (self.target, &mut setting.policy) {
-            // AWS makes the low alarm anew with the target: in the same proportion as it had.
-            (*target, *low) = (new, *low / *target * new);
-        }
+    fn applied_to(&self, current: &Current) -> Setting {
+        let mut setting = match self.target {
+            Some(target) => current.tracking(target),
+            None => current.setting.clone(),
+        };
         let Bounds { min, max } = setting.bounds;
         let max = self.max.unwrap_or(max);
         setting.bounds = Bounds { min: self.min.unwrap_or(min).min(max), max };
         setting.initial = setting.bounds.clamp(setting.initial);
         setting.warm_up = self.warm_up.unwrap_or(setting.warm_up);
-        setting.period = self.period.unwrap_or(setting.period);
-        setting.out_datapoints = self.datapoints.unwrap_or(setting.out_datapoints);
+        for follows in &mut setting.policies {
+            follows.period = self.period.unwrap_or(follows.period);
+        }
+        let lead = current.lead.min(setting.policies.len().saturating_sub(1));
+        if let (Some(count), Some(follows)) = (self.datapoints, setting.policies.get_mut(lead)) {
+            (follows.alarm.datapoints, follows.alarm.window) = (count, count);
+        }
         setting
     }
 
@@ -146,27 +154,64 @@ const EARLY: Duration = Duration::from_secs(5);
 /// Candidates that differ by no more than this share of the spike are equally good: the cheaper one is taken.
 const AS_GOOD: f64 = 0.05;
 
+/// The policies that ran, as the replay takes them.
+struct Current {
+    setting: Setting,
+    /// Which of them answers a rising load.
+    lead: usize,
+}
+
+impl Current {
+    fn lead(&self) -> Option<&Follows> {
+        self.setting.policies.get(self.lead)
+    }
+
+    /// With another target; where no policy tracks one, with target tracking in place of all.
+    fn tracking(&self, target: f64) -> Setting {
+        let mut setting = self.setting.clone();
+        let Some(lead) = setting.policies.get_mut(self.lead) else { return setting };
+        if let Rule::Tracking { tracking, .. } = &mut lead.rule {
+            // AWS makes the alarms anew with the target: the low one in the same proportion as it had.
+            *tracking = tracking.with_target(target);
+            lead.alarm.threshold = target;
+            if let Some(low) = &mut lead.low {
+                low.threshold = tracking.low;
+            }
+            return setting;
+        }
+        let tracking = TargetTracking::new(target);
+        let new = Follows {
+            rule: Rule::Tracking { tracking, scale_in: true },
+            alarm: Alarm::new(Comparison::Above, target, OUT_DATAPOINTS),
+            low: Some(Alarm::new(Comparison::Below, tracking.low, IN_DATAPOINTS)),
+            ..lead.clone()
+        };
+        setting.policies = vec![new];
+        setting
+    }
+}
+
+/// What AWS gives the alarms of a new target-tracking policy, before it tunes them.
+const OUT_DATAPOINTS: usize = 3;
+const IN_DATAPOINTS: usize = 15;
+
 pub fn tried(
     evidence: &Evidence<'_>,
     ran: &Ran<'_>,
+    serving: &[u32],
     advice: &Advice,
     what_if: Option<&WhatIf>,
 ) -> Result<Tried, String> {
     let capacity =
         advice.capacity.as_ref().ok_or("no second held the limit: what one instance carries is not known")?;
-    let metric = advice.metric.as_ref().ok_or_else(|| {
-        format!("{} could not be laid beside the load: no datapoint below its ceiling", ran.policy.name)
-    })?;
     let service = Service {
         at_limit: capacity.at_limit,
         saturated: capacity.saturated.unwrap_or(capacity.at_limit),
         queue: capacity.queue,
-        metric_per_request: metric.per_request,
-        metric_ceiling: metric.ceiling,
     };
-    let current = setting(evidence, ran)?;
+    let current = current(evidence, ran, serving)?;
     let load: Vec<f64> = evidence.seconds.iter().map(|second| second.demand).collect();
-    let as_it_ran = replay(&load, &service, &current);
+    let as_it_ran = replay(&load, &service, &current.setting);
     let mut candidates = vec![candidate("as it is", Change::Nothing, &as_it_ran, evidence, None)];
     for (name, change, setting, assumes) in others(evidence, &service, &current, &load) {
         let replayed = replay(&load, &service, &setting);
@@ -183,35 +228,57 @@ pub fn tried(
     Ok(Tried { candidates, agreement: Agreement { within_one, seconds: load.len() as u32 } })
 }
 
-/// The policy that ran, as the replay takes it: timings from the run, rules from the live alarms.
-fn setting(evidence: &Evidence<'_>, ran: &Ran<'_>) -> Result<Setting, String> {
+/// Timings from the run, rules from the live alarms.
+fn current(evidence: &Evidence<'_>, ran: &Ran<'_>, serving: &[u32]) -> Result<Current, String> {
     let (_, group) = evidence.timeline.groups().next().ok_or("the group was never seen")?;
     let launched = chain::launched(evidence.timeline, evidence.started);
     let boot = median(launched.iter().filter_map(chain::Launched::boot).collect())
         .ok_or("no new instance came into service: a run in which the group grows would show how long one takes")?;
     let health = median(launched.iter().filter_map(chain::Launched::health).collect()).unwrap_or_default();
+    let lead = ran.lead().ok_or("no policy answers a rising load")?;
     // Where the policy has none of its own, the group's; where that has none, the cooldown.
-    let warm_up = ran.policy.warm_up.or(group.default_warm_up).unwrap_or(group.default_cooldown);
-    let period = ran.high.period.max(Duration::from_secs(1));
-    let low = ran.low.and_then(|low| low.threshold).unwrap_or(ran.target * 0.9);
-    Ok(Setting {
-        policy: Policy::Tracking { target: ran.high.threshold.unwrap_or(ran.target), low },
+    let warm_up = lead.policy.warm_up.or(group.default_warm_up).unwrap_or(group.default_cooldown);
+    let lag = lag(evidence, lead.alarm.window());
+    let mut policies = Vec::with_capacity(ran.policies.len());
+    for one in &ran.policies {
+        let metric = one.metric(evidence, serving).ok_or_else(|| {
+            format!("{} could not be laid beside the load: no datapoint below its ceiling", one.policy.name)
+        })?;
+        policies.push(follows(one, &metric, lag)?);
+    }
+    let period = lead.alarm.period.max(Duration::from_secs(1));
+    let setting = Setting {
+        policies,
         bounds: Bounds { min: group.min, max: group.max },
         initial: evidence.reaction.desired_before,
-        period,
         into_period: Duration::from_secs(evidence.started.as_second().rem_euclid(period.as_secs() as i64) as u64),
-        out_datapoints: datapoints(ran.high),
-        in_datapoints: ran.low.map_or(usize::MAX, datapoints),
-        lag: lag(evidence, ran.high.window()),
         boot,
         health,
         warm_up,
         scheduled: None,
+    };
+    let lead = ran.policies.iter().position(|one| std::ptr::eq(one, lead)).unwrap_or(0);
+    Ok(Current { setting, lead })
+}
+
+fn follows(ran: &RanPolicy<'_>, metric: &super::Metric, lag: Duration) -> Result<Follows, String> {
+    let unknown = || format!("the alarms of policy {} could not be read", ran.policy.name);
+    Ok(Follows {
+        rule: ran.rule.clone(),
+        per_request: metric.per_request,
+        ceiling: metric.ceiling,
+        period: ran.alarm.period.max(Duration::from_secs(1)),
+        lag,
+        alarm: alarm(ran.alarm).ok_or_else(unknown)?,
+        low: ran.low.map(|low| alarm(low).ok_or_else(unknown)).transpose()?,
     })
 }
 
-fn datapoints(alarm: &crate::measure::timeline::Alarm) -> usize {
-    alarm.datapoints_to_alarm.unwrap_or(alarm.evaluation_periods).max(1) as usize
+/// A live alarm as the model has it.
+fn alarm(live: &timeline::Alarm) -> Option<Alarm> {
+    let comparison = Comparison::of_operator(&live.comparison)?;
+    let model = Alarm::new(comparison, live.threshold?, live.datapoints() as usize);
+    Some(model.of(live.evaluation_periods as usize, Missing::of_word(&live.missing)))
 }
 
 /// What passed between the last datapoint the alarm needed and the launch.
@@ -230,48 +297,60 @@ fn median(mut times: Vec<Duration>) -> Option<Duration> {
 
 type Other = (String, Change, Setting, Option<String>);
 
-fn others(evidence: &Evidence<'_>, service: &Service, current: &Setting, load: &[f64]) -> Vec<Other> {
+fn others(evidence: &Evidence<'_>, service: &Service, current: &Current, load: &[f64]) -> Vec<Other> {
     let mut others: Vec<Other> = Vec::new();
-    let Policy::Tracking { target, low } = current.policy else { return others };
-    let needed = needed(load, service, current.bounds.max);
-    for new in targets(target, service) {
-        let setting = Setting { policy: Policy::Tracking { target: new, low: low / target * new }, ..current.clone() };
-        others.push((format!("target {new}"), Change::Target { target: new }, setting, None));
+    let (setting, Some(lead)) = (&current.setting, current.lead()) else { return others };
+    let is_service = evidence.timeline.groups().next().is_some_and(|(_, group)| group.is_service);
+    let needed = needed(load, service, setting.bounds.max);
+    let tracks = matches!(lead.rule, Rule::Tracking { .. });
+    let target = lead.alarm.threshold;
+    for new in targets(target, tracks, service, lead) {
+        let name = if tracks { format!("target {new}") } else { format!("target tracking at {new}") };
+        others.push((name, Change::Target { target: new }, current.tracking(new), None));
     }
-    if let Some(add) = needed.checked_sub(current.initial).filter(|add| *add > 0) {
-        // Half way to the ceiling: what an ordinary day reaches belongs to target tracking.
-        let threshold = service.metric_ceiling.map_or(target * 1.5, |ceiling| (target + ceiling) / 2.0);
-        let steps = StepScaling { threshold, steps: vec![Step { lower: Some(0.0), upper: None, change: add as i32 }] };
-        let setting = Setting { policy: Policy::StepsAnd { steps, target, low }, ..current.clone() };
-        others.push((format!("step +{add} above {threshold}"), Change::Step { threshold, add }, setting, None));
+    if let Some(add) = needed.checked_sub(setting.initial).filter(|add| *add > 0) {
+        // Half way to the ceiling: what an ordinary day reaches belongs to the policy that is there.
+        let threshold = lead.ceiling.map_or(target * 1.5, |ceiling| (target + ceiling) / 2.0);
+        let steps = vec![Step { lower: Some(0.0), upper: None, change: add as i32 }];
+        let step = Follows {
+            rule: Rule::Step(StepScaling::above(threshold, steps)),
+            alarm: Alarm::new(Comparison::Above, threshold, 1),
+            low: None,
+            ..lead.clone()
+        };
+        let mut with = setting.clone();
+        with.policies.push(step);
+        others.push((format!("step +{add} above {threshold}"), Change::Step { threshold, add }, with, None));
     }
     let mut minimums = vec![needed.div_ceil(2), needed];
     minimums.dedup();
-    for min in minimums.into_iter().filter(|min| *min > current.bounds.min) {
-        let setting =
-            Setting { bounds: Bounds { min, ..current.bounds }, initial: current.initial.max(min), ..current.clone() };
-        others.push((format!("minimum {min}"), Change::Minimum { min }, setting, None));
+    for min in minimums.into_iter().filter(|min| *min > setting.bounds.min) {
+        let with =
+            Setting { bounds: Bounds { min, ..setting.bounds }, initial: setting.initial.max(min), ..setting.clone() };
+        others.push((format!("minimum {min}"), Change::Minimum { min }, with, None));
     }
-    if current.period >= Duration::from_secs(60) {
+    if lead.period >= Duration::from_secs(60) && !is_service {
         let period = Duration::from_secs(10);
-        let setting = Setting { period, into_period: Duration::ZERO, ..current.clone() };
+        let mut with = setting.clone();
+        with.into_period = Duration::ZERO;
+        with.policies.iter_mut().for_each(|follows| follows.period = period);
         let assumes = "the same metric is published every ten seconds".to_owned();
-        others.push(("10-second metric".to_owned(), Change::Period { period }, setting, Some(assumes)));
+        others.push(("10-second metric".to_owned(), Change::Period { period }, with, Some(assumes)));
     }
-    if current.boot > Duration::from_secs(1) {
-        let boot = current.boot / POOLED;
-        let setting = Setting { boot, ..current.clone() };
+    if setting.boot > Duration::from_secs(1) && !is_service {
+        let boot = setting.boot / POOLED;
+        let with = Setting { boot, ..setting.clone() };
         let assumes = format!("an instance is in service {} after it is taken from the pool", units::duration(boot));
-        others.push(("warm pool".to_owned(), Change::WarmPool { boot }, setting, Some(assumes)));
+        others.push(("warm pool".to_owned(), Change::WarmPool { boot }, with, Some(assumes)));
     }
-    if let Some((from, until)) = evidence.spike.filter(|_| needed > current.bounds.min) {
-        let ready = current.boot + current.health + EARLY;
+    if let Some((from, until)) = evidence.spike.filter(|_| needed > setting.bounds.min) {
+        let ready = setting.boot + setting.health + EARLY;
         let from = Duration::from_secs(from.into()).saturating_sub(ready);
         let until = Duration::from_secs(until.into());
-        let setting = Setting { scheduled: Some((from, until, needed)), ..current.clone() };
+        let with = Setting { scheduled: Some((from, until, needed)), ..setting.clone() };
         let change = Change::Scheduled { from, until, min: needed };
         let assumes = "the spike's time is known before".to_owned();
-        others.push((format!("{needed} scheduled for the spike"), change, setting, Some(assumes)));
+        others.push((format!("{needed} scheduled for the spike"), change, with, Some(assumes)));
     }
     others
 }
@@ -282,12 +361,13 @@ fn needed(load: &[f64], service: &Service, max: u32) -> u32 {
     ((peak / service.at_limit).ceil() as u32).min(max)
 }
 
-/// Lower targets, and the one that leaves an instance the room it needs; whole numbers.
-fn targets(target: f64, service: &Service) -> Vec<f64> {
-    let at_limit = service.at_limit * service.metric_per_request;
-    let fitting = service.metric_ceiling.map_or(at_limit, |ceiling| at_limit.min(ceiling)) * ROOM;
-    let mut targets: Vec<f64> = [target * 0.8, target * 0.6, fitting].into_iter().map(f64::round).collect();
-    targets.retain(|new| *new >= 1.0 && (*new - target).abs() >= 1.0);
+/// Lower targets, and the one that leaves an instance the room it needs; whole numbers. `tracks`: there is a target now.
+fn targets(target: f64, tracks: bool, service: &Service, lead: &Follows) -> Vec<f64> {
+    let at_limit = service.at_limit * lead.per_request;
+    let fitting = lead.ceiling.map_or(at_limit, |ceiling| at_limit.min(ceiling)) * ROOM;
+    let lower = if tracks { vec![target * 0.8, target * 0.6] } else { Vec::new() };
+    let mut targets: Vec<f64> = lower.into_iter().chain([fitting]).map(f64::round).collect();
+    targets.retain(|new| *new >= 1.0 && (!tracks || (*new - target).abs() >= 1.0));
     targets.sort_by(|a, b| b.total_cmp(a));
     targets.dedup();
     targets

@@ -9,9 +9,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Reaction, chain};
-use crate::measure::Timeline;
 use crate::measure::timeline::{Alarm, Policy};
-use crate::scenario::{self, Role, Scenario, Scope, Threshold};
+use crate::measure::{Results, Select, Timeline};
+use crate::plan::Schedule;
+use crate::scaling::policies::Rule;
+use crate::scaling::step::{Adjustment, SimpleScaling, Step, StepScaling};
+use crate::scaling::target_tracking::TargetTracking;
+use crate::scenario::{self, Model, Role, Scenario, Scope, Threshold};
 
 mod answers;
 mod candidates;
@@ -19,7 +23,7 @@ mod capacity;
 mod snippet;
 
 pub use candidates::{Candidate, Change, WhatIf};
-pub use capacity::{InstanceCapacity, Metric};
+pub use capacity::{InstanceCapacity, Metric, estimate as capacity};
 
 /// One second of the load, as asked and as answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,6 +34,39 @@ pub struct Second {
     pub errors: u64,
     /// Microseconds from the intended start.
     pub p95: Option<u64>,
+}
+
+/// What was asked of the target in each second, in requests. In the open model the load asked for does not ease off: what
+/// was asked is what an instance had to carry. In the closed model only what was sent is known.
+pub fn demand(open: bool, asked: &[f64], sent: &[u64]) -> Vec<f64> {
+    if !open {
+        return sent.iter().map(|sent| *sent as f64).collect();
+    }
+    let all: f64 = asked.iter().sum();
+    let each = if all > 0.0 { sent.iter().sum::<u64>() as f64 / all } else { 0.0 };
+    asked.iter().map(|asked| asked * each).collect()
+}
+
+/// The load by second, as measured.
+pub struct Measured {
+    pub seconds: Vec<Second>,
+}
+
+impl Measured {
+    pub fn new(scenario: &Scenario, schedule: &Schedule, results: &Results) -> Self {
+        let merged = results.by_second(Select::default());
+        let middle = |second: usize| Duration::from_millis(second as u64 * 1_000 + 500);
+        let asked: Vec<f64> = (0..merged.len()).map(|second| schedule.level_at(middle(second))).collect();
+        let sent: Vec<u64> = merged.iter().map(|merged| merged.tally.ok + merged.tally.errors()).collect();
+        let open = scenario.phases.iter().all(|phase| phase.model == Model::Rate);
+        let seconds = demand(open, &asked, &sent).into_iter().zip(&merged).map(|(demand, merged)| Second {
+            demand,
+            ok: merged.tally.ok,
+            errors: merged.tally.errors(),
+            p95: merged.latency.percentile(95.0).map(|p95| p95.as_micros() as u64),
+        });
+        Self { seconds: seconds.collect() }
+    }
 }
 
 /// What advice is given on.
@@ -66,6 +103,18 @@ impl Limit {
         let any = || threshold(scenario, |_| true);
         let found = Self::in_the_spike(scenario).or_else(any);
         found.map_or(Self::ASSUMED, |p95| Self { p95, asked: true })
+    }
+
+    /// The share of errors allowed in the spike, if the scenario says so.
+    pub fn errors_in_the_spike(scenario: &Scenario) -> Option<f64> {
+        let spike = scenario.phases.iter().find(|phase| phase.role == Role::Spike).map(|phase| phase.name.as_str());
+        let limit = |wanted: &dyn Fn(&Scope) -> bool| {
+            let about =
+                |one: &&Threshold| one.metric == scenario::Metric::Errors && one.of.is_none() && wanted(&one.scope);
+            scenario.thresholds.iter().find(about).map(|one| one.limit)
+        };
+        limit(&|scope| matches!(scope, Scope::Phase(name) if Some(name.as_str()) == spike))
+            .or_else(|| limit(&|scope| matches!(scope, Scope::EachPhase)))
     }
 
     /// What p95 has to stay under in the spike, if the scenario says so.
@@ -152,17 +201,18 @@ pub struct Elasticity {
     pub over_instance_minutes: f64,
 }
 
-fn elasticity(evidence: &Evidence<'_>, serving: &[u32], at_limit: f64) -> Elasticity {
+/// `least`: as many are needed whatever the load.
+pub fn elasticity(seconds: &[Second], serving: &[u32], at_limit: f64, least: u32) -> Elasticity {
     let (mut under, mut over, mut missing, mut idle) = (0u32, 0u32, 0.0, 0.0);
-    for (second, there) in evidence.seconds.iter().zip(serving) {
-        let needed = (second.demand / at_limit).ceil().max(1.0);
+    for (second, there) in seconds.iter().zip(serving) {
+        let needed = (second.demand / at_limit).ceil().max(f64::from(least));
         let there = f64::from(*there);
         under += u32::from(there < needed);
         over += u32::from(there > needed);
         missing += (needed - there).max(0.0);
         idle += (there - needed).max(0.0);
     }
-    let seconds = evidence.seconds.len().max(1) as f64;
+    let seconds = seconds.len().max(1) as f64;
     Elasticity {
         timeshare_under: f64::from(under) / seconds,
         timeshare_over: f64::from(over) / seconds,
@@ -172,23 +222,48 @@ fn elasticity(evidence: &Evidence<'_>, serving: &[u32], at_limit: f64) -> Elasti
     }
 }
 
-/// The policy that ran, with its alarms as last read.
+/// The policies that ran, with their alarms as last read.
 struct Ran<'a> {
+    policies: Vec<RanPolicy<'a>>,
+}
+
+struct RanPolicy<'a> {
     policy: &'a Policy,
-    target: f64,
-    high: &'a Alarm,
+    rule: Rule,
+    /// Target tracking's high alarm; the only one of a step or simple policy.
+    alarm: &'a Alarm,
     low: Option<&'a Alarm>,
+}
+
+impl<'a> Ran<'a> {
+    /// The one that answers a rising load: target tracking before others.
+    fn lead(&self) -> Option<&RanPolicy<'a>> {
+        let out = || self.policies.iter().filter(|one| one.alarm.is_high());
+        out().find(|one| one.target().is_some()).or_else(|| out().next())
+    }
+}
+
+impl RanPolicy<'_> {
+    fn target(&self) -> Option<f64> {
+        match &self.rule {
+            Rule::Tracking { tracking, .. } => Some(tracking.target),
+            _ => None,
+        }
+    }
+
+    /// The metric it follows, laid beside the load of the run.
+    fn metric(&self, evidence: &Evidence<'_>, serving: &[u32]) -> Option<Metric> {
+        let name = self.alarm.metric.as_ref()?;
+        let series = evidence.timeline.metrics().find(|series| series.name == format!("policy metric {name}"))?;
+        capacity::metric(series, self.alarm, evidence.seconds, serving, evidence.started)
+    }
 }
 
 pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
     let serving = chain::serving(evidence.timeline, evidence.started, evidence.seconds.len());
     let capacity = capacity::estimate(evidence.seconds, &serving, evidence.limit.p95);
     let ran = ran(evidence.timeline);
-    let metric = ran.as_ref().ok().and_then(|ran| {
-        let name = ran.high.metric.as_ref()?;
-        let series = evidence.timeline.metrics().find(|series| series.name == format!("policy metric {name}"))?;
-        capacity::metric(series, ran.high, evidence.seconds, &serving, evidence.started)
-    });
+    let metric = ran.as_ref().ok().and_then(|ran| ran.lead()?.metric(evidence, &serving));
     let mut advice = Advice {
         limit: evidence.limit,
         answers: Vec::new(),
@@ -201,9 +276,9 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
         snippet: None,
     };
     if let Some(capacity) = &advice.capacity {
-        advice.elasticity = Some(elasticity(evidence, &serving, capacity.at_limit));
+        advice.elasticity = Some(elasticity(evidence.seconds, &serving, capacity.at_limit, 1));
     }
-    match ran.and_then(|ran| candidates::tried(evidence, &ran, &advice, what_if).map(|tried| (ran, tried))) {
+    match ran.and_then(|ran| candidates::tried(evidence, &ran, &serving, &advice, what_if).map(|tried| (ran, tried))) {
         Ok((ran, tried)) => {
             advice.agreement = Some(tried.agreement);
             advice.candidates = tried.candidates;
@@ -219,25 +294,71 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
     advice
 }
 
-/// The one policy that can be replayed: target tracking, alone.
+/// The policies as the model has them; why not, if it cannot.
 fn ran(timeline: &Timeline) -> Result<Ran<'_>, String> {
-    let policies = timeline.policies();
     let alarms = timeline.alarms();
-    let [policy] = policies.as_slice() else {
-        return Err(match policies.len() {
-            0 => "the group has no scaling policy".to_owned(),
-            several => format!("the group has {several} policies; only one alone can be replayed"),
-        });
-    };
-    let Some(target) = policy.target_value.filter(|target| *target > 0.0) else {
-        return Err(format!("policy {} is of kind {}: only target tracking can be replayed", policy.name, policy.kind));
-    };
-    let of = |alarm: &&&Alarm| policy.alarms.contains(&alarm.name);
-    let high = alarms.iter().filter(of).find(|alarm| alarm.is_high());
-    let low = alarms.iter().filter(of).find(|alarm| !alarm.is_high());
-    let high = high.ok_or_else(|| format!("the alarms of policy {} could not be read", policy.name))?;
-    Ok(Ran { policy, target, high, low: low.copied() })
+    let mut policies = Vec::new();
+    for policy in timeline.policies().into_iter().filter(|policy| !policy.disabled) {
+        let name = &policy.name;
+        if policy.kind == "PredictiveScaling" {
+            if policy.mode.as_deref() == Some("ForecastAndScale") {
+                return Err(format!(
+                    "policy {name} scales by a forecast of its own: what it does in a run cannot be replayed (a run with it \
+                     in ForecastOnly mode can)"
+                ));
+            }
+            continue;
+        }
+        let of = |alarm: &&&Alarm| policy.alarms.contains(&alarm.name);
+        let high = alarms.iter().filter(of).find(|alarm| alarm.is_high()).copied();
+        let low = alarms.iter().filter(of).find(|alarm| !alarm.is_high()).copied();
+        let tracks = policy.kind == "TargetTrackingScaling";
+        let alarm = if tracks { high } else { high.or(low) };
+        let alarm = alarm.ok_or_else(|| format!("the alarms of policy {name} could not be read"))?;
+        let rule = rule(policy, alarm, low)
+            .ok_or_else(|| format!("policy {name} of kind {} could not be read whole", policy.kind))?;
+        policies.push(RanPolicy { policy, rule, alarm, low: low.filter(|_| tracks) });
+    }
+    let ran = Ran { policies };
+    match ran.lead() {
+        Some(_) => Ok(ran),
+        None if ran.policies.is_empty() => Err("the group has no scaling policy".to_owned()),
+        None => Err("no policy of the group answers a rising load".to_owned()),
+    }
 }
+
+/// What a policy does, by its live alarms: AWS tunes the thresholds of target tracking.
+fn rule(policy: &Policy, alarm: &Alarm, low: Option<&Alarm>) -> Option<Rule> {
+    let threshold = alarm.threshold?;
+    let adjustment = || Adjustment::of_word(policy.adjustment.as_deref().unwrap_or("ChangeInCapacity"));
+    let least = policy.least.unwrap_or(0);
+    Some(match policy.kind.as_str() {
+        "TargetTrackingScaling" => {
+            let usual = TargetTracking::new(threshold);
+            let low = low.and_then(|low| low.threshold).unwrap_or(usual.low);
+            Rule::Tracking { tracking: TargetTracking { low, ..usual }, scale_in: !policy.scale_in_disabled }
+        }
+        "StepScaling" => Rule::Step(StepScaling {
+            threshold,
+            is_above: alarm.is_high(),
+            steps: policy
+                .steps
+                .iter()
+                .map(|step| Step { lower: step.lower, upper: step.upper, change: step.change })
+                .collect(),
+            adjustment: adjustment()?,
+            least,
+        }),
+        "SimpleScaling" => Rule::Simple {
+            scaling: SimpleScaling { change: policy.change?, adjustment: adjustment()?, least },
+            cooldown: policy.cooldown.unwrap_or(DEFAULT_COOLDOWN),
+        },
+        _ => return None,
+    })
+}
+
+/// Of a simple policy without one of its own, in a group that was not told otherwise.
+const DEFAULT_COOLDOWN: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests;

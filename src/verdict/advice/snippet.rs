@@ -3,76 +3,143 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Change, Evidence, Ran};
+use super::{Change, Evidence, Ran, RanPolicy};
+use crate::measure::timeline::{Alarm, GroupState};
 
 /// Nothing where there is nothing to change.
 pub fn terraform(change: &Change, evidence: &Evidence<'_>, ran: &Ran<'_>) -> Option<String> {
     let (_, group) = evidence.timeline.groups().next_back()?;
-    let name = &group.name;
+    let lead = ran.lead()?;
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = match change {
         Change::Nothing | Change::WhatIf => return None,
-        Change::Target { target } => tracking(&mut out, name, ran, *target, None),
-        Change::Period { period } => tracking(&mut out, name, ran, ran.target, Some(*period)),
-        Change::Step { threshold, add } => step(&mut out, name, ran, *threshold, *add),
+        Change::Target { target } => tracking(&mut out, group, lead, *target, None),
+        Change::Period { period } => tracking(&mut out, group, lead, lead.target()?, Some(*period)),
+        Change::Step { threshold, add } => step(&mut out, group, lead, *threshold, *add),
+        Change::Minimum { min } if group.is_service => write!(
+            out,
+            "# In the service's own resource:\n#   resource \"aws_appautoscaling_target\" ... {{\n#     resource_id  = {:?}\n#     min_capacity = {min}\n#   }}\n",
+            resource(group)
+        ),
         Change::Minimum { min } => write!(
             out,
-            "# In the group's own resource:\n#   resource \"aws_autoscaling_group\" ... {{\n#     name     = {name:?}\n#     min_size = {min}\n#   }}\n"
+            "# In the group's own resource:\n#   resource \"aws_autoscaling_group\" ... {{\n#     name     = {:?}\n#     min_size = {min}\n#   }}\n",
+            group.name
         ),
         Change::WarmPool { .. } => write!(
             out,
-            "# In the group's own resource:\n#   resource \"aws_autoscaling_group\" ... {{\n#     name = {name:?}\n#     warm_pool {{\n#       pool_state = \"Stopped\"\n#     }}\n#   }}\n"
+            "# In the group's own resource:\n#   resource \"aws_autoscaling_group\" ... {{\n#     name = {:?}\n#     warm_pool {{\n#       pool_state = \"Stopped\"\n#     }}\n#   }}\n",
+            group.name
         ),
-        Change::Scheduled { min, .. } => write!(
-            out,
-            "# Once before the spike, and a second one after it that takes min_size back to {}.\n\
-             resource \"aws_autoscaling_schedule\" \"before_the_spike\" {{\n  \
-             scheduled_action_name  = \"before-the-spike\"\n  \
-             autoscaling_group_name = {name:?}\n  \
-             min_size               = {min}\n  max_size               = -1\n  desired_capacity       = -1\n  \
-             recurrence             = \"50 8 * * MON-FRI\" # ten minutes before the spike\n}}\n",
-            group.min
-        ),
+        Change::Scheduled { min, .. } => scheduled(&mut out, group, *min),
     };
     Some(out)
 }
 
-fn tracking(out: &mut String, group: &str, ran: &Ran<'_>, target: f64, period: Option<Duration>) -> std::fmt::Result {
-    writeln!(out, "resource \"aws_autoscaling_policy\" \"spikeproof\" {{")?;
-    writeln!(out, "  name                   = {:?}", ran.policy.name)?;
-    writeln!(out, "  autoscaling_group_name = {group:?}")?;
-    writeln!(out, "  policy_type            = \"TargetTrackingScaling\"")?;
-    if let Some(warm_up) = ran.policy.warm_up {
-        writeln!(out, "\n  estimated_instance_warmup = {}", warm_up.as_secs())?;
+fn resource(group: &GroupState) -> String {
+    format!("service/{}", group.name)
+}
+
+/// Three lines that say what is scaled, for Application Auto Scaling.
+fn of_service(out: &mut String, group: &GroupState) -> std::fmt::Result {
+    writeln!(out, "  service_namespace  = \"ecs\"")?;
+    writeln!(out, "  resource_id        = {:?}", resource(group))?;
+    writeln!(out, "  scalable_dimension = \"ecs:service:DesiredCount\"")
+}
+
+fn scheduled(out: &mut String, group: &GroupState, min: u32) -> std::fmt::Result {
+    if group.is_service {
+        writeln!(
+            out,
+            "# Once before the spike, and a second one after it that takes min_capacity back to {}.",
+            group.min
+        )?;
+        writeln!(out, "resource \"aws_appautoscaling_scheduled_action\" \"before_the_spike\" {{")?;
+        writeln!(out, "  name               = \"before-the-spike\"")?;
+        of_service(out, group)?;
+        writeln!(out, "  schedule           = \"cron(50 8 ? * MON-FRI *)\" # ten minutes before the spike\n")?;
+        return writeln!(
+            out,
+            "  scalable_target_action {{\n    min_capacity = {min}\n    max_capacity = {}\n  }}\n}}",
+            group.max
+        );
     }
-    writeln!(out, "\n  target_tracking_configuration {{")?;
+    write!(
+        out,
+        "# Once before the spike, and a second one after it that takes min_size back to {}.\n\
+         resource \"aws_autoscaling_schedule\" \"before_the_spike\" {{\n  \
+         scheduled_action_name  = \"before-the-spike\"\n  \
+         autoscaling_group_name = {:?}\n  \
+         min_size               = {min}\n  max_size               = -1\n  desired_capacity       = -1\n  \
+         recurrence             = \"50 8 * * MON-FRI\" # ten minutes before the spike\n}}\n",
+        group.min, group.name
+    )
+}
+
+/// The policy itself with another target; a new one where it tracked none.
+fn tracking(
+    out: &mut String,
+    group: &GroupState,
+    lead: &RanPolicy<'_>,
+    target: f64,
+    period: Option<Duration>,
+) -> std::fmt::Result {
+    let name = match lead.target() {
+        Some(_) => lead.policy.name.clone(),
+        None => {
+            writeln!(out, "# In place of the policies that are there, alarms and all.")?;
+            format!("{}-tracking", group.name.replace('/', "-"))
+        }
+    };
+    if group.is_service {
+        writeln!(out, "resource \"aws_appautoscaling_policy\" \"spikeproof\" {{")?;
+        writeln!(out, "  name               = {name:?}")?;
+        writeln!(out, "  policy_type        = \"TargetTrackingScaling\"")?;
+        of_service(out, group)?;
+        writeln!(out, "\n  target_tracking_scaling_policy_configuration {{")?;
+    } else {
+        writeln!(out, "resource \"aws_autoscaling_policy\" \"spikeproof\" {{")?;
+        writeln!(out, "  name                   = {name:?}")?;
+        writeln!(out, "  autoscaling_group_name = {:?}", group.name)?;
+        writeln!(out, "  policy_type            = \"TargetTrackingScaling\"")?;
+        if let Some(warm_up) = lead.policy.warm_up {
+            writeln!(out, "\n  estimated_instance_warmup = {}", warm_up.as_secs())?;
+        }
+        writeln!(out, "\n  target_tracking_configuration {{")?;
+    }
     writeln!(out, "    target_value = {target}")?;
-    metric(out, ran, period)?;
+    metric(out, lead.alarm, period)?;
     writeln!(out, "  }}\n}}")
 }
 
-fn metric(out: &mut String, ran: &Ran<'_>, period: Option<Duration>) -> std::fmt::Result {
-    let name = ran.high.metric.as_deref().unwrap_or_default();
-    let namespace = ran.high.namespace.as_deref().unwrap_or_default();
+fn metric(out: &mut String, alarm: &Alarm, period: Option<Duration>) -> std::fmt::Result {
+    let name = alarm.metric.as_deref().unwrap_or_default();
+    let namespace = alarm.namespace.as_deref().unwrap_or_default();
     let predefined = match (namespace, name, period) {
         ("AWS/EC2", "CPUUtilization", None) => Some("ASGAverageCPUUtilization"),
         ("AWS/EC2", "NetworkIn", None) => Some("ASGAverageNetworkIn"),
         ("AWS/EC2", "NetworkOut", None) => Some("ASGAverageNetworkOut"),
+        ("AWS/ECS", "CPUUtilization", None) => Some("ECSServiceAverageCPUUtilization"),
+        ("AWS/ECS", "MemoryUtilization", None) => Some("ECSServiceAverageMemoryUtilization"),
+        ("AWS/ApplicationELB", "RequestCountPerTarget", None) => Some("ALBRequestCountPerTarget"),
         _ => None,
     };
     if let Some(predefined) = predefined {
         writeln!(out, "\n    predefined_metric_specification {{")?;
         writeln!(out, "      predefined_metric_type = {predefined:?}")?;
+        if let Some(label) = resource_label(alarm).filter(|_| predefined == "ALBRequestCountPerTarget") {
+            writeln!(out, "      resource_label         = {label:?}")?;
+        }
         return writeln!(out, "    }}");
     }
     writeln!(out, "\n    customized_metric_specification {{")?;
-    let statistic = ran.high.statistic.as_deref().unwrap_or("Average");
+    let statistic = alarm.statistic.as_deref().unwrap_or("Average");
     match period {
         None => {
             writeln!(out, "      metric_name = {name:?}\n      namespace   = {namespace:?}")?;
             writeln!(out, "      statistic   = {statistic:?}")?;
-            dimensions(out, ran, "      ", "metric_dimension")?;
+            dimensions(out, alarm, "      ", if namespace == "AWS/ECS" { "dimensions" } else { "metric_dimension" })?;
         }
         // A period of its own exists only in the form with metric math.
         Some(period) => {
@@ -80,45 +147,64 @@ fn metric(out: &mut String, ran: &Ran<'_>, period: Option<Duration>) -> std::fmt
             writeln!(out, "          stat   = {statistic:?}\n          period = {}", period.as_secs())?;
             writeln!(out, "          metric {{")?;
             writeln!(out, "            metric_name = {name:?}\n            namespace   = {namespace:?}")?;
-            dimensions(out, ran, "            ", "dimensions")?;
+            dimensions(out, alarm, "            ", "dimensions")?;
             writeln!(out, "          }}\n        }}\n      }}")?;
         }
     }
     writeln!(out, "    }}")
 }
 
-fn dimensions(out: &mut String, ran: &Ran<'_>, indent: &str, block: &str) -> std::fmt::Result {
-    for (name, value) in &ran.high.dimensions {
+/// `app/<balancer>/<id>/targetgroup/<group>/<id>`, of the dimensions of the alarm.
+fn resource_label(alarm: &Alarm) -> Option<String> {
+    let dimension = |wanted: &str| alarm.dimensions.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+    Some(format!("{}/{}", dimension("LoadBalancer")?, dimension("TargetGroup")?))
+}
+
+fn dimensions(out: &mut String, alarm: &Alarm, indent: &str, block: &str) -> std::fmt::Result {
+    for (name, value) in &alarm.dimensions {
         writeln!(out, "{indent}{block} {{\n{indent}  name  = {name:?}\n{indent}  value = {value:?}\n{indent}}}")?;
     }
     Ok(())
 }
 
-fn step(out: &mut String, group: &str, ran: &Ran<'_>, threshold: f64, add: u32) -> std::fmt::Result {
-    let high = ran.high;
+fn step(out: &mut String, group: &GroupState, lead: &RanPolicy<'_>, threshold: f64, add: u32) -> std::fmt::Result {
+    let alarm = lead.alarm;
+    let adjustment = format!(
+        "step_adjustment {{\n    metric_interval_lower_bound = 0\n    scaling_adjustment          = {add}\n  }}"
+    );
     writeln!(out, "# Beside the policy that is there: it answers a breach that is far beyond its target at once.")?;
-    writeln!(out, "resource \"aws_autoscaling_policy\" \"spike\" {{")?;
-    writeln!(out, "  name                   = \"{}-spike\"", ran.policy.name)?;
-    writeln!(out, "  autoscaling_group_name = {group:?}")?;
-    writeln!(out, "  policy_type            = \"StepScaling\"")?;
-    writeln!(out, "  adjustment_type        = \"ChangeInCapacity\"")?;
-    writeln!(
-        out,
-        "\n  step_adjustment {{\n    metric_interval_lower_bound = 0\n    scaling_adjustment          = {add}\n  }}\n}}\n"
-    )?;
+    if group.is_service {
+        writeln!(out, "resource \"aws_appautoscaling_policy\" \"spike\" {{")?;
+        writeln!(out, "  name               = \"{}-spike\"", lead.policy.name)?;
+        writeln!(out, "  policy_type        = \"StepScaling\"")?;
+        of_service(out, group)?;
+        writeln!(
+            out,
+            "\n  step_scaling_policy_configuration {{\n    adjustment_type = \"ChangeInCapacity\"\n    {}\n  }}\n}}\n",
+            adjustment.replace('\n', "\n  ")
+        )?;
+    } else {
+        writeln!(out, "resource \"aws_autoscaling_policy\" \"spike\" {{")?;
+        writeln!(out, "  name                   = \"{}-spike\"", lead.policy.name)?;
+        writeln!(out, "  autoscaling_group_name = {:?}", group.name)?;
+        writeln!(out, "  policy_type            = \"StepScaling\"")?;
+        writeln!(out, "  adjustment_type        = \"ChangeInCapacity\"")?;
+        writeln!(out, "\n  {adjustment}\n}}\n")?;
+    }
+    let policy = if group.is_service { "aws_appautoscaling_policy" } else { "aws_autoscaling_policy" };
     writeln!(out, "resource \"aws_cloudwatch_metric_alarm\" \"spike\" {{")?;
-    writeln!(out, "  alarm_name          = \"{group}-spike\"")?;
-    writeln!(out, "  namespace           = {:?}", high.namespace.as_deref().unwrap_or_default())?;
-    writeln!(out, "  metric_name         = {:?}", high.metric.as_deref().unwrap_or_default())?;
-    writeln!(out, "  statistic           = {:?}", high.statistic.as_deref().unwrap_or("Average"))?;
-    writeln!(out, "  period              = {}", high.period.as_secs())?;
+    writeln!(out, "  alarm_name          = \"{}-spike\"", group.name.replace('/', "-"))?;
+    writeln!(out, "  namespace           = {:?}", alarm.namespace.as_deref().unwrap_or_default())?;
+    writeln!(out, "  metric_name         = {:?}", alarm.metric.as_deref().unwrap_or_default())?;
+    writeln!(out, "  statistic           = {:?}", alarm.statistic.as_deref().unwrap_or("Average"))?;
+    writeln!(out, "  period              = {}", alarm.period.as_secs())?;
     writeln!(out, "  evaluation_periods  = 1")?;
     writeln!(out, "  comparison_operator = \"GreaterThanThreshold\"")?;
     writeln!(out, "  threshold           = {threshold}")?;
-    writeln!(out, "  alarm_actions       = [aws_autoscaling_policy.spike.arn]")?;
-    if !high.dimensions.is_empty() {
+    writeln!(out, "  alarm_actions       = [{policy}.spike.arn]")?;
+    if !alarm.dimensions.is_empty() {
         writeln!(out, "  dimensions = {{")?;
-        for (name, value) in &high.dimensions {
+        for (name, value) in &alarm.dimensions {
             writeln!(out, "    {name} = {value:?}")?;
         }
         writeln!(out, "  }}")?;

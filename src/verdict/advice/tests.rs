@@ -2,16 +2,10 @@
 
 use super::*;
 use crate::measure::timeline::{Activity, Datapoint, GroupState, Instance, MetricSeries, Observation, Observed};
-use crate::scaling::Bounds;
-use crate::scaling::replay::{self, Service, Setting};
+use crate::scaling::replay::{self, Follows, Service, Setting};
+use crate::scaling::{Bounds, alarm};
 
-const SERVICE: Service = Service {
-    at_limit: 200.0,
-    saturated: 200.0,
-    queue: Duration::from_secs(1),
-    metric_per_request: 0.5,
-    metric_ceiling: Some(100.0),
-};
+const SERVICE: Service = Service { at_limit: 200.0, saturated: 200.0, queue: Duration::from_secs(1) };
 
 fn at(second: usize) -> Timestamp {
     let start = "2026-03-01T12:00:00Z".parse::<Timestamp>().unwrap();
@@ -37,6 +31,7 @@ fn alarm(name: &str, comparison: &str, threshold: f64, periods: u32) -> Observed
         period: Duration::from_secs(1),
         evaluation_periods: periods,
         datapoints_to_alarm: None,
+        ..Alarm::default()
     })
 }
 
@@ -47,6 +42,7 @@ fn group(desired: u32, serving: u32) -> Observed {
             lifecycle: "InService".to_owned(),
             health: "Healthy".to_owned(),
             zone: "a".to_owned(),
+            ..Instance::default()
         })
         .collect();
     Observed::Group(GroupState {
@@ -59,20 +55,25 @@ fn group(desired: u32, serving: u32) -> Observed {
         instances,
         target_groups: vec![],
         suspended: vec![],
+        ..GroupState::default()
     })
 }
 
 /// What a run would have seen of a group that follows the model.
 fn seen(kind: &str) -> (Timeline, Vec<Second>) {
     let setting = Setting {
-        policy: replay::Policy::Tracking { target: 50.0, low: 45.0 },
+        policies: vec![Follows {
+            rule: Rule::Tracking { tracking: TargetTracking::new(50.0), scale_in: true },
+            per_request: 0.5,
+            ceiling: Some(100.0),
+            period: Duration::from_secs(1),
+            lag: Duration::ZERO,
+            alarm: alarm::Alarm::new(alarm::Comparison::Above, 50.0, 3),
+            low: Some(alarm::Alarm::new(alarm::Comparison::Below, 45.0, 15)),
+        }],
         bounds: Bounds { min: 2, max: 8 },
         initial: 2,
-        period: Duration::from_secs(1),
         into_period: Duration::ZERO,
-        out_datapoints: 3,
-        in_datapoints: 15,
-        lag: Duration::ZERO,
         boot: Duration::from_secs(3),
         health: Duration::ZERO,
         warm_up: Duration::from_secs(3),
@@ -86,7 +87,9 @@ fn seen(kind: &str) -> (Timeline, Vec<Second>) {
         target_value: (kind == "TargetTrackingScaling").then_some(50.0),
         scale_in_disabled: false,
         warm_up: Some(Duration::from_secs(3)),
+        mode: (kind == "PredictiveScaling").then(|| "ForecastAndScale".to_owned()),
         alarms: vec!["high".to_owned(), "low".to_owned()],
+        ..Policy::default()
     };
     let mut found = vec![
         (0, Observed::Policy(policy)),
@@ -108,6 +111,7 @@ fn seen(kind: &str) -> (Timeline, Vec<Second>) {
                     status: "Successful".to_owned(),
                     message: None,
                     details: None,
+                    ..Activity::default()
                 }),
             ));
         }
@@ -121,7 +125,7 @@ fn seen(kind: &str) -> (Timeline, Vec<Second>) {
     let name = "policy metric CPUUtilization".to_owned();
     let series = MetricSeries { name, unit: String::new(), period: Duration::from_secs(1), points };
     found.push((load.len(), Observed::Metric(series)));
-    let observations = found.into_iter().map(|(second, seen)| Observation { at: at(second), seen }).collect();
+    let observations = found.into_iter().map(|(second, seen)| Observation::new(at(second), seen)).collect();
     (Timeline { observations }, seconds)
 }
 
@@ -166,9 +170,9 @@ fn a_run_gives_back_what_was_put_into_it_and_the_cheapest_policy_that_holds() {
 
 #[test]
 fn what_cannot_be_replayed_is_said_and_the_rest_is_answered() {
-    let advice = advised("StepScaling", None);
+    let advice = advised("PredictiveScaling", None);
     assert!(advice.candidates.is_empty() && advice.snippet.is_none());
-    assert!(advice.no_candidates.unwrap().contains("kind StepScaling"));
+    assert!(advice.no_candidates.unwrap().contains("a forecast of its own"));
     assert!(advice.answers.iter().any(|answer| answer.question.starts_with("What does one instance carry")));
     let change = advice.answers.iter().find(|answer| answer.question == "What should be changed?").unwrap();
     assert_eq!((change.answer.as_str(), change.confidence), ("This run cannot tell.", Confidence::Low));

@@ -1,0 +1,152 @@
+//! All policies of a group together: which of them acts, and to what capacity.
+//!
+//! As documented (EC2 Auto Scaling User Guide, "Scale based on demand", "Target tracking"): the policy that gives the
+//! largest capacity wins, out as well as in; target tracking scales in only if every target-tracking policy that may
+//! scale in wants to; simple scaling waits for its cooldown.
+
+use std::time::Duration;
+
+use super::alarm::State;
+use super::step::{SimpleScaling, StepScaling};
+use super::target_tracking::TargetTracking;
+use super::{Bounds, Seen};
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rule {
+    /// Two alarms: above the target, and far enough below it.
+    Tracking {
+        tracking: TargetTracking,
+        scale_in: bool,
+    },
+    Step(StepScaling),
+    Simple {
+        scaling: SimpleScaling,
+        cooldown: Duration,
+    },
+}
+
+/// A policy as its alarms stand.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    pub rule: &'a Rule,
+    /// Target tracking's high alarm, or the only alarm of a step or simple policy.
+    pub alarm: State,
+    /// Target tracking's low alarm.
+    pub low: State,
+    /// By the policy's own metric.
+    pub seen: Seen,
+}
+
+/// What is to be done, and which of the policies said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    pub policy: usize,
+    pub wanted: u32,
+}
+
+/// What the policies want together; nothing if they leave the group as it is. `cooling`: simple scaling has to wait.
+pub fn decide(policies: &[Standing<'_>], bounds: Bounds, desired: u32, cooling: bool) -> Option<Decision> {
+    // One that wants more holds the group, also while what it asked for is still on its way.
+    let mut held = false;
+    let mut wishes: Vec<Decision> = Vec::new();
+    let mut tracking_in: Vec<Decision> = Vec::new();
+    for (policy, standing) in policies.iter().enumerate() {
+        let wish = |wanted| Decision { policy, wanted };
+        let fired = standing.alarm == State::Alarm;
+        match standing.rule {
+            Rule::Tracking { tracking, .. } if fired => {
+                held = true;
+                wishes.push(wish(tracking.scale_out(standing.seen, bounds)));
+            }
+            Rule::Tracking { tracking, scale_in: true } => {
+                let ready = standing.low == State::Alarm;
+                tracking_in.push(wish(if ready { tracking.scale_in(standing.seen, bounds) } else { desired }));
+            }
+            Rule::Step(steps) if fired => wishes.push(wish(steps.wanted(standing.seen, bounds))),
+            Rule::Simple { scaling, .. } if fired && !cooling => {
+                wishes.push(wish(scaling.wanted(standing.seen, bounds)))
+            }
+            _ => {}
+        }
+    }
+    let largest = |wishes: &[Decision]| wishes.iter().copied().max_by_key(|wish| wish.wanted);
+    if let Some(out) = largest(&wishes).filter(|out| out.wanted > desired) {
+        return Some(out);
+    }
+    if held {
+        return None;
+    }
+    // One target-tracking policy that is not ready keeps the others from scaling in, but no step policy.
+    wishes.extend(largest(&tracking_in));
+    wishes.retain(|wish| wish.wanted < desired);
+    largest(&wishes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scaling::step::{Adjustment, Step};
+
+    const BOUNDS: Bounds = Bounds { min: 1, max: 10 };
+
+    fn tracking(target: f64, scale_in: bool) -> Rule {
+        Rule::Tracking { tracking: TargetTracking::new(target), scale_in }
+    }
+
+    fn step(threshold: f64, change: i32) -> Rule {
+        let steps = vec![Step { lower: (change > 0).then_some(0.0), upper: (change < 0).then_some(0.0), change }];
+        Rule::Step(StepScaling { is_above: change > 0, ..StepScaling::above(threshold, steps) })
+    }
+
+    fn simple(change: i32) -> Rule {
+        let scaling = SimpleScaling { change, adjustment: Adjustment::Change, least: 0 };
+        Rule::Simple { scaling, cooldown: Duration::from_secs(300) }
+    }
+
+    /// Four instances; each policy with its metric and the words of its alarms: high, low, or both quiet.
+    fn decided(policies: &[(&Rule, f64, &str)], warming: u32, cooling: bool) -> Option<(usize, u32)> {
+        let state = |is: bool| if is { State::Alarm } else { State::Ok };
+        let standing: Vec<Standing<'_>> = policies
+            .iter()
+            .map(|(rule, metric, alarm)| Standing {
+                rule,
+                alarm: state(*alarm == "high"),
+                low: state(*alarm == "low"),
+                seen: Seen { metric: *metric, warmed: 4 - warming, warming, desired: 4 },
+            })
+            .collect();
+        decide(&standing, BOUNDS, 4, cooling).map(|decision| (decision.policy, decision.wanted))
+    }
+
+    #[test]
+    fn the_largest_capacity_wins_out_and_in() {
+        let (cpu, requests, steps) = (tracking(50.0, true), tracking(100.0, true), step(70.0, 5));
+        assert_eq!(decided(&[(&cpu, 75.0, "high"), (&requests, 110.0, "high")], 0, false), Some((0, 6)));
+        assert_eq!(decided(&[(&cpu, 75.0, "high"), (&steps, 75.0, "high")], 0, false), Some((1, 9)));
+        assert_eq!(decided(&[(&cpu, 20.0, "low"), (&requests, 60.0, "low")], 0, false), Some((1, 3)));
+        assert_eq!(decided(&[(&cpu, 75.0, "high"), (&step(80.0, -2), 75.0, "high")], 0, false), Some((0, 6)));
+    }
+
+    #[test]
+    fn in_only_if_every_target_tracking_policy_that_may_wants_in() {
+        let (cpu, requests) = (tracking(50.0, true), tracking(100.0, true));
+        assert_eq!(decided(&[(&cpu, 20.0, "low"), (&requests, 95.0, "")], 0, false), None);
+        let out_only = tracking(100.0, false);
+        assert_eq!(decided(&[(&cpu, 20.0, "low"), (&out_only, 95.0, "")], 0, false), Some((0, 2)));
+        assert_eq!(decided(&[(&out_only, 10.0, "low")], 0, false), None);
+        // A step policy's scale-in waits for nobody but one that wants out.
+        let back = step(80.0, -1);
+        assert_eq!(decided(&[(&cpu, 48.0, ""), (&back, 48.0, "high")], 0, false), Some((1, 3)));
+        assert_eq!(decided(&[(&cpu, 60.0, "high"), (&back, 60.0, "high")], 2, false), None);
+    }
+
+    #[test]
+    fn nothing_goes_while_an_instance_warms_up_and_simple_scaling_waits_for_its_cooldown() {
+        let cpu = tracking(50.0, true);
+        assert_eq!(decided(&[(&cpu, 10.0, "low")], 1, false), None);
+        assert_eq!(decided(&[(&simple(2), 90.0, "high")], 0, false), Some((0, 6)));
+        assert_eq!(decided(&[(&simple(2), 90.0, "high")], 0, true), None);
+        assert_eq!(decided(&[(&simple(2), 90.0, "high"), (&step(60.0, 1), 90.0, "high")], 0, true), Some((1, 5)));
+        assert_eq!(decided(&[(&simple(2), 90.0, "")], 0, false), None);
+    }
+}

@@ -1,0 +1,152 @@
+//! Whether what the group did is its policies' doing, and was seen whole.
+
+use std::time::Duration;
+
+use super::Judgement;
+use super::scaling::{Case, judgement};
+use crate::measure::timeline::Observed;
+use crate::outcome::Verdict;
+use crate::units;
+
+/// Answers carry whole seconds: less than this is no difference.
+const SKEW: Duration = Duration::from_secs(3);
+
+pub fn judge(case: &Case<'_>) -> Vec<Judgement> {
+    [deleted(case), confounded(case), clocks(case)].into_iter().flatten().collect()
+}
+
+/// Nothing where the group was there all the time.
+fn deleted(case: &Case<'_>) -> Option<Judgement> {
+    let last = case.timeline.groups().next_back().map(|(at, _)| at)?;
+    let (at, _, why) = case.timeline.gaps().find(|(at, _, why)| *at >= last && why.starts_with("there is no "))?;
+    let measured = format!("gone at {at}");
+    Some(judgement("the group was there", Verdict::Inconclusive, &measured, format!("{why} any more: it was deleted")))
+}
+
+/// What else moved the group, or may have.
+fn confounded(case: &Case<'_>) -> Option<Judgement> {
+    let mut others: Vec<String> = Vec::new();
+    let decisions = case.timeline.activities().into_iter().filter(|one| one.start >= case.times.started);
+    for decision in decisions.filter_map(|activity| activity.decision()) {
+        if decision.alarm.is_none() && decision.from != decision.to {
+            let said = format!("no alarm asked for {} to {} at {}", decision.from, decision.to, decision.at);
+            if !others.contains(&said) {
+                others.push(said);
+            }
+        }
+    }
+    let seen = case.timeline.observations.iter().filter_map(|one| match &one.seen {
+        Observed::Surroundings(surroundings) => Some(surroundings),
+        _ => None,
+    });
+    let end = case.timeline.groups().next_back().map_or(case.times.ended, |(at, _)| at);
+    for surroundings in seen {
+        others.extend(surroundings.refreshes.iter().cloned());
+        for action in &surroundings.scheduled {
+            if action.next.is_some_and(|next| next >= case.times.started && next <= end) {
+                others.push(format!("the scheduled action {} was due", action.name));
+            }
+        }
+    }
+    for policy in case.timeline.policies() {
+        if policy.mode.as_deref() == Some("ForecastAndScale") {
+            others.push(format!("the predictive policy {} scales by its own forecast", policy.name));
+        }
+    }
+    others.sort();
+    others.dedup();
+    let first = others.first()?;
+    let more = match others.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    let because = format!("{first}{more}: what the group did need not be its policies' answer to the load");
+    Some(judgement("only its policies moved the group", Verdict::Inconclusive, "", because))
+}
+
+/// The load is on our clock, alarms and launches on AWS's.
+fn clocks(case: &Case<'_>) -> Option<Judgement> {
+    let mut skews: Vec<i64> = case
+        .timeline
+        .observations
+        .iter()
+        .filter_map(|one| Some(one.at.duration_since(one.api?).as_millis() as i64))
+        .collect();
+    skews.sort_unstable();
+    let middle = *skews.get(skews.len() / 2)?;
+    // A `Date` is cut to its second: half a second of difference is none.
+    let skew = Duration::from_millis((middle - 500).unsigned_abs());
+    let because = "moments of the load and of the group are as far apart as the clocks: set this machine's by NTP";
+    (skew > SKEW).then(|| {
+        let measured = format!("{} apart", units::duration(skew));
+        judgement("one clock", Verdict::Inconclusive, &measured, because.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scaling::tests::{activity, at, group, whole_story, with_case};
+    use super::*;
+    use crate::measure::timeline::{Observation, ScheduledAction, Surroundings};
+
+    fn judged(observations: Vec<Observation>) -> Vec<(String, Verdict, String)> {
+        with_case(observations, |case| {
+            judge(case).into_iter().map(|one| (one.asked, one.verdict, one.because)).collect()
+        })
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_group_that_only_its_policies_moved() {
+        assert_eq!(judged(whole_story()), []);
+    }
+
+    #[test]
+    fn a_hand_a_schedule_or_a_refresh_makes_the_answer_doubtful() {
+        let mut by_hand = whole_story();
+        let mut manual = activity(26, "Launching a new EC2 instance: i-9", 2, 3);
+        let Observed::Activity(one) = &mut manual.seen else { unreachable!() };
+        one.cause =
+            "At 2026-03-01T12:00:26Z a user request explicitly set group desired capacity changing the desired \
+                     capacity from 2 to 3."
+                .to_owned();
+        by_hand.push(manual);
+        let found = judged(by_hand);
+        assert!(found[0].2.contains("no alarm asked for 2 to 3"), "{found:?}");
+
+        let mut surrounded = whole_story();
+        let action = ScheduledAction {
+            name: "morning".to_owned(),
+            next: Some(at(30)),
+            recurrence: None,
+            min: Some(3),
+            max: None,
+            desired: None,
+        };
+        let surroundings = Surroundings {
+            scheduled: vec![action],
+            refreshes: vec!["instance refresh r-1 is InProgress".to_owned()],
+            ..Surroundings::default()
+        };
+        surrounded.insert(0, Observation::new(at(0), Observed::Surroundings(surroundings)));
+        let found = judged(surrounded);
+        assert!(found[0].2.contains("instance refresh r-1") && found[0].2.contains("(and 1 more)"), "{found:?}");
+    }
+
+    #[test]
+    fn a_group_that_vanished_and_clocks_that_disagree_are_said() {
+        let mut gone = whole_story();
+        let why = "there is no Auto Scaling group `web` in this account and region".to_owned();
+        let call = "autoscaling:DescribeAutoScalingGroups".to_owned();
+        gone.push(Observation::new(at(50), Observed::Gap { call, why }));
+        assert_eq!(judged(gone)[0].0, "the group was there");
+
+        let mut skewed = vec![];
+        for second in 0..5 {
+            let mut look = group(second, 1, &["i-1"]);
+            look.api = Some(at(second + 20));
+            skewed.push(look);
+        }
+        let found = judged(skewed);
+        assert_eq!(found[0].0, "one clock", "{found:?}");
+    }
+}

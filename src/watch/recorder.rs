@@ -1,0 +1,212 @@
+//! Keeps observations in memory and in a file; what did not change is not written again.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::clock::ApiClock;
+use super::{Last, Looks, WatchError, observation};
+use crate::measure::Timeline;
+use crate::measure::timeline::{Observation, Observed};
+
+/// Of the file: its first line says so.
+const VERSION: u32 = 2;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    version: u32,
+}
+
+/// What has been seen so far, for whoever asks.
+#[derive(Debug, Clone, Default)]
+pub struct Seen(Arc<Mutex<Vec<Observation>>>);
+
+impl Seen {
+    pub fn timeline(&self) -> Timeline {
+        Timeline { observations: self.0.lock().unwrap_or_else(PoisonError::into_inner).clone() }
+    }
+}
+
+#[derive(Debug)]
+pub struct Recorder {
+    file: Option<File>,
+    seen: Seen,
+    clock: ApiClock,
+    last: Last,
+    /// When the last look at each thing was sent.
+    looks: Looks,
+    /// Calls that fail at present, and why.
+    gaps: Vec<(String, String)>,
+}
+
+impl Recorder {
+    pub fn in_memory(clock: ApiClock) -> Self {
+        let (last, looks) = (Last::new(), Looks::new());
+        Self { file: None, seen: Seen::default(), clock, last, looks, gaps: Vec::new() }
+    }
+
+    pub fn create(path: &Path, clock: ApiClock) -> Result<Self, WatchError> {
+        let failed = |source| WatchError::Folder { path: path.display().to_string(), source };
+        let mut file = File::create(path).map_err(failed)?;
+        let head = serde_json::to_string(&Head { version: VERSION }).unwrap_or_default();
+        writeln!(file, "{head}").map_err(failed)?;
+        Ok(Self { file: Some(file), ..Self::in_memory(clock) })
+    }
+
+    pub fn seen(&self) -> Seen {
+        self.seen.clone()
+    }
+
+    pub fn timeline(&self) -> Timeline {
+        self.seen.timeline()
+    }
+
+    pub fn see(&mut self, seen: Observed) {
+        self.note(None, seen);
+    }
+
+    /// Whether it changed.
+    pub fn see_change(&mut self, key: &str, what: Observed) -> bool {
+        if self.last.get(key) == Some(&what) {
+            return false;
+        }
+        self.last.insert(key.to_owned(), what.clone());
+        let after = self.looks.get(key).copied();
+        self.note(after, what);
+        true
+    }
+
+    /// A look at something was sent at a moment and was answered.
+    pub fn looked(&mut self, key: &str, sent: Timestamp) {
+        self.looks.insert(key.to_owned(), sent);
+    }
+
+    pub fn take(&mut self, seen: Result<Observed, WatchError>) {
+        match seen {
+            Ok(seen) => self.see(seen),
+            Err(error) => self.gap(&error),
+        }
+    }
+
+    /// Noted once, for as long as it is the same.
+    pub fn gap(&mut self, error: &WatchError) {
+        let Observed::Gap { call, why } = error.gap() else { return };
+        match self.gaps.iter_mut().find(|(known, _)| *known == call) {
+            Some(known) if known.1 == why => return,
+            Some(known) => known.1.clone_from(&why),
+            None => self.gaps.push((call.clone(), why.clone())),
+        }
+        self.note(None, Observed::Gap { call, why });
+    }
+
+    /// A call whose action ends so was answered again.
+    pub fn heals(&mut self, action: &str) {
+        let ended = |(call, _): &mut (String, String)| call.ends_with(action);
+        for (call, _) in self.gaps.extract_if(.., ended).collect::<Vec<_>>() {
+            self.note(None, Observed::GapEnded { call });
+        }
+    }
+
+    fn note(&mut self, after: Option<Timestamp>, seen: Observed) {
+        let observation = observation(Timestamp::now(), after, self.clock.last(), seen);
+        if let (Some(file), Ok(line)) = (&mut self.file, serde_json::to_string(&observation)) {
+            // Memory has it as well; a full disk must not end the watch.
+            let _ = writeln!(file, "{line}");
+        }
+        self.seen.0.lock().unwrap_or_else(PoisonError::into_inner).push(observation);
+    }
+}
+
+/// What was seen, as it was written down line by line. A last line that a killed run left half written is not read.
+pub fn read(path: &Path) -> Result<Timeline, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut lines: Vec<(usize, &str)> = text.lines().enumerate().collect();
+    // The first version had no head.
+    if let Some((_, first)) = lines.first()
+        && let Ok(head) = serde_json::from_str::<Head>(first)
+    {
+        if head.version > VERSION {
+            return Err(format!("{}: written by a newer spikeproof (version {})", path.display(), head.version));
+        }
+        lines.remove(0);
+    }
+    let mut observations = Vec::with_capacity(lines.len());
+    let last = lines.last().map(|(index, _)| *index);
+    for (index, line) in lines {
+        match serde_json::from_str(line) {
+            Ok(observation) => observations.push(observation),
+            Err(_) if Some(index) == last => {}
+            Err(error) => return Err(format!("{}, line {}: {error}", path.display(), index + 1)),
+        }
+    }
+    Ok(Timeline { observations })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gap(call: &str) -> Observed {
+        Observed::Gap { call: call.to_owned(), why: "no".to_owned() }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_but_for_half_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("watch.jsonl");
+        let mut recorder = Recorder::create(&path, ApiClock::default()).unwrap();
+        recorder.see(gap("one"));
+        assert!(recorder.see_change("two", gap("two")));
+        assert!(!recorder.see_change("two", gap("two")));
+        let expected = recorder.timeline();
+        assert_eq!(read(&path).unwrap(), expected);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{text}{{\"at\":")).unwrap();
+        assert_eq!(read(&path).unwrap(), expected);
+        // Without a head, and without the fields that came later.
+        std::fs::write(
+            &path,
+            "{\"at\":\"2026-03-01T12:00:00Z\",\"seen\":{\"what\":\"gap\",\"call\":\"a\",\"why\":\"b\"}}\n",
+        )
+        .unwrap();
+        assert_eq!(read(&path).unwrap().observations.len(), 1);
+        std::fs::write(&path, "{\"version\":99}\n").unwrap();
+        assert!(read(&path).unwrap_err().contains("newer"));
+        std::fs::write(&path, format!("{{\"version\":2}}\nnonsense\n{}\n", text.lines().nth(1).unwrap())).unwrap();
+        assert!(read(&path).unwrap_err().contains("line 2"));
+    }
+
+    #[test]
+    fn a_gap_is_noted_when_it_begins_and_when_it_ends() {
+        let mut recorder = Recorder::in_memory(ApiClock::default());
+        let error = WatchError::Call {
+            action: "autoscaling:DescribeScalingActivities",
+            why: "no".to_owned(),
+            kind: super::super::Trouble::Denied,
+        };
+        for _ in 0..3 {
+            recorder.gap(&error);
+        }
+        recorder.heals("DescribeScalingActivities");
+        recorder.heals("DescribeScalingActivities");
+        recorder.gap(&error);
+        let words: Vec<bool> =
+            recorder.timeline().observations.iter().map(|one| matches!(one.seen, Observed::Gap { .. })).collect();
+        assert_eq!(words, [true, false, true]);
+    }
+
+    #[test]
+    fn what_changed_is_known_to_lie_after_the_look_before() {
+        let mut recorder = Recorder::in_memory(ApiClock::default());
+        let sent = "2026-03-01T12:00:00Z".parse().unwrap();
+        recorder.see_change("a", gap("one"));
+        recorder.looked("a", sent);
+        recorder.see_change("a", gap("two"));
+        let seen = recorder.timeline().observations;
+        assert_eq!((seen[0].after, seen[1].after), (None, Some(sent)));
+    }
+}

@@ -1,0 +1,311 @@
+//! An ECS service that Application Auto Scaling scales, in the words of a group: its tasks are the instances.
+//!
+//! Unlike instances, tasks carry the exact times at which they were asked for, ran and were stopped.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_applicationautoscaling::types as scaling;
+use aws_sdk_ecs::types::{DesiredStatus, Service, Task};
+use jiff::Timestamp;
+
+use super::{Eyes, WatchError, call, count, pages, seconds, timestamp};
+use crate::measure::timeline::{Activity, GroupState, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings};
+use crate::scenario::Subject;
+
+/// DescribeTasks takes so many.
+const TASKS: usize = 100;
+
+/// Cluster and service.
+fn names(eyes: &Eyes) -> (&str, &str) {
+    match &eyes.subject {
+        Subject::Service { cluster, service } => (cluster, service),
+        Subject::Group(_) => ("", ""),
+    }
+}
+
+fn resource(eyes: &Eyes) -> String {
+    let (cluster, service) = names(eyes);
+    format!("service/{cluster}/{service}")
+}
+
+pub async fn group(eyes: &Eyes) -> Result<GroupState, WatchError> {
+    let service = service(eyes).await?;
+    let target = scalable_target(eyes).await?;
+    let mut suspended = Vec::new();
+    if let Some(state) = target.suspended_state() {
+        // In the words that a group's processes have.
+        for (is, word) in [
+            (state.dynamic_scaling_out_suspended(), "Launch"),
+            (state.dynamic_scaling_in_suspended(), "Terminate"),
+            (state.scheduled_scaling_suspended(), "ScheduledActions"),
+        ] {
+            if is == Some(true) {
+                suspended.push(word.to_owned());
+            }
+        }
+    }
+    let instances = tasks(eyes).await?.iter().map(instance).collect();
+    let definition = service.task_definition().map(|arn| last(arn).to_owned());
+    let balancers = service.load_balancers().iter();
+    Ok(GroupState {
+        name: eyes.subject.to_string(),
+        min: count(Some(target.min_capacity())),
+        max: count(Some(target.max_capacity())),
+        desired: count(Some(service.desired_count())),
+        instances,
+        target_groups: balancers.filter_map(|one| one.target_group_arn().map(str::to_owned)).collect(),
+        suspended,
+        template: definition,
+        health_check_grace: seconds(service.health_check_grace_period_seconds().unwrap_or(0)),
+        health_check: "ELB".to_owned(),
+        // A task counts in the service's metrics as soon as it runs.
+        default_warm_up: Some(Duration::ZERO),
+        is_service: true,
+        ..GroupState::default()
+    })
+}
+
+async fn service(eyes: &Eyes) -> Result<Service, WatchError> {
+    let (cluster, service) = names(eyes);
+    let answer = eyes.ecs.describe_services().cluster(cluster).services(service).send().await.map_err(|error| {
+        let no_cluster = error.as_service_error().is_some_and(|error| error.is_cluster_not_found_exception());
+        match no_cluster {
+            true => WatchError::NoService(eyes.subject.to_string()),
+            false => call("ecs:DescribeServices")(error),
+        }
+    })?;
+    let there = answer.services().iter().find(|service| service.status() != Some("INACTIVE"));
+    there.cloned().ok_or_else(|| WatchError::NoService(eyes.subject.to_string()))
+}
+
+async fn scalable_target(eyes: &Eyes) -> Result<scaling::ScalableTarget, WatchError> {
+    let answer = eyes
+        .scaling
+        .describe_scalable_targets()
+        .service_namespace(scaling::ServiceNamespace::Ecs)
+        .resource_ids(resource(eyes))
+        .send()
+        .await
+        .map_err(call("application-autoscaling:DescribeScalableTargets"))?;
+    let target = answer.scalable_targets().first().cloned();
+    target.ok_or_else(|| WatchError::NotScalable(eyes.subject.to_string()))
+}
+
+/// Those that run or are to run, and those that are on their way out.
+async fn tasks(eyes: &Eyes) -> Result<Vec<Task>, WatchError> {
+    let (cluster, service) = names(eyes);
+    let mut arns: Vec<String> = Vec::new();
+    for status in [DesiredStatus::Running, DesiredStatus::Stopped] {
+        let found = pages(async |token| {
+            let page = eyes
+                .ecs
+                .list_tasks()
+                .cluster(cluster)
+                .service_name(service)
+                .desired_status(status.clone())
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(call("ecs:ListTasks"))?;
+            Ok((page.task_arns().to_vec(), page.next_token().map(str::to_owned)))
+        })
+        .await?;
+        arns.extend(found);
+    }
+    let mut tasks = Vec::with_capacity(arns.len());
+    for some in arns.chunks(TASKS) {
+        let answer = eyes
+            .ecs
+            .describe_tasks()
+            .cluster(cluster)
+            .set_tasks(Some(some.to_vec()))
+            .send()
+            .await
+            .map_err(call("ecs:DescribeTasks"))?;
+        tasks.extend(answer.tasks().iter().filter(|task| task.last_status() != Some("STOPPED")).cloned());
+    }
+    Ok(tasks)
+}
+
+fn instance(task: &Task) -> Instance {
+    let address = task.attachments().iter().flat_map(|one| one.details()).find_map(|detail| {
+        (detail.name() == Some("privateIPv4Address")).then(|| detail.value().unwrap_or_default().to_owned())
+    });
+    // In the words that a group's instances have.
+    let lifecycle = match task.last_status().unwrap_or_default() {
+        "RUNNING" if task.desired_status() == Some("STOPPED") => "Terminating",
+        "RUNNING" => "InService",
+        "DEACTIVATING" | "STOPPING" | "DEPROVISIONING" => "Terminating",
+        _ => "Pending",
+    };
+    let health = task.health_status().map_or("UNKNOWN", |health| health.as_str());
+    Instance {
+        id: last(task.task_arn().unwrap_or_default()).to_owned(),
+        lifecycle: lifecycle.to_owned(),
+        health: health.to_owned(),
+        zone: task.availability_zone().unwrap_or_default().to_owned(),
+        kind: match (task.cpu(), task.memory()) {
+            (Some(cpu), Some(memory)) => format!("{cpu} CPU units, {memory} MiB"),
+            _ => String::new(),
+        },
+        protected: false,
+        address: address.unwrap_or_default(),
+        created: task.created_at().and_then(timestamp),
+        started: task.started_at().and_then(timestamp),
+        stopping: task.stopping_at().and_then(timestamp),
+    }
+}
+
+/// What follows the last slash of an ARN.
+fn last(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+pub async fn policies(eyes: &Eyes) -> Result<Vec<Policy>, WatchError> {
+    pages(async |token| {
+        let page = eyes
+            .scaling
+            .describe_scaling_policies()
+            .service_namespace(scaling::ServiceNamespace::Ecs)
+            .resource_id(resource(eyes))
+            .set_next_token(token)
+            .send()
+            .await
+            .map_err(call("application-autoscaling:DescribeScalingPolicies"))?;
+        Ok((page.scaling_policies().iter().map(policy).collect(), page.next_token().map(str::to_owned)))
+    })
+    .await
+}
+
+fn policy(policy: &scaling::ScalingPolicy) -> Policy {
+    let tracking = policy.target_tracking_scaling_policy_configuration();
+    let step = policy.step_scaling_policy_configuration();
+    let predefined = tracking.and_then(|tracking| tracking.predefined_metric_specification());
+    let steps = step.into_iter().flat_map(|step| step.step_adjustments()).map(|step| StepAdjustment {
+        lower: step.metric_interval_lower_bound(),
+        upper: step.metric_interval_upper_bound(),
+        change: step.scaling_adjustment(),
+    });
+    Policy {
+        name: policy.policy_name().to_owned(),
+        kind: policy.policy_type().as_str().to_owned(),
+        target_value: tracking.map(|tracking| tracking.target_value()),
+        scale_in_disabled: tracking.and_then(|tracking| tracking.disable_scale_in()).unwrap_or(false),
+        // There is no warm-up: a cooldown follows each change instead.
+        warm_up: None,
+        alarms: policy.alarms().iter().map(|alarm| alarm.alarm_name().to_owned()).collect(),
+        metric: predefined.map(|metric| metric.predefined_metric_type().as_str().to_owned()),
+        adjustment: step.and_then(|step| step.adjustment_type()).map(|kind| kind.as_str().to_owned()),
+        least: step.and_then(|step| step.min_adjustment_magnitude()).map(|least| count(Some(least))),
+        steps: steps.collect(),
+        change: None,
+        cooldown: step
+            .and_then(|step| step.cooldown())
+            .or_else(|| tracking.and_then(|tracking| tracking.scale_in_cooldown()))
+            .map(seconds),
+        mode: policy
+            .predictive_scaling_policy_configuration()
+            .and_then(|own| own.mode())
+            .map(|mode| mode.as_str().to_owned()),
+        disabled: false,
+    }
+}
+
+/// Newest first, those included that could not change anything.
+pub async fn activities(eyes: &Eyes, since: Timestamp) -> Result<Vec<Activity>, WatchError> {
+    let mut found: Vec<Activity> = pages(async |token| {
+        let page = eyes
+            .scaling
+            .describe_scaling_activities()
+            .service_namespace(scaling::ServiceNamespace::Ecs)
+            .resource_id(resource(eyes))
+            .include_not_scaled_activities(true)
+            .set_next_token(token)
+            .send()
+            .await
+            .map_err(call("application-autoscaling:DescribeScalingActivities"))?;
+        let recent = page.scaling_activities().iter().filter_map(|one| activity(one, since)).collect::<Vec<_>>();
+        // Newest first: an older one ends it.
+        let next = page.next_token().filter(|_| recent.len() == page.scaling_activities().len()).map(str::to_owned);
+        Ok((recent, next))
+    })
+    .await?;
+    // What it was before is what the one before made it.
+    let made: HashMap<String, u32> = found.iter().filter_map(|one| Some((one.id.clone(), one.change?.1))).collect();
+    let before: Vec<Option<u32>> =
+        (0..found.len()).map(|index| found.get(index + 1).and_then(|one| made.get(&one.id).copied())).collect();
+    for (activity, before) in found.iter_mut().zip(before) {
+        if let (Some(change), Some(before)) = (&mut activity.change, before) {
+            change.0 = before;
+        }
+    }
+    Ok(found)
+}
+
+/// `Setting desired count to 5.` is all it says of the change; what it was before, the activity before tells. For the
+/// first one it is left as 0 and filled in by whoever knows how large the service was.
+fn activity(activity: &scaling::ScalingActivity, since: Timestamp) -> Option<Activity> {
+    let start = timestamp(activity.start_time()).filter(|start| *start >= since)?;
+    let to = activity.description().split_once("desired count to ")?.1.trim_end_matches('.').parse().ok();
+    let not_scaled: Vec<&str> = activity.not_scaled_reasons().iter().map(|reason| reason.code()).collect();
+    let message = activity.status_message().map(str::to_owned);
+    Some(Activity {
+        id: activity.activity_id().to_owned(),
+        description: activity.description().to_owned(),
+        cause: activity.cause().to_owned(),
+        start,
+        end: activity.end_time().and_then(timestamp),
+        status: if not_scaled.is_empty() { activity.status_code().as_str().to_owned() } else { "NotScaled".to_owned() },
+        message: if not_scaled.is_empty() { message } else { Some(not_scaled.join(", ")) },
+        details: activity.details().map(str::to_owned),
+        change: to.filter(|_| not_scaled.is_empty()).map(|to| (0, to)),
+    })
+}
+
+pub async fn surroundings(eyes: &Eyes, errors: &mut Vec<WatchError>) -> Surroundings {
+    let mut found = Surroundings::default();
+    match service(eyes).await {
+        Ok(service) => {
+            let rolling = service
+                .deployments()
+                .iter()
+                .filter(|one| one.rollout_state().is_some_and(|state| state.as_str() == "IN_PROGRESS"));
+            found.refreshes =
+                rolling.map(|one| format!("deployment {} is in progress", one.id().unwrap_or_default())).collect();
+        }
+        Err(error) => errors.push(error),
+    }
+    match scheduled(eyes).await {
+        Ok(scheduled) => found.scheduled = scheduled,
+        Err(error) => errors.push(error),
+    }
+    found
+}
+
+async fn scheduled(eyes: &Eyes) -> Result<Vec<ScheduledAction>, WatchError> {
+    pages(async |token| {
+        let page = eyes
+            .scaling
+            .describe_scheduled_actions()
+            .service_namespace(scaling::ServiceNamespace::Ecs)
+            .resource_id(resource(eyes))
+            .set_next_token(token)
+            .send()
+            .await
+            .map_err(call("application-autoscaling:DescribeScheduledActions"))?;
+        let action = |action: &scaling::ScheduledAction| {
+            let own = action.scalable_target_action();
+            ScheduledAction {
+                name: action.scheduled_action_name().to_owned(),
+                next: action.start_time().and_then(timestamp),
+                recurrence: Some(action.schedule().to_owned()),
+                min: own.and_then(|own| own.min_capacity()).map(|least| count(Some(least))),
+                max: own.and_then(|own| own.max_capacity()).map(|most| count(Some(most))),
+                desired: None,
+            }
+        };
+        Ok((page.scheduled_actions().iter().map(action).collect(), page.next_token().map(str::to_owned)))
+    })
+    .await
+}
