@@ -22,7 +22,7 @@ endif
 endif
 export SPIKEPROOF_MOTO := $(CURDIR)/$(VENV)/bin/moto_server
 
-.PHONY: help demo test check image build bench deny fuzz venv terraform lint clean
+.PHONY: help demo test check truth image build bench deny fuzz venv terraform lint clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -41,6 +41,9 @@ lint: ## formatting and clippy
 
 build: ## the release binary; static on Linux, so that it can ship itself
 	@cargo build --quiet --release --locked
+
+truth: venv ## every group of tests/truth against what really happened; TRUTH=FILE judges a lab file of your own
+	@SPIKEPROOF_TRUTH=$(or $(TRUTH),all) cargo test --quiet --locked --test truth -- --nocapture
 
 image: build ## the generator's image: with Docker where it is there, else as an OCI layout
 	@rm -rf $(WORK)/rootfs $(WORK)/image

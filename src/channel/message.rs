@@ -7,7 +7,7 @@ use crate::measure::Interval;
 use crate::scenario::Surroundings;
 
 /// The two sides are the same binary, so a difference means that the folder is another version's.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// `plan.json`, written once by the orchestrator.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -112,3 +112,22 @@ async fn a_cookie_header_of_ones_own_goes_instead_of_the_session_s() {
     let who = shop.log.all().into_iter().find(|seen| seen.headers.contains_key("cookie")).unwrap();
     assert_eq!(who.headers["cookie"], "mine=1");
 }
+
+#[tokio::test]
+async fn answers_are_counted_under_the_instance_that_their_header_names() {
+    for http in ["'1.1'", "'2'"] {
+        let shop = Shop::open().await;
+        let text = format!(
+            "name: t\ntarget: {{ url: {}, http: {http}, group: g }}\nphases: [{{ rate: 20/s, hold: 1s }}]\n\
+             steps: [{{ get: /from/one }}, {{ get: /from/two }}, {{ get: / }}]\n\
+             scaling: {{ instance_header: X-Instance-ID }}",
+            shop.url()
+        );
+        let results = measure(parsed(&text, &[]), Share::WHOLE, 2).await;
+        let of = |name: &str| results.of_instance(name, None);
+        assert_eq!(results.instances().collect::<Vec<_>>(), ["i-1", "i-2"], "{http}");
+        assert_eq!((of("i-1").tally.ok, of("i-1").latency.count(), of("i-2").tally.status_5xx), (20, 20, 20), "{http}");
+        assert_eq!(tally(&results).requests(), 60);
+        assert!(results.first_answer("i-1").unwrap() < Duration::from_millis(500), "{http}");
+    }
+}

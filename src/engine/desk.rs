@@ -20,10 +20,13 @@ use super::request::Prepared;
 use super::rows::{Drawn, Rows};
 use super::session::Session;
 use super::tls::Security;
+use super::wire::Answer;
 use crate::measure::{Recorder, Shape};
 use crate::plan::{Schedule, Share};
 use crate::scenario::{self, Http, Scenario};
 
+/// Of an instance: an address, an id, a host's name.
+const LONGEST_NAME: usize = 128;
 /// Multiples of the golden ratio fill an interval evenly, however many there are.
 const GOLDEN: f64 = 0.618_033_988_749_895;
 
@@ -59,6 +62,8 @@ pub struct Desk {
     pub buffer: Buffer,
     pub scratch: RefCell<Vec<u8>>,
     pub counts: RefCell<Vec<(u16, bool)>>,
+    /// In lower case.
+    instance_header: Option<String>,
 }
 
 /// Whether an iteration may begin.
@@ -73,9 +78,10 @@ impl Desk {
         let scenario = Arc::clone(&work.scenario);
         let target = &scenario.target;
         let share = work.share_of(worker);
+        let names_instances = scenario.scaling.instance_header.is_some();
         let mut prepared = Vec::new();
         for flow in &scenario.flows {
-            let steps = flow.steps.iter().map(|step| Prepared::new(target, flow, step));
+            let steps = flow.steps.iter().map(|step| Prepared::new(target, flow, step, names_instances));
             prepared.push(steps.collect::<Result<Vec<_>, _>>()?);
         }
         let draws = scenario.flows.iter().map(|flow| {
@@ -116,8 +122,17 @@ impl Desk {
             buffer: Rc::new(RefCell::new(vec![0; READ].into_boxed_slice())),
             scratch: RefCell::default(),
             counts: RefCell::default(),
+            instance_header: scenario.scaling.instance_header.as_ref().map(|name| name.to_ascii_lowercase()),
             scenario,
         })
+    }
+
+    /// The instance that an answer names, if the scenario knows how.
+    pub fn instance(&self, answer: &Answer) -> Option<u16> {
+        let header = self.instance_header.as_deref()?;
+        let name = answer.header(header).and_then(|value| std::str::from_utf8(value).ok())?.trim();
+        let plain = (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(|one| one.is_ascii_graphic());
+        plain.then(|| self.recorder.borrow_mut().instance(name))
     }
 
     /// Time since the start instant; zero before it.

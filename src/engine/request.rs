@@ -42,14 +42,15 @@ impl Prepared {
         self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie"))
     }
 
-    pub fn new(target: &Target, flow: &Flow, step: &Step) -> Result<Self, String> {
+    /// `names_instances`: a header of the answers is looked at, whatever the checks do.
+    pub fn new(target: &Target, flow: &Flow, step: &Step, names_instances: bool) -> Result<Self, String> {
         let mut path = Template::text(target.url.path.as_str());
         path.append(step.path.clone());
         let body = step.body.as_ref().map(|body| body.content.clone());
         let judge = Judge::new(step, &flow.variables)?;
         let keep = Keep {
             body: judge.needs_body,
-            headers: judge.needs_headers,
+            headers: judge.needs_headers || names_instances,
             cookies: target.cookies,
             head_only: step.method == Method::Head,
         };
@@ -234,7 +235,7 @@ mod tests {
         scenario.target.url.path = "/v1".to_owned();
         scenario.target.headers = vec![("user-agent".to_owned(), Template::text("mine"))];
         let flow = example::flow("f", vec![step]);
-        let prepared = Prepared::new(&scenario.target, &flow, &flow.steps[0]).unwrap();
+        let prepared = Prepared::new(&scenario.target, &flow, &flow.steps[0], false).unwrap();
         let mut chance = Pcg64Mcg::seed_from_u64(1);
         let mut values = Values { variables: &[], data: &[], rows: &[], session: 5, iteration: 0, chance: &mut chance };
         let mut out = Vec::new();

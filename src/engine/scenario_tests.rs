@@ -135,6 +135,8 @@ async fn answer(log: Log, connection: usize, request: Request<hyper::body::Incom
             Response::builder().body(Full::from("slow"))
         }
         "/hang" => std::future::pending().await,
+        "/from/one" => Response::builder().header("X-Instance-Id", "i-1").body(Full::from("")),
+        "/from/two" => Response::builder().status(500).header("x-instance-id", "i-2").body(Full::from("")),
         _ => Response::builder().body(Full::from(body)),
     };
     Ok(response.unwrap())

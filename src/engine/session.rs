@@ -148,6 +148,7 @@ impl Session {
         };
         // What an answer would have given, the rest of the iteration may need.
         let unanswered = !prepared.judge.captures_nothing();
+        let mut instance = None;
         let (ending, abandon) = match request {
             Err(_) => {
                 counts.push((prepared.judge.beyond() + 1, false));
@@ -157,6 +158,7 @@ impl Session {
                 let fetch = self.link.fetch(desk, prepared, ready, redirects, &mut trace);
                 match timeout_at((began + timeout).min(self.until), fetch).await {
                     Ok(Ok(answer)) => {
+                        instance = desk.instance(&answer);
                         let seen = Seen { answer, took: began.elapsed(), astray: trace.astray };
                         self.judge(desk, flow, prepared, seen, &mut counts)
                     }
@@ -193,6 +195,7 @@ impl Session {
             bytes: trace.bytes,
             redirects: trace.redirects,
             checks: &counts,
+            instance,
         });
         desk.counts.replace(counts);
         Done { ended, abandon, refused: !ending.has_latency() }

@@ -18,6 +18,7 @@ pub use tally::{Ending, Tally};
 pub use timeline::Timeline;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +103,18 @@ pub struct AddressCount {
     pub refused: u64,
 }
 
+/// What one instance of the target answered in one second, where a header of its answers names it. (What the load balancer
+/// answers itself carries no such header, and belongs to no instance.)
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstanceCell {
+    pub second: u32,
+    pub instance: String,
+    /// The end of its first answer in this second, since the start instant.
+    pub first: Duration,
+    pub tally: Tally,
+    pub latency: Packed,
+}
+
 /// What a task has to tell about some seconds: everything it recorded since its last interval.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
@@ -109,6 +122,7 @@ pub struct Interval {
     pub parts: Vec<Parts<Packed>>,
     pub checks: Vec<CheckCount>,
     pub addresses: Vec<AddressCount>,
+    pub instances: Vec<InstanceCell>,
     pub strain: Vec<Strain>,
     /// Why connections failed, and how often.
     pub reasons: Vec<(String, u64)>,
@@ -120,6 +134,7 @@ impl Interval {
         self.parts.extend(other.parts);
         self.checks.extend(other.checks);
         self.addresses.extend(other.addresses);
+        self.instances.extend(other.instances);
         self.strain.extend(other.strain);
         self.reasons.extend(other.reasons);
     }

@@ -3,12 +3,12 @@
 //! One histogram per step is hot, for the second that is passing; when the next begins it is packed away and used
 //! again. So memory depends on the scenario's steps, not on requests or on the length of the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::strain::LATE_MICROS;
-use super::{AddressCount, Cell, CheckCount, Ending, Interval, Key, Latency, Parts, Strain, Tally};
+use super::{AddressCount, Cell, CheckCount, Ending, InstanceCell, Interval, Key, Latency, Parts, Strain, Tally};
 
 /// Kinds of reasons kept: the first ones name what is wrong.
 const MOST_REASONS: usize = 16;
@@ -42,6 +42,21 @@ pub struct Request<'a> {
     pub redirects: u64,
     /// The checks that were made, by index, and whether they held.
     pub checks: &'a [(u16, bool)],
+    /// Which instance answered, as [`Recorder::instance`] numbers them.
+    pub instance: Option<u16>,
+}
+
+/// More instances than this count as one: a header that names requests instead must not fill the memory.
+const MOST_INSTANCES: usize = 500;
+const OTHERS: &str = "(others)";
+
+/// An instance of the target, in the second that is passing.
+#[derive(Debug, Default)]
+struct Answering {
+    name: String,
+    first: Option<Duration>,
+    tally: Tally,
+    latency: Latency,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +83,9 @@ pub struct Recorder {
     strain: BTreeMap<u32, Strain>,
     reasons: BTreeMap<String, u64>,
     done: Vec<Cell>,
+    numbers: HashMap<String, u16>,
+    answering: Vec<Answering>,
+    answered: Vec<InstanceCell>,
 }
 
 impl Recorder {
@@ -113,6 +131,13 @@ impl Recorder {
                 count.1 += 1;
             }
         }
+        if let Some(one) = request.instance.and_then(|number| self.answering.get_mut(number as usize)) {
+            one.first = Some(one.first.map_or(request.ended, |first| first.min(request.ended)));
+            one.tally.add(request.ending);
+            if request.ending.has_latency() {
+                one.latency.record(request.latency);
+            }
+        }
         let parts = hot.parts.get_or_insert_with(|| Box::new(Parts::of(request.key)));
         if request.ending.has_latency() {
             hot.latency.record(request.latency);
@@ -131,8 +156,34 @@ impl Recorder {
         }
     }
 
+    /// The number of an instance, by its name.
+    pub fn instance(&mut self, name: &str) -> u16 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let name = if self.answering.len() < MOST_INSTANCES { name } else { OTHERS };
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = self.answering.len() as u16;
+        self.numbers.insert(name.to_owned(), number);
+        self.answering.push(Answering { name: name.to_owned(), ..Answering::default() });
+        number
+    }
+
     /// Packs away what belongs to the second that has passed.
     fn pass_to(&mut self, second: u32) {
+        for one in &mut self.answering {
+            let Some(first) = one.first.take() else { continue };
+            self.answered.push(InstanceCell {
+                second: self.second,
+                instance: one.name.clone(),
+                first,
+                tally: std::mem::take(&mut one.tally),
+                latency: one.latency.pack(),
+            });
+            one.latency.clear();
+        }
         for (place, key) in self.touched.drain(..) {
             let hot = &mut self.hot[place];
             self.done.push(Cell {
@@ -185,6 +236,8 @@ impl Recorder {
         }
         let (cells, later) = std::mem::take(&mut self.done).into_iter().partition(|cell| cell.second < before);
         self.done = later;
+        let (instances, later) = std::mem::take(&mut self.answered).into_iter().partition(|cell| cell.second < before);
+        self.answered = later;
         let later = self.strain.split_off(&before);
         let strain = std::mem::replace(&mut self.strain, later);
         let (addresses, later) =
@@ -208,6 +261,7 @@ impl Recorder {
             parts,
             checks,
             addresses: addresses.into_values().collect(),
+            instances,
             strain: strain.into_values().collect(),
             reasons: std::mem::take(&mut self.reasons).into_iter().collect(),
         }
@@ -249,6 +303,7 @@ pub mod tests {
             bytes: 10,
             redirects: 0,
             checks: &[],
+            instance: None,
         }
     }
 
@@ -280,6 +335,33 @@ pub mod tests {
         assert_eq!(rest.cells.len(), 1);
         assert_eq!(rest.cells[0].second, 1);
         assert!(recorder.take_all().is_empty());
+    }
+
+    #[test]
+    fn what_each_instance_answered_is_kept_by_second_and_too_many_are_one() {
+        let mut recorder = Recorder::new(&Shape { phases: 1, flows: vec![vec![0]] });
+        let (one, two) = (recorder.instance("i-1"), recorder.instance("i-2"));
+        assert_eq!(recorder.instance("i-1"), one);
+        for (millis, instance, ending) in [
+            (300, Some(one), Ending::Ok),
+            (200, Some(two), Ending::Status5xx),
+            (900, Some(one), Ending::Ok),
+            (950, None, Ending::Ok),
+        ] {
+            recorder.request(&Request { instance, ..plain(KEY, Duration::from_millis(millis), ending) });
+        }
+        let cells = recorder.take_all().instances;
+        let seen: Vec<_> = cells
+            .iter()
+            .map(|cell| (cell.instance.as_str(), cell.first.as_millis(), cell.tally.requests(), cell.tally.errors()))
+            .collect();
+        assert_eq!(seen, [("i-1", 300, 2, 0), ("i-2", 200, 1, 1)]);
+        assert!(recorder.take_all().is_empty());
+        for name in 0..MOST_INSTANCES + 10 {
+            recorder.instance(&format!("r-{name}"));
+        }
+        assert_eq!(recorder.instance("r-505"), recorder.instance("r-509"));
+        assert_eq!(recorder.answering.len(), MOST_INSTANCES + 1);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::{AddressCount, Interval, Key, Latency, Packed, Parts, Strain, Tally};
 
@@ -12,6 +13,8 @@ pub struct Results {
     parts: BTreeMap<Key, Parts<Latency>>,
     checks: BTreeMap<(Key, u16), (u64, u64)>,
     addresses: BTreeMap<(u32, SocketAddr), AddressCount>,
+    /// By name and second: the first answer, and all.
+    instances: BTreeMap<String, BTreeMap<u32, (Duration, Tally, Packed)>>,
     /// By second and task.
     strain: BTreeMap<(u32, u32), Strain>,
     reasons: BTreeMap<String, u64>,
@@ -73,6 +76,14 @@ impl Results {
             merged.opened += count.opened;
             merged.refused += count.refused;
         }
+        for cell in &interval.instances {
+            let seconds = self.instances.entry(cell.instance.clone()).or_default();
+            let new = || (cell.first, Tally::default(), Packed::default());
+            let (first, tally, latency) = seconds.entry(cell.second).or_insert_with(new);
+            *first = (*first).min(cell.first);
+            tally.merge(&cell.tally);
+            latency.merge(&cell.latency);
+        }
         for (why, count) in &interval.reasons {
             *self.reasons.entry(why.clone()).or_default() += count;
         }
@@ -82,20 +93,31 @@ impl Results {
         }
     }
 
-    // STUB
+    /// Whether any answer named its instance.
     pub fn names_instances(&self) -> bool {
-        false
+        !self.instances.is_empty()
     }
+
     pub fn instances(&self) -> impl Iterator<Item = &str> {
-        std::iter::empty()
+        self.instances.keys().map(String::as_str)
     }
-    pub fn first_answer(&self, _: &str) -> Option<std::time::Duration> {
-        None
+
+    /// The end of an instance's first answer to any task, since the start instant.
+    pub fn first_answer(&self, instance: &str) -> Option<Duration> {
+        self.instances.get(instance)?.values().map(|(first, ..)| *first).min()
     }
-    pub fn of_instance(&self, _: &str, _: Option<(u32, u32)>) -> Merged {
-        Merged::default()
+
+    /// What an instance answered; `seconds` as in [`Select`].
+    pub fn of_instance(&self, instance: &str, seconds: Option<(u32, u32)>) -> Merged {
+        let (from, to) = seconds.unwrap_or((0, u32::MAX));
+        let mut merged = Merged::default();
+        let cells = self.instances.get(instance).into_iter().flat_map(|cells| cells.range(from..to.max(from)));
+        for (_, (_, tally, latency)) in cells {
+            merged.tally.merge(tally);
+            merged.latency.merge_packed(latency);
+        }
+        merged
     }
-    // END STUB
 
     pub fn is_empty(&self) -> bool {
         self.cells.is_empty()
@@ -175,7 +197,7 @@ impl Results {
     }
 
     /// How long the generators were at it: what a rate of a run that was stopped is taken over.
-    pub fn ran(&self) -> Option<std::time::Duration> {
+    pub fn ran(&self) -> Option<Duration> {
         let last = self.strain.keys().next_back().map(|(second, _)| *second)?;
         Some(std::time::Duration::from_secs(u64::from(last) + 1))
     }

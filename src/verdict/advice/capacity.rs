@@ -14,6 +14,8 @@ const LEAST_REQUESTS: u64 = 20;
 const ERRORS: f64 = 0.01;
 /// Seconds on each side of the limit for an estimate to be called sure.
 const SURE: usize = 5;
+/// Loads that differ by no more are the same.
+const SAME_LOAD: f64 = 0.1;
 /// Of its ceiling: beyond it the metric no longer follows the load.
 const BELOW_CEILING: f64 = 0.95;
 /// Seconds between two looks at the group, rounded up.
@@ -52,6 +54,8 @@ pub struct Metric {
 pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<InstanceCapacity> {
     let limit_micros = limit.as_micros() as u64;
     let mut points: Vec<(f64, bool)> = Vec::new();
+    // The size of the group and the load of each point.
+    let mut stretch: Vec<(u32, f64)> = Vec::new();
     let mut answered = Vec::new();
     let mut queue = 0;
     // The size of the group when the limit was first missed: once it has grown, what is slow is the backlog.
@@ -70,11 +74,13 @@ pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<
         }
         let each = f64::from(*count);
         points.push((second.demand / each, held));
+        stretch.push((*count, second.demand));
         if !held {
             queue = queue.max(p95);
             answered.push(second.ok as f64 / each);
         }
     }
+    building_up(&mut points, &stretch);
     let (held, missed) = (points.iter().filter(|(_, held)| *held).count(), answered.len());
     let between = split(&mut points)?;
     answered.sort_by(f64::total_cmp);
@@ -101,6 +107,26 @@ pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<
         ),
     };
     Some(InstanceCapacity { at_limit, between, saturated, queue: Duration::from_micros(queue), confidence, because })
+}
+
+/// Leaves out the seconds that held the limit only because the queue was still filling: the same load on as many instances
+/// missed it right after.
+fn building_up(points: &mut Vec<(f64, bool)>, stretch: &[(u32, f64)]) {
+    let mut keep = vec![true; points.len()];
+    let mut misses: Option<(u32, f64)> = None;
+    for index in (0..points.len()).rev() {
+        let (count, load) = stretch[index];
+        let same = misses.is_some_and(|(size, missed)| size == count && (load / missed - 1.0).abs() <= SAME_LOAD);
+        if !points[index].1 {
+            misses = Some((count, load));
+        } else if same {
+            keep[index] = false;
+        } else {
+            misses = None;
+        }
+    }
+    let mut kept = keep.into_iter();
+    points.retain(|_| kept.next().unwrap_or(true));
 }
 
 /// The most that held the limit and the least that missed it, but for those on the wrong side.
@@ -187,6 +213,17 @@ mod tests {
         let found = estimate(&seconds, &serving, Duration::from_millis(200)).unwrap();
         assert_eq!((found.at_limit, found.saturated, found.between), (190.0, Some(190.0), (90.0, Some(300.0))));
         assert_eq!(found.confidence, Confidence::High);
+    }
+
+    #[test]
+    fn seconds_in_which_the_queue_only_fills_say_nothing_of_what_an_instance_carries() {
+        let mut seconds = vec![second(60.0, 60, 40); 10];
+        seconds.extend([second(280.0, 200, 200), second(280.0, 200, 350)]);
+        seconds.extend(vec![second(280.0, 200, 900); 4]);
+        seconds.extend(vec![second(280.0, 280, 42); 12]);
+        let serving = [vec![2; 16], vec![6; 12]].concat();
+        let found = estimate(&seconds, &serving, Duration::from_millis(400)).unwrap();
+        assert!((85.0..=105.0).contains(&found.at_limit), "{found:?}");
     }
 
     #[test]

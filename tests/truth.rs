@@ -1,0 +1,369 @@
+//! Groups whose every instant is known: what is said of them must be true.
+//!
+//! Each file of `tests/truth` is a lab group, a load, and what is to be said of the two. The lab writes what really
+//! happened; the run's report is laid beside it: each timing within one polling interval, each verdict and each piece of
+//! advice as expected. `SPIKEPROOF_TRUTH`: `all`, a lab file of one's own, or names; without it, a few.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the helpers of tests are tests, which clippy.toml cannot see"
+)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use spikeproof::lab::truth::{InstanceTruth, Truth};
+use spikeproof::outcome::Verdict;
+use spikeproof::report::RunReport;
+use spikeproof::verdict::{Judgement, Reaction, Sighting};
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Looks at the group are so far apart while something changes.
+const POLL: Duration = Duration::from_secs(2);
+/// So many labs at once: each is a load of a few hundred requests a second.
+const AT_ONCE: usize = 4;
+/// Enough to see that the machinery works; all of them take minutes.
+const SAMPLE: [&str; 4] = ["fast", "errors-from-fresh-instances", "step-policy", "service"];
+/// A run takes about a minute.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// What is special about this group.
+    about: String,
+    #[serde(default)]
+    lab: serde_json::Value,
+    /// In place of the usual ones.
+    #[serde(default)]
+    spike: Option<String>,
+    #[serde(default)]
+    scaling: BTreeMap<String, serde_json::Value>,
+    /// The header that names instances is left out.
+    #[serde(default)]
+    without_header: bool,
+    #[serde(default)]
+    expect: Expect,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Expect {
+    /// How a judgement begins, and its verdict; after a `:` what its reason has to contain.
+    verdicts: BTreeMap<String, String>,
+    /// How a question begins, and what its answer has to contain.
+    advice: BTreeMap<String, String>,
+    warnings: Vec<String>,
+    /// Moments that the chain must have, in this order.
+    chain: Vec<String>,
+    /// The model must agree with the group for this share of the seconds, and know an instance's capacity.
+    agreement: Option<f64>,
+}
+
+struct Checked {
+    name: String,
+    verdicts: usize,
+    wrong: Vec<String>,
+    /// As a share of the polling interval, and of what.
+    worst: (f64, String),
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/truth")
+}
+
+fn cases() -> Vec<(String, Case)> {
+    let wanted = std::env::var("SPIKEPROOF_TRUTH").unwrap_or_default();
+    let own = Path::new(&wanted);
+    if own.is_file() {
+        let lab = serde_saphyr::from_str(&std::fs::read_to_string(own).unwrap()).unwrap();
+        let case = Case {
+            about: wanted.clone(),
+            lab,
+            spike: None,
+            scaling: BTreeMap::new(),
+            without_header: false,
+            expect: Expect::default(),
+        };
+        return vec![(wanted, case)];
+    }
+    let names: Vec<&str> = wanted.split(',').filter(|name| !name.is_empty()).collect();
+    let mut cases = Vec::new();
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let case = serde_saphyr::from_str(&std::fs::read_to_string(&path).unwrap())
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let wants = match names.as_slice() {
+            [] => SAMPLE.contains(&name.as_str()),
+            ["all"] => true,
+            names => names.contains(&name.as_str()),
+        };
+        if wants {
+            cases.push((name, case));
+        }
+    }
+    cases.sort_by(|a, b| a.0.cmp(&b.0));
+    assert!(!cases.is_empty(), "no case is called {wanted}");
+    cases
+}
+
+/// What each case changes of this lab.
+fn lab(case: &Case) -> serde_json::Value {
+    // 100 requests/s per instance.
+    let mut lab = serde_json::json!({ "target": { "workers": 4, "service_time": "40ms" } });
+    if let Some(own) = case.lab.as_object() {
+        for (section, value) in own {
+            match (lab.get_mut(section).and_then(|known| known.as_object_mut()), value.as_object()) {
+                (Some(known), Some(value)) => known.extend(value.clone()),
+                _ => lab[section] = value.clone(),
+            }
+        }
+    }
+    lab
+}
+
+fn scenario(case: &Case) -> String {
+    let is_service = case.lab["target"]["service"].as_bool() == Some(true);
+    let subject = if is_service { "service: \"${TARGET_SERVICE}\"" } else { "group: \"${TARGET_GROUP}\"" };
+    let mut scaling = case.scaling.clone();
+    if !case.without_header {
+        scaling.insert("instance_header".to_owned(), "x-instance-id".into());
+    }
+    let scaling = if scaling.is_empty() {
+        String::new()
+    } else {
+        format!("scaling: {}\n", serde_json::to_string(&scaling).unwrap())
+    };
+    let spike = case.spike.as_deref().unwrap_or("{ name: spike, rate: 280/s, hold: 18s }");
+    format!(
+        "name: truth\ntarget: {{ url: \"${{TARGET_URL}}\", {subject}, timeout: 5s }}\n\
+         phases:\n  - {{ name: warm-up, rate: 60/s, hold: 3s }}\n  - {{ name: sustained, rate: 60/s, hold: 6s }}\n  \
+         - {spike}\n  - {{ name: recovery, rate: 60/s, hold: 24s }}\n\
+         flows: [ {{ name: home, steps: [ {{ get: / }} ] }} ]\n\
+         thresholds: [ p95 < 400ms in spike ]\n{scaling}"
+    )
+}
+
+async fn run(name: &str, case: &Case) -> (RunReport, Truth) {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |file: &str| folder.path().join(file);
+    std::fs::write(at("lab.yaml"), serde_json::to_string(&lab(case)).unwrap()).unwrap();
+    std::fs::write(at("scenario.yaml"), scenario(case)).unwrap();
+    let program = env!("CARGO_BIN_EXE_spikeproof");
+    let mut command = Command::new(program);
+    command
+        .args(["lab", "--group"])
+        .arg(at("lab.yaml"))
+        .arg("--truth")
+        .arg(at("truth.json"))
+        .args(["--", program, "run", "--fleet", "local", "--runs-dir"])
+        .arg(at("runs"))
+        .arg(at("scenario.yaml"))
+        .kill_on_drop(true)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let output =
+        tokio::time::timeout(PATIENCE, command.output()).await.unwrap_or_else(|_| panic!("{name}: no end")).unwrap();
+    let said =
+        || format!("{name}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let runs = std::fs::read_dir(at("runs")).unwrap_or_else(|_| panic!("{}", said()));
+    let run =
+        runs.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap_or_else(|| panic!("{}", said()));
+    let report = std::fs::read_to_string(run.join("report.json")).unwrap_or_else(|_| panic!("{}", said()));
+    let truth = std::fs::read_to_string(at("truth.json")).unwrap_or_else(|_| panic!("{}", said()));
+    let report: RunReport = serde_json::from_str(&report).unwrap();
+    assert!(report.judged.is_some(), "{}", said());
+    if std::env::var_os("SPIKEPROOF_TRUTH_VERBOSE").is_some() {
+        println!("{}", said());
+    }
+    (report, serde_json::from_str(&truth).unwrap())
+}
+
+impl Checked {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), verdicts: 0, wrong: Vec::new(), worst: (0.0, String::new()) }
+    }
+
+    fn verdict(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        self.verdicts += 1;
+        if !holds {
+            self.wrong.push(what());
+        }
+    }
+
+    /// `within`: what the report itself says it knows it to.
+    fn timing(&mut self, what: &str, said: Option<(Timestamp, Duration)>, truth: Option<Timestamp>) {
+        let Some((said, within)) = said else { return };
+        let Some(truth) = truth else {
+            self.wrong.push(format!("{what}: said to be at {said}, and never was"));
+            return;
+        };
+        let error = Duration::try_from(said.duration_since(truth).abs()).unwrap();
+        let share = error.as_secs_f64() / within.max(POLL).as_secs_f64();
+        if share > self.worst.0 {
+            self.worst = (share, what.to_owned());
+        }
+        if share > 1.0 {
+            self.wrong.push(format!("{what}: {error:?} from the truth, where {within:?} is claimed"));
+        }
+    }
+}
+
+fn seen(sighting: Option<Sighting>) -> Option<(Timestamp, Duration)> {
+    sighting.map(|seen| (seen.at, seen.within))
+}
+
+fn check_times(checked: &mut Checked, reaction: &Reaction, truth: &Truth, started: Timestamp) {
+    let moment = |name: &str| {
+        reaction.out.iter().chain(&reaction.back).find(|one| one.name == name).map(|one| (one.at, one.resolution))
+    };
+    let fired = |high: bool, from: Timestamp| truth.alarms.iter().find(|one| one.high == high && one.at >= from);
+    let fresh = || truth.instances.iter().filter(|one| !one.from_the_start);
+    let first = |of: fn(&InstanceTruth) -> Option<Timestamp>| fresh().filter_map(of).min();
+    if let Some(first) = fired(true, started) {
+        checked.timing("breach", moment("breach"), Some(first.breach));
+        checked.timing("alarm", moment("alarm"), Some(first.at));
+    }
+    checked.timing("launch began", moment("launch began"), first(|one| Some(one.launched)));
+    checked.timing("in service", moment("in service"), first(|one| one.in_service));
+    checked.timing("healthy", moment("healthy"), first(|one| one.healthy));
+    let by_header = reaction.launched.iter().any(|one| one.first_answer.is_some());
+    let answered = if by_header { first(|one| one.first_answer) } else { first(|one| one.healthy) };
+    checked.timing("first request", moment("first request"), answered);
+    if let Some((dropped, _)) = moment("load fell") {
+        checked.timing("low alarm", moment("low alarm"), fired(false, dropped).map(|one| one.at));
+    }
+    for one in &reaction.launched {
+        let Some(known) = truth.instances.iter().find(|known| known.id == one.id) else {
+            checked.wrong.push(format!("{} never was", one.id));
+            continue;
+        };
+        checked.timing("an instance's launch", seen(Some(one.launched)), Some(known.launched));
+        checked.timing("an instance in service", seen(one.in_service), known.in_service);
+        checked.timing("an instance healthy", seen(one.healthy), known.healthy);
+        checked.timing("an instance's first answer", one.first_answer.map(|at| (at, POLL)), known.first_answer);
+    }
+    for one in &reaction.left {
+        let known = truth.instances.iter().find(|known| known.id == one.id);
+        checked.timing("an instance leaving", seen(Some(one.began)), known.and_then(|known| known.draining));
+        checked.timing("an instance draining", seen(one.draining), known.and_then(|known| known.draining));
+        checked.timing("an instance gone", seen(one.gone), known.and_then(|known| known.gone));
+    }
+    // Every change of its size is there, and no other.
+    let changes = truth.decisions.iter().filter(|one| one.at >= started).count();
+    let grew = truth.decisions.iter().any(|one| one.at >= started && one.to > one.from);
+    checked.verdict(grew == (reaction.desired_peak > reaction.desired_before), || {
+        format!("{changes} decisions, and said to be {} -> {}", reaction.desired_before, reaction.desired_peak)
+    });
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "passed",
+        Verdict::Failed => "failed",
+        Verdict::Inconclusive => "cannot tell",
+    }
+}
+
+fn check(name: &str, case: &Case, report: &RunReport, truth: &Truth) -> Checked {
+    let mut checked = Checked::new(name);
+    let judged = report.judged.as_ref().unwrap();
+    let reaction = judged.reaction.clone().unwrap_or_default();
+    check_times(&mut checked, &reaction, truth, report.started.unwrap());
+    let scaling = &judged.scaling;
+    let listing = || {
+        scaling
+            .iter()
+            .map(|one| format!("\n    {}: {} ({}; {})", one.asked, word(one.verdict), one.measured, one.because))
+            .collect::<String>()
+    };
+    for (asked, expected) in &case.expect.verdicts {
+        let (verdict, reason) = expected.split_once(": ").unwrap_or((expected, ""));
+        let found = scaling.iter().find(|one| one.asked.starts_with(asked.as_str()));
+        if verdict == "not said" {
+            checked.verdict(found.is_none(), || format!("{asked} is said:{}", listing()));
+            continue;
+        }
+        let fits = |one: &Judgement| word(one.verdict) == verdict && one.answer().contains(reason);
+        checked.verdict(found.is_some_and(fits), || format!("{asked} is not {expected}:{}", listing()));
+    }
+    let advice = report.advice.as_ref();
+    for (question, expected) in &case.expect.advice {
+        let answers = || advice.iter().flat_map(|advice| &advice.answers);
+        let found = answers().find(|one| one.question.starts_with(question.as_str()));
+        checked.verdict(found.is_some_and(|one| one.answer.contains(expected.as_str())), || {
+            let all: String = answers().map(|one| format!("\n    {} {}", one.question, one.answer)).collect();
+            format!("{question} is not answered with `{expected}`:{all}")
+        });
+    }
+    for expected in &case.expect.warnings {
+        let there = report.warnings.iter().any(|warning| warning.contains(expected.as_str()));
+        checked.verdict(there, || format!("no warning of `{expected}`: {:?}", report.warnings));
+    }
+    if !case.expect.chain.is_empty() {
+        let names: Vec<&str> = reaction.out.iter().chain(&reaction.back).map(|one| one.name.as_str()).collect();
+        checked.verdict(names == case.expect.chain, || format!("the chain is {names:?}"));
+    }
+    if let Some(least) = case.expect.agreement {
+        let share = advice.and_then(|advice| advice.agreement).map_or(0.0, |agreement| agreement.share());
+        checked.verdict(share >= least, || {
+            format!(
+                "the model agrees for {share:.2} of the seconds ({:?})",
+                advice.and_then(|one| one.no_candidates.clone())
+            )
+        });
+        let capacity = advice.and_then(|advice| advice.capacity.clone());
+        let near = capacity.as_ref().is_some_and(|found| (found.at_limit / truth.capacity - 1.0).abs() < 0.25);
+        checked.verdict(near, || format!("an instance carries {}, not {capacity:?}", truth.capacity));
+    }
+    checked
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_a_group_is_true() {
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    let mut running = JoinSet::new();
+    for (name, case) in cases() {
+        let slots = Arc::clone(&slots);
+        running.spawn(async move {
+            let _slot = slots.acquire().await.unwrap();
+            let (report, truth) = run(&name, &case).await;
+            (check(&name, &case, &report, &truth), case.about)
+        });
+    }
+    let (mut groups, mut verdicts, mut wrong, mut worst) = (0, 0, 0, (0.0, String::new()));
+    while let Some(done) = running.join_next().await {
+        let (checked, about) = done.unwrap();
+        let (share, of) = &checked.worst;
+        println!(
+            "{}: {} verdicts, {} wrong, worst timing error {share:.2} of a polling interval ({of})  {about}",
+            checked.name,
+            checked.verdicts,
+            checked.wrong.len()
+        );
+        for line in &checked.wrong {
+            println!("  WRONG {line}");
+        }
+        groups += 1;
+        verdicts += checked.verdicts;
+        wrong += checked.wrong.len();
+        if *share > worst.0 {
+            worst = (*share, format!("{} of {}", of, checked.name));
+        }
+    }
+    println!(
+        "{groups} groups, {verdicts} verdicts, {wrong} wrong, worst timing error {:.2} of a polling interval",
+        worst.0
+    );
+    assert_eq!(wrong, 0, "see above");
+}
