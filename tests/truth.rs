@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 /// Looks at the group are so far apart while something changes.
 const POLL: Duration = Duration::from_secs(2);
 /// So many labs at once: each is a load of a few hundred requests a second.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 7;
 /// Enough to see that the machinery works; all of them take minutes.
 const SAMPLE: [&str; 4] = ["fast", "errors-from-fresh-instances", "step-policy", "service"];
 /// A run takes about a minute.

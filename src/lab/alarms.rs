@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::clock::{self, Moment};
 use super::config::Metric;
-use super::{elb, group, ids};
+use super::{elb, group, ids, service};
 use crate::scaling::alarm::{Alarm, Comparison, Datapoint, State, Transition};
 use crate::scaling::policies::Rule;
 
@@ -16,6 +16,7 @@ pub struct WatchedAlarm {
     pub arn: String,
     pub model: Alarm,
     metric: Metric,
+    is_service: bool,
     pub period: Duration,
     /// Made by a target-tracking policy.
     pub is_tracking: bool,
@@ -49,12 +50,20 @@ pub struct Invoked {
 }
 
 impl WatchedAlarm {
-    pub fn new(name: String, model: Alarm, metric: Metric, period: Duration, rule: &Rule, now: Moment) -> Self {
+    pub fn new(
+        name: String,
+        model: Alarm,
+        (metric, is_service): (Metric, bool),
+        period: Duration,
+        rule: &Rule,
+        now: Moment,
+    ) -> Self {
         Self {
             arn: format!("arn:aws:cloudwatch:{}:{}:alarm:{name}", ids::REGION, ids::ACCOUNT),
             name,
             model,
             metric,
+            is_service,
             period,
             is_tracking: matches!(rule, Rule::Tracking { .. }),
             created: now,
@@ -70,6 +79,12 @@ impl WatchedAlarm {
     /// Namespace, name, statistic and dimensions of its metric.
     pub fn metric(&self) -> (&'static str, &'static str, &'static str, Vec<(&'static str, &'static str)>) {
         match self.metric {
+            Metric::Cpu if self.is_service => (
+                "AWS/ECS",
+                "CPUUtilization",
+                "Average",
+                vec![("ClusterName", service::CLUSTER), ("ServiceName", service::SERVICE)],
+            ),
             Metric::Cpu => ("AWS/EC2", "CPUUtilization", "Average", vec![("AutoScalingGroupName", group::NAME)]),
             Metric::RequestsPerTarget => (
                 "AWS/ApplicationELB",

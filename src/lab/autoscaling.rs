@@ -48,7 +48,8 @@ fn is_asked(form: &Form, list: &str) -> bool {
 }
 
 fn groups(group: &Group, form: &Form, now: Moment) -> String {
-    let asked = is_asked(form, "AutoScalingGroupNames") && !group.is_deleted(now);
+    let there = !group.is_deleted(now) && !group.target.service;
+    let asked = is_asked(form, "AutoScalingGroupNames") && there;
     members("AutoScalingGroups", asked.then(|| describe(group, now)))
 }
 
@@ -127,7 +128,7 @@ fn describe_policy(policy: &Policy) -> String {
     ]
     .concat();
     let own = match &policy.rule {
-        Rule::Tracking { tracking, scale_in } => {
+        Rule::Tracking { scale_in, .. } => {
             let metric = match policy.config.metric {
                 Metric::Cpu => element("PredefinedMetricType", "ASGAverageCPUUtilization"),
                 Metric::RequestsPerTarget => {
@@ -137,7 +138,7 @@ fn describe_policy(policy: &Policy) -> String {
             };
             let configuration = [
                 format!("<PredefinedMetricSpecification>{metric}</PredefinedMetricSpecification>"),
-                element("TargetValue", &tracking.target.to_string()),
+                element("TargetValue", &policy.config.target_value.to_string()),
                 element("DisableScaleIn", &(!scale_in).to_string()),
             ]
             .concat();

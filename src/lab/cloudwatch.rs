@@ -10,7 +10,7 @@ use super::cbor::{self, Cbor};
 use super::clock::Moment;
 use super::group::{Group, NAME};
 use super::metrics::{Sample, statistic};
-use super::{World, autoscaling, elb};
+use super::{World, autoscaling, elb, service};
 
 /// `None`: not an action of ours.
 pub fn answer(world: &World, call: &Call) -> Option<Answer> {
@@ -163,6 +163,7 @@ fn datapoints(samples: &[Sample], stat: &Value, from: Moment, to: Moment) -> Vec
 fn is_ours(metric: &Value) -> bool {
     let expected: &[(&str, &str)] = match metric["Namespace"].as_str() {
         Some("AWS/EC2" | "AWS/AutoScaling") => &[("AutoScalingGroupName", NAME)],
+        Some("AWS/ECS") => &[("ClusterName", service::CLUSTER), ("ServiceName", service::SERVICE)],
         Some("AWS/ApplicationELB") => &[("LoadBalancer", elb::BALANCER), ("TargetGroup", elb::TARGET_GROUP)],
         _ => return false,
     };

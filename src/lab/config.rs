@@ -58,6 +58,8 @@ pub struct Target {
     pub warm_pool_boot: Duration,
     /// No instance of the group may be scaled in.
     pub protected: bool,
+    /// It is an ECS service that Application Auto Scaling scales, not a group of EC2 instances.
+    pub service: bool,
     /// Suspended processes of the group, such as `Launch`.
     pub suspended: Vec<String>,
 }
@@ -79,6 +81,7 @@ impl Default for Target {
             warm_pool: 0,
             warm_pool_boot: Duration::from_millis(500),
             protected: false,
+            service: false,
             suspended: Vec::new(),
         }
     }
@@ -187,7 +190,12 @@ impl Policy {
         };
         match self.kind {
             Kind::TargetTracking => {
-                Rule::Tracking { tracking: TargetTracking::new(self.target_value), scale_in: self.scale_in }
+                // A count's target is for a minute, its datapoints and thresholds are for a period.
+                let target = match self.metric {
+                    Metric::Cpu => self.target_value,
+                    Metric::RequestsPerTarget => self.target_value * self.period.as_secs_f64() / 60.0,
+                };
+                Rule::Tracking { tracking: TargetTracking::new(target), scale_in: self.scale_in }
             }
             Kind::Step => Rule::Step(StepScaling {
                 threshold: self.threshold(),
@@ -352,6 +360,9 @@ impl Config {
         if self.policies.iter().any(|policy| policy.period != self.policies[0].period) {
             return Err("policies: all have the same period here".to_owned());
         }
+        if self.target.service && self.policies.iter().any(|policy| policy.kind == Kind::Simple) {
+            return Err("policies: a service has no simple policies".to_owned());
+        }
         self.policy = self.policies[0].clone();
         Ok(self)
     }
@@ -409,7 +420,7 @@ mod tests {
         )
         .unwrap();
         let rules: Vec<Rule> = config.policies.iter().map(Policy::rule).collect();
-        assert!(matches!(&rules[0], Rule::Tracking { tracking, scale_in: false } if tracking.target == 6000.0));
+        assert!(matches!(&rules[0], Rule::Tracking { tracking, scale_in: false } if tracking.target == 100.0));
         assert!(matches!(&rules[1], Rule::Step(step) if step.is_above && step.steps.len() == 2 && step.least == 2));
         let Rule::Simple { scaling, cooldown } = rules[2] else { panic!("{:?}", rules[2]) };
         assert_eq!((scaling.change, cooldown, config.policies[2].threshold()), (-1, Duration::from_secs(20), 30.0));

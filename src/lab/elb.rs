@@ -47,12 +47,12 @@ pub fn answer(world: &World, call: &Call) -> Option<Answer> {
 fn health(group: &Group, now: Moment) -> String {
     let registered = group.instances.iter().filter_map(|instance| {
         let state = instance.target_state(now)?;
-        Some(target(instance, state))
+        Some(target(instance, state, group.target.service))
     });
     members("TargetHealthDescriptions", registered)
 }
 
-fn target(instance: &Instance, state: TargetState) -> String {
+fn target(instance: &Instance, state: TargetState, by_address: bool) -> String {
     let (word, reason) = match state {
         TargetState::Initial => ("initial", "Elb.RegistrationInProgress"),
         TargetState::Healthy => ("healthy", ""),
@@ -62,7 +62,7 @@ fn target(instance: &Instance, state: TargetState) -> String {
     let reason = if reason.is_empty() { String::new() } else { element("Reason", reason) };
     format!(
         "<Target>{}{}{}</Target>{}<TargetHealth>{}{reason}</TargetHealth>",
-        element("Id", &instance.id),
+        element("Id", if by_address { &instance.address } else { &instance.id }),
         element("Port", "80"),
         element("AvailabilityZone", instance.zone),
         element("HealthCheckPort", "80"),

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Answer, Call, Fault, Protocol, answer};
-use super::{World, autoscaling, clock, cloudwatch, ecs, elb, images, policies};
+use super::{World, autoscaling, clock, cloudwatch, ecs, elb, images, policies, service};
 
 /// Serves HTTP/1.1 until `closing`; then connections are cut.
 pub async fn listen<S, F>(listener: TcpListener, closing: CancellationToken, service: S)
@@ -64,7 +64,11 @@ async fn route(world: &World, call: &Call) -> Result<Answer, Fault> {
         return Err(Fault::new(&refusal.code, &refusal.message));
     }
     let ours = match (call.service.as_str(), call.protocol) {
-        ("ecs", Protocol::Json) => ecs::answer(world, call).await?,
+        ("ecs", Protocol::Json) => match service::answer_ecs(world, call)? {
+            Some(answer) => Some(answer),
+            None => ecs::answer(world, call).await?,
+        },
+        ("application-autoscaling", Protocol::Json) => service::answer_scaling(world, call)?,
         ("ecr", Protocol::Json) => images::answer_call(world, call).await?,
         ("ec2", Protocol::Query) if call.action == "DeleteSecurityGroup" => {
             ecs::security_group_is_free(world, call)?;

@@ -13,6 +13,7 @@ use super::clock::{self, Moment};
 use super::config::{self, Config, Kind, Target};
 use super::instance::{Activity, Instance, TargetState};
 use super::metrics::{Open, Sample};
+use super::service::{CLUSTER, SERVICE};
 use super::truth;
 use crate::scaling::alarm::{Alarm, Comparison, Datapoint, State};
 use crate::scaling::policies::{Rule, Standing, decide};
@@ -64,7 +65,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    fn new(index: usize, config: &config::Policy, now: Moment) -> Self {
+    fn new(index: usize, config: &config::Policy, is_service: bool, now: Moment) -> Self {
         let rule = config.rule();
         let kind = match config.kind {
             Kind::TargetTracking => "tracking",
@@ -72,8 +73,11 @@ impl Policy {
             Kind::Simple => "simple",
         };
         let name = if index == 0 { format!("{NAME}-cpu") } else { format!("{NAME}-{kind}-{index}") };
-        let watched = |name: String, model| WatchedAlarm::new(name, model, config.metric, config.period, &rule, now);
-        let tracking = |kind: &str| format!("TargetTracking-{NAME}-{kind}-{}", super::ids::uuid());
+        let watched = |name: String, model| {
+            WatchedAlarm::new(name, model, (config.metric, is_service), config.period, &rule, now)
+        };
+        let what = if is_service { format!("service/{CLUSTER}/{SERVICE}") } else { NAME.to_owned() };
+        let tracking = |kind: &str| format!("TargetTracking-{what}-{kind}-{}", super::ids::uuid());
         let alarms = match &rule {
             Rule::Tracking { tracking: target, .. } => vec![
                 watched(tracking("AlarmHigh"), Alarm::new(Comparison::Above, target.target, config.high_datapoints)),
@@ -112,7 +116,11 @@ impl Group {
         let policies = if config.policies.is_empty() { std::slice::from_ref(&config.policy) } else { &config.policies };
         let mut group = Self {
             target: config.target.clone(),
-            policies: policies.iter().enumerate().map(|(index, policy)| Policy::new(index, policy, now)).collect(),
+            policies: policies
+                .iter()
+                .enumerate()
+                .map(|(index, policy)| Policy::new(index, policy, config.target.service, now))
+                .collect(),
             desired,
             created: now,
             instances: Vec::new(),
@@ -160,7 +168,9 @@ impl Group {
     }
 
     pub fn warm_up(&self) -> Duration {
-        self.policies.first().map_or(Duration::ZERO, |policy| policy.config.warm_up)
+        // A task counts in its service's metrics as soon as it runs.
+        let own = self.policies.first().filter(|_| !self.target.service);
+        own.map_or(Duration::ZERO, |policy| policy.config.warm_up)
     }
 
     pub fn alarms(&self) -> impl Iterator<Item = (&Policy, &WatchedAlarm)> {
@@ -240,7 +250,7 @@ impl Group {
             self.unseen.pop_front();
             let Some(sample) = self.samples.get(index) else { continue };
             for policy in &mut self.policies {
-                let value = sample.of(policy.config.metric, policy.config.period);
+                let value = sample.of(policy.config.metric);
                 let samples = (sample.cpu.len() as u32).max(1);
                 let datapoint = value.map(|value| Datapoint { at: sample.start, value, samples });
                 for alarm in &mut policy.alarms {
@@ -250,7 +260,7 @@ impl Group {
                 fresh |= value.is_some();
             }
         }
-        if fresh && !self.frozen {
+        if fresh && !self.frozen && !self.is_deleted(now) {
             self.follow_policies(now);
         }
     }
@@ -316,7 +326,7 @@ impl Group {
             "At {time} a monitor alarm {name} in state ALARM triggered policy {policy} changing the desired capacity \
              from {before} to {wanted}."
         );
-        self.decisions.push(truth::Decided::new(now, policy, before, wanted));
+        self.decisions.push(truth::Decided::new(now, policy, name, before, wanted));
         self.desired = wanted;
         for _ in before..wanted {
             self.launch(now, &(decision.clone() + &started(&time, before, wanted)), &alarm.details);

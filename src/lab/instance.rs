@@ -60,7 +60,7 @@ impl Instance {
     pub fn launch(target: &Target, warm_up: Duration, boot: Duration, zone: &'static str, now: Moment) -> Self {
         let in_service = now + boot;
         let ready = in_service + target.app_start;
-        let id = format!("i-{}", ids::hex(17));
+        let id = if target.service { ids::hex(32) } else { format!("i-{}", ids::hex(17)) };
         Self {
             address: address(&id),
             id,

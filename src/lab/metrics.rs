@@ -1,7 +1,5 @@
 //! What CloudWatch knows of the target: one sample per period, aggregated on request.
 
-use std::time::Duration;
-
 use super::clock::Moment;
 use super::config::Metric;
 
@@ -45,14 +43,11 @@ impl Sample {
         (!self.cpu.is_empty()).then(|| self.cpu.iter().sum::<f64>() / self.cpu.len() as f64)
     }
 
-    /// What a policy follows; requests per target are counted for a minute, whatever the period.
-    pub fn of(&self, metric: Metric, period: Duration) -> Option<f64> {
+    /// What a policy follows.
+    pub fn of(&self, metric: Metric) -> Option<f64> {
         match metric {
             Metric::Cpu => self.average_cpu(),
-            Metric::RequestsPerTarget => {
-                let requests = self.seen.response_times.len() as f64;
-                Some(requests / f64::from(self.healthy.max(1)) * 60.0 / period.as_secs_f64())
-            }
+            Metric::RequestsPerTarget => self.values("RequestCountPerTarget").first().copied(),
         }
     }
 

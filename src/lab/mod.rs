@@ -34,6 +34,7 @@ mod metrics;
 mod moto;
 mod policies;
 mod queue;
+mod service;
 mod shop;
 mod target;
 mod tasks;
@@ -175,6 +176,7 @@ impl Lab {
             ("AWS_EC2_METADATA_DISABLED", "true"),
             ("TARGET_URL", self.target_url()),
             ("TARGET_GROUP", self.group()),
+            ("TARGET_SERVICE", &format!("{}/{}", service::CLUSTER, service::SERVICE)),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()

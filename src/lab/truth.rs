@@ -56,13 +56,14 @@ pub struct Fired {
 pub struct Decided {
     pub at: Timestamp,
     pub policy: String,
+    pub alarm: String,
     pub from: u32,
     pub to: u32,
 }
 
 impl Decided {
-    pub fn new(at: Moment, policy: &str, from: u32, to: u32) -> Self {
-        Self { at: timestamp(at), policy: policy.to_owned(), from, to }
+    pub fn new(at: Moment, policy: &str, alarm: &str, from: u32, to: u32) -> Self {
+        Self { at: timestamp(at), policy: policy.to_owned(), alarm: alarm.to_owned(), from, to }
     }
 }
 

@@ -75,7 +75,20 @@ pub fn early(case: &Case<'_>) -> Option<Judgement> {
     let limit = case.limit.unwrap_or(Limit::ASSUMED.p95);
     let slow = merged.latency.percentile(95.0).is_some_and(|p95| p95 > limit);
     let measured = format!("{count} left under the highest load; from then on {}", said(&merged));
-    Some(if slow || error_share(&merged) > ERRORS {
+    let left_at = chain::after(case.times.started, Duration::from_secs(first.into()));
+    let came_again = case.reaction.launched.iter().filter(|one| {
+        let second = chain::second(case.times.started, one.launched.at);
+        !one.replaces && one.launched.at > left_at && second.is_some_and(|second| stays(&second))
+    });
+    let came_again = came_again.count() as u64;
+    Some(if came_again > 0 {
+        let because = format!(
+            "the policy took away what the load still needed, and then launched {} again: a lower target for scaling in, or \
+             more datapoints",
+            units::count(came_again, "instance")
+        );
+        judgement(asked, Verdict::Failed, &measured, because)
+    } else if slow || error_share(&merged) > ERRORS {
         let because =
             "the policy took away what the load still needed: a lower target for scaling in, or more datapoints";
         judgement(asked, Verdict::Failed, &measured, because.to_owned())

@@ -30,20 +30,47 @@ pub fn warnings(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -
         }
     }
     let policies = timeline.policies();
-    let gap = |call: &str| timeline.gaps().any(|(_, failed, _)| failed == call);
-    if policies.is_empty() && !gap("DescribePolicies") {
+    let unread =
+        ["DescribePolicies", "DescribeScalingPolicies"].into_iter().any(|call| timeline.lacking(call).is_some());
+    if policies.is_empty() && !unread {
         found.push(format!("the group {name} has no scaling policy: nothing will answer the load"));
     }
     if !policies.is_empty() && policies.iter().all(|policy| policy.scale_in_disabled) {
         found.push(format!("every policy of {name} has scale-in disabled: the group will not come back"));
     }
     for alarm in timeline.alarms() {
+        // One that was made a moment ago has none yet.
         if alarm.state == "INSUFFICIENT_DATA" {
             found.push(format!("the alarm {} has no data: its policy will not act", alarm.name));
         }
         if alarm.period >= BASIC {
             let period = units::duration(alarm.period);
             found.push(format!("the alarm {} looks only every {period}: turn detailed monitoring on", alarm.name));
+        }
+    }
+    if group.is_all_protected() {
+        found.push(format!("every instance of {name} is protected from scale-in: the group will not come back"));
+    }
+    if let Some(surroundings) = timeline.surroundings() {
+        for refresh in &surroundings.refreshes {
+            found.push(format!(
+                "{refresh} in {name}: wait for its end, or what the group does is not its policies' answer"
+            ));
+        }
+        for one in surroundings.target_groups.iter().filter(|one| one.sticky) {
+            let arn = one.arn.rsplit(':').next().unwrap_or(&one.arn);
+            found.push(format!("{arn} has sticky sessions: new instances take no load from sessions that are there"));
+        }
+    }
+    for series in timeline.metrics().filter(|series| series.name.starts_with("policy metric")) {
+        let gap = series.points.windows(2).map(|pair| pair[1].at.duration_since(pair[0].at).as_secs()).min();
+        if series.period < BASIC && gap.is_some_and(|gap| gap >= BASIC.as_secs() as i64) {
+            let metric = series.name.trim_start_matches("policy metric ");
+            found.push(format!(
+                "{metric} has a datapoint only every 5m (basic monitoring), but its alarm looks every {}: turn detailed \
+                 monitoring on in the launch template",
+                units::duration(series.period)
+            ));
         }
     }
     if let Some((_, targets)) = timeline.targets().last() {

@@ -172,7 +172,9 @@ fn out(reaction: &mut Reaction, results: &Results, timeline: &Timeline, times: &
         if let Some((first, at)) = fresh().filter_map(|one| Some((one, one.first_answer?))).min_by_key(|(_, at)| *at) {
             let source = format!("the header of {} in its first answer", first.id);
             moments.push(moment(FIRST_ANSWER, at, &source, EXACT));
-        } else if let Some((first, seen)) = earliest(fresh(), |one| one.healthy.or(one.in_service)) {
+        } else if let Some((first, seen)) =
+            earliest(fresh(), |one| if timeline.targets().next().is_some() { one.healthy } else { one.in_service })
+        {
             let source =
                 format!("inferred: {} could take requests from then on (no `instance_header` names it)", first.id);
             moments.push(moment(FIRST_ANSWER, seen.at, &source, seen.within));

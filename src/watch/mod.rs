@@ -308,9 +308,9 @@ async fn poll(
         match eyes.group().await {
             Ok(group) => {
                 recorder.heals("DescribeAutoScalingGroups");
-                let mut lively = group.instances.iter().any(|known| !known.is_in_service())
-                    || group.in_service() != group.desired
-                    || recorder.see_change("group", Observed::Group(group.clone()));
+                let mut lively = recorder.see_change("group", Observed::Group(group.clone()));
+                lively |= group.instances.iter().any(|known| !known.is_in_service());
+                lively |= group.in_service() != group.desired;
                 recorder.looked("group", sent);
                 for target_group in &group.target_groups {
                     let sent = Timestamp::now();
