@@ -470,6 +470,7 @@ mod tests {
             rule: policy.rule.clone(),
             per_request: 0.5,
             ceiling: Some(100.0),
+            per_target: false,
             period: policy.config.period,
             lag: Duration::ZERO,
             alarm: policy.alarms[0].model.clone(),

@@ -30,6 +30,9 @@ pub struct Follows {
     pub per_request: f64,
     /// Where the metric ends, however large the load: 100 for CPU.
     pub ceiling: Option<f64>,
+    /// The load balancer's metric, over the instances that take requests; else the instances' own, over those that have
+    /// warmed up.
+    pub per_target: bool,
     /// Of the metric and of the alarms on it.
     pub period: Duration,
     /// From the end of a period to the alarm's action on it.
@@ -77,14 +80,14 @@ struct Instance {
     in_service: u32,
     serving: u32,
     warmed: u32,
-    /// What it has to do in this second, in requests, and what of it is left for the next.
-    work: f64,
+    /// Requests that it answers or refuses in this second, and those that it leaves for the next.
+    done: f64,
     backlog: f64,
 }
 
 impl Instance {
     fn new(in_service: u32, serving: u32, warmed: u32) -> Self {
-        Self { in_service, serving, warmed, work: 0.0, backlog: 0.0 }
+        Self { in_service, serving, warmed, done: 0.0, backlog: 0.0 }
     }
 }
 
@@ -171,10 +174,11 @@ impl<'a> Group<'a> {
         }
         let (mut over, mut lost) = (0, 0.0);
         for instance in self.instances.iter_mut().filter(|known| known.serving <= second) {
-            instance.work = demand / f64::from(serving) + instance.backlog;
-            over += u32::from(instance.work > service.at_limit);
-            let left = (instance.work - service.saturated).max(0.0);
+            let work = demand / f64::from(serving) + instance.backlog;
+            over += u32::from(work > service.at_limit);
+            let left = (work - service.saturated).max(0.0);
             instance.backlog = left.min(service.saturated * service.queue.as_secs_f64());
+            instance.done = work - instance.backlog;
             lost += left - instance.backlog;
         }
         (over, lost)
@@ -182,14 +186,15 @@ impl<'a> Group<'a> {
 
     /// Adds a second to the open period of each metric, and closes the periods that are over.
     fn measure(&mut self, second: u32) {
-        // An instance that counts before it takes load counts as idle.
-        let counted: Vec<f64> =
-            self.instances.iter().filter(|known| known.warmed <= second).map(|known| known.work).collect();
         for running in &mut self.policies {
             let follows = running.follows;
+            // An instance that counts before it takes load counts as idle.
+            let counts =
+                |known: &&Instance| if follows.per_target { known.serving <= second } else { known.warmed <= second };
+            let counted: Vec<f64> = self.instances.iter().filter(counts).map(|known| known.done).collect();
             if !counted.is_empty() {
                 let ceiling = follows.ceiling.unwrap_or(f64::INFINITY);
-                let sum: f64 = counted.iter().map(|work| (work * follows.per_request).min(ceiling)).sum();
+                let sum: f64 = counted.iter().map(|done| (done * follows.per_request).min(ceiling)).sum();
                 running.open.0 += sum / counted.len() as f64;
                 running.open.1 += 1;
             }
@@ -279,7 +284,16 @@ mod tests {
 
     fn follows(rule: Rule, alarm: Alarm, low: Option<Alarm>) -> Follows {
         let period = Duration::from_secs(1);
-        Follows { rule, per_request: 0.5, ceiling: Some(100.0), period, lag: Duration::ZERO, alarm, low }
+        Follows {
+            rule,
+            per_request: 0.5,
+            ceiling: Some(100.0),
+            per_target: false,
+            period,
+            lag: Duration::ZERO,
+            alarm,
+            low,
+        }
     }
 
     fn setting(target: f64) -> Setting {

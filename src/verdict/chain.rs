@@ -22,6 +22,11 @@ impl Sighting {
         Self { at, within: after.map_or(POLLED, |after| between(after, at)) }
     }
 
+    /// The middle of the time in which it happened.
+    pub fn likeliest(self) -> Timestamp {
+        self.at.checked_sub(self.within / 2).unwrap_or(self.at)
+    }
+
     /// An API gave the time itself.
     pub fn exact(at: Timestamp) -> Self {
         Self { at, within: Duration::from_millis(1) }
@@ -45,13 +50,14 @@ pub struct Launched {
 }
 
 impl Launched {
+    /// From launch to in service, by the likeliest moments.
     pub fn boot(&self) -> Option<Duration> {
-        Some(between(self.launched.at, self.in_service?.at))
+        Some(between(self.launched.at, self.in_service?.likeliest()))
     }
 
     /// From in service to healthy. The two are polled one after the other: within a poll they are one.
     pub fn health(&self) -> Option<Duration> {
-        Some(between(self.in_service?.at, self.healthy?.at))
+        Some(between(self.in_service?.likeliest(), self.healthy?.likeliest()))
     }
 
     /// From when on it takes requests, as far as that is known.

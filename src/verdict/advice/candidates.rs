@@ -267,6 +267,7 @@ fn follows(ran: &RanPolicy<'_>, metric: &super::Metric, lag: Duration) -> Result
         rule: ran.rule.clone(),
         per_request: metric.per_request,
         ceiling: metric.ceiling,
+        per_target: ran.alarm.namespace.as_deref() == Some("AWS/ApplicationELB"),
         period: ran.alarm.period.max(Duration::from_secs(1)),
         lag,
         alarm: alarm(ran.alarm).ok_or_else(unknown)?,

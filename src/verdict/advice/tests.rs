@@ -66,6 +66,7 @@ fn seen(kind: &str) -> (Timeline, Vec<Second>) {
             rule: Rule::Tracking { tracking: TargetTracking::new(50.0), scale_in: true },
             per_request: 0.5,
             ceiling: Some(100.0),
+            per_target: false,
             period: Duration::from_secs(1),
             lag: Duration::ZERO,
             alarm: alarm::Alarm::new(alarm::Comparison::Above, 50.0, 3),
