@@ -159,3 +159,27 @@ fn lab_and_product_do_not_know_each_other() {
         }
     }
 }
+
+/// Every call by which a group is watched is in the documents that people are told to grant; and nothing else is in the
+/// one for watching alone.
+#[test]
+fn the_permissions_documents_name_what_watching_calls() {
+    let mut called = std::collections::BTreeSet::from(["sts:GetCallerIdentity".to_owned()]);
+    for file in sources(&src().join("watch")) {
+        let text = std::fs::read_to_string(file).unwrap();
+        for part in text.split("call(\"").skip(1) {
+            called.insert(part.split('"').next().unwrap().to_owned());
+        }
+    }
+    let permissions = Path::new(env!("CARGO_MANIFEST_DIR")).join("terraform/permissions");
+    let granted = |name: &str| -> std::collections::BTreeSet<String> {
+        let text = std::fs::read_to_string(permissions.join(name)).unwrap();
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let statements = document["Statement"].as_array().unwrap();
+        let target = statements.iter().find(|one| one["Sid"] == "ReadTheTarget").unwrap();
+        target["Action"].as_array().unwrap().iter().map(|action| action.as_str().unwrap().to_owned()).collect()
+    };
+    assert!(called.len() > 15, "{called:?}");
+    assert_eq!(granted("watcher.json"), called);
+    assert_eq!(granted("operator.json"), called);
+}

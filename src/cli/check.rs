@@ -6,29 +6,114 @@ use std::io::IsTerminal as _;
 use super::Answer;
 use super::run::ScenarioArgs;
 use crate::cost;
+use crate::measure::Timeline;
 use crate::outcome::Exit;
 use crate::plan::{Schedule, Sizing, forecast};
 use crate::report::terminal::{level, peak};
-use crate::run::{FleetKind, Preview, preview};
+use crate::run::{FleetKind, Preview, find_aws, preview};
 use crate::scenario::{Model, Reuse, Scenario};
 use crate::units::{self, duration};
+use crate::verdict::preflight;
+use crate::watch;
 
-/// Validates a scenario and prints the plan and what it would cost. Creates nothing and calls nothing.
+/// Validates a scenario and prints the plan and what it would cost. Creates nothing, and calls nothing without `--group`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     scenario: ScenarioArgs,
+    /// Looks at the target's group too (read-only AWS calls): what its policy can see of this load, and what would spoil
+    /// the verdict
+    #[arg(long)]
+    group: bool,
 }
 
-pub fn run(args: &Args) -> Answer {
+pub async fn run(args: &Args) -> Answer {
     let wanted = match args.scenario.wanted() {
         Ok(wanted) => wanted,
         Err(answer) => return answer,
     };
-    match preview(&wanted, std::io::stderr().is_terminal()) {
-        Ok(preview) => Answer::out(plan(&preview, wanted.fleet), Exit::Passed),
-        Err(error) => Answer::error(error.what, Exit::ScenarioInvalid),
+    let preview = match preview(&wanted, std::io::stderr().is_terminal()) {
+        Ok(preview) => preview,
+        Err(error) => return Answer::error(error.what, Exit::ScenarioInvalid),
+    };
+    let text = plan(&preview, wanted.fleet);
+    if !args.group {
+        return Answer::out(text, Exit::Passed);
     }
+    match group(&preview).await {
+        Ok(group) => Answer::out(text + &group, Exit::Passed),
+        Err(why) => Answer { stdout: text, ..Answer::error(why, Exit::CouldNotRun) },
+    }
+}
+
+/// The group as it is now, and what its policies make of the scenario.
+async fn group(preview: &Preview) -> Result<String, String> {
+    let Preview { scenario, schedule, .. } = preview;
+    let subject = scenario.target.subject.as_ref().ok_or("the scenario names no `target.group` or `target.service`")?;
+    let aws = find_aws().await.map_err(|error| error.to_string())?;
+    let seen = watch::survey(&aws, subject).await.map_err(|error| error.to_string())?;
+    let mut warnings = preflight::warnings(scenario, schedule, &seen);
+    if let Some(like) = &scenario.target.like {
+        let other = watch::survey(&aws, like).await.map_err(|error| error.to_string())?;
+        warnings.extend(preflight::differences(&seen, &other));
+    }
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_group(&mut out, scenario, &seen, &warnings);
+    Ok(out)
+}
+
+fn write_group(out: &mut String, scenario: &Scenario, seen: &Timeline, warnings: &[String]) -> std::fmt::Result {
+    let Some((_, state)) = seen.groups().next_back() else { return Ok(()) };
+    writeln!(out, "\ngroup {}", state.name)?;
+    writeln!(
+        out,
+        "  {} in service of {} desired (min {}, max {}){}",
+        state.in_service(),
+        state.desired,
+        state.min,
+        state.max,
+        state.template.as_ref().map_or(String::new(), |template| format!(", {template}"))
+    )?;
+    for policy in seen.policies() {
+        let what = match (policy.target_value, &policy.metric) {
+            (Some(target), Some(metric)) => format!("{metric} at {target}"),
+            (Some(target), None) => format!("a metric of its own at {target}"),
+            _ => policy.adjustment.clone().unwrap_or_default(),
+        };
+        writeln!(out, "  policy {} ({}): {what}", policy.name, policy.kind)?;
+        for alarm in seen.alarms().into_iter().filter(|alarm| policy.alarms.contains(&alarm.name)) {
+            let asks = if alarm.is_high() { "more" } else { "less" };
+            writeln!(
+                out,
+                "    asks for {asks} after {} of {} ({}), {} {}",
+                units::count(alarm.datapoints(), "datapoint"),
+                duration(alarm.period),
+                duration(alarm.window()),
+                if alarm.is_high() { "above" } else { "below" },
+                alarm.threshold.map_or("?".to_owned(), |threshold| format!("{threshold}"))
+            )?;
+        }
+    }
+    let windows = seen.alarms().into_iter().filter(|alarm| alarm.is_high()).map(|alarm| alarm.window()).min();
+    if let Some(window) = windows {
+        writeln!(
+            out,
+            "  scale-out takes at least {} (the alarm's window), then launch, boot and health check; asked: within {}",
+            duration(window),
+            duration(scenario.scaling.out_within)
+        )?;
+    }
+    if let Some(bound) = crate::verdict::scale_in_bound(scenario, seen) {
+        writeln!(out, "  scale-in is judged against {}", duration(bound))?;
+    }
+    for warning in warnings {
+        writeln!(out, "  warning: {warning}")?;
+    }
+    if warnings.is_empty() {
+        writeln!(out, "  nothing stands in the way of a verdict")?;
+    }
+    Ok(())
 }
 
 fn plan(preview: &Preview, fleet: FleetKind) -> String {

@@ -9,6 +9,7 @@ use crate::outcome::{EXIT_CODES, Exit};
 
 mod advise;
 mod check;
+mod compare;
 mod generate;
 mod image;
 mod init;
@@ -17,6 +18,7 @@ mod reap;
 mod report;
 mod run;
 pub mod schema;
+mod watch;
 
 /// What a command has to say, for main to print, and how the process ends.
 #[derive(Debug, Default)]
@@ -61,6 +63,10 @@ enum Command {
     Report(report::Args),
     /// Say what an earlier run shows of the group's policy, and what another policy would have done
     Advise(advise::Args),
+    /// Lay runs of one scenario side by side: what spreads, and which verdicts do not hold still
+    Compare(compare::Args),
+    /// Watch a group while someone else makes the load, and judge how it scaled
+    Watch(watch::Args),
     /// Serve an AWS on this machine, with a target that really scales
     Lab(lab::Args),
     /// Pack the generator's image without Docker
@@ -105,11 +111,13 @@ pub async fn run(args: impl Iterator<Item = OsString>) -> Answer {
     };
     match cli.command {
         Command::Run(args) => run::run(args).await,
-        Command::Check(args) => check::run(&args),
+        Command::Check(args) => check::run(&args).await,
         Command::Init(args) => init::run(&args),
         Command::Reap(args) => reap::run(args).await,
         Command::Report(args) => report::run(&args),
         Command::Advise(args) => advise::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Watch(args) => watch::run(args).await,
         Command::Lab(args) => lab::run(args).await,
         Command::Image(args) => image::run(args),
         Command::Schema => Answer::out(schema::text(), Exit::Passed),

@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use super::{Answer, RunsDir};
 use crate::events::Events;
 use crate::outcome::Exit;
-use crate::report::{live, terminal};
-use crate::run::{self, Context, FleetKind, Interrupt, Wanted};
+use crate::report::{compare, live, terminal};
+use crate::run::{self, Context, FleetKind, Interrupt, Outcome, Wanted};
 
 /// Runs a scenario and destroys everything it made.
 ///
@@ -31,6 +31,9 @@ pub struct Args {
     /// A ready generator image instead of one packed from the binary
     #[arg(long, env = "SPIKEPROOF_IMAGE", value_name = "REFERENCE")]
     image: Option<String>,
+    /// Runs it so many times, one after the other, and judges them together: a verdict that flips is inconclusive
+    #[arg(long, env = "SPIKEPROOF_REPEAT", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repeat: u32,
 }
 
 /// What `run` and `check` have in common.
@@ -85,6 +88,7 @@ impl ScenarioArgs {
 }
 
 pub async fn run(args: Args) -> Answer {
+    let repeat = args.repeat;
     let wanted = match args.scenario.wanted().and_then(|wanted| Ok((wanted, args.runs_dir.path()?))) {
         Ok((wanted, runs_dir)) => Wanted {
             runs_dir,
@@ -95,26 +99,50 @@ pub async fn run(args: Args) -> Answer {
         },
         Err(answer) => return answer,
     };
+    if repeat == 1 {
+        return match once(wanted).await {
+            Ok((outcome, text)) => Answer::out(text, outcome.report.exit),
+            Err(answer) => answer,
+        };
+    }
+    let mut text = String::new();
+    let mut reports = Vec::new();
+    for _ in 0..repeat {
+        match once(wanted.clone()).await {
+            Ok((outcome, said)) => {
+                text += &said;
+                let exit = outcome.report.exit;
+                reports.push(outcome.report);
+                // Whoever interrupts one does not want the next; what is left must be seen to first.
+                if !matches!(exit, Exit::Passed | Exit::Failed | Exit::Inconclusive) {
+                    return Answer::out(text, exit);
+                }
+            }
+            Err(answer) => return Answer { stdout: text, ..answer },
+        }
+    }
+    match compare::compare(&reports) {
+        Ok(comparison) => Answer::out(format!("{text}\n{}", compare::text(&comparison)), comparison.verdict.into()),
+        Err(why) => Answer { stdout: text, ..Answer::error(why, Exit::CouldNotRun) },
+    }
+}
+
+/// One run, and what it says at its end.
+async fn once(wanted: Wanted) -> Result<(Outcome, String), Answer> {
     let (events, listener) = Events::channel();
     let mut view = JoinSet::new();
     view.spawn(live::show(listener));
     let mut signals = JoinSet::new();
-    let interrupt = match Interrupt::listen(events.clone(), &mut signals) {
-        Ok(interrupt) => interrupt,
-        Err(error) => return Answer::error(format!("cannot listen for signals: {error}"), Exit::CouldNotRun),
-    };
+    let interrupt = Interrupt::listen(events.clone(), &mut signals)
+        .map_err(|error| Answer::error(format!("cannot listen for signals: {error}"), Exit::CouldNotRun))?;
     let outcome = run::run(Context { wanted: Arc::new(wanted), events, interrupt }).await;
     // The listener's sender goes with them, so the view ends after its last event.
     signals.shutdown().await;
     view.join_next().await;
-    match outcome {
-        Err(error) => Answer::error(&error, error.kind.exit()),
-        Ok(outcome) => {
-            let text = terminal::text(&outcome.report);
-            let next = next_steps(&outcome.folder, &outcome.report.run);
-            Answer::out(format!("\n{text}\n{next}"), outcome.report.exit)
-        }
-    }
+    let outcome = outcome.map_err(|error| Answer::error(&error, error.kind.exit()))?;
+    let text = terminal::text(&outcome.report);
+    let next = next_steps(&outcome.folder, &outcome.report.run);
+    Ok((outcome, format!("\n{text}\n{next}")))
 }
 
 fn next_steps(folder: &Path, run: &str) -> String {

@@ -16,6 +16,7 @@ use crate::verdict::Judged;
 use crate::verdict::advice::Advice;
 
 mod advice;
+pub mod compare;
 mod generators;
 pub mod live;
 pub mod page;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+
 use super::{Destroyed, Load, Row, RunReport, latency};
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
@@ -27,7 +29,7 @@ fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
     if let Some(judged) = &report.judged {
         write_judged(out, judged)?;
         if let Some(reaction) = &judged.reaction {
-            write_reaction(out, reaction, report)?;
+            write_reaction(out, reaction, report.started)?;
         }
         if let Some(advice) = &report.advice {
             write_advice(out, advice)?;
@@ -38,6 +40,17 @@ fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
     }
     writeln!(out, "\ncost: {}", report.cost_sentence())?;
     write_destroyed(out, report)
+}
+
+/// What a watch without a load of its own has to say.
+pub fn watched(judged: &Judged, began: Option<Timestamp>) -> String {
+    let mut out = format!("{}  {}\n", judged.verdict.word().to_uppercase(), judged.because);
+    // Writing to a String cannot fail.
+    let _ = write_judged(&mut out, judged);
+    if let Some(reaction) = &judged.reaction {
+        let _ = write_reaction(&mut out, reaction, began);
+    }
+    out
 }
 
 /// One sentence: the verdict and what decided it.
@@ -225,7 +238,7 @@ pub fn mark(verdict: Verdict) -> char {
     }
 }
 
-fn write_reaction(out: &mut String, reaction: &Reaction, report: &RunReport) -> std::fmt::Result {
+fn write_reaction(out: &mut String, reaction: &Reaction, started: Option<Timestamp>) -> std::fmt::Result {
     writeln!(
         out,
         "\nreaction: {} instances, {} at most, {} at the end (limit {})",
@@ -248,10 +261,10 @@ fn write_reaction(out: &mut String, reaction: &Reaction, report: &RunReport) -> 
         }
         writeln!(out, "  {title}: {}", took.unwrap_or_else(|| "not measured".to_owned()))?;
         for moment in moments {
-            writeln!(out, "    {}", moment_line(moment, report))?;
+            writeln!(out, "    {}", moment_line(moment, started))?;
         }
     }
-    let load = |at: jiff::Timestamp| report.started.map_or(0.0, |started| at.duration_since(started).as_secs_f64());
+    let load = |at: Timestamp| started.map_or(0.0, |started| at.duration_since(started).as_secs_f64());
     if !reaction.launched.is_empty() {
         writeln!(
             out,
@@ -259,7 +272,7 @@ fn write_reaction(out: &mut String, reaction: &Reaction, report: &RunReport) -> 
         )?;
     }
     for one in &reaction.launched {
-        let after = |at: Option<jiff::Timestamp>| match at {
+        let after = |at: Option<Timestamp>| match at {
             Some(at) => format!("+{:.1}s", at.duration_since(one.launched.at).as_secs_f64()),
             None => "not seen".to_owned(),
         };
@@ -301,8 +314,8 @@ fn short(id: &str) -> &str {
     id.get(..22).unwrap_or(id)
 }
 
-fn moment_line(moment: &Moment, report: &RunReport) -> String {
-    let second = report.started.map_or(0.0, |started| moment.at.duration_since(started).as_secs_f64());
+fn moment_line(moment: &Moment, started: Option<Timestamp>) -> String {
+    let second = started.map_or(0.0, |started| moment.at.duration_since(started).as_secs_f64());
     let clock = moment.at.strftime("%H:%M:%S%.3f");
     format!("{clock}  {second:>7.1}s  {:<18} {}", moment.name, moment.source)
 }

@@ -30,7 +30,7 @@ mod start;
 
 pub use error::{Kind, RunError};
 pub use interrupt::Interrupt;
-pub use plan::{Preview, preview};
+pub use plan::{Preview, find_aws, preview};
 pub use reap::{Reaped, reap};
 
 use destroy::Destruction;

@@ -37,7 +37,7 @@ pub fn judge(case: &Case<'_>) -> Option<Judgement> {
 }
 
 /// Instances that failed their checks before they ever took a request: replaced, and their successors as well.
-fn never_served(case: &Case<'_>) -> Option<Judgement> {
+pub fn never_served(case: &Case<'_>) -> Option<Judgement> {
     let failed = case.reaction.left.iter().filter(|one| one.why == Why::FailedChecks);
     let young = failed
         .filter(|gone| case.reaction.launched.iter().any(|one| one.id == gone.id && one.healthy.is_none()))

@@ -103,6 +103,13 @@ pub fn judge(
     Judged { verdict, because, validity, thresholds, scaling, reaction }
 }
 
+/// Judges what a group did under a load that is not ours: only the group is known.
+pub fn judge_watched(expected: &Scenario, timeline: &Timeline) -> Judged {
+    let (scaling, reaction) = scaling::judge_watched(expected, timeline);
+    let (verdict, because) = conclude(&[&scaling]);
+    Judged { verdict, because, validity: Vec::new(), thresholds: Vec::new(), scaling, reaction: Some(reaction) }
+}
+
 /// The worst of all, and what decided it.
 fn conclude(groups: &[&[Judgement]]) -> (Verdict, String) {
     let all: Vec<&Judgement> = groups.iter().flat_map(|group| group.iter()).collect();

@@ -13,6 +13,13 @@ const BASIC: Duration = Duration::from_secs(300);
 
 /// One sentence for each thing about the group, as it was before the run, that the verdict would suffer from.
 pub fn warnings(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Vec<String> {
+    let mut found = of_group(timeline);
+    found.extend(too_short(scenario, schedule, timeline));
+    found
+}
+
+/// Whatever the load.
+pub fn of_group(timeline: &Timeline) -> Vec<String> {
     let mut found = Vec::new();
     let Some((_, group)) = timeline.groups().next_back() else { return found };
     let name = &group.name;
@@ -79,7 +86,6 @@ pub fn warnings(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -
             found.push(format!("{} of {name} unhealthy before the run", units::count(sick, "target")));
         }
     }
-    found.extend(too_short(scenario, schedule, timeline));
     for (_, call, why) in timeline.gaps() {
         found.push(format!("{call} failed, and what depends on it will not be judged: {why}"));
     }

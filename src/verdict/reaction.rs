@@ -81,6 +81,8 @@ pub struct Times {
     /// When the load fell from its highest level.
     pub dropped: Option<Timestamp>,
     pub ended: Timestamp,
+    /// The load is ours: else its fall is read off the alarm that asks for less.
+    pub planned: bool,
 }
 
 impl Times {
@@ -93,6 +95,24 @@ impl Times {
             spike: spikes.first().map(|index| after(started, start_of(*index))),
             dropped: spikes.last().map(|index| after(started, start_of(index + 1))),
             ended: after(started, schedule.end()),
+            planned: true,
+        }
+    }
+
+    /// Of a load that somebody else makes: it fell when the metric first lay under the alarm that asks for less, after the
+    /// group had grown.
+    pub fn watched(timeline: &Timeline) -> Self {
+        let first = timeline.groups().next();
+        let started = first.map(|(at, _)| at).unwrap_or_default();
+        let before = first.map_or(0, |(_, group)| group.desired);
+        let grown = timeline.groups().find(|(_, group)| group.desired > before).map(|(at, _)| at);
+        let fired = grown.and_then(|grown| first_alarm(timeline, grown, None, false));
+        Self {
+            started,
+            spike: None,
+            dropped: fired.map(|fired| fired.breach.map_or(fired.at, |(at, _)| at)),
+            ended: timeline.groups().next_back().map_or(started, |(at, _)| at),
+            planned: false,
         }
     }
 }
@@ -200,7 +220,10 @@ fn earliest<'a>(
 
 fn back(reaction: &mut Reaction, timeline: &Timeline, times: &Times) {
     let Some(dropped) = times.dropped else { return };
-    let mut moments = vec![moment("load fell", dropped, "the plan, at the agreed start instant", EXACT)];
+    let mut moments = vec![match times.planned {
+        true => moment("load fell", dropped, "the plan, at the agreed start instant", EXACT),
+        false => moment("load fell", dropped, "the first datapoint that the alarm for less was decided on", SECOND),
+    }];
     let shrink = first_decision(timeline, dropped, Activity::shrinks);
     if let Some(fired) = first_alarm(timeline, dropped, shrink.as_ref().and_then(|one| one.alarm.as_deref()), false) {
         let source = match fired.inferred {

@@ -61,6 +61,30 @@ pub fn judge(
     (judgements, reaction)
 }
 
+/// What can be said without knowing the load.
+pub fn judge_watched(expected: &Scenario, timeline: &Timeline) -> (Vec<Judgement>, Reaction) {
+    let times = Times::watched(timeline);
+    let (results, schedule) = (Results::default(), Schedule::new(expected));
+    let reaction = react(expected, &results, timeline, &times, None);
+    let case = Case {
+        scenario: expected,
+        schedule: &schedule,
+        results: &results,
+        timeline,
+        times: &times,
+        reaction: &reaction,
+        limit: None,
+    };
+    let mut judgements = vec![scaled_out(&case)];
+    judgements.extend(conditions::judge(&case));
+    judgements.extend(fresh::never_served(&case));
+    if reaction.scaled_out() {
+        judgements.push(out_in_time(&case));
+        judgements.push(back_in_time(&case));
+    }
+    (judgements, reaction)
+}
+
 fn scaled_out(case: &Case<'_>) -> Judgement {
     let asked = "the group scaled out";
     let (reaction, timeline) = (case.reaction, case.timeline);
@@ -167,7 +191,11 @@ fn back_in_time(case: &Case<'_>) -> Judgement {
     };
     let asked = format!("scale-in within {}", units::duration(bound));
     let Some(dropped) = case.times.dropped else {
-        return judgement(&asked, Verdict::Inconclusive, "", "the scenario has no spike that ends".to_owned());
+        let because = match case.times.planned {
+            true => "the scenario has no spike that ends",
+            false => "no alarm asked for less after the group had grown: the load may not have fallen yet",
+        };
+        return judgement(&asked, Verdict::Inconclusive, "", because.to_owned());
     };
     let unavoidable = reaction.in_unavoidable.unwrap_or_default();
     let cannot = (unavoidable > bound).then(|| {

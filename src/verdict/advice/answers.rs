@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::chain::{self, between};
+use super::super::chain::{self, Why, between};
 use super::super::reaction::SHRINKING;
 use super::{Advice, Answer, Confidence, Evidence};
 use crate::measure::timeline::GroupState;
@@ -22,6 +22,8 @@ pub fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Vec<Ans
         size(evidence, advice),
         followed(evidence, advice),
         warm_up(evidence),
+        steps(evidence, advice),
+        settings(evidence),
         what_to_change(evidence, advice),
     ]
     .into_iter()
@@ -150,8 +152,120 @@ fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<A
     };
     let from =
         format!("{} by second, beside load, size of the group and its activities", units::count(all as u32, "error"));
-    Some(answer("What explains the errors?", format!("{}.", said.join("; ")), from, confidence))
+    let said = format!("{}.{}", said.join("; "), by_balancer(evidence));
+    Some(answer("What explains the errors?", said, from, confidence))
 }
+
+/// What the load balancer counted, where it counted any.
+fn by_balancer(evidence: &Evidence<'_>) -> String {
+    let sum = |name: &str| {
+        let points = evidence.timeline.metrics().filter(|series| series.name == name).flat_map(|series| &series.points);
+        points.map(|point| point.value).sum::<f64>()
+    };
+    let counted: Vec<String> = [
+        ("target 5xx", "5xx from targets"),
+        ("load balancer 5xx", "5xx of its own"),
+        ("connection errors", "targets it could not connect to"),
+        ("rejected connections", "connections it refused"),
+    ]
+    .into_iter()
+    .map(|(series, words)| (sum(series), words))
+    .filter(|(count, _)| *count > 0.0)
+    .map(|(count, words)| format!("{count:.0} {words}"))
+    .collect();
+    if counted.is_empty() { String::new() } else { format!(" The load balancer counted {}.", counted.join(", ")) }
+}
+
+/// How large a step has to be, where there are steps.
+fn steps(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
+    let capacity = advice.capacity.as_ref()?;
+    let stepped =
+        evidence.timeline.policies().into_iter().find(|policy| policy.kind == "StepScaling" && is_out(policy))?;
+    let peak = evidence.seconds.iter().map(|second| second.demand).fold(0.0, f64::max);
+    let needed = (peak / capacity.at_limit).ceil() as u32;
+    let before = evidence.reaction.desired_before;
+    let add = needed.checked_sub(before).filter(|add| *add > 0)?;
+    let largest = stepped.steps.iter().map(|step| step.change).max().unwrap_or(0);
+    let unit = if stepped.adjustment.as_deref() == Some("PercentChangeInCapacity") { " %" } else { "" };
+    let said = format!(
+        "The spike needs {} at once, {add} more than the {before} that were there; the largest step of {} is {largest}{unit}.",
+        units::count(needed, "instance"),
+        stepped.name
+    );
+    let from =
+        format!("the highest second ({peak:.0} requests/s) over what one instance carries; {}", capacity.because);
+    Some(answer("How large should the steps be?", said, from, capacity.confidence))
+}
+
+fn is_out(policy: &crate::measure::timeline::Policy) -> bool {
+    policy.steps.iter().any(|step| step.change > 0)
+}
+
+/// Settings around the policy that the run shows to be wrong, each with the rule behind it.
+fn settings(evidence: &Evidence<'_>) -> Option<Answer> {
+    let (_, group) = evidence.timeline.groups().next_back()?;
+    let surroundings = evidence.timeline.surroundings();
+    let mut said: Vec<String> = Vec::new();
+    let failed = evidence.reaction.left.iter().filter(|one| one.why == Why::FailedChecks).count() as u64;
+    if failed > 0 {
+        said.push(format!(
+            "{} failed health checks and left: set the health check grace (now {}) above what an instance takes to start, or \
+             let a launch lifecycle hook hold it back until it is ready.",
+            units::count(failed, "instance"),
+            units::duration(group.health_check_grace)
+        ));
+    }
+    let waits = evidence.reaction.launched.iter().filter_map(chain::Launched::health).max().unwrap_or_default();
+    let hooked =
+        surroundings.is_some_and(|known| known.hooks.iter().any(|hook| hook.transition.ends_with("LAUNCHING")));
+    if waits > LONG_CHECK && !hooked && !group.is_service {
+        said.push(format!(
+            "Instances were in service up to {} before they were healthy: Auto Scaling counts them as capacity by then. A \
+             shorter health check interval or a launch lifecycle hook makes the two one.",
+            units::duration(waits)
+        ));
+    }
+    for one in surroundings.iter().flat_map(|known| &known.target_groups) {
+        if one.deregistration_delay >= LONG_DRAIN {
+            said.push(format!(
+                "Deregistration takes {} for every instance that leaves, and is paid for: lower it to what the longest request \
+                 needs.",
+                units::duration(one.deregistration_delay)
+            ));
+        }
+        if one.sticky {
+            said.push(
+                "Sticky sessions keep the load on the instances that were there: new ones get new sessions only."
+                    .to_owned(),
+            );
+        }
+        if !one.slow_start.is_zero() && one.algorithm == "least_outstanding_requests" {
+            said.push("Slow start has no effect with least outstanding requests.".to_owned());
+        }
+    }
+    for policy in evidence.timeline.policies() {
+        if policy.kind == "SimpleScaling" {
+            let cooldown = policy.cooldown.unwrap_or(group.default_cooldown);
+            said.push(format!(
+                "{} is simple scaling: one change, then nothing for the cooldown of {}. Step scaling goes on while instances \
+                 start; AWS recommends it instead.",
+                policy.name,
+                units::duration(cooldown)
+            ));
+        }
+    }
+    if said.is_empty() {
+        return None;
+    }
+    let from =
+        "Describe calls of the group, its hooks and its target groups; EC2 Auto Scaling and ELB user guides".to_owned();
+    Some(answer("Which settings around the policy should change?", said.join(" "), from, Confidence::Medium))
+}
+
+/// Longer than a poll: not only two looks apart.
+const LONG_CHECK: Duration = Duration::from_secs(5);
+/// A delay that most requests do not need; AWS's own default is five minutes.
+const LONG_DRAIN: Duration = Duration::from_secs(120);
 
 fn size(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let capacity = advice.capacity.as_ref()?;

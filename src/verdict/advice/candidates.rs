@@ -223,8 +223,15 @@ pub fn tried(
         candidates.push(candidate(&what_if.words(), Change::WhatIf, &replayed, evidence, None));
     }
     let seen = chain::desired(evidence.timeline, evidence.started, load.len());
-    let agrees = |(model, seen): &(&u32, &u32)| model.abs_diff(**seen) <= 1;
-    let within_one = as_it_ran.desired.iter().zip(&seen).filter(agrees).count() as u32;
+    // Within one instance, at most a period (or a look, where that is longer) apart.
+    let lead = current.lead().map_or(chain::POLLED, |lead| lead.period.max(chain::POLLED));
+    let apart = lead.as_secs() as usize;
+    let model = &as_it_ran.desired;
+    let agrees = |(second, seen): &(usize, &u32)| {
+        let near = &model[second.saturating_sub(apart)..model.len().min(second + apart + 1)];
+        near.iter().any(|model| model.abs_diff(**seen) <= 1)
+    };
+    let within_one = seen.iter().enumerate().filter(agrees).count() as u32;
     Ok(Tried { candidates, agreement: Agreement { within_one, seconds: load.len() as u32 } })
 }
 

@@ -162,7 +162,7 @@ pub struct Answer {
 /// How well the model of the policy, replaying the policy that ran, agrees with what the group did.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// Seconds in which the desired capacity was the same within one instance, of all.
+    /// Seconds in which the desired capacity was the same within one instance, at most one period apart, of all.
     pub within_one: u32,
     pub seconds: u32,
 }

@@ -1,0 +1,143 @@
+//! `spikeproof watch`: records and judges a spike that someone else makes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::Answer;
+use crate::aws::Aws;
+use crate::events::{Event, Events};
+use crate::measure::Timeline;
+use crate::outcome::Exit;
+use crate::report::{live, terminal};
+use crate::scenario::{self, Scenario, Subject, Surroundings};
+use crate::verdict::{self, Judged, preflight};
+use crate::watch::{self, Watch};
+
+/// How often what is shown may change.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Watches a group for a while and judges how it scaled, whoever made the load. Reads only: nothing is created.
+///
+/// Ctrl-C ends the watch early; what was seen by then is judged.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = crate::outcome::EXIT_CODES)]
+pub struct Args {
+    /// The Auto Scaling group
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["service", "read"], conflicts_with = "service")]
+    group: Option<String>,
+    /// The ECS service, as `cluster/service`
+    #[arg(long, value_name = "CLUSTER/SERVICE", value_parser = service)]
+    service: Option<Subject>,
+    /// For how long
+    #[arg(long = "for", value_name = "DURATION", default_value = "20m", value_parser = crate::units::parse_duration)]
+    lasts: Duration,
+    /// Where everything that is seen is written, as it is seen [default: watch-NAME.jsonl]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Judges what an earlier watch wrote, instead of watching
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["group", "service", "out"])]
+    read: Option<PathBuf>,
+    /// From the breach of the policy's threshold to a new instance in service
+    #[arg(long, value_name = "DURATION", default_value = "3m")]
+    out_within: String,
+    /// To scale back in: `auto`, a duration, or `2x cooldown`
+    #[arg(long, value_name = "BOUND", default_value = "auto")]
+    in_within: String,
+    /// The judgement as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn service(text: &str) -> Result<Subject, String> {
+    Subject::service(text).ok_or_else(|| format!("`{text}` is not CLUSTER/SERVICE"))
+}
+
+pub async fn run(args: Args) -> Answer {
+    let expected = match expectations(&args) {
+        Ok(expected) => expected,
+        Err(why) => return Answer::error(why, Exit::Usage),
+    };
+    let seen = match &args.read {
+        Some(file) => watch::read(file).map_err(|why| Answer::error(why, Exit::Usage)),
+        None => watched(&args).await,
+    };
+    match seen {
+        Ok(timeline) => said(&args, &verdict::judge_watched(&expected, &timeline), &timeline),
+        Err(answer) => answer,
+    }
+}
+
+/// The options in the words of a scenario: one reader for both.
+fn expectations(args: &Args) -> Result<Scenario, String> {
+    let text = format!(
+        "name: watch\ntarget: {{ url: \"http://127.0.0.1\", group: watched }}\nphases: [{{ name: watched, rate: 1/s, hold: 1s }}]\n\
+         steps: [{{ get: / }}]\nscaling: {{ out_within: {:?}, in_within: {:?} }}\n",
+        args.out_within, args.in_within
+    );
+    let read = scenario::read(&text, &Surroundings::default(), &|name| Err(format!("no file {name}")));
+    read.map(|read| read.scenario).map_err(|problems| {
+        let problems: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        format!("--out-within, --in-within: {}", problems.join("; "))
+    })
+}
+
+async fn watched(args: &Args) -> Result<Timeline, Answer> {
+    let could_not = |why: &dyn std::fmt::Display| Answer::error(why, Exit::CouldNotRun);
+    let subject = match (&args.group, &args.service) {
+        (Some(name), _) => Subject::Group(name.clone()),
+        (None, Some(service)) => service.clone(),
+        (None, None) => return Err(Answer::error("name a --group or a --service", Exit::Usage)),
+    };
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| could_not(&error))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| could_not(&error))?;
+    let aws = Aws::from_environment().await.map_err(|error| could_not(&error))?;
+    let file = args
+        .out
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("watch-{}.jsonl", subject.to_string().replace('/', "-"))));
+    let watch = Watch::begin(&aws, &subject, &file).await.map_err(|error| could_not(&error))?;
+    let (events, listener) = Events::channel();
+    let mut view = JoinSet::new();
+    view.spawn(live::show(listener));
+    events.note(format!("watching {subject} for {}, into {}", crate::units::duration(args.lasts), file.display()));
+    for warning in preflight::of_group(&watch.timeline()) {
+        events.warn(warning);
+    }
+    let until = Instant::now() + args.lasts;
+    while Instant::now() < until {
+        if let Some(group) = watch.group() {
+            let in_service = group.in_service();
+            events.say(Event::Group { desired: group.desired, in_service, min: group.min, max: group.max });
+        }
+        tokio::select! {
+            () = sleep(TICK) => {}
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+        }
+    }
+    let timeline = watch.end().await;
+    drop(events);
+    view.join_next().await;
+    Ok(timeline)
+}
+
+fn said(args: &Args, judged: &Judged, timeline: &Timeline) -> Answer {
+    if args.json {
+        return match serde_json::to_string_pretty(judged) {
+            Ok(json) => Answer::out(json + "\n", judged.verdict.into()),
+            Err(error) => Answer::error(error, Exit::CouldNotRun),
+        };
+    }
+    let began: Option<Timestamp> = timeline.observations.first().map(|one| one.at);
+    let gaps: Vec<String> = timeline.gaps().map(|(_, call, why)| format!("{call}: {why}")).collect();
+    let mut text = terminal::watched(judged, began);
+    for gap in gaps {
+        text += &format!("\n  note: {gap}\n");
+    }
+    Answer::out(text, judged.verdict.into())
+}
