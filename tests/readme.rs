@@ -14,7 +14,11 @@ fn project() -> &'static Path {
 
 /// The shell blocks of the README, in order.
 fn blocks() -> Vec<String> {
-    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
+    blocks_of("README.md")
+}
+
+fn blocks_of(page: &str) -> Vec<String> {
+    let readme = std::fs::read_to_string(project().join(page)).unwrap();
     readme.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
 
@@ -72,6 +76,26 @@ async fn the_local_run_and_the_first_run_against_aws_are_as_written() {
     lab.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_the_page_on_scaling_are_as_written() {
+    let lab = start(Options::default()).await.unwrap();
+    let [block] = blocks_of("docs/scaling.md").try_into().unwrap_or_else(|_| panic!("one block"));
+    // Generators on this machine, the lab's group, and a watch that sees nothing happen.
+    let block = block
+        .replace("spikeproof run ", "spikeproof run --fleet local ")
+        .replace("shop-web --for 20m", "lab-web --for 2s --out $SPIKEPROOF_RUNS_DIR/watch.jsonl")
+        .replace('\n', " ; echo \"exit $?\"\n");
+    let (_, text) = run(&format!("set +e\n{block}"), lab.environment()).await;
+    let exits: Vec<&str> = text.lines().filter(|line| line.starts_with("exit ")).collect();
+    // Nothing scaled while it was watched; and one run cannot be compared.
+    assert_eq!(exits, ["exit 0", "exit 0", "exit 5", "exit 0", "exit 2"], "{text}");
+    for words in ["scale-out takes at least 3s", "PASSED", "what if: target 40, min 3", "it takes two runs to compare"]
+    {
+        assert!(text.contains(words), "`{words}` is not in:\n{text}");
+    }
+    lab.stop().await;
+}
+
 #[tokio::test]
 async fn the_exit_codes_are_those_of_the_program() {
     let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
@@ -84,7 +108,7 @@ async fn the_exit_codes_are_those_of_the_program() {
 #[tokio::test]
 async fn every_command_has_help_and_is_in_the_readme() {
     let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
-    for command in ["run", "init", "check", "report", "advise", "reap", "lab", "image", "schema"] {
+    for command in ["run", "init", "check", "report", "advise", "watch", "compare", "reap", "lab", "image", "schema"] {
         let (code, text) = run(&format!("spikeproof {command} --help"), Vec::new()).await;
         assert_eq!(code, Some(0));
         assert!(text.contains("Usage: spikeproof"), "{text}");

@@ -100,12 +100,13 @@ async fn watched(args: &Args) -> Result<Timeline, Answer> {
         .out
         .clone()
         .unwrap_or_else(|| PathBuf::from(format!("watch-{}.jsonl", subject.to_string().replace('/', "-"))));
+    let before = watch::survey(&aws, &subject).await.map_err(|error| could_not(&error))?;
     let watch = Watch::begin(&aws, &subject, &file).await.map_err(|error| could_not(&error))?;
     let (events, listener) = Events::channel();
     let mut view = JoinSet::new();
     view.spawn(live::show(listener));
     events.note(format!("watching {subject} for {}, into {}", crate::units::duration(args.lasts), file.display()));
-    for warning in preflight::of_group(&watch.timeline()) {
+    for warning in preflight::of_group(&before) {
         events.warn(warning);
     }
     let until = Instant::now() + args.lasts;

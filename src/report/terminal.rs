@@ -268,7 +268,7 @@ fn write_reaction(out: &mut String, reaction: &Reaction, started: Option<Timesta
     if !reaction.launched.is_empty() {
         writeln!(
             out,
-            "  each new instance         launched  in service   healthy  1st answer   (seconds of the load, then after the launch)"
+            "  each new instance         launched  in service   healthy  1st answer   (seconds since the start, then after the launch)"
         )?;
     }
     for one in &reaction.launched {
@@ -290,7 +290,7 @@ fn write_reaction(out: &mut String, reaction: &Reaction, started: Option<Timesta
     if !reaction.left.is_empty() {
         writeln!(
             out,
-            "  each that left               began    draining      gone   (seconds of the load, then after it began)"
+            "  each that left               began    draining      gone   (seconds since the start, then after it began)"
         )?;
     }
     for one in &reaction.left {
