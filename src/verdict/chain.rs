@@ -50,6 +50,17 @@ pub struct Launched {
 }
 
 impl Launched {
+    /// Who has answered was in service and healthy by then, whenever the next look saw it.
+    pub fn sharpen(&mut self) {
+        let Some(answered) = self.first_answer else { return };
+        for seen in [&mut self.in_service, &mut self.healthy].into_iter().flatten() {
+            let after = seen.at.checked_sub(seen.within).unwrap_or(seen.at);
+            if answered > after && answered < seen.at {
+                *seen = Sighting { at: answered, within: between(after, answered) };
+            }
+        }
+    }
+
     /// From launch to in service, by the likeliest moments.
     pub fn boot(&self) -> Option<Duration> {
         Some(between(self.launched.at, self.in_service?.likeliest()))

@@ -219,41 +219,42 @@ fn window(case: &Case<'_>) -> Duration {
     own.chain(low).max().unwrap_or(Duration::from_secs(300)).max(around)
 }
 
-/// How much of the time the group was too small, and how much of what was paid for nothing needed.
-pub fn efficiency(case: &Case<'_>) -> Option<Judgement> {
+/// How much of the time the group was too small, and how much of what was paid for nothing needed. Nothing where it cannot
+/// be told, unless the scenario asks.
+pub fn efficiency(case: &Case<'_>) -> Vec<Judgement> {
     let scaling = &case.scenario.scaling;
-    let asked = format!(
-        "too small in < {}% of the time, < {}% of the instance-minutes needless",
-        percent(scaling.under_provisioned),
-        percent(scaling.over_provisioned)
-    );
-    let limit = Limit::of(case.scenario);
+    let too_few = format!("too few instances < {}% of the time", percent(scaling.under_provisioned));
+    let needless = format!("needless instance-minutes < {}%", percent(scaling.over_provisioned));
     let measured = Measured::new(case.scenario, case.schedule, case.results);
     let serving = chain::serving(case.timeline, case.times.started, measured.seconds.len());
-    let capacity = advice::capacity(&measured.seconds, &serving, limit.p95);
-    let sure = capacity.filter(|capacity| capacity.confidence > advice::Confidence::Low);
-    let Some(capacity) = sure else {
-        // Cannot be told; an answer is owed only to those who asked.
-        return scaling.asked_for_efficiency.then(|| {
-            let because = "what one instance carries is not known: a run with a higher spike would show it".to_owned();
-            judgement(&asked, Verdict::Inconclusive, "", because)
-        });
+    let capacity = advice::capacity(&measured.seconds, &serving, Limit::of(case.scenario).p95);
+    let Some(capacity) = capacity.filter(|capacity| capacity.confidence > advice::Confidence::Low) else {
+        let because = "what one instance carries is not known: a run with a higher spike would show it";
+        let unclear = |asked: String| judgement(&asked, Verdict::Inconclusive, "", because.to_owned());
+        return match scaling.asked_for_efficiency {
+            true => [too_few, needless].map(unclear).into(),
+            false => Vec::new(),
+        };
     };
     let least = chain::group_at(case.timeline, case.times.started).map_or(0, |group| group.min);
     let found = advice::elasticity(&measured.seconds, &serving, capacity.at_limit, least);
     let paid: f64 = serving.iter().map(|count| f64::from(*count)).sum::<f64>() / 60.0;
-    let needless = found.over_instance_minutes / paid.max(f64::EPSILON);
-    let (under, over) = (found.timeshare_under, needless);
-    let said = format!("{:.0}% of the time, {:.0}% of {paid:.1} instance-minutes", under * 100.0, over * 100.0);
-    let verdict = match under < scaling.under_provisioned && over < scaling.over_provisioned {
-        true => Verdict::Passed,
-        false => Verdict::Failed,
-    };
-    let because = format!(
-        "one instance carries {:.0} requests/s; the group's minimum is not held against its policy",
-        capacity.at_limit
+    let over = found.over_instance_minutes / paid.max(f64::EPSILON);
+    let verdict = |met| if met { Verdict::Passed } else { Verdict::Failed };
+    let carries = format!("one instance carries {:.0} requests/s", capacity.at_limit);
+    let below = judgement(
+        &too_few,
+        verdict(found.timeshare_under < scaling.under_provisioned),
+        &format!("{:.0}%, {:.2} missing on average", found.timeshare_under * 100.0, found.accuracy_under),
+        carries.clone(),
     );
-    Some(judgement(&asked, verdict, &said, because))
+    let above = judgement(
+        &needless,
+        verdict(over < scaling.over_provisioned),
+        &format!("{:.0}% of {paid:.1}", over * 100.0),
+        format!("{carries}; the group's minimum is not held against its policy"),
+    );
+    vec![below, above]
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::Judgement;
 use super::advice::{self, Confidence, Limit, Measured};
 use super::chain::{self, Launched, Why, after};
 use super::scaling::{Case, judgement};
-use crate::measure::{Merged, Select};
+use crate::measure::{Merged, Select, Tally};
 use crate::outcome::Verdict;
 use crate::units;
 
@@ -123,27 +123,36 @@ fn by_inference(case: &Case<'_>, served: &[&Launched], fresh_for: Duration) -> J
         (Some(capacity), Some(load), Some(count)) => load.demand > capacity.at_limit * f64::from(*count),
         _ => false,
     };
-    let (mut errors, mut doubtful, mut requests) = (0, 0, 0);
+    // With load to spare, and while all had too much to do.
+    let (mut spare, mut overload) = (Tally::default(), Tally::default());
     for second in seconds {
         let select = Select { seconds: Some((second, second + 1)), ..Select::default() };
         let tally = case.results.merged(select).tally;
-        requests += tally.requests();
         let at = second as usize;
         // What piled up is answered, or given up, in the next few seconds.
         match over(at) || (1..=3).any(|back| at >= back && over(at - back)) {
-            true => doubtful += tally.errors(),
-            false => errors += tally.errors(),
+            true => overload.merge(&tally),
+            false => spare.merge(&tally),
         }
     }
-    let said = format!("{} errors in {requests} requests", errors + doubtful);
+    let too_many = |tally: &Tally| tally.errors() as f64 > tally.requests() as f64 * ERRORS;
+    let all = spare.requests() + overload.requests();
+    let said = format!("{} errors in {all} requests", spare.errors() + overload.errors());
     let window = units::duration(fresh_for);
-    if errors as f64 > requests as f64 * ERRORS && capacity.is_some() {
+    if too_many(&spare) && capacity.is_some() {
         let because = format!(
             "in the first {window} of a new instance, with load to spare: inferred, `instance_header` would say for sure"
         );
         return judgement(ASKED, Verdict::Failed, &said, because);
     }
-    if (errors + doubtful) as f64 > requests as f64 * ERRORS {
+    if too_many(&overload) && spare.requests() >= LEAST {
+        let because = format!(
+            "in the first {window} of each, only while all instances had too much to do: none with load to spare (inferred, \
+             without `instance_header`)"
+        );
+        return judgement(ASKED, Verdict::Passed, &said, because);
+    }
+    if too_many(&overload) || too_many(&spare) {
         let because = format!(
             "in the first {window} of a new instance, but all instances had too much to do: `instance_header` would tell \
              whose they are"

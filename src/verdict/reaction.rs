@@ -128,6 +128,7 @@ pub fn react(
     let mut launched = chain::launched(timeline, times.started);
     for one in &mut launched {
         one.first_answer = results.first_answer(&one.id).map(|since| after(times.started, since));
+        one.sharpen();
     }
     let mut reaction = Reaction { launched, left: chain::left(timeline, times.started), ..Reaction::default() };
     if let Some(group) = chain::group_at(timeline, times.started) {

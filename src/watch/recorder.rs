@@ -143,6 +143,9 @@ pub fn read(path: &Path) -> Result<Timeline, String> {
             Err(error) => return Err(format!("{}, line {}: {error}", path.display(), index + 1)),
         }
     }
+    if observations.is_empty() {
+        return Err(format!("{}: no observation in it; `spikeproof watch` and `run` write such files", path.display()));
+    }
     Ok(Timeline { observations })
 }
 
@@ -178,6 +181,8 @@ mod tests {
         assert!(read(&path).unwrap_err().contains("newer"));
         std::fs::write(&path, format!("{{\"version\":2}}\nnonsense\n{}\n", text.lines().nth(1).unwrap())).unwrap();
         assert!(read(&path).unwrap_err().contains("line 2"));
+        std::fs::write(&path, "target: {}\n").unwrap();
+        assert!(read(&path).unwrap_err().contains("no observation"));
     }
 
     #[test]
