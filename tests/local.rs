@@ -149,6 +149,21 @@ async fn what_the_target_saw_is_what_the_report_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_run_is_judged_over_all_of_them() {
+    let (server, trial) = (Server::start(None).await, Trial::new());
+    let scenario = trial.scenario("{ name: steady, rate: 50/s, hold: 1s }", "errors < 1%");
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let output = trial.command(&scenario, &url).args(["--repeat", "2"]).output().await.unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("every judgement holds in all 2 runs"), "{said}");
+    assert!(said.contains("every judgement came out the same in every run"), "{said}");
+    assert_eq!(std::fs::read_dir(trial.folder.path().join("runs")).unwrap().count(), 2);
+    assert_eq!(server.seen(), 100);
+    trial.no_generator_is_alive();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_target_with_a_private_authority_is_loaded_over_tls() {
     let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let pem = key.cert.pem();

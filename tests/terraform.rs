@@ -21,12 +21,11 @@ fn the_module_is_formatted() {
     assert!(output.status.success(), "run `terraform fmt terraform`:\n{}", String::from_utf8_lossy(&output.stdout));
 }
 
-#[tokio::test]
-async fn the_module_is_valid_for_the_pinned_provider() {
-    let run = tempfile::tempdir().unwrap();
+/// A folder with the module in it and the provider at hand, and the binary.
+async fn initialised(run: &Path) -> PathBuf {
     let binary = binary();
     let path: PathBuf = binary.path.clone();
-    let terraform = Terraform::new(binary, run.path(), std::env::vars_os(), |_| {});
+    let terraform = Terraform::new(binary, run, std::env::vars_os(), |_| {});
     let variables = Variables {
         run: "sp-0000000001".into(),
         region: "us-east-1".into(),
@@ -44,7 +43,49 @@ async fn the_module_is_valid_for_the_pinned_provider() {
              names: {error}"
         );
     }
-    let output =
-        Command::new(path).args(["validate", "-no-color"]).current_dir(run.path().join("module")).output().unwrap();
+    path
+}
+
+fn validate(path: &Path, folder: &Path) {
+    let output = Command::new(path).args(["validate", "-no-color"]).current_dir(folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn the_module_is_valid_for_the_pinned_provider() {
+    let run = tempfile::tempdir().unwrap();
+    let path = initialised(run.path()).await;
+    validate(&path, &run.path().join("module"));
+}
+
+/// Every kind of change that advice offers, as the snapshots of its unit tests have it, is valid Terraform.
+#[tokio::test]
+async fn the_advice_is_valid_for_the_pinned_provider() {
+    let run = tempfile::tempdir().unwrap();
+    let path = initialised(run.path()).await;
+    let module = run.path().join("module");
+    for entry in std::fs::read_dir(&module).unwrap().flatten() {
+        if entry.path().extension().is_some_and(|extension| extension == "tf") {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    let required = "terraform {\n  required_providers {\n    aws = { source = \"hashicorp/aws\" }\n  }\n}\n";
+    std::fs::write(module.join("versions.tf"), required).unwrap();
+    let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/verdict/advice/snapshots");
+    let mut resources = 0;
+    for (number, entry) in std::fs::read_dir(snapshots).unwrap().flatten().enumerate() {
+        let snapshot = std::fs::read_to_string(entry.path()).unwrap();
+        let text = snapshot.splitn(3, "---\n").nth(2).unwrap();
+        for (index, change) in text.split("\n\n# ").enumerate() {
+            // Several changes have a resource of one name; each is for itself.
+            let own = change.replace("\"spikeproof\" {", &format!("\"spikeproof_{number}_{index}\" {{"));
+            let own = own.replace("\"spike\" {", &format!("\"spike_{number}_{index}\" {{"));
+            let own = own.replace("policy.spike.arn", &format!("policy.spike_{number}_{index}.arn"));
+            let own = own.replace("\"before_the_spike\" {", &format!("\"before_{number}_{index}\" {{"));
+            resources += own.matches("\nresource ").count();
+            std::fs::write(module.join(format!("change_{number}_{index}.tf")), format!("# {own}\n")).unwrap();
+        }
+    }
+    assert!(resources >= 9, "{resources}");
+    validate(&path, &module);
 }

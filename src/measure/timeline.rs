@@ -139,7 +139,7 @@ pub struct Activity {
     pub message: Option<String>,
     /// AWS's own JSON text; may name the invoking alarms.
     pub details: Option<String>,
-    /// Of a service: its desired count before (0 where it is not known) and after.
+    /// Of a service: its desired count before and after.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<(u32, u32)>,
 }
@@ -162,8 +162,10 @@ impl Activity {
     }
 
     /// `Launching a new EC2 instance: i-0b`, `Launching a new EC2 instance from warm pool: i-0b`.
+    /// (One that failed has a status reason in its place.)
     pub fn instance(&self) -> Option<&str> {
-        self.description.split_once(": ")?.1.split_whitespace().next().map(|id| id.trim_end_matches('.'))
+        let id = self.description.split_once(": ")?.1.split_whitespace().next()?.trim_end_matches('.');
+        id.starts_with("i-").then_some(id)
     }
 
     /// What a policy or a person decided: the first sentence of the cause. (Application Auto Scaling writes no time and
@@ -416,6 +418,28 @@ impl Timeline {
         })
     }
 
+    /// For how long the group itself was not seen, by calls that failed: until they were answered again, or the end.
+    pub fn blind(&self) -> Duration {
+        let Some(end) = self.observations.last().map(|one| one.at) else { return Duration::ZERO };
+        let is_group = |call: &str| {
+            ["DescribeAutoScalingGroups", "DescribeServices", "DescribeScalableTargets", "ListTasks", "DescribeTasks"]
+                .iter()
+                .any(|action| call.ends_with(action))
+        };
+        let (mut blind, mut since) = (Duration::ZERO, None);
+        for one in &self.observations {
+            match &one.seen {
+                Observed::Gap { call, .. } if is_group(call) => _ = *since.get_or_insert(one.at),
+                Observed::GapEnded { call } if is_group(call) => {
+                    let from = since.take().unwrap_or(one.at);
+                    blind += Duration::try_from(one.at.duration_since(from)).unwrap_or_default();
+                }
+                _ => {}
+            }
+        }
+        blind + since.map_or(Duration::ZERO, |from| Duration::try_from(end.duration_since(from)).unwrap_or_default())
+    }
+
     /// The call that failed and was never answered again, if its name ends so.
     pub fn lacking(&self, call: &str) -> Option<&str> {
         let mut lacking = None;
@@ -529,12 +553,34 @@ mod tests {
     }
 
     #[test]
+    fn a_group_is_not_seen_from_a_failed_call_until_it_is_answered_again() {
+        let at = |second: i64| Timestamp::from_second(1_772_000_000 + second).unwrap();
+        let gap = |call: &str| Observed::Gap { call: call.to_owned(), why: "no".to_owned() };
+        let call = "autoscaling:DescribeAutoScalingGroups";
+        let mut timeline = Timeline {
+            observations: vec![
+                Observation::new(at(0), gap("autoscaling:DescribePolicies")),
+                Observation::new(at(5), gap(call)),
+                Observation::new(at(7), gap(call)),
+                Observation::new(at(9), Observed::GapEnded { call: call.to_owned() }),
+                Observation::new(at(20), gap("cloudwatch:GetMetricData")),
+            ],
+        };
+        assert_eq!(timeline.blind(), Duration::from_secs(4));
+        assert_eq!(timeline.lacking("DescribeAutoScalingGroups"), None);
+        assert_eq!(timeline.lacking("DescribePolicies"), Some("autoscaling:DescribePolicies"));
+        timeline.observations.insert(4, Observation::new(at(12), gap(call)));
+        assert_eq!(timeline.blind(), Duration::from_secs(12), "and at its end");
+    }
+
+    #[test]
     fn an_activity_names_its_instance() {
         for (description, id) in [
             ("Launching a new EC2 instance: i-0b", Some("i-0b")),
             ("Launching a new EC2 instance from warm pool: i-0b", Some("i-0b")),
             ("Launching a new EC2 instance: i-0b.  Status Reason: no capacity", Some("i-0b")),
             ("Launching a new EC2 instance", None),
+            ("Launching a new EC2 instance.  Status Reason: We currently do not have sufficient capacity", None),
         ] {
             let activity = Activity { description: description.to_owned(), ..Activity::default() };
             assert_eq!(activity.instance(), id, "{description}");

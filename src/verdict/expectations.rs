@@ -46,16 +46,21 @@ pub fn early(case: &Case<'_>) -> Option<Judgement> {
     }
     let asked = "no instance leaves while the load needs it";
     let last = case.results.last_second()?;
-    let level = |at: Timestamp| case.schedule.level_at(between(case.times.started, at));
-    let highest = |until: Timestamp| {
-        let seconds = chain::second(case.times.started, until).unwrap_or(0).min(last);
-        (0..=seconds).map(|second| case.schedule.level_at(Duration::from_secs(second.into()))).fold(0.0, f64::max)
-    };
-    let in_load = |at: Timestamp| at >= case.times.started && at < case.times.ended;
+    // Each second, and whether its load is the highest so far, within a tenth.
+    let mut highest: f64 = 0.0;
+    let high: Vec<bool> = (0..=last)
+        .map(|second| {
+            let level = case.schedule.level_at(Duration::from_secs(second.into()));
+            highest = highest.max(level);
+            level >= highest * (1.0 - SAME_LEVEL)
+        })
+        .collect();
+    let is_high = |second: u32| high.get(second as usize).copied().unwrap_or(false);
+    let in_load = |at: Timestamp| at < case.times.ended;
     let leaving = case.reaction.left.iter().filter(|one| one.why == Why::ScaledIn && in_load(one.began.at));
     let mut under_load: Vec<u32> = leaving
-        .filter(|one| level(one.began.at) >= highest(one.began.at) * (1.0 - SAME_LEVEL))
         .filter_map(|one| chain::second(case.times.started, one.began.at))
+        .filter(|second| is_high(*second))
         .collect();
     under_load.sort_unstable();
     let count = units::count(under_load.len() as u64, "instance");
@@ -66,11 +71,7 @@ pub fn early(case: &Case<'_>) -> Option<Judgement> {
         });
     };
     // What it cost: from the first leaving on, for as long as the load stays.
-    let stays = |second: &u32| {
-        let at = chain::after(case.times.started, Duration::from_secs((*second).into()));
-        level(at) >= highest(at) * (1.0 - SAME_LEVEL)
-    };
-    let seconds: Vec<u32> = (first..=last).filter(stays).collect();
+    let seconds: Vec<u32> = (first..=last).filter(|second| is_high(*second)).collect();
     let merged = over(case.results, &seconds);
     let limit = case.limit.unwrap_or(Limit::ASSUMED.p95);
     let slow = merged.latency.percentile(95.0).is_some_and(|p95| p95 > limit);
@@ -78,7 +79,7 @@ pub fn early(case: &Case<'_>) -> Option<Judgement> {
     let left_at = chain::after(case.times.started, Duration::from_secs(first.into()));
     let came_again = case.reaction.launched.iter().filter(|one| {
         let second = chain::second(case.times.started, one.launched.at);
-        !one.replaces && one.launched.at > left_at && second.is_some_and(|second| stays(&second))
+        !one.replaces && one.launched.at > left_at && second.is_some_and(is_high)
     });
     let came_again = came_again.count() as u64;
     Some(if came_again > 0 {

@@ -226,4 +226,30 @@ mod tests {
         let basic = said(|_, _, alarm| alarm.period = BASIC);
         assert!(basic.iter().any(|found| found.contains("only every 5m")), "{basic:?}");
     }
+
+    #[test]
+    fn what_is_not_like_production_is_named_with_both_values() {
+        let timeline = |kind: &str, max, target| {
+            let instance = crate::measure::timeline::Instance { kind: kind.to_owned(), ..Default::default() };
+            let group = GroupState { name: kind.to_owned(), max, instances: vec![instance], ..GroupState::default() };
+            let policy = Policy {
+                metric: Some("ASGAverageCPUUtilization".to_owned()),
+                target_value: Some(target),
+                ..Policy::default()
+            };
+            let at = "2026-03-01T12:00:00Z".parse().unwrap();
+            let seen = [Observed::Group(group), Observed::Policy(policy)];
+            Timeline { observations: seen.into_iter().map(|seen| Observation::new(at, seen)).collect() }
+        };
+        let (tested, like) = (timeline("t3.micro", 4, 50.0), timeline("c7g.large", 40, 60.0));
+        assert_eq!(
+            differences(&tested, &like),
+            [
+                "t3.micro is not like c7g.large: instance type t3.micro, not c7g.large",
+                "t3.micro is not like c7g.large: maximum 4, not 40",
+                "t3.micro is not like c7g.large: policies ASGAverageCPUUtilization at 50, not ASGAverageCPUUtilization at 60",
+            ]
+        );
+        assert_eq!(differences(&tested, &tested), Vec::<String>::new());
+    }
 }

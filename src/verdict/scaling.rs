@@ -106,8 +106,14 @@ fn scaled_out(case: &Case<'_>) -> Judgement {
         return judgement(asked, Verdict::Inconclusive, &measured, because);
     }
     if let Some(at) = reaction.moment(reaction::ALARM) {
-        let because = format!("an alarm fired at {at} and nothing followed");
-        return judgement(asked, Verdict::Failed, &measured, because);
+        let watched = timeline.groups().next_back().map_or(Duration::ZERO, |(last, _)| between(at, last));
+        let longest = timeline.alarms().iter().map(|alarm| alarm.period).max().unwrap_or_default();
+        // From the alarm to the decision AWS takes up to half a minute, and an alarm acts again every period.
+        let (verdict, word) = match watched >= longest * 2 {
+            true => (Verdict::Failed, "and nothing followed"),
+            false => (Verdict::Inconclusive, "and the watch ended too soon after it to see what followed"),
+        };
+        return judgement(asked, verdict, &measured, format!("an alarm fired at {at} {word}"));
     }
     if let Some(alarm) = &reaction.alarmed_before {
         let because = format!("the alarm {alarm} had fired before the load began and nothing followed");

@@ -19,12 +19,10 @@ const DROPPED_SHARE: f64 = 0.001;
 const SENT_RATE: f64 = 0.99;
 const SENT_USERS: f64 = 0.95;
 
-/// How often the group is looked at.
-const LOOK: Duration = Duration::from_secs(2);
 /// The judgement that says whether a latency is the target's at all.
 pub const STRAIN: &str = "the generator was not the limit";
 
-/// So many looks at the group may fail: a throttled call now and then hides nothing.
+/// For so much of the time the group may be out of sight: a throttled call now and then hides nothing.
 const BLIND_SHARE: f64 = 0.05;
 
 pub fn judge(
@@ -179,14 +177,14 @@ fn not_blind(timeline: &Timeline) -> Judgement {
     let first = timeline.observations.first().map(|seen| seen.at);
     let last = timeline.observations.last().map(|seen| seen.at);
     let watched = first.zip(last).map_or(0.0, |(first, last)| last.duration_since(first).as_secs_f64());
-    let looks = (watched / LOOK.as_secs_f64()).max(1.0);
-    let gaps = timeline.gaps().count();
-    let (verdict, because) = if gaps as f64 / looks > BLIND_SHARE {
-        (Verdict::Inconclusive, "too many looks at the group failed to say how it reacted".to_owned())
+    let blind = timeline.blind();
+    let (verdict, because) = if blind.as_secs_f64() > watched * BLIND_SHARE {
+        (Verdict::Inconclusive, "the group was out of sight for too long to say how it reacted".to_owned())
     } else {
-        (Verdict::Passed, "what failed hides nothing".to_owned())
+        (Verdict::Passed, "what was not seen hides nothing".to_owned())
     };
-    let measured = format!("{gaps} looks failed in {}", units::duration(Duration::from_secs_f64(watched)));
+    let measured =
+        format!("out of sight for {} of {}", units::duration(blind), units::duration(Duration::from_secs_f64(watched)));
     judgement("the group was watched", verdict, measured, because)
 }
 

@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::Aws;
 use crate::measure::Timeline;
-use crate::measure::timeline::{Alarm, GroupState, Observation, Observed, Policy, Surroundings, TargetHealth};
+use crate::measure::timeline::{
+    Activity, Alarm, GroupState, Observation, Observed, Policy, Surroundings, TargetHealth,
+};
 use crate::scenario::Subject;
 
 mod asg;
@@ -36,6 +38,10 @@ pub use recorder::read;
 const SLOW: Duration = Duration::from_secs(5);
 /// So far back a survey looks for datapoints: three of basic monitoring.
 const BEFORE: Duration = Duration::from_secs(900);
+
+/// Without any of these the group is not seen.
+const GROUP_CALLS: &[&str] =
+    &["DescribeAutoScalingGroups", "DescribeServices", "DescribeScalableTargets", "ListTasks", "DescribeTasks"];
 
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
@@ -136,9 +142,9 @@ impl Eyes {
         }
     }
 
-    async fn activities(&self, since: Timestamp) -> Result<Vec<crate::measure::timeline::Activity>, WatchError> {
+    async fn activities(&self, since: &Since) -> Result<Vec<Activity>, WatchError> {
         match &self.subject {
-            Subject::Group(name) => asg::activities(self, name, since).await,
+            Subject::Group(name) => asg::activities(self, name, since.at).await,
             Subject::Service { .. } => service::activities(self, since).await,
         }
     }
@@ -204,7 +210,7 @@ async fn policies_and_alarms(eyes: &Eyes, recorder: &mut Recorder) -> Vec<Alarm>
             return Vec::new();
         }
     };
-    recorder.heals("DescribePolicies");
+    recorder.heals(&["DescribePolicies", "DescribeScalingPolicies"]);
     let names: Vec<String> = policies.iter().flat_map(|policy| policy.alarms.clone()).collect();
     for policy in policies {
         recorder.see_change(&format!("policy {}", policy.name), Observed::Policy(policy));
@@ -214,6 +220,7 @@ async fn policies_and_alarms(eyes: &Eyes, recorder: &mut Recorder) -> Vec<Alarm>
     }
     match cloudwatch::alarms(eyes, &names).await {
         Ok(seen) => {
+            recorder.heals(&["DescribeAlarms"]);
             for alarm in &seen {
                 recorder.see_change(&format!("alarm {}", alarm.name), Observed::Alarm(alarm.clone()));
             }
@@ -226,11 +233,18 @@ async fn policies_and_alarms(eyes: &Eyes, recorder: &mut Recorder) -> Vec<Alarm>
     }
 }
 
+/// When a watch began, and how large the group was.
+#[derive(Debug, Clone, Copy)]
+struct Since {
+    at: Timestamp,
+    desired: u32,
+}
+
 /// A running watch.
 #[derive(Debug)]
 pub struct Watch {
     eyes: Eyes,
-    since: Timestamp,
+    since: Since,
     latest: watch::Receiver<Option<GroupState>>,
     seen: recorder::Seen,
     stop: CancellationToken,
@@ -250,10 +264,10 @@ impl Watch {
         let (surroundings, errors) = eyes.surroundings(&first).await;
         recorder.see_change("surroundings", Observed::Surroundings(surroundings));
         errors.iter().for_each(|error| recorder.gap(error));
+        let since = Since { at: Timestamp::now(), desired: first.desired };
         let (sender, latest) = watch::channel(Some(first));
         let seen = recorder.seen();
         let stop = CancellationToken::new();
-        let since = Timestamp::now();
         let mut watcher = JoinSet::new();
         watcher.spawn(poll(eyes.clone(), recorder, sender, since, stop.clone()));
         Ok(Self { eyes, since, latest, seen, stop, watcher })
@@ -284,8 +298,11 @@ impl Watch {
             let (surroundings, _) = self.eyes.surroundings(group).await;
             recorder.see_change("surroundings", Observed::Surroundings(surroundings));
         }
+        if group.is_ok() {
+            recorder.heals(GROUP_CALLS);
+        }
         recorder.take(group.map(Observed::Group));
-        match cloudwatch::metrics(&self.eyes, &alarms, &target_groups, self.since).await {
+        match cloudwatch::metrics(&self.eyes, &alarms, &target_groups, self.since.at).await {
             Ok(series) => series.into_iter().for_each(|series| recorder.see(Observed::Metric(series))),
             Err(error) => recorder.gap(&error),
         }
@@ -297,7 +314,7 @@ async fn poll(
     eyes: Eyes,
     mut recorder: Recorder,
     latest: watch::Sender<Option<GroupState>>,
-    since: Timestamp,
+    since: Since,
     stop: CancellationToken,
 ) -> Recorder {
     let mut pace = Pace::new(Instant::now());
@@ -307,7 +324,7 @@ async fn poll(
         let mut throttled = false;
         match eyes.group().await {
             Ok(group) => {
-                recorder.heals("DescribeAutoScalingGroups");
+                recorder.heals(GROUP_CALLS);
                 let mut lively = recorder.see_change("group", Observed::Group(group.clone()));
                 lively |= group.instances.iter().any(|known| !known.is_in_service());
                 lively |= group.in_service() != group.desired;
@@ -316,6 +333,7 @@ async fn poll(
                     let sent = Timestamp::now();
                     match eyes.health(target_group, &group).await {
                         Ok(health) => {
+                            recorder.heals(&["DescribeTargetHealth"]);
                             lively |= health.targets.iter().any(|(_, state)| state != "healthy");
                             recorder.see_change(target_group, Observed::Targets(health));
                             recorder.looked(target_group, sent);
@@ -350,10 +368,10 @@ async fn poll(
     }
 }
 
-async fn slow_reads(eyes: &Eyes, recorder: &mut Recorder, since: Timestamp) -> Vec<Alarm> {
-    match eyes.activities(since).await {
+async fn slow_reads(eyes: &Eyes, recorder: &mut Recorder, since: Since) -> Vec<Alarm> {
+    match eyes.activities(&since).await {
         Ok(activities) => {
-            recorder.heals("DescribeScalingActivities");
+            recorder.heals(&["DescribeScalingActivities"]);
             for activity in activities {
                 recorder.see_change(&activity.id.clone(), Observed::Activity(activity));
             }
@@ -362,9 +380,9 @@ async fn slow_reads(eyes: &Eyes, recorder: &mut Recorder, since: Timestamp) -> V
     }
     let alarms = policies_and_alarms(eyes, recorder).await;
     for alarm in &alarms {
-        match cloudwatch::history(eyes, &alarm.name, since).await {
+        match cloudwatch::history(eyes, &alarm.name, since.at).await {
             Ok(changes) => {
-                recorder.heals("DescribeAlarmHistory");
+                recorder.heals(&["DescribeAlarmHistory"]);
                 for change in changes {
                     recorder.see_change(&format!("{} {}", alarm.name, change.at), Observed::AlarmChange(change));
                 }

@@ -103,9 +103,9 @@ impl Recorder {
         self.note(None, Observed::Gap { call, why });
     }
 
-    /// A call whose action ends so was answered again.
-    pub fn heals(&mut self, action: &str) {
-        let ended = |(call, _): &mut (String, String)| call.ends_with(action);
+    /// Calls whose actions end so are answered again.
+    pub fn heals(&mut self, actions: &[&str]) {
+        let ended = |(call, _): &mut (String, String)| actions.iter().any(|action| call.ends_with(action));
         for (call, _) in self.gaps.extract_if(.., ended).collect::<Vec<_>>() {
             self.note(None, Observed::GapEnded { call });
         }
@@ -196,8 +196,8 @@ mod tests {
         for _ in 0..3 {
             recorder.gap(&error);
         }
-        recorder.heals("DescribeScalingActivities");
-        recorder.heals("DescribeScalingActivities");
+        recorder.heals(&["DescribeScalingActivities"]);
+        recorder.heals(&["DescribeScalingActivities"]);
         recorder.gap(&error);
         let words: Vec<bool> =
             recorder.timeline().observations.iter().map(|one| matches!(one.seen, Observed::Gap { .. })).collect();

@@ -2,14 +2,13 @@
 //!
 //! Unlike instances, tasks carry the exact times at which they were asked for, ran and were stopped.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_applicationautoscaling::types as scaling;
 use aws_sdk_ecs::types::{DesiredStatus, Service, Task};
 use jiff::Timestamp;
 
-use super::{Eyes, WatchError, call, count, pages, seconds, timestamp};
+use super::{Eyes, Since, WatchError, call, count, pages, seconds, timestamp};
 use crate::measure::timeline::{Activity, GroupState, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings};
 use crate::scenario::Subject;
 
@@ -213,7 +212,7 @@ fn policy(policy: &scaling::ScalingPolicy) -> Policy {
 }
 
 /// Newest first, those included that could not change anything.
-pub async fn activities(eyes: &Eyes, since: Timestamp) -> Result<Vec<Activity>, WatchError> {
+pub async fn activities(eyes: &Eyes, since: &Since) -> Result<Vec<Activity>, WatchError> {
     let mut found: Vec<Activity> = pages(async |token| {
         let page = eyes
             .scaling
@@ -225,26 +224,24 @@ pub async fn activities(eyes: &Eyes, since: Timestamp) -> Result<Vec<Activity>, 
             .send()
             .await
             .map_err(call("application-autoscaling:DescribeScalingActivities"))?;
-        let recent = page.scaling_activities().iter().filter_map(|one| activity(one, since)).collect::<Vec<_>>();
+        let recent = page.scaling_activities().iter().filter_map(|one| activity(one, since.at)).collect::<Vec<_>>();
         // Newest first: an older one ends it.
         let next = page.next_token().filter(|_| recent.len() == page.scaling_activities().len()).map(str::to_owned);
         Ok((recent, next))
     })
     .await?;
-    // What it was before is what the one before made it.
-    let made: HashMap<String, u32> = found.iter().filter_map(|one| Some((one.id.clone(), one.change?.1))).collect();
-    let before: Vec<Option<u32>> =
-        (0..found.len()).map(|index| found.get(index + 1).and_then(|one| made.get(&one.id).copied())).collect();
-    for (activity, before) in found.iter_mut().zip(before) {
-        if let (Some(change), Some(before)) = (&mut activity.change, before) {
-            change.0 = before;
+    // What it was before is what the one before made it; before the first, what it was when the watch began.
+    let mut before = since.desired;
+    for activity in found.iter_mut().rev() {
+        if let Some((from, to)) = &mut activity.change {
+            *from = before;
+            before = *to;
         }
     }
     Ok(found)
 }
 
-/// `Setting desired count to 5.` is all it says of the change; what it was before, the activity before tells. For the
-/// first one it is left as 0 and filled in by whoever knows how large the service was.
+/// `Setting desired count to 5.` is all it says of the change.
 fn activity(activity: &scaling::ScalingActivity, since: Timestamp) -> Option<Activity> {
     let start = timestamp(activity.start_time()).filter(|start| *start >= since)?;
     let to = activity.description().split_once("desired count to ")?.1.trim_end_matches('.').parse().ok();

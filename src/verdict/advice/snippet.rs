@@ -6,6 +6,9 @@ use std::time::Duration;
 use super::{Change, Evidence, Ran, RanPolicy};
 use crate::measure::timeline::{Alarm, GroupState};
 
+/// Of an alarm in AWS; the lab has shorter ones.
+const SHORTEST_PERIOD: u64 = 10;
+
 /// Nothing where there is nothing to change.
 pub fn terraform(change: &Change, evidence: &Evidence<'_>, ran: &Ran<'_>) -> Option<String> {
     let (_, group) = evidence.timeline.groups().next_back()?;
@@ -197,7 +200,7 @@ fn step(out: &mut String, group: &GroupState, lead: &RanPolicy<'_>, threshold: f
     writeln!(out, "  namespace           = {:?}", alarm.namespace.as_deref().unwrap_or_default())?;
     writeln!(out, "  metric_name         = {:?}", alarm.metric.as_deref().unwrap_or_default())?;
     writeln!(out, "  statistic           = {:?}", alarm.statistic.as_deref().unwrap_or("Average"))?;
-    writeln!(out, "  period              = {}", alarm.period.as_secs())?;
+    writeln!(out, "  period              = {}", alarm.period.as_secs().max(SHORTEST_PERIOD))?;
     writeln!(out, "  evaluation_periods  = 1")?;
     writeln!(out, "  comparison_operator = \"GreaterThanThreshold\"")?;
     writeln!(out, "  threshold           = {threshold}")?;

@@ -198,3 +198,28 @@ fn every_change_is_terraform_with_the_groups_and_policys_own_names() {
     }
     insta::assert_snapshot!(all);
 }
+
+#[test]
+fn a_services_changes_are_in_the_words_of_application_auto_scaling() {
+    let (mut timeline, seconds) = seen("TargetTrackingScaling");
+    for one in &mut timeline.observations {
+        match &mut one.seen {
+            Observed::Group(group) => (group.is_service, group.name) = (true, "shop/web".to_owned()),
+            Observed::Alarm(alarm) => alarm.namespace = Some("AWS/ECS".to_owned()),
+            _ => {}
+        }
+    }
+    let reaction = Reaction::default();
+    let evidence = evidence(&timeline, &seconds, &reaction);
+    let ran = ran(&timeline).unwrap();
+    let mut all = String::new();
+    for change in [
+        Change::Target { target: 30.0 },
+        Change::Step { threshold: 75.0, add: 3 },
+        Change::Minimum { min: 3 },
+        Change::Scheduled { from: Duration::ZERO, until: Duration::from_secs(9), min: 4 },
+    ] {
+        all += &format!("# {change:?}\n{}\n", snippet::terraform(&change, &evidence, &ran).unwrap());
+    }
+    insta::assert_snapshot!(all);
+}

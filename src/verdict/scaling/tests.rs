@@ -156,7 +156,11 @@ fn a_group_that_never_scaled_is_inconclusive_unless_its_alarm_fired() {
 
     let mut deaf = whole_story();
     deaf.retain(|one| !matches!(one.seen, Observed::Group(_) | Observed::Activity(_)));
-    deaf.push(group(0, 1, &["i-1"]));
+    deaf.insert(0, group(0, 1, &["i-1"]));
+    let mut cut = deaf.clone();
+    cut.push(group(25, 1, &["i-1"]));
+    assert_eq!(judged(cut).0[0].1, Verdict::Inconclusive, "a second after the alarm");
+    deaf.push(group(60, 1, &["i-1"]));
     assert_eq!(judged(deaf).0[0].1, Verdict::Failed);
 
     let full = vec![group(0, 4, &["i-1", "i-2", "i-3", "i-4"])];
