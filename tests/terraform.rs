@@ -2,6 +2,12 @@
 //!
 //! Nothing is skipped quietly: without terraform or the provider these tests fail and say what to install.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot run must fail, with the sentence that says why"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +15,6 @@ use std::process::Command;
 use spikeproof::terraform::{Binary, Terraform, Variables, locate};
 use tokio_util::sync::CancellationToken;
 
-#[expect(clippy::panic, reason = "a test that cannot run must fail, with the sentence that says why")]
 fn binary() -> Binary {
     locate(None, |name| std::env::var_os(name)).unwrap_or_else(|error| panic!("this test needs terraform: {error}"))
 }
