@@ -28,6 +28,7 @@ use tokio::task::JoinSet;
 
 /// Looks at the group are so far apart while something changes.
 const POLL: Duration = Duration::from_secs(2);
+const POLL_SIGNED: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 /// So many labs at once: each is a load of a few hundred requests a second.
 const AT_ONCE: usize = 7;
 /// Enough to see that the machinery works; all of them take minutes.
@@ -259,7 +260,15 @@ fn check_times(checked: &mut Checked, reaction: &Reaction, truth: &Truth, starte
         checked.timing("an instance draining", seen(one.draining), known.and_then(|known| known.draining));
         checked.timing("an instance gone", seen(one.gone), known.and_then(|known| known.gone));
     }
-    // Every change of its size is there, and no other.
+    // Every change of its size is there, with the instant it was decided at, and no other.
+    if !reaction.resized.is_empty() {
+        for known in truth.decisions.iter().filter(|one| one.at >= started) {
+            let said = reaction.resized.iter().find(|one| {
+                (one.from, one.to) == (known.from, known.to) && (one.at.duration_since(known.at)).abs() < POLL_SIGNED
+            });
+            checked.verdict(said.is_some(), || format!("{} to {} at {} is not said", known.from, known.to, known.at));
+        }
+    }
     let changes = truth.decisions.iter().filter(|one| one.at >= started).count();
     let grew = truth.decisions.iter().any(|one| one.at >= started && one.to > one.from);
     checked.verdict(grew == (reaction.desired_peak > reaction.desired_before), || {

@@ -277,7 +277,7 @@ pub mod tests {
     use crate::scenario::{Arch, TaskSize};
     use crate::units::Usd;
     use crate::verdict::advice::{Agreement, Answer, Candidate, Change, Confidence, InstanceCapacity, Limit};
-    use crate::verdict::{Judgement, Launched, Left, Moment, Reaction, Sighting, Why};
+    use crate::verdict::{Judgement, Launched, Left, Moment, Reaction, Resized, Sighting, Why};
 
     fn example_advice() -> Advice {
         let candidate = |name: &str, change, over_limit, errors, instance_minutes| Candidate {
@@ -425,6 +425,15 @@ pub mod tests {
                     out_unavoidable: Some(Duration::from_secs(3)),
                     in_took: None,
                     in_bound: Some(Duration::from_secs(22)),
+                    resized: vec![Resized {
+                        at: at(14),
+                        from: 2,
+                        to: 6,
+                        policy: Some("shop-web-cpu".to_owned()),
+                        alarm: Some(at(14)),
+                        breach: Some(at(11)),
+                        done: Some(at(17)),
+                    }],
                     launched: vec![Launched {
                         id: "i-0b".to_owned(),
                         launched: Sighting::exact(at(14)),

@@ -264,6 +264,7 @@ fn write_reaction(out: &mut String, reaction: &Reaction, started: Option<Timesta
             writeln!(out, "    {}", moment_line(moment, started))?;
         }
     }
+    write_resized(out, reaction, started)?;
     let load = |at: Timestamp| started.map_or(0.0, |started| at.duration_since(started).as_secs_f64());
     if !reaction.launched.is_empty() {
         writeln!(
@@ -305,6 +306,26 @@ fn write_reaction(out: &mut String, reaction: &Reaction, started: Option<Timesta
         };
         let (draining, gone) = (after(one.draining), after(one.gone));
         writeln!(out, "    {:<22} {:>8.1}s {draining:>11} {gone:>9}   {why}", short(&one.id), load(one.began.at))?;
+    }
+    Ok(())
+}
+
+/// Every change of size, each with its own chain.
+fn write_resized(out: &mut String, reaction: &Reaction, started: Option<Timestamp>) -> std::fmt::Result {
+    if reaction.resized.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "  each change of size         breach     alarm   decided      done   (seconds since the start)")?;
+    for one in &reaction.resized {
+        let since = |at: Option<Timestamp>| match at.zip(started) {
+            Some((at, started)) => format!("{:.1}s", at.duration_since(started).as_secs_f64()),
+            None => "-".to_owned(),
+        };
+        let size = format!("{} -> {}", one.from, one.to);
+        let (breach, alarm) = (since(one.breach), since(one.alarm));
+        let by = one.policy.as_deref().unwrap_or("no policy");
+        let (decided, done) = (since(Some(one.at)), since(one.done));
+        writeln!(out, "    {size:<22} {breach:>9} {alarm:>9} {decided:>9} {done:>9}   {by}")?;
     }
     Ok(())
 }

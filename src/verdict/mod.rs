@@ -22,7 +22,7 @@ mod thresholds;
 mod validity;
 
 pub use chain::{Launched, Left, Sighting, Why};
-pub use reaction::{Moment, Reaction, in_bound as scale_in_bound};
+pub use reaction::{Moment, Reaction, Resized, in_bound as scale_in_bound};
 pub use thresholds::must_abort;
 pub use validity::sentence as strain_sentence;
 

@@ -26,11 +26,27 @@ pub struct Moment {
     pub resolution: Duration,
 }
 
+/// One change of the desired capacity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resized {
+    pub at: Timestamp,
+    pub from: u32,
+    pub to: u32,
+    pub policy: Option<String>,
+    /// When the alarm that asked for it had fired, and its first breaching datapoint.
+    pub alarm: Option<Timestamp>,
+    pub breach: Option<Timestamp>,
+    /// When all that it launched served, or all that it took away was gone; nothing if some never was.
+    pub done: Option<Timestamp>,
+}
+
 /// How the group reacted: the moments of its first scale-out and its first scale-in, in order, and each instance.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reaction {
     pub out: Vec<Moment>,
     pub back: Vec<Moment>,
+    /// Every change of its size.
+    pub resized: Vec<Resized>,
     /// Each instance that the group launched under the load.
     pub launched: Vec<Launched>,
     /// Each instance that left.
@@ -139,6 +155,7 @@ pub fn react(
     reaction.desired_peak = since.map(|(_, group)| group.desired).max().unwrap_or(0).max(reaction.desired_before);
     reaction.desired_after = timeline.groups().next_back().map_or(reaction.desired_before, |(_, group)| group.desired);
     reaction.alarmed_before = alarmed_before(timeline, times.started);
+    reaction.resized = resized(timeline, times.started, &reaction);
     out(&mut reaction, results, timeline, times, limit);
     back(&mut reaction, timeline, times);
     reaction.in_unavoidable = unavoidable_in(timeline);
@@ -338,6 +355,54 @@ fn first_decision(
 ) -> Option<crate::measure::timeline::Decision> {
     let mut activities = timeline.activities().into_iter();
     activities.find(|activity| activity.start >= from && is(activity))?.decision()
+}
+
+/// Every decision since a moment, with what came of it: what came or left from then on until the next decision.
+fn resized(timeline: &Timeline, since: Timestamp, reaction: &Reaction) -> Vec<Resized> {
+    let mut decisions: Vec<crate::measure::timeline::Decision> = Vec::new();
+    for activity in timeline.activities().into_iter().filter(|activity| activity.start >= since) {
+        let decision = activity.decision().filter(|decision| decision.from != decision.to);
+        // Each instance's activity tells the same decision.
+        decisions.extend(decision.filter(|decision| !decisions.contains(decision)));
+    }
+    decisions.sort_by_key(|decision| decision.at);
+    let alarms = timeline.alarms();
+    let mut found = Vec::with_capacity(decisions.len());
+    for (index, decision) in decisions.iter().enumerate() {
+        let until = decisions.get(index + 1).map(|next| next.at);
+        let within = |at: Timestamp| at >= decision.at && until.is_none_or(|until| at < until);
+        let done: Option<Vec<Timestamp>> = match decision.to > decision.from {
+            true => {
+                let launched = reaction.launched.iter().filter(|one| !one.replaces && within(one.launched.at));
+                launched.map(|one| one.serves()).collect()
+            }
+            false => {
+                let left = reaction.left.iter().filter(|one| one.why == Why::ScaledIn && within(one.began.at));
+                left.map(|one| one.gone.map(|seen| seen.at)).collect()
+            }
+        };
+        // A cause has whole seconds: the alarm fired by the end of that second.
+        let by = after(decision.at, SECOND);
+        let changes = timeline.alarm_changes();
+        let fired = changes
+            .iter()
+            .rev()
+            .find(|change| change.to == "ALARM" && Some(&change.alarm) == decision.alarm.as_ref() && change.at <= by);
+        let alarm = fired.and_then(|change| alarms.iter().find(|alarm| alarm.name == change.alarm));
+        let breach = fired.zip(alarm).and_then(|(change, alarm)| {
+            change.datapoints.iter().find(|point| alarm.breached_by(point.value)).map(|point| point.at)
+        });
+        found.push(Resized {
+            at: decision.at,
+            from: decision.from,
+            to: decision.to,
+            policy: decision.policy.clone(),
+            alarm: fired.map(|change| change.at),
+            breach,
+            done: done.and_then(|all| all.into_iter().max()),
+        });
+    }
+    found
 }
 
 /// The second from which p95 keeps its limit again, if it was missed since the load rose.

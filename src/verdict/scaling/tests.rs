@@ -125,6 +125,12 @@ fn scale_out_is_timed_from_the_first_breaching_datapoint_to_the_polled_lifecycle
     assert_eq!(reaction.out_unavoidable, Some(Duration::from_secs(3)));
     assert_eq!(reaction.in_took, Some(Duration::from_secs(16)));
     assert_eq!(reaction.in_bound, Some(Duration::from_millis(22_500)));
+    let [grew, shrank] = reaction.resized.as_slice() else { panic!("{:?}", reaction.resized) };
+    assert_eq!(
+        (grew.from, grew.to, grew.breach, grew.alarm, grew.done),
+        (1, 2, Some(at(21)), Some(at(24)), Some(at(27)))
+    );
+    assert_eq!((shrank.from, shrank.to, shrank.breach, shrank.done), (2, 1, Some(at(31)), Some(at(47))));
     let names: Vec<&str> = reaction.out.iter().chain(&reaction.back).map(|moment| moment.name.as_str()).collect();
     assert_eq!(
         names,
