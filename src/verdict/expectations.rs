@@ -77,9 +77,13 @@ pub fn early(case: &Case<'_>) -> Option<Judgement> {
     let slow = merged.latency.percentile(95.0).is_some_and(|p95| p95 > limit);
     let measured = format!("{count} left under the highest load; from then on {}", said(&merged));
     let left_at = chain::after(case.times.started, Duration::from_secs(first.into()));
+    // A launch answers the load of the alarm's window before it.
+    let high_alarms = case.timeline.alarms().into_iter().filter(|alarm| alarm.is_high());
+    let window = high_alarms.map(|alarm| alarm.window() + alarm.period).min().unwrap_or_default();
     let came_again = case.reaction.launched.iter().filter(|one| {
-        let second = chain::second(case.times.started, one.launched.at);
-        !one.replaces && one.launched.at > left_at && second.is_some_and(is_high)
+        let answers =
+            chain::second(case.times.started, one.launched.at).map(|at| at.saturating_sub(window.as_secs() as u32));
+        !one.replaces && one.launched.at > left_at && answers.is_some_and(is_high)
     });
     let came_again = came_again.count() as u64;
     Some(if came_again > 0 {
