@@ -64,9 +64,14 @@ pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<
         let requests = second.ok + second.errors;
         let settled = index >= 2 && serving[index - 2] == *count && serving[index - 1] == *count;
         let Some(p95) = second.p95.filter(|_| *count > 0 && requests >= LEAST_REQUESTS) else { continue };
-        let held = p95 <= limit_micros && second.errors as f64 <= requests as f64 * ERRORS;
+        let (fast, failing) = (p95 <= limit_micros, second.errors as f64 > requests as f64 * ERRORS);
+        let held = fast && !failing;
         if held {
             missed_at = None;
+        }
+        // Errors without latency from a group that has grown may be the new instances' own.
+        if fast && failing && serving.first().is_some_and(|first| count > first) {
+            continue;
         }
         let backlog = !held && *missed_at.get_or_insert(*count) != *count;
         if !settled || backlog {
@@ -222,6 +227,18 @@ mod tests {
         seconds.extend(vec![second(280.0, 200, 900); 4]);
         seconds.extend(vec![second(280.0, 280, 42); 12]);
         let serving = [vec![2; 16], vec![6; 12]].concat();
+        let found = estimate(&seconds, &serving, Duration::from_millis(400)).unwrap();
+        assert!((85.0..=105.0).contains(&found.at_limit), "{found:?}");
+    }
+
+    #[test]
+    fn fast_errors_of_a_group_that_has_grown_say_nothing_of_what_an_instance_carries() {
+        let fresh = Second { errors: 90, ..second(280.0, 190, 45) };
+        let mut seconds = vec![second(60.0, 60, 40); 10];
+        seconds.extend(vec![second(280.0, 200, 900); 6]);
+        seconds.extend(vec![fresh; 12]);
+        seconds.extend(vec![second(280.0, 280, 42); 6]);
+        let serving = [vec![2; 16], vec![7; 18]].concat();
         let found = estimate(&seconds, &serving, Duration::from_millis(400)).unwrap();
         assert!((85.0..=105.0).contains(&found.at_limit), "{found:?}");
     }
