@@ -2,7 +2,7 @@
 //! that millisecond leaves it empty. A destroy over an empty state says "0 destroyed" and exits 0.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufRead as _, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -11,14 +11,24 @@ pub const STATE: &str = "terraform.tfstate";
 const COPIES: &str = "states";
 const KEEP: usize = 3;
 
+/// Written by terraform beside the module when it could not save; and not always when it says so.
+const ERRORED: &str = "module/errored.tfstate";
+
 #[derive(Deserialize)]
 struct State {
     serial: u64,
+    #[serde(default)]
+    lineage: String,
+}
+
+/// The state, if it is whole.
+fn whole(bytes: &[u8]) -> Option<State> {
+    serde_json::from_slice(bytes).ok()
 }
 
 /// The serial of a state that is whole.
 fn serial(bytes: &[u8]) -> Option<u64> {
-    serde_json::from_slice::<State>(bytes).ok().map(|state| state.serial)
+    whole(bytes).map(|state| state.serial)
 }
 
 /// Copies the state in `folder` if it is whole and newer than every copy.
@@ -44,29 +54,64 @@ pub fn keep(folder: &Path) -> io::Result<()> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Best {
-    /// The state file is whole.
+    /// The state file is whole, and nothing newer is known.
     AsItIs,
-    /// It was missing, empty or torn; the copy of this serial is in its place.
+    /// It was missing, empty, torn or old; what had this serial is in its place.
     Restored { serial: u64 },
-    /// There is neither a whole state nor a copy: terraform knows of nothing.
+    /// There is no whole state: terraform knows of nothing.
     None,
 }
 
-/// Makes sure that terraform sees the best state there is. Call it before a destroy, with no terraform running.
+/// Makes sure that terraform sees the best state there is: the highest serial among its file, our copies, what terraform
+/// saved beside its module, and what it could only print. Call it before a destroy, with no terraform running.
 pub fn best_state(folder: &Path) -> io::Result<Best> {
     let path = folder.join(STATE);
-    if std::fs::read(&path).is_ok_and(|bytes| serial(&bytes).is_some()) {
-        return Ok(Best::AsItIs);
-    }
-    for (serial_of_name, copy) in copies(folder).into_iter().rev() {
-        let Ok(bytes) = std::fs::read(copy) else { continue };
-        if serial(&bytes) == Some(serial_of_name) {
+    let own = std::fs::read(&path).ok().and_then(|bytes| whole(&bytes));
+    let mut others: Vec<Vec<u8>> =
+        copies(folder).into_iter().filter_map(|(_, copy)| std::fs::read(copy).ok()).collect();
+    others.extend(std::fs::read(folder.join(ERRORED)).ok());
+    others.extend(dumps(folder));
+    let best = others
+        .into_iter()
+        .filter_map(|bytes| Some((whole(&bytes)?, bytes)))
+        // Another lineage is another state's, whatever its serial.
+        .filter(|(state, _)| own.as_ref().is_none_or(|own| own.lineage == state.lineage))
+        .max_by_key(|(state, _)| state.serial);
+    match (own, best) {
+        (Some(own), best) if best.as_ref().is_none_or(|(state, _)| state.serial <= own.serial) => Ok(Best::AsItIs),
+        (_, Some((state, bytes))) => {
             replace(&path, &bytes)?;
-            return Ok(Best::Restored { serial: serial_of_name });
+            Ok(Best::Restored { serial: state.serial })
         }
+        _ => Ok(Best::None),
     }
-    Ok(Best::None)
 }
+
+/// A state that came from elsewhere, such as the run's bucket, as one of the copies.
+pub fn adopt(folder: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let Some(serial) = serial(bytes) else { return Ok(false) };
+    std::fs::create_dir_all(folder.join(COPIES))?;
+    replace(&folder.join(COPIES).join(format!("{serial}.tfstate")), bytes)?;
+    Ok(true)
+}
+
+/// With a full disk terraform's last resort is to print the state: one line of its log, with a `state` object.
+fn dumps(folder: &Path) -> Vec<Vec<u8>> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let is_log = |name: &str| name.starts_with("terraform-") && name.ends_with(".jsonl");
+    let logs = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_log));
+    logs.filter_map(|entry| File::open(entry.path()).ok())
+        .flat_map(|log| io::BufReader::new(log).lines().map_while(io::Result::ok))
+        .filter(|line| line.contains(DUMP))
+        .filter_map(|line| {
+            let message: serde_json::Value = serde_json::from_str(&line).ok()?;
+            serde_json::to_vec(message.get("state")?).ok()
+        })
+        .collect()
+}
+
+/// Of the message, in terraform's words.
+const DUMP: &str = "Emergency state dump";
 
 /// By serial, oldest first.
 fn copies(folder: &Path) -> Vec<(u64, PathBuf)> {
@@ -135,5 +180,25 @@ mod tests {
             assert_eq!(best_state(home.path()).unwrap(), Best::Restored { serial: 4 });
             assert_eq!(best_state(home.path()).unwrap(), Best::AsItIs);
         }
+    }
+
+    #[test]
+    fn a_state_that_terraform_could_not_save_is_found_where_it_put_it() {
+        let state = |serial: u64, lineage: &str| format!(r#"{{"version":4,"serial":{serial},"lineage":"{lineage}"}}"#);
+        let home = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = home.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        put(STATE, &state(4, "ours"));
+        put(ERRORED, "");
+        assert_eq!(best_state(home.path()).unwrap(), Best::AsItIs, "claimed, and empty");
+        put(ERRORED, &state(6, "ours"));
+        let dump = format!(r#"{{"@message":"Emergency state dump","type":"log","state":{}}}"#, state(7, "ours"));
+        put("terraform-2.jsonl", &format!("not JSON\n{dump}\n"));
+        put("states/9.tfstate", &state(9, "a stranger's"));
+        assert_eq!(best_state(home.path()).unwrap(), Best::Restored { serial: 7 });
+        assert_eq!(serial(&std::fs::read(home.path().join(STATE)).unwrap()), Some(7));
     }
 }
