@@ -1,7 +1,7 @@
 //! spikeproof proves that an Auto Scaling group survives a spike.
 //!
 //! The map, in reading order. Imports point down only; `tests/architecture.rs` holds this:
-//! `main > cli > run > {terraform fleet image channel engine watch journal lab aws} >
+//! `main > cli > run > {terraform fleet guard image channel engine watch journal lab aws} >
 //! {plan verdict cost report scaling} > {scenario measure events outcome units}`.
 
 pub mod cli; // one file per subcommand: arguments and wiring only
@@ -11,6 +11,7 @@ pub mod aws; // where AWS is and who we are there
 pub mod channel; // orchestrator and generators over an object-store prefix
 pub mod engine; // the generator
 pub mod fleet; // where generators run: Fargate tasks, or child processes
+pub mod guard; // the process that destroys when the orchestrator was killed
 pub mod image; // packs the generator as an OCI image and pushes it, without Docker
 pub mod journal; // what we meant and what we did; what may be left
 pub mod lab; // an AWS on this machine

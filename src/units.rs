@@ -5,6 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Reads `500ms`, `30s`, `2m`, `1h`, and sums of them in falling order such as `1m30s`.
@@ -115,6 +116,13 @@ impl RunId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// When it was made: its first seven characters.
+    pub fn begun(&self) -> Timestamp {
+        let value = |byte: u8| ALPHABET.iter().position(|known| *known == byte).unwrap_or(0) as i64;
+        let seconds = self.0.bytes().skip(3).take(7).fold(0, |seconds, byte| seconds * 32 + value(byte));
+        Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
+    }
 }
 
 impl fmt::Display for RunId {
@@ -170,6 +178,7 @@ mod tests {
         let early = RunId::new(1_764_000_000, 32_767);
         let late = RunId::new(1_764_000_001, 0);
         assert!(early < late);
+        assert_eq!(early.begun(), Timestamp::from_second(1_764_000_000).unwrap());
         assert_eq!(RunId::parse(early.as_str()), Some(early));
         for foreign in ["sp-", "sp-UPPERCASE1", "sp-0123456789a", "my-0123456789", "sp-012345678i"] {
             assert_eq!(RunId::parse(foreign), None, "{foreign}");

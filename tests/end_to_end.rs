@@ -216,7 +216,7 @@ async fn an_interrupt_during_load_judges_what_there_is_and_nothing_is_left() {
 async fn what_a_killed_run_left_is_reaped_from_its_journal() {
     let trial = Trial::new("").await;
     let scenario = trial.scenario(&SHORT.replace("hold: 6s", "hold: 10m"));
-    let mut child = trial.command(&["run", &scenario]).spawn().unwrap();
+    let mut child = trial.command(&["run", "--no-guard", &scenario]).spawn().unwrap();
     wait_for(&mut child, "load phase steady").await;
     child.kill().await.unwrap();
     assert_ne!(trial.lab.inventory().await.unwrap(), Vec::<String>::new());
@@ -227,6 +227,56 @@ async fn what_a_killed_run_left_is_reaped_from_its_journal() {
     assert_eq!(reaped.status.code(), Some(0), "{}", text(&reaped));
     let again = trial.run(&["reap"]).await;
     assert!(text(&again).contains("nothing left of 1 run"), "{}", text(&again));
+    trial.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_run_is_destroyed_by_its_guard_with_nobodys_help() {
+    let trial = Trial::new("").await;
+    let scenario = trial.scenario(&SHORT.replace("hold: 6s", "hold: 10m"));
+    let mut child = trial.command(&["run", &scenario]).spawn().unwrap();
+    wait_for(&mut child, "load phase steady").await;
+    child.kill().await.unwrap();
+    assert_ne!(trial.lab.inventory().await.unwrap(), Vec::<String>::new());
+
+    // Another reap has to wait for the guard's lock, or finds that it has done everything.
+    let emptied = tokio::time::timeout(Duration::from_secs(90), async {
+        while !trial.lab.inventory().await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let log = trial.runs().read_dir().unwrap().next().unwrap().unwrap().path().join("guard.log");
+    emptied.await.unwrap_or_else(|_| panic!("the guard did not: {}", std::fs::read_to_string(&log).unwrap()));
+    trial.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_reaped_from_another_machine_without_journal_or_terraform() {
+    let trial = Trial::new("").await;
+    let scenario = trial.scenario(&SHORT.replace("hold: 6s", "hold: 10m"));
+    let mut child = trial.command(&["run", "--no-guard", &scenario]).spawn().unwrap();
+    wait_for(&mut child, "load phase steady").await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let reap = async |arguments: &[&str]| {
+        let mut command = trial.command(&["reap", "--discover"]);
+        command.args(arguments).env("SPIKEPROOF_RUNS_DIR", elsewhere.path()).env("PATH", "/nonexistent");
+        command.output().await.unwrap()
+    };
+    let alive = reap(&[]).await;
+    assert_eq!(alive.status.code(), Some(0), "{}", text(&alive));
+    assert!(text(&alive).contains("left alone: its last beat is"), "{}", text(&alive));
+
+    child.kill().await.unwrap();
+    let listed = reap(&["--dry-run"]).await;
+    assert!(text(&listed).contains("9 things may be left"), "{}", text(&listed));
+    let reaped = reap(&[]).await;
+    assert_eq!(reaped.status.code(), Some(0), "{}", text(&reaped));
+    assert!(text(&reaped).contains("9 things found gone"), "{}", text(&reaped));
+    let proof = std::fs::read_dir(elsewhere.path()).unwrap().next().unwrap().unwrap().path();
+    let proof: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(proof).unwrap()).unwrap();
+    assert!(proof["things"].as_array().unwrap().iter().all(|thing| thing["gone"] == true), "{proof}");
+    let again = reap(&[]).await;
+    assert!(text(&again).contains("nothing left of 0 runs"), "{}", text(&again));
     trial.nothing_is_left().await;
 }
 

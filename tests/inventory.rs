@@ -69,7 +69,10 @@ impl Moto {
 
         let query = Query::new(&self.aws);
         self.group(&names.security_group).await;
-        query.logs("CreateLogGroup", &serde_json::json!({ "logGroupName": names.log_group })).await.unwrap();
+        query
+            .json(Service::Logs, "CreateLogGroup", &serde_json::json!({ "logGroupName": names.log_group }))
+            .await
+            .unwrap();
         for role in [&names.execution_role, &names.task_role] {
             let named = ("RoleName", role.as_str());
             let call = [named, ("Path", "/spikeproof/"), ("AssumeRolePolicyDocument", TRUST)];

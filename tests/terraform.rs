@@ -11,7 +11,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
+use spikeproof::journal::locks::WorkLock;
 use spikeproof::terraform::{Binary, Terraform, Variables, locate};
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +32,8 @@ fn the_module_is_formatted() {
 async fn initialised(run: &Path) -> PathBuf {
     let binary = binary();
     let path: PathBuf = binary.path.clone();
-    let terraform = Terraform::new(binary, run, std::env::vars_os(), |_| {});
+    let lock = Arc::new(WorkLock::take(run).unwrap().unwrap());
+    let terraform = Terraform::new(binary, run, lock, std::env::vars_os(), |_| {});
     let variables = Variables {
         run: "sp-0000000001".into(),
         region: "us-east-1".into(),

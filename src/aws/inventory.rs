@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use aws_sdk_ecs::types::{DesiredStatus, TaskDefinitionStatus};
+use aws_sdk_ecs::types::{ClusterField, DesiredStatus, TaskDefinitionField, TaskDefinitionStatus};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::query::{Query, QueryError, Service, element, elements, encode};
 use super::{Aws, explain};
-use crate::journal::names::{Kind, Thing};
+use crate::journal::names::{Kind, RUN_TAG, Thing};
 use crate::units::RunId;
 
 /// StopTask gives a task 30 s; detaching its network interface takes its time after that.
@@ -102,6 +102,41 @@ impl Inventory {
         }
     }
 
+    /// Whether a thing that carries nothing but the run id for a name carries the run's tag too. Everything else has
+    /// `spikeproof` in its name or path; a cluster called like a run may be anyone's.
+    pub async fn is_ours(&self, thing: &Thing) -> Result<bool, InventoryError> {
+        let tag = match thing.kind {
+            Kind::Tasks | Kind::Cluster => self.cluster_tag(&thing.name).await?,
+            Kind::TaskDefinition => self.task_definition_tag(&thing.name).await?,
+            // Security groups are told apart wherever they are looked at.
+            Kind::SecurityGroup | Kind::Repository | Kind::LogGroup | Kind::Role | Kind::Bucket => return Ok(true),
+        };
+        Ok(tag.as_ref() == Some(&self.run))
+    }
+
+    async fn cluster_tag(&self, name: &str) -> Result<Option<String>, InventoryError> {
+        let answer = self
+            .ecs
+            .describe_clusters()
+            .clusters(name)
+            .include(ClusterField::Tags)
+            .send()
+            .await
+            .map_err(|error| InventoryError::Call { call: "DescribeClusters", why: explain(&error) })?;
+        Ok(answer.clusters().first().and_then(|cluster| run_of(cluster.tags())))
+    }
+
+    async fn task_definition_tag(&self, family: &str) -> Result<Option<String>, InventoryError> {
+        let answer =
+            self.ecs.describe_task_definition().task_definition(family).include(TaskDefinitionField::Tags).send().await;
+        match answer {
+            Ok(answer) => Ok(run_of(answer.tags())),
+            // ECS says of a family without an active revision that it is "unable to describe" it.
+            Err(error) if error.code() == Some("ClientException") => Ok(None),
+            Err(error) => Err(InventoryError::Call { call: "DescribeTaskDefinition", why: explain(&error) }),
+        }
+    }
+
     /// Deletes a thing by its name. What is not there any more is deleted already.
     pub async fn delete(&self, thing: &Thing) -> Result<(), InventoryError> {
         if !thing.name.contains(&self.run) {
@@ -116,7 +151,7 @@ impl Inventory {
             Kind::SecurityGroup => self.delete_security_groups(name).await,
             Kind::LogGroup => {
                 let question = serde_json::json!({ "logGroupName": name });
-                gone_is_done(self.query.logs("DeleteLogGroup", &question).await)
+                gone_is_done(self.query.json(Service::Logs, "DeleteLogGroup", &question).await)
             }
             Kind::Role => self.delete_role(name).await,
             Kind::Bucket => self.delete_bucket(name).await,
@@ -297,8 +332,10 @@ impl Inventory {
         let answer = self.query.action(Service::Ec2, "DescribeSecurityGroups", &filter).await?;
         let answer: SecurityGroups = quick_xml::de::from_str(&answer)
             .map_err(|error| InventoryError::Call { call: "DescribeSecurityGroups", why: error.to_string() })?;
-        // Rules name other groups by id: only the groups listed themselves count.
-        Ok(answer.info.item.into_iter().filter(|group| group.name == name).map(|group| group.id).collect())
+        // Rules name other groups by id: only the groups listed themselves count. A name is anyone's to give, in every VPC:
+        // ours was made with its tag.
+        let ours = |group: &SecurityGroup| group.name == name && group.tags.run() == Some(&self.run);
+        Ok(answer.info.item.into_iter().filter(ours).map(|group| group.id).collect())
     }
 
     async fn delete_security_groups(&self, name: &str) -> Result<(), InventoryError> {
@@ -314,7 +351,7 @@ impl Inventory {
 
     async fn log_group(&self, name: &str) -> Result<bool, InventoryError> {
         let question = serde_json::json!({ "logGroupNamePrefix": name });
-        let answer = self.query.logs("DescribeLogGroups", &question).await?;
+        let answer = self.query.json(Service::Logs, "DescribeLogGroups", &question).await?;
         // An answer without the list says nothing about what is in it.
         let groups = answer.get("logGroups").and_then(|groups| groups.as_array()).ok_or_else(|| {
             InventoryError::Call { call: "DescribeLogGroups", why: "the answer has no `logGroups`".to_owned() }
@@ -408,6 +445,31 @@ struct SecurityGroup {
     id: String,
     #[serde(rename = "groupName")]
     name: String,
+    #[serde(rename = "tagSet", default)]
+    tags: Tags,
+}
+
+#[derive(Default, Deserialize)]
+struct Tags {
+    #[serde(default)]
+    item: Vec<Tag>,
+}
+
+impl Tags {
+    fn run(&self) -> Option<&String> {
+        self.item.iter().find(|tag| tag.key == RUN_TAG).map(|tag| &tag.value)
+    }
+}
+
+#[derive(Deserialize)]
+struct Tag {
+    key: String,
+    #[serde(default)]
+    value: String,
+}
+
+fn run_of(tags: &[aws_sdk_ecs::types::Tag]) -> Option<String> {
+    tags.iter().find(|tag| tag.key() == Some(RUN_TAG)).and_then(|tag| tag.value()).map(str::to_owned)
 }
 
 /// `arn:aws:ecs:eu-west-1:123456789012:task-definition/FAMILY:7`
@@ -470,9 +532,11 @@ mod tests {
         let answer = "<DescribeSecurityGroupsResponse><requestId>r</requestId><securityGroupInfo><item>
             <ownerId>1</ownerId><groupId>sg-ours</groupId><groupName>sp-01j9z3k4m5</groupName>
             <ipPermissions><item><groups><item><groupId>sg-foreign</groupId></item></groups></item></ipPermissions>
+            <tagSet><item><key>spikeproof:run</key><value>sp-01j9z3k4m5</value></item></tagSet>
             </item></securityGroupInfo></DescribeSecurityGroupsResponse>";
         let answer: SecurityGroups = quick_xml::de::from_str(answer).unwrap();
         assert_eq!(answer.info.item.iter().map(|group| group.id.as_str()).collect::<Vec<_>>(), ["sg-ours"]);
+        assert_eq!(answer.info.item[0].tags.run(), Some(&"sp-01j9z3k4m5".to_owned()));
         let none = "<DescribeSecurityGroupsResponse><securityGroupInfo/></DescribeSecurityGroupsResponse>";
         let none: SecurityGroups = quick_xml::de::from_str(none).unwrap();
         assert!(none.info.item.is_empty());

@@ -6,8 +6,10 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider};
 
+pub mod discover;
 pub mod inventory;
 pub mod query;
+pub mod trouble;
 
 /// The caller's AWS: region, credentials (refreshed by their chain), and the endpoint where it is not AWS's own.
 #[derive(Debug, Clone)]
@@ -101,6 +103,14 @@ impl Aws {
         Ok(Self { region, endpoint, credentials, sdk })
     }
 
+    /// When the credentials end, where they are session keys in the environment: everything else in the chain (profiles,
+    /// SSO, web identity, the host's or container's role) is asked again and gives new ones.
+    pub async fn session_ends(&self) -> Option<jiff::Timestamp> {
+        std::env::var_os("AWS_SESSION_TOKEN").filter(|token| !token.is_empty())?;
+        let known = self.credentials.provide_credentials().await.ok()?.expiry();
+        jiff::Timestamp::try_from(known.or_else(environment_expiry)?).ok()
+    }
+
     /// Asks STS. The cheapest proof that credentials, region and network are right.
     pub async fn caller(&self) -> Result<Caller, AwsError> {
         let identity = aws_sdk_sts::Client::new(&self.sdk)
@@ -113,6 +123,12 @@ impl Aws {
             arn: identity.arn().unwrap_or_default().to_owned(),
         })
     }
+}
+
+/// Tools that write session keys into the environment say there when they end.
+fn environment_expiry() -> Option<SystemTime> {
+    let text = std::env::var("AWS_CREDENTIAL_EXPIRATION").or_else(|_| std::env::var("AWS_SESSION_EXPIRATION")).ok()?;
+    SystemTime::try_from(text.parse::<jiff::Timestamp>().ok()?).ok()
 }
 
 /// The whole chain of an SDK error in one line: its own `Display` says only "service error".

@@ -16,6 +16,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt as _;
 use hyper::http::Request;
+use jiff::fmt::rfc2822;
 use tokio::time::{sleep, timeout};
 
 use super::Aws;
@@ -64,6 +65,7 @@ pub enum Service {
     Iam,
     Logs,
     S3,
+    Tagging,
 }
 
 impl Service {
@@ -73,6 +75,7 @@ impl Service {
             Self::Iam => "iam",
             Self::Logs => "logs",
             Self::S3 => "s3",
+            Self::Tagging => "tagging",
         }
     }
 
@@ -112,6 +115,17 @@ fn partition(region: &str) -> Partition {
     } else {
         Partition::Aws
     }
+}
+
+/// What came back.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    /// AWS's error code; the status where there is none.
+    code: String,
+    text: String,
+    modified: Option<String>,
+    date: Option<String>,
 }
 
 /// Makes signed calls as the caller.
@@ -162,19 +176,26 @@ impl Query {
         }
         let headers = vec![("content-type", "application/x-www-form-urlencoded; charset=utf-8".to_owned())];
         let name = action.to_owned();
-        self.send(Call { service, name, method: "POST", path: "/".to_owned(), headers, body: body.into_bytes() }).await
+        let call = Call { service, name, method: "POST", path: "/".to_owned(), headers, body: body.into_bytes() };
+        Ok(self.send(call).await?.text)
     }
 
-    /// A CloudWatch Logs operation; question and answer are JSON.
-    pub async fn logs(&self, operation: &str, question: &serde_json::Value) -> Result<serde_json::Value, QueryError> {
+    /// An operation of CloudWatch Logs or of the tagging API; question and answer are JSON.
+    pub async fn json(
+        &self,
+        service: Service,
+        operation: &str,
+        question: &serde_json::Value,
+    ) -> Result<serde_json::Value, QueryError> {
+        let version = if service == Service::Logs { "Logs_20140328" } else { "ResourceGroupsTaggingAPI_20170126" };
         let headers = vec![
             ("content-type", "application/x-amz-json-1.1".to_owned()),
-            ("x-amz-target", format!("Logs_20140328.{operation}")),
+            ("x-amz-target", format!("{version}.{operation}")),
         ];
         let (name, path) = (operation.to_owned(), "/".to_owned());
         let body = question.to_string().into_bytes();
-        let call = Call { service: Service::Logs, name, method: "POST", path, headers, body };
-        let text = self.send(call.clone()).await?;
+        let call = Call { service, name, method: "POST", path, headers, body };
+        let text = self.send(call.clone()).await?.text;
         // Deletes answer with nothing.
         if text.is_empty() {
             return Ok(serde_json::Value::Null);
@@ -182,23 +203,42 @@ impl Query {
         serde_json::from_str(&text).map_err(|source| error(&call, "Unreadable", &source.to_string()))
     }
 
+    /// How old an object is by the store's own clock: its `Last-Modified` against the `Date` of the same answer, so that
+    /// no clock of ours is asked. Whole seconds.
+    pub async fn age(&self, bucket: &str, key: &str) -> Result<Duration, QueryError> {
+        let (name, path) = ("GetObject".to_owned(), format!("/{bucket}/{key}"));
+        let call = Call { service: Service::S3, name, method: "GET", path, headers: Vec::new(), body: Vec::new() };
+        let answer = self.send(call.clone()).await?;
+        let stamp = |at: &Option<String>| at.as_deref().and_then(|at| rfc2822::parse(at).ok());
+        match (stamp(&answer.modified), stamp(&answer.date)) {
+            (Some(modified), Some(date)) => Ok(Duration::try_from(date.duration_since(&modified)).unwrap_or_default()),
+            _ => Err(error(
+                &call,
+                "Unreadable",
+                "the answer does not say when the object was written, or what time it is",
+            )),
+        }
+    }
+
     /// A call on a whole bucket, path style; `query` begins with `?` or is empty.
     pub async fn bucket(&self, method: &'static str, bucket: &str, tail: &str) -> Result<String, QueryError> {
         let (name, path) = (format!("{method} bucket"), format!("/{bucket}{tail}"));
-        self.send(Call { service: Service::S3, name, method, path, headers: Vec::new(), body: Vec::new() }).await
+        let call = Call { service: Service::S3, name, method, path, headers: Vec::new(), body: Vec::new() };
+        Ok(self.send(call).await?.text)
     }
 
-    async fn send(&self, call: Call) -> Result<String, QueryError> {
+    async fn send(&self, call: Call) -> Result<Answer, QueryError> {
         let mut pause = PAUSE;
         for attempt in 1.. {
             let result = self.send_once(&call).await;
             let later = match &result {
-                Ok((status, code, _)) => says_later(*status, code),
+                Ok(answer) => says_later(answer.status, &answer.code),
                 Err(error) => error.code == "Connection" || error.code == "Timeout",
             };
             if !later || attempt == ATTEMPTS {
-                let (status, code, text) = result?;
-                return if status < 300 { Ok(text) } else { Err(error(&call, &code, &message(&text))) };
+                let answer = result?;
+                let refused = || error(&call, &answer.code, &message(&answer.text));
+                return if answer.status < 300 { Ok(answer) } else { Err(refused()) };
             }
             sleep(pause).await;
             pause *= 2;
@@ -206,20 +246,22 @@ impl Query {
         Err(error(&call, "Connection", "no answer"))
     }
 
-    /// Status, error code (the status where there is none) and body.
-    async fn send_once(&self, call: &Call) -> Result<(u16, String, String), QueryError> {
+    async fn send_once(&self, call: &Call) -> Result<Answer, QueryError> {
         let request = self.sign(call).await?;
         let answer = timeout(ANSWER, self.connector.call(request))
             .await
             .map_err(|_| error(call, "Timeout", "no answer in time"))?
             .map_err(|source| error(call, "Connection", &super::explain(&source)))?;
         let status = answer.status().as_u16();
+        let header = |name: &str| answer.headers().get(name).map(str::to_owned);
+        let (modified, date) = (header("last-modified"), header("date"));
         let body = timeout(ANSWER, answer.into_body().collect())
             .await
             .map_err(|_| error(call, "Timeout", "the answer broke off"))?
             .map_err(|source| error(call, "Connection", &source.to_string()))?;
         let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-        Ok((status, code(&text).unwrap_or_else(|| status.to_string()), text))
+        let code = code(&text).unwrap_or_else(|| status.to_string());
+        Ok(Answer { status, code, text, modified, date })
     }
 
     async fn sign(&self, call: &Call) -> Result<HttpRequest, QueryError> {

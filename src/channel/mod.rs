@@ -6,6 +6,7 @@
 //! ```text
 //! plan.json                          orchestrator, once
 //! files/<n>                          orchestrator, once: the files that the scenario names
+//! terraform.tfstate                  orchestrator, once: for a destroy whose disk was lost
 //! control.json                       orchestrator, every few seconds: beat, start, stop
 //! tasks/<slot>/ready.json            task, once
 //! tasks/<slot>/intervals/<seq>.json.gz   task, every few seconds, numbered without gaps
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, UpdateVersion};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -40,6 +41,10 @@ pub const LEASE: Duration = Duration::from_secs(30);
 /// How often a task reads `control.json`: with the cut of open requests, a stop order is carried out within 2 s.
 pub const POLL: Duration = Duration::from_secs(1);
 
+/// Under the prefix.
+const CONTROL: &str = "control.json";
+const STATE: &str = "terraform.tfstate";
+
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
     #[error("channel: {0}")]
@@ -48,6 +53,8 @@ pub enum ChannelError {
     Message { path: String, source: serde_json::Error },
     #[error("channel: {path} cannot be unpacked: {source}")]
     Packed { path: String, source: std::io::Error },
+    #[error("channel: control.json was written by somebody else: another process has taken this run over")]
+    Fenced,
     #[error("channel: `{0}` is neither a folder (file:///...) nor a bucket (s3://bucket/prefix)")]
     Location(String),
 }
@@ -57,11 +64,18 @@ pub enum ChannelError {
 pub struct Channel {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
+    /// The store can write on condition that nobody else has written since.
+    conditional: bool,
 }
 
 impl Channel {
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
-        Self { store, prefix }
+        Self { store, prefix, conditional: true }
+    }
+
+    /// On a store without conditional writes, such as a folder: there the locks of the run's own folder are the fence.
+    pub fn unconditional(self) -> Self {
+        Self { conditional: false, ..self }
     }
 
     pub async fn put_plan(&self, plan: &Plan) -> Result<(), ChannelError> {
@@ -82,12 +96,64 @@ impl Channel {
         Ok(self.store.get(&self.path(&format!("files/{number}"))).await?.bytes().await?.to_vec())
     }
 
-    pub async fn put_control(&self, control: &Control) -> Result<(), ChannelError> {
-        self.put("control.json", control).await
+    /// Writes `control.json` on condition that it is still as `known` (`None`: that there is none). [`ChannelError::Fenced`]
+    /// if another epoch has written it: then the run is driven from elsewhere.
+    pub async fn put_control(
+        &self,
+        control: &Control,
+        known: Option<&UpdateVersion>,
+    ) -> Result<UpdateVersion, ChannelError> {
+        let mut known = known.cloned();
+        loop {
+            match self.put_if(control, known).await {
+                Err(object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. }) => {}
+                written => return Ok(written?),
+            }
+            let (there, version) = self.control_and_version().await?;
+            if there == *control {
+                return Ok(version);
+            }
+            // An earlier write of our own, whose answer was lost, is no fence.
+            if there.epoch != control.epoch {
+                return Err(ChannelError::Fenced);
+            }
+            known = Some(version);
+        }
+    }
+
+    async fn put_if(&self, control: &Control, known: Option<UpdateVersion>) -> object_store::Result<UpdateVersion> {
+        let mode = match (self.conditional, known) {
+            (false, _) => PutMode::Overwrite,
+            (true, Some(known)) => PutMode::Update(known),
+            (true, None) => PutMode::Create,
+        };
+        let json = serde_json::to_vec(control)
+            .map_err(|source| object_store::Error::Generic { store: "channel", source: Box::new(source) })?;
+        Ok(self.store.put_opts(&self.path(CONTROL), PutPayload::from(json), mode.into()).await?.into())
+    }
+
+    /// What is in `control.json`, and the version to write over it.
+    pub async fn control_and_version(&self) -> Result<(Control, UpdateVersion), ChannelError> {
+        let object = self.store.get(&self.path(CONTROL)).await?;
+        let version = UpdateVersion { e_tag: object.meta.e_tag.clone(), version: object.meta.version.clone() };
+        let bytes = object.bytes().await?;
+        let control = serde_json::from_slice(&bytes)
+            .map_err(|source| ChannelError::Message { path: CONTROL.to_owned(), source })?;
+        Ok((control, version))
     }
 
     pub async fn control(&self) -> Result<Control, ChannelError> {
-        self.get("control.json").await
+        self.get(CONTROL).await
+    }
+
+    /// Terraform's state, as it was when everything had been made.
+    pub async fn put_state(&self, state: Vec<u8>) -> Result<(), ChannelError> {
+        self.store.put(&self.path(STATE), PutPayload::from(state)).await?;
+        Ok(())
+    }
+
+    pub async fn state(&self) -> Result<Option<Vec<u8>>, ChannelError> {
+        Ok(self.bytes_if_there(STATE).await?.map(Vec::from))
     }
 
     pub async fn put_ready(&self, ready: &Ready) -> Result<(), ChannelError> {
@@ -203,7 +269,7 @@ mod tests {
         assert!(channel.control().await.is_err());
 
         let control = Control { version: message::VERSION, epoch: 1, beat: 7, start: None, stop: None };
-        channel.put_control(&control).await.unwrap();
+        channel.put_control(&control, None).await.unwrap();
         assert_eq!(channel.control().await.unwrap(), control);
 
         let report = Report { version: message::VERSION, seq: 0, before_second: 5, interval: Interval::default() };
@@ -212,5 +278,23 @@ mod tests {
         assert_eq!(channel.report(3, 1).await.unwrap(), None);
         assert_eq!(channel.clear().await.unwrap(), 2);
         assert_eq!(channel.report(3, 0).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_control_that_somebody_else_has_written_is_a_fence_and_a_lost_answer_is_none() {
+        let channel = channel();
+        let control = |epoch, beat| Control { version: message::VERSION, epoch, beat, start: None, stop: None };
+        let first = channel.put_control(&control(1, 1), None).await.unwrap();
+        // Written, and the answer was lost: the same again, and the next without knowing of it.
+        let again = channel.put_control(&control(1, 1), None).await.unwrap();
+        assert_eq!(first, again);
+        let second = channel.put_control(&control(1, 2), None).await.unwrap();
+
+        let (seen, version) = channel.control_and_version().await.unwrap();
+        assert_eq!((seen, &version), (control(1, 2), &second));
+        channel.put_control(&control(2, 1), Some(&version)).await.unwrap();
+        let fenced = channel.put_control(&control(1, 3), Some(&second)).await;
+        assert!(matches!(fenced, Err(ChannelError::Fenced)), "{fenced:?}");
+        assert_eq!(channel.control().await.unwrap(), control(2, 1));
     }
 }

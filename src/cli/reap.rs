@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -9,12 +10,13 @@ use super::{Answer, RunsDir};
 use crate::events::Events;
 use crate::outcome::Exit;
 use crate::report::live;
-use crate::run::{Reaped, reap};
-use crate::units::{RunId, count};
+use crate::run::{Reaped, Reaping, Skipped, reap, when_orphaned};
+use crate::units::{self, RunId, count};
 
-/// Destroys what earlier runs left, as their journals say, and proves it by describing each thing by its name.
+/// Destroys what earlier runs left, and proves it by describing each thing by its name.
 ///
-/// A second reap finds nothing to do. Needs credentials of the account in which the run was made.
+/// As the journals on this host say; with --discover also what has no journal here, found in the account by the names that
+/// derive from run ids. Stops spending first. Runs that live are left alone; a second reap finds nothing to do.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Only this run [default: every run that may have left something]
@@ -23,6 +25,18 @@ pub struct Args {
     /// List what may be left, and touch nothing
     #[arg(long)]
     dry_run: bool,
+    /// Also runs of other machines: found by name in this account and region, without journal, state or terraform
+    #[arg(long)]
+    discover: bool,
+    /// With --discover: only runs begun so long ago [default: 2h for runs that never gave a sign of life]
+    #[arg(long, value_name = "TIME", value_parser = units::parse_duration, requires = "discover")]
+    older_than: Option<Duration>,
+    /// With --discover: also runs that give signs of life; their orchestrator is fenced off and finds out
+    #[arg(long, requires = "discover")]
+    force: bool,
+    /// Wait until the run's orchestrator is gone, and reap unless it has finished (what the guard runs)
+    #[arg(long, hide = true, requires = "run")]
+    when_orphaned: bool,
     #[command(flatten)]
     runs_dir: RunsDir,
     /// The terraform or tofu binary
@@ -42,12 +56,24 @@ pub async fn run(args: Args) -> Answer {
         Ok(folder) => folder,
         Err(answer) => return answer,
     };
-    let reaped = reap(&runs_dir, args.run.as_ref(), args.dry_run, args.terraform.as_deref(), &events).await;
+    let wanted = Reaping {
+        runs_dir,
+        only: args.run.clone(),
+        dry_run: args.dry_run,
+        terraform: args.terraform,
+        discover: args.discover,
+        older_than: args.older_than,
+        force: args.force,
+    };
+    let reaped = match (args.when_orphaned, &args.run) {
+        (true, Some(run)) => when_orphaned(&wanted, run, &events).await,
+        _ => reap(&wanted, &events).await,
+    };
     drop(events);
     view.join_next().await;
     match reaped {
         Ok(reaped) => {
-            let left = !args.dry_run && reaped.iter().any(|run| !run.left.is_empty());
+            let left = !args.dry_run && reaped.iter().any(Reaped::is_dirty);
             Answer::out(text(&reaped, args.dry_run), if left { Exit::ResourcesLeft } else { Exit::Passed })
         }
         Err(error) => Answer::error(&error, error.kind.exit()),
@@ -68,7 +94,8 @@ fn write_text(out: &mut String, reaped: &[Reaped], dry_run: bool) -> std::fmt::R
     }
     for run in dirty {
         match (&run.skipped, dry_run, run.left.is_empty()) {
-            (Some(why), _, _) => writeln!(out, "{}: NOT reaped: {why}", run.run)?,
+            (Some(Skipped::Alive(why)), _, _) => writeln!(out, "{}: left alone: {why}", run.run)?,
+            (Some(Skipped::Unable(why)), _, _) => writeln!(out, "{}: NOT reaped: {why}", run.run)?,
             (None, true, _) => {
                 writeln!(out, "{}: {} things may be left", run.run, run.leftovers.len())?;
                 run.leftovers.iter().try_for_each(|thing| writeln!(out, "  {thing}"))?;

@@ -31,6 +31,12 @@ pub struct Args {
     /// A ready generator image instead of one packed from the binary
     #[arg(long, env = "SPIKEPROOF_IMAGE", value_name = "REFERENCE")]
     image: Option<String>,
+    /// Do without the guard: the process that destroys what was made if this one is killed
+    #[arg(long, env = "SPIKEPROOF_NO_GUARD")]
+    no_guard: bool,
+    /// Run although the credentials end before the run does; what is then left needs `spikeproof reap`
+    #[arg(long, env = "SPIKEPROOF_FORCE")]
+    force: bool,
     /// Runs it so many times, one after the other, and judges them together: a verdict that flips is inconclusive
     #[arg(long, env = "SPIKEPROOF_REPEAT", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
@@ -83,6 +89,8 @@ impl ScenarioArgs {
             terraform: None,
             generator_binary: None,
             image: None,
+            guard: true,
+            force: false,
         })
     }
 }
@@ -95,6 +103,8 @@ pub async fn run(args: Args) -> Answer {
             terraform: args.terraform,
             generator_binary: args.generator_binary,
             image: args.image,
+            guard: !args.no_guard,
+            force: args.force,
             ..wanted
         },
         Err(answer) => return answer,

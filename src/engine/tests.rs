@@ -243,8 +243,8 @@ async fn a_connection_that_the_server_closed_after_its_answer_is_no_error_for_an
 async fn a_store_that_hangs_holds_up_neither_the_lease_nor_the_end() {
     let server = Server::start().await;
     let store = Arc::new(HangingReports(InMemory::new()));
-    let channel = Channel::new(store, Path::from("run"));
-    channel.put_control(&control(&[0])).await.unwrap();
+    let channel = Channel::new(store, Path::from("run")).unconditional();
+    channel.put_control(&control(&[0]), None).await.unwrap();
     let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
     let mut task = task(&channel, 0);
     task.lease = Duration::from_secs(3);
@@ -260,8 +260,8 @@ async fn a_store_that_hangs_holds_up_neither_the_lease_nor_the_end() {
 #[tokio::test]
 async fn load_that_the_store_takes_no_report_of_ends() {
     let server = Server::start().await;
-    let channel = Channel::new(Arc::new(HangingReports(InMemory::new())), Path::from("run"));
-    channel.put_control(&control(&[0])).await.unwrap();
+    let channel = Channel::new(Arc::new(HangingReports(InMemory::new())), Path::from("run")).unconditional();
+    channel.put_control(&control(&[0]), None).await.unwrap();
     let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
     let mut task = task(&channel, 0);
     task.lease = Duration::from_secs(3);
@@ -271,7 +271,7 @@ async fn load_that_the_store_takes_no_report_of_ends() {
         loop {
             beat.tick().await;
             beating.beat += 1;
-            channel.put_control(&beating).await.unwrap();
+            channel.put_control(&beating, None).await.unwrap();
         }
     };
     let ended = tokio::select! {
@@ -321,7 +321,7 @@ async fn a_stop_cuts_requests_under_way_within_a_second() {
 }
 
 fn channel() -> Channel {
-    Channel::new(Arc::new(InMemory::new()), Path::from("run"))
+    Channel::new(Arc::new(InMemory::new()), Path::from("run")).unconditional()
 }
 
 fn task(channel: &Channel, slot: u32) -> Task {
@@ -344,7 +344,7 @@ fn control(slots: &[u32]) -> Control {
 #[tokio::test]
 async fn two_tasks_carry_out_a_plan_and_report_all_of_it() {
     let (server, channel) = (Server::start().await, channel());
-    channel.put_control(&control(&[4, 7])).await.unwrap();
+    channel.put_control(&control(&[4, 7]), None).await.unwrap();
     let scenario = scenario(server.address, "/ok", Model::Rate, 50.0, Duration::from_secs(3));
     let (four, seven) = (task(&channel, 4), task(&channel, 7));
     let (a, b) = tokio::join!(carry_out_for_test(&four, scenario.clone()), carry_out_for_test(&seven, scenario));
@@ -366,7 +366,7 @@ async fn two_tasks_carry_out_a_plan_and_report_all_of_it() {
 #[tokio::test]
 async fn a_task_that_hears_no_beat_stops_by_itself() {
     let (server, channel) = (Server::start().await, channel());
-    channel.put_control(&control(&[0])).await.unwrap();
+    channel.put_control(&control(&[0]), None).await.unwrap();
     let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
     let mut task = task(&channel, 0);
     task.lease = Duration::from_secs(3);
@@ -378,7 +378,7 @@ async fn a_task_that_hears_no_beat_stops_by_itself() {
 #[tokio::test]
 async fn a_task_without_a_share_sends_nothing() {
     let (server, channel) = (Server::start().await, channel());
-    channel.put_control(&control(&[1])).await.unwrap();
+    channel.put_control(&control(&[1]), None).await.unwrap();
     let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
     assert_eq!(carry_out_for_test(&task(&channel, 0), scenario).await.unwrap(), Ended::NotNeeded);
     assert_eq!(server.requests(), 0);

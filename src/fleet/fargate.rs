@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Fleet, FleetError, Orders, TaskState, TaskStatus};
 use crate::aws::{Aws, explain};
+use crate::journal::names::RUN_TAG;
 
 /// The container of the task definition: never `containers[0]`, for AWS adds side-cars of its own.
 pub const CONTAINER: &str = "generator";
@@ -147,7 +148,7 @@ impl Fleet for FargateFleet {
                 .client_token(format!("{}-{}-{slot}-{attempt}", self.orders.run, self.orders.epoch))
                 .overrides(self.overrides(slot, attempt))
                 .network_configuration(self.network()?)
-                .tags(Tag::builder().key("spikeproof:run").value(&self.orders.run).build())
+                .tags(Tag::builder().key(RUN_TAG).value(&self.orders.run).build())
                 .send()
                 .await;
             let why = match answer {

@@ -28,6 +28,13 @@ pub fn leftovers(records: &[Record]) -> Vec<Thing> {
     left
 }
 
+/// An apply was begun, and neither its end nor a finished run is in the journal: what it was making may still appear.
+pub fn unsettled(records: &[Record]) -> bool {
+    let begun = records.iter().rposition(|record| *record == Record::IntentApply);
+    let settled = |record: &Record| matches!(record, Record::Applied | Record::Finished { .. });
+    begun.is_some_and(|begun| !records.iter().skip(begun).any(settled))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +79,19 @@ mod tests {
         check(&proven, &[]);
         let thing = Thing { kind: Kind::Tasks, name: "other".to_owned() };
         check(&[begun(), Record::Intent { thing: thing.clone() }], &[thing]);
+    }
+
+    #[test]
+    fn an_apply_is_unsettled_until_its_end_is_known() {
+        for (records, expected) in [
+            (vec![begun()], false),
+            (vec![begun(), Record::IntentApply], true),
+            (vec![begun(), Record::IntentApply, Record::IntentDestroy], true),
+            (vec![begun(), Record::IntentApply, Record::Applied], false),
+            (vec![begun(), Record::IntentApply, Record::Applied, Record::IntentApply], true),
+        ] {
+            assert_eq!(unsettled(&records), expected, "{records:?}");
+        }
     }
 
     fn any_record() -> impl Strategy<Value = Record> {

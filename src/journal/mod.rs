@@ -3,20 +3,21 @@
 //! One append-only file per run. A line is on the disk before the deed it announces, so that whoever reads the
 //! journal later, on a machine that lost power, knows of everything that may exist.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+pub mod ballast;
 pub mod leftovers;
+pub mod locks;
 pub mod names;
 pub mod record;
 
-pub use leftovers::leftovers;
+pub use leftovers::{leftovers, unsettled};
 pub use record::Record;
 
 const JOURNAL: &str = "journal";
-const LOCK: &str = "owner.lock";
 
 pub type Result<T> = std::result::Result<T, JournalError>;
 
@@ -48,6 +49,7 @@ pub struct Journal {
     file: File,
     path: PathBuf,
     sequence: u64,
+    full: bool,
     /// Held until drop; the kernel frees it when we are killed.
     _owner: File,
 }
@@ -56,11 +58,11 @@ impl Journal {
     /// Makes the run's folder (0700) and its journal, whose first record is on the disk when this returns.
     pub fn create(folder: &Path, first: Record) -> Result<Self> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io("create", folder))?;
-        let owner = own(folder)?;
+        let owner = locks::own(folder)?;
         let path = folder.join(JOURNAL);
         let file =
             OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(io("create", &path))?;
-        let mut journal = Self { file, path, sequence: 0, _owner: owner };
+        let mut journal = Self { file, path, sequence: 0, full: false, _owner: owner };
         journal.write(first)?;
         // A file whose name is not on the disk is not on the disk.
         sync_folder(folder)?;
@@ -72,7 +74,7 @@ impl Journal {
 
     /// Takes over an existing run. What follows the first bad record is cut off.
     pub fn open(folder: &Path) -> Result<(Self, Vec<Record>)> {
-        let owner = own(folder)?;
+        let owner = locks::own(folder)?;
         let path = folder.join(JOURNAL);
         let mut file = OpenOptions::new().read(true).append(true).open(&path).map_err(io("open", &path))?;
         let mut bytes = Vec::new();
@@ -84,21 +86,44 @@ impl Journal {
         if good < bytes.len() {
             file.set_len(good as u64).and_then(|()| file.sync_data()).map_err(io("cut", &path))?;
         }
-        Ok((Self { file, path, sequence: records.len() as u64, _owner: owner }, records))
+        Ok((Self { file, path, sequence: records.len() as u64, full: false, _owner: owner }, records))
     }
 
     /// Appends, and returns when the record is on the disk. Only then may the deed begin.
     pub fn write(&mut self, record: Record) -> Result<()> {
         let line = record::encode(self.sequence, &record)?;
         let before = self.file.metadata().map_err(io("read", &self.path))?.len();
-        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
-        if let Err(source) = written {
-            // Half a line would hide every later one.
-            let _ = self.file.set_len(before);
+        if let Err(mut source) = self.append(&line, before) {
+            // What a run of a full disk still has to write is how it is destroyed.
+            if source.kind() == std::io::ErrorKind::StorageFull {
+                self.path.parent().into_iter().for_each(ballast::release);
+                source = match self.append(&line, before) {
+                    Ok(()) => {
+                        self.sequence += 1;
+                        self.full = true;
+                        return Ok(());
+                    }
+                    Err(again) => again,
+                };
+            }
             return Err(io("write", &self.path)(source));
         }
         self.sequence += 1;
         Ok(())
+    }
+
+    /// The disk was full, and the ballast is gone: nothing new may be begun.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    fn append(&mut self, line: &[u8], before: u64) -> std::io::Result<()> {
+        let written = self.file.write_all(line).and_then(|()| self.file.sync_data());
+        if written.is_err() {
+            // Half a line would hide every later one.
+            let _ = self.file.set_len(before);
+        }
+        written
     }
 }
 
@@ -150,35 +175,6 @@ pub fn runs_dir(asked: Option<&Path>, env: impl Fn(&str) -> Option<std::ffi::OsS
         .or_else(|| set("HOME").map(|home| home.join(".local/state")))
         .ok_or(JournalError::NoHome)?;
     Ok(state.join("spikeproof/runs"))
-}
-
-fn own(folder: &Path) -> Result<File> {
-    let path = folder.join(LOCK);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(io("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            let _ = file.read_to_string(&mut holder);
-            let holder = if holder.trim().is_empty() { "another process".to_owned() } else { holder.trim().to_owned() };
-            return Err(JournalError::Owned { folder: folder.to_owned(), holder });
-        }
-        Err(TryLockError::Error(source)) => return Err(io("lock", &path)(source)),
-    }
-    // For people only; the lock is the truth.
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "this host".to_owned());
-    let text = format!("process {} on {}\n", std::process::id(), host.trim());
-    let told =
-        file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.write_all(text.as_bytes()));
-    told.map_err(io("write", &path))?;
-    Ok(file)
 }
 
 fn sync_folder(folder: &Path) -> Result<()> {

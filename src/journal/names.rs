@@ -8,6 +8,13 @@ use crate::units::RunId;
 /// IAM path of the roles.
 pub const ROLE_PATH: &str = "/spikeproof/";
 
+/// On everything a run makes; its value is the run id.
+pub const RUN_TAG: &str = "spikeproof:run";
+/// What the names of buckets, repositories and log groups begin with.
+pub const BUCKET_PREFIX: &str = "spikeproof-";
+pub const REPOSITORY_PREFIX: &str = "spikeproof/";
+pub const LOG_GROUP_PREFIX: &str = "/spikeproof/";
+
 /// One thing in AWS, by kind and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Thing {
@@ -70,12 +77,12 @@ impl Names {
         Self {
             cluster: run.to_string(),
             family: run.to_string(),
-            repository: format!("spikeproof/{run}"),
+            repository: format!("{REPOSITORY_PREFIX}{run}"),
             security_group: run.to_string(),
-            log_group: format!("/spikeproof/{run}"),
+            log_group: format!("{LOG_GROUP_PREFIX}{run}"),
             execution_role: format!("{run}-execution"),
             task_role: format!("{run}-task"),
-            bucket: format!("spikeproof-{run}"),
+            bucket: format!("{BUCKET_PREFIX}{run}"),
         }
     }
 

@@ -1,7 +1,12 @@
 //! `control.json`: the proof that the orchestrator lives, the start instant, and the stop order.
 //!
-//! The beat comes from the phases' own loops: a detached timer would keep the load of a hung run alive.
+//! The beat comes from the phases' own loops: a detached timer would keep the load of a hung run alive. It is written on
+//! condition that nobody else has written: an orchestrator that wakes up after a reaper took its run over finds out here,
+//! and creates nothing more.
 
+use std::time::Duration;
+
+use object_store::UpdateVersion;
 use tokio::time::Instant;
 
 use crate::channel::message::{Control, Start, Stop, VERSION};
@@ -11,13 +16,15 @@ use crate::channel::{BEAT, Channel, ChannelError};
 pub struct Beacon {
     channel: Channel,
     control: Control,
+    /// What is in the store, as far as we know.
+    known: Option<UpdateVersion>,
     written: Option<Instant>,
 }
 
 impl Beacon {
     pub fn new(channel: Channel, epoch: u64) -> Self {
         let control = Control { version: VERSION, epoch, beat: 0, start: None, stop: None };
-        Self { channel, control, written: None }
+        Self { channel, control, known: None, written: None }
     }
 
     /// Writes if it is time to. A beat that cannot be written is tried again at the next call; tasks outlive a few.
@@ -26,6 +33,11 @@ impl Beacon {
             return Ok(());
         }
         self.write().await
+    }
+
+    /// Since the store last took a beat: after the lease there is no load any more.
+    pub fn silence(&self) -> Duration {
+        self.written.map_or(Duration::ZERO, |written| written.elapsed())
     }
 
     pub async fn start(&mut self, start: Start) -> Result<(), ChannelError> {
@@ -45,7 +57,7 @@ impl Beacon {
 
     async fn write(&mut self) -> Result<(), ChannelError> {
         self.control.beat += 1;
-        self.channel.put_control(&self.control).await?;
+        self.known = Some(self.channel.put_control(&self.control, self.known.as_ref()).await?);
         self.written = Some(Instant::now());
         Ok(())
     }

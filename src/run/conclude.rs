@@ -1,8 +1,9 @@
 //! The last page: what was judged, what was destroyed, one exit code; written to the run's folder.
 
-use super::destroy::Destruction;
+use super::destroy::{Destruction, Site};
 use super::frame::Frame;
 use super::judge::Evidenced;
+use super::reap::{PROOF, prove};
 use super::{Context, Outcome, RunError};
 use crate::journal::Record;
 use crate::outcome::Exit;
@@ -15,13 +16,17 @@ pub async fn conclude(
     lived: Result<Evidenced, RunError>,
     interrupted: bool,
     destruction: Destruction,
-) -> Result<Outcome, RunError> {
+) -> Outcome {
     let exit = exit(&lived, interrupted, destruction.left.is_empty());
     let (evidence, error) = match lived {
         Ok(evidence) => (Some(evidence), None),
         Err(error) if error.kind == Kind::Interrupted => (None, None),
         Err(error) => (None, Some(error.to_string())),
     };
+    if let (Some(cloud), false) = (&frame.cloud, destruction.proof.is_empty()) {
+        let site = Site { cloud, run: &frame.run, host: None, unsettled: false, events: &cx.events };
+        prove(&frame.folder.join(PROOF), &site, &destruction);
+    }
     let about = &frame.about;
     let place = |cloud: &super::plan::Cloud| format!("account {}, {}", cloud.caller.account, cloud.aws.region);
     let mut report = RunReport {
@@ -63,7 +68,7 @@ pub async fn conclude(
     if report.destroyed.left.is_empty() {
         frame.did(Record::Finished { exit });
     }
-    Ok(Outcome { report, folder: frame.folder.clone() })
+    Outcome { report, folder: frame.folder.clone() }
 }
 
 /// Leftovers outrank all else; an interrupt outranks the verdict, for the plan was not carried out.

@@ -1,35 +1,72 @@
 //! Destroy: the frame's end, whatever came before. Stop order, tasks, terraform, then by name what is still there; and
 //! the proof: each thing that could have been made is described by its name and found gone.
 //!
-//! terraform's exit code proves nothing: on an empty state `destroy` succeeds with nothing done.
+//! Nothing gates it: there is no check that could keep it from beginning, and what fails on the way is tried again by the
+//! kind of its trouble, within a bound. terraform's exit code proves nothing: on an empty state `destroy` succeeds with
+//! nothing done.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::frame::Frame;
 use super::plan::Cloud;
 use super::provision::terraform;
+use crate::aws::Aws;
 use crate::aws::inventory::{Inventory, Presence};
+use crate::aws::trouble::Trouble;
+use crate::channel;
 use crate::events::{Event, Events, Phase};
-use crate::journal::Record;
-use crate::journal::names::{Kind, Thing};
+use crate::journal::locks::WorkLock;
+use crate::journal::names::{Kind, Names, Thing};
+use crate::journal::{Record, ballast};
+use crate::terraform::state::{Best, adopt};
+use crate::terraform::{Terraform, TerraformError};
 use crate::units::RunId;
 
 const STOP_ORDER: Duration = Duration::from_secs(5);
-/// How often what is still there is deleted by name, with a growing pause: network interfaces let go of a security
-/// group only some time after their task has stopped.
-const SWEEPS: u32 = 8;
-const PAUSE: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// All of a destroy: an hour-long outage of a region is not waited for; tasks have ended long before that.
+const BOUND: Duration = Duration::from_secs(15 * 60);
+/// One terraform destroy takes seconds; a security group whose interface hangs holds it for as long as its provider waits.
+const TERRAFORM: Duration = Duration::from_secs(6 * 60);
+/// A create that was cut off may still come true, and a list may not know it yet.
+const SETTLES: Duration = Duration::from_secs(20);
+/// Where somebody sits who could renew credentials, they are waited for; elsewhere only a refreshed chain helps.
+const WITHOUT_CREDENTIALS: u32 = 4;
 
 /// What was proven gone, and what was not, each with its evidence.
 #[derive(Debug, Default)]
 pub struct Destruction {
     pub gone: Vec<String>,
     pub left: Vec<String>,
+    pub proof: Vec<Proof>,
+}
+
+/// What one Describe said of one thing that a run could have made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    pub thing: Thing,
+    pub gone: bool,
+    /// The call and its answer, or why it has none.
+    pub evidence: String,
+    pub at: Timestamp,
+}
+
+/// What is taken down, where, and with what. Needs no memory of the run: `reap` has one too.
+pub struct Site<'a> {
+    pub cloud: &'a Cloud,
+    pub run: &'a RunId,
+    /// The run's folder and its work lock, where they are on this host: only then terraform can help.
+    pub host: Option<(&'a Path, Arc<WorkLock>)>,
+    /// An apply was cut off: what it was making may appear later.
+    pub unsettled: bool,
+    pub events: &'a Events,
 }
 
 pub async fn destroy(cx: &Context, frame: &Frame) -> Destruction {
@@ -46,6 +83,8 @@ pub async fn destroy(cx: &Context, frame: &Frame) -> Destruction {
 }
 
 async fn everything(cx: &Context, frame: &Frame) -> Destruction {
+    // From here on the room is needed: logs, state and report must be written, also on a full disk.
+    ballast::release(&frame.folder);
     // Tasks that cost must not wait for a store that hangs.
     match timeout(STOP_ORDER, frame.stop("the run is over")).await {
         Ok(Ok(())) => {}
@@ -59,8 +98,10 @@ async fn everything(cx: &Context, frame: &Frame) -> Destruction {
         return Destruction::default();
     }
     frame.did(Record::IntentDestroy);
-    let destruction = dismantle(cloud, &frame.run, &frame.folder, &things, &cx.events).await;
-    keep(frame, &things, &destruction);
+    let host = Some((frame.folder.as_path(), Arc::clone(&frame.work)));
+    let site = Site { cloud, run: &frame.run, host, unsettled: frame.unsettled(), events: &cx.events };
+    let destruction = dismantle(&site, &things).await;
+    keep(&destruction, |record| frame.did(record));
     destruction
 }
 
@@ -73,61 +114,178 @@ async fn stop_fleet(cx: &Context, frame: &Frame) {
     }
 }
 
-/// Removes things of a run and proves it. Needs no memory of the run: `reap` calls it with a journal's leftovers.
-pub async fn dismantle(cloud: &Cloud, run: &RunId, folder: &Path, things: &[Thing], events: &Events) -> Destruction {
-    let inventory = Inventory::new(&cloud.aws, run);
-    // Tasks first: they are what costs, and they hold the security group.
-    let tasks: Vec<&Thing> = things.iter().filter(|thing| thing.kind == Kind::Tasks).collect();
-    for tasks in tasks {
+/// Asks every task of the run to stop, by the name of its cluster, and waits for them: the only thing that costs.
+pub async fn stop_spending(site: &Site<'_>, things: &[Thing]) {
+    let inventory = Inventory::new(&site.cloud.aws, site.run);
+    for tasks in things.iter().filter(|thing| thing.kind == Kind::Tasks) {
         if let Err(error) = inventory.delete(tasks).await {
-            events.note(format!("{tasks}: {error}"));
+            site.events.note(format!("{tasks}: {error}"));
         }
     }
-    terraform_destroy(cloud, folder, events).await;
-    sweep(&inventory, things, events).await
+}
+
+/// Removes things of a run and proves it.
+pub async fn dismantle(site: &Site<'_>, things: &[Thing]) -> Destruction {
+    let until = Instant::now() + BOUND;
+    stop_spending(site, things).await;
+    terraform_destroy(site, until).await;
+    let destruction = sweep(site, things, until).await;
+    if !site.unsettled || !destruction.left.is_empty() {
+        return destruction;
+    }
+    site.events
+        .note(format!("an apply was cut off: looking again in {} s for what may only now appear", SETTLES.as_secs()));
+    sleep(SETTLES).await;
+    sweep(site, things, until).await
 }
 
 /// Whatever terraform says, the proof comes after it.
-async fn terraform_destroy(cloud: &Cloud, folder: &Path, events: &Events) {
-    if let Err(error) = terraform(cloud, folder, events).destroy().await {
-        events.note(format!("terraform destroy did not finish: {error}; going on by name"));
+async fn terraform_destroy(site: &Site<'_>, until: Instant) {
+    let (Some(binary), Some((folder, lock))) = (&site.cloud.terraform, &site.host) else {
+        return site.events.note("no terraform, or no state of this run here: going on by name");
+    };
+    if !folder.join("module").is_dir() {
+        return;
+    }
+    let terraform = terraform(binary, folder, Arc::clone(lock), site.events);
+    restore(site, folder, &terraform).await;
+    let mut attempts = 0;
+    while let Err(error) = one_destroy(&terraform, attempts > 0).await {
+        attempts += 1;
+        let trouble = Trouble::of(&error.to_string());
+        if !trouble.terraform_again(attempts) || Instant::now() >= until {
+            return site.events.note(format!("terraform destroy did not finish: {error}; going on by name"));
+        }
+        site.events.note(format!("terraform destroy did not finish: {error}; trying again"));
+        sleep(trouble.pause(attempts)).await;
     }
 }
 
-/// Describes each thing by name, deletes what is still there, and looks again.
-async fn sweep(inventory: &Inventory, things: &[Thing], events: &Events) -> Destruction {
-    let mut remaining: Vec<(Thing, String)> = things.iter().map(|thing| (thing.clone(), String::new())).collect();
-    let mut destruction = Destruction::default();
-    let mut pause = PAUSE;
-    for attempt in 0..SWEEPS {
-        let mut still = Vec::new();
-        for (thing, _) in remaining {
-            match look(inventory, &thing).await {
-                Ok(evidence) => {
-                    events.say(Event::Gone { name: thing.to_string() });
-                    destruction.gone.push(format!("{thing}: {evidence}"));
-                }
-                Err(why) => still.push((thing, why)),
+/// Ends, also when terraform hangs. The second time more gently: what died of load should not meet it again.
+async fn one_destroy(terraform: &Terraform, gently: bool) -> Result<(), TerraformError> {
+    let patience = CancellationToken::new();
+    let over = async {
+        sleep(TERRAFORM).await;
+        patience.cancel();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        finished = terraform.destroy(gently, &patience) => finished.map(|_| ()),
+        () = over => Ok(()),
+    }
+}
+
+/// Where no whole state is on this disk, the copy in the run's bucket is better than none.
+async fn restore(site: &Site<'_>, folder: &Path, terraform: &Terraform) {
+    match terraform.best_state() {
+        Ok(Best::AsItIs) => {}
+        Ok(Best::Restored { serial }) => {
+            site.events.note(format!("terraform's state was damaged: copy {serial} restored"))
+        }
+        Ok(Best::None) => {
+            let location = format!("s3://{}/run", Names::of(site.run).bucket);
+            let Ok(channel) = channel::open(&location, Some(&site.cloud.aws)) else { return };
+            if let Ok(Some(state)) = channel.state().await
+                && adopt(folder, &state).unwrap_or(false)
+            {
+                site.events.note("terraform's state was lost: the copy in the run's bucket is used");
             }
         }
-        remaining = still;
-        if remaining.is_empty() || attempt + 1 == SWEEPS {
+        Err(error) => site.events.note(error.to_string()),
+    }
+}
+
+/// A thing that has not been found gone.
+struct Open {
+    thing: Thing,
+    why: String,
+    attempts: u32,
+    given_up: bool,
+}
+
+/// Describes each thing by name, deletes what is still there, and looks again.
+async fn sweep(site: &Site<'_>, things: &[Thing], until: Instant) -> Destruction {
+    let mut inventory = Inventory::new(&site.cloud.aws, site.run);
+    let mut open: Vec<Open> = things
+        .iter()
+        .map(|thing| Open { thing: thing.clone(), why: String::new(), attempts: 0, given_up: false })
+        .collect();
+    let mut destruction = Destruction::default();
+    for round in 0.. {
+        let mut still = Vec::new();
+        for mut one in open {
+            match look(&inventory, &one.thing).await {
+                Ok(evidence) => {
+                    site.events.say(Event::Gone { name: one.thing.to_string() });
+                    destruction.gone(one.thing, evidence);
+                }
+                Err(why) => {
+                    // What a delete said of it is more than that it is there.
+                    if one.attempts == 0 || Trouble::of(&why) > Trouble::of(&one.why) {
+                        one.why = why;
+                    }
+                    still.push(one);
+                }
+            }
+        }
+        open = still;
+        if Instant::now() >= until || open.iter().all(|one| one.given_up) {
             break;
         }
-        for (thing, why) in &mut remaining {
-            events.note(format!("{thing} is still there ({why}): deleting it by name"));
-            if let Err(error) = inventory.delete(thing).await {
-                *why = error.to_string();
-            }
+        for one in open.iter_mut().filter(|one| !one.given_up) {
+            delete(&inventory, one, site.events).await;
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        let worst = open.iter().map(|one| Trouble::of(&one.why)).max().unwrap_or(Trouble::Unknown);
+        if worst == Trouble::Credentials
+            && let Some(aws) = renewed(site, round).await
+        {
+            inventory = Inventory::new(&aws, site.run);
+        }
+        if open.iter().all(|one| one.given_up) {
+            continue;
+        }
+        sleep(worst.pause(round)).await;
     }
-    for (thing, why) in remaining {
-        events.say(Event::Left { name: thing.to_string(), why: why.clone() });
-        destruction.left.push(format!("{thing}: {why}"));
-    }
+    open.into_iter().for_each(|one| {
+        site.events.say(Event::Left { name: one.thing.to_string(), why: one.why.clone() });
+        destruction.left(one.thing, one.why);
+    });
     destruction
+}
+
+async fn delete(inventory: &Inventory, one: &mut Open, events: &Events) {
+    events.note(format!("{} is still there ({}): deleting it by name", one.thing, one.why));
+    one.attempts += 1;
+    match inventory.delete(&one.thing).await {
+        // Found gone at the next look, or else by its own word.
+        Ok(()) => one.why = "it was deleted, and is still listed".to_owned(),
+        Err(error) => one.why = error.to_string(),
+    }
+    let trouble = Trouble::of(&one.why);
+    let waits = trouble == Trouble::Credentials && !is_attended() && one.attempts >= WITHOUT_CREDENTIALS;
+    one.given_up = waits || !trouble.by_name_again(one.attempts);
+}
+
+/// A chain made anew: profiles and tokens on the disk may have been renewed since.
+async fn renewed(site: &Site<'_>, round: u32) -> Option<Aws> {
+    if round == 0 && is_attended() {
+        let run = site.run;
+        site.events.warn(format!(
+            "AWS does not take the credentials any more: renew them in another terminal (`aws sso login`); trying again \
+             for {} minutes, then: spikeproof reap {run}",
+            BOUND.as_secs() / 60
+        ));
+    }
+    let aws = Aws::from_environment().await.ok()?;
+    let caller = aws.caller().await.ok()?;
+    // Another account would find nothing, and prove nothing.
+    (caller.account == site.cloud.caller.account && aws.region == site.cloud.aws.region).then_some(aws)
+}
+
+/// Somebody may be sitting there.
+fn is_attended() -> bool {
+    use std::io::IsTerminal as _;
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
 /// The evidence that a thing is gone, or why that is not proven.
@@ -139,18 +297,29 @@ async fn look(inventory: &Inventory, thing: &Thing) -> Result<String, String> {
     }
 }
 
-fn keep(frame: &Frame, things: &[Thing], destruction: &Destruction) {
-    for thing in things {
-        let name = thing.to_string();
-        match destruction.left.iter().find(|left| left.starts_with(&name)) {
-            None => frame.did(Record::Gone { thing: thing.clone() }),
-            Some(why) => frame.did(Record::Left { thing: thing.clone(), why: why.clone() }),
-        }
+impl Destruction {
+    fn gone(&mut self, thing: Thing, evidence: String) {
+        self.gone.push(format!("{thing}: {evidence}"));
+        self.proof.push(Proof { thing, gone: true, evidence, at: Timestamp::now() });
+    }
+
+    fn left(&mut self, thing: Thing, why: String) {
+        self.left.push(format!("{thing}: {why}"));
+        self.proof.push(Proof { thing, gone: false, evidence: why, at: Timestamp::now() });
+    }
+}
+
+/// Into the journal: what is proven gone is no leftover any more.
+pub fn keep(destruction: &Destruction, mut write: impl FnMut(Record)) {
+    for Proof { thing, gone, evidence, .. } in &destruction.proof {
+        let thing = thing.clone();
+        write(if *gone { Record::Gone { thing } } else { Record::Left { thing, why: evidence.clone() } });
     }
 }
 
 /// What may be left where nobody looked.
 pub fn abandoned(frame: &Frame, why: &str) -> Destruction {
-    let left = frame.leftovers().iter().map(|thing| format!("{thing}: {why}")).collect();
-    Destruction { gone: Vec::new(), left }
+    let mut destruction = Destruction::default();
+    frame.leftovers().into_iter().for_each(|thing| destruction.left(thing, why.to_owned()));
+    destruction
 }

@@ -12,8 +12,11 @@ use super::{Context, RunError};
 use crate::channel::message::Start;
 use crate::channel::{Channel, ChannelError};
 use crate::cost::{self, Cost};
-use crate::events::{Event, Phase};
+use crate::events::{Event, Events, Phase};
 use crate::fleet::Fleet;
+use crate::guard::Guard;
+use crate::journal::ballast::{self, Ground};
+use crate::journal::locks::WorkLock;
 use crate::journal::record::Run;
 use crate::journal::{Journal, Record};
 use crate::scenario::{Arch, TaskSize};
@@ -26,8 +29,12 @@ pub struct Frame {
     /// What the report says of a run however far it came.
     pub about: About,
     pub fleet: tokio::sync::Mutex<Option<Box<dyn Fleet>>>,
+    /// Held, and inherited by terraform, as long as anything of the run lives on this host.
+    pub work: Arc<WorkLock>,
     beacon: tokio::sync::Mutex<Option<Beacon>>,
-    journal: Mutex<Journal>,
+    /// Nothing, once the run has let go of its folder.
+    journal: Mutex<Option<Journal>>,
+    guard: tokio::sync::Mutex<Option<Guard>>,
     /// What was written to the journal, or was to be: a disk that forgets must not stop a destroy.
     written: Mutex<Vec<Record>>,
     took: Mutex<Vec<(Phase, Duration)>>,
@@ -64,6 +71,9 @@ impl Frame {
             started: planned.begun,
         });
         let journal = Journal::create(&planned.folder, record.clone()).map_err(|error| failed(&error))?;
+        let work = WorkLock::take(&planned.folder).map_err(|error| failed(&error))?;
+        let work = work.ok_or_else(|| failed(&"the new run's folder is already worked in"))?;
+        stand_firm(cx, &planned.folder).map_err(|error| failed(&error))?;
         let (run, folder) = (planned.run.clone(), planned.folder.clone());
         cx.events.say(Event::RunNamed { run, folder, in_cloud: cloud.is_some() });
         let about = About {
@@ -85,8 +95,10 @@ impl Frame {
             cloud: planned.cloud.clone(),
             about,
             fleet: tokio::sync::Mutex::new(None),
+            work: Arc::new(work),
             beacon: tokio::sync::Mutex::new(None),
-            journal: Mutex::new(journal),
+            journal: Mutex::new(Some(journal)),
+            guard: tokio::sync::Mutex::new(None),
             written: Mutex::new(vec![record]),
             took: Mutex::new(Vec::new()),
         }))
@@ -94,7 +106,12 @@ impl Frame {
 
     /// Durable before the deed: if the journal cannot be written, the deed must not be done.
     pub fn intend(&self, record: Record) -> Result<(), RunError> {
-        self.write(record).map_err(|error| RunError::could_not(Phase::Provision, error))
+        self.write(record).map_err(|error| RunError::could_not(Phase::Provision, error))?;
+        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        if journal.as_ref().is_some_and(Journal::is_full) {
+            return Err(RunError::could_not(Phase::Provision, "the disk is full: nothing more is begun"));
+        }
+        Ok(())
     }
 
     /// Afterwards: what cannot be written is only read as "may still exist".
@@ -104,7 +121,33 @@ impl Frame {
 
     fn write(&self, record: Record) -> Result<(), crate::journal::JournalError> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner).write(record)
+        match self.journal.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            Some(journal) => journal.write(record),
+            None => Ok(()),
+        }
+    }
+
+    /// An apply was begun, and nobody knows what became of it.
+    pub fn unsettled(&self) -> bool {
+        crate::journal::unsettled(&self.written.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From here on the run is destroyed even if this process is killed.
+    pub async fn set_guard(&self, guard: Guard) {
+        *self.guard.lock().await = Some(guard);
+    }
+
+    /// The run is over as far as this process is concerned: a guard that has nothing left to do goes home, and one that
+    /// has takes over. Says which, if it is the latter.
+    pub async fn let_go(&self, finished: bool) -> Option<String> {
+        *self.journal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let guard = self.guard.lock().await.take()?;
+        if finished {
+            guard.dismiss().await;
+            return None;
+        }
+        let (pid, log) = (guard.pid()?, guard.log());
+        Some(format!("the guard (process {pid}) goes on destroying; its log: {}", log.display()))
     }
 
     /// What the journal says may exist.
@@ -117,11 +160,20 @@ impl Frame {
         *self.beacon.lock().await = Some(Beacon::new(channel, epoch));
     }
 
-    pub async fn beat(&self) -> Result<(), ChannelError> {
+    /// A sign of life, written where tasks and reapers see it; and a look at whether the guard still lives.
+    pub async fn beat(&self, events: &Events) -> Result<(), ChannelError> {
+        if let Some(news) = self.guard.lock().await.as_mut().and_then(Guard::see) {
+            events.warn(news);
+        }
         match self.beacon.lock().await.as_mut() {
             Some(beacon) => beacon.beat().await,
             None => Ok(()),
         }
+    }
+
+    /// Since the store last took a beat.
+    pub async fn silence(&self) -> Duration {
+        self.beacon.lock().await.as_ref().map(Beacon::silence).unwrap_or_default()
     }
 
     pub async fn start(&self, start: Start) -> Result<(), ChannelError> {
@@ -154,4 +206,23 @@ impl Frame {
         let times = fleet.as_ref().map(|fleet| fleet.billed()).unwrap_or_default();
         Some(cost::of_tasks(self.about.size, self.about.arch, &times))
     }
+}
+
+/// Room on the disk for whatever must be written when it is full; and a word about a folder that is not what it seems.
+fn stand_firm(cx: &Context, folder: &std::path::Path) -> std::io::Result<()> {
+    if let Some(free) = ballast::too_little(folder) {
+        let what = format!("only {} MB are free where runs are kept ({})", free / 1_000_000, folder.display());
+        return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, what));
+    }
+    ballast::take_on(folder)?;
+    match ballast::ground(folder) {
+        Ground::Disk => {}
+        Ground::Network => {
+            cx.events.warn("runs are kept on a network file system: its locks may not hold (--runs-dir)")
+        }
+        Ground::Memory => {
+            cx.events.warn("runs are kept in memory: their journals are gone with the power (--runs-dir)")
+        }
+    }
+    Ok(())
 }

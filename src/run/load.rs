@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 use super::frame::Frame;
 use super::start::Started;
 use super::{Context, RunError};
-use crate::channel::Channel;
 use crate::channel::message::{End, Ended};
+use crate::channel::{Channel, ChannelError, LEASE};
 use crate::events::{Event, Phase, Progress};
 use crate::fleet::TaskStatus;
 use crate::journal::Record;
@@ -141,7 +141,11 @@ pub async fn load(cx: &Context, frame: &Frame, started: Started) -> Result<Loade
         if cx.interrupt.destroy_now().is_cancelled() {
             return Err(RunError::interrupted(Phase::Load));
         }
-        if let (Some(why), None) = (enough(cx, &started, &schedule, &inbox), &cut_short) {
+        let enough = match frame.silence().await {
+            silence if silence > LEASE => Some(format!("the store took no beat for {} s", silence.as_secs())),
+            _ => enough(cx, &started, &schedule, &inbox),
+        };
+        if let (Some(why), None) = (enough, &cut_short) {
             give_up = after(Timestamp::now(), FLUSH);
             // If the order cannot be written, the lease ends the load; say it and go on.
             if let Err(error) = frame.stop(&why).await {
@@ -152,8 +156,8 @@ pub async fn load(cx: &Context, frame: &Frame, started: Started) -> Result<Loade
             cut_short = Some(why);
         }
         // A beat that could not be written is tried again at the next turn; the lease outlives several.
-        let beat = async { if cut_short.is_none() { frame.beat().await } else { Ok(()) } };
-        let _ = tokio::join!(beat, inbox.read(&channel));
+        let (beat, ()) = tokio::join!(frame.beat(&cx.events), inbox.read(&channel));
+        alive(beat, Phase::Load)?;
         if roll_call.elapsed() >= ROLL_CALL {
             roll_call = Instant::now();
             call_roll(cx, frame, &mut inbox).await;
@@ -167,6 +171,14 @@ pub async fn load(cx: &Context, frame: &Frame, started: Started) -> Result<Loade
             () = cx.interrupt.stop_load().cancelled(), if cut_short.is_none() => {}
             () = cx.interrupt.destroy_now().cancelled() => {}
         }
+    }
+}
+
+/// A beat that was not taken is tried again; one that was refused means that a reaper drives this run now.
+pub fn alive(beat: Result<(), ChannelError>, phase: Phase) -> Result<(), RunError> {
+    match beat {
+        Err(error @ ChannelError::Fenced) => Err(RunError::could_not(phase, error)),
+        _ => Ok(()),
     }
 }
 

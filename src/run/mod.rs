@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use crate::events::{Event, Events, Phase};
+use crate::guard::{Guard, Post};
 use crate::report::RunReport;
 
 mod beacon;
@@ -31,7 +32,7 @@ mod start;
 pub use error::{Kind, RunError};
 pub use interrupt::Interrupt;
 pub use plan::{Preview, find_aws, preview};
-pub use reap::{Reaped, reap};
+pub use reap::{Reaped, Reaping, Skipped, reap, unfinished, when_orphaned};
 
 use destroy::Destruction;
 use frame::Frame;
@@ -53,6 +54,10 @@ pub struct Wanted {
     pub generator_binary: Option<PathBuf>,
     /// A ready image instead of a packed one.
     pub image: Option<String>,
+    /// A process of its own destroys what was made if this one is killed.
+    pub guard: bool,
+    /// Also when the credentials end before the run does.
+    pub force: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,13 +93,31 @@ pub struct Outcome {
 pub async fn run(cx: Context) -> Result<Outcome, RunError> {
     let planned = plan::plan(&cx).await?;
     let frame = Frame::open(&cx, &planned)?;
+    post_guard(&cx, &frame, &planned).await?;
 
     let lived = framed(&cx, live(cx.clone(), frame.clone(), planned)).await;
     // A signal from here on is about the destroy, not about the verdict.
     let interrupted = cx.interrupt.stop_load().is_cancelled();
     let destroyed = guarded(cx.clone(), frame.clone()).await;
 
-    conclude::conclude(&cx, &frame, lived, interrupted, destroyed).await
+    let outcome = conclude::conclude(&cx, &frame, lived, interrupted, destroyed).await;
+    if let Some(news) = frame.let_go(outcome.report.destroyed.left.is_empty()).await {
+        cx.events.warn(news);
+    }
+    Ok(outcome)
+}
+
+/// Before anything is made: somebody who destroys it if we are killed.
+async fn post_guard(cx: &Context, frame: &Frame, planned: &plan::Planned) -> Result<(), RunError> {
+    let Some(terraform) = planned.cloud.as_ref().and_then(|cloud| cloud.terraform.as_ref()) else { return Ok(()) };
+    if !cx.wanted.guard {
+        return Ok(());
+    }
+    let post = Post { run: frame.run.clone(), folder: frame.folder.clone(), terraform: terraform.path.clone() };
+    let failed = |error| RunError::could_not(Phase::Plan, format!("the guard could not be started: {error}"));
+    let guard = Guard::post(post).map_err(|error| failed(error).hint("`--no-guard` does without"))?;
+    frame.set_guard(guard).await;
+    Ok(())
 }
 
 /// From nothing to a judgement.

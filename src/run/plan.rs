@@ -1,6 +1,7 @@
 //! Plan: what will be done, by how many tasks, for how much; and whether it can be done at all. Creates nothing.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -14,7 +15,7 @@ use crate::report::terminal;
 use crate::run::error::Kind;
 use crate::scenario::{self, Files, Scenario, Surroundings, Tasks};
 use crate::terraform::{self, Binary};
-use crate::units::RunId;
+use crate::units::{self, RunId};
 use crate::verdict::preflight;
 use crate::watch;
 
@@ -44,7 +45,8 @@ pub struct Planned {
 pub struct Cloud {
     pub aws: Aws,
     pub caller: Caller,
-    pub terraform: Binary,
+    /// A run needs it; a reaper does without.
+    pub terraform: Option<Binary>,
 }
 
 /// What `check` shows: the plan without anything that needs AWS.
@@ -90,7 +92,7 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
     if wanted.image.is_some() {
         scenario.fleet.image.clone_from(&wanted.image);
     }
-    let mut warnings = Vec::new();
+    let mut warnings = earlier(&wanted.runs_dir);
     let cloud = match wanted.fleet {
         FleetKind::Local => None,
         FleetKind::Fargate => Some(find_cloud(wanted).await?),
@@ -127,6 +129,17 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
         return Err(RunError::could_not(Phase::Plan, what).hint("a shorter hold, fewer tasks, or a larger `budget`"));
     }
     let begun = Timestamp::now();
+    if let Some(cloud) = &cloud
+        && let Some(ends) = cloud.aws.session_ends().await
+        && let Some(why) = too_short(begun, ends, planned_length(&schedule))
+    {
+        if !wanted.force {
+            return Err(RunError::could_not(Phase::Plan, why).hint(
+                "renew the session, ask for a longer one, or `--force`: what is then left needs `spikeproof reap`",
+            ));
+        }
+        warnings.push(why);
+    }
     let run = RunId::new(u64::try_from(begun.as_second()).unwrap_or(0), chance());
     let folder = wanted.runs_dir.join(run.as_str());
     cx.events.say(Event::Planned {
@@ -163,7 +176,30 @@ async fn find_cloud(wanted: &Wanted) -> Result<Cloud, RunError> {
     let terraform = terraform.map_err(|error| failed(&error))?;
     let aws = Aws::from_environment().await.map_err(|error| failed(&error))?;
     let caller = aws.caller().await.map_err(|error| failed(&error))?;
-    Ok(Cloud { aws, caller, terraform })
+    Ok(Cloud { aws, caller, terraform: Some(terraform) })
+}
+
+/// What earlier runs on this host may have left.
+fn earlier(runs_dir: &std::path::Path) -> Vec<String> {
+    let told =
+        |(run, things): (RunId, usize)| format!("an earlier run may have left {things} things: spikeproof reap {run}");
+    super::reap::unfinished(runs_dir).into_iter().map(told).collect()
+}
+
+/// Provisioning, tasks that come up, collecting and destroying, beside the load itself: twice what they usually take.
+const AROUND_THE_LOAD: Duration = Duration::from_secs(15 * 60);
+
+fn planned_length(schedule: &Schedule) -> Duration {
+    schedule.latest_end() + AROUND_THE_LOAD
+}
+
+/// Credentials that end before the run does leave what it made behind: said before anything is made.
+fn too_short(begun: Timestamp, ends: Timestamp, length: Duration) -> Option<String> {
+    let left = Duration::try_from(ends.duration_since(begun)).unwrap_or_default();
+    (left < length).then(|| {
+        let (left, length) = (units::duration(left), units::duration(length));
+        format!("the AWS session ends in {left}, and this run needs up to {length} with its teardown")
+    })
 }
 
 /// The caller's AWS, if there is one: only to watch.
@@ -179,4 +215,19 @@ fn chance() -> u16 {
     let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
     hasher.finish() as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_ends_before_the_run_is_refused_with_both_times() {
+        let begun = Timestamp::from_second(1_764_000_000).unwrap();
+        let after = |seconds| begun.checked_add(Duration::from_secs(seconds)).unwrap();
+        assert_eq!(too_short(begun, after(3_600), Duration::from_secs(1_800)), None);
+        let why = too_short(begun, after(900), Duration::from_secs(1_800)).unwrap();
+        assert_eq!(why, "the AWS session ends in 15m, and this run needs up to 30m with its teardown");
+        assert!(too_short(after(900), begun, Duration::from_secs(60)).is_some(), "it has ended already");
+    }
 }

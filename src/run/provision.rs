@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::frame::Frame;
 use super::plan::{Cloud, Planned};
@@ -15,9 +16,10 @@ use crate::fleet::fargate::{FargateFleet, Placement};
 use crate::fleet::local::LocalFleet;
 use crate::image::{self, Image};
 use crate::journal::Record;
+use crate::journal::locks::WorkLock;
 use crate::journal::names::Names;
 use crate::scenario::Arch;
-use crate::terraform::{Message, Outputs, Terraform, Variables};
+use crate::terraform::{Binary, Message, Outputs, STATE, Terraform, Variables};
 use crate::watch::Watch;
 
 /// The first and only orchestration of a run; a reaper that takes over uses a higher one.
@@ -107,6 +109,7 @@ async fn fargate(
         let _ = std::fs::remove_file(&image.layer);
     }
     let channel = channel::open(&format!("s3://{}/run", outputs.bucket), Some(&cloud.aws)).map_err(failed)?;
+    keep_state(cx, frame, &channel).await;
     let placement = Placement {
         cluster: outputs.cluster,
         task_definition: outputs.task_definition,
@@ -119,7 +122,8 @@ async fn fargate(
 
 /// `terraform init` and `apply`, with the intent in the journal before them.
 async fn apply(cx: &Context, frame: &Frame, cloud: &Cloud, variables: &Variables) -> Result<Outputs, RunError> {
-    let terraform = terraform(cloud, &frame.folder, &cx.events);
+    let binary = cloud.terraform.as_ref().ok_or_else(|| failed("terraform is missing"))?;
+    let terraform = terraform(binary, &frame.folder, Arc::clone(&frame.work), &cx.events);
     let stop = cx.interrupt.stop_load();
     terraform.init(variables, stop).await.map_err(|error| stopped_or(cx, error))?;
     if stop.is_cancelled() {
@@ -131,10 +135,18 @@ async fn apply(cx: &Context, frame: &Frame, cloud: &Cloud, variables: &Variables
     Ok(outputs)
 }
 
+/// A copy of the state where a lost disk cannot take it. Without it everything is still deleted by name.
+async fn keep_state(cx: &Context, frame: &Frame, channel: &Channel) {
+    let Ok(state) = std::fs::read(frame.folder.join(STATE)) else { return };
+    if let Err(error) = channel.put_state(state).await {
+        cx.events.note(format!("terraform's state was not copied into the run's bucket: {error}"));
+    }
+}
+
 /// Terraform in the run's folder, its resources told as events.
-pub fn terraform(cloud: &Cloud, folder: &Path, events: &Events) -> Terraform {
+pub fn terraform(binary: &Binary, folder: &Path, lock: Arc<WorkLock>, events: &Events) -> Terraform {
     let events = events.clone();
-    Terraform::new(cloud.terraform.clone(), folder, std::env::vars_os(), move |message| {
+    Terraform::new(binary.clone(), folder, lock, std::env::vars_os(), move |message| {
         if let Some(event) = event(message) {
             events.say(event);
         }

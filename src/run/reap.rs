@@ -1,121 +1,540 @@
-//! Reap: destroys what an earlier run's journal says is left.
+//! Reap: destroys what earlier runs left. From the journals on this host; or with nothing at hand but credentials, by the
+//! names that derive from run ids. The guard of a killed run is a reaper too.
+//!
+//! Spending is stopped first, whatever else has to be waited for. All deletes are idempotent: two reapers do no harm, and
+//! a second reap finds nothing to do.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rustix::process::{Pid, Signal};
+use serde::Serialize;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::RunError;
-use super::destroy::{Destruction, dismantle};
+use super::destroy::{self, Destruction, Proof, Site, dismantle, stop_spending};
 use super::plan::Cloud;
-use crate::aws::Aws;
+use crate::aws::query::Query;
+use crate::aws::{Aws, Caller, discover};
+use crate::channel::message::{Control, Stop, VERSION};
+use crate::channel::{self, Channel, ChannelError, LEASE};
 use crate::events::{Events, Phase};
+use crate::journal::locks::{self, WorkLock};
 use crate::journal::names::{Names, Thing};
-use crate::journal::{self, Journal, Record};
+use crate::journal::{self, Journal, Record, ballast};
 use crate::outcome::Exit;
 use crate::terraform;
-use crate::units::RunId;
+use crate::units::{self, RunId};
+
+/// In the run's folder, or beside the runs as `RUN.proof.json`: every expected name with the answer that says it is gone.
+pub const PROOF: &str = "proof.json";
+
+/// The stop order; tasks end by their lease without it.
+const FENCE: Duration = Duration::from_secs(6);
+/// A terraform that is still applying for a dead run is let finish what it has begun, then asked, then ended.
+const BEFORE_SIGINT: Duration = Duration::from_secs(30);
+const BEFORE_SIGKILL: Duration = Duration::from_secs(5 * 60);
+const LOOK: Duration = Duration::from_millis(250);
+/// A run whose beat is this old has no load any more, and nobody who could make some.
+const DEAD: Duration = Duration::from_secs(2 * LEASE.as_secs());
+/// How often a beat that may be the last is looked at.
+const WATCH: Duration = Duration::from_secs(5);
+/// A run without a beat may be about to write its first: no provisioning takes so long.
+const YOUNG: Duration = Duration::from_secs(2 * 3600);
 
 /// What became of one earlier run.
 #[derive(Debug)]
 pub struct Reaped {
     pub run: RunId,
-    /// What its journal said may be left.
+    /// What may be left: as its journal says, or as was found.
     pub leftovers: Vec<Thing>,
     pub gone: Vec<String>,
     pub left: Vec<String>,
     /// Why it was not touched, if it was not.
-    pub skipped: Option<String>,
+    pub skipped: Option<Skipped>,
 }
 
-/// Reaps one run, or every run of `runs_dir` that has leftovers. With `dry_run` only lists.
-pub async fn reap(
-    runs_dir: &Path,
-    only: Option<&RunId>,
-    dry_run: bool,
-    binary: Option<&Path>,
-    events: &Events,
-) -> Result<Vec<Reaped>, RunError> {
-    let mut reaped = Vec::new();
-    let mut aws: Option<(Aws, crate::aws::Caller)> = None;
-    for journal::Found { folder, records } in journal::folders(runs_dir).map_err(could_not)? {
-        let Some(run) = folder.file_name().and_then(|name| RunId::parse(name.to_str()?)) else { continue };
-        if only.is_some_and(|only| *only != run) {
-            continue;
-        }
-        // A journal that cannot be read may have said anything: then everything may be left.
-        let unreadable = !records.iter().any(|record| matches!(record, Record::Run(_)));
-        let leftovers = if unreadable { Names::of(&run).things() } else { journal::leftovers(&records) };
-        let mut entry = Reaped { run, leftovers, gone: Vec::new(), left: Vec::new(), skipped: None };
-        if entry.leftovers.is_empty() || dry_run {
-            reaped.push(entry);
-            continue;
-        }
-        let found = match aws.take() {
-            Some(found) => found,
-            None => find_aws().await?,
-        };
-        let cloud = Cloud {
-            terraform: terraform::locate(binary, |name| std::env::var_os(name)).map_err(could_not)?,
-            aws: found.0.clone(),
-            caller: found.1.clone(),
-        };
-        aws = Some(found);
-        match reap_one(&cloud, &folder, &records, &entry, events).await {
-            Ok(destruction) => (entry.gone, entry.left) = (destruction.gone, destruction.left),
-            Err(why) => {
-                entry.left = entry.leftovers.iter().map(ToString::to_string).collect();
-                entry.skipped = Some(why);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skipped {
+    /// It lives, or may: nothing is wrong.
+    Alive(String),
+    /// It could not be reaped.
+    Unable(String),
+}
+
+impl Reaped {
+    fn new(run: RunId, leftovers: Vec<Thing>) -> Self {
+        Self { run, leftovers, gone: Vec::new(), left: Vec::new(), skipped: None }
+    }
+
+    fn became(mut self, result: Result<Destruction, Skipped>) -> Self {
+        match result {
+            Ok(destruction) => (self.gone, self.left) = (destruction.gone, destruction.left),
+            Err(skipped) => {
+                if matches!(skipped, Skipped::Unable(_)) {
+                    self.left = self.leftovers.iter().map(ToString::to_string).collect();
+                }
+                self.skipped = Some(skipped);
             }
         }
-        reaped.push(entry);
+        self
     }
-    match only {
+
+    /// Something is left that should not be.
+    pub fn is_dirty(&self) -> bool {
+        !self.left.is_empty()
+    }
+}
+
+/// What is to be reaped, and how.
+#[derive(Debug, Clone)]
+pub struct Reaping {
+    pub runs_dir: PathBuf,
+    pub only: Option<RunId>,
+    /// Only lists.
+    pub dry_run: bool,
+    /// The terraform or tofu binary; one that is not there is done without.
+    pub terraform: Option<PathBuf>,
+    /// Runs that have no folder here too, found by name in the account.
+    pub discover: bool,
+    /// Of the runs that were found by name, only those begun so long ago. A run without any beat must be older than two
+    /// hours unless this says otherwise.
+    pub older_than: Option<Duration>,
+    /// Also runs that give signs of life elsewhere.
+    pub force: bool,
+}
+
+/// Reaps one run, or every run that has leftovers.
+pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Vec<Reaped>, RunError> {
+    let mut found = Clouds::new(wanted);
+    let mut reaped = journals(wanted, &mut found, events).await?;
+    if wanted.discover {
+        let known: Vec<RunId> = reaped.iter().map(|run| run.run.clone()).collect();
+        reaped.extend(strangers(wanted, &mut found, &known, events).await?);
+    }
+    match &wanted.only {
         Some(only) if reaped.is_empty() => {
-            let what = format!("there is no run {only} in {}", runs_dir.display());
-            Err(RunError::could_not(Phase::Destroy, what)
-                .hint("spikeproof reap --dry-run lists the runs that are here"))
+            let what = format!("there is no run {only} in {}", wanted.runs_dir.display());
+            Err(could_not(what)
+                .hint("spikeproof reap --dry-run lists the runs that are here; `--discover` looks in AWS"))
         }
         _ => Ok(reaped),
     }
+}
+
+/// The guard's whole life: waits until nobody drives the run, and destroys what it left. Nothing for a finished run.
+pub async fn when_orphaned(wanted: &Reaping, run: &RunId, events: &Events) -> Result<Vec<Reaped>, RunError> {
+    let folder = wanted.runs_dir.join(run.as_str());
+    let waiting = folder.clone();
+    tokio::task::spawn_blocking(move || locks::wait_until_orphaned(&waiting))
+        .await
+        .map_err(could_not)?
+        .map_err(could_not)?;
+    if journal::read(&folder).iter().any(|record| matches!(record, Record::Finished { .. })) {
+        return Ok(Vec::new());
+    }
+    events.note(format!("{run} has lost its orchestrator: destroying what it made"));
+    reap(&Reaping { only: Some(run.clone()), discover: false, dry_run: false, ..wanted.clone() }, events).await
+}
+
+/// The runs below `runs_dir` that have leftovers, each with how many: for a word at the start of the next run.
+pub fn unfinished(runs_dir: &Path) -> Vec<(RunId, usize)> {
+    let folders = journal::folders(runs_dir).unwrap_or_default();
+    let run = |found: &journal::Found| RunId::parse(found.folder.file_name()?.to_str()?);
+    // One that is still driven is not unfinished business but under way.
+    let idle =
+        |found: &journal::Found| !matches!(Journal::open(&found.folder), Err(journal::JournalError::Owned { .. }));
+    folders
+        .iter()
+        .filter(|found| !journal::leftovers(&found.records).is_empty() && idle(found))
+        .filter_map(|found| Some((run(found)?, journal::leftovers(&found.records).len())))
+        .collect()
 }
 
 fn could_not(error: impl std::fmt::Display) -> RunError {
     RunError::could_not(Phase::Destroy, error)
 }
 
-async fn find_aws() -> Result<(Aws, crate::aws::Caller), RunError> {
+/// The caller's AWS, asked once and only if there is something to do.
+struct Clouds<'a> {
+    wanted: &'a Reaping,
+    known: Option<Cloud>,
+}
+
+impl<'a> Clouds<'a> {
+    fn new(wanted: &'a Reaping) -> Self {
+        Self { wanted, known: None }
+    }
+
+    async fn get(&mut self) -> Result<Cloud, RunError> {
+        if let Some(cloud) = &self.known {
+            return Ok(cloud.clone());
+        }
+        let (aws, caller) = find_aws().await?;
+        let terraform = terraform::locate(self.wanted.terraform.as_deref(), |name| std::env::var_os(name)).ok();
+        let cloud = Cloud { aws, caller, terraform };
+        self.known = Some(cloud.clone());
+        Ok(cloud)
+    }
+}
+
+async fn find_aws() -> Result<(Aws, Caller), RunError> {
     let aws = Aws::from_environment().await.map_err(could_not)?;
     let caller = aws.caller().await.map_err(could_not)?;
     Ok((aws, caller))
 }
 
-async fn reap_one(
+/// The runs of this host.
+async fn journals(wanted: &Reaping, clouds: &mut Clouds<'_>, events: &Events) -> Result<Vec<Reaped>, RunError> {
+    let mut reaped = Vec::new();
+    for journal::Found { folder, records } in journal::folders(&wanted.runs_dir).map_err(could_not)? {
+        let Some(run) = folder.file_name().and_then(|name| RunId::parse(name.to_str()?)) else { continue };
+        if wanted.only.as_ref().is_some_and(|only| *only != run) {
+            continue;
+        }
+        // A journal that cannot be read may have said anything: then everything may be left.
+        let unreadable = !records.iter().any(|record| matches!(record, Record::Run(_)));
+        let leftovers = if unreadable { Names::of(&run).things() } else { journal::leftovers(&records) };
+        let entry = Reaped::new(run, leftovers);
+        if entry.leftovers.is_empty() || wanted.dry_run {
+            reaped.push(entry);
+            continue;
+        }
+        let cloud = clouds.get().await?;
+        let result = of_this_host(&cloud, &folder, &records, &entry, events).await;
+        reaped.push(entry.became(result));
+    }
+    Ok(reaped)
+}
+
+async fn of_this_host(
     cloud: &Cloud,
     folder: &Path,
     records: &[Record],
     entry: &Reaped,
     events: &Events,
-) -> Result<Destruction, String> {
+) -> Result<Destruction, Skipped> {
     let home = records.iter().find_map(|record| match record {
         Record::Run(run) => Some((run.account.as_str(), run.region.as_str())),
         _ => None,
     });
-    let (account, region) = home.ok_or("its journal cannot be read; if the run never began, remove its folder")?;
-    // With other credentials every Describe would find nothing, and prove nothing.
-    if account != cloud.caller.account || region != cloud.aws.region {
-        let (here, there) = (&cloud.caller.account, &cloud.aws.region);
-        return Err(format!("it ran in account {account}, {region}; these credentials are for {here}, {there}"));
-    }
-    // Fails while the run (or another reaper) is alive on this host.
-    let (mut journal, _) = Journal::open(folder).map_err(|error| error.to_string())?;
-    journal.write(Record::IntentDestroy).map_err(|error| error.to_string())?;
-    let destruction = dismantle(cloud, &entry.run, folder, &entry.leftovers, events).await;
-    for thing in &entry.leftovers {
-        let left = destruction.left.iter().any(|left| left.starts_with(&thing.to_string()));
-        if !left {
-            let _ = journal.write(Record::Gone { thing: thing.clone() });
+    if let Some((account, region)) = home {
+        // With other credentials every Describe would find nothing, and prove nothing.
+        if account != cloud.caller.account || region != cloud.aws.region {
+            let (here, there) = (&cloud.caller.account, &cloud.aws.region);
+            let why = format!("it ran in account {account}, {region}; these credentials are for {here}, {there}");
+            return Err(Skipped::Unable(why));
         }
     }
+    ballast::release(folder);
+    // Fails while the run (or another reaper) is alive on this host.
+    let mut journal = match (Journal::open(folder), home) {
+        (Ok((journal, _)), _) => Some(journal),
+        (Err(error @ journal::JournalError::Owned { .. }), _) => return Err(Skipped::Alive(error.to_string())),
+        (Err(error), None) => {
+            let why = format!("its journal cannot be read ({error}): `spikeproof reap --discover` finds it by name");
+            return Err(Skipped::Unable(why));
+        }
+        // A disk that is gone bad must not keep what costs alive.
+        (Err(error), Some(_)) => {
+            events.note(format!("{error}; going on without a journal"));
+            None
+        }
+    };
+    let mut write = |record| {
+        if let Some(journal) = journal.as_mut() {
+            let _ = journal.write(record);
+        }
+    };
+    write(Record::IntentDestroy);
+    let mut site = Site { cloud, run: &entry.run, host: None, unsettled: journal::unsettled(records), events };
+    fence(&site).await;
+    stop_spending(&site, &entry.leftovers).await;
+    site.host = alone(folder, events).await.map(|lock| (folder, Arc::new(lock)));
+    let destruction = dismantle(&site, &entry.leftovers).await;
+    destroy::keep(&destruction, &mut write);
+    prove(&folder.join(PROOF), &site, &destruction);
     if destruction.left.is_empty() {
-        let _ = journal.write(Record::Finished { exit: Exit::CouldNotRun });
+        write(Record::Finished { exit: Exit::CouldNotRun });
     }
     Ok(destruction)
+}
+
+/// The runs that have something in the account, and no folder here.
+async fn strangers(
+    wanted: &Reaping,
+    clouds: &mut Clouds<'_>,
+    known: &[RunId],
+    events: &Events,
+) -> Result<Vec<Reaped>, RunError> {
+    let mut cloud = clouds.get().await?;
+    // Their state is not here, and terraform can do nothing without it.
+    cloud.terraform = None;
+    let discovered = discover::runs(&cloud.aws).await;
+    for why in &discovered.unread {
+        events.warn(format!("not every list could be read: {why}"));
+    }
+    let mut reaped = Vec::new();
+    let is_wanted = |run: &RunId| wanted.only.as_ref().is_none_or(|only| only == run) && !known.contains(run);
+    for run in discovered.runs.into_iter().filter(is_wanted) {
+        let site = Site { cloud: &cloud, run: &run, host: None, unsettled: false, events };
+        let things = existing(&site).await;
+        // Ghosts of the tagging API, and things that only look like a run's.
+        if things.is_empty() {
+            continue;
+        }
+        let entry = Reaped::new(run.clone(), things);
+        if wanted.dry_run {
+            reaped.push(entry);
+            continue;
+        }
+        let result = match alive(wanted, &site).await {
+            Some(why) => Err(Skipped::Alive(why)),
+            None => {
+                fence(&site).await;
+                let destruction = dismantle(&site, &entry.leftovers).await;
+                let _ = std::fs::create_dir_all(&wanted.runs_dir);
+                prove(&wanted.runs_dir.join(format!("{run}.{PROOF}")), &site, &destruction);
+                Ok(destruction)
+            }
+        };
+        reaped.push(entry.became(result));
+    }
+    Ok(reaped)
+}
+
+/// What of a run is there and is the run's own. A thing that cannot be described counts as there.
+async fn existing(site: &Site<'_>) -> Vec<Thing> {
+    use crate::aws::inventory::{Inventory, Presence};
+    let inventory = Inventory::new(&site.cloud.aws, site.run);
+    let mut things = Vec::new();
+    for thing in Names::of(site.run).things() {
+        if matches!(inventory.exists(&thing).await, Ok(Presence::Gone { .. })) {
+            continue;
+        }
+        match inventory.is_ours(&thing).await {
+            Ok(true) => things.push(thing),
+            Ok(false) => {
+                site.events.note(format!("{thing} has no tag of this run: it is somebody else's, not touched"))
+            }
+            Err(error) => site.events.note(format!("{thing}: whose it is could not be told ({error}): not touched")),
+        }
+    }
+    things
+}
+
+/// Why a run must be taken for alive, if it must.
+async fn alive(wanted: &Reaping, site: &Site<'_>) -> Option<String> {
+    let run = site.run;
+    if wanted.force {
+        return None;
+    }
+    let since = Duration::try_from(Timestamp::now().duration_since(run.begun())).unwrap_or_default();
+    if let Some(older) = wanted.older_than.filter(|older| since < *older) {
+        return Some(format!("begun {} ago, and only what is older than {} was asked for", say(since), say(older)));
+    }
+    let (query, bucket) = (Query::new(&site.cloud.aws), Names::of(run).bucket);
+    let mut last: Option<Duration> = None;
+    loop {
+        let Ok(age) = query.age(&bucket, "run/control.json").await else {
+            let young = wanted.older_than.is_none() && since < YOUNG;
+            return young.then(|| {
+                format!(
+                    "begun {} ago and without any beat: it may be about to start (`--older-than 0s` takes it)",
+                    say(since)
+                )
+            });
+        };
+        match judge(age, last) {
+            Life::Dead => return None,
+            Life::Alive => {
+                return Some(format!("its last beat is {} old, and a new one came while watching", say(age)));
+            }
+            Life::Unknown => {}
+        }
+        if last.is_none() {
+            site.events.note(format!("{run}: its last beat is {} old: watching whether another comes", say(age)));
+        }
+        last = Some(age);
+        sleep(WATCH).await;
+    }
+}
+
+fn say(time: Duration) -> String {
+    units::duration(Duration::from_secs(time.as_secs()))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Life {
+    Alive,
+    Dead,
+    Unknown,
+}
+
+/// By the age of the last beat, and by the age it had a look before.
+fn judge(age: Duration, before: Option<Duration>) -> Life {
+    match before {
+        _ if age >= DEAD => Life::Dead,
+        // It should have grown older.
+        Some(before) if age < before => Life::Alive,
+        _ => Life::Unknown,
+    }
+}
+
+/// Stops every task, and takes the run away from an orchestrator that may wake up: its next beat is refused, and it
+/// creates nothing more.
+async fn fence(site: &Site<'_>) {
+    let location = format!("s3://{}/run", Names::of(site.run).bucket);
+    let Ok(channel) = channel::open(&location, Some(&site.cloud.aws)) else { return };
+    match timeout(FENCE, write_fence(&channel)).await {
+        Ok(Ok(())) => site.events.note(format!("{}: the stop order is written", site.run)),
+        // No bucket any more, or none yet.
+        Ok(Err(ChannelError::Store(object_store::Error::NotFound { .. }))) => {}
+        Ok(Err(error)) => site.events.note(format!("no stop order ({error}): tasks end by their lease")),
+        Err(_) => site.events.note("no stop order (the store hangs): tasks end by their lease"),
+    }
+}
+
+async fn write_fence(channel: &Channel) -> Result<(), ChannelError> {
+    // An orchestrator that beats just now makes the condition fail: then once more over its beat.
+    for _ in 0..5 {
+        let (known, version) = match channel.control_and_version().await {
+            Ok((control, version)) => (Some(control), Some(version)),
+            Err(ChannelError::Store(object_store::Error::NotFound { .. })) => (None, None),
+            Err(error) => return Err(error),
+        };
+        let epoch = known.as_ref().map_or(2, |control| control.epoch + 1);
+        let beat = known.as_ref().map_or(1, |control| control.beat + 1);
+        let stop = Some(Stop { why: "reaped".to_owned() });
+        let control = Control { version: VERSION, epoch, beat, start: None, stop };
+        match channel.put_control(&control, version.as_ref()).await {
+            Err(ChannelError::Fenced) => {}
+            written => return written.map(|_| ()),
+        }
+    }
+    Err(ChannelError::Fenced)
+}
+
+/// Waits until nothing of the run works on this host: what an earlier terraform is still making would be made after our
+/// look. It is let finish, then asked to stop, then ended.
+async fn alone(folder: &Path, events: &Events) -> Option<WorkLock> {
+    let begun = Instant::now();
+    let mut next = Next::Interrupt;
+    loop {
+        match WorkLock::take(folder) {
+            Ok(Some(lock)) => return Some(lock),
+            Ok(None) => {}
+            Err(error) => {
+                events.note(format!("the work lock cannot be taken ({error}): going on by name"));
+                return None;
+            }
+        }
+        if begun.elapsed() < LOOK {
+            events.note("terraform still works for this run: waiting for it");
+        }
+        let worker = locks::worker(folder).filter(locks::Worker::is_alive);
+        let pid = worker.and_then(|worker| Pid::from_raw(i32::try_from(worker.pid).ok()?));
+        match (due(begun.elapsed(), next), pid) {
+            (Some(Next::Interrupt), Some(pid)) => {
+                events.note("asking it to stop");
+                let _ = rustix::process::kill_process(pid, Signal::INT);
+                next = Next::Kill;
+            }
+            (Some(Next::Kill), Some(pid)) => {
+                events.note("it does not stop: ending it");
+                let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+                next = Next::GiveUp;
+            }
+            // It has ended, and a plugin of its own has not.
+            (Some(Next::Interrupt), None) => next = Next::Kill,
+            (Some(Next::Kill | Next::GiveUp), _) => {
+                events.note("something still holds the work lock: going on by name");
+                return None;
+            }
+            (None, _) => {}
+        }
+        sleep(LOOK).await;
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Interrupt,
+    Kill,
+    GiveUp,
+}
+
+/// What is to be done about a terraform that has been waited for so long.
+fn due(waited: Duration, next: Next) -> Option<Next> {
+    let from = match next {
+        Next::Interrupt => BEFORE_SIGINT,
+        Next::Kill => BEFORE_SIGKILL,
+        Next::GiveUp => BEFORE_SIGKILL + Duration::from_secs(5),
+    };
+    (waited >= from).then_some(next)
+}
+
+#[derive(Serialize)]
+struct ProofFile<'a> {
+    run: &'a RunId,
+    account: &'a str,
+    region: &'a str,
+    things: &'a [Proof],
+}
+
+/// A disk that takes no proof does not make it untrue.
+pub fn prove(path: &Path, site: &Site<'_>, destruction: &Destruction) {
+    let Cloud { aws, caller, .. } = site.cloud;
+    let file = ProofFile { run: site.run, account: &caller.account, region: &aws.region, things: &destruction.proof };
+    let written =
+        serde_json::to_vec_pretty(&file).map_err(std::io::Error::from).and_then(|json| std::fs::write(path, json));
+    if let Err(error) = written {
+        site.events.note(format!("the proof could not be written: {error}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_lives_as_long_as_its_beat_does() {
+        let s = Duration::from_secs;
+        for (age, before, life) in [
+            (s(0), None, Life::Unknown),
+            (s(59), None, Life::Unknown),
+            (s(60), None, Life::Dead),
+            (s(3), Some(s(4)), Life::Alive),
+            (s(9), Some(s(4)), Life::Unknown),
+            (s(60), Some(s(55)), Life::Dead),
+        ] {
+            assert_eq!(judge(age, before), life, "{age:?} {before:?}");
+        }
+    }
+
+    #[test]
+    fn a_terraform_that_still_works_is_let_finish_then_asked_then_ended() {
+        let s = Duration::from_secs;
+        assert_eq!(due(s(29), Next::Interrupt), None);
+        assert_eq!(due(s(30), Next::Interrupt), Some(Next::Interrupt));
+        assert_eq!(due(s(299), Next::Kill), None);
+        assert_eq!(due(s(300), Next::Kill), Some(Next::Kill));
+    }
+
+    #[tokio::test]
+    async fn a_fence_stops_the_tasks_and_refuses_the_orchestrators_next_beat() {
+        let store = std::sync::Arc::new(object_store::memory::InMemory::new());
+        let channel = Channel::new(store, object_store::path::Path::from("run"));
+        let beat = |beat| Control { version: VERSION, epoch: 1, beat, start: None, stop: None };
+        let known = channel.put_control(&beat(1), None).await.unwrap();
+        write_fence(&channel).await.unwrap();
+        let seen = channel.control().await.unwrap();
+        assert_eq!((seen.epoch, seen.stop.is_some()), (2, true));
+        let refused = channel.put_control(&beat(2), Some(&known)).await;
+        assert!(matches!(refused, Err(ChannelError::Fenced)), "{refused:?}");
+        // Two reapers do no harm.
+        write_fence(&channel).await.unwrap();
+    }
 }

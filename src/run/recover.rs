@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::frame::Frame;
-use super::load::Loaded;
+use super::load::{Loaded, alive};
 use super::{Context, RunError};
 use crate::events::{Event, Phase};
 use crate::verdict;
@@ -32,6 +32,8 @@ pub async fn recover(cx: &Context, frame: &Frame, loaded: Loaded) -> Result<Reco
     let give_up = Instant::now() + bound + BEYOND;
     let mut said = false;
     while let Some(group) = watch.group() {
+        // There is no load any more; whoever looks for orphans must see that this run is none.
+        alive(frame.beat(&cx.events).await, Phase::Recover)?;
         let in_service = group.in_service();
         cx.events.say(Event::Group { desired: group.desired, in_service, min: group.min, max: group.max });
         let back = group.desired <= before && group.instances.len() as u32 <= group.desired;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::frame::Frame;
+use super::load::alive;
 use super::provision::Provisioned;
 use super::{Context, RunError};
 use crate::channel::message::{self, Start};
@@ -60,7 +61,7 @@ pub async fn start(cx: &Context, frame: &Frame, provisioned: Provisioned) -> Res
         files: files.keys().cloned().collect(),
     };
     channel.put_plan(&plan).await.map_err(|error| RunError::could_not(Phase::Start, error))?;
-    frame.beat().await.map_err(|error| RunError::could_not(Phase::Start, error))?;
+    frame.beat(&cx.events).await.map_err(|error| RunError::could_not(Phase::Start, error))?;
 
     if frame.cloud.is_some() {
         let name = Names::of(&frame.run).cluster;
@@ -88,7 +89,7 @@ async fn muster(cx: &Context, frame: &Frame, channel: &Channel, sizing: &Sizing)
             return Err(RunError::interrupted(Phase::Start));
         }
         // A lost beat is tried again next time; tasks wait longer than that for their first.
-        let _ = frame.beat().await;
+        alive(frame.beat(&cx.events).await, Phase::Start)?;
         let mut fleet = frame.fleet.lock().await;
         let fleet =
             fleet.as_mut().ok_or_else(|| RunError::could_not(Phase::Start, "there is no fleet to start"))?.as_mut();

@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
@@ -20,6 +21,7 @@ use super::message::{Diagnostic, Lines, Message, parse};
 use super::provider::{Source, configuration};
 use super::state::{self, Best};
 use super::{module, provider};
+use crate::journal::locks::{WorkLock, Worker};
 
 /// How often the log is read and the state copied: often enough for a live view, rare enough to cost nothing.
 const POLL: Duration = Duration::from_millis(100);
@@ -120,15 +122,18 @@ pub struct Terraform {
     /// The environment terraform gets: all of it.
     environment: BTreeMap<OsString, OsString>,
     listen: Box<dyn Fn(Message) + Send + Sync>,
+    lock: Arc<WorkLock>,
     after_first_sigint: Duration,
     after_second_sigint: Duration,
 }
 
 impl Terraform {
-    /// `user` is the environment we were started with. `listen` hears every message while terraform runs.
+    /// `user` is the environment we were started with. `listen` hears every message while terraform runs. The lock is
+    /// inherited by terraform and its plugins: it is free when none of them lives any more, whatever became of us.
     pub fn new(
         binary: Binary,
         folder: &Path,
+        lock: Arc<WorkLock>,
         user: impl IntoIterator<Item = (OsString, OsString)>,
         listen: impl Fn(Message) + Send + Sync + 'static,
     ) -> Self {
@@ -141,6 +146,7 @@ impl Terraform {
             folder,
             source,
             listen: Box::new(listen),
+            lock,
             after_first_sigint: AFTER_FIRST_SIGINT,
             after_second_sigint: AFTER_SECOND_SIGINT,
         }
@@ -168,10 +174,11 @@ impl Terraform {
         finished.outputs.ok_or(TerraformError::NoOutputs { log: finished.log })
     }
 
-    /// Destroys what the best state knows. Cannot be cancelled: it is what an interrupt asks for.
-    pub async fn destroy(&self) -> Result<Finished> {
+    /// Destroys what the best state knows; `gently` makes few calls at a time. An interrupt does not cancel it (it is what
+    /// an interrupt asks for), only patience that has ended.
+    pub async fn destroy(&self, gently: bool, patience: &CancellationToken) -> Result<Finished> {
         self.best_state()?;
-        self.succeed(Subcommand::Destroy, &CancellationToken::new()).await
+        self.succeed(if gently { Subcommand::DestroyGently } else { Subcommand::Destroy }, patience).await
     }
 
     /// Puts the newest whole copy in place of a state that is missing, empty or torn.
@@ -204,6 +211,7 @@ impl Terraform {
         let (log, out) = fresh_log(&self.folder)?;
         let err = out.try_clone().map_err(failed("open", &log))?;
         let mut tail = Tail::new(File::open(&log).map_err(failed("open", &log))?);
+        let inherited = self.lock.inheritable().map_err(failed("lock", &self.folder))?;
         let mut child = Command::new(&self.binary.path)
             .args(arguments(command))
             .current_dir(self.module())
@@ -218,6 +226,10 @@ impl Terraform {
             .kill_on_drop(false)
             .spawn()
             .map_err(failed("run", &self.binary.path))?;
+        drop(inherited);
+        if let Some(worker) = child.id().and_then(Worker::of) {
+            self.lock.tell(&worker);
+        }
         let mut stop = Stop::new(self.after_first_sigint, self.after_second_sigint);
         let mut seen = Seen::default();
         let status = loop {
@@ -286,6 +298,7 @@ enum Subcommand {
     Init,
     Apply,
     Destroy,
+    DestroyGently,
 }
 
 impl Subcommand {
@@ -293,7 +306,7 @@ impl Subcommand {
         match self {
             Self::Init => "init",
             Self::Apply => "apply",
-            Self::Destroy => "destroy",
+            Self::Destroy | Self::DestroyGently => "destroy",
         }
     }
 }
@@ -306,6 +319,7 @@ fn arguments(command: Subcommand) -> Vec<&'static str> {
         Subcommand::Apply | Subcommand::Destroy => {
             vec![command.word(), "-json", "-auto-approve", "-input=false", "-lock-timeout=60s"]
         }
+        Subcommand::DestroyGently => [arguments(Subcommand::Destroy), vec!["-parallelism=2"]].concat(),
     }
 }
 

@@ -44,8 +44,9 @@ fn stage(script: &str) -> Stage {
     ];
     let heard = Arc::new(Mutex::new(Vec::new()));
     let ear = heard.clone();
+    let lock = Arc::new(WorkLock::take(&folder).unwrap().unwrap());
     let terraform =
-        Terraform::new(binary, &folder, user.map(|(name, value)| (name.into(), value.into())), move |message| {
+        Terraform::new(binary, &folder, lock, user.map(|(name, value)| (name.into(), value.into())), move |message| {
             ear.lock().unwrap().push(message)
         });
     Stage { home, heard, terraform }
@@ -180,7 +181,7 @@ async fn states_are_copied_during_apply_and_restored_before_destroy() {
     ));
     stage.terraform.apply(&CancellationToken::new()).await.unwrap();
     assert!(stage.read("run/terraform.tfstate").is_empty());
-    stage.terraform.destroy().await.unwrap();
+    stage.terraform.destroy(false, &CancellationToken::new()).await.unwrap();
     assert_eq!(stage.read("found"), "{\"serial\":4}\n");
     assert!(stage.terraform.folder.join("terraform-2.jsonl").is_file());
 }

@@ -14,3 +14,4 @@ pub mod state;
 pub use driver::{Finished, Outputs, Terraform, TerraformError, Variables};
 pub use locate::{Binary, Flavour, locate};
 pub use message::Message;
+pub use state::STATE;

@@ -1,0 +1,180 @@
+//! Which runs have something in this account and region, asked of each service by name: needs no journal, no state and no
+//! memory of any run.
+//!
+//! The tagging API is asked too, as a net for what names miss; it lists ghosts for hours, so that it only ever adds a run
+//! to look at, and proves nothing.
+
+use std::collections::BTreeSet;
+
+use super::query::{QueryError, Service, elements, encode};
+use super::{Aws, explain};
+use crate::aws::query::{Query, element};
+use crate::journal::names::{BUCKET_PREFIX, LOG_GROUP_PREFIX, REPOSITORY_PREFIX, ROLE_PATH, RUN_TAG};
+use crate::units::RunId;
+
+/// What every run id begins with.
+const RUN_PREFIX: &str = "sp-";
+
+/// The runs that were found, and the lists that could not be read.
+#[derive(Debug, Default)]
+pub struct Discovered {
+    pub runs: BTreeSet<RunId>,
+    /// Each with its reason: a run that is only there has not been found.
+    pub unread: Vec<String>,
+}
+
+/// Reads every list. One that is refused leaves the others.
+pub async fn runs(aws: &Aws) -> Discovered {
+    let lists = Lists { query: Query::new(aws), aws };
+    let mut discovered = Discovered::default();
+    let found = [
+        lists.buckets().await,
+        lists.clusters().await,
+        lists.families().await,
+        lists.repositories().await,
+        lists.log_groups().await,
+        lists.roles().await,
+        lists.security_groups().await,
+        lists.tags().await,
+    ];
+    for list in found {
+        match list {
+            Ok(names) => discovered.runs.extend(names.iter().filter_map(|name| RunId::parse(name))),
+            Err(why) => discovered.unread.push(why),
+        }
+    }
+    discovered
+}
+
+struct Lists<'a> {
+    query: Query,
+    aws: &'a Aws,
+}
+
+type Names = Result<Vec<String>, String>;
+
+/// Run ids among names such as `PREFIX` + run id.
+fn behind(prefix: &str, names: Vec<String>) -> Vec<String> {
+    names.iter().filter_map(|name| name.strip_prefix(prefix)).map(str::to_owned).collect()
+}
+
+fn said(error: QueryError) -> String {
+    error.to_string()
+}
+
+impl Lists<'_> {
+    async fn buckets(&self) -> Names {
+        let mut names = Vec::new();
+        let mut token = String::new();
+        loop {
+            let tail = format!("?bucket-region={}&prefix={BUCKET_PREFIX}{token}", encode(&self.aws.region));
+            let page = self.query.bucket("GET", "", &tail).await.map_err(said)?;
+            names.extend(behind(BUCKET_PREFIX, elements(&page, "Name")));
+            match element(&page, "ContinuationToken") {
+                Some(next) if !next.is_empty() => token = format!("&continuation-token={}", encode(&next)),
+                _ => return Ok(names),
+            }
+        }
+    }
+
+    async fn clusters(&self) -> Names {
+        let client = aws_sdk_ecs::Client::new(&self.aws.sdk);
+        let mut pages = client.list_clusters().into_paginator().items().send();
+        let mut names = Vec::new();
+        while let Some(arn) = pages.next().await {
+            let arn = arn.map_err(|error| format!("ListClusters: {}", explain(&error)))?;
+            names.extend(arn.rsplit('/').next().map(str::to_owned));
+        }
+        Ok(names)
+    }
+
+    async fn families(&self) -> Names {
+        let client = aws_sdk_ecs::Client::new(&self.aws.sdk);
+        let active = aws_sdk_ecs::types::TaskDefinitionFamilyStatus::Active;
+        let families = client.list_task_definition_families().family_prefix(RUN_PREFIX).status(active);
+        let mut pages = families.into_paginator().items().send();
+        let mut names = Vec::new();
+        while let Some(family) = pages.next().await {
+            names.push(family.map_err(|error| format!("ListTaskDefinitionFamilies: {}", explain(&error)))?);
+        }
+        Ok(names)
+    }
+
+    async fn repositories(&self) -> Names {
+        let client = aws_sdk_ecr::Client::new(&self.aws.sdk);
+        let mut pages = client.describe_repositories().into_paginator().items().send();
+        let mut names = Vec::new();
+        while let Some(repository) = pages.next().await {
+            let repository = repository.map_err(|error| format!("DescribeRepositories: {}", explain(&error)))?;
+            names.extend(repository.repository_name().map(str::to_owned));
+        }
+        Ok(behind(REPOSITORY_PREFIX, names))
+    }
+
+    async fn log_groups(&self) -> Names {
+        let mut names = Vec::new();
+        let mut question = serde_json::json!({ "logGroupNamePrefix": LOG_GROUP_PREFIX });
+        loop {
+            let page = self.query.json(Service::Logs, "DescribeLogGroups", &question).await.map_err(said)?;
+            let groups = page.get("logGroups").and_then(|groups| groups.as_array()).cloned().unwrap_or_default();
+            names.extend(groups.iter().filter_map(|group| Some(group.get("logGroupName")?.as_str()?.to_owned())));
+            match page.get("nextToken").and_then(|token| token.as_str()) {
+                Some(token) => question["nextToken"] = token.into(),
+                None => return Ok(behind(LOG_GROUP_PREFIX, names)),
+            }
+        }
+    }
+
+    /// `RUN-execution` and `RUN-task`, below our path.
+    async fn roles(&self) -> Names {
+        let mut names = Vec::new();
+        let mut marker: Option<String> = None;
+        loop {
+            let mut parameters = vec![("PathPrefix", ROLE_PATH)];
+            parameters.extend(marker.as_deref().map(|marker| ("Marker", marker)));
+            let page = self.query.action(Service::Iam, "ListRoles", &parameters).await.map_err(said)?;
+            let run = |name: String| name.rsplit_once('-').map(|(run, _)| run.to_owned());
+            names.extend(elements(&page, "RoleName").into_iter().filter_map(run));
+            marker = element(&page, "Marker").filter(|marker| !marker.is_empty());
+            if marker.is_none() {
+                return Ok(names);
+            }
+        }
+    }
+
+    async fn security_groups(&self) -> Names {
+        let filter = [("Filter.1.Name", "tag-key"), ("Filter.1.Value.1", RUN_TAG)];
+        let answer = self.query.action(Service::Ec2, "DescribeSecurityGroups", &filter).await.map_err(said)?;
+        Ok(elements(&answer, "groupName"))
+    }
+
+    /// The values of the run tag.
+    async fn tags(&self) -> Names {
+        let mut runs = Vec::new();
+        let mut question = serde_json::json!({ "TagFilters": [{ "Key": RUN_TAG }] });
+        loop {
+            let page = self.query.json(Service::Tagging, "GetResources", &question).await.map_err(said)?;
+            let resources = page.get("ResourceTagMappingList").and_then(|list| list.as_array()).cloned();
+            let tags = resources.iter().flatten().filter_map(|resource| resource.get("Tags")?.as_array()).flatten();
+            let ours = tags.filter(|tag| tag.get("Key").and_then(|key| key.as_str()) == Some(RUN_TAG));
+            runs.extend(ours.filter_map(|tag| Some(tag.get("Value")?.as_str()?.to_owned())));
+            match page.get("PaginationToken").and_then(|token| token.as_str()).filter(|token| !token.is_empty()) {
+                Some(token) => question["PaginationToken"] = token.into(),
+                None => return Ok(runs),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_behind_the_whole_prefix_counts() {
+        let names = ["spikeproof-sp-0123456789", "my-spikeproof-sp-0123456789", "spikeproof-"];
+        let found = behind(BUCKET_PREFIX, names.map(str::to_owned).to_vec());
+        assert_eq!(found, ["sp-0123456789", ""]);
+        assert_eq!(found.iter().filter_map(|name| RunId::parse(name)).count(), 1);
+    }
+}

@@ -1,0 +1,98 @@
+//! The guard: a process of its own that destroys a run whose orchestrator was killed, with nobody's help.
+//!
+//! It is `spikeproof reap RUN --when-orphaned`, blocked on the run's owner lock. The kernel lets go of that lock when the
+//! orchestrator ends, however it ends; a journal that says `finished` then sends the guard home. What it cannot outlive
+//! (the machine, the container, a CI job's end) is left to the tasks' lease and to `spikeproof reap` elsewhere.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::units::RunId;
+
+/// In the run's folder.
+pub const LOG: &str = "guard.log";
+
+/// A guard that is not needed is gone in milliseconds; a loaded machine takes longer.
+const GOING: Duration = Duration::from_secs(5);
+
+/// What a guard is started with.
+#[derive(Debug, Clone)]
+pub struct Post {
+    pub run: RunId,
+    /// The run's own folder, in the folder of all runs.
+    pub folder: PathBuf,
+    pub terraform: PathBuf,
+}
+
+/// A guard on its post.
+#[derive(Debug)]
+pub struct Guard {
+    post: Post,
+    child: Child,
+    /// One that was killed is replaced once: whoever kills it twice means it.
+    replaced: bool,
+}
+
+impl Guard {
+    pub fn post(post: Post) -> io::Result<Self> {
+        let child = spawn(&post)?;
+        Ok(Self { post, child, replaced: false })
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.post.folder.join(LOG)
+    }
+
+    /// Replaces a guard that has gone, once. Says so if it did.
+    pub fn see(&mut self) -> Option<&'static str> {
+        if self.replaced || !matches!(self.child.try_wait(), Ok(Some(_))) {
+            return None;
+        }
+        self.replaced = true;
+        match spawn(&self.post) {
+            Ok(child) => {
+                self.child = child;
+                Some("the guard had gone: another is on its post")
+            }
+            Err(_) => {
+                Some("the guard has gone, and no other could be started: after a kill only `spikeproof reap` helps")
+            }
+        }
+    }
+
+    /// Waits until the guard of a finished run has gone home.
+    pub async fn dismiss(mut self) {
+        let _ = timeout(GOING, self.child.wait()).await;
+    }
+}
+
+fn spawn(post: &Post) -> io::Result<Child> {
+    // A file: an inherited pipe would keep a CI step open for as long as the guard lives.
+    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(post.folder.join(LOG))?;
+    let runs = post.folder.parent().unwrap_or(Path::new("."));
+    Command::new(std::env::current_exe()?)
+        .args(["reap", post.run.as_str(), "--when-orphaned", "--runs-dir"])
+        .arg(std::path::absolute(runs)?)
+        .arg("--terraform")
+        .arg(&post.terraform)
+        // Whose folder is removed must not keep a shell's folder busy.
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        // Neither a Ctrl-C nor a closed terminal reaches it.
+        .process_group(0)
+        .kill_on_drop(false)
+        .spawn()
+}

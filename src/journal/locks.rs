@@ -1,0 +1,189 @@
+//! Two locks in a run's folder, both the kernel's: whoever is killed lets go of them.
+//!
+//! `owner.lock` is held by whoever drives the run: the orchestrator, or one reaper. `work.lock` is held by the driver
+//! *and inherited by everything terraform starts*: while it is held, something of the run is alive on this host, and a
+//! second terraform would only fight the first. Neither says anything of other hosts: that is what the lease is for.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{JournalError, Result};
+
+const OWNER: &str = "owner.lock";
+const WORK: &str = "work.lock";
+
+/// Becomes the one that drives the run, or says who is.
+pub(super) fn own(folder: &Path) -> Result<File> {
+    let path = folder.join(OWNER);
+    let mut file = open(&path).map_err(super::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            let holder = if holder.trim().is_empty() { "another process".to_owned() } else { holder.trim().to_owned() };
+            return Err(JournalError::Owned { folder: folder.to_owned(), holder });
+        }
+        Err(TryLockError::Error(source)) => return Err(super::io("lock", &path)(source)),
+    }
+    // For people only; the lock is the truth. A full disk must not keep a reaper from its work.
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "this host".to_owned());
+    let _ = rewrite(&mut file, format!("process {} on {}\n", std::process::id(), host.trim()).as_bytes());
+    Ok(file)
+}
+
+/// Blocks until nobody drives the run any more. For a thread that has nothing else to do.
+pub fn wait_until_orphaned(folder: &Path) -> io::Result<()> {
+    // The lock is let go at once: whoever reaps takes it in the usual way.
+    open(&folder.join(OWNER))?.lock()
+}
+
+/// A process that holds the work lock, as far as it can be told from others that were given its number later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worker {
+    pub pid: u32,
+    /// In clock ticks since the host was started.
+    pub started: u64,
+    pub boot: String,
+}
+
+impl Worker {
+    /// The process of this number, if there is one.
+    pub fn of(pid: u32) -> Option<Self> {
+        Some(Self { pid, started: started(pid)?, boot: boot()? })
+    }
+
+    pub fn is_alive(&self) -> bool {
+        Self::of(self.pid).as_ref() == Some(self)
+    }
+}
+
+/// Field 22 of `/proc/PID/stat`; the name before it may hold anything, blanks and brackets included.
+fn started(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace();
+    // A zombie holds nothing any more.
+    let state = fields.next()?;
+    if state == "Z" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+fn boot() -> Option<String> {
+    Some(std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
+}
+
+/// Held as long as anything of the run is alive on this host.
+#[derive(Debug)]
+pub struct WorkLock(File);
+
+impl WorkLock {
+    /// Takes it if it is free.
+    pub fn take(folder: &Path) -> io::Result<Option<Self>> {
+        let file = open(&folder.join(WORK))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(source),
+        }
+    }
+
+    /// A descriptor of the same lock that child processes inherit. Drop it as soon as the child has been started: until
+    /// then every other child would inherit it too (harmless, but it would be waited for).
+    pub fn inheritable(&self) -> io::Result<OwnedFd> {
+        Ok(rustix::io::dup(&self.0)?)
+    }
+
+    /// Who works under it, so that a reaper can ask that process to end.
+    pub fn tell(&self, worker: &Worker) {
+        let text = serde_json::to_vec(worker).unwrap_or_default();
+        let _ = self.0.try_clone().and_then(|mut file| rewrite(&mut file, &text));
+    }
+}
+
+/// Who was told to work under the lock last.
+pub fn worker(folder: &Path) -> Option<Worker> {
+    serde_json::from_slice(&std::fs::read(folder.join(WORK)).ok()?).ok()
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn rewrite(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn the_work_lock_is_held_as_long_as_anything_that_inherited_it_lives() {
+        let home = tempfile::tempdir().unwrap();
+        let lock = WorkLock::take(home.path()).unwrap().unwrap();
+        assert!(WorkLock::take(home.path()).unwrap().is_none());
+        let inherited = lock.inheritable().unwrap();
+        // A shell that leaves a child of its own behind, as terraform leaves its plugins. They end with their input.
+        let mut child = Command::new("sh")
+            .args(["-c", "cat <&0 & exec cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop((inherited, lock));
+        assert!(WorkLock::take(home.path()).unwrap().is_none(), "its child is alive");
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        let free = (0..1_000).any(|_| {
+            std::thread::yield_now();
+            WorkLock::take(home.path()).unwrap().is_some() || {
+                std::thread::park_timeout(std::time::Duration::from_millis(5));
+                false
+            }
+        });
+        assert!(free, "nobody is left who could hold it");
+    }
+
+    #[test]
+    fn a_worker_is_known_from_one_that_was_given_its_number_later() {
+        let home = tempfile::tempdir().unwrap();
+        let own = Worker::of(std::process::id()).unwrap();
+        assert!(own.is_alive());
+        assert!(!Worker { started: own.started + 1, ..own.clone() }.is_alive());
+        assert!(!Worker { boot: "another".to_owned(), ..own.clone() }.is_alive());
+        let lock = WorkLock::take(home.path()).unwrap().unwrap();
+        assert_eq!(worker(home.path()), None);
+        lock.tell(&own);
+        assert_eq!(worker(home.path()), Some(own));
+    }
+
+    #[test]
+    fn an_orphan_is_known_when_its_driver_lets_go() {
+        let home = tempfile::tempdir().unwrap();
+        let held = own(home.path()).unwrap();
+        let folder = home.path().to_owned();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let waiting = std::thread::spawn(move || {
+            sender.send("waiting").unwrap();
+            wait_until_orphaned(&folder).unwrap();
+            sender.send("orphaned").unwrap();
+        });
+        assert_eq!(receiver.recv().unwrap(), "waiting");
+        assert!(receiver.try_recv().is_err());
+        drop(held);
+        assert_eq!(receiver.recv().unwrap(), "orphaned");
+        waiting.join().unwrap();
+    }
+}
