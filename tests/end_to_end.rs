@@ -26,7 +26,7 @@ impl Trial {
         let file = folder.path().join("lab.yaml");
         std::fs::write(&file, lab_file).unwrap();
         let file = (!lab_file.is_empty()).then_some(file);
-        let lab = spikeproof::lab::start(Options { file, port: 0, moto: None }).await.unwrap();
+        let lab = spikeproof::lab::start(Options { file, ..Options::default() }).await.unwrap();
         Self { lab, folder }
     }
 

@@ -34,7 +34,7 @@ async fn start(file: &str) -> Lab {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lab.yaml");
     std::fs::write(&path, file).unwrap();
-    lab::start(Options { file: Some(path), port: 0, moto: None }).await.unwrap()
+    lab::start(Options { file: Some(path), ..Options::default() }).await.unwrap()
 }
 
 async fn sdk(lab: &Lab) -> SdkConfig {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::query::{Query, QueryError, Service, element, elements, encode};
 use super::{Aws, explain};
-use crate::journal::names::{Kind, RUN_TAG, Thing};
+use crate::journal::names::{Kind, ROLE_PATH, RUN_TAG, Thing};
 use crate::units::RunId;
 
 /// StopTask gives a task 30 s; detaching its network interface takes its time after that.
@@ -96,7 +96,7 @@ impl Inventory {
                 let there = self.log_group(name).await?;
                 Ok(presence(usize::from(there), "DescribeLogGroups", "groups of that name"))
             }
-            Kind::Role => found("GetRole", self.query.action(Service::Iam, "GetRole", &[("RoleName", name)]).await),
+            Kind::Role => self.role(name).await,
             // HEAD is answered without a body, so its 404 could be any web server's: a listing says `NoSuchBucket`.
             Kind::Bucket => found("ListObjectsV2", self.query.bucket("GET", name, "?list-type=2&max-keys=1").await),
         }
@@ -359,7 +359,21 @@ impl Inventory {
         Ok(groups.iter().any(|group| group.get("logGroupName").and_then(|found| found.as_str()) == Some(name)))
     }
 
+    /// Role names are one per account, whatever their path: one of another path is somebody else's.
+    async fn role(&self, name: &str) -> Result<Presence, InventoryError> {
+        let answer = self.query.action(Service::Iam, "GetRole", &[("RoleName", name)]).await;
+        match answer.as_deref().map(|answer| element(answer, "Path")) {
+            Ok(Some(path)) if path != ROLE_PATH => {
+                Ok(Presence::Gone { evidence: format!("GetRole: a stranger's, of path {path}") })
+            }
+            _ => found("GetRole", answer),
+        }
+    }
+
     async fn delete_role(&self, name: &str) -> Result<(), InventoryError> {
+        if let Presence::Gone { .. } = self.role(name).await? {
+            return Ok(());
+        }
         let role = ("RoleName", name);
         let inline = self.query.action(Service::Iam, "ListRolePolicies", &[role]).await;
         if inline.as_ref().is_err_and(QueryError::not_found) {

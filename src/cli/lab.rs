@@ -47,7 +47,7 @@ async fn lab(args: Args) -> Result<u8, String> {
     let Args { file, truth, port, moto, command } = args;
     let mut signals = Signals::listen().map_err(|error| error.to_string())?;
     let lab = tokio::select! {
-        lab = lab::start(Options { file, port, moto }) => lab.map_err(|error| error.to_string())?,
+        lab = lab::start(Options { file, port, moto, ..Options::default() }) => lab.map_err(|error| error.to_string())?,
         // Dropping the start kills what it started.
         _ = signals.next() => return Ok(INTERRUPTED),
     };

@@ -16,6 +16,7 @@ pub fn leftovers(records: &[Record]) -> Vec<Thing> {
             // A thing that was described and not there. A later intent brings it back.
             Record::Gone { thing } => left.retain(|other| other != thing),
             Record::Applied
+            | Record::ApplyFailed
             | Record::Task { .. }
             | Record::Interrupted { .. }
             | Record::IntentDestroy
@@ -31,7 +32,7 @@ pub fn leftovers(records: &[Record]) -> Vec<Thing> {
 /// An apply was begun, and neither its end nor a finished run is in the journal: what it was making may still appear.
 pub fn unsettled(records: &[Record]) -> bool {
     let begun = records.iter().rposition(|record| *record == Record::IntentApply);
-    let settled = |record: &Record| matches!(record, Record::Applied | Record::Finished { .. });
+    let settled = |record: &Record| matches!(record, Record::Applied | Record::ApplyFailed | Record::Finished { .. });
     begun.is_some_and(|begun| !records.iter().skip(begun).any(settled))
 }
 
@@ -88,6 +89,7 @@ mod tests {
             (vec![begun(), Record::IntentApply], true),
             (vec![begun(), Record::IntentApply, Record::IntentDestroy], true),
             (vec![begun(), Record::IntentApply, Record::Applied], false),
+            (vec![begun(), Record::IntentApply, Record::ApplyFailed], false),
             (vec![begun(), Record::IntentApply, Record::Applied, Record::IntentApply], true),
         ] {
             assert_eq!(unsettled(&records), expected, "{records:?}");

@@ -35,6 +35,8 @@ pub enum Record {
     /// Terraform is about to make everything.
     IntentApply,
     Applied,
+    /// Terraform gave up by itself: nothing of it is under way any more.
+    ApplyFailed,
     Task {
         arn: String,
     },

@@ -53,6 +53,11 @@ impl Call {
         Self { method, uri, headers, body, service, action, protocol }
     }
 
+    /// The access key id it is signed with, if it is signed.
+    pub fn signed_by(&self) -> Option<String> {
+        credential(&self.headers, &self.uri)?.split('/').next().map(str::to_owned)
+    }
+
     /// The body of a JSON call.
     pub fn json(&self) -> Result<Value, Fault> {
         serde_json::from_slice(&self.body)
@@ -81,7 +86,9 @@ impl Call {
                 ("application/xml", format!("<?xml version=\"1.0\"?><Error>{inner}</Error>").into_bytes())
             }
         };
-        answer(StatusCode::BAD_REQUEST, kind, body)
+        // By the status the clients know whose fault it is, and try again.
+        let theirs = ["ServiceUnavailable", "InternalFailure"].contains(&code.as_str());
+        answer(if theirs { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_REQUEST }, kind, body)
     }
 
     /// EC2 wraps its errors differently from everybody else.
@@ -171,12 +178,16 @@ fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The service out of `Credential=AKID/DATE/REGION/SERVICE/aws4_request`, in the header or in a presigned URL.
 fn service(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    credential(headers, uri)?.split('/').nth(3).map(str::to_owned)
+}
+
+/// `AKID/DATE/REGION/SERVICE/aws4_request` out of the header or of a presigned URL.
+fn credential(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     let header = headers.get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let signed = header.or_else(|| uri.query().map(unescape))?;
     let credential = signed.split_once("Credential=")?.1;
-    credential.split([',', '&', ' ']).next()?.split('/').nth(3).map(str::to_owned)
+    credential.split([',', '&', ' ']).next().map(str::to_owned)
 }
 
 fn operation(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> (Protocol, String) {

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Answer, Call, Fault, Protocol, answer};
+use super::tap::{TASK_KEY, When};
 use super::{World, autoscaling, clock, cloudwatch, ecs, elb, images, policies, service};
 
 /// Serves HTTP/1.1 until `closing`; then connections are cut.
@@ -51,7 +52,14 @@ pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answ
         return Ok(answer(StatusCode::BAD_REQUEST, "text/plain", "the body broke off"));
     };
     let call = Call::read(parts.method, parts.uri, parts.headers, body.to_bytes());
-    let answer = route(&world, &call).await.unwrap_or_else(|fault| call.refuse(&fault));
+    let number = world.line.number(&call);
+    let answer = match world.line.hear(number, &call, When::Before) {
+        Some(fault) => Err(fault),
+        None => route(&world, &call).await,
+    };
+    let answer = answer.unwrap_or_else(|fault| call.refuse(&fault));
+    // Whatever is refused now has been carried out all the same.
+    let answer = world.line.hear(number, &call, When::After).map_or(answer, |fault| call.refuse(&fault));
     tracing::debug!(service = call.service, action = call.action, status = answer.status().as_u16(), "AWS call");
     Ok(answer)
 }
@@ -92,7 +100,7 @@ fn inside(world: &World, path: &str) -> Answer {
     if path == "credentials" {
         let expiration = clock::seconds(world.clock.now() + Duration::from_secs(6 * 3600));
         return json(json!({
-            "AccessKeyId": "LABTASK", "SecretAccessKey": "lab", "Token": "lab", "Expiration": expiration,
+            "AccessKeyId": TASK_KEY, "SecretAccessKey": "lab", "Token": "lab", "Expiration": expiration,
         }));
     }
     if let Some(digest) = path.strip_prefix("layers/") {

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpListener;
@@ -36,6 +36,7 @@ mod policies;
 mod queue;
 mod service;
 mod shop;
+pub mod tap;
 mod target;
 mod tasks;
 pub mod truth;
@@ -45,6 +46,7 @@ use config::{Config, Refusal};
 use group::Group;
 use images::Images;
 use moto::Moto;
+use tap::{Line, Tap};
 use tasks::Task;
 
 /// How to start a lab.
@@ -56,6 +58,7 @@ pub struct Options {
     pub port: u16,
     /// The `moto_server` program; without one it is looked for.
     pub moto: Option<PathBuf>,
+    pub tap: Tap,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +108,9 @@ struct World {
     capacity_refused: AtomicUsize,
     /// How many calls each refusal of the lab file has met.
     refused: Vec<AtomicUsize>,
+    line: Line,
+    /// When the target was last asked for something: milliseconds since 1970, and 0 for never.
+    last_request: AtomicU64,
     launches: UnboundedSender<String>,
     closing: CancellationToken,
 }
@@ -130,6 +136,8 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         policies: Mutex::default(),
         capacity_refused: AtomicUsize::new(0),
         refused: config.faults.refuse.iter().map(|_| AtomicUsize::new(0)).collect(),
+        line: Line::new(options.tap),
+        last_request: AtomicU64::new(0),
         closing: CancellationToken::new(),
         config,
         clock,
@@ -187,6 +195,12 @@ impl Lab {
         let mut now = inventory::list(&self.world).await.map_err(|fault| LabError::Inventory(fault.message))?;
         now.retain(|thing| !self.before.contains(thing));
         Ok(now)
+    }
+
+    /// When the target was last asked for something.
+    pub fn last_request(&self) -> Option<jiff::Timestamp> {
+        let millis = self.world.last_request.load(Ordering::Relaxed);
+        (millis > 0).then(|| jiff::Timestamp::from_millisecond(millis as i64).ok()).flatten()
     }
 
     /// Every instant that the target's group has lived through.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
@@ -17,6 +18,7 @@ use super::shop;
 /// The shop's paths are answered by the shop, any other with 200, and `/status/NNN` with that status.
 pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answer, Infallible> {
     let arrived = world.clock.now();
+    world.last_request.store(arrived.as_millis() as u64, Ordering::Relaxed);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     // A body is read, or the connection could not be used again.
     let body = match request.body().is_end_stream() {

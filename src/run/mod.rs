@@ -23,6 +23,8 @@ mod frame;
 mod interrupt;
 mod judge;
 mod load;
+#[cfg(debug_assertions)]
+mod mishap;
 mod plan;
 mod provision;
 mod reap;
@@ -91,7 +93,11 @@ pub struct Outcome {
 
 /// Runs a scenario. Whatever happens after the plan, everything that was made is destroyed before this returns.
 pub async fn run(cx: Context) -> Result<Outcome, RunError> {
-    let planned = plan::plan(&cx).await?;
+    let planned = tokio::select! {
+        planned = plan::plan(&cx) => planned?,
+        // Nothing has been made yet.
+        () = cx.interrupt.stop_load().cancelled() => return Err(RunError::interrupted(Phase::Plan)),
+    };
     let frame = Frame::open(&cx, &planned)?;
     post_guard(&cx, &frame, &planned).await?;
 
@@ -153,7 +159,11 @@ async fn framed(
 async fn guarded(cx: Context, frame: Arc<Frame>) -> Destruction {
     let mut task = JoinSet::new();
     let kept = frame.clone();
-    task.spawn(async move { destroy::destroy(&cx, &frame).await });
+    task.spawn(async move {
+        #[cfg(debug_assertions)]
+        let _ = mishap::meet(&cx, Phase::Destroy).await;
+        destroy::destroy(&cx, &frame).await
+    });
     match task.join_next().await {
         Some(Ok(destruction)) => destruction,
         _ => destroy::abandoned(&kept, "a bug in spikeproof ended the destroy"),
@@ -169,6 +179,11 @@ async fn timed<T>(
 ) -> Result<T, RunError> {
     cx.events.say(Event::PhaseBegan { phase });
     let begun = Instant::now();
+    #[cfg(debug_assertions)]
+    let work = async {
+        mishap::meet(cx, phase).await?;
+        work.await
+    };
     let result = work.await;
     let took: Duration = begun.elapsed();
     frame.took(phase, took);

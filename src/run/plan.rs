@@ -87,6 +87,8 @@ pub fn preview(wanted: &Wanted, colour: bool) -> Result<Preview, RunError> {
 }
 
 pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
+    #[cfg(debug_assertions)]
+    super::mishap::meet(cx, Phase::Plan).await?;
     let wanted = &cx.wanted;
     let Preview { mut scenario, surroundings, files, schedule, sizing, estimate } = preview(wanted, false)?;
     if wanted.image.is_some() {

@@ -130,7 +130,13 @@ async fn apply(cx: &Context, frame: &Frame, cloud: &Cloud, variables: &Variables
         return Err(RunError::interrupted(Phase::Provision));
     }
     frame.intend(Record::IntentApply)?;
-    let outputs = terraform.apply(stop).await.map_err(|error| stopped_or(cx, error))?;
+    let outputs = terraform.apply(stop).await.map_err(|error| {
+        // Killed is not failed: what it was making may still appear.
+        if error.gave_up() {
+            frame.did(Record::ApplyFailed);
+        }
+        stopped_or(cx, error)
+    })?;
     frame.did(Record::Applied);
     Ok(outputs)
 }

@@ -85,11 +85,24 @@ pub enum TerraformError {
     #[error("could not {doing} {}: {source}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("terraform {command} failed: {}; everything it said is in {}", what(first.as_deref(), last_words), log.display())]
-    Failed { command: &'static str, first: Option<Box<Diagnostic>>, last_words: String, log: PathBuf },
+    Failed {
+        command: &'static str,
+        code: Option<i32>,
+        first: Option<Box<Diagnostic>>,
+        last_words: String,
+        log: PathBuf,
+    },
     #[error("terraform {command} was interrupted; everything it said is in {}", log.display())]
     Cancelled { command: &'static str, log: PathBuf },
     #[error("terraform apply succeeded without its outputs; everything it said is in {}", log.display())]
     NoOutputs { log: PathBuf },
+}
+
+impl TerraformError {
+    /// It said what was wrong and ended in order; it was not killed, nor told to stop.
+    pub fn gave_up(&self) -> bool {
+        matches!(self, Self::Failed { code: Some(1), first: Some(_), .. })
+    }
 }
 
 fn what(first: Option<&Diagnostic>, last_words: &str) -> String {
@@ -201,6 +214,7 @@ impl Terraform {
         }
         Err(TerraformError::Failed {
             command: command.word(),
+            code: status.code(),
             first: finished.diagnostics.iter().find(|diagnostic| diagnostic.is_error()).cloned().map(Box::new),
             last_words: last_words(log, status),
             log: log.clone(),

@@ -1,0 +1,80 @@
+//! A hand on every AWS call that reaches the lab: it hears of each before and after it is carried out, and may refuse it.
+//!
+//! For whoever wants to know what becomes of a run when the n-th of its calls is the last thing it ever did.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::call::{Call, Fault};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Nothing has happened yet. A refusal is the call's whole answer.
+    Before,
+    /// It has been carried out, and the answer is not on its way yet.
+    After,
+}
+
+/// One call of the run's owner: orchestrator, terraform or reaper. Tasks' own are not heard of.
+#[derive(Debug, Clone, Copy)]
+pub struct Tapped<'a> {
+    /// From 1.
+    pub number: usize,
+    /// The signing name, such as `ecs`.
+    pub service: &'a str,
+    pub action: &'a str,
+    pub when: When,
+}
+
+/// An error in AWS's words, in place of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub code: String,
+    pub message: String,
+}
+
+type Hear = dyn Fn(Tapped<'_>) -> Option<Refused> + Send + Sync;
+
+#[derive(Clone, Default)]
+pub struct Tap(Option<Arc<Hear>>);
+
+impl fmt::Debug for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tap({})", self.0.is_some())
+    }
+}
+
+impl Tap {
+    pub fn new(hear: impl Fn(Tapped<'_>) -> Option<Refused> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(hear)))
+    }
+}
+
+/// The lab's side of a tap.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    tap: Tap,
+    calls: AtomicUsize,
+}
+
+impl Line {
+    pub fn new(tap: Tap) -> Self {
+        Self { tap, calls: AtomicUsize::new(0) }
+    }
+
+    /// The call's number, if it is one that is heard of.
+    pub fn number(&self, call: &Call) -> Option<usize> {
+        let of_a_task = call.signed_by().is_none_or(|key| key == TASK_KEY);
+        (self.tap.0.is_some() && !of_a_task).then(|| self.calls.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub fn hear(&self, number: Option<usize>, call: &Call, when: When) -> Option<Fault> {
+        let (hear, number) = (self.tap.0.as_ref()?, number?);
+        let refused = hear(Tapped { number, service: &call.service, action: &call.action, when })?;
+        Some(Fault::new(&refused.code, refused.message))
+    }
+}
+
+/// The access key that the lab gives to its tasks.
+pub(super) const TASK_KEY: &str = "LABTASK";
