@@ -71,7 +71,11 @@ resource "aws_iam_role_policy" "task" {
       {
         Effect   = "Allow"
         Action   = "s3:GetObject"
-        Resource = ["${aws_s3_bucket.channel.arn}/run/plan.json", "${aws_s3_bucket.channel.arn}/run/control.json"]
+        Resource = [
+          "${aws_s3_bucket.channel.arn}/run/plan.json",
+          "${aws_s3_bucket.channel.arn}/run/control.json",
+          "${aws_s3_bucket.channel.arn}/run/files/*",
+        ]
       },
       {
         Effect   = "Allow"

@@ -7,6 +7,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider};
 
 pub mod inventory;
+pub mod permissions;
 pub mod query;
 
 /// The caller's AWS: region, credentials (refreshed by their chain), and the endpoint where it is not AWS's own.

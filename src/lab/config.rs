@@ -21,6 +21,8 @@ pub struct Config {
     pub policies: Vec<Policy>,
     pub tasks: Tasks,
     pub faults: Faults,
+    /// Policy documents that callers are held to.
+    pub permissions: super::permissions::Files,
 }
 
 /// The system under test: identical instances behind a load balancer.
