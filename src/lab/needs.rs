@@ -261,7 +261,11 @@ fn s3(call: &Call) -> Vec<Need> {
         (bucket, key) => Some(format!("arn:aws:s3:::{bucket}/{key}")),
     };
     // The keys to delete are in the body, which moto reads; IAM judges each as an object of the bucket.
-    let resource = if action == "DeleteObject" && key.is_empty() { resource.map(|arn| arn + "/*") } else { resource };
+    let versions = memchr::memmem::find(&call.body, b"<VersionId>").is_some();
+    let action =
+        if action == "DeleteObject" && key.is_empty() && versions { "DeleteObjectVersion".to_owned() } else { action };
+    let resource =
+        if action.starts_with("DeleteObject") && key.is_empty() { resource.map(|arn| arn + "/*") } else { resource };
     let resource = resource.or_else(|| Some("*".to_owned()));
     vec![Need { action: format!("s3:{action}"), resource, facts: Vec::new() }]
 }
