@@ -156,6 +156,8 @@ mod tests {
             ("s3:Get*", "s3:PutObject", false),
             ("arn:*:role/spikeproof/*", "arn:aws:iam::1:role/spikeproof/sp-1-task", true),
             ("arn:*:role/spikeproof/*", "arn:aws:iam::1:role/admin", false),
+            ("arn:*:spikeproof-sp-*/control.json", "arn:aws:s3:::spikeproof-sp-1/run/control.json", true),
+            ("arn:*:spikeproof-sp-*/control.json", "arn:aws:s3:::spikeproof-sp-1/run/plan.json", false),
             ("a*b*c", "a-b-b-c", true),
             ("a*b*c", "a-b-b-d", false),
             ("sp-?", "sp-1", true),
