@@ -170,7 +170,7 @@ pub const STATEMENTS: &[Statement] = &[
     },
     Statement {
         name: "Roles",
-        // A role that is not there has no path: asked about, it is judged by its name alone.
+        // A role that is not there has no path: the proof that it is gone must not be denied for that.
         on: &[ROLES, "arn:aws:iam::*:role/sp-*"],
         when: None,
         needs: &[
