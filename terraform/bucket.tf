@@ -14,6 +14,15 @@ resource "aws_s3_bucket" "channel" {
       days = 1
     }
   }
+
+  # S3 does this by itself since 2023; written down, so that no older account and no imitation of S3 does otherwise.
+  server_side_encryption_configuration {
+    rule {
+      apply_server_side_encryption_by_default {
+        sse_algorithm = "AES256"
+      }
+    }
+  }
 }
 
 resource "aws_s3_bucket_public_access_block" "channel" {

@@ -69,9 +69,13 @@ resource "aws_iam_role_policy" "task" {
     Version = "2012-10-17"
     Statement = [
       {
-        Effect   = "Allow"
-        Action   = "s3:GetObject"
-        Resource = ["${aws_s3_bucket.channel.arn}/run/plan.json", "${aws_s3_bucket.channel.arn}/run/control.json"]
+        Effect = "Allow"
+        Action = "s3:GetObject"
+        Resource = [
+          "${aws_s3_bucket.channel.arn}/run/plan.json",
+          "${aws_s3_bucket.channel.arn}/run/control.json",
+          "${aws_s3_bucket.channel.arn}/run/files/*",
+        ]
       },
       {
         Effect   = "Allow"

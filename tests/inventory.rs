@@ -93,7 +93,14 @@ impl Moto {
     }
 
     async fn group(&self, name: &str) {
-        let call = [("GroupName", name), ("GroupDescription", "generators")];
+        let call = [
+            ("GroupName", name),
+            ("GroupDescription", "generators"),
+            ("TagSpecification.1.ResourceType", "security-group"),
+            ("TagSpecification.1.Tag.1.Key", "spikeproof:run"),
+            // Also of a look-alike: only the name keeps it.
+            ("TagSpecification.1.Tag.1.Value", &name[..13]),
+        ];
         Query::new(&self.aws).action(Service::Ec2, "CreateSecurityGroup", &call).await.unwrap();
     }
 }

@@ -96,6 +96,25 @@ async fn the_commands_of_the_page_on_scaling_are_as_written() {
     lab.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_the_page_on_permissions_are_as_written() {
+    let [print, held] = blocks_of("docs/permissions.md").try_into().unwrap_or_else(|_| panic!("two blocks"));
+    // The page writes its files beside the reader; here they go where nothing is kept.
+    let text = (print + &held).replace("reaper.json", "$SPIKEPROOF_RUNS_DIR/reaper.json");
+    let text = text.replace("operator.json", "$SPIKEPROOF_RUNS_DIR/operator.json");
+    let (code, text) = run(&text, Vec::new()).await;
+    assert_eq!(code, Some(0), "{text}");
+    for words in [
+        "PASSED",
+        "the emulated account is empty",
+        "permissions of the operator:",
+        ", 0 denied",
+        "never used: iam:DetachRolePolicy",
+    ] {
+        assert!(text.contains(words), "`{words}` is not in:\n{text}");
+    }
+}
+
 #[tokio::test]
 async fn the_exit_codes_are_those_of_the_program() {
     let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
@@ -108,7 +127,20 @@ async fn the_exit_codes_are_those_of_the_program() {
 #[tokio::test]
 async fn every_command_has_help_and_is_in_the_readme() {
     let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
-    for command in ["run", "init", "check", "report", "advise", "watch", "compare", "reap", "lab", "image", "schema"] {
+    for command in [
+        "run",
+        "init",
+        "check",
+        "report",
+        "advise",
+        "watch",
+        "compare",
+        "reap",
+        "lab",
+        "image",
+        "permissions",
+        "schema",
+    ] {
         let (code, text) = run(&format!("spikeproof {command} --help"), Vec::new()).await;
         assert_eq!(code, Some(0));
         assert!(text.contains("Usage: spikeproof"), "{text}");

@@ -67,8 +67,10 @@ impl Lists<'_> {
         let mut names = Vec::new();
         let mut token = String::new();
         loop {
-            let tail = format!("?bucket-region={}&prefix={BUCKET_PREFIX}{token}", encode(&self.aws.region));
-            let page = self.query.bucket("GET", "", &tail).await.map_err(said)?;
+            let here = encode(&self.aws.region);
+            let page =
+                self.query.bucket("GET", "", &format!("?bucket-region={here}&prefix={BUCKET_PREFIX}{token}")).await;
+            let page = page.map_err(said)?;
             names.extend(behind(BUCKET_PREFIX, elements(&page, "Name")));
             match element(&page, "ContinuationToken") {
                 Some(next) if !next.is_empty() => token = format!("&continuation-token={}", encode(&next)),

@@ -8,6 +8,7 @@ use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentials
 
 pub mod discover;
 pub mod inventory;
+pub mod permissions;
 pub mod query;
 pub mod trouble;
 

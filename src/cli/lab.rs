@@ -8,7 +8,7 @@ use tokio::process::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Answer;
-use crate::lab::{self, Lab, LabError, Options};
+use crate::lab::{self, Files, Lab, LabError, Options, Usage};
 use crate::outcome::Exit;
 
 /// The lab could not be started, or the command could not.
@@ -25,6 +25,12 @@ pub struct Args {
     /// Write what really happened to the target's group here when the lab stops: each instant, as JSON.
     #[arg(long, value_name = "OUT.json")]
     pub truth: Option<PathBuf>,
+    /// Hold the command and its terraform to this IAM policy document: what it does not allow is denied.
+    #[arg(long, value_name = "POLICY.json")]
+    pub permissions: Option<PathBuf>,
+    /// Hold tasks to this one.
+    #[arg(long, value_name = "POLICY.json")]
+    pub task_permissions: Option<PathBuf>,
     /// The port of the AWS endpoint; any free one if not given.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub port: u16,
@@ -44,10 +50,11 @@ pub async fn run(args: Args) -> Answer {
 }
 
 async fn lab(args: Args) -> Result<u8, String> {
-    let Args { file, truth, port, moto, command } = args;
+    let Args { file, truth, permissions, task_permissions, port, moto, command } = args;
+    let held = Files { operator: permissions, tasks: task_permissions };
     let mut signals = Signals::listen().map_err(|error| error.to_string())?;
     let lab = tokio::select! {
-        lab = lab::start(Options { file, port, moto, ..Options::default() }) => lab.map_err(|error| error.to_string())?,
+        lab = lab::start_held(Options { file, port, moto, ..Options::default() }, held) => lab.map_err(|error| error.to_string())?,
         // Dropping the start kills what it started.
         _ = signals.next() => return Ok(INTERRUPTED),
     };
@@ -55,6 +62,7 @@ async fn lab(args: Args) -> Result<u8, String> {
         Some((program, arguments)) => run_command(&lab, program, arguments, &mut signals).await,
         None => Ok(serve(&lab, &mut signals).await),
     };
+    print_permissions(&lab.permissions());
     let written = truth.map_or(Ok(()), |path| {
         let text = serde_json::to_string_pretty(&lab.truth()).unwrap_or_default();
         std::fs::write(&path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
@@ -134,6 +142,17 @@ fn print_inventory(inventory: &Result<Vec<String>, LabError>) {
         Ok(things) => writeln!(out, "left in the emulated account:\n  {}", things.join("\n  ")),
         Err(error) => writeln!(out, "{error}"),
     };
+}
+
+/// Of those that were held to a document.
+fn print_permissions(all: &[Usage]) {
+    let mut out = std::io::stdout();
+    for Usage { principal, used, denied, unused, .. } in all.iter().filter(|usage| usage.held) {
+        let _ = writeln!(out, "permissions of the {principal}: {} actions used, {} denied", used.len(), denied.len());
+        for (what, actions) in [("used", used), ("denied", denied), ("never used", unused)] {
+            let _ = actions.iter().try_for_each(|action| writeln!(out, "  {what}: {action}"));
+        }
+    }
 }
 
 /// As a shell says it.

@@ -14,6 +14,7 @@ mod generate;
 mod image;
 mod init;
 mod lab;
+mod permissions;
 mod reap;
 mod report;
 mod run;
@@ -71,6 +72,8 @@ enum Command {
     Lab(lab::Args),
     /// Pack the generator's image without Docker
     Image(image::Args),
+    /// Print the IAM policy document of operator, watcher, reaper or generator
+    Permissions(permissions::Args),
     /// Print the JSON Schema of the scenario file
     Schema,
     /// Carry out one task's share of the load (what the image runs)
@@ -120,6 +123,7 @@ pub async fn run(args: impl Iterator<Item = OsString>) -> Answer {
         Command::Watch(args) => watch::run(args).await,
         Command::Lab(args) => lab::run(args).await,
         Command::Image(args) => image::run(args),
+        Command::Permissions(args) => permissions::run(&args),
         Command::Schema => Answer::out(schema::text(), Exit::Passed),
         Command::Generate(args) => generate::run(args).await,
     }

@@ -48,14 +48,14 @@ impl Fault {
 
 impl Call {
     pub fn read(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Self {
-        let service = service(&headers, &uri).unwrap_or_default();
+        let service = credential(&headers, &uri, 3).unwrap_or_default();
         let (protocol, action) = operation(&method, &uri, &headers, &body);
         Self { method, uri, headers, body, service, action, protocol }
     }
 
-    /// The access key id it is signed with, if it is signed.
-    pub fn signed_by(&self) -> Option<String> {
-        credential(&self.headers, &self.uri)?.split('/').next().map(str::to_owned)
+    /// The key the call is signed with.
+    pub fn access_key(&self) -> Option<String> {
+        credential(&self.headers, &self.uri, 0)
     }
 
     /// The body of a JSON call.
@@ -178,16 +178,12 @@ fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn service(headers: &HeaderMap, uri: &Uri) -> Option<String> {
-    credential(headers, uri)?.split('/').nth(3).map(str::to_owned)
-}
-
-/// `AKID/DATE/REGION/SERVICE/aws4_request` out of the header or of a presigned URL.
-fn credential(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+/// A part of `Credential=AKID/DATE/REGION/SERVICE/aws4_request`, in the header or in a presigned URL.
+fn credential(headers: &HeaderMap, uri: &Uri, part: usize) -> Option<String> {
     let header = headers.get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let signed = header.or_else(|| uri.query().map(unescape))?;
     let credential = signed.split_once("Credential=")?.1;
-    credential.split([',', '&', ' ']).next().map(str::to_owned)
+    credential.split([',', '&', ' ']).next()?.split('/').nth(part).map(str::to_owned)
 }
 
 fn operation(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> (Protocol, String) {

@@ -21,6 +21,8 @@ pub struct Config {
     pub policies: Vec<Policy>,
     pub tasks: Tasks,
     pub faults: Faults,
+    /// Policy documents that callers are held to.
+    pub permissions: super::permissions::Files,
 }
 
 /// The system under test: identical instances behind a load balancer.
@@ -399,12 +401,16 @@ mod tests {
              \x20 metric_delay: 4s\n\
              \x20 no_alarm_history: true\n\
              \x20 group_deleted_after: 30s\n\
-             \x20 refuse: [{ action: CreateRepository, code: LimitExceededException, message: too many, times: 2 }]\n",
+             \x20 refuse: [{ action: CreateRepository, code: LimitExceededException, message: too many, times: 2 }]\n\
+             permissions: { operator: operator.json, tasks: generator.json }\n",
         )
         .unwrap();
         assert_eq!((config.target.instances, config.target.service_time), (3, Duration::from_millis(50)));
         assert_eq!((config.policy.target_value, config.policy.period), (60.0, Duration::from_secs(10)));
         assert_eq!(config.tasks.pending, Duration::from_secs(2));
+        let documents = config.permissions;
+        assert_eq!(documents.operator.as_deref(), Some(Path::new("operator.json")));
+        assert_eq!(documents.tasks.as_deref(), Some(Path::new("generator.json")));
         assert_eq!(config.faults.task_start_failures, [0, 2]);
         let refusal = &config.faults.refuse[0];
         assert_eq!((refusal.code.as_str(), refusal.times), ("LimitExceededException", Some(2)));

@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Answer, Call, Fault, Protocol, answer};
-use super::tap::{TASK_KEY, When};
-use super::{World, autoscaling, clock, cloudwatch, ecs, elb, images, policies, service};
+use super::tap::When;
+use super::{World, autoscaling, clock, cloudwatch, ecs, elb, images, permissions, policies, service};
 
 /// Serves HTTP/1.1 until `closing`; then connections are cut.
 pub async fn listen<S, F>(listener: TcpListener, closing: CancellationToken, service: S)
@@ -68,6 +68,9 @@ async fn route(world: &World, call: &Call) -> Result<Answer, Fault> {
     if let Some(path) = call.uri.path().strip_prefix("/_lab/") {
         return Ok(inside(world, path));
     }
+    if let Some(refusal) = world.permissions.refusal(call) {
+        return Ok(refusal);
+    }
     if let Some(refusal) = world.refusal(&call.action) {
         return Err(Fault::new(&refusal.code, &refusal.message));
     }
@@ -100,7 +103,7 @@ fn inside(world: &World, path: &str) -> Answer {
     if path == "credentials" {
         let expiration = clock::seconds(world.clock.now() + Duration::from_secs(6 * 3600));
         return json(json!({
-            "AccessKeyId": TASK_KEY, "SecretAccessKey": "lab", "Token": "lab", "Expiration": expiration,
+            "AccessKeyId": permissions::TASK_KEY, "SecretAccessKey": "lab", "Token": "lab", "Expiration": expiration,
         }));
     }
     if let Some(digest) = path.strip_prefix("layers/") {

@@ -22,6 +22,7 @@ mod cbor;
 mod clock;
 mod cloudwatch;
 mod config;
+mod document;
 mod ecs;
 mod elb;
 mod front;
@@ -32,6 +33,8 @@ mod instance;
 mod inventory;
 mod metrics;
 mod moto;
+mod needs;
+mod permissions;
 mod policies;
 mod queue;
 mod service;
@@ -46,6 +49,8 @@ use config::{Config, Refusal};
 use group::Group;
 use images::Images;
 use moto::Moto;
+use permissions::Permissions;
+pub use permissions::{Files, Usage};
 use tap::{Line, Tap};
 use tasks::Task;
 
@@ -111,13 +116,20 @@ struct World {
     line: Line,
     /// When the target was last asked for something: milliseconds since 1970, and 0 for never.
     last_request: AtomicU64,
+    permissions: Permissions,
     launches: UnboundedSender<String>,
     closing: CancellationToken,
 }
 
 /// Starts moto, the target and the endpoint.
 pub async fn start(options: Options) -> Result<Lab, LabError> {
+    start_held(options, Files::default()).await
+}
+
+/// The same, with callers held to these policy documents; where they name none, to those of the lab file.
+pub async fn start_held(options: Options, files: Files) -> Result<Lab, LabError> {
     let config = options.file.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+    let permissions = Permissions::read(&files.or(&config.permissions))?;
     let folder = tempfile::Builder::new().prefix("spikeproof-lab-").tempdir().map_err(LabError::Folder)?;
     let front = TcpListener::bind(("127.0.0.1", options.port)).await.map_err(LabError::Port)?;
     let target = TcpListener::bind(("127.0.0.1", 0)).await.map_err(LabError::Port)?;
@@ -141,6 +153,7 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         closing: CancellationToken::new(),
         config,
         clock,
+        permissions,
         launches,
     });
     let before = inventory::list(&world).await.map_err(|fault| LabError::Inventory(fault.message))?;
@@ -177,7 +190,7 @@ impl Lab {
     pub fn environment(&self) -> Vec<(String, String)> {
         [
             ("AWS_ENDPOINT_URL", self.endpoint()),
-            ("AWS_ACCESS_KEY_ID", "LAB"),
+            ("AWS_ACCESS_KEY_ID", permissions::OPERATOR_KEY),
             ("AWS_SECRET_ACCESS_KEY", "lab"),
             ("AWS_REGION", ids::REGION),
             ("AWS_DEFAULT_REGION", ids::REGION),
@@ -201,6 +214,11 @@ impl Lab {
     pub fn last_request(&self) -> Option<jiff::Timestamp> {
         let millis = self.world.last_request.load(Ordering::Relaxed);
         (millis > 0).then(|| jiff::Timestamp::from_millisecond(millis as i64).ok()).flatten()
+    }
+
+    /// Which permissions the operator and the tasks have used so far.
+    pub fn permissions(&self) -> [Usage; 2] {
+        self.world.permissions.usage()
     }
 
     /// Every instant that the target's group has lived through.

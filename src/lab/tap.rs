@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::call::{Call, Fault};
+use super::permissions::TASK_KEY;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
@@ -65,7 +66,7 @@ impl Line {
 
     /// The call's number, if it is one that is heard of.
     pub fn number(&self, call: &Call) -> Option<usize> {
-        let of_a_task = call.signed_by().is_none_or(|key| key == TASK_KEY);
+        let of_a_task = call.access_key().is_none_or(|key| key == TASK_KEY);
         (self.tap.0.is_some() && !of_a_task).then(|| self.calls.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
@@ -75,6 +76,3 @@ impl Line {
         Some(Fault::new(&refused.code, refused.message))
     }
 }
-
-/// The access key that the lab gives to its tasks.
-pub(super) const TASK_KEY: &str = "LABTASK";

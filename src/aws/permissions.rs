@@ -1,0 +1,488 @@
+//! Who needs which IAM action, on what, and because of whom: the one table that the documents in
+//! `terraform/permissions/` are rendered from.
+//!
+//! Tests hold it to the truth from both sides: every call in our code must be in it, what is said to be called by us must
+//! be called, and the lab denies everything that a rendered document does not allow while a whole run passes.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Who a document is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Role {
+    /// Makes a run and destroys it: `spikeproof run` with its terraform.
+    Operator,
+    /// Looks at the target: `spikeproof watch`.
+    Watcher,
+    /// Destroys what runs left, and creates nothing: `spikeproof reap` on a machine of its own.
+    Reaper,
+    /// A task of a run; `terraform/roles.tf` says the same of one bucket.
+    Generator,
+}
+
+impl Role {
+    pub const ALL: [Self; 4] = [Self::Operator, Self::Watcher, Self::Reaper, Self::Generator];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Watcher => "watcher",
+            Self::Reaper => "reaper",
+            Self::Generator => "generator",
+        }
+    }
+}
+
+/// Whose call takes the permission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// Our own code, which names the action.
+    Us,
+    /// Only terraform's AWS provider, while it makes, reads back or destroys.
+    Terraform,
+    /// Nobody names it: AWS wants it beside another action.
+    Beside,
+}
+
+/// One action that somebody needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Need {
+    pub action: &'static str,
+    pub who: &'static [Role],
+    pub caller: Caller,
+    pub why: &'static str,
+}
+
+/// Actions on the same resources, under the same condition.
+#[derive(Debug, Clone, Copy)]
+pub struct Statement {
+    pub name: &'static str,
+    pub on: &'static [&'static str],
+    /// Operator, key, values.
+    pub when: Option<(&'static str, &'static str, &'static [&'static str])>,
+    pub needs: &'static [Need],
+}
+
+const fn us(action: &'static str, who: &'static [Role], why: &'static str) -> Need {
+    Need { action, who, caller: Caller::Us, why }
+}
+
+const fn terraform(action: &'static str, why: &'static str) -> Need {
+    Need { action, who: OPERATOR, caller: Caller::Terraform, why }
+}
+
+const fn beside(action: &'static str, why: &'static str) -> Need {
+    Need { action, who: OPERATOR, caller: Caller::Beside, why }
+}
+
+const OPERATOR: &[Role] = &[Role::Operator];
+const REAPER: &[Role] = &[Role::Reaper];
+const GENERATOR: &[Role] = &[Role::Generator];
+/// Whoever destroys.
+const BOTH: &[Role] = &[Role::Operator, Role::Reaper];
+/// Whoever looks at the target.
+const LOOKING: &[Role] = &[Role::Operator, Role::Watcher];
+const ANYONE: &[Role] = &[Role::Operator, Role::Watcher, Role::Reaper];
+
+const CLUSTERS: &str = "arn:aws:ecs:*:*:cluster/sp-*";
+const DEFINITIONS: &str = "arn:aws:ecs:*:*:task-definition/sp-*:*";
+const TASKS: &str = "arn:aws:ecs:*:*:task/sp-*/*";
+const ROLES: &str = "arn:aws:iam::*:role/spikeproof/*";
+const BUCKETS: &str = "arn:aws:s3:::spikeproof-sp-*";
+const OBJECTS: &str = "arn:aws:s3:::spikeproof-sp-*/*";
+const REPOSITORIES: &str = "arn:aws:ecr:*:*:repository/spikeproof/sp-*";
+const LOG_GROUPS: &str = "arn:aws:logs:*:*:log-group:/spikeproof/sp-*";
+const SECURITY_GROUPS: &str = "arn:aws:ec2:*:*:security-group/*";
+
+/// The table.
+pub const STATEMENTS: &[Statement] = &[
+    Statement {
+        name: "ReadWhatHasNoArn",
+        on: &["*"],
+        when: None,
+        needs: &[
+            us("sts:GetCallerIdentity", ANYONE, "the account that everything belongs to"),
+            us("ecs:ListTaskDefinitions", BOTH, "revisions of the run's family; the proof that none is active"),
+            us("ecs:DeregisterTaskDefinition", BOTH, "ends the run's revisions; IAM knows no resource for it"),
+            us("ec2:DescribeSecurityGroups", BOTH, "finds the run's group by name; the proof that it is gone"),
+            us("logs:DescribeLogGroups", BOTH, "finds the run's log group by name; the proof that it is gone"),
+            us("ec2:DescribeSubnets", OPERATOR, "where tasks are placed"),
+            us("ecs:DescribeTaskDefinition", BOTH, "reads the definition back; whose it is, by its tag"),
+            terraform("ec2:DescribeSecurityGroupRules", "the rules to take away before the group goes"),
+            terraform(
+                "ec2:DescribeNetworkInterfaces",
+                "who still holds the security group, where its deletion is refused",
+            ),
+        ],
+    },
+    Statement {
+        name: "Discover",
+        on: &["*"],
+        when: None,
+        needs: &[
+            us("s3:ListAllMyBuckets", REAPER, "runs by the names of their buckets"),
+            us("iam:ListRoles", REAPER, "runs by the names of their roles"),
+            us("ecs:ListClusters", REAPER, "runs by the names of their clusters"),
+            us("ecs:ListTaskDefinitionFamilies", REAPER, "runs by the names of their task definitions"),
+            us("ecr:DescribeRepositories", REAPER, "runs by the names of their repositories"),
+            us("tag:GetResources", REAPER, "runs by the tag of their resources"),
+        ],
+    },
+    Statement {
+        name: "MakeClusters",
+        on: &["*"],
+        when: Some(("StringLike", "aws:RequestTag/spikeproof:run", &["sp-*"])),
+        needs: &[terraform("ecs:CreateCluster", "makes the cluster")],
+    },
+    Statement {
+        name: "ClustersAndDefinitions",
+        on: &[CLUSTERS, DEFINITIONS],
+        when: None,
+        needs: &[
+            us("ecs:DescribeClusters", BOTH, "the proof that the cluster is gone"),
+            us("ecs:DeleteCluster", BOTH, "deletes the cluster"),
+            us("ecs:DeleteTaskDefinitions", BOTH, "deletes deregistered revisions"),
+            terraform("ecs:RegisterTaskDefinition", "makes the task definition"),
+        ],
+    },
+    Statement {
+        name: "TagWhatIsMade",
+        on: &[CLUSTERS, DEFINITIONS, TASKS],
+        when: Some(("StringEquals", "ecs:CreateAction", &["CreateCluster", "RegisterTaskDefinition", "RunTask"])),
+        needs: &[beside("ecs:TagResource", "tags given at creation")],
+    },
+    Statement {
+        name: "RunTasks",
+        on: &[DEFINITIONS],
+        when: Some(("ArnLike", "ecs:cluster", &[CLUSTERS])),
+        needs: &[us("ecs:RunTask", OPERATOR, "starts generators")],
+    },
+    Statement {
+        name: "SeeAndStopTasks",
+        on: &["*"],
+        when: Some(("ArnLike", "ecs:cluster", &[CLUSTERS])),
+        needs: &[
+            us("ecs:StopTask", BOTH, "ends what costs"),
+            us("ecs:DescribeTasks", BOTH, "what became of them"),
+            us("ecs:ListTasks", BOTH, "also those whose RunTask answer was lost; the proof that none is left"),
+        ],
+    },
+    Statement {
+        name: "Roles",
+        // A role that is not there has no path: the proof that it is gone must not be denied for that.
+        on: &[ROLES, "arn:aws:iam::*:role/sp-*"],
+        when: None,
+        needs: &[
+            us("iam:GetRole", BOTH, "the proof that the role is gone"),
+            us("iam:ListRolePolicies", BOTH, "what must go before the role"),
+            us("iam:DeleteRolePolicy", BOTH, "what must go before the role"),
+            us("iam:ListAttachedRolePolicies", BOTH, "what must go before the role"),
+            us("iam:DetachRolePolicy", BOTH, "what must go before the role"),
+            us("iam:DeleteRole", BOTH, "deletes the role"),
+            terraform("iam:CreateRole", "makes the roles"),
+            beside("iam:TagRole", "tags given at creation"),
+            terraform("iam:PutRolePolicy", "says what tasks may do"),
+            terraform("iam:GetRolePolicy", "reads it back"),
+            terraform("iam:ListInstanceProfilesForRole", "what must go before the role"),
+        ],
+    },
+    Statement {
+        name: "PassRolesToTasksOnly",
+        on: &[ROLES],
+        when: Some(("StringEquals", "iam:PassedToService", &["ecs-tasks.amazonaws.com"])),
+        needs: &[beside("iam:PassRole", "hands the run's roles to its tasks")],
+    },
+    Statement {
+        name: "FirstFargateUse",
+        on: &["arn:aws:iam::*:role/aws-service-role/ecs.amazonaws.com/*"],
+        when: Some(("StringEquals", "iam:AWSServiceName", &["ecs.amazonaws.com"])),
+        needs: &[beside("iam:CreateServiceLinkedRole", "once in an account that never used Fargate")],
+    },
+    Statement {
+        name: "MakeSecurityGroup",
+        on: &[SECURITY_GROUPS],
+        when: Some(("StringLike", "aws:RequestTag/spikeproof:run", &["sp-*"])),
+        needs: &[terraform("ec2:CreateSecurityGroup", "makes the group of the tasks")],
+    },
+    Statement {
+        name: "MakeSecurityGroupInVpc",
+        on: &["arn:aws:ec2:*:*:vpc/*"],
+        when: None,
+        needs: &[terraform("ec2:CreateSecurityGroup", "the network is a resource of the same action")],
+    },
+    Statement {
+        name: "TagSecurityGroup",
+        on: &[SECURITY_GROUPS],
+        when: Some(("StringEquals", "ec2:CreateAction", &["CreateSecurityGroup"])),
+        needs: &[beside("ec2:CreateTags", "tags given at creation")],
+    },
+    Statement {
+        name: "ChangeSecurityGroup",
+        on: &[SECURITY_GROUPS],
+        when: Some(("StringLike", "aws:ResourceTag/spikeproof:run", &["sp-*"])),
+        needs: &[
+            us("ec2:DeleteSecurityGroup", BOTH, "deletes the group"),
+            terraform("ec2:AuthorizeSecurityGroupEgress", "every way out"),
+            terraform("ec2:RevokeSecurityGroupEgress", "takes the rules away first, and the default one at creation"),
+            terraform("ec2:RevokeSecurityGroupIngress", "takes the rules away first"),
+        ],
+    },
+    Statement {
+        name: "LogGroup",
+        on: &[LOG_GROUPS],
+        when: None,
+        needs: &[
+            us("logs:DeleteLogGroup", BOTH, "deletes the log group"),
+            terraform("logs:CreateLogGroup", "makes the log group"),
+            terraform("logs:PutRetentionPolicy", "one day: the net below destroy"),
+            beside("logs:TagResource", "tags given at creation"),
+            terraform("logs:ListTagsForResource", "reads them back"),
+        ],
+    },
+    Statement {
+        name: "Repository",
+        on: &[REPOSITORIES],
+        when: None,
+        needs: &[
+            us("ecr:DescribeRepositories", BOTH, "the proof that the repository is gone"),
+            us("ecr:DeleteRepository", BOTH, "deletes it with its image"),
+            us("ecr:InitiateLayerUpload", OPERATOR, "pushes the generator"),
+            us("ecr:UploadLayerPart", OPERATOR, "pushes the generator"),
+            us("ecr:CompleteLayerUpload", OPERATOR, "pushes the generator"),
+            us("ecr:PutImage", OPERATOR, "pushes the generator"),
+            terraform("ecr:CreateRepository", "makes the repository"),
+            beside("ecr:TagResource", "tags given at creation"),
+            terraform("ecr:ListTagsForResource", "reads them back"),
+        ],
+    },
+    Statement {
+        name: "Bucket",
+        on: &[BUCKETS],
+        when: None,
+        needs: &[
+            us("s3:ListBucket", BOTH, "what the bucket holds; the proof that it is gone"),
+            us("s3:DeleteBucket", BOTH, "deletes the bucket"),
+            terraform("s3:CreateBucket", "makes the bucket"),
+            terraform("s3:ListBucketVersions", "empties it before its deletion"),
+            terraform("s3:GetBucketAcl", "reads every property back"),
+            terraform("s3:GetBucketCORS", "reads every property back"),
+            terraform("s3:GetBucketLogging", "reads every property back"),
+            terraform("s3:GetBucketObjectLockConfiguration", "reads every property back"),
+            terraform("s3:GetBucketOwnershipControls", "reads every property back"),
+            terraform("s3:GetBucketPolicy", "reads every property back"),
+            terraform("s3:GetBucketPublicAccessBlock", "reads every property back"),
+            terraform("s3:GetBucketRequestPayment", "reads every property back"),
+            terraform("s3:GetBucketTagging", "reads every property back"),
+            terraform("s3:GetBucketVersioning", "reads every property back"),
+            terraform("s3:GetBucketWebsite", "reads every property back"),
+            terraform("s3:GetAccelerateConfiguration", "reads every property back"),
+            terraform("s3:GetEncryptionConfiguration", "reads every property back"),
+            terraform("s3:GetLifecycleConfiguration", "reads every property back"),
+            terraform("s3:GetReplicationConfiguration", "reads every property back"),
+            terraform("s3:PutLifecycleConfiguration", "one day: the net below destroy"),
+            terraform("s3:PutEncryptionConfiguration", "encrypted"),
+            terraform("s3:PutBucketPolicy", "TLS only"),
+            terraform("s3:DeleteBucketPolicy", "goes before the bucket"),
+            terraform("s3:PutBucketPublicAccessBlock", "never public"),
+            terraform("s3:PutBucketOwnershipControls", "no access lists"),
+            terraform("s3:PutBucketTagging", "tags of the run"),
+        ],
+    },
+    Statement {
+        name: "Channel",
+        on: &[OBJECTS],
+        when: None,
+        needs: &[
+            us("s3:GetObject", BOTH, "what tasks report; who owns a run"),
+            us("s3:DeleteObject", BOTH, "a bucket must be empty to be deleted"),
+            us("s3:PutObject", OPERATOR, "plan, beat and stop order"),
+            terraform("s3:DeleteObjectVersion", "empties the bucket"),
+        ],
+    },
+    Statement {
+        name: "StopOrder",
+        on: &["arn:aws:s3:::spikeproof-sp-*/run/control.json"],
+        when: None,
+        needs: &[us("s3:PutObject", REAPER, "stops the load of a run that nobody owns, and fences its owner off")],
+    },
+    Statement {
+        name: "Orders",
+        on: &[
+            "arn:aws:s3:::spikeproof-sp-*/run/plan.json",
+            "arn:aws:s3:::spikeproof-sp-*/run/control.json",
+            "arn:aws:s3:::spikeproof-sp-*/run/files/*",
+        ],
+        when: None,
+        needs: &[us("s3:GetObject", GENERATOR, "what to do, with which files, and whether to go on")],
+    },
+    Statement {
+        name: "Results",
+        on: &["arn:aws:s3:::spikeproof-sp-*/run/tasks/*"],
+        when: None,
+        needs: &[us("s3:PutObject", GENERATOR, "what was measured")],
+    },
+    Statement {
+        name: "MissingIsMissing",
+        on: &[BUCKETS],
+        when: None,
+        needs: &[Need {
+            action: "s3:ListBucket",
+            who: GENERATOR,
+            caller: Caller::Beside,
+            why: "without it a key that is missing answers 403 instead of 404",
+        }],
+    },
+    Statement {
+        name: "ReadTheTarget",
+        on: &["*"],
+        when: None,
+        needs: &[
+            us("autoscaling:DescribeAutoScalingGroups", LOOKING, "limits and instances"),
+            us("autoscaling:DescribePolicies", LOOKING, "how it decides"),
+            us("autoscaling:DescribeScalingActivities", LOOKING, "what it did"),
+            us("autoscaling:DescribeLifecycleHooks", LOOKING, "what a launch waits for"),
+            us("autoscaling:DescribeWarmPool", LOOKING, "where launches come from"),
+            us("autoscaling:DescribeScheduledActions", LOOKING, "what else changes its size"),
+            us("autoscaling:DescribeInstanceRefreshes", LOOKING, "what else replaces instances"),
+            us("cloudwatch:DescribeAlarms", LOOKING, "when it decides"),
+            us("cloudwatch:DescribeAlarmHistory", LOOKING, "when it decided"),
+            us("cloudwatch:GetMetricData", LOOKING, "on what"),
+            us("elasticloadbalancing:DescribeTargetGroups", LOOKING, "where the group serves"),
+            us("elasticloadbalancing:DescribeTargetGroupAttributes", LOOKING, "how long it drains"),
+            us("elasticloadbalancing:DescribeTargetHealth", LOOKING, "who serves"),
+            us("elasticloadbalancing:DescribeLoadBalancers", LOOKING, "through what"),
+            us("application-autoscaling:DescribeScalableTargets", LOOKING, "limits of a service"),
+            us("application-autoscaling:DescribeScalingPolicies", LOOKING, "how a service decides"),
+            us("application-autoscaling:DescribeScalingActivities", LOOKING, "what was done to it"),
+            us("application-autoscaling:DescribeScheduledActions", LOOKING, "what else changes its size"),
+            us("ecs:DescribeServices", LOOKING, "the service"),
+            us("ecs:ListTasks", LOOKING, "the service's tasks"),
+            us("ecs:DescribeTasks", LOOKING, "the service's tasks"),
+        ],
+    },
+];
+
+/// The document of a role, as AWS takes it.
+pub fn document(role: Role) -> String {
+    let statement = STATEMENTS.iter().filter_map(|statement| statement.render(role)).collect();
+    let document = Document { version: "2012-10-17", statement };
+    // Maps with text keys cannot fail to be written.
+    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+}
+
+impl Statement {
+    /// None where the role needs none of it.
+    fn render(&self, role: Role) -> Option<Rendered> {
+        let needs = self.needs.iter().filter(|need| need.who.contains(&role));
+        let action: Vec<&str> = needs.map(|need| need.action).collect();
+        let condition = |(operator, key, values): (_, _, &'static [&'static str])| {
+            BTreeMap::from([(operator, BTreeMap::from([(key, Texts::of(values))]))])
+        };
+        let condition = self.when.map(condition);
+        (!action.is_empty()).then(|| Rendered {
+            sid: self.name,
+            effect: "Allow",
+            action,
+            resource: Texts::of(self.on),
+            condition,
+        })
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document {
+    version: &'static str,
+    statement: Vec<Rendered>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Rendered {
+    sid: &'static str,
+    effect: &'static str,
+    action: Vec<&'static str>,
+    resource: Texts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<BTreeMap<&'static str, BTreeMap<&'static str, Texts>>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Texts {
+    One(&'static str),
+    Many(&'static [&'static str]),
+}
+
+impl Texts {
+    fn of(texts: &'static [&'static str]) -> Self {
+        match texts {
+            [one] => Self::One(one),
+            many => Self::Many(many),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn actions(role: Role) -> Vec<&'static str> {
+        let needs = STATEMENTS.iter().flat_map(|statement| statement.needs);
+        needs.filter(|need| need.who.contains(&role)).map(|need| need.action).collect()
+    }
+
+    /// IAM counts no white space, and refuses a managed policy of more than 6,144 characters.
+    #[test]
+    fn every_document_is_small_enough_for_a_managed_policy() {
+        for role in Role::ALL {
+            let size = document(role).chars().filter(|character| !character.is_whitespace()).count();
+            assert!(size <= 6144, "{}: {size}", role.name());
+        }
+    }
+
+    #[test]
+    fn the_reaper_and_the_watcher_create_nothing() {
+        let makes = ["Create", "Run", "Register", "Authorize", "PassRole", "Tag", "PutRole", "PutBucket", "PutImage"];
+        for role in [Role::Reaper, Role::Watcher] {
+            let made: Vec<&str> = actions(role)
+                .into_iter()
+                .filter(|action| makes.iter().any(|word| action.split(':').nth(1).unwrap().starts_with(word)))
+                .collect();
+            assert!(made.is_empty(), "{}: {made:?}", role.name());
+        }
+        let writes = |action: &&&str| action.starts_with("s3:Put");
+        assert_eq!(actions(Role::Reaper).iter().filter(writes).count(), 1);
+    }
+
+    /// Reading may be on everything; what deletes, stops or hands over only on what is named or tagged as a run's.
+    #[test]
+    fn whatever_changes_something_is_bound_to_the_names_of_runs() {
+        let reads = ["Describe", "List", "Get"];
+        for statement in STATEMENTS {
+            let own =
+                statement.on.iter().all(|name| ["sp-", "role/spikeproof/"].iter().any(|part| name.contains(part)));
+            for need in statement.needs {
+                let verb = need.action.split(':').nth(1).unwrap();
+                let harmless = reads.iter().any(|word| verb.starts_with(word));
+                // IAM knows neither resource nor condition for it; a family's name is all that binds it, in our code.
+                let unbindable = verb == "DeregisterTaskDefinition";
+                let bound = own || statement.when.is_some() || statement.on == ["arn:aws:ec2:*:*:vpc/*"];
+                assert!(harmless || unbindable || bound, "{}: {}", statement.name, need.action);
+            }
+        }
+    }
+
+    #[test]
+    fn no_action_is_there_twice_for_the_same_role_in_one_statement_and_each_has_a_reason() {
+        for statement in STATEMENTS {
+            for (at, need) in statement.needs.iter().enumerate() {
+                assert!(!need.why.is_empty() && need.action.contains(':'), "{need:?}");
+                let again =
+                    |other: &Need| other.action == need.action && other.who.iter().any(|role| need.who.contains(role));
+                assert!(!statement.needs[at + 1..].iter().any(again), "{}: {}", statement.name, need.action);
+            }
+        }
+    }
+}
