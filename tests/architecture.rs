@@ -11,11 +11,11 @@ const LAYERS: [&[&str]; 5] = [
     &["run"],
     &["terraform", "fleet", "image", "channel", "engine", "watch", "journal", "lab", "aws"],
     &["plan", "verdict", "cost", "report", "scaling"],
-    &["scenario", "measure", "events", "outcome", "units"],
+    &["scenario", "measure", "events", "outcome", "redact", "units"],
 ];
 
 /// Neighbours on one layer that may know each other, and why.
-const SAME: [(&str, &str, &str); 14] = [
+const SAME: [(&str, &str, &str); 16] = [
     ("channel", "aws", "a bucket is opened with AWS credentials"),
     ("fleet", "aws", "Fargate is in AWS"),
     ("watch", "aws", "the group is in AWS"),
@@ -28,6 +28,8 @@ const SAME: [(&str, &str, &str); 14] = [
     ("verdict", "scaling", "advice replays other policies against the measured load"),
     ("verdict", "plan", "phases are judged at the times the plan gave them"),
     ("events", "units", "quantities"),
+    ("events", "redact", "what is told holds no secret"),
+    ("scenario", "redact", "a scenario reads secrets"),
     ("scenario", "units", "quantities"),
     ("measure", "units", "quantities"),
 ];

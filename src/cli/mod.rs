@@ -1,11 +1,13 @@
 //! The command line: one file per subcommand, argument types and wiring only.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 use crate::outcome::{EXIT_CODES, Exit};
+use crate::redact;
 
 mod advise;
 mod check;
@@ -95,14 +97,20 @@ impl RunsDir {
 }
 
 /// Logs are for looking into spikeproof itself: `SPIKEPROOF_LOG=debug`, to stderr. What a run has to say are events.
-fn log() {
+///
+/// Two doors of redaction: libraries log what they like, and a panic tells the values it failed over.
+fn speak_safely() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SPIKEPROOF_LOG").unwrap_or_else(|_| "warn".into());
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let stderr = || redact::Writer(std::io::stderr());
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).try_init();
+    std::panic::set_hook(Box::new(|panic| {
+        let _ = writeln!(std::io::stderr(), "{}", redact::text(&panic.to_string()));
+    }));
 }
 
 /// Runs a command line to its end.
 pub async fn run(args: impl Iterator<Item = OsString>) -> Answer {
-    log();
+    speak_safely();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         // Help and version are answers, not errors: clap knows which goes where.

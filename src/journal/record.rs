@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names::Thing;
 use crate::outcome::Exit;
+use crate::redact;
 use crate::units::RunId;
 
 /// Who ran, where, against what. Account and region let a later reap refuse the wrong credentials.
@@ -58,9 +59,15 @@ pub enum Record {
 /// Eight digits and a space, three times.
 const HEADER: usize = 27;
 
-/// One line, with its line feed.
+/// What a reap needs as it is: kinds, names and places, none of which a scenario can put a secret into.
+const FIXED: [&str; 10] =
+    ["record", "run", "region", "account", "endpoint", "started", "kind", "name", "arn", "exit"];
+
+/// One line, with its line feed. A door of redaction: reasons and URLs are whatever somebody said.
 pub fn encode(sequence: u64, record: &Record) -> Result<Vec<u8>, serde_json::Error> {
-    let body = format!("{sequence:08x} {}", serde_json::to_string(record)?);
+    // A record whose fixed words are kept is always one again.
+    let clean = redact::message(record, &FIXED);
+    let body = format!("{sequence:08x} {}", serde_json::to_string(clean.as_ref().unwrap_or(record))?);
     Ok(format!("{:08x} {:08x} {body}\n", body.len(), crc32fast::hash(body.as_bytes())).into_bytes())
 }
 

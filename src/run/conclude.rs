@@ -6,8 +6,13 @@ use super::judge::Evidenced;
 use super::{Context, Outcome, RunError};
 use crate::journal::Record;
 use crate::outcome::Exit;
+use crate::redact;
 use crate::report::{self, Destroyed, RunReport, page};
 use crate::run::error::Kind;
+
+/// Members of the report that hold our own words and moments, which its readers parse.
+const FIXED: [&str; 12] =
+    ["tool", "run", "begun", "started", "at", "exit", "verdict", "role", "model", "took", "kind", "confidence"];
 
 pub async fn conclude(
     cx: &Context,
@@ -59,6 +64,7 @@ pub async fn conclude(
         report.advice = evidence.advice;
         report.warnings = evidence.warnings;
     }
+    let report = redacted(report);
     write(cx, frame, &report);
     if report.destroyed.left.is_empty() {
         frame.did(Record::Finished { exit });
@@ -76,12 +82,20 @@ fn exit(lived: &Result<Evidenced, RunError>, interrupted: bool, nothing_left: bo
     }
 }
 
+/// A door: report.json and report.html are read by more people than the terminal. The words a reader of the JSON depends
+/// on stay; where a secret is another of our words, texts lose it when they are written.
+fn redacted(report: RunReport) -> RunReport {
+    redact::message(&report, &FIXED).unwrap_or(report)
+}
+
 /// A report that cannot be written must not hide what the run showed.
 fn write(cx: &Context, frame: &Frame, report: &RunReport) {
     let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string());
     let page = page::html(report).map_err(|error| error.to_string());
+    let whole = redact::message(report, &FIXED).is_some();
     for (name, content) in [("report.json", json), ("report.html", page)] {
         let written = content
+            .map(|content| if whole { content } else { redact::text(&content) })
             .and_then(|content| std::fs::write(frame.folder.join(name), content).map_err(|error| error.to_string()));
         if let Err(error) = written {
             cx.events.warn(format!("could not write {name}: {error}"));

@@ -248,7 +248,7 @@ fn parse_url(text: &str) -> Result<Url, Refusal> {
     if authority.contains('@') {
         return refuse(
             "it holds a user name",
-            "send credentials as a header: `headers: { authorization: \"${TOKEN}\" }`",
+            "send credentials as a header: `auth: { bearer: \"${secret:TOKEN}\" }`",
         );
     }
     let Some((host, port)) = host_and_port(authority, https) else {

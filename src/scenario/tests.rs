@@ -20,7 +20,7 @@ fn read(text: &str, surroundings: &Surroundings) -> Result<Read, Vec<Problem>> {
 
 fn with_environment(variables: &[(&str, &str)]) -> Surroundings {
     let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Surroundings { environment, url: None }
+    Surroundings { environment, ..Surroundings::default() }
 }
 
 fn problems(text: &str) -> String {
