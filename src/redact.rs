@@ -95,6 +95,7 @@ impl Redactor {
     /// Every text of a JSON value; what the members named in `fixed` hold is our own word, and stays.
     fn value(&self, value: &mut Value, fixed: &[&str]) {
         match value {
+            Value::String(text) if self.is_a_moment(text) => {}
             Value::String(text) => *text = self.text(text).into_owned(),
             Value::Array(items) => items.iter_mut().for_each(|item| self.value(item, fixed)),
             Value::Object(members) => members
@@ -105,9 +106,14 @@ impl Redactor {
         }
     }
 
+    /// A timestamp tells nothing but a time, and whoever reads the message again needs it.
+    fn is_a_moment(&self, text: &str) -> bool {
+        text.parse::<jiff::Timestamp>().is_ok() && !self.forms.iter().any(|form| form.text == text)
+    }
+
     /// The same message without secrets; none where a secret is also one of our own words, and the message would be none
     /// any more.
-    fn message<T: Serialize + DeserializeOwned>(&self, message: &T, fixed: &[&str]) -> Option<T> {
+    pub fn message<T: Serialize + DeserializeOwned>(&self, message: &T, fixed: &[&str]) -> Option<T> {
         let mut value = serde_json::to_value(message).ok()?;
         self.value(&mut value, fixed);
         serde_json::from_value(value).ok()
@@ -258,11 +264,11 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_our_own_words_stay_what_they_are() {
-        let redactor = redactor(&[("PIN", "1234"), ("WORD", "intent")]);
-        let mut value = serde_json::json!({ "kind": "intent", "n": 12345, "why": ["1234", { "says": "an intent" }] });
+    fn numbers_moments_and_our_own_words_stay_what_they_are() {
+        let redactor = redactor(&[("PIN", "1234"), ("WORD", "intent"), ("YEAR", "2026")]);
+        let mut value = serde_json::json!({ "kind": "intent", "n": 12345, "at": "2026-03-01T12:00:00Z", "why": ["1234", { "says": "an intent" }] });
         redactor.value(&mut value, &["kind"]);
-        let left = serde_json::json!({ "kind": "intent", "n": 12345, "why": ["[secret PIN]", { "says": "an [secret WORD]" }] });
+        let left = serde_json::json!({ "kind": "intent", "n": 12345, "at": "2026-03-01T12:00:00Z", "why": ["[secret PIN]", { "says": "an [secret WORD]" }] });
         assert_eq!(value, left);
     }
 

@@ -91,9 +91,8 @@ async fn boot(task: &Task, born: Instant) -> Result<Booted, GenerateError> {
     }
     let files = fetch_files(task, &plan.files, give_up).await?;
     let open = |name: &str| files.get(name).cloned().ok_or_else(|| "it did not come with the plan".to_owned());
-    let read = scenario::read(&plan.scenario, &surroundings, &open).map_err(|problems| {
-        GenerateError::Scenario(scenario::render("scenario", &plan.scenario, &problems, false))
-    })?;
+    let read = scenario::read(&plan.scenario, &surroundings, &open)
+        .map_err(|problems| GenerateError::Scenario(scenario::render("scenario", &plan.scenario, &problems, false)))?;
     Ok(Booted::Ready(Box::new(read.scenario), plan.seed))
 }
 

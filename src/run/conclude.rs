@@ -10,9 +10,8 @@ use crate::redact;
 use crate::report::{self, Destroyed, RunReport, page};
 use crate::run::error::Kind;
 
-/// Members of the report that hold our own words and moments, which its readers parse.
-const FIXED: [&str; 12] =
-    ["tool", "run", "begun", "started", "at", "exit", "verdict", "role", "model", "took", "kind", "confidence"];
+/// Members of the report that hold our own words, which its readers parse.
+const FIXED: [&str; 9] = ["tool", "run", "exit", "verdict", "role", "model", "took", "kind", "confidence"];
 
 pub async fn conclude(
     cx: &Context,
@@ -107,6 +106,25 @@ fn write(cx: &Context, frame: &Frame, report: &RunReport) {
 mod tests {
     use super::*;
     use crate::events::Phase;
+    use crate::redact::{Redactor, Secrets};
+
+    #[test]
+    fn a_report_loses_its_secrets_and_can_still_be_read() {
+        let mut secrets = Secrets::default();
+        // The last two are also words of the report itself.
+        for (name, value) in [("URL", "shop.example.com"), ("DAY", "2026-03"), ("ONE", "failed"), ("TWO", "spike")] {
+            secrets.insert(name, value);
+        }
+        let mut redactor = Redactor::default();
+        redactor.learn(&secrets);
+        let report = crate::report::tests::report();
+        let clean = redactor.message(&report, &FIXED).expect("it is a report");
+        assert_eq!(clean.url, "http://[secret URL]");
+        assert_eq!((clean.begun, clean.exit), (report.begun, report.exit));
+        let judged = clean.judged.unwrap();
+        assert_eq!(judged.because, "p95 < 500ms in [secret TWO]: p95 = 900ms; the limit is < 500ms");
+        assert_eq!(judged.verdict, report.judged.unwrap().verdict);
+    }
 
     #[test]
     fn leftovers_outrank_an_interrupt_and_an_interrupt_outranks_an_error() {

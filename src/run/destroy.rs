@@ -54,7 +54,8 @@ async fn everything(cx: &Context, frame: &Frame) -> Destruction {
     }
     // Before the tasks are waited for: nobody needs them any more.
     if !matches!(timeout(STOP_ORDER, frame.drop_secrets()).await, Ok(Ok(()))) {
-        cx.events.warn("secrets.json could not be deleted from the channel; it goes with the bucket (local: delete it)");
+        cx.events
+            .warn("secrets.json could not be deleted from the channel; it goes with the bucket (local: delete it)");
     }
     stop_fleet(cx, frame).await;
     let things = frame.leftovers();
