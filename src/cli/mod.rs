@@ -132,3 +132,32 @@ pub async fn run(args: impl Iterator<Item = OsString>) -> Answer {
         Command::Generate(args) => generate::run(args).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the test below starts: a hook is the whole process's.
+    #[test]
+    #[ignore = "panics: the test below starts it"]
+    fn a_command_that_panics() {
+        let mut secrets = redact::Secrets::default();
+        secrets.insert("FATAL", "c4nary-of-a-panic");
+        redact::keep(&secrets);
+        speak_safely();
+        tracing::warn!("about to fail over c4nary-of-a-panic");
+        panic!("failed over c4nary-of-a-panic");
+    }
+
+    #[test]
+    fn neither_the_log_nor_a_panic_tells_a_secret() {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "cli::tests::a_command_that_panics", "--ignored"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said.matches("failed over [secret FATAL]").count(), 1, "{said}");
+        assert_eq!(said.matches("fail over [secret FATAL]").count(), 1, "{said}");
+        assert!(!said.contains("c4nary"), "{said}");
+    }
+}

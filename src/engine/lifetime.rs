@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use nix::unistd::alarm;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use signal_hook::consts::SIGALRM;
 use signal_hook::flag::register_conditional_shutdown;
 
@@ -34,6 +35,9 @@ impl Clocks {
 
     /// To be started before anything that can hang. An error means that a generator must not begin.
     pub fn start(self) -> std::io::Result<()> {
+        // Aborting would leave the memory on a disk, and the secrets in it.
+        let none = Rlimit { current: Some(0), maximum: Some(0) };
+        setrlimit(Resource::Core, none)?;
         // PID 1 of a container ignores a signal's default action: without a handler nothing would happen.
         register_conditional_shutdown(SIGALRM, i32::from(Exit::CouldNotRun.code()), Arc::new(AtomicBool::new(true)))?;
         // Zero would be no alarm.

@@ -27,6 +27,8 @@ const REPORT: Duration = Duration::from_secs(2);
 const FLUSH_TRIES: u32 = 8;
 /// One message to the store. Longer is a store that hangs: the message is tried again.
 const PUT: Duration = Duration::from_secs(5);
+/// The same for a task whose orchestrator is gone: nobody reads it any more, and every second is paid for.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// After so many leases in which the store took nothing, load that nobody hears of ends: what it measures would be
 /// gathered without bound.
 const UNHEARD: u32 = 2;
@@ -192,8 +194,7 @@ async fn say_end(task: &Task, why: Ended, intervals: u32) -> Result<Ended, Gener
         at: Timestamp::now(),
     };
     if why == Ended::LeaseLapsed {
-        // Nobody listens any more, and every second is paid for: said once.
-        let _ = timeout(PUT, task.channel.put_end(&end)).await;
+        let _ = timeout(LAST_WORD, task.channel.put_end(&end)).await;
         forget_secrets(task).await;
         return Ok(why);
     }
@@ -237,8 +238,7 @@ async fn load(
     };
     stop.cancel();
     if why == Ended::LeaseLapsed {
-        // What cannot be handed over at once is for nobody.
-        let reports = timeout(PUT, delivery).await.map_or(0, |(reports, _)| reports);
+        let reports = timeout(LAST_WORD, delivery).await.map_or(0, |(reports, _)| reports);
         return (why, reports);
     }
     let (reports, _) = delivery.await;

@@ -40,6 +40,9 @@ pub async fn reap(
         if only.is_some_and(|only| *only != run) {
             continue;
         }
+        if !dry_run {
+            forget_secrets(&folder);
+        }
         // A journal that cannot be read may have said anything: then everything may be left.
         let unreadable = !records.iter().any(|record| matches!(record, Record::Run(_)));
         let leftovers = if unreadable { Names::of(&run).things() } else { journal::leftovers(&records) };
@@ -74,6 +77,15 @@ pub async fn reap(
                 .hint("spikeproof reap --dry-run lists the runs that are here"))
         }
         _ => Ok(reaped),
+    }
+}
+
+/// A local run that was killed while its tasks came up has left its secrets in its folder.
+fn forget_secrets(folder: &Path) {
+    let secrets = folder.join("channel/secrets.json");
+    // Nobody else owns it: while the run lives, its tasks need them.
+    if secrets.exists() && Journal::open(folder).is_ok() {
+        let _ = std::fs::remove_file(secrets);
     }
 }
 
@@ -118,4 +130,34 @@ async fn reap_one(
         let _ = journal.write(Record::Finished { exit: Exit::CouldNotRun });
     }
     Ok(destruction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::record::Run;
+
+    #[test]
+    fn secrets_of_a_run_that_is_dead_are_removed_and_only_those() {
+        let home = tempfile::tempdir().unwrap();
+        let run = RunId::parse("sp-0000000001").unwrap();
+        let folder = home.path().join(run.as_str());
+        let first = Record::Run(Run {
+            run,
+            region: String::new(),
+            account: String::new(),
+            scenario_name: "x".to_owned(),
+            url: "http://x".to_owned(),
+            endpoint: None,
+            started: jiff::Timestamp::UNIX_EPOCH,
+        });
+        let alive = Journal::create(&folder, first).unwrap();
+        std::fs::create_dir(folder.join("channel")).unwrap();
+        std::fs::write(folder.join("channel/secrets.json"), "{}").unwrap();
+        forget_secrets(&folder);
+        assert!(folder.join("channel/secrets.json").exists());
+        drop(alive);
+        forget_secrets(&folder);
+        assert!(!folder.join("channel/secrets.json").exists());
+    }
 }

@@ -192,6 +192,18 @@ mod tests {
     }
 
     #[test]
+    fn the_file_holds_no_secret() {
+        let mut secrets = redact::Secrets::default();
+        secrets.insert("WATCHED", "c4nary-of-the-watch");
+        redact::keep(&secrets);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("watch.jsonl");
+        Recorder::create(&path, ApiClock::default()).unwrap().see(gap("c4nary-of-the-watch"));
+        assert_eq!(read(&path).unwrap().observations[0].seen, gap("[secret WATCHED]"));
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("c4nary"));
+    }
+
+    #[test]
     fn a_gap_is_noted_when_it_begins_and_when_it_ends() {
         let mut recorder = Recorder::in_memory(ApiClock::default());
         let error = WatchError::Call {
