@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::redact;
 use crate::units::{RunId, Usd};
 
 /// The life cycle, in order. The same eight words name folders, files, headings and tests.
@@ -105,6 +106,21 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// What others said in it may hold a secret; names and levels come from places that refuse them.
+    fn redacted(self) -> Self {
+        let clean = |text: String| redact::text(&text);
+        match self {
+            Self::Resource { action, address, took } => Self::Resource { action, address: clean(address), took },
+            Self::Warning { message } => Self::Warning { message: clean(message) },
+            Self::Note { message } => Self::Note { message: clean(message) },
+            Self::Gone { name } => Self::Gone { name: clean(name) },
+            Self::Left { name, why } => Self::Left { name: clean(name), why: clean(why) },
+            other => other,
+        }
+    }
+}
+
 /// The load as it is now: over the last whole second that every task has reported.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Progress {
@@ -131,9 +147,10 @@ impl Events {
         (Self(sender), receiver)
     }
 
+    /// A door: whoever listens hears no secret.
     pub fn say(&self, event: Event) {
         // The listener may have gone (closed terminal); the run goes on.
-        let _ = self.0.send(event);
+        let _ = self.0.send(event.redacted());
     }
 
     pub fn note(&self, message: impl Into<String>) {
@@ -142,5 +159,26 @@ impl Events {
 
     pub fn warn(&self, message: impl Into<String>) {
         self.say(Event::Warning { message: message.into() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_listener_hears_a_secret() {
+        let mut secrets = redact::Secrets::default();
+        secrets.insert("TOLD", "c4nary-of-events");
+        redact::keep(&secrets);
+        let (events, mut listener) = Events::channel();
+        events.note("refused c4nary-of-events");
+        events.warn("refused c4nary-of-events");
+        events.say(Event::Left { name: "c4nary-of-events".to_owned(), why: "c4nary-of-events".to_owned() });
+        drop(events);
+        while let Some(event) = listener.recv().await {
+            let said = format!("{event:?}");
+            assert!(said.contains("[secret TOLD]") && !said.contains("c4nary"), "{said}");
+        }
     }
 }

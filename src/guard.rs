@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::redact;
 use crate::units::RunId;
 
 /// In the run's folder.
@@ -81,7 +82,13 @@ fn spawn(post: &Post) -> io::Result<Child> {
     // A file: an inherited pipe would keep a CI step open for as long as the guard lives.
     let log = OpenOptions::new().append(true).create(true).mode(0o600).open(post.folder.join(LOG))?;
     let runs = post.folder.parent().unwrap_or(Path::new("."));
-    Command::new(std::env::current_exe()?)
+    let secrets = std::env::vars_os().filter(|(_, value)| redact::holds_secret(&value.to_string_lossy()));
+    let mut command = Command::new(std::env::current_exe()?);
+    // It lives longer than the run, and needs none of what the scenario keeps secret.
+    secrets.for_each(|(name, _)| {
+        command.env_remove(name);
+    });
+    command
         .args(["reap", post.run.as_str(), "--when-orphaned", "--runs-dir"])
         .arg(std::path::absolute(runs)?)
         .arg("--terraform")

@@ -2,7 +2,7 @@
 //!
 //! The map, in reading order. Imports point down only; `tests/architecture.rs` holds this:
 //! `main > cli > run > {terraform fleet guard image channel engine watch journal lab aws} >
-//! {plan verdict cost report scaling} > {scenario measure events outcome units}`.
+//! {plan verdict cost report scaling} > {scenario measure events outcome redact units}`.
 
 pub mod cli; // one file per subcommand: arguments and wiring only
 pub mod run; // the life cycle: plan provision start load recover collect judge destroy
@@ -27,5 +27,6 @@ pub mod verdict; // thresholds and scaling expectations, judged
 pub mod events; // what happens, as one closed list
 pub mod measure; // histograms, tallies, series
 pub mod outcome; // verdict and exit code
+pub mod redact; // secrets, and what keeps them out of every text
 pub mod scenario; // what the user wants, valid by construction
 pub mod units; // durations, money, run ids

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use spikeproof::redact;
+
 fn main() -> ExitCode {
     // One TLS provider in the whole process: two of them panic at the first handshake.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -16,7 +18,8 @@ fn main() -> ExitCode {
     let answer = runtime.block_on(spikeproof::cli::run(std::env::args_os()));
     // Nothing of ours is under way any more; a blocked read of a closed terminal must not hold the exit.
     runtime.shutdown_background();
-    let _ = std::io::stdout().write_all(answer.stdout.as_bytes());
-    let _ = std::io::stderr().write_all(answer.stderr.as_bytes());
+    // A door: errors, reports and comparisons of every command, and a generator's last words, pass here.
+    let _ = std::io::stdout().write_all(redact::text(&answer.stdout).as_bytes());
+    let _ = std::io::stderr().write_all(redact::text(&answer.stderr).as_bytes());
     ExitCode::from(answer.code)
 }

@@ -69,12 +69,14 @@ resource "aws_iam_role_policy" "task" {
     Version = "2012-10-17"
     Statement = [
       {
+        # What the orchestrator tells tasks; the secrets are one object of their own, there only while tasks come up.
         Effect = "Allow"
         Action = "s3:GetObject"
         Resource = [
           "${aws_s3_bucket.channel.arn}/run/plan.json",
-          "${aws_s3_bucket.channel.arn}/run/control.json",
+          "${aws_s3_bucket.channel.arn}/run/secrets.json",
           "${aws_s3_bucket.channel.arn}/run/files/*",
+          "${aws_s3_bucket.channel.arn}/run/control.json",
         ]
       },
       {

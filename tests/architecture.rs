@@ -11,11 +11,11 @@ const LAYERS: [&[&str]; 5] = [
     &["run"],
     &["terraform", "fleet", "guard", "image", "channel", "engine", "watch", "journal", "lab", "aws"],
     &["plan", "verdict", "cost", "report", "scaling"],
-    &["scenario", "measure", "events", "outcome", "units"],
+    &["scenario", "measure", "events", "outcome", "redact", "units"],
 ];
 
 /// Neighbours on one layer that may know each other, and why.
-const SAME: [(&str, &str, &str); 15] = [
+const SAME: [(&str, &str, &str); 17] = [
     ("terraform", "journal", "terraform and its plugins inherit the run's work lock"),
     ("channel", "aws", "a bucket is opened with AWS credentials"),
     ("fleet", "aws", "Fargate is in AWS"),
@@ -29,6 +29,8 @@ const SAME: [(&str, &str, &str); 15] = [
     ("verdict", "scaling", "advice replays other policies against the measured load"),
     ("verdict", "plan", "phases are judged at the times the plan gave them"),
     ("events", "units", "quantities"),
+    ("events", "redact", "what is told holds no secret"),
+    ("scenario", "redact", "a scenario reads secrets"),
     ("scenario", "units", "quantities"),
     ("measure", "units", "quantities"),
 ];

@@ -19,7 +19,7 @@ fn shipped(name: &str, url: &str) -> Scenario {
     let text = std::fs::read_to_string(folder.join(name)).unwrap();
     let environment = BTreeMap::from([("TARGET_URL".to_owned(), url.to_owned())]);
     let open = |file: &str| std::fs::read(folder.join(file)).map_err(|error| error.to_string());
-    match scenario::read(&text, &Surroundings { environment, url: None }, &open) {
+    match scenario::read(&text, &Surroundings { environment, ..Surroundings::default() }, &open) {
         Ok(read) => read.scenario,
         Err(problems) => panic!("{}", scenario::render(name, &text, &problems, false)),
     }

@@ -47,10 +47,13 @@ target: { url: '${TARGET_URL}', timeout: 2s }
 phases:
   - { name: steady, rate: 20/s, hold: 3s }
 flows:
-  - { name: browse, steps: [ { get: /api/products } ] }
+  - { name: browse, steps: [ { get: /api/products, headers: { x-token: '${secret:SHOP_TOKEN}' } } ] }
 thresholds: [ 'errors < 50%' ]
 fleet: { tasks: 2 }
 ";
+
+/// What the scenario keeps secret: nowhere on the disk afterwards.
+const CANARY: &str = "c4nary-of-the-shop";
 
 const PHASES: [&str; 8] = ["plan", "provision", "start", "load", "recover", "collect", "judge", "destroy"];
 
@@ -253,7 +256,7 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         if !self.guard {
             command.arg("--no-guard");
         }
-        command.arg("scenario.yaml").env("SPIKEPROOF_GENERATOR_BINARY", small_binary());
+        command.env("SHOP_TOKEN", CANARY).arg("scenario.yaml").env("SPIKEPROOF_GENERATOR_BINARY", small_binary());
         if let Some(cue) = cue {
             command.env("SPIKEPROOF_MISHAP", cue);
         }
@@ -359,6 +362,9 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         }
         self.reap(&[], &self.runs()).await?;
         self.reap(&["--discover", "--older-than", "0s"], &self.folder.path().join("elsewhere")).await?;
+        if let Some(path) = holding(self.folder.path(), CANARY.as_bytes()) {
+            return Err(format!("the secret is in {}", path.display()));
+        }
         let again = self.lab.inventory().await.unwrap();
         if again != self.strangers { Err(format!("a second reap changed {again:?}")) } else { Ok(()) }
     }
@@ -367,6 +373,17 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         drop(self.mount);
         self.lab.stop().await;
     }
+}
+
+/// The first file below a folder that holds these bytes.
+fn holding(folder: &Path, bytes: &[u8]) -> Option<PathBuf> {
+    std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).find_map(|path| match path.is_dir() {
+        true => holding(&path, bytes),
+        false => {
+            let content = std::fs::read(&path).unwrap_or_default();
+            content.windows(bytes.len()).any(|window| window == bytes).then_some(path)
+        }
+    })
 }
 
 /// Where a run says what it says.

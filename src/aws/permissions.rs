@@ -310,8 +310,9 @@ pub const STATEMENTS: &[Statement] = &[
         name: "Orders",
         on: &[
             "arn:aws:s3:::spikeproof-sp-*/run/plan.json",
-            "arn:aws:s3:::spikeproof-sp-*/run/control.json",
+            "arn:aws:s3:::spikeproof-sp-*/run/secrets.json",
             "arn:aws:s3:::spikeproof-sp-*/run/files/*",
+            "arn:aws:s3:::spikeproof-sp-*/run/control.json",
         ],
         when: None,
         needs: &[us("s3:GetObject", GENERATOR, "what to do, with which files, and whether to go on")],

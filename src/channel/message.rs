@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::Interval;
+use crate::redact;
 use crate::scenario::Surroundings;
 
 /// The two sides are the same binary, so a difference means that the folder is another version's.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// `plan.json`, written once by the orchestrator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,9 +18,19 @@ pub struct Plan {
     pub scenario: String,
     /// Only the variables that the scenario uses, and the URL that replaces its own.
     pub surroundings: Surroundings,
+    /// The scenario reads secrets: they are in `secrets.json`.
+    pub secrets: bool,
     pub seed: u64,
     /// The files that the scenario names, in the order of their numbers in the channel.
     pub files: Vec<String>,
+}
+
+/// `secrets.json`, written once by the orchestrator before the plan, and deleted after the start order: what
+/// `${secret:NAME}` holds, and the only message that says it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Secrets {
+    pub version: u32,
+    pub secrets: redact::Secrets,
 }
 
 /// `control.json`, rewritten every few seconds by the orchestrator's main loop: proof that it lives.

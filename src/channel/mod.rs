@@ -5,6 +5,8 @@
 //!
 //! ```text
 //! plan.json                          orchestrator, once
+//! secrets.json                       orchestrator, only if the scenario reads secrets: from before the plan until all
+//!                                    tasks have read it
 //! files/<n>                          orchestrator, once: the files that the scenario names
 //! terraform.tfstate                  orchestrator, once: for a destroy whose disk was lost
 //! control.json                       orchestrator, every few seconds: beat, start, stop
@@ -18,6 +20,7 @@
 //! no change: the lease fails closed, and no wall clock can kill a healthy run or keep a dead one alive.
 
 use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +35,9 @@ mod open;
 
 pub use open::open;
 
-use message::{Control, End, Plan, Ready, Report};
+use message::{Control, End, Plan, Ready, Report, Secrets};
+
+const SECRETS: &str = "secrets.json";
 
 /// How often the orchestrator rewrites `control.json`.
 pub const BEAT: Duration = Duration::from_secs(5);
@@ -55,6 +60,8 @@ pub enum ChannelError {
     Packed { path: String, source: std::io::Error },
     #[error("channel: control.json was written by somebody else: another process has taken this run over")]
     Fenced,
+    #[error("channel: {path} cannot be kept private: {source}")]
+    Private { path: String, source: std::io::Error },
     #[error("channel: `{0}` is neither a folder (file:///...) nor a bucket (s3://bucket/prefix)")]
     Location(String),
 }
@@ -66,16 +73,22 @@ pub struct Channel {
     prefix: Path,
     /// The store can write on condition that nobody else has written since.
     conditional: bool,
+    /// Where the store is a folder of this machine.
+    folder: Option<PathBuf>,
 }
 
 impl Channel {
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
-        Self { store, prefix, conditional: true }
+        Self { store, prefix, conditional: true, folder: None }
     }
 
-    /// On a store without conditional writes, such as a folder: there the locks of the run's own folder are the fence.
+    /// On a store without conditional writes: there the locks of the run's own folder are the fence.
     pub fn unconditional(self) -> Self {
         Self { conditional: false, ..self }
+    }
+
+    fn in_folder(store: Arc<dyn ObjectStore>, folder: &str) -> Self {
+        Self { store, prefix: Path::default(), conditional: false, folder: Some(PathBuf::from(folder)) }
     }
 
     pub async fn put_plan(&self, plan: &Plan) -> Result<(), ChannelError> {
@@ -84,6 +97,32 @@ impl Channel {
 
     pub async fn plan(&self) -> Result<Plan, ChannelError> {
         self.get("plan.json").await
+    }
+
+    /// Only its owner may read the file of a local store; a bucket has its policies.
+    pub async fn put_secrets(&self, secrets: &Secrets) -> Result<(), ChannelError> {
+        match &self.folder {
+            Some(folder) => put_private(&folder.join(SECRETS), secrets),
+            None => self.put(SECRETS, secrets).await,
+        }
+    }
+
+    /// None once they have been deleted: the run has begun without whoever asks.
+    pub async fn secrets(&self) -> Result<Option<Secrets>, ChannelError> {
+        self.get_if_there(SECRETS).await
+    }
+
+    /// Deleting what is not there is no error.
+    pub async fn drop_secrets(&self) -> Result<(), ChannelError> {
+        match self.store.delete(&self.path(SECRETS)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The store is a folder, which nobody empties but whoever is left of the run.
+    pub fn is_local(&self) -> bool {
+        self.folder.is_some()
     }
 
     /// File `number` of the plan's list.
@@ -237,6 +276,17 @@ impl Channel {
     }
 }
 
+/// Whole or not at all, and 0600 from its first byte: temporary files are.
+fn put_private(path: &std::path::Path, message: &Secrets) -> Result<(), ChannelError> {
+    let name = || path.display().to_string();
+    let json = serde_json::to_vec(message).map_err(|source| ChannelError::Message { path: name(), source })?;
+    let written = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(path)).and_then(|mut file| {
+        file.write_all(&json)?;
+        Ok(file.persist(path)?)
+    });
+    written.map(drop).map_err(|source| ChannelError::Private { path: name(), source })
+}
+
 fn interval_path(slot: u32, seq: u32) -> String {
     format!("tasks/{slot}/intervals/{seq:06}.json.gz")
 }
@@ -296,5 +346,27 @@ mod tests {
         let fenced = channel.put_control(&control(1, 3), Some(&second)).await;
         assert!(matches!(fenced, Err(ChannelError::Fenced)), "{fenced:?}");
         assert_eq!(channel.control().await.unwrap(), control(2, 1));
+    }
+
+    #[tokio::test]
+    async fn secrets_are_private_and_gone_when_dropped() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let location = format!("file://{}", folder.path().display());
+        for channel in [channel(), open(&location, None).unwrap()] {
+            let mut held = crate::redact::Secrets::default();
+            held.insert("TOKEN", "c4nary");
+            let secrets = Secrets { version: message::VERSION, secrets: held };
+            channel.put_secrets(&secrets).await.unwrap();
+            assert_eq!(channel.secrets().await.unwrap(), Some(secrets));
+            if channel.is_local() {
+                let mode = folder.path().join(SECRETS).metadata().unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o600);
+            }
+            channel.drop_secrets().await.unwrap();
+            channel.drop_secrets().await.unwrap();
+            assert_eq!(channel.secrets().await.unwrap(), None);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -25,7 +25,7 @@ pub fn open(location: &str, aws: Option<&Aws>) -> Result<Channel, ChannelError> 
     let refused = || ChannelError::Location(location.to_owned());
     if let Some(folder) = location.strip_prefix("file://") {
         let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(folder)?);
-        return Ok(Channel::new(store, Path::default()).unconditional());
+        return Ok(Channel::in_folder(store, folder));
     }
     let (bucket, prefix) = location.strip_prefix("s3://").and_then(|rest| rest.split_once('/')).ok_or_else(refused)?;
     let aws = aws.ok_or_else(refused)?;

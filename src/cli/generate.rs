@@ -14,6 +14,7 @@ use super::Answer;
 use crate::aws::Aws;
 use crate::channel::message::Ended;
 use crate::channel::{self, LEASE};
+use crate::engine::lifetime::Clocks;
 use crate::engine::task::{Task, generate};
 use crate::outcome::Exit;
 
@@ -49,6 +50,9 @@ pub async fn run(args: Args) -> Answer {
 }
 
 async fn carry_out(args: &Args) -> Result<Ended, String> {
+    let lifetime = Duration::from_secs(args.max_lifetime);
+    // Before anything that can hang.
+    Clocks::after(lifetime).start().map_err(|error| format!("its lifetime cannot be bounded: {error}"))?;
     let aws = match args.channel.starts_with("s3://") {
         true => Some(Aws::from_environment().await.map_err(|error| error.to_string())?),
         false => None,
@@ -59,7 +63,7 @@ async fn carry_out(args: &Args) -> Result<Ended, String> {
         slot: args.slot,
         attempt: args.attempt,
         epoch: args.epoch,
-        max_lifetime: Duration::from_secs(args.max_lifetime),
+        max_lifetime: lifetime,
         identity: identity().await,
         lease: LEASE,
     };

@@ -9,6 +9,9 @@ use jiff::Timestamp;
 use crate::channel::message::{Control, Ended};
 use crate::plan::Share;
 
+/// A task that has seen no beat at all ends after this, counted from its birth: a new role, or a store that is slow to
+/// show what was written, takes a minute at worst.
+pub const FIRST_BEAT: Duration = Duration::from_secs(120);
 /// A start instant that is already this old when first seen is not joined: the others are ahead.
 const LATEST_JOIN: Duration = Duration::from_secs(5);
 
@@ -58,7 +61,8 @@ pub fn must_end(seen: &Seen) -> Option<Ended> {
             return Some(Ended::Stopped);
         }
     }
-    (seen.silence >= seen.lease).then_some(Ended::LeaseLapsed)
+    let patience = if seen.control.is_none() { FIRST_BEAT } else { seen.lease };
+    (seen.silence >= patience).then_some(Ended::LeaseLapsed)
 }
 
 #[cfg(test)]
@@ -88,11 +92,15 @@ mod tests {
         let begin = |at, index, of| Step::Begin(Timestamp::from_second(at).unwrap(), Share { index, of });
         for (control, epoch, silence, step) in [
             (None, 1, 0, Step::Wait),
-            (None, 1, 30, Step::End(Ended::LeaseLapsed)),
+            // No beat yet: no load, and after a while no task.
+            (None, 1, 119, Step::Wait),
+            (None, 1, 120, Step::End(Ended::LeaseLapsed)),
             (Some(control(None, false)), 1, 5, Step::Wait),
             (Some(control(None, false)), 1, 31, Step::End(Ended::LeaseLapsed)),
             (Some(control(Some((104, &[1, 3])), false)), 1, 0, begin(104, 1, 2)),
             (Some(control(Some((96, &[3])), false)), 1, 0, begin(96, 0, 1)),
+            // Five seconds late is in time; a replacement that comes later never joins.
+            (Some(control(Some((95, &[3])), false)), 1, 0, begin(95, 0, 1)),
             (Some(control(Some((94, &[3])), false)), 1, 0, Step::End(Ended::NotNeeded)),
             (Some(control(Some((104, &[0, 1])), false)), 1, 0, Step::End(Ended::NotNeeded)),
             (Some(control(Some((104, &[3])), true)), 1, 0, Step::End(Ended::Stopped)),
@@ -109,5 +117,7 @@ mod tests {
         assert_eq!(must_end(&seen(Some(&going), 1, 30)), Some(Ended::LeaseLapsed));
         assert_eq!(must_end(&seen(Some(&stopped), 1, 0)), Some(Ended::Stopped));
         assert_eq!(must_end(&seen(Some(&going), 2, 0)), Some(Ended::NotNeeded));
+        // A store that loses the control object it once had shows no new beat.
+        assert_eq!(must_end(&seen(Some(&going), 1, 119)), Some(Ended::LeaseLapsed));
     }
 }

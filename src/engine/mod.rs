@@ -24,6 +24,7 @@ mod desk;
 pub mod health;
 mod iteration;
 mod judge;
+pub mod lifetime;
 mod request;
 mod rows;
 mod session;

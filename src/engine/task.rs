@@ -1,7 +1,7 @@
 //! The life of a generator on the channel: plan, ready, start, load, end.
 //!
-//! It ends by itself whatever becomes of the orchestrator: when the beat stays away for the lease, and at its lifetime's
-//! end even if its runtime hangs.
+//! It ends by itself whatever becomes of the orchestrator: when no beat comes or the beat stays away for the lease, and at
+//! its lifetime's end; if its runtime hangs, by the clocks of `lifetime`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,27 +12,26 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::decide::{self, Seen, Step};
+use super::decide::{self, FIRST_BEAT, Seen, Step};
 use super::{Running, Work, begin};
 use crate::channel::message::{Control, End, Ended, Ready, Report, VERSION};
-use crate::channel::{Channel, POLL};
+use crate::channel::{Channel, ChannelError, POLL};
 use crate::measure::Interval;
 use crate::plan::Share;
+use crate::redact;
 use crate::scenario::{self, Scenario};
 
 /// How often what was measured is handed over.
 const REPORT: Duration = Duration::from_secs(2);
-/// The plan is there before the task is launched; a store that is slow to show it gets this long.
-const PLAN_PATIENCE: Duration = Duration::from_secs(120);
 /// Handing over the last results may take a few tries; then what is missing is named by the other side.
 const FLUSH_TRIES: u32 = 8;
 /// One message to the store. Longer is a store that hangs: the message is tried again.
 const PUT: Duration = Duration::from_secs(5);
+/// The same for a task whose orchestrator is gone: nobody reads it any more, and every second is paid for.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// After so many leases in which the store took nothing, load that nobody hears of ends: what it measures would be
 /// gathered without bound.
 const UNHEARD: u32 = 2;
-/// After its lifetime a generator that hangs is ended by a thread that its runtime cannot hold up.
-const BEYOND_LIFETIME: Duration = Duration::from_secs(10);
 
 /// Who a generator is.
 #[derive(Debug, Clone)]
@@ -50,7 +49,7 @@ pub struct Task {
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
     #[error(transparent)]
-    Channel(#[from] crate::channel::ChannelError),
+    Channel(#[from] ChannelError),
     #[error("the plan's scenario is not valid here: {0}")]
     Scenario(String),
     #[error("the load could not begin: {0}")]
@@ -61,37 +60,56 @@ pub enum GenerateError {
 
 /// Carries out one slot of a run, to its end.
 pub async fn generate(task: &Task) -> Result<Ended, GenerateError> {
-    outlive_never(task.max_lifetime);
+    let born = Instant::now();
     let mut farewell = Farewell::new(task.max_lifetime)?;
-    let plan = tokio::select! {
-        plan = wait_for_plan(task) => plan?,
-        why = farewell.heard() => return say_end(task, why, 0).await,
+    let booted = tokio::select! {
+        booted = boot(task, born) => booted,
+        why = farewell.heard() => Ok(Booted::Over(why)),
     };
-    let files = tokio::select! {
-        files = fetch_files(task, &plan.files) => match files {
-            Ok(files) => files,
-            Err(error) => return fail(task, error).await,
-        },
-        why = farewell.heard() => return say_end(task, why, 0).await,
-    };
-    let open = |name: &str| files.get(name).cloned().ok_or_else(|| "it did not come with the plan".to_owned());
-    let read = match scenario::read(&plan.scenario, &plan.surroundings, &open) {
-        Ok(read) => read,
-        Err(problems) => {
-            let why = scenario::render("scenario", &plan.scenario, &problems, false);
-            return fail(task, GenerateError::Scenario(why)).await;
-        }
-    };
-    carry_out(task, &mut farewell, read.scenario, plan.seed).await
+    match booted {
+        Ok(Booted::Ready(scenario, seed)) => carry_out(task, &mut farewell, *scenario, seed, born).await,
+        Ok(Booted::Over(why)) => say_end(task, why, 0).await,
+        Err(error) => fail(task, error).await,
+    }
 }
 
-/// Ends the process at last, from a thread of its own: a wedged runtime must not be paid for.
-fn outlive_never(lifetime: Duration) {
-    std::thread::spawn(move || {
-        std::thread::sleep(lifetime + BEYOND_LIFETIME);
-        // Not an orderly end: an orderly one was due ten seconds ago.
-        std::process::abort();
-    });
+/// A task that knows what to do, or that there is nothing to do.
+enum Booted {
+    Ready(Box<Scenario>, u64),
+    Over(Ended),
+}
+
+async fn boot(task: &Task, born: Instant) -> Result<Booted, GenerateError> {
+    let give_up = born + FIRST_BEAT;
+    let plan = patiently(give_up, || task.channel.plan()).await?;
+    let mut surroundings = plan.surroundings;
+    if plan.secrets {
+        // They were there before the plan: now they are not, because the run has begun without this task.
+        let Some(read) = patiently(give_up, || task.channel.secrets()).await? else {
+            return Ok(Booted::Over(Ended::NotNeeded));
+        };
+        redact::keep(&read.secrets);
+        surroundings.secrets = read.secrets;
+    }
+    let files = fetch_files(task, &plan.files, give_up).await?;
+    let open = |name: &str| files.get(name).cloned().ok_or_else(|| "it did not come with the plan".to_owned());
+    let read = scenario::read(&plan.scenario, &surroundings, &open)
+        .map_err(|problems| GenerateError::Scenario(scenario::render("scenario", &plan.scenario, &problems, false)))?;
+    Ok(Booted::Ready(Box::new(read.scenario), plan.seed))
+}
+
+/// Tries until it works or the time is over: a new role may not be known everywhere yet.
+async fn patiently<T, F>(give_up: Instant, attempt: impl Fn() -> F) -> Result<T, GenerateError>
+where
+    F: Future<Output = Result<T, ChannelError>>,
+{
+    loop {
+        match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(error) if Instant::now() >= give_up => return Err(error.into()),
+            Err(_) => sleep(POLL).await,
+        }
+    }
 }
 
 /// Says why there will be no load, so that the other side need not guess.
@@ -100,30 +118,15 @@ async fn fail(task: &Task, error: GenerateError) -> Result<Ended, GenerateError>
     Err(error)
 }
 
-async fn wait_for_plan(task: &Task) -> Result<crate::channel::message::Plan, GenerateError> {
-    let give_up = Instant::now() + PLAN_PATIENCE;
-    loop {
-        match task.channel.plan().await {
-            Ok(plan) => return Ok(plan),
-            Err(error) if Instant::now() >= give_up => return Err(error.into()),
-            Err(_) => sleep(POLL).await,
-        }
-    }
-}
-
 /// The files that the scenario names. They were written before the plan.
-async fn fetch_files(task: &Task, names: &[String]) -> Result<BTreeMap<String, Vec<u8>>, GenerateError> {
+async fn fetch_files(
+    task: &Task,
+    names: &[String],
+    give_up: Instant,
+) -> Result<BTreeMap<String, Vec<u8>>, GenerateError> {
     let mut files = BTreeMap::new();
     for (number, name) in names.iter().enumerate() {
-        let give_up = Instant::now() + PLAN_PATIENCE;
-        let bytes = loop {
-            match task.channel.file(number).await {
-                Ok(bytes) => break bytes,
-                Err(error) if Instant::now() >= give_up => return Err(error.into()),
-                Err(_) => sleep(POLL).await,
-            }
-        };
-        files.insert(name.clone(), bytes);
+        files.insert(name.clone(), patiently(give_up, || task.channel.file(number)).await?);
     }
     Ok(files)
 }
@@ -133,6 +136,7 @@ async fn carry_out(
     farewell: &mut Farewell,
     scenario: Scenario,
     seed: u64,
+    born: Instant,
 ) -> Result<Ended, GenerateError> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let ready = Ready {
@@ -144,10 +148,10 @@ async fn carry_out(
         at: Timestamp::now(),
     };
     tokio::select! {
-        said = say_ready(task, &ready) => said?,
+        said = patiently(born + FIRST_BEAT, || task.channel.put_ready(&ready)) => said?,
         why = farewell.heard() => return say_end(task, why, 0).await,
     }
-    let mut ear = Ear::new(task);
+    let mut ear = Ear::new(task, born);
     let start = tokio::select! {
         start = ear.wait_for_start() => start,
         why = farewell.heard() => Err(why),
@@ -167,18 +171,6 @@ async fn carry_out(
     say_end(task, why, reports).await
 }
 
-/// A new role may not write anywhere yet: the same patience as for the plan.
-async fn say_ready(task: &Task, ready: &Ready) -> Result<(), GenerateError> {
-    let give_up = Instant::now() + PLAN_PATIENCE;
-    loop {
-        match task.channel.put_ready(ready).await {
-            Ok(()) => return Ok(()),
-            Err(error) if Instant::now() >= give_up => return Err(error.into()),
-            Err(_) => sleep(POLL).await,
-        }
-    }
-}
-
 /// The agreed instant on this machine's monotonic clock.
 fn monotonic(at: Timestamp) -> std::time::Instant {
     let now = std::time::Instant::now();
@@ -187,7 +179,12 @@ fn monotonic(at: Timestamp) -> std::time::Instant {
     (now + wait).checked_sub(late).unwrap_or(now)
 }
 
+/// A door of redaction, as `Outbox::seal` is: errors and panics may tell what they failed over.
 async fn say_end(task: &Task, why: Ended, intervals: u32) -> Result<Ended, GenerateError> {
+    let why = match why {
+        Ended::Failed(text) => Ended::Failed(redact::text(&text)),
+        other => other,
+    };
     let end = End {
         version: VERSION,
         slot: task.slot,
@@ -196,6 +193,11 @@ async fn say_end(task: &Task, why: Ended, intervals: u32) -> Result<Ended, Gener
         intervals,
         at: Timestamp::now(),
     };
+    if why == Ended::LeaseLapsed {
+        let _ = timeout(LAST_WORD, task.channel.put_end(&end)).await;
+        forget_secrets(task).await;
+        return Ok(why);
+    }
     let mut pause = Duration::from_millis(200);
     for _ in 1..FLUSH_TRIES {
         if matches!(timeout(PUT, task.channel.put_end(&end)).await, Ok(Ok(()))) {
@@ -206,6 +208,13 @@ async fn say_end(task: &Task, why: Ended, intervals: u32) -> Result<Ended, Gener
     }
     task.channel.put_end(&end).await?;
     Ok(why)
+}
+
+/// An orchestrator that was killed while tasks came up has left them in its folder. (A bucket's are for its guard.)
+async fn forget_secrets(task: &Task) {
+    if task.channel.is_local() {
+        let _ = task.channel.drop_secrets().await;
+    }
 }
 
 /// Delivers what the workers measure while listening for what must end it. The two do not wait for each other: a store
@@ -228,6 +237,10 @@ async fn load(
         why = farewell.heard() => why,
     };
     stop.cancel();
+    if why == Ended::LeaseLapsed {
+        let reports = timeout(LAST_WORD, delivery).await.map_or(0, |(reports, _)| reports);
+        return (why, reports);
+    }
     let (reports, _) = delivery.await;
     (why, reports)
 }
@@ -297,7 +310,7 @@ impl Outbox {
             return;
         }
         let seq = self.next_seq + self.waiting.len() as u32;
-        let interval = std::mem::take(&mut self.open);
+        let interval = redacted(std::mem::take(&mut self.open));
         self.waiting.push_back(Report { version: VERSION, seq, before_second: self.before_second, interval });
     }
 
@@ -321,17 +334,25 @@ impl Outbox {
     }
 }
 
+/// The two texts in an interval that are whatever a target or a library said.
+fn redacted(mut interval: Interval) -> Interval {
+    interval.instances.iter_mut().for_each(|cell| cell.instance = redact::text(&cell.instance));
+    interval.reasons.iter_mut().for_each(|(why, _)| *why = redact::text(why));
+    interval
+}
+
 /// Listens to the orchestrator.
 struct Ear<'a> {
     task: &'a Task,
     control: Option<Control>,
-    /// When the beat last changed, by the own monotonic clock. A read that fails is no change.
+    /// When the beat last changed (at first: when the task was born), by the own monotonic clock. A read that fails is no
+    /// change.
     heard: Instant,
 }
 
 impl<'a> Ear<'a> {
-    fn new(task: &'a Task) -> Self {
-        Self { task, control: None, heard: Instant::now() }
+    fn new(task: &'a Task, born: Instant) -> Self {
+        Self { task, control: None, heard: born }
     }
 
     async fn wait_for_start(&mut self) -> Result<(Timestamp, Share), Ended> {
@@ -411,5 +432,5 @@ impl Farewell {
 /// Carries out a scenario that was not read from a plan.
 #[cfg(test)]
 pub async fn carry_out_for_test(task: &Task, scenario: Scenario) -> Result<Ended, GenerateError> {
-    carry_out(task, &mut Farewell::new(task.max_lifetime)?, scenario, 1).await
+    carry_out(task, &mut Farewell::new(task.max_lifetime)?, scenario, 1, Instant::now()).await
 }

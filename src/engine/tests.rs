@@ -24,13 +24,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::task::{Task, carry_out_for_test};
+use super::task::{Task, carry_out_for_test, generate};
 use super::{Work, begin};
-use crate::channel::message::{Control, Ended, Start, VERSION};
+use crate::channel::message::{Control, Ended, Plan, Secrets, Start, VERSION};
 use crate::channel::{Channel, LEASE};
 use crate::measure::{Results, Select, Tally};
 use crate::plan::{Schedule, Share};
-use crate::scenario::{Action, Method, Model, Phase, Role, Scenario, Template, Think, Url, example};
+use crate::redact;
+use crate::scenario::{Action, Method, Model, Phase, Role, Scenario, Surroundings, Template, Think, Url, example};
 
 /// Answers by path: `/ok`, `/status/N`, `/hang`, `/close`, `/slow` (until 500 ms after the server's start).
 struct Server {
@@ -248,13 +249,12 @@ async fn a_store_that_hangs_holds_up_neither_the_lease_nor_the_end() {
     let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
     let mut task = task(&channel, 0);
     task.lease = Duration::from_secs(3);
-    let begun = Instant::now();
-    let mut ended = std::pin::pin!(carry_out_for_test(&task, scenario));
-    // It goes on trying to deliver, but sends nothing any more.
-    let _ = timeout(Duration::from_secs(6), &mut ended).await;
+    let ended = timeout(Duration::from_secs(6), carry_out_for_test(&task, scenario)).await.expect("held up");
+    // Nobody listens any more: it does not go on trying to deliver.
+    assert_eq!(ended.unwrap(), Ended::LeaseLapsed);
     let seen = server.requests();
-    let _ = timeout(Duration::from_secs(2), &mut ended).await;
-    assert_eq!(server.requests(), seen, "load after {:?}", begun.elapsed());
+    let _ = timeout(Duration::from_secs(2), std::future::pending::<()>()).await;
+    assert_eq!(server.requests(), seen, "load after the end");
 }
 
 #[tokio::test]
@@ -382,4 +382,75 @@ async fn a_task_without_a_share_sends_nothing() {
     let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
     assert_eq!(carry_out_for_test(&task(&channel, 0), scenario).await.unwrap(), Ended::NotNeeded);
     assert_eq!(server.requests(), 0);
+}
+
+fn plan(secrets: bool) -> Plan {
+    let key = if secrets { "${secret:KEY}" } else { "none" };
+    let scenario = format!(
+        "name: x\ntarget: {{ url: http://127.0.0.1:9 }}\nphases: [{{ users: 1, hold: 1s }}]\n\
+         steps: [{{ get: /, headers: {{ x-key: \"{key}\" }} }}]\n"
+    );
+    let surroundings = Surroundings::default();
+    Plan {
+        version: VERSION,
+        run: "sp-0000000001".to_owned(),
+        scenario,
+        surroundings,
+        secrets,
+        seed: 1,
+        files: Vec::new(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_sees_no_beat_ends_after_two_minutes_however_far_it_came() {
+    for with_plan in [false, true] {
+        let channel = channel();
+        if with_plan {
+            channel.put_plan(&plan(false)).await.unwrap();
+        }
+        let born = tokio::time::Instant::now();
+        let ended = generate(&Task { max_lifetime: Duration::from_secs(3_600), ..task(&channel, 0) }).await;
+        assert_eq!(ended.is_ok(), with_plan, "{ended:?}");
+        assert!((120..125).contains(&born.elapsed().as_secs()), "{:?}", born.elapsed());
+        let why = channel.end(0).await.unwrap().unwrap().why;
+        assert!(matches!((&why, with_plan), (Ended::LeaseLapsed, true) | (Ended::Failed(_), false)), "{why:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_finds_no_secrets_any_more_is_too_late() {
+    let channel = channel();
+    channel.put_plan(&plan(true)).await.unwrap();
+    assert_eq!(generate(&task(&channel, 0)).await.unwrap(), Ended::NotNeeded);
+    assert_eq!(channel.ready(0).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_a_task_says_holds_no_secret_even_if_the_plan_cannot_be_read() {
+    let channel = channel();
+    let mut broken = plan(true);
+    // In the line that the problem shows.
+    broken.scenario = broken.scenario.trim_end().to_owned() + " # c4nary-of-the-plan\n";
+    channel.put_plan(&broken).await.unwrap();
+    let mut secrets = redact::Secrets::default();
+    secrets.insert("KEY", "c4nary-of-the-plan");
+    channel.put_secrets(&Secrets { version: VERSION, secrets }).await.unwrap();
+    assert!(generate(&task(&channel, 0)).await.is_err());
+    let Ended::Failed(why) = channel.end(0).await.unwrap().unwrap().why else { unreachable!() };
+    assert!(why.contains("[secret KEY]") && !why.contains("c4nary"), "{why}");
+}
+
+#[tokio::test]
+async fn the_last_to_leave_a_folder_takes_the_secrets_out_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let channel = crate::channel::open(&format!("file://{}", folder.path().display()), None).unwrap();
+    channel.put_plan(&plan(true)).await.unwrap();
+    let mut secrets = redact::Secrets::default();
+    secrets.insert("KEY", "c4nary-in-a-folder");
+    channel.put_secrets(&Secrets { version: VERSION, secrets }).await.unwrap();
+    channel.put_control(&control(&[0]), None).await.unwrap();
+    let ended = generate(&Task { lease: Duration::ZERO, ..task(&channel, 0) }).await.unwrap();
+    assert_eq!(ended, Ended::LeaseLapsed);
+    assert_eq!(channel.secrets().await.unwrap(), None);
 }

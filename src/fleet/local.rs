@@ -10,9 +10,15 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::{Fleet, FleetError, Orders, TaskState, TaskStatus};
+use crate::redact;
 
 /// A generator flushes and ends within a second or two of SIGTERM; then it is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a generator takes over from our environment: it is told everything else, as in AWS. Our environment holds the
+/// scenario's secrets and the caller's credentials.
+const INHERITED: [&str; 8] =
+    ["HOME", "PATH", "RUST_BACKTRACE", "SPIKEPROOF_LOG", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ"];
 
 /// Child processes of this one. If it is killed they end by their lease, like tasks in AWS.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ impl Fleet for LocalFleet {
         let log = std::fs::File::create(self.folder.join(format!("task-{slot}.log")))?;
         let child = Command::new(&self.binary)
             .arg("generate")
+            .env_clear()
+            .envs(inherited())
             .env("SPIKEPROOF_RUN", &self.orders.run)
             .env("SPIKEPROOF_CHANNEL", &self.channel)
             .env("SPIKEPROOF_SLOT", slot.to_string())
@@ -85,6 +93,11 @@ impl Fleet for LocalFleet {
     fn billed(&self) -> Vec<Duration> {
         Vec::new()
     }
+}
+
+fn inherited() -> impl Iterator<Item = (&'static str, std::ffi::OsString)> {
+    let held = INHERITED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    held.filter(|(_, value)| !redact::holds_secret(&value.to_string_lossy()))
 }
 
 fn identity(child: &Child) -> String {

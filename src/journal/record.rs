@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names::Thing;
 use crate::outcome::Exit;
+use crate::redact;
 use crate::units::RunId;
 
 /// Who ran, where, against what. Account and region let a later reap refuse the wrong credentials.
@@ -60,9 +61,14 @@ pub enum Record {
 /// Eight digits and a space, three times.
 const HEADER: usize = 27;
 
-/// One line, with its line feed.
+/// What a reap needs as it is: kinds, names and places, none of which a scenario can put a secret into.
+const FIXED: [&str; 9] = ["record", "run", "region", "account", "endpoint", "kind", "name", "arn", "exit"];
+
+/// One line, with its line feed. A door of redaction: reasons and URLs are whatever somebody said.
 pub fn encode(sequence: u64, record: &Record) -> Result<Vec<u8>, serde_json::Error> {
-    let body = format!("{sequence:08x} {}", serde_json::to_string(record)?);
+    // A record whose fixed words are kept is always one again.
+    let clean = redact::message(record, &FIXED);
+    let body = format!("{sequence:08x} {}", serde_json::to_string(clean.as_ref().unwrap_or(record))?);
     Ok(format!("{:08x} {:08x} {body}\n", body.len(), crc32fast::hash(body.as_bytes())).into_bytes())
 }
 
@@ -96,4 +102,26 @@ fn line(bytes: &[u8], sequence: u64) -> Option<(Record, usize)> {
 fn hex(field: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(field).ok()?.strip_suffix(' ')?;
     u64::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::names::Kind;
+
+    #[test]
+    fn reasons_and_urls_lose_their_secrets_and_what_a_reap_needs_stays() {
+        let mut secrets = redact::Secrets::default();
+        // One of them is, unluckily, what the journal itself says.
+        secrets.insert("WHY", "c4nary-of-the-journal");
+        secrets.insert("WORD", "sp-j0urna1wrd");
+        redact::keep(&secrets);
+        let thing = Thing { kind: Kind::Cluster, name: "sp-j0urna1wrd".to_owned() };
+        let left = Record::Left { thing: thing.clone(), why: "denied: c4nary-of-the-journal".to_owned() };
+        let line = encode(0, &left).unwrap();
+        assert!(!String::from_utf8(line.clone()).unwrap().contains("c4nary"));
+        let (records, length) = decode(&line);
+        assert_eq!(length, line.len());
+        assert_eq!(records, [Record::Left { thing, why: "denied: [secret WHY]".to_owned() }]);
+    }
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use object_store::UpdateVersion;
 use tokio::time::Instant;
 
-use crate::channel::message::{Control, Start, Stop, VERSION};
+use crate::channel::message::{Control, Secrets, Start, Stop, VERSION};
 use crate::channel::{BEAT, Channel, ChannelError};
+use crate::redact;
 
 #[derive(Debug)]
 pub struct Beacon {
@@ -19,12 +20,14 @@ pub struct Beacon {
     /// What is in the store, as far as we know.
     known: Option<UpdateVersion>,
     written: Option<Instant>,
+    /// `secrets.json` may be there.
+    secrets: bool,
 }
 
 impl Beacon {
     pub fn new(channel: Channel, epoch: u64) -> Self {
         let control = Control { version: VERSION, epoch, beat: 0, start: None, stop: None };
-        Self { channel, control, known: None, written: None }
+        Self { channel, control, known: None, written: None, secrets: false }
     }
 
     /// Writes if it is time to. A beat that cannot be written is tried again at the next call; tasks outlive a few.
@@ -47,8 +50,26 @@ impl Beacon {
 
     /// Reaches every task whatever their number, within their next poll.
     pub async fn stop(&mut self, why: &str) -> Result<(), ChannelError> {
-        self.control.stop = Some(Stop { why: why.to_owned() });
+        self.control.stop = Some(Stop { why: redact::text(why) });
         self.write().await
+    }
+
+    /// For tasks to read when they boot.
+    pub async fn put_secrets(&mut self, secrets: &redact::Secrets) -> Result<(), ChannelError> {
+        if secrets.is_empty() {
+            return Ok(());
+        }
+        self.secrets = true;
+        self.channel.put_secrets(&Secrets { version: VERSION, secrets: secrets.clone() }).await
+    }
+
+    /// To be called again when it failed; nothing to do where there are none.
+    pub async fn drop_secrets(&mut self) -> Result<(), ChannelError> {
+        if self.secrets {
+            self.channel.drop_secrets().await?;
+            self.secrets = false;
+        }
+        Ok(())
     }
 
     pub fn stopped(&self) -> bool {

@@ -7,8 +7,12 @@ use super::reap::{PROOF, prove};
 use super::{Context, Outcome, RunError};
 use crate::journal::Record;
 use crate::outcome::Exit;
+use crate::redact;
 use crate::report::{self, Destroyed, RunReport, page};
 use crate::run::error::Kind;
+
+/// Members of the report that hold our own words, which its readers parse.
+const FIXED: [&str; 9] = ["tool", "run", "exit", "verdict", "role", "model", "took", "kind", "confidence"];
 
 pub async fn conclude(
     cx: &Context,
@@ -64,6 +68,7 @@ pub async fn conclude(
         report.advice = evidence.advice;
         report.warnings = evidence.warnings;
     }
+    let report = redacted(report);
     write(cx, frame, &report);
     if report.destroyed.left.is_empty() {
         frame.did(Record::Finished { exit });
@@ -81,12 +86,20 @@ fn exit(lived: &Result<Evidenced, RunError>, interrupted: bool, nothing_left: bo
     }
 }
 
+/// A door: report.json and report.html are read by more people than the terminal. The words a reader of the JSON depends
+/// on stay; where a secret is another of our words, texts lose it when they are written.
+fn redacted(report: RunReport) -> RunReport {
+    redact::message(&report, &FIXED).unwrap_or(report)
+}
+
 /// A report that cannot be written must not hide what the run showed.
 fn write(cx: &Context, frame: &Frame, report: &RunReport) {
     let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string());
     let page = page::html(report).map_err(|error| error.to_string());
+    let whole = redact::message(report, &FIXED).is_some();
     for (name, content) in [("report.json", json), ("report.html", page)] {
         let written = content
+            .map(|content| if whole { content } else { redact::text(&content) })
             .and_then(|content| std::fs::write(frame.folder.join(name), content).map_err(|error| error.to_string()));
         if let Err(error) = written {
             cx.events.warn(format!("could not write {name}: {error}"));
@@ -98,6 +111,25 @@ fn write(cx: &Context, frame: &Frame, report: &RunReport) {
 mod tests {
     use super::*;
     use crate::events::Phase;
+    use crate::redact::{Redactor, Secrets};
+
+    #[test]
+    fn a_report_loses_its_secrets_and_can_still_be_read() {
+        let mut secrets = Secrets::default();
+        // The last two are also words of the report itself.
+        for (name, value) in [("URL", "shop.example.com"), ("DAY", "2026-03"), ("ONE", "failed"), ("TWO", "spike")] {
+            secrets.insert(name, value);
+        }
+        let mut redactor = Redactor::default();
+        redactor.learn(&secrets);
+        let report = crate::report::tests::report();
+        let clean = redactor.message(&report, &FIXED).expect("it is a report");
+        assert_eq!(clean.url, "http://[secret URL]");
+        assert_eq!((clean.begun, clean.exit), (report.begun, report.exit));
+        let judged = clean.judged.unwrap();
+        assert_eq!(judged.because, "p95 < 500ms in [secret TWO]: p95 = 900ms; the limit is < 500ms");
+        assert_eq!(judged.verdict, report.judged.unwrap().verdict);
+    }
 
     #[test]
     fn leftovers_outrank_an_interrupt_and_an_interrupt_outranks_an_error() {

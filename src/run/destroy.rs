@@ -91,6 +91,11 @@ async fn everything(cx: &Context, frame: &Frame) -> Destruction {
         Ok(Err(error)) => cx.events.note(format!("no stop order ({error}): tasks end by their lease")),
         Err(_) => cx.events.note("no stop order (the store hangs): tasks end by their lease"),
     }
+    // Before the tasks are waited for: nobody needs them any more.
+    if !matches!(timeout(STOP_ORDER, frame.drop_secrets()).await, Ok(Ok(()))) {
+        cx.events
+            .warn("secrets.json could not be deleted from the channel; it goes with the bucket (local: delete it)");
+    }
     stop_fleet(cx, frame).await;
     let things = frame.leftovers();
     let Some(cloud) = &frame.cloud else { return Destruction::default() };

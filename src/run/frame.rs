@@ -183,6 +183,21 @@ impl Frame {
         }
     }
 
+    /// Secrets are on the channel only while tasks come up.
+    pub async fn put_secrets(&self, secrets: &crate::redact::Secrets) -> Result<(), ChannelError> {
+        match self.beacon.lock().await.as_mut() {
+            Some(beacon) => beacon.put_secrets(secrets).await,
+            None => Ok(()),
+        }
+    }
+
+    pub async fn drop_secrets(&self) -> Result<(), ChannelError> {
+        match self.beacon.lock().await.as_mut() {
+            Some(beacon) => beacon.drop_secrets().await,
+            None => Ok(()),
+        }
+    }
+
     /// The first act of every ending: it reaches every task within its next poll.
     pub async fn stop(&self, why: &str) -> Result<(), ChannelError> {
         match self.beacon.lock().await.as_mut() {

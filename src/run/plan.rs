@@ -11,6 +11,7 @@ use crate::cost::{self, Cost};
 use crate::events::{Event, Phase};
 use crate::measure::timeline::GroupState;
 use crate::plan::{Schedule, Sizing, size};
+use crate::redact::{self, Secrets};
 use crate::report::terminal;
 use crate::run::error::Kind;
 use crate::scenario::{self, Files, Scenario, Surroundings, Tasks};
@@ -61,7 +62,10 @@ pub struct Preview {
 
 /// Reads the scenario and computes the plan, touching nothing. The error is every problem of the file, rendered.
 pub fn preview(wanted: &Wanted, colour: bool) -> Result<Preview, RunError> {
-    let surroundings = Surroundings { environment: wanted.environment.clone(), url: wanted.url.clone() };
+    let secrets = secrets(wanted);
+    // Before anything of the file is shown.
+    redact::keep(&secrets);
+    let surroundings = Surroundings { environment: wanted.environment.clone(), secrets, url: wanted.url.clone() };
     let folder = std::path::Path::new(&wanted.scenario_file).parent().unwrap_or(std::path::Path::new(""));
     let open = |name: &str| std::fs::read(folder.join(name)).map_err(|error| error.to_string());
     let read = scenario::read(&wanted.scenario_text, &surroundings, &open).map_err(|problems| RunError {
@@ -82,8 +86,19 @@ pub fn preview(wanted: &Wanted, colour: bool) -> Result<Preview, RunError> {
         _ => size(&scenario),
     };
     let estimate = cost::estimate(scenario.fleet.size, scenario.fleet.arch, sizing.tasks, schedule.end());
-    let surroundings = Surroundings { environment: read.used, url: wanted.url.clone() };
+    let surroundings = Surroundings { environment: read.used, secrets: read.secrets, url: wanted.url.clone() };
     Ok(Preview { scenario, surroundings, files: read.files, schedule, sizing, estimate })
+}
+
+/// The environment's values of the secrets that the text names.
+fn secrets(wanted: &Wanted) -> Secrets {
+    let mut secrets = Secrets::default();
+    for name in scenario::secrets_named(&wanted.scenario_text) {
+        if let Some(value) = wanted.environment.get(name) {
+            secrets.insert(name, value);
+        }
+    }
+    secrets
 }
 
 pub async fn plan(cx: &Context) -> Result<Planned, RunError> {

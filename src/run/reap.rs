@@ -153,6 +153,15 @@ pub fn unfinished(runs_dir: &Path) -> Vec<(RunId, usize)> {
         .collect()
 }
 
+/// A local run that was killed while its tasks came up has left its secrets in its folder.
+fn forget_secrets(folder: &Path) {
+    let secrets = folder.join("channel/secrets.json");
+    // Nobody else owns it: while the run lives, its tasks need them.
+    if secrets.exists() && Journal::open(folder).is_ok() {
+        let _ = std::fs::remove_file(secrets);
+    }
+}
+
 fn could_not(error: impl std::fmt::Display) -> RunError {
     RunError::could_not(Phase::Destroy, error)
 }
@@ -193,6 +202,9 @@ async fn journals(wanted: &Reaping, clouds: &mut Clouds<'_>, events: &Events) ->
         let Some(run) = folder.file_name().and_then(|name| RunId::parse(name.to_str()?)) else { continue };
         if wanted.only.as_ref().is_some_and(|only| *only != run) {
             continue;
+        }
+        if !wanted.dry_run {
+            forget_secrets(&folder);
         }
         // A journal that cannot be read may have said anything: then everything may be left.
         let unreadable = !records.iter().any(|record| matches!(record, Record::Run(_)));
@@ -498,6 +510,7 @@ pub fn prove(path: &Path, site: &Site<'_>, destruction: &Destruction) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::record::Run;
 
     #[test]
     fn a_run_lives_as_long_as_its_beat_does() {
@@ -536,5 +549,29 @@ mod tests {
         assert!(matches!(refused, Err(ChannelError::Fenced)), "{refused:?}");
         // Two reapers do no harm.
         write_fence(&channel).await.unwrap();
+    }
+
+    #[test]
+    fn secrets_of_a_run_that_is_dead_are_removed_and_only_those() {
+        let home = tempfile::tempdir().unwrap();
+        let run = RunId::parse("sp-0000000001").unwrap();
+        let folder = home.path().join(run.as_str());
+        let first = Record::Run(Run {
+            run,
+            region: String::new(),
+            account: String::new(),
+            scenario_name: "x".to_owned(),
+            url: "http://x".to_owned(),
+            endpoint: None,
+            started: jiff::Timestamp::UNIX_EPOCH,
+        });
+        let alive = Journal::create(&folder, first).unwrap();
+        std::fs::create_dir(folder.join("channel")).unwrap();
+        std::fs::write(folder.join("channel/secrets.json"), "{}").unwrap();
+        forget_secrets(&folder);
+        assert!(folder.join("channel/secrets.json").exists());
+        drop(alive);
+        forget_secrets(&folder);
+        assert!(!folder.join("channel/secrets.json").exists());
     }
 }

@@ -52,11 +52,15 @@ pub async fn start(cx: &Context, frame: &Frame, provisioned: Provisioned) -> Res
     for (number, bytes) in files.values().enumerate() {
         channel.put_file(number, bytes).await.map_err(|error| RunError::could_not(Phase::Start, error))?;
     }
+    // Before the plan: a task that reads the plan and finds no secrets knows that it is too late.
+    let secrets = &provisioned.planned.surroundings.secrets;
+    frame.put_secrets(secrets).await.map_err(|error| RunError::could_not(Phase::Start, error))?;
     let plan = PlanMessage {
         version: message::VERSION,
         run: provisioned.planned.run.to_string(),
         scenario: cx.wanted.scenario_text.clone(),
         surroundings: provisioned.planned.surroundings.clone(),
+        secrets: !secrets.is_empty(),
         seed: provisioned.planned.seed,
         files: files.keys().cloned().collect(),
     };
@@ -74,6 +78,10 @@ pub async fn start(cx: &Context, frame: &Frame, provisioned: Provisioned) -> Res
     let at = Timestamp::now().checked_add(HEADROOM).unwrap_or_else(|_| Timestamp::now());
     let order = Start { at, slots: slots.clone() };
     frame.start(order).await.map_err(|error| RunError::could_not(Phase::Start, error))?;
+    // Every task that carries load has read them, and later ones do not join. Destroy tries again.
+    if let Err(error) = frame.drop_secrets().await {
+        cx.events.warn(format!("secrets.json is still on the channel: {error}"));
+    }
     for reason in &shortfall {
         cx.events.warn(reason.clone());
     }

@@ -60,7 +60,7 @@ fn type_of(name: &str) -> &'static str {
 
 /// A text with templates, escaped for its place.
 pub fn template(reader: &mut Reader<'_>, node: &Node, escape: Escape, known: &Known<'_>) -> Option<Template> {
-    let text = reader.text(node)?;
+    let text = reader.sent(node)?;
     compile(reader, &text, escape, known, &|part| part.as_bytes().to_vec())
 }
 
@@ -118,7 +118,7 @@ fn json(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>, out: &mut Templ
 
 /// A text that is one template and nothing else keeps the value's own type.
 fn json_text(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>, out: &mut Template) {
-    let Some(text) = reader.text(node) else { return };
+    let Some(text) = reader.sent(node) else { return };
     let literal = |part: &str| {
         let quoted = serde_json::Value::from(part).to_string();
         quoted.as_bytes()[1..quoted.len() - 1].to_vec()
@@ -140,7 +140,7 @@ fn form(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Body>
         fixed_key(reader, entry);
         let ampersand = if at > 0 { "&" } else { "" };
         content.push(Segment::Text(format!("{ampersand}{}=", flows::percent_encoded(&entry.key)).into_bytes()));
-        if let Some(text) = reader.text(&entry.node) {
+        if let Some(text) = reader.sent(&entry.node) {
             let literal = |part: &str| flows::percent_encoded(part).into_bytes();
             content.append(compile(reader, &text, Escape::Percent, known, &literal).unwrap_or_default());
         }

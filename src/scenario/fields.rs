@@ -208,7 +208,7 @@ pub static BASIC: Object = Object {
     about: "User and password, sent in base64.",
     fields: &[
         required("user", Kind::Text, "The user's name."),
-        required("password", Kind::Text, "Best from the environment or a data file."),
+        required("password", Kind::Text, "Best `${secret:NAME}`, or from a data file."),
     ],
 };
 

@@ -258,7 +258,7 @@ impl<'d> Draft<'d> {
             }
             return None;
         };
-        let text = reader.text(&entry.node)?;
+        let text = reader.sent(&entry.node)?;
         let path = path(reader, &text, &self.known())?;
         Some((*method, path, text.written().to_owned()))
     }
@@ -320,7 +320,7 @@ fn auth(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Templ
         }
         (None, None) => {
             if matches!(node.value, Value::Map(_)) {
-                let help = "`auth: { bearer: ${TOKEN} }` or `auth: { basic: { user: ada, password: ${PASSWORD} } }`";
+                let help = "`auth: { bearer: \"${secret:TOKEN}\" }` or `auth: { basic: { user: ada, password: \"${secret:PASSWORD}\" } }`";
                 reader.report(Problem::new(node.place(), "`auth` needs `basic` or `bearer`").help(help));
             }
             None

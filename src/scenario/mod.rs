@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::redact::Secrets;
 use crate::units::Usd;
 
 mod body;
@@ -26,6 +27,7 @@ mod grammar;
 mod init;
 mod k6;
 mod node;
+mod outside;
 mod phases;
 mod problem;
 mod reader;
@@ -47,6 +49,7 @@ pub use condition::{Condition, Operator};
 pub use data::{Data, Order, WhenUsedUp};
 pub use flows::percent_encoded;
 pub use init::Kind;
+pub use outside::secrets_named;
 pub use problem::{Problem, render};
 pub use schema::json_schema;
 pub use step::{Action, Block, Method, Step};
@@ -58,6 +61,9 @@ pub use threshold::{Comparison, Metric, Scope, Threshold};
 pub struct Surroundings {
     /// The variables `${NAME}` may read.
     pub environment: BTreeMap<String, String>,
+    /// What `${secret:NAME}` may read. Never written with the rest: it has an object of its own.
+    #[serde(skip)]
+    pub secrets: Secrets,
     /// Replaces `target.url` (`--url`).
     pub url: Option<String>,
 }
@@ -74,6 +80,8 @@ pub struct Read {
     pub scenario: Scenario,
     /// The values of `${NAME}`: never the whole environment.
     pub used: BTreeMap<String, String>,
+    /// The values of `${secret:NAME}`.
+    pub secrets: Secrets,
     pub files: Files,
 }
 

@@ -1,7 +1,9 @@
 //! Walks the tree and collects what is wrong with it.
 //!
 //! A reader returns what could be read and goes on: every problem of a file is reported at once. Nothing read
-//! beside a problem is ever used. Problem texts show values as they were written, never what `${NAME}` held.
+//! beside a problem is ever used. Problem texts show values as they were written, never what `${NAME}` held. A secret is
+//! read only where a request carries it or an answer is compared with it: [`Reader::sent`]; everywhere else values are
+//! shown, sent to AWS or decide, and [`Reader::text`] refuses it.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -12,8 +14,10 @@ use std::time::Duration;
 
 use super::fields::Object;
 use super::node::{Entry, Node, Value};
+use super::outside::{Reference, own_access};
 use super::template::{Escape, Known, Template};
 use super::{Files, Open, Problem, Surroundings, body};
+use crate::redact::{SHORTEST, Secrets};
 use crate::units;
 
 /// Longer than any load test; keeps sums of durations far from overflow.
@@ -26,8 +30,20 @@ pub struct Reader<'a> {
     pub problems: Vec<Problem>,
     /// What `${NAME}` held, for the names that were read.
     pub used: BTreeMap<String, String>,
+    /// What `${secret:NAME}` held.
+    pub secrets: Secrets,
+    /// Where each name was read, by `${NAME}` and by `${secret:NAME}`.
+    read: Vec<(String, Range<usize>)>,
+    secrets_read: Vec<(String, Range<usize>)>,
     /// The files that were read, by the names in the text.
     pub files: Files,
+}
+
+/// Whether `${secret:NAME}` may stand in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Sent,
+    Shown,
 }
 
 /// A scalar as text: what it means and how it was written.
@@ -98,7 +114,17 @@ impl<'n> Members<'n> {
 
 impl<'a> Reader<'a> {
     pub fn new(source: &'a str, surroundings: &'a Surroundings, open: Open<'a>) -> Self {
-        Self { source, surroundings, open, problems: Vec::new(), used: BTreeMap::new(), files: Files::new() }
+        Self {
+            source,
+            surroundings,
+            open,
+            problems: Vec::new(),
+            used: BTreeMap::new(),
+            secrets: Secrets::default(),
+            read: Vec::new(),
+            secrets_read: Vec::new(),
+            files: Files::new(),
+        }
     }
 
     /// The content of a file that the text names, and its name.
@@ -205,6 +231,15 @@ impl<'a> Reader<'a> {
 
     /// Any scalar as text, with `${NAME}` replaced.
     pub fn text(&mut self, node: &Node) -> Option<Text> {
+        self.scalar(node, Place::Shown)
+    }
+
+    /// The same for what goes to the target, or is compared with its answer: a secret may stand in it.
+    pub fn sent(&mut self, node: &Node) -> Option<Text> {
+        self.scalar(node, Place::Sent)
+    }
+
+    fn scalar(&mut self, node: &Node, place: Place) -> Option<Text> {
         let raw = match &node.value {
             Value::Text(text) => text.clone(),
             Value::Number(number) => self.as_in_file(node, number),
@@ -216,7 +251,7 @@ impl<'a> Reader<'a> {
             }
         };
         let begin = self.begin_of(node, &raw);
-        let value = self.expand(&raw, node, begin)?;
+        let value = self.expand(&raw, node, begin, place)?;
         let begin = begin.filter(|_| value == raw);
         Some(Text { value, span: node.span.clone(), written: raw, begin })
     }
@@ -237,7 +272,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Replaces `${NAME}` by the variable's value and `$${` by `${`.
-    fn expand(&mut self, raw: &str, node: &Node, begin: Option<usize>) -> Option<String> {
+    fn expand(&mut self, raw: &str, node: &Node, begin: Option<usize>, place: Place) -> Option<String> {
         let mut value = String::new();
         let mut rest = raw;
         let mut whole = true;
@@ -253,7 +288,7 @@ impl<'a> Reader<'a> {
             let end = rest[at..].find('}').map_or(rest.len(), |close| at + close + 1);
             let written = &rest[at..end];
             let span = begin.map_or_else(|| node.span.clone(), |begin| begin + from..begin + from + written.len());
-            match self.variable(written, span) {
+            match self.reference(written, span, place) {
                 Some(held) => value.push_str(&held),
                 None => whole = false,
             }
@@ -263,20 +298,100 @@ impl<'a> Reader<'a> {
         whole.then_some(value)
     }
 
-    fn variable(&mut self, written: &str, span: Range<usize>) -> Option<String> {
-        let name = written.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
-        if !is_variable_name(name) {
+    fn reference(&mut self, written: &str, span: Range<usize>, place: Place) -> Option<String> {
+        let Some(reference) = Reference::read(written) else {
             let problem = Problem::new(span, format!("`{written}` does not name a variable"));
-            self.report(problem.help("write `${NAME}` with letters, digits and `_`, or `$${` for a literal `${`"));
+            let help = "write `${NAME}` or `${secret:NAME}` with letters, digits and `_`, or `$${` for a literal `${`";
+            self.report(problem.help(help));
+            return None;
+        };
+        if let Some(entry) = own_access(reference.name()) {
+            self.refuse_own_access(&reference, entry, span);
             return None;
         }
+        match (reference, place) {
+            (Reference::Variable(name), _) => self.variable(name, span),
+            (Reference::Secret(name), Place::Sent) => self.secret(name, span),
+            (Reference::Secret(name), Place::Shown) => {
+                let problem = Problem::new(span, "a secret cannot stand here").label("this is shown, or decides");
+                let places = "headers, `auth`, paths, bodies, and what checks compare with";
+                self.report(problem.help(format!("secrets go into {places}; write `${{{name}}}` if it is none")));
+                None
+            }
+        }
+    }
+
+    fn refuse_own_access(&mut self, reference: &Reference<'_>, entry: &str, span: Range<usize>) {
+        let name = reference.name();
+        let message = format!("`{name}` is this machine's own access, and not for a target");
+        let other = match reference {
+            Reference::Variable(_) => "${SHOP_TOKEN}",
+            Reference::Secret(_) => "${secret:SHOP_TOKEN}",
+        };
+        let help = format!("if you mean it: export SHOP_TOKEN=\"${name}\", and write `{other}`");
+        self.report(Problem::new(span, message).label(format!("`{entry}` is not read")).help(help));
+    }
+
+    fn variable(&mut self, name: &str, span: Range<usize>) -> Option<String> {
         let Some(value) = self.surroundings.environment.get(name) else {
-            let problem = Problem::new(span, format!("the environment has no `{name}`"));
-            self.report(problem.label("needed here").help(format!("export {name}=...")));
+            self.report_unset(name, span);
             return None;
         };
         self.used.insert(name.to_owned(), value.clone());
+        self.read.push((name.to_owned(), span));
         Some(value.clone())
+    }
+
+    fn report_unset(&mut self, name: &str, span: Range<usize>) {
+        let problem = Problem::new(span, format!("the environment has no `{name}`"));
+        self.report(problem.label("needed here").help(format!("export {name}=...")));
+    }
+
+    /// A secret as a template means it: braces in it are no template.
+    fn secret(&mut self, name: &str, span: Range<usize>) -> Option<String> {
+        let Some(value) = self.surroundings.secrets.get(name) else {
+            self.report_unset(name, span);
+            return None;
+        };
+        if value.len() < SHORTEST {
+            let problem = Problem::new(span, format!("the secret `{name}` is shorter than {SHORTEST} bytes"));
+            let help = "texts hold so few bytes by chance, so it cannot be kept out of reports: take a longer one";
+            self.report(problem.label("cannot be kept secret").help(help));
+            return None;
+        }
+        self.secrets.insert(name, value);
+        self.secrets_read.push((name.to_owned(), span));
+        Some(value.replace("{{", "{{ \"{{\" }}"))
+    }
+
+    /// A value that also stands in the file, in `--url` or in a variable would travel with the plan.
+    pub fn report_secrets_in_the_clear(&mut self) {
+        let url = self.surroundings.url.as_deref().unwrap_or_default();
+        let mut found = Vec::new();
+        for (name, span) in &self.secrets_read {
+            let Some(value) = self.secrets.get(name) else { continue };
+            let here = |message: String| Problem::new(span.clone(), message);
+            if self.source.contains(value) {
+                let problem = here(format!("the value of the secret `{name}` also stands in this file as it is"));
+                found.push(problem.help(format!("write `${{secret:{name}}}` there too, or take another value")));
+            }
+            if url.contains(value) {
+                let problem = here(format!("the value of the secret `{name}` also stands in `--url`"));
+                found.push(problem.help("a URL is shown in every report: leave the secret out of it"));
+            }
+            for (other, place) in &self.read {
+                if self.used.get(other).is_some_and(|held| held.contains(value)) {
+                    let message = format!("`{other}` holds the value of the secret `{name}`");
+                    let help = format!("write `${{secret:{other}}}` here too, or `${{secret:{name}}}`");
+                    found.push(Problem::new(place.clone(), message).help(help));
+                }
+            }
+        }
+        for problem in found {
+            if !self.problems.contains(&problem) {
+                self.report(problem);
+            }
+        }
     }
 
     /// Letters, digits, `.`, `_` and `-`: usable in file names, resource names and thresholds alike.
@@ -352,7 +467,7 @@ impl<'a> Reader<'a> {
 
     fn header(&mut self, entry: &Entry, known: &Known<'_>) -> Option<Template> {
         self.header_name(&entry.key, entry.key_span.clone());
-        let value = self.text(&entry.node)?;
+        let value = self.sent(&entry.node)?;
         if value.value.chars().any(|c| c != '\t' && !(' '..='~').contains(&c)) {
             let problem = Problem::new(
                 value.span.clone(),
@@ -386,12 +501,6 @@ pub fn checked_duration(text: &str) -> Result<Duration, String> {
 pub fn is_header_name(name: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(token)
-}
-
-fn is_variable_name(name: &str) -> bool {
-    !name.starts_with(|c: char| c.is_ascii_digit())
-        && !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 fn unknown_key(entry: &Entry, object: &Object) -> Problem {

@@ -246,10 +246,7 @@ fn parse_url(text: &str) -> Result<Url, Refusal> {
     }
     let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
     if authority.contains('@') {
-        return refuse(
-            "it holds a user name",
-            "send credentials as a header: `headers: { authorization: \"${TOKEN}\" }`",
-        );
+        return refuse("it holds a user name", "send credentials as a header: `auth: { bearer: \"${secret:TOKEN}\" }`");
     }
     let Some((host, port)) = host_and_port(authority, https) else {
         return refuse("its host or port cannot be right", FORM);

@@ -20,7 +20,7 @@ fn read(text: &str, surroundings: &Surroundings) -> Result<Read, Vec<Problem>> {
 
 fn with_environment(variables: &[(&str, &str)]) -> Surroundings {
     let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Surroundings { environment, url: None }
+    Surroundings { environment, ..Surroundings::default() }
 }
 
 fn problems(text: &str) -> String {
@@ -179,6 +179,101 @@ steps: [{ post: /a, json: { b: [\"${HOST}\", 1, 2.5, null, true], a: {} } }]
     let body = scenario.flows[0].steps[0].body.as_ref().unwrap();
     assert_eq!(text(&body.content), r#"{"b":["shop",1,2.5,null,true],"a":{}}"#);
     assert_eq!(used.keys().collect::<Vec<_>>(), ["HOST", "TOKEN", "USERS"]);
+}
+
+fn with_secrets(pairs: &[(&str, &str)]) -> Surroundings {
+    let mut surroundings = with_environment(&[]);
+    pairs.iter().for_each(|(name, value)| surroundings.secrets.insert(*name, *value));
+    surroundings
+}
+
+#[test]
+fn secrets_go_where_requests_and_checks_take_them_and_are_named_not_shown() {
+    let text = "\
+name: x
+target: { url: http://shop, auth: { basic: { user: ada, password: \"${secret:WORD}\" } } }
+phases: [{ users: 1, hold: 1s }]
+steps:
+  - { post: \"/a?k=${secret:KEY}\", headers: { x-key: \"${secret:KEY}\" }, json: { k: \"${secret:KEY}\" }, check: { contains: \"${secret:KEY}\", json: { $.k: \"${secret:KEY}\" }, header: { x-key: \"${secret:KEY}\" } } }
+  - { post: /b, form: { k: \"${secret:KEY}\" } }
+  - { post: /c, body: \"${secret:KEY}\" }
+  - { post: /d, multipart: { k: \"${secret:KEY}\" } }
+";
+    // Braces in a secret are no template.
+    let Read { scenario, used, secrets, .. } =
+        read(text, &with_secrets(&[("KEY", "c4nary"), ("WORD", "p{{w}}rd"), ("OTHER", "unread")])).unwrap();
+    assert!(used.is_empty());
+    assert_eq!(secrets.iter().collect::<Vec<_>>(), [("KEY", "c4nary"), ("WORD", "p{{w}}rd")]);
+    let steps = &scenario.flows[0].steps;
+    assert_eq!(steps[0].path, Template::text("/a?k=c4nary"));
+    assert_eq!(steps[0].body.as_ref().unwrap().content, Template::text("{\"k\":\"c4nary\"}"));
+    assert_eq!(steps[1].body.as_ref().unwrap().content, Template::text("k=c4nary"));
+    let said: Vec<String> =
+        steps.iter().flat_map(|step| step.check_names().into_iter().chain([step.name.clone()])).collect();
+    assert!(said.iter().all(|name| !name.contains("c4nary")), "{said:?}");
+    assert_eq!(steps[0].name, "POST /a?k=${secret:KEY}");
+}
+
+#[test]
+fn a_secret_is_refused_wherever_values_are_shown_or_decide() {
+    let text = "\
+name: ${secret:KEY}
+target: { url: \"http://${secret:KEY}\", group: \"${secret:KEY}\", timeout: \"${secret:KEY}\", http: \"${secret:KEY}\" }
+phases: [{ rate: \"${secret:KEY}\", hold: \"${secret:KEY}\", role: \"${secret:KEY}\" }]
+data: { users: { file: \"${secret:KEY}\" } }
+flows:
+  - name: ${secret:KEY}
+    weight: ${secret:KEY}
+    think: ${secret:KEY}
+    steps: [{ get: /, name: \"${secret:KEY}\", if: \"${secret:KEY}\", check: { status: \"${secret:KEY}\", matches: \"${secret:KEY}\" } }]
+thresholds: [\"p95 < ${secret:KEY}\"]
+scaling: { in_within: \"${secret:KEY}\", instance_header: \"${secret:KEY}\" }
+fleet: { cpu: \"${secret:KEY}\", memory: \"${secret:KEY}\", subnets: [\"${secret:KEY}\"], image: \"${secret:KEY}\" }
+budget: ${secret:KEY}
+";
+    let shown = problems_in(text, &with_secrets(&[("KEY", "c4nary")]));
+    assert!(!shown.contains("c4nary"), "{shown}");
+    let places = text.matches("${secret:KEY}").count();
+    assert_eq!(shown.matches("error: a secret cannot stand here").count(), places, "{shown}");
+}
+
+#[test]
+fn what_is_wrong_with_a_secret_is_said_without_it() {
+    // A path that cannot be one, a header that holds a line, and a template that ends too early.
+    let text = with("").replace(
+        "steps: [{ get: / }]",
+        "steps: [{ get: \"${secret:PATH}\", headers: { a: \"${secret:PATH}\" }, check: { contains: \"{{ ${secret:PATH}\" } }]",
+    );
+    let shown = problems_in(&text, &with_secrets(&[("PATH", "c4nary\n")]));
+    assert!(!shown.contains("c4nary"), "{shown}");
+    assert_eq!(shown.matches("error: ").count(), 3, "{shown}");
+}
+
+#[test]
+fn secrets_that_would_not_stay_secret_are_refused() {
+    let text = "\
+name: hunter2
+target: { url: http://shop, headers: { a: \"${secret:NAMED}\", b: \"${secret:PIN}\", c: \"${secret:UNSET}\", d: \"${secret:TOKEN} ${COPY}\" } }
+phases: [{ users: 1, hold: 1s }]
+steps: [{ get: /, headers: { e: \"${secret:AWS_SECRET_ACCESS_KEY}\", f: \"${GITHUB_TOKEN}\" } }]
+";
+    let mut surroundings =
+        with_secrets(&[("NAMED", "hunter2"), ("PIN", "123"), ("TOKEN", "c4nary"), ("AWS_SECRET_ACCESS_KEY", "wJalrX")]);
+    for (name, value) in [("COPY", "Bearer c4nary"), ("GITHUB_TOKEN", "ghs_16C7e42F")] {
+        surroundings.environment.insert(name.to_owned(), value.to_owned());
+    }
+    let shown = problems_in(text, &surroundings);
+    assert!(!["c4nary", "wJalrX", "ghs_16C7e42F"].iter().any(|value| shown.contains(value)), "{shown}");
+    insta::assert_snapshot!(shown);
+
+    let text = with("").replace("get: /", "get: \"/?k=${secret:TOKEN}\"");
+    let surroundings =
+        Surroundings { url: Some("http://shop/c4nary".to_owned()), ..with_secrets(&[("TOKEN", "c4nary")]) };
+    let shown = problems_in(&text, &surroundings);
+    assert!(
+        shown.contains("the value of the secret `TOKEN` also stands in `--url`") && !shown.contains("c4nary"),
+        "{shown}"
+    );
 }
 
 #[test]

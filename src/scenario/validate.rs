@@ -12,10 +12,14 @@ pub fn read(text: &str, surroundings: &Surroundings, open: Open<'_>) -> Result<R
     let root = node::parse(text).map_err(|problem| vec![problem])?;
     let mut reader = Reader::new(text, surroundings, open);
     let scenario = scenario(&mut reader, &root);
-    let mut problems = reader.problems;
+    reader.report_secrets_in_the_clear();
+    let mut problems = std::mem::take(&mut reader.problems);
     problems.sort_by_key(|problem| (problem.span.start, problem.span.end));
     match scenario {
-        Some(scenario) if problems.is_empty() => Ok(Read { scenario, used: reader.used, files: reader.files }),
+        Some(scenario) if problems.is_empty() => {
+            let Reader { used, secrets, files, .. } = reader;
+            Ok(Read { scenario, used, secrets, files })
+        }
         _ => Err(problems),
     }
 }

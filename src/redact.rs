@@ -1,0 +1,304 @@
+//! Secrets, and the last door before anything is said or written: each value is replaced by `[secret NAME]`.
+//!
+//! By value, not by place: a secret may come back in an answer, an error of a library or a panic, where nobody knows it
+//! for one. [`Redactor`] is pure; one of them serves the whole process, because a panic hook and the log have nobody to
+//! be handed one. The doors, each with its reason beside it: `events` (live view), `main` (whatever a command prints),
+//! `cli::speak_safely` (log and panics), `run::conclude` (report.json, report.html), `journal::record`, `watch::recorder`,
+//! `engine::task` (what a generator says on the channel), `run::beacon` (why it must stop).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::{PoisonError, RwLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Bytes. What is shorter stands in any text by chance, and taking it out would shred them all.
+pub const SHORTEST: usize = 4;
+
+/// What `${secret:NAME}` held, by its name. Never shown, not even by `{:?}`.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secrets(BTreeMap<String, String>);
+
+impl Secrets {
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.insert(name.into(), value.into());
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Knows some secrets, in every form in which texts may hold them.
+#[derive(Default)]
+pub struct Redactor {
+    forms: Vec<Form>,
+}
+
+struct Form {
+    text: String,
+    label: String,
+}
+
+impl Redactor {
+    const fn new() -> Self {
+        Self { forms: Vec::new() }
+    }
+
+    pub fn learn(&mut self, secrets: &Secrets) {
+        for (name, value) in secrets.iter().filter(|(_, value)| value.len() >= SHORTEST) {
+            for text in forms(value) {
+                if !self.forms.iter().any(|known| known.text == text) {
+                    self.forms.push(Form { text, label: format!("[secret {name}]") });
+                }
+            }
+        }
+    }
+
+    pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut clean = String::new();
+        let mut rest = text;
+        while let Some((at, form)) = self.first(rest) {
+            clean.push_str(&rest[..at]);
+            clean.push_str(&form.label);
+            rest = &rest[at + form.text.len()..];
+        }
+        if rest.len() == text.len() { Cow::Borrowed(text) } else { Cow::Owned(clean + rest) }
+    }
+
+    /// The first form in a text; the longest, where several begin.
+    fn first(&self, text: &str) -> Option<(usize, &Form)> {
+        let found = self.forms.iter().filter_map(|form| Some((text.find(&form.text)?, form)));
+        found.min_by_key(|(at, form)| (*at, std::cmp::Reverse(form.text.len())))
+    }
+
+    /// Every text of a JSON value; what the members named in `fixed` hold is our own word, and stays.
+    fn value(&self, value: &mut Value, fixed: &[&str]) {
+        match value {
+            Value::String(text) if self.is_a_moment(text) => {}
+            Value::String(text) => *text = self.text(text).into_owned(),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.value(item, fixed)),
+            Value::Object(members) => members
+                .iter_mut()
+                .filter(|(name, _)| !fixed.contains(&name.as_str()))
+                .for_each(|(_, held)| self.value(held, fixed)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// A timestamp tells nothing but a time, and whoever reads the message again needs it.
+    fn is_a_moment(&self, text: &str) -> bool {
+        text.parse::<jiff::Timestamp>().is_ok() && !self.forms.iter().any(|form| form.text == text)
+    }
+
+    /// The same message without secrets; none where a secret is also one of our own words, and the message would be none
+    /// any more.
+    pub fn message<T: Serialize + DeserializeOwned>(&self, message: &T, fixed: &[&str]) -> Option<T> {
+        let mut value = serde_json::to_value(message).ok()?;
+        self.value(&mut value, fixed);
+        serde_json::from_value(value).ok()
+    }
+}
+
+/// As the engine encodes values, and RFC 3986 any: all but the unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A value as it is, and as it looks in a URL, a form, JSON, HTML, a `{:?}`, and in the middle of base64.
+fn forms(value: &str) -> Vec<String> {
+    let percent = utf8_percent_encode(value, RESERVED).to_string();
+    let mut forms = vec![
+        value.to_owned(),
+        // A secret out of a file often ends with its line.
+        value.trim().to_owned(),
+        percent.replace("%20", "+"),
+        lower_case_escapes(&percent),
+        percent,
+        unquoted(&Value::from(value).to_string()),
+        unquoted(&format!("{value:?}")),
+        html(value),
+    ];
+    let whole = [STANDARD.encode(value), STANDARD_NO_PAD.encode(value)];
+    for encoded in whole.into_iter().chain((0..3).map(|before| within_base64(value.as_bytes(), before))) {
+        forms.push(encoded.replace('+', "-").replace('/', "_"));
+        forms.push(encoded);
+    }
+    forms.retain(|form| form.len() >= SHORTEST);
+    forms
+}
+
+/// `%2F` and `%2f` are the same byte.
+fn lower_case_escapes(percent: &str) -> String {
+    let mut digits = 0_u8;
+    let lowered = percent.chars().map(|c| {
+        let of_escape = digits > 0;
+        digits = if c == '%' { 2 } else { digits.saturating_sub(1) };
+        if of_escape { c.to_ascii_lowercase() } else { c }
+    });
+    lowered.collect()
+}
+
+fn unquoted(quoted: &str) -> String {
+    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(quoted).to_owned()
+}
+
+/// As askama escapes.
+fn html(value: &str) -> String {
+    let escaped = |c: char| match c {
+        '<' | '>' | '&' | '"' | '\'' => format!("&#{};", u32::from(c)),
+        other => other.to_string(),
+    };
+    value.chars().map(escaped).collect()
+}
+
+/// What base64 makes of a value alone, when `before` bytes (modulo three) precede it: `user:SECRET` of basic
+/// authentication. The characters that also hold bits of its neighbours are left out.
+fn within_base64(value: &[u8], before: usize) -> String {
+    let mut bytes = vec![0; before];
+    bytes.extend(value);
+    let encoded = STANDARD_NO_PAD.encode(&bytes);
+    encoded[(before * 8).div_ceil(6)..bytes.len() * 8 / 6].to_owned()
+}
+
+/// What this process knows.
+static KNOWN: RwLock<Redactor> = RwLock::new(Redactor::new());
+
+/// From here on these values leave this process in no text. To be called before anything can be said of them.
+pub fn keep(secrets: &Secrets) {
+    KNOWN.write().unwrap_or_else(PoisonError::into_inner).learn(secrets);
+}
+
+/// A text that may be shown.
+pub fn text(text: &str) -> String {
+    KNOWN.read().unwrap_or_else(PoisonError::into_inner).text(text).into_owned()
+}
+
+/// Whether a text holds a secret.
+pub fn holds_secret(text: &str) -> bool {
+    KNOWN.read().unwrap_or_else(PoisonError::into_inner).first(text).is_some()
+}
+
+/// A message that may be written: each of its texts redacted, but for what the members named in `fixed` hold (words of
+/// our own that readers depend on). None where a secret's value is a word of ours elsewhere.
+pub fn message<T: Serialize + DeserializeOwned + Clone>(message: &T, fixed: &[&str]) -> Option<T> {
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    if known.forms.is_empty() { Some(message.clone()) } else { known.message(message, fixed) }
+}
+
+/// A writer that redacts: for whatever writes whole lines at once, as the log does.
+pub struct Writer<W>(pub W);
+
+impl<W: Write> Write for Writer<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write_all(text(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn secrets(pairs: &[(&str, &str)]) -> Secrets {
+        let mut secrets = Secrets::default();
+        pairs.iter().for_each(|(name, value)| secrets.insert(*name, *value));
+        secrets
+    }
+
+    fn redactor(pairs: &[(&str, &str)]) -> Redactor {
+        let mut redactor = Redactor::new();
+        redactor.learn(&secrets(pairs));
+        redactor
+    }
+
+    #[test]
+    fn a_value_is_found_in_every_form() {
+        let value = "p\"ä/ &<w>+\n9";
+        let redactor = redactor(&[("KEY", value)]);
+        for text in [
+            value.to_owned(),
+            "p%22%C3%A4%2F%20%26%3Cw%3E%2B%0A9".to_owned(),
+            "p%22%c3%a4%2f%20%26%3cw%3e%2b%0a9".to_owned(),
+            "p%22%C3%A4%2F+%26%3Cw%3E%2B%0A9".to_owned(),
+            "p\\\"ä/ &<w>+\\n9".to_owned(),
+            "p&#34;ä/ &#38;&#60;w&#62;+\n9".to_owned(),
+            STANDARD.encode(value),
+            STANDARD_NO_PAD.encode(value),
+            base64::engine::general_purpose::URL_SAFE.encode(value),
+        ] {
+            let said = redactor.text(&text).into_owned();
+            assert_eq!(said.trim_end_matches('='), "[secret KEY]", "{text}");
+        }
+        assert_eq!(redactor.text("nothing to hide"), "nothing to hide");
+    }
+
+    #[test]
+    fn the_longest_secret_wins_and_short_ones_are_not_looked_for() {
+        let redactor = redactor(&[("A", "abcd"), ("B", "abcdef"), ("C", "xyz")]);
+        assert_eq!(redactor.text("abcdef, abcd, xyz, abcdabcd"), "[secret B], [secret A], xyz, [secret A][secret A]");
+    }
+
+    #[test]
+    fn numbers_moments_and_our_own_words_stay_what_they_are() {
+        let redactor = redactor(&[("PIN", "1234"), ("WORD", "intent"), ("YEAR", "2026")]);
+        let mut value = serde_json::json!({ "kind": "intent", "n": 12345, "at": "2026-03-01T12:00:00Z", "why": ["1234", { "says": "an intent" }] });
+        redactor.value(&mut value, &["kind"]);
+        let left = serde_json::json!({ "kind": "intent", "n": 12345, "at": "2026-03-01T12:00:00Z", "why": ["[secret PIN]", { "says": "an [secret WORD]" }] });
+        assert_eq!(value, left);
+    }
+
+    #[test]
+    fn secrets_do_not_show_themselves() {
+        assert_eq!(format!("{:?}", secrets(&[("KEY", "hunter2")])), "{\"KEY\"}");
+    }
+
+    #[test]
+    fn what_the_log_writes_is_redacted() {
+        keep(&secrets(&[("LOGGED", "c4nary-of-the-log")]));
+        let mut writer = Writer(Vec::new());
+        writer.write_all(b"token c4nary-of-the-log refused\n").unwrap();
+        assert_eq!(String::from_utf8(writer.0).unwrap(), "token [secret LOGGED] refused\n");
+    }
+
+    proptest! {
+        #[test]
+        fn no_base64_of_a_text_around_a_secret_gives_it_away(
+            before in "[ -~]{0,7}", secret in "[!-~]{8,24}", after in "[ -~]{0,7}",
+        ) {
+            let encoded = STANDARD.encode(format!("{before}{secret}{after}"));
+            let left = redactor(&[("KEY", &secret)]).text(&encoded).into_owned();
+            prop_assert!(left.contains("[secret KEY]"), "{left}");
+        }
+
+        #[test]
+        fn no_text_holds_a_secret_afterwards(text in "[ab{}\" ]{0,30}", secret in "[ab{}\" ]{4,6}") {
+            let left = redactor(&[("K", &secret)]).text(&text).into_owned();
+            prop_assert!(!left.contains(&secret), "{left}");
+        }
+    }
+}
