@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::Reach;
 use crate::measure::Interval;
 use crate::scenario::Surroundings;
 
 /// The two sides are the same binary, so a difference means that the folder is another version's.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// `plan.json`, written once by the orchestrator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub struct Plan {
     /// Only the variables that the scenario uses, and the URL that replaces its own.
     pub surroundings: Surroundings,
     pub seed: u64,
+    /// Where load may go: judged by each task, at each new connection.
+    pub reach: Reach,
     /// The files that the scenario names, in the order of their numbers in the channel.
     pub files: Vec<String>,
 }

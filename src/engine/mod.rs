@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::limits::Reach;
 use crate::plan::Share;
 use crate::scenario::Scenario;
 
@@ -24,6 +25,7 @@ mod desk;
 pub mod health;
 mod iteration;
 mod judge;
+pub mod once;
 mod request;
 mod rows;
 mod session;
@@ -42,6 +44,8 @@ pub struct Work {
     pub scenario: Arc<Scenario>,
     pub share: Share,
     pub seed: u64,
+    /// Where load may go.
+    pub reach: Reach,
     /// Worker threads.
     pub workers: u32,
     /// The start instant on this machine's monotonic clock.

@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{Work, begin};
+use crate::limits::Reach;
 use crate::measure::{Ending, Results, Select, Strain, Tally};
 use crate::plan::Share;
 use crate::scenario::{self, Scenario, Surroundings};
@@ -155,7 +156,9 @@ pub(super) fn parsed(text: &str, files: &[(&str, &str)]) -> Scenario {
 
 pub(super) async fn measure(scenario: Scenario, share: Share, workers: u32) -> Results {
     let (stop, start) = (CancellationToken::new(), Instant::now());
-    let mut running = begin(&Work { scenario: Arc::new(scenario), share, seed: 7, workers, start, stop }).unwrap();
+    let reach = Reach { loopback: true, private: false };
+    let work = Work { scenario: Arc::new(scenario), share, seed: 7, reach, workers, start, stop };
+    let mut running = begin(&work).unwrap();
     let mut results = Results::default();
     while let Some(interval) = running.next().await {
         results.add(0, &interval);

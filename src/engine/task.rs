@@ -16,6 +16,7 @@ use super::decide::{self, Seen, Step};
 use super::{Running, Work, begin};
 use crate::channel::message::{Control, End, Ended, Ready, Report, VERSION};
 use crate::channel::{Channel, POLL};
+use crate::limits::Reach;
 use crate::measure::Interval;
 use crate::plan::Share;
 use crate::scenario::{self, Scenario};
@@ -82,7 +83,7 @@ pub async fn generate(task: &Task) -> Result<Ended, GenerateError> {
             return fail(task, GenerateError::Scenario(why)).await;
         }
     };
-    carry_out(task, &mut farewell, read.scenario, plan.seed).await
+    carry_out(task, &mut farewell, read.scenario, plan.seed, plan.reach).await
 }
 
 /// Ends the process at last, from a thread of its own: a wedged runtime must not be paid for.
@@ -133,6 +134,7 @@ async fn carry_out(
     farewell: &mut Farewell,
     scenario: Scenario,
     seed: u64,
+    reach: Reach,
 ) -> Result<Ended, GenerateError> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let ready = Ready {
@@ -158,7 +160,7 @@ async fn carry_out(
     };
     let stop = CancellationToken::new();
     let (scenario, start) = (Arc::new(scenario), monotonic(at));
-    let work = Work { scenario, share, seed, workers: cores.max(1), start, stop: stop.clone() };
+    let work = Work { scenario, share, seed, reach, workers: cores.max(1), start, stop: stop.clone() };
     let running = match begin(&work) {
         Ok(running) => running,
         Err(why) => return fail(task, GenerateError::Begin(why)).await,
@@ -411,5 +413,6 @@ impl Farewell {
 /// Carries out a scenario that was not read from a plan.
 #[cfg(test)]
 pub async fn carry_out_for_test(task: &Task, scenario: Scenario) -> Result<Ended, GenerateError> {
-    carry_out(task, &mut Farewell::new(task.max_lifetime)?, scenario, 1).await
+    let here = Reach { loopback: true, private: false };
+    carry_out(task, &mut Farewell::new(task.max_lifetime)?, scenario, 1, here).await
 }

@@ -28,6 +28,7 @@ use super::task::{Task, carry_out_for_test};
 use super::{Work, begin};
 use crate::channel::message::{Control, Ended, Start, VERSION};
 use crate::channel::{Channel, LEASE};
+use crate::limits::Reach;
 use crate::measure::{Results, Select, Tally};
 use crate::plan::{Schedule, Share};
 use crate::scenario::{Action, Method, Model, Phase, Role, Scenario, Template, Think, Url, example};
@@ -158,6 +159,7 @@ fn work(scenario: Scenario, share: Share, workers: u32) -> Work {
         scenario: Arc::new(scenario),
         share,
         seed: 1,
+        reach: Reach { loopback: true, private: false },
         workers,
         start: Instant::now(),
         stop: CancellationToken::new(),

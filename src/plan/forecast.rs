@@ -75,6 +75,18 @@ fn count(flow: &Flow, block: &Block) -> (f64, Duration) {
     (requests * f64::from(block.repeat), think * block.repeat)
 }
 
+/// The most requests per second that are ever asked for, however fast the target answers; infinite where users wait for
+/// nothing but their answers.
+pub fn most(scenario: &Scenario) -> f64 {
+    let pass = Pass::of(scenario);
+    let endless = pass.length(Duration::ZERO).is_zero();
+    let rate = |phase: &Phase| match phase.model {
+        Model::Users if endless && phase.level > 0.0 => f64::INFINITY,
+        model => pass.rate(model, phase.level, Duration::ZERO),
+    };
+    scenario.phases.iter().map(rate).fold(0.0, f64::max)
+}
+
 /// The highest level of each model, whichever comes first.
 pub fn peak(scenario: &Scenario) -> Option<&Phase> {
     let pass = Pass::of(scenario);

@@ -16,6 +16,7 @@ use crate::events::{Event, Phase};
 use crate::fleet::Fleet;
 use crate::journal::record::Run;
 use crate::journal::{Journal, Record};
+use crate::limits::Standing;
 use crate::scenario::{Arch, TaskSize};
 use crate::units::RunId;
 
@@ -45,6 +46,7 @@ pub struct About {
     pub estimate: Cost,
     pub size: TaskSize,
     pub arch: Arch,
+    pub standing: Standing,
     pub warnings: Vec<String>,
 }
 
@@ -77,6 +79,7 @@ impl Frame {
             estimate: planned.estimate,
             size: scenario.fleet.size,
             arch: scenario.fleet.arch,
+            standing: planned.permit.standing.clone(),
             warnings: planned.warnings.clone(),
         };
         Ok(Arc::new(Self {

@@ -141,7 +141,8 @@ pub async fn load(cx: &Context, frame: &Frame, started: Started) -> Result<Loade
         if cx.interrupt.destroy_now().is_cancelled() {
             return Err(RunError::interrupted(Phase::Load));
         }
-        if let (Some(why), None) = (enough(cx, &started, &schedule, &inbox), &cut_short) {
+        let why = if cut_short.is_none() { enough(cx, frame, &started, &schedule, &inbox).await } else { None };
+        if let Some(why) = why {
             give_up = after(Timestamp::now(), FLUSH);
             // If the order cannot be written, the lease ends the load; say it and go on.
             if let Err(error) = frame.stop(&why).await {
@@ -171,12 +172,15 @@ pub async fn load(cx: &Context, frame: &Frame, started: Started) -> Result<Loade
 }
 
 /// Why the load must end before its plan does.
-fn enough(cx: &Context, started: &Started, schedule: &Schedule, inbox: &Inbox) -> Option<String> {
+async fn enough(cx: &Context, frame: &Frame, started: &Started, schedule: &Schedule, inbox: &Inbox) -> Option<String> {
     if cx.interrupt.stop_load().is_cancelled() {
         return Some("interrupted".to_owned());
     }
-    let scenario = &started.provisioned.planned.scenario;
-    verdict::must_abort(scenario, &inbox.results, schedule, inbox.settled())
+    let planned = &started.provisioned.planned;
+    match verdict::must_abort(&planned.scenario, &inbox.results, schedule, inbox.settled()) {
+        Some(why) => Some(why),
+        None => planned.bounds.reached(frame).await,
+    }
 }
 
 fn after(at: Timestamp, by: Duration) -> Timestamp {

@@ -14,6 +14,7 @@ use crate::events::{Event, Events, Phase};
 use crate::report::RunReport;
 
 mod beacon;
+mod bounds;
 mod collect;
 mod conclude;
 mod destroy;
@@ -22,6 +23,7 @@ mod frame;
 mod interrupt;
 mod judge;
 mod load;
+mod permit;
 mod plan;
 mod provision;
 mod reap;
@@ -30,6 +32,7 @@ mod start;
 
 pub use error::{Kind, RunError};
 pub use interrupt::Interrupt;
+pub use permit::{OrganisationFile, objections, prove, to_prove};
 pub use plan::{Preview, find_aws, preview};
 pub use reap::{Reaped, reap};
 
@@ -53,6 +56,11 @@ pub struct Wanted {
     pub generator_binary: Option<PathBuf>,
     /// A ready image instead of a packed one.
     pub image: Option<String>,
+    /// Of provision, start, load and recover together.
+    pub max_duration: Option<Duration>,
+    /// Hosts that may be loaded though nothing proves whose they are.
+    pub allowed: Vec<String>,
+    pub organisation: OrganisationFile,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +107,8 @@ pub async fn run(cx: Context) -> Result<Outcome, RunError> {
 
 /// From nothing to a judgement.
 async fn live(cx: Context, frame: Arc<Frame>, planned: plan::Planned) -> Result<Evidenced, RunError> {
+    let mut clock = JoinSet::new();
+    planned.bounds.keep(&mut clock);
     let provisioned = timed(&cx, &frame, Phase::Provision, provision::provision(&cx, &frame, planned)).await?;
     let started = timed(&cx, &frame, Phase::Start, start::start(&cx, &frame, provisioned)).await?;
     let loaded = timed(&cx, &frame, Phase::Load, load::load(&cx, &frame, started)).await?;

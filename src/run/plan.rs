@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use super::bounds::Bounds;
+use super::permit::{self, Permit};
 use super::{Context, FleetKind, RunError, Wanted};
 use crate::aws::{Aws, Caller};
 use crate::cost::{self, Cost};
@@ -36,6 +38,8 @@ pub struct Planned {
     /// The target's group as it was before, and the AWS it is watched in.
     pub group: Option<GroupState>,
     pub watched_in: Option<Aws>,
+    pub permit: Permit,
+    pub bounds: Bounds,
     pub warnings: Vec<String>,
 }
 
@@ -86,7 +90,12 @@ pub fn preview(wanted: &Wanted, colour: bool) -> Result<Preview, RunError> {
 
 pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
     let wanted = &cx.wanted;
-    let Preview { mut scenario, surroundings, files, schedule, sizing, estimate } = preview(wanted, false)?;
+    let preview = preview(wanted, false)?;
+    let asked = permit::asked(&preview, wanted.fleet);
+    let rules = permit::rules(&wanted.organisation)?;
+    rules.hold(&asked)?;
+    let most = rules.bounds(wanted, &preview)?;
+    let Preview { mut scenario, surroundings, files, schedule, sizing, estimate } = preview;
     if wanted.image.is_some() {
         scenario.fleet.image.clone_from(&wanted.image);
     }
@@ -95,14 +104,16 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
         FleetKind::Local => None,
         FleetKind::Fargate => Some(find_cloud(wanted).await?),
     };
+    let reach = permit::reach(&scenario.target, cloud.as_ref())?;
     let mut watched_in = None;
     let mut group = None;
+    let mut balancers = Vec::new();
     if let Some(subject) = &scenario.target.subject {
         watched_in = match &cloud {
             Some(cloud) => Some(cloud.aws.clone()),
             // Generators on this machine need no AWS: then the load alone is judged.
             None => match find_aws().await {
-                Ok(aws) => Some(aws),
+                Ok((aws, _)) => Some(aws),
                 Err(why) => {
                     warnings.push(format!("{subject} is not watched, and only the load is judged: {why}"));
                     None
@@ -117,6 +128,7 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
                 let other = watch::survey(aws, like).await.map_err(failed)?;
                 warnings.extend(preflight::differences(&before, &other));
             }
+            balancers = permit::balancers(&before);
             group = before.groups().next_back().map(|(_, group)| group.clone());
         }
     }
@@ -126,6 +138,8 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
         let what = format!("the run is estimated at {}, over its budget of {budget}", estimate.usd);
         return Err(RunError::could_not(Phase::Plan, what).hint("a shorter hold, fewer tasks, or a larger `budget`"));
     }
+    let account = cloud.as_ref().map(|cloud| cloud.caller.account.as_str());
+    let standing = permit::standing(wanted, &scenario.target, reach, &asked, account, &balancers).await?;
     let begun = Timestamp::now();
     let run = RunId::new(u64::try_from(begun.as_second()).unwrap_or(0), chance());
     let folder = wanted.runs_dir.join(run.as_str());
@@ -153,6 +167,8 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
         cloud,
         group,
         watched_in,
+        permit: Permit { reach, standing },
+        bounds: Bounds::begin(most, &cx.interrupt),
         warnings,
     })
 }
@@ -166,11 +182,11 @@ async fn find_cloud(wanted: &Wanted) -> Result<Cloud, RunError> {
     Ok(Cloud { aws, caller, terraform })
 }
 
-/// The caller's AWS, if there is one: only to watch.
-pub async fn find_aws() -> Result<Aws, crate::aws::AwsError> {
+/// The caller's AWS and account, if there is one: only to watch.
+pub async fn find_aws() -> Result<(Aws, Caller), crate::aws::AwsError> {
     let aws = Aws::from_environment().await?;
-    aws.caller().await?;
-    Ok(aws)
+    let caller = aws.caller().await?;
+    Ok((aws, caller))
 }
 
 /// Fifteen bits that two runs begun in the same second are unlikely to share.
