@@ -72,6 +72,8 @@ pub fn step_behind_the_workers() {
 #[cfg(test)]
 mod counting_tests;
 #[cfg(test)]
+mod guest_tests;
+#[cfg(test)]
 mod scenario_tests;
 #[cfg(test)]
 mod tests;

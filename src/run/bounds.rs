@@ -51,7 +51,8 @@ impl Bounds {
         let about = &frame.about;
         let spent = frame.cost().await.map(|cost| Spent {
             so_far: cost.usd,
-            stopping: cost::of_tasks(about.size, about.arch, &vec![STOPPING; cost.tasks as usize]).usd,
+            // Of replaced tasks the first has stopped: so many as there are slots are alive at most.
+            stopping: cost::of_tasks(about.size, about.arch, &vec![STOPPING; cost.tasks.min(about.tasks) as usize]).usd,
         });
         self.most.reached(self.begun.elapsed(), spent)
     }
