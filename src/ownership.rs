@@ -137,3 +137,177 @@ pub fn places(target: &Target) -> Vec<String> {
 fn is_address(host: &str) -> bool {
     host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+    use hickory_resolver::net::runtime::TokioRuntimeProvider;
+    use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
+    use hickory_resolver::proto::rr::rdata::{A, TXT};
+    use hickory_resolver::proto::rr::{Record, RecordType};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, UdpSocket};
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::scenario::example;
+
+    const ACCOUNT: &str = "123456789012";
+    const LOCAL: Reach = Reach { loopback: true, private: false };
+
+    /// A name service with what a test wants of it: addresses by name, and one text for every `_spikeproof` record.
+    async fn names(
+        addresses: &'static [(&'static str, [u8; 4])],
+        text: Option<String>,
+        owner: &mut JoinSet<()>,
+    ) -> TokioResolver {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        owner.spawn(async move {
+            let mut buffer = [0; 1_500];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+                let Ok(question) = Message::from_vec(&buffer[..length]) else { continue };
+                let query = question.queries[0].clone();
+                let mut answer = Message::response(question.metadata.id, OpCode::Query);
+                let name = query.name().to_string();
+                answer.add_query(query.clone());
+                let mut say = |data| _ = answer.add_answer(Record::from_rdata(query.name().clone(), 60, data));
+                match (query.query_type(), &text) {
+                    (RecordType::TXT, Some(text)) if name.starts_with("_spikeproof.") => {
+                        // In two parts, as a long text may come.
+                        let (one, two) = text.split_at(20);
+                        say(RData::TXT(TXT::new(vec![one.to_owned(), two.to_owned()])));
+                    }
+                    (RecordType::A, _) => {
+                        let own = addresses.iter().filter(|(known, _)| *known == name);
+                        own.for_each(|(_, address)| say(RData::A(A((*address).into()))));
+                    }
+                    _ => {}
+                }
+                if answer.answers.is_empty() {
+                    answer.metadata.response_code = ResponseCode::NXDomain;
+                }
+                let _ = socket.send_to(&answer.to_vec().unwrap(), from).await;
+            }
+        });
+        let mut connection = ConnectionConfig::udp();
+        connection.port = port;
+        let server = NameServerConfig::new([127, 0, 0, 1].into(), true, vec![connection]);
+        let config = ResolverConfig::from_parts(None, vec![], vec![server]);
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).build().unwrap()
+    }
+
+    /// Serves one text at the well-known path, and 404 elsewhere.
+    async fn site(text: &'static str, owner: &mut JoinSet<()>) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        owner.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = vec![0; 1_024];
+                let length = stream.read(&mut head).await.unwrap_or_default();
+                let asked = String::from_utf8_lossy(&head[..length]).starts_with(&format!("GET {FILE} HTTP/1.1\r\n"));
+                let (status, body) = if asked { ("200 OK", text) } else { ("404 Not Found", "") };
+                let answer =
+                    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        port
+    }
+
+    fn target(host: &str, port: u16, path: &str) -> Target {
+        let mut target = example::scenario(vec![]).target;
+        target.url = crate::scenario::url(&format!("http://{host}:{port}{path}")).unwrap();
+        target
+    }
+
+    #[tokio::test]
+    async fn a_record_with_the_account_s_mark_proves_a_target_and_any_other_does_not() {
+        let mut owner = JoinSet::new();
+        let target = target("shop.test", 1, "");
+        let mark = limits::mark(ACCOUNT);
+        let resolver = names(&[("shop.test.", [127, 0, 0, 1])], Some(mark), &mut owner).await;
+        let asker = Asker::with(&target, LOCAL, Ok(resolver)).await;
+        assert_eq!(asker.by_mark(ACCOUNT).await, Ok(Proof::Record("_spikeproof.shop.test".to_owned())));
+        let found = asker.by_mark("999999999999").await.unwrap_err();
+        assert_eq!(found[0], "_spikeproof.shop.test holds another text");
+        assert!(found[1].starts_with("http://shop.test:1/.well-known/spikeproof.txt: "), "{found:?}");
+
+        let resolver = names(&[("shop.test.", [127, 0, 0, 1])], None, &mut owner).await;
+        let asker = Asker::with(&target, LOCAL, Ok(resolver)).await;
+        assert!(asker.by_mark(ACCOUNT).await.unwrap_err()[0].starts_with("_spikeproof.shop.test: "));
+    }
+
+    #[tokio::test]
+    async fn a_file_with_the_account_s_mark_proves_a_target_if_it_may_be_asked_for_it() {
+        // printf spikeproof:123456789012 | sha256sum
+        const MARK: &str = "6a9d6b54fd6da5f1db2c859839146b9424b42a482917123d31c266cd06b9c912\n";
+        let mut owner = JoinSet::new();
+        let port = site(MARK, &mut owner).await;
+        let unknown = || Err("not asked".to_owned());
+        // The file is the host's, wherever the scenario's paths begin.
+        let target = target("127.0.0.1", port, "/api");
+        let url = format!("http://127.0.0.1:{port}{FILE}");
+        let asker = Asker::with(&target, LOCAL, unknown()).await;
+        assert_eq!(asker.by_mark(ACCOUNT).await, Ok(Proof::File(url.clone())));
+        assert_eq!(asker.by_mark("999999999999").await, Err(vec![format!("{url} holds another text")]));
+        // A target that no load may reach is not asked for a file either.
+        let asker = Asker::with(&target, Reach::default(), unknown()).await;
+        assert!(asker.by_mark(ACCOUNT).await.unwrap_err()[0].contains("no load goes to 127.0.0.1"));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_the_load_balancer_s_addresses_is_the_group_s() {
+        const NAMES: &[(&str, [u8; 4])] = &[
+            ("shop.test.", [192, 0, 2, 1]),
+            ("web.elb.test.", [192, 0, 2, 1]),
+            ("web.elb.test.", [192, 0, 2, 2]),
+            ("mixed.test.", [192, 0, 2, 1]),
+            ("mixed.test.", [192, 0, 2, 9]),
+        ];
+        let mut owner = JoinSet::new();
+        let web = "web.elb.test".to_owned();
+        for (host, proof) in [
+            ("web.elb.test", Some(Proof::LoadBalancer(web.clone()))),
+            ("shop.test", Some(Proof::AddressesOf(web.clone()))),
+            ("mixed.test", None),
+            ("nowhere.test", None),
+        ] {
+            let target = target(host, 80, "");
+            let resolver = names(NAMES, None, &mut owner).await;
+            let asker = Asker::with(&target, Reach::default(), Ok(resolver)).await;
+            assert_eq!(asker.by_balancer(std::slice::from_ref(&web)).await, proof, "{host}");
+            assert_eq!(asker.by_balancer(&[]).await, None, "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_is_all_loopback_and_may_be_is_this_machine() {
+        const NAMES: &[(&str, [u8; 4])] =
+            &[("here.test.", [127, 0, 0, 1]), ("mixed.test.", [127, 0, 0, 1]), ("mixed.test.", [192, 0, 2, 9])];
+        let mut owner = JoinSet::new();
+        for (host, reach, own) in [
+            ("127.0.0.1", LOCAL, true),
+            ("[::1]", LOCAL, true),
+            ("here.test", LOCAL, true),
+            ("mixed.test", LOCAL, false),
+            ("nowhere.test", LOCAL, false),
+            ("192.0.2.1", LOCAL, false),
+            ("127.0.0.1", Reach::default(), false),
+        ] {
+            let target = target(host, 80, "");
+            let resolver = names(NAMES, None, &mut owner).await;
+            let asker = Asker::with(&target, reach, Ok(resolver)).await;
+            assert_eq!(asker.is_this_machine().is_some(), own, "{host} {reach:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_no_record() {
+        assert_eq!(places(&target("[::1]", 8080, "")), ["the file http://[::1]:8080/.well-known/spikeproof.txt"]);
+        assert_eq!(
+            places(&target("shop.test", 80, "/api")),
+            ["a TXT record _spikeproof.shop.test", "the file http://shop.test/.well-known/spikeproof.txt"]
+        );
+    }
+}

@@ -216,4 +216,26 @@ mod tests {
         );
         assert!(rows(&scenario, &schedule, 2_001)[0].problem.as_ref().unwrap().contains("some get none"));
     }
+
+    #[test]
+    fn the_most_that_is_asked_is_what_a_target_gets_that_answers_at_once() {
+        let phases = |model, levels: &[f64]| {
+            let phase = |level: &f64| example::phase("p", model, *level, Duration::from_secs(1), Role::Baseline);
+            levels.iter().map(phase).collect::<Vec<_>>()
+        };
+        let thinking = |think, scenario: Scenario| Scenario {
+            flows: scenario.flows.into_iter().map(|flow| Flow { think, ..flow }).collect(),
+            ..scenario
+        };
+        let second = Think::Constant(Duration::from_secs(1));
+        for (think, model, levels, rate) in [
+            (Think::None, Model::Rate, vec![10.0, 40.0, 5.0], 40.0),
+            (second, Model::Users, vec![10.0, 30.0], 30.0),
+            (Think::None, Model::Users, vec![1.0], f64::INFINITY),
+            (Think::None, Model::Users, vec![0.0], 0.0),
+        ] {
+            let scenario = thinking(think, example::scenario(phases(model, &levels)));
+            assert_eq!(most(&scenario), rate, "{think:?} {model:?} {levels:?}");
+        }
+    }
 }

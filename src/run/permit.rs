@@ -227,4 +227,63 @@ mod tests {
         // A folder in its place cannot be read: no limit is known, so nothing is permitted.
         assert!(tasks(folder.path().to_owned(), None).is_err());
     }
+
+    fn wanted(allowed: &[&str]) -> Wanted {
+        Wanted {
+            scenario_file: String::new(),
+            scenario_text: String::new(),
+            environment: std::collections::BTreeMap::new(),
+            url: None,
+            fleet: FleetKind::Fargate,
+            tasks: None,
+            runs_dir: PathBuf::new(),
+            terraform: None,
+            generator_binary: None,
+            image: None,
+            max_duration: None,
+            allowed: allowed.iter().map(|host| (*host).to_owned()).collect(),
+            organisation: OrganisationFile::default(),
+        }
+    }
+
+    fn target(host: &str) -> Target {
+        let mut target = crate::scenario::example::scenario(vec![]).target;
+        target.url = crate::scenario::url(&format!("http://{host}")).unwrap();
+        target
+    }
+
+    #[tokio::test]
+    async fn above_the_ceiling_a_target_is_proven_or_allowed_by_its_own_host() {
+        // Addresses that nobody has (RFC 5737), and no account: nothing is asked of anybody.
+        let ask = async |allowed: &[&str], rate: f64, balancers: &[&str]| {
+            let host = "192.0.2.1".to_owned();
+            let asked = Asked { host, rate, duration: std::time::Duration::from_secs(60), cost: None, tasks: 1 };
+            let balancers: Vec<String> = balancers.iter().map(|name| (*name).to_owned()).collect();
+            let (wanted, target) = (wanted(allowed), target("192.0.2.1"));
+            standing(&wanted, &target, Reach::default(), &asked, None, &balancers).await
+        };
+        let said = |standing: Result<Standing, RunError>| standing.unwrap().sentence();
+        assert_eq!(said(ask(&[], 50.0, &[]).await), "not proven, so within 50 requests/s for 5m");
+        let allowed = "not proven, said to be allowed (--i-am-allowed)";
+        assert_eq!(said(ask(&["192.0.2.1"], 500.0, &[]).await), allowed);
+        assert_eq!(said(ask(&["192.0.2.9", "192.0.2.1"], 500.0, &[]).await), allowed);
+        assert_eq!(
+            said(ask(&["192.0.2.1"], 500.0, &["192.0.2.1"]).await),
+            "proven by the group's load balancer, 192.0.2.1, said to be allowed (--i-am-allowed)"
+        );
+    }
+
+    #[test]
+    fn what_would_prove_a_target_is_said_with_all_three_ways() {
+        let error =
+            unproven(&wanted(&["other"]), &target("shop.test"), "shop.test is not proven", Some("123456789012"));
+        let hints = [
+            "`target.group`, if the URL is the DNS name of that group's load balancer or leads to its addresses",
+            "a TXT record _spikeproof.shop.test or the file http://shop.test/.well-known/spikeproof.txt, holding 6a9d6b54fd6da5f1db2c859839146b9424b42a482917123d31c266cd06b9c912",
+            "`--i-am-allowed shop.test`, if its owner has agreed: the report records it (it was given for other)",
+        ];
+        assert_eq!(error.hints, hints);
+        let unknown = mark_words(&target("shop.test"), None);
+        assert!(unknown.ends_with(", holding what `printf spikeproof:ACCOUNT_ID | sha256sum` prints"), "{unknown}");
+    }
 }
