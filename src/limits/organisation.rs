@@ -59,9 +59,9 @@ impl Organisation {
     }
 
     /// The smaller of what the scenario and the organisation let a run cost.
-    pub fn purse(&self, budget: Option<Usd>, file: &str) -> Option<Purse> {
+    pub fn purse(&self, budget: Option<Usd>) -> Option<Purse> {
         let own = budget.map(|limit| Purse { limit, name: "the budget".to_owned() });
-        let other = self.max_cost.map(|limit| Purse { limit, name: format!("`max_cost` of {file}") });
+        let other = self.max_cost.map(|limit| Purse { limit, name: "the organisation's `max_cost`".to_owned() });
         match (own, other) {
             (Some(own), Some(other)) => Some(if other.limit < own.limit { other } else { own }),
             (own, other) => own.or(other),
@@ -179,12 +179,12 @@ hosts: [shop.example.com, \"*.test.example.com\"]
         for (own, other, purse) in [
             (None, None, None),
             (Some(2.0), None, Some((2.0, "the budget"))),
-            (None, Some(5.0), Some((5.0, "`max_cost` of o.yaml"))),
+            (None, Some(5.0), Some((5.0, "the organisation's `max_cost`"))),
             (Some(2.0), Some(5.0), Some((2.0, "the budget"))),
-            (Some(9.0), Some(5.0), Some((5.0, "`max_cost` of o.yaml"))),
+            (Some(9.0), Some(5.0), Some((5.0, "the organisation's `max_cost`"))),
         ] {
             let purse = purse.map(|(limit, name)| Purse { limit: Usd(limit), name: name.to_owned() });
-            assert_eq!(organisation(other).purse(own.map(Usd), "o.yaml"), purse);
+            assert_eq!(organisation(other).purse(own.map(Usd)), purse);
         }
     }
 }

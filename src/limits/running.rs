@@ -8,7 +8,7 @@ use crate::units::{Usd, duration};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Purse {
     pub limit: Usd,
-    /// "the budget", "`max_cost` of FILE"
+    /// "the budget", "the organisation's `max_cost`"
     pub name: String,
 }
 

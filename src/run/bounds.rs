@@ -57,11 +57,17 @@ impl Bounds {
         self.most.reached(self.begun.elapsed(), spent)
     }
 
-    /// The same, as the end of a phase that has nothing to judge yet.
+    /// The same without the money: tasks that have stopped cost nothing more.
+    pub fn out_of_time(&self) -> Option<String> {
+        self.most.reached(self.begun.elapsed(), None)
+    }
+
+    /// As the end of a phase that has nothing to judge yet.
     pub async fn hold(&self, frame: &Frame, phase: Phase) -> Result<(), RunError> {
         match self.reached(frame).await {
             None => Ok(()),
-            Some(why) => Err(RunError::could_not(phase, format!("{why}, before there was any load"))),
+            Some(why) => Err(RunError::could_not(phase, format!("{why}, before there was any load"))
+                .hint("a larger `--max-duration`, or `budget`")),
         }
     }
 }

@@ -73,7 +73,7 @@ impl Rules {
 
     /// What may be used while it runs.
     pub fn bounds(&self, wanted: &Wanted, preview: &Preview) -> Result<Bounds, RunError> {
-        let purse = self.limits.purse(preview.scenario.budget, &self.file);
+        let purse = self.limits.purse(preview.scenario.budget);
         let bounds = Bounds { max_duration: wanted.max_duration, purse };
         match bounds.too_short_for(preview.schedule.end()) {
             Some(why) => Err(refused(why).hint("a shorter hold, or a larger --max-duration")),

@@ -40,7 +40,7 @@ pub async fn recover(cx: &Context, frame: &Frame, mut loaded: Loaded) -> Result<
         if back || Instant::now() >= give_up || cx.interrupt.stop_load().is_cancelled() {
             break;
         }
-        out_of_time = bounds.reached(frame).await;
+        out_of_time = bounds.out_of_time();
         if out_of_time.is_some() {
             break;
         }
