@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spikeproof::engine::{Work, begin, step_behind_the_workers};
+use spikeproof::limits::Reach;
 use spikeproof::measure::{Results, Select, Strain};
 use spikeproof::plan::Share;
 use spikeproof::scenario::{self, Surroundings};
@@ -46,6 +47,7 @@ fn engine(text: &str) -> Outcome<()> {
         scenario: Arc::new(read.scenario),
         share: Share::WHOLE,
         seed: 1,
+        reach: Reach { loopback: true, private: false },
         workers: 1,
         start: Instant::now() + Duration::from_millis(500),
         stop: CancellationToken::new(),

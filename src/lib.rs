@@ -1,8 +1,8 @@
 //! spikeproof proves that an Auto Scaling group survives a spike.
 //!
 //! The map, in reading order. Imports point down only; `tests/architecture.rs` holds this:
-//! `main > cli > run > {terraform fleet guard image channel engine watch journal lab aws} >
-//! {plan verdict cost report scaling} > {scenario measure events outcome redact units}`.
+//! `main > cli > run > {terraform fleet guard image channel engine watch ownership journal lab aws} >
+//! {plan verdict cost limits report scaling} > {scenario measure events outcome redact units}`.
 
 pub mod cli; // one file per subcommand: arguments and wiring only
 pub mod run; // the life cycle: plan provision start load recover collect judge destroy
@@ -15,10 +15,12 @@ pub mod guard; // the process that destroys when the orchestrator was killed
 pub mod image; // packs the generator as an OCI image and pushes it, without Docker
 pub mod journal; // what we meant and what we did; what may be left
 pub mod lab; // an AWS on this machine
+pub mod ownership; // whose target it is, by load balancer, TXT record or file
 pub mod terraform; // the only driver of the terraform (or tofu) binary
 pub mod watch; // the target while it suffers
 
 pub mod cost; // estimate before, actual after, dated prices
+pub mod limits; // what load may reach, how much of it, and when it has been enough
 pub mod plan; // how load is divided, how many tasks, when each starts and stops
 pub mod report; // one run as terminal text, JSON and a page; the live view
 pub mod scaling; // a model of Auto Scaling policies over a clock

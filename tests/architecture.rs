@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 5] = [
     &["cli"],
     &["run"],
-    &["terraform", "fleet", "guard", "image", "channel", "engine", "watch", "journal", "lab", "aws"],
-    &["plan", "verdict", "cost", "report", "scaling"],
+    &["terraform", "fleet", "guard", "image", "channel", "engine", "watch", "ownership", "journal", "lab", "aws"],
+    &["plan", "verdict", "cost", "limits", "report", "scaling"],
     &["scenario", "measure", "events", "outcome", "redact", "units"],
 ];
 
 /// Neighbours on one layer that may know each other, and why.
-const SAME: [(&str, &str, &str); 17] = [
+const SAME: [(&str, &str, &str); 19] = [
     ("terraform", "journal", "terraform and its plugins inherit the run's work lock"),
     ("channel", "aws", "a bucket is opened with AWS credentials"),
     ("fleet", "aws", "Fargate is in AWS"),
@@ -23,6 +23,8 @@ const SAME: [(&str, &str, &str); 17] = [
     ("image", "aws", "ECR is in AWS"),
     ("aws", "journal", "the proof describes the names the journal derives"),
     ("engine", "channel", "a generator lives on the channel"),
+    ("ownership", "engine", "the file of a target is asked for as a generator would ask"),
+    ("report", "limits", "and whose target it was"),
     ("report", "verdict", "a report shows judgements"),
     ("report", "cost", "and what it cost"),
     ("report", "plan", "and the load as planned"),
@@ -36,7 +38,7 @@ const SAME: [(&str, &str, &str); 17] = [
 ];
 
 /// Modules without clock, network, process or file.
-const PURE: [&str; 8] = ["scenario", "plan", "measure", "scaling", "verdict", "cost", "units", "outcome"];
+const PURE: [&str; 9] = ["scenario", "plan", "measure", "scaling", "verdict", "cost", "limits", "units", "outcome"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();

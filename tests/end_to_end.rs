@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use spikeproof::lab::{Lab, Options};
+use spikeproof::limits::Proof;
 use spikeproof::report::RunReport;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -117,6 +118,7 @@ async fn the_group_grows_under_a_spike_and_comes_back_and_nothing_is_left() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
 
     let report = trial.report();
+    assert_eq!(report.standing.proof, Some(Proof::ThisMachine));
     let judged = report.judged.unwrap();
     let reaction = judged.reaction.unwrap();
     assert!(reaction.out_took.is_some() && reaction.in_took.is_some(), "{reaction:?}");
@@ -192,6 +194,30 @@ async fn a_task_that_never_starts_is_exit_4_with_its_reason_and_nothing_is_left(
     let output = trial.run(&["run", &scenario]).await;
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
     assert!(text(&output).contains("could not start 2 of 2 tasks"), "{}", text(&output));
+    trial.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_that_is_over_during_apply_ends_the_run_and_nothing_is_left() {
+    let trial = Trial::new("").await;
+    let scenario = trial.scenario(SHORT);
+    let output = trial.run(&["run", "--max-duration", "7s", &scenario]).await;
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    let words = "provision: the 7s of --max-duration are over, before there was any load";
+    assert!(text(&output).contains(words), "{}", text(&output));
+    assert!(!trial.report().interrupted);
+    trial.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_that_is_used_up_ends_the_run_and_nothing_is_left() {
+    // One task fails and is replaced: three are billed, and for a minute at least, where two were estimated.
+    let trial = Trial::new("faults: { task_start_failures: [0] }").await;
+    let scenario = trial.scenario(&format!("{SHORT}fleet: {{ cpu: 1, tasks: 2 }}\nbudget: 0.004 USD\n"));
+    let output = trial.run(&["run", &scenario]).await;
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    assert!(text(&output).contains("the budget of $0.004 is reached: the tasks cost "), "{}", text(&output));
+    assert!(text(&output).contains(", before there was any load"), "{}", text(&output));
     trial.nothing_is_left().await;
 }
 

@@ -65,7 +65,8 @@ async fn told_to_start(channel: &Channel, port: u16) {
     );
     let surroundings = Surroundings::default();
     let (run, files) = ("sp-0000000001".to_owned(), Vec::new());
-    let plan = Plan { version: VERSION, run, scenario, surroundings, secrets: false, seed: 1, files };
+    let reach = spikeproof::limits::Reach { loopback: true, private: false };
+    let plan = Plan { version: VERSION, run, scenario, surroundings, secrets: false, reach, seed: 1, files };
     channel.put_plan(&plan).await.unwrap();
     let start = Some(Start { at: Timestamp::now(), slots: vec![0] });
     channel.put_control(&Control { version: VERSION, epoch: 1, beat: 1, start, stop: None }, None).await.unwrap();

@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use spikeproof::limits::Proof;
 use spikeproof::report::RunReport;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
@@ -261,4 +262,124 @@ async fn every_mistake_of_a_scenario_is_told_and_the_exit_code_is_3() {
         assert!(text(&output).contains(words), "`{words}` is not in:\n{}", text(&output));
     }
     assert!(!trial.folder.path().join("runs").exists());
+}
+
+impl Trial {
+    /// Nothing was begun: neither a run's folder nor a request.
+    async fn refused(&self, scenario: &Path, url: &str, args: &[&str], organisation: &str) -> String {
+        let file = self.folder.path().join("organisation.yaml");
+        std::fs::write(&file, organisation).unwrap();
+        let mut command = self.command(scenario, url);
+        command.args(args).env("AWS_EC2_METADATA_DISABLED", "true").env("SPIKEPROOF_ORGANISATION", &file);
+        let output = command.output().await.unwrap();
+        assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+        assert!(!self.folder.path().join("runs").exists());
+        text(&output)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_load_may_reach_is_refused_before_anything_begins() {
+    let trial = Trial::new();
+    let scenario = trial.scenario("{ name: steady, rate: 1/s, hold: 1s }", "errors < 1%");
+    for (url, words) in [
+        ("http://10.1.2.3", "no load goes to 10.1.2.3: a private address; `target.private: true` in the scenario"),
+        ("http://[fd12::1]", "no load goes to fd12::1: a private address; `target.private: true` in the scenario"),
+        ("http://[::ffff:192.168.0.1]", "a private address"),
+        ("http://169.254.169.254", "instance metadata and task credentials live there; nothing permits it"),
+        ("http://169.254.1.1", "a link-local address; nothing permits it"),
+        ("http://0.0.0.0:8080", "an unspecified address"),
+    ] {
+        let said = trial.refused(&scenario, url, &[], "{}").await;
+        assert!(said.contains(words), "`{words}` is not in:\n{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_nothing_proves_gets_little_load() {
+    let trial = Trial::new();
+    // Addresses that nobody has (RFC 5737).
+    let (url, others) = ("http://192.0.2.1", ["--i-am-allowed", "192.0.2.9", "--i-am-allowed", "shop.test"]);
+    let fast = trial.scenario("{ name: steady, rate: 51/s, hold: 1s }", "errors < 1%");
+    let said = trial.refused(&fast, url, &others, "{}").await;
+    for words in [
+        "192.0.2.1 is not proven to be yours, so it gets at most 50 requests/s for 5m; this asks for up to 51 requests/s",
+        "no AWS account is known here",
+        "try: `target.group`, if the URL is the DNS name of that group's load balancer",
+        "try: the file http://192.0.2.1/.well-known/spikeproof.txt, holding what `printf spikeproof:ACCOUNT_ID | sha256sum`",
+        "try: `--i-am-allowed 192.0.2.1`, if its owner has agreed: the report records it (it was given for 192.0.2.9, shop.test)",
+    ] {
+        assert!(said.contains(words), "`{words}` is not in:\n{said}");
+    }
+    let long = trial.scenario("{ name: steady, rate: 1/s, hold: 301s }", "errors < 1%");
+    assert!(trial.refused(&long, url, &[], "{}").await.contains("this asks for 5m1s of load"));
+    let endless = trial.scenario("{ name: steady, users: 1, hold: 1s }", "errors < 1%");
+    assert!(trial.refused(&endless, url, &[], "{}").await.contains("users without `think`"));
+    // `check` says it too, with how to give the proof.
+    let check = Command::new(env!("CARGO_BIN_EXE_spikeproof"))
+        .args(["check", "--fleet", "local", "--url", "https://shop.test"])
+        .arg(&fast)
+        .output()
+        .await
+        .unwrap();
+    let shown = text(&check);
+    assert_eq!(check.status.code(), Some(0), "{shown}");
+    assert!(
+        shown.contains("or by a TXT record _spikeproof.shop.test or the file https://shop.test/.well-known/"),
+        "{shown}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organisation_s_limits_are_refused_with_file_and_key() {
+    let trial = Trial::new();
+    let scenario = trial.scenario("{ name: steady, rate: 20/s, hold: 2s }", "errors < 1%");
+    for (organisation, words) in [
+        ("max_rate: 19/s", "`max_rate` is 19/s, and this asks for up to 20 requests/s"),
+        ("max_duration: 1s", "`max_duration` is 1s, and the plan takes 2s"),
+        ("max_tasks: 1", "`max_tasks` is 1, and this takes 2"),
+        ("hosts: [\"*.example.com\"]", "`hosts` does not list 127.0.0.1"),
+        ("max_requests: 5", "max_requests"),
+    ] {
+        let said = trial.refused(&scenario, "http://127.0.0.1:9", &["--tasks", "2"], organisation).await;
+        assert!(said.contains(words) && said.contains("organisation.yaml"), "`{words}` is not in:\n{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn load_stops_when_its_time_is_over_and_what_there_is_is_judged() {
+    let (server, trial) = (Server::start(None).await, Trial::new());
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let scenario = trial.scenario("{ name: steady, rate: 20/s, hold: 11s }", "errors < 1%");
+    let said = trial.refused(&scenario, &url, &["--max-duration", "10s"], "{}").await;
+    assert!(said.contains("the plan takes 11s, longer than --max-duration 10s"), "{said}");
+
+    let mut command = trial.command(&scenario, &url);
+    let output = command.args(["--max-duration", "12s", "--i-am-allowed", "127.0.0.1"]).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", text(&output));
+    let report = trial.report();
+    let judged = report.judged.unwrap();
+    let why = "the load ended early: the 12s of --max-duration are over";
+    assert!(judged.validity.iter().any(|one| one.because == why), "{:?}", judged.validity);
+    assert!((1..220).contains(&server.seen()), "{}", server.seen());
+    assert!(!report.interrupted);
+    // What was said about the target is recorded, whatever proves it.
+    assert_eq!(report.standing.proof, Some(Proof::ThisMachine));
+    assert!(report.standing.said_allowed);
+    trial.no_generator_is_alive();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_proxy_of_the_environment_gets_between_load_and_target() {
+    let (server, trial) = (Server::start(None).await, Trial::new());
+    let scenario = trial.scenario("{ name: steady, rate: 20/s, hold: 1s }", "errors < 1%");
+    let mut command = trial.command(&scenario, &format!("http://127.0.0.1:{}", server.port));
+    // Nobody listens there, and no exception is made.
+    command.env_remove("NO_PROXY").env_remove("no_proxy");
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        command.env(name, "http://127.0.0.1:9").env(name.to_lowercase(), "http://127.0.0.1:9");
+    }
+    let output = command.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert_eq!(server.seen(), 20);
 }

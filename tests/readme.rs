@@ -115,6 +115,29 @@ async fn the_commands_of_the_page_on_permissions_are_as_written() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_the_page_on_limits_are_as_written() {
+    let lab = start(Options::default()).await.unwrap();
+    let [ask, run_it] = blocks_of("docs/limits.md").try_into().unwrap_or_else(|_| panic!("two blocks"));
+    let (code, text) = run(&ask, lab.environment()).await;
+    assert_eq!(code, Some(0), "{text}");
+    // The lab's target, and the hash of the account in the example.
+    let mark = spikeproof::limits::mark("123456789012");
+    for words in ["the target is this machine's own", &mark] {
+        assert!(text.contains(words), "`{words}` is not in:\n{text}");
+    }
+    let (code, text) =
+        run(&run_it.replace("spikeproof run ", "spikeproof run --fleet local "), lab.environment()).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("target: this machine's own"), "{text}");
+    lab.stop().await;
+
+    let page = std::fs::read_to_string(project().join("docs/limits.md")).unwrap();
+    let file = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let organisation = spikeproof::limits::Organisation::parse(file).unwrap();
+    assert_eq!((organisation.max_tasks, organisation.hosts.map(|hosts| hosts.len())), (Some(10), Some(2)));
+}
+
 #[tokio::test]
 async fn the_exit_codes_are_those_of_the_program() {
     let readme = std::fs::read_to_string(project().join("README.md")).unwrap();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use spikeproof::engine::{Work, begin};
 use spikeproof::lab::{Options, start};
+use spikeproof::limits::Reach;
 use spikeproof::measure::{Results, Select, Tally};
 use spikeproof::plan::Share;
 use spikeproof::scenario::{self, Scenario, Surroundings};
@@ -39,6 +40,7 @@ async fn carry_out(scenario: &Scenario) -> Results {
         scenario: Arc::new(scenario.clone()),
         share: Share::WHOLE,
         seed: 1,
+        reach: Reach { loopback: true, private: false },
         workers: 1,
         start: Instant::now(),
         stop: CancellationToken::new(),

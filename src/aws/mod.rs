@@ -112,6 +112,11 @@ impl Aws {
         jiff::Timestamp::try_from(known.or_else(environment_expiry)?).ok()
     }
 
+    /// An AWS on this machine, such as the lab: its tasks are processes here.
+    pub fn is_local(&self) -> bool {
+        self.endpoint.as_deref().is_some_and(is_loopback)
+    }
+
     /// Asks STS. The cheapest proof that credentials, region and network are right.
     pub async fn caller(&self) -> Result<Caller, AwsError> {
         let identity = aws_sdk_sts::Client::new(&self.sdk)
@@ -132,6 +137,16 @@ fn environment_expiry() -> Option<SystemTime> {
     SystemTime::try_from(text.parse::<jiff::Timestamp>().ok()?).ok()
 }
 
+fn is_loopback(endpoint: &str) -> bool {
+    let host = url::Url::parse(endpoint).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+    match host {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 /// The whole chain of an SDK error in one line: its own `Display` says only "service error".
 pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut parts = vec![error.to_string()];
@@ -144,4 +159,25 @@ pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
         source = inner.source();
     }
     parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_endpoint_on_this_machine_is_local() {
+        for (endpoint, local) in [
+            ("http://127.0.0.1:4566", true),
+            ("http://[::1]:4566/", true),
+            ("http://localhost:4566", true),
+            ("https://vpce-1.ecs.eu-west-1.vpce.amazonaws.com", false),
+            ("http://127.0.0.1.example.com", false),
+            ("http://127.0.0.1@example.com", false),
+            ("http://10.0.0.1:4566", false),
+            ("nonsense", false),
+        ] {
+            assert_eq!(is_loopback(endpoint), local, "{endpoint}");
+        }
+    }
 }

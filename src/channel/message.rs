@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::Reach;
 use crate::measure::Interval;
 use crate::redact;
 use crate::scenario::Surroundings;
@@ -21,6 +22,8 @@ pub struct Plan {
     /// The scenario reads secrets: they are in `secrets.json`.
     pub secrets: bool,
     pub seed: u64,
+    /// Where load may go: judged by each task, at each new connection.
+    pub reach: Reach,
     /// The files that the scenario names, in the order of their numbers in the channel.
     pub files: Vec<String>,
 }

@@ -10,7 +10,7 @@ use crate::measure::Timeline;
 use crate::outcome::Exit;
 use crate::plan::{Schedule, Sizing, forecast};
 use crate::report::terminal::{level, peak};
-use crate::run::{FleetKind, Preview, find_aws, preview};
+use crate::run::{FleetKind, Preview, Wanted, find_aws, objections, preview, prove, to_prove};
 use crate::scenario::{Model, Reuse, Scenario};
 use crate::units::{self, duration};
 use crate::verdict::preflight;
@@ -36,21 +36,21 @@ pub async fn run(args: &Args) -> Answer {
         Ok(preview) => preview,
         Err(error) => return Answer::error(error.what, Exit::ScenarioInvalid),
     };
-    let text = plan(&preview, wanted.fleet);
+    let text = plan(&preview, &wanted, args.group);
     if !args.group {
         return Answer::out(text, Exit::Passed);
     }
-    match group(&preview).await {
+    match group(&wanted, &preview).await {
         Ok(group) => Answer::out(text + &group, Exit::Passed),
         Err(why) => Answer { stdout: text, ..Answer::error(why, Exit::CouldNotRun) },
     }
 }
 
 /// The group as it is now, and what its policies make of the scenario.
-async fn group(preview: &Preview) -> Result<String, String> {
+async fn group(wanted: &Wanted, preview: &Preview) -> Result<String, String> {
     let Preview { scenario, schedule, .. } = preview;
     let subject = scenario.target.subject.as_ref().ok_or("the scenario names no `target.group` or `target.service`")?;
-    let aws = find_aws().await.map_err(|error| error.to_string())?;
+    let (aws, caller) = find_aws().await.map_err(|error| error.to_string())?;
     let seen = watch::survey(&aws, subject).await.map_err(|error| error.to_string())?;
     let mut warnings = preflight::warnings(scenario, schedule, &seen);
     if let Some(like) = &scenario.target.like {
@@ -60,6 +60,10 @@ async fn group(preview: &Preview) -> Result<String, String> {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = write_group(&mut out, scenario, &seen, &warnings);
+    let _ = match prove(wanted, preview, &aws, &caller, &seen).await {
+        Ok(standing) => writeln!(out, "  the target is {}", standing.sentence()),
+        Err(error) => writeln!(out, "  REFUSED: {error}"),
+    };
     Ok(out)
 }
 
@@ -116,10 +120,12 @@ fn write_group(out: &mut String, scenario: &Scenario, seen: &Timeline, warnings:
     Ok(())
 }
 
-fn plan(preview: &Preview, fleet: FleetKind) -> String {
+/// `asks`: whose target it is will be asked, and said then.
+fn plan(preview: &Preview, wanted: &Wanted, asks: bool) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = write_plan(&mut out, preview, fleet);
+    let _ = write_plan(&mut out, preview, wanted.fleet);
+    let _ = write_limits(&mut out, preview, wanted, asks);
     out
 }
 
@@ -157,6 +163,19 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
         }
     }
     Ok(())
+}
+
+/// What `run` would not do.
+fn write_limits(out: &mut String, preview: &Preview, wanted: &Wanted, asks: bool) -> std::fmt::Result {
+    let refused = objections(wanted, preview);
+    let to_prove = to_prove(wanted, preview).filter(|_| !asks);
+    if !refused.is_empty() || to_prove.is_some() {
+        writeln!(out, "\nlimits")?;
+    }
+    for why in refused {
+        writeln!(out, "  REFUSED: {why}")?;
+    }
+    to_prove.map_or(Ok(()), |how| writeln!(out, "  {}", how.replace('\n', "\n  ")))
 }
 
 fn write_phases(out: &mut String, scenario: &Scenario, schedule: &Schedule) -> std::fmt::Result {

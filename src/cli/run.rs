@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use tokio::task::JoinSet;
@@ -10,7 +11,7 @@ use super::{Answer, RunsDir};
 use crate::events::Events;
 use crate::outcome::Exit;
 use crate::report::{compare, live, terminal};
-use crate::run::{self, Context, FleetKind, Interrupt, Outcome, Wanted};
+use crate::run::{self, Context, FleetKind, Interrupt, OrganisationFile, Outcome, Wanted};
 
 /// Runs a scenario and destroys everything it made.
 ///
@@ -40,6 +41,10 @@ pub struct Args {
     /// Runs it so many times, one after the other, and judges them together: a verdict that flips is inconclusive
     #[arg(long, env = "SPIKEPROOF_REPEAT", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
+    /// Stops the load when provision, start, load and recovery together have taken this long, judges what there is, and
+    /// destroys
+    #[arg(long, env = "SPIKEPROOF_MAX_DURATION", value_name = "TIME", value_parser = crate::units::parse_duration)]
+    max_duration: Option<Duration>,
 }
 
 /// What `run` and `check` have in common.
@@ -57,6 +62,10 @@ pub struct ScenarioArgs {
     /// Replaces `fleet.tasks` of the scenario
     #[arg(long, env = "SPIKEPROOF_TASKS", value_parser = clap::value_parser!(u32).range(1..=500))]
     tasks: Option<u32>,
+    /// The target's own host: its owner has agreed to more load than a target gets that nothing proves to be yours; the
+    /// report records it
+    #[arg(long, env = "SPIKEPROOF_I_AM_ALLOWED", value_name = "HOST", value_delimiter = ',')]
+    i_am_allowed: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -91,6 +100,12 @@ impl ScenarioArgs {
             image: None,
             guard: true,
             force: false,
+            max_duration: None,
+            allowed: self.i_am_allowed.clone(),
+            organisation: OrganisationFile {
+                named: std::env::var_os("SPIKEPROOF_ORGANISATION").filter(|name| !name.is_empty()).map(PathBuf::from),
+                ..OrganisationFile::default()
+            },
         })
     }
 }
@@ -105,6 +120,7 @@ pub async fn run(args: Args) -> Answer {
             image: args.image,
             guard: !args.no_guard,
             force: args.force,
+            max_duration: args.max_duration,
             ..wanted
         },
         Err(answer) => return answer,

@@ -1,6 +1,8 @@
 //! The target's addresses, as a load balancer that scales needs it: asked again as soon as the records' own time to
 //! live is over, in the background, and used in turn.
 //!
+//! Each is judged at each new connection: whatever a name leads to later, load goes where it may.
+//!
 //! Never on a request's path, but for the very first; an answer that fails keeps the addresses known so far.
 
 use std::cell::RefCell;
@@ -10,6 +12,8 @@ use std::time::{Duration, Instant};
 use hickory_resolver::TokioResolver;
 use tokio::sync::Notify;
 use tokio::time::sleep;
+
+use crate::limits::{self, Reach};
 
 /// Records that say they are gone at once are asked for once a second.
 const SOONEST: Duration = Duration::from_secs(1);
@@ -23,6 +27,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 pub struct Addresses {
     host: String,
     port: u16,
+    reach: Reach,
     known: RefCell<Known>,
     news: Notify,
 }
@@ -37,11 +42,11 @@ struct Known {
 
 impl Addresses {
     /// `offset` keeps workers from all beginning with the same address.
-    pub fn new(host: &str, port: u16, offset: usize) -> Self {
+    pub fn new(host: &str, port: u16, reach: Reach, offset: usize) -> Self {
         let host = host.trim_matches(['[', ']']).to_owned();
         let literal = host.parse().ok().into_iter().collect();
         let known = Known { addresses: literal, next: offset, failure: None };
-        Self { host, port, known: RefCell::new(known), news: Notify::new() }
+        Self { host, port, reach, known: RefCell::new(known), news: Notify::new() }
     }
 
     /// Keeps them fresh; never returns, unless the host is an address itself.
@@ -81,7 +86,7 @@ impl Addresses {
         self.news.notify_waiters();
     }
 
-    /// All addresses, beginning with the one whose turn it is. Waits for the first answer only.
+    /// All addresses that may get load, beginning with the one whose turn it is. Waits for the first answer only.
     pub async fn in_turn(&self, port: Option<u16>) -> Result<Vec<SocketAddr>, String> {
         loop {
             let news = self.news.notified();
@@ -89,7 +94,7 @@ impl Addresses {
                 let mut known = self.known.borrow_mut();
                 if !known.addresses.is_empty() {
                     known.next = known.next.wrapping_add(1);
-                    let mut turned = known.addresses.clone();
+                    let mut turned = limits::permitted(&known.addresses, self.reach)?;
                     let first = known.next % turned.len();
                     turned.rotate_left(first);
                     return Ok(turned.into_iter().map(|ip| SocketAddr::new(ip, port.unwrap_or(self.port))).collect());
@@ -103,7 +108,7 @@ impl Addresses {
     }
 
     pub fn count(&self) -> usize {
-        self.known.borrow().addresses.len().max(1)
+        limits::permitted(&self.known.borrow().addresses, self.reach).map_or(1, |addresses| addresses.len().max(1))
     }
 }
 
@@ -111,13 +116,16 @@ impl Addresses {
 mod tests {
     use super::*;
 
+    const LOOPBACK: Reach = Reach { loopback: true, private: false };
+    const PRIVATE: Reach = Reach { loopback: false, private: true };
+
     #[tokio::test]
     async fn an_address_needs_no_resolver_and_a_name_s_addresses_take_turns() {
-        let literal = Addresses::new("[::1]", 80, 0);
+        let literal = Addresses::new("[::1]", 80, LOOPBACK, 0);
         literal.refresh().await;
         assert_eq!(literal.in_turn(None).await.unwrap(), ["[::1]:80".parse().unwrap()]);
 
-        let named = Addresses::new("shop", 80, 0);
+        let named = Addresses::new("shop", 80, PRIVATE, 0);
         named.known.borrow_mut().addresses = vec![[10, 0, 0, 1].into(), [10, 0, 0, 2].into(), [10, 0, 0, 3].into()];
         let mut first = Vec::new();
         for _ in 0..6 {
@@ -128,8 +136,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_address_that_a_name_gets_later_is_judged_like_the_first() {
+        let named = Addresses::new("shop", 80, Reach::default(), 0);
+        let (public, metadata) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([169, 254, 169, 254]));
+        named.known.borrow_mut().addresses = vec![public];
+        assert_eq!(named.in_turn(None).await.unwrap(), [SocketAddr::new(public, 80)]);
+        // Both: only the one that may get load is used, at every turn.
+        named.known.borrow_mut().addresses = vec![metadata, public];
+        for _ in 0..4 {
+            assert_eq!(named.in_turn(None).await.unwrap(), [SocketAddr::new(public, 80)]);
+        }
+        named.known.borrow_mut().addresses = vec![metadata];
+        let why = named.in_turn(None).await.unwrap_err();
+        assert!(why.starts_with("no load goes to 169.254.169.254: "), "{why}");
+
+        let literal = Addresses::new("10.0.0.5", 80, LOOPBACK, 0);
+        assert!(literal.in_turn(None).await.unwrap_err().contains("`target.private: true`"));
+    }
+
+    #[tokio::test]
     async fn a_name_that_cannot_be_found_is_an_error_with_a_reason() {
-        let named = Addresses::new("nowhere.invalid", 80, 0);
+        let named = Addresses::new("nowhere.invalid", 80, PRIVATE, 0);
         named.failed("no such name".to_owned());
         assert_eq!(named.in_turn(None).await.unwrap_err(), "no such name");
     }

@@ -96,7 +96,7 @@ impl Desk {
             Http::Two => true,
             Http::Auto => target.url.https,
         };
-        let addresses = Addresses::new(&target.url.host, target.url.port, share.index as usize);
+        let addresses = Addresses::new(&target.url.host, target.url.port, work.reach, share.index as usize);
         Ok(Self {
             schedule: Schedule::new(&scenario),
             share,

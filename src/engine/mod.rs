@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::limits::Reach;
 use crate::plan::Share;
 use crate::scenario::Scenario;
 
@@ -25,6 +26,7 @@ pub mod health;
 mod iteration;
 mod judge;
 pub mod lifetime;
+pub mod once;
 mod request;
 mod rows;
 mod session;
@@ -43,6 +45,8 @@ pub struct Work {
     pub scenario: Arc<Scenario>,
     pub share: Share,
     pub seed: u64,
+    /// Where load may go.
+    pub reach: Reach,
     /// Worker threads.
     pub workers: u32,
     /// The start instant on this machine's monotonic clock.
@@ -68,6 +72,8 @@ pub fn step_behind_the_workers() {
 
 #[cfg(test)]
 mod counting_tests;
+#[cfg(test)]
+mod guest_tests;
 #[cfg(test)]
 mod scenario_tests;
 #[cfg(test)]

@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{Work, begin};
+use crate::limits::Reach;
 use crate::measure::{Ending, Results, Select, Strain, Tally};
 use crate::plan::Share;
 use crate::scenario::{self, Scenario, Surroundings};
@@ -26,7 +27,7 @@ use crate::scenario::{self, Scenario, Surroundings};
 /// One request as the shop saw it.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    line: String,
+    pub line: String,
     pub headers: BTreeMap<String, String>,
     body: String,
     version: Version,
@@ -104,7 +105,10 @@ async fn answer(log: Log, connection: usize, request: Request<hyper::body::Incom
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let line = format!("{} {}", head.method, head.uri.path_and_query().unwrap());
     let headers = head.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
-    let headers: BTreeMap<String, String> = headers.collect();
+    let mut headers: BTreeMap<String, String> = headers.collect();
+    if let Some(authority) = head.uri.authority() {
+        headers.insert(":authority".to_owned(), authority.to_string());
+    }
     let body = String::from_utf8_lossy(&body).into_owned();
     let cookies = headers.get("cookie").cloned().unwrap_or_default();
     log.0.lock().unwrap().push(Seen { line, headers, body: body.clone(), version: head.version, connection });
@@ -121,6 +125,11 @@ async fn answer(log: Log, connection: usize, request: Request<hyper::body::Incom
         "/moved" => Response::builder().status(302).header("location", "/there?a=b").body(Full::from("")),
         "/moved-307" => Response::builder().status(307).header("location", "/there").body(Full::from("")),
         "/loop" => Response::builder().status(302).header("location", "/loop").body(Full::from("")),
+        "/to" => {
+            let to =
+                percent_encoding::percent_decode_str(head.uri.query().unwrap()).decode_utf8().unwrap().into_owned();
+            Response::builder().status(302).header("location", to).body(Full::from(""))
+        }
         "/away" => Response::builder().status(302).header("location", "http://other.example/").body(Full::from("")),
         "/packed" => {
             use std::io::Write as _;
@@ -155,7 +164,9 @@ pub(super) fn parsed(text: &str, files: &[(&str, &str)]) -> Scenario {
 
 pub(super) async fn measure(scenario: Scenario, share: Share, workers: u32) -> Results {
     let (stop, start) = (CancellationToken::new(), Instant::now());
-    let mut running = begin(&Work { scenario: Arc::new(scenario), share, seed: 7, workers, start, stop }).unwrap();
+    let reach = Reach { loopback: true, private: false };
+    let work = Work { scenario: Arc::new(scenario), share, seed: 7, reach, workers, start, stop };
+    let mut running = begin(&work).unwrap();
     let mut results = Results::default();
     while let Some(interval) = running.next().await {
         results.add(0, &interval);

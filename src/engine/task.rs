@@ -16,6 +16,7 @@ use super::decide::{self, FIRST_BEAT, Seen, Step};
 use super::{Running, Work, begin};
 use crate::channel::message::{Control, End, Ended, Ready, Report, VERSION};
 use crate::channel::{Channel, ChannelError, POLL};
+use crate::limits::Reach;
 use crate::measure::Interval;
 use crate::plan::Share;
 use crate::redact;
@@ -67,7 +68,9 @@ pub async fn generate(task: &Task) -> Result<Ended, GenerateError> {
         why = farewell.heard() => Ok(Booted::Over(why)),
     };
     match booted {
-        Ok(Booted::Ready(scenario, seed)) => carry_out(task, &mut farewell, *scenario, seed, born).await,
+        Ok(Booted::Ready(scenario, seed, reach)) => {
+            carry_out(task, &mut farewell, *scenario, (seed, reach), born).await
+        }
         Ok(Booted::Over(why)) => say_end(task, why, 0).await,
         Err(error) => fail(task, error).await,
     }
@@ -75,7 +78,7 @@ pub async fn generate(task: &Task) -> Result<Ended, GenerateError> {
 
 /// A task that knows what to do, or that there is nothing to do.
 enum Booted {
-    Ready(Box<Scenario>, u64),
+    Ready(Box<Scenario>, u64, Reach),
     Over(Ended),
 }
 
@@ -95,7 +98,7 @@ async fn boot(task: &Task, born: Instant) -> Result<Booted, GenerateError> {
     let open = |name: &str| files.get(name).cloned().ok_or_else(|| "it did not come with the plan".to_owned());
     let read = scenario::read(&plan.scenario, &surroundings, &open)
         .map_err(|problems| GenerateError::Scenario(scenario::render("scenario", &plan.scenario, &problems, false)))?;
-    Ok(Booted::Ready(Box::new(read.scenario), plan.seed))
+    Ok(Booted::Ready(Box::new(read.scenario), plan.seed, plan.reach))
 }
 
 /// Tries until it works or the time is over: a new role may not be known everywhere yet.
@@ -135,7 +138,7 @@ async fn carry_out(
     task: &Task,
     farewell: &mut Farewell,
     scenario: Scenario,
-    seed: u64,
+    (seed, reach): (u64, Reach),
     born: Instant,
 ) -> Result<Ended, GenerateError> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
@@ -162,7 +165,7 @@ async fn carry_out(
     };
     let stop = CancellationToken::new();
     let (scenario, start) = (Arc::new(scenario), monotonic(at));
-    let work = Work { scenario, share, seed, workers: cores.max(1), start, stop: stop.clone() };
+    let work = Work { scenario, share, seed, reach, workers: cores.max(1), start, stop: stop.clone() };
     let running = match begin(&work) {
         Ok(running) => running,
         Err(why) => return fail(task, GenerateError::Begin(why)).await,
@@ -432,5 +435,6 @@ impl Farewell {
 /// Carries out a scenario that was not read from a plan.
 #[cfg(test)]
 pub async fn carry_out_for_test(task: &Task, scenario: Scenario) -> Result<Ended, GenerateError> {
-    carry_out(task, &mut Farewell::new(task.max_lifetime)?, scenario, 1, Instant::now()).await
+    let here = Reach { loopback: true, private: false };
+    carry_out(task, &mut Farewell::new(task.max_lifetime)?, scenario, (1, here), Instant::now()).await
 }

@@ -28,6 +28,7 @@ use super::task::{Task, carry_out_for_test, generate};
 use super::{Work, begin};
 use crate::channel::message::{Control, Ended, Plan, Secrets, Start, VERSION};
 use crate::channel::{Channel, LEASE};
+use crate::limits::Reach;
 use crate::measure::{Results, Select, Tally};
 use crate::plan::{Schedule, Share};
 use crate::redact;
@@ -159,6 +160,7 @@ fn work(scenario: Scenario, share: Share, workers: u32) -> Work {
         scenario: Arc::new(scenario),
         share,
         seed: 1,
+        reach: Reach { loopback: true, private: false },
         workers,
         start: Instant::now(),
         stop: CancellationToken::new(),
@@ -397,6 +399,7 @@ fn plan(secrets: bool) -> Plan {
         scenario,
         surroundings,
         secrets,
+        reach: crate::limits::Reach { loopback: true, private: false },
         seed: 1,
         files: Vec::new(),
     }

@@ -75,6 +75,18 @@ fn count(flow: &Flow, block: &Block) -> (f64, Duration) {
     (requests * f64::from(block.repeat), think * block.repeat)
 }
 
+/// The most requests per second that are ever asked for, however fast the target answers; infinite where users wait for
+/// nothing but their answers.
+pub fn most(scenario: &Scenario) -> f64 {
+    let pass = Pass::of(scenario);
+    let endless = pass.length(Duration::ZERO).is_zero();
+    let rate = |phase: &Phase| match phase.model {
+        Model::Users if endless && phase.level > 0.0 => f64::INFINITY,
+        model => pass.rate(model, phase.level, Duration::ZERO),
+    };
+    scenario.phases.iter().map(rate).fold(0.0, f64::max)
+}
+
 /// The highest level of each model, whichever comes first.
 pub fn peak(scenario: &Scenario) -> Option<&Phase> {
     let pass = Pass::of(scenario);
@@ -203,5 +215,27 @@ mod tests {
             Some("used up after about 42% of the run: then no further iteration begins")
         );
         assert!(rows(&scenario, &schedule, 2_001)[0].problem.as_ref().unwrap().contains("some get none"));
+    }
+
+    #[test]
+    fn the_most_that_is_asked_is_what_a_target_gets_that_answers_at_once() {
+        let phases = |model, levels: &[f64]| {
+            let phase = |level: &f64| example::phase("p", model, *level, Duration::from_secs(1), Role::Baseline);
+            levels.iter().map(phase).collect::<Vec<_>>()
+        };
+        let thinking = |think, scenario: Scenario| Scenario {
+            flows: scenario.flows.into_iter().map(|flow| Flow { think, ..flow }).collect(),
+            ..scenario
+        };
+        let second = Think::Constant(Duration::from_secs(1));
+        for (think, model, levels, rate) in [
+            (Think::None, Model::Rate, vec![10.0, 40.0, 5.0], 40.0),
+            (second, Model::Users, vec![10.0, 30.0], 30.0),
+            (Think::None, Model::Users, vec![1.0], f64::INFINITY),
+            (Think::None, Model::Users, vec![0.0], 0.0),
+        ] {
+            let scenario = thinking(think, example::scenario(phases(model, &levels)));
+            assert_eq!(most(&scenario), rate, "{think:?} {model:?} {levels:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cost::{Cost, PRICES};
 use crate::events::Phase as LifePhase;
+use crate::limits::Standing;
 use crate::measure::{Latency, Merged, Results, Select, Tally, Timeline};
 use crate::outcome::Exit;
 use crate::plan::Schedule;
@@ -44,6 +45,9 @@ pub struct RunReport {
     pub fleet: String,
     /// AWS account and region, where there is one.
     pub place: Option<String>,
+    /// How the target is known to be the caller's own.
+    #[serde(default)]
+    pub standing: Standing,
     pub begun: Timestamp,
     /// The agreed start instant of the load; seconds in this report count from it.
     pub started: Option<Timestamp>,
@@ -272,6 +276,7 @@ pub fn capacity(timeline: &Timeline, started: Timestamp) -> Vec<Capacity> {
 pub mod tests {
     use super::*;
     use crate::cost;
+    use crate::limits::Proof;
     use crate::measure::Stretch;
     use crate::outcome::Verdict;
     use crate::scenario::{Arch, TaskSize};
@@ -381,6 +386,7 @@ pub mod tests {
             group: Some("shop-web".to_owned()),
             fleet: "Fargate".to_owned(),
             place: Some("account 123456789012, eu-west-1".to_owned()),
+            standing: Standing { proof: Some(Proof::LoadBalancer("shop.example.com".to_owned())), said_allowed: false },
             begun,
             started: Some(at(0)),
             exit: Exit::Failed,

@@ -38,7 +38,8 @@ fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
     for warning in &report.warnings {
         writeln!(out, "\n  note: {warning}")?;
     }
-    writeln!(out, "\ncost: {}", report.cost_sentence())?;
+    writeln!(out, "\ntarget: {}", report.standing.sentence())?;
+    writeln!(out, "cost: {}", report.cost_sentence())?;
     write_destroyed(out, report)
 }
 

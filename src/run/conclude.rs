@@ -44,6 +44,7 @@ pub async fn conclude(
         group: about.group.clone(),
         fleet: cx.wanted.fleet.word().to_owned(),
         place: frame.cloud.as_ref().map(place),
+        standing: about.standing.clone(),
         begun: about.begun,
         started: None,
         exit,

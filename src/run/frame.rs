@@ -19,6 +19,7 @@ use crate::journal::ballast::{self, Ground};
 use crate::journal::locks::WorkLock;
 use crate::journal::record::Run;
 use crate::journal::{Journal, Record};
+use crate::limits::Standing;
 use crate::scenario::{Arch, TaskSize};
 use crate::units::RunId;
 
@@ -52,6 +53,7 @@ pub struct About {
     pub estimate: Cost,
     pub size: TaskSize,
     pub arch: Arch,
+    pub standing: Standing,
     pub warnings: Vec<String>,
 }
 
@@ -87,6 +89,7 @@ impl Frame {
             estimate: planned.estimate,
             size: scenario.fleet.size,
             arch: scenario.fleet.arch,
+            standing: planned.permit.standing.clone(),
             warnings: planned.warnings.clone(),
         };
         Ok(Arc::new(Self {

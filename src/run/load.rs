@@ -141,11 +141,8 @@ pub async fn load(cx: &Context, frame: &Frame, started: Started) -> Result<Loade
         if cx.interrupt.destroy_now().is_cancelled() {
             return Err(RunError::interrupted(Phase::Load));
         }
-        let enough = match frame.silence().await {
-            silence if silence > LEASE => Some(format!("the store took no beat for {} s", silence.as_secs())),
-            _ => enough(cx, &started, &schedule, &inbox),
-        };
-        if let (Some(why), None) = (enough, &cut_short) {
+        let why = if cut_short.is_none() { enough(cx, frame, &started, &schedule, &inbox).await } else { None };
+        if let Some(why) = why {
             give_up = after(Timestamp::now(), FLUSH);
             // If the order cannot be written, the lease ends the load; say it and go on.
             if let Err(error) = frame.stop(&why).await {
@@ -183,12 +180,19 @@ pub fn alive(beat: Result<(), ChannelError>, phase: Phase) -> Result<(), RunErro
 }
 
 /// Why the load must end before its plan does.
-fn enough(cx: &Context, started: &Started, schedule: &Schedule, inbox: &Inbox) -> Option<String> {
+async fn enough(cx: &Context, frame: &Frame, started: &Started, schedule: &Schedule, inbox: &Inbox) -> Option<String> {
     if cx.interrupt.stop_load().is_cancelled() {
         return Some("interrupted".to_owned());
     }
-    let scenario = &started.provisioned.planned.scenario;
-    verdict::must_abort(scenario, &inbox.results, schedule, inbox.settled())
+    let silence = frame.silence().await;
+    if silence > LEASE {
+        return Some(format!("the store took no beat for {} s", silence.as_secs()));
+    }
+    let planned = &started.provisioned.planned;
+    match verdict::must_abort(&planned.scenario, &inbox.results, schedule, inbox.settled()) {
+        Some(why) => Some(why),
+        None => planned.bounds.reached(frame).await,
+    }
 }
 
 fn after(at: Timestamp, by: Duration) -> Timestamp {

@@ -15,6 +15,7 @@ use crate::guard::{Guard, Post};
 use crate::report::RunReport;
 
 mod beacon;
+mod bounds;
 mod collect;
 mod conclude;
 mod destroy;
@@ -25,6 +26,7 @@ mod judge;
 mod load;
 #[cfg(debug_assertions)]
 mod mishap;
+mod permit;
 mod plan;
 mod provision;
 mod reap;
@@ -33,6 +35,7 @@ mod start;
 
 pub use error::{Kind, RunError};
 pub use interrupt::Interrupt;
+pub use permit::{OrganisationFile, objections, prove, to_prove};
 pub use plan::{Preview, find_aws, preview};
 pub use reap::{Reaped, Reaping, Skipped, reap, unfinished, when_orphaned};
 
@@ -60,6 +63,11 @@ pub struct Wanted {
     pub guard: bool,
     /// Also when the credentials end before the run does.
     pub force: bool,
+    /// Of provision, start, load and recover together.
+    pub max_duration: Option<Duration>,
+    /// Hosts that may be loaded though nothing proves whose they are.
+    pub allowed: Vec<String>,
+    pub organisation: OrganisationFile,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +136,8 @@ async fn post_guard(cx: &Context, frame: &Frame, planned: &plan::Planned) -> Res
 
 /// From nothing to a judgement.
 async fn live(cx: Context, frame: Arc<Frame>, planned: plan::Planned) -> Result<Evidenced, RunError> {
+    let mut clock = JoinSet::new();
+    planned.bounds.keep(&mut clock);
     let provisioned = timed(&cx, &frame, Phase::Provision, provision::provision(&cx, &frame, planned)).await?;
     let started = timed(&cx, &frame, Phase::Start, start::start(&cx, &frame, provisioned)).await?;
     let loaded = timed(&cx, &frame, Phase::Load, load::load(&cx, &frame, started)).await?;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::bounds::Bounds;
+use super::permit::{self, Permit};
 use super::{Context, FleetKind, RunError, Wanted};
 use crate::aws::{Aws, Caller};
 use crate::cost::{self, Cost};
@@ -38,6 +40,8 @@ pub struct Planned {
     /// The target's group as it was before, and the AWS it is watched in.
     pub group: Option<GroupState>,
     pub watched_in: Option<Aws>,
+    pub permit: Permit,
+    pub bounds: Bounds,
     pub warnings: Vec<String>,
 }
 
@@ -105,7 +109,12 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
     #[cfg(debug_assertions)]
     super::mishap::meet(cx, Phase::Plan).await?;
     let wanted = &cx.wanted;
-    let Preview { mut scenario, surroundings, files, schedule, sizing, estimate } = preview(wanted, false)?;
+    let preview = preview(wanted, false)?;
+    let asked = permit::asked(&preview, wanted.fleet);
+    let rules = permit::rules(&wanted.organisation)?;
+    rules.hold(&asked)?;
+    let most = rules.bounds(wanted, &preview)?;
+    let Preview { mut scenario, surroundings, files, schedule, sizing, estimate } = preview;
     if wanted.image.is_some() {
         scenario.fleet.image.clone_from(&wanted.image);
     }
@@ -114,14 +123,16 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
         FleetKind::Local => None,
         FleetKind::Fargate => Some(find_cloud(wanted).await?),
     };
+    let reach = permit::reach(&scenario.target, cloud.as_ref())?;
     let mut watched_in = None;
     let mut group = None;
+    let mut balancers = Vec::new();
     if let Some(subject) = &scenario.target.subject {
         watched_in = match &cloud {
             Some(cloud) => Some(cloud.aws.clone()),
             // Generators on this machine need no AWS: then the load alone is judged.
             None => match find_aws().await {
-                Ok(aws) => Some(aws),
+                Ok((aws, _)) => Some(aws),
                 Err(why) => {
                     warnings.push(format!("{subject} is not watched, and only the load is judged: {why}"));
                     None
@@ -136,6 +147,7 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
                 let other = watch::survey(aws, like).await.map_err(failed)?;
                 warnings.extend(preflight::differences(&before, &other));
             }
+            balancers = permit::balancers(&before);
             group = before.groups().next_back().map(|(_, group)| group.clone());
         }
     }
@@ -145,6 +157,8 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
         let what = format!("the run is estimated at {}, over its budget of {budget}", estimate.usd);
         return Err(RunError::could_not(Phase::Plan, what).hint("a shorter hold, fewer tasks, or a larger `budget`"));
     }
+    let account = cloud.as_ref().map(|cloud| cloud.caller.account.as_str());
+    let standing = permit::standing(wanted, &scenario.target, reach, &asked, account, &balancers).await?;
     let begun = Timestamp::now();
     if let Some(cloud) = &cloud
         && let Some(ends) = cloud.aws.session_ends().await
@@ -183,6 +197,8 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
         cloud,
         group,
         watched_in,
+        permit: Permit { reach, standing },
+        bounds: Bounds::begin(most, &cx.interrupt),
         warnings,
     })
 }
@@ -219,11 +235,11 @@ fn too_short(begun: Timestamp, ends: Timestamp, length: Duration) -> Option<Stri
     })
 }
 
-/// The caller's AWS, if there is one: only to watch.
-pub async fn find_aws() -> Result<Aws, crate::aws::AwsError> {
+/// The caller's AWS and account, if there is one: only to watch.
+pub async fn find_aws() -> Result<(Aws, Caller), crate::aws::AwsError> {
     let aws = Aws::from_environment().await?;
-    aws.caller().await?;
-    Ok(aws)
+    let caller = aws.caller().await?;
+    Ok((aws, caller))
 }
 
 /// Fifteen bits that two runs begun in the same second are unlikely to share.

@@ -42,7 +42,12 @@ pub async fn provision(cx: &Context, frame: &Frame, planned: Planned) -> Result<
         Orders { run: planned.run.to_string(), epoch: EPOCH, max_lifetime: planned.schedule.latest_end() + AROUND };
     let channel = match &planned.cloud {
         None => local(frame, orders).await?,
-        Some(cloud) => fargate(cx, frame, &planned, cloud, orders).await?,
+        Some(cloud) => {
+            let made = fargate(cx, frame, &planned, cloud, orders).await;
+            // What the end of the time broke off is told as that.
+            planned.bounds.hold(frame, Phase::Provision).await?;
+            made?
+        }
     };
     let watch = match (&planned.watched_in, &planned.scenario.target.subject) {
         (Some(aws), Some(subject)) => Some(
@@ -99,11 +104,11 @@ async fn fargate(
         image_digest: image.as_ref().map(|image| image.manifest_digest.clone()).unwrap_or_default(),
         tags: BTreeMap::new(),
     };
-    let outputs = apply(cx, frame, cloud, &variables).await?;
+    let outputs = apply(cx, frame, planned, cloud, &variables).await?;
     if let Some(image) = &image {
         tokio::select! {
             pushed = push(cx, cloud, planned, image) => pushed?,
-            () = cx.interrupt.stop_load().cancelled() => return Err(RunError::interrupted(Phase::Provision)),
+            () = planned.bounds.stop().cancelled() => return Err(RunError::interrupted(Phase::Provision)),
         }
         // It is in the repository now, and every run's folder is kept.
         let _ = std::fs::remove_file(&image.layer);
@@ -121,10 +126,16 @@ async fn fargate(
 }
 
 /// `terraform init` and `apply`, with the intent in the journal before them.
-async fn apply(cx: &Context, frame: &Frame, cloud: &Cloud, variables: &Variables) -> Result<Outputs, RunError> {
+async fn apply(
+    cx: &Context,
+    frame: &Frame,
+    planned: &Planned,
+    cloud: &Cloud,
+    variables: &Variables,
+) -> Result<Outputs, RunError> {
     let binary = cloud.terraform.as_ref().ok_or_else(|| failed("terraform is missing"))?;
     let terraform = terraform(binary, &frame.folder, Arc::clone(&frame.work), &cx.events);
-    let stop = cx.interrupt.stop_load();
+    let stop = planned.bounds.stop();
     terraform.init(variables, stop).await.map_err(|error| stopped_or(cx, error))?;
     if stop.is_cancelled() {
         return Err(RunError::interrupted(Phase::Provision));

@@ -19,7 +19,7 @@ pub struct Recovered {
     pub loaded: Loaded,
 }
 
-pub async fn recover(cx: &Context, frame: &Frame, loaded: Loaded) -> Result<Recovered, RunError> {
+pub async fn recover(cx: &Context, frame: &Frame, mut loaded: Loaded) -> Result<Recovered, RunError> {
     // The load has ended: the tasks must not be paid for while the group takes its time.
     tokio::select! {
         () = stop_tasks(cx, frame) => {}
@@ -30,7 +30,9 @@ pub async fn recover(cx: &Context, frame: &Frame, loaded: Loaded) -> Result<Reco
     let scenario = &loaded.started.provisioned.planned.scenario;
     let bound = verdict::scale_in_bound(scenario, &watch.timeline()).unwrap_or_default();
     let give_up = Instant::now() + bound + BEYOND;
+    let bounds = loaded.started.provisioned.planned.bounds.clone();
     let mut said = false;
+    let mut out_of_time = None;
     while let Some(group) = watch.group() {
         // There is no load any more; whoever looks for orphans must see that this run is none.
         alive(frame.beat(&cx.events).await, Phase::Recover)?;
@@ -38,6 +40,10 @@ pub async fn recover(cx: &Context, frame: &Frame, loaded: Loaded) -> Result<Reco
         cx.events.say(Event::Group { desired: group.desired, in_service, min: group.min, max: group.max });
         let back = group.desired <= before && group.instances.len() as u32 <= group.desired;
         if back || Instant::now() >= give_up || cx.interrupt.stop_load().is_cancelled() {
+            break;
+        }
+        out_of_time = bounds.out_of_time();
+        if out_of_time.is_some() {
             break;
         }
         if !said {
@@ -48,6 +54,11 @@ pub async fn recover(cx: &Context, frame: &Frame, loaded: Loaded) -> Result<Reco
             () = sleep(TICK) => {}
             () = cx.interrupt.stop_load().cancelled() => {}
         }
+    }
+    if let Some(why) = out_of_time {
+        let said = format!("the wait for the group to come back to {before} ended early: {why}");
+        cx.events.warn(said.clone());
+        loaded.started.provisioned.planned.warnings.push(said);
     }
     Ok(Recovered { loaded })
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
+use super::bounds::Bounds;
 use super::frame::Frame;
 use super::load::alive;
 use super::provision::Provisioned;
@@ -62,6 +63,7 @@ pub async fn start(cx: &Context, frame: &Frame, provisioned: Provisioned) -> Res
         surroundings: provisioned.planned.surroundings.clone(),
         secrets: !secrets.is_empty(),
         seed: provisioned.planned.seed,
+        reach: provisioned.planned.permit.reach,
         files: files.keys().cloned().collect(),
     };
     channel.put_plan(&plan).await.map_err(|error| RunError::could_not(Phase::Start, error))?;
@@ -72,7 +74,8 @@ pub async fn start(cx: &Context, frame: &Frame, provisioned: Provisioned) -> Res
         frame.intend(Record::Intent { thing: Thing { kind: ThingKind::Tasks, name } })?;
     }
     let sizing = provisioned.planned.sizing.clone();
-    let roll = muster(cx, frame, &channel, &sizing).await?;
+    let bounds = provisioned.planned.bounds.clone();
+    let roll = muster(cx, frame, &channel, &sizing, &bounds).await?;
     let (slots, attempts): (Vec<u32>, _) = (roll.ready.iter().copied().collect(), roll.attempts);
     let shortfall: Vec<String> = roll.failed.into_values().collect();
     let at = Timestamp::now().checked_add(HEADROOM).unwrap_or_else(|_| Timestamp::now());
@@ -89,13 +92,20 @@ pub async fn start(cx: &Context, frame: &Frame, provisioned: Provisioned) -> Res
 }
 
 /// Launches every slot and waits until enough are ready.
-async fn muster(cx: &Context, frame: &Frame, channel: &Channel, sizing: &Sizing) -> Result<Roll, RunError> {
+async fn muster(
+    cx: &Context,
+    frame: &Frame,
+    channel: &Channel,
+    sizing: &Sizing,
+    bounds: &Bounds,
+) -> Result<Roll, RunError> {
     let mut roll = Roll::new(sizing.tasks);
     let give_up = Instant::now() + PATIENCE;
     loop {
         if cx.interrupt.stop_load().is_cancelled() {
             return Err(RunError::interrupted(Phase::Start));
         }
+        bounds.hold(frame, Phase::Start).await?;
         // A lost beat is tried again next time; tasks wait longer than that for their first.
         alive(frame.beat(&cx.events).await, Phase::Start)?;
         let mut fleet = frame.fleet.lock().await;

@@ -61,6 +61,7 @@ pub fn scenario(phases: Vec<Phase>) -> Scenario {
             like: None,
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
+            private: false,
             headers: vec![],
             http: Http::Auto,
             tls: Tls::default(),

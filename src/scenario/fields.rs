@@ -155,7 +155,11 @@ pub static SCENARIO: Object = Object {
             "Judgements on how the group behaves. Needs `target.group` or `target.service`.",
         ),
         optional("fleet", Kind::Object(&FLEET), "The generators."),
-        optional("budget", Kind::Text, "The most the run may cost, like `5 USD`: checked before anything is created."),
+        optional(
+            "budget",
+            Kind::Text,
+            "The most the run may cost, like `5 USD`: checked before anything is created, and while the tasks run.",
+        ),
     ],
 };
 
@@ -171,6 +175,11 @@ pub static TARGET: Object = Object {
             "like",
             Kind::Text,
             "The production group (or service) that this one stands for: differences in size, limits and policies are said before the run.",
+        ),
+        optional(
+            "private",
+            Kind::Boolean,
+            "Its addresses may be private ones, like an internal load balancer's (default false).",
         ),
         optional("timeout", Kind::Duration, "For one whole request, redirects included (default `30s`)."),
         optional("connect_timeout", Kind::Duration, "For name, connection and TLS, within the whole (default `10s`)."),

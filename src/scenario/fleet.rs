@@ -158,16 +158,24 @@ fn image(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
 
 pub fn budget(reader: &mut Reader<'_>, node: &Node) -> Option<Usd> {
     let text = reader.text(node)?;
-    let amount = text.value.trim_end_matches("USD").trim().trim_start_matches('$');
-    let dollars = amount.parse::<f64>().ok().filter(|dollars| dollars.is_finite() && *dollars > 0.0);
-    match dollars {
-        Some(dollars) if text.value.ends_with("USD") && !text.value.contains('$') => Some(Usd(dollars)),
-        _ => {
-            let help = dollars.map_or_else(|| "write it like `5 USD`".to_owned(), |_| format!("write `{amount} USD`"));
+    match parse_usd(&text.value) {
+        Ok(dollars) => Some(dollars),
+        Err(help) => {
             let message = format!("`{}` is not an amount of US dollars", text.value);
             reader.report(text.refuse("an amount of US dollars", message, help));
             None
         }
+    }
+}
+
+/// Reads `5 USD`; the error says what to write.
+pub fn parse_usd(text: &str) -> Result<Usd, String> {
+    let amount = text.trim_end_matches("USD").trim().trim_start_matches('$');
+    let dollars = amount.parse::<f64>().ok().filter(|dollars| dollars.is_finite() && *dollars > 0.0);
+    match dollars {
+        Some(dollars) if text.ends_with("USD") && !text.contains('$') => Ok(Usd(dollars)),
+        Some(_) => Err(format!("write `{amount} USD`")),
+        None => Err("write it like `5 USD`".to_owned()),
     }
 }
 

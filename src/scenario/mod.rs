@@ -47,9 +47,11 @@ pub use capture::{Capture, From, Pick};
 pub use check::{Check, Expected, What};
 pub use condition::{Condition, Operator};
 pub use data::{Data, Order, WhenUsedUp};
+pub use fleet::parse_usd;
 pub use flows::percent_encoded;
 pub use init::Kind;
 pub use outside::secrets_named;
+pub use phases::parse_rate;
 pub use problem::{Problem, render};
 pub use schema::json_schema;
 pub use step::{Action, Block, Method, Step};
@@ -179,6 +181,8 @@ pub struct Target {
     pub timeout: Duration,
     /// For name, connection and TLS, within the whole.
     pub connect_timeout: Duration,
+    /// Its addresses may be private ones, like an internal load balancer's.
+    pub private: bool,
     /// Sent with every request, before the flow's and the step's own.
     pub headers: Vec<(String, Template)>,
     pub http: Http,

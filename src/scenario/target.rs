@@ -71,6 +71,7 @@ pub fn read(
         like,
         timeout,
         connect_timeout: connect.unwrap_or(CONNECT_TIMEOUT).min(timeout),
+        private: members.get("private").and_then(|node| reader.boolean(node)).unwrap_or(false),
         headers,
         http: http.unwrap_or_default(),
         tls,

@@ -176,7 +176,9 @@ pub fn parse(
             ));
         };
         let expression = expression(text, inner..close, known)?;
-        let escape = if matches!(expression, Expression::Raw(_)) { Escape::Raw } else { escape };
+        // In a header there is nothing to encode, and a raw line break would begin another one: `host`, for instance.
+        let raw = matches!(expression, Expression::Raw(_)) && escape != Escape::Header;
+        let escape = if raw { Escape::Raw } else { escape };
         template.push(Segment::Value(expression, escape));
         at = close + 2;
     }

@@ -1,0 +1,196 @@
+//! Which addresses load may reach. A name is no promise: whoever answers for it may say `169.254.169.254` tomorrow, and
+//! a generator in AWS would then ask for its own credentials. So each address is judged at each new connection.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+
+/// What is permitted beyond the public addresses. The default is nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// Generators on this machine, and the lab's.
+    pub loopback: bool,
+    /// `target.private: true`
+    pub private: bool,
+}
+
+/// Why an address gets no load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    pub rule: &'static str,
+    /// What would permit it; nothing where nothing does.
+    pub permit: Option<&'static str>,
+}
+
+impl Refusal {
+    pub fn of(self, address: IpAddr) -> String {
+        let then = self.permit.map_or_else(|| "nothing permits it".to_owned(), |permit| format!("{permit} permits it"));
+        format!("no load goes to {address}: {}; {then}", self.rule)
+    }
+}
+
+const fn never(rule: &'static str) -> Option<Refusal> {
+    Some(Refusal { rule, permit: None })
+}
+
+/// Where credentials are to be had: instance metadata, a task's own, and the same over IPv6 (reserved by AWS).
+const METADATA: Option<Refusal> = never("instance metadata and task credentials live there");
+const LINK_LOCAL: Option<Refusal> = never("a link-local address");
+const MULTICAST: Option<Refusal> = never("a multicast address");
+const UNSPECIFIED: Option<Refusal> = never("an unspecified address (0.0.0.0/8, ::)");
+const RESERVED: Option<Refusal> = never("a broadcast or reserved address (240.0.0.0/4)");
+
+/// Why load may not go to an address; nothing if it may.
+pub fn refusal(address: IpAddr, reach: Reach) -> Option<Refusal> {
+    match address {
+        IpAddr::V4(address) => of_four(address, reach),
+        IpAddr::V6(address) => match embedded(address) {
+            Some(inside) => of_four(inside, reach),
+            None => of_six(address, reach),
+        },
+    }
+}
+
+/// Of a name's addresses those that may get load; the reason where there are none.
+pub fn permitted(addresses: &[IpAddr], reach: Reach) -> Result<Vec<IpAddr>, String> {
+    let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) =
+        addresses.iter().partition(|address| refusal(**address, reach).is_none());
+    let why = refused.first().and_then(|first| refusal(*first, reach).map(|refusal| refusal.of(*first)));
+    match why {
+        Some(why) if allowed.is_empty() => Err(why),
+        _ => Ok(allowed),
+    }
+}
+
+fn of_four(address: Ipv4Addr, reach: Reach) -> Option<Refusal> {
+    match address.octets() {
+        [0, ..] => UNSPECIFIED,
+        [127, ..] => loopback(reach),
+        [169, 254, 169, 254] | [169, 254, 170, 2] => METADATA,
+        [169, 254, ..] => LINK_LOCAL,
+        [224..=239, ..] => MULTICAST,
+        [240..=255, ..] => RESERVED,
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => private(reach),
+        _ => None,
+    }
+}
+
+fn of_six(address: Ipv6Addr, reach: Reach) -> Option<Refusal> {
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 0] => UNSPECIFIED,
+        [0, 0, 0, 0, 0, 0, 0, 1] => loopback(reach),
+        [0xfd00, 0x0ec2, ..] => METADATA,
+        [0xfe80..=0xfebf, ..] => LINK_LOCAL,
+        [0xff00..=0xffff, ..] => MULTICAST,
+        [0xfc00..=0xfdff, ..] => private(reach),
+        _ => None,
+    }
+}
+
+/// The IPv4 address that an IPv6 address stands for: mapped (`::ffff:a.b.c.d`), and by NAT64's well-known prefix
+/// (RFC 6052), by which a subnet without IPv4 reaches it.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    match address.segments() {
+        [0x0064, 0xff9b, 0, 0, 0, 0, high, low] => Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))),
+        _ => address.to_ipv4_mapped(),
+    }
+}
+
+fn loopback(reach: Reach) -> Option<Refusal> {
+    let permit = Some("`--fleet local`");
+    (!reach.loopback).then_some(Refusal { rule: "a loopback address is the generator itself", permit })
+}
+
+fn private(reach: Reach) -> Option<Refusal> {
+    let permit = Some("`target.private: true` in the scenario");
+    (!reach.private).then_some(Refusal { rule: "a private address", permit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Reach = Reach { loopback: false, private: false };
+    const ALL: Reach = Reach { loopback: true, private: true };
+
+    fn rule(address: &str, reach: Reach) -> Option<&'static str> {
+        refusal(address.parse().unwrap(), reach).map(|refusal| refusal.rule)
+    }
+
+    #[test]
+    fn public_addresses_are_reached_and_no_other_kind_unless_permitted() {
+        let (loopback, private) = ("a loopback address is the generator itself", "a private address");
+        for (addresses, kept) in [
+            // Refused, whatever is permitted.
+            (vec!["169.254.169.254", "169.254.170.2", "fd00:ec2::254", "fd00:ec2::23"], METADATA),
+            (vec!["169.254.0.1", "169.254.170.23", "fe80::1", "febf::1"], LINK_LOCAL),
+            (vec!["224.0.0.1", "239.255.255.255", "ff02::1"], MULTICAST),
+            (vec!["0.0.0.0", "0.1.2.3", "::"], UNSPECIFIED),
+            (vec!["255.255.255.255", "240.0.0.1"], RESERVED),
+            // In another dress.
+            (vec!["::ffff:169.254.169.254", "64:ff9b::169.254.170.2"], METADATA),
+            (vec!["::ffff:0.0.0.0"], UNSPECIFIED),
+        ] {
+            let kept = kept.map(|refusal| refusal.rule);
+            for address in addresses {
+                assert_eq!((rule(address, NOTHING), rule(address, ALL)), (kept, kept), "{address}");
+            }
+        }
+        for (address, without, permitted) in [
+            ("127.0.0.1", Some(loopback), Reach { loopback: true, ..NOTHING }),
+            ("127.255.0.9", Some(loopback), Reach { loopback: true, ..NOTHING }),
+            ("::1", Some(loopback), Reach { loopback: true, ..NOTHING }),
+            ("::ffff:127.0.0.1", Some(loopback), Reach { loopback: true, ..NOTHING }),
+            ("10.0.0.5", Some(private), Reach { private: true, ..NOTHING }),
+            ("172.16.0.1", Some(private), Reach { private: true, ..NOTHING }),
+            ("172.31.255.255", Some(private), Reach { private: true, ..NOTHING }),
+            ("192.168.1.1", Some(private), Reach { private: true, ..NOTHING }),
+            ("100.64.0.1", Some(private), Reach { private: true, ..NOTHING }),
+            ("100.127.255.255", Some(private), Reach { private: true, ..NOTHING }),
+            ("fc00::1", Some(private), Reach { private: true, ..NOTHING }),
+            ("fd12:3456::1", Some(private), Reach { private: true, ..NOTHING }),
+            ("::ffff:10.0.0.1", Some(private), Reach { private: true, ..NOTHING }),
+            // The neighbours of what is refused.
+            ("1.0.0.0", None, NOTHING),
+            ("126.255.255.255", None, NOTHING),
+            ("128.0.0.1", None, NOTHING),
+            ("172.15.255.255", None, NOTHING),
+            ("172.32.0.0", None, NOTHING),
+            ("100.63.255.255", None, NOTHING),
+            ("100.128.0.0", None, NOTHING),
+            ("169.253.255.255", None, NOTHING),
+            ("223.255.255.255", None, NOTHING),
+            ("2600:1f18::1", None, NOTHING),
+            ("::ffff:93.184.216.34", None, NOTHING),
+        ] {
+            assert_eq!((rule(address, NOTHING), rule(address, permitted)), (without, None), "{address}");
+        }
+        // One permission is not the other.
+        assert_eq!(rule("10.0.0.1", Reach { loopback: true, private: false }), Some(private));
+        assert_eq!(rule("127.0.0.1", Reach { loopback: false, private: true }), Some(loopback));
+    }
+
+    #[test]
+    fn a_name_s_refused_addresses_are_left_out_and_a_name_with_no_other_is_refused_with_the_reason() {
+        let all = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let check = |given: &[&str], kept: Result<&[&str], &str>| {
+            assert_eq!(permitted(&all(given), NOTHING), kept.map(all).map_err(str::to_owned), "{given:?}");
+        };
+        check(&["169.254.169.254", "93.184.216.34", "10.0.0.1"], Ok(&["93.184.216.34"]));
+        check(&[], Ok(&[]));
+        check(
+            &["10.0.0.1", "169.254.169.254"],
+            Err("no load goes to 10.0.0.1: a private address; `target.private: true` in the scenario permits it"),
+        );
+        check(
+            &["127.0.0.1"],
+            Err("no load goes to 127.0.0.1: a loopback address is the generator itself; `--fleet local` permits it"),
+        );
+        check(
+            &["169.254.169.254"],
+            Err(
+                "no load goes to 169.254.169.254: instance metadata and task credentials live there; nothing permits it",
+            ),
+        );
+    }
+}

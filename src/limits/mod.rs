@@ -1,0 +1,43 @@
+//! What a run may do to others and to a purse: which addresses load may reach, how much a target gets that is nobody's
+//! proven own, what an organisation allows, and when a running run has had enough.
+//!
+//! Pure: names are resolved, files read and clocks asked elsewhere (`ownership`, `run`).
+
+use std::time::Duration;
+
+use crate::units::Usd;
+
+mod address;
+mod ceiling;
+mod organisation;
+mod proof;
+mod running;
+
+pub use address::{Reach, Refusal, permitted, refusal};
+pub use ceiling::{Mark, UNPROVEN_DURATION, UNPROVEN_RATE, beyond_ceiling};
+pub use organisation::Organisation;
+pub use proof::{Proof, Standing, mark, record_name, same_host};
+pub use running::{Bounds, Purse, Spent};
+
+/// What a scenario asks for, as far as limits are concerned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// As the URL has it.
+    pub host: String,
+    /// Requests per second at the peak, from a target that answers at once; infinite where nothing but its answers
+    /// bounds them.
+    pub rate: f64,
+    pub duration: Duration,
+    /// Nothing where the fleet costs nothing.
+    pub cost: Option<Usd>,
+    pub tasks: u32,
+}
+
+impl Asked {
+    fn rate_words(&self) -> String {
+        match self.rate.is_finite() {
+            true => format!("up to {:.0} requests/s", self.rate.ceil()),
+            false => "users without `think`: as many requests as the target answers".to_owned(),
+        }
+    }
+}

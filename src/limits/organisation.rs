@@ -1,0 +1,190 @@
+//! `organisation.yaml`: what an organisation allows, whatever a scenario says.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::{Asked, Purse};
+use crate::scenario::{parse_rate, parse_usd};
+use crate::units::{Usd, duration, parse_duration};
+
+/// The file as it is read. What is not there is not limited; a key that is not known is an error, for whoever wrote it
+/// means to limit something.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Organisation {
+    /// Requests per second.
+    #[serde(deserialize_with = "rate")]
+    pub max_rate: Option<f64>,
+    #[serde(deserialize_with = "time")]
+    pub max_duration: Option<Duration>,
+    #[serde(deserialize_with = "dollars")]
+    pub max_cost: Option<Usd>,
+    pub max_tasks: Option<u32>,
+    /// `shop.example.com`, or `*.example.com` for every name below it.
+    pub hosts: Option<Vec<String>>,
+}
+
+impl Organisation {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Err("it is empty: write `{}` to limit nothing, or remove it".to_owned());
+        }
+        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// Every limit that a run would break, each with its key.
+    pub fn broken_by(&self, asked: &Asked) -> Vec<String> {
+        let mut broken = Vec::new();
+        if let Some(most) = self.max_rate.filter(|most| asked.rate > *most) {
+            broken.push(format!("`max_rate` is {most:.0}/s, and this asks for {}", asked.rate_words()));
+        }
+        if let Some(most) = self.max_duration.filter(|most| asked.duration > *most) {
+            broken.push(format!(
+                "`max_duration` is {}, and the plan takes {}",
+                duration(most),
+                duration(asked.duration)
+            ));
+        }
+        if let Some((most, cost)) = self.max_cost.zip(asked.cost).filter(|(most, cost)| cost > most) {
+            broken.push(format!("`max_cost` is {most}, and the estimate is {cost}"));
+        }
+        if let Some(most) = self.max_tasks.filter(|most| asked.tasks > *most) {
+            broken.push(format!("`max_tasks` is {most}, and this takes {}", asked.tasks));
+        }
+        if self.hosts.as_ref().is_some_and(|hosts| !hosts.iter().any(|pattern| fits(pattern, &asked.host))) {
+            broken.push(format!("`hosts` does not list {}", asked.host));
+        }
+        broken
+    }
+
+    /// The smaller of what the scenario and the organisation let a run cost.
+    pub fn purse(&self, budget: Option<Usd>) -> Option<Purse> {
+        let own = budget.map(|limit| Purse { limit, name: "the budget".to_owned() });
+        let other = self.max_cost.map(|limit| Purse { limit, name: "the organisation's `max_cost`".to_owned() });
+        match (own, other) {
+            (Some(own), Some(other)) => Some(if other.limit < own.limit { other } else { own }),
+            (own, other) => own.or(other),
+        }
+    }
+}
+
+/// `*.example.com` is every name below, and not `example.com` itself.
+fn fits(pattern: &str, host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let pattern = pattern.to_ascii_lowercase();
+    match pattern.strip_prefix('*') {
+        Some(tail) => tail.starts_with('.') && host.len() > tail.len() && host.ends_with(tail),
+        None => super::same_host(&pattern, &host),
+    }
+}
+
+fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    let said = |(message, help): (String, String)| de::Error::custom(format!("max_rate: {message}: {help}"));
+    parse_rate(&String::deserialize(from)?).map(Some).map_err(said)
+}
+
+fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    let said = |error| de::Error::custom(format!("max_duration: {error}"));
+    parse_duration(&String::deserialize(from)?).map(Some).map_err(said)
+}
+
+fn dollars<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D::Error> {
+    let said = |help| de::Error::custom(format!("max_cost is not an amount of US dollars: {help}"));
+    parse_usd(&String::deserialize(from)?).map(Some).map_err(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "\
+max_rate: 500/s
+max_duration: 30m
+max_cost: 5 USD
+max_tasks: 10
+hosts: [shop.example.com, \"*.test.example.com\"]
+";
+
+    fn asked() -> Asked {
+        Asked {
+            host: "shop.example.com".to_owned(),
+            rate: 500.0,
+            duration: Duration::from_secs(1_800),
+            cost: Some(Usd(5.0)),
+            tasks: 10,
+        }
+    }
+
+    #[test]
+    fn each_limit_is_read_and_named_when_it_is_broken() {
+        let organisation = Organisation::parse(FILE).unwrap();
+        let check = |asked: Asked, broken: &[&str]| assert_eq!(organisation.broken_by(&asked), broken, "{asked:?}");
+        check(asked(), &[]);
+        check(Asked { cost: None, ..asked() }, &[]);
+        let rate = "`max_rate` is 500/s, and this asks for up to 501 requests/s";
+        check(Asked { rate: 500.5, ..asked() }, &[rate]);
+        let endless =
+            "`max_rate` is 500/s, and this asks for users without `think`: as many requests as the target answers";
+        check(Asked { rate: f64::INFINITY, ..asked() }, &[endless]);
+        let long = Asked { duration: Duration::from_secs(1_860), ..asked() };
+        check(long, &["`max_duration` is 30m, and the plan takes 31m"]);
+        check(Asked { cost: Some(Usd(5.01)), ..asked() }, &["`max_cost` is $5.00, and the estimate is $5.01"]);
+        let more = Asked { tasks: 11, host: "other.example.com".to_owned(), ..asked() };
+        check(more, &["`max_tasks` is 10, and this takes 11", "`hosts` does not list other.example.com"]);
+        assert_eq!(Organisation::default().broken_by(&Asked { rate: f64::INFINITY, ..asked() }), [""; 0]);
+    }
+
+    #[test]
+    fn a_host_is_listed_by_its_name_or_by_a_name_above_it() {
+        for (pattern, host, listed) in [
+            ("shop.example.com", "shop.example.com", true),
+            ("Shop.example.com", "shop.example.com.", true),
+            ("shop.example.com", "evilshop.example.com", false),
+            ("*.example.com", "shop.example.com", true),
+            ("*.example.com", "a.b.example.com", true),
+            ("*.example.com", "example.com", false),
+            ("*.example.com", "evilexample.com", false),
+            ("*.example.com", "shop.example.com.evil.test", false),
+            // A star stands for whole labels only.
+            ("*example.com", "evilexample.com", false),
+            ("*", "shop.example.com", false),
+            ("[::1]", "[::1]", true),
+        ] {
+            assert_eq!(fits(pattern, host), listed, "{pattern} {host}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_an_error_that_names_it() {
+        for (text, words) in [
+            ("max_rates: 5/s", "max_rates"),
+            ("max_rate: 500", "write `500/s` for per second"),
+            ("max_duration: 30", "`30` has no unit"),
+            ("max_cost: 5", "write `5 USD`"),
+            ("max_tasks: many", "many"),
+            ("hosts: shop.example.com", "hosts"),
+            ("", "it is empty"),
+        ] {
+            let error = Organisation::parse(text).unwrap_err();
+            assert!(error.contains(words), "`{words}` is not in {error}");
+        }
+        assert_eq!(Organisation::parse("{}"), Ok(Organisation::default()));
+    }
+
+    #[test]
+    fn the_smaller_purse_counts_and_says_whose_it_is() {
+        let organisation =
+            |max_cost: Option<f64>| Organisation { max_cost: max_cost.map(Usd), ..Organisation::default() };
+        for (own, other, purse) in [
+            (None, None, None),
+            (Some(2.0), None, Some((2.0, "the budget"))),
+            (None, Some(5.0), Some((5.0, "the organisation's `max_cost`"))),
+            (Some(2.0), Some(5.0), Some((2.0, "the budget"))),
+            (Some(9.0), Some(5.0), Some((5.0, "the organisation's `max_cost`"))),
+        ] {
+            let purse = purse.map(|(limit, name)| Purse { limit: Usd(limit), name: name.to_owned() });
+            assert_eq!(organisation(other).purse(own.map(Usd)), purse);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! When a running run has had enough.
+
+use std::time::Duration;
+
+use crate::units::{Usd, duration};
+
+/// What may be spent, and who says so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Purse {
+    pub limit: Usd,
+    /// "the budget", "the organisation's `max_cost`"
+    pub name: String,
+}
+
+/// What a run may use while it runs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Bounds {
+    /// `--max-duration`: provision, start, load and recover together.
+    pub max_duration: Option<Duration>,
+    pub purse: Option<Purse>,
+}
+
+/// What the tasks have cost so far, and what they will still cost if they are stopped now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spent {
+    pub so_far: Usd,
+    pub stopping: Usd,
+}
+
+impl Bounds {
+    /// Why the run must stop now.
+    pub fn reached(&self, elapsed: Duration, spent: Option<Spent>) -> Option<String> {
+        self.out_of_time(elapsed).or_else(|| self.out_of_money(spent?))
+    }
+
+    /// Why it need not begin: the plan alone takes longer.
+    pub fn too_short_for(&self, plan: Duration) -> Option<String> {
+        let most = self.max_duration.filter(|most| plan > *most)?;
+        Some(format!("the plan takes {}, longer than --max-duration {}", duration(plan), duration(most)))
+    }
+
+    fn out_of_time(&self, elapsed: Duration) -> Option<String> {
+        let most = self.max_duration.filter(|most| elapsed >= *most)?;
+        Some(format!("the {} of --max-duration are over", duration(most)))
+    }
+
+    fn out_of_money(&self, spent: Spent) -> Option<String> {
+        let Purse { limit, name } = self.purse.as_ref()?;
+        let Spent { so_far, stopping } = spent;
+        (so_far.0 + stopping.0 >= limit.0).then(|| {
+            format!("{name} of {limit} is reached: the tasks cost {so_far} so far, and {stopping} until they stop")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_run_stops_when_its_time_or_its_money_is_used_up() {
+        let purse = |limit| Some(Purse { limit: Usd(limit), name: "the budget".to_owned() });
+        let bounds = |seconds: Option<u32>, limit: Option<f64>| Bounds {
+            max_duration: seconds.map(|seconds| SECOND * seconds),
+            purse: limit.and_then(purse),
+        };
+        let spent = |so_far, stopping| Some(Spent { so_far: Usd(so_far), stopping: Usd(stopping) });
+        let money = "the budget of $1.00 is reached: the tasks cost $0.90 so far, and $0.10 until they stop";
+        for (bounds, elapsed, spent, why) in [
+            (bounds(None, None), 1_000_000, spent(1e6, 1.0), None),
+            (bounds(Some(60), None), 59, None, None),
+            (bounds(Some(60), None), 60, None, Some("the 1m of --max-duration are over")),
+            (bounds(None, Some(1.0)), 60, spent(0.89, 0.1), None),
+            (bounds(None, Some(1.0)), 60, spent(0.9, 0.1), Some(money)),
+            // Generators on this machine cost nothing.
+            (bounds(None, Some(1.0)), 60, None, None),
+            // Both: the time is named first.
+            (bounds(Some(60), Some(1.0)), 61, spent(2.0, 0.1), Some("the 1m of --max-duration are over")),
+        ] {
+            assert_eq!(bounds.reached(SECOND * elapsed, spent).as_deref(), why, "{bounds:?} {elapsed} {spent:?}");
+        }
+    }
+
+    #[test]
+    fn a_plan_that_is_longer_than_its_bound_does_not_begin() {
+        let bounds = |seconds: u32| Bounds { max_duration: Some(SECOND * seconds), purse: None };
+        assert_eq!(bounds(60).too_short_for(SECOND * 60), None);
+        assert_eq!(Bounds::default().too_short_for(SECOND * 3_600), None);
+        let why = bounds(60).too_short_for(SECOND * 90).unwrap();
+        assert_eq!(why, "the plan takes 1m30s, longer than --max-duration 1m");
+    }
+}
