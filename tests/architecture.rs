@@ -15,7 +15,8 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Neighbours on one layer that may know each other, and why.
-const SAME: [(&str, &str, &str); 19] = [
+const SAME: [(&str, &str, &str); 20] = [
+    ("fleet", "journal", "tasks carry the tag that a run is found by"),
     ("terraform", "journal", "terraform and its plugins inherit the run's work lock"),
     ("channel", "aws", "a bucket is opened with AWS credentials"),
     ("fleet", "aws", "Fargate is in AWS"),
