@@ -22,7 +22,7 @@ endif
 endif
 export SPIKEPROOF_MOTO := $(CURDIR)/$(VENV)/bin/moto_server
 
-.PHONY: help demo test check truth image build bench deny fuzz venv terraform lint clean
+.PHONY: help demo test check truth teardown calls chaos image build bench deny fuzz venv terraform lint clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -44,6 +44,15 @@ build: ## the release binary; static on Linux, so that it can ship itself
 
 truth: venv ## every group of tests/truth against what really happened; TRUTH=FILE judges a lab file of your own
 	@SPIKEPROOF_TRUTH=$(or $(TRUTH),all) cargo test --quiet --locked --test truth -- --nocapture
+
+teardown: terraform venv ## nothing is left: every mishap in every phase; CELL='load x Panic' for one
+	@SPIKEPROOF_TEARDOWN=matrix cargo test --quiet --locked --test teardown -- --nocapture
+
+calls: terraform venv ## nothing is left: the orchestrator is killed at each of its AWS calls
+	@SPIKEPROOF_TEARDOWN=calls cargo test --quiet --locked --test teardown -- --nocapture
+
+chaos: terraform venv ## nothing is left: N (200) seeded random kills; SEED and TRIAL show one again
+	@SPIKEPROOF_TEARDOWN=chaos N=$(or $(N),200) SEED=$(or $(SEED),1) $(if $(TRIAL),TRIAL=$(TRIAL)) cargo test --quiet --locked --test teardown -- --nocapture
 
 image: build ## the generator's image: with Docker where it is there, else as an OCI layout
 	@rm -rf $(WORK)/rootfs $(WORK)/image

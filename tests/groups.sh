@@ -19,7 +19,7 @@ group() { # name, arguments of cargo test
   # A group that did not even build or run has failed.
   echo "$name: ${passed:-0} passed, ${broken:-1} failed"
   # What the groups with a known truth came to.
-  grep -h ' groups, .* wrong, ' "$log" || true
+  grep -hE ' groups, .* wrong, | not clean$| leaked$' "$log" || true
 }
 
 group unit --lib --bins
@@ -27,6 +27,7 @@ for file in tests/*.rs; do
   name=$(basename "$file" .rs)
   case $name in
     truth) group "$name" --test "$name" -- --nocapture ;;
+    teardown) group "$name" --test "$name" -- --nocapture --test-threads=1 ;;
     *) group "$name" --test "$name" -- --test-threads=1 ;;
   esac
 done

@@ -78,8 +78,9 @@ const VERBS: &str = "add|assume|attach|authorize|batch|cancel|complete|copy|crea
                      enable|execute|get|initiate|list|modify|put|register|remove|revoke|run|start|stop|submit|tag|terminate|\
                      untag|update|upload";
 
-/// Fields and methods that only look like operations.
-const NO_OPERATIONS: [&str; 4] = ["disable_scale_in", "start_time", "stop_load", "upload_id"];
+/// Fields and methods that only look like operations, and the one that needs no permission: it is how one gets any.
+const NO_OPERATIONS: [&str; 5] =
+    ["assume_role_with_web_identity", "disable_scale_in", "start_time", "stop_load", "upload_id"];
 
 /// `.describe_tasks()` is DescribeTasks: every SDK operation begins with a builder that takes no argument.
 fn sdk_calls(text: &str) -> BTreeSet<String> {

@@ -5,12 +5,17 @@ use std::time::{Duration, SystemTime};
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
 
 pub mod discover;
+pub mod github;
 pub mod inventory;
 pub mod permissions;
 pub mod query;
 pub mod trouble;
+
+use github::JobIdentity;
 
 /// The caller's AWS: region, credentials (refreshed by their chain), and the endpoint where it is not AWS's own.
 #[derive(Debug, Clone)]
@@ -98,8 +103,10 @@ impl Aws {
             .load()
             .await;
         let region = sdk.region().map(ToString::to_string).ok_or(AwsError::NoRegion)?;
-        let chain = sdk.credentials_provider().ok_or(AwsError::NoCredentials)?;
+        let job = JobIdentity::of(|name| std::env::var(name).ok(), &sdk).map(SharedCredentialsProvider::new);
+        let chain = job.or_else(|| sdk.credentials_provider()).ok_or(AwsError::NoCredentials)?;
         let credentials = SharedCredentialsProvider::new(Cached::new(chain));
+        let sdk = sdk.into_builder().credentials_provider(credentials.clone()).build();
         let endpoint = sdk.endpoint_url().map(str::to_owned);
         Ok(Self { region, endpoint, credentials, sdk })
     }
@@ -108,6 +115,9 @@ impl Aws {
     /// SSO, web identity, the host's or container's role) is asked again and gives new ones.
     pub async fn session_ends(&self) -> Option<jiff::Timestamp> {
         std::env::var_os("AWS_SESSION_TOKEN").filter(|token| !token.is_empty())?;
+        if JobIdentity::of(|name| std::env::var(name).ok(), &self.sdk).is_some() {
+            return None;
+        }
         let known = self.credentials.provide_credentials().await.ok()?.expiry();
         jiff::Timestamp::try_from(known.or_else(environment_expiry)?).ok()
     }
@@ -129,6 +139,18 @@ impl Aws {
             arn: identity.arn().unwrap_or_default().to_owned(),
         })
     }
+}
+
+/// As the SDK's own clients: where the rest of a run needs a proxy, so does its proof.
+fn connector(settings: HttpConnectorSettings) -> SharedHttpConnector {
+    let connector = aws_smithy_http_client::Connector::builder()
+        .connector_settings(settings)
+        .proxy_config(ProxyConfig::from_env())
+        .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
+            aws_smithy_http_client::tls::rustls_provider::CryptoMode::AwsLc,
+        ))
+        .build();
+    SharedHttpConnector::new(connector)
 }
 
 /// Tools that write session keys into the environment say there when they end.

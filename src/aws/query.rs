@@ -10,7 +10,6 @@ use aws_sigv4::http_request::{
     PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
-use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorSettings, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
@@ -151,15 +150,7 @@ impl Query {
     pub fn new(aws: &Aws) -> Self {
         let settings =
             HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(5)).read_timeout(ANSWER).build();
-        let connector = aws_smithy_http_client::Connector::builder()
-            .connector_settings(settings)
-            // As the SDK's own clients: where the rest of a run needs a proxy, so does its proof.
-            .proxy_config(ProxyConfig::from_env())
-            .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
-                aws_smithy_http_client::tls::rustls_provider::CryptoMode::AwsLc,
-            ))
-            .build();
-        Self { aws: aws.clone(), connector: SharedHttpConnector::new(connector) }
+        Self { aws: aws.clone(), connector: super::connector(settings) }
     }
 
     /// An EC2 or IAM action; the answer is XML.

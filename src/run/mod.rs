@@ -101,11 +101,7 @@ pub struct Outcome {
 
 /// Runs a scenario. Whatever happens after the plan, everything that was made is destroyed before this returns.
 pub async fn run(cx: Context) -> Result<Outcome, RunError> {
-    let planned = tokio::select! {
-        planned = plan::plan(&cx) => planned?,
-        // Nothing has been made yet.
-        () = cx.interrupt.stop_load().cancelled() => return Err(RunError::interrupted(Phase::Plan)),
-    };
+    let planned = planned(&cx).await?;
     let frame = Frame::open(&cx, &planned)?;
     post_guard(&cx, &frame, &planned).await?;
 
@@ -132,6 +128,21 @@ async fn post_guard(cx: &Context, frame: &Frame, planned: &plan::Planned) -> Res
     let guard = Guard::post(post).map_err(|error| failed(error).hint("`--no-guard` does without"))?;
     frame.set_guard(guard).await;
     Ok(())
+}
+
+/// Until there is a plan nothing has been made: a signal or a panic ends it at once.
+async fn planned(cx: &Context) -> Result<plan::Planned, RunError> {
+    let mut task = JoinSet::new();
+    let planning = cx.clone();
+    task.spawn(async move { plan::plan(&planning).await });
+    tokio::select! {
+        planned = task.join_next() => match planned {
+            Some(Ok(planned)) => planned,
+            Some(Err(panic)) => Err(RunError::could_not(Phase::Plan, format!("a bug in spikeproof: {panic}"))),
+            None => Err(RunError::could_not(Phase::Plan, "the plan vanished")),
+        },
+        () = cx.interrupt.stop_load().cancelled() => Err(RunError::interrupted(Phase::Plan)),
+    }
 }
 
 /// From nothing to a judgement.

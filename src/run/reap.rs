@@ -245,13 +245,12 @@ async fn of_this_host(
     let mut journal = match (Journal::open(folder), home) {
         (Ok((journal, _)), _) => Some(journal),
         (Err(error @ journal::JournalError::Owned { .. }), _) => return Err(Skipped::Alive(error.to_string())),
-        (Err(error), None) => {
-            let why = format!("its journal cannot be read ({error}): `spikeproof reap --discover` finds it by name");
-            return Err(Skipped::Unable(why));
-        }
-        // A disk that is gone bad must not keep what costs alive.
-        (Err(error), Some(_)) => {
-            events.note(format!("{error}; going on without a journal"));
+        // A journal that is gone must not keep what costs alive: names are enough.
+        (Err(error), home) => {
+            let (account, region) = (&cloud.caller.account, &cloud.aws.region);
+            let only =
+                if home.is_none() { format!(", and only in account {account}, {region}") } else { String::new() };
+            events.warn(format!("{}: {error}; going on by name{only}", entry.run));
             None
         }
     };
