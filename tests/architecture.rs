@@ -15,7 +15,7 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Neighbours on one layer that may know each other, and why.
-const SAME: [(&str, &str, &str); 14] = [
+const SAME: [(&str, &str, &str); 15] = [
     ("channel", "aws", "a bucket is opened with AWS credentials"),
     ("fleet", "aws", "Fargate is in AWS"),
     ("watch", "aws", "the group is in AWS"),
@@ -26,6 +26,7 @@ const SAME: [(&str, &str, &str); 14] = [
     ("report", "cost", "and what it cost"),
     ("report", "plan", "and the load as planned"),
     ("verdict", "scaling", "advice replays other policies against the measured load"),
+    ("verdict", "cost", "what nothing needed and what another policy takes are money too"),
     ("verdict", "plan", "phases are judged at the times the plan gave them"),
     ("events", "units", "quantities"),
     ("scenario", "units", "quantities"),

@@ -7,7 +7,7 @@ use crate::scaling::{Bounds, alarm};
 
 const SERVICE: Service = Service { at_limit: 200.0, saturated: 200.0, queue: Duration::from_secs(1) };
 
-fn at(second: usize) -> Timestamp {
+pub fn at(second: usize) -> Timestamp {
     let start = "2026-03-01T12:00:00Z".parse::<Timestamp>().unwrap();
     start.checked_add(Duration::from_secs(second as u64)).unwrap()
 }
@@ -60,7 +60,23 @@ fn group(desired: u32, serving: u32) -> Observed {
 }
 
 /// What a run would have seen of a group that follows the model.
-fn seen(kind: &str) -> (Timeline, Vec<Second>) {
+pub fn seen(kind: &str) -> (Timeline, Vec<Second>) {
+    seen_of(kind, 8, load())
+}
+
+/// One whose maximum of three holds it back: five are needed.
+pub fn pinned() -> (Timeline, Vec<Second>) {
+    let (mut timeline, seconds) =
+        seen_of("TargetTrackingScaling", 3, [vec![300.0; 20], vec![900.0; 40], vec![300.0; 40]].concat());
+    for one in &mut timeline.observations {
+        if let Observed::Group(group) = &mut one.seen {
+            group.max = 3;
+        }
+    }
+    (timeline, seconds)
+}
+
+fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
     let setting = Setting {
         policies: vec![Follows {
             rule: Rule::Tracking { tracking: TargetTracking::new(50.0), scale_in: true },
@@ -72,7 +88,7 @@ fn seen(kind: &str) -> (Timeline, Vec<Second>) {
             alarm: alarm::Alarm::new(alarm::Comparison::Above, 50.0, 3),
             low: Some(alarm::Alarm::new(alarm::Comparison::Below, 45.0, 15)),
         }],
-        bounds: Bounds { min: 2, max: 8 },
+        bounds: Bounds { min: 2, max },
         initial: 2,
         into_period: Duration::ZERO,
         boot: Duration::from_secs(3),
@@ -80,7 +96,6 @@ fn seen(kind: &str) -> (Timeline, Vec<Second>) {
         warm_up: Duration::from_secs(3),
         scheduled: None,
     };
-    let load = load();
     let ran = replay::replay(&load, &SERVICE, &setting);
     let policy = Policy {
         name: "web-cpu".to_owned(),
@@ -130,7 +145,7 @@ fn seen(kind: &str) -> (Timeline, Vec<Second>) {
     (Timeline { observations }, seconds)
 }
 
-fn evidence<'a>(timeline: &'a Timeline, seconds: &'a [Second], reaction: &'a Reaction) -> Evidence<'a> {
+pub fn evidence<'a>(timeline: &'a Timeline, seconds: &'a [Second], reaction: &'a Reaction) -> Evidence<'a> {
     Evidence {
         seconds,
         open: true,
@@ -140,7 +155,14 @@ fn evidence<'a>(timeline: &'a Timeline, seconds: &'a [Second], reaction: &'a Rea
         spike: Some((10, 40)),
         limit: Limit { p95: Duration::from_millis(200), asked: true },
         instance_price: Some(0.6),
+        weakness: None,
     }
+}
+
+pub fn advised_on((timeline, seconds): (Timeline, Vec<Second>)) -> Advice {
+    let reaction = Reaction { desired_before: 2, max: 3, ..Reaction::default() };
+    let evidence = Evidence { spike: Some((20, 60)), ..evidence(&timeline, &seconds, &reaction) };
+    advise(&evidence, None)
 }
 
 fn advised(kind: &str, what_if: Option<&WhatIf>) -> Advice {

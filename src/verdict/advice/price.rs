@@ -1,0 +1,50 @@
+//! Money: what one instance costs an hour, and who says so.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cost;
+use crate::measure::Timeline;
+use crate::units::Usd;
+
+/// What one instance, or one task, costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Price {
+    /// US dollars for an hour.
+    pub usd: f64,
+    pub source: String,
+}
+
+impl Price {
+    /// One's own price, else that of the one kind of instance that was seen.
+    pub fn of(own: Option<f64>, timeline: &Timeline) -> Option<Self> {
+        own.map(|usd| Self { usd, source: "--instance-price".to_owned() }).or_else(|| known(timeline))
+    }
+
+    pub fn minutes(&self, instance_minutes: f64) -> Usd {
+        Usd(self.usd * instance_minutes / 60.0)
+    }
+}
+
+fn known(timeline: &Timeline) -> Option<Price> {
+    let kind = kind(timeline)?;
+    let usd = cost::target::hour(kind)?;
+    let source = format!(
+        "{kind}, {} price of {} in us-east-1; other regions differ (--instance-price takes yours)",
+        if kind.contains("CPU") { "as a Fargate task on x86, the" } else { "Linux on demand, the" },
+        if kind.contains("CPU") { cost::PRICES.date } else { cost::target::DATE }
+    );
+    Some(Price { usd, source })
+}
+
+/// The kind of all instances that were seen; nothing where they differ.
+fn kind(timeline: &Timeline) -> Option<&str> {
+    let mut kinds = timeline.groups().flat_map(|(_, group)| &group.instances).map(|instance| instance.kind.as_str());
+    let first = kinds.next().filter(|kind| !kind.is_empty())?;
+    kinds.all(|kind| kind == first).then_some(first)
+}
+
+/// ` ($0.00052)` where a price is known, for what is said in instance-minutes; else nothing.
+pub fn money(timeline: &Timeline, instance_minutes: f64) -> String {
+    let price = known(timeline);
+    price.map_or(String::new(), |price| format!(" ({}, us-east-1)", price.minutes(instance_minutes)))
+}
