@@ -50,7 +50,12 @@ fn larges(family: &str, size: &str) -> Option<f64> {
         "medium" if is_burstable || family.ends_with('g') => Some(1.0 / 2.0),
         "large" => Some(1.0),
         "xlarge" => Some(2.0),
-        _ => size.strip_suffix("xlarge")?.parse::<u8>().ok().filter(|times| *times > 1).map(|times| f64::from(times) * 2.0),
+        _ => size
+            .strip_suffix("xlarge")?
+            .parse::<u8>()
+            .ok()
+            .filter(|times| *times > 1)
+            .map(|times| f64::from(times) * 2.0),
     }
 }
 

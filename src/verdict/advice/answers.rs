@@ -1,7 +1,7 @@
 //! The questions that a run should answer, answered in sentences.
 
 use super::candidates::Tolerance;
-use super::{Advice, Answer, Candidate, Confidence, Evidence, causes, links, settings, sizes};
+use super::{Advice, Answer, Candidate, Change, Confidence, Evidence, causes, links, settings, sizes};
 use crate::units;
 
 pub fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Vec<Answer> {
@@ -49,7 +49,8 @@ fn followed(advice: &Advice) -> Option<Answer> {
 
 fn money(advice: &Advice) -> Option<Answer> {
     let price = advice.price.as_ref()?;
-    let said = format!("${} an hour for each instance.", price.usd);
+    let usd = format!("{:.5}", price.usd);
+    let said = format!("${} an hour for each instance.", usd.trim_end_matches('0').trim_end_matches('.'));
     Some(answer("What is money reckoned by?", said, price.source.clone(), Confidence::Medium))
 }
 
@@ -99,12 +100,12 @@ fn still(best: &Candidate, advice: &Advice, tolerance: Tolerance) -> String {
     if tolerance.is_held_by(best) {
         return String::new();
     }
-    let holds = advice.candidates.iter().filter(|one| tolerance.is_held_by(one));
-    let cheapest = holds.min_by(|a, b| a.instance_minutes.total_cmp(&b.instance_minutes));
-    let only = cheapest.map_or(" No candidate holds it.".to_owned(), |one| {
-        let assumes = one.assumes.as_ref().map_or(String::new(), |assumes| format!(" (if {assumes})"));
-        format!(" What holds it: {}{assumes}.", one.name)
-    });
+    let holds = advice.candidates.iter().filter(|one| tolerance.is_held_by(one) && one.change != Change::WhatIf);
+    let holds: Vec<String> = holds.map(|one| format!("`{}`", one.name)).collect();
+    let only = match holds.is_empty() {
+        true => " No candidate holds it.".to_owned(),
+        false => format!(" What holds it, if what it takes for granted is so: {}.", units::listed(&holds)),
+    };
     format!(
         " It still misses the limit for {} s and loses {}.{only}",
         best.over_limit,
@@ -117,7 +118,8 @@ fn how_sure(evidence: &Evidence<'_>, advice: &Advice) -> (String, Confidence) {
     let mut confidence = advice.capacity.as_ref().map_or(Confidence::Low, |capacity| capacity.confidence);
     let mut from = "the measured load replayed against each candidate".to_owned();
     if let Some(capacity) = advice.capacity.as_ref().filter(|capacity| capacity.confidence < Confidence::High) {
-        from += &format!(", with {:.0} requests/s for each instance ({})", capacity.at_limit, capacity.because);
+        let word = capacity.confidence.word();
+        from += &format!(", with {:.0} requests/s for each instance (confidence {word}, above)", capacity.at_limit);
     }
     if let Some(agreement) = advice.agreement {
         from += &format!("; {}", agreement.sentence());

@@ -80,6 +80,9 @@ const AS_GOOD: f64 = 0.05;
 /// And by no more than this share of all requests lost.
 const AS_FEW: f64 = 0.001;
 
+/// A candidate helps when no more than this share is left of what was missed or lost.
+const HELPED: f64 = 0.75;
+
 /// What may be missed and lost, and the limit is still held.
 #[derive(Debug, Clone, Copy)]
 pub struct Tolerance {
@@ -99,11 +102,12 @@ impl Tolerance {
         candidate.over_limit <= self.seconds && candidate.errors <= self.errors
     }
 
-    /// It holds, or at least halves what is missed or lost.
+    /// It holds, or takes away a good part of what is missed, or of what is lost without missing more.
     fn is_helped_by(self, candidate: &Candidate, now: &Candidate) -> bool {
-        let halves = candidate.over_limit * 2 <= now.over_limit;
-        let loses_half = candidate.over_limit <= now.over_limit && candidate.errors * 2 <= now.errors && now.errors > 0;
-        self.is_held_by(candidate) || (halves && now.over_limit > 0) || loses_half
+        let less = |with: f64, without: f64| without > 0.0 && with <= without * HELPED;
+        let misses_less = less(candidate.over_limit.into(), now.over_limit.into());
+        let loses_less = candidate.over_limit <= now.over_limit && less(candidate.errors as f64, now.errors as f64);
+        self.is_held_by(candidate) || misses_less || loses_less
     }
 }
 
@@ -179,7 +183,9 @@ pub fn tried(
     recommend(&mut candidates, Tolerance::of(evidence));
     candidates.extend(what_if.map(|what_if| {
         let (name, setting) = (what_if.words(), what_if.applied_to(&current));
-        row(Other { name, change: Change::WhatIf, setting, assumes: None })
+        let standing = || others::all_day(setting.bounds.min, current.setting.bounds.min, advice.price.as_ref());
+        let assumes = unseen(&setting, current.lead, load.len()).or_else(standing);
+        row(Other { name, change: Change::WhatIf, setting, assumes })
     }));
     Ok(Tried { candidates, agreement: compared(evidence, &current, &as_it_ran) })
 }
@@ -353,13 +359,8 @@ mod tests {
 
     #[test]
     fn the_cheapest_of_those_that_help_as_much_is_recommended() {
-        let rows = || {
-            vec![
-                row("now", 20, 0, 10.0, false),
-                row("lower", 2, 0, 14.0, false),
-                row("minimum", 0, 0, 30.0, false),
-            ]
-        };
+        let rows =
+            || vec![row("now", 20, 0, 10.0, false), row("lower", 2, 0, 14.0, false), row("minimum", 0, 0, 30.0, false)];
         assert_eq!(recommended(rows()), "lower");
         let mut scheduled = rows();
         scheduled.push(row("scheduled", 0, 0, 11.0, true));

@@ -29,9 +29,8 @@ pub fn before_scaling(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice)
     let grew = |second: &usize| *second > spike.start && serving[*second] > serving[*second - 1];
     let until = spike.clone().find(grew).unwrap_or(spike.end);
     let loads = (spike.start..until).filter(|second| serving[*second] > 0);
-    let loads: Vec<(f64, u32)> = loads
-        .map(|second| (evidence.seconds[second].demand / f64::from(serving[second]), serving[second]))
-        .collect();
+    let loads: Vec<(f64, u32)> =
+        loads.map(|second| (evidence.seconds[second].demand / f64::from(serving[second]), serving[second])).collect();
     let (most, there) = loads.iter().copied().max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     let over = loads.iter().filter(|(each, _)| *each > capacity.at_limit).count() as u32;
     let least = if capacity.between.1.is_some() { "" } else { "at least " };
@@ -45,7 +44,9 @@ pub fn before_scaling(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice)
         )
     } else {
         let there = units::count(there, "instance");
-        format!("It need not have: {there} carried up to {most:.0} requests/s each, and one carries {carries} within {limit}.")
+        format!(
+            "It need not have: {there} carried up to {most:.0} requests/s each, and one carries {carries} within {limit}."
+        )
     };
     let window = (spike.start as f64, until as f64);
     let left = evidence.reaction.left.iter().filter(|one| overlaps(evidence, one, window)).count();

@@ -68,9 +68,8 @@ fn of_one_chain(moments: &[Moment]) -> Vec<&Moment> {
     let mut chain: Vec<&Moment> = moments.iter().filter(|one| CHAIN.contains(&one.name.as_str())).collect();
     chain.sort_by_key(|moment| moment.at);
     let named = |name: &str| moments.iter().find(|one| one.name == name);
-    if let Some(rose) = named(LOAD_ROSE).filter(|rose| chain.first().is_none_or(|first| is_before(rose, first))) {
+    if let Some(rose) = named(LOAD_ROSE).filter(|rose| chain.first().is_none_or(|first| rose.at <= first.at)) {
         chain.insert(0, rose);
-        chain.sort_by_key(|moment| moment.at);
     }
     let served = chain.iter().find(|one| one.name == FIRST_ANSWER).map(|one| one.at);
     if let Some(back) = named(LATENCY_BACK).filter(|back| served.is_some_and(|served| back.at >= served)) {
@@ -79,18 +78,17 @@ fn of_one_chain(moments: &[Moment]) -> Vec<&Moment> {
     chain
 }
 
-/// A breaching period may begin before the load that makes it breach.
-fn is_before(rose: &Moment, first: &Moment) -> bool {
-    rose.at <= after(first.at, first.resolution)
-}
-
-/// Why a moment of the chain is not among the links.
+/// Why a moment of the chain is not among the links. (A breaching period may begin before the load that makes it breach:
+/// those two are one.)
 fn aside(all: &[Moment], used: &[&Moment]) -> &'static str {
-    let is_left_out =
-        |name: &str| all.iter().any(|one| one.name == name) && !used.iter().any(|one| one.name == name);
-    match (is_left_out(LOAD_ROSE), is_left_out(LATENCY_BACK)) {
+    let first = used.first().map(|first| after(first.at, first.resolution));
+    let rose_later = all.iter().any(|one| one.name == LOAD_ROSE && first.is_some_and(|first| one.at > first));
+    let is_left_out = |name: &str| all.iter().any(|one| one.name == name) && !used.iter().any(|one| one.name == name);
+    match (rose_later, is_left_out(LATENCY_BACK)) {
         (true, _) => " (The group grew before the spike: this is that growth.)",
-        (_, true) => " (Latency was back before a new instance served: the group's growth is not what brought it back.)",
+        (_, true) => {
+            " (Latency was back before a new instance served: the group's growth is not what brought it back.)"
+        }
         _ => "",
     }
 }
@@ -156,11 +154,15 @@ mod tests {
     #[test]
     fn the_longest_link_is_never_longer_than_the_chain_it_is_of() {
         let chain = [("load rose", 9), ("breach", 9), ("alarm", 12), ("decided", 12), ("launch began", 12)];
-        let (late, _) = said(&[&chain[..], &[("in service", 27), ("first request", 27), ("latency back", 21)]].concat());
-        assert!(late.starts_with("From launch began to in service: 15s of the 18s between load rose and first req"), "{late}");
+        let (late, _) =
+            said(&[&chain[..], &[("in service", 27), ("first request", 27), ("latency back", 21)]].concat());
+        assert!(
+            late.starts_with("From launch began to in service: 15s of the 18s between load rose and first req"),
+            "{late}"
+        );
         assert!(late.contains("Latency was back before a new instance served"), "{late}");
-        let (before, _) = said(&[("load rose", 34), ("breach", 7), ("alarm", 10), ("first request", 13)]);
-        assert!(before.starts_with("From breach to alarm: 3s of the 6s between breach and first request."), "{before}");
+        let (before, _) = said(&[("load rose", 34), ("breach", 7), ("alarm", 11), ("first request", 13)]);
+        assert!(before.starts_with("From breach to alarm: 4s of the 6s between breach and first request."), "{before}");
         assert!(before.contains("The group grew before the spike"), "{before}");
         let (early, confidence) = said(&[("load rose", 8), ("breach", 7), ("alarm", 10), ("first request", 18)]);
         assert!(early.starts_with("From alarm to first request: 8s of the 11s between breach and"), "{early}");

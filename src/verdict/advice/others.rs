@@ -141,7 +141,8 @@ fn room(size: &Size, service: &Service, current: &Current, lead: &Follows) -> Ve
 
 fn step(size: &Size, current: &Current, lead: &Follows) -> Option<Other> {
     let setting = &current.setting;
-    let add = size.needed.min(size.raised().max).checked_sub(setting.initial).filter(|add| *add > 0)?;
+    // Just as many as are needed would never work off what has piled up until they serve.
+    let add = size.roomy.min(size.raised().max).checked_sub(setting.initial).filter(|add| *add > 0)?;
     let threshold = step_threshold(lead.alarm.threshold, lead.ceiling);
     let steps = vec![Step { lower: Some(0.0), upper: None, change: add as i32 }];
     let step = Follows {
@@ -170,17 +171,23 @@ fn minimums(size: &Size, current: &Current, price: Option<&Price>) -> Vec<Other>
         let bounds = Bounds { min, ..setting.bounds };
         let with = Setting { bounds, initial: setting.initial.max(min), ..setting.clone() };
         let change = Change::Minimum { min };
-        let other = Other::new(format!("minimum {min}"), change, with)
-            .assuming(format!("a spike may come at any time of the day: {}", standing(min, size.bounds.min, price)));
+        let assumes = all_day(min, size.bounds.min, price);
+        let other = Other { assumes, ..Other::new(format!("minimum {min}"), change, with) };
         if min > size.bounds.max { size.fit(other) } else { other }
     };
     minimums.into_iter().map(other).collect()
 }
 
+/// What a higher minimum takes for granted.
+pub fn all_day(min: u32, before: u32, price: Option<&Price>) -> Option<String> {
+    let standing = || format!("a spike may come at any time of the day: {}", standing(min, before, price));
+    (min > before).then(standing)
+}
+
 /// What a higher minimum costs whether a spike comes or not. What the policy would keep beyond the old one anyhow is not
 /// known of a whole day.
 pub fn standing(min: u32, before: u32, price: Option<&Price>) -> String {
-    let hours = f64::from(min - before) * 24.0;
+    let hours = f64::from(min.saturating_sub(before)) * 24.0;
     let money = price.map_or(String::new(), |price| format!(" ({})", Usd(price.usd * hours)));
     format!("it costs up to {hours:.0} instance-hours{money} a day more than the minimum of {before}")
 }
@@ -239,7 +246,53 @@ fn scheduled(evidence: &Evidence<'_>, size: &Size, current: &Current) -> Option<
 mod tests {
     use super::*;
 
+    use crate::scaling::target_tracking::TargetTracking;
+
     const SERVICE: Service = Service { at_limit: 100.0, saturated: 100.0, queue: Duration::ZERO };
+
+    fn current(namespace: &str, metric: &str) -> Current {
+        let tracking = TargetTracking::new(50.0);
+        let follows = Follows {
+            rule: Rule::Tracking { tracking, scale_in: true },
+            per_request: 0.5,
+            ceiling: Some(100.0),
+            per_target: false,
+            period: Duration::from_secs(60),
+            lag: Duration::ZERO,
+            alarm: Alarm::new(Comparison::Above, 50.0, 3),
+            low: None,
+        };
+        let setting = Setting {
+            policies: vec![follows],
+            bounds: Bounds { min: 2, max: 8 },
+            initial: 2,
+            into_period: Duration::ZERO,
+            boot: Duration::from_secs(30),
+            health: Duration::ZERO,
+            warm_up: Duration::ZERO,
+            scheduled: None,
+        };
+        Current { setting, lead: 0, namespace: namespace.to_owned(), metric: metric.to_owned() }
+    }
+
+    #[test]
+    fn what_aws_publishes_every_minute_is_not_offered_every_ten_seconds() {
+        for (namespace, metric, says) in [
+            ("AWS/EC2", "CPUUtilization", Some("the CloudWatch agent")),
+            ("AWS/EC2", "NetworkIn", None),
+            ("AWS/ApplicationELB", "RequestCountPerTarget", None),
+            ("shop", "queue", Some("you publish the same metric")),
+        ] {
+            let current = current(namespace, metric);
+            let other = high_resolution(&current, current.lead().unwrap(), false);
+            let assumes = other.map(|other| other.assumes.unwrap());
+            let good = match (&assumes, says) {
+                (Some(assumes), Some(says)) => assumes.starts_with(says),
+                (assumes, says) => assumes.is_none() && says.is_none(),
+            };
+            assert!(good, "{namespace} {metric}: {assumes:?}");
+        }
+    }
 
     #[test]
     fn the_size_that_a_load_needs_may_be_beyond_the_maximum() {

@@ -28,12 +28,20 @@ impl Price {
 fn known(timeline: &Timeline) -> Option<Price> {
     let kind = kind(timeline)?;
     let usd = cost::target::hour(kind)?;
+    let what = if is_task(kind) { "as a Fargate task on x86, the" } else { "Linux on demand, the" };
     let source = format!(
-        "{kind}, {} price of {} in us-east-1; other regions differ (--instance-price takes yours)",
-        if kind.contains("CPU") { "as a Fargate task on x86, the" } else { "Linux on demand, the" },
-        if kind.contains("CPU") { cost::PRICES.date } else { cost::target::DATE }
+        "{kind}, {what} price of {} in us-east-1; other regions differ (--instance-price takes yours)",
+        date(kind)
     );
     Some(Price { usd, source })
+}
+
+fn is_task(kind: &str) -> bool {
+    kind.contains("CPU units")
+}
+
+fn date(kind: &str) -> &'static str {
+    if is_task(kind) { cost::PRICES.date } else { cost::target::DATE }
 }
 
 /// The kind of all instances that were seen; nothing where they differ.
@@ -43,8 +51,10 @@ fn kind(timeline: &Timeline) -> Option<&str> {
     kinds.all(|kind| kind == first).then_some(first)
 }
 
-/// ` ($0.00052)` where a price is known, for what is said in instance-minutes; else nothing.
+/// ` ($0.00052, us-east-1 in 2026-06; other regions differ)` where a price is known, for what is said in instance-minutes;
+/// else nothing.
 pub fn money(timeline: &Timeline, instance_minutes: f64) -> String {
-    let price = known(timeline);
-    price.map_or(String::new(), |price| format!(" ({}, us-east-1)", price.minutes(instance_minutes)))
+    let Some((price, kind)) = known(timeline).zip(kind(timeline)) else { return String::new() };
+    let usd = price.minutes(instance_minutes);
+    format!(" ({usd}, us-east-1 in {}; other regions differ)", date(kind))
 }

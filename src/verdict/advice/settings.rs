@@ -48,7 +48,7 @@ impl Start {
 }
 
 fn whole(time: Duration) -> Duration {
-    Duration::from_secs(time.as_secs_f64().ceil() as u64)
+    Duration::from_secs(time.as_secs_f64().round() as u64)
 }
 
 fn group<'a>(evidence: &Evidence<'a>) -> Option<&'a GroupState> {
@@ -158,12 +158,7 @@ pub fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
 
 /// Until a change shows in the alarm that asks for the next. A simple policy's begins when the instance is in service, a
 /// service's with the change itself.
-fn needed_cooldown(
-    evidence: &Evidence<'_>,
-    group: &GroupState,
-    policy: &Policy,
-    start: &Start,
-) -> (Duration, String) {
+fn needed_cooldown(evidence: &Evidence<'_>, group: &GroupState, policy: &Policy, start: &Start) -> (Duration, String) {
     let alarms = evidence.timeline.alarms();
     let own = alarms.iter().filter(|alarm| policy.alarms.contains(&alarm.name) && alarm.is_high());
     let window = own.map(|alarm| alarm.window()).max().unwrap_or(start.period);

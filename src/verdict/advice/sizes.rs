@@ -26,6 +26,11 @@ fn range(capacity: &InstanceCapacity, load: f64) -> String {
     }
 }
 
+/// Said once in full, with the size; elsewhere only what follows from it.
+fn by_capacity(capacity: &InstanceCapacity) -> String {
+    format!("{:.0} requests/s for each instance, as sure as that is (above)", capacity.at_limit)
+}
+
 const CANNOT_TELL: &str = "This run cannot tell.";
 const NOTHING_HELD: &str =
     "no second held the limit: a run whose first phase is so low that it does would show what one instance carries";
@@ -77,15 +82,18 @@ pub fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let (Some(capacity), Some(metric)) = (&advice.capacity, &advice.metric) else {
         let why = match advice.capacity {
             None => NOTHING_HELD.to_owned(),
-            Some(_) => "no datapoint of the metric lies beside a steady size and load: a run with phases longer than a few \
+            Some(_) => {
+                "no datapoint of the metric lies beside a steady size and load: a run with phases longer than a few \
                         periods would show how it follows the load"
-                .to_owned(),
+                    .to_owned()
+            }
         };
         return Some(answer(question, CANNOT_TELL.to_owned(), why, Confidence::Low));
     };
     let full = capacity.at_limit * metric.per_request;
     let fitting = others::fitting(capacity.at_limit, metric.per_request, metric.ceiling);
-    let now = tracking.target_value.map_or(String::new(), |now| format!(" It is {now}: {}.", compared(now, fitting, full)));
+    let now =
+        tracking.target_value.map_or(String::new(), |now| format!(" It is {now}: {}.", compared(now, fitting, full)));
     let ceiling = metric.ceiling.map_or(full, |ceiling| full.min(ceiling));
     let said = format!(
         "At most about {fitting:.0}: an instance at its limit shows {} {ceiling:.0}, and {:.0} % of that leaves room for what \
@@ -98,7 +106,7 @@ pub fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
         units::count(metric.datapoints as u32, "datapoint"),
         metric.scatter * 100.0,
         metric.per_request,
-        capacity.because
+        by_capacity(capacity)
     );
     let confidence = if metric.scatter > SCATTERED { Confidence::Low } else { capacity.confidence };
     Some(answer(question, said, from, confidence))
@@ -138,7 +146,7 @@ pub fn bounds(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
             others::standing(most, min, advice.price.as_ref())
         );
     }
-    let from = format!("{peak:.0} and {calm:.0} requests/s over {:.0} for each; {}", capacity.at_limit, capacity.because);
+    let from = format!("{peak:.0} and {calm:.0} requests/s over {}", by_capacity(capacity));
     Some(answer(question, said, from, capacity.confidence))
 }
 
@@ -150,14 +158,14 @@ pub fn steps(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     };
     let peak = peak(evidence);
     let before = evidence.reaction.desired_before;
-    let from = format!("the highest second ({peak:.0} requests/s) over what one instance carries; {}", capacity.because);
+    let from = format!("the highest second ({peak:.0} requests/s) over {}", by_capacity(capacity));
     let policies = evidence.timeline.policies();
     let stepped = policies.iter().find(|policy| policy.kind == "StepScaling" && is_out(policy));
     let add = needed(capacity, peak).saturating_sub(before);
     let said = match (stepped, add) {
         (_, 0) => format!("No step is needed: the {before} that were there are enough for the highest load."),
         (Some(policy), _) => large(policy, capacity, peak, add, before),
-        (None, _) => single(advice)?,
+        (None, _) => single(advice).unwrap_or_else(|| format!("There are none. One would have to add {add} at once.")),
     };
     Some(answer(question, said, from, capacity.confidence))
 }
@@ -206,7 +214,10 @@ mod tests {
         };
         let wide = capacity((30.0, Some(140.0)), Some(100.0));
         assert_eq!(range(&wide, 280.0), "4 instances (3 to 10 by what held the limit and what did not)");
-        assert_eq!(range(&capacity((80.0, Some(90.0)), None), 85.0), "1 instance (1 to 2 by what held the limit and what did not)");
+        assert_eq!(
+            range(&capacity((80.0, Some(90.0)), None), 85.0),
+            "1 instance (1 to 2 by what held the limit and what did not)"
+        );
         assert_eq!(range(&capacity((85.0, None), None), 280.0), "4 instances (at most 4)");
         assert_eq!(beyond_maximum(2, &wide, 280.0), " The group's maximum of 2 cannot hold it: raise it to 4 or more.");
         assert_eq!(beyond_maximum(3, &wide, 280.0), " The group's maximum of 3 may be too small for it.");

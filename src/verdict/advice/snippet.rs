@@ -41,8 +41,7 @@ fn of(change: &Change, group: &GroupState, lead: &RanPolicy<'_>) -> Option<Strin
             // What comes with it is written for the group as it will be.
             let group = GroupState { max: *max, ..group.clone() };
             let more = with.as_ref().and_then(|with| of(with, &group, lead));
-            maximum(&mut out, &group)
-                .and_then(|()| more.map_or(Ok(()), |more| write!(out, "\n{more}")))
+            maximum(&mut out, &group).and_then(|()| more.map_or(Ok(()), |more| write!(out, "\n{more}")))
         }
         Change::Step { threshold, add } => step(&mut out, group, lead, *threshold, *add),
         Change::Minimum { min } if group.is_service => write!(
