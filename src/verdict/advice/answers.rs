@@ -106,11 +106,11 @@ fn still(best: &Candidate, advice: &Advice, tolerance: Tolerance) -> String {
         true => " No candidate holds it.".to_owned(),
         false => format!(" What holds it, if what it takes for granted is so: {}.", units::listed(&holds)),
     };
-    format!(
-        " It still misses the limit for {} s and loses {}.{only}",
-        best.over_limit,
-        units::count(best.errors, "request")
-    )
+    let lost = match best.errors {
+        0 => String::new(),
+        errors => format!(" and loses {}", units::count(errors, "request")),
+    };
+    format!(" It still misses the limit for {} s{lost}.{only}", best.over_limit)
 }
 
 /// On what the rows rest, and how far that carries.
