@@ -73,6 +73,14 @@ pub fn count(number: impl Into<u64>, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
+/// `a`, `a and b`, `a, b and c`.
+pub fn listed(parts: &[String]) -> String {
+    match parts {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        parts => parts.concat(),
+    }
+}
+
 /// US dollars. Prices are in dollars everywhere because AWS publishes them so.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -80,8 +88,12 @@ pub struct Usd(pub f64);
 
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Less than a cent is still something: keep three digits there.
-        if self.0 > 0.0 && self.0 < 0.1 { write!(f, "${:.3}", self.0) } else { write!(f, "${:.2}", self.0) }
+        // Less than a cent is still something: a few instances for a minute cost no more.
+        match self.0 {
+            usd if usd > 0.0 && usd < 0.01 => write!(f, "${usd:.5}"),
+            usd if usd > 0.0 && usd < 0.1 => write!(f, "${usd:.3}"),
+            usd => write!(f, "${usd:.2}"),
+        }
     }
 }
 

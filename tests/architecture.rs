@@ -15,7 +15,7 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Neighbours on one layer that may know each other, and why.
-const SAME: [(&str, &str, &str); 20] = [
+const SAME: [(&str, &str, &str); 21] = [
     ("fleet", "journal", "tasks carry the tag that a run is found by"),
     ("terraform", "journal", "terraform and its plugins inherit the run's work lock"),
     ("channel", "aws", "a bucket is opened with AWS credentials"),
@@ -30,6 +30,7 @@ const SAME: [(&str, &str, &str); 20] = [
     ("report", "cost", "and what it cost"),
     ("report", "plan", "and the load as planned"),
     ("verdict", "scaling", "advice replays other policies against the measured load"),
+    ("verdict", "cost", "what nothing needed and what another policy takes are money too"),
     ("verdict", "plan", "phases are judged at the times the plan gave them"),
     ("events", "units", "quantities"),
     ("events", "redact", "what is told holds no secret"),

@@ -16,10 +16,10 @@ pub struct Args {
     #[command(flatten)]
     runs_dir: RunsDir,
     /// A policy of your own beside the candidates: any of target, min, max, warm-up, period, datapoints, such as
-    /// `target=40,min=3`
+    /// `target=40,min=3`. A period is 10s, 30s, whole minutes or what the group's alarms have; a count 10000 at most
     #[arg(long, value_name = "NAME=VALUE,...", value_parser = WhatIf::parse)]
     what_if: Option<WhatIf>,
-    /// What one instance costs an hour, in US dollars: candidates are then shown in money too
+    /// What one instance costs an hour, in US dollars, in place of the on-demand price in us-east-1 of its type
     #[arg(long, value_name = "USD", value_parser = price)]
     instance_price: Option<f64>,
     /// As JSON
@@ -55,6 +55,9 @@ fn advised(args: &Args) -> Result<String, String> {
     let reaction = report.judged.as_ref().and_then(|judged| judged.reaction.as_ref()).ok_or_else(nothing)?;
     let started = report.started.ok_or_else(nothing)?;
     let timeline = watch::read(&folder.join("watch.jsonl"))?;
+    if let Some(what_if) = &args.what_if {
+        what_if.fits(&timeline).map_err(|why| format!("--what-if {why}"))?;
+    }
     let own = Own { what_if: args.what_if.clone(), instance_price: args.instance_price };
     let advice = advice(load, &timeline, reaction, started, limit, &own);
     if args.json {

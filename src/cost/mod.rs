@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::scenario::{Arch, TaskSize};
 use crate::units::Usd;
 
+pub mod target;
+
 /// On-demand Fargate in us-east-1. Other regions differ by some per cent, a few by a third: the estimate says so.
 pub const PRICES: Prices = Prices {
     date: "2026-11",

@@ -1,10 +1,13 @@
 //! From a run's report to the evidence that advice is given on: the same way during the run and long after it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
-use super::{Load, PhaseRow};
+use super::{Load, PhaseRow, TaskRow};
 use crate::measure::Timeline;
 use crate::scenario::Role;
+use crate::units;
 use crate::verdict::Reaction;
 use crate::verdict::advice::{Advice, Evidence, Limit, Second, WhatIf, advise, demand};
 
@@ -24,7 +27,7 @@ pub fn advice(
     limit: Limit,
     own: &Own,
 ) -> Advice {
-    let seconds = seconds(load);
+    let (seconds, weakness) = (seconds(load), weakness(load));
     let evidence = Evidence {
         seconds: &seconds,
         open: load.is_open(),
@@ -34,6 +37,7 @@ pub fn advice(
         spike: spike(&load.phases),
         limit,
         instance_price: own.instance_price,
+        weakness: weakness.as_deref(),
     };
     advise(&evidence, own.what_if.as_ref())
 }
@@ -46,6 +50,25 @@ fn seconds(load: &Load) -> Vec<Second> {
         .zip(&load.seconds)
         .map(|(demand, second)| Second { demand, ok: second.ok, errors: second.errors, p95: second.p95 })
         .collect()
+}
+
+/// A load that ended before this share of its plan was cut short: the last request of a plan may be a little before its end.
+const WHOLE: f64 = 0.9;
+/// As in the judgement on what was sent: less is not what was asked. Sessions wait for slow answers.
+const SENT_RATE: f64 = 0.99;
+const SENT_USERS: f64 = 0.95;
+
+fn weakness(load: &Load) -> Option<String> {
+    let asked = load.phases.iter().filter(|phase| phase.level > 0.0).map(|phase| phase.to).max().unwrap_or_default();
+    let ran = Duration::from_secs(load.seconds.len() as u64);
+    if ran < asked.mul_f64(WHOLE) {
+        return Some(format!("the load was cut short after {} of {}", units::duration(ran), units::duration(asked)));
+    }
+    let sum = |of: fn(&TaskRow) -> &Vec<u64>| load.generators.tasks.iter().flat_map(of).sum::<u64>();
+    let share = sum(|task| &task.sent) as f64 / sum(|task| &task.asked).max(1) as f64;
+    let bound = if load.is_open() { SENT_RATE } else { SENT_USERS };
+    (share < bound && !load.generators.tasks.is_empty())
+        .then(|| format!("only {:.0} % of what was asked was sent", share * 100.0))
 }
 
 fn spike(phases: &[PhaseRow]) -> Option<(u32, u32)> {

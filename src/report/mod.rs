@@ -315,8 +315,9 @@ pub mod tests {
                 because,
             }),
             metric: None,
-            agreement: Some(Agreement { within_one: 39, seconds: 40 }),
+            agreement: Some(Agreement { within_one: 39, seconds: 40, ..Agreement::default() }),
             elasticity: None,
+            price: None,
             candidates: vec![
                 candidate("as it is", Change::Nothing, 9, 900, 2.5),
                 Candidate { recommended: true, ..candidate("target 30", Change::Target { target: 30.0 }, 5, 300, 3.25) },

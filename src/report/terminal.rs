@@ -201,14 +201,15 @@ fn write_advice(out: &mut String, advice: &Advice) -> std::fmt::Result {
         writeln!(out, "  {} {}", answer.question, answer.answer)?;
         writeln!(out, "    confidence {}: {}", answer.confidence.word(), answer.evidence)?;
     }
+    let width = advice.candidates.iter().map(|one| one.name.chars().count()).max().unwrap_or(0).max(28);
     if !advice.candidates.is_empty() {
-        let limit = units::duration(advice.limit.p95);
-        writeln!(out, "\n  the same load against          p95 > {limit:<6} lost  most  instance-minutes      money")?;
+        let (limit, against) = (units::duration(advice.limit.p95), "the same load against");
+        writeln!(out, "\n  {against:<width$}   p95 > {limit:<6} lost  most  instance-minutes      money")?;
     }
     for one in &advice.candidates {
         writeln!(
             out,
-            "  {} {:<28} {:>8} s {:>8} {:>5} {:>17.1} {:>10}",
+            "  {} {:<width$} {:>8} s {:>8} {:>5} {:>17.1} {:>10}",
             if one.recommended { '→' } else { ' ' },
             one.name,
             one.over_limit,

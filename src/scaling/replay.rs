@@ -203,7 +203,8 @@ impl<'a> Group<'a> {
                 let (sum, samples) = std::mem::take(&mut running.open);
                 let value = (samples > 0).then(|| sum / f64::from(samples));
                 let start = Duration::from_secs((second + 1).saturating_sub(period).into());
-                running.published.push_back((second + 1 + whole_seconds(follows.lag), start, value));
+                let visible = (second + 1).saturating_add(whole_seconds(follows.lag));
+                running.published.push_back((visible, start, value));
             }
         }
     }
@@ -246,17 +247,17 @@ impl<'a> Group<'a> {
             .collect();
         let Some(decision) = decide(&standing, bounds, self.desired, second < self.cooling_until) else { return };
         if let Some(Rule::Simple { cooldown, .. }) = standing.get(decision.policy).map(|standing| standing.rule) {
-            let until = second + whole_seconds(self.setting.boot) + whole_seconds(*cooldown);
-            self.cooling_until = until;
+            let wait = self.setting.boot.saturating_add(*cooldown);
+            self.cooling_until = second.saturating_add(whole_seconds(wait));
         }
         self.resize(second, decision.wanted);
     }
 
     fn resize(&mut self, second: u32, wanted: u32) {
-        let in_service = second + whole_seconds(self.setting.boot);
+        let in_service = second.saturating_add(whole_seconds(self.setting.boot));
         for _ in self.desired..wanted {
-            let serving = in_service + whole_seconds(self.setting.health);
-            let warmed = in_service + whole_seconds(self.setting.warm_up);
+            let serving = in_service.saturating_add(whole_seconds(self.setting.health));
+            let warmed = in_service.saturating_add(whole_seconds(self.setting.warm_up));
             self.instances.push(Instance::new(in_service, serving, warmed));
         }
         if wanted < self.desired {

@@ -232,10 +232,12 @@ pub fn efficiency(case: &Case<'_>) -> Vec<Judgement> {
     let needless = format!("needless instance-minutes < {}%", percent(scaling.over_provisioned));
     let measured = Measured::new(case.scenario, case.schedule, case.results);
     let serving = chain::serving(case.timeline, case.times.started, measured.seconds.len());
-    let capacity = advice::capacity(&measured.seconds, &serving, Limit::of(case.scenario).p95);
+    let capacity = advice::capacity(&measured.seconds, &serving, Limit::of(case.scenario).p95)
+        .map(|capacity| capacity.weighed(case.reaction.desired_before, None));
+    let unknown = capacity.as_ref().map_or("no second held the limit".to_owned(), |capacity| capacity.because.clone());
     let Some(capacity) = capacity.filter(|capacity| capacity.confidence > advice::Confidence::Low) else {
-        let because = "what one instance carries is not known: a run with a higher spike would show it";
-        let unclear = |asked: String| judgement(&asked, Verdict::Inconclusive, "", because.to_owned());
+        let because = format!("what one instance carries is not known well enough: {unknown}");
+        let unclear = |asked: String| judgement(&asked, Verdict::Inconclusive, "", because.clone());
         return match scaling.asked_for_efficiency {
             true => [too_few, needless].map(unclear).into(),
             false => Vec::new(),
@@ -256,7 +258,7 @@ pub fn efficiency(case: &Case<'_>) -> Vec<Judgement> {
     let above = judgement(
         &needless,
         verdict(over < scaling.over_provisioned),
-        &format!("{:.0}% of {paid:.1}", over * 100.0),
+        &format!("{:.0}% of {paid:.1}{}", over * 100.0, advice::money(case.timeline, found.over_instance_minutes)),
         format!("{carries}; the group's minimum is not held against its policy"),
     );
     vec![below, above]

@@ -1,17 +1,19 @@
-//! Other policies against the load that was measured, and which of them to take.
+//! The policy that ran and others against the load that was measured, and which of them to take.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::super::chain;
-use super::{Advice, Agreement, Evidence, Ran, RanPolicy};
+use super::agreement::{Agreement, Turn, agreement};
+use super::others::{self, Other};
+use super::price::Price;
+use super::{Advice, Evidence, Ran, RanPolicy, WhatIf};
 use crate::measure::timeline;
 use crate::scaling::Bounds;
 use crate::scaling::alarm::{Alarm, Comparison, Missing};
 use crate::scaling::policies::Rule;
 use crate::scaling::replay::{Follows, Replayed, Service, Setting, replay};
-use crate::scaling::step::{Step, StepScaling};
 use crate::scaling::target_tracking::TargetTracking;
 use crate::units;
 
@@ -30,6 +32,11 @@ pub enum Change {
     },
     Minimum {
         min: u32,
+    },
+    /// Room to grow, and what else is changed with it.
+    Maximum {
+        max: u32,
+        with: Option<Box<Change>>,
     },
     Period {
         period: Duration,
@@ -63,111 +70,64 @@ pub struct Candidate {
     pub assumes: Option<String>,
 }
 
-/// One's own candidate: what it changes of the policy that ran.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct WhatIf {
-    pub target: Option<f64>,
-    pub min: Option<u32>,
-    pub max: Option<u32>,
-    pub warm_up: Option<Duration>,
-    pub period: Option<Duration>,
-    pub datapoints: Option<usize>,
-}
-
-impl WhatIf {
-    /// `target=50,min=4`: names and values as `--what-if` takes them.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let mut what_if = Self::default();
-        for part in text.split(',') {
-            let (name, value) =
-                part.split_once('=').ok_or_else(|| format!("`{part}` is not NAME=VALUE, such as target=50"))?;
-            let (name, value) = (name.trim(), value.trim());
-            let count = || value.parse::<u32>().map_err(|_| format!("{name}: `{value}` is not a whole number"));
-            let time = || units::parse_duration(value).map_err(|why| format!("{name}: {why}"));
-            match name {
-                "target" => {
-                    let target = value.parse().ok().filter(|target: &f64| target.is_finite() && *target > 0.0);
-                    what_if.target = Some(target.ok_or_else(|| format!("target: `{value}` is not a number above 0"))?);
-                }
-                "min" => what_if.min = Some(count()?),
-                "max" => what_if.max = Some(count()?),
-                "warm-up" => what_if.warm_up = Some(time()?),
-                "period" => what_if.period = Some(time()?).filter(|period| period.as_secs() > 0),
-                "datapoints" => what_if.datapoints = Some(count()?.max(1) as usize),
-                _ => {
-                    return Err(format!("`{name}` is none of target, min, max, warm-up, period, datapoints"));
-                }
-            }
-        }
-        if let (Some(min), Some(max)) = (what_if.min, what_if.max)
-            && min > max
-        {
-            return Err(format!("min={min} is more than max={max}"));
-        }
-        Ok(what_if)
-    }
-
-    fn applied_to(&self, current: &Current) -> Setting {
-        let mut setting = match self.target {
-            Some(target) => current.tracking(target),
-            None => current.setting.clone(),
-        };
-        let Bounds { min, max } = setting.bounds;
-        let max = self.max.unwrap_or(max);
-        setting.bounds = Bounds { min: self.min.unwrap_or(min).min(max), max };
-        setting.initial = setting.bounds.clamp(setting.initial);
-        setting.warm_up = self.warm_up.unwrap_or(setting.warm_up);
-        for follows in &mut setting.policies {
-            follows.period = self.period.unwrap_or(follows.period);
-        }
-        let lead = current.lead.min(setting.policies.len().saturating_sub(1));
-        if let (Some(count), Some(follows)) = (self.datapoints, setting.policies.get_mut(lead)) {
-            (follows.alarm.datapoints, follows.alarm.window) = (count, count);
-        }
-        setting
-    }
-
-    fn words(&self) -> String {
-        let parts = [
-            self.target.map(|target| format!("target {target}")),
-            self.min.map(|min| format!("min {min}")),
-            self.max.map(|max| format!("max {max}")),
-            self.warm_up.map(|time| format!("warm-up {}", units::duration(time))),
-            self.period.map(|time| format!("period {}", units::duration(time))),
-            self.datapoints.map(|count| format!("{count} datapoints")),
-        ];
-        format!("what if: {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
-    }
-}
-
 pub struct Tried {
     pub candidates: Vec<Candidate>,
     pub agreement: Agreement,
 }
 
-/// A target leaves room for what comes while instances boot: at most this share of what an instance carries.
-const ROOM: f64 = 0.7;
-/// Of the boot that was seen. What a start from the pool takes depends on the image: only a run shows it.
-const POOLED: u32 = 4;
-/// How long before a spike a scheduled action should have its instances ready, beyond their start.
-const EARLY: Duration = Duration::from_secs(5);
-/// Candidates that differ by no more than this share of the spike are equally good: the cheaper one is taken.
+/// Candidates that differ by no more than this share of the spike's seconds are equally good.
 const AS_GOOD: f64 = 0.05;
+/// And by no more than this share of all requests lost.
+const AS_FEW: f64 = 0.001;
+
+/// A candidate helps when no more than this share is left of what was missed or lost.
+const HELPED: f64 = 0.75;
+
+/// What may be missed and lost, and the limit is still held.
+#[derive(Debug, Clone, Copy)]
+pub struct Tolerance {
+    seconds: u32,
+    errors: u64,
+}
+
+impl Tolerance {
+    pub fn of(evidence: &Evidence<'_>) -> Self {
+        let all = evidence.seconds.len() as u32;
+        let spike = evidence.spike.map_or(all, |(from, until)| until.min(all).saturating_sub(from));
+        let requests: f64 = evidence.seconds.iter().map(|second| second.demand).sum();
+        Self { seconds: (f64::from(spike) * AS_GOOD) as u32, errors: (requests * AS_FEW) as u64 }
+    }
+
+    pub fn is_held_by(self, candidate: &Candidate) -> bool {
+        candidate.over_limit <= self.seconds && candidate.errors <= self.errors
+    }
+
+    /// It holds, or takes away a good part of what is missed, or of what is lost without missing more.
+    fn is_helped_by(self, candidate: &Candidate, now: &Candidate) -> bool {
+        let less = |with: f64, without: f64| without > 0.0 && with <= without * HELPED;
+        let misses_less = less(candidate.over_limit.into(), now.over_limit.into());
+        let loses_less = candidate.over_limit <= now.over_limit && less(candidate.errors as f64, now.errors as f64);
+        self.is_held_by(candidate) || misses_less || loses_less
+    }
+}
 
 /// The policies that ran, as the replay takes them.
-struct Current {
-    setting: Setting,
+pub struct Current {
+    pub setting: Setting,
     /// Which of them answers a rising load.
-    lead: usize,
+    pub lead: usize,
+    /// What that one follows, in CloudWatch's words.
+    pub namespace: String,
+    pub metric: String,
 }
 
 impl Current {
-    fn lead(&self) -> Option<&Follows> {
+    pub fn lead(&self) -> Option<&Follows> {
         self.setting.policies.get(self.lead)
     }
 
     /// With another target; where no policy tracks one, with target tracking in place of all.
-    fn tracking(&self, target: f64) -> Setting {
+    pub fn tracking(&self, target: f64) -> Setting {
         let mut setting = self.setting.clone();
         let Some(lead) = setting.policies.get_mut(self.lead) else { return setting };
         if let Rule::Tracking { tracking, .. } = &mut lead.rule {
@@ -211,28 +171,52 @@ pub fn tried(
     };
     let current = current(evidence, ran, serving)?;
     let load: Vec<f64> = evidence.seconds.iter().map(|second| second.demand).collect();
-    let as_it_ran = replay(&load, &service, &current.setting);
-    let mut candidates = vec![candidate("as it is", Change::Nothing, &as_it_ran, evidence, None)];
-    for (name, change, setting, assumes) in others(evidence, &service, &current, &load) {
-        let replayed = replay(&load, &service, &setting);
-        candidates.push(candidate(&name, change, &replayed, evidence, assumes));
-    }
-    recommend(&mut candidates, evidence.seconds.len());
-    if let Some(what_if) = what_if {
-        let replayed = replay(&load, &service, &what_if.applied_to(&current));
-        candidates.push(candidate(&what_if.words(), Change::WhatIf, &replayed, evidence, None));
-    }
-    let seen = chain::desired(evidence.timeline, evidence.started, load.len());
-    // Within one instance, at most a period (or a look, where that is longer) apart.
-    let lead = current.lead().map_or(chain::POLLED, |lead| lead.period.max(chain::POLLED));
-    let apart = lead.as_secs() as usize;
-    let model = &as_it_ran.desired;
-    let agrees = |(second, seen): &(usize, &u32)| {
-        let near = &model[second.saturating_sub(apart)..model.len().min(second + apart + 1)];
-        near.iter().any(|model| model.abs_diff(**seen) <= 1)
+    let row = |other: Other| {
+        let replayed = replay(&load, &service, &other.setting);
+        let assumes = other.assumes.or_else(|| unseen(&other.setting, current.lead, load.len()));
+        candidate(&other.name, other.change, &replayed, advice.price.as_ref(), assumes)
     };
-    let within_one = seen.iter().enumerate().filter(agrees).count() as u32;
-    Ok(Tried { candidates, agreement: Agreement { within_one, seconds: load.len() as u32 } })
+    let as_it_ran = replay(&load, &service, &current.setting);
+    let now = candidate("as it is", Change::Nothing, &as_it_ran, advice.price.as_ref(), None);
+    let others = others::all(evidence, &service, &current, &load, advice.price.as_ref());
+    let mut candidates: Vec<Candidate> = std::iter::once(now).chain(others.into_iter().map(row)).collect();
+    recommend(&mut candidates, Tolerance::of(evidence));
+    candidates.extend(what_if.map(|what_if| {
+        let (name, setting) = (what_if.words(), what_if.applied_to(&current));
+        let standing = || others::all_day(setting.bounds.min, current.setting.bounds.min, advice.price.as_ref());
+        let assumes = unseen(&setting, current.lead, load.len()).or_else(standing);
+        row(Other { name, change: Change::WhatIf, setting, assumes })
+    }));
+    Ok(Tried { candidates, agreement: compared(evidence, &current, &as_it_ran) })
+}
+
+/// A policy that needs more datapoints than the load has seconds for cannot be shown to do anything by it.
+fn unseen(setting: &Setting, lead: usize, seconds: usize) -> Option<String> {
+    let follows = setting.policies.get(lead)?;
+    let window = follows.period * follows.alarm.datapoints as u32;
+    let recorded = Duration::from_secs(seconds as u64);
+    (recorded < window).then(|| {
+        format!(
+            "a load is longer than the alarm's window of {}: the recorded one of {} is not, so this row proves nothing",
+            units::duration(window),
+            units::duration(recorded)
+        )
+    })
+}
+
+fn compared(evidence: &Evidence<'_>, current: &Current, as_it_ran: &Replayed) -> Agreement {
+    let seconds = evidence.seconds.len();
+    let seen = chain::desired(evidence.timeline, evidence.started, seconds);
+    let group: Vec<Turn> = evidence
+        .reaction
+        .resized
+        .iter()
+        .map(|one| Turn { at: one.at.duration_since(evidence.started).as_secs_f64(), grows: one.to > one.from })
+        .filter(|turn| turn.at >= 0.0 && turn.at < seconds as f64)
+        .collect();
+    // Within one instance, at most a period (or a look, where that is longer) apart.
+    let apart = current.lead().map_or(chain::POLLED, |lead| lead.period.max(chain::POLLED));
+    agreement(&as_it_ran.desired, &seen, current.setting.initial, &group, apart)
 }
 
 /// Timings from the run, rules from the live alarms.
@@ -264,8 +248,9 @@ fn current(evidence: &Evidence<'_>, ran: &Ran<'_>, serving: &[u32]) -> Result<Cu
         warm_up,
         scheduled: None,
     };
+    let (namespace, metric) = (lead.alarm.namespace.clone(), lead.alarm.metric.clone());
     let lead = ran.policies.iter().position(|one| std::ptr::eq(one, lead)).unwrap_or(0);
-    Ok(Current { setting, lead })
+    Ok(Current { setting, lead, namespace: namespace.unwrap_or_default(), metric: metric.unwrap_or_default() })
 }
 
 fn follows(ran: &RanPolicy<'_>, metric: &super::Metric, lag: Duration) -> Result<Follows, String> {
@@ -298,94 +283,16 @@ fn lag(evidence: &Evidence<'_>, window: Duration) -> Duration {
     }
 }
 
-fn median(mut times: Vec<Duration>) -> Option<Duration> {
+pub fn median(mut times: Vec<Duration>) -> Option<Duration> {
     times.sort();
     times.get(times.len() / 2).copied()
-}
-
-type Other = (String, Change, Setting, Option<String>);
-
-fn others(evidence: &Evidence<'_>, service: &Service, current: &Current, load: &[f64]) -> Vec<Other> {
-    let mut others: Vec<Other> = Vec::new();
-    let (setting, Some(lead)) = (&current.setting, current.lead()) else { return others };
-    let is_service = evidence.timeline.groups().next().is_some_and(|(_, group)| group.is_service);
-    let needed = needed(load, service, setting.bounds.max);
-    let tracks = matches!(lead.rule, Rule::Tracking { .. });
-    let target = lead.alarm.threshold;
-    for new in targets(target, tracks, service, lead) {
-        let name = if tracks { format!("target {new}") } else { format!("target tracking at {new}") };
-        others.push((name, Change::Target { target: new }, current.tracking(new), None));
-    }
-    if let Some(add) = needed.checked_sub(setting.initial).filter(|add| *add > 0) {
-        // Half way to the ceiling: what an ordinary day reaches belongs to the policy that is there.
-        let threshold = lead.ceiling.map_or(target * 1.5, |ceiling| (target + ceiling) / 2.0);
-        let steps = vec![Step { lower: Some(0.0), upper: None, change: add as i32 }];
-        let step = Follows {
-            rule: Rule::Step(StepScaling::above(threshold, steps)),
-            alarm: Alarm::new(Comparison::Above, threshold, 1),
-            low: None,
-            ..lead.clone()
-        };
-        let mut with = setting.clone();
-        with.policies.push(step);
-        others.push((format!("step +{add} above {threshold}"), Change::Step { threshold, add }, with, None));
-    }
-    let mut minimums = vec![needed.div_ceil(2), needed];
-    minimums.dedup();
-    for min in minimums.into_iter().filter(|min| *min > setting.bounds.min) {
-        let with =
-            Setting { bounds: Bounds { min, ..setting.bounds }, initial: setting.initial.max(min), ..setting.clone() };
-        others.push((format!("minimum {min}"), Change::Minimum { min }, with, None));
-    }
-    if lead.period >= Duration::from_secs(60) && !is_service {
-        let period = Duration::from_secs(10);
-        let mut with = setting.clone();
-        with.into_period = Duration::ZERO;
-        with.policies.iter_mut().for_each(|follows| follows.period = period);
-        let assumes = "the same metric is published every ten seconds".to_owned();
-        others.push(("10-second metric".to_owned(), Change::Period { period }, with, Some(assumes)));
-    }
-    if setting.boot > Duration::from_secs(1) && !is_service {
-        let boot = setting.boot / POOLED;
-        let with = Setting { boot, ..setting.clone() };
-        let assumes = format!("an instance is in service {} after it is taken from the pool", units::duration(boot));
-        others.push(("warm pool".to_owned(), Change::WarmPool { boot }, with, Some(assumes)));
-    }
-    if let Some((from, until)) = evidence.spike.filter(|_| needed > setting.bounds.min) {
-        let ready = setting.boot + setting.health + EARLY;
-        let from = Duration::from_secs(from.into()).saturating_sub(ready);
-        let until = Duration::from_secs(until.into());
-        let with = Setting { scheduled: Some((from, until, needed)), ..setting.clone() };
-        let change = Change::Scheduled { from, until, min: needed };
-        let assumes = "the spike's time is known before".to_owned();
-        others.push((format!("{needed} scheduled for the spike"), change, with, Some(assumes)));
-    }
-    others
-}
-
-/// Instances that carry the highest load within the limit.
-fn needed(load: &[f64], service: &Service, max: u32) -> u32 {
-    let peak = load.iter().copied().fold(0.0, f64::max);
-    ((peak / service.at_limit).ceil() as u32).min(max)
-}
-
-/// Lower targets, and the one that leaves an instance the room it needs; whole numbers. `tracks`: there is a target now.
-fn targets(target: f64, tracks: bool, service: &Service, lead: &Follows) -> Vec<f64> {
-    let at_limit = service.at_limit * lead.per_request;
-    let fitting = lead.ceiling.map_or(at_limit, |ceiling| at_limit.min(ceiling)) * ROOM;
-    let lower = if tracks { vec![target * 0.8, target * 0.6] } else { Vec::new() };
-    let mut targets: Vec<f64> = lower.into_iter().chain([fitting]).map(f64::round).collect();
-    targets.retain(|new| *new >= 1.0 && (!tracks || (*new - target).abs() >= 1.0));
-    targets.sort_by(|a, b| b.total_cmp(a));
-    targets.dedup();
-    targets
 }
 
 fn candidate(
     name: &str,
     change: Change,
     replayed: &Replayed,
-    evidence: &Evidence<'_>,
+    price: Option<&Price>,
     assumes: Option<String>,
 ) -> Candidate {
     let instance_minutes = replayed.instance_seconds / 60.0;
@@ -395,44 +302,48 @@ fn candidate(
         over_limit: replayed.over_limit,
         errors: replayed.unserved.round() as u64,
         instance_minutes,
-        usd: evidence.instance_price.map(|price| price * instance_minutes / 60.0),
+        usd: price.map(|price| price.minutes(instance_minutes).0),
         most_instances: replayed.serving.iter().copied().max().unwrap_or(0),
         recommended: false,
         assumes,
     }
 }
 
-/// The least time over the limit; of those as good, the cheapest. What assumes something that the run does not show is
-/// recommended only where nothing else helps.
-fn recommend(candidates: &mut [Candidate], seconds: usize) {
-    let Some(now) = candidates.first().map(|candidate| candidate.over_limit) else { return };
-    let as_good = (seconds as f64 * AS_GOOD) as u32;
-    let pick = |assuming: bool| {
-        let able = || candidates.iter().enumerate().filter(|(_, candidate)| assuming || candidate.assumes.is_none());
-        let best = able().map(|(_, candidate)| candidate.over_limit).min()?;
-        able()
-            .filter(|(_, candidate)| candidate.over_limit <= best + as_good)
-            .min_by(|(_, a), (_, b)| a.instance_minutes.total_cmp(&b.instance_minutes))
-            .map(|(index, candidate)| (index, candidate.over_limit))
-    };
+/// The least time over the limit; of those as good, the fewest requests lost; of those, the cheapest. What assumes
+/// something that the run does not show is recommended only where nothing else helps.
+fn recommend(candidates: &mut [Candidate], tolerance: Tolerance) {
+    let Some(now) = candidates.first() else { return };
+    let pick = |assuming: bool| best(candidates, assuming, tolerance);
+    let helps = |index: &usize| candidates.get(*index).is_some_and(|one| tolerance.is_helped_by(one, now));
     let sure = pick(false);
-    let helps = |picked: &(usize, u32)| picked.1 + as_good < now || now <= as_good;
-    let picked = sure.filter(helps).or_else(|| pick(true)).or(sure);
-    if let Some(candidate) = picked.and_then(|(index, _)| candidates.get_mut(index)) {
+    let picked = sure.filter(helps).or_else(|| pick(true).filter(helps)).or(sure);
+    if let Some(candidate) = picked.and_then(|index| candidates.get_mut(index)) {
         candidate.recommended = true;
     }
+}
+
+/// The first that is as good as any, by its place.
+fn best(candidates: &[Candidate], assuming: bool, tolerance: Tolerance) -> Option<usize> {
+    let able = || candidates.iter().enumerate().filter(|(_, one)| assuming || one.assumes.is_none());
+    let over = able().map(|(_, one)| one.over_limit).min()?.saturating_add(tolerance.seconds);
+    let held = || able().filter(|(_, one)| one.over_limit <= over);
+    let lost = held().map(|(_, one)| one.errors).min()?.saturating_add(tolerance.errors);
+    held()
+        .filter(|(_, one)| one.errors <= lost)
+        .min_by(|(_, a), (_, b)| a.instance_minutes.total_cmp(&b.instance_minutes))
+        .map(|(index, _)| index)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn row(name: &str, over_limit: u32, instance_minutes: f64, assumes: bool) -> Candidate {
+    fn row(name: &str, over_limit: u32, errors: u64, instance_minutes: f64, assumes: bool) -> Candidate {
         Candidate {
             name: name.to_owned(),
             change: Change::Nothing,
             over_limit,
-            errors: 0,
+            errors,
             instance_minutes,
             usd: None,
             most_instances: 4,
@@ -442,39 +353,40 @@ mod tests {
     }
 
     fn recommended(mut rows: Vec<Candidate>) -> String {
-        recommend(&mut rows, 100);
+        recommend(&mut rows, Tolerance { seconds: 5, errors: 10 });
         rows.into_iter().find(|row| row.recommended).unwrap().name
     }
 
     #[test]
     fn the_cheapest_of_those_that_help_as_much_is_recommended() {
-        let rows = || vec![row("now", 20, 10.0, false), row("lower", 2, 14.0, false), row("minimum", 0, 30.0, false)];
+        let rows =
+            || vec![row("now", 20, 0, 10.0, false), row("lower", 2, 0, 14.0, false), row("minimum", 0, 0, 30.0, false)];
         assert_eq!(recommended(rows()), "lower");
         let mut scheduled = rows();
-        scheduled.push(row("scheduled", 0, 11.0, true));
+        scheduled.push(row("scheduled", 0, 0, 11.0, true));
         assert_eq!(recommended(scheduled), "lower", "nobody knows when the next spike comes");
         assert_eq!(
-            recommended(vec![row("now", 20, 10.0, false), row("lower", 18, 14.0, false), row("pool", 3, 9.0, true)]),
+            recommended(vec![
+                row("now", 20, 0, 10.0, false),
+                row("lower", 18, 0, 14.0, false),
+                row("pool", 3, 0, 9.0, true)
+            ]),
             "pool",
             "only an assumption helps"
         );
-        assert_eq!(recommended(vec![row("now", 0, 10.0, false), row("higher", 1, 8.0, false)]), "higher");
+        assert_eq!(recommended(vec![row("now", 0, 0, 10.0, false), row("higher", 1, 0, 8.0, false)]), "higher");
     }
 
     #[test]
-    fn what_if_is_read_or_says_what_is_wrong() {
-        let what_if = WhatIf::parse("target=35, min=3,warm-up=20s,period=10s,datapoints=2").unwrap();
-        assert_eq!((what_if.target, what_if.min, what_if.datapoints), (Some(35.0), Some(3), Some(2)));
-        assert_eq!(what_if.words(), "what if: target 35, min 3, warm-up 20s, period 10s, 2 datapoints");
-        for (text, hint) in [
-            ("target", "NAME=VALUE"),
-            ("target=fast", "number above 0"),
-            ("targets=5", "none of target"),
-            ("min=5,max=2", "more than"),
-            ("warm-up=5", "unit"),
-        ] {
-            let why = WhatIf::parse(text).unwrap_err();
-            assert!(why.contains(hint), "{text}: {why}");
-        }
+    fn requests_that_are_lost_count_before_what_it_costs() {
+        let rows = vec![
+            row("now", 13, 925, 3.9, false),
+            row("lower", 13, 387, 4.0, false),
+            row("maximum", 12, 30, 4.4, false),
+            row("maximum and step", 12, 25, 4.6, false),
+        ];
+        assert_eq!(recommended(rows), "maximum");
+        let only = vec![row("now", 13, 925, 3.9, false), row("other", 13, 900, 3.8, false)];
+        assert_eq!(recommended(only), "other", "nothing helps: then what costs least");
     }
 }

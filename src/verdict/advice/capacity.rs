@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Confidence, Second};
 use crate::measure::timeline::{Alarm, MetricSeries};
+use crate::units;
 
 /// A second with fewer requests says nothing of a percentile.
 const LEAST_REQUESTS: u64 = 20;
@@ -14,6 +15,12 @@ const LEAST_REQUESTS: u64 = 20;
 const ERRORS: f64 = 0.01;
 /// Seconds on each side of the limit for an estimate to be called sure.
 const SURE: usize = 5;
+/// What missed the limit over what held it: so near, and the estimate between them is sure.
+const NARROW: f64 = 1.3;
+/// Further apart, and the estimate is little more than a guess.
+const WIDE: f64 = 2.0;
+/// As many phases of one more run as a person will write.
+const MOST_STEPS: u32 = 3;
 /// Loads that differ by no more are the same.
 const SAME_LOAD: f64 = 0.1;
 /// Of its ceiling: beyond it the metric no longer follows the load.
@@ -36,6 +43,58 @@ pub struct InstanceCapacity {
     pub queue: Duration,
     pub confidence: Confidence,
     pub because: String,
+}
+
+impl InstanceCapacity {
+    /// What held the limit, and the least that is known not to: what missed it, or all that a saturated instance answered.
+    pub fn bracket(&self) -> (f64, Option<f64>) {
+        let (below, above) = self.between;
+        (below, above.map(|above| self.saturated.map_or(above, |saturated| above.min(saturated))))
+    }
+
+    /// How many instances carry a load: the fewest and the most that the run allows for. No fewest where nothing missed.
+    pub fn needed(&self, load: f64) -> (Option<u32>, u32) {
+        let (below, above) = self.bracket();
+        let instances = |each: f64| (load / each).ceil() as u32;
+        (above.map(instances), instances(below))
+    }
+
+    /// As sure as the distance between what held and what missed allows, and as the load that was sent. `instances`: how
+    /// many there were before the load rose.
+    pub fn weighed(mut self, instances: u32, weakness: Option<&str>) -> Self {
+        let (below, above) = self.bracket();
+        if let Some(above) = above.filter(|above| *above > below * NARROW) {
+            let sure = if above <= below * WIDE { Confidence::Medium } else { Confidence::Low };
+            self.confidence = self.confidence.min(sure);
+            self.because += &format!(
+                "; what held and what is too much are {:.1} times apart: a run with a step between would tell, such as {}",
+                above / below,
+                steps(below, above, instances.max(1))
+            );
+        }
+        if let Some(weakness) = weakness {
+            self.confidence = self.confidence.lower();
+            self.because += &format!("; {weakness}");
+        }
+        self
+    }
+}
+
+/// `phases of 88/s and 130/s (44 and 65 for each of 2 instances)`: as many as leave no two further apart than is sure.
+fn steps(below: f64, above: f64, instances: u32) -> String {
+    let apart = above / below;
+    let count = ((apart.ln() / NARROW.ln()).ceil() as u32).saturating_sub(1).clamp(1, MOST_STEPS);
+    let each = (1..=count).map(|step| below * apart.powf(f64::from(step) / f64::from(count + 1)));
+    let each: Vec<f64> = each.collect();
+    let rates: Vec<String> = each.iter().map(|each| format!("{:.0}/s", each * f64::from(instances))).collect();
+    let each: Vec<String> = each.iter().map(|each| format!("{each:.0}")).collect();
+    let phases = if count == 1 { "a phase" } else { "phases" };
+    format!(
+        "{phases} of {} ({} for each of {})",
+        units::listed(&rates),
+        units::listed(&each),
+        units::count(instances, "instance")
+    )
 }
 
 /// The policy's metric as a multiple of an instance's requests per second.
@@ -250,6 +309,27 @@ mod tests {
         assert!(found.because.contains("a higher spike"), "{}", found.because);
         assert_eq!(estimate(&[second(90.0, 90, 900); 20], &[3; 20], Duration::from_millis(200)), None);
         assert_eq!(estimate(&[], &[], Duration::from_millis(200)), None);
+    }
+
+    #[test]
+    fn an_estimate_is_as_sure_as_what_held_and_what_missed_are_near_and_says_which_run_is_surer() {
+        let between = |low: f64, high: f64, saturated: u64| {
+            let mut seconds = vec![second(low * 2.0, (low * 2.0) as u64, 20); 10];
+            seconds.extend(vec![second(high * 2.0, saturated * 2, 900); 10]);
+            estimate(&seconds, &[2; 20], Duration::from_millis(200)).unwrap()
+        };
+        let narrow = between(100.0, 125.0, 120).weighed(2, None);
+        assert_eq!((narrow.confidence, narrow.bracket()), (Confidence::High, (100.0, Some(120.0))));
+        assert!(!narrow.because.contains("would tell"), "{}", narrow.because);
+        let saturated = between(83.0, 200.0, 100).weighed(2, None);
+        assert_eq!(saturated.confidence, Confidence::High, "no instance answers more than it can hold");
+        assert_eq!(between(70.0, 140.0, 100).weighed(2, None).confidence, Confidence::Medium);
+        let wide = between(30.0, 140.0, 100).weighed(2, None);
+        assert_eq!((wide.confidence, wide.needed(280.0)), (Confidence::Low, (Some(3), 10)));
+        let said = "phases of 81/s, 110/s and 148/s (41, 55 and 74 for each of 2 instances)";
+        assert!(wide.because.ends_with(said), "{}", wide.because);
+        let cut = between(100.0, 125.0, 120).weighed(2, Some("the load was cut short"));
+        assert_eq!((cut.confidence, cut.because.contains("cut short")), (Confidence::Medium, true));
     }
 
     #[test]

@@ -17,13 +17,24 @@ use crate::scaling::step::{Adjustment, SimpleScaling, Step, StepScaling};
 use crate::scaling::target_tracking::TargetTracking;
 use crate::scenario::{self, Model, Role, Scenario, Scope, Threshold};
 
+mod agreement;
 mod answers;
 mod candidates;
 mod capacity;
+mod causes;
+mod links;
+mod others;
+mod price;
+mod settings;
+mod sizes;
 mod snippet;
+mod what_if;
 
-pub use candidates::{Candidate, Change, WhatIf};
+pub use agreement::Agreement;
+pub use candidates::{Candidate, Change};
 pub use capacity::{InstanceCapacity, Metric, estimate as capacity};
+pub use price::{Price, money};
+pub use what_if::WhatIf;
 
 /// One second of the load, as asked and as answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -82,8 +93,10 @@ pub struct Evidence<'a> {
     pub spike: Option<(u32, u32)>,
     /// What p95 has to stay under.
     pub limit: Limit,
-    /// US dollars for one instance for an hour.
+    /// US dollars for one instance for an hour, where one's own is given.
     pub instance_price: Option<f64>,
+    /// Why the load proves less than its plan would have, if it does.
+    pub weakness: Option<&'a str>,
 }
 
 /// The latency an instance's capacity is measured by.
@@ -141,6 +154,14 @@ pub enum Confidence {
 }
 
 impl Confidence {
+    /// One step less sure.
+    pub fn lower(self) -> Self {
+        match self {
+            Self::High => Self::Medium,
+            Self::Medium | Self::Low => Self::Low,
+        }
+    }
+
     pub fn word(self) -> &'static str {
         match self {
             Self::Low => "low",
@@ -159,20 +180,6 @@ pub struct Answer {
     pub confidence: Confidence,
 }
 
-/// How well the model of the policy, replaying the policy that ran, agrees with what the group did.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Agreement {
-    /// Seconds in which the desired capacity was the same within one instance, at most one period apart, of all.
-    pub within_one: u32,
-    pub seconds: u32,
-}
-
-impl Agreement {
-    pub fn share(self) -> f64 {
-        f64::from(self.within_one) / f64::from(self.seconds.max(1))
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Advice {
     pub limit: Limit,
@@ -181,6 +188,9 @@ pub struct Advice {
     pub metric: Option<Metric>,
     pub agreement: Option<Agreement>,
     pub elasticity: Option<Elasticity>,
+    /// What money is reckoned by, where it is known.
+    #[serde(default)]
+    pub price: Option<Price>,
     /// The policy that ran is the first.
     pub candidates: Vec<Candidate>,
     /// Why there are no candidates, if there are none.
@@ -261,7 +271,8 @@ impl RanPolicy<'_> {
 
 pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
     let serving = chain::serving(evidence.timeline, evidence.started, evidence.seconds.len());
-    let capacity = capacity::estimate(evidence.seconds, &serving, evidence.limit.p95);
+    let capacity = capacity::estimate(evidence.seconds, &serving, evidence.limit.p95)
+        .map(|capacity| capacity.weighed(serving.first().copied().unwrap_or(1), evidence.weakness));
     let ran = ran(evidence.timeline);
     let metric = ran.as_ref().ok().and_then(|ran| ran.lead()?.metric(evidence, &serving));
     let mut advice = Advice {
@@ -271,6 +282,7 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
         metric,
         agreement: None,
         elasticity: None,
+        price: Price::of(evidence.instance_price, evidence.timeline),
         candidates: Vec::new(),
         no_candidates: None,
         snippet: None,
@@ -315,7 +327,7 @@ fn ran(timeline: &Timeline) -> Result<Ran<'_>, String> {
         let tracks = policy.kind == "TargetTrackingScaling";
         let alarm = if tracks { high } else { high.or(low) };
         let alarm = alarm.ok_or_else(|| format!("the alarms of policy {name} could not be read"))?;
-        let rule = rule(policy, alarm, low)
+        let rule = rule(policy, alarm, low, default_cooldown(timeline))
             .ok_or_else(|| format!("policy {name} of kind {} could not be read whole", policy.kind))?;
         policies.push(RanPolicy { policy, rule, alarm, low: low.filter(|_| tracks) });
     }
@@ -328,7 +340,8 @@ fn ran(timeline: &Timeline) -> Result<Ran<'_>, String> {
 }
 
 /// What a policy does, by its live alarms: AWS tunes the thresholds of target tracking.
-fn rule(policy: &Policy, alarm: &Alarm, low: Option<&Alarm>) -> Option<Rule> {
+/// `cooldown`: the group's own, for a simple policy that has none.
+fn rule(policy: &Policy, alarm: &Alarm, low: Option<&Alarm>, cooldown: Duration) -> Option<Rule> {
     let threshold = alarm.threshold?;
     let adjustment = || Adjustment::of_word(policy.adjustment.as_deref().unwrap_or("ChangeInCapacity"));
     let least = policy.least.unwrap_or(0);
@@ -351,14 +364,19 @@ fn rule(policy: &Policy, alarm: &Alarm, low: Option<&Alarm>) -> Option<Rule> {
         }),
         "SimpleScaling" => Rule::Simple {
             scaling: SimpleScaling { change: policy.change?, adjustment: adjustment()?, least },
-            cooldown: policy.cooldown.unwrap_or(DEFAULT_COOLDOWN),
+            cooldown: policy.cooldown.unwrap_or(cooldown),
         },
         _ => return None,
     })
 }
 
-/// Of a simple policy without one of its own, in a group that was not told otherwise.
-const DEFAULT_COOLDOWN: Duration = Duration::from_secs(300);
+/// What a simple policy without a cooldown of its own waits for.
+fn default_cooldown(timeline: &Timeline) -> Duration {
+    timeline.groups().next_back().map_or(AWS_COOLDOWN, |(_, group)| group.default_cooldown)
+}
+
+/// Of a group that was not told otherwise.
+const AWS_COOLDOWN: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests;

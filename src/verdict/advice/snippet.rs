@@ -6,19 +6,43 @@ use std::time::Duration;
 use super::{Change, Evidence, Ran, RanPolicy};
 use crate::measure::timeline::{Alarm, GroupState};
 
-/// Of an alarm in AWS; the lab has shorter ones.
+/// Of an alarm in AWS on a metric of one's own; the lab has shorter ones.
 const SHORTEST_PERIOD: u64 = 10;
+/// Of what AWS itself publishes.
+const AWS_PERIOD: u64 = 60;
+
+/// How a CPU metric comes every ten seconds: EC2 publishes none, so it is one's own.
+const CPU_OF_THE_AGENT: &str = r#"# EC2 publishes CPUUtilization every minute at best. This follows a metric of your own, by the CloudWatch agent with
+#   "agent":   { "metrics_collection_interval": 10 }
+#   "metrics": { "append_dimensions": { "AutoScalingGroupName": "${aws:AutoScalingGroupName}" },
+#                "aggregation_dimensions": [["AutoScalingGroupName"]],
+#                "metrics_collected": { "cpu": { "measurement": ["usage_active"], "totalcpu": true } } }
+"#;
 
 /// Nothing where there is nothing to change.
 pub fn terraform(change: &Change, evidence: &Evidence<'_>, ran: &Ran<'_>) -> Option<String> {
     let (_, group) = evidence.timeline.groups().next_back()?;
-    let lead = ran.lead()?;
+    of(change, group, ran.lead()?)
+}
+
+fn of(change: &Change, group: &GroupState, lead: &RanPolicy<'_>) -> Option<String> {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = match change {
         Change::Nothing | Change::WhatIf => return None,
         Change::Target { target } => tracking(&mut out, group, lead, *target, None),
-        Change::Period { period } => tracking(&mut out, group, lead, lead.target()?, Some(*period)),
+        Change::Period { period } => {
+            if is_ec2_cpu(lead.alarm) {
+                out += CPU_OF_THE_AGENT;
+            }
+            tracking(&mut out, group, lead, lead.target()?, Some(*period))
+        }
+        Change::Maximum { max, with } => {
+            // What comes with it is written for the group as it will be.
+            let group = GroupState { max: *max, ..group.clone() };
+            let more = with.as_ref().and_then(|with| of(with, &group, lead));
+            maximum(&mut out, &group).and_then(|()| more.map_or(Ok(()), |more| write!(out, "\n{more}")))
+        }
         Change::Step { threshold, add } => step(&mut out, group, lead, *threshold, *add),
         Change::Minimum { min } if group.is_service => write!(
             out,
@@ -38,6 +62,36 @@ pub fn terraform(change: &Change, evidence: &Evidence<'_>, ran: &Ran<'_>) -> Opt
         Change::Scheduled { min, .. } => scheduled(&mut out, group, *min),
     };
     Some(out)
+}
+
+fn maximum(out: &mut String, group: &GroupState) -> std::fmt::Result {
+    let max = group.max;
+    if group.is_service {
+        return write!(
+            out,
+            "# In the service's own resource:\n#   resource \"aws_appautoscaling_target\" ... {{\n#     resource_id  = {:?}\n#     max_capacity = {max}\n#   }}\n",
+            resource(group)
+        );
+    }
+    write!(
+        out,
+        "# In the group's own resource:\n#   resource \"aws_autoscaling_group\" ... {{\n#     name     = {:?}\n#     max_size = {max}\n#   }}\n",
+        group.name
+    )
+}
+
+fn is_ec2_cpu(alarm: &Alarm) -> bool {
+    alarm.namespace.as_deref() == Some("AWS/EC2") && alarm.metric.as_deref() == Some("CPUUtilization")
+}
+
+/// The same CPU as the agent publishes it, over the whole group.
+fn of_the_agent(alarm: &Alarm, group: &GroupState) -> Alarm {
+    Alarm {
+        namespace: Some("CWAgent".to_owned()),
+        metric: Some("cpu_usage_active".to_owned()),
+        dimensions: vec![("AutoScalingGroupName".to_owned(), group.name.clone())],
+        ..alarm.clone()
+    }
 }
 
 fn resource(group: &GroupState) -> String {
@@ -112,7 +166,10 @@ fn tracking(
         writeln!(out, "\n  target_tracking_configuration {{")?;
     }
     writeln!(out, "    target_value = {target}")?;
-    metric(out, lead.alarm, period)?;
+    match period {
+        Some(_) if is_ec2_cpu(lead.alarm) => metric(out, &of_the_agent(lead.alarm, group), period)?,
+        _ => metric(out, lead.alarm, period)?,
+    }
     writeln!(out, "  }}\n}}")
 }
 
@@ -200,7 +257,9 @@ fn step(out: &mut String, group: &GroupState, lead: &RanPolicy<'_>, threshold: f
     writeln!(out, "  namespace           = {:?}", alarm.namespace.as_deref().unwrap_or_default())?;
     writeln!(out, "  metric_name         = {:?}", alarm.metric.as_deref().unwrap_or_default())?;
     writeln!(out, "  statistic           = {:?}", alarm.statistic.as_deref().unwrap_or("Average"))?;
-    writeln!(out, "  period              = {}", alarm.period.as_secs().max(SHORTEST_PERIOD))?;
+    let is_of_aws = alarm.namespace.as_deref().is_some_and(|namespace| namespace.starts_with("AWS/"));
+    let shortest = if is_of_aws { AWS_PERIOD } else { SHORTEST_PERIOD };
+    writeln!(out, "  period              = {}", alarm.period.as_secs().max(shortest))?;
     writeln!(out, "  evaluation_periods  = 1")?;
     writeln!(out, "  comparison_operator = \"GreaterThanThreshold\"")?;
     writeln!(out, "  threshold           = {threshold}")?;

@@ -7,7 +7,7 @@ use crate::scaling::{Bounds, alarm};
 
 const SERVICE: Service = Service { at_limit: 200.0, saturated: 200.0, queue: Duration::from_secs(1) };
 
-fn at(second: usize) -> Timestamp {
+pub fn at(second: usize) -> Timestamp {
     let start = "2026-03-01T12:00:00Z".parse::<Timestamp>().unwrap();
     start.checked_add(Duration::from_secs(second as u64)).unwrap()
 }
@@ -60,7 +60,23 @@ fn group(desired: u32, serving: u32) -> Observed {
 }
 
 /// What a run would have seen of a group that follows the model.
-fn seen(kind: &str) -> (Timeline, Vec<Second>) {
+pub fn seen(kind: &str) -> (Timeline, Vec<Second>) {
+    seen_of(kind, 8, load())
+}
+
+/// One whose maximum of three holds it back: five are needed.
+pub fn pinned() -> (Timeline, Vec<Second>) {
+    let (mut timeline, seconds) =
+        seen_of("TargetTrackingScaling", 3, [vec![300.0; 20], vec![900.0; 40], vec![300.0; 40]].concat());
+    for one in &mut timeline.observations {
+        if let Observed::Group(group) = &mut one.seen {
+            group.max = 3;
+        }
+    }
+    (timeline, seconds)
+}
+
+fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
     let setting = Setting {
         policies: vec![Follows {
             rule: Rule::Tracking { tracking: TargetTracking::new(50.0), scale_in: true },
@@ -72,7 +88,7 @@ fn seen(kind: &str) -> (Timeline, Vec<Second>) {
             alarm: alarm::Alarm::new(alarm::Comparison::Above, 50.0, 3),
             low: Some(alarm::Alarm::new(alarm::Comparison::Below, 45.0, 15)),
         }],
-        bounds: Bounds { min: 2, max: 8 },
+        bounds: Bounds { min: 2, max },
         initial: 2,
         into_period: Duration::ZERO,
         boot: Duration::from_secs(3),
@@ -80,7 +96,6 @@ fn seen(kind: &str) -> (Timeline, Vec<Second>) {
         warm_up: Duration::from_secs(3),
         scheduled: None,
     };
-    let load = load();
     let ran = replay::replay(&load, &SERVICE, &setting);
     let policy = Policy {
         name: "web-cpu".to_owned(),
@@ -130,7 +145,7 @@ fn seen(kind: &str) -> (Timeline, Vec<Second>) {
     (Timeline { observations }, seconds)
 }
 
-fn evidence<'a>(timeline: &'a Timeline, seconds: &'a [Second], reaction: &'a Reaction) -> Evidence<'a> {
+pub fn evidence<'a>(timeline: &'a Timeline, seconds: &'a [Second], reaction: &'a Reaction) -> Evidence<'a> {
     Evidence {
         seconds,
         open: true,
@@ -140,7 +155,14 @@ fn evidence<'a>(timeline: &'a Timeline, seconds: &'a [Second], reaction: &'a Rea
         spike: Some((10, 40)),
         limit: Limit { p95: Duration::from_millis(200), asked: true },
         instance_price: Some(0.6),
+        weakness: None,
     }
+}
+
+pub fn advised_on((timeline, seconds): (Timeline, Vec<Second>)) -> Advice {
+    let reaction = Reaction { desired_before: 2, max: 3, ..Reaction::default() };
+    let evidence = Evidence { spike: Some((20, 60)), ..evidence(&timeline, &seconds, &reaction) };
+    advise(&evidence, None)
 }
 
 fn advised(kind: &str, what_if: Option<&WhatIf>) -> Advice {
@@ -154,19 +176,91 @@ fn a_run_gives_back_what_was_put_into_it_and_the_cheapest_policy_that_holds() {
     let what_if = WhatIf::parse("min=3").unwrap();
     let advice = advised("TargetTrackingScaling", Some(&what_if));
     let (capacity, metric) = (advice.capacity.unwrap(), advice.metric.unwrap());
-    assert!((capacity.at_limit - 200.0).abs() < 1.0 && capacity.confidence == Confidence::High, "{capacity:?}");
+    assert!((capacity.at_limit - 200.0).abs() < 1.0 && capacity.confidence == Confidence::Medium, "{capacity:?}");
     assert!((metric.per_request - 0.5).abs() < 0.01, "{metric:?}");
     assert!(advice.agreement.unwrap().share() > 0.95, "{:?}", advice.agreement);
     let row = |name: &str| advice.candidates.iter().find(|one| one.name == name).unwrap().clone();
     assert!(row("as it is").over_limit >= 6 && row("as it is").errors > 300, "{:?}", row("as it is"));
-    assert!(row("minimum 3").recommended);
+    let standing = "it costs up to 24 instance-hours ($14.40) a day more than the minimum of 2";
+    assert!(row("minimum 3").assumes.is_some_and(|assumes| assumes.ends_with(standing)), "{:?}", row("minimum 3"));
+    let best = advice.candidates.iter().find(|one| one.recommended).unwrap();
+    assert!(best.assumes.is_none() && best.errors * 2 <= row("as it is").errors, "{best:?}");
     assert_eq!((row("minimum 3").over_limit, row("minimum 3").errors), (0, 0));
     assert_eq!(row("what if: min 3").instance_minutes, row("minimum 3").instance_minutes);
     let minimum = row("minimum 3");
     assert!((minimum.usd.unwrap() - minimum.instance_minutes * 0.01).abs() < 1e-9, "{minimum:?}");
-    assert!(advice.snippet.unwrap().contains("min_size = 3"));
+    assert!(advice.snippet.unwrap().contains("# Beside the policy that is there"), "{best:?}");
     let elasticity = advice.elasticity.unwrap();
     assert!(elasticity.timeshare_under > 0.05 && elasticity.timeshare_over > 0.5, "{elasticity:?}");
+}
+
+#[test]
+fn a_load_shorter_than_the_alarms_window_proves_nothing_of_a_row() {
+    let what_if = WhatIf::parse("period=60s,datapoints=3").unwrap();
+    let advice = advised("TargetTrackingScaling", Some(&what_if));
+    let row = advice.candidates.last().unwrap();
+    let said = "the alarm's window of 3m: the recorded one of 1m20s is not, so this row proves nothing";
+    assert!(row.assumes.as_ref().is_some_and(|assumes| assumes.contains(said)), "{row:?}");
+}
+
+#[test]
+fn a_policy_without_a_cooldown_waits_for_the_groups() {
+    let (mut timeline, _) = seen("SimpleScaling");
+    for one in &mut timeline.observations {
+        match &mut one.seen {
+            Observed::Group(group) => group.default_cooldown = Duration::from_secs(40),
+            Observed::Policy(policy) => policy.change = Some(1),
+            _ => {}
+        }
+    }
+    let ran = ran(&timeline).unwrap();
+    let rule = &ran.lead().unwrap().rule;
+    assert!(matches!(rule, Rule::Simple { cooldown, .. } if *cooldown == Duration::from_secs(40)), "{rule:?}");
+}
+
+#[test]
+fn the_price_of_the_groups_type_is_taken_where_none_is_given() {
+    let (mut timeline, seconds) = seen("TargetTrackingScaling");
+    for one in &mut timeline.observations {
+        if let Observed::Group(group) = &mut one.seen {
+            group.instances.iter_mut().for_each(|instance| instance.kind = "t3.medium".to_owned());
+        }
+    }
+    let reaction = Reaction { desired_before: 2, max: 8, ..Reaction::default() };
+    let advice = advise(&Evidence { instance_price: None, ..evidence(&timeline, &seconds, &reaction) }, None);
+    let (now, price) = (&advice.candidates[0], advice.price.clone().unwrap());
+    assert!((now.usd.unwrap() - now.instance_minutes * 0.0416 / 60.0).abs() < 1e-9, "{now:?}");
+    assert!(
+        price.source.contains("t3.medium") && price.source.contains("us-east-1; other regions differ"),
+        "{price:?}"
+    );
+    assert_eq!(money(&timeline, 30.0), " ($0.021, us-east-1 in 2026-06; other regions differ)");
+    assert_eq!(advise(&evidence(&timeline, &seconds, &reaction), None).price.unwrap().usd, 0.6, "one's own wins");
+}
+
+#[test]
+fn every_setting_is_answered_for_or_told_what_would() {
+    let asked = [
+        "What should the target value be?",
+        "What should the warm-up be?",
+        "What should the cooldown be?",
+        "How large should the steps be?",
+        "What should min and max be?",
+    ];
+    let advice = advised("TargetTrackingScaling", None);
+    for question in asked {
+        let found = advice.answers.iter().find(|one| one.question == question);
+        assert!(found.is_some_and(|one| !one.evidence.is_empty()), "{question}: {found:?}");
+    }
+}
+
+#[test]
+fn a_load_that_was_cut_short_makes_everything_less_sure() {
+    let (timeline, seconds) = seen("TargetTrackingScaling");
+    let reaction = Reaction { desired_before: 2, max: 8, ..Reaction::default() };
+    let cut = Evidence { weakness: Some("the load was cut short"), ..evidence(&timeline, &seconds, &reaction) };
+    let capacity = advise(&cut, None).capacity.unwrap();
+    assert_eq!((capacity.confidence, capacity.because.ends_with("; the load was cut short")), (Confidence::Low, true));
 }
 
 #[test]
@@ -193,6 +287,8 @@ fn every_change_is_terraform_with_the_groups_and_policys_own_names() {
         Change::Minimum { min: 3 },
         Change::WarmPool { boot: Duration::from_secs(10) },
         Change::Scheduled { from: Duration::ZERO, until: Duration::from_secs(9), min: 4 },
+        Change::Maximum { max: 12, with: None },
+        Change::Maximum { max: 12, with: Some(Box::new(Change::Target { target: 30.0 })) },
     ] {
         all += &format!("# {change:?}\n{}\n", snippet::terraform(&change, &evidence, &ran).unwrap());
     }
@@ -218,6 +314,8 @@ fn a_services_changes_are_in_the_words_of_application_auto_scaling() {
         Change::Step { threshold: 75.0, add: 3 },
         Change::Minimum { min: 3 },
         Change::Scheduled { from: Duration::ZERO, until: Duration::from_secs(9), min: 4 },
+        Change::Maximum { max: 12, with: None },
+        Change::Maximum { max: 12, with: Some(Box::new(Change::Target { target: 30.0 })) },
     ] {
         all += &format!("# {change:?}\n{}\n", snippet::terraform(&change, &evidence, &ran).unwrap());
     }

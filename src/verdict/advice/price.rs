@@ -1,0 +1,60 @@
+//! Money: what one instance costs an hour, and who says so.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cost;
+use crate::measure::Timeline;
+use crate::units::Usd;
+
+/// What one instance, or one task, costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Price {
+    /// US dollars for an hour.
+    pub usd: f64,
+    pub source: String,
+}
+
+impl Price {
+    /// One's own price, else that of the one kind of instance that was seen.
+    pub fn of(own: Option<f64>, timeline: &Timeline) -> Option<Self> {
+        own.map(|usd| Self { usd, source: "--instance-price".to_owned() }).or_else(|| known(timeline))
+    }
+
+    pub fn minutes(&self, instance_minutes: f64) -> Usd {
+        Usd(self.usd * instance_minutes / 60.0)
+    }
+}
+
+fn known(timeline: &Timeline) -> Option<Price> {
+    let kind = kind(timeline)?;
+    let usd = cost::target::hour(kind)?;
+    let what = if is_task(kind) { "as a Fargate task on x86, the" } else { "Linux on demand, the" };
+    let source = format!(
+        "{kind}, {what} price of {} in us-east-1; other regions differ (--instance-price takes yours)",
+        date(kind)
+    );
+    Some(Price { usd, source })
+}
+
+fn is_task(kind: &str) -> bool {
+    kind.contains("CPU units")
+}
+
+fn date(kind: &str) -> &'static str {
+    if is_task(kind) { cost::PRICES.date } else { cost::target::DATE }
+}
+
+/// The kind of all instances that were seen; nothing where they differ.
+fn kind(timeline: &Timeline) -> Option<&str> {
+    let mut kinds = timeline.groups().flat_map(|(_, group)| &group.instances).map(|instance| instance.kind.as_str());
+    let first = kinds.next().filter(|kind| !kind.is_empty())?;
+    kinds.all(|kind| kind == first).then_some(first)
+}
+
+/// ` ($0.00052, us-east-1 in 2026-06; other regions differ)` where a price is known, for what is said in instance-minutes;
+/// else nothing.
+pub fn money(timeline: &Timeline, instance_minutes: f64) -> String {
+    let Some((price, kind)) = known(timeline).zip(kind(timeline)) else { return String::new() };
+    let usd = price.minutes(instance_minutes);
+    format!(" ({usd}, us-east-1 in {}; other regions differ)", date(kind))
+}

@@ -1,0 +1,347 @@
+//! The times that surround a policy (warm-up, cooldown), by the starts that were seen, and settings that the run shows to
+//! be wrong, each with the rule behind it.
+
+use std::time::Duration;
+
+use super::super::chain::{self, Why};
+use super::answers::answer;
+use super::candidates::median;
+use super::{Answer, Confidence, Evidence};
+use crate::measure::timeline::{GroupState, Policy};
+use crate::units;
+
+/// Longer than a poll: not only two looks apart.
+const LONG_CHECK: Duration = Duration::from_secs(5);
+/// A delay that most requests do not need; AWS's own default is five minutes.
+const LONG_DRAIN: Duration = Duration::from_secs(120);
+/// A time is too long when it is so much longer than what is needed, and by more than two looks.
+const LONGER: f64 = 1.5;
+
+/// How an instance starts, in the middle of all that were seen.
+struct Start {
+    boot: Duration,
+    health: Duration,
+    /// Until its load shows in the metric.
+    period: Duration,
+    seen: usize,
+}
+
+impl Start {
+    fn of(evidence: &Evidence<'_>) -> Option<Self> {
+        let launched = &evidence.reaction.launched;
+        let boots: Vec<Duration> = launched.iter().filter_map(chain::Launched::boot).collect();
+        let seen = boots.len();
+        let alarms = evidence.timeline.alarms();
+        let period = alarms.iter().filter(|alarm| alarm.is_high()).map(|alarm| alarm.period).max().unwrap_or_default();
+        let health = median(launched.iter().filter_map(chain::Launched::health).collect()).unwrap_or_default();
+        Some(Self { boot: whole(median(boots)?), health: whole(health), period, seen })
+    }
+
+    /// From in service on.
+    fn to_steady(&self) -> Duration {
+        self.health + self.period
+    }
+
+    fn evidence(&self) -> String {
+        format!("the middle of {} seen to start", units::count(self.seen as u32, "instance"))
+    }
+}
+
+fn whole(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs_f64().round() as u64)
+}
+
+fn group<'a>(evidence: &Evidence<'a>) -> Option<&'a GroupState> {
+    evidence.timeline.groups().next_back().map(|(_, group)| group)
+}
+
+fn no_start(question: &str) -> Answer {
+    let which = "no new instance came into service: a run in which the group grows would show how long one takes";
+    answer(question, "This run cannot tell.".to_owned(), which.to_owned(), Confidence::Low)
+}
+
+/// A warm-up counts from in service on: booting is before it.
+pub fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
+    let question = "What should the warm-up be?";
+    let group = group(evidence)?;
+    if group.is_service {
+        let said = "None: a service has no warm-up, a cooldown follows each change of its size instead.".to_owned();
+        let from = "Application Auto Scaling guide, target tracking".to_owned();
+        return Some(answer(question, said, from, Confidence::High));
+    }
+    let own = evidence.timeline.policies().into_iter().find_map(|policy| policy.warm_up);
+    let live = own.or(group.default_warm_up);
+    let unset = format!(
+        "Set the group's default instance warm-up. It has none, nor has the policy, so the cooldown of {} is taken for it: new \
+         instances are left out of the metric, and scaling in is blocked, for that long.",
+        units::duration(group.default_cooldown)
+    );
+    let rule = "DescribeAutoScalingGroups, DescribePolicies; EC2 Auto Scaling guide, default instance warm-up";
+    let Some(start) = Start::of(evidence) else {
+        return Some(match live {
+            None => answer(question, unset, rule.to_owned(), Confidence::High),
+            Some(_) => no_start(question),
+        });
+    };
+    let about = start.to_steady();
+    let mut said = format!(
+        "About {} from in service on, which is {} after the launch: an instance boots for {}, is healthy {} later, and its load \
+         is in the metric after a period of {}.",
+        units::duration(about),
+        units::duration(start.boot + about),
+        units::duration(start.boot),
+        units::duration(start.health),
+        units::duration(start.period)
+    );
+    said += &match live {
+        None => format!(" {unset}"),
+        Some(live) => format!(" It is {}: {}.{}", units::duration(live), judged(live, about), blocked(evidence, live)),
+    };
+    let from = format!("{}; what caches need shows in the latency of fresh instances; {rule}", start.evidence());
+    Some(answer(question, said, from, Confidence::Medium))
+}
+
+fn judged(live: Duration, about: Duration) -> &'static str {
+    if live > about.mul_f64(LONGER) + chain::POLLED * 2 {
+        "longer than that, and for so long new instances are left out of the metric and scaling in is blocked"
+    } else if live + chain::POLLED < about {
+        "shorter than that, so instances that carry nothing yet are in the metric and make the policy stop too early"
+    } else {
+        "it fits"
+    }
+}
+
+/// What a warm-up cost on the way back.
+fn blocked(evidence: &Evidence<'_>, live: Duration) -> String {
+    let at = |name: &str| evidence.reaction.back.iter().find(|moment| moment.name == name).map(|moment| moment.at);
+    let (Some(alarm), Some(decided)) = (at("low alarm"), at("decided to shrink")) else { return String::new() };
+    let waited = chain::between(alarm, decided);
+    if waited <= chain::POLLED || waited > live + chain::POLLED * 2 {
+        return String::new();
+    }
+    format!(" Scaling in waited {} after its low alarm.", units::duration(waited))
+}
+
+/// Cooldowns gate simple scaling, and services; nothing else.
+pub fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
+    let question = "What should the cooldown be?";
+    let group = group(evidence)?;
+    let policies = evidence.timeline.policies();
+    let gated = policies.iter().find(|policy| policy.kind == "SimpleScaling" || group.is_service);
+    let Some(policy) = gated else {
+        let said = format!(
+            "It does not matter: the default cooldown of {} gates simple scaling only, and no policy here is simple.",
+            units::duration(group.default_cooldown)
+        );
+        let from = "DescribePolicies; EC2 Auto Scaling guide, scaling cooldowns".to_owned();
+        return Some(answer(question, said, from, Confidence::High));
+    };
+    let Some(start) = Start::of(evidence) else { return Some(no_start(question)) };
+    let (about, parts) = needed_cooldown(evidence, group, policy, &start);
+    let live = policy.cooldown.unwrap_or(group.default_cooldown);
+    let fit = if live > about.mul_f64(LONGER) + chain::POLLED {
+        "longer than that: for so long nothing answers a load that goes on rising"
+    } else if live + chain::POLLED < about {
+        "shorter than that: the next change comes before the last one shows in the metric"
+    } else {
+        "it fits"
+    };
+    let said = format!(
+        "About {} for {}: {parts}. It is {}: {fit}.",
+        units::duration(about),
+        policy.name,
+        units::duration(live)
+    );
+    let from = format!("{}; the alarms of {}", start.evidence(), policy.name);
+    Some(answer(question, said, from, Confidence::Medium))
+}
+
+/// Until a change shows in the alarm that asks for the next. A simple policy's begins when the instance is in service, a
+/// service's with the change itself.
+fn needed_cooldown(evidence: &Evidence<'_>, group: &GroupState, policy: &Policy, start: &Start) -> (Duration, String) {
+    let alarms = evidence.timeline.alarms();
+    let own = alarms.iter().filter(|alarm| policy.alarms.contains(&alarm.name) && alarm.is_high());
+    let window = own.map(|alarm| alarm.window()).max().unwrap_or(start.period);
+    let boot = if group.is_service { start.boot } else { Duration::ZERO };
+    let begins = if group.is_service {
+        format!("a task takes {} to start and", units::duration(start.boot))
+    } else {
+        "from in service on an instance takes".to_owned()
+    };
+    let parts = format!(
+        "{begins} {} to be healthy, and the alarm looks at {} of load",
+        units::duration(start.health),
+        units::duration(window)
+    );
+    (boot + start.health + window, parts)
+}
+
+/// Settings around the policy that the run shows to be wrong.
+pub fn around(evidence: &Evidence<'_>) -> Option<Answer> {
+    let group = group(evidence)?;
+    let mut said: Vec<String> = Vec::new();
+    said.extend(failed_checks(evidence, group));
+    said.extend(slow_checks(evidence, group));
+    said.extend(target_groups(evidence));
+    said.extend(simple(evidence, group));
+    if said.is_empty() {
+        return None;
+    }
+    let from =
+        "Describe calls of the group, its hooks and its target groups; EC2 Auto Scaling and ELB user guides".to_owned();
+    Some(answer("Which settings around the policy should change?", said.join(" "), from, Confidence::Medium))
+}
+
+fn failed_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<String> {
+    let failed = evidence.reaction.left.iter().filter(|one| one.why == Why::FailedChecks).count() as u64;
+    (failed > 0).then(|| {
+        format!(
+            "{} failed health checks and left: set the health check grace (now {}) above what an instance takes to start, or \
+             let a launch lifecycle hook hold it back until it is ready.",
+            units::count(failed, "instance"),
+            units::duration(group.health_check_grace)
+        )
+    })
+}
+
+fn slow_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<String> {
+    let surroundings = evidence.timeline.surroundings();
+    let waits = evidence.reaction.launched.iter().filter_map(chain::Launched::health).max().unwrap_or_default();
+    let hooked =
+        surroundings.is_some_and(|known| known.hooks.iter().any(|hook| hook.transition.ends_with("LAUNCHING")));
+    (waits > LONG_CHECK && !hooked && !group.is_service).then(|| {
+        format!(
+            "Instances were in service up to {} before they were healthy: Auto Scaling counts them as capacity by then. A \
+             shorter health check interval or a launch lifecycle hook makes the two one.",
+            units::duration(waits)
+        )
+    })
+}
+
+fn target_groups(evidence: &Evidence<'_>) -> Vec<String> {
+    let mut said = Vec::new();
+    for one in evidence.timeline.surroundings().iter().flat_map(|known| &known.target_groups) {
+        if one.deregistration_delay >= LONG_DRAIN {
+            said.push(format!(
+                "Deregistration takes {} for every instance that leaves, and is paid for: lower it to what the longest request \
+                 needs.",
+                units::duration(one.deregistration_delay)
+            ));
+        }
+        if one.sticky {
+            said.push(
+                "Sticky sessions keep the load on the instances that were there: new ones get new sessions only."
+                    .to_owned(),
+            );
+        }
+        if !one.slow_start.is_zero() && one.algorithm == "least_outstanding_requests" {
+            said.push("Slow start has no effect with least outstanding requests.".to_owned());
+        }
+    }
+    said
+}
+
+fn simple(evidence: &Evidence<'_>, group: &GroupState) -> Vec<String> {
+    let policies = evidence.timeline.policies();
+    let simple = policies.iter().filter(|policy| policy.kind == "SimpleScaling");
+    simple
+        .map(|policy| {
+            format!(
+                "{} is simple scaling: one change, then nothing for the cooldown of {}. Step scaling goes on while instances \
+                 start; AWS recommends it instead.",
+                policy.name,
+                units::duration(policy.cooldown.unwrap_or(group.default_cooldown))
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::{Launched, Moment, Sighting};
+    use super::super::tests::{at, evidence, seen};
+    use super::super::{Reaction, Timeline};
+    use super::*;
+    use crate::measure::timeline::Observed;
+
+    fn launched() -> Vec<Launched> {
+        vec![Launched {
+            id: "i-0b".to_owned(),
+            launched: Sighting::exact(at(12)),
+            replaces: false,
+            in_service: Some(Sighting::exact(at(27))),
+            healthy: Some(Sighting::exact(at(29))),
+            first_answer: None,
+        }]
+    }
+
+    fn with(change: impl Fn(&mut Observed)) -> Timeline {
+        let (mut timeline, _) = seen("TargetTrackingScaling");
+        timeline.observations.iter_mut().for_each(|one| change(&mut one.seen));
+        timeline
+    }
+
+    fn asked(
+        timeline: &Timeline,
+        reaction: &Reaction,
+        of: impl Fn(&Evidence<'_>) -> Option<Answer>,
+    ) -> (String, Confidence) {
+        let (_, seconds) = seen("TargetTrackingScaling");
+        let found = of(&evidence(timeline, &seconds, reaction)).unwrap();
+        (found.answer, found.confidence)
+    }
+
+    #[test]
+    fn the_warm_up_is_laid_beside_the_starts_that_were_seen() {
+        let long = with(|seen| {
+            if let Observed::Policy(policy) = seen {
+                policy.warm_up = Some(Duration::from_secs(20));
+            }
+        });
+        let moment = |name: &str, second| Moment {
+            name: name.to_owned(),
+            at: at(second),
+            source: String::new(),
+            resolution: Duration::ZERO,
+        };
+        let back = vec![moment("low alarm", 26), moment("decided to shrink", 46)];
+        let reaction = Reaction { launched: launched(), back, ..Reaction::default() };
+        let (said, _) = asked(&long, &reaction, warm_up);
+        assert!(said.starts_with("About 3s from in service on, which is 18s after the launch"), "{said}");
+        assert!(said.contains("It is 20s: longer than that"), "{said}");
+        assert!(said.ends_with("Scaling in waited 20s after its low alarm."), "{said}");
+        let (said, _) = asked(&with(|_| ()), &reaction, warm_up);
+        assert!(said.contains("It is 3s: it fits."), "{said}");
+        let unset = with(|seen| {
+            if let Observed::Policy(policy) = seen {
+                policy.warm_up = None;
+            }
+        });
+        let (said, _) = asked(&unset, &reaction, warm_up);
+        assert!(said.contains("the cooldown of 5m is taken for it"), "{said}");
+        let (said, confidence) = asked(&long, &Reaction::default(), warm_up);
+        assert_eq!((said.as_str(), confidence), ("This run cannot tell.", Confidence::Low));
+    }
+
+    #[test]
+    fn a_cooldown_matters_where_a_policy_is_simple_or_a_service_is_scaled() {
+        let reaction = Reaction { launched: launched(), ..Reaction::default() };
+        let (said, confidence) = asked(&with(|_| ()), &reaction, cooldown);
+        assert!(said.contains("gates simple scaling only") && confidence == Confidence::High, "{said}");
+        let simple = with(|seen| {
+            if let Observed::Policy(policy) = seen {
+                policy.kind = "SimpleScaling".to_owned();
+            }
+        });
+        let (said, _) = asked(&simple, &reaction, cooldown);
+        assert!(said.starts_with("About 5s for web-cpu") && said.contains("It is 5m: longer than that"), "{said}");
+        let service = with(|seen| match seen {
+            Observed::Group(group) => group.is_service = true,
+            Observed::Policy(policy) => policy.cooldown = Some(Duration::from_secs(6)),
+            _ => {}
+        });
+        let (said, _) = asked(&service, &reaction, cooldown);
+        assert!(said.starts_with("About 20s for web-cpu: a task takes 15s to start and 2s to be"), "{said}");
+        assert!(said.contains("It is 6s: shorter than that"), "{said}");
+    }
+}
