@@ -13,6 +13,8 @@ const ASKED: &str = "the target holds at maximum capacity";
 /// Seconds in which the group could grow no more although the load, or an alarm, asked for it.
 struct Pinned {
     seconds: Vec<u32>,
+    /// Some of them lie in a spike.
+    is_spike: bool,
     /// Of those the ones to be judged, by whether they lie in a spike: all instances serve, and what had piled up before is
     /// done.
     in_spike: Vec<u32>,
@@ -42,7 +44,9 @@ pub fn judge(case: &Case<'_>) -> Option<Judgement> {
     let wrong = |merged: &Merged| error_share(merged) > ERRORS;
     let slow = |merged: &Merged| matches!((case.limit, merged.latency.percentile(95.0)), (Some(limit), Some(p95)) if p95 > limit);
     let missed = |merged: &Merged| merged.tally.requests() > 0 && (wrong(merged) || slow(merged));
-    let none = spike.tally.requests() + besides.tally.requests() == 0;
+    // A calm that held says nothing of a spike that could not be judged.
+    let asked = if pinned.is_spike { &spike } else { &besides };
+    let none = asked.tally.requests() == 0;
     let (verdict, because) = match (missed(&spike) || missed(&besides), bound) {
         (true, bound) => {
             let bound = bound.unwrap_or("no limit on p95".to_owned());
@@ -50,7 +54,7 @@ pub fn judge(case: &Case<'_>) -> Option<Judgement> {
             (Verdict::Failed, because)
         }
         (false, _) if none => {
-            let because = "the load had gone before all of them served and what had piled up was done";
+            let because = "the spike had gone before all of them served and what had piled up was done";
             (Verdict::Inconclusive, because.to_owned())
         }
         (false, None) => {
@@ -86,7 +90,12 @@ fn pinned(case: &Case<'_>) -> Pinned {
     let seconds: Vec<usize> = (0..length).filter(is).collect();
     let judged = || seconds.iter().copied().filter(|second| full(*second));
     let of = |spike: bool| judged().filter(|second| in_spike(*second) == spike).map(|second| second as u32).collect();
-    Pinned { in_spike: of(true), besides: of(false), seconds: seconds.iter().map(|second| *second as u32).collect() }
+    Pinned {
+        is_spike: seconds.iter().any(|second| in_spike(*second)),
+        in_spike: of(true),
+        besides: of(false),
+        seconds: seconds.iter().map(|second| *second as u32).collect(),
+    }
 }
 
 /// Of a load that is not ours: for how long an alarm asked for more than the group may have.

@@ -99,8 +99,8 @@ impl Seen<'_> {
             moments.push(moment("decided", growth.at, &source, SECOND));
         }
         let base = growth.map_or(begins, |growth| growth.at);
-        let fresh: Vec<&Launched> = self.reaction.launched.iter().filter(|one| !one.replaces).collect();
-        let fresh = fresh.into_iter().filter(|one| after(one.launched.at, SECOND) > base && one.launched.at < until);
+        let of_it = |at: Timestamp| after(at, SECOND) > base && at < until;
+        let fresh = self.reaction.launched.iter().filter(|one| !one.replaces && of_it(one.launched.at));
         let fresh: Vec<&Launched> = fresh.collect();
         self.instances(spike, &fresh);
         if growth.is_some() {
@@ -190,6 +190,15 @@ impl Seen<'_> {
             true => moment("load fell", dropped, "the plan, at the agreed start instant", EXACT),
             false => moment("load fell", dropped, "the first datapoint that the alarm for less was decided on", SECOND),
         });
+        self.low_alarm(spike, dropped, until);
+        self.leaving(spike, dropped, until);
+        let moments = &mut spike.back;
+        moments.extend(self.at_the_start_again(dropped, until));
+        moments[1..].sort_by_key(|moment| moment.at);
+    }
+
+    /// The alarm for less, and what was decided on it.
+    fn low_alarm(&self, spike: &mut Spike, dropped: Timestamp, until: Timestamp) {
         let shrinks = |one: &&Decision| one.to < one.from && after(one.at, SECOND) > dropped && one.at < until;
         let shrink = self.decisions.iter().find(shrinks);
         let named = shrink.and_then(|one| one.alarm.as_deref());
@@ -201,30 +210,34 @@ impl Seen<'_> {
                 let since = units::duration(between(fired.at, dropped));
                 spike.open.push(format!("low alarm: {} had fired {since} before the load fell", fired.alarm.name));
             }
-            Some(fired) => moments.push(moment("low alarm", fired.at, fired.source(), EXACT)),
+            Some(fired) => spike.back.push(moment("low alarm", fired.at, fired.source(), EXACT)),
             None => {}
         }
         if let Some(shrink) = shrink {
             let by = shrink.policy.as_deref().unwrap_or("no policy");
             let source = format!("cause of the first termination: {} to {}, by {by}", shrink.from, shrink.to);
-            moments.push(moment("decided to shrink", shrink.at, &source, SECOND));
+            spike.back.push(moment("decided to shrink", shrink.at, &source, SECOND));
         }
+    }
+
+    /// The first that left, and what became of it.
+    fn leaving(&self, spike: &mut Spike, dropped: Timestamp, until: Timestamp) {
         let mut left = self.reaction.left.iter().filter(|one| one.why != Why::FailedChecks);
         if let Some(first) = left.find(|one| one.began.at >= dropped && one.began.at < until) {
             let source = format!("termination of {}", first.id);
-            moments.push(moment(SHRINKING, first.began.at, &source, first.began.within));
+            spike.back.push(moment(SHRINKING, first.began.at, &source, first.began.within));
             if spike.low_before.is_none() {
                 spike.in_took = Some(between(dropped, first.began.at));
             }
             for (name, seen) in [("draining", first.draining), ("terminated", first.gone)] {
-                moments.extend(seen.map(|seen| moment(name, seen.at, &format!("{}, polled", first.id), seen.within)));
+                spike
+                    .back
+                    .extend(seen.map(|seen| moment(name, seen.at, &format!("{}, polled", first.id), seen.within)));
             }
             if first.gone.is_none() {
                 spike.open.push("terminated: not seen by the end of the watch".to_owned());
             }
         }
-        moments.extend(self.at_the_start_again(dropped, until));
-        moments[1..].sort_by_key(|moment| moment.at);
     }
 
     fn at_the_start_again(&self, dropped: Timestamp, until: Timestamp) -> Option<Moment> {

@@ -1,4 +1,4 @@
-use super::super::scaling::tests::{activity, alarm, change, group, phases, results, with_load};
+use super::super::scaling::tests::{activity, alarm, at, change, group, phases, results, with_load};
 use super::*;
 use crate::measure::timeline::Observation;
 
@@ -52,4 +52,13 @@ fn without_a_limit_it_cannot_be_told_and_without_pinning_nothing_is_said() {
     let found = judged(story(), false, |_| false).unwrap();
     assert!(found.verdict == Verdict::Inconclusive && found.because.contains("no limit on p95"), "{found:?}");
     assert_eq!(judged(vec![group(0, 2, &ALL[..2])], true, |_| false), None);
+}
+
+#[test]
+fn a_calm_that_held_says_nothing_of_a_spike_that_was_over_too_soon() {
+    let mut late = story();
+    late.retain(|one| one.at != at(14));
+    late.extend([group(19, 4, &ALL), change(21, "high", &[(20, 90.0)])]);
+    let found = judged(late, true, |second| (10..21).contains(&second)).unwrap();
+    assert!(found.verdict == Verdict::Inconclusive && found.because.starts_with("the spike had gone"), "{found:?}");
 }
