@@ -293,10 +293,16 @@ impl Watch {
     /// The last reads, and everything seen. Waits until late datapoints are in, unless told to skip that; `say` tells that it
     /// waits.
     pub async fn end(mut self, skip: &CancellationToken, say: impl FnOnce(String)) -> Ended {
-        let ended = Timestamp::now();
+        // It looks on meanwhile: what the group does until the last read is seen as exactly as before. Of one that is gone
+        // nothing comes any more.
+        let known: Vec<Alarm> = self.timeline().alarms().into_iter().cloned().collect();
+        let late = match self.group() {
+            Some(_) => self.late(&known, Timestamp::now(), skip, say).await,
+            None => Vec::new(),
+        };
         self.stop.cancel();
         let Some(Ok(mut recorder)) = self.watcher.join_next().await else {
-            return Ended { timeline: self.timeline(), late: Vec::new() };
+            return Ended { timeline: self.timeline(), late };
         };
         let alarms = slow_reads(&self.eyes, &mut recorder, self.since).await;
         // Once more, changed or not: until when the group was watched decides between missed and not seen.
@@ -309,13 +315,10 @@ impl Watch {
             let (surroundings, _) = self.eyes.surroundings(group).await;
             recorder.see_change("surroundings", Observed::Surroundings(surroundings));
         }
-        let is_there = group.is_ok();
-        if is_there {
+        if group.is_ok() {
             recorder.heals(GROUP_CALLS);
         }
         recorder.take(group.map(Observed::Group));
-        // Of a group that is gone nothing comes any more.
-        let late = if is_there { self.late(&alarms, ended, skip, say).await } else { Vec::new() };
         match cloudwatch::metrics(&self.eyes, &alarms, &target_groups, self.since.at).await {
             Ok(series) => series.into_iter().for_each(|series| recorder.see(Observed::Metric(series))),
             Err(error) => recorder.gap(&error),
