@@ -108,6 +108,8 @@ impl Mishap {
             Self::Error | Self::Panic if phase == "destroy" => &[0, 6],
             Self::Error | Self::Panic => &[4],
             Self::Interrupt(3) if made_nothing => &[130],
+            // By then the plan has been carried out: the verdict stands, and everything is destroyed as it would have been.
+            Self::Interrupt(1 | 2) | Self::Terminate | Self::Hangup if phase == "destroy" => &[0, 5],
             Self::Interrupt(3) => &[6, 130],
             Self::Interrupt(_) | Self::Terminate | Self::Hangup => &[130],
             Self::KillRun | Self::KillBoth | Self::KillGuardToo => &[],

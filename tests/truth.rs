@@ -43,9 +43,17 @@ struct Case {
     about: String,
     #[serde(default)]
     lab: serde_json::Value,
-    /// In place of the usual ones.
+    /// In place of the usual one.
     #[serde(default)]
     spike: Option<String>,
+    /// In place of all the usual phases, and of the limit in the spike.
+    #[serde(default)]
+    phases: Vec<String>,
+    #[serde(default)]
+    threshold: Option<String>,
+    /// Between a session's requests.
+    #[serde(default)]
+    think: Option<String>,
     #[serde(default)]
     scaling: BTreeMap<String, serde_json::Value>,
     /// The header that names instances is left out.
@@ -90,6 +98,9 @@ fn cases() -> Vec<(String, Case)> {
             about: wanted.clone(),
             lab,
             spike: None,
+            phases: Vec::new(),
+            threshold: None,
+            think: None,
             scaling: BTreeMap::new(),
             without_header: false,
             expect: Expect::default(),
@@ -145,12 +156,20 @@ fn scenario(case: &Case) -> String {
         format!("scaling: {}\n", serde_json::to_string(&scaling).unwrap())
     };
     let spike = case.spike.as_deref().unwrap_or("{ name: spike, rate: 280/s, hold: 18s }");
+    let usual = [
+        "{ name: warm-up, rate: 60/s, hold: 3s }",
+        "{ name: sustained, rate: 60/s, hold: 6s }",
+        spike,
+        "{ name: recovery, rate: 60/s, hold: 24s }",
+    ];
+    let phases = if case.phases.is_empty() { usual.map(str::to_owned).to_vec() } else { case.phases.clone() };
+    let think = case.think.as_ref().map_or(String::new(), |think| format!("think: {think}, "));
+    let threshold = case.threshold.as_deref().unwrap_or("p95 < 400ms in spike");
     format!(
         "name: truth\ntarget: {{ url: \"${{TARGET_URL}}\", {subject}, timeout: 5s }}\n\
-         phases:\n  - {{ name: warm-up, rate: 60/s, hold: 3s }}\n  - {{ name: sustained, rate: 60/s, hold: 6s }}\n  \
-         - {spike}\n  - {{ name: recovery, rate: 60/s, hold: 24s }}\n\
-         flows: [ {{ name: home, steps: [ {{ get: / }} ] }} ]\n\
-         thresholds: [ p95 < 400ms in spike ]\n{scaling}"
+         phases:\n  - {}\nflows: [ {{ name: home, {think}steps: [ {{ get: / }} ] }} ]\n\
+         thresholds: [ {threshold} ]\n{scaling}",
+        phases.join("\n  - ")
     )
 }
 
@@ -229,9 +248,14 @@ fn check_times(checked: &mut Checked, reaction: &Reaction, truth: &Truth, starte
         reaction.out.iter().chain(&reaction.back).find(|one| one.name == name).map(|one| (one.at, one.resolution))
     };
     let fired = |high: bool, from: Timestamp| truth.alarms.iter().find(|one| one.high == high && one.at >= from);
-    let fresh = || truth.instances.iter().filter(|one| !one.from_the_start);
+    // The chain begins with the load's rise; where the group had grown before that, with the load.
+    let rose = moment("load rose").map_or(started, |(rose, _)| rose);
+    let fresh = || {
+        let since = rose - jiff::SignedDuration::from_secs(1);
+        truth.instances.iter().filter(move |one| !one.from_the_start && one.launched >= since)
+    };
     let first = |of: fn(&InstanceTruth) -> Option<Timestamp>| fresh().filter_map(of).min();
-    if let Some(first) = fired(true, started) {
+    if let Some(first) = fired(true, rose) {
         checked.timing("breach", moment("breach"), Some(first.breach));
         checked.timing("alarm", moment("alarm"), Some(first.at));
     }
@@ -260,6 +284,11 @@ fn check_times(checked: &mut Checked, reaction: &Reaction, truth: &Truth, starte
         checked.timing("an instance draining", seen(one.draining), known.and_then(|known| known.draining));
         checked.timing("an instance gone", seen(one.gone), known.and_then(|known| known.gone));
     }
+    for moments in [&reaction.out, &reaction.back].into_iter().chain(reaction.spikes.iter().map(|one| &one.out)) {
+        // A moment that is known to a poll or a period may lie that much before what it follows.
+        let follows = |pair: &[spikeproof::verdict::Moment]| pair[1].at + pair[1].resolution >= pair[0].at;
+        checked.verdict(moments.windows(2).all(follows), || format!("the chain is out of order: {moments:?}"));
+    }
     // Every change of its size is there, with the instant it was decided at, and no other.
     if !reaction.resized.is_empty() {
         for known in truth.decisions.iter().filter(|one| one.at >= started) {
@@ -271,7 +300,7 @@ fn check_times(checked: &mut Checked, reaction: &Reaction, truth: &Truth, starte
     }
     let changes = truth.decisions.iter().filter(|one| one.at >= started).count();
     let grew = truth.decisions.iter().any(|one| one.at >= started && one.to > one.from);
-    checked.verdict(grew == (reaction.desired_peak > reaction.desired_before), || {
+    checked.verdict(grew == reaction.scaled_out(), || {
         format!("{changes} decisions, and said to be {} -> {}", reaction.desired_before, reaction.desired_peak)
     });
 }

@@ -108,7 +108,7 @@ fn write_group(out: &mut String, scenario: &Scenario, seen: &Timeline, warnings:
             duration(scenario.scaling.out_within)
         )?;
     }
-    if let Some(bound) = crate::verdict::scale_in_bound(scenario, seen) {
+    if let Some(bound) = crate::verdict::scale_in_bound(scenario, seen, jiff::Timestamp::now()) {
         writeln!(out, "  scale-in is judged against {}", duration(bound))?;
     }
     for warning in warnings {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::Answer;
 use crate::aws::Aws;
@@ -109,6 +110,7 @@ async fn watched(args: &Args) -> Result<Timeline, Answer> {
     for warning in preflight::of_group(&before) {
         events.warn(warning);
     }
+    let skip = CancellationToken::new();
     let until = Instant::now() + args.lasts;
     while Instant::now() < until {
         if let Some(group) = watch.group() {
@@ -117,14 +119,30 @@ async fn watched(args: &Args) -> Result<Timeline, Answer> {
         }
         tokio::select! {
             () = sleep(TICK) => {}
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
+            _ = interrupt.recv() => skip.cancel(),
+            _ = terminate.recv() => skip.cancel(),
+        }
+        if skip.is_cancelled() {
+            break;
         }
     }
-    let timeline = watch.end().await;
+    let ended = {
+        let ending = watch.end(&skip, |why| events.note(why));
+        tokio::pin!(ending);
+        loop {
+            tokio::select! {
+                ended = &mut ending => break ended,
+                _ = interrupt.recv() => skip.cancel(),
+                _ = terminate.recv() => skip.cancel(),
+            }
+        }
+    };
+    for late in ended.late {
+        events.warn(late);
+    }
     drop(events);
     view.join_next().await;
-    Ok(timeline)
+    Ok(ended.timeline)
 }
 
 fn said(args: &Args, judged: &Judged, timeline: &Timeline) -> Answer {

@@ -25,6 +25,8 @@ pub struct Open {
     pub target_5xx: u32,
     /// Made by the load balancer itself: nobody there, or the instance went away.
     pub elb_5xx: u32,
+    /// Of those, answers that their instance did not live to give.
+    pub elb_502: u32,
 }
 
 impl Open {
@@ -66,6 +68,7 @@ impl Sample {
             "HTTPCode_Target_4XX_Count" => count(self.seen.target_4xx),
             "HTTPCode_Target_5XX_Count" => count(self.seen.target_5xx),
             "HTTPCode_ELB_5XX_Count" => count(self.seen.elb_5xx),
+            "HTTPCode_ELB_502_Count" => count(self.seen.elb_502),
             "HealthyHostCount" => gauge(self.healthy),
             "UnHealthyHostCount" => gauge(0),
             "GroupDesiredCapacity" => gauge(self.desired),

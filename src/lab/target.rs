@@ -70,6 +70,8 @@ fn from_instance(status: StatusCode, instance: &str, body: &serde_json::Value) -
 }
 
 fn from_balancer(world: &World, status: StatusCode) -> Answer {
-    world.group().open.elb_5xx += 1;
+    let open = &mut world.group().open;
+    open.elb_5xx += 1;
+    open.elb_502 += u32::from(status == StatusCode::BAD_GATEWAY);
     answer(status, "text/html", format!("<h1>{status}</h1>"))
 }

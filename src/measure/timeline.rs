@@ -208,7 +208,7 @@ pub struct Policy {
     pub scale_in_disabled: bool,
     pub warm_up: Option<Duration>,
     pub alarms: Vec<String>,
-    /// A predefined metric's name, where the policy has one.
+    /// A predefined metric's name, or that of the policy's own metric; for metric math, its expression.
     pub metric: Option<String>,
     /// `ChangeInCapacity`, `ExactCapacity`, `PercentChangeInCapacity`.
     pub adjustment: Option<String>,
@@ -217,7 +217,11 @@ pub struct Policy {
     pub steps: Vec<StepAdjustment>,
     /// Of a simple policy.
     pub change: Option<i32>,
+    /// Of a simple policy; of a service's policy, the one that follows a scale-in.
     pub cooldown: Option<Duration>,
+    /// Of a service's policy: the one that follows a scale-out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out_cooldown: Option<Duration>,
     /// Of a predictive policy: `ForecastOnly` or `ForecastAndScale`.
     pub mode: Option<String>,
     pub disabled: bool,
@@ -249,9 +253,33 @@ pub struct Alarm {
     pub datapoints_to_alarm: Option<u32>,
     /// `missing`, `ignore`, `breaching`, `notBreaching`.
     pub missing: String,
+    /// Of an alarm on metric math: what its expression is made of. The metric is then the expression.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub math: Vec<MathQuery>,
+}
+
+/// One line of a metric math: an expression, or a metric that others name by its id.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MathQuery {
+    pub id: String,
+    pub expression: Option<String>,
+    pub namespace: Option<String>,
+    pub metric: Option<String>,
+    pub statistic: Option<String>,
+    pub dimensions: Vec<(String, String)>,
+    pub period: Option<Duration>,
+    /// The one that the alarm looks at.
+    pub returned: bool,
 }
 
 impl Alarm {
+    /// Whether two alarms look at the same numbers.
+    pub fn sees_the_same_as(&self, other: &Self) -> bool {
+        let of = |alarm: &Self| (alarm.namespace.clone(), alarm.metric.clone(), alarm.statistic.clone(), alarm.period);
+        of(self) == of(other) && self.dimensions == other.dimensions && self.math == other.math
+    }
+
     pub fn breached_by(&self, value: f64) -> bool {
         let Some(threshold) = self.threshold else { return false };
         match self.comparison.as_str() {
@@ -364,6 +392,9 @@ pub struct MetricSeries {
     pub period: Duration,
     /// Earliest first.
     pub points: Vec<Datapoint>,
+    /// The alarms that look at it: two metrics of one name differ by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
 }
 
 /// All observations of a run, with the questions the verdict asks.
@@ -488,6 +519,15 @@ impl Timeline {
         self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Metric(series) => Some(series),
             _ => None,
+        })
+    }
+
+    /// The datapoints that an alarm looks at. (Records of before told series apart by their metric's name alone.)
+    pub fn metric_of(&self, alarm: &Alarm) -> Option<&MetricSeries> {
+        let own = self.metrics().find(|series| series.alarms.contains(&alarm.name));
+        own.or_else(|| {
+            let name = format!("policy metric {}", alarm.metric.as_deref()?);
+            self.metrics().find(|series| series.name == name && series.alarms.is_empty())
         })
     }
 

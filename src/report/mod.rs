@@ -394,6 +394,7 @@ pub mod tests {
             error: None,
             interrupted: false,
             judged: Some(Judged {
+                not_judged: Vec::new(),
                 verdict: Verdict::Failed,
                 because: "p95 < 500ms in spike: p95 = 900ms; the limit is < 500ms".to_owned(),
                 validity: vec![judgement(
@@ -457,6 +458,11 @@ pub mod tests {
                         gone: None,
                     }],
                     in_unavoidable: Some(Duration::from_secs(15)),
+                    in_waits_for: "its low alarm's window".to_owned(),
+                    low_before: None,
+                    open: vec![],
+                    spikes: vec![],
+                    grew: true,
                     alarmed_before: None,
                     desired_before: 2,
                     desired_peak: 6,

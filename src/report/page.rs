@@ -101,7 +101,10 @@ fn moments(report: &RunReport) -> Vec<MomentRow> {
         source: moment.source.clone(),
         resolution: format!("± {}", units::duration(moment.resolution)),
     };
-    reaction.out.iter().chain(&reaction.back).map(row).collect()
+    match reaction.spikes.as_slice() {
+        [] => reaction.out.iter().chain(&reaction.back).map(row).collect(),
+        spikes => spikes.iter().flat_map(|spike| spike.out.iter().chain(&spike.back)).map(row).collect(),
+    }
 }
 
 fn load_rows(report: &RunReport) -> Vec<LoadRow> {

@@ -1,6 +1,7 @@
 //! The run as text: verdict first, then the numbers it rests on, then what to type next.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -170,9 +171,12 @@ fn write_row(out: &mut String, row: &Row, level: &str) -> std::fmt::Result {
 }
 
 fn write_judged(out: &mut String, judged: &Judged) -> std::fmt::Result {
-    for (title, judgements) in
-        [("thresholds", &judged.thresholds), ("scaling", &judged.scaling), ("validity", &judged.validity)]
-    {
+    for (title, judgements) in [
+        ("thresholds", &judged.thresholds),
+        ("scaling", &judged.scaling),
+        ("not judged", &judged.not_judged),
+        ("validity", &judged.validity),
+    ] {
         if judgements.is_empty() {
             continue;
         }
@@ -246,24 +250,19 @@ fn write_reaction(out: &mut String, reaction: &Reaction, started: Option<Timesta
         "\nreaction: {} instances, {} at most, {} at the end (limit {})",
         reaction.desired_before, reaction.desired_peak, reaction.desired_after, reaction.max
     )?;
-    for (title, moments, took) in [
-        (
-            "scale-out",
-            &reaction.out,
-            reaction.out_took.map(|took| format!("{} from breach to in service", units::duration(took))),
-        ),
-        (
-            "scale-in",
-            &reaction.back,
-            reaction.in_took.map(|took| format!("{} from load drop to the first leaving", units::duration(took))),
-        ),
-    ] {
-        if moments.is_empty() {
-            continue;
+    match reaction.spikes.as_slice() {
+        [] => {
+            write_chain(out, "scale-out", (&reaction.out, reaction.out_took), started)?;
+            write_open(out, &reaction.open)?;
+            write_chain(out, "scale-in", (&reaction.back, reaction.in_took), started)?;
         }
-        writeln!(out, "  {title}: {}", took.unwrap_or_else(|| "not measured".to_owned()))?;
-        for moment in moments {
-            writeln!(out, "    {}", moment_line(moment, started))?;
+        spikes => {
+            for spike in spikes {
+                let name = &spike.name;
+                write_chain(out, &format!("{name}: scale-out"), (&spike.out, spike.out_took), started)?;
+                write_open(out, &spike.open)?;
+                write_chain(out, &format!("{name}: scale-in"), (&spike.back, spike.in_took), started)?;
+            }
         }
     }
     write_resized(out, reaction, started)?;
@@ -308,6 +307,32 @@ fn write_reaction(out: &mut String, reaction: &Reaction, started: Option<Timesta
         };
         let (draining, gone) = (after(one.draining), after(one.gone));
         writeln!(out, "    {:<22} {:>8.1}s {draining:>11} {gone:>9}   {why}", short(&one.id), load(one.began.at))?;
+    }
+    Ok(())
+}
+
+fn write_chain(
+    out: &mut String,
+    title: &str,
+    (moments, took): (&[Moment], Option<Duration>),
+    started: Option<Timestamp>,
+) -> std::fmt::Result {
+    if moments.is_empty() {
+        return Ok(());
+    }
+    let of = if title.ends_with("scale-out") { "breach to in service" } else { "load drop to the first leaving" };
+    let took = took.map(|took| format!("{} from {of}", units::duration(took)));
+    writeln!(out, "  {title}: {}", took.unwrap_or_else(|| "not measured".to_owned()))?;
+    for moment in moments {
+        writeln!(out, "    {}", moment_line(moment, started))?;
+    }
+    Ok(())
+}
+
+/// What was not seen, or not as one expects.
+fn write_open(out: &mut String, open: &[String]) -> std::fmt::Result {
+    for why in open {
+        writeln!(out, "    - {why}")?;
     }
     Ok(())
 }

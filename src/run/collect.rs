@@ -20,9 +20,13 @@ pub async fn collect(cx: &Context, recovered: Recovered) -> Result<Collected, Ru
     let Started { mut provisioned, at, slots, shortfall, .. } = recovered.loaded.started;
     let mut inbox = recovered.loaded.inbox;
     inbox.read(&provisioned.channel).await;
+    let mut late = Vec::new();
     let timeline = match provisioned.watch.take() {
         Some(watch) => tokio::select! {
-            timeline = watch.end() => Some(timeline),
+            ended = watch.end(cx.interrupt.stop_load(), |why| cx.events.note(why)) => {
+                late = ended.late;
+                Some(ended.timeline)
+            }
             () = cx.interrupt.destroy_now().cancelled() => return Err(RunError::interrupted(Phase::Collect)),
         },
         None => None,
@@ -35,6 +39,7 @@ pub async fn collect(cx: &Context, recovered: Recovered) -> Result<Collected, Ru
     }
     let mut planned = provisioned.planned;
     planned.warnings.extend(shortfall);
+    planned.warnings.extend(late);
     let circumstances = Circumstances {
         started: Some(at),
         cut_short: recovered.loaded.cut_short,

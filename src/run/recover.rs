@@ -28,7 +28,7 @@ pub async fn recover(cx: &Context, frame: &Frame, mut loaded: Loaded) -> Result<
     let Some(watch) = &loaded.started.provisioned.watch else { return Ok(Recovered { loaded }) };
     let before = loaded.started.provisioned.planned.group.as_ref().map_or(0, |group| group.desired);
     let scenario = &loaded.started.provisioned.planned.scenario;
-    let bound = verdict::scale_in_bound(scenario, &watch.timeline()).unwrap_or_default();
+    let bound = verdict::scale_in_bound(scenario, &watch.timeline(), jiff::Timestamp::now()).unwrap_or_default();
     let give_up = Instant::now() + bound + BEYOND;
     let bounds = loaded.started.provisioned.planned.bounds.clone();
     let mut said = false;

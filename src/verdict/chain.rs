@@ -5,10 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::measure::timeline::{GroupState, Instance, Timeline};
+use crate::measure::timeline::{GroupState, Instance, TargetHealth, Timeline};
 
 /// Between two looks, where the timeline does not say when the look before was.
 pub const POLLED: Duration = Duration::from_secs(2);
+/// Causes and activities have whole seconds.
+pub const SECOND: Duration = Duration::from_secs(1);
 
 /// Something that polling saw: it happened at most `within` before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,16 +219,28 @@ fn gone(timeline: &Timeline, id: &str, since: Timestamp) -> Option<Sighting> {
         .map(|(at, after, _)| Sighting::new(at, after))
 }
 
-/// Instances that take load, for each second from the start instant: healthy in the target group where there is one,
-/// else in service.
+/// Instances that take load, for each second from the start instant: healthy in all target groups that have any, else in
+/// service.
 pub fn serving(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<u32> {
-    let healthy = |targets: &[(String, String)]| targets.iter().filter(|(_, state)| state == "healthy").count() as u32;
-    let mut seen: Vec<(Timestamp, u32)> =
-        timeline.targets().map(|(at, health)| (at, healthy(&health.targets))).collect();
+    let mut latest: Vec<&TargetHealth> = Vec::new();
+    let mut seen: Vec<(Timestamp, u32)> = Vec::new();
+    for (at, health) in timeline.targets() {
+        latest.retain(|known| known.target_group != health.target_group);
+        latest.push(health);
+        seen.push((at, healthy_everywhere(&latest)));
+    }
     if seen.is_empty() {
         seen = timeline.groups().map(|(at, group)| (at, group.in_service())).collect();
     }
     by_second(&seen, started, seconds)
+}
+
+fn healthy_everywhere(latest: &[&TargetHealth]) -> u32 {
+    let mut used = latest.iter().filter(|health| !health.targets.is_empty());
+    let Some(first) = used.next() else { return 0 };
+    let healthy = |health: &TargetHealth, id: &str| health.targets.iter().any(|(own, is)| own == id && is == "healthy");
+    let all = first.targets.iter().filter(|(id, _)| healthy(first, id) && used.clone().all(|one| healthy(one, id)));
+    all.count() as u32
 }
 
 /// The desired capacity for each second from the start instant.
@@ -275,4 +289,30 @@ pub fn after(at: Timestamp, by: Duration) -> Timestamp {
 /// The whole second of the load a moment lies in; nothing before it.
 pub fn second(started: Timestamp, at: Timestamp) -> Option<u32> {
     u32::try_from(at.duration_since(started).as_secs()).ok().filter(|_| at >= started)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scaling::tests::at;
+    use super::*;
+    use crate::measure::timeline::{Observation, Observed};
+
+    #[test]
+    fn an_instance_serves_when_it_is_healthy_in_all_its_target_groups() {
+        let look = |second, group: &str, targets: &[(&str, &str)]| {
+            let targets = targets.iter().map(|(id, state)| ((*id).to_owned(), (*state).to_owned())).collect();
+            Observation::new(at(second), Observed::Targets(TargetHealth { target_group: group.to_owned(), targets }))
+        };
+        let both = [("i-1", "healthy"), ("i-2", "healthy")];
+        let observations = vec![
+            look(0, "a", &[("i-1", "healthy")]),
+            look(0, "b", &[("i-1", "healthy")]),
+            look(2, "a", &both),
+            look(3, "b", &[("i-1", "healthy"), ("i-2", "initial")]),
+            look(5, "b", &both),
+            look(6, "unused", &[]),
+        ];
+        let timeline = Timeline { observations };
+        assert_eq!(serving(&timeline, at(0), 8), [1, 1, 1, 1, 2, 2, 2, 2]);
+    }
 }

@@ -24,7 +24,7 @@ fn deleted(case: &Case<'_>) -> Option<Judgement> {
 }
 
 /// What else moved the group, or may have.
-fn confounded(case: &Case<'_>) -> Option<Judgement> {
+pub fn confounded(case: &Case<'_>) -> Option<Judgement> {
     let mut others: Vec<String> = Vec::new();
     let decisions = case.timeline.activities().into_iter().filter(|one| one.start >= case.times.started);
     for decision in decisions.filter_map(|activity| activity.decision()) {

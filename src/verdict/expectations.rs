@@ -1,12 +1,11 @@
-//! Expectations on a group that scaled: does anything leave too early, does it hold while it scales and at its maximum,
-//! does it swing, and what does it cost.
+//! Expectations on a group that scaled: does anything leave too early, does it hold while it scales, does it swing.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::Judgement;
-use super::advice::{self, Limit, Measured};
+use super::advice::Limit;
 use super::chain::{self, Why, between};
 use super::reaction::BREACH;
 use super::scaling::{Case, judgement};
@@ -15,12 +14,12 @@ use crate::outcome::Verdict;
 use crate::units;
 
 /// What a target may get wrong while it is at its maximum, where the scenario says nothing of errors.
-const ERRORS: f64 = 0.01;
+pub const ERRORS: f64 = 0.01;
 /// A level is the same within a tenth: the group need not answer less.
-const SAME_LEVEL: f64 = 0.1;
+pub const SAME_LEVEL: f64 = 0.1;
 
 /// The seconds of these moments as one; they need not be one after the other.
-fn over(results: &Results, seconds: &[u32]) -> Merged {
+pub fn over(results: &Results, seconds: &[u32]) -> Merged {
     let mut merged = Merged::default();
     for stretch in seconds.chunk_by(|a, b| a + 1 == *b) {
         let (Some(from), Some(last)) = (stretch.first(), stretch.last()) else { continue };
@@ -29,80 +28,114 @@ fn over(results: &Results, seconds: &[u32]) -> Merged {
     merged
 }
 
-fn error_share(merged: &Merged) -> f64 {
+pub fn error_share(merged: &Merged) -> f64 {
     merged.tally.errors() as f64 / merged.tally.requests().max(1) as f64
 }
 
 /// `p95 = 900ms, errors = 2.10%`
-fn said(merged: &Merged) -> String {
+pub fn said(merged: &Merged) -> String {
     let p95 = merged.latency.percentile(95.0).map_or("-".to_owned(), units::duration);
     format!("p95 = {p95}, errors = {:.2}%", error_share(merged) * 100.0)
 }
 
+/// An instance that left while the load was as high as it had ever been.
+struct Early {
+    left: Timestamp,
+    /// Until then the load asked for no more than when it left.
+    until: Timestamp,
+}
+
+/// The load second by second, as its plan has it.
+struct Levels(Vec<f64>);
+
+impl Levels {
+    fn of(case: &Case<'_>, last: u32) -> Self {
+        let level = |second: u32| case.schedule.level_at(Duration::from_secs(second.into()));
+        Self((0..=last).map(level).collect())
+    }
+
+    /// Whether a second's load is the highest so far, within a tenth.
+    fn is_high(&self, second: u32) -> bool {
+        let Some(so_far) = self.0.get(..=second as usize) else { return false };
+        let highest = so_far.iter().copied().fold(0.0, f64::max);
+        so_far.last().is_some_and(|level| *level >= highest * (1.0 - SAME_LEVEL))
+    }
+
+    /// The first second after this one whose load is higher by more than a tenth; then it is a new load.
+    fn rises_after(&self, second: u32) -> Option<u32> {
+        let then = self.0.get(second as usize)?;
+        let rises = |index: &usize| self.0[*index] > then * (1.0 + SAME_LEVEL);
+        (second as usize + 1..self.0.len()).find(rises).map(|index| index as u32)
+    }
+}
+
 /// No instance may leave while the load that it was launched for is still there: harmless where nothing suffers for it.
+/// What a later, higher load suffers is not its doing.
 pub fn early(case: &Case<'_>) -> Option<Judgement> {
     if !case.scenario.scaling.no_early_scale_in {
         return None;
     }
     let asked = "no instance leaves while the load needs it";
     let last = case.results.last_second()?;
-    // Each second, and whether its load is the highest so far, within a tenth.
-    let mut highest: f64 = 0.0;
-    let high: Vec<bool> = (0..=last)
-        .map(|second| {
-            let level = case.schedule.level_at(Duration::from_secs(second.into()));
-            highest = highest.max(level);
-            level >= highest * (1.0 - SAME_LEVEL)
-        })
+    let levels = Levels::of(case, last);
+    let second = |at| chain::second(case.times.started, at);
+    let at = |second: u32| chain::after(case.times.started, Duration::from_secs(second.into()));
+    let leaving = case.reaction.left.iter().filter(|one| one.why == Why::ScaledIn).map(|one| one.began.at);
+    let under_load: Vec<Early> = leaving
+        .filter(|left| *left < case.times.ended)
+        .filter_map(|left| Some((left, second(left).filter(|second| levels.is_high(*second))?)))
+        .map(|(left, second)| Early { left, until: levels.rises_after(second).map_or(case.times.ended, at) })
         .collect();
-    let is_high = |second: u32| high.get(second as usize).copied().unwrap_or(false);
-    let in_load = |at: Timestamp| at < case.times.ended;
-    let leaving = case.reaction.left.iter().filter(|one| one.why == Why::ScaledIn && in_load(one.began.at));
-    let mut under_load: Vec<u32> = leaving
-        .filter_map(|one| chain::second(case.times.started, one.began.at))
-        .filter(|second| is_high(*second))
-        .collect();
-    under_load.sort_unstable();
-    let count = units::count(under_load.len() as u64, "instance");
-    let Some(first) = under_load.first().copied() else {
+    if under_load.is_empty() {
         return case.reaction.left.iter().any(|one| one.why == Why::ScaledIn).then(|| {
             let because = "those that left did so after the load had fallen".to_owned();
             judgement(asked, Verdict::Passed, "", because)
         });
-    };
-    // What it cost: from the first leaving on, for as long as the load stays.
-    let seconds: Vec<u32> = (first..=last).filter(|second| is_high(*second)).collect();
-    let merged = over(case.results, &seconds);
+    }
+    let merged = over(case.results, &seconds_of(case, &levels, &under_load, last));
     let limit = case.limit.unwrap_or(Limit::ASSUMED.p95);
     let slow = merged.latency.percentile(95.0).is_some_and(|p95| p95 > limit);
-    let measured = format!("{count} left under the highest load; from then on {}", said(&merged));
-    let left_at = chain::after(case.times.started, Duration::from_secs(first.into()));
-    // A launch answers the load of the alarm's window before it.
-    let high_alarms = case.timeline.alarms().into_iter().filter(|alarm| alarm.is_high());
-    let window = high_alarms.map(|alarm| alarm.window() + alarm.period).min().unwrap_or_default();
-    let came_again = case.reaction.launched.iter().filter(|one| {
-        let answers =
-            chain::second(case.times.started, one.launched.at).map(|at| at.saturating_sub(window.as_secs() as u32));
-        !one.replaces && one.launched.at > left_at && answers.is_some_and(is_high)
-    });
-    let came_again = came_again.count() as u64;
-    Some(if came_again > 0 {
-        let because = format!(
-            "the policy took away what the load still needed, and then launched {} again: a lower target for scaling in, or \
-             more datapoints",
-            units::count(came_again, "instance")
-        );
-        judgement(asked, Verdict::Failed, &measured, because)
-    } else if slow || error_share(&merged) > ERRORS {
-        let because =
-            "the policy took away what the load still needed: a lower target for scaling in, or more datapoints";
-        judgement(asked, Verdict::Failed, &measured, because.to_owned())
-    } else {
-        judgement(asked, Verdict::Passed, &measured, "the others carried the load".to_owned())
+    let count = units::count(under_load.len() as u64, "instance");
+    let measured = format!("{count} left under the highest load so far; while it stayed {}", said(&merged));
+    let needed = "the policy took away what the load still needed";
+    let more = "a lower target for scaling in, or more datapoints";
+    Some(match came_again(case, &levels, &under_load) {
+        0 if slow || error_share(&merged) > ERRORS => {
+            judgement(asked, Verdict::Failed, &measured, format!("{needed}: {more}"))
+        }
+        0 => judgement(asked, Verdict::Passed, &measured, "the others carried the load".to_owned()),
+        again => {
+            let again = units::count(again, "instance");
+            let because = format!("{needed}, and then launched {again} again: {more}");
+            judgement(asked, Verdict::Failed, &measured, because)
+        }
     })
 }
 
-/// From the breach until the capacity that was asked for serves.
+/// What it cost: from each leaving on, for as long as its load stays.
+fn seconds_of(case: &Case<'_>, levels: &Levels, under_load: &[Early], last: u32) -> Vec<u32> {
+    let second = |at| chain::second(case.times.started, at).unwrap_or(0);
+    let spans = under_load.iter().flat_map(|one| second(one.left)..second(one.until).min(last + 1));
+    let mut seconds: Vec<u32> = spans.filter(|second| levels.is_high(*second)).collect();
+    seconds.sort_unstable();
+    seconds.dedup();
+    seconds
+}
+
+/// Instances launched for the same load. A launch answers the load of the alarm's window before it.
+fn came_again(case: &Case<'_>, levels: &Levels, under_load: &[Early]) -> u64 {
+    let high_alarms = case.timeline.alarms().into_iter().filter(|alarm| alarm.is_high());
+    let window = high_alarms.map(|alarm| alarm.window() + alarm.period).min().unwrap_or_default();
+    let again = case.reaction.launched.iter().filter(|one| {
+        let at = one.launched.at;
+        let answers = chain::second(case.times.started, at).map(|at| at.saturating_sub(window.as_secs() as u32));
+        let for_it = under_load.iter().any(|early| at > early.left && at < early.until);
+        !one.replaces && for_it && answers.is_some_and(|second| levels.is_high(second))
+    });
+    again.count() as u64
+}
+
+/// From each breach until the capacity that was asked for serves.
 pub fn while_scaling(case: &Case<'_>) -> Option<Judgement> {
     let scaling = &case.scenario.scaling;
     let p95_limit = scaling.p95_while_scaling.or(case.limit);
@@ -117,15 +150,12 @@ pub fn while_scaling(case: &Case<'_>) -> Option<Judgement> {
         (Some(p95), None) => format!("p95 < {} while scaling out", units::duration(p95)),
         (None, errors) => format!("errors < {}% while scaling out", percent(errors.unwrap_or_default())),
     };
-    let from = case.reaction.moment(BREACH).or(case.times.spike)?;
-    let until = case.reaction.launched.iter().filter_map(|one| one.serves()).max();
-    let Some(until) = until else {
+    let last = case.results.last_second()?;
+    let seconds = scaling_out(case, last);
+    if seconds.is_empty() {
         let because = "nothing that was launched ever served".to_owned();
         return Some(judgement(&asked, Verdict::Inconclusive, "", because));
-    };
-    let second = |at| chain::second(case.times.started, at).unwrap_or(0);
-    let last = case.results.last_second()?;
-    let seconds: Vec<u32> = (second(from)..=second(until).min(last)).collect();
+    }
     let merged = over(case.results, &seconds);
     if merged.tally.requests() == 0 {
         let because = "no request ended between the breach and the last new instance's service".to_owned();
@@ -135,41 +165,32 @@ pub fn while_scaling(case: &Case<'_>) -> Option<Judgement> {
     let wrong = error_limit.is_some_and(|limit| error_share(&merged) > limit);
     let measured = format!("{} in {}", said(&merged), units::count(seconds.len() as u64, "second"));
     let verdict = if slow || wrong { Verdict::Failed } else { Verdict::Passed };
-    let because = "from the breach until the last new instance served".to_owned();
+    let because = "from each breach until all that it launched served".to_owned();
     Some(judgement(&asked, verdict, &measured, because))
 }
 
-fn percent(share: f64) -> String {
-    let text = format!("{:.3}", share * 100.0);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+/// The seconds between a breach and the service of what it launched; where no decision is known, those between the first
+/// breach and the last new instance's service.
+fn scaling_out(case: &Case<'_>, last: u32) -> Vec<u32> {
+    let second = |at| chain::second(case.times.started, at).unwrap_or(0);
+    let grown = case.reaction.resized.iter().filter(|one| one.to > one.from);
+    let mut spans: Vec<(Timestamp, Timestamp)> =
+        grown.filter_map(|one| Some((one.breach.or(one.alarm).unwrap_or(one.at), one.done?))).collect();
+    if case.reaction.resized.is_empty() {
+        let fresh = case.reaction.launched.iter().filter(|one| !one.replaces);
+        let from = case.reaction.moment(BREACH).or(case.times.rose()).unwrap_or(case.times.started);
+        spans.extend(fresh.filter_map(chain::Launched::serves).max().map(|until| (from, until)));
+    }
+    let of_span = |(from, until): (Timestamp, Timestamp)| second(from)..=second(until).min(last);
+    let mut seconds: Vec<u32> = spans.into_iter().flat_map(of_span).collect();
+    seconds.sort_unstable();
+    seconds.dedup();
+    seconds
 }
 
-/// Does the target hold what was asked of it when it can grow no more? Nothing where it never came to its maximum.
-pub fn at_maximum(case: &Case<'_>) -> Option<Judgement> {
-    if !case.scenario.scaling.holds_at_maximum {
-        return None;
-    }
-    let max = case.reaction.max;
-    let length = case.results.last_second()? as usize + 1;
-    let serving = chain::serving(case.timeline, case.times.started, length);
-    let pinned: Vec<u32> =
-        (0..length).filter(|second| max > 0 && serving[*second] >= max).map(|second| second as u32).collect();
-    let merged = over(case.results, &pinned);
-    if merged.tally.requests() == 0 {
-        return None;
-    }
-    let slow = matches!((case.limit, merged.latency.percentile(95.0)), (Some(limit), Some(p95)) if p95 > limit);
-    let measured = format!("{} in {} at {max} instances", said(&merged), units::count(pinned.len() as u64, "second"));
-    let asked = "the target holds at maximum capacity";
-    let bound = case.limit.map_or("the scenario has no limit on p95 there".to_owned(), |limit| {
-        format!("p95 within {}", units::duration(limit))
-    });
-    Some(if slow || error_share(&merged) > ERRORS {
-        let because = format!("the maximum of {max} is too small for this load (asked: {bound}, errors within 1%)");
-        judgement(asked, Verdict::Failed, &measured, because)
-    } else {
-        judgement(asked, Verdict::Passed, &measured, format!("{bound}, errors within 1%"))
-    })
+pub fn percent(share: f64) -> String {
+    let text = format!("{:.3}", share * 100.0);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// The group must not grow and shrink by turns under a load that stays.
@@ -178,38 +199,74 @@ pub fn flapping(case: &Case<'_>) -> Option<Judgement> {
         return None;
     }
     let window = window(case);
-    let started = case.times.started;
-    let mut changes: Vec<(Timestamp, i64)> = Vec::new();
-    let mut last = None;
-    for (at, group) in case.timeline.groups() {
-        let by = i64::from(group.desired) - i64::from(*last.get_or_insert(group.desired));
-        if by != 0 && at >= started {
-            changes.push((at, by));
-        }
-        last = Some(group.desired);
-    }
-    let level = |at: Timestamp| case.schedule.level_at(between(started, at));
-    let turns = changes.windows(2).filter(|pair| {
-        let [(first, one), (second, other)] = pair else { return false };
+    let level = |at: Timestamp| case.schedule.level_at(between(case.times.started, at));
+    let changes = changes(case);
+    let turns = turns(&changes, window).filter(|[(first, _), (second, other)]| {
         let (before, after) = (level(*first), level(*second));
         let same = (after - before).abs() <= before.max(after) * SAME_LEVEL;
         // A turn that the load asked for is none.
         let asked = if *other > 0 { after > before } else { after < before };
-        one.signum() != other.signum() && between(*first, *second) <= window && (same || !asked)
+        same || !asked
     });
     let turns = turns.count() as u64;
-    let measured = format!("{} in {}", units::count(turns, "turn"), units::count(changes.len() as u64, "change"));
-    let asked = "no flapping";
-    if turns == 0 {
-        let because = format!("no growing and shrinking by turns within {} of one load", units::duration(window));
-        return Some(judgement(asked, Verdict::Passed, &measured, because));
+    let measured = said_turns(turns, &changes);
+    let within = units::duration(window);
+    Some(if turns == 0 {
+        let because = format!("no growing and shrinking by turns within {within} of one load");
+        judgement(NO_FLAPPING, Verdict::Passed, &measured, because)
+    } else {
+        let because = format!(
+            "the group grew and shrank by turns within {within} while the load stayed: a longer warm-up, or a target further \
+             from the low alarm"
+        );
+        judgement(NO_FLAPPING, Verdict::Failed, &measured, because)
+    })
+}
+
+/// Of a load that is not ours: one turn it may have asked for, several within a low alarm's window hardly.
+pub fn flapping_of_a_watch(case: &Case<'_>) -> Judgement {
+    let window = window(case);
+    let changes = changes(case);
+    let turns = turns(&changes, window).count() as u64;
+    let measured = said_turns(turns, &changes);
+    let within = units::duration(window);
+    let (verdict, because) = match turns {
+        0 => (Verdict::Passed, format!("no growing and shrinking by turns within {within}")),
+        1 => (Verdict::Inconclusive, format!("within {within}: the load, which is not ours, may have asked for it")),
+        _ => (
+            Verdict::Failed,
+            format!("the group grew and shrank by turns within {within}, faster than its own alarms see a load change"),
+        ),
+    };
+    judgement(NO_FLAPPING, verdict, &measured, because)
+}
+
+const NO_FLAPPING: &str = "no flapping";
+
+fn said_turns(turns: u64, changes: &[(Timestamp, i64)]) -> String {
+    format!("{} in {}", units::count(turns, "turn"), units::count(changes.len() as u64, "change"))
+}
+
+/// When the group's desired capacity was seen to change, and by how much.
+fn changes(case: &Case<'_>) -> Vec<(Timestamp, i64)> {
+    let mut changes: Vec<(Timestamp, i64)> = Vec::new();
+    let mut last = None;
+    for (at, group) in case.timeline.groups() {
+        let by = i64::from(group.desired) - i64::from(*last.get_or_insert(group.desired));
+        if by != 0 && at >= case.times.started {
+            changes.push((at, by));
+        }
+        last = Some(group.desired);
     }
-    let because = format!(
-        "the group grew and shrank by turns within {} while the load stayed: a longer warm-up, or a target further from \
-         the low alarm",
-        units::duration(window)
-    );
-    Some(judgement(asked, Verdict::Failed, &measured, because))
+    changes
+}
+
+/// Changes that took back the one before them, within a time.
+fn turns(changes: &[(Timestamp, i64)], window: Duration) -> impl Iterator<Item = [(Timestamp, i64); 2]> + '_ {
+    let pairs = changes.windows(2).filter_map(|pair| <[(Timestamp, i64); 2]>::try_from(pair).ok());
+    pairs.filter(move |[(first, one), (second, other)]| {
+        one.signum() != other.signum() && between(*first, *second) <= window
+    })
 }
 
 /// The longest of the policies' warm-ups, cooldowns and low alarms, and of the boot that was seen: what turns faster than
@@ -224,49 +281,9 @@ fn window(case: &Case<'_>) -> Duration {
     own.chain(low).max().unwrap_or(Duration::from_secs(300)).max(around)
 }
 
-/// How much of the time the group was too small, and how much of what was paid for nothing needed. Nothing where it cannot
-/// be told, unless the scenario asks.
-pub fn efficiency(case: &Case<'_>) -> Vec<Judgement> {
-    let scaling = &case.scenario.scaling;
-    let too_few = format!("too few instances < {}% of the time", percent(scaling.under_provisioned));
-    let needless = format!("needless instance-minutes < {}%", percent(scaling.over_provisioned));
-    let measured = Measured::new(case.scenario, case.schedule, case.results);
-    let serving = chain::serving(case.timeline, case.times.started, measured.seconds.len());
-    let capacity = advice::capacity(&measured.seconds, &serving, Limit::of(case.scenario).p95)
-        .map(|capacity| capacity.weighed(case.reaction.desired_before, None));
-    let unknown = capacity.as_ref().map_or("no second held the limit".to_owned(), |capacity| capacity.because.clone());
-    let Some(capacity) = capacity.filter(|capacity| capacity.confidence > advice::Confidence::Low) else {
-        let because = format!("what one instance carries is not known well enough: {unknown}");
-        let unclear = |asked: String| judgement(&asked, Verdict::Inconclusive, "", because.clone());
-        return match scaling.asked_for_efficiency {
-            true => [too_few, needless].map(unclear).into(),
-            false => Vec::new(),
-        };
-    };
-    let least = chain::group_at(case.timeline, case.times.started).map_or(0, |group| group.min);
-    let found = advice::elasticity(&measured.seconds, &serving, capacity.at_limit, least);
-    let paid: f64 = serving.iter().map(|count| f64::from(*count)).sum::<f64>() / 60.0;
-    let over = found.over_instance_minutes / paid.max(f64::EPSILON);
-    let verdict = |met| if met { Verdict::Passed } else { Verdict::Failed };
-    let carries = format!("one instance carries {:.0} requests/s", capacity.at_limit);
-    let below = judgement(
-        &too_few,
-        verdict(found.timeshare_under < scaling.under_provisioned),
-        &format!("{:.0}%, {:.2} missing on average", found.timeshare_under * 100.0, found.accuracy_under),
-        carries.clone(),
-    );
-    let above = judgement(
-        &needless,
-        verdict(over < scaling.over_provisioned),
-        &format!("{:.0}% of {paid:.1}{}", over * 100.0, advice::money(case.timeline, found.over_instance_minutes)),
-        format!("{carries}; the group's minimum is not held against its policy"),
-    );
-    vec![below, above]
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::scaling::tests::{group, with_case};
+    use super::super::scaling::tests::{activity, alarm, group, phases, results, with_case, with_load};
     use super::*;
 
     /// The scenario jumps at 20 s and falls at 30 s.
@@ -280,6 +297,36 @@ mod tests {
         assert_eq!(judged(&[(0, 1), (22, 3), (24, 2), (26, 3)]), Verdict::Failed);
         assert_eq!(judged(&[(0, 2), (12, 1), (22, 3)]), Verdict::Passed, "the load rose between");
         assert_eq!(judged(&[(0, 2)]), Verdict::Passed);
+    }
+
+    /// The load rises at 20 s and falls at 30 s, and is slow while it is high.
+    fn left_at(second: u32, again: u32) -> Judgement {
+        let scenario = phases(&[(1.0, false), (1.0, false), (9.0, true), (1.0, false)]);
+        let story = vec![
+            group(0, 3, &["i-1", "i-2", "i-3"]),
+            alarm("high", "GreaterThanThreshold", 50.0, 1),
+            activity(second, "Terminating EC2 instance: i-3", 3, 2),
+            group(second + 1, 2, &["i-1", "i-2"]),
+            activity(again, "Launching a new EC2 instance: i-4", 2, 3),
+            group(again + 1, 3, &["i-1", "i-2", "i-4"]),
+            group(60, 3, &["i-1", "i-2", "i-4"]),
+        ];
+        let answered = results(&scenario, |second, level| {
+            let slow = (20..30).contains(&second);
+            vec![("", (level * 100.0) as u64, 0, if slow { 900 } else { 50 })]
+        });
+        with_load(&scenario, story, &answered, early).unwrap()
+    }
+
+    #[test]
+    fn what_left_before_the_spike_did_not_owe_it_anything() {
+        let before = left_at(5, 24);
+        assert_eq!(before.verdict, Verdict::Passed, "{before:?}");
+        assert!(before.measured.contains("p95 = 50"), "{before:?}");
+        let again = left_at(22, 26);
+        assert!(again.verdict == Verdict::Failed && again.because.contains("launched 1 instance again"), "{again:?}");
+        assert_eq!(left_at(5, 12).verdict, Verdict::Failed, "and again before the load rose");
+        assert_eq!(left_at(22, 36).verdict, Verdict::Failed, "slow for as long as its load stayed");
     }
 
     #[test]

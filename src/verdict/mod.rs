@@ -13,18 +13,28 @@ use crate::scenario::Scenario;
 pub mod advice;
 mod chain;
 mod conditions;
+mod draining;
+mod efficiency;
 mod expectations;
+mod fired;
 mod fresh;
+mod maximum;
+mod overload;
 pub mod preflight;
 mod reaction;
 mod scaling;
+mod spikes;
 mod thresholds;
 mod validity;
+mod waits;
+mod watched;
 
 pub use chain::{Launched, Left, Sighting, Why};
-pub use reaction::{Moment, Reaction, Resized, in_bound as scale_in_bound};
+pub use reaction::{Moment, Reaction, Resized};
+pub use spikes::Spike;
 pub use thresholds::must_abort;
 pub use validity::sentence as strain_sentence;
+pub use waits::in_bound_from as scale_in_bound;
 
 /// One judgement, with the number it rests on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,6 +87,9 @@ pub struct Judged {
     pub validity: Vec<Judgement>,
     pub thresholds: Vec<Judgement>,
     pub scaling: Vec<Judgement>,
+    /// What takes a load of one's own to judge; it decides nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_judged: Vec<Judgement>,
     pub reaction: Option<Reaction>,
 }
 
@@ -100,14 +113,19 @@ pub fn judge(
         None => (Vec::new(), None),
     };
     let (verdict, because) = conclude(&[&validity, &thresholds, &scaling]);
-    Judged { verdict, because, validity, thresholds, scaling, reaction }
+    Judged { verdict, because, validity, thresholds, scaling, not_judged: Vec::new(), reaction }
 }
 
 /// Judges what a group did under a load that is not ours: only the group is known.
 pub fn judge_watched(expected: &Scenario, timeline: &Timeline) -> Judged {
-    let (scaling, reaction) = scaling::judge_watched(expected, timeline);
-    let (verdict, because) = conclude(&[&scaling]);
-    Judged { verdict, because, validity: Vec::new(), thresholds: Vec::new(), scaling, reaction: Some(reaction) }
+    let watched::Watched { scaling, not_judged, reaction } = watched::judge(expected, timeline);
+    let (verdict, mut because) = conclude(&[&scaling]);
+    if !not_judged.is_empty() {
+        let count = not_judged.len();
+        because += &format!("; {count} expectations were not judged: {}", watched::NOT_OURS);
+    }
+    let (validity, thresholds) = (Vec::new(), Vec::new());
+    Judged { verdict, because, validity, thresholds, scaling, not_judged, reaction: Some(reaction) }
 }
 
 /// The worst of all, and what decided it.

@@ -15,6 +15,7 @@ const BASIC: Duration = Duration::from_secs(300);
 pub fn warnings(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Vec<String> {
     let mut found = of_group(timeline);
     found.extend(too_short(scenario, schedule, timeline));
+    found.extend(no_recovery(scenario, schedule, timeline));
     found
 }
 
@@ -49,6 +50,20 @@ pub fn of_group(timeline: &Timeline) -> Vec<String> {
         // One that was made a moment ago has none yet.
         if alarm.state == "INSUFFICIENT_DATA" {
             found.push(format!("the alarm {} has no data: its policy will not act", alarm.name));
+        }
+        if alarm.state == "ALARM" && alarm.is_high() {
+            found.push(format!(
+                "the alarm {} has fired already: the group grows before the load, or cannot, and the load makes no breach to \
+                 count from",
+                alarm.name
+            ));
+        }
+        if alarm.metric.is_none() {
+            let period = units::duration(alarm.period);
+            found.push(format!(
+                "what the alarm {} looks at could not be read: its period of {period} is assumed, and its breach cannot be seen",
+                alarm.name
+            ));
         }
         if alarm.period >= BASIC {
             let period = units::duration(alarm.period);
@@ -157,6 +172,26 @@ fn too_short(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> O
     })
 }
 
+/// A load that ends before the group shrinks cannot tell what its requests suffer by that.
+fn no_recovery(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Option<String> {
+    let alarm = timeline.alarms().into_iter().filter(|alarm| !alarm.is_high()).max_by_key(|alarm| alarm.window())?;
+    let spike = scenario.phases.iter().rposition(|phase| phase.role == Role::Spike)?;
+    let falls = schedule.phase_starts().get(spike + 1).copied()?;
+    let lasts = schedule.end().saturating_sub(falls);
+    let sees = alarm.window() + alarm.period;
+    (lasts < sees).then(|| {
+        format!(
+            "the load goes on for {} after its spike, but the policy needs {} to see that it fell (alarm {}: {} of {}, and the \
+             one it begins in): instances leave when nothing is sent any more, and what requests suffer cannot be told",
+            units::duration(lasts),
+            units::duration(sees),
+            alarm.name,
+            units::count(alarm.datapoints(), "datapoint"),
+            units::duration(alarm.period)
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,7 +225,7 @@ mod tests {
             state: "OK".to_owned(),
             state_since: None,
             namespace: None,
-            metric: None,
+            metric: Some("CPUUtilization".to_owned()),
             statistic: None,
             dimensions: vec![],
             comparison: "GreaterThanThreshold".to_owned(),
@@ -220,6 +255,15 @@ mod tests {
             (said(|_, policies, _| policies[0].scale_in_disabled = true), "scale-in disabled"),
             (said(|_, _, alarm| alarm.state = "INSUFFICIENT_DATA".to_owned()), "has no data"),
             (said(|_, _, alarm| alarm.evaluation_periods = 10), "the spike lasts 10s, but the policy needs 11s"),
+            (said(|_, _, alarm| alarm.state = "ALARM".to_owned()), "has fired already"),
+            (said(|_, _, alarm| alarm.metric = None), "could not be read"),
+            (
+                said(|_, _, alarm| {
+                    alarm.comparison = "LessThanThreshold".to_owned();
+                    alarm.evaluation_periods = 15;
+                }),
+                "the load goes on for 10s after its spike, but the policy needs 16s",
+            ),
         ] {
             assert!(found.len() == 1 && found[0].contains(hint), "{hint}: {found:?}");
         }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::advice::Limit;
 use super::chain::{Why, between};
 use super::reaction::{self, BREACH, Reaction, Times, react};
-use super::{Circumstances, Judgement, conditions, expectations, fresh};
+use super::{Circumstances, Judgement, conditions, draining, efficiency, expectations, fresh, maximum};
+use crate::measure::Results;
 use crate::measure::timeline::{Activity, Timeline};
-use crate::measure::{Results, Select};
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
-use crate::scenario::Scenario;
+use crate::scenario::{InWithin, Scenario};
 use crate::units;
 
 /// What expectations are judged on.
@@ -36,61 +36,59 @@ pub fn judge(
         let because = "the load never started".to_owned();
         return (vec![judgement("the group scaled out", Verdict::Inconclusive, "", because)], Reaction::default());
     };
-    let times = Times::new(scenario, schedule, started);
-    let limit = Limit::in_the_spike(scenario);
+    let times = Times::new(scenario, schedule, started, stopped(results, circumstances));
+    let limit = Limit::p95_in_the_spike(scenario);
     let reaction = react(scenario, results, timeline, &times, limit);
     let case = Case { scenario, schedule, results, timeline, times: &times, reaction: &reaction, limit };
     let mut judgements = vec![scaled_out(&case)];
     judgements.extend(conditions::judge(&case));
-    if reaction.scaled_out() {
+    let out = reaction.scaled_out();
+    if out {
         judgements.push(out_in_time(&case));
         judgements.extend(fresh::judge(&case));
         judgements.push(back_in_time(&case));
-        if scenario.scaling.no_dropped_requests {
-            judgements.push(nothing_dropped(&case));
-        }
+    }
+    // A group that only shrinks can drop requests as well.
+    let shrank = reaction.left.iter().any(|one| one.why == Why::ScaledIn);
+    if scenario.scaling.no_dropped_requests && (out || shrank) {
+        judgements.push(draining::nothing_dropped(&case));
+    }
+    if out || shrank {
         judgements.extend(expectations::early(&case));
+    }
+    if out {
         judgements.extend(expectations::while_scaling(&case));
-        judgements.extend(expectations::at_maximum(&case));
+    }
+    judgements.extend(maximum::judge(&case));
+    if out {
         judgements.extend(expectations::flapping(&case));
-        judgements.extend(expectations::efficiency(&case));
-    } else if !reaction.left.is_empty() {
-        // A group that only shrinks can drop requests as well.
-        judgements.extend(expectations::early(&case));
+        judgements.extend(efficiency::judge(&case));
     }
     (judgements, reaction)
 }
 
-/// What can be said without knowing the load.
-pub fn judge_watched(expected: &Scenario, timeline: &Timeline) -> (Vec<Judgement>, Reaction) {
-    let times = Times::watched(timeline);
-    let (results, schedule) = (Results::default(), Schedule::new(expected));
-    let reaction = react(expected, &results, timeline, &times, None);
-    let case = Case {
-        scenario: expected,
-        schedule: &schedule,
-        results: &results,
-        timeline,
-        times: &times,
-        reaction: &reaction,
-        limit: None,
-    };
-    let mut judgements = vec![scaled_out(&case)];
-    judgements.extend(conditions::judge(&case));
-    judgements.extend(fresh::never_served(&case));
-    if reaction.scaled_out() {
-        judgements.push(out_in_time(&case));
-        judgements.push(back_in_time(&case));
-    }
-    (judgements, reaction)
+/// For how long the load was there, where it ended before its plan.
+fn stopped(results: &Results, circumstances: &Circumstances) -> Option<Duration> {
+    circumstances.cut_short.as_ref()?;
+    let last = || results.last_second().map(|last| Duration::from_secs(u64::from(last) + 1));
+    Some(results.ran().or_else(last).unwrap_or_default())
 }
 
-fn scaled_out(case: &Case<'_>) -> Judgement {
+/// `2 -> 8 instances`, or from where it grew back.
+fn sizes(reaction: &Reaction) -> String {
+    let (before, peak) = (reaction.desired_before, reaction.desired_peak);
+    match reaction.resized.iter().find(|one| one.to > one.from) {
+        Some(grew) if peak == before => format!("{} -> {} instances, {before} at the start", grew.from, grew.to),
+        _ => format!("{before} -> {peak} instances"),
+    }
+}
+
+pub fn scaled_out(case: &Case<'_>) -> Judgement {
     let asked = "the group scaled out";
     let (reaction, timeline) = (case.reaction, case.timeline);
-    let (before, peak) = (reaction.desired_before, reaction.desired_peak);
-    let measured = format!("{before} -> {peak} instances");
-    if peak > before {
+    let before = reaction.desired_before;
+    let measured = sizes(reaction);
+    if reaction.scaled_out() {
         let failed =
             timeline.activities().into_iter().filter(|one| one.start >= case.times.started && one.status == "Failed");
         let whys: Vec<&Activity> = failed.filter(|one| one.description.starts_with("Launching")).collect();
@@ -99,7 +97,7 @@ fn scaled_out(case: &Case<'_>) -> Judgement {
             let because = format!("{} failed: {why}", units::count(whys.len() as u64, "launch"));
             return judgement(asked, Verdict::Failed, &measured, because);
         }
-        return judgement(asked, Verdict::Passed, &measured, "the policy answered the load".to_owned());
+        return judgement(asked, Verdict::Passed, &measured, answered(case));
     }
     if before >= reaction.max && reaction.max > 0 {
         let because = format!("it was at its maximum of {} before the load began", reaction.max);
@@ -137,7 +135,19 @@ fn scaled_out(case: &Case<'_>) -> Judgement {
     judgement(asked, Verdict::Inconclusive, &measured, because)
 }
 
-fn out_in_time(case: &Case<'_>) -> Judgement {
+/// Who made it grow, and when.
+fn answered(case: &Case<'_>) -> String {
+    if conditions::confounded(case).is_some() {
+        return "but not by its policies alone: see `only its policies moved the group`".to_owned();
+    }
+    let early = case.times.rose().zip(case.reaction.moment("decided")).filter(|(rose, decided)| decided < rose);
+    match early.filter(|_| case.reaction.moment(reaction::ROSE).is_none()) {
+        Some(_) => "the policy answered the load before the spike, and the spike with no more".to_owned(),
+        None => "the policy answered the load".to_owned(),
+    }
+}
+
+pub fn out_in_time(case: &Case<'_>) -> Judgement {
     let (reaction, limit) = (case.reaction, case.scenario.scaling.out_within);
     let asked = format!("scale-out within {}", units::duration(limit));
     let unavoidable = reaction
@@ -170,13 +180,16 @@ fn no_breach(case: &Case<'_>) -> String {
     if let Some(call) = calls.into_iter().find_map(|call| case.timeline.lacking(call)) {
         return format!("the breach is not known: {call} failed");
     }
+    if let Some(why) = case.reaction.open.iter().find(|why| why.contains("no breach to count from")) {
+        return why.clone();
+    }
     if case.reaction.moment(reaction::ALARM).is_some() {
         return "the alarm fired, but neither its history nor its metric shows the breach".to_owned();
     }
     "no alarm went to ALARM after the load began: something else made the group grow".to_owned()
 }
 
-fn back_in_time(case: &Case<'_>) -> Judgement {
+pub fn back_in_time(case: &Case<'_>) -> Judgement {
     let (reaction, timeline) = (case.reaction, case.timeline);
     let Some(bound) = reaction.in_bound else {
         let policies = timeline.policies();
@@ -184,6 +197,10 @@ fn back_in_time(case: &Case<'_>) -> Judgement {
         if disabled {
             let because = "every policy has scale-in disabled: the group stays as large as the spike made it";
             return judgement("scale-in", Verdict::Failed, "", because.to_owned());
+        }
+        if matches!(case.scenario.scaling.in_within, InWithin::Cooldowns(_)) {
+            let because = "the cooldown that the bound is made of is not known: no policy with one could be read";
+            return judgement("scale-in", Verdict::Inconclusive, "", because.to_owned());
         }
         let lacking = ["DescribePolicies", "DescribeScalingPolicies", "cloudwatch:DescribeAlarms"];
         let because = match lacking.into_iter().find_map(|call| timeline.lacking(call)) {
@@ -196,27 +213,29 @@ fn back_in_time(case: &Case<'_>) -> Judgement {
         return judgement("scale-in", Verdict::Inconclusive, "", because);
     };
     let asked = format!("scale-in within {}", units::duration(bound));
-    let Some(dropped) = case.times.dropped else {
-        let because = match case.times.planned {
-            true => "the scenario has no spike that ends",
-            false => "no alarm asked for less after the group had grown: the load may not have fallen yet",
+    let Some(dropped) = case.times.dropped() else {
+        let because = match (case.times.stopped, case.times.planned) {
+            (Some(_), _) => "the load was stopped before its fall",
+            (None, true) => "the scenario has no spike that ends",
+            (None, false) => "no alarm asked for less after the group had grown: the load may not have fallen yet",
         };
         return judgement(&asked, Verdict::Inconclusive, "", because.to_owned());
     };
     let unavoidable = reaction.in_unavoidable.unwrap_or_default();
     let cannot = (unavoidable > bound).then(|| {
-        let took = units::duration(unavoidable);
-        format!("the policy cannot meet it: its low alarm or cooldown alone takes {took}")
+        format!("the policy cannot meet it: {} takes {} alone", reaction.in_waits_for, units::duration(unavoidable))
     });
+    if let Some(low) = reaction.low_before {
+        let because = format!(
+            "the alarm for less had fired {} before the load fell: how long the policy takes to see a fall cannot be told",
+            units::duration(between(low, dropped))
+        );
+        return judgement(&asked, Verdict::Inconclusive, "", because);
+    }
     match reaction.in_took {
-        Some(took) if took <= bound => {
-            let because = "from the end of the spike to the first instance leaving".to_owned();
-            judgement(&asked, Verdict::Passed, &units::duration(took), because)
-        }
+        Some(took) if took <= bound => judgement(&asked, Verdict::Passed, &units::duration(took), counted(case)),
         Some(took) => {
-            let because =
-                cannot.unwrap_or_else(|| "from the end of the spike to the first instance leaving".to_owned());
-            judgement(&asked, Verdict::Failed, &units::duration(took), because)
+            judgement(&asked, Verdict::Failed, &units::duration(took), cannot.unwrap_or_else(|| counted(case)))
         }
         // It was back before the spike's end: nothing is left to leave.
         None if reaction.desired_after <= reaction.desired_before => {
@@ -227,7 +246,10 @@ fn back_in_time(case: &Case<'_>) -> Judgement {
             let watched = timeline.groups().last().map_or(Duration::ZERO, |(at, _)| between(dropped, at));
             let verdict = if watched > bound { Verdict::Failed } else { Verdict::Inconclusive };
             let stuck = timeline.groups().last().is_some_and(|(_, group)| group.is_all_protected());
-            let mut because = format!("no instance left in the {} that were watched", units::duration(watched));
+            let mut because = match watched {
+                Duration::ZERO => "the watch ended when the load fell: no instance could leave".to_owned(),
+                watched => format!("no instance left in the {} that were watched after it", units::duration(watched)),
+            };
             if stuck {
                 because += "; every instance is protected from scale-in";
             }
@@ -236,50 +258,12 @@ fn back_in_time(case: &Case<'_>) -> Judgement {
     }
 }
 
-/// Errors that end so long after an instance was gone are no longer its own.
-const AFTERMATH: Duration = Duration::from_secs(2);
-
-/// Requests that were cut off, refused or answered 5xx while instances left.
-fn nothing_dropped(case: &Case<'_>) -> Judgement {
-    let asked = "no request dropped while instances leave";
-    let leaving = || case.reaction.left.iter().filter(|one| one.why == Why::ScaledIn);
-    let Some(began) = leaving().map(|one| one.began.at).min() else {
-        return judgement(asked, Verdict::Inconclusive, "", "no instance left".to_owned());
-    };
-    if began >= case.times.ended {
-        let because = "the load had ended before the first instance left: a longer recovery phase would tell";
-        return judgement(asked, Verdict::Inconclusive, "", because.to_owned());
+/// What the time to scale in was counted from.
+fn counted(case: &Case<'_>) -> String {
+    match case.times.planned {
+        true => "from the end of the spike to the first instance leaving".to_owned(),
+        false => "from the first low datapoint to the first instance leaving".to_owned(),
     }
-    let second = |at| super::chain::second(case.times.started, at).unwrap_or(0);
-    let mut seconds: Vec<u32> = leaving()
-        .flat_map(|one| {
-            let gone = one.gone.map_or(one.began.at, |seen| seen.at);
-            second(one.began.at)..=second(super::chain::after(gone, AFTERMATH))
-        })
-        .collect();
-    seconds.sort_unstable();
-    seconds.dedup();
-    let mut seen = crate::measure::Tally::default();
-    for second in seconds {
-        let select = Select { seconds: Some((second, second + 1)), ..Select::default() };
-        seen.merge(&case.results.merged(select).tally);
-    }
-    let dropped = seen.broken + seen.connect + seen.status_5xx;
-    let measured = format!("{dropped} of {} requests", seen.requests());
-    let (verdict, because) = match (seen.requests(), dropped) {
-        (0, _) => (Verdict::Inconclusive, "no request was under way while instances left".to_owned()),
-        (_, 0) => {
-            (Verdict::Passed, format!("from each termination until {} after it was gone", units::duration(AFTERMATH)))
-        }
-        _ => (Verdict::Failed, "cut off, refused or answered 5xx while the group shrank".to_owned()),
-    };
-    // A zero that only the end of the load made.
-    let last = leaving().map(|one| one.began.at).max().unwrap_or(began);
-    if verdict == Verdict::Passed && last >= case.times.ended {
-        let because = format!("{because}; some left after the load had ended (at {})", case.times.ended);
-        return judgement(asked, verdict, &measured, because);
-    }
-    judgement(asked, verdict, &measured, because)
 }
 
 pub fn judgement(asked: &str, verdict: Verdict, measured: &str, because: String) -> Judgement {

@@ -136,16 +136,29 @@ fn policy(policy: &aws_sdk_autoscaling::types::ScalingPolicy) -> Policy {
         scale_in_disabled: tracking.and_then(|tracking| tracking.disable_scale_in()).unwrap_or(false),
         warm_up: policy.estimated_instance_warmup().map(seconds),
         alarms: policy.alarms().iter().filter_map(|alarm| alarm.alarm_name().map(str::to_owned)).collect(),
-        metric: predefined.and_then(|metric| metric.predefined_metric_type()).map(|kind| kind.as_str().to_owned()),
+        metric: predefined
+            .and_then(|metric| metric.predefined_metric_type())
+            .map(|kind| kind.as_str().to_owned())
+            .or_else(|| own_metric(tracking?.customized_metric_specification()?)),
         adjustment: policy.adjustment_type().map(str::to_owned),
         least: policy.min_adjustment_magnitude().map(|least| count(Some(least))),
         steps: steps.collect(),
         change: policy.scaling_adjustment().filter(|_| kind == "SimpleScaling"),
         cooldown: policy.cooldown().filter(|_| kind == "SimpleScaling").map(seconds),
+        out_cooldown: None,
         mode: policy.predictive_scaling_configuration().and_then(|own| own.mode()).map(|mode| mode.as_str().to_owned()),
         disabled: policy.enabled() == Some(false),
         kind,
     }
+}
+
+/// The name of a policy's own metric, or the expression of its metric math.
+fn own_metric(own: &aws_sdk_autoscaling::types::CustomizedMetricSpecification) -> Option<String> {
+    let returned = own.metrics().iter().find(|query| query.return_data() != Some(false));
+    let of_math = returned.and_then(|query| {
+        query.expression().or_else(|| query.metric_stat().and_then(|stat| stat.metric()?.metric_name()))
+    });
+    own.metric_name().or(of_math).map(str::to_owned)
 }
 
 /// What can be read of it; the rest is in `errors`.

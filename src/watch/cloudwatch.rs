@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{Eyes, WatchError, call, elb, seconds, timestamp};
-use crate::measure::timeline::{Alarm, AlarmChange, Datapoint, MetricSeries};
+use crate::measure::timeline::{Alarm, AlarmChange, Datapoint, MathQuery, MetricSeries};
 use crate::scenario::Subject;
 
 /// What CloudWatch offers of a load balancer: a minute's resolution.
@@ -33,7 +33,7 @@ pub async fn alarms(eyes: &Eyes, names: &[String]) -> Result<Vec<Alarm>, WatchEr
 }
 
 fn alarm(alarm: &aws_sdk_cloudwatch::types::MetricAlarm) -> Alarm {
-    Alarm {
+    let mut read = Alarm {
         name: alarm.alarm_name().unwrap_or_default().to_owned(),
         state: alarm.state_value().map(|state| state.as_str().to_owned()).unwrap_or_default(),
         // Not StateUpdatedTimestamp: that one moves with every evaluation.
@@ -44,18 +44,54 @@ fn alarm(alarm: &aws_sdk_cloudwatch::types::MetricAlarm) -> Alarm {
             .statistic()
             .map(|statistic| statistic.as_str().to_owned())
             .or_else(|| alarm.extended_statistic().map(str::to_owned)),
-        dimensions: alarm
-            .dimensions()
-            .iter()
-            .filter_map(|dimension| Some((dimension.name()?.to_owned(), dimension.value()?.to_owned())))
-            .collect(),
+        dimensions: named(alarm.dimensions()),
         comparison: alarm.comparison_operator().map(|word| word.as_str().to_owned()).unwrap_or_default(),
         threshold: alarm.threshold(),
         period: seconds(alarm.period().unwrap_or(60)),
         evaluation_periods: u32::try_from(alarm.evaluation_periods().unwrap_or(1)).unwrap_or(1),
         datapoints_to_alarm: alarm.datapoints_to_alarm().and_then(|value| u32::try_from(value).ok()),
         missing: alarm.treat_missing_data().unwrap_or("missing").to_owned(),
+        math: alarm.metrics().iter().map(query).collect(),
+    };
+    settle_math(&mut read);
+    read
+}
+
+fn named(dimensions: &[Dimension]) -> Vec<(String, String)> {
+    let pair = |one: &Dimension| Some((one.name()?.to_owned(), one.value()?.to_owned()));
+    dimensions.iter().filter_map(pair).collect()
+}
+
+fn query(query: &MetricDataQuery) -> MathQuery {
+    let stat = query.metric_stat();
+    let metric = stat.and_then(|stat| stat.metric());
+    MathQuery {
+        id: query.id().unwrap_or_default().to_owned(),
+        expression: query.expression().map(str::to_owned),
+        namespace: metric.and_then(|metric| metric.namespace()).map(str::to_owned),
+        metric: metric.and_then(|metric| metric.metric_name()).map(str::to_owned),
+        statistic: stat.and_then(|stat| stat.stat()).map(str::to_owned),
+        dimensions: metric.map(|metric| named(metric.dimensions())).unwrap_or_default(),
+        period: stat.and_then(|stat| stat.period()).or(query.period()).map(seconds),
+        returned: query.return_data() != Some(false),
     }
+}
+
+/// An alarm on metric math has neither metric nor period of its own: they are those of its queries. One that only wraps a
+/// metric is an alarm on that metric.
+fn settle_math(alarm: &mut Alarm) {
+    let Some(returned) = alarm.math.iter().find(|query| query.returned).cloned() else { return };
+    let periods = alarm.math.iter().filter_map(|query| query.period);
+    alarm.period = returned.period.or(periods.max()).unwrap_or(alarm.period);
+    if returned.expression.is_some() {
+        alarm.metric = returned.expression;
+        return;
+    }
+    alarm.namespace = returned.namespace;
+    alarm.metric = returned.metric;
+    alarm.statistic = returned.statistic;
+    alarm.dimensions = returned.dimensions;
+    alarm.math.clear();
 }
 
 /// The state changes of an alarm since a moment, earliest first.
@@ -152,6 +188,80 @@ fn read_time(text: &str) -> Option<Timestamp> {
     })
 }
 
+/// What is asked of GetMetricData for one series: one query, or a metric math of several.
+struct Wanted {
+    series: MetricSeries,
+    queries: Vec<MetricDataQuery>,
+    /// The id of the one that is the series.
+    id: String,
+}
+
+impl Wanted {
+    fn metric(series: MetricSeries, stat: MetricStat) -> Self {
+        Self { series, queries: vec![MetricDataQuery::builder().metric_stat(stat).build()], id: String::new() }
+    }
+
+    /// Ids are the expression's own: a math is read by a call of its own.
+    fn math(series: MetricSeries, math: &[MathQuery]) -> Self {
+        let id = math.iter().find(|query| query.returned).map(|query| query.id.clone()).unwrap_or_default();
+        Self { series, queries: math.iter().map(of_math).collect(), id }
+    }
+}
+
+fn of_math(query: &MathQuery) -> MetricDataQuery {
+    let period = query.period.and_then(|period| i32::try_from(period.as_secs()).ok());
+    let builder = MetricDataQuery::builder().id(&query.id).return_data(query.returned);
+    match (&query.expression, &query.namespace, &query.metric) {
+        (Some(expression), ..) => builder.expression(expression).set_period(period).build(),
+        (None, Some(namespace), Some(metric)) => {
+            let statistic = query.statistic.as_deref().unwrap_or("Average");
+            let period = query.period.unwrap_or(ELB_PERIOD);
+            builder.metric_stat(metric_stat(namespace, metric, &query.dimensions, period, statistic)).build()
+        }
+        _ => builder.build(),
+    }
+}
+
+/// What the alarms look at, each series once: two that differ in anything but their threshold are two.
+fn of_alarms(alarms: &[Alarm]) -> Vec<Wanted> {
+    let mut wanted: Vec<(&Alarm, MetricSeries)> = Vec::new();
+    for alarm in alarms {
+        let Some(metric) = &alarm.metric else { continue };
+        if let Some((_, series)) = wanted.iter_mut().find(|(known, _)| known.sees_the_same_as(alarm)) {
+            series.alarms.push(alarm.name.clone());
+            continue;
+        }
+        let mut name = format!("policy metric {metric}");
+        if wanted.iter().any(|(_, known)| known.name == name) {
+            name += &format!(" ({})", apart(alarm));
+        }
+        let series = MetricSeries { alarms: vec![alarm.name.clone()], ..series(&name, "", alarm.period) };
+        wanted.push((alarm, series));
+    }
+    let query = |(alarm, series): (&Alarm, MetricSeries)| match (&alarm.namespace, &alarm.metric) {
+        _ if !alarm.math.is_empty() => Some(Wanted::math(series, &alarm.math)),
+        (Some(namespace), Some(metric)) => {
+            let statistic = alarm.statistic.as_deref().unwrap_or("Average");
+            let stat = metric_stat(namespace, metric, &alarm.dimensions, alarm.period, statistic);
+            Some(Wanted::metric(series, stat))
+        }
+        _ => None,
+    };
+    wanted.into_iter().filter_map(query).collect()
+}
+
+/// What tells an alarm's metric from another of the same name: `web-2, Maximum of 60s`.
+fn apart(alarm: &Alarm) -> String {
+    let of: Vec<&str> = alarm.dimensions.iter().map(|(_, value)| value.as_str()).collect();
+    let statistic = alarm.statistic.as_deref().unwrap_or("Average");
+    format!("{}, {statistic} of {}", of.join(" "), crate::units::duration(alarm.period))
+}
+
+/// The policies' own metrics alone, at their own period.
+pub async fn policy_metrics(eyes: &Eyes, alarms: &[Alarm], since: Timestamp) -> Result<Vec<MetricSeries>, WatchError> {
+    read(eyes, of_alarms(alarms), since).await
+}
+
 /// The policies' own metrics at their own period, and what the load balancer counted.
 pub async fn metrics(
     eyes: &Eyes,
@@ -159,18 +269,7 @@ pub async fn metrics(
     target_groups: &[String],
     since: Timestamp,
 ) -> Result<Vec<MetricSeries>, WatchError> {
-    let mut wanted: Vec<(MetricSeries, MetricStat)> = Vec::new();
-    let mut seen: Vec<&str> = Vec::new();
-    for alarm in alarms {
-        let (Some(namespace), Some(metric)) = (&alarm.namespace, &alarm.metric) else { continue };
-        if seen.contains(&metric.as_str()) {
-            continue;
-        }
-        seen.push(metric);
-        let statistic = alarm.statistic.as_deref().unwrap_or("Average");
-        let stat = metric_stat(namespace, metric, &alarm.dimensions, alarm.period, statistic);
-        wanted.push((series(&format!("policy metric {metric}"), "", alarm.period), stat));
-    }
+    let mut wanted = of_alarms(alarms);
     for target_group in target_groups {
         let Some(group) = dimension(target_group, "targetgroup/") else { continue };
         for balancer in elb::load_balancers(eyes, target_group).await? {
@@ -182,12 +281,13 @@ pub async fn metrics(
                 ("target response time", "TargetResponseTime", "Average", "s", &both[..]),
                 ("target 5xx", "HTTPCode_Target_5XX_Count", "Sum", "per minute", &both[..]),
                 ("load balancer 5xx", "HTTPCode_ELB_5XX_Count", "Sum", "per minute", &both[..1]),
+                ("load balancer 502", "HTTPCode_ELB_502_Count", "Sum", "per minute", &both[..1]),
                 ("healthy hosts", "HealthyHostCount", "Minimum", "instances", &both[..]),
                 ("connection errors", "TargetConnectionErrorCount", "Sum", "per minute", &both[..]),
                 ("rejected connections", "RejectedConnectionCount", "Sum", "per minute", &both[..1]),
             ] {
                 let stat = metric_stat("AWS/ApplicationELB", metric, dimensions, ELB_PERIOD, statistic);
-                wanted.push((series(name, unit, ELB_PERIOD), stat));
+                wanted.push(Wanted::metric(series(name, unit, ELB_PERIOD), stat));
             }
         }
     }
@@ -198,25 +298,39 @@ pub async fn metrics(
             ("in service", "AWS/AutoScaling", "GroupInServiceInstances", "instances"),
         ] {
             let stat = metric_stat(namespace, metric, &group, ELB_PERIOD, "Average");
-            wanted.push((series(name, unit, ELB_PERIOD), stat));
+            wanted.push(Wanted::metric(series(name, unit, ELB_PERIOD), stat));
         }
-    }
-    if wanted.is_empty() {
-        return Ok(Vec::new());
     }
     read(eyes, wanted, since).await
 }
 
-async fn read(
+/// All single metrics in one call, each math in its own: an expression names its metrics by their ids.
+async fn read(eyes: &Eyes, wanted: Vec<Wanted>, since: Timestamp) -> Result<Vec<MetricSeries>, WatchError> {
+    let (mut maths, mut singles): (Vec<Wanted>, Vec<Wanted>) = wanted.into_iter().partition(|one| !one.id.is_empty());
+    let mut queries = Vec::with_capacity(singles.len());
+    for (index, one) in singles.iter_mut().enumerate() {
+        one.id = format!("m{index}");
+        let stats = one.queries.drain(..).filter_map(|query| query.metric_stat);
+        queries.extend(stats.map(|stat| MetricDataQuery::builder().id(&one.id).metric_stat(stat).build()));
+    }
+    let mut found = Vec::with_capacity(maths.len() + singles.len());
+    for math in &mut maths {
+        let queries = std::mem::take(&mut math.queries);
+        get(eyes, queries, std::slice::from_mut(math), since).await?;
+    }
+    if !singles.is_empty() {
+        get(eyes, queries, &mut singles, since).await?;
+    }
+    found.extend(singles.into_iter().chain(maths).map(|one| one.series));
+    Ok(found)
+}
+
+async fn get(
     eyes: &Eyes,
-    mut wanted: Vec<(MetricSeries, MetricStat)>,
+    queries: Vec<MetricDataQuery>,
+    wanted: &mut [Wanted],
     since: Timestamp,
-) -> Result<Vec<MetricSeries>, WatchError> {
-    let queries: Vec<MetricDataQuery> = wanted
-        .iter()
-        .enumerate()
-        .map(|(index, (_, stat))| MetricDataQuery::builder().id(format!("m{index}")).metric_stat(stat.clone()).build())
-        .collect();
+) -> Result<(), WatchError> {
     let mut token = None;
     loop {
         let page = eyes
@@ -232,23 +346,22 @@ async fn read(
             .await
             .map_err(call("cloudwatch:GetMetricData"))?;
         for result in page.metric_data_results() {
-            let index = result.id().and_then(|id| id.strip_prefix('m')).and_then(|id| id.parse::<usize>().ok());
-            let Some((series, _)) = index.and_then(|index| wanted.get_mut(index)) else { continue };
+            let Some(one) = wanted.iter_mut().find(|one| Some(one.id.as_str()) == result.id()) else { continue };
             for (at, value) in result.timestamps().iter().zip(result.values()) {
                 if let Some(at) = timestamp(at) {
-                    series.points.push(Datapoint { at, value: *value });
+                    one.series.points.push(Datapoint { at, value: *value });
                 }
             }
         }
         token = page.next_token().map(str::to_owned);
         if token.is_none() {
-            return Ok(wanted.into_iter().map(|(series, _)| series).collect());
+            return Ok(());
         }
     }
 }
 
 fn series(name: &str, unit: &str, period: Duration) -> MetricSeries {
-    MetricSeries { name: name.to_owned(), unit: unit.to_owned(), period, points: Vec::new() }
+    MetricSeries { name: name.to_owned(), unit: unit.to_owned(), period, points: Vec::new(), alarms: Vec::new() }
 }
 
 fn metric_stat(
@@ -291,6 +404,61 @@ mod tests {
         let change = read_change("high", at, &older).unwrap();
         assert_eq!(change.datapoints[0], first);
         assert_eq!(change.datapoints[1].at, "2026-03-01T12:01:00Z".parse().unwrap());
+    }
+
+    fn on(name: &str, dimension: &str, statistic: &str) -> Alarm {
+        Alarm {
+            name: name.to_owned(),
+            namespace: Some("AWS/ApplicationELB".to_owned()),
+            metric: Some("RequestCountPerTarget".to_owned()),
+            statistic: Some(statistic.to_owned()),
+            dimensions: vec![("TargetGroup".to_owned(), dimension.to_owned())],
+            period: Duration::from_secs(60),
+            ..Alarm::default()
+        }
+    }
+
+    #[test]
+    fn two_metrics_of_one_name_are_two_series_and_the_alarms_of_one_share_it() {
+        let alarms = [
+            on("high", "web", "Sum"),
+            on("low", "web", "Sum"),
+            on("other", "api", "Sum"),
+            on("most", "web", "Maximum"),
+        ];
+        let wanted = of_alarms(&alarms);
+        let found: Vec<(&str, usize)> = wanted.iter().map(|one| (&*one.series.name, one.series.alarms.len())).collect();
+        assert_eq!(
+            found,
+            [
+                ("policy metric RequestCountPerTarget", 2),
+                ("policy metric RequestCountPerTarget (api, Sum of 1m)", 1),
+                ("policy metric RequestCountPerTarget (web, Maximum of 1m)", 1),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_alarm_on_metric_math_has_its_queries_period_and_is_read_by_its_expression() {
+        let metric = Metric::builder().namespace("shop").metric_name("Backlog").build();
+        let stat = MetricStat::builder().metric(metric).period(10).stat("Sum").build();
+        let plain = MetricDataQuery::builder().id("backlog").metric_stat(stat.clone());
+        let expression = MetricDataQuery::builder().id("each").expression("backlog / 4").return_data(true).build();
+        let math = aws_sdk_cloudwatch::types::MetricAlarm::builder()
+            .metrics(plain.clone().return_data(false).build())
+            .metrics(expression)
+            .build();
+        let read = alarm(&math);
+        assert_eq!((read.metric.as_deref(), read.period), (Some("backlog / 4"), Duration::from_secs(10)));
+        let wanted = of_alarms(&[read]);
+        let ids: Vec<Option<&str>> = wanted[0].queries.iter().map(|query| query.id()).collect();
+        assert_eq!((ids, wanted[0].id.as_str()), (vec![Some("backlog"), Some("each")], "each"));
+
+        // One that only wraps a metric is an alarm on that metric.
+        let wraps = aws_sdk_cloudwatch::types::MetricAlarm::builder().metrics(plain.return_data(true).build()).build();
+        let read = alarm(&wraps);
+        assert_eq!((read.metric.as_deref(), read.statistic.as_deref()), (Some("Backlog"), Some("Sum")));
+        assert!(read.math.is_empty() && read.period == Duration::from_secs(10));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::aws::Aws;
 use crate::measure::Timeline;
 use crate::measure::timeline::{
-    Activity, Alarm, GroupState, Observation, Observed, Policy, Surroundings, TargetHealth,
+    Activity, Alarm, GroupState, MetricSeries, Observation, Observed, Policy, Surroundings, TargetHealth,
 };
 use crate::scenario::Subject;
 
@@ -38,6 +38,13 @@ pub use recorder::read;
 const SLOW: Duration = Duration::from_secs(5);
 /// So far back a survey looks for datapoints: three of basic monitoring.
 const BEFORE: Duration = Duration::from_secs(900);
+
+/// A datapoint may be so late: ALB's were, by 1 to 3 minutes, and a new metric's are up to 2 (CloudWatch user guide).
+const LATE: Duration = Duration::from_secs(180);
+/// But none of so short a period that so many have passed.
+const LATE_PERIODS: u32 = 20;
+/// Between two looks for it, at most.
+const LATE_LOOK: Duration = Duration::from_secs(10);
 
 /// Without any of these the group is not seen.
 const GROUP_CALLS: &[&str] =
@@ -283,10 +290,20 @@ impl Watch {
         self.seen.timeline()
     }
 
-    /// The last reads, so that late datapoints are in, and everything seen.
-    pub async fn end(mut self) -> Timeline {
+    /// The last reads, and everything seen. Waits until late datapoints are in, unless told to skip that; `say` tells that it
+    /// waits.
+    pub async fn end(mut self, skip: &CancellationToken, say: impl FnOnce(String)) -> Ended {
+        // It looks on meanwhile: what the group does until the last read is seen as exactly as before. Of one that is gone
+        // nothing comes any more.
+        let known: Vec<Alarm> = self.timeline().alarms().into_iter().cloned().collect();
+        let late = match self.group() {
+            Some(_) => self.late(&known, Timestamp::now(), skip, say).await,
+            None => Vec::new(),
+        };
         self.stop.cancel();
-        let Some(Ok(mut recorder)) = self.watcher.join_next().await else { return self.timeline() };
+        let Some(Ok(mut recorder)) = self.watcher.join_next().await else {
+            return Ended { timeline: self.timeline(), late };
+        };
         let alarms = slow_reads(&self.eyes, &mut recorder, self.since).await;
         // Once more, changed or not: until when the group was watched decides between missed and not seen.
         let group = self.eyes.group().await;
@@ -306,8 +323,60 @@ impl Watch {
             Ok(series) => series.into_iter().for_each(|series| recorder.see(Observed::Metric(series))),
             Err(error) => recorder.gap(&error),
         }
-        self.timeline()
+        Ended { timeline: self.timeline(), late }
     }
+
+    /// Waits until the policies' metrics reach the end of the watch; what was not in by then.
+    async fn late(
+        &self,
+        alarms: &[Alarm],
+        ended: Timestamp,
+        skip: &CancellationToken,
+        say: impl FnOnce(String),
+    ) -> Vec<String> {
+        let mut say = Some(say);
+        let longest = alarms.iter().map(|alarm| alarm.period).max().unwrap_or_default();
+        let give_up = Instant::now() + longest + LATE.min(longest * LATE_PERIODS);
+        loop {
+            // What cannot be read is a gap of the last read.
+            let Ok(series) = cloudwatch::policy_metrics(&self.eyes, alarms, self.since.at).await else {
+                return Vec::new();
+            };
+            let late = missing(&series, ended);
+            if late.is_empty() || Instant::now() >= give_up || skip.is_cancelled() {
+                return late;
+            }
+            if let Some(say) = say.take() {
+                say(format!("waiting for late datapoints: {} (Ctrl-C ends the wait)", late.join("; ")));
+            }
+            let again = (Instant::now() + (longest / 6).clamp(Duration::from_millis(500), LATE_LOOK)).min(give_up);
+            tokio::select! {
+                () = sleep_until(again) => {}
+                () = skip.cancelled() => {}
+            }
+        }
+    }
+}
+
+/// What a watch saw, and which datapoints were not there by its end.
+#[derive(Debug)]
+pub struct Ended {
+    pub timeline: Timeline,
+    pub late: Vec<String>,
+}
+
+/// The series whose last datapoint ends before a moment, and where they end.
+fn missing(series: &[MetricSeries], ended: Timestamp) -> Vec<String> {
+    let tell = |one: &MetricSeries| {
+        let Some(last) = one.points.last() else { return Some(format!("{} has no datapoint at all", one.name)) };
+        let until = last.at.checked_add(one.period).unwrap_or(last.at);
+        let short = Duration::try_from(ended.duration_since(until)).unwrap_or_default();
+        (!short.is_zero()).then(|| {
+            let short = crate::units::duration(Duration::from_millis(short.as_millis() as u64));
+            format!("the last datapoint of {} ends {short} before the watch", one.name)
+        })
+    };
+    series.iter().filter_map(tell).collect()
 }
 
 async fn poll(
@@ -448,4 +517,28 @@ type Looks = HashMap<String, Timestamp>;
 /// What was seen, and when the look before it was sent: it happened in between.
 fn observation(at: Timestamp, after: Option<Timestamp>, api: Option<Timestamp>, seen: Observed) -> Observation {
     Observation { at, after, api, seen }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::timeline::Datapoint;
+
+    #[test]
+    fn a_series_is_late_until_a_datapoint_covers_the_end_of_the_watch() {
+        let at = |second: i64| Timestamp::from_second(1_772_000_000 + second).unwrap();
+        let late = |points: &[i64]| {
+            let series = MetricSeries {
+                name: "policy metric CPUUtilization".to_owned(),
+                unit: String::new(),
+                period: Duration::from_secs(60),
+                points: points.iter().map(|second| Datapoint { at: at(*second), value: 1.0 }).collect(),
+                alarms: vec![],
+            };
+            missing(&[series], at(170))
+        };
+        assert_eq!(late(&[0, 60, 120]), Vec::<String>::new());
+        assert_eq!(late(&[0, 60]), ["the last datapoint of policy metric CPUUtilization ends 50s before the watch"]);
+        assert_eq!(late(&[]), ["policy metric CPUUtilization has no datapoint at all"]);
+    }
 }

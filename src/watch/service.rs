@@ -14,6 +14,8 @@ use crate::scenario::Subject;
 
 /// DescribeTasks takes so many.
 const TASKS: usize = 100;
+/// Of a service's policy that has none of its own, out as well as in: Application Auto Scaling's default for ECS.
+const COOLDOWN: Duration = Duration::from_secs(300);
 
 /// Cluster and service.
 fn names(eyes: &Eyes) -> (&str, &str) {
@@ -186,6 +188,11 @@ fn policy(policy: &scaling::ScalingPolicy) -> Policy {
         upper: step.metric_interval_upper_bound(),
         change: step.scaling_adjustment(),
     });
+    // A step policy has one for both; a predictive one none.
+    let cooldown = |of: &dyn Fn(&scaling::TargetTrackingScalingPolicyConfiguration) -> Option<i32>| {
+        let own = step.map(|step| step.cooldown()).or(tracking.map(of));
+        own.map(|own| own.map_or(COOLDOWN, seconds))
+    };
     Policy {
         name: policy.policy_name().to_owned(),
         kind: policy.policy_type().as_str().to_owned(),
@@ -194,21 +201,30 @@ fn policy(policy: &scaling::ScalingPolicy) -> Policy {
         // There is no warm-up: a cooldown follows each change instead.
         warm_up: None,
         alarms: policy.alarms().iter().map(|alarm| alarm.alarm_name().to_owned()).collect(),
-        metric: predefined.map(|metric| metric.predefined_metric_type().as_str().to_owned()),
+        metric: predefined
+            .map(|metric| metric.predefined_metric_type().as_str().to_owned())
+            .or_else(|| own_metric(tracking?.customized_metric_specification()?)),
         adjustment: step.and_then(|step| step.adjustment_type()).map(|kind| kind.as_str().to_owned()),
         least: step.and_then(|step| step.min_adjustment_magnitude()).map(|least| count(Some(least))),
         steps: steps.collect(),
         change: None,
-        cooldown: step
-            .and_then(|step| step.cooldown())
-            .or_else(|| tracking.and_then(|tracking| tracking.scale_in_cooldown()))
-            .map(seconds),
+        cooldown: cooldown(&|tracking| tracking.scale_in_cooldown()),
+        out_cooldown: cooldown(&|tracking| tracking.scale_out_cooldown()),
         mode: policy
             .predictive_scaling_policy_configuration()
             .and_then(|own| own.mode())
             .map(|mode| mode.as_str().to_owned()),
         disabled: false,
     }
+}
+
+/// The name of a policy's own metric, or the expression of its metric math.
+fn own_metric(own: &scaling::CustomizedMetricSpecification) -> Option<String> {
+    let returned = own.metrics().iter().find(|query| query.return_data() != Some(false));
+    let of_math = returned.and_then(|query| {
+        query.expression().or_else(|| query.metric_stat().and_then(|stat| stat.metric()?.metric_name()))
+    });
+    own.metric_name().or(of_math).map(str::to_owned)
 }
 
 /// Newest first, those included that could not change anything.
@@ -305,4 +321,45 @@ async fn scheduled(eyes: &Eyes) -> Result<Vec<ScheduledAction>, WatchError> {
         Ok((page.scheduled_actions().iter().map(action).collect(), page.next_token().map(str::to_owned)))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(tracking: scaling::builders::TargetTrackingScalingPolicyConfigurationBuilder) -> Policy {
+        policy(
+            &scaling::ScalingPolicy::builder()
+                .policy_arn("arn")
+                .policy_name("cpu")
+                .service_namespace(scaling::ServiceNamespace::Ecs)
+                .resource_id("service/lab/web")
+                .scalable_dimension(scaling::ScalableDimension::EcsServiceDesiredCount)
+                .policy_type(scaling::PolicyType::TargetTrackingScaling)
+                .target_tracking_scaling_policy_configuration(tracking.target_value(50.0).build().unwrap())
+                .creation_time(aws_smithy_types::DateTime::from_secs(0))
+                .build()
+                .unwrap(),
+        )
+    }
+
+    #[test]
+    fn a_services_policy_has_both_cooldowns_and_those_that_are_unset_are_five_minutes() {
+        let tracking = scaling::TargetTrackingScalingPolicyConfiguration::builder;
+        let own = read(tracking().scale_in_cooldown(120).scale_out_cooldown(30));
+        assert_eq!((own.cooldown, own.out_cooldown), (Some(Duration::from_secs(120)), Some(Duration::from_secs(30))));
+        let unset = read(tracking());
+        assert_eq!((unset.cooldown, unset.out_cooldown), (Some(COOLDOWN), Some(COOLDOWN)));
+    }
+
+    #[test]
+    fn a_policys_own_metric_is_named_or_written_as_its_expression() {
+        let tracking = scaling::TargetTrackingScalingPolicyConfiguration::builder;
+        let named = scaling::CustomizedMetricSpecification::builder().metric_name("Backlog").build();
+        let query = scaling::TargetTrackingMetricDataQuery::builder().id("each").expression("backlog / 4");
+        let math = scaling::CustomizedMetricSpecification::builder().metrics(query.build().unwrap()).build();
+        let metric = |own| read(tracking().customized_metric_specification(own)).metric;
+        assert_eq!(metric(named).as_deref(), Some("Backlog"));
+        assert_eq!(metric(math).as_deref(), Some("backlog / 4"));
+    }
 }

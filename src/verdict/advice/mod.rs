@@ -111,36 +111,44 @@ impl Limit {
     /// Where the scenario has no threshold on p95.
     pub const ASSUMED: Self = Self { p95: Duration::from_millis(500), asked: false };
 
-    /// The threshold that the spike is held to; else any; else the one that is assumed.
+    /// The threshold that the spikes are held to; else any; else the one that is assumed.
     pub fn of(scenario: &Scenario) -> Self {
-        let any = || threshold(scenario, |_| true);
-        let found = Self::in_the_spike(scenario).or_else(any);
-        found.map_or(Self::ASSUMED, |p95| Self { p95, asked: true })
+        let found = Self::in_the_spike(scenario).or_else(|| threshold(scenario, P95, |_| true));
+        found.map_or(Self::ASSUMED, |limit| Self { p95: Duration::from_micros(limit as u64), asked: true })
     }
 
-    /// The share of errors allowed in the spike, if the scenario says so.
+    /// The share of errors allowed in the spikes, if the scenario says so.
     pub fn errors_in_the_spike(scenario: &Scenario) -> Option<f64> {
-        let spike = scenario.phases.iter().find(|phase| phase.role == Role::Spike).map(|phase| phase.name.as_str());
-        let limit = |wanted: &dyn Fn(&Scope) -> bool| {
-            let about =
-                |one: &&Threshold| one.metric == scenario::Metric::Errors && one.of.is_none() && wanted(&one.scope);
-            scenario.thresholds.iter().find(about).map(|one| one.limit)
-        };
-        limit(&|scope| matches!(scope, Scope::Phase(name) if Some(name.as_str()) == spike))
-            .or_else(|| limit(&|scope| matches!(scope, Scope::EachPhase)))
+        in_the_spikes(scenario, scenario::Metric::Errors, |scope| matches!(scope, Scope::EachPhase))
     }
 
-    /// What p95 has to stay under in the spike, if the scenario says so.
-    pub fn in_the_spike(scenario: &Scenario) -> Option<Duration> {
-        let spike = scenario.phases.iter().find(|phase| phase.role == Role::Spike).map(|phase| phase.name.as_str());
-        threshold(scenario, |scope| matches!(scope, Scope::Phase(name) if Some(name.as_str()) == spike))
-            .or_else(|| threshold(scenario, |scope| matches!(scope, Scope::EachPhase | Scope::Run)))
+    /// What p95 has to stay under in the spikes, if the scenario says so.
+    pub fn p95_in_the_spike(scenario: &Scenario) -> Option<Duration> {
+        Self::in_the_spike(scenario).map(|limit| Duration::from_micros(limit as u64))
+    }
+
+    fn in_the_spike(scenario: &Scenario) -> Option<f64> {
+        in_the_spikes(scenario, P95, |scope| matches!(scope, Scope::EachPhase | Scope::Run))
     }
 }
 
-fn threshold(scenario: &Scenario, wanted: impl Fn(&Scope) -> bool) -> Option<Duration> {
-    let about = |one: &&Threshold| one.metric == P95 && one.of.is_none() && wanted(&one.scope);
-    scenario.thresholds.iter().find(about).map(|one| Duration::from_micros(one.limit as u64))
+/// The limit that is set for a phase that is a spike; else for all; else for a phase that asks for more than the least, which
+/// is a lower spike.
+fn in_the_spikes(scenario: &Scenario, metric: scenario::Metric, all: impl Fn(&Scope) -> bool) -> Option<f64> {
+    let least = scenario.phases.iter().map(|phase| phase.level).fold(f64::INFINITY, f64::min);
+    let named = |scope: &Scope, is: &dyn Fn(&scenario::Phase) -> bool| match scope {
+        Scope::Phase(name) => scenario.phases.iter().any(|phase| phase.name == *name && is(phase)),
+        _ => false,
+    };
+    threshold(scenario, metric, |scope| named(scope, &|phase| phase.role == Role::Spike))
+        .or_else(|| threshold(scenario, metric, all))
+        .or_else(|| threshold(scenario, metric, |scope| named(scope, &|phase| phase.level > least)))
+}
+
+/// The strictest limit on a metric of all requests, of the scopes wanted.
+fn threshold(scenario: &Scenario, metric: scenario::Metric, wanted: impl Fn(&Scope) -> bool) -> Option<f64> {
+    let about = |one: &&Threshold| one.metric == metric && one.of.is_none() && wanted(&one.scope);
+    scenario.thresholds.iter().filter(about).map(|one| one.limit).min_by(f64::total_cmp)
 }
 
 const P95: scenario::Metric = scenario::Metric::Percentile(95.0);
@@ -263,8 +271,7 @@ impl RanPolicy<'_> {
 
     /// The metric it follows, laid beside the load of the run.
     fn metric(&self, evidence: &Evidence<'_>, serving: &[u32]) -> Option<Metric> {
-        let name = self.alarm.metric.as_ref()?;
-        let series = evidence.timeline.metrics().find(|series| series.name == format!("policy metric {name}"))?;
+        let series = evidence.timeline.metric_of(self.alarm)?;
         capacity::metric(series, self.alarm, evidence.seconds, serving, evidence.started)
     }
 }

@@ -139,7 +139,7 @@ fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
         points.push(Datapoint { at: at(second), value: (each * 0.5).min(100.0) });
     }
     let name = "policy metric CPUUtilization".to_owned();
-    let series = MetricSeries { name, unit: String::new(), period: Duration::from_secs(1), points };
+    let series = MetricSeries { name, unit: String::new(), period: Duration::from_secs(1), points, alarms: vec![] };
     found.push((load.len(), Observed::Metric(series)));
     let observations = found.into_iter().map(|(second, seen)| Observation::new(at(second), seen)).collect();
     (Timeline { observations }, seconds)

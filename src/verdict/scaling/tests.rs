@@ -1,5 +1,7 @@
 use super::*;
 use crate::measure::timeline::{Alarm, AlarmChange, Datapoint, GroupState, Instance, Observation, Observed, Policy};
+use crate::measure::{Cell, InstanceCell, Interval, Key, Latency, Tally};
+use crate::scenario::{Comparison, Metric, Model, Role, Scope, Threshold, example};
 use crate::verdict::tests::scenario;
 
 use jiff::Timestamp;
@@ -26,6 +28,18 @@ pub fn group(second: u32, desired: u32, in_service: &[&str]) -> Observation {
         ..GroupState::default()
     };
     Observation::new(at(second), Observed::Group(state))
+}
+
+/// Some of its instances are on their way out.
+pub fn shrinking(second: u32, in_service: &[&str], leaving: &[&str]) -> Observation {
+    let mut look = group(second, in_service.len() as u32, in_service);
+    let Observed::Group(state) = &mut look.seen else { unreachable!() };
+    state.instances.extend(leaving.iter().map(|id| Instance {
+        id: (*id).to_owned(),
+        lifecycle: "Terminating".to_owned(),
+        ..Instance::default()
+    }));
+    look
 }
 
 pub fn alarm(name: &str, comparison: &str, threshold: f64, periods: u32) -> Observation {
@@ -58,7 +72,7 @@ pub fn activity(second: u32, description: &str, from: u32, to: u32) -> Observati
     let alarm = if to > from { "high" } else { "low" };
     let when = at(second);
     let activity = Activity {
-        id: format!("a{second}"),
+        id: format!("a{second} {description}"),
         description: description.to_owned(),
         cause: format!(
             "At {when} a monitor alarm {alarm} in state ALARM triggered policy cpu changing the desired capacity from {from} \
@@ -89,20 +103,97 @@ pub fn whole_story() -> Vec<Observation> {
 
 /// What is judged of a story with no results.
 pub fn with_case<T>(observations: Vec<Observation>, judge: impl Fn(&Case<'_>) -> T) -> T {
-    let scenario = scenario();
-    let schedule = Schedule::new(&scenario);
-    let (results, timeline) = (Results::default(), Timeline { observations });
-    let times = Times::new(&scenario, &schedule, at(0));
-    let reaction = react(&scenario, &results, &timeline, &times, None);
+    with_load(&scenario(), observations, &Results::default(), judge)
+}
+
+/// What is judged of a story and of what was answered meanwhile.
+pub fn with_load<T>(
+    scenario: &Scenario,
+    observations: Vec<Observation>,
+    results: &Results,
+    judge: impl Fn(&Case<'_>) -> T,
+) -> T {
+    let schedule = Schedule::new(scenario);
+    let timeline = Timeline { observations };
+    let times = Times::new(scenario, &schedule, at(0), None);
+    let limit = Limit::p95_in_the_spike(scenario);
+    let reaction = react(scenario, results, &timeline, &times, limit);
     judge(&Case {
-        scenario: &scenario,
+        scenario,
         schedule: &schedule,
-        results: &results,
+        results,
         timeline: &timeline,
         times: &times,
         reaction: &reaction,
-        limit: None,
+        limit,
     })
+}
+
+/// Who answered in a second (nobody: the load balancer itself), how often well, how often with 5xx, and in how many
+/// milliseconds.
+pub type Answers = (&'static str, u64, u64, u64);
+
+/// What was answered in each second, given its number and level.
+pub fn results(scenario: &Scenario, of: impl Fn(u32, f64) -> Vec<Answers>) -> Results {
+    let schedule = Schedule::new(scenario);
+    let mut interval = Interval::default();
+    for second in 0..schedule.end().as_secs() as u32 {
+        let begins = Duration::from_secs(second.into());
+        for (by, ok, bad, millis) in of(second, schedule.level_at(begins)) {
+            let tally = Tally { ok, status_5xx: bad, ..Tally::default() };
+            let mut latency = Latency::default();
+            (0..ok + bad).for_each(|_| latency.record(Duration::from_millis(millis)));
+            let (key, latency) = (Key { phase: 0, flow: 0, step: 0 }, latency.pack());
+            if !by.is_empty() {
+                let (instance, latency) = (by.to_owned(), latency.clone());
+                interval.instances.push(InstanceCell { second, instance, first: begins, tally, latency });
+            }
+            interval.cells.push(Cell { second, key, tally, latency });
+        }
+    }
+    let mut results = Results::default();
+    results.add(0, &interval);
+    results
+}
+
+/// Phases of ten seconds each: levels, and whether they are spikes. p95 is to stay under 400 ms in all of them.
+pub fn phases(levels: &[(f64, bool)]) -> Scenario {
+    let ten = Duration::from_secs(10);
+    let role = |spike| if spike { Role::Spike } else { Role::Baseline };
+    let phase = |(index, (level, spike)): (usize, &(f64, bool))| {
+        example::phase(&format!("p{index}"), Model::Rate, *level, ten, role(*spike))
+    };
+    let mut scenario = example::scenario(levels.iter().enumerate().map(phase).collect());
+    scenario.thresholds = vec![p95(Scope::EachPhase, 400)];
+    scenario
+}
+
+pub fn p95(scope: Scope, millis: u64) -> Threshold {
+    Threshold {
+        text: format!("p95 < {millis}ms"),
+        metric: Metric::Percentile(95.0),
+        of: None,
+        comparison: Comparison::Less,
+        limit: millis as f64 * 1_000.0,
+        scope,
+        within: None,
+        abort_after: None,
+    }
+}
+
+/// What is said of a story and of what was answered meanwhile.
+fn said(
+    scenario: &Scenario,
+    observations: Vec<Observation>,
+    results: &Results,
+    circumstances: Circumstances,
+) -> (Vec<Judgement>, Reaction) {
+    let circumstances = Circumstances { started: Some(at(0)), ..circumstances };
+    judge(scenario, &Schedule::new(scenario), results, &Timeline { observations }, &circumstances)
+}
+
+fn about<'a>(judgements: &'a [Judgement], asked: &str) -> &'a Judgement {
+    judgements.iter().find(|one| one.asked.starts_with(asked)).unwrap_or_else(|| panic!("{asked}: {judgements:?}"))
 }
 
 fn judged(observations: Vec<Observation>) -> (Vec<(String, Verdict)>, Reaction) {
@@ -207,6 +298,7 @@ fn a_missing_history_is_made_up_for_by_the_alarms_state_and_its_metric() {
         unit: String::new(),
         period: Duration::from_secs(1),
         points: points.iter().map(|(second, value)| Datapoint { at: at(*second), value: *value }).collect(),
+        alarms: vec![],
     };
     story.push(Observation::new(at(60), Observed::Metric(series)));
     let (_, reaction) = judged(story);
@@ -241,4 +333,108 @@ fn an_alarm_that_had_fired_before_leaves_no_breach_to_count_from() {
     let (judgements, reaction) = judged(story);
     assert_eq!(reaction.alarmed_before.as_deref(), Some("high"));
     assert_eq!(verdict(&judgements, "scale-out within"), Verdict::Inconclusive);
+}
+
+#[test]
+fn a_group_that_shrinks_and_grows_back_under_the_spike_has_scaled_out_and_its_drops_are_judged() {
+    let scenario = phases(&[(1.0, false), (2.0, false), (9.0, true), (2.0, false)]);
+    let before = ["i-1", "i-2", "i-3", "i-4"];
+    let story = vec![
+        group(0, 4, &before),
+        alarm("high", "GreaterThanThreshold", 50.0, 2),
+        alarm("low", "LessThanThreshold", 45.0, 5),
+        activity(23, "Terminating EC2 instance: i-4", 4, 3),
+        group(24, 3, &before[..3]),
+        change(26, "high", &[(24, 90.0), (25, 90.0)]),
+        activity(26, "Launching a new EC2 instance: i-5", 3, 4),
+        group(27, 4, &before[..3]),
+        group(29, 4, &["i-1", "i-2", "i-3", "i-5"]),
+        group(60, 4, &["i-1", "i-2", "i-3", "i-5"]),
+    ];
+    // What i-4 was at work on is answered 502 by the load balancer, which names no instance.
+    let results = results(&scenario, |second, level| {
+        let all = (level * 100.0) as u64;
+        let cut = if second == 23 { 5 } else { 0 };
+        vec![("i-1", all - cut, 0, 50), ("", 0, cut, 50)]
+    });
+    let (judgements, reaction) = said(&scenario, story, &results, Circumstances::default());
+    assert!(reaction.scaled_out() && reaction.desired_peak == reaction.desired_before);
+    let out = about(&judgements, "the group scaled out");
+    assert_eq!((out.verdict, out.measured.as_str()), (Verdict::Passed, "3 -> 4 instances, 4 at the start"));
+    let dropped = about(&judgements, "no request dropped");
+    assert_eq!(dropped.verdict, Verdict::Failed, "{dropped:?}");
+    assert!(dropped.measured.starts_with("5 of "), "{dropped:?}");
+}
+
+#[test]
+fn a_hand_that_made_the_group_grow_is_not_the_policys_answer() {
+    let mut story = whole_story();
+    for one in &mut story {
+        if let Observed::Activity(activity) = &mut one.seen
+            && activity.grows()
+        {
+            activity.cause =
+                "At 2026-03-01T12:00:24Z a user request explicitly set group desired capacity changing the \
+                              desired capacity from 1 to 2."
+                    .to_owned();
+        }
+    }
+    let (judgements, _) = said(&scenario(), story, &Results::default(), Circumstances::default());
+    let out = about(&judgements, "the group scaled out");
+    assert!(out.because.contains("not by its policies alone"), "{out:?}");
+}
+
+#[test]
+fn of_a_load_that_was_stopped_neither_its_fall_nor_its_efficiency_is_judged() {
+    let scenario = phases(&[(1.0, false), (9.0, true), (1.0, false)]);
+    let results = results(
+        &scenario,
+        |second, level| {
+            if second < 15 { vec![("i-1", (level * 100.0) as u64, 0, 50)] } else { vec![] }
+        },
+    );
+    let story = vec![
+        group(0, 1, &["i-1"]),
+        alarm("high", "GreaterThanThreshold", 50.0, 3),
+        alarm("low", "LessThanThreshold", 45.0, 5),
+        change(13, "high", &[(10, 90.0)]),
+        activity(13, "Launching a new EC2 instance: i-2", 1, 2),
+        group(14, 2, &["i-1"]),
+        group(16, 2, &["i-1"]),
+    ];
+    let cut = Circumstances { cut_short: Some("interrupted".to_owned()), ..Circumstances::default() };
+    let (judgements, reaction) = said(&scenario, story, &results, cut);
+    assert_eq!(reaction.back, []);
+    assert_eq!(about(&judgements, "scale-in").because, "the load was stopped before its fall");
+    assert_eq!(about(&judgements, "too few instances").verdict, Verdict::Inconclusive);
+    let open = &reaction.open;
+    assert!(open.iter().any(|why| why.starts_with("in service: not seen")), "{open:?}");
+    assert!(open.iter().any(|why| why.starts_with("load fell: the load was stopped")), "{open:?}");
+}
+
+#[test]
+fn an_alarm_for_less_that_had_fired_before_the_fall_gives_no_figure() {
+    let mut story = whole_story();
+    story.retain(|one| !matches!(&one.seen, Observed::AlarmChange(change) if change.alarm == "low"));
+    story.push(change(28, "low", &[(26, 5.0)]));
+    let (judgements, reaction) = said(&scenario(), story, &Results::default(), Circumstances::default());
+    assert_eq!((reaction.in_took, reaction.low_before), (None, Some(at(28))));
+    let back = about(&judgements, "scale-in within");
+    assert_eq!(back.verdict, Verdict::Inconclusive);
+    assert!(back.because.starts_with("the alarm for less had fired 2s before the load fell"), "{back:?}");
+}
+
+#[test]
+fn the_limit_is_that_of_any_spike_or_of_a_lower_one_that_is_named() {
+    let mut scenario = phases(&[(1.0, false), (9.0, true), (1.0, false), (9.0, true), (5.0, false)]);
+    let mut limit = |thresholds: Vec<Threshold>| {
+        scenario.thresholds = thresholds;
+        Limit::p95_in_the_spike(&scenario).map(|limit| limit.as_millis())
+    };
+    let named = |phase: &str, millis| p95(Scope::Phase(phase.to_owned()), millis);
+    assert_eq!(limit(vec![named("p3", 300)]), Some(300), "the second spike");
+    assert_eq!(limit(vec![named("p1", 400), named("p3", 300)]), Some(300));
+    assert_eq!(limit(vec![p95(Scope::Run, 900), named("p4", 600)]), Some(900));
+    assert_eq!(limit(vec![named("p4", 600)]), Some(600), "more than the least");
+    assert_eq!(limit(vec![named("p2", 100)]), None, "a calm phase");
 }

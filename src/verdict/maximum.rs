@@ -1,0 +1,119 @@
+//! The group at its maximum: for how long it was pinned there, and whether the target held what was asked of it.
+
+use super::expectations::{ERRORS, SAME_LEVEL, error_share, over, said};
+use super::overload::Overload;
+use super::scaling::{Case, judgement};
+use super::{Judgement, chain, fired};
+use crate::measure::Merged;
+use crate::outcome::Verdict;
+use crate::units;
+
+const ASKED: &str = "the target holds at maximum capacity";
+
+/// Seconds in which the group could grow no more although the load, or an alarm, asked for it.
+struct Pinned {
+    seconds: Vec<u32>,
+    /// Some of them lie in a spike.
+    is_spike: bool,
+    /// Of those the ones to be judged, by whether they lie in a spike: all instances serve, and what had piled up before is
+    /// done.
+    in_spike: Vec<u32>,
+    besides: Vec<u32>,
+}
+
+/// Nothing where the group was never pinned at its maximum.
+pub fn judge(case: &Case<'_>) -> Option<Judgement> {
+    if !case.scenario.scaling.holds_at_maximum {
+        return None;
+    }
+    let pinned = pinned(case);
+    let max = case.reaction.max;
+    if pinned.seconds.is_empty() {
+        return None;
+    }
+    let for_long = format!("pinned at {max} for {}", units::count(pinned.seconds.len() as u64, "second"));
+    let (spike, besides) = (over(case.results, &pinned.in_spike), over(case.results, &pinned.besides));
+    let mut parts = vec![for_long];
+    for (merged, seconds, of) in [(&spike, &pinned.in_spike, "of the spike"), (&besides, &pinned.besides, "besides")] {
+        if merged.tally.requests() > 0 {
+            parts.push(format!("{} in {} {of}", said(merged), units::count(seconds.len() as u64, "second")));
+        }
+    }
+    let measured = parts.join("; ");
+    let bound = case.limit.map(|limit| format!("p95 within {}", units::duration(limit)));
+    let wrong = |merged: &Merged| error_share(merged) > ERRORS;
+    let slow = |merged: &Merged| matches!((case.limit, merged.latency.percentile(95.0)), (Some(limit), Some(p95)) if p95 > limit);
+    let missed = |merged: &Merged| merged.tally.requests() > 0 && (wrong(merged) || slow(merged));
+    // A calm that held says nothing of a spike that could not be judged.
+    let asked = if pinned.is_spike { &spike } else { &besides };
+    let none = asked.tally.requests() == 0;
+    let (verdict, because) = match (missed(&spike) || missed(&besides), bound) {
+        (true, bound) => {
+            let bound = bound.unwrap_or("no limit on p95".to_owned());
+            let because = format!("the maximum of {max} is too small for this load (asked: {bound}, errors within 1%)");
+            (Verdict::Failed, because)
+        }
+        (false, _) if none => {
+            let because = "the spike had gone before all of them served and what had piled up was done";
+            (Verdict::Inconclusive, because.to_owned())
+        }
+        (false, None) => {
+            let because = "errors within 1%, but the scenario has no limit on p95 in its spike to hold it to";
+            (Verdict::Inconclusive, because.to_owned())
+        }
+        (false, Some(bound)) => (Verdict::Passed, format!("{bound}, errors within 1%")),
+    };
+    Some(judgement(ASKED, verdict, &measured, because))
+}
+
+fn pinned(case: &Case<'_>) -> Pinned {
+    let length = case.results.last_second().map_or(0, |last| last as usize + 1);
+    let (started, max) = (case.times.started, case.reaction.max);
+    let desired = chain::desired(case.timeline, started, length);
+    let serving = chain::serving(case.timeline, started, length);
+    let wanted = fired::wanted_more(case.timeline, started, length);
+    let level = |second: usize| case.schedule.level_at(std::time::Duration::from_secs(second as u64));
+    let base = (0..length).map(level).filter(|level| *level > 0.0).fold(f64::INFINITY, f64::min);
+    let loaded = |second: usize| level(second) > base * (1.0 + SAME_LEVEL);
+    let is = |second: &usize| max > 0 && desired[*second] >= max && (wanted[*second] || loaded(*second));
+    let queue = Overload::of(case).queue() as usize;
+    // Since so many seconds all of them have served, and the one in which the last of them began.
+    let full = |second: usize| {
+        let before = (0..second).rev().take_while(|before| serving[*before] >= max).count();
+        serving[second] >= max && (before > queue || before == second)
+    };
+    let in_spike = |second: usize| {
+        let at = chain::after(started, std::time::Duration::from_secs(second as u64));
+        let spans = &case.times.spikes;
+        spans.iter().any(|span| span.rose.is_some_and(|rose| at >= rose) && span.fell.is_none_or(|fell| at < fell))
+    };
+    let seconds: Vec<usize> = (0..length).filter(is).collect();
+    let judged = || seconds.iter().copied().filter(|second| full(*second));
+    let of = |spike: bool| judged().filter(|second| in_spike(*second) == spike).map(|second| second as u32).collect();
+    Pinned {
+        is_spike: seconds.iter().any(|second| in_spike(*second)),
+        in_spike: of(true),
+        besides: of(false),
+        seconds: seconds.iter().map(|second| *second as u32).collect(),
+    }
+}
+
+/// Of a load that is not ours: for how long an alarm asked for more than the group may have.
+pub fn of_a_watch(case: &Case<'_>) -> Judgement {
+    const ASKED: &str = "the group was not pinned at its maximum";
+    let length = chain::between(case.times.started, case.times.ended).as_secs() as usize;
+    let max = case.reaction.max;
+    let desired = chain::desired(case.timeline, case.times.started, length);
+    let wanted = fired::wanted_more(case.timeline, case.times.started, length);
+    let pinned = (0..length).filter(|second| max > 0 && desired[*second] >= max && wanted[*second]).count() as u64;
+    if pinned == 0 {
+        let because = format!("no alarm asked for more while it was at its maximum of {max}");
+        return judgement(ASKED, Verdict::Passed, "", because);
+    }
+    let measured = format!("{} at {max} while an alarm asked for more", units::count(pinned, "second"));
+    let because = "whether the target held there cannot be told: the load is not ours".to_owned();
+    judgement(ASKED, Verdict::Inconclusive, &measured, because)
+}
+
+#[cfg(test)]
+mod tests;

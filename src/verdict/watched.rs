@@ -1,0 +1,106 @@
+//! What can be said of a group under a load that is not ours, and what cannot.
+
+use jiff::Timestamp;
+
+use super::chain::{self, Why};
+use super::reaction::{Reaction, Times, react};
+use super::scaling::{Case, back_in_time, judgement, out_in_time, scaled_out};
+use super::{Judgement, conditions, draining, expectations, fresh, maximum};
+use crate::measure::timeline::Timeline;
+use crate::measure::{Results, timeline::MetricSeries};
+use crate::outcome::Verdict;
+use crate::plan::Schedule;
+use crate::scenario::Scenario;
+use crate::units;
+
+/// Why an expectation is not judged.
+pub const NOT_OURS: &str = "the load is not ours";
+
+pub struct Watched {
+    pub scaling: Vec<Judgement>,
+    /// They decide nothing.
+    pub not_judged: Vec<Judgement>,
+    pub reaction: Reaction,
+}
+
+pub fn judge(expected: &Scenario, timeline: &Timeline) -> Watched {
+    let times = Times::watched(timeline);
+    let (results, schedule) = (Results::default(), Schedule::new(expected));
+    let reaction = react(expected, &results, timeline, &times, None);
+    let case = Case {
+        scenario: expected,
+        schedule: &schedule,
+        results: &results,
+        timeline,
+        times: &times,
+        reaction: &reaction,
+        limit: None,
+    };
+    let mut scaling = vec![scaled_out(&case)];
+    scaling.extend(conditions::judge(&case));
+    let never_served = fresh::never_served(&case);
+    let mut rest = vec![
+        "no instance leaves while the load needs it",
+        "p95 and errors while scaling out",
+        "the target holds at maximum capacity",
+        "too few instances, needless instance-minutes",
+    ];
+    if never_served.is_none() {
+        rest.insert(0, fresh::ASKED);
+    }
+    scaling.extend(never_served);
+    if reaction.scaled_out() {
+        scaling.push(out_in_time(&case));
+        scaling.push(back_in_time(&case));
+    }
+    match dropped(&case) {
+        Some(judged) => scaling.push(judged),
+        None => rest.insert(0, draining::ASKED),
+    }
+    scaling.push(maximum::of_a_watch(&case));
+    scaling.push(expectations::flapping_of_a_watch(&case));
+    let unclear = |asked: &str| judgement(asked, Verdict::Inconclusive, "", format!("cannot tell: {NOT_OURS}"));
+    Watched { scaling, not_judged: rest.into_iter().map(unclear).collect(), reaction }
+}
+
+/// What the load balancer counted in the periods in which instances left. Nothing where none left, or it counted nothing at
+/// all: then it may not have been read.
+fn dropped(case: &Case<'_>) -> Option<Judgement> {
+    let leaving: Vec<(Timestamp, Timestamp)> = case
+        .reaction
+        .left
+        .iter()
+        .filter(|one| one.why == Why::ScaledIn)
+        .map(|one| (one.began.at, chain::after(one.gone.map_or(one.began.at, |seen| seen.at), draining::AFTERMATH)))
+        .collect();
+    let named = |name: &str| case.timeline.metrics().filter(move |series| series.name == name).collect::<Vec<_>>();
+    let requests = named("requests");
+    if leaving.is_empty() || requests.iter().all(|series| series.points.is_empty()) {
+        return None;
+    }
+    let (gateway, refused) =
+        (counted(&named("load balancer 502"), &leaving), counted(&named("connection errors"), &leaving));
+    let measured = format!(
+        "{gateway:.0} 502 and {refused:.0} failed connections to targets, of {:.0} requests",
+        counted(&requests, &leaving)
+    );
+    let period = requests.first().map_or("minute".to_owned(), |series| units::duration(series.period));
+    let because = format!("inferred: what the load balancer counted in each {period} in which an instance left");
+    let verdict = if gateway + refused > 0.0 { Verdict::Failed } else { Verdict::Passed };
+    Some(judgement(draining::ASKED, verdict, &measured, because))
+}
+
+/// The sum of all datapoints whose period overlaps one of these times.
+fn counted(series: &[&MetricSeries], times: &[(Timestamp, Timestamp)]) -> f64 {
+    let overlaps = |series: &MetricSeries, at: Timestamp| {
+        times.iter().any(|(from, to)| at <= *to && chain::after(at, series.period) > *from)
+    };
+    series
+        .iter()
+        .flat_map(|one| one.points.iter().filter(|point| overlaps(one, point.at)))
+        .map(|point| point.value)
+        .sum()
+}
+
+#[cfg(test)]
+mod tests;
