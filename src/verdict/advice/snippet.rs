@@ -30,6 +30,9 @@ fn of(change: &Change, group: &GroupState, lead: &RanPolicy<'_>) -> Option<Strin
     // Writing to a String cannot fail.
     let _ = match change {
         Change::Nothing | Change::WhatIf => return None,
+        Change::Target { .. } | Change::Period { .. } | Change::Step { .. } if !lead.alarm.math.is_empty() => {
+            of_math(&mut out, change, lead)
+        }
         Change::Target { target } => tracking(&mut out, group, lead, *target, None),
         Change::Period { period } => {
             if is_ec2_cpu(lead.alarm) {
@@ -132,6 +135,20 @@ fn scheduled(out: &mut String, group: &GroupState, min: u32) -> std::fmt::Result
          recurrence             = \"50 8 * * MON-FRI\" # ten minutes before the spike\n}}\n",
         group.min, group.name
     )
+}
+
+/// What a policy on metric math follows is its owner's expression: it stays as it is.
+fn of_math(out: &mut String, change: &Change, lead: &RanPolicy<'_>) -> std::fmt::Result {
+    writeln!(out, "# Policy {:?} follows metric math, which stays as it is. In its own resource:", lead.policy.name)?;
+    match change {
+        Change::Target { target } => writeln!(out, "#   target_value = {target}"),
+        Change::Period { period } => writeln!(out, "#   period = {} in each metric_stat", period.as_secs()),
+        Change::Step { threshold, add } => {
+            writeln!(out, "#   and beside it a step policy with an alarm on the same expression:")?;
+            writeln!(out, "#   threshold = {threshold}, evaluation_periods = 1, scaling_adjustment = {add}")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The policy itself with another target; a new one where it tracked none.

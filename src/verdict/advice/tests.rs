@@ -296,6 +296,21 @@ fn every_change_is_terraform_with_the_groups_and_policys_own_names() {
 }
 
 #[test]
+fn what_follows_metric_math_keeps_its_expression() {
+    let (mut timeline, seconds) = seen("TargetTrackingScaling");
+    for one in &mut timeline.observations {
+        if let Observed::Alarm(alarm) = &mut one.seen {
+            alarm.math = vec![crate::measure::timeline::MathQuery { id: "m1".to_owned(), ..Default::default() }];
+        }
+    }
+    let reaction = Reaction::default();
+    let evidence = evidence(&timeline, &seconds, &reaction);
+    let ran = ran(&timeline).unwrap();
+    let text = snippet::terraform(&Change::Target { target: 30.0 }, &evidence, &ran).unwrap();
+    assert!(text.lines().all(|line| line.starts_with('#')) && text.contains("target_value = 30"), "{text}");
+}
+
+#[test]
 fn a_services_changes_are_in_the_words_of_application_auto_scaling() {
     let (mut timeline, seconds) = seen("TargetTrackingScaling");
     for one in &mut timeline.observations {
