@@ -24,9 +24,11 @@ impl Sighting {
         Self { at, within: after.map_or(POLLED, |after| between(after, at)) }
     }
 
-    /// The middle of the time in which it happened.
-    pub fn likeliest(self) -> Timestamp {
-        self.at.checked_sub(self.within / 2).unwrap_or(self.at)
+    /// The middle of the time in which it happened; `by` then it had, where that is known.
+    pub fn likeliest(self, by: Option<Timestamp>) -> Timestamp {
+        let from = self.at.checked_sub(self.within).unwrap_or(self.at);
+        let to = by.map_or(self.at, |by| by.min(self.at)).max(from);
+        from.checked_add(between(from, to) / 2).unwrap_or(from)
     }
 
     /// An API gave the time itself.
@@ -65,12 +67,14 @@ impl Launched {
 
     /// From launch to in service, by the likeliest moments.
     pub fn boot(&self) -> Option<Duration> {
-        Some(between(self.launched.at, self.in_service?.likeliest()))
+        // What has answered was in service, whenever that was seen.
+        Some(between(self.launched.at, self.in_service?.likeliest(self.first_answer)))
     }
 
     /// From in service to healthy. The two are polled one after the other: within a poll they are one.
     pub fn health(&self) -> Option<Duration> {
-        Some(between(self.in_service?.likeliest(), self.healthy?.likeliest()))
+        let by = self.first_answer;
+        Some(between(self.in_service?.likeliest(by), self.healthy?.likeliest(by)))
     }
 
     /// From when on it takes requests, as far as that is known.
@@ -314,5 +318,14 @@ mod tests {
         ];
         let timeline = Timeline { observations };
         assert_eq!(serving(&timeline, at(0), 8), [1, 1, 1, 1, 2, 2, 2, 2]);
+    }
+
+    #[test]
+    fn what_has_answered_was_in_service_before_it_was_seen_to_be() {
+        let seen = Sighting { at: at(16), within: Duration::from_secs(2) };
+        assert_eq!(seen.likeliest(None), at(15));
+        assert_eq!(seen.likeliest(Some(at(20))), at(15));
+        assert_eq!(seen.likeliest(Some(at(14))), at(14));
+        assert_eq!(seen.likeliest(Some(at(13))), at(14), "not before the look that did not see it");
     }
 }

@@ -78,7 +78,7 @@ fn warming(group: &GroupState, policies: &[&Policy], launched: &[Launched], drop
         (None, None) => (group.default_cooldown, "the group's default cooldown, which is taken for the warm-up"),
     };
     let services = launched.iter().filter(|one| !one.replaces).filter_map(|one| one.in_service);
-    let last = services.map(|seen| seen.likeliest()).max()?;
+    let last = services.map(|seen| seen.likeliest(None)).max()?;
     let until = after(last, lasts);
     (until > dropped && !lasts.is_zero()).then(|| Wait {
         lasts: between(dropped, until),
