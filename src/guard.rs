@@ -78,11 +78,19 @@ impl Guard {
     }
 }
 
+/// Who it is in AWS and how it gets there: a secret that happens to be the name of a profile must not take that away.
+fn is_needed(name: &str) -> bool {
+    let kept = ["PATH", "HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
+    let prefixes = ["AWS_", "ACTIONS_", "SPIKEPROOF_", "SSL_", "XDG_"];
+    kept.iter().any(|kept| name.eq_ignore_ascii_case(kept)) || prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
 fn spawn(post: &Post) -> io::Result<Child> {
     // A file: an inherited pipe would keep a CI step open for as long as the guard lives.
     let log = OpenOptions::new().append(true).create(true).mode(0o600).open(post.folder.join(LOG))?;
     let runs = post.folder.parent().unwrap_or(Path::new("."));
-    let secrets = std::env::vars_os().filter(|(_, value)| redact::holds_secret(&value.to_string_lossy()));
+    let secrets = std::env::vars_os()
+        .filter(|(name, value)| !is_needed(&name.to_string_lossy()) && redact::holds_secret(&value.to_string_lossy()));
     let mut command = Command::new(std::env::current_exe()?);
     // It lives longer than the run, and needs none of what the scenario keeps secret.
     secrets.for_each(|(name, _)| {

@@ -68,7 +68,7 @@ async fn told_to_start(channel: &Channel, port: u16) {
     let reach = spikeproof::limits::Reach { loopback: true, private: false };
     let plan = Plan { version: VERSION, run, scenario, surroundings, secrets: false, reach, seed: 1, files };
     channel.put_plan(&plan).await.unwrap();
-    let start = Some(Start { at: Timestamp::now(), slots: vec![0] });
+    let start = Some(Start { at: Timestamp::now(), slots: vec![0], attempts: vec![1] });
     channel.put_control(&Control { version: VERSION, epoch: 1, beat: 1, start, stop: None }, None).await.unwrap();
 }
 

@@ -116,6 +116,22 @@ async fn the_commands_of_the_page_on_permissions_are_as_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_the_page_on_teardown_are_as_written() {
+    let lab = start(Options::default()).await.unwrap();
+    let [reap, proofs] = blocks_of("docs/teardown.md").try_into().unwrap_or_else(|_| panic!("two blocks"));
+    let (code, text) = run(&reap, lab.environment()).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(text.matches("nothing left of 0 runs").count(), 2, "{text}");
+    lab.stop().await;
+    // The proofs take minutes each; `tests/teardown.rs` runs a sample of them. Here: what make would run.
+    for line in proofs.lines() {
+        let (code, text) = run(&line.replace("make ", "make --dry-run "), Vec::new()).await;
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("--test teardown"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_commands_of_the_page_on_limits_are_as_written() {
     let lab = start(Options::default()).await.unwrap();
     let [ask, run_it] = blocks_of("docs/limits.md").try_into().unwrap_or_else(|_| panic!("two blocks"));

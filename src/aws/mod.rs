@@ -34,7 +34,7 @@ pub enum AwsError {
         "no AWS credentials: run `aws sso login` or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     )]
     NoCredentials,
-    #[error("AWS does not accept the credentials: {0}")]
+    #[error("AWS did not say whose credentials these are: {0}")]
     Refused(String),
 }
 

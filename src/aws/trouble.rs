@@ -46,7 +46,7 @@ const WORDS: &[(Trouble, &[&str])] = &[
             "token included in the request is invalid",
             "sso session",
             "no valid credential",
-            "credentials:",
+            ": credentials: ",
         ],
     ),
     (Trouble::Clock, &["requesttimetooskewed", "signature expired", "signature not yet current"]),

@@ -54,6 +54,8 @@ pub struct Start {
     pub at: Timestamp,
     /// The slots that carry the load, in the order of their shares. A task whose slot is not here ends.
     pub slots: Vec<u32>,
+    /// Which task of each of these slots it is: a twin, started because the answer to a launch was lost, ends.
+    pub attempts: Vec<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -74,6 +74,15 @@ pub async fn run(args: Args) -> Answer {
     match reaped {
         Ok(reaped) => {
             let left = !args.dry_run && reaped.iter().any(Reaped::is_dirty);
+            let spared = |run: &Reaped| matches!(run.skipped, Some(Skipped::Alive(_)));
+            // Who names a run and gets nothing done must hear of it; one that was spared among others is as it should be.
+            if args.run.is_some() && reaped.iter().any(spared) {
+                return Answer {
+                    stdout: text(&reaped, args.dry_run),
+                    code: Exit::CouldNotRun.code(),
+                    ..Answer::default()
+                };
+            }
             Answer::out(text(&reaped, args.dry_run), if left { Exit::ResourcesLeft } else { Exit::Passed })
         }
         Err(error) => Answer::error(&error, error.kind.exit()),

@@ -19,6 +19,7 @@ const LATEST_JOIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Seen<'a> {
     pub slot: u32,
+    pub attempt: u32,
     pub epoch: u64,
     pub control: Option<&'a Control>,
     /// Since the beat last changed (or since the generator began), by its own monotonic clock.
@@ -44,6 +45,9 @@ pub fn before(seen: &Seen) -> Step {
     let Some(index) = start.slots.iter().position(|slot| *slot == seen.slot) else {
         return Step::End(Ended::NotNeeded);
     };
+    if start.attempts.get(index).is_some_and(|attempt| *attempt != seen.attempt) {
+        return Step::End(Ended::NotNeeded);
+    }
     if Duration::try_from(seen.now.duration_since(start.at)).is_ok_and(|late| late > LATEST_JOIN) {
         return Step::End(Ended::NotNeeded);
     }
@@ -77,14 +81,18 @@ mod tests {
             version: VERSION,
             epoch: 1,
             beat: 1,
-            start: start.map(|(at, slots)| Start { at: Timestamp::from_second(at).unwrap(), slots: slots.to_vec() }),
+            start: start.map(|(at, slots)| Start {
+                at: Timestamp::from_second(at).unwrap(),
+                slots: slots.to_vec(),
+                attempts: vec![1; slots.len()],
+            }),
             stop: stop.then(|| Stop { why: "enough".to_owned() }),
         }
     }
 
     fn seen(control: Option<&Control>, epoch: u64, silence: u64) -> Seen<'_> {
         let now = Timestamp::from_second(100).unwrap();
-        Seen { slot: 3, epoch, control, silence: Duration::from_secs(silence), lease: LEASE, now }
+        Seen { slot: 3, attempt: 1, epoch, control, silence: Duration::from_secs(silence), lease: LEASE, now }
     }
 
     #[test]
@@ -108,6 +116,13 @@ mod tests {
         ] {
             assert_eq!(before(&seen(control.as_ref(), epoch, silence)), step, "{control:?}");
         }
+    }
+
+    #[test]
+    fn of_two_tasks_for_one_slot_only_the_one_that_was_counted_joins() {
+        let control = control(Some((104, &[3])), false);
+        let twin = Seen { attempt: 2, ..seen(Some(&control), 1, 0) };
+        assert_eq!(before(&twin), Step::End(Ended::NotNeeded));
     }
 
     #[test]

@@ -397,6 +397,7 @@ impl<'a> Ear<'a> {
     fn seen(&self) -> Seen<'_> {
         Seen {
             slot: self.task.slot,
+            attempt: self.task.attempt,
             epoch: self.task.epoch,
             control: self.control.as_ref(),
             silence: self.heard.elapsed(),

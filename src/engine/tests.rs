@@ -340,7 +340,13 @@ fn task(channel: &Channel, slot: u32) -> Task {
 
 fn control(slots: &[u32]) -> Control {
     let at = Timestamp::now().checked_add(Duration::from_millis(1_500)).unwrap();
-    Control { version: VERSION, epoch: 1, beat: 1, start: Some(Start { at, slots: slots.to_vec() }), stop: None }
+    Control {
+        version: VERSION,
+        epoch: 1,
+        beat: 1,
+        start: Some(Start { at, slots: slots.to_vec(), attempts: Vec::new() }),
+        stop: None,
+    }
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ const OWNER: &str = "owner.lock";
 const WORK: &str = "work.lock";
 
 /// Becomes the one that drives the run, or says who is.
-pub(super) fn own(folder: &Path) -> Result<File> {
+pub(super) fn own(folder: &Path, role: &str) -> Result<File> {
     let path = folder.join(OWNER);
     let mut file = open(&path).map_err(super::io("open", &path))?;
     match file.try_lock() {
@@ -33,8 +33,14 @@ pub(super) fn own(folder: &Path) -> Result<File> {
     }
     // For people only; the lock is the truth. A full disk must not keep a reaper from its work.
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "this host".to_owned());
-    let _ = rewrite(&mut file, format!("process {} on {}\n", std::process::id(), host.trim()).as_bytes());
+    let _ = rewrite(&mut file, format!("{role}, process {} on {}\n", std::process::id(), host.trim()).as_bytes());
     Ok(file)
+}
+
+/// Somebody drives the run. Looks without taking: a guard may be waiting for the same lock.
+pub fn is_driven(folder: &Path) -> bool {
+    let file = File::open(folder.join(OWNER));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Blocks until nobody drives the run any more. For a thread that has nothing else to do.
@@ -172,7 +178,7 @@ mod tests {
     #[test]
     fn an_orphan_is_known_when_its_driver_lets_go() {
         let home = tempfile::tempdir().unwrap();
-        let held = own(home.path()).unwrap();
+        let held = own(home.path(), "the run").unwrap();
         let folder = home.path().to_owned();
         let (sender, receiver) = std::sync::mpsc::channel();
         let waiting = std::thread::spawn(move || {

@@ -17,7 +17,9 @@ pub mod record;
 pub use leftovers::{leftovers, unsettled};
 pub use record::Record;
 
-const JOURNAL: &str = "journal";
+pub const JOURNAL: &str = "journal";
+/// How a process that only takes a run down says who it is.
+pub const REAPER: &str = "a reaper";
 
 pub type Result<T> = std::result::Result<T, JournalError>;
 
@@ -58,7 +60,7 @@ impl Journal {
     /// Makes the run's folder (0700) and its journal, whose first record is on the disk when this returns.
     pub fn create(folder: &Path, first: Record) -> Result<Self> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io("create", folder))?;
-        let owner = locks::own(folder)?;
+        let owner = locks::own(folder, "the run")?;
         let path = folder.join(JOURNAL);
         let file =
             OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(io("create", &path))?;
@@ -74,7 +76,7 @@ impl Journal {
 
     /// Takes over an existing run. What follows the first bad record is cut off.
     pub fn open(folder: &Path) -> Result<(Self, Vec<Record>)> {
-        let owner = locks::own(folder)?;
+        let owner = locks::own(folder, REAPER)?;
         let path = folder.join(JOURNAL);
         let mut file = OpenOptions::new().read(true).append(true).open(&path).map_err(io("open", &path))?;
         let mut bytes = Vec::new();
@@ -83,7 +85,8 @@ impl Journal {
         if records.is_empty() {
             return Err(JournalError::Empty { folder: folder.to_owned() });
         }
-        if good < bytes.len() {
+        // What a newer version wrote, or a bad disk spoilt, is evidence.
+        if good < bytes.len() && !is_damaged(&bytes, good) {
             file.set_len(good as u64).and_then(|()| file.sync_data()).map_err(io("cut", &path))?;
         }
         Ok((Self { file, path, sequence: records.len() as u64, full: false, _owner: owner }, records))
@@ -133,6 +136,14 @@ pub struct Found {
     pub folder: PathBuf,
     /// The records up to the first bad one, without taking the run over; empty when nothing could be read.
     pub records: Vec<Record>,
+    /// A whole line could not be read: what it and those behind it said is not known. (A torn last line said nothing that
+    /// had begun.)
+    pub damaged: bool,
+}
+
+/// Behind the good bytes stands more than a line that was being written.
+fn is_damaged(bytes: &[u8], good: usize) -> bool {
+    bytes.get(good..).is_some_and(|rest| rest.contains(&b'\n'))
 }
 
 /// The whole records of a run's journal, without becoming its owner. Empty where there is none.
@@ -155,7 +166,9 @@ pub fn folders(runs: &Path) -> Result<Vec<Found>> {
         })
         .map(|entry| {
             let folder = entry.path();
-            Found { records: read(&folder), folder }
+            let bytes = std::fs::read(folder.join(JOURNAL)).unwrap_or_default();
+            let (records, good) = record::decode(&bytes);
+            Found { records, damaged: is_damaged(&bytes, good), folder }
         })
         .collect();
     // Run ids sort by time.

@@ -115,8 +115,13 @@ fn progress_line(progress: &Progress) -> String {
 fn line(event: &Event) -> Option<String> {
     Some(match event {
         Event::RunNamed { run, folder, in_cloud } => {
-            let reap =
-                if *in_cloud { format!("\n{INDENT}if this is cut off: spikeproof reap {run}") } else { String::new() };
+            // Whoever copies the command must find the same folder.
+            let runs = folder.parent().filter(|runs| !runs.ends_with(".local/state/spikeproof/runs"));
+            let runs = runs.map(|runs| format!(" --runs-dir {}", runs.display())).unwrap_or_default();
+            let reap = format!(
+                "\n{INDENT}if this is cut off: spikeproof reap {run}{runs}\n{INDENT}and from any other machine: spikeproof reap {run} --discover"
+            );
+            let reap = if *in_cloud { reap } else { String::new() };
             format!("run {run}\n{INDENT}folder {}{reap}", folder.display())
         }
         Event::PhaseBegan { phase: Phase::Judge | Phase::Collect } => return None,

@@ -1,5 +1,6 @@
 //! Collect: the last words of the tasks, and the last look at the group.
 
+use super::frame::Frame;
 use super::recover::Recovered;
 use super::start::Started;
 use super::{Context, RunError};
@@ -16,7 +17,8 @@ pub struct Collected {
     pub circumstances: Circumstances,
 }
 
-pub async fn collect(cx: &Context, recovered: Recovered) -> Result<Collected, RunError> {
+pub async fn collect(cx: &Context, frame: &Frame, recovered: Recovered) -> Result<Collected, RunError> {
+    let stopped_by_us = recovered.loaded.stopped_by_us;
     let Started { mut provisioned, at, slots, shortfall, .. } = recovered.loaded.started;
     let mut inbox = recovered.loaded.inbox;
     inbox.read(&provisioned.channel).await;
@@ -28,6 +30,8 @@ pub async fn collect(cx: &Context, recovered: Recovered) -> Result<Collected, Ru
                 Some(ended.timeline)
             }
             () = cx.interrupt.destroy_now().cancelled() => return Err(RunError::interrupted(Phase::Collect)),
+            // Late datapoints take minutes: whoever looks for orphans must see that this run is none.
+            () = frame.keep_beating(&cx.events) => None,
         },
         None => None,
     };
@@ -45,7 +49,7 @@ pub async fn collect(cx: &Context, recovered: Recovered) -> Result<Collected, Ru
         cut_short: recovered.loaded.cut_short,
         tasks: slots.len() as u32,
         complete_tasks: inbox.whole_tasks(),
-        missing: inbox.missing(),
+        missing: inbox.missing(stopped_by_us),
     };
     Ok(Collected { planned, results: inbox.results, timeline, circumstances })
 }

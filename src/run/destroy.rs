@@ -32,7 +32,7 @@ use crate::units::RunId;
 
 const STOP_ORDER: Duration = Duration::from_secs(5);
 /// All of a destroy: an hour-long outage of a region is not waited for; tasks have ended long before that.
-const BOUND: Duration = Duration::from_secs(15 * 60);
+pub const BOUND: Duration = Duration::from_secs(15 * 60);
 /// One terraform destroy takes seconds; a security group whose interface hangs holds it for as long as its provider waits.
 const TERRAFORM: Duration = Duration::from_secs(6 * 60);
 /// A create that was cut off may still come true, and a list may not know it yet.
@@ -105,7 +105,11 @@ async fn everything(cx: &Context, frame: &Frame) -> Destruction {
     frame.did(Record::IntentDestroy);
     let host = Some((frame.folder.as_path(), Arc::clone(&frame.work)));
     let site = Site { cloud, run: &frame.run, host, unsettled: frame.unsettled(), events: &cx.events };
-    let destruction = dismantle(&site, &things).await;
+    let destruction = tokio::select! {
+        destruction = dismantle(&site, &things) => destruction,
+        // Until the bucket is gone others can see that somebody is at it.
+        () = frame.keep_beating(&cx.events) => Destruction::default(),
+    };
     keep(&destruction, |record| frame.did(record));
     destruction
 }
@@ -158,7 +162,9 @@ async fn terraform_destroy(site: &Site<'_>, until: Instant) {
     while let Err(error) = one_destroy(&terraform, attempts > 0).await {
         attempts += 1;
         let trouble = Trouble::of(&error.to_string());
-        if !trouble.terraform_again(attempts) || Instant::now() >= until {
+        // One that hung has had its time: what is deleted by name needs the rest.
+        let hung = matches!(error, TerraformError::Cancelled { .. });
+        if hung || !trouble.terraform_again(attempts) || Instant::now() + TERRAFORM >= until {
             return site.events.note(format!("terraform destroy did not finish: {error}; going on by name"));
         }
         site.events.note(format!("terraform destroy did not finish: {error}; trying again"));
@@ -234,7 +240,8 @@ async fn sweep(site: &Site<'_>, things: &[Thing], until: Instant) -> Destruction
             }
         }
         open = still;
-        if Instant::now() >= until || open.iter().all(|one| one.given_up) {
+        // Each is deleted once at least, however little time there is.
+        if (round > 0 && Instant::now() >= until) || open.iter().all(|one| one.given_up) {
             break;
         }
         for one in open.iter_mut().filter(|one| !one.given_up) {

@@ -10,7 +10,7 @@ use super::beacon::Beacon;
 use super::plan::{Cloud, Planned};
 use super::{Context, RunError};
 use crate::channel::message::Start;
-use crate::channel::{Channel, ChannelError};
+use crate::channel::{BEAT, Channel, ChannelError};
 use crate::cost::{self, Cost};
 use crate::events::{Event, Events, Phase};
 use crate::fleet::Fleet;
@@ -171,6 +171,15 @@ impl Frame {
         match self.beacon.lock().await.as_mut() {
             Some(beacon) => beacon.beat().await,
             None => Ok(()),
+        }
+    }
+
+    /// Beats for as long as it is awaited: only where there is no load that a beat could keep alive.
+    pub async fn keep_beating(&self, events: &Events) {
+        loop {
+            // A beat that is refused changes nothing here: everything is being taken down anyway.
+            let _ = self.beat(events).await;
+            tokio::time::sleep(BEAT).await;
         }
     }
 

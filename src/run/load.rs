@@ -36,6 +36,8 @@ pub struct Loaded {
     pub inbox: Inbox,
     /// Why it ended before its plan did.
     pub cut_short: Option<String>,
+    /// Because we said so.
+    pub stopped_by_us: bool,
 }
 
 /// What the tasks have told so far.
@@ -83,8 +85,8 @@ impl Inbox {
         self.slots.values().filter(|slot| slot.whole()).count() as u32
     }
 
-    /// What is not there, by name.
-    pub fn missing(&self) -> Vec<String> {
+    /// What is not there, by name. A task that was stopped has told everything only if we stopped it.
+    pub fn missing(&self, stopped_by_us: bool) -> Vec<String> {
         self.slots
             .iter()
             .filter_map(|(number, slot)| match (&slot.end, &slot.lost) {
@@ -92,7 +94,8 @@ impl Inbox {
                     Some(format!("intervals {} to {} of task {number}", slot.next_seq, end.intervals - 1))
                 }
                 (Some(end), _) => match &end.why {
-                    Ended::Complete | Ended::Stopped | Ended::Terminated => None,
+                    Ended::Complete => None,
+                    Ended::Stopped | Ended::Terminated if stopped_by_us => None,
                     why => Some(format!("the rest of task {number} ({why:?})")),
                 },
                 (None, Some(why)) => Some(format!("the end of task {number} ({why})")),
@@ -133,7 +136,7 @@ pub async fn load(cx: &Context, frame: &Frame, started: Started) -> Result<Loade
     let channel = started.provisioned.channel.clone();
     let mut inbox = Inbox::new(&started.slots, &started.attempts);
     let mut teller = Teller::default();
-    let mut cut_short = None;
+    let (mut cut_short, mut stopped_by_us) = (None, false);
     let mut roll_call = Instant::now();
     let plan_end = schedule.latest_end() + FLUSH;
     let mut give_up = after(started.at, plan_end);
@@ -148,6 +151,7 @@ pub async fn load(cx: &Context, frame: &Frame, started: Started) -> Result<Loade
             if let Err(error) = frame.stop(&why).await {
                 cx.events.warn(error.to_string());
             }
+            stopped_by_us = true;
             frame.did(Record::Interrupted { why: format!("during load: {why}") });
             cx.events.say(Event::Note { message: format!("load stopped: {why}") });
             cut_short = Some(why);
@@ -160,8 +164,12 @@ pub async fn load(cx: &Context, frame: &Frame, started: Started) -> Result<Loade
             call_roll(cx, frame, &mut inbox).await;
         }
         teller.tell(cx, &started, &schedule, &inbox);
+        if inbox.complete() && cut_short.is_none() && Timestamp::now() < after(started.at, schedule.end()) {
+            cut_short = Some("every task had ended before the plan did".to_owned());
+            frame.did(Record::Interrupted { why: "during load: the tasks are gone".to_owned() });
+        }
         if inbox.complete() || Timestamp::now() >= give_up {
-            return Ok(Loaded { started, inbox, cut_short });
+            return Ok(Loaded { started, inbox, cut_short, stopped_by_us });
         }
         tokio::select! {
             () = sleep(TICK) => {}
@@ -287,11 +295,14 @@ mod tests {
             Slot { lost: Some("exit code 137".to_owned()), ..Slot::default() },
             Slot::default(),
             Slot { end: end(0, Ended::LeaseLapsed), ..Slot::default() },
+            Slot { end: end(0, Ended::Terminated), ..Slot::default() },
         ]);
         assert!(!inbox.complete());
-        assert_eq!(inbox.whole_tasks(), 2);
+        assert_eq!(inbox.whole_tasks(), 3);
+        let (ours, theirs) = (inbox.missing(true), inbox.missing(false));
+        assert_eq!(theirs[ours.len()..], ["the rest of task 5 (Terminated)"], "Spot took it, or a reaper");
         assert_eq!(
-            inbox.missing(),
+            inbox.missing(true),
             [
                 "intervals 1 to 2 of task 1",
                 "the end of task 2 (exit code 137)",

@@ -105,6 +105,13 @@ pub async fn run(cx: Context) -> Result<Outcome, RunError> {
     let frame = Frame::open(&cx, &planned)?;
     post_guard(&cx, &frame, &planned).await?;
 
+    // Whatever a phase is waiting for: the first act on a signal is the stop order.
+    let mut at_once = JoinSet::new();
+    let (signalled, stopping) = (cx.interrupt.stop_load().clone(), frame.clone());
+    at_once.spawn(async move {
+        signalled.cancelled().await;
+        let _ = stopping.stop("interrupted").await;
+    });
     let lived = framed(&cx, live(cx.clone(), frame.clone(), planned)).await;
     // A signal from here on is about the destroy, not about the verdict.
     let interrupted = cx.interrupt.stop_load().is_cancelled();
@@ -153,7 +160,7 @@ async fn live(cx: Context, frame: Arc<Frame>, planned: plan::Planned) -> Result<
     let started = timed(&cx, &frame, Phase::Start, start::start(&cx, &frame, provisioned)).await?;
     let loaded = timed(&cx, &frame, Phase::Load, load::load(&cx, &frame, started)).await?;
     let recovered = timed(&cx, &frame, Phase::Recover, recover::recover(&cx, &frame, loaded)).await?;
-    let collected = timed(&cx, &frame, Phase::Collect, collect::collect(&cx, recovered)).await?;
+    let collected = timed(&cx, &frame, Phase::Collect, collect::collect(&cx, &frame, recovered)).await?;
     timed(&cx, &frame, Phase::Judge, judge::judge(collected)).await
 }
 

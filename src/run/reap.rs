@@ -16,7 +16,9 @@ use tokio::time::{Instant, sleep, timeout};
 use super::RunError;
 use super::destroy::{self, Destruction, Proof, Site, dismantle, stop_spending};
 use super::plan::Cloud;
+use crate::aws::inventory::{Inventory, Presence};
 use crate::aws::query::Query;
+use crate::aws::trouble::Trouble;
 use crate::aws::{Aws, Caller, discover};
 use crate::channel::message::{Control, Stop, VERSION};
 use crate::channel::{self, Channel, ChannelError, LEASE};
@@ -39,6 +41,8 @@ const BEFORE_SIGKILL: Duration = Duration::from_secs(5 * 60);
 const LOOK: Duration = Duration::from_millis(250);
 /// A run whose beat is this old has no load any more, and nobody who could make some.
 const DEAD: Duration = Duration::from_secs(2 * LEASE.as_secs());
+/// An outage that a reaper waits for before it says that something is left.
+const UNREACHED: Duration = Duration::from_secs(10 * 60);
 /// How often a beat that may be the last is looked at.
 const WATCH: Duration = Duration::from_secs(5);
 /// A run without a beat may be about to write its first: no provisioning takes so long.
@@ -111,7 +115,9 @@ pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Vec<Reaped>, RunE
     let mut found = Clouds::new(wanted);
     let mut reaped = journals(wanted, &mut found, events).await?;
     if wanted.discover {
-        let known: Vec<RunId> = reaped.iter().map(|run| run.run.clone()).collect();
+        // A run that is clean by its journal may have got something back since.
+        let known =
+            reaped.iter().filter(|run| !run.leftovers.is_empty()).map(|run| run.run.clone()).collect::<Vec<_>>();
         reaped.extend(strangers(wanted, &mut found, &known, events).await?);
     }
     match &wanted.only {
@@ -127,16 +133,67 @@ pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Vec<Reaped>, RunE
 /// The guard's whole life: waits until nobody drives the run, and destroys what it left. Nothing for a finished run.
 pub async fn when_orphaned(wanted: &Reaping, run: &RunId, events: &Events) -> Result<Vec<Reaped>, RunError> {
     let folder = wanted.runs_dir.join(run.as_str());
-    let waiting = folder.clone();
-    tokio::task::spawn_blocking(move || locks::wait_until_orphaned(&waiting))
-        .await
-        .map_err(could_not)?
-        .map_err(could_not)?;
-    if journal::read(&folder).iter().any(|record| matches!(record, Record::Finished { .. })) {
-        return Ok(Vec::new());
+    // Read while it is there: a folder that is deleted later must not hide where the run was.
+    let records = journal::read(&folder);
+    let wanted = Reaping { only: Some(run.clone()), discover: false, dry_run: false, ..wanted.clone() };
+    loop {
+        let waiting = folder.clone();
+        let waited =
+            tokio::task::spawn_blocking(move || locks::wait_until_orphaned(&waiting)).await.map_err(could_not)?;
+        if !folder.join(journal::JOURNAL).exists() {
+            events.note(format!("{run} has lost its orchestrator and its folder: destroying what it made, by name"));
+            return Ok(vec![without_folder(&wanted, run, &records, events).await?]);
+        }
+        waited.map_err(could_not)?;
+        if journal::read(&folder).iter().any(|record| matches!(record, Record::Finished { .. })) {
+            return Ok(Vec::new());
+        }
+        events.note(format!("{run} has lost its orchestrator: destroying what it made"));
+        let reaped = reap(&wanted, events).await?;
+        // Somebody was quicker: whoever it is may be killed too.
+        if !reaped.iter().any(|run| matches!(run.skipped, Some(Skipped::Alive(_)))) {
+            return Ok(reaped);
+        }
+        sleep(LOOK).await;
     }
-    events.note(format!("{run} has lost its orchestrator: destroying what it made"));
-    reap(&Reaping { only: Some(run.clone()), discover: false, dry_run: false, ..wanted.clone() }, events).await
+}
+
+/// A run whose folder is gone: everything that it could have made, by name.
+async fn without_folder(
+    wanted: &Reaping,
+    run: &RunId,
+    records: &[Record],
+    events: &Events,
+) -> Result<Reaped, RunError> {
+    let entry = Reaped::new(run.clone(), Names::of(run).things());
+    let cloud = match Clouds::new(wanted).get(events).await {
+        Ok(cloud) => Cloud { terraform: None, ..cloud },
+        Err(error) => return Ok(entry.became(Err(Skipped::Unable(error.to_string())))),
+    };
+    if let Err(why) = same_place(&cloud, records) {
+        return Ok(entry.became(Err(Skipped::Unable(why))));
+    }
+    let site = Site { cloud: &cloud, run, host: None, unsettled: true, events };
+    fence(&site).await;
+    let things = ours(&site).await.0;
+    let destruction = dismantle(&site, &things).await;
+    prove(&wanted.runs_dir.join(format!("{run}.{PROOF}")), &site, &destruction);
+    Ok(entry.became(Ok(destruction)))
+}
+
+/// With other credentials every Describe would find nothing, and prove nothing.
+fn same_place(cloud: &Cloud, records: &[Record]) -> Result<(), String> {
+    let home = records.iter().find_map(|record| match record {
+        Record::Run(run) => Some((run.account.as_str(), run.region.as_str())),
+        _ => None,
+    });
+    let (here, there) = (&cloud.caller.account, &cloud.aws.region);
+    match home {
+        Some((account, region)) if account != here || region != there => {
+            Err(format!("it ran in account {account}, {region}; these credentials are for {here}, {there}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The runs below `runs_dir` that have leftovers, each with how many: for a word at the start of the next run.
@@ -144,8 +201,7 @@ pub fn unfinished(runs_dir: &Path) -> Vec<(RunId, usize)> {
     let folders = journal::folders(runs_dir).unwrap_or_default();
     let run = |found: &journal::Found| RunId::parse(found.folder.file_name()?.to_str()?);
     // One that is still driven is not unfinished business but under way.
-    let idle =
-        |found: &journal::Found| !matches!(Journal::open(&found.folder), Err(journal::JournalError::Owned { .. }));
+    let idle = |found: &journal::Found| !locks::is_driven(&found.folder);
     folders
         .iter()
         .filter(|found| !journal::leftovers(&found.records).is_empty() && idle(found))
@@ -177,11 +233,26 @@ impl<'a> Clouds<'a> {
         Self { wanted, known: None }
     }
 
-    async fn get(&mut self) -> Result<Cloud, RunError> {
+    /// Tries again while AWS cannot be reached: not knowing who we are must not end a destroy.
+    async fn get(&mut self, events: &Events) -> Result<Cloud, RunError> {
         if let Some(cloud) = &self.known {
             return Ok(cloud.clone());
         }
-        let (aws, caller) = find_aws().await?;
+        let until = Instant::now() + UNREACHED;
+        let mut attempts = 0;
+        let (aws, caller) = loop {
+            let error = match find_aws().await {
+                Ok(found) => break found,
+                Err(error) => error,
+            };
+            let trouble = Trouble::of(&error.to_string());
+            if !matches!(trouble, Trouble::Network | Trouble::Load) || Instant::now() >= until {
+                return Err(error);
+            }
+            events.note(format!("{error}; trying again"));
+            sleep(trouble.pause(attempts)).await;
+            attempts += 1;
+        };
         let terraform = terraform::locate(self.wanted.terraform.as_deref(), |name| std::env::var_os(name)).ok();
         let cloud = Cloud { aws, caller, terraform };
         self.known = Some(cloud.clone());
@@ -198,7 +269,7 @@ async fn find_aws() -> Result<(Aws, Caller), RunError> {
 /// The runs of this host.
 async fn journals(wanted: &Reaping, clouds: &mut Clouds<'_>, events: &Events) -> Result<Vec<Reaped>, RunError> {
     let mut reaped = Vec::new();
-    for journal::Found { folder, records } in journal::folders(&wanted.runs_dir).map_err(could_not)? {
+    for journal::Found { folder, records, damaged } in journal::folders(&wanted.runs_dir).map_err(could_not)? {
         let Some(run) = folder.file_name().and_then(|name| RunId::parse(name.to_str()?)) else { continue };
         if wanted.only.as_ref().is_some_and(|only| *only != run) {
             continue;
@@ -207,14 +278,20 @@ async fn journals(wanted: &Reaping, clouds: &mut Clouds<'_>, events: &Events) ->
             forget_secrets(&folder);
         }
         // A journal that cannot be read may have said anything: then everything may be left.
-        let unreadable = !records.iter().any(|record| matches!(record, Record::Run(_)));
+        let unreadable = damaged || !records.iter().any(|record| matches!(record, Record::Run(_)));
         let leftovers = if unreadable { Names::of(&run).things() } else { journal::leftovers(&records) };
         let entry = Reaped::new(run, leftovers);
         if entry.leftovers.is_empty() || wanted.dry_run {
             reaped.push(entry);
             continue;
         }
-        let cloud = clouds.get().await?;
+        let cloud = match clouds.get(events).await {
+            Ok(cloud) => cloud,
+            Err(error) => {
+                reaped.push(entry.became(Err(Skipped::Unable(error.to_string()))));
+                continue;
+            }
+        };
         let result = of_this_host(&cloud, &folder, &records, &entry, events).await;
         reaped.push(entry.became(result));
     }
@@ -228,43 +305,52 @@ async fn of_this_host(
     entry: &Reaped,
     events: &Events,
 ) -> Result<Destruction, Skipped> {
-    let home = records.iter().find_map(|record| match record {
-        Record::Run(run) => Some((run.account.as_str(), run.region.as_str())),
-        _ => None,
-    });
-    if let Some((account, region)) = home {
-        // With other credentials every Describe would find nothing, and prove nothing.
-        if account != cloud.caller.account || region != cloud.aws.region {
-            let (here, there) = (&cloud.caller.account, &cloud.aws.region);
-            let why = format!("it ran in account {account}, {region}; these credentials are for {here}, {there}");
-            return Err(Skipped::Unable(why));
-        }
-    }
+    same_place(cloud, records).map_err(Skipped::Unable)?;
     ballast::release(folder);
-    // Fails while the run (or another reaper) is alive on this host.
-    let mut journal = match (Journal::open(folder), home) {
-        (Ok((journal, _)), _) => Some(journal),
-        (Err(error @ journal::JournalError::Owned { .. }), _) => return Err(Skipped::Alive(error.to_string())),
-        // A journal that is gone must not keep what costs alive: names are enough.
-        (Err(error), home) => {
-            let (account, region) = (&cloud.caller.account, &cloud.aws.region);
-            let only =
-                if home.is_none() { format!(", and only in account {account}, {region}") } else { String::new() };
-            events.warn(format!("{}: {error}; going on by name{only}", entry.run));
-            None
+    let mut site = Site { cloud, run: &entry.run, host: None, unsettled: journal::unsettled(records), events };
+    let begun = Instant::now();
+    let mut journal = loop {
+        match Journal::open(folder) {
+            Ok((journal, _)) => break Some(journal),
+            Err(journal::JournalError::Owned { holder, .. }) if holder.contains(journal::REAPER) => {
+                // Somebody is at it, and may be killed at any moment: what costs is stopped all the same.
+                if begun.elapsed() < LOOK {
+                    events.note(format!("{}: {holder} is at it: waiting for its end", entry.run));
+                    fence(&site).await;
+                    stop_spending(&site, &entry.leftovers).await;
+                }
+                if begun.elapsed() >= destroy::BOUND {
+                    return Err(Skipped::Unable(format!("{holder} does not end")));
+                }
+                sleep(LOOK).await;
+            }
+            // The run itself lives on this host.
+            Err(error @ journal::JournalError::Owned { .. }) => return Err(Skipped::Alive(error.to_string())),
+            // A journal that is gone must not keep what costs alive: names are enough.
+            Err(error) => {
+                events.warn(format!("{}: {error}; going on by name", entry.run));
+                break None;
+            }
         }
     };
+    // A second look: the one that was waited for may have done everything.
+    let again = journal::read(folder);
+    if again.iter().any(|record| matches!(record, Record::Finished { .. })) && journal::leftovers(&again).is_empty() {
+        return Ok(Destruction::default());
+    }
+    // Where only the folder's name says that there was such a run, a cluster of that name may be a stranger's.
+    let known = records.iter().any(|record| matches!(record, Record::Run(_)));
+    let things = if known { entry.leftovers.clone() } else { ours(&site).await.0 };
     let mut write = |record| {
         if let Some(journal) = journal.as_mut() {
             let _ = journal.write(record);
         }
     };
     write(Record::IntentDestroy);
-    let mut site = Site { cloud, run: &entry.run, host: None, unsettled: journal::unsettled(records), events };
     fence(&site).await;
-    stop_spending(&site, &entry.leftovers).await;
+    stop_spending(&site, &things).await;
     site.host = alone(folder, events).await.map(|lock| (folder, Arc::new(lock)));
-    let destruction = dismantle(&site, &entry.leftovers).await;
+    let destruction = dismantle(&site, &things).await;
     destroy::keep(&destruction, &mut write);
     prove(&folder.join(PROOF), &site, &destruction);
     if destruction.left.is_empty() {
@@ -280,7 +366,7 @@ async fn strangers(
     known: &[RunId],
     events: &Events,
 ) -> Result<Vec<Reaped>, RunError> {
-    let mut cloud = clouds.get().await?;
+    let mut cloud = clouds.get(events).await?;
     // Their state is not here, and terraform can do nothing without it.
     cloud.terraform = None;
     let discovered = discover::runs(&cloud.aws).await;
@@ -291,12 +377,12 @@ async fn strangers(
     let is_wanted = |run: &RunId| wanted.only.as_ref().is_none_or(|only| only == run) && !known.contains(run);
     for run in discovered.runs.into_iter().filter(is_wanted) {
         let site = Site { cloud: &cloud, run: &run, host: None, unsettled: false, events };
-        let things = existing(&site).await;
+        let (things, there) = ours(&site).await;
         // Ghosts of the tagging API, and things that only look like a run's.
-        if things.is_empty() {
+        if there.is_empty() {
             continue;
         }
-        let entry = Reaped::new(run.clone(), things);
+        let entry = Reaped::new(run.clone(), if wanted.dry_run { there } else { things });
         if wanted.dry_run {
             reaped.push(entry);
             continue;
@@ -304,6 +390,9 @@ async fn strangers(
         let result = match alive(wanted, &site).await {
             Some(why) => Err(Skipped::Alive(why)),
             None => {
+                // One that never beat may have been killed in the middle of its apply.
+                let beats = Query::new(&cloud.aws).age(&Names::of(&run).bucket, "run/control.json").await;
+                let site = Site { unsettled: beats.is_err(), ..site };
                 fence(&site).await;
                 let destruction = dismantle(&site, &entry.leftovers).await;
                 let _ = std::fs::create_dir_all(&wanted.runs_dir);
@@ -316,24 +405,28 @@ async fn strangers(
     Ok(reaped)
 }
 
-/// What of a run is there and is the run's own. A thing that cannot be described counts as there.
-async fn existing(site: &Site<'_>) -> Vec<Thing> {
-    use crate::aws::inventory::{Inventory, Presence};
+/// What could be the run's own: every name but those that are somebody else's; and which of them are there. What cannot be
+/// described counts as there.
+async fn ours(site: &Site<'_>) -> (Vec<Thing>, Vec<Thing>) {
     let inventory = Inventory::new(&site.cloud.aws, site.run);
-    let mut things = Vec::new();
+    let (mut own, mut there) = (Vec::new(), Vec::new());
     for thing in Names::of(site.run).things() {
         if matches!(inventory.exists(&thing).await, Ok(Presence::Gone { .. })) {
+            own.push(thing);
             continue;
         }
         match inventory.is_ours(&thing).await {
-            Ok(true) => things.push(thing),
+            Ok(true) => {
+                own.push(thing.clone());
+                there.push(thing);
+            }
             Ok(false) => {
                 site.events.note(format!("{thing} has no tag of this run: it is somebody else's, not touched"))
             }
             Err(error) => site.events.note(format!("{thing}: whose it is could not be told ({error}): not touched")),
         }
     }
-    things
+    (own, there)
 }
 
 /// Why a run must be taken for alive, if it must.
@@ -349,7 +442,13 @@ async fn alive(wanted: &Reaping, site: &Site<'_>) -> Option<String> {
     let (query, bucket) = (Query::new(&site.cloud.aws), Names::of(run).bucket);
     let mut last: Option<Duration> = None;
     loop {
-        let Ok(age) = query.age(&bucket, "run/control.json").await else {
+        let age = match query.age(&bucket, "run/control.json").await {
+            Ok(age) => Some(age),
+            Err(error) if error.not_found() => None,
+            // Not knowing is not its death.
+            Err(error) => return Some(format!("whether it lives could not be told: {error} (`--force` takes it)")),
+        };
+        let Some(age) = age else {
             let young = wanted.older_than.is_none() && since < YOUNG;
             return young.then(|| {
                 format!(
@@ -409,6 +508,8 @@ async fn fence(site: &Site<'_>) {
 }
 
 async fn write_fence(channel: &Channel) -> Result<(), ChannelError> {
+    // Of what a run leaves, what it kept secret is the first to go.
+    let _ = channel.drop_secrets().await;
     // An orchestrator that beats just now makes the condition fail: then once more over its beat.
     for _ in 0..5 {
         let (known, version) = match channel.control_and_version().await {

@@ -76,10 +76,11 @@ pub async fn start(cx: &Context, frame: &Frame, provisioned: Provisioned) -> Res
     let sizing = provisioned.planned.sizing.clone();
     let bounds = provisioned.planned.bounds.clone();
     let roll = muster(cx, frame, &channel, &sizing, &bounds).await?;
-    let (slots, attempts): (Vec<u32>, _) = (roll.ready.iter().copied().collect(), roll.attempts);
+    let (slots, attempts): (Vec<u32>, BTreeMap<u32, u32>) = (roll.ready.iter().copied().collect(), roll.attempts);
     let shortfall: Vec<String> = roll.failed.into_values().collect();
     let at = Timestamp::now().checked_add(HEADROOM).unwrap_or_else(|_| Timestamp::now());
-    let order = Start { at, slots: slots.clone() };
+    let attempt = |slot: &u32| attempts.get(slot).copied().unwrap_or(1);
+    let order = Start { at, slots: slots.clone(), attempts: slots.iter().map(attempt).collect() };
     frame.start(order).await.map_err(|error| RunError::could_not(Phase::Start, error))?;
     // Every task that carries load has read them, and later ones do not join. Destroy tries again.
     if let Err(error) = frame.drop_secrets().await {
