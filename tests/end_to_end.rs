@@ -216,7 +216,7 @@ async fn a_budget_that_is_used_up_ends_the_run_and_nothing_is_left() {
     let scenario = trial.scenario(&format!("{SHORT}fleet: {{ cpu: 1, tasks: 2 }}\nbudget: 0.004 USD\n"));
     let output = trial.run(&["run", &scenario]).await;
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
-    assert!(text(&output).contains("the budget of $0.004 is reached: the tasks cost "), "{}", text(&output));
+    assert!(text(&output).contains("the budget of $0.00400 is reached: the tasks cost "), "{}", text(&output));
     assert!(text(&output).contains(", before there was any load"), "{}", text(&output));
     trial.nothing_is_left().await;
 }
