@@ -308,31 +308,7 @@ async fn of_this_host(
     same_place(cloud, records).map_err(Skipped::Unable)?;
     ballast::release(folder);
     let mut site = Site { cloud, run: &entry.run, host: None, unsettled: journal::unsettled(records), events };
-    let begun = Instant::now();
-    let mut journal = loop {
-        match Journal::open(folder) {
-            Ok((journal, _)) => break Some(journal),
-            Err(journal::JournalError::Owned { holder, .. }) if holder.contains(journal::REAPER) => {
-                // Somebody is at it, and may be killed at any moment: what costs is stopped all the same.
-                if begun.elapsed() < LOOK {
-                    events.note(format!("{}: {holder} is at it: waiting for its end", entry.run));
-                    fence(&site).await;
-                    stop_spending(&site, &entry.leftovers).await;
-                }
-                if begun.elapsed() >= destroy::BOUND {
-                    return Err(Skipped::Unable(format!("{holder} does not end")));
-                }
-                sleep(LOOK).await;
-            }
-            // The run itself lives on this host.
-            Err(error @ journal::JournalError::Owned { .. }) => return Err(Skipped::Alive(error.to_string())),
-            // A journal that is gone must not keep what costs alive: names are enough.
-            Err(error) => {
-                events.warn(format!("{}: {error}; going on by name", entry.run));
-                break None;
-            }
-        }
-    };
+    let mut journal = take_over(folder, &site, &entry.leftovers).await?;
     // A second look: the one that was waited for may have done everything.
     let again = journal::read(folder);
     if again.iter().any(|record| matches!(record, Record::Finished { .. })) && journal::leftovers(&again).is_empty() {
@@ -357,6 +333,36 @@ async fn of_this_host(
         write(Record::Finished { exit: Exit::CouldNotRun });
     }
     Ok(destruction)
+}
+
+/// Becomes the one that drives the run, and waits for another reaper's end. Without a readable journal there is nothing to
+/// write, and everything to destroy.
+async fn take_over(folder: &Path, site: &Site<'_>, things: &[Thing]) -> Result<Option<Journal>, Skipped> {
+    let begun = Instant::now();
+    let mut said = false;
+    loop {
+        let holder = match Journal::open(folder) {
+            Ok((journal, _)) => return Ok(Some(journal)),
+            Err(journal::JournalError::Owned { holder, .. }) if holder.contains(journal::REAPER) => holder,
+            // The run itself lives on this host.
+            Err(error @ journal::JournalError::Owned { .. }) => return Err(Skipped::Alive(error.to_string())),
+            // A journal that is gone must not keep what costs alive: names are enough.
+            Err(error) => {
+                site.events.warn(format!("{}: {error}; going on by name", site.run));
+                return Ok(None);
+            }
+        };
+        // Somebody is at it, and may be killed at any moment: what costs is stopped all the same, once.
+        if !std::mem::replace(&mut said, true) {
+            site.events.note(format!("{}: {holder} is at it: waiting for its end", site.run));
+            fence(site).await;
+            stop_spending(site, things).await;
+        }
+        if begun.elapsed() >= destroy::BOUND {
+            return Err(Skipped::Unable(format!("{holder} does not end")));
+        }
+        sleep(LOOK).await;
+    }
 }
 
 /// The runs that have something in the account, and no folder here.
