@@ -52,14 +52,14 @@ fn advised(args: &Args) -> Result<String, String> {
     let nothing = || format!("run {} ended before there was anything to advise on (group {group})", report.run);
     let limit = report.advice.as_ref().ok_or_else(nothing)?.limit;
     let load = report.load.as_ref().ok_or_else(nothing)?;
-    let reaction = report.judged.as_ref().and_then(|judged| judged.reaction.as_ref()).ok_or_else(nothing)?;
+    let judged = report.judged.as_ref().ok_or_else(nothing)?;
     let started = report.started.ok_or_else(nothing)?;
     let timeline = watch::read(&folder.join("watch.jsonl"))?;
     if let Some(what_if) = &args.what_if {
         what_if.fits(&timeline).map_err(|why| format!("--what-if {why}"))?;
     }
     let own = Own { what_if: args.what_if.clone(), instance_price: args.instance_price };
-    let advice = advice(load, &timeline, reaction, started, limit, &own);
+    let advice = advice(load, &timeline, judged, started, limit, &own).ok_or_else(nothing)?;
     if args.json {
         return serde_json::to_string_pretty(&advice).map(|text| text + "\n").map_err(|error| error.to_string());
     }

@@ -475,6 +475,7 @@ mod tests {
             lag: Duration::ZERO,
             alarm: policy.alarms[0].model.clone(),
             low: policy.alarms.get(1).map(|alarm| alarm.model.clone()),
+            cooldowns: None,
         };
         Setting {
             policies: group.policies.iter().map(follows).collect(),

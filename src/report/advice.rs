@@ -8,7 +8,7 @@ use super::{Load, PhaseRow, TaskRow};
 use crate::measure::Timeline;
 use crate::scenario::Role;
 use crate::units;
-use crate::verdict::Reaction;
+use crate::verdict::Judged;
 use crate::verdict::advice::{Advice, Evidence, Limit, Second, WhatIf, advise, demand};
 
 /// What one may say of one's own beside the run.
@@ -22,11 +22,12 @@ pub struct Own {
 pub fn advice(
     load: &Load,
     timeline: &Timeline,
-    reaction: &Reaction,
+    judged: &Judged,
     started: Timestamp,
     limit: Limit,
     own: &Own,
-) -> Advice {
+) -> Option<Advice> {
+    let reaction = judged.reaction.as_ref()?;
     let (seconds, weakness) = (seconds(load), weakness(load));
     let evidence = Evidence {
         seconds: &seconds,
@@ -38,8 +39,9 @@ pub fn advice(
         limit,
         instance_price: own.instance_price,
         weakness: weakness.as_deref(),
+        fresh: judged.fresh_failed(),
     };
-    advise(&evidence, own.what_if.as_ref())
+    Some(advise(&evidence, own.what_if.as_ref()))
 }
 
 fn seconds(load: &Load) -> Vec<Second> {

@@ -26,9 +26,9 @@ pub async fn judge(collected: Collected) -> Result<Evidenced, RunError> {
         (Some(timeline), Some(started)) => capacity(timeline, started),
         _ => Vec::new(),
     };
-    let advice = match (&load, &timeline, &judged.reaction, circumstances.started) {
-        (Some(load), Some(timeline), Some(reaction), Some(started)) => {
-            Some(advice(load, timeline, reaction, started, Limit::of(&planned.scenario), &Own::default()))
+    let advice = match (&load, &timeline, circumstances.started) {
+        (Some(load), Some(timeline), Some(started)) => {
+            advice(load, timeline, &judged, started, Limit::of(&planned.scenario), &Own::default())
         }
         _ => None,
     };

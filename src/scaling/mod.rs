@@ -3,6 +3,7 @@
 //! Pure: no clock and no network. The caller brings datapoints with their instants; the lab drives it second by second.
 
 pub mod alarm;
+pub mod cooldown;
 pub mod policies;
 pub mod replay;
 pub mod step;

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::alarm::{Alarm, Datapoint, State};
+use super::cooldown::{Cooldowns, Cooling};
 use super::policies::{Rule, Standing, decide};
 use super::{Bounds, Seen};
 
@@ -41,6 +42,8 @@ pub struct Follows {
     pub alarm: Alarm,
     /// Target tracking's low alarm.
     pub low: Option<Alarm>,
+    /// Of a service's policy; a group has none.
+    pub cooldowns: Option<Cooldowns>,
 }
 
 /// The policies with everything about their group that decides how fast it is.
@@ -123,6 +126,8 @@ struct Group<'a> {
     policies: Vec<Running<'a>>,
     /// Simple scaling waits until then.
     cooling_until: u32,
+    /// A service's cooldowns; of a group they never begin.
+    cooling: Cooling,
 }
 
 /// A policy while it runs.
@@ -153,6 +158,7 @@ impl<'a> Group<'a> {
             desired: setting.initial,
             policies: setting.policies.iter().map(running).collect(),
             cooling_until: 0,
+            cooling: Cooling::default(),
         }
     }
 
@@ -233,22 +239,34 @@ impl<'a> Group<'a> {
         }
         let warmed = self.instances.iter().filter(|known| known.warmed <= second).count() as u32;
         let warming = self.instances.len() as u32 - warmed;
-        let standing: Vec<Standing<'_>> = self
+        let now = Duration::from_secs(second.into());
+        let seen = |metric| self.cooling.seen(Seen { metric, warmed, warming, desired: self.desired }, now);
+        let standing: Vec<(&Follows, Standing<'_>)> = self
             .policies
             .iter()
             .filter_map(|running| {
-                Some(Standing {
+                let standing = Standing {
                     rule: &running.follows.rule,
                     alarm: running.alarm.state(),
                     low: running.low.as_ref().map_or(State::Ok, Alarm::state),
-                    seen: Seen { metric: running.latest?, warmed, warming, desired: self.desired },
-                })
+                    seen: seen(running.latest?),
+                };
+                Some((running.follows, standing))
             })
             .collect();
-        let Some(decision) = decide(&standing, bounds, self.desired, second < self.cooling_until) else { return };
-        if let Some(Rule::Simple { cooldown, .. }) = standing.get(decision.policy).map(|standing| standing.rule) {
+        let all: Vec<Standing<'_>> = standing.iter().map(|(_, standing)| *standing).collect();
+        let Some(decision) = decide(&all, bounds, self.desired, second < self.cooling_until) else { return };
+        if !self.cooling.allows(self.desired, decision.wanted, now) {
+            return;
+        }
+        let follows = standing.get(decision.policy).map(|(follows, _)| *follows);
+        if let Some(Rule::Simple { cooldown, .. }) = follows.map(|follows| &follows.rule) {
             let wait = self.setting.boot.saturating_add(*cooldown);
             self.cooling_until = second.saturating_add(whole_seconds(wait));
+        }
+        if let Some(cooldowns) = follows.and_then(|follows| follows.cooldowns) {
+            let done = if decision.wanted > self.desired { now.saturating_add(self.setting.boot) } else { now };
+            self.cooling.changed(self.desired, decision.wanted, now, done, cooldowns);
         }
         self.resize(second, decision.wanted);
     }
@@ -294,6 +312,7 @@ mod tests {
             lag: Duration::ZERO,
             alarm,
             low,
+            cooldowns: None,
         }
     }
 
@@ -371,6 +390,29 @@ mod tests {
         assert_eq!((seen.desired[11], seen.desired[12]), (2, 4));
         assert_eq!((seen.desired[21], seen.desired[22]), (4, 6));
         assert_eq!(seen.desired[39], 6, "58 % is not above 60 %");
+    }
+
+    #[test]
+    fn a_services_cooldowns_hold_the_next_change_back() {
+        let with = |out: u64, back: u64| {
+            let mut setting = setting(50.0);
+            setting.warm_up = Duration::ZERO;
+            let (out, back) = (Duration::from_secs(out), Duration::from_secs(back));
+            setting.policies[0].cooldowns = Some(Cooldowns { out, back });
+            replay(&load(), &SERVICE, &setting).desired
+        };
+        let (quick, slow) = (with(0, 0), with(40, 10));
+        let sizes = |desired: &[u32]| {
+            let mut sizes = desired.to_vec();
+            sizes.dedup();
+            sizes
+        };
+        assert!(quick.iter().max() > slow.iter().max(), "{:?} {:?}", sizes(&quick), sizes(&slow));
+        let least = |desired: &[u32]| {
+            let falls: Vec<usize> = (1..desired.len()).filter(|at| desired[*at] < desired[at - 1]).collect();
+            falls.windows(2).map(|pair| pair[1] - pair[0]).min()
+        };
+        assert!(least(&slow).is_none_or(|apart| apart >= 10), "{slow:?}");
     }
 
     #[test]

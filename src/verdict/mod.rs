@@ -93,6 +93,15 @@ pub struct Judged {
     pub reaction: Option<Reaction>,
 }
 
+impl Judged {
+    /// What new instances that took requests did worse than the others, if so it was judged.
+    pub fn fresh_failed(&self) -> Option<&str> {
+        let served = self.reaction.as_ref()?.launched.iter().any(|one| one.healthy.is_some());
+        let failed = |one: &&Judgement| one.asked == fresh::ASKED && one.verdict == Verdict::Failed;
+        self.scaling.iter().find(failed).filter(|_| served).map(|one| one.because.as_str())
+    }
+}
+
 /// Judges a run. `timeline` is there when a group was watched.
 pub fn judge(
     scenario: &Scenario,

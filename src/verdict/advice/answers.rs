@@ -16,7 +16,7 @@ pub fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Vec<Ans
         settings::cooldown(evidence),
         sizes::steps(evidence, advice),
         sizes::bounds(evidence, advice),
-        settings::around(evidence),
+        settings::around(evidence, serving, advice),
         money(advice),
         what_to_change(evidence, advice),
     ]
@@ -68,7 +68,8 @@ fn what_to_change(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
         from += &format!("; it assumes that {assumes}");
         confidence = confidence.min(Confidence::Medium);
     }
-    if !tolerance.is_held_by(best) {
+    // What new instances fail at first is in no row.
+    if !tolerance.is_held_by(best) || evidence.fresh.is_some() {
         confidence = confidence.min(Confidence::Medium);
     }
     Some(answer(question, said, from, confidence))

@@ -12,6 +12,7 @@ use super::{Advice, Evidence, Ran, RanPolicy, WhatIf};
 use crate::measure::timeline;
 use crate::scaling::Bounds;
 use crate::scaling::alarm::{Alarm, Comparison, Missing};
+use crate::scaling::cooldown::Cooldowns;
 use crate::scaling::policies::Rule;
 use crate::scaling::replay::{Follows, Replayed, Service, Setting, replay};
 use crate::scaling::target_tracking::TargetTracking;
@@ -103,7 +104,7 @@ impl Tolerance {
     }
 
     /// It holds, or takes away a good part of what is missed, or of what is lost without missing more.
-    fn is_helped_by(self, candidate: &Candidate, now: &Candidate) -> bool {
+    pub fn is_helped_by(self, candidate: &Candidate, now: &Candidate) -> bool {
         let less = |with: f64, without: f64| without > 0.0 && with <= without * HELPED;
         let misses_less = less(candidate.over_limit.into(), now.over_limit.into());
         let loses_less = candidate.over_limit <= now.over_limit && less(candidate.errors as f64, now.errors as f64);
@@ -264,6 +265,8 @@ fn follows(ran: &RanPolicy<'_>, metric: &super::Metric, lag: Duration) -> Result
         lag,
         alarm: alarm(ran.alarm).ok_or_else(unknown)?,
         low: ran.low.map(|low| alarm(low).ok_or_else(unknown)).transpose()?,
+        // A group's policy has none that gates it but a simple one, whose rule has it.
+        cooldowns: ran.policy.out_cooldown.zip(ran.policy.cooldown).map(|(out, back)| Cooldowns { out, back }),
     })
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::chain::{self, Left, between};
 use super::answers::answer;
-use super::{Advice, Answer, Confidence, Evidence};
+use super::{Advice, Answer, Confidence, Evidence, InstanceCapacity};
 use crate::units;
 
 /// An instance is fresh for so long after it became healthy. (What caches and pools need; the judgement on fresh
@@ -14,6 +14,9 @@ const FRESH: Duration = Duration::from_secs(60);
 const NOTICED: Duration = Duration::from_secs(2);
 /// A request that an instance took with it was sent a little before.
 const UNDER_WAY: Duration = Duration::from_secs(1);
+
+/// A fifth of all errors is more than chance.
+const GOOD_PART: u64 = 5;
 
 /// Seconds of the spike, or of the whole run where it has none.
 fn spike(evidence: &Evidence<'_>) -> std::ops::Range<usize> {
@@ -114,8 +117,7 @@ pub fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Opti
     if all == 0 {
         return None;
     }
-    // Where nothing missed the limit, what an instance carries is only known to be more.
-    let capacity = advice.capacity.as_ref().filter(|capacity| capacity.between.1.is_some());
+    let capacity = known_limit(advice);
     let found = causes(evidence, serving, capacity.map(|capacity| capacity.at_limit));
     let named = [
         (found.nobody, "while no instance was healthy"),
@@ -129,13 +131,27 @@ pub fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Opti
         .filter(|(count, _)| *count > 0)
         .map(|(count, when)| format!("{:.0} % {when}", *count as f64 / all as f64 * 100.0))
         .collect();
-    let explained = found.other * 5 < all;
+    let explained = found.other * GOOD_PART < all;
     let by_capacity = found.saturated == 0 || capacity.is_some_and(|known| known.confidence > Confidence::Low);
     let confidence = if explained && by_capacity { Confidence::Medium } else { Confidence::Low };
     let count = units::count(all, "error");
     let from = format!("{count} by second, beside load, size of the group and its activities");
     let said = format!("{}.{}", said.join("; "), by_balancer(evidence));
     Some(answer("What explains the errors?", said, from, confidence))
+}
+
+/// Of the errors a good part fell to new instances, with load to spare.
+pub fn of_fresh(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<String> {
+    let found = causes(evidence, serving, known_limit(advice).map(|capacity| capacity.at_limit));
+    let all: u64 = evidence.seconds.iter().map(|second| second.errors).sum();
+    (found.young * GOOD_PART >= all && found.young > 0).then(|| {
+        format!("{} of {} within a minute of a new instance's first health", found.young, units::count(all, "error"))
+    })
+}
+
+/// Where nothing missed the limit, what an instance carries is only known to be more.
+fn known_limit(advice: &Advice) -> Option<&InstanceCapacity> {
+    advice.capacity.as_ref().filter(|capacity| capacity.between.1.is_some())
 }
 
 /// What the load balancer counted, where it counted any.

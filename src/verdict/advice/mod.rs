@@ -97,6 +97,8 @@ pub struct Evidence<'a> {
     pub instance_price: Option<f64>,
     /// Why the load proves less than its plan would have, if it does.
     pub weakness: Option<&'a str>,
+    /// What new instances did worse than the others, where they were judged not to serve at once.
+    pub fresh: Option<&'a str>,
 }
 
 /// The latency an instance's capacity is measured by.

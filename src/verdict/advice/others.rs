@@ -233,9 +233,11 @@ fn scheduled(evidence: &Evidence<'_>, size: &Size, current: &Current) -> Option<
     let min = size.needed.min(size.raised().max);
     let (from, until) = evidence.spike.filter(|_| min > setting.bounds.min)?;
     let ready = setting.boot + setting.health + EARLY;
-    let from = Duration::from_secs(from.into()).saturating_sub(ready);
-    let until = Duration::from_secs(until.into());
-    let with = Setting { scheduled: Some((from, until, min)), ..setting.clone() };
+    let (spike, until) = (Duration::from_secs(from.into()), Duration::from_secs(until.into()));
+    let from = spike.saturating_sub(ready);
+    // The action came before the recorded load where that leaves no time for it.
+    let initial = if spike < ready { setting.initial.max(min) } else { setting.initial };
+    let with = Setting { scheduled: Some((from, until, min)), initial, ..setting.clone() };
     let change = Change::Scheduled { from, until, min };
     let other = Other::new(format!("{min} scheduled for the spike"), change, with)
         .assuming("the spike's time is known before".to_owned());
@@ -244,8 +246,10 @@ fn scheduled(evidence: &Evidence<'_>, size: &Size, current: &Current) -> Option<
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::evidence;
+    use super::super::{Reaction, Timeline};
     use super::*;
-
+    use crate::scaling::replay::replay;
     use crate::scaling::target_tracking::TargetTracking;
 
     const SERVICE: Service = Service { at_limit: 100.0, saturated: 100.0, queue: Duration::ZERO };
@@ -261,6 +265,7 @@ mod tests {
             lag: Duration::ZERO,
             alarm: Alarm::new(Comparison::Above, 50.0, 3),
             low: None,
+            cooldowns: None,
         };
         let setting = Setting {
             policies: vec![follows],
@@ -300,6 +305,24 @@ mod tests {
         assert!(!size(300.0).is_beyond_maximum());
         let beyond = size(400.0);
         assert_eq!((beyond.needed, beyond.roomy, beyond.raised()), (4, 6, Bounds { min: 2, max: 6 }));
+    }
+
+    #[test]
+    fn instances_scheduled_for_a_spike_are_there_however_early_it_comes() {
+        let (timeline, seconds, reaction) = (Timeline::default(), Vec::new(), Reaction::default());
+        let size = Size::of(600.0, &SERVICE, Bounds { min: 2, max: 8 });
+        let current = current("AWS/EC2", "CPUUtilization");
+        let row = |from: u32| {
+            let evidence = Evidence { spike: Some((from, from + 30)), ..evidence(&timeline, &seconds, &reaction) };
+            scheduled(&evidence, &size, &current).unwrap()
+        };
+        for (from, initial) in [(100, 2), (35, 2), (34, 6), (0, 6)] {
+            let setting = row(from).setting;
+            assert_eq!(setting.initial, initial, "a spike at {from} s");
+            let mut load = vec![0.0; from as usize];
+            load.extend([600.0; 30]);
+            assert_eq!(replay(&load, &SERVICE, &setting).over_limit, 0, "a spike at {from} s");
+        }
     }
 
     #[test]

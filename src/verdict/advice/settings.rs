@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::super::chain::{self, Why};
 use super::answers::answer;
 use super::candidates::median;
-use super::{Answer, Confidence, Evidence};
-use crate::measure::timeline::{GroupState, Policy};
+use super::{Advice, Answer, Confidence, Evidence, causes};
+use crate::measure::timeline::{Alarm, GroupState, Policy};
 use crate::units;
 
 /// Longer than a poll: not only two looks apart.
@@ -122,65 +122,139 @@ fn blocked(evidence: &Evidence<'_>, live: Duration) -> String {
     format!(" Scaling in waited {} after its low alarm.", units::duration(waited))
 }
 
-/// Cooldowns gate simple scaling, and services; nothing else.
+/// Cooldowns gate simple scaling, and services; but where no warm-up is set, the default one is taken for it.
 pub fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
     let question = "What should the cooldown be?";
     let group = group(evidence)?;
     let policies = evidence.timeline.policies();
-    let gated = policies.iter().find(|policy| policy.kind == "SimpleScaling" || group.is_service);
-    let Some(policy) = gated else {
-        let said = format!(
-            "It does not matter: the default cooldown of {} gates simple scaling only, and no policy here is simple.",
-            units::duration(group.default_cooldown)
-        );
-        let from = "DescribePolicies; EC2 Auto Scaling guide, scaling cooldowns".to_owned();
+    if group.is_service {
+        return of_service(question, evidence, &policies);
+    }
+    let Some(policy) = policies.iter().find(|policy| policy.kind == "SimpleScaling") else {
+        let default = units::duration(group.default_cooldown);
+        let unset = policies.iter().any(|policy| policy.warm_up.or(group.default_warm_up).is_none());
+        let said = match unset {
+            false => {
+                format!(
+                    "It does not matter: the default of {default} gates simple scaling only, and no policy here is simple."
+                )
+            }
+            true => format!(
+                "It gates simple scaling only, and no policy here is simple; but as no warm-up is set, the default of {default} \
+                 is what new instances warm up for. With a default instance warm-up it would not matter."
+            ),
+        };
+        let from =
+            "DescribePolicies; EC2 Auto Scaling guide, scaling cooldowns and default instance warm-up".to_owned();
         return Some(answer(question, said, from, Confidence::High));
     };
     let Some(start) = Start::of(evidence) else { return Some(no_start(question)) };
-    let (about, parts) = needed_cooldown(evidence, group, policy, &start);
-    let live = policy.cooldown.unwrap_or(group.default_cooldown);
-    let fit = if live > about.mul_f64(LONGER) + chain::POLLED {
-        "longer than that: for so long nothing answers a load that goes on rising"
-    } else if live + chain::POLLED < about {
-        "shorter than that: the next change comes before the last one shows in the metric"
-    } else {
-        "it fits"
-    };
+    let window = window(evidence, policy, Alarm::is_high).unwrap_or(start.period);
+    let about = start.health + window;
     let said = format!(
-        "About {} for {}: {parts}. It is {}: {fit}.",
+        "About {} for {}: from in service on an instance takes {} to be healthy, and the alarm looks at {} of load. It is {}.",
         units::duration(about),
         policy.name,
-        units::duration(live)
+        units::duration(start.health),
+        units::duration(window),
+        fit(
+            policy.cooldown.unwrap_or(group.default_cooldown),
+            about,
+            "for so long nothing answers a load that goes on rising"
+        )
     );
     let from = format!("{}; the alarms of {}", start.evidence(), policy.name);
     Some(answer(question, said, from, Confidence::Medium))
 }
 
-/// Until a change shows in the alarm that asks for the next. A simple policy's begins when the instance is in service, a
-/// service's with the change itself.
-fn needed_cooldown(evidence: &Evidence<'_>, group: &GroupState, policy: &Policy, start: &Start) -> (Duration, String) {
-    let alarms = evidence.timeline.alarms();
-    let own = alarms.iter().filter(|alarm| policy.alarms.contains(&alarm.name) && alarm.is_high());
-    let window = own.map(|alarm| alarm.window()).max().unwrap_or(start.period);
-    let boot = if group.is_service { start.boot } else { Duration::ZERO };
-    let begins = if group.is_service {
-        format!("a task takes {} to start and", units::duration(start.boot))
-    } else {
-        "from in service on an instance takes".to_owned()
+/// A service's two: the one that follows a scale-out lasts until the new tasks show in the alarm, the one that follows a
+/// scale-in until there is a datapoint of the smaller service.
+fn of_service(question: &str, evidence: &Evidence<'_>, policies: &[&Policy]) -> Option<Answer> {
+    let gated = |policy: &&&Policy| policy.out_cooldown.is_some() || policy.cooldown.is_some();
+    let gated: Vec<&Policy> = policies.iter().filter(gated).copied().collect();
+    if gated.is_empty() {
+        return None;
+    }
+    let start = Start::of(evidence);
+    let said: Vec<String> = gated
+        .iter()
+        .flat_map(|policy| [scale_out(evidence, policy, start.as_ref()), scale_in(evidence, policy)])
+        .flatten()
+        .collect();
+    let from = match &start {
+        Some(start) => format!("{}; the alarms of each policy; Application Auto Scaling API", start.evidence()),
+        None => "no new task came to run: a run in which the service grows would show how long one takes".to_owned(),
     };
-    let parts = format!(
-        "{begins} {} to be healthy, and the alarm looks at {} of load",
+    let confidence = if start.is_some() { Confidence::Medium } else { Confidence::Low };
+    Some(answer(question, said.join(" "), from, confidence))
+}
+
+/// A step policy that only shrinks has nothing to do with this one.
+fn scale_out(evidence: &Evidence<'_>, policy: &Policy, start: Option<&Start>) -> Option<String> {
+    let window = window(evidence, policy, Alarm::is_high)?;
+    let live = policy.out_cooldown?;
+    let Some(start) = start else {
+        return Some(format!(
+            "After a scale-out of {} it is {}; what it should be this run cannot tell.",
+            policy.name,
+            units::duration(live)
+        ));
+    };
+    let about = start.boot + start.health + window;
+    Some(format!(
+        "After a scale-out about {} for {}: a task takes {} to start and {} to be healthy, and the alarm looks at {} of load. \
+         It is {}.",
+        units::duration(about),
+        policy.name,
+        units::duration(start.boot),
         units::duration(start.health),
-        units::duration(window)
-    );
-    (boot + start.health + window, parts)
+        units::duration(window),
+        fit(live, about, "for so long only a larger scale-out answers a load that goes on rising")
+    ))
+}
+
+fn scale_in(evidence: &Evidence<'_>, policy: &Policy) -> Option<String> {
+    let live = policy.cooldown?;
+    let alarms = evidence.timeline.alarms();
+    let low = alarms.iter().find(|alarm| policy.alarms.contains(&alarm.name) && !alarm.is_high())?;
+    // The alarm stays in ALARM meanwhile: one datapoint of the smaller service decides of the next.
+    let drains = evidence.timeline.surroundings().into_iter().flat_map(|known| &known.target_groups);
+    let drains = drains.map(|one| one.deregistration_delay).max().unwrap_or_default();
+    let about = drains + low.period;
+    Some(format!(
+        "After a scale-in about {}: {} to drain, and a datapoint of {}. It is {}.",
+        units::duration(about),
+        units::duration(drains),
+        units::duration(low.period),
+        fit(live, about, "for so long no other task leaves that is not needed")
+    ))
+}
+
+/// `5m: longer than that: ...`
+fn fit(live: Duration, about: Duration, longer: &str) -> String {
+    let live_said = units::duration(live);
+    if live > about.mul_f64(LONGER) + chain::POLLED {
+        format!("{live_said}: longer than that, and {longer}")
+    } else if live + chain::POLLED < about {
+        format!("{live_said}: shorter than that, so the next change comes before the last one shows in the metric")
+    } else {
+        format!("{live_said}: it fits")
+    }
+}
+
+/// Of a policy's own alarm that fires when the metric is high, or low.
+fn window(evidence: &Evidence<'_>, policy: &Policy, is: impl Fn(&Alarm) -> bool) -> Option<Duration> {
+    let alarms = evidence.timeline.alarms();
+    let own = alarms.iter().filter(|alarm| policy.alarms.contains(&alarm.name) && is(alarm));
+    own.map(|alarm| alarm.window()).max()
 }
 
 /// Settings around the policy that the run shows to be wrong.
-pub fn around(evidence: &Evidence<'_>) -> Option<Answer> {
+pub fn around(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<Answer> {
     let group = group(evidence)?;
     let mut said: Vec<String> = Vec::new();
     said.extend(failed_checks(evidence, group));
+    said.extend(fresh_errors(evidence, group, serving, advice));
     said.extend(slow_checks(evidence, group));
     said.extend(target_groups(evidence));
     said.extend(simple(evidence, group));
@@ -202,6 +276,30 @@ fn failed_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<String> 
             units::duration(group.health_check_grace)
         )
     })
+}
+
+/// Instances that take requests before they can serve them well.
+fn fresh_errors(evidence: &Evidence<'_>, group: &GroupState, serving: &[u32], advice: &Advice) -> Option<String> {
+    let found = match evidence.fresh {
+        Some(judged) => judged.to_owned(),
+        None => causes::of_fresh(evidence, serving, advice)?,
+    };
+    let hook = if group.is_service {
+        "a container health check with a start period"
+    } else {
+        "a launch lifecycle hook that holds an instance back until it has warmed up"
+    };
+    // What one of several is by hand has no single owner: the longest is what a new instance is given at most.
+    let surroundings = evidence.timeline.surroundings();
+    let slow_start = surroundings.into_iter().flat_map(|known| &known.target_groups).map(|one| one.slow_start).max();
+    let slow_start = match slow_start {
+        Some(now) if !now.is_zero() => format!("a slow start longer than {}", units::duration(now)),
+        _ => "slow start on the target group (none is set)".to_owned(),
+    };
+    Some(format!(
+        "New instances do not serve well at first ({found}): a health check on a path that answers only when the application is \
+         ready, {hook}, or {slow_start}. No row below shows this: each instance that is launched brings its own errors."
+    ))
 }
 
 fn slow_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<String> {
@@ -260,7 +358,7 @@ fn simple(evidence: &Evidence<'_>, group: &GroupState) -> Vec<String> {
 mod tests {
     use super::super::super::{Launched, Moment, Sighting};
     use super::super::tests::{at, evidence, seen};
-    use super::super::{Reaction, Timeline};
+    use super::super::{Reaction, Second, Timeline, advise};
     use super::*;
     use crate::measure::timeline::Observed;
 
@@ -337,11 +435,59 @@ mod tests {
         assert!(said.starts_with("About 5s for web-cpu") && said.contains("It is 5m: longer than that"), "{said}");
         let service = with(|seen| match seen {
             Observed::Group(group) => group.is_service = true,
-            Observed::Policy(policy) => policy.cooldown = Some(Duration::from_secs(6)),
+            Observed::Policy(policy) => {
+                policy.out_cooldown = Some(Duration::from_secs(6));
+                policy.cooldown = Some(Duration::from_secs(60));
+            }
             _ => {}
         });
         let (said, _) = asked(&service, &reaction, cooldown);
-        assert!(said.starts_with("About 20s for web-cpu: a task takes 15s to start and 2s to be"), "{said}");
-        assert!(said.contains("It is 6s: shorter than that"), "{said}");
+        let out = "After a scale-out about 20s for web-cpu: a task takes 15s to start and 2s to be healthy, and the alarm looks \
+                   at 3s of load. It is 6s: shorter than that";
+        assert!(said.starts_with(out), "{said}");
+        assert!(
+            said.contains("After a scale-in about 1s: 0ms to drain, and a datapoint of 1s. It is 1m: longer"),
+            "{said}"
+        );
+        let (said, confidence) = asked(&service, &Reaction::default(), cooldown);
+        assert!(said.starts_with("After a scale-out of web-cpu it is 6s") && confidence == Confidence::Low, "{said}");
+    }
+
+    /// Where nothing else is set, the cooldown is the warm-up: both answers say so.
+    #[test]
+    fn a_cooldown_that_is_taken_for_the_warm_up_matters() {
+        let unset = with(|seen| {
+            if let Observed::Policy(policy) = seen {
+                policy.warm_up = None;
+            }
+        });
+        let reaction = Reaction { launched: launched(), ..Reaction::default() };
+        let (said, _) = asked(&unset, &reaction, cooldown);
+        assert!(said.contains("the default of 5m is what new instances warm up for"), "{said}");
+        assert!(!said.contains("It does not matter"), "{said}");
+        let (said, _) = asked(&with(|_| ()), &reaction, cooldown);
+        assert!(said.starts_with("It does not matter"), "{said}");
+    }
+
+    #[test]
+    fn errors_of_fresh_instances_have_a_remedy_and_are_in_no_row() {
+        let (timeline, mut seconds) = seen("TargetTrackingScaling");
+        seconds.iter_mut().for_each(|second| second.errors = 0);
+        let serving = vec![4; seconds.len()];
+        let reaction = Reaction { launched: launched(), ..Reaction::default() };
+        let settings = |seconds: &[Second], fresh: Option<&str>| {
+            let evidence = Evidence { fresh, ..evidence(&timeline, seconds, &reaction) };
+            let advice = advise(&evidence, None);
+            around(&evidence, &serving, &advice).map(|one| one.answer).unwrap_or_default()
+        };
+        assert!(!settings(&seconds, None).contains("New instances do not"));
+        let judged = settings(&seconds, Some("12 errors in 90 answers"));
+        assert!(judged.contains("New instances do not serve well at first (12 errors in 90 answers)"), "{judged}");
+        assert!(judged.contains("slow start on the target group (none is set)"), "{judged}");
+        for second in [50, 52] {
+            seconds[second].errors = 30;
+        }
+        let inferred = settings(&seconds, None);
+        assert!(inferred.contains("60 of 60 errors within a minute of a new instance's first health"), "{inferred}");
     }
 }

@@ -1,7 +1,8 @@
 //! How many instances, and by which numbers of the policy they should come: size, target, minimum, maximum, steps.
 
 use super::answers::answer;
-use super::{Advice, Answer, Change, Confidence, Evidence, InstanceCapacity, others};
+use super::candidates::Tolerance;
+use super::{Advice, Answer, Candidate, Change, Confidence, Evidence, InstanceCapacity, others};
 use crate::measure::timeline::Policy;
 use crate::units;
 
@@ -92,8 +93,15 @@ pub fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     };
     let full = capacity.at_limit * metric.per_request;
     let fitting = others::fitting(capacity.at_limit, metric.per_request, metric.ceiling);
-    let now =
-        tracking.target_value.map_or(String::new(), |now| format!(" It is {now}: {}.", compared(now, fitting, full)));
+    let now = tracking.target_value.map_or(String::new(), |now| {
+        let replayed = replayed(evidence, advice).unwrap_or_else(|| compared(now, fitting).to_owned());
+        let late = if now > full {
+            "more than an instance reaches within the limit, so it asks for more too late; "
+        } else {
+            ""
+        };
+        format!(" It is {now}: {late}{replayed}.")
+    });
     let ceiling = metric.ceiling.map_or(full, |ceiling| full.min(ceiling));
     let said = format!(
         "At most about {fitting:.0}: an instance at its limit shows {} {ceiling:.0}, and {:.0} % of that leaves room for what \
@@ -112,13 +120,51 @@ pub fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     Some(answer(question, said, from, confidence))
 }
 
-fn compared(now: f64, fitting: f64, full: f64) -> &'static str {
-    if now > full {
-        "more than an instance reaches within the limit, so it asks for more too late"
-    } else if now > fitting * 1.1 {
+/// What the rows with other targets say of the one that is set: the recommended one, else the best of them.
+fn replayed(evidence: &Evidence<'_>, advice: &Advice) -> Option<String> {
+    let (now, others) = advice.candidates.split_first()?;
+    let is_target = |one: &&Candidate| match &one.change {
+        Change::Maximum { with: Some(with), .. } => matches!(**with, Change::Target { .. }),
+        change => matches!(change, Change::Target { .. }),
+    };
+    let rows = || others.iter().filter(is_target);
+    let best = rows().find(|one| one.recommended).or_else(|| rows().min_by_key(|one| (one.over_limit, one.errors)))?;
+    let figures = |one: &Candidate| {
+        let lost = if now.errors + best.errors > 0 {
+            format!(" and {} lost", units::count(one.errors, "request"))
+        } else {
+            String::new()
+        };
+        format!("{} s over the limit{lost}", one.over_limit)
+    };
+    let tolerance = Tolerance::of(evidence);
+    Some(if best.recommended {
+        format!("{} is recommended below, for {} instead of {}", best.name, figures(best), figures(now))
+    } else if tolerance.is_held_by(now) {
+        format!("it holds the limit with this load ({})", figures(now))
+    } else if tolerance.is_helped_by(best, now) {
+        format!(
+            "{} would help ({} instead of {}), and what is recommended below does more",
+            best.name,
+            figures(best),
+            figures(now)
+        )
+    } else {
+        format!(
+            "no other that was tried is much better ({} at best, with {}; {} now)",
+            figures(best),
+            best.name,
+            figures(now)
+        )
+    })
+}
+
+/// Where no row could be replayed.
+fn compared(now: f64, fitting: f64) -> &'static str {
+    if now > fitting * 1.1 {
         "little room, so latency goes before new instances are there"
     } else {
-        "there is room; less of it only costs more"
+        "there is room; what less of it would cost or gain this run cannot tell"
     }
 }
 
@@ -200,7 +246,42 @@ fn is_out(policy: &Policy) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{evidence, seen};
+    use super::super::{Reaction, advise};
     use super::*;
+
+    /// The rows are what other targets would do: the sentence says nothing else.
+    #[test]
+    fn what_is_said_of_the_target_is_what_the_rows_say() {
+        let (timeline, seconds) = seen("TargetTrackingScaling");
+        let reaction = Reaction { desired_before: 2, max: 8, ..Reaction::default() };
+        let evidence = evidence(&timeline, &seconds, &reaction);
+        let advised = advise(&evidence, None);
+        let said = |rows: &[(u32, u64)], recommended: usize| {
+            let mut advice = advised.clone();
+            let targets = |one: &Candidate| matches!(one.change, Change::Nothing | Change::Target { .. });
+            advice.candidates.retain(targets);
+            advice.candidates.truncate(rows.len());
+            for (index, (row, (over, errors))) in advice.candidates.iter_mut().zip(rows).enumerate() {
+                (row.over_limit, row.errors, row.recommended) = (*over, *errors, index == recommended);
+            }
+            target(&evidence, &advice).unwrap().answer
+        };
+        for (rows, recommended, ends) in [
+            (
+                &[(20, 90), (4, 0)][..],
+                1,
+                "is recommended below, for 4 s over the limit and 0 requests lost instead of 20 s over the limit and 90 requests lost.",
+            ),
+            (&[(20, 90), (10, 10)], 9, "and what is recommended below does more."),
+            (&[(20, 90), (19, 90)], 9, "; 20 s over the limit and 90 requests lost now)."),
+            (&[(0, 0), (0, 0)], 9, "It is 50: it holds the limit with this load (0 s over the limit)."),
+            (&[(20, 90)], 0, "there is room; what less of it would cost or gain this run cannot tell."),
+        ] {
+            let said = said(rows, recommended);
+            assert!(said.ends_with(ends), "{said}");
+        }
+    }
 
     #[test]
     fn needed_instances_are_a_range_where_the_run_leaves_one() {

@@ -87,6 +87,7 @@ fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
             lag: Duration::ZERO,
             alarm: alarm::Alarm::new(alarm::Comparison::Above, 50.0, 3),
             low: Some(alarm::Alarm::new(alarm::Comparison::Below, 45.0, 15)),
+            cooldowns: None,
         }],
         bounds: Bounds { min: 2, max },
         initial: 2,
@@ -156,6 +157,7 @@ pub fn evidence<'a>(timeline: &'a Timeline, seconds: &'a [Second], reaction: &'a
         limit: Limit { p95: Duration::from_millis(200), asked: true },
         instance_price: Some(0.6),
         weakness: None,
+        fresh: None,
     }
 }
 
