@@ -360,6 +360,9 @@ fn check(name: &str, case: &Case, report: &RunReport, truth: &Truth) -> Checked 
                 advice.and_then(|one| one.no_candidates.clone())
             )
         });
+        if let Some(agreement) = advice.and_then(|advice| advice.agreement) {
+            checked.verdict(agreement.is_timely(), || agreement.sentence());
+        }
         let capacity = advice.and_then(|advice| advice.capacity.clone());
         let near = capacity.as_ref().is_some_and(|found| (found.at_limit / truth.capacity - 1.0).abs() < 0.25);
         checked.verdict(near, || format!("an instance carries {}, not {capacity:?}", truth.capacity));

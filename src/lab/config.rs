@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 use super::LabError;
+use crate::scaling::cooldown::Cooldowns;
 use crate::scaling::policies::Rule;
 use crate::scaling::step::{self, SimpleScaling, StepScaling};
 use crate::scaling::target_tracking::TargetTracking;
@@ -121,6 +122,11 @@ pub struct Policy {
     pub least: u32,
     #[serde(deserialize_with = "friendly")]
     pub cooldown: Duration,
+    /// Target tracking of a service; a step policy of one has one cooldown for both.
+    #[serde(deserialize_with = "friendly")]
+    pub scale_out_cooldown: Duration,
+    #[serde(deserialize_with = "friendly")]
+    pub scale_in_cooldown: Duration,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -178,6 +184,8 @@ impl Default for Policy {
             change: 0,
             least: 0,
             cooldown: Duration::from_secs(10),
+            scale_out_cooldown: Duration::from_secs(3),
+            scale_in_cooldown: Duration::from_secs(3),
         }
     }
 }
@@ -214,6 +222,14 @@ impl Policy {
                 scaling: SimpleScaling { change: self.change, adjustment, least: self.least },
                 cooldown: self.cooldown,
             },
+        }
+    }
+
+    /// Where it scales a service.
+    pub fn cooldowns(&self) -> Cooldowns {
+        match self.kind {
+            Kind::TargetTracking => Cooldowns { out: self.scale_out_cooldown, back: self.scale_in_cooldown },
+            Kind::Step | Kind::Simple => Cooldowns { out: self.cooldown, back: self.cooldown },
         }
     }
 

@@ -16,6 +16,7 @@ use super::metrics::{Open, Sample};
 use super::service::{CLUSTER, SERVICE};
 use super::truth;
 use crate::scaling::alarm::{Alarm, Comparison, Datapoint, State};
+use crate::scaling::cooldown::Cooling;
 use crate::scaling::policies::{Rule, Standing, decide};
 use crate::scaling::{Bounds, Seen};
 
@@ -49,6 +50,8 @@ pub struct Group {
     errors_when_fresh: Duration,
     /// Simple scaling waits until then.
     cooling_until: Moment,
+    /// Of a service.
+    cooling: Cooling,
     next: usize,
 }
 
@@ -137,6 +140,7 @@ impl Group {
             cut: config.faults.terminate_without_draining,
             errors_when_fresh: config.faults.errors_when_fresh,
             cooling_until: Moment::ZERO,
+            cooling: Cooling::default(),
             next: 0,
         };
         let time = clock::seconds(now);
@@ -289,6 +293,7 @@ impl Group {
             .filter_map(|(index, policy)| {
                 let state = |alarm: usize| policy.alarms.get(alarm).map_or(State::Ok, WatchedAlarm::state);
                 let seen = Seen { metric: policy.latest?, warmed, warming, desired: self.desired };
+                let seen = self.cooling.seen(seen, now);
                 Some((index, Standing { rule: &policy.rule, alarm: state(0), low: state(1), seen }))
             })
             .collect();
@@ -300,13 +305,14 @@ impl Group {
         if suspended("AlarmNotification") || suspended(if grows { "Launch" } else { "Terminate" }) {
             return;
         }
-        if !grows && self.target.protected {
+        if !grows && self.target.protected || !self.cooling.allows(self.desired, wanted, now) {
             return;
         }
         let policy = &mut self.policies[index];
         let last = policy.alarms.len() - 1;
         let invoked = policy.alarms[if grows { 0 } else { last }].invoke(&policy.name, now);
         let name = policy.name.clone();
+        let (before, cooldowns) = (self.desired, self.target.service.then(|| policy.config.cooldowns()));
         let cooldown = match policy.rule {
             Rule::Simple { cooldown, .. } => Some(cooldown),
             _ => None,
@@ -314,8 +320,12 @@ impl Group {
         self.resize(wanted, &name, &invoked, now);
         // It begins when the last instance has come or gone.
         let done = self.instances.iter().map(|known| known.leaving.map_or(known.in_service, |(_, gone)| gone)).max();
-        if let (Some(cooldown), Some(done)) = (cooldown, done) {
-            self.cooling_until = done.max(now) + cooldown;
+        let done = done.unwrap_or(now).max(now);
+        if let Some(cooldown) = cooldown {
+            self.cooling_until = done + cooldown;
+        }
+        if let Some(cooldowns) = cooldowns {
+            self.cooling.changed(before, wanted, now, done, cooldowns);
         }
     }
 
@@ -475,7 +485,7 @@ mod tests {
             lag: Duration::ZERO,
             alarm: policy.alarms[0].model.clone(),
             low: policy.alarms.get(1).map(|alarm| alarm.model.clone()),
-            cooldowns: None,
+            cooldowns: config.target.service.then(|| policy.config.cooldowns()),
         };
         Setting {
             policies: group.policies.iter().map(follows).collect(),
@@ -485,6 +495,7 @@ mod tests {
             boot: config.target.boot_time,
             health: config.target.health_check_interval,
             warm_up: group.warm_up(),
+            drain: config.target.deregistration_delay,
             scheduled: None,
         }
     }
@@ -500,6 +511,12 @@ mod tests {
             policy(
                 "policies: [{ kind: simple, above: 60, datapoints: 2, change: 2, cooldown: 6s },\n\
                  { kind: simple, below: 25, datapoints: 5, change: -1, cooldown: 6s }]",
+            ),
+            policy("target: { service: true }\npolicy: { scale_out_cooldown: 20s, scale_in_cooldown: 9s }"),
+            policy(
+                "target: { service: true }\n\
+                 policies: [{ kind: step, above: 60, datapoints: 2, cooldown: 12s, steps: [{ from: 0, change: 1 }] },\n\
+                 { kind: step, below: 30, datapoints: 8, cooldown: 6s, steps: [{ to: 0, change: -1 }] }]",
             ),
             policy(
                 "policies: [{}, { kind: step, above: 80, datapoints: 1, adjustment: percent, steps: [{ from: 0, change: 100 }] }]",

@@ -187,6 +187,8 @@ fn policy(policy: &Policy, created: Moment) -> Value {
                 "TargetValue": tracking.target,
                 "PredefinedMetricSpecification": { "PredefinedMetricType": "ECSServiceAverageCPUUtilization" },
                 "DisableScaleIn": !scale_in,
+                "ScaleOutCooldown": policy.config.scale_out_cooldown.as_secs(),
+                "ScaleInCooldown": policy.config.scale_in_cooldown.as_secs(),
             });
         }
         Rule::Step(scaling) => {
@@ -205,8 +207,11 @@ fn policy(policy: &Policy, created: Moment) -> Value {
                 })
                 .collect();
             described["PolicyType"] = json!("StepScaling");
-            described["StepScalingPolicyConfiguration"] =
-                json!({ "AdjustmentType": scaling.adjustment.word(), "StepAdjustments": steps });
+            described["StepScalingPolicyConfiguration"] = json!({
+                "AdjustmentType": scaling.adjustment.word(),
+                "StepAdjustments": steps,
+                "Cooldown": policy.config.cooldown.as_secs(),
+            });
         }
         // The lab file refuses them: a service has none.
         Rule::Simple { .. } => {}

@@ -449,6 +449,12 @@ impl Timeline {
         })
     }
 
+    /// What leaves the group drains for so long at most, as its target groups have it.
+    pub fn longest_drain(&self) -> Duration {
+        let groups = self.surroundings().into_iter().flat_map(|known| &known.target_groups);
+        groups.map(|one| one.deregistration_delay).max().unwrap_or_default()
+    }
+
     /// For how long the group itself was not seen, by calls that failed: until they were answered again, or the end.
     pub fn blind(&self) -> Duration {
         let Some(end) = self.observations.last().map(|one| one.at) else { return Duration::ZERO };

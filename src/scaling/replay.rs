@@ -60,6 +60,8 @@ pub struct Setting {
     pub health: Duration,
     /// From in service to counted in the metric.
     pub warm_up: Duration,
+    /// From the decision to shrink until what leaves is gone: a cooldown begins then.
+    pub drain: Duration,
     /// A higher minimum for some time: from, until, minimum.
     pub scheduled: Option<(Duration, Duration, u32)>,
 }
@@ -260,12 +262,12 @@ impl<'a> Group<'a> {
             return;
         }
         let follows = standing.get(decision.policy).map(|(follows, _)| *follows);
+        let takes = if decision.wanted > self.desired { self.setting.boot } else { self.setting.drain };
         if let Some(Rule::Simple { cooldown, .. }) = follows.map(|follows| &follows.rule) {
-            let wait = self.setting.boot.saturating_add(*cooldown);
-            self.cooling_until = second.saturating_add(whole_seconds(wait));
+            self.cooling_until = second.saturating_add(whole_seconds(takes.saturating_add(*cooldown)));
         }
         if let Some(cooldowns) = follows.and_then(|follows| follows.cooldowns) {
-            let done = if decision.wanted > self.desired { now.saturating_add(self.setting.boot) } else { now };
+            let done = now.saturating_add(takes);
             self.cooling.changed(self.desired, decision.wanted, now, done, cooldowns);
         }
         self.resize(second, decision.wanted);
@@ -331,6 +333,7 @@ mod tests {
             boot: Duration::from_secs(2),
             health: Duration::from_secs(1),
             warm_up: Duration::from_secs(3),
+            drain: Duration::ZERO,
             scheduled: None,
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::chain;
+use super::super::chain::{self, Why};
 use super::agreement::{Agreement, Turn, agreement};
 use super::others::{self, Other};
 use super::price::Price;
@@ -247,6 +247,7 @@ fn current(evidence: &Evidence<'_>, ran: &Ran<'_>, serving: &[u32]) -> Result<Cu
         boot,
         health,
         warm_up,
+        drain: drain(evidence),
         scheduled: None,
     };
     let (namespace, metric) = (lead.alarm.namespace.clone(), lead.alarm.metric.clone());
@@ -275,6 +276,13 @@ fn alarm(live: &timeline::Alarm) -> Option<Alarm> {
     let comparison = Comparison::of_operator(&live.comparison)?;
     let model = Alarm::new(comparison, live.threshold?, live.datapoints() as usize);
     Some(model.of(live.evaluation_periods as usize, Missing::of_word(&live.missing)))
+}
+
+/// As seen of those that were scaled in; else what the target groups ask for.
+fn drain(evidence: &Evidence<'_>) -> Duration {
+    let left = evidence.reaction.left.iter().filter(|one| one.why == Why::ScaledIn);
+    let seen = median(left.filter_map(|one| Some(chain::between(one.began.at, one.gone?.at))).collect());
+    seen.unwrap_or_else(|| evidence.timeline.longest_drain())
 }
 
 /// What passed between the last datapoint the alarm needed and the launch.

@@ -275,6 +275,7 @@ mod tests {
             boot: Duration::from_secs(30),
             health: Duration::ZERO,
             warm_up: Duration::ZERO,
+            drain: Duration::ZERO,
             scheduled: None,
         };
         Current { setting, lead: 0, namespace: namespace.to_owned(), metric: metric.to_owned() }

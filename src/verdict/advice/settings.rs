@@ -214,16 +214,16 @@ fn scale_out(evidence: &Evidence<'_>, policy: &Policy, start: Option<&Start>) ->
 }
 
 fn scale_in(evidence: &Evidence<'_>, policy: &Policy) -> Option<String> {
-    let live = policy.cooldown?;
+    let live = policy.cooldown.filter(|_| !policy.scale_in_disabled)?;
     let alarms = evidence.timeline.alarms();
     let low = alarms.iter().find(|alarm| policy.alarms.contains(&alarm.name) && !alarm.is_high())?;
     // The alarm stays in ALARM meanwhile: one datapoint of the smaller service decides of the next.
-    let drains = evidence.timeline.surroundings().into_iter().flat_map(|known| &known.target_groups);
-    let drains = drains.map(|one| one.deregistration_delay).max().unwrap_or_default();
+    let drains = evidence.timeline.longest_drain();
     let about = drains + low.period;
     Some(format!(
-        "After a scale-in about {}: {} to drain, and a datapoint of {}. It is {}.",
+        "After a scale-in about {} for {}: {} to drain, and a datapoint of {}. It is {}.",
         units::duration(about),
+        policy.name,
         units::duration(drains),
         units::duration(low.period),
         fit(live, about, "for so long no other task leaves that is not needed")
@@ -446,7 +446,9 @@ mod tests {
                    at 3s of load. It is 6s: shorter than that";
         assert!(said.starts_with(out), "{said}");
         assert!(
-            said.contains("After a scale-in about 1s: 0ms to drain, and a datapoint of 1s. It is 1m: longer"),
+            said.contains(
+                "After a scale-in about 1s for web-cpu: 0ms to drain, and a datapoint of 1s. It is 1m: longer"
+            ),
             "{said}"
         );
         let (said, confidence) = asked(&service, &Reaction::default(), cooldown);

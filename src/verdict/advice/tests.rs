@@ -95,6 +95,7 @@ fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
         boot: Duration::from_secs(3),
         health: Duration::ZERO,
         warm_up: Duration::from_secs(3),
+        drain: Duration::ZERO,
         scheduled: None,
     };
     let ran = replay::replay(&load, &SERVICE, &setting);
