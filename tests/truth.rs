@@ -21,7 +21,9 @@ use serde::Deserialize;
 use spikeproof::lab::truth::{InstanceTruth, Truth};
 use spikeproof::outcome::Verdict;
 use spikeproof::report::RunReport;
-use spikeproof::verdict::{Judgement, Reaction, Sighting};
+use spikeproof::measure::Timeline;
+use spikeproof::verdict::{Judged, Judgement, Launched, Left, Reaction, Sighting};
+use spikeproof::watch;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -73,6 +75,10 @@ struct Expect {
     warnings: Vec<String>,
     /// Moments that the chain must have, in this order.
     chain: Vec<String>,
+    /// Moments that the lab had and that nobody can see here, by their names; all others have to be said.
+    unseen: Vec<String>,
+    /// The verdict on the whole run, whether the generators were late or not.
+    overall: Option<String>,
     /// The model must agree with the group for this share of the seconds, and know an instance's capacity.
     agreement: Option<f64>,
 }
@@ -173,7 +179,7 @@ fn scenario(case: &Case) -> String {
     )
 }
 
-async fn run(name: &str, case: &Case) -> (RunReport, Truth) {
+async fn run(name: &str, case: &Case) -> (RunReport, Timeline, Truth) {
     let folder = tempfile::tempdir().unwrap();
     let at = |file: &str| folder.path().join(file);
     std::fs::write(at("lab.yaml"), serde_json::to_string(&lab(case)).unwrap()).unwrap();
@@ -206,7 +212,8 @@ async fn run(name: &str, case: &Case) -> (RunReport, Truth) {
     if std::env::var_os("SPIKEPROOF_TRUTH_VERBOSE").is_some() {
         println!("{}", said());
     }
-    (report, serde_json::from_str(&truth).unwrap())
+    let timeline = watch::read(&run.join("watch.jsonl")).unwrap();
+    (report, timeline, serde_json::from_str(&truth).unwrap())
 }
 
 impl Checked {
@@ -221,8 +228,16 @@ impl Checked {
         }
     }
 
+    /// What happened while it was watched is said.
+    fn timing(&mut self, what: &str, said: Option<(Timestamp, Duration)>, truth: Option<Timestamp>, watch: &Watch) {
+        if let Some(truth) = truth.filter(|at| watch.sees(what, *at)) {
+            self.verdict(said.is_some(), || format!("{what}: was at {truth}, and is not said"));
+        }
+        self.exact(what, said, truth);
+    }
+
     /// `within`: what the report itself says it knows it to.
-    fn timing(&mut self, what: &str, said: Option<(Timestamp, Duration)>, truth: Option<Timestamp>) {
+    fn exact(&mut self, what: &str, said: Option<(Timestamp, Duration)>, truth: Option<Timestamp>) {
         let Some((said, within)) = said else { return };
         let Some(truth) = truth else {
             self.wrong.push(format!("{what}: said to be at {said}, and never was"));
@@ -239,11 +254,39 @@ impl Checked {
     }
 }
 
+/// What could be seen of the group.
+struct Watch {
+    until: Timestamp,
+    unseen: Vec<String>,
+}
+
+impl Watch {
+    fn new(case: &Case, timeline: &Timeline) -> Self {
+        let mut unseen = case.expect.unseen.clone();
+        if case.without_header {
+            unseen.push("first answer".to_owned());
+        }
+        let last = timeline.groups().next_back().map(|(at, _)| at).unwrap();
+        // What happens between two looks is seen by the second, and what an answer brings may be a look old.
+        Self { until: last - POLL_SIGNED - POLL_SIGNED, unseen }
+    }
+
+    fn sees(&self, what: &str, at: Timestamp) -> bool {
+        at < self.until && !self.unseen.iter().any(|unseen| what.ends_with(unseen.as_str()))
+    }
+}
+
+/// A state that lasted shorter may lie between two looks.
+fn lasting(from: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp> {
+    let long = POLL_SIGNED + POLL_SIGNED;
+    from.filter(|from| until.is_none_or(|until| until.duration_since(*from) > long))
+}
+
 fn seen(sighting: Option<Sighting>) -> Option<(Timestamp, Duration)> {
     sighting.map(|seen| (seen.at, seen.within))
 }
 
-fn check_times(checked: &mut Checked, reaction: &Reaction, truth: &Truth, started: Timestamp) {
+fn check_times(checked: &mut Checked, reaction: &Reaction, truth: &Truth, started: Timestamp, watch: &Watch) {
     let moment = |name: &str| {
         reaction.out.iter().chain(&reaction.back).find(|one| one.name == name).map(|one| (one.at, one.resolution))
     };
@@ -256,33 +299,50 @@ fn check_times(checked: &mut Checked, reaction: &Reaction, truth: &Truth, starte
     };
     let first = |of: fn(&InstanceTruth) -> Option<Timestamp>| fresh().filter_map(of).min();
     if let Some(first) = fired(true, rose) {
-        checked.timing("breach", moment("breach"), Some(first.breach));
-        checked.timing("alarm", moment("alarm"), Some(first.at));
+        checked.timing("breach", moment("breach"), Some(first.breach), watch);
+        checked.timing("alarm", moment("alarm"), Some(first.at), watch);
     }
-    checked.timing("launch began", moment("launch began"), first(|one| Some(one.launched)));
-    checked.timing("in service", moment("in service"), first(|one| one.in_service));
-    checked.timing("healthy", moment("healthy"), first(|one| one.healthy));
+    let long = |of: fn(&InstanceTruth) -> Option<Timestamp>| {
+        fresh().filter_map(move |one| lasting(of(one), one.draining)).min()
+    };
+    checked.timing("launch began", moment("launch began"), first(|one| Some(one.launched)), watch);
+    checked.timing("in service", moment("in service"), long(|one| one.in_service), watch);
+    checked.timing("healthy", moment("healthy"), long(|one| one.healthy), watch);
     let by_header = reaction.launched.iter().any(|one| one.first_answer.is_some());
-    let answered = if by_header { first(|one| one.first_answer) } else { first(|one| one.healthy) };
-    checked.timing("first request", moment("first request"), answered);
-    if let Some((dropped, _)) = moment("load fell") {
-        checked.timing("low alarm", moment("low alarm"), fired(false, dropped).map(|one| one.at));
+    let answered = if by_header { first(|one| one.first_answer) } else { long(|one| one.healthy) };
+    checked.timing("first request", moment("first request"), answered, watch);
+    if let Some((dropped, _)) = moment("load fell").filter(|_| reaction.low_before.is_none()) {
+        checked.timing("low alarm", moment("low alarm"), fired(false, dropped).map(|one| one.at), watch);
     }
-    for one in &reaction.launched {
-        let Some(known) = truth.instances.iter().find(|known| known.id == one.id) else {
-            checked.wrong.push(format!("{} never was", one.id));
-            continue;
-        };
-        checked.timing("an instance's launch", seen(Some(one.launched)), Some(known.launched));
-        checked.timing("an instance in service", seen(one.in_service), known.in_service);
-        checked.timing("an instance healthy", seen(one.healthy), known.healthy);
-        checked.timing("an instance's first answer", one.first_answer.map(|at| (at, POLL)), known.first_answer);
+    for known in truth.instances.iter().filter(|one| !one.from_the_start && one.launched >= started) {
+        let one = reaction.launched.iter().find(|one| one.id == known.id);
+        let of = |sighting: fn(&Launched) -> Option<Sighting>| seen(one.and_then(sighting));
+        checked.timing("an instance's launch", of(|one| Some(one.launched)), Some(known.launched), watch);
+        for (what, said, truth) in [
+            ("an instance in service", of(|one| one.in_service), known.in_service),
+            ("an instance healthy", of(|one| one.healthy), known.healthy),
+        ] {
+            match lasting(truth, known.draining) {
+                Some(_) => checked.timing(what, said, truth, watch),
+                None => checked.exact(what, said, truth),
+            }
+        }
+        let answered = one.and_then(|one| one.first_answer).map(|at| (at, POLL));
+        checked.timing("an instance's first answer", answered, known.first_answer, watch);
     }
-    for one in &reaction.left {
-        let known = truth.instances.iter().find(|known| known.id == one.id);
-        checked.timing("an instance leaving", seen(Some(one.began)), known.and_then(|known| known.draining));
-        checked.timing("an instance draining", seen(one.draining), known.and_then(|known| known.draining));
-        checked.timing("an instance gone", seen(one.gone), known.and_then(|known| known.gone));
+    for known in truth.instances.iter().filter(|one| one.draining.is_some_and(|at| at >= started)) {
+        let one = reaction.left.iter().find(|one| one.id == known.id);
+        let of = |sighting: fn(&Left) -> Option<Sighting>| seen(one.and_then(sighting));
+        checked.timing("an instance leaving", of(|one| Some(one.began)), known.draining, watch);
+        match lasting(known.draining, known.gone).filter(|_| known.healthy.is_some()) {
+            Some(_) => checked.timing("an instance draining", of(|one| one.draining), known.draining, watch),
+            None => checked.exact("an instance draining", of(|one| one.draining), known.draining),
+        }
+        checked.timing("an instance gone", of(|one| one.gone), known.gone, watch);
+    }
+    let ids = reaction.launched.iter().map(|one| &one.id).chain(reaction.left.iter().map(|one| &one.id));
+    for id in ids {
+        checked.verdict(truth.instances.iter().any(|known| known.id == *id), || format!("{id} never was"));
     }
     for moments in [&reaction.out, &reaction.back].into_iter().chain(reaction.spikes.iter().map(|one| &one.out)) {
         // A moment that is known to a poll or a period may lie that much before what it follows.
@@ -313,11 +373,18 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-fn check(name: &str, case: &Case, report: &RunReport, truth: &Truth) -> Checked {
+/// The worst of all judgements but the one on the generators: this machine has other work to do.
+fn overall(judged: &Judged) -> Verdict {
+    let validity = judged.validity.iter().filter(|one| one.asked != "the generator was not the limit");
+    let all = validity.chain(&judged.thresholds).chain(&judged.scaling);
+    all.map(|one| one.verdict).max().unwrap()
+}
+
+fn check(name: &str, case: &Case, (report, timeline): (&RunReport, &Timeline), truth: &Truth) -> Checked {
     let mut checked = Checked::new(name);
     let judged = report.judged.as_ref().unwrap();
     let reaction = judged.reaction.clone().unwrap_or_default();
-    check_times(&mut checked, &reaction, truth, report.started.unwrap());
+    check_times(&mut checked, &reaction, truth, report.started.unwrap(), &Watch::new(case, timeline));
     let scaling = &judged.scaling;
     let listing = || {
         scaling
@@ -334,6 +401,9 @@ fn check(name: &str, case: &Case, report: &RunReport, truth: &Truth) -> Checked 
         }
         let fits = |one: &Judgement| word(one.verdict) == verdict && one.answer().contains(reason);
         checked.verdict(found.is_some_and(fits), || format!("{asked} is not {expected}:{}", listing()));
+    }
+    if let Some(expected) = &case.expect.overall {
+        checked.verdict(word(overall(judged)) == expected, || format!("the run is not {expected}:{}", listing()));
     }
     let advice = report.advice.as_ref();
     for (question, expected) in &case.expect.advice {
@@ -378,8 +448,8 @@ async fn what_is_said_of_a_group_is_true() {
         let slots = Arc::clone(&slots);
         running.spawn(async move {
             let _slot = slots.acquire().await.unwrap();
-            let (report, truth) = run(&name, &case).await;
-            (check(&name, &case, &report, &truth), case.about)
+            let (report, timeline, truth) = run(&name, &case).await;
+            (check(&name, &case, (&report, &timeline), &truth), case.about)
         });
     }
     let (mut groups, mut verdicts, mut wrong, mut worst) = (0, 0, 0, (0.0, String::new()));

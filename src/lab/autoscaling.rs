@@ -1,5 +1,7 @@
 //! Auto Scaling's API over the lab's group: what one needs to watch it.
 
+use std::time::Duration;
+
 use super::World;
 use super::call::{Answer, Call, Fault, Form, answer_query, element, members};
 use super::clock::{Moment, millis};
@@ -64,8 +66,8 @@ fn describe(group: &Group, now: Moment) -> String {
         element("MinSize", &group.target.min.to_string()),
         element("MaxSize", &group.target.max.to_string()),
         element("DesiredCapacity", &group.desired.to_string()),
-        element("DefaultCooldown", "300"),
-        element("DefaultInstanceWarmup", &group.warm_up().as_secs().to_string()),
+        element("DefaultCooldown", &group.target.default_cooldown.as_secs().to_string()),
+        warm_up(group, "DefaultInstanceWarmup", group.warm_up()),
         members("AvailabilityZones", ["a", "b", "c"].map(|zone| format!("{REGION}{zone}"))),
         members("TargetGroupARNs", [elb::target_group_arn()]),
         element("HealthCheckType", "ELB"),
@@ -114,10 +116,15 @@ fn describe_instance(group: &Group, instance: &Instance, now: Moment) -> String 
 
 fn policies(group: &Group, form: &Form) -> String {
     let asked = form.get("AutoScalingGroupName").is_none_or(|name| name == NAME);
-    members("ScalingPolicies", group.policies.iter().filter(|_| asked).map(describe_policy))
+    members("ScalingPolicies", group.policies.iter().filter(|_| asked).map(|policy| describe_policy(group, policy)))
 }
 
-fn describe_policy(policy: &Policy) -> String {
+/// Nothing where neither the group nor its policies have one.
+fn warm_up(group: &Group, name: &str, lasts: Duration) -> String {
+    if group.target.no_warm_up { String::new() } else { element(name, &lasts.as_secs().to_string()) }
+}
+
+fn describe_policy(group: &Group, policy: &Policy) -> String {
     let alarms = policy.alarms.iter().map(|alarm| element("AlarmName", &alarm.name) + &element("AlarmARN", &alarm.arn));
     let common = [
         element("AutoScalingGroupName", NAME),
@@ -144,7 +151,7 @@ fn describe_policy(policy: &Policy) -> String {
             .concat();
             [
                 element("PolicyType", "TargetTrackingScaling"),
-                element("EstimatedInstanceWarmup", &policy.config.warm_up.as_secs().to_string()),
+                warm_up(group, "EstimatedInstanceWarmup", policy.config.warm_up),
                 format!("<TargetTrackingConfiguration>{configuration}</TargetTrackingConfiguration>"),
             ]
             .concat()
@@ -164,7 +171,7 @@ fn describe_policy(policy: &Policy) -> String {
                 element("PolicyType", "StepScaling"),
                 element("AdjustmentType", scaling.adjustment.word()),
                 least(scaling.least),
-                element("EstimatedInstanceWarmup", &policy.config.warm_up.as_secs().to_string()),
+                warm_up(group, "EstimatedInstanceWarmup", policy.config.warm_up),
                 element("MetricAggregationType", "Average"),
                 members("StepAdjustments", steps),
             ]

@@ -19,6 +19,7 @@ pub struct Config {
     /// The group's one policy ...
     pub policy: Policy,
     /// ... or several, then without `policy`.
+    #[serde(deserialize_with = "several")]
     pub policies: Vec<Policy>,
     pub tasks: Tasks,
     pub faults: Faults,
@@ -55,6 +56,11 @@ pub struct Target {
     /// For so long after InService a failed health check has no consequence.
     #[serde(deserialize_with = "friendly")]
     pub health_check_grace: Duration,
+    /// Of the group: what a simple policy without a cooldown of its own waits.
+    #[serde(deserialize_with = "friendly")]
+    pub default_cooldown: Duration,
+    /// Neither the group nor its policies have a warm-up: AWS then takes the default cooldown for it.
+    pub no_warm_up: bool,
     /// Started instances that wait in a warm pool, and how long each takes from there to InService.
     pub warm_pool: u32,
     #[serde(deserialize_with = "friendly")]
@@ -81,6 +87,8 @@ impl Default for Target {
             deregistration_delay: Duration::from_secs(3),
             app_start: Duration::ZERO,
             health_check_grace: Duration::from_secs(300),
+            default_cooldown: Duration::from_secs(300),
+            no_warm_up: false,
             warm_pool: 0,
             warm_pool_boot: Duration::from_millis(500),
             protected: false,
@@ -391,6 +399,15 @@ fn friendly<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     crate::units::parse_duration(&text).map_err(serde::de::Error::custom)
 }
 
+/// A list with nothing in it would be the usual policy, and look like none.
+fn several<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Policy>, D::Error> {
+    let policies = Vec::deserialize(input)?;
+    match policies.is_empty() {
+        true => Err(serde::de::Error::custom("policies: the lab's group has at least one; leave the key out for the usual")),
+        false => Ok(policies),
+    }
+}
+
 fn maybe<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
     friendly(input).map(Some)
 }
@@ -464,6 +481,7 @@ mod tests {
             ("policies: [{ kind: simple, change: 1 }]", "`above` or `below`"),
             ("policies: [{ kind: simple, above: 60 }]", "needs a `change`"),
             ("policies: [{}, { period: 10s }]", "the same period"),
+            ("policies: []", "at least one"),
         ] {
             let problem = Config::parse(text).unwrap_err();
             assert!(problem.contains(hint), "{text}: {problem}");

@@ -172,6 +172,9 @@ impl Group {
     }
 
     pub fn warm_up(&self) -> Duration {
+        if self.target.no_warm_up && !self.target.service {
+            return self.target.default_cooldown;
+        }
         // A task counts in its service's metrics as soon as it runs.
         let own = self.policies.first().filter(|_| !self.target.service);
         own.map_or(Duration::ZERO, |policy| policy.config.warm_up)

@@ -102,7 +102,7 @@ fn judgements(reports: &[RunReport]) -> Vec<Repeated> {
     for report in reports {
         let Some(judged) = &report.judged else { continue };
         for one in [&judged.validity, &judged.thresholds, &judged.scaling].into_iter().flatten() {
-            let question = one.question();
+            let question = kind(one.question());
             match found.iter_mut().find(|known| known.question == question) {
                 Some(known) => known.verdicts.push(one.verdict),
                 None => found.push(Repeated { question, verdicts: vec![one.verdict], flips: false }),
@@ -113,6 +113,11 @@ fn judgements(reports: &[RunReport]) -> Vec<Repeated> {
         one.flips = one.verdicts.contains(&Verdict::Passed) && one.verdicts.contains(&Verdict::Failed);
     }
     found
+}
+
+/// The bound of a scale-in follows from what each run found: it is one question all the same.
+fn kind(question: String) -> String {
+    if question.starts_with("scale-in") { "scale-in within its bound".to_owned() } else { question }
 }
 
 fn conclude(judgements: &[Repeated], runs: usize) -> (Verdict, String) {

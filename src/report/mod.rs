@@ -457,6 +457,8 @@ pub mod tests {
                         draining: Some(Sighting::exact(at(37))),
                         gone: None,
                     }],
+                    out_lag: Some(Duration::from_millis(400)),
+                    in_ahead: None,
                     in_unavoidable: Some(Duration::from_secs(15)),
                     in_waits_for: "its low alarm's window".to_owned(),
                     low_before: None,

@@ -266,7 +266,7 @@ fn write_reaction(out: &mut String, reaction: &Reaction, started: Option<Timesta
         }
     }
     write_resized(out, reaction, started)?;
-    let load = |at: Timestamp| started.map_or(0.0, |started| at.duration_since(started).as_secs_f64());
+    let load = |at: Timestamp| started.map_or(0.0, |started| seconds(started, at));
     if !reaction.launched.is_empty() {
         writeln!(
             out,
@@ -275,7 +275,7 @@ fn write_reaction(out: &mut String, reaction: &Reaction, started: Option<Timesta
     }
     for one in &reaction.launched {
         let after = |at: Option<Timestamp>| match at {
-            Some(at) => format!("+{:.1}s", at.duration_since(one.launched.at).as_secs_f64()),
+            Some(at) => format!("+{:.1}s", seconds(one.launched.at, at)),
             None => "not seen".to_owned(),
         };
         let service = after(one.in_service.map(|seen| seen.at));
@@ -297,7 +297,7 @@ fn write_reaction(out: &mut String, reaction: &Reaction, started: Option<Timesta
     }
     for one in &reaction.left {
         let after = |seen: Option<Sighting>| match seen {
-            Some(seen) => format!("+{:.1}s", seen.at.duration_since(one.began.at).as_secs_f64()),
+            Some(seen) => format!("+{:.1}s", seconds(one.began.at, seen.at)),
             None => "not seen".to_owned(),
         };
         let why = match one.why {
@@ -323,8 +323,9 @@ fn write_chain(
     let of = if title.ends_with("scale-out") { "breach to in service" } else { "load drop to the first leaving" };
     let took = took.map(|took| format!("{} from {of}", units::duration(took)));
     writeln!(out, "  {title}: {}", took.unwrap_or_else(|| "not measured".to_owned()))?;
-    for moment in moments {
-        writeln!(out, "    {}", moment_line(moment, started))?;
+    for (index, moment) in moments.iter().enumerate() {
+        let before = index.checked_sub(1).and_then(|index| moments.get(index));
+        writeln!(out, "    {}", moment_line(moment, before, started))?;
     }
     Ok(())
 }
@@ -345,7 +346,7 @@ fn write_resized(out: &mut String, reaction: &Reaction, started: Option<Timestam
     writeln!(out, "  each change of size         breach     alarm   decided      done   (seconds since the start)")?;
     for one in &reaction.resized {
         let since = |at: Option<Timestamp>| match at.zip(started) {
-            Some((at, started)) => format!("{:.1}s", at.duration_since(started).as_secs_f64()),
+            Some((at, started)) => format!("{:.1}s", seconds(started, at)),
             None => "-".to_owned(),
         };
         let size = format!("{} -> {}", one.from, one.to);
@@ -357,15 +358,24 @@ fn write_resized(out: &mut String, reaction: &Reaction, started: Option<Timestam
     Ok(())
 }
 
+/// To a tenth; what is nothing has no sign.
+fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    (to.duration_since(from).as_secs_f64() * 10.0).round() / 10.0 + 0.0
+}
+
 /// A task's id is long: its beginning tells it from the others.
 fn short(id: &str) -> &str {
     id.get(..22).unwrap_or(id)
 }
 
-fn moment_line(moment: &Moment, started: Option<Timestamp>) -> String {
-    let second = started.map_or(0.0, |started| moment.at.duration_since(started).as_secs_f64());
+/// When, how long after the moment before it, and how exactly that is known. (A period that the load made breach may begin
+/// before the load rose: nothing lies between the two.)
+fn moment_line(moment: &Moment, before: Option<&Moment>, started: Option<Timestamp>) -> String {
+    let second = started.map_or(0.0, |started| seconds(started, moment.at));
+    let link = before.map_or(String::new(), |before| format!("+{:.1}s", seconds(before.at, moment.at).max(0.0)));
     let clock = moment.at.strftime("%H:%M:%S%.3f");
-    format!("{clock}  {second:>7.1}s  {:<18} {}", moment.name, moment.source)
+    let within = units::duration(moment.resolution);
+    format!("{clock}  {second:>7.1}s {link:>8}  {:<18} ±{within:<6} {}", moment.name, moment.source)
 }
 
 fn write_destroyed(out: &mut String, report: &RunReport) -> std::fmt::Result {

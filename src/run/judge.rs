@@ -6,7 +6,7 @@ use super::RunError;
 use super::collect::Collected;
 use crate::report::{Capacity, Load, Own, advice, capacity};
 use crate::verdict::advice::{Advice, Limit};
-use crate::verdict::{self, Judged};
+use crate::verdict::{self, Judged, preflight};
 
 /// A verdict with what it rests on.
 pub struct Evidenced {
@@ -32,5 +32,10 @@ pub async fn judge(collected: Collected) -> Result<Evidenced, RunError> {
         }
         _ => None,
     };
-    Ok(Evidenced { judged, load, capacity, advice, started: circumstances.started, warnings: planned.warnings })
+    let mut warnings = planned.warnings;
+    if let (Some(timeline), Some(reaction)) = (&timeline, &judged.reaction) {
+        let outlived = preflight::outlived(&planned.scenario, &planned.schedule, timeline, reaction);
+        warnings.retain(|warning| !outlived.contains(warning));
+    }
+    Ok(Evidenced { judged, load, capacity, advice, started: circumstances.started, warnings })
 }

@@ -76,7 +76,7 @@ pub struct Replayed {
     pub over_limit: u32,
     /// Requests beyond what the instances could carry at all.
     pub unserved: f64,
-    /// Of everything launched and not yet gone.
+    /// Of everything launched and not yet gone, what drains included.
     pub instance_seconds: f64,
 }
 
@@ -113,7 +113,7 @@ pub fn replay(load: &[f64], service: &Service, setting: &Setting) -> Replayed {
         // A twentieth of the instances is a twentieth of the requests: beyond it the 95th percentile is theirs.
         replayed.over_limit += u32::from(over * 20 > serving || (serving == 0 && *demand > 0.0));
         replayed.unserved += lost;
-        replayed.instance_seconds += group.instances.len() as f64;
+        replayed.instance_seconds += (group.instances.len() + group.draining(second)) as f64;
         replayed.serving.push(serving);
         replayed.desired.push(group.desired);
         group.measure(second);
@@ -130,6 +130,8 @@ struct Group<'a> {
     cooling_until: u32,
     /// A service's cooldowns; of a group they never begin.
     cooling: Cooling,
+    /// When each that leaves will be gone.
+    leaving: Vec<u32>,
 }
 
 /// A policy while it runs.
@@ -161,7 +163,14 @@ impl<'a> Group<'a> {
             policies: setting.policies.iter().map(running).collect(),
             cooling_until: 0,
             cooling: Cooling::default(),
+            leaving: Vec::new(),
         }
+    }
+
+    /// Those that take no load any more and are still paid for.
+    fn draining(&mut self, second: u32) -> usize {
+        self.leaving.retain(|gone| *gone > second);
+        self.leaving.len()
     }
 
     fn bounds(&self, second: u32) -> Bounds {
@@ -283,6 +292,8 @@ impl<'a> Group<'a> {
         if wanted < self.desired {
             // The oldest leave; those that are still booting are no help to anyone yet and go first.
             let gone = (self.desired - wanted) as usize;
+            let gone_at = second.saturating_add(whole_seconds(self.setting.drain));
+            self.leaving.extend(std::iter::repeat_n(gone_at, gone));
             self.instances.sort_by_key(|known| (known.in_service <= second, known.in_service));
             self.instances.drain(..gone.min(self.instances.len()));
         }

@@ -247,6 +247,12 @@ fn healthy_everywhere(latest: &[&TargetHealth]) -> u32 {
     all.count() as u32
 }
 
+/// Instances that are paid for, for each second from the start instant: whatever is there, those that come or go as well.
+pub fn billed(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<u32> {
+    let seen: Vec<(Timestamp, u32)> = timeline.groups().map(|(at, group)| (at, group.instances.len() as u32)).collect();
+    by_second(&seen, started, seconds)
+}
+
 /// The desired capacity for each second from the start instant.
 pub fn desired(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<u32> {
     let seen: Vec<(Timestamp, u32)> = timeline.groups().map(|(at, group)| (at, group.desired)).collect();

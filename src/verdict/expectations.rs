@@ -247,8 +247,13 @@ fn said_turns(turns: u64, changes: &[(Timestamp, i64)]) -> String {
     format!("{} in {}", units::count(turns, "turn"), units::count(changes.len() as u64, "change"))
 }
 
-/// When the group's desired capacity was seen to change, and by how much.
+/// When the group's desired capacity changed, and by how much: by its activities; where they could not be read, as polling
+/// saw it.
 fn changes(case: &Case<'_>) -> Vec<(Timestamp, i64)> {
+    let resized = &case.reaction.resized;
+    if !resized.is_empty() {
+        return resized.iter().map(|one| (one.at, i64::from(one.to) - i64::from(one.from))).collect();
+    }
     let mut changes: Vec<(Timestamp, i64)> = Vec::new();
     let mut last = None;
     for (at, group) in case.timeline.groups() {

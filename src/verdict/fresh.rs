@@ -57,7 +57,7 @@ pub fn never_served(case: &Case<'_>) -> Option<Judgement> {
 }
 
 /// First second and the one after the last in which an instance is fresh.
-fn window(case: &Case<'_>, one: &Launched, fresh_for: Duration) -> Option<(u32, u32)> {
+pub fn window(case: &Case<'_>, one: &Launched, fresh_for: Duration) -> Option<(u32, u32)> {
     let serves = one.serves()?;
     let second = |at| chain::second(case.times.started, at);
     Some((second(serves)?, second(after(serves, fresh_for))? + 1))

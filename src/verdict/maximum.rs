@@ -1,10 +1,12 @@
 //! The group at its maximum: for how long it was pinned there, and whether the target held what was asked of it.
 
+use std::time::Duration;
+
 use super::expectations::{ERRORS, SAME_LEVEL, error_share, over, said};
 use super::overload::Overload;
 use super::scaling::{Case, judgement};
-use super::{Judgement, chain, fired};
-use crate::measure::Merged;
+use super::{Judgement, chain, fired, fresh};
+use crate::measure::{Merged, Tally};
 use crate::outcome::Verdict;
 use crate::units;
 
@@ -32,26 +34,24 @@ pub fn judge(case: &Case<'_>) -> Option<Judgement> {
         return None;
     }
     let for_long = format!("pinned at {max} for {}", units::count(pinned.seconds.len() as u64, "second"));
-    let (spike, besides) = (over(case.results, &pinned.in_spike), over(case.results, &pinned.besides));
+    let (spike, besides) = (Answered::of(case, &pinned.in_spike), Answered::of(case, &pinned.besides));
     let mut parts = vec![for_long];
-    for (merged, seconds, of) in [(&spike, &pinned.in_spike, "of the spike"), (&besides, &pinned.besides, "besides")] {
-        if merged.tally.requests() > 0 {
-            parts.push(format!("{} in {} {of}", said(merged), units::count(seconds.len() as u64, "second")));
-        }
-    }
+    parts.extend(spike.said("of the spike"));
+    parts.extend(besides.said("besides"));
     let measured = parts.join("; ");
     let bound = case.limit.map(|limit| format!("p95 within {}", units::duration(limit)));
-    let wrong = |merged: &Merged| error_share(merged) > ERRORS;
-    let slow = |merged: &Merged| matches!((case.limit, merged.latency.percentile(95.0)), (Some(limit), Some(p95)) if p95 > limit);
-    let missed = |merged: &Merged| merged.tally.requests() > 0 && (wrong(merged) || slow(merged));
+    let missed = |answered: &Answered<'_>| answered.is_missed(case.limit);
     // A calm that held says nothing of a spike that could not be judged.
     let asked = if pinned.is_spike { &spike } else { &besides };
-    let none = asked.tally.requests() == 0;
+    let none = asked.all.tally.requests() == 0;
     let (verdict, because) = match (missed(&spike) || missed(&besides), bound) {
         (true, bound) => {
             let bound = bound.unwrap_or("no limit on p95".to_owned());
-            let because = format!("the maximum of {max} is too small for this load (asked: {bound}, errors within 1%)");
-            (Verdict::Failed, because)
+            let why = match missed(&spike) && !is_crowded(case, &pinned.in_spike) {
+                true => format!("no instance had more to do than it carries: a larger maximum than {max} is no remedy"),
+                false => format!("the maximum of {max} is too small for this load"),
+            };
+            (Verdict::Failed, format!("{why} (asked: {bound}, errors within 1%)"))
         }
         (false, _) if none => {
             let because = "the spike had gone before all of them served and what had piled up was done";
@@ -64,13 +64,64 @@ pub fn judge(case: &Case<'_>) -> Option<Judgement> {
     Some(judgement(ASKED, verdict, &measured, because))
 }
 
+/// What was answered in some seconds, and what of it is not the maximum's doing.
+struct Answered<'a> {
+    seconds: &'a [u32],
+    all: Merged,
+    /// What new instances answered in their first time: whether they serve at once is asked elsewhere.
+    by_new: Tally,
+}
+
+impl<'a> Answered<'a> {
+    fn of(case: &Case<'_>, seconds: &'a [u32]) -> Self {
+        let mut by_new = Tally::default();
+        for one in &case.reaction.launched {
+            let fresh_for = case.scenario.scaling.fresh_instances;
+            let Some((from, until)) = fresh_for.and_then(|time| fresh::window(case, one, time)) else { continue };
+            for second in seconds.iter().filter(|second| (from..until).contains(*second)) {
+                by_new.merge(&case.results.of_instance(&one.id, Some((*second, *second + 1))).tally);
+            }
+        }
+        Self { seconds, all: over(case.results, seconds), by_new }
+    }
+
+    fn is_missed(&self, limit: Option<Duration>) -> bool {
+        let slow = matches!((limit, self.all.latency.percentile(95.0)), (Some(limit), Some(p95)) if p95 > limit);
+        self.all.tally.requests() > 0 && (slow || self.wrong() > ERRORS)
+    }
+
+    /// The share of errors that is not new instances' own; where nobody else answered, of all.
+    fn wrong(&self) -> f64 {
+        match self.all.tally.requests().saturating_sub(self.by_new.requests()) {
+            0 => error_share(&self.all),
+            others => self.all.tally.errors().saturating_sub(self.by_new.errors()) as f64 / others as f64,
+        }
+    }
+
+    fn said(&self, of: &str) -> Option<String> {
+        let new = match self.by_new.errors() {
+            0 => String::new(),
+            errors => format!(", {errors} errors of new instances left out"),
+        };
+        let seconds = units::count(self.seconds.len() as u64, "second");
+        (self.all.tally.requests() > 0).then(|| format!("{} in {seconds} {of}{new}", said(&self.all)))
+    }
+}
+
+/// In most of these seconds each instance had more to do than it carries, as far as that is known.
+fn is_crowded(case: &Case<'_>, seconds: &[u32]) -> bool {
+    let overload = Overload::of(case).sure();
+    let crowded = seconds.iter().filter(|second| overload.over(**second as usize)).count();
+    !overload.is_known() || crowded * 2 > seconds.len()
+}
+
 fn pinned(case: &Case<'_>) -> Pinned {
     let length = case.results.last_second().map_or(0, |last| last as usize + 1);
     let (started, max) = (case.times.started, case.reaction.max);
     let desired = chain::desired(case.timeline, started, length);
     let serving = chain::serving(case.timeline, started, length);
     let wanted = fired::wanted_more(case.timeline, started, length);
-    let level = |second: usize| case.schedule.level_at(std::time::Duration::from_secs(second as u64));
+    let level = |second: usize| case.schedule.level_at(Duration::from_secs(second as u64));
     let base = (0..length).map(level).filter(|level| *level > 0.0).fold(f64::INFINITY, f64::min);
     // Where no alarm could be read, a load above its least stands in for one.
     let blind = case.timeline.alarms().is_empty();
@@ -84,7 +135,7 @@ fn pinned(case: &Case<'_>) -> Pinned {
         serving[second] >= max && (before > queue || before == second)
     };
     let in_spike = |second: usize| {
-        let at = chain::after(started, std::time::Duration::from_secs(second as u64));
+        let at = chain::after(started, Duration::from_secs(second as u64));
         let spans = &case.times.spikes;
         spans.iter().any(|span| span.rose.is_some_and(|rose| at >= rose) && span.fell.is_none_or(|fell| at < fell))
     };

@@ -87,7 +87,7 @@ pub struct Judged {
     pub validity: Vec<Judgement>,
     pub thresholds: Vec<Judgement>,
     pub scaling: Vec<Judgement>,
-    /// What takes a load of one's own to judge; it decides nothing.
+    /// What could not be judged and nobody asked for, and what takes a load of one's own to judge; it decides nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_judged: Vec<Judgement>,
     pub reaction: Option<Reaction>,
@@ -114,15 +114,11 @@ pub fn judge(
     let strained =
         validity.iter().any(|judgement| judgement.asked == validity::STRAIN && judgement.verdict != Verdict::Passed);
     let thresholds = thresholds::judge(scenario, results, &schedule, strained);
-    let (scaling, reaction) = match timeline {
-        Some(timeline) => {
-            let (judgements, reaction) = scaling::judge(scenario, &schedule, results, timeline, circumstances);
-            (judgements, Some(reaction))
-        }
-        None => (Vec::new(), None),
-    };
+    let of = |timeline| scaling::judge(scenario, &schedule, results, timeline, circumstances);
+    let watched = timeline.map(of).map(|found| (found.judged, found.not_judged, Some(found.reaction)));
+    let (scaling, not_judged, reaction) = watched.unwrap_or_default();
     let (verdict, because) = conclude(&[&validity, &thresholds, &scaling]);
-    Judged { verdict, because, validity, thresholds, scaling, not_judged: Vec::new(), reaction }
+    Judged { verdict, because, validity, thresholds, scaling, not_judged, reaction }
 }
 
 /// Judges what a group did under a load that is not ours: only the group is known.

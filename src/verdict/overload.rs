@@ -35,7 +35,7 @@ impl Overload {
     }
 
     /// More was asked in that second than its instances carry.
-    fn over(&self, second: usize) -> bool {
+    pub fn over(&self, second: usize) -> bool {
         match (&self.capacity, self.seconds.get(second), self.serving.get(second)) {
             (Some(capacity), Some(load), Some(count)) => load.demand > capacity.at_limit * f64::from(*count),
             _ => false,

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::chain::{Why, after};
+use super::reaction::{ALARM, FELL, ROSE, Reaction};
 use crate::measure::Timeline;
-use crate::measure::timeline::GroupState;
+use crate::measure::timeline::{Alarm, GroupState};
 use crate::plan::Schedule;
 use crate::scenario::{Role, Scenario};
 use crate::units;
@@ -17,6 +19,36 @@ pub fn warnings(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -
     found.extend(too_short(scenario, schedule, timeline));
     found.extend(no_recovery(scenario, schedule, timeline));
     found
+}
+
+/// Of what was said before the run, what it has shown to be otherwise.
+pub fn outlived(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline, reaction: &Reaction) -> Vec<String> {
+    let mut found: Vec<String> =
+        timeline.alarms().iter().filter(|alarm| alarm.state != NO_DATA).map(|alarm| no_data(alarm)).collect();
+    let fell = reaction.moment(FELL);
+    if reaction.moment(ALARM).is_some_and(|fired| fell.is_none_or(|fell| fired < fell)) {
+        found.extend(too_short(scenario, schedule, timeline));
+    }
+    let ended = reaction.moment(ROSE).zip(first_spike(scenario, schedule)).map(|(rose, since)| {
+        let load = after(rose, schedule.end().saturating_sub(since));
+        reaction.left.iter().any(|one| one.why == Why::ScaledIn && one.began.at < load)
+    });
+    if ended == Some(true) {
+        found.extend(no_recovery(scenario, schedule, timeline));
+    }
+    found
+}
+
+fn first_spike(scenario: &Scenario, schedule: &Schedule) -> Option<Duration> {
+    let spike = scenario.phases.iter().position(|phase| phase.role == Role::Spike)?;
+    schedule.phase_starts().get(spike).copied()
+}
+
+const NO_DATA: &str = "INSUFFICIENT_DATA";
+
+/// One that was made a moment ago has none yet.
+fn no_data(alarm: &Alarm) -> String {
+    format!("the alarm {} has no data: its policy will not act", alarm.name)
 }
 
 /// Whatever the load.
@@ -47,9 +79,8 @@ pub fn of_group(timeline: &Timeline) -> Vec<String> {
         found.push(format!("every policy of {name} has scale-in disabled: the group will not come back"));
     }
     for alarm in timeline.alarms() {
-        // One that was made a moment ago has none yet.
-        if alarm.state == "INSUFFICIENT_DATA" {
-            found.push(format!("the alarm {} has no data: its policy will not act", alarm.name));
+        if alarm.state == NO_DATA {
+            found.push(no_data(alarm));
         }
         if alarm.state == "ALARM" && alarm.is_high() {
             found.push(format!(
@@ -176,7 +207,12 @@ fn too_short(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> O
 fn no_recovery(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Option<String> {
     let alarm = timeline.alarms().into_iter().filter(|alarm| !alarm.is_high()).max_by_key(|alarm| alarm.window())?;
     let spike = scenario.phases.iter().rposition(|phase| phase.role == Role::Spike)?;
-    let falls = schedule.phase_starts().get(spike + 1).copied()?;
+    let Some(falls) = schedule.phase_starts().get(spike + 1).copied() else {
+        return Some(
+            "the load ends with its spike: instances leave when nothing is sent any more, and what requests suffer cannot be told"
+                .to_owned(),
+        );
+    };
     let lasts = schedule.end().saturating_sub(falls);
     let sees = alarm.window() + alarm.period;
     (lasts < sees).then(|| {
@@ -195,7 +231,8 @@ fn no_recovery(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::timeline::{Alarm, GroupState, Observation, Observed, Policy, TargetHealth};
+    use crate::measure::timeline::{Observation, Observed, Policy, TargetHealth};
+    use crate::verdict::scaling::tests::{alarm, at, whole_story};
     use crate::verdict::tests::scenario;
 
     fn said(change: impl FnOnce(&mut GroupState, &mut Vec<Policy>, &mut Alarm)) -> Vec<String> {
@@ -269,6 +306,27 @@ mod tests {
         }
         let basic = said(|_, _, alarm| alarm.period = BASIC);
         assert!(basic.iter().any(|found| found.contains("only every 5m")), "{basic:?}");
+    }
+
+    /// The load rises at 20 s, falls at 30 s and ends at 40 s.
+    #[test]
+    fn what_the_run_has_shown_to_be_otherwise_is_said_no_more() {
+        let scenario = scenario();
+        let schedule = Schedule::new(&scenario);
+        let outlived = |observations: Vec<Observation>| {
+            let timeline = Timeline { observations };
+            let times = crate::verdict::reaction::Times::new(&scenario, &schedule, at(0), None);
+            let reaction = crate::verdict::reaction::react(&scenario, &Default::default(), &timeline, &times, None);
+            super::outlived(&scenario, &schedule, &timeline, &reaction)
+        };
+        // It was decided in the spike, although its window is as long as that.
+        let mut seen = whole_story();
+        seen[1] = alarm("high", "GreaterThanThreshold", 50.0, 10);
+        let found = outlived(seen);
+        assert!(found.iter().any(|one| one.starts_with("the spike lasts 10s, but the policy needs 11s")), "{found:?}");
+        assert!(found.contains(&"the alarm high has no data: its policy will not act".to_owned()), "{found:?}");
+        assert!(!found.iter().any(|one| one.starts_with("the load goes on")), "it left after the load's end: {found:?}");
+        assert!(!outlived(vec![whole_story().remove(0)]).iter().any(|one| one.contains("the spike lasts")));
     }
 
     #[test]

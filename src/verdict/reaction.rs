@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::advice::Limit;
 use super::chain::{self, Launched, Left, Why, after};
 use super::spikes::{self, Spike};
 use super::{fired, waits};
@@ -65,6 +66,9 @@ pub struct Reaction {
     pub out_took: Option<Duration>,
     /// The part of it that the policy makes unavoidable: its datapoints times its period.
     pub out_unavoidable: Option<Duration>,
+    /// From the end of that window until the alarm fired: CloudWatch's own time to publish and to evaluate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_lag: Option<Duration>,
     /// Load drop to the first instance that leaves; of several spikes, the longest.
     pub in_took: Option<Duration>,
     /// The part of it that the group's settings make unavoidable, and which.
@@ -74,6 +78,9 @@ pub struct Reaction {
     /// The alarm for less that made it shrink had fired already when the load fell.
     #[serde(default)]
     pub low_before: Option<Timestamp>,
+    /// For so long the metric had lain under that alarm when the load fell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_ahead: Option<Duration>,
     pub in_bound: Option<Duration>,
     pub desired_before: u32,
     pub desired_peak: u32,
@@ -98,6 +105,7 @@ impl Reaction {
 }
 
 pub const ROSE: &str = "load rose";
+pub const FELL: &str = "load fell";
 pub const BREACH: &str = "breach";
 pub const ALARM: &str = "alarm";
 pub const LAUNCH: &str = "launch began";
@@ -191,13 +199,13 @@ fn growths(timeline: &Timeline, since: Timestamp) -> impl Iterator<Item = Timest
     })
 }
 
-/// `limit`: what p95 has to stay under, where the scenario says so.
+/// `limit`: what p95 has to stay under, where the load is ours.
 pub fn react(
     scenario: &Scenario,
     results: &Results,
     timeline: &Timeline,
     times: &Times,
-    limit: Option<Duration>,
+    limit: Option<Limit>,
 ) -> Reaction {
     let mut launched = chain::launched(timeline, times.started);
     for one in &mut launched {
@@ -234,10 +242,12 @@ impl Reaction {
         self.back.clone_from(&last.back);
         self.open = spikes.iter().flat_map(|spike| spike.open.clone()).collect();
         self.out_unavoidable = first.out_unavoidable;
+        self.out_lag = first.out_lag;
         self.out_took = spikes.iter().filter_map(|spike| spike.out_took).max();
         // A group that never left its last spike has not come back, however fast it did before.
         self.in_took = last.in_took.and_then(|_| spikes.iter().filter_map(|spike| spike.in_took).max());
         self.low_before = last.low_before;
+        self.in_ahead = last.in_ahead;
         if spikes.len() > 1 {
             self.spikes = spikes;
         }

@@ -25,20 +25,30 @@ pub struct Case<'a> {
     pub limit: Option<Duration>,
 }
 
+/// What is said of a group.
+#[derive(Default)]
+pub struct Scaling {
+    pub judged: Vec<Judgement>,
+    /// It decides nothing.
+    pub not_judged: Vec<Judgement>,
+    pub reaction: Reaction,
+}
+
 pub fn judge(
     scenario: &Scenario,
     schedule: &Schedule,
     results: &Results,
     timeline: &Timeline,
     circumstances: &Circumstances,
-) -> (Vec<Judgement>, Reaction) {
+) -> Scaling {
     let Some(started) = circumstances.started else {
         let because = "the load never started".to_owned();
-        return (vec![judgement("the group scaled out", Verdict::Inconclusive, "", because)], Reaction::default());
+        let judged = vec![judgement("the group scaled out", Verdict::Inconclusive, "", because)];
+        return Scaling { judged, ..Scaling::default() };
     };
     let times = Times::new(scenario, schedule, started, stopped(results, circumstances));
     let limit = Limit::p95_in_the_spike(scenario);
-    let reaction = react(scenario, results, timeline, &times, limit);
+    let reaction = react(scenario, results, timeline, &times, Some(Limit::of(scenario)));
     let case = Case { scenario, schedule, results, timeline, times: &times, reaction: &reaction, limit };
     let mut judgements = vec![scaled_out(&case)];
     judgements.extend(conditions::judge(&case));
@@ -60,11 +70,14 @@ pub fn judge(
         judgements.extend(expectations::while_scaling(&case));
     }
     judgements.extend(maximum::judge(&case));
+    let mut not_judged = Vec::new();
     if out {
         judgements.extend(expectations::flapping(&case));
-        judgements.extend(efficiency::judge(&case));
+        let efficiency = efficiency::judge(&case);
+        judgements.extend(efficiency.judged);
+        not_judged.extend(efficiency.not_judged);
     }
-    (judgements, reaction)
+    Scaling { judged: judgements, not_judged, reaction }
 }
 
 /// For how long the load was there, where it ended before its plan.
@@ -150,10 +163,13 @@ fn answered(case: &Case<'_>) -> String {
 pub fn out_in_time(case: &Case<'_>) -> Judgement {
     let (reaction, limit) = (case.reaction, case.scenario.scaling.out_within);
     let asked = format!("scale-out within {}", units::duration(limit));
-    let unavoidable = reaction
+    let mut unavoidable = reaction
         .out_unavoidable
         .map(|window| format!("; {} of it is the alarm's own window", units::duration(window)))
         .unwrap_or_default();
+    if let Some(lag) = reaction.out_lag.filter(|lag| !lag.is_zero()) {
+        unavoidable += &format!(", {} more what CloudWatch took to publish and evaluate it", units::duration(lag));
+    }
     match (reaction.out_took, reaction.moment(BREACH)) {
         (Some(took), _) => {
             let verdict = if took <= limit { Verdict::Passed } else { Verdict::Failed };
@@ -233,7 +249,10 @@ pub fn back_in_time(case: &Case<'_>) -> Judgement {
         return judgement(&asked, Verdict::Inconclusive, "", because);
     }
     match reaction.in_took {
-        Some(took) if took <= bound => judgement(&asked, Verdict::Passed, &units::duration(took), counted(case)),
+        Some(took) if took <= bound => {
+            let (verdict, because) = met(case, took, bound, cannot);
+            judgement(&asked, verdict, &units::duration(took), because)
+        }
         Some(took) => {
             judgement(&asked, Verdict::Failed, &units::duration(took), cannot.unwrap_or_else(|| counted(case)))
         }
@@ -254,6 +273,23 @@ pub fn back_in_time(case: &Case<'_>) -> Judgement {
                 because += "; every instance is protected from scale-in";
             }
             judgement(&asked, verdict, "", cannot.map_or(because.clone(), |cannot| format!("{because}; {cannot}")))
+        }
+    }
+}
+
+/// A fall that found a part of the alarm's window over already took less than one that does not.
+fn met(case: &Case<'_>, took: Duration, bound: Duration, cannot: Option<String>) -> (Verdict, String) {
+    let counted = counted(case);
+    let Some(ahead) = case.reaction.in_ahead else { return (Verdict::Passed, counted) };
+    let low = format!("the metric had lain under the alarm for less {} before the load fell", units::duration(ahead));
+    match (took + ahead <= bound, cannot) {
+        (true, _) => {
+            let most = units::duration(took + ahead);
+            (Verdict::Passed, format!("{counted}; {low}: without that it takes {most} at most"))
+        }
+        (false, Some(cannot)) => (Verdict::Inconclusive, format!("{counted}, because {low}; otherwise {cannot}")),
+        (false, None) => {
+            (Verdict::Inconclusive, format!("{counted}, but {low}: whether it is met without that cannot be told"))
         }
     }
 }

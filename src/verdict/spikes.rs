@@ -6,10 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::advice::Limit;
 use super::chain::{self, Launched, SECOND, Why, after, between};
 use super::fired::{self, Fired};
 use super::reaction::{
-    ALARM, BREACH, EXACT, FIRST_ANSWER, IN_SERVICE, LAUNCH, Moment, ROSE, Reaction, SHRINKING, Span, Times, moment,
+    ALARM, BREACH, EXACT, FELL, FIRST_ANSWER, IN_SERVICE, LAUNCH, Moment, ROSE, Reaction, SHRINKING, Span, Times, moment,
 };
 use crate::measure::timeline::{Decision, Timeline};
 use crate::measure::{Results, Select};
@@ -28,9 +29,15 @@ pub struct Spike {
     pub open: Vec<String>,
     pub out_took: Option<Duration>,
     pub out_unavoidable: Option<Duration>,
+    /// From the end of the alarm's window until it fired: what CloudWatch took to publish and to evaluate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_lag: Option<Duration>,
     pub in_took: Option<Duration>,
     /// The alarm for less that made it shrink had fired already when the load fell.
     pub low_before: Option<Timestamp>,
+    /// For so long the metric had lain under that alarm when the load fell: a part of its window was over by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_ahead: Option<Duration>,
 }
 
 /// What a spike's chain is read from.
@@ -40,8 +47,8 @@ pub struct Seen<'a> {
     pub times: &'a Times,
     pub decisions: &'a [Decision],
     pub reaction: &'a Reaction,
-    /// What p95 has to stay under, where the scenario says so.
-    pub limit: Option<Duration>,
+    /// What p95 has to stay under, where the load is ours.
+    pub limit: Option<Limit>,
 }
 
 /// One for each spike of the load, in order.
@@ -86,6 +93,7 @@ impl Seen<'_> {
         if let Some(fired) = self.fired(growth, begins, until) {
             spike.out_unavoidable = Some(fired.alarm.window());
             if fired.at >= rose || early.is_some() {
+                spike.out_lag = fired.breach.map(|(at, _)| between(after(at, fired.alarm.window()), fired.at));
                 moments.extend(breach(&fired));
                 moments.push(moment(ALARM, fired.at, fired.source(), EXACT));
             } else {
@@ -95,7 +103,8 @@ impl Seen<'_> {
         }
         if let Some(growth) = growth {
             let by = growth.policy.as_deref().unwrap_or("no policy");
-            let source = format!("cause of the first launch: {} to {}, by {by}", growth.from, growth.to);
+            let what = if self.is_service() { "the service's scaling activity" } else { "cause of the first launch" };
+            let source = format!("{what}: {} to {}, by {by}", growth.from, growth.to);
             moments.push(moment("decided", growth.at, &source, SECOND));
         }
         let base = growth.map_or(begins, |growth| growth.at);
@@ -125,14 +134,16 @@ impl Seen<'_> {
         let moments = &mut spike.out;
         let by_activity = self.timeline.activities().iter().any(|activity| activity.grows());
         if let Some(first) = fresh.iter().min_by_key(|one| one.launched.at) {
-            let source = match by_activity && first.launched.within == SECOND {
-                true => format!("StartTime of the launch of {}", first.id),
-                false => format!("{} was first there", first.id),
+            let source = match (self.is_service(), by_activity && first.launched.within == SECOND) {
+                (true, _) if first.launched.within == EXACT => format!("createdAt of {}", first.id),
+                (false, true) => format!("StartTime of the launch of {}", first.id),
+                _ => format!("{} was first there", first.id),
             };
             moments.push(moment(LAUNCH, first.launched.at, &source, first.launched.within));
         }
         let Some((first, service)) = earliest(fresh, |one| one.in_service) else { return };
-        moments.push(moment(IN_SERVICE, service.at, &format!("lifecycle state of {}", first.id), service.within));
+        let what = if service.within == EXACT { "startedAt" } else { "lifecycle state" };
+        moments.push(moment(IN_SERVICE, service.at, &format!("{what} of {}", first.id), service.within));
         let healthy = earliest(fresh, |one| one.healthy);
         if let Some((first, seen)) = healthy {
             moments.push(moment(HEALTHY, seen.at, &format!("target health of {}", first.id), seen.within));
@@ -147,6 +158,10 @@ impl Seen<'_> {
                 format!("inferred: {} could take requests from then on (no `instance_header` names it)", first.id);
             moments.push(moment(FIRST_ANSWER, seen.at, &source, seen.within));
         }
+    }
+
+    fn is_service(&self) -> bool {
+        self.timeline.groups().next().is_some_and(|(_, group)| group.is_service)
     }
 
     fn has_targets(&self) -> bool {
@@ -166,10 +181,12 @@ impl Seen<'_> {
         let Some(limit) = self.limit else { return };
         let serves = spike.out.iter().find(|moment| moment.name == FIRST_ANSWER).map(|moment| moment.at);
         let fell = span.fell.unwrap_or(self.times.ended);
-        match latency_back(self.results, self.times.started, (rose, serves, fell), limit) {
+        match latency_back(self.results, self.times.started, (rose, serves, fell), limit.p95) {
             Latency::Kept => {}
             Latency::Back(at) => {
-                let source = format!("p95 under {} again, and for {STEADY} seconds", units::duration(limit));
+                let assumed = if limit.asked { "" } else { " (assumed: no threshold says so)" };
+                let p95 = units::duration(limit.p95);
+                let source = format!("p95 under {p95} again, and for {STEADY} seconds{assumed}");
                 spike.out.push(moment("latency back", at, &source, SECOND));
             }
             Latency::Alone => spike.open.push("latency back: before any new instance served".to_owned()),
@@ -187,8 +204,8 @@ impl Seen<'_> {
         };
         let moments = &mut spike.back;
         moments.push(match self.times.planned {
-            true => moment("load fell", dropped, "the plan, at the agreed start instant", EXACT),
-            false => moment("load fell", dropped, "the first datapoint that the alarm for less was decided on", SECOND),
+            true => moment(FELL, dropped, "the plan, at the agreed start instant", EXACT),
+            false => moment(FELL, dropped, "the first datapoint that the alarm for less was decided on", SECOND),
         });
         self.low_alarm(spike, dropped, until);
         self.leaving(spike, dropped, until);
@@ -210,12 +227,22 @@ impl Seen<'_> {
                 let since = units::duration(between(fired.at, dropped));
                 spike.open.push(format!("low alarm: {} had fired {since} before the load fell", fired.alarm.name));
             }
-            Some(fired) => spike.back.push(moment("low alarm", fired.at, fired.source(), EXACT)),
+            Some(fired) => {
+                spike.back.push(moment("low alarm", fired.at, fired.source(), EXACT));
+                // The period in which the load fell was low because it fell.
+                let first = fired.breach.map(|(at, _)| at).filter(|at| after(*at, fired.alarm.period) <= dropped);
+                spike.in_ahead = first.map(|at| between(at, dropped));
+                spike.open.extend(spike.in_ahead.map(|ahead| {
+                    let name = &fired.alarm.name;
+                    format!("low alarm: the metric had lain under {name} {} before the load fell", units::duration(ahead))
+                }));
+            }
             None => {}
         }
         if let Some(shrink) = shrink {
             let by = shrink.policy.as_deref().unwrap_or("no policy");
-            let source = format!("cause of the first termination: {} to {}, by {by}", shrink.from, shrink.to);
+            let what = if self.is_service() { "the service's scaling activity" } else { "cause of the first termination" };
+            let source = format!("{what}: {} to {}, by {by}", shrink.from, shrink.to);
             spike.back.push(moment("decided to shrink", shrink.at, &source, SECOND));
         }
     }
@@ -224,7 +251,11 @@ impl Seen<'_> {
     fn leaving(&self, spike: &mut Spike, dropped: Timestamp, until: Timestamp) {
         let mut left = self.reaction.left.iter().filter(|one| one.why != Why::FailedChecks);
         if let Some(first) = left.find(|one| one.began.at >= dropped && one.began.at < until) {
-            let source = format!("termination of {}", first.id);
+            let what = if self.is_service() { "stoppingAt" } else { "StartTime of the termination" };
+            let source = match first.began.within > SECOND {
+                true => format!("{} was first seen leaving", first.id),
+                false => format!("{what} of {}", first.id),
+            };
             spike.back.push(moment(SHRINKING, first.began.at, &source, first.began.within));
             if spike.low_before.is_none() {
                 spike.in_took = Some(between(dropped, first.began.at));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::chain::{Launched, after, between};
-use crate::measure::timeline::{Alarm, GroupState, Policy, Timeline};
+use crate::measure::timeline::{GroupState, Policy, Timeline};
 use crate::scenario::{InWithin, Scenario};
 use crate::units;
 
@@ -48,27 +48,60 @@ fn cooldown(timeline: &Timeline) -> Option<Duration> {
     }
 }
 
-/// The window of the alarm that asks for less, a simple policy's cooldown, or what is left of the last launch's warm-up when
-/// the load falls: whichever is the longest. Nothing where nothing asks for less.
+/// What the first policy to act has to wait for: target tracking shrinks only when every such policy's low alarm has fired, a
+/// step or simple policy when its own has. Nothing where nothing asks for less.
 pub fn unavoidable_in(timeline: &Timeline, launched: &[Launched], dropped: Option<Timestamp>) -> Option<Wait> {
     let policies = timeline.policies();
     let alarms = timeline.alarms();
-    let of = |alarm: &Alarm| policies.iter().find(|policy| policy.alarms.contains(&alarm.name));
-    let asks_for_less =
-        |alarm: &&&Alarm| !alarm.is_high() && of(alarm).is_none_or(|one| !one.scale_in_disabled && !one.disabled);
-    let window = alarms.iter().filter(asks_for_less).map(|alarm| alarm.window()).max()?;
-    let mut waits = vec![Wait::new(window, "its low alarm's window")];
-    if let Some((_, group)) = timeline.groups().next_back() {
-        let simple = policies.iter().filter(|policy| policy.kind == "SimpleScaling");
-        waits.extend(simple.map(|policy| Wait::new(policy.cooldown.unwrap_or(group.default_cooldown), "its cooldown")));
-        waits.extend(dropped.and_then(|dropped| warming(group, &policies, launched, dropped)));
+    let (_, group) = timeline.groups().next_back()?;
+    // What came after the fall did not hold the first scale-in back.
+    let before: Vec<&Launched> =
+        launched.iter().filter(|one| dropped.is_none_or(|dropped| one.launched.at < dropped)).collect();
+    let warming = dropped.and_then(|dropped| warming(group, &policies, &before, dropped));
+    let low = |policy: &Policy| {
+        let own = alarms.iter().filter(|alarm| policy.alarms.contains(&alarm.name) && !alarm.is_high());
+        own.map(|alarm| alarm.window()).max()
+    };
+    let able = || policies.iter().filter(|policy| !policy.scale_in_disabled && !policy.disabled);
+    let tracks = |policy: &&&Policy| policy.kind == "TargetTrackingScaling";
+    let tracking = able().filter(tracks).filter_map(|policy| low(policy)).max();
+    let mut ways: Vec<Wait> = Vec::new();
+    ways.extend(tracking.map(|window| longest(window, warming.clone())));
+    for policy in able().filter(|policy| !tracks(policy)) {
+        let Some(window) = low(policy) else { continue };
+        let held = match policy.kind.as_str() {
+            "SimpleScaling" => cooling(policy.cooldown.unwrap_or(group.default_cooldown), &before, dropped),
+            _ => warming.clone(),
+        };
+        ways.push(longest(window, held));
     }
-    // The first of the longest: the alarm is named before what lasts no longer.
-    waits.into_iter().rev().max_by_key(|wait| wait.lasts)
+    // Policies that could not be read are not policies that are not there.
+    if policies.is_empty() {
+        let window = alarms.iter().filter(|alarm| !alarm.is_high()).map(|alarm| alarm.window()).max();
+        ways.extend(window.map(|window| longest(window, warming)));
+    }
+    ways.into_iter().min_by_key(|wait| wait.lasts)
+}
+
+/// The alarm is named before what lasts no longer.
+fn longest(window: Duration, held: Option<Wait>) -> Wait {
+    held.filter(|held| held.lasts > window).unwrap_or_else(|| Wait::new(window, "its low alarm's window"))
+}
+
+/// What is left of a simple policy's cooldown after the last launch when the load falls; all of it where neither is known.
+fn cooling(cooldown: Duration, launched: &[&Launched], dropped: Option<Timestamp>) -> Option<Wait> {
+    let Some((last, dropped)) = last_in_service(launched).zip(dropped) else {
+        return Some(Wait::new(cooldown, "its cooldown"));
+    };
+    let until = after(last, cooldown);
+    (until > dropped).then(|| Wait {
+        lasts: between(dropped, until),
+        because: format!("what was left of its cooldown of {} when the load fell", units::duration(cooldown)),
+    })
 }
 
 /// What is left of the warm-up of the last that was launched: while an instance warms up, nothing leaves.
-fn warming(group: &GroupState, policies: &[&Policy], launched: &[Launched], dropped: Timestamp) -> Option<Wait> {
+fn warming(group: &GroupState, policies: &[&Policy], launched: &[&Launched], dropped: Timestamp) -> Option<Wait> {
     let out = policies.iter().filter(|policy| policy.kind != "SimpleScaling" && policy.kind != "PredictiveScaling");
     // Without one nothing has a warm-up, or it could not be read.
     let own = out.map(|policy| policy.warm_up).max()?;
@@ -77,13 +110,16 @@ fn warming(group: &GroupState, policies: &[&Policy], launched: &[Launched], drop
         (None, Some(default)) => (default, "the group's default warm-up"),
         (None, None) => (group.default_cooldown, "the group's default cooldown, which is taken for the warm-up"),
     };
-    let services = launched.iter().filter(|one| !one.replaces).filter_map(|one| one.in_service);
-    let last = services.map(|seen| seen.likeliest(None)).max()?;
-    let until = after(last, lasts);
+    let until = after(last_in_service(launched)?, lasts);
     (until > dropped && !lasts.is_zero()).then(|| Wait {
         lasts: between(dropped, until),
         because: format!("what was left of {whose} of {} when the load fell", units::duration(lasts)),
     })
+}
+
+fn last_in_service(launched: &[&Launched]) -> Option<Timestamp> {
+    let services = launched.iter().filter(|one| !one.replaces).filter_map(|one| one.in_service);
+    services.map(|seen| seen.likeliest(None)).max()
 }
 
 #[cfg(test)]
@@ -129,16 +165,16 @@ mod tests {
     fn what_was_left_of_the_last_warm_up_is_unavoidable_and_named() {
         let wait = |group: &dyn Fn(&mut GroupState), policy: Policy| {
             let timeline = timeline(group, vec![policy]);
-            let wait = unavoidable_in(&timeline, &[launched(27)], Some(at(19))).unwrap();
+            let wait = unavoidable_in(&timeline, &[launched(27)], Some(at(23))).unwrap();
             (wait.lasts.as_secs_f64().round() as u64, wait.because)
         };
         let tracking = |warm_up| policy("TargetTrackingScaling", warm_up, None);
         let (lasts, because) = wait(&|_| {}, tracking(Some(20)));
-        assert_eq!((lasts, because.as_str()), (28, "what was left of the policy's warm-up of 20s when the load fell"));
+        assert_eq!((lasts, because.as_str()), (24, "what was left of the policy's warm-up of 20s when the load fell"));
         let (lasts, because) = wait(&|group| group.default_warm_up = Some(Duration::from_secs(30)), tracking(None));
-        assert!(lasts == 38 && because.contains("the group's default warm-up of 30s"), "{lasts} {because}");
+        assert!(lasts == 34 && because.contains("the group's default warm-up of 30s"), "{lasts} {because}");
         let (lasts, because) = wait(&|_| {}, tracking(None));
-        assert!(lasts == 308 && because.contains("default cooldown"), "{lasts} {because}");
+        assert!(lasts == 304 && because.contains("default cooldown"), "{lasts} {because}");
         let over = wait(&|group| group.default_warm_up = Some(Duration::ZERO), tracking(None));
         assert_eq!(over, (5, "its low alarm's window".to_owned()));
     }
@@ -153,6 +189,31 @@ mod tests {
         assert_eq!(wait(None, 120), Wait::new(Duration::from_secs(120), "its cooldown"));
         assert_eq!(wait(Some(8), 120), Wait::new(Duration::from_secs(8), "its cooldown"));
         assert_eq!(wait(Some(2), 120), Wait::new(Duration::from_secs(5), "its low alarm's window"));
+    }
+
+    /// The last launch came into service at 27 s; the load falls at 40 s.
+    #[test]
+    fn the_first_policy_that_can_act_bounds_the_wait_and_launches_after_the_fall_do_not() {
+        let wait = |kinds: &[(&str, Option<u64>)], windows: &[(&str, u32)], launched: &[Launched]| {
+            let mut timeline = timeline(|_| {}, vec![]);
+            for ((kind, cooldown), (name, periods)) in kinds.iter().zip(windows) {
+                let own = Policy { alarms: vec![(*name).to_owned()], ..policy(kind, Some(3), *cooldown) };
+                timeline.observations.push(Observation::new(at(0), Observed::Policy(Policy { name: (*name).to_owned(), ..own })));
+                timeline.observations.push(alarm(name, "LessThanThreshold", 45.0, *periods));
+            }
+            let wait = unavoidable_in(&timeline, launched, Some(at(40))).unwrap();
+            (wait.lasts.as_secs(), wait.because)
+        };
+        let window = "its low alarm's window".to_owned();
+        let (tracking, step, simple) = ("TargetTrackingScaling", "StepScaling", "SimpleScaling");
+        let both = wait(&[(tracking, None), (tracking, None)], &[("a", 15), ("b", 5)], &[]);
+        assert_eq!(both, (15, window.clone()), "every tracking policy has to agree");
+        let beside = wait(&[(tracking, None), (step, None)], &[("a", 15), ("b", 5)], &[]);
+        assert_eq!(beside, (5, window.clone()), "a step policy asks nobody");
+        let (lasts, because) = wait(&[(simple, Some(30))], &[("a", 5)], &[launched(27)]);
+        assert_eq!((lasts, because.as_str()), (17, "what was left of its cooldown of 30s when the load fell"));
+        assert_eq!(wait(&[(simple, Some(10))], &[("a", 5)], &[launched(27)]), (5, window.clone()), "it is over");
+        assert_eq!(wait(&[(tracking, None)], &[("a", 5)], &[launched(60)]), (5, window), "launched after the fall");
     }
 
     #[test]

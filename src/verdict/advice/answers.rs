@@ -43,7 +43,10 @@ fn followed(advice: &Advice) -> Option<Answer> {
         found.over_instance_minutes
     );
     let from =
-        format!("needed = load / {:.0} requests/s, at least one; BUNGEE's timeshare and accuracy", capacity.at_limit);
+        format!(
+            "needed = load / {:.0} requests/s, at least the group's minimum; BUNGEE's timeshare and accuracy",
+            capacity.at_limit
+        );
     Some(answer("Did the group follow the load?", said, from, capacity.confidence))
 }
 

@@ -278,11 +278,14 @@ fn alarm(live: &timeline::Alarm) -> Option<Alarm> {
     Some(model.of(live.evaluation_periods as usize, Missing::of_word(&live.missing)))
 }
 
-/// As seen of those that were scaled in; else what the target groups ask for.
+/// What the target groups ask for; where they could not be read, as seen of those that were scaled in, a look too late.
 fn drain(evidence: &Evidence<'_>) -> Duration {
+    let asked = evidence.timeline.longest_drain();
+    if !asked.is_zero() {
+        return asked;
+    }
     let left = evidence.reaction.left.iter().filter(|one| one.why == Why::ScaledIn);
-    let seen = median(left.filter_map(|one| Some(chain::between(one.began.at, one.gone?.at))).collect());
-    seen.unwrap_or_else(|| evidence.timeline.longest_drain())
+    median(left.filter_map(|one| Some(chain::between(one.began.at, one.gone?.at))).collect()).unwrap_or_default()
 }
 
 /// What passed between the last datapoint the alarm needed and the launch.

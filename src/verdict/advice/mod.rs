@@ -217,7 +217,7 @@ pub struct Elasticity {
     pub timeshare_over: f64,
     pub accuracy_under: f64,
     pub accuracy_over: f64,
-    /// Paid for and not needed, the group's minimum included.
+    /// Serving and not needed; the group's minimum is needed.
     pub over_instance_minutes: f64,
 }
 
@@ -297,7 +297,8 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
         snippet: None,
     };
     if let Some(capacity) = &advice.capacity {
-        advice.elasticity = Some(elasticity(evidence.seconds, &serving, capacity.at_limit, 1));
+        let least = chain::group_at(evidence.timeline, evidence.started).map_or(1, |group| group.min);
+        advice.elasticity = Some(elasticity(evidence.seconds, &serving, capacity.at_limit, least));
     }
     match ran.and_then(|ran| candidates::tried(evidence, &ran, &serving, &advice, what_if).map(|tried| (ran, tried))) {
         Ok((ran, tried)) => {

@@ -62,3 +62,24 @@ fn a_calm_that_held_says_nothing_of_a_spike_that_was_over_too_soon() {
     let found = judged(late, true, |second| (10..21).contains(&second)).unwrap();
     assert!(found.verdict == Verdict::Inconclusive && found.because.starts_with("the spike had gone"), "{found:?}");
 }
+
+/// i-3 and i-4 fail at first, i-1 and i-2 never do.
+#[test]
+fn what_new_instances_fail_at_first_is_not_the_maximums_doing() {
+    let mut scenario = phases(&[(1.0, false), (9.0, true), (1.0, false), (1.0, false)]);
+    scenario.scaling.fresh_instances = Some(std::time::Duration::from_secs(4));
+    let judged = |old_fail: bool| {
+        let answered = results(&scenario, |second, level| {
+            let each = (level * 25.0) as u64;
+            let bad = if old_fail { each } else { 0 };
+            let old = [("i-1", each * 2 - bad, bad, 50), ("i-2", each * 2 - bad, bad, 50)];
+            let new = if second < 18 { (0, each) } else { (each, 0) };
+            let new = [("i-3", new.0, new.1, 50), ("i-4", new.0, new.1, 50)];
+            if second < 14 { old.to_vec() } else { [old, new].concat() }
+        });
+        with_load(&scenario, story(), &answered, judge).unwrap()
+    };
+    let held = judged(false);
+    assert!(held.verdict == Verdict::Passed && held.measured.contains("errors of new instances left out"), "{held:?}");
+    assert_eq!(judged(true).verdict, Verdict::Failed, "those of the others count");
+}

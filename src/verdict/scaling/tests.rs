@@ -117,7 +117,7 @@ pub fn with_load<T>(
     let timeline = Timeline { observations };
     let times = Times::new(scenario, &schedule, at(0), None);
     let limit = Limit::p95_in_the_spike(scenario);
-    let reaction = react(scenario, results, &timeline, &times, limit);
+    let reaction = react(scenario, results, &timeline, &times, Some(Limit::of(scenario)));
     judge(&Case {
         scenario,
         schedule: &schedule,
@@ -189,7 +189,8 @@ fn said(
     circumstances: Circumstances,
 ) -> (Vec<Judgement>, Reaction) {
     let circumstances = Circumstances { started: Some(at(0)), ..circumstances };
-    judge(scenario, &Schedule::new(scenario), results, &Timeline { observations }, &circumstances)
+    let found = judge(scenario, &Schedule::new(scenario), results, &Timeline { observations }, &circumstances);
+    (found.judged, found.reaction)
 }
 
 fn about<'a>(judgements: &'a [Judgement], asked: &str) -> &'a Judgement {
@@ -201,7 +202,8 @@ fn judged(observations: Vec<Observation>) -> (Vec<(String, Verdict)>, Reaction) 
     let circumstances = Circumstances { started: Some(at(0)), ..Circumstances::default() };
     let timeline = Timeline { observations };
     let schedule = Schedule::new(&scenario);
-    let (judgements, reaction) = judge(&scenario, &schedule, &Results::default(), &timeline, &circumstances);
+    let found = judge(&scenario, &schedule, &Results::default(), &timeline, &circumstances);
+    let (judgements, reaction) = (found.judged, found.reaction);
     (judgements.into_iter().map(|judgement| (judgement.asked, judgement.verdict)).collect(), reaction)
 }
 
