@@ -306,11 +306,17 @@ fn check_times(checked: &mut Checked, reaction: &Reaction, truth: &Truth, starte
         fresh().filter_map(move |one| lasting(of(one), one.draining)).min()
     };
     checked.timing("launch began", moment("launch began"), first(|one| Some(one.launched)), watch);
-    checked.timing("in service", moment("in service"), long(|one| one.in_service), watch);
-    checked.timing("healthy", moment("healthy"), long(|one| one.healthy), watch);
     let by_header = reaction.launched.iter().any(|one| one.first_answer.is_some());
-    let answered = if by_header { first(|one| one.first_answer) } else { long(|one| one.healthy) };
-    checked.timing("first request", moment("first request"), answered, watch);
+    let answered: fn(&InstanceTruth) -> Option<Timestamp> =
+        if by_header { |one| one.first_answer } else { |one| one.healthy };
+    let states: [(&str, fn(&InstanceTruth) -> Option<Timestamp>); 3] =
+        [("in service", |one| one.in_service), ("healthy", |one| one.healthy), ("first request", answered)];
+    for (name, of) in states {
+        match first(of) == long(of) {
+            true => checked.timing(name, moment(name), first(of), watch),
+            false => checked.exact(name, moment(name), first(of)),
+        }
+    }
     if let Some((dropped, _)) = moment("load fell").filter(|_| reaction.low_before.is_none()) {
         checked.timing("low alarm", moment("low alarm"), fired(false, dropped).map(|one| one.at), watch);
     }

@@ -103,7 +103,8 @@ fn write_group(out: &mut String, scenario: &Scenario, seen: &Timeline, warnings:
     if let Some(window) = windows {
         writeln!(
             out,
-            "  scale-out takes at least {} (the alarm's window), then launch, boot and health check; asked: within {}",
+            "  scale-out takes at least {} (the alarm's window), then what CloudWatch takes to publish and evaluate it (15 s to 3 \
+             min as measured; AWS gives no figure), launch, boot and health check; asked: within {}",
             duration(window),
             duration(scenario.scaling.out_within)
         )?;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::Judgement;
 use super::advice::Limit;
 use super::chain::{self, Why, between};
-use super::reaction::BREACH;
+use super::reaction::{BREACH, Resized};
 use super::scaling::{Case, judgement};
 use crate::measure::{Merged, Results, Select};
 use crate::outcome::Verdict;
@@ -247,13 +247,16 @@ fn said_turns(turns: u64, changes: &[(Timestamp, i64)]) -> String {
     format!("{} in {}", units::count(turns, "turn"), units::count(changes.len() as u64, "change"))
 }
 
-/// When the group's desired capacity changed, and by how much: by its activities; where they could not be read, as polling
-/// saw it.
+/// When the group's desired capacity changed, and by how much: by its activities, which lie between two looks as well; where
+/// they tell less, as polling saw it.
 fn changes(case: &Case<'_>) -> Vec<(Timestamp, i64)> {
-    let resized = &case.reaction.resized;
-    if !resized.is_empty() {
-        return resized.iter().map(|one| (one.at, i64::from(one.to) - i64::from(one.from))).collect();
-    }
+    let by = |one: &Resized| (one.at, i64::from(one.to) - i64::from(one.from));
+    let decided: Vec<(Timestamp, i64)> = case.reaction.resized.iter().map(by).collect();
+    let polled = polled(case);
+    if decided.len() < polled.len() { polled } else { decided }
+}
+
+fn polled(case: &Case<'_>) -> Vec<(Timestamp, i64)> {
     let mut changes: Vec<(Timestamp, i64)> = Vec::new();
     let mut last = None;
     for (at, group) in case.timeline.groups() {

@@ -202,7 +202,7 @@ mod tests {
                 timeline.observations.push(alarm(name, "LessThanThreshold", 45.0, *periods));
             }
             let wait = unavoidable_in(&timeline, launched, Some(at(40))).unwrap();
-            (wait.lasts.as_secs(), wait.because)
+            (wait.lasts.as_secs_f64().round() as u64, wait.because)
         };
         let window = "its low alarm's window".to_owned();
         let (tracking, step, simple) = ("TargetTrackingScaling", "StepScaling", "SimpleScaling");

@@ -194,7 +194,7 @@ fn a_run_gives_back_what_was_put_into_it_and_the_cheapest_policy_that_holds() {
     assert!((minimum.usd.unwrap() - minimum.instance_minutes * 0.01).abs() < 1e-9, "{minimum:?}");
     assert!(advice.snippet.unwrap().contains("# Beside the policy that is there"), "{best:?}");
     let elasticity = advice.elasticity.unwrap();
-    assert!(elasticity.timeshare_under > 0.05 && elasticity.timeshare_over > 0.5, "{elasticity:?}");
+    assert!(elasticity.timeshare_under > 0.05 && elasticity.timeshare_over > 0.3, "{elasticity:?}");
 }
 
 #[test]
