@@ -44,7 +44,8 @@ pub enum Event {
     RunNamed {
         run: RunId,
         folder: PathBuf,
-        in_cloud: bool,
+        /// Nothing where nothing is made that could be left.
+        reap: Option<String>,
     },
     PhaseBegan {
         phase: Phase,

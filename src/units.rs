@@ -82,7 +82,7 @@ pub fn listed(parts: &[String]) -> String {
 }
 
 /// US dollars. Prices are in dollars everywhere because AWS publishes them so.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Usd(pub f64);
 

@@ -11,7 +11,7 @@ use super::{Answer, RunsDir};
 use crate::events::Events;
 use crate::outcome::Exit;
 use crate::report::{compare, live, terminal};
-use crate::run::{self, Context, FleetKind, Interrupt, OrganisationFile, Outcome, Wanted};
+use crate::run::{self, Context, FleetKind, Interrupt, OrganisationFile, Outcome, Repeats, Wanted};
 
 /// Runs a scenario and destroys everything it made.
 ///
@@ -106,6 +106,7 @@ impl ScenarioArgs {
                 named: std::env::var_os("SPIKEPROOF_ORGANISATION").filter(|name| !name.is_empty()).map(PathBuf::from),
                 ..OrganisationFile::default()
             },
+            repeats: Repeats::default(),
         })
     }
 }
@@ -133,10 +134,12 @@ pub async fn run(args: Args) -> Answer {
     }
     let mut text = String::new();
     let mut reports = Vec::new();
-    for _ in 0..repeat {
-        match once(wanted.clone()).await {
+    let mut repeats = Repeats { left: repeat, ..Repeats::default() };
+    while repeats.left > 0 {
+        match once(Wanted { repeats, ..wanted.clone() }).await {
             Ok((outcome, said)) => {
                 text += &said;
+                repeats = repeats.after(&outcome.report);
                 let exit = outcome.report.exit;
                 reports.push(outcome.report);
                 // Whoever interrupts one does not want the next; what is left must be seen to first.

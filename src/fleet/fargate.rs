@@ -13,14 +13,21 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::{Fleet, FleetError, Orders, TaskState, TaskStatus};
+use crate::aws::trouble::Trouble;
 use crate::aws::{Aws, explain};
 use crate::journal::names::RUN_TAG;
 
 /// The container of the task definition: never `containers[0]`, for AWS adds side-cars of its own.
 pub const CONTAINER: &str = "generator";
 
+/// Tells a task which share of the load it has.
+const SLOT: &str = "SPIKEPROOF_SLOT";
+
 /// A new role is known everywhere only after a while; until then RunTask cannot assume it.
 const ROLE_SETTLES: Duration = Duration::from_secs(60);
+/// An answer that was lost is asked for again: the same token gives the same task.
+const UNCLEAR: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_secs(2);
 /// DescribeTasks takes so many at once.
 const DESCRIBED_AT_ONCE: usize = 100;
 /// StopTask gives a task 30 s, and detaching its network interface takes its time after that.
@@ -95,11 +102,23 @@ impl FargateFleet {
         }
     }
 
+    /// Earlier tasks of a slot, whether their RunTask was answered or not: they will carry no load, and cost. What cannot be
+    /// stopped now is stopped at the end.
+    async fn stop_twins(&self, slot: u32) {
+        let Ok(arns) = self.alive().await else { return };
+        let Ok(tasks) = self.describe(&arns).await else { return };
+        let cluster = &self.placement.cluster;
+        for arn in tasks.iter().filter(|task| slot_of(task) == Some(slot)).filter_map(Task::task_arn) {
+            let _ =
+                self.client.stop_task().cluster(cluster).task(arn).reason("another task takes its place").send().await;
+        }
+    }
+
     fn overrides(&self, slot: u32, attempt: u32) -> TaskOverride {
         let variable = |name: &str, value: String| KeyValuePair::builder().name(name).value(value).build();
         let container = ContainerOverride::builder()
             .name(CONTAINER)
-            .environment(variable("SPIKEPROOF_SLOT", slot.to_string()))
+            .environment(variable(SLOT, slot.to_string()))
             .environment(variable("SPIKEPROOF_ATTEMPT", attempt.to_string()))
             .environment(variable("SPIKEPROOF_EPOCH", self.orders.epoch.to_string()))
             .environment(variable("SPIKEPROOF_MAX_LIFETIME", self.orders.max_lifetime.as_secs().to_string()))
@@ -134,7 +153,10 @@ impl FargateFleet {
 #[async_trait]
 impl Fleet for FargateFleet {
     async fn launch(&mut self, slot: u32, attempt: u32) -> Result<String, FleetError> {
-        let give_up = Instant::now() + ROLE_SETTLES;
+        if attempt > 1 {
+            self.stop_twins(slot).await;
+        }
+        let begun = Instant::now();
         loop {
             let answer = self
                 .client
@@ -168,11 +190,10 @@ impl Fleet for FargateFleet {
                 },
                 Err(error) => explain(&error),
             };
-            let role_is_new = why.to_lowercase().contains("unable to assume") || why.contains("assume the role");
-            if !role_is_new || Instant::now() >= give_up {
+            if patience(&why).is_none_or(|patience| begun.elapsed() >= patience) {
                 return Err(FleetError::Call { call: "RunTask", why });
             }
-            sleep(Duration::from_secs(2)).await;
+            sleep(AGAIN).await;
         }
     }
 
@@ -229,6 +250,21 @@ impl Fleet for FargateFleet {
     }
 }
 
+/// For how long a failed RunTask is tried again, if at all.
+fn patience(why: &str) -> Option<Duration> {
+    if why.to_lowercase().contains("unable to assume") || why.contains("assume the role") {
+        return Some(ROLE_SETTLES);
+    }
+    matches!(Trouble::of(why), Trouble::Network | Trouble::Load).then_some(UNCLEAR)
+}
+
+/// The slot that a task was started for.
+fn slot_of(task: &Task) -> Option<u32> {
+    let containers = task.overrides()?.container_overrides();
+    let variables = containers.iter().flat_map(ContainerOverride::environment);
+    variables.filter(|variable| variable.name() == Some(SLOT)).find_map(|variable| variable.value()?.parse().ok())
+}
+
 fn status(task: &Task) -> TaskStatus {
     match task.last_status() {
         Some("RUNNING") => TaskStatus::Running,
@@ -245,5 +281,33 @@ fn status(task: &Task) -> TaskStatus {
             TaskStatus::Stopped { why, succeeded: code == Some(0) }
         }
         other => TaskStatus::Starting(other.unwrap_or("accepted").to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_been_done_is_asked_again_and_what_was_refused_is_not() {
+        for (why, patience_of) in [
+            ("service error: ECS was unable to assume the role 'arn:aws:iam::1:role/x'", Some(ROLE_SETTLES)),
+            ("dispatch failure: io error: connection reset by peer", Some(UNCLEAR)),
+            ("request has timed out", Some(UNCLEAR)),
+            ("service error: ServerException: Service Unavailable", Some(UNCLEAR)),
+            ("service error: AccessDeniedException: not authorized to perform: ecs:RunTask", None),
+            ("service error: ClientException: No Fargate configuration exists for given values", None),
+        ] {
+            assert_eq!(patience(why), patience_of, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_tasks_slot_is_what_its_container_was_told() {
+        let variable = KeyValuePair::builder().name(SLOT).value("7").build();
+        let container = ContainerOverride::builder().name(CONTAINER).environment(variable).build();
+        let overrides = TaskOverride::builder().container_overrides(container).build();
+        assert_eq!(slot_of(&Task::builder().overrides(overrides).build()), Some(7));
+        assert_eq!(slot_of(&Task::builder().build()), None);
     }
 }

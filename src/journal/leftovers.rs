@@ -56,6 +56,7 @@ mod tests {
             scenario_name: "shop".to_owned(),
             url: "http://shop".to_owned(),
             endpoint: None,
+            boot: None,
             started: jiff::Timestamp::UNIX_EPOCH,
         })
     }

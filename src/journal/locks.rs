@@ -82,7 +82,8 @@ fn started(pid: u32) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
-fn boot() -> Option<String> {
+/// Tells this host, since it was last started, from all others.
+pub fn boot() -> Option<String> {
     Some(std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
 }
 

@@ -17,6 +17,8 @@ pub mod record;
 pub use leftovers::{leftovers, unsettled};
 pub use record::Record;
 
+use crate::units::RunId;
+
 pub const JOURNAL: &str = "journal";
 /// How a process that only takes a run down says who it is.
 pub const REAPER: &str = "a reaper";
@@ -190,6 +192,22 @@ pub fn runs_dir(asked: Option<&Path>, env: impl Fn(&str) -> Option<std::ffi::OsS
     Ok(state.join("spikeproof/runs"))
 }
 
+/// What to type to remove whatever a run has left, from any folder of this host.
+pub fn reap_command(runs: &Path, run: &RunId) -> String {
+    let usual = runs_dir(None, |name| std::env::var_os(name).filter(|_| name != "SPIKEPROOF_RUNS_DIR"));
+    match std::path::absolute(runs) {
+        Ok(runs) if usual.is_ok_and(|usual| usual == runs) => format!("spikeproof reap {run}"),
+        runs => format!("spikeproof reap {run} --runs-dir {}", quoted(&runs.unwrap_or_default())),
+    }
+}
+
+/// For a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@".contains(letter);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|file| file.sync_all()).map_err(io("sync", folder))
 }
@@ -206,6 +224,7 @@ mod tests {
             scenario_name: "shop".to_owned(),
             url: "http://shop".to_owned(),
             endpoint: None,
+            boot: None,
             started: jiff::Timestamp::UNIX_EPOCH,
         })
     }
@@ -257,6 +276,17 @@ mod tests {
             found.iter().map(|f| (f.folder.file_name().unwrap().to_str().unwrap(), f.records.len())).collect();
         assert_eq!(seen, [("sp-0000000001", 0), ("sp-0000000002", 1)]);
         assert!(folders(&home.path().join("missing")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_command_that_reaps_finds_the_folder_from_anywhere() {
+        let run = RunId::parse("sp-0000000001").unwrap();
+        let usual = runs_dir(None, |name| std::env::var_os(name).filter(|_| name != "SPIKEPROOF_RUNS_DIR")).unwrap();
+        assert_eq!(reap_command(&usual, &run), "spikeproof reap sp-0000000001");
+        assert_eq!(reap_command(Path::new("/ci/runs"), &run), "spikeproof reap sp-0000000001 --runs-dir /ci/runs");
+        let odd = reap_command(Path::new("/my runs/o'clock"), &run);
+        assert_eq!(odd, r"spikeproof reap sp-0000000001 --runs-dir '/my runs/o'\''clock'");
+        assert!(reap_command(Path::new("runs"), &run).contains("--runs-dir /"));
     }
 
     #[test]

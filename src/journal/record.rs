@@ -22,6 +22,9 @@ pub struct Run {
     /// `AWS_ENDPOINT_URL`, when it was not AWS itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// Of the host that it was begun on, since it was last started: locks say nothing of any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
     pub started: Timestamp,
 }
 

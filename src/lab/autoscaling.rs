@@ -135,7 +135,7 @@ fn describe_policy(group: &Group, policy: &Policy) -> String {
     ]
     .concat();
     let own = match &policy.rule {
-        Rule::Tracking { scale_in, .. } => {
+        Rule::Tracking { tracking, scale_in } => {
             let metric = match policy.config.metric {
                 Metric::Cpu => element("PredefinedMetricType", "ASGAverageCPUUtilization"),
                 Metric::RequestsPerTarget => {
@@ -145,7 +145,7 @@ fn describe_policy(group: &Group, policy: &Policy) -> String {
             };
             let configuration = [
                 format!("<PredefinedMetricSpecification>{metric}</PredefinedMetricSpecification>"),
-                element("TargetValue", &policy.config.target_value.to_string()),
+                element("TargetValue", &tracking.target.to_string()),
                 element("DisableScaleIn", &(!scale_in).to_string()),
             ]
             .concat();

@@ -403,7 +403,9 @@ fn friendly<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
 fn several<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Policy>, D::Error> {
     let policies = Vec::deserialize(input)?;
     match policies.is_empty() {
-        true => Err(serde::de::Error::custom("policies: the lab's group has at least one; leave the key out for the usual")),
+        true => {
+            Err(serde::de::Error::custom("policies: the lab's group has at least one; leave the key out for the usual"))
+        }
         false => Ok(policies),
     }
 }

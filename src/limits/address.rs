@@ -82,17 +82,22 @@ fn of_six(address: Ipv6Addr, reach: Reach) -> Option<Refusal> {
         [0xfd00, 0x0ec2, ..] => METADATA,
         [0xfe80..=0xfebf, ..] => LINK_LOCAL,
         [0xff00..=0xffff, ..] => MULTICAST,
-        [0xfc00..=0xfdff, ..] => private(reach),
+        // `fec0::/10` is what private addresses were called before RFC 3879.
+        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => private(reach),
         _ => None,
     }
 }
 
-/// The IPv4 address that an IPv6 address stands for: mapped (`::ffff:a.b.c.d`), and by NAT64's well-known prefix
-/// (RFC 6052), by which a subnet without IPv4 reaches it.
+/// The IPv4 address that an IPv6 address stands for: mapped and compatible (`::ffff:a.b.c.d`, `::a.b.c.d`, RFC 4291), by 6to4
+/// (RFC 3056), and by the prefixes of NAT64 (RFC 6052 and RFC 8215), by which a subnet without IPv4 reaches it.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let four = |high: u16, low: u16| Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
     match address.segments() {
-        [0x0064, 0xff9b, 0, 0, 0, 0, high, low] => Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))),
-        _ => address.to_ipv4_mapped(),
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => four(high, low),
+        [0x2002, high, low, ..] => four(high, low),
+        [0x0064, 0xff9b, 0, 0, 0, 0, high, low] | [0x0064, 0xff9b, 1, _, _, _, high, low] => four(high, low),
+        _ => None,
     }
 }
 
@@ -129,6 +134,8 @@ mod tests {
             (vec!["255.255.255.255", "240.0.0.1"], RESERVED),
             // In another dress.
             (vec!["::ffff:169.254.169.254", "64:ff9b::169.254.170.2"], METADATA),
+            (vec!["::169.254.169.254", "2002:a9fe:a9fe::1", "64:ff9b:1::169.254.169.254"], METADATA),
+            (vec!["64:ff9b:1:ffff::169.254.0.9", "2002:a9fe:0001::"], LINK_LOCAL),
             (vec!["::ffff:0.0.0.0"], UNSPECIFIED),
         ] {
             let kept = kept.map(|refusal| refusal.rule);
@@ -150,6 +157,10 @@ mod tests {
             ("fc00::1", Some(private), Reach { private: true, ..NOTHING }),
             ("fd12:3456::1", Some(private), Reach { private: true, ..NOTHING }),
             ("::ffff:10.0.0.1", Some(private), Reach { private: true, ..NOTHING }),
+            ("fec0::1", Some(private), Reach { private: true, ..NOTHING }),
+            ("::10.0.0.1", Some(private), Reach { private: true, ..NOTHING }),
+            ("2002:0a00:0001::1", Some(private), Reach { private: true, ..NOTHING }),
+            ("::127.0.0.1", Some(loopback), Reach { loopback: true, ..NOTHING }),
             // The neighbours of what is refused.
             ("1.0.0.0", None, NOTHING),
             ("126.255.255.255", None, NOTHING),
@@ -161,6 +172,7 @@ mod tests {
             ("169.253.255.255", None, NOTHING),
             ("223.255.255.255", None, NOTHING),
             ("2600:1f18::1", None, NOTHING),
+            ("2002:5db8:d822::1", None, NOTHING),
             ("::ffff:93.184.216.34", None, NOTHING),
         ] {
             assert_eq!((rule(address, NOTHING), rule(address, permitted)), (without, None), "{address}");

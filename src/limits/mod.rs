@@ -17,7 +17,7 @@ pub use address::{Reach, Refusal, permitted, refusal};
 pub use ceiling::{Mark, UNPROVEN_DURATION, UNPROVEN_RATE, beyond_ceiling};
 pub use organisation::Organisation;
 pub use proof::{Proof, Standing, mark, record_name, same_host};
-pub use running::{Bounds, Purse, Spent};
+pub use running::{Before, Bounds, Purse, Spent};
 
 /// What a scenario asks for, as far as limits are concerned.
 #[derive(Debug, Clone, PartialEq)]

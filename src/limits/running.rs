@@ -18,6 +18,15 @@ pub struct Bounds {
     /// `--max-duration`: provision, start, load and recover together.
     pub max_duration: Option<Duration>,
     pub purse: Option<Purse>,
+    /// Of the same request: its repetitions share what it may use.
+    pub before: Before,
+}
+
+/// What earlier repetitions have used.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Before {
+    pub took: Duration,
+    pub spent: Usd,
 }
 
 /// What the tasks have cost so far, and what they will still cost if they are stopped now.
@@ -35,18 +44,23 @@ impl Bounds {
 
     /// Why it need not begin: the plan alone takes longer.
     pub fn too_short_for(&self, plan: Duration) -> Option<String> {
-        let most = self.max_duration.filter(|most| plan > *most)?;
-        Some(format!("the plan takes {}, longer than --max-duration {}", duration(plan), duration(most)))
+        let most = self.max_duration.filter(|most| plan + self.before.took > *most)?;
+        let used = match self.before.took {
+            Duration::ZERO => String::new(),
+            took => format!(" with the {} that earlier repetitions took", duration(took)),
+        };
+        Some(format!("the plan takes {}{used}, longer than --max-duration {}", duration(plan), duration(most)))
     }
 
     fn out_of_time(&self, elapsed: Duration) -> Option<String> {
-        let most = self.max_duration.filter(|most| elapsed >= *most)?;
+        let most = self.max_duration.filter(|most| elapsed + self.before.took >= *most)?;
         Some(format!("the {} of --max-duration are over", duration(most)))
     }
 
     fn out_of_money(&self, spent: Spent) -> Option<String> {
         let Purse { limit, name } = self.purse.as_ref()?;
         let Spent { so_far, stopping } = spent;
+        let so_far = Usd(so_far.0 + self.before.spent.0);
         (so_far.0 + stopping.0 >= limit.0).then(|| {
             format!("{name} of {limit} is reached: the tasks cost {so_far} so far, and {stopping} until they stop")
         })
@@ -65,6 +79,7 @@ mod tests {
         let bounds = |seconds: Option<u32>, limit: Option<f64>| Bounds {
             max_duration: seconds.map(|seconds| SECOND * seconds),
             purse: limit.and_then(purse),
+            before: Before::default(),
         };
         let spent = |so_far, stopping| Some(Spent { so_far: Usd(so_far), stopping: Usd(stopping) });
         let money = "the budget of $1.00 is reached: the tasks cost $0.90 so far, and $0.10 until they stop";
@@ -85,10 +100,25 @@ mod tests {
 
     #[test]
     fn a_plan_that_is_longer_than_its_bound_does_not_begin() {
-        let bounds = |seconds: u32| Bounds { max_duration: Some(SECOND * seconds), purse: None };
+        let bounds = |seconds: u32| Bounds { max_duration: Some(SECOND * seconds), ..Bounds::default() };
         assert_eq!(bounds(60).too_short_for(SECOND * 60), None);
         assert_eq!(Bounds::default().too_short_for(SECOND * 3_600), None);
         let why = bounds(60).too_short_for(SECOND * 90).unwrap();
         assert_eq!(why, "the plan takes 1m30s, longer than --max-duration 1m");
+    }
+
+    #[test]
+    fn repetitions_share_what_a_run_may_use() {
+        let purse = Some(Purse { limit: Usd(1.0), name: "the budget".to_owned() });
+        let before = Before { took: SECOND * 40, spent: Usd(0.5) };
+        let bounds = Bounds { max_duration: Some(SECOND * 60), purse, before };
+        assert_eq!(bounds.too_short_for(SECOND * 20), None);
+        let why = "the plan takes 21s with the 40s that earlier repetitions took, longer than --max-duration 1m";
+        assert_eq!(bounds.too_short_for(SECOND * 21).as_deref(), Some(why));
+        assert_eq!(bounds.reached(SECOND * 19, None), None);
+        assert!(bounds.reached(SECOND * 20, None).is_some());
+        let spent = |so_far| Some(Spent { so_far: Usd(so_far), stopping: Usd(0.1) });
+        assert_eq!(bounds.reached(SECOND, spent(0.39)), None);
+        assert!(bounds.reached(SECOND, spent(0.4)).unwrap().contains("the tasks cost $0.90 so far"));
     }
 }

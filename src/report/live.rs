@@ -114,14 +114,10 @@ fn progress_line(progress: &Progress) -> String {
 /// What an event says to a person; nothing for those that only feed the block.
 fn line(event: &Event) -> Option<String> {
     Some(match event {
-        Event::RunNamed { run, folder, in_cloud } => {
-            // Whoever copies the command must find the same folder.
-            let runs = folder.parent().filter(|runs| !runs.ends_with(".local/state/spikeproof/runs"));
-            let runs = runs.map(|runs| format!(" --runs-dir {}", runs.display())).unwrap_or_default();
-            let reap = format!(
-                "\n{INDENT}if this is cut off: spikeproof reap {run}{runs}\n{INDENT}and from any other machine: spikeproof reap {run} --discover"
-            );
-            let reap = if *in_cloud { reap } else { String::new() };
+        Event::RunNamed { run, folder, reap } => {
+            let reap = reap.as_ref().map_or(String::new(), |here| {
+                format!("\n{INDENT}if this is cut off: {here}\n{INDENT}and from any other machine: spikeproof reap {run} --discover")
+            });
             format!("run {run}\n{INDENT}folder {}{reap}", folder.display())
         }
         Event::PhaseBegan { phase: Phase::Judge | Phase::Collect } => return None,

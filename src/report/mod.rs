@@ -90,6 +90,9 @@ impl RunReport {
 pub struct Destroyed {
     pub gone: Vec<String>,
     pub left: Vec<String>,
+    /// The command that removes what is left, if something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
 }
 
 /// The load as asked and as answered.
@@ -559,6 +562,7 @@ pub mod tests {
             destroyed: Destroyed {
                 gone: vec!["cluster sp-01j9z3k4m5".to_owned(), "bucket spikeproof-sp-01j9z3k4m5".to_owned()],
                 left: vec![],
+                remedy: None,
             },
             took: vec![(LifePhase::Provision, Duration::from_secs(16)), (LifePhase::Destroy, Duration::from_secs(4))],
             warnings: vec!["the group is observed at 2 s".to_owned()],

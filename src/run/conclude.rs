@@ -5,7 +5,7 @@ use super::frame::Frame;
 use super::judge::Evidenced;
 use super::reap::{PROOF, prove};
 use super::{Context, Outcome, RunError};
-use crate::journal::Record;
+use crate::journal::{self, Record};
 use crate::outcome::Exit;
 use crate::redact;
 use crate::report::{self, Destroyed, RunReport, page};
@@ -57,7 +57,11 @@ pub async fn conclude(
         tasks: about.tasks,
         estimate: about.estimate,
         cost: frame.cost().await,
-        destroyed: Destroyed { gone: destruction.gone, left: destruction.left },
+        destroyed: Destroyed {
+            remedy: remedy(cx, frame, &destruction),
+            gone: destruction.gone,
+            left: destruction.left,
+        },
         took: frame.durations(),
         warnings: about.warnings.clone(),
     };
@@ -75,6 +79,10 @@ pub async fn conclude(
         frame.did(Record::Finished { exit });
     }
     Outcome { report, folder: frame.folder.clone() }
+}
+
+fn remedy(cx: &Context, frame: &Frame, destruction: &Destruction) -> Option<String> {
+    (!destruction.left.is_empty()).then(|| journal::reap_command(&cx.wanted.runs_dir, &frame.run))
 }
 
 /// Leftovers outrank all else; an interrupt outranks the verdict, for the plan was not carried out.

@@ -25,12 +25,13 @@ use crate::channel;
 use crate::events::{Event, Events, Phase};
 use crate::journal::locks::WorkLock;
 use crate::journal::names::{Kind, Names, Thing};
-use crate::journal::{Record, ballast};
+use crate::journal::{self, Record, ballast};
 use crate::terraform::state::{Best, adopt};
 use crate::terraform::{Terraform, TerraformError};
 use crate::units::RunId;
 
-const STOP_ORDER: Duration = Duration::from_secs(5);
+/// The store may hang, and tasks that cost must not wait for it.
+pub const STOP_ORDER: Duration = Duration::from_secs(5);
 /// All of a destroy: an hour-long outage of a region is not waited for; tasks have ended long before that.
 pub const BOUND: Duration = Duration::from_secs(15 * 60);
 /// One terraform destroy takes seconds; a security group whose interface hangs holds it for as long as its provider waits.
@@ -281,10 +282,14 @@ async fn delete(inventory: &Inventory, one: &mut Open, events: &Events) {
 /// A chain made anew: profiles and tokens on the disk may have been renewed since.
 async fn renewed(site: &Site<'_>, round: u32) -> Option<Aws> {
     if round == 0 && is_attended() {
-        let run = site.run;
+        let runs = site.host.as_ref().and_then(|(folder, _)| folder.parent());
+        let reap = runs.map_or_else(
+            || format!("spikeproof reap {} --discover", site.run),
+            |runs| journal::reap_command(runs, site.run),
+        );
         site.events.warn(format!(
             "AWS does not take the credentials any more: renew them in another terminal (`aws sso login`); trying again \
-             for {} minutes, then: spikeproof reap {run}",
+             for {} minutes, then: {reap}",
             BOUND.as_secs() / 60
         ));
     }

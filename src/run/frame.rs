@@ -16,9 +16,9 @@ use crate::events::{Event, Events, Phase};
 use crate::fleet::Fleet;
 use crate::guard::Guard;
 use crate::journal::ballast::{self, Ground};
-use crate::journal::locks::WorkLock;
+use crate::journal::locks::{self, WorkLock};
 use crate::journal::record::Run;
-use crate::journal::{Journal, Record};
+use crate::journal::{self, Journal, Record};
 use crate::limits::Standing;
 use crate::scenario::{Arch, TaskSize};
 use crate::units::RunId;
@@ -70,6 +70,7 @@ impl Frame {
             scenario_name: scenario.name.clone(),
             url: scenario.target.url.to_string(),
             endpoint: cloud.and_then(|cloud| cloud.aws.endpoint.clone()),
+            boot: locks::boot(),
             started: planned.begun,
         });
         let journal = Journal::create(&planned.folder, record.clone()).map_err(|error| failed(&error))?;
@@ -77,7 +78,8 @@ impl Frame {
         let work = work.ok_or_else(|| failed(&"the new run's folder is already worked in"))?;
         stand_firm(cx, &planned.folder).map_err(|error| failed(&error))?;
         let (run, folder) = (planned.run.clone(), planned.folder.clone());
-        cx.events.say(Event::RunNamed { run, folder, in_cloud: cloud.is_some() });
+        let reap = cloud.is_some().then(|| journal::reap_command(&cx.wanted.runs_dir, &run));
+        cx.events.say(Event::RunNamed { run, folder, reap });
         let about = About {
             scenario: scenario.name.clone(),
             url: scenario.target.url.to_string(),

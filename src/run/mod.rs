@@ -9,10 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::events::{Event, Events, Phase};
 use crate::guard::{Guard, Post};
+use crate::limits;
 use crate::report::RunReport;
+use crate::units::Usd;
 
 mod beacon;
 mod bounds;
@@ -39,7 +42,7 @@ pub use permit::{OrganisationFile, objections, prove, to_prove};
 pub use plan::{Preview, find_aws, preview};
 pub use reap::{Reaped, Reaping, Skipped, reap, unfinished, when_orphaned};
 
-use destroy::Destruction;
+use destroy::{Destruction, STOP_ORDER};
 use frame::Frame;
 use judge::Evidenced;
 
@@ -68,6 +71,33 @@ pub struct Wanted {
     /// Hosts that may be loaded though nothing proves whose they are.
     pub allowed: Vec<String>,
     pub organisation: OrganisationFile,
+    pub repeats: Repeats,
+}
+
+/// Of `--repeat`: what one request may use, its repetitions share.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Repeats {
+    /// This one and those after it.
+    pub left: u32,
+    pub before: limits::Before,
+}
+
+impl Default for Repeats {
+    fn default() -> Self {
+        Self { left: 1, before: limits::Before::default() }
+    }
+}
+
+impl Repeats {
+    /// After one of them.
+    pub fn after(self, report: &RunReport) -> Self {
+        let bounded = [Phase::Provision, Phase::Start, Phase::Load, Phase::Recover];
+        let took: Duration =
+            report.took.iter().filter(|(phase, _)| bounded.contains(phase)).map(|(_, took)| *took).sum();
+        let spent = report.cost.map_or(0.0, |cost| cost.usd.0);
+        let before = limits::Before { took: self.before.took + took, spent: Usd(self.before.spent.0 + spent) };
+        Self { left: self.left.saturating_sub(1), before }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +147,10 @@ pub async fn run(cx: Context) -> Result<Outcome, RunError> {
     let interrupted = cx.interrupt.stop_load().is_cancelled();
     let destroyed = guarded(cx.clone(), frame.clone()).await;
 
+    // Who leaves at the third signal has not waited for the stop order yet.
+    if interrupted {
+        let _ = timeout(STOP_ORDER, at_once.join_next()).await;
+    }
     let outcome = conclude::conclude(&cx, &frame, lived, interrupted, destroyed).await;
     if let Some(news) = frame.let_go(outcome.report.destroyed.left.is_empty()).await {
         cx.events.warn(news);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::plan::{Cloud, Preview, find_aws};
-use super::{FleetKind, RunError, Wanted};
+use super::{FleetKind, Repeats, RunError, Wanted};
 use crate::aws::{Aws, Caller};
 use crate::events::Phase;
 use crate::limits::{self, Asked, Bounds, Mark, Organisation, Reach, Standing};
@@ -14,6 +14,7 @@ use crate::measure::Timeline;
 use crate::ownership::{self, Asker};
 use crate::plan::forecast;
 use crate::scenario::Target;
+use crate::units::Usd;
 
 /// Where an organisation's file is looked for.
 #[derive(Debug, Clone)]
@@ -74,21 +75,23 @@ impl Rules {
     /// What may be used while it runs.
     pub fn bounds(&self, wanted: &Wanted, preview: &Preview) -> Result<Bounds, RunError> {
         let purse = self.limits.purse(preview.scenario.budget);
-        let bounds = Bounds { max_duration: wanted.max_duration, purse };
-        match bounds.too_short_for(preview.schedule.end()) {
+        let bounds = Bounds { max_duration: wanted.max_duration, purse, before: wanted.repeats.before };
+        match bounds.too_short_for(preview.schedule.end() * wanted.repeats.left) {
             Some(why) => Err(refused(why).hint("a shorter hold, or a larger --max-duration")),
             None => Ok(bounds),
         }
     }
 }
 
-/// What the scenario asks for.
-pub fn asked(preview: &Preview, fleet: FleetKind) -> Asked {
+/// What the scenario asks for, all its repetitions together.
+pub fn asked(preview: &Preview, wanted: &Wanted) -> Asked {
+    let Repeats { left, before } = wanted.repeats;
     Asked {
         host: preview.scenario.target.url.host.clone(),
         rate: forecast::most(&preview.scenario),
-        duration: preview.schedule.end(),
-        cost: (fleet == FleetKind::Fargate).then_some(preview.estimate.usd),
+        duration: preview.schedule.end() * left,
+        cost: (wanted.fleet == FleetKind::Fargate)
+            .then_some(Usd(preview.estimate.usd.0 * f64::from(left) + before.spent.0)),
         tasks: preview.sizing.tasks,
     }
 }
@@ -149,7 +152,7 @@ pub async fn standing(
 
 /// What `run` would refuse, as far as that is known without asking anybody.
 pub fn objections(wanted: &Wanted, preview: &Preview) -> Vec<String> {
-    let (asked, target) = (asked(preview, wanted.fleet), &preview.scenario.target);
+    let (asked, target) = (asked(preview, wanted), &preview.scenario.target);
     // Whether it is the lab that a task would run in is not known here: there loopback is permitted.
     let held = rules(&wanted.organisation).and_then(|rules| rules.hold(&asked));
     let reached = reach(target, None).map(drop);
@@ -158,7 +161,7 @@ pub fn objections(wanted: &Wanted, preview: &Preview) -> Vec<String> {
 
 /// What `run` would want a proof for, and how to give it.
 pub fn to_prove(wanted: &Wanted, preview: &Preview) -> Option<String> {
-    let (asked, target) = (asked(preview, wanted.fleet), &preview.scenario.target);
+    let (asked, target) = (asked(preview, wanted), &preview.scenario.target);
     let host = target.url.host.trim_matches(['[', ']']);
     let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     let said = wanted.allowed.iter().any(|given| limits::same_host(given, host));
@@ -177,7 +180,7 @@ pub async fn prove(
 ) -> Result<Standing, RunError> {
     let target = &preview.scenario.target;
     let reach = Reach { loopback: wanted.fleet == FleetKind::Local || aws.is_local(), private: target.private };
-    let asked = asked(preview, wanted.fleet);
+    let asked = asked(preview, wanted);
     standing(wanted, target, reach, &asked, Some(&caller.account), &balancers(seen)).await
 }
 
@@ -245,6 +248,7 @@ mod tests {
             max_duration: None,
             allowed: allowed.iter().map(|host| (*host).to_owned()).collect(),
             organisation: OrganisationFile::default(),
+            repeats: Repeats::default(),
         }
     }
 

@@ -11,6 +11,7 @@ use super::{Context, FleetKind, RunError, Wanted};
 use crate::aws::{Aws, Caller};
 use crate::cost::{self, Cost};
 use crate::events::{Event, Phase};
+use crate::journal;
 use crate::measure::timeline::GroupState;
 use crate::plan::{Schedule, Sizing, size};
 use crate::redact::{self, Secrets};
@@ -110,7 +111,7 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
     super::mishap::meet(cx, Phase::Plan).await?;
     let wanted = &cx.wanted;
     let preview = preview(wanted, false)?;
-    let asked = permit::asked(&preview, wanted.fleet);
+    let asked = permit::asked(&preview, wanted);
     let rules = permit::rules(&wanted.organisation)?;
     rules.hold(&asked)?;
     let most = rules.bounds(wanted, &preview)?;
@@ -151,10 +152,11 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
             group = before.groups().next_back().map(|(_, group)| group.clone());
         }
     }
-    if let (Some(budget), FleetKind::Fargate) = (scenario.budget, wanted.fleet)
-        && estimate.usd > budget
-    {
-        let what = format!("the run is estimated at {}, over its budget of {budget}", estimate.usd);
+    if let Some((budget, cost)) = scenario.budget.zip(asked.cost).filter(|(budget, cost)| cost > budget) {
+        let what = match wanted.repeats.left {
+            1 => format!("the run is estimated at {cost}, over its budget of {budget}"),
+            runs => format!("the {runs} runs are estimated at {cost}, over their budget of {budget}"),
+        };
         return Err(RunError::could_not(Phase::Plan, what).hint("a shorter hold, fewer tasks, or a larger `budget`"));
     }
     let account = cloud.as_ref().map(|cloud| cloud.caller.account.as_str());
@@ -212,10 +214,12 @@ async fn find_cloud(wanted: &Wanted) -> Result<Cloud, RunError> {
     Ok(Cloud { aws, caller, terraform: Some(terraform) })
 }
 
-/// What earlier runs on this host may have left.
+/// What earlier runs on this host may have left. Secrets that one of them left here go now.
 fn earlier(runs_dir: &std::path::Path) -> Vec<String> {
-    let told =
-        |(run, things): (RunId, usize)| format!("an earlier run may have left {things} things: spikeproof reap {run}");
+    super::reap::forget_all_secrets(runs_dir);
+    let told = |(run, things): (RunId, usize)| {
+        format!("an earlier run may have left {things} things: {}", journal::reap_command(runs_dir, &run))
+    };
     super::reap::unfinished(runs_dir).into_iter().map(told).collect()
 }
 

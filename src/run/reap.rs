@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use rustix::process::{Pid, Signal};
+use futures_util::future::join_all;
 use serde::Serialize;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::RunError;
 use super::destroy::{self, Destruction, Proof, Site, dismantle, stop_spending};
@@ -20,33 +19,28 @@ use crate::aws::inventory::{Inventory, Presence};
 use crate::aws::query::Query;
 use crate::aws::trouble::Trouble;
 use crate::aws::{Aws, Caller, discover};
-use crate::channel::message::{Control, Stop, VERSION};
-use crate::channel::{self, Channel, ChannelError, LEASE};
 use crate::events::{Events, Phase};
-use crate::journal::locks::{self, WorkLock};
+use crate::journal::locks;
 use crate::journal::names::{Names, Thing};
 use crate::journal::{self, Journal, Record, ballast};
 use crate::outcome::Exit;
 use crate::terraform;
-use crate::units::{self, RunId};
+use crate::units::RunId;
+
+mod alone;
+mod fence;
+mod life;
+
+use alone::alone;
+use fence::fence;
+use life::alive;
 
 /// In the run's folder, or beside the runs as `RUN.proof.json`: every expected name with the answer that says it is gone.
 pub const PROOF: &str = "proof.json";
 
-/// The stop order; tasks end by their lease without it.
-const FENCE: Duration = Duration::from_secs(6);
-/// A terraform that is still applying for a dead run is let finish what it has begun, then asked, then ended.
-const BEFORE_SIGINT: Duration = Duration::from_secs(30);
-const BEFORE_SIGKILL: Duration = Duration::from_secs(5 * 60);
 const LOOK: Duration = Duration::from_millis(250);
-/// A run whose beat is this old has no load any more, and nobody who could make some.
-const DEAD: Duration = Duration::from_secs(2 * LEASE.as_secs());
 /// An outage that a reaper waits for before it says that something is left.
 const UNREACHED: Duration = Duration::from_secs(10 * 60);
-/// How often a beat that may be the last is looked at.
-const WATCH: Duration = Duration::from_secs(5);
-/// A run without a beat may be about to write its first: no provisioning takes so long.
-const YOUNG: Duration = Duration::from_secs(2 * 3600);
 
 /// What became of one earlier run.
 #[derive(Debug)]
@@ -135,7 +129,8 @@ pub async fn when_orphaned(wanted: &Reaping, run: &RunId, events: &Events) -> Re
     let folder = wanted.runs_dir.join(run.as_str());
     // Read while it is there: a folder that is deleted later must not hide where the run was.
     let records = journal::read(&folder);
-    let wanted = Reaping { only: Some(run.clone()), discover: false, dry_run: false, ..wanted.clone() };
+    // Its owner was on this host, and is dead.
+    let wanted = Reaping { only: Some(run.clone()), discover: false, dry_run: false, force: true, ..wanted.clone() };
     loop {
         let waiting = folder.clone();
         let waited =
@@ -218,6 +213,11 @@ fn forget_secrets(folder: &Path) {
     }
 }
 
+/// Of all runs below `runs_dir` that are dead.
+pub fn forget_all_secrets(runs_dir: &Path) {
+    journal::folders(runs_dir).unwrap_or_default().iter().for_each(|found| forget_secrets(&found.folder));
+}
+
 fn could_not(error: impl std::fmt::Display) -> RunError {
     RunError::could_not(Phase::Destroy, error)
 }
@@ -266,9 +266,16 @@ async fn find_aws() -> Result<(Aws, Caller), RunError> {
     Ok((aws, caller))
 }
 
+/// A run of this host.
+struct Local {
+    folder: PathBuf,
+    records: Vec<Record>,
+    entry: Reaped,
+}
+
 /// The runs of this host.
 async fn journals(wanted: &Reaping, clouds: &mut Clouds<'_>, events: &Events) -> Result<Vec<Reaped>, RunError> {
-    let mut reaped = Vec::new();
+    let mut runs = Vec::new();
     for journal::Found { folder, records, damaged } in journal::folders(&wanted.runs_dir).map_err(could_not)? {
         let Some(run) = folder.file_name().and_then(|name| RunId::parse(name.to_str()?)) else { continue };
         if wanted.only.as_ref().is_some_and(|only| *only != run) {
@@ -280,25 +287,61 @@ async fn journals(wanted: &Reaping, clouds: &mut Clouds<'_>, events: &Events) ->
         // A journal that cannot be read may have said anything: then everything may be left.
         let unreadable = damaged || !records.iter().any(|record| matches!(record, Record::Run(_)));
         let leftovers = if unreadable { Names::of(&run).things() } else { journal::leftovers(&records) };
-        let entry = Reaped::new(run, leftovers);
-        if entry.leftovers.is_empty() || wanted.dry_run {
+        runs.push(Local { folder, records, entry: Reaped::new(run, leftovers) });
+    }
+    let dirty: Vec<&Local> = runs.iter().filter(|run| !run.entry.leftovers.is_empty()).collect();
+    if wanted.dry_run || dirty.is_empty() {
+        return Ok(runs.into_iter().map(|run| run.entry).collect());
+    }
+    let cloud = match clouds.get(events).await {
+        Ok(cloud) => cloud,
+        Err(error) => {
+            let unable = |run: Local| match run.entry.leftovers.is_empty() {
+                true => run.entry,
+                false => run.entry.became(Err(Skipped::Unable(error.to_string()))),
+            };
+            return Ok(runs.into_iter().map(unable).collect());
+        }
+    };
+    if dirty.len() > 1 {
+        join_all(dirty.into_iter().map(|run| stop_first(&cloud, run, events))).await;
+    }
+    let mut reaped = Vec::new();
+    for Local { folder, records, entry } in runs {
+        if entry.leftovers.is_empty() {
             reaped.push(entry);
             continue;
         }
-        let cloud = match clouds.get(events).await {
-            Ok(cloud) => cloud,
-            Err(error) => {
-                reaped.push(entry.became(Err(Skipped::Unable(error.to_string()))));
-                continue;
-            }
-        };
-        let result = of_this_host(&cloud, &folder, &records, &entry, events).await;
+        let result = of_this_host(wanted, &cloud, &folder, &records, &entry, events).await;
         reaped.push(entry.became(result));
     }
     Ok(reaped)
 }
 
+/// What costs is stopped first, of all of them: to destroy one takes minutes. Only of those that are surely dead, and ours.
+async fn stop_first(cloud: &Cloud, run: &Local, events: &Events) {
+    let is_known = run.records.iter().any(|record| matches!(record, Record::Run(_)));
+    let is_dead = is_of_this_boot(&run.records) && !locks::is_driven(&run.folder);
+    if !is_known || !is_dead || same_place(cloud, &run.records).is_err() {
+        return;
+    }
+    let site = Site { cloud, run: &run.entry.run, host: None, unsettled: false, events };
+    fence(&site).await;
+    stop_spending(&site, &run.entry.leftovers).await;
+}
+
+/// The locks say whether somebody drives it: it was begun on this host, since that was last started. (A folder may be shared
+/// by hosts, and then they say nothing. Where nobody wrote it down, it is taken for so.)
+fn is_of_this_boot(records: &[Record]) -> bool {
+    let begun = records.iter().find_map(|record| match record {
+        Record::Run(run) => run.boot.as_deref(),
+        _ => None,
+    });
+    begun.is_none_or(|begun| locks::boot().is_none_or(|boot| boot == begun))
+}
+
 async fn of_this_host(
+    wanted: &Reaping,
     cloud: &Cloud,
     folder: &Path,
     records: &[Record],
@@ -308,6 +351,13 @@ async fn of_this_host(
     same_place(cloud, records).map_err(Skipped::Unable)?;
     ballast::release(folder);
     let mut site = Site { cloud, run: &entry.run, host: None, unsettled: journal::unsettled(records), events };
+    if !is_of_this_boot(records)
+        && let Some(why) = alive(wanted, &site).await
+    {
+        return Err(Skipped::Alive(format!(
+            "it was begun on another host, or before this one was started again: {why}"
+        )));
+    }
     let mut journal = take_over(folder, &site, &entry.leftovers).await?;
     // A second look: the one that was waited for may have done everything.
     let again = journal::read(folder);
@@ -379,8 +429,8 @@ async fn strangers(
     for why in &discovered.unread {
         events.warn(format!("not every list could be read: {why}"));
     }
-    let mut reaped = Vec::new();
     let is_wanted = |run: &RunId| wanted.only.as_ref().is_none_or(|only| only == run) && !known.contains(run);
+    let mut found = Vec::new();
     for run in discovered.runs.into_iter().filter(is_wanted) {
         let site = Site { cloud: &cloud, run: &run, host: None, unsettled: false, events };
         let (things, there) = ours(&site).await;
@@ -388,23 +438,38 @@ async fn strangers(
         if there.is_empty() {
             continue;
         }
-        let entry = Reaped::new(run.clone(), if wanted.dry_run { there } else { things });
         if wanted.dry_run {
-            reaped.push(entry);
+            found.push((Reaped::new(run.clone(), there), Ok(false)));
             continue;
         }
-        let result = match alive(wanted, &site).await {
+        let life = match alive(wanted, &site).await {
             Some(why) => Err(Skipped::Alive(why)),
             None => {
                 // One that never beat may have been killed in the middle of its apply.
                 let beats = Query::new(&cloud.aws).age(&Names::of(&run).bucket, "run/control.json").await;
-                let site = Site { unsettled: beats.is_err(), ..site };
+                // What costs is stopped first, of all of them.
                 fence(&site).await;
+                stop_spending(&site, &things).await;
+                Ok(beats.is_err())
+            }
+        };
+        found.push((Reaped::new(run.clone(), things), life));
+    }
+    let mut reaped = Vec::new();
+    for (entry, life) in found {
+        if wanted.dry_run {
+            reaped.push(entry);
+            continue;
+        }
+        let result = match life {
+            Ok(unsettled) => {
+                let site = Site { cloud: &cloud, run: &entry.run, host: None, unsettled, events };
                 let destruction = dismantle(&site, &entry.leftovers).await;
                 let _ = std::fs::create_dir_all(&wanted.runs_dir);
-                prove(&wanted.runs_dir.join(format!("{run}.{PROOF}")), &site, &destruction);
+                prove(&wanted.runs_dir.join(format!("{}.{PROOF}", entry.run)), &site, &destruction);
                 Ok(destruction)
             }
+            Err(skipped) => Err(skipped),
         };
         reaped.push(entry.became(result));
     }
@@ -435,165 +500,6 @@ async fn ours(site: &Site<'_>) -> (Vec<Thing>, Vec<Thing>) {
     (own, there)
 }
 
-/// Why a run must be taken for alive, if it must.
-async fn alive(wanted: &Reaping, site: &Site<'_>) -> Option<String> {
-    let run = site.run;
-    if wanted.force {
-        return None;
-    }
-    let since = Duration::try_from(Timestamp::now().duration_since(run.begun())).unwrap_or_default();
-    if let Some(older) = wanted.older_than.filter(|older| since < *older) {
-        return Some(format!("begun {} ago, and only what is older than {} was asked for", say(since), say(older)));
-    }
-    let (query, bucket) = (Query::new(&site.cloud.aws), Names::of(run).bucket);
-    let mut last: Option<Duration> = None;
-    loop {
-        let age = match query.age(&bucket, "run/control.json").await {
-            Ok(age) => Some(age),
-            Err(error) if error.not_found() => None,
-            // Not knowing is not its death.
-            Err(error) => return Some(format!("whether it lives could not be told: {error} (`--force` takes it)")),
-        };
-        let Some(age) = age else {
-            let young = wanted.older_than.is_none() && since < YOUNG;
-            return young.then(|| {
-                format!(
-                    "begun {} ago and without any beat: it may be about to start (`--older-than 0s` takes it)",
-                    say(since)
-                )
-            });
-        };
-        match judge(age, last) {
-            Life::Dead => return None,
-            Life::Alive => {
-                return Some(format!("its last beat is {} old, and a new one came while watching", say(age)));
-            }
-            Life::Unknown => {}
-        }
-        if last.is_none() {
-            site.events.note(format!("{run}: its last beat is {} old: watching whether another comes", say(age)));
-        }
-        last = Some(age);
-        sleep(WATCH).await;
-    }
-}
-
-fn say(time: Duration) -> String {
-    units::duration(Duration::from_secs(time.as_secs()))
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Life {
-    Alive,
-    Dead,
-    Unknown,
-}
-
-/// By the age of the last beat, and by the age it had a look before.
-fn judge(age: Duration, before: Option<Duration>) -> Life {
-    match before {
-        _ if age >= DEAD => Life::Dead,
-        // It should have grown older.
-        Some(before) if age < before => Life::Alive,
-        _ => Life::Unknown,
-    }
-}
-
-/// Stops every task, and takes the run away from an orchestrator that may wake up: its next beat is refused, and it
-/// creates nothing more.
-async fn fence(site: &Site<'_>) {
-    let location = format!("s3://{}/run", Names::of(site.run).bucket);
-    let Ok(channel) = channel::open(&location, Some(&site.cloud.aws)) else { return };
-    match timeout(FENCE, write_fence(&channel)).await {
-        Ok(Ok(())) => site.events.note(format!("{}: the stop order is written", site.run)),
-        // No bucket any more, or none yet.
-        Ok(Err(ChannelError::Store(object_store::Error::NotFound { .. }))) => {}
-        Ok(Err(error)) => site.events.note(format!("no stop order ({error}): tasks end by their lease")),
-        Err(_) => site.events.note("no stop order (the store hangs): tasks end by their lease"),
-    }
-}
-
-async fn write_fence(channel: &Channel) -> Result<(), ChannelError> {
-    // Of what a run leaves, what it kept secret is the first to go.
-    let _ = channel.drop_secrets().await;
-    // An orchestrator that beats just now makes the condition fail: then once more over its beat.
-    for _ in 0..5 {
-        let (known, version) = match channel.control_and_version().await {
-            Ok((control, version)) => (Some(control), Some(version)),
-            Err(ChannelError::Store(object_store::Error::NotFound { .. })) => (None, None),
-            Err(error) => return Err(error),
-        };
-        let epoch = known.as_ref().map_or(2, |control| control.epoch + 1);
-        let beat = known.as_ref().map_or(1, |control| control.beat + 1);
-        let stop = Some(Stop { why: "reaped".to_owned() });
-        let control = Control { version: VERSION, epoch, beat, start: None, stop };
-        match channel.put_control(&control, version.as_ref()).await {
-            Err(ChannelError::Fenced) => {}
-            written => return written.map(|_| ()),
-        }
-    }
-    Err(ChannelError::Fenced)
-}
-
-/// Waits until nothing of the run works on this host: what an earlier terraform is still making would be made after our
-/// look. It is let finish, then asked to stop, then ended.
-async fn alone(folder: &Path, events: &Events) -> Option<WorkLock> {
-    let begun = Instant::now();
-    let mut next = Next::Interrupt;
-    loop {
-        match WorkLock::take(folder) {
-            Ok(Some(lock)) => return Some(lock),
-            Ok(None) => {}
-            Err(error) => {
-                events.note(format!("the work lock cannot be taken ({error}): going on by name"));
-                return None;
-            }
-        }
-        if begun.elapsed() < LOOK {
-            events.note("terraform still works for this run: waiting for it");
-        }
-        let worker = locks::worker(folder).filter(locks::Worker::is_alive);
-        let pid = worker.and_then(|worker| Pid::from_raw(i32::try_from(worker.pid).ok()?));
-        match (due(begun.elapsed(), next), pid) {
-            (Some(Next::Interrupt), Some(pid)) => {
-                events.note("asking it to stop");
-                let _ = rustix::process::kill_process(pid, Signal::INT);
-                next = Next::Kill;
-            }
-            (Some(Next::Kill), Some(pid)) => {
-                events.note("it does not stop: ending it");
-                let _ = rustix::process::kill_process_group(pid, Signal::KILL);
-                next = Next::GiveUp;
-            }
-            // It has ended, and a plugin of its own has not.
-            (Some(Next::Interrupt), None) => next = Next::Kill,
-            (Some(Next::Kill | Next::GiveUp), _) => {
-                events.note("something still holds the work lock: going on by name");
-                return None;
-            }
-            (None, _) => {}
-        }
-        sleep(LOOK).await;
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Interrupt,
-    Kill,
-    GiveUp,
-}
-
-/// What is to be done about a terraform that has been waited for so long.
-fn due(waited: Duration, next: Next) -> Option<Next> {
-    let from = match next {
-        Next::Interrupt => BEFORE_SIGINT,
-        Next::Kill => BEFORE_SIGKILL,
-        Next::GiveUp => BEFORE_SIGKILL + Duration::from_secs(5),
-    };
-    (waited >= from).then_some(next)
-}
-
 #[derive(Serialize)]
 struct ProofFile<'a> {
     run: &'a RunId,
@@ -619,42 +525,22 @@ mod tests {
     use crate::journal::record::Run;
 
     #[test]
-    fn a_run_lives_as_long_as_its_beat_does() {
-        let s = Duration::from_secs;
-        for (age, before, life) in [
-            (s(0), None, Life::Unknown),
-            (s(59), None, Life::Unknown),
-            (s(60), None, Life::Dead),
-            (s(3), Some(s(4)), Life::Alive),
-            (s(9), Some(s(4)), Life::Unknown),
-            (s(60), Some(s(55)), Life::Dead),
-        ] {
-            assert_eq!(judge(age, before), life, "{age:?} {before:?}");
-        }
-    }
-
-    #[test]
-    fn a_terraform_that_still_works_is_let_finish_then_asked_then_ended() {
-        let s = Duration::from_secs;
-        assert_eq!(due(s(29), Next::Interrupt), None);
-        assert_eq!(due(s(30), Next::Interrupt), Some(Next::Interrupt));
-        assert_eq!(due(s(299), Next::Kill), None);
-        assert_eq!(due(s(300), Next::Kill), Some(Next::Kill));
-    }
-
-    #[tokio::test]
-    async fn a_fence_stops_the_tasks_and_refuses_the_orchestrators_next_beat() {
-        let store = std::sync::Arc::new(object_store::memory::InMemory::new());
-        let channel = Channel::new(store, object_store::path::Path::from("run"));
-        let beat = |beat| Control { version: VERSION, epoch: 1, beat, start: None, stop: None };
-        let known = channel.put_control(&beat(1), None).await.unwrap();
-        write_fence(&channel).await.unwrap();
-        let seen = channel.control().await.unwrap();
-        assert_eq!((seen.epoch, seen.stop.is_some()), (2, true));
-        let refused = channel.put_control(&beat(2), Some(&known)).await;
-        assert!(matches!(refused, Err(ChannelError::Fenced)), "{refused:?}");
-        // Two reapers do no harm.
-        write_fence(&channel).await.unwrap();
+    fn locks_of_another_host_or_of_before_a_restart_say_nothing() {
+        let begun = |boot: Option<String>| {
+            let record = Run {
+                run: RunId::parse("sp-0000000001").unwrap(),
+                region: String::new(),
+                account: String::new(),
+                scenario_name: "x".to_owned(),
+                url: "http://x".to_owned(),
+                endpoint: None,
+                boot,
+                started: jiff::Timestamp::UNIX_EPOCH,
+            };
+            is_of_this_boot(&[Record::Run(record)])
+        };
+        assert!(begun(locks::boot()) && begun(None));
+        assert!(!begun(Some("another".to_owned())));
     }
 
     #[test]
@@ -669,6 +555,7 @@ mod tests {
             scenario_name: "x".to_owned(),
             url: "http://x".to_owned(),
             endpoint: None,
+            boot: None,
             started: jiff::Timestamp::UNIX_EPOCH,
         });
         let alive = Journal::create(&folder, first).unwrap();

@@ -15,7 +15,7 @@ use super::load::alive;
 use super::provision::Provisioned;
 use super::{Context, RunError};
 use crate::channel::message::{self, Start};
-use crate::channel::{Channel, message::Plan as PlanMessage};
+use crate::channel::{BEAT, Channel, message::Plan as PlanMessage};
 use crate::events::{Event, Phase};
 use crate::fleet::{Fleet, TaskState, TaskStatus};
 use crate::journal::Record;
@@ -112,8 +112,12 @@ async fn muster(
         let mut fleet = frame.fleet.lock().await;
         let fleet =
             fleet.as_mut().ok_or_else(|| RunError::could_not(Phase::Start, "there is no fleet to start"))?.as_mut();
-        roll.launch(fleet, frame).await;
-        roll.observe(fleet, channel).await;
+        // A call may hang: meanwhile tasks need their beats, and whoever stops the run does not wait for it.
+        tokio::select! {
+            () = roll.turn(fleet, frame, channel) => {}
+            lost = beating(cx, frame) => return Err(lost),
+            () = bounds.stop().cancelled() => continue,
+        }
         cx.events.say(roll.event());
         match roll.next(sizing.needed, Instant::now() >= give_up) {
             Step::Wait => {}
@@ -123,6 +127,16 @@ async fn muster(
         tokio::select! {
             () = sleep(TICK) => {}
             () = cx.interrupt.stop_load().cancelled() => {}
+        }
+    }
+}
+
+/// Beats until somebody else has the run.
+async fn beating(cx: &Context, frame: &Frame) -> RunError {
+    loop {
+        sleep(BEAT).await;
+        if let Err(error) = alive(frame.beat(&cx.events).await, Phase::Start) {
+            return error;
         }
     }
 }
@@ -155,6 +169,11 @@ impl Roll {
             failed: BTreeMap::new(),
             wanted,
         }
+    }
+
+    async fn turn(&mut self, fleet: &mut dyn Fleet, frame: &Frame, channel: &Channel) {
+        self.launch(fleet, frame).await;
+        self.observe(fleet, channel).await;
     }
 
     /// Launches a few of those that are due: between the turns the beat is written and an interrupt noticed.

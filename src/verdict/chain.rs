@@ -71,6 +71,14 @@ impl Launched {
         Some(between(self.launched.at, self.in_service?.likeliest(self.first_answer)))
     }
 
+    /// How long after its launch a sighting happened, at least and at most. What has answered was there by then, whenever
+    /// that was seen.
+    fn took(&self, seen: Sighting) -> (Duration, Duration) {
+        let since = |at: Timestamp| between(self.launched.at, at);
+        let most = since(self.first_answer.map_or(seen.at, |by| by.min(seen.at)));
+        (since(seen.at.checked_sub(seen.within).unwrap_or(seen.at)).min(most), most)
+    }
+
     /// From in service to healthy. The two are polled one after the other: within a poll they are one.
     pub fn health(&self) -> Option<Duration> {
         let by = self.first_answer;
@@ -81,6 +89,33 @@ impl Launched {
     pub fn serves(&self) -> Option<Timestamp> {
         self.first_answer.or(self.healthy.map(|seen| seen.at)).or(self.in_service.map(|seen| seen.at))
     }
+}
+
+/// From launch to in service, and from there to healthy. Instances start alike: what fits all that were seen is known closer
+/// than any look tells; where nothing fits them all, the middle.
+pub fn starts(launched: &[Launched]) -> Option<(Duration, Duration)> {
+    let spans = |of: fn(&Launched) -> Option<Sighting>| -> Vec<(Duration, Duration)> {
+        launched.iter().filter_map(|one| of(one).map(|seen| one.took(seen))).collect()
+    };
+    let boot = agreed(&spans(|one| one.in_service))?;
+    let healthy = agreed(&spans(|one| one.healthy));
+    // The two are polled one after the other: within a poll they are one.
+    Some((boot, healthy.map_or(Duration::ZERO, |healthy| healthy.saturating_sub(boot))))
+}
+
+/// A time that lies in all of these spans; else the middle one's middle.
+fn agreed(spans: &[(Duration, Duration)]) -> Option<Duration> {
+    let least = spans.iter().map(|(least, _)| *least).max()?;
+    let most = spans.iter().map(|(_, most)| *most).min()?;
+    if least <= most {
+        return Some((least + most) / 2);
+    }
+    median(spans.iter().map(|(least, most)| (*least + *most) / 2).collect())
+}
+
+pub fn median(mut times: Vec<Duration>) -> Option<Duration> {
+    times.sort();
+    times.get(times.len() / 2).copied()
 }
 
 /// An instance that left.
@@ -324,6 +359,25 @@ mod tests {
         ];
         let timeline = Timeline { observations };
         assert_eq!(serving(&timeline, at(0), 8), [1, 1, 1, 1, 2, 2, 2, 2]);
+    }
+
+    #[test]
+    fn what_fits_every_start_that_was_seen_is_known_closer_than_a_look() {
+        let one = |launched: u32, in_service: u32, healthy: u32| Launched {
+            id: "i-1".to_owned(),
+            launched: Sighting::exact(at(launched)),
+            replaces: false,
+            in_service: Some(Sighting { at: at(in_service), within: POLLED }),
+            healthy: Some(Sighting { at: at(healthy), within: POLLED }),
+            first_answer: None,
+        };
+        let s = Duration::from_secs;
+        assert_eq!(starts(&[one(10, 14, 16)]), Some((s(3), s(2))));
+        // In service after 2 to 4, 3 to 5 and 1 to 3 seconds; healthy after 4 to 6, 5 to 7 and 3 to 5.
+        assert_eq!(starts(&[one(10, 14, 16), one(11, 16, 18), one(11, 14, 16)]), Some((s(3), s(2))));
+        let apart = [one(10, 14, 16), one(10, 24, 26), one(10, 34, 36)];
+        assert_eq!(starts(&apart), Some((s(13), s(2))), "they do not start alike: the middle");
+        assert_eq!(starts(&[]), None);
     }
 
     #[test]

@@ -325,7 +325,10 @@ mod tests {
         let found = outlived(seen);
         assert!(found.iter().any(|one| one.starts_with("the spike lasts 10s, but the policy needs 11s")), "{found:?}");
         assert!(found.contains(&"the alarm high has no data: its policy will not act".to_owned()), "{found:?}");
-        assert!(!found.iter().any(|one| one.starts_with("the load goes on")), "it left after the load's end: {found:?}");
+        assert!(
+            !found.iter().any(|one| one.starts_with("the load goes on")),
+            "it left after the load's end: {found:?}"
+        );
         assert!(!outlived(vec![whole_story().remove(0)]).iter().any(|one| one.contains("the spike lasts")));
     }
 

@@ -10,7 +10,8 @@ use super::advice::Limit;
 use super::chain::{self, Launched, SECOND, Why, after, between};
 use super::fired::{self, Fired};
 use super::reaction::{
-    ALARM, BREACH, EXACT, FELL, FIRST_ANSWER, IN_SERVICE, LAUNCH, Moment, ROSE, Reaction, SHRINKING, Span, Times, moment,
+    ALARM, BREACH, EXACT, FELL, FIRST_ANSWER, IN_SERVICE, LAUNCH, Moment, ROSE, Reaction, SHRINKING, Span, Times,
+    moment,
 };
 use crate::measure::timeline::{Decision, Timeline};
 use crate::measure::{Results, Select};
@@ -234,14 +235,18 @@ impl Seen<'_> {
                 spike.in_ahead = first.map(|at| between(at, dropped));
                 spike.open.extend(spike.in_ahead.map(|ahead| {
                     let name = &fired.alarm.name;
-                    format!("low alarm: the metric had lain under {name} {} before the load fell", units::duration(ahead))
+                    format!(
+                        "low alarm: the metric had lain under {name} {} before the load fell",
+                        units::duration(ahead)
+                    )
                 }));
             }
             None => {}
         }
         if let Some(shrink) = shrink {
             let by = shrink.policy.as_deref().unwrap_or("no policy");
-            let what = if self.is_service() { "the service's scaling activity" } else { "cause of the first termination" };
+            let what =
+                if self.is_service() { "the service's scaling activity" } else { "cause of the first termination" };
             let source = format!("{what}: {} to {}, by {by}", shrink.from, shrink.to);
             spike.back.push(moment("decided to shrink", shrink.at, &source, SECOND));
         }

@@ -198,7 +198,9 @@ mod tests {
             let mut timeline = timeline(|_| {}, vec![]);
             for ((kind, cooldown), (name, periods)) in kinds.iter().zip(windows) {
                 let own = Policy { alarms: vec![(*name).to_owned()], ..policy(kind, Some(3), *cooldown) };
-                timeline.observations.push(Observation::new(at(0), Observed::Policy(Policy { name: (*name).to_owned(), ..own })));
+                timeline
+                    .observations
+                    .push(Observation::new(at(0), Observed::Policy(Policy { name: (*name).to_owned(), ..own })));
                 timeline.observations.push(alarm(name, "LessThanThreshold", 45.0, *periods));
             }
             let wait = unavoidable_in(&timeline, launched, Some(at(40))).unwrap();

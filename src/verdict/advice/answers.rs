@@ -42,11 +42,10 @@ fn followed(advice: &Advice) -> Option<Answer> {
         found.accuracy_over,
         found.over_instance_minutes
     );
-    let from =
-        format!(
-            "needed = load / {:.0} requests/s, at least the group's minimum; BUNGEE's timeshare and accuracy",
-            capacity.at_limit
-        );
+    let from = format!(
+        "needed = load / {:.0} requests/s, at least the group's minimum; BUNGEE's timeshare and accuracy",
+        capacity.at_limit
+    );
     Some(answer("Did the group follow the load?", said, from, capacity.confidence))
 }
 

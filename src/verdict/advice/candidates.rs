@@ -223,10 +223,13 @@ fn compared(evidence: &Evidence<'_>, current: &Current, as_it_ran: &Replayed) ->
 /// Timings from the run, rules from the live alarms.
 fn current(evidence: &Evidence<'_>, ran: &Ran<'_>, serving: &[u32]) -> Result<Current, String> {
     let (_, group) = evidence.timeline.groups().next().ok_or("the group was never seen")?;
-    let launched = chain::launched(evidence.timeline, evidence.started);
-    let boot = median(launched.iter().filter_map(chain::Launched::boot).collect())
+    let mut launched = chain::launched(evidence.timeline, evidence.started);
+    for one in &mut launched {
+        let known = evidence.reaction.launched.iter().find(|known| known.id == one.id);
+        one.first_answer = known.and_then(|known| known.first_answer);
+    }
+    let (boot, health) = chain::starts(&launched)
         .ok_or("no new instance came into service: a run in which the group grows would show how long one takes")?;
-    let health = median(launched.iter().filter_map(chain::Launched::health).collect()).unwrap_or_default();
     let lead = ran.lead().ok_or("no policy answers a rising load")?;
     // Where the policy has none of its own, the group's; where that has none, the cooldown.
     let warm_up = lead.policy.warm_up.or(group.default_warm_up).unwrap_or(group.default_cooldown);
@@ -285,7 +288,7 @@ fn drain(evidence: &Evidence<'_>) -> Duration {
         return asked;
     }
     let left = evidence.reaction.left.iter().filter(|one| one.why == Why::ScaledIn);
-    median(left.filter_map(|one| Some(chain::between(one.began.at, one.gone?.at))).collect()).unwrap_or_default()
+    chain::median(left.filter_map(|one| Some(chain::between(one.began.at, one.gone?.at))).collect()).unwrap_or_default()
 }
 
 /// What passed between the last datapoint the alarm needed and the launch.
@@ -295,11 +298,6 @@ fn lag(evidence: &Evidence<'_>, window: Duration) -> Duration {
         (Some(breach), Some(launch)) => chain::between(breach, launch).saturating_sub(window),
         _ => Duration::ZERO,
     }
-}
-
-pub fn median(mut times: Vec<Duration>) -> Option<Duration> {
-    times.sort();
-    times.get(times.len() / 2).copied()
 }
 
 fn candidate(

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::super::chain::{self, Why};
 use super::answers::answer;
-use super::candidates::median;
 use super::{Advice, Answer, Confidence, Evidence, causes};
 use crate::measure::timeline::{Alarm, GroupState, Policy};
 use crate::units;
@@ -29,12 +28,11 @@ struct Start {
 impl Start {
     fn of(evidence: &Evidence<'_>) -> Option<Self> {
         let launched = &evidence.reaction.launched;
-        let boots: Vec<Duration> = launched.iter().filter_map(chain::Launched::boot).collect();
-        let seen = boots.len();
+        let (boot, health) = chain::starts(launched)?;
+        let seen = launched.iter().filter(|one| one.in_service.is_some()).count();
         let alarms = evidence.timeline.alarms();
         let period = alarms.iter().filter(|alarm| alarm.is_high()).map(|alarm| alarm.period).max().unwrap_or_default();
-        let health = median(launched.iter().filter_map(chain::Launched::health).collect()).unwrap_or_default();
-        Some(Self { boot: whole(median(boots)?), health: whole(health), period, seen })
+        Some(Self { boot: whole(boot), health: whole(health), period, seen })
     }
 
     /// From in service on.

@@ -1,0 +1,69 @@
+//! Fence: the stop order for every task of a run, and for an orchestrator that may wake up.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::super::destroy::Site;
+use crate::channel::message::{Control, Stop, VERSION};
+use crate::channel::{self, Channel, ChannelError};
+use crate::journal::names::Names;
+
+/// The stop order; tasks end by their lease without it.
+const FENCE: Duration = Duration::from_secs(6);
+
+/// Stops every task, and takes the run away from an orchestrator that may wake up: its next beat is refused, and it
+/// creates nothing more.
+pub async fn fence(site: &Site<'_>) {
+    let location = format!("s3://{}/run", Names::of(site.run).bucket);
+    let Ok(channel) = channel::open(&location, Some(&site.cloud.aws)) else { return };
+    match timeout(FENCE, write_fence(&channel)).await {
+        Ok(Ok(())) => site.events.note(format!("{}: the stop order is written", site.run)),
+        // No bucket any more, or none yet.
+        Ok(Err(ChannelError::Store(object_store::Error::NotFound { .. }))) => {}
+        Ok(Err(error)) => site.events.note(format!("no stop order ({error}): tasks end by their lease")),
+        Err(_) => site.events.note("no stop order (the store hangs): tasks end by their lease"),
+    }
+}
+
+async fn write_fence(channel: &Channel) -> Result<(), ChannelError> {
+    // Of what a run leaves, what it kept secret is the first to go.
+    let _ = channel.drop_secrets().await;
+    // An orchestrator that beats just now makes the condition fail: then once more over its beat.
+    for _ in 0..5 {
+        let (known, version) = match channel.control_and_version().await {
+            Ok((control, version)) => (Some(control), Some(version)),
+            Err(ChannelError::Store(object_store::Error::NotFound { .. })) => (None, None),
+            Err(error) => return Err(error),
+        };
+        let epoch = known.as_ref().map_or(2, |control| control.epoch + 1);
+        let beat = known.as_ref().map_or(1, |control| control.beat + 1);
+        let stop = Some(Stop { why: "reaped".to_owned() });
+        let control = Control { version: VERSION, epoch, beat, start: None, stop };
+        match channel.put_control(&control, version.as_ref()).await {
+            Err(ChannelError::Fenced) => {}
+            written => return written.map(|_| ()),
+        }
+    }
+    Err(ChannelError::Fenced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_fence_stops_the_tasks_and_refuses_the_orchestrators_next_beat() {
+        let store = std::sync::Arc::new(object_store::memory::InMemory::new());
+        let channel = Channel::new(store, object_store::path::Path::from("run"));
+        let beat = |beat| Control { version: VERSION, epoch: 1, beat, start: None, stop: None };
+        let known = channel.put_control(&beat(1), None).await.unwrap();
+        write_fence(&channel).await.unwrap();
+        let seen = channel.control().await.unwrap();
+        assert_eq!((seen.epoch, seen.stop.is_some()), (2, true));
+        let refused = channel.put_control(&beat(2), Some(&known)).await;
+        assert!(matches!(refused, Err(ChannelError::Fenced)), "{refused:?}");
+        // Two reapers do no harm.
+        write_fence(&channel).await.unwrap();
+    }
+}

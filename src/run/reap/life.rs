@@ -1,0 +1,104 @@
+//! Life: whether somebody still drives a run, by the age of its beat in its bucket.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::sleep;
+
+use super::super::destroy::Site;
+use super::Reaping;
+use crate::aws::query::Query;
+use crate::channel::LEASE;
+use crate::journal::names::Names;
+use crate::units;
+
+/// A run whose beat is this old has no load any more, and nobody who could make some.
+const DEAD: Duration = Duration::from_secs(2 * LEASE.as_secs());
+/// How often a beat that may be the last is looked at.
+const WATCH: Duration = Duration::from_secs(5);
+/// A run without a beat may be about to write its first: no provisioning takes so long.
+const YOUNG: Duration = Duration::from_secs(2 * 3600);
+
+/// Why a run must be taken for alive, if it must.
+pub async fn alive(wanted: &Reaping, site: &Site<'_>) -> Option<String> {
+    let run = site.run;
+    if wanted.force {
+        return None;
+    }
+    let since = Duration::try_from(Timestamp::now().duration_since(run.begun())).unwrap_or_default();
+    if let Some(older) = wanted.older_than.filter(|older| since < *older) {
+        return Some(format!("begun {} ago, and only what is older than {} was asked for", say(since), say(older)));
+    }
+    let (query, bucket) = (Query::new(&site.cloud.aws), Names::of(run).bucket);
+    let mut last: Option<Duration> = None;
+    loop {
+        let age = match query.age(&bucket, "run/control.json").await {
+            Ok(age) => Some(age),
+            Err(error) if error.not_found() => None,
+            // Not knowing is not its death.
+            Err(error) => return Some(format!("whether it lives could not be told: {error} (`--force` takes it)")),
+        };
+        let Some(age) = age else {
+            let young = wanted.older_than.is_none() && since < YOUNG;
+            return young.then(|| {
+                format!(
+                    "begun {} ago and without any beat: it may be about to start (`--older-than 0s` takes it)",
+                    say(since)
+                )
+            });
+        };
+        match judge(age, last) {
+            Life::Dead => return None,
+            Life::Alive => {
+                return Some(format!("its last beat is {} old, and a new one came while watching", say(age)));
+            }
+            Life::Unknown => {}
+        }
+        if last.is_none() {
+            site.events.note(format!("{run}: its last beat is {} old: watching whether another comes", say(age)));
+        }
+        last = Some(age);
+        sleep(WATCH).await;
+    }
+}
+
+fn say(time: Duration) -> String {
+    units::duration(Duration::from_secs(time.as_secs()))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Life {
+    Alive,
+    Dead,
+    Unknown,
+}
+
+/// By the age of the last beat, and by the age it had a look before.
+fn judge(age: Duration, before: Option<Duration>) -> Life {
+    match before {
+        _ if age >= DEAD => Life::Dead,
+        // It should have grown older.
+        Some(before) if age < before => Life::Alive,
+        _ => Life::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_lives_as_long_as_its_beat_does() {
+        let s = Duration::from_secs;
+        for (age, before, life) in [
+            (s(0), None, Life::Unknown),
+            (s(59), None, Life::Unknown),
+            (s(60), None, Life::Dead),
+            (s(3), Some(s(4)), Life::Alive),
+            (s(9), Some(s(4)), Life::Unknown),
+            (s(60), Some(s(55)), Life::Dead),
+        ] {
+            assert_eq!(judge(age, before), life, "{age:?} {before:?}");
+        }
+    }
+}
