@@ -276,6 +276,9 @@ impl Watch {
     }
 }
 
+/// One of an instance's true moments.
+type Known = fn(&InstanceTruth) -> Option<Timestamp>;
+
 /// A state that lasted shorter may lie between two looks.
 fn lasting(from: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp> {
     let long = POLL_SIGNED + POLL_SIGNED;
@@ -297,19 +300,16 @@ fn check_times(checked: &mut Checked, reaction: &Reaction, truth: &Truth, starte
         let since = rose - jiff::SignedDuration::from_secs(1);
         truth.instances.iter().filter(move |one| !one.from_the_start && one.launched >= since)
     };
-    let first = |of: fn(&InstanceTruth) -> Option<Timestamp>| fresh().filter_map(of).min();
+    let first = |of: Known| fresh().filter_map(of).min();
     if let Some(first) = fired(true, rose) {
         checked.timing("breach", moment("breach"), Some(first.breach), watch);
         checked.timing("alarm", moment("alarm"), Some(first.at), watch);
     }
-    let long = |of: fn(&InstanceTruth) -> Option<Timestamp>| {
-        fresh().filter_map(move |one| lasting(of(one), one.draining)).min()
-    };
+    let long = |of: Known| fresh().filter_map(move |one| lasting(of(one), one.draining)).min();
     checked.timing("launch began", moment("launch began"), first(|one| Some(one.launched)), watch);
     let by_header = reaction.launched.iter().any(|one| one.first_answer.is_some());
-    let answered: fn(&InstanceTruth) -> Option<Timestamp> =
-        if by_header { |one| one.first_answer } else { |one| one.healthy };
-    let states: [(&str, fn(&InstanceTruth) -> Option<Timestamp>); 3] =
+    let answered: Known = if by_header { |one| one.first_answer } else { |one| one.healthy };
+    let states: [(&str, Known); 3] =
         [("in service", |one| one.in_service), ("healthy", |one| one.healthy), ("first request", answered)];
     for (name, of) in states {
         match first(of) == long(of) {
