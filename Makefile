@@ -51,8 +51,8 @@ teardown: terraform venv ## nothing is left: every mishap in every phase; CELL='
 calls: terraform venv ## nothing is left: the orchestrator is killed at each of its AWS calls
 	@SPIKEPROOF_TEARDOWN=calls cargo test --quiet --locked --test teardown -- --nocapture
 
-chaos: terraform venv ## nothing is left: N (200) seeded random kills; SEED and TRIAL show one again
-	@SPIKEPROOF_TEARDOWN=chaos N=$(or $(N),200) SEED=$(or $(SEED),1) $(if $(TRIAL),TRIAL=$(TRIAL)) cargo test --quiet --locked --test teardown -- --nocapture
+chaos: terraform venv ## nothing is left: N (200) seeded random kills; SEED, TRIAL and CALLS show one again
+	@SPIKEPROOF_TEARDOWN=chaos N=$(or $(N),200) SEED=$(or $(SEED),1) $(if $(TRIAL),TRIAL=$(TRIAL)) $(if $(CALLS),CALLS=$(CALLS)) cargo test --quiet --locked --test teardown -- --nocapture
 
 image: build ## the generator's image: with Docker where it is there, else as an OCI layout
 	@rm -rf $(WORK)/rootfs $(WORK)/image

@@ -1,5 +1,6 @@
 //! Where AWS is and who we are there: one place that reads the environment's AWS configuration.
 
+use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -122,6 +123,15 @@ impl Aws {
         jiff::Timestamp::try_from(known.or_else(environment_expiry)?).ok()
     }
 
+    /// A GitHub job's session as it is now, for a program that takes keys from its environment: those that are there may have
+    /// ended. Nothing where there is no such job: every other chain is asked anew by whoever uses it.
+    pub async fn renewed_keys(&self) -> Vec<(OsString, OsString)> {
+        if JobIdentity::of(|name| std::env::var(name).ok(), &self.sdk).is_none() {
+            return Vec::new();
+        }
+        self.credentials.provide_credentials().await.map(|keys| environment_of(&keys)).unwrap_or_default()
+    }
+
     /// An AWS on this machine, such as the lab: its tasks are processes here.
     pub fn is_local(&self) -> bool {
         self.endpoint.as_deref().is_some_and(is_loopback)
@@ -151,6 +161,12 @@ fn connector(settings: HttpConnectorSettings) -> SharedHttpConnector {
         ))
         .build();
     SharedHttpConnector::new(connector)
+}
+
+fn environment_of(keys: &Credentials) -> Vec<(OsString, OsString)> {
+    let token = keys.session_token().map(|token| ("AWS_SESSION_TOKEN", token));
+    let all = [("AWS_ACCESS_KEY_ID", keys.access_key_id()), ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key())];
+    all.into_iter().chain(token).map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 /// Tools that write session keys into the environment say there when they end.
@@ -186,6 +202,14 @@ pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_is_told_in_the_words_that_terraform_reads() {
+        let keys = Credentials::new("id", "secret", Some("token".to_owned()), None, "test");
+        let told: Vec<_> = environment_of(&keys).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(told, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]);
+        assert_eq!(environment_of(&Credentials::new("id", "secret", None, None, "test")).len(), 2);
+    }
 
     #[test]
     fn only_an_endpoint_on_this_machine_is_local() {

@@ -25,6 +25,9 @@ pub struct Tapped<'a> {
     /// The signing name, such as `ecs`.
     pub service: &'a str,
     pub action: &'a str,
+    /// With the query, as sent.
+    pub path: &'a str,
+    pub body: &'a [u8],
     pub when: When,
 }
 
@@ -72,7 +75,14 @@ impl Line {
 
     pub fn hear(&self, number: Option<usize>, call: &Call, when: When) -> Option<Fault> {
         let (hear, number) = (self.tap.0.as_ref()?, number?);
-        let refused = hear(Tapped { number, service: &call.service, action: &call.action, when })?;
+        let refused = hear(Tapped {
+            number,
+            service: &call.service,
+            action: &call.action,
+            path: call.uri.path_and_query().map_or("", |path| path.as_str()),
+            body: &call.body,
+            when,
+        })?;
         Some(Fault::new(&refused.code, refused.message))
     }
 }

@@ -157,7 +157,7 @@ async fn terraform_destroy(site: &Site<'_>, until: Instant) {
     if !folder.join("module").is_dir() {
         return;
     }
-    let terraform = terraform(binary, folder, Arc::clone(lock), site.events);
+    let terraform = terraform((binary, &site.cloud.aws), folder, Arc::clone(lock), site.events).await;
     restore(site, folder, &terraform).await;
     let mut attempts = 0;
     while let Err(error) = one_destroy(&terraform, attempts > 0).await {

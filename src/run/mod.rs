@@ -223,7 +223,9 @@ async fn guarded(cx: Context, frame: Arc<Frame>) -> Destruction {
     let kept = frame.clone();
     task.spawn(async move {
         #[cfg(debug_assertions)]
-        let _ = mishap::meet(&cx, Phase::Destroy).await;
+        if let Err(error) = mishap::meet(&cx, Phase::Destroy).await {
+            return destroy::abandoned(&frame, &error.what);
+        }
         destroy::destroy(&cx, &frame).await
     });
     match task.join_next().await {

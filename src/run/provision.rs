@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::frame::Frame;
 use super::plan::{Cloud, Planned};
 use super::{Context, RunError};
+use crate::aws::Aws;
 use crate::aws::inventory::Inventory;
 use crate::aws::trouble::Trouble;
 use crate::channel::{self, Channel};
@@ -135,7 +136,7 @@ async fn apply(
     variables: &Variables,
 ) -> Result<Outputs, RunError> {
     let binary = cloud.terraform.as_ref().ok_or_else(|| failed("terraform is missing"))?;
-    let terraform = terraform(binary, &frame.folder, Arc::clone(&frame.work), &cx.events);
+    let terraform = terraform((binary, &cloud.aws), &frame.folder, Arc::clone(&frame.work), &cx.events).await;
     let stop = planned.bounds.stop();
     terraform.init(variables, stop).await.map_err(|error| stopped_or(cx, error))?;
     if stop.is_cancelled() {
@@ -169,9 +170,17 @@ async fn keep_state(cx: &Context, frame: &Frame, channel: &Channel) {
 }
 
 /// Terraform in the run's folder, its resources told as events.
-pub fn terraform(binary: &Binary, folder: &Path, lock: Arc<WorkLock>, events: &Events) -> Terraform {
+pub async fn terraform(
+    (binary, aws): (&Binary, &Aws),
+    folder: &Path,
+    lock: Arc<WorkLock>,
+    events: &Events,
+) -> Terraform {
     let events = events.clone();
-    Terraform::new(binary.clone(), folder, lock, std::env::vars_os(), move |message| {
+    // The later of two values of a name counts.
+    let renewed = aws.renewed_keys().await;
+    let environment = std::env::vars_os().chain(renewed);
+    Terraform::new(binary.clone(), folder, lock, environment, move |message| {
         if let Some(event) = event(message) {
             events.say(event);
         }
