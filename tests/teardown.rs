@@ -136,6 +136,10 @@ impl Mishap {
         !takes_terraform || ["provision", "destroy"].contains(&phase)
     }
 
+    fn is_signal(self) -> bool {
+        matches!(self, Self::Interrupt(_) | Self::Terminate | Self::Hangup)
+    }
+
     fn is_killed(self) -> bool {
         let alone = matches!(self, Self::KillRun | Self::KillBoth | Self::KillGuardToo);
         alone || matches!(self, Self::KillAndLabDown | Self::FolderDeletedAndKill)
@@ -307,7 +311,17 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         let read = |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
         let guard = self.run_folder().map(|run| run.join("guard.log"));
         let guard = guard.and_then(|log| std::fs::read_to_string(log).ok()).unwrap_or_default();
-        format!("{}{}--- guard ---\n{guard}", read("stderr"), read("stdout"))
+        // Where nobody listened, the report tells.
+        let report = self.run_folder().map(|run| run.join("report.json"));
+        let report = report.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap_or_default();
+        let because = &report["judged"]["because"];
+        format!(
+            "{}{}--- report ---\n{because} {}\n--- guard ---\n{guard}",
+            read("stderr"),
+            read("stdout"),
+            report["error"]
+        )
     }
 
     /// The run's own folder, once there is one.
@@ -546,7 +560,10 @@ async fn in_phase(trial: &mut Trial, phase: &str, mishap: Mishap) -> Result<(), 
         if mishap.is_killed() {
             killed = Some(Timestamp::now());
         }
-        let _ = std::fs::remove_file(&hold);
+        // A signal ends the hold by itself: without it the phase might be over before the signal is heard.
+        if !mishap.is_signal() {
+            let _ = std::fs::remove_file(&hold);
+        }
     }
     let status = ended(trial, &mut run).await?;
     let expected = mishap.exits(phase);

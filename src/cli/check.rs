@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use super::Answer;
 use super::run::ScenarioArgs;
 use crate::cost;
 use crate::measure::Timeline;
+use crate::measure::timeline::GroupState;
 use crate::outcome::Exit;
 use crate::plan::{Schedule, Sizing, forecast};
 use crate::report::terminal::{level, peak};
@@ -79,6 +81,7 @@ fn write_group(out: &mut String, scenario: &Scenario, seen: &Timeline, warnings:
         state.max,
         state.template.as_ref().map_or(String::new(), |template| format!(", {template}"))
     )?;
+    write_settings(out, state, seen)?;
     for policy in seen.policies() {
         let what = match (policy.target_value, &policy.metric) {
             (Some(target), Some(metric)) => format!("{metric} at {target}"),
@@ -117,6 +120,60 @@ fn write_group(out: &mut String, scenario: &Scenario, seen: &Timeline, warnings:
     }
     if warnings.is_empty() {
         writeln!(out, "  nothing stands in the way of a verdict")?;
+    }
+    Ok(())
+}
+
+/// What decides how fast it is, and what its instances pass through.
+fn write_settings(out: &mut String, state: &GroupState, seen: &Timeline) -> std::fmt::Result {
+    let time = |time: Duration| if time.is_zero() { "none".to_owned() } else { duration(time) };
+    let mut kinds: Vec<&str> =
+        state.instances.iter().map(|one| one.kind.as_str()).filter(|kind| !kind.is_empty()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let zones = state.zones.join(", ");
+    if !state.is_service {
+        let kinds = if kinds.is_empty() { "instances".to_owned() } else { kinds.join(" and ") };
+        writeln!(out, "  {kinds} in {}", if zones.is_empty() { "zones that are not known" } else { &zones })?;
+        writeln!(
+            out,
+            "  health check {}, grace {}; default cooldown {}, default warm-up {}; leave by {}{}",
+            state.health_check,
+            time(state.health_check_grace),
+            time(state.default_cooldown),
+            state.default_warm_up.map_or("not set".to_owned(), time),
+            if state.termination_policies.is_empty() {
+                "Default".to_owned()
+            } else {
+                state.termination_policies.join(", ")
+            },
+            if state.protects_new { "; new ones are protected from scale-in" } else { "" }
+        )?;
+    }
+    let Some(around) = seen.surroundings() else { return Ok(()) };
+    for hook in &around.hooks {
+        let when = if hook.transition.ends_with("LAUNCHING") { "launches" } else { "leaves" };
+        writeln!(out, "  hook {} when one {when}, for up to {}", hook.name, duration(hook.heartbeat))?;
+    }
+    if let Some(ready) = around.warm_pool {
+        writeln!(out, "  warm pool with {} ready", units::count(ready, "instance"))?;
+    }
+    for action in &around.scheduled {
+        let next = action.next.map_or("no time".to_owned(), |next| next.to_string());
+        writeln!(out, "  scheduled action {} at {next}", action.name)?;
+    }
+    for one in &around.target_groups {
+        let name = one.arn.rsplit(':').next().unwrap_or(&one.arn);
+        let behind: Vec<&str> = one.balancers.iter().map(|balancer| balancer.dns.as_str()).collect();
+        writeln!(
+            out,
+            "  {name}: drains for {}, slow start {}, checked every {}, unhealthy after {}, behind {}",
+            time(one.deregistration_delay),
+            time(one.slow_start),
+            time(one.check_interval),
+            one.unhealthy_after,
+            if behind.is_empty() { "no load balancer".to_owned() } else { behind.join(" and ") }
+        )?;
     }
     Ok(())
 }
@@ -327,4 +384,57 @@ fn write_thresholds(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
         writeln!(out, "  none: only validity and scaling are judged")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::timeline::{Balancer, Hook, Instance, Observation, Observed, Surroundings, TargetGroup};
+
+    #[test]
+    fn a_group_is_told_with_all_that_decides_how_fast_it_is() {
+        let instance = Instance { kind: "t3.micro".to_owned(), ..Instance::default() };
+        let group = GroupState {
+            name: "web".to_owned(),
+            default_cooldown: Duration::from_secs(300),
+            health_check: "ELB".to_owned(),
+            health_check_grace: Duration::from_secs(60),
+            zones: vec!["eu-west-1a".to_owned(), "eu-west-1b".to_owned()],
+            instances: vec![instance.clone(), instance],
+            protects_new: true,
+            ..GroupState::default()
+        };
+        let hook = Hook {
+            name: "bake".to_owned(),
+            transition: "autoscaling:EC2_INSTANCE_LAUNCHING".to_owned(),
+            heartbeat: Duration::from_secs(90),
+        };
+        let target_group = TargetGroup {
+            arn: "arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/web/1".to_owned(),
+            check_interval: Duration::from_secs(30),
+            unhealthy_after: 2,
+            deregistration_delay: Duration::from_secs(300),
+            balancers: vec![Balancer { arn: String::new(), dns: "web.elb.example".to_owned() }],
+            ..TargetGroup::default()
+        };
+        let around = Surroundings {
+            hooks: vec![hook],
+            warm_pool: Some(2),
+            target_groups: vec![target_group],
+            ..Surroundings::default()
+        };
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        let observations = vec![Observation::new(at, Observed::Surroundings(around))];
+        let mut out = String::new();
+        write_settings(&mut out, &group, &Timeline { observations }).unwrap();
+        assert_eq!(
+            out,
+            "  t3.micro in eu-west-1a, eu-west-1b
+  health check ELB, grace 1m; default cooldown 5m, default warm-up not set; leave by Default; new ones are protected from scale-in
+  hook bake when one launches, for up to 1m30s
+  warm pool with 2 instances ready
+  targetgroup/web/1: drains for 5m, slow start none, checked every 30s, unhealthy after 2, behind web.elb.example
+"
+        );
+    }
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::future::{BoxFuture, join_all};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
@@ -38,6 +39,8 @@ use life::alive;
 /// In the run's folder, or beside the runs as `RUN.proof.json`: every expected name with the answer that says it is gone.
 pub const PROOF: &str = "proof.json";
 
+/// Runs that are asked for a sign of life: each may take a minute.
+const LOOKED_AT_ONCE: usize = 8;
 const LOOK: Duration = Duration::from_millis(250);
 /// An outage that a reaper waits for before it says that something is left.
 const UNREACHED: Duration = Duration::from_secs(10 * 60);
@@ -430,38 +433,20 @@ async fn strangers(
         events.warn(format!("not every list could be read: {why}"));
     }
     let is_wanted = |run: &RunId| wanted.only.as_ref().is_none_or(|only| only == run) && !known.contains(run);
-    let mut found = Vec::new();
-    for run in discovered.runs.into_iter().filter(is_wanted) {
-        let site = Site { cloud: &cloud, run: &run, host: None, unsettled: false, events };
-        let (things, there) = ours(&site).await;
-        // Ghosts of the tagging API, and things that only look like a run's.
-        if there.is_empty() {
-            continue;
-        }
-        if wanted.dry_run {
-            found.push((Reaped::new(run.clone(), there), Ok(false)));
-            continue;
-        }
-        let life = match alive(wanted, &site).await {
-            Some(why) => Err(Skipped::Alive(why)),
-            None => {
-                // One that never beat may have been killed in the middle of its apply.
-                let beats = Query::new(&cloud.aws).age(&Names::of(&run).bucket, "run/control.json").await;
-                // What costs is stopped first, of all of them.
-                fence(&site).await;
-                stop_spending(&site, &things).await;
-                Ok(beats.is_err())
-            }
-        };
-        found.push((Reaped::new(run.clone(), things), life));
+    // What costs is stopped first, of all of them: to destroy one takes minutes.
+    let runs: Vec<RunId> = discovered.runs.into_iter().filter(is_wanted).collect();
+    let mut looks: Vec<BoxFuture<'_, Option<Stranger>>> = Vec::new();
+    for run in &runs {
+        looks.push(Box::pin(stop_stranger(wanted, &cloud, run, events)));
     }
+    let found: Vec<_> = futures_util::stream::iter(looks).buffered(LOOKED_AT_ONCE).collect().await;
     let mut reaped = Vec::new();
-    for (entry, life) in found {
+    for Stranger { entry, unsettled } in found.into_iter().flatten() {
         if wanted.dry_run {
             reaped.push(entry);
             continue;
         }
-        let result = match life {
+        let result = match unsettled {
             Ok(unsettled) => {
                 let site = Site { cloud: &cloud, run: &entry.run, host: None, unsettled, events };
                 let destruction = dismantle(&site, &entry.leftovers).await;
@@ -474,6 +459,34 @@ async fn strangers(
         reaped.push(entry.became(result));
     }
     Ok(reaped)
+}
+
+/// A run without a folder here.
+struct Stranger {
+    entry: Reaped,
+    /// It never gave a sign of life: it may have been killed in the middle of its apply. Or why it is not touched.
+    unsettled: Result<bool, Skipped>,
+}
+
+/// Nothing where the run has nothing; else what it may have, and it costs nothing any more.
+async fn stop_stranger(wanted: &Reaping, cloud: &Cloud, run: &RunId, events: &Events) -> Option<Stranger> {
+    let site = Site { cloud, run, host: None, unsettled: false, events };
+    let (things, there) = ours(&site).await;
+    // Ghosts of the tagging API, and things that only look like a run's.
+    if there.is_empty() {
+        return None;
+    }
+    if wanted.dry_run {
+        return Some(Stranger { entry: Reaped::new(run.clone(), there), unsettled: Ok(false) });
+    }
+    let entry = Reaped::new(run.clone(), things);
+    if let Some(why) = alive(wanted, &site).await {
+        return Some(Stranger { entry, unsettled: Err(Skipped::Alive(why)) });
+    }
+    let beats = Query::new(&cloud.aws).age(&Names::of(run).bucket, "run/control.json").await;
+    fence(&site).await;
+    stop_spending(&site, &entry.leftovers).await;
+    Some(Stranger { entry, unsettled: Ok(beats.is_err()) })
 }
 
 /// What could be the run's own: every name but those that are somebody else's; and which of them are there. What cannot be
