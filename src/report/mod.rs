@@ -70,6 +70,11 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    /// The command that removes what is left.
+    pub fn remedy(&self) -> String {
+        self.destroyed.remedy.clone().unwrap_or_else(|| format!("spikeproof reap {}", self.run))
+    }
+
     /// What was paid, and how that compares to the estimate.
     pub fn cost_sentence(&self) -> String {
         let Some(cost) = &self.cost else { return "nothing, the generators ran on this machine".to_owned() };

@@ -379,7 +379,7 @@ fn moment_line(moment: &Moment, before: Option<&Moment>, started: Option<Timesta
 }
 
 fn write_destroyed(out: &mut String, report: &RunReport) -> std::fmt::Result {
-    let Destroyed { gone, left, remedy } = &report.destroyed;
+    let Destroyed { gone, left, .. } = &report.destroyed;
     if !gone.is_empty() {
         writeln!(out, "destroyed: {} things described by name and found gone", gone.len())?;
     }
@@ -388,8 +388,7 @@ fn write_destroyed(out: &mut String, report: &RunReport) -> std::fmt::Result {
         for thing in left {
             writeln!(out, "  {thing}")?;
         }
-        let usual = || format!("spikeproof reap {}", report.run);
-        writeln!(out, "remove them with: {}", remedy.clone().unwrap_or_else(usual))?;
+        writeln!(out, "remove them with: {}", report.remedy())?;
     }
     Ok(())
 }
