@@ -229,9 +229,13 @@ async fn an_interrupt_during_load_judges_what_there_is_and_nothing_is_left() {
     let before = wait_for(&mut child, "load phase steady").await;
     let heard = wait_for(&mut child, "req/s").await;
     interrupt(&child);
+    let interrupted = jiff::Timestamp::now();
     let output = tokio::time::timeout(Duration::from_secs(120), child.wait_with_output()).await.unwrap().unwrap();
     assert_eq!(output.status.code(), Some(130), "{before}{heard}{}", text(&output));
     assert!(text(&output).contains("INTERRUPTED"), "{}", text(&output));
+    // Within two seconds, and one for a busy machine.
+    let went_on = trial.lab.last_request().unwrap().duration_since(interrupted);
+    assert!(went_on < jiff::SignedDuration::from_secs(3), "load went on for {went_on:?}");
     let report = trial.report();
     assert!(report.interrupted);
     assert!(report.judged.unwrap().because.contains("the load ended early: interrupted"));

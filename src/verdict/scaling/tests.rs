@@ -440,3 +440,29 @@ fn the_limit_is_that_of_any_spike_or_of_a_lower_one_that_is_named() {
     assert_eq!(limit(vec![named("p4", 600)]), Some(600), "more than the least");
     assert_eq!(limit(vec![named("p2", 100)]), None, "a calm phase");
 }
+
+/// The load falls at 30 s, and an instance leaves at 40 s.
+#[test]
+fn a_low_alarm_whose_window_was_partly_over_proves_less() {
+    let judged = |window: u32, bound: InWithin| {
+        let mut story = whole_story();
+        story.retain(|one| !matches!(&one.seen, Observed::AlarmChange(change) if change.alarm == "low"));
+        story.retain(|one| !matches!(&one.seen, Observed::Activity(one) if one.description.starts_with("Terminating")));
+        story[2] = alarm("low", "LessThanThreshold", 45.0, window);
+        story.push(change(40, "low", &[(25, 5.0)]));
+        story.push(activity(40, "Terminating EC2 instance: i-1", 2, 1));
+        let mut scenario = scenario();
+        scenario.scaling.in_within = bound;
+        let (judgements, reaction) = said(&scenario, story, &Results::default(), Circumstances::default());
+        assert_eq!(reaction.in_ahead, Some(Duration::from_secs(5)));
+        let back = about(&judgements, "scale-in within");
+        (back.verdict, back.because.clone())
+    };
+    let twelve = InWithin::Within(Duration::from_secs(12));
+    let (verdict, because) = judged(15, InWithin::Auto);
+    assert!(verdict == Verdict::Passed && because.ends_with("without that it takes 15s at most"), "{because}");
+    let (verdict, because) = judged(15, twelve);
+    assert!(verdict == Verdict::Inconclusive && because.contains("otherwise the policy cannot meet it"), "{because}");
+    let (verdict, because) = judged(5, twelve);
+    assert!(verdict == Verdict::Inconclusive && because.ends_with("without that cannot be told"), "{because}");
+}
