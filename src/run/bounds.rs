@@ -39,7 +39,7 @@ impl Bounds {
     /// Keeps the time as long as `owner` lives.
     pub fn keep(&self, owner: &mut JoinSet<()>) {
         let Some(most) = self.most.max_duration else { return };
-        let (end, stop) = (self.begun + most, self.stop.clone());
+        let (end, stop) = (self.begun + most.saturating_sub(self.most.before.took), self.stop.clone());
         owner.spawn(async move {
             sleep_until(end).await;
             stop.cancel();
@@ -69,5 +69,24 @@ impl Bounds {
             Some(why) => Err(RunError::could_not(phase, format!("{why}, before there was any load"))
                 .hint("a larger `--max-duration`, or `budget`")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Before;
+
+    #[tokio::test(start_paused = true)]
+    async fn time_that_earlier_repetitions_took_is_not_there_any_more() {
+        let second = Duration::from_secs(1);
+        let before = Before { took: 40 * second, ..Before::default() };
+        let most = limits::Bounds { max_duration: Some(60 * second), before, ..limits::Bounds::default() };
+        let bounds = Bounds::begin(most, &Interrupt::quiet());
+        let (mut clock, begun) = (JoinSet::new(), Instant::now());
+        bounds.keep(&mut clock);
+        bounds.stop().cancelled().await;
+        assert_eq!(begun.elapsed().as_secs(), 20);
+        assert!(bounds.out_of_time().is_some());
     }
 }

@@ -53,13 +53,15 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
+    /// Nobody has sent anything.
+    pub(super) fn quiet() -> Self {
+        let token = CancellationToken::new;
+        Self { stop_load: token(), destroy_now: token(), leave: token() }
+    }
+
     /// Listens for signals as long as `owner` lives.
     pub fn listen(events: Events, owner: &mut JoinSet<()>) -> std::io::Result<Self> {
-        let interrupt = Self {
-            stop_load: CancellationToken::new(),
-            destroy_now: CancellationToken::new(),
-            leave: CancellationToken::new(),
-        };
+        let interrupt = Self::quiet();
         let (mut int, mut term, mut hup) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
         let raised = interrupt.clone();
@@ -79,7 +81,7 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    fn raise(&self, urgency: Urgency) {
+    pub(super) fn raise(&self, urgency: Urgency) {
         for (level, token) in [
             (Urgency::StopLoad, &self.stop_load),
             (Urgency::DestroyNow, &self.destroy_now),
