@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::journal;
 use crate::redact;
 use crate::units::RunId;
 
@@ -56,7 +57,7 @@ impl Guard {
     }
 
     /// Replaces a guard that has gone, once. Says so if it did.
-    pub fn see(&mut self) -> Option<&'static str> {
+    pub fn see(&mut self) -> Option<String> {
         if self.replaced || !matches!(self.child.try_wait(), Ok(Some(_))) {
             return None;
         }
@@ -64,10 +65,12 @@ impl Guard {
         match spawn(&self.post) {
             Ok(child) => {
                 self.child = child;
-                Some("the guard had gone: another is on its post")
+                Some("the guard had gone: another is on its post".to_owned())
             }
             Err(_) => {
-                Some("the guard has gone, and no other could be started: after a kill only `spikeproof reap` helps")
+                let runs = self.post.folder.parent().unwrap_or(Path::new("."));
+                let reap = journal::reap_command(runs, &self.post.run);
+                Some(format!("the guard has gone, and no other could be started: after a kill only this helps: {reap}"))
             }
         }
     }

@@ -15,9 +15,11 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Neighbours on one layer that may know each other, and why.
-const SAME: [(&str, &str, &str); 21] = [
+const SAME: [(&str, &str, &str); 23] = [
     ("fleet", "journal", "tasks carry the tag that a run is found by"),
     ("terraform", "journal", "terraform and its plugins inherit the run's work lock"),
+    ("terraform", "aws", "what kind of trouble the errors of its provider are"),
+    ("guard", "journal", "where the guard is lost, the command that reaps is all that helps"),
     ("channel", "aws", "a bucket is opened with AWS credentials"),
     ("fleet", "aws", "Fargate is in AWS"),
     ("watch", "aws", "the group is in AWS"),

@@ -1,13 +1,14 @@
 //! `spikeproof reap`
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use super::{Answer, RunsDir};
 use crate::events::Events;
+use crate::journal::{self, Record};
 use crate::outcome::Exit;
 use crate::report::live;
 use crate::run::{Reaped, Reaping, Skipped, reap, when_orphaned};
@@ -31,8 +32,8 @@ pub struct Args {
     /// With --discover: only runs begun so long ago [default: 2h for runs that never gave a sign of life]
     #[arg(long, value_name = "TIME", value_parser = units::parse_duration, requires = "discover")]
     older_than: Option<Duration>,
-    /// With --discover: also runs that give signs of life; their orchestrator is fenced off and finds out
-    #[arg(long, requires = "discover")]
+    /// Also runs of other hosts that give signs of life; their orchestrator is fenced off and finds out
+    #[arg(long)]
     force: bool,
     /// Wait until the run's orchestrator is gone, and reap unless it has finished (what the guard runs)
     #[arg(long, hide = true, requires = "run")]
@@ -78,25 +79,37 @@ pub async fn run(args: Args) -> Answer {
             // Who names a run and gets nothing done must hear of it; one that was spared among others is as it should be.
             if args.run.is_some() && reaped.iter().any(spared) {
                 return Answer {
-                    stdout: text(&reaped, args.dry_run),
+                    stdout: text(&reaped, &wanted.runs_dir, args.dry_run),
                     code: Exit::CouldNotRun.code(),
                     ..Answer::default()
                 };
             }
-            Answer::out(text(&reaped, args.dry_run), if left { Exit::ResourcesLeft } else { Exit::Passed })
+            Answer::out(
+                text(&reaped, &wanted.runs_dir, args.dry_run),
+                if left { Exit::ResourcesLeft } else { Exit::Passed },
+            )
         }
         Err(error) => Answer::error(&error, error.kind.exit()),
     }
 }
 
-fn text(reaped: &[Reaped], dry_run: bool) -> String {
+/// A run without a folder here is only found by name.
+fn again(runs_dir: &Path, run: &RunId) -> String {
+    let head = journal::read(&runs_dir.join(run.as_str())).into_iter().find_map(|record| match record {
+        Record::Run(head) => Some(head),
+        _ => None,
+    });
+    head.map_or_else(|| format!("spikeproof reap {run} --discover"), |head| journal::reap_command_of(runs_dir, &head))
+}
+
+fn text(reaped: &[Reaped], runs_dir: &Path, dry_run: bool) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = write_text(&mut out, reaped, dry_run);
+    let _ = write_text(&mut out, reaped, runs_dir, dry_run);
     out
 }
 
-fn write_text(out: &mut String, reaped: &[Reaped], dry_run: bool) -> std::fmt::Result {
+fn write_text(out: &mut String, reaped: &[Reaped], runs_dir: &Path, dry_run: bool) -> std::fmt::Result {
     let dirty: Vec<&Reaped> = reaped.iter().filter(|run| !run.leftovers.is_empty()).collect();
     if dirty.is_empty() {
         return writeln!(out, "nothing left of {}", count(reaped.len() as u64, "run"));
@@ -104,7 +117,9 @@ fn write_text(out: &mut String, reaped: &[Reaped], dry_run: bool) -> std::fmt::R
     for run in dirty {
         match (&run.skipped, dry_run, run.left.is_empty()) {
             (Some(Skipped::Alive(why)), _, _) => writeln!(out, "{}: left alone: {why}", run.run)?,
-            (Some(Skipped::Unable(why)), _, _) => writeln!(out, "{}: NOT reaped: {why}", run.run)?,
+            (Some(Skipped::Unable(why)), _, _) => {
+                writeln!(out, "{}: NOT reaped: {why}\nagain with: {}", run.run, again(runs_dir, &run.run))?;
+            }
             (None, true, _) => {
                 writeln!(out, "{}: {} things may be left", run.run, run.leftovers.len())?;
                 run.leftovers.iter().try_for_each(|thing| writeln!(out, "  {thing}"))?;
@@ -113,6 +128,7 @@ fn write_text(out: &mut String, reaped: &[Reaped], dry_run: bool) -> std::fmt::R
             (None, false, false) => {
                 writeln!(out, "{}: LEFT", run.run)?;
                 run.left.iter().try_for_each(|thing| writeln!(out, "  {thing}"))?;
+                writeln!(out, "again with: {}", again(runs_dir, &run.run))?;
             }
         }
     }

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_ecs::Client;
+use aws_sdk_ecs::error::SdkError;
+use aws_sdk_ecs::operation::run_task::{RunTaskError, RunTaskOutput};
 use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, ContainerOverride, DesiredStatus, KeyValuePair, LaunchType,
     NetworkConfiguration, Tag, Task, TaskOverride,
 };
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
@@ -19,15 +22,14 @@ use crate::journal::names::RUN_TAG;
 
 /// The container of the task definition: never `containers[0]`, for AWS adds side-cars of its own.
 pub const CONTAINER: &str = "generator";
-
-/// Tells a task which share of the load it has.
+/// Tells a task which slot is its own, and us whose a task is.
 const SLOT: &str = "SPIKEPROOF_SLOT";
 
 /// A new role is known everywhere only after a while; until then RunTask cannot assume it.
 const ROLE_SETTLES: Duration = Duration::from_secs(60);
-/// An answer that was lost is asked for again: the same token gives the same task.
-const UNCLEAR: Duration = Duration::from_secs(30);
-const AGAIN: Duration = Duration::from_secs(2);
+/// How long an answer that may hide a task is asked for again: an outage that lasts longer costs an attempt.
+const CLEARS_UP: Duration = Duration::from_secs(30);
+const BEFORE_ASKING_AGAIN: Duration = Duration::from_secs(2);
 /// DescribeTasks takes so many at once.
 const DESCRIBED_AT_ONCE: usize = 100;
 /// StopTask gives a task 30 s, and detaching its network interface takes its time after that.
@@ -102,16 +104,36 @@ impl FargateFleet {
         }
     }
 
-    /// Earlier tasks of a slot, whether their RunTask was answered or not: they will carry no load, and cost. What cannot be
-    /// stopped now is stopped at the end.
-    async fn stop_twins(&self, slot: u32) {
-        let Ok(arns) = self.alive().await else { return };
-        let Ok(tasks) = self.describe(&arns).await else { return };
-        let cluster = &self.placement.cluster;
-        for arn in tasks.iter().filter(|task| slot_of(task) == Some(slot)).filter_map(Task::task_arn) {
-            let _ =
-                self.client.stop_task().cluster(cluster).task(arn).reason("another task takes its place").send().await;
+    async fn run_task(&self, slot: u32, attempt: u32) -> Result<RunTaskAnswer, FleetError> {
+        let asked = self
+            .client
+            .run_task()
+            .cluster(&self.placement.cluster)
+            .task_definition(&self.placement.task_definition)
+            .launch_type(LaunchType::Fargate)
+            .count(1)
+            .started_by(&self.orders.run)
+            // A retry after a lost answer must not make a second task.
+            .client_token(format!("{}-{}-{slot}-{attempt}", self.orders.run, self.orders.epoch))
+            .overrides(self.overrides(slot, attempt))
+            .network_configuration(self.network()?)
+            .tags(Tag::builder().key(RUN_TAG).value(&self.orders.run).build());
+        Ok(asked.send().await)
+    }
+
+    /// Before a slot gets another task: one whose answer was lost for good may be there, and costs as much as any.
+    async fn stop_twins(&mut self, slot: u32) -> Result<(), FleetError> {
+        let twins = self.describe(&self.alive().await?).await?;
+        for twin in twins.iter().filter(|task| slot_of(task) == Some(slot)) {
+            self.keep_bill(twin);
+            let arn = twin.task_arn().unwrap_or_default();
+            let stop = self.client.stop_task().cluster(&self.placement.cluster).task(arn);
+            stop.reason("another takes its slot")
+                .send()
+                .await
+                .map_err(|error| FleetError::Call { call: "StopTask", why: explain(&error) })?;
         }
+        Ok(())
     }
 
     fn overrides(&self, slot: u32, attempt: u32) -> TaskOverride {
@@ -154,26 +176,12 @@ impl FargateFleet {
 impl Fleet for FargateFleet {
     async fn launch(&mut self, slot: u32, attempt: u32) -> Result<String, FleetError> {
         if attempt > 1 {
-            self.stop_twins(slot).await;
+            self.stop_twins(slot).await?;
         }
-        let begun = Instant::now();
+        let role_settles = Instant::now() + ROLE_SETTLES;
+        let mut clears_up = None;
         loop {
-            let answer = self
-                .client
-                .run_task()
-                .cluster(&self.placement.cluster)
-                .task_definition(&self.placement.task_definition)
-                .launch_type(LaunchType::Fargate)
-                .count(1)
-                .started_by(&self.orders.run)
-                // A retry after a lost answer must not make a second task.
-                .client_token(format!("{}-{}-{slot}-{attempt}", self.orders.run, self.orders.epoch))
-                .overrides(self.overrides(slot, attempt))
-                .network_configuration(self.network()?)
-                .tags(Tag::builder().key(RUN_TAG).value(&self.orders.run).build())
-                .send()
-                .await;
-            let why = match answer {
+            let (why, until) = match self.run_task(slot, attempt).await? {
                 Ok(answer) => match (answer.tasks().first(), answer.failures().first()) {
                     (Some(task), _) => {
                         self.keep_bill(task);
@@ -186,14 +194,27 @@ impl Fleet for FargateFleet {
                         let why = failure.reason().unwrap_or("no reason given").to_owned();
                         return Err(FleetError::Refused { slot, why });
                     }
-                    (None, None) => "neither a task nor a failure in the answer".to_owned(),
+                    (None, None) => ("neither a task nor a failure in the answer".to_owned(), None),
                 },
-                Err(error) => explain(&error),
+                // The task may be there: the same token finds it, and makes no second one.
+                Err(error) if is_unclear(&error) => {
+                    (explain(&error), Some(*clears_up.get_or_insert_with(|| Instant::now() + CLEARS_UP)))
+                }
+                // Throttled: an attempt is not lost over it.
+                Err(error) if Trouble::of(&explain(&error)) == Trouble::Load => {
+                    (explain(&error), Some(*clears_up.get_or_insert_with(|| Instant::now() + CLEARS_UP)))
+                }
+                Err(error) => {
+                    let why = explain(&error);
+                    let role_is_new =
+                        why.to_lowercase().contains("unable to assume") || why.contains("assume the role");
+                    (why, role_is_new.then_some(role_settles))
+                }
             };
-            if patience(&why).is_none_or(|patience| begun.elapsed() >= patience) {
+            if until.is_none_or(|until| Instant::now() >= until) {
                 return Err(FleetError::Call { call: "RunTask", why });
             }
-            sleep(AGAIN).await;
+            sleep(BEFORE_ASKING_AGAIN).await;
         }
     }
 
@@ -250,19 +271,21 @@ impl Fleet for FargateFleet {
     }
 }
 
-/// For how long a failed RunTask is tried again, if at all.
-fn patience(why: &str) -> Option<Duration> {
-    if why.to_lowercase().contains("unable to assume") || why.contains("assume the role") {
-        return Some(ROLE_SETTLES);
+type RunTaskAnswer = Result<RunTaskOutput, SdkError<RunTaskError, HttpResponse>>;
+
+/// Nobody knows whether it was carried out.
+fn is_unclear(error: &SdkError<RunTaskError, HttpResponse>) -> bool {
+    match error {
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+        SdkError::ServiceError(error) => error.raw().status().is_server_error(),
+        _ => false,
     }
-    matches!(Trouble::of(why), Trouble::Network | Trouble::Load).then_some(UNCLEAR)
 }
 
-/// The slot that a task was started for.
 fn slot_of(task: &Task) -> Option<u32> {
-    let containers = task.overrides()?.container_overrides();
-    let variables = containers.iter().flat_map(ContainerOverride::environment);
-    variables.filter(|variable| variable.name() == Some(SLOT)).find_map(|variable| variable.value()?.parse().ok())
+    let containers = task.overrides()?.container_overrides().iter();
+    let variables = containers.flat_map(|container| container.environment());
+    variables.into_iter().find(|variable| variable.name() == Some(SLOT))?.value()?.parse().ok()
 }
 
 fn status(task: &Task) -> TaskStatus {
@@ -285,29 +308,5 @@ fn status(task: &Task) -> TaskStatus {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_have_been_done_is_asked_again_and_what_was_refused_is_not() {
-        for (why, patience_of) in [
-            ("service error: ECS was unable to assume the role 'arn:aws:iam::1:role/x'", Some(ROLE_SETTLES)),
-            ("dispatch failure: io error: connection reset by peer", Some(UNCLEAR)),
-            ("request has timed out", Some(UNCLEAR)),
-            ("service error: ServerException: Service Unavailable", Some(UNCLEAR)),
-            ("service error: AccessDeniedException: not authorized to perform: ecs:RunTask", None),
-            ("service error: ClientException: No Fargate configuration exists for given values", None),
-        ] {
-            assert_eq!(patience(why), patience_of, "{why}");
-        }
-    }
-
-    #[test]
-    fn a_tasks_slot_is_what_its_container_was_told() {
-        let variable = KeyValuePair::builder().name(SLOT).value("7").build();
-        let container = ContainerOverride::builder().name(CONTAINER).environment(variable).build();
-        let overrides = TaskOverride::builder().container_overrides(container).build();
-        assert_eq!(slot_of(&Task::builder().overrides(overrides).build()), Some(7));
-        assert_eq!(slot_of(&Task::builder().build()), None);
-    }
-}
+#[path = "fargate_tests.rs"]
+mod tests;

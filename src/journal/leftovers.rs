@@ -57,6 +57,7 @@ mod tests {
             url: "http://shop".to_owned(),
             endpoint: None,
             boot: None,
+            profile: None,
             started: jiff::Timestamp::UNIX_EPOCH,
         })
     }

@@ -192,20 +192,40 @@ pub fn runs_dir(asked: Option<&Path>, env: impl Fn(&str) -> Option<std::ffi::OsS
     Ok(state.join("spikeproof/runs"))
 }
 
-/// What to type to remove whatever a run has left, from any folder of this host.
+/// The same for a run that others may have begun: with its region and profile, where this environment has another.
+pub fn reap_command_of(runs: &Path, run: &record::Run) -> String {
+    in_its_place(run, |name| std::env::var(name).ok()) + &reap_command(runs, &run.run)
+}
+
+/// What stands before a command that would look elsewhere without it.
+fn in_its_place(run: &record::Run, env: impl Fn(&str) -> Option<String>) -> String {
+    let set = |name: &str| env(name).filter(|value| !value.is_empty());
+    let region = set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION"));
+    let mut before = String::new();
+    for (name, its, ours) in [
+        ("AWS_PROFILE", run.profile.as_deref(), set("AWS_PROFILE")),
+        ("AWS_REGION", Some(run.region.as_str()).filter(|region| !region.is_empty()), region),
+    ] {
+        if let Some(its) = its.filter(|its| ours.as_deref() != Some(its)) {
+            before += &format!("{name}={} ", quoted(its));
+        }
+    }
+    before
+}
+
+/// What to type to remove whatever a run has left, from any folder of this host, in the environment that it ran in.
 pub fn reap_command(runs: &Path, run: &RunId) -> String {
     let usual = runs_dir(None, |name| std::env::var_os(name).filter(|_| name != "SPIKEPROOF_RUNS_DIR"));
     match std::path::absolute(runs) {
         Ok(runs) if usual.is_ok_and(|usual| usual == runs) => format!("spikeproof reap {run}"),
-        runs => format!("spikeproof reap {run} --runs-dir {}", quoted(&runs.unwrap_or_default())),
+        runs => format!("spikeproof reap {run} --runs-dir {}", quoted(&runs.unwrap_or_default().display().to_string())),
     }
 }
 
 /// For a shell.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
+fn quoted(text: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@".contains(letter);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 fn sync_folder(folder: &Path) -> Result<()> {
@@ -225,6 +245,7 @@ mod tests {
             url: "http://shop".to_owned(),
             endpoint: None,
             boot: None,
+            profile: None,
             started: jiff::Timestamp::UNIX_EPOCH,
         })
     }
@@ -287,6 +308,21 @@ mod tests {
         let odd = reap_command(Path::new("/my runs/o'clock"), &run);
         assert_eq!(odd, r"spikeproof reap sp-0000000001 --runs-dir '/my runs/o'\''clock'");
         assert!(reap_command(Path::new("runs"), &run).contains("--runs-dir /"));
+    }
+
+    #[test]
+    fn a_run_is_reaped_where_and_as_whom_it_ran() {
+        let Record::Run(run) = first("sp-0000000001") else { unreachable!() };
+        let check = |profile: Option<&str>, env: &[(&str, &str)], before: &str| {
+            let run = record::Run { profile: profile.map(str::to_owned), ..run.clone() };
+            let read = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            assert_eq!(in_its_place(&run, read), before);
+        };
+        check(None, &[("AWS_REGION", "us-east-1")], "");
+        check(None, &[("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_PROFILE", "other")], "");
+        check(None, &[("AWS_REGION", "eu-west-1")], "AWS_REGION=us-east-1 ");
+        check(Some("load test"), &[("AWS_REGION", "")], "AWS_PROFILE='load test' AWS_REGION=us-east-1 ");
+        check(Some("ci"), &[("AWS_REGION", "us-east-1"), ("AWS_PROFILE", "ci")], "");
     }
 
     #[test]

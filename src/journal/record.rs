@@ -25,6 +25,9 @@ pub struct Run {
     /// Of the host that it was begun on, since it was last started: locks say nothing of any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<String>,
+    /// `AWS_PROFILE`: whoever reaps it later may have another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     pub started: Timestamp,
 }
 
@@ -65,7 +68,8 @@ pub enum Record {
 const HEADER: usize = 27;
 
 /// What a reap needs as it is: kinds, names and places, none of which a scenario can put a secret into.
-const FIXED: [&str; 9] = ["record", "run", "region", "account", "endpoint", "kind", "name", "arn", "exit"];
+const FIXED: [&str; 11] =
+    ["record", "run", "region", "account", "endpoint", "boot", "profile", "kind", "name", "arn", "exit"];
 
 /// One line, with its line feed. A door of redaction: reasons and URLs are whatever somebody said.
 pub fn encode(sequence: u64, record: &Record) -> Result<Vec<u8>, serde_json::Error> {

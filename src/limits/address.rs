@@ -44,10 +44,10 @@ const RESERVED: Option<Refusal> = never("a broadcast or reserved address (240.0.
 pub fn refusal(address: IpAddr, reach: Reach) -> Option<Refusal> {
     match address {
         IpAddr::V4(address) => of_four(address, reach),
-        IpAddr::V6(address) => match embedded(address) {
-            Some(inside) => of_four(inside, reach),
-            None => of_six(address, reach),
-        },
+        IpAddr::V6(address) => {
+            let inside = embedded(address).into_iter().find_map(|inside| of_four(inside, reach));
+            inside.or_else(|| of_six(address, reach))
+        }
     }
 }
 
@@ -82,23 +82,36 @@ fn of_six(address: Ipv6Addr, reach: Reach) -> Option<Refusal> {
         [0xfd00, 0x0ec2, ..] => METADATA,
         [0xfe80..=0xfebf, ..] => LINK_LOCAL,
         [0xff00..=0xffff, ..] => MULTICAST,
-        // `fec0::/10` is what private addresses were called before RFC 3879.
+        // Site-local (fec0::/10) is what private addresses were called before.
         [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => private(reach),
         _ => None,
     }
 }
 
-/// The IPv4 address that an IPv6 address stands for: mapped and compatible (`::ffff:a.b.c.d`, `::a.b.c.d`, RFC 4291), by 6to4
-/// (RFC 3056), and by the prefixes of NAT64 (RFC 6052 and RFC 8215), by which a subnet without IPv4 reaches it.
-fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let four = |high: u16, low: u16| Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
+/// The IPv4 addresses that an IPv6 address may stand for, none for most: mapped (`::ffff:a.b.c.d`), compatible
+/// (`::a.b.c.d`), 6to4 (`2002::/16`), and by NAT64, by which a subnet without IPv4 reaches it: its well-known prefix
+/// (RFC 6052) and the one for local use (`64:ff9b:1::/48`, RFC 8215).
+fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
+    let four = |high: u16, low: u16| vec![Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))];
     match address.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Vec::new(),
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => four(high, low),
         [0x2002, high, low, ..] => four(high, low),
-        [0x0064, 0xff9b, 0, 0, 0, 0, high, low] | [0x0064, 0xff9b, 1, _, _, _, high, low] => four(high, low),
-        _ => None,
+        [0x0064, 0xff9b, 0, 0, 0, 0, high, low] => four(high, low),
+        [0x0064, 0xff9b, 1, ..] => by_local_prefix(address.octets()),
+        _ => Vec::new(),
     }
+}
+
+/// How long the prefix is, only its owner knows. The bytes behind the address say as much as that: they are zero (RFC 6052,
+/// 2.2), and byte 8 is always.
+fn by_local_prefix(bytes: [u8; 16]) -> Vec<Ipv4Addr> {
+    let at = |places: [usize; 4]| Ipv4Addr::from(places.map(|place| bytes[place]));
+    let ends = |place: usize| bytes[8] == 0 && bytes[place..].iter().all(|byte| *byte == 0);
+    let short = [(11, [6, 7, 9, 10]), (12, [7, 9, 10, 11]), (13, [9, 10, 11, 12])];
+    let fitting: Vec<Ipv4Addr> =
+        short.into_iter().filter(|(end, _)| ends(*end)).map(|(_, places)| at(places)).collect();
+    if fitting.is_empty() { vec![at([12, 13, 14, 15])] } else { fitting }
 }
 
 fn loopback(reach: Reach) -> Option<Refusal> {
@@ -134,8 +147,11 @@ mod tests {
             (vec!["255.255.255.255", "240.0.0.1"], RESERVED),
             // In another dress.
             (vec!["::ffff:169.254.169.254", "64:ff9b::169.254.170.2"], METADATA),
-            (vec!["::169.254.169.254", "2002:a9fe:a9fe::1", "64:ff9b:1::169.254.169.254"], METADATA),
+            (vec!["::169.254.169.254", "2002:a9fe:a9fe::1", "2002:a9fe:aa02::"], METADATA),
+            (vec!["64:ff9b:1::169.254.169.254", "64:ff9b:1:fffe::169.254.170.2"], METADATA),
             (vec!["64:ff9b:1:ffff::169.254.0.9", "2002:a9fe:0001::"], LINK_LOCAL),
+            // Behind prefixes of 48, 56 and 64 bits.
+            (vec!["64:ff9b:1:a9fe:a9:fe00::", "64:ff9b:1:12a9:fe:a9fe::", "64:ff9b:1:1:a9:fea9:fe00:0"], METADATA),
             (vec!["::ffff:0.0.0.0"], UNSPECIFIED),
         ] {
             let kept = kept.map(|refusal| refusal.rule);
@@ -157,10 +173,12 @@ mod tests {
             ("fc00::1", Some(private), Reach { private: true, ..NOTHING }),
             ("fd12:3456::1", Some(private), Reach { private: true, ..NOTHING }),
             ("::ffff:10.0.0.1", Some(private), Reach { private: true, ..NOTHING }),
-            ("fec0::1", Some(private), Reach { private: true, ..NOTHING }),
             ("::10.0.0.1", Some(private), Reach { private: true, ..NOTHING }),
-            ("2002:0a00:0001::1", Some(private), Reach { private: true, ..NOTHING }),
             ("::127.0.0.1", Some(loopback), Reach { loopback: true, ..NOTHING }),
+            ("2002:a00:1::", Some(private), Reach { private: true, ..NOTHING }),
+            ("64:ff9b:1::10.0.0.1", Some(private), Reach { private: true, ..NOTHING }),
+            ("fec0::1", Some(private), Reach { private: true, ..NOTHING }),
+            ("feff::1", Some(private), Reach { private: true, ..NOTHING }),
             // The neighbours of what is refused.
             ("1.0.0.0", None, NOTHING),
             ("126.255.255.255", None, NOTHING),
@@ -172,8 +190,13 @@ mod tests {
             ("169.253.255.255", None, NOTHING),
             ("223.255.255.255", None, NOTHING),
             ("2600:1f18::1", None, NOTHING),
-            ("2002:5db8:d822::1", None, NOTHING),
             ("::ffff:93.184.216.34", None, NOTHING),
+            ("::93.184.216.34", None, NOTHING),
+            ("2002:5db8:d822::1", None, NOTHING),
+            ("64:ff9b::93.184.216.34", None, NOTHING),
+            ("64:ff9b:1::93.184.216.34", None, NOTHING),
+            ("64:ff9b:1:5db8:d8:2200::", None, NOTHING),
+            ("64:ff9b:2::a9fe:a9fe", None, NOTHING),
         ] {
             assert_eq!((rule(address, NOTHING), rule(address, permitted)), (without, None), "{address}");
         }

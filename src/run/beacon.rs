@@ -20,6 +20,8 @@ pub struct Beacon {
     /// What is in the store, as far as we know.
     known: Option<UpdateVersion>,
     written: Option<Instant>,
+    /// The stop order is in the store.
+    stopped: bool,
     /// `secrets.json` may be there.
     secrets: bool,
 }
@@ -27,7 +29,7 @@ pub struct Beacon {
 impl Beacon {
     pub fn new(channel: Channel, epoch: u64) -> Self {
         let control = Control { version: VERSION, epoch, beat: 0, start: None, stop: None };
-        Self { channel, control, known: None, written: None, secrets: false }
+        Self { channel, control, known: None, written: None, stopped: false, secrets: false }
     }
 
     /// Writes if it is time to. A beat that cannot be written is tried again at the next call; tasks outlive a few.
@@ -50,7 +52,7 @@ impl Beacon {
 
     /// Reaches every task whatever their number, within their next poll.
     pub async fn stop(&mut self, why: &str) -> Result<(), ChannelError> {
-        self.control.stop = Some(Stop { why: redact::text(why) });
+        self.control.stop.get_or_insert_with(|| Stop { why: redact::text(why) });
         self.write().await
     }
 
@@ -72,14 +74,16 @@ impl Beacon {
         Ok(())
     }
 
+    /// Nothing more is to be written: an order that the store did not take is given again.
     pub fn stopped(&self) -> bool {
-        self.control.stop.is_some()
+        self.stopped
     }
 
     async fn write(&mut self) -> Result<(), ChannelError> {
         self.control.beat += 1;
         self.known = Some(self.channel.put_control(&self.control, self.known.as_ref()).await?);
         self.written = Some(Instant::now());
+        self.stopped = self.control.stop.is_some();
         Ok(())
     }
 }

@@ -157,7 +157,9 @@ async fn terraform_destroy(site: &Site<'_>, until: Instant) {
     if !folder.join("module").is_dir() {
         return;
     }
-    let terraform = terraform((binary, &site.cloud.aws), folder, Arc::clone(lock), site.events).await;
+    // Made anew for each attempt: a session that has been renewed meanwhile is only in a new environment.
+    let fresh = || terraform((binary, &site.cloud.aws), folder, Arc::clone(lock), site.events);
+    let mut terraform = fresh().await;
     restore(site, folder, &terraform).await;
     let mut attempts = 0;
     while let Err(error) = one_destroy(&terraform, attempts > 0).await {
@@ -170,6 +172,7 @@ async fn terraform_destroy(site: &Site<'_>, until: Instant) {
         }
         site.events.note(format!("terraform destroy did not finish: {error}; trying again"));
         sleep(trouble.pause(attempts)).await;
+        terraform = fresh().await;
     }
 }
 

@@ -71,6 +71,7 @@ impl Frame {
             url: scenario.target.url.to_string(),
             endpoint: cloud.and_then(|cloud| cloud.aws.endpoint.clone()),
             boot: locks::boot(),
+            profile: std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty()),
             started: planned.begun,
         });
         let journal = Journal::create(&planned.folder, record.clone()).map_err(|error| failed(&error))?;
@@ -254,4 +255,84 @@ fn stand_firm(cx: &Context, folder: &std::path::Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+pub mod example {
+    use std::path::Path;
+
+    use super::*;
+    use crate::cost::of_tasks;
+    use crate::run::{FleetKind, Interrupt, OrganisationFile, Repeats, Wanted};
+    use crate::scenario::example::scenario;
+
+    pub fn wanted(runs_dir: &Path) -> Wanted {
+        Wanted {
+            scenario_file: String::new(),
+            scenario_text: String::new(),
+            environment: std::collections::BTreeMap::new(),
+            url: None,
+            fleet: FleetKind::Fargate,
+            tasks: None,
+            runs_dir: runs_dir.to_owned(),
+            terraform: None,
+            generator_binary: None,
+            image: None,
+            guard: true,
+            force: false,
+            max_duration: None,
+            allowed: Vec::new(),
+            organisation: OrganisationFile::default(),
+            repeats: Repeats::default(),
+        }
+    }
+
+    /// A run that has a folder and a journal, and nothing else yet.
+    pub fn begun(runs_dir: &Path) -> (Context, Arc<Frame>) {
+        let events = Events::channel().0;
+        let cx = Context { wanted: Arc::new(wanted(runs_dir)), events, interrupt: Interrupt::quiet() };
+        let run = RunId::parse("sp-0000000001").unwrap();
+        let folder = runs_dir.join(run.as_str());
+        let scenario = scenario(vec![]);
+        let head = Run {
+            run: run.clone(),
+            region: "eu-west-1".to_owned(),
+            account: "123456789012".to_owned(),
+            scenario_name: scenario.name.clone(),
+            url: scenario.target.url.to_string(),
+            endpoint: None,
+            started: Timestamp::UNIX_EPOCH,
+            boot: locks::boot(),
+            profile: None,
+        };
+        let journal = Journal::create(&folder, Record::Run(head.clone())).unwrap();
+        let about = About {
+            scenario: scenario.name.clone(),
+            url: scenario.target.url.to_string(),
+            insecure: false,
+            seed: None,
+            group: None,
+            begun: Timestamp::UNIX_EPOCH,
+            tasks: 2,
+            estimate: of_tasks(scenario.fleet.size, scenario.fleet.arch, &[]),
+            size: scenario.fleet.size,
+            arch: scenario.fleet.arch,
+            standing: Standing::default(),
+            warnings: Vec::new(),
+        };
+        let frame = Frame {
+            run,
+            work: Arc::new(WorkLock::take(&folder).unwrap().unwrap()),
+            folder,
+            cloud: None,
+            about,
+            fleet: tokio::sync::Mutex::new(None),
+            beacon: tokio::sync::Mutex::new(None),
+            journal: Mutex::new(Some(journal)),
+            guard: tokio::sync::Mutex::new(None),
+            written: Mutex::new(vec![Record::Run(head)]),
+            took: Mutex::new(Vec::new()),
+        };
+        (cx, Arc::new(frame))
+    }
 }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use crate::channel::ChannelError;
 use crate::events::{Event, Events, Phase};
 use crate::guard::{Guard, Post};
 use crate::limits;
@@ -45,6 +46,9 @@ pub use reap::{Reaped, Reaping, Skipped, reap, unfinished, when_orphaned};
 use destroy::{Destruction, STOP_ORDER};
 use frame::Frame;
 use judge::Evidenced;
+
+/// Between two attempts to write the stop order.
+const STOP_AGAIN: Duration = Duration::from_millis(500);
 
 /// What the user asked for on the command line, settled.
 #[derive(Debug, Clone)]
@@ -135,27 +139,39 @@ pub async fn run(cx: Context) -> Result<Outcome, RunError> {
     let frame = Frame::open(&cx, &planned)?;
     post_guard(&cx, &frame, &planned).await?;
 
-    // Whatever a phase is waiting for: the first act on a signal is the stop order.
-    let mut at_once = JoinSet::new();
-    let (signalled, stopping) = (cx.interrupt.stop_load().clone(), frame.clone());
-    at_once.spawn(async move {
-        signalled.cancelled().await;
-        let _ = stopping.stop("interrupted").await;
-    });
+    let mut at_once = stop_when_signalled(&cx, &frame);
     let lived = framed(&cx, live(cx.clone(), frame.clone(), planned)).await;
     // A signal from here on is about the destroy, not about the verdict.
     let interrupted = cx.interrupt.stop_load().is_cancelled();
     let destroyed = guarded(cx.clone(), frame.clone()).await;
 
-    // Who leaves at the third signal has not waited for the stop order yet.
-    if interrupted {
-        let _ = timeout(STOP_ORDER, at_once.join_next()).await;
-    }
+    stop_order_is_out(&cx, &mut at_once).await;
     let outcome = conclude::conclude(&cx, &frame, lived, interrupted, destroyed).await;
     if let Some(news) = frame.let_go(outcome.report.destroyed.left.is_empty()).await {
         cx.events.warn(news);
     }
     Ok(outcome)
+}
+
+/// Whatever a phase is waiting for: the first act on a signal is the stop order, given again until the store takes it.
+fn stop_when_signalled(cx: &Context, frame: &Arc<Frame>) -> JoinSet<()> {
+    let mut at_once = JoinSet::new();
+    let (signalled, frame) = (cx.interrupt.stop_load().clone(), frame.clone());
+    at_once.spawn(async move {
+        signalled.cancelled().await;
+        // Another who drives the run has written one of his own.
+        while !matches!(frame.stop("interrupted").await, Ok(()) | Err(ChannelError::Fenced)) {
+            sleep(STOP_AGAIN).await;
+        }
+    });
+    at_once
+}
+
+/// Also whoever leaves at the third signal waits for the order that ends the load: everything else has time.
+async fn stop_order_is_out(cx: &Context, at_once: &mut JoinSet<()>) {
+    if cx.interrupt.stop_load().is_cancelled() {
+        let _ = timeout(STOP_ORDER, at_once.join_next()).await;
+    }
 }
 
 /// Before anything is made: somebody who destroys it if we are killed.
@@ -253,4 +269,40 @@ async fn timed<T>(
     frame.took(phase, took);
     cx.events.say(Event::PhaseEnded { phase, took });
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+    use object_store::throttle::{ThrottleConfig, ThrottledStore};
+
+    use super::interrupt::Urgency;
+    use super::*;
+    use crate::channel::Channel;
+    use crate::fleet::local::LocalFleet;
+
+    /// Signals a run whose store takes so long for each write; whether the order is there when it leaves, and after how
+    /// long that is.
+    async fn leave(write_takes: Duration) -> (bool, Duration) {
+        let home = tempfile::tempdir().unwrap();
+        let (cx, frame) = frame::example::begun(home.path());
+        let slow = ThrottleConfig { wait_put_per_call: write_takes, ..ThrottleConfig::default() };
+        let store = Arc::new(ThrottledStore::new(InMemory::new(), slow));
+        let channel = Channel::new(store, Path::from("run"));
+        let orders = crate::fleet::Orders { run: frame.run.to_string(), epoch: 1, max_lifetime: Duration::ZERO };
+        let fleet = LocalFleet::new(PathBuf::new(), String::new(), PathBuf::new(), orders);
+        frame.equip(Box::new(fleet), channel.clone(), 1).await;
+        let mut at_once = stop_when_signalled(&cx, &frame);
+        cx.interrupt.raise(Urgency::Leave);
+        let begun = tokio::time::Instant::now();
+        stop_order_is_out(&cx, &mut at_once).await;
+        (channel.control().await.is_ok_and(|control| control.stop.is_some()), begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_leaves_waits_for_the_stop_order_and_for_no_store_that_hangs() {
+        assert_eq!(leave(Duration::from_secs(3)).await, (true, Duration::from_secs(3)));
+        assert_eq!(leave(Duration::from_secs(60)).await, (false, STOP_ORDER));
+    }
 }

@@ -232,24 +232,8 @@ mod tests {
     }
 
     fn wanted(allowed: &[&str]) -> Wanted {
-        Wanted {
-            scenario_file: String::new(),
-            scenario_text: String::new(),
-            environment: std::collections::BTreeMap::new(),
-            url: None,
-            fleet: FleetKind::Fargate,
-            tasks: None,
-            runs_dir: PathBuf::new(),
-            terraform: None,
-            generator_binary: None,
-            image: None,
-            guard: true,
-            force: false,
-            max_duration: None,
-            allowed: allowed.iter().map(|host| (*host).to_owned()).collect(),
-            organisation: OrganisationFile::default(),
-            repeats: Repeats::default(),
-        }
+        let allowed = allowed.iter().map(|host| (*host).to_owned()).collect();
+        Wanted { allowed, ..crate::run::frame::example::wanted(Path::new("")) }
     }
 
     fn target(host: &str) -> Target {

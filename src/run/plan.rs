@@ -11,7 +11,6 @@ use super::{Context, FleetKind, RunError, Wanted};
 use crate::aws::{Aws, Caller};
 use crate::cost::{self, Cost};
 use crate::events::{Event, Phase};
-use crate::journal;
 use crate::measure::timeline::GroupState;
 use crate::plan::{Schedule, Sizing, size};
 use crate::redact::{self, Secrets};
@@ -217,9 +216,7 @@ async fn find_cloud(wanted: &Wanted) -> Result<Cloud, RunError> {
 /// What earlier runs on this host may have left. Secrets that one of them left here go now.
 fn earlier(runs_dir: &std::path::Path) -> Vec<String> {
     super::reap::forget_all_secrets(runs_dir);
-    let told = |(run, things): (RunId, usize)| {
-        format!("an earlier run may have left {things} things: {}", journal::reap_command(runs_dir, &run))
-    };
+    let told = |(things, command)| format!("an earlier run may have left {things} things: {command}");
     super::reap::unfinished(runs_dir).into_iter().map(told).collect()
 }
 

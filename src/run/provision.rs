@@ -10,7 +10,6 @@ use super::plan::{Cloud, Planned};
 use super::{Context, RunError};
 use crate::aws::Aws;
 use crate::aws::inventory::Inventory;
-use crate::aws::trouble::Trouble;
 use crate::channel::{self, Channel};
 use crate::events::{Event, Events, Phase};
 use crate::fleet::Orders;
@@ -21,7 +20,7 @@ use crate::journal::Record;
 use crate::journal::locks::WorkLock;
 use crate::journal::names::Names;
 use crate::scenario::Arch;
-use crate::terraform::{Binary, Message, Outputs, STATE, Terraform, TerraformError, Variables};
+use crate::terraform::{Binary, Message, Outputs, STATE, Terraform, Variables};
 use crate::watch::Watch;
 
 /// The first and only orchestration of a run; a reaper that takes over uses a higher one.
@@ -145,20 +144,13 @@ async fn apply(
     frame.intend(Record::IntentApply)?;
     let outputs = terraform.apply(stop).await.map_err(|error| {
         // Killed is not failed: what it was making may still appear.
-        if is_settled(&error) {
+        if error.gave_up() {
             frame.did(Record::ApplyFailed);
         }
         stopped_or(cx, error)
     })?;
     frame.did(Record::Applied);
     Ok(outputs)
-}
-
-/// Nothing is under way any more: it ended in order, and no answer was lost. A provider that died, a network that failed or an
-/// AWS with too much to do may have made what nobody knows of.
-fn is_settled(error: &TerraformError) -> bool {
-    let may_have_lost = [Trouble::Provider, Trouble::Network, Trouble::Load];
-    error.gave_up() && !may_have_lost.contains(&Trouble::of(&error.to_string()))
 }
 
 /// A copy of the state where a lost disk cannot take it. Without it everything is still deleted by name.

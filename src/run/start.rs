@@ -4,10 +4,11 @@
 //! tasks that are ready can carry the load, and the shortfall is in the report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::bounds::Bounds;
 use super::frame::Frame;
@@ -15,7 +16,7 @@ use super::load::alive;
 use super::provision::Provisioned;
 use super::{Context, RunError};
 use crate::channel::message::{self, Start};
-use crate::channel::{BEAT, Channel, message::Plan as PlanMessage};
+use crate::channel::{Channel, message::Plan as PlanMessage};
 use crate::events::{Event, Phase};
 use crate::fleet::{Fleet, TaskState, TaskStatus};
 use crate::journal::Record;
@@ -92,7 +93,8 @@ pub async fn start(cx: &Context, frame: &Frame, provisioned: Provisioned) -> Res
     Ok(Started { provisioned, at, slots, attempts, shortfall })
 }
 
-/// Launches every slot and waits until enough are ready.
+/// Launches every slot and waits until enough are ready. A turn may take long where the platform is slow to answer: beats
+/// go on beside it, and a stop does not wait for its end.
 async fn muster(
     cx: &Context,
     frame: &Frame,
@@ -102,21 +104,16 @@ async fn muster(
 ) -> Result<Roll, RunError> {
     let mut roll = Roll::new(sizing.tasks);
     let give_up = Instant::now() + PATIENCE;
+    // One for all turns: short turns must not cut off a beat that takes longer.
+    let mut beats = pin!(beats(cx, frame));
     loop {
-        if cx.interrupt.stop_load().is_cancelled() {
-            return Err(RunError::interrupted(Phase::Start));
-        }
         bounds.hold(frame, Phase::Start).await?;
-        // A lost beat is tried again next time; tasks wait longer than that for their first.
-        alive(frame.beat(&cx.events).await, Phase::Start)?;
-        let mut fleet = frame.fleet.lock().await;
-        let fleet =
-            fleet.as_mut().ok_or_else(|| RunError::could_not(Phase::Start, "there is no fleet to start"))?.as_mut();
-        // A call may hang: meanwhile tasks need their beats, and whoever stops the run does not wait for it.
         tokio::select! {
-            () = roll.turn(fleet, frame, channel) => {}
-            lost = beating(cx, frame) => return Err(lost),
-            () = bounds.stop().cancelled() => continue,
+            turned = roll.turn(frame, channel) => turned?,
+            fenced = &mut beats => return Err(fenced),
+            // A task whose launch is cut off here is found in the cluster by whoever stops the run's tasks.
+            () = bounds.stop().cancelled() => return Err(stopped(cx, frame, bounds).await),
+            () = sleep_until(give_up) => {}
         }
         cx.events.say(roll.event());
         match roll.next(sizing.needed, Instant::now() >= give_up) {
@@ -124,20 +121,26 @@ async fn muster(
             Step::Go => return Ok(roll),
             Step::GiveUp => return Err(roll.error(sizing)),
         }
-        tokio::select! {
-            () = sleep(TICK) => {}
-            () = cx.interrupt.stop_load().cancelled() => {}
-        }
     }
 }
 
-/// Beats until somebody else has the run.
-async fn beating(cx: &Context, frame: &Frame) -> RunError {
+/// By a signal, or by the end of the time.
+async fn stopped(cx: &Context, frame: &Frame, bounds: &Bounds) -> RunError {
+    let interrupted = RunError::interrupted(Phase::Start);
+    if cx.interrupt.stop_load().is_cancelled() {
+        return interrupted;
+    }
+    bounds.hold(frame, Phase::Start).await.err().unwrap_or(interrupted)
+}
+
+/// Beats until one is refused: then another drives this run. A lost one is tried again; tasks wait longer than that for
+/// their first.
+async fn beats(cx: &Context, frame: &Frame) -> RunError {
     loop {
-        sleep(BEAT).await;
-        if let Err(error) = alive(frame.beat(&cx.events).await, Phase::Start) {
-            return error;
+        if let Err(fenced) = alive(frame.beat(&cx.events).await, Phase::Start) {
+            return fenced;
         }
+        sleep(TICK).await;
     }
 }
 
@@ -171,12 +174,20 @@ impl Roll {
         }
     }
 
-    async fn turn(&mut self, fleet: &mut dyn Fleet, frame: &Frame, channel: &Channel) {
-        self.launch(fleet, frame).await;
-        self.observe(fleet, channel).await;
+    /// Launches, looks who is there, and rests a little.
+    async fn turn(&mut self, frame: &Frame, channel: &Channel) -> Result<(), RunError> {
+        let mut fleet = frame.fleet.lock().await;
+        let there = fleet.as_mut().ok_or_else(|| RunError::could_not(Phase::Start, "there is no fleet to start"))?;
+        self.launch(there.as_mut(), frame).await;
+        self.observe(there.as_mut(), channel).await;
+        drop(fleet);
+        if self.next(self.wanted, false) == Step::Wait {
+            sleep(TICK).await;
+        }
+        Ok(())
     }
 
-    /// Launches a few of those that are due: between the turns the beat is written and an interrupt noticed.
+    /// Launches a few of those that are due: between the turns it is looked who has come up.
     async fn launch(&mut self, fleet: &mut dyn Fleet, frame: &Frame) {
         let now = Instant::now();
         let due: Vec<u32> = self.to_launch.iter().filter(|(_, at)| **at <= now).map(|(slot, _)| *slot).collect();
@@ -253,12 +264,73 @@ impl Roll {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::FleetError;
+    use crate::run::error::Kind;
+    use crate::run::frame::example;
+    use crate::run::interrupt::Urgency;
 
     fn roll(wanted: u32, ready: u32, failed: u32) -> Roll {
         let mut roll = Roll::new(wanted);
         roll.ready = (0..ready).collect();
         roll.failed = (ready..ready + failed).map(|slot| (slot, "gone".to_owned())).collect();
         roll
+    }
+
+    /// A platform whose every launch hangs.
+    struct Hanging;
+
+    #[async_trait::async_trait]
+    impl Fleet for Hanging {
+        async fn launch(&mut self, _: u32, _: u32) -> Result<String, FleetError> {
+            std::future::pending().await
+        }
+
+        async fn tasks(&mut self) -> Result<Vec<TaskState>, FleetError> {
+            Ok(Vec::new())
+        }
+
+        async fn stop(&mut self, _: &str) -> Result<(), FleetError> {
+            Ok(())
+        }
+
+        fn billed(&self) -> Vec<Duration> {
+            Vec::new()
+        }
+    }
+
+    /// A muster among tasks that never come up; how it ends, and how many beats were written meanwhile.
+    async fn hanging_muster(interrupted_after: Option<Duration>) -> (RunError, u64) {
+        let home = tempfile::tempdir().unwrap();
+        let (cx, frame) = example::begun(home.path());
+        let store = std::sync::Arc::new(object_store::memory::InMemory::new());
+        let channel = Channel::new(store, object_store::path::Path::from("run"));
+        frame.equip(Box::new(Hanging), channel.clone(), 1).await;
+        let bounds = Bounds::begin(crate::limits::Bounds::default(), &cx.interrupt);
+        let sizing = Sizing { tasks: 2, needed: 2, why: String::new() };
+        let interrupt = async {
+            match interrupted_after {
+                Some(time) => sleep(time).await,
+                None => std::future::pending().await,
+            }
+            cx.interrupt.raise(Urgency::StopLoad);
+            std::future::pending::<()>().await;
+        };
+        let mustered = tokio::select! {
+            mustered = muster(&cx, &frame, &channel, &sizing, &bounds) => mustered,
+            () = interrupt => unreachable!(),
+        };
+        (mustered.err().expect("nobody has come up"), channel.control().await.unwrap().beat)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_launch_that_hangs_neither_holds_up_the_beats_nor_a_stop_nor_the_time_out() {
+        let begun = Instant::now();
+        let (error, beats) = hanging_muster(Some(Duration::from_secs(61))).await;
+        assert_eq!((error.kind, begun.elapsed().as_secs()), (Kind::Interrupted, 61));
+        assert!((12..=14).contains(&beats), "{beats} beats in a minute");
+        let begun = Instant::now();
+        let (error, _) = hanging_muster(None).await;
+        assert_eq!((error.kind, begun.elapsed().as_secs()), (Kind::CouldNotRun, PATIENCE.as_secs()));
     }
 
     #[tokio::test]

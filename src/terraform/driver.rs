@@ -21,6 +21,7 @@ use super::message::{Diagnostic, Lines, Message, parse};
 use super::provider::{Source, configuration};
 use super::state::{self, Best};
 use super::{module, provider};
+use crate::aws::trouble::Trouble;
 use crate::journal::locks::{WorkLock, Worker};
 
 /// How often the log is read and the state copied: often enough for a live view, rare enough to cost nothing.
@@ -89,6 +90,8 @@ pub enum TerraformError {
         command: &'static str,
         code: Option<i32>,
         first: Option<Box<Diagnostic>>,
+        /// One of its errors leaves open what was made: another attempt may do better.
+        unclear: bool,
         last_words: String,
         log: PathBuf,
     },
@@ -99,10 +102,16 @@ pub enum TerraformError {
 }
 
 impl TerraformError {
-    /// It said what was wrong and ended in order; it was not killed, nor told to stop.
+    /// It said what was wrong and ended in order: it was neither killed nor told to stop, and neither a provider that died
+    /// nor an answer that was lost hides something that was made all the same.
     pub fn gave_up(&self) -> bool {
-        matches!(self, Self::Failed { code: Some(1), first: Some(_), .. })
+        matches!(self, Self::Failed { code: Some(1), first: Some(_), unclear: false, .. })
     }
+}
+
+/// A provider that died, a network that broke off, an AWS that failed or had too much to do.
+fn leaves_open(error: &Diagnostic) -> bool {
+    matches!(Trouble::of(&error.to_string()), Trouble::Provider | Trouble::Network | Trouble::Load)
 }
 
 fn what(first: Option<&Diagnostic>, last_words: &str) -> String {
@@ -212,10 +221,12 @@ impl Terraform {
         if *cancelled {
             return Err(TerraformError::Cancelled { command: command.word(), log: log.clone() });
         }
+        let errors = || finished.diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
         Err(TerraformError::Failed {
             command: command.word(),
             code: status.code(),
-            first: finished.diagnostics.iter().find(|diagnostic| diagnostic.is_error()).cloned().map(Box::new),
+            first: errors().next().cloned().map(Box::new),
+            unclear: errors().any(leaves_open),
             last_words: last_words(log, status),
             log: log.clone(),
         })

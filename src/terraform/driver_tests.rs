@@ -185,3 +185,29 @@ async fn states_are_copied_during_apply_and_restored_before_destroy() {
     assert_eq!(stage.read("found"), "{\"serial\":4}\n");
     assert!(stage.terraform.folder.join("terraform-2.jsonl").is_file());
 }
+
+#[tokio::test]
+async fn it_gave_up_unless_an_error_hides_what_was_made() {
+    let failed = async |errors: &[&str], code: u32| {
+        let told = |error: &&str| {
+            format!(
+                "echo '{{\"type\":\"diagnostic\",\"diagnostic\":{{\"severity\":\"error\",\"summary\":\"{error}\"}}}}'\n"
+            )
+        };
+        let script = errors.iter().map(told).collect::<String>() + &format!("exit {code}");
+        stage(&script).terraform.apply(&CancellationToken::new()).await.unwrap_err().gave_up()
+    };
+    let denied = "AccessDenied: not authorized to perform iam:CreateRole";
+    for (errors, code, gave_up) in [
+        (&[denied][..], 1, true),
+        (&[denied][..], 2, false),
+        (&[][..], 1, false),
+        (&["Plugin did not respond"][..], 1, false),
+        (&["creating ECS Cluster: read tcp: connection reset by peer"][..], 1, false),
+        (&["creating Security Group: RequestLimitExceeded"][..], 1, false),
+        // One of several is enough.
+        (&[denied, "rpc error: code = Unavailable"][..], 1, false),
+    ] {
+        assert_eq!(failed(errors, code).await, gave_up, "{errors:?} {code}");
+    }
+}

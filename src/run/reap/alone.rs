@@ -1,4 +1,4 @@
-//! Alone: a terraform of a dead run may still be at work on this host, and is not fought with.
+//! Two terraforms of one run would only fight each other.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 use tokio::time::{Instant, sleep};
 
-use super::LOOK;
+use super::case::LOOK;
 use crate::events::Events;
 use crate::journal::locks::{self, WorkLock};
 
@@ -16,7 +16,7 @@ const BEFORE_SIGKILL: Duration = Duration::from_secs(5 * 60);
 
 /// Waits until nothing of the run works on this host: what an earlier terraform is still making would be made after our
 /// look. It is let finish, then asked to stop, then ended.
-pub async fn alone(folder: &Path, events: &Events) -> Option<WorkLock> {
+pub(super) async fn alone(folder: &Path, events: &Events) -> Option<WorkLock> {
     let begun = Instant::now();
     let mut next = Next::Interrupt;
     loop {

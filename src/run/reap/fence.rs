@@ -1,20 +1,20 @@
-//! Fence: the stop order for every task of a run, and for an orchestrator that may wake up.
+//! Takes a run away from its orchestrator.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::super::destroy::Site;
 use crate::channel::message::{Control, Stop, VERSION};
 use crate::channel::{self, Channel, ChannelError};
 use crate::journal::names::Names;
+use crate::run::destroy::Site;
 
 /// The stop order; tasks end by their lease without it.
 const FENCE: Duration = Duration::from_secs(6);
 
 /// Stops every task, and takes the run away from an orchestrator that may wake up: its next beat is refused, and it
 /// creates nothing more.
-pub async fn fence(site: &Site<'_>) {
+pub(super) async fn fence(site: &Site<'_>) {
     let location = format!("s3://{}/run", Names::of(site.run).bucket);
     let Ok(channel) = channel::open(&location, Some(&site.cloud.aws)) else { return };
     match timeout(FENCE, write_fence(&channel)).await {

@@ -1,26 +1,52 @@
-//! Life: whether somebody still drives a run, by the age of its beat in its bucket.
+//! Whether a run lives, asked of its last beat: no lock and no process id says anything of other hosts.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::sleep;
 
-use super::super::destroy::Site;
 use super::Reaping;
 use crate::aws::query::Query;
 use crate::channel::LEASE;
 use crate::journal::names::Names;
+use crate::journal::{Record, locks};
+use crate::run::destroy::Site;
 use crate::units;
 
+/// In the run's bucket: what every beat rewrites.
+const CONTROL: &str = "run/control.json";
 /// A run whose beat is this old has no load any more, and nobody who could make some.
-const DEAD: Duration = Duration::from_secs(2 * LEASE.as_secs());
+pub(super) const DEAD: Duration = Duration::from_secs(2 * LEASE.as_secs());
 /// How often a beat that may be the last is looked at.
 const WATCH: Duration = Duration::from_secs(5);
 /// A run without a beat may be about to write its first: no provisioning takes so long.
 const YOUNG: Duration = Duration::from_secs(2 * 3600);
 
+/// Where a run was begun, as far as locks and process ids can be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// On this host, since it was last started.
+    Here,
+    /// Under another boot id: on this host before that, or on another that shares the folder.
+    Elsewhere,
+}
+
+impl Begun {
+    /// A journal that names no boot is taken for one of this host: then there is nothing but its locks.
+    pub fn of(records: &[Record]) -> Self {
+        let boot = records.iter().find_map(|record| match record {
+            Record::Run(run) => run.boot.as_ref(),
+            _ => None,
+        });
+        match (boot, locks::boot()) {
+            (Some(then), Some(now)) if *then != now => Self::Elsewhere,
+            _ => Self::Here,
+        }
+    }
+}
+
 /// Why a run must be taken for alive, if it must.
-pub async fn alive(wanted: &Reaping, site: &Site<'_>) -> Option<String> {
+pub(super) async fn alive(wanted: &Reaping, site: &Site<'_>) -> Option<String> {
     let run = site.run;
     if wanted.force {
         return None;
@@ -32,7 +58,7 @@ pub async fn alive(wanted: &Reaping, site: &Site<'_>) -> Option<String> {
     let (query, bucket) = (Query::new(&site.cloud.aws), Names::of(run).bucket);
     let mut last: Option<Duration> = None;
     loop {
-        let age = match query.age(&bucket, "run/control.json").await {
+        let age = match query.age(&bucket, CONTROL).await {
             Ok(age) => Some(age),
             Err(error) if error.not_found() => None,
             // Not knowing is not its death.
@@ -41,10 +67,7 @@ pub async fn alive(wanted: &Reaping, site: &Site<'_>) -> Option<String> {
         let Some(age) = age else {
             let young = wanted.older_than.is_none() && since < YOUNG;
             return young.then(|| {
-                format!(
-                    "begun {} ago and without any beat: it may be about to start (`--older-than 0s` takes it)",
-                    say(since)
-                )
+                format!("begun {} ago and without any beat: it may be about to start (`--force` takes it)", say(since))
             });
         };
         match judge(age, last) {
@@ -60,6 +83,11 @@ pub async fn alive(wanted: &Reaping, site: &Site<'_>) -> Option<String> {
         last = Some(age);
         sleep(WATCH).await;
     }
+}
+
+/// The run has written a sign of life once.
+pub(super) async fn beats(site: &Site<'_>) -> bool {
+    Query::new(&site.cloud.aws).age(&Names::of(site.run).bucket, CONTROL).await.is_ok()
 }
 
 fn say(time: Duration) -> String {
@@ -86,6 +114,28 @@ fn judge(age: Duration, before: Option<Duration>) -> Life {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::record::Run;
+    use crate::units::RunId;
+
+    #[test]
+    fn a_run_of_another_boot_was_begun_elsewhere() {
+        let head = |boot: Option<String>| {
+            Record::Run(Run {
+                run: RunId::parse("sp-0000000001").unwrap(),
+                region: String::new(),
+                account: String::new(),
+                scenario_name: "x".to_owned(),
+                url: "http://x".to_owned(),
+                endpoint: None,
+                started: Timestamp::UNIX_EPOCH,
+                boot,
+                profile: None,
+            })
+        };
+        assert_eq!(Begun::of(&[head(locks::boot())]), Begun::Here);
+        assert_eq!(Begun::of(&[head(Some("another".to_owned())), Record::IntentApply]), Begun::Elsewhere);
+        assert_eq!((Begun::of(&[head(None)]), Begun::of(&[])), (Begun::Here, Begun::Here));
+    }
 
     #[test]
     fn a_run_lives_as_long_as_its_beat_does() {

@@ -1,0 +1,214 @@
+//! One run on its way to its end: first nothing of it costs any more, then everything is destroyed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::alone::alone;
+use super::fence::fence;
+use super::life::{Begun, alive, beats};
+use super::proof::{PROOF, prove};
+use super::strangers::ours;
+use super::{Reaped, Reaping, Skipped};
+use crate::events::Events;
+use crate::journal::names::Thing;
+use crate::journal::{self, Journal, JournalError, Record, ballast};
+use crate::outcome::Exit;
+use crate::run::destroy::{self, Destruction, Site, dismantle, stop_spending};
+use crate::run::plan::Cloud;
+
+/// How often it is looked whether another has let go.
+pub(super) const LOOK: Duration = Duration::from_millis(250);
+
+/// A run that was looked at.
+pub(super) enum Looked {
+    /// All is said.
+    Settled(Reaped),
+    Open(Box<Case>),
+}
+
+impl Looked {
+    pub fn entry(&self) -> &Reaped {
+        match self {
+            Self::Settled(entry) => entry,
+            Self::Open(case) => &case.entry,
+        }
+    }
+}
+
+/// A run that is to be destroyed.
+pub(super) struct Case {
+    pub entry: Reaped,
+    pub cloud: Cloud,
+    pub place: Place,
+}
+
+/// Where what is known of it comes from.
+pub(super) enum Place {
+    /// Its folder is on this host.
+    Here { folder: PathBuf, records: Vec<Record> },
+    /// It was found by name. The proof goes to this file.
+    Elsewhere { proof: PathBuf },
+}
+
+/// A run that costs nothing any more.
+pub(super) struct Stopped {
+    case: Box<Case>,
+    hold: Hold,
+    things: Vec<Thing>,
+    unsettled: bool,
+}
+
+/// Who drives a run.
+enum Hold {
+    /// We do, and write its journal.
+    Ours(Box<Journal>),
+    /// There is no journal that could be written: names are enough.
+    ByName,
+    /// Another reaper, which may be killed at any moment.
+    Another(String),
+}
+
+/// What became of a run that was to cost nothing any more.
+pub(super) enum Halted {
+    Settled(Reaped),
+    Stopped(Stopped),
+}
+
+impl Case {
+    /// Stop order and StopTask; unless it lives, or has been destroyed meanwhile. Waits for nobody: other runs' tasks cost
+    /// too.
+    pub async fn stop(self: Box<Self>, wanted: &Reaping, events: &Events) -> Halted {
+        match self.halt(wanted, events).await {
+            Ok((hold, things, unsettled)) => Halted::Stopped(Stopped { case: self, hold, things, unsettled }),
+            Err(end) => Halted::Settled(self.entry.became(end)),
+        }
+    }
+
+    async fn halt(
+        &self,
+        wanted: &Reaping,
+        events: &Events,
+    ) -> Result<(Hold, Vec<Thing>, bool), Result<Destruction, Skipped>> {
+        let mut site = Site { cloud: &self.cloud, run: &self.entry.run, host: None, unsettled: false, events };
+        let mut things = self.entry.leftovers.clone();
+        let hold = match &self.place {
+            Place::Here { folder, records } => {
+                ballast::release(folder);
+                // Neither locks nor process ids say anything of another boot, and none of another host.
+                let begun = Begun::of(records);
+                if begun == Begun::Elsewhere
+                    && let Some(why) = alive(wanted, &site).await
+                {
+                    let why = format!("it was begun on another host, or before this one was started again: {why}");
+                    return Err(Err(Skipped::Alive(why)));
+                }
+                let hold = Hold::take(folder, begun, &site).map_err(Err)?;
+                if matches!(hold, Hold::Ours(_)) && is_finished(&journal::read(folder)) {
+                    return Err(Ok(Destruction::default()));
+                }
+                site.unsettled = journal::unsettled(records);
+                // Where only the folder's name says that there was such a run, a cluster of that name may be a stranger's.
+                if !records.iter().any(|record| matches!(record, Record::Run(_))) {
+                    things = ours(&site).await.0;
+                }
+                hold
+            }
+            Place::Elsewhere { .. } => {
+                if let Some(why) = alive(wanted, &site).await {
+                    return Err(Err(Skipped::Alive(why)));
+                }
+                // One that never beat may have been killed in the middle of its apply.
+                site.unsettled = !beats(&site).await;
+                Hold::ByName
+            }
+        };
+        let mut hold = hold;
+        hold.write(Record::IntentDestroy);
+        fence(&site).await;
+        stop_spending(&site, &things).await;
+        let unsettled = site.unsettled;
+        Ok((hold, things, unsettled))
+    }
+}
+
+impl Hold {
+    /// Becomes the one that drives the run, if nobody does. Without a readable journal there is nothing to write, and
+    /// everything to destroy.
+    fn take(folder: &Path, begun: Begun, site: &Site<'_>) -> Result<Self, Skipped> {
+        match Journal::open(folder) {
+            Ok((journal, _)) => Ok(Self::Ours(Box::new(journal))),
+            Err(JournalError::Owned { holder, .. }) if holder.contains(journal::REAPER) => Ok(Self::Another(holder)),
+            // The run itself lives on this host.
+            Err(error @ JournalError::Owned { .. }) if begun == Begun::Here => Err(Skipped::Alive(error.to_string())),
+            Err(error) => {
+                site.events.warn(format!("{}: {error}; going on by name", site.run));
+                Ok(Self::ByName)
+            }
+        }
+    }
+
+    /// A disk that takes no record must not keep anything alive.
+    fn write(&mut self, record: Record) {
+        if let Self::Ours(journal) = self {
+            let _ = journal.write(record);
+        }
+    }
+}
+
+impl Stopped {
+    /// Everything else that the run has, one thing after the other.
+    pub async fn destroy(mut self, events: &Events) -> Reaped {
+        let ended = self.end(events).await;
+        self.case.entry.became(ended)
+    }
+
+    async fn end(&mut self, events: &Events) -> Result<Destruction, Skipped> {
+        let Case { entry, cloud, place } = self.case.as_ref();
+        let mut site = Site { cloud, run: &entry.run, host: None, unsettled: self.unsettled, events };
+        let proof = match place {
+            Place::Here { folder, .. } => {
+                if let Hold::Another(holder) = &self.hold {
+                    self.hold = when_let_go(folder, holder, &site).await?;
+                    // Who was waited for may have done everything.
+                    if is_finished(&journal::read(folder)) {
+                        return Ok(Destruction::default());
+                    }
+                    self.hold.write(Record::IntentDestroy);
+                }
+                site.host = alone(folder, events).await.map(|lock| (folder.as_path(), Arc::new(lock)));
+                folder.join(PROOF)
+            }
+            Place::Elsewhere { proof } => {
+                let _ = proof.parent().map(std::fs::create_dir_all);
+                proof.clone()
+            }
+        };
+        let destruction = dismantle(&site, &self.things).await;
+        destroy::keep(&destruction, |record| self.hold.write(record));
+        prove(&proof, &site, &destruction);
+        if destruction.left.is_empty() {
+            self.hold.write(Record::Finished { exit: Exit::CouldNotRun });
+        }
+        Ok(destruction)
+    }
+}
+
+/// Waits for another reaper's end, and takes its place if it has been killed.
+async fn when_let_go(folder: &Path, holder: &str, site: &Site<'_>) -> Result<Hold, Skipped> {
+    site.events.note(format!("{}: {holder} is at it: waiting for its end", site.run));
+    let begun = Instant::now();
+    loop {
+        match Hold::take(folder, Begun::Here, site)? {
+            Hold::Another(_) if begun.elapsed() < destroy::BOUND => sleep(LOOK).await,
+            Hold::Another(_) => return Err(Skipped::Unable(format!("{holder} does not end"))),
+            hold => return Ok(hold),
+        }
+    }
+}
+
+fn is_finished(records: &[Record]) -> bool {
+    records.iter().any(|record| matches!(record, Record::Finished { .. })) && journal::leftovers(records).is_empty()
+}

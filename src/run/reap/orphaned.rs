@@ -1,0 +1,70 @@
+//! What the guard does: waits until nobody drives its run, and destroys what that left.
+
+use tokio::time::sleep;
+
+use super::case::LOOK;
+use super::clouds::Clouds;
+use super::fence::fence;
+use super::journals::same_place;
+use super::proof::{PROOF, prove};
+use super::strangers::ours;
+use super::{Reaped, Reaping, Skipped, could_not, reap};
+use crate::events::Events;
+use crate::journal::names::Names;
+use crate::journal::{self, Record, locks};
+use crate::run::RunError;
+use crate::run::destroy::{Site, dismantle};
+use crate::run::plan::Cloud;
+use crate::units::RunId;
+
+/// The guard's whole life: waits until nobody drives the run, and destroys what it left. Nothing for a finished run.
+pub async fn when_orphaned(wanted: &Reaping, run: &RunId, events: &Events) -> Result<Vec<Reaped>, RunError> {
+    let folder = wanted.runs_dir.join(run.as_str());
+    // Read while it is there: a folder that is deleted later must not hide where the run was.
+    let records = journal::read(&folder);
+    // Whoever holds no lock any more on the host of its own guard is dead: nobody has to ask the bucket.
+    let wanted = Reaping { only: Some(run.clone()), discover: false, dry_run: false, force: true, ..wanted.clone() };
+    loop {
+        let waiting = folder.clone();
+        let waited =
+            tokio::task::spawn_blocking(move || locks::wait_until_orphaned(&waiting)).await.map_err(could_not)?;
+        if !folder.join(journal::JOURNAL).exists() {
+            events.note(format!("{run} has lost its orchestrator and its folder: destroying what it made, by name"));
+            return Ok(vec![without_folder(&wanted, run, &records, events).await?]);
+        }
+        waited.map_err(could_not)?;
+        if journal::read(&folder).iter().any(|record| matches!(record, Record::Finished { .. })) {
+            return Ok(Vec::new());
+        }
+        events.note(format!("{run} has lost its orchestrator: destroying what it made"));
+        let reaped = reap(&wanted, events).await?;
+        // Somebody was quicker: whoever it is may be killed too.
+        if !reaped.iter().any(|run| matches!(run.skipped, Some(Skipped::Alive(_)))) {
+            return Ok(reaped);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// A run whose folder is gone: everything that it could have made, by name.
+async fn without_folder(
+    wanted: &Reaping,
+    run: &RunId,
+    records: &[Record],
+    events: &Events,
+) -> Result<Reaped, RunError> {
+    let entry = Reaped::new(run.clone(), Names::of(run).things());
+    let cloud = match Clouds::new(wanted).get(events).await {
+        Ok(cloud) => Cloud { terraform: None, ..cloud },
+        Err(error) => return Ok(entry.became(Err(Skipped::Unable(error.to_string())))),
+    };
+    if let Err(why) = same_place(&cloud, records) {
+        return Ok(entry.became(Err(Skipped::Unable(why))));
+    }
+    let site = Site { cloud: &cloud, run, host: None, unsettled: true, events };
+    fence(&site).await;
+    let things = ours(&site).await.0;
+    let destruction = dismantle(&site, &things).await;
+    prove(&wanted.runs_dir.join(format!("{run}.{PROOF}")), &site, &destruction);
+    Ok(entry.became(Ok(destruction)))
+}

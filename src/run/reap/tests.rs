@@ -1,0 +1,157 @@
+//! Reaping against an AWS in which nothing of any run is left, and which remembers what it was asked.
+
+use std::sync::{Arc, Mutex};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::case::{Case, Place};
+use super::*;
+use crate::aws::{Aws, Caller};
+use crate::journal::names::Names;
+use crate::journal::record::Run;
+use crate::journal::{Journal, Record, locks};
+use crate::run::plan::Cloud;
+
+/// What was asked, in order: head and body of each call.
+type Heard = Arc<Mutex<Vec<String>>>;
+
+async fn empty_aws() -> (Cloud, Heard, JoinSet<()>) {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let heard = Heard::default();
+    let (mut server, ear) = (JoinSet::new(), heard.clone());
+    server.spawn(async move {
+        let mut calls = JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            calls.spawn(answer(stream, ear.clone()));
+        }
+    });
+    let credentials = SharedCredentialsProvider::new(Credentials::new("TEST", "test", None, None, "test"));
+    let sdk = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .credentials_provider(credentials.clone())
+        .endpoint_url(&endpoint)
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build();
+    let aws = Aws { region: "eu-west-1".to_owned(), endpoint: Some(endpoint), credentials, sdk };
+    let caller = Caller { account: "123456789012".to_owned(), arn: "arn".to_owned() };
+    (Cloud { aws, caller, terraform: None }, heard, server)
+}
+
+async fn answer(mut stream: TcpStream, ear: Heard) {
+    let mut call = String::new();
+    let mut piece = vec![0; 16 * 1024];
+    let whole = |call: &str| {
+        let (head, body) = call.split_once("\r\n\r\n")?;
+        let length = head
+            .to_lowercase()
+            .split("content-length: ")
+            .nth(1)
+            .map(|rest| rest.split_whitespace().next().unwrap_or_default().parse::<usize>().unwrap());
+        (body.len() >= length.unwrap_or(0)).then_some(())
+    };
+    while whole(&call).is_none() {
+        match stream.read(&mut piece).await {
+            Ok(read) if read > 0 => call.push_str(&String::from_utf8_lossy(&piece[..read])),
+            _ => return,
+        }
+    }
+    let (status, body) = said(&call);
+    ear.lock().unwrap().push(call);
+    let length = body.len();
+    let text = format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    let _ = stream.write_all(text.as_bytes()).await;
+}
+
+/// There is nothing, in each service's own words.
+fn said(call: &str) -> (u16, &'static str) {
+    let has = |word: &str| call.contains(word);
+    match () {
+        () if has(".ListTasks") => (400, r#"{"__type":"ClusterNotFoundException","message":"none"}"#),
+        () if has(".DescribeClusters") => (200, r#"{"clusters":[],"failures":[{"reason":"MISSING"}]}"#),
+        () if has(".ListTaskDefinitions") => (200, r#"{"taskDefinitionArns":[]}"#),
+        () if has(".DescribeRepositories") => (400, r#"{"__type":"RepositoryNotFoundException","message":"none"}"#),
+        () if has(".DescribeLogGroups") => (200, r#"{"logGroups":[]}"#),
+        () if has("Action=DescribeSecurityGroups") => (200, "<r><securityGroupInfo/></r>"),
+        () if has("Action=GetRole") => (404, "<r><Error><Code>NoSuchEntity</Code></Error></r>"),
+        () => (404, "<Error><Code>NoSuchBucket</Code><Message>none</Message></Error>"),
+    }
+}
+
+/// A run of which everything may be left, begun just now.
+fn left_by(runs_dir: &std::path::Path, cloud: &Cloud, chance: u16, boot: Option<String>) -> Looked {
+    let run = RunId::new(jiff::Timestamp::now().as_second() as u64, chance);
+    let folder = runs_dir.join(run.as_str());
+    let head = Record::Run(Run {
+        run: run.clone(),
+        region: cloud.aws.region.clone(),
+        account: cloud.caller.account.clone(),
+        scenario_name: "x".to_owned(),
+        url: "http://x".to_owned(),
+        endpoint: None,
+        started: jiff::Timestamp::UNIX_EPOCH,
+        boot,
+        profile: None,
+    });
+    let mut journal = Journal::create(&folder, head.clone()).unwrap();
+    journal.write(Record::IntentApply).unwrap();
+    journal.write(Record::Applied).unwrap();
+    let records = vec![head, Record::IntentApply, Record::Applied];
+    let entry = Reaped::new(run.clone(), Names::of(&run).things());
+    Looked::Open(Box::new(Case { entry, cloud: cloud.clone(), place: Place::Here { folder, records } }))
+}
+
+fn wanted(runs_dir: &std::path::Path, force: bool) -> Reaping {
+    let runs_dir = runs_dir.to_owned();
+    Reaping { runs_dir, only: None, dry_run: false, terraform: None, discover: false, older_than: None, force }
+}
+
+#[tokio::test]
+async fn no_run_is_destroyed_before_all_have_stopped_spending() {
+    let home = tempfile::tempdir().unwrap();
+    let (cloud, heard, _server) = empty_aws().await;
+    let (wanted, events) = (wanted(home.path(), false), Events::channel().0);
+    let looked: Vec<Looked> = (1..=3).map(|number| left_by(home.path(), &cloud, number, locks::boot())).collect();
+    let runs: Vec<RunId> = looked.iter().map(|looked| looked.entry().run.clone()).collect();
+    let halted = stop_all(looked, &wanted, &events).await;
+    let stopped = std::mem::take(&mut *heard.lock().unwrap());
+    for run in &runs {
+        let of_it = |word: &str| stopped.iter().any(|call| call.contains(word) && call.contains(run.as_str()));
+        assert!(of_it("/run/control.json") && of_it(".ListTasks"), "{run}: {stopped:?}");
+    }
+    assert!(!stopped.iter().any(|call| call.contains(".DescribeClusters")), "{stopped:?}");
+    let reaped = timeout(Duration::from_secs(30), destroy_each(halted, &events)).await.expect("nothing is there");
+    assert_eq!(reaped.iter().map(|reaped| reaped.run.clone()).collect::<Vec<_>>(), runs);
+    for reaped in &reaped {
+        assert_eq!((reaped.gone.len(), reaped.left.len(), &reaped.skipped), (9, 0, &None));
+        let records = crate::journal::read(&home.path().join(reaped.run.as_str()));
+        assert!(matches!(records.last(), Some(Record::Finished { .. })), "{records:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_of_another_boot_is_asked_for_its_beat_unless_forced() {
+    let home = tempfile::tempdir().unwrap();
+    let (cloud, _heard, _server) = empty_aws().await;
+    let events = Events::channel().0;
+    for (number, force, boot, skipped) in [
+        (1, false, locks::boot(), false),
+        (2, false, Some("another".to_owned()), true),
+        (3, true, Some("another".to_owned()), false),
+    ] {
+        let looked = vec![left_by(home.path(), &cloud, number, boot)];
+        let halted = stop_all(looked, &wanted(home.path(), force), &events).await;
+        // Just begun and without a beat: it may be about to start.
+        let alive = matches!(&halted[..], [Halted::Settled(Reaped { skipped: Some(Skipped::Alive(_)), .. })]);
+        assert_eq!(alive, skipped, "{number}");
+    }
+}
