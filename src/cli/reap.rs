@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::{Answer, RunsDir};
 use crate::events::Events;
-use crate::journal::{self, Record};
+use crate::journal;
 use crate::outcome::Exit;
 use crate::report::live;
 use crate::run::{Reaped, Reaping, Skipped, reap, when_orphaned};
@@ -77,17 +77,12 @@ pub async fn run(args: Args) -> Answer {
             let left = !args.dry_run && reaped.iter().any(Reaped::is_dirty);
             let spared = |run: &Reaped| matches!(run.skipped, Some(Skipped::Alive(_)));
             // Who names a run and gets nothing done must hear of it; one that was spared among others is as it should be.
-            if args.run.is_some() && reaped.iter().any(spared) {
-                return Answer {
-                    stdout: text(&reaped, &wanted.runs_dir, args.dry_run),
-                    code: Exit::CouldNotRun.code(),
-                    ..Answer::default()
-                };
-            }
-            Answer::out(
-                text(&reaped, &wanted.runs_dir, args.dry_run),
-                if left { Exit::ResourcesLeft } else { Exit::Passed },
-            )
+            let exit = match args.run.is_some() && reaped.iter().any(spared) {
+                true => Exit::CouldNotRun,
+                false if left => Exit::ResourcesLeft,
+                false => Exit::Passed,
+            };
+            Answer::out(text(&reaped, &wanted.runs_dir, args.dry_run), exit)
         }
         Err(error) => Answer::error(&error, error.kind.exit()),
     }
@@ -95,11 +90,9 @@ pub async fn run(args: Args) -> Answer {
 
 /// A run without a folder here is only found by name.
 fn again(runs_dir: &Path, run: &RunId) -> String {
-    let head = journal::read(&runs_dir.join(run.as_str())).into_iter().find_map(|record| match record {
-        Record::Run(head) => Some(head),
-        _ => None,
-    });
-    head.map_or_else(|| format!("spikeproof reap {run} --discover"), |head| journal::reap_command_of(runs_dir, &head))
+    let records = journal::read(&runs_dir.join(run.as_str()));
+    let found = || format!("spikeproof reap {run} --discover");
+    journal::head(&records).map_or_else(found, |head| journal::reap_command_of(runs_dir, head))
 }
 
 fn text(reaped: &[Reaped], runs_dir: &Path, dry_run: bool) -> String {

@@ -196,12 +196,8 @@ impl Fleet for FargateFleet {
                     }
                     (None, None) => ("neither a task nor a failure in the answer".to_owned(), None),
                 },
-                // The task may be there: the same token finds it, and makes no second one.
-                Err(error) if is_unclear(&error) => {
-                    (explain(&error), Some(*clears_up.get_or_insert_with(|| Instant::now() + CLEARS_UP)))
-                }
-                // Throttled: an attempt is not lost over it.
-                Err(error) if Trouble::of(&explain(&error)) == Trouble::Load => {
+                // The task may be there: the same token finds it, and makes no second one. And no attempt is lost over throttling.
+                Err(error) if is_unclear(&error) || Trouble::of(&explain(&error)) == Trouble::Load => {
                     (explain(&error), Some(*clears_up.get_or_insert_with(|| Instant::now() + CLEARS_UP)))
                 }
                 Err(error) => {

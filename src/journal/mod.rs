@@ -192,6 +192,14 @@ pub fn runs_dir(asked: Option<&Path>, env: impl Fn(&str) -> Option<std::ffi::OsS
     Ok(state.join("spikeproof/runs"))
 }
 
+/// What a run was begun as: its journal's first record, unless that is damaged.
+pub fn head(records: &[Record]) -> Option<&record::Run> {
+    records.iter().find_map(|record| match record {
+        Record::Run(run) => Some(run),
+        _ => None,
+    })
+}
+
 /// The same for a run that others may have begun: with its region and profile, where this environment has another.
 pub fn reap_command_of(runs: &Path, run: &record::Run) -> String {
     in_its_place(run, |name| std::env::var(name).ok()) + &reap_command(runs, &run.run)

@@ -94,7 +94,7 @@ impl Case {
     ) -> Result<(Hold, Vec<Thing>, bool), Result<Destruction, Skipped>> {
         let mut site = Site { cloud: &self.cloud, run: &self.entry.run, host: None, unsettled: false, events };
         let mut things = self.entry.leftovers.clone();
-        let hold = match &self.place {
+        let mut hold = match &self.place {
             Place::Here { folder, records } => {
                 ballast::release(folder);
                 // Neither locks nor process ids say anything of another boot, and none of another host.
@@ -111,7 +111,7 @@ impl Case {
                 }
                 site.unsettled = journal::unsettled(records);
                 // Where only the folder's name says that there was such a run, a cluster of that name may be a stranger's.
-                if !records.iter().any(|record| matches!(record, Record::Run(_))) {
+                if journal::head(records).is_none() {
                     things = ours(&site).await.0;
                 }
                 hold
@@ -125,7 +125,6 @@ impl Case {
                 Hold::ByName
             }
         };
-        let mut hold = hold;
         hold.write(Record::IntentDestroy);
         fence(&site).await;
         stop_spending(&site, &things).await;

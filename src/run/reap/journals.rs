@@ -25,7 +25,7 @@ pub(super) async fn look(wanted: &Reaping, clouds: &mut Clouds<'_>, events: &Eve
             forget_secrets(&folder, &records);
         }
         // A journal that cannot be read may have said anything: then everything may be left.
-        let unreadable = damaged || !records.iter().any(|record| matches!(record, Record::Run(_)));
+        let unreadable = damaged || journal::head(&records).is_none();
         let leftovers = if unreadable { Names::of(&run).things() } else { journal::leftovers(&records) };
         let entry = Reaped::new(run, leftovers);
         if entry.leftovers.is_empty() || wanted.dry_run {
@@ -44,10 +44,7 @@ pub(super) async fn look(wanted: &Reaping, clouds: &mut Clouds<'_>, events: &Eve
 
 /// With other credentials every Describe would find nothing, and prove nothing.
 pub(super) fn same_place(cloud: &Cloud, records: &[Record]) -> Result<(), String> {
-    let home = records.iter().find_map(|record| match record {
-        Record::Run(run) => Some((run.account.as_str(), run.region.as_str())),
-        _ => None,
-    });
+    let home = journal::head(records).map(|run| (run.account.as_str(), run.region.as_str()));
     let (here, there) = (&cloud.caller.account, &cloud.aws.region);
     match home {
         Some((account, region)) if account != here || region != there => {
@@ -62,13 +59,8 @@ pub fn unfinished(runs_dir: &Path) -> Vec<(usize, String)> {
     let folders = journal::folders(runs_dir).unwrap_or_default();
     // One that is still driven is not unfinished business but under way.
     let idle = folders.iter().filter(|found| !locks::is_driven(&found.folder));
-    let command = |found: &journal::Found| {
-        let head = found.records.iter().find_map(|record| match record {
-            Record::Run(run) => Some(run),
-            _ => None,
-        });
-        head.map(|head| journal::reap_command_of(runs_dir, head))
-    };
+    let command =
+        |found: &journal::Found| journal::head(&found.records).map(|head| journal::reap_command_of(runs_dir, head));
     let left = idle.map(|found| (journal::leftovers(&found.records).len(), found)).filter(|(things, _)| *things > 0);
     left.filter_map(|(things, found)| Some((things, command(found)?))).collect()
 }

@@ -9,7 +9,7 @@ use super::Reaping;
 use crate::aws::query::Query;
 use crate::channel::LEASE;
 use crate::journal::names::Names;
-use crate::journal::{Record, locks};
+use crate::journal::{self, Record, locks};
 use crate::run::destroy::Site;
 use crate::units;
 
@@ -34,10 +34,7 @@ pub(super) enum Begun {
 impl Begun {
     /// A journal that names no boot is taken for one of this host: then there is nothing but its locks.
     pub fn of(records: &[Record]) -> Self {
-        let boot = records.iter().find_map(|record| match record {
-            Record::Run(run) => run.boot.as_ref(),
-            _ => None,
-        });
+        let boot = journal::head(records).and_then(|run| run.boot.as_ref());
         match (boot, locks::boot()) {
             (Some(then), Some(now)) if *then != now => Self::Elsewhere,
             _ => Self::Here,
