@@ -23,8 +23,10 @@ group() { # name, arguments of cargo test
 }
 
 group unit --lib --bins
-for file in tests/*.rs; do
-  name=$(basename "$file" .rs)
+for file in tests/*.rs tests/*/main.rs; do
+  name=${file#tests/}
+  name=${name%.rs}
+  name=${name%/main}
   case $name in
     truth) group "$name" --test "$name" -- --nocapture ;;
     teardown) group "$name" --test "$name" -- --nocapture --test-threads=1 ;;

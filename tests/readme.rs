@@ -123,7 +123,7 @@ async fn the_commands_of_the_page_on_teardown_are_as_written() {
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(text.matches("nothing left of 0 runs").count(), 2, "{text}");
     lab.stop().await;
-    // The proofs take minutes each; `tests/teardown.rs` runs a sample of them. Here: what make would run.
+    // The proofs take minutes each; `tests/teardown` runs a sample of them. Here: what make would run.
     for line in proofs.lines() {
         let (code, text) = run(&line.replace("make ", "make --dry-run "), Vec::new()).await;
         assert_eq!(code, Some(0), "{text}");

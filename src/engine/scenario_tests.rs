@@ -677,9 +677,10 @@ async fn a_stall_of_a_second_is_reported_in_full() {
     let results = measure(parsed(&text, &[]), Share::WHOLE, 1).await;
     let merged = results.merged(Select::default());
     assert_eq!(merged.tally.ok, 1_500);
+    // A busy machine can only add to a wait.
     let within = |seen: Option<Duration>, wanted: f64| {
         let seen = seen.unwrap().as_secs_f64();
-        assert!((seen - wanted).abs() <= wanted * 0.05, "{seen} is not {wanted} to 5 %");
+        assert!((wanted * 0.95..wanted * 1.5).contains(&seen), "{seen} is not {wanted}");
     };
     // Of 1500 arrivals 500 fell into the stall, evenly: the slowest waited all of it, the 99.9th percentile of all is
     // the 99.7th of those, and the 80th the middle of the stall's upper part.
