@@ -172,6 +172,23 @@ async fn what_only_resembles_the_run_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_called_like_a_run_and_has_no_tag_of_it_is_a_strangers() {
+    let moto = Moto::start().await;
+    let run = RunId::new(1_764_000_000, 7);
+    let names = Names::of(&run);
+    // None of these has the tag.
+    moto.make(&names).await;
+    let by_name = Inventory::new(&moto.aws, &run).tagged_only();
+    for (kind, name) in [(Kind::Cluster, &names.cluster), (Kind::TaskDefinition, &names.family)] {
+        let guest = Thing { kind, name: name.clone() };
+        let seen = by_name.exists(&guest).await.unwrap();
+        assert!(matches!(&seen, Presence::Foreign { evidence } if evidence.contains("stranger")), "{seen:?}");
+        by_name.delete(&guest).await.unwrap();
+        assert!(is_there(&Inventory::new(&moto.aws, &run).exists(&guest).await.unwrap()), "{guest}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tasks_go_into_the_default_subnets_or_those_named() {
     let moto = Moto::start().await;
     let inventory = Inventory::new(&moto.aws, &RunId::new(1_764_000_000, 7));

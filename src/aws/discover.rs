@@ -6,7 +6,10 @@
 
 use std::collections::BTreeSet;
 
+use tokio::time::sleep;
+
 use super::query::{QueryError, Service, elements, encode};
+use super::trouble::Trouble;
 use super::{Aws, explain};
 use crate::aws::query::{Query, element};
 use crate::journal::names::{BUCKET_PREFIX, LOG_GROUP_PREFIX, REPOSITORY_PREFIX, ROLE_PATH, RUN_TAG};
@@ -14,6 +17,7 @@ use crate::units::RunId;
 
 /// What every run id begins with.
 const RUN_PREFIX: &str = "sp-";
+const ATTEMPTS: u32 = 4;
 
 /// The runs that were found, and the lists that could not be read.
 #[derive(Debug, Default)]
@@ -28,14 +32,14 @@ pub async fn runs(aws: &Aws) -> Discovered {
     let lists = Lists { query: Query::new(aws), aws };
     let mut discovered = Discovered::default();
     let found = [
-        lists.buckets().await,
-        lists.clusters().await,
-        lists.families().await,
-        lists.repositories().await,
-        lists.log_groups().await,
-        lists.roles().await,
-        lists.security_groups().await,
-        lists.tags().await,
+        patiently(|| lists.buckets()).await,
+        patiently(|| lists.clusters()).await,
+        patiently(|| lists.families()).await,
+        patiently(|| lists.repositories()).await,
+        patiently(|| lists.log_groups()).await,
+        patiently(|| lists.roles()).await,
+        patiently(|| lists.security_groups()).await,
+        patiently(|| lists.tags()).await,
     ];
     for list in found {
         match list {
@@ -44,6 +48,23 @@ pub async fn runs(aws: &Aws) -> Discovered {
         }
     }
     discovered
+}
+
+/// Reads a list again while AWS is busy or cannot be reached: each call has been tried a few times by then.
+async fn patiently<F: Future<Output = Names>>(read: impl Fn() -> F) -> Names {
+    let mut attempts = 0;
+    loop {
+        let list = read().await;
+        let trouble = match &list {
+            Err(why) if attempts < ATTEMPTS => Trouble::of(why),
+            _ => return list,
+        };
+        if !matches!(trouble, Trouble::Network | Trouble::Load) {
+            return list;
+        }
+        sleep(trouble.pause(attempts)).await;
+        attempts += 1;
+    }
 }
 
 struct Lists<'a> {
@@ -118,7 +139,9 @@ impl Lists<'_> {
         let mut question = serde_json::json!({ "logGroupNamePrefix": LOG_GROUP_PREFIX });
         loop {
             let page = self.query.json(Service::Logs, "DescribeLogGroups", &question).await.map_err(said)?;
-            let groups = page.get("logGroups").and_then(|groups| groups.as_array()).cloned().unwrap_or_default();
+            // An answer without the list says nothing about what is in it.
+            let groups = page.get("logGroups").and_then(|groups| groups.as_array());
+            let groups = groups.ok_or("DescribeLogGroups: the answer has no `logGroups`")?;
             names.extend(groups.iter().filter_map(|group| Some(group.get("logGroupName")?.as_str()?.to_owned())));
             match page.get("nextToken").and_then(|token| token.as_str()) {
                 Some(token) => question["nextToken"] = token.into(),
@@ -156,8 +179,9 @@ impl Lists<'_> {
         let mut question = serde_json::json!({ "TagFilters": [{ "Key": RUN_TAG }] });
         loop {
             let page = self.query.json(Service::Tagging, "GetResources", &question).await.map_err(said)?;
-            let resources = page.get("ResourceTagMappingList").and_then(|list| list.as_array()).cloned();
-            let tags = resources.iter().flatten().filter_map(|resource| resource.get("Tags")?.as_array()).flatten();
+            let resources = page.get("ResourceTagMappingList").and_then(|list| list.as_array());
+            let resources = resources.ok_or("GetResources: the answer has no `ResourceTagMappingList`")?;
+            let tags = resources.iter().filter_map(|resource| resource.get("Tags")?.as_array()).flatten();
             let ours = tags.filter(|tag| tag.get("Key").and_then(|key| key.as_str()) == Some(RUN_TAG));
             runs.extend(ours.filter_map(|tag| Some(tag.get("Value")?.as_str()?.to_owned())));
             match page.get("PaginationToken").and_then(|token| token.as_str()).filter(|token| !token.is_empty()) {

@@ -30,8 +30,16 @@ const REVISIONS_AT_ONCE: usize = 10;
 /// Whether a thing is there, with the answer that says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
-    Gone { evidence: String },
-    There { evidence: String },
+    Gone {
+        evidence: String,
+    },
+    There {
+        evidence: String,
+    },
+    /// Something of that name is there, and it is not the run's: as good as gone, and never touched.
+    Foreign {
+        evidence: String,
+    },
 }
 
 /// Subnets to place tasks in, and the network they belong to.
@@ -59,6 +67,8 @@ pub enum InventoryError {
 #[derive(Debug, Clone)]
 pub struct Inventory {
     run: String,
+    /// What is called like the run is the run's only if it has its tag too.
+    tagged_only: bool,
     query: Query,
     ecs: aws_sdk_ecs::Client,
     ecr: aws_sdk_ecr::Client,
@@ -68,14 +78,29 @@ impl Inventory {
     pub fn new(aws: &Aws, run: &RunId) -> Self {
         Self {
             run: run.to_string(),
+            tagged_only: false,
             query: Query::new(aws),
             ecs: aws_sdk_ecs::Client::new(&aws.sdk),
             ecr: aws_sdk_ecr::Client::new(&aws.sdk),
         }
     }
 
+    /// For a run of which nothing but its id is known: a cluster called like a run may be anyone's.
+    pub fn tagged_only(self) -> Self {
+        Self { tagged_only: true, ..self }
+    }
+
     /// Describes a thing by its name in its own service. (The tagging API would list ghosts for hours.)
     pub async fn exists(&self, thing: &Thing) -> Result<Presence, InventoryError> {
+        match self.of_that_name(thing).await? {
+            Presence::There { evidence } if !self.is_ours(thing).await? => {
+                Ok(Presence::Foreign { evidence: format!("{evidence}, without this run's tag: a stranger's") })
+            }
+            presence => Ok(presence),
+        }
+    }
+
+    async fn of_that_name(&self, thing: &Thing) -> Result<Presence, InventoryError> {
         let name = &thing.name;
         match thing.kind {
             Kind::Tasks => {
@@ -103,12 +128,13 @@ impl Inventory {
     }
 
     /// Whether a thing that carries nothing but the run id for a name carries the run's tag too. Everything else has
-    /// `spikeproof` in its name or path; a cluster called like a run may be anyone's.
-    pub async fn is_ours(&self, thing: &Thing) -> Result<bool, InventoryError> {
+    /// `spikeproof` in its name or path.
+    async fn is_ours(&self, thing: &Thing) -> Result<bool, InventoryError> {
         let tag = match thing.kind {
+            _ if !self.tagged_only => return Ok(true),
             Kind::Tasks | Kind::Cluster => self.cluster_tag(&thing.name).await?,
             Kind::TaskDefinition => self.task_definition_tag(&thing.name).await?,
-            // Security groups are told apart wherever they are looked at.
+            // Security groups and roles are told apart wherever they are looked at.
             Kind::SecurityGroup | Kind::Repository | Kind::LogGroup | Kind::Role | Kind::Bucket => return Ok(true),
         };
         Ok(tag.as_ref() == Some(&self.run))
@@ -123,24 +149,29 @@ impl Inventory {
             .send()
             .await
             .map_err(|error| InventoryError::Call { call: "DescribeClusters", why: explain(&error) })?;
-        Ok(answer.clusters().first().and_then(|cluster| run_of(cluster.tags())))
+        // It was there a moment ago: not knowing its tags is not knowing whose it is.
+        let cluster = answer.clusters().first().ok_or_else(|| InventoryError::Call {
+            call: "DescribeClusters",
+            why: "the answer does not have the cluster".to_owned(),
+        })?;
+        Ok(run_of(cluster.tags()))
     }
 
     async fn task_definition_tag(&self, family: &str) -> Result<Option<String>, InventoryError> {
         let answer =
             self.ecs.describe_task_definition().task_definition(family).include(TaskDefinitionField::Tags).send().await;
-        match answer {
-            Ok(answer) => Ok(run_of(answer.tags())),
-            // ECS says of a family without an active revision that it is "unable to describe" it.
-            Err(error) if error.code() == Some("ClientException") => Ok(None),
-            Err(error) => Err(InventoryError::Call { call: "DescribeTaskDefinition", why: explain(&error) }),
-        }
+        let answer =
+            answer.map_err(|error| InventoryError::Call { call: "DescribeTaskDefinition", why: explain(&error) })?;
+        Ok(run_of(answer.tags()))
     }
 
     /// Deletes a thing by its name. What is not there any more is deleted already.
     pub async fn delete(&self, thing: &Thing) -> Result<(), InventoryError> {
         if !thing.name.contains(&self.run) {
             return Err(InventoryError::Foreign(thing.clone()));
+        }
+        if self.tagged_only && !matches!(self.exists(thing).await?, Presence::There { .. }) {
+            return Ok(());
         }
         let name = &thing.name;
         match thing.kind {
@@ -193,7 +224,7 @@ impl Inventory {
                     Err(error) if error.code() == Some("ClusterNotFoundException") => return Ok(Vec::new()),
                     Err(error) => return Err(InventoryError::Call { call: "ListTasks", why: explain(&error) }),
                 };
-                alive.extend(self.not_stopped(cluster, page.task_arns()).await?);
+                alive.extend(self.not_stopped(cluster, &desired, page.task_arns()).await?);
                 token = page.next_token().map(str::to_owned);
                 if token.is_none() {
                     break;
@@ -204,7 +235,12 @@ impl Inventory {
     }
 
     /// At most a page of ListTasks: as many as DescribeTasks takes.
-    async fn not_stopped(&self, cluster: &str, arns: &[String]) -> Result<Vec<Alive>, InventoryError> {
+    async fn not_stopped(
+        &self,
+        cluster: &str,
+        desired: &DesiredStatus,
+        arns: &[String],
+    ) -> Result<Vec<Alive>, InventoryError> {
         if arns.is_empty() {
             return Ok(Vec::new());
         }
@@ -216,7 +252,14 @@ impl Inventory {
             .send()
             .await
             .map_err(|error| InventoryError::Call { call: "DescribeTasks", why: explain(&error) })?;
-        Ok(described.tasks().iter().filter_map(Alive::read).collect())
+        let mut alive: Vec<Alive> = described.tasks().iter().filter_map(Alive::read).collect();
+        // One that is listed as running and that ECS cannot describe may run. One that has stopped is forgotten in time.
+        if *desired == DesiredStatus::Running {
+            let known: BTreeSet<&str> = described.tasks().iter().filter_map(|task| task.task_arn()).collect();
+            let unknown = arns.iter().filter(|arn| !known.contains(arn.as_str()));
+            alive.extend(unknown.map(|arn| Alive { arn: arn.clone(), asked_to_stop: false }));
+        }
+        Ok(alive)
     }
 
     /// Asks every task to stop, and waits until none is alive.
@@ -364,14 +407,14 @@ impl Inventory {
         let answer = self.query.action(Service::Iam, "GetRole", &[("RoleName", name)]).await;
         match answer.as_deref().map(|answer| element(answer, "Path")) {
             Ok(Some(path)) if path != ROLE_PATH => {
-                Ok(Presence::Gone { evidence: format!("GetRole: a stranger's, of path {path}") })
+                Ok(Presence::Foreign { evidence: format!("GetRole: of path {path}: a stranger's") })
             }
             _ => found("GetRole", answer),
         }
     }
 
     async fn delete_role(&self, name: &str) -> Result<(), InventoryError> {
-        if let Presence::Gone { .. } = self.role(name).await? {
+        if !matches!(self.role(name).await?, Presence::There { .. }) {
             return Ok(());
         }
         let role = ("RoleName", name);

@@ -5,9 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
+use tokio::time::timeout;
 
 pub mod discover;
 pub mod github;
@@ -49,6 +51,8 @@ struct Cached {
 
 /// Before the expiry: a request under way must not outlive its credentials.
 const REFRESH_EARLY: Duration = Duration::from_secs(120);
+/// A browser is not waited for; a slow helper of a company takes seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Where the chain names no expiry.
 const REFRESH_AFTER: Duration = Duration::from_secs(300);
 
@@ -57,7 +61,12 @@ impl Cached {
         Self { chain, known: tokio::sync::Mutex::new(None) }
     }
 
+    /// Ends, also when a helper of the chain (`credential_process`, SSO) hangs: all of a destroy waits behind it.
     async fn get(&self) -> provider::Result {
+        timeout(PATIENCE, self.ask()).await.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(PATIENCE)))
+    }
+
+    async fn ask(&self) -> provider::Result {
         let mut known = self.known.lock().await;
         if let Some((credentials, until)) = known.as_ref()
             && SystemTime::now() < *until
@@ -202,6 +211,28 @@ pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_chain_that_hangs_is_an_error_of_credentials_for_all_who_wait() {
+        #[derive(Debug)]
+        struct Hangs;
+        impl ProvideCredentials for Hangs {
+            fn provide_credentials<'a>(&'a self) -> provider::future::ProvideCredentials<'a>
+            where
+                Self: 'a,
+            {
+                provider::future::ProvideCredentials::new(std::future::pending())
+            }
+        }
+        let cached = Cached::new(SharedCredentialsProvider::new(Hangs));
+        let begun = tokio::time::Instant::now();
+        let (one, other) = tokio::join!(cached.get(), cached.get());
+        assert!(begun.elapsed() < 2 * PATIENCE);
+        for error in [one.unwrap_err(), other.unwrap_err()] {
+            let told = trouble::Trouble::of(&format!("GetRole: Credentials: {error}"));
+            assert_eq!(told, trouble::Trouble::Credentials, "{error}");
+        }
+    }
 
     #[test]
     fn a_session_is_told_in_the_words_that_terraform_reads() {

@@ -11,7 +11,7 @@ use crate::events::Events;
 use crate::journal;
 use crate::outcome::Exit;
 use crate::report::live;
-use crate::run::{Reaped, Reaping, Skipped, reap, when_orphaned};
+use crate::run::{Reap, Reaped, Reaping, Skipped, reap, when_orphaned};
 use crate::units::{self, RunId, count};
 
 /// Destroys what earlier runs left, and proves it by describing each thing by its name.
@@ -73,18 +73,20 @@ pub async fn run(args: Args) -> Answer {
     drop(events);
     view.join_next().await;
     match reaped {
-        Ok(reaped) => {
-            let left = !args.dry_run && reaped.iter().any(Reaped::is_dirty);
-            let spared = |run: &Reaped| matches!(run.skipped, Some(Skipped::Alive(_)));
-            // Who names a run and gets nothing done must hear of it; one that was spared among others is as it should be.
-            let exit = match args.run.is_some() && reaped.iter().any(spared) {
-                true => Exit::CouldNotRun,
-                false if left => Exit::ResourcesLeft,
-                false => Exit::Passed,
-            };
-            Answer::out(text(&reaped, &wanted.runs_dir, args.dry_run), exit)
-        }
+        Ok(reap) => Answer::out(text(&reap, &wanted), exit(&reap, &wanted)),
         Err(error) => Answer::error(&error, error.kind.exit()),
+    }
+}
+
+fn exit(reap: &Reap, wanted: &Reaping) -> Exit {
+    let spared = |run: &Reaped| matches!(run.skipped, Some(Skipped::Alive(_)));
+    match () {
+        () if !wanted.dry_run && reap.runs.iter().any(Reaped::is_dirty) => Exit::ResourcesLeft,
+        // Who names a run and gets nothing done must hear of it; one that was spared among others is as it should be.
+        () if wanted.only.is_some() && reap.runs.iter().any(spared) => Exit::CouldNotRun,
+        // Nobody knows what is in a list that could not be read.
+        () if !reap.unread.is_empty() => Exit::CouldNotRun,
+        () => Exit::Passed,
     }
 }
 
@@ -95,11 +97,21 @@ fn again(runs_dir: &Path, run: &RunId) -> String {
     journal::head(&records).map_or_else(found, |head| journal::reap_command_of(runs_dir, head))
 }
 
-fn text(reaped: &[Reaped], runs_dir: &Path, dry_run: bool) -> String {
+fn text(reap: &Reap, wanted: &Reaping) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = write_text(&mut out, reaped, runs_dir, dry_run);
+    let _ = write_text(&mut out, &reap.runs, &wanted.runs_dir, wanted.dry_run);
+    let _ = write_unread(&mut out, &reap.unread);
     out
+}
+
+fn write_unread(out: &mut String, unread: &[String]) -> std::fmt::Result {
+    if unread.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "INCOMPLETE: there may be more, in lists that could not be read")?;
+    unread.iter().try_for_each(|why| writeln!(out, "  {why}"))?;
+    writeln!(out, "terraform/permissions/reaper.json has the rights that `--discover` takes")
 }
 
 fn write_text(out: &mut String, reaped: &[Reaped], runs_dir: &Path, dry_run: bool) -> std::fmt::Result {

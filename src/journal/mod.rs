@@ -20,6 +20,8 @@ pub use record::Record;
 use crate::units::RunId;
 
 pub const JOURNAL: &str = "journal";
+/// The journal's first record once more: without it nobody would know in which account to look.
+const HEAD: &str = "journal.head";
 /// How a process that only takes a run down says who it is.
 pub const REAPER: &str = "a reaper";
 
@@ -66,6 +68,10 @@ impl Journal {
         let path = folder.join(JOURNAL);
         let file =
             OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(io("create", &path))?;
+        let head = folder.join(HEAD);
+        File::create(&head)
+            .and_then(|mut file| file.write_all(&record::encode(0, &first)?).and_then(|()| file.sync_data()))
+            .map_err(io("write", &head))?;
         let mut journal = Self { file, path, sequence: 0, full: false, _owner: owner };
         journal.write(first)?;
         // A file whose name is not on the disk is not on the disk.
@@ -136,11 +142,24 @@ impl Journal {
 #[derive(Debug)]
 pub struct Found {
     pub folder: PathBuf,
-    /// The records up to the first bad one, without taking the run over; empty when nothing could be read.
+    /// The records up to the first bad one, without taking the run over: the first from its copy, where the journal does
+    /// not give it; empty when nothing could be read.
     pub records: Vec<Record>,
-    /// A whole line could not be read: what it and those behind it said is not known. (A torn last line said nothing that
+    /// No line, or not every whole line, could be read: what it and those behind it said is not known. (A torn last line said nothing that
     /// had begun.)
     pub damaged: bool,
+}
+
+impl Found {
+    fn of(folder: PathBuf) -> Self {
+        let bytes = std::fs::read(folder.join(JOURNAL)).unwrap_or_default();
+        let (mut records, good) = record::decode(&bytes);
+        let damaged = is_damaged(&bytes, good) || records.is_empty();
+        if records.is_empty() {
+            records = record::decode(&std::fs::read(folder.join(HEAD)).unwrap_or_default()).0;
+        }
+        Self { folder, records, damaged }
+    }
 }
 
 /// Behind the good bytes stands more than a line that was being written.
@@ -150,7 +169,7 @@ fn is_damaged(bytes: &[u8], good: usize) -> bool {
 
 /// The whole records of a run's journal, without becoming its owner. Empty where there is none.
 pub fn read(folder: &Path) -> Vec<Record> {
-    record::decode(&std::fs::read(folder.join(JOURNAL)).unwrap_or_default()).0
+    Found::of(folder.to_owned()).records
 }
 
 /// Every run below `runs`, oldest first. Folders that cannot be read are listed without records: a broken journal
@@ -166,12 +185,7 @@ pub fn folders(runs: &Path) -> Result<Vec<Found>> {
         .filter(|entry| {
             entry.file_name().to_str().and_then(crate::units::RunId::parse).is_some() && entry.path().is_dir()
         })
-        .map(|entry| {
-            let folder = entry.path();
-            let bytes = std::fs::read(folder.join(JOURNAL)).unwrap_or_default();
-            let (records, good) = record::decode(&bytes);
-            Found { records, damaged: is_damaged(&bytes, good), folder }
-        })
+        .map(|entry| Found::of(entry.path()))
         .collect();
     // Run ids sort by time.
     found.sort_by(|a, b| a.folder.cmp(&b.folder));
@@ -305,6 +319,21 @@ mod tests {
             found.iter().map(|f| (f.folder.file_name().unwrap().to_str().unwrap(), f.records.len())).collect();
         assert_eq!(seen, [("sp-0000000001", 0), ("sp-0000000002", 1)]);
         assert!(folders(&home.path().join("missing")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn where_a_run_ran_is_known_without_its_journal_and_what_it_did_is_not() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("sp-0000000001");
+        let mut journal = Journal::create(&folder, first("sp-0000000001")).unwrap();
+        journal.write(Record::IntentApply).unwrap();
+        drop(journal);
+        assert!(!Found::of(folder.clone()).damaged);
+        for spoil in [|path: &Path| std::fs::write(path, "spoilt"), |path: &Path| std::fs::remove_file(path)] {
+            spoil(&folder.join(JOURNAL)).unwrap();
+            let found = Found::of(folder.clone());
+            assert_eq!((found.records, found.damaged), (vec![first("sp-0000000001")], true));
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub async fn conclude(
         Err(error) => (None, Some(error.to_string())),
     };
     if let (Some(cloud), false) = (&frame.cloud, destruction.proof.is_empty()) {
-        let site = Site { cloud, run: &frame.run, host: None, unsettled: false, events: &cx.events };
+        let site = Site { cloud, run: &frame.run, host: None, unsettled: false, by_name: false, events: &cx.events };
         prove(&frame.folder.join(PROOF), &site, &destruction);
     }
     let about = &frame.about;

@@ -67,7 +67,20 @@ pub struct Site<'a> {
     pub host: Option<(&'a Path, Arc<WorkLock>)>,
     /// An apply was cut off: what it was making may appear later.
     pub unsettled: bool,
+    /// Nothing says that there was such a run but its id: what is called like it may be a stranger's.
+    pub by_name: bool,
     pub events: &'a Events,
+}
+
+impl Site<'_> {
+    pub fn inventory(&self) -> Inventory {
+        self.inventory_of(&self.cloud.aws)
+    }
+
+    fn inventory_of(&self, aws: &Aws) -> Inventory {
+        let inventory = Inventory::new(aws, self.run);
+        if self.by_name { inventory.tagged_only() } else { inventory }
+    }
 }
 
 pub async fn destroy(cx: &Context, frame: &Frame) -> Destruction {
@@ -97,7 +110,11 @@ async fn everything(cx: &Context, frame: &Frame) -> Destruction {
         cx.events
             .warn("secrets.json could not be deleted from the channel; it goes with the bucket (local: delete it)");
     }
-    stop_fleet(cx, frame).await;
+    tokio::select! {
+        () = stop_fleet(cx, frame) => {}
+        // Until the bucket is gone others can see that somebody is at it.
+        () = frame.keep_beating(&cx.events) => {}
+    }
     let things = frame.leftovers();
     let Some(cloud) = &frame.cloud else { return Destruction::default() };
     if things.is_empty() {
@@ -105,10 +122,9 @@ async fn everything(cx: &Context, frame: &Frame) -> Destruction {
     }
     frame.did(Record::IntentDestroy);
     let host = Some((frame.folder.as_path(), Arc::clone(&frame.work)));
-    let site = Site { cloud, run: &frame.run, host, unsettled: frame.unsettled(), events: &cx.events };
+    let site = Site { cloud, run: &frame.run, host, unsettled: frame.unsettled(), by_name: false, events: &cx.events };
     let destruction = tokio::select! {
         destruction = dismantle(&site, &things) => destruction,
-        // Until the bucket is gone others can see that somebody is at it.
         () = frame.keep_beating(&cx.events) => Destruction::default(),
     };
     keep(&destruction, |record| frame.did(record));
@@ -126,7 +142,7 @@ async fn stop_fleet(cx: &Context, frame: &Frame) {
 
 /// Asks every task of the run to stop, by the name of its cluster, and waits for them: the only thing that costs.
 pub async fn stop_spending(site: &Site<'_>, things: &[Thing]) {
-    let inventory = Inventory::new(&site.cloud.aws, site.run);
+    let inventory = site.inventory();
     for tasks in things.iter().filter(|thing| thing.kind == Kind::Tasks) {
         if let Err(error) = inventory.delete(tasks).await {
             site.events.note(format!("{tasks}: {error}"));
@@ -218,13 +234,30 @@ struct Open {
     given_up: bool,
 }
 
+impl Open {
+    fn new(thing: Thing) -> Self {
+        Self { thing, why: String::new(), attempts: 0, given_up: false }
+    }
+}
+
+/// A cluster that cannot be deleted for its tasks has some, whatever the list of them said: they are asked to stop again.
+fn reopen_tasks(open: &mut Vec<Open>, destruction: &mut Destruction) {
+    let holds_tasks = |one: &&Open| one.thing.kind == Kind::Cluster && Trouble::of(&one.why) == Trouble::TasksAlive;
+    let Some(tasks) =
+        open.iter().find(holds_tasks).map(|one| Thing { kind: Kind::Tasks, name: one.thing.name.clone() })
+    else {
+        return;
+    };
+    if open.iter().all(|one| one.thing != tasks) {
+        destruction.take_back(&tasks);
+        open.push(Open::new(tasks));
+    }
+}
+
 /// Describes each thing by name, deletes what is still there, and looks again.
 async fn sweep(site: &Site<'_>, things: &[Thing], until: Instant) -> Destruction {
-    let mut inventory = Inventory::new(&site.cloud.aws, site.run);
-    let mut open: Vec<Open> = things
-        .iter()
-        .map(|thing| Open { thing: thing.clone(), why: String::new(), attempts: 0, given_up: false })
-        .collect();
+    let mut inventory = site.inventory();
+    let mut open: Vec<Open> = things.iter().cloned().map(Open::new).collect();
     let mut destruction = Destruction::default();
     for round in 0.. {
         let mut still = Vec::new();
@@ -255,8 +288,9 @@ async fn sweep(site: &Site<'_>, things: &[Thing], until: Instant) -> Destruction
         if worst == Trouble::Credentials
             && let Some(aws) = renewed(site, round).await
         {
-            inventory = Inventory::new(&aws, site.run);
+            inventory = site.inventory_of(&aws);
         }
+        reopen_tasks(&mut open, &mut destruction);
         if open.iter().all(|one| one.given_up) {
             continue;
         }
@@ -311,7 +345,7 @@ fn is_attended() -> bool {
 /// The evidence that a thing is gone, or why that is not proven.
 async fn look(inventory: &Inventory, thing: &Thing) -> Result<String, String> {
     match inventory.exists(thing).await {
-        Ok(Presence::Gone { evidence }) => Ok(evidence),
+        Ok(Presence::Gone { evidence } | Presence::Foreign { evidence }) => Ok(evidence),
         Ok(Presence::There { evidence }) => Err(evidence),
         Err(error) => Err(format!("could not be described: {error}")),
     }
@@ -321,6 +355,12 @@ impl Destruction {
     fn gone(&mut self, thing: Thing, evidence: String) {
         self.gone.push(format!("{thing}: {evidence}"));
         self.proof.push(Proof { thing, gone: true, evidence, at: Timestamp::now() });
+    }
+
+    fn take_back(&mut self, thing: &Thing) {
+        let line = format!("{thing}: ");
+        self.gone.retain(|gone| !gone.starts_with(&line));
+        self.proof.retain(|proof| proof.thing != *thing);
     }
 
     fn left(&mut self, thing: Thing, why: String) {
@@ -342,4 +382,26 @@ pub fn abandoned(frame: &Frame, why: &str) -> Destruction {
     let mut destruction = Destruction::default();
     frame.leftovers().into_iter().for_each(|thing| destruction.left(thing, why.to_owned()));
     destruction
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_that_were_found_gone_are_asked_again_when_their_cluster_says_it_has_some() {
+        let thing = |kind| Thing { kind, name: "sp-0123456789".to_owned() };
+        let mut destruction = Destruction::default();
+        destruction.gone(thing(Kind::Tasks), "ListTasks: 0 tasks".to_owned());
+        destruction.gone(thing(Kind::TaskDefinition), "ListTaskDefinitions: 0 active revisions".to_owned());
+        let mut open = vec![Open::new(thing(Kind::Cluster))];
+        let is_open = |open: &[Open]| open.iter().filter(|one| one.thing.kind == Kind::Tasks).count();
+        reopen_tasks(&mut open, &mut destruction);
+        assert_eq!((is_open(&open), destruction.proof.len()), (0, 2));
+        open[0].why = "DeleteCluster: ClusterContainsTasksException: the cluster has tasks".to_owned();
+        for _ in 0..2 {
+            reopen_tasks(&mut open, &mut destruction);
+            assert_eq!((is_open(&open), destruction.proof.len(), destruction.gone.len()), (1, 1, 1));
+        }
+    }
 }

@@ -41,7 +41,7 @@ pub use error::{Kind, RunError};
 pub use interrupt::Interrupt;
 pub use permit::{OrganisationFile, objections, prove, to_prove};
 pub use plan::{Preview, find_aws, preview};
-pub use reap::{Reaped, Reaping, Skipped, reap, unfinished, when_orphaned};
+pub use reap::{Reap, Reaped, Reaping, Skipped, reap, unfinished, when_orphaned};
 
 use destroy::{Destruction, STOP_ORDER};
 use frame::Frame;

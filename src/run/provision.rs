@@ -2,8 +2,12 @@
 //! channel opens. A local fleet needs a folder only.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::frame::Frame;
 use super::plan::{Cloud, Planned};
@@ -26,7 +30,9 @@ use crate::watch::Watch;
 /// The first and only orchestration of a run; a reaper that takes over uses a higher one.
 const EPOCH: u64 = 1;
 /// From the first launch to the latest possible start, and from the load's end to its last flush.
-const AROUND: std::time::Duration = std::time::Duration::from_secs(480);
+const AROUND: Duration = Duration::from_secs(480);
+/// init may fetch a provider of hundreds of megabytes; what is applied takes seconds.
+const TERRAFORM: Duration = Duration::from_secs(20 * 60);
 
 /// What was seen of the group, in the run's folder.
 pub const WATCH_FILE: &str = "watch.jsonl";
@@ -136,21 +142,33 @@ async fn apply(
 ) -> Result<Outputs, RunError> {
     let binary = cloud.terraform.as_ref().ok_or_else(|| failed("terraform is missing"))?;
     let terraform = terraform((binary, &cloud.aws), &frame.folder, Arc::clone(&frame.work), &cx.events).await;
-    let stop = planned.bounds.stop();
-    terraform.init(variables, stop).await.map_err(|error| stopped_or(cx, error))?;
-    if stop.is_cancelled() {
-        return Err(RunError::interrupted(Phase::Provision));
-    }
-    frame.intend(Record::IntentApply)?;
-    let outputs = terraform.apply(stop).await.map_err(|error| {
-        // Killed is not failed: what it was making may still appear.
-        if error.gave_up() {
-            frame.did(Record::ApplyFailed);
+    let stop = planned.bounds.stop().child_token();
+    let hurry = async {
+        sleep(TERRAFORM).await;
+        cx.events.warn(format!("terraform has been at it for {} minutes: ending it", TERRAFORM.as_secs() / 60));
+        stop.cancel();
+        std::future::pending::<Infallible>().await
+    };
+    let apply = async {
+        terraform.init(variables, &stop).await.map_err(|error| stopped_or(cx, error))?;
+        if planned.bounds.stop().is_cancelled() {
+            return Err(RunError::interrupted(Phase::Provision));
         }
-        stopped_or(cx, error)
-    })?;
-    frame.did(Record::Applied);
-    Ok(outputs)
+        frame.intend(Record::IntentApply)?;
+        let outputs = terraform.apply(&stop).await.map_err(|error| {
+            // Killed is not failed: what it was making may still appear.
+            if error.gave_up() {
+                frame.did(Record::ApplyFailed);
+            }
+            stopped_or(cx, error)
+        })?;
+        frame.did(Record::Applied);
+        Ok(outputs)
+    };
+    tokio::select! {
+        applied = apply => applied,
+        never = hurry => match never {},
+    }
 }
 
 /// A copy of the state where a lost disk cannot take it. Without it everything is still deleted by name.

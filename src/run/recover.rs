@@ -23,6 +23,8 @@ pub async fn recover(cx: &Context, frame: &Frame, mut loaded: Loaded) -> Result<
     // The load has ended: the tasks must not be paid for while the group takes its time.
     tokio::select! {
         () = stop_tasks(cx, frame) => {}
+        // There is no load any more; whoever looks for orphans must see that this run is none.
+        () = frame.keep_beating(&cx.events) => {}
         () = cx.interrupt.destroy_now().cancelled() => return Err(RunError::interrupted(Phase::Recover)),
     }
     let Some(watch) = &loaded.started.provisioned.watch else { return Ok(Recovered { loaded }) };

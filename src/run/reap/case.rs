@@ -9,18 +9,19 @@ use tokio::time::{Instant, sleep};
 use super::alone::alone;
 use super::fence::fence;
 use super::life::{Begun, alive, beats};
-use super::proof::{PROOF, prove};
-use super::strangers::ours;
+use super::proof::{self, PROOF, prove};
+use super::strangers::there;
 use super::{Reaped, Reaping, Skipped};
 use crate::events::Events;
-use crate::journal::names::Thing;
-use crate::journal::{self, Journal, JournalError, Record, ballast};
+use crate::journal::{self, Journal, JournalError, Record, ballast, locks};
 use crate::outcome::Exit;
 use crate::run::destroy::{self, Destruction, Site, dismantle, stop_spending};
 use crate::run::plan::Cloud;
 
 /// How often it is looked whether another has let go.
 pub(super) const LOOK: Duration = Duration::from_millis(250);
+/// From taking a lock to saying who did.
+const UNTOLD: Duration = Duration::from_secs(2);
 
 /// A run that was looked at.
 pub(super) enum Looked {
@@ -48,7 +49,12 @@ pub(super) struct Case {
 /// Where what is known of it comes from.
 pub(super) enum Place {
     /// Its folder is on this host.
-    Here { folder: PathBuf, records: Vec<Record> },
+    Here {
+        folder: PathBuf,
+        records: Vec<Record>,
+        /// The journal says more, and it cannot be read.
+        damaged: bool,
+    },
     /// It was found by name. The proof goes to this file.
     Elsewhere { proof: PathBuf },
 }
@@ -57,7 +63,6 @@ pub(super) enum Place {
 pub(super) struct Stopped {
     case: Box<Case>,
     hold: Hold,
-    things: Vec<Thing>,
     unsettled: bool,
 }
 
@@ -82,44 +87,34 @@ impl Case {
     /// too.
     pub async fn stop(self: Box<Self>, wanted: &Reaping, events: &Events) -> Halted {
         match self.halt(wanted, events).await {
-            Ok((hold, things, unsettled)) => Halted::Stopped(Stopped { case: self, hold, things, unsettled }),
+            Ok((hold, unsettled)) => Halted::Stopped(Stopped { case: self, hold, unsettled }),
             Err(end) => Halted::Settled(self.entry.became(end)),
         }
     }
 
-    async fn halt(
-        &self,
-        wanted: &Reaping,
-        events: &Events,
-    ) -> Result<(Hold, Vec<Thing>, bool), Result<Destruction, Skipped>> {
-        let mut site = Site { cloud: &self.cloud, run: &self.entry.run, host: None, unsettled: false, events };
-        let mut things = self.entry.leftovers.clone();
+    async fn halt(&self, wanted: &Reaping, events: &Events) -> Result<(Hold, bool), Result<Destruction, Skipped>> {
+        let mut site = self.site(false, events);
         let mut hold = match &self.place {
-            Place::Here { folder, records } => {
-                ballast::release(folder);
+            Place::Here { folder, records, damaged } => {
                 // Neither locks nor process ids say anything of another boot, and none of another host.
                 let begun = Begun::of(records);
-                if begun == Begun::Elsewhere
-                    && let Some(why) = alive(wanted, &site).await
-                {
-                    let why = format!("it was begun on another host, or before this one was started again: {why}");
-                    return Err(Err(Skipped::Alive(why)));
+                if begun == Begun::Elsewhere {
+                    let but = "it was begun on another host, or before this one was started again: ";
+                    alive(wanted, &site).await.map_err(|why| Err(why.because(but)))?;
                 }
-                let hold = Hold::take(folder, begun, &site).map_err(Err)?;
+                let hold = Hold::take(folder, begun, &site).await.map_err(Err)?;
                 if matches!(hold, Hold::Ours(_)) && is_finished(&journal::read(folder)) {
                     return Err(Ok(Destruction::default()));
                 }
-                site.unsettled = journal::unsettled(records);
-                // Where only the folder's name says that there was such a run, a cluster of that name may be a stranger's.
-                if journal::head(records).is_none() {
-                    things = ours(&site).await.0;
+                site.unsettled = *damaged || journal::unsettled(records);
+                let is_known = !site.by_name || wanted.force || proof::is_of(&folder.join(PROOF), &site);
+                if !is_known && there(&site).await.is_empty() {
+                    return Err(Err(Skipped::Unable(nowhere(folder, &site))));
                 }
                 hold
             }
             Place::Elsewhere { .. } => {
-                if let Some(why) = alive(wanted, &site).await {
-                    return Err(Err(Skipped::Alive(why)));
-                }
+                alive(wanted, &site).await.map_err(Err)?;
                 // One that never beat may have been killed in the middle of its apply.
                 site.unsettled = !beats(&site).await;
                 Hold::ByName
@@ -127,24 +122,45 @@ impl Case {
         };
         hold.write(Record::IntentDestroy);
         fence(&site).await;
-        stop_spending(&site, &things).await;
+        stop_spending(&site, &self.entry.leftovers).await;
         let unsettled = site.unsettled;
-        Ok((hold, things, unsettled))
+        Ok((hold, unsettled))
+    }
+
+    fn site<'a>(&'a self, unsettled: bool, events: &'a Events) -> Site<'a> {
+        let by_name = match &self.place {
+            Place::Here { records, .. } => journal::head(records).is_none(),
+            Place::Elsewhere { .. } => true,
+        };
+        Site { cloud: &self.cloud, run: &self.entry.run, host: None, unsettled, by_name, events }
     }
 }
 
 impl Hold {
     /// Becomes the one that drives the run, if nobody does. Without a readable journal there is nothing to write, and
     /// everything to destroy.
-    fn take(folder: &Path, begun: Begun, site: &Site<'_>) -> Result<Self, Skipped> {
-        match Journal::open(folder) {
-            Ok((journal, _)) => Ok(Self::Ours(Box::new(journal))),
-            Err(JournalError::Owned { holder, .. }) if holder.contains(journal::REAPER) => Ok(Self::Another(holder)),
-            // The run itself lives on this host.
-            Err(error @ JournalError::Owned { .. }) if begun == Begun::Here => Err(Skipped::Alive(error.to_string())),
-            Err(error) => {
-                site.events.warn(format!("{}: {error}; going on by name", site.run));
-                Ok(Self::ByName)
+    async fn take(folder: &Path, begun: Begun, site: &Site<'_>) -> Result<Self, Skipped> {
+        let asked = Instant::now();
+        loop {
+            // On a full disk it is needed from here on, and by nobody else.
+            if !locks::is_driven(folder) {
+                ballast::release(folder);
+            }
+            match Journal::open(folder) {
+                Ok((journal, _)) => return Ok(Self::Ours(Box::new(journal))),
+                Err(JournalError::Owned { holder, .. }) if holder.contains(journal::REAPER) => {
+                    return Ok(Self::Another(holder));
+                }
+                // Another reaper has the lock a moment before it says so.
+                Err(JournalError::Owned { .. }) if asked.elapsed() < UNTOLD => sleep(LOOK).await,
+                // The run itself lives on this host.
+                Err(error @ JournalError::Owned { .. }) if begun == Begun::Here => {
+                    return Err(Skipped::Alive(error.to_string()));
+                }
+                Err(error) => {
+                    site.events.warn(format!("{}: {error}; going on by name", site.run));
+                    return Ok(Self::ByName);
+                }
             }
         }
     }
@@ -165,9 +181,8 @@ impl Stopped {
     }
 
     async fn end(&mut self, events: &Events) -> Result<Destruction, Skipped> {
-        let Case { entry, cloud, place } = self.case.as_ref();
-        let mut site = Site { cloud, run: &entry.run, host: None, unsettled: self.unsettled, events };
-        let proof = match place {
+        let mut site = self.case.site(self.unsettled, events);
+        let proof = match &self.case.place {
             Place::Here { folder, .. } => {
                 if let Hold::Another(holder) = &self.hold {
                     self.hold = when_let_go(folder, holder, &site).await?;
@@ -185,7 +200,7 @@ impl Stopped {
                 proof.clone()
             }
         };
-        let destruction = dismantle(&site, &self.things).await;
+        let destruction = dismantle(&site, &self.case.entry.leftovers).await;
         destroy::keep(&destruction, |record| self.hold.write(record));
         prove(&proof, &site, &destruction);
         if destruction.left.is_empty() {
@@ -200,12 +215,23 @@ async fn when_let_go(folder: &Path, holder: &str, site: &Site<'_>) -> Result<Hol
     site.events.note(format!("{}: {holder} is at it: waiting for its end", site.run));
     let begun = Instant::now();
     loop {
-        match Hold::take(folder, Begun::Here, site)? {
+        match Hold::take(folder, Begun::Here, site).await? {
             Hold::Another(_) if begun.elapsed() < destroy::BOUND => sleep(LOOK).await,
             Hold::Another(_) => return Err(Skipped::Unable(format!("{holder} does not end"))),
             hold => return Ok(hold),
         }
     }
+}
+
+/// Nothing found proves nothing where nobody knows that this is the account.
+fn nowhere(folder: &Path, site: &Site<'_>) -> String {
+    format!(
+        "its journal cannot be read, so that nobody knows where it ran; nothing of it is in account {}, {}. Reap it with the \
+         credentials and the region it ran with, or pass `--force` if these are the ones; then remove {}",
+        site.cloud.caller.account,
+        site.cloud.aws.region,
+        folder.display()
+    )
 }
 
 fn is_finished(records: &[Record]) -> bool {

@@ -26,6 +26,11 @@ impl<'a> Clouds<'a> {
         Self { wanted, known: None }
     }
 
+    #[cfg(test)]
+    pub(super) fn knowing(wanted: &'a Reaping, cloud: Cloud) -> Self {
+        Self { wanted, known: Some(cloud) }
+    }
+
     /// Tries again while AWS cannot be reached: not knowing who we are must not end a destroy.
     pub(super) async fn get(&mut self, events: &Events) -> Result<Cloud, RunError> {
         if let Some(cloud) = &self.known {

@@ -25,8 +25,7 @@ pub(super) async fn look(wanted: &Reaping, clouds: &mut Clouds<'_>, events: &Eve
             forget_secrets(&folder, &records);
         }
         // A journal that cannot be read may have said anything: then everything may be left.
-        let unreadable = damaged || journal::head(&records).is_none();
-        let leftovers = if unreadable { Names::of(&run).things() } else { journal::leftovers(&records) };
+        let leftovers = if damaged { Names::of(&run).things() } else { journal::leftovers(&records) };
         let entry = Reaped::new(run, leftovers);
         if entry.leftovers.is_empty() || wanted.dry_run {
             looked.push(Looked::Settled(entry));
@@ -35,7 +34,7 @@ pub(super) async fn look(wanted: &Reaping, clouds: &mut Clouds<'_>, events: &Eve
         let cloud = clouds.get(events).await.map_err(|error| error.to_string());
         let cloud = cloud.and_then(|cloud| same_place(&cloud, &records).map(|()| cloud));
         looked.push(match cloud {
-            Ok(cloud) => Looked::Open(Box::new(Case { entry, cloud, place: Place::Here { folder, records } })),
+            Ok(cloud) => Looked::Open(Box::new(Case { entry, cloud, place: Place::Here { folder, records, damaged } })),
             Err(why) => Looked::Settled(entry.became(Err(Skipped::Unable(why)))),
         });
     }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::sleep;
 
-use super::Reaping;
+use super::{Reaping, Skipped};
 use crate::aws::query::Query;
+use crate::aws::trouble::Trouble;
 use crate::channel::LEASE;
 use crate::journal::names::Names;
 use crate::journal::{self, Record, locks};
@@ -19,6 +20,8 @@ const CONTROL: &str = "run/control.json";
 pub(super) const DEAD: Duration = Duration::from_secs(2 * LEASE.as_secs());
 /// How often a beat that may be the last is looked at.
 const WATCH: Duration = Duration::from_secs(5);
+/// Each after three of its own.
+const ATTEMPTS: u32 = 4;
 /// A run without a beat may be about to write its first: no provisioning takes so long.
 const YOUNG: Duration = Duration::from_secs(2 * 3600);
 
@@ -42,35 +45,48 @@ impl Begun {
     }
 }
 
-/// Why a run must be taken for alive, if it must.
-pub(super) async fn alive(wanted: &Reaping, site: &Site<'_>) -> Option<String> {
+/// Why a run must not be touched, if it must not: it lives, or that could not be told.
+pub(super) async fn alive(wanted: &Reaping, site: &Site<'_>) -> Result<(), Skipped> {
     let run = site.run;
     if wanted.force {
-        return None;
+        return Ok(());
     }
     let since = Duration::try_from(Timestamp::now().duration_since(run.begun())).unwrap_or_default();
     if let Some(older) = wanted.older_than.filter(|older| since < *older) {
-        return Some(format!("begun {} ago, and only what is older than {} was asked for", say(since), say(older)));
+        let why = format!("begun {} ago, and only what is older than {} was asked for", say(since), say(older));
+        return Err(Skipped::Alive(why));
     }
     let (query, bucket) = (Query::new(&site.cloud.aws), Names::of(run).bucket);
     let mut last: Option<Duration> = None;
+    let mut attempts = 0;
     loop {
         let age = match query.age(&bucket, CONTROL).await {
             Ok(age) => Some(age),
             Err(error) if error.not_found() => None,
-            // Not knowing is not its death.
-            Err(error) => return Some(format!("whether it lives could not be told: {error} (`--force` takes it)")),
+            Err(error) => {
+                let trouble = Trouble::of(&error.to_string());
+                if !matches!(trouble, Trouble::Network | Trouble::Load) || attempts >= ATTEMPTS {
+                    // Not knowing is not its death, and no sign that it lives.
+                    let why = format!("whether it lives could not be told: {error} (`--force` takes it)");
+                    return Err(Skipped::Unable(why));
+                }
+                sleep(trouble.pause(attempts)).await;
+                attempts += 1;
+                continue;
+            }
         };
         let Some(age) = age else {
-            let young = wanted.older_than.is_none() && since < YOUNG;
-            return young.then(|| {
-                format!("begun {} ago and without any beat: it may be about to start (`--force` takes it)", say(since))
-            });
+            if wanted.older_than.is_some() || since >= YOUNG {
+                return Ok(());
+            }
+            let why = "without any beat: it may be about to start (`--force` takes it)";
+            return Err(Skipped::Alive(format!("begun {} ago and {why}", say(since))));
         };
         match judge(age, last) {
-            Life::Dead => return None,
+            Life::Dead => return Ok(()),
             Life::Alive => {
-                return Some(format!("its last beat is {} old, and a new one came while watching", say(age)));
+                let why = format!("its last beat is {} old, and a new one came while watching", say(age));
+                return Err(Skipped::Alive(why));
             }
             Life::Unknown => {}
         }
@@ -101,9 +117,10 @@ enum Life {
 /// By the age of the last beat, and by the age it had a look before.
 fn judge(age: Duration, before: Option<Duration>) -> Life {
     match before {
-        _ if age >= DEAD => Life::Dead,
         // It should have grown older.
         Some(before) if age < before => Life::Alive,
+        // One look does not tell a run that is dead from one whose store was slow to take a beat.
+        Some(_) if age >= DEAD => Life::Dead,
         _ => Life::Unknown,
     }
 }
@@ -140,7 +157,8 @@ mod tests {
         for (age, before, life) in [
             (s(0), None, Life::Unknown),
             (s(59), None, Life::Unknown),
-            (s(60), None, Life::Dead),
+            (s(60), None, Life::Unknown),
+            (s(1), Some(s(600)), Life::Alive),
             (s(3), Some(s(4)), Life::Alive),
             (s(9), Some(s(4)), Life::Unknown),
             (s(60), Some(s(55)), Life::Dead),

@@ -32,6 +32,7 @@ pub use proof::{PROOF, prove};
 
 use case::{Halted, Looked};
 use clouds::Clouds;
+use strangers::Strangers;
 
 /// Each waits for its tasks' end: hundreds of runs must not ask at the same time.
 const STOPPED_AT_ONCE: usize = 16;
@@ -54,6 +55,15 @@ pub enum Skipped {
     Alive(String),
     /// It could not be reaped.
     Unable(String),
+}
+
+impl Skipped {
+    fn because(self, but: &str) -> Self {
+        match self {
+            Self::Alive(why) => Self::Alive(format!("{but}{why}")),
+            Self::Unable(why) => Self::Unable(format!("{but}{why}")),
+        }
+    }
 }
 
 impl Reaped {
@@ -80,6 +90,14 @@ impl Reaped {
     }
 }
 
+/// What a reap came to.
+#[derive(Debug, Default)]
+pub struct Reap {
+    pub runs: Vec<Reaped>,
+    /// Lists of the account that could not be read, each with its reason: there may be runs that nobody found.
+    pub unread: Vec<String>,
+}
+
 /// What is to be reaped, and how.
 #[derive(Debug, Clone)]
 pub struct Reaping {
@@ -99,7 +117,7 @@ pub struct Reaping {
 }
 
 /// Reaps one run, or every run that has leftovers: first none of them costs any more, then one after the other goes.
-pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Vec<Reaped>, RunError> {
+pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Reap, RunError> {
     let mut clouds = Clouds::new(wanted);
     let here = journals::look(wanted, &mut clouds, events).await?;
     // A run that is clean by its journal may have got something back since.
@@ -109,24 +127,24 @@ pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Vec<Reaped>, RunE
     let mut halted = stop_all(here, wanted, events).await;
     let found = match wanted.discover {
         true => strangers::look(wanted, &mut clouds, &known, events).await,
-        false => Ok(Vec::new()),
+        false => Ok(Strangers::default()),
     };
-    let trouble = match found {
-        Ok(found) => {
-            halted.extend(stop_all(found, wanted, events).await);
-            None
+    let found = match found {
+        Ok(Strangers { looked, unread }) => {
+            halted.extend(stop_all(looked, wanted, events).await);
+            Ok(unread)
         }
-        Err(error) => Some(error),
+        Err(error) => Err(error),
     };
-    let reaped = destroy_each(halted, events).await;
-    match (trouble, &wanted.only) {
-        (Some(error), _) => Err(error),
-        (None, Some(only)) if reaped.is_empty() => {
+    let runs = destroy_each(halted, events).await;
+    let unread = found?;
+    match &wanted.only {
+        Some(only) if runs.is_empty() => {
             let what = format!("there is no run {only} in {}", wanted.runs_dir.display());
             Err(could_not(what)
                 .hint("spikeproof reap --dry-run lists the runs that are here; `--discover` looks in AWS"))
         }
-        _ => Ok(reaped),
+        _ => Ok(Reap { runs, unread }),
     }
 }
 

@@ -7,8 +7,7 @@ use super::clouds::Clouds;
 use super::fence::fence;
 use super::journals::same_place;
 use super::proof::{PROOF, prove};
-use super::strangers::ours;
-use super::{Reaped, Reaping, Skipped, could_not, reap};
+use super::{Reap, Reaped, Reaping, Skipped, could_not, reap};
 use crate::events::Events;
 use crate::journal::names::Names;
 use crate::journal::{self, Record, locks};
@@ -18,7 +17,7 @@ use crate::run::plan::Cloud;
 use crate::units::RunId;
 
 /// The guard's whole life: waits until nobody drives the run, and destroys what it left. Nothing for a finished run.
-pub async fn when_orphaned(wanted: &Reaping, run: &RunId, events: &Events) -> Result<Vec<Reaped>, RunError> {
+pub async fn when_orphaned(wanted: &Reaping, run: &RunId, events: &Events) -> Result<Reap, RunError> {
     let folder = wanted.runs_dir.join(run.as_str());
     // Read while it is there: a folder that is deleted later must not hide where the run was.
     let records = journal::read(&folder);
@@ -30,16 +29,17 @@ pub async fn when_orphaned(wanted: &Reaping, run: &RunId, events: &Events) -> Re
             tokio::task::spawn_blocking(move || locks::wait_until_orphaned(&waiting)).await.map_err(could_not)?;
         if !folder.join(journal::JOURNAL).exists() {
             events.note(format!("{run} has lost its orchestrator and its folder: destroying what it made, by name"));
-            return Ok(vec![without_folder(&wanted, run, &records, events).await?]);
+            let runs = vec![without_folder(&wanted, run, &records, events).await?];
+            return Ok(Reap { runs, ..Reap::default() });
         }
         waited.map_err(could_not)?;
         if journal::read(&folder).iter().any(|record| matches!(record, Record::Finished { .. })) {
-            return Ok(Vec::new());
+            return Ok(Reap::default());
         }
         events.note(format!("{run} has lost its orchestrator: destroying what it made"));
         let reaped = reap(&wanted, events).await?;
         // Somebody was quicker: whoever it is may be killed too.
-        if !reaped.iter().any(|run| matches!(run.skipped, Some(Skipped::Alive(_)))) {
+        if !reaped.runs.iter().any(|run| matches!(run.skipped, Some(Skipped::Alive(_)))) {
             return Ok(reaped);
         }
         sleep(LOOK).await;
@@ -61,10 +61,10 @@ async fn without_folder(
     if let Err(why) = same_place(&cloud, records) {
         return Ok(entry.became(Err(Skipped::Unable(why))));
     }
-    let site = Site { cloud: &cloud, run, host: None, unsettled: true, events };
+    let by_name = journal::head(records).is_none();
+    let site = Site { cloud: &cloud, run, host: None, unsettled: true, by_name, events };
     fence(&site).await;
-    let things = ours(&site).await.0;
-    let destruction = dismantle(&site, &things).await;
+    let destruction = dismantle(&site, &entry.leftovers).await;
     prove(&wanted.runs_dir.join(format!("{run}.{PROOF}")), &site, &destruction);
     Ok(entry.became(Ok(destruction)))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::run::destroy::{Destruction, Proof, Site};
 use crate::run::plan::Cloud;
@@ -17,6 +17,19 @@ struct ProofFile<'a> {
     account: &'a str,
     region: &'a str,
     things: &'a [Proof],
+}
+
+#[derive(Deserialize)]
+struct Place {
+    account: String,
+    region: String,
+}
+
+/// Whether an earlier proof at this path was made where this site is.
+pub(super) fn is_of(path: &Path, site: &Site<'_>) -> bool {
+    let place = std::fs::read(path).ok().and_then(|proof| serde_json::from_slice::<Place>(&proof).ok());
+    let Cloud { aws, caller, .. } = site.cloud;
+    place.is_some_and(|place| (&place.account, &place.region) == (&caller.account, &aws.region))
 }
 
 /// A disk that takes no proof does not make it untrue.

@@ -7,8 +7,8 @@ use super::case::{Case, Looked, Place};
 use super::clouds::Clouds;
 use super::proof::PROOF;
 use super::{Reaped, Reaping};
-use crate::aws::discover;
-use crate::aws::inventory::{Inventory, Presence};
+use crate::aws::discover::{self, Discovered};
+use crate::aws::inventory::Presence;
 use crate::events::Events;
 use crate::journal::names::{Names, Thing};
 use crate::run::RunError;
@@ -19,65 +19,71 @@ use crate::units::RunId;
 /// Nine Describes each.
 const LOOKED_AT_ONCE: usize = 8;
 
-/// Looks for runs that have something in the account, and no folder here.
+/// Runs that have something in the account and no folder here; and the lists that could not be read.
+#[derive(Default)]
+pub(super) struct Strangers {
+    pub looked: Vec<Looked>,
+    pub unread: Vec<String>,
+}
+
+/// Looks for runs in every list, or for one by its names.
 pub(super) async fn look(
     wanted: &Reaping,
     clouds: &mut Clouds<'_>,
     known: &[RunId],
     events: &Events,
-) -> Result<Vec<Looked>, RunError> {
+) -> Result<Strangers, RunError> {
     let mut cloud = clouds.get(events).await?;
     // Their state is not here, and terraform can do nothing without it.
     cloud.terraform = None;
-    let discovered = discover::runs(&cloud.aws).await;
-    for why in &discovered.unread {
-        events.warn(format!("not every list could be read: {why}"));
-    }
-    let is_wanted = |run: &RunId| wanted.only.as_ref().is_none_or(|only| only == run) && !known.contains(run);
+    // Who knows the run's id knows every name that it could have made: no list is needed.
+    let Discovered { runs, unread } = match &wanted.only {
+        Some(only) => Discovered { runs: [only.clone()].into(), unread: Vec::new() },
+        None => discover::runs(&cloud.aws).await,
+    };
     let mut looks: Vec<BoxFuture<'_, Option<Looked>>> = Vec::new();
-    for run in discovered.runs.into_iter().filter(is_wanted) {
+    for run in runs.into_iter().filter(|run| !known.contains(run)) {
         looks.push(Box::pin(look_at(wanted, &cloud, run, events)));
     }
     let looked: Vec<_> = futures_util::stream::iter(looks).buffered(LOOKED_AT_ONCE).collect().await;
-    Ok(looked.into_iter().flatten().collect())
+    Ok(Strangers { looked: looked.into_iter().flatten().collect(), unread })
 }
 
 async fn look_at(wanted: &Reaping, cloud: &Cloud, run: RunId, events: &Events) -> Option<Looked> {
-    let (things, there) = ours(&Site { cloud, run: &run, host: None, unsettled: false, events }).await;
+    let site = Site { cloud, run: &run, host: None, unsettled: false, by_name: true, events };
+    let there = there(&site).await;
     // Ghosts of the tagging API, and things that only look like a run's.
     if there.is_empty() {
-        return None;
+        let place = format!("account {}, {}", cloud.caller.account, cloud.aws.region);
+        return wanted.only.is_some().then(|| {
+            events.note(format!("{run}: nothing of it is in {place}"));
+            Looked::Settled(Reaped::new(run, Vec::new()))
+        });
     }
     let proof = wanted.runs_dir.join(format!("{run}.{PROOF}"));
     Some(match wanted.dry_run {
         true => Looked::Settled(Reaped::new(run, there)),
         false => {
-            let (entry, cloud) = (Reaped::new(run, things), cloud.clone());
+            let (entry, cloud) = (Reaped::new(run.clone(), Names::of(&run).things()), cloud.clone());
             Looked::Open(Box::new(Case { entry, cloud, place: Place::Elsewhere { proof } }))
         }
     })
 }
 
-/// What could be the run's own: every name but those that are somebody else's; and which of them are there. What cannot be
-/// described counts as there.
-pub(super) async fn ours(site: &Site<'_>) -> (Vec<Thing>, Vec<Thing>) {
-    let inventory = Inventory::new(&site.cloud.aws, site.run);
-    let (mut own, mut there) = (Vec::new(), Vec::new());
+/// What of the run is not known to be gone. What cannot be described counts as there.
+pub(super) async fn there(site: &Site<'_>) -> Vec<Thing> {
+    let inventory = site.inventory();
+    let mut there = Vec::new();
     for thing in Names::of(site.run).things() {
-        if matches!(inventory.exists(&thing).await, Ok(Presence::Gone { .. })) {
-            own.push(thing);
-            continue;
-        }
-        match inventory.is_ours(&thing).await {
-            Ok(true) => {
-                own.push(thing.clone());
+        match inventory.exists(&thing).await {
+            Ok(Presence::Gone { .. }) => {}
+            Ok(Presence::Foreign { evidence }) => site.events.note(format!("{thing}: {evidence}; not touched")),
+            Ok(Presence::There { .. }) => there.push(thing),
+            Err(error) => {
+                site.events.note(format!("{thing}: whether it is there could not be told: {error}"));
                 there.push(thing);
             }
-            Ok(false) => {
-                site.events.note(format!("{thing} has no tag of this run: it is somebody else's, not touched"))
-            }
-            Err(error) => site.events.note(format!("{thing}: whose it is could not be told ({error}): not touched")),
         }
     }
-    (own, there)
+    there
 }

@@ -22,6 +22,11 @@ use crate::run::plan::Cloud;
 type Heard = Arc<Mutex<Vec<String>>>;
 
 async fn empty_aws() -> (Cloud, Heard, JoinSet<()>) {
+    empty_aws_but("nothing is refused").await
+}
+
+/// Calls with this word in them are refused.
+async fn empty_aws_but(refused: &'static str) -> (Cloud, Heard, JoinSet<()>) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -31,7 +36,7 @@ async fn empty_aws() -> (Cloud, Heard, JoinSet<()>) {
         let mut calls = JoinSet::new();
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            calls.spawn(answer(stream, ear.clone()));
+            calls.spawn(answer(stream, ear.clone(), refused));
         }
     });
     let credentials = SharedCredentialsProvider::new(Credentials::new("TEST", "test", None, None, "test"));
@@ -47,7 +52,7 @@ async fn empty_aws() -> (Cloud, Heard, JoinSet<()>) {
     (Cloud { aws, caller, terraform: None }, heard, server)
 }
 
-async fn answer(mut stream: TcpStream, ear: Heard) {
+async fn answer(mut stream: TcpStream, ear: Heard, refused: &str) {
     let mut call = String::new();
     let mut piece = vec![0; 16 * 1024];
     let whole = |call: &str| {
@@ -65,7 +70,8 @@ async fn answer(mut stream: TcpStream, ear: Heard) {
             _ => return,
         }
     }
-    let (status, body) = said(&call);
+    let denied = (403, "<Error><Code>AccessDenied</Code><Message>not authorized</Message></Error>");
+    let (status, body) = if call.contains(refused) { denied } else { said(&call) };
     ear.lock().unwrap().push(call);
     let length = body.len();
     let text = format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
@@ -76,6 +82,12 @@ async fn answer(mut stream: TcpStream, ear: Heard) {
 fn said(call: &str) -> (u16, &'static str) {
     let has = |word: &str| call.contains(word);
     match () {
+        () if has(".ListClusters") => (200, r#"{"clusterArns":[]}"#),
+        () if has(".ListTaskDefinitionFamilies") => (200, r#"{"families":[]}"#),
+        () if has(".GetResources") => (200, r#"{"ResourceTagMappingList":[]}"#),
+        () if has("Action=ListRoles") => (200, "<r><Roles/></r>"),
+        () if has("bucket-region=") => (200, "<r><Buckets/></r>"),
+        () if has(".DescribeRepositories") && has(r#"{}"#) => (200, r#"{"repositories":[]}"#),
         () if has(".ListTasks") => (400, r#"{"__type":"ClusterNotFoundException","message":"none"}"#),
         () if has(".DescribeClusters") => (200, r#"{"clusters":[],"failures":[{"reason":"MISSING"}]}"#),
         () if has(".ListTaskDefinitions") => (200, r#"{"taskDefinitionArns":[]}"#),
@@ -107,7 +119,7 @@ fn left_by(runs_dir: &std::path::Path, cloud: &Cloud, chance: u16, boot: Option<
     journal.write(Record::Applied).unwrap();
     let records = vec![head, Record::IntentApply, Record::Applied];
     let entry = Reaped::new(run.clone(), Names::of(&run).things());
-    Looked::Open(Box::new(Case { entry, cloud: cloud.clone(), place: Place::Here { folder, records } }))
+    Looked::Open(Box::new(Case { entry, cloud: cloud.clone(), place: Place::Here { folder, records, damaged: false } }))
 }
 
 fn wanted(runs_dir: &std::path::Path, force: bool) -> Reaping {
@@ -154,4 +166,70 @@ async fn a_run_of_another_boot_is_asked_for_its_beat_unless_forced() {
         let alive = matches!(&halted[..], [Halted::Settled(Reaped { skipped: Some(Skipped::Alive(_)), .. })]);
         assert_eq!(alive, skipped, "{number}");
     }
+}
+
+#[tokio::test]
+async fn whether_a_run_lives_must_be_known_before_it_is_left_alone_without_a_word() {
+    let home = tempfile::tempdir().unwrap();
+    let (cloud, heard, _server) = empty_aws_but("/run/control.json").await;
+    let events = Events::channel().0;
+    let looked = vec![left_by(home.path(), &cloud, 1, Some("another".to_owned()))];
+    let halted = stop_all(looked, &wanted(home.path(), false), &events).await;
+    let [Halted::Settled(entry)] = &halted[..] else { panic!("it was taken") };
+    assert!(matches!(&entry.skipped, Some(Skipped::Unable(why)) if why.contains("could not be told")));
+    assert!(entry.is_dirty());
+    assert!(!heard.lock().unwrap().iter().any(|call| call.contains(".ListTasks")));
+}
+
+#[tokio::test]
+async fn nothing_found_proves_nothing_where_nobody_knows_where_the_run_was() {
+    let home = tempfile::tempdir().unwrap();
+    let (cloud, _heard, _server) = empty_aws().await;
+    let events = Events::channel().0;
+    for (force, proof, unable) in [(false, "", true), (true, "", false), (false, PROOF, false)] {
+        let run = RunId::new(jiff::Timestamp::now().as_second() as u64, 1);
+        let folder = home.path().join(run.as_str());
+        std::fs::create_dir_all(&folder).unwrap();
+        if !proof.is_empty() {
+            std::fs::write(folder.join(proof), r#"{"account":"123456789012","region":"eu-west-1","things":[]}"#)
+                .unwrap();
+        }
+        let entry = Reaped::new(run.clone(), Names::of(&run).things());
+        let place = Place::Here { folder, records: Vec::new(), damaged: true };
+        let case = Case { entry, cloud: cloud.clone(), place };
+        let halted = stop_all(vec![Looked::Open(Box::new(case))], &wanted(home.path(), force), &events).await;
+        let is_unable = matches!(&halted[..], [Halted::Settled(Reaped { skipped: Some(Skipped::Unable(_)), .. })]);
+        assert_eq!(is_unable, unable, "force {force}, proof {proof}");
+    }
+}
+
+#[tokio::test]
+async fn lists_that_are_refused_are_told_and_the_others_are_read() {
+    for (refused, unread) in
+        [("nothing", None), (".ListClusters", Some("ListClusters")), ("Action=ListRoles", Some("ListRoles"))]
+    {
+        let (cloud, heard, _server) = empty_aws_but(refused).await;
+        let discovered = crate::aws::discover::runs(&cloud.aws).await;
+        assert!(discovered.runs.is_empty());
+        let told: Vec<_> = discovered.unread.iter().map(|why| why.split(':').next().unwrap()).collect();
+        assert_eq!(told, unread.into_iter().collect::<Vec<_>>(), "{discovered:?}");
+        assert!(heard.lock().unwrap().iter().any(|call| call.contains(".GetResources")));
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_named_is_looked_for_by_its_names_and_no_list_is_read() {
+    let home = tempfile::tempdir().unwrap();
+    let (cloud, heard, _server) = empty_aws().await;
+    let (mut wanted, events) = (wanted(home.path(), false), Events::channel().0);
+    let run = RunId::new(1_764_000_000, 7);
+    (wanted.only, wanted.discover) = (Some(run.clone()), true);
+    let mut clouds = Clouds::knowing(&wanted, cloud);
+    let found = strangers::look(&wanted, &mut clouds, &[], &events).await.unwrap();
+    assert!(found.unread.is_empty());
+    let [Looked::Settled(entry)] = &found.looked[..] else { panic!("there is nothing to destroy") };
+    assert_eq!((&entry.run, entry.is_dirty(), entry.leftovers.len()), (&run, false, 0));
+    let heard = heard.lock().unwrap();
+    assert!(heard.iter().any(|call| call.contains("Action=GetRole")));
+    assert!(!heard.iter().any(|call| call.contains("ListRoles") || call.contains("GetResources")));
 }
