@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{JournalError, Result};
 
-const OWNER: &str = "owner.lock";
+pub(super) const OWNER: &str = "owner.lock";
 const WORK: &str = "work.lock";
 
 /// Becomes the one that drives the run, or says who is.

@@ -68,18 +68,30 @@ impl Journal {
         let path = folder.join(JOURNAL);
         let file =
             OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(io("create", &path))?;
-        let head = folder.join(HEAD);
-        File::create(&head)
-            .and_then(|mut file| file.write_all(&record::encode(0, &first)?).and_then(|()| file.sync_data()))
-            .map_err(io("write", &head))?;
         let mut journal = Self { file, path, sequence: 0, full: false, _owner: owner };
-        journal.write(first)?;
+        if let Err(error) = journal.begin(folder, first) {
+            // Nothing has been begun, and a folder that says nothing would be taken for one that was damaged.
+            for name in [HEAD, JOURNAL, locks::OWNER] {
+                let _ = std::fs::remove_file(folder.join(name));
+            }
+            let _ = std::fs::remove_dir(folder);
+            return Err(error);
+        }
         // A file whose name is not on the disk is not on the disk.
         sync_folder(folder)?;
         if let Some(parent) = folder.parent() {
             sync_folder(parent)?;
         }
         Ok(journal)
+    }
+
+    fn begin(&mut self, folder: &Path, first: Record) -> Result<()> {
+        let head = folder.join(HEAD);
+        let line = record::encode(0, &first)?;
+        File::create(&head)
+            .and_then(|mut file| file.write_all(&line).and_then(|()| file.sync_data()))
+            .map_err(io("write", &head))?;
+        self.write(first)
     }
 
     /// Takes over an existing run. What follows the first bad record is cut off.

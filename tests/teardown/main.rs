@@ -5,7 +5,7 @@
 //! ours in the account, is what is a stranger's still there, did load stop in time, is anything alive, does a second reap
 //! find nothing.
 //!
-//! `SPIKEPROOF_TEARDOWN`: `matrix`, `calls` or `chaos` for the whole of one, else a few of each. Calls take `FROM` and `UNTIL`,
+//! `SPIKEPROOF_TEARDOWN`: `matrix`, `calls`, `chaos` or `doubt` for the whole of one, else a few of each. Calls take `FROM` and `UNTIL`,
 //! chaos `N`, `SEED` and, to see one again, `TRIAL` and `CALLS`.
 
 #![allow(
@@ -17,6 +17,7 @@
 
 mod calls;
 mod chaos;
+mod doubt;
 mod matrix;
 mod trial;
 mod weather;

@@ -19,6 +19,8 @@ pub(crate) struct Weather {
     /// Of a hundred calls, so many are throttled.
     pub(crate) throttled: AtomicUsize,
     pub(crate) down: AtomicBool,
+    /// The action that the caller has no right to.
+    pub(crate) denied: Mutex<Option<&'static str>>,
     dice: Mutex<Option<Pcg64Mcg>>,
     /// Kill the owner of this process id at this call.
     pub(crate) last_call: Mutex<Option<(usize, When, u32)>>,
@@ -66,6 +68,9 @@ impl Weather {
         }
         if self.down.load(Ordering::Relaxed) {
             return refused("ServiceUnavailable");
+        }
+        if self.denied.lock().unwrap().is_some_and(|action| action == tapped.action) {
+            return refused("AccessDeniedException");
         }
         let throttled = self.throttled.load(Ordering::Relaxed) as u32;
         let mut dice = self.dice.lock().unwrap();
