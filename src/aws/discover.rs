@@ -59,7 +59,7 @@ async fn patiently<F: Future<Output = Names>>(read: impl Fn() -> F) -> Names {
             Err(why) if attempts < ATTEMPTS => Trouble::of(why),
             _ => return list,
         };
-        if !matches!(trouble, Trouble::Network | Trouble::Load) {
+        if !trouble.passes() {
             return list;
         }
         sleep(trouble.pause(attempts)).await;

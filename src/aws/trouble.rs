@@ -127,6 +127,11 @@ impl Trouble {
             .map_or(Self::Unknown, |(trouble, _)| *trouble)
     }
 
+    /// Whether nothing but time mends it: asking the same again is right.
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Load | Self::Network)
+    }
+
     /// Whether another run of terraform may do better, after so many.
     pub fn terraform_again(self, attempts: u32) -> bool {
         match self {

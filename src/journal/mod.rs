@@ -157,8 +157,8 @@ pub struct Found {
     /// The records up to the first bad one, without taking the run over: the first from its copy, where the journal does
     /// not give it; empty when nothing could be read.
     pub records: Vec<Record>,
-    /// No line, or not every whole line, could be read: what it and those behind it said is not known. (A torn last line said nothing that
-    /// had begun.)
+    /// No line, or not every whole line, could be read: what it and those behind it said is not known. (A torn last line
+    /// said nothing that had begun.)
     pub damaged: bool,
 }
 

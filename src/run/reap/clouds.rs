@@ -44,7 +44,7 @@ impl<'a> Clouds<'a> {
                 Err(error) => error,
             };
             let trouble = Trouble::of(&error.to_string());
-            if !matches!(trouble, Trouble::Network | Trouble::Load) || Instant::now() >= until {
+            if !trouble.passes() || Instant::now() >= until {
                 return Err(error);
             }
             events.note(format!("{error}; trying again"));

@@ -65,7 +65,7 @@ pub(super) async fn alive(wanted: &Reaping, site: &Site<'_>) -> Result<(), Skipp
             Err(error) if error.not_found() => None,
             Err(error) => {
                 let trouble = Trouble::of(&error.to_string());
-                if !matches!(trouble, Trouble::Network | Trouble::Load) || attempts >= ATTEMPTS {
+                if !trouble.passes() || attempts >= ATTEMPTS {
                     // Not knowing is not its death, and no sign that it lives.
                     let why = format!("whether it lives could not be told: {error} (`--force` takes it)");
                     return Err(Skipped::Unable(why));
