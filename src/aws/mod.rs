@@ -9,8 +9,10 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::timeout;
 
+pub mod clock;
 pub mod discover;
 pub mod github;
 pub mod inventory;
@@ -18,6 +20,7 @@ pub mod permissions;
 pub mod query;
 pub mod trouble;
 
+use clock::ApiClock;
 use github::JobIdentity;
 
 /// The caller's AWS: region, credentials (refreshed by their chain), and the endpoint where it is not AWS's own.
@@ -97,6 +100,8 @@ impl ProvideCredentials for Cached {
 pub struct Caller {
     pub account: String,
     pub arn: String,
+    /// How far this machine's clock is ahead of AWS's; less than zero where it is behind.
+    pub ahead: SignedDuration,
 }
 
 impl Aws {
@@ -123,13 +128,13 @@ impl Aws {
 
     /// When the credentials end, where they are session keys in the environment: everything else in the chain (profiles,
     /// SSO, web identity, the host's or container's role) is asked again and gives new ones.
-    pub async fn session_ends(&self) -> Option<jiff::Timestamp> {
+    pub async fn session_ends(&self) -> Option<Timestamp> {
         std::env::var_os("AWS_SESSION_TOKEN").filter(|token| !token.is_empty())?;
         if JobIdentity::of(|name| std::env::var(name).ok(), &self.sdk).is_some() {
             return None;
         }
         let known = self.credentials.provide_credentials().await.ok()?.expiry();
-        jiff::Timestamp::try_from(known.or_else(environment_expiry)?).ok()
+        Timestamp::try_from(known.or_else(environment_expiry)?).ok()
     }
 
     /// A GitHub job's session as it is now, for a program that takes keys from its environment: those that are there may have
@@ -148,14 +153,19 @@ impl Aws {
 
     /// Asks STS. The cheapest proof that credentials, region and network are right.
     pub async fn caller(&self) -> Result<Caller, AwsError> {
-        let identity = aws_sdk_sts::Client::new(&self.sdk)
+        let clock = ApiClock::default();
+        let config = aws_sdk_sts::config::Builder::from(&self.sdk).interceptor(clock.clone()).build();
+        let sent = Timestamp::now();
+        let identity = aws_sdk_sts::Client::from_conf(config)
             .get_caller_identity()
             .send()
             .await
             .map_err(|error| AwsError::Refused(explain(&error)))?;
+        let ahead = clock.last().map(|date| clock::ahead(sent, date, Timestamp::now()));
         Ok(Caller {
             account: identity.account().unwrap_or_default().to_owned(),
             arn: identity.arn().unwrap_or_default().to_owned(),
+            ahead: ahead.unwrap_or_default(),
         })
     }
 }
@@ -181,7 +191,7 @@ fn environment_of(keys: &Credentials) -> Vec<(OsString, OsString)> {
 /// Tools that write session keys into the environment say there when they end.
 fn environment_expiry() -> Option<SystemTime> {
     let text = std::env::var("AWS_CREDENTIAL_EXPIRATION").or_else(|_| std::env::var("AWS_SESSION_EXPIRATION")).ok()?;
-    SystemTime::try_from(text.parse::<jiff::Timestamp>().ok()?).ok()
+    SystemTime::try_from(text.parse::<Timestamp>().ok()?).ok()
 }
 
 fn is_loopback(endpoint: &str) -> bool {

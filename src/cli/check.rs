@@ -12,7 +12,7 @@ use crate::measure::timeline::GroupState;
 use crate::outcome::Exit;
 use crate::plan::{Schedule, Sizing, forecast};
 use crate::report::terminal::{level, peak};
-use crate::run::{FleetKind, Preview, Wanted, find_aws, objections, preview, prove, to_prove};
+use crate::run::{FleetKind, Preview, Wanted, find_aws, objections, preview, prove, to_prove, wrong_clock};
 use crate::scenario::{Model, Reuse, Scenario};
 use crate::units::{self, duration};
 use crate::verdict::preflight;
@@ -66,6 +66,9 @@ async fn group(wanted: &Wanted, preview: &Preview) -> Result<String, String> {
         Ok(standing) => writeln!(out, "  the target is {}", standing.sentence()),
         Err(error) => writeln!(out, "  REFUSED: {error}"),
     };
+    if let Some(why) = wrong_clock(caller.ahead).filter(|_| wanted.fleet == FleetKind::Fargate) {
+        let _ = writeln!(out, "  REFUSED: {why}");
+    }
     Ok(out)
 }
 

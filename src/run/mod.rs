@@ -40,7 +40,7 @@ mod start;
 pub use error::{Kind, RunError};
 pub use interrupt::Interrupt;
 pub use permit::{OrganisationFile, objections, prove, to_prove};
-pub use plan::{Preview, find_aws, preview};
+pub use plan::{Preview, find_aws, preview, wrong_clock};
 pub use reap::{Reap, Reaped, Reaping, Skipped, reap, unfinished, when_orphaned};
 
 use destroy::{Destruction, STOP_ORDER};

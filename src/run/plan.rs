@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::bounds::Bounds;
 use super::permit::{self, Permit};
@@ -210,6 +210,11 @@ async fn find_cloud(wanted: &Wanted) -> Result<Cloud, RunError> {
     let terraform = terraform.map_err(|error| failed(&error))?;
     let aws = Aws::from_environment().await.map_err(|error| failed(&error))?;
     let caller = aws.caller().await.map_err(|error| failed(&error))?;
+    if let Some(why) = wrong_clock(caller.ahead) {
+        return Err(
+            RunError::could_not(Phase::Plan, why).hint("set it by NTP, such as with `timedatectl set-ntp true`")
+        );
+    }
     Ok(Cloud { aws, caller, terraform: Some(terraform) })
 }
 
@@ -233,6 +238,17 @@ fn too_short(begun: Timestamp, ends: Timestamp, length: Duration) -> Option<Stri
     (left < length).then(|| {
         let (left, length) = (units::duration(left), units::duration(length));
         format!("the AWS session ends in {left}, and this run needs up to {length} with its teardown")
+    })
+}
+
+/// Tasks start at an instant of our clock by theirs, which are AWS's: they would begin late, or not join at all.
+const SKEW: Duration = Duration::from_secs(5);
+
+pub fn wrong_clock(ahead: SignedDuration) -> Option<String> {
+    let (skew, side) = (ahead.unsigned_abs(), if ahead.is_negative() { "behind" } else { "ahead of" });
+    (skew > SKEW).then(|| {
+        let skew = units::duration(Duration::from_secs(skew.as_secs()));
+        format!("this machine's clock is {skew} {side} AWS's, and the tasks could not start at one instant with it")
     })
 }
 
@@ -263,5 +279,14 @@ mod tests {
         let why = too_short(begun, after(900), Duration::from_secs(1_800)).unwrap();
         assert_eq!(why, "the AWS session ends in 15m, and this run needs up to 30m with its teardown");
         assert!(too_short(after(900), begun, Duration::from_secs(60)).is_some(), "it has ended already");
+    }
+
+    #[test]
+    fn a_clock_that_the_tasks_could_not_start_by_is_refused() {
+        let said = |millis| wrong_clock(SignedDuration::from_millis(millis));
+        assert_eq!((said(0), said(5_000), said(-5_000)), (None, None, None));
+        let why = said(-12_400).unwrap();
+        assert!(why.starts_with("this machine's clock is 12s behind AWS's"), "{why}");
+        assert!(said(400_000).unwrap().contains("6m40s ahead of AWS's"), "{:?}", said(400_000));
     }
 }

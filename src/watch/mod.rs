@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::Aws;
+use crate::aws::clock::ApiClock;
 use crate::measure::Timeline;
 use crate::measure::timeline::{
     Activity, Alarm, GroupState, MetricSeries, Observation, Observed, Policy, Surroundings, TargetHealth,
@@ -22,14 +23,12 @@ use crate::measure::timeline::{
 use crate::scenario::Subject;
 
 mod asg;
-mod clock;
 mod cloudwatch;
 mod elb;
 mod pace;
 mod recorder;
 mod service;
 
-use clock::ApiClock;
 use pace::Pace;
 use recorder::Recorder;
 pub use recorder::read;

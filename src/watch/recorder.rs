@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::clock::ApiClock;
 use super::{Last, Looks, WatchError, observation};
+use crate::aws::clock::ApiClock;
 use crate::measure::Timeline;
 use crate::measure::timeline::{Observation, Observed};
 use crate::redact;

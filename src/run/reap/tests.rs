@@ -48,7 +48,8 @@ async fn empty_aws_but(refused: &'static str) -> (Cloud, Heard, JoinSet<()>) {
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
     let aws = Aws { region: "eu-west-1".to_owned(), endpoint: Some(endpoint), credentials, sdk };
-    let caller = Caller { account: "123456789012".to_owned(), arn: "arn".to_owned() };
+    let caller =
+        Caller { account: "123456789012".to_owned(), arn: "arn".to_owned(), ahead: jiff::SignedDuration::ZERO };
     (Cloud { aws, caller, terraform: None }, heard, server)
 }
 
