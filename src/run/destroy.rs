@@ -387,6 +387,46 @@ pub fn abandoned(frame: &Frame, why: &str) -> Destruction {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::Channel;
+    use crate::fleet::{Fleet, FleetError, TaskState};
+    use crate::run::frame::example;
+
+    /// A platform that takes a minute to stop what it runs.
+    struct Slow;
+
+    #[async_trait::async_trait]
+    impl Fleet for Slow {
+        async fn launch(&mut self, _: u32, _: u32) -> Result<String, FleetError> {
+            unreachable!("nothing is launched here")
+        }
+
+        async fn tasks(&mut self) -> Result<Vec<TaskState>, FleetError> {
+            Ok(Vec::new())
+        }
+
+        async fn stop(&mut self, _: &str) -> Result<(), FleetError> {
+            sleep(Duration::from_secs(60)).await;
+            Ok(())
+        }
+
+        fn billed(&self) -> Vec<Duration> {
+            Vec::new()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_whose_tasks_are_slow_to_stop_still_shows_that_it_lives() {
+        let home = tempfile::tempdir().unwrap();
+        let (cx, frame) = example::begun(home.path());
+        let store = Arc::new(object_store::memory::InMemory::new());
+        let channel = Channel::new(store, object_store::path::Path::from("run"));
+        frame.equip(Box::new(Slow), channel.clone(), 1).await;
+        let destruction = everything(&cx, &frame).await;
+        assert!(destruction.left.is_empty());
+        let control = channel.control().await.unwrap();
+        assert!((12..=14).contains(&control.beat), "{} beats in a minute", control.beat);
+        assert_eq!(control.stop.map(|stop| stop.why), Some("the run is over".to_owned()));
+    }
 
     #[test]
     fn tasks_that_were_found_gone_are_asked_again_when_their_cluster_says_it_has_some() {

@@ -12,10 +12,12 @@ use tokio::time::timeout;
 
 use super::case::{Case, Place};
 use super::*;
+use crate::aws::inventory::{Inventory, Presence};
 use crate::aws::{Aws, Caller};
-use crate::journal::names::Names;
+use crate::events::Event;
+use crate::journal::names::{Kind, Names, Thing};
 use crate::journal::record::Run;
-use crate::journal::{Journal, Record, locks};
+use crate::journal::{self, Journal, Record, ballast, locks};
 use crate::run::plan::Cloud;
 
 /// What was asked, in order: head and body of each call.
@@ -27,6 +29,12 @@ async fn empty_aws() -> (Cloud, Heard, JoinSet<()>) {
 
 /// Calls with this word in them are refused.
 async fn empty_aws_but(refused: &'static str) -> (Cloud, Heard, JoinSet<()>) {
+    let denied = "<Error><Code>AccessDenied</Code><Message>not authorized</Message></Error>";
+    aws_that_says(vec![(refused, 403, denied)]).await
+}
+
+/// Of each: a word in the call, and what it is answered with.
+async fn aws_that_says(answers: Vec<(&'static str, u16, &'static str)>) -> (Cloud, Heard, JoinSet<()>) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -36,7 +44,7 @@ async fn empty_aws_but(refused: &'static str) -> (Cloud, Heard, JoinSet<()>) {
         let mut calls = JoinSet::new();
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            calls.spawn(answer(stream, ear.clone(), refused));
+            calls.spawn(answer(stream, ear.clone(), answers.clone()));
         }
     });
     let credentials = SharedCredentialsProvider::new(Credentials::new("TEST", "test", None, None, "test"));
@@ -53,7 +61,7 @@ async fn empty_aws_but(refused: &'static str) -> (Cloud, Heard, JoinSet<()>) {
     (Cloud { aws, caller, terraform: None }, heard, server)
 }
 
-async fn answer(mut stream: TcpStream, ear: Heard, refused: &str) {
+async fn answer(mut stream: TcpStream, ear: Heard, answers: Vec<(&str, u16, &'static str)>) {
     let mut call = String::new();
     let mut piece = vec![0; 16 * 1024];
     let whole = |call: &str| {
@@ -71,8 +79,8 @@ async fn answer(mut stream: TcpStream, ear: Heard, refused: &str) {
             _ => return,
         }
     }
-    let denied = (403, "<Error><Code>AccessDenied</Code><Message>not authorized</Message></Error>");
-    let (status, body) = if call.contains(refused) { denied } else { said(&call) };
+    let other = answers.iter().find(|(word, ..)| call.contains(word));
+    let (status, body) = other.map_or_else(|| said(&call), |(_, status, body)| (*status, *body));
     ear.lock().unwrap().push(call);
     let length = body.len();
     let text = format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
@@ -100,8 +108,13 @@ fn said(call: &str) -> (u16, &'static str) {
     }
 }
 
-/// A run of which everything may be left, begun just now.
+/// A run of which everything may be left, begun just now; nobody drives it.
 fn left_by(runs_dir: &std::path::Path, cloud: &Cloud, chance: u16, boot: Option<String>) -> Looked {
+    driven(runs_dir, cloud, chance, boot).0
+}
+
+/// As long as its journal is kept.
+fn driven(runs_dir: &std::path::Path, cloud: &Cloud, chance: u16, boot: Option<String>) -> (Looked, Journal) {
     let run = RunId::new(jiff::Timestamp::now().as_second() as u64, chance);
     let folder = runs_dir.join(run.as_str());
     let head = Record::Run(Run {
@@ -120,7 +133,14 @@ fn left_by(runs_dir: &std::path::Path, cloud: &Cloud, chance: u16, boot: Option<
     journal.write(Record::Applied).unwrap();
     let records = vec![head, Record::IntentApply, Record::Applied];
     let entry = Reaped::new(run.clone(), Names::of(&run).things());
-    Looked::Open(Box::new(Case { entry, cloud: cloud.clone(), place: Place::Here { folder, records, damaged: false } }))
+    let place = Place::Here { folder, records, damaged: false };
+    (Looked::Open(Box::new(Case { entry, cloud: cloud.clone(), place })), journal)
+}
+
+fn folder_of(looked: &Looked) -> PathBuf {
+    let Looked::Open(case) = looked else { panic!("it is settled") };
+    let Place::Here { folder, .. } = &case.place else { panic!("it is not here") };
+    folder.clone()
 }
 
 fn wanted(runs_dir: &std::path::Path, force: bool) -> Reaping {
@@ -146,7 +166,7 @@ async fn no_run_is_destroyed_before_all_have_stopped_spending() {
     assert_eq!(reaped.iter().map(|reaped| reaped.run.clone()).collect::<Vec<_>>(), runs);
     for reaped in &reaped {
         assert_eq!((reaped.gone.len(), reaped.left.len(), &reaped.skipped), (9, 0, &None));
-        let records = crate::journal::read(&home.path().join(reaped.run.as_str()));
+        let records = journal::read(&home.path().join(reaped.run.as_str()));
         assert!(matches!(records.last(), Some(Record::Finished { .. })), "{records:?}");
     }
 }
@@ -180,6 +200,86 @@ async fn whether_a_run_lives_must_be_known_before_it_is_left_alone_without_a_wor
     assert!(matches!(&entry.skipped, Some(Skipped::Unable(why)) if why.contains("could not be told")));
     assert!(entry.is_dirty());
     assert!(!heard.lock().unwrap().iter().any(|call| call.contains(".ListTasks")));
+}
+
+#[tokio::test]
+async fn a_run_that_is_driven_here_keeps_its_ballast_and_one_that_is_not_gives_it_free() {
+    let home = tempfile::tempdir().unwrap();
+    let (cloud, heard, _server) = empty_aws().await;
+    let (wanted, events) = (wanted(home.path(), false), Events::channel().0);
+    let (run, driver) = driven(home.path(), &cloud, 1, locks::boot());
+    let folder = folder_of(&run);
+    ballast::take_on(&folder).unwrap();
+    let halted = stop_all(vec![run], &wanted, &events).await;
+    assert!(matches!(&halted[..], [Halted::Settled(Reaped { skipped: Some(Skipped::Alive(_)), .. })]));
+    assert!(folder.join("ballast").exists());
+    assert!(heard.lock().unwrap().is_empty());
+    drop(driver);
+    let orphan = left_by(home.path(), &cloud, 2, locks::boot());
+    let folder = folder_of(&orphan);
+    ballast::take_on(&folder).unwrap();
+    assert!(matches!(&stop_all(vec![orphan], &wanted, &events).await[..], [Halted::Stopped(_)]));
+    assert!(!folder.join("ballast").exists());
+}
+
+#[tokio::test]
+async fn a_reaper_that_holds_the_lock_and_has_not_said_so_yet_is_no_run_that_lives() {
+    let home = tempfile::tempdir().unwrap();
+    let (cloud, heard, _server) = empty_aws().await;
+    let (wanted, events) = (wanted(home.path(), false), Events::channel().0);
+    let run = left_by(home.path(), &cloud, 1, locks::boot());
+    let lock = folder_of(&run).join("owner.lock");
+    std::fs::write(&lock, "").unwrap();
+    let held = std::fs::File::open(&lock).unwrap();
+    held.lock().unwrap();
+    // Asked in this order: it says who it is after it has been looked at once.
+    let (halted, ()) = tokio::join!(stop_all(vec![run], &wanted, &events), async {
+        std::fs::write(&lock, journal::REAPER).unwrap();
+    });
+    assert!(matches!(&halted[..], [Halted::Stopped(_)]), "the other may be killed at any moment");
+    assert!(heard.lock().unwrap().iter().any(|call| call.contains(".ListTasks")));
+}
+
+#[tokio::test]
+async fn what_a_damaged_journal_does_not_tell_of_is_looked_for_twice() {
+    let home = tempfile::tempdir().unwrap();
+    let (cloud, _heard, _server) = empty_aws().await;
+    for harmed in [false, true] {
+        let (events, mut said) = Events::channel();
+        let mut run = left_by(home.path(), &cloud, u16::from(harmed), locks::boot());
+        if let Looked::Open(case) = &mut run
+            && let Place::Here { damaged, .. } = &mut case.place
+        {
+            *damaged = harmed;
+        }
+        let halted = stop_all(vec![run], &wanted(home.path(), false), &events).await;
+        let again = async {
+            while let Some(event) = said.recv().await {
+                if matches!(&event, Event::Note { message } if message.contains("looking again")) {
+                    return;
+                }
+            }
+            std::future::pending().await
+        };
+        let twice = tokio::select! {
+            biased;
+            () = again => true,
+            _ = destroy_each(halted, &events) => false,
+        };
+        assert_eq!(twice, harmed);
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_is_listed_and_cannot_be_described_is_alive() {
+    let thing = |kind| Thing { kind, name: "sp-0123456789".to_owned() };
+    let arn = r#"{"taskArns":["arn:aws:ecs:eu-west-1:123456789012:task/sp-0123456789/1"]}"#;
+    let missing = r#"{"tasks":[],"failures":[{"reason":"MISSING"}]}"#;
+    let (cloud, _heard, _server) =
+        aws_that_says(vec![(".ListTasks", 200, arn), (".DescribeTasks", 200, missing)]).await;
+    let inventory = Inventory::new(&cloud.aws, &RunId::parse("sp-0123456789").unwrap());
+    let there = inventory.exists(&thing(Kind::Tasks)).await.unwrap();
+    assert!(matches!(&there, Presence::There { .. }), "{there:?}");
 }
 
 #[tokio::test]
