@@ -297,6 +297,17 @@ async fn a_run_is_reaped_from_another_machine_without_journal_or_terraform() {
     assert!(text(&alive).contains("left alone: its last beat is"), "{}", text(&alive));
 
     child.kill().await.unwrap();
+    // Its roles are seen from every region, and the rest from its own only: elsewhere nothing could be proven.
+    let run = trial.runs().read_dir().unwrap().next().unwrap().unwrap().file_name();
+    for (arguments, exit) in [(vec!["--older-than", "0s"], 0), (vec![run.to_str().unwrap(), "--force"], 6)] {
+        let before = trial.lab.inventory().await.unwrap();
+        let mut command = trial.command(&["reap", "--discover"]);
+        command.args(arguments).env("SPIKEPROOF_RUNS_DIR", elsewhere.path()).env("AWS_REGION", "eu-north-1");
+        let far = command.output().await.unwrap();
+        assert_eq!(far.status.code(), Some(exit), "{}", text(&far));
+        assert!(text(&far).contains("GetRole: of a run in eu-west-1, not in eu-north-1"), "{}", text(&far));
+        assert_eq!(trial.lab.inventory().await.unwrap(), before);
+    }
     let listed = reap(&["--dry-run"]).await;
     assert!(text(&listed).contains("9 things may be left"), "{}", text(&listed));
     let reaped = reap(&[]).await;

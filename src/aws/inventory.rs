@@ -40,6 +40,10 @@ pub enum Presence {
     Foreign {
         evidence: String,
     },
+    /// The run's, and the run is in another region: whatever is described here by its name proves nothing.
+    Elsewhere {
+        evidence: String,
+    },
 }
 
 /// Subnets to place tasks in, and the network they belong to.
@@ -57,6 +61,8 @@ pub enum InventoryError {
     Call { call: &'static str, why: String },
     #[error("{0} does not belong to this run: not touched")]
     Foreign(Thing),
+    #[error("{0}: to be reaped there")]
+    Elsewhere(String),
     #[error("{tasks} tasks have not stopped yet{}", refused.as_ref().map(|why| format!(": StopTask: {why}")).unwrap_or_default())]
     StillStopping { tasks: usize, refused: Option<String> },
     #[error("{0}")]
@@ -67,6 +73,7 @@ pub enum InventoryError {
 #[derive(Debug, Clone)]
 pub struct Inventory {
     run: String,
+    region: String,
     /// What is called like the run is the run's only if it has its tag too.
     tagged_only: bool,
     query: Query,
@@ -78,6 +85,7 @@ impl Inventory {
     pub fn new(aws: &Aws, run: &RunId) -> Self {
         Self {
             run: run.to_string(),
+            region: aws.region.clone(),
             tagged_only: false,
             query: Query::new(aws),
             ecs: aws_sdk_ecs::Client::new(&aws.sdk),
@@ -123,7 +131,12 @@ impl Inventory {
             }
             Kind::Role => self.role(name).await,
             // HEAD is answered without a body, so its 404 could be any web server's: a listing says `NoSuchBucket`.
-            Kind::Bucket => found("ListObjectsV2", self.query.bucket("GET", name, "?list-type=2&max-keys=1").await),
+            Kind::Bucket => match self.query.bucket("GET", name, "?list-type=2&max-keys=1").await {
+                Err(error) if error.code == "PermanentRedirect" => {
+                    Ok(Presence::Elsewhere { evidence: "ListObjectsV2: in another region".to_owned() })
+                }
+                answer => found("ListObjectsV2", answer),
+            },
         }
     }
 
@@ -405,17 +418,23 @@ impl Inventory {
     /// Role names are one per account, whatever their path: one of another path is somebody else's.
     async fn role(&self, name: &str) -> Result<Presence, InventoryError> {
         let answer = self.query.action(Service::Iam, "GetRole", &[("RoleName", name)]).await;
-        match answer.as_deref().map(|answer| element(answer, "Path")) {
-            Ok(Some(path)) if path != ROLE_PATH => {
-                Ok(Presence::Foreign { evidence: format!("GetRole: of path {path}: a stranger's") })
-            }
-            _ => found("GetRole", answer),
+        let path = answer.as_deref().ok().and_then(|answer| element(answer, "Path"));
+        if let Some(path) = path.filter(|path| path != ROLE_PATH) {
+            return Ok(Presence::Foreign { evidence: format!("GetRole: of path {path}: a stranger's") });
         }
+        // Roles are of no region: a run's are seen from all of them.
+        let region = answer.as_deref().ok().and_then(trusted_region);
+        if let Some(region) = region.filter(|region| *region != self.region) {
+            return Ok(Presence::Elsewhere { evidence: format!("GetRole: of a run in {region}") });
+        }
+        found("GetRole", answer)
     }
 
     async fn delete_role(&self, name: &str) -> Result<(), InventoryError> {
-        if !matches!(self.role(name).await?, Presence::There { .. }) {
-            return Ok(());
+        match self.role(name).await? {
+            Presence::There { .. } => {}
+            Presence::Gone { .. } | Presence::Foreign { .. } => return Ok(()),
+            Presence::Elsewhere { evidence } => return Err(InventoryError::Elsewhere(evidence)),
         }
         let role = ("RoleName", name);
         let inline = self.query.action(Service::Iam, "ListRolePolicies", &[role]).await;
@@ -539,6 +558,14 @@ fn presence(count: usize, call: &str, what: &str) -> Presence {
     if count == 0 { Presence::Gone { evidence } } else { Presence::There { evidence } }
 }
 
+/// The region whose tasks may take a run's role, as its trust says: `arn:aws:ecs:REGION:ACCOUNT:*`.
+fn trusted_region(role: &str) -> Option<String> {
+    let document = element(role, "AssumeRolePolicyDocument")?;
+    let trust = percent_encoding::percent_decode_str(&document).decode_utf8().ok()?;
+    let (_, source) = trust.split_once(":ecs:")?;
+    source.split(':').next().filter(|region| !region.is_empty() && !region.contains('*')).map(str::to_owned)
+}
+
 fn found(call: &str, answer: Result<String, QueryError>) -> Result<Presence, InventoryError> {
     match answer {
         Ok(_) => Ok(Presence::There { evidence: format!("{call}: found") }),
@@ -560,6 +587,19 @@ mod tests {
     use aws_sdk_ecs::types::Task;
 
     use super::*;
+
+    #[test]
+    fn a_role_tells_the_region_of_the_tasks_that_may_take_it() {
+        let role = |trust: &str| {
+            let encoded = crate::aws::query::encode(trust);
+            format!("<r><AssumeRolePolicyDocument>{encoded}</AssumeRolePolicyDocument></r>")
+        };
+        let ours = r#"{"Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:ecs:us-east-1:123456789012:*"}}}"#;
+        assert_eq!(trusted_region(&role(ours)).as_deref(), Some("us-east-1"));
+        for trust in ["{}", r#"{"aws:SourceArn":"arn:aws:ecs:*:123456789012:*"}"#, ""] {
+            assert_eq!(trusted_region(&role(trust)), None, "{trust}");
+        }
+    }
 
     #[test]
     fn a_family_that_only_begins_like_ours_is_a_guests() {

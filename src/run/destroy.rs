@@ -346,7 +346,7 @@ fn is_attended() -> bool {
 async fn look(inventory: &Inventory, thing: &Thing) -> Result<String, String> {
     match inventory.exists(thing).await {
         Ok(Presence::Gone { evidence } | Presence::Foreign { evidence }) => Ok(evidence),
-        Ok(Presence::There { evidence }) => Err(evidence),
+        Ok(Presence::There { evidence } | Presence::Elsewhere { evidence }) => Err(evidence),
         Err(error) => Err(format!("could not be described: {error}")),
     }
 }

@@ -10,7 +10,7 @@ use super::alone::alone;
 use super::fence::fence;
 use super::life::{Begun, alive, beats};
 use super::proof::{self, PROOF, prove};
-use super::strangers::there;
+use super::strangers::{Sight, look_around};
 use super::{Reaped, Reaping, Skipped};
 use crate::events::Events;
 use crate::journal::{self, Journal, JournalError, Record, ballast, locks};
@@ -108,8 +108,11 @@ impl Case {
                 }
                 site.unsettled = *damaged || journal::unsettled(records);
                 let is_known = !site.by_name || wanted.force || proof::is_of(&folder.join(PROOF), &site);
-                if !is_known && there(&site).await.is_empty() {
-                    return Err(Err(Skipped::Unable(nowhere(folder, &site))));
+                if !is_known {
+                    let Sight { there, elsewhere } = look_around(&site).await;
+                    if there.is_empty() || elsewhere.is_some() {
+                        return Err(Err(Skipped::Unable(nowhere(folder, elsewhere, &site))));
+                    }
                 }
                 hold
             }
@@ -224,10 +227,11 @@ async fn when_let_go(folder: &Path, holder: &str, site: &Site<'_>) -> Result<Hol
 }
 
 /// Nothing found proves nothing where nobody knows that this is the account.
-fn nowhere(folder: &Path, site: &Site<'_>) -> String {
+fn nowhere(folder: &Path, elsewhere: Option<String>, site: &Site<'_>) -> String {
+    let seen = elsewhere.map(|evidence| format!(" ({evidence})")).unwrap_or_default();
     format!(
-        "its journal cannot be read, so that nobody knows where it ran; nothing of it is in account {}, {}. Reap it with the \
-         credentials and the region it ran with, or pass `--force` if these are the ones; then remove {}",
+        "its journal cannot be read, so that nobody knows where it ran; nothing of it is in account {}, {}{seen}. Reap it with \
+         the credentials and the region it ran with, or pass `--force` if these are the ones; then remove {}",
         site.cloud.caller.account,
         site.cloud.aws.region,
         folder.display()

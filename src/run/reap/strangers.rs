@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use super::case::{Case, Looked, Place};
 use super::clouds::Clouds;
 use super::proof::PROOF;
-use super::{Reaped, Reaping};
+use super::{Reaped, Reaping, Skipped};
 use crate::aws::discover::{self, Discovered};
 use crate::aws::inventory::Presence;
 use crate::events::Events;
@@ -51,7 +51,13 @@ pub(super) async fn look(
 
 async fn look_at(wanted: &Reaping, cloud: &Cloud, run: RunId, events: &Events) -> Option<Looked> {
     let site = Site { cloud, run: &run, host: None, unsettled: false, by_name: true, events };
-    let there = there(&site).await;
+    let Sight { there, elsewhere } = look_around(&site).await;
+    if let Some(evidence) = elsewhere {
+        let why = format!("{evidence}, not in {}", cloud.aws.region);
+        events.note(format!("{run}: {why}: not touched"));
+        let entry = Reaped::new(run.clone(), Names::of(&run).things());
+        return wanted.only.is_some().then(|| Looked::Settled(entry.became(Err(Skipped::Unable(why)))));
+    }
     // Ghosts of the tagging API, and things that only look like a run's.
     if there.is_empty() {
         let place = format!("account {}, {}", cloud.caller.account, cloud.aws.region);
@@ -70,20 +76,29 @@ async fn look_at(wanted: &Reaping, cloud: &Cloud, run: RunId, events: &Events) -
     })
 }
 
-/// What of the run is not known to be gone. What cannot be described counts as there.
-pub(super) async fn there(site: &Site<'_>) -> Vec<Thing> {
+/// What is seen of a run from where we are.
+#[derive(Default)]
+pub(super) struct Sight {
+    /// What is not known to be gone. What cannot be described counts as there.
+    pub there: Vec<Thing>,
+    /// What says that the run is in another region.
+    pub elsewhere: Option<String>,
+}
+
+pub(super) async fn look_around(site: &Site<'_>) -> Sight {
     let inventory = site.inventory();
-    let mut there = Vec::new();
+    let mut sight = Sight::default();
     for thing in Names::of(site.run).things() {
         match inventory.exists(&thing).await {
             Ok(Presence::Gone { .. }) => {}
             Ok(Presence::Foreign { evidence }) => site.events.note(format!("{thing}: {evidence}; not touched")),
-            Ok(Presence::There { .. }) => there.push(thing),
+            Ok(Presence::There { .. }) => sight.there.push(thing),
+            Ok(Presence::Elsewhere { evidence }) => sight.elsewhere = Some(format!("{thing}: {evidence}")),
             Err(error) => {
                 site.events.note(format!("{thing}: whether it is there could not be told: {error}"));
-                there.push(thing);
+                sight.there.push(thing);
             }
         }
     }
-    there
+    sight
 }
