@@ -174,10 +174,15 @@ async fn once(wanted: Wanted) -> Result<(Outcome, String), Answer> {
     Ok((outcome, format!("\n{text}\n{next}")))
 }
 
+/// What could not be written has been told, and is no next step.
 fn next_steps(folder: &Path, run: &str) -> String {
-    format!(
-        "report  {}\ndata    {}\nagain   spikeproof report {run}\n",
-        folder.join("report.html").display(),
-        folder.join("report.json").display()
-    )
+    let [page, data] = ["report.html", "report.json"].map(|name| folder.join(name));
+    let mut steps = String::new();
+    if page.exists() {
+        steps += &format!("report  {}\n", page.display());
+    }
+    if data.exists() {
+        steps += &format!("data    {}\nagain   spikeproof report {run}\n", data.display());
+    }
+    steps
 }

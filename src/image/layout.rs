@@ -41,7 +41,7 @@ mod tests {
     fn every_blob_is_what_its_name_says_and_all_are_reachable() {
         let folder = tempfile::tempdir().unwrap();
         let own = std::env::current_exe().unwrap();
-        let image = pack(&own, own_arch(), &folder.path().join("packed")).unwrap();
+        let image = pack(&own, own_arch(), folder.path()).unwrap();
         let layout = folder.path().join("layout");
         write(&image, architecture(own_arch()), &layout).unwrap();
 

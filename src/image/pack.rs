@@ -35,10 +35,9 @@ enum Content {
 /// Program headers lie right behind the ELF header.
 const HEAD: u64 = 64 * 1024;
 
-/// Packs `binary` into files under `folder`.
+/// Packs `binary` into files in `folder`, which must be there.
 pub fn pack(binary: &Path, arch: Arch, folder: &Path) -> Result<Image, ImageError> {
     fit(binary, arch)?;
-    std::fs::create_dir_all(folder).map_err(ImageError::file(folder))?;
     let layer = folder.join("layer.tar.gz");
     let packed = write_layer(binary, &layer).map_err(ImageError::file(&layer))?;
     let config = serde_json::to_vec(&json!({
@@ -206,10 +205,9 @@ mod tests {
 
     #[test]
     fn the_same_binary_gives_the_same_image_with_everything_a_generator_needs() {
-        let folder = tempfile::tempdir().unwrap();
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let own = std::env::current_exe().unwrap();
-        let one = pack(&own, own_arch(), &folder.path().join("one")).unwrap();
-        let two = pack(&own, own_arch(), &folder.path().join("two")).unwrap();
+        let [one, two] = folders.each_ref().map(|folder| pack(&own, own_arch(), folder.path()).unwrap());
         assert_eq!(one.manifest_digest, two.manifest_digest);
         assert_eq!(one.layer_size, std::fs::metadata(&one.layer).unwrap().len());
 
@@ -232,11 +230,11 @@ mod tests {
 
     #[test]
     fn a_script_is_refused_before_anything_is_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let script = folder.path().join("generator");
+        let (home, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let script = home.path().join("generator");
         std::fs::write(&script, "#!/bin/sh\n").unwrap();
-        let error = pack(&script, own_arch(), &folder.path().join("image")).unwrap_err();
+        let error = pack(&script, own_arch(), folder.path()).unwrap_err();
         assert!(error.to_string().contains("it is a script"), "{error}");
-        assert!(!folder.path().join("image").exists());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

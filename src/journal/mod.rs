@@ -49,6 +49,15 @@ fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Journa
     move |source| JournalError::Io { doing, path, source }
 }
 
+/// Makes a folder inside a run's if it is missing. One that somebody has deleted is not made again: without a journal it
+/// would tell a reaper nothing, and hold it up.
+pub fn subfolder(path: &Path) -> std::io::Result<()> {
+    match std::fs::create_dir(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
 /// The journal of one run, and the right to drive it: nobody else holds one for the same folder.
 #[derive(Debug)]
 pub struct Journal {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ use crate::fleet::Orders;
 use crate::fleet::fargate::{FargateFleet, Placement};
 use crate::fleet::local::LocalFleet;
 use crate::image::{self, Image};
-use crate::journal::Record;
 use crate::journal::locks::WorkLock;
 use crate::journal::names::Names;
+use crate::journal::{self, Record};
 use crate::scenario::Arch;
 use crate::terraform::{Binary, Message, Outputs, STATE, Terraform, Variables};
 use crate::watch::Watch;
@@ -71,10 +71,14 @@ fn failed(error: impl std::fmt::Display) -> RunError {
     RunError::could_not(Phase::Provision, error)
 }
 
+fn subfolder(frame: &Frame, name: &str) -> Result<PathBuf, RunError> {
+    let path = frame.folder.join(name);
+    journal::subfolder(&path).map_err(|error| failed(format!("could not create {}: {error}", path.display())))?;
+    Ok(path)
+}
+
 async fn local(frame: &Frame, orders: Orders) -> Result<Channel, RunError> {
-    let folder = frame.folder.join("channel");
-    std::fs::create_dir_all(&folder).map_err(failed)?;
-    let folder = folder.canonicalize().map_err(failed)?;
+    let folder = subfolder(frame, "channel")?.canonicalize().map_err(failed)?;
     let location = format!("file://{}", folder.display());
     let channel = channel::open(&location, None).map_err(failed)?;
     let binary = std::env::current_exe().map_err(failed)?;
@@ -217,7 +221,7 @@ async fn pack(cx: &Context, frame: &Frame, planned: &Planned) -> Result<Image, R
         Some(binary) => binary.clone(),
         None => std::env::current_exe().map_err(failed)?,
     };
-    let (arch, folder) = (planned.scenario.fleet.arch, frame.folder.join("image"));
+    let (arch, folder) = (planned.scenario.fleet.arch, subfolder(frame, "image")?);
     let packed = tokio::task::spawn_blocking(move || image::pack(&binary, arch, &folder)).await.map_err(failed)?;
     packed.map_err(failed)
 }

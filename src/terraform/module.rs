@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use crate::journal;
+
 macro_rules! embedded {
     ($($name:literal),* $(,)?) => {
         &[$(($name, include_str!(concat!("../../terraform/", $name)))),*]
@@ -24,9 +26,9 @@ pub const FILES: &[(&str, &str)] = embedded![
     "versions.tf",
 ];
 
-/// Writes the module into `folder`, which is made if missing.
+/// Writes the module into `folder`, which is made if missing; what it is in must be there.
 pub fn unpack(folder: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
+    journal::subfolder(folder)?;
     for (name, text) in FILES {
         std::fs::write(folder.join(name), text)?;
     }

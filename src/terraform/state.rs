@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::journal;
+
 pub const STATE: &str = "terraform.tfstate";
 const COPIES: &str = "states";
 const KEEP: usize = 3;
@@ -43,7 +45,7 @@ pub fn keep(folder: &Path) -> io::Result<()> {
         return Ok(());
     };
     let path = folder.join(COPIES).join(format!("{serial}.tfstate"));
-    std::fs::create_dir_all(folder.join(COPIES))?;
+    journal::subfolder(&folder.join(COPIES))?;
     replace(&path, &bytes)?;
     copies.push((serial, path));
     for (_, old) in copies.iter().rev().skip(KEEP) {
@@ -90,7 +92,7 @@ pub fn best_state(folder: &Path) -> io::Result<Best> {
 /// A state that came from elsewhere, such as the run's bucket, as one of the copies.
 pub fn adopt(folder: &Path, bytes: &[u8]) -> io::Result<bool> {
     let Some(serial) = serial(bytes) else { return Ok(false) };
-    std::fs::create_dir_all(folder.join(COPIES))?;
+    journal::subfolder(&folder.join(COPIES))?;
     replace(&folder.join(COPIES).join(format!("{serial}.tfstate")), bytes)?;
     Ok(true)
 }
@@ -180,6 +182,16 @@ mod tests {
             assert_eq!(best_state(home.path()).unwrap(), Best::Restored { serial: 4 });
             assert_eq!(best_state(home.path()).unwrap(), Best::AsItIs);
         }
+    }
+
+    #[test]
+    fn nothing_is_made_in_a_run_folder_that_somebody_deleted() {
+        let home = tempfile::tempdir().unwrap();
+        let gone = home.path().join("sp-0000000001");
+        keep(&gone).unwrap();
+        adopt(&gone, br#"{"version":4,"serial":3}"#).unwrap_err();
+        crate::terraform::module::unpack(&gone.join("module")).unwrap_err();
+        assert!(!gone.exists());
     }
 
     #[test]

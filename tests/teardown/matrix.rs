@@ -1,5 +1,6 @@
 //! Every mishap in every phase.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -92,6 +93,8 @@ impl Mishap {
             Self::CredentialsExpired if made_nothing || phase == "provision" => &[4],
             Self::CredentialsExpired => &[6],
             Self::DiskFull => &[0, 4, 5],
+            // What is made next has no place to be made in.
+            Self::FolderDeleted if phase == "provision" => &[4],
             Self::LabDown | Self::Throttled => &[0, 4, 5],
             // On a busy machine a load of three seconds may come out inconclusive.
             _ => &[0, 5],
@@ -240,14 +243,18 @@ async fn happen(trial: &mut Trial, mishap: Mishap, pid: u32) {
             let _ = std::fs::remove_file(folder.join("terraform.tfstate"));
             let _ = std::fs::remove_dir_all(folder.join("states"));
         }
-        Mishap::FolderDeleted => {
-            let _ = state.map(std::fs::remove_dir_all);
-        }
+        Mishap::FolderDeleted => state.as_deref().into_iter().for_each(delete),
         Mishap::FolderDeletedAndKill => {
-            let _ = state.map(std::fs::remove_dir_all);
+            state.as_deref().into_iter().for_each(delete);
             kill(pid, Signal::KILL);
         }
     }
+}
+
+/// A file that the run makes meanwhile can make one attempt fail; a second finds nothing that anybody makes again.
+fn delete(folder: &Path) {
+    let mut attempts = (0..100).map(|_| std::fs::remove_dir_all(folder));
+    assert!(attempts.any(|_| !folder.exists()), "{} is made again and again", folder.display());
 }
 
 /// Whoever has to act next: nobody, the guard, or somebody with a reap.
