@@ -2,11 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -15,10 +10,10 @@ use spikeproof::aws::Aws;
 use spikeproof::aws::inventory::{Inventory, InventoryError, Presence};
 use spikeproof::aws::query::{Query, Service};
 use spikeproof::journal::names::{Kind, Names, Thing};
+use spikeproof::lab::moto::Moto;
 use spikeproof::units::RunId;
+use tempfile::TempDir;
 
-/// moto imports its services at start: seconds on a loaded machine.
-const START: Duration = Duration::from_secs(60);
 /// The one region in which a bucket is made without naming it in a body.
 const REGION: &str = "us-east-1";
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
@@ -26,23 +21,17 @@ const POLICY: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}]}"#;
 
 /// An empty account. Ends with the test.
-struct Moto {
-    child: Child,
+struct Account {
     aws: Aws,
+    _moto: Moto,
+    _folder: TempDir,
 }
 
-impl Moto {
+impl Account {
     async fn start() -> Self {
-        let program = program();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new(&program)
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
-        let endpoint = format!("http://127.0.0.1:{port}");
+        let folder = tempfile::tempdir().unwrap();
+        let moto = Moto::start(None, &folder.path().join("moto.log")).await.unwrap();
+        let endpoint = moto.endpoint();
         let credentials = SharedCredentialsProvider::new(Credentials::new("TEST", "test", None, None, "test"));
         let sdk = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(&endpoint)
@@ -50,13 +39,8 @@ impl Moto {
             .credentials_provider(credentials.clone())
             .load()
             .await;
-        let moto = Self { child, aws: Aws { region: REGION.to_owned(), endpoint: Some(endpoint), credentials, sdk } };
-        let begun = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(begun.elapsed() < START, "moto does not listen after {START:?}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        moto
+        let aws = Aws { region: REGION.to_owned(), endpoint: Some(endpoint), credentials, sdk };
+        Self { aws, _moto: moto, _folder: folder }
     }
 
     /// Everything a run makes but its tasks, which moto does not run; some of it hard to delete.
@@ -105,39 +89,20 @@ impl Moto {
     }
 }
 
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn program() -> PathBuf {
-    let named = std::env::var_os("SPIKEPROOF_MOTO").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join(".spikeproof/venv/bin/moto_server");
-    let program = named.unwrap_or_else(own);
-    assert!(
-        program.is_file(),
-        "this test needs moto at {}: run `make venv`, or set SPIKEPROOF_MOTO",
-        program.display()
-    );
-    program
-}
-
 fn is_there(presence: &Presence) -> bool {
     matches!(presence, Presence::There { .. })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_made_is_seen_and_after_its_deletion_seen_gone() {
-    let moto = Moto::start().await;
+    let account = Account::start().await;
     let run = RunId::new(1_764_000_000, 7);
     let names = Names::of(&run);
-    let inventory = Inventory::new(&moto.aws, &run);
+    let inventory = Inventory::new(&account.aws, &run);
     for thing in names.things() {
         assert!(!is_there(&inventory.exists(&thing).await.unwrap()), "{thing} before it was made");
     }
-    moto.make(&names).await;
+    account.make(&names).await;
     let made: Vec<Thing> = names.things().into_iter().filter(|thing| thing.kind != Kind::Tasks).collect();
     for thing in &made {
         assert!(is_there(&inventory.exists(thing).await.unwrap()), "{thing} after it was made");
@@ -152,15 +117,15 @@ async fn what_was_made_is_seen_and_after_its_deletion_seen_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_only_resembles_the_run_is_left_alone() {
-    let moto = Moto::start().await;
+    let account = Account::start().await;
     let run = RunId::new(1_764_000_000, 7);
-    let inventory = Inventory::new(&moto.aws, &run);
+    let inventory = Inventory::new(&account.aws, &run);
     let copy = format!("{run}-copy");
-    moto.register(&copy).await;
-    moto.group(&copy).await;
+    account.register(&copy).await;
+    account.group(&copy).await;
 
     inventory.delete(&Thing { kind: Kind::TaskDefinition, name: run.to_string() }).await.unwrap();
-    let other = Inventory::new(&moto.aws, &RunId::new(1_764_000_001, 7));
+    let other = Inventory::new(&account.aws, &RunId::new(1_764_000_001, 7));
     for kind in [Kind::TaskDefinition, Kind::SecurityGroup] {
         let guest = Thing { kind, name: copy.clone() };
         let refused = other.delete(&guest).await.unwrap_err();
@@ -173,25 +138,25 @@ async fn what_only_resembles_the_run_is_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_called_like_a_run_and_has_no_tag_of_it_is_a_strangers() {
-    let moto = Moto::start().await;
+    let account = Account::start().await;
     let run = RunId::new(1_764_000_000, 7);
     let names = Names::of(&run);
     // None of these has the tag.
-    moto.make(&names).await;
-    let by_name = Inventory::new(&moto.aws, &run).tagged_only();
+    account.make(&names).await;
+    let by_name = Inventory::new(&account.aws, &run).tagged_only();
     for (kind, name) in [(Kind::Cluster, &names.cluster), (Kind::TaskDefinition, &names.family)] {
         let guest = Thing { kind, name: name.clone() };
         let seen = by_name.exists(&guest).await.unwrap();
         assert!(matches!(&seen, Presence::Foreign { evidence } if evidence.contains("stranger")), "{seen:?}");
         by_name.delete(&guest).await.unwrap();
-        assert!(is_there(&Inventory::new(&moto.aws, &run).exists(&guest).await.unwrap()), "{guest}");
+        assert!(is_there(&Inventory::new(&account.aws, &run).exists(&guest).await.unwrap()), "{guest}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_go_into_the_default_subnets_or_those_named() {
-    let moto = Moto::start().await;
-    let inventory = Inventory::new(&moto.aws, &RunId::new(1_764_000_000, 7));
+    let account = Account::start().await;
+    let inventory = Inventory::new(&account.aws, &RunId::new(1_764_000_000, 7));
     let default = inventory.network(&[]).await.unwrap();
     assert!(default.vpc_id.starts_with("vpc-") && default.subnets.len() > 1, "{default:?}");
     let one = default.subnets[..1].to_vec();

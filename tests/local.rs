@@ -21,7 +21,7 @@ use spikeproof::limits::Proof;
 use spikeproof::report::RunReport;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -201,7 +201,10 @@ async fn a_target_with_a_private_authority_is_loaded_over_tls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_is_not_there_fails_the_threshold() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Held, so that nobody else listens there.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = socket.local_addr().unwrap();
     let trial = Trial::new();
     let scenario = trial.scenario("{ name: steady, rate: 20/s, hold: 1s }", "errors < 1%");
     let output = trial.command(&scenario, &format!("http://{closed}")).output().await.unwrap();

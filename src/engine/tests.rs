@@ -19,7 +19,7 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
     PutOptions, PutPayload, PutResult,
 };
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -304,7 +304,10 @@ async fn every_way_of_ending_has_its_own_class() {
     assert_eq!(tally("/status/503").await, Tally { status_5xx: 5, bytes: 25, ..Tally::default() });
     assert_eq!(tally("/close").await, Tally { broken: 5, ..Tally::default() });
     assert_eq!(tally("/hang").await, Tally { timeout: 5, ..Tally::default() });
-    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Held, so that nobody else listens there.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let unused = socket.local_addr().unwrap();
     let scenario = scenario(unused, "/ok", Model::Rate, 10.0, Duration::from_millis(500));
     let refused = measure(&work(scenario, Share::WHOLE, 1)).await.merged(Select::default()).tally;
     assert_eq!(refused, Tally { connect: 5, ..Tally::default() });

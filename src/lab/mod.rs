@@ -32,7 +32,7 @@ mod images;
 mod instance;
 mod inventory;
 mod metrics;
-mod moto;
+pub mod moto;
 mod needs;
 mod permissions;
 mod policies;

@@ -38,11 +38,12 @@ impl Moto {
             let problem = format!("it is moto {}.{}.{}, which does not take image layers", old[0], old[1], old[2]);
             return Err(LabError::Moto { program, problem });
         }
-        let port = free_port().map_err(LabError::Port)?;
         let output = std::fs::File::create(log).map_err(LabError::Folder)?;
         let errors = output.try_clone().map_err(LabError::Folder)?;
         let mut child = Command::new(&program)
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            // A port that moto finds for itself: one found for it could be somebody else's when it listens, seconds later, and
+            // whoever that is would answer in its place.
+            .args(["-H", "127.0.0.1", "-p", "0"])
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
@@ -51,21 +52,29 @@ impl Moto {
             .kill_on_drop(true)
             .spawn()
             .map_err(|source| LabError::Moto { program: program.clone(), problem: source.to_string() })?;
-        let client = Client { address: format!("127.0.0.1:{port}") };
-        let ready = tokio::time::timeout(START, async {
-            while client.send(Method::GET, "/moto-api/", HeaderMap::new(), Bytes::new()).await.is_err() {
-                if let Ok(Some(status)) = child.try_wait() {
+        let listening = tokio::time::timeout(START, async {
+            loop {
+                // Asked first, so that what it said before its end has been written.
+                let ended = child.try_wait().ok().flatten();
+                if let Some(address) = std::fs::read_to_string(log).ok().as_deref().and_then(told) {
+                    return Ok(address);
+                }
+                if let Some(status) = ended {
                     return Err(format!("it ended at once ({status}); its log: {}", log.display()));
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            Ok(())
         });
-        match ready.await {
-            Ok(Ok(())) => Ok(Self { child, client }),
+        match listening.await {
+            Ok(Ok(address)) => Ok(Self { child, client: Client { address } }),
             Ok(Err(problem)) => Err(LabError::Moto { program, problem }),
-            Err(_) => Err(LabError::Moto { program, problem: format!("it did not answer within {START:?}") }),
+            Err(_) => Err(LabError::Moto { program, problem: format!("it did not listen within {START:?}") }),
         }
+    }
+
+    /// Where it listens, as the AWS SDKs want it.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.client.address)
     }
 
     /// Ends the child and its group, and waits for it.
@@ -118,9 +127,12 @@ fn numbers(package: &str) -> Option<[u32; 3]> {
     numbers.try_into().ok()
 }
 
-/// A port nobody listens on now; the system does not hand it out again at once.
-fn free_port() -> std::io::Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+/// Where moto listens, in the words of the server it runs in (Werkzeug), which says so when it does.
+fn told(log: &str) -> Option<String> {
+    // A line that is not whole yet could end in the middle of the port.
+    let whole = &log[..log.rfind('\n')?];
+    let address = whole.split_once("Running on http://")?.1.split_ascii_whitespace().next()?;
+    Some(address.to_owned())
 }
 
 /// Calls to moto.
@@ -247,5 +259,14 @@ mod tests {
             assert_eq!(numbers(package), expected, "{package}");
         }
         assert!([5, 2, 1] < OLDEST && [5, 10, 0] > OLDEST);
+    }
+
+    #[test]
+    fn moto_tells_where_it_listens() {
+        let log =
+            "WARNING: This is a development server.\n * Running on http://127.0.0.1:40123\nPress CTRL+C to quit\n";
+        assert_eq!(told(log).as_deref(), Some("127.0.0.1:40123"));
+        assert_eq!(told(&log[..log.find("123").unwrap()]), None, "half a line");
+        assert_eq!(told(""), None);
     }
 }
