@@ -40,39 +40,45 @@ pub struct Guard {
     child: Child,
     /// One that was killed is replaced once: whoever kills it twice means it.
     replaced: bool,
+    /// That nobody is on the post any more has been said.
+    told: bool,
 }
 
 impl Guard {
     pub fn post(post: Post) -> io::Result<Self> {
         let child = spawn(&post)?;
-        Ok(Self { post, child, replaced: false })
+        Ok(Self { post, child, replaced: false, told: false })
     }
 
-    pub fn pid(&self) -> Option<u32> {
-        self.child.id()
+    /// Its process, if it still is on its post.
+    pub fn pid(&mut self) -> Option<u32> {
+        if self.is_gone() { None } else { self.child.id() }
+    }
+
+    fn is_gone(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
     pub fn log(&self) -> PathBuf {
         self.post.folder.join(LOG)
     }
 
-    /// Replaces a guard that has gone, once. Says so if it did.
+    /// Replaces a guard that has gone, once. Says so; and once, that there is none any more.
     pub fn see(&mut self) -> Option<String> {
-        if self.replaced || !matches!(self.child.try_wait(), Ok(Some(_))) {
+        if self.told || !self.is_gone() {
             return None;
         }
-        self.replaced = true;
-        match spawn(&self.post) {
-            Ok(child) => {
+        if !self.replaced {
+            self.replaced = true;
+            if let Ok(child) = spawn(&self.post) {
                 self.child = child;
-                Some("the guard had gone: another is on its post".to_owned())
-            }
-            Err(_) => {
-                let runs = self.post.folder.parent().unwrap_or(Path::new("."));
-                let reap = journal::reap_command(runs, &self.post.run);
-                Some(format!("the guard has gone, and no other could be started: after a kill only this helps: {reap}"))
+                return Some("the guard had gone: another is on its post".to_owned());
             }
         }
+        self.told = true;
+        let runs = self.post.folder.parent().unwrap_or(Path::new("."));
+        let reap = journal::reap_command(runs, &self.post.run);
+        Some(format!("the guard has gone, and there is no other: after a kill only this helps: {reap}"))
     }
 
     /// Waits until the guard of a finished run has gone home.
@@ -113,4 +119,25 @@ fn spawn(post: &Post) -> io::Result<Child> {
         .process_group(0)
         .kill_on_drop(false)
         .spawn()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is started is this test's own program, which ends at once: it knows no `--when-orphaned`.
+    #[tokio::test]
+    async fn a_guard_is_replaced_once_and_a_post_that_is_empty_is_told_once() {
+        let runs = tempfile::tempdir().unwrap();
+        let run = RunId::parse("sp-0000000001").unwrap();
+        let folder = runs.path().join(run.as_str());
+        std::fs::create_dir(&folder).unwrap();
+        let mut guard = Guard::post(Post { run, folder, terraform: "terraform".into() }).unwrap();
+        guard.child.wait().await.unwrap();
+        assert!(guard.see().unwrap().contains("another is on its post"));
+        guard.child.wait().await.unwrap();
+        assert_eq!(guard.pid(), None, "nobody goes on destroying");
+        assert!(guard.see().unwrap().contains("spikeproof reap sp-0000000001"));
+        assert_eq!(guard.see(), None);
+    }
 }

@@ -107,11 +107,14 @@ pub struct RunId(String);
 /// Crockford's alphabet: sorts by value, has no look-alikes.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+/// Bits that two runs begun in the same second are unlikely to share: one pair in a quarter of a million.
+const CHANCE: u32 = 18;
+
 impl RunId {
-    /// Seven characters of seconds since 1970 (enough until 3058), three of chance.
-    pub fn new(unix_seconds: u64, chance: u16) -> Self {
+    /// Fifty bits: 32 of seconds since 1970 (enough until 2106), 18 of chance.
+    pub fn new(unix_seconds: u64, chance: u32) -> Self {
         let mut text = String::from("sp-");
-        let bits = (unix_seconds << 15) | u64::from(chance & 0x7fff);
+        let bits = (unix_seconds << CHANCE) | (u64::from(chance) & ((1 << CHANCE) - 1));
         for place in (0..10).rev() {
             text.push(ALPHABET[(bits >> (place * 5)) as usize & 31] as char);
         }
@@ -129,11 +132,11 @@ impl RunId {
         &self.0
     }
 
-    /// When it was made: its first seven characters.
+    /// When it was made.
     pub fn begun(&self) -> Timestamp {
         let value = |byte: u8| ALPHABET.iter().position(|known| *known == byte).unwrap_or(0) as i64;
-        let seconds = self.0.bytes().skip(3).take(7).fold(0, |seconds, byte| seconds * 32 + value(byte));
-        Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
+        let bits = self.0.bytes().skip(3).fold(0, |bits, byte| bits * 32 + value(byte));
+        Timestamp::from_second(bits >> CHANCE).unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -187,7 +190,7 @@ mod tests {
 
     #[test]
     fn run_ids_sort_by_time_and_survive_parsing() {
-        let early = RunId::new(1_764_000_000, 32_767);
+        let early = RunId::new(1_764_000_000, (1 << CHANCE) - 1);
         let late = RunId::new(1_764_000_001, 0);
         assert!(early < late);
         assert_eq!(early.begun(), Timestamp::from_second(1_764_000_000).unwrap());

@@ -308,8 +308,14 @@ async fn a_run_is_reaped_from_another_machine_without_journal_or_terraform() {
         assert!(text(&far).contains("GetRole: of a run in eu-west-1, not in eu-north-1"), "{}", text(&far));
         assert_eq!(trial.lab.inventory().await.unwrap(), before);
     }
-    let listed = reap(&["--dry-run"]).await;
-    assert!(text(&listed).contains("9 things may be left"), "{}", text(&listed));
+    for (arguments, told) in [
+        (vec!["--dry-run"], "a reap would watch whether another comes"),
+        (vec!["--dry-run", "--older-than", "2h"], "only what is older than 2h was asked for"),
+        (vec!["--dry-run", "--force"], "9 things may be left"),
+    ] {
+        let listed = reap(&arguments).await;
+        assert!(text(&listed).contains(told), "{}", text(&listed));
+    }
     let reaped = reap(&[]).await;
     assert_eq!(reaped.status.code(), Some(0), "{}", text(&reaped));
     assert!(text(&reaped).contains("9 things found gone"), "{}", text(&reaped));

@@ -421,7 +421,8 @@ fn forget_all_but_the_journals(runs: &Path) {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 std::fs::remove_dir_all(path).unwrap();
-            } else if !path.file_name().unwrap().to_str().unwrap().starts_with("journal") {
+            } else if !["journal", "journal.head", "owner.lock"].contains(&path.file_name().unwrap().to_str().unwrap())
+            {
                 std::fs::remove_file(path).unwrap();
             }
         }

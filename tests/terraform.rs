@@ -17,20 +17,22 @@ use spikeproof::journal::locks::WorkLock;
 use spikeproof::terraform::{Binary, Terraform, Variables, locate};
 use tokio_util::sync::CancellationToken;
 
-fn binary() -> Binary {
-    locate(None, |name| std::env::var_os(name)).unwrap_or_else(|error| panic!("this test needs terraform: {error}"))
+async fn binary() -> Binary {
+    locate(None, |name| std::env::var_os(name))
+        .await
+        .unwrap_or_else(|error| panic!("this test needs terraform: {error}"))
 }
 
-#[test]
-fn the_module_is_formatted() {
+#[tokio::test]
+async fn the_module_is_formatted() {
     let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("terraform");
-    let output = Command::new(binary().path).args(["fmt", "-check", "-diff"]).arg(module).output().unwrap();
+    let output = Command::new(binary().await.path).args(["fmt", "-check", "-diff"]).arg(module).output().unwrap();
     assert!(output.status.success(), "run `terraform fmt terraform`:\n{}", String::from_utf8_lossy(&output.stdout));
 }
 
 /// A folder with the module in it and the provider at hand, and the binary.
 async fn initialised(run: &Path) -> PathBuf {
-    let binary = binary();
+    let binary = binary().await;
     let path: PathBuf = binary.path.clone();
     let lock = Arc::new(WorkLock::take(run).unwrap().unwrap());
     let terraform = Terraform::new(binary, run, lock, std::env::vars_os(), |_| {});

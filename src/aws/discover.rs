@@ -168,9 +168,18 @@ impl Lists<'_> {
     }
 
     async fn security_groups(&self) -> Names {
-        let filter = [("Filter.1.Name", "tag-key"), ("Filter.1.Value.1", RUN_TAG)];
-        let answer = self.query.action(Service::Ec2, "DescribeSecurityGroups", &filter).await.map_err(said)?;
-        Ok(elements(&answer, "groupName"))
+        let mut names = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let mut parameters = vec![("Filter.1.Name", "tag-key"), ("Filter.1.Value.1", RUN_TAG)];
+            parameters.extend(token.as_deref().map(|token| ("NextToken", token)));
+            let page = self.query.action(Service::Ec2, "DescribeSecurityGroups", &parameters).await.map_err(said)?;
+            names.extend(elements(&page, "groupName"));
+            token = element(&page, "nextToken").filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(names);
+            }
+        }
     }
 
     /// The values of the run tag.

@@ -332,17 +332,15 @@ impl Inventory {
         family: &str,
         status: TaskDefinitionStatus,
     ) -> Result<Vec<String>, InventoryError> {
-        let answer = self
-            .ecs
-            .list_task_definitions()
-            .family_prefix(family)
-            .status(status)
-            .send()
-            .await
-            .map_err(|error| InventoryError::Call { call: "ListTaskDefinitions", why: explain(&error) })?;
+        let mut pages =
+            self.ecs.list_task_definitions().family_prefix(family).status(status).into_paginator().items().send();
+        let mut arns = Vec::new();
+        while let Some(arn) = pages.next().await {
+            arns.push(arn.map_err(|error| InventoryError::Call { call: "ListTaskDefinitions", why: explain(&error) })?);
+        }
         // It is called a prefix: `sp-01j9z3k4m5-copy` would be a guest's.
-        let ours = |arn: &&String| family_of(arn) == Some(family);
-        Ok(answer.task_definition_arns().iter().filter(ours).cloned().collect())
+        arns.retain(|arn| family_of(arn) == Some(family));
+        Ok(arns)
     }
 
     async fn delete_task_definitions(&self, family: &str) -> Result<(), InventoryError> {

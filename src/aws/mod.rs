@@ -52,6 +52,33 @@ struct Cached {
     known: tokio::sync::Mutex<Option<(Credentials, SystemTime)>>,
 }
 
+/// A GitHub job's own identity, and the usual chain where GitHub or STS does not give one: also what has only reaping to do
+/// is somebody.
+#[derive(Debug)]
+struct Either {
+    job: SharedCredentialsProvider,
+    chain: SharedCredentialsProvider,
+}
+
+impl Either {
+    async fn get(&self) -> provider::Result {
+        match self.job.provide_credentials().await {
+            Ok(credentials) => Ok(credentials),
+            // The first error says more: the chain of such a job seldom has anything.
+            Err(error) => self.chain.provide_credentials().await.map_err(|_| error),
+        }
+    }
+}
+
+impl ProvideCredentials for Either {
+    fn provide_credentials<'a>(&'a self) -> provider::future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        provider::future::ProvideCredentials::new(self.get())
+    }
+}
+
 /// Before the expiry: a request under way must not outlive its credentials.
 const REFRESH_EARLY: Duration = Duration::from_secs(120);
 /// A browser is not waited for; a slow helper of a company takes seconds.
@@ -119,7 +146,10 @@ impl Aws {
             .await;
         let region = sdk.region().map(ToString::to_string).ok_or(AwsError::NoRegion)?;
         let job = JobIdentity::of(|name| std::env::var(name).ok(), &sdk).map(SharedCredentialsProvider::new);
-        let chain = job.or_else(|| sdk.credentials_provider()).ok_or(AwsError::NoCredentials)?;
+        let chain = match (job, sdk.credentials_provider()) {
+            (Some(job), Some(chain)) => SharedCredentialsProvider::new(Either { job, chain }),
+            (job, chain) => job.or(chain).ok_or(AwsError::NoCredentials)?,
+        };
         let credentials = SharedCredentialsProvider::new(Cached::new(chain));
         let sdk = sdk.into_builder().credentials_provider(credentials.clone()).build();
         let endpoint = sdk.endpoint_url().map(str::to_owned);
@@ -160,13 +190,22 @@ impl Aws {
             .get_caller_identity()
             .send()
             .await
-            .map_err(|error| AwsError::Refused(explain(&error)))?;
+            .map_err(|error| refused(explain(&error)))?;
         let ahead = clock.last().map(|date| clock::ahead(sent, date, Timestamp::now()));
         Ok(Caller {
             account: identity.account().unwrap_or_default().to_owned(),
             arn: identity.arn().unwrap_or_default().to_owned(),
             ahead: ahead.unwrap_or_default(),
         })
+    }
+}
+
+/// The default chain is always there; that nobody in it has credentials shows when it is asked.
+fn refused(why: String) -> AwsError {
+    if why.contains("the credential provider was not enabled") {
+        AwsError::NoCredentials
+    } else {
+        AwsError::Refused(why)
     }
 }
 
@@ -221,6 +260,46 @@ pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug)]
+    struct Nobody(fn() -> CredentialsError);
+
+    impl ProvideCredentials for Nobody {
+        fn provide_credentials<'a>(&'a self) -> provider::future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            provider::future::ProvideCredentials::ready(Err(self.0()))
+        }
+    }
+
+    #[tokio::test]
+    async fn where_a_job_gets_no_identity_the_usual_chain_is_asked() {
+        let keys = |id: &str| SharedCredentialsProvider::new(Credentials::new(id, "secret", None, None, "test"));
+        let busy = || SharedCredentialsProvider::new(Nobody(|| CredentialsError::provider_error("status 503")));
+        let empty = SharedCredentialsProvider::new(Nobody(CredentialsError::not_loaded_no_source));
+        let ask = async |job, chain| Either { job, chain }.get().await;
+        assert_eq!(ask(keys("JOB"), keys("CHAIN")).await.unwrap().access_key_id(), "JOB");
+        assert_eq!(ask(busy(), keys("CHAIN")).await.unwrap().access_key_id(), "CHAIN");
+        let neither = ask(busy(), empty).await.unwrap_err();
+        assert!(explain(&neither).contains("status 503"), "{}", explain(&neither));
+    }
+
+    #[tokio::test]
+    async fn a_chain_without_any_credentials_says_what_to_do_and_does_not_pass_by_itself() {
+        let nobody = Nobody(CredentialsError::not_loaded_no_source);
+        let chain = aws_config::meta::credentials::CredentialsProviderChain::first_try("nobody", nobody);
+        let credentials = SharedCredentialsProvider::new(chain);
+        let sdk = aws_config::defaults(BehaviorVersion::latest())
+            .region(aws_config::Region::new("us-east-1"))
+            .credentials_provider(credentials.clone())
+            .load()
+            .await;
+        let error =
+            Aws { region: "us-east-1".to_owned(), endpoint: None, credentials, sdk }.caller().await.unwrap_err();
+        assert!(matches!(error, AwsError::NoCredentials), "{error}");
+        assert_eq!(trouble::Trouble::of(&error.to_string()), trouble::Trouble::Credentials);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_chain_that_hangs_is_an_error_of_credentials_for_all_who_wait() {

@@ -169,12 +169,17 @@ pub const STATEMENTS: &[Statement] = &[
         ],
     },
     Statement {
-        name: "Roles",
+        name: "SeeRoles",
         // A role that is not there has no path: the proof that it is gone must not be denied for that.
         on: &[ROLES, "arn:aws:iam::*:role/sp-*"],
         when: None,
+        needs: &[us("iam:GetRole", BOTH, "the proof that the role is gone")],
+    },
+    Statement {
+        name: "Roles",
+        on: &[ROLES],
+        when: None,
         needs: &[
-            us("iam:GetRole", BOTH, "the proof that the role is gone"),
             us("iam:ListRolePolicies", BOTH, "what must go before the role"),
             us("iam:DeleteRolePolicy", BOTH, "what must go before the role"),
             us("iam:ListAttachedRolePolicies", BOTH, "what must go before the role"),

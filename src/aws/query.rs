@@ -168,7 +168,7 @@ impl Query {
         let headers = vec![("content-type", "application/x-www-form-urlencoded; charset=utf-8".to_owned())];
         let name = action.to_owned();
         let call = Call { service, name, method: "POST", path: "/".to_owned(), headers, body: body.into_bytes() };
-        Ok(self.send(call).await?.text)
+        self.xml(call).await
     }
 
     /// An operation of CloudWatch Logs or of the tagging API; question and answer are JSON.
@@ -215,7 +215,20 @@ impl Query {
     pub async fn bucket(&self, method: &'static str, bucket: &str, tail: &str) -> Result<String, QueryError> {
         let (name, path) = (format!("{method} bucket"), format!("/{bucket}{tail}"));
         let call = Call { service: Service::S3, name, method, path, headers: Vec::new(), body: Vec::new() };
-        Ok(self.send(call).await?.text)
+        match method {
+            // The list of what is in it.
+            "GET" => self.xml(call).await,
+            _ => Ok(self.send(call).await?.text),
+        }
+    }
+
+    /// A list that broke off would be taken for a short one, and somebody else's page for an empty one.
+    async fn xml(&self, call: Call) -> Result<String, QueryError> {
+        let text = self.send(call.clone()).await?.text;
+        match is_whole(&text) {
+            true => Ok(text),
+            false => Err(error(&call, "Unreadable", "the answer is no whole XML document of AWS")),
+        }
     }
 
     async fn send(&self, call: Call) -> Result<Answer, QueryError> {
@@ -351,6 +364,32 @@ pub fn elements(xml: &str, name: &str) -> Vec<String> {
     }
 }
 
+/// One element with everything in it, whose name is that of an answer (`ListRolesResponse`, `ListBucketResult`).
+fn is_whole(xml: &str) -> bool {
+    use quick_xml::events::Event;
+    let mut reader = quick_xml::Reader::from_str(xml);
+    // So that every element has an end.
+    reader.config_mut().expand_empty_elements = true;
+    let (mut depth, mut is_answer) = (0, false);
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(tag)) if depth == 0 && !is_answer => {
+                let name = tag.local_name();
+                is_answer = name.as_ref().ends_with(b"Response") || name.as_ref().ends_with(b"Result");
+                if !is_answer {
+                    return false;
+                }
+                depth += 1;
+            }
+            Ok(Event::Start(_)) => depth += 1,
+            Ok(Event::End(_)) => depth -= 1,
+            Ok(Event::Eof) => return is_answer && depth == 0,
+            Err(_) => return false,
+            Ok(_) => {}
+        }
+    }
+}
+
 /// What `&#38;` or `&amp;` stands for.
 fn character(entity: &quick_xml::events::BytesRef<'_>) -> Option<char> {
     if let Ok(Some(character)) = entity.resolve_char_ref() {
@@ -423,7 +462,8 @@ mod tests {
                 let mut request = vec![0; 16 * 1024];
                 let read = stream.read(&mut request).await.unwrap();
                 heard.push(String::from_utf8_lossy(&request[..read]).to_lowercase());
-                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 5\r\nconnection: close\r\n\r\n<a/>\n");
+                let answer =
+                    format!("HTTP/1.1 {status}\r\ncontent-length: 18\r\nconnection: close\r\n\r\n<GetRoleResponse/>");
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
             heard
@@ -456,6 +496,19 @@ mod tests {
         assert_eq!(elements(xml, "subnetId"), ["a", "b"]);
         assert_eq!(element(xml, "vpcId"), None);
         assert_eq!(elements("<r><Key>a&amp;b &#39;c&apos;</Key></r>", "Key"), ["a&b 'c'"]);
+    }
+
+    #[test]
+    fn what_broke_off_or_is_somebody_elses_page_is_no_answer() {
+        let list = "<?xml version=\"1.0\"?>\n<ListRolesResponse><Roles><member><RoleName>a</RoleName></member></Roles>\
+            <IsTruncated/></ListRolesResponse>\n";
+        assert!(is_whole(list) && is_whole("<ListBucketResult xmlns=\"x\"/>"));
+        for length in 1..list.trim_end().len() {
+            assert!(!is_whole(&list[..length]), "{}", &list[..length]);
+        }
+        for page in ["", "ok", "{}", "<html><body/></html>", "<html><body><ListRolesResponse/></body></html>"] {
+            assert!(!is_whole(page), "{page}");
+        }
     }
 
     #[test]

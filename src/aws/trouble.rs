@@ -46,6 +46,9 @@ const WORDS: &[(Trouble, &[&str])] = &[
             "token included in the request is invalid",
             "sso session",
             "no valid credential",
+            // The SDK wraps it as a "dispatch failure": nobody in the chain has any.
+            "the credential provider was not enabled",
+            "no aws credentials",
             ": credentials: ",
         ],
     ),

@@ -83,7 +83,7 @@ fn exit(reap: &Reap, wanted: &Reaping) -> Exit {
     match () {
         () if !wanted.dry_run && reap.runs.iter().any(Reaped::is_dirty) => Exit::ResourcesLeft,
         // Who names a run and gets nothing done must hear of it; one that was spared among others is as it should be.
-        () if wanted.only.is_some() && reap.runs.iter().any(spared) => Exit::CouldNotRun,
+        () if !wanted.dry_run && wanted.only.is_some() && reap.runs.iter().any(spared) => Exit::CouldNotRun,
         // Nobody knows what is in a list that could not be read.
         () if !reap.unread.is_empty() => Exit::CouldNotRun,
         () => Exit::Passed,

@@ -43,6 +43,16 @@ pub fn is_driven(folder: &Path) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
+/// Whether the owner lock says anything: it is there, and we may ask it. One that was deleted, is somebody else's, or lies
+/// where nothing can be locked does not.
+pub fn tells(folder: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(folder.join(OWNER))?;
+    match file.try_lock_shared() {
+        Ok(()) | Err(TryLockError::WouldBlock) => Ok(()),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// Blocks until nobody drives the run any more. For a thread that has nothing else to do.
 pub fn wait_until_orphaned(folder: &Path) -> io::Result<()> {
     // The lock is let go at once: whoever reaps takes it in the usual way.

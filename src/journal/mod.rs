@@ -247,6 +247,7 @@ fn in_its_place(run: &record::Run, env: impl Fn(&str) -> Option<String>) -> Stri
     let mut before = String::new();
     for (name, its, ours) in [
         ("AWS_PROFILE", run.profile.as_deref(), set("AWS_PROFILE")),
+        ("AWS_ENDPOINT_URL", run.endpoint.as_deref(), set("AWS_ENDPOINT_URL")),
         ("AWS_REGION", Some(run.region.as_str()).filter(|region| !region.is_empty()), region),
     ] {
         if let Some(its) = its.filter(|its| ours.as_deref() != Some(its)) {
@@ -381,6 +382,9 @@ mod tests {
         check(None, &[("AWS_REGION", "eu-west-1")], "AWS_REGION=us-east-1 ");
         check(Some("load test"), &[("AWS_REGION", "")], "AWS_PROFILE='load test' AWS_REGION=us-east-1 ");
         check(Some("ci"), &[("AWS_REGION", "us-east-1"), ("AWS_PROFILE", "ci")], "");
+        let emulated = record::Run { endpoint: Some("http://127.0.0.1:5000".to_owned()), ..run };
+        let before = in_its_place(&emulated, |name| (name == "AWS_REGION").then(|| "us-east-1".to_owned()));
+        assert_eq!(before, "AWS_ENDPOINT_URL=http://127.0.0.1:5000 ");
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::journal::locks::WorkLock;
 use crate::journal::names::{Kind, Names, Thing};
 use crate::journal::{self, Record, ballast};
 use crate::terraform::state::{Best, adopt};
-use crate::terraform::{Terraform, TerraformError};
+use crate::terraform::{Terraform, TerraformError, has_module};
 use crate::units::RunId;
 
 /// The store may hang, and tasks that cost must not wait for it.
@@ -170,7 +170,7 @@ async fn terraform_destroy(site: &Site<'_>, until: Instant) {
     let (Some(binary), Some((folder, lock))) = (&site.cloud.terraform, &site.host) else {
         return site.events.note("no terraform, or no state of this run here: going on by name");
     };
-    if !folder.join("module").is_dir() {
+    if !has_module(folder) {
         return;
     }
     // Made anew for each attempt: a session that has been renewed meanwhile is only in a new environment.
@@ -217,7 +217,7 @@ async fn restore(site: &Site<'_>, folder: &Path, terraform: &Terraform) {
             let location = format!("s3://{}/run", Names::of(site.run).bucket);
             let Ok(channel) = channel::open(&location, Some(&site.cloud.aws)) else { return };
             if let Ok(Some(state)) = channel.state().await
-                && adopt(folder, &state).unwrap_or(false)
+                && adopt(folder, site.run, &state).unwrap_or(false)
             {
                 site.events.note("terraform's state was lost: the copy in the run's bucket is used");
             }

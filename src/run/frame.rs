@@ -147,7 +147,7 @@ impl Frame {
     /// has takes over. Says which, if it is the latter.
     pub async fn let_go(&self, finished: bool) -> Option<String> {
         *self.journal.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        let guard = self.guard.lock().await.take()?;
+        let mut guard = self.guard.lock().await.take()?;
         if finished {
             guard.dismiss().await;
             return None;

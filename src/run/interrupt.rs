@@ -1,7 +1,8 @@
 //! What a signal means: an ordered urgency that only ever rises.
 //!
 //! Ctrl-C once stops the load, collects, judges and destroys; twice destroys now; a third time prints what is left and
-//! leaves. SIGTERM and SIGHUP count as twice: whoever sends them will not wait long.
+//! leaves. SIGTERM and SIGHUP count as twice: whoever sends them will not wait long. After a SIGHUP
+//! nobody is there who could read what is left, so that it never means to leave.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -24,6 +25,8 @@ impl Urgency {
         match (signal, self) {
             (Signal::Interrupt, Self::None) => Self::StopLoad,
             (Signal::Interrupt, Self::StopLoad) | (Signal::Terminate, Self::None | Self::StopLoad) => Self::DestroyNow,
+            // A closed terminal sends it twice, once by its shell: that is nobody who wants to leave something behind.
+            (Signal::Hangup, _) => self.max(Self::DestroyNow),
             (_, Self::DestroyNow | Self::Leave) => Self::Leave,
         }
     }
@@ -42,6 +45,7 @@ impl Urgency {
 enum Signal {
     Interrupt,
     Terminate,
+    Hangup,
 }
 
 /// The present urgency, as tokens to wait for.
@@ -71,9 +75,13 @@ impl Interrupt {
                 let signal = tokio::select! {
                     _ = int.recv() => Signal::Interrupt,
                     _ = term.recv() => Signal::Terminate,
-                    _ = hup.recv() => Signal::Terminate,
+                    _ = hup.recv() => Signal::Hangup,
                 };
-                urgency = urgency.after(signal);
+                let next = urgency.after(signal);
+                if next == urgency {
+                    continue;
+                }
+                urgency = next;
                 events.say(Event::Interrupted { urgency: urgency.meaning() });
                 raised.raise(urgency);
             }
@@ -114,7 +122,7 @@ mod tests {
     #[test]
     fn a_second_interrupt_goes_straight_to_destroy_and_a_third_leaves() {
         let steps = |signals: &[Signal]| signals.iter().fold(Urgency::None, |urgency, signal| urgency.after(*signal));
-        use Signal::{Interrupt as I, Terminate as T};
+        use Signal::{Hangup as H, Interrupt as I, Terminate as T};
         for (signals, urgency) in [
             (vec![I], Urgency::StopLoad),
             (vec![I, I], Urgency::DestroyNow),
@@ -122,6 +130,11 @@ mod tests {
             (vec![T], Urgency::DestroyNow),
             (vec![I, T], Urgency::DestroyNow),
             (vec![T, T], Urgency::Leave),
+            (vec![H], Urgency::DestroyNow),
+            (vec![I, H, H], Urgency::DestroyNow),
+            (vec![T, H], Urgency::DestroyNow),
+            (vec![H, I], Urgency::Leave),
+            (vec![I, I, I, H], Urgency::Leave),
             (vec![I, I, I, I], Urgency::Leave),
         ] {
             assert_eq!(steps(&signals), urgency, "{signals:?}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::frame::Frame;
 use super::start::Started;
@@ -27,6 +27,8 @@ const TICK: Duration = Duration::from_millis(500);
 const READ_AT_ONCE: usize = 32;
 /// Asking a platform for its tasks is slower and rarer than reading the channel.
 const ROLL_CALL: Duration = Duration::from_secs(5);
+/// For a list of the tasks: the lease outlives several beats that are not written, and an SDK with all its attempts does not.
+const ANSWER: Duration = Duration::from_secs(10);
 /// After the plan's end (or a stop order) a task still finishes requests, and flushes.
 const FLUSH: Duration = Duration::from_secs(20);
 
@@ -161,7 +163,8 @@ pub async fn load(cx: &Context, frame: &Frame, started: Started) -> Result<Loade
         alive(beat, Phase::Load)?;
         if roll_call.elapsed() >= ROLL_CALL {
             roll_call = Instant::now();
-            call_roll(cx, frame, &mut inbox).await;
+            // An answer that does not come must not hold up the beat: asked again at the next roll call.
+            let _ = timeout(ANSWER, call_roll(cx, frame, &mut inbox)).await;
         }
         teller.tell(cx, &started, &schedule, &inbox);
         if inbox.complete() && cut_short.is_none() && Timestamp::now() < after(started.at, schedule.end()) {

@@ -206,7 +206,7 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
 
 async fn find_cloud(wanted: &Wanted) -> Result<Cloud, RunError> {
     let failed = |error: &dyn std::fmt::Display| RunError::could_not(Phase::Plan, error);
-    let terraform = terraform::locate(wanted.terraform.as_deref(), |name| std::env::var_os(name));
+    let terraform = terraform::locate(wanted.terraform.as_deref(), |name| std::env::var_os(name)).await;
     let terraform = terraform.map_err(|error| failed(&error))?;
     let aws = Aws::from_environment().await.map_err(|error| failed(&error))?;
     let caller = aws.caller().await.map_err(|error| failed(&error))?;
@@ -259,12 +259,12 @@ pub async fn find_aws() -> Result<(Aws, Caller), crate::aws::AwsError> {
     Ok((aws, caller))
 }
 
-/// Fifteen bits that two runs begun in the same second are unlikely to share.
-fn chance() -> u16 {
+/// What two runs begun in the same second are unlikely to share.
+fn chance() -> u32 {
     use std::hash::{BuildHasher as _, Hasher as _};
     let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
-    hasher.finish() as u16
+    hasher.finish() as u32
 }
 
 #[cfg(test)]

@@ -101,6 +101,14 @@ pub enum TerraformError {
     NoOutputs { log: PathBuf },
 }
 
+/// In the run's folder.
+const MODULE: &str = "module";
+
+/// Whether terraform has been at work in a run's folder.
+pub fn has_module(folder: &Path) -> bool {
+    folder.join(MODULE).is_dir()
+}
+
 impl TerraformError {
     /// It said what was wrong and ended in order: it was neither killed nor told to stop, and neither a provider that died
     /// nor an answer that was lost hides something that was made all the same.
@@ -209,7 +217,7 @@ impl Terraform {
     }
 
     fn module(&self) -> PathBuf {
-        self.folder.join("module")
+        self.folder.join(MODULE)
     }
 
     async fn succeed(&self, command: Subcommand, cancel: &CancellationToken) -> Result<Finished> {

@@ -2,12 +2,18 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::process::Command;
+use tokio::time::timeout;
 
 /// What the module's `required_version` says.
 const OLDEST: (u64, u64) = (1, 5);
+
+/// terraform says its version within a second; what stands in for it in PATH may have to fetch it first.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flavour {
@@ -38,18 +44,22 @@ pub enum LocateError {
 }
 
 /// The binary to use: `asked` (`--terraform`), or the first that exists in the documented order.
-pub fn locate(asked: Option<&Path>, env: impl Fn(&str) -> Option<OsString>) -> Result<Binary, LocateError> {
+pub async fn locate(asked: Option<&Path>, env: impl Fn(&str) -> Option<OsString>) -> Result<Binary, LocateError> {
     let path = candidates(asked, env).into_iter().find(|path| path.is_file()).ok_or(LocateError::Missing)?;
     // We run it from another folder.
     let path = std::path::absolute(&path).unwrap_or(path);
     let broken = |why: String| LocateError::Broken { path: path.clone(), why };
     let output = Command::new(&path)
+        .kill_on_drop(true)
         .args(["version", "-json"])
         .env("CHECKPOINT_DISABLE", "1")
         .env_remove("TF_CLI_ARGS")
         .env_remove("TF_CLI_ARGS_version")
         .stdin(Stdio::null())
-        .output()
+        .output();
+    let output = timeout(PATIENCE, output)
+        .await
+        .map_err(|_| broken(format!("`version` gave no answer within {} s", PATIENCE.as_secs())))?
         .map_err(|error| broken(error.to_string()))?;
     let answer: Answer = serde_json::from_slice(&output.stdout)
         .map_err(|_| broken("`version -json` did not answer with a version".to_owned()))?;
@@ -116,9 +126,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_missing_binary_says_what_to_install() {
-        let error = locate(None, |_| None).unwrap_err().to_string();
+    #[tokio::test]
+    async fn a_missing_binary_says_what_to_install() {
+        let error = locate(None, |_| None).await.unwrap_err().to_string();
         assert!(error.contains("install Terraform (or OpenTofu) 1.5"), "{error}");
     }
 }

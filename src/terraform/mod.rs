@@ -11,7 +11,7 @@ pub mod module;
 pub mod provider;
 pub mod state;
 
-pub use driver::{Finished, Outputs, Terraform, TerraformError, Variables};
+pub use driver::{Finished, Outputs, Terraform, TerraformError, Variables, has_module};
 pub use locate::{Binary, Flavour, locate};
 pub use message::Message;
 pub use state::STATE;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::journal;
+use crate::units::RunId;
 
 pub const STATE: &str = "terraform.tfstate";
 const COPIES: &str = "states";
@@ -21,6 +22,16 @@ struct State {
     serial: u64,
     #[serde(default)]
     lineage: String,
+    #[serde(default)]
+    resources: Vec<Resource>,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    #[serde(default)]
+    mode: String,
+    #[serde(default)]
+    instances: serde_json::Value,
 }
 
 /// The state, if it is whole.
@@ -89,9 +100,15 @@ pub fn best_state(folder: &Path) -> io::Result<Best> {
     }
 }
 
-/// A state that came from elsewhere, such as the run's bucket, as one of the copies.
-pub fn adopt(folder: &Path, bytes: &[u8]) -> io::Result<bool> {
-    let Some(serial) = serial(bytes) else { return Ok(false) };
+/// A state that came from elsewhere, such as the run's bucket, as one of the copies. Only if all that it has is the run's:
+/// whoever could write it must not decide what terraform deletes.
+pub fn adopt(folder: &Path, run: &RunId, bytes: &[u8]) -> io::Result<bool> {
+    let Some(State { serial, resources, .. }) = whole(bytes) else { return Ok(false) };
+    let is_ours =
+        |resource: &Resource| resource.mode == "data" || resource.instances.to_string().contains(run.as_str());
+    if !resources.iter().all(is_ours) {
+        return Ok(false);
+    }
     journal::subfolder(&folder.join(COPIES))?;
     replace(&folder.join(COPIES).join(format!("{serial}.tfstate")), bytes)?;
     Ok(true)
@@ -189,9 +206,24 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let gone = home.path().join("sp-0000000001");
         keep(&gone).unwrap();
-        adopt(&gone, br#"{"version":4,"serial":3}"#).unwrap_err();
+        adopt(&gone, &RunId::parse("sp-0000000001").unwrap(), br#"{"version":4,"serial":3}"#).unwrap_err();
         crate::terraform::module::unpack(&gone.join("module")).unwrap_err();
         assert!(!gone.exists());
+    }
+
+    #[test]
+    fn a_state_with_what_is_not_the_runs_is_not_adopted() {
+        let (home, run) = (tempfile::tempdir().unwrap(), RunId::parse("sp-0000000001").unwrap());
+        let state = |bucket: &str| {
+            let ours = r#"{"mode":"managed","instances":[{"attributes":{"name":"sp-0000000001"}}]}"#;
+            let zones = r#"{"mode":"data","instances":[{"attributes":{"id":"us-east-1"}}]}"#;
+            let other = format!(r#"{{"mode":"managed","instances":[{{"attributes":{{"id":"{bucket}"}}}}]}}"#);
+            format!(r#"{{"version":4,"serial":3,"resources":[{ours},{zones},{other}]}}"#)
+        };
+        assert!(!adopt(home.path(), &run, state("production").as_bytes()).unwrap());
+        assert_eq!(kept(home.path()), [0_u64; 0]);
+        assert!(adopt(home.path(), &run, state("spikeproof-sp-0000000001").as_bytes()).unwrap());
+        assert_eq!(kept(home.path()), [3]);
     }
 
     #[test]

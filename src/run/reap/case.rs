@@ -17,6 +17,7 @@ use crate::journal::{self, Journal, JournalError, Record, ballast, locks};
 use crate::outcome::Exit;
 use crate::run::destroy::{self, Destruction, Site, dismantle, stop_spending};
 use crate::run::plan::Cloud;
+use crate::terraform::{self, Binary};
 
 /// How often it is looked whether another has let go.
 pub(super) const LOOK: Duration = Duration::from_millis(250);
@@ -96,11 +97,9 @@ impl Case {
         let mut site = self.site(false, events);
         let mut hold = match &self.place {
             Place::Here { folder, records, damaged } => {
-                // Neither locks nor process ids say anything of another boot, and none of another host.
                 let begun = Begun::of(records);
-                if begun == Begun::Elsewhere {
-                    let but = "it was begun on another host, or before this one was started again: ";
-                    alive(wanted, &site).await.map_err(|why| Err(why.because(but)))?;
+                if let Some(but) = begun.doubt(folder) {
+                    alive(wanted, &site).await.map_err(|why| Err(why.because(&but)))?;
                 }
                 let hold = Hold::take(folder, begun, &site).await.map_err(Err)?;
                 if matches!(hold, Hold::Ours(_)) && is_finished(&journal::read(folder)) {
@@ -177,6 +176,15 @@ impl Hold {
 }
 
 impl Stopped {
+    /// Elsewhere there is no state that it could do anything with.
+    pub fn is_known_to_terraform(&self) -> bool {
+        matches!(&self.case.place, Place::Here { folder, .. } if terraform::has_module(folder))
+    }
+
+    pub fn give(&mut self, terraform: Option<Binary>) {
+        self.case.cloud.terraform = terraform;
+    }
+
     /// Everything else that the run has, one thing after the other.
     pub async fn destroy(mut self, events: &Events) -> Reaped {
         let ended = self.end(events).await;

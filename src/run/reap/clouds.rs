@@ -4,31 +4,26 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Reaping, could_not};
+use super::could_not;
 use crate::aws::trouble::Trouble;
 use crate::aws::{Aws, Caller};
 use crate::events::Events;
 use crate::run::RunError;
 use crate::run::plan::Cloud;
-use crate::terraform;
 
 /// An outage that a reaper waits for before it says that something is left.
 const UNREACHED: Duration = Duration::from_secs(10 * 60);
 
 /// The caller's AWS, asked once and only if there is something to do.
-pub(super) struct Clouds<'a> {
-    wanted: &'a Reaping,
+#[derive(Default)]
+pub(super) struct Clouds {
     known: Option<Cloud>,
 }
 
-impl<'a> Clouds<'a> {
-    pub(super) fn new(wanted: &'a Reaping) -> Self {
-        Self { wanted, known: None }
-    }
-
+impl Clouds {
     #[cfg(test)]
-    pub(super) fn knowing(wanted: &'a Reaping, cloud: Cloud) -> Self {
-        Self { wanted, known: Some(cloud) }
+    pub(super) fn knowing(cloud: Cloud) -> Self {
+        Self { known: Some(cloud) }
     }
 
     /// Tries again while AWS cannot be reached: not knowing who we are must not end a destroy.
@@ -51,8 +46,8 @@ impl<'a> Clouds<'a> {
             sleep(trouble.pause(attempts)).await;
             attempts += 1;
         };
-        let terraform = terraform::locate(self.wanted.terraform.as_deref(), |name| std::env::var_os(name)).ok();
-        let cloud = Cloud { aws, caller, terraform };
+        // Looked for when it is needed: one that hangs must not hold up what stops the spending.
+        let cloud = Cloud { aws, caller, terraform: None };
         self.known = Some(cloud.clone());
         Ok(cloud)
     }

@@ -7,28 +7,35 @@ use super::clouds::Clouds;
 use super::life::{Begun, DEAD};
 use super::{Reaped, Reaping, Skipped, could_not};
 use crate::events::Events;
-use crate::journal::names::Names;
+use crate::journal::names::{Names, Thing};
 use crate::journal::{self, Journal, Record, locks};
 use crate::run::RunError;
 use crate::run::plan::Cloud;
 use crate::units::RunId;
 
 /// Looks at the runs of this host.
-pub(super) async fn look(wanted: &Reaping, clouds: &mut Clouds<'_>, events: &Events) -> Result<Vec<Looked>, RunError> {
+pub(super) async fn look(wanted: &Reaping, clouds: &mut Clouds, events: &Events) -> Result<Vec<Looked>, RunError> {
     let mut looked = Vec::new();
-    for journal::Found { folder, records, damaged } in journal::folders(&wanted.runs_dir).map_err(could_not)? {
-        let Some(run) = folder.file_name().and_then(|name| RunId::parse(name.to_str()?)) else { continue };
+    for found in journal::folders(&wanted.runs_dir).map_err(could_not)? {
+        let Some(run) = run_of(&found.folder) else { continue };
         if wanted.only.as_ref().is_some_and(|only| *only != run) {
             continue;
         }
         if !wanted.dry_run {
-            forget_secrets(&folder, &records);
+            forget_secrets(&found.folder, &found.records);
         }
-        // A journal that cannot be read may have said anything: then everything may be left.
-        let leftovers = if damaged { Names::of(&run).things() } else { journal::leftovers(&records) };
+        let leftovers = leftovers(&run, &found);
         let entry = Reaped::new(run, leftovers);
-        if entry.leftovers.is_empty() || wanted.dry_run {
+        if entry.leftovers.is_empty() {
             looked.push(Looked::Settled(entry));
+            continue;
+        }
+        let journal::Found { folder, records, damaged } = found;
+        if wanted.dry_run {
+            looked.push(Looked::Settled(match locks::is_driven(&folder) {
+                true => entry.became(Err(Skipped::Alive("it is driven by a process on this host".to_owned()))),
+                false => entry,
+            }));
             continue;
         }
         let cloud = clouds.get(events).await.map_err(|error| error.to_string());
@@ -41,27 +48,51 @@ pub(super) async fn look(wanted: &Reaping, clouds: &mut Clouds<'_>, events: &Eve
     Ok(looked)
 }
 
-/// With other credentials every Describe would find nothing, and prove nothing.
+/// With other credentials, or at another address, every Describe would find nothing, and prove nothing.
 pub(super) fn same_place(cloud: &Cloud, records: &[Record]) -> Result<(), String> {
-    let home = journal::head(records).map(|run| (run.account.as_str(), run.region.as_str()));
-    let (here, there) = (&cloud.caller.account, &cloud.aws.region);
-    match home {
-        Some((account, region)) if account != here || region != there => {
-            Err(format!("it ran in account {account}, {region}; these credentials are for {here}, {there}"))
-        }
-        _ => Ok(()),
+    let Some(run) = journal::head(records) else { return Ok(()) };
+    let (account, region) = (&cloud.caller.account, &cloud.aws.region);
+    if run.account != *account || run.region != *region {
+        return Err(format!(
+            "it ran in account {}, {}; these credentials are for {account}, {region}",
+            run.account, run.region
+        ));
     }
+    let at = |endpoint: &Option<String>| endpoint.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+    if at(&run.endpoint) != at(&cloud.aws.endpoint) {
+        let name = |endpoint: &Option<String>| endpoint.clone().unwrap_or_else(|| "AWS itself".to_owned());
+        return Err(format!(
+            "it ran at {}, and AWS_ENDPOINT_URL leads to {}; where an emulator has ended, its runs have too: remove their folders",
+            name(&run.endpoint),
+            name(&cloud.aws.endpoint)
+        ));
+    }
+    Ok(())
 }
 
-/// The runs below `runs_dir` that have leftovers: how many things, and the command that removes them.
+/// What may be left of a run. A journal that cannot be read may have said anything: then everything may be left.
+fn leftovers(run: &RunId, found: &journal::Found) -> Vec<Thing> {
+    if found.damaged { Names::of(run).things() } else { journal::leftovers(&found.records) }
+}
+
+fn run_of(folder: &Path) -> Option<RunId> {
+    folder.file_name().and_then(|name| RunId::parse(name.to_str()?))
+}
+
+/// The runs below `runs_dir` that may have leftovers: how many things, and the command that removes them.
 pub fn unfinished(runs_dir: &Path) -> Vec<(usize, String)> {
-    let folders = journal::folders(runs_dir).unwrap_or_default();
-    // One that is still driven is not unfinished business but under way.
-    let idle = folders.iter().filter(|found| !locks::is_driven(&found.folder));
-    let command =
-        |found: &journal::Found| journal::head(&found.records).map(|head| journal::reap_command_of(runs_dir, head));
-    let left = idle.map(|found| (journal::leftovers(&found.records).len(), found)).filter(|(things, _)| *things > 0);
-    left.filter_map(|(things, found)| Some((things, command(found)?))).collect()
+    let mut unfinished = Vec::new();
+    for found in journal::folders(runs_dir).unwrap_or_default() {
+        let Some(run) = run_of(&found.folder) else { continue };
+        let things = leftovers(&run, &found).len();
+        // One that is still driven is not unfinished business but under way.
+        if things > 0 && !locks::is_driven(&found.folder) {
+            let unknown = || journal::reap_command(runs_dir, &run);
+            let command = journal::head(&found.records).map(|head| journal::reap_command_of(runs_dir, head));
+            unfinished.push((things, command.unwrap_or_else(unknown)));
+        }
+    }
+    unfinished
 }
 
 /// Of all runs below `runs_dir` that are dead.
@@ -84,7 +115,7 @@ fn forget_secrets(folder: &Path, records: &[Record]) {
         let written = files.into_iter().filter_map(|file| std::fs::metadata(file).ok()?.modified().ok());
         written.max().is_none_or(|last| last.elapsed().is_ok_and(|age| age >= DEAD))
     };
-    let is_dead = Begun::of(records) == Begun::Here || beat_is_old();
+    let is_dead = Begun::of(records).doubt(folder).is_none() || beat_is_old();
     if is_dead && Journal::open(folder).is_ok() {
         let _ = std::fs::remove_file(secrets);
     }
@@ -93,7 +124,43 @@ fn forget_secrets(folder: &Path, records: &[Record]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::{Aws, Caller};
     use crate::journal::record::Run;
+
+    #[test]
+    fn a_run_whose_journal_is_damaged_is_named_as_one_that_may_have_left_everything() {
+        let home = tempfile::tempdir().unwrap();
+        let (run, folder) = ("sp-0000000001", home.path().join("sp-0000000001"));
+        let journal = begun(home.path(), run, None);
+        assert_eq!(unfinished(home.path()), [], "it is driven");
+        drop(journal);
+        assert_eq!(unfinished(home.path()), [], "nothing was meant");
+        let file = std::fs::OpenOptions::new().append(true).open(folder.join(journal::JOURNAL));
+        std::io::Write::write_all(&mut file.unwrap(), b"spoilt\n").unwrap();
+        let told = unfinished(home.path());
+        assert!(matches!(&told[..], [(9, command)] if command.contains("spikeproof reap sp-0000000001")), "{told:?}");
+        std::fs::write(folder.join("journal.head"), "").unwrap();
+        std::fs::write(folder.join(journal::JOURNAL), "").unwrap();
+        assert_eq!(unfinished(home.path()).len(), 1, "also without its head");
+    }
+
+    #[tokio::test]
+    async fn a_run_of_another_address_is_of_another_place() {
+        let at = |endpoint: Option<&str>| {
+            let sdk = aws_config::SdkConfig::builder().build();
+            let keys = aws_credential_types::Credentials::new("TEST", "test", None, None, "test");
+            let credentials = aws_credential_types::provider::SharedCredentialsProvider::new(keys);
+            let aws = Aws { region: String::new(), endpoint: endpoint.map(str::to_owned), credentials, sdk };
+            let caller = Caller { account: String::new(), arn: String::new(), ahead: jiff::SignedDuration::ZERO };
+            Cloud { aws, caller, terraform: None }
+        };
+        let home = tempfile::tempdir().unwrap();
+        drop(begun(home.path(), "sp-0000000001", None));
+        let records = journal::read(&home.path().join("sp-0000000001"));
+        assert_eq!(same_place(&at(None), &records), Ok(()));
+        let why = same_place(&at(Some("http://127.0.0.1:5000")), &records).unwrap_err();
+        assert!(why.contains("it ran at AWS itself") && why.contains("http://127.0.0.1:5000"), "{why}");
+    }
 
     fn begun(runs_dir: &Path, run: &str, boot: Option<String>) -> Journal {
         let run = RunId::parse(run).unwrap();

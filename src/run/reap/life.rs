@@ -1,12 +1,13 @@
 //! Whether a run lives, asked of its last beat: no lock and no process id says anything of other hosts.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::sleep;
 
 use super::{Reaping, Skipped};
-use crate::aws::query::Query;
+use crate::aws::query::{Query, QueryError};
 use crate::aws::trouble::Trouble;
 use crate::channel::LEASE;
 use crate::journal::names::Names;
@@ -43,6 +44,15 @@ impl Begun {
             _ => Self::Here,
         }
     }
+
+    /// Why no lock tells whether it lives, if none does. Neither locks nor process ids say anything of another boot, and
+    /// none of another host.
+    pub fn doubt(self, folder: &Path) -> Option<String> {
+        match self {
+            Self::Elsewhere => Some("it was begun on another host, or before this one was started again: ".to_owned()),
+            Self::Here => locks::tells(folder).err().map(|error| format!("its owner lock cannot be asked ({error}): ")),
+        }
+    }
 }
 
 /// Why a run must not be touched, if it must not: it lives, or that could not be told.
@@ -51,11 +61,7 @@ pub(super) async fn alive(wanted: &Reaping, site: &Site<'_>) -> Result<(), Skipp
     if wanted.force {
         return Ok(());
     }
-    let since = Duration::try_from(Timestamp::now().duration_since(run.begun())).unwrap_or_default();
-    if let Some(older) = wanted.older_than.filter(|older| since < *older) {
-        let why = format!("begun {} ago, and only what is older than {} was asked for", say(since), say(older));
-        return Err(Skipped::Alive(why));
-    }
+    let since = old_enough(wanted, site)?;
     let (query, bucket) = (Query::new(&site.cloud.aws), Names::of(run).bucket);
     let mut last: Option<Duration> = None;
     let mut attempts = 0;
@@ -66,9 +72,7 @@ pub(super) async fn alive(wanted: &Reaping, site: &Site<'_>) -> Result<(), Skipp
             Err(error) => {
                 let trouble = Trouble::of(&error.to_string());
                 if !trouble.passes() || attempts >= ATTEMPTS {
-                    // Not knowing is not its death, and no sign that it lives.
-                    let why = format!("whether it lives could not be told: {error} (`--force` takes it)");
-                    return Err(Skipped::Unable(why));
+                    return Err(untold(&error));
                 }
                 sleep(trouble.pause(attempts)).await;
                 attempts += 1;
@@ -76,11 +80,7 @@ pub(super) async fn alive(wanted: &Reaping, site: &Site<'_>) -> Result<(), Skipp
             }
         };
         let Some(age) = age else {
-            if wanted.older_than.is_some() || since >= YOUNG {
-                return Ok(());
-            }
-            let why = "without any beat: it may be about to start (`--force` takes it)";
-            return Err(Skipped::Alive(format!("begun {} ago and {why}", say(since))));
+            return beatless(wanted, since);
         };
         match judge(age, last) {
             Life::Dead => return Ok(()),
@@ -96,6 +96,48 @@ pub(super) async fn alive(wanted: &Reaping, site: &Site<'_>) -> Result<(), Skipp
         last = Some(age);
         sleep(WATCH).await;
     }
+}
+
+/// Whether it seems to live, by one look: for a list, which waits for nobody.
+pub(super) async fn at_a_glance(wanted: &Reaping, site: &Site<'_>) -> Result<(), Skipped> {
+    if wanted.force {
+        return Ok(());
+    }
+    let since = old_enough(wanted, site)?;
+    match Query::new(&site.cloud.aws).age(&Names::of(site.run).bucket, CONTROL).await {
+        Ok(age) if age < DEAD => {
+            let why = format!("its last beat is {} old, and a reap would watch whether another comes", say(age));
+            Err(Skipped::Alive(why))
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.not_found() => beatless(wanted, since),
+        Err(error) => Err(untold(&error)),
+    }
+}
+
+/// How long ago it was begun, if that is long enough.
+fn old_enough(wanted: &Reaping, site: &Site<'_>) -> Result<Duration, Skipped> {
+    let since = Duration::try_from(Timestamp::now().duration_since(site.run.begun())).unwrap_or_default();
+    match wanted.older_than.filter(|older| since < *older) {
+        None => Ok(since),
+        Some(older) => {
+            let why = format!("begun {} ago, and only what is older than {} was asked for", say(since), say(older));
+            Err(Skipped::Alive(why))
+        }
+    }
+}
+
+fn beatless(wanted: &Reaping, since: Duration) -> Result<(), Skipped> {
+    if wanted.older_than.is_some() || since >= YOUNG {
+        return Ok(());
+    }
+    let why = "without any beat: it may be about to start (`--force` takes it)";
+    Err(Skipped::Alive(format!("begun {} ago and {why}", say(since))))
+}
+
+/// Not knowing is not its death, and no sign that it lives.
+fn untold(error: &QueryError) -> Skipped {
+    Skipped::Unable(format!("whether it lives could not be told: {error} (`--force` takes it)"))
 }
 
 /// The run has written a sign of life once.

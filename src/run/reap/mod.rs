@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
+use tokio::sync::OnceCell;
 
 use super::RunError;
 use super::destroy::Destruction;
 use crate::events::{Events, Phase};
 use crate::journal::names::Thing;
+use crate::terraform;
 use crate::units::RunId;
 
 mod alone;
@@ -118,7 +120,7 @@ pub struct Reaping {
 
 /// Reaps one run, or every run that has leftovers: first none of them costs any more, then one after the other goes.
 pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Reap, RunError> {
-    let mut clouds = Clouds::new(wanted);
+    let mut clouds = Clouds::default();
     let here = journals::look(wanted, &mut clouds, events).await?;
     // A run that is clean by its journal may have got something back since.
     let dirty = here.iter().map(Looked::entry).filter(|entry| !entry.leftovers.is_empty());
@@ -136,7 +138,7 @@ pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Reap, RunError> {
         }
         Err(error) => Err(error),
     };
-    let runs = destroy_each(halted, events).await;
+    let runs = destroy_each(halted, wanted, events).await;
     let unread = found?;
     match &wanted.only {
         Some(only) if runs.is_empty() => {
@@ -164,12 +166,20 @@ async fn stop_all(looked: Vec<Looked>, wanted: &Reaping, events: &Events) -> Vec
     halted.into_iter().map(|(_, run)| run).collect()
 }
 
-async fn destroy_each(halted: Vec<Halted>, events: &Events) -> Vec<Reaped> {
+async fn destroy_each(halted: Vec<Halted>, wanted: &Reaping, events: &Events) -> Vec<Reaped> {
+    // Asked once, when nothing costs any more: what stands in for it in PATH may hang.
+    let terraform = OnceCell::new();
+    let locate = || async { terraform::locate(wanted.terraform.as_deref(), |name| std::env::var_os(name)).await.ok() };
     let mut reaped = Vec::new();
     for run in halted {
         reaped.push(match run {
             Halted::Settled(reaped) => reaped,
-            Halted::Stopped(stopped) => stopped.destroy(events).await,
+            Halted::Stopped(mut stopped) => {
+                if stopped.is_known_to_terraform() {
+                    stopped.give(terraform.get_or_init(locate).await.clone());
+                }
+                stopped.destroy(events).await
+            }
         });
     }
     reaped

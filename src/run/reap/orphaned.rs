@@ -13,7 +13,6 @@ use crate::journal::names::Names;
 use crate::journal::{self, Record, locks};
 use crate::run::RunError;
 use crate::run::destroy::{Site, dismantle};
-use crate::run::plan::Cloud;
 use crate::units::RunId;
 
 /// The guard's whole life: waits until nobody drives the run, and destroys what it left. Nothing for a finished run.
@@ -54,8 +53,8 @@ async fn without_folder(
     events: &Events,
 ) -> Result<Reaped, RunError> {
     let entry = Reaped::new(run.clone(), Names::of(run).things());
-    let cloud = match Clouds::new(wanted).get(events).await {
-        Ok(cloud) => Cloud { terraform: None, ..cloud },
+    let cloud = match Clouds::default().get(events).await {
+        Ok(cloud) => cloud,
         Err(error) => return Ok(entry.became(Err(Skipped::Unable(error.to_string())))),
     };
     if let Err(why) = same_place(&cloud, records) {

@@ -5,6 +5,7 @@ use futures_util::future::BoxFuture;
 
 use super::case::{Case, Looked, Place};
 use super::clouds::Clouds;
+use super::life::at_a_glance;
 use super::proof::PROOF;
 use super::{Reaped, Reaping, Skipped};
 use crate::aws::discover::{self, Discovered};
@@ -29,13 +30,11 @@ pub(super) struct Strangers {
 /// Looks for runs in every list, or for one by its names.
 pub(super) async fn look(
     wanted: &Reaping,
-    clouds: &mut Clouds<'_>,
+    clouds: &mut Clouds,
     known: &[RunId],
     events: &Events,
 ) -> Result<Strangers, RunError> {
-    let mut cloud = clouds.get(events).await?;
-    // Their state is not here, and terraform can do nothing without it.
-    cloud.terraform = None;
+    let cloud = clouds.get(events).await?;
     // Who knows the run's id knows every name that it could have made: no list is needed.
     let Discovered { runs, unread } = match &wanted.only {
         Some(only) => Discovered { runs: [only.clone()].into(), unread: Vec::new() },
@@ -68,7 +67,13 @@ async fn look_at(wanted: &Reaping, cloud: &Cloud, run: RunId, events: &Events) -
     }
     let proof = wanted.runs_dir.join(format!("{run}.{PROOF}"));
     Some(match wanted.dry_run {
-        true => Looked::Settled(Reaped::new(run, there)),
+        true => {
+            let entry = Reaped::new(run.clone(), there);
+            Looked::Settled(match at_a_glance(wanted, &site).await {
+                Ok(()) => entry,
+                Err(why) => entry.became(Err(why)),
+            })
+        }
         false => {
             let (entry, cloud) = (Reaped::new(run.clone(), Names::of(&run).things()), cloud.clone());
             Looked::Open(Box::new(Case { entry, cloud, place: Place::Elsewhere { proof } }))

@@ -94,27 +94,29 @@ fn said(call: &str) -> (u16, &'static str) {
         () if has(".ListClusters") => (200, r#"{"clusterArns":[]}"#),
         () if has(".ListTaskDefinitionFamilies") => (200, r#"{"families":[]}"#),
         () if has(".GetResources") => (200, r#"{"ResourceTagMappingList":[]}"#),
-        () if has("Action=ListRoles") => (200, "<r><Roles/></r>"),
-        () if has("bucket-region=") => (200, "<r><Buckets/></r>"),
+        () if has("Action=ListRoles") => (200, "<ListRolesResponse><Roles/></ListRolesResponse>"),
+        () if has("bucket-region=") => (200, "<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>"),
         () if has(".DescribeRepositories") && has(r#"{}"#) => (200, r#"{"repositories":[]}"#),
         () if has(".ListTasks") => (400, r#"{"__type":"ClusterNotFoundException","message":"none"}"#),
         () if has(".DescribeClusters") => (200, r#"{"clusters":[],"failures":[{"reason":"MISSING"}]}"#),
         () if has(".ListTaskDefinitions") => (200, r#"{"taskDefinitionArns":[]}"#),
         () if has(".DescribeRepositories") => (400, r#"{"__type":"RepositoryNotFoundException","message":"none"}"#),
         () if has(".DescribeLogGroups") => (200, r#"{"logGroups":[]}"#),
-        () if has("Action=DescribeSecurityGroups") => (200, "<r><securityGroupInfo/></r>"),
+        () if has("Action=DescribeSecurityGroups") => {
+            (200, "<DescribeSecurityGroupsResponse><securityGroupInfo/></DescribeSecurityGroupsResponse>")
+        }
         () if has("Action=GetRole") => (404, "<r><Error><Code>NoSuchEntity</Code></Error></r>"),
         () => (404, "<Error><Code>NoSuchBucket</Code><Message>none</Message></Error>"),
     }
 }
 
 /// A run of which everything may be left, begun just now; nobody drives it.
-fn left_by(runs_dir: &std::path::Path, cloud: &Cloud, chance: u16, boot: Option<String>) -> Looked {
+fn left_by(runs_dir: &std::path::Path, cloud: &Cloud, chance: u32, boot: Option<String>) -> Looked {
     driven(runs_dir, cloud, chance, boot).0
 }
 
 /// As long as its journal is kept.
-fn driven(runs_dir: &std::path::Path, cloud: &Cloud, chance: u16, boot: Option<String>) -> (Looked, Journal) {
+fn driven(runs_dir: &std::path::Path, cloud: &Cloud, chance: u32, boot: Option<String>) -> (Looked, Journal) {
     let run = RunId::new(jiff::Timestamp::now().as_second() as u64, chance);
     let folder = runs_dir.join(run.as_str());
     let head = Record::Run(Run {
@@ -162,7 +164,8 @@ async fn no_run_is_destroyed_before_all_have_stopped_spending() {
         assert!(of_it("/run/control.json") && of_it(".ListTasks"), "{run}: {stopped:?}");
     }
     assert!(!stopped.iter().any(|call| call.contains(".DescribeClusters")), "{stopped:?}");
-    let reaped = timeout(Duration::from_secs(30), destroy_each(halted, &events)).await.expect("nothing is there");
+    let reaped =
+        timeout(Duration::from_secs(30), destroy_each(halted, &wanted, &events)).await.expect("nothing is there");
     assert_eq!(reaped.iter().map(|reaped| reaped.run.clone()).collect::<Vec<_>>(), runs);
     for reaped in &reaped {
         assert_eq!((reaped.gone.len(), reaped.left.len(), &reaped.skipped), (9, 0, &None));
@@ -187,6 +190,20 @@ async fn a_run_of_another_boot_is_asked_for_its_beat_unless_forced() {
         let alive = matches!(&halted[..], [Halted::Settled(Reaped { skipped: Some(Skipped::Alive(_)), .. })]);
         assert_eq!(alive, skipped, "{number}");
     }
+}
+
+/// Somebody took it for a stale one; or the run is a colleague's, in a folder that several share.
+#[tokio::test]
+async fn a_run_whose_lock_cannot_be_asked_is_asked_for_its_beat() {
+    let home = tempfile::tempdir().unwrap();
+    let (cloud, heard, _server) = empty_aws().await;
+    let events = Events::channel().0;
+    let (run, _driver) = driven(home.path(), &cloud, 1, locks::boot());
+    std::fs::remove_file(folder_of(&run).join("owner.lock")).unwrap();
+    let halted = stop_all(vec![run], &wanted(home.path(), false), &events).await;
+    let [Halted::Settled(entry)] = &halted[..] else { panic!("it was taken") };
+    assert!(matches!(&entry.skipped, Some(Skipped::Alive(why)) if why.contains("owner lock cannot be asked")));
+    assert!(!heard.lock().unwrap().iter().any(|call| call.contains(".ListTasks")));
 }
 
 #[tokio::test]
@@ -246,13 +263,14 @@ async fn what_a_damaged_journal_does_not_tell_of_is_looked_for_twice() {
     let (cloud, _heard, _server) = empty_aws().await;
     for harmed in [false, true] {
         let (events, mut said) = Events::channel();
-        let mut run = left_by(home.path(), &cloud, u16::from(harmed), locks::boot());
+        let mut run = left_by(home.path(), &cloud, u32::from(harmed), locks::boot());
         if let Looked::Open(case) = &mut run
             && let Place::Here { damaged, .. } = &mut case.place
         {
             *damaged = harmed;
         }
-        let halted = stop_all(vec![run], &wanted(home.path(), false), &events).await;
+        let wanted = wanted(home.path(), false);
+        let halted = stop_all(vec![run], &wanted, &events).await;
         let again = async {
             while let Some(event) = said.recv().await {
                 if matches!(&event, Event::Note { message } if message.contains("looking again")) {
@@ -264,7 +282,7 @@ async fn what_a_damaged_journal_does_not_tell_of_is_looked_for_twice() {
         let twice = tokio::select! {
             biased;
             () = again => true,
-            _ = destroy_each(halted, &events) => false,
+            _ = destroy_each(halted, &wanted, &events) => false,
         };
         assert_eq!(twice, harmed);
     }
@@ -291,6 +309,7 @@ async fn nothing_found_proves_nothing_where_nobody_knows_where_the_run_was() {
         let run = RunId::new(jiff::Timestamp::now().as_second() as u64, 1);
         let folder = home.path().join(run.as_str());
         std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("owner.lock"), "").unwrap();
         if !proof.is_empty() {
             std::fs::write(folder.join(proof), r#"{"account":"123456789012","region":"eu-west-1","things":[]}"#)
                 .unwrap();
@@ -325,7 +344,7 @@ async fn a_run_that_is_named_is_looked_for_by_its_names_and_no_list_is_read() {
     let (mut wanted, events) = (wanted(home.path(), false), Events::channel().0);
     let run = RunId::new(1_764_000_000, 7);
     (wanted.only, wanted.discover) = (Some(run.clone()), true);
-    let mut clouds = Clouds::knowing(&wanted, cloud);
+    let mut clouds = Clouds::knowing(cloud);
     let found = strangers::look(&wanted, &mut clouds, &[], &events).await.unwrap();
     assert!(found.unread.is_empty());
     let [Looked::Settled(entry)] = &found.looked[..] else { panic!("there is nothing to destroy") };
