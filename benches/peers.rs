@@ -1,8 +1,8 @@
-//! Our engine beside wrk, oha and k6: one run, one core for the client, another for the server, medians of alternating
-//! rounds. `make bench` prepares the peers and runs it.
+//! Our engine beside wrk, oha and k6: one run, one core for the client, another for the server,
+//! medians of alternating rounds. `make bench` prepares the peers and runs it.
 //!
-//! Prints one line per comparison, `name ours=... peer=... ratio=...`, and writes the same as a table into
-//! docs/benchmarks.md. Nothing here passes or fails by time: it is read by people.
+//! Prints one line per comparison, `name ours=... peer=... ratio=...`, and writes the same as a
+//! table into docs/benchmarks.md. Nothing here passes or fails by time: it is read by people.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -47,12 +47,17 @@ fn engine(text: &str) -> Outcome<()> {
         scenario: Arc::new(read.scenario),
         share: Share::WHOLE,
         seed: 1,
-        reach: Reach { loopback: true, private: false },
+        reach: Reach {
+            loopback: true,
+            private: false,
+        },
         workers: 1,
         start: Instant::now() + Duration::from_millis(500),
         stop: CancellationToken::new(),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let mut results = Results::default();
     runtime.block_on(async {
         let mut running = begin(&work)?;
@@ -107,17 +112,29 @@ struct Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        let _ = Command::new("nginx").args(["-s", "stop", "-p"]).arg(&self.folder).args(["-c", "nginx.conf"]).status();
+        let _ = Command::new("nginx")
+            .args(["-s", "stop", "-p"])
+            .arg(&self.folder)
+            .args(["-c", "nginx.conf"])
+            .status();
         let _ = self.server.wait();
     }
 }
 
 fn compare() -> Outcome<()> {
-    let tools = PathBuf::from(std::env::var("SPIKEPROOF_BENCH_TOOLS").map_err(|_| "run it by `make bench`")?);
+    let tools = PathBuf::from(
+        std::env::var("SPIKEPROOF_BENCH_TOOLS").map_err(|_| "run it by `make bench`")?,
+    );
     let folder = tempfile::tempdir()?;
     let server = serve(folder.path())?;
     let (oha, k6) = (tools.join("bin/oha"), tools.join("bin/k6"));
-    let mut bench = Bench { folder: folder.path().to_owned(), server, oha, k6, lines: Vec::new() };
+    let mut bench = Bench {
+        folder: folder.path().to_owned(),
+        server,
+        oha,
+        k6,
+        lines: Vec::new(),
+    };
     bench.closed_loop()?;
     bench.many_sessions()?;
     bench.many_connections()?;
@@ -133,8 +150,9 @@ fn serve(folder: &Path) -> Outcome<Child> {
          keepalive_timeout 600;\n  client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n",
     );
     for port in PORTS {
-        let listen =
-            format!("listen 127.0.0.1:{port} reuseport backlog=16384; listen [::1]:{port} reuseport backlog=16384;");
+        let listen = format!(
+            "listen 127.0.0.1:{port} reuseport backlog=16384; listen [::1]:{port} reuseport backlog=16384;"
+        );
         writeln!(
             config,
             "  server {{ {listen} location / {{ default_type application/json; return 200 '{BODY}'; }} }}"
@@ -176,7 +194,10 @@ fn pinned(program: &Path) -> Command {
 fn run(command: &mut Command) -> Outcome<(String, f64, f64)> {
     let before = children_seconds()?;
     let output = tempfile::NamedTempFile::new()?;
-    let mut child = command.stdout(output.reopen()?).stderr(Stdio::null()).spawn()?;
+    let mut child = command
+        .stdout(output.reopen()?)
+        .stderr(Stdio::null())
+        .spawn()?;
     let mut memory: f64 = 0.0;
     let status = loop {
         memory = memory.max(peak_memory(child.id()));
@@ -188,20 +209,32 @@ fn run(command: &mut Command) -> Outcome<(String, f64, f64)> {
     if !status.success() {
         return Err(format!("{command:?}: {status}").into());
     }
-    Ok((std::fs::read_to_string(output.path())?, children_seconds()? - before, memory))
+    Ok((
+        std::fs::read_to_string(output.path())?,
+        children_seconds()? - before,
+        memory,
+    ))
 }
 
 fn peak_memory(process: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or_default() / 1_024.0
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok())
+        .unwrap_or_default()
+        / 1_024.0
 }
 
-/// Of all children that have ended and were waited for. (proc(5), stat: fields 16 and 17, in hundredths.)
+/// Of all children that have ended and were waited for. (proc(5), stat: fields 16 and 17, in
+/// hundredths.)
 fn children_seconds() -> Outcome<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let after = stat.rsplit_once(')').ok_or("stat")?.1;
-    let fields: Vec<f64> = after.split_whitespace().skip(13).take(2).filter_map(|field| field.parse().ok()).collect();
+    let fields: Vec<f64> = after
+        .split_whitespace()
+        .skip(13)
+        .take(2)
+        .filter_map(|field| field.parse().ok())
+        .collect();
     Ok(fields.iter().sum::<f64>() / 100.0)
 }
 
@@ -224,9 +257,12 @@ impl Bench {
 
     fn wrk(&self) -> Outcome<Figures> {
         let seconds = format!("-d{SECONDS}s");
-        let (said, cpu, memory) = run(pinned(Path::new("wrk")).args(["-t1", "-c64", &seconds, &url()]))?;
+        let (said, cpu, memory) =
+            run(pinned(Path::new("wrk")).args(["-t1", "-c64", &seconds, &url()]))?;
         let number = |before: &str| {
-            let word = said.split_once(before).and_then(|(_, rest)| rest.split_whitespace().next());
+            let word = said
+                .split_once(before)
+                .and_then(|(_, rest)| rest.split_whitespace().next());
             word.and_then(|word| word.parse::<f64>().ok())
         };
         let per_second = number("Requests/sec:").ok_or("wrk said nothing")?;
@@ -240,17 +276,39 @@ impl Bench {
 
     fn oha(&self, more: &[&str]) -> Outcome<Figures> {
         let seconds = format!("{SECONDS}s");
-        let fixed = ["--no-tui", "--output-format", "json", "-c", "64", "-z", &seconds];
+        let fixed = [
+            "--no-tui",
+            "--output-format",
+            "json",
+            "-c",
+            "64",
+            "-z",
+            &seconds,
+        ];
         let (said, cpu, memory) = run(pinned(&self.oha).args(fixed).args(more).arg(url()))?;
         let said: serde_json::Value = serde_json::from_str(&said)?;
-        let per_second = said["summary"]["requestsPerSec"].as_f64().ok_or("oha said nothing")?;
-        let p95 = said["latencyPercentiles"]["p95"].as_f64().unwrap_or_default() * 1e6;
+        let per_second = said["summary"]["requestsPerSec"]
+            .as_f64()
+            .ok_or("oha said nothing")?;
+        let p95 = said["latencyPercentiles"]["p95"]
+            .as_f64()
+            .unwrap_or_default()
+            * 1e6;
         let cpu_micros = cpu * 1e6 / (per_second * SECONDS as f64);
-        Ok(Figures { per_second, cpu_micros, memory_mb: memory, p95_micros: p95, ..Figures::default() })
+        Ok(Figures {
+            per_second,
+            cpu_micros,
+            memory_mb: memory,
+            p95_micros: p95,
+            ..Figures::default()
+        })
     }
 
     fn k6(&self, options: &str, body: &str, seconds: f64) -> Outcome<Figures> {
-        let (script, summary) = (self.folder.join("script.js"), self.folder.join("summary.json"));
+        let (script, summary) = (
+            self.folder.join("script.js"),
+            self.folder.join("summary.json"),
+        );
         std::fs::write(
             &script,
             format!(
@@ -260,8 +318,13 @@ impl Bench {
         let fixed = ["run", "--quiet", "--no-usage-report", "--summary-export"];
         let (_, cpu, memory) = run(pinned(&self.k6).args(fixed).arg(&summary).arg(&script))?;
         let said: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(summary)?)?;
-        let requests = said["metrics"]["http_reqs"]["count"].as_f64().ok_or("k6 said nothing")?;
-        let p95 = said["metrics"]["http_req_duration"]["p(95)"].as_f64().unwrap_or_default() * 1e3;
+        let requests = said["metrics"]["http_reqs"]["count"]
+            .as_f64()
+            .ok_or("k6 said nothing")?;
+        let p95 = said["metrics"]["http_req_duration"]["p(95)"]
+            .as_f64()
+            .unwrap_or_default()
+            * 1e3;
         Ok(Figures {
             per_second: requests / seconds,
             cpu_micros: cpu * 1e6 / requests,
@@ -273,7 +336,10 @@ impl Bench {
 
     fn say(&mut self, name: &str, ours: f64, peer: f64, unit: &'static str) -> Outcome<()> {
         let ratio = if peer == 0.0 { 0.0 } else { ours / peer };
-        writeln!(std::io::stdout(), "{name} ours={ours:.1} peer={peer:.1} ratio={ratio:.2}")?;
+        writeln!(
+            std::io::stdout(),
+            "{name} ours={ours:.1} peer={peer:.1} ratio={ratio:.2}"
+        )?;
         self.lines.push((name.to_owned(), ours, peer, unit));
         Ok(())
     }
@@ -290,7 +356,10 @@ impl Bench {
             wrk.push(self.wrk()?);
             oha.push(self.oha(&[])?);
             let options = format!("{{ vus: 64, duration: '{SECONDS}s' }}");
-            let body = format!("check(http.get('{}'), {{ ok: (r) => r.status === 200 }});", url());
+            let body = format!(
+                "check(http.get('{}'), {{ ok: (r) => r.status === 200 }});",
+                url()
+            );
             k6.push(self.k6(&options, &body, SECONDS as f64)?);
         }
         if ours.iter().any(|round| round.errors > 0.0) {
@@ -312,13 +381,18 @@ impl Bench {
                 "us",
             )?;
             let memory = |round: &Figures| round.memory_mb;
-            self.say(&format!("closed-64-memory-vs-{peer}"), figures(&ours, memory), figures(&rounds, memory), "MB")?;
+            self.say(
+                &format!("closed-64-memory-vs-{peer}"),
+                figures(&ours, memory),
+                figures(&rounds, memory),
+                "MB",
+            )?;
         }
         Ok(())
     }
 
-    /// 10,000 thinking sessions in three weighted flows; and the same server measured from the intended instant by oha at
-    /// the same rate over few connections.
+    /// 10,000 thinking sessions in three weighted flows; and the same server measured from the
+    /// intended instant by oha at the same rate over few connections.
     fn many_sessions(&mut self) -> Outcome<()> {
         let flow = |name: &str, weight: u32| {
             format!(
@@ -330,31 +404,65 @@ impl Bench {
             "name: b\ntarget: {{ url: \"{}\" }}\nphases: [{{ users: 10000, ramp: 5s, hold: 15s, grace: 5s }}]\nflows:\n{flows}",
             url()
         );
-        let ours = (0..3).map(|_| self.ours(&scenario)).collect::<Outcome<Vec<_>>>()?;
-        let oha = (0..3).map(|_| self.oha(&["-q", "5000", "--latency-correction"])).collect::<Outcome<Vec<_>>>()?;
+        let ours = (0..3)
+            .map(|_| self.ours(&scenario))
+            .collect::<Outcome<Vec<_>>>()?;
+        let oha = (0..3)
+            .map(|_| self.oha(&["-q", "5000", "--latency-correction"]))
+            .collect::<Outcome<Vec<_>>>()?;
         let k6 = self.k6(
             "{ stages: [{ duration: '5s', target: 10000 }, { duration: '15s', target: 10000 }], gracefulStop: '5s' }",
             &format!("check(http.get('{}'), {{ ok: (r) => r.status === 200 }}); sleep(1 + Math.random() * 2);", url()),
             20.0,
         )?;
         let of = |of: fn(&Figures) -> f64| figures(&ours, of);
-        self.say("sessions-10000-memory-vs-k6", of(|round| round.memory_mb), k6.memory_mb, "MB")?;
-        self.say("sessions-10000-p95-vs-k6", of(|round| round.p95_micros), k6.p95_micros, "us")?;
+        self.say(
+            "sessions-10000-memory-vs-k6",
+            of(|round| round.memory_mb),
+            k6.memory_mb,
+            "MB",
+        )?;
+        self.say(
+            "sessions-10000-p95-vs-k6",
+            of(|round| round.p95_micros),
+            k6.p95_micros,
+            "us",
+        )?;
         self.say(
             "sessions-10000-p95-vs-oha-at-the-same-rate",
             of(|round| round.p95_micros),
             figures(&oha, |round| round.p95_micros),
             "us",
         )?;
-        self.say("sessions-10000-late-starts", of(|round| round.late), 0.0, "requests")?;
-        self.say("sessions-10000-latest-start", of(|round| round.latest_micros), 0.0, "us")?;
-        self.say("sessions-10000-errors", of(|round| round.errors), 0.0, "requests")
+        self.say(
+            "sessions-10000-late-starts",
+            of(|round| round.late),
+            0.0,
+            "requests",
+        )?;
+        self.say(
+            "sessions-10000-latest-start",
+            of(|round| round.latest_micros),
+            0.0,
+            "us",
+        )?;
+        self.say(
+            "sessions-10000-errors",
+            of(|round| round.errors),
+            0.0,
+            "requests",
+        )
     }
 
     /// Each session with a connection of its own, all in one process.
     fn many_connections(&mut self) -> Outcome<()> {
         let ours = self.ours(&crowd(15_000, PORTS[0]))?;
-        self.say("sessions-15000-connections-open", ours.most_open, 15_000.0, "connections")?;
+        self.say(
+            "sessions-15000-connections-open",
+            ours.most_open,
+            15_000.0,
+            "connections",
+        )?;
         self.say("sessions-15000-memory", ours.memory_mb, 0.0, "MB")?;
         self.say("sessions-15000-errors", ours.errors, 0.0, "requests")
     }
@@ -364,9 +472,16 @@ impl Bench {
         let mut children = Vec::new();
         for (index, port) in PORTS.iter().enumerate() {
             let file = self.folder.join(format!("crowd-{index}.yaml"));
-            std::fs::write(&file, crowd(if index == 0 { 16_668 } else { 16_666 }, *port))?;
+            std::fs::write(
+                &file,
+                crowd(if index == 0 { 16_668 } else { 16_666 }, *port),
+            )?;
             let output = tempfile::NamedTempFile::new()?;
-            let child = pinned(&std::env::current_exe()?).arg("engine").arg(&file).stdout(output.reopen()?).spawn()?;
+            let child = pinned(&std::env::current_exe()?)
+                .arg("engine")
+                .arg(&file)
+                .stdout(output.reopen()?)
+                .spawn()?;
             children.push((child, output));
         }
         let (mut open, mut errors) = (0.0, 0.0);
@@ -378,8 +493,18 @@ impl Bench {
             open += seen.most_open;
             errors += seen.errors;
         }
-        self.say("sessions-50000-in-3-processes-connections-open", open, 50_000.0, "connections")?;
-        self.say("sessions-50000-in-3-processes-errors", errors, 0.0, "requests")
+        self.say(
+            "sessions-50000-in-3-processes-connections-open",
+            open,
+            50_000.0,
+            "connections",
+        )?;
+        self.say(
+            "sessions-50000-in-3-processes-errors",
+            errors,
+            0.0,
+            "requests",
+        )
     }
 
     fn write_table(&self) -> Outcome<()> {
@@ -387,9 +512,14 @@ impl Bench {
         const END: &str = "<!-- end of table -->";
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
         let text = std::fs::read_to_string(&page)?;
-        let (before, rest) = text.split_once(BEGIN).ok_or("docs/benchmarks.md has lost its table")?;
-        let (_, after) = rest.split_once(END).ok_or("docs/benchmarks.md has lost its table")?;
-        let mut table = String::from("\n| comparison | ours | peer | ratio | unit |\n|---|---|---|---|---|\n");
+        let (before, rest) = text
+            .split_once(BEGIN)
+            .ok_or("docs/benchmarks.md has lost its table")?;
+        let (_, after) = rest
+            .split_once(END)
+            .ok_or("docs/benchmarks.md has lost its table")?;
+        let mut table =
+            String::from("\n| comparison | ours | peer | ratio | unit |\n|---|---|---|---|---|\n");
         for (name, ours, peer, unit) in &self.lines {
             let (peer, ratio) = if *peer == 0.0 {
                 ("-".to_owned(), "-".to_owned())
@@ -403,8 +533,9 @@ impl Bench {
     }
 }
 
-/// Sessions that come over ten seconds and think for five. `localhost` has two addresses: towards one alone Linux looks
-/// through thousands of source ports for each new connection, once half of them are taken.
+/// Sessions that come over ten seconds and think for five. `localhost` has two addresses: towards
+/// one alone Linux looks through thousands of source ports for each new connection, once half of
+/// them are taken.
 fn crowd(users: u32, port: u16) -> String {
     format!(
         "name: b\ntarget: {{ url: \"http://localhost:{port}/\" }}\nconnection: {{ max_age: 10m }}\nphases: [{{ users: {users}, ramp: 10s, hold: 10s, grace: 5s }}]\nflows: [{{ name: f, think: 4s..6s, steps: [{{ get: / }}] }}]\n"

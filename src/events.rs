@@ -1,4 +1,5 @@
-//! What happens during a run, as one closed list: the live view, the log and the tests are its consumers.
+//! What happens during a run, as one closed list: the live view, the log and the tests are its
+//! consumers.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -108,15 +109,31 @@ pub enum Event {
 }
 
 impl Event {
-    /// What others said in it may hold a secret; names and levels come from places that refuse them.
+    /// What others said in it may hold a secret; names and levels come from places that refuse
+    /// them.
     fn redacted(self) -> Self {
         let clean = |text: String| redact::text(&text);
         match self {
-            Self::Resource { action, address, took } => Self::Resource { action, address: clean(address), took },
-            Self::Warning { message } => Self::Warning { message: clean(message) },
-            Self::Note { message } => Self::Note { message: clean(message) },
+            Self::Resource {
+                action,
+                address,
+                took,
+            } => Self::Resource {
+                action,
+                address: clean(address),
+                took,
+            },
+            Self::Warning { message } => Self::Warning {
+                message: clean(message),
+            },
+            Self::Note { message } => Self::Note {
+                message: clean(message),
+            },
             Self::Gone { name } => Self::Gone { name: clean(name) },
-            Self::Left { name, why } => Self::Left { name: clean(name), why: clean(why) },
+            Self::Left { name, why } => Self::Left {
+                name: clean(name),
+                why: clean(why),
+            },
             other => other,
         }
     }
@@ -155,11 +172,15 @@ impl Events {
     }
 
     pub fn note(&self, message: impl Into<String>) {
-        self.say(Event::Note { message: message.into() });
+        self.say(Event::Note {
+            message: message.into(),
+        });
     }
 
     pub fn warn(&self, message: impl Into<String>) {
-        self.say(Event::Warning { message: message.into() });
+        self.say(Event::Warning {
+            message: message.into(),
+        });
     }
 }
 
@@ -175,11 +196,17 @@ mod tests {
         let (events, mut listener) = Events::channel();
         events.note("refused c4nary-of-events");
         events.warn("refused c4nary-of-events");
-        events.say(Event::Left { name: "c4nary-of-events".to_owned(), why: "c4nary-of-events".to_owned() });
+        events.say(Event::Left {
+            name: "c4nary-of-events".to_owned(),
+            why: "c4nary-of-events".to_owned(),
+        });
         drop(events);
         while let Some(event) = listener.recv().await {
             let said = format!("{event:?}");
-            assert!(said.contains("[secret TOLD]") && !said.contains("c4nary"), "{said}");
+            assert!(
+                said.contains("[secret TOLD]") && !said.contains("c4nary"),
+                "{said}"
+            );
         }
     }
 }

@@ -1,8 +1,10 @@
-//! The guard: a process of its own that destroys a run whose orchestrator was killed, with nobody's help.
+//! The guard: a process of its own that destroys a run whose orchestrator was killed, with nobody's
+//! help.
 //!
-//! It is `spikeproof reap RUN --when-orphaned`, blocked on the run's owner lock. The kernel lets go of that lock when the
-//! orchestrator ends, however it ends; a journal that says `finished` then sends the guard home. What it cannot outlive
-//! (the machine, the container, a CI job's end) is left to the tasks' lease and to `spikeproof reap` elsewhere.
+//! It is `spikeproof reap RUN --when-orphaned`, blocked on the run's owner lock. The kernel lets go
+//! of that lock when the orchestrator ends, however it ends; a journal that says `finished` then
+//! sends the guard home. What it cannot outlive (the machine, the container, a CI job's end) is
+//! left to the tasks' lease and to `spikeproof reap` elsewhere.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -47,12 +49,21 @@ pub struct Guard {
 impl Guard {
     pub fn post(post: Post) -> io::Result<Self> {
         let child = spawn(&post)?;
-        Ok(Self { post, child, replaced: false, told: false })
+        Ok(Self {
+            post,
+            child,
+            replaced: false,
+            told: false,
+        })
     }
 
     /// Its process, if it still is on its post.
     pub fn pid(&mut self) -> Option<u32> {
-        if self.is_gone() { None } else { self.child.id() }
+        if self.is_gone() {
+            None
+        } else {
+            self.child.id()
+        }
     }
 
     fn is_gone(&mut self) -> bool {
@@ -78,7 +89,9 @@ impl Guard {
         self.told = true;
         let runs = self.post.folder.parent().unwrap_or(Path::new("."));
         let reap = journal::reap_command(runs, &self.post.run);
-        Some(format!("the guard has gone, and there is no other: after a kill only this helps: {reap}"))
+        Some(format!(
+            "the guard has gone, and there is no other: after a kill only this helps: {reap}"
+        ))
     }
 
     /// Waits until the guard of a finished run has gone home.
@@ -87,19 +100,33 @@ impl Guard {
     }
 }
 
-/// Who it is in AWS and how it gets there: a secret that happens to be the name of a profile must not take that away.
+/// Who it is in AWS and how it gets there: a secret that happens to be the name of a profile must
+/// not take that away.
 fn is_needed(name: &str) -> bool {
-    let kept = ["PATH", "HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
+    let kept = [
+        "PATH",
+        "HOME",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "ALL_PROXY",
+    ];
     let prefixes = ["AWS_", "ACTIONS_", "SPIKEPROOF_", "SSL_", "XDG_"];
-    kept.iter().any(|kept| name.eq_ignore_ascii_case(kept)) || prefixes.iter().any(|prefix| name.starts_with(prefix))
+    kept.iter().any(|kept| name.eq_ignore_ascii_case(kept))
+        || prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn spawn(post: &Post) -> io::Result<Child> {
     // A file: an inherited pipe would keep a CI step open for as long as the guard lives.
-    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(post.folder.join(LOG))?;
+    let log = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(post.folder.join(LOG))?;
     let runs = post.folder.parent().unwrap_or(Path::new("."));
-    let secrets = std::env::vars_os()
-        .filter(|(name, value)| !is_needed(&name.to_string_lossy()) && redact::holds_secret(&value.to_string_lossy()));
+    let secrets = std::env::vars_os().filter(|(name, value)| {
+        !is_needed(&name.to_string_lossy()) && redact::holds_secret(&value.to_string_lossy())
+    });
     let mut command = Command::new(std::env::current_exe()?);
     // It lives longer than the run, and needs none of what the scenario keeps secret.
     secrets.for_each(|(name, _)| {
@@ -125,19 +152,30 @@ fn spawn(post: &Post) -> io::Result<Child> {
 mod tests {
     use super::*;
 
-    /// What is started is this test's own program, which ends at once: it knows no `--when-orphaned`.
+    /// What is started is this test's own program, which ends at once: it knows no
+    /// `--when-orphaned`.
     #[tokio::test]
     async fn a_guard_is_replaced_once_and_a_post_that_is_empty_is_told_once() {
         let runs = tempfile::tempdir().unwrap();
         let run = RunId::parse("sp-0000000001").unwrap();
         let folder = runs.path().join(run.as_str());
         std::fs::create_dir(&folder).unwrap();
-        let mut guard = Guard::post(Post { run, folder, terraform: "terraform".into() }).unwrap();
+        let mut guard = Guard::post(Post {
+            run,
+            folder,
+            terraform: "terraform".into(),
+        })
+        .unwrap();
         guard.child.wait().await.unwrap();
         assert!(guard.see().unwrap().contains("another is on its post"));
         guard.child.wait().await.unwrap();
         assert_eq!(guard.pid(), None, "nobody goes on destroying");
-        assert!(guard.see().unwrap().contains("spikeproof reap sp-0000000001"));
+        assert!(
+            guard
+                .see()
+                .unwrap()
+                .contains("spikeproof reap sp-0000000001")
+        );
         assert_eq!(guard.see(), None);
     }
 }

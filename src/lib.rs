@@ -1,8 +1,8 @@
 //! spikeproof proves that an Auto Scaling group survives a spike.
 //!
-//! The map, in reading order. Imports point down only; `tests/architecture.rs` holds this:
-//! `main > cli > run > {terraform fleet guard image channel engine watch ownership journal lab aws} >
-//! {plan verdict cost limits report scaling} > {scenario measure events outcome redact units}`.
+//! The map, in reading order. Imports point down only; `tests/architecture.rs` holds this: `main >
+//! cli > run > {terraform fleet guard image channel engine watch ownership journal lab aws} > {plan
+//! verdict cost limits report scaling} > {scenario measure events outcome redact units}`.
 
 pub mod cli; // one file per subcommand: arguments and wiring only
 pub mod run; // the life cycle: plan provision start load recover collect judge destroy

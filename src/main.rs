@@ -1,4 +1,5 @@
-//! Parse, start the runtime, print what `cli` returns, map the outcome to an exit code; nothing else.
+//! Parse, start the runtime, print what `cli` returns, map the outcome to an exit code; nothing
+//! else.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -8,7 +9,10 @@ use spikeproof::redact;
 fn main() -> ExitCode {
     // One TLS provider in the whole process: two of them panic at the first handshake.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "spikeproof: could not start: {error}");
@@ -16,9 +20,11 @@ fn main() -> ExitCode {
         }
     };
     let answer = runtime.block_on(spikeproof::cli::run(std::env::args_os()));
-    // Nothing of ours is under way any more; a blocked read of a closed terminal must not hold the exit.
+    // Nothing of ours is under way any more; a blocked read of a closed terminal must not hold the
+    // exit.
     runtime.shutdown_background();
-    // A door: errors, reports and comparisons of every command, and a generator's last words, pass here.
+    // A door: errors, reports and comparisons of every command, and a generator's last words, pass
+    // here.
     let _ = std::io::stdout().write_all(redact::text(&answer.stdout).as_bytes());
     let _ = std::io::stderr().write_all(redact::text(&answer.stderr).as_bytes());
     ExitCode::from(answer.code)

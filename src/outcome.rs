@@ -22,7 +22,8 @@ impl Verdict {
     }
 }
 
-/// The exit codes, documented in `spikeproof --help` and the README. Higher urgency wins: leftovers outrank all else.
+/// The exit codes, documented in `spikeproof --help` and the README. Higher urgency wins: leftovers
+/// outrank all else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exit {

@@ -1,5 +1,5 @@
-//! Whose target it is: asks the name service, and the target itself for one small file. What the answers mean is decided
-//! in `limits`.
+//! Whose target it is: asks the name service, and the target itself for one small file. What the
+//! answers mean is decided in `limits`.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -31,8 +31,17 @@ impl<'t> Asker<'t> {
         Self::with(target, reach, resolver.map_err(|error| error.to_string())).await
     }
 
-    async fn with(target: &'t Target, reach: Reach, resolver: Result<TokioResolver, String>) -> Self {
-        let mut asker = Self { target, reach, resolver, addresses: Vec::new() };
+    async fn with(
+        target: &'t Target,
+        reach: Reach,
+        resolver: Result<TokioResolver, String>,
+    ) -> Self {
+        let mut asker = Self {
+            target,
+            reach,
+            resolver,
+            addresses: Vec::new(),
+        };
         asker.addresses = asker.resolve(&target.url.host).await;
         asker
     }
@@ -43,7 +52,11 @@ impl<'t> Asker<'t> {
 
     /// Every address of it is this machine's own, and reached as such.
     pub fn is_this_machine(&self) -> Option<Proof> {
-        let own = self.reach.loopback && self.addresses.iter().all(|address| address.to_canonical().is_loopback());
+        let own = self.reach.loopback
+            && self
+                .addresses
+                .iter()
+                .all(|address| address.to_canonical().is_loopback());
         (own && !self.addresses.is_empty()).then_some(Proof::ThisMachine)
     }
 
@@ -53,14 +66,17 @@ impl<'t> Asker<'t> {
             return Some(proof);
         }
         for name in balancers {
-            if let Some(proof) = Proof::by_addresses(&self.addresses, name, &self.resolve(name).await) {
+            if let Some(proof) =
+                Proof::by_addresses(&self.addresses, name, &self.resolve(name).await)
+            {
                 return Some(proof);
             }
         }
         None
     }
 
-    /// By the record or the file that holds the account's mark; else what was found instead of each.
+    /// By the record or the file that holds the account's mark; else what was found instead of
+    /// each.
     pub async fn by_mark(&self, account: &str) -> Result<Proof, Vec<String>> {
         let mark = limits::mark(account);
         let mut found = Vec::new();
@@ -97,7 +113,9 @@ impl<'t> Asker<'t> {
     async fn by_file(&self, mark: &str) -> Result<Proof, String> {
         let url = file_url(self.target);
         let addresses = limits::permitted(&self.addresses, self.reach)?;
-        let found = once::get(self.target, &addresses, FILE).await.map_err(|why| format!("{url}: {why}"))?;
+        let found = once::get(self.target, &addresses, FILE)
+            .await
+            .map_err(|why| format!("{url}: {why}"))?;
         match (found.status, found.body.trim() == mark) {
             (200, true) => Ok(Proof::File(url)),
             (200, false) => Err(format!("{url} holds another text")),
@@ -110,7 +128,9 @@ impl<'t> Asker<'t> {
         if let Ok(address) = host.parse() {
             return vec![address];
         }
-        let Ok(resolver) = &self.resolver else { return Vec::new() };
+        let Ok(resolver) = &self.resolver else {
+            return Vec::new();
+        };
         match timeout(PATIENCE, resolver.lookup_ip(host)).await {
             Ok(Ok(found)) => found.iter().collect(),
             _ => Vec::new(),
@@ -153,9 +173,13 @@ mod tests {
     use crate::scenario::example;
 
     const ACCOUNT: &str = "123456789012";
-    const LOCAL: Reach = Reach { loopback: true, private: false };
+    const LOCAL: Reach = Reach {
+        loopback: true,
+        private: false,
+    };
 
-    /// A name service with what a test wants of it: addresses by name, and one text for every `_spikeproof` record.
+    /// A name service with what a test wants of it: addresses by name, and one text for every
+    /// `_spikeproof` record.
     async fn names(
         addresses: &'static [(&'static str, [u8; 4])],
         text: Option<String>,
@@ -166,12 +190,16 @@ mod tests {
         owner.spawn(async move {
             let mut buffer = [0; 1_500];
             while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
-                let Ok(question) = Message::from_vec(&buffer[..length]) else { continue };
+                let Ok(question) = Message::from_vec(&buffer[..length]) else {
+                    continue;
+                };
                 let query = question.queries[0].clone();
                 let mut answer = Message::response(question.metadata.id, OpCode::Query);
                 let name = query.name().to_string();
                 answer.add_query(query.clone());
-                let mut say = |data| _ = answer.add_answer(Record::from_rdata(query.name().clone(), 60, data));
+                let mut say = |data| {
+                    _ = answer.add_answer(Record::from_rdata(query.name().clone(), 60, data))
+                };
                 match (query.query_type(), &text) {
                     (RecordType::TXT, Some(text)) if name.starts_with("_spikeproof.") => {
                         // In two parts, as a long text may come.
@@ -194,7 +222,9 @@ mod tests {
         connection.port = port;
         let server = NameServerConfig::new([127, 0, 0, 1].into(), true, vec![connection]);
         let config = ResolverConfig::from_parts(None, vec![], vec![server]);
-        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).build().unwrap()
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            .build()
+            .unwrap()
     }
 
     /// Serves one text at the well-known path, and 404 elsewhere.
@@ -205,10 +235,17 @@ mod tests {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut head = vec![0; 1_024];
                 let length = stream.read(&mut head).await.unwrap_or_default();
-                let asked = String::from_utf8_lossy(&head[..length]).starts_with(&format!("GET {FILE} HTTP/1.1\r\n"));
-                let (status, body) = if asked { ("200 OK", text) } else { ("404 Not Found", "") };
-                let answer =
-                    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+                let asked = String::from_utf8_lossy(&head[..length])
+                    .starts_with(&format!("GET {FILE} HTTP/1.1\r\n"));
+                let (status, body) = if asked {
+                    ("200 OK", text)
+                } else {
+                    ("404 Not Found", "")
+                };
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                    body.len()
+                );
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         });
@@ -228,14 +265,22 @@ mod tests {
         let mark = limits::mark(ACCOUNT);
         let resolver = names(&[("shop.test.", [127, 0, 0, 1])], Some(mark), &mut owner).await;
         let asker = Asker::with(&target, LOCAL, Ok(resolver)).await;
-        assert_eq!(asker.by_mark(ACCOUNT).await, Ok(Proof::Record("_spikeproof.shop.test".to_owned())));
+        assert_eq!(
+            asker.by_mark(ACCOUNT).await,
+            Ok(Proof::Record("_spikeproof.shop.test".to_owned()))
+        );
         let found = asker.by_mark("999999999999").await.unwrap_err();
         assert_eq!(found[0], "_spikeproof.shop.test holds another text");
-        assert!(found[1].starts_with("http://shop.test:1/.well-known/spikeproof.txt: "), "{found:?}");
+        assert!(
+            found[1].starts_with("http://shop.test:1/.well-known/spikeproof.txt: "),
+            "{found:?}"
+        );
 
         let resolver = names(&[("shop.test.", [127, 0, 0, 1])], None, &mut owner).await;
         let asker = Asker::with(&target, LOCAL, Ok(resolver)).await;
-        assert!(asker.by_mark(ACCOUNT).await.unwrap_err()[0].starts_with("_spikeproof.shop.test: "));
+        assert!(
+            asker.by_mark(ACCOUNT).await.unwrap_err()[0].starts_with("_spikeproof.shop.test: ")
+        );
     }
 
     #[tokio::test]
@@ -250,7 +295,10 @@ mod tests {
         let url = format!("http://127.0.0.1:{port}{FILE}");
         let asker = Asker::with(&target, LOCAL, unknown()).await;
         assert_eq!(asker.by_mark(ACCOUNT).await, Ok(Proof::File(url.clone())));
-        assert_eq!(asker.by_mark("999999999999").await, Err(vec![format!("{url} holds another text")]));
+        assert_eq!(
+            asker.by_mark("999999999999").await,
+            Err(vec![format!("{url} holds another text")])
+        );
         // A target that no load may reach is not asked for a file either.
         let asker = Asker::with(&target, Reach::default(), unknown()).await;
         assert!(asker.by_mark(ACCOUNT).await.unwrap_err()[0].contains("no load goes to 127.0.0.1"));
@@ -276,15 +324,22 @@ mod tests {
             let target = target(host, 80, "");
             let resolver = names(NAMES, None, &mut owner).await;
             let asker = Asker::with(&target, Reach::default(), Ok(resolver)).await;
-            assert_eq!(asker.by_balancer(std::slice::from_ref(&web)).await, proof, "{host}");
+            assert_eq!(
+                asker.by_balancer(std::slice::from_ref(&web)).await,
+                proof,
+                "{host}"
+            );
             assert_eq!(asker.by_balancer(&[]).await, None, "{host}");
         }
     }
 
     #[tokio::test]
     async fn only_what_is_all_loopback_and_may_be_is_this_machine() {
-        const NAMES: &[(&str, [u8; 4])] =
-            &[("here.test.", [127, 0, 0, 1]), ("mixed.test.", [127, 0, 0, 1]), ("mixed.test.", [192, 0, 2, 9])];
+        const NAMES: &[(&str, [u8; 4])] = &[
+            ("here.test.", [127, 0, 0, 1]),
+            ("mixed.test.", [127, 0, 0, 1]),
+            ("mixed.test.", [192, 0, 2, 9]),
+        ];
         let mut owner = JoinSet::new();
         for (host, reach, own) in [
             ("127.0.0.1", LOCAL, true),
@@ -304,10 +359,16 @@ mod tests {
 
     #[test]
     fn an_address_has_no_record() {
-        assert_eq!(places(&target("[::1]", 8080, "")), ["the file http://[::1]:8080/.well-known/spikeproof.txt"]);
+        assert_eq!(
+            places(&target("[::1]", 8080, "")),
+            ["the file http://[::1]:8080/.well-known/spikeproof.txt"]
+        );
         assert_eq!(
             places(&target("shop.test", 80, "/api")),
-            ["a TXT record _spikeproof.shop.test", "the file http://shop.test/.well-known/spikeproof.txt"]
+            [
+                "a TXT record _spikeproof.shop.test",
+                "the file http://shop.test/.well-known/spikeproof.txt"
+            ]
         );
     }
 }

@@ -1,9 +1,11 @@
-//! Secrets, and the last door before anything is said or written: each value is replaced by `[secret NAME]`.
+//! Secrets, and the last door before anything is said or written: each value is replaced by
+//! `[secret NAME]`.
 //!
-//! By value, not by place: a secret may come back in an answer, an error of a library or a panic, where nobody knows it
-//! for one. [`Redactor`] is pure; one of them serves the whole process, because a panic hook and the log have nobody to
-//! be handed one. The doors, each with its reason beside it: `events` (live view), `main` (whatever a command prints),
-//! `cli::speak_safely` (log and panics), `run::conclude` (report.json, report.html), `journal::record`, `watch::recorder`,
+//! By value, not by place: a secret may come back in an answer, an error of a library or a panic,
+//! where nobody knows it for one. [`Redactor`] is pure; one of them serves the whole process,
+//! because a panic hook and the log have nobody to be handed one. The doors, each with its reason
+//! beside it: `events` (live view), `main` (whatever a command prints), `cli::speak_safely` (log
+//! and panics), `run::conclude` (report.json, report.html), `journal::record`, `watch::recorder`,
 //! `engine::task` (what a generator says on the channel), `run::beacon` (why it must stop).
 
 use std::borrow::Cow;
@@ -39,7 +41,9 @@ impl Secrets {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
@@ -69,7 +73,10 @@ impl Redactor {
         for (name, value) in secrets.iter().filter(|(_, value)| value.len() >= SHORTEST) {
             for text in forms(value) {
                 if !self.forms.iter().any(|known| known.text == text) {
-                    self.forms.push(Form { text, label: format!("[secret {name}]") });
+                    self.forms.push(Form {
+                        text,
+                        label: format!("[secret {name}]"),
+                    });
                 }
             }
         }
@@ -83,16 +90,24 @@ impl Redactor {
             clean.push_str(&form.label);
             rest = &rest[at + form.text.len()..];
         }
-        if rest.len() == text.len() { Cow::Borrowed(text) } else { Cow::Owned(clean + rest) }
+        if rest.len() == text.len() {
+            Cow::Borrowed(text)
+        } else {
+            Cow::Owned(clean + rest)
+        }
     }
 
     /// The first form in a text; the longest, where several begin.
     fn first(&self, text: &str) -> Option<(usize, &Form)> {
-        let found = self.forms.iter().filter_map(|form| Some((text.find(&form.text)?, form)));
+        let found = self
+            .forms
+            .iter()
+            .filter_map(|form| Some((text.find(&form.text)?, form)));
         found.min_by_key(|(at, form)| (*at, std::cmp::Reverse(form.text.len())))
     }
 
-    /// Every text of a JSON value; what the members named in `fixed` hold is our own word, and stays.
+    /// Every text of a JSON value; what the members named in `fixed` hold is our own word, and
+    /// stays.
     fn value(&self, value: &mut Value, fixed: &[&str]) {
         match value {
             Value::String(text) if self.is_a_moment(text) => {}
@@ -111,9 +126,13 @@ impl Redactor {
         text.parse::<jiff::Timestamp>().is_ok() && !self.forms.iter().any(|form| form.text == text)
     }
 
-    /// The same message without secrets; none where a secret is also one of our own words, and the message would be none
-    /// any more.
-    pub fn message<T: Serialize + DeserializeOwned>(&self, message: &T, fixed: &[&str]) -> Option<T> {
+    /// The same message without secrets; none where a secret is also one of our own words, and the
+    /// message would be none any more.
+    pub fn message<T: Serialize + DeserializeOwned>(
+        &self,
+        message: &T,
+        fixed: &[&str],
+    ) -> Option<T> {
         let mut value = serde_json::to_value(message).ok()?;
         self.value(&mut value, fixed);
         serde_json::from_value(value).ok()
@@ -121,9 +140,14 @@ impl Redactor {
 }
 
 /// As the engine encodes values, and RFC 3986 any: all but the unreserved characters.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
-/// A value as it is, and as it looks in a URL, a form, JSON, HTML, a `{:?}`, and in the middle of base64.
+/// A value as it is, and as it looks in a URL, a form, JSON, HTML, a `{:?}`, and in the middle of
+/// base64.
 fn forms(value: &str) -> Vec<String> {
     let percent = utf8_percent_encode(value, RESERVED).to_string();
     let mut forms = vec![
@@ -138,7 +162,10 @@ fn forms(value: &str) -> Vec<String> {
         html(value),
     ];
     let whole = [STANDARD.encode(value), STANDARD_NO_PAD.encode(value)];
-    for encoded in whole.into_iter().chain((0..3).map(|before| within_base64(value.as_bytes(), before))) {
+    for encoded in whole
+        .into_iter()
+        .chain((0..3).map(|before| within_base64(value.as_bytes(), before)))
+    {
         forms.push(encoded.replace('+', "-").replace('/', "_"));
         forms.push(encoded);
     }
@@ -151,14 +178,22 @@ fn lower_case_escapes(percent: &str) -> String {
     let mut digits = 0_u8;
     let lowered = percent.chars().map(|c| {
         let of_escape = digits > 0;
-        digits = if c == '%' { 2 } else { digits.saturating_sub(1) };
+        digits = if c == '%' {
+            2
+        } else {
+            digits.saturating_sub(1)
+        };
         if of_escape { c.to_ascii_lowercase() } else { c }
     });
     lowered.collect()
 }
 
 fn unquoted(quoted: &str) -> String {
-    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(quoted).to_owned()
+    quoted
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or(quoted)
+        .to_owned()
 }
 
 /// As askama escapes.
@@ -170,8 +205,8 @@ fn html(value: &str) -> String {
     value.chars().map(escaped).collect()
 }
 
-/// What base64 makes of a value alone, when `before` bytes (modulo three) precede it: `user:SECRET` of basic
-/// authentication. The characters that also hold bits of its neighbours are left out.
+/// What base64 makes of a value alone, when `before` bytes (modulo three) precede it: `user:SECRET`
+/// of basic authentication. The characters that also hold bits of its neighbours are left out.
 fn within_base64(value: &[u8], before: usize) -> String {
     let mut bytes = vec![0; before];
     bytes.extend(value);
@@ -182,26 +217,43 @@ fn within_base64(value: &[u8], before: usize) -> String {
 /// What this process knows.
 static KNOWN: RwLock<Redactor> = RwLock::new(Redactor::new());
 
-/// From here on these values leave this process in no text. To be called before anything can be said of them.
+/// From here on these values leave this process in no text. To be called before anything can be
+/// said of them.
 pub fn keep(secrets: &Secrets) {
-    KNOWN.write().unwrap_or_else(PoisonError::into_inner).learn(secrets);
+    KNOWN
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .learn(secrets);
 }
 
 /// A text that may be shown.
 pub fn text(text: &str) -> String {
-    KNOWN.read().unwrap_or_else(PoisonError::into_inner).text(text).into_owned()
+    KNOWN
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .text(text)
+        .into_owned()
 }
 
 /// Whether a text holds a secret.
 pub fn holds_secret(text: &str) -> bool {
-    KNOWN.read().unwrap_or_else(PoisonError::into_inner).first(text).is_some()
+    KNOWN
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .first(text)
+        .is_some()
 }
 
-/// A message that may be written: each of its texts redacted, but for what the members named in `fixed` hold (words of
-/// our own that readers depend on). None where a secret's value is a word of ours elsewhere.
+/// A message that may be written: each of its texts redacted, but for what the members named in
+/// `fixed` hold (words of our own that readers depend on). None where a secret's value is a word of
+/// ours elsewhere.
 pub fn message<T: Serialize + DeserializeOwned + Clone>(message: &T, fixed: &[&str]) -> Option<T> {
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
-    if known.forms.is_empty() { Some(message.clone()) } else { known.message(message, fixed) }
+    if known.forms.is_empty() {
+        Some(message.clone())
+    } else {
+        known.message(message, fixed)
+    }
 }
 
 /// A writer that redacts: for whatever writes whole lines at once, as the log does.
@@ -209,7 +261,8 @@ pub struct Writer<W>(pub W);
 
 impl<W: Write> Write for Writer<W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.write_all(text(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        self.0
+            .write_all(text(&String::from_utf8_lossy(bytes)).as_bytes())?;
         Ok(bytes.len())
     }
 
@@ -226,7 +279,9 @@ mod tests {
 
     fn secrets(pairs: &[(&str, &str)]) -> Secrets {
         let mut secrets = Secrets::default();
-        pairs.iter().for_each(|(name, value)| secrets.insert(*name, *value));
+        pairs
+            .iter()
+            .for_each(|(name, value)| secrets.insert(*name, *value));
         secrets
     }
 
@@ -260,7 +315,10 @@ mod tests {
     #[test]
     fn the_longest_secret_wins_and_short_ones_are_not_looked_for() {
         let redactor = redactor(&[("A", "abcd"), ("B", "abcdef"), ("C", "xyz")]);
-        assert_eq!(redactor.text("abcdef, abcd, xyz, abcdabcd"), "[secret B], [secret A], xyz, [secret A][secret A]");
+        assert_eq!(
+            redactor.text("abcdef, abcd, xyz, abcdabcd"),
+            "[secret B], [secret A], xyz, [secret A][secret A]"
+        );
     }
 
     #[test]
@@ -281,8 +339,13 @@ mod tests {
     fn what_the_log_writes_is_redacted() {
         keep(&secrets(&[("LOGGED", "c4nary-of-the-log")]));
         let mut writer = Writer(Vec::new());
-        writer.write_all(b"token c4nary-of-the-log refused\n").unwrap();
-        assert_eq!(String::from_utf8(writer.0).unwrap(), "token [secret LOGGED] refused\n");
+        writer
+            .write_all(b"token c4nary-of-the-log refused\n")
+            .unwrap();
+        assert_eq!(
+            String::from_utf8(writer.0).unwrap(),
+            "token [secret LOGGED] refused\n"
+        );
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! Quantities as people write and read them: durations, rates, money, run ids.
 //!
-//! Pure. Parsing accepts exactly what the scenario file documents; formatting is what every report uses.
+//! Pure. Parsing accepts exactly what the scenario file documents; formatting is what every report
+//! uses.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,27 +18,44 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let mut total = Duration::ZERO;
     let mut last_unit = u64::MAX;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
         let (number, tail) = rest.split_at(digits);
-        let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+        let letters = tail
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(letters);
-        let value: f64 =
-            number.parse().map_err(|_| format!("`{text}` is not a duration: write it like `30s`, `2m` or `1m30s`"))?;
+        let value: f64 = number.parse().map_err(|_| {
+            format!("`{text}` is not a duration: write it like `30s`, `2m` or `1m30s`")
+        })?;
         let unit_millis: u64 = match unit {
             "ms" => 1,
             "s" => 1_000,
             "m" => 60_000,
             "h" => 3_600_000,
-            "" => return Err(format!("`{text}` has no unit: write `{text}s` for seconds or `{text}m` for minutes")),
-            other => return Err(format!("`{other}` is not a unit of time: use `ms`, `s`, `m` or `h`")),
+            "" => {
+                return Err(format!(
+                    "`{text}` has no unit: write `{text}s` for seconds or `{text}m` for minutes"
+                ));
+            }
+            other => {
+                return Err(format!(
+                    "`{other}` is not a unit of time: use `ms`, `s`, `m` or `h`"
+                ));
+            }
         };
         if unit_millis >= last_unit {
-            return Err(format!("`{text}` is not a duration: write the larger unit first, like `1m30s`"));
+            return Err(format!(
+                "`{text}` is not a duration: write the larger unit first, like `1m30s`"
+            ));
         }
         last_unit = unit_millis;
         let part = Duration::try_from_secs_f64(value * unit_millis as f64 / 1_000.0)
             .map_err(|_| format!("`{text}` is too long for a duration"))?;
-        total = total.checked_add(part).ok_or_else(|| format!("`{text}` is too long for a duration"))?;
+        total = total
+            .checked_add(part)
+            .ok_or_else(|| format!("`{text}` is too long for a duration"))?;
         rest = tail;
     }
     if last_unit == u64::MAX {
@@ -50,7 +68,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 pub fn duration(value: Duration) -> String {
     if value < Duration::from_secs(1) {
         let millis = value.as_secs_f64() * 1_000.0;
-        return if value.is_zero() || millis >= 10.0 { format!("{millis:.0}ms") } else { format!("{millis:.1}ms") };
+        return if value.is_zero() || millis >= 10.0 {
+            format!("{millis:.0}ms")
+        } else {
+            format!("{millis:.1}ms")
+        };
     }
     if value < Duration::from_secs(60) {
         let text = format!("{:.1}", value.as_secs_f64());
@@ -70,7 +92,11 @@ pub fn duration(value: Duration) -> String {
 /// So many of a thing: `1 task`, `2 tasks`.
 pub fn count(number: impl Into<u64>, thing: &str) -> String {
     let number = number.into();
-    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+    if number == 1 {
+        format!("1 {thing}")
+    } else {
+        format!("{number} {thing}s")
+    }
 }
 
 /// `a`, `a and b`, `a, b and c`.
@@ -99,7 +125,8 @@ impl fmt::Display for Usd {
 
 /// One execution: `sp-` and ten lower-case characters that sort by time.
 ///
-/// All names of what a run makes derive from it, so that nothing can be left behind that cannot be found again.
+/// All names of what a run makes derive from it, so that nothing can be left behind that cannot be
+/// found again.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(String);
@@ -107,7 +134,8 @@ pub struct RunId(String);
 /// Crockford's alphabet: sorts by value, has no look-alikes.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// Bits that two runs begun in the same second are unlikely to share: one pair in a quarter of a million.
+/// Bits that two runs begun in the same second are unlikely to share: one pair in a quarter of a
+/// million.
 const CHANCE: u32 = 18;
 
 impl RunId {
@@ -134,8 +162,17 @@ impl RunId {
 
     /// When it was made.
     pub fn begun(&self) -> Timestamp {
-        let value = |byte: u8| ALPHABET.iter().position(|known| *known == byte).unwrap_or(0) as i64;
-        let bits = self.0.bytes().skip(3).fold(0, |bits, byte| bits * 32 + value(byte));
+        let value = |byte: u8| {
+            ALPHABET
+                .iter()
+                .position(|known| *known == byte)
+                .unwrap_or(0) as i64
+        };
+        let bits = self
+            .0
+            .bytes()
+            .skip(3)
+            .fold(0, |bits, byte| bits * 32 + value(byte));
         Timestamp::from_second(bits >> CHANCE).unwrap_or(Timestamp::MAX)
     }
 }
@@ -161,13 +198,20 @@ mod tests {
             ("1h2m3s4ms", 3_723_004),
             ("0s", 0),
         ] {
-            assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
+            assert_eq!(
+                parse_duration(text),
+                Ok(Duration::from_millis(millis)),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_duration_without_unit_is_refused_with_the_two_likely_meanings() {
-        assert_eq!(parse_duration("30").unwrap_err(), "`30` has no unit: write `30s` for seconds or `30m` for minutes");
+        assert_eq!(
+            parse_duration("30").unwrap_err(),
+            "`30` has no unit: write `30s` for seconds or `30m` for minutes"
+        );
         for text in ["", "s", "30 sec", "30x", "30s1m", "1..5s", "-3s", "1e400h"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
@@ -193,9 +237,18 @@ mod tests {
         let early = RunId::new(1_764_000_000, (1 << CHANCE) - 1);
         let late = RunId::new(1_764_000_001, 0);
         assert!(early < late);
-        assert_eq!(early.begun(), Timestamp::from_second(1_764_000_000).unwrap());
+        assert_eq!(
+            early.begun(),
+            Timestamp::from_second(1_764_000_000).unwrap()
+        );
         assert_eq!(RunId::parse(early.as_str()), Some(early));
-        for foreign in ["sp-", "sp-UPPERCASE1", "sp-0123456789a", "my-0123456789", "sp-012345678i"] {
+        for foreign in [
+            "sp-",
+            "sp-UPPERCASE1",
+            "sp-0123456789a",
+            "my-0123456789",
+            "sp-012345678i",
+        ] {
             assert_eq!(RunId::parse(foreign), None, "{foreign}");
         }
     }

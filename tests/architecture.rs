@@ -1,39 +1,94 @@
 //! Imports point down only; what decides is pure; few files start processes or print.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Top to bottom. A module may use modules of lower layers, and of its own layer only where `SAME` says so.
+/// Top to bottom. A module may use modules of lower layers, and of its own layer only where `SAME`
+/// says so.
 const LAYERS: [&[&str]; 5] = [
     &["cli"],
     &["run"],
-    &["terraform", "fleet", "guard", "image", "channel", "engine", "watch", "ownership", "journal", "lab", "aws"],
+    &[
+        "terraform",
+        "fleet",
+        "guard",
+        "image",
+        "channel",
+        "engine",
+        "watch",
+        "ownership",
+        "journal",
+        "lab",
+        "aws",
+    ],
     &["plan", "verdict", "cost", "limits", "report", "scaling"],
-    &["scenario", "measure", "events", "outcome", "redact", "units"],
+    &[
+        "scenario", "measure", "events", "outcome", "redact", "units",
+    ],
 ];
 
 /// Neighbours on one layer that may know each other, and why.
 const SAME: [(&str, &str, &str); 23] = [
-    ("fleet", "journal", "tasks carry the tag that a run is found by"),
-    ("terraform", "journal", "terraform and its plugins inherit the run's work lock"),
-    ("terraform", "aws", "what kind of trouble the errors of its provider are"),
-    ("guard", "journal", "where the guard is lost, the command that reaps is all that helps"),
+    (
+        "fleet",
+        "journal",
+        "tasks carry the tag that a run is found by",
+    ),
+    (
+        "terraform",
+        "journal",
+        "terraform and its plugins inherit the run's work lock",
+    ),
+    (
+        "terraform",
+        "aws",
+        "what kind of trouble the errors of its provider are",
+    ),
+    (
+        "guard",
+        "journal",
+        "where the guard is lost, the command that reaps is all that helps",
+    ),
     ("channel", "aws", "a bucket is opened with AWS credentials"),
     ("fleet", "aws", "Fargate is in AWS"),
     ("watch", "aws", "the group is in AWS"),
     ("image", "aws", "ECR is in AWS"),
-    ("aws", "journal", "the proof describes the names the journal derives"),
+    (
+        "aws",
+        "journal",
+        "the proof describes the names the journal derives",
+    ),
     ("engine", "channel", "a generator lives on the channel"),
-    ("ownership", "engine", "the file of a target is asked for as a generator would ask"),
+    (
+        "ownership",
+        "engine",
+        "the file of a target is asked for as a generator would ask",
+    ),
     ("report", "limits", "and whose target it was"),
     ("report", "verdict", "a report shows judgements"),
     ("report", "cost", "and what it cost"),
     ("report", "plan", "and the load as planned"),
-    ("verdict", "scaling", "advice replays other policies against the measured load"),
-    ("verdict", "cost", "what nothing needed and what another policy takes are money too"),
-    ("verdict", "plan", "phases are judged at the times the plan gave them"),
+    (
+        "verdict",
+        "scaling",
+        "advice replays other policies against the measured load",
+    ),
+    (
+        "verdict",
+        "cost",
+        "what nothing needed and what another policy takes are money too",
+    ),
+    (
+        "verdict",
+        "plan",
+        "phases are judged at the times the plan gave them",
+    ),
     ("events", "units", "quantities"),
     ("events", "redact", "what is told holds no secret"),
     ("scenario", "redact", "a scenario reads secrets"),
@@ -42,7 +97,9 @@ const SAME: [(&str, &str, &str); 23] = [
 ];
 
 /// Modules without clock, network, process or file.
-const PURE: [&str; 9] = ["scenario", "plan", "measure", "scaling", "verdict", "cost", "limits", "units", "outcome"];
+const PURE: [&str; 9] = [
+    "scenario", "plan", "measure", "scaling", "verdict", "cost", "limits", "units", "outcome",
+];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
@@ -64,13 +121,25 @@ fn src() -> PathBuf {
 /// The top-level module a file belongs to.
 fn module(path: &Path) -> String {
     let relative = path.strip_prefix(src()).unwrap();
-    let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();
+    let first = relative
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_str()
+        .unwrap();
     first.trim_end_matches(".rs").to_owned()
 }
 
 /// The file up to its tests: those may build whatever they need.
 fn code(path: &Path) -> String {
-    if path.file_name().unwrap().to_str().unwrap().ends_with("tests.rs") {
+    if path
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .ends_with("tests.rs")
+    {
         return String::new();
     }
     let text = std::fs::read_to_string(path).unwrap();
@@ -79,10 +148,16 @@ fn code(path: &Path) -> String {
 
 /// Top-level modules named by `crate::x` outside comments.
 fn uses(code: &str) -> Vec<String> {
-    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let lines = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
     lines
         .flat_map(|line| line.split("crate::").skip(1).collect::<Vec<_>>())
-        .map(|tail| tail.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+        .map(|tail| {
+            tail.chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect()
+        })
         .filter(|name: &String| LAYERS.iter().any(|layer| layer.contains(&name.as_str())))
         .collect()
 }
@@ -111,14 +186,27 @@ fn imports_point_down_only() {
 #[test]
 fn the_map_names_every_module_once() {
     let map = std::fs::read_to_string(src().join("lib.rs")).unwrap();
-    let named: Vec<&str> =
-        map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.split_once(';').map(|(name, _)| name)).collect();
-    let mut layered: Vec<&str> = LAYERS.iter().flat_map(|layer| layer.iter().copied()).collect();
+    let named: Vec<&str> = map
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("pub mod ")?
+                .split_once(';')
+                .map(|(name, _)| name)
+        })
+        .collect();
+    let mut layered: Vec<&str> = LAYERS
+        .iter()
+        .flat_map(|layer| layer.iter().copied())
+        .collect();
     let mut sorted = named.clone();
     sorted.sort_unstable();
     layered.sort_unstable();
     assert_eq!(sorted, layered);
-    assert!(map.lines().filter(|line| line.starts_with("pub mod ")).all(|line| line.contains("// ")));
+    assert!(
+        map.lines()
+            .filter(|line| line.starts_with("pub mod "))
+            .all(|line| line.contains("// "))
+    );
 }
 
 #[test]
@@ -139,8 +227,10 @@ fn what_decides_is_pure() {
     for path in sources(&src()) {
         if PURE.contains(&module(&path).as_str()) {
             let code = code(&path);
-            let opened =
-                doors.iter().filter(|door| code.contains(**door)).map(|door| format!("{}: {door}", path.display()));
+            let opened = doors
+                .iter()
+                .filter(|door| code.contains(**door))
+                .map(|door| format!("{}: {door}", path.display()));
             wrong.extend(opened);
         }
     }
@@ -156,22 +246,40 @@ fn few_files_start_processes() {
         }
     }
     let known = ["cli", "fleet", "guard", "lab", "terraform"];
-    assert!(counts.keys().all(|module| known.contains(&module.as_str())), "{counts:?}");
+    assert!(
+        counts.keys().all(|module| known.contains(&module.as_str())),
+        "{counts:?}"
+    );
 }
 
 #[test]
 fn lab_and_product_do_not_know_each_other() {
     for path in sources(&src()) {
         let from = module(&path);
-        if ["run", "fleet", "guard", "watch", "terraform", "channel", "engine", "image", "aws"].contains(&from.as_str())
+        if [
+            "run",
+            "fleet",
+            "guard",
+            "watch",
+            "terraform",
+            "channel",
+            "engine",
+            "image",
+            "aws",
+        ]
+        .contains(&from.as_str())
         {
-            assert!(!uses(&code(&path)).contains(&"lab".to_owned()), "{} knows the lab", path.display());
+            assert!(
+                !uses(&code(&path)).contains(&"lab".to_owned()),
+                "{} knows the lab",
+                path.display()
+            );
         }
     }
 }
 
-/// Every call by which a group is watched is in the documents that people are told to grant; and nothing else is in the
-/// one for watching alone.
+/// Every call by which a group is watched is in the documents that people are told to grant; and
+/// nothing else is in the one for watching alone.
 #[test]
 fn the_permissions_documents_name_what_watching_calls() {
     let mut called = std::collections::BTreeSet::new();
@@ -186,8 +294,16 @@ fn the_permissions_documents_name_what_watching_calls() {
         let text = std::fs::read_to_string(permissions.join(name)).unwrap();
         let document: serde_json::Value = serde_json::from_str(&text).unwrap();
         let statements = document["Statement"].as_array().unwrap();
-        let target = statements.iter().find(|one| one["Sid"] == "ReadTheTarget").unwrap();
-        target["Action"].as_array().unwrap().iter().map(|action| action.as_str().unwrap().to_owned()).collect()
+        let target = statements
+            .iter()
+            .find(|one| one["Sid"] == "ReadTheTarget")
+            .unwrap();
+        target["Action"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|action| action.as_str().unwrap().to_owned())
+            .collect()
     };
     assert!(called.len() > 15, "{called:?}");
     assert_eq!(granted("watcher.json"), called);

@@ -1,7 +1,11 @@
-//! The whole way against the lab: real terraform, the real AWS provider, real generator processes, a target that
-//! really slows down. Each test ends by asking the emulated account what is in it.
+//! The whole way against the lab: real terraform, the real AWS provider, real generator processes,
+//! a target that really slows down. Each test ends by asking the emulated account what is in it.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -27,7 +31,12 @@ impl Trial {
         let file = folder.path().join("lab.yaml");
         std::fs::write(&file, lab_file).unwrap();
         let file = (!lab_file.is_empty()).then_some(file);
-        let lab = spikeproof::lab::start(Options { file, ..Options::default() }).await.unwrap();
+        let lab = spikeproof::lab::start(Options {
+            file,
+            ..Options::default()
+        })
+        .await
+        .unwrap();
         Self { lab, folder }
     }
 
@@ -62,7 +71,12 @@ impl Trial {
     }
 
     fn report(&self) -> RunReport {
-        let run = std::fs::read_dir(self.runs()).unwrap().next().unwrap().unwrap().path();
+        let run = std::fs::read_dir(self.runs())
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
         assert!(run.join("report.html").exists());
         serde_json::from_str(&std::fs::read_to_string(run.join("report.json")).unwrap()).unwrap()
     }
@@ -80,13 +94,16 @@ impl Trial {
 fn generators(endpoint: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let (Ok(line), Ok(environment)) =
-            (std::fs::read(entry.path().join("cmdline")), std::fs::read(entry.path().join("environ")))
-        else {
+        let (Ok(line), Ok(environment)) = (
+            std::fs::read(entry.path().join("cmdline")),
+            std::fs::read(entry.path().join("environ")),
+        ) else {
             continue;
         };
         let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        if line.contains("spikeproof generate") && String::from_utf8_lossy(&environment).contains(endpoint) {
+        if line.contains("spikeproof generate")
+            && String::from_utf8_lossy(&environment).contains(endpoint)
+        {
             found.push(line);
         }
     }
@@ -94,7 +111,11 @@ fn generators(endpoint: &str) -> Vec<String> {
 }
 
 fn text(output: &Output) -> String {
-    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 const SHORT: &str = "
@@ -108,37 +129,59 @@ thresholds: [ 'errors < 1%' ]
 ";
 
 fn path(relative: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative).display().to_string()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(relative)
+        .display()
+        .to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_group_grows_under_a_spike_and_comes_back_and_nothing_is_left() {
     let trial = Trial::new("").await;
-    let output = trial.run(&["run", &path("scenarios/spike-and-recover.yaml")]).await;
+    let output = trial
+        .run(&["run", &path("scenarios/spike-and-recover.yaml")])
+        .await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
 
     let report = trial.report();
     assert_eq!(report.standing.proof, Some(Proof::ThisMachine));
     let judged = report.judged.unwrap();
     let reaction = judged.reaction.unwrap();
-    assert!(reaction.out_took.is_some() && reaction.in_took.is_some(), "{reaction:?}");
+    assert!(
+        reaction.out_took.is_some() && reaction.in_took.is_some(),
+        "{reaction:?}"
+    );
     assert!(reaction.desired_peak > reaction.desired_before);
     assert_eq!(reaction.desired_after, reaction.desired_before);
     assert_eq!(report.destroyed.left, Vec::<String>::new());
     assert!(report.destroyed.gone.len() >= 9, "{:?}", report.destroyed);
 
-    // The lab's instances carry 4 at a time for 20 ms each: 200/s. The run must find that out, and the model of the policy
-    // must do what the group did.
+    // The lab's instances carry 4 at a time for 20 ms each: 200/s. The run must find that out, and
+    // the model of the policy must do what the group did.
     let advice = report.advice.unwrap();
     let capacity = advice.capacity.unwrap();
     assert!((150.0..=230.0).contains(&capacity.at_limit), "{capacity:?}");
     let agreement = advice.agreement.unwrap();
-    assert!(agreement.share() >= 0.8, "{agreement:?}: {:?}", advice.metric);
-    assert!(advice.candidates.len() > 3 && advice.candidates.iter().any(|candidate| candidate.recommended));
+    assert!(
+        agreement.share() >= 0.8,
+        "{agreement:?}: {:?}",
+        advice.metric
+    );
+    assert!(
+        advice.candidates.len() > 3
+            && advice
+                .candidates
+                .iter()
+                .any(|candidate| candidate.recommended)
+    );
 
     // The target really slowed down, and recovered when the group had grown.
     let load = report.load.unwrap();
-    let spike = load.phases.iter().find(|phase| phase.row.name == "spike").unwrap();
+    let spike = load
+        .phases
+        .iter()
+        .find(|phase| phase.row.name == "spike")
+        .unwrap();
     let seconds = &load.seconds[spike.from.as_secs() as usize..spike.to.as_secs() as usize];
     let p95 = |seconds: &[spikeproof::report::Second]| {
         let mut values: Vec<u64> = seconds.iter().filter_map(|second| second.p95).collect();
@@ -146,8 +189,14 @@ async fn the_group_grows_under_a_spike_and_comes_back_and_nothing_is_left() {
         values[values.len() / 2]
     };
     let third = seconds.len() / 3;
-    let (early, late) = (p95(&seconds[1..third]), p95(&seconds[seconds.len() - third..]));
-    assert!(early > late * 3, "p95 early in the spike {early} us, at its end {late} us");
+    let (early, late) = (
+        p95(&seconds[1..third]),
+        p95(&seconds[seconds.len() - third..]),
+    );
+    assert!(
+        early > late * 3,
+        "p95 early in the spike {early} us, at its end {late} us"
+    );
 
     let again = trial.run(&["report"]).await;
     assert!(text(&again).contains("scale-out"), "{}", text(&again));
@@ -159,7 +208,9 @@ async fn the_group_grows_under_a_spike_and_comes_back_and_nothing_is_left() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sustained_scenario_passes_against_the_lab() {
     let trial = Trial::new("").await;
-    let output = trial.run(&["run", "--fleet", "local", &path("scenarios/sustained.yaml")]).await;
+    let output = trial
+        .run(&["run", "--fleet", "local", &path("scenarios/sustained.yaml")])
+        .await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert!(text(&output).contains("rate > 95/s"), "{}", text(&output));
     trial.nothing_is_left().await;
@@ -168,10 +219,15 @@ async fn the_sustained_scenario_passes_against_the_lab() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_threshold_is_exit_1_and_nothing_is_left() {
     let trial = Trial::new("").await;
-    let scenario = trial.scenario(&SHORT.replace("/api/products", "/api/products, check: { status: 418 }"));
+    let scenario =
+        trial.scenario(&SHORT.replace("/api/products", "/api/products, check: { status: 418 }"));
     let output = trial.run(&["run", &scenario]).await;
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(text(&output).contains("FAILED  errors < 1%"), "{}", text(&output));
+    assert!(
+        text(&output).contains("FAILED  errors < 1%"),
+        "{}",
+        text(&output)
+    );
     trial.nothing_is_left().await;
 }
 
@@ -182,7 +238,11 @@ async fn a_failed_apply_is_exit_4_with_terraforms_own_reason_and_nothing_is_left
     let scenario = trial.scenario(SHORT);
     let output = trial.run(&["run", &scenario]).await;
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
-    assert!(text(&output).contains("too many repositories"), "{}", text(&output));
+    assert!(
+        text(&output).contains("too many repositories"),
+        "{}",
+        text(&output)
+    );
     assert!(trial.report().judged.is_none());
     trial.nothing_is_left().await;
 }
@@ -193,7 +253,11 @@ async fn a_task_that_never_starts_is_exit_4_with_its_reason_and_nothing_is_left(
     let scenario = trial.scenario(SHORT);
     let output = trial.run(&["run", &scenario]).await;
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
-    assert!(text(&output).contains("could not start 2 of 2 tasks"), "{}", text(&output));
+    assert!(
+        text(&output).contains("could not start 2 of 2 tasks"),
+        "{}",
+        text(&output)
+    );
     trial.nothing_is_left().await;
 }
 
@@ -211,13 +275,24 @@ async fn a_time_that_is_over_during_apply_ends_the_run_and_nothing_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_budget_that_is_used_up_ends_the_run_and_nothing_is_left() {
-    // One task fails and is replaced: three are billed, and for a minute at least, where two were estimated.
+    // One task fails and is replaced: three are billed, and for a minute at least, where two were
+    // estimated.
     let trial = Trial::new("faults: { task_start_failures: [0] }").await;
-    let scenario = trial.scenario(&format!("{SHORT}fleet: {{ cpu: 1, tasks: 2 }}\nbudget: 0.004 USD\n"));
+    let scenario = trial.scenario(&format!(
+        "{SHORT}fleet: {{ cpu: 1, tasks: 2 }}\nbudget: 0.004 USD\n"
+    ));
     let output = trial.run(&["run", &scenario]).await;
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
-    assert!(text(&output).contains("the budget of $0.00400 is reached: the tasks cost "), "{}", text(&output));
-    assert!(text(&output).contains(", before there was any load"), "{}", text(&output));
+    assert!(
+        text(&output).contains("the budget of $0.00400 is reached: the tasks cost "),
+        "{}",
+        text(&output)
+    );
+    assert!(
+        text(&output).contains(", before there was any load"),
+        "{}",
+        text(&output)
+    );
     trial.nothing_is_left().await;
 }
 
@@ -230,15 +305,36 @@ async fn an_interrupt_during_load_judges_what_there_is_and_nothing_is_left() {
     let heard = wait_for(&mut child, "req/s").await;
     interrupt(&child);
     let interrupted = jiff::Timestamp::now();
-    let output = tokio::time::timeout(Duration::from_secs(120), child.wait_with_output()).await.unwrap().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{before}{heard}{}", text(&output));
+    let output = tokio::time::timeout(Duration::from_secs(120), child.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(130),
+        "{before}{heard}{}",
+        text(&output)
+    );
     assert!(text(&output).contains("INTERRUPTED"), "{}", text(&output));
     // Within two seconds, and one for a busy machine.
-    let went_on = trial.lab.last_request().unwrap().duration_since(interrupted);
-    assert!(went_on < jiff::SignedDuration::from_secs(3), "load went on for {went_on:?}");
+    let went_on = trial
+        .lab
+        .last_request()
+        .unwrap()
+        .duration_since(interrupted);
+    assert!(
+        went_on < jiff::SignedDuration::from_secs(3),
+        "load went on for {went_on:?}"
+    );
     let report = trial.report();
     assert!(report.interrupted);
-    assert!(report.judged.unwrap().because.contains("the load ended early: interrupted"));
+    assert!(
+        report
+            .judged
+            .unwrap()
+            .because
+            .contains("the load ended early: interrupted")
+    );
     trial.nothing_is_left().await;
 }
 
@@ -246,17 +342,28 @@ async fn an_interrupt_during_load_judges_what_there_is_and_nothing_is_left() {
 async fn what_a_killed_run_left_is_reaped_from_its_journal() {
     let trial = Trial::new("").await;
     let scenario = trial.scenario(&SHORT.replace("hold: 6s", "hold: 10m"));
-    let mut child = trial.command(&["run", "--no-guard", &scenario]).spawn().unwrap();
+    let mut child = trial
+        .command(&["run", "--no-guard", &scenario])
+        .spawn()
+        .unwrap();
     wait_for(&mut child, "load phase steady").await;
     child.kill().await.unwrap();
     assert_ne!(trial.lab.inventory().await.unwrap(), Vec::<String>::new());
 
     let listed = trial.run(&["reap", "--dry-run"]).await;
-    assert!(text(&listed).contains("9 things may be left"), "{}", text(&listed));
+    assert!(
+        text(&listed).contains("9 things may be left"),
+        "{}",
+        text(&listed)
+    );
     let reaped = trial.run(&["reap"]).await;
     assert_eq!(reaped.status.code(), Some(0), "{}", text(&reaped));
     let again = trial.run(&["reap"]).await;
-    assert!(text(&again).contains("nothing left of 1 run"), "{}", text(&again));
+    assert!(
+        text(&again).contains("nothing left of 1 run"),
+        "{}",
+        text(&again)
+    );
     trial.nothing_is_left().await;
 }
 
@@ -275,8 +382,21 @@ async fn a_killed_run_is_destroyed_by_its_guard_with_nobodys_help() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     });
-    let log = trial.runs().read_dir().unwrap().next().unwrap().unwrap().path().join("guard.log");
-    emptied.await.unwrap_or_else(|_| panic!("the guard did not: {}", std::fs::read_to_string(&log).unwrap()));
+    let log = trial
+        .runs()
+        .read_dir()
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path()
+        .join("guard.log");
+    emptied.await.unwrap_or_else(|_| {
+        panic!(
+            "the guard did not: {}",
+            std::fs::read_to_string(&log).unwrap()
+        )
+    });
     trial.nothing_is_left().await;
 }
 
@@ -284,33 +404,67 @@ async fn a_killed_run_is_destroyed_by_its_guard_with_nobodys_help() {
 async fn a_run_is_reaped_from_another_machine_without_journal_or_terraform() {
     let trial = Trial::new("").await;
     let scenario = trial.scenario(&SHORT.replace("hold: 6s", "hold: 10m"));
-    let mut child = trial.command(&["run", "--no-guard", &scenario]).spawn().unwrap();
+    let mut child = trial
+        .command(&["run", "--no-guard", &scenario])
+        .spawn()
+        .unwrap();
     wait_for(&mut child, "load phase steady").await;
     let elsewhere = tempfile::tempdir().unwrap();
     let reap = async |arguments: &[&str]| {
         let mut command = trial.command(&["reap", "--discover"]);
-        command.args(arguments).env("SPIKEPROOF_RUNS_DIR", elsewhere.path()).env("PATH", "/nonexistent");
+        command
+            .args(arguments)
+            .env("SPIKEPROOF_RUNS_DIR", elsewhere.path())
+            .env("PATH", "/nonexistent");
         command.output().await.unwrap()
     };
     let alive = reap(&[]).await;
     assert_eq!(alive.status.code(), Some(0), "{}", text(&alive));
-    assert!(text(&alive).contains("left alone: its last beat is"), "{}", text(&alive));
+    assert!(
+        text(&alive).contains("left alone: its last beat is"),
+        "{}",
+        text(&alive)
+    );
 
     child.kill().await.unwrap();
-    // Its roles are seen from every region, and the rest from its own only: elsewhere nothing could be proven.
-    let run = trial.runs().read_dir().unwrap().next().unwrap().unwrap().file_name();
-    for (arguments, exit) in [(vec!["--older-than", "0s"], 0), (vec![run.to_str().unwrap(), "--force"], 6)] {
+    // Its roles are seen from every region, and the rest from its own only: elsewhere nothing could
+    // be proven.
+    let run = trial
+        .runs()
+        .read_dir()
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .file_name();
+    for (arguments, exit) in [
+        (vec!["--older-than", "0s"], 0),
+        (vec![run.to_str().unwrap(), "--force"], 6),
+    ] {
         let before = trial.lab.inventory().await.unwrap();
         let mut command = trial.command(&["reap", "--discover"]);
-        command.args(arguments).env("SPIKEPROOF_RUNS_DIR", elsewhere.path()).env("AWS_REGION", "eu-north-1");
+        command
+            .args(arguments)
+            .env("SPIKEPROOF_RUNS_DIR", elsewhere.path())
+            .env("AWS_REGION", "eu-north-1");
         let far = command.output().await.unwrap();
         assert_eq!(far.status.code(), Some(exit), "{}", text(&far));
-        assert!(text(&far).contains("GetRole: of a run in eu-west-1, not in eu-north-1"), "{}", text(&far));
+        assert!(
+            text(&far).contains("GetRole: of a run in eu-west-1, not in eu-north-1"),
+            "{}",
+            text(&far)
+        );
         assert_eq!(trial.lab.inventory().await.unwrap(), before);
     }
     for (arguments, told) in [
-        (vec!["--dry-run"], "a reap would watch whether another comes"),
-        (vec!["--dry-run", "--older-than", "2h"], "only what is older than 2h was asked for"),
+        (
+            vec!["--dry-run"],
+            "a reap would watch whether another comes",
+        ),
+        (
+            vec!["--dry-run", "--older-than", "2h"],
+            "only what is older than 2h was asked for",
+        ),
         (vec!["--dry-run", "--force"], "9 things may be left"),
     ] {
         let listed = reap(&arguments).await;
@@ -318,12 +472,33 @@ async fn a_run_is_reaped_from_another_machine_without_journal_or_terraform() {
     }
     let reaped = reap(&[]).await;
     assert_eq!(reaped.status.code(), Some(0), "{}", text(&reaped));
-    assert!(text(&reaped).contains("9 things found gone"), "{}", text(&reaped));
-    let proof = std::fs::read_dir(elsewhere.path()).unwrap().next().unwrap().unwrap().path();
-    let proof: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(proof).unwrap()).unwrap();
-    assert!(proof["things"].as_array().unwrap().iter().all(|thing| thing["gone"] == true), "{proof}");
+    assert!(
+        text(&reaped).contains("9 things found gone"),
+        "{}",
+        text(&reaped)
+    );
+    let proof = std::fs::read_dir(elsewhere.path())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let proof: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(proof).unwrap()).unwrap();
+    assert!(
+        proof["things"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|thing| thing["gone"] == true),
+        "{proof}"
+    );
     let again = reap(&[]).await;
-    assert!(text(&again).contains("nothing left of 0 runs"), "{}", text(&again));
+    assert!(
+        text(&again).contains("nothing left of 0 runs"),
+        "{}",
+        text(&again)
+    );
     trial.nothing_is_left().await;
 }
 
@@ -335,7 +510,10 @@ async fn an_interrupt_during_apply_destroys_what_had_been_made() {
     // The first thing that exists.
     let heard = wait_for(&mut child, "created").await;
     interrupt(&child);
-    let output = tokio::time::timeout(Duration::from_secs(150), child.wait_with_output()).await.unwrap().unwrap();
+    let output = tokio::time::timeout(Duration::from_secs(150), child.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(output.status.code(), Some(130), "{heard}{}", text(&output));
     trial.nothing_is_left().await;
 }
@@ -351,7 +529,8 @@ async fn wait_for(child: &mut Child, words: &str) -> String {
             }
         }
     });
-    seen.await.unwrap_or_else(|_| panic!("never heard `{words}` in:\n{heard}"));
+    seen.await
+        .unwrap_or_else(|_| panic!("never heard `{words}` in:\n{heard}"));
     assert!(heard.contains(words), "never heard `{words}` in:\n{heard}");
     child.stderr = Some(stderr.into_inner());
     heard

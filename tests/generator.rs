@@ -1,6 +1,10 @@
 //! One generator as its container runs it, without an orchestrator.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -65,11 +69,39 @@ async fn told_to_start(channel: &Channel, port: u16) {
     );
     let surroundings = Surroundings::default();
     let (run, files) = ("sp-0000000001".to_owned(), Vec::new());
-    let reach = spikeproof::limits::Reach { loopback: true, private: false };
-    let plan = Plan { version: VERSION, run, scenario, surroundings, secrets: false, reach, seed: 1, files };
+    let reach = spikeproof::limits::Reach {
+        loopback: true,
+        private: false,
+    };
+    let plan = Plan {
+        version: VERSION,
+        run,
+        scenario,
+        surroundings,
+        secrets: false,
+        reach,
+        seed: 1,
+        files,
+    };
     channel.put_plan(&plan).await.unwrap();
-    let start = Some(Start { at: Timestamp::now(), slots: vec![0], attempts: vec![1] });
-    channel.put_control(&Control { version: VERSION, epoch: 1, beat: 1, start, stop: None }, None).await.unwrap();
+    let start = Some(Start {
+        at: Timestamp::now(),
+        slots: vec![0],
+        attempts: vec![1],
+    });
+    channel
+        .put_control(
+            &Control {
+                version: VERSION,
+                epoch: 1,
+                beat: 1,
+                start,
+                stop: None,
+            },
+            None,
+        )
+        .await
+        .unwrap();
 }
 
 fn generator(location: &str) -> Child {
@@ -95,10 +127,27 @@ async fn a_task_that_is_sent_away_leaves_a_target_that_hangs_within_a_second() {
     let channel = channel::open(&location, None).unwrap();
     told_to_start(&channel, port).await;
     let mut child = generator(&location);
-    timeout(PATIENCE, all(&mut seen, Seen::Request)).await.unwrap();
+    timeout(PATIENCE, all(&mut seen, Seen::Request))
+        .await
+        .unwrap();
 
-    kill_process(Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
-    timeout(Duration::from_secs(1), all(&mut seen, Seen::Closed)).await.expect("load after a second");
-    assert!(timeout(PATIENCE, child.wait()).await.unwrap().unwrap().success());
-    assert_eq!(channel.end(0).await.unwrap().unwrap().why, Ended::Terminated);
+    kill_process(
+        Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap(),
+        Signal::TERM,
+    )
+    .unwrap();
+    timeout(Duration::from_secs(1), all(&mut seen, Seen::Closed))
+        .await
+        .expect("load after a second");
+    assert!(
+        timeout(PATIENCE, child.wait())
+            .await
+            .unwrap()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(
+        channel.end(0).await.unwrap().unwrap().why,
+        Ended::Terminated
+    );
 }

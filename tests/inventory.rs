@@ -1,6 +1,11 @@
-//! The proof by name, against moto: what was made is seen, deleted, and seen gone; what is a guest's stays.
+//! The proof by name, against moto: what was made is seen, deleted, and seen gone; what is a
+//! guest's stays.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
@@ -17,8 +22,7 @@ use tempfile::TempDir;
 /// The one region in which a bucket is made without naming it in a body.
 const REGION: &str = "us-east-1";
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
-const POLICY: &str =
-    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}]}"#;
+const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}]}"#;
 
 /// An empty account. Ends with the test.
 struct Account {
@@ -30,50 +34,96 @@ struct Account {
 impl Account {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let moto = Moto::start(None, &folder.path().join("moto.log")).await.unwrap();
+        let moto = Moto::start(None, &folder.path().join("moto.log"))
+            .await
+            .unwrap();
         let endpoint = moto.endpoint();
-        let credentials = SharedCredentialsProvider::new(Credentials::new("TEST", "test", None, None, "test"));
+        let credentials =
+            SharedCredentialsProvider::new(Credentials::new("TEST", "test", None, None, "test"));
         let sdk = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(&endpoint)
             .region(Region::new(REGION))
             .credentials_provider(credentials.clone())
             .load()
             .await;
-        let aws = Aws { region: REGION.to_owned(), endpoint: Some(endpoint), credentials, sdk };
-        Self { aws, _moto: moto, _folder: folder }
+        let aws = Aws {
+            region: REGION.to_owned(),
+            endpoint: Some(endpoint),
+            credentials,
+            sdk,
+        };
+        Self {
+            aws,
+            _moto: moto,
+            _folder: folder,
+        }
     }
 
     /// Everything a run makes but its tasks, which moto does not run; some of it hard to delete.
     async fn make(&self, names: &Names) {
         let ecs = aws_sdk_ecs::Client::new(&self.aws.sdk);
-        ecs.create_cluster().cluster_name(&names.cluster).send().await.unwrap();
+        ecs.create_cluster()
+            .cluster_name(&names.cluster)
+            .send()
+            .await
+            .unwrap();
         self.register(&names.family).await;
         let ecr = aws_sdk_ecr::Client::new(&self.aws.sdk);
-        ecr.create_repository().repository_name(&names.repository).send().await.unwrap();
+        ecr.create_repository()
+            .repository_name(&names.repository)
+            .send()
+            .await
+            .unwrap();
 
         let query = Query::new(&self.aws);
         self.group(&names.security_group).await;
         query
-            .json(Service::Logs, "CreateLogGroup", &serde_json::json!({ "logGroupName": names.log_group }))
+            .json(
+                Service::Logs,
+                "CreateLogGroup",
+                &serde_json::json!({ "logGroupName": names.log_group }),
+            )
             .await
             .unwrap();
         for role in [&names.execution_role, &names.task_role] {
             let named = ("RoleName", role.as_str());
-            let call = [named, ("Path", "/spikeproof/"), ("AssumeRolePolicyDocument", TRUST)];
-            query.action(Service::Iam, "CreateRole", &call).await.unwrap();
+            let call = [
+                named,
+                ("Path", "/spikeproof/"),
+                ("AssumeRolePolicyDocument", TRUST),
+            ];
+            query
+                .action(Service::Iam, "CreateRole", &call)
+                .await
+                .unwrap();
             let call = [named, ("PolicyName", "inline"), ("PolicyDocument", POLICY)];
-            query.action(Service::Iam, "PutRolePolicy", &call).await.unwrap();
+            query
+                .action(Service::Iam, "PutRolePolicy", &call)
+                .await
+                .unwrap();
         }
         query.bucket("PUT", &names.bucket, "").await.unwrap();
         for key in ["run/plan.json", "run/tasks/0/intervals/1", "run/a%26b%20c"] {
-            query.bucket("PUT", &names.bucket, &format!("/{key}")).await.unwrap();
+            query
+                .bucket("PUT", &names.bucket, &format!("/{key}"))
+                .await
+                .unwrap();
         }
     }
 
     async fn register(&self, family: &str) {
-        let container = ContainerDefinition::builder().name("generator").image("spikeproof").memory(64).build();
+        let container = ContainerDefinition::builder()
+            .name("generator")
+            .image("spikeproof")
+            .memory(64)
+            .build();
         let ecs = aws_sdk_ecs::Client::new(&self.aws.sdk);
-        ecs.register_task_definition().family(family).container_definitions(container).send().await.unwrap();
+        ecs.register_task_definition()
+            .family(family)
+            .container_definitions(container)
+            .send()
+            .await
+            .unwrap();
     }
 
     async fn group(&self, name: &str) {
@@ -85,7 +135,10 @@ impl Account {
             // Also of a look-alike: only the name keeps it.
             ("TagSpecification.1.Tag.1.Value", &name[..13]),
         ];
-        Query::new(&self.aws).action(Service::Ec2, "CreateSecurityGroup", &call).await.unwrap();
+        Query::new(&self.aws)
+            .action(Service::Ec2, "CreateSecurityGroup", &call)
+            .await
+            .unwrap();
     }
 }
 
@@ -100,18 +153,37 @@ async fn what_was_made_is_seen_and_after_its_deletion_seen_gone() {
     let names = Names::of(&run);
     let inventory = Inventory::new(&account.aws, &run);
     for thing in names.things() {
-        assert!(!is_there(&inventory.exists(&thing).await.unwrap()), "{thing} before it was made");
+        assert!(
+            !is_there(&inventory.exists(&thing).await.unwrap()),
+            "{thing} before it was made"
+        );
     }
     account.make(&names).await;
-    let made: Vec<Thing> = names.things().into_iter().filter(|thing| thing.kind != Kind::Tasks).collect();
+    let made: Vec<Thing> = names
+        .things()
+        .into_iter()
+        .filter(|thing| thing.kind != Kind::Tasks)
+        .collect();
     for thing in &made {
-        assert!(is_there(&inventory.exists(thing).await.unwrap()), "{thing} after it was made");
+        assert!(
+            is_there(&inventory.exists(thing).await.unwrap()),
+            "{thing} after it was made"
+        );
     }
     for thing in names.things() {
-        inventory.delete(&thing).await.unwrap_or_else(|error| panic!("{thing}: {error}"));
-        assert!(!is_there(&inventory.exists(&thing).await.unwrap()), "{thing} after its deletion");
+        inventory
+            .delete(&thing)
+            .await
+            .unwrap_or_else(|error| panic!("{thing}: {error}"));
+        assert!(
+            !is_there(&inventory.exists(&thing).await.unwrap()),
+            "{thing} after its deletion"
+        );
         // Two reapers do no harm.
-        inventory.delete(&thing).await.unwrap_or_else(|error| panic!("{thing}, again: {error}"));
+        inventory
+            .delete(&thing)
+            .await
+            .unwrap_or_else(|error| panic!("{thing}, again: {error}"));
     }
 }
 
@@ -124,16 +196,34 @@ async fn what_only_resembles_the_run_is_left_alone() {
     account.register(&copy).await;
     account.group(&copy).await;
 
-    inventory.delete(&Thing { kind: Kind::TaskDefinition, name: run.to_string() }).await.unwrap();
+    inventory
+        .delete(&Thing {
+            kind: Kind::TaskDefinition,
+            name: run.to_string(),
+        })
+        .await
+        .unwrap();
     let other = Inventory::new(&account.aws, &RunId::new(1_764_000_001, 7));
     for kind in [Kind::TaskDefinition, Kind::SecurityGroup] {
-        let guest = Thing { kind, name: copy.clone() };
+        let guest = Thing {
+            kind,
+            name: copy.clone(),
+        };
         let refused = other.delete(&guest).await.unwrap_err();
         assert!(matches!(refused, InventoryError::Foreign(_)), "{refused}");
-        assert!(is_there(&inventory.exists(&guest).await.unwrap()), "{guest}");
+        assert!(
+            is_there(&inventory.exists(&guest).await.unwrap()),
+            "{guest}"
+        );
     }
-    let guest = Thing { kind: Kind::SecurityGroup, name: copy };
-    assert!(matches!(inventory.delete(&guest).await.unwrap_err(), InventoryError::Foreign(_)));
+    let guest = Thing {
+        kind: Kind::SecurityGroup,
+        name: copy,
+    };
+    assert!(matches!(
+        inventory.delete(&guest).await.unwrap_err(),
+        InventoryError::Foreign(_)
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,12 +234,29 @@ async fn what_is_called_like_a_run_and_has_no_tag_of_it_is_a_strangers() {
     // None of these has the tag.
     account.make(&names).await;
     let by_name = Inventory::new(&account.aws, &run).tagged_only();
-    for (kind, name) in [(Kind::Cluster, &names.cluster), (Kind::TaskDefinition, &names.family)] {
-        let guest = Thing { kind, name: name.clone() };
+    for (kind, name) in [
+        (Kind::Cluster, &names.cluster),
+        (Kind::TaskDefinition, &names.family),
+    ] {
+        let guest = Thing {
+            kind,
+            name: name.clone(),
+        };
         let seen = by_name.exists(&guest).await.unwrap();
-        assert!(matches!(&seen, Presence::Foreign { evidence } if evidence.contains("stranger")), "{seen:?}");
+        assert!(
+            matches!(&seen, Presence::Foreign { evidence } if evidence.contains("stranger")),
+            "{seen:?}"
+        );
         by_name.delete(&guest).await.unwrap();
-        assert!(is_there(&Inventory::new(&account.aws, &run).exists(&guest).await.unwrap()), "{guest}");
+        assert!(
+            is_there(
+                &Inventory::new(&account.aws, &run)
+                    .exists(&guest)
+                    .await
+                    .unwrap()
+            ),
+            "{guest}"
+        );
     }
 }
 
@@ -158,10 +265,16 @@ async fn tasks_go_into_the_default_subnets_or_those_named() {
     let account = Account::start().await;
     let inventory = Inventory::new(&account.aws, &RunId::new(1_764_000_000, 7));
     let default = inventory.network(&[]).await.unwrap();
-    assert!(default.vpc_id.starts_with("vpc-") && default.subnets.len() > 1, "{default:?}");
+    assert!(
+        default.vpc_id.starts_with("vpc-") && default.subnets.len() > 1,
+        "{default:?}"
+    );
     let one = default.subnets[..1].to_vec();
     assert_eq!(inventory.network(&one).await.unwrap().subnets, one);
-    let unknown = inventory.network(&["subnet-0123".to_owned()]).await.unwrap_err();
+    let unknown = inventory
+        .network(&["subnet-0123".to_owned()])
+        .await
+        .unwrap_err();
     assert!(unknown.to_string().contains("subnet-0123"), "{unknown}");
 }
 
@@ -173,19 +286,28 @@ async fn an_answer_that_is_not_awss_is_no_proof_of_anything_gone() {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let mut server = tokio::task::JoinSet::new();
         server.spawn(serve_page(listener, status));
-        let credentials = SharedCredentialsProvider::new(Credentials::new("TEST", "test", None, None, "test"));
+        let credentials =
+            SharedCredentialsProvider::new(Credentials::new("TEST", "test", None, None, "test"));
         let sdk = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(&endpoint)
             .region(Region::new(REGION))
             .credentials_provider(credentials.clone())
             .load()
             .await;
-        let aws = Aws { region: REGION.to_owned(), endpoint: Some(endpoint), credentials, sdk };
+        let aws = Aws {
+            region: REGION.to_owned(),
+            endpoint: Some(endpoint),
+            credentials,
+            sdk,
+        };
         let run = RunId::new(1_764_000_000, 7);
         let inventory = Inventory::new(&aws, &run);
         for thing in Names::of(&run).things() {
             let seen = inventory.exists(&thing).await;
-            assert!(!matches!(seen, Ok(Presence::Gone { .. })), "{status}: {thing}: {seen:?}");
+            assert!(
+                !matches!(seen, Ok(Presence::Gone { .. })),
+                "{status}: {thing}: {seen:?}"
+            );
         }
     }
 }
@@ -197,7 +319,9 @@ async fn serve_page(listener: tokio::net::TcpListener, status: &'static str) {
         let _ = stream.read(&mut request).await;
         let page = "<html><body>It works!</body></html>";
         let length = page.len();
-        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{page}");
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{page}"
+        );
         let _ = stream.write_all(answer.as_bytes()).await;
     }
 }

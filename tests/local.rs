@@ -1,6 +1,10 @@
 //! A local load tester: neither AWS nor terraform, generators as child processes.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -56,7 +60,11 @@ impl Server {
                 });
             }
         });
-        Self { port, seen, _tasks: tasks }
+        Self {
+            port,
+            seen,
+            _tasks: tasks,
+        }
     }
 
     fn seen(&self) -> u64 {
@@ -64,13 +72,18 @@ impl Server {
     }
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, counted: Arc<AtomicU64>) {
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    counted: Arc<AtomicU64>,
+) {
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         counted.fetch_add(1, Ordering::Relaxed);
         let method = request.method().to_string();
         async move { Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from(method)))) }
     });
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 struct Trial {
@@ -79,7 +92,9 @@ struct Trial {
 
 impl Trial {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     fn scenario(&self, phases: &str, thresholds: &str) -> PathBuf {
@@ -110,7 +125,12 @@ impl Trial {
     }
 
     fn report(&self) -> RunReport {
-        let run = std::fs::read_dir(self.folder.path().join("runs")).unwrap().next().unwrap().unwrap().path();
+        let run = std::fs::read_dir(self.folder.path().join("runs"))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
         serde_json::from_str(&std::fs::read_to_string(run.join("report.json")).unwrap()).unwrap()
     }
 
@@ -120,31 +140,52 @@ impl Trial {
         for entry in std::fs::read_dir("/proc").unwrap().flatten() {
             let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
             let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let ours = String::from_utf8_lossy(&environment).contains(&folder.display().to_string());
+            let ours =
+                String::from_utf8_lossy(&environment).contains(&folder.display().to_string());
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            assert!(!(ours && line.contains("spikeproof generate")), "alive: {line}");
+            assert!(
+                !(ours && line.contains("spikeproof generate")),
+                "alive: {line}"
+            );
         }
     }
 }
 
 fn text(output: &Output) -> String {
-    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_target_saw_is_what_the_report_says() {
     let (server, trial) = (Server::start(None).await, Trial::new());
-    let scenario =
-        trial.scenario("{ name: up, rate: 100/s, ramp: 1s }, { name: steady, rate: 100/s, hold: 2s }", "errors < 1%");
+    let scenario = trial.scenario(
+        "{ name: up, rate: 100/s, ramp: 1s }, { name: steady, rate: 100/s, hold: 2s }",
+        "errors < 1%",
+    );
     let url = format!("http://127.0.0.1:{}", server.port);
-    let output = trial.command(&scenario, &url).args(["--tasks", "3"]).output().await.unwrap();
+    let output = trial
+        .command(&scenario, &url)
+        .args(["--tasks", "3"])
+        .output()
+        .await
+        .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let load = trial.report().load.unwrap();
     // A ramp of a second to 100/s is 50 iterations, two seconds of it 200.
     assert_eq!(load.whole.tally.ok, 250);
     assert_eq!(server.seen(), 250);
     // Weights 3 and 1.
-    let reads = load.steps.iter().find(|step| step.name.starts_with("read")).unwrap().tally.ok;
+    let reads = load
+        .steps
+        .iter()
+        .find(|step| step.name.starts_with("read"))
+        .unwrap()
+        .tally
+        .ok;
     assert!((150..=225).contains(&reads), "{reads} of 250 were reads");
     trial.no_generator_is_alive();
 }
@@ -154,12 +195,28 @@ async fn a_repeated_run_is_judged_over_all_of_them() {
     let (server, trial) = (Server::start(None).await, Trial::new());
     let scenario = trial.scenario("{ name: steady, rate: 50/s, hold: 1s }", "errors < 1%");
     let url = format!("http://127.0.0.1:{}", server.port);
-    let output = trial.command(&scenario, &url).args(["--repeat", "2"]).output().await.unwrap();
+    let output = trial
+        .command(&scenario, &url)
+        .args(["--repeat", "2"])
+        .output()
+        .await
+        .unwrap();
     let said = text(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("every judgement holds in all 2 runs"), "{said}");
-    assert!(said.contains("every judgement came out the same in every run"), "{said}");
-    assert_eq!(std::fs::read_dir(trial.folder.path().join("runs")).unwrap().count(), 2);
+    assert!(
+        said.contains("every judgement holds in all 2 runs"),
+        "{said}"
+    );
+    assert!(
+        said.contains("every judgement came out the same in every run"),
+        "{said}"
+    );
+    assert_eq!(
+        std::fs::read_dir(trial.folder.path().join("runs"))
+            .unwrap()
+            .count(),
+        2
+    );
     assert_eq!(server.seen(), 100);
     trial.no_generator_is_alive();
 }
@@ -185,16 +242,32 @@ async fn a_target_with_a_private_authority_is_loaded_over_tls() {
     let scenario = trial.scenario("{ name: steady, users: 3, hold: 2s }", "errors < 1%");
     // A name, so that the static binary has to resolve one.
     let url = format!("https://localhost:{}", server.port);
-    let output = trial.command(&scenario, &url).env("SSL_CERT_FILE", &roots).output().await.unwrap();
+    let output = trial
+        .command(&scenario, &url)
+        .env("SSL_CERT_FILE", &roots)
+        .output()
+        .await
+        .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert!(server.seen() > 10);
 
     // And a certificate that nobody vouches for is no connection at all.
     let distrusted = trial.folder.path().join("other.pem");
-    std::fs::write(&distrusted, rcgen::generate_simple_self_signed(vec!["other".to_owned()]).unwrap().cert.pem())
-        .unwrap();
+    std::fs::write(
+        &distrusted,
+        rcgen::generate_simple_self_signed(vec!["other".to_owned()])
+            .unwrap()
+            .cert
+            .pem(),
+    )
+    .unwrap();
     let seen = server.seen();
-    let output = trial.command(&scenario, &url).env("SSL_CERT_FILE", &distrusted).output().await.unwrap();
+    let output = trial
+        .command(&scenario, &url)
+        .env("SSL_CERT_FILE", &distrusted)
+        .output()
+        .await
+        .unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert_eq!(server.seen(), seen);
 }
@@ -207,9 +280,17 @@ async fn a_target_that_is_not_there_fails_the_threshold() {
     let closed = socket.local_addr().unwrap();
     let trial = Trial::new();
     let scenario = trial.scenario("{ name: steady, rate: 20/s, hold: 1s }", "errors < 1%");
-    let output = trial.command(&scenario, &format!("http://{closed}")).output().await.unwrap();
+    let output = trial
+        .command(&scenario, &format!("http://{closed}"))
+        .output()
+        .await
+        .unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(text(&output).contains("20 no connection"), "{}", text(&output));
+    assert!(
+        text(&output).contains("20 no connection"),
+        "{}",
+        text(&output)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,14 +298,24 @@ async fn signals_end_a_run_and_its_generators() {
     for signal in [Signal::INT, Signal::TERM] {
         let (server, trial) = (Server::start(None).await, Trial::new());
         let scenario = trial.scenario("{ name: steady, rate: 50/s, hold: 10m }", "errors < 1%");
-        let mut child = trial.command(&scenario, &format!("http://127.0.0.1:{}", server.port)).spawn().unwrap();
+        let mut child = trial
+            .command(&scenario, &format!("http://127.0.0.1:{}", server.port))
+            .spawn()
+            .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut heard = String::new();
         while !heard.contains("load phase steady") {
             assert!(stderr.read_line(&mut heard).await.unwrap() > 0, "{heard}");
         }
-        kill_process(Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap(), signal).unwrap();
-        let output = tokio::time::timeout(Duration::from_secs(30), child.wait_with_output()).await.unwrap().unwrap();
+        kill_process(
+            Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap(),
+            signal,
+        )
+        .unwrap();
+        let output = tokio::time::timeout(Duration::from_secs(30), child.wait_with_output())
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(output.status.code(), Some(130), "{heard}{}", text(&output));
         // Ctrl-C judges what there is; SIGTERM has no time for that.
         assert_eq!(trial.report().judged.is_some(), signal == Signal::INT);
@@ -236,7 +327,10 @@ async fn signals_end_a_run_and_its_generators() {
 async fn a_generator_whose_orchestrator_was_killed_ends_by_its_lease() {
     let (server, trial) = (Server::start(None).await, Trial::new());
     let scenario = trial.scenario("{ name: steady, rate: 10/s, hold: 10m }", "errors < 1%");
-    let mut child = trial.command(&scenario, &format!("http://127.0.0.1:{}", server.port)).spawn().unwrap();
+    let mut child = trial
+        .command(&scenario, &format!("http://127.0.0.1:{}", server.port))
+        .spawn()
+        .unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut heard = String::new();
     while !heard.contains("load phase steady") {
@@ -245,9 +339,16 @@ async fn a_generator_whose_orchestrator_was_killed_ends_by_its_lease() {
     child.kill().await.unwrap();
     // The lease is 30 s from the last beat; the poll and the last flush come on top.
     let mut waited = 0;
-    while std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| trial.no_generator_is_alive())).is_err() {
+    while std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        trial.no_generator_is_alive()
+    }))
+    .is_err()
+    {
         waited += 1;
-        assert!(waited < 45, "a generator is alive {waited} s after its orchestrator was killed");
+        assert!(
+            waited < 45,
+            "a generator is alive {waited} s after its orchestrator was killed"
+        );
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let seen = server.seen();
@@ -258,22 +359,43 @@ async fn a_generator_whose_orchestrator_was_killed_ends_by_its_lease() {
 async fn every_mistake_of_a_scenario_is_told_and_the_exit_code_is_3() {
     let trial = Trial::new();
     let path = trial.folder.path().join("scenario.yaml");
-    std::fs::write(&path, "name: x\nphasen: []\nflows:\n  - name: a\n    steps: [ { gett: / } ]\n").unwrap();
-    let output = trial.command(&path, "http://127.0.0.1:1").output().await.unwrap();
+    std::fs::write(
+        &path,
+        "name: x\nphasen: []\nflows:\n  - name: a\n    steps: [ { gett: / } ]\n",
+    )
+    .unwrap();
+    let output = trial
+        .command(&path, "http://127.0.0.1:1")
+        .output()
+        .await
+        .unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", text(&output));
     for words in ["did you mean `phases`", "did you mean `get`"] {
-        assert!(text(&output).contains(words), "`{words}` is not in:\n{}", text(&output));
+        assert!(
+            text(&output).contains(words),
+            "`{words}` is not in:\n{}",
+            text(&output)
+        );
     }
     assert!(!trial.folder.path().join("runs").exists());
 }
 
 impl Trial {
     /// Nothing was begun: neither a run's folder nor a request.
-    async fn refused(&self, scenario: &Path, url: &str, args: &[&str], organisation: &str) -> String {
+    async fn refused(
+        &self,
+        scenario: &Path,
+        url: &str,
+        args: &[&str],
+        organisation: &str,
+    ) -> String {
         let file = self.folder.path().join("organisation.yaml");
         std::fs::write(&file, organisation).unwrap();
         let mut command = self.command(scenario, url);
-        command.args(args).env("AWS_EC2_METADATA_DISABLED", "true").env("SPIKEPROOF_ORGANISATION", &file);
+        command
+            .args(args)
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("SPIKEPROOF_ORGANISATION", &file);
         let output = command.output().await.unwrap();
         assert_eq!(output.status.code(), Some(4), "{}", text(&output));
         assert!(!self.folder.path().join("runs").exists());
@@ -286,11 +408,23 @@ async fn what_no_load_may_reach_is_refused_before_anything_begins() {
     let trial = Trial::new();
     let scenario = trial.scenario("{ name: steady, rate: 1/s, hold: 1s }", "errors < 1%");
     for (url, words) in [
-        ("http://10.1.2.3", "no load goes to 10.1.2.3: a private address; `target.private: true` in the scenario"),
-        ("http://[fd12::1]", "no load goes to fd12::1: a private address; `target.private: true` in the scenario"),
+        (
+            "http://10.1.2.3",
+            "no load goes to 10.1.2.3: a private address; `target.private: true` in the scenario",
+        ),
+        (
+            "http://[fd12::1]",
+            "no load goes to fd12::1: a private address; `target.private: true` in the scenario",
+        ),
         ("http://[::ffff:192.168.0.1]", "a private address"),
-        ("http://169.254.169.254", "instance metadata and task credentials live there; nothing permits it"),
-        ("http://169.254.1.1", "a link-local address; nothing permits it"),
+        (
+            "http://169.254.169.254",
+            "instance metadata and task credentials live there; nothing permits it",
+        ),
+        (
+            "http://169.254.1.1",
+            "a link-local address; nothing permits it",
+        ),
         ("http://0.0.0.0:8080", "an unspecified address"),
     ] {
         let said = trial.refused(&scenario, url, &[], "{}").await;
@@ -302,7 +436,10 @@ async fn what_no_load_may_reach_is_refused_before_anything_begins() {
 async fn a_target_that_nothing_proves_gets_little_load() {
     let trial = Trial::new();
     // Addresses that nobody has (RFC 5737).
-    let (url, others) = ("http://192.0.2.1", ["--i-am-allowed", "192.0.2.9", "--i-am-allowed", "shop.test"]);
+    let (url, others) = (
+        "http://192.0.2.1",
+        ["--i-am-allowed", "192.0.2.9", "--i-am-allowed", "shop.test"],
+    );
     let fast = trial.scenario("{ name: steady, rate: 51/s, hold: 1s }", "errors < 1%");
     let said = trial.refused(&fast, url, &others, "{}").await;
     for words in [
@@ -315,9 +452,19 @@ async fn a_target_that_nothing_proves_gets_little_load() {
         assert!(said.contains(words), "`{words}` is not in:\n{said}");
     }
     let long = trial.scenario("{ name: steady, rate: 1/s, hold: 301s }", "errors < 1%");
-    assert!(trial.refused(&long, url, &[], "{}").await.contains("this asks for 5m1s of load"));
+    assert!(
+        trial
+            .refused(&long, url, &[], "{}")
+            .await
+            .contains("this asks for 5m1s of load")
+    );
     let endless = trial.scenario("{ name: steady, users: 1, hold: 1s }", "errors < 1%");
-    assert!(trial.refused(&endless, url, &[], "{}").await.contains("users without `think`"));
+    assert!(
+        trial
+            .refused(&endless, url, &[], "{}")
+            .await
+            .contains("users without `think`")
+    );
     // `check` says it too, with how to give the proof.
     let check = Command::new(env!("CARGO_BIN_EXE_spikeproof"))
         .args(["check", "--fleet", "local", "--url", "https://shop.test"])
@@ -328,7 +475,9 @@ async fn a_target_that_nothing_proves_gets_little_load() {
     let shown = text(&check);
     assert_eq!(check.status.code(), Some(0), "{shown}");
     assert!(
-        shown.contains("or by a TXT record _spikeproof.shop.test or the file https://shop.test/.well-known/"),
+        shown.contains(
+            "or by a TXT record _spikeproof.shop.test or the file https://shop.test/.well-known/"
+        ),
         "{shown}"
     );
 }
@@ -338,14 +487,33 @@ async fn an_organisation_s_limits_are_refused_with_file_and_key() {
     let trial = Trial::new();
     let scenario = trial.scenario("{ name: steady, rate: 20/s, hold: 2s }", "errors < 1%");
     for (organisation, words) in [
-        ("max_rate: 19/s", "`max_rate` is 19/s, and this asks for up to 20 requests/s"),
-        ("max_duration: 1s", "`max_duration` is 1s, and the plan takes 2s"),
+        (
+            "max_rate: 19/s",
+            "`max_rate` is 19/s, and this asks for up to 20 requests/s",
+        ),
+        (
+            "max_duration: 1s",
+            "`max_duration` is 1s, and the plan takes 2s",
+        ),
         ("max_tasks: 1", "`max_tasks` is 1, and this takes 2"),
-        ("hosts: [\"*.example.com\"]", "`hosts` does not list 127.0.0.1"),
+        (
+            "hosts: [\"*.example.com\"]",
+            "`hosts` does not list 127.0.0.1",
+        ),
         ("max_requests: 5", "max_requests"),
     ] {
-        let said = trial.refused(&scenario, "http://127.0.0.1:9", &["--tasks", "2"], organisation).await;
-        assert!(said.contains(words) && said.contains("organisation.yaml"), "`{words}` is not in:\n{said}");
+        let said = trial
+            .refused(
+                &scenario,
+                "http://127.0.0.1:9",
+                &["--tasks", "2"],
+                organisation,
+            )
+            .await;
+        assert!(
+            said.contains(words) && said.contains("organisation.yaml"),
+            "`{words}` is not in:\n{said}"
+        );
     }
 }
 
@@ -354,16 +522,29 @@ async fn load_stops_when_its_time_is_over_and_what_there_is_is_judged() {
     let (server, trial) = (Server::start(None).await, Trial::new());
     let url = format!("http://127.0.0.1:{}", server.port);
     let scenario = trial.scenario("{ name: steady, rate: 20/s, hold: 11s }", "errors < 1%");
-    let said = trial.refused(&scenario, &url, &["--max-duration", "10s"], "{}").await;
-    assert!(said.contains("the plan takes 11s, longer than --max-duration 10s"), "{said}");
+    let said = trial
+        .refused(&scenario, &url, &["--max-duration", "10s"], "{}")
+        .await;
+    assert!(
+        said.contains("the plan takes 11s, longer than --max-duration 10s"),
+        "{said}"
+    );
 
     let mut command = trial.command(&scenario, &url);
-    let output = command.args(["--max-duration", "12s", "--i-am-allowed", "127.0.0.1"]).output().await.unwrap();
+    let output = command
+        .args(["--max-duration", "12s", "--i-am-allowed", "127.0.0.1"])
+        .output()
+        .await
+        .unwrap();
     assert_eq!(output.status.code(), Some(5), "{}", text(&output));
     let report = trial.report();
     let judged = report.judged.unwrap();
     let why = "the load ended early: the 12s of --max-duration are over";
-    assert!(judged.validity.iter().any(|one| one.because == why), "{:?}", judged.validity);
+    assert!(
+        judged.validity.iter().any(|one| one.because == why),
+        "{:?}",
+        judged.validity
+    );
     assert!((1..220).contains(&server.seen()), "{}", server.seen());
     assert!(!report.interrupted);
     // What was said about the target is recorded, whatever proves it.
@@ -380,7 +561,9 @@ async fn no_proxy_of_the_environment_gets_between_load_and_target() {
     // Nobody listens there, and no exception is made.
     command.env_remove("NO_PROXY").env_remove("no_proxy");
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
-        command.env(name, "http://127.0.0.1:9").env(name.to_lowercase(), "http://127.0.0.1:9");
+        command
+            .env(name, "http://127.0.0.1:9")
+            .env(name.to_lowercase(), "http://127.0.0.1:9");
     }
     let output = command.output().await.unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));

@@ -1,7 +1,11 @@
-//! The permissions documents: rendered from the table, held to what the code calls, and enough for a whole run in a lab
-//! that denies everything else.
+//! The permissions documents: rendered from the table, held to what the code calls, and enough for
+//! a whole run in a lab that denies everything else.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -54,7 +58,8 @@ fn the_documents_are_what_the_table_says() {
 
 // What the code calls.
 
-/// Our own sources up to their tests, without the lab, which is AWS itself, and the engine, which never calls it.
+/// Our own sources up to their tests, without the lab, which is AWS itself, and the engine, which
+/// never calls it.
 fn sources() -> Vec<(PathBuf, String)> {
     let mut folders = vec![project("src")];
     let mut sources = Vec::new();
@@ -78,43 +83,87 @@ const VERBS: &str = "add|assume|attach|authorize|batch|cancel|complete|copy|crea
                      enable|execute|get|initiate|list|modify|put|register|remove|revoke|run|start|stop|submit|tag|terminate|\
                      untag|update|upload";
 
-/// Fields and methods that only look like operations, and the one that needs no permission: it is how one gets any.
-const NO_OPERATIONS: [&str; 5] =
-    ["assume_role_with_web_identity", "disable_scale_in", "start_time", "stop_load", "upload_id"];
+/// Fields and methods that only look like operations, and the one that needs no permission: it is
+/// how one gets any.
+const NO_OPERATIONS: [&str; 5] = [
+    "assume_role_with_web_identity",
+    "disable_scale_in",
+    "start_time",
+    "stop_load",
+    "upload_id",
+];
 
-/// `.describe_tasks()` is DescribeTasks: every SDK operation begins with a builder that takes no argument.
+/// `.describe_tasks()` is DescribeTasks: every SDK operation begins with a builder that takes no
+/// argument.
 fn sdk_calls(text: &str) -> BTreeSet<String> {
     let pattern = Regex::new(&format!(r"\.((?:{VERBS})(?:_[a-z0-9]+)+)\(\)")).unwrap();
-    let pascal = |name: &str| -> String { name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect() };
+    let pascal = |name: &str| -> String {
+        name.split('_')
+            .map(|word| word[..1].to_uppercase() + &word[1..])
+            .collect()
+    };
     let names = pattern.captures_iter(text).map(|found| found[1].to_owned());
-    names.filter(|name| !NO_OPERATIONS.contains(&name.as_str())).map(|name| pascal(&name)).collect()
+    names
+        .filter(|name| !NO_OPERATIONS.contains(&name.as_str()))
+        .map(|name| pascal(&name))
+        .collect()
 }
 
 /// The signed calls of `src/aws/query.rs`: actions, and S3's verbs.
 fn query_calls(path: &Path, text: &str) -> BTreeSet<String> {
     let mut calls = BTreeSet::new();
     let mut scan = |door: &str, pattern: &str, name: &dyn Fn(&regex::Captures) -> String| {
-        let found: Vec<String> = Regex::new(pattern).unwrap().captures_iter(text).map(|found| name(&found)).collect();
+        let found: Vec<String> = Regex::new(pattern)
+            .unwrap()
+            .captures_iter(text)
+            .map(|found| name(&found))
+            .collect();
         let opened = text.matches(door).count();
-        assert_eq!(found.len(), opened, "{}: a `{door}..)` that this test cannot read: {found:?}", path.display());
+        assert_eq!(
+            found.len(),
+            opened,
+            "{}: a `{door}..)` that this test cannot read: {found:?}",
+            path.display()
+        );
         calls.extend(found);
     };
-    scan("query.action(", r#"query\s*\.action\(\s*Service::(\w+),\s*"(\w+)""#, &|found| {
-        format!("{}:{}", found[1].to_lowercase(), &found[2])
+    scan(
+        "query.action(",
+        r#"query\s*\.action\(\s*Service::(\w+),\s*"(\w+)""#,
+        &|found| format!("{}:{}", found[1].to_lowercase(), &found[2]),
+    );
+    scan(
+        "query.json(",
+        r#"query\s*\.json\(\s*Service::(\w+),\s*"(\w+)""#,
+        &|found| {
+            let service = if &found[1] == "Tagging" {
+                "tag".to_owned()
+            } else {
+                found[1].to_lowercase()
+            };
+            format!("{service}:{}", &found[2])
+        },
+    );
+    scan("query.age(", r"query\s*\.age\(", &|_| {
+        "s3:GetObject".to_owned()
     });
-    scan("query.json(", r#"query\s*\.json\(\s*Service::(\w+),\s*"(\w+)""#, &|found| {
-        let service = if &found[1] == "Tagging" { "tag".to_owned() } else { found[1].to_lowercase() };
-        format!("{service}:{}", &found[2])
-    });
-    scan("query.age(", r"query\s*\.age\(", &|_| "s3:GetObject".to_owned());
     let bucket = r#"query\s*\.bucket\(\s*"(\w+)",\s*(?:\w+|""),\s*(?:&format!\(\s*)?"([^"]*)""#;
-    scan("query.bucket(", bucket, &|found| match (&found[1], &found[2]) {
-        ("GET", tail) if tail.starts_with("?list-type=2") => "s3:ListBucket".to_owned(),
-        ("GET", tail) if tail.starts_with("?bucket-region=") => "s3:ListAllMyBuckets".to_owned(),
-        ("DELETE", "") => "s3:DeleteBucket".to_owned(),
-        ("DELETE", "/{}") => "s3:DeleteObject".to_owned(),
-        (method, tail) => panic!("{}: which IAM action is {method} of `{tail}`? Say it here", path.display()),
-    });
+    scan(
+        "query.bucket(",
+        bucket,
+        &|found| match (&found[1], &found[2]) {
+            ("GET", tail) if tail.starts_with("?list-type=2") => "s3:ListBucket".to_owned(),
+            ("GET", tail) if tail.starts_with("?bucket-region=") => {
+                "s3:ListAllMyBuckets".to_owned()
+            }
+            ("DELETE", "") => "s3:DeleteBucket".to_owned(),
+            ("DELETE", "/{}") => "s3:DeleteObject".to_owned(),
+            (method, tail) => panic!(
+                "{}: which IAM action is {method} of `{tail}`? Say it here",
+                path.display()
+            ),
+        },
+    );
     calls
 }
 
@@ -128,7 +177,10 @@ fn store_calls(text: &str) -> BTreeSet<String> {
         "delete" | "delete_stream" => "s3:DeleteObject",
         other => panic!("which IAM action is object_store's `{other}`? Say it here"),
     };
-    pattern.captures_iter(text).map(|found| action(&found[1]).to_owned()).collect()
+    pattern
+        .captures_iter(text)
+        .map(|found| action(&found[1]).to_owned())
+        .collect()
 }
 
 /// SDK operations by their name alone, and everything else with its service.
@@ -141,8 +193,15 @@ fn called() -> (BTreeSet<String>, BTreeSet<String>) {
             operations.extend(sdk_calls(&text));
         }
         if path.ends_with("src/aws/query.rs") {
-            let doors: Vec<String> = doors.captures_iter(&text).map(|found| found[1].to_owned()).collect();
-            assert_eq!(doors, ["action", "json", "age", "bucket"], "a new way to call AWS: teach it to this test");
+            let doors: Vec<String> = doors
+                .captures_iter(&text)
+                .map(|found| found[1].to_owned())
+                .collect();
+            assert_eq!(
+                doors,
+                ["action", "json", "age", "bucket"],
+                "a new way to call AWS: teach it to this test"
+            );
         } else {
             actions.extend(query_calls(&path, &text));
         }
@@ -156,18 +215,44 @@ fn called() -> (BTreeSet<String>, BTreeSet<String>) {
 #[test]
 fn every_call_in_the_code_is_in_the_table_and_what_we_are_said_to_call_is_called() {
     let (operations, actions) = called();
-    assert!(operations.len() > 30 && actions.len() > 12, "{operations:?} {actions:?}");
+    assert!(
+        operations.len() > 30 && actions.len() > 12,
+        "{operations:?} {actions:?}"
+    );
     let ours = |need: &&Need| need.caller == Caller::Us;
     let table: BTreeSet<&str> = needs().filter(ours).map(|need| need.action).collect();
-    let names: BTreeSet<&str> = table.iter().map(|action| action.split(':').nth(1).unwrap()).collect();
-    let unknown: Vec<&String> = operations.iter().filter(|name| !names.contains(name.as_str())).collect();
-    assert!(unknown.is_empty(), "called, and not in src/aws/permissions.rs as ours: {unknown:?}");
-    let unknown: Vec<&String> = actions.iter().filter(|action| !table.contains(action.as_str())).collect();
-    assert!(unknown.is_empty(), "called, and not in src/aws/permissions.rs as ours: {unknown:?}");
+    let names: BTreeSet<&str> = table
+        .iter()
+        .map(|action| action.split(':').nth(1).unwrap())
+        .collect();
+    let unknown: Vec<&String> = operations
+        .iter()
+        .filter(|name| !names.contains(name.as_str()))
+        .collect();
+    assert!(
+        unknown.is_empty(),
+        "called, and not in src/aws/permissions.rs as ours: {unknown:?}"
+    );
+    let unknown: Vec<&String> = actions
+        .iter()
+        .filter(|action| !table.contains(action.as_str()))
+        .collect();
+    assert!(
+        unknown.is_empty(),
+        "called, and not in src/aws/permissions.rs as ours: {unknown:?}"
+    );
 
-    let is_called = |action: &str| operations.contains(action.split(':').nth(1).unwrap()) || actions.contains(action);
-    let never: Vec<&str> = table.into_iter().filter(|action| !is_called(action)).collect();
-    assert!(never.is_empty(), "in the table as called by us, and called nowhere: {never:?}");
+    let is_called = |action: &str| {
+        operations.contains(action.split(':').nth(1).unwrap()) || actions.contains(action)
+    };
+    let never: Vec<&str> = table
+        .into_iter()
+        .filter(|action| !is_called(action))
+        .collect();
+    assert!(
+        never.is_empty(),
+        "in the table as called by us, and called nowhere: {never:?}"
+    );
 }
 
 // What the module says.
@@ -177,13 +262,18 @@ struct Hcl<'a>(&'a str);
 
 impl Hcl<'_> {
     fn value(text: &str) -> Value {
-        let without_comments: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+        let without_comments: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#'))
+            .collect();
         let text = without_comments.join("\n");
         Hcl(&text).read()
     }
 
     fn skip(&mut self) {
-        self.0 = self.0.trim_start_matches(|character: char| character.is_whitespace() || character == ',');
+        self.0 = self
+            .0
+            .trim_start_matches(|character: char| character.is_whitespace() || character == ',');
     }
 
     fn take(&mut self, mark: char) -> bool {
@@ -221,11 +311,18 @@ impl Hcl<'_> {
             self.0 = rest;
             return text.to_owned();
         }
-        let end = self.0.find(|c: char| !(c.is_alphanumeric() || "_.".contains(c))).unwrap();
+        let end = self
+            .0
+            .find(|c: char| !(c.is_alphanumeric() || "_.".contains(c)))
+            .unwrap();
         assert!(end > 0, "{}", self.0);
         let (word, rest) = self.0.split_at(end);
         self.0 = rest;
-        if word.contains('.') { format!("${{{word}}}") } else { word.to_owned() }
+        if word.contains('.') {
+            format!("${{{word}}}")
+        } else {
+            word.to_owned()
+        }
     }
 }
 
@@ -235,7 +332,10 @@ fn module(name: &str) -> String {
 
 /// The inline policy of a resource of the module.
 fn policy(text: &str, resource: &str) -> Value {
-    let from = text.split(&format!("resource {resource} {{")).nth(1).unwrap();
+    let from = text
+        .split(&format!("resource {resource} {{"))
+        .nth(1)
+        .unwrap();
     Hcl::value(from.split("jsonencode(").nth(1).unwrap())
 }
 
@@ -243,12 +343,21 @@ fn policy(text: &str, resource: &str) -> Value {
 fn meaning(policy: &Value) -> BTreeSet<String> {
     let list = |value: &Value| match value {
         Value::String(text) => BTreeSet::from([text.clone()]),
-        many => many.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect(),
+        many => many
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one.as_str().unwrap().to_owned())
+            .collect(),
     };
     let statements = policy["Statement"].as_array().unwrap().iter();
     let told = |one: &Value| {
         let (actions, resources) = (list(&one["Action"]), list(&one["Resource"]));
-        format!("{} {actions:?} on {resources:?} if {}", one["Effect"].as_str().unwrap(), one["Condition"])
+        format!(
+            "{} {actions:?} on {resources:?} if {}",
+            one["Effect"].as_str().unwrap(),
+            one["Condition"]
+        )
     };
     statements.map(told).collect()
 }
@@ -256,8 +365,11 @@ fn meaning(policy: &Value) -> BTreeSet<String> {
 #[test]
 fn the_generators_document_is_what_the_module_gives_to_tasks() {
     let role = policy(&module("roles.tf"), r#""aws_iam_role_policy" "task""#).to_string();
-    let role: Value =
-        serde_json::from_str(&role.replace("${aws_s3_bucket.channel.arn}", "arn:aws:s3:::spikeproof-sp-*")).unwrap();
+    let role: Value = serde_json::from_str(&role.replace(
+        "${aws_s3_bucket.channel.arn}",
+        "arn:aws:s3:::spikeproof-sp-*",
+    ))
+    .unwrap();
     let document: Value = serde_json::from_str(&document(Role::Generator)).unwrap();
     assert_eq!(meaning(&role), meaning(&document));
 }
@@ -268,11 +380,19 @@ fn the_bucket_is_closed_to_the_public_takes_tls_only_has_one_owner_and_is_encryp
     // Spaces are terraform fmt's.
     let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let block = |resource: &str| {
-        let from = text.split(&format!("resource {resource} {{")).nth(1).unwrap_or_else(|| panic!("no {resource}"));
+        let from = text
+            .split(&format!("resource {resource} {{"))
+            .nth(1)
+            .unwrap_or_else(|| panic!("no {resource}"));
         from.split(" resource ").next().unwrap().to_owned()
     };
     let public = block(r#""aws_s3_bucket_public_access_block" "channel""#);
-    for key in ["block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets"] {
+    for key in [
+        "block_public_acls",
+        "block_public_policy",
+        "ignore_public_acls",
+        "restrict_public_buckets",
+    ] {
         assert!(public.contains(&format!("{key} = true")), "{public}");
     }
     assert!(
@@ -280,7 +400,10 @@ fn the_bucket_is_closed_to_the_public_takes_tls_only_has_one_owner_and_is_encryp
             .contains(r#"object_ownership = "BucketOwnerEnforced""#)
     );
     let bucket = block(r#""aws_s3_bucket" "channel""#);
-    assert!(bucket.contains("server_side_encryption_configuration") && bucket.contains(r#"sse_algorithm = "AES256""#));
+    assert!(
+        bucket.contains("server_side_encryption_configuration")
+            && bucket.contains(r#"sse_algorithm = "AES256""#)
+    );
     assert!(!bucket.contains("versioning"));
     let expected = json!({ "Statement": [{
         "Effect": "Deny", "Principal": "*", "Action": "s3:*",
@@ -304,7 +427,10 @@ impl Trial {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lab.yaml");
         std::fs::write(&path, lab_file).unwrap();
-        let options = Options { file: Some(path), ..Options::default() };
+        let options = Options {
+            file: Some(path),
+            ..Options::default()
+        };
         let lab = lab::start_held(options, files).await.unwrap();
         Self { lab, folder }
     }
@@ -312,12 +438,21 @@ impl Trial {
     /// The operator's document without one action, and the generators' as it is.
     async fn without(action: &str) -> Self {
         let text = document(Role::Operator);
-        let shorter = text.replace(&format!("\"{action}\","), "").replace(&format!(",\n        \"{action}\"\n"), "\n");
+        let shorter = text
+            .replace(&format!("\"{action}\","), "")
+            .replace(&format!(",\n        \"{action}\"\n"), "\n");
         assert_ne!(text, shorter);
         let folder = tempfile::tempdir().unwrap();
         let operator = folder.path().join("operator.json");
         std::fs::write(&operator, shorter).unwrap();
-        Self::new("", Files { operator: Some(operator), tasks: Some(file(Role::Generator)) }).await
+        Self::new(
+            "",
+            Files {
+                operator: Some(operator),
+                tasks: Some(file(Role::Generator)),
+            },
+        )
+        .await
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -339,9 +474,14 @@ impl Trial {
         self.command(args).output().await.unwrap()
     }
 
-    /// A steady load with a file for the tasks. (A group that is watched and need not scale makes a run inconclusive.)
+    /// A steady load with a file for the tasks. (A group that is watched and need not scale makes a
+    /// run inconclusive.)
     fn scenario(&self, hold: &str, group: &str) -> String {
-        std::fs::write(self.folder.path().join("users.csv"), "name\n".to_owned() + &"ada\n".repeat(400)).unwrap();
+        std::fs::write(
+            self.folder.path().join("users.csv"),
+            "name\n".to_owned() + &"ada\n".repeat(400),
+        )
+        .unwrap();
         let path = self.folder.path().join("scenario.yaml");
         let text = format!(
             "name: permitted\n\
@@ -366,51 +506,112 @@ impl Trial {
 }
 
 fn text(output: &Output) -> String {
-    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
-/// What the operator's document allows and neither a whole run nor a killed and reaped one needs in the lab; and why it
-/// is there all the same.
+/// What the operator's document allows and neither a whole run nor a killed and reaped one needs in
+/// the lab; and why it is there all the same.
 const NEVER_USED: [(&str, &str); 9] = [
-    ("application-autoscaling:DescribeScalableTargets", "the target was no ECS service"),
-    ("application-autoscaling:DescribeScalingActivities", "the target was no ECS service"),
-    ("application-autoscaling:DescribeScalingPolicies", "the target was no ECS service"),
-    ("application-autoscaling:DescribeScheduledActions", "the target was no ECS service"),
+    (
+        "application-autoscaling:DescribeScalableTargets",
+        "the target was no ECS service",
+    ),
+    (
+        "application-autoscaling:DescribeScalingActivities",
+        "the target was no ECS service",
+    ),
+    (
+        "application-autoscaling:DescribeScalingPolicies",
+        "the target was no ECS service",
+    ),
+    (
+        "application-autoscaling:DescribeScheduledActions",
+        "the target was no ECS service",
+    ),
     ("autoscaling:DescribeWarmPool", "the group had no warm pool"),
-    ("ec2:RevokeSecurityGroupIngress", "our group has no way in; somebody may have opened one"),
+    (
+        "ec2:RevokeSecurityGroupIngress",
+        "our group has no way in; somebody may have opened one",
+    ),
     ("ecs:DescribeServices", "the target was no ECS service"),
-    ("iam:CreateServiceLinkedRole", "the lab's account has used Fargate before"),
-    ("iam:DetachRolePolicy", "our roles have none attached; somebody may have attached one"),
+    (
+        "iam:CreateServiceLinkedRole",
+        "the lab's account has used Fargate before",
+    ),
+    (
+        "iam:DetachRolePolicy",
+        "our roles have none attached; somebody may have attached one",
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_run_and_a_killed_and_reaped_one_pass_while_everything_else_is_denied() {
-    let files = Files { operator: Some(file(Role::Operator)), tasks: Some(file(Role::Generator)) };
+    let files = Files {
+        operator: Some(file(Role::Operator)),
+        tasks: Some(file(Role::Generator)),
+    };
     let trial = Trial::new("", files).await;
     let scenario = trial.scenario("5s", "");
     let output = trial.run(&["run", &scenario]).await;
-    assert_eq!(output.status.code(), Some(0), "{}\n{:#?}", text(&output), trial.usage());
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}\n{:#?}",
+        text(&output),
+        trial.usage()
+    );
     let denied = trial.usage().map(|usage| usage.denied);
-    assert_eq!(denied, [Vec::<String>::new(), Vec::new()], "{}", text(&output));
+    assert_eq!(
+        denied,
+        [Vec::<String>::new(), Vec::new()],
+        "{}",
+        text(&output)
+    );
 
     // And one of which nothing is known but its journal: then everything is deleted by name.
     let scenario = trial.scenario("10m", ", group: lab-web");
-    let mut child = trial.command(&["run", "--no-guard", &scenario]).spawn().unwrap();
+    let mut child = trial
+        .command(&["run", "--no-guard", &scenario])
+        .spawn()
+        .unwrap();
     wait_for(&mut child, "load phase steady").await;
     child.kill().await.unwrap();
     forget_all_but_the_journals(&trial.folder.path().join("runs"));
     let reaped = trial.run(&["reap"]).await;
-    assert_eq!(reaped.status.code(), Some(0), "{}\n{:#?}", text(&reaped), trial.usage());
+    assert_eq!(
+        reaped.status.code(),
+        Some(0),
+        "{}\n{:#?}",
+        text(&reaped),
+        trial.usage()
+    );
 
     let [operator, tasks] = trial.usage();
-    assert_eq!((operator.denied, tasks.denied), (Vec::new(), Vec::new()), "{}", text(&reaped));
+    assert_eq!(
+        (operator.denied, tasks.denied),
+        (Vec::new(), Vec::new()),
+        "{}",
+        text(&reaped)
+    );
     // S3 asks for it where a key is missing, and moto does not.
     assert_eq!(tasks.unused, ["s3:ListBucket"]);
     let expected: Vec<&str> = NEVER_USED.iter().map(|(action, _)| *action).collect();
     assert_eq!(operator.unused, expected, "used: {:#?}", operator.used);
     // What closes the bucket was really asked for.
-    for closing in ["BucketPublicAccessBlock", "BucketPolicy", "BucketOwnershipControls", "EncryptionConfiguration"] {
-        assert!(operator.used.contains(&format!("s3:Put{closing}")), "{closing}");
+    for closing in [
+        "BucketPublicAccessBlock",
+        "BucketPolicy",
+        "BucketOwnershipControls",
+        "EncryptionConfiguration",
+    ] {
+        assert!(
+            operator.used.contains(&format!("s3:Put{closing}")),
+            "{closing}"
+        );
     }
     trial.nothing_is_left().await;
 }
@@ -421,7 +622,8 @@ fn forget_all_but_the_journals(runs: &Path) {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 std::fs::remove_dir_all(path).unwrap();
-            } else if !["journal", "journal.head", "owner.lock"].contains(&path.file_name().unwrap().to_str().unwrap())
+            } else if !["journal", "journal.head", "owner.lock"]
+                .contains(&path.file_name().unwrap().to_str().unwrap())
             {
                 std::fs::remove_file(path).unwrap();
             }
@@ -435,7 +637,10 @@ async fn wait_for(child: &mut tokio::process::Child, words: &str) {
     let seen = tokio::time::timeout(Duration::from_secs(120), async {
         while !heard.contains(words) && stderr.read_line(&mut heard).await.unwrap() > 0 {}
     });
-    assert!(seen.await.is_ok() && heard.contains(words), "never heard `{words}` in:\n{heard}");
+    assert!(
+        seen.await.is_ok() && heard.contains(words),
+        "never heard `{words}` in:\n{heard}"
+    );
     child.stderr = Some(stderr.into_inner());
 }
 
@@ -446,9 +651,20 @@ async fn what_the_document_lacks_is_named_and_nothing_is_left() {
         let trial = Trial::without(action).await;
         let output = trial.run(&["run", &trial.scenario("5s", "")]).await;
         assert_eq!(output.status.code(), Some(4), "{action}: {}", text(&output));
-        assert!(text(&output).contains(&format!("not authorized to perform: {action}")), "{action}: {}", text(&output));
+        assert!(
+            text(&output).contains(&format!("not authorized to perform: {action}")),
+            "{action}: {}",
+            text(&output)
+        );
         let [operator, _] = trial.usage();
-        assert!(operator.denied.iter().all(|denied| denied.starts_with(action)), "{:?}", operator.denied);
+        assert!(
+            operator
+                .denied
+                .iter()
+                .all(|denied| denied.starts_with(action)),
+            "{:?}",
+            operator.denied
+        );
         trial.nothing_is_left().await;
     }
 }
@@ -458,14 +674,30 @@ async fn the_watchers_document_is_enough_to_watch_and_has_nothing_more() {
     let mut used = BTreeSet::new();
     let mut allowed = BTreeSet::new();
     for (lab_file, args) in [
-        ("target: { warm_pool: 1 }\n", "watch --group=lab-web --for=2s --out=OUT"),
-        ("target: { service: true }\n", "watch --service=lab/web --for=2s --out=OUT"),
+        (
+            "target: { warm_pool: 1 }\n",
+            "watch --group=lab-web --for=2s --out=OUT",
+        ),
+        (
+            "target: { service: true }\n",
+            "watch --service=lab/web --for=2s --out=OUT",
+        ),
         ("", "run --fleet=local SCENARIO"),
     ] {
-        let files = Files { operator: Some(file(Role::Watcher)), tasks: None };
+        let files = Files {
+            operator: Some(file(Role::Watcher)),
+            tasks: None,
+        };
         let trial = Trial::new(lab_file, files).await;
-        let out = trial.folder.path().join("watch.jsonl").display().to_string();
-        let args = args.replace("OUT", &out).replace("SCENARIO", &trial.scenario("3s", ", group: lab-web"));
+        let out = trial
+            .folder
+            .path()
+            .join("watch.jsonl")
+            .display()
+            .to_string();
+        let args = args
+            .replace("OUT", &out)
+            .replace("SCENARIO", &trial.scenario("3s", ", group: lab-web"));
         let output = trial.run(&args.split(' ').collect::<Vec<_>>()).await;
         let [operator, _] = trial.usage();
         assert_eq!(operator.denied, Vec::<String>::new(), "{}", text(&output));
@@ -480,25 +712,49 @@ async fn the_watchers_document_is_enough_to_watch_and_has_nothing_more() {
 /// The one region in which a bucket is made without naming it in a body.
 const REGION: &str = "us-east-1";
 
-/// The lab's callers: the tasks' key is held to no document here, and so can make what the reaper must destroy.
+/// The lab's callers: the tasks' key is held to no document here, and so can make what the reaper
+/// must destroy.
 async fn caller(lab: &Lab, key: &str) -> Aws {
-    let credentials = SharedCredentialsProvider::new(Credentials::new(key, "lab", None, None, "test"));
+    let credentials =
+        SharedCredentialsProvider::new(Credentials::new(key, "lab", None, None, "test"));
     let sdk = aws_config::defaults(BehaviorVersion::latest())
         .endpoint_url(lab.endpoint())
         .region(Region::new(REGION))
         .credentials_provider(credentials.clone())
         .load()
         .await;
-    Aws { region: REGION.to_owned(), endpoint: Some(lab.endpoint().to_owned()), credentials, sdk }
+    Aws {
+        region: REGION.to_owned(),
+        endpoint: Some(lab.endpoint().to_owned()),
+        credentials,
+        sdk,
+    }
 }
 
 async fn make(aws: &Aws, names: &Names) {
     let ecs = aws_sdk_ecs::Client::new(&aws.sdk);
-    ecs.create_cluster().cluster_name(&names.cluster).send().await.unwrap();
-    let container = ContainerDefinition::builder().name("generator").image("spikeproof").memory(64).build();
-    ecs.register_task_definition().family(&names.family).container_definitions(container).send().await.unwrap();
+    ecs.create_cluster()
+        .cluster_name(&names.cluster)
+        .send()
+        .await
+        .unwrap();
+    let container = ContainerDefinition::builder()
+        .name("generator")
+        .image("spikeproof")
+        .memory(64)
+        .build();
+    ecs.register_task_definition()
+        .family(&names.family)
+        .container_definitions(container)
+        .send()
+        .await
+        .unwrap();
     let ecr = aws_sdk_ecr::Client::new(&aws.sdk);
-    ecr.create_repository().repository_name(&names.repository).send().await.unwrap();
+    ecr.create_repository()
+        .repository_name(&names.repository)
+        .send()
+        .await
+        .unwrap();
     let query = Query::new(aws);
     let call = [
         ("GroupName", names.security_group.as_str()),
@@ -507,39 +763,80 @@ async fn make(aws: &Aws, names: &Names) {
         ("TagSpecification.1.Tag.1.Key", "spikeproof:run"),
         ("TagSpecification.1.Tag.1.Value", &names.security_group),
     ];
-    query.action(Service::Ec2, "CreateSecurityGroup", &call).await.unwrap();
-    query.json(Service::Logs, "CreateLogGroup", &json!({ "logGroupName": names.log_group })).await.unwrap();
+    query
+        .action(Service::Ec2, "CreateSecurityGroup", &call)
+        .await
+        .unwrap();
+    query
+        .json(
+            Service::Logs,
+            "CreateLogGroup",
+            &json!({ "logGroupName": names.log_group }),
+        )
+        .await
+        .unwrap();
     for role in [&names.execution_role, &names.task_role] {
         let trust = r#"{"Version":"2012-10-17","Statement":[]}"#;
-        let call = [("RoleName", role.as_str()), ("Path", "/spikeproof/"), ("AssumeRolePolicyDocument", trust)];
-        query.action(Service::Iam, "CreateRole", &call).await.unwrap();
+        let call = [
+            ("RoleName", role.as_str()),
+            ("Path", "/spikeproof/"),
+            ("AssumeRolePolicyDocument", trust),
+        ];
+        query
+            .action(Service::Iam, "CreateRole", &call)
+            .await
+            .unwrap();
         let policy = document(Role::Generator);
-        let call = [("RoleName", role.as_str()), ("PolicyName", "inline"), ("PolicyDocument", &policy)];
-        query.action(Service::Iam, "PutRolePolicy", &call).await.unwrap();
+        let call = [
+            ("RoleName", role.as_str()),
+            ("PolicyName", "inline"),
+            ("PolicyDocument", &policy),
+        ];
+        query
+            .action(Service::Iam, "PutRolePolicy", &call)
+            .await
+            .unwrap();
     }
     query.bucket("PUT", &names.bucket, "").await.unwrap();
-    query.bucket("PUT", &names.bucket, "/run/plan.json").await.unwrap();
+    query
+        .bucket("PUT", &names.bucket, "/run/plan.json")
+        .await
+        .unwrap();
 }
 
-/// What destroying by name does not need of the reaper's document here, and why it is there all the same.
+/// What destroying by name does not need of the reaper's document here, and why it is there all the
+/// same.
 const NEVER_REAPED: [(&str, &str); 12] = [
     ("ecs:DescribeTaskDefinition", "discovery"),
     ("ecs:DescribeTasks", "no task was left"),
     ("ecs:ListClusters", "discovery"),
     ("ecs:ListTaskDefinitionFamilies", "discovery"),
     ("ecs:StopTask", "no task was left"),
-    ("iam:DetachRolePolicy", "our roles have none; somebody may have attached one"),
+    (
+        "iam:DetachRolePolicy",
+        "our roles have none; somebody may have attached one",
+    ),
     ("iam:ListRoles", "discovery"),
     ("s3:GetObject", "who owns a run"),
     ("s3:ListAllMyBuckets", "discovery"),
     ("s3:PutObject", "the stop order"),
-    ("sts:GetCallerIdentity", "asked by the command, not by the inventory"),
+    (
+        "sts:GetCallerIdentity",
+        "asked by the command, not by the inventory",
+    ),
     ("tag:GetResources", "discovery"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reapers_document_is_enough_to_destroy_by_name_and_to_prove_it() {
-    let trial = Trial::new("", Files { operator: Some(file(Role::Reaper)), tasks: None }).await;
+    let trial = Trial::new(
+        "",
+        Files {
+            operator: Some(file(Role::Reaper)),
+            tasks: None,
+        },
+    )
+    .await;
     let run = RunId::new(1_764_000_000, 7);
     let names = Names::of(&run);
     make(&caller(&trial.lab, "LABTASK").await, &names).await;
@@ -547,9 +844,19 @@ async fn the_reapers_document_is_enough_to_destroy_by_name_and_to_prove_it() {
     let inventory = Inventory::new(&reaper, &run);
     for thing in names.things() {
         let there = inventory.exists(&thing).await.unwrap();
-        assert_eq!(matches!(there, Presence::There { .. }), thing.kind != Kind::Tasks, "{thing}");
-        inventory.delete(&thing).await.unwrap_or_else(|error| panic!("{thing}: {error}"));
-        assert!(matches!(inventory.exists(&thing).await, Ok(Presence::Gone { .. })), "{thing}");
+        assert_eq!(
+            matches!(there, Presence::There { .. }),
+            thing.kind != Kind::Tasks,
+            "{thing}"
+        );
+        inventory
+            .delete(&thing)
+            .await
+            .unwrap_or_else(|error| panic!("{thing}: {error}"));
+        assert!(
+            matches!(inventory.exists(&thing).await, Ok(Presence::Gone { .. })),
+            "{thing}"
+        );
     }
     let [usage, _] = trial.usage();
     assert_eq!(usage.denied, Vec::<String>::new());
@@ -557,9 +864,20 @@ async fn the_reapers_document_is_enough_to_destroy_by_name_and_to_prove_it() {
 
     // And it makes nothing.
     let query = Query::new(&reaper);
-    let created =
-        query.json(Service::Logs, "CreateLogGroup", &json!({ "logGroupName": names.log_group })).await.unwrap_err();
-    assert!(created.message.contains("not authorized to perform: logs:CreateLogGroup"), "{created}");
+    let created = query
+        .json(
+            Service::Logs,
+            "CreateLogGroup",
+            &json!({ "logGroupName": names.log_group }),
+        )
+        .await
+        .unwrap_err();
+    assert!(
+        created
+            .message
+            .contains("not authorized to perform: logs:CreateLogGroup"),
+        "{created}"
+    );
     assert!(query.bucket("PUT", &names.bucket, "").await.is_err());
     trial.nothing_is_left().await;
 }

@@ -1,6 +1,11 @@
-//! The shipped scenarios, carried out against the lab's target: the same load, in a fraction of the time.
+//! The shipped scenarios, carried out against the lab's target: the same load, in a fraction of the
+//! time.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +25,14 @@ fn shipped(name: &str, url: &str) -> Scenario {
     let text = std::fs::read_to_string(folder.join(name)).unwrap();
     let environment = BTreeMap::from([("TARGET_URL".to_owned(), url.to_owned())]);
     let open = |file: &str| std::fs::read(folder.join(file)).map_err(|error| error.to_string());
-    match scenario::read(&text, &Surroundings { environment, ..Surroundings::default() }, &open) {
+    match scenario::read(
+        &text,
+        &Surroundings {
+            environment,
+            ..Surroundings::default()
+        },
+        &open,
+    ) {
         Ok(read) => read.scenario,
         Err(problems) => panic!("{}", scenario::render(name, &text, &problems, false)),
     }
@@ -40,7 +52,10 @@ async fn carry_out(scenario: &Scenario) -> Results {
         scenario: Arc::new(scenario.clone()),
         share: Share::WHOLE,
         seed: 1,
-        reach: Reach { loopback: true, private: false },
+        reach: Reach {
+            loopback: true,
+            private: false,
+        },
         workers: 1,
         start: Instant::now(),
         stop: CancellationToken::new(),
@@ -55,7 +70,12 @@ async fn carry_out(scenario: &Scenario) -> Results {
 }
 
 fn of_phase(results: &Results, phase: u16) -> Tally {
-    results.merged(Select { phase: Some(phase), ..Select::default() }).tally
+    results
+        .merged(Select {
+            phase: Some(phase),
+            ..Select::default()
+        })
+        .tally
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +89,13 @@ async fn visitors_browse_fill_carts_and_buy() {
         let steps = scenario.named(name);
         assert!(!steps.is_empty());
         for (flow, step) in steps {
-            let tally = results.merged(Select { flow: Some(flow), step: Some(step), ..Select::default() }).tally;
+            let tally = results
+                .merged(Select {
+                    flow: Some(flow),
+                    step: Some(step),
+                    ..Select::default()
+                })
+                .tally;
             assert!(tally.ok > 0, "{name}: {tally:?}");
         }
     }
@@ -82,7 +108,9 @@ async fn each_step_of_the_stress_test_sends_what_it_says() {
     let lab = start(Options::default()).await.unwrap();
     let scenario = shortened(shipped("stress.yaml", lab.target_url()), 5);
     let results = carry_out(&scenario).await;
-    let sent: Vec<u64> = (0..4).map(|phase| of_phase(&results, phase).requests()).collect();
+    let sent: Vec<u64> = (0..4)
+        .map(|phase| of_phase(&results, phase).requests())
+        .collect();
     assert_eq!(sent, [100, 200, 400, 800]);
     assert_eq!(of_phase(&results, 0).errors(), 0);
     lab.stop().await;

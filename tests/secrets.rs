@@ -1,6 +1,10 @@
 //! A secret reaches the target, and nothing else: no file of the run, no output, no process.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -55,14 +59,26 @@ impl Echo {
                 });
             }
         });
-        Self { port, sent, _tasks: tasks }
+        Self {
+            port,
+            sent,
+            _tasks: tasks,
+        }
     }
 }
 
 fn echo(request: &Request<hyper::body::Incoming>, kept: &Sent) -> Response<Full<Bytes>> {
-    let header =
-        |name: &str| request.headers().get(name).map_or(String::new(), |value| value.to_str().unwrap().to_owned());
-    let seen = (request.uri().to_string(), header("x-key"), header("authorization"));
+    let header = |name: &str| {
+        request
+            .headers()
+            .get(name)
+            .map_or(String::new(), |value| value.to_str().unwrap().to_owned())
+    };
+    let seen = (
+        request.uri().to_string(),
+        header("x-key"),
+        header("authorization"),
+    );
     let body = format!("{seen:?}");
     kept.lock().unwrap().push(seen);
     Response::new(Full::new(Bytes::from(body)))
@@ -99,7 +115,9 @@ fn gives_away(bytes: &[u8]) -> bool {
         encoded[4..12].to_owned()
     };
     let text = String::from_utf8_lossy(bytes);
-    [BEGINNING.to_owned(), middle(""), middle("a"), middle("aa")].iter().any(|form| text.contains(form))
+    [BEGINNING.to_owned(), middle(""), middle("a"), middle("aa")]
+        .iter()
+        .any(|form| text.contains(form))
 }
 
 /// Every file below a folder, unpacked where it is packed.
@@ -114,15 +132,17 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         let mut bytes = std::fs::read(&path).unwrap();
         if path.extension().is_some_and(|ending| ending == "gz") {
             let packed = std::mem::take(&mut bytes);
-            flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut bytes).unwrap();
+            flate2::read::GzDecoder::new(packed.as_slice())
+                .read_to_end(&mut bytes)
+                .unwrap();
         }
         found.push((path, bytes));
     }
     found
 }
 
-/// Command line and environment of every generator whose environment says so. (The run itself is apart: whoever started
-/// it gave it the secret.)
+/// Command line and environment of every generator whose environment says so. (The run itself is
+/// apart: whoever started it gave it the secret.)
 fn generators(channel: &str) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -148,11 +168,21 @@ async fn nothing_gives_it_away(target: &Echo, folder: &Path, run: &mut Command) 
         assert!(stderr.read_line(&mut said).await.unwrap() > 0, "{said}");
     }
     let running = generators(&format!("{}", folder.canonicalize().unwrap().display()));
-    let running = if running.is_empty() { generators("s3://spikeproof-sp-") } else { running };
+    let running = if running.is_empty() {
+        generators("s3://spikeproof-sp-")
+    } else {
+        running
+    };
     assert!(running.len() >= 2, "{said}");
     assert!(!running.iter().any(|process| gives_away(process)));
-    let present: Vec<PathBuf> = files(&folder.join("runs")).into_iter().map(|(path, _)| path).collect();
-    assert!(!present.iter().any(|path| path.ends_with("secrets.json")), "{present:?}");
+    let present: Vec<PathBuf> = files(&folder.join("runs"))
+        .into_iter()
+        .map(|(path, _)| path)
+        .collect();
+    assert!(
+        !present.iter().any(|path| path.ends_with("secrets.json")),
+        "{present:?}"
+    );
     stderr.read_to_string(&mut said).await.unwrap();
     let output = child.wait_with_output().await.unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);
@@ -164,13 +194,28 @@ async fn nothing_gives_it_away(target: &Echo, folder: &Path, run: &mut Command) 
     assert!(sent.len() >= 40 && sent.contains(&expected), "{sent:?}");
 
     assert!(!gives_away(said.as_bytes()), "{said}");
-    assert!(!said.contains("secrets.json"), "it could not be deleted: {said}");
+    assert!(
+        !said.contains("secrets.json"),
+        "it could not be deleted: {said}"
+    );
     assert!(!gives_away(stdout.as_bytes()), "{stdout}");
-    assert!(stdout.contains("${secret:CANARY}"), "the failing check is named as written: {stdout}");
+    assert!(
+        stdout.contains("${secret:CANARY}"),
+        "the failing check is named as written: {stdout}"
+    );
     let written = files(&folder.join("runs"));
-    assert!(written.iter().any(|(path, _)| path.ends_with("report.html")));
+    assert!(
+        written
+            .iter()
+            .any(|(path, _)| path.ends_with("report.html"))
+    );
     for (path, bytes) in written {
-        assert!(!gives_away(&bytes), "{}: {}", path.display(), String::from_utf8_lossy(&bytes));
+        assert!(
+            !gives_away(&bytes),
+            "{}: {}",
+            path.display(),
+            String::from_utf8_lossy(&bytes)
+        );
     }
 }
 
@@ -180,12 +225,14 @@ async fn a_secret_reaches_the_target_and_nothing_else() {
     let scenario = scenario(folder.path(), STEPS);
     let url = format!("http://127.0.0.1:{}", target.port);
     let mut run = spikeproof(folder.path());
-    run.args(["run", "--fleet", "local", "--tasks", "2", "--url", &url]).arg(&scenario).env_remove("AWS_REGION");
+    run.args(["run", "--fleet", "local", "--tasks", "2", "--url", &url])
+        .arg(&scenario)
+        .env_remove("AWS_REGION");
     nothing_gives_it_away(&target, folder.path(), &mut run).await;
 }
 
-/// The environment of a task is what its definition and its overrides hold, and the run's folder has terraform's variables
-/// and state.
+/// The environment of a task is what its definition and its overrides hold, and the run's folder
+/// has terraform's variables and state.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_is_in_no_task_definition_override_or_state() {
     let (target, folder) = (Echo::start().await, tempfile::tempdir().unwrap());
@@ -193,11 +240,17 @@ async fn a_secret_is_in_no_task_definition_override_or_state() {
     let scenario = scenario(folder.path(), STEPS);
     let url = format!("http://127.0.0.1:{}", target.port);
     let mut run = spikeproof(folder.path());
-    run.args(["run", "--tasks", "2", "--url", &url]).arg(&scenario).envs(lab.environment());
-    run.env_remove("AWS_PROFILE").env_remove("AWS_SESSION_TOKEN").env_remove("SPIKEPROOF_LOG");
+    run.args(["run", "--tasks", "2", "--url", &url])
+        .arg(&scenario)
+        .envs(lab.environment());
+    run.env_remove("AWS_PROFILE")
+        .env_remove("AWS_SESSION_TOKEN")
+        .env_remove("SPIKEPROOF_LOG");
     nothing_gives_it_away(&target, folder.path(), &mut run).await;
-    let states =
-        files(folder.path()).into_iter().filter(|(path, _)| path.to_string_lossy().contains("tfstate")).count();
+    let states = files(folder.path())
+        .into_iter()
+        .filter(|(path, _)| path.to_string_lossy().contains("tfstate"))
+        .count();
     assert!(states > 0);
     assert_eq!(lab.inventory().await.unwrap(), Vec::<String>::new());
     lab.stop().await;
@@ -211,7 +264,12 @@ async fn what_is_said_of_a_file_shows_the_placeholder() {
     let bad = "{ get: '/${secret:CANARY}', name: 'c4nary/9+x=y&z', check: { status: '${secret:CANARY}' } }";
     for (steps, code, words) in [(good, 0, "canary"), (bad, 3, "${secret:CANARY}")] {
         let scenario = scenario(folder.path(), steps);
-        let output = spikeproof(folder.path()).arg("check").arg(&scenario).output().await.unwrap();
+        let output = spikeproof(folder.path())
+            .arg("check")
+            .arg(&scenario)
+            .output()
+            .await
+            .unwrap();
         let said = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&said);
         assert_eq!(output.status.code(), Some(code), "{text}");

@@ -1,6 +1,8 @@
-//! The embedded module against the real terraform: well formatted, and valid for the pinned provider.
+//! The embedded module against the real terraform: well formatted, and valid for the pinned
+//! provider.
 //!
-//! Nothing is skipped quietly: without terraform or the provider these tests fail and say what to install.
+//! Nothing is skipped quietly: without terraform or the provider these tests fail and say what to
+//! install.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,8 +28,16 @@ async fn binary() -> Binary {
 #[tokio::test]
 async fn the_module_is_formatted() {
     let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("terraform");
-    let output = Command::new(binary().await.path).args(["fmt", "-check", "-diff"]).arg(module).output().unwrap();
-    assert!(output.status.success(), "run `terraform fmt terraform`:\n{}", String::from_utf8_lossy(&output.stdout));
+    let output = Command::new(binary().await.path)
+        .args(["fmt", "-check", "-diff"])
+        .arg(module)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "run `terraform fmt terraform`:\n{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
 }
 
 /// A folder with the module in it and the provider at hand, and the binary.
@@ -57,8 +67,16 @@ async fn initialised(run: &Path) -> PathBuf {
 }
 
 fn validate(path: &Path, folder: &Path) {
-    let output = Command::new(path).args(["validate", "-no-color"]).current_dir(folder).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(path)
+        .args(["validate", "-no-color"])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[tokio::test]
@@ -68,18 +86,24 @@ async fn the_module_is_valid_for_the_pinned_provider() {
     validate(&path, &run.path().join("module"));
 }
 
-/// Every kind of change that advice offers, as the snapshots of its unit tests have it, is valid Terraform.
+/// Every kind of change that advice offers, as the snapshots of its unit tests have it, is valid
+/// Terraform.
 #[tokio::test]
 async fn the_advice_is_valid_for_the_pinned_provider() {
     let run = tempfile::tempdir().unwrap();
     let path = initialised(run.path()).await;
     let module = run.path().join("module");
     for entry in std::fs::read_dir(&module).unwrap().flatten() {
-        if entry.path().extension().is_some_and(|extension| extension == "tf") {
+        if entry
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "tf")
+        {
             std::fs::remove_file(entry.path()).unwrap();
         }
     }
-    let required = "terraform {\n  required_providers {\n    aws = { source = \"hashicorp/aws\" }\n  }\n}\n";
+    let required =
+        "terraform {\n  required_providers {\n    aws = { source = \"hashicorp/aws\" }\n  }\n}\n";
     std::fs::write(module.join("versions.tf"), required).unwrap();
     let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/verdict/advice/snapshots");
     let mut resources = 0;
@@ -88,12 +112,25 @@ async fn the_advice_is_valid_for_the_pinned_provider() {
         let text = snapshot.splitn(3, "---\n").nth(2).unwrap();
         for (index, change) in text.split("\n\n# ").enumerate() {
             // Several changes have a resource of one name; each is for itself.
-            let own = change.replace("\"spikeproof\" {", &format!("\"spikeproof_{number}_{index}\" {{"));
+            let own = change.replace(
+                "\"spikeproof\" {",
+                &format!("\"spikeproof_{number}_{index}\" {{"),
+            );
             let own = own.replace("\"spike\" {", &format!("\"spike_{number}_{index}\" {{"));
-            let own = own.replace("policy.spike.arn", &format!("policy.spike_{number}_{index}.arn"));
-            let own = own.replace("\"before_the_spike\" {", &format!("\"before_{number}_{index}\" {{"));
+            let own = own.replace(
+                "policy.spike.arn",
+                &format!("policy.spike_{number}_{index}.arn"),
+            );
+            let own = own.replace(
+                "\"before_the_spike\" {",
+                &format!("\"before_{number}_{index}\" {{"),
+            );
             resources += own.matches("\nresource ").count();
-            std::fs::write(module.join(format!("change_{number}_{index}.tf")), format!("# {own}\n")).unwrap();
+            std::fs::write(
+                module.join(format!("change_{number}_{index}.tf")),
+                format!("# {own}\n"),
+            )
+            .unwrap();
         }
     }
     assert!(resources >= 9, "{resources}");

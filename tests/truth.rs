@@ -1,8 +1,9 @@
 //! Groups whose every instant is known: what is said of them must be true.
 //!
-//! Each file of `tests/truth` is a lab group, a load, and what is to be said of the two. The lab writes what really
-//! happened; the run's report is laid beside it: each timing within one polling interval, each verdict and each piece of
-//! advice as expected. `SPIKEPROOF_TRUTH`: `all`, a lab file of one's own, or names; without it, a few.
+//! Each file of `tests/truth` is a lab group, a load, and what is to be said of the two. The lab
+//! writes what really happened; the run's report is laid beside it: each timing within one polling
+//! interval, each verdict and each piece of advice as expected. `SPIKEPROOF_TRUTH`: `all`, a lab
+//! file of one's own, or names; without it, a few.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -34,7 +35,12 @@ const POLL_SIGNED: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 /// So many labs at once: each is a load of a few hundred requests a second.
 const AT_ONCE: usize = 7;
 /// Enough to see that the machinery works; all of them take minutes.
-const SAMPLE: [&str; 4] = ["fast", "errors-from-fresh-instances", "step-policy", "service"];
+const SAMPLE: [&str; 4] = [
+    "fast",
+    "errors-from-fresh-instances",
+    "step-policy",
+    "service",
+];
 /// A run takes about a minute.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -75,11 +81,13 @@ struct Expect {
     warnings: Vec<String>,
     /// Moments that the chain must have, in this order.
     chain: Vec<String>,
-    /// Moments that the lab had and that nobody can see here, by their names; all others have to be said.
+    /// Moments that the lab had and that nobody can see here, by their names; all others have to be
+    /// said.
     unseen: Vec<String>,
     /// The verdict on the whole run, whether the generators were late or not.
     overall: Option<String>,
-    /// The model must agree with the group for this share of the seconds, and know an instance's capacity.
+    /// The model must agree with the group for this share of the seconds, and know an instance's
+    /// capacity.
     agreement: Option<f64>,
 }
 
@@ -140,7 +148,10 @@ fn lab(case: &Case) -> serde_json::Value {
     let mut lab = serde_json::json!({ "target": { "workers": 4, "service_time": "40ms" } });
     if let Some(own) = case.lab.as_object() {
         for (section, value) in own {
-            match (lab.get_mut(section).and_then(|known| known.as_object_mut()), value.as_object()) {
+            match (
+                lab.get_mut(section).and_then(|known| known.as_object_mut()),
+                value.as_object(),
+            ) {
                 (Some(known), Some(value)) => known.extend(value.clone()),
                 _ => lab[section] = value.clone(),
             }
@@ -151,7 +162,11 @@ fn lab(case: &Case) -> serde_json::Value {
 
 fn scenario(case: &Case) -> String {
     let is_service = case.lab["target"]["service"].as_bool() == Some(true);
-    let subject = if is_service { "service: \"${TARGET_SERVICE}\"" } else { "group: \"${TARGET_GROUP}\"" };
+    let subject = if is_service {
+        "service: \"${TARGET_SERVICE}\""
+    } else {
+        "group: \"${TARGET_GROUP}\""
+    };
     let mut scaling = case.scaling.clone();
     if !case.without_header {
         scaling.insert("instance_header".to_owned(), "x-instance-id".into());
@@ -161,15 +176,25 @@ fn scenario(case: &Case) -> String {
     } else {
         format!("scaling: {}\n", serde_json::to_string(&scaling).unwrap())
     };
-    let spike = case.spike.as_deref().unwrap_or("{ name: spike, rate: 280/s, hold: 18s }");
+    let spike = case
+        .spike
+        .as_deref()
+        .unwrap_or("{ name: spike, rate: 280/s, hold: 18s }");
     let usual = [
         "{ name: warm-up, rate: 60/s, hold: 3s }",
         "{ name: sustained, rate: 60/s, hold: 6s }",
         spike,
         "{ name: recovery, rate: 60/s, hold: 24s }",
     ];
-    let phases = if case.phases.is_empty() { usual.map(str::to_owned).to_vec() } else { case.phases.clone() };
-    let think = case.think.as_ref().map_or(String::new(), |think| format!("think: {think}, "));
+    let phases = if case.phases.is_empty() {
+        usual.map(str::to_owned).to_vec()
+    } else {
+        case.phases.clone()
+    };
+    let think = case
+        .think
+        .as_ref()
+        .map_or(String::new(), |think| format!("think: {think}, "));
     let threshold = case.threshold.as_deref().unwrap_or("p95 < 400ms in spike");
     format!(
         "name: truth\ntarget: {{ url: \"${{TARGET_URL}}\", {subject}, timeout: 5s }}\n\
@@ -198,14 +223,24 @@ async fn run(name: &str, case: &Case) -> (RunReport, Timeline, Truth) {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let output =
-        tokio::time::timeout(PATIENCE, command.output()).await.unwrap_or_else(|_| panic!("{name}: no end")).unwrap();
-    let said =
-        || format!("{name}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = tokio::time::timeout(PATIENCE, command.output())
+        .await
+        .unwrap_or_else(|_| panic!("{name}: no end"))
+        .unwrap();
+    let said = || {
+        format!(
+            "{name}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        )
+    };
     let runs = std::fs::read_dir(at("runs")).unwrap_or_else(|_| panic!("{}", said()));
-    let run =
-        runs.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap_or_else(|| panic!("{}", said()));
-    let report = std::fs::read_to_string(run.join("report.json")).unwrap_or_else(|_| panic!("{}", said()));
+    let run = runs
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.is_dir())
+        .unwrap_or_else(|| panic!("{}", said()));
+    let report =
+        std::fs::read_to_string(run.join("report.json")).unwrap_or_else(|_| panic!("{}", said()));
     let truth = std::fs::read_to_string(at("truth.json")).unwrap_or_else(|_| panic!("{}", said()));
     let report: RunReport = serde_json::from_str(&report).unwrap();
     assert!(report.judged.is_some(), "{}", said());
@@ -218,7 +253,12 @@ async fn run(name: &str, case: &Case) -> (RunReport, Timeline, Truth) {
 
 impl Checked {
     fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), verdicts: 0, wrong: Vec::new(), worst: (0.0, String::new()) }
+        Self {
+            name: name.to_owned(),
+            verdicts: 0,
+            wrong: Vec::new(),
+            worst: (0.0, String::new()),
+        }
     }
 
     fn verdict(&mut self, holds: bool, what: impl FnOnce() -> String) {
@@ -229,9 +269,17 @@ impl Checked {
     }
 
     /// What happened while it was watched is said.
-    fn timing(&mut self, what: &str, said: Option<(Timestamp, Duration)>, truth: Option<Timestamp>, watch: &Watch) {
+    fn timing(
+        &mut self,
+        what: &str,
+        said: Option<(Timestamp, Duration)>,
+        truth: Option<Timestamp>,
+        watch: &Watch,
+    ) {
         if let Some(truth) = truth.filter(|at| watch.sees(what, *at)) {
-            self.verdict(said.is_some(), || format!("{what}: was at {truth}, and is not said"));
+            self.verdict(said.is_some(), || {
+                format!("{what}: was at {truth}, and is not said")
+            });
         }
         self.exact(what, said, truth);
     }
@@ -240,7 +288,8 @@ impl Checked {
     fn exact(&mut self, what: &str, said: Option<(Timestamp, Duration)>, truth: Option<Timestamp>) {
         let Some((said, within)) = said else { return };
         let Some(truth) = truth else {
-            self.wrong.push(format!("{what}: said to be at {said}, and never was"));
+            self.wrong
+                .push(format!("{what}: said to be at {said}, and never was"));
             return;
         };
         let error = Duration::try_from(said.duration_since(truth).abs()).unwrap();
@@ -249,7 +298,9 @@ impl Checked {
             self.worst = (share, what.to_owned());
         }
         if share > 1.0 {
-            self.wrong.push(format!("{what}: {error:?} from the truth, where {within:?} is claimed"));
+            self.wrong.push(format!(
+                "{what}: {error:?} from the truth, where {within:?} is claimed"
+            ));
         }
     }
 }
@@ -267,12 +318,20 @@ impl Watch {
             unseen.push("first answer".to_owned());
         }
         let last = timeline.groups().next_back().map(|(at, _)| at).unwrap();
-        // What happens between two looks is seen by the second, and what an answer brings may be a look old.
-        Self { until: last - POLL_SIGNED - POLL_SIGNED, unseen }
+        // What happens between two looks is seen by the second, and what an answer brings may be a
+        // look old.
+        Self {
+            until: last - POLL_SIGNED - POLL_SIGNED,
+            unseen,
+        }
     }
 
     fn sees(&self, what: &str, at: Timestamp) -> bool {
-        at < self.until && !self.unseen.iter().any(|unseen| what.ends_with(unseen.as_str()))
+        at < self.until
+            && !self
+                .unseen
+                .iter()
+                .any(|unseen| what.ends_with(unseen.as_str()))
     }
 }
 
@@ -289,28 +348,66 @@ fn seen(sighting: Option<Sighting>) -> Option<(Timestamp, Duration)> {
     sighting.map(|seen| (seen.at, seen.within))
 }
 
-fn check_times(checked: &mut Checked, reaction: &Reaction, truth: &Truth, started: Timestamp, watch: &Watch) {
+fn check_times(
+    checked: &mut Checked,
+    reaction: &Reaction,
+    truth: &Truth,
+    started: Timestamp,
+    watch: &Watch,
+) {
     let moment = |name: &str| {
-        reaction.out.iter().chain(&reaction.back).find(|one| one.name == name).map(|one| (one.at, one.resolution))
+        reaction
+            .out
+            .iter()
+            .chain(&reaction.back)
+            .find(|one| one.name == name)
+            .map(|one| (one.at, one.resolution))
     };
-    let fired = |high: bool, from: Timestamp| truth.alarms.iter().find(|one| one.high == high && one.at >= from);
+    let fired = |high: bool, from: Timestamp| {
+        truth
+            .alarms
+            .iter()
+            .find(|one| one.high == high && one.at >= from)
+    };
     // The chain begins with the load's rise; where the group had grown before that, with the load.
     let rose = moment("load rose").map_or(started, |(rose, _)| rose);
     let fresh = || {
         let since = rose - jiff::SignedDuration::from_secs(1);
-        truth.instances.iter().filter(move |one| !one.from_the_start && one.launched >= since)
+        truth
+            .instances
+            .iter()
+            .filter(move |one| !one.from_the_start && one.launched >= since)
     };
     let first = |of: Known| fresh().filter_map(of).min();
     if let Some(first) = fired(true, rose) {
         checked.timing("breach", moment("breach"), Some(first.breach), watch);
         checked.timing("alarm", moment("alarm"), Some(first.at), watch);
     }
-    let long = |of: Known| fresh().filter_map(move |one| lasting(of(one), one.draining)).min();
-    checked.timing("launch began", moment("launch began"), first(|one| Some(one.launched)), watch);
-    let by_header = reaction.launched.iter().any(|one| one.first_answer.is_some());
-    let answered: Known = if by_header { |one| one.first_answer } else { |one| one.healthy };
-    let states: [(&str, Known); 3] =
-        [("in service", |one| one.in_service), ("healthy", |one| one.healthy), ("first request", answered)];
+    let long = |of: Known| {
+        fresh()
+            .filter_map(move |one| lasting(of(one), one.draining))
+            .min()
+    };
+    checked.timing(
+        "launch began",
+        moment("launch began"),
+        first(|one| Some(one.launched)),
+        watch,
+    );
+    let by_header = reaction
+        .launched
+        .iter()
+        .any(|one| one.first_answer.is_some());
+    let answered: Known = if by_header {
+        |one| one.first_answer
+    } else {
+        |one| one.healthy
+    };
+    let states: [(&str, Known); 3] = [
+        ("in service", |one| one.in_service),
+        ("healthy", |one| one.healthy),
+        ("first request", answered),
+    ];
     for (name, of) in states {
         match first(of) == long(of) {
             true => checked.timing(name, moment(name), first(of), watch),
@@ -318,14 +415,32 @@ fn check_times(checked: &mut Checked, reaction: &Reaction, truth: &Truth, starte
         }
     }
     if let Some((dropped, _)) = moment("load fell").filter(|_| reaction.low_before.is_none()) {
-        checked.timing("low alarm", moment("low alarm"), fired(false, dropped).map(|one| one.at), watch);
+        checked.timing(
+            "low alarm",
+            moment("low alarm"),
+            fired(false, dropped).map(|one| one.at),
+            watch,
+        );
     }
-    for known in truth.instances.iter().filter(|one| !one.from_the_start && one.launched >= started) {
+    for known in truth
+        .instances
+        .iter()
+        .filter(|one| !one.from_the_start && one.launched >= started)
+    {
         let one = reaction.launched.iter().find(|one| one.id == known.id);
         let of = |sighting: fn(&Launched) -> Option<Sighting>| seen(one.and_then(sighting));
-        checked.timing("an instance's launch", of(|one| Some(one.launched)), Some(known.launched), watch);
+        checked.timing(
+            "an instance's launch",
+            of(|one| Some(one.launched)),
+            Some(known.launched),
+            watch,
+        );
         for (what, said, truth) in [
-            ("an instance in service", of(|one| one.in_service), known.in_service),
+            (
+                "an instance in service",
+                of(|one| one.in_service),
+                known.in_service,
+            ),
             ("an instance healthy", of(|one| one.healthy), known.healthy),
         ] {
             match lasting(truth, known.draining) {
@@ -334,40 +449,88 @@ fn check_times(checked: &mut Checked, reaction: &Reaction, truth: &Truth, starte
             }
         }
         let answered = one.and_then(|one| one.first_answer).map(|at| (at, POLL));
-        checked.timing("an instance's first answer", answered, known.first_answer, watch);
+        checked.timing(
+            "an instance's first answer",
+            answered,
+            known.first_answer,
+            watch,
+        );
     }
-    for known in truth.instances.iter().filter(|one| one.draining.is_some_and(|at| at >= started)) {
+    for known in truth
+        .instances
+        .iter()
+        .filter(|one| one.draining.is_some_and(|at| at >= started))
+    {
         let one = reaction.left.iter().find(|one| one.id == known.id);
         let of = |sighting: fn(&Left) -> Option<Sighting>| seen(one.and_then(sighting));
-        checked.timing("an instance leaving", of(|one| Some(one.began)), known.draining, watch);
+        checked.timing(
+            "an instance leaving",
+            of(|one| Some(one.began)),
+            known.draining,
+            watch,
+        );
         match lasting(known.draining, known.gone).filter(|_| known.healthy.is_some()) {
-            Some(_) => checked.timing("an instance draining", of(|one| one.draining), known.draining, watch),
-            None => checked.exact("an instance draining", of(|one| one.draining), known.draining),
+            Some(_) => checked.timing(
+                "an instance draining",
+                of(|one| one.draining),
+                known.draining,
+                watch,
+            ),
+            None => checked.exact(
+                "an instance draining",
+                of(|one| one.draining),
+                known.draining,
+            ),
         }
         checked.timing("an instance gone", of(|one| one.gone), known.gone, watch);
     }
-    let ids = reaction.launched.iter().map(|one| &one.id).chain(reaction.left.iter().map(|one| &one.id));
+    let ids = reaction
+        .launched
+        .iter()
+        .map(|one| &one.id)
+        .chain(reaction.left.iter().map(|one| &one.id));
     for id in ids {
-        checked.verdict(truth.instances.iter().any(|known| known.id == *id), || format!("{id} never was"));
+        checked.verdict(truth.instances.iter().any(|known| known.id == *id), || {
+            format!("{id} never was")
+        });
     }
-    for moments in [&reaction.out, &reaction.back].into_iter().chain(reaction.spikes.iter().map(|one| &one.out)) {
+    for moments in [&reaction.out, &reaction.back]
+        .into_iter()
+        .chain(reaction.spikes.iter().map(|one| &one.out))
+    {
         // A moment that is known to a poll or a period may lie that much before what it follows.
-        let follows = |pair: &[spikeproof::verdict::Moment]| pair[1].at + pair[1].resolution >= pair[0].at;
-        checked.verdict(moments.windows(2).all(follows), || format!("the chain is out of order: {moments:?}"));
+        let follows =
+            |pair: &[spikeproof::verdict::Moment]| pair[1].at + pair[1].resolution >= pair[0].at;
+        checked.verdict(moments.windows(2).all(follows), || {
+            format!("the chain is out of order: {moments:?}")
+        });
     }
     // Every change of its size is there, with the instant it was decided at, and no other.
     if !reaction.resized.is_empty() {
         for known in truth.decisions.iter().filter(|one| one.at >= started) {
             let said = reaction.resized.iter().find(|one| {
-                (one.from, one.to) == (known.from, known.to) && (one.at.duration_since(known.at)).abs() < POLL_SIGNED
+                (one.from, one.to) == (known.from, known.to)
+                    && (one.at.duration_since(known.at)).abs() < POLL_SIGNED
             });
-            checked.verdict(said.is_some(), || format!("{} to {} at {} is not said", known.from, known.to, known.at));
+            checked.verdict(said.is_some(), || {
+                format!("{} to {} at {} is not said", known.from, known.to, known.at)
+            });
         }
     }
-    let changes = truth.decisions.iter().filter(|one| one.at >= started).count();
-    let grew = truth.decisions.iter().any(|one| one.at >= started && one.to > one.from);
+    let changes = truth
+        .decisions
+        .iter()
+        .filter(|one| one.at >= started)
+        .count();
+    let grew = truth
+        .decisions
+        .iter()
+        .any(|one| one.at >= started && one.to > one.from);
     checked.verdict(grew == reaction.scaled_out(), || {
-        format!("{changes} decisions, and said to be {} -> {}", reaction.desired_before, reaction.desired_peak)
+        format!(
+            "{changes} decisions, and said to be {} -> {}",
+            reaction.desired_before, reaction.desired_peak
+        )
     });
 }
 
@@ -381,55 +544,102 @@ fn word(verdict: Verdict) -> &'static str {
 
 /// The worst of all judgements but the one on the generators: this machine has other work to do.
 fn overall(judged: &Judged) -> Verdict {
-    let validity = judged.validity.iter().filter(|one| one.asked != "the generator was not the limit");
+    let validity = judged
+        .validity
+        .iter()
+        .filter(|one| one.asked != "the generator was not the limit");
     let all = validity.chain(&judged.thresholds).chain(&judged.scaling);
     all.map(|one| one.verdict).max().unwrap()
 }
 
-fn check(name: &str, case: &Case, (report, timeline): (&RunReport, &Timeline), truth: &Truth) -> Checked {
+fn check(
+    name: &str,
+    case: &Case,
+    (report, timeline): (&RunReport, &Timeline),
+    truth: &Truth,
+) -> Checked {
     let mut checked = Checked::new(name);
     let judged = report.judged.as_ref().unwrap();
     let reaction = judged.reaction.clone().unwrap_or_default();
-    check_times(&mut checked, &reaction, truth, report.started.unwrap(), &Watch::new(case, timeline));
+    check_times(
+        &mut checked,
+        &reaction,
+        truth,
+        report.started.unwrap(),
+        &Watch::new(case, timeline),
+    );
     let scaling = &judged.scaling;
     let listing = || {
         scaling
             .iter()
-            .map(|one| format!("\n    {}: {} ({}; {})", one.asked, word(one.verdict), one.measured, one.because))
+            .map(|one| {
+                format!(
+                    "\n    {}: {} ({}; {})",
+                    one.asked,
+                    word(one.verdict),
+                    one.measured,
+                    one.because
+                )
+            })
             .collect::<String>()
     };
     for (asked, expected) in &case.expect.verdicts {
         let (verdict, reason) = expected.split_once(": ").unwrap_or((expected, ""));
-        let found = scaling.iter().find(|one| one.asked.starts_with(asked.as_str()));
+        let found = scaling
+            .iter()
+            .find(|one| one.asked.starts_with(asked.as_str()));
         if verdict == "not said" {
             checked.verdict(found.is_none(), || format!("{asked} is said:{}", listing()));
             continue;
         }
         let fits = |one: &Judgement| word(one.verdict) == verdict && one.answer().contains(reason);
-        checked.verdict(found.is_some_and(fits), || format!("{asked} is not {expected}:{}", listing()));
+        checked.verdict(found.is_some_and(fits), || {
+            format!("{asked} is not {expected}:{}", listing())
+        });
     }
     if let Some(expected) = &case.expect.overall {
-        checked.verdict(word(overall(judged)) == expected, || format!("the run is not {expected}:{}", listing()));
+        checked.verdict(word(overall(judged)) == expected, || {
+            format!("the run is not {expected}:{}", listing())
+        });
     }
     let advice = report.advice.as_ref();
     for (question, expected) in &case.expect.advice {
         let answers = || advice.iter().flat_map(|advice| &advice.answers);
         let found = answers().find(|one| one.question.starts_with(question.as_str()));
-        checked.verdict(found.is_some_and(|one| one.answer.contains(expected.as_str())), || {
-            let all: String = answers().map(|one| format!("\n    {} {}", one.question, one.answer)).collect();
-            format!("{question} is not answered with `{expected}`:{all}")
-        });
+        checked.verdict(
+            found.is_some_and(|one| one.answer.contains(expected.as_str())),
+            || {
+                let all: String = answers()
+                    .map(|one| format!("\n    {} {}", one.question, one.answer))
+                    .collect();
+                format!("{question} is not answered with `{expected}`:{all}")
+            },
+        );
     }
     for expected in &case.expect.warnings {
-        let there = report.warnings.iter().any(|warning| warning.contains(expected.as_str()));
-        checked.verdict(there, || format!("no warning of `{expected}`: {:?}", report.warnings));
+        let there = report
+            .warnings
+            .iter()
+            .any(|warning| warning.contains(expected.as_str()));
+        checked.verdict(there, || {
+            format!("no warning of `{expected}`: {:?}", report.warnings)
+        });
     }
     if !case.expect.chain.is_empty() {
-        let names: Vec<&str> = reaction.out.iter().chain(&reaction.back).map(|one| one.name.as_str()).collect();
-        checked.verdict(names == case.expect.chain, || format!("the chain is {names:?}"));
+        let names: Vec<&str> = reaction
+            .out
+            .iter()
+            .chain(&reaction.back)
+            .map(|one| one.name.as_str())
+            .collect();
+        checked.verdict(names == case.expect.chain, || {
+            format!("the chain is {names:?}")
+        });
     }
     if let Some(least) = case.expect.agreement {
-        let share = advice.and_then(|advice| advice.agreement).map_or(0.0, |agreement| agreement.share());
+        let share = advice
+            .and_then(|advice| advice.agreement)
+            .map_or(0.0, |agreement| agreement.share());
         checked.verdict(share >= least, || {
             format!(
                 "the model agrees for {share:.2} of the seconds ({:?})",
@@ -440,8 +650,12 @@ fn check(name: &str, case: &Case, (report, timeline): (&RunReport, &Timeline), t
             checked.verdict(agreement.is_timely(), || agreement.sentence());
         }
         let capacity = advice.and_then(|advice| advice.capacity.clone());
-        let near = capacity.as_ref().is_some_and(|found| (found.at_limit / truth.capacity - 1.0).abs() < 0.25);
-        checked.verdict(near, || format!("an instance carries {}, not {capacity:?}", truth.capacity));
+        let near = capacity
+            .as_ref()
+            .is_some_and(|found| (found.at_limit / truth.capacity - 1.0).abs() < 0.25);
+        checked.verdict(near, || {
+            format!("an instance carries {}, not {capacity:?}", truth.capacity)
+        });
     }
     checked
 }
@@ -455,7 +669,10 @@ async fn what_is_said_of_a_group_is_true() {
         running.spawn(async move {
             let _slot = slots.acquire().await.unwrap();
             let (report, timeline, truth) = run(&name, &case).await;
-            (check(&name, &case, (&report, &timeline), &truth), case.about)
+            (
+                check(&name, &case, (&report, &timeline), &truth),
+                case.about,
+            )
         });
     }
     let (mut groups, mut verdicts, mut wrong, mut worst) = (0, 0, 0, (0.0, String::new()));

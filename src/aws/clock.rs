@@ -40,10 +40,13 @@ impl Intercept for ApiClock {
     }
 }
 
-/// How far our clock is ahead of theirs for sure, by one call: their date, a whole second, was written at some moment
-/// between ours of sending and of the answer.
+/// How far our clock is ahead of theirs for sure, by one call: their date, a whole second, was
+/// written at some moment between ours of sending and of the answer.
 pub fn ahead(sent: Timestamp, date: Timestamp, answered: Timestamp) -> SignedDuration {
-    let (most, least) = (answered.duration_since(date), sent.duration_since(date) - SignedDuration::from_secs(1));
+    let (most, least) = (
+        answered.duration_since(date),
+        sent.duration_since(date) - SignedDuration::from_secs(1),
+    );
     match (least.is_positive(), most.is_negative()) {
         (true, _) => least,
         (_, true) => most,
@@ -66,7 +69,11 @@ mod tests {
             (12_300, 0, 12_500, 11_300),
         ] {
             let ahead = ahead(at(sent), at(date), at(answered));
-            assert_eq!(ahead, SignedDuration::from_millis(millis), "{sent} {date} {answered}");
+            assert_eq!(
+                ahead,
+                SignedDuration::from_millis(millis),
+                "{sent} {date} {answered}"
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Which runs have something in this account and region, asked of each service by name: needs no journal, no state and no
-//! memory of any run.
+//! Which runs have something in this account and region, asked of each service by name: needs no
+//! journal, no state and no memory of any run.
 //!
-//! The tagging API is asked too, as a net for what names miss; it lists ghosts for hours, so that it only ever adds a run
-//! to look at, and proves nothing.
+//! The tagging API is asked too, as a net for what names miss; it lists ghosts for hours, so that
+//! it only ever adds a run to look at, and proves nothing.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,9 @@ use super::query::{QueryError, Service, elements, encode};
 use super::trouble::Trouble;
 use super::{Aws, explain};
 use crate::aws::query::{Query, element};
-use crate::journal::names::{BUCKET_PREFIX, LOG_GROUP_PREFIX, REPOSITORY_PREFIX, ROLE_PATH, RUN_TAG};
+use crate::journal::names::{
+    BUCKET_PREFIX, LOG_GROUP_PREFIX, REPOSITORY_PREFIX, ROLE_PATH, RUN_TAG,
+};
 use crate::units::RunId;
 
 /// What every run id begins with.
@@ -29,7 +31,10 @@ pub struct Discovered {
 
 /// Reads every list. One that is refused leaves the others.
 pub async fn runs(aws: &Aws) -> Discovered {
-    let lists = Lists { query: Query::new(aws), aws };
+    let lists = Lists {
+        query: Query::new(aws),
+        aws,
+    };
     let mut discovered = Discovered::default();
     let found = [
         patiently(|| lists.buckets()).await,
@@ -43,14 +48,17 @@ pub async fn runs(aws: &Aws) -> Discovered {
     ];
     for list in found {
         match list {
-            Ok(names) => discovered.runs.extend(names.iter().filter_map(|name| RunId::parse(name))),
+            Ok(names) => discovered
+                .runs
+                .extend(names.iter().filter_map(|name| RunId::parse(name))),
             Err(why) => discovered.unread.push(why),
         }
     }
     discovered
 }
 
-/// Reads a list again while AWS is busy or cannot be reached: each call has been tried a few times by then.
+/// Reads a list again while AWS is busy or cannot be reached: each call has been tried a few times
+/// by then.
 async fn patiently<F: Future<Output = Names>>(read: impl Fn() -> F) -> Names {
     let mut attempts = 0;
     loop {
@@ -76,7 +84,11 @@ type Names = Result<Vec<String>, String>;
 
 /// Run ids among names such as `PREFIX` + run id.
 fn behind(prefix: &str, names: Vec<String>) -> Vec<String> {
-    names.iter().filter_map(|name| name.strip_prefix(prefix)).map(str::to_owned).collect()
+    names
+        .iter()
+        .filter_map(|name| name.strip_prefix(prefix))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn said(error: QueryError) -> String {
@@ -89,12 +101,20 @@ impl Lists<'_> {
         let mut token = String::new();
         loop {
             let here = encode(&self.aws.region);
-            let page =
-                self.query.bucket("GET", "", &format!("?bucket-region={here}&prefix={BUCKET_PREFIX}{token}")).await;
+            let page = self
+                .query
+                .bucket(
+                    "GET",
+                    "",
+                    &format!("?bucket-region={here}&prefix={BUCKET_PREFIX}{token}"),
+                )
+                .await;
             let page = page.map_err(said)?;
             names.extend(behind(BUCKET_PREFIX, elements(&page, "Name")));
             match element(&page, "ContinuationToken") {
-                Some(next) if !next.is_empty() => token = format!("&continuation-token={}", encode(&next)),
+                Some(next) if !next.is_empty() => {
+                    token = format!("&continuation-token={}", encode(&next))
+                }
                 _ => return Ok(names),
             }
         }
@@ -114,21 +134,32 @@ impl Lists<'_> {
     async fn families(&self) -> Names {
         let client = aws_sdk_ecs::Client::new(&self.aws.sdk);
         let active = aws_sdk_ecs::types::TaskDefinitionFamilyStatus::Active;
-        let families = client.list_task_definition_families().family_prefix(RUN_PREFIX).status(active);
+        let families = client
+            .list_task_definition_families()
+            .family_prefix(RUN_PREFIX)
+            .status(active);
         let mut pages = families.into_paginator().items().send();
         let mut names = Vec::new();
         while let Some(family) = pages.next().await {
-            names.push(family.map_err(|error| format!("ListTaskDefinitionFamilies: {}", explain(&error)))?);
+            names.push(
+                family
+                    .map_err(|error| format!("ListTaskDefinitionFamilies: {}", explain(&error)))?,
+            );
         }
         Ok(names)
     }
 
     async fn repositories(&self) -> Names {
         let client = aws_sdk_ecr::Client::new(&self.aws.sdk);
-        let mut pages = client.describe_repositories().into_paginator().items().send();
+        let mut pages = client
+            .describe_repositories()
+            .into_paginator()
+            .items()
+            .send();
         let mut names = Vec::new();
         while let Some(repository) = pages.next().await {
-            let repository = repository.map_err(|error| format!("DescribeRepositories: {}", explain(&error)))?;
+            let repository =
+                repository.map_err(|error| format!("DescribeRepositories: {}", explain(&error)))?;
             names.extend(repository.repository_name().map(str::to_owned));
         }
         Ok(behind(REPOSITORY_PREFIX, names))
@@ -138,11 +169,19 @@ impl Lists<'_> {
         let mut names = Vec::new();
         let mut question = serde_json::json!({ "logGroupNamePrefix": LOG_GROUP_PREFIX });
         loop {
-            let page = self.query.json(Service::Logs, "DescribeLogGroups", &question).await.map_err(said)?;
+            let page = self
+                .query
+                .json(Service::Logs, "DescribeLogGroups", &question)
+                .await
+                .map_err(said)?;
             // An answer without the list says nothing about what is in it.
             let groups = page.get("logGroups").and_then(|groups| groups.as_array());
             let groups = groups.ok_or("DescribeLogGroups: the answer has no `logGroups`")?;
-            names.extend(groups.iter().filter_map(|group| Some(group.get("logGroupName")?.as_str()?.to_owned())));
+            names.extend(
+                groups
+                    .iter()
+                    .filter_map(|group| Some(group.get("logGroupName")?.as_str()?.to_owned())),
+            );
             match page.get("nextToken").and_then(|token| token.as_str()) {
                 Some(token) => question["nextToken"] = token.into(),
                 None => return Ok(behind(LOG_GROUP_PREFIX, names)),
@@ -157,7 +196,11 @@ impl Lists<'_> {
         loop {
             let mut parameters = vec![("PathPrefix", ROLE_PATH)];
             parameters.extend(marker.as_deref().map(|marker| ("Marker", marker)));
-            let page = self.query.action(Service::Iam, "ListRoles", &parameters).await.map_err(said)?;
+            let page = self
+                .query
+                .action(Service::Iam, "ListRoles", &parameters)
+                .await
+                .map_err(said)?;
             let run = |name: String| name.rsplit_once('-').map(|(run, _)| run.to_owned());
             names.extend(elements(&page, "RoleName").into_iter().filter_map(run));
             marker = element(&page, "Marker").filter(|marker| !marker.is_empty());
@@ -173,7 +216,11 @@ impl Lists<'_> {
         loop {
             let mut parameters = vec![("Filter.1.Name", "tag-key"), ("Filter.1.Value.1", RUN_TAG)];
             parameters.extend(token.as_deref().map(|token| ("NextToken", token)));
-            let page = self.query.action(Service::Ec2, "DescribeSecurityGroups", &parameters).await.map_err(said)?;
+            let page = self
+                .query
+                .action(Service::Ec2, "DescribeSecurityGroups", &parameters)
+                .await
+                .map_err(said)?;
             names.extend(elements(&page, "groupName"));
             token = element(&page, "nextToken").filter(|token| !token.is_empty());
             if token.is_none() {
@@ -187,13 +234,28 @@ impl Lists<'_> {
         let mut runs = Vec::new();
         let mut question = serde_json::json!({ "TagFilters": [{ "Key": RUN_TAG }] });
         loop {
-            let page = self.query.json(Service::Tagging, "GetResources", &question).await.map_err(said)?;
-            let resources = page.get("ResourceTagMappingList").and_then(|list| list.as_array());
-            let resources = resources.ok_or("GetResources: the answer has no `ResourceTagMappingList`")?;
-            let tags = resources.iter().filter_map(|resource| resource.get("Tags")?.as_array()).flatten();
-            let ours = tags.filter(|tag| tag.get("Key").and_then(|key| key.as_str()) == Some(RUN_TAG));
+            let page = self
+                .query
+                .json(Service::Tagging, "GetResources", &question)
+                .await
+                .map_err(said)?;
+            let resources = page
+                .get("ResourceTagMappingList")
+                .and_then(|list| list.as_array());
+            let resources =
+                resources.ok_or("GetResources: the answer has no `ResourceTagMappingList`")?;
+            let tags = resources
+                .iter()
+                .filter_map(|resource| resource.get("Tags")?.as_array())
+                .flatten();
+            let ours =
+                tags.filter(|tag| tag.get("Key").and_then(|key| key.as_str()) == Some(RUN_TAG));
             runs.extend(ours.filter_map(|tag| Some(tag.get("Value")?.as_str()?.to_owned())));
-            match page.get("PaginationToken").and_then(|token| token.as_str()).filter(|token| !token.is_empty()) {
+            match page
+                .get("PaginationToken")
+                .and_then(|token| token.as_str())
+                .filter(|token| !token.is_empty())
+            {
                 Some(token) => question["PaginationToken"] = token.into(),
                 None => return Ok(runs),
             }
@@ -207,9 +269,16 @@ mod tests {
 
     #[test]
     fn only_what_stands_behind_the_whole_prefix_counts() {
-        let names = ["spikeproof-sp-0123456789", "my-spikeproof-sp-0123456789", "spikeproof-"];
+        let names = [
+            "spikeproof-sp-0123456789",
+            "my-spikeproof-sp-0123456789",
+            "spikeproof-",
+        ];
         let found = behind(BUCKET_PREFIX, names.map(str::to_owned).to_vec());
         assert_eq!(found, ["sp-0123456789", ""]);
-        assert_eq!(found.iter().filter_map(|name| RunId::parse(name)).count(), 1);
+        assert_eq!(
+            found.iter().filter_map(|name| RunId::parse(name)).count(),
+            1
+        );
     }
 }

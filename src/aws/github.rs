@@ -1,8 +1,8 @@
-//! Credentials of a GitHub job that may ask for identity tokens (`permissions: id-token: write`): a session that ends is had
-//! anew for as long as the job runs, also in the middle of a destroy.
+//! Credentials of a GitHub job that may ask for identity tokens (`permissions: id-token: write`): a
+//! session that ends is had anew for as long as the job runs, also in the middle of a destroy.
 //!
-//! The usual action writes a session's keys into the environment, and nothing renews those. With `AWS_ROLE_ARN` beside them
-//! it is known which role they are a session of.
+//! The usual action writes a session's keys into the environment, and nothing renews those. With
+//! `AWS_ROLE_ARN` beside them it is known which role they are a session of.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,9 @@ use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
-use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector as _, HttpConnectorSettings, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt as _;
@@ -44,9 +46,14 @@ impl JobIdentity {
     pub fn of(env: impl Fn(&str) -> Option<String>, sdk: &SdkConfig) -> Option<Self> {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
         let url = set("ACTIONS_ID_TOKEN_REQUEST_URL")?;
-        let settings = HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(5)).read_timeout(ANSWER);
+        let settings = HttpConnectorSettings::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .read_timeout(ANSWER);
         Some(Self {
-            url: format!("{url}{}audience={AUDIENCE}", if url.contains('?') { '&' } else { '?' }),
+            url: format!(
+                "{url}{}audience={AUDIENCE}",
+                if url.contains('?') { '&' } else { '?' }
+            ),
             bearer: set("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?,
             role: set("AWS_ROLE_ARN")?,
             connector: connector(settings.build()),
@@ -55,8 +62,12 @@ impl JobIdentity {
     }
 
     async fn assume(&self) -> provider::Result {
-        let failed = |why: String| CredentialsError::provider_error(format!("GitHub's identity token: {why}"));
-        let token = timeout(ANSWER, self.token()).await.map_err(|_| failed("no answer in time".to_owned()))?;
+        let failed = |why: String| {
+            CredentialsError::provider_error(format!("GitHub's identity token: {why}"))
+        };
+        let token = timeout(ANSWER, self.token())
+            .await
+            .map_err(|_| failed("no answer in time".to_owned()))?;
         let token = token.map_err(failed)?;
         let session = format!("spikeproof-{}", std::process::id());
         let answer = self
@@ -68,10 +79,18 @@ impl JobIdentity {
             .send()
             .await
             .map_err(|error| CredentialsError::provider_error(explain(&error)))?;
-        let keys = answer.credentials().ok_or_else(|| failed("STS gave no keys for it".to_owned()))?;
+        let keys = answer
+            .credentials()
+            .ok_or_else(|| failed("STS gave no keys for it".to_owned()))?;
         let ends = SystemTime::try_from(*keys.expiration()).ok();
         let (id, secret) = (keys.access_key_id(), keys.secret_access_key());
-        Ok(Credentials::new(id, secret, Some(keys.session_token().to_owned()), ends, "GitHub job identity"))
+        Ok(Credentials::new(
+            id,
+            secret,
+            Some(keys.session_token().to_owned()),
+            ends,
+            "GitHub job identity",
+        ))
     }
 
     async fn token(&self) -> Result<String, String> {
@@ -81,13 +100,24 @@ impl JobIdentity {
             .body(SdkBody::empty())
             .map_err(|error| error.to_string())?;
         let request = HttpRequest::try_from(request).map_err(|error| error.to_string())?;
-        let answer = self.connector.call(request).await.map_err(|error| explain(&error))?;
+        let answer = self
+            .connector
+            .call(request)
+            .await
+            .map_err(|error| explain(&error))?;
         let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+        let body = answer
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| error.to_string())?
+            .to_bytes();
         if status != 200 {
             return Err(format!("status {status}"));
         }
-        serde_json::from_slice(&body).map(|token: Token| token.value).map_err(|error| error.to_string())
+        serde_json::from_slice(&body)
+            .map(|token: Token| token.value)
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -124,9 +154,15 @@ mod tests {
                 let read = stream.read(&mut piece).await.unwrap();
                 text.push_str(&String::from_utf8_lossy(&piece[..read]));
             }
-            let body = if text.contains("audience=") { "{\"value\":\"signed-token\"}" } else { KEYS };
-            let answer =
-                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            let body = if text.contains("audience=") {
+                "{\"value\":\"signed-token\"}"
+            } else {
+                KEYS
+            };
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
             stream.write_all(answer.as_bytes()).await.unwrap();
             heard.push(text);
         }
@@ -154,13 +190,32 @@ mod tests {
         };
         let identity = JobIdentity::of(env, &sdk).unwrap();
         let keys = identity.provide_credentials().await.unwrap();
-        assert_eq!((keys.access_key_id(), keys.session_token()), ("FRESH", Some("session")));
+        assert_eq!(
+            (keys.access_key_id(), keys.session_token()),
+            ("FRESH", Some("session"))
+        );
         assert!(keys.expiry().is_some());
         let heard = server.join_next().await.unwrap().unwrap();
-        assert!(heard[0].starts_with("GET /token?job=1&audience=sts.amazonaws.com"), "{}", heard[0]);
-        assert!(heard[0].to_lowercase().contains("authorization: bearer bearer-of-the-job"), "{}", heard[0]);
-        assert!(heard[1].contains("WebIdentityToken=signed-token"), "{}", heard[1]);
+        assert!(
+            heard[0].starts_with("GET /token?job=1&audience=sts.amazonaws.com"),
+            "{}",
+            heard[0]
+        );
+        assert!(
+            heard[0]
+                .to_lowercase()
+                .contains("authorization: bearer bearer-of-the-job"),
+            "{}",
+            heard[0]
+        );
+        assert!(
+            heard[1].contains("WebIdentityToken=signed-token"),
+            "{}",
+            heard[1]
+        );
 
-        assert!(JobIdentity::of(|name| env(name).filter(|_| name != "AWS_ROLE_ARN"), &sdk).is_none());
+        assert!(
+            JobIdentity::of(|name| env(name).filter(|_| name != "AWS_ROLE_ARN"), &sdk).is_none()
+        );
     }
 }

@@ -23,7 +23,8 @@ pub mod trouble;
 use clock::ApiClock;
 use github::JobIdentity;
 
-/// The caller's AWS: region, credentials (refreshed by their chain), and the endpoint where it is not AWS's own.
+/// The caller's AWS: region, credentials (refreshed by their chain), and the endpoint where it is
+/// not AWS's own.
 #[derive(Debug, Clone)]
 pub struct Aws {
     pub region: String,
@@ -44,16 +45,17 @@ pub enum AwsError {
     Refused(String),
 }
 
-/// The chain's answer, kept until shortly before it expires. The SDK's own clients cache by themselves; the channel and
-/// the signed queries would otherwise ask STS, SSO or the container's endpoint at every call.
+/// The chain's answer, kept until shortly before it expires. The SDK's own clients cache by
+/// themselves; the channel and the signed queries would otherwise ask STS, SSO or the container's
+/// endpoint at every call.
 #[derive(Debug)]
 struct Cached {
     chain: SharedCredentialsProvider,
     known: tokio::sync::Mutex<Option<(Credentials, SystemTime)>>,
 }
 
-/// A GitHub job's own identity, and the usual chain where GitHub or STS does not give one: also what has only reaping to do
-/// is somebody.
+/// A GitHub job's own identity, and the usual chain where GitHub or STS does not give one: also
+/// what has only reaping to do is somebody.
 #[derive(Debug)]
 struct Either {
     job: SharedCredentialsProvider,
@@ -88,12 +90,18 @@ const REFRESH_AFTER: Duration = Duration::from_secs(300);
 
 impl Cached {
     fn new(chain: SharedCredentialsProvider) -> Self {
-        Self { chain, known: tokio::sync::Mutex::new(None) }
+        Self {
+            chain,
+            known: tokio::sync::Mutex::new(None),
+        }
     }
 
-    /// Ends, also when a helper of the chain (`credential_process`, SSO) hangs: all of a destroy waits behind it.
+    /// Ends, also when a helper of the chain (`credential_process`, SSO) hangs: all of a destroy
+    /// waits behind it.
     async fn get(&self) -> provider::Result {
-        timeout(PATIENCE, self.ask()).await.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(PATIENCE)))
+        timeout(PATIENCE, self.ask())
+            .await
+            .unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(PATIENCE)))
     }
 
     async fn ask(&self) -> provider::Result {
@@ -144,20 +152,33 @@ impl Aws {
             )
             .load()
             .await;
-        let region = sdk.region().map(ToString::to_string).ok_or(AwsError::NoRegion)?;
-        let job = JobIdentity::of(|name| std::env::var(name).ok(), &sdk).map(SharedCredentialsProvider::new);
+        let region = sdk
+            .region()
+            .map(ToString::to_string)
+            .ok_or(AwsError::NoRegion)?;
+        let job = JobIdentity::of(|name| std::env::var(name).ok(), &sdk)
+            .map(SharedCredentialsProvider::new);
         let chain = match (job, sdk.credentials_provider()) {
             (Some(job), Some(chain)) => SharedCredentialsProvider::new(Either { job, chain }),
             (job, chain) => job.or(chain).ok_or(AwsError::NoCredentials)?,
         };
         let credentials = SharedCredentialsProvider::new(Cached::new(chain));
-        let sdk = sdk.into_builder().credentials_provider(credentials.clone()).build();
+        let sdk = sdk
+            .into_builder()
+            .credentials_provider(credentials.clone())
+            .build();
         let endpoint = sdk.endpoint_url().map(str::to_owned);
-        Ok(Self { region, endpoint, credentials, sdk })
+        Ok(Self {
+            region,
+            endpoint,
+            credentials,
+            sdk,
+        })
     }
 
-    /// When the credentials end, where they are session keys in the environment: everything else in the chain (profiles,
-    /// SSO, web identity, the host's or container's role) is asked again and gives new ones.
+    /// When the credentials end, where they are session keys in the environment: everything else in
+    /// the chain (profiles, SSO, web identity, the host's or container's role) is asked again and
+    /// gives new ones.
     pub async fn session_ends(&self) -> Option<Timestamp> {
         std::env::var_os("AWS_SESSION_TOKEN").filter(|token| !token.is_empty())?;
         if JobIdentity::of(|name| std::env::var(name).ok(), &self.sdk).is_some() {
@@ -167,13 +188,18 @@ impl Aws {
         Timestamp::try_from(known.or_else(environment_expiry)?).ok()
     }
 
-    /// A GitHub job's session as it is now, for a program that takes keys from its environment: those that are there may have
-    /// ended. Nothing where there is no such job: every other chain is asked anew by whoever uses it.
+    /// A GitHub job's session as it is now, for a program that takes keys from its environment:
+    /// those that are there may have ended. Nothing where there is no such job: every other chain
+    /// is asked anew by whoever uses it.
     pub async fn renewed_keys(&self) -> Vec<(OsString, OsString)> {
         if JobIdentity::of(|name| std::env::var(name).ok(), &self.sdk).is_none() {
             return Vec::new();
         }
-        self.credentials.provide_credentials().await.map(|keys| environment_of(&keys)).unwrap_or_default()
+        self.credentials
+            .provide_credentials()
+            .await
+            .map(|keys| environment_of(&keys))
+            .unwrap_or_default()
     }
 
     /// An AWS on this machine, such as the lab: its tasks are processes here.
@@ -184,14 +210,18 @@ impl Aws {
     /// Asks STS. The cheapest proof that credentials, region and network are right.
     pub async fn caller(&self) -> Result<Caller, AwsError> {
         let clock = ApiClock::default();
-        let config = aws_sdk_sts::config::Builder::from(&self.sdk).interceptor(clock.clone()).build();
+        let config = aws_sdk_sts::config::Builder::from(&self.sdk)
+            .interceptor(clock.clone())
+            .build();
         let sent = Timestamp::now();
         let identity = aws_sdk_sts::Client::from_conf(config)
             .get_caller_identity()
             .send()
             .await
             .map_err(|error| refused(explain(&error)))?;
-        let ahead = clock.last().map(|date| clock::ahead(sent, date, Timestamp::now()));
+        let ahead = clock
+            .last()
+            .map(|date| clock::ahead(sent, date, Timestamp::now()));
         Ok(Caller {
             account: identity.account().unwrap_or_default().to_owned(),
             arn: identity.arn().unwrap_or_default().to_owned(),
@@ -222,19 +252,31 @@ fn connector(settings: HttpConnectorSettings) -> SharedHttpConnector {
 }
 
 fn environment_of(keys: &Credentials) -> Vec<(OsString, OsString)> {
-    let token = keys.session_token().map(|token| ("AWS_SESSION_TOKEN", token));
-    let all = [("AWS_ACCESS_KEY_ID", keys.access_key_id()), ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key())];
-    all.into_iter().chain(token).map(|(name, value)| (name.into(), value.into())).collect()
+    let token = keys
+        .session_token()
+        .map(|token| ("AWS_SESSION_TOKEN", token));
+    let all = [
+        ("AWS_ACCESS_KEY_ID", keys.access_key_id()),
+        ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key()),
+    ];
+    all.into_iter()
+        .chain(token)
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
 }
 
 /// Tools that write session keys into the environment say there when they end.
 fn environment_expiry() -> Option<SystemTime> {
-    let text = std::env::var("AWS_CREDENTIAL_EXPIRATION").or_else(|_| std::env::var("AWS_SESSION_EXPIRATION")).ok()?;
+    let text = std::env::var("AWS_CREDENTIAL_EXPIRATION")
+        .or_else(|_| std::env::var("AWS_SESSION_EXPIRATION"))
+        .ok()?;
     SystemTime::try_from(text.parse::<Timestamp>().ok()?).ok()
 }
 
 fn is_loopback(endpoint: &str) -> bool {
-    let host = url::Url::parse(endpoint).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+    let host = url::Url::parse(endpoint)
+        .ok()
+        .and_then(|url| url.host().map(|host| host.to_owned()));
     match host {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
@@ -275,30 +317,60 @@ mod tests {
 
     #[tokio::test]
     async fn where_a_job_gets_no_identity_the_usual_chain_is_asked() {
-        let keys = |id: &str| SharedCredentialsProvider::new(Credentials::new(id, "secret", None, None, "test"));
-        let busy = || SharedCredentialsProvider::new(Nobody(|| CredentialsError::provider_error("status 503")));
+        let keys = |id: &str| {
+            SharedCredentialsProvider::new(Credentials::new(id, "secret", None, None, "test"))
+        };
+        let busy = || {
+            SharedCredentialsProvider::new(Nobody(|| {
+                CredentialsError::provider_error("status 503")
+            }))
+        };
         let empty = SharedCredentialsProvider::new(Nobody(CredentialsError::not_loaded_no_source));
         let ask = async |job, chain| Either { job, chain }.get().await;
-        assert_eq!(ask(keys("JOB"), keys("CHAIN")).await.unwrap().access_key_id(), "JOB");
-        assert_eq!(ask(busy(), keys("CHAIN")).await.unwrap().access_key_id(), "CHAIN");
+        assert_eq!(
+            ask(keys("JOB"), keys("CHAIN"))
+                .await
+                .unwrap()
+                .access_key_id(),
+            "JOB"
+        );
+        assert_eq!(
+            ask(busy(), keys("CHAIN")).await.unwrap().access_key_id(),
+            "CHAIN"
+        );
         let neither = ask(busy(), empty).await.unwrap_err();
-        assert!(explain(&neither).contains("status 503"), "{}", explain(&neither));
+        assert!(
+            explain(&neither).contains("status 503"),
+            "{}",
+            explain(&neither)
+        );
     }
 
     #[tokio::test]
     async fn a_chain_without_any_credentials_says_what_to_do_and_does_not_pass_by_itself() {
         let nobody = Nobody(CredentialsError::not_loaded_no_source);
-        let chain = aws_config::meta::credentials::CredentialsProviderChain::first_try("nobody", nobody);
+        let chain =
+            aws_config::meta::credentials::CredentialsProviderChain::first_try("nobody", nobody);
         let credentials = SharedCredentialsProvider::new(chain);
         let sdk = aws_config::defaults(BehaviorVersion::latest())
             .region(aws_config::Region::new("us-east-1"))
             .credentials_provider(credentials.clone())
             .load()
             .await;
-        let error =
-            Aws { region: "us-east-1".to_owned(), endpoint: None, credentials, sdk }.caller().await.unwrap_err();
+        let error = Aws {
+            region: "us-east-1".to_owned(),
+            endpoint: None,
+            credentials,
+            sdk,
+        }
+        .caller()
+        .await
+        .unwrap_err();
         assert!(matches!(error, AwsError::NoCredentials), "{error}");
-        assert_eq!(trouble::Trouble::of(&error.to_string()), trouble::Trouble::Credentials);
+        assert_eq!(
+            trouble::Trouble::of(&error.to_string()),
+            trouble::Trouble::Credentials
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -326,9 +398,22 @@ mod tests {
     #[test]
     fn a_session_is_told_in_the_words_that_terraform_reads() {
         let keys = Credentials::new("id", "secret", Some("token".to_owned()), None, "test");
-        let told: Vec<_> = environment_of(&keys).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(told, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]);
-        assert_eq!(environment_of(&Credentials::new("id", "secret", None, None, "test")).len(), 2);
+        let told: Vec<_> = environment_of(&keys)
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "AWS_ACCESS_KEY_ID",
+                "AWS_SECRET_ACCESS_KEY",
+                "AWS_SESSION_TOKEN"
+            ]
+        );
+        assert_eq!(
+            environment_of(&Credentials::new("id", "secret", None, None, "test")).len(),
+            2
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Who needs which IAM action, on what, and because of whom: the one table that the documents in
 //! `terraform/permissions/` are rendered from.
 //!
-//! Tests hold it to the truth from both sides: every call in our code must be in it, what is said to be called by us must
-//! be called, and the lab denies everything that a rendered document does not allow while a whole run passes.
+//! Tests hold it to the truth from both sides: every call in our code must be in it, what is said
+//! to be called by us must be called, and the lab denies everything that a rendered document does
+//! not allow while a whole run passes.
 
 use std::collections::BTreeMap;
 
@@ -65,15 +66,30 @@ pub struct Statement {
 }
 
 const fn us(action: &'static str, who: &'static [Role], why: &'static str) -> Need {
-    Need { action, who, caller: Caller::Us, why }
+    Need {
+        action,
+        who,
+        caller: Caller::Us,
+        why,
+    }
 }
 
 const fn terraform(action: &'static str, why: &'static str) -> Need {
-    Need { action, who: OPERATOR, caller: Caller::Terraform, why }
+    Need {
+        action,
+        who: OPERATOR,
+        caller: Caller::Terraform,
+        why,
+    }
 }
 
 const fn beside(action: &'static str, why: &'static str) -> Need {
-    Need { action, who: OPERATOR, caller: Caller::Beside, why }
+    Need {
+        action,
+        who: OPERATOR,
+        caller: Caller::Beside,
+        why,
+    }
 }
 
 const OPERATOR: &[Role] = &[Role::Operator];
@@ -102,14 +118,41 @@ pub const STATEMENTS: &[Statement] = &[
         on: &["*"],
         when: None,
         needs: &[
-            us("sts:GetCallerIdentity", ANYONE, "the account that everything belongs to"),
-            us("ecs:ListTaskDefinitions", BOTH, "revisions of the run's family; the proof that none is active"),
-            us("ecs:DeregisterTaskDefinition", BOTH, "ends the run's revisions; IAM knows no resource for it"),
-            us("ec2:DescribeSecurityGroups", BOTH, "finds the run's group by name; the proof that it is gone"),
-            us("logs:DescribeLogGroups", BOTH, "finds the run's log group by name; the proof that it is gone"),
+            us(
+                "sts:GetCallerIdentity",
+                ANYONE,
+                "the account that everything belongs to",
+            ),
+            us(
+                "ecs:ListTaskDefinitions",
+                BOTH,
+                "revisions of the run's family; the proof that none is active",
+            ),
+            us(
+                "ecs:DeregisterTaskDefinition",
+                BOTH,
+                "ends the run's revisions; IAM knows no resource for it",
+            ),
+            us(
+                "ec2:DescribeSecurityGroups",
+                BOTH,
+                "finds the run's group by name; the proof that it is gone",
+            ),
+            us(
+                "logs:DescribeLogGroups",
+                BOTH,
+                "finds the run's log group by name; the proof that it is gone",
+            ),
             us("ec2:DescribeSubnets", OPERATOR, "where tasks are placed"),
-            us("ecs:DescribeTaskDefinition", BOTH, "reads the definition back; whose it is, by its tag"),
-            terraform("ec2:DescribeSecurityGroupRules", "the rules to take away before the group goes"),
+            us(
+                "ecs:DescribeTaskDefinition",
+                BOTH,
+                "reads the definition back; whose it is, by its tag",
+            ),
+            terraform(
+                "ec2:DescribeSecurityGroupRules",
+                "the rules to take away before the group goes",
+            ),
             terraform(
                 "ec2:DescribeNetworkInterfaces",
                 "who still holds the security group, where its deletion is refused",
@@ -121,12 +164,32 @@ pub const STATEMENTS: &[Statement] = &[
         on: &["*"],
         when: None,
         needs: &[
-            us("s3:ListAllMyBuckets", REAPER, "runs by the names of their buckets"),
+            us(
+                "s3:ListAllMyBuckets",
+                REAPER,
+                "runs by the names of their buckets",
+            ),
             us("iam:ListRoles", REAPER, "runs by the names of their roles"),
-            us("ecs:ListClusters", REAPER, "runs by the names of their clusters"),
-            us("ecs:ListTaskDefinitionFamilies", REAPER, "runs by the names of their task definitions"),
-            us("ecr:DescribeRepositories", REAPER, "runs by the names of their repositories"),
-            us("tag:GetResources", REAPER, "runs by the tag of their resources"),
+            us(
+                "ecs:ListClusters",
+                REAPER,
+                "runs by the names of their clusters",
+            ),
+            us(
+                "ecs:ListTaskDefinitionFamilies",
+                REAPER,
+                "runs by the names of their task definitions",
+            ),
+            us(
+                "ecr:DescribeRepositories",
+                REAPER,
+                "runs by the names of their repositories",
+            ),
+            us(
+                "tag:GetResources",
+                REAPER,
+                "runs by the tag of their resources",
+            ),
         ],
     },
     Statement {
@@ -140,16 +203,28 @@ pub const STATEMENTS: &[Statement] = &[
         on: &[CLUSTERS, DEFINITIONS],
         when: None,
         needs: &[
-            us("ecs:DescribeClusters", BOTH, "the proof that the cluster is gone"),
+            us(
+                "ecs:DescribeClusters",
+                BOTH,
+                "the proof that the cluster is gone",
+            ),
             us("ecs:DeleteCluster", BOTH, "deletes the cluster"),
-            us("ecs:DeleteTaskDefinitions", BOTH, "deletes deregistered revisions"),
+            us(
+                "ecs:DeleteTaskDefinitions",
+                BOTH,
+                "deletes deregistered revisions",
+            ),
             terraform("ecs:RegisterTaskDefinition", "makes the task definition"),
         ],
     },
     Statement {
         name: "TagWhatIsMade",
         on: &[CLUSTERS, DEFINITIONS, TASKS],
-        when: Some(("StringEquals", "ecs:CreateAction", &["CreateCluster", "RegisterTaskDefinition", "RunTask"])),
+        when: Some((
+            "StringEquals",
+            "ecs:CreateAction",
+            &["CreateCluster", "RegisterTaskDefinition", "RunTask"],
+        )),
         needs: &[beside("ecs:TagResource", "tags given at creation")],
     },
     Statement {
@@ -165,12 +240,17 @@ pub const STATEMENTS: &[Statement] = &[
         needs: &[
             us("ecs:StopTask", BOTH, "ends what costs"),
             us("ecs:DescribeTasks", BOTH, "what became of them"),
-            us("ecs:ListTasks", BOTH, "also those whose RunTask answer was lost; the proof that none is left"),
+            us(
+                "ecs:ListTasks",
+                BOTH,
+                "also those whose RunTask answer was lost; the proof that none is left",
+            ),
         ],
     },
     Statement {
         name: "SeeRoles",
-        // A role that is not there has no path: the proof that it is gone must not be denied for that.
+        // A role that is not there has no path: the proof that it is gone must not be denied for
+        // that.
         on: &[ROLES, "arn:aws:iam::*:role/sp-*"],
         when: None,
         needs: &[us("iam:GetRole", BOTH, "the proof that the role is gone")],
@@ -182,39 +262,59 @@ pub const STATEMENTS: &[Statement] = &[
         needs: &[
             us("iam:ListRolePolicies", BOTH, "what must go before the role"),
             us("iam:DeleteRolePolicy", BOTH, "what must go before the role"),
-            us("iam:ListAttachedRolePolicies", BOTH, "what must go before the role"),
+            us(
+                "iam:ListAttachedRolePolicies",
+                BOTH,
+                "what must go before the role",
+            ),
             us("iam:DetachRolePolicy", BOTH, "what must go before the role"),
             us("iam:DeleteRole", BOTH, "deletes the role"),
             terraform("iam:CreateRole", "makes the roles"),
             beside("iam:TagRole", "tags given at creation"),
             terraform("iam:PutRolePolicy", "says what tasks may do"),
             terraform("iam:GetRolePolicy", "reads it back"),
-            terraform("iam:ListInstanceProfilesForRole", "what must go before the role"),
+            terraform(
+                "iam:ListInstanceProfilesForRole",
+                "what must go before the role",
+            ),
         ],
     },
     Statement {
         name: "PassRolesToTasksOnly",
         on: &[ROLES],
-        when: Some(("StringEquals", "iam:PassedToService", &["ecs-tasks.amazonaws.com"])),
+        when: Some((
+            "StringEquals",
+            "iam:PassedToService",
+            &["ecs-tasks.amazonaws.com"],
+        )),
         needs: &[beside("iam:PassRole", "hands the run's roles to its tasks")],
     },
     Statement {
         name: "FirstFargateUse",
         on: &["arn:aws:iam::*:role/aws-service-role/ecs.amazonaws.com/*"],
         when: Some(("StringEquals", "iam:AWSServiceName", &["ecs.amazonaws.com"])),
-        needs: &[beside("iam:CreateServiceLinkedRole", "once in an account that never used Fargate")],
+        needs: &[beside(
+            "iam:CreateServiceLinkedRole",
+            "once in an account that never used Fargate",
+        )],
     },
     Statement {
         name: "MakeSecurityGroup",
         on: &[SECURITY_GROUPS],
         when: Some(("StringLike", "aws:RequestTag/spikeproof:run", &["sp-*"])),
-        needs: &[terraform("ec2:CreateSecurityGroup", "makes the group of the tasks")],
+        needs: &[terraform(
+            "ec2:CreateSecurityGroup",
+            "makes the group of the tasks",
+        )],
     },
     Statement {
         name: "MakeSecurityGroupInVpc",
         on: &["arn:aws:ec2:*:*:vpc/*"],
         when: None,
-        needs: &[terraform("ec2:CreateSecurityGroup", "the network is a resource of the same action")],
+        needs: &[terraform(
+            "ec2:CreateSecurityGroup",
+            "the network is a resource of the same action",
+        )],
     },
     Statement {
         name: "TagSecurityGroup",
@@ -229,8 +329,14 @@ pub const STATEMENTS: &[Statement] = &[
         needs: &[
             us("ec2:DeleteSecurityGroup", BOTH, "deletes the group"),
             terraform("ec2:AuthorizeSecurityGroupEgress", "every way out"),
-            terraform("ec2:RevokeSecurityGroupEgress", "takes the rules away first, and the default one at creation"),
-            terraform("ec2:RevokeSecurityGroupIngress", "takes the rules away first"),
+            terraform(
+                "ec2:RevokeSecurityGroupEgress",
+                "takes the rules away first, and the default one at creation",
+            ),
+            terraform(
+                "ec2:RevokeSecurityGroupIngress",
+                "takes the rules away first",
+            ),
         ],
     },
     Statement {
@@ -250,7 +356,11 @@ pub const STATEMENTS: &[Statement] = &[
         on: &[REPOSITORIES],
         when: None,
         needs: &[
-            us("ecr:DescribeRepositories", BOTH, "the proof that the repository is gone"),
+            us(
+                "ecr:DescribeRepositories",
+                BOTH,
+                "the proof that the repository is gone",
+            ),
             us("ecr:DeleteRepository", BOTH, "deletes it with its image"),
             us("ecr:InitiateLayerUpload", OPERATOR, "pushes the generator"),
             us("ecr:UploadLayerPart", OPERATOR, "pushes the generator"),
@@ -266,14 +376,21 @@ pub const STATEMENTS: &[Statement] = &[
         on: &[BUCKETS],
         when: None,
         needs: &[
-            us("s3:ListBucket", BOTH, "what the bucket holds; the proof that it is gone"),
+            us(
+                "s3:ListBucket",
+                BOTH,
+                "what the bucket holds; the proof that it is gone",
+            ),
             us("s3:DeleteBucket", BOTH, "deletes the bucket"),
             terraform("s3:CreateBucket", "makes the bucket"),
             terraform("s3:ListBucketVersions", "empties it before its deletion"),
             terraform("s3:GetBucketAcl", "reads every property back"),
             terraform("s3:GetBucketCORS", "reads every property back"),
             terraform("s3:GetBucketLogging", "reads every property back"),
-            terraform("s3:GetBucketObjectLockConfiguration", "reads every property back"),
+            terraform(
+                "s3:GetBucketObjectLockConfiguration",
+                "reads every property back",
+            ),
             terraform("s3:GetBucketOwnershipControls", "reads every property back"),
             terraform("s3:GetBucketPolicy", "reads every property back"),
             terraform("s3:GetBucketPublicAccessBlock", "reads every property back"),
@@ -284,8 +401,14 @@ pub const STATEMENTS: &[Statement] = &[
             terraform("s3:GetAccelerateConfiguration", "reads every property back"),
             terraform("s3:GetEncryptionConfiguration", "reads every property back"),
             terraform("s3:GetLifecycleConfiguration", "reads every property back"),
-            terraform("s3:GetReplicationConfiguration", "reads every property back"),
-            terraform("s3:PutLifecycleConfiguration", "one day: the net below destroy"),
+            terraform(
+                "s3:GetReplicationConfiguration",
+                "reads every property back",
+            ),
+            terraform(
+                "s3:PutLifecycleConfiguration",
+                "one day: the net below destroy",
+            ),
             terraform("s3:PutEncryptionConfiguration", "encrypted"),
             terraform("s3:PutBucketPolicy", "TLS only"),
             terraform("s3:DeleteBucketPolicy", "goes before the bucket"),
@@ -300,7 +423,11 @@ pub const STATEMENTS: &[Statement] = &[
         when: None,
         needs: &[
             us("s3:GetObject", BOTH, "what tasks report; who owns a run"),
-            us("s3:DeleteObject", BOTH, "a bucket must be empty to be deleted"),
+            us(
+                "s3:DeleteObject",
+                BOTH,
+                "a bucket must be empty to be deleted",
+            ),
             us("s3:PutObject", OPERATOR, "plan, beat and stop order"),
             terraform("s3:DeleteObjectVersion", "empties the bucket"),
         ],
@@ -309,7 +436,11 @@ pub const STATEMENTS: &[Statement] = &[
         name: "StopOrder",
         on: &["arn:aws:s3:::spikeproof-sp-*/run/control.json"],
         when: None,
-        needs: &[us("s3:PutObject", REAPER, "stops the load of a run that nobody owns, and fences its owner off")],
+        needs: &[us(
+            "s3:PutObject",
+            REAPER,
+            "stops the load of a run that nobody owns, and fences its owner off",
+        )],
     },
     Statement {
         name: "Orders",
@@ -320,7 +451,11 @@ pub const STATEMENTS: &[Statement] = &[
             "arn:aws:s3:::spikeproof-sp-*/run/control.json",
         ],
         when: None,
-        needs: &[us("s3:GetObject", GENERATOR, "what to do, with which files, and whether to go on")],
+        needs: &[us(
+            "s3:GetObject",
+            GENERATOR,
+            "what to do, with which files, and whether to go on",
+        )],
     },
     Statement {
         name: "Results",
@@ -344,24 +479,84 @@ pub const STATEMENTS: &[Statement] = &[
         on: &["*"],
         when: None,
         needs: &[
-            us("autoscaling:DescribeAutoScalingGroups", LOOKING, "limits and instances"),
+            us(
+                "autoscaling:DescribeAutoScalingGroups",
+                LOOKING,
+                "limits and instances",
+            ),
             us("autoscaling:DescribePolicies", LOOKING, "how it decides"),
-            us("autoscaling:DescribeScalingActivities", LOOKING, "what it did"),
-            us("autoscaling:DescribeLifecycleHooks", LOOKING, "what a launch waits for"),
-            us("autoscaling:DescribeWarmPool", LOOKING, "where launches come from"),
-            us("autoscaling:DescribeScheduledActions", LOOKING, "what else changes its size"),
-            us("autoscaling:DescribeInstanceRefreshes", LOOKING, "what else replaces instances"),
+            us(
+                "autoscaling:DescribeScalingActivities",
+                LOOKING,
+                "what it did",
+            ),
+            us(
+                "autoscaling:DescribeLifecycleHooks",
+                LOOKING,
+                "what a launch waits for",
+            ),
+            us(
+                "autoscaling:DescribeWarmPool",
+                LOOKING,
+                "where launches come from",
+            ),
+            us(
+                "autoscaling:DescribeScheduledActions",
+                LOOKING,
+                "what else changes its size",
+            ),
+            us(
+                "autoscaling:DescribeInstanceRefreshes",
+                LOOKING,
+                "what else replaces instances",
+            ),
             us("cloudwatch:DescribeAlarms", LOOKING, "when it decides"),
-            us("cloudwatch:DescribeAlarmHistory", LOOKING, "when it decided"),
+            us(
+                "cloudwatch:DescribeAlarmHistory",
+                LOOKING,
+                "when it decided",
+            ),
             us("cloudwatch:GetMetricData", LOOKING, "on what"),
-            us("elasticloadbalancing:DescribeTargetGroups", LOOKING, "where the group serves"),
-            us("elasticloadbalancing:DescribeTargetGroupAttributes", LOOKING, "how long it drains"),
-            us("elasticloadbalancing:DescribeTargetHealth", LOOKING, "who serves"),
-            us("elasticloadbalancing:DescribeLoadBalancers", LOOKING, "through what"),
-            us("application-autoscaling:DescribeScalableTargets", LOOKING, "limits of a service"),
-            us("application-autoscaling:DescribeScalingPolicies", LOOKING, "how a service decides"),
-            us("application-autoscaling:DescribeScalingActivities", LOOKING, "what was done to it"),
-            us("application-autoscaling:DescribeScheduledActions", LOOKING, "what else changes its size"),
+            us(
+                "elasticloadbalancing:DescribeTargetGroups",
+                LOOKING,
+                "where the group serves",
+            ),
+            us(
+                "elasticloadbalancing:DescribeTargetGroupAttributes",
+                LOOKING,
+                "how long it drains",
+            ),
+            us(
+                "elasticloadbalancing:DescribeTargetHealth",
+                LOOKING,
+                "who serves",
+            ),
+            us(
+                "elasticloadbalancing:DescribeLoadBalancers",
+                LOOKING,
+                "through what",
+            ),
+            us(
+                "application-autoscaling:DescribeScalableTargets",
+                LOOKING,
+                "limits of a service",
+            ),
+            us(
+                "application-autoscaling:DescribeScalingPolicies",
+                LOOKING,
+                "how a service decides",
+            ),
+            us(
+                "application-autoscaling:DescribeScalingActivities",
+                LOOKING,
+                "what was done to it",
+            ),
+            us(
+                "application-autoscaling:DescribeScheduledActions",
+                LOOKING,
+                "what else changes its size",
+            ),
             us("ecs:DescribeServices", LOOKING, "the service"),
             us("ecs:ListTasks", LOOKING, "the service's tasks"),
             us("ecs:DescribeTasks", LOOKING, "the service's tasks"),
@@ -371,8 +566,14 @@ pub const STATEMENTS: &[Statement] = &[
 
 /// The document of a role, as AWS takes it.
 pub fn document(role: Role) -> String {
-    let statement = STATEMENTS.iter().filter_map(|statement| statement.render(role)).collect();
-    let document = Document { version: "2012-10-17", statement };
+    let statement = STATEMENTS
+        .iter()
+        .filter_map(|statement| statement.render(role))
+        .collect();
+    let document = Document {
+        version: "2012-10-17",
+        statement,
+    };
     // Maps with text keys cannot fail to be written.
     serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
 }
@@ -436,25 +637,45 @@ mod tests {
 
     fn actions(role: Role) -> Vec<&'static str> {
         let needs = STATEMENTS.iter().flat_map(|statement| statement.needs);
-        needs.filter(|need| need.who.contains(&role)).map(|need| need.action).collect()
+        needs
+            .filter(|need| need.who.contains(&role))
+            .map(|need| need.action)
+            .collect()
     }
 
     /// IAM counts no white space, and refuses a managed policy of more than 6,144 characters.
     #[test]
     fn every_document_is_small_enough_for_a_managed_policy() {
         for role in Role::ALL {
-            let size = document(role).chars().filter(|character| !character.is_whitespace()).count();
+            let size = document(role)
+                .chars()
+                .filter(|character| !character.is_whitespace())
+                .count();
             assert!(size <= 6144, "{}: {size}", role.name());
         }
     }
 
     #[test]
     fn the_reaper_and_the_watcher_create_nothing() {
-        let makes = ["Create", "Run", "Register", "Authorize", "PassRole", "Tag", "PutRole", "PutBucket", "PutImage"];
+        let makes = [
+            "Create",
+            "Run",
+            "Register",
+            "Authorize",
+            "PassRole",
+            "Tag",
+            "PutRole",
+            "PutBucket",
+            "PutImage",
+        ];
         for role in [Role::Reaper, Role::Watcher] {
             let made: Vec<&str> = actions(role)
                 .into_iter()
-                .filter(|action| makes.iter().any(|word| action.split(':').nth(1).unwrap().starts_with(word)))
+                .filter(|action| {
+                    makes
+                        .iter()
+                        .any(|word| action.split(':').nth(1).unwrap().starts_with(word))
+                })
                 .collect();
             assert!(made.is_empty(), "{}: {made:?}", role.name());
         }
@@ -462,20 +683,31 @@ mod tests {
         assert_eq!(actions(Role::Reaper).iter().filter(writes).count(), 1);
     }
 
-    /// Reading may be on everything; what deletes, stops or hands over only on what is named or tagged as a run's.
+    /// Reading may be on everything; what deletes, stops or hands over only on what is named or
+    /// tagged as a run's.
     #[test]
     fn whatever_changes_something_is_bound_to_the_names_of_runs() {
         let reads = ["Describe", "List", "Get"];
         for statement in STATEMENTS {
-            let own =
-                statement.on.iter().all(|name| ["sp-", "role/spikeproof/"].iter().any(|part| name.contains(part)));
+            let own = statement.on.iter().all(|name| {
+                ["sp-", "role/spikeproof/"]
+                    .iter()
+                    .any(|part| name.contains(part))
+            });
             for need in statement.needs {
                 let verb = need.action.split(':').nth(1).unwrap();
                 let harmless = reads.iter().any(|word| verb.starts_with(word));
-                // IAM knows neither resource nor condition for it; a family's name is all that binds it, in our code.
+                // IAM knows neither resource nor condition for it; a family's name is all that
+                // binds it, in our code.
                 let unbindable = verb == "DeregisterTaskDefinition";
-                let bound = own || statement.when.is_some() || statement.on == ["arn:aws:ec2:*:*:vpc/*"];
-                assert!(harmless || unbindable || bound, "{}: {}", statement.name, need.action);
+                let bound =
+                    own || statement.when.is_some() || statement.on == ["arn:aws:ec2:*:*:vpc/*"];
+                assert!(
+                    harmless || unbindable || bound,
+                    "{}: {}",
+                    statement.name,
+                    need.action
+                );
             }
         }
     }
@@ -484,10 +716,20 @@ mod tests {
     fn no_action_is_there_twice_for_the_same_role_in_one_statement_and_each_has_a_reason() {
         for statement in STATEMENTS {
             for (at, need) in statement.needs.iter().enumerate() {
-                assert!(!need.why.is_empty() && need.action.contains(':'), "{need:?}");
-                let again =
-                    |other: &Need| other.action == need.action && other.who.iter().any(|role| need.who.contains(role));
-                assert!(!statement.needs[at + 1..].iter().any(again), "{}: {}", statement.name, need.action);
+                assert!(
+                    !need.why.is_empty() && need.action.contains(':'),
+                    "{need:?}"
+                );
+                let again = |other: &Need| {
+                    other.action == need.action
+                        && other.who.iter().any(|role| need.who.contains(role))
+                };
+                assert!(
+                    !statement.needs[at + 1..].iter().any(again),
+                    "{}: {}",
+                    statement.name,
+                    need.action
+                );
             }
         }
     }

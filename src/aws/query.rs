@@ -1,16 +1,19 @@
 //! Signed calls to services without an SDK here: EC2, IAM, CloudWatch Logs, and S3's bucket level.
 //!
-//! A dozen calls that look and delete by name. Signing, credentials, TLS and connections are the SDK's own parts;
-//! only the few lines of each protocol are ours.
+//! A dozen calls that look and delete by name. Signing, credentials, TLS and connections are the
+//! SDK's own parts; only the few lines of each protocol are ours.
 
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode, sign,
+    PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
+    sign,
 };
 use aws_sigv4::sign::v4;
-use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector as _, HttpConnectorSettings, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt as _;
@@ -26,7 +29,8 @@ const ANSWER: Duration = Duration::from_secs(20);
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Codes that say "later", beside every 5xx and 429: load, and two changes of one thing at the same time.
+/// Codes that say "later", beside every 5xx and 429: load, and two changes of one thing at the same
+/// time.
 const LATER: [&str; 11] = [
     "Throttling",
     "ThrottlingException",
@@ -51,9 +55,12 @@ pub struct QueryError {
 }
 
 impl QueryError {
-    /// The thing asked for is not there, in AWS's own words: a bare 404 may be any web server's, and proves nothing.
+    /// The thing asked for is not there, in AWS's own words: a bare 404 may be any web server's,
+    /// and proves nothing.
     pub fn not_found(&self) -> bool {
-        ["NotFound", "NoSuch"].iter().any(|word| self.code.contains(word))
+        ["NotFound", "NoSuch"]
+            .iter()
+            .any(|word| self.code.contains(word))
     }
 }
 
@@ -89,7 +96,11 @@ impl Service {
     }
 
     fn endpoint(self, region: &str) -> String {
-        let suffix = if partition(region) == Partition::China { "amazonaws.com.cn" } else { "amazonaws.com" };
+        let suffix = if partition(region) == Partition::China {
+            "amazonaws.com.cn"
+        } else {
+            "amazonaws.com"
+        };
         match (self, partition(region)) {
             (Self::Iam, Partition::Aws) => "https://iam.amazonaws.com".to_owned(),
             (Self::Iam, Partition::China) => "https://iam.cn-north-1.amazonaws.com.cn".to_owned(),
@@ -148,9 +159,14 @@ struct Call {
 
 impl Query {
     pub fn new(aws: &Aws) -> Self {
-        let settings =
-            HttpConnectorSettings::builder().connect_timeout(Duration::from_secs(5)).read_timeout(ANSWER).build();
-        Self { aws: aws.clone(), connector: super::connector(settings) }
+        let settings = HttpConnectorSettings::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .read_timeout(ANSWER)
+            .build();
+        Self {
+            aws: aws.clone(),
+            connector: super::connector(settings),
+        }
     }
 
     /// An EC2 or IAM action; the answer is XML.
@@ -160,14 +176,28 @@ impl Query {
         action: &str,
         parameters: &[(&str, &str)],
     ) -> Result<String, QueryError> {
-        let version = if service == Service::Iam { "2010-05-08" } else { "2016-11-15" };
+        let version = if service == Service::Iam {
+            "2010-05-08"
+        } else {
+            "2016-11-15"
+        };
         let mut body = format!("Action={action}&Version={version}");
         for (name, value) in parameters {
             body.push_str(&format!("&{name}={}", encode(value)));
         }
-        let headers = vec![("content-type", "application/x-www-form-urlencoded; charset=utf-8".to_owned())];
+        let headers = vec![(
+            "content-type",
+            "application/x-www-form-urlencoded; charset=utf-8".to_owned(),
+        )];
         let name = action.to_owned();
-        let call = Call { service, name, method: "POST", path: "/".to_owned(), headers, body: body.into_bytes() };
+        let call = Call {
+            service,
+            name,
+            method: "POST",
+            path: "/".to_owned(),
+            headers,
+            body: body.into_bytes(),
+        };
         self.xml(call).await
     }
 
@@ -178,31 +208,52 @@ impl Query {
         operation: &str,
         question: &serde_json::Value,
     ) -> Result<serde_json::Value, QueryError> {
-        let version = if service == Service::Logs { "Logs_20140328" } else { "ResourceGroupsTaggingAPI_20170126" };
+        let version = if service == Service::Logs {
+            "Logs_20140328"
+        } else {
+            "ResourceGroupsTaggingAPI_20170126"
+        };
         let headers = vec![
             ("content-type", "application/x-amz-json-1.1".to_owned()),
             ("x-amz-target", format!("{version}.{operation}")),
         ];
         let (name, path) = (operation.to_owned(), "/".to_owned());
         let body = question.to_string().into_bytes();
-        let call = Call { service, name, method: "POST", path, headers, body };
+        let call = Call {
+            service,
+            name,
+            method: "POST",
+            path,
+            headers,
+            body,
+        };
         let text = self.send(call.clone()).await?.text;
         // Deletes answer with nothing.
         if text.is_empty() {
             return Ok(serde_json::Value::Null);
         }
-        serde_json::from_str(&text).map_err(|source| error(&call, "Unreadable", &source.to_string()))
+        serde_json::from_str(&text)
+            .map_err(|source| error(&call, "Unreadable", &source.to_string()))
     }
 
-    /// How old an object is by the store's own clock: its `Last-Modified` against the `Date` of the same answer, so that
-    /// no clock of ours is asked. Whole seconds.
+    /// How old an object is by the store's own clock: its `Last-Modified` against the `Date` of the
+    /// same answer, so that no clock of ours is asked. Whole seconds.
     pub async fn age(&self, bucket: &str, key: &str) -> Result<Duration, QueryError> {
         let (name, path) = ("GetObject".to_owned(), format!("/{bucket}/{key}"));
-        let call = Call { service: Service::S3, name, method: "GET", path, headers: Vec::new(), body: Vec::new() };
+        let call = Call {
+            service: Service::S3,
+            name,
+            method: "GET",
+            path,
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
         let answer = self.send(call.clone()).await?;
         let stamp = |at: &Option<String>| at.as_deref().and_then(|at| rfc2822::parse(at).ok());
         match (stamp(&answer.modified), stamp(&answer.date)) {
-            (Some(modified), Some(date)) => Ok(Duration::try_from(date.duration_since(&modified)).unwrap_or_default()),
+            (Some(modified), Some(date)) => {
+                Ok(Duration::try_from(date.duration_since(&modified)).unwrap_or_default())
+            }
             _ => Err(error(
                 &call,
                 "Unreadable",
@@ -212,9 +263,21 @@ impl Query {
     }
 
     /// A call on a whole bucket, path style; `query` begins with `?` or is empty.
-    pub async fn bucket(&self, method: &'static str, bucket: &str, tail: &str) -> Result<String, QueryError> {
+    pub async fn bucket(
+        &self,
+        method: &'static str,
+        bucket: &str,
+        tail: &str,
+    ) -> Result<String, QueryError> {
         let (name, path) = (format!("{method} bucket"), format!("/{bucket}{tail}"));
-        let call = Call { service: Service::S3, name, method, path, headers: Vec::new(), body: Vec::new() };
+        let call = Call {
+            service: Service::S3,
+            name,
+            method,
+            path,
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
         match method {
             // The list of what is in it.
             "GET" => self.xml(call).await,
@@ -222,12 +285,17 @@ impl Query {
         }
     }
 
-    /// A list that broke off would be taken for a short one, and somebody else's page for an empty one.
+    /// A list that broke off would be taken for a short one, and somebody else's page for an empty
+    /// one.
     async fn xml(&self, call: Call) -> Result<String, QueryError> {
         let text = self.send(call.clone()).await?.text;
         match is_whole(&text) {
             true => Ok(text),
-            false => Err(error(&call, "Unreadable", "the answer is no whole XML document of AWS")),
+            false => Err(error(
+                &call,
+                "Unreadable",
+                "the answer is no whole XML document of AWS",
+            )),
         }
     }
 
@@ -242,7 +310,11 @@ impl Query {
             if !later || attempt == ATTEMPTS {
                 let answer = result?;
                 let refused = || error(&call, &answer.code, &message(&answer.text));
-                return if answer.status < 300 { Ok(answer) } else { Err(refused()) };
+                return if answer.status < 300 {
+                    Ok(answer)
+                } else {
+                    Err(refused())
+                };
             }
             sleep(pause).await;
             pause *= 2;
@@ -265,17 +337,28 @@ impl Query {
             .map_err(|source| error(call, "Connection", &source.to_string()))?;
         let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
         let code = code(&text).unwrap_or_else(|| status.to_string());
-        Ok(Answer { status, code, text, modified, date })
+        Ok(Answer {
+            status,
+            code,
+            text,
+            modified,
+            date,
+        })
     }
 
     async fn sign(&self, call: &Call) -> Result<HttpRequest, QueryError> {
-        let refused = |code: &str, source: &dyn std::error::Error| error(call, code, &source.to_string());
+        let refused =
+            |code: &str, source: &dyn std::error::Error| error(call, code, &source.to_string());
         let base = match &self.aws.endpoint {
             Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
             None => call.service.endpoint(&self.aws.region),
         };
-        let credentials =
-            self.aws.credentials.provide_credentials().await.map_err(|source| refused("Credentials", &source))?;
+        let credentials = self
+            .aws
+            .credentials
+            .provide_credentials()
+            .await
+            .map_err(|source| refused("Credentials", &source))?;
         let identity = credentials.into();
         let mut settings = SigningSettings::default();
         if call.service == Service::S3 {
@@ -292,16 +375,23 @@ impl Query {
             .map_err(|source| refused("Signing", &source))?
             .into();
         let url = format!("{base}{}", call.path);
-        let headers = call.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let signable = SignableRequest::new(call.method, &url, headers, SignableBody::Bytes(&call.body))
-            .map_err(|source| refused("Signing", &source))?;
-        let (instructions, _) = sign(signable, &parameters).map_err(|source| refused("Signing", &source))?.into_parts();
+        let headers = call
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()));
+        let signable =
+            SignableRequest::new(call.method, &url, headers, SignableBody::Bytes(&call.body))
+                .map_err(|source| refused("Signing", &source))?;
+        let (instructions, _) = sign(signable, &parameters)
+            .map_err(|source| refused("Signing", &source))?
+            .into_parts();
         let mut request = Request::builder().method(call.method).uri(&url);
         for (name, value) in &call.headers {
             request = request.header(*name, value);
         }
-        let mut request =
-            request.body(SdkBody::from(call.body.clone())).map_err(|source| refused("Signing", &source))?;
+        let mut request = request
+            .body(SdkBody::from(call.body.clone()))
+            .map_err(|source| refused("Signing", &source))?;
         instructions.apply_to_request_http1x(&mut request);
         HttpRequest::try_from(request).map_err(|source| refused("Signing", &source))
     }
@@ -312,7 +402,11 @@ fn says_later(status: u16, code: &str) -> bool {
 }
 
 fn error(call: &Call, code: &str, message: &str) -> QueryError {
-    QueryError { call: call.name.clone(), code: code.to_owned(), message: message.to_owned() }
+    QueryError {
+        call: call.name.clone(),
+        code: code.to_owned(),
+        message: message.to_owned(),
+    }
 }
 
 /// AWS's error code: `<Code>` in XML, `__type` in JSON.
@@ -328,9 +422,16 @@ fn code(text: &str) -> Option<String> {
 fn message(text: &str) -> String {
     let json = || {
         let json: serde_json::Value = serde_json::from_str(text).ok()?;
-        Some(json.get("message").or(json.get("Message"))?.as_str()?.to_owned())
+        Some(
+            json.get("message")
+                .or(json.get("Message"))?
+                .as_str()?
+                .to_owned(),
+        )
     };
-    element(text, "Message").or_else(json).unwrap_or_else(|| text.chars().take(200).collect())
+    element(text, "Message")
+        .or_else(json)
+        .unwrap_or_else(|| text.chars().take(200).collect())
 }
 
 /// The text of the first `<name>` in an XML answer.
@@ -345,7 +446,9 @@ pub fn elements(xml: &str, name: &str) -> Vec<String> {
     let (mut found, mut inside) = (Vec::new(), None::<String>);
     loop {
         match reader.read_event() {
-            Ok(Event::Start(tag)) if tag.local_name().as_ref() == name.as_bytes() => inside = Some(String::new()),
+            Ok(Event::Start(tag)) if tag.local_name().as_ref() == name.as_bytes() => {
+                inside = Some(String::new())
+            }
             Ok(Event::Text(text)) => {
                 if let (Some(collected), Ok(text)) = (inside.as_mut(), text.decode()) {
                     collected.push_str(&text);
@@ -357,14 +460,17 @@ pub fn elements(xml: &str, name: &str) -> Vec<String> {
                     collected.push(character);
                 }
             }
-            Ok(Event::End(tag)) if tag.local_name().as_ref() == name.as_bytes() => found.extend(inside.take()),
+            Ok(Event::End(tag)) if tag.local_name().as_ref() == name.as_bytes() => {
+                found.extend(inside.take())
+            }
             Ok(Event::Eof) | Err(_) => return found,
             Ok(_) => {}
         }
     }
 }
 
-/// One element with everything in it, whose name is that of an answer (`ListRolesResponse`, `ListBucketResult`).
+/// One element with everything in it, whose name is that of an answer (`ListRolesResponse`,
+/// `ListBucketResult`).
 fn is_whole(xml: &str) -> bool {
     use quick_xml::events::Event;
     let mut reader = quick_xml::Reader::from_str(xml);
@@ -375,7 +481,8 @@ fn is_whole(xml: &str) -> bool {
         match reader.read_event() {
             Ok(Event::Start(tag)) if depth == 0 && !is_answer => {
                 let name = tag.local_name();
-                is_answer = name.as_ref().ends_with(b"Response") || name.as_ref().ends_with(b"Result");
+                is_answer =
+                    name.as_ref().ends_with(b"Response") || name.as_ref().ends_with(b"Result");
                 if !is_answer {
                     return false;
                 }
@@ -395,7 +502,9 @@ fn character(entity: &quick_xml::events::BytesRef<'_>) -> Option<char> {
     if let Ok(Some(character)) = entity.resolve_char_ref() {
         return Some(character);
     }
-    quick_xml::escape::resolve_predefined_entity(&entity.decode().ok()?)?.chars().next()
+    quick_xml::escape::resolve_predefined_entity(&entity.decode().ok()?)?
+        .chars()
+        .next()
 }
 
 /// Percent-encoding of everything but RFC 3986's unreserved characters.
@@ -418,10 +527,30 @@ mod tests {
     #[test]
     fn endpoints_follow_the_partition() {
         for (service, region, endpoint, signed_for) in [
-            (Service::Ec2, "eu-west-1", "https://ec2.eu-west-1.amazonaws.com", "eu-west-1"),
-            (Service::Iam, "eu-west-1", "https://iam.amazonaws.com", "us-east-1"),
-            (Service::Logs, "cn-north-1", "https://logs.cn-north-1.amazonaws.com.cn", "cn-north-1"),
-            (Service::Iam, "us-gov-east-1", "https://iam.us-gov.amazonaws.com", "us-gov-west-1"),
+            (
+                Service::Ec2,
+                "eu-west-1",
+                "https://ec2.eu-west-1.amazonaws.com",
+                "eu-west-1",
+            ),
+            (
+                Service::Iam,
+                "eu-west-1",
+                "https://iam.amazonaws.com",
+                "us-east-1",
+            ),
+            (
+                Service::Logs,
+                "cn-north-1",
+                "https://logs.cn-north-1.amazonaws.com.cn",
+                "cn-north-1",
+            ),
+            (
+                Service::Iam,
+                "us-gov-east-1",
+                "https://iam.us-gov.amazonaws.com",
+                "us-gov-west-1",
+            ),
         ] {
             assert_eq!(service.endpoint(region), endpoint);
             assert_eq!(service.signing_region(region), signed_for);
@@ -430,18 +559,37 @@ mod tests {
 
     #[test]
     fn load_is_waited_out_and_a_refusal_is_not() {
-        for (status, code) in [(503, "503"), (429, "429"), (400, "Throttling"), (409, "OperationAborted")] {
+        for (status, code) in [
+            (503, "503"),
+            (429, "429"),
+            (400, "Throttling"),
+            (409, "OperationAborted"),
+        ] {
             assert!(says_later(status, code), "{status} {code}");
         }
-        for (status, code) in [(200, "200"), (403, "AccessDenied"), (404, "NoSuchEntity"), (400, "ExpiredToken")] {
+        for (status, code) in [
+            (200, "200"),
+            (403, "AccessDenied"),
+            (404, "NoSuchEntity"),
+            (400, "ExpiredToken"),
+        ] {
             assert!(!says_later(status, code), "{status} {code}");
         }
     }
 
     #[test]
     fn only_aws_says_that_something_is_not_there() {
-        let refused = |code: &str| QueryError { call: String::new(), code: code.to_owned(), message: String::new() };
-        for code in ["InvalidGroup.NotFound", "NoSuchEntity", "NoSuchBucket", "ResourceNotFoundException"] {
+        let refused = |code: &str| QueryError {
+            call: String::new(),
+            code: code.to_owned(),
+            message: String::new(),
+        };
+        for code in [
+            "InvalidGroup.NotFound",
+            "NoSuchEntity",
+            "NoSuchBucket",
+            "ResourceNotFoundException",
+        ] {
             assert!(refused(code).not_found(), "{code}");
         }
         for code in ["404", "AccessDenied", "Connection", "Timeout", "Unreadable"] {
@@ -468,14 +616,20 @@ mod tests {
             }
             heard
         });
-        let credentials = aws_credential_types::Credentials::new("TEST", "test", None, None, "test");
+        let credentials =
+            aws_credential_types::Credentials::new("TEST", "test", None, None, "test");
         let aws = Aws {
             region: "eu-west-1".to_owned(),
             endpoint: Some(endpoint),
-            credentials: aws_credential_types::provider::SharedCredentialsProvider::new(credentials),
+            credentials: aws_credential_types::provider::SharedCredentialsProvider::new(
+                credentials,
+            ),
             sdk: aws_config::SdkConfig::builder().build(),
         };
-        Query::new(&aws).action(Service::Iam, "GetRole", &[("RoleName", "a")]).await.unwrap();
+        Query::new(&aws)
+            .action(Service::Iam, "GetRole", &[("RoleName", "a")])
+            .await
+            .unwrap();
         for request in server.join_next().await.unwrap().unwrap() {
             assert!(request.contains("/us-east-1/iam/aws4_request"), "{request}");
         }
@@ -484,7 +638,13 @@ mod tests {
     #[test]
     fn error_codes_are_read_from_xml_and_json() {
         let xml = "<ErrorResponse><Error><Code>NoSuchEntity</Code><Message>role a not found</Message></Error></ErrorResponse>";
-        assert_eq!((code(xml), message(xml)), (Some("NoSuchEntity".to_owned()), "role a not found".to_owned()));
+        assert_eq!(
+            (code(xml), message(xml)),
+            (
+                Some("NoSuchEntity".to_owned()),
+                "role a not found".to_owned()
+            )
+        );
         let json = r#"{"__type":"com.amazonaws.logs#ResourceNotFoundException","message":"no such group"}"#;
         assert_eq!(code(json), Some("ResourceNotFoundException".to_owned()));
         assert_eq!(message(json), "no such group");
@@ -495,7 +655,10 @@ mod tests {
         let xml = "<r><set><item><subnetId>a</subnetId></item><item><subnetId>b</subnetId></item></set></r>";
         assert_eq!(elements(xml, "subnetId"), ["a", "b"]);
         assert_eq!(element(xml, "vpcId"), None);
-        assert_eq!(elements("<r><Key>a&amp;b &#39;c&apos;</Key></r>", "Key"), ["a&b 'c'"]);
+        assert_eq!(
+            elements("<r><Key>a&amp;b &#39;c&apos;</Key></r>", "Key"),
+            ["a&b 'c'"]
+        );
     }
 
     #[test]
@@ -506,7 +669,13 @@ mod tests {
         for length in 1..list.trim_end().len() {
             assert!(!is_whole(&list[..length]), "{}", &list[..length]);
         }
-        for page in ["", "ok", "{}", "<html><body/></html>", "<html><body><ListRolesResponse/></body></html>"] {
+        for page in [
+            "",
+            "ok",
+            "{}",
+            "<html><body/></html>",
+            "<html><body><ListRolesResponse/></body></html>",
+        ] {
             assert!(!is_whole(page), "{page}");
         }
     }

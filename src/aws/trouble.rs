@@ -1,6 +1,8 @@
-//! What kind of trouble an error of AWS or terraform is, from its words: whether it passes, and how long that takes.
+//! What kind of trouble an error of AWS or terraform is, from its words: whether it passes, and how
+//! long that takes.
 //!
-//! Words, because terraform's diagnostics and five SDKs share nothing else. Patterns as seen (see `docs/teardown.md`).
+//! Words, because terraform's diagnostics and five SDKs share nothing else. Patterns as seen (see
+//! `docs/teardown.md`).
 
 use std::time::Duration;
 
@@ -52,13 +54,36 @@ const WORDS: &[(Trouble, &[&str])] = &[
             ": credentials: ",
         ],
     ),
-    (Trouble::Clock, &["requesttimetooskewed", "signature expired", "signature not yet current"]),
-    (Trouble::StateTorn, &["unsupported state file", "state file could not be parsed", "unexpected end of json"]),
+    (
+        Trouble::Clock,
+        &[
+            "requesttimetooskewed",
+            "signature expired",
+            "signature not yet current",
+        ],
+    ),
+    (
+        Trouble::StateTorn,
+        &[
+            "unsupported state file",
+            "state file could not be parsed",
+            "unexpected end of json",
+        ],
+    ),
     (Trouble::StateLocked, &["error acquiring the state lock"]),
-    (Trouble::Disk, &["failed to save state", "no space left on device"]),
+    (
+        Trouble::Disk,
+        &["failed to save state", "no space left on device"],
+    ),
     (
         Trouble::Provider,
-        &["plugin did not respond", "rpc error", "timeout while waiting for plugin", "plugin exited", "signal: 9"],
+        &[
+            "plugin did not respond",
+            "rpc error",
+            "timeout while waiting for plugin",
+            "plugin exited",
+            "signal: 9",
+        ],
     ),
     (
         Trouble::NotInitialised,
@@ -79,8 +104,18 @@ const WORDS: &[(Trouble, &[&str])] = &[
             "resourceinuse",
         ],
     ),
-    (Trouble::Attached, &["dependencyviolation", "invalidgroup.inuse", "has a dependent object"]),
-    (Trouble::NotEmpty, &["bucketnotempty", "repositorynotempty", "deleteconflict"]),
+    (
+        Trouble::Attached,
+        &[
+            "dependencyviolation",
+            "invalidgroup.inuse",
+            "has a dependent object",
+        ],
+    ),
+    (
+        Trouble::NotEmpty,
+        &["bucketnotempty", "repositorynotempty", "deleteconflict"],
+    ),
     (
         Trouble::Load,
         &[
@@ -117,8 +152,25 @@ const WORDS: &[(Trouble, &[&str])] = &[
             "broke off",
         ],
     ),
-    (Trouble::Denied, &["accessdenied", "access denied", "unauthorizedoperation", "not authorized"]),
-    (Trouble::Gone, &["notfound", "nosuch", "inactivecluster", "does not exist", "missing"]),
+    (
+        Trouble::Denied,
+        &[
+            "accessdenied",
+            "access denied",
+            "unauthorizedoperation",
+            "not authorized",
+        ],
+    ),
+    (
+        Trouble::Gone,
+        &[
+            "notfound",
+            "nosuch",
+            "inactivecluster",
+            "does not exist",
+            "missing",
+        ],
+    ),
 ];
 
 impl Trouble {
@@ -148,14 +200,16 @@ impl Trouble {
     /// How often it is worth deleting by name again; time itself is bounded elsewhere.
     pub fn by_name_again(self, attempts: u32) -> bool {
         match self {
-            // The right will not come by itself; but a new role's or policy's own may, within seconds.
+            // The right will not come by itself; but a new role's or policy's own may, within
+            // seconds.
             Self::Denied => attempts < 4,
             Self::Clock => attempts < 2,
             _ => true,
         }
     }
 
-    /// The pause before the next attempt, without its jitter: it doubles, up to what this trouble usually takes.
+    /// The pause before the next attempt, without its jitter: it doubles, up to what this trouble
+    /// usually takes.
     pub fn pause(self, attempts: u32) -> Duration {
         let longest = match self {
             Self::TasksAlive | Self::NotEmpty | Self::Gone => 4,
@@ -173,24 +227,57 @@ mod tests {
     #[test]
     fn trouble_is_known_by_its_words() {
         for (text, trouble) in [
-            ("DeleteCluster: service error: ClusterContainsTasksException: the cluster has tasks", Trouble::TasksAlive),
+            (
+                "DeleteCluster: service error: ClusterContainsTasksException: the cluster has tasks",
+                Trouble::TasksAlive,
+            ),
             ("2 tasks have not stopped yet", Trouble::TasksAlive),
             (
                 "deleting Security Group (sg-1): DependencyViolation: resource sg-1 has a dependent object",
                 Trouble::Attached,
             ),
-            ("BucketNotEmpty: The bucket you tried to delete is not empty", Trouble::NotEmpty),
+            (
+                "BucketNotEmpty: The bucket you tried to delete is not empty",
+                Trouble::NotEmpty,
+            ),
             ("ThrottlingException: Rate exceeded", Trouble::Load),
-            ("ListTasks: dispatch failure: io error: client error (Connect): Connection refused", Trouble::Network),
+            (
+                "ListTasks: dispatch failure: io error: client error (Connect): Connection refused",
+                Trouble::Network,
+            ),
             ("GetRole: Timeout: no answer in time", Trouble::Network),
-            ("ExpiredTokenException: The security token included in the request is expired", Trouble::Credentials),
-            ("GetRole: Credentials: the chain has none", Trouble::Credentials),
-            ("RequestTimeTooSkewed: The difference is too large", Trouble::Clock),
-            ("AccessDenied: User: arn:aws:iam::1:user/u is not authorized to perform: iam:DeleteRole", Trouble::Denied),
-            ("Error acquiring the state lock: resource temporarily unavailable", Trouble::StateLocked),
-            ("Error acquiring the state lock: Unsupported state file format", Trouble::StateTorn),
-            ("Plugin did not respond: The plugin encountered an error", Trouble::Provider),
-            ("Error: Required plugins are not installed", Trouble::NotInitialised),
+            (
+                "ExpiredTokenException: The security token included in the request is expired",
+                Trouble::Credentials,
+            ),
+            (
+                "GetRole: Credentials: the chain has none",
+                Trouble::Credentials,
+            ),
+            (
+                "RequestTimeTooSkewed: The difference is too large",
+                Trouble::Clock,
+            ),
+            (
+                "AccessDenied: User: arn:aws:iam::1:user/u is not authorized to perform: iam:DeleteRole",
+                Trouble::Denied,
+            ),
+            (
+                "Error acquiring the state lock: resource temporarily unavailable",
+                Trouble::StateLocked,
+            ),
+            (
+                "Error acquiring the state lock: Unsupported state file format",
+                Trouble::StateTorn,
+            ),
+            (
+                "Plugin did not respond: The plugin encountered an error",
+                Trouble::Provider,
+            ),
+            (
+                "Error: Required plugins are not installed",
+                Trouble::NotInitialised,
+            ),
             ("write: no space left on device", Trouble::Disk),
             ("ListObjectsV2: NoSuchBucket", Trouble::Gone),
             ("something new", Trouble::Unknown),
@@ -205,6 +292,9 @@ mod tests {
         assert_eq!(Trouble::Network.pause(9), Duration::from_secs(30));
         assert_eq!(Trouble::TasksAlive.pause(9), Duration::from_secs(4));
         assert!(Trouble::Denied.by_name_again(3) && !Trouble::Denied.by_name_again(4));
-        assert!(!Trouble::TasksAlive.terraform_again(0), "StopTask helps there, terraform does not");
+        assert!(
+            !Trouble::TasksAlive.terraform_again(0),
+            "StopTask helps there, terraform does not"
+        );
     }
 }

@@ -28,21 +28,23 @@ pub struct Plan {
     pub files: Vec<String>,
 }
 
-/// `secrets.json`, written once by the orchestrator before the plan, and deleted after the start order: what
-/// `${secret:NAME}` holds, and the only message that says it.
+/// `secrets.json`, written once by the orchestrator before the plan, and deleted after the start
+/// order: what `${secret:NAME}` holds, and the only message that says it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Secrets {
     pub version: u32,
     pub secrets: redact::Secrets,
 }
 
-/// `control.json`, rewritten every few seconds by the orchestrator's main loop: proof that it lives.
+/// `control.json`, rewritten every few seconds by the orchestrator's main loop: proof that it
+/// lives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Control {
     pub version: u32,
     /// Which orchestration of the run this is; a task started by another ends.
     pub epoch: u64,
-    /// Grows with every write. A task ends when it has not changed for the lease, by the task's own clock.
+    /// Grows with every write. A task ends when it has not changed for the lease, by the task's own
+    /// clock.
     pub beat: u64,
     pub start: Option<Start>,
     pub stop: Option<Stop>,
@@ -52,9 +54,11 @@ pub struct Control {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Start {
     pub at: Timestamp,
-    /// The slots that carry the load, in the order of their shares. A task whose slot is not here ends.
+    /// The slots that carry the load, in the order of their shares. A task whose slot is not here
+    /// ends.
     pub slots: Vec<u32>,
-    /// Which task of each of these slots it is: a twin, started because the answer to a launch was lost, ends.
+    /// Which task of each of these slots it is: a twin, started because the answer to a launch was
+    /// lost, ends.
     pub attempts: Vec<u32>,
 }
 

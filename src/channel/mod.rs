@@ -1,7 +1,7 @@
 //! Orchestrator and generators talk over an object-store prefix.
 //!
-//! S3 in AWS, a folder locally, memory in tests: the same layout. No task is ever reached from outside, so private
-//! subnets and CI runners work.
+//! S3 in AWS, a folder locally, memory in tests: the same layout. No task is ever reached from
+//! outside, so private subnets and CI runners work.
 //!
 //! ```text
 //! plan.json                          orchestrator, once
@@ -15,9 +15,10 @@
 //! tasks/<slot>/end.json              task, last
 //! ```
 //!
-//! A task polls `control.json` once a second. It starts at the agreed instant, stops on order, stops when the beat has
-//! not changed for the lease *by its own monotonic clock*, and stops at its lifetime's end. Any read error counts as
-//! no change: the lease fails closed, and no wall clock can kill a healthy run or keep a dead one alive.
+//! A task polls `control.json` once a second. It starts at the agreed instant, stops on order,
+//! stops when the beat has not changed for the lease *by its own monotonic clock*, and stops at its
+//! lifetime's end. Any read error counts as no change: the lease fails closed, and no wall clock
+//! can kill a healthy run or keep a dead one alive.
 
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
@@ -43,7 +44,8 @@ const SECRETS: &str = "secrets.json";
 pub const BEAT: Duration = Duration::from_secs(5);
 /// How long a task goes on without seeing a new beat.
 pub const LEASE: Duration = Duration::from_secs(30);
-/// How often a task reads `control.json`: with the cut of open requests, a stop order is carried out within 2 s.
+/// How often a task reads `control.json`: with the cut of open requests, a stop order is carried
+/// out within 2 s.
 pub const POLL: Duration = Duration::from_secs(1);
 
 /// Under the prefix.
@@ -55,13 +57,24 @@ pub enum ChannelError {
     #[error("channel: {0}")]
     Store(#[from] object_store::Error),
     #[error("channel: {path} is not what this version writes: {source}")]
-    Message { path: String, source: serde_json::Error },
+    Message {
+        path: String,
+        source: serde_json::Error,
+    },
     #[error("channel: {path} cannot be unpacked: {source}")]
-    Packed { path: String, source: std::io::Error },
-    #[error("channel: control.json was written by somebody else: another process has taken this run over")]
+    Packed {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error(
+        "channel: control.json was written by somebody else: another process has taken this run over"
+    )]
     Fenced,
     #[error("channel: {path} cannot be kept private: {source}")]
-    Private { path: String, source: std::io::Error },
+    Private {
+        path: String,
+        source: std::io::Error,
+    },
     #[error("channel: `{0}` is neither a folder (file:///...) nor a bucket (s3://bucket/prefix)")]
     Location(String),
 }
@@ -79,16 +92,30 @@ pub struct Channel {
 
 impl Channel {
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
-        Self { store, prefix, conditional: true, folder: None }
+        Self {
+            store,
+            prefix,
+            conditional: true,
+            folder: None,
+        }
     }
 
-    /// On a store without conditional writes: there the locks of the run's own folder are the fence.
+    /// On a store without conditional writes: there the locks of the run's own folder are the
+    /// fence.
     pub fn unconditional(self) -> Self {
-        Self { conditional: false, ..self }
+        Self {
+            conditional: false,
+            ..self
+        }
     }
 
     fn in_folder(store: Arc<dyn ObjectStore>, folder: &str) -> Self {
-        Self { store, prefix: Path::default(), conditional: false, folder: Some(PathBuf::from(folder)) }
+        Self {
+            store,
+            prefix: Path::default(),
+            conditional: false,
+            folder: Some(PathBuf::from(folder)),
+        }
     }
 
     pub async fn put_plan(&self, plan: &Plan) -> Result<(), ChannelError> {
@@ -127,16 +154,28 @@ impl Channel {
 
     /// File `number` of the plan's list.
     pub async fn put_file(&self, number: usize, bytes: &[u8]) -> Result<(), ChannelError> {
-        self.store.put(&self.path(&format!("files/{number}")), PutPayload::from(bytes.to_vec())).await?;
+        self.store
+            .put(
+                &self.path(&format!("files/{number}")),
+                PutPayload::from(bytes.to_vec()),
+            )
+            .await?;
         Ok(())
     }
 
     pub async fn file(&self, number: usize) -> Result<Vec<u8>, ChannelError> {
-        Ok(self.store.get(&self.path(&format!("files/{number}"))).await?.bytes().await?.to_vec())
+        Ok(self
+            .store
+            .get(&self.path(&format!("files/{number}")))
+            .await?
+            .bytes()
+            .await?
+            .to_vec())
     }
 
-    /// Writes `control.json` on condition that it is still as `known` (`None`: that there is none). [`ChannelError::Fenced`]
-    /// if another epoch has written it: then the run is driven from elsewhere.
+    /// Writes `control.json` on condition that it is still as `known` (`None`: that there is none).
+    /// [`ChannelError::Fenced`] if another epoch has written it: then the run is driven from
+    /// elsewhere.
     pub async fn put_control(
         &self,
         control: &Control,
@@ -145,7 +184,10 @@ impl Channel {
         let mut known = known.cloned();
         loop {
             match self.put_if(control, known).await {
-                Err(object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. }) => {}
+                Err(
+                    object_store::Error::Precondition { .. }
+                    | object_store::Error::AlreadyExists { .. },
+                ) => {}
                 written => return Ok(written?),
             }
             let (there, version) = self.control_and_version().await?;
@@ -160,24 +202,39 @@ impl Channel {
         }
     }
 
-    async fn put_if(&self, control: &Control, known: Option<UpdateVersion>) -> object_store::Result<UpdateVersion> {
+    async fn put_if(
+        &self,
+        control: &Control,
+        known: Option<UpdateVersion>,
+    ) -> object_store::Result<UpdateVersion> {
         let mode = match (self.conditional, known) {
             (false, _) => PutMode::Overwrite,
             (true, Some(known)) => PutMode::Update(known),
             (true, None) => PutMode::Create,
         };
-        let json = serde_json::to_vec(control)
-            .map_err(|source| object_store::Error::Generic { store: "channel", source: Box::new(source) })?;
-        Ok(self.store.put_opts(&self.path(CONTROL), PutPayload::from(json), mode.into()).await?.into())
+        let json = serde_json::to_vec(control).map_err(|source| object_store::Error::Generic {
+            store: "channel",
+            source: Box::new(source),
+        })?;
+        Ok(self
+            .store
+            .put_opts(&self.path(CONTROL), PutPayload::from(json), mode.into())
+            .await?
+            .into())
     }
 
     /// What is in `control.json`, and the version to write over it.
     pub async fn control_and_version(&self) -> Result<(Control, UpdateVersion), ChannelError> {
         let object = self.store.get(&self.path(CONTROL)).await?;
-        let version = UpdateVersion { e_tag: object.meta.e_tag.clone(), version: object.meta.version.clone() };
+        let version = UpdateVersion {
+            e_tag: object.meta.e_tag.clone(),
+            version: object.meta.version.clone(),
+        };
         let bytes = object.bytes().await?;
-        let control = serde_json::from_slice(&bytes)
-            .map_err(|source| ChannelError::Message { path: CONTROL.to_owned(), source })?;
+        let control = serde_json::from_slice(&bytes).map_err(|source| ChannelError::Message {
+            path: CONTROL.to_owned(),
+            source,
+        })?;
         Ok((control, version))
     }
 
@@ -187,7 +244,9 @@ impl Channel {
 
     /// Terraform's state, as it was when everything had been made.
     pub async fn put_state(&self, state: Vec<u8>) -> Result<(), ChannelError> {
-        self.store.put(&self.path(STATE), PutPayload::from(state)).await?;
+        self.store
+            .put(&self.path(STATE), PutPayload::from(state))
+            .await?;
         Ok(())
     }
 
@@ -196,7 +255,8 @@ impl Channel {
     }
 
     pub async fn put_ready(&self, ready: &Ready) -> Result<(), ChannelError> {
-        self.put(&format!("tasks/{}/ready.json", ready.slot), ready).await
+        self.put(&format!("tasks/{}/ready.json", ready.slot), ready)
+            .await
     }
 
     /// The slot's task has come up, or has not yet.
@@ -214,18 +274,33 @@ impl Channel {
 
     pub async fn put_report(&self, slot: u32, report: &Report) -> Result<(), ChannelError> {
         let path = interval_path(slot, report.seq);
-        let json = serde_json::to_vec(report).map_err(|source| ChannelError::Message { path: path.clone(), source })?;
-        let packed = pack(&json).map_err(|source| ChannelError::Packed { path: path.clone(), source })?;
-        self.store.put(&self.path(&path), PutPayload::from(packed)).await?;
+        let json = serde_json::to_vec(report).map_err(|source| ChannelError::Message {
+            path: path.clone(),
+            source,
+        })?;
+        let packed = pack(&json).map_err(|source| ChannelError::Packed {
+            path: path.clone(),
+            source,
+        })?;
+        self.store
+            .put(&self.path(&path), PutPayload::from(packed))
+            .await?;
         Ok(())
     }
 
     /// Interval `seq` of a slot, if it has been written.
     pub async fn report(&self, slot: u32, seq: u32) -> Result<Option<Report>, ChannelError> {
         let path = interval_path(slot, seq);
-        let Some(bytes) = self.bytes_if_there(&path).await? else { return Ok(None) };
-        let json = unpack(&bytes).map_err(|source| ChannelError::Packed { path: path.clone(), source })?;
-        serde_json::from_slice(&json).map(Some).map_err(|source| ChannelError::Message { path, source })
+        let Some(bytes) = self.bytes_if_there(&path).await? else {
+            return Ok(None);
+        };
+        let json = unpack(&bytes).map_err(|source| ChannelError::Packed {
+            path: path.clone(),
+            source,
+        })?;
+        serde_json::from_slice(&json)
+            .map(Some)
+            .map_err(|source| ChannelError::Message { path, source })
     }
 
     /// Removes everything under the prefix: a bucket must be empty to be deleted.
@@ -248,18 +323,28 @@ impl Channel {
     }
 
     async fn put<T: Serialize>(&self, path: &str, message: &T) -> Result<(), ChannelError> {
-        let json =
-            serde_json::to_vec(message).map_err(|source| ChannelError::Message { path: path.to_owned(), source })?;
-        self.store.put(&self.path(path), PutPayload::from(json)).await?;
+        let json = serde_json::to_vec(message).map_err(|source| ChannelError::Message {
+            path: path.to_owned(),
+            source,
+        })?;
+        self.store
+            .put(&self.path(path), PutPayload::from(json))
+            .await?;
         Ok(())
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ChannelError> {
         let bytes = self.store.get(&self.path(path)).await?.bytes().await?;
-        serde_json::from_slice(&bytes).map_err(|source| ChannelError::Message { path: path.to_owned(), source })
+        serde_json::from_slice(&bytes).map_err(|source| ChannelError::Message {
+            path: path.to_owned(),
+            source,
+        })
     }
 
-    async fn get_if_there<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, ChannelError> {
+    async fn get_if_there<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Option<T>, ChannelError> {
         match self.get(path).await {
             Ok(message) => Ok(Some(message)),
             Err(ChannelError::Store(object_store::Error::NotFound { .. })) => Ok(None),
@@ -279,12 +364,19 @@ impl Channel {
 /// Whole or not at all, and 0600 from its first byte: temporary files are.
 fn put_private(path: &std::path::Path, message: &Secrets) -> Result<(), ChannelError> {
     let name = || path.display().to_string();
-    let json = serde_json::to_vec(message).map_err(|source| ChannelError::Message { path: name(), source })?;
-    let written = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(path)).and_then(|mut file| {
-        file.write_all(&json)?;
-        Ok(file.persist(path)?)
-    });
-    written.map(drop).map_err(|source| ChannelError::Private { path: name(), source })
+    let json = serde_json::to_vec(message).map_err(|source| ChannelError::Message {
+        path: name(),
+        source,
+    })?;
+    let written =
+        tempfile::NamedTempFile::new_in(path.parent().unwrap_or(path)).and_then(|mut file| {
+            file.write_all(&json)?;
+            Ok(file.persist(path)?)
+        });
+    written.map(drop).map_err(|source| ChannelError::Private {
+        path: name(),
+        source,
+    })
 }
 
 fn interval_path(slot: u32, seq: u32) -> String {
@@ -309,7 +401,10 @@ mod tests {
     use crate::measure::Interval;
 
     fn channel() -> Channel {
-        Channel::new(Arc::new(object_store::memory::InMemory::new()), Path::from("run"))
+        Channel::new(
+            Arc::new(object_store::memory::InMemory::new()),
+            Path::from("run"),
+        )
     }
 
     #[tokio::test]
@@ -318,11 +413,22 @@ mod tests {
         assert_eq!(channel.ready(0).await.unwrap(), None);
         assert!(channel.control().await.is_err());
 
-        let control = Control { version: message::VERSION, epoch: 1, beat: 7, start: None, stop: None };
+        let control = Control {
+            version: message::VERSION,
+            epoch: 1,
+            beat: 7,
+            start: None,
+            stop: None,
+        };
         channel.put_control(&control, None).await.unwrap();
         assert_eq!(channel.control().await.unwrap(), control);
 
-        let report = Report { version: message::VERSION, seq: 0, before_second: 5, interval: Interval::default() };
+        let report = Report {
+            version: message::VERSION,
+            seq: 0,
+            before_second: 5,
+            interval: Interval::default(),
+        };
         channel.put_report(3, &report).await.unwrap();
         assert_eq!(channel.report(3, 0).await.unwrap(), Some(report));
         assert_eq!(channel.report(3, 1).await.unwrap(), None);
@@ -333,7 +439,13 @@ mod tests {
     #[tokio::test]
     async fn a_control_that_somebody_else_has_written_is_a_fence_and_a_lost_answer_is_none() {
         let channel = channel();
-        let control = |epoch, beat| Control { version: message::VERSION, epoch, beat, start: None, stop: None };
+        let control = |epoch, beat| Control {
+            version: message::VERSION,
+            epoch,
+            beat,
+            start: None,
+            stop: None,
+        };
         let first = channel.put_control(&control(1, 1), None).await.unwrap();
         // Written, and the answer was lost: the same again, and the next without knowing of it.
         let again = channel.put_control(&control(1, 1), None).await.unwrap();
@@ -342,7 +454,10 @@ mod tests {
 
         let (seen, version) = channel.control_and_version().await.unwrap();
         assert_eq!((seen, &version), (control(1, 2), &second));
-        channel.put_control(&control(2, 1), Some(&version)).await.unwrap();
+        channel
+            .put_control(&control(2, 1), Some(&version))
+            .await
+            .unwrap();
         let fenced = channel.put_control(&control(1, 3), Some(&second)).await;
         assert!(matches!(fenced, Err(ChannelError::Fenced)), "{fenced:?}");
         assert_eq!(channel.control().await.unwrap(), control(2, 1));
@@ -356,11 +471,20 @@ mod tests {
         for channel in [channel(), open(&location, None).unwrap()] {
             let mut held = crate::redact::Secrets::default();
             held.insert("TOKEN", "c4nary");
-            let secrets = Secrets { version: message::VERSION, secrets: held };
+            let secrets = Secrets {
+                version: message::VERSION,
+                secrets: held,
+            };
             channel.put_secrets(&secrets).await.unwrap();
             assert_eq!(channel.secrets().await.unwrap(), Some(secrets));
             if channel.is_local() {
-                let mode = folder.path().join(SECRETS).metadata().unwrap().permissions().mode();
+                let mode = folder
+                    .path()
+                    .join(SECRETS)
+                    .metadata()
+                    .unwrap()
+                    .permissions()
+                    .mode();
                 assert_eq!(mode & 0o777, 0o600);
             }
             channel.drop_secrets().await.unwrap();

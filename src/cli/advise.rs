@@ -7,7 +7,8 @@ use crate::report::{Own, advice, terminal};
 use crate::verdict::advice::WhatIf;
 use crate::watch;
 
-/// What an earlier run says about the group's policy, and what another policy would have done with the same load.
+/// What an earlier run says about the group's policy, and what another policy would have done with
+/// the same load.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// The run's id, or `latest`
@@ -15,11 +16,13 @@ pub struct Args {
     run: String,
     #[command(flatten)]
     runs_dir: RunsDir,
-    /// A policy of your own beside the candidates: any of target, min, max, warm-up, period, datapoints, such as
-    /// `target=40,min=3`. A period is 10s, 30s, whole minutes or what the group's alarms have; a count 10000 at most
+    /// A policy of your own beside the candidates: any of target, min, max, warm-up, period,
+    /// datapoints, such as `target=40,min=3`. A period is 10s, 30s, whole minutes or what the
+    /// group's alarms have; a count 10000 at most
     #[arg(long, value_name = "NAME=VALUE,...", value_parser = WhatIf::parse)]
     what_if: Option<WhatIf>,
-    /// What one instance costs an hour, in US dollars, in place of the on-demand price in us-east-1 of its type
+    /// What one instance costs an hour, in US dollars, in place of the on-demand price in us-east-1
+    /// of its type
     #[arg(long, value_name = "USD", value_parser = price)]
     instance_price: Option<f64>,
     /// As JSON
@@ -28,8 +31,12 @@ pub struct Args {
 }
 
 fn price(text: &str) -> Result<f64, String> {
-    let price =
-        text.trim_end_matches("USD").trim().parse().ok().filter(|price: &f64| price.is_finite() && *price >= 0.0);
+    let price = text
+        .trim_end_matches("USD")
+        .trim()
+        .parse()
+        .ok()
+        .filter(|price: &f64| price.is_finite() && *price >= 0.0);
     price.ok_or_else(|| format!("`{text}` is not an amount in US dollars, such as 0.0416"))
 }
 
@@ -49,19 +56,31 @@ fn advised(args: &Args) -> Result<String, String> {
             report.run
         )
     })?;
-    let nothing = || format!("run {} ended before there was anything to advise on (group {group})", report.run);
+    let nothing = || {
+        format!(
+            "run {} ended before there was anything to advise on (group {group})",
+            report.run
+        )
+    };
     let limit = report.advice.as_ref().ok_or_else(nothing)?.limit;
     let load = report.load.as_ref().ok_or_else(nothing)?;
     let judged = report.judged.as_ref().ok_or_else(nothing)?;
     let started = report.started.ok_or_else(nothing)?;
     let timeline = watch::read(&folder.join("watch.jsonl"))?;
     if let Some(what_if) = &args.what_if {
-        what_if.fits(&timeline).map_err(|why| format!("--what-if {why}"))?;
+        what_if
+            .fits(&timeline)
+            .map_err(|why| format!("--what-if {why}"))?;
     }
-    let own = Own { what_if: args.what_if.clone(), instance_price: args.instance_price };
+    let own = Own {
+        what_if: args.what_if.clone(),
+        instance_price: args.instance_price,
+    };
     let advice = advice(load, &timeline, judged, started, limit, &own).ok_or_else(nothing)?;
     if args.json {
-        return serde_json::to_string_pretty(&advice).map(|text| text + "\n").map_err(|error| error.to_string());
+        return serde_json::to_string_pretty(&advice)
+            .map(|text| text + "\n")
+            .map_err(|error| error.to_string());
     }
     Ok(terminal::advice(&advice))
 }

@@ -12,19 +12,22 @@ use crate::measure::timeline::GroupState;
 use crate::outcome::Exit;
 use crate::plan::{Schedule, Sizing, forecast};
 use crate::report::terminal::{level, peak};
-use crate::run::{FleetKind, Preview, Wanted, find_aws, objections, preview, prove, to_prove, wrong_clock};
+use crate::run::{
+    FleetKind, Preview, Wanted, find_aws, objections, preview, prove, to_prove, wrong_clock,
+};
 use crate::scenario::{Model, Reuse, Scenario};
 use crate::units::{self, duration};
 use crate::verdict::preflight;
 use crate::watch;
 
-/// Validates a scenario and prints the plan and what it would cost. Creates nothing, and calls nothing without `--group`.
+/// Validates a scenario and prints the plan and what it would cost. Creates nothing, and calls
+/// nothing without `--group`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     scenario: ScenarioArgs,
-    /// Looks at the target's group too (read-only AWS calls): what its policy can see of this load, and what would spoil
-    /// the verdict
+    /// Looks at the target's group too (read-only AWS calls): what its policy can see of this load,
+    /// and what would spoil the verdict
     #[arg(long)]
     group: bool,
 }
@@ -44,19 +47,32 @@ pub async fn run(args: &Args) -> Answer {
     }
     match group(&wanted, &preview).await {
         Ok(group) => Answer::out(text + &group, Exit::Passed),
-        Err(why) => Answer { stdout: text, ..Answer::error(why, Exit::CouldNotRun) },
+        Err(why) => Answer {
+            stdout: text,
+            ..Answer::error(why, Exit::CouldNotRun)
+        },
     }
 }
 
 /// The group as it is now, and what its policies make of the scenario.
 async fn group(wanted: &Wanted, preview: &Preview) -> Result<String, String> {
-    let Preview { scenario, schedule, .. } = preview;
-    let subject = scenario.target.subject.as_ref().ok_or("the scenario names no `target.group` or `target.service`")?;
+    let Preview {
+        scenario, schedule, ..
+    } = preview;
+    let subject = scenario
+        .target
+        .subject
+        .as_ref()
+        .ok_or("the scenario names no `target.group` or `target.service`")?;
     let (aws, caller) = find_aws().await.map_err(|error| error.to_string())?;
-    let seen = watch::survey(&aws, subject).await.map_err(|error| error.to_string())?;
+    let seen = watch::survey(&aws, subject)
+        .await
+        .map_err(|error| error.to_string())?;
     let mut warnings = preflight::warnings(scenario, schedule, &seen);
     if let Some(like) = &scenario.target.like {
-        let other = watch::survey(&aws, like).await.map_err(|error| error.to_string())?;
+        let other = watch::survey(&aws, like)
+            .await
+            .map_err(|error| error.to_string())?;
         warnings.extend(preflight::differences(&seen, &other));
     }
     let mut out = String::new();
@@ -72,8 +88,15 @@ async fn group(wanted: &Wanted, preview: &Preview) -> Result<String, String> {
     Ok(out)
 }
 
-fn write_group(out: &mut String, scenario: &Scenario, seen: &Timeline, warnings: &[String]) -> std::fmt::Result {
-    let Some((_, state)) = seen.groups().next_back() else { return Ok(()) };
+fn write_group(
+    out: &mut String,
+    scenario: &Scenario,
+    seen: &Timeline,
+    warnings: &[String],
+) -> std::fmt::Result {
+    let Some((_, state)) = seen.groups().next_back() else {
+        return Ok(());
+    };
     writeln!(out, "\ngroup {}", state.name)?;
     writeln!(
         out,
@@ -82,7 +105,10 @@ fn write_group(out: &mut String, scenario: &Scenario, seen: &Timeline, warnings:
         state.desired,
         state.min,
         state.max,
-        state.template.as_ref().map_or(String::new(), |template| format!(", {template}"))
+        state
+            .template
+            .as_ref()
+            .map_or(String::new(), |template| format!(", {template}"))
     )?;
     write_settings(out, state, seen)?;
     for policy in seen.policies() {
@@ -92,7 +118,11 @@ fn write_group(out: &mut String, scenario: &Scenario, seen: &Timeline, warnings:
             _ => policy.adjustment.clone().unwrap_or_default(),
         };
         writeln!(out, "  policy {} ({}): {what}", policy.name, policy.kind)?;
-        for alarm in seen.alarms().into_iter().filter(|alarm| policy.alarms.contains(&alarm.name)) {
+        for alarm in seen
+            .alarms()
+            .into_iter()
+            .filter(|alarm| policy.alarms.contains(&alarm.name))
+        {
             let asks = if alarm.is_high() { "more" } else { "less" };
             writeln!(
                 out,
@@ -101,11 +131,18 @@ fn write_group(out: &mut String, scenario: &Scenario, seen: &Timeline, warnings:
                 duration(alarm.period),
                 duration(alarm.window()),
                 if alarm.is_high() { "above" } else { "below" },
-                alarm.threshold.map_or("?".to_owned(), |threshold| format!("{threshold}"))
+                alarm
+                    .threshold
+                    .map_or("?".to_owned(), |threshold| format!("{threshold}"))
             )?;
         }
     }
-    let windows = seen.alarms().into_iter().filter(|alarm| alarm.is_high()).map(|alarm| alarm.window()).min();
+    let windows = seen
+        .alarms()
+        .into_iter()
+        .filter(|alarm| alarm.is_high())
+        .map(|alarm| alarm.window())
+        .min();
     if let Some(window) = windows {
         writeln!(
             out,
@@ -129,15 +166,37 @@ fn write_group(out: &mut String, scenario: &Scenario, seen: &Timeline, warnings:
 
 /// What decides how fast it is, and what its instances pass through.
 fn write_settings(out: &mut String, state: &GroupState, seen: &Timeline) -> std::fmt::Result {
-    let time = |time: Duration| if time.is_zero() { "none".to_owned() } else { duration(time) };
-    let mut kinds: Vec<&str> =
-        state.instances.iter().map(|one| one.kind.as_str()).filter(|kind| !kind.is_empty()).collect();
+    let time = |time: Duration| {
+        if time.is_zero() {
+            "none".to_owned()
+        } else {
+            duration(time)
+        }
+    };
+    let mut kinds: Vec<&str> = state
+        .instances
+        .iter()
+        .map(|one| one.kind.as_str())
+        .filter(|kind| !kind.is_empty())
+        .collect();
     kinds.sort_unstable();
     kinds.dedup();
     let zones = state.zones.join(", ");
     if !state.is_service {
-        let kinds = if kinds.is_empty() { "instances".to_owned() } else { kinds.join(" and ") };
-        writeln!(out, "  {kinds} in {}", if zones.is_empty() { "zones that are not known" } else { &zones })?;
+        let kinds = if kinds.is_empty() {
+            "instances".to_owned()
+        } else {
+            kinds.join(" and ")
+        };
+        writeln!(
+            out,
+            "  {kinds} in {}",
+            if zones.is_empty() {
+                "zones that are not known"
+            } else {
+                &zones
+            }
+        )?;
         writeln!(
             out,
             "  health check {}, grace {}; default cooldown {}, default warm-up {}; leave by {}{}",
@@ -150,24 +209,49 @@ fn write_settings(out: &mut String, state: &GroupState, seen: &Timeline) -> std:
             } else {
                 state.termination_policies.join(", ")
             },
-            if state.protects_new { "; new ones are protected from scale-in" } else { "" }
+            if state.protects_new {
+                "; new ones are protected from scale-in"
+            } else {
+                ""
+            }
         )?;
     }
-    let Some(around) = seen.surroundings() else { return Ok(()) };
+    let Some(around) = seen.surroundings() else {
+        return Ok(());
+    };
     for hook in &around.hooks {
-        let when = if hook.transition.ends_with("LAUNCHING") { "launches" } else { "leaves" };
-        writeln!(out, "  hook {} when one {when}, for up to {}", hook.name, duration(hook.heartbeat))?;
+        let when = if hook.transition.ends_with("LAUNCHING") {
+            "launches"
+        } else {
+            "leaves"
+        };
+        writeln!(
+            out,
+            "  hook {} when one {when}, for up to {}",
+            hook.name,
+            duration(hook.heartbeat)
+        )?;
     }
     if let Some(ready) = around.warm_pool {
-        writeln!(out, "  warm pool with {} ready", units::count(ready, "instance"))?;
+        writeln!(
+            out,
+            "  warm pool with {} ready",
+            units::count(ready, "instance")
+        )?;
     }
     for action in &around.scheduled {
-        let next = action.next.map_or("no time".to_owned(), |next| next.to_string());
+        let next = action
+            .next
+            .map_or("no time".to_owned(), |next| next.to_string());
         writeln!(out, "  scheduled action {} at {next}", action.name)?;
     }
     for one in &around.target_groups {
         let name = one.arn.rsplit(':').next().unwrap_or(&one.arn);
-        let behind: Vec<&str> = one.balancers.iter().map(|balancer| balancer.dns.as_str()).collect();
+        let behind: Vec<&str> = one
+            .balancers
+            .iter()
+            .map(|balancer| balancer.dns.as_str())
+            .collect();
         writeln!(
             out,
             "  {name}: drains for {}, slow start {}, checked every {}, unhealthy after {}, behind {}",
@@ -175,7 +259,11 @@ fn write_settings(out: &mut String, state: &GroupState, seen: &Timeline) -> std:
             time(one.slow_start),
             time(one.check_interval),
             one.unhealthy_after,
-            if behind.is_empty() { "no load balancer".to_owned() } else { behind.join(" and ") }
+            if behind.is_empty() {
+                "no load balancer".to_owned()
+            } else {
+                behind.join(" and ")
+            }
         )?;
     }
     Ok(())
@@ -191,7 +279,13 @@ fn plan(preview: &Preview, wanted: &Wanted, asks: bool) -> String {
 }
 
 fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt::Result {
-    let Preview { scenario, schedule, sizing, estimate, .. } = preview;
+    let Preview {
+        scenario,
+        schedule,
+        sizing,
+        estimate,
+        ..
+    } = preview;
     writeln!(out, "{}: valid", scenario.name)?;
     writeln!(out, "  target  {}", scenario.target.url)?;
     if let Some(subject) = &scenario.target.subject {
@@ -206,10 +300,24 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
     write_data(out, scenario, schedule, sizing)?;
     write_thresholds(out, scenario)?;
     writeln!(out, "\nfleet")?;
-    writeln!(out, "  {} tasks ({}): {}", sizing.tasks, fleet.word(), sizing.why)?;
+    writeln!(
+        out,
+        "  {} tasks ({}): {}",
+        sizing.tasks,
+        fleet.word(),
+        sizing.why
+    )?;
     if fleet == FleetKind::Fargate {
-        let (cpu, memory) = (scenario.fleet.size.cpu_units, scenario.fleet.size.memory_mib);
-        writeln!(out, "  each {} vCPU and {} GB", f64::from(cpu) / 1024.0, f64::from(memory) / 1024.0)?;
+        let (cpu, memory) = (
+            scenario.fleet.size.cpu_units,
+            scenario.fleet.size.memory_mib,
+        );
+        writeln!(
+            out,
+            "  each {} vCPU and {} GB",
+            f64::from(cpu) / 1024.0,
+            f64::from(memory) / 1024.0
+        )?;
         writeln!(
             out,
             "\ncost\n  about {} for {} of task time (prices of {} in {})",
@@ -219,7 +327,11 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
             cost::PRICES.region
         )?;
         if let Some(budget) = scenario.budget {
-            let word = if estimate.usd > budget { "OVER" } else { "within" };
+            let word = if estimate.usd > budget {
+                "OVER"
+            } else {
+                "within"
+            };
             writeln!(out, "  {word} the budget of {budget}")?;
         }
     }
@@ -227,7 +339,12 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
 }
 
 /// What `run` would not do.
-fn write_limits(out: &mut String, preview: &Preview, wanted: &Wanted, asks: bool) -> std::fmt::Result {
+fn write_limits(
+    out: &mut String,
+    preview: &Preview,
+    wanted: &Wanted,
+    asks: bool,
+) -> std::fmt::Result {
     let refused = objections(wanted, preview);
     let to_prove = to_prove(wanted, preview).filter(|_| !asks);
     if !refused.is_empty() || to_prove.is_some() {
@@ -236,12 +353,19 @@ fn write_limits(out: &mut String, preview: &Preview, wanted: &Wanted, asks: bool
     for why in refused {
         writeln!(out, "  REFUSED: {why}")?;
     }
-    to_prove.map_or(Ok(()), |how| writeln!(out, "  {}", how.replace('\n', "\n  ")))
+    to_prove.map_or(Ok(()), |how| {
+        writeln!(out, "  {}", how.replace('\n', "\n  "))
+    })
 }
 
 fn write_phases(out: &mut String, scenario: &Scenario, schedule: &Schedule) -> std::fmt::Result {
     writeln!(out, "\nphases, {} in all", duration(schedule.end()))?;
-    for (index, (phase, start)) in scenario.phases.iter().zip(schedule.phase_starts()).enumerate() {
+    for (index, (phase, start)) in scenario
+        .phases
+        .iter()
+        .zip(schedule.phase_starts())
+        .enumerate()
+    {
         writeln!(
             out,
             "  {:>7}  {:<16} {:<10} {} {:<12} ramp {:<6} hold {:<6} {}",
@@ -252,7 +376,11 @@ fn write_phases(out: &mut String, scenario: &Scenario, schedule: &Schedule) -> s
             level(phase.model, phase.level),
             duration(phase.ramp),
             duration(phase.hold),
-            if phase.role.judged() { "" } else { "shown, not judged" }
+            if phase.role.judged() {
+                ""
+            } else {
+                "shown, not judged"
+            }
         )?;
     }
     write_curve(out, scenario, schedule)
@@ -283,7 +411,11 @@ fn write_curve(out: &mut String, scenario: &Scenario, schedule: &Schedule) -> st
             EIGHTHS[filled.saturating_sub(row * 8).min(8)]
         };
         let line: String = columns.iter().map(cell).collect();
-        let label = if row == HEIGHT - 1 { peak(scenario, schedule) } else { String::new() };
+        let label = if row == HEIGHT - 1 {
+            peak(scenario, schedule)
+        } else {
+            String::new()
+        };
         writeln!(out, "  │{line}│ {label}")?;
     }
     let end = duration(schedule.end());
@@ -300,7 +432,12 @@ fn write_flows(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
             0 => String::new(),
             count => format!(", {count} once per session"),
         };
-        writeln!(out, "  {share:>3.0}%  {} ({}{setup})", flow.name, units::count(requests as u32, "request"))?;
+        writeln!(
+            out,
+            "  {share:>3.0}%  {} ({}{setup})",
+            flow.name,
+            units::count(requests as u32, "request")
+        )?;
     }
     Ok(())
 }
@@ -309,7 +446,12 @@ fn write_flows(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
 fn write_load(out: &mut String, scenario: &Scenario, sizing: &Sizing) -> std::fmt::Result {
     let pass = forecast::Pass::of(scenario);
     let [fast, slow] = forecast::RESPONSES;
-    writeln!(out, "\nexpected requests/s when the target answers in   {:>7} {:>9}", duration(fast), duration(slow))?;
+    writeln!(
+        out,
+        "\nexpected requests/s when the target answers in   {:>7} {:>9}",
+        duration(fast),
+        duration(slow)
+    )?;
     for phase in &scenario.phases {
         let rate = |response| pass.rate(phase.model, phase.level, response);
         writeln!(
@@ -324,14 +466,18 @@ fn write_load(out: &mut String, scenario: &Scenario, sizing: &Sizing) -> std::fm
     let most = forecast::peak(scenario);
     if scenario.has(Model::Users) {
         let lost = most.map_or(0.0, |phase| {
-            1.0 - pass.rate(Model::Users, phase.level, slow) / pass.rate(Model::Users, phase.level, fast).max(1e-9)
+            1.0 - pass.rate(Model::Users, phase.level, slow)
+                / pass.rate(Model::Users, phase.level, fast).max(1e-9)
         });
         writeln!(
             out,
             "  users wait for their answers: a group that is too small gets {:.0}% less load, not more",
             lost * 100.0
         )?;
-        writeln!(out, "  (`rate` instead of `users` keeps asking, whatever the target does)")?;
+        writeln!(
+            out,
+            "  (`rate` instead of `users` keeps asking, whatever the target does)"
+        )?;
     }
     if scenario.has(Model::Users) && !forecast::thinks(scenario) {
         writeln!(
@@ -343,7 +489,9 @@ fn write_load(out: &mut String, scenario: &Scenario, sizing: &Sizing) -> std::fm
     let sessions = pass.sessions(phase.model, phase.level, slow) / f64::from(sizing.tasks.max(1));
     let policy = scenario.target.connection;
     let per_second = match policy.reuse {
-        Reuse::Request => pass.rate(phase.model, phase.level, fast) / f64::from(sizing.tasks.max(1)),
+        Reuse::Request => {
+            pass.rate(phase.model, phase.level, fast) / f64::from(sizing.tasks.max(1))
+        }
         Reuse::Session => sessions / policy.max_age.as_secs_f64().max(1e-3),
     };
     // A closed connection keeps its port for a minute.
@@ -355,19 +503,29 @@ fn write_load(out: &mut String, scenario: &Scenario, sizing: &Sizing) -> std::fm
         forecast::PORTS
     )?;
     if ports > forecast::PORTS as f64 * 0.9 {
-        writeln!(out, "  too many: add tasks, or keep connections longer (`connection.max_age`, `reuse: session`)")?;
+        writeln!(
+            out,
+            "  too many: add tasks, or keep connections longer (`connection.max_age`, `reuse: session`)"
+        )?;
     }
     Ok(())
 }
 
-fn write_data(out: &mut String, scenario: &Scenario, schedule: &Schedule, sizing: &Sizing) -> std::fmt::Result {
+fn write_data(
+    out: &mut String,
+    scenario: &Scenario,
+    schedule: &Schedule,
+    sizing: &Sizing,
+) -> std::fmt::Result {
     if scenario.data.is_empty() {
         return Ok(());
     }
     let workers = sizing.tasks * (scenario.fleet.size.cpu_units / 1_024).max(1);
     writeln!(out, "\ndata")?;
     for rows in forecast::rows(scenario, schedule, workers) {
-        let verdict = rows.problem.map_or("enough".to_owned(), |problem| format!("NOT ENOUGH: {problem}"));
+        let verdict = rows.problem.map_or("enough".to_owned(), |problem| {
+            format!("NOT ENOUGH: {problem}")
+        });
         writeln!(
             out,
             "  {:<16} {} rows there, about {} iterations draw one: {verdict}",
@@ -380,7 +538,9 @@ fn write_data(out: &mut String, scenario: &Scenario, schedule: &Schedule, sizing
 fn write_thresholds(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
     writeln!(out, "\nthresholds")?;
     for threshold in &scenario.thresholds {
-        let abort = threshold.abort_after.map(|after| format!("  (stops the run, after {})", duration(after)));
+        let abort = threshold
+            .abort_after
+            .map(|after| format!("  (stops the run, after {})", duration(after)));
         writeln!(out, "  {}{}", threshold.text, abort.unwrap_or_default())?;
     }
     if scenario.thresholds.is_empty() {
@@ -392,11 +552,16 @@ fn write_thresholds(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::timeline::{Balancer, Hook, Instance, Observation, Observed, Surroundings, TargetGroup};
+    use crate::measure::timeline::{
+        Balancer, Hook, Instance, Observation, Observed, Surroundings, TargetGroup,
+    };
 
     #[test]
     fn a_group_is_told_with_all_that_decides_how_fast_it_is() {
-        let instance = Instance { kind: "t3.micro".to_owned(), ..Instance::default() };
+        let instance = Instance {
+            kind: "t3.micro".to_owned(),
+            ..Instance::default()
+        };
         let group = GroupState {
             name: "web".to_owned(),
             default_cooldown: Duration::from_secs(300),
@@ -417,7 +582,10 @@ mod tests {
             check_interval: Duration::from_secs(30),
             unhealthy_after: 2,
             deregistration_delay: Duration::from_secs(300),
-            balancers: vec![Balancer { arn: String::new(), dns: "web.elb.example".to_owned() }],
+            balancers: vec![Balancer {
+                arn: String::new(),
+                dns: "web.elb.example".to_owned(),
+            }],
             ..TargetGroup::default()
         };
         let around = Surroundings {

@@ -43,18 +43,32 @@ pub struct Args {
 
 pub async fn run(args: Args) -> Answer {
     match carry_out(&args).await {
-        Ok(Ended::Complete | Ended::Stopped | Ended::NotNeeded | Ended::Terminated) => Answer::default(),
-        Ok(why) => Answer::error(format!("slot {} of {} ended: {why:?}", args.slot, args.run), Exit::CouldNotRun),
-        Err(why) => Answer::error(format!("slot {} of {}: {why}", args.slot, args.run), Exit::CouldNotRun),
+        Ok(Ended::Complete | Ended::Stopped | Ended::NotNeeded | Ended::Terminated) => {
+            Answer::default()
+        }
+        Ok(why) => Answer::error(
+            format!("slot {} of {} ended: {why:?}", args.slot, args.run),
+            Exit::CouldNotRun,
+        ),
+        Err(why) => Answer::error(
+            format!("slot {} of {}: {why}", args.slot, args.run),
+            Exit::CouldNotRun,
+        ),
     }
 }
 
 async fn carry_out(args: &Args) -> Result<Ended, String> {
     let lifetime = Duration::from_secs(args.max_lifetime);
     // Before anything that can hang.
-    Clocks::after(lifetime).start().map_err(|error| format!("its lifetime cannot be bounded: {error}"))?;
+    Clocks::after(lifetime)
+        .start()
+        .map_err(|error| format!("its lifetime cannot be bounded: {error}"))?;
     let aws = match args.channel.starts_with("s3://") {
-        true => Some(Aws::from_environment().await.map_err(|error| error.to_string())?),
+        true => Some(
+            Aws::from_environment()
+                .await
+                .map_err(|error| error.to_string())?,
+        ),
         false => None,
     };
     let channel = channel::open(&args.channel, aws.as_ref()).map_err(|error| error.to_string())?;
@@ -73,7 +87,9 @@ async fn carry_out(args: &Args) -> Result<Ended, String> {
 /// The task's ARN where there is one.
 async fn identity() -> String {
     let own = format!("pid {}", std::process::id());
-    let Ok(metadata) = std::env::var("ECS_CONTAINER_METADATA_URI_V4") else { return own };
+    let Ok(metadata) = std::env::var("ECS_CONTAINER_METADATA_URI_V4") else {
+        return own;
+    };
     match timeout(METADATA, task_arn(&metadata)).await {
         Ok(Some(arn)) => arn,
         _ => own,
@@ -82,13 +98,27 @@ async fn identity() -> String {
 
 async fn task_arn(metadata: &str) -> Option<String> {
     let uri: hyper::Uri = format!("{metadata}/task").parse().ok()?;
-    let stream = TcpStream::connect((uri.host()?, uri.port_u16().unwrap_or(80))).await.ok()?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+    let stream = TcpStream::connect((uri.host()?, uri.port_u16().unwrap_or(80)))
+        .await
+        .ok()?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .ok()?;
     let mut driver = JoinSet::new();
     driver.spawn(connection);
-    let request =
-        Request::get(uri.path()).header("host", uri.authority()?.as_str()).body(Empty::<Bytes>::new()).ok()?;
-    let answer = sender.send_request(request).await.ok()?.into_body().collect().await.ok()?.to_bytes();
+    let request = Request::get(uri.path())
+        .header("host", uri.authority()?.as_str())
+        .body(Empty::<Bytes>::new())
+        .ok()?;
+    let answer = sender
+        .send_request(request)
+        .await
+        .ok()?
+        .into_body()
+        .collect()
+        .await
+        .ok()?
+        .to_bytes();
     let task: serde_json::Value = serde_json::from_slice(&answer).ok()?;
     Some(task.get("TaskARN")?.as_str()?.to_owned())
 }

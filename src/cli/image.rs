@@ -60,7 +60,12 @@ fn with_binary(
     target: &Target,
     write: impl FnOnce(&Path, Arch, &Path) -> Result<String, ImageError>,
 ) -> Result<String, ImageError> {
-    let own = || std::env::current_exe().map_err(|source| ImageError::File { path: "this program".to_owned(), source });
+    let own = || {
+        std::env::current_exe().map_err(|source| ImageError::File {
+            path: "this program".to_owned(),
+            source,
+        })
+    };
     let binary = target.binary.clone().map_or_else(own, Ok)?;
     let arch = match target.arch {
         None => own_arch(),
@@ -71,8 +76,10 @@ fn with_binary(
 }
 
 fn pack(binary: &Path, arch: Arch, folder: &Path) -> Result<String, ImageError> {
-    let work =
-        tempfile::tempdir().map_err(|source| ImageError::File { path: "a temporary folder".to_owned(), source })?;
+    let work = tempfile::tempdir().map_err(|source| ImageError::File {
+        path: "a temporary folder".to_owned(),
+        source,
+    })?;
     let image: Image = image::pack(binary, arch, work.path())?;
     image::write_layout(&image, architecture(arch), folder)?;
     Ok(format!(
@@ -87,5 +94,9 @@ fn pack(binary: &Path, arch: Arch, folder: &Path) -> Result<String, ImageError> 
 
 fn rootfs(binary: &Path, arch: Arch, folder: &Path) -> Result<String, ImageError> {
     image::write_rootfs(binary, arch, folder)?;
-    Ok(format!("files of the image for linux/{} written to {}\n", architecture(arch), folder.display()))
+    Ok(format!(
+        "files of the image for linux/{} written to {}\n",
+        architecture(arch),
+        folder.display()
+    ))
 }

@@ -50,18 +50,26 @@ pub fn run(args: &Args) -> Answer {
         Err(why) => return Answer::error(why, Exit::Usage),
     };
     let text = kind.scenario(&url);
-    let file = args.output.clone().unwrap_or_else(|| format!("{}.yaml", kind.word()).into());
+    let file = args
+        .output
+        .clone()
+        .unwrap_or_else(|| format!("{}.yaml", kind.word()).into());
     if file.as_os_str() == "-" {
         return Answer::out(text, Exit::Passed);
     }
     // Somebody's work is never overwritten.
-    let written = std::fs::File::create_new(&file).and_then(|mut file| file.write_all(text.as_bytes()));
+    let written =
+        std::fs::File::create_new(&file).and_then(|mut file| file.write_all(text.as_bytes()));
     let name = file.display();
     match written {
-        Ok(()) => Answer::out(format!("wrote {name}\nnext  spikeproof check {name}\n"), Exit::Passed),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Answer::error(format!("{name} is there already: remove it, or name another with --output"), Exit::Usage)
-        }
+        Ok(()) => Answer::out(
+            format!("wrote {name}\nnext  spikeproof check {name}\n"),
+            Exit::Passed,
+        ),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Answer::error(
+            format!("{name} is there already: remove it, or name another with --output"),
+            Exit::Usage,
+        ),
         Err(error) => Answer::error(format!("cannot write {name}: {error}"), Exit::Usage),
     }
 }

@@ -16,16 +16,19 @@ const COULD_NOT_RUN: u8 = 4;
 /// Ctrl-C or SIGTERM while the lab was starting.
 const INTERRUPTED: u8 = 130;
 
-/// Serve an AWS on this machine: an emulated account, a target with an Auto Scaling group, and real tasks.
+/// Serve an AWS on this machine: an emulated account, a target with an Auto Scaling group, and real
+/// tasks.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// The lab file: target, policy, delays and faults.
     #[arg(long, value_name = "FILE", visible_alias = "group")]
     pub file: Option<PathBuf>,
-    /// Write what really happened to the target's group here when the lab stops: each instant, as JSON.
+    /// Write what really happened to the target's group here when the lab stops: each instant, as
+    /// JSON.
     #[arg(long, value_name = "OUT.json")]
     pub truth: Option<PathBuf>,
-    /// Hold the command and its terraform to this IAM policy document: what it does not allow is denied.
+    /// Hold the command and its terraform to this IAM policy document: what it does not allow is
+    /// denied.
     #[arg(long, value_name = "POLICY.json")]
     pub permissions: Option<PathBuf>,
     /// Hold tasks to this one.
@@ -44,14 +47,28 @@ pub struct Args {
 
 pub async fn run(args: Args) -> Answer {
     match lab(args).await {
-        Ok(code) => Answer { code, ..Answer::default() },
+        Ok(code) => Answer {
+            code,
+            ..Answer::default()
+        },
         Err(problem) => Answer::error(problem, Exit::CouldNotRun),
     }
 }
 
 async fn lab(args: Args) -> Result<u8, String> {
-    let Args { file, truth, permissions, task_permissions, port, moto, command } = args;
-    let held = Files { operator: permissions, tasks: task_permissions };
+    let Args {
+        file,
+        truth,
+        permissions,
+        task_permissions,
+        port,
+        moto,
+        command,
+    } = args;
+    let held = Files {
+        operator: permissions,
+        tasks: task_permissions,
+    };
     let mut signals = Signals::listen().map_err(|error| error.to_string())?;
     let lab = tokio::select! {
         lab = lab::start_held(Options { file, port, moto, ..Options::default() }, held) => lab.map_err(|error| error.to_string())?,
@@ -84,7 +101,10 @@ enum Heard {
 
 impl Signals {
     fn listen() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     async fn next(&mut self) -> Heard {
@@ -108,8 +128,14 @@ async fn serve(lab: &Lab, signals: &mut Signals) -> u8 {
     0
 }
 
-/// Ctrl-C reaches the command too, and the command handles it; SIGTERM reaches only us and is passed on.
-async fn run_command(lab: &Lab, program: &str, arguments: &[String], signals: &mut Signals) -> Result<u8, String> {
+/// Ctrl-C reaches the command too, and the command handles it; SIGTERM reaches only us and is
+/// passed on.
+async fn run_command(
+    lab: &Lab,
+    program: &str,
+    arguments: &[String],
+    signals: &mut Signals,
+) -> Result<u8, String> {
     let failed = |error: std::io::Error| format!("{program}: {error}");
     let mut child = command(lab, program, arguments).spawn().map_err(failed)?;
     let pid = child.id().and_then(|id| Pid::from_raw(id as i32));
@@ -128,10 +154,15 @@ async fn run_command(lab: &Lab, program: &str, arguments: &[String], signals: &m
 fn command(lab: &Lab, program: &str, arguments: &[String]) -> Command {
     let mut command = Command::new(program);
     // A profile, a session token or a service's own endpoint would lead some calls to the real AWS.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_"))
+    {
         command.env_remove(name);
     }
-    command.args(arguments).envs(lab.environment()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .envs(lab.environment())
+        .kill_on_drop(true);
     command
 }
 
@@ -139,7 +170,11 @@ fn print_inventory(inventory: &Result<Vec<String>, LabError>) {
     let mut out = std::io::stdout();
     let _ = match inventory {
         Ok(things) if things.is_empty() => writeln!(out, "the emulated account is empty"),
-        Ok(things) => writeln!(out, "left in the emulated account:\n  {}", things.join("\n  ")),
+        Ok(things) => writeln!(
+            out,
+            "left in the emulated account:\n  {}",
+            things.join("\n  ")
+        ),
         Err(error) => writeln!(out, "{error}"),
     };
 }
@@ -147,10 +182,24 @@ fn print_inventory(inventory: &Result<Vec<String>, LabError>) {
 /// Of those that were held to a document.
 fn print_permissions(all: &[Usage]) {
     let mut out = std::io::stdout();
-    for Usage { principal, used, denied, unused, .. } in all.iter().filter(|usage| usage.held) {
-        let _ = writeln!(out, "permissions of the {principal}: {} actions used, {} denied", used.len(), denied.len());
+    for Usage {
+        principal,
+        used,
+        denied,
+        unused,
+        ..
+    } in all.iter().filter(|usage| usage.held)
+    {
+        let _ = writeln!(
+            out,
+            "permissions of the {principal}: {} actions used, {} denied",
+            used.len(),
+            denied.len()
+        );
         for (what, actions) in [("used", used), ("denied", denied), ("never used", unused)] {
-            let _ = actions.iter().try_for_each(|action| writeln!(out, "  {what}: {action}"));
+            let _ = actions
+                .iter()
+                .try_for_each(|action| writeln!(out, "  {what}: {action}"));
         }
     }
 }
@@ -158,6 +207,8 @@ fn print_permissions(all: &[Usage]) {
 /// As a shell says it.
 fn exit_code(status: std::process::ExitStatus) -> u8 {
     use std::os::unix::process::ExitStatusExt as _;
-    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    let code = status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     u8::try_from(code).unwrap_or(COULD_NOT_RUN)
 }

@@ -33,18 +33,26 @@ pub struct Answer {
 
 impl Answer {
     pub fn out(stdout: impl Into<String>, exit: Exit) -> Self {
-        Self { stdout: stdout.into(), code: exit.code(), ..Self::default() }
+        Self {
+            stdout: stdout.into(),
+            code: exit.code(),
+            ..Self::default()
+        }
     }
 
     pub fn error(stderr: impl std::fmt::Display, exit: Exit) -> Self {
-        Self { stderr: format!("{stderr}\n"), code: exit.code(), ..Self::default() }
+        Self {
+            stderr: format!("{stderr}\n"),
+            code: exit.code(),
+            ..Self::default()
+        }
     }
 }
 
 /// Proves that an Auto Scaling group survives a spike.
 ///
-/// Applies a throw-away Fargate fleet with Terraform, drives a scenario from it, watches the target's group through
-/// spike and recovery, judges what it saw, and always destroys what it made.
+/// Applies a throw-away Fargate fleet with Terraform, drives a scenario from it, watches the
+/// target's group through spike and recovery, judges what it saw, and always destroys what it made.
 #[derive(Debug, Parser)]
 #[command(name = "spikeproof", version, after_help = EXIT_CODES, max_term_width = 110)]
 struct Cli {
@@ -99,13 +107,19 @@ impl RunsDir {
     }
 }
 
-/// Logs are for looking into spikeproof itself: `SPIKEPROOF_LOG=debug`, to stderr. What a run has to say are events.
+/// Logs are for looking into spikeproof itself: `SPIKEPROOF_LOG=debug`, to stderr. What a run has
+/// to say are events.
 ///
-/// Two doors of redaction: libraries log what they like, and a panic tells the values it failed over.
+/// Two doors of redaction: libraries log what they like, and a panic tells the values it failed
+/// over.
 fn speak_safely() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SPIKEPROOF_LOG").unwrap_or_else(|_| "warn".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SPIKEPROOF_LOG")
+        .unwrap_or_else(|_| "warn".into());
     let stderr = || redact::Writer(std::io::stderr());
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .try_init();
     std::panic::set_hook(Box::new(|panic| {
         let _ = writeln!(std::io::stderr(), "{}", redact::text(&panic.to_string()));
     }));
@@ -159,9 +173,18 @@ mod tests {
             .args(["--exact", "cli::tests::a_command_that_panics", "--ignored"])
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert_eq!(said.matches("failed over [secret FATAL]").count(), 1, "{said}");
-        assert_eq!(said.matches("fail over [secret FATAL]").count(), 1, "{said}");
+        let said =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            said.matches("failed over [secret FATAL]").count(),
+            1,
+            "{said}"
+        );
+        assert_eq!(
+            said.matches("fail over [secret FATAL]").count(),
+            1,
+            "{said}"
+        );
         assert!(!said.contains("c4nary"), "{said}");
     }
 }

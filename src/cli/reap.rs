@@ -16,8 +16,9 @@ use crate::units::{self, RunId, count};
 
 /// Destroys what earlier runs left, and proves it by describing each thing by its name.
 ///
-/// As the journals on this host say; with --discover also what has no journal here, found in the account by the names that
-/// derive from run ids. Stops spending first. Runs that live are left alone; a second reap finds nothing to do.
+/// As the journals on this host say; with --discover also what has no journal here, found in the
+/// account by the names that derive from run ids. Stops spending first. Runs that live are left
+/// alone; a second reap finds nothing to do.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Only this run [default: every run that may have left something]
@@ -26,16 +27,20 @@ pub struct Args {
     /// List what may be left, and touch nothing
     #[arg(long)]
     dry_run: bool,
-    /// Also runs of other machines: found by name in this account and region, without journal, state or terraform
+    /// Also runs of other machines: found by name in this account and region, without journal,
+    /// state or terraform
     #[arg(long)]
     discover: bool,
-    /// With --discover: only runs begun so long ago [default: 2h for runs that never gave a sign of life]
+    /// With --discover: only runs begun so long ago [default: 2h for runs that never gave a sign of
+    /// life]
     #[arg(long, value_name = "TIME", value_parser = units::parse_duration, requires = "discover")]
     older_than: Option<Duration>,
-    /// Also runs of other hosts that give signs of life; their orchestrator is fenced off and finds out
+    /// Also runs of other hosts that give signs of life; their orchestrator is fenced off and finds
+    /// out
     #[arg(long)]
     force: bool,
-    /// Wait until the run's orchestrator is gone, and reap unless it has finished (what the guard runs)
+    /// Wait until the run's orchestrator is gone, and reap unless it has finished (what the guard
+    /// runs)
     #[arg(long, hide = true, requires = "run")]
     when_orphaned: bool,
     #[command(flatten)]
@@ -46,7 +51,8 @@ pub struct Args {
 }
 
 fn run_id(text: &str) -> Result<RunId, String> {
-    RunId::parse(text).ok_or_else(|| "a run id is `sp-` and ten characters, such as sp-01j9z3k4m5".to_owned())
+    RunId::parse(text)
+        .ok_or_else(|| "a run id is `sp-` and ten characters, such as sp-01j9z3k4m5".to_owned())
 }
 
 pub async fn run(args: Args) -> Answer {
@@ -82,8 +88,11 @@ fn exit(reap: &Reap, wanted: &Reaping) -> Exit {
     let spared = |run: &Reaped| matches!(run.skipped, Some(Skipped::Alive(_)));
     match () {
         () if !wanted.dry_run && reap.runs.iter().any(Reaped::is_dirty) => Exit::ResourcesLeft,
-        // Who names a run and gets nothing done must hear of it; one that was spared among others is as it should be.
-        () if !wanted.dry_run && wanted.only.is_some() && reap.runs.iter().any(spared) => Exit::CouldNotRun,
+        // Who names a run and gets nothing done must hear of it; one that was spared among others
+        // is as it should be.
+        () if !wanted.dry_run && wanted.only.is_some() && reap.runs.iter().any(spared) => {
+            Exit::CouldNotRun
+        }
         // Nobody knows what is in a list that could not be read.
         () if !reap.unread.is_empty() => Exit::CouldNotRun,
         () => Exit::Passed,
@@ -109,13 +118,27 @@ fn write_unread(out: &mut String, unread: &[String]) -> std::fmt::Result {
     if unread.is_empty() {
         return Ok(());
     }
-    writeln!(out, "INCOMPLETE: there may be more, in lists that could not be read")?;
+    writeln!(
+        out,
+        "INCOMPLETE: there may be more, in lists that could not be read"
+    )?;
     unread.iter().try_for_each(|why| writeln!(out, "  {why}"))?;
-    writeln!(out, "terraform/permissions/reaper.json has the rights that `--discover` takes")
+    writeln!(
+        out,
+        "terraform/permissions/reaper.json has the rights that `--discover` takes"
+    )
 }
 
-fn write_text(out: &mut String, reaped: &[Reaped], runs_dir: &Path, dry_run: bool) -> std::fmt::Result {
-    let dirty: Vec<&Reaped> = reaped.iter().filter(|run| !run.leftovers.is_empty()).collect();
+fn write_text(
+    out: &mut String,
+    reaped: &[Reaped],
+    runs_dir: &Path,
+    dry_run: bool,
+) -> std::fmt::Result {
+    let dirty: Vec<&Reaped> = reaped
+        .iter()
+        .filter(|run| !run.leftovers.is_empty())
+        .collect();
     if dirty.is_empty() {
         return writeln!(out, "nothing left of {}", count(reaped.len() as u64, "run"));
     }
@@ -123,16 +146,32 @@ fn write_text(out: &mut String, reaped: &[Reaped], runs_dir: &Path, dry_run: boo
         match (&run.skipped, dry_run, run.left.is_empty()) {
             (Some(Skipped::Alive(why)), _, _) => writeln!(out, "{}: left alone: {why}", run.run)?,
             (Some(Skipped::Unable(why)), _, _) => {
-                writeln!(out, "{}: NOT reaped: {why}\nagain with: {}", run.run, again(runs_dir, &run.run))?;
+                writeln!(
+                    out,
+                    "{}: NOT reaped: {why}\nagain with: {}",
+                    run.run,
+                    again(runs_dir, &run.run)
+                )?;
             }
             (None, true, _) => {
-                writeln!(out, "{}: {} things may be left", run.run, run.leftovers.len())?;
-                run.leftovers.iter().try_for_each(|thing| writeln!(out, "  {thing}"))?;
+                writeln!(
+                    out,
+                    "{}: {} things may be left",
+                    run.run,
+                    run.leftovers.len()
+                )?;
+                run.leftovers
+                    .iter()
+                    .try_for_each(|thing| writeln!(out, "  {thing}"))?;
             }
-            (None, false, true) => writeln!(out, "{}: {} things found gone", run.run, run.gone.len())?,
+            (None, false, true) => {
+                writeln!(out, "{}: {} things found gone", run.run, run.gone.len())?
+            }
             (None, false, false) => {
                 writeln!(out, "{}: LEFT", run.run)?;
-                run.left.iter().try_for_each(|thing| writeln!(out, "  {thing}"))?;
+                run.left
+                    .iter()
+                    .try_for_each(|thing| writeln!(out, "  {thing}"))?;
                 writeln!(out, "again with: {}", again(runs_dir, &run.run))?;
             }
         }

@@ -31,21 +31,30 @@ pub fn run(args: &Args) -> Answer {
 /// The folder of a run that is named, or of the latest with a report.
 pub fn folder_of(run: &str, runs_dir: &RunsDir) -> Result<PathBuf, String> {
     let runs_dir = runs_dir.path().map_err(|answer| answer.stderr)?;
-    let run = if run == "latest" { latest(&runs_dir)? } else { run.to_owned() };
+    let run = if run == "latest" {
+        latest(&runs_dir)?
+    } else {
+        run.to_owned()
+    };
     Ok(runs_dir.join(run))
 }
 
 pub fn read(folder: &Path) -> Result<(String, RunReport), String> {
     let path = folder.join("report.json");
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("no report at {}: {error}", path.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| format!("no report at {}: {error}", path.display()))?;
     let report: RunReport = serde_json::from_str(&text).map_err(|error| {
-        format!("{} is not a report this version reads (version {VERSION}): {error}", path.display())
+        format!(
+            "{} is not a report this version reads (version {VERSION}): {error}",
+            path.display()
+        )
     })?;
     Ok((text, report))
 }
 
 fn latest(runs_dir: &Path) -> Result<String, String> {
-    let entries = std::fs::read_dir(runs_dir).map_err(|error| format!("no runs in {}: {error}", runs_dir.display()))?;
+    let entries = std::fs::read_dir(runs_dir)
+        .map_err(|error| format!("no runs in {}: {error}", runs_dir.display()))?;
     // Run ids sort by time.
     entries
         .flatten()

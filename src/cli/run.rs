@@ -15,7 +15,8 @@ use crate::run::{self, Context, FleetKind, Interrupt, OrganisationFile, Outcome,
 
 /// Runs a scenario and destroys everything it made.
 ///
-/// Ctrl-C once stops the load, collects, judges and destroys; twice destroys now; a third time prints what is left.
+/// Ctrl-C once stops the load, collects, judges and destroys; twice destroys now; a third time
+/// prints what is left.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = crate::outcome::EXIT_CODES)]
 pub struct Args {
@@ -35,14 +36,16 @@ pub struct Args {
     /// Do without the guard: the process that destroys what was made if this one is killed
     #[arg(long, env = "SPIKEPROOF_NO_GUARD")]
     no_guard: bool,
-    /// Run although the credentials end before the run does; what is then left needs `spikeproof reap`
+    /// Run although the credentials end before the run does; what is then left needs `spikeproof
+    /// reap`
     #[arg(long, env = "SPIKEPROOF_FORCE")]
     force: bool,
-    /// Runs it so many times, one after the other, and judges them together: a verdict that flips is inconclusive
+    /// Runs it so many times, one after the other, and judges them together: a verdict that flips
+    /// is inconclusive
     #[arg(long, env = "SPIKEPROOF_REPEAT", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
-    /// Stops the load when provision, start, load and recovery together have taken this long, judges what there is, and
-    /// destroys
+    /// Stops the load when provision, start, load and recovery together have taken this long,
+    /// judges what there is, and destroys
     #[arg(long, env = "SPIKEPROOF_MAX_DURATION", value_name = "TIME", value_parser = crate::units::parse_duration)]
     max_duration: Option<Duration>,
 }
@@ -62,9 +65,14 @@ pub struct ScenarioArgs {
     /// Replaces `fleet.tasks` of the scenario
     #[arg(long, env = "SPIKEPROOF_TASKS", value_parser = clap::value_parser!(u32).range(1..=500))]
     tasks: Option<u32>,
-    /// The target's own host: its owner has agreed to more load than a target gets that nothing proves to be yours; the
-    /// report records it
-    #[arg(long, env = "SPIKEPROOF_I_AM_ALLOWED", value_name = "HOST", value_delimiter = ',')]
+    /// The target's own host: its owner has agreed to more load than a target gets that nothing
+    /// proves to be yours; the report records it
+    #[arg(
+        long,
+        env = "SPIKEPROOF_I_AM_ALLOWED",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
     i_am_allowed: Vec<String>,
 }
 
@@ -80,13 +88,18 @@ impl ScenarioArgs {
     pub fn wanted(&self) -> Result<Wanted, Answer> {
         let file = self.file.display().to_string();
         let text = std::fs::read_to_string(&self.file).map_err(|error| {
-            Answer::error(format!("cannot read the scenario {file}: {error}"), Exit::ScenarioInvalid)
+            Answer::error(
+                format!("cannot read the scenario {file}: {error}"),
+                Exit::ScenarioInvalid,
+            )
         })?;
         Ok(Wanted {
             scenario_file: file,
             scenario_text: text,
             environment: std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
                 .collect(),
             url: self.url.clone(),
             fleet: match self.fleet {
@@ -103,7 +116,9 @@ impl ScenarioArgs {
             max_duration: None,
             allowed: self.i_am_allowed.clone(),
             organisation: OrganisationFile {
-                named: std::env::var_os("SPIKEPROOF_ORGANISATION").filter(|name| !name.is_empty()).map(PathBuf::from),
+                named: std::env::var_os("SPIKEPROOF_ORGANISATION")
+                    .filter(|name| !name.is_empty())
+                    .map(PathBuf::from),
                 ..OrganisationFile::default()
             },
             repeats: Repeats::default(),
@@ -113,7 +128,11 @@ impl ScenarioArgs {
 
 pub async fn run(args: Args) -> Answer {
     let repeat = args.repeat;
-    let wanted = match args.scenario.wanted().and_then(|wanted| Ok((wanted, args.runs_dir.path()?))) {
+    let wanted = match args
+        .scenario
+        .wanted()
+        .and_then(|wanted| Ok((wanted, args.runs_dir.path()?)))
+    {
         Ok((wanted, runs_dir)) => Wanted {
             runs_dir,
             terraform: args.terraform,
@@ -134,25 +153,45 @@ pub async fn run(args: Args) -> Answer {
     }
     let mut text = String::new();
     let mut reports = Vec::new();
-    let mut repeats = Repeats { left: repeat, ..Repeats::default() };
+    let mut repeats = Repeats {
+        left: repeat,
+        ..Repeats::default()
+    };
     while repeats.left > 0 {
-        match once(Wanted { repeats, ..wanted.clone() }).await {
+        match once(Wanted {
+            repeats,
+            ..wanted.clone()
+        })
+        .await
+        {
             Ok((outcome, said)) => {
                 text += &said;
                 repeats = repeats.after(&outcome.report);
                 let exit = outcome.report.exit;
                 reports.push(outcome.report);
-                // Whoever interrupts one does not want the next; what is left must be seen to first.
+                // Whoever interrupts one does not want the next; what is left must be seen to
+                // first.
                 if !matches!(exit, Exit::Passed | Exit::Failed | Exit::Inconclusive) {
                     return Answer::out(text, exit);
                 }
             }
-            Err(answer) => return Answer { stdout: text, ..answer },
+            Err(answer) => {
+                return Answer {
+                    stdout: text,
+                    ..answer
+                };
+            }
         }
     }
     match compare::compare(&reports) {
-        Ok(comparison) => Answer::out(format!("{text}\n{}", compare::text(&comparison)), comparison.verdict.into()),
-        Err(why) => Answer { stdout: text, ..Answer::error(why, Exit::CouldNotRun) },
+        Ok(comparison) => Answer::out(
+            format!("{text}\n{}", compare::text(&comparison)),
+            comparison.verdict.into(),
+        ),
+        Err(why) => Answer {
+            stdout: text,
+            ..Answer::error(why, Exit::CouldNotRun)
+        },
     }
 }
 
@@ -162,9 +201,18 @@ async fn once(wanted: Wanted) -> Result<(Outcome, String), Answer> {
     let mut view = JoinSet::new();
     view.spawn(live::show(listener));
     let mut signals = JoinSet::new();
-    let interrupt = Interrupt::listen(events.clone(), &mut signals)
-        .map_err(|error| Answer::error(format!("cannot listen for signals: {error}"), Exit::CouldNotRun))?;
-    let outcome = run::run(Context { wanted: Arc::new(wanted), events, interrupt }).await;
+    let interrupt = Interrupt::listen(events.clone(), &mut signals).map_err(|error| {
+        Answer::error(
+            format!("cannot listen for signals: {error}"),
+            Exit::CouldNotRun,
+        )
+    })?;
+    let outcome = run::run(Context {
+        wanted: Arc::new(wanted),
+        events,
+        interrupt,
+    })
+    .await;
     // The listener's sender goes with them, so the view ends after its last event.
     signals.shutdown().await;
     view.join_next().await;
@@ -182,7 +230,10 @@ fn next_steps(folder: &Path, run: &str) -> String {
         steps += &format!("report  {}\n", page.display());
     }
     if data.exists() {
-        steps += &format!("data    {}\nagain   spikeproof report {run}\n", data.display());
+        steps += &format!(
+            "data    {}\nagain   spikeproof report {run}\n",
+            data.display()
+        );
     }
     steps
 }

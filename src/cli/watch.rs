@@ -22,7 +22,8 @@ use crate::watch::{self, Watch};
 /// How often what is shown may change.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Watches a group for a while and judges how it scaled, whoever made the load. Reads only: nothing is created.
+/// Watches a group for a while and judges how it scaled, whoever made the load. Reads only: nothing
+/// is created.
 ///
 /// Ctrl-C ends the watch early; what was seen by then is judged.
 #[derive(Debug, Clone, clap::Args)]
@@ -68,7 +69,11 @@ pub async fn run(args: Args) -> Answer {
         None => watched(&args).await,
     };
     match seen {
-        Ok(timeline) => said(&args, &verdict::judge_watched(&expected, &timeline), &timeline),
+        Ok(timeline) => said(
+            &args,
+            &verdict::judge_watched(&expected, &timeline),
+            &timeline,
+        ),
         Err(answer) => answer,
     }
 }
@@ -80,9 +85,14 @@ fn expectations(args: &Args) -> Result<Scenario, String> {
          steps: [{{ get: / }}]\nscaling: {{ out_within: {:?}, in_within: {:?} }}\n",
         args.out_within, args.in_within
     );
-    let read = scenario::read(&text, &Surroundings::default(), &|name| Err(format!("no file {name}")));
+    let read = scenario::read(&text, &Surroundings::default(), &|name| {
+        Err(format!("no file {name}"))
+    });
     read.map(|read| read.scenario).map_err(|problems| {
-        let problems: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        let problems: Vec<&str> = problems
+            .iter()
+            .map(|problem| problem.message.as_str())
+            .collect();
         format!("--out-within, --in-within: {}", problems.join("; "))
     })
 }
@@ -96,17 +106,29 @@ async fn watched(args: &Args) -> Result<Timeline, Answer> {
     };
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| could_not(&error))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| could_not(&error))?;
-    let aws = Aws::from_environment().await.map_err(|error| could_not(&error))?;
-    let file = args
-        .out
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(format!("watch-{}.jsonl", subject.to_string().replace('/', "-"))));
-    let before = watch::survey(&aws, &subject).await.map_err(|error| could_not(&error))?;
-    let watch = Watch::begin(&aws, &subject, &file).await.map_err(|error| could_not(&error))?;
+    let aws = Aws::from_environment()
+        .await
+        .map_err(|error| could_not(&error))?;
+    let file = args.out.clone().unwrap_or_else(|| {
+        PathBuf::from(format!(
+            "watch-{}.jsonl",
+            subject.to_string().replace('/', "-")
+        ))
+    });
+    let before = watch::survey(&aws, &subject)
+        .await
+        .map_err(|error| could_not(&error))?;
+    let watch = Watch::begin(&aws, &subject, &file)
+        .await
+        .map_err(|error| could_not(&error))?;
     let (events, listener) = Events::channel();
     let mut view = JoinSet::new();
     view.spawn(live::show(listener));
-    events.note(format!("watching {subject} for {}, into {}", crate::units::duration(args.lasts), file.display()));
+    events.note(format!(
+        "watching {subject} for {}, into {}",
+        crate::units::duration(args.lasts),
+        file.display()
+    ));
     for warning in preflight::of_group(&before) {
         events.warn(warning);
     }
@@ -115,7 +137,12 @@ async fn watched(args: &Args) -> Result<Timeline, Answer> {
     while Instant::now() < until {
         if let Some(group) = watch.group() {
             let in_service = group.in_service();
-            events.say(Event::Group { desired: group.desired, in_service, min: group.min, max: group.max });
+            events.say(Event::Group {
+                desired: group.desired,
+                in_service,
+                min: group.min,
+                max: group.max,
+            });
         }
         tokio::select! {
             () = sleep(TICK) => {}
@@ -153,7 +180,10 @@ fn said(args: &Args, judged: &Judged, timeline: &Timeline) -> Answer {
         };
     }
     let began: Option<Timestamp> = timeline.observations.first().map(|one| one.at);
-    let gaps: Vec<String> = timeline.gaps().map(|(_, call, why)| format!("{call}: {why}")).collect();
+    let gaps: Vec<String> = timeline
+        .gaps()
+        .map(|(_, call, why)| format!("{call}: {why}"))
+        .collect();
     let mut text = terminal::watched(judged, began);
     for gap in gaps {
         text += &format!("\n  note: {gap}\n");

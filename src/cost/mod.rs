@@ -1,7 +1,8 @@
 //! What a run costs: an estimate before, the actual time after. Pure, from a dated price table.
 //!
-//! Fargate is billed by the second with a minute at least, from the start of the image pull to the stop. What the
-//! module itself makes (cluster, roles, group, bucket, repository, log group) costs nothing by the hour.
+//! Fargate is billed by the second with a minute at least, from the start of the image pull to the
+//! stop. What the module itself makes (cluster, roles, group, bucket, repository, log group) costs
+//! nothing by the hour.
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use crate::units::Usd;
 
 pub mod target;
 
-/// On-demand Fargate in us-east-1. Other regions differ by some per cent, a few by a third: the estimate says so.
+/// On-demand Fargate in us-east-1. Other regions differ by some per cent, a few by a third: the
+/// estimate says so.
 pub const PRICES: Prices = Prices {
     date: "2026-11",
     region: "us-east-1",
@@ -37,7 +39,8 @@ pub struct Prices {
 
 const SHORTEST_BILLED: Duration = Duration::from_secs(60);
 
-/// From RunTask to the last line of destroy there is more than the load: pulling, waiting for each other, stopping.
+/// From RunTask to the last line of destroy there is more than the load: pulling, waiting for each
+/// other, stopping.
 pub const AROUND_THE_LOAD: Duration = Duration::from_secs(120);
 
 /// The price of some tasks, each for its own time.
@@ -54,10 +57,15 @@ pub fn of_tasks(size: TaskSize, arch: Arch, times: &[Duration]) -> Cost {
         Arch::X86_64 => (PRICES.x86_vcpu_hour, PRICES.x86_gb_hour),
         Arch::Arm64 => (PRICES.arm_vcpu_hour, PRICES.arm_gb_hour),
     };
-    let per_hour =
-        f64::from(size.cpu_units) / 1024.0 * vcpu + f64::from(size.memory_mib) / 1024.0 * gb + PRICES.public_ipv4_hour;
+    let per_hour = f64::from(size.cpu_units) / 1024.0 * vcpu
+        + f64::from(size.memory_mib) / 1024.0 * gb
+        + PRICES.public_ipv4_hour;
     let task_time: Duration = times.iter().map(|time| (*time).max(SHORTEST_BILLED)).sum();
-    Cost { usd: Usd(per_hour * task_time.as_secs_f64() / 3_600.0), tasks: times.len() as u32, task_time }
+    Cost {
+        usd: Usd(per_hour * task_time.as_secs_f64() / 3_600.0),
+        tasks: times.len() as u32,
+        task_time,
+    }
 }
 
 /// The estimate before a run: every task for the whole load and what surrounds it.
@@ -69,7 +77,10 @@ pub fn estimate(size: TaskSize, arch: Arch, tasks: u32, load: Duration) -> Cost 
 mod tests {
     use super::*;
 
-    const SIZE: TaskSize = TaskSize { cpu_units: 2048, memory_mib: 4096 };
+    const SIZE: TaskSize = TaskSize {
+        cpu_units: 2048,
+        memory_mib: 4096,
+    };
 
     #[test]
     fn four_tasks_of_two_vcpus_for_25_minutes_cost_17_cents() {
@@ -80,6 +91,9 @@ mod tests {
     #[test]
     fn a_minute_is_billed_at_least() {
         let short = of_tasks(SIZE, Arch::Arm64, &[Duration::from_secs(3)]);
-        assert_eq!(short, of_tasks(SIZE, Arch::Arm64, &[Duration::from_secs(60)]));
+        assert_eq!(
+            short,
+            of_tasks(SIZE, Arch::Arm64, &[Duration::from_secs(60)])
+        );
     }
 }

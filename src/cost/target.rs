@@ -1,15 +1,16 @@
 //! What one instance or task of the target costs an hour, as far as a dated table knows.
 //!
-//! On demand, Linux, in us-east-1: other regions differ, and a savings plan or a Spot price is less. Whoever shows such a
-//! price says so, with its date. What is not in the table has no price: none is guessed.
+//! On demand, Linux, in us-east-1: other regions differ, and a savings plan or a Spot price is
+//! less. Whoever shows such a price says so, with its date. What is not in the table has no price:
+//! none is guessed.
 
 use super::PRICES;
 
 /// When the table below was last laid beside published prices.
 pub const DATE: &str = "2026-06";
 
-/// US dollars for a `large` for an hour. Within a family the price doubles with the size. Source: the AWS price list for
-/// AmazonEC2.
+/// US dollars for a `large` for an hour. Within a family the price doubles with the size. Source:
+/// the AWS price list for AmazonEC2.
 const LARGE: [(&str, f64); 16] = [
     ("t3", 0.0832),
     ("t3a", 0.0752),
@@ -62,7 +63,10 @@ fn larges(family: &str, size: &str) -> Option<f64> {
 /// As a Fargate task on x86: what the API says of a task does not tell its architecture.
 fn of_task(kind: &str) -> Option<f64> {
     let (units, memory) = kind.split_once(" CPU units, ")?;
-    let (units, memory) = (units.parse::<f64>().ok()?, memory.strip_suffix(" MiB")?.parse::<f64>().ok()?);
+    let (units, memory) = (
+        units.parse::<f64>().ok()?,
+        memory.strip_suffix(" MiB")?.parse::<f64>().ok()?,
+    );
     Some(units / 1024.0 * PRICES.x86_vcpu_hour + memory / 1024.0 * PRICES.x86_gb_hour)
 }
 

@@ -1,9 +1,10 @@
-//! The target's addresses, as a load balancer that scales needs it: asked again as soon as the records' own time to
-//! live is over, in the background, and used in turn.
+//! The target's addresses, as a load balancer that scales needs it: asked again as soon as the
+//! records' own time to live is over, in the background, and used in turn.
 //!
 //! Each is judged at each new connection: whatever a name leads to later, load goes where it may.
 //!
-//! Never on a request's path, but for the very first; an answer that fails keeps the addresses known so far.
+//! Never on a request's path, but for the very first; an answer that fails keeps the addresses
+//! known so far.
 
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
@@ -45,8 +46,18 @@ impl Addresses {
     pub fn new(host: &str, port: u16, reach: Reach, offset: usize) -> Self {
         let host = host.trim_matches(['[', ']']).to_owned();
         let literal = host.parse().ok().into_iter().collect();
-        let known = Known { addresses: literal, next: offset, failure: None };
-        Self { host, port, reach, known: RefCell::new(known), news: Notify::new() }
+        let known = Known {
+            addresses: literal,
+            next: offset,
+            failure: None,
+        };
+        Self {
+            host,
+            port,
+            reach,
+            known: RefCell::new(known),
+            news: Notify::new(),
+        }
     }
 
     /// Keeps them fresh; never returns, unless the host is an address itself.
@@ -69,7 +80,10 @@ impl Addresses {
                     let mut known = self.known.borrow_mut();
                     known.addresses = addresses;
                     known.failure = None;
-                    found.valid_until().saturating_duration_since(Instant::now()).clamp(SOONEST, LATEST)
+                    found
+                        .valid_until()
+                        .saturating_duration_since(Instant::now())
+                        .clamp(SOONEST, LATEST)
                 }
                 Err(error) => {
                     self.failed(error.to_string());
@@ -86,7 +100,8 @@ impl Addresses {
         self.news.notify_waiters();
     }
 
-    /// All addresses that may get load, beginning with the one whose turn it is. Waits for the first answer only.
+    /// All addresses that may get load, beginning with the one whose turn it is. Waits for the
+    /// first answer only.
     pub async fn in_turn(&self, port: Option<u16>) -> Result<Vec<SocketAddr>, String> {
         loop {
             let news = self.news.notified();
@@ -97,7 +112,10 @@ impl Addresses {
                     let mut turned = limits::permitted(&known.addresses, self.reach)?;
                     let first = known.next % turned.len();
                     turned.rotate_left(first);
-                    return Ok(turned.into_iter().map(|ip| SocketAddr::new(ip, port.unwrap_or(self.port))).collect());
+                    return Ok(turned
+                        .into_iter()
+                        .map(|ip| SocketAddr::new(ip, port.unwrap_or(self.port)))
+                        .collect());
                 }
                 if let Some(why) = &known.failure {
                     return Err(why.clone());
@@ -108,7 +126,8 @@ impl Addresses {
     }
 
     pub fn count(&self) -> usize {
-        limits::permitted(&self.known.borrow().addresses, self.reach).map_or(1, |addresses| addresses.len().max(1))
+        limits::permitted(&self.known.borrow().addresses, self.reach)
+            .map_or(1, |addresses| addresses.len().max(1))
     }
 }
 
@@ -116,42 +135,85 @@ impl Addresses {
 mod tests {
     use super::*;
 
-    const LOOPBACK: Reach = Reach { loopback: true, private: false };
-    const PRIVATE: Reach = Reach { loopback: false, private: true };
+    const LOOPBACK: Reach = Reach {
+        loopback: true,
+        private: false,
+    };
+    const PRIVATE: Reach = Reach {
+        loopback: false,
+        private: true,
+    };
 
     #[tokio::test]
     async fn an_address_needs_no_resolver_and_a_name_s_addresses_take_turns() {
         let literal = Addresses::new("[::1]", 80, LOOPBACK, 0);
         literal.refresh().await;
-        assert_eq!(literal.in_turn(None).await.unwrap(), ["[::1]:80".parse().unwrap()]);
+        assert_eq!(
+            literal.in_turn(None).await.unwrap(),
+            ["[::1]:80".parse().unwrap()]
+        );
 
         let named = Addresses::new("shop", 80, PRIVATE, 0);
-        named.known.borrow_mut().addresses = vec![[10, 0, 0, 1].into(), [10, 0, 0, 2].into(), [10, 0, 0, 3].into()];
+        named.known.borrow_mut().addresses = vec![
+            [10, 0, 0, 1].into(),
+            [10, 0, 0, 2].into(),
+            [10, 0, 0, 3].into(),
+        ];
         let mut first = Vec::new();
         for _ in 0..6 {
             first.push(named.in_turn(Some(8080)).await.unwrap()[0]);
         }
-        let count = |ip: [u8; 4]| first.iter().filter(|address| **address == SocketAddr::new(ip.into(), 8080)).count();
-        assert_eq!([count([10, 0, 0, 1]), count([10, 0, 0, 2]), count([10, 0, 0, 3])], [2, 2, 2]);
+        let count = |ip: [u8; 4]| {
+            first
+                .iter()
+                .filter(|address| **address == SocketAddr::new(ip.into(), 8080))
+                .count()
+        };
+        assert_eq!(
+            [
+                count([10, 0, 0, 1]),
+                count([10, 0, 0, 2]),
+                count([10, 0, 0, 3])
+            ],
+            [2, 2, 2]
+        );
     }
 
     #[tokio::test]
     async fn an_address_that_a_name_gets_later_is_judged_like_the_first() {
         let named = Addresses::new("shop", 80, Reach::default(), 0);
-        let (public, metadata) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([169, 254, 169, 254]));
+        let (public, metadata) = (
+            IpAddr::from([192, 0, 2, 1]),
+            IpAddr::from([169, 254, 169, 254]),
+        );
         named.known.borrow_mut().addresses = vec![public];
-        assert_eq!(named.in_turn(None).await.unwrap(), [SocketAddr::new(public, 80)]);
+        assert_eq!(
+            named.in_turn(None).await.unwrap(),
+            [SocketAddr::new(public, 80)]
+        );
         // Both: only the one that may get load is used, at every turn.
         named.known.borrow_mut().addresses = vec![metadata, public];
         for _ in 0..4 {
-            assert_eq!(named.in_turn(None).await.unwrap(), [SocketAddr::new(public, 80)]);
+            assert_eq!(
+                named.in_turn(None).await.unwrap(),
+                [SocketAddr::new(public, 80)]
+            );
         }
         named.known.borrow_mut().addresses = vec![metadata];
         let why = named.in_turn(None).await.unwrap_err();
-        assert!(why.starts_with("no load goes to 169.254.169.254: "), "{why}");
+        assert!(
+            why.starts_with("no load goes to 169.254.169.254: "),
+            "{why}"
+        );
 
         let literal = Addresses::new("10.0.0.5", 80, LOOPBACK, 0);
-        assert!(literal.in_turn(None).await.unwrap_err().contains("`target.private: true`"));
+        assert!(
+            literal
+                .in_turn(None)
+                .await
+                .unwrap_err()
+                .contains("`target.private: true`")
+        );
     }
 
     #[tokio::test]

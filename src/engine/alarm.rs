@@ -1,8 +1,8 @@
 //! Wakes sessions at their instant, to some tens of microseconds.
 //!
-//! Tokio's timers tick in milliseconds and round up, twice; thousands of sessions that think would all seem a
-//! millisecond or two slower than the target is. One timerfd per worker, armed for the earliest of its sleepers, has no
-//! such grain.
+//! Tokio's timers tick in milliseconds and round up, twice; thousands of sessions that think would
+//! all seem a millisecond or two slower than the target is. One timerfd per worker, armed for the
+//! earliest of its sleepers, has no such grain.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,7 +12,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
 };
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::Instant;
@@ -30,9 +31,17 @@ pub struct Alarm {
 impl Alarm {
     /// Must be made on the worker's own runtime.
     pub fn new() -> std::io::Result<Self> {
-        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        let timer = timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+        )?;
         let timer = Receiver::from_owned_fd_unchecked(timer)?;
-        Ok(Self { timer, sleepers: RefCell::default(), armed: Cell::new(None), next: Cell::new(0) })
+        Ok(Self {
+            timer,
+            sleepers: RefCell::default(),
+            armed: Cell::new(None),
+            next: Cell::new(0),
+        })
     }
 
     /// Wakes whoever is due; never returns, unless the timer breaks.
@@ -40,7 +49,8 @@ impl Alarm {
         loop {
             self.timer.readable().await?;
             let mut expirations = [0; 8];
-            // How often it expired does not matter, only that it is read, or it would stay readable.
+            // How often it expired does not matter, only that it is read, or it would stay
+            // readable.
             let _ = self.timer.try_read(&mut expirations);
             self.armed.set(None);
             let now = Instant::now();
@@ -54,20 +64,40 @@ impl Alarm {
 
     fn due(&self, now: Instant) -> Option<Waker> {
         let mut sleepers = self.sleepers.borrow_mut();
-        let first = sleepers.first_entry().filter(|first| first.key().0 <= now)?;
+        let first = sleepers
+            .first_entry()
+            .filter(|first| first.key().0 <= now)?;
         Some(first.remove())
     }
 
     /// Sets the timer for the earliest sleeper, unless it is set for an earlier instant already.
     fn arm(&self) {
-        let Some(earliest) = self.sleepers.borrow().first_key_value().map(|((at, _), _)| *at) else { return };
+        let Some(earliest) = self
+            .sleepers
+            .borrow()
+            .first_key_value()
+            .map(|((at, _), _)| *at)
+        else {
+            return;
+        };
         if self.armed.get().is_some_and(|armed| armed <= earliest) {
             return;
         }
         // Nothing at all would disarm it.
-        let wait = earliest.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
-        let value = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) };
-        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
+        let wait = earliest
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_nanos(1));
+        let value = Timespec {
+            tv_sec: wait.as_secs() as i64,
+            tv_nsec: i64::from(wait.subsec_nanos()),
+        };
+        let once = Itimerspec {
+            it_interval: Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+            it_value: value,
+        };
         if timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once).is_ok() {
             self.armed.set(Some(earliest));
         }
@@ -76,7 +106,11 @@ impl Alarm {
     pub fn sleep_until(&self, at: Instant) -> Sleep<'_> {
         let number = self.next.get();
         self.next.set(number + 1);
-        Sleep { alarm: self, at, number }
+        Sleep {
+            alarm: self,
+            at,
+            number,
+        }
     }
 }
 
@@ -95,7 +129,10 @@ impl Future for Sleep<'_> {
         if Instant::now() >= self.at {
             return Poll::Ready(());
         }
-        self.alarm.sleepers.borrow_mut().insert((self.at, self.number), cx.waker().clone());
+        self.alarm
+            .sleepers
+            .borrow_mut()
+            .insert((self.at, self.number), cx.waker().clone());
         self.alarm.arm();
         Poll::Pending
     }
@@ -103,7 +140,10 @@ impl Future for Sleep<'_> {
 
 impl Drop for Sleep<'_> {
     fn drop(&mut self) {
-        self.alarm.sleepers.borrow_mut().remove(&(self.at, self.number));
+        self.alarm
+            .sleepers
+            .borrow_mut()
+            .remove(&(self.at, self.number));
     }
 }
 
@@ -136,7 +176,11 @@ mod tests {
                     });
                 }
                 let far = alarm.sleep_until(begun + Duration::from_secs(600));
-                assert!(tokio::time::timeout(Duration::from_millis(5), far).await.is_err());
+                assert!(
+                    tokio::time::timeout(Duration::from_millis(5), far)
+                        .await
+                        .is_err()
+                );
                 while sleepers.join_next().await.is_some() {}
                 assert_eq!(*order.borrow(), [0, 10, 20, 30]);
                 assert!(alarm.sleepers.borrow().is_empty());

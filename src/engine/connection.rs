@@ -26,7 +26,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::wire::{Answer, Keep, Reader};
 use crate::measure::Ending;
 
-/// One read of a busy socket. One buffer serves all connections of a worker: an idle one costs no memory for reading.
+/// One read of a busy socket. One buffer serves all connections of a worker: an idle one costs no
+/// memory for reading.
 pub const READ: usize = 64 * 1024;
 
 pub type Buffer = Rc<RefCell<Box<[u8]>>>;
@@ -59,7 +60,10 @@ pub struct Open {
 
 enum Wire {
     One(Io),
-    Two { sender: http2::SendRequest<Full<Bytes>>, driver: Rc<AbortOnDropHandle<()>> },
+    Two {
+        sender: http2::SendRequest<Full<Bytes>>,
+        driver: Rc<AbortOnDropHandle<()>>,
+    },
 }
 
 enum Io {
@@ -103,18 +107,35 @@ impl Connection {
             None if two_without_tls => (two(Io::Plain(stream)).await?, None),
             None => (Wire::One(Io::Plain(stream)), None),
             Some((connector, name)) => {
-                let refused = |error: io::Error| NotOpened { ending: Ending::Tls, why: error.to_string() };
+                let refused = |error: io::Error| NotOpened {
+                    ending: Ending::Tls,
+                    why: error.to_string(),
+                };
                 let stream = connector.connect(name, stream).await.map_err(refused)?;
                 let (_, session) = stream.get_ref();
                 let kind = session.handshake_kind().unwrap_or(HandshakeKind::Full);
                 let chosen_two = session.alpn_protocol() == Some(b"h2");
                 let handshake = Some((begun.elapsed(), kind));
                 let io = Io::Tls(Box::new(stream));
-                (if chosen_two { two(io).await? } else { Wire::One(io) }, handshake)
+                (
+                    if chosen_two {
+                        two(io).await?
+                    } else {
+                        Wire::One(io)
+                    },
+                    handshake,
+                )
             }
         };
         open.now.set(open.now.get() + 1);
-        let connection = Self { wire, origin, address, expires: begun, left: u64::MAX, open: Rc::clone(open) };
+        let connection = Self {
+            wire,
+            origin,
+            address,
+            expires: begun,
+            left: u64::MAX,
+            open: Rc::clone(open),
+        };
         Ok((connection, handshake))
     }
 
@@ -124,8 +145,13 @@ impl Connection {
 
     /// The same connection for another session: only HTTP/2 carries several at once.
     pub fn shared(&self) -> Option<Self> {
-        let Wire::Two { sender, driver } = &self.wire else { return None };
-        let wire = Wire::Two { sender: sender.clone(), driver: Rc::clone(driver) };
+        let Wire::Two { sender, driver } = &self.wire else {
+            return None;
+        };
+        let wire = Wire::Two {
+            sender: sender.clone(),
+            driver: Rc::clone(driver),
+        };
         Some(Self {
             wire,
             origin: self.origin,
@@ -144,7 +170,11 @@ impl Connection {
             Wire::One(io) => {
                 poll_fn(|cx| {
                     let mut buffer = buffer.borrow_mut();
-                    Poll::Ready(Pin::new(&mut *io).poll_read(cx, &mut ReadBuf::new(&mut buffer)).is_pending())
+                    Poll::Ready(
+                        Pin::new(&mut *io)
+                            .poll_read(cx, &mut ReadBuf::new(&mut buffer))
+                            .is_pending(),
+                    )
                 })
                 .await
             }
@@ -153,7 +183,9 @@ impl Connection {
 
     /// Puts a whole HTTP/1.1 request on the wire.
     pub async fn send(&mut self, request: &[u8]) -> Result<(), Ending> {
-        let Wire::One(io) = &mut self.wire else { return Err(Ending::Broken) };
+        let Wire::One(io) = &mut self.wire else {
+            return Err(Ending::Broken);
+        };
         io.write_all(request).await.map_err(|_| Ending::Broken)?;
         if matches!(io, Io::Tls(_)) {
             io.flush().await.map_err(|_| Ending::Broken)?;
@@ -163,7 +195,9 @@ impl Connection {
 
     /// Reads the answer to it.
     pub async fn receive(&mut self, keep: Keep, buffer: &Buffer) -> Result<Answered, Ending> {
-        let Wire::One(io) = &mut self.wire else { return Err(Ending::Broken) };
+        let Wire::One(io) = &mut self.wire else {
+            return Err(Ending::Broken);
+        };
         let mut reader = Reader::new(keep);
         let mut first_byte = None;
         poll_fn(|cx| {
@@ -188,26 +222,47 @@ impl Connection {
             }
         })
         .await?;
-        Ok(Answered { answer: reader.answer(), first_byte: first_byte.unwrap_or_else(Instant::now) })
+        Ok(Answered {
+            answer: reader.answer(),
+            first_byte: first_byte.unwrap_or_else(Instant::now),
+        })
     }
 
     /// Sends a request over HTTP/2 and reads its answer.
-    pub async fn exchange_two(&mut self, request: Request<Full<Bytes>>, keep: Keep) -> Result<Answered, Ending> {
-        let Wire::Two { sender, .. } = &mut self.wire else { return Err(Ending::Broken) };
-        let response = sender.send_request(request).await.map_err(|_| Ending::Broken)?;
+    pub async fn exchange_two(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        keep: Keep,
+    ) -> Result<Answered, Ending> {
+        let Wire::Two { sender, .. } = &mut self.wire else {
+            return Err(Ending::Broken);
+        };
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|_| Ending::Broken)?;
         let first_byte = Instant::now();
         let (head, mut body) = response.into_parts();
-        let wanted = |name: &str| keep.headers || ["set-cookie", "location", "content-encoding"].contains(&name);
-        let headers = head.headers.iter().filter(|(name, _)| wanted(name.as_str()));
+        let wanted = |name: &str| {
+            keep.headers || ["set-cookie", "location", "content-encoding"].contains(&name)
+        };
+        let headers = head
+            .headers
+            .iter()
+            .filter(|(name, _)| wanted(name.as_str()));
         let mut answer = Answer {
             status: head.status.as_u16(),
-            headers: headers.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect(),
+            headers: headers
+                .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+                .collect(),
             reusable: true,
             ..Answer::default()
         };
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Ending::Broken)?;
-            let Some(data) = frame.data_ref() else { continue };
+            let Some(data) = frame.data_ref() else {
+                continue;
+            };
             answer.bytes += data.len() as u64;
             if keep.body {
                 if answer.body.len() + data.len() > super::wire::LONGEST_BODY {
@@ -234,7 +289,10 @@ impl Drop for Connection {
 }
 
 async fn two(io: Io) -> Result<Wire, NotOpened> {
-    let refused = |error: hyper::Error| NotOpened { ending: Ending::Broken, why: error.to_string() };
+    let refused = |error: hyper::Error| NotOpened {
+        ending: Ending::Broken,
+        why: error.to_string(),
+    };
     let (sender, driver) = http2::Builder::new(Local)
         .timer(TokioTimer::new())
         .initial_stream_window_size(1 << 20)
@@ -246,7 +304,10 @@ async fn two(io: Io) -> Result<Wire, NotOpened> {
         // How it ended is seen by the requests under way, if there are any.
         let _ = driver.await;
     });
-    Ok(Wire::Two { sender, driver: Rc::new(AbortOnDropHandle::new(driver)) })
+    Ok(Wire::Two {
+        sender,
+        driver: Rc::new(AbortOnDropHandle::new(driver)),
+    })
 }
 
 /// Spawns hyper's own tasks on the worker's thread.
@@ -260,7 +321,11 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Local {
 }
 
 impl AsyncRead for Io {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, room),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, room),
@@ -269,7 +334,11 @@ impl AsyncRead for Io {
 }
 
 impl AsyncWrite for Io {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),

@@ -1,6 +1,7 @@
 //! What a generator does next, given what it has seen on the channel. Pure.
 //!
-//! Fails closed: without a beat of its own epoch nothing starts, and without a new one everything stops.
+//! Fails closed: without a beat of its own epoch nothing starts, and without a new one everything
+//! stops.
 
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use jiff::Timestamp;
 use crate::channel::message::{Control, Ended};
 use crate::plan::Share;
 
-/// A task that has seen no beat at all ends after this, counted from its birth: a new role, or a store that is slow to
-/// show what was written, takes a minute at worst.
+/// A task that has seen no beat at all ends after this, counted from its birth: a new role, or a
+/// store that is slow to show what was written, takes a minute at worst.
 pub const FIRST_BEAT: Duration = Duration::from_secs(120);
 /// A start instant that is already this old when first seen is not joined: the others are ahead.
 const LATEST_JOIN: Duration = Duration::from_secs(5);
@@ -41,17 +42,29 @@ pub fn before(seen: &Seen) -> Step {
     if let Some(end) = must_end(seen) {
         return Step::End(end);
     }
-    let Some(start) = seen.control.and_then(|control| control.start.as_ref()) else { return Step::Wait };
+    let Some(start) = seen.control.and_then(|control| control.start.as_ref()) else {
+        return Step::Wait;
+    };
     let Some(index) = start.slots.iter().position(|slot| *slot == seen.slot) else {
         return Step::End(Ended::NotNeeded);
     };
-    if start.attempts.get(index).is_some_and(|attempt| *attempt != seen.attempt) {
+    if start
+        .attempts
+        .get(index)
+        .is_some_and(|attempt| *attempt != seen.attempt)
+    {
         return Step::End(Ended::NotNeeded);
     }
     if Duration::try_from(seen.now.duration_since(start.at)).is_ok_and(|late| late > LATEST_JOIN) {
         return Step::End(Ended::NotNeeded);
     }
-    Step::Begin(start.at, Share { index: index as u32, of: start.slots.len() as u32 })
+    Step::Begin(
+        start.at,
+        Share {
+            index: index as u32,
+            of: start.slots.len() as u32,
+        },
+    )
 }
 
 /// During the load: why it must end now, if it must.
@@ -65,7 +78,11 @@ pub fn must_end(seen: &Seen) -> Option<Ended> {
             return Some(Ended::Stopped);
         }
     }
-    let patience = if seen.control.is_none() { FIRST_BEAT } else { seen.lease };
+    let patience = if seen.control.is_none() {
+        FIRST_BEAT
+    } else {
+        seen.lease
+    };
     (seen.silence >= patience).then_some(Ended::LeaseLapsed)
 }
 
@@ -86,53 +103,120 @@ mod tests {
                 slots: slots.to_vec(),
                 attempts: vec![1; slots.len()],
             }),
-            stop: stop.then(|| Stop { why: "enough".to_owned() }),
+            stop: stop.then(|| Stop {
+                why: "enough".to_owned(),
+            }),
         }
     }
 
     fn seen(control: Option<&Control>, epoch: u64, silence: u64) -> Seen<'_> {
         let now = Timestamp::from_second(100).unwrap();
-        Seen { slot: 3, attempt: 1, epoch, control, silence: Duration::from_secs(silence), lease: LEASE, now }
+        Seen {
+            slot: 3,
+            attempt: 1,
+            epoch,
+            control,
+            silence: Duration::from_secs(silence),
+            lease: LEASE,
+            now,
+        }
     }
 
     #[test]
     fn a_generator_begins_only_when_it_is_told_to_and_in_time() {
-        let begin = |at, index, of| Step::Begin(Timestamp::from_second(at).unwrap(), Share { index, of });
+        let begin =
+            |at, index, of| Step::Begin(Timestamp::from_second(at).unwrap(), Share { index, of });
         for (control, epoch, silence, step) in [
             (None, 1, 0, Step::Wait),
             // No beat yet: no load, and after a while no task.
             (None, 1, 119, Step::Wait),
             (None, 1, 120, Step::End(Ended::LeaseLapsed)),
             (Some(control(None, false)), 1, 5, Step::Wait),
-            (Some(control(None, false)), 1, 31, Step::End(Ended::LeaseLapsed)),
-            (Some(control(Some((104, &[1, 3])), false)), 1, 0, begin(104, 1, 2)),
-            (Some(control(Some((96, &[3])), false)), 1, 0, begin(96, 0, 1)),
+            (
+                Some(control(None, false)),
+                1,
+                31,
+                Step::End(Ended::LeaseLapsed),
+            ),
+            (
+                Some(control(Some((104, &[1, 3])), false)),
+                1,
+                0,
+                begin(104, 1, 2),
+            ),
+            (
+                Some(control(Some((96, &[3])), false)),
+                1,
+                0,
+                begin(96, 0, 1),
+            ),
             // Five seconds late is in time; a replacement that comes later never joins.
-            (Some(control(Some((95, &[3])), false)), 1, 0, begin(95, 0, 1)),
-            (Some(control(Some((94, &[3])), false)), 1, 0, Step::End(Ended::NotNeeded)),
-            (Some(control(Some((104, &[0, 1])), false)), 1, 0, Step::End(Ended::NotNeeded)),
-            (Some(control(Some((104, &[3])), true)), 1, 0, Step::End(Ended::Stopped)),
-            (Some(control(Some((104, &[3])), false)), 2, 0, Step::End(Ended::NotNeeded)),
+            (
+                Some(control(Some((95, &[3])), false)),
+                1,
+                0,
+                begin(95, 0, 1),
+            ),
+            (
+                Some(control(Some((94, &[3])), false)),
+                1,
+                0,
+                Step::End(Ended::NotNeeded),
+            ),
+            (
+                Some(control(Some((104, &[0, 1])), false)),
+                1,
+                0,
+                Step::End(Ended::NotNeeded),
+            ),
+            (
+                Some(control(Some((104, &[3])), true)),
+                1,
+                0,
+                Step::End(Ended::Stopped),
+            ),
+            (
+                Some(control(Some((104, &[3])), false)),
+                2,
+                0,
+                Step::End(Ended::NotNeeded),
+            ),
         ] {
-            assert_eq!(before(&seen(control.as_ref(), epoch, silence)), step, "{control:?}");
+            assert_eq!(
+                before(&seen(control.as_ref(), epoch, silence)),
+                step,
+                "{control:?}"
+            );
         }
     }
 
     #[test]
     fn of_two_tasks_for_one_slot_only_the_one_that_was_counted_joins() {
         let control = control(Some((104, &[3])), false);
-        let twin = Seen { attempt: 2, ..seen(Some(&control), 1, 0) };
+        let twin = Seen {
+            attempt: 2,
+            ..seen(Some(&control), 1, 0)
+        };
         assert_eq!(before(&twin), Step::End(Ended::NotNeeded));
     }
 
     #[test]
     fn load_ends_on_order_on_silence_and_on_a_new_epoch() {
-        let (going, stopped) = (control(Some((90, &[3])), false), control(Some((90, &[3])), true));
+        let (going, stopped) = (
+            control(Some((90, &[3])), false),
+            control(Some((90, &[3])), true),
+        );
         assert_eq!(must_end(&seen(Some(&going), 1, 29)), None);
-        assert_eq!(must_end(&seen(Some(&going), 1, 30)), Some(Ended::LeaseLapsed));
+        assert_eq!(
+            must_end(&seen(Some(&going), 1, 30)),
+            Some(Ended::LeaseLapsed)
+        );
         assert_eq!(must_end(&seen(Some(&stopped), 1, 0)), Some(Ended::Stopped));
         assert_eq!(must_end(&seen(Some(&going), 2, 0)), Some(Ended::NotNeeded));
         // A store that loses the control object it once had shows no new beat.
-        assert_eq!(must_end(&seen(Some(&going), 1, 119)), Some(Ended::LeaseLapsed));
+        assert_eq!(
+            must_end(&seen(Some(&going), 1, 119)),
+            Some(Ended::LeaseLapsed)
+        );
     }
 }

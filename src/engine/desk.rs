@@ -81,7 +81,10 @@ impl Desk {
         let names_instances = scenario.scaling.instance_header.is_some();
         let mut prepared = Vec::new();
         for flow in &scenario.flows {
-            let steps = flow.steps.iter().map(|step| Prepared::new(target, flow, step, names_instances));
+            let steps = flow
+                .steps
+                .iter()
+                .map(|step| Prepared::new(target, flow, step, names_instances));
             prepared.push(steps.collect::<Result<Vec<_>, _>>()?);
         }
         let draws = scenario.flows.iter().map(|flow| {
@@ -96,7 +99,12 @@ impl Desk {
             Http::Two => true,
             Http::Auto => target.url.https,
         };
-        let addresses = Addresses::new(&target.url.host, target.url.port, work.reach, share.index as usize);
+        let addresses = Addresses::new(
+            &target.url.host,
+            target.url.port,
+            work.reach,
+            share.index as usize,
+        );
         Ok(Self {
             schedule: Schedule::new(&scenario),
             share,
@@ -105,10 +113,19 @@ impl Desk {
             prepared,
             total_weight: scenario.flows.iter().map(|flow| flow.weight).sum(),
             draws: draws.collect(),
-            rows: RefCell::new(scenario.data.iter().map(|data| Rows::new(data, share)).collect()),
+            rows: RefCell::new(
+                scenario
+                    .data
+                    .iter()
+                    .map(|data| Rows::new(data, share))
+                    .collect(),
+            ),
             recorder: RefCell::new(Recorder::new(&shape(&scenario))),
             active: Cell::new(0),
-            origin: Origin { https: target.url.https, port: target.url.port },
+            origin: Origin {
+                https: target.url.https,
+                port: target.url.port,
+            },
             policy: target.connection,
             may_speak_two,
             addresses,
@@ -122,7 +139,11 @@ impl Desk {
             buffer: Rc::new(RefCell::new(vec![0; READ].into_boxed_slice())),
             scratch: RefCell::default(),
             counts: RefCell::default(),
-            instance_header: scenario.scaling.instance_header.as_ref().map(|name| name.to_ascii_lowercase()),
+            instance_header: scenario
+                .scaling
+                .instance_header
+                .as_ref()
+                .map(|name| name.to_ascii_lowercase()),
             scenario,
         })
     }
@@ -130,8 +151,12 @@ impl Desk {
     /// The instance that an answer names, if the scenario knows how.
     pub fn instance(&self, answer: &Answer) -> Option<u16> {
         let header = self.instance_header.as_deref()?;
-        let name = answer.header(header).and_then(|value| std::str::from_utf8(value).ok())?.trim();
-        let plain = (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(|one| one.is_ascii_graphic());
+        let name = answer
+            .header(header)
+            .and_then(|value| std::str::from_utf8(value).ok())?
+            .trim();
+        let plain = (1..=LONGEST_NAME).contains(&name.len())
+            && name.chars().all(|one| one.is_ascii_graphic());
         plain.then(|| self.recorder.borrow_mut().instance(name))
     }
 
@@ -198,8 +223,13 @@ impl Desk {
     /// The `Host` of an origin: the port only where it is not the scheme's own.
     pub fn authority(&self, origin: Origin) -> String {
         let url = &self.scenario.target.url;
-        scenario::Url { https: origin.https, port: origin.port, host: url.host.clone(), path: String::new() }
-            .authority()
+        scenario::Url {
+            https: origin.https,
+            port: origin.port,
+            host: url.host.clone(),
+            path: String::new(),
+        }
+        .authority()
     }
 
     pub fn url(&self, origin: Origin, path: &str) -> Option<Url> {
@@ -209,7 +239,9 @@ impl Desk {
 
     /// Load goes to the host the user named, and to no other.
     pub fn is_target(&self, url: &Url) -> bool {
-        let same = url.host_str().is_some_and(|host| host.eq_ignore_ascii_case(&self.scenario.target.url.host));
+        let same = url
+            .host_str()
+            .is_some_and(|host| host.eq_ignore_ascii_case(&self.scenario.target.url.host));
         same && matches!(url.scheme(), "http" | "https")
     }
 
@@ -218,7 +250,10 @@ impl Desk {
         let number = self.opened.get();
         // A fifth more or less: connections opened together must not be renewed together.
         let jitter = 0.8 + 0.4 * (number as f64 * GOLDEN).fract();
-        (Instant::now() + self.policy.max_age.mul_f64(jitter), self.policy.max_requests.unwrap_or(u64::MAX))
+        (
+            Instant::now() + self.policy.max_age.mul_f64(jitter),
+            self.policy.max_requests.unwrap_or(u64::MAX),
+        )
     }
 
     pub fn opened(&self, address: SocketAddr, resumed: Option<bool>) {
@@ -236,18 +271,32 @@ impl Desk {
     }
 
     pub fn refused(&self, address: SocketAddr) {
-        self.recorder.borrow_mut().address(self.elapsed(), address).refused += 1;
+        self.recorder
+            .borrow_mut()
+            .address(self.elapsed(), address)
+            .refused += 1;
     }
 
     pub fn answered(&self, address: SocketAddr) {
-        self.recorder.borrow_mut().address(self.elapsed(), address).requests += 1;
+        self.recorder
+            .borrow_mut()
+            .address(self.elapsed(), address)
+            .requests += 1;
     }
 }
 
 /// What the recorder must have room for.
 fn shape(scenario: &Scenario) -> Shape {
-    let steps = |flow: &scenario::Flow| flow.steps.iter().map(|step| step.check_names().len()).collect();
-    Shape { phases: scenario.phases.len(), flows: scenario.flows.iter().map(steps).collect() }
+    let steps = |flow: &scenario::Flow| {
+        flow.steps
+            .iter()
+            .map(|step| step.check_names().len())
+            .collect()
+    };
+    Shape {
+        phases: scenario.phases.len(),
+        flows: scenario.flows.iter().map(steps).collect(),
+    }
 }
 
 /// Sessions that a jump brings at one instant come spread over a while, evenly and always alike.

@@ -34,7 +34,11 @@ impl Stranger {
                 counted.fetch_add(1, Ordering::Relaxed);
             }
         });
-        Self { address, called, _task: task }
+        Self {
+            address,
+            called,
+            _task: task,
+        }
     }
 
     fn called(&self) -> u64 {
@@ -83,15 +87,27 @@ async fn no_captured_value_takes_a_request_to_another_host() {
         for http in ["1.1", "2"] {
             let shop = Shop::open().await;
             let own = shop.url().trim_start_matches("http://").to_owned();
-            let results =
-                measure(parsed(&flow_with(&value, http).replace("URL", &shop.url()), &[]), Share::WHOLE, 1).await;
+            let results = measure(
+                parsed(&flow_with(&value, http).replace("URL", &shop.url()), &[]),
+                Share::WHOLE,
+                1,
+            )
+            .await;
             let seen = shop.log.all();
             for request in &seen {
-                let host = request.headers.get(":authority").or_else(|| request.headers.get("host"));
+                let host = request
+                    .headers
+                    .get(":authority")
+                    .or_else(|| request.headers.get("host"));
                 assert_eq!(host, Some(&own), "{value:?} {http}");
-                assert!(!request.line.contains(" /smuggled"), "{value:?} {http}: {}", request.line);
+                assert!(
+                    !request.line.contains(" /smuggled"),
+                    "{value:?} {http}: {}",
+                    request.line
+                );
             }
-            // What HTTP/2 has no form for is not sent; over HTTP/1.1 each of the steps is one request, no less and no more.
+            // What HTTP/2 has no form for is not sent; over HTTP/1.1 each of the steps is one
+            // request, no less and no more.
             match http {
                 "1.1" => assert_eq!((seen.len(), tally(&results).ok), (6, 6), "{value:?}"),
                 _ => assert!(!seen.is_empty(), "{value:?}"),
@@ -120,36 +136,79 @@ async fn no_redirect_takes_a_request_to_another_host() {
     ] {
         let before = shop.log.all().len();
         let step = format!("{{ get: \"/to?{}\" }}", percent_encoded(&to));
-        let results = run(&shop, &format!("phases: [{{ users: 1, hold: 1ms }}]\nsteps: [{step}]")).await;
-        let astray = Tally { check: 1, checks_failed: 1, ..Tally::default() };
-        assert_eq!((tally(&results), shop.log.all().len() - before), (astray, 1), "{to}");
+        let results = run(
+            &shop,
+            &format!("phases: [{{ users: 1, hold: 1ms }}]\nsteps: [{step}]"),
+        )
+        .await;
+        let astray = Tally {
+            check: 1,
+            checks_failed: 1,
+            ..Tally::default()
+        };
+        assert_eq!(
+            (tally(&results), shop.log.all().len() - before),
+            (astray, 1),
+            "{to}"
+        );
     }
     assert_eq!(stranger.called(), 0);
     // The same way to the own host is followed.
-    let step = format!("{{ get: \"/to?{}\" }}", percent_encoded(&format!("//{own}/there")));
-    run(&shop, &format!("phases: [{{ users: 1, hold: 1ms }}]\nsteps: [{step}]")).await;
+    let step = format!(
+        "{{ get: \"/to?{}\" }}",
+        percent_encoded(&format!("//{own}/there"))
+    );
+    run(
+        &shop,
+        &format!("phases: [{{ users: 1, hold: 1ms }}]\nsteps: [{step}]"),
+    )
+    .await;
     assert_eq!(shop.log.lines().last().unwrap(), "GET /there");
 }
 
 #[test]
 fn a_scenario_cannot_name_another_host_either() {
     let text = |target: &str, step: &str| {
-        format!("name: t\ntarget: {{ url: \"{target}\" }}\nphases: [{{ users: 1, hold: 1s }}]\nsteps: [{step}]\n")
+        format!(
+            "name: t\ntarget: {{ url: \"{target}\" }}\nphases: [{{ users: 1, hold: 1s }}]\nsteps: [{step}]\n"
+        )
     };
     for (target, step) in [
         ("http://shop", "{ get: \"http://other.example/\" }"),
         ("http://shop", "{ get: \"other.example/\" }"),
-        ("http://shop", "{ get: /, headers: { host: other.example } }"),
-        ("http://shop", "{ get: /, headers: { HOST: \"{{ uuid() }}\" } }"),
-        ("http://shop", "{ get: /, headers: { \":authority\": other.example } }"),
-        ("http://shop", "{ get: /, headers: { x-a: \"a\\r\\nhost: other.example\" } }"),
+        (
+            "http://shop",
+            "{ get: /, headers: { host: other.example } }",
+        ),
+        (
+            "http://shop",
+            "{ get: /, headers: { HOST: \"{{ uuid() }}\" } }",
+        ),
+        (
+            "http://shop",
+            "{ get: /, headers: { \":authority\": other.example } }",
+        ),
+        (
+            "http://shop",
+            "{ get: /, headers: { x-a: \"a\\r\\nhost: other.example\" } }",
+        ),
         ("http://{{ uuid() }}.example", "{ get: / }"),
         ("http://shop@other.example", "{ get: / }"),
     ] {
         let text = text(target, step);
-        assert!(read(&text, &Surroundings::default(), &no_files).is_err(), "{text}");
+        assert!(
+            read(&text, &Surroundings::default(), &no_files).is_err(),
+            "{text}"
+        );
     }
-    assert!(read(&text("http://shop", "{ get: / }"), &Surroundings::default(), &no_files).is_ok());
+    assert!(
+        read(
+            &text("http://shop", "{ get: / }"),
+            &Surroundings::default(),
+            &no_files
+        )
+        .is_ok()
+    );
 }
 
 #[tokio::test]
@@ -164,7 +223,10 @@ async fn an_address_that_may_get_no_load_gets_no_connection_and_the_report_says_
             scenario: Arc::new(parsed(&text, &[])),
             share: Share::WHOLE,
             seed: 1,
-            reach: Reach { loopback: false, private: true },
+            reach: Reach {
+                loopback: false,
+                private: true,
+            },
             workers: 1,
             start: Instant::now(),
             stop: CancellationToken::new(),
@@ -174,9 +236,16 @@ async fn an_address_that_may_get_no_load_gets_no_connection_and_the_report_says_
             results.add(0, &interval);
         }
         running.finish().unwrap();
-        assert_eq!((tally(&results).ok, tally(&results).connect), (0, 10), "{host}");
+        assert_eq!(
+            (tally(&results).ok, tally(&results).connect),
+            (0, 10),
+            "{host}"
+        );
         let reasons = results.reasons();
-        assert!(reasons[0].0.contains("`--fleet local` permits it"), "{host}: {reasons:?}");
+        assert!(
+            reasons[0].0.contains("`--fleet local` permits it"),
+            "{host}: {reasons:?}"
+        );
     }
     assert_eq!(shop.log.connections(), 0);
 }

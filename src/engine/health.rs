@@ -1,7 +1,7 @@
 //! A generator watches itself: once a second, what it uses of what it has.
 //!
-//! Each worker knows its own thread's processor time and how late its event loop is; the first also looks at the
-//! process as a whole.
+//! Each worker knows its own thread's processor time and how late its event loop is; the first also
+//! looks at the process as a whole.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -25,8 +25,10 @@ pub async fn watch(desk: &Desk, worker: u32, workers: u32) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut closed: VecDeque<u64> = VecDeque::from([0]);
-    let (mut second, mut since, mut used) = (desk.elapsed().as_secs(), Instant::now(), thread_time());
-    // As it was just before the second ended: sessions whose time ends with it have left when it has.
+    let (mut second, mut since, mut used) =
+        (desk.elapsed().as_secs(), Instant::now(), thread_time());
+    // As it was just before the second ended: sessions whose time ends with it have left when it
+    // has.
     let mut there = 0;
     loop {
         let due = ticks.tick().await;
@@ -38,7 +40,9 @@ pub async fn watch(desk: &Desk, worker: u32, workers: u32) {
         }
         let mut recorder = desk.recorder.borrow_mut();
         let strain = recorder.strain(at);
-        strain.lag_micros = strain.lag_micros.max(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX));
+        strain.lag_micros = strain
+            .lag_micros
+            .max(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX));
         if at.as_secs() == second {
             there = desk.active.get();
             continue;
@@ -47,7 +51,8 @@ pub async fn watch(desk: &Desk, worker: u32, workers: u32) {
         let strain = recorder.strain(Duration::from_secs(second));
         second = at.as_secs();
         let (now, now_used) = (Instant::now(), thread_time());
-        let busy = (now_used.saturating_sub(used)).as_secs_f64() / (now - since).as_secs_f64().max(1e-9);
+        let busy =
+            (now_used.saturating_sub(used)).as_secs_f64() / (now - since).as_secs_f64().max(1e-9);
         (since, used) = (now, now_used);
         strain.busy = (busy * 1_000.0).min(1_000.0) as u32;
         strain.sessions = there;
@@ -63,8 +68,10 @@ pub async fn watch(desk: &Desk, worker: u32, workers: u32) {
         let lingering = desk.open.closed.get() - closed.front().copied().unwrap_or_default();
         let sockets = u64::from(strain.connections) * u64::from(workers);
         strain.files = per_mille(sockets + OTHER_FILES, limits.files);
-        strain.ports =
-            per_mille((sockets + lingering * u64::from(workers)) / desk.addresses.count() as u64, limits.ports);
+        strain.ports = per_mille(
+            (sockets + lingering * u64::from(workers)) / desk.addresses.count() as u64,
+            limits.ports,
+        );
         if worker == 0 {
             let resident = resident();
             strain.resident_mib = u32::try_from(resident >> 20).unwrap_or(u32::MAX);
@@ -90,7 +97,11 @@ pub struct Limits {
 impl Limits {
     pub fn of_this_process() -> Self {
         let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        Self { files, ports: ports(&read("/proc/sys/net/ipv4/ip_local_port_range")), memory: memory() }
+        Self {
+            files,
+            ports: ports(&read("/proc/sys/net/ipv4/ip_local_port_range")),
+            memory: memory(),
+        }
     }
 }
 
@@ -100,7 +111,10 @@ fn read(path: &str) -> String {
 
 /// Linux's own default where the file cannot be read.
 fn ports(range: &str) -> u64 {
-    let ends: Vec<u64> = range.split_whitespace().filter_map(|end| end.parse().ok()).collect();
+    let ends: Vec<u64> = range
+        .split_whitespace()
+        .filter_map(|end| end.parse().ok())
+        .collect();
     match ends.as_slice() {
         [from, to] if to >= from => to - from + 1,
         _ => 28_232,
@@ -110,37 +124,57 @@ fn ports(range: &str) -> u64 {
 /// Sockets that the process's table of files has room for from the start.
 const ROOM: u64 = 1 << 17;
 
-/// Makes the table of open files as large as it may get, before there is load. Linux doubles it as it fills, and waits
-/// each time until every core has seen the new one: 8 to 16 ms in which a worker that opens a connection does nothing.
+/// Makes the table of open files as large as it may get, before there is load. Linux doubles it as
+/// it fills, and waits each time until every core has seen the new one: 8 to 16 ms in which a
+/// worker that opens a connection does nothing.
 pub fn make_room_for_sockets() {
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(ROOM).min(ROOM);
+    let limit = getrlimit(Resource::Nofile)
+        .current
+        .unwrap_or(ROOM)
+        .min(ROOM);
     let highest = i32::try_from(limit).unwrap_or(1024) - 1;
     if let Ok(file) = std::fs::File::open("/dev/null") {
-        // The table keeps its size when the number is given back. Refused, it grows as it would have.
+        // The table keeps its size when the number is given back. Refused, it grows as it would
+        // have.
         drop(rustix::io::fcntl_dupfd_cloexec(&file, highest));
     }
 }
 
 /// The container's limit where there is one, else the machine's memory.
 fn memory() -> u64 {
-    let limit = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-        .into_iter()
-        .find_map(|path| read(path).trim().parse::<u64>().ok());
+    let limit = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ]
+    .into_iter()
+    .find_map(|path| read(path).trim().parse::<u64>().ok());
     let machine = read("/proc/meminfo")
         .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        .find_map(|line| {
+            line.strip_prefix("MemTotal:")?
+                .trim()
+                .trim_end_matches(" kB")
+                .parse::<u64>()
+                .ok()
+        })
         .map_or(u64::MAX, |kib| kib * 1_024);
     limit.unwrap_or(u64::MAX).min(machine)
 }
 
 fn resident() -> u64 {
-    let pages = read("/proc/self/statm").split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    let pages = read("/proc/self/statm")
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
     pages.unwrap_or_default() * rustix::param::page_size() as u64
 }
 
 fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]

@@ -13,12 +13,12 @@ use super::session::Session;
 use super::walk::Walk;
 use crate::scenario::{Block, Think};
 
-/// A session that gets no connection waits this long: nobody hammers at a closed door, and a generator that did would
-/// measure only itself. (The open model begins what is due all the same.)
+/// A session that gets no connection waits this long: nobody hammers at a closed door, and a
+/// generator that did would measure only itself. (The open model begins what is due all the same.)
 const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
-/// A request under way at the end of the grace ends itself, and is counted; so much later what else there is, such as
-/// a time to think, is cut.
+/// A request under way at the end of the grace ends itself, and is counted; so much later what else
+/// there is, such as a time to think, is cut.
 const OWN_END: Duration = Duration::from_millis(50);
 
 /// Counts itself as under way for as long as it lives, also when it is cut.
@@ -37,14 +37,18 @@ impl Drop for Active<'_> {
     }
 }
 
-/// A session of the closed model: iteration after iteration until its span ends. The iteration under way then is
-/// finished within the phase's grace, or cut and counted.
+/// A session of the closed model: iteration after iteration until its span ends. The iteration
+/// under way then is finished within the phase's grace, or cut and counted.
 pub async fn session(desk: Rc<Desk>, number: u64, span: u64, from: Duration, to: Duration) {
     desk.wait_until(from).await;
     let _active = Active::new(&desk.active);
     // A session that comes back later is another visitor.
     let mut session = Session::new(&desk, number | span << 40);
-    let grace = desk.scenario.phases.get(desk.schedule.phase_before(to)).map_or(Duration::ZERO, |phase| phase.grace);
+    let grace = desk
+        .scenario
+        .phases
+        .get(desk.schedule.phase_before(to))
+        .map_or(Duration::ZERO, |phase| phase.grace);
     session.until = desk.start + to + grace;
     let lived = timeout_at(session.until + OWN_END, live(&desk, &mut session, from, to)).await;
     if lived.is_err() && !session.was_cut {
@@ -58,7 +62,10 @@ async fn live(desk: &Desk, session: &mut Session, from: Duration, to: Duration) 
         let began = intended;
         let flow = desk.pick_flow(&mut session.chance);
         if desk.supply(session, flow) == Supply::UsedUp {
-            desk.recorder.borrow_mut().strain(desk.elapsed()).without_data += 1;
+            desk.recorder
+                .borrow_mut()
+                .strain(desk.elapsed())
+                .without_data += 1;
             return;
         }
         intended = iteration(desk, session, flow, intended, Last::Thinks).await;
@@ -70,8 +77,9 @@ async fn live(desk: &Desk, session: &mut Session, from: Duration, to: Duration) 
     }
 }
 
-/// An iteration of the open model, due at an instant of its own. Its first request counts from there, whatever the
-/// generator or the target made of it. It is carried out by a session that is free, or by a new one.
+/// An iteration of the open model, due at an instant of its own. Its first request counts from
+/// there, whatever the generator or the target made of it. It is carried out by a session that is
+/// free, or by a new one.
 pub async fn arrival(desk: Rc<Desk>, number: u64, due: Duration) {
     let _active = Active::new(&desk.active);
     let free = desk.idle.borrow_mut().pop();
@@ -79,22 +87,40 @@ pub async fn arrival(desk: Rc<Desk>, number: u64, due: Duration) {
         let own = desk.sessions.get();
         desk.sessions.set(own + 1);
         // Numbers of all workers together have no gap and no double.
-        Session::new(&desk, u64::from(desk.share.index) + own * u64::from(desk.share.of))
+        Session::new(
+            &desk,
+            u64::from(desk.share.index) + own * u64::from(desk.share.of),
+        )
     });
     session.reseed(desk.seed_of(number));
     let flow = desk.pick_flow(&mut session.chance);
     if desk.supply(&mut session, flow) == Supply::UsedUp {
-        desk.recorder.borrow_mut().strain(desk.elapsed()).without_data += 1;
+        desk.recorder
+            .borrow_mut()
+            .strain(desk.elapsed())
+            .without_data += 1;
         return;
     }
     // Late is late, but it is sent, and counts in the second that it was due in.
     desk.recorder.borrow_mut().strain(due).sent += 1;
     let phase = desk.schedule.phase_at(due);
-    let grace = desk.scenario.phases.get(phase).map_or(Duration::ZERO, |phase| phase.grace);
-    let over = desk.schedule.phase_starts().get(phase + 1).copied().unwrap_or(desk.schedule.end());
+    let grace = desk
+        .scenario
+        .phases
+        .get(phase)
+        .map_or(Duration::ZERO, |phase| phase.grace);
+    let over = desk
+        .schedule
+        .phase_starts()
+        .get(phase + 1)
+        .copied()
+        .unwrap_or(desk.schedule.end());
     session.until = desk.start + over + grace;
-    let carried_out =
-        timeout_at(session.until + OWN_END, iteration(&desk, &mut session, flow, due, Last::EndsAtOnce)).await;
+    let carried_out = timeout_at(
+        session.until + OWN_END,
+        iteration(&desk, &mut session, flow, due, Last::EndsAtOnce),
+    )
+    .await;
     match carried_out {
         Ok(_) if !session.was_cut => desk.idle.borrow_mut().push(session),
         Err(_) if !session.was_cut => desk.recorder.borrow_mut().strain(desk.elapsed()).cut += 1,
@@ -109,8 +135,15 @@ enum Last {
     EndsAtOnce,
 }
 
-/// Carries out the flow's setup, if it has not been, and its steps; when the next thing is meant to begin.
-async fn iteration(desk: &Desk, session: &mut Session, flow: usize, intended: Duration, last: Last) -> Duration {
+/// Carries out the flow's setup, if it has not been, and its steps; when the next thing is meant to
+/// begin.
+async fn iteration(
+    desk: &Desk,
+    session: &mut Session,
+    flow: usize,
+    intended: Duration,
+    last: Last,
+) -> Duration {
     let settings = &desk.scenario.flows[flow];
     session.iterations += 1;
     session.forget(flow, settings.lasting);
@@ -146,7 +179,10 @@ async fn steps(
         next = walk.next(&mut |condition| session.values(desk, flow).holds(condition));
         intended = done.ended;
         if next.is_some() || last == Last::Thinks {
-            intended += think(settings.steps[step].think.unwrap_or(settings.think), &mut session.chance);
+            intended += think(
+                settings.steps[step].think.unwrap_or(settings.think),
+                &mut session.chance,
+            );
         }
         if done.refused && last == Last::Thinks {
             intended += AFTER_REFUSAL;
@@ -165,11 +201,16 @@ fn think(think: Think, chance: &mut Pcg64Mcg) -> Duration {
     match think {
         Think::None => Duration::ZERO,
         Think::Constant(time) => time,
-        Think::Uniform(from, to) => from + (to.saturating_sub(from)).mul_f64(chance.random::<f64>()),
+        Think::Uniform(from, to) => {
+            from + (to.saturating_sub(from)).mul_f64(chance.random::<f64>())
+        }
         Think::Exponential(mean) => mean.mul_f64((-(1.0 - chance.random::<f64>()).ln()).min(10.0)),
         Think::Normal(mean, deviation) => {
             // Box and Muller.
-            let (radius, turn) = ((-2.0 * (1.0 - chance.random::<f64>()).ln()).sqrt(), chance.random::<f64>());
+            let (radius, turn) = (
+                (-2.0 * (1.0 - chance.random::<f64>()).ln()).sqrt(),
+                chance.random::<f64>(),
+            );
             let away = radius * (std::f64::consts::TAU * turn).cos() * deviation.as_secs_f64();
             Duration::from_secs_f64((mean.as_secs_f64() + away).max(0.0))
         }
@@ -194,7 +235,10 @@ mod tests {
         ] {
             let drawn: Vec<Duration> = (0..20_000).map(|_| think(kind, &mut chance)).collect();
             let mean = drawn.iter().sum::<Duration>() / 20_000;
-            assert!(mean.abs_diff(kind.mean()) < second / 25, "{kind:?}: {mean:?}");
+            assert!(
+                mean.abs_diff(kind.mean()) < second / 25,
+                "{kind:?}: {mean:?}"
+            );
             assert!(drawn.iter().all(|time| *time <= second * 10));
         }
     }

@@ -13,7 +13,8 @@ use crate::scenario::{Capture, Check, Expected, From, Pick, Step, What};
 
 use rand::RngExt as _;
 
-/// A step's checks and captures, compiled for one worker: regular expressions do not like to be shared.
+/// A step's checks and captures, compiled for one worker: regular expressions do not like to be
+/// shared.
 pub struct Judge {
     checks: Vec<Compiled<Check>>,
     captures: Vec<(u16, Compiled<Capture>)>,
@@ -51,17 +52,35 @@ struct Seen<'a> {
 
 impl Judge {
     pub fn new(step: &Step, variables: &[String]) -> Result<Self, String> {
-        let checks = step.checks.iter().map(compile_check).collect::<Result<Vec<_>, _>>()?;
-        let slot = |name: &str| variables.iter().position(|known| known == name).unwrap_or_default() as u16;
-        let captures = step.captures.iter().map(|capture| Ok((slot(&capture.name), compile_capture(capture)?)));
+        let checks = step
+            .checks
+            .iter()
+            .map(compile_check)
+            .collect::<Result<Vec<_>, _>>()?;
+        let slot = |name: &str| {
+            variables
+                .iter()
+                .position(|known| known == name)
+                .unwrap_or_default() as u16
+        };
+        let captures = step
+            .captures
+            .iter()
+            .map(|capture| Ok((slot(&capture.name), compile_capture(capture)?)));
         let hard = |check: &Check| !check.soft && matches!(check.what, What::Status(_));
         Ok(Self {
             checks,
             captures: captures.collect::<Result<Vec<_>, String>>()?,
             asks_for_status: step.checks.iter().any(hard),
             needs_body: step.needs_body(),
-            needs_headers: step.checks.iter().any(|check| matches!(check.what, What::Header(..)))
-                || step.captures.iter().any(|capture| matches!(capture.from, From::Header(_))),
+            needs_headers: step
+                .checks
+                .iter()
+                .any(|check| matches!(check.what, What::Header(..)))
+                || step
+                    .captures
+                    .iter()
+                    .any(|capture| matches!(capture.from, From::Header(_))),
         })
     }
 
@@ -99,7 +118,12 @@ impl Judge {
         cookie: &dyn Fn(&str) -> Option<String>,
         counts: &mut Vec<(u16, bool)>,
     ) -> Judged {
-        let mut seen = Seen { answer, took, cookie, json: None };
+        let mut seen = Seen {
+            answer,
+            took,
+            cookie,
+            json: None,
+        };
         let mut failed = false;
         let mut status_wrong = !self.asks_for_status && !(200..400).contains(&answer.status);
         for (index, check) in (0..).zip(&self.checks) {
@@ -135,33 +159,45 @@ fn compile_check(check: &Check) -> Result<Compiled<Check>, String> {
         What::Json(path, _) => Some(json_path(path)?),
         _ => None,
     };
-    Ok(Compiled { of: check.clone(), engine })
+    Ok(Compiled {
+        of: check.clone(),
+        engine,
+    })
 }
 
 fn compile_capture(capture: &Capture) -> Result<Compiled<Capture>, String> {
     let engine = match &capture.from {
         From::Json(path) => Some(json_path(path)?),
         From::Regex(pattern) => Some(regex(pattern)?),
-        From::Css { selector, .. } => {
-            Some(Engine::Css(Selector::parse(selector).map_err(|error| format!("{selector}: {error}"))?))
-        }
+        From::Css { selector, .. } => Some(Engine::Css(
+            Selector::parse(selector).map_err(|error| format!("{selector}: {error}"))?,
+        )),
         From::Header(_) | From::Cookie(_) => None,
     };
-    Ok(Compiled { of: capture.clone(), engine })
+    Ok(Compiled {
+        of: capture.clone(),
+        engine,
+    })
 }
 
 fn regex(pattern: &str) -> Result<Engine, String> {
-    Regex::new(pattern).map(Engine::Regex).map_err(|error| error.to_string())
+    Regex::new(pattern)
+        .map(Engine::Regex)
+        .map_err(|error| error.to_string())
 }
 
 fn json_path(path: &str) -> Result<Engine, String> {
-    JsonPath::parse(path).map(Engine::Json).map_err(|error| error.to_string())
+    JsonPath::parse(path)
+        .map(Engine::Json)
+        .map_err(|error| error.to_string())
 }
 
 impl Seen<'_> {
     fn json(&mut self) -> Option<&serde_json::Value> {
         let body = &self.answer.body;
-        self.json.get_or_insert_with(|| serde_json::from_slice(body).ok()).as_ref()
+        self.json
+            .get_or_insert_with(|| serde_json::from_slice(body).ok())
+            .as_ref()
     }
 }
 
@@ -170,33 +206,48 @@ impl Compiled<Check> {
         match (&self.of.what, &self.engine) {
             (What::Status(codes), _) => codes.binary_search(&seen.answer.status).is_ok(),
             (What::Under(limit), _) => seen.took < *limit,
-            (What::Contains(text), _) => {
-                values.text(text).is_ok_and(|text| contains(&seen.answer.body, text.as_bytes()))
-            }
+            (What::Contains(text), _) => values
+                .text(text)
+                .is_ok_and(|text| contains(&seen.answer.body, text.as_bytes())),
             (What::Matches(_), Some(Engine::Regex(pattern))) => pattern.is_match(&seen.answer.body),
             (What::Json(_, expected), Some(Engine::Json(path))) => {
-                let Some(json) = seen.json() else { return false };
+                let Some(json) = seen.json() else {
+                    return false;
+                };
                 let found = path.query(json).all();
                 match expected {
-                    Expected::Value(value) => !found.is_empty() && found.iter().all(|found| same(found, value)),
+                    Expected::Value(value) => {
+                        !found.is_empty() && found.iter().all(|found| same(found, value))
+                    }
                     Expected::Text(text) => {
                         let text = values.text(text);
                         !found.is_empty()
-                            && text.is_ok_and(|text| found.iter().all(|found| as_text(found).text.as_ref() == text))
+                            && text.is_ok_and(|text| {
+                                found
+                                    .iter()
+                                    .all(|found| as_text(found).text.as_ref() == text)
+                            })
                     }
                 }
             }
             (What::Header(name, value), _) => {
                 // A header may be there several times: one that holds is enough.
-                let mut found = seen.answer.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value);
+                let mut found = seen
+                    .answer
+                    .headers
+                    .iter()
+                    .filter(|(known, _)| known == name)
+                    .map(|(_, value)| value);
                 match value {
                     None => found.next().is_some(),
-                    Some(wanted) => {
-                        values.text(wanted).is_ok_and(|wanted| found.any(|found| found[..] == *wanted.as_bytes()))
-                    }
+                    Some(wanted) => values
+                        .text(wanted)
+                        .is_ok_and(|wanted| found.any(|found| found[..] == *wanted.as_bytes())),
                 }
             }
-            (What::Size(comparison, limit), _) => comparison.holds(seen.answer.body.len() as f64, *limit as f64),
+            (What::Size(comparison, limit), _) => {
+                comparison.holds(seen.answer.body.len() as f64, *limit as f64)
+            }
             // A pattern or path without its engine cannot be: they are compiled together.
             (What::Matches(_) | What::Json(..), _) => false,
         }
@@ -205,12 +256,16 @@ impl Compiled<Check> {
 
 /// As JSON has it: a number is what it says, however it is written.
 fn same(found: &serde_json::Value, wanted: &serde_json::Value) -> bool {
-    found == wanted || matches!((found.as_f64(), wanted.as_f64()), (Some(found), Some(wanted)) if found == wanted)
+    found == wanted
+        || matches!((found.as_f64(), wanted.as_f64()), (Some(found), Some(wanted)) if found == wanted)
 }
 
 impl Compiled<Capture> {
     fn find(&self, seen: &mut Seen<'_>, values: &mut Values<'_>) -> Option<Value> {
-        let text = |text: &[u8]| Value { text: String::from_utf8_lossy(text).into(), json: false };
+        let text = |text: &[u8]| Value {
+            text: String::from_utf8_lossy(text).into(),
+            json: false,
+        };
         let pick = self.of.pick;
         let found = match (&self.of.from, &self.engine) {
             (From::Header(name), _) => {
@@ -227,12 +282,20 @@ impl Compiled<Capture> {
             (From::Regex(_), Some(Engine::Regex(pattern))) => {
                 let all: Vec<&[u8]> = pattern
                     .captures_iter(&seen.answer.body)
-                    .filter_map(|groups| groups.get(1).or_else(|| groups.get(0)).map(|found| found.as_bytes()))
+                    .filter_map(|groups| {
+                        groups
+                            .get(1)
+                            .or_else(|| groups.get(0))
+                            .map(|found| found.as_bytes())
+                    })
                     .collect();
                 choose(&all, pick, values).map(|value| text(value))
             }
             (From::Json(_), Some(Engine::Json(path))) => {
-                let found = seen.json().map(|json| path.query(json).all()).unwrap_or_default();
+                let found = seen
+                    .json()
+                    .map(|json| path.query(json).all())
+                    .unwrap_or_default();
                 choose(&found, pick, values).map(|value| as_text(value))
             }
             (From::Css { attribute, .. }, Some(Engine::Css(selector))) => {
@@ -264,8 +327,14 @@ fn choose<'t, T>(all: &'t [T], pick: Pick, values: &mut Values<'_>) -> Option<&'
 /// A JSON value, as a later request sends it.
 fn as_text(value: &serde_json::Value) -> Value {
     match value {
-        serde_json::Value::String(text) => Value { text: text.as_str().into(), json: false },
-        other => Value { text: other.to_string().into(), json: true },
+        serde_json::Value::String(text) => Value {
+            text: text.as_str().into(),
+            json: false,
+        },
+        other => Value {
+            text: other.to_string().into(),
+            json: true,
+        },
     }
 }
 
@@ -283,24 +352,52 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Answer {
         let headers = vec![("x-kind".to_owned(), b"fast".to_vec())];
-        Answer { status, headers, body: body.as_bytes().to_vec(), bytes: body.len() as u64, reusable: true }
+        Answer {
+            status,
+            headers,
+            body: body.as_bytes().to_vec(),
+            bytes: body.len() as u64,
+            reusable: true,
+        }
     }
 
     fn check(what: What, soft: bool) -> Check {
-        Check { name: String::new(), soft, what }
+        Check {
+            name: String::new(),
+            soft,
+            what,
+        }
     }
 
     type Outcome = (Ending, Vec<(u16, bool)>, Vec<(u16, Value)>);
 
     fn judge(step: &Step, answer: &Answer, took: u64) -> Outcome {
-        let variables: Vec<String> = step.captures.iter().map(|capture| capture.name.clone()).collect();
+        let variables: Vec<String> = step
+            .captures
+            .iter()
+            .map(|capture| capture.name.clone())
+            .collect();
         let judge = Judge::new(step, &variables).unwrap();
         let mut chance = Pcg64Mcg::seed_from_u64(1);
-        let mut values = Values { variables: &[], data: &[], rows: &[], session: 0, iteration: 0, chance: &mut chance };
+        let mut values = Values {
+            variables: &[],
+            data: &[],
+            rows: &[],
+            session: 0,
+            iteration: 0,
+            chance: &mut chance,
+        };
         let (mut captured, mut counts) = (Vec::new(), Vec::new());
         let cookie = |name: &str| (name == "sid").then(|| "c1".to_owned());
         let took = Duration::from_millis(took);
-        let judged = judge.judge(answer, took, &mut values, &mut captured, &cookie, &mut counts);
+        let judged = judge.judge(
+            answer,
+            took,
+            &mut values,
+            &mut captured,
+            &cookie,
+            &mut counts,
+        );
         (judged.ending, counts, captured)
     }
 
@@ -312,25 +409,58 @@ mod tests {
             (vec![], 302, 5, Ending::Ok),
             (vec![], 404, 5, Ending::Status4xx),
             (vec![], 503, 5, Ending::Status5xx),
-            (vec![check(What::Status(vec![404]), false)], 404, 5, Ending::Ok),
-            (vec![check(What::Status(vec![201]), false)], 200, 5, Ending::Check),
-            (vec![check(What::Status(vec![201]), false)], 500, 5, Ending::Status5xx),
+            (
+                vec![check(What::Status(vec![404]), false)],
+                404,
+                5,
+                Ending::Ok,
+            ),
+            (
+                vec![check(What::Status(vec![201]), false)],
+                200,
+                5,
+                Ending::Check,
+            ),
+            (
+                vec![check(What::Status(vec![201]), false)],
+                500,
+                5,
+                Ending::Status5xx,
+            ),
             // A soft check on the status does not make a 500 right.
-            (vec![check(What::Status(vec![201]), true)], 500, 5, Ending::Status5xx),
-            (vec![check(What::Status(vec![201]), true)], 200, 5, Ending::Ok),
+            (
+                vec![check(What::Status(vec![201]), true)],
+                500,
+                5,
+                Ending::Status5xx,
+            ),
+            (
+                vec![check(What::Status(vec![201]), true)],
+                200,
+                5,
+                Ending::Ok,
+            ),
             (vec![check(ten(), false)], 200, 10, Ending::Check),
             (vec![check(ten(), true)], 200, 10, Ending::Ok),
             (vec![check(ten(), false)], 200, 9, Ending::Ok),
             (vec![check(ten(), false)], 503, 50, Ending::Status5xx),
         ] {
-            let step = Step { checks: checks.clone(), ..example::step(Method::Get, "/") };
-            assert_eq!(judge(&step, &answer(status, ""), took).0, ending, "{checks:?} {status}");
+            let step = Step {
+                checks: checks.clone(),
+                ..example::step(Method::Get, "/")
+            };
+            assert_eq!(
+                judge(&step, &answer(status, ""), took).0,
+                ending,
+                "{checks:?} {status}"
+            );
         }
     }
 
     #[test]
     fn bodies_and_headers_are_judged() {
-        let body = r#"{"items": [{"id": 7, "open": true}, {"id": 8, "open": true}], "state": "ready"}"#;
+        let body =
+            r#"{"items": [{"id": 7, "open": true}, {"id": 8, "open": true}], "state": "ready"}"#;
         let json = |path: &str, value| What::Json(path.to_owned(), Expected::Value(value));
         for (what, held) in [
             (What::Contains(Template::text("\"id\": 7")), true),
@@ -343,15 +473,30 @@ mod tests {
             (json("$.items[*].open", true.into()), true),
             (json("$.items[*].id", 7.into()), false),
             (json("$.missing", serde_json::Value::Null), false),
-            (What::Json("$.items[1].id".to_owned(), Expected::Text(Template::text("8"))), true),
+            (
+                What::Json(
+                    "$.items[1].id".to_owned(),
+                    Expected::Text(Template::text("8")),
+                ),
+                true,
+            ),
             (What::Header("x-kind".to_owned(), None), true),
-            (What::Header("x-kind".to_owned(), Some(Template::text("fast"))), true),
-            (What::Header("x-kind".to_owned(), Some(Template::text("slow"))), false),
+            (
+                What::Header("x-kind".to_owned(), Some(Template::text("fast"))),
+                true,
+            ),
+            (
+                What::Header("x-kind".to_owned(), Some(Template::text("slow"))),
+                false,
+            ),
             (What::Header("x-other".to_owned(), None), false),
             (What::Size(Comparison::Less, 1_000), true),
             (What::Size(Comparison::Greater, 1_000), false),
         ] {
-            let step = Step { checks: vec![check(what.clone(), false)], ..example::step(Method::Get, "/") };
+            let step = Step {
+                checks: vec![check(what.clone(), false)],
+                ..example::step(Method::Get, "/")
+            };
             let (ending, counts, _) = judge(&step, &answer(200, body), 1);
             assert_eq!(counts, [(0, held)], "{what:?}");
             assert_eq!(ending == Ending::Ok, held, "{what:?}");
@@ -361,17 +506,38 @@ mod tests {
     #[test]
     fn values_are_captured_or_the_step_fails() {
         let body = r#"<input name="csrf" value="t0k"><p>id=41</p><p>id=42</p>"#;
-        let capture = |from: From, pick| Capture { name: "x".to_owned(), from, pick, default: None };
+        let capture = |from: From, pick| Capture {
+            name: "x".to_owned(),
+            from,
+            pick,
+            default: None,
+        };
         let css = |selector: &str, attribute: Option<&str>| From::Css {
             selector: selector.to_owned(),
             attribute: attribute.map(str::to_owned),
         };
         for (from, pick, found) in [
-            (From::Regex("id=([0-9]+)".to_owned()), Pick::First, Some("41")),
-            (From::Regex("id=([0-9]+)".to_owned()), Pick::Last, Some("42")),
-            (From::Regex("id=[0-9]+".to_owned()), Pick::First, Some("id=41")),
+            (
+                From::Regex("id=([0-9]+)".to_owned()),
+                Pick::First,
+                Some("41"),
+            ),
+            (
+                From::Regex("id=([0-9]+)".to_owned()),
+                Pick::Last,
+                Some("42"),
+            ),
+            (
+                From::Regex("id=[0-9]+".to_owned()),
+                Pick::First,
+                Some("id=41"),
+            ),
             (From::Regex("none".to_owned()), Pick::First, None),
-            (css("input[name=csrf]", Some("value")), Pick::First, Some("t0k")),
+            (
+                css("input[name=csrf]", Some("value")),
+                Pick::First,
+                Some("t0k"),
+            ),
             (css("p", None), Pick::Last, Some("id=42")),
             (css("table", None), Pick::First, None),
             (From::Header("x-kind".to_owned()), Pick::First, Some("fast")),
@@ -379,7 +545,10 @@ mod tests {
             (From::Cookie("none".to_owned()), Pick::First, None),
             (From::Json("$.id".to_owned()), Pick::First, None),
         ] {
-            let step = Step { captures: vec![capture(from.clone(), pick)], ..example::step(Method::Get, "/") };
+            let step = Step {
+                captures: vec![capture(from.clone(), pick)],
+                ..example::step(Method::Get, "/")
+            };
             let (ending, _, captured) = judge(&step, &answer(200, body), 1);
             let seen = captured.first().map(|(_, value)| value.text.to_string());
             assert_eq!(seen.as_deref(), found, "{from:?}");
@@ -396,13 +565,26 @@ mod tests {
             default: default.map(str::to_owned),
         };
         let step = Step {
-            captures: vec![capture("$.n", None), capture("$.s", None), capture("$.none", Some("d"))],
+            captures: vec![
+                capture("$.n", None),
+                capture("$.s", None),
+                capture("$.none", Some("d")),
+            ],
             ..example::step(Method::Get, "/")
         };
         let (ending, _, captured) = judge(&step, &answer(200, r#"{"n": 1.50, "s": "1"}"#), 1);
-        let kinds: Vec<(String, bool)> =
-            captured.iter().map(|(_, value)| (value.text.to_string(), value.json)).collect();
-        assert_eq!(kinds, [("1.5".to_owned(), true), ("1".to_owned(), false), ("d".to_owned(), false)]);
+        let kinds: Vec<(String, bool)> = captured
+            .iter()
+            .map(|(_, value)| (value.text.to_string(), value.json))
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                ("1.5".to_owned(), true),
+                ("1".to_owned(), false),
+                ("d".to_owned(), false)
+            ]
+        );
         assert_eq!(ending, Ending::Ok);
     }
 }

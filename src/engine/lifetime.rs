@@ -1,9 +1,9 @@
 //! The end of a generator that cannot end itself any more: a task that hangs must not be paid for.
 //!
-//! A lifetime has three clocks, and none needs what another needs. The first is the task's own, an async timer: it stops
-//! the load, hands over the results and says so. Where the runtime hangs nobody looks at it; then a plain thread aborts.
-//! Where that thread gets nowhere either, the kernel sends SIGALRM, and the handler ends the process on whichever thread
-//! it interrupts.
+//! A lifetime has three clocks, and none needs what another needs. The first is the task's own, an
+//! async timer: it stops the load, hands over the results and says so. Where the runtime hangs
+//! nobody looks at it; then a plain thread aborts. Where that thread gets nowhere either, the
+//! kernel sends SIGALRM, and the handler ends the process on whichever thread it interrupts.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -30,24 +30,41 @@ pub struct Clocks {
 impl Clocks {
     /// For a generator whose own timer ends it after `lifetime`.
     pub fn after(lifetime: Duration) -> Self {
-        Self { thread: lifetime.saturating_add(THREAD), alarm: lifetime.saturating_add(ALARM) }
+        Self {
+            thread: lifetime.saturating_add(THREAD),
+            alarm: lifetime.saturating_add(ALARM),
+        }
     }
 
     /// To be started before anything that can hang. An error means that a generator must not begin.
     pub fn start(self) -> std::io::Result<()> {
         // Aborting would leave the memory on a disk, and the secrets in it.
-        let none = Rlimit { current: Some(0), maximum: Some(0) };
+        let none = Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
         setrlimit(Resource::Core, none)?;
-        // PID 1 of a container ignores a signal's default action: without a handler nothing would happen.
-        register_conditional_shutdown(SIGALRM, i32::from(Exit::CouldNotRun.code()), Arc::new(AtomicBool::new(true)))?;
+        // PID 1 of a container ignores a signal's default action: without a handler nothing would
+        // happen.
+        register_conditional_shutdown(
+            SIGALRM,
+            i32::from(Exit::CouldNotRun.code()),
+            Arc::new(AtomicBool::new(true)),
+        )?;
         // Zero would be no alarm.
-        alarm::set(u32::try_from(self.alarm.as_secs()).unwrap_or(u32::MAX).max(1));
+        alarm::set(
+            u32::try_from(self.alarm.as_secs())
+                .unwrap_or(u32::MAX)
+                .max(1),
+        );
         let wait = self.thread;
-        std::thread::Builder::new().name("lifetime".to_owned()).spawn(move || {
-            std::thread::sleep(wait);
-            // Not an orderly end: an orderly one was due ten seconds ago.
-            std::process::abort();
-        })?;
+        std::thread::Builder::new()
+            .name("lifetime".to_owned())
+            .spawn(move || {
+                std::thread::sleep(wait);
+                // Not an orderly end: an orderly one was due ten seconds ago.
+                std::process::abort();
+            })?;
         Ok(())
     }
 }
@@ -64,15 +81,27 @@ mod tests {
     const HANGING: &str = "engine::lifetime::tests::a_generator_that_hangs";
     const NEVER: Duration = Duration::from_secs(24 * 3_600);
 
-    /// What the tests below start, in a process of its own: its only runtime thread never comes back to the runtime, so
-    /// that the first clock is never looked at.
+    /// What the tests below start, in a process of its own: its only runtime thread never comes
+    /// back to the runtime, so that the first clock is never looked at.
     #[test]
     #[ignore = "ends the process: the tests below start it"]
     fn a_generator_that_hangs() {
-        let seconds = |name: &str| std::env::var(name).ok()?.parse().ok().map(Duration::from_secs);
-        let (Some(thread), Some(alarm)) = (seconds("HANGING_THREAD"), seconds("HANGING_ALARM")) else { return };
+        let seconds = |name: &str| {
+            std::env::var(name)
+                .ok()?
+                .parse()
+                .ok()
+                .map(Duration::from_secs)
+        };
+        let (Some(thread), Some(alarm)) = (seconds("HANGING_THREAD"), seconds("HANGING_ALARM"))
+        else {
+            return;
+        };
         Clocks { thread, alarm }.start().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             tokio::select! {
                 biased;
@@ -92,18 +121,33 @@ mod tests {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        timeout(Duration::from_secs(60), child.wait()).await.expect("it outlived its clocks").unwrap()
+        timeout(Duration::from_secs(60), child.wait())
+            .await
+            .expect("it outlived its clocks")
+            .unwrap()
     }
 
     #[tokio::test]
     async fn a_runtime_that_hangs_is_ended_by_the_thread() {
-        let ended = hang(Clocks { thread: Duration::ZERO, alarm: NEVER }).await;
-        assert_eq!(ended.signal(), Some(rustix::process::Signal::ABORT.as_raw()), "{ended}");
+        let ended = hang(Clocks {
+            thread: Duration::ZERO,
+            alarm: NEVER,
+        })
+        .await;
+        assert_eq!(
+            ended.signal(),
+            Some(rustix::process::Signal::ABORT.as_raw()),
+            "{ended}"
+        );
     }
 
     #[tokio::test]
     async fn a_runtime_and_a_thread_that_hang_are_ended_by_the_kernel() {
-        let ended = hang(Clocks { thread: NEVER, alarm: Duration::from_secs(1) }).await;
+        let ended = hang(Clocks {
+            thread: NEVER,
+            alarm: Duration::from_secs(1),
+        })
+        .await;
         // Not by the signal: by its handler, which also works for the first process of a container.
         assert_eq!(ended.code(), Some(4), "{ended}");
     }
@@ -111,6 +155,9 @@ mod tests {
     #[test]
     fn the_clocks_come_one_after_the_other() {
         let Clocks { thread, alarm } = Clocks::after(Duration::from_secs(60));
-        assert_eq!((thread, alarm), (Duration::from_secs(70), Duration::from_secs(80)));
+        assert_eq!(
+            (thread, alarm),
+            (Duration::from_secs(70), Duration::from_secs(80))
+        );
     }
 }

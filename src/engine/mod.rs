@@ -1,10 +1,13 @@
-//! The generator: carries out a share of a scenario, and never takes its own slowness for the target's.
+//! The generator: carries out a share of a scenario, and never takes its own slowness for the
+//! target's.
 //!
-//! Thread per core: each worker has its own runtime, sessions, connections and recorder, and shares nothing on the hot
-//! path. Latency counts from the *intended* start: in the open model from the instant an iteration was due, in the
-//! closed model from the moment its session meant to send. How late the generator itself was is recorded beside it.
+//! Thread per core: each worker has its own runtime, sessions, connections and recorder, and shares
+//! nothing on the hot path. Latency counts from the *intended* start: in the open model from the
+//! instant an iteration was due, in the closed model from the moment its session meant to send. How
+//! late the generator itself was is recorded beside it.
 //!
-//! `work` runs a share on worker threads; `task` is the life of a generator on the channel around it.
+//! `work` runs a share on worker threads; `task` is the life of a generator on the channel around
+//! it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -56,14 +59,18 @@ pub struct Work {
 }
 
 impl Work {
-    /// The part of the share that one worker carries: the workers' parts add up to the share, exactly.
+    /// The part of the share that one worker carries: the workers' parts add up to the share,
+    /// exactly.
     fn share_of(&self, worker: u32) -> Share {
-        Share { index: self.share.index + self.share.of * worker, of: self.share.of * self.workers }
+        Share {
+            index: self.share.index + self.share.of * worker,
+            of: self.share.of * self.workers,
+        }
     }
 }
 
-/// Puts the calling thread behind the workers, which were started before: handing over what was measured must not make
-/// a request late. (On Linux niceness belongs to a thread.)
+/// Puts the calling thread behind the workers, which were started before: handing over what was
+/// measured must not make a request late. (On Linux niceness belongs to a thread.)
 pub fn step_behind_the_workers() {
     #[cfg(target_os = "linux")]
     // Refused, it is as it was: the strain of the run tells.

@@ -1,5 +1,5 @@
-//! One plain GET, as a generator of the scenario would make it: the same addresses, the same TLS. For a look at the
-//! target before there is load.
+//! One plain GET, as a generator of the scenario would make it: the same addresses, the same TLS.
+//! For a look at the target before there is load.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -28,11 +28,17 @@ pub struct Answered {
     pub body: String,
 }
 
-/// Asks the first of these addresses that answers: they have been judged already. `path` counts from the host's root.
+/// Asks the first of these addresses that answers: they have been judged already. `path` counts
+/// from the host's root.
 pub async fn get(target: &Target, addresses: &[IpAddr], path: &str) -> Result<Answered, String> {
     let mut why = "it has no address".to_owned();
     for address in addresses {
-        match timeout(PATIENCE, ask(target, SocketAddr::new(*address, target.url.port), path)).await {
+        match timeout(
+            PATIENCE,
+            ask(target, SocketAddr::new(*address, target.url.port), path),
+        )
+        .await
+        {
             Ok(Ok(answered)) => return Ok(answered),
             Ok(Err(error)) => why = error,
             Err(_) => why = format!("no answer within {} s", PATIENCE.as_secs()),
@@ -42,12 +48,21 @@ pub async fn get(target: &Target, addresses: &[IpAddr], path: &str) -> Result<An
 }
 
 async fn ask(target: &Target, address: SocketAddr, path: &str) -> Result<Answered, String> {
-    let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|error| error.to_string())?;
     if !target.url.https {
         return exchange(stream, target, path).await;
     }
-    let security = Security::new(&Target { http: Http::One, ..target.clone() })?;
-    let stream = security.of_a_session().connect(security.name(), stream).await.map_err(|error| error.to_string())?;
+    let security = Security::new(&Target {
+        http: Http::One,
+        ..target.clone()
+    })?;
+    let stream = security
+        .of_a_session()
+        .connect(security.name(), stream)
+        .await
+        .map_err(|error| error.to_string())?;
     exchange(stream, target, path).await
 }
 
@@ -57,16 +72,27 @@ async fn exchange(
     path: &str,
 ) -> Result<Answered, String> {
     let failed = |error: hyper::Error| error.to_string();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(failed)?;
     let mut driver = JoinSet::new();
     driver.spawn(connection);
     let request = Request::get(path)
         .header("host", target.url.authority())
-        .header("user-agent", concat!("spikeproof/", env!("CARGO_PKG_VERSION")))
+        .header(
+            "user-agent",
+            concat!("spikeproof/", env!("CARGO_PKG_VERSION")),
+        )
         .body(Empty::<Bytes>::new())
         .map_err(|error| error.to_string())?;
     let answer = sender.send_request(request).await.map_err(failed)?;
     let status = answer.status().as_u16();
-    let body = Limited::new(answer.into_body(), LONGEST).collect().await.map_err(|error| error.to_string())?;
-    Ok(Answered { status, body: String::from_utf8_lossy(&body.to_bytes()).into_owned() })
+    let body = Limited::new(answer.into_body(), LONGEST)
+        .collect()
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(Answered {
+        status,
+        body: String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+    })
 }

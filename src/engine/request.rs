@@ -19,7 +19,8 @@ pub struct Prepared {
     /// In order, without `host`, `cookie` and `content-length`.
     headers: Vec<(String, Template)>,
     body: Option<Template>,
-    /// Where nothing in it changes: the request, and its HTTP/1.1 form but for the line that ends its head.
+    /// Where nothing in it changes: the request, and its HTTP/1.1 form but for the line that ends
+    /// its head.
     fixed: Option<(Ready, Vec<u8>)>,
     host: String,
     pub judge: Judge,
@@ -37,13 +38,21 @@ pub struct Ready {
 }
 
 impl Prepared {
-    /// It has a `cookie` header of its own: it is sent instead of the session's cookies. (RFC 6265 allows one only.)
+    /// It has a `cookie` header of its own: it is sent instead of the session's cookies. (RFC 6265
+    /// allows one only.)
     pub fn has_own_cookies(&self) -> bool {
-        self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie"))
+        self.headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("cookie"))
     }
 
     /// `names_instances`: a header of the answers is looked at, whatever the checks do.
-    pub fn new(target: &Target, flow: &Flow, step: &Step, names_instances: bool) -> Result<Self, String> {
+    pub fn new(
+        target: &Target,
+        flow: &Flow,
+        step: &Step,
+        names_instances: bool,
+    ) -> Result<Self, String> {
         let mut path = Template::text(target.url.path.as_str());
         path.append(step.path.clone());
         let body = step.body.as_ref().map(|body| body.content.clone());
@@ -69,11 +78,25 @@ impl Prepared {
     }
 
     fn fix(&self) -> Option<(Ready, Vec<u8>)> {
-        let text = |template: &Template| template.constant().map(|text| String::from_utf8_lossy(text).into_owned());
-        let headers = self.headers.iter().map(|(name, value)| text(value).map(|value| (name.clone(), value)));
-        let body = self.body.as_ref().map_or(Some(Bytes::new()), |body| body.constant().map(Bytes::copy_from_slice))?;
+        let text = |template: &Template| {
+            template
+                .constant()
+                .map(|text| String::from_utf8_lossy(text).into_owned())
+        };
+        let headers = self
+            .headers
+            .iter()
+            .map(|(name, value)| text(value).map(|value| (name.clone(), value)));
+        let body = self.body.as_ref().map_or(Some(Bytes::new()), |body| {
+            body.constant().map(Bytes::copy_from_slice)
+        })?;
         let path = one_line(text(&self.path)?);
-        let ready = Ready { method: self.method, path, headers: headers.collect::<Option<_>>()?, body };
+        let ready = Ready {
+            method: self.method,
+            path,
+            headers: headers.collect::<Option<_>>()?,
+            body,
+        };
         let mut head = Vec::new();
         ready.write_head(&self.host, &mut head);
         Some((ready, head))
@@ -89,12 +112,17 @@ impl Prepared {
     }
 
     pub fn fixed_path(&self) -> &str {
-        self.fixed.as_ref().map_or("/", |(ready, _)| ready.path.as_str())
+        self.fixed
+            .as_ref()
+            .map_or("/", |(ready, _)| ready.path.as_str())
     }
 
-    /// Appends the HTTP/1.1 form of one that never changes; `cookies` is what the session has to say.
+    /// Appends the HTTP/1.1 form of one that never changes; `cookies` is what the session has to
+    /// say.
     pub fn write_fixed(&self, cookies: Option<&str>, out: &mut Vec<u8>) {
-        let Some((ready, head)) = &self.fixed else { return };
+        let Some((ready, head)) = &self.fixed else {
+            return;
+        };
         out.extend_from_slice(head);
         put_cookies(cookies, out);
         out.extend_from_slice(b"\r\n");
@@ -104,7 +132,11 @@ impl Prepared {
     /// The request with its values, in whatever form it will be sent.
     pub fn ready(&self, values: &mut Values<'_>) -> Result<Ready, Missing> {
         let path = values.text(&self.path)?;
-        let path = if path.starts_with('/') { path } else { format!("/{path}") };
+        let path = if path.starts_with('/') {
+            path
+        } else {
+            format!("/{path}")
+        };
         let mut headers = Vec::with_capacity(self.headers.len());
         for (name, value) in &self.headers {
             headers.push((name.clone(), values.text(value)?));
@@ -113,7 +145,12 @@ impl Prepared {
         if let Some(content) = &self.body {
             values.render(content, &mut body)?;
         }
-        Ok(Ready { method: self.method, path: one_line(path), headers, body: body.into() })
+        Ok(Ready {
+            method: self.method,
+            path: one_line(path),
+            headers,
+            body: body.into(),
+        })
     }
 }
 
@@ -124,7 +161,11 @@ fn one_line(path: String) -> String {
     }
     path.bytes()
         .flat_map(|byte| {
-            if byte > b' ' && byte != 0x7f { vec![byte as char] } else { format!("%{byte:02X}").chars().collect() }
+            if byte > b' ' && byte != 0x7f {
+                vec![byte as char]
+            } else {
+                format!("%{byte:02X}").chars().collect()
+            }
         })
         .collect()
 }
@@ -144,7 +185,13 @@ fn put_cookies(cookies: Option<&str>, out: &mut Vec<u8>) {
 /// What every client sends, then the target's, then the step's: later ones replace earlier ones.
 fn headers(target: &Target, step: &Step) -> Vec<(String, Template)> {
     let own = |name: &str, value: &str| (name.to_owned(), Template::text(value));
-    let mut all = vec![own("user-agent", concat!("spikeproof/", env!("CARGO_PKG_VERSION"))), own("accept", "*/*")];
+    let mut all = vec![
+        own(
+            "user-agent",
+            concat!("spikeproof/", env!("CARGO_PKG_VERSION")),
+        ),
+        own("accept", "*/*"),
+    ];
     if target.compression {
         all.push(own("accept-encoding", "gzip, br, zstd"));
     }
@@ -188,7 +235,12 @@ impl Ready {
     }
 
     /// For HTTP/2.
-    pub fn request(&self, https: bool, host: &str, cookies: Option<&str>) -> Option<Request<Full<Bytes>>> {
+    pub fn request(
+        &self,
+        https: bool,
+        host: &str,
+        cookies: Option<&str>,
+    ) -> Option<Request<Full<Bytes>>> {
         let scheme = if https { "https" } else { "http" };
         let uri: Uri = format!("{scheme}://{host}{}", self.path).parse().ok()?;
         let mut request = Request::new(Full::new(self.body.clone()));
@@ -196,18 +248,25 @@ impl Ready {
         *request.uri_mut() = uri;
         for (name, value) in &self.headers {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            request.headers_mut().insert(name, HeaderValue::from_str(value).ok()?);
+            request
+                .headers_mut()
+                .insert(name, HeaderValue::from_str(value).ok()?);
         }
         if let Some(cookies) = cookies {
-            request.headers_mut().insert("cookie", HeaderValue::from_str(cookies).ok()?);
+            request
+                .headers_mut()
+                .insert("cookie", HeaderValue::from_str(cookies).ok()?);
         }
         Some(request)
     }
 
-    /// The request that a redirect asks for. (RFC 9110, 15.4: 307 and 308 keep method and body; after the others,
-    /// anything but GET and HEAD becomes a GET, as browsers do it.)
+    /// The request that a redirect asks for. (RFC 9110, 15.4: 307 and 308 keep method and body;
+    /// after the others, anything but GET and HEAD becomes a GET, as browsers do it.)
     pub fn redirected(self, status: u16, to: &Url) -> Self {
-        let path = to.query().map_or_else(|| to.path().to_owned(), |query| format!("{}?{query}", to.path()));
+        let path = to.query().map_or_else(
+            || to.path().to_owned(),
+            |query| format!("{}?{query}", to.path()),
+        );
         // As fetch has it: only POST becomes GET at 301 and 302, everything but HEAD at 303.
         let keep = match status {
             301 | 302 => self.method != Method::Post,
@@ -217,8 +276,17 @@ impl Ready {
         if keep {
             return Self { path, ..self };
         }
-        let headers = self.headers.into_iter().filter(|(name, _)| name != "content-type").collect();
-        Self { method: Method::Get, path, headers, body: Bytes::new() }
+        let headers = self
+            .headers
+            .into_iter()
+            .filter(|(name, _)| name != "content-type")
+            .collect();
+        Self {
+            method: Method::Get,
+            path,
+            headers,
+            body: Bytes::new(),
+        }
     }
 }
 
@@ -237,11 +305,21 @@ mod tests {
         let flow = example::flow("f", vec![step]);
         let prepared = Prepared::new(&scenario.target, &flow, &flow.steps[0], false).unwrap();
         let mut chance = Pcg64Mcg::seed_from_u64(1);
-        let mut values = Values { variables: &[], data: &[], rows: &[], session: 5, iteration: 0, chance: &mut chance };
+        let mut values = Values {
+            variables: &[],
+            data: &[],
+            rows: &[],
+            session: 5,
+            iteration: 0,
+            chance: &mut chance,
+        };
         let mut out = Vec::new();
         match prepared.is_fixed() {
             true => prepared.write_fixed(cookies, &mut out),
-            false => prepared.ready(&mut values).unwrap().write("shop", cookies, &mut out),
+            false => prepared
+                .ready(&mut values)
+                .unwrap()
+                .write("shop", cookies, &mut out),
         }
         String::from_utf8(out).unwrap()
     }
@@ -249,7 +327,10 @@ mod tests {
     fn post(body: Template) -> Step {
         Step {
             headers: vec![("x-kind".to_owned(), Template::text("a"))],
-            body: Some(Body { content_type: "application/json".to_owned(), content: body }),
+            body: Some(Body {
+                content_type: "application/json".to_owned(),
+                content: body,
+            }),
             ..example::step(Method::Post, "/cart?x=1")
         }
     }
@@ -259,11 +340,22 @@ mod tests {
 
     #[test]
     fn a_step_becomes_one_request() {
-        assert_eq!(written(post(Template::text("{}")), None), format!("{HEAD}content-length: 2\r\n\r\n{{}}"));
+        assert_eq!(
+            written(post(Template::text("{}")), None),
+            format!("{HEAD}content-length: 2\r\n\r\n{{}}")
+        );
         let with_cookie = format!("{HEAD}content-length: 2\r\ncookie: a=b\r\n\r\n{{}}");
-        assert_eq!(written(post(Template::text("{}")), Some("a=b")), with_cookie);
-        let changing = Template { segments: vec![Segment::Value(Expression::Session, Escape::Json)] };
-        assert_eq!(written(post(changing), Some("a=b")), format!("{HEAD}content-length: 1\r\ncookie: a=b\r\n\r\n5"));
+        assert_eq!(
+            written(post(Template::text("{}")), Some("a=b")),
+            with_cookie
+        );
+        let changing = Template {
+            segments: vec![Segment::Value(Expression::Session, Escape::Json)],
+        };
+        assert_eq!(
+            written(post(changing), Some("a=b")),
+            format!("{HEAD}content-length: 1\r\ncookie: a=b\r\n\r\n5")
+        );
     }
 
     #[test]
@@ -276,9 +368,15 @@ mod tests {
         };
         let to = Url::parse("http://shop/b?c=d").unwrap();
         let kept = ready.clone().redirected(307, &to);
-        assert_eq!((kept.method, kept.path.as_str(), kept.body.len()), (Method::Post, "/b?c=d", 1));
+        assert_eq!(
+            (kept.method, kept.path.as_str(), kept.body.len()),
+            (Method::Post, "/b?c=d", 1)
+        );
         let dropped = ready.redirected(302, &to);
-        assert_eq!((dropped.method, dropped.body.len(), dropped.headers.len()), (Method::Get, 0, 0));
+        assert_eq!(
+            (dropped.method, dropped.body.len(), dropped.headers.len()),
+            (Method::Get, 0, 0)
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Draws rows from data files for one worker: only its own, so that no two workers of any task share one.
+//! Draws rows from data files for one worker: only its own, so that no two workers of any task
+//! share one.
 
 use rand::RngExt as _;
 use rand_pcg::Pcg64Mcg;
@@ -30,14 +31,27 @@ impl Rows {
     pub fn new(data: &Data, share: Share) -> Self {
         let share = if data.split { share } else { Share::WHOLE };
         let (first, step) = (u64::from(share.index), u64::from(share.of.max(1)));
-        let count = (data.rows.len() as u64).saturating_sub(first).div_ceil(step);
-        Self { first, step, count, drawn: 0, order: data.order, when_used_up: data.when_used_up }
+        let count = (data.rows.len() as u64)
+            .saturating_sub(first)
+            .div_ceil(step);
+        Self {
+            first,
+            step,
+            count,
+            drawn: 0,
+            order: data.order,
+            when_used_up: data.when_used_up,
+        }
     }
 
     pub fn draw(&mut self, chance: &mut Pcg64Mcg) -> Drawn {
         if self.count == 0 {
             // Fewer rows than workers: this one has none of its own, and takes nobody else's.
-            return if self.when_used_up == WhenUsedUp::Fail { Drawn::Fail } else { Drawn::Stop };
+            return if self.when_used_up == WhenUsedUp::Fail {
+                Drawn::Fail
+            } else {
+                Drawn::Stop
+            };
         }
         let own = match self.order {
             Order::Random => chance.random_range(0..self.count),
@@ -62,7 +76,14 @@ mod tests {
 
     fn data(rows: usize, order: Order, when_used_up: WhenUsedUp) -> Data {
         let rows = (0..rows).map(|row| vec![row.to_string()]).collect();
-        Data { name: "d".to_owned(), columns: vec!["c".to_owned()], rows, order, when_used_up, split: true }
+        Data {
+            name: "d".to_owned(),
+            columns: vec!["c".to_owned()],
+            rows,
+            order,
+            when_used_up,
+            split: true,
+        }
     }
 
     fn drawn(rows: &mut Rows, times: usize) -> Vec<Drawn> {
@@ -75,10 +96,23 @@ mod tests {
         let share = Share { index: 1, of: 2 };
         let draw = |order, when| drawn(&mut Rows::new(&data(4, order, when), share), 3);
         let (one, three) = (Drawn::Row(1), Drawn::Row(3));
-        assert_eq!(draw(Order::Sequential, WhenUsedUp::Recycle), [one, three, one]);
-        assert_eq!(draw(Order::Once, WhenUsedUp::Stop), [one, three, Drawn::Stop]);
-        assert_eq!(draw(Order::Sequential, WhenUsedUp::Fail), [one, three, Drawn::Fail]);
-        assert!(draw(Order::Random, WhenUsedUp::Recycle).iter().all(|row| [one, three].contains(row)));
+        assert_eq!(
+            draw(Order::Sequential, WhenUsedUp::Recycle),
+            [one, three, one]
+        );
+        assert_eq!(
+            draw(Order::Once, WhenUsedUp::Stop),
+            [one, three, Drawn::Stop]
+        );
+        assert_eq!(
+            draw(Order::Sequential, WhenUsedUp::Fail),
+            [one, three, Drawn::Fail]
+        );
+        assert!(
+            draw(Order::Random, WhenUsedUp::Recycle)
+                .iter()
+                .all(|row| [one, three].contains(row))
+        );
         let few = Rows::new(&data(1, Order::Sequential, WhenUsedUp::Recycle), share);
         assert_eq!(drawn(&mut { few }, 1), [Drawn::Stop]);
     }

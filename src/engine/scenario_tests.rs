@@ -90,7 +90,11 @@ impl Shop {
                 });
             }
         });
-        Self { address, log, _tasks: tasks }
+        Self {
+            address,
+            log,
+            _tasks: tasks,
+        }
     }
 
     pub fn url(&self) -> String {
@@ -102,50 +106,98 @@ type Reply = Result<Response<Full<Bytes>>, std::convert::Infallible>;
 
 async fn answer(log: Log, connection: usize, request: Request<hyper::body::Incoming>) -> Reply {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body
+        .collect()
+        .await
+        .map(|body| body.to_bytes())
+        .unwrap_or_default();
     let line = format!("{} {}", head.method, head.uri.path_and_query().unwrap());
-    let headers = head.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    let headers = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
     let mut headers: BTreeMap<String, String> = headers.collect();
     if let Some(authority) = head.uri.authority() {
         headers.insert(":authority".to_owned(), authority.to_string());
     }
     let body = String::from_utf8_lossy(&body).into_owned();
     let cookies = headers.get("cookie").cloned().unwrap_or_default();
-    log.0.lock().unwrap().push(Seen { line, headers, body: body.clone(), version: head.version, connection });
+    log.0.lock().unwrap().push(Seen {
+        line,
+        headers,
+        body: body.clone(),
+        version: head.version,
+        connection,
+    });
     let path = head.uri.path().to_owned();
-    let json =
-        |text: &str| Response::builder().header("content-type", "application/json").body(Full::from(text.to_owned()));
+    let json = |text: &str| {
+        Response::builder()
+            .header("content-type", "application/json")
+            .body(Full::from(text.to_owned()))
+    };
     let response = match path.as_str() {
-        "/login" => {
-            Response::builder().header("set-cookie", "sid=s1; Path=/").header("x-token", "t-9").body(Full::from("in"))
-        }
+        "/login" => Response::builder()
+            .header("set-cookie", "sid=s1; Path=/")
+            .header("x-token", "t-9")
+            .body(Full::from("in")),
         "/whoami" => Response::builder().body(Full::from(cookies)),
-        "/items" => json(r#"{"items": [{"id": 11}, {"id": 12}, {"id": 13}], "open": true, "next": "/page/2?x=1"}"#),
+        "/items" => json(
+            r#"{"items": [{"id": 11}, {"id": 12}, {"id": 13}], "open": true, "next": "/page/2?x=1"}"#,
+        ),
         "/empty" => json("{}"),
-        "/moved" => Response::builder().status(302).header("location", "/there?a=b").body(Full::from("")),
-        "/moved-307" => Response::builder().status(307).header("location", "/there").body(Full::from("")),
-        "/loop" => Response::builder().status(302).header("location", "/loop").body(Full::from("")),
+        "/moved" => Response::builder()
+            .status(302)
+            .header("location", "/there?a=b")
+            .body(Full::from("")),
+        "/moved-307" => Response::builder()
+            .status(307)
+            .header("location", "/there")
+            .body(Full::from("")),
+        "/loop" => Response::builder()
+            .status(302)
+            .header("location", "/loop")
+            .body(Full::from("")),
         "/to" => {
-            let to =
-                percent_encoding::percent_decode_str(head.uri.query().unwrap()).decode_utf8().unwrap().into_owned();
-            Response::builder().status(302).header("location", to).body(Full::from(""))
+            let to = percent_encoding::percent_decode_str(head.uri.query().unwrap())
+                .decode_utf8()
+                .unwrap()
+                .into_owned();
+            Response::builder()
+                .status(302)
+                .header("location", to)
+                .body(Full::from(""))
         }
-        "/away" => Response::builder().status(302).header("location", "http://other.example/").body(Full::from("")),
+        "/away" => Response::builder()
+            .status(302)
+            .header("location", "http://other.example/")
+            .body(Full::from("")),
         "/packed" => {
             use std::io::Write as _;
             let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             gzip.write_all(b"{\"packed\": \"yes\"}").unwrap();
-            Response::builder().header("content-encoding", "gzip").body(Full::from(gzip.finish().unwrap()))
+            Response::builder()
+                .header("content-encoding", "gzip")
+                .body(Full::from(gzip.finish().unwrap()))
         }
-        "/nothing-packed" => Response::builder().header("content-encoding", "gzip").body(Full::from("")),
-        "/twice" => Response::builder().header("x-t", "v1").header("x-t", "v2").body(Full::from("{\"price\": 10.0}")),
+        "/nothing-packed" => Response::builder()
+            .header("content-encoding", "gzip")
+            .body(Full::from("")),
+        "/twice" => Response::builder()
+            .header("x-t", "v1")
+            .header("x-t", "v2")
+            .body(Full::from("{\"price\": 10.0}")),
         "/slow" => {
             tokio::time::sleep(Duration::from_millis(700)).await;
             Response::builder().body(Full::from("slow"))
         }
         "/hang" => std::future::pending().await,
-        "/from/one" => Response::builder().header("X-Instance-Id", "i-1").body(Full::from("")),
-        "/from/two" => Response::builder().status(500).header("x-instance-id", "i-2").body(Full::from("")),
+        "/from/one" => Response::builder()
+            .header("X-Instance-Id", "i-1")
+            .body(Full::from("")),
+        "/from/two" => Response::builder()
+            .status(500)
+            .header("x-instance-id", "i-2")
+            .body(Full::from("")),
         _ => Response::builder().body(Full::from(body)),
     };
     Ok(response.unwrap())
@@ -154,7 +206,9 @@ async fn answer(log: Log, connection: usize, request: Request<hyper::body::Incom
 pub(super) fn parsed(text: &str, files: &[(&str, &str)]) -> Scenario {
     let open = |name: &str| {
         let found = files.iter().find(|(known, _)| *known == name);
-        found.map(|(_, content)| content.as_bytes().to_vec()).ok_or_else(|| "not there".to_owned())
+        found
+            .map(|(_, content)| content.as_bytes().to_vec())
+            .ok_or_else(|| "not there".to_owned())
     };
     match scenario::read(text, &Surroundings::default(), &open) {
         Ok(read) => read.scenario,
@@ -164,8 +218,19 @@ pub(super) fn parsed(text: &str, files: &[(&str, &str)]) -> Scenario {
 
 pub(super) async fn measure(scenario: Scenario, share: Share, workers: u32) -> Results {
     let (stop, start) = (CancellationToken::new(), Instant::now());
-    let reach = Reach { loopback: true, private: false };
-    let work = Work { scenario: Arc::new(scenario), share, seed: 7, reach, workers, start, stop };
+    let reach = Reach {
+        loopback: true,
+        private: false,
+    };
+    let work = Work {
+        scenario: Arc::new(scenario),
+        share,
+        seed: 7,
+        reach,
+        workers,
+        start,
+        stop,
+    };
     let mut running = begin(&work).unwrap();
     let mut results = Results::default();
     while let Some(interval) = running.next().await {
@@ -191,10 +256,12 @@ pub(super) fn tally(results: &Results) -> Tally {
 }
 
 pub(super) fn strain(results: &Results) -> Strain {
-    results.strain().fold(Strain::default(), |mut all, (_, strain)| {
-        all.merge(strain);
-        all
-    })
+    results
+        .strain()
+        .fold(Strain::default(), |mut all, (_, strain)| {
+            all.merge(strain);
+            all
+        })
 }
 
 /// By check: name and whether it ever failed.
@@ -262,7 +329,10 @@ flows:
     assert_eq!(seen[2].body, "user=a%20b%26c&pick=x%2Fy");
     assert_eq!(seen[3].body, "plain 1");
     assert_eq!(
-        (seen[4].body.as_str(), seen[4].headers["content-type"].as_str()),
+        (
+            seen[4].body.as_str(),
+            seen[4].headers["content-type"].as_str()
+        ),
         ("noted", "text/plain; charset=utf-8")
     );
     assert!(
@@ -274,13 +344,24 @@ flows:
     );
     let header = |at: usize, name: &str| seen[at].headers.get(name).map(String::as_str);
     assert_eq!(
-        [header(0, "x-all"), header(0, "x-flow"), header(0, "authorization")],
+        [
+            header(0, "x-all"),
+            header(0, "x-flow"),
+            header(0, "authorization")
+        ],
         [Some("a"), Some("b"), Some("Basic YWRhOnB3")]
     );
-    assert_eq!([header(3, "content-type"), header(3, "x-flow")], [Some("text/special"), Some("own")]);
+    assert_eq!(
+        [header(3, "content-type"), header(3, "x-flow")],
+        [Some("text/special"), Some("own")]
+    );
     assert_eq!(header(6, "authorization"), Some("Bearer tok"));
     assert_eq!(
-        [header(0, "content-length"), header(6, "content-length"), header(3, "content-length")],
+        [
+            header(0, "content-length"),
+            header(6, "content-length"),
+            header(3, "content-length")
+        ],
         [None, None, Some("7")]
     );
     assert_eq!(shop.log.connections(), 1);
@@ -311,7 +392,10 @@ flows:
     .await;
     assert_eq!(tally(&results).errors(), 0, "{:?}", tally(&results));
     let seen = shop.log.all();
-    assert_eq!(seen.iter().filter(|seen| seen.line == "GET /login").count(), 1);
+    assert_eq!(
+        seen.iter().filter(|seen| seen.line == "GET /login").count(),
+        1
+    );
     assert_eq!(seen[2].line, "GET /whoami?sid=s1&id=13");
     assert_eq!(seen[3].line, "GET /page/2?x=1");
     assert_eq!(seen[3].headers["authorization"], "Bearer t-9");
@@ -329,11 +413,30 @@ async fn cookies_can_be_turned_off_and_sessions_do_not_share_them() {
         )
     };
     measure(parsed(&text("false"), &[]), Share::WHOLE, 1).await;
-    assert!(shop.log.all().iter().all(|seen| !seen.headers.contains_key("cookie")));
-    measure(parsed(&text("true").replace("users: 1", "users: 3"), &[]), Share::WHOLE, 1).await;
+    assert!(
+        shop.log
+            .all()
+            .iter()
+            .all(|seen| !seen.headers.contains_key("cookie"))
+    );
+    measure(
+        parsed(&text("true").replace("users: 1", "users: 3"), &[]),
+        Share::WHOLE,
+        1,
+    )
+    .await;
     let seen = shop.log.all();
-    assert!(seen.iter().filter(|seen| seen.line == "GET /login").all(|seen| !seen.headers.contains_key("cookie")));
-    assert_eq!(seen.iter().filter(|seen| seen.headers.contains_key("cookie")).count(), 3);
+    assert!(
+        seen.iter()
+            .filter(|seen| seen.line == "GET /login")
+            .all(|seen| !seen.headers.contains_key("cookie"))
+    );
+    assert_eq!(
+        seen.iter()
+            .filter(|seen| seen.headers.contains_key("cookie"))
+            .count(),
+        3
+    );
 }
 
 #[tokio::test]
@@ -345,35 +448,87 @@ async fn a_missing_capture_fails_the_step_by_name_and_ends_the_iteration() {
     );
     let scenario = parsed(&text, &[]);
     let results = measure(scenario.clone(), Share::WHOLE, 1).await;
-    assert_eq!(tally(&results), Tally { check: 1, checks_failed: 1, bytes: 2, ..Tally::default() });
-    assert_eq!(checks(&scenario, &results), [("capture product".to_owned(), false)]);
+    assert_eq!(
+        tally(&results),
+        Tally {
+            check: 1,
+            checks_failed: 1,
+            bytes: 2,
+            ..Tally::default()
+        }
+    );
+    assert_eq!(
+        checks(&scenario, &results),
+        [("capture product".to_owned(), false)]
+    );
     assert_eq!(shop.log.lines(), ["GET /empty"]);
 }
 
 #[tokio::test]
 async fn redirects_are_followed_counted_limited_and_stay_on_the_host() {
     for (step, tally_of, lines) in [
-        ("{ get: /moved }", Tally { ok: 1, redirects: 1, ..Tally::default() }, vec!["GET /moved", "GET /there?a=b"]),
+        (
+            "{ get: /moved }",
+            Tally {
+                ok: 1,
+                redirects: 1,
+                ..Tally::default()
+            },
+            vec!["GET /moved", "GET /there?a=b"],
+        ),
         (
             "{ post: /moved, body: x }",
-            Tally { ok: 1, redirects: 1, ..Tally::default() },
+            Tally {
+                ok: 1,
+                redirects: 1,
+                ..Tally::default()
+            },
             vec!["POST /moved", "GET /there?a=b"],
         ),
         (
             "{ post: /moved-307, body: x }",
-            Tally { ok: 1, redirects: 1, bytes: 1, ..Tally::default() },
+            Tally {
+                ok: 1,
+                redirects: 1,
+                bytes: 1,
+                ..Tally::default()
+            },
             vec!["POST /moved-307", "POST /there"],
         ),
-        ("{ get: /moved, redirects: off }", Tally { ok: 1, ..Tally::default() }, vec!["GET /moved"]),
+        (
+            "{ get: /moved, redirects: off }",
+            Tally {
+                ok: 1,
+                ..Tally::default()
+            },
+            vec!["GET /moved"],
+        ),
         (
             "{ get: /loop, redirects: 2 }",
-            Tally { check: 1, redirects: 2, checks_failed: 1, ..Tally::default() },
+            Tally {
+                check: 1,
+                redirects: 2,
+                checks_failed: 1,
+                ..Tally::default()
+            },
             vec!["GET /loop"; 3],
         ),
-        ("{ get: /away }", Tally { check: 1, checks_failed: 1, ..Tally::default() }, vec!["GET /away"]),
+        (
+            "{ get: /away }",
+            Tally {
+                check: 1,
+                checks_failed: 1,
+                ..Tally::default()
+            },
+            vec!["GET /away"],
+        ),
     ] {
         let shop = Shop::open().await;
-        let results = run(&shop, &format!("phases: [{{ users: 1, hold: 1ms }}]\nsteps: [{step}]")).await;
+        let results = run(
+            &shop,
+            &format!("phases: [{{ users: 1, hold: 1ms }}]\nsteps: [{step}]"),
+        )
+        .await;
         assert_eq!(tally(&results), tally_of, "{step}");
         assert_eq!(shop.log.lines(), lines, "{step}");
     }
@@ -384,8 +539,15 @@ async fn packed_bodies_are_unpacked_before_they_are_checked() {
     let shop = Shop::open().await;
     let results =
         run(&shop, "steps: [{ get: /packed, check: { json: { $.packed: yes }, size: \"< 20B\" }, think: 50ms }]").await;
-    assert!(tally(&results).ok > 0 && tally(&results).errors() == 0, "{:?}", tally(&results));
-    assert_eq!(shop.log.all()[0].headers["accept-encoding"], "gzip, br, zstd");
+    assert!(
+        tally(&results).ok > 0 && tally(&results).errors() == 0,
+        "{:?}",
+        tally(&results)
+    );
+    assert_eq!(
+        shop.log.all()[0].headers["accept-encoding"],
+        "gzip, br, zstd"
+    );
 }
 
 #[tokio::test]
@@ -400,8 +562,19 @@ async fn soft_checks_count_only_as_checks() {
     let scenario = parsed(&text, &[]);
     let results = measure(scenario.clone(), Share::WHOLE, 1).await;
     let seen = tally(&results);
-    assert_eq!((seen.ok, seen.errors(), seen.checks_passed, seen.checks_failed), (1, 0, 1, 1));
-    assert_eq!(checks(&scenario, &results), [("status 200".to_owned(), true), ("fast".to_owned(), false)]);
+    assert_eq!(
+        (
+            seen.ok,
+            seen.errors(),
+            seen.checks_passed,
+            seen.checks_failed
+        ),
+        (1, 0, 1, 1)
+    );
+    assert_eq!(
+        checks(&scenario, &results),
+        [("status 200".to_owned(), true), ("fast".to_owned(), false)]
+    );
 }
 
 #[tokio::test]
@@ -421,7 +594,17 @@ steps:
   - { get: /d, if: "random(1, 100) > 100" }
 "#;
     let results = run(&shop, rest).await;
-    assert_eq!(shop.log.lines(), ["GET /items", "GET /a", "GET /a", "GET /c", "GET /c", "GET /c"]);
+    assert_eq!(
+        shop.log.lines(),
+        [
+            "GET /items",
+            "GET /a",
+            "GET /a",
+            "GET /c",
+            "GET /c",
+            "GET /c"
+        ]
+    );
     assert_eq!(tally(&results).errors(), 0);
     let text = format!("name: t\ntarget: {{ url: \"{}\" }}\n{rest}", shop.url());
     assert_eq!(parsed(&text, &[]).named("twice"), [(0, 1), (0, 2)]);
@@ -429,7 +612,9 @@ steps:
 
 #[tokio::test]
 async fn rows_are_split_and_used_up() {
-    let rows: String = std::iter::once("id\n".to_owned()).chain((0..10).map(|row| format!("{row}\n"))).collect();
+    let rows: String = std::iter::once("id\n".to_owned())
+        .chain((0..10).map(|row| format!("{row}\n")))
+        .collect();
     let shop = Shop::open().await;
     let text = format!(
         "name: t\ntarget: {{ url: \"{}\" }}\ndata: {{ users: {{ file: u.csv, order: once }} }}\nphases: [{{ users: 4, hold: 1s, burst: true }}]\nsteps: [{{ get: \"/{{{{ users.id }}}}\", think: 1ms }}]\n",
@@ -437,7 +622,12 @@ async fn rows_are_split_and_used_up() {
     );
     let mut used_up = 0;
     for index in 0..2 {
-        let results = measure(parsed(&text, &[("u.csv", &rows)]), Share { index, of: 2 }, 2).await;
+        let results = measure(
+            parsed(&text, &[("u.csv", &rows)]),
+            Share { index, of: 2 },
+            2,
+        )
+        .await;
         used_up += strain(&results).without_data;
         assert_eq!(tally(&results).errors(), 0);
     }
@@ -450,7 +640,9 @@ async fn rows_are_split_and_used_up() {
     );
     assert_eq!(used_up, 4, "each session found nothing left once");
 
-    let fail = text.replace("order: once", "order: sequential, when_used_up: fail").replace("hold: 1s", "hold: 200ms");
+    let fail = text
+        .replace("order: once", "order: sequential, when_used_up: fail")
+        .replace("hold: 1s", "hold: 200ms");
     let results = measure(parsed(&fail, &[("u.csv", "id\n1\n")]), Share::WHOLE, 1).await;
     assert_eq!(tally(&results).ok, 1);
     assert!(tally(&results).unsent > 1, "{:?}", tally(&results));
@@ -473,14 +665,24 @@ async fn a_seed_repeats_what_sessions_choose() {
 #[tokio::test]
 async fn an_iteration_is_finished_within_its_grace_or_cut_and_counted() {
     let shop = Shop::open().await;
-    let results =
-        run(&shop, "phases: [{ users: 3, hold: 100ms, grace: 5s, burst: true }]\nsteps: [{ get: /slow }]").await;
+    let results = run(
+        &shop,
+        "phases: [{ users: 3, hold: 100ms, grace: 5s, burst: true }]\nsteps: [{ get: /slow }]",
+    )
+    .await;
     assert_eq!((tally(&results).ok, strain(&results).cut), (3, 0));
     let shop = Shop::open().await;
-    let results =
-        run(&shop, "phases: [{ users: 3, hold: 100ms, grace: 100ms, burst: true }]\nsteps: [{ get: /hang }]").await;
+    let results = run(
+        &shop,
+        "phases: [{ users: 3, hold: 100ms, grace: 100ms, burst: true }]\nsteps: [{ get: /hang }]",
+    )
+    .await;
     assert_eq!((tally(&results).requests(), strain(&results).cut), (0, 3));
-    let results = run(&shop, "phases: [{ rate: 30/s, hold: 100ms, grace: 100ms }]\nsteps: [{ get: /hang }]").await;
+    let results = run(
+        &shop,
+        "phases: [{ rate: 30/s, hold: 100ms, grace: 100ms }]\nsteps: [{ get: /hang }]",
+    )
+    .await;
     assert_eq!((tally(&results).requests(), strain(&results).cut), (0, 3));
 }
 
@@ -494,14 +696,19 @@ async fn a_pace_keeps_iterations_apart() {
 
 #[tokio::test]
 async fn connections_are_kept_renewed_or_shared_as_the_file_says() {
-    let phases = "phases: [{ users: 4, hold: 900ms, burst: true }]\nsteps: [{ get: /, think: 100ms }]";
+    let phases =
+        "phases: [{ users: 4, hold: 900ms, burst: true }]\nsteps: [{ get: /, think: 100ms }]";
     // Of so many connections for so many requests of four sessions.
     type Fits = fn(u64, u64) -> bool;
     let rules: [(&str, Fits); 5] = [
         ("reuse: session", |opened, _| opened == 4),
         ("reuse: request", |opened, requests| opened == requests),
-        ("max_requests: 3", |opened, requests| (requests.div_ceil(3)..=requests.div_ceil(3) + 4).contains(&opened)),
-        ("max_age: 250ms", |opened, requests| opened > 4 && opened < requests),
+        ("max_requests: 3", |opened, requests| {
+            (requests.div_ceil(3)..=requests.div_ceil(3) + 4).contains(&opened)
+        }),
+        ("max_age: 250ms", |opened, requests| {
+            opened > 4 && opened < requests
+        }),
         // Thinking sessions leave theirs to others.
         ("pool: shared", |opened, _| opened <= 4),
     ];
@@ -510,10 +717,20 @@ async fn connections_are_kept_renewed_or_shared_as_the_file_says() {
         let results = run(&shop, &format!("connection: {{ {connection} }}\n{phases}")).await;
         let opened = shop.log.connections();
         let requests = tally(&results).ok;
-        assert!(fits(opened as u64, requests), "{connection}: {opened} connections for {requests} requests");
+        assert!(
+            fits(opened as u64, requests),
+            "{connection}: {opened} connections for {requests} requests"
+        );
         assert_eq!(tally(&results).errors(), 0, "{connection}");
-        assert_eq!(u64::from(strain(&results).opened), opened as u64, "{connection}");
-        assert_eq!(results.addresses().map(|count| count.requests).sum::<u64>(), tally(&results).ok);
+        assert_eq!(
+            u64::from(strain(&results).opened),
+            opened as u64,
+            "{connection}"
+        );
+        assert_eq!(
+            results.addresses().map(|count| count.requests).sum::<u64>(),
+            tally(&results).ok
+        );
     }
 }
 
@@ -521,7 +738,14 @@ async fn connections_are_kept_renewed_or_shared_as_the_file_says() {
 async fn phases_of_both_models_run_one_after_the_other() {
     let shop = Shop::open().await;
     let results = run(&shop, "mixed_models: true\nphases:\n  - { name: a, users: 2, hold: 300ms, grace: 1s }\n  - { name: b, rate: 50/s, hold: 400ms }\nsteps: [{ get: /, think: 20ms }]").await;
-    let of = |phase| results.merged(Select { phase: Some(phase), ..Select::default() }).tally;
+    let of = |phase| {
+        results
+            .merged(Select {
+                phase: Some(phase),
+                ..Select::default()
+            })
+            .tally
+    };
     assert_eq!(of(1).ok, 20);
     assert!(of(0).ok >= 10, "{:?}", of(0));
 }
@@ -530,15 +754,24 @@ async fn phases_of_both_models_run_one_after_the_other() {
 async fn what_was_asked_is_what_was_sent_also_when_the_level_falls() {
     let shop = Shop::open().await;
     let phases = "phases:\n  - { name: a, users: 30, hold: 2s, burst: true }\n  - { name: b, users: 3, hold: 2s }";
-    let results = run(&shop, &format!("{phases}\nsteps: [{{ get: /, think: 100ms..300ms }}]")).await;
+    let results = run(
+        &shop,
+        &format!("{phases}\nsteps: [{{ get: /, think: 100ms..300ms }}]"),
+    )
+    .await;
     // The last second ends with the load, and may not be told any more.
     let Strain { asked, sent, .. } = strain(&results);
     assert!(asked >= 63 && sent == asked, "{sent} of {asked}");
-    let results = run(&shop, "phases: [{ rate: 300/s, hold: 2s }]\nsteps: [{ get: / }]").await;
+    let results = run(
+        &shop,
+        "phases: [{ rate: 300/s, hold: 2s }]\nsteps: [{ get: / }]",
+    )
+    .await;
     assert_eq!((strain(&results).asked, strain(&results).sent), (600, 600));
 }
 
-/// A certificate authority, and a server's and a client's certificate by it, as PEM and as rustls wants them.
+/// A certificate authority, and a server's and a client's certificate by it, as PEM and as rustls
+/// wants them.
 struct Authority {
     ca: String,
     client: (String, String),
@@ -563,14 +796,24 @@ fn authority(client_needed: bool) -> Authority {
     roots.add(ca.der().clone()).unwrap();
     let builder = ServerConfig::builder();
     let builder = match client_needed {
-        true => builder.with_client_cert_verifier(WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap()),
+        true => builder.with_client_cert_verifier(
+            WebPkiClientVerifier::builder(Arc::new(roots))
+                .build()
+                .unwrap(),
+        ),
         false => builder.with_no_client_auth(),
     };
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(server_key.serialize_der()));
-    let mut config = builder.with_single_cert(vec![server.der().clone()], key).unwrap();
+    let mut config = builder
+        .with_single_cert(vec![server.der().clone()], key)
+        .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    Authority { ca: ca.pem(), client: (client.pem(), client_key.serialize_pem()), acceptor }
+    Authority {
+        ca: ca.pem(),
+        client: (client.pem(), client_key.serialize_pem()),
+        acceptor,
+    }
 }
 
 async fn over_tls(shop: &Shop, authority: &Authority, target: &str, rest: &str) -> Results {
@@ -578,8 +821,11 @@ async fn over_tls(shop: &Shop, authority: &Authority, target: &str, rest: &str) 
         "name: t\ntarget: {{ url: \"https://localhost:{}\", {target} }}\nphases: [{{ users: 2, hold: 600ms, burst: true }}]\nsteps: [{{ get: /items, think: 50ms, check: {{ json: {{ \"$.open\": true }} }} }}]\n{rest}\n",
         shop.address.port()
     );
-    let files =
-        [("ca.pem", authority.ca.as_str()), ("client.pem", &authority.client.0), ("client.key", &authority.client.1)];
+    let files = [
+        ("ca.pem", authority.ca.as_str()),
+        ("client.pem", &authority.client.0),
+        ("client.key", &authority.client.1),
+    ];
     measure(parsed(&text, &files), Share::WHOLE, 1).await
 }
 
@@ -588,23 +834,53 @@ async fn tls_is_spoken_with_private_authorities_client_certificates_and_both_ver
     let own = authority(false);
     let shop = Shop::with(Some(own.acceptor.clone())).await;
     let results = over_tls(&shop, &own, "tls: { ca: ca.pem }", "").await;
-    assert!(tally(&results).ok > 1 && tally(&results).errors() == 0, "{:?}", tally(&results));
-    assert!(shop.log.all().iter().all(|seen| seen.version == Version::HTTP_2), "what the server prefers");
-    assert_eq!((strain(&results).tls_full, strain(&results).tls_resumed), (2, 0), "new users do full handshakes");
+    assert!(
+        tally(&results).ok > 1 && tally(&results).errors() == 0,
+        "{:?}",
+        tally(&results)
+    );
+    assert!(
+        shop.log
+            .all()
+            .iter()
+            .all(|seen| seen.version == Version::HTTP_2),
+        "what the server prefers"
+    );
+    assert_eq!(
+        (strain(&results).tls_full, strain(&results).tls_resumed),
+        (2, 0),
+        "new users do full handshakes"
+    );
     assert!(results.parts(Select::default()).tls.count() == 2);
 
     let shop = Shop::with(Some(own.acceptor.clone())).await;
-    let results =
-        over_tls(&shop, &own, "http: \"1.1\", tls: { ca: ca.pem, min: \"1.3\" }", "connection: { reuse: request }")
-            .await;
+    let results = over_tls(
+        &shop,
+        &own,
+        "http: \"1.1\", tls: { ca: ca.pem, min: \"1.3\" }",
+        "connection: { reuse: request }",
+    )
+    .await;
     assert_eq!(tally(&results).errors(), 0);
-    assert!(shop.log.all().iter().all(|seen| seen.version == Version::HTTP_11));
+    assert!(
+        shop.log
+            .all()
+            .iter()
+            .all(|seen| seen.version == Version::HTTP_11)
+    );
     let strain = strain(&results);
-    assert!(strain.tls_full == 2 && strain.tls_resumed > 0, "a session resumes its own: {strain:?}");
+    assert!(
+        strain.tls_full == 2 && strain.tls_resumed > 0,
+        "a session resumes its own: {strain:?}"
+    );
 
     // Nobody vouches for it; unless nobody has to.
     let results = over_tls(&shop, &own, "timeout: 5s", "").await;
-    assert!(tally(&results).tls > 0 && tally(&results).ok == 0, "{:?}", tally(&results));
+    assert!(
+        tally(&results).tls > 0 && tally(&results).ok == 0,
+        "{:?}",
+        tally(&results)
+    );
     let results = over_tls(&shop, &own, "tls: { insecure: true }", "").await;
     assert_eq!(tally(&results).errors(), 0);
 
@@ -612,8 +888,18 @@ async fn tls_is_spoken_with_private_authorities_client_certificates_and_both_ver
     let shop = Shop::with(Some(strict.acceptor.clone())).await;
     let results = over_tls(&shop, &strict, "http: \"1.1\", tls: { ca: ca.pem }", "").await;
     assert_eq!(tally(&results).ok, 0);
-    let results = over_tls(&shop, &strict, "tls: { ca: ca.pem, certificate: client.pem, key: client.key }", "").await;
-    assert!(tally(&results).ok > 1 && tally(&results).errors() == 0, "{:?}", tally(&results));
+    let results = over_tls(
+        &shop,
+        &strict,
+        "tls: { ca: ca.pem, certificate: client.pem, key: client.key }",
+        "",
+    )
+    .await;
+    assert!(
+        tally(&results).ok > 1 && tally(&results).errors() == 0,
+        "{:?}",
+        tally(&results)
+    );
 }
 
 #[tokio::test]
@@ -625,10 +911,23 @@ async fn http_2_without_tls_is_spoken_by_prior_knowledge() {
             shop.url()
         );
         let results = measure(parsed(&text, &[]), Share::WHOLE, 1).await;
-        assert!(tally(&results).ok > 2 && tally(&results).errors() == 0, "{:?}", tally(&results));
-        assert!(shop.log.all().iter().all(|seen| seen.version == Version::HTTP_2));
+        assert!(
+            tally(&results).ok > 2 && tally(&results).errors() == 0,
+            "{:?}",
+            tally(&results)
+        );
+        assert!(
+            shop.log
+                .all()
+                .iter()
+                .all(|seen| seen.version == Version::HTTP_2)
+        );
         let most = if pool == "shared" { 4 } else { 5 };
-        assert!(shop.log.connections() <= most, "{pool}: {}", shop.log.connections());
+        assert!(
+            shop.log.connections() <= most,
+            "{pool}: {}",
+            shop.log.connections()
+        );
     }
 }
 
@@ -644,10 +943,15 @@ async fn a_name_is_resolved_and_a_name_that_does_not_exist_is_no_connection() {
     let results = measure(parsed(&text("localhost"), &[]), Share::WHOLE, 1).await;
     assert!(tally(&results).ok > 1, "{:?}", tally(&results));
     let results = measure(parsed(&text("nowhere.invalid"), &[]), Share::WHOLE, 1).await;
-    assert!(tally(&results).connect > 0 && tally(&results).ok == 0, "{:?}", tally(&results));
+    assert!(
+        tally(&results).connect > 0 && tally(&results).ok == 0,
+        "{:?}",
+        tally(&results)
+    );
 }
 
-/// The whole stall must be in the numbers: in the open model, arrivals wait for its end from their own instants on.
+/// The whole stall must be in the numbers: in the open model, arrivals wait for its end from their
+/// own instants on.
 #[tokio::test]
 async fn a_stall_of_a_second_is_reported_in_full() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -655,7 +959,10 @@ async fn a_stall_of_a_second_is_reported_in_full() {
     let mut server = JoinSet::new();
     let begun = tokio::time::Instant::now();
     server.spawn(async move {
-        let (from, until) = (begun + Duration::from_millis(1_000), begun + Duration::from_millis(2_000));
+        let (from, until) = (
+            begun + Duration::from_millis(1_000),
+            begun + Duration::from_millis(2_000),
+        );
         let mut open = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
             open.spawn(async move {
@@ -664,10 +971,13 @@ async fn a_stall_of_a_second_is_reported_in_full() {
                     if now >= from && now < until {
                         tokio::time::sleep_until(until).await;
                     }
-                    Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(&b"ok"[..])))
+                    Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(
+                        &b"ok"[..],
+                    )))
                 });
-                let _ =
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                let _ = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
             });
         }
     });
@@ -680,10 +990,13 @@ async fn a_stall_of_a_second_is_reported_in_full() {
     // A busy machine can only add to a wait.
     let within = |seen: Option<Duration>, wanted: f64| {
         let seen = seen.unwrap().as_secs_f64();
-        assert!((wanted * 0.95..wanted * 1.5).contains(&seen), "{seen} is not {wanted}");
+        assert!(
+            (wanted * 0.95..wanted * 1.5).contains(&seen),
+            "{seen} is not {wanted}"
+        );
     };
-    // Of 1500 arrivals 500 fell into the stall, evenly: the slowest waited all of it, the 99.9th percentile of all is
-    // the 99.7th of those, and the 80th the middle of the stall's upper part.
+    // Of 1500 arrivals 500 fell into the stall, evenly: the slowest waited all of it, the 99.9th
+    // percentile of all is the 99.7th of those, and the 80th the middle of the stall's upper part.
     within(merged.latency.max(), 1.0);
     within(merged.latency.percentile(99.9), 0.997);
     within(merged.latency.percentile(80.0), 0.4);
@@ -704,5 +1017,8 @@ fn endings_have_one_class_each() {
     ] {
         tally.add(ending);
     }
-    assert_eq!((tally.requests(), tally.errors(), tally.classes().len()), (8, 7, 7));
+    assert_eq!(
+        (tally.requests(), tally.errors(), tally.classes().len()),
+        (8, 7, 7)
+    );
 }

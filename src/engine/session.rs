@@ -1,4 +1,5 @@
-//! A session: one virtual user with its connection, cookies and captured values, and how it carries out a step.
+//! A session: one virtual user with its connection, cookies and captured values, and how it carries
+//! out a step.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -58,8 +59,8 @@ pub struct Done {
     pub refused: bool,
 }
 
-/// A request that has waited less than this when its session is cut is not held against the target; one that has waited
-/// longer was not answered in time.
+/// A request that has waited less than this when its session is cut is not held against the target;
+/// one that has waited longer was not answered in time.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(1);
 
 /// What is known of a request under way, also when it is cut.
@@ -87,7 +88,11 @@ impl Session {
         let scenario = &desk.scenario;
         let any = scenario.flows.iter().any(|flow| !flow.variables.is_empty());
         let variables = match any {
-            true => scenario.flows.iter().map(|flow| vec![None; flow.variables.len()].into()).collect(),
+            true => scenario
+                .flows
+                .iter()
+                .map(|flow| vec![None; flow.variables.len()].into())
+                .collect(),
             false => Box::default(),
         };
         Self {
@@ -96,7 +101,11 @@ impl Session {
             chance: desk.chance(number),
             link: Link::default(),
             variables,
-            set_up: match scenario.flows.iter().any(|flow| !flow.setup.actions.is_empty()) {
+            set_up: match scenario
+                .flows
+                .iter()
+                .any(|flow| !flow.setup.actions.is_empty())
+            {
                 true => vec![false; scenario.flows.len()].into(),
                 false => Box::default(),
             },
@@ -106,7 +115,8 @@ impl Session {
         }
     }
 
-    /// For the next iteration of the open model: it has its own sequence, whichever session carries it out.
+    /// For the next iteration of the open model: it has its own sequence, whichever session carries
+    /// it out.
     pub fn reseed(&mut self, seed: u64) {
         self.chance = Pcg64Mcg::seed_from_u64(seed);
     }
@@ -114,7 +124,10 @@ impl Session {
     /// Forgets what the last iteration of a flow captured; what its setup captured stays.
     pub fn forget(&mut self, flow: usize, lasting: u16) {
         if let Some(variables) = self.variables.get_mut(flow) {
-            variables.iter_mut().skip(lasting as usize).for_each(|value| *value = None);
+            variables
+                .iter_mut()
+                .skip(lasting as usize)
+                .for_each(|value| *value = None);
         }
     }
 
@@ -130,11 +143,19 @@ impl Session {
     }
 
     /// Carries out a step that was meant to begin at `intended`, and records it.
-    pub async fn step(&mut self, desk: &Desk, flow: usize, step: usize, intended: Duration) -> Done {
+    pub async fn step(
+        &mut self,
+        desk: &Desk,
+        flow: usize,
+        step: usize,
+        intended: Duration,
+    ) -> Done {
         let began = Instant::now();
         let sent = began.saturating_duration_since(desk.start);
         // From here to the intended start it was the generator's own doing.
-        desk.recorder.borrow_mut().start(sent, sent.saturating_sub(intended));
+        desk.recorder
+            .borrow_mut()
+            .start(sent, sent.saturating_sub(intended));
         let prepared = &desk.prepared[flow][step];
         let settings = &desk.scenario.flows[flow].steps[step];
         let timeout = settings.timeout.unwrap_or(desk.scenario.target.timeout);
@@ -155,11 +176,17 @@ impl Session {
                 (Ending::Unsent, true)
             }
             Ok(ready) => {
-                let fetch = self.link.fetch(desk, prepared, ready, redirects, &mut trace);
+                let fetch = self
+                    .link
+                    .fetch(desk, prepared, ready, redirects, &mut trace);
                 match timeout_at((began + timeout).min(self.until), fetch).await {
                     Ok(Ok(answer)) => {
                         instance = desk.instance(&answer);
-                        let seen = Seen { answer, took: began.elapsed(), astray: trace.astray };
+                        let seen = Seen {
+                            answer,
+                            took: began.elapsed(),
+                            astray: trace.astray,
+                        };
                         self.judge(desk, flow, prepared, seen, &mut counts)
                     }
                     Ok(Err(ending)) => (ending, unanswered),
@@ -168,7 +195,11 @@ impl Session {
                         desk.recorder.borrow_mut().strain(desk.elapsed()).cut += 1;
                         if began.elapsed() < TIME_TO_ANSWER {
                             desk.counts.replace(counts);
-                            return Done { ended: desk.elapsed(), abandon: true, refused: false };
+                            return Done {
+                                ended: desk.elapsed(),
+                                abandon: true,
+                                refused: false,
+                            };
                         }
                         (Ending::Timeout, true)
                     }
@@ -182,15 +213,23 @@ impl Session {
         let opening = trace.opening;
         let first_byte = trace.on_wire.zip(trace.first_byte);
         desk.recorder.borrow_mut().request(&Request {
-            key: Key { phase, flow: flow as u16, step: step as u16 },
+            key: Key {
+                phase,
+                flow: flow as u16,
+                step: step as u16,
+            },
             ended,
             latency: ended.saturating_sub(intended),
             service: ended.saturating_sub(sent),
             dns: opening.map(|opening| opening.dns),
             connect: opening.map(|opening| opening.connect),
-            tls: opening.and_then(|opening| opening.tls).map(|(took, _)| took),
+            tls: opening
+                .and_then(|opening| opening.tls)
+                .map(|(took, _)| took),
             first_byte: first_byte.map(|(wire, first)| first.saturating_duration_since(wire)),
-            body: trace.first_byte.map(|first| now.saturating_duration_since(first)),
+            body: trace
+                .first_byte
+                .map(|first| now.saturating_duration_since(first)),
             ending,
             bytes: trace.bytes,
             redirects: trace.redirects,
@@ -198,7 +237,11 @@ impl Session {
             instance,
         });
         desk.counts.replace(counts);
-        Done { ended, abandon, refused: !ending.has_latency() }
+        Done {
+            ended,
+            abandon,
+            refused: !ending.has_latency(),
+        }
     }
 
     /// The ending, and whether the rest of the iteration must be abandoned.
@@ -210,7 +253,11 @@ impl Session {
         seen: Seen,
         counts: &mut Vec<(u16, bool)>,
     ) -> (Ending, bool) {
-        let Seen { mut answer, took, astray } = seen;
+        let Seen {
+            mut answer,
+            took,
+            astray,
+        } = seen;
         if astray {
             counts.push((prepared.judge.beyond(), false));
             return (Ending::Check, true);
@@ -221,7 +268,15 @@ impl Session {
         if prepared.judge.is_plain() {
             return (prepared.judge.plain(answer.status), false);
         }
-        let Self { link, variables, rows, number, iterations, chance, .. } = self;
+        let Self {
+            link,
+            variables,
+            rows,
+            number,
+            iterations,
+            chance,
+            ..
+        } = self;
         let cookie = |name: &str| link.cookie(name);
         let mut captured = Vec::new();
         let mut values = Values {
@@ -232,9 +287,15 @@ impl Session {
             iteration: *iterations,
             chance,
         };
-        let judged = prepared.judge.judge(&answer, took, &mut values, &mut captured, &cookie, counts);
+        let judged =
+            prepared
+                .judge
+                .judge(&answer, took, &mut values, &mut captured, &cookie, counts);
         for (slot, value) in captured {
-            if let Some(place) = variables.get_mut(flow).and_then(|variables| variables.get_mut(slot as usize)) {
+            if let Some(place) = variables
+                .get_mut(flow)
+                .and_then(|variables| variables.get_mut(slot as usize))
+            {
                 *place = Some(value);
             }
         }
@@ -248,7 +309,9 @@ fn unpack(answer: &mut Answer) -> bool {
     if answer.body.is_empty() {
         return true;
     }
-    let Some(coding) = answer.header("content-encoding").map(<[u8]>::to_vec) else { return true };
+    let Some(coding) = answer.header("content-encoding").map(<[u8]>::to_vec) else {
+        return true;
+    };
     match decode(&coding, std::mem::take(&mut answer.body)) {
         Ok(plain) => {
             answer.body = plain;
@@ -261,7 +324,9 @@ fn unpack(answer: &mut Answer) -> bool {
 impl Link {
     fn cookie(&self, name: &str) -> Option<String> {
         let jar = self.jar.as_ref()?;
-        jar.iter_unexpired().find(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned())
+        jar.iter_unexpired()
+            .find(|cookie| cookie.name() == name)
+            .map(|cookie| cookie.value().to_owned())
     }
 
     /// Sends the request, follows redirects, and reads the last answer to its end.
@@ -276,12 +341,25 @@ impl Link {
         let mut origin = desk.origin;
         loop {
             let mut connection = self.connect(desk, origin, trace).await?;
-            let path = ready.as_ref().map_or(prepared.fixed_path(), |ready| ready.path.as_str());
+            let path = ready
+                .as_ref()
+                .map_or(prepared.fixed_path(), |ready| ready.path.as_str());
             let url = self.jar.is_some().then(|| desk.url(origin, path)).flatten();
-            let cookies = url.as_ref().filter(|_| !prepared.has_own_cookies()).and_then(|url| self.cookies(url));
+            let cookies = url
+                .as_ref()
+                .filter(|_| !prepared.has_own_cookies())
+                .and_then(|url| self.cookies(url));
             let address = connection.address;
-            let answered =
-                exchange(desk, prepared, ready.as_ref(), &mut connection, cookies.as_deref(), origin, trace).await?;
+            let answered = exchange(
+                desk,
+                prepared,
+                ready.as_ref(),
+                &mut connection,
+                cookies.as_deref(),
+                origin,
+                trace,
+            )
+            .await?;
             let Answered { answer, first_byte } = answered;
             trace.first_byte = Some(first_byte);
             desk.answered(address);
@@ -293,13 +371,19 @@ impl Link {
                 trace.bytes = answer.bytes;
                 return Ok(answer);
             };
-            let next = desk.url(origin, path).and_then(|url| url.join(&location).ok()).filter(|to| desk.is_target(to));
+            let next = desk
+                .url(origin, path)
+                .and_then(|url| url.join(&location).ok())
+                .filter(|to| desk.is_target(to));
             let (Some(to), true) = (next, trace.redirects < u64::from(redirects)) else {
                 trace.astray = true;
                 return Ok(answer);
             };
             trace.redirects += 1;
-            origin = Origin { https: to.scheme() == "https", port: to.port_or_known_default().unwrap_or(origin.port) };
+            origin = Origin {
+                https: to.scheme() == "https",
+                port: to.port_or_known_default().unwrap_or(origin.port),
+            };
             let request = ready.or_else(|| prepared.fixed()).ok_or(Ending::Broken)?;
             ready = Some(request.redirected(answer.status, &to));
         }
@@ -307,23 +391,39 @@ impl Link {
 
     fn cookies(&self, url: &Url) -> Option<String> {
         let jar = self.jar.as_ref()?;
-        let pairs: Vec<String> = jar.get_request_values(url).map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs: Vec<String> = jar
+            .get_request_values(url)
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 
     fn store_cookies(&mut self, desk: &Desk, origin: Origin, path: &str, answer: &Answer) {
-        let mut set = answer.headers.iter().filter(|(name, _)| name == "set-cookie").peekable();
+        let mut set = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "set-cookie")
+            .peekable();
         if set.peek().is_none() {
             return;
         }
-        let Some(url) = desk.url(origin, path) else { return };
+        let Some(url) = desk.url(origin, path) else {
+            return;
+        };
         let texts = set.filter_map(|(_, value)| std::str::from_utf8(value).ok());
         let cookies = texts.filter_map(|text| RawCookie::parse(text.to_owned()).ok());
-        self.jar.get_or_insert_default().store_response_cookies(cookies, &url);
+        self.jar
+            .get_or_insert_default()
+            .store_response_cookies(cookies, &url);
     }
 
     /// The connection kept from before, or a new one.
-    async fn connect(&mut self, desk: &Desk, origin: Origin, trace: &mut Trace) -> Result<Connection, Ending> {
+    async fn connect(
+        &mut self,
+        desk: &Desk,
+        origin: Origin,
+        trace: &mut Trace,
+    ) -> Result<Connection, Ending> {
         while let Some(mut kept) = self.take(desk) {
             let fresh = kept.origin == origin && kept.left > 0 && Instant::now() < kept.expires;
             if fresh && kept.alive(&desk.buffer).await {
@@ -354,18 +454,27 @@ impl Link {
         }
     }
 
-    async fn open(&mut self, desk: &Desk, origin: Origin, trace: &mut Trace) -> Result<Connection, Ending> {
+    async fn open(
+        &mut self,
+        desk: &Desk,
+        origin: Origin,
+        trace: &mut Trace,
+    ) -> Result<Connection, Ending> {
         let begun = Instant::now();
         let deadline = begun + desk.scenario.target.connect_timeout;
         let port = Some(origin.port);
-        let addresses = within(deadline, desk.addresses.in_turn(port)).await.ok_or(Ending::Connect)?;
+        let addresses = within(deadline, desk.addresses.in_turn(port))
+            .await
+            .ok_or(Ending::Connect)?;
         let addresses = addresses.map_err(|why| {
             desk.recorder.borrow_mut().reason(&why.to_string());
             Ending::Connect
         })?;
         let dns = begun.elapsed();
         let dialling = Instant::now();
-        let (stream, address) = dial(desk, &addresses, deadline).await.ok_or(Ending::Connect)?;
+        let (stream, address) = dial(desk, &addresses, deadline)
+            .await
+            .ok_or(Ending::Connect)?;
         let connect = dialling.elapsed();
         let security = desk.security.as_ref().filter(|_| origin.https);
         if let (Some(security), None) = (security, &self.tls) {
@@ -377,24 +486,46 @@ impl Link {
             None if origin.https => return Err(Ending::Tls),
             None => None,
         };
-        let over = Connection::over(stream, address, origin, tls, desk.two_without_tls(), &desk.open);
+        let over = Connection::over(
+            stream,
+            address,
+            origin,
+            tls,
+            desk.two_without_tls(),
+            &desk.open,
+        );
         let opened = within(deadline, over).await;
-        let failed = if origin.https { Ending::Tls } else { Ending::Connect };
-        let (mut connection, handshake) = opened.ok_or(failed)?.map_err(|NotOpened { ending, why }| {
-            desk.recorder.borrow_mut().reason(&why);
-            ending
-        })?;
-        trace.opening = Some(Opening { dns, connect, tls: handshake });
-        desk.opened(address, handshake.map(|(_, kind)| kind == HandshakeKind::Resumed));
+        let failed = if origin.https {
+            Ending::Tls
+        } else {
+            Ending::Connect
+        };
+        let (mut connection, handshake) =
+            opened.ok_or(failed)?.map_err(|NotOpened { ending, why }| {
+                desk.recorder.borrow_mut().reason(&why);
+                ending
+            })?;
+        trace.opening = Some(Opening {
+            dns,
+            connect,
+            tls: handshake,
+        });
+        desk.opened(
+            address,
+            handshake.map(|(_, kind)| kind == HandshakeKind::Resumed),
+        );
         (connection.expires, connection.left) = desk.lifetime();
         share(desk, &connection);
         Ok(connection)
     }
 }
 
-/// A shared HTTP/2 connection is in the pool while it carries requests, with what it may still carry after this one.
+/// A shared HTTP/2 connection is in the pool while it carries requests, with what it may still
+/// carry after this one.
 fn share(desk: &Desk, connection: &Connection) {
-    let may = desk.policy.pool == Pool::Shared && desk.policy.reuse == Reuse::Session && connection.left > 1;
+    let may = desk.policy.pool == Pool::Shared
+        && desk.policy.reuse == Reuse::Session
+        && connection.left > 1;
     if let Some(mut shared) = may.then(|| connection.shared()).flatten() {
         shared.left = connection.left - 1;
         desk.pool.borrow_mut().push(shared);
@@ -406,7 +537,11 @@ async fn within<T>(deadline: Instant, future: impl Future<Output = T>) -> Option
 }
 
 /// Tries the addresses in turn: a dead one must not cost every n-th session its request.
-async fn dial(desk: &Desk, addresses: &[SocketAddr], deadline: Instant) -> Option<(TcpStream, SocketAddr)> {
+async fn dial(
+    desk: &Desk,
+    addresses: &[SocketAddr],
+    deadline: Instant,
+) -> Option<(TcpStream, SocketAddr)> {
     for (tried, address) in addresses.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (addresses.len() - tried) as u32;
@@ -417,7 +552,9 @@ async fn dial(desk: &Desk, addresses: &[SocketAddr], deadline: Instant) -> Optio
                 desk.refused(*address);
             }
             Err(_) => {
-                desk.recorder.borrow_mut().reason("no answer to the attempt to connect");
+                desk.recorder
+                    .borrow_mut()
+                    .reason("no answer to the attempt to connect");
                 desk.refused(*address);
             }
         }
@@ -437,7 +574,9 @@ async fn exchange(
 ) -> Result<Answered, Ending> {
     if connection.is_two() {
         let host = desk.authority(origin);
-        let request = ready.and_then(|ready| ready.request(origin.https, &host, cookies)).ok_or(Ending::Broken)?;
+        let request = ready
+            .and_then(|ready| ready.request(origin.https, &host, cookies))
+            .ok_or(Ending::Broken)?;
         trace.on_wire = Some(Instant::now());
         return connection.exchange_two(request, prepared.keep).await;
     }

@@ -1,7 +1,8 @@
 //! The life of a generator on the channel: plan, ready, start, load, end.
 //!
-//! It ends by itself whatever becomes of the orchestrator: when no beat comes or the beat stays away for the lease, and at
-//! its lifetime's end; if its runtime hangs, by the clocks of `lifetime`.
+//! It ends by itself whatever becomes of the orchestrator: when no beat comes or the beat stays
+//! away for the lease, and at its lifetime's end; if its runtime hangs, by the clocks of
+//! `lifetime`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,14 +25,16 @@ use crate::scenario::{self, Scenario};
 
 /// How often what was measured is handed over.
 const REPORT: Duration = Duration::from_secs(2);
-/// Handing over the last results may take a few tries; then what is missing is named by the other side.
+/// Handing over the last results may take a few tries; then what is missing is named by the other
+/// side.
 const FLUSH_TRIES: u32 = 8;
 /// One message to the store. Longer is a store that hangs: the message is tried again.
 const PUT: Duration = Duration::from_secs(5);
-/// The same for a task whose orchestrator is gone: nobody reads it any more, and every second is paid for.
+/// The same for a task whose orchestrator is gone: nobody reads it any more, and every second is
+/// paid for.
 const LAST_WORD: Duration = Duration::from_secs(1);
-/// After so many leases in which the store took nothing, load that nobody hears of ends: what it measures would be
-/// gathered without bound.
+/// After so many leases in which the store took nothing, load that nobody hears of ends: what it
+/// measures would be gathered without bound.
 const UNHEARD: u32 = 2;
 
 /// Who a generator is.
@@ -87,7 +90,8 @@ async fn boot(task: &Task, born: Instant) -> Result<Booted, GenerateError> {
     let plan = patiently(give_up, || task.channel.plan()).await?;
     let mut surroundings = plan.surroundings;
     if plan.secrets {
-        // They were there before the plan: now they are not, because the run has begun without this task.
+        // They were there before the plan: now they are not, because the run has begun without this
+        // task.
         let Some(read) = patiently(give_up, || task.channel.secrets()).await? else {
             return Ok(Booted::Over(Ended::NotNeeded));
         };
@@ -95,10 +99,25 @@ async fn boot(task: &Task, born: Instant) -> Result<Booted, GenerateError> {
         surroundings.secrets = read.secrets;
     }
     let files = fetch_files(task, &plan.files, give_up).await?;
-    let open = |name: &str| files.get(name).cloned().ok_or_else(|| "it did not come with the plan".to_owned());
-    let read = scenario::read(&plan.scenario, &surroundings, &open)
-        .map_err(|problems| GenerateError::Scenario(scenario::render("scenario", &plan.scenario, &problems, false)))?;
-    Ok(Booted::Ready(Box::new(read.scenario), plan.seed, plan.reach))
+    let open = |name: &str| {
+        files
+            .get(name)
+            .cloned()
+            .ok_or_else(|| "it did not come with the plan".to_owned())
+    };
+    let read = scenario::read(&plan.scenario, &surroundings, &open).map_err(|problems| {
+        GenerateError::Scenario(scenario::render(
+            "scenario",
+            &plan.scenario,
+            &problems,
+            false,
+        ))
+    })?;
+    Ok(Booted::Ready(
+        Box::new(read.scenario),
+        plan.seed,
+        plan.reach,
+    ))
 }
 
 /// Tries until it works or the time is over: a new role may not be known everywhere yet.
@@ -129,7 +148,10 @@ async fn fetch_files(
 ) -> Result<BTreeMap<String, Vec<u8>>, GenerateError> {
     let mut files = BTreeMap::new();
     for (number, name) in names.iter().enumerate() {
-        files.insert(name.clone(), patiently(give_up, || task.channel.file(number)).await?);
+        files.insert(
+            name.clone(),
+            patiently(give_up, || task.channel.file(number)).await?,
+        );
     }
     Ok(files)
 }
@@ -165,7 +187,15 @@ async fn carry_out(
     };
     let stop = CancellationToken::new();
     let (scenario, start) = (Arc::new(scenario), monotonic(at));
-    let work = Work { scenario, share, seed, reach, workers: cores.max(1), start, stop: stop.clone() };
+    let work = Work {
+        scenario,
+        share,
+        seed,
+        reach,
+        workers: cores.max(1),
+        start,
+        stop: stop.clone(),
+    };
     let running = match begin(&work) {
         Ok(running) => running,
         Err(why) => return fail(task, GenerateError::Begin(why)).await,
@@ -213,15 +243,16 @@ async fn say_end(task: &Task, why: Ended, intervals: u32) -> Result<Ended, Gener
     Ok(why)
 }
 
-/// An orchestrator that was killed while tasks came up has left them in its folder. (A bucket's are for its guard.)
+/// An orchestrator that was killed while tasks came up has left them in its folder. (A bucket's are
+/// for its guard.)
 async fn forget_secrets(task: &Task) {
     if task.channel.is_local() {
         let _ = task.channel.drop_secrets().await;
     }
 }
 
-/// Delivers what the workers measure while listening for what must end it. The two do not wait for each other: a store
-/// that hangs must hold up neither the lease nor a stop.
+/// Delivers what the workers measure while listening for what must end it. The two do not wait for
+/// each other: a store that hangs must hold up neither the lease nor a stop.
 async fn load(
     task: &Task,
     ear: &mut Ear<'_>,
@@ -241,7 +272,9 @@ async fn load(
     };
     stop.cancel();
     if why == Ended::LeaseLapsed {
-        let reports = timeout(LAST_WORD, delivery).await.map_or(0, |(reports, _)| reports);
+        let reports = timeout(LAST_WORD, delivery)
+            .await
+            .map_or(0, |(reports, _)| reports);
         return (why, reports);
     }
     let (reports, _) = delivery.await;
@@ -261,7 +294,13 @@ async fn deliver(task: &Task, mut running: Running) -> (u32, Option<String>) {
             _ = report.tick() => outbox.send(task).await,
         }
         if outbox.silence() > task.lease * UNHEARD {
-            return (outbox.next_seq, Some(format!("the store took no report for {} s", outbox.silence().as_secs())));
+            return (
+                outbox.next_seq,
+                Some(format!(
+                    "the store took no report for {} s",
+                    outbox.silence().as_secs()
+                )),
+            );
         }
     }
     outbox.seal();
@@ -274,7 +313,10 @@ async fn deliver(task: &Task, mut running: Running) -> (u32, Option<String>) {
         sleep(pause).await;
         pause *= 2;
     }
-    (outbox.next_seq + outbox.waiting.len() as u32, running.finish().err())
+    (
+        outbox.next_seq + outbox.waiting.len() as u32,
+        running.finish().err(),
+    )
 }
 
 /// Reports not yet written. One that fails stays, and the sequence has no gap.
@@ -314,16 +356,25 @@ impl Outbox {
         }
         let seq = self.next_seq + self.waiting.len() as u32;
         let interval = redacted(std::mem::take(&mut self.open));
-        self.waiting.push_back(Report { version: VERSION, seq, before_second: self.before_second, interval });
+        self.waiting.push_back(Report {
+            version: VERSION,
+            seq,
+            before_second: self.before_second,
+            interval,
+        });
     }
 
     async fn send(&mut self, task: &Task) {
-        // While the store is away, what comes is gathered in one report: memory stays bounded by the seconds.
+        // While the store is away, what comes is gathered in one report: memory stays bounded by
+        // the seconds.
         if self.waiting.is_empty() {
             self.seal();
         }
         while let Some(report) = self.waiting.front() {
-            if !matches!(timeout(PUT, task.channel.put_report(task.slot, report)).await, Ok(Ok(()))) {
+            if !matches!(
+                timeout(PUT, task.channel.put_report(task.slot, report)).await,
+                Ok(Ok(()))
+            ) {
                 return;
             }
             self.next_seq += 1;
@@ -339,8 +390,14 @@ impl Outbox {
 
 /// The two texts in an interval that are whatever a target or a library said.
 fn redacted(mut interval: Interval) -> Interval {
-    interval.instances.iter_mut().for_each(|cell| cell.instance = redact::text(&cell.instance));
-    interval.reasons.iter_mut().for_each(|(why, _)| *why = redact::text(why));
+    interval
+        .instances
+        .iter_mut()
+        .for_each(|cell| cell.instance = redact::text(&cell.instance));
+    interval
+        .reasons
+        .iter_mut()
+        .for_each(|(why, _)| *why = redact::text(why));
     interval
 }
 
@@ -348,14 +405,18 @@ fn redacted(mut interval: Interval) -> Interval {
 struct Ear<'a> {
     task: &'a Task,
     control: Option<Control>,
-    /// When the beat last changed (at first: when the task was born), by the own monotonic clock. A read that fails is no
-    /// change.
+    /// When the beat last changed (at first: when the task was born), by the own monotonic clock. A
+    /// read that fails is no change.
     heard: Instant,
 }
 
 impl<'a> Ear<'a> {
     fn new(task: &'a Task, born: Instant) -> Self {
-        Self { task, control: None, heard: born }
+        Self {
+            task,
+            control: None,
+            heard: born,
+        }
     }
 
     async fn wait_for_start(&mut self) -> Result<(Timestamp, Share), Ended> {
@@ -387,7 +448,11 @@ impl<'a> Ear<'a> {
         // A store that hangs must not hold up the lease.
         let read = timeout(POLL, self.task.channel.control()).await;
         if let Ok(Ok(control)) = read {
-            if self.control.as_ref().is_none_or(|known| known.beat != control.beat) {
+            if self
+                .control
+                .as_ref()
+                .is_none_or(|known| known.beat != control.beat)
+            {
                 self.heard = Instant::now();
             }
             self.control = Some(control);
@@ -413,8 +478,9 @@ fn every(period: Duration) -> tokio::time::Interval {
     ticks
 }
 
-/// What ends a generator from outside the channel: SIGTERM (StopTask, Spot), or its lifetime. Heard from the start on:
-/// as the first process of a container it would not even die of a signal it does not listen to.
+/// What ends a generator from outside the channel: SIGTERM (StopTask, Spot), or its lifetime. Heard
+/// from the start on: as the first process of a container it would not even die of a signal it does
+/// not listen to.
 struct Farewell {
     terminate: tokio::signal::unix::Signal,
     over: Instant,
@@ -422,7 +488,10 @@ struct Farewell {
 
 impl Farewell {
     fn new(lifetime: Duration) -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, over: Instant::now() + lifetime })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            over: Instant::now() + lifetime,
+        })
     }
 
     async fn heard(&mut self) -> Ended {
@@ -436,6 +505,16 @@ impl Farewell {
 /// Carries out a scenario that was not read from a plan.
 #[cfg(test)]
 pub async fn carry_out_for_test(task: &Task, scenario: Scenario) -> Result<Ended, GenerateError> {
-    let here = Reach { loopback: true, private: false };
-    carry_out(task, &mut Farewell::new(task.max_lifetime)?, scenario, (1, here), Instant::now()).await
+    let here = Reach {
+        loopback: true,
+        private: false,
+    };
+    carry_out(
+        task,
+        &mut Farewell::new(task.max_lifetime)?,
+        scenario,
+        (1, here),
+        Instant::now(),
+    )
+    .await
 }

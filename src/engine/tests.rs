@@ -16,8 +16,8 @@ use jiff::Timestamp;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
@@ -32,9 +32,12 @@ use crate::limits::Reach;
 use crate::measure::{Results, Select, Tally};
 use crate::plan::{Schedule, Share};
 use crate::redact;
-use crate::scenario::{Action, Method, Model, Phase, Role, Scenario, Surroundings, Template, Think, Url, example};
+use crate::scenario::{
+    Action, Method, Model, Phase, Role, Scenario, Surroundings, Template, Think, Url, example,
+};
 
-/// Answers by path: `/ok`, `/status/N`, `/hang`, `/close`, `/slow` (until 500 ms after the server's start).
+/// Answers by path: `/ok`, `/status/N`, `/hang`, `/close`, `/slow` (until 500 ms after the server's
+/// start).
 struct Server {
     address: SocketAddr,
     requests: Arc<AtomicU64>,
@@ -66,7 +69,12 @@ impl Server {
                 });
             }
         });
-        Self { address, requests, connections, _tasks: tasks }
+        Self {
+            address,
+            requests,
+            connections,
+            _tasks: tasks,
+        }
     }
 
     fn requests(&self) -> u64 {
@@ -90,7 +98,12 @@ impl std::fmt::Display for HangingReports {
 
 #[async_trait]
 impl ObjectStore for HangingReports {
-    async fn put_opts(&self, to: &Path, payload: PutPayload, options: PutOptions) -> object_store::Result<PutResult> {
+    async fn put_opts(
+        &self,
+        to: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<PutResult> {
         if to.as_ref().contains("intervals") {
             std::future::pending::<()>().await;
         }
@@ -124,12 +137,20 @@ impl ObjectStore for HangingReports {
         self.0.list_with_delimiter(prefix).await
     }
 
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+    async fn copy_opts(
+        &self,
+        from: &Path,
+        to: &Path,
+        options: CopyOptions,
+    ) -> object_store::Result<()> {
         self.0.copy_opts(from, to, options).await
     }
 }
 
-async fn answer(path: String, born: tokio::time::Instant) -> Result<Response<Full<Bytes>>, std::io::Error> {
+async fn answer(
+    path: String,
+    born: tokio::time::Instant,
+) -> Result<Response<Full<Bytes>>, std::io::Error> {
     let mut status = 200;
     match path.as_str() {
         "/hang" => std::future::pending().await,
@@ -139,16 +160,36 @@ async fn answer(path: String, born: tokio::time::Instant) -> Result<Response<Ful
         }
         "/close" => return Err(std::io::Error::other("closed on cue")),
         "/slow" => tokio::time::sleep_until(born + Duration::from_millis(500)).await,
-        _ => status = path.strip_prefix("/status/").map_or(200, |code| code.parse().unwrap()),
+        _ => {
+            status = path
+                .strip_prefix("/status/")
+                .map_or(200, |code| code.parse().unwrap())
+        }
     }
-    let connection = if path == "/last" { "close" } else { "keep-alive" };
-    Ok(Response::builder().status(status).header("connection", connection).body(Full::from("hello")).unwrap())
+    let connection = if path == "/last" {
+        "close"
+    } else {
+        "keep-alive"
+    };
+    Ok(Response::builder()
+        .status(status)
+        .header("connection", connection)
+        .body(Full::from("hello"))
+        .unwrap())
 }
 
 fn scenario(address: SocketAddr, path: &str, model: Model, level: f64, hold: Duration) -> Scenario {
     let phase = example::phase("only", model, level, hold, Role::Baseline);
-    let mut scenario = example::scenario(vec![Phase { grace: Duration::from_secs(2), ..phase }]);
-    scenario.target.url = Url { https: false, host: "127.0.0.1".to_owned(), port: address.port(), path: String::new() };
+    let mut scenario = example::scenario(vec![Phase {
+        grace: Duration::from_secs(2),
+        ..phase
+    }]);
+    scenario.target.url = Url {
+        https: false,
+        host: "127.0.0.1".to_owned(),
+        port: address.port(),
+        path: String::new(),
+    };
     scenario.target.timeout = Duration::from_secs(1);
     scenario.flows[0].think = Think::Constant(Duration::from_millis(20));
     scenario.flows[0].steps[0].path = Template::text(path);
@@ -160,7 +201,10 @@ fn work(scenario: Scenario, share: Share, workers: u32) -> Work {
         scenario: Arc::new(scenario),
         share,
         seed: 1,
-        reach: Reach { loopback: true, private: false },
+        reach: Reach {
+            loopback: true,
+            private: false,
+        },
         workers,
         start: Instant::now(),
         stop: CancellationToken::new(),
@@ -179,15 +223,30 @@ async fn measure(work: &Work) -> Results {
 
 async fn tally(path: &str) -> Tally {
     let server = Server::start().await;
-    let scenario = scenario(server.address, path, Model::Rate, 10.0, Duration::from_millis(500));
-    measure(&work(scenario, Share::WHOLE, 1)).await.merged(Select::default()).tally
+    let scenario = scenario(
+        server.address,
+        path,
+        Model::Rate,
+        10.0,
+        Duration::from_millis(500),
+    );
+    measure(&work(scenario, Share::WHOLE, 1))
+        .await
+        .merged(Select::default())
+        .tally
 }
 
 #[tokio::test]
 async fn the_open_model_starts_exactly_what_the_schedule_says_whatever_the_number_of_workers() {
     for workers in [1, 3] {
         let server = Server::start().await;
-        let scenario = scenario(server.address, "/ok", Model::Rate, 100.0, Duration::from_secs(1));
+        let scenario = scenario(
+            server.address,
+            "/ok",
+            Model::Rate,
+            100.0,
+            Duration::from_secs(1),
+        );
         let planned = Schedule::new(&scenario).iterations();
         let results = measure(&work(scenario, Share::WHOLE, workers)).await;
         assert_eq!(results.merged(Select::default()).tally.ok, planned);
@@ -200,7 +259,13 @@ async fn shares_of_two_tasks_add_up() {
     let server = Server::start().await;
     let mut sum = 0;
     for index in 0..2 {
-        let scenario = scenario(server.address, "/ok", Model::Rate, 101.0, Duration::from_millis(500));
+        let scenario = scenario(
+            server.address,
+            "/ok",
+            Model::Rate,
+            101.0,
+            Duration::from_millis(500),
+        );
         let results = measure(&work(scenario, Share { index, of: 2 }, 2)).await;
         sum += results.merged(Select::default()).tally.ok;
     }
@@ -210,7 +275,13 @@ async fn shares_of_two_tasks_add_up() {
 #[tokio::test]
 async fn a_session_keeps_one_connection() {
     let server = Server::start().await;
-    let scenario = scenario(server.address, "/ok", Model::Users, 4.0, Duration::from_secs(1));
+    let scenario = scenario(
+        server.address,
+        "/ok",
+        Model::Users,
+        4.0,
+        Duration::from_secs(1),
+    );
     let results = measure(&work(scenario, Share::WHOLE, 2)).await;
     let tally = results.merged(Select::default()).tally;
     assert_eq!(tally.requests(), server.requests());
@@ -221,12 +292,21 @@ async fn a_session_keeps_one_connection() {
 #[tokio::test]
 async fn a_request_that_the_target_dropped_on_a_kept_connection_is_counted_not_repeated() {
     let server = Server::start().await;
-    let mut scenario = scenario(server.address, "/ok", Model::Users, 1.0, Duration::from_secs(1));
+    let mut scenario = scenario(
+        server.address,
+        "/ok",
+        Model::Users,
+        1.0,
+        Duration::from_secs(1),
+    );
     let mut second = scenario.flows[0].steps[0].clone();
     second.path = Template::text("/cut");
     scenario.flows[0].steps.push(second);
     scenario.flows[0].body.actions.push(Action::Request(1));
-    let tally = measure(&work(scenario, Share::WHOLE, 1)).await.merged(Select::default()).tally;
+    let tally = measure(&work(scenario, Share::WHOLE, 1))
+        .await
+        .merged(Select::default())
+        .tally;
     assert!(tally.broken > 2 && tally.ok >= tally.broken, "{tally:?}");
     assert_eq!(tally.requests(), server.requests());
 }
@@ -234,10 +314,19 @@ async fn a_request_that_the_target_dropped_on_a_kept_connection_is_counted_not_r
 #[tokio::test]
 async fn a_connection_that_the_server_closed_after_its_answer_is_no_error_for_any_method() {
     let server = Server::start().await;
-    let mut scenario = scenario(server.address, "/last", Model::Users, 2.0, Duration::from_millis(500));
+    let mut scenario = scenario(
+        server.address,
+        "/last",
+        Model::Users,
+        2.0,
+        Duration::from_millis(500),
+    );
     scenario.flows[0].steps[0].method = Method::Post;
     scenario.flows[0].think = Think::None;
-    let tally = measure(&work(scenario, Share::WHOLE, 1)).await.merged(Select::default()).tally;
+    let tally = measure(&work(scenario, Share::WHOLE, 1))
+        .await
+        .merged(Select::default())
+        .tally;
     assert_eq!(tally.errors(), 0, "{tally:?}");
     assert_eq!(server.connections(), tally.ok);
 }
@@ -248,10 +337,18 @@ async fn a_store_that_hangs_holds_up_neither_the_lease_nor_the_end() {
     let store = Arc::new(HangingReports(InMemory::new()));
     let channel = Channel::new(store, Path::from("run")).unconditional();
     channel.put_control(&control(&[0]), None).await.unwrap();
-    let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
+    let scenario = scenario(
+        server.address,
+        "/ok",
+        Model::Rate,
+        20.0,
+        Duration::from_secs(600),
+    );
     let mut task = task(&channel, 0);
     task.lease = Duration::from_secs(3);
-    let ended = timeout(Duration::from_secs(6), carry_out_for_test(&task, scenario)).await.expect("held up");
+    let ended = timeout(Duration::from_secs(6), carry_out_for_test(&task, scenario))
+        .await
+        .expect("held up");
     // Nobody listens any more: it does not go on trying to deliver.
     assert_eq!(ended.unwrap(), Ended::LeaseLapsed);
     let seen = server.requests();
@@ -262,9 +359,16 @@ async fn a_store_that_hangs_holds_up_neither_the_lease_nor_the_end() {
 #[tokio::test]
 async fn load_that_the_store_takes_no_report_of_ends() {
     let server = Server::start().await;
-    let channel = Channel::new(Arc::new(HangingReports(InMemory::new())), Path::from("run")).unconditional();
+    let channel =
+        Channel::new(Arc::new(HangingReports(InMemory::new())), Path::from("run")).unconditional();
     channel.put_control(&control(&[0]), None).await.unwrap();
-    let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
+    let scenario = scenario(
+        server.address,
+        "/ok",
+        Model::Rate,
+        20.0,
+        Duration::from_secs(600),
+    );
     let mut task = task(&channel, 0);
     task.lease = Duration::from_secs(3);
     let mut beating = channel.control().await.unwrap();
@@ -280,16 +384,28 @@ async fn load_that_the_store_takes_no_report_of_ends() {
         ended = timeout(Duration::from_secs(60), carry_out_for_test(&task, scenario)) => ended.unwrap().unwrap(),
         () = beats => unreachable!(),
     };
-    assert!(matches!(&ended, Ended::Failed(why) if why.contains("took no report")), "{ended:?}");
+    assert!(
+        matches!(&ended, Ended::Failed(why) if why.contains("took no report")),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_stalled_target_thins_out_nothing_and_its_queue_is_in_the_latency() {
     let server = Server::start().await;
-    let scenario = scenario(server.address, "/slow", Model::Rate, 100.0, Duration::from_secs(1));
-    let merged = measure(&work(scenario, Share::WHOLE, 1)).await.merged(Select::default());
+    let scenario = scenario(
+        server.address,
+        "/slow",
+        Model::Rate,
+        100.0,
+        Duration::from_secs(1),
+    );
+    let merged = measure(&work(scenario, Share::WHOLE, 1))
+        .await
+        .merged(Select::default());
     assert_eq!(merged.tally.ok, 100);
-    // Half of all arrived during the stall, evenly: a quarter of them waited a quarter of a second and more.
+    // Half of all arrived during the stall, evenly: a quarter of them waited a quarter of a second
+    // and more.
     assert!(
         merged.latency.percentile(80.0).unwrap() > Duration::from_millis(200),
         "{:?}",
@@ -299,30 +415,82 @@ async fn a_stalled_target_thins_out_nothing_and_its_queue_is_in_the_latency() {
 
 #[tokio::test]
 async fn every_way_of_ending_has_its_own_class() {
-    assert_eq!(tally("/ok").await, Tally { ok: 5, bytes: 25, ..Tally::default() });
-    assert_eq!(tally("/status/404").await, Tally { status_4xx: 5, bytes: 25, ..Tally::default() });
-    assert_eq!(tally("/status/503").await, Tally { status_5xx: 5, bytes: 25, ..Tally::default() });
-    assert_eq!(tally("/close").await, Tally { broken: 5, ..Tally::default() });
-    assert_eq!(tally("/hang").await, Tally { timeout: 5, ..Tally::default() });
+    assert_eq!(
+        tally("/ok").await,
+        Tally {
+            ok: 5,
+            bytes: 25,
+            ..Tally::default()
+        }
+    );
+    assert_eq!(
+        tally("/status/404").await,
+        Tally {
+            status_4xx: 5,
+            bytes: 25,
+            ..Tally::default()
+        }
+    );
+    assert_eq!(
+        tally("/status/503").await,
+        Tally {
+            status_5xx: 5,
+            bytes: 25,
+            ..Tally::default()
+        }
+    );
+    assert_eq!(
+        tally("/close").await,
+        Tally {
+            broken: 5,
+            ..Tally::default()
+        }
+    );
+    assert_eq!(
+        tally("/hang").await,
+        Tally {
+            timeout: 5,
+            ..Tally::default()
+        }
+    );
     // Held, so that nobody else listens there.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let unused = socket.local_addr().unwrap();
     let scenario = scenario(unused, "/ok", Model::Rate, 10.0, Duration::from_millis(500));
-    let refused = measure(&work(scenario, Share::WHOLE, 1)).await.merged(Select::default()).tally;
-    assert_eq!(refused, Tally { connect: 5, ..Tally::default() });
+    let refused = measure(&work(scenario, Share::WHOLE, 1))
+        .await
+        .merged(Select::default())
+        .tally;
+    assert_eq!(
+        refused,
+        Tally {
+            connect: 5,
+            ..Tally::default()
+        }
+    );
 }
 
 #[tokio::test]
 async fn a_stop_cuts_requests_under_way_within_a_second() {
     let server = Server::start().await;
-    let mut scenario = scenario(server.address, "/hang", Model::Users, 8.0, Duration::from_secs(600));
+    let mut scenario = scenario(
+        server.address,
+        "/hang",
+        Model::Users,
+        8.0,
+        Duration::from_secs(600),
+    );
     scenario.target.timeout = Duration::from_secs(600);
     let work = work(scenario, Share::WHOLE, 2);
     let mut running = begin(&work).unwrap();
     running.next().await.unwrap();
     work.stop.cancel();
-    timeout(Duration::from_secs(1), async { while running.next().await.is_some() {} }).await.unwrap();
+    timeout(Duration::from_secs(1), async {
+        while running.next().await.is_some() {}
+    })
+    .await
+    .unwrap();
 }
 
 fn channel() -> Channel {
@@ -342,12 +510,18 @@ fn task(channel: &Channel, slot: u32) -> Task {
 }
 
 fn control(slots: &[u32]) -> Control {
-    let at = Timestamp::now().checked_add(Duration::from_millis(1_500)).unwrap();
+    let at = Timestamp::now()
+        .checked_add(Duration::from_millis(1_500))
+        .unwrap();
     Control {
         version: VERSION,
         epoch: 1,
         beat: 1,
-        start: Some(Start { at, slots: slots.to_vec(), attempts: Vec::new() }),
+        start: Some(Start {
+            at,
+            slots: slots.to_vec(),
+            attempts: Vec::new(),
+        }),
         stop: None,
     }
 }
@@ -356,9 +530,18 @@ fn control(slots: &[u32]) -> Control {
 async fn two_tasks_carry_out_a_plan_and_report_all_of_it() {
     let (server, channel) = (Server::start().await, channel());
     channel.put_control(&control(&[4, 7]), None).await.unwrap();
-    let scenario = scenario(server.address, "/ok", Model::Rate, 50.0, Duration::from_secs(3));
+    let scenario = scenario(
+        server.address,
+        "/ok",
+        Model::Rate,
+        50.0,
+        Duration::from_secs(3),
+    );
     let (four, seven) = (task(&channel, 4), task(&channel, 7));
-    let (a, b) = tokio::join!(carry_out_for_test(&four, scenario.clone()), carry_out_for_test(&seven, scenario));
+    let (a, b) = tokio::join!(
+        carry_out_for_test(&four, scenario.clone()),
+        carry_out_for_test(&seven, scenario)
+    );
     assert_eq!((a.unwrap(), b.unwrap()), (Ended::Complete, Ended::Complete));
 
     let mut results = Results::default();
@@ -366,7 +549,15 @@ async fn two_tasks_carry_out_a_plan_and_report_all_of_it() {
         let end = channel.end(slot).await.unwrap().unwrap();
         assert!(end.intervals > 0);
         for seq in 0..end.intervals {
-            results.add(slot, &channel.report(slot, seq).await.unwrap().expect("no gap").interval);
+            results.add(
+                slot,
+                &channel
+                    .report(slot, seq)
+                    .await
+                    .unwrap()
+                    .expect("no gap")
+                    .interval,
+            );
         }
         assert_eq!(channel.report(slot, end.intervals).await.unwrap(), None);
     }
@@ -378,20 +569,42 @@ async fn two_tasks_carry_out_a_plan_and_report_all_of_it() {
 async fn a_task_that_hears_no_beat_stops_by_itself() {
     let (server, channel) = (Server::start().await, channel());
     channel.put_control(&control(&[0]), None).await.unwrap();
-    let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
+    let scenario = scenario(
+        server.address,
+        "/ok",
+        Model::Rate,
+        20.0,
+        Duration::from_secs(600),
+    );
     let mut task = task(&channel, 0);
     task.lease = Duration::from_secs(3);
-    let ended = timeout(Duration::from_secs(10), carry_out_for_test(&task, scenario)).await.unwrap();
+    let ended = timeout(Duration::from_secs(10), carry_out_for_test(&task, scenario))
+        .await
+        .unwrap();
     assert_eq!(ended.unwrap(), Ended::LeaseLapsed);
-    assert_eq!(channel.end(0).await.unwrap().unwrap().why, Ended::LeaseLapsed);
+    assert_eq!(
+        channel.end(0).await.unwrap().unwrap().why,
+        Ended::LeaseLapsed
+    );
 }
 
 #[tokio::test]
 async fn a_task_without_a_share_sends_nothing() {
     let (server, channel) = (Server::start().await, channel());
     channel.put_control(&control(&[1]), None).await.unwrap();
-    let scenario = scenario(server.address, "/ok", Model::Rate, 20.0, Duration::from_secs(600));
-    assert_eq!(carry_out_for_test(&task(&channel, 0), scenario).await.unwrap(), Ended::NotNeeded);
+    let scenario = scenario(
+        server.address,
+        "/ok",
+        Model::Rate,
+        20.0,
+        Duration::from_secs(600),
+    );
+    assert_eq!(
+        carry_out_for_test(&task(&channel, 0), scenario)
+            .await
+            .unwrap(),
+        Ended::NotNeeded
+    );
     assert_eq!(server.requests(), 0);
 }
 
@@ -408,7 +621,10 @@ fn plan(secrets: bool) -> Plan {
         scenario,
         surroundings,
         secrets,
-        reach: crate::limits::Reach { loopback: true, private: false },
+        reach: crate::limits::Reach {
+            loopback: true,
+            private: false,
+        },
         seed: 1,
         files: Vec::new(),
     }
@@ -422,11 +638,25 @@ async fn a_task_that_sees_no_beat_ends_after_two_minutes_however_far_it_came() {
             channel.put_plan(&plan(false)).await.unwrap();
         }
         let born = tokio::time::Instant::now();
-        let ended = generate(&Task { max_lifetime: Duration::from_secs(3_600), ..task(&channel, 0) }).await;
+        let ended = generate(&Task {
+            max_lifetime: Duration::from_secs(3_600),
+            ..task(&channel, 0)
+        })
+        .await;
         assert_eq!(ended.is_ok(), with_plan, "{ended:?}");
-        assert!((120..125).contains(&born.elapsed().as_secs()), "{:?}", born.elapsed());
+        assert!(
+            (120..125).contains(&born.elapsed().as_secs()),
+            "{:?}",
+            born.elapsed()
+        );
         let why = channel.end(0).await.unwrap().unwrap().why;
-        assert!(matches!((&why, with_plan), (Ended::LeaseLapsed, true) | (Ended::Failed(_), false)), "{why:?}");
+        assert!(
+            matches!(
+                (&why, with_plan),
+                (Ended::LeaseLapsed, true) | (Ended::Failed(_), false)
+            ),
+            "{why:?}"
+        );
     }
 }
 
@@ -434,7 +664,10 @@ async fn a_task_that_sees_no_beat_ends_after_two_minutes_however_far_it_came() {
 async fn a_task_that_finds_no_secrets_any_more_is_too_late() {
     let channel = channel();
     channel.put_plan(&plan(true)).await.unwrap();
-    assert_eq!(generate(&task(&channel, 0)).await.unwrap(), Ended::NotNeeded);
+    assert_eq!(
+        generate(&task(&channel, 0)).await.unwrap(),
+        Ended::NotNeeded
+    );
     assert_eq!(channel.ready(0).await.unwrap(), None);
 }
 
@@ -447,22 +680,45 @@ async fn what_a_task_says_holds_no_secret_even_if_the_plan_cannot_be_read() {
     channel.put_plan(&broken).await.unwrap();
     let mut secrets = redact::Secrets::default();
     secrets.insert("KEY", "c4nary-of-the-plan");
-    channel.put_secrets(&Secrets { version: VERSION, secrets }).await.unwrap();
+    channel
+        .put_secrets(&Secrets {
+            version: VERSION,
+            secrets,
+        })
+        .await
+        .unwrap();
     assert!(generate(&task(&channel, 0)).await.is_err());
-    let Ended::Failed(why) = channel.end(0).await.unwrap().unwrap().why else { unreachable!() };
-    assert!(why.contains("[secret KEY]") && !why.contains("c4nary"), "{why}");
+    let Ended::Failed(why) = channel.end(0).await.unwrap().unwrap().why else {
+        unreachable!()
+    };
+    assert!(
+        why.contains("[secret KEY]") && !why.contains("c4nary"),
+        "{why}"
+    );
 }
 
 #[tokio::test]
 async fn the_last_to_leave_a_folder_takes_the_secrets_out_of_it() {
     let folder = tempfile::tempdir().unwrap();
-    let channel = crate::channel::open(&format!("file://{}", folder.path().display()), None).unwrap();
+    let channel =
+        crate::channel::open(&format!("file://{}", folder.path().display()), None).unwrap();
     channel.put_plan(&plan(true)).await.unwrap();
     let mut secrets = redact::Secrets::default();
     secrets.insert("KEY", "c4nary-in-a-folder");
-    channel.put_secrets(&Secrets { version: VERSION, secrets }).await.unwrap();
+    channel
+        .put_secrets(&Secrets {
+            version: VERSION,
+            secrets,
+        })
+        .await
+        .unwrap();
     channel.put_control(&control(&[0]), None).await.unwrap();
-    let ended = generate(&Task { lease: Duration::ZERO, ..task(&channel, 0) }).await.unwrap();
+    let ended = generate(&Task {
+        lease: Duration::ZERO,
+        ..task(&channel, 0)
+    })
+    .await
+    .unwrap();
     assert_eq!(ended, Ended::LeaseLapsed);
     assert_eq!(channel.secrets().await.unwrap(), None);
 }

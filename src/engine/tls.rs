@@ -1,15 +1,18 @@
 //! TLS as a new visitor would do it.
 //!
-//! Sessions are different people, so each has its own resumption tickets: the new users of a spike do full handshakes,
-//! and only a session that renews its own connection may resume. Key exchange is chosen here, not inherited: X25519
-//! first, the classic curves after it. (rustls and the AWS SDK would lead with the post-quantum hybrid, which costs
-//! generator and target more than most of today's clients do.)
+//! Sessions are different people, so each has its own resumption tickets: the new users of a spike
+//! do full handshakes, and only a session that renews its own connection may resume. Key exchange
+//! is chosen here, not inherited: X25519 first, the classic curves after it. (rustls and the AWS
+//! SDK would lead with the post-quantum hybrid, which costs generator and target more than most of
+//! today's clients do.)
 
 use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs as provider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, aws_lc_rs as provider, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
@@ -20,7 +23,8 @@ use crate::scenario::{Http, Identity, Target, Tls};
 /// A session's own tickets: TLS 1.3 servers send two at a time.
 const TICKETS: usize = 2;
 
-/// What all sessions have in common. Built once per generator: reading the system's roots takes a while.
+/// What all sessions have in common. Built once per generator: reading the system's roots takes a
+/// while.
 #[derive(Debug, Clone)]
 pub struct Security {
     config: Arc<ClientConfig>,
@@ -30,17 +34,24 @@ pub struct Security {
 impl Security {
     pub fn new(target: &Target) -> Result<Self, String> {
         let host = target.url.host.trim_matches(['[', ']']).to_owned();
-        let name = ServerName::try_from(host.clone()).map_err(|error| format!("{host}: {error}"))?;
+        let name =
+            ServerName::try_from(host.clone()).map_err(|error| format!("{host}: {error}"))?;
         let mut crypto = provider::default_provider();
-        crypto.kx_groups =
-            vec![provider::kx_group::X25519, provider::kx_group::SECP256R1, provider::kx_group::SECP384R1];
+        crypto.kx_groups = vec![
+            provider::kx_group::X25519,
+            provider::kx_group::SECP256R1,
+            provider::kx_group::SECP384R1,
+        ];
         let mut config = config(&target.tls, Arc::new(crypto))?;
         config.alpn_protocols = match target.http {
             Http::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             Http::One => vec![b"http/1.1".to_vec()],
             Http::Two => vec![b"h2".to_vec()],
         };
-        Ok(Self { config: Arc::new(config), name })
+        Ok(Self {
+            config: Arc::new(config),
+            name,
+        })
     }
 
     pub fn name(&self) -> ServerName<'static> {
@@ -56,21 +67,32 @@ impl Security {
 }
 
 fn config(tls: &Tls, crypto: Arc<CryptoProvider>) -> Result<ClientConfig, String> {
-    let versions: &[&rustls::SupportedProtocolVersion] =
-        if tls.only_13 { &[&rustls::version::TLS13] } else { &[&rustls::version::TLS13, &rustls::version::TLS12] };
+    let versions: &[&rustls::SupportedProtocolVersion] = if tls.only_13 {
+        &[&rustls::version::TLS13]
+    } else {
+        &[&rustls::version::TLS13, &rustls::version::TLS12]
+    };
     let said = |error: rustls::Error| error.to_string();
-    let builder =
-        ClientConfig::builder_with_provider(Arc::clone(&crypto)).with_protocol_versions(versions).map_err(said)?;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&crypto))
+        .with_protocol_versions(versions)
+        .map_err(said)?;
     let builder = match tls.insecure {
-        true => builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(crypto))),
+        true => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(crypto))),
         false => builder.with_root_certificates(roots(tls)?),
     };
     match &tls.identity {
         None => Ok(builder.with_no_client_auth()),
         Some(Identity { chain, key }) => {
-            let chain: Vec<_> = CertificateDer::pem_slice_iter(chain).filter_map(Result::ok).collect();
-            let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("the client's key: {error}"))?;
-            builder.with_client_auth_cert(chain, key).map_err(|error| format!("the client's certificate: {error}"))
+            let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
+                .filter_map(Result::ok)
+                .collect();
+            let key = PrivateKeyDer::from_pem_slice(key)
+                .map_err(|error| format!("the client's key: {error}"))?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| format!("the client's certificate: {error}"))
         }
     }
 }
@@ -78,12 +100,15 @@ fn config(tls: &Tls, crypto: Arc<CryptoProvider>) -> Result<ClientConfig, String
 fn roots(tls: &Tls) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let (added, _) = match &tls.ca {
-        Some(pem) => roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok)),
+        Some(pem) => roots
+            .add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok)),
         None => roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
     };
     match (added, &tls.ca) {
         (0, Some(_)) => Err("`tls.ca` holds no certificate that can be trusted".to_owned()),
-        (0, None) => Err("this system has no trusted root certificates (set SSL_CERT_FILE)".to_owned()),
+        (0, None) => {
+            Err("this system has no trusted root certificates (set SSL_CERT_FILE)".to_owned())
+        }
         _ => Ok(roots),
     }
 }
@@ -110,7 +135,12 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -119,7 +149,12 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

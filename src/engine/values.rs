@@ -7,7 +7,8 @@ use rand_pcg::Pcg64Mcg;
 
 use crate::scenario::{Condition, Data, Escape, Expression, Literal, Segment, Template};
 
-/// A captured value: as text, and whether that text is JSON as it stands (a number, `true`, an object).
+/// A captured value: as text, and whether that text is JSON as it stands (a number, `true`, an
+/// object).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Value {
     pub text: Box<str>,
@@ -55,32 +56,50 @@ impl Values<'_> {
         let holds = match (&condition.comparison, left) {
             (_, Err(Missing)) => false,
             (None, Ok(value)) => !matches!(value.text.as_ref(), "" | "false" | "0" | "null"),
-            (Some((operator, right)), Ok(left)) => {
-                self.value(right).is_ok_and(|right| operator.holds(&left.text, &right.text))
-            }
+            (Some((operator, right)), Ok(left)) => self
+                .value(right)
+                .is_ok_and(|right| operator.holds(&left.text, &right.text)),
         };
         holds != condition.negated
     }
 
     fn value(&mut self, expression: &Expression) -> Result<Value, Missing> {
-        let number = |number: &dyn std::fmt::Display| Value { text: number.to_string().into(), json: true };
-        let text = |text: &str| Value { text: text.into(), json: false };
+        let number = |number: &dyn std::fmt::Display| Value {
+            text: number.to_string().into(),
+            json: true,
+        };
+        let text = |text: &str| Value {
+            text: text.into(),
+            json: false,
+        };
         Ok(match expression {
             Expression::Literal(literal) => of_literal(literal),
-            Expression::Variable(index) => {
-                self.variables.get(*index as usize).and_then(Option::as_ref).ok_or(Missing)?.clone()
-            }
+            Expression::Variable(index) => self
+                .variables
+                .get(*index as usize)
+                .and_then(Option::as_ref)
+                .ok_or(Missing)?
+                .clone(),
             Expression::Column(data, column) => {
-                let row = self.rows.get(*data as usize).copied().flatten().ok_or(Missing)?;
-                let cell =
-                    self.data.get(*data as usize).and_then(|data| data.rows.get(row as usize)?.get(*column as usize));
+                let row = self
+                    .rows
+                    .get(*data as usize)
+                    .copied()
+                    .flatten()
+                    .ok_or(Missing)?;
+                let cell = self
+                    .data
+                    .get(*data as usize)
+                    .and_then(|data| data.rows.get(row as usize)?.get(*column as usize));
                 text(cell.ok_or(Missing)?)
             }
             Expression::Random(from, to) => number(&self.chance.random_range(*from..=*to)),
             Expression::Uuid => text(&uuid(self.chance)),
-            Expression::Pick(literals) => {
-                of_literal(literals.get(self.chance.random_range(0..literals.len().max(1))).ok_or(Missing)?)
-            }
+            Expression::Pick(literals) => of_literal(
+                literals
+                    .get(self.chance.random_range(0..literals.len().max(1)))
+                    .ok_or(Missing)?,
+            ),
             Expression::Now(now) => match now {
                 crate::scenario::Now::Text => text(&format!("{:.3}", Timestamp::now())),
                 crate::scenario::Now::Seconds => number(&Timestamp::now().as_second()),
@@ -88,7 +107,10 @@ impl Values<'_> {
             },
             Expression::Session => number(&self.session),
             Expression::Iteration => number(&self.iteration),
-            Expression::AsText(inner) => Value { json: false, ..self.value(inner)? },
+            Expression::AsText(inner) => Value {
+                json: false,
+                ..self.value(inner)?
+            },
             Expression::Raw(inner) => self.value(inner)?,
             Expression::Base64(template) => {
                 let mut plain = Vec::new();
@@ -101,18 +123,35 @@ impl Values<'_> {
 
 fn of_literal(literal: &Literal) -> Value {
     match literal {
-        Literal::Text(text) => Value { text: text.as_str().into(), json: false },
-        Literal::Number(number) => Value { text: number.to_string().into(), json: true },
-        Literal::Bool(value) => Value { text: value.to_string().into(), json: true },
+        Literal::Text(text) => Value {
+            text: text.as_str().into(),
+            json: false,
+        },
+        Literal::Number(number) => Value {
+            text: number.to_string().into(),
+            json: true,
+        },
+        Literal::Bool(value) => Value {
+            text: value.to_string().into(),
+            json: true,
+        },
     }
 }
 
 /// Version 4, out of the session's own chance: a seed repeats it.
 fn uuid(chance: &mut Pcg64Mcg) -> String {
-    let bits =
-        chance.random::<u128>() & !(0xf000_u128 << 64) & !(0xc000_u128 << 48) | 0x4000_u128 << 64 | 0x8000_u128 << 48;
+    let bits = chance.random::<u128>() & !(0xf000_u128 << 64) & !(0xc000_u128 << 48)
+        | 0x4000_u128 << 64
+        | 0x8000_u128 << 48;
     let hex = format!("{bits:032x}");
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
 }
 
 fn put(value: &Value, escape: Escape, out: &mut Vec<u8>) {
@@ -120,15 +159,22 @@ fn put(value: &Value, escape: Escape, out: &mut Vec<u8>) {
         Escape::Raw => out.extend_from_slice(value.text.as_bytes()),
         Escape::Percent => out.extend(crate::scenario::percent_encoded(&value.text).into_bytes()),
         Escape::Json if value.json => out.extend_from_slice(value.text.as_bytes()),
-        Escape::Json => out.extend(serde_json::Value::from(value.text.as_ref()).to_string().into_bytes()),
+        Escape::Json => out.extend(
+            serde_json::Value::from(value.text.as_ref())
+                .to_string()
+                .into_bytes(),
+        ),
         Escape::JsonText => {
             let quoted = serde_json::Value::from(value.text.as_ref()).to_string();
             out.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
         }
         // What would end the header, or begin another, never reaches the wire.
-        Escape::Header => {
-            out.extend(value.text.bytes().filter(|byte| *byte == b'\t' || *byte >= b' ' && *byte != 0x7f))
-        }
+        Escape::Header => out.extend(
+            value
+                .text
+                .bytes()
+                .filter(|byte| *byte == b'\t' || *byte >= b' ' && *byte != 0x7f),
+        ),
     }
 }
 
@@ -149,8 +195,14 @@ mod tests {
             split: true,
         }];
         let variables = [
-            Some(Value { text: "a \"b\"\r\n/ü".into(), json: false }),
-            Some(Value { text: "7".into(), json: true }),
+            Some(Value {
+                text: "a \"b\"\r\n/ü".into(),
+                json: false,
+            }),
+            Some(Value {
+                text: "7".into(),
+                json: true,
+            }),
             None,
         ];
         let mut chance = Pcg64Mcg::seed_from_u64(1);
@@ -162,7 +214,9 @@ mod tests {
             iteration: 4,
             chance: &mut chance,
         };
-        values.text(&Template { segments: vec![Segment::Value(expression, escape)] })
+        values.text(&Template {
+            segments: vec![Segment::Value(expression, escape)],
+        })
     }
 
     #[test]
@@ -175,15 +229,32 @@ mod tests {
             (Escape::Json, "\"a \\\"b\\\"\\r\\n/ü\""),
             (Escape::Header, "a \"b\"/ü"),
         ] {
-            assert_eq!(rendered(text.clone(), escape).as_deref(), Ok(wanted), "{escape:?}");
+            assert_eq!(
+                rendered(text.clone(), escape).as_deref(),
+                Ok(wanted),
+                "{escape:?}"
+            );
         }
-        assert_eq!(rendered(Expression::Variable(1), Escape::Json).as_deref(), Ok("7"));
         assert_eq!(
-            rendered(Expression::AsText(Box::new(Expression::Variable(1))), Escape::Json).as_deref(),
+            rendered(Expression::Variable(1), Escape::Json).as_deref(),
+            Ok("7")
+        );
+        assert_eq!(
+            rendered(
+                Expression::AsText(Box::new(Expression::Variable(1))),
+                Escape::Json
+            )
+            .as_deref(),
             Ok("\"7\"")
         );
-        assert_eq!(rendered(Expression::Column(0, 0), Escape::Percent).as_deref(), Ok("b%40c"));
-        assert_eq!(rendered(Expression::Base64(Template::text("user:pw")), Escape::Raw).as_deref(), Ok("dXNlcjpwdw=="));
+        assert_eq!(
+            rendered(Expression::Column(0, 0), Escape::Percent).as_deref(),
+            Ok("b%40c")
+        );
+        assert_eq!(
+            rendered(Expression::Base64(Template::text("user:pw")), Escape::Raw).as_deref(),
+            Ok("dXNlcjpwdw==")
+        );
         assert_eq!(rendered(Expression::Variable(2), Escape::Raw), Err(Missing));
     }
 
@@ -199,15 +270,41 @@ mod tests {
     #[test]
     fn a_missing_value_is_no_value_whatever_it_is_compared_with() {
         let mut chance = Pcg64Mcg::seed_from_u64(1);
-        let variables = [None, Some(Value { text: "3".into(), json: true })];
-        let mut values =
-            Values { variables: &variables, data: &[], rows: &[], session: 0, iteration: 0, chance: &mut chance };
-        let mut holds = |negated, left, comparison| values.holds(&Condition { negated, left, comparison });
+        let variables = [
+            None,
+            Some(Value {
+                text: "3".into(),
+                json: true,
+            }),
+        ];
+        let mut values = Values {
+            variables: &variables,
+            data: &[],
+            rows: &[],
+            session: 0,
+            iteration: 0,
+            chance: &mut chance,
+        };
+        let mut holds = |negated, left, comparison| {
+            values.holds(&Condition {
+                negated,
+                left,
+                comparison,
+            })
+        };
         let four = || Expression::Literal(Literal::Number(4.into()));
         assert!(!holds(false, Expression::Variable(0), None));
         assert!(holds(true, Expression::Variable(0), None));
         assert!(holds(false, Expression::Variable(1), None));
-        assert!(!holds(false, Expression::Variable(0), Some((Operator::Less, four()))));
-        assert!(holds(false, Expression::Variable(1), Some((Operator::Less, four()))));
+        assert!(!holds(
+            false,
+            Expression::Variable(0),
+            Some((Operator::Less, four()))
+        ));
+        assert!(holds(
+            false,
+            Expression::Variable(1),
+            Some((Operator::Less, four()))
+        ));
     }
 }

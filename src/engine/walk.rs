@@ -1,4 +1,5 @@
-//! The order in which the steps of a block are carried out: blocks within blocks, repeated, under conditions. Pure.
+//! The order in which the steps of a block are carried out: blocks within blocks, repeated, under
+//! conditions. Pure.
 
 use crate::scenario::{Action, Block, Condition};
 
@@ -16,13 +17,27 @@ struct Frame<'b> {
 
 impl<'b> Walk<'b> {
     pub fn new(block: &'b Block) -> Self {
-        Self { here: Frame { block, next: 0, passes_left: block.repeat }, outer: Vec::new() }
+        Self {
+            here: Frame {
+                block,
+                next: 0,
+                passes_left: block.repeat,
+            },
+            outer: Vec::new(),
+        }
     }
 
-    /// The next step's index. A condition is asked when its block is reached, once for all its passes.
+    /// The next step's index. A condition is asked when its block is reached, once for all its
+    /// passes.
     pub fn next(&mut self, holds: &mut dyn FnMut(&Condition) -> bool) -> Option<u16> {
         loop {
-            match self.here.block.actions.get(self.here.next).filter(|_| self.here.passes_left > 0) {
+            match self
+                .here
+                .block
+                .actions
+                .get(self.here.next)
+                .filter(|_| self.here.passes_left > 0)
+            {
                 Some(Action::Request(step)) => {
                     self.here.next += 1;
                     return Some(*step);
@@ -30,7 +45,11 @@ impl<'b> Walk<'b> {
                 Some(Action::Block(block)) => {
                     self.here.next += 1;
                     if block.condition.as_ref().is_none_or(&mut *holds) {
-                        let inner = Frame { block, next: 0, passes_left: block.repeat };
+                        let inner = Frame {
+                            block,
+                            next: 0,
+                            passes_left: block.repeat,
+                        };
                         self.outer.push(std::mem::replace(&mut self.here, inner));
                     }
                 }
@@ -55,7 +74,11 @@ mod tests {
             left: Expression::Session,
             comparison: Some((Operator::Equal, Expression::Session)),
         });
-        Action::Block(Block { condition, repeat, actions })
+        Action::Block(Block {
+            condition,
+            repeat,
+            actions,
+        })
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! HTTP/1.1 as a client reads it: bytes in, an answer out. Pure: knows no sockets, and takes the bytes in any pieces.
+//! HTTP/1.1 as a client reads it: bytes in, an answer out. Pure: knows no sockets, and takes the
+//! bytes in any pieces.
 //!
-//! Heads are parsed by httparse; framing (RFC 9112) is here. A generator's hot path has no room for a general client:
-//! no task and no channel stands between a session and its socket, and an answer nobody looks at is not kept.
+//! Heads are parsed by httparse; framing (RFC 9112) is here. A generator's hot path has no room for
+//! a general client: no task and no channel stands between a session and its socket, and an answer
+//! nobody looks at is not kept.
 
 use std::mem::MaybeUninit;
 
@@ -37,7 +39,10 @@ pub struct Answer {
 
 impl Answer {
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice())
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_slice())
     }
 }
 
@@ -89,7 +94,12 @@ pub struct Reader {
 
 impl Reader {
     pub fn new(keep: Keep) -> Self {
-        Self { keep, state: State::Head, partial: Vec::new(), answer: Answer::default() }
+        Self {
+            keep,
+            state: State::Head,
+            partial: Vec::new(),
+            answer: Answer::default(),
+        }
     }
 
     /// Takes what came. True when the answer is complete.
@@ -146,7 +156,8 @@ impl Reader {
         self.answer
     }
 
-    /// Reads the head, perhaps from pieces; how many of these bytes belong to it, or nothing if it is not whole.
+    /// Reads the head, perhaps from pieces; how many of these bytes belong to it, or nothing if it
+    /// is not whole.
     fn head(&mut self, bytes: &[u8]) -> Result<Option<usize>, NotHttp> {
         if self.partial.is_empty() {
             return match self.parse(bytes)? {
@@ -178,7 +189,9 @@ impl Reader {
         let parsed = httparse::ParserConfig::default()
             .parse_response_with_uninit_headers(&mut head, bytes, &mut room)
             .map_err(|_| NotHttp::Head)?;
-        let httparse::Status::Complete(used) = parsed else { return Ok(None) };
+        let httparse::Status::Complete(used) = parsed else {
+            return Ok(None);
+        };
         let status = head.code.unwrap_or_default();
         match status {
             101 => return Err(NotHttp::Head),
@@ -192,7 +205,9 @@ impl Reader {
         for header in head.headers.iter() {
             let name = header.name;
             if name.eq_ignore_ascii_case("content-length") {
-                let read = std::str::from_utf8(header.value).ok().and_then(|value| value.trim().parse::<u64>().ok());
+                let read = std::str::from_utf8(header.value)
+                    .ok()
+                    .and_then(|value| value.trim().parse::<u64>().ok());
                 let read = read.ok_or(NotHttp::Framing)?;
                 if length.is_some_and(|known| known != read) {
                     return Err(NotHttp::Framing);
@@ -200,7 +215,11 @@ impl Reader {
                 length = Some(read);
             } else if name.eq_ignore_ascii_case("transfer-encoding") {
                 coded = true;
-                chunked = header.value.to_ascii_lowercase().trim_ascii().ends_with(b"chunked");
+                chunked = header
+                    .value
+                    .to_ascii_lowercase()
+                    .trim_ascii()
+                    .ends_with(b"chunked");
             } else if name.eq_ignore_ascii_case("connection") {
                 let value = header.value.to_ascii_lowercase();
                 for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
@@ -208,7 +227,9 @@ impl Reader {
                 }
             }
             if self.keeps(name, status) {
-                self.answer.headers.push((name.to_ascii_lowercase(), header.value.to_vec()));
+                self.answer
+                    .headers
+                    .push((name.to_ascii_lowercase(), header.value.to_vec()));
             }
         }
         self.answer.reusable = !close;
@@ -245,7 +266,9 @@ impl Reader {
 
     /// One turn in a chunked body: how many bytes it took, or nothing if it needs more.
     fn chunked(&mut self, chunk: Chunk, bytes: &[u8]) -> Result<Option<usize>, NotHttp> {
-        let Some(first) = bytes.first().copied() else { return Ok(None) };
+        let Some(first) = bytes.first().copied() else {
+            return Ok(None);
+        };
         let (next, used) = match chunk {
             Chunk::Size(size, digits) => match (char::from(first).to_digit(16), first) {
                 (Some(_), _) if digits == 16 => return Err(NotHttp::Framing),
@@ -287,7 +310,11 @@ impl Reader {
 }
 
 fn after_size(size: u64) -> Chunk {
-    if size == 0 { Chunk::Trailer(0) } else { Chunk::Data(size) }
+    if size == 0 {
+        Chunk::Trailer(0)
+    } else {
+        Chunk::Data(size)
+    }
 }
 
 #[cfg(test)]
@@ -296,7 +323,12 @@ mod tests {
 
     use super::*;
 
-    const KEEP: Keep = Keep { body: true, headers: true, cookies: true, head_only: false };
+    const KEEP: Keep = Keep {
+        body: true,
+        headers: true,
+        cookies: true,
+        head_only: false,
+    };
 
     fn read(pieces: &[&[u8]], keep: Keep) -> Result<(bool, Answer), NotHttp> {
         let mut reader = Reader::new(keep);
@@ -310,8 +342,18 @@ mod tests {
     #[test]
     fn answers_end_where_their_framing_says() {
         for (text, done, body, reusable) in [
-            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", true, "hello", true),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", false, "hel", true),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+                true,
+                "hello",
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel",
+                false,
+                "hel",
+                true,
+            ),
             (
                 "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n1;x=y\r\n!\r\n0\r\n\r\n",
                 true,
@@ -324,18 +366,57 @@ mod tests {
                 "0123456789",
                 true,
             ),
-            ("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\nx", true, "x", false),
-            ("HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\nx", true, "x", false),
-            ("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 1\r\n\r\nx", true, "x", true),
-            ("HTTP/1.1 200 OK\r\n\r\nuntil the end", false, "until the end", false),
+            (
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\nx",
+                true,
+                "x",
+                false,
+            ),
+            (
+                "HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\nx",
+                true,
+                "x",
+                false,
+            ),
+            (
+                "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 1\r\n\r\nx",
+                true,
+                "x",
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\n\r\nuntil the end",
+                false,
+                "until the end",
+                false,
+            ),
             ("HTTP/1.1 204 No Content\r\n\r\n", true, "", true),
-            ("HTTP/1.1 304 Not Modified\r\ncontent-length: 10\r\n\r\n", true, "", true),
-            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", true, "ok", true),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok and more", true, "ok", false),
+            (
+                "HTTP/1.1 304 Not Modified\r\ncontent-length: 10\r\n\r\n",
+                true,
+                "",
+                true,
+            ),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+                true,
+                "ok",
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok and more",
+                true,
+                "ok",
+                false,
+            ),
         ] {
             let (seen, answer) = read(&[text.as_bytes()], KEEP).unwrap();
             assert_eq!(
-                (seen, String::from_utf8_lossy(&answer.body).as_ref(), answer.reusable),
+                (
+                    seen,
+                    String::from_utf8_lossy(&answer.body).as_ref(),
+                    answer.reusable
+                ),
                 (done, body, reusable),
                 "{text}"
             );
@@ -345,7 +426,14 @@ mod tests {
     #[test]
     fn the_answer_to_a_head_has_no_body() {
         let text = b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n";
-        let (done, answer) = read(&[text], Keep { head_only: true, ..KEEP }).unwrap();
+        let (done, answer) = read(
+            &[text],
+            Keep {
+                head_only: true,
+                ..KEEP
+            },
+        )
+        .unwrap();
         assert!(done && answer.reusable && answer.bytes == 0);
     }
 
@@ -354,11 +442,26 @@ mod tests {
         for (text, error) in [
             ("SSH-2.0-OpenSSH\r\n\r\n", NotHttp::Head),
             ("HTTP/1.1 101 Switching Protocols\r\n\r\n", NotHttp::Head),
-            ("HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n", NotHttp::Framing),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", NotHttp::Framing),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", NotHttp::Framing),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nxx", NotHttp::Framing),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n11111111111111111", NotHttp::Framing),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n",
+                NotHttp::Framing,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+                NotHttp::Framing,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+                NotHttp::Framing,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nxx",
+                NotHttp::Framing,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n11111111111111111",
+                NotHttp::Framing,
+            ),
         ] {
             assert_eq!(read(&[text.as_bytes()], KEEP).unwrap_err(), error, "{text}");
         }
@@ -372,7 +475,10 @@ mod tests {
             reader.end()
         };
         assert_eq!(end("HTTP/1.1 200 OK\r\n\r\nall of it"), Ok(()));
-        assert_eq!(end("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel"), Err(NotHttp::Short));
+        assert_eq!(
+            end("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel"),
+            Err(NotHttp::Short)
+        );
         assert_eq!(end("HTTP/1.1 2"), Err(NotHttp::Short));
         assert_eq!(end(""), Err(NotHttp::Short));
     }
@@ -383,7 +489,14 @@ mod tests {
         let (_, answer) = read(&[text], Keep::default()).unwrap();
         assert_eq!(answer.headers, [("location".to_owned(), b"/x".to_vec())]);
         assert_eq!((answer.body.len(), answer.bytes), (0, 2));
-        let (_, answer) = read(&[text], Keep { cookies: true, ..Keep::default() }).unwrap();
+        let (_, answer) = read(
+            &[text],
+            Keep {
+                cookies: true,
+                ..Keep::default()
+            },
+        )
+        .unwrap();
         assert_eq!(answer.headers.len(), 2);
     }
 

@@ -17,13 +17,14 @@ use crate::measure::Interval;
 use crate::plan::Share;
 use crate::scenario::Model;
 
-/// Iterations under way per worker. Beyond it memory grows without end under a target that hangs; what is not started
-/// is counted, and makes the run inconclusive.
+/// Iterations under way per worker. Beyond it memory grows without end under a target that hangs;
+/// what is not started is counted, and makes the run inconclusive.
 const CEILING: usize = 10_000;
 const REPORT: Duration = Duration::from_millis(500);
 /// So long after its end a second is complete.
 const SETTLES: Duration = Duration::from_millis(100);
-/// A jump brings many sessions at one instant; a crowd arrives within a second, not within a microsecond.
+/// A jump brings many sessions at one instant; a crowd arrives within a second, not within a
+/// microsecond.
 const JUMP: Duration = Duration::from_secs(1);
 
 /// Whole seconds from one worker.
@@ -54,10 +55,13 @@ impl Running {
         Some(seconds.interval)
     }
 
-    /// After the last seconds: whether every worker carried out its part. A lost one must not look like less load.
+    /// After the last seconds: whether every worker carried out its part. A lost one must not look
+    /// like less load.
     pub fn finish(self) -> Result<(), String> {
         for thread in self.threads {
-            thread.join().map_err(|_| "a worker thread panicked".to_owned())??;
+            thread
+                .join()
+                .map_err(|_| "a worker thread panicked".to_owned())??;
         }
         Ok(())
     }
@@ -72,7 +76,8 @@ impl Running {
 pub fn begin(work: &Work) -> Result<Running, String> {
     let (sender, seconds) = unbounded_channel();
     health::make_room_for_sockets();
-    // A redirect may lead from http to https on the same host: where roots are at hand, they are there for it.
+    // A redirect may lead from http to https on the same host: where roots are at hand, they are
+    // there for it.
     let security = match Security::new(&work.scenario.target) {
         Ok(security) => Some(security),
         Err(why) if work.scenario.target.url.https => return Err(why),
@@ -89,7 +94,11 @@ pub fn begin(work: &Work) -> Result<Running, String> {
             .map_err(|error| format!("could not start a worker thread: {error}"))?;
         threads.push(thread);
     }
-    Ok(Running { seconds, threads, before: vec![0; work.workers as usize] })
+    Ok(Running {
+        seconds,
+        threads,
+        before: vec![0; work.workers as usize],
+    })
 }
 
 fn work_here(
@@ -98,7 +107,9 @@ fn work_here(
     security: Option<&Security>,
     sender: &UnboundedSender<Seconds>,
 ) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| format!("a worker has no runtime: {error}"))?;
     let mut desk = Desk::new(work, worker, security)?;
     let entered = runtime.enter();
@@ -110,12 +121,23 @@ fn work_here(
     let carried_out = local.block_on(&runtime, load);
     // Dropping the sessions cuts what is still under way: it is not recorded.
     drop(local);
-    let before = u32::try_from(desk.elapsed().as_secs()).unwrap_or(u32::MAX).saturating_add(1);
-    let _ = sender.send(Seconds { worker, before, interval: desk.recorder.borrow_mut().take_all() });
+    let before = u32::try_from(desk.elapsed().as_secs())
+        .unwrap_or(u32::MAX)
+        .saturating_add(1);
+    let _ = sender.send(Seconds {
+        worker,
+        before,
+        interval: desk.recorder.borrow_mut().take_all(),
+    });
     carried_out
 }
 
-async fn carry_out(work: &Work, worker: u32, desk: Rc<Desk>, sender: &UnboundedSender<Seconds>) -> Result<(), String> {
+async fn carry_out(
+    work: &Work,
+    worker: u32,
+    desk: Rc<Desk>,
+    sender: &UnboundedSender<Seconds>,
+) -> Result<(), String> {
     let share = work.share_of(worker);
     let mut load = JoinSet::new();
     if work.scenario.has(Model::Users) {
@@ -144,7 +166,8 @@ async fn carry_out(work: &Work, worker: u32, desk: Rc<Desk>, sender: &UnboundedS
             () = work.stop.cancelled() => return Ok(()),
             _ = tick.tick() => report(&desk, worker, sender),
             done = load.join_next() => match done {
-                // Sessions that data stopped are missing until the plan's end: the watch on the worker counts them.
+                // Sessions that data stopped are missing until the plan's end: the watch on the
+                // worker counts them.
                 None if desk.elapsed() < desk.schedule.end() => desk.wait_until(desk.elapsed() + REPORT).await,
                 None => return Ok(()),
                 // A session or iteration that panicked is load that was not there.
@@ -154,7 +177,8 @@ async fn carry_out(work: &Work, worker: u32, desk: Rc<Desk>, sender: &UnboundedS
     }
 }
 
-/// A second is whole when it has passed: requests are recorded in the second they end in, as they end.
+/// A second is whole when it has passed: requests are recorded in the second they end in, as they
+/// end.
 fn report(desk: &Desk, worker: u32, sender: &UnboundedSender<Seconds>) {
     let elapsed = desk.elapsed();
     if elapsed.is_zero() {
@@ -164,7 +188,11 @@ fn report(desk: &Desk, worker: u32, sender: &UnboundedSender<Seconds>) {
     // The watch on the generator's health fills a second in just after it has passed.
     let before = u32::try_from(elapsed.saturating_sub(SETTLES).as_secs()).unwrap_or(u32::MAX);
     let interval = recorder.take_before(before);
-    let _ = sender.send(Seconds { worker, before, interval });
+    let _ = sender.send(Seconds {
+        worker,
+        before,
+        interval,
+    });
 }
 
 /// Every session of the share, each waiting for its span.
@@ -178,21 +206,35 @@ fn populate(desk: &Rc<Desk>, share: Share, load: &mut JoinSet<()>) {
     }
 }
 
-/// Sessions that a jump brings at one instant come spread over a second, unless the phase wants them in a burst.
+/// Sessions that a jump brings at one instant come spread over a second, unless the phase wants
+/// them in a burst.
 fn jump_offset(desk: &Desk, number: u64, from: Duration, to: Duration) -> Duration {
     let schedule = &desk.schedule;
     let neighbour = if number == 0 { 1 } else { number - 1 };
-    let crowd =
-        neighbour < schedule.sessions() && schedule.session_spans(neighbour).iter().any(|(start, _)| *start == from);
-    let burst = desk.scenario.phases.get(schedule.phase_at(from)).is_some_and(|phase| phase.burst);
-    if !crowd || burst { Duration::ZERO } else { spread(number, JUMP.min((to - from) / 2)) }
+    let crowd = neighbour < schedule.sessions()
+        && schedule
+            .session_spans(neighbour)
+            .iter()
+            .any(|(start, _)| *start == from);
+    let burst = desk
+        .scenario
+        .phases
+        .get(schedule.phase_at(from))
+        .is_some_and(|phase| phase.burst);
+    if !crowd || burst {
+        Duration::ZERO
+    } else {
+        spread(number, JUMP.min((to - from) / 2))
+    }
 }
 
 /// Starts each iteration of the share when it is due, whatever became of the others.
 async fn dispatch(desk: Rc<Desk>, share: Share) {
     let mut under_way = JoinSet::new();
     for number in (u64::from(share.index)..desk.schedule.iterations()).step_by(share.of as usize) {
-        let Some(due) = desk.schedule.arrival(number) else { break };
+        let Some(due) = desk.schedule.arrival(number) else {
+            break;
+        };
         desk.wait_until(due).await;
         desk.recorder.borrow_mut().strain(due).asked += 1;
         while let Some(done) = under_way.try_join_next() {

@@ -8,8 +8,8 @@ use aws_sdk_ecs::Client;
 use aws_sdk_ecs::error::SdkError;
 use aws_sdk_ecs::operation::run_task::{RunTaskError, RunTaskOutput};
 use aws_sdk_ecs::types::{
-    AssignPublicIp, AwsVpcConfiguration, ContainerOverride, DesiredStatus, KeyValuePair, LaunchType,
-    NetworkConfiguration, Tag, Task, TaskOverride,
+    AssignPublicIp, AwsVpcConfiguration, ContainerOverride, DesiredStatus, KeyValuePair,
+    LaunchType, NetworkConfiguration, Tag, Task, TaskOverride,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use jiff::Timestamp;
@@ -27,7 +27,8 @@ const SLOT: &str = "SPIKEPROOF_SLOT";
 
 /// A new role is known everywhere only after a while; until then RunTask cannot assume it.
 const ROLE_SETTLES: Duration = Duration::from_secs(60);
-/// How long an answer that may hide a task is asked for again: an outage that lasts longer costs an attempt.
+/// How long an answer that may hide a task is asked for again: an outage that lasts longer costs an
+/// attempt.
 const CLEARS_UP: Duration = Duration::from_secs(30);
 const BEFORE_ASKING_AGAIN: Duration = Duration::from_secs(2);
 /// DescribeTasks takes so many at once.
@@ -63,7 +64,13 @@ struct Bill {
 impl FargateFleet {
     pub fn new(aws: &Aws, placement: Placement, orders: Orders) -> Self {
         let client = Client::new(&aws.sdk);
-        Self { client, placement, orders, slots: BTreeMap::new(), bills: BTreeMap::new() }
+        Self {
+            client,
+            placement,
+            orders,
+            slots: BTreeMap::new(),
+            bills: BTreeMap::new(),
+        }
     }
 
     async fn describe(&self, arns: &[String]) -> Result<Vec<Task>, FleetError> {
@@ -76,13 +83,17 @@ impl FargateFleet {
                 .set_tasks(Some(some.to_vec()))
                 .send()
                 .await
-                .map_err(|error| FleetError::Call { call: "DescribeTasks", why: explain(&error) })?;
+                .map_err(|error| FleetError::Call {
+                    call: "DescribeTasks",
+                    why: explain(&error),
+                })?;
             tasks.extend(answer.tasks().iter().cloned());
         }
         Ok(tasks)
     }
 
-    /// Every task of the run's cluster that is not stopped: also those whose RunTask answer was lost.
+    /// Every task of the run's cluster that is not stopped: also those whose RunTask answer was
+    /// lost.
     async fn alive(&self) -> Result<Vec<String>, FleetError> {
         let mut found = Vec::new();
         let mut token = None;
@@ -95,7 +106,10 @@ impl FargateFleet {
                 .set_next_token(token)
                 .send()
                 .await
-                .map_err(|error| FleetError::Call { call: "ListTasks", why: explain(&error) })?;
+                .map_err(|error| FleetError::Call {
+                    call: "ListTasks",
+                    why: explain(&error),
+                })?;
             found.extend(page.task_arns().iter().cloned());
             token = page.next_token().map(str::to_owned);
             if token.is_none() {
@@ -114,38 +128,55 @@ impl FargateFleet {
             .count(1)
             .started_by(&self.orders.run)
             // A retry after a lost answer must not make a second task.
-            .client_token(format!("{}-{}-{slot}-{attempt}", self.orders.run, self.orders.epoch))
+            .client_token(format!(
+                "{}-{}-{slot}-{attempt}",
+                self.orders.run, self.orders.epoch
+            ))
             .overrides(self.overrides(slot, attempt))
             .network_configuration(self.network()?)
             .tags(Tag::builder().key(RUN_TAG).value(&self.orders.run).build());
         Ok(asked.send().await)
     }
 
-    /// Before a slot gets another task: one whose answer was lost for good may be there, and costs as much as any.
+    /// Before a slot gets another task: one whose answer was lost for good may be there, and costs
+    /// as much as any.
     async fn stop_twins(&mut self, slot: u32) -> Result<(), FleetError> {
         let twins = self.describe(&self.alive().await?).await?;
         for twin in twins.iter().filter(|task| slot_of(task) == Some(slot)) {
             self.keep_bill(twin);
             let arn = twin.task_arn().unwrap_or_default();
-            let stop = self.client.stop_task().cluster(&self.placement.cluster).task(arn);
+            let stop = self
+                .client
+                .stop_task()
+                .cluster(&self.placement.cluster)
+                .task(arn);
             stop.reason("another takes its slot")
                 .send()
                 .await
-                .map_err(|error| FleetError::Call { call: "StopTask", why: explain(&error) })?;
+                .map_err(|error| FleetError::Call {
+                    call: "StopTask",
+                    why: explain(&error),
+                })?;
         }
         Ok(())
     }
 
     fn overrides(&self, slot: u32, attempt: u32) -> TaskOverride {
-        let variable = |name: &str, value: String| KeyValuePair::builder().name(name).value(value).build();
+        let variable =
+            |name: &str, value: String| KeyValuePair::builder().name(name).value(value).build();
         let container = ContainerOverride::builder()
             .name(CONTAINER)
             .environment(variable(SLOT, slot.to_string()))
             .environment(variable("SPIKEPROOF_ATTEMPT", attempt.to_string()))
             .environment(variable("SPIKEPROOF_EPOCH", self.orders.epoch.to_string()))
-            .environment(variable("SPIKEPROOF_MAX_LIFETIME", self.orders.max_lifetime.as_secs().to_string()))
+            .environment(variable(
+                "SPIKEPROOF_MAX_LIFETIME",
+                self.orders.max_lifetime.as_secs().to_string(),
+            ))
             .build();
-        TaskOverride::builder().container_overrides(container).build()
+        TaskOverride::builder()
+            .container_overrides(container)
+            .build()
     }
 
     fn network(&self) -> Result<NetworkConfiguration, FleetError> {
@@ -155,8 +186,13 @@ impl FargateFleet {
             // Public subnets need it to reach ECR and S3; nothing is ever reached through it.
             .assign_public_ip(AssignPublicIp::Enabled)
             .build()
-            .map_err(|error| FleetError::Call { call: "RunTask", why: error.to_string() })?;
-        Ok(NetworkConfiguration::builder().awsvpc_configuration(vpc).build())
+            .map_err(|error| FleetError::Call {
+                call: "RunTask",
+                why: error.to_string(),
+            })?;
+        Ok(NetworkConfiguration::builder()
+            .awsvpc_configuration(vpc)
+            .build())
     }
 
     fn keep_bill(&mut self, task: &Task) {
@@ -166,7 +202,10 @@ impl FargateFleet {
         };
         // Billing begins with the pull of the image; until that is known, with the task itself.
         let from = time(task.pull_started_at()).or_else(|| time(task.created_at()));
-        let bill = self.bills.entry(arn.to_owned()).or_insert_with(|| Bill { from: Timestamp::now(), to: None });
+        let bill = self.bills.entry(arn.to_owned()).or_insert_with(|| Bill {
+            from: Timestamp::now(),
+            to: None,
+        });
         bill.from = from.unwrap_or(bill.from);
         bill.to = time(task.stopped_at()).or(bill.to);
     }
@@ -194,21 +233,33 @@ impl Fleet for FargateFleet {
                         let why = failure.reason().unwrap_or("no reason given").to_owned();
                         return Err(FleetError::Refused { slot, why });
                     }
-                    (None, None) => ("neither a task nor a failure in the answer".to_owned(), None),
+                    (None, None) => (
+                        "neither a task nor a failure in the answer".to_owned(),
+                        None,
+                    ),
                 },
-                // The task may be there: the same token finds it, and makes no second one. And no attempt is lost over throttling.
-                Err(error) if is_unclear(&error) || Trouble::of(&explain(&error)) == Trouble::Load => {
-                    (explain(&error), Some(*clears_up.get_or_insert_with(|| Instant::now() + CLEARS_UP)))
+                // The task may be there: the same token finds it, and makes no second one. And no
+                // attempt is lost over throttling.
+                Err(error)
+                    if is_unclear(&error) || Trouble::of(&explain(&error)) == Trouble::Load =>
+                {
+                    (
+                        explain(&error),
+                        Some(*clears_up.get_or_insert_with(|| Instant::now() + CLEARS_UP)),
+                    )
                 }
                 Err(error) => {
                     let why = explain(&error);
-                    let role_is_new =
-                        why.to_lowercase().contains("unable to assume") || why.contains("assume the role");
+                    let role_is_new = why.to_lowercase().contains("unable to assume")
+                        || why.contains("assume the role");
                     (why, role_is_new.then_some(role_settles))
                 }
             };
             if until.is_none_or(|until| Instant::now() >= until) {
-                return Err(FleetError::Call { call: "RunTask", why });
+                return Err(FleetError::Call {
+                    call: "RunTask",
+                    why,
+                });
             }
             sleep(BEFORE_ASKING_AGAIN).await;
         }
@@ -227,7 +278,11 @@ impl Fleet for FargateFleet {
             let task = tasks.iter().find(|task| task.task_arn() == Some(arn));
             // Not described yet: ECS is eventually consistent.
             let status = task.map_or(TaskStatus::Starting("accepted".to_owned()), status);
-            TaskState { slot: *slot, identity: arn.clone(), status }
+            TaskState {
+                slot: *slot,
+                identity: arn.clone(),
+                status,
+            }
         });
         Ok(states.collect())
     }
@@ -237,24 +292,49 @@ impl Fleet for FargateFleet {
         loop {
             // Known tasks as well as listed ones: one that was just launched is not listed yet.
             let mut arns = self.alive().await?;
-            let known: Vec<String> = self.bills.keys().filter(|arn| !arns.contains(arn)).cloned().collect();
+            let known: Vec<String> = self
+                .bills
+                .keys()
+                .filter(|arn| !arns.contains(arn))
+                .cloned()
+                .collect();
             arns.extend(known);
             let tasks = self.describe(&arns).await?;
             for task in &tasks {
                 self.keep_bill(task);
             }
-            let stopping: Vec<&Task> = tasks.iter().filter(|task| task.last_status() != Some("STOPPED")).collect();
+            let stopping: Vec<&Task> = tasks
+                .iter()
+                .filter(|task| task.last_status() != Some("STOPPED"))
+                .collect();
             if stopping.is_empty() {
                 return Ok(());
             }
             if Instant::now() >= give_up {
-                let why = format!("{} tasks have not stopped after {} s", stopping.len(), STOPPING.as_secs());
-                return Err(FleetError::Call { call: "StopTask", why });
+                let why = format!(
+                    "{} tasks have not stopped after {} s",
+                    stopping.len(),
+                    STOPPING.as_secs()
+                );
+                return Err(FleetError::Call {
+                    call: "StopTask",
+                    why,
+                });
             }
-            for task in stopping.iter().filter(|task| task.desired_status() != Some("STOPPED")) {
+            for task in stopping
+                .iter()
+                .filter(|task| task.desired_status() != Some("STOPPED"))
+            {
                 let arn = task.task_arn().unwrap_or_default();
                 // One that has just ended is no error; one that cannot be stopped is asked again.
-                let _ = self.client.stop_task().cluster(&self.placement.cluster).task(arn).reason(why).send().await;
+                let _ = self
+                    .client
+                    .stop_task()
+                    .cluster(&self.placement.cluster)
+                    .task(arn)
+                    .reason(why)
+                    .send()
+                    .await;
             }
             sleep(Duration::from_secs(1)).await;
         }
@@ -262,8 +342,12 @@ impl Fleet for FargateFleet {
 
     fn billed(&self) -> Vec<Duration> {
         let now = Timestamp::now();
-        let time = |bill: &Bill| Duration::try_from(bill.to.unwrap_or(now).duration_since(bill.from));
-        self.bills.values().map(|bill| time(bill).unwrap_or_default()).collect()
+        let time =
+            |bill: &Bill| Duration::try_from(bill.to.unwrap_or(now).duration_since(bill.from));
+        self.bills
+            .values()
+            .map(|bill| time(bill).unwrap_or_default())
+            .collect()
     }
 }
 
@@ -272,7 +356,9 @@ type RunTaskAnswer = Result<RunTaskOutput, SdkError<RunTaskError, HttpResponse>>
 /// Nobody knows whether it was carried out.
 fn is_unclear(error: &SdkError<RunTaskError, HttpResponse>) -> bool {
     match error {
-        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
+            true
+        }
         SdkError::ServiceError(error) => error.raw().status().is_server_error(),
         _ => false,
     }
@@ -281,23 +367,36 @@ fn is_unclear(error: &SdkError<RunTaskError, HttpResponse>) -> bool {
 fn slot_of(task: &Task) -> Option<u32> {
     let containers = task.overrides()?.container_overrides().iter();
     let variables = containers.flat_map(|container| container.environment());
-    variables.into_iter().find(|variable| variable.name() == Some(SLOT))?.value()?.parse().ok()
+    variables
+        .into_iter()
+        .find(|variable| variable.name() == Some(SLOT))?
+        .value()?
+        .parse()
+        .ok()
 }
 
 fn status(task: &Task) -> TaskStatus {
     match task.last_status() {
         Some("RUNNING") => TaskStatus::Running,
         Some("STOPPED") => {
-            let container = task.containers().iter().find(|container| container.name() == Some(CONTAINER));
+            let container = task
+                .containers()
+                .iter()
+                .find(|container| container.name() == Some(CONTAINER));
             let code = container.and_then(|container| container.exit_code());
-            let reason = container.and_then(|container| container.reason()).or(task.stopped_reason());
+            let reason = container
+                .and_then(|container| container.reason())
+                .or(task.stopped_reason());
             let why = match (code, reason) {
                 (Some(code), Some(reason)) => format!("exit code {code}, {reason}"),
                 (Some(code), None) => format!("exit code {code}"),
                 (None, Some(reason)) => reason.to_owned(),
                 (None, None) => "stopped without a reason".to_owned(),
             };
-            TaskStatus::Stopped { why, succeeded: code == Some(0) }
+            TaskStatus::Stopped {
+                why,
+                succeeded: code == Some(0),
+            }
         }
         other => TaskStatus::Starting(other.unwrap_or("accepted").to_owned()),
     }

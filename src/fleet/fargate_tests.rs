@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
@@ -43,9 +45,10 @@ impl HttpConnector for Ecs {
         heard.push((action.clone(), body));
         let times = heard.iter().filter(|(other, _)| *other == action).count();
         HttpConnectorFuture::ready(match (self.script)(&action, times) {
-            Said::Answer(status, body) => {
-                Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body.to_string())))
-            }
+            Said::Answer(status, body) => Ok(HttpResponse::new(
+                status.try_into().unwrap(),
+                SdkBody::from(body.to_string()),
+            )),
             Said::Lost => Err(ConnectorError::io("connection reset by peer".into())),
         })
     }
@@ -53,34 +56,64 @@ impl HttpConnector for Ecs {
 
 impl Ecs {
     fn new(script: impl Fn(&str, usize) -> Said + Send + Sync + 'static) -> Self {
-        Self { script: Arc::new(script), heard: Arc::default() }
+        Self {
+            script: Arc::new(script),
+            heard: Arc::default(),
+        }
     }
 
     fn fleet(&self) -> FargateFleet {
-        let credentials = SharedCredentialsProvider::new(Credentials::new("TEST", "test", None, None, "test"));
+        let credentials =
+            SharedCredentialsProvider::new(Credentials::new("TEST", "test", None, None, "test"));
         let connector = self.clone();
         let sdk = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
             .credentials_provider(credentials.clone())
-            .http_client(http_client_fn(move |_, _| SharedHttpConnector::new(connector.clone())))
+            .http_client(http_client_fn(move |_, _| {
+                SharedHttpConnector::new(connector.clone())
+            }))
             .build();
-        let aws = Aws { region: "eu-west-1".to_owned(), endpoint: None, credentials, sdk };
+        let aws = Aws {
+            region: "eu-west-1".to_owned(),
+            endpoint: None,
+            credentials,
+            sdk,
+        };
         let name = || "sp-0000000001".to_owned();
-        let placement =
-            Placement { cluster: name(), task_definition: name(), security_group: "sg-1".to_owned(), subnets: vec![] };
-        FargateFleet::new(&aws, placement, Orders { run: name(), epoch: 1, max_lifetime: Duration::from_secs(60) })
+        let placement = Placement {
+            cluster: name(),
+            task_definition: name(),
+            security_group: "sg-1".to_owned(),
+            subnets: vec![],
+        };
+        FargateFleet::new(
+            &aws,
+            placement,
+            Orders {
+                run: name(),
+                epoch: 1,
+                max_lifetime: Duration::from_secs(60),
+            },
+        )
     }
 
     /// The tokens of all RunTask calls.
     fn tokens(&self) -> Vec<String> {
         let heard = self.heard.lock().unwrap();
         let asked = heard.iter().filter(|(action, _)| action == "RunTask");
-        asked.map(|(_, body)| body["clientToken"].as_str().unwrap().to_owned()).collect()
+        asked
+            .map(|(_, body)| body["clientToken"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     fn actions(&self) -> Vec<String> {
-        self.heard.lock().unwrap().iter().map(|(action, _)| action.clone()).collect()
+        self.heard
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(action, _)| action.clone())
+            .collect()
     }
 }
 
@@ -89,11 +122,17 @@ fn arn(number: u32) -> String {
 }
 
 fn started(number: u32) -> Said {
-    Said::Answer(200, json!({ "tasks": [{ "taskArn": arn(number), "lastStatus": "PROVISIONING" }], "failures": [] }))
+    Said::Answer(
+        200,
+        json!({ "tasks": [{ "taskArn": arn(number), "lastStatus": "PROVISIONING" }], "failures": [] }),
+    )
 }
 
 fn failed() -> Said {
-    Said::Answer(500, json!({ "__type": "ServerException", "message": "again, later" }))
+    Said::Answer(
+        500,
+        json!({ "__type": "ServerException", "message": "again, later" }),
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,16 +144,33 @@ async fn an_answer_that_was_lost_is_asked_for_again_with_the_same_token() {
     });
     assert_eq!(ecs.fleet().launch(3, 1).await.unwrap(), arn(7));
     let tokens = ecs.tokens();
-    assert!(tokens.len() > 3 && tokens.iter().all(|token| token == "sp-0000000001-1-3-1"), "{tokens:?}");
+    assert!(
+        tokens.len() > 3 && tokens.iter().all(|token| token == "sp-0000000001-1-3-1"),
+        "{tokens:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_ends_the_attempt_after_half_a_minute_and_a_clear_refusal_at_once() {
     let begun = Instant::now();
-    let error = Ecs::new(|_, _| failed()).fleet().launch(0, 1).await.unwrap_err().to_string();
+    let error = Ecs::new(|_, _| failed())
+        .fleet()
+        .launch(0, 1)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("again, later"), "{error}");
-    assert!(begun.elapsed() >= CLEARS_UP && begun.elapsed() < 2 * CLEARS_UP, "{:?}", begun.elapsed());
-    let refuse = |_: &str, _| Said::Answer(400, json!({ "__type": "AccessDeniedException", "message": "no" }));
+    assert!(
+        begun.elapsed() >= CLEARS_UP && begun.elapsed() < 2 * CLEARS_UP,
+        "{:?}",
+        begun.elapsed()
+    );
+    let refuse = |_: &str, _| {
+        Said::Answer(
+            400,
+            json!({ "__type": "AccessDeniedException", "message": "no" }),
+        )
+    };
     let ecs = Ecs::new(refuse);
     ecs.fleet().launch(0, 1).await.unwrap_err();
     assert_eq!(ecs.tokens().len(), 1);
@@ -129,13 +185,18 @@ async fn a_twin_of_the_slot_is_stopped_before_another_task_takes_it() {
     };
     let ecs = Ecs::new(move |action, _| match action {
         "ListTasks" => Said::Answer(200, json!({ "taskArns": [arn(1), arn(2)] })),
-        "DescribeTasks" => Said::Answer(200, json!({ "tasks": [of_slot(1, "0"), of_slot(2, "3")] })),
+        "DescribeTasks" => {
+            Said::Answer(200, json!({ "tasks": [of_slot(1, "0"), of_slot(2, "3")] }))
+        }
         "RunTask" => started(9),
         _ => Said::Answer(200, json!({})),
     });
     let mut fleet = ecs.fleet();
     fleet.launch(3, 2).await.unwrap();
-    assert_eq!(ecs.actions(), ["ListTasks", "DescribeTasks", "StopTask", "RunTask"]);
+    assert_eq!(
+        ecs.actions(),
+        ["ListTasks", "DescribeTasks", "StopTask", "RunTask"]
+    );
     assert_eq!(ecs.heard.lock().unwrap()[2].1["task"], arn(2));
     assert_eq!(ecs.tokens(), ["sp-0000000001-1-3-2"]);
     assert_eq!(fleet.billed().len(), 2, "the twin has cost something too");

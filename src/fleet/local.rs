@@ -15,10 +15,18 @@ use crate::redact;
 /// A generator flushes and ends within a second or two of SIGTERM; then it is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a generator takes over from our environment: it is told everything else, as in AWS. Our environment holds the
-/// scenario's secrets and the caller's credentials.
-const INHERITED: [&str; 8] =
-    ["HOME", "PATH", "RUST_BACKTRACE", "SPIKEPROOF_LOG", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ"];
+/// What a generator takes over from our environment: it is told everything else, as in AWS. Our
+/// environment holds the scenario's secrets and the caller's credentials.
+const INHERITED: [&str; 8] = [
+    "HOME",
+    "PATH",
+    "RUST_BACKTRACE",
+    "SPIKEPROOF_LOG",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "TZ",
+];
 
 /// Child processes of this one. If it is killed they end by their lease, like tasks in AWS.
 #[derive(Debug)]
@@ -34,7 +42,13 @@ pub struct LocalFleet {
 
 impl LocalFleet {
     pub fn new(binary: PathBuf, channel: String, folder: PathBuf, orders: Orders) -> Self {
-        Self { binary, channel, folder, orders, children: Vec::new() }
+        Self {
+            binary,
+            channel,
+            folder,
+            orders,
+            children: Vec::new(),
+        }
     }
 }
 
@@ -51,7 +65,10 @@ impl Fleet for LocalFleet {
             .env("SPIKEPROOF_SLOT", slot.to_string())
             .env("SPIKEPROOF_ATTEMPT", attempt.to_string())
             .env("SPIKEPROOF_EPOCH", self.orders.epoch.to_string())
-            .env("SPIKEPROOF_MAX_LIFETIME", self.orders.max_lifetime.as_secs().to_string())
+            .env(
+                "SPIKEPROOF_MAX_LIFETIME",
+                self.orders.max_lifetime.as_secs().to_string(),
+            )
             // Its own group: the terminal's Ctrl-C is for us, who then tell the tasks.
             .process_group(0)
             .stdin(Stdio::null())
@@ -69,9 +86,16 @@ impl Fleet for LocalFleet {
         for (slot, child) in &mut self.children {
             let status = match child.try_wait()? {
                 None => TaskStatus::Running,
-                Some(exit) => TaskStatus::Stopped { why: exit.to_string(), succeeded: exit.success() },
+                Some(exit) => TaskStatus::Stopped {
+                    why: exit.to_string(),
+                    succeeded: exit.success(),
+                },
             };
-            states.push(TaskState { slot: *slot, identity: identity(child), status });
+            states.push(TaskState {
+                slot: *slot,
+                identity: identity(child),
+                status,
+            });
         }
         Ok(states)
     }
@@ -96,17 +120,25 @@ impl Fleet for LocalFleet {
 }
 
 fn inherited() -> impl Iterator<Item = (&'static str, std::ffi::OsString)> {
-    let held = INHERITED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let held = INHERITED
+        .into_iter()
+        .filter_map(|name| Some((name, std::env::var_os(name)?)));
     held.filter(|(_, value)| !redact::holds_secret(&value.to_string_lossy()))
 }
 
 fn identity(child: &Child) -> String {
-    child.id().map_or("gone".to_owned(), |pid| format!("pid {pid}"))
+    child
+        .id()
+        .map_or("gone".to_owned(), |pid| format!("pid {pid}"))
 }
 
 fn signal(child: &Child, signal: Signal) {
     // A child that has been waited for has no id any more: nothing can be hit by mistake.
-    if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+    if let Some(pid) = child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(Pid::from_raw)
+    {
         let _ = kill_process(pid, signal);
     }
 }

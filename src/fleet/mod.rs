@@ -1,7 +1,7 @@
 //! Where generators run: Fargate tasks, or child processes on this machine.
 //!
-//! A fleet starts tasks by slot, tells what became of them, and stops them all. Everything else (plan, start, stop
-//! order, results) goes through the channel.
+//! A fleet starts tasks by slot, tells what became of them, and stops them all. Everything else
+//! (plan, start, stop order, results) goes through the channel.
 
 use std::time::Duration;
 
@@ -51,14 +51,15 @@ pub struct Orders {
 
 #[async_trait]
 pub trait Fleet: Send + Sync {
-    /// Starts a task for a slot, and returns its identity. Starting a slot again replaces its stopped task; `attempt`
-    /// (from 1) tells the two apart on the channel.
+    /// Starts a task for a slot, and returns its identity. Starting a slot again replaces its
+    /// stopped task; `attempt` (from 1) tells the two apart on the channel.
     async fn launch(&mut self, slot: u32, attempt: u32) -> Result<String, FleetError>;
 
     /// The state of every slot's latest task.
     async fn tasks(&mut self) -> Result<Vec<TaskState>, FleetError>;
 
-    /// Asks every task to stop, and returns when none is alive or the fleet's own patience has ended.
+    /// Asks every task to stop, and returns when none is alive or the fleet's own patience has
+    /// ended.
     async fn stop(&mut self, why: &str) -> Result<(), FleetError>;
 
     /// How long each task has been billed so far.

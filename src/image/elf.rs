@@ -1,4 +1,5 @@
-//! Whether a file can run in an empty image: a static Linux executable for the right processor. Pure.
+//! Whether a file can run in an empty image: a static Linux executable for the right processor.
+//! Pure.
 
 use crate::scenario::Arch;
 
@@ -6,7 +7,8 @@ const MACHINE_X86_64: u16 = 62;
 const MACHINE_AARCH64: u16 = 183;
 /// System V and GNU/Linux: what Linux runs. FreeBSD, for one, writes 9.
 const LINUX: [u8; 2] = [0, 3];
-/// A program at a fixed place, or at any (which static-pie shares with libraries: those have no entry point).
+/// A program at a fixed place, or at any (which static-pie shares with libraries: those have no
+/// entry point).
 const PROGRAM: [u16; 2] = [2, 3];
 /// Program header: the path of the dynamic loader.
 const PT_INTERP: u32 = 3;
@@ -16,11 +18,18 @@ pub fn inspect(head: &[u8], arch: Arch) -> Result<(), String> {
     if head.starts_with(b"#!") {
         return Err("it is a script; the image has no interpreter".to_owned());
     }
-    if [&b"\xcf\xfa\xed\xfe"[..], b"\xca\xfe\xba\xbe"].iter().any(|magic| head.starts_with(magic)) {
-        return Err("it is a macOS program; name a static Linux build with --generator-binary".to_owned());
+    if [&b"\xcf\xfa\xed\xfe"[..], b"\xca\xfe\xba\xbe"]
+        .iter()
+        .any(|magic| head.starts_with(magic))
+    {
+        return Err(
+            "it is a macOS program; name a static Linux build with --generator-binary".to_owned(),
+        );
     }
     if head.starts_with(b"MZ") {
-        return Err("it is a Windows program; name a static Linux build with --generator-binary".to_owned());
+        return Err(
+            "it is a Windows program; name a static Linux build with --generator-binary".to_owned(),
+        );
     }
     if !head.starts_with(b"\x7fELF") {
         return Err("it is not an executable".to_owned());
@@ -30,7 +39,11 @@ pub fn inspect(head: &[u8], arch: Arch) -> Result<(), String> {
     let found = match header.machine {
         MACHINE_X86_64 => Arch::X86_64,
         MACHINE_AARCH64 => Arch::Arm64,
-        other => return Err(format!("it is for a processor that Fargate does not have (ELF machine {other})")),
+        other => {
+            return Err(format!(
+                "it is for a processor that Fargate does not have (ELF machine {other})"
+            ));
+        }
     };
     if found != arch {
         let name = super::architecture;
@@ -41,12 +54,18 @@ pub fn inspect(head: &[u8], arch: Arch) -> Result<(), String> {
         ));
     }
     if !LINUX.contains(&header.system) {
-        return Err(format!("it is built for another system than Linux (ELF system {})", header.system));
+        return Err(format!(
+            "it is built for another system than Linux (ELF system {})",
+            header.system
+        ));
     }
     if !PROGRAM.contains(&header.kind) || header.entry == 0 {
         return Err("it is a library or a part of a program, not a program".to_owned());
     }
-    if header.needs_loader(head).ok_or("its program headers are damaged")? {
+    if header
+        .needs_loader(head)
+        .ok_or("its program headers are damaged")?
+    {
         return Err("it needs a C library, and the image has none; use the static release, or name a static build \
                     with --generator-binary"
             .to_owned());
@@ -84,7 +103,9 @@ impl Header {
     /// `None` where the program headers lie beyond what was read.
     fn needs_loader(&self, head: &[u8]) -> Option<bool> {
         for index in 0..self.programs {
-            let at = self.programs_at.checked_add(index.checked_mul(self.program_size)?)?;
+            let at = self
+                .programs_at
+                .checked_add(index.checked_mul(self.program_size)?)?;
             let kind = u32::from_le_bytes(head.get(at..at.checked_add(4)?)?.try_into().ok()?);
             if kind == PT_INTERP {
                 return Some(true);
@@ -130,8 +151,16 @@ mod tests {
         assert_eq!(inspect(&elf(MACHINE_X86_64, 1), Arch::X86_64), Ok(()));
         assert_eq!(inspect(&elf(MACHINE_AARCH64, 1), Arch::Arm64), Ok(()));
         let fit = || elf(MACHINE_X86_64, 1);
-        assert_eq!(inspect(&with(fit(), 16, 3), Arch::X86_64), Ok(()), "static-pie");
-        assert_eq!(inspect(&with(fit(), 7, 3), Arch::X86_64), Ok(()), "GNU/Linux");
+        assert_eq!(
+            inspect(&with(fit(), 16, 3), Arch::X86_64),
+            Ok(()),
+            "static-pie"
+        );
+        assert_eq!(
+            inspect(&with(fit(), 7, 3), Arch::X86_64),
+            Ok(()),
+            "GNU/Linux"
+        );
         for (head, words) in [
             (with(fit(), 16, 1), "not a program"),
             (with(with(fit(), 16, 3), 24, 0), "not a program"),

@@ -11,7 +11,8 @@ pub fn write(image: &Image, arch: &str, folder: &Path) -> Result<(), ImageError>
     let blobs = folder.join("blobs/sha256");
     std::fs::create_dir_all(&blobs).map_err(ImageError::file(&blobs))?;
     let blob = |digest: &str| -> PathBuf { blobs.join(digest.trim_start_matches("sha256:")) };
-    let put = |path: PathBuf, bytes: &[u8]| std::fs::write(&path, bytes).map_err(ImageError::file(&path));
+    let put =
+        |path: PathBuf, bytes: &[u8]| std::fs::write(&path, bytes).map_err(ImageError::file(&path));
 
     put(blob(&image.config_digest), &image.config)?;
     put(blob(&image.manifest_digest), &image.manifest)?;
@@ -27,8 +28,14 @@ pub fn write(image: &Image, arch: &str, folder: &Path) -> Result<(), ImageError>
             "annotations": { "org.opencontainers.image.ref.name": "spikeproof-generator" },
         }],
     });
-    put(folder.join("index.json"), &serde_json::to_vec_pretty(&index)?)?;
-    put(folder.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)
+    put(
+        folder.join("index.json"),
+        &serde_json::to_vec_pretty(&index)?,
+    )?;
+    put(
+        folder.join("oci-layout"),
+        br#"{"imageLayoutVersion":"1.0.0"}"#,
+    )
 }
 
 #[cfg(test)]
@@ -53,11 +60,18 @@ mod tests {
             found.push(name);
         }
         found.sort();
-        let mut wanted = vec![image.manifest_digest.clone(), image.config_digest, image.layer_digest];
+        let mut wanted = vec![
+            image.manifest_digest.clone(),
+            image.config_digest,
+            image.layer_digest,
+        ];
         wanted.sort();
         assert_eq!(found, wanted);
         let index: serde_json::Value =
             serde_json::from_slice(&std::fs::read(layout.join("index.json")).unwrap()).unwrap();
-        assert_eq!(index["manifests"][0]["digest"], image.manifest_digest.as_str());
+        assert_eq!(
+            index["manifests"][0]["digest"],
+            image.manifest_digest.as_str()
+        );
     }
 }

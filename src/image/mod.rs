@@ -1,7 +1,8 @@
 //! Packs the generator as an OCI image and pushes it, without Docker.
 //!
-//! One layer with the static binary, CA roots and an empty `/tmp`; a config that runs it as a numeric user; a manifest.
-//! The same bytes come out for the same binary, so an image is known by its digest.
+//! One layer with the static binary, CA roots and an empty `/tmp`; a config that runs it as a
+//! numeric user; a manifest. The same bytes come out for the same binary, so an image is known by
+//! its digest.
 
 use std::path::{Path, PathBuf};
 
@@ -43,7 +44,10 @@ pub enum ImageError {
     #[error("{path} cannot be the generator: {why}")]
     Unfit { path: String, why: String },
     #[error("{path}: {source}")]
-    File { path: String, source: std::io::Error },
+    File {
+        path: String,
+        source: std::io::Error,
+    },
     #[error("the image's description could not be written: {0}")]
     Json(#[from] serde_json::Error),
     #[error("ECR {call}: {why}")]
@@ -52,7 +56,10 @@ pub enum ImageError {
 
 impl ImageError {
     fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::File { path: path.display().to_string(), source }
+        move |source| Self::File {
+            path: path.display().to_string(),
+            source,
+        }
     }
 }
 
@@ -66,5 +73,9 @@ pub fn architecture(arch: Arch) -> &'static str {
 
 /// The architecture of this machine, where it is one that Fargate has.
 pub fn own_arch() -> Arch {
-    if cfg!(target_arch = "aarch64") { Arch::Arm64 } else { Arch::X86_64 }
+    if cfg!(target_arch = "aarch64") {
+        Arch::Arm64
+    } else {
+        Arch::X86_64
+    }
 }

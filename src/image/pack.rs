@@ -15,7 +15,8 @@ use crate::scenario::Arch;
 /// Where the binary lies in the image, and what the image runs.
 const BINARY: &str = "spikeproof";
 const ROOTS: &str = "etc/ssl/certs/ca-certificates.crt";
-/// Everything in the image with its mode, in the order of the layer: the one list for layer and folder.
+/// Everything in the image with its mode, in the order of the layer: the one list for layer and
+/// folder.
 const CONTENTS: [(&str, u32, Content); 6] = [
     ("etc/", 0o755, Content::Folder),
     ("etc/ssl/", 0o755, Content::Folder),
@@ -84,7 +85,8 @@ pub fn write_rootfs(binary: &Path, arch: Arch, folder: &Path) -> Result<(), Imag
             Content::Binary => std::fs::copy(binary, &path).map(drop),
         }
         .map_err(ImageError::file(&path))?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).map_err(ImageError::file(&path))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))
+            .map_err(ImageError::file(&path))?;
     }
     Ok(())
 }
@@ -92,8 +94,13 @@ pub fn write_rootfs(binary: &Path, arch: Arch, folder: &Path) -> Result<(), Imag
 fn fit(binary: &Path, arch: Arch) -> Result<(), ImageError> {
     let mut head = Vec::new();
     let file = File::open(binary).map_err(ImageError::file(binary))?;
-    file.take(HEAD).read_to_end(&mut head).map_err(ImageError::file(binary))?;
-    elf::inspect(&head, arch).map_err(|why| ImageError::Unfit { path: binary.display().to_string(), why })
+    file.take(HEAD)
+        .read_to_end(&mut head)
+        .map_err(ImageError::file(binary))?;
+    elf::inspect(&head, arch).map_err(|why| ImageError::Unfit {
+        path: binary.display().to_string(),
+        why,
+    })
 }
 
 struct Packed {
@@ -111,16 +118,25 @@ fn write_layer(binary: &Path, layer: &Path) -> std::io::Result<Packed> {
 
     for (path, mode, content) in CONTENTS {
         match content {
-            Content::Folder => tar.append(&entry(path, EntryType::Directory, mode, 0)?, std::io::empty())?,
+            Content::Folder => tar.append(
+                &entry(path, EntryType::Directory, mode, 0)?,
+                std::io::empty(),
+            )?,
             Content::Roots => {
                 let roots = root_certificates();
-                tar.append(&entry(path, EntryType::Regular, mode, roots.len() as u64)?, roots.as_bytes())?;
+                tar.append(
+                    &entry(path, EntryType::Regular, mode, roots.len() as u64)?,
+                    roots.as_bytes(),
+                )?;
             }
             Content::Binary => {
                 let source = File::open(binary)?;
                 let size = source.metadata()?.len();
                 // No more than the header says, should the file grow meanwhile.
-                tar.append(&entry(path, EntryType::Regular, mode, size)?, BufReader::new(source.take(size)))?;
+                tar.append(
+                    &entry(path, EntryType::Regular, mode, size)?,
+                    BufReader::new(source.take(size)),
+                )?;
             }
         }
     }
@@ -129,7 +145,12 @@ fn write_layer(binary: &Path, layer: &Path) -> std::io::Result<Packed> {
     let (gzip, unpacked_digest, unpacked_size) = unpacked.finish();
     let (mut file, digest, size) = gzip.finish()?.finish();
     file.flush()?;
-    Ok(Packed { digest, size, unpacked_digest, unpacked_size })
+    Ok(Packed {
+        digest,
+        size,
+        unpacked_digest,
+        unpacked_size,
+    })
 }
 
 fn entry(path: &str, kind: EntryType, mode: u32, size: u64) -> std::io::Result<Header> {
@@ -177,11 +198,19 @@ struct Hashing<W> {
 
 impl<W> Hashing<W> {
     fn new(inner: W) -> Self {
-        Self { inner, hash: Sha256::new(), bytes: 0 }
+        Self {
+            inner,
+            hash: Sha256::new(),
+            bytes: 0,
+        }
     }
 
     fn finish(self) -> (W, String, u64) {
-        (self.inner, format!("sha256:{:x}", self.hash.finalize()), self.bytes)
+        (
+            self.inner,
+            format!("sha256:{:x}", self.hash.finalize()),
+            self.bytes,
+        )
     }
 }
 
@@ -207,7 +236,9 @@ mod tests {
     fn the_same_binary_gives_the_same_image_with_everything_a_generator_needs() {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let own = std::env::current_exe().unwrap();
-        let [one, two] = folders.each_ref().map(|folder| pack(&own, own_arch(), folder.path()).unwrap());
+        let [one, two] = folders
+            .each_ref()
+            .map(|folder| pack(&own, own_arch(), folder.path()).unwrap());
         assert_eq!(one.manifest_digest, two.manifest_digest);
         assert_eq!(one.layer_size, std::fs::metadata(&one.layer).unwrap().len());
 
@@ -219,11 +250,18 @@ mod tests {
             .map(|entry| {
                 let entry = entry.unwrap();
                 let header = entry.header();
-                (entry.path().unwrap().display().to_string(), header.mode().unwrap(), header.uid().unwrap())
+                (
+                    entry.path().unwrap().display().to_string(),
+                    header.mode().unwrap(),
+                    header.uid().unwrap(),
+                )
             })
             .collect();
         let names: Vec<&str> = entries.iter().map(|(name, _, _)| name.as_str()).collect();
-        assert_eq!(names, ["etc/", "etc/ssl/", "etc/ssl/certs/", ROOTS, BINARY, "tmp/"]);
+        assert_eq!(
+            names,
+            ["etc/", "etc/ssl/", "etc/ssl/certs/", ROOTS, BINARY, "tmp/"]
+        );
         assert!(entries.iter().all(|(_, _, uid)| *uid == u64::from(USER)));
         assert!(root_certificates().matches("BEGIN CERTIFICATE").count() > 100);
     }

@@ -15,18 +15,33 @@ use crate::aws::explain;
 
 /// ECR takes parts of 5 to 20 MiB, only the last may be smaller.
 const PART: usize = 10 * 1024 * 1024;
-/// A part over an uplink of half a megabit, as base64; the 30 s that suit small questions would need four.
+/// A part over an uplink of half a megabit, as base64; the 30 s that suit small questions would
+/// need four.
 const PART_TIME: Duration = Duration::from_secs(300);
 
 /// Pushes layer, config and manifest, and returns the manifest's digest as ECR knows it.
-pub async fn push(client: &Client, repository: &str, tag: &str, image: &Image) -> Result<String, ImageError> {
-    let mut layer = tokio::fs::File::open(&image.layer).await.map_err(ImageError::file(&image.layer))?;
-    layer.seek(SeekFrom::Start(0)).await.map_err(ImageError::file(&image.layer))?;
+pub async fn push(
+    client: &Client,
+    repository: &str,
+    tag: &str,
+    image: &Image,
+) -> Result<String, ImageError> {
+    let mut layer = tokio::fs::File::open(&image.layer)
+        .await
+        .map_err(ImageError::file(&image.layer))?;
+    layer
+        .seek(SeekFrom::Start(0))
+        .await
+        .map_err(ImageError::file(&image.layer))?;
     let upload = Upload::begin(client, repository).await?;
     let mut at = 0;
     loop {
         let mut part = Vec::with_capacity(PART);
-        (&mut layer).take(PART as u64).read_to_end(&mut part).await.map_err(ImageError::file(&image.layer))?;
+        (&mut layer)
+            .take(PART as u64)
+            .read_to_end(&mut part)
+            .await
+            .map_err(ImageError::file(&image.layer))?;
         if part.is_empty() {
             break;
         }
@@ -50,8 +65,13 @@ pub async fn push(client: &Client, repository: &str, tag: &str, image: &Image) -
     match answer {
         Ok(_) => Ok(image.manifest_digest.clone()),
         // A retry after a lost answer.
-        Err(error) if error.code() == Some("ImageAlreadyExistsException") => Ok(image.manifest_digest.clone()),
-        Err(error) => Err(ImageError::Push { call: "PutImage", why: explain(&error) }),
+        Err(error) if error.code() == Some("ImageAlreadyExistsException") => {
+            Ok(image.manifest_digest.clone())
+        }
+        Err(error) => Err(ImageError::Push {
+            call: "PutImage",
+            why: explain(&error),
+        }),
     }
 }
 
@@ -68,14 +88,23 @@ impl<'a> Upload<'a> {
             .repository_name(repository)
             .send()
             .await
-            .map_err(|error| ImageError::Push { call: "InitiateLayerUpload", why: explain(&error) })?;
-        Ok(Self { client, repository, id: answer.upload_id().unwrap_or_default().to_owned() })
+            .map_err(|error| ImageError::Push {
+                call: "InitiateLayerUpload",
+                why: explain(&error),
+            })?;
+        Ok(Self {
+            client,
+            repository,
+            id: answer.upload_id().unwrap_or_default().to_owned(),
+        })
     }
 
     /// Sends a part that begins at byte `first`, and returns where the next one does.
     async fn part(&self, first: i64, bytes: Vec<u8>) -> Result<i64, ImageError> {
         let next = first + bytes.len() as i64;
-        let patient = TimeoutConfig::builder().operation_attempt_timeout(PART_TIME).build();
+        let patient = TimeoutConfig::builder()
+            .operation_attempt_timeout(PART_TIME)
+            .build();
         let answer = self
             .client
             .upload_layer_part()
@@ -92,7 +121,10 @@ impl<'a> Upload<'a> {
             Ok(_) => Ok(next),
             // The SDK sent it again after a lost answer: ECR has it already.
             Err(error) if error.as_service_error().and_then(received) == Some(next - 1) => Ok(next),
-            Err(error) => Err(ImageError::Push { call: "UploadLayerPart", why: explain(&error) }),
+            Err(error) => Err(ImageError::Push {
+                call: "UploadLayerPart",
+                why: explain(&error),
+            }),
         }
     }
 
@@ -108,7 +140,10 @@ impl<'a> Upload<'a> {
         match answer {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some("LayerAlreadyExistsException") => Ok(()),
-            Err(error) => Err(ImageError::Push { call: "CompleteLayerUpload", why: explain(&error) }),
+            Err(error) => Err(ImageError::Push {
+                call: "CompleteLayerUpload",
+                why: explain(&error),
+            }),
         }
     }
 }
@@ -116,7 +151,9 @@ impl<'a> Upload<'a> {
 /// The last byte that ECR has, where it refuses a part for its place.
 fn received(error: &UploadLayerPartError) -> Option<i64> {
     match error {
-        UploadLayerPartError::InvalidLayerPartException(refused) => refused.last_valid_byte_received(),
+        UploadLayerPartError::InvalidLayerPartException(refused) => {
+            refused.last_valid_byte_received()
+        }
         _ => None,
     }
 }

@@ -1,4 +1,5 @@
-//! Room on the disk that is set aside while there is some, so that a full disk cannot keep a run from being destroyed.
+//! Room on the disk that is set aside while there is some, so that a full disk cannot keep a run
+//! from being destroyed.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -23,7 +24,12 @@ pub enum Ground {
 
 /// Sets the room aside; really allocated, not only promised.
 pub fn take_on(folder: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(folder.join(BALLAST))?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(folder.join(BALLAST))?;
     match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, SIZE) {
         // A file system without the call: then the run goes without.
         Ok(()) | Err(rustix::io::Errno::NOTSUP | rustix::io::Errno::NOSYS) => Ok(()),
@@ -65,7 +71,11 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         take_on(home.path()).unwrap();
         let ballast = std::fs::metadata(home.path().join(BALLAST)).unwrap();
-        assert!(ballast.blocks() * 512 >= SIZE, "{} blocks", ballast.blocks());
+        assert!(
+            ballast.blocks() * 512 >= SIZE,
+            "{} blocks",
+            ballast.blocks()
+        );
         release(home.path());
         release(home.path());
         assert!(!home.path().join(BALLAST).exists());

@@ -1,4 +1,5 @@
-//! What a run may have left, from its journal alone. Pure, and on the safe side: what was meant counts as made.
+//! What a run may have left, from its journal alone. Pure, and on the safe side: what was meant
+//! counts as made.
 
 use super::names::{Names, Thing};
 use super::record::Record;
@@ -29,10 +30,18 @@ pub fn leftovers(records: &[Record]) -> Vec<Thing> {
     left
 }
 
-/// An apply was begun, and neither its end nor a finished run is in the journal: what it was making may still appear.
+/// An apply was begun, and neither its end nor a finished run is in the journal: what it was making
+/// may still appear.
 pub fn unsettled(records: &[Record]) -> bool {
-    let begun = records.iter().rposition(|record| *record == Record::IntentApply);
-    let settled = |record: &Record| matches!(record, Record::Applied | Record::ApplyFailed | Record::Finished { .. });
+    let begun = records
+        .iter()
+        .rposition(|record| *record == Record::IntentApply);
+    let settled = |record: &Record| {
+        matches!(
+            record,
+            Record::Applied | Record::ApplyFailed | Record::Finished { .. }
+        )
+    };
     begun.is_some_and(|begun| !records.iter().skip(begun).any(settled))
 }
 
@@ -70,18 +79,43 @@ mod tests {
 
     #[test]
     fn an_apply_that_was_meant_may_have_made_everything() {
-        let check = |records: &[Record], expected: &[Thing]| assert_eq!(leftovers(records), expected);
+        let check =
+            |records: &[Record], expected: &[Thing]| assert_eq!(leftovers(records), expected);
         let all = everything();
-        let gone = |thing: &Thing| Record::Gone { thing: thing.clone() };
+        let gone = |thing: &Thing| Record::Gone {
+            thing: thing.clone(),
+        };
         check(&[begun()], &[]);
         check(&[begun(), Record::IntentApply], &all);
-        check(&[begun(), Record::IntentApply, Record::Applied, gone(&all[0])], &all[1..]);
-        check(&[begun(), Record::IntentApply, gone(&all[0]), Record::IntentApply], &all);
+        check(
+            &[begun(), Record::IntentApply, Record::Applied, gone(&all[0])],
+            &all[1..],
+        );
+        check(
+            &[
+                begun(),
+                Record::IntentApply,
+                gone(&all[0]),
+                Record::IntentApply,
+            ],
+            &all,
+        );
         let mut proven = vec![begun(), Record::IntentApply];
         proven.extend(all.iter().map(gone));
         check(&proven, &[]);
-        let thing = Thing { kind: Kind::Tasks, name: "other".to_owned() };
-        check(&[begun(), Record::Intent { thing: thing.clone() }], &[thing]);
+        let thing = Thing {
+            kind: Kind::Tasks,
+            name: "other".to_owned(),
+        };
+        check(
+            &[
+                begun(),
+                Record::Intent {
+                    thing: thing.clone(),
+                },
+            ],
+            &[thing],
+        );
     }
 
     #[test]
@@ -89,10 +123,24 @@ mod tests {
         for (records, expected) in [
             (vec![begun()], false),
             (vec![begun(), Record::IntentApply], true),
-            (vec![begun(), Record::IntentApply, Record::IntentDestroy], true),
+            (
+                vec![begun(), Record::IntentApply, Record::IntentDestroy],
+                true,
+            ),
             (vec![begun(), Record::IntentApply, Record::Applied], false),
-            (vec![begun(), Record::IntentApply, Record::ApplyFailed], false),
-            (vec![begun(), Record::IntentApply, Record::Applied, Record::IntentApply], true),
+            (
+                vec![begun(), Record::IntentApply, Record::ApplyFailed],
+                false,
+            ),
+            (
+                vec![
+                    begun(),
+                    Record::IntentApply,
+                    Record::Applied,
+                    Record::IntentApply,
+                ],
+                true,
+            ),
         ] {
             assert_eq!(unsettled(&records), expected, "{records:?}");
         }
@@ -103,8 +151,12 @@ mod tests {
             Just(Record::IntentApply),
             Just(Record::Applied),
             Just(Record::IntentDestroy),
-            any::<prop::sample::Index>().prop_map(|i| Record::Gone { thing: i.get(&everything()).clone() }),
-            any::<prop::sample::Index>().prop_map(|i| Record::Intent { thing: i.get(&everything()).clone() }),
+            any::<prop::sample::Index>().prop_map(|i| Record::Gone {
+                thing: i.get(&everything()).clone()
+            }),
+            any::<prop::sample::Index>().prop_map(|i| Record::Intent {
+                thing: i.get(&everything()).clone()
+            }),
             "[a-z \"\n]{0,12}".prop_map(|why| Record::Interrupted { why }),
         ]
     }
@@ -121,8 +173,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(12))]
 
-        /// Whatever is torn off or flipped, the records before it stand and none is misread: so everything that
-        /// was meant in the surviving prefix and not gone is still listed.
+        /// Whatever is torn off or flipped, the records before it stand and none is misread: so
+        /// everything that was meant in the surviving prefix and not gone is still listed.
         #[test]
         fn damage_costs_only_what_follows_it(tail in prop::collection::vec(any_record(), 0..8), mask in 1_u8..=255) {
             let mut records = vec![begun()];

@@ -1,8 +1,10 @@
 //! Two locks in a run's folder, both the kernel's: whoever is killed lets go of them.
 //!
-//! `owner.lock` is held by whoever drives the run: the orchestrator, or one reaper. `work.lock` is held by the driver
-//! *and inherited by everything terraform starts*: while it is held, something of the run is alive on this host, and a
-//! second terraform would only fight the first. Neither says anything of other hosts: that is what the lease is for.
+//! `owner.lock` is held by whoever drives the run: the orchestrator, or one reaper. `work.lock` is
+//! held by the driver
+//! *and inherited by everything terraform starts*: while it is held, something of the run is alive
+//! on this host, and a second terraform would only fight the first. Neither says anything of other
+//! hosts: that is what the lease is for.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -26,14 +28,30 @@ pub(super) fn own(folder: &Path, role: &str) -> Result<File> {
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
             let _ = file.read_to_string(&mut holder);
-            let holder = if holder.trim().is_empty() { "another process".to_owned() } else { holder.trim().to_owned() };
-            return Err(JournalError::Owned { folder: folder.to_owned(), holder });
+            let holder = if holder.trim().is_empty() {
+                "another process".to_owned()
+            } else {
+                holder.trim().to_owned()
+            };
+            return Err(JournalError::Owned {
+                folder: folder.to_owned(),
+                holder,
+            });
         }
         Err(TryLockError::Error(source)) => return Err(super::io("lock", &path)(source)),
     }
     // For people only; the lock is the truth. A full disk must not keep a reaper from its work.
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "this host".to_owned());
-    let _ = rewrite(&mut file, format!("{role}, process {} on {}\n", std::process::id(), host.trim()).as_bytes());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .unwrap_or_else(|_| "this host".to_owned());
+    let _ = rewrite(
+        &mut file,
+        format!(
+            "{role}, process {} on {}\n",
+            std::process::id(),
+            host.trim()
+        )
+        .as_bytes(),
+    );
     Ok(file)
 }
 
@@ -43,10 +61,13 @@ pub fn is_driven(folder: &Path) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Whether the owner lock says anything: it is there, and we may ask it. One that was deleted, is somebody else's, or lies
-/// where nothing can be locked does not.
+/// Whether the owner lock says anything: it is there, and we may ask it. One that was deleted, is
+/// somebody else's, or lies where nothing can be locked does not.
 pub fn tells(folder: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().read(true).write(true).open(folder.join(OWNER))?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(folder.join(OWNER))?;
     match file.try_lock_shared() {
         Ok(()) | Err(TryLockError::WouldBlock) => Ok(()),
         Err(TryLockError::Error(error)) => Err(error),
@@ -59,7 +80,8 @@ pub fn wait_until_orphaned(folder: &Path) -> io::Result<()> {
     open(&folder.join(OWNER))?.lock()
 }
 
-/// A process that holds the work lock, as far as it can be told from others that were given its number later.
+/// A process that holds the work lock, as far as it can be told from others that were given its
+/// number later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worker {
     pub pid: u32,
@@ -71,7 +93,11 @@ pub struct Worker {
 impl Worker {
     /// The process of this number, if there is one.
     pub fn of(pid: u32) -> Option<Self> {
-        Some(Self { pid, started: started(pid)?, boot: boot()? })
+        Some(Self {
+            pid,
+            started: started(pid)?,
+            boot: boot()?,
+        })
     }
 
     pub fn is_alive(&self) -> bool {
@@ -79,7 +105,8 @@ impl Worker {
     }
 }
 
-/// Field 22 of `/proc/PID/stat`; the name before it may hold anything, blanks and brackets included.
+/// Field 22 of `/proc/PID/stat`; the name before it may hold anything, blanks and brackets
+/// included.
 fn started(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(')')?;
@@ -94,7 +121,12 @@ fn started(pid: u32) -> Option<u64> {
 
 /// Tells this host, since it was last started, from all others.
 pub fn boot() -> Option<String> {
-    Some(std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
+    Some(
+        std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .ok()?
+            .trim()
+            .to_owned(),
+    )
 }
 
 /// Held as long as anything of the run is alive on this host.
@@ -112,8 +144,9 @@ impl WorkLock {
         }
     }
 
-    /// A descriptor of the same lock that child processes inherit. Drop it as soon as the child has been started: until
-    /// then every other child would inherit it too (harmless, but it would be waited for).
+    /// A descriptor of the same lock that child processes inherit. Drop it as soon as the child has
+    /// been started: until then every other child would inherit it too (harmless, but it would be
+    /// waited for).
     pub fn inheritable(&self) -> io::Result<OwnedFd> {
         Ok(rustix::io::dup(&self.0)?)
     }
@@ -121,7 +154,10 @@ impl WorkLock {
     /// Who works under it, so that a reaper can ask that process to end.
     pub fn tell(&self, worker: &Worker) {
         let text = serde_json::to_vec(worker).unwrap_or_default();
-        let _ = self.0.try_clone().and_then(|mut file| rewrite(&mut file, &text));
+        let _ = self
+            .0
+            .try_clone()
+            .and_then(|mut file| rewrite(&mut file, &text));
     }
 }
 
@@ -131,7 +167,13 @@ pub fn worker(folder: &Path) -> Option<Worker> {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
 }
 
 fn rewrite(file: &mut File, bytes: &[u8]) -> io::Result<()> {
@@ -152,7 +194,8 @@ mod tests {
         let lock = WorkLock::take(home.path()).unwrap().unwrap();
         assert!(WorkLock::take(home.path()).unwrap().is_none());
         let inherited = lock.inheritable().unwrap();
-        // A shell that leaves a child of its own behind, as terraform leaves its plugins. They end with their input.
+        // A shell that leaves a child of its own behind, as terraform leaves its plugins. They end
+        // with their input.
         let mut child = Command::new("sh")
             .args(["-c", "cat <&0 & exec cat"])
             .stdin(Stdio::piped())
@@ -160,7 +203,10 @@ mod tests {
             .spawn()
             .unwrap();
         drop((inherited, lock));
-        assert!(WorkLock::take(home.path()).unwrap().is_none(), "its child is alive");
+        assert!(
+            WorkLock::take(home.path()).unwrap().is_none(),
+            "its child is alive"
+        );
         drop(child.stdin.take());
         child.wait().unwrap();
         let free = (0..1_000).any(|_| {
@@ -178,8 +224,20 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let own = Worker::of(std::process::id()).unwrap();
         assert!(own.is_alive());
-        assert!(!Worker { started: own.started + 1, ..own.clone() }.is_alive());
-        assert!(!Worker { boot: "another".to_owned(), ..own.clone() }.is_alive());
+        assert!(
+            !Worker {
+                started: own.started + 1,
+                ..own.clone()
+            }
+            .is_alive()
+        );
+        assert!(
+            !Worker {
+                boot: "another".to_owned(),
+                ..own.clone()
+            }
+            .is_alive()
+        );
         let lock = WorkLock::take(home.path()).unwrap().unwrap();
         assert_eq!(worker(home.path()), None);
         lock.tell(&own);

@@ -1,7 +1,8 @@
 //! What we meant and what we did; what may be left.
 //!
-//! One append-only file per run. A line is on the disk before the deed it announces, so that whoever reads the
-//! journal later, on a machine that lost power, knows of everything that may exist.
+//! One append-only file per run. A line is on the disk before the deed it announces, so that
+//! whoever reads the journal later, on a machine that lost power, knows of everything that may
+//! exist.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -30,7 +31,11 @@ pub type Result<T> = std::result::Result<T, JournalError>;
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     #[error("could not {doing} {}: {source}", path.display())]
-    Io { doing: &'static str, path: PathBuf, source: std::io::Error },
+    Io {
+        doing: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("could not write a journal record as JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error(
@@ -46,11 +51,15 @@ pub enum JournalError {
 
 fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> JournalError {
     let path = path.to_owned();
-    move |source| JournalError::Io { doing, path, source }
+    move |source| JournalError::Io {
+        doing,
+        path,
+        source,
+    }
 }
 
-/// Makes a folder inside a run's if it is missing. One that somebody has deleted is not made again: without a journal it
-/// would tell a reaper nothing, and hold it up.
+/// Makes a folder inside a run's if it is missing. One that somebody has deleted is not made again:
+/// without a journal it would tell a reaper nothing, and hold it up.
 pub fn subfolder(path: &Path) -> std::io::Result<()> {
     match std::fs::create_dir(path) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
@@ -70,16 +79,32 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Makes the run's folder (0700) and its journal, whose first record is on the disk when this returns.
+    /// Makes the run's folder (0700) and its journal, whose first record is on the disk when this
+    /// returns.
     pub fn create(folder: &Path, first: Record) -> Result<Self> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io("create", folder))?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(io("create", folder))?;
         let owner = locks::own(folder, "the run")?;
         let path = folder.join(JOURNAL);
-        let file =
-            OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(io("create", &path))?;
-        let mut journal = Self { file, path, sequence: 0, full: false, _owner: owner };
+        let file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io("create", &path))?;
+        let mut journal = Self {
+            file,
+            path,
+            sequence: 0,
+            full: false,
+            _owner: owner,
+        };
         if let Err(error) = journal.begin(folder, first) {
-            // Nothing has been begun, and a folder that says nothing would be taken for one that was damaged.
+            // Nothing has been begun, and a folder that says nothing would be taken for one that
+            // was damaged.
             for name in [HEAD, JOURNAL, locks::OWNER] {
                 let _ = std::fs::remove_file(folder.join(name));
             }
@@ -107,18 +132,35 @@ impl Journal {
     pub fn open(folder: &Path) -> Result<(Self, Vec<Record>)> {
         let owner = locks::own(folder, REAPER)?;
         let path = folder.join(JOURNAL);
-        let mut file = OpenOptions::new().read(true).append(true).open(&path).map_err(io("open", &path))?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .open(&path)
+            .map_err(io("open", &path))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io("read", &path))?;
         let (records, good) = record::decode(&bytes);
         if records.is_empty() {
-            return Err(JournalError::Empty { folder: folder.to_owned() });
+            return Err(JournalError::Empty {
+                folder: folder.to_owned(),
+            });
         }
         // What a newer version wrote, or a bad disk spoilt, is evidence.
         if good < bytes.len() && !is_damaged(&bytes, good) {
-            file.set_len(good as u64).and_then(|()| file.sync_data()).map_err(io("cut", &path))?;
+            file.set_len(good as u64)
+                .and_then(|()| file.sync_data())
+                .map_err(io("cut", &path))?;
         }
-        Ok((Self { file, path, sequence: records.len() as u64, full: false, _owner: owner }, records))
+        Ok((
+            Self {
+                file,
+                path,
+                sequence: records.len() as u64,
+                full: false,
+                _owner: owner,
+            },
+            records,
+        ))
     }
 
     /// Appends, and returns when the record is on the disk. Only then may the deed begin.
@@ -150,7 +192,10 @@ impl Journal {
     }
 
     fn append(&mut self, line: &[u8], before: u64) -> std::io::Result<()> {
-        let written = self.file.write_all(line).and_then(|()| self.file.sync_data());
+        let written = self
+            .file
+            .write_all(line)
+            .and_then(|()| self.file.sync_data());
         if written.is_err() {
             // Half a line would hide every later one.
             let _ = self.file.set_len(before);
@@ -163,11 +208,11 @@ impl Journal {
 #[derive(Debug)]
 pub struct Found {
     pub folder: PathBuf,
-    /// The records up to the first bad one, without taking the run over: the first from its copy, where the journal does
-    /// not give it; empty when nothing could be read.
+    /// The records up to the first bad one, without taking the run over: the first from its copy,
+    /// where the journal does not give it; empty when nothing could be read.
     pub records: Vec<Record>,
-    /// No line, or not every whole line, could be read: what it and those behind it said is not known. (A torn last line
-    /// said nothing that had begun.)
+    /// No line, or not every whole line, could be read: what it and those behind it said is not
+    /// known. (A torn last line said nothing that had begun.)
     pub damaged: bool,
 }
 
@@ -179,7 +224,11 @@ impl Found {
         if records.is_empty() {
             records = record::decode(&std::fs::read(folder.join(HEAD)).unwrap_or_default()).0;
         }
-        Self { folder, records, damaged }
+        Self {
+            folder,
+            records,
+            damaged,
+        }
     }
 }
 
@@ -193,8 +242,8 @@ pub fn read(folder: &Path) -> Vec<Record> {
     Found::of(folder.to_owned()).records
 }
 
-/// Every run below `runs`, oldest first. Folders that cannot be read are listed without records: a broken journal
-/// may still be a run that left something.
+/// Every run below `runs`, oldest first. Folders that cannot be read are listed without records: a
+/// broken journal may still be a run that left something.
 pub fn folders(runs: &Path) -> Result<Vec<Found>> {
     let entries = match std::fs::read_dir(runs) {
         Ok(entries) => entries,
@@ -204,7 +253,12 @@ pub fn folders(runs: &Path) -> Result<Vec<Found>> {
     let mut found: Vec<Found> = entries
         .flatten()
         .filter(|entry| {
-            entry.file_name().to_str().and_then(crate::units::RunId::parse).is_some() && entry.path().is_dir()
+            entry
+                .file_name()
+                .to_str()
+                .and_then(crate::units::RunId::parse)
+                .is_some()
+                && entry.path().is_dir()
         })
         .map(|entry| Found::of(entry.path()))
         .collect();
@@ -213,10 +267,21 @@ pub fn folders(runs: &Path) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-/// Where runs are kept: as asked, or below the user's state folder. `env` reads an environment variable.
-pub fn runs_dir(asked: Option<&Path>, env: impl Fn(&str) -> Option<std::ffi::OsString>) -> Result<PathBuf> {
-    let set = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(folder) = asked.map(Path::to_owned).or_else(|| set("SPIKEPROOF_RUNS_DIR")) {
+/// Where runs are kept: as asked, or below the user's state folder. `env` reads an environment
+/// variable.
+pub fn runs_dir(
+    asked: Option<&Path>,
+    env: impl Fn(&str) -> Option<std::ffi::OsString>,
+) -> Result<PathBuf> {
+    let set = |name: &str| {
+        env(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    if let Some(folder) = asked
+        .map(Path::to_owned)
+        .or_else(|| set("SPIKEPROOF_RUNS_DIR"))
+    {
         return Ok(folder);
     }
     let state = set("XDG_STATE_HOME")
@@ -235,7 +300,8 @@ pub fn head(records: &[Record]) -> Option<&record::Run> {
     })
 }
 
-/// The same for a run that others may have begun: with its region and profile, where this environment has another.
+/// The same for a run that others may have begun: with its region and profile, where this
+/// environment has another.
 pub fn reap_command_of(runs: &Path, run: &record::Run) -> String {
     in_its_place(run, |name| std::env::var(name).ok()) + &reap_command(runs, &run.run)
 }
@@ -247,8 +313,16 @@ fn in_its_place(run: &record::Run, env: impl Fn(&str) -> Option<String>) -> Stri
     let mut before = String::new();
     for (name, its, ours) in [
         ("AWS_PROFILE", run.profile.as_deref(), set("AWS_PROFILE")),
-        ("AWS_ENDPOINT_URL", run.endpoint.as_deref(), set("AWS_ENDPOINT_URL")),
-        ("AWS_REGION", Some(run.region.as_str()).filter(|region| !region.is_empty()), region),
+        (
+            "AWS_ENDPOINT_URL",
+            run.endpoint.as_deref(),
+            set("AWS_ENDPOINT_URL"),
+        ),
+        (
+            "AWS_REGION",
+            Some(run.region.as_str()).filter(|region| !region.is_empty()),
+            region,
+        ),
     ] {
         if let Some(its) = its.filter(|its| ours.as_deref() != Some(its)) {
             before += &format!("{name}={} ", quoted(its));
@@ -257,23 +331,35 @@ fn in_its_place(run: &record::Run, env: impl Fn(&str) -> Option<String>) -> Stri
     before
 }
 
-/// What to type to remove whatever a run has left, from any folder of this host, in the environment that it ran in.
+/// What to type to remove whatever a run has left, from any folder of this host, in the environment
+/// that it ran in.
 pub fn reap_command(runs: &Path, run: &RunId) -> String {
-    let usual = runs_dir(None, |name| std::env::var_os(name).filter(|_| name != "SPIKEPROOF_RUNS_DIR"));
+    let usual = runs_dir(None, |name| {
+        std::env::var_os(name).filter(|_| name != "SPIKEPROOF_RUNS_DIR")
+    });
     match std::path::absolute(runs) {
         Ok(runs) if usual.is_ok_and(|usual| usual == runs) => format!("spikeproof reap {run}"),
-        runs => format!("spikeproof reap {run} --runs-dir {}", quoted(&runs.unwrap_or_default().display().to_string())),
+        runs => format!(
+            "spikeproof reap {run} --runs-dir {}",
+            quoted(&runs.unwrap_or_default().display().to_string())
+        ),
     }
 }
 
 /// For a shell.
 fn quoted(text: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@".contains(letter);
-    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder).and_then(|file| file.sync_all()).map_err(io("sync", folder))
+    File::open(folder)
+        .and_then(|file| file.sync_all())
+        .map_err(io("sync", folder))
 }
 
 #[cfg(test)]
@@ -313,12 +399,20 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("sp-0000000001");
         drop(Journal::create(&folder, first("sp-0000000001")).unwrap());
-        OpenOptions::new().append(true).open(folder.join(JOURNAL)).unwrap().write_all(b"0000").unwrap();
+        OpenOptions::new()
+            .append(true)
+            .open(folder.join(JOURNAL))
+            .unwrap()
+            .write_all(b"0000")
+            .unwrap();
         let (mut journal, records) = Journal::open(&folder).unwrap();
         assert_eq!(records.len(), 1);
         journal.write(Record::IntentApply).unwrap();
         drop(journal);
-        assert_eq!(Journal::open(&folder).unwrap().1, [first("sp-0000000001"), Record::IntentApply]);
+        assert_eq!(
+            Journal::open(&folder).unwrap().1,
+            [first("sp-0000000001"), Record::IntentApply]
+        );
     }
 
     #[test]
@@ -327,7 +421,10 @@ mod tests {
         let folder = home.path().join("sp-0000000001");
         let _held = Journal::create(&folder, first("sp-0000000001")).unwrap();
         let refused = Journal::open(&folder).unwrap_err().to_string();
-        assert!(refused.contains(&format!("process {} on ", std::process::id())), "{refused}");
+        assert!(
+            refused.contains(&format!("process {} on ", std::process::id())),
+            "{refused}"
+        );
     }
 
     #[test]
@@ -337,8 +434,15 @@ mod tests {
         std::fs::create_dir(home.path().join("sp-0000000001")).unwrap();
         std::fs::create_dir(home.path().join("something-else")).unwrap();
         let found = folders(home.path()).unwrap();
-        let seen: Vec<_> =
-            found.iter().map(|f| (f.folder.file_name().unwrap().to_str().unwrap(), f.records.len())).collect();
+        let seen: Vec<_> = found
+            .iter()
+            .map(|f| {
+                (
+                    f.folder.file_name().unwrap().to_str().unwrap(),
+                    f.records.len(),
+                )
+            })
+            .collect();
         assert_eq!(seen, [("sp-0000000001", 0), ("sp-0000000002", 1)]);
         assert!(folders(&home.path().join("missing")).unwrap().is_empty());
     }
@@ -351,52 +455,119 @@ mod tests {
         journal.write(Record::IntentApply).unwrap();
         drop(journal);
         assert!(!Found::of(folder.clone()).damaged);
-        for spoil in [|path: &Path| std::fs::write(path, "spoilt"), |path: &Path| std::fs::remove_file(path)] {
+        for spoil in [
+            |path: &Path| std::fs::write(path, "spoilt"),
+            |path: &Path| std::fs::remove_file(path),
+        ] {
             spoil(&folder.join(JOURNAL)).unwrap();
             let found = Found::of(folder.clone());
-            assert_eq!((found.records, found.damaged), (vec![first("sp-0000000001")], true));
+            assert_eq!(
+                (found.records, found.damaged),
+                (vec![first("sp-0000000001")], true)
+            );
         }
     }
 
     #[test]
     fn the_command_that_reaps_finds_the_folder_from_anywhere() {
         let run = RunId::parse("sp-0000000001").unwrap();
-        let usual = runs_dir(None, |name| std::env::var_os(name).filter(|_| name != "SPIKEPROOF_RUNS_DIR")).unwrap();
+        let usual = runs_dir(None, |name| {
+            std::env::var_os(name).filter(|_| name != "SPIKEPROOF_RUNS_DIR")
+        })
+        .unwrap();
         assert_eq!(reap_command(&usual, &run), "spikeproof reap sp-0000000001");
-        assert_eq!(reap_command(Path::new("/ci/runs"), &run), "spikeproof reap sp-0000000001 --runs-dir /ci/runs");
+        assert_eq!(
+            reap_command(Path::new("/ci/runs"), &run),
+            "spikeproof reap sp-0000000001 --runs-dir /ci/runs"
+        );
         let odd = reap_command(Path::new("/my runs/o'clock"), &run);
-        assert_eq!(odd, r"spikeproof reap sp-0000000001 --runs-dir '/my runs/o'\''clock'");
+        assert_eq!(
+            odd,
+            r"spikeproof reap sp-0000000001 --runs-dir '/my runs/o'\''clock'"
+        );
         assert!(reap_command(Path::new("runs"), &run).contains("--runs-dir /"));
     }
 
     #[test]
     fn a_run_is_reaped_where_and_as_whom_it_ran() {
-        let Record::Run(run) = first("sp-0000000001") else { unreachable!() };
+        let Record::Run(run) = first("sp-0000000001") else {
+            unreachable!()
+        };
         let check = |profile: Option<&str>, env: &[(&str, &str)], before: &str| {
-            let run = record::Run { profile: profile.map(str::to_owned), ..run.clone() };
-            let read = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            let run = record::Run {
+                profile: profile.map(str::to_owned),
+                ..run.clone()
+            };
+            let read = |name: &str| {
+                env.iter()
+                    .find(|(key, _)| *key == name)
+                    .map(|(_, value)| (*value).to_owned())
+            };
             assert_eq!(in_its_place(&run, read), before);
         };
         check(None, &[("AWS_REGION", "us-east-1")], "");
-        check(None, &[("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_PROFILE", "other")], "");
-        check(None, &[("AWS_REGION", "eu-west-1")], "AWS_REGION=us-east-1 ");
-        check(Some("load test"), &[("AWS_REGION", "")], "AWS_PROFILE='load test' AWS_REGION=us-east-1 ");
-        check(Some("ci"), &[("AWS_REGION", "us-east-1"), ("AWS_PROFILE", "ci")], "");
-        let emulated = record::Run { endpoint: Some("http://127.0.0.1:5000".to_owned()), ..run };
-        let before = in_its_place(&emulated, |name| (name == "AWS_REGION").then(|| "us-east-1".to_owned()));
+        check(
+            None,
+            &[
+                ("AWS_DEFAULT_REGION", "us-east-1"),
+                ("AWS_PROFILE", "other"),
+            ],
+            "",
+        );
+        check(
+            None,
+            &[("AWS_REGION", "eu-west-1")],
+            "AWS_REGION=us-east-1 ",
+        );
+        check(
+            Some("load test"),
+            &[("AWS_REGION", "")],
+            "AWS_PROFILE='load test' AWS_REGION=us-east-1 ",
+        );
+        check(
+            Some("ci"),
+            &[("AWS_REGION", "us-east-1"), ("AWS_PROFILE", "ci")],
+            "",
+        );
+        let emulated = record::Run {
+            endpoint: Some("http://127.0.0.1:5000".to_owned()),
+            ..run
+        };
+        let before = in_its_place(&emulated, |name| {
+            (name == "AWS_REGION").then(|| "us-east-1".to_owned())
+        });
         assert_eq!(before, "AWS_ENDPOINT_URL=http://127.0.0.1:5000 ");
     }
 
     #[test]
     fn runs_are_kept_where_asked_or_in_the_state_folder() {
         let check = |asked: Option<&str>, env: &[(&str, &str)], expected: Option<&str>| {
-            let read = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
-            assert_eq!(runs_dir(asked.map(Path::new), read).ok(), expected.map(PathBuf::from));
+            let read = |name: &str| {
+                env.iter()
+                    .find(|(key, _)| *key == name)
+                    .map(|(_, value)| value.into())
+            };
+            assert_eq!(
+                runs_dir(asked.map(Path::new), read).ok(),
+                expected.map(PathBuf::from)
+            );
         };
         check(Some("/a"), &[("SPIKEPROOF_RUNS_DIR", "/b")], Some("/a"));
-        check(None, &[("SPIKEPROOF_RUNS_DIR", "/b"), ("HOME", "/h")], Some("/b"));
-        check(None, &[("XDG_STATE_HOME", "/s"), ("HOME", "/h")], Some("/s/spikeproof/runs"));
-        check(None, &[("XDG_STATE_HOME", "s"), ("HOME", "/h")], Some("/h/.local/state/spikeproof/runs"));
+        check(
+            None,
+            &[("SPIKEPROOF_RUNS_DIR", "/b"), ("HOME", "/h")],
+            Some("/b"),
+        );
+        check(
+            None,
+            &[("XDG_STATE_HOME", "/s"), ("HOME", "/h")],
+            Some("/s/spikeproof/runs"),
+        );
+        check(
+            None,
+            &[("XDG_STATE_HOME", "s"), ("HOME", "/h")],
+            Some("/h/.local/state/spikeproof/runs"),
+        );
         check(None, &[], None);
     }
 }

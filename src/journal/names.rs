@@ -1,5 +1,6 @@
-//! The name of everything a run could have made. All of them derive from the run id, so that what is left can be
-//! found without state, journal or terraform. `terraform/names.tf` says the same; a test keeps the two equal.
+//! The name of everything a run could have made. All of them derive from the run id, so that what
+//! is left can be found without state, journal or terraform. `terraform/names.tf` says the same; a
+//! test keeps the two equal.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +33,8 @@ impl std::fmt::Display for Thing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// All tasks of the run's cluster: the only thing that costs by the hour. Its name is the cluster's.
+    /// All tasks of the run's cluster: the only thing that costs by the hour. Its name is the
+    /// cluster's.
     Tasks,
     Cluster,
     TaskDefinition,
@@ -88,7 +90,10 @@ impl Names {
 
     /// Everything, in the order of deletion.
     pub fn things(&self) -> Vec<Thing> {
-        let thing = |kind, name: &str| Thing { kind, name: name.to_owned() };
+        let thing = |kind, name: &str| Thing {
+            kind,
+            name: name.to_owned(),
+        };
         vec![
             thing(Kind::Tasks, &self.cluster),
             thing(Kind::Cluster, &self.cluster),

@@ -1,7 +1,8 @@
 //! The lines of a journal: length, checksum, sequence number, JSON. Pure.
 //!
-//! `LLLLLLLL CCCCCCCC SSSSSSSS JSON\n`, the three numbers in hexadecimal. Length and checksum cover the sequence
-//! number and the JSON, so that a torn, flipped or misplaced line is known for what it is.
+//! `LLLLLLLL CCCCCCCC SSSSSSSS JSON\n`, the three numbers in hexadecimal. Length and checksum cover
+//! the sequence number and the JSON, so that a torn, flipped or misplaced line is known for what it
+//! is.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -67,23 +68,37 @@ pub enum Record {
 /// Eight digits and a space, three times.
 const HEADER: usize = 27;
 
-/// What a reap needs as it is: kinds, names and places, none of which a scenario can put a secret into.
-const FIXED: [&str; 11] =
-    ["record", "run", "region", "account", "endpoint", "boot", "profile", "kind", "name", "arn", "exit"];
+/// What a reap needs as it is: kinds, names and places, none of which a scenario can put a secret
+/// into.
+const FIXED: [&str; 11] = [
+    "record", "run", "region", "account", "endpoint", "boot", "profile", "kind", "name", "arn",
+    "exit",
+];
 
 /// One line, with its line feed. A door of redaction: reasons and URLs are whatever somebody said.
 pub fn encode(sequence: u64, record: &Record) -> Result<Vec<u8>, serde_json::Error> {
     // A record whose fixed words are kept is always one again.
     let clean = redact::message(record, &FIXED);
-    let body = format!("{sequence:08x} {}", serde_json::to_string(clean.as_ref().unwrap_or(record))?);
-    Ok(format!("{:08x} {:08x} {body}\n", body.len(), crc32fast::hash(body.as_bytes())).into_bytes())
+    let body = format!(
+        "{sequence:08x} {}",
+        serde_json::to_string(clean.as_ref().unwrap_or(record))?
+    );
+    Ok(format!(
+        "{:08x} {:08x} {body}\n",
+        body.len(),
+        crc32fast::hash(body.as_bytes())
+    )
+    .into_bytes())
 }
 
 /// The records up to the first bad one, and how many bytes they take.
 pub fn decode(bytes: &[u8]) -> (Vec<Record>, usize) {
     let mut records = Vec::new();
     let mut good = 0;
-    while let Some((record, length)) = bytes.get(good..).and_then(|rest| line(rest, records.len() as u64)) {
+    while let Some((record, length)) = bytes
+        .get(good..)
+        .and_then(|rest| line(rest, records.len() as u64))
+    {
         records.push(record);
         good += length;
     }
@@ -123,12 +138,24 @@ mod tests {
         secrets.insert("WHY", "c4nary-of-the-journal");
         secrets.insert("WORD", "sp-j0urna1wrd");
         redact::keep(&secrets);
-        let thing = Thing { kind: Kind::Cluster, name: "sp-j0urna1wrd".to_owned() };
-        let left = Record::Left { thing: thing.clone(), why: "denied: c4nary-of-the-journal".to_owned() };
+        let thing = Thing {
+            kind: Kind::Cluster,
+            name: "sp-j0urna1wrd".to_owned(),
+        };
+        let left = Record::Left {
+            thing: thing.clone(),
+            why: "denied: c4nary-of-the-journal".to_owned(),
+        };
         let line = encode(0, &left).unwrap();
         assert!(!String::from_utf8(line.clone()).unwrap().contains("c4nary"));
         let (records, length) = decode(&line);
         assert_eq!(length, line.len());
-        assert_eq!(records, [Record::Left { thing, why: "denied: [secret WHY]".to_owned() }]);
+        assert_eq!(
+            records,
+            [Record::Left {
+                thing,
+                why: "denied: [secret WHY]".to_owned()
+            }]
+        );
     }
 }

@@ -59,7 +59,11 @@ impl WatchedAlarm {
         now: Moment,
     ) -> Self {
         Self {
-            arn: format!("arn:aws:cloudwatch:{}:{}:alarm:{name}", ids::REGION, ids::ACCOUNT),
+            arn: format!(
+                "arn:aws:cloudwatch:{}:{}:alarm:{name}",
+                ids::REGION,
+                ids::ACCOUNT
+            ),
             name,
             model,
             metric,
@@ -77,20 +81,38 @@ impl WatchedAlarm {
     }
 
     /// Namespace, name, statistic and dimensions of its metric.
-    pub fn metric(&self) -> (&'static str, &'static str, &'static str, Vec<(&'static str, &'static str)>) {
+    pub fn metric(
+        &self,
+    ) -> (
+        &'static str,
+        &'static str,
+        &'static str,
+        Vec<(&'static str, &'static str)>,
+    ) {
         match self.metric {
             Metric::Cpu if self.is_service => (
                 "AWS/ECS",
                 "CPUUtilization",
                 "Average",
-                vec![("ClusterName", service::CLUSTER), ("ServiceName", service::SERVICE)],
+                vec![
+                    ("ClusterName", service::CLUSTER),
+                    ("ServiceName", service::SERVICE),
+                ],
             ),
-            Metric::Cpu => ("AWS/EC2", "CPUUtilization", "Average", vec![("AutoScalingGroupName", group::NAME)]),
+            Metric::Cpu => (
+                "AWS/EC2",
+                "CPUUtilization",
+                "Average",
+                vec![("AutoScalingGroupName", group::NAME)],
+            ),
             Metric::RequestsPerTarget => (
                 "AWS/ApplicationELB",
                 "RequestCountPerTarget",
                 "Sum",
-                vec![("LoadBalancer", elb::BALANCER), ("TargetGroup", elb::TARGET_GROUP)],
+                vec![
+                    ("LoadBalancer", elb::BALANCER),
+                    ("TargetGroup", elb::TARGET_GROUP),
+                ],
             ),
         }
     }
@@ -102,20 +124,32 @@ impl WatchedAlarm {
     /// Takes the datapoint of the period that ended; a change of state goes into the history.
     pub fn observe(&mut self, datapoint: Option<Datapoint>, now: Moment) {
         self.last = datapoint.or(self.last);
-        let Some(transition) = self.model.observe(datapoint) else { return };
+        let Some(transition) = self.model.observe(datapoint) else {
+            return;
+        };
         let old = self.state_json(transition.from);
         self.reason = reason(&self.model, &transition);
         self.reason_data = self.reason_data(&transition.evaluated, now);
         self.transitioned = now;
         if transition.to == State::Alarm {
-            let breaching = transition.evaluated.iter().filter(|datapoint| self.model.breaches(datapoint.value));
-            self.fired.push((now, breaching.map(|datapoint| datapoint.at).min().unwrap_or(now)));
+            let breaching = transition
+                .evaluated
+                .iter()
+                .filter(|datapoint| self.model.breaches(datapoint.value));
+            self.fired.push((
+                now,
+                breaching.map(|datapoint| datapoint.at).min().unwrap_or(now),
+            ));
         }
         let new = self.state_json(transition.to);
         self.history.push(HistoryItem {
             at: now,
             kind: "StateUpdate",
-            summary: format!("Alarm updated from {} to {}", transition.from.word(), transition.to.word()),
+            summary: format!(
+                "Alarm updated from {} to {}",
+                transition.from.word(),
+                transition.to.word()
+            ),
             data: json!({ "version": "1.0", "oldState": old, "newState": new }),
         });
     }
@@ -133,10 +167,16 @@ impl WatchedAlarm {
             }),
         });
         // An action that runs again finds the alarm in ALARM already.
-        let old = if self.transitioned == now { "OK" } else { "ALARM" };
+        let old = if self.transitioned == now {
+            "OK"
+        } else {
+            "ALARM"
+        };
         let (namespace, metric, statistic, dimensions) = self.metric();
-        let dimensions: Vec<Value> =
-            dimensions.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        let dimensions: Vec<Value> = dimensions
+            .iter()
+            .map(|(name, value)| json!({ "name": name, "value": value }))
+            .collect();
         let details = json!({ "InvokingAlarms": [{
             "AlarmArn": self.arn,
             "AlarmName": self.name,
@@ -150,7 +190,10 @@ impl WatchedAlarm {
                 "ComparisonOperator": self.model.comparison.operator(), "Threshold": self.model.threshold,
             },
         }]});
-        Invoked { name: self.name.clone(), details }
+        Invoked {
+            name: self.name.clone(),
+            details,
+        }
     }
 
     fn state_json(&self, state: State) -> Value {
@@ -169,7 +212,11 @@ impl WatchedAlarm {
                 "value": datapoint.value,
             })
         });
-        let oldest_first: Vec<f64> = evaluated.iter().rev().map(|datapoint| datapoint.value).collect();
+        let oldest_first: Vec<f64> = evaluated
+            .iter()
+            .rev()
+            .map(|datapoint| datapoint.value)
+            .collect();
         let start = evaluated.last().map_or(now, |datapoint| datapoint.at);
         json!({
             "version": "1.0",
@@ -184,7 +231,8 @@ impl WatchedAlarm {
     }
 }
 
-/// `Threshold Crossed: 3 datapoints [66.0 (24/11/26 01:46:02), ...] were greater than the threshold (50.0).`
+/// `Threshold Crossed: 3 datapoints [66.0 (24/11/26 01:46:02), ...] were greater than the threshold
+/// (50.0).`
 fn reason(alarm: &Alarm, transition: &Transition) -> String {
     if transition.to == State::InsufficientData {
         return "Insufficient Data: no datapoints were received.".to_owned();

@@ -26,7 +26,10 @@ pub fn answer(world: &World, call: &Call) -> Option<Answer> {
     let mut group = world.group();
     group.advance(now);
     if group.is_deleted(now) && call.action != "DescribeAutoScalingGroups" {
-        let gone = Fault::new("ValidationError", format!("AutoScalingGroup name not found - no such group: {NAME}"));
+        let gone = Fault::new(
+            "ValidationError",
+            format!("AutoScalingGroup name not found - no such group: {NAME}"),
+        );
         return Some(call.refuse(&gone));
     }
     let result = match call.action.as_str() {
@@ -66,21 +69,49 @@ fn describe(group: &Group, now: Moment) -> String {
         element("MinSize", &group.target.min.to_string()),
         element("MaxSize", &group.target.max.to_string()),
         element("DesiredCapacity", &group.desired.to_string()),
-        element("DefaultCooldown", &group.target.default_cooldown.as_secs().to_string()),
+        element(
+            "DefaultCooldown",
+            &group.target.default_cooldown.as_secs().to_string(),
+        ),
         warm_up(group, "DefaultInstanceWarmup", group.warm_up()),
-        members("AvailabilityZones", ["a", "b", "c"].map(|zone| format!("{REGION}{zone}"))),
+        members(
+            "AvailabilityZones",
+            ["a", "b", "c"].map(|zone| format!("{REGION}{zone}")),
+        ),
         members("TargetGroupARNs", [elb::target_group_arn()]),
         element("HealthCheckType", "ELB"),
-        element("HealthCheckGracePeriod", &group.target.health_check_grace.as_secs().to_string()),
+        element(
+            "HealthCheckGracePeriod",
+            &group.target.health_check_grace.as_secs().to_string(),
+        ),
         format!("<LaunchTemplate>{}</LaunchTemplate>", launch_template()),
-        members("Instances", group.instances.iter().map(|instance| describe_instance(group, instance, now))),
+        members(
+            "Instances",
+            group
+                .instances
+                .iter()
+                .map(|instance| describe_instance(group, instance, now)),
+        ),
         element("CreatedTime", &millis(group.created)),
-        members("SuspendedProcesses", group.target.suspended.iter().map(|name| element("ProcessName", name))),
+        members(
+            "SuspendedProcesses",
+            group
+                .target
+                .suspended
+                .iter()
+                .map(|name| element("ProcessName", name)),
+        ),
         members("TerminationPolicies", ["Default".to_owned()]),
-        element("NewInstancesProtectedFromScaleIn", &group.target.protected.to_string()),
+        element(
+            "NewInstancesProtectedFromScaleIn",
+            &group.target.protected.to_string(),
+        ),
         match group.target.warm_pool {
             0 => String::new(),
-            _ => format!("<WarmPoolConfiguration>{}</WarmPoolConfiguration>", element("PoolState", "Stopped")),
+            _ => format!(
+                "<WarmPoolConfiguration>{}</WarmPoolConfiguration>",
+                element("PoolState", "Stopped")
+            ),
         },
         members(
             "EnabledMetrics",
@@ -92,17 +123,27 @@ fn describe(group: &Group, now: Moment) -> String {
 }
 
 fn launch_template() -> String {
-    [element("LaunchTemplateId", "lt-0lab"), element("LaunchTemplateName", NAME), element("Version", "1")].concat()
+    [
+        element("LaunchTemplateId", "lt-0lab"),
+        element("LaunchTemplateName", NAME),
+        element("Version", "1"),
+    ]
+    .concat()
 }
 
 fn warm_pool(group: &Group) -> String {
-    let waiting = (0..group.pooled)
-        .map(|index| element("InstanceId", &format!("i-pool{index}")) + &element("LifecycleState", "Warmed:Stopped"));
+    let waiting = (0..group.pooled).map(|index| {
+        element("InstanceId", &format!("i-pool{index}"))
+            + &element("LifecycleState", "Warmed:Stopped")
+    });
     members("Instances", waiting)
 }
 
 fn describe_instance(group: &Group, instance: &Instance, now: Moment) -> String {
-    let sick = matches!(instance.target_state(now), Some(TargetState::Draining | TargetState::Unhealthy));
+    let sick = matches!(
+        instance.target_state(now),
+        Some(TargetState::Draining | TargetState::Unhealthy)
+    );
     [
         element("InstanceId", &instance.id),
         element("InstanceType", "t3.micro"),
@@ -115,17 +156,33 @@ fn describe_instance(group: &Group, instance: &Instance, now: Moment) -> String 
 }
 
 fn policies(group: &Group, form: &Form) -> String {
-    let asked = form.get("AutoScalingGroupName").is_none_or(|name| name == NAME);
-    members("ScalingPolicies", group.policies.iter().filter(|_| asked).map(|policy| describe_policy(group, policy)))
+    let asked = form
+        .get("AutoScalingGroupName")
+        .is_none_or(|name| name == NAME);
+    members(
+        "ScalingPolicies",
+        group
+            .policies
+            .iter()
+            .filter(|_| asked)
+            .map(|policy| describe_policy(group, policy)),
+    )
 }
 
 /// Nothing where neither the group nor its policies have one.
 fn warm_up(group: &Group, name: &str, lasts: Duration) -> String {
-    if group.target.no_warm_up { String::new() } else { element(name, &lasts.as_secs().to_string()) }
+    if group.target.no_warm_up {
+        String::new()
+    } else {
+        element(name, &lasts.as_secs().to_string())
+    }
 }
 
 fn describe_policy(group: &Group, policy: &Policy) -> String {
-    let alarms = policy.alarms.iter().map(|alarm| element("AlarmName", &alarm.name) + &element("AlarmARN", &alarm.arn));
+    let alarms = policy
+        .alarms
+        .iter()
+        .map(|alarm| element("AlarmName", &alarm.name) + &element("AlarmARN", &alarm.arn));
     let common = [
         element("AutoScalingGroupName", NAME),
         element("PolicyName", &policy.name),
@@ -140,7 +197,10 @@ fn describe_policy(group: &Group, policy: &Policy) -> String {
                 Metric::Cpu => element("PredefinedMetricType", "ASGAverageCPUUtilization"),
                 Metric::RequestsPerTarget => {
                     element("PredefinedMetricType", "ALBRequestCountPerTarget")
-                        + &element("ResourceLabel", &format!("{}/{}", elb::BALANCER, elb::TARGET_GROUP))
+                        + &element(
+                            "ResourceLabel",
+                            &format!("{}/{}", elb::BALANCER, elb::TARGET_GROUP),
+                        )
                 }
             };
             let configuration = [
@@ -152,13 +212,16 @@ fn describe_policy(group: &Group, policy: &Policy) -> String {
             [
                 element("PolicyType", "TargetTrackingScaling"),
                 warm_up(group, "EstimatedInstanceWarmup", policy.config.warm_up),
-                format!("<TargetTrackingConfiguration>{configuration}</TargetTrackingConfiguration>"),
+                format!(
+                    "<TargetTrackingConfiguration>{configuration}</TargetTrackingConfiguration>"
+                ),
             ]
             .concat()
         }
         Rule::Step(scaling) => {
-            let bound =
-                |name: &str, bound: Option<f64>| bound.map_or(String::new(), |at| element(name, &at.to_string()));
+            let bound = |name: &str, bound: Option<f64>| {
+                bound.map_or(String::new(), |at| element(name, &at.to_string()))
+            };
             let steps = scaling.steps.iter().map(|step| {
                 [
                     bound("MetricIntervalLowerBound", step.lower),
@@ -190,12 +253,18 @@ fn describe_policy(group: &Group, policy: &Policy) -> String {
 }
 
 fn least(least: u32) -> String {
-    if least == 0 { String::new() } else { element("MinAdjustmentMagnitude", &least.to_string()) }
+    if least == 0 {
+        String::new()
+    } else {
+        element("MinAdjustmentMagnitude", &least.to_string())
+    }
 }
 
 /// Newest first, as the service sorts them; in pages.
 fn activities(group: &Group, form: &Form, now: Moment) -> String {
-    let asked = form.get("AutoScalingGroupName").is_none_or(|name| name == NAME);
+    let asked = form
+        .get("AutoScalingGroupName")
+        .is_none_or(|name| name == NAME);
     let ids = form.members("ActivityIds");
     let newest_first: Vec<&Activity> = group
         .activities
@@ -203,20 +272,44 @@ fn activities(group: &Group, form: &Form, now: Moment) -> String {
         .rev()
         .filter(|activity| asked && (ids.is_empty() || ids.contains(&activity.id.as_str())))
         .collect();
-    let size = form.get("MaxRecords").and_then(|text| text.parse().ok()).unwrap_or(100).clamp(1, 100);
-    let (page, next) = page(&newest_first, size, form.get("NextToken"), newest_first.len());
-    let list = members("Activities", page.iter().map(|activity| describe_activity(activity, now)));
+    let size = form
+        .get("MaxRecords")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(100)
+        .clamp(1, 100);
+    let (page, next) = page(
+        &newest_first,
+        size,
+        form.get("NextToken"),
+        newest_first.len(),
+    );
+    let list = members(
+        "Activities",
+        page.iter().map(|activity| describe_activity(activity, now)),
+    );
     next.map_or(list.clone(), |token| list + &element("NextToken", &token))
 }
 
 /// A page and the token of the next one.
 ///
-/// The token counts from the *oldest* record, so that what happens between two pages shifts nothing.
-fn page<'a, T>(newest_first: &'a [T], size: usize, token: Option<&str>, all: usize) -> (&'a [T], Option<String>) {
-    let left = token.and_then(|token| token.parse().ok()).unwrap_or(all).min(all);
+/// The token counts from the *oldest* record, so that what happens between two pages shifts
+/// nothing.
+fn page<'a, T>(
+    newest_first: &'a [T],
+    size: usize,
+    token: Option<&str>,
+    all: usize,
+) -> (&'a [T], Option<String>) {
+    let left = token
+        .and_then(|token| token.parse().ok())
+        .unwrap_or(all)
+        .min(all);
     let start = all - left;
     let end = (start + size).min(all);
-    (&newest_first[start..end], (end < all).then(|| (all - end).to_string()))
+    (
+        &newest_first[start..end],
+        (end < all).then(|| (all - end).to_string()),
+    )
 }
 
 fn describe_activity(activity: &Activity, now: Moment) -> String {

@@ -1,4 +1,5 @@
-//! One AWS call as it comes over the wire, and the shapes of an answer: JSON, query XML, REST XML, CBOR.
+//! One AWS call as it comes over the wire, and the shapes of an answer: JSON, query XML, REST XML,
+//! CBOR.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -42,7 +43,10 @@ pub struct Fault {
 
 impl Fault {
     pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into() }
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+        }
     }
 }
 
@@ -50,7 +54,15 @@ impl Call {
     pub fn read(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Self {
         let service = credential(&headers, &uri, 3).unwrap_or_default();
         let (protocol, action) = operation(&method, &uri, &headers, &body);
-        Self { method, uri, headers, body, service, action, protocol }
+        Self {
+            method,
+            uri,
+            headers,
+            body,
+            service,
+            action,
+            protocol,
+        }
     }
 
     /// The key the call is signed with.
@@ -60,8 +72,12 @@ impl Call {
 
     /// The body of a JSON call.
     pub fn json(&self) -> Result<Value, Fault> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Fault::new("SerializationException", format!("the body is not JSON: {error}")))
+        serde_json::from_slice(&self.body).map_err(|error| {
+            Fault::new(
+                "SerializationException",
+                format!("the body is not JSON: {error}"),
+            )
+        })
     }
 
     /// The parameters of a query call.
@@ -77,32 +93,54 @@ impl Call {
                 ("application/x-amz-json-1.1", body.into_bytes())
             }
             Protocol::Cbor => {
-                let body = Cbor::map([("__type", Cbor::text(code)), ("message", Cbor::text(message))]);
+                let body = Cbor::map([
+                    ("__type", Cbor::text(code)),
+                    ("message", Cbor::text(message)),
+                ]);
                 ("application/cbor", body.encode())
             }
             Protocol::Query => ("text/xml", self.query_error(code, message).into_bytes()),
             Protocol::Rest => {
                 let inner = element("Code", code) + &element("Message", message);
-                ("application/xml", format!("<?xml version=\"1.0\"?><Error>{inner}</Error>").into_bytes())
+                (
+                    "application/xml",
+                    format!("<?xml version=\"1.0\"?><Error>{inner}</Error>").into_bytes(),
+                )
             }
         };
         // By the status the clients know whose fault it is, and try again.
         let theirs = ["ServiceUnavailable", "InternalFailure"].contains(&code.as_str());
-        answer(if theirs { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_REQUEST }, kind, body)
+        answer(
+            if theirs {
+                StatusCode::SERVICE_UNAVAILABLE
+            } else {
+                StatusCode::BAD_REQUEST
+            },
+            kind,
+            body,
+        )
     }
 
     /// EC2 wraps its errors differently from everybody else.
     fn query_error(&self, code: &str, message: &str) -> String {
         let inner = element("Code", code) + &element("Message", message);
         if self.service == "ec2" {
-            return format!("<Response><Errors><Error>{inner}</Error></Errors><RequestID>lab</RequestID></Response>");
+            return format!(
+                "<Response><Errors><Error>{inner}</Error></Errors><RequestID>lab</RequestID></Response>"
+            );
         }
-        format!("<ErrorResponse><Error><Type>Sender</Type>{inner}</Error><RequestId>lab</RequestId></ErrorResponse>")
+        format!(
+            "<ErrorResponse><Error><Type>Sender</Type>{inner}</Error><RequestId>lab</RequestId></ErrorResponse>"
+        )
     }
 }
 
 pub fn answer_json(body: &Value) -> Answer {
-    answer(StatusCode::OK, "application/x-amz-json-1.1", body.to_string())
+    answer(
+        StatusCode::OK,
+        "application/x-amz-json-1.1",
+        body.to_string(),
+    )
 }
 
 pub fn answer_cbor(body: &Cbor) -> Answer {
@@ -121,9 +159,13 @@ pub fn answer_query(action: &str, result: &str) -> Answer {
 pub fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if kind == "application/cbor" {
-        response.headers_mut().insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
+        response
+            .headers_mut()
+            .insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
     }
     response
 }
@@ -135,7 +177,10 @@ pub fn element(name: &str, text: &str) -> String {
 
 /// `<name><member>...</member>...</name>`.
 pub fn members(name: &str, items: impl IntoIterator<Item = String>) -> String {
-    let items: String = items.into_iter().map(|item| format!("<member>{item}</member>")).collect();
+    let items: String = items
+        .into_iter()
+        .map(|item| format!("<member>{item}</member>"))
+        .collect();
     format!("<{name}>{items}</{name}>")
 }
 
@@ -147,17 +192,28 @@ impl Form {
     pub fn read(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-        Self(pairs.map(|(key, value)| (unescape(key), unescape(value))).collect())
+        Self(
+            pairs
+                .map(|(key, value)| (unescape(key), unescape(value)))
+                .collect(),
+        )
     }
 
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
     }
 
     /// `Key.member.1`, `Key.member.2` ...; empty where the caller named none.
     pub fn members(&self, key: &str) -> Vec<&str> {
         let prefix = format!("{key}.member.");
-        self.0.iter().filter(|(name, _)| name.starts_with(&prefix)).map(|(_, value)| value.as_str()).collect()
+        self.0
+            .iter()
+            .filter(|(name, _)| name.starts_with(&prefix))
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 }
 
@@ -178,16 +234,30 @@ fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A part of `Credential=AKID/DATE/REGION/SERVICE/aws4_request`, in the header or in a presigned URL.
+/// A part of `Credential=AKID/DATE/REGION/SERVICE/aws4_request`, in the header or in a presigned
+/// URL.
 fn credential(headers: &HeaderMap, uri: &Uri, part: usize) -> Option<String> {
-    let header = headers.get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let header = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
     let signed = header.or_else(|| uri.query().map(unescape))?;
     let credential = signed.split_once("Credential=")?.1;
-    credential.split([',', '&', ' ']).next()?.split('/').nth(part).map(str::to_owned)
+    credential
+        .split([',', '&', ' '])
+        .next()?
+        .split('/')
+        .nth(part)
+        .map(str::to_owned)
 }
 
 fn operation(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> (Protocol, String) {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let header = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
     if let Some((_, action)) = header("x-amz-target").rsplit_once('.') {
         return (Protocol::Json, action.to_owned());
     }
@@ -195,10 +265,18 @@ fn operation(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> (P
         return (Protocol::Cbor, action.to_owned());
     }
     if header("content-type").starts_with("application/x-www-form-urlencoded") {
-        return (Protocol::Query, Form::read(body).get("Action").unwrap_or_default().to_owned());
+        return (
+            Protocol::Query,
+            Form::read(body)
+                .get("Action")
+                .unwrap_or_default()
+                .to_owned(),
+        );
     }
     let is_bucket = uri.path().trim_matches('/').split('/').count() == 1 && uri.path().len() > 1;
-    let plain = uri.query().is_none_or(|query| query.is_empty() || query.starts_with("x-id="));
+    let plain = uri
+        .query()
+        .is_none_or(|query| query.is_empty() || query.starts_with("x-id="));
     let action = match method.as_str() {
         "PUT" if is_bucket && plain => "CreateBucket",
         "DELETE" if is_bucket && plain => "DeleteBucket",
@@ -217,34 +295,71 @@ mod tests {
         headers: &[(&'static str, &str)],
         body: &'static str,
     ) -> (String, String, Protocol) {
-        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        let call = Call::read(method.parse().unwrap(), uri.parse().unwrap(), headers, Bytes::from(body));
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        let call = Call::read(
+            method.parse().unwrap(),
+            uri.parse().unwrap(),
+            headers,
+            Bytes::from(body),
+        );
         (call.service, call.action, call.protocol)
     }
 
     #[test]
     fn a_call_is_recognized_by_its_scope_and_its_operation() {
         let signed = |service: &str| {
-            format!("AWS4-HMAC-SHA256 Credential=AKID/20261124/eu-west-1/{service}/aws4_request, SignedHeaders=host")
+            format!(
+                "AWS4-HMAC-SHA256 Credential=AKID/20261124/eu-west-1/{service}/aws4_request, SignedHeaders=host"
+            )
         };
-        let json = [("authorization", &*signed("ecs")), ("x-amz-target", "AmazonEC2ContainerServiceV20141113.RunTask")];
-        assert_eq!(read("POST", "/", &json, "{}"), ("ecs".into(), "RunTask".into(), Protocol::Json));
-        let form =
-            [("authorization", &*signed("ec2")), ("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        let json = [
+            ("authorization", &*signed("ecs")),
+            ("x-amz-target", "AmazonEC2ContainerServiceV20141113.RunTask"),
+        ];
         assert_eq!(
-            read("POST", "/", &form, "Action=DeleteSecurityGroup&GroupId=sg-1"),
+            read("POST", "/", &json, "{}"),
+            ("ecs".into(), "RunTask".into(), Protocol::Json)
+        );
+        let form = [
+            ("authorization", &*signed("ec2")),
+            (
+                "content-type",
+                "application/x-www-form-urlencoded; charset=utf-8",
+            ),
+        ];
+        assert_eq!(
+            read(
+                "POST",
+                "/",
+                &form,
+                "Action=DeleteSecurityGroup&GroupId=sg-1"
+            ),
             ("ec2".into(), "DeleteSecurityGroup".into(), Protocol::Query)
         );
         let cbor = [("authorization", &*signed("monitoring"))];
         assert_eq!(
-            read("POST", "/service/GraniteServiceVersion20100801/operation/DescribeAlarms", &cbor, ""),
+            read(
+                "POST",
+                "/service/GraniteServiceVersion20100801/operation/DescribeAlarms",
+                &cbor,
+                ""
+            ),
             ("monitoring".into(), "DescribeAlarms".into(), Protocol::Cbor)
         );
         let rest = [("authorization", &*signed("s3"))];
-        assert_eq!(read("PUT", "/bucket", &rest, ""), ("s3".into(), "CreateBucket".into(), Protocol::Rest));
+        assert_eq!(
+            read("PUT", "/bucket", &rest, ""),
+            ("s3".into(), "CreateBucket".into(), Protocol::Rest)
+        );
         assert_eq!(read("PUT", "/bucket?versioning", &rest, "").1, "");
         assert_eq!(read("PUT", "/bucket/key", &rest, "").1, "");
-        assert_eq!(read("GET", "/_lab/credentials", &[], ""), (String::new(), String::new(), Protocol::Rest));
+        assert_eq!(
+            read("GET", "/_lab/credentials", &[], ""),
+            (String::new(), String::new(), Protocol::Rest)
+        );
     }
 
     #[test]

@@ -46,7 +46,9 @@ impl Cbor {
             Self::Integer(number) => encoder.integer(*number),
             Self::Double(number) => encoder.double(*number),
             Self::Boolean(value) => encoder.boolean(*value),
-            Self::Instant(since) => encoder.timestamp(&DateTime::from_secs_f64(since.as_secs_f64())),
+            Self::Instant(since) => {
+                encoder.timestamp(&DateTime::from_secs_f64(since.as_secs_f64()))
+            }
             Self::List(items) => {
                 encoder.array(items.len());
                 items.iter().for_each(|item| item.write(encoder));
@@ -76,9 +78,14 @@ fn value(decoder: &mut Decoder<'_>) -> Result<Value, DeserializeError> {
     Ok(match decoder.datatype()? {
         Type::Bool => Value::from(decoder.boolean()?),
         Type::String | Type::StringIndef => Value::from(decoder.string()?),
-        Type::U8 | Type::U16 | Type::U32 | Type::U64 | Type::I8 | Type::I16 | Type::I32 | Type::I64 => {
-            Value::from(decoder.long()?)
-        }
+        Type::U8
+        | Type::U16
+        | Type::U32
+        | Type::U64
+        | Type::I8
+        | Type::I16
+        | Type::I32
+        | Type::I64 => Value::from(decoder.long()?),
         Type::F16 | Type::F32 => Value::from(decoder.float()?),
         Type::F64 => Value::from(decoder.double()?),
         Type::Tag => Value::from(decoder.timestamp()?.as_secs_f64()),
@@ -138,7 +145,10 @@ mod tests {
             ("Period", Cbor::Integer(60)),
             ("Values", Cbor::list([Cbor::Double(1.5), Cbor::Double(2.0)])),
             ("Enabled", Cbor::Boolean(true)),
-            ("At", Cbor::Instant(Duration::from_millis(1_764_000_000_250))),
+            (
+                "At",
+                Cbor::Instant(Duration::from_millis(1_764_000_000_250)),
+            ),
         ]);
         assert_eq!(
             decode(&tree.encode()).unwrap(),

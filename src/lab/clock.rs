@@ -1,4 +1,5 @@
-//! The lab's one clock: wall time that cannot jump, because it is the start's wall time plus monotonic time.
+//! The lab's one clock: wall time that cannot jump, because it is the start's wall time plus
+//! monotonic time.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,8 +17,13 @@ pub struct Clock {
 
 impl Clock {
     pub fn start() -> Self {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { wall, start: Instant::now() }
+        let wall = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            wall,
+            start: Instant::now(),
+        }
     }
 
     pub fn now(&self) -> Moment {
@@ -35,7 +41,9 @@ fn timestamp(moment: Moment) -> Timestamp {
 
 /// `2026-11-24T01:46:02.123Z`, as the XML answers write it.
 pub fn millis(moment: Moment) -> String {
-    timestamp(moment).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    timestamp(moment)
+        .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+        .to_string()
 }
 
 /// `2026-11-24T01:46:02Z`, as the texts of activities write it.
@@ -45,7 +53,9 @@ pub fn seconds(moment: Moment) -> String {
 
 /// `2026-11-24T01:46:02.123+0000`, as alarm history writes it.
 pub fn offset(moment: Moment) -> String {
-    timestamp(moment).strftime("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string()
+    timestamp(moment)
+        .strftime("%Y-%m-%dT%H:%M:%S%.3f+0000")
+        .to_string()
 }
 
 /// `24/11/26 01:46:02`, as alarm reasons write it.

@@ -1,5 +1,5 @@
-//! The lab file: the target, its policy, its tasks' delays and the faults. Every key has a default; the defaults are a
-//! spike and its recovery within a minute.
+//! The lab file: the target, its policy, its tasks' delays and the faults. Every key has a default;
+//! the defaults are a spike and its recovery within a minute.
 
 use std::path::Path;
 use std::time::Duration;
@@ -59,7 +59,8 @@ pub struct Target {
     /// Of the group: what a simple policy without a cooldown of its own waits.
     #[serde(deserialize_with = "friendly")]
     pub default_cooldown: Duration,
-    /// Neither the group nor its policies have a warm-up: AWS then takes the default cooldown for it.
+    /// Neither the group nor its policies have a warm-up: AWS then takes the default cooldown for
+    /// it.
     pub no_warm_up: bool,
     /// Started instances that wait in a warm pool, and how long each takes from there to InService.
     pub warm_pool: u32,
@@ -101,7 +102,8 @@ impl Default for Target {
 /// Failed checks in a row that make a target unhealthy.
 pub const UNHEALTHY_AFTER: u32 = 2;
 
-/// A scaling policy of the group, with the alarms that make it act. Not every key is for every kind.
+/// A scaling policy of the group, with the alarms that make it act. Not every key is for every
+/// kind.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
@@ -211,9 +213,14 @@ impl Policy {
                 // A count's target is for a minute, its datapoints and thresholds are for a period.
                 let target = match self.metric {
                     Metric::Cpu => self.target_value,
-                    Metric::RequestsPerTarget => self.target_value * self.period.as_secs_f64() / 60.0,
+                    Metric::RequestsPerTarget => {
+                        self.target_value * self.period.as_secs_f64() / 60.0
+                    }
                 };
-                Rule::Tracking { tracking: TargetTracking::new(target), scale_in: self.scale_in }
+                Rule::Tracking {
+                    tracking: TargetTracking::new(target),
+                    scale_in: self.scale_in,
+                }
             }
             Kind::Step => Rule::Step(StepScaling {
                 threshold: self.threshold(),
@@ -221,13 +228,21 @@ impl Policy {
                 steps: self
                     .steps
                     .iter()
-                    .map(|one| step::Step { lower: one.from, upper: one.to, change: one.change })
+                    .map(|one| step::Step {
+                        lower: one.from,
+                        upper: one.to,
+                        change: one.change,
+                    })
                     .collect(),
                 adjustment,
                 least: self.least,
             }),
             Kind::Simple => Rule::Simple {
-                scaling: SimpleScaling { change: self.change, adjustment, least: self.least },
+                scaling: SimpleScaling {
+                    change: self.change,
+                    adjustment,
+                    least: self.least,
+                },
                 cooldown: self.cooldown,
             },
         }
@@ -236,8 +251,14 @@ impl Policy {
     /// Where it scales a service.
     pub fn cooldowns(&self) -> Cooldowns {
         match self.kind {
-            Kind::TargetTracking => Cooldowns { out: self.scale_out_cooldown, back: self.scale_in_cooldown },
-            Kind::Step | Kind::Simple => Cooldowns { out: self.cooldown, back: self.cooldown },
+            Kind::TargetTracking => Cooldowns {
+                out: self.scale_out_cooldown,
+                back: self.scale_in_cooldown,
+            },
+            Kind::Step | Kind::Simple => Cooldowns {
+                out: self.cooldown,
+                back: self.cooldown,
+            },
         }
     }
 
@@ -247,7 +268,14 @@ impl Policy {
     }
 
     fn settle(&self) -> Result<(), String> {
-        let Self { target_value, period, high_datapoints, low_datapoints, datapoints, .. } = *self;
+        let Self {
+            target_value,
+            period,
+            high_datapoints,
+            low_datapoints,
+            datapoints,
+            ..
+        } = *self;
         if period < Duration::from_secs(1) || period.subsec_nanos() != 0 {
             return Err("policy: period must be whole seconds, at least 1s".to_owned());
         }
@@ -256,15 +284,26 @@ impl Policy {
         }
         match self.kind {
             Kind::TargetTracking => {
-                let most = if self.metric == Metric::Cpu { 100.0 } else { f64::MAX };
+                let most = if self.metric == Metric::Cpu {
+                    100.0
+                } else {
+                    f64::MAX
+                };
                 if !(target_value > 0.0 && target_value <= most) {
-                    return Err(format!("policy: target_value is a percentage of CPU, not {target_value}"));
+                    return Err(format!(
+                        "policy: target_value is a percentage of CPU, not {target_value}"
+                    ));
                 }
             }
             Kind::Step | Kind::Simple if self.above.is_some() == self.below.is_some() => {
-                return Err("policy: a step or simple policy has a threshold, `above` or `below`".to_owned());
+                return Err(
+                    "policy: a step or simple policy has a threshold, `above` or `below`"
+                        .to_owned(),
+                );
             }
-            Kind::Step if self.steps.is_empty() => return Err("policy: a step policy needs `steps`".to_owned()),
+            Kind::Step if self.steps.is_empty() => {
+                return Err("policy: a step policy needs `steps`".to_owned());
+            }
             Kind::Simple if self.change == 0 && self.adjustment != Adjustment::Exact => {
                 return Err("policy: a simple policy needs a `change`".to_owned());
             }
@@ -347,16 +386,23 @@ pub struct Refusal {
 impl Refusal {
     /// Whether the call after so many others meets it.
     pub fn meets(&self, before: usize) -> bool {
-        let turn = self.every.is_none_or(|every| (before + 1).is_multiple_of(every.max(1)));
+        let turn = self
+            .every
+            .is_none_or(|every| (before + 1).is_multiple_of(every.max(1)));
         turn && self.times.is_none_or(|times| before < times)
     }
 }
 
 impl Config {
     pub fn read(path: &Path) -> Result<Self, LabError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| LabError::File { path: path.to_owned(), problem: source.to_string() })?;
-        Self::parse(&text).map_err(|problem| LabError::File { path: path.to_owned(), problem })
+        let text = std::fs::read_to_string(path).map_err(|source| LabError::File {
+            path: path.to_owned(),
+            problem: source.to_string(),
+        })?;
+        Self::parse(&text).map_err(|problem| LabError::File {
+            path: path.to_owned(),
+            problem,
+        })
     }
 
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -370,9 +416,18 @@ impl Config {
 
     /// What no single key can say of itself.
     fn settle(mut self) -> Result<Self, String> {
-        let Target { instances, min, max, workers, service_time, .. } = self.target;
+        let Target {
+            instances,
+            min,
+            max,
+            workers,
+            service_time,
+            ..
+        } = self.target;
         if min > max || instances < min || instances > max {
-            return Err(format!("target: instances must lie between min and max: {min} <= {instances} <= {max}"));
+            return Err(format!(
+                "target: instances must lie between min and max: {min} <= {instances} <= {max}"
+            ));
         }
         if max == 0 || workers == 0 || service_time.is_zero() {
             return Err("target: max, workers and service_time must be more than zero".to_owned());
@@ -383,10 +438,19 @@ impl Config {
         for policy in &self.policies {
             policy.settle()?;
         }
-        if self.policies.iter().any(|policy| policy.period != self.policies[0].period) {
+        if self
+            .policies
+            .iter()
+            .any(|policy| policy.period != self.policies[0].period)
+        {
             return Err("policies: all have the same period here".to_owned());
         }
-        if self.target.service && self.policies.iter().any(|policy| policy.kind == Kind::Simple) {
+        if self.target.service
+            && self
+                .policies
+                .iter()
+                .any(|policy| policy.kind == Kind::Simple)
+        {
             return Err("policies: a service has no simple policies".to_owned());
         }
         self.policy = self.policies[0].clone();
@@ -403,9 +467,9 @@ fn friendly<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
 fn several<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Policy>, D::Error> {
     let policies = Vec::deserialize(input)?;
     match policies.is_empty() {
-        true => {
-            Err(serde::de::Error::custom("policies: the lab's group has at least one; leave the key out for the usual"))
-        }
+        true => Err(serde::de::Error::custom(
+            "policies: the lab's group has at least one; leave the key out for the usual",
+        )),
         false => Ok(policies),
     }
 }
@@ -440,15 +504,30 @@ mod tests {
              permissions: { operator: operator.json, tasks: generator.json }\n",
         )
         .unwrap();
-        assert_eq!((config.target.instances, config.target.service_time), (3, Duration::from_millis(50)));
-        assert_eq!((config.policy.target_value, config.policy.period), (60.0, Duration::from_secs(10)));
+        assert_eq!(
+            (config.target.instances, config.target.service_time),
+            (3, Duration::from_millis(50))
+        );
+        assert_eq!(
+            (config.policy.target_value, config.policy.period),
+            (60.0, Duration::from_secs(10))
+        );
         assert_eq!(config.tasks.pending, Duration::from_secs(2));
         let documents = config.permissions;
-        assert_eq!(documents.operator.as_deref(), Some(Path::new("operator.json")));
-        assert_eq!(documents.tasks.as_deref(), Some(Path::new("generator.json")));
+        assert_eq!(
+            documents.operator.as_deref(),
+            Some(Path::new("operator.json"))
+        );
+        assert_eq!(
+            documents.tasks.as_deref(),
+            Some(Path::new("generator.json"))
+        );
         assert_eq!(config.faults.task_start_failures, [0, 2]);
         let refusal = &config.faults.refuse[0];
-        assert_eq!((refusal.code.as_str(), refusal.times), ("LimitExceededException", Some(2)));
+        assert_eq!(
+            (refusal.code.as_str(), refusal.times),
+            ("LimitExceededException", Some(2))
+        );
     }
 
     #[test]
@@ -461,13 +540,33 @@ mod tests {
         )
         .unwrap();
         let rules: Vec<Rule> = config.policies.iter().map(Policy::rule).collect();
-        assert!(matches!(&rules[0], Rule::Tracking { tracking, scale_in: false } if tracking.target == 100.0));
-        assert!(matches!(&rules[1], Rule::Step(step) if step.is_above && step.steps.len() == 2 && step.least == 2));
-        let Rule::Simple { scaling, cooldown } = rules[2] else { panic!("{:?}", rules[2]) };
-        assert_eq!((scaling.change, cooldown, config.policies[2].threshold()), (-1, Duration::from_secs(20), 30.0));
-        let every =
-            Refusal { action: String::new(), code: String::new(), message: String::new(), times: None, every: Some(3) };
-        assert_eq!((0..6).map(|before| every.meets(before)).filter(|met| *met).count(), 2);
+        assert!(
+            matches!(&rules[0], Rule::Tracking { tracking, scale_in: false } if tracking.target == 100.0)
+        );
+        assert!(
+            matches!(&rules[1], Rule::Step(step) if step.is_above && step.steps.len() == 2 && step.least == 2)
+        );
+        let Rule::Simple { scaling, cooldown } = rules[2] else {
+            panic!("{:?}", rules[2])
+        };
+        assert_eq!(
+            (scaling.change, cooldown, config.policies[2].threshold()),
+            (-1, Duration::from_secs(20), 30.0)
+        );
+        let every = Refusal {
+            action: String::new(),
+            code: String::new(),
+            message: String::new(),
+            times: None,
+            every: Some(3),
+        };
+        assert_eq!(
+            (0..6)
+                .map(|before| every.meets(before))
+                .filter(|met| *met)
+                .count(),
+            2
+        );
     }
 
     #[test]
@@ -480,8 +579,14 @@ mod tests {
             ("policy: { period: 500ms }", "whole seconds"),
             ("policy: { target_value: 0 }", "percentage"),
             ("policies: [{ kind: step, above: 70 }]", "needs `steps`"),
-            ("policies: [{ kind: simple, change: 1 }]", "`above` or `below`"),
-            ("policies: [{ kind: simple, above: 60 }]", "needs a `change`"),
+            (
+                "policies: [{ kind: simple, change: 1 }]",
+                "`above` or `below`",
+            ),
+            (
+                "policies: [{ kind: simple, above: 60 }]",
+                "needs a `change`",
+            ),
             ("policies: [{}, { period: 10s }]", "the same period"),
             ("policies: []", "at least one"),
         ] {

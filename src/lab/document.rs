@@ -1,16 +1,23 @@
 //! An IAM policy document, and whether it allows a need.
 //!
-//! As IAM decides: a Deny wins, else one Allow is enough. What the lab cannot know (the tags of a resource) counts as
-//! fulfilled; what a call says itself (its tags, its cluster) is held to the condition.
+//! As IAM decides: a Deny wins, else one Allow is enough. What the lab cannot know (the tags of a
+//! resource) counts as fulfilled; what a call says itself (its tags, its cluster) is held to the
+//! condition.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 
-/// Conditions over these keys are about the call itself: where the call does not say it, they are not met.
-const SAID_BY_THE_CALL: [&str; 5] =
-    ["aws:RequestTag/", "ecs:cluster", "ecs:CreateAction", "ec2:CreateAction", "iam:PassedToService"];
+/// Conditions over these keys are about the call itself: where the call does not say it, they are
+/// not met.
+const SAID_BY_THE_CALL: [&str; 5] = [
+    "aws:RequestTag/",
+    "ecs:cluster",
+    "ecs:CreateAction",
+    "ec2:CreateAction",
+    "iam:PassedToService",
+];
 const OPERATORS: [&str; 4] = ["StringEquals", "StringLike", "ArnEquals", "ArnLike"];
 
 /// One permission that a call takes.
@@ -76,30 +83,55 @@ impl Document {
     pub fn parse(text: &str) -> Result<Self, String> {
         let document: Self = serde_json::from_str(text)
             .map_err(|error| format!("not a policy document as the lab reads it: {error}"))?;
-        let operators = document.statement.iter().flat_map(|statement| statement.condition.keys());
-        match operators.into_iter().find(|operator| !OPERATORS.contains(&operator.as_str())) {
+        let operators = document
+            .statement
+            .iter()
+            .flat_map(|statement| statement.condition.keys());
+        match operators
+            .into_iter()
+            .find(|operator| !OPERATORS.contains(&operator.as_str()))
+        {
             Some(operator) => Err(format!("the lab knows no condition `{operator}`")),
             None => Ok(document),
         }
     }
 
     pub fn allows(&self, need: &Need) -> bool {
-        let meets = |effect| self.statement.iter().any(|one| one.effect == effect && one.is_about(need));
+        let meets = |effect| {
+            self.statement
+                .iter()
+                .any(|one| one.effect == effect && one.is_about(need))
+        };
         meets(Effect::Allow) && !meets(Effect::Deny)
     }
 
     /// What it allows, as written.
     pub fn allowed(&self) -> impl Iterator<Item = &str> {
-        let allowing = self.statement.iter().filter(|statement| statement.effect == Effect::Allow);
-        allowing.flat_map(|statement| statement.action.all()).map(String::as_str)
+        let allowing = self
+            .statement
+            .iter()
+            .filter(|statement| statement.effect == Effect::Allow);
+        allowing
+            .flat_map(|statement| statement.action.all())
+            .map(String::as_str)
     }
 }
 
 impl Statement {
     fn is_about(&self, need: &Need) -> bool {
-        self.action.all().iter().any(|pattern| is_action(pattern, &need.action))
-            && need.resource.as_deref().is_none_or(|name| self.resource.all().iter().any(|one| matches(one, name)))
-            && self.condition.values().flatten().all(|(key, wanted)| is_met(key, wanted, need))
+        self.action
+            .all()
+            .iter()
+            .any(|pattern| is_action(pattern, &need.action))
+            && need
+                .resource
+                .as_deref()
+                .is_none_or(|name| self.resource.all().iter().any(|one| matches(one, name)))
+            && self
+                .condition
+                .values()
+                .flatten()
+                .all(|(key, wanted)| is_met(key, wanted, need))
     }
 }
 
@@ -144,8 +176,15 @@ mod tests {
     use super::*;
 
     fn need(action: &str, resource: Option<&str>, facts: &[(&str, &str)]) -> Need {
-        let facts = facts.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Need { action: action.to_owned(), resource: resource.map(str::to_owned), facts }
+        let facts = facts
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        Need {
+            action: action.to_owned(),
+            resource: resource.map(str::to_owned),
+            facts,
+        }
     }
 
     #[test]
@@ -154,10 +193,26 @@ mod tests {
             ("*", "", true),
             ("s3:Get*", "s3:GetObject", true),
             ("s3:Get*", "s3:PutObject", false),
-            ("arn:*:role/spikeproof/*", "arn:aws:iam::1:role/spikeproof/sp-1-task", true),
-            ("arn:*:role/spikeproof/*", "arn:aws:iam::1:role/admin", false),
-            ("arn:*:spikeproof-sp-*/control.json", "arn:aws:s3:::spikeproof-sp-1/run/control.json", true),
-            ("arn:*:spikeproof-sp-*/control.json", "arn:aws:s3:::spikeproof-sp-1/run/plan.json", false),
+            (
+                "arn:*:role/spikeproof/*",
+                "arn:aws:iam::1:role/spikeproof/sp-1-task",
+                true,
+            ),
+            (
+                "arn:*:role/spikeproof/*",
+                "arn:aws:iam::1:role/admin",
+                false,
+            ),
+            (
+                "arn:*:spikeproof-sp-*/control.json",
+                "arn:aws:s3:::spikeproof-sp-1/run/control.json",
+                true,
+            ),
+            (
+                "arn:*:spikeproof-sp-*/control.json",
+                "arn:aws:s3:::spikeproof-sp-1/run/plan.json",
+                false,
+            ),
             ("a*b*c", "a-b-b-c", true),
             ("a*b*c", "a-b-b-d", false),
             ("sp-?", "sp-1", true),
@@ -181,17 +236,62 @@ mod tests {
         )
         .unwrap();
         for (need, expected) in [
-            (need("s3:GetObject", Some("arn:aws:s3:::spikeproof-sp-1/plan"), &[]), true),
-            (need("s3:GetObject", Some("arn:aws:s3:::spikeproof-sp-1/secret"), &[]), false),
-            (need("s3:GetObject", Some("arn:aws:s3:::payroll/plan"), &[]), false),
-            (need("s3:DeleteObject", Some("arn:aws:s3:::spikeproof-sp-1/plan"), &[]), false),
+            (
+                need(
+                    "s3:GetObject",
+                    Some("arn:aws:s3:::spikeproof-sp-1/plan"),
+                    &[],
+                ),
+                true,
+            ),
+            (
+                need(
+                    "s3:GetObject",
+                    Some("arn:aws:s3:::spikeproof-sp-1/secret"),
+                    &[],
+                ),
+                false,
+            ),
+            (
+                need("s3:GetObject", Some("arn:aws:s3:::payroll/plan"), &[]),
+                false,
+            ),
+            (
+                need(
+                    "s3:DeleteObject",
+                    Some("arn:aws:s3:::spikeproof-sp-1/plan"),
+                    &[],
+                ),
+                false,
+            ),
             // Without a resource it is judged by the action alone.
             (need("s3:PutObject", None, &[]), true),
-            (need("ecs:ListTasks", None, &[("ecs:cluster", "arn:aws:ecs:r:1:cluster/sp-1")]), true),
-            (need("ecs:ListTasks", None, &[("ecs:cluster", "arn:aws:ecs:r:1:cluster/shop")]), false),
+            (
+                need(
+                    "ecs:ListTasks",
+                    None,
+                    &[("ecs:cluster", "arn:aws:ecs:r:1:cluster/sp-1")],
+                ),
+                true,
+            ),
+            (
+                need(
+                    "ecs:ListTasks",
+                    None,
+                    &[("ecs:cluster", "arn:aws:ecs:r:1:cluster/shop")],
+                ),
+                false,
+            ),
             (need("ecs:ListTasks", None, &[]), false),
             // The lab does not know the group's tags.
-            (need("ec2:DeleteSecurityGroup", Some("arn:aws:ec2:r:1:security-group/sg-1"), &[]), true),
+            (
+                need(
+                    "ec2:DeleteSecurityGroup",
+                    Some("arn:aws:ec2:r:1:security-group/sg-1"),
+                    &[],
+                ),
+                true,
+            ),
         ] {
             assert_eq!(document.allows(&need), expected, "{need:?}");
         }
@@ -202,7 +302,10 @@ mod tests {
     fn what_the_lab_does_not_understand_it_refuses() {
         for (text, hint) in [
             ("{}", "Version"),
-            (r#"{ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "NotAction": "*" }] }"#, "NotAction"),
+            (
+                r#"{ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "NotAction": "*" }] }"#,
+                "NotAction",
+            ),
             (
                 r#"{ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "*", "Resource": "*",
                      "Condition": { "IpAddress": { "aws:SourceIp": "10.0.0.0/8" } } }] }"#,

@@ -15,8 +15,7 @@ const SERVICE: &str = "AmazonEC2ContainerServiceV20141113";
 const MOST_PER_CALL: u64 = 10;
 /// What one DescribeTasks may ask for.
 const MOST_DESCRIBED: usize = 100;
-const NO_CAPACITY: &str =
-    "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+const NO_CAPACITY: &str = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
 
 /// `Ok(None)`: moto answers.
 pub async fn answer(world: &World, call: &Call) -> Result<Option<Answer>, Fault> {
@@ -27,7 +26,11 @@ pub async fn answer(world: &World, call: &Call) -> Result<Option<Answer>, Fault>
         "ListTasks" => list_tasks(world, &call.json()?),
         "DeleteCluster" => {
             let cluster = cluster_name(&call.json()?);
-            if world.tasks().values().any(|task| task.lives() && task.cluster == cluster) {
+            if world
+                .tasks()
+                .values()
+                .any(|task| task.lives() && task.cluster == cluster)
+            {
                 let message = "The Cluster cannot be deleted while Tasks are active.";
                 return Err(Fault::new("ClusterContainsTasksException", message));
             }
@@ -42,9 +45,15 @@ pub async fn answer(world: &World, call: &Call) -> Result<Option<Answer>, Fault>
 pub fn security_group_is_free(world: &World, call: &Call) -> Result<(), Fault> {
     let form = call.form();
     let group = form.get("GroupId").unwrap_or_default();
-    let held = world.tasks().values().any(|task| task.lives() && task.security_groups.iter().any(|id| id == group));
+    let held = world
+        .tasks()
+        .values()
+        .any(|task| task.lives() && task.security_groups.iter().any(|id| id == group));
     if held {
-        return Err(Fault::new("DependencyViolation", format!("resource {group} has a dependent object")));
+        return Err(Fault::new(
+            "DependencyViolation",
+            format!("resource {group} has a dependent object"),
+        ));
     }
     Ok(())
 }
@@ -54,7 +63,9 @@ async fn run_task(world: &World, input: &Value) -> Result<Value, Fault> {
         cluster: find_cluster(world, input).await?,
         definition: find_definition(world, input).await?,
         network: network(input)?,
-        token: input["clientToken"].as_str().map(|token| (token.to_owned(), ids::digest(input.to_string().as_bytes()))),
+        token: input["clientToken"]
+            .as_str()
+            .map(|token| (token.to_owned(), ids::digest(input.to_string().as_bytes()))),
     };
     let count = input["count"].as_u64().unwrap_or(1);
     if !(1..=MOST_PER_CALL).contains(&count) {
@@ -97,18 +108,32 @@ fn network(input: &Value) -> Result<Network, Fault> {
     let network = &input["networkConfiguration"]["awsvpcConfiguration"];
     let subnets = strings(&network["subnets"]);
     if subnets.is_empty() {
-        return Err(invalid("Network Configuration must be provided when networkMode 'awsvpc' is specified."));
+        return Err(invalid(
+            "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
+        ));
     }
-    Ok(Network { subnets, security_groups: strings(&network["securityGroups"]) })
+    Ok(Network {
+        subnets,
+        security_groups: strings(&network["securityGroups"]),
+    })
 }
 
 /// What an earlier call with the same token started: a retry must not start it twice.
 fn already_started(tasks: &BTreeMap<String, Task>, asked: &Asked) -> Result<Vec<Value>, Fault> {
-    let Some((token, digest)) = &asked.token else { return Ok(Vec::new()) };
+    let Some((token, digest)) = &asked.token else {
+        return Ok(Vec::new());
+    };
     let same = |task: &&Task| task.token.as_ref().is_some_and(|(known, _)| known == token);
     let before: Vec<&Task> = tasks.values().filter(same).collect();
-    if before.iter().any(|task| task.token.as_ref().is_some_and(|(_, known)| known != digest)) {
-        return Err(Fault::new("ConflictException", "The client token was used with other parameters."));
+    if before.iter().any(|task| {
+        task.token
+            .as_ref()
+            .is_some_and(|(_, known)| known != digest)
+    }) {
+        return Err(Fault::new(
+            "ConflictException",
+            "The client token was used with other parameters.",
+        ));
     }
     Ok(before.into_iter().map(describe).collect())
 }
@@ -116,7 +141,10 @@ fn already_started(tasks: &BTreeMap<String, Task>, asked: &Asked) -> Result<Vec<
 fn new_task(world: &World, input: &Value, asked: &Asked, number: usize) -> Task {
     let id = ids::hex(32);
     Task {
-        arn: format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{}/{id}", asked.cluster.name),
+        arn: format!(
+            "arn:aws:ecs:{REGION}:{ACCOUNT}:task/{}/{id}",
+            asked.cluster.name
+        ),
         id,
         cluster: asked.cluster.name.clone(),
         cluster_arn: asked.cluster.arn.clone(),
@@ -150,12 +178,21 @@ struct Cluster {
 async fn find_cluster(world: &World, input: &Value) -> Result<Cluster, Fault> {
     let name = cluster_name(input);
     let body = json!({ "clusters": [name] });
-    let found = world.moto.json("ecs", &format!("{SERVICE}.DescribeClusters"), &body).await?;
+    let found = world
+        .moto
+        .json("ecs", &format!("{SERVICE}.DescribeClusters"), &body)
+        .await?;
     let cluster = &found["clusters"][0];
     if cluster["status"] != "ACTIVE" {
         return Err(Fault::new("ClusterNotFoundException", "Cluster not found."));
     }
-    Ok(Cluster { name, arn: cluster["clusterArn"].as_str().unwrap_or_default().to_owned() })
+    Ok(Cluster {
+        name,
+        arn: cluster["clusterArn"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+    })
 }
 
 async fn find_definition(world: &World, input: &Value) -> Result<Value, Fault> {
@@ -177,7 +214,9 @@ fn stop_task(world: &World, input: &Value) -> Result<Value, Fault> {
     let wanted = last_segment(input["task"].as_str().unwrap_or_default());
     let now = world.clock.now();
     let mut tasks = world.tasks();
-    let task = tasks.get_mut(wanted).ok_or_else(|| invalid("The referenced task was not found."))?;
+    let task = tasks
+        .get_mut(wanted)
+        .ok_or_else(|| invalid("The referenced task was not found."))?;
     if task.lives() && task.asked_to_stop.is_none() {
         let reason = input["reason"].as_str().unwrap_or("Task stopped by user");
         task.asked_to_stop = Some(reason.to_owned());
@@ -194,11 +233,16 @@ fn describe_tasks(world: &World, input: &Value) -> Result<Value, Fault> {
     if wanted.is_empty() || wanted.len() > MOST_DESCRIBED {
         return Err(invalid("Tasks must name between 1 and 100 tasks."));
     }
-    let with_tags = strings(&input["include"]).iter().any(|field| field == "TAGS");
+    let with_tags = strings(&input["include"])
+        .iter()
+        .any(|field| field == "TAGS");
     let known = world.tasks();
     let (mut tasks, mut failures) = (Vec::new(), Vec::new());
     for name in &wanted {
-        match known.get(last_segment(name)).filter(|task| task.cluster == cluster) {
+        match known
+            .get(last_segment(name))
+            .filter(|task| task.cluster == cluster)
+        {
             Some(task) => {
                 let mut described = describe(task);
                 if !with_tags {
@@ -215,7 +259,9 @@ fn describe_tasks(world: &World, input: &Value) -> Result<Value, Fault> {
 fn list_tasks(world: &World, input: &Value) -> Value {
     let cluster = cluster_name(input);
     let desired = input["desiredStatus"].as_str().unwrap_or("RUNNING");
-    let matches = |filter: &Value, value: Option<&str>| filter.as_str().is_none_or(|wanted| value == Some(wanted));
+    let matches = |filter: &Value, value: Option<&str>| {
+        filter.as_str().is_none_or(|wanted| value == Some(wanted))
+    };
     let tasks = world.tasks();
     let arns: Vec<&str> = tasks
         .values()
@@ -225,7 +271,11 @@ fn list_tasks(world: &World, input: &Value) -> Value {
         .map(|task| task.arn.as_str())
         .collect();
     let size = input["maxResults"].as_u64().unwrap_or(100).clamp(1, 100) as usize;
-    let start = input["nextToken"].as_str().and_then(|token| token.parse().ok()).unwrap_or(0).min(arns.len());
+    let start = input["nextToken"]
+        .as_str()
+        .and_then(|token| token.parse().ok())
+        .unwrap_or(0)
+        .min(arns.len());
     let end = (start + size).min(arns.len());
     let mut output = json!({ "taskArns": arns[start..end] });
     if end < arns.len() {
@@ -313,7 +363,11 @@ fn last_segment(arn: &str) -> &str {
 }
 
 fn strings(list: &Value) -> Vec<String> {
-    list.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|item| item.as_str().map(str::to_owned))
+        .collect()
 }
 
 fn invalid(message: &str) -> Fault {

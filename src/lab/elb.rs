@@ -59,10 +59,21 @@ fn target(instance: &Instance, state: TargetState, by_address: bool) -> String {
         TargetState::Unhealthy => ("unhealthy", "Target.FailedHealthChecks"),
         TargetState::Draining => ("draining", "Target.DeregistrationInProgress"),
     };
-    let reason = if reason.is_empty() { String::new() } else { element("Reason", reason) };
+    let reason = if reason.is_empty() {
+        String::new()
+    } else {
+        element("Reason", reason)
+    };
     format!(
         "<Target>{}{}{}</Target>{}<TargetHealth>{}{reason}</TargetHealth>",
-        element("Id", if by_address { &instance.address } else { &instance.id }),
+        element(
+            "Id",
+            if by_address {
+                &instance.address
+            } else {
+                &instance.id
+            }
+        ),
         element("Port", "80"),
         element("AvailabilityZone", instance.zone),
         element("HealthCheckPort", "80"),
@@ -78,7 +89,10 @@ fn target_group(group: &Group) -> String {
         element("Port", "80"),
         element("HealthCheckProtocol", "HTTP"),
         element("HealthCheckEnabled", "true"),
-        element("HealthCheckIntervalSeconds", &group.target.health_check_interval.as_secs().to_string()),
+        element(
+            "HealthCheckIntervalSeconds",
+            &group.target.health_check_interval.as_secs().to_string(),
+        ),
         element("HealthyThresholdCount", "1"),
         element("UnhealthyThresholdCount", &UNHEALTHY_AFTER.to_string()),
         element("TargetType", "instance"),
@@ -95,7 +109,10 @@ fn attributes(group: &Group) -> String {
         ("load_balancing.algorithm.type", "round_robin"),
         ("stickiness.enabled", "false"),
     ];
-    members("Attributes", attributes.map(|(key, value)| element("Key", key) + &element("Value", value)))
+    members(
+        "Attributes",
+        attributes.map(|(key, value)| element("Key", key) + &element("Value", value)),
+    )
 }
 
 fn balancer(world: &World, created: Moment) -> String {

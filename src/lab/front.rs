@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::{Answer, Call, Fault, Protocol, answer};
 use super::tap::When;
-use super::{World, autoscaling, clock, cloudwatch, ecs, elb, images, permissions, policies, service};
+use super::{
+    World, autoscaling, clock, cloudwatch, ecs, elb, images, permissions, policies, service,
+};
 
 /// Serves HTTP/1.1 until `closing`; then connections are cut.
 pub async fn listen<S, F>(listener: TcpListener, closing: CancellationToken, service: S)
@@ -41,7 +43,9 @@ where
         let service = service.clone();
         connections.spawn(async move {
             let server = hyper::server::conn::http1::Builder::new();
-            let _ = server.serve_connection(TokioIo::new(stream), service_fn(service)).await;
+            let _ = server
+                .serve_connection(TokioIo::new(stream), service_fn(service))
+                .await;
         });
     }
 }
@@ -49,7 +53,11 @@ where
 pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answer, Infallible> {
     let (parts, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
-        return Ok(answer(StatusCode::BAD_REQUEST, "text/plain", "the body broke off"));
+        return Ok(answer(
+            StatusCode::BAD_REQUEST,
+            "text/plain",
+            "the body broke off",
+        ));
     };
     let call = Call::read(parts.method, parts.uri, parts.headers, body.to_bytes());
     let number = world.line.number(&call);
@@ -59,8 +67,16 @@ pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answ
     };
     let answer = answer.unwrap_or_else(|fault| call.refuse(&fault));
     // Whatever is refused now has been carried out all the same.
-    let answer = world.line.hear(number, &call, When::After).map_or(answer, |fault| call.refuse(&fault));
-    tracing::debug!(service = call.service, action = call.action, status = answer.status().as_u16(), "AWS call");
+    let answer = world
+        .line
+        .hear(number, &call, When::After)
+        .map_or(answer, |fault| call.refuse(&fault));
+    tracing::debug!(
+        service = call.service,
+        action = call.action,
+        status = answer.status().as_u16(),
+        "AWS call"
+    );
     Ok(answer)
 }
 
@@ -99,7 +115,8 @@ async fn route(world: &World, call: &Call) -> Result<Answer, Fault> {
 
 /// What Fargate serves its tasks at link-local addresses, and the layers' download URLs.
 fn inside(world: &World, path: &str) -> Answer {
-    let json = |body: serde_json::Value| answer(StatusCode::OK, "application/json", body.to_string());
+    let json =
+        |body: serde_json::Value| answer(StatusCode::OK, "application/json", body.to_string());
     if path == "credentials" {
         let expiration = clock::seconds(world.clock.now() + Duration::from_secs(6 * 3600));
         return json(json!({
@@ -109,7 +126,9 @@ fn inside(world: &World, path: &str) -> Answer {
     if let Some(digest) = path.strip_prefix("layers/") {
         return images::download(world, digest);
     }
-    let task = path.strip_prefix("metadata/").and_then(|rest| rest.split('/').next());
+    let task = path
+        .strip_prefix("metadata/")
+        .and_then(|rest| rest.split('/').next());
     match task.and_then(|id| world.tasks().get(id).cloned()) {
         Some(task) => json(ecs::metadata(&task, &world.endpoint)),
         None => answer(StatusCode::NOT_FOUND, "text/plain", "no such task"),

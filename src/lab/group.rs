@@ -1,7 +1,8 @@
-//! The Auto Scaling group of the target: instances that boot, take load, warm up, drain and go, by a policy on the
-//! load they really had.
+//! The Auto Scaling group of the target: instances that boot, take load, warm up, drain and go, by
+//! a policy on the load they really had.
 //!
-//! No sleeping here: instances carry the instants at which they change, and every question says when it is asked.
+//! No sleeping here: instances carry the instants at which they change, and every question says
+//! when it is asked.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -38,7 +39,8 @@ pub struct Group {
     pub samples: Vec<Sample>,
     /// What the current period saw so far.
     pub open: Open,
-    /// Of the instances that are in the group's metric, not yet seen by the alarms: from when on they see it.
+    /// Of the instances that are in the group's metric, not yet seen by the alarms: from when on
+    /// they see it.
     unseen: VecDeque<(Moment, usize)>,
     /// In the warm pool.
     pub pooled: u32,
@@ -75,26 +77,59 @@ impl Policy {
             Kind::Step => "step",
             Kind::Simple => "simple",
         };
-        let name = if index == 0 { format!("{NAME}-cpu") } else { format!("{NAME}-{kind}-{index}") };
-        let watched = |name: String, model| {
-            WatchedAlarm::new(name, model, (config.metric, is_service), config.period, &rule, now)
+        let name = if index == 0 {
+            format!("{NAME}-cpu")
+        } else {
+            format!("{NAME}-{kind}-{index}")
         };
-        let what = if is_service { format!("service/{CLUSTER}/{SERVICE}") } else { NAME.to_owned() };
+        let watched = |name: String, model| {
+            WatchedAlarm::new(
+                name,
+                model,
+                (config.metric, is_service),
+                config.period,
+                &rule,
+                now,
+            )
+        };
+        let what = if is_service {
+            format!("service/{CLUSTER}/{SERVICE}")
+        } else {
+            NAME.to_owned()
+        };
         let tracking = |kind: &str| format!("TargetTracking-{what}-{kind}-{}", super::ids::uuid());
         let alarms = match &rule {
-            Rule::Tracking { tracking: target, .. } => vec![
-                watched(tracking("AlarmHigh"), Alarm::new(Comparison::Above, target.target, config.high_datapoints)),
-                watched(tracking("AlarmLow"), Alarm::new(Comparison::Below, target.low, config.low_datapoints)),
+            Rule::Tracking {
+                tracking: target, ..
+            } => vec![
+                watched(
+                    tracking("AlarmHigh"),
+                    Alarm::new(Comparison::Above, target.target, config.high_datapoints),
+                ),
+                watched(
+                    tracking("AlarmLow"),
+                    Alarm::new(Comparison::Below, target.low, config.low_datapoints),
+                ),
             ],
             // A name as people give it.
             Rule::Step(_) | Rule::Simple { .. } => {
                 let above = config.above.is_some();
-                let (comparison, word) = if above { (Comparison::Above, "high") } else { (Comparison::Below, "low") };
+                let (comparison, word) = if above {
+                    (Comparison::Above, "high")
+                } else {
+                    (Comparison::Below, "low")
+                };
                 let model = Alarm::new(comparison, config.threshold(), config.datapoints);
                 vec![watched(format!("{name} is {word}"), model)]
             }
         };
-        Self { name, config: config.clone(), rule, alarms, latest: None }
+        Self {
+            name,
+            config: config.clone(),
+            rule,
+            alarms,
+            latest: None,
+        }
     }
 }
 
@@ -116,7 +151,11 @@ pub enum Route {
 impl Group {
     pub fn new(config: &Config, now: Moment) -> Self {
         let desired = config.target.instances;
-        let policies = if config.policies.is_empty() { std::slice::from_ref(&config.policy) } else { &config.policies };
+        let policies = if config.policies.is_empty() {
+            std::slice::from_ref(&config.policy)
+        } else {
+            &config.policies
+        };
         let mut group = Self {
             target: config.target.clone(),
             policies: policies
@@ -164,11 +203,16 @@ impl Group {
     }
 
     pub fn bounds(&self) -> Bounds {
-        Bounds { min: self.target.min, max: self.target.max }
+        Bounds {
+            min: self.target.min,
+            max: self.target.max,
+        }
     }
 
     pub fn period(&self) -> Duration {
-        self.policies.first().map_or(Duration::from_secs(1), |policy| policy.config.period)
+        self.policies
+            .first()
+            .map_or(Duration::from_secs(1), |policy| policy.config.period)
     }
 
     pub fn warm_up(&self) -> Duration {
@@ -181,7 +225,9 @@ impl Group {
     }
 
     pub fn alarms(&self) -> impl Iterator<Item = (&Policy, &WatchedAlarm)> {
-        self.policies.iter().flat_map(|policy| policy.alarms.iter().map(move |alarm| (policy, alarm)))
+        self.policies
+            .iter()
+            .flat_map(|policy| policy.alarms.iter().map(move |alarm| (policy, alarm)))
     }
 
     pub fn is_deleted(&self, now: Moment) -> bool {
@@ -207,7 +253,8 @@ impl Group {
             );
             self.launch(at, &cause, &json!({}));
         }
-        let is_gone = |instance: &mut Instance| instance.leaving.is_some_and(|(_, gone)| now >= gone);
+        let is_gone =
+            |instance: &mut Instance| instance.leaving.is_some_and(|(_, gone)| now >= gone);
         self.gone.extend(self.instances.extract_if(.., is_gone));
     }
 
@@ -225,11 +272,19 @@ impl Group {
         let instance = chosen.id.clone();
         match chosen.queue.offer(now) {
             Some(done) => {
-                let broken = chosen.healthy > self.created && done < chosen.healthy + self.errors_when_fresh;
+                let broken =
+                    chosen.healthy > self.created && done < chosen.healthy + self.errors_when_fresh;
                 chosen.errors += u64::from(broken);
                 let first = chosen.served.map_or(done, |(first, _)| first.min(done));
-                chosen.served = Some((first, chosen.served.map_or(done, |(_, last)| last.max(done))));
-                Route::Serve { instance, done, broken }
+                chosen.served = Some((
+                    first,
+                    chosen.served.map_or(done, |(_, last)| last.max(done)),
+                ));
+                Route::Serve {
+                    instance,
+                    done,
+                    broken,
+                }
             }
             None => Route::Full { instance },
         }
@@ -239,27 +294,39 @@ impl Group {
     pub fn has(&mut self, instance: &str, now: Moment) -> bool {
         self.advance(now);
         let there = self.instances.iter().any(|known| known.id == instance);
-        if let Some(gone) = self.gone.iter_mut().find(|known| !there && known.id == instance) {
+        if let Some(gone) = self
+            .gone
+            .iter_mut()
+            .find(|known| !there && known.id == instance)
+        {
             gone.lost += 1;
         }
         there
     }
 
-    /// Ends the period `[start, now)`: its datapoints, then the alarms on those that they see, then the policies.
+    /// Ends the period `[start, now)`: its datapoints, then the alarms on those that they see, then
+    /// the policies.
     pub fn close_period(&mut self, start: Moment, now: Moment) {
         let sample = self.measure(start, now);
-        self.unseen.push_back((now + self.metric_delay, self.samples.len()));
+        self.unseen
+            .push_back((now + self.metric_delay, self.samples.len()));
         self.samples.push(sample);
         let mut fresh = false;
         while let Some(&(visible, index)) = self.unseen.front()
             && visible <= now
         {
             self.unseen.pop_front();
-            let Some(sample) = self.samples.get(index) else { continue };
+            let Some(sample) = self.samples.get(index) else {
+                continue;
+            };
             for policy in &mut self.policies {
                 let value = sample.of(policy.config.metric);
                 let samples = (sample.cpu.len() as u32).max(1);
-                let datapoint = value.map(|value| Datapoint { at: sample.start, value, samples });
+                let datapoint = value.map(|value| Datapoint {
+                    at: sample.start,
+                    value,
+                    samples,
+                });
                 for alarm in &mut policy.alarms {
                     alarm.observe(datapoint, now);
                 }
@@ -273,16 +340,37 @@ impl Group {
     }
 
     fn measure(&mut self, start: Moment, now: Moment) -> Sample {
-        let count = |state| self.instances.iter().filter(|known| known.target_state(now) == Some(state)).count();
+        let count = |state| {
+            self.instances
+                .iter()
+                .filter(|known| known.target_state(now) == Some(state))
+                .count()
+        };
         let healthy = count(TargetState::Healthy) as u32;
-        let in_service = self.instances.iter().filter(|known| known.lifecycle(now) == "InService").count() as u32;
-        let shares = self
+        let in_service = self
             .instances
-            .iter_mut()
-            .map(|known| (known.stays() && known.warmed <= start, known.queue.settle(start, now)));
+            .iter()
+            .filter(|known| known.lifecycle(now) == "InService")
+            .count() as u32;
+        let shares = self.instances.iter_mut().map(|known| {
+            (
+                known.stays() && known.warmed <= start,
+                known.queue.settle(start, now),
+            )
+        });
         // Warming instances are not in the group's metric.
-        let cpu = shares.filter(|(counts, _)| *counts).map(|(_, share)| share * 100.0).collect();
-        Sample { start, cpu, healthy, in_service, desired: self.desired, seen: std::mem::take(&mut self.open) }
+        let cpu = shares
+            .filter(|(counts, _)| *counts)
+            .map(|(_, share)| share * 100.0)
+            .collect();
+        Sample {
+            start,
+            cpu,
+            healthy,
+            in_service,
+            desired: self.desired,
+            seen: std::mem::take(&mut self.open),
+        }
     }
 
     fn follow_policies(&mut self, now: Moment) {
@@ -294,14 +382,35 @@ impl Group {
             .iter()
             .enumerate()
             .filter_map(|(index, policy)| {
-                let state = |alarm: usize| policy.alarms.get(alarm).map_or(State::Ok, WatchedAlarm::state);
-                let seen = Seen { metric: policy.latest?, warmed, warming, desired: self.desired };
+                let state = |alarm: usize| {
+                    policy
+                        .alarms
+                        .get(alarm)
+                        .map_or(State::Ok, WatchedAlarm::state)
+                };
+                let seen = Seen {
+                    metric: policy.latest?,
+                    warmed,
+                    warming,
+                    desired: self.desired,
+                };
                 let seen = self.cooling.seen(seen, now);
-                Some((index, Standing { rule: &policy.rule, alarm: state(0), low: state(1), seen }))
+                Some((
+                    index,
+                    Standing {
+                        rule: &policy.rule,
+                        alarm: state(0),
+                        low: state(1),
+                        seen,
+                    },
+                ))
             })
             .collect();
         let all: Vec<Standing<'_>> = standing.iter().map(|(_, standing)| *standing).collect();
-        let Some(decision) = decide(&all, self.bounds(), self.desired, now < self.cooling_until) else { return };
+        let Some(decision) = decide(&all, self.bounds(), self.desired, now < self.cooling_until)
+        else {
+            return;
+        };
         let index = standing[decision.policy].0;
         let (grows, wanted) = (decision.wanted > self.desired, decision.wanted);
         let suspended = |process: &str| self.target.suspended.iter().any(|one| one == process);
@@ -315,14 +424,21 @@ impl Group {
         let last = policy.alarms.len() - 1;
         let invoked = policy.alarms[if grows { 0 } else { last }].invoke(&policy.name, now);
         let name = policy.name.clone();
-        let (before, cooldowns) = (self.desired, self.target.service.then(|| policy.config.cooldowns()));
+        let (before, cooldowns) = (
+            self.desired,
+            self.target.service.then(|| policy.config.cooldowns()),
+        );
         let cooldown = match policy.rule {
             Rule::Simple { cooldown, .. } => Some(cooldown),
             _ => None,
         };
         self.resize(wanted, &name, &invoked, now);
         // It begins when the last instance has come or gone.
-        let done = self.instances.iter().map(|known| known.leaving.map_or(known.in_service, |(_, gone)| gone)).max();
+        let done = self
+            .instances
+            .iter()
+            .map(|known| known.leaving.map_or(known.in_service, |(_, gone)| gone))
+            .max();
         let done = done.unwrap_or(now).max(now);
         if let Some(cooldown) = cooldown {
             self.cooling_until = done + cooldown;
@@ -339,13 +455,22 @@ impl Group {
             "At {time} a monitor alarm {name} in state ALARM triggered policy {policy} changing the desired capacity \
              from {before} to {wanted}."
         );
-        self.decisions.push(truth::Decided::new(now, policy, name, before, wanted));
+        self.decisions
+            .push(truth::Decided::new(now, policy, name, before, wanted));
         self.desired = wanted;
         for _ in before..wanted {
-            self.launch(now, &(decision.clone() + &started(&time, before, wanted)), &alarm.details);
+            self.launch(
+                now,
+                &(decision.clone() + &started(&time, before, wanted)),
+                &alarm.details,
+            );
         }
         for _ in wanted..before {
-            self.terminate(now, &(decision.clone() + &taken_out(&time, before, wanted)), &alarm.details);
+            self.terminate(
+                now,
+                &(decision.clone() + &taken_out(&time, before, wanted)),
+                &alarm.details,
+            );
         }
     }
 
@@ -355,20 +480,41 @@ impl Group {
         let pooled = self.pooled > 0;
         self.pooled = self.pooled.saturating_sub(1);
         let (boot, verb) = match pooled {
-            true => (self.target.warm_pool_boot, "Launching a new EC2 instance from warm pool"),
+            true => (
+                self.target.warm_pool_boot,
+                "Launching a new EC2 instance from warm pool",
+            ),
             false => (self.target.boot_time, "Launching a new EC2 instance"),
         };
         let instance = Instance::launch(&self.target, self.warm_up(), boot, zone, now);
-        // The end of a launch by target tracking includes the warm-up: it is not the moment of InService.
-        let stages = vec![("PreInService", instance.in_service), ("WaitingForInstanceWarmup", instance.warmed)];
-        self.activities.push(Activity::new(verb, &instance, cause.to_owned(), details, stages));
+        // The end of a launch by target tracking includes the warm-up: it is not the moment of
+        // InService.
+        let stages = vec![
+            ("PreInService", instance.in_service),
+            ("WaitingForInstanceWarmup", instance.warmed),
+        ];
+        self.activities.push(Activity::new(
+            verb,
+            &instance,
+            cause.to_owned(),
+            details,
+            stages,
+        ));
         self.instances.push(instance);
     }
 
-    /// The oldest of the zone that has most: balance first, as the default termination policy has it.
+    /// The oldest of the zone that has most: balance first, as the default termination policy has
+    /// it.
     fn terminate(&mut self, now: Moment, cause: &str, details: &Value) {
-        let staying: Vec<usize> = (0..self.instances.len()).filter(|&index| self.instances[index].stays()).collect();
-        let crowd = |zone| staying.iter().filter(|&&index| self.instances[index].zone == zone).count();
+        let staying: Vec<usize> = (0..self.instances.len())
+            .filter(|&index| self.instances[index].stays())
+            .collect();
+        let crowd = |zone| {
+            staying
+                .iter()
+                .filter(|&&index| self.instances[index].zone == zone)
+                .count()
+        };
         let Some(&chosen) = staying.iter().max_by_key(|&&index| {
             let known = &self.instances[index];
             (crowd(known.zone), std::cmp::Reverse(known.launched))
@@ -384,11 +530,21 @@ impl Group {
     }
 
     fn take_out(&mut self, index: usize, now: Moment, cause: String, details: &Value) {
-        let gone = if self.cut { now } else { now + self.target.deregistration_delay };
+        let gone = if self.cut {
+            now
+        } else {
+            now + self.target.deregistration_delay
+        };
         let instance = &mut self.instances[index];
         instance.leaving = Some((now, gone));
         let stages = vec![("WaitingForELBConnectionDraining", gone)];
-        self.activities.push(Activity::new("Terminating EC2 instance", instance, cause, details, stages));
+        self.activities.push(Activity::new(
+            "Terminating EC2 instance",
+            instance,
+            cause,
+            details,
+            stages,
+        ));
     }
 }
 
@@ -434,18 +590,33 @@ mod tests {
     fn a_spike_scales_out_and_its_end_scales_in() {
         let mut group = Group::new(&Config::default(), START);
         load(&mut group, 0..5, 100);
-        assert_eq!(group.desired, 2, "100/s is a quarter of what two instances can do");
+        assert_eq!(
+            group.desired, 2,
+            "100/s is a quarter of what two instances can do"
+        );
         load(&mut group, 5..30, 600);
         assert_eq!(group.desired, 8);
-        assert_eq!(group.instances.iter().filter(|known| known.lifecycle(at(30)) == "InService").count(), 8);
+        assert_eq!(
+            group
+                .instances
+                .iter()
+                .filter(|known| known.lifecycle(at(30)) == "InService")
+                .count(),
+            8
+        );
         load(&mut group, 30..90, 100);
         assert_eq!(group.desired, 2);
         assert_eq!(group.instances.len(), 2);
-        let launches = group.activities.iter().filter(|activity| activity.description.starts_with("Launching")).count();
+        let launches = group
+            .activities
+            .iter()
+            .filter(|activity| activity.description.starts_with("Launching"))
+            .count();
         assert_eq!((launches, group.activities.len()), (8, 14));
     }
 
-    /// The model that advice replays must do what the group does: within one instance, at most one period apart.
+    /// The model that advice replays must do what the group does: within one instance, at most one
+    /// period apart.
     #[test]
     fn a_replay_of_the_policy_that_ran_agrees_with_the_group() {
         for (high, low, warm_up, boot) in [(3, 15, 3, 2), (1, 5, 10, 6), (4, 8, 0, 1)] {
@@ -462,8 +633,15 @@ mod tests {
                     load(&mut group, second..second + 1, *per_second);
                 }
                 let setting = as_modelled(&config);
-                let service = Service { at_limit: 190.0, saturated: 200.0, queue: config.target.queue_limit };
-                let demand: Vec<f64> = demand.iter().map(|per_second| f64::from(*per_second)).collect();
+                let service = Service {
+                    at_limit: 190.0,
+                    saturated: 200.0,
+                    queue: config.target.queue_limit,
+                };
+                let demand: Vec<f64> = demand
+                    .iter()
+                    .map(|per_second| f64::from(*per_second))
+                    .collect();
                 let model = replay(&demand, &service, &setting).desired;
                 for (second, seen) in seen.iter().enumerate() {
                     let near = &model[second.saturating_sub(1)..model.len().min(second + 2)];
@@ -515,7 +693,9 @@ mod tests {
                 "policies: [{ kind: simple, above: 60, datapoints: 2, change: 2, cooldown: 6s },\n\
                  { kind: simple, below: 25, datapoints: 5, change: -1, cooldown: 6s }]",
             ),
-            policy("target: { service: true }\npolicy: { scale_out_cooldown: 20s, scale_in_cooldown: 9s }"),
+            policy(
+                "target: { service: true }\npolicy: { scale_out_cooldown: 20s, scale_in_cooldown: 9s }",
+            ),
             policy(
                 "target: { service: true }\n\
                  policies: [{ kind: step, above: 60, datapoints: 2, cooldown: 12s, steps: [{ from: 0, change: 1 }] },\n\
@@ -533,8 +713,15 @@ mod tests {
                     seen.push(group.desired);
                     load(&mut group, second..second + 1, *per_second);
                 }
-                let service = Service { at_limit: 190.0, saturated: 200.0, queue: config.target.queue_limit };
-                let demand: Vec<f64> = demand.iter().map(|per_second| f64::from(*per_second)).collect();
+                let service = Service {
+                    at_limit: 190.0,
+                    saturated: 200.0,
+                    queue: config.target.queue_limit,
+                };
+                let demand: Vec<f64> = demand
+                    .iter()
+                    .map(|per_second| f64::from(*per_second))
+                    .collect();
                 let model = replay(&demand, &service, &as_modelled(&config)).desired;
                 for (second, seen) in seen.iter().enumerate() {
                     let near = &model[second.saturating_sub(1)..model.len().min(second + 2)];
@@ -550,13 +737,22 @@ mod tests {
 
     #[test]
     fn an_instance_that_starts_slower_than_its_grace_is_replaced_again_and_again() {
-        let text = "target: { app_start: 6s, health_check_grace: 0s }\npolicy: { high_datapoints: 1 }";
+        let text =
+            "target: { app_start: 6s, health_check_grace: 0s }\npolicy: { high_datapoints: 1 }";
         let mut group = Group::new(&Config::parse(text).unwrap(), START);
         load(&mut group, 0..20, 600);
-        let replaced = group.activities.iter().filter(|one| one.cause.contains("health check failure")).count();
+        let replaced = group
+            .activities
+            .iter()
+            .filter(|one| one.cause.contains("health check failure"))
+            .count();
         assert!(replaced >= 4, "{replaced}");
         let healthy = |known: &&Instance| known.target_state(at(20)) == Some(TargetState::Healthy);
-        assert_eq!(group.instances.iter().filter(healthy).count(), 2, "only those that were there before");
+        assert_eq!(
+            group.instances.iter().filter(healthy).count(),
+            2,
+            "only those that were there before"
+        );
     }
 
     #[test]
@@ -565,9 +761,19 @@ mod tests {
         let mut group = Group::new(&Config::parse(text).unwrap(), START);
         load(&mut group, 0..3, 600);
         let fresh = &group.instances[2..];
-        assert_eq!(fresh[0].in_service - fresh[0].launched, Duration::from_millis(500));
-        assert_eq!(fresh[1].in_service - fresh[1].launched, Duration::from_secs(5));
-        assert!(group.activities[2].description.starts_with("Launching a new EC2 instance from warm pool: i-"));
+        assert_eq!(
+            fresh[0].in_service - fresh[0].launched,
+            Duration::from_millis(500)
+        );
+        assert_eq!(
+            fresh[1].in_service - fresh[1].launched,
+            Duration::from_secs(5)
+        );
+        assert!(
+            group.activities[2]
+                .description
+                .starts_with("Launching a new EC2 instance from warm pool: i-")
+        );
     }
 
     #[test]
@@ -583,10 +789,28 @@ mod tests {
         assert_eq!(activity.status(at(4)), ("PreInService", None));
         assert_eq!(activity.status(at(7)), ("WaitingForInstanceWarmup", None));
         assert_eq!(activity.status(at(8)), ("Successful", Some(at(8))));
-        assert!(activity.cause.contains("changing the desired capacity from 2 to 4."), "{}", activity.cause);
-        assert!(activity.cause.ends_with("increasing the capacity from 2 to 4."), "{}", activity.cause);
-        assert_eq!(activity.description, format!("Launching a new EC2 instance: {}", fresh.id));
-        assert_eq!(activity.details["InvokingAlarms"][0]["NewStateValue"], "ALARM");
+        assert!(
+            activity
+                .cause
+                .contains("changing the desired capacity from 2 to 4."),
+            "{}",
+            activity.cause
+        );
+        assert!(
+            activity
+                .cause
+                .ends_with("increasing the capacity from 2 to 4."),
+            "{}",
+            activity.cause
+        );
+        assert_eq!(
+            activity.description,
+            format!("Launching a new EC2 instance: {}", fresh.id)
+        );
+        assert_eq!(
+            activity.details["InvokingAlarms"][0]["NewStateValue"],
+            "ALARM"
+        );
     }
 
     #[test]
@@ -603,11 +827,21 @@ mod tests {
         config.faults.terminate_without_draining = true;
         let mut group = Group::new(&config, START);
         let broken = |group: &mut Group, second| {
-            (0..4).filter(|_| matches!(group.route(at(second)), Route::Serve { broken: true, .. })).count()
+            (0..4)
+                .filter(|_| matches!(group.route(at(second)), Route::Serve { broken: true, .. }))
+                .count()
         };
-        assert_eq!(broken(&mut group, 0), 0, "the first instances are not fresh");
+        assert_eq!(
+            broken(&mut group, 0),
+            0,
+            "the first instances are not fresh"
+        );
         load(&mut group, 0..3, 600);
-        assert_eq!(broken(&mut group, 6), 2, "two of four have just become healthy");
+        assert_eq!(
+            broken(&mut group, 6),
+            2,
+            "two of four have just become healthy"
+        );
         assert_eq!(broken(&mut group, 8), 0);
         let oldest = group.instances[0].id.clone();
         load(&mut group, 3..40, 0);
@@ -621,6 +855,9 @@ mod tests {
         config.faults.policy_never_fires = true;
         let mut group = Group::new(&config, START);
         load(&mut group, 0..20, 600);
-        assert_eq!((group.desired, group.policies[0].alarms[0].state()), (2, State::Alarm));
+        assert_eq!(
+            (group.desired, group.policies[0].alarms[0].state()),
+            (2, State::Alarm)
+        );
     }
 }

@@ -12,8 +12,15 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// So many hexadecimal digits (at most 64).
 pub fn hex(digits: usize) -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let seed = format!("{} {now} {}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos();
+    let seed = format!(
+        "{} {now} {}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    );
     let mut text = format!("{:x}", Sha256::digest(seed));
     text.truncate(digits);
     text
@@ -21,7 +28,14 @@ pub fn hex(digits: usize) -> String {
 
 pub fn uuid() -> String {
     let hex = hex(32);
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
 }
 
 /// `sha256:...` of what a registry stores.

@@ -1,6 +1,8 @@
-//! The registry: layers as they were pushed, checked as ECR checks them, and unpacked for the tasks that run them.
+//! The registry: layers as they were pushed, checked as ECR checks them, and unpacked for the tasks
+//! that run them.
 //!
-//! moto keeps repositories and manifests; it neither keeps a layer's bytes nor checks a digest, so that is done here.
+//! moto keeps repositories and manifests; it neither keeps a layer's bytes nor checks a digest, so
+//! that is done here.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -66,7 +68,11 @@ impl Images {
     pub fn new(folder: PathBuf) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder.join("blobs"))?;
         std::fs::create_dir_all(folder.join("roots"))?;
-        Ok(Self { folder, uploads: Mutex::default(), unpacking: tokio::sync::Mutex::default() })
+        Ok(Self {
+            folder,
+            uploads: Mutex::default(),
+            unpacking: tokio::sync::Mutex::default(),
+        })
     }
 
     fn uploads(&self) -> std::sync::MutexGuard<'_, HashMap<String, Upload>> {
@@ -84,10 +90,16 @@ impl Images {
     /// Adds a part that moto accepted.
     fn add_part(&self, input: &Value) -> Result<(), Fault> {
         let blob = input["layerPartBlob"].as_str().unwrap_or_default();
-        let bytes = aws_smithy_types::base64::decode(blob)
-            .map_err(|error| Fault::new("InvalidParameterException", format!("layerPartBlob: {error}")))?;
+        let bytes = aws_smithy_types::base64::decode(blob).map_err(|error| {
+            Fault::new(
+                "InvalidParameterException",
+                format!("layerPartBlob: {error}"),
+            )
+        })?;
         let mut uploads = self.uploads();
-        let upload = uploads.entry(input["uploadId"].as_str().unwrap_or_default().to_owned()).or_default();
+        let upload = uploads
+            .entry(input["uploadId"].as_str().unwrap_or_default().to_owned())
+            .or_default();
         upload.parts.push(bytes.len());
         upload.bytes.extend(bytes);
         Ok(())
@@ -96,7 +108,9 @@ impl Images {
     /// Checks what was uploaded against the digest it is said to have, and keeps it.
     fn complete(&self, input: &Value) -> Result<(), Fault> {
         let claimed = input["layerDigests"][0].as_str().unwrap_or_default();
-        let upload = self.uploads().remove(input["uploadId"].as_str().unwrap_or_default());
+        let upload = self
+            .uploads()
+            .remove(input["uploadId"].as_str().unwrap_or_default());
         let Some(Upload { bytes, parts }) = upload else {
             return Err(Fault::new(
                 "EmptyUploadException",
@@ -104,23 +118,36 @@ impl Images {
             ));
         };
         if parts.iter().rev().skip(1).any(|&size| size < SMALLEST_PART) {
-            return Err(Fault::new("LayerPartTooSmallException", "Layer parts must be at least 5 MiB in size."));
+            return Err(Fault::new(
+                "LayerPartTooSmallException",
+                "Layer parts must be at least 5 MiB in size.",
+            ));
         }
         let found = digest(&bytes);
         if found != claimed {
             let message = format!("Layer digest mismatch: calculated {found}, provided {claimed}");
             return Err(Fault::new("InvalidLayerException", message));
         }
-        std::fs::write(self.blob(&found), bytes).map_err(|error| Fault::new("ServerException", error.to_string()))
+        std::fs::write(self.blob(&found), bytes)
+            .map_err(|error| Fault::new("ServerException", error.to_string()))
     }
 
     /// What PutImage must know: the manifest's true digest, and that its parts are there.
     fn check_manifest(&self, input: &Value) -> Result<String, Fault> {
         let text = input["imageManifest"].as_str().unwrap_or_default();
-        let manifest: Manifest = serde_json::from_str(text)
-            .map_err(|error| Fault::new("InvalidParameterException", format!("imageManifest: {error}")))?;
+        let manifest: Manifest = serde_json::from_str(text).map_err(|error| {
+            Fault::new(
+                "InvalidParameterException",
+                format!("imageManifest: {error}"),
+            )
+        })?;
         let missing = |part: &&Descriptor| !self.blob(&part.digest).is_file();
-        if let Some(part) = manifest.layers.iter().chain([&manifest.config]).find(missing) {
+        if let Some(part) = manifest
+            .layers
+            .iter()
+            .chain([&manifest.config])
+            .find(missing)
+        {
             let message = format!("The specified layers could not be found: {}", part.digest);
             return Err(Fault::new("LayersNotFoundException", message));
         }
@@ -151,17 +178,25 @@ pub async fn answer_call(world: &World, call: &Call) -> Result<Option<Answer>, F
             let mut input = call.json()?;
             // Left to itself moto invents a digest that is not the manifest's.
             input["imageDigest"] = images.check_manifest(&input)?.into();
-            let call = Call { body: input.to_string().into(), ..call.clone() };
+            let call = Call {
+                body: input.to_string().into(),
+                ..call.clone()
+            };
             world.moto.forward(&call).await.map(Some)
         }
         "GetDownloadUrlForLayer" => {
             let input = call.json()?;
             let digest = input["layerDigest"].as_str().unwrap_or_default();
             if !images.blob(digest).is_file() {
-                return Err(Fault::new("LayersNotFoundException", format!("{digest} could not be found")));
+                return Err(Fault::new(
+                    "LayersNotFoundException",
+                    format!("{digest} could not be found"),
+                ));
             }
             let url = format!("{}/_lab/layers/{digest}", world.endpoint);
-            Ok(Some(answer_json(&json!({ "downloadUrl": url, "layerDigest": digest }))))
+            Ok(Some(answer_json(
+                &json!({ "downloadUrl": url, "layerDigest": digest }),
+            )))
         }
         _ => Ok(None),
     }
@@ -181,16 +216,29 @@ pub async fn pull(world: &World, reference: &str) -> Result<Unpacked, String> {
     let (repository, id) = parse(reference)?;
     let input = json!({ "repositoryName": repository, "imageIds": [id] });
     let target = "AmazonEC2ContainerRegistry_V20150921.BatchGetImage";
-    let found = world.moto.json("ecr", target, &input).await.map_err(|fault| fault.message)?;
+    let found = world
+        .moto
+        .json("ecr", target, &input)
+        .await
+        .map_err(|fault| fault.message)?;
     let Some(manifest) = found["images"][0]["imageManifest"].as_str() else {
         return Err(format!("{reference}: not found"));
     };
     let _one_at_a_time = world.images.unpacking.lock().await;
-    let root = world.images.folder.join("roots").join(hexadecimal(&digest(manifest.as_bytes())));
-    let manifest: Manifest = serde_json::from_str(manifest).map_err(|error| format!("manifest: {error}"))?;
+    let root = world
+        .images
+        .folder
+        .join("roots")
+        .join(hexadecimal(&digest(manifest.as_bytes())));
+    let manifest: Manifest =
+        serde_json::from_str(manifest).map_err(|error| format!("manifest: {error}"))?;
     let config = world.images.read(&manifest.config.digest)?;
     if !root.is_dir() {
-        let layers = manifest.layers.iter().map(|layer| world.images.read(&layer.digest)).collect::<Result<_, _>>()?;
+        let layers = manifest
+            .layers
+            .iter()
+            .map(|layer| world.images.read(&layer.digest))
+            .collect::<Result<_, _>>()?;
         unpack_apart(layers, root.clone()).await?;
     }
     unpacked(root, &config)
@@ -201,10 +249,14 @@ async fn unpack_apart(layers: Vec<Vec<u8>>, root: PathBuf) -> Result<(), String>
     let work = move || {
         let partial = root.with_extension("partial");
         std::fs::create_dir_all(&partial).map_err(|error| error.to_string())?;
-        layers.iter().try_for_each(|layer| unpack(layer, &partial))?;
+        layers
+            .iter()
+            .try_for_each(|layer| unpack(layer, &partial))?;
         std::fs::rename(&partial, &root).map_err(|error| error.to_string())
     };
-    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| error.to_string())?
 }
 
 /// A layer is a tar, mostly compressed. A path that leaves the folder is refused, not skipped.
@@ -218,31 +270,45 @@ fn unpack(layer: &[u8], folder: &Path) -> Result<(), String> {
         let mut entry = entry.map_err(wrong)?;
         let inside = entry.unpack_in(folder).map_err(wrong)?;
         if !inside {
-            return Err(format!("the layer leaves its folder: {}", String::from_utf8_lossy(&entry.path_bytes())));
+            return Err(format!(
+                "the layer leaves its folder: {}",
+                String::from_utf8_lossy(&entry.path_bytes())
+            ));
         }
     }
     Ok(())
 }
 
 fn unpacked(root: PathBuf, config: &[u8]) -> Result<Unpacked, String> {
-    let whole: Value = serde_json::from_slice(config).map_err(|error| format!("image config: {error}"))?;
+    let whole: Value =
+        serde_json::from_slice(config).map_err(|error| format!("image config: {error}"))?;
     let run: RunConfig = match &whole["config"] {
         Value::Null => RunConfig::default(),
         run => RunConfig::deserialize(run).map_err(|error| format!("image config: {error}"))?,
     };
-    let pair = |line: String| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let pair = |line: String| {
+        line.split_once('=')
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
     Ok(Unpacked {
         root,
         entrypoint: run.entrypoint.unwrap_or_default(),
         command: run.cmd.unwrap_or_default(),
-        environment: run.env.unwrap_or_default().into_iter().filter_map(pair).collect(),
+        environment: run
+            .env
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(pair)
+            .collect(),
         working_folder: run.working_dir.filter(|folder| !folder.is_empty()),
     })
 }
 
 /// `<account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:...` or `:tag`.
 fn parse(reference: &str) -> Result<(&str, Value), String> {
-    let (host, name) = reference.split_once('/').ok_or_else(|| format!("{reference}: no registry in the name"))?;
+    let (host, name) = reference
+        .split_once('/')
+        .ok_or_else(|| format!("{reference}: no registry in the name"))?;
     if !host.contains(".dkr.ecr.") {
         return Err(format!("{reference}: the lab pulls from ECR only"));
     }
@@ -257,7 +323,11 @@ fn parse(reference: &str) -> Result<(&str, Value), String> {
 
 /// The part of a digest that is safe as a file name.
 fn hexadecimal(digest: &str) -> String {
-    digest.trim_start_matches("sha256:").chars().filter(char::is_ascii_hexdigit).collect()
+    digest
+        .trim_start_matches("sha256:")
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .collect()
 }
 
 #[cfg(test)]
@@ -268,7 +338,11 @@ mod tests {
     fn an_image_is_named_by_digest_or_tag() {
         let host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
         for (name, repository, id) in [
-            ("spikeproof/sp-1@sha256:ab", "spikeproof/sp-1", json!({ "imageDigest": "sha256:ab" })),
+            (
+                "spikeproof/sp-1@sha256:ab",
+                "spikeproof/sp-1",
+                json!({ "imageDigest": "sha256:ab" }),
+            ),
             ("app:v1", "app", json!({ "imageTag": "v1" })),
             ("app", "app", json!({ "imageTag": "latest" })),
         ] {
@@ -288,7 +362,8 @@ mod tests {
         header.set_cksum();
         let mut builder = tar::Builder::new(Vec::new());
         builder.append(&header, &b"evil"[..]).unwrap();
-        let problem = unpack(&builder.into_inner().unwrap(), &folder.path().join("root")).unwrap_err();
+        let problem =
+            unpack(&builder.into_inner().unwrap(), &folder.path().join("root")).unwrap_err();
         assert!(problem.contains("leaves its folder"), "{problem}");
         assert!(!folder.path().join("evil.txt").exists());
     }
@@ -300,11 +375,19 @@ mod tests {
         let part = json!({ "uploadId": "u", "layerPartBlob": "bGF5ZXI=" });
         images.add_part(&part).unwrap();
         let wrong = json!({ "uploadId": "u", "layerDigests": ["sha256:00"] });
-        assert_eq!(images.complete(&wrong).unwrap_err().code, "InvalidLayerException");
-        assert_eq!(images.complete(&wrong).unwrap_err().code, "EmptyUploadException");
+        assert_eq!(
+            images.complete(&wrong).unwrap_err().code,
+            "InvalidLayerException"
+        );
+        assert_eq!(
+            images.complete(&wrong).unwrap_err().code,
+            "EmptyUploadException"
+        );
         images.add_part(&part).unwrap();
         let right = digest(b"layer");
-        images.complete(&json!({ "uploadId": "u", "layerDigests": [right] })).unwrap();
+        images
+            .complete(&json!({ "uploadId": "u", "layerDigests": [right] }))
+            .unwrap();
         assert_eq!(images.read(&right).unwrap(), b"layer");
     }
 }

@@ -30,7 +30,8 @@ pub struct Instance {
     pub queue: Queue,
     /// First and last request that it answered.
     pub served: Option<(Moment, Moment)>,
-    /// Requests it answered with an error because it was fresh, and those that were lost when it went.
+    /// Requests it answered with an error because it was fresh, and those that were lost when it
+    /// went.
     pub errors: u64,
     pub lost: u64,
 }
@@ -57,10 +58,20 @@ pub struct Activity {
 }
 
 impl Instance {
-    pub fn launch(target: &Target, warm_up: Duration, boot: Duration, zone: &'static str, now: Moment) -> Self {
+    pub fn launch(
+        target: &Target,
+        warm_up: Duration,
+        boot: Duration,
+        zone: &'static str,
+        now: Moment,
+    ) -> Self {
         let in_service = now + boot;
         let ready = in_service + target.app_start;
-        let id = if target.service { ids::hex(32) } else { format!("i-{}", ids::hex(17)) };
+        let id = if target.service {
+            ids::hex(32)
+        } else {
+            format!("i-{}", ids::hex(17))
+        };
         Self {
             address: address(&id),
             id,
@@ -79,9 +90,12 @@ impl Instance {
         }
     }
 
-    /// When its failed checks have it replaced: the application is not there when checks begin to count.
+    /// When its failed checks have it replaced: the application is not there when checks begin to
+    /// count.
     pub fn fails_at(&self, target: &Target) -> Option<Moment> {
-        let at = self.unhealthy.max(self.in_service + target.health_check_grace);
+        let at = self
+            .unhealthy
+            .max(self.in_service + target.health_check_grace);
         (self.leaving.is_none() && at < self.ready).then_some(at)
     }
 
@@ -112,7 +126,11 @@ impl Instance {
 
 /// A private address of its own, made of the id.
 fn address(id: &str) -> String {
-    let byte = |from: usize| id.get(from..from + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok()).unwrap_or(1);
+    let byte = |from: usize| {
+        id.get(from..from + 2)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok())
+            .unwrap_or(1)
+    };
     format!("10.{}.{}.{}", byte(2), byte(4), byte(6))
 }
 
@@ -133,7 +151,9 @@ impl Activity {
             description: format!("{verb}: {}", instance.id),
             cause,
             details,
-            start: instance.leaving.map_or(instance.launched, |(since, _)| since),
+            start: instance
+                .leaving
+                .map_or(instance.launched, |(since, _)| since),
             stages,
         }
     }

@@ -1,4 +1,5 @@
-//! Everything in the emulated account, by each service's own list call: the proof that nothing was left.
+//! Everything in the emulated account, by each service's own list call: the proof that nothing was
+//! left.
 
 use quick_xml::events::Event;
 use serde_json::{Value, json};
@@ -10,11 +11,21 @@ use super::call::Fault;
 pub async fn list(world: &World) -> Result<Vec<String>, Fault> {
     let mut all = Vec::new();
     let ecs = |action: &str| format!("AmazonEC2ContainerServiceV20141113.{action}");
-    let arns = world.moto.json("ecs", &ecs("ListClusters"), &json!({})).await?;
+    let arns = world
+        .moto
+        .json("ecs", &ecs("ListClusters"), &json!({}))
+        .await?;
     let clusters = json!({ "clusters": arns["clusterArns"] });
-    let clusters = world.moto.json("ecs", &ecs("DescribeClusters"), &clusters).await?;
+    let clusters = world
+        .moto
+        .json("ecs", &ecs("DescribeClusters"), &clusters)
+        .await?;
     let active = items(&clusters["clusters"]).filter(|cluster| cluster["status"] == "ACTIVE");
-    add(&mut all, "cluster", active.map(|cluster| text(&cluster["clusterName"])));
+    add(
+        &mut all,
+        "cluster",
+        active.map(|cluster| text(&cluster["clusterName"])),
+    );
     let tasks: Vec<String> = world
         .tasks()
         .values()
@@ -22,21 +33,63 @@ pub async fn list(world: &World) -> Result<Vec<String>, Fault> {
         .map(|task| format!("{}/{}", task.cluster, task.id))
         .collect();
     add(&mut all, "task", tasks);
-    let definitions = world.moto.json("ecs", &ecs("ListTaskDefinitions"), &json!({ "status": "ACTIVE" })).await?;
-    add(&mut all, "task definition", items(&definitions["taskDefinitionArns"]).map(|arn| last(&text(arn))));
+    let definitions = world
+        .moto
+        .json(
+            "ecs",
+            &ecs("ListTaskDefinitions"),
+            &json!({ "status": "ACTIVE" }),
+        )
+        .await?;
+    add(
+        &mut all,
+        "task definition",
+        items(&definitions["taskDefinitionArns"]).map(|arn| last(&text(arn))),
+    );
     let target = "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories";
     let repositories = world.moto.json("ecr", target, &json!({})).await?;
-    add(&mut all, "ECR repository", items(&repositories["repositories"]).map(|each| text(&each["repositoryName"])));
-    let groups = world.moto.json("logs", "Logs_20140328.DescribeLogGroups", &json!({})).await?;
-    add(&mut all, "log group", items(&groups["logGroups"]).map(|each| text(&each["logGroupName"])));
+    add(
+        &mut all,
+        "ECR repository",
+        items(&repositories["repositories"]).map(|each| text(&each["repositoryName"])),
+    );
+    let groups = world
+        .moto
+        .json("logs", "Logs_20140328.DescribeLogGroups", &json!({}))
+        .await?;
+    add(
+        &mut all,
+        "log group",
+        items(&groups["logGroups"]).map(|each| text(&each["logGroupName"])),
+    );
     let buckets = world.moto.get("s3", "/").await?;
-    add(&mut all, "bucket", texts(&buckets, &["Buckets", "Bucket", "Name"]));
-    let roles = world.moto.query("iam", "Action=ListRoles&Version=2010-05-08").await?;
-    add(&mut all, "role", texts(&roles, &["Roles", "member", "RoleName"]));
-    let groups = world.moto.query("ec2", "Action=DescribeSecurityGroups&Version=2016-11-15").await?;
+    add(
+        &mut all,
+        "bucket",
+        texts(&buckets, &["Buckets", "Bucket", "Name"]),
+    );
+    let roles = world
+        .moto
+        .query("iam", "Action=ListRoles&Version=2010-05-08")
+        .await?;
+    add(
+        &mut all,
+        "role",
+        texts(&roles, &["Roles", "member", "RoleName"]),
+    );
+    let groups = world
+        .moto
+        .query("ec2", "Action=DescribeSecurityGroups&Version=2016-11-15")
+        .await?;
     let ids = texts(&groups, &["securityGroupInfo", "item", "groupId"]);
     let names = texts(&groups, &["securityGroupInfo", "item", "groupName"]);
-    add(&mut all, "security group", ids.iter().zip(&names).map(|(id, name)| format!("{name} ({id})")));
+    add(
+        &mut all,
+        "security group",
+        ids.iter()
+            .zip(&names)
+            .map(|(id, name)| format!("{name} ({id})")),
+    );
     all.sort();
     Ok(all)
 }
@@ -63,11 +116,15 @@ fn texts(xml: &str, path: &[&str]) -> Vec<String> {
     let (mut open, mut found) = (Vec::new(), Vec::new());
     loop {
         match reader.read_event() {
-            Ok(Event::Start(tag)) => open.push(String::from_utf8_lossy(tag.local_name().as_ref()).into_owned()),
+            Ok(Event::Start(tag)) => {
+                open.push(String::from_utf8_lossy(tag.local_name().as_ref()).into_owned())
+            }
             Ok(Event::End(_)) => {
                 open.pop();
             }
-            Ok(Event::Text(content)) if open.len() >= path.len() && open[open.len() - path.len()..] == *path => {
+            Ok(Event::Text(content))
+                if open.len() >= path.len() && open[open.len() - path.len()..] == *path =>
+            {
                 found.push(String::from_utf8_lossy(&content).into_owned());
             }
             Ok(Event::Eof) | Err(_) => return found,

@@ -56,14 +56,25 @@ impl Sample {
     /// The values a metric has in this period; empty where CloudWatch has no datapoint.
     pub fn values(&self, metric: &str) -> Vec<f64> {
         // Counters of the load balancer exist only where something was counted.
-        let count = |count: u32| if count > 0 { vec![f64::from(count)] } else { Vec::new() };
+        let count = |count: u32| {
+            if count > 0 {
+                vec![f64::from(count)]
+            } else {
+                Vec::new()
+            }
+        };
         let gauge = |value: u32| vec![f64::from(value)];
         let requests = self.seen.response_times.len() as u32;
         match metric {
             "CPUUtilization" => self.cpu.clone(),
             "RequestCount" => count(requests),
             "RequestCountPerTarget" => vec![f64::from(requests) / f64::from(self.healthy.max(1))],
-            "TargetResponseTime" => self.seen.response_times.iter().map(|&seconds| f64::from(seconds)).collect(),
+            "TargetResponseTime" => self
+                .seen
+                .response_times
+                .iter()
+                .map(|&seconds| f64::from(seconds))
+                .collect(),
             "HTTPCode_Target_2XX_Count" => count(self.seen.target_2xx),
             "HTTPCode_Target_4XX_Count" => count(self.seen.target_4xx),
             "HTTPCode_Target_5XX_Count" => count(self.seen.target_5xx),
@@ -78,7 +89,8 @@ impl Sample {
     }
 }
 
-/// A statistic over a bucket of values: `Sum`, `Average`, `Minimum`, `Maximum`, `SampleCount`, `p99` ...
+/// A statistic over a bucket of values: `Sum`, `Average`, `Minimum`, `Maximum`, `SampleCount`,
+/// `p99` ...
 pub fn statistic(name: &str, mut values: Vec<f64>) -> Option<f64> {
     let count = values.len() as f64;
     if values.is_empty() {
@@ -115,7 +127,11 @@ mod tests {
             ("p99.9", Some(4.0)),
             ("TM(10%:90%)", None),
         ] {
-            assert_eq!(statistic(name, vec![4.0, 1.0, 3.0, 2.0]), expected, "{name}");
+            assert_eq!(
+                statistic(name, vec![4.0, 1.0, 3.0, 2.0]),
+                expected,
+                "{name}"
+            );
         }
         assert_eq!(statistic("Sum", Vec::new()), None);
     }

@@ -1,9 +1,9 @@
 //! An AWS on this machine: one endpoint for terraform, its AWS provider and the SDKs.
 //!
-//! moto does what it does well (identity, networks, buckets, repositories, clusters, task definitions, logs). The lab
-//! does the rest for real: tasks are processes out of the pushed image, the target serves HTTP with limited capacity,
-//! and its Auto Scaling group follows a policy on the load it has. No product code knows of the lab: only the endpoint
-//! differs.
+//! moto does what it does well (identity, networks, buckets, repositories, clusters, task
+//! definitions, logs). The lab does the rest for real: tasks are processes out of the pushed image,
+//! the target serves HTTP with limited capacity, and its Auto Scaling group follows a policy on the
+//! load it has. No product code knows of the lab: only the endpoint differs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -126,14 +126,30 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     start_held(options, Files::default()).await
 }
 
-/// The same, with callers held to these policy documents; where they name none, to those of the lab file.
+/// The same, with callers held to these policy documents; where they name none, to those of the lab
+/// file.
 pub async fn start_held(options: Options, files: Files) -> Result<Lab, LabError> {
-    let config = options.file.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+    let config = options
+        .file
+        .as_deref()
+        .map_or_else(|| Ok(Config::default()), Config::read)?;
     let permissions = Permissions::read(&files.or(&config.permissions))?;
-    let folder = tempfile::Builder::new().prefix("spikeproof-lab-").tempdir().map_err(LabError::Folder)?;
-    let front = TcpListener::bind(("127.0.0.1", options.port)).await.map_err(LabError::Port)?;
-    let target = TcpListener::bind(("127.0.0.1", 0)).await.map_err(LabError::Port)?;
-    let url = |listener: &TcpListener| listener.local_addr().map(|at| format!("http://{at}")).map_err(LabError::Port);
+    let folder = tempfile::Builder::new()
+        .prefix("spikeproof-lab-")
+        .tempdir()
+        .map_err(LabError::Folder)?;
+    let front = TcpListener::bind(("127.0.0.1", options.port))
+        .await
+        .map_err(LabError::Port)?;
+    let target = TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .map_err(LabError::Port)?;
+    let url = |listener: &TcpListener| {
+        listener
+            .local_addr()
+            .map(|at| format!("http://{at}"))
+            .map_err(LabError::Port)
+    };
     let moto = Moto::start(options.moto.as_deref(), &folder.path().join("moto.log")).await?;
     let clock = Clock::start();
     let (launches, received) = tokio::sync::mpsc::unbounded_channel();
@@ -147,7 +163,12 @@ pub async fn start_held(options: Options, files: Files) -> Result<Lab, LabError>
         tasks: Mutex::default(),
         policies: Mutex::default(),
         capacity_refused: AtomicUsize::new(0),
-        refused: config.faults.refuse.iter().map(|_| AtomicUsize::new(0)).collect(),
+        refused: config
+            .faults
+            .refuse
+            .iter()
+            .map(|_| AtomicUsize::new(0))
+            .collect(),
         line: Line::new(options.tap),
         last_request: AtomicU64::new(0),
         closing: CancellationToken::new(),
@@ -156,18 +177,31 @@ pub async fn start_held(options: Options, files: Files) -> Result<Lab, LabError>
         permissions,
         launches,
     });
-    let before = inventory::list(&world).await.map_err(|fault| LabError::Inventory(fault.message))?;
+    let before = inventory::list(&world)
+        .await
+        .map_err(|fault| LabError::Inventory(fault.message))?;
     let mut servers = JoinSet::new();
     servers.spawn(tasks::supervise(Arc::clone(&world), received));
     servers.spawn(keep_time(Arc::clone(&world)));
     let shared = Arc::clone(&world);
-    servers.spawn(front::listen(target, world.closing.clone(), move |request| {
-        target::serve(Arc::clone(&shared), request)
-    }));
+    servers.spawn(front::listen(
+        target,
+        world.closing.clone(),
+        move |request| target::serve(Arc::clone(&shared), request),
+    ));
     let shared = Arc::clone(&world);
-    servers
-        .spawn(front::listen(front, world.closing.clone(), move |request| front::serve(Arc::clone(&shared), request)));
-    Ok(Lab { world, servers, moto, before, folder })
+    servers.spawn(front::listen(
+        front,
+        world.closing.clone(),
+        move |request| front::serve(Arc::clone(&shared), request),
+    ));
+    Ok(Lab {
+        world,
+        servers,
+        moto,
+        before,
+        folder,
+    })
 }
 
 impl Lab {
@@ -197,15 +231,21 @@ impl Lab {
             ("AWS_EC2_METADATA_DISABLED", "true"),
             ("TARGET_URL", self.target_url()),
             ("TARGET_GROUP", self.group()),
-            ("TARGET_SERVICE", &format!("{}/{}", service::CLUSTER, service::SERVICE)),
+            (
+                "TARGET_SERVICE",
+                &format!("{}/{}", service::CLUSTER, service::SERVICE),
+            ),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()
     }
 
-    /// What the emulated account has now and did not have from the start, by each service's own list call.
+    /// What the emulated account has now and did not have from the start, by each service's own
+    /// list call.
     pub async fn inventory(&self) -> Result<Vec<String>, LabError> {
-        let mut now = inventory::list(&self.world).await.map_err(|fault| LabError::Inventory(fault.message))?;
+        let mut now = inventory::list(&self.world)
+            .await
+            .map_err(|fault| LabError::Inventory(fault.message))?;
         now.retain(|thing| !self.before.contains(thing));
         Ok(now)
     }
@@ -213,7 +253,9 @@ impl Lab {
     /// When the target was last asked for something.
     pub fn last_request(&self) -> Option<jiff::Timestamp> {
         let millis = self.world.last_request.load(Ordering::Relaxed);
-        (millis > 0).then(|| jiff::Timestamp::from_millisecond(millis as i64).ok()).flatten()
+        (millis > 0)
+            .then(|| jiff::Timestamp::from_millisecond(millis as i64).ok())
+            .flatten()
     }
 
     /// Which permissions the operator and the tasks have used so far.
@@ -260,7 +302,13 @@ impl World {
 
     /// The lab file's refusal of this action, while it lasts.
     fn refusal(&self, action: &str) -> Option<&Refusal> {
-        let met = self.config.faults.refuse.iter().zip(&self.refused).find(|(refusal, _)| refusal.action == action);
+        let met = self
+            .config
+            .faults
+            .refuse
+            .iter()
+            .zip(&self.refused)
+            .find(|(refusal, _)| refusal.action == action);
         let (refusal, count) = met?;
         let before = count.fetch_add(1, Ordering::Relaxed);
         refusal.meets(before).then_some(refusal)
@@ -277,7 +325,8 @@ impl World {
 /// Closes one period after the other, on whole multiples of the period as CloudWatch has them.
 async fn keep_time(world: Arc<World>) {
     let period = world.config.policy.period;
-    let whole = |moment: Moment| Moment::from_secs(moment.as_secs() / period.as_secs() * period.as_secs());
+    let whole =
+        |moment: Moment| Moment::from_secs(moment.as_secs() / period.as_secs() * period.as_secs());
     let mut start = whole(world.clock.now());
     loop {
         let end = start + period;

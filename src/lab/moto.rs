@@ -35,23 +35,30 @@ impl Moto {
     pub async fn start(program: Option<&Path>, log: &Path) -> Result<Self, LabError> {
         let program = find(program)?;
         if let Some(old) = version(&program).filter(|version| *version < OLDEST) {
-            let problem = format!("it is moto {}.{}.{}, which does not take image layers", old[0], old[1], old[2]);
+            let problem = format!(
+                "it is moto {}.{}.{}, which does not take image layers",
+                old[0], old[1], old[2]
+            );
             return Err(LabError::Moto { program, problem });
         }
         let output = std::fs::File::create(log).map_err(LabError::Folder)?;
         let errors = output.try_clone().map_err(LabError::Folder)?;
         let mut child = Command::new(&program)
-            // A port that moto finds for itself: one found for it could be somebody else's when it listens, seconds later, and
-            // whoever that is would answer in its place.
+            // A port that moto finds for itself: one found for it could be somebody else's when it
+            // listens, seconds later, and whoever that is would answer in its place.
             .args(["-H", "127.0.0.1", "-p", "0"])
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
-            // A Ctrl-C on the terminal is ours to handle: moto must outlive the clean-up it triggers.
+            // A Ctrl-C on the terminal is ours to handle: moto must outlive the clean-up it
+            // triggers.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|source| LabError::Moto { program: program.clone(), problem: source.to_string() })?;
+            .map_err(|source| LabError::Moto {
+                program: program.clone(),
+                problem: source.to_string(),
+            })?;
         let listening = tokio::time::timeout(START, async {
             loop {
                 // Asked first, so that what it said before its end has been written.
@@ -60,15 +67,24 @@ impl Moto {
                     return Ok(address);
                 }
                 if let Some(status) = ended {
-                    return Err(format!("it ended at once ({status}); its log: {}", log.display()));
+                    return Err(format!(
+                        "it ended at once ({status}); its log: {}",
+                        log.display()
+                    ));
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         });
         match listening.await {
-            Ok(Ok(address)) => Ok(Self { child, client: Client { address } }),
+            Ok(Ok(address)) => Ok(Self {
+                child,
+                client: Client { address },
+            }),
             Ok(Err(problem)) => Err(LabError::Moto { program, problem }),
-            Err(_) => Err(LabError::Moto { program, problem: format!("it did not listen within {START:?}") }),
+            Err(_) => Err(LabError::Moto {
+                program,
+                problem: format!("it did not listen within {START:?}"),
+            }),
         }
     }
 
@@ -89,7 +105,9 @@ impl Moto {
 
 /// Signals the whole process group of a child that has not been waited for.
 pub fn signal(child: &Child, signal: rustix::process::Signal) {
-    let pid = child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32));
+    let pid = child
+        .id()
+        .and_then(|id| rustix::process::Pid::from_raw(id as i32));
     if let Some(pid) = pid {
         let _ = rustix::process::kill_process_group(pid, signal);
     }
@@ -116,22 +134,35 @@ fn find(named: Option<&Path>) -> Result<PathBuf, LabError> {
 /// What `pip` wrote beside the program, where it is in a virtual environment.
 fn version(program: &Path) -> Option<[u32; 3]> {
     let libraries = std::fs::read_dir(program.parent()?.parent()?.join("lib")).ok()?;
-    let packages = libraries.flatten().filter_map(|python| std::fs::read_dir(python.path().join("site-packages")).ok());
-    packages.flatten().flatten().find_map(|package| numbers(&package.file_name().to_string_lossy()))
+    let packages = libraries
+        .flatten()
+        .filter_map(|python| std::fs::read_dir(python.path().join("site-packages")).ok());
+    packages
+        .flatten()
+        .flatten()
+        .find_map(|package| numbers(&package.file_name().to_string_lossy()))
 }
 
 /// `moto-5.2.5.dist-info` is 5, 2, 5.
 fn numbers(package: &str) -> Option<[u32; 3]> {
     let version = package.strip_prefix("moto-")?.strip_suffix(".dist-info")?;
-    let numbers: Vec<u32> = version.split('.').map_while(|part| part.parse().ok()).collect();
+    let numbers: Vec<u32> = version
+        .split('.')
+        .map_while(|part| part.parse().ok())
+        .collect();
     numbers.try_into().ok()
 }
 
-/// Where moto listens, in the words of the server it runs in (Werkzeug), which says so when it does.
+/// Where moto listens, in the words of the server it runs in (Werkzeug), which says so when it
+/// does.
 fn told(log: &str) -> Option<String> {
     // A line that is not whole yet could end in the middle of the port.
     let whole = &log[..log.rfind('\n')?];
-    let address = whole.split_once("Running on http://")?.1.split_ascii_whitespace().next()?;
+    let address = whole
+        .split_once("Running on http://")?
+        .1
+        .split_ascii_whitespace()
+        .next()?;
     Some(address.to_owned())
 }
 
@@ -145,32 +176,59 @@ impl Client {
     /// Passes a caller's request on, unchanged.
     pub async fn forward(&self, call: &Call) -> Result<Answer, Fault> {
         let path = call.uri.path_and_query().map_or("/", |path| path.as_str());
-        self.send(call.method.clone(), path, call.headers.clone(), call.body.clone()).await.map_err(Fault::from)
+        self.send(
+            call.method.clone(),
+            path,
+            call.headers.clone(),
+            call.body.clone(),
+        )
+        .await
+        .map_err(Fault::from)
     }
 
     /// The lab's own JSON call, such as `DescribeTaskDefinition`.
     pub async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value, Fault> {
         let kind = "application/x-amz-json-1.1";
-        let answer = self.own(service, Method::POST, "/", &[("x-amz-target", target)], kind, body.to_string()).await?;
+        let answer = self
+            .own(
+                service,
+                Method::POST,
+                "/",
+                &[("x-amz-target", target)],
+                kind,
+                body.to_string(),
+            )
+            .await?;
         let status = answer.status();
         let answer: Value = serde_json::from_str(&text(answer).await).unwrap_or_default();
         if status.is_success() {
             return Ok(answer);
         }
         let code = answer["__type"].as_str().unwrap_or("ServerException");
-        let message = answer["message"].as_str().or(answer["Message"].as_str()).unwrap_or_default();
+        let message = answer["message"]
+            .as_str()
+            .or(answer["Message"].as_str())
+            .unwrap_or_default();
         Err(Fault::new(code.rsplit('#').next().unwrap_or(code), message))
     }
 
     /// The lab's own query call; the XML.
     pub async fn query(&self, service: &str, form: &str) -> Result<String, Fault> {
         let kind = "application/x-www-form-urlencoded";
-        Ok(text(self.own(service, Method::POST, "/", &[], kind, form.to_owned()).await?).await)
+        Ok(text(
+            self.own(service, Method::POST, "/", &[], kind, form.to_owned())
+                .await?,
+        )
+        .await)
     }
 
     /// The lab's own REST read; the XML.
     pub async fn get(&self, service: &str, path: &str) -> Result<String, Fault> {
-        Ok(text(self.own(service, Method::GET, path, &[], "", String::new()).await?).await)
+        Ok(text(
+            self.own(service, Method::GET, path, &[], "", String::new())
+                .await?,
+        )
+        .await)
     }
 
     async fn own(
@@ -182,24 +240,48 @@ impl Client {
         kind: &str,
         body: String,
     ) -> Result<Answer, Fault> {
-        let scope = format!("AWS4-HMAC-SHA256 Credential=LAB/20260101/{REGION}/{service}/aws4_request, Signature=none");
+        let scope = format!(
+            "AWS4-HMAC-SHA256 Credential=LAB/20260101/{REGION}/{service}/aws4_request, Signature=none"
+        );
         let mut headers = HeaderMap::new();
-        let pairs = [("authorization", scope.as_str()), ("content-type", kind), ("host", &self.address)];
-        for (name, value) in pairs.iter().chain(extra).filter(|(_, value)| !value.is_empty()) {
-            let value = value.parse().map_err(|_| Fault::new("ServerException", format!("bad header {name}")))?;
+        let pairs = [
+            ("authorization", scope.as_str()),
+            ("content-type", kind),
+            ("host", &self.address),
+        ];
+        for (name, value) in pairs
+            .iter()
+            .chain(extra)
+            .filter(|(_, value)| !value.is_empty())
+        {
+            let value = value
+                .parse()
+                .map_err(|_| Fault::new("ServerException", format!("bad header {name}")))?;
             headers.insert(*name, value);
         }
         Ok(self.send(method, path, headers, Bytes::from(body)).await?)
     }
 
-    /// One request on a connection of its own: the lab is busy for seconds at a time, not for hours.
-    async fn send(&self, method: Method, path: &str, headers: HeaderMap, body: Bytes) -> Result<Answer, Lost> {
-        let stream = TcpStream::connect(&self.address).await.map_err(|error| Lost(error.to_string()))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Lost::from)?;
+    /// One request on a connection of its own: the lab is busy for seconds at a time, not for
+    /// hours.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer, Lost> {
+        let stream = TcpStream::connect(&self.address)
+            .await
+            .map_err(|error| Lost(error.to_string()))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(Lost::from)?;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
-        *request.uri_mut() = path.parse().map_err(|_| Lost(format!("`{path}` is not a path")))?;
+        *request.uri_mut() = path
+            .parse()
+            .map_err(|_| Lost(format!("`{path}` is not a path")))?;
         *request.headers_mut() = headers;
         for name in [CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING] {
             request.headers_mut().remove(name);
@@ -234,7 +316,10 @@ impl From<hyper::Error> for Lost {
 
 impl From<Lost> for Fault {
     fn from(Lost(problem): Lost) -> Self {
-        Self::new("ServiceUnavailable", format!("moto did not answer: {problem}"))
+        Self::new(
+            "ServiceUnavailable",
+            format!("moto did not answer: {problem}"),
+        )
     }
 }
 
@@ -263,8 +348,7 @@ mod tests {
 
     #[test]
     fn moto_tells_where_it_listens() {
-        let log =
-            "WARNING: This is a development server.\n * Running on http://127.0.0.1:40123\nPress CTRL+C to quit\n";
+        let log = "WARNING: This is a development server.\n * Running on http://127.0.0.1:40123\nPress CTRL+C to quit\n";
         assert_eq!(told(log).as_deref(), Some("127.0.0.1:40123"));
         assert_eq!(told(&log[..log.find("123").unwrap()]), None, "half a line");
         assert_eq!(told(""), None);

@@ -1,7 +1,7 @@
 //! From a call on the wire to the IAM permissions it takes.
 //!
-//! The two are not the same: S3's verbs have other names in IAM, a tag given at creation is a permission of its own, and
-//! whoever hands a role to a service needs `iam:PassRole`.
+//! The two are not the same: S3's verbs have other names in IAM, a tag given at creation is a
+//! permission of its own, and whoever hands a role to a service needs `iam:PassRole`.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,8 @@ use super::call::{Call, Form, Protocol};
 use super::document::Need;
 use super::ids::{ACCOUNT, REGION};
 
-/// Where each role that was made has its place: a call names a role without its path, IAM judges it with.
+/// Where each role that was made has its place: a call names a role without its path, IAM judges it
+/// with.
 pub type RolePaths = BTreeMap<String, String>;
 
 /// Every permission that the call takes.
@@ -47,14 +48,28 @@ struct Wanted {
 
 impl Wanted {
     fn of(resources: impl IntoIterator<Item = String>) -> Self {
-        Self { resources: resources.into_iter().collect(), ..Self::default() }
+        Self {
+            resources: resources.into_iter().collect(),
+            ..Self::default()
+        }
     }
 
     /// Each resource must be allowed.
     fn needs(self, action: &str) -> Vec<Need> {
-        let Self { resources, facts, more } = self;
-        let need = |resource| Need { action: action.to_owned(), resource, facts: facts.clone() };
-        let mut needs: Vec<Need> = resources.into_iter().map(|resource| need(Some(resource))).collect();
+        let Self {
+            resources,
+            facts,
+            more,
+        } = self;
+        let need = |resource| Need {
+            action: action.to_owned(),
+            resource,
+            facts: facts.clone(),
+        };
+        let mut needs: Vec<Need> = resources
+            .into_iter()
+            .map(|resource| need(Some(resource)))
+            .collect();
         if needs.is_empty() {
             needs.push(need(is_about_nothing(action).then(|| "*".to_owned())));
         }
@@ -63,16 +78,27 @@ impl Wanted {
     }
 
     /// Tags given at the creation take the right to tag what is created.
-    fn tagged(mut self, tags: &[(String, String)], tagging: &str, created: Option<(&str, &str)>) -> Self {
+    fn tagged(
+        mut self,
+        tags: &[(String, String)],
+        tagging: &str,
+        created: Option<(&str, &str)>,
+    ) -> Self {
         if tags.is_empty() {
             return self;
         }
-        let requested = tags.iter().map(|(key, value)| (format!("aws:RequestTag/{key}"), value.clone()));
+        let requested = tags
+            .iter()
+            .map(|(key, value)| (format!("aws:RequestTag/{key}"), value.clone()));
         self.facts.extend(requested);
         let mut facts = self.facts.clone();
         facts.extend(created.map(|(key, action)| (key.to_owned(), action.to_owned())));
         let resource = self.resources.first().cloned();
-        self.more.push(Need { action: tagging.to_owned(), resource, facts });
+        self.more.push(Need {
+            action: tagging.to_owned(),
+            resource,
+            facts,
+        });
         self
     }
 }
@@ -83,13 +109,22 @@ fn is_about_nothing(action: &str) -> bool {
     let reads = verb.starts_with("Describe") || verb.starts_with("Get") || verb.starts_with("List");
     match service {
         "ecs" => {
-            ["CreateCluster", "DeregisterTaskDefinition", "DescribeTaskDefinition"].contains(&verb)
+            [
+                "CreateCluster",
+                "DeregisterTaskDefinition",
+                "DescribeTaskDefinition",
+            ]
+            .contains(&verb)
                 || verb.starts_with("List")
         }
         "ecr" => verb == "GetAuthorizationToken",
-        "autoscaling" | "application-autoscaling" | "cloudwatch" | "ec2" | "elasticloadbalancing" | "iam" | "tag" => {
-            reads
-        }
+        "autoscaling"
+        | "application-autoscaling"
+        | "cloudwatch"
+        | "ec2"
+        | "elasticloadbalancing"
+        | "iam"
+        | "tag" => reads,
         _ => false,
     }
 }
@@ -111,15 +146,26 @@ fn json(call: &Call, body: &Value) -> Wanted {
 fn ecs(action: &str, body: &Value) -> Wanted {
     let cluster = text(&body["cluster"]).map(last);
     let mut wanted = Wanted::of(ecs_resources(action, body, cluster.unwrap_or("default")));
-    let cluster = cluster.map(|name| ("ecs:cluster".to_owned(), arn("ecs", format_args!("cluster/{name}"))));
+    let cluster = cluster.map(|name| {
+        (
+            "ecs:cluster".to_owned(),
+            arn("ecs", format_args!("cluster/{name}")),
+        )
+    });
     wanted.facts.extend(cluster);
     if action == "RegisterTaskDefinition" {
-        let roles = ["taskRoleArn", "executionRoleArn"].iter().filter_map(|key| text(&body[*key]));
+        let roles = ["taskRoleArn", "executionRoleArn"]
+            .iter()
+            .filter_map(|key| text(&body[*key]));
         wanted.more.extend(roles.map(pass_role));
     }
     match action {
         "CreateCluster" | "RegisterTaskDefinition" | "RunTask" => {
-            let mut wanted = wanted.tagged(&tags(&body["tags"]), "ecs:TagResource", Some(("ecs:CreateAction", action)));
+            let mut wanted = wanted.tagged(
+                &tags(&body["tags"]),
+                "ecs:TagResource",
+                Some(("ecs:CreateAction", action)),
+            );
             if action == "CreateCluster" {
                 // There is none yet; only the tagging is judged by its name.
                 wanted.resources.clear();
@@ -136,14 +182,24 @@ fn ecs(action: &str, body: &Value) -> Wanted {
 
 fn ecs_resources(action: &str, body: &Value, cluster: &str) -> Vec<String> {
     let one = |kind: &str, key: &str| {
-        text(&body[key]).map(|name| whole("ecs", kind, name)).into_iter().collect::<Vec<String>>()
+        text(&body[key])
+            .map(|name| whole("ecs", kind, name))
+            .into_iter()
+            .collect::<Vec<String>>()
     };
-    let each = |kind: &str, key: &str| texts(&body[key]).map(|name| whole("ecs", kind, name)).collect();
+    let each = |kind: &str, key: &str| {
+        texts(&body[key])
+            .map(|name| whole("ecs", kind, name))
+            .collect()
+    };
     match action {
         "CreateCluster" => one("cluster", "clusterName"),
         "DeleteCluster" => one("cluster", "cluster"),
         "DescribeClusters" => each("cluster", "clusters"),
-        "RegisterTaskDefinition" => one("task-definition", "family").into_iter().map(|arn| arn + ":*").collect(),
+        "RegisterTaskDefinition" => one("task-definition", "family")
+            .into_iter()
+            .map(|arn| arn + ":*")
+            .collect(),
         "RunTask" => one("task-definition", "taskDefinition"),
         "DeleteTaskDefinitions" => each("task-definition", "taskDefinitions"),
         "StopTask" => one(&format!("task/{cluster}"), "task"),
@@ -155,26 +211,44 @@ fn ecs_resources(action: &str, body: &Value, cluster: &str) -> Vec<String> {
 }
 
 fn pass_role(role: &str) -> Need {
-    let facts = vec![("iam:PassedToService".to_owned(), "ecs-tasks.amazonaws.com".to_owned())];
-    Need { action: "iam:PassRole".to_owned(), resource: Some(role.to_owned()), facts }
+    let facts = vec![(
+        "iam:PassedToService".to_owned(),
+        "ecs-tasks.amazonaws.com".to_owned(),
+    )];
+    Need {
+        action: "iam:PassRole".to_owned(),
+        resource: Some(role.to_owned()),
+        facts,
+    }
 }
 
 fn ecr(action: &str, body: &Value) -> Wanted {
-    let named = text(&body["repositoryName"]).into_iter().chain(texts(&body["repositoryNames"]));
+    let named = text(&body["repositoryName"])
+        .into_iter()
+        .chain(texts(&body["repositoryNames"]));
     let mut resources: Vec<String> = named.map(|name| whole("ecr", "repository", name)).collect();
     resources.extend(text(&body["resourceArn"]).map(str::to_owned));
     // Who names none, asks about all.
     if resources.is_empty() && action == "DescribeRepositories" {
         resources.push(arn("ecr", "repository/*"));
     }
-    let tags = if action == "CreateRepository" { tags(&body["tags"]) } else { Vec::new() };
+    let tags = if action == "CreateRepository" {
+        tags(&body["tags"])
+    } else {
+        Vec::new()
+    };
     Wanted::of(resources).tagged(&tags, "ecr:TagResource", None)
 }
 
 fn logs(action: &str, body: &Value) -> Wanted {
-    let group = text(&body["logGroupName"]).map(|name| arn("logs", format_args!("log-group:{name}")));
+    let group =
+        text(&body["logGroupName"]).map(|name| arn("logs", format_args!("log-group:{name}")));
     let resources = group.or_else(|| text(&body["resourceArn"]).map(str::to_owned));
-    let tags = if action == "CreateLogGroup" { tags(&body["tags"]) } else { Vec::new() };
+    let tags = if action == "CreateLogGroup" {
+        tags(&body["tags"])
+    } else {
+        Vec::new()
+    };
     Wanted::of(resources).tagged(&tags, "logs:TagResource", None)
 }
 
@@ -182,25 +256,44 @@ fn query(call: &Call, form: &Form, roles: &RolePaths) -> Wanted {
     match (call.service.as_str(), call.action.as_str()) {
         ("iam", action) => {
             let role = form.get("RoleName").map(|name| {
-                let path = form.get("Path").or(roles.get(name).map(String::as_str)).unwrap_or("/");
+                let path = form
+                    .get("Path")
+                    .or(roles.get(name).map(String::as_str))
+                    .unwrap_or("/");
                 arn("iam", format_args!("role{path}{name}"))
             });
-            let tags = if action == "CreateRole" { form_tags(form, "Tags.member.") } else { Vec::new() };
+            let tags = if action == "CreateRole" {
+                form_tags(form, "Tags.member.")
+            } else {
+                Vec::new()
+            };
             Wanted::of(role).tagged(&tags, "iam:TagRole", None)
         }
         ("ec2", "CreateSecurityGroup") => {
             let tags = form_tags(form, "TagSpecification.1.Tag.");
             let created = Some(("ec2:CreateAction", "CreateSecurityGroup"));
-            let mut wanted = Wanted::of([arn("ec2", "security-group/*")]).tagged(&tags, "ec2:CreateTags", created);
-            // The network it is made in is a resource of the same action, and has no tags of this request.
-            let vpc = form.get("VpcId").map(|id| arn("ec2", format_args!("vpc/{id}")));
-            let need = Need { action: "ec2:CreateSecurityGroup".to_owned(), resource: vpc, facts: Vec::new() };
+            let mut wanted = Wanted::of([arn("ec2", "security-group/*")]).tagged(
+                &tags,
+                "ec2:CreateTags",
+                created,
+            );
+            // The network it is made in is a resource of the same action, and has no tags of this
+            // request.
+            let vpc = form
+                .get("VpcId")
+                .map(|id| arn("ec2", format_args!("vpc/{id}")));
+            let need = Need {
+                action: "ec2:CreateSecurityGroup".to_owned(),
+                resource: vpc,
+                facts: Vec::new(),
+            };
             wanted.more.push(need);
             wanted
         }
-        ("ec2", action) if !action.starts_with("Describe") => {
-            Wanted::of(form.get("GroupId").map(|id| arn("ec2", format_args!("security-group/{id}"))))
-        }
+        ("ec2", action) if !action.starts_with("Describe") => Wanted::of(
+            form.get("GroupId")
+                .map(|id| arn("ec2", format_args!("security-group/{id}"))),
+        ),
         _ => Wanted::default(),
     }
 }
@@ -209,21 +302,37 @@ fn query(call: &Call, form: &Form, roles: &RolePaths) -> Wanted {
 fn form_tags(form: &Form, prefix: &str) -> Vec<(String, String)> {
     let tag = |number: usize| {
         let key = form.get(&format!("{prefix}{number}.Key"))?;
-        Some((key.to_owned(), form.get(&format!("{prefix}{number}.Value")).unwrap_or_default().to_owned()))
+        Some((
+            key.to_owned(),
+            form.get(&format!("{prefix}{number}.Value"))
+                .unwrap_or_default()
+                .to_owned(),
+        ))
     };
     (1..).map_while(tag).collect()
 }
 
 /// A list of `key` and `value` (ECS), of `Key` and `Value` (ECR), or an object (Logs).
 fn tags(value: &Value) -> Vec<(String, String)> {
-    let owned = |key: &str, value: &Value| (key.to_owned(), text(value).unwrap_or_default().to_owned());
+    let owned =
+        |key: &str, value: &Value| (key.to_owned(), text(value).unwrap_or_default().to_owned());
     if let Some(object) = value.as_object() {
-        return object.iter().map(|(key, value)| owned(key, value)).collect();
+        return object
+            .iter()
+            .map(|(key, value)| owned(key, value))
+            .collect();
     }
     let list = value.as_array().into_iter().flatten();
     let pair = |tag: &Value| {
         let key = text(&tag["key"]).or(text(&tag["Key"]))?.to_owned();
-        Some(owned(&key, if tag["value"].is_null() { &tag["Value"] } else { &tag["value"] }))
+        Some(owned(
+            &key,
+            if tag["value"].is_null() {
+                &tag["Value"]
+            } else {
+                &tag["value"]
+            },
+        ))
     };
     list.filter_map(pair).collect()
 }
@@ -233,7 +342,11 @@ fn text(value: &Value) -> Option<&str> {
 }
 
 fn texts(value: &Value) -> impl Iterator<Item = &str> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str)
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
 }
 
 fn last(name: &str) -> &str {
@@ -242,7 +355,11 @@ fn last(name: &str) -> &str {
 
 /// Callers name a thing by its ARN or by its name alone.
 fn whole(service: &str, kind: &str, name: &str) -> String {
-    if name.starts_with("arn:") { name.to_owned() } else { arn(service, format_args!("{kind}/{name}")) }
+    if name.starts_with("arn:") {
+        name.to_owned()
+    } else {
+        arn(service, format_args!("{kind}/{name}"))
+    }
 }
 
 fn s3(call: &Call) -> Vec<Need> {
@@ -260,25 +377,51 @@ fn s3(call: &Call) -> Vec<Need> {
         (bucket, "") => Some(format!("arn:aws:s3:::{bucket}")),
         (bucket, key) => Some(format!("arn:aws:s3:::{bucket}/{key}")),
     };
-    // The keys to delete are in the body, which moto reads; IAM judges each as an object of the bucket.
+    // The keys to delete are in the body, which moto reads; IAM judges each as an object of the
+    // bucket.
     let versions = memchr::memmem::find(&call.body, b"<VersionId>").is_some();
-    let action =
-        if action == "DeleteObject" && key.is_empty() && versions { "DeleteObjectVersion".to_owned() } else { action };
-    let resource =
-        if action.starts_with("DeleteObject") && key.is_empty() { resource.map(|arn| arn + "/*") } else { resource };
+    let action = if action == "DeleteObject" && key.is_empty() && versions {
+        "DeleteObjectVersion".to_owned()
+    } else {
+        action
+    };
+    let resource = if action.starts_with("DeleteObject") && key.is_empty() {
+        resource.map(|arn| arn + "/*")
+    } else {
+        resource
+    };
     let resource = resource.or_else(|| Some("*".to_owned()));
-    vec![Need { action: format!("s3:{action}"), resource, facts: Vec::new() }]
+    vec![Need {
+        action: format!("s3:{action}"),
+        resource,
+        facts: Vec::new(),
+    }]
 }
 
 /// What of a bucket is asked about: `?policy`, `?tagging` ...; empty for the bucket itself.
 fn part(uri: &Uri) -> &str {
-    let keys = uri.query().unwrap_or_default().split('&').map(|pair| pair.split('=').next().unwrap_or_default());
-    let plain = ["", "x-id", "list-type", "prefix", "delimiter", "max-keys", "continuation-token", "start-after"];
-    let plain = |key: &&str| !plain.contains(key) && *key != "encoding-type" && *key != "fetch-owner";
+    let keys = uri
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .map(|pair| pair.split('=').next().unwrap_or_default());
+    let plain = [
+        "",
+        "x-id",
+        "list-type",
+        "prefix",
+        "delimiter",
+        "max-keys",
+        "continuation-token",
+        "start-after",
+    ];
+    let plain =
+        |key: &&str| !plain.contains(key) && *key != "encoding-type" && *key != "fetch-owner";
     keys.into_iter().find(plain).unwrap_or_default()
 }
 
-/// IAM's name of what the verb does to a part of a bucket. What is not known here, no document allows.
+/// IAM's name of what the verb does to a part of a bucket. What is not known here, no document
+/// allows.
 fn bucket_action(method: &str, uri: &Uri) -> String {
     let verb = if method == "GET" { "Get" } else { "Put" };
     let name = match (method, part(uri)) {
@@ -336,27 +479,62 @@ mod tests {
 
     use super::*;
 
-    fn call(service: &str, method: &str, uri: &str, more: &[(&'static str, &str)], body: &'static str) -> Call {
-        let scope = format!("AWS4-HMAC-SHA256 Credential=LAB/20261124/eu-west-1/{service}/aws4_request, Signature=x");
-        let mut headers: HeaderMap =
-            more.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+    fn call(
+        service: &str,
+        method: &str,
+        uri: &str,
+        more: &[(&'static str, &str)],
+        body: &'static str,
+    ) -> Call {
+        let scope = format!(
+            "AWS4-HMAC-SHA256 Credential=LAB/20261124/eu-west-1/{service}/aws4_request, Signature=x"
+        );
+        let mut headers: HeaderMap = more
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
         headers.insert("authorization", scope.parse().unwrap());
-        Call::read(method.parse().unwrap(), uri.parse().unwrap(), headers, Bytes::from(body))
+        Call::read(
+            method.parse().unwrap(),
+            uri.parse().unwrap(),
+            headers,
+            Bytes::from(body),
+        )
     }
 
     fn json_call(service: &str, action: &str, body: &'static str) -> Call {
-        call(service, "POST", "/", &[("x-amz-target", &format!("Version.{action}"))], body)
+        call(
+            service,
+            "POST",
+            "/",
+            &[("x-amz-target", &format!("Version.{action}"))],
+            body,
+        )
     }
 
     fn form_call(service: &str, body: &'static str) -> Call {
-        call(service, "POST", "/", &[("content-type", "application/x-www-form-urlencoded")], body)
+        call(
+            service,
+            "POST",
+            "/",
+            &[("content-type", "application/x-www-form-urlencoded")],
+            body,
+        )
     }
 
     /// `action on resource [key=value]`
     fn told(call: &Call, roles: &RolePaths) -> Vec<String> {
         let line = |need: Need| {
-            let facts: String = need.facts.iter().map(|(key, value)| format!(" [{key}={value}]")).collect();
-            format!("{} on {}{facts}", need.action, need.resource.as_deref().unwrap_or("-"))
+            let facts: String = need
+                .facts
+                .iter()
+                .map(|(key, value)| format!(" [{key}={value}]"))
+                .collect();
+            format!(
+                "{} on {}{facts}",
+                need.action,
+                need.resource.as_deref().unwrap_or("-")
+            )
         };
         needs(call, roles).into_iter().map(line).collect()
     }
@@ -365,24 +543,72 @@ mod tests {
     fn the_verbs_of_s3_have_other_names_in_iam() {
         for (method, uri, expected) in [
             ("GET", "/", "s3:ListAllMyBuckets on *"),
-            ("GET", "/b?list-type=2&prefix=run", "s3:ListBucket on arn:aws:s3:::b"),
+            (
+                "GET",
+                "/b?list-type=2&prefix=run",
+                "s3:ListBucket on arn:aws:s3:::b",
+            ),
             ("HEAD", "/b", "s3:ListBucket on arn:aws:s3:::b"),
             ("PUT", "/b", "s3:CreateBucket on arn:aws:s3:::b"),
             ("DELETE", "/b/", "s3:DeleteBucket on arn:aws:s3:::b"),
-            ("PUT", "/b?publicAccessBlock", "s3:PutBucketPublicAccessBlock on arn:aws:s3:::b"),
-            ("DELETE", "/b?publicAccessBlock=", "s3:PutBucketPublicAccessBlock on arn:aws:s3:::b"),
+            (
+                "PUT",
+                "/b?publicAccessBlock",
+                "s3:PutBucketPublicAccessBlock on arn:aws:s3:::b",
+            ),
+            (
+                "DELETE",
+                "/b?publicAccessBlock=",
+                "s3:PutBucketPublicAccessBlock on arn:aws:s3:::b",
+            ),
             ("GET", "/b?policy", "s3:GetBucketPolicy on arn:aws:s3:::b"),
-            ("DELETE", "/b?policy", "s3:DeleteBucketPolicy on arn:aws:s3:::b"),
-            ("PUT", "/b?encryption", "s3:PutEncryptionConfiguration on arn:aws:s3:::b"),
-            ("GET", "/b?lifecycle", "s3:GetLifecycleConfiguration on arn:aws:s3:::b"),
-            ("PUT", "/b?ownershipControls", "s3:PutBucketOwnershipControls on arn:aws:s3:::b"),
+            (
+                "DELETE",
+                "/b?policy",
+                "s3:DeleteBucketPolicy on arn:aws:s3:::b",
+            ),
+            (
+                "PUT",
+                "/b?encryption",
+                "s3:PutEncryptionConfiguration on arn:aws:s3:::b",
+            ),
+            (
+                "GET",
+                "/b?lifecycle",
+                "s3:GetLifecycleConfiguration on arn:aws:s3:::b",
+            ),
+            (
+                "PUT",
+                "/b?ownershipControls",
+                "s3:PutBucketOwnershipControls on arn:aws:s3:::b",
+            ),
             ("POST", "/b?delete", "s3:DeleteObject on arn:aws:s3:::b/*"),
-            ("GET", "/b?inventory", "s3:(GET of a bucket's `inventory`) on arn:aws:s3:::b"),
-            ("GET", "/b/run/plan.json?x-id=GetObject", "s3:GetObject on arn:aws:s3:::b/run/plan.json"),
-            ("PUT", "/b/run/plan.json", "s3:PutObject on arn:aws:s3:::b/run/plan.json"),
-            ("DELETE", "/b/k?versionId=1", "s3:DeleteObjectVersion on arn:aws:s3:::b/k"),
+            (
+                "GET",
+                "/b?inventory",
+                "s3:(GET of a bucket's `inventory`) on arn:aws:s3:::b",
+            ),
+            (
+                "GET",
+                "/b/run/plan.json?x-id=GetObject",
+                "s3:GetObject on arn:aws:s3:::b/run/plan.json",
+            ),
+            (
+                "PUT",
+                "/b/run/plan.json",
+                "s3:PutObject on arn:aws:s3:::b/run/plan.json",
+            ),
+            (
+                "DELETE",
+                "/b/k?versionId=1",
+                "s3:DeleteObjectVersion on arn:aws:s3:::b/k",
+            ),
         ] {
-            assert_eq!(told(&call("s3", method, uri, &[], ""), &RolePaths::new()), [expected], "{method} {uri}");
+            assert_eq!(
+                told(&call("s3", method, uri, &[], ""), &RolePaths::new()),
+                [expected],
+                "{method} {uri}"
+            );
         }
     }
 
@@ -393,7 +619,8 @@ mod tests {
             "CreateCluster",
             r#"{ "clusterName": "sp-1", "tags": [{ "key": "spikeproof:run", "value": "sp-1" }] }"#,
         );
-        let cluster = "arn:aws:ecs:eu-west-1:123456789012:cluster/sp-1 [aws:RequestTag/spikeproof:run=sp-1]";
+        let cluster =
+            "arn:aws:ecs:eu-west-1:123456789012:cluster/sp-1 [aws:RequestTag/spikeproof:run=sp-1]";
         let expected = [
             "ecs:CreateCluster on * [aws:RequestTag/spikeproof:run=sp-1]".to_owned(),
             format!("ecs:TagResource on {cluster} [ecs:CreateAction=CreateCluster]"),
@@ -411,32 +638,67 @@ mod tests {
         ];
         assert_eq!(told(&register, &RolePaths::new()), expected);
 
-        let group =
-            "Action=CreateSecurityGroup&VpcId=vpc-1&TagSpecification.1.Tag.1.Key=k&TagSpecification.1.Tag.1.Value=v";
+        let group = "Action=CreateSecurityGroup&VpcId=vpc-1&TagSpecification.1.Tag.1.Key=k&TagSpecification.1.Tag.1.Value=v";
         let group = told(&form_call("ec2", group), &RolePaths::new());
         assert_eq!(group.len(), 3, "{group:?}");
-        assert!(group[1].starts_with("ec2:CreateTags") && group[1].ends_with("[ec2:CreateAction=CreateSecurityGroup]"));
+        assert!(
+            group[1].starts_with("ec2:CreateTags")
+                && group[1].ends_with("[ec2:CreateAction=CreateSecurityGroup]")
+        );
         assert!(group[2].ends_with(":vpc/vpc-1"), "{group:?}");
     }
 
     #[test]
     fn each_service_names_its_resources_in_its_own_way() {
-        let tasks = r#"{ "cluster": "arn:aws:ecs:eu-west-1:1:cluster/sp-1", "tasks": ["t1", "arn:t2"] }"#;
+        let tasks =
+            r#"{ "cluster": "arn:aws:ecs:eu-west-1:1:cluster/sp-1", "tasks": ["t1", "arn:t2"] }"#;
         let cluster = "[ecs:cluster=arn:aws:ecs:eu-west-1:123456789012:cluster/sp-1]";
         let expected = [
-            format!("ecs:DescribeTasks on arn:aws:ecs:eu-west-1:123456789012:task/sp-1/t1 {cluster}"),
+            format!(
+                "ecs:DescribeTasks on arn:aws:ecs:eu-west-1:123456789012:task/sp-1/t1 {cluster}"
+            ),
             format!("ecs:DescribeTasks on arn:t2 {cluster}"),
         ];
-        assert_eq!(told(&json_call("ecs", "DescribeTasks", tasks), &RolePaths::new()), expected);
-        let all = told(&json_call("ecr", "DescribeRepositories", "{}"), &RolePaths::new());
-        assert_eq!(all, ["ecr:DescribeRepositories on arn:aws:ecr:eu-west-1:123456789012:repository/*"]);
-        let log = told(&json_call("logs", "DeleteLogGroup", r#"{ "logGroupName": "/a/b" }"#), &RolePaths::new());
-        assert_eq!(log, ["logs:DeleteLogGroup on arn:aws:logs:eu-west-1:123456789012:log-group:/a/b"]);
+        assert_eq!(
+            told(&json_call("ecs", "DescribeTasks", tasks), &RolePaths::new()),
+            expected
+        );
+        let all = told(
+            &json_call("ecr", "DescribeRepositories", "{}"),
+            &RolePaths::new(),
+        );
+        assert_eq!(
+            all,
+            ["ecr:DescribeRepositories on arn:aws:ecr:eu-west-1:123456789012:repository/*"]
+        );
+        let log = told(
+            &json_call("logs", "DeleteLogGroup", r#"{ "logGroupName": "/a/b" }"#),
+            &RolePaths::new(),
+        );
+        assert_eq!(
+            log,
+            ["logs:DeleteLogGroup on arn:aws:logs:eu-west-1:123456789012:log-group:/a/b"]
+        );
         let paths = RolePaths::from([("sp-1-task".to_owned(), "/spikeproof/".to_owned())]);
         let get = form_call("iam", "Action=GetRole&RoleName=sp-1-task");
-        assert_eq!(told(&get, &paths), ["iam:GetRole on arn:aws:iam::123456789012:role/spikeproof/sp-1-task"]);
-        assert_eq!(told(&get, &RolePaths::new()), ["iam:GetRole on arn:aws:iam::123456789012:role/sp-1-task"]);
-        let alarms = call("monitoring", "POST", "/service/Granite/operation/DescribeAlarms", &[], "");
-        assert_eq!(told(&alarms, &RolePaths::new()), ["cloudwatch:DescribeAlarms on *"]);
+        assert_eq!(
+            told(&get, &paths),
+            ["iam:GetRole on arn:aws:iam::123456789012:role/spikeproof/sp-1-task"]
+        );
+        assert_eq!(
+            told(&get, &RolePaths::new()),
+            ["iam:GetRole on arn:aws:iam::123456789012:role/sp-1-task"]
+        );
+        let alarms = call(
+            "monitoring",
+            "POST",
+            "/service/Granite/operation/DescribeAlarms",
+            &[],
+            "",
+        );
+        assert_eq!(
+            told(&alarms, &RolePaths::new()),
+            ["cloudwatch:DescribeAlarms on *"]
+        );
     }
 }

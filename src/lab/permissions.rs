@@ -1,7 +1,8 @@
 //! Who may call what: the lab holds its callers to the policy documents it was given, as AWS would.
 //!
-//! Two principals, told apart by the access key of the signature: the operator (the orchestrator and its terraform), and
-//! the tasks. Without a document a principal may do everything; what it did is kept either way.
+//! Two principals, told apart by the access key of the signature: the operator (the orchestrator
+//! and its terraform), and the tasks. Without a document a principal may do everything; what it did
+//! is kept either way.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,10 @@ impl Files {
     /// These, and where there is none the others.
     pub fn or(self, others: &Self) -> Self {
         let Self { operator, tasks } = others.clone();
-        Self { operator: self.operator.or(operator), tasks: self.tasks.or(tasks) }
+        Self {
+            operator: self.operator.or(operator),
+            tasks: self.tasks.or(tasks),
+        }
     }
 }
 
@@ -93,14 +97,21 @@ struct Seen {
 impl Permissions {
     pub fn read(files: &Files) -> Result<Self, LabError> {
         let read = |path: &Option<PathBuf>| path.as_deref().map(document).transpose();
-        Ok(Self { operator: read(&files.operator)?, tasks: read(&files.tasks)?, seen: Mutex::default() })
+        Ok(Self {
+            operator: read(&files.operator)?,
+            tasks: read(&files.tasks)?,
+            seen: Mutex::default(),
+        })
     }
 
     /// The refusal of a call that its caller's document does not allow.
     pub fn refusal(&self, call: &Call) -> Option<Answer> {
         let held = self.operator.is_some() || self.tasks.is_some();
         let Some(principal) = Principal::of(call) else {
-            let stranger = Fault::new("MissingAuthenticationToken", "the lab handed out no such access key");
+            let stranger = Fault::new(
+                "MissingAuthenticationToken",
+                "the lab handed out no such access key",
+            );
             return held.then(|| refuse(call, &stranger));
         };
         let mut seen = self.seen();
@@ -109,7 +120,8 @@ impl Permissions {
             seen.denied.insert((principal, told(need)));
             return Some(refuse(call, &fault(call, principal, need)));
         }
-        seen.used.extend(needs.into_iter().map(|need| (principal, need.action)));
+        seen.used
+            .extend(needs.into_iter().map(|need| (principal, need.action)));
         seen.remember_role(call);
         None
     }
@@ -121,14 +133,27 @@ impl Permissions {
     fn usage_of(&self, principal: Principal) -> Usage {
         let seen = self.seen();
         let of = |set: &BTreeSet<(Principal, String)>| -> Vec<String> {
-            set.iter().filter(|(who, _)| *who == principal).map(|(_, what)| what.clone()).collect()
+            set.iter()
+                .filter(|(who, _)| *who == principal)
+                .map(|(_, what)| what.clone())
+                .collect()
         };
         let used = of(&seen.used);
         let document = self.document(principal);
         let never = |pattern: &&str| !used.iter().any(|action| is_action(pattern, action));
-        let unused: BTreeSet<&str> = document.into_iter().flat_map(Document::allowed).filter(never).collect();
+        let unused: BTreeSet<&str> = document
+            .into_iter()
+            .flat_map(Document::allowed)
+            .filter(never)
+            .collect();
         let unused = unused.into_iter().map(str::to_owned).collect();
-        Usage { principal: principal.word(), held: document.is_some(), denied: of(&seen.denied), unused, used }
+        Usage {
+            principal: principal.word(),
+            held: document.is_some(),
+            denied: of(&seen.denied),
+            unused,
+            used,
+        }
     }
 
     fn document(&self, principal: Principal) -> Option<&Document> {
@@ -139,7 +164,8 @@ impl Permissions {
     }
 
     fn allows(&self, principal: Principal, need: &Need) -> bool {
-        self.document(principal).is_none_or(|document| document.allows(need))
+        self.document(principal)
+            .is_none_or(|document| document.allows(need))
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -154,12 +180,16 @@ impl Seen {
         }
         let form = call.form();
         let name = form.get("RoleName").unwrap_or_default().to_owned();
-        self.roles.insert(name, form.get("Path").unwrap_or("/").to_owned());
+        self.roles
+            .insert(name, form.get("Path").unwrap_or("/").to_owned());
     }
 }
 
 fn document(path: &Path) -> Result<Document, LabError> {
-    Document::read(path).map_err(|problem| LabError::File { path: path.to_owned(), problem })
+    Document::read(path).map_err(|problem| LabError::File {
+        path: path.to_owned(),
+        problem,
+    })
 }
 
 fn told(need: &Need) -> String {
@@ -171,8 +201,13 @@ fn told(need: &Need) -> String {
 
 /// In AWS's own words, which name the action.
 fn fault(call: &Call, principal: Principal, need: &Need) -> Fault {
-    let Need { action, resource, .. } = need;
-    let resource = resource.as_ref().map(|resource| format!(" on resource: {resource}")).unwrap_or_default();
+    let Need {
+        action, resource, ..
+    } = need;
+    let resource = resource
+        .as_ref()
+        .map(|resource| format!(" on resource: {resource}"))
+        .unwrap_or_default();
     let user = format!("arn:aws:iam::{ACCOUNT}:user/{}", principal.word());
     let message = format!(
         "User: {user} is not authorized to perform: {action}{resource} because no identity-based policy allows the \
@@ -203,16 +238,31 @@ mod tests {
     use super::*;
 
     fn call(key: &str, service: &str, method: &str, uri: &str, body: &'static str) -> Call {
-        let scope = format!("AWS4-HMAC-SHA256 Credential={key}/20261124/eu-west-1/{service}/aws4_request, Signature=x");
+        let scope = format!(
+            "AWS4-HMAC-SHA256 Credential={key}/20261124/eu-west-1/{service}/aws4_request, Signature=x"
+        );
         let mut headers = HeaderMap::new();
         headers.insert("authorization", scope.parse().unwrap());
         if service == "iam" || service == "ec2" {
-            headers.insert("content-type", "application/x-www-form-urlencoded".parse().unwrap());
+            headers.insert(
+                "content-type",
+                "application/x-www-form-urlencoded".parse().unwrap(),
+            );
         }
         if service == "ecr" {
-            headers.insert("x-amz-target", "AmazonEC2ContainerRegistry_V20150921.PutImage".parse().unwrap());
+            headers.insert(
+                "x-amz-target",
+                "AmazonEC2ContainerRegistry_V20150921.PutImage"
+                    .parse()
+                    .unwrap(),
+            );
         }
-        Call::read(method.parse().unwrap(), uri.parse().unwrap(), headers, Bytes::from(body))
+        Call::read(
+            method.parse().unwrap(),
+            uri.parse().unwrap(),
+            headers,
+            Bytes::from(body),
+        )
     }
 
     fn held() -> Permissions {
@@ -226,11 +276,16 @@ mod tests {
             r#"{ "Version": "2012-10-17", "Statement": [
                 { "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/run/*" } ] }"#,
         );
-        Permissions { operator: Some(operator.unwrap()), tasks: Some(tasks.unwrap()), seen: Mutex::default() }
+        Permissions {
+            operator: Some(operator.unwrap()),
+            tasks: Some(tasks.unwrap()),
+            seen: Mutex::default(),
+        }
     }
 
     #[tokio::test]
-    async fn each_principal_is_held_to_its_own_document_and_a_refusal_is_in_the_services_own_shape() {
+    async fn each_principal_is_held_to_its_own_document_and_a_refusal_is_in_the_services_own_shape()
+    {
         let permissions = held();
         for (call, expected) in [
             (call("LAB", "s3", "PUT", "/b/run/plan.json", ""), None),
@@ -239,16 +294,34 @@ mod tests {
                 call("LABTASK", "s3", "PUT", "/b/run/plan.json", ""),
                 Some((403, "<Code>AccessDenied</Code>", "s3:PutObject")),
             ),
-            (call("LAB", "ecr", "POST", "/", "{}"), Some((400, "AccessDeniedException", "ecr:PutImage"))),
             (
-                call("LAB", "ec2", "POST", "/", "Action=DeleteSecurityGroup&GroupId=sg-1"),
-                Some((403, "<Errors><Error><Code>UnauthorizedOperation</Code>", "ec2:DeleteSecurityGroup")),
+                call("LAB", "ecr", "POST", "/", "{}"),
+                Some((400, "AccessDeniedException", "ecr:PutImage")),
             ),
-            (call("AKIA", "s3", "GET", "/b", ""), Some((403, "MissingAuthenticationToken", "no such access key"))),
+            (
+                call(
+                    "LAB",
+                    "ec2",
+                    "POST",
+                    "/",
+                    "Action=DeleteSecurityGroup&GroupId=sg-1",
+                ),
+                Some((
+                    403,
+                    "<Errors><Error><Code>UnauthorizedOperation</Code>",
+                    "ec2:DeleteSecurityGroup",
+                )),
+            ),
+            (
+                call("AKIA", "s3", "GET", "/b", ""),
+                Some((403, "MissingAuthenticationToken", "no such access key")),
+            ),
         ] {
             let refusal = permissions.refusal(&call);
             assert_eq!(refusal.is_some(), expected.is_some(), "{call:?}");
-            let (Some(answer), Some((status, code, words))) = (refusal, expected) else { continue };
+            let (Some(answer), Some((status, code, words))) = (refusal, expected) else {
+                continue;
+            };
             assert_eq!(answer.status().as_u16(), status, "{call:?}");
             let text = super::super::moto::text(answer).await;
             assert!(text.contains(code) && text.contains(words), "{text}");
@@ -258,27 +331,56 @@ mod tests {
     #[test]
     fn a_role_is_judged_with_the_path_it_was_made_with() {
         let permissions = held();
-        let get = || call("LAB", "iam", "POST", "/", "Action=GetRole&RoleName=sp-1-task");
+        let get = || {
+            call(
+                "LAB",
+                "iam",
+                "POST",
+                "/",
+                "Action=GetRole&RoleName=sp-1-task",
+            )
+        };
         assert!(permissions.refusal(&get()).is_some());
         let make = "Action=CreateRole&RoleName=sp-1-task&Path=%2Fspikeproof%2F";
-        assert!(permissions.refusal(&call("LAB", "iam", "POST", "/", make)).is_none());
+        assert!(
+            permissions
+                .refusal(&call("LAB", "iam", "POST", "/", make))
+                .is_none()
+        );
         assert!(permissions.refusal(&get()).is_none());
         let [operator, tasks] = permissions.usage();
         let role = "iam:GetRole on arn:aws:iam::123456789012:role/sp-1-task";
         assert_eq!(
             (operator.denied, operator.used),
-            (vec![role.to_owned()], vec!["iam:CreateRole".to_owned(), "iam:GetRole".to_owned()])
+            (
+                vec![role.to_owned()],
+                vec!["iam:CreateRole".to_owned(), "iam:GetRole".to_owned()]
+            )
         );
         assert_eq!(operator.unused, ["iam:DeleteRole", "s3:*"]);
-        assert_eq!((tasks.principal, tasks.held, tasks.used.len()), ("tasks", true, 0));
+        assert_eq!(
+            (tasks.principal, tasks.held, tasks.used.len()),
+            ("tasks", true, 0)
+        );
     }
 
     #[test]
     fn without_documents_everything_is_allowed_and_remembered() {
         let permissions = Permissions::default();
-        assert!(permissions.refusal(&call("LAB", "s3", "PUT", "/b", "")).is_none());
-        assert!(permissions.refusal(&call("AKIA", "s3", "PUT", "/b", "")).is_none());
+        assert!(
+            permissions
+                .refusal(&call("LAB", "s3", "PUT", "/b", ""))
+                .is_none()
+        );
+        assert!(
+            permissions
+                .refusal(&call("AKIA", "s3", "PUT", "/b", ""))
+                .is_none()
+        );
         let [operator, _] = permissions.usage();
-        assert_eq!((operator.held, operator.used), (false, vec!["s3:CreateBucket".to_owned()]));
+        assert_eq!(
+            (operator.held, operator.used),
+            (false, vec!["s3:CreateBucket".to_owned()])
+        );
     }
 }

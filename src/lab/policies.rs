@@ -1,7 +1,7 @@
 //! Bucket policies: kept here and given back as they were put.
 //!
-//! moto enforces a `Deny` without reading its `Condition`, so a policy that only refuses plain HTTP would refuse
-//! everything. Policies are not what the lab tests.
+//! moto enforces a `Deny` without reading its `Condition`, so a policy that only refuses plain HTTP
+//! would refuse everything. Policies are not what the lab tests.
 
 use hyper::{Method, StatusCode};
 
@@ -10,7 +10,12 @@ use super::call::{Answer, Call, answer};
 
 /// Answers `PUT`, `GET` and `DELETE` of `/<bucket>?policy`; nothing for every other call.
 pub fn answer_call(world: &World, call: &Call) -> Option<Answer> {
-    let asked = call.uri.query().unwrap_or_default().split('&').any(|part| part == "policy" || part == "policy=");
+    let asked = call
+        .uri
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .any(|part| part == "policy" || part == "policy=");
     if !asked {
         return None;
     }
@@ -28,7 +33,8 @@ pub fn answer_call(world: &World, call: &Call) -> Option<Answer> {
         _ => match policies.get(&bucket) {
             Some(policy) => answer(StatusCode::OK, "application/json", policy.clone()),
             None => {
-                let body = "<Error><Code>NoSuchBucketPolicy</Code><Message>no policy</Message></Error>";
+                let body =
+                    "<Error><Code>NoSuchBucketPolicy</Code><Message>no policy</Message></Error>";
                 answer(StatusCode::NOT_FOUND, "application/xml", body)
             }
         },

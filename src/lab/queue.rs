@@ -1,4 +1,5 @@
-//! One instance of the target as a queue: so many workers, so long a request, so long a wait at most.
+//! One instance of the target as a queue: so many workers, so long a request, so long a wait at
+//! most.
 //!
 //! Pure: instants are durations since any epoch, and nothing sleeps here.
 
@@ -16,10 +17,16 @@ pub struct Queue {
 
 impl Queue {
     pub fn new(workers: u32, service_time: Duration, limit: Duration) -> Self {
-        Self { service_time, limit, free: vec![Duration::ZERO; workers as usize], busy: Vec::new() }
+        Self {
+            service_time,
+            limit,
+            free: vec![Duration::ZERO; workers as usize],
+            busy: Vec::new(),
+        }
     }
 
-    /// Takes a request in and says when it is answered; `None` if it would wait longer than the limit.
+    /// Takes a request in and says when it is answered; `None` if it would wait longer than the
+    /// limit.
     pub fn offer(&mut self, now: Duration) -> Option<Duration> {
         let worker = self.free.iter_mut().min()?;
         let start = (*worker).max(now);
@@ -31,12 +38,21 @@ impl Queue {
         Some(*worker)
     }
 
-    /// The share of `[from, to)` in which workers were busy, 0 to 1; forgets what ended before `to`.
+    /// The share of `[from, to)` in which workers were busy, 0 to 1; forgets what ended before
+    /// `to`.
     pub fn settle(&mut self, from: Duration, to: Duration) -> f64 {
-        let busy: Duration = self.busy.iter().map(|&(start, end)| end.min(to).saturating_sub(start.max(from))).sum();
+        let busy: Duration = self
+            .busy
+            .iter()
+            .map(|&(start, end)| end.min(to).saturating_sub(start.max(from)))
+            .sum();
         self.busy.retain(|&(_, end)| end > to);
         let whole = to.saturating_sub(from) * self.free.len() as u32;
-        if whole.is_zero() { 0.0 } else { busy.div_duration_f64(whole) }
+        if whole.is_zero() {
+            0.0
+        } else {
+            busy.div_duration_f64(whole)
+        }
     }
 }
 
@@ -53,7 +69,16 @@ mod tests {
         let mut queue = Queue::new(2, ms(100), ms(150));
         let done: Vec<_> = (0..5).map(|_| queue.offer(ms(0))).collect();
         // The fifth would wait 200 ms.
-        assert_eq!(done, [Some(ms(100)), Some(ms(100)), Some(ms(200)), Some(ms(200)), None]);
+        assert_eq!(
+            done,
+            [
+                Some(ms(100)),
+                Some(ms(100)),
+                Some(ms(200)),
+                Some(ms(200)),
+                None
+            ]
+        );
         assert_eq!(queue.offer(ms(60)), Some(ms(300)));
     }
 

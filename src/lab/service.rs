@@ -1,5 +1,5 @@
-//! The target as an ECS service that Application Auto Scaling scales: the same group in other words, for the two APIs by
-//! which one watches it.
+//! The target as an ECS service that Application Auto Scaling scales: the same group in other
+//! words, for the two APIs by which one watches it.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,10 @@ fn cluster_arn() -> String {
 }
 
 fn task_arn(instance: &Instance) -> String {
-    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{CLUSTER}/{}", instance.id)
+    format!(
+        "arn:aws:ecs:{REGION}:{ACCOUNT}:task/{CLUSTER}/{}",
+        instance.id
+    )
 }
 
 /// `None`: not about the service.
@@ -36,7 +39,11 @@ pub fn answer_ecs(world: &World, call: &Call) -> Result<Option<Answer>, Fault> {
         return Ok(None);
     }
     let input = call.json()?;
-    if input["cluster"].as_str().map(|name| name.rsplit('/').next().unwrap_or(name)) != Some(CLUSTER) {
+    if input["cluster"]
+        .as_str()
+        .map(|name| name.rsplit('/').next().unwrap_or(name))
+        != Some(CLUSTER)
+    {
         return Ok(None);
     }
     let now = world.clock.now();
@@ -47,14 +54,26 @@ pub fn answer_ecs(world: &World, call: &Call) -> Result<Option<Answer>, Fault> {
         "ListTasks" => {
             let stopped = input["desiredStatus"].as_str() == Some("STOPPED");
             let asked = input["serviceName"].as_str() == Some(SERVICE);
-            let tasks = group.instances.iter().filter(|known| asked && known.leaving.is_some() == stopped);
+            let tasks = group
+                .instances
+                .iter()
+                .filter(|known| asked && known.leaving.is_some() == stopped);
             json!({ "taskArns": tasks.map(task_arn).collect::<Vec<_>>() })
         }
         _ => {
-            let asked: Vec<&str> = input["tasks"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let asked: Vec<&str> = input["tasks"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
             let (mut tasks, mut failures) = (Vec::new(), Vec::new());
             for arn in asked {
-                match group.instances.iter().find(|known| arn.ends_with(&known.id)) {
+                match group
+                    .instances
+                    .iter()
+                    .find(|known| arn.ends_with(&known.id))
+                {
                     Some(known) => tasks.push(describe_task(known, now)),
                     None => failures.push(json!({ "arn": arn, "reason": "MISSING" })),
                 }
@@ -66,13 +85,33 @@ pub fn answer_ecs(world: &World, call: &Call) -> Result<Option<Answer>, Fault> {
 }
 
 fn describe_services(group: &Group, input: &Value, now: Moment) -> Value {
-    let asked: Vec<&str> = input["services"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    if group.is_deleted(now) || !asked.iter().any(|name| name.rsplit('/').next() == Some(SERVICE)) {
-        let failures: Vec<Value> = asked.iter().map(|name| json!({ "arn": name, "reason": "MISSING" })).collect();
+    let asked: Vec<&str> = input["services"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    if group.is_deleted(now)
+        || !asked
+            .iter()
+            .any(|name| name.rsplit('/').next() == Some(SERVICE))
+    {
+        let failures: Vec<Value> = asked
+            .iter()
+            .map(|name| json!({ "arn": name, "reason": "MISSING" }))
+            .collect();
         return json!({ "services": [], "failures": failures });
     }
-    let running = group.instances.iter().filter(|known| known.lifecycle(now) == "InService").count();
-    let pending = group.instances.iter().filter(|known| known.lifecycle(now) == "Pending").count();
+    let running = group
+        .instances
+        .iter()
+        .filter(|known| known.lifecycle(now) == "InService")
+        .count();
+    let pending = group
+        .instances
+        .iter()
+        .filter(|known| known.lifecycle(now) == "Pending")
+        .count();
     let definition = format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{SERVICE}:1");
     json!({ "failures": [], "services": [{
         "serviceArn": format!("arn:aws:ecs:{REGION}:{ACCOUNT}:{}", resource()),
@@ -132,18 +171,30 @@ pub fn answer_scaling(world: &World, call: &Call) -> Result<Option<Answer>, Faul
     let mut group = world.group();
     group.advance(now);
     let ids = input["ResourceIds"].as_array().into_iter().flatten();
-    let asked = input["ResourceId"].as_str() == Some(&resource()) || ids.into_iter().any(|id| *id == resource());
+    let asked = input["ResourceId"].as_str() == Some(&resource())
+        || ids.into_iter().any(|id| *id == resource());
     let there = world.config.target.service && asked && !group.is_deleted(now);
-    let all = |name: &str, entries: Vec<Value>| json!({ name: if there { entries } else { Vec::new() } });
+    let all =
+        |name: &str, entries: Vec<Value>| json!({ name: if there { entries } else { Vec::new() } });
     let output = match call.action.as_str() {
         "DescribeScalableTargets" => all("ScalableTargets", vec![scalable_target(&group)]),
-        "DescribeScalingPolicies" => {
-            all("ScalingPolicies", group.policies.iter().map(|one| policy(one, group.created)).collect())
-        }
+        "DescribeScalingPolicies" => all(
+            "ScalingPolicies",
+            group
+                .policies
+                .iter()
+                .map(|one| policy(one, group.created))
+                .collect(),
+        ),
         "DescribeScalingActivities" => {
             let newest_first = group.decisions.iter().rev().enumerate();
             let total = group.decisions.len();
-            all("ScalingActivities", newest_first.map(|(index, one)| activity(one, total - index)).collect())
+            all(
+                "ScalingActivities",
+                newest_first
+                    .map(|(index, one)| activity(one, total - index))
+                    .collect(),
+            )
         }
         "DescribeScheduledActions" => all("ScheduledActions", Vec::new()),
         _ => return Ok(None),
@@ -156,7 +207,9 @@ fn scalable_target(group: &Group) -> Value {
     let mut target = what();
     target["MinCapacity"] = json!(group.target.min);
     target["MaxCapacity"] = json!(group.target.max);
-    target["RoleARN"] = json!(format!("arn:aws:iam::{ACCOUNT}:role/aws-service-role/ecs.application-autoscaling"));
+    target["RoleARN"] = json!(format!(
+        "arn:aws:iam::{ACCOUNT}:role/aws-service-role/ecs.application-autoscaling"
+    ));
     target["CreationTime"] = json!(seconds(group.created));
     target["SuspendedState"] = json!({
         "DynamicScalingInSuspended": suspended("Terminate"),
@@ -177,8 +230,11 @@ fn policy(policy: &Policy, created: Moment) -> Value {
     described["PolicyName"] = json!(policy.name);
     described["PolicyARN"] = json!(super::autoscaling::policy_arn(&policy.name));
     described["CreationTime"] = json!(seconds(created));
-    let alarms: Vec<Value> =
-        policy.alarms.iter().map(|alarm| json!({ "AlarmName": alarm.name, "AlarmARN": alarm.arn })).collect();
+    let alarms: Vec<Value> = policy
+        .alarms
+        .iter()
+        .map(|alarm| json!({ "AlarmName": alarm.name, "AlarmARN": alarm.arn }))
+        .collect();
     described["Alarms"] = json!(alarms);
     match &policy.rule {
         Rule::Tracking { tracking, scale_in } => {
@@ -224,13 +280,17 @@ fn activity(decided: &Decided, number: usize) -> Value {
     let at = decided.at.as_millisecond() as f64 / 1_000.0;
     described["ActivityId"] = json!(format!("activity-{number}"));
     described["Description"] = json!(format!("Setting desired count to {}.", decided.to));
-    described["Cause"] =
-        json!(format!("monitor alarm {} in state ALARM triggered policy {}", decided.alarm, decided.policy));
+    described["Cause"] = json!(format!(
+        "monitor alarm {} in state ALARM triggered policy {}",
+        decided.alarm, decided.policy
+    ));
     described["StartTime"] = json!(at);
     described["EndTime"] = json!(at + 1.0);
     described["StatusCode"] = json!("Successful");
-    described["StatusMessage"] =
-        json!(format!("Successfully set desired count to {}. Change successfully fulfilled by ecs.", decided.to));
+    described["StatusMessage"] = json!(format!(
+        "Successfully set desired count to {}. Change successfully fulfilled by ecs.",
+        decided.to
+    ));
     described
 }
 

@@ -1,6 +1,8 @@
-//! A hand on every AWS call that reaches the lab: it hears of each before and after it is carried out, and may refuse it.
+//! A hand on every AWS call that reaches the lab: it hears of each before and after it is carried
+//! out, and may refuse it.
 //!
-//! For whoever wants to know what becomes of a run when the n-th of its calls is the last thing it ever did.
+//! For whoever wants to know what becomes of a run when the n-th of its calls is the last thing it
+//! ever did.
 
 use std::fmt;
 use std::sync::Arc;
@@ -64,7 +66,10 @@ pub(super) struct Line {
 
 impl Line {
     pub fn new(tap: Tap) -> Self {
-        Self { tap, calls: AtomicUsize::new(0) }
+        Self {
+            tap,
+            calls: AtomicUsize::new(0),
+        }
     }
 
     /// The call's number, if it is one that is heard of.

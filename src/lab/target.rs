@@ -15,17 +15,21 @@ use super::call::{Answer, answer};
 use super::group::Route;
 use super::shop;
 
-/// The shop's paths are answered by the shop, any other with 200, and `/status/NNN` with that status.
+/// The shop's paths are answered by the shop, any other with 200, and `/status/NNN` with that
+/// status.
 pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answer, Infallible> {
     let arrived = world.clock.now();
-    world.last_request.store(arrived.as_millis() as u64, Ordering::Relaxed);
+    world
+        .last_request
+        .store(arrived.as_millis() as u64, Ordering::Relaxed);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     // A body is read, or the connection could not be used again.
     let body = match request.body().is_end_stream() {
         true => Bytes::new(),
-        false => {
-            http_body_util::BodyExt::collect(request.into_body()).await.map(|body| body.to_bytes()).unwrap_or_default()
-        }
+        false => http_body_util::BodyExt::collect(request.into_body())
+            .await
+            .map(|body| body.to_bytes())
+            .unwrap_or_default(),
     };
     let route = world.group().route(arrived);
     let (instance, done, broken) = match route {
@@ -33,32 +37,56 @@ pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answ
         Route::Full { instance } => {
             world.group().open.answered(503, 0.0);
             let full = json!({ "error": "the instance's queue is full" });
-            return Ok(from_instance(StatusCode::SERVICE_UNAVAILABLE, &instance, &full));
+            return Ok(from_instance(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &instance,
+                &full,
+            ));
         }
-        Route::Serve { instance, done, broken } => (instance, done, broken),
+        Route::Serve {
+            instance,
+            done,
+            broken,
+        } => (instance, done, broken),
     };
     world.clock.sleep_until(done).await;
     let now = world.clock.now();
     if !world.group().has(&instance, now) {
         return Ok(from_balancer(&world, StatusCode::BAD_GATEWAY));
     }
-    let wanted = path.strip_prefix("/status/").and_then(|code| code.parse().ok());
-    let status = wanted.and_then(|code| StatusCode::from_u16(code).ok()).filter(|code| code.as_u16() >= 200);
+    let wanted = path
+        .strip_prefix("/status/")
+        .and_then(|code| code.parse().ok());
+    let status = wanted
+        .and_then(|code| StatusCode::from_u16(code).ok())
+        .filter(|code| code.as_u16() >= 200);
     let page = shop::page(method.as_str(), &path, &body).filter(|_| !broken);
-    let of_page = page.as_ref().and_then(|page| StatusCode::from_u16(page.status).ok());
+    let of_page = page
+        .as_ref()
+        .and_then(|page| StatusCode::from_u16(page.status).ok());
     let status = match broken {
         true => StatusCode::INTERNAL_SERVER_ERROR,
         false => of_page.or(status).unwrap_or(StatusCode::OK),
     };
-    world.group().open.answered(status.as_u16(), (now - arrived).as_secs_f32());
+    world
+        .group()
+        .open
+        .answered(status.as_u16(), (now - arrived).as_secs_f32());
     if let Some(page) = page {
         let mut response = from_instance(status, &instance, &page.body);
-        if let Some(cookie) = page.cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok()) {
+        if let Some(cookie) = page
+            .cookie
+            .and_then(|cookie| HeaderValue::from_str(&cookie).ok())
+        {
             response.headers_mut().insert("set-cookie", cookie);
         }
         return Ok(response);
     }
-    Ok(from_instance(status, &instance, &json!({ "method": method.as_str(), "path": path, "instance": instance })))
+    Ok(from_instance(
+        status,
+        &instance,
+        &json!({ "method": method.as_str(), "path": path, "instance": instance }),
+    ))
 }
 
 fn from_instance(status: StatusCode, instance: &str, body: &serde_json::Value) -> Answer {

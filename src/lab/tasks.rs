@@ -1,6 +1,8 @@
-//! A Fargate task as a process of this machine: PROVISIONING, PENDING, RUNNING, STOPPING, DEPROVISIONING, STOPPED.
+//! A Fargate task as a process of this machine: PROVISIONING, PENDING, RUNNING, STOPPING,
+//! DEPROVISIONING, STOPPED.
 //!
-//! The binary comes out of the image that was pushed. Every process has a group of its own and is waited for.
+//! The binary comes out of the image that was pushed. Every process has a group of its own and is
+//! waited for.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,8 +23,8 @@ use super::moto::signal;
 
 /// What a task gets between SIGTERM and SIGKILL when the lab itself ends.
 const CLOSING: Duration = Duration::from_secs(1);
-/// A file being written by one thread is briefly open in a child another thread forks: the kernel then says "text file
-/// busy" to whoever runs it. It passes.
+/// A file being written by one thread is briefly open in a child another thread forks: the kernel
+/// then says "text file busy" to whoever runs it. It passes.
 const BUSY_ATTEMPTS: u32 = 20;
 
 #[derive(Debug, Clone)]
@@ -66,17 +68,35 @@ pub struct End {
 
 impl End {
     fn not_started(reason: String) -> Self {
-        Self { code: "TaskFailedToStart", container_reason: Some(reason.clone()), reason, exit_code: None }
+        Self {
+            code: "TaskFailedToStart",
+            container_reason: Some(reason.clone()),
+            reason,
+            exit_code: None,
+        }
     }
 
     fn stopped_by(task: &Task, exit_code: Option<i32>) -> Self {
-        let reason = task.asked_to_stop.clone().unwrap_or_else(|| "the lab ends".to_owned());
-        Self { code: "UserInitiated", reason, container_reason: None, exit_code }
+        let reason = task
+            .asked_to_stop
+            .clone()
+            .unwrap_or_else(|| "the lab ends".to_owned());
+        Self {
+            code: "UserInitiated",
+            reason,
+            container_reason: None,
+            exit_code,
+        }
     }
 
     fn by_itself(status: ExitStatus) -> Self {
         let reason = "Essential container in task exited".to_owned();
-        Self { code: "EssentialContainerExited", reason, container_reason: None, exit_code: Some(exit_code(status)) }
+        Self {
+            code: "EssentialContainerExited",
+            reason,
+            container_reason: None,
+            exit_code: Some(exit_code(status)),
+        }
     }
 }
 
@@ -99,32 +119,48 @@ impl Task {
         let lists = [&self.container()["environment"], overridden];
         let entries = lists.into_iter().filter_map(Value::as_array).flatten();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        entries.map(|entry| (text(&entry["name"]), text(&entry["value"]))).collect()
+        entries
+            .map(|entry| (text(&entry["name"]), text(&entry["value"])))
+            .collect()
     }
 
     fn container_override(&self) -> &Value {
         let name = &self.container()["name"];
-        let list = self.overrides["containerOverrides"].as_array().map(Vec::as_slice).unwrap_or_default();
-        list.iter().find(|entry| entry["name"] == *name).unwrap_or(&Value::Null)
+        let list = self.overrides["containerOverrides"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        list.iter()
+            .find(|entry| entry["name"] == *name)
+            .unwrap_or(&Value::Null)
     }
 
     /// The override's command, else the definition's, else the image's.
     fn command(&self, image: &Unpacked) -> Vec<String> {
         let words = |value: &Value| {
-            let words = value.as_array()?.iter().filter_map(|word| word.as_str().map(str::to_owned));
+            let words = value
+                .as_array()?
+                .iter()
+                .filter_map(|word| word.as_str().map(str::to_owned));
             Some(words.collect::<Vec<_>>()).filter(|words| !words.is_empty())
         };
         let entry_point = words(&self.container()["entryPoint"]);
-        let command = words(&self.container_override()["command"]).or_else(|| words(&self.container()["command"]));
+        let command = words(&self.container_override()["command"])
+            .or_else(|| words(&self.container()["command"]));
         // As with Docker: another entry point drops the image's own command.
-        let default_command = if entry_point.is_some() { Vec::new() } else { image.command.clone() };
+        let default_command = if entry_point.is_some() {
+            Vec::new()
+        } else {
+            image.command.clone()
+        };
         let mut all = entry_point.unwrap_or_else(|| image.entrypoint.clone());
         all.extend(command.unwrap_or(default_command));
         all
     }
 }
 
-/// Owns every task: starts those it is told of, and returns when all are reaped after the lab began to close.
+/// Owns every task: starts those it is told of, and returns when all are reaped after the lab began
+/// to close.
 pub async fn supervise(world: Arc<World>, mut launches: UnboundedReceiver<String>) {
     let mut living = JoinSet::new();
     loop {
@@ -139,7 +175,9 @@ pub async fn supervise(world: Arc<World>, mut launches: UnboundedReceiver<String
 
 /// The life of one task.
 async fn live(world: Arc<World>, id: String) {
-    let Some(task) = world.tasks().get(&id).cloned() else { return };
+    let Some(task) = world.tasks().get(&id).cloned() else {
+        return;
+    };
     let end = match bring_up(&world, &task).await {
         Ok(child) => run(&world, &task, child).await,
         Err(end) => end,
@@ -149,7 +187,8 @@ async fn live(world: Arc<World>, id: String) {
         task.stopping.get_or_insert(now);
         (task.last_status, task.desired_status) = ("DEPROVISIONING", "STOPPED");
     });
-    // The network interface goes before the task is STOPPED: until then it holds its security group.
+    // The network interface goes before the task is STOPPED: until then it holds its security
+    // group.
     if !world.closing.is_cancelled() {
         tokio::time::sleep(world.config.tasks.deprovisioning).await;
     }
@@ -169,7 +208,9 @@ async fn bring_up(world: &World, task: &Task) -> Result<Child, End> {
     });
     pause(world, task, delays.pending + faults.start_delay).await?;
     if faults.every_task_fails || faults.task_start_failures.contains(&task.number) {
-        return Err(End::not_started("ResourceInitializationError: the lab file says that this task fails".to_owned()));
+        return Err(End::not_started(
+            "ResourceInitializationError: the lab file says that this task fails".to_owned(),
+        ));
     }
     let reference = task.container()["image"].as_str().unwrap_or_default();
     let image = images::pull(world, reference)
@@ -212,7 +253,11 @@ async fn run(world: &World, task: &Task, mut child: Child) -> End {
                 task.stopping.get_or_insert(now);
             });
             let status = terminate(world, task, &mut child).await;
-            let task = world.tasks().get(&task.id).cloned().unwrap_or_else(|| task.clone());
+            let task = world
+                .tasks()
+                .get(&task.id)
+                .cloned()
+                .unwrap_or_else(|| task.clone());
             End::stopped_by(&task, status.map(exit_code))
         }
     };
@@ -240,9 +285,13 @@ async fn terminate(world: &World, task: &Task, child: &mut Child) -> Option<Exit
 async fn start(world: &World, task: &Task, image: &Unpacked) -> Result<Child, String> {
     let command = task.command(image);
     let (program, arguments) = command.split_first().ok_or("the image names no command")?;
-    let log = std::fs::File::create(world.folder.join(format!("task-{}.log", task.id))).map_err(|e| e.to_string())?;
+    let log = std::fs::File::create(world.folder.join(format!("task-{}.log", task.id)))
+        .map_err(|e| e.to_string())?;
     let errors = log.try_clone().map_err(|error| error.to_string())?;
-    let folder = image.working_folder.as_ref().map_or(image.root.clone(), |folder| within(&image.root, folder));
+    let folder = image
+        .working_folder
+        .as_ref()
+        .map_or(image.root.clone(), |folder| within(&image.root, folder));
     let mut process = Command::new(mapped(&image.root, program));
     process
         .args(arguments.iter().map(|word| mapped(&image.root, word)))
@@ -262,13 +311,20 @@ async fn start(world: &World, task: &Task, image: &Unpacked) -> Result<Child, St
             other => return other.map_err(|error| format!("{program}: {error}")),
         }
     }
-    process.spawn().map_err(|error| format!("{program}: {error}"))
+    process
+        .spawn()
+        .map_err(|error| format!("{program}: {error}"))
 }
 
 /// Nothing of the lab's own environment: the image's, the task's, and what Fargate gives.
 fn environment(world: &World, task: &Task, image: &Unpacked) -> BTreeMap<String, String> {
     let endpoint = &world.endpoint;
-    let mut all: BTreeMap<String, String> = image.environment.iter().cloned().chain(task.environment()).collect();
+    let mut all: BTreeMap<String, String> = image
+        .environment
+        .iter()
+        .cloned()
+        .chain(task.environment())
+        .collect();
     for value in all.values_mut() {
         *value = mapped(&image.root, value);
     }
@@ -277,8 +333,14 @@ fn environment(world: &World, task: &Task, image: &Unpacked) -> BTreeMap<String,
         ("AWS_REGION", region.to_owned()),
         ("AWS_DEFAULT_REGION", region.to_owned()),
         ("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE".to_owned()),
-        ("ECS_CONTAINER_METADATA_URI_V4", format!("{endpoint}/_lab/metadata/{}", task.id)),
-        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{endpoint}/_lab/credentials")),
+        (
+            "ECS_CONTAINER_METADATA_URI_V4",
+            format!("{endpoint}/_lab/metadata/{}", task.id),
+        ),
+        (
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            format!("{endpoint}/_lab/credentials"),
+        ),
         ("AWS_ENDPOINT_URL", endpoint.clone()),
     ] {
         all.insert(name.to_owned(), value);
@@ -289,7 +351,11 @@ fn environment(world: &World, task: &Task, image: &Unpacked) -> BTreeMap<String,
 /// A path of the image where the image has it; any other word as it is.
 fn mapped(root: &Path, word: &str) -> String {
     let inside = within(root, word);
-    if word.starts_with('/') && inside.exists() { inside.to_string_lossy().into_owned() } else { word.to_owned() }
+    if word.starts_with('/') && inside.exists() {
+        inside.to_string_lossy().into_owned()
+    } else {
+        word.to_owned()
+    }
 }
 
 fn within(root: &Path, path: &str) -> std::path::PathBuf {
@@ -299,5 +365,7 @@ fn within(root: &Path, path: &str) -> std::path::PathBuf {
 /// As a shell says it: 128 and the signal's number for a process that was killed.
 fn exit_code(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt as _;
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }

@@ -63,7 +63,13 @@ pub struct Decided {
 
 impl Decided {
     pub fn new(at: Moment, policy: &str, alarm: &str, from: u32, to: u32) -> Self {
-        Self { at: timestamp(at), policy: policy.to_owned(), alarm: alarm.to_owned(), from, to }
+        Self {
+            at: timestamp(at),
+            policy: policy.to_owned(),
+            alarm: alarm.to_owned(),
+            from,
+            to,
+        }
     }
 }
 
@@ -93,7 +99,10 @@ impl Truth {
             group: super::group::NAME.to_owned(),
             lost: known.iter().map(|instance| instance.lost).sum(),
             fresh_errors: known.iter().map(|instance| instance.errors).sum(),
-            instances: known.iter().map(|instance| InstanceTruth::of(instance, group.created, now)).collect(),
+            instances: known
+                .iter()
+                .map(|instance| InstanceTruth::of(instance, group.created, now))
+                .collect(),
             alarms,
             decisions: group.decisions.clone(),
             capacity: workers / group.target.service_time.as_secs_f64(),

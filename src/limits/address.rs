@@ -1,5 +1,6 @@
-//! Which addresses load may reach. A name is no promise: whoever answers for it may say `169.254.169.254` tomorrow, and
-//! a generator in AWS would then ask for its own credentials. So each address is judged at each new connection.
+//! Which addresses load may reach. A name is no promise: whoever answers for it may say
+//! `169.254.169.254` tomorrow, and a generator in AWS would then ask for its own credentials. So
+//! each address is judged at each new connection.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -24,7 +25,10 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn of(self, address: IpAddr) -> String {
-        let then = self.permit.map_or_else(|| "nothing permits it".to_owned(), |permit| format!("{permit} permits it"));
+        let then = self.permit.map_or_else(
+            || "nothing permits it".to_owned(),
+            |permit| format!("{permit} permits it"),
+        );
         format!("no load goes to {address}: {}; {then}", self.rule)
     }
 }
@@ -33,7 +37,8 @@ const fn never(rule: &'static str) -> Option<Refusal> {
     Some(Refusal { rule, permit: None })
 }
 
-/// Where credentials are to be had: instance metadata, a task's own, and the same over IPv6 (reserved by AWS).
+/// Where credentials are to be had: instance metadata, a task's own, and the same over IPv6
+/// (reserved by AWS).
 const METADATA: Option<Refusal> = never("instance metadata and task credentials live there");
 const LINK_LOCAL: Option<Refusal> = never("a link-local address");
 const MULTICAST: Option<Refusal> = never("a multicast address");
@@ -45,7 +50,9 @@ pub fn refusal(address: IpAddr, reach: Reach) -> Option<Refusal> {
     match address {
         IpAddr::V4(address) => of_four(address, reach),
         IpAddr::V6(address) => {
-            let inside = embedded(address).into_iter().find_map(|inside| of_four(inside, reach));
+            let inside = embedded(address)
+                .into_iter()
+                .find_map(|inside| of_four(inside, reach));
             inside.or_else(|| of_six(address, reach))
         }
     }
@@ -53,9 +60,12 @@ pub fn refusal(address: IpAddr, reach: Reach) -> Option<Refusal> {
 
 /// Of a name's addresses those that may get load; the reason where there are none.
 pub fn permitted(addresses: &[IpAddr], reach: Reach) -> Result<Vec<IpAddr>, String> {
-    let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) =
-        addresses.iter().partition(|address| refusal(**address, reach).is_none());
-    let why = refused.first().and_then(|first| refusal(*first, reach).map(|refusal| refusal.of(*first)));
+    let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) = addresses
+        .iter()
+        .partition(|address| refusal(**address, reach).is_none());
+    let why = refused
+        .first()
+        .and_then(|first| refusal(*first, reach).map(|refusal| refusal.of(*first)));
     match why {
         Some(why) if allowed.is_empty() => Err(why),
         _ => Ok(allowed),
@@ -88,11 +98,13 @@ fn of_six(address: Ipv6Addr, reach: Reach) -> Option<Refusal> {
     }
 }
 
-/// The IPv4 addresses that an IPv6 address may stand for, none for most: mapped (`::ffff:a.b.c.d`), compatible
-/// (`::a.b.c.d`), 6to4 (`2002::/16`), and by NAT64, by which a subnet without IPv4 reaches it: its well-known prefix
-/// (RFC 6052) and the one for local use (`64:ff9b:1::/48`, RFC 8215).
+/// The IPv4 addresses that an IPv6 address may stand for, none for most: mapped (`::ffff:a.b.c.d`),
+/// compatible (`::a.b.c.d`), 6to4 (`2002::/16`), and by NAT64, by which a subnet without IPv4
+/// reaches it: its well-known prefix (RFC 6052) and the one for local use (`64:ff9b:1::/48`, RFC
+/// 8215).
 fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
-    let four = |high: u16, low: u16| vec![Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))];
+    let four =
+        |high: u16, low: u16| vec![Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))];
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Vec::new(),
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => four(high, low),
@@ -103,33 +115,57 @@ fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     }
 }
 
-/// How long the prefix is, only its owner knows. The bytes behind the address say as much as that: they are zero (RFC 6052,
+/// How long the prefix is, only its owner knows. The bytes behind the address say as much as that:
+/// they are zero (RFC 6052,
 /// 2.2), and byte 8 is always.
 fn by_local_prefix(bytes: [u8; 16]) -> Vec<Ipv4Addr> {
     let at = |places: [usize; 4]| Ipv4Addr::from(places.map(|place| bytes[place]));
     let ends = |place: usize| bytes[8] == 0 && bytes[place..].iter().all(|byte| *byte == 0);
-    let short = [(11, [6, 7, 9, 10]), (12, [7, 9, 10, 11]), (13, [9, 10, 11, 12])];
-    let fitting: Vec<Ipv4Addr> =
-        short.into_iter().filter(|(end, _)| ends(*end)).map(|(_, places)| at(places)).collect();
-    if fitting.is_empty() { vec![at([12, 13, 14, 15])] } else { fitting }
+    let short = [
+        (11, [6, 7, 9, 10]),
+        (12, [7, 9, 10, 11]),
+        (13, [9, 10, 11, 12]),
+    ];
+    let fitting: Vec<Ipv4Addr> = short
+        .into_iter()
+        .filter(|(end, _)| ends(*end))
+        .map(|(_, places)| at(places))
+        .collect();
+    if fitting.is_empty() {
+        vec![at([12, 13, 14, 15])]
+    } else {
+        fitting
+    }
 }
 
 fn loopback(reach: Reach) -> Option<Refusal> {
     let permit = Some("`--fleet local`");
-    (!reach.loopback).then_some(Refusal { rule: "a loopback address is the generator itself", permit })
+    (!reach.loopback).then_some(Refusal {
+        rule: "a loopback address is the generator itself",
+        permit,
+    })
 }
 
 fn private(reach: Reach) -> Option<Refusal> {
     let permit = Some("`target.private: true` in the scenario");
-    (!reach.private).then_some(Refusal { rule: "a private address", permit })
+    (!reach.private).then_some(Refusal {
+        rule: "a private address",
+        permit,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NOTHING: Reach = Reach { loopback: false, private: false };
-    const ALL: Reach = Reach { loopback: true, private: true };
+    const NOTHING: Reach = Reach {
+        loopback: false,
+        private: false,
+    };
+    const ALL: Reach = Reach {
+        loopback: true,
+        private: true,
+    };
 
     fn rule(address: &str, reach: Reach) -> Option<&'static str> {
         refusal(address.parse().unwrap(), reach).map(|refusal| refusal.rule)
@@ -137,48 +173,221 @@ mod tests {
 
     #[test]
     fn public_addresses_are_reached_and_no_other_kind_unless_permitted() {
-        let (loopback, private) = ("a loopback address is the generator itself", "a private address");
+        let (loopback, private) = (
+            "a loopback address is the generator itself",
+            "a private address",
+        );
         for (addresses, kept) in [
             // Refused, whatever is permitted.
-            (vec!["169.254.169.254", "169.254.170.2", "fd00:ec2::254", "fd00:ec2::23"], METADATA),
-            (vec!["169.254.0.1", "169.254.170.23", "fe80::1", "febf::1"], LINK_LOCAL),
+            (
+                vec![
+                    "169.254.169.254",
+                    "169.254.170.2",
+                    "fd00:ec2::254",
+                    "fd00:ec2::23",
+                ],
+                METADATA,
+            ),
+            (
+                vec!["169.254.0.1", "169.254.170.23", "fe80::1", "febf::1"],
+                LINK_LOCAL,
+            ),
             (vec!["224.0.0.1", "239.255.255.255", "ff02::1"], MULTICAST),
             (vec!["0.0.0.0", "0.1.2.3", "::"], UNSPECIFIED),
             (vec!["255.255.255.255", "240.0.0.1"], RESERVED),
             // In another dress.
-            (vec!["::ffff:169.254.169.254", "64:ff9b::169.254.170.2"], METADATA),
-            (vec!["::169.254.169.254", "2002:a9fe:a9fe::1", "2002:a9fe:aa02::"], METADATA),
-            (vec!["64:ff9b:1::169.254.169.254", "64:ff9b:1:fffe::169.254.170.2"], METADATA),
-            (vec!["64:ff9b:1:ffff::169.254.0.9", "2002:a9fe:0001::"], LINK_LOCAL),
+            (
+                vec!["::ffff:169.254.169.254", "64:ff9b::169.254.170.2"],
+                METADATA,
+            ),
+            (
+                vec!["::169.254.169.254", "2002:a9fe:a9fe::1", "2002:a9fe:aa02::"],
+                METADATA,
+            ),
+            (
+                vec![
+                    "64:ff9b:1::169.254.169.254",
+                    "64:ff9b:1:fffe::169.254.170.2",
+                ],
+                METADATA,
+            ),
+            (
+                vec!["64:ff9b:1:ffff::169.254.0.9", "2002:a9fe:0001::"],
+                LINK_LOCAL,
+            ),
             // Behind prefixes of 48, 56 and 64 bits.
-            (vec!["64:ff9b:1:a9fe:a9:fe00::", "64:ff9b:1:12a9:fe:a9fe::", "64:ff9b:1:1:a9:fea9:fe00:0"], METADATA),
+            (
+                vec![
+                    "64:ff9b:1:a9fe:a9:fe00::",
+                    "64:ff9b:1:12a9:fe:a9fe::",
+                    "64:ff9b:1:1:a9:fea9:fe00:0",
+                ],
+                METADATA,
+            ),
             (vec!["::ffff:0.0.0.0"], UNSPECIFIED),
         ] {
             let kept = kept.map(|refusal| refusal.rule);
             for address in addresses {
-                assert_eq!((rule(address, NOTHING), rule(address, ALL)), (kept, kept), "{address}");
+                assert_eq!(
+                    (rule(address, NOTHING), rule(address, ALL)),
+                    (kept, kept),
+                    "{address}"
+                );
             }
         }
         for (address, without, permitted) in [
-            ("127.0.0.1", Some(loopback), Reach { loopback: true, ..NOTHING }),
-            ("127.255.0.9", Some(loopback), Reach { loopback: true, ..NOTHING }),
-            ("::1", Some(loopback), Reach { loopback: true, ..NOTHING }),
-            ("::ffff:127.0.0.1", Some(loopback), Reach { loopback: true, ..NOTHING }),
-            ("10.0.0.5", Some(private), Reach { private: true, ..NOTHING }),
-            ("172.16.0.1", Some(private), Reach { private: true, ..NOTHING }),
-            ("172.31.255.255", Some(private), Reach { private: true, ..NOTHING }),
-            ("192.168.1.1", Some(private), Reach { private: true, ..NOTHING }),
-            ("100.64.0.1", Some(private), Reach { private: true, ..NOTHING }),
-            ("100.127.255.255", Some(private), Reach { private: true, ..NOTHING }),
-            ("fc00::1", Some(private), Reach { private: true, ..NOTHING }),
-            ("fd12:3456::1", Some(private), Reach { private: true, ..NOTHING }),
-            ("::ffff:10.0.0.1", Some(private), Reach { private: true, ..NOTHING }),
-            ("::10.0.0.1", Some(private), Reach { private: true, ..NOTHING }),
-            ("::127.0.0.1", Some(loopback), Reach { loopback: true, ..NOTHING }),
-            ("2002:a00:1::", Some(private), Reach { private: true, ..NOTHING }),
-            ("64:ff9b:1::10.0.0.1", Some(private), Reach { private: true, ..NOTHING }),
-            ("fec0::1", Some(private), Reach { private: true, ..NOTHING }),
-            ("feff::1", Some(private), Reach { private: true, ..NOTHING }),
+            (
+                "127.0.0.1",
+                Some(loopback),
+                Reach {
+                    loopback: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "127.255.0.9",
+                Some(loopback),
+                Reach {
+                    loopback: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "::1",
+                Some(loopback),
+                Reach {
+                    loopback: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "::ffff:127.0.0.1",
+                Some(loopback),
+                Reach {
+                    loopback: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "10.0.0.5",
+                Some(private),
+                Reach {
+                    private: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "172.16.0.1",
+                Some(private),
+                Reach {
+                    private: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "172.31.255.255",
+                Some(private),
+                Reach {
+                    private: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "192.168.1.1",
+                Some(private),
+                Reach {
+                    private: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "100.64.0.1",
+                Some(private),
+                Reach {
+                    private: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "100.127.255.255",
+                Some(private),
+                Reach {
+                    private: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "fc00::1",
+                Some(private),
+                Reach {
+                    private: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "fd12:3456::1",
+                Some(private),
+                Reach {
+                    private: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "::ffff:10.0.0.1",
+                Some(private),
+                Reach {
+                    private: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "::10.0.0.1",
+                Some(private),
+                Reach {
+                    private: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "::127.0.0.1",
+                Some(loopback),
+                Reach {
+                    loopback: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "2002:a00:1::",
+                Some(private),
+                Reach {
+                    private: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "64:ff9b:1::10.0.0.1",
+                Some(private),
+                Reach {
+                    private: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "fec0::1",
+                Some(private),
+                Reach {
+                    private: true,
+                    ..NOTHING
+                },
+            ),
+            (
+                "feff::1",
+                Some(private),
+                Reach {
+                    private: true,
+                    ..NOTHING
+                },
+            ),
             // The neighbours of what is refused.
             ("1.0.0.0", None, NOTHING),
             ("126.255.255.255", None, NOTHING),
@@ -198,28 +407,67 @@ mod tests {
             ("64:ff9b:1:5db8:d8:2200::", None, NOTHING),
             ("64:ff9b:2::a9fe:a9fe", None, NOTHING),
         ] {
-            assert_eq!((rule(address, NOTHING), rule(address, permitted)), (without, None), "{address}");
+            assert_eq!(
+                (rule(address, NOTHING), rule(address, permitted)),
+                (without, None),
+                "{address}"
+            );
         }
         // One permission is not the other.
-        assert_eq!(rule("10.0.0.1", Reach { loopback: true, private: false }), Some(private));
-        assert_eq!(rule("127.0.0.1", Reach { loopback: false, private: true }), Some(loopback));
+        assert_eq!(
+            rule(
+                "10.0.0.1",
+                Reach {
+                    loopback: true,
+                    private: false
+                }
+            ),
+            Some(private)
+        );
+        assert_eq!(
+            rule(
+                "127.0.0.1",
+                Reach {
+                    loopback: false,
+                    private: true
+                }
+            ),
+            Some(loopback)
+        );
     }
 
     #[test]
-    fn a_name_s_refused_addresses_are_left_out_and_a_name_with_no_other_is_refused_with_the_reason() {
-        let all = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
-        let check = |given: &[&str], kept: Result<&[&str], &str>| {
-            assert_eq!(permitted(&all(given), NOTHING), kept.map(all).map_err(str::to_owned), "{given:?}");
+    fn a_name_s_refused_addresses_are_left_out_and_a_name_with_no_other_is_refused_with_the_reason()
+    {
+        let all = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| text.parse().unwrap())
+                .collect::<Vec<IpAddr>>()
         };
-        check(&["169.254.169.254", "93.184.216.34", "10.0.0.1"], Ok(&["93.184.216.34"]));
+        let check = |given: &[&str], kept: Result<&[&str], &str>| {
+            assert_eq!(
+                permitted(&all(given), NOTHING),
+                kept.map(all).map_err(str::to_owned),
+                "{given:?}"
+            );
+        };
+        check(
+            &["169.254.169.254", "93.184.216.34", "10.0.0.1"],
+            Ok(&["93.184.216.34"]),
+        );
         check(&[], Ok(&[]));
         check(
             &["10.0.0.1", "169.254.169.254"],
-            Err("no load goes to 10.0.0.1: a private address; `target.private: true` in the scenario permits it"),
+            Err(
+                "no load goes to 10.0.0.1: a private address; `target.private: true` in the scenario permits it",
+            ),
         );
         check(
             &["127.0.0.1"],
-            Err("no load goes to 127.0.0.1: a loopback address is the generator itself; `--fleet local` permits it"),
+            Err(
+                "no load goes to 127.0.0.1: a loopback address is the generator itself; `--fleet local` permits it",
+            ),
         );
         check(
             &["169.254.169.254"],

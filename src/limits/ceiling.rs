@@ -11,7 +11,10 @@ pub const UNPROVEN_DURATION: Duration = Duration::from_secs(5 * 60);
 
 /// What is asked beyond what an unproven target gets; nothing if it is within.
 pub fn beyond_ceiling(asked: &Asked) -> Option<String> {
-    let ceiling = format!("{UNPROVEN_RATE} requests/s for {}", duration(UNPROVEN_DURATION));
+    let ceiling = format!(
+        "{UNPROVEN_RATE} requests/s for {}",
+        duration(UNPROVEN_DURATION)
+    );
     let asks = if asked.rate > UNPROVEN_RATE {
         asked.rate_words()
     } else if asked.duration > UNPROVEN_DURATION {
@@ -19,7 +22,10 @@ pub fn beyond_ceiling(asked: &Asked) -> Option<String> {
     } else {
         return None;
     };
-    Some(format!("{} is not proven to be yours, so it gets at most {ceiling}; this asks for {asks}", asked.host))
+    Some(format!(
+        "{} is not proven to be yours, so it gets at most {ceiling}; this asks for {asks}",
+        asked.host
+    ))
 }
 
 /// What stands in the TXT record or the well-known file.
@@ -53,12 +59,27 @@ mod tests {
             (50.1, minutes(5), Some("up to 51 requests/s")),
             (560.0, minutes(9), Some("up to 560 requests/s")),
             (10.0, minutes(6), Some("6m of load")),
-            (f64::INFINITY, minutes(1), Some("users without `think`: as many requests as the target answers")),
+            (
+                f64::INFINITY,
+                minutes(1),
+                Some("users without `think`: as many requests as the target answers"),
+            ),
         ] {
-            let asked = Asked { host: "shop".to_owned(), rate, duration, cost: None, tasks: 1 };
+            let asked = Asked {
+                host: "shop".to_owned(),
+                rate,
+                duration,
+                cost: None,
+                tasks: 1,
+            };
             let said = beyond_ceiling(&asked);
             let start = "shop is not proven to be yours, so it gets at most 50 requests/s for 5m; this asks for ";
-            assert_eq!(said.as_deref().map(|said| said.strip_prefix(start).unwrap()), asks, "{rate} {duration:?}");
+            assert_eq!(
+                said.as_deref()
+                    .map(|said| said.strip_prefix(start).unwrap()),
+                asks,
+                "{rate} {duration:?}"
+            );
         }
     }
 }

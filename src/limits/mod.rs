@@ -1,5 +1,6 @@
-//! What a run may do to others and to a purse: which addresses load may reach, how much a target gets that is nobody's
-//! proven own, what an organisation allows, and when a running run has had enough.
+//! What a run may do to others and to a purse: which addresses load may reach, how much a target
+//! gets that is nobody's proven own, what an organisation allows, and when a running run has had
+//! enough.
 //!
 //! Pure: names are resolved, files read and clocks asked elsewhere (`ownership`, `run`).
 
@@ -24,8 +25,8 @@ pub use running::{Before, Bounds, Purse, Spent};
 pub struct Asked {
     /// As the URL has it.
     pub host: String,
-    /// Requests per second at the peak, from a target that answers at once; infinite where nothing but its answers
-    /// bounds them.
+    /// Requests per second at the peak, from a target that answers at once; infinite where nothing
+    /// but its answers bounds them.
     pub rate: f64,
     pub duration: Duration,
     /// Nothing where the fleet costs nothing.

@@ -8,8 +8,8 @@ use super::{Asked, Purse};
 use crate::scenario::{parse_rate, parse_usd};
 use crate::units::{Usd, duration, parse_duration};
 
-/// The file as it is read. What is not there is not limited; a key that is not known is an error, for whoever wrote it
-/// means to limit something.
+/// The file as it is read. What is not there is not limited; a key that is not known is an error,
+/// for whoever wrote it means to limit something.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Organisation {
@@ -37,7 +37,10 @@ impl Organisation {
     pub fn broken_by(&self, asked: &Asked) -> Vec<String> {
         let mut broken = Vec::new();
         if let Some(most) = self.max_rate.filter(|most| asked.rate > *most) {
-            broken.push(format!("`max_rate` is {most:.0}/s, and this asks for {}", asked.rate_words()));
+            broken.push(format!(
+                "`max_rate` is {most:.0}/s, and this asks for {}",
+                asked.rate_words()
+            ));
         }
         if let Some(most) = self.max_duration.filter(|most| asked.duration > *most) {
             broken.push(format!(
@@ -46,13 +49,24 @@ impl Organisation {
                 duration(asked.duration)
             ));
         }
-        if let Some((most, cost)) = self.max_cost.zip(asked.cost).filter(|(most, cost)| cost > most) {
+        if let Some((most, cost)) = self
+            .max_cost
+            .zip(asked.cost)
+            .filter(|(most, cost)| cost > most)
+        {
             broken.push(format!("`max_cost` is {most}, and the estimate is {cost}"));
         }
         if let Some(most) = self.max_tasks.filter(|most| asked.tasks > *most) {
-            broken.push(format!("`max_tasks` is {most}, and this takes {}", asked.tasks));
+            broken.push(format!(
+                "`max_tasks` is {most}, and this takes {}",
+                asked.tasks
+            ));
         }
-        if self.hosts.as_ref().is_some_and(|hosts| !hosts.iter().any(|pattern| fits(pattern, &asked.host))) {
+        if self
+            .hosts
+            .as_ref()
+            .is_some_and(|hosts| !hosts.iter().any(|pattern| fits(pattern, &asked.host)))
+        {
             broken.push(format!("`hosts` does not list {}", asked.host));
         }
         broken
@@ -60,8 +74,14 @@ impl Organisation {
 
     /// The smaller of what the scenario and the organisation let a run cost.
     pub fn purse(&self, budget: Option<Usd>) -> Option<Purse> {
-        let own = budget.map(|limit| Purse { limit, name: "the budget".to_owned() });
-        let other = self.max_cost.map(|limit| Purse { limit, name: "the organisation's `max_cost`".to_owned() });
+        let own = budget.map(|limit| Purse {
+            limit,
+            name: "the budget".to_owned(),
+        });
+        let other = self.max_cost.map(|limit| Purse {
+            limit,
+            name: "the organisation's `max_cost`".to_owned(),
+        });
         match (own, other) {
             (Some(own), Some(other)) => Some(if other.limit < own.limit { other } else { own }),
             (own, other) => own.or(other),
@@ -80,18 +100,26 @@ fn fits(pattern: &str, host: &str) -> bool {
 }
 
 fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
-    let said = |(message, help): (String, String)| de::Error::custom(format!("max_rate: {message}: {help}"));
-    parse_rate(&String::deserialize(from)?).map(Some).map_err(said)
+    let said = |(message, help): (String, String)| {
+        de::Error::custom(format!("max_rate: {message}: {help}"))
+    };
+    parse_rate(&String::deserialize(from)?)
+        .map(Some)
+        .map_err(said)
 }
 
 fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     let said = |error| de::Error::custom(format!("max_duration: {error}"));
-    parse_duration(&String::deserialize(from)?).map(Some).map_err(said)
+    parse_duration(&String::deserialize(from)?)
+        .map(Some)
+        .map_err(said)
 }
 
 fn dollars<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D::Error> {
     let said = |help| de::Error::custom(format!("max_cost is not an amount of US dollars: {help}"));
-    parse_usd(&String::deserialize(from)?).map(Some).map_err(said)
+    parse_usd(&String::deserialize(from)?)
+        .map(Some)
+        .map_err(said)
 }
 
 #[cfg(test)]
@@ -119,20 +147,64 @@ hosts: [shop.example.com, \"*.test.example.com\"]
     #[test]
     fn each_limit_is_read_and_named_when_it_is_broken() {
         let organisation = Organisation::parse(FILE).unwrap();
-        let check = |asked: Asked, broken: &[&str]| assert_eq!(organisation.broken_by(&asked), broken, "{asked:?}");
+        let check = |asked: Asked, broken: &[&str]| {
+            assert_eq!(organisation.broken_by(&asked), broken, "{asked:?}")
+        };
         check(asked(), &[]);
-        check(Asked { cost: None, ..asked() }, &[]);
+        check(
+            Asked {
+                cost: None,
+                ..asked()
+            },
+            &[],
+        );
         let rate = "`max_rate` is 500/s, and this asks for up to 501 requests/s";
-        check(Asked { rate: 500.5, ..asked() }, &[rate]);
-        let endless =
-            "`max_rate` is 500/s, and this asks for users without `think`: as many requests as the target answers";
-        check(Asked { rate: f64::INFINITY, ..asked() }, &[endless]);
-        let long = Asked { duration: Duration::from_secs(1_860), ..asked() };
+        check(
+            Asked {
+                rate: 500.5,
+                ..asked()
+            },
+            &[rate],
+        );
+        let endless = "`max_rate` is 500/s, and this asks for users without `think`: as many requests as the target answers";
+        check(
+            Asked {
+                rate: f64::INFINITY,
+                ..asked()
+            },
+            &[endless],
+        );
+        let long = Asked {
+            duration: Duration::from_secs(1_860),
+            ..asked()
+        };
         check(long, &["`max_duration` is 30m, and the plan takes 31m"]);
-        check(Asked { cost: Some(Usd(5.01)), ..asked() }, &["`max_cost` is $5.00, and the estimate is $5.01"]);
-        let more = Asked { tasks: 11, host: "other.example.com".to_owned(), ..asked() };
-        check(more, &["`max_tasks` is 10, and this takes 11", "`hosts` does not list other.example.com"]);
-        assert_eq!(Organisation::default().broken_by(&Asked { rate: f64::INFINITY, ..asked() }), [""; 0]);
+        check(
+            Asked {
+                cost: Some(Usd(5.01)),
+                ..asked()
+            },
+            &["`max_cost` is $5.00, and the estimate is $5.01"],
+        );
+        let more = Asked {
+            tasks: 11,
+            host: "other.example.com".to_owned(),
+            ..asked()
+        };
+        check(
+            more,
+            &[
+                "`max_tasks` is 10, and this takes 11",
+                "`hosts` does not list other.example.com",
+            ],
+        );
+        assert_eq!(
+            Organisation::default().broken_by(&Asked {
+                rate: f64::INFINITY,
+                ..asked()
+            }),
+            [""; 0]
+        );
     }
 
     #[test]
@@ -174,16 +246,29 @@ hosts: [shop.example.com, \"*.test.example.com\"]
 
     #[test]
     fn the_smaller_purse_counts_and_says_whose_it_is() {
-        let organisation =
-            |max_cost: Option<f64>| Organisation { max_cost: max_cost.map(Usd), ..Organisation::default() };
+        let organisation = |max_cost: Option<f64>| Organisation {
+            max_cost: max_cost.map(Usd),
+            ..Organisation::default()
+        };
         for (own, other, purse) in [
             (None, None, None),
             (Some(2.0), None, Some((2.0, "the budget"))),
-            (None, Some(5.0), Some((5.0, "the organisation's `max_cost`"))),
+            (
+                None,
+                Some(5.0),
+                Some((5.0, "the organisation's `max_cost`")),
+            ),
             (Some(2.0), Some(5.0), Some((2.0, "the budget"))),
-            (Some(9.0), Some(5.0), Some((5.0, "the organisation's `max_cost`"))),
+            (
+                Some(9.0),
+                Some(5.0),
+                Some((5.0, "the organisation's `max_cost`")),
+            ),
         ] {
-            let purse = purse.map(|(limit, name)| Purse { limit: Usd(limit), name: name.to_owned() });
+            let purse = purse.map(|(limit, name)| Purse {
+                limit: Usd(limit),
+                name: name.to_owned(),
+            });
             assert_eq!(organisation(other).purse(own.map(Usd)), purse);
         }
     }

@@ -1,7 +1,7 @@
 //! Whose target it is, and how that is known.
 //!
-//! A guard against a slip of the keyboard and a copied scenario, not against somebody who builds a cannon: that takes no
-//! spikeproof.
+//! A guard against a slip of the keyboard and a copied scenario, not against somebody who builds a
+//! cannon: that takes no spikeproof.
 
 use std::net::IpAddr;
 
@@ -17,7 +17,8 @@ use crate::units::duration;
 pub enum Proof {
     /// Loopback, from generators on this machine or in the lab.
     ThisMachine,
-    /// The host is the DNS name of the group's load balancer, read with the caller's own credentials.
+    /// The host is the DNS name of the group's load balancer, read with the caller's own
+    /// credentials.
     LoadBalancer(String),
     /// The host leads to the addresses of that load balancer, and to no other.
     AddressesOf(String),
@@ -37,25 +38,40 @@ pub struct Standing {
 
 impl Standing {
     pub fn sentence(&self) -> String {
-        let said = if self.said_allowed { ", said to be allowed (--i-am-allowed)" } else { "" };
+        let said = if self.said_allowed {
+            ", said to be allowed (--i-am-allowed)"
+        } else {
+            ""
+        };
         let proof = match &self.proof {
             Some(Proof::ThisMachine) => "this machine's own".to_owned(),
-            Some(Proof::LoadBalancer(name)) => format!("proven by the group's load balancer, {name}"),
-            Some(Proof::AddressesOf(name)) => format!("proven by the addresses of the group's load balancer, {name}"),
+            Some(Proof::LoadBalancer(name)) => {
+                format!("proven by the group's load balancer, {name}")
+            }
+            Some(Proof::AddressesOf(name)) => {
+                format!("proven by the addresses of the group's load balancer, {name}")
+            }
             Some(Proof::Record(name)) => format!("proven by the TXT record {name}"),
             Some(Proof::File(url)) => format!("proven by {url}"),
             None if self.said_allowed => "not proven".to_owned(),
             None => {
-                format!("not proven, so within {UNPROVEN_RATE} requests/s for {}", duration(UNPROVEN_DURATION))
+                format!(
+                    "not proven, so within {UNPROVEN_RATE} requests/s for {}",
+                    duration(UNPROVEN_DURATION)
+                )
             }
         };
         proof + said
     }
 }
 
-/// What the TXT record or the file must hold: a hash, for an account id is not for everybody to read.
+/// What the TXT record or the file must hold: a hash, for an account id is not for everybody to
+/// read.
 pub fn mark(account: &str) -> String {
-    Sha256::digest(format!("spikeproof:{account}")).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(format!("spikeproof:{account}"))
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 pub fn record_name(host: &str) -> String {
@@ -76,12 +92,16 @@ impl Proof {
     pub fn by_name(host: &str, balancers: &[String]) -> Option<Self> {
         // `dualstack.` before it is the same load balancer, with its IPv6 addresses.
         let is = |name: &&String| {
-            same_host(host, name) || bare(host).strip_prefix("dualstack.").is_some_and(|host| same_host(host, name))
+            same_host(host, name)
+                || bare(host)
+                    .strip_prefix("dualstack.")
+                    .is_some_and(|host| same_host(host, name))
         };
         balancers.iter().find(is).cloned().map(Self::LoadBalancer)
     }
 
-    /// All of the host's addresses are that load balancer's: with one of another, load would go there too.
+    /// All of the host's addresses are that load balancer's: with one of another, load would go
+    /// there too.
     pub fn by_addresses(host: &[IpAddr], name: &str, balancer: &[IpAddr]) -> Option<Self> {
         let same = !host.is_empty() && host.iter().all(|address| balancer.contains(address));
         same.then(|| Self::AddressesOf(name.to_owned()))
@@ -95,8 +115,14 @@ mod tests {
     #[test]
     fn the_mark_is_the_hash_of_the_account() {
         // printf spikeproof:123456789012 | sha256sum
-        assert_eq!(mark("123456789012"), "6a9d6b54fd6da5f1db2c859839146b9424b42a482917123d31c266cd06b9c912");
-        assert_eq!(record_name("shop.example.com."), "_spikeproof.shop.example.com");
+        assert_eq!(
+            mark("123456789012"),
+            "6a9d6b54fd6da5f1db2c859839146b9424b42a482917123d31c266cd06b9c912"
+        );
+        assert_eq!(
+            record_name("shop.example.com."),
+            "_spikeproof.shop.example.com"
+        );
     }
 
     #[test]
@@ -116,7 +142,11 @@ mod tests {
 
     #[test]
     fn a_host_is_the_load_balancer_s_by_its_addresses_only_if_all_of_them_are() {
-        let ips = |last: &[u8]| last.iter().map(|last| IpAddr::from([192, 0, 2, *last])).collect::<Vec<_>>();
+        let ips = |last: &[u8]| {
+            last.iter()
+                .map(|last| IpAddr::from([192, 0, 2, *last]))
+                .collect::<Vec<_>>()
+        };
         for (host, balancer, proven) in [
             (ips(&[1, 2]), ips(&[2, 1]), true),
             (ips(&[1]), ips(&[1, 2]), true),
@@ -125,7 +155,11 @@ mod tests {
             (ips(&[]), ips(&[1]), false),
             (ips(&[]), ips(&[]), false),
         ] {
-            assert_eq!(Proof::by_addresses(&host, "web", &balancer).is_some(), proven, "{host:?} {balancer:?}");
+            assert_eq!(
+                Proof::by_addresses(&host, "web", &balancer).is_some(),
+                proven,
+                "{host:?} {balancer:?}"
+            );
         }
     }
 }

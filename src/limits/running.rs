@@ -39,21 +39,30 @@ pub struct Spent {
 impl Bounds {
     /// Why the run must stop now.
     pub fn reached(&self, elapsed: Duration, spent: Option<Spent>) -> Option<String> {
-        self.out_of_time(elapsed).or_else(|| self.out_of_money(spent?))
+        self.out_of_time(elapsed)
+            .or_else(|| self.out_of_money(spent?))
     }
 
     /// Why it need not begin: the plan alone takes longer.
     pub fn too_short_for(&self, plan: Duration) -> Option<String> {
-        let most = self.max_duration.filter(|most| plan + self.before.took > *most)?;
+        let most = self
+            .max_duration
+            .filter(|most| plan + self.before.took > *most)?;
         let used = match self.before.took {
             Duration::ZERO => String::new(),
             took => format!(" with the {} that earlier repetitions took", duration(took)),
         };
-        Some(format!("the plan takes {}{used}, longer than --max-duration {}", duration(plan), duration(most)))
+        Some(format!(
+            "the plan takes {}{used}, longer than --max-duration {}",
+            duration(plan),
+            duration(most)
+        ))
     }
 
     fn out_of_time(&self, elapsed: Duration) -> Option<String> {
-        let most = self.max_duration.filter(|most| elapsed + self.before.took >= *most)?;
+        let most = self
+            .max_duration
+            .filter(|most| elapsed + self.before.took >= *most)?;
         Some(format!("the {} of --max-duration are over", duration(most)))
     }
 
@@ -75,32 +84,59 @@ mod tests {
 
     #[test]
     fn a_run_stops_when_its_time_or_its_money_is_used_up() {
-        let purse = |limit| Some(Purse { limit: Usd(limit), name: "the budget".to_owned() });
+        let purse = |limit| {
+            Some(Purse {
+                limit: Usd(limit),
+                name: "the budget".to_owned(),
+            })
+        };
         let bounds = |seconds: Option<u32>, limit: Option<f64>| Bounds {
             max_duration: seconds.map(|seconds| SECOND * seconds),
             purse: limit.and_then(purse),
             before: Before::default(),
         };
-        let spent = |so_far, stopping| Some(Spent { so_far: Usd(so_far), stopping: Usd(stopping) });
+        let spent = |so_far, stopping| {
+            Some(Spent {
+                so_far: Usd(so_far),
+                stopping: Usd(stopping),
+            })
+        };
         let money = "the budget of $1.00 is reached: the tasks cost $0.90 so far, and $0.10 until they stop";
         for (bounds, elapsed, spent, why) in [
             (bounds(None, None), 1_000_000, spent(1e6, 1.0), None),
             (bounds(Some(60), None), 59, None, None),
-            (bounds(Some(60), None), 60, None, Some("the 1m of --max-duration are over")),
+            (
+                bounds(Some(60), None),
+                60,
+                None,
+                Some("the 1m of --max-duration are over"),
+            ),
             (bounds(None, Some(1.0)), 60, spent(0.89, 0.1), None),
             (bounds(None, Some(1.0)), 60, spent(0.9, 0.1), Some(money)),
             // Generators on this machine cost nothing.
             (bounds(None, Some(1.0)), 60, None, None),
             // Both: the time is named first.
-            (bounds(Some(60), Some(1.0)), 61, spent(2.0, 0.1), Some("the 1m of --max-duration are over")),
+            (
+                bounds(Some(60), Some(1.0)),
+                61,
+                spent(2.0, 0.1),
+                Some("the 1m of --max-duration are over"),
+            ),
         ] {
-            assert_eq!(bounds.reached(SECOND * elapsed, spent).as_deref(), why, "{bounds:?} {elapsed} {spent:?}");
+            assert_eq!(
+                bounds.reached(SECOND * elapsed, spent).as_deref(),
+                why,
+                "{bounds:?} {elapsed} {spent:?}"
+            );
         }
     }
 
     #[test]
     fn a_plan_that_is_longer_than_its_bound_does_not_begin() {
-        let bounds = |seconds: u32| Bounds { max_duration: Some(SECOND * seconds), ..Bounds::default() };
+        let bounds = |seconds: u32| Bounds {
+            max_duration: Some(SECOND * seconds),
+            ..Bounds::default()
+        };
         assert_eq!(bounds(60).too_short_for(SECOND * 60), None);
         assert_eq!(Bounds::default().too_short_for(SECOND * 3_600), None);
         let why = bounds(60).too_short_for(SECOND * 90).unwrap();
@@ -109,16 +145,36 @@ mod tests {
 
     #[test]
     fn repetitions_share_what_a_run_may_use() {
-        let purse = Some(Purse { limit: Usd(1.0), name: "the budget".to_owned() });
-        let before = Before { took: SECOND * 40, spent: Usd(0.5) };
-        let bounds = Bounds { max_duration: Some(SECOND * 60), purse, before };
+        let purse = Some(Purse {
+            limit: Usd(1.0),
+            name: "the budget".to_owned(),
+        });
+        let before = Before {
+            took: SECOND * 40,
+            spent: Usd(0.5),
+        };
+        let bounds = Bounds {
+            max_duration: Some(SECOND * 60),
+            purse,
+            before,
+        };
         assert_eq!(bounds.too_short_for(SECOND * 20), None);
         let why = "the plan takes 21s with the 40s that earlier repetitions took, longer than --max-duration 1m";
         assert_eq!(bounds.too_short_for(SECOND * 21).as_deref(), Some(why));
         assert_eq!(bounds.reached(SECOND * 19, None), None);
         assert!(bounds.reached(SECOND * 20, None).is_some());
-        let spent = |so_far| Some(Spent { so_far: Usd(so_far), stopping: Usd(0.1) });
+        let spent = |so_far| {
+            Some(Spent {
+                so_far: Usd(so_far),
+                stopping: Usd(0.1),
+            })
+        };
         assert_eq!(bounds.reached(SECOND, spent(0.39)), None);
-        assert!(bounds.reached(SECOND, spent(0.4)).unwrap().contains("the tasks cost $0.90 so far"));
+        assert!(
+            bounds
+                .reached(SECOND, spent(0.4))
+                .unwrap()
+                .contains("the tasks cost $0.90 so far")
+        );
     }
 }

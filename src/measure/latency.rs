@@ -9,14 +9,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// An hour: longer than any time-out a scenario may set, so nothing is ever clipped unseen.
 const LONGEST_MICROS: u64 = 3_600_000_000;
 
-/// Merging two of them is exact: the merged histogram is the one a single generator would have recorded.
+/// Merging two of them is exact: the merged histogram is the one a single generator would have
+/// recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Latency(Histogram<u64>);
 
 impl Default for Latency {
     fn default() -> Self {
-        // Grows as values come: an empty one costs next to nothing, and there is one per second and step.
-        let mut histogram = Histogram::new(3).unwrap_or_else(|_| unreachable!("3 significant digits are valid"));
+        // Grows as values come: an empty one costs next to nothing, and there is one per second and
+        // step.
+        let mut histogram =
+            Histogram::new(3).unwrap_or_else(|_| unreachable!("3 significant digits are valid"));
         histogram.auto(true);
         Self(histogram)
     }
@@ -24,7 +27,9 @@ impl Default for Latency {
 
 impl Latency {
     pub fn record(&mut self, value: Duration) {
-        let micros = u64::try_from(value.as_micros()).unwrap_or(LONGEST_MICROS).clamp(1, LONGEST_MICROS);
+        let micros = u64::try_from(value.as_micros())
+            .unwrap_or(LONGEST_MICROS)
+            .clamp(1, LONGEST_MICROS);
         // Cannot fail: the histogram resizes itself up to the clamped maximum.
         let _ = self.0.record(micros);
     }
@@ -53,11 +58,14 @@ impl Latency {
 
     /// Recorded values as (microseconds, count), ascending: what heat maps are drawn from.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.0.iter_recorded().map(|value| (value.value_iterated_to(), value.count_at_value()))
+        self.0
+            .iter_recorded()
+            .map(|value| (value.value_iterated_to(), value.count_at_value()))
     }
 }
 
-/// A histogram's buckets that are not empty: what is kept of each second, and what goes over the wire.
+/// A histogram's buckets that are not empty: what is kept of each second, and what goes over the
+/// wire.
 ///
 /// A run of an hour has thousands of them; as full histograms they would not fit into memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,7 +74,11 @@ pub struct Packed(Vec<(u32, u32)>);
 impl Latency {
     pub fn pack(&self) -> Packed {
         let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-        Packed(self.buckets().map(|(micros, count)| (narrow(micros), narrow(count))).collect())
+        Packed(
+            self.buckets()
+                .map(|(micros, count)| (narrow(micros), narrow(count)))
+                .collect(),
+        )
     }
 
     pub fn merge_packed(&mut self, other: &Packed) {
@@ -86,11 +98,16 @@ impl Packed {
     /// Both are sorted by value, and so is what becomes of them.
     pub fn merge(&mut self, other: &Self) {
         let mut merged = Vec::with_capacity(self.0.len() + other.0.len());
-        let (mut ours, mut theirs) = (self.0.iter().copied().peekable(), other.0.iter().copied().peekable());
+        let (mut ours, mut theirs) = (
+            self.0.iter().copied().peekable(),
+            other.0.iter().copied().peekable(),
+        );
         while let (Some(our), Some(their)) = (ours.peek().copied(), theirs.peek().copied()) {
             let least = our.0.min(their.0);
-            let count =
-                [&mut ours, &mut theirs].map(|side| side.next_if(|(value, _)| *value == least).map_or(0, |b| b.1));
+            let count = [&mut ours, &mut theirs].map(|side| {
+                side.next_if(|(value, _)| *value == least)
+                    .map_or(0, |b| b.1)
+            });
             merged.push((least, count[0].saturating_add(count[1])));
         }
         merged.extend(ours);
@@ -105,11 +122,14 @@ impl Packed {
     }
 }
 
-// On the wire: HdrHistogram's own V2 encoding, in hexadecimal. The interval around it is compressed as a whole.
+// On the wire: HdrHistogram's own V2 encoding, in hexadecimal. The interval around it is compressed
+// as a whole.
 impl Serialize for Packed {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut bytes = Vec::new();
-        V2Serializer::new().serialize(&self.unpack().0, &mut bytes).map_err(serde::ser::Error::custom)?;
+        V2Serializer::new()
+            .serialize(&self.unpack().0, &mut bytes)
+            .map_err(serde::ser::Error::custom)?;
         let mut text = String::with_capacity(bytes.len() * 2);
         for byte in bytes {
             text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
@@ -122,11 +142,19 @@ impl Serialize for Packed {
 impl<'de> Deserialize<'de> for Packed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
-        let digits = digits.ok_or_else(|| serde::de::Error::custom("a histogram is hexadecimal"))?;
-        let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-        let histogram: Histogram<u64> =
-            V2Reader::new().deserialize(&mut bytes.as_slice()).map_err(serde::de::Error::custom)?;
+        let digits: Option<Vec<u8>> = text
+            .chars()
+            .map(|c| c.to_digit(16).map(|digit| digit as u8))
+            .collect();
+        let digits =
+            digits.ok_or_else(|| serde::de::Error::custom("a histogram is hexadecimal"))?;
+        let bytes: Vec<u8> = digits
+            .chunks_exact(2)
+            .map(|pair| pair[0] << 4 | pair[1])
+            .collect();
+        let histogram: Histogram<u64> = V2Reader::new()
+            .deserialize(&mut bytes.as_slice())
+            .map_err(serde::de::Error::custom)?;
         Ok(Latency(histogram).pack())
     }
 }

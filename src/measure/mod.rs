@@ -1,6 +1,7 @@
 //! The numbers everyone speaks: latencies, tallies, cells, and the results merged from all tasks.
 //!
-//! Pure. Percentiles come from merged histograms, never from averaged percentiles; latency is counted from the
+//! Pure. Percentiles come from merged histograms, never from averaged percentiles; latency is
+//! counted from the
 //! *intended* start of a request, and the time from the actual send is kept beside it.
 
 mod latency;
@@ -103,8 +104,8 @@ pub struct AddressCount {
     pub refused: u64,
 }
 
-/// What one instance of the target answered in one second, where a header of its answers names it. (What the load balancer
-/// answers itself carries no such header, and belongs to no instance.)
+/// What one instance of the target answered in one second, where a header of its answers names it.
+/// (What the load balancer answers itself carries no such header, and belongs to no instance.)
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InstanceCell {
     pub second: u32,

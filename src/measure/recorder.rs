@@ -1,14 +1,19 @@
-//! Where a generator's thread writes what it sees. One owner, no locks; nothing is allocated for a request.
+//! Where a generator's thread writes what it sees. One owner, no locks; nothing is allocated for a
+//! request.
 //!
-//! One histogram per step is hot, for the second that is passing; when the next begins it is packed away and used
-//! again. So memory depends on the scenario's steps, not on requests or on the length of the run.
+//! One histogram per step is hot, for the second that is passing; when the next begins it is packed
+//! away and used again. So memory depends on the scenario's steps, not on requests or on the length
+//! of the run.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::strain::LATE_MICROS;
-use super::{AddressCount, Cell, CheckCount, Ending, InstanceCell, Interval, Key, Latency, Parts, Strain, Tally};
+use super::{
+    AddressCount, Cell, CheckCount, Ending, InstanceCell, Interval, Key, Latency, Parts, Strain,
+    Tally,
+};
 
 /// Kinds of reasons kept: the first ones name what is wrong.
 const MOST_REASONS: usize = 16;
@@ -46,7 +51,8 @@ pub struct Request<'a> {
     pub instance: Option<u16>,
 }
 
-/// More instances than this count as one: a header that names requests instead must not fill the memory.
+/// More instances than this count as one: a header that names requests instead must not fill the
+/// memory.
 const MOST_INSTANCES: usize = 500;
 const OTHERS: &str = "(others)";
 
@@ -97,9 +103,17 @@ impl Recorder {
         }
         let mut hot: Vec<Hot> = Vec::new();
         for _ in 0..shape.phases {
-            hot.extend(checks.iter().map(|count| Hot { checks: vec![(0, 0); *count], ..Hot::default() }));
+            hot.extend(checks.iter().map(|count| Hot {
+                checks: vec![(0, 0); *count],
+                ..Hot::default()
+            }));
         }
-        Self { offsets, steps: checks.len(), hot, ..Self::default() }
+        Self {
+            offsets,
+            steps: checks.len(),
+            hot,
+            ..Self::default()
+        }
     }
 
     fn place(&self, key: Key) -> Option<usize> {
@@ -112,8 +126,12 @@ impl Recorder {
         if second > self.second {
             self.pass_to(second);
         }
-        let Some(place) = self.place(request.key) else { return };
-        let Some(hot) = self.hot.get_mut(place) else { return };
+        let Some(place) = self.place(request.key) else {
+            return;
+        };
+        let Some(hot) = self.hot.get_mut(place) else {
+            return;
+        };
         if !hot.touched {
             hot.touched = true;
             self.touched.push((place, request.key));
@@ -122,7 +140,9 @@ impl Recorder {
         hot.tally.bytes += request.bytes;
         hot.tally.redirects += request.redirects;
         for (check, held) in request.checks {
-            let Some(count) = hot.checks.get_mut(*check as usize) else { continue };
+            let Some(count) = hot.checks.get_mut(*check as usize) else {
+                continue;
+            };
             if *held {
                 hot.tally.checks_passed += 1;
                 count.0 += 1;
@@ -131,14 +151,22 @@ impl Recorder {
                 count.1 += 1;
             }
         }
-        if let Some(one) = request.instance.and_then(|number| self.answering.get_mut(number as usize)) {
-            one.first = Some(one.first.map_or(request.ended, |first| first.min(request.ended)));
+        if let Some(one) = request
+            .instance
+            .and_then(|number| self.answering.get_mut(number as usize))
+        {
+            one.first = Some(
+                one.first
+                    .map_or(request.ended, |first| first.min(request.ended)),
+            );
             one.tally.add(request.ending);
             if request.ending.has_latency() {
                 one.latency.record(request.latency);
             }
         }
-        let parts = hot.parts.get_or_insert_with(|| Box::new(Parts::of(request.key)));
+        let parts = hot
+            .parts
+            .get_or_insert_with(|| Box::new(Parts::of(request.key)));
         if request.ending.has_latency() {
             hot.latency.record(request.latency);
             parts.service.record(request.service);
@@ -161,20 +189,29 @@ impl Recorder {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
-        let name = if self.answering.len() < MOST_INSTANCES { name } else { OTHERS };
+        let name = if self.answering.len() < MOST_INSTANCES {
+            name
+        } else {
+            OTHERS
+        };
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
         let number = self.answering.len() as u16;
         self.numbers.insert(name.to_owned(), number);
-        self.answering.push(Answering { name: name.to_owned(), ..Answering::default() });
+        self.answering.push(Answering {
+            name: name.to_owned(),
+            ..Answering::default()
+        });
         number
     }
 
     /// Packs away what belongs to the second that has passed.
     fn pass_to(&mut self, second: u32) {
         for one in &mut self.answering {
-            let Some(first) = one.first.take() else { continue };
+            let Some(first) = one.first.take() else {
+                continue;
+            };
             self.answered.push(InstanceCell {
                 second: self.second,
                 instance: one.name.clone(),
@@ -210,7 +247,10 @@ impl Recorder {
     /// The entry of a moment's second, to count something in.
     pub fn strain(&mut self, at: Duration) -> &mut Strain {
         let second = second(at);
-        self.strain.entry(second).or_insert_with(|| Strain { second, ..Strain::default() })
+        self.strain.entry(second).or_insert_with(|| Strain {
+            second,
+            ..Strain::default()
+        })
     }
 
     /// Why there was no connection, in the words of the system or of TLS; a few kinds of them.
@@ -225,7 +265,13 @@ impl Recorder {
     /// The entry of an address in a moment's second.
     pub fn address(&mut self, at: Duration, address: SocketAddr) -> &mut AddressCount {
         let second = second(at);
-        let new = AddressCount { second, address, requests: 0, opened: 0, refused: 0 };
+        let new = AddressCount {
+            second,
+            address,
+            requests: 0,
+            opened: 0,
+            refused: 0,
+        };
         self.addresses.entry((second, address)).or_insert(new)
     }
 
@@ -234,23 +280,35 @@ impl Recorder {
         if before > self.second {
             self.pass_to(before);
         }
-        let (cells, later) = std::mem::take(&mut self.done).into_iter().partition(|cell| cell.second < before);
+        let (cells, later) = std::mem::take(&mut self.done)
+            .into_iter()
+            .partition(|cell| cell.second < before);
         self.done = later;
-        let (instances, later) = std::mem::take(&mut self.answered).into_iter().partition(|cell| cell.second < before);
+        let (instances, later) = std::mem::take(&mut self.answered)
+            .into_iter()
+            .partition(|cell| cell.second < before);
         self.answered = later;
         let later = self.strain.split_off(&before);
         let strain = std::mem::replace(&mut self.strain, later);
-        let (addresses, later) =
-            std::mem::take(&mut self.addresses).into_iter().partition(|((second, _), _)| *second < before);
+        let (addresses, later) = std::mem::take(&mut self.addresses)
+            .into_iter()
+            .partition(|((second, _), _)| *second < before);
         self.addresses = later;
         let (mut parts, mut checks) = (Vec::new(), Vec::new());
         for hot in &mut self.hot {
-            let Some(found) = hot.parts.take() else { continue };
+            let Some(found) = hot.parts.take() else {
+                continue;
+            };
             let key = found.key;
             parts.push(pack(&found));
             for (check, (passed, failed)) in hot.checks.iter_mut().enumerate() {
                 if *passed + *failed > 0 {
-                    checks.push(CheckCount { key, check: check as u16, passed: *passed, failed: *failed });
+                    checks.push(CheckCount {
+                        key,
+                        check: check as u16,
+                        passed: *passed,
+                        failed: *failed,
+                    });
                 }
                 (*passed, *failed) = (0, 0);
             }
@@ -307,11 +365,18 @@ pub mod tests {
         }
     }
 
-    const KEY: Key = Key { phase: 0, flow: 0, step: 0 };
+    const KEY: Key = Key {
+        phase: 0,
+        flow: 0,
+        step: 0,
+    };
 
     #[test]
     fn only_whole_seconds_are_handed_over() {
-        let mut recorder = Recorder::new(&Shape { phases: 1, flows: vec![vec![2]] });
+        let mut recorder = Recorder::new(&Shape {
+            phases: 1,
+            flows: vec![vec![2]],
+        });
         recorder.request(&plain(KEY, Duration::from_millis(900), Ending::Ok));
         recorder.request(&Request {
             checks: &[(0, true), (1, false)],
@@ -322,12 +387,29 @@ pub mod tests {
 
         let first = recorder.take_before(1);
         assert_eq!(first.cells.len(), 1);
-        let tally = Tally { ok: 1, timeout: 1, bytes: 20, checks_passed: 1, checks_failed: 1, ..Tally::default() };
+        let tally = Tally {
+            ok: 1,
+            timeout: 1,
+            bytes: 20,
+            checks_passed: 1,
+            checks_failed: 1,
+            ..Tally::default()
+        };
         assert_eq!(first.cells[0].tally, tally);
-        let late = Strain { second: 0, starts: 1, late: 1, late_micros: 30_000, ..Strain::default() };
+        let late = Strain {
+            second: 0,
+            starts: 1,
+            late: 1,
+            late_micros: 30_000,
+            ..Strain::default()
+        };
         assert_eq!(first.strain, vec![late]);
         assert_eq!(
-            first.checks.iter().map(|count| (count.check, count.passed, count.failed)).collect::<Vec<_>>(),
+            first
+                .checks
+                .iter()
+                .map(|count| (count.check, count.passed, count.failed))
+                .collect::<Vec<_>>(),
             [(0, 1, 0), (1, 0, 1)]
         );
 
@@ -339,7 +421,10 @@ pub mod tests {
 
     #[test]
     fn what_each_instance_answered_is_kept_by_second_and_too_many_are_one() {
-        let mut recorder = Recorder::new(&Shape { phases: 1, flows: vec![vec![0]] });
+        let mut recorder = Recorder::new(&Shape {
+            phases: 1,
+            flows: vec![vec![0]],
+        });
         let (one, two) = (recorder.instance("i-1"), recorder.instance("i-2"));
         assert_eq!(recorder.instance("i-1"), one);
         for (millis, instance, ending) in [
@@ -348,12 +433,22 @@ pub mod tests {
             (900, Some(one), Ending::Ok),
             (950, None, Ending::Ok),
         ] {
-            recorder.request(&Request { instance, ..plain(KEY, Duration::from_millis(millis), ending) });
+            recorder.request(&Request {
+                instance,
+                ..plain(KEY, Duration::from_millis(millis), ending)
+            });
         }
         let cells = recorder.take_all().instances;
         let seen: Vec<_> = cells
             .iter()
-            .map(|cell| (cell.instance.as_str(), cell.first.as_millis(), cell.tally.requests(), cell.tally.errors()))
+            .map(|cell| {
+                (
+                    cell.instance.as_str(),
+                    cell.first.as_millis(),
+                    cell.tally.requests(),
+                    cell.tally.errors(),
+                )
+            })
             .collect();
         assert_eq!(seen, [("i-1", 300, 2, 0), ("i-2", 200, 1, 1)]);
         assert!(recorder.take_all().is_empty());
@@ -366,12 +461,20 @@ pub mod tests {
 
     #[test]
     fn a_step_s_histogram_is_used_again_and_starts_empty() {
-        let mut recorder = Recorder::new(&Shape { phases: 1, flows: vec![vec![0]] });
+        let mut recorder = Recorder::new(&Shape {
+            phases: 1,
+            flows: vec![vec![0]],
+        });
         for second in 0..3 {
             recorder.request(&plain(KEY, Duration::from_secs(second), Ending::Ok));
         }
         let interval = recorder.take_all();
-        assert!(interval.cells.iter().all(|cell| cell.latency.unpack().count() == 1));
+        assert!(
+            interval
+                .cells
+                .iter()
+                .all(|cell| cell.latency.unpack().count() == 1)
+        );
         assert_eq!(interval.parts[0].service.unpack().count(), 3);
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::{AddressCount, Interval, Key, Latency, Packed, Parts, Strain, Tally};
 
-/// Merged cells by (second, key). Adding an interval twice counts it twice: the channel's sequence numbers prevent it.
+/// Merged cells by (second, key). Adding an interval twice counts it twice: the channel's sequence
+/// numbers prevent it.
 #[derive(Debug, Clone, Default)]
 pub struct Results {
     cells: BTreeMap<(u32, Key), (Tally, Packed)>,
@@ -61,7 +62,10 @@ impl Results {
             latency.merge(&cell.latency);
         }
         for parts in &interval.parts {
-            let merged = self.parts.entry(parts.key).or_insert_with(|| Parts::of(parts.key));
+            let merged = self
+                .parts
+                .entry(parts.key)
+                .or_insert_with(|| Parts::of(parts.key));
             merged.merge_with(parts, Latency::merge_packed);
         }
         for count in &interval.checks {
@@ -70,8 +74,16 @@ impl Results {
             *failed += count.failed;
         }
         for count in &interval.addresses {
-            let new = AddressCount { requests: 0, opened: 0, refused: 0, ..*count };
-            let merged = self.addresses.entry((count.second, count.address)).or_insert(new);
+            let new = AddressCount {
+                requests: 0,
+                opened: 0,
+                refused: 0,
+                ..*count
+            };
+            let merged = self
+                .addresses
+                .entry((count.second, count.address))
+                .or_insert(new);
             merged.requests += count.requests;
             merged.opened += count.opened;
             merged.refused += count.refused;
@@ -88,8 +100,14 @@ impl Results {
             *self.reasons.entry(why.clone()).or_default() += count;
         }
         for strain in &interval.strain {
-            let new = Strain { second: strain.second, ..Strain::default() };
-            self.strain.entry((strain.second, task)).or_insert(new).merge(strain);
+            let new = Strain {
+                second: strain.second,
+                ..Strain::default()
+            };
+            self.strain
+                .entry((strain.second, task))
+                .or_insert(new)
+                .merge(strain);
         }
     }
 
@@ -104,14 +122,22 @@ impl Results {
 
     /// The end of an instance's first answer to any task, since the start instant.
     pub fn first_answer(&self, instance: &str) -> Option<Duration> {
-        self.instances.get(instance)?.values().map(|(first, ..)| *first).min()
+        self.instances
+            .get(instance)?
+            .values()
+            .map(|(first, ..)| *first)
+            .min()
     }
 
     /// What an instance answered; `seconds` as in [`Select`].
     pub fn of_instance(&self, instance: &str, seconds: Option<(u32, u32)>) -> Merged {
         let (from, to) = seconds.unwrap_or((0, u32::MAX));
         let mut merged = Merged::default();
-        let cells = self.instances.get(instance).into_iter().flat_map(|cells| cells.range(from..to.max(from)));
+        let cells = self
+            .instances
+            .get(instance)
+            .into_iter()
+            .flat_map(|cells| cells.range(from..to.max(from)));
         for (_, (_, tally, latency)) in cells {
             merged.tally.merge(tally);
             merged.latency.merge_packed(latency);
@@ -130,7 +156,11 @@ impl Results {
 
     fn selected(&self, select: Select) -> impl Iterator<Item = (u32, &(Tally, Packed))> {
         let (from, to) = select.seconds.unwrap_or((0, u32::MAX));
-        let least = Key { phase: 0, flow: 0, step: 0 };
+        let least = Key {
+            phase: 0,
+            flow: 0,
+            step: 0,
+        };
         self.cells
             .range((from, least)..(to.max(from), least))
             .filter(move |((_, key), _)| select.has(*key))
@@ -148,19 +178,31 @@ impl Results {
 
     /// One entry per second from 0 to the last, seconds without an answer included.
     pub fn by_second(&self, select: Select) -> Vec<Merged> {
-        let Some(last) = self.last_second() else { return Vec::new() };
+        let Some(last) = self.last_second() else {
+            return Vec::new();
+        };
         let mut seconds = vec![(Tally::default(), Packed::default()); last as usize + 1];
         for (second, (tally, latency)) in self.selected(select) {
             let merged = &mut seconds[second as usize];
             merged.0.merge(tally);
             merged.1.merge(latency);
         }
-        seconds.into_iter().map(|(tally, latency)| Merged { tally, latency: latency.unpack() }).collect()
+        seconds
+            .into_iter()
+            .map(|(tally, latency)| Merged {
+                tally,
+                latency: latency.unpack(),
+            })
+            .collect()
     }
 
     /// Where the time of the selected requests went. Not by second.
     pub fn parts(&self, select: Select) -> Parts<Latency> {
-        let mut merged: Parts<Latency> = Parts::of(Key { phase: 0, flow: 0, step: 0 });
+        let mut merged: Parts<Latency> = Parts::of(Key {
+            phase: 0,
+            flow: 0,
+            step: 0,
+        });
         for parts in self.parts.values().filter(|parts| select.has(parts.key)) {
             merged.merge_with(parts, Latency::merge);
         }
@@ -191,7 +233,11 @@ impl Results {
 
     /// Why connections failed, the most frequent first.
     pub fn reasons(&self) -> Vec<(String, u64)> {
-        let mut reasons: Vec<(String, u64)> = self.reasons.iter().map(|(why, count)| (why.clone(), *count)).collect();
+        let mut reasons: Vec<(String, u64)> = self
+            .reasons
+            .iter()
+            .map(|(why, count)| (why.clone(), *count))
+            .collect();
         reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         reasons
     }
@@ -204,7 +250,9 @@ impl Results {
 
     /// By second and task, in that order.
     pub fn strain(&self) -> impl Iterator<Item = (u32, &Strain)> {
-        self.strain.iter().map(|((_, task), strain)| (*task, strain))
+        self.strain
+            .iter()
+            .map(|((_, task), strain)| (*task, strain))
     }
 }
 
@@ -219,10 +267,17 @@ mod tests {
     use crate::measure::{Ending, Recorder, Request, Shape};
 
     fn interval(requests: &[(u64, u16, u16, u64)]) -> Interval {
-        let mut recorder = Recorder::new(&Shape { phases: 3, flows: vec![vec![0], vec![0]] });
+        let mut recorder = Recorder::new(&Shape {
+            phases: 3,
+            flows: vec![vec![0], vec![0]],
+        });
         for (second, phase, flow, millis) in requests {
             let took = Duration::from_millis(*millis);
-            let key = Key { phase: *phase, flow: *flow, step: 0 };
+            let key = Key {
+                phase: *phase,
+                flow: *flow,
+                step: 0,
+            };
             recorder.request(&Request {
                 latency: took,
                 service: took,
@@ -234,18 +289,61 @@ mod tests {
 
     #[test]
     fn two_tasks_merge_into_what_one_would_have_seen() {
-        let (a, b) = (interval(&[(0, 0, 0, 10), (1, 0, 0, 20)]), interval(&[(1, 0, 0, 40), (2, 1, 1, 80)]));
+        let (a, b) = (
+            interval(&[(0, 0, 0, 10), (1, 0, 0, 20)]),
+            interval(&[(1, 0, 0, 40), (2, 1, 1, 80)]),
+        );
         let mut apart = Results::default();
         apart.add(0, &a);
         apart.add(1, &b);
 
         let whole = apart.merged(Select::default());
         assert_eq!(whole.tally.requests(), 4);
-        assert_eq!(apart.merged(Select { phase: Some(0), ..Select::default() }).tally.requests(), 3);
-        assert_eq!(apart.merged(Select { flow: Some(1), ..Select::default() }).tally.requests(), 1);
-        assert_eq!(apart.merged(Select { seconds: Some((1, 2)), ..Select::default() }).tally.requests(), 2);
-        assert_eq!(apart.parts(Select { flow: Some(0), ..Select::default() }).service.count(), 3);
-        let per_second: Vec<u64> = apart.by_second(Select::default()).iter().map(|m| m.tally.requests()).collect();
+        assert_eq!(
+            apart
+                .merged(Select {
+                    phase: Some(0),
+                    ..Select::default()
+                })
+                .tally
+                .requests(),
+            3
+        );
+        assert_eq!(
+            apart
+                .merged(Select {
+                    flow: Some(1),
+                    ..Select::default()
+                })
+                .tally
+                .requests(),
+            1
+        );
+        assert_eq!(
+            apart
+                .merged(Select {
+                    seconds: Some((1, 2)),
+                    ..Select::default()
+                })
+                .tally
+                .requests(),
+            2
+        );
+        assert_eq!(
+            apart
+                .parts(Select {
+                    flow: Some(0),
+                    ..Select::default()
+                })
+                .service
+                .count(),
+            3
+        );
+        let per_second: Vec<u64> = apart
+            .by_second(Select::default())
+            .iter()
+            .map(|m| m.tally.requests())
+            .collect();
         assert_eq!(per_second, [1, 2, 1]);
     }
 
@@ -253,7 +351,8 @@ mod tests {
         // Each case makes hundreds of histograms.
         #![proptest_config(ProptestConfig::with_cases(24))]
 
-        /// The whole way: recorded apart, packed, sent as JSON, merged, against one recorder that saw everything.
+        /// The whole way: recorded apart, packed, sent as JSON, merged, against one recorder that
+        /// saw everything.
         #[test]
         fn merging_the_tasks_histograms_equals_the_histogram_of_all_samples(
             samples in prop::collection::vec((0u32..4, 0u64..20, 0u16..3, 0u16..2, 1u64..10_000), 0..120)

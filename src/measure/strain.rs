@@ -23,7 +23,8 @@ pub struct Strain {
     pub late: u64,
     /// The longest a request was sent after its intended start, in microseconds.
     pub late_micros: u64,
-    /// How late the worker's own clock tick came at worst, in microseconds: its event loop was busy with something else.
+    /// How late the worker's own clock tick came at worst, in microseconds: its event loop was busy
+    /// with something else.
     pub lag_micros: u64,
     /// The worker thread's share of one core, in thousandths; of the busiest worker.
     pub busy: u32,
@@ -40,8 +41,8 @@ pub struct Strain {
     pub resident_mib: u32,
 }
 
-/// A request sent this long after its intended start was late by the generator's own doing. Tokio's timers tick in
-/// milliseconds; ten of them are no rounding any more.
+/// A request sent this long after its intended start was late by the generator's own doing. Tokio's
+/// timers tick in milliseconds; ten of them are no rounding any more.
 pub const LATE_MICROS: u64 = 10_000;
 /// One late start in a hundred: then the 99th percentile is the generator's.
 const LATE_SHARE: f64 = 0.01;
@@ -134,8 +135,13 @@ pub struct Stretch {
 pub fn stretches<'s>(seconds: impl Iterator<Item = (u32, &'s Strain)>) -> Vec<Stretch> {
     let mut found: Vec<(Stretch, Bound)> = Vec::new();
     for (task, strain) in seconds {
-        let Some(bound) = strain.beyond() else { continue };
-        match found.last_mut().filter(|(last, _)| strain.second <= last.to + 1) {
+        let Some(bound) = strain.beyond() else {
+            continue;
+        };
+        match found
+            .last_mut()
+            .filter(|(last, _)| strain.second <= last.to + 1)
+        {
             Some((last, gravest)) => {
                 last.to = last.to.max(strain.second + 1);
                 if !last.tasks.contains(&task) {
@@ -145,11 +151,25 @@ pub fn stretches<'s>(seconds: impl Iterator<Item = (u32, &'s Strain)>) -> Vec<St
             }
             None => {
                 let (from, to) = (strain.second, strain.second + 1);
-                found.push((Stretch { from, to, tasks: vec![task], why: String::new() }, bound));
+                found.push((
+                    Stretch {
+                        from,
+                        to,
+                        tasks: vec![task],
+                        why: String::new(),
+                    },
+                    bound,
+                ));
             }
         }
     }
-    found.into_iter().map(|(stretch, bound)| Stretch { why: bound.word().to_owned(), ..stretch }).collect()
+    found
+        .into_iter()
+        .map(|(stretch, bound)| Stretch {
+            why: bound.word().to_owned(),
+            ..stretch
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -158,16 +178,43 @@ mod tests {
 
     #[test]
     fn a_second_is_beyond_the_gravest_bound() {
-        let calm = Strain { starts: 1_000, late: 10, busy: 949, lag_micros: 49_999, files: 899, ..Strain::default() };
+        let calm = Strain {
+            starts: 1_000,
+            late: 10,
+            busy: 949,
+            lag_micros: 49_999,
+            files: 899,
+            ..Strain::default()
+        };
         assert_eq!(calm.beyond(), None);
         for (strain, bound) in [
             (Strain { late: 11, ..calm }, Bound::Late),
             (Strain { busy: 950, ..calm }, Bound::Cpu),
-            (Strain { lag_micros: 50_000, ..calm }, Bound::Lag),
+            (
+                Strain {
+                    lag_micros: 50_000,
+                    ..calm
+                },
+                Bound::Lag,
+            ),
             (Strain { files: 900, ..calm }, Bound::Files),
             (Strain { ports: 900, ..calm }, Bound::Ports),
-            (Strain { memory: 900, ..calm }, Bound::Memory),
-            (Strain { dropped: 1, late: 500, busy: 1_000, ..calm }, Bound::Dropped),
+            (
+                Strain {
+                    memory: 900,
+                    ..calm
+                },
+                Bound::Memory,
+            ),
+            (
+                Strain {
+                    dropped: 1,
+                    late: 500,
+                    busy: 1_000,
+                    ..calm
+                },
+                Bound::Dropped,
+            ),
         ] {
             assert_eq!(strain.beyond(), Some(bound));
         }
@@ -175,14 +222,39 @@ mod tests {
 
     #[test]
     fn strained_seconds_in_a_row_are_one_stretch() {
-        let calm = |second| Strain { second, ..Strain::default() };
-        let late = |second| Strain { second, starts: 10, late: 5, ..Strain::default() };
-        let busy = |second| Strain { second, busy: 990, ..Strain::default() };
-        let seconds =
-            [(0, calm(0)), (0, busy(3)), (1, late(4)), (0, calm(5)), (0, busy(5)), (1, busy(9)), (0, busy(20))];
+        let calm = |second| Strain {
+            second,
+            ..Strain::default()
+        };
+        let late = |second| Strain {
+            second,
+            starts: 10,
+            late: 5,
+            ..Strain::default()
+        };
+        let busy = |second| Strain {
+            second,
+            busy: 990,
+            ..Strain::default()
+        };
+        let seconds = [
+            (0, calm(0)),
+            (0, busy(3)),
+            (1, late(4)),
+            (0, calm(5)),
+            (0, busy(5)),
+            (1, busy(9)),
+            (0, busy(20)),
+        ];
         let found = stretches(seconds.iter().map(|(task, strain)| (*task, strain)));
-        let spans: Vec<_> = found.iter().map(|stretch| (stretch.from, stretch.to, stretch.tasks.clone())).collect();
-        assert_eq!(spans, [(3, 6, vec![0, 1]), (9, 10, vec![1]), (20, 21, vec![0])]);
+        let spans: Vec<_> = found
+            .iter()
+            .map(|stretch| (stretch.from, stretch.to, stretch.tasks.clone()))
+            .collect();
+        assert_eq!(
+            spans,
+            [(3, 6, vec![0, 1]), (9, 10, vec![1]), (20, 21, vec![0])]
+        );
         assert_eq!(found[0].why, Bound::Late.word());
         assert_eq!(found[2].why, Bound::Cpu.word());
     }

@@ -46,7 +46,8 @@ pub struct Tally {
 }
 
 impl Ending {
-    /// Whether how long it took says something of the target's speed. A refusal is quick, and no answer.
+    /// Whether how long it took says something of the target's speed. A refusal is quick, and no
+    /// answer.
     pub fn has_latency(self) -> bool {
         !matches!(self, Self::Connect | Self::Tls | Self::Unsent)
     }

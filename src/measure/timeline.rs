@@ -1,8 +1,10 @@
-//! What was seen of the target while it suffered: samples with their own time, in the order they were taken.
+//! What was seen of the target while it suffered: samples with their own time, in the order they
+//! were taken.
 //!
-//! Times inside a sample are the API's; `at` is ours. Which of AWS's times mean what they say: alarm history is exact,
-//! a datapoint's timestamp is the *start* of its period, an activity's `EndTime` includes the warm-up and is never the
-//! moment of service (so in service is what polling saw).
+//! Times inside a sample are the API's; `at` is ours. Which of AWS's times mean what they say:
+//! alarm history is exact, a datapoint's timestamp is the *start* of its period, an activity's
+//! `EndTime` includes the warm-up and is never the moment of service (so in service is what polling
+//! saw).
 
 use std::time::Duration;
 
@@ -24,7 +26,12 @@ pub struct Observation {
 
 impl Observation {
     pub fn new(at: Timestamp, seen: Observed) -> Self {
-        Self { at, after: None, api: None, seen }
+        Self {
+            at,
+            after: None,
+            api: None,
+            seen,
+        }
     }
 }
 
@@ -35,8 +42,8 @@ pub enum Observed {
     /// A scaling activity, when first seen and whenever it changed.
     Activity(Activity),
     Policy(Policy),
-    /// An alarm's settings and state, when first seen and whenever they changed: AWS edits the alarms of a
-    /// target-tracking policy as it pleases.
+    /// An alarm's settings and state, when first seen and whenever they changed: AWS edits the
+    /// alarms of a target-tracking policy as it pleases.
     Alarm(Alarm),
     /// One transition out of the alarm's history.
     AlarmChange(AlarmChange),
@@ -69,7 +76,8 @@ pub struct GroupState {
     pub instances: Vec<Instance>,
     pub target_groups: Vec<String>,
     pub suspended: Vec<String>,
-    /// Of the launch template or configuration, the version included; the task definition of a service.
+    /// Of the launch template or configuration, the version included; the task definition of a
+    /// service.
     pub template: Option<String>,
     pub zones: Vec<String>,
     /// `EC2`, `ELB` ...
@@ -85,7 +93,10 @@ pub struct GroupState {
 
 impl GroupState {
     pub fn in_service(&self) -> u32 {
-        self.instances.iter().filter(|instance| instance.is_in_service()).count() as u32
+        self.instances
+            .iter()
+            .filter(|instance| instance.is_in_service())
+            .count() as u32
     }
 
     /// Nothing may leave, whatever a policy wants.
@@ -145,15 +156,17 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// A launch that made the group larger: not the replacement of an unhealthy instance, whose cause also speaks of
-    /// "increasing the capacity".
+    /// A launch that made the group larger: not the replacement of an unhealthy instance, whose
+    /// cause also speaks of "increasing the capacity".
     pub fn grows(&self) -> bool {
-        self.decision().is_some_and(|decision| decision.to > decision.from)
+        self.decision()
+            .is_some_and(|decision| decision.to > decision.from)
     }
 
     /// A termination that made the group smaller: not the removal of an unhealthy instance.
     pub fn shrinks(&self) -> bool {
-        self.decision().is_some_and(|decision| decision.to < decision.from)
+        self.decision()
+            .is_some_and(|decision| decision.to < decision.from)
     }
 
     /// An instance was taken away because it failed its checks.
@@ -164,26 +177,53 @@ impl Activity {
     /// `Launching a new EC2 instance: i-0b`, `Launching a new EC2 instance from warm pool: i-0b`.
     /// (One that failed has a status reason in its place.)
     pub fn instance(&self) -> Option<&str> {
-        let id = self.description.split_once(": ")?.1.split_whitespace().next()?.trim_end_matches('.');
+        let id = self
+            .description
+            .split_once(": ")?
+            .1
+            .split_whitespace()
+            .next()?
+            .trim_end_matches('.');
         id.starts_with("i-").then_some(id)
     }
 
-    /// What a policy or a person decided: the first sentence of the cause. (Application Auto Scaling writes no time and
-    /// no numbers into it.)
+    /// What a policy or a person decided: the first sentence of the cause. (Application Auto
+    /// Scaling writes no time and no numbers into it.)
     pub fn decision(&self) -> Option<Decision> {
         let sentence = self.cause.split(".  ").next()?;
-        let alarm = sentence.split_once("monitor alarm ").and_then(|(_, rest)| rest.split_once(" in state "));
-        let policy = sentence.split_once(" triggered policy ").map(|(_, rest)| rest);
+        let alarm = sentence
+            .split_once("monitor alarm ")
+            .and_then(|(_, rest)| rest.split_once(" in state "));
+        let policy = sentence
+            .split_once(" triggered policy ")
+            .map(|(_, rest)| rest);
         let alarm = alarm.map(|(name, _)| name.to_owned());
         if let Some((from, to)) = self.change {
             let policy = policy.map(|policy| policy.trim_end_matches('.').to_owned());
-            return Some(Decision { at: self.start, alarm, policy, from, to });
+            return Some(Decision {
+                at: self.start,
+                alarm,
+                policy,
+                from,
+                to,
+            });
         }
         let (when, what) = sentence.strip_prefix("At ")?.split_once(' ')?;
-        let (from, to) = what.split_once("changing the desired capacity from ")?.1.split_once(" to ")?;
-        let policy = policy.and_then(|rest| rest.split_once(" changing ")).map(|(name, _)| name.to_owned());
+        let (from, to) = what
+            .split_once("changing the desired capacity from ")?
+            .1
+            .split_once(" to ")?;
+        let policy = policy
+            .and_then(|rest| rest.split_once(" changing "))
+            .map(|(name, _)| name.to_owned());
         let to = to.trim_end_matches('.').parse().ok()?;
-        Some(Decision { at: when.parse().ok()?, alarm, policy, from: from.parse().ok()?, to })
+        Some(Decision {
+            at: when.parse().ok()?,
+            alarm,
+            policy,
+            from: from.parse().ok()?,
+            to,
+        })
     }
 }
 
@@ -208,7 +248,8 @@ pub struct Policy {
     pub scale_in_disabled: bool,
     pub warm_up: Option<Duration>,
     pub alarms: Vec<String>,
-    /// A predefined metric's name, or that of the policy's own metric; for metric math, its expression.
+    /// A predefined metric's name, or that of the policy's own metric; for metric math, its
+    /// expression.
     pub metric: Option<String>,
     /// `ChangeInCapacity`, `ExactCapacity`, `PercentChangeInCapacity`.
     pub adjustment: Option<String>,
@@ -253,7 +294,8 @@ pub struct Alarm {
     pub datapoints_to_alarm: Option<u32>,
     /// `missing`, `ignore`, `breaching`, `notBreaching`.
     pub missing: String,
-    /// Of an alarm on metric math: what its expression is made of. The metric is then the expression.
+    /// Of an alarm on metric math: what its expression is made of. The metric is then the
+    /// expression.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub math: Vec<MathQuery>,
 }
@@ -276,12 +318,21 @@ pub struct MathQuery {
 impl Alarm {
     /// Whether two alarms look at the same numbers.
     pub fn sees_the_same_as(&self, other: &Self) -> bool {
-        let of = |alarm: &Self| (alarm.namespace.clone(), alarm.metric.clone(), alarm.statistic.clone(), alarm.period);
+        let of = |alarm: &Self| {
+            (
+                alarm.namespace.clone(),
+                alarm.metric.clone(),
+                alarm.statistic.clone(),
+                alarm.period,
+            )
+        };
         of(self) == of(other) && self.dimensions == other.dimensions && self.math == other.math
     }
 
     pub fn breached_by(&self, value: f64) -> bool {
-        let Some(threshold) = self.threshold else { return false };
+        let Some(threshold) = self.threshold else {
+            return false;
+        };
         match self.comparison.as_str() {
             "GreaterThanThreshold" => value > threshold,
             "GreaterThanOrEqualToThreshold" => value >= threshold,
@@ -298,7 +349,9 @@ impl Alarm {
 
     /// How many datapoints have to breach.
     pub fn datapoints(&self) -> u32 {
-        self.datapoints_to_alarm.unwrap_or(self.evaluation_periods).max(1)
+        self.datapoints_to_alarm
+            .unwrap_or(self.evaluation_periods)
+            .max(1)
     }
 
     /// The shortest time from the first breaching datapoint's start to the alarm.
@@ -411,7 +464,8 @@ impl Timeline {
         })
     }
 
-    /// Each look at the group that saw a change: when it was answered, and when the look before was sent.
+    /// Each look at the group that saw a change: when it was answered, and when the look before was
+    /// sent.
     pub fn group_looks(&self) -> impl Iterator<Item = (Timestamp, Option<Timestamp>, &GroupState)> {
         self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Group(group) => Some((one.at, one.after, group)),
@@ -419,7 +473,9 @@ impl Timeline {
         })
     }
 
-    pub fn target_looks(&self) -> impl Iterator<Item = (Timestamp, Option<Timestamp>, &TargetHealth)> {
+    pub fn target_looks(
+        &self,
+    ) -> impl Iterator<Item = (Timestamp, Option<Timestamp>, &TargetHealth)> {
         self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Targets(targets) => Some((one.at, one.after, targets)),
             _ => None,
@@ -443,25 +499,43 @@ impl Timeline {
 
     /// As last seen.
     pub fn surroundings(&self) -> Option<&Surroundings> {
-        self.observations.iter().rev().find_map(|one| match &one.seen {
-            Observed::Surroundings(surroundings) => Some(surroundings),
-            _ => None,
-        })
+        self.observations
+            .iter()
+            .rev()
+            .find_map(|one| match &one.seen {
+                Observed::Surroundings(surroundings) => Some(surroundings),
+                _ => None,
+            })
     }
 
     /// What leaves the group drains for so long at most, as its target groups have it.
     pub fn longest_drain(&self) -> Duration {
-        let groups = self.surroundings().into_iter().flat_map(|known| &known.target_groups);
-        groups.map(|one| one.deregistration_delay).max().unwrap_or_default()
+        let groups = self
+            .surroundings()
+            .into_iter()
+            .flat_map(|known| &known.target_groups);
+        groups
+            .map(|one| one.deregistration_delay)
+            .max()
+            .unwrap_or_default()
     }
 
-    /// For how long the group itself was not seen, by calls that failed: until they were answered again, or the end.
+    /// For how long the group itself was not seen, by calls that failed: until they were answered
+    /// again, or the end.
     pub fn blind(&self) -> Duration {
-        let Some(end) = self.observations.last().map(|one| one.at) else { return Duration::ZERO };
+        let Some(end) = self.observations.last().map(|one| one.at) else {
+            return Duration::ZERO;
+        };
         let is_group = |call: &str| {
-            ["DescribeAutoScalingGroups", "DescribeServices", "DescribeScalableTargets", "ListTasks", "DescribeTasks"]
-                .iter()
-                .any(|action| call.ends_with(action))
+            [
+                "DescribeAutoScalingGroups",
+                "DescribeServices",
+                "DescribeScalableTargets",
+                "ListTasks",
+                "DescribeTasks",
+            ]
+            .iter()
+            .any(|action| call.ends_with(action))
         };
         let (mut blind, mut since) = (Duration::ZERO, None);
         for one in &self.observations {
@@ -474,7 +548,10 @@ impl Timeline {
                 _ => {}
             }
         }
-        blind + since.map_or(Duration::ZERO, |from| Duration::try_from(end.duration_since(from)).unwrap_or_default())
+        blind
+            + since.map_or(Duration::ZERO, |from| {
+                Duration::try_from(end.duration_since(from)).unwrap_or_default()
+            })
     }
 
     /// The call that failed and was never answered again, if its name ends so.
@@ -482,7 +559,9 @@ impl Timeline {
         let mut lacking = None;
         for one in &self.observations {
             match &one.seen {
-                Observed::Gap { call: failed, .. } if failed.ends_with(call) => lacking = Some(failed.as_str()),
+                Observed::Gap { call: failed, .. } if failed.ends_with(call) => {
+                    lacking = Some(failed.as_str())
+                }
                 Observed::GapEnded { call: ended } if ended.ends_with(call) => lacking = None,
                 _ => {}
             }
@@ -528,12 +607,16 @@ impl Timeline {
         })
     }
 
-    /// The datapoints that an alarm looks at. (Records of before told series apart by their metric's name alone.)
+    /// The datapoints that an alarm looks at. (Records of before told series apart by their
+    /// metric's name alone.)
     pub fn metric_of(&self, alarm: &Alarm) -> Option<&MetricSeries> {
-        let own = self.metrics().find(|series| series.alarms.contains(&alarm.name));
+        let own = self
+            .metrics()
+            .find(|series| series.alarms.contains(&alarm.name));
         own.or_else(|| {
             let name = format!("policy metric {}", alarm.metric.as_deref()?);
-            self.metrics().find(|series| series.name == name && series.alarms.is_empty())
+            self.metrics()
+                .find(|series| series.name == name && series.alarms.is_empty())
         })
     }
 
@@ -563,7 +646,13 @@ mod tests {
 
     #[test]
     fn a_cause_tells_who_decided_what_and_when() {
-        let decision = |cause: &str| Activity { cause: cause.to_owned(), ..Activity::default() }.decision();
+        let decision = |cause: &str| {
+            Activity {
+                cause: cause.to_owned(),
+                ..Activity::default()
+            }
+            .decision()
+        };
         let found = decision(
             "At 2024-01-05T10:00:06Z a monitor alarm my CPU is high in state ALARM triggered policy out by two changing \
              the desired capacity from 2 to 5.  At 2024-01-05T10:00:14Z an instance was started in response to a \
@@ -582,7 +671,10 @@ mod tests {
              16 changing the desired capacity from 0 to 16.  At 2024-01-05T10:00:07Z an instance was started.",
         )
         .unwrap();
-        assert_eq!((manual.alarm, manual.policy, manual.from, manual.to), (None, None, 0, 16));
+        assert_eq!(
+            (manual.alarm, manual.policy, manual.from, manual.to),
+            (None, None, 0, 16)
+        );
         let service = Activity {
             description: "Setting desired count to 5.".to_owned(),
             cause: "monitor alarm TargetTracking-service/c/s-AlarmHigh-1 in state ALARM triggered policy cpu"
@@ -591,7 +683,10 @@ mod tests {
             ..Activity::default()
         };
         let of_service = service.decision().unwrap();
-        assert_eq!((of_service.policy.as_deref(), of_service.from, of_service.to), (Some("cpu"), 2, 5));
+        assert_eq!(
+            (of_service.policy.as_deref(), of_service.from, of_service.to),
+            (Some("cpu"), 2, 5)
+        );
         assert!(service.grows());
         let health = "At 2024-01-05T10:00:06Z an instance was taken out of service in response to a ELB system health \
                       check failure.";
@@ -601,21 +696,34 @@ mod tests {
     #[test]
     fn a_group_is_not_seen_from_a_failed_call_until_it_is_answered_again() {
         let at = |second: i64| Timestamp::from_second(1_772_000_000 + second).unwrap();
-        let gap = |call: &str| Observed::Gap { call: call.to_owned(), why: "no".to_owned() };
+        let gap = |call: &str| Observed::Gap {
+            call: call.to_owned(),
+            why: "no".to_owned(),
+        };
         let call = "autoscaling:DescribeAutoScalingGroups";
         let mut timeline = Timeline {
             observations: vec![
                 Observation::new(at(0), gap("autoscaling:DescribePolicies")),
                 Observation::new(at(5), gap(call)),
                 Observation::new(at(7), gap(call)),
-                Observation::new(at(9), Observed::GapEnded { call: call.to_owned() }),
+                Observation::new(
+                    at(9),
+                    Observed::GapEnded {
+                        call: call.to_owned(),
+                    },
+                ),
                 Observation::new(at(20), gap("cloudwatch:GetMetricData")),
             ],
         };
         assert_eq!(timeline.blind(), Duration::from_secs(4));
         assert_eq!(timeline.lacking("DescribeAutoScalingGroups"), None);
-        assert_eq!(timeline.lacking("DescribePolicies"), Some("autoscaling:DescribePolicies"));
-        timeline.observations.insert(4, Observation::new(at(12), gap(call)));
+        assert_eq!(
+            timeline.lacking("DescribePolicies"),
+            Some("autoscaling:DescribePolicies")
+        );
+        timeline
+            .observations
+            .insert(4, Observation::new(at(12), gap(call)));
         assert_eq!(timeline.blind(), Duration::from_secs(12), "and at its end");
     }
 
@@ -623,12 +731,24 @@ mod tests {
     fn an_activity_names_its_instance() {
         for (description, id) in [
             ("Launching a new EC2 instance: i-0b", Some("i-0b")),
-            ("Launching a new EC2 instance from warm pool: i-0b", Some("i-0b")),
-            ("Launching a new EC2 instance: i-0b.  Status Reason: no capacity", Some("i-0b")),
+            (
+                "Launching a new EC2 instance from warm pool: i-0b",
+                Some("i-0b"),
+            ),
+            (
+                "Launching a new EC2 instance: i-0b.  Status Reason: no capacity",
+                Some("i-0b"),
+            ),
             ("Launching a new EC2 instance", None),
-            ("Launching a new EC2 instance.  Status Reason: We currently do not have sufficient capacity", None),
+            (
+                "Launching a new EC2 instance.  Status Reason: We currently do not have sufficient capacity",
+                None,
+            ),
         ] {
-            let activity = Activity { description: description.to_owned(), ..Activity::default() };
+            let activity = Activity {
+                description: description.to_owned(),
+                ..Activity::default()
+            };
             assert_eq!(activity.instance(), id, "{description}");
         }
     }

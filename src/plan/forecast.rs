@@ -1,12 +1,13 @@
-//! What a scenario will ask of target and generators, by arithmetic alone: Little's law, and the flows' own counts.
+//! What a scenario will ask of target and generators, by arithmetic alone: Little's law, and the
+//! flows' own counts.
 
 use std::time::Duration;
 
 use super::Schedule;
 use crate::scenario::{Block, Flow, Model, Order, Phase, Scenario, Think, WhenUsedUp};
 
-/// Two answers of the target: as it should be, and overloaded. A closed model asks for less in the second case, which
-/// is when a group must grow.
+/// Two answers of the target: as it should be, and overloaded. A closed model asks for less in the
+/// second case, which is when a group must grow.
 pub const RESPONSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 /// Source ports towards one address that Linux offers unless told otherwise.
 pub const PORTS: u64 = 28_232;
@@ -23,7 +24,11 @@ impl Pass {
     /// Conditions count as true: the most that may be asked.
     pub fn of(scenario: &Scenario) -> Self {
         let weights: f64 = scenario.flows.iter().map(|flow| flow.weight).sum();
-        let mut pass = Self { requests: 0.0, think: Duration::ZERO, pace: Duration::ZERO };
+        let mut pass = Self {
+            requests: 0.0,
+            think: Duration::ZERO,
+            pace: Duration::ZERO,
+        };
         for flow in &scenario.flows {
             let share = flow.weight / weights.max(f64::MIN_POSITIVE);
             let (requests, think) = count(flow, &flow.body);
@@ -75,8 +80,8 @@ fn count(flow: &Flow, block: &Block) -> (f64, Duration) {
     (requests * f64::from(block.repeat), think * block.repeat)
 }
 
-/// The most requests per second that are ever asked for, however fast the target answers; infinite where users wait for
-/// nothing but their answers.
+/// The most requests per second that are ever asked for, however fast the target answers; infinite
+/// where users wait for nothing but their answers.
 pub fn most(scenario: &Scenario) -> f64 {
     let pass = Pass::of(scenario);
     let endless = pass.length(Duration::ZERO).is_zero();
@@ -91,7 +96,10 @@ pub fn most(scenario: &Scenario) -> f64 {
 pub fn peak(scenario: &Scenario) -> Option<&Phase> {
     let pass = Pass::of(scenario);
     let weight = |phase: &&Phase| pass.rate(phase.model, phase.level, RESPONSES[0]);
-    scenario.phases.iter().max_by(|a, b| weight(a).total_cmp(&weight(b)))
+    scenario
+        .phases
+        .iter()
+        .max_by(|a, b| weight(a).total_cmp(&weight(b)))
 }
 
 /// What one data file has to give.
@@ -99,7 +107,8 @@ pub fn peak(scenario: &Scenario) -> Option<&Phase> {
 pub struct Rows {
     pub name: String,
     pub there: u64,
-    /// Iterations of the flows that draw from it, over the whole run, with a target that answers well.
+    /// Iterations of the flows that draw from it, over the whole run, with a target that answers
+    /// well.
     pub needed: u64,
     /// What will happen, in words; nothing where there are enough.
     pub problem: Option<String>,
@@ -112,38 +121,66 @@ pub fn rows(scenario: &Scenario, schedule: &Schedule, workers: u32) -> Vec<Rows>
     let mut all = Vec::new();
     for (index, data) in (0..).zip(&scenario.data) {
         let uses = |flow: &&Flow| flow.draws().contains(&index);
-        let share: f64 =
-            scenario.flows.iter().filter(uses).map(|flow| flow.weight).sum::<f64>() / weights.max(f64::MIN_POSITIVE);
+        let share: f64 = scenario
+            .flows
+            .iter()
+            .filter(uses)
+            .map(|flow| flow.weight)
+            .sum::<f64>()
+            / weights.max(f64::MIN_POSITIVE);
         let (there, needed) = (data.rows.len() as u64, (iterations * share).ceil() as u64);
-        let used_up = data.order != Order::Random && data.when_used_up != WhenUsedUp::Recycle && needed > there;
+        let used_up = data.order != Order::Random
+            && data.when_used_up != WhenUsedUp::Recycle
+            && needed > there;
         let problem = if data.split && there < u64::from(workers) {
-            Some(format!("fewer rows than the {workers} workers they are split over: some get none"))
+            Some(format!(
+                "fewer rows than the {workers} workers they are split over: some get none"
+            ))
         } else if used_up {
             let then = if data.when_used_up == WhenUsedUp::Stop {
                 "then no further iteration begins"
             } else {
                 "then iterations fail"
             };
-            Some(format!("used up after about {:.0}% of the run: {then}", there as f64 / needed.max(1) as f64 * 100.0))
+            Some(format!(
+                "used up after about {:.0}% of the run: {then}",
+                there as f64 / needed.max(1) as f64 * 100.0
+            ))
         } else {
             None
         };
-        all.push(Rows { name: data.name.clone(), there, needed, problem });
+        all.push(Rows {
+            name: data.name.clone(),
+            there,
+            needed,
+            problem,
+        });
     }
     all
 }
 
 /// Over the whole run.
 fn iterations(scenario: &Scenario, schedule: &Schedule) -> f64 {
-    let length = Pass::of(scenario).length(RESPONSES[0]).as_secs_f64().max(1e-6);
+    let length = Pass::of(scenario)
+        .length(RESPONSES[0])
+        .as_secs_f64()
+        .max(1e-6);
     let seconds = schedule.end().as_secs_f64().ceil() as u64;
-    let users: f64 = (0..seconds).map(|second| schedule.users_at(Duration::from_millis(second * 1_000 + 500))).sum();
+    let users: f64 = (0..seconds)
+        .map(|second| schedule.users_at(Duration::from_millis(second * 1_000 + 500)))
+        .sum();
     schedule.iterations() as f64 + users / length
 }
 
 /// The level over time in `width` columns, each as a share of the highest.
 pub fn curve(schedule: &Schedule, width: usize) -> Vec<f64> {
-    let at = |column: usize| schedule.level_at(schedule.end().mul_f64((column as f64 + 0.5) / width.max(1) as f64));
+    let at = |column: usize| {
+        schedule.level_at(
+            schedule
+                .end()
+                .mul_f64((column as f64 + 0.5) / width.max(1) as f64),
+        )
+    };
     let levels: Vec<f64> = (0..width).map(at).collect();
     let top = levels.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
     levels.into_iter().map(|level| level / top).collect()
@@ -152,7 +189,9 @@ pub fn curve(schedule: &Schedule, width: usize) -> Vec<f64> {
 /// Whether a flow waits between its requests at all.
 pub fn thinks(scenario: &Scenario) -> bool {
     let pauses = |flow: &Flow| {
-        flow.pace.is_some() || flow.think != Think::None || flow.steps.iter().any(|step| step.think.is_some())
+        flow.pace.is_some()
+            || flow.think != Think::None
+            || flow.steps.iter().any(|step| step.think.is_some())
     };
     scenario.flows.iter().all(pauses)
 }
@@ -164,8 +203,13 @@ mod tests {
 
     fn shop() -> Scenario {
         let second = Duration::from_secs(1);
-        let mut scenario =
-            example::scenario(vec![example::phase("only", Model::Users, 100.0, second * 100, Role::Baseline)]);
+        let mut scenario = example::scenario(vec![example::phase(
+            "only",
+            Model::Users,
+            100.0,
+            second * 100,
+            Role::Baseline,
+        )]);
         scenario.flows[0].think = Think::Uniform(second, second * 3);
         scenario
     }
@@ -183,10 +227,18 @@ mod tests {
     #[test]
     fn repeated_steps_and_weights_count() {
         let mut scenario = shop();
-        let inner = Block { condition: None, repeat: 3, actions: vec![Action::Request(0)] };
+        let inner = Block {
+            condition: None,
+            repeat: 3,
+            actions: vec![Action::Request(0)],
+        };
         let mut twice = example::flow("twice", vec![example::step(Method::Get, "/")]);
         twice.weight = 3.0;
-        twice.body = Block { condition: None, repeat: 1, actions: vec![Action::Request(0), Action::Block(inner)] };
+        twice.body = Block {
+            condition: None,
+            repeat: 1,
+            actions: vec![Action::Request(0), Action::Block(inner)],
+        };
         scenario.flows.push(twice);
         assert_eq!(Pass::of(&scenario).requests, 1.0 * 0.25 + 4.0 * 0.75);
     }
@@ -203,8 +255,10 @@ mod tests {
             split: true,
         };
         scenario.data = vec![data];
-        let column =
-            crate::scenario::Segment::Value(crate::scenario::Expression::Column(0, 0), crate::scenario::Escape::Raw);
+        let column = crate::scenario::Segment::Value(
+            crate::scenario::Expression::Column(0, 0),
+            crate::scenario::Escape::Raw,
+        );
         scenario.flows[0].steps[0].path.push(column);
         let schedule = Schedule::new(&scenario);
         let seen = &rows(&scenario, &schedule, 4)[0];
@@ -214,17 +268,29 @@ mod tests {
             seen.problem.as_deref(),
             Some("used up after about 42% of the run: then no further iteration begins")
         );
-        assert!(rows(&scenario, &schedule, 2_001)[0].problem.as_ref().unwrap().contains("some get none"));
+        assert!(
+            rows(&scenario, &schedule, 2_001)[0]
+                .problem
+                .as_ref()
+                .unwrap()
+                .contains("some get none")
+        );
     }
 
     #[test]
     fn the_most_that_is_asked_is_what_a_target_gets_that_answers_at_once() {
         let phases = |model, levels: &[f64]| {
-            let phase = |level: &f64| example::phase("p", model, *level, Duration::from_secs(1), Role::Baseline);
+            let phase = |level: &f64| {
+                example::phase("p", model, *level, Duration::from_secs(1), Role::Baseline)
+            };
             levels.iter().map(phase).collect::<Vec<_>>()
         };
         let thinking = |think, scenario: Scenario| Scenario {
-            flows: scenario.flows.into_iter().map(|flow| Flow { think, ..flow }).collect(),
+            flows: scenario
+                .flows
+                .into_iter()
+                .map(|flow| Flow { think, ..flow })
+                .collect(),
             ..scenario
         };
         let second = Think::Constant(Duration::from_secs(1));

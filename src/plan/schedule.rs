@@ -1,13 +1,15 @@
 //! A scenario's phases as a curve over time, and the part of it that one task carries.
 //!
-//! Every task computes its own share from `(k, n)`, so there is no coordinator to ask and no remainder to lose:
-//! session `j` belongs to task `j mod n`, and so does iteration `i` of the open model.
+//! Every task computes its own share from `(k, n)`, so there is no coordinator to ask and no
+//! remainder to lose: session `j` belongs to task `j mod n`, and so does iteration `i` of the open
+//! model.
 
 use std::time::Duration;
 
 use crate::scenario::{Model, Phase, Scenario};
 
-/// A task's part of the load: `index` of `of`. The shares of all tasks add up to the whole, exactly.
+/// A task's part of the load: `index` of `of`. The shares of all tasks add up to the whole,
+/// exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     pub index: u32,
@@ -19,7 +21,9 @@ impl Share {
 
     /// How many of the numbers below `count` are its own.
     pub fn part_of(self, count: u64) -> u64 {
-        count.saturating_sub(u64::from(self.index)).div_ceil(u64::from(self.of.max(1)))
+        count
+            .saturating_sub(u64::from(self.index))
+            .div_ceil(u64::from(self.of.max(1)))
     }
 
     pub fn owns(self, number: u64) -> bool {
@@ -59,7 +63,11 @@ struct Piece {
 impl Piece {
     fn level(&self, at: f64) -> f64 {
         let length = self.end - self.start;
-        if length <= 0.0 { self.to } else { self.from + (self.to - self.from) * (at - self.start) / length }
+        if length <= 0.0 {
+            self.to
+        } else {
+            self.from + (self.to - self.from) * (at - self.start) / length
+        }
     }
 
     /// The area under the line.
@@ -73,13 +81,23 @@ impl Curve {
         let mut pieces = Vec::new();
         let (mut at, mut level, mut before) = (0.0, 0.0, 0.0);
         for phase in phases {
-            let to = if phase.model == model { phase.level } else { 0.0 };
+            let to = if phase.model == model {
+                phase.level
+            } else {
+                0.0
+            };
             // The other model's phase is not ramped into: its sessions end where theirs begin.
             let ramp_from = if phase.model == model { level } else { 0.0 };
             for (length, from) in [(phase.ramp, ramp_from), (phase.hold, to)] {
                 let length = length.as_secs_f64();
                 if length > 0.0 {
-                    let piece = Piece { start: at, end: at + length, from, to, before };
+                    let piece = Piece {
+                        start: at,
+                        end: at + length,
+                        from,
+                        to,
+                        before,
+                    };
                     before += piece.area();
                     at = piece.end;
                     pieces.push(piece);
@@ -92,11 +110,16 @@ impl Curve {
 
     fn level_at(&self, at: Duration) -> f64 {
         let at = at.as_secs_f64();
-        self.pieces.iter().find(|piece| at < piece.end).map_or(0.0, |piece| piece.level(at))
+        self.pieces
+            .iter()
+            .find(|piece| at < piece.end)
+            .map_or(0.0, |piece| piece.level(at))
     }
 
     fn peak(&self) -> f64 {
-        self.pieces.iter().fold(0.0, |peak, piece| piece.from.max(piece.to).max(peak))
+        self.pieces
+            .iter()
+            .fold(0.0, |peak, piece| piece.from.max(piece.to).max(peak))
     }
 }
 
@@ -118,7 +141,11 @@ impl Schedule {
             models: phases.iter().map(|phase| phase.model).collect(),
             phase_starts,
             end,
-            grace: phases.iter().map(|phase| phase.grace).max().unwrap_or_default(),
+            grace: phases
+                .iter()
+                .map(|phase| phase.grace)
+                .max()
+                .unwrap_or_default(),
         }
     }
 
@@ -139,12 +166,17 @@ impl Schedule {
 
     /// The phase a moment belongs to; after the end, the last one.
     pub fn phase_at(&self, at: Duration) -> usize {
-        self.phase_starts.partition_point(|start| *start <= at).saturating_sub(1)
+        self.phase_starts
+            .partition_point(|start| *start <= at)
+            .saturating_sub(1)
     }
 
-    /// The phase that a moment ends: a session that leaves when the next phase begins still belongs to the one before.
+    /// The phase that a moment ends: a session that leaves when the next phase begins still belongs
+    /// to the one before.
     pub fn phase_before(&self, at: Duration) -> usize {
-        self.phase_starts.partition_point(|start| *start < at).saturating_sub(1)
+        self.phase_starts
+            .partition_point(|start| *start < at)
+            .saturating_sub(1)
     }
 
     /// The level asked for at a moment, in its phase's model: sessions, or iterations per second.
@@ -178,9 +210,14 @@ impl Schedule {
                 (true, true) => (piece.start, piece.end),
                 (false, false) => continue,
                 (rises_later, _) => {
-                    let crossing =
-                        piece.start + (piece.end - piece.start) * (needed - piece.from) / (piece.to - piece.from);
-                    if rises_later { (piece.start, crossing) } else { (crossing, piece.end) }
+                    let crossing = piece.start
+                        + (piece.end - piece.start) * (needed - piece.from)
+                            / (piece.to - piece.from);
+                    if rises_later {
+                        (piece.start, crossing)
+                    } else {
+                        (crossing, piece.end)
+                    }
                 }
             };
             match spans.last_mut() {
@@ -195,7 +232,8 @@ impl Schedule {
             .collect()
     }
 
-    /// When iteration `number` (from 0) of the open model is due: where the area under the curve reaches it.
+    /// When iteration `number` (from 0) of the open model is due: where the area under the curve
+    /// reaches it.
     pub fn arrival(&self, number: u64) -> Option<Duration> {
         let wanted = number as f64;
         let pieces = &self.rate.pieces;
@@ -203,15 +241,25 @@ impl Schedule {
         let piece = pieces.get(index)?;
         let (area, length) = (wanted - piece.before, piece.end - piece.start);
         let slope = (piece.to - piece.from) / length;
-        // from * t + slope / 2 * t^2 = area, in the form that stays exact when the slope is almost nothing.
-        let root = (piece.from * piece.from + 2.0 * slope * area).max(0.0).sqrt();
-        let t = if piece.from + root > 0.0 { 2.0 * area / (piece.from + root) } else { 0.0 };
+        // from * t + slope / 2 * t^2 = area, in the form that stays exact when the slope is almost
+        // nothing.
+        let root = (piece.from * piece.from + 2.0 * slope * area)
+            .max(0.0)
+            .sqrt();
+        let t = if piece.from + root > 0.0 {
+            2.0 * area / (piece.from + root)
+        } else {
+            0.0
+        };
         Some(Duration::from_secs_f64(piece.start + t.clamp(0.0, length)))
     }
 
     /// All iterations of the open model.
     pub fn iterations(&self) -> u64 {
-        self.rate.pieces.last().map_or(0, |piece| (piece.before + piece.area()).ceil() as u64)
+        self.rate
+            .pieces
+            .last()
+            .map_or(0, |piece| (piece.before + piece.area()).ceil() as u64)
     }
 
     /// All sessions that are ever there.
@@ -228,12 +276,27 @@ mod tests {
     use crate::scenario::{Role, example};
 
     fn phase(level: f64, ramp: u64, hold: u64) -> Phase {
-        let phase = example::phase("", Model::Users, level, Duration::from_secs(hold), Role::Baseline);
-        Phase { ramp: Duration::from_secs(ramp), ..phase }
+        let phase = example::phase(
+            "",
+            Model::Users,
+            level,
+            Duration::from_secs(hold),
+            Role::Baseline,
+        );
+        Phase {
+            ramp: Duration::from_secs(ramp),
+            ..phase
+        }
     }
 
     fn schedule(model: Model, phases: &[Phase]) -> Schedule {
-        let phases: Vec<Phase> = phases.iter().map(|phase| Phase { model, ..phase.clone() }).collect();
+        let phases: Vec<Phase> = phases
+            .iter()
+            .map(|phase| Phase {
+                model,
+                ..phase.clone()
+            })
+            .collect();
         Schedule::of(&phases)
     }
 
@@ -243,20 +306,39 @@ mod tests {
 
     #[test]
     fn the_curve_ramps_holds_and_jumps() {
-        let schedule = schedule(Model::Users, &[phase(10.0, 10, 0), phase(10.0, 0, 5), phase(30.0, 0, 5)]);
-        for (at, level) in [(0.0, 0.0), (5.0, 5.0), (10.0, 10.0), (14.9, 10.0), (15.0, 30.0), (20.0, 0.0)] {
+        let schedule = schedule(
+            Model::Users,
+            &[phase(10.0, 10, 0), phase(10.0, 0, 5), phase(30.0, 0, 5)],
+        );
+        for (at, level) in [
+            (0.0, 0.0),
+            (5.0, 5.0),
+            (10.0, 10.0),
+            (14.9, 10.0),
+            (15.0, 30.0),
+            (20.0, 0.0),
+        ] {
             assert_eq!(schedule.level_at(secs(at)), level, "at {at}s");
         }
         assert_eq!(schedule.peak(Model::Users), 30.0);
         assert_eq!(schedule.end(), secs(20.0));
-        assert_eq!([0.0, 9.9, 10.0, 16.0, 99.0].map(|at| schedule.phase_at(secs(at))), [0, 0, 1, 2, 2]);
+        assert_eq!(
+            [0.0, 9.9, 10.0, 16.0, 99.0].map(|at| schedule.phase_at(secs(at))),
+            [0, 0, 1, 2, 2]
+        );
     }
 
     #[test]
     fn a_session_is_there_while_the_level_is_above_its_number() {
-        let schedule = schedule(Model::Users, &[phase(10.0, 10, 5), phase(2.0, 4, 1), phase(4.0, 0, 5)]);
+        let schedule = schedule(
+            Model::Users,
+            &[phase(10.0, 10, 5), phase(2.0, 4, 1), phase(4.0, 0, 5)],
+        );
         assert_eq!(schedule.session_spans(0), vec![(secs(1.0), secs(25.0))]);
-        assert_eq!(schedule.session_spans(3), vec![(secs(4.0), secs(18.0)), (secs(20.0), secs(25.0))]);
+        assert_eq!(
+            schedule.session_spans(3),
+            vec![(secs(4.0), secs(18.0)), (secs(20.0), secs(25.0))]
+        );
         assert_eq!(schedule.session_spans(9), vec![(secs(10.0), secs(15.0))]);
         assert_eq!(schedule.session_spans(10), vec![]);
     }
@@ -275,18 +357,36 @@ mod tests {
     #[test]
     fn phases_of_both_models_follow_one_another() {
         let users = phase(4.0, 0, 10);
-        let rate = Phase { model: Model::Rate, ..phase(10.0, 0, 2) };
+        let rate = Phase {
+            model: Model::Rate,
+            ..phase(10.0, 0, 2)
+        };
         let schedule = Schedule::of(&[users.clone(), rate, phase(4.0, 2, 1)]);
-        assert_eq!(schedule.session_spans(0), vec![(secs(0.0), secs(10.0)), (secs(12.5), secs(15.0))]);
+        assert_eq!(
+            schedule.session_spans(0),
+            vec![(secs(0.0), secs(10.0)), (secs(12.5), secs(15.0))]
+        );
         assert_eq!(schedule.arrival(0), Some(secs(10.0)));
         assert_eq!(schedule.iterations(), 20);
-        assert_eq!([5.0, 11.0, 14.5].map(|at| schedule.level_at(secs(at))), [4.0, 10.0, 4.0]);
-        assert_eq!((schedule.phase_at(secs(10.0)), schedule.phase_before(secs(10.0))), (1, 0));
+        assert_eq!(
+            [5.0, 11.0, 14.5].map(|at| schedule.level_at(secs(at))),
+            [4.0, 10.0, 4.0]
+        );
+        assert_eq!(
+            (
+                schedule.phase_at(secs(10.0)),
+                schedule.phase_before(secs(10.0))
+            ),
+            (1, 0)
+        );
     }
 
     #[test]
     fn nothing_arrives_at_level_zero() {
-        let schedule = schedule(Model::Rate, &[phase(10.0, 0, 1), phase(0.0, 0, 10), phase(10.0, 0, 1)]);
+        let schedule = schedule(
+            Model::Rate,
+            &[phase(10.0, 0, 1), phase(0.0, 0, 10), phase(10.0, 0, 1)],
+        );
         assert_eq!(schedule.arrival(10), Some(secs(11.0)));
         assert_eq!(schedule.iterations(), 20);
     }

@@ -2,8 +2,8 @@
 
 use crate::scenario::{Model, Phase, Scenario, Tasks};
 
-/// What one vCPU of a generator task carries with room to spare: half of what the engine reached in the benchmark
-/// on one core, so that the generator is never the limit.
+/// What one vCPU of a generator task carries with room to spare: half of what the engine reached in
+/// the benchmark on one core, so that the generator is never the limit.
 const RATE_PER_VCPU: f64 = 5_000.0;
 const SESSIONS_PER_VCPU: f64 = 5_000.0;
 
@@ -19,19 +19,42 @@ pub struct Sizing {
 /// Chooses the number of tasks: what the user said, else enough for the peak.
 pub fn size(scenario: &Scenario) -> Sizing {
     let vcpus = f64::from(scenario.fleet.size.cpu_units) / 1024.0;
-    let per_task = |model| vcpus * if model == Model::Rate { RATE_PER_VCPU } else { SESSIONS_PER_VCPU };
+    let per_task = |model| {
+        vcpus
+            * if model == Model::Rate {
+                RATE_PER_VCPU
+            } else {
+                SESSIONS_PER_VCPU
+            }
+    };
     let weight = |phase: &&Phase| phase.level / per_task(phase.model);
-    let heaviest = scenario.phases.iter().max_by(|a, b| weight(a).total_cmp(&weight(b)));
+    let heaviest = scenario
+        .phases
+        .iter()
+        .max_by(|a, b| weight(a).total_cmp(&weight(b)));
     let (peak, model) = heaviest.map_or((0.0, Model::Users), |phase| (phase.level, phase.model));
-    let unit = if model == Model::Rate { "iterations/s" } else { "sessions" };
+    let unit = if model == Model::Rate {
+        "iterations/s"
+    } else {
+        "sessions"
+    };
     let per_task = per_task(model);
     let needed = ((peak / per_task).ceil() as u32).max(1);
     match scenario.fleet.tasks {
-        Tasks::Exactly(tasks) => Sizing { tasks, needed: needed.min(tasks), why: "as the scenario says".to_owned() },
+        Tasks::Exactly(tasks) => Sizing {
+            tasks,
+            needed: needed.min(tasks),
+            why: "as the scenario says".to_owned(),
+        },
         // Two at least: one lost task must not be the end of the load.
         Tasks::Auto => {
-            let why = format!("peak of {peak} {unit}, {per_task} per task of {vcpus} vCPU, two at least");
-            Sizing { tasks: needed.max(2), needed, why }
+            let why =
+                format!("peak of {peak} {unit}, {per_task} per task of {vcpus} vCPU, two at least");
+            Sizing {
+                tasks: needed.max(2),
+                needed,
+                why,
+            }
         }
     }
 }

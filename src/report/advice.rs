@@ -1,4 +1,5 @@
-//! From a run's report to the evidence that advice is given on: the same way during the run and long after it.
+//! From a run's report to the evidence that advice is given on: the same way during the run and
+//! long after it.
 
 use std::time::Duration;
 
@@ -46,29 +47,55 @@ pub fn advice(
 
 fn seconds(load: &Load) -> Vec<Second> {
     let asked: Vec<f64> = load.seconds.iter().map(|second| second.asked).collect();
-    let sent: Vec<u64> = load.seconds.iter().map(|second| second.ok + second.errors).collect();
+    let sent: Vec<u64> = load
+        .seconds
+        .iter()
+        .map(|second| second.ok + second.errors)
+        .collect();
     demand(load.is_open(), &asked, &sent)
         .into_iter()
         .zip(&load.seconds)
-        .map(|(demand, second)| Second { demand, ok: second.ok, errors: second.errors, p95: second.p95 })
+        .map(|(demand, second)| Second {
+            demand,
+            ok: second.ok,
+            errors: second.errors,
+            p95: second.p95,
+        })
         .collect()
 }
 
-/// A load that ended before this share of its plan was cut short: the last request of a plan may be a little before its end.
+/// A load that ended before this share of its plan was cut short: the last request of a plan may be
+/// a little before its end.
 const WHOLE: f64 = 0.9;
-/// As in the judgement on what was sent: less is not what was asked. Sessions wait for slow answers.
+/// As in the judgement on what was sent: less is not what was asked. Sessions wait for slow
+/// answers.
 const SENT_RATE: f64 = 0.99;
 const SENT_USERS: f64 = 0.95;
 
 fn weakness(load: &Load) -> Option<String> {
-    let asked = load.phases.iter().filter(|phase| phase.level > 0.0).map(|phase| phase.to).max().unwrap_or_default();
+    let asked = load
+        .phases
+        .iter()
+        .filter(|phase| phase.level > 0.0)
+        .map(|phase| phase.to)
+        .max()
+        .unwrap_or_default();
     let ran = Duration::from_secs(load.seconds.len() as u64);
     if ran < asked.mul_f64(WHOLE) {
-        return Some(format!("the load was cut short after {} of {}", units::duration(ran), units::duration(asked)));
+        return Some(format!(
+            "the load was cut short after {} of {}",
+            units::duration(ran),
+            units::duration(asked)
+        ));
     }
-    let sum = |of: fn(&TaskRow) -> &Vec<u64>| load.generators.tasks.iter().flat_map(of).sum::<u64>();
+    let sum =
+        |of: fn(&TaskRow) -> &Vec<u64>| load.generators.tasks.iter().flat_map(of).sum::<u64>();
     let share = sum(|task| &task.sent) as f64 / sum(|task| &task.asked).max(1) as f64;
-    let bound = if load.is_open() { SENT_RATE } else { SENT_USERS };
+    let bound = if load.is_open() {
+        SENT_RATE
+    } else {
+        SENT_USERS
+    };
     (share < bound && !load.generators.tasks.is_empty())
         .then(|| format!("only {:.0} % of what was asked was sent", share * 100.0))
 }

@@ -1,5 +1,5 @@
-//! How the load came to be: what each generator was asked and sent, when one strained, where connections went, and how
-//! often each named check held.
+//! How the load came to be: what each generator was asked and sent, when one strained, where
+//! connections went, and how often each named check held.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,8 @@ pub struct Generators {
     pub without_data: u64,
 }
 
-/// What one task was asked and what it sent: iterations (open model) or sessions (closed model), second by second.
+/// What one task was asked and what it sent: iterations (open model) or sessions (closed model),
+/// second by second.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskRow {
     pub task: u32,
@@ -70,7 +71,14 @@ impl Generators {
         let mut all = Strain::default();
         let (mut opened, mut full, mut resumed) = (0, 0, 0);
         for (task, strain) in results.strain() {
-            let new = TaskRow { task, asked: vec![], sent: vec![], busiest: 0, latest: 0, most_resident_mib: 0 };
+            let new = TaskRow {
+                task,
+                asked: vec![],
+                sent: vec![],
+                busiest: 0,
+                latest: 0,
+                most_resident_mib: 0,
+            };
             let row = tasks.entry(task).or_insert(new);
             let length = strain.second as usize + 1;
             row.asked.resize(length.max(row.asked.len()), 0);
@@ -105,13 +113,21 @@ impl Generators {
             (0, 0) => String::new(),
             (full, resumed) => format!(", {full} full TLS handshakes and {resumed} resumed"),
         };
-        format!("{} opened, {} at once at most{hands}", self.opened, self.most_open)
+        format!(
+            "{} opened, {} at once at most{hands}",
+            self.opened, self.most_open
+        )
     }
 }
 
 pub fn checks(scenario: &Scenario, results: &Results) -> Vec<CheckRow> {
     let row = |((flow, step, check), (passed, failed)): ((u16, u16, u16), (u64, u64))| {
-        let names = scenario.flows.get(flow as usize)?.steps.get(step as usize)?.check_names();
+        let names = scenario
+            .flows
+            .get(flow as usize)?
+            .steps
+            .get(step as usize)?
+            .check_names();
         Some(CheckRow {
             step: step_name(scenario, flow, step),
             name: names.get(check as usize)?.clone(),

@@ -1,7 +1,8 @@
-//! The run as it happens: a block that redraws itself on a terminal, a line at a time everywhere else.
+//! The run as it happens: a block that redraws itself on a terminal, a line at a time everywhere
+//! else.
 //!
-//! Not silent for long where there is no terminal: people watch CI logs. Writing never fails the run; a closed terminal
-//! is ignored.
+//! Not silent for long where there is no terminal: people watch CI logs. Writing never fails the
+//! run; a closed terminal is ignored.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -34,18 +35,32 @@ struct View {
     terminal: bool,
     begun: Instant,
     last_progress: Option<Instant>,
-    /// The last line about tasks and group: they are told whenever they are looked at, and shown when they change.
+    /// The last line about tasks and group: they are told whenever they are looked at, and shown
+    /// when they change.
     shown: [Option<String>; 2],
 }
 
 impl View {
     fn new() -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr_with_hz(5) } else { ProgressDrawTarget::hidden() };
+        let target = if terminal {
+            ProgressDrawTarget::stderr_with_hz(5)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(None, target);
-        bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(
+            ProgressStyle::with_template("{spinner} {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, terminal, begun: Instant::now(), last_progress: None, shown: Default::default() }
+        Self {
+            bar,
+            terminal,
+            begun: Instant::now(),
+            last_progress: None,
+            shown: Default::default(),
+        }
     }
 
     fn see(&mut self, event: &Event) {
@@ -71,7 +86,10 @@ impl View {
         if self.terminal {
             return self.bar.set_message(text);
         }
-        if self.last_progress.is_none_or(|last| last.elapsed() >= PLAIN_EVERY) {
+        if self
+            .last_progress
+            .is_none_or(|last| last.elapsed() >= PLAIN_EVERY)
+        {
             self.last_progress = Some(Instant::now());
             self.print(&text);
         }
@@ -93,10 +111,19 @@ fn write_line(line: &str) {
 }
 
 fn progress_line(progress: &Progress) -> String {
-    let Progress { elapsed, of, load_phase, requests_per_second, errors_per_second, .. } = progress;
+    let Progress {
+        elapsed,
+        of,
+        load_phase,
+        requests_per_second,
+        errors_per_second,
+        ..
+    } = progress;
     let percentile = |value: Option<Duration>| latency(value.map(|value| value.as_micros() as u64));
     let group = match (progress.in_service, progress.desired) {
-        (Some(in_service), Some(desired)) => format!(" · group {in_service} in service of {desired} desired"),
+        (Some(in_service), Some(desired)) => {
+            format!(" · group {in_service} in service of {desired} desired")
+        }
         _ => String::new(),
     };
     format!(
@@ -120,28 +147,66 @@ fn line(event: &Event) -> Option<String> {
             });
             format!("run {run}\n{INDENT}folder {}{reap}", folder.display())
         }
-        Event::PhaseBegan { phase: Phase::Judge | Phase::Collect } => return None,
+        Event::PhaseBegan {
+            phase: Phase::Judge | Phase::Collect,
+        } => return None,
         Event::PhaseBegan { phase } => format!("{} ...", phase.word()),
-        Event::PhaseEnded { phase, took } => format!("{} done in {}", phase.word(), units::duration(*took)),
-        Event::Planned { tasks, peak, duration, estimate } => {
-            let cost = estimate.map(|usd| format!(", about {usd}")).unwrap_or_default();
-            let tasks = units::count(*tasks, "task");
-            format!("plan: {tasks}, peak {peak}, load {}{cost}", units::duration(*duration))
+        Event::PhaseEnded { phase, took } => {
+            format!("{} done in {}", phase.word(), units::duration(*took))
         }
-        Event::Resource { action, address, took } => {
-            let took = took.map(|took| format!(" ({})", units::duration(took))).unwrap_or_default();
+        Event::Planned {
+            tasks,
+            peak,
+            duration,
+            estimate,
+        } => {
+            let cost = estimate
+                .map(|usd| format!(", about {usd}"))
+                .unwrap_or_default();
+            let tasks = units::count(*tasks, "task");
+            format!(
+                "plan: {tasks}, peak {peak}, load {}{cost}",
+                units::duration(*duration)
+            )
+        }
+        Event::Resource {
+            action,
+            address,
+            took,
+        } => {
+            let took = took
+                .map(|took| format!(" ({})", units::duration(took)))
+                .unwrap_or_default();
             format!("  {action} {address}{took}")
         }
         Event::ImagePushed { bytes, digest } => {
-            format!("  image of {:.1} MB pushed, {}", *bytes as f64 / 1e6, digest.chars().take(19).collect::<String>())
+            format!(
+                "  image of {:.1} MB pushed, {}",
+                *bytes as f64 / 1e6,
+                digest.chars().take(19).collect::<String>()
+            )
         }
-        Event::Tasks { wanted, ready, running, lost } => {
-            let lost = if *lost > 0 { format!(", {lost} lost") } else { String::new() };
+        Event::Tasks {
+            wanted,
+            ready,
+            running,
+            lost,
+        } => {
+            let lost = if *lost > 0 {
+                format!(", {lost} lost")
+            } else {
+                String::new()
+            };
             format!("  tasks: {ready} of {wanted} ready, {running} running{lost}")
         }
         Event::LoadPhaseBegan { name, level } => format!("load phase {name}: {level}"),
         Event::Progress(_) => return None,
-        Event::Group { desired, in_service, min, max } => {
+        Event::Group {
+            desired,
+            in_service,
+            min,
+            max,
+        } => {
             format!("group: {in_service} in service, {desired} desired (min {min}, max {max})")
         }
         Event::Interrupted { urgency } => format!("interrupted: {urgency}"),

@@ -1,4 +1,5 @@
-//! One run as data, and the same run as terminal text, JSON and a page. Pure, but for the live view.
+//! One run as data, and the same run as terminal text, JSON and a page. Pure, but for the live
+//! view.
 
 use std::time::Duration;
 
@@ -72,12 +73,17 @@ pub struct RunReport {
 impl RunReport {
     /// The command that removes what is left.
     pub fn remedy(&self) -> String {
-        self.destroyed.remedy.clone().unwrap_or_else(|| format!("spikeproof reap {}", self.run))
+        self.destroyed
+            .remedy
+            .clone()
+            .unwrap_or_else(|| format!("spikeproof reap {}", self.run))
     }
 
     /// What was paid, and how that compares to the estimate.
     pub fn cost_sentence(&self) -> String {
-        let Some(cost) = &self.cost else { return "nothing, the generators ran on this machine".to_owned() };
+        let Some(cost) = &self.cost else {
+            return "nothing, the generators ran on this machine".to_owned();
+        };
         format!(
             "{} for {}, {} of task time (estimated {}; prices of {} in {})",
             cost.usd,
@@ -141,9 +147,11 @@ pub struct Row {
     pub p95: Option<u64>,
     pub p99: Option<u64>,
     pub max: Option<u64>,
-    /// The same from the actual send: a large difference means that requests waited in the generator for their turn.
+    /// The same from the actual send: a large difference means that requests waited in the
+    /// generator for their turn.
     pub service_p95: Option<u64>,
-    /// Where the time went, 95th percentiles. The first three only of requests that opened a connection.
+    /// Where the time went, 95th percentiles. The first three only of requests that opened a
+    /// connection.
     pub dns_p95: Option<u64>,
     pub connect_p95: Option<u64>,
     pub tls_p95: Option<u64>,
@@ -174,14 +182,19 @@ impl Load {
     pub fn new(scenario: &Scenario, results: &Results) -> Self {
         let schedule = Schedule::new(scenario);
         // A run that was stopped has rates over the time that it had.
-        let ran = results.ran().map_or(schedule.end(), |ran| ran.min(schedule.end()));
+        let ran = results
+            .ran()
+            .map_or(schedule.end(), |ran| ran.min(schedule.end()));
         let mut phases = Vec::new();
         for (index, phase) in scenario.phases.iter().enumerate() {
             let from = schedule.phase_starts()[index];
             let row = Row::new(
                 &phase.name,
                 results,
-                Select { phase: Some(index as u16), ..Select::default() },
+                Select {
+                    phase: Some(index as u16),
+                    ..Select::default()
+                },
                 ran.saturating_sub(from).min(phase.duration()),
             );
             phases.push(PhaseRow {
@@ -200,7 +213,11 @@ impl Load {
             .collect::<std::collections::BTreeSet<_>>()
             .into_iter()
             .map(|(flow, step)| {
-                let select = Select { flow: Some(flow), step: Some(step), ..Select::default() };
+                let select = Select {
+                    flow: Some(flow),
+                    step: Some(step),
+                    ..Select::default()
+                };
                 Row::new(&step_name(scenario, flow, step), results, select, ran)
             })
             .collect();
@@ -224,7 +241,16 @@ impl Load {
         let checks = generators::checks(scenario, results);
         let addresses = generators::addresses(results);
         let generators = Generators::new(results);
-        Self { phases, steps, whole, seconds, checks, addresses, reasons: results.reasons(), generators }
+        Self {
+            phases,
+            steps,
+            whole,
+            seconds,
+            checks,
+            addresses,
+            reasons: results.reasons(),
+            generators,
+        }
     }
 }
 
@@ -240,11 +266,16 @@ fn step_name(scenario: &Scenario, flow: u16, step: u16) -> String {
 impl Row {
     fn new(name: &str, results: &Results, select: Select, length: Duration) -> Self {
         let (merged, parts) = (results.merged(select), results.parts(select));
-        let p95 = |latency: &Latency| latency.percentile(95.0).map(|value| value.as_micros() as u64);
+        let p95 = |latency: &Latency| {
+            latency
+                .percentile(95.0)
+                .map(|value| value.as_micros() as u64)
+        };
         Self {
             name: name.to_owned(),
             tally: merged.tally,
-            per_second: (merged.tally.requests() - merged.tally.unsent) as f64 / length.as_secs_f64().max(f64::EPSILON),
+            per_second: (merged.tally.requests() - merged.tally.unsent) as f64
+                / length.as_secs_f64().max(f64::EPSILON),
             p50: micros(&merged, 50.0),
             p95: micros(&merged, 95.0),
             p99: micros(&merged, 99.0),
@@ -260,12 +291,17 @@ impl Row {
 }
 
 fn micros(merged: &Merged, q: f64) -> Option<u64> {
-    merged.latency.percentile(q).map(|value| value.as_micros() as u64)
+    merged
+        .latency
+        .percentile(q)
+        .map(|value| value.as_micros() as u64)
 }
 
 /// Microseconds as text; a dash where nothing was measured.
 pub fn latency(micros: Option<u64>) -> String {
-    micros.map_or("-".to_owned(), |micros| units::duration(Duration::from_micros(micros)))
+    micros.map_or("-".to_owned(), |micros| {
+        units::duration(Duration::from_micros(micros))
+    })
 }
 
 /// The group's size over time, as seen.
@@ -289,7 +325,9 @@ pub mod tests {
     use crate::outcome::Verdict;
     use crate::scenario::{Arch, TaskSize};
     use crate::units::Usd;
-    use crate::verdict::advice::{Agreement, Answer, Candidate, Change, Confidence, InstanceCapacity, Limit};
+    use crate::verdict::advice::{
+        Agreement, Answer, Candidate, Change, Confidence, InstanceCapacity, Limit,
+    };
     use crate::verdict::{Judgement, Launched, Left, Moment, Reaction, Resized, Sighting, Why};
 
     fn example_advice() -> Advice {
@@ -304,7 +342,11 @@ pub mod tests {
             recommended: false,
             assumes: None,
         };
-        let scheduled = Change::Scheduled { from: Duration::from_secs(12), until: Duration::from_secs(30), min: 4 };
+        let scheduled = Change::Scheduled {
+            from: Duration::from_secs(12),
+            until: Duration::from_secs(30),
+            min: 4,
+        };
         let because = "24 seconds held the limit, 9 missed it".to_owned();
         Advice {
             limit: Limit { p95: Duration::from_millis(500), asked: true },
@@ -343,7 +385,12 @@ pub mod tests {
     pub fn report() -> RunReport {
         let row = |name: &str, ok, status_5xx, p95| Row {
             name: name.to_owned(),
-            tally: Tally { ok, status_5xx, bytes: 1_000, ..Tally::default() },
+            tally: Tally {
+                ok,
+                status_5xx,
+                bytes: 1_000,
+                ..Tally::default()
+            },
             per_second: (ok + status_5xx) as f64 / 10.0,
             p50: Some(21_000),
             p95: Some(p95),
@@ -362,15 +409,21 @@ pub mod tests {
             from: Duration::from_secs(index * 10),
             to: Duration::from_secs(index * 10 + 10),
             level,
-            row: row(name, level as u64 * 10, if role == Role::Spike { 42 } else { 0 }, p95),
+            row: row(
+                name,
+                level as u64 * 10,
+                if role == Role::Spike { 42 } else { 0 },
+                p95,
+            ),
         };
-        let judgement = |asked: &str, scope: &str, verdict, measured: &str, because: &str| Judgement {
-            asked: asked.to_owned(),
-            scope: scope.to_owned(),
-            verdict,
-            measured: measured.to_owned(),
-            because: because.to_owned(),
-        };
+        let judgement =
+            |asked: &str, scope: &str, verdict, measured: &str, because: &str| Judgement {
+                asked: asked.to_owned(),
+                scope: scope.to_owned(),
+                verdict,
+                measured: measured.to_owned(),
+                because: because.to_owned(),
+            };
         let begun: Timestamp = "2026-03-01T11:59:30Z".parse().unwrap();
         let at = |second: u64| begun.checked_add(Duration::from_secs(30 + second)).unwrap();
         let moment = |name: &str, second, source: &str, resolution| Moment {
@@ -380,7 +433,10 @@ pub mod tests {
             resolution: Duration::from_secs(resolution),
         };
         let cost = cost::of_tasks(
-            TaskSize { cpu_units: 1024, memory_mib: 2048 },
+            TaskSize {
+                cpu_units: 1024,
+                memory_mib: 2048,
+            },
             Arch::X86_64,
             &[Duration::from_secs(90), Duration::from_secs(80)],
         );
@@ -395,7 +451,10 @@ pub mod tests {
             group: Some("shop-web".to_owned()),
             fleet: "Fargate".to_owned(),
             place: Some("account 123456789012, eu-west-1".to_owned()),
-            standing: Standing { proof: Some(Proof::LoadBalancer("shop.example.com".to_owned())), said_allowed: false },
+            standing: Standing {
+                proof: Some(Proof::LoadBalancer("shop.example.com".to_owned())),
+                said_allowed: false,
+            },
             begun,
             started: Some(at(0)),
             exit: Exit::Failed,
@@ -413,8 +472,20 @@ pub mod tests {
                     "the generators kept up",
                 )],
                 thresholds: vec![
-                    judgement("p95 < 500ms", "sustained", Verdict::Passed, "p95 = 35ms", "over 1200 requests"),
-                    judgement("p95 < 500ms", "spike", Verdict::Failed, "p95 = 900ms", "the limit is < 500ms"),
+                    judgement(
+                        "p95 < 500ms",
+                        "sustained",
+                        Verdict::Passed,
+                        "p95 = 35ms",
+                        "over 1200 requests",
+                    ),
+                    judgement(
+                        "p95 < 500ms",
+                        "spike",
+                        Verdict::Failed,
+                        "p95 = 900ms",
+                        "the limit is < 500ms",
+                    ),
                     judgement(
                         "p99.9 < 2s",
                         "recovery",
@@ -433,10 +504,20 @@ pub mod tests {
                 reaction: Some(Reaction {
                     out: vec![
                         moment("load rose", 10, "the plan, at the agreed start instant", 0),
-                        moment("breach", 11, "first breaching datapoint (92.0) in the history of high", 1),
+                        moment(
+                            "breach",
+                            11,
+                            "first breaching datapoint (92.0) in the history of high",
+                            1,
+                        ),
                         moment("in service", 17, "lifecycle state of i-2, polled", 2),
                     ],
-                    back: vec![moment("load fell", 20, "the plan, at the agreed start instant", 0)],
+                    back: vec![moment(
+                        "load fell",
+                        20,
+                        "the plan, at the agreed start instant",
+                        0,
+                    )],
                     out_took: Some(Duration::from_secs(6)),
                     out_unavoidable: Some(Duration::from_secs(3)),
                     in_took: None,
@@ -559,17 +640,30 @@ pub mod tests {
             }),
             advice: Some(example_advice()),
             capacity: [(-2.0, 2, 2), (13.0, 6, 2), (17.0, 6, 6), (28.0, 2, 6)]
-                .map(|(second, desired, in_service)| Capacity { second, desired, in_service })
+                .map(|(second, desired, in_service)| Capacity {
+                    second,
+                    desired,
+                    in_service,
+                })
                 .to_vec(),
             tasks: 2,
-            estimate: Cost { usd: Usd(0.012), ..cost },
+            estimate: Cost {
+                usd: Usd(0.012),
+                ..cost
+            },
             cost: Some(cost),
             destroyed: Destroyed {
-                gone: vec!["cluster sp-01j9z3k4m5".to_owned(), "bucket spikeproof-sp-01j9z3k4m5".to_owned()],
+                gone: vec![
+                    "cluster sp-01j9z3k4m5".to_owned(),
+                    "bucket spikeproof-sp-01j9z3k4m5".to_owned(),
+                ],
                 left: vec![],
                 remedy: None,
             },
-            took: vec![(LifePhase::Provision, Duration::from_secs(16)), (LifePhase::Destroy, Duration::from_secs(4))],
+            took: vec![
+                (LifePhase::Provision, Duration::from_secs(16)),
+                (LifePhase::Destroy, Duration::from_secs(4)),
+            ],
             warnings: vec!["the group is observed at 2 s".to_owned()],
         }
     }

@@ -1,7 +1,7 @@
 //! The run as one self-contained page: verdict, load over capacity, latency, judgements, evidence.
 //!
-//! The charts are SVG with presentation attributes, so that the page is complete without any script and under a
-//! content security policy that forbids inline style (Jenkins serves artefacts so).
+//! The charts are SVG with presentation attributes, so that the page is complete without any script
+//! and under a content security policy that forbids inline style (Jenkins serves artefacts so).
 
 use askama::Template;
 
@@ -58,7 +58,13 @@ struct LoadRow {
 pub fn html(report: &RunReport) -> Result<String, askama::Error> {
     let judged = report.judged.as_ref();
     let judgements = judged
-        .map(|judged| judged.thresholds.iter().chain(&judged.scaling).chain(&judged.validity))
+        .map(|judged| {
+            judged
+                .thresholds
+                .iter()
+                .chain(&judged.scaling)
+                .chain(&judged.validity)
+        })
         .into_iter()
         .flatten()
         .map(|judgement| JudgementRow {
@@ -91,11 +97,17 @@ pub fn html(report: &RunReport) -> Result<String, askama::Error> {
 }
 
 fn moments(report: &RunReport) -> Vec<MomentRow> {
-    let Some(reaction) = report.judged.as_ref().and_then(|judged| judged.reaction.as_ref()) else { return Vec::new() };
+    let Some(reaction) = report
+        .judged
+        .as_ref()
+        .and_then(|judged| judged.reaction.as_ref())
+    else {
+        return Vec::new();
+    };
     let row = |moment: &crate::verdict::Moment| MomentRow {
-        second: report
-            .started
-            .map_or(String::new(), |started| format!("{:.1} s", moment.at.duration_since(started).as_secs_f64())),
+        second: report.started.map_or(String::new(), |started| {
+            format!("{:.1} s", moment.at.duration_since(started).as_secs_f64())
+        }),
         clock: moment.at.strftime("%Y-%m-%d %H:%M:%S%.3f UTC").to_string(),
         name: moment.name.clone(),
         source: moment.source.clone(),
@@ -103,17 +115,25 @@ fn moments(report: &RunReport) -> Vec<MomentRow> {
     };
     match reaction.spikes.as_slice() {
         [] => reaction.out.iter().chain(&reaction.back).map(row).collect(),
-        spikes => spikes.iter().flat_map(|spike| spike.out.iter().chain(&spike.back)).map(row).collect(),
+        spikes => spikes
+            .iter()
+            .flat_map(|spike| spike.out.iter().chain(&spike.back))
+            .map(row)
+            .collect(),
     }
 }
 
 fn load_rows(report: &RunReport) -> Vec<LoadRow> {
-    let Some(load) = &report.load else { return Vec::new() };
+    let Some(load) = &report.load else {
+        return Vec::new();
+    };
     let phases = load.phases.iter().map(|phase| {
         let name = format!("{} ({})", phase.row.name, phase.role.word());
         (&phase.row, name, terminal::level(phase.model, phase.level))
     });
-    let others = std::iter::once(&load.whole).chain(&load.steps).map(|row| (row, row.name.clone(), String::new()));
+    let others = std::iter::once(&load.whole)
+        .chain(&load.steps)
+        .map(|row| (row, row.name.clone(), String::new()));
     phases
         .chain(others)
         .map(|(row, name, level)| LoadRow {
@@ -123,9 +143,11 @@ fn load_rows(report: &RunReport) -> Vec<LoadRow> {
             per_second: format!("{:.1}", row.per_second),
             errors: match row.tally.classes() {
                 classes if classes.is_empty() => "0".to_owned(),
-                classes => {
-                    classes.iter().map(|(class, count)| format!("{count} {class}")).collect::<Vec<_>>().join(", ")
-                }
+                classes => classes
+                    .iter()
+                    .map(|(class, count)| format!("{count} {class}"))
+                    .collect::<Vec<_>>()
+                    .join(", "),
             },
             latencies: [row.p50, row.p95, row.p99, row.max, row.service_p95].map(latency),
         })
@@ -133,18 +155,28 @@ fn load_rows(report: &RunReport) -> Vec<LoadRow> {
 }
 
 fn parts(report: &RunReport) -> Vec<(String, [String; 5])> {
-    let Some(load) = &report.load else { return Vec::new() };
+    let Some(load) = &report.load else {
+        return Vec::new();
+    };
     std::iter::once(&load.whole)
         .chain(&load.steps)
         .map(|row| {
-            let values = [row.dns_p95, row.connect_p95, row.tls_p95, row.first_byte_p95, row.body_p95];
+            let values = [
+                row.dns_p95,
+                row.connect_p95,
+                row.tls_p95,
+                row.first_byte_p95,
+                row.body_p95,
+            ];
             (row.name.clone(), values.map(latency))
         })
         .collect()
 }
 
 fn tasks(report: &RunReport) -> Vec<[String; 7]> {
-    let Some(load) = &report.load else { return Vec::new() };
+    let Some(load) = &report.load else {
+        return Vec::new();
+    };
     let row = |task: &super::TaskRow| {
         [
             task.task.to_string(),
@@ -160,8 +192,14 @@ fn tasks(report: &RunReport) -> Vec<[String; 7]> {
 }
 
 fn strained(report: &RunReport) -> String {
-    let stretches = report.load.iter().flat_map(|load| &load.generators.strained);
-    stretches.map(|stretch| strain_sentence(stretch, report.started)).collect::<Vec<_>>().join("; ")
+    let stretches = report
+        .load
+        .iter()
+        .flat_map(|load| &load.generators.strained);
+    stretches
+        .map(|stretch| strain_sentence(stretch, report.started))
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 #[cfg(test)]
@@ -180,11 +218,18 @@ mod tests {
 
     #[test]
     fn a_run_that_took_any_certificate_says_so_in_every_form() {
-        let report = RunReport { insecure: true, ..report() };
+        let report = RunReport {
+            insecure: true,
+            ..report()
+        };
         let words = "INSECURE: any certificate was taken";
         assert!(html(&report).unwrap().contains(words));
         assert!(terminal::text(&report).contains(words));
-        assert!(serde_json::to_string(&report).unwrap().contains("\"insecure\":true"));
+        assert!(
+            serde_json::to_string(&report)
+                .unwrap()
+                .contains("\"insecure\":true")
+        );
     }
 
     #[test]

@@ -46,7 +46,11 @@ fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
 
 /// What a watch without a load of its own has to say.
 pub fn watched(judged: &Judged, began: Option<Timestamp>) -> String {
-    let mut out = format!("{}  {}\n", judged.verdict.word().to_uppercase(), judged.because);
+    let mut out = format!(
+        "{}  {}\n",
+        judged.verdict.word().to_uppercase(),
+        judged.because
+    );
     // Writing to a String cannot fail.
     let _ = write_judged(&mut out, judged);
     if let Some(reaction) = &judged.reaction {
@@ -58,11 +62,19 @@ pub fn watched(judged: &Judged, began: Option<Timestamp>) -> String {
 /// One sentence: the verdict and what decided it.
 pub fn headline(report: &RunReport) -> String {
     if !report.destroyed.left.is_empty() {
-        return format!("RESOURCES LEFT  {} things may still exist; see below", report.destroyed.left.len());
+        return format!(
+            "RESOURCES LEFT  {} things may still exist; see below",
+            report.destroyed.left.len()
+        );
     }
-    let verdict = report.judged.as_ref().map(|judged| (judged.verdict.word().to_uppercase(), judged.because.clone()));
+    let verdict = report
+        .judged
+        .as_ref()
+        .map(|judged| (judged.verdict.word().to_uppercase(), judged.because.clone()));
     match (report.interrupted, verdict, &report.error) {
-        (true, Some((word, because)), _) => format!("INTERRUPTED  ({word} on what there is) {because}"),
+        (true, Some((word, because)), _) => {
+            format!("INTERRUPTED  ({word} on what there is) {because}")
+        }
         (true, None, _) => "INTERRUPTED  before there was anything to judge".to_owned(),
         (false, _, Some(error)) => format!("COULD NOT RUN  {error}"),
         (false, Some((word, because)), None) => format!("{word}  {because}"),
@@ -74,7 +86,11 @@ pub fn headline(report: &RunReport) -> String {
 pub fn subject(report: &RunReport) -> String {
     let mut parts = vec![report.scenario.clone(), report.url.clone()];
     parts.extend(report.group.as_ref().map(|group| format!("group {group}")));
-    parts.push(format!("{} ({})", units::count(report.tasks, "task"), report.fleet));
+    parts.push(format!(
+        "{} ({})",
+        units::count(report.tasks, "task"),
+        report.fleet
+    ));
     parts.push(format!("run {}", report.run));
     if report.insecure {
         parts.push("INSECURE: any certificate was taken".to_owned());
@@ -83,7 +99,10 @@ pub fn subject(report: &RunReport) -> String {
 }
 
 fn write_load(out: &mut String, load: &Load) -> std::fmt::Result {
-    writeln!(out, "\nload                          requests       /s  errors      p50      p95      p99      max")?;
+    writeln!(
+        out,
+        "\nload                          requests       /s  errors      p50      p95      p99      max"
+    )?;
     for phase in &load.phases {
         write_row(out, &phase.row, &level(phase.model, phase.level))?;
     }
@@ -96,7 +115,10 @@ fn write_load(out: &mut String, load: &Load) -> std::fmt::Result {
     }
     let classes = load.whole.tally.classes();
     if !classes.is_empty() {
-        let classes: Vec<String> = classes.iter().map(|(class, count)| format!("{count} {class}")).collect();
+        let classes: Vec<String> = classes
+            .iter()
+            .map(|(class, count)| format!("{count} {class}"))
+            .collect();
         writeln!(out, "  errors: {}", classes.join(", "))?;
     }
     for (why, count) in load.reasons.iter().take(4) {
@@ -115,11 +137,23 @@ fn write_checks(out: &mut String, load: &Load) -> std::fmt::Result {
         return Ok(());
     }
     let failed = load.checks.iter().filter(|check| check.failed > 0).count();
-    writeln!(out, "\nchecks, {failed} of {} with failures", load.checks.len())?;
-    for check in load.checks.iter().filter(|check| check.failed > 0 || load.checks.len() <= 8) {
+    writeln!(
+        out,
+        "\nchecks, {failed} of {} with failures",
+        load.checks.len()
+    )?;
+    for check in load
+        .checks
+        .iter()
+        .filter(|check| check.failed > 0 || load.checks.len() <= 8)
+    {
         let all = check.passed + check.failed;
         let mark = if check.failed > 0 { '✗' } else { '✓' };
-        writeln!(out, "  {mark} {}: {} ({} of {all} passed)", check.step, check.name, check.passed)?;
+        writeln!(
+            out,
+            "  {mark} {}: {} ({} of {all} passed)",
+            check.step, check.name, check.passed
+        )?;
     }
     Ok(())
 }
@@ -128,7 +162,11 @@ fn write_generators(out: &mut String, load: &Load) -> std::fmt::Result {
     writeln!(out, "\nconnections: {}", load.generators.connections())?;
     if load.addresses.len() > 1 || load.addresses.iter().any(|address| address.refused > 0) {
         for row in &load.addresses {
-            let refused = if row.refused > 0 { format!(", {} refused", row.refused) } else { String::new() };
+            let refused = if row.refused > 0 {
+                format!(", {} refused", row.refused)
+            } else {
+                String::new()
+            };
             writeln!(
                 out,
                 "  {}: {} requests on {} connections{refused}, from {} s to {} s",
@@ -141,8 +179,13 @@ fn write_generators(out: &mut String, load: &Load) -> std::fmt::Result {
 
 /// The highest levels, in the units of the scenario.
 pub fn peak(scenario: &Scenario, schedule: &Schedule) -> String {
-    let models = [Model::Users, Model::Rate].into_iter().filter(|model| scenario.has(*model));
-    models.map(|model| level(model, schedule.peak(model))).collect::<Vec<_>>().join(" and ")
+    let models = [Model::Users, Model::Rate]
+        .into_iter()
+        .filter(|model| scenario.has(*model));
+    models
+        .map(|model| level(model, schedule.peak(model)))
+        .collect::<Vec<_>>()
+        .join(" and ")
 }
 
 /// A level as the scenario says it.
@@ -189,7 +232,12 @@ fn write_judged(out: &mut String, judged: &Judged) -> std::fmt::Result {
 }
 
 fn line(judgement: &Judgement) -> String {
-    format!("{} {:<42} {}", mark(judgement.verdict), judgement.question(), judgement.answer())
+    format!(
+        "{} {:<42} {}",
+        mark(judgement.verdict),
+        judgement.question(),
+        judgement.answer()
+    )
 }
 
 /// Advice alone, as `spikeproof advise` prints it.
@@ -203,12 +251,26 @@ fn write_advice(out: &mut String, advice: &Advice) -> std::fmt::Result {
     writeln!(out, "\nadvice")?;
     for answer in &advice.answers {
         writeln!(out, "  {} {}", answer.question, answer.answer)?;
-        writeln!(out, "    confidence {}: {}", answer.confidence.word(), answer.evidence)?;
+        writeln!(
+            out,
+            "    confidence {}: {}",
+            answer.confidence.word(),
+            answer.evidence
+        )?;
     }
-    let width = advice.candidates.iter().map(|one| one.name.chars().count()).max().unwrap_or(0).max(28);
+    let width = advice
+        .candidates
+        .iter()
+        .map(|one| one.name.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(28);
     if !advice.candidates.is_empty() {
         let (limit, against) = (units::duration(advice.limit.p95), "the same load against");
-        writeln!(out, "\n  {against:<width$}   p95 > {limit:<6} lost  most  instance-minutes      money")?;
+        writeln!(
+            out,
+            "\n  {against:<width$}   p95 > {limit:<6} lost  most  instance-minutes      money"
+        )?;
     }
     for one in &advice.candidates {
         writeln!(
@@ -220,7 +282,8 @@ fn write_advice(out: &mut String, advice: &Advice) -> std::fmt::Result {
             one.errors,
             one.most_instances,
             one.instance_minutes,
-            one.usd.map_or("-".to_owned(), |usd| units::Usd(usd).to_string())
+            one.usd
+                .map_or("-".to_owned(), |usd| units::Usd(usd).to_string())
         )?;
         if let Some(assumes) = &one.assumes {
             writeln!(out, "      if {assumes}")?;
@@ -229,7 +292,15 @@ fn write_advice(out: &mut String, advice: &Advice) -> std::fmt::Result {
     if let Some(snippet) = &advice.snippet {
         writeln!(out, "\n  → as Terraform:\n")?;
         for line in snippet.lines() {
-            writeln!(out, "{}", if line.is_empty() { String::new() } else { format!("    {line}") })?;
+            writeln!(
+                out,
+                "{}",
+                if line.is_empty() {
+                    String::new()
+                } else {
+                    format!("    {line}")
+                }
+            )?;
         }
     }
     Ok(())
@@ -244,7 +315,11 @@ pub fn mark(verdict: Verdict) -> char {
     }
 }
 
-fn write_reaction(out: &mut String, reaction: &Reaction, started: Option<Timestamp>) -> std::fmt::Result {
+fn write_reaction(
+    out: &mut String,
+    reaction: &Reaction,
+    started: Option<Timestamp>,
+) -> std::fmt::Result {
     writeln!(
         out,
         "\nreaction: {} instances, {} at most, {} at the end (limit {})",
@@ -252,16 +327,31 @@ fn write_reaction(out: &mut String, reaction: &Reaction, started: Option<Timesta
     )?;
     match reaction.spikes.as_slice() {
         [] => {
-            write_chain(out, "scale-out", (&reaction.out, reaction.out_took), started)?;
+            write_chain(
+                out,
+                "scale-out",
+                (&reaction.out, reaction.out_took),
+                started,
+            )?;
             write_open(out, &reaction.open)?;
             write_chain(out, "scale-in", (&reaction.back, reaction.in_took), started)?;
         }
         spikes => {
             for spike in spikes {
                 let name = &spike.name;
-                write_chain(out, &format!("{name}: scale-out"), (&spike.out, spike.out_took), started)?;
+                write_chain(
+                    out,
+                    &format!("{name}: scale-out"),
+                    (&spike.out, spike.out_took),
+                    started,
+                )?;
                 write_open(out, &spike.open)?;
-                write_chain(out, &format!("{name}: scale-in"), (&spike.back, spike.in_took), started)?;
+                write_chain(
+                    out,
+                    &format!("{name}: scale-in"),
+                    (&spike.back, spike.in_took),
+                    started,
+                )?;
             }
         }
     }
@@ -280,8 +370,14 @@ fn write_reaction(out: &mut String, reaction: &Reaction, started: Option<Timesta
         };
         let service = after(one.in_service.map(|seen| seen.at));
         let healthy = after(one.healthy.map(|seen| seen.at));
-        let answer = one.first_answer.map_or("-".to_owned(), |at| after(Some(at)));
-        let note = if one.replaces { "  replaces one that failed its checks" } else { "" };
+        let answer = one
+            .first_answer
+            .map_or("-".to_owned(), |at| after(Some(at)));
+        let note = if one.replaces {
+            "  replaces one that failed its checks"
+        } else {
+            ""
+        };
         writeln!(
             out,
             "    {:<22} {:>8.1}s {service:>11} {healthy:>9} {answer:>11}{note}",
@@ -306,7 +402,12 @@ fn write_reaction(out: &mut String, reaction: &Reaction, started: Option<Timesta
             Why::Other => "for another reason",
         };
         let (draining, gone) = (after(one.draining), after(one.gone));
-        writeln!(out, "    {:<22} {:>8.1}s {draining:>11} {gone:>9}   {why}", short(&one.id), load(one.began.at))?;
+        writeln!(
+            out,
+            "    {:<22} {:>8.1}s {draining:>11} {gone:>9}   {why}",
+            short(&one.id),
+            load(one.began.at)
+        )?;
     }
     Ok(())
 }
@@ -320,9 +421,17 @@ fn write_chain(
     if moments.is_empty() {
         return Ok(());
     }
-    let of = if title.ends_with("scale-out") { "breach to in service" } else { "load drop to the first leaving" };
+    let of = if title.ends_with("scale-out") {
+        "breach to in service"
+    } else {
+        "load drop to the first leaving"
+    };
     let took = took.map(|took| format!("{} from {of}", units::duration(took)));
-    writeln!(out, "  {title}: {}", took.unwrap_or_else(|| "not measured".to_owned()))?;
+    writeln!(
+        out,
+        "  {title}: {}",
+        took.unwrap_or_else(|| "not measured".to_owned())
+    )?;
     for (index, moment) in moments.iter().enumerate() {
         let before = index.checked_sub(1).and_then(|index| moments.get(index));
         writeln!(out, "    {}", moment_line(moment, before, started))?;
@@ -339,11 +448,18 @@ fn write_open(out: &mut String, open: &[String]) -> std::fmt::Result {
 }
 
 /// Every change of size, each with its own chain.
-fn write_resized(out: &mut String, reaction: &Reaction, started: Option<Timestamp>) -> std::fmt::Result {
+fn write_resized(
+    out: &mut String,
+    reaction: &Reaction,
+    started: Option<Timestamp>,
+) -> std::fmt::Result {
     if reaction.resized.is_empty() {
         return Ok(());
     }
-    writeln!(out, "  each change of size         breach     alarm   decided      done   (seconds since the start)")?;
+    writeln!(
+        out,
+        "  each change of size         breach     alarm   decided      done   (seconds since the start)"
+    )?;
     for one in &reaction.resized {
         let since = |at: Option<Timestamp>| match at.zip(started) {
             Some((at, started)) => format!("{:.1}s", seconds(started, at)),
@@ -353,7 +469,10 @@ fn write_resized(out: &mut String, reaction: &Reaction, started: Option<Timestam
         let (breach, alarm) = (since(one.breach), since(one.alarm));
         let by = one.policy.as_deref().unwrap_or("no policy");
         let (decided, done) = (since(Some(one.at)), since(one.done));
-        writeln!(out, "    {size:<22} {breach:>9} {alarm:>9} {decided:>9} {done:>9}   {by}")?;
+        writeln!(
+            out,
+            "    {size:<22} {breach:>9} {alarm:>9} {decided:>9} {done:>9}   {by}"
+        )?;
     }
     Ok(())
 }
@@ -368,20 +487,29 @@ fn short(id: &str) -> &str {
     id.get(..22).unwrap_or(id)
 }
 
-/// When, how long after the moment before it, and how exactly that is known. (A period that the load made breach may begin
-/// before the load rose: nothing lies between the two.)
+/// When, how long after the moment before it, and how exactly that is known. (A period that the
+/// load made breach may begin before the load rose: nothing lies between the two.)
 fn moment_line(moment: &Moment, before: Option<&Moment>, started: Option<Timestamp>) -> String {
     let second = started.map_or(0.0, |started| seconds(started, moment.at));
-    let link = before.map_or(String::new(), |before| format!("+{:.1}s", seconds(before.at, moment.at).max(0.0)));
+    let link = before.map_or(String::new(), |before| {
+        format!("+{:.1}s", seconds(before.at, moment.at).max(0.0))
+    });
     let clock = moment.at.strftime("%H:%M:%S%.3f");
     let within = units::duration(moment.resolution);
-    format!("{clock}  {second:>7.1}s {link:>8}  {:<18} ±{within:<6} {}", moment.name, moment.source)
+    format!(
+        "{clock}  {second:>7.1}s {link:>8}  {:<18} ±{within:<6} {}",
+        moment.name, moment.source
+    )
 }
 
 fn write_destroyed(out: &mut String, report: &RunReport) -> std::fmt::Result {
     let Destroyed { gone, left, .. } = &report.destroyed;
     if !gone.is_empty() {
-        writeln!(out, "destroyed: {} things described by name and found gone", gone.len())?;
+        writeln!(
+            out,
+            "destroyed: {} things described by name and found gone",
+            gone.len()
+        )?;
     }
     if !left.is_empty() {
         writeln!(out, "\nLEFT BEHIND, or not proven gone:")?;

@@ -1,8 +1,8 @@
 //! `control.json`: the proof that the orchestrator lives, the start instant, and the stop order.
 //!
-//! The beat comes from the phases' own loops: a detached timer would keep the load of a hung run alive. It is written on
-//! condition that nobody else has written: an orchestrator that wakes up after a reaper took its run over finds out here,
-//! and creates nothing more.
+//! The beat comes from the phases' own loops: a detached timer would keep the load of a hung run
+//! alive. It is written on condition that nobody else has written: an orchestrator that wakes up
+//! after a reaper took its run over finds out here, and creates nothing more.
 
 use std::time::Duration;
 
@@ -28,11 +28,25 @@ pub struct Beacon {
 
 impl Beacon {
     pub fn new(channel: Channel, epoch: u64) -> Self {
-        let control = Control { version: VERSION, epoch, beat: 0, start: None, stop: None };
-        Self { channel, control, known: None, written: None, stopped: false, secrets: false }
+        let control = Control {
+            version: VERSION,
+            epoch,
+            beat: 0,
+            start: None,
+            stop: None,
+        };
+        Self {
+            channel,
+            control,
+            known: None,
+            written: None,
+            stopped: false,
+            secrets: false,
+        }
     }
 
-    /// Writes if it is time to. A beat that cannot be written is tried again at the next call; tasks outlive a few.
+    /// Writes if it is time to. A beat that cannot be written is tried again at the next call;
+    /// tasks outlive a few.
     pub async fn beat(&mut self) -> Result<(), ChannelError> {
         if self.written.is_some_and(|written| written.elapsed() < BEAT) {
             return Ok(());
@@ -42,7 +56,8 @@ impl Beacon {
 
     /// Since the store last took a beat: after the lease there is no load any more.
     pub fn silence(&self) -> Duration {
-        self.written.map_or(Duration::ZERO, |written| written.elapsed())
+        self.written
+            .map_or(Duration::ZERO, |written| written.elapsed())
     }
 
     pub async fn start(&mut self, start: Start) -> Result<(), ChannelError> {
@@ -52,7 +67,9 @@ impl Beacon {
 
     /// Reaches every task whatever their number, within their next poll.
     pub async fn stop(&mut self, why: &str) -> Result<(), ChannelError> {
-        self.control.stop.get_or_insert_with(|| Stop { why: redact::text(why) });
+        self.control.stop.get_or_insert_with(|| Stop {
+            why: redact::text(why),
+        });
         self.write().await
     }
 
@@ -62,7 +79,12 @@ impl Beacon {
             return Ok(());
         }
         self.secrets = true;
-        self.channel.put_secrets(&Secrets { version: VERSION, secrets: secrets.clone() }).await
+        self.channel
+            .put_secrets(&Secrets {
+                version: VERSION,
+                secrets: secrets.clone(),
+            })
+            .await
     }
 
     /// To be called again when it failed; nothing to do where there are none.
@@ -81,7 +103,11 @@ impl Beacon {
 
     async fn write(&mut self) -> Result<(), ChannelError> {
         self.control.beat += 1;
-        self.known = Some(self.channel.put_control(&self.control, self.known.as_ref()).await?);
+        self.known = Some(
+            self.channel
+                .put_control(&self.control, self.known.as_ref())
+                .await?,
+        );
         self.written = Some(Instant::now());
         self.stopped = self.control.stop.is_some();
         Ok(())

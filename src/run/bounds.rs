@@ -1,5 +1,5 @@
-//! What ends a run by itself: `--max-duration`, and the money it may cost. The time counts from the first thing made to
-//! the end of the recovery; what follows is destroy, and nothing holds that up.
+//! What ends a run by itself: `--max-duration`, and the money it may cost. The time counts from the
+//! first thing made to the end of the recovery; what follows is destroy, and nothing holds that up.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use crate::cost;
 use crate::events::Phase;
 use crate::limits::{self, Spent};
 
-/// From the stop order to the last second that is billed: the flush of what was measured, and the half a minute that
-/// StopTask may take.
+/// From the stop order to the last second that is billed: the flush of what was measured, and the
+/// half a minute that StopTask may take.
 const STOPPING: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone)]
@@ -28,7 +28,11 @@ pub struct Bounds {
 impl Bounds {
     /// From now on.
     pub fn begin(most: limits::Bounds, interrupt: &Interrupt) -> Self {
-        Self { most, begun: Instant::now(), stop: interrupt.stop_load().child_token() }
+        Self {
+            most,
+            begun: Instant::now(),
+            stop: interrupt.stop_load().child_token(),
+        }
     }
 
     /// Cancelled by any signal, and when the time is over.
@@ -38,8 +42,13 @@ impl Bounds {
 
     /// Keeps the time as long as `owner` lives.
     pub fn keep(&self, owner: &mut JoinSet<()>) {
-        let Some(most) = self.most.max_duration else { return };
-        let (end, stop) = (self.begun + most.saturating_sub(self.most.before.took), self.stop.clone());
+        let Some(most) = self.most.max_duration else {
+            return;
+        };
+        let (end, stop) = (
+            self.begun + most.saturating_sub(self.most.before.took),
+            self.stop.clone(),
+        );
         owner.spawn(async move {
             sleep_until(end).await;
             stop.cancel();
@@ -51,8 +60,14 @@ impl Bounds {
         let about = &frame.about;
         let spent = frame.cost().await.map(|cost| Spent {
             so_far: cost.usd,
-            // Of replaced tasks the first has stopped: so many as there are slots are alive at most.
-            stopping: cost::of_tasks(about.size, about.arch, &vec![STOPPING; cost.tasks.min(about.tasks) as usize]).usd,
+            // Of replaced tasks the first has stopped: so many as there are slots are alive at
+            // most.
+            stopping: cost::of_tasks(
+                about.size,
+                about.arch,
+                &vec![STOPPING; cost.tasks.min(about.tasks) as usize],
+            )
+            .usd,
         });
         self.most.reached(self.begun.elapsed(), spent)
     }
@@ -66,8 +81,11 @@ impl Bounds {
     pub async fn hold(&self, frame: &Frame, phase: Phase) -> Result<(), RunError> {
         match self.reached(frame).await {
             None => Ok(()),
-            Some(why) => Err(RunError::could_not(phase, format!("{why}, before there was any load"))
-                .hint("a larger `--max-duration`, or `budget`")),
+            Some(why) => Err(RunError::could_not(
+                phase,
+                format!("{why}, before there was any load"),
+            )
+            .hint("a larger `--max-duration`, or `budget`")),
         }
     }
 }
@@ -80,8 +98,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn time_that_earlier_repetitions_took_is_not_there_any_more() {
         let second = Duration::from_secs(1);
-        let before = Before { took: 40 * second, ..Before::default() };
-        let most = limits::Bounds { max_duration: Some(60 * second), before, ..limits::Bounds::default() };
+        let before = Before {
+            took: 40 * second,
+            ..Before::default()
+        };
+        let most = limits::Bounds {
+            max_duration: Some(60 * second),
+            before,
+            ..limits::Bounds::default()
+        };
         let bounds = Bounds::begin(most, &Interrupt::quiet());
         let (mut clock, begun) = (JoinSet::new(), Instant::now());
         bounds.keep(&mut clock);

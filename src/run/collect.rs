@@ -17,9 +17,19 @@ pub struct Collected {
     pub circumstances: Circumstances,
 }
 
-pub async fn collect(cx: &Context, frame: &Frame, recovered: Recovered) -> Result<Collected, RunError> {
+pub async fn collect(
+    cx: &Context,
+    frame: &Frame,
+    recovered: Recovered,
+) -> Result<Collected, RunError> {
     let stopped_by_us = recovered.loaded.stopped_by_us;
-    let Started { mut provisioned, at, slots, shortfall, .. } = recovered.loaded.started;
+    let Started {
+        mut provisioned,
+        at,
+        slots,
+        shortfall,
+        ..
+    } = recovered.loaded.started;
     let mut inbox = recovered.loaded.inbox;
     inbox.read(&provisioned.channel).await;
     let mut late = Vec::new();
@@ -30,7 +40,8 @@ pub async fn collect(cx: &Context, frame: &Frame, recovered: Recovered) -> Resul
                 Some(ended.timeline)
             }
             () = cx.interrupt.destroy_now().cancelled() => return Err(RunError::interrupted(Phase::Collect)),
-            // Late datapoints take minutes: whoever looks for orphans must see that this run is none.
+            // Late datapoints take minutes: whoever looks for orphans must see that this run is
+            // none.
             () = frame.keep_beating(&cx.events) => None,
         },
         None => None,
@@ -38,7 +49,9 @@ pub async fn collect(cx: &Context, frame: &Frame, recovered: Recovered) -> Resul
     if let Some(timeline) = &timeline {
         let gaps = timeline.gaps().count();
         if gaps > 0 {
-            cx.events.warn(format!("{gaps} looks at the group failed: gaps in its timeline"));
+            cx.events.warn(format!(
+                "{gaps} looks at the group failed: gaps in its timeline"
+            ));
         }
     }
     let mut planned = provisioned.planned;
@@ -51,5 +64,10 @@ pub async fn collect(cx: &Context, frame: &Frame, recovered: Recovered) -> Resul
         complete_tasks: inbox.whole_tasks(),
         missing: inbox.missing(stopped_by_us),
     };
-    Ok(Collected { planned, results: inbox.results, timeline, circumstances })
+    Ok(Collected {
+        planned,
+        results: inbox.results,
+        timeline,
+        circumstances,
+    })
 }

@@ -12,7 +12,17 @@ use crate::report::{self, Destroyed, RunReport, page};
 use crate::run::error::Kind;
 
 /// Members of the report that hold our own words, which its readers parse.
-const FIXED: [&str; 9] = ["tool", "run", "exit", "verdict", "role", "model", "took", "kind", "confidence"];
+const FIXED: [&str; 9] = [
+    "tool",
+    "run",
+    "exit",
+    "verdict",
+    "role",
+    "model",
+    "took",
+    "kind",
+    "confidence",
+];
 
 pub async fn conclude(
     cx: &Context,
@@ -28,11 +38,20 @@ pub async fn conclude(
         Err(error) => (None, Some(error.to_string())),
     };
     if let (Some(cloud), false) = (&frame.cloud, destruction.proof.is_empty()) {
-        let site = Site { cloud, run: &frame.run, host: None, unsettled: false, by_name: false, events: &cx.events };
+        let site = Site {
+            cloud,
+            run: &frame.run,
+            host: None,
+            unsettled: false,
+            by_name: false,
+            events: &cx.events,
+        };
         prove(&frame.folder.join(PROOF), &site, &destruction);
     }
     let about = &frame.about;
-    let place = |cloud: &super::plan::Cloud| format!("account {}, {}", cloud.caller.account, cloud.aws.region);
+    let place = |cloud: &super::plan::Cloud| {
+        format!("account {}, {}", cloud.caller.account, cloud.aws.region)
+    };
     let mut report = RunReport {
         version: report::VERSION,
         tool: concat!("spikeproof ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -78,7 +97,10 @@ pub async fn conclude(
     if report.destroyed.left.is_empty() {
         frame.did(Record::Finished { exit });
     }
-    Outcome { report, folder: frame.folder.clone() }
+    Outcome {
+        report,
+        folder: frame.folder.clone(),
+    }
 }
 
 fn remedy(cx: &Context, frame: &Frame, destruction: &Destruction) -> Option<String> {
@@ -95,8 +117,9 @@ fn exit(lived: &Result<Evidenced, RunError>, interrupted: bool, nothing_left: bo
     }
 }
 
-/// A door: report.json and report.html are read by more people than the terminal. The words a reader of the JSON depends
-/// on stay; where a secret is another of our words, texts lose it when they are written.
+/// A door: report.json and report.html are read by more people than the terminal. The words a
+/// reader of the JSON depends on stay; where a secret is another of our words, texts lose it when
+/// they are written.
 fn redacted(report: RunReport) -> RunReport {
     redact::message(&report, &FIXED).unwrap_or(report)
 }
@@ -108,8 +131,16 @@ fn write(cx: &Context, frame: &Frame, report: &RunReport) {
     let whole = redact::message(report, &FIXED).is_some();
     for (name, content) in [("report.json", json), ("report.html", page)] {
         let written = content
-            .map(|content| if whole { content } else { redact::text(&content) })
-            .and_then(|content| std::fs::write(frame.folder.join(name), content).map_err(|error| error.to_string()));
+            .map(|content| {
+                if whole {
+                    content
+                } else {
+                    redact::text(&content)
+                }
+            })
+            .and_then(|content| {
+                std::fs::write(frame.folder.join(name), content).map_err(|error| error.to_string())
+            });
         if let Err(error) = written {
             cx.events.warn(format!("could not write {name}: {error}"));
         }
@@ -126,7 +157,12 @@ mod tests {
     fn a_report_loses_its_secrets_and_can_still_be_read() {
         let mut secrets = Secrets::default();
         // The last two are also words of the report itself.
-        for (name, value) in [("URL", "shop.example.com"), ("DAY", "2026-03"), ("ONE", "failed"), ("TWO", "spike")] {
+        for (name, value) in [
+            ("URL", "shop.example.com"),
+            ("DAY", "2026-03"),
+            ("ONE", "failed"),
+            ("TWO", "spike"),
+        ] {
             secrets.insert(name, value);
         }
         let mut redactor = Redactor::default();
@@ -136,7 +172,10 @@ mod tests {
         assert_eq!(clean.url, "http://[secret URL]");
         assert_eq!((clean.begun, clean.exit), (report.begun, report.exit));
         let judged = clean.judged.unwrap();
-        assert_eq!(judged.because, "p95 < 500ms in [secret TWO]: p95 = 900ms; the limit is < 500ms");
+        assert_eq!(
+            judged.because,
+            "p95 < 500ms in [secret TWO]: p95 = 900ms; the limit is < 500ms"
+        );
         assert_eq!(judged.verdict, report.judged.unwrap().verdict);
     }
 

@@ -1,9 +1,10 @@
-//! Destroy: the frame's end, whatever came before. Stop order, tasks, terraform, then by name what is still there; and
-//! the proof: each thing that could have been made is described by its name and found gone.
+//! Destroy: the frame's end, whatever came before. Stop order, tasks, terraform, then by name what
+//! is still there; and the proof: each thing that could have been made is described by its name and
+//! found gone.
 //!
-//! Nothing gates it: there is no check that could keep it from beginning, and what fails on the way is tried again by the
-//! kind of its trouble, within a bound. terraform's exit code proves nothing: on an empty state `destroy` succeeds with
-//! nothing done.
+//! Nothing gates it: there is no check that could keep it from beginning, and what fails on the way
+//! is tried again by the kind of its trouble, within a bound. terraform's exit code proves nothing:
+//! on an empty state `destroy` succeeds with nothing done.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,13 +33,16 @@ use crate::units::RunId;
 
 /// The store may hang, and tasks that cost must not wait for it.
 pub const STOP_ORDER: Duration = Duration::from_secs(5);
-/// All of a destroy: an hour-long outage of a region is not waited for; tasks have ended long before that.
+/// All of a destroy: an hour-long outage of a region is not waited for; tasks have ended long
+/// before that.
 pub const BOUND: Duration = Duration::from_secs(15 * 60);
-/// One terraform destroy takes seconds; a security group whose interface hangs holds it for as long as its provider waits.
+/// One terraform destroy takes seconds; a security group whose interface hangs holds it for as long
+/// as its provider waits.
 const TERRAFORM: Duration = Duration::from_secs(6 * 60);
 /// A create that was cut off may still come true, and a list may not know it yet.
 const SETTLES: Duration = Duration::from_secs(20);
-/// Where somebody sits who could renew credentials, they are waited for; elsewhere only a refreshed chain helps.
+/// Where somebody sits who could renew credentials, they are waited for; elsewhere only a refreshed
+/// chain helps.
 const WITHOUT_CREDENTIALS: u32 = 4;
 
 /// What was proven gone, and what was not, each with its evidence.
@@ -63,11 +67,13 @@ pub struct Proof {
 pub struct Site<'a> {
     pub cloud: &'a Cloud,
     pub run: &'a RunId,
-    /// The run's folder and its work lock, where they are on this host: only then terraform can help.
+    /// The run's folder and its work lock, where they are on this host: only then terraform can
+    /// help.
     pub host: Option<(&'a Path, Arc<WorkLock>)>,
     /// An apply was cut off: what it was making may appear later.
     pub unsettled: bool,
-    /// Nothing says that there was such a run but its id: what is called like it may be a stranger's.
+    /// Nothing says that there was such a run but its id: what is called like it may be a
+    /// stranger's.
     pub by_name: bool,
     pub events: &'a Events,
 }
@@ -79,12 +85,18 @@ impl Site<'_> {
 
     fn inventory_of(&self, aws: &Aws) -> Inventory {
         let inventory = Inventory::new(aws, self.run);
-        if self.by_name { inventory.tagged_only() } else { inventory }
+        if self.by_name {
+            inventory.tagged_only()
+        } else {
+            inventory
+        }
     }
 }
 
 pub async fn destroy(cx: &Context, frame: &Frame) -> Destruction {
-    cx.events.say(Event::PhaseBegan { phase: Phase::Destroy });
+    cx.events.say(Event::PhaseBegan {
+        phase: Phase::Destroy,
+    });
     let begun = std::time::Instant::now();
     // A third signal leaves, with the list of what may still be there.
     let destruction = tokio::select! {
@@ -92,7 +104,10 @@ pub async fn destroy(cx: &Context, frame: &Frame) -> Destruction {
         () = cx.interrupt.leave().cancelled() => abandoned(frame, "not looked for, you left"),
     };
     frame.took(Phase::Destroy, begun.elapsed());
-    cx.events.say(Event::PhaseEnded { phase: Phase::Destroy, took: begun.elapsed() });
+    cx.events.say(Event::PhaseEnded {
+        phase: Phase::Destroy,
+        took: begun.elapsed(),
+    });
     destruction
 }
 
@@ -102,8 +117,12 @@ async fn everything(cx: &Context, frame: &Frame) -> Destruction {
     // Tasks that cost must not wait for a store that hangs.
     match timeout(STOP_ORDER, frame.stop("the run is over")).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => cx.events.note(format!("no stop order ({error}): tasks end by their lease")),
-        Err(_) => cx.events.note("no stop order (the store hangs): tasks end by their lease"),
+        Ok(Err(error)) => cx
+            .events
+            .note(format!("no stop order ({error}): tasks end by their lease")),
+        Err(_) => cx
+            .events
+            .note("no stop order (the store hangs): tasks end by their lease"),
     }
     // Before the tasks are waited for: nobody needs them any more.
     if !matches!(timeout(STOP_ORDER, frame.drop_secrets()).await, Ok(Ok(()))) {
@@ -116,13 +135,22 @@ async fn everything(cx: &Context, frame: &Frame) -> Destruction {
         () = frame.keep_beating(&cx.events) => {}
     }
     let things = frame.leftovers();
-    let Some(cloud) = &frame.cloud else { return Destruction::default() };
+    let Some(cloud) = &frame.cloud else {
+        return Destruction::default();
+    };
     if things.is_empty() {
         return Destruction::default();
     }
     frame.did(Record::IntentDestroy);
     let host = Some((frame.folder.as_path(), Arc::clone(&frame.work)));
-    let site = Site { cloud, run: &frame.run, host, unsettled: frame.unsettled(), by_name: false, events: &cx.events };
+    let site = Site {
+        cloud,
+        run: &frame.run,
+        host,
+        unsettled: frame.unsettled(),
+        by_name: false,
+        events: &cx.events,
+    };
     let destruction = tokio::select! {
         destruction = dismantle(&site, &things) => destruction,
         () = frame.keep_beating(&cx.events) => Destruction::default(),
@@ -136,11 +164,14 @@ async fn stop_fleet(cx: &Context, frame: &Frame) {
     if let Some(fleet) = fleet.as_mut()
         && let Err(error) = fleet.stop("the run is over").await
     {
-        cx.events.note(format!("{error}; what is left of the tasks is stopped by name"));
+        cx.events.note(format!(
+            "{error}; what is left of the tasks is stopped by name"
+        ));
     }
 }
 
-/// Asks every task of the run to stop, by the name of its cluster, and waits for them: the only thing that costs.
+/// Asks every task of the run to stop, by the name of its cluster, and waits for them: the only
+/// thing that costs.
 pub async fn stop_spending(site: &Site<'_>, things: &[Thing]) {
     let inventory = site.inventory();
     for tasks in things.iter().filter(|thing| thing.kind == Kind::Tasks) {
@@ -159,8 +190,10 @@ pub async fn dismantle(site: &Site<'_>, things: &[Thing]) -> Destruction {
     if !site.unsettled || !destruction.left.is_empty() {
         return destruction;
     }
-    site.events
-        .note(format!("an apply was cut off: looking again in {} s for what may only now appear", SETTLES.as_secs()));
+    site.events.note(format!(
+        "an apply was cut off: looking again in {} s for what may only now appear",
+        SETTLES.as_secs()
+    ));
     sleep(SETTLES).await;
     sweep(site, things, until).await
 }
@@ -168,13 +201,23 @@ pub async fn dismantle(site: &Site<'_>, things: &[Thing]) -> Destruction {
 /// Whatever terraform says, the proof comes after it.
 async fn terraform_destroy(site: &Site<'_>, until: Instant) {
     let (Some(binary), Some((folder, lock))) = (&site.cloud.terraform, &site.host) else {
-        return site.events.note("no terraform, or no state of this run here: going on by name");
+        return site
+            .events
+            .note("no terraform, or no state of this run here: going on by name");
     };
     if !has_module(folder) {
         return;
     }
-    // Made anew for each attempt: a session that has been renewed meanwhile is only in a new environment.
-    let fresh = || terraform((binary, &site.cloud.aws), folder, Arc::clone(lock), site.events);
+    // Made anew for each attempt: a session that has been renewed meanwhile is only in a new
+    // environment.
+    let fresh = || {
+        terraform(
+            (binary, &site.cloud.aws),
+            folder,
+            Arc::clone(lock),
+            site.events,
+        )
+    };
     let mut terraform = fresh().await;
     restore(site, folder, &terraform).await;
     let mut attempts = 0;
@@ -184,15 +227,20 @@ async fn terraform_destroy(site: &Site<'_>, until: Instant) {
         // One that hung has had its time: what is deleted by name needs the rest.
         let hung = matches!(error, TerraformError::Cancelled { .. });
         if hung || !trouble.terraform_again(attempts) || Instant::now() + TERRAFORM >= until {
-            return site.events.note(format!("terraform destroy did not finish: {error}; going on by name"));
+            return site.events.note(format!(
+                "terraform destroy did not finish: {error}; going on by name"
+            ));
         }
-        site.events.note(format!("terraform destroy did not finish: {error}; trying again"));
+        site.events.note(format!(
+            "terraform destroy did not finish: {error}; trying again"
+        ));
         sleep(trouble.pause(attempts)).await;
         terraform = fresh().await;
     }
 }
 
-/// Ends, also when terraform hangs. The second time more gently: what died of load should not meet it again.
+/// Ends, also when terraform hangs. The second time more gently: what died of load should not meet
+/// it again.
 async fn one_destroy(terraform: &Terraform, gently: bool) -> Result<(), TerraformError> {
     let patience = CancellationToken::new();
     let over = async {
@@ -210,16 +258,19 @@ async fn one_destroy(terraform: &Terraform, gently: bool) -> Result<(), Terrafor
 async fn restore(site: &Site<'_>, folder: &Path, terraform: &Terraform) {
     match terraform.best_state() {
         Ok(Best::AsItIs) => {}
-        Ok(Best::Restored { serial }) => {
-            site.events.note(format!("terraform's state was damaged: copy {serial} restored"))
-        }
+        Ok(Best::Restored { serial }) => site.events.note(format!(
+            "terraform's state was damaged: copy {serial} restored"
+        )),
         Ok(Best::None) => {
             let location = format!("s3://{}/run", Names::of(site.run).bucket);
-            let Ok(channel) = channel::open(&location, Some(&site.cloud.aws)) else { return };
+            let Ok(channel) = channel::open(&location, Some(&site.cloud.aws)) else {
+                return;
+            };
             if let Ok(Some(state)) = channel.state().await
                 && adopt(folder, site.run, &state).unwrap_or(false)
             {
-                site.events.note("terraform's state was lost: the copy in the run's bucket is used");
+                site.events
+                    .note("terraform's state was lost: the copy in the run's bucket is used");
             }
         }
         Err(error) => site.events.note(error.to_string()),
@@ -236,16 +287,25 @@ struct Open {
 
 impl Open {
     fn new(thing: Thing) -> Self {
-        Self { thing, why: String::new(), attempts: 0, given_up: false }
+        Self {
+            thing,
+            why: String::new(),
+            attempts: 0,
+            given_up: false,
+        }
     }
 }
 
-/// A cluster that cannot be deleted for its tasks has some, whatever the list of them said: they are asked to stop again.
+/// A cluster that cannot be deleted for its tasks has some, whatever the list of them said: they
+/// are asked to stop again.
 fn reopen_tasks(open: &mut Vec<Open>, destruction: &mut Destruction) {
-    let holds_tasks = |one: &&Open| one.thing.kind == Kind::Cluster && Trouble::of(&one.why) == Trouble::TasksAlive;
-    let Some(tasks) =
-        open.iter().find(holds_tasks).map(|one| Thing { kind: Kind::Tasks, name: one.thing.name.clone() })
-    else {
+    let holds_tasks = |one: &&Open| {
+        one.thing.kind == Kind::Cluster && Trouble::of(&one.why) == Trouble::TasksAlive
+    };
+    let Some(tasks) = open.iter().find(holds_tasks).map(|one| Thing {
+        kind: Kind::Tasks,
+        name: one.thing.name.clone(),
+    }) else {
         return;
     };
     if open.iter().all(|one| one.thing != tasks) {
@@ -264,7 +324,9 @@ async fn sweep(site: &Site<'_>, things: &[Thing], until: Instant) -> Destruction
         for mut one in open {
             match look(&inventory, &one.thing).await {
                 Ok(evidence) => {
-                    site.events.say(Event::Gone { name: one.thing.to_string() });
+                    site.events.say(Event::Gone {
+                        name: one.thing.to_string(),
+                    });
                     destruction.gone(one.thing, evidence);
                 }
                 Err(why) => {
@@ -284,7 +346,11 @@ async fn sweep(site: &Site<'_>, things: &[Thing], until: Instant) -> Destruction
         for one in open.iter_mut().filter(|one| !one.given_up) {
             delete(&inventory, one, site.events).await;
         }
-        let worst = open.iter().map(|one| Trouble::of(&one.why)).max().unwrap_or(Trouble::Unknown);
+        let worst = open
+            .iter()
+            .map(|one| Trouble::of(&one.why))
+            .max()
+            .unwrap_or(Trouble::Unknown);
         if worst == Trouble::Credentials
             && let Some(aws) = renewed(site, round).await
         {
@@ -297,14 +363,20 @@ async fn sweep(site: &Site<'_>, things: &[Thing], until: Instant) -> Destruction
         sleep(worst.pause(round)).await;
     }
     open.into_iter().for_each(|one| {
-        site.events.say(Event::Left { name: one.thing.to_string(), why: one.why.clone() });
+        site.events.say(Event::Left {
+            name: one.thing.to_string(),
+            why: one.why.clone(),
+        });
         destruction.left(one.thing, one.why);
     });
     destruction
 }
 
 async fn delete(inventory: &Inventory, one: &mut Open, events: &Events) {
-    events.note(format!("{} is still there ({}): deleting it by name", one.thing, one.why));
+    events.note(format!(
+        "{} is still there ({}): deleting it by name",
+        one.thing, one.why
+    ));
     one.attempts += 1;
     match inventory.delete(&one.thing).await {
         // Found gone at the next look, or else by its own word.
@@ -312,7 +384,8 @@ async fn delete(inventory: &Inventory, one: &mut Open, events: &Events) {
         Err(error) => one.why = error.to_string(),
     }
     let trouble = Trouble::of(&one.why);
-    let waits = trouble == Trouble::Credentials && !is_attended() && one.attempts >= WITHOUT_CREDENTIALS;
+    let waits =
+        trouble == Trouble::Credentials && !is_attended() && one.attempts >= WITHOUT_CREDENTIALS;
     one.given_up = waits || !trouble.by_name_again(one.attempts);
 }
 
@@ -333,7 +406,8 @@ async fn renewed(site: &Site<'_>, round: u32) -> Option<Aws> {
     let aws = Aws::from_environment().await.ok()?;
     let caller = aws.caller().await.ok()?;
     // Another account would find nothing, and prove nothing.
-    (caller.account == site.cloud.caller.account && aws.region == site.cloud.aws.region).then_some(aws)
+    (caller.account == site.cloud.caller.account && aws.region == site.cloud.aws.region)
+        .then_some(aws)
 }
 
 /// Somebody may be sitting there.
@@ -354,7 +428,12 @@ async fn look(inventory: &Inventory, thing: &Thing) -> Result<String, String> {
 impl Destruction {
     fn gone(&mut self, thing: Thing, evidence: String) {
         self.gone.push(format!("{thing}: {evidence}"));
-        self.proof.push(Proof { thing, gone: true, evidence, at: Timestamp::now() });
+        self.proof.push(Proof {
+            thing,
+            gone: true,
+            evidence,
+            at: Timestamp::now(),
+        });
     }
 
     fn take_back(&mut self, thing: &Thing) {
@@ -365,22 +444,43 @@ impl Destruction {
 
     fn left(&mut self, thing: Thing, why: String) {
         self.left.push(format!("{thing}: {why}"));
-        self.proof.push(Proof { thing, gone: false, evidence: why, at: Timestamp::now() });
+        self.proof.push(Proof {
+            thing,
+            gone: false,
+            evidence: why,
+            at: Timestamp::now(),
+        });
     }
 }
 
 /// Into the journal: what is proven gone is no leftover any more.
 pub fn keep(destruction: &Destruction, mut write: impl FnMut(Record)) {
-    for Proof { thing, gone, evidence, .. } in &destruction.proof {
+    for Proof {
+        thing,
+        gone,
+        evidence,
+        ..
+    } in &destruction.proof
+    {
         let thing = thing.clone();
-        write(if *gone { Record::Gone { thing } } else { Record::Left { thing, why: evidence.clone() } });
+        write(if *gone {
+            Record::Gone { thing }
+        } else {
+            Record::Left {
+                thing,
+                why: evidence.clone(),
+            }
+        });
     }
 }
 
 /// What may be left where nobody looked.
 pub fn abandoned(frame: &Frame, why: &str) -> Destruction {
     let mut destruction = Destruction::default();
-    frame.leftovers().into_iter().for_each(|thing| destruction.left(thing, why.to_owned()));
+    frame
+        .leftovers()
+        .into_iter()
+        .for_each(|thing| destruction.left(thing, why.to_owned()));
     destruction
 }
 
@@ -424,24 +524,49 @@ mod tests {
         let destruction = everything(&cx, &frame).await;
         assert!(destruction.left.is_empty());
         let control = channel.control().await.unwrap();
-        assert!((12..=14).contains(&control.beat), "{} beats in a minute", control.beat);
-        assert_eq!(control.stop.map(|stop| stop.why), Some("the run is over".to_owned()));
+        assert!(
+            (12..=14).contains(&control.beat),
+            "{} beats in a minute",
+            control.beat
+        );
+        assert_eq!(
+            control.stop.map(|stop| stop.why),
+            Some("the run is over".to_owned())
+        );
     }
 
     #[test]
     fn tasks_that_were_found_gone_are_asked_again_when_their_cluster_says_it_has_some() {
-        let thing = |kind| Thing { kind, name: "sp-0123456789".to_owned() };
+        let thing = |kind| Thing {
+            kind,
+            name: "sp-0123456789".to_owned(),
+        };
         let mut destruction = Destruction::default();
         destruction.gone(thing(Kind::Tasks), "ListTasks: 0 tasks".to_owned());
-        destruction.gone(thing(Kind::TaskDefinition), "ListTaskDefinitions: 0 active revisions".to_owned());
+        destruction.gone(
+            thing(Kind::TaskDefinition),
+            "ListTaskDefinitions: 0 active revisions".to_owned(),
+        );
         let mut open = vec![Open::new(thing(Kind::Cluster))];
-        let is_open = |open: &[Open]| open.iter().filter(|one| one.thing.kind == Kind::Tasks).count();
+        let is_open = |open: &[Open]| {
+            open.iter()
+                .filter(|one| one.thing.kind == Kind::Tasks)
+                .count()
+        };
         reopen_tasks(&mut open, &mut destruction);
         assert_eq!((is_open(&open), destruction.proof.len()), (0, 2));
-        open[0].why = "DeleteCluster: ClusterContainsTasksException: the cluster has tasks".to_owned();
+        open[0].why =
+            "DeleteCluster: ClusterContainsTasksException: the cluster has tasks".to_owned();
         for _ in 0..2 {
             reopen_tasks(&mut open, &mut destruction);
-            assert_eq!((is_open(&open), destruction.proof.len(), destruction.gone.len()), (1, 1, 1));
+            assert_eq!(
+                (
+                    is_open(&open),
+                    destruction.proof.len(),
+                    destruction.gone.len()
+                ),
+                (1, 1, 1)
+            );
         }
     }
 }

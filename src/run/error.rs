@@ -30,11 +30,21 @@ impl Kind {
 
 impl RunError {
     pub fn could_not(phase: Phase, what: impl std::fmt::Display) -> Self {
-        Self { phase, kind: Kind::CouldNotRun, what: what.to_string(), hints: Vec::new() }
+        Self {
+            phase,
+            kind: Kind::CouldNotRun,
+            what: what.to_string(),
+            hints: Vec::new(),
+        }
     }
 
     pub fn interrupted(phase: Phase) -> Self {
-        Self { phase, kind: Kind::Interrupted, what: "interrupted".to_owned(), hints: Vec::new() }
+        Self {
+            phase,
+            kind: Kind::Interrupted,
+            what: "interrupted".to_owned(),
+            hints: Vec::new(),
+        }
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -58,28 +58,38 @@ pub struct About {
 }
 
 impl Frame {
-    /// Opens the run's folder and journal. From here on, whatever is made is known to be ours to destroy.
+    /// Opens the run's folder and journal. From here on, whatever is made is known to be ours to
+    /// destroy.
     pub fn open(cx: &Context, planned: &Planned) -> Result<Arc<Self>, RunError> {
         let failed = |error: &dyn std::fmt::Display| RunError::could_not(Phase::Plan, error);
         let scenario = &planned.scenario;
         let cloud = planned.cloud.as_ref();
         let record = Record::Run(Run {
             run: planned.run.clone(),
-            region: cloud.map(|cloud| cloud.aws.region.clone()).unwrap_or_default(),
-            account: cloud.map(|cloud| cloud.caller.account.clone()).unwrap_or_default(),
+            region: cloud
+                .map(|cloud| cloud.aws.region.clone())
+                .unwrap_or_default(),
+            account: cloud
+                .map(|cloud| cloud.caller.account.clone())
+                .unwrap_or_default(),
             scenario_name: scenario.name.clone(),
             url: scenario.target.url.to_string(),
             endpoint: cloud.and_then(|cloud| cloud.aws.endpoint.clone()),
             boot: locks::boot(),
-            profile: std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty()),
+            profile: std::env::var("AWS_PROFILE")
+                .ok()
+                .filter(|name| !name.is_empty()),
             started: planned.begun,
         });
-        let journal = Journal::create(&planned.folder, record.clone()).map_err(|error| failed(&error))?;
+        let journal =
+            Journal::create(&planned.folder, record.clone()).map_err(|error| failed(&error))?;
         let work = WorkLock::take(&planned.folder).map_err(|error| failed(&error))?;
         let work = work.ok_or_else(|| failed(&"the new run's folder is already worked in"))?;
         stand_firm(cx, &planned.folder).map_err(|error| failed(&error))?;
         let (run, folder) = (planned.run.clone(), planned.folder.clone());
-        let reap = cloud.is_some().then(|| journal::reap_command(&cx.wanted.runs_dir, &run));
+        let reap = cloud
+            .is_some()
+            .then(|| journal::reap_command(&cx.wanted.runs_dir, &run));
         cx.events.say(Event::RunNamed { run, folder, reap });
         let about = About {
             scenario: scenario.name.clone(),
@@ -112,10 +122,14 @@ impl Frame {
 
     /// Durable before the deed: if the journal cannot be written, the deed must not be done.
     pub fn intend(&self, record: Record) -> Result<(), RunError> {
-        self.write(record).map_err(|error| RunError::could_not(Phase::Provision, error))?;
+        self.write(record)
+            .map_err(|error| RunError::could_not(Phase::Provision, error))?;
         let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         if journal.as_ref().is_some_and(Journal::is_full) {
-            return Err(RunError::could_not(Phase::Provision, "the disk is full: nothing more is begun"));
+            return Err(RunError::could_not(
+                Phase::Provision,
+                "the disk is full: nothing more is begun",
+            ));
         }
         Ok(())
     }
@@ -126,8 +140,16 @@ impl Frame {
     }
 
     fn write(&self, record: Record) -> Result<(), crate::journal::JournalError> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
-        match self.journal.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        self.written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(record.clone());
+        match self
+            .journal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_mut()
+        {
             Some(journal) => journal.write(record),
             None => Ok(()),
         }
@@ -143,8 +165,8 @@ impl Frame {
         *self.guard.lock().await = Some(guard);
     }
 
-    /// The run is over as far as this process is concerned: a guard that has nothing left to do goes home, and one that
-    /// has takes over. Says which, if it is the latter.
+    /// The run is over as far as this process is concerned: a guard that has nothing left to do
+    /// goes home, and one that has takes over. Says which, if it is the latter.
     pub async fn let_go(&self, finished: bool) -> Option<String> {
         *self.journal.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let mut guard = self.guard.lock().await.take()?;
@@ -153,7 +175,10 @@ impl Frame {
             return None;
         }
         let (pid, log) = (guard.pid()?, guard.log());
-        Some(format!("the guard (process {pid}) goes on destroying; its log: {}", log.display()))
+        Some(format!(
+            "the guard (process {pid}) goes on destroying; its log: {}",
+            log.display()
+        ))
     }
 
     /// What the journal says may exist.
@@ -166,7 +191,8 @@ impl Frame {
         *self.beacon.lock().await = Some(Beacon::new(channel, epoch));
     }
 
-    /// A sign of life, written where tasks and reapers see it; and a look at whether the guard still lives.
+    /// A sign of life, written where tasks and reapers see it; and a look at whether the guard
+    /// still lives.
     pub async fn beat(&self, events: &Events) -> Result<(), ChannelError> {
         if let Some(news) = self.guard.lock().await.as_mut().and_then(Guard::see) {
             events.warn(news);
@@ -177,7 +203,8 @@ impl Frame {
         }
     }
 
-    /// Beats for as long as it is awaited: only where there is no load that a beat could keep alive.
+    /// Beats for as long as it is awaited: only where there is no load that a beat could keep
+    /// alive.
     pub async fn keep_beating(&self, events: &Events) {
         loop {
             // A beat that is refused changes nothing here: everything is being taken down anyway.
@@ -188,7 +215,12 @@ impl Frame {
 
     /// Since the store last took a beat.
     pub async fn silence(&self) -> Duration {
-        self.beacon.lock().await.as_ref().map(Beacon::silence).unwrap_or_default()
+        self.beacon
+            .lock()
+            .await
+            .as_ref()
+            .map(Beacon::silence)
+            .unwrap_or_default()
     }
 
     pub async fn start(&self, start: Start) -> Result<(), ChannelError> {
@@ -222,37 +254,51 @@ impl Frame {
     }
 
     pub fn took(&self, phase: Phase, took: Duration) {
-        self.took.lock().unwrap_or_else(PoisonError::into_inner).push((phase, took));
+        self.took
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((phase, took));
     }
 
     pub fn durations(&self) -> Vec<(Phase, Duration)> {
-        self.took.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.took
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// What the tasks have cost; nothing where they cost nothing.
     pub async fn cost(&self) -> Option<Cost> {
         self.cloud.as_ref()?;
         let fleet = self.fleet.lock().await;
-        let times = fleet.as_ref().map(|fleet| fleet.billed()).unwrap_or_default();
+        let times = fleet
+            .as_ref()
+            .map(|fleet| fleet.billed())
+            .unwrap_or_default();
         Some(cost::of_tasks(self.about.size, self.about.arch, &times))
     }
 }
 
-/// Room on the disk for whatever must be written when it is full; and a word about a folder that is not what it seems.
+/// Room on the disk for whatever must be written when it is full; and a word about a folder that is
+/// not what it seems.
 fn stand_firm(cx: &Context, folder: &std::path::Path) -> std::io::Result<()> {
     if let Some(free) = ballast::too_little(folder) {
-        let what = format!("only {} MB are free where runs are kept ({})", free / 1_000_000, folder.display());
+        let what = format!(
+            "only {} MB are free where runs are kept ({})",
+            free / 1_000_000,
+            folder.display()
+        );
         return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, what));
     }
     ballast::take_on(folder)?;
     match ballast::ground(folder) {
         Ground::Disk => {}
-        Ground::Network => {
-            cx.events.warn("runs are kept on a network file system: its locks may not hold (--runs-dir)")
-        }
-        Ground::Memory => {
-            cx.events.warn("runs are kept in memory: their journals are gone with the power (--runs-dir)")
-        }
+        Ground::Network => cx
+            .events
+            .warn("runs are kept on a network file system: its locks may not hold (--runs-dir)"),
+        Ground::Memory => cx
+            .events
+            .warn("runs are kept in memory: their journals are gone with the power (--runs-dir)"),
     }
     Ok(())
 }
@@ -290,7 +336,11 @@ pub mod example {
     /// A run that has a folder and a journal, and nothing else yet.
     pub fn begun(runs_dir: &Path) -> (Context, Arc<Frame>) {
         let events = Events::channel().0;
-        let cx = Context { wanted: Arc::new(wanted(runs_dir)), events, interrupt: Interrupt::quiet() };
+        let cx = Context {
+            wanted: Arc::new(wanted(runs_dir)),
+            events,
+            interrupt: Interrupt::quiet(),
+        };
         let run = RunId::parse("sp-0000000001").unwrap();
         let folder = runs_dir.join(run.as_str());
         let scenario = scenario(vec![]);

@@ -1,8 +1,9 @@
 //! What a signal means: an ordered urgency that only ever rises.
 //!
-//! Ctrl-C once stops the load, collects, judges and destroys; twice destroys now; a third time prints what is left and
-//! leaves. SIGTERM and SIGHUP count as twice: whoever sends them will not wait long. After a SIGHUP
-//! nobody is there who could read what is left, so that it never means to leave.
+//! Ctrl-C once stops the load, collects, judges and destroys; twice destroys now; a third time
+//! prints what is left and leaves. SIGTERM and SIGHUP count as twice: whoever sends them will not
+//! wait long. After a SIGHUP nobody is there who could read what is left, so that it never means to
+//! leave.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -24,8 +25,10 @@ impl Urgency {
     fn after(self, signal: Signal) -> Self {
         match (signal, self) {
             (Signal::Interrupt, Self::None) => Self::StopLoad,
-            (Signal::Interrupt, Self::StopLoad) | (Signal::Terminate, Self::None | Self::StopLoad) => Self::DestroyNow,
-            // A closed terminal sends it twice, once by its shell: that is nobody who wants to leave something behind.
+            (Signal::Interrupt, Self::StopLoad)
+            | (Signal::Terminate, Self::None | Self::StopLoad) => Self::DestroyNow,
+            // A closed terminal sends it twice, once by its shell: that is nobody who wants to
+            // leave something behind.
             (Signal::Hangup, _) => self.max(Self::DestroyNow),
             (_, Self::DestroyNow | Self::Leave) => Self::Leave,
         }
@@ -34,7 +37,9 @@ impl Urgency {
     fn meaning(self) -> &'static str {
         match self {
             Self::None => "",
-            Self::StopLoad => "stopping the load, then collecting, judging and destroying (again: destroy now)",
+            Self::StopLoad => {
+                "stopping the load, then collecting, judging and destroying (again: destroy now)"
+            }
             Self::DestroyNow => "destroying now (again: leave, whatever is left)",
             Self::Leave => "leaving",
         }
@@ -60,14 +65,21 @@ impl Interrupt {
     /// Nobody has sent anything.
     pub(super) fn quiet() -> Self {
         let token = CancellationToken::new;
-        Self { stop_load: token(), destroy_now: token(), leave: token() }
+        Self {
+            stop_load: token(),
+            destroy_now: token(),
+            leave: token(),
+        }
     }
 
     /// Listens for signals as long as `owner` lives.
     pub fn listen(events: Events, owner: &mut JoinSet<()>) -> std::io::Result<Self> {
         let interrupt = Self::quiet();
-        let (mut int, mut term, mut hup) =
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+        let (mut int, mut term, mut hup) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        );
         let raised = interrupt.clone();
         owner.spawn(async move {
             let mut urgency = Urgency::None;
@@ -82,7 +94,9 @@ impl Interrupt {
                     continue;
                 }
                 urgency = next;
-                events.say(Event::Interrupted { urgency: urgency.meaning() });
+                events.say(Event::Interrupted {
+                    urgency: urgency.meaning(),
+                });
                 raised.raise(urgency);
             }
         });
@@ -121,7 +135,11 @@ mod tests {
 
     #[test]
     fn a_second_interrupt_goes_straight_to_destroy_and_a_third_leaves() {
-        let steps = |signals: &[Signal]| signals.iter().fold(Urgency::None, |urgency, signal| urgency.after(*signal));
+        let steps = |signals: &[Signal]| {
+            signals
+                .iter()
+                .fold(Urgency::None, |urgency, signal| urgency.after(*signal))
+        };
         use Signal::{Hangup as H, Interrupt as I, Terminate as T};
         for (signals, urgency) in [
             (vec![I], Urgency::StopLoad),

@@ -19,23 +19,46 @@ pub struct Evidenced {
 }
 
 pub async fn judge(collected: Collected) -> Result<Evidenced, RunError> {
-    let Collected { planned, results, timeline, circumstances } = collected;
-    let judged = verdict::judge(&planned.scenario, &results, timeline.as_ref(), &circumstances);
+    let Collected {
+        planned,
+        results,
+        timeline,
+        circumstances,
+    } = collected;
+    let judged = verdict::judge(
+        &planned.scenario,
+        &results,
+        timeline.as_ref(),
+        &circumstances,
+    );
     let load = (!results.is_empty()).then(|| Load::new(&planned.scenario, &results));
     let capacity = match (&timeline, circumstances.started) {
         (Some(timeline), Some(started)) => capacity(timeline, started),
         _ => Vec::new(),
     };
     let advice = match (&load, &timeline, circumstances.started) {
-        (Some(load), Some(timeline), Some(started)) => {
-            advice(load, timeline, &judged, started, Limit::of(&planned.scenario), &Own::default())
-        }
+        (Some(load), Some(timeline), Some(started)) => advice(
+            load,
+            timeline,
+            &judged,
+            started,
+            Limit::of(&planned.scenario),
+            &Own::default(),
+        ),
         _ => None,
     };
     let mut warnings = planned.warnings;
     if let (Some(timeline), Some(reaction)) = (&timeline, &judged.reaction) {
-        let outlived = preflight::outlived(&planned.scenario, &planned.schedule, timeline, reaction);
+        let outlived =
+            preflight::outlived(&planned.scenario, &planned.schedule, timeline, reaction);
         warnings.retain(|warning| !outlived.contains(warning));
     }
-    Ok(Evidenced { judged, load, capacity, advice, started: circumstances.started, warnings })
+    Ok(Evidenced {
+        judged,
+        load,
+        capacity,
+        advice,
+        started: circumstances.started,
+        warnings,
+    })
 }

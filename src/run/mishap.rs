@@ -1,8 +1,9 @@
-//! Mishaps on cue, in debug builds only: a phase that fails, panics, or holds still until a signal has been sent.
+//! Mishaps on cue, in debug builds only: a phase that fails, panics, or holds still until a signal
+//! has been sent.
 //!
-//! `SPIKEPROOF_MISHAP=error:load`, `panic:judge`, or `hold:collect:FILE`: the file appears when the phase has begun, and
-//! the phase goes on when it is gone, or when it is interrupted. What comes from outside (signals, kills, a full disk, an
-//! AWS that fails) needs no cue.
+//! `SPIKEPROOF_MISHAP=error:load`, `panic:judge`, or `hold:collect:FILE`: the file appears when the
+//! phase has begun, and the phase goes on when it is gone, or when it is interrupted. What comes
+//! from outside (signals, kills, a full disk, an AWS that fails) needs no cue.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The life cycle: plan, provision, start, load, recover, collect, judge, destroy.
 //!
-//! Each phase takes the previous one's product by value. Destroy is not a phase one reaches: it is the frame around
-//! the others, and works from the journal.
+//! Each phase takes the previous one's product by value. Destroy is not a phase one reaches: it is
+//! the frame around the others, and works from the journal.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -88,7 +88,10 @@ pub struct Repeats {
 
 impl Default for Repeats {
     fn default() -> Self {
-        Self { left: 1, before: limits::Before::default() }
+        Self {
+            left: 1,
+            before: limits::Before::default(),
+        }
     }
 }
 
@@ -96,11 +99,21 @@ impl Repeats {
     /// After one of them.
     pub fn after(self, report: &RunReport) -> Self {
         let bounded = [Phase::Provision, Phase::Start, Phase::Load, Phase::Recover];
-        let took: Duration =
-            report.took.iter().filter(|(phase, _)| bounded.contains(phase)).map(|(_, took)| *took).sum();
+        let took: Duration = report
+            .took
+            .iter()
+            .filter(|(phase, _)| bounded.contains(phase))
+            .map(|(_, took)| *took)
+            .sum();
         let spent = report.cost.map_or(0.0, |cost| cost.usd.0);
-        let before = limits::Before { took: self.before.took + took, spent: Usd(self.before.spent.0 + spent) };
-        Self { left: self.left.saturating_sub(1), before }
+        let before = limits::Before {
+            took: self.before.took + took,
+            spent: Usd(self.before.spent.0 + spent),
+        };
+        Self {
+            left: self.left.saturating_sub(1),
+            before,
+        }
     }
 }
 
@@ -133,7 +146,8 @@ pub struct Outcome {
     pub folder: PathBuf,
 }
 
-/// Runs a scenario. Whatever happens after the plan, everything that was made is destroyed before this returns.
+/// Runs a scenario. Whatever happens after the plan, everything that was made is destroyed before
+/// this returns.
 pub async fn run(cx: Context) -> Result<Outcome, RunError> {
     let planned = planned(&cx).await?;
     let frame = Frame::open(&cx, &planned)?;
@@ -153,21 +167,26 @@ pub async fn run(cx: Context) -> Result<Outcome, RunError> {
     Ok(outcome)
 }
 
-/// Whatever a phase is waiting for: the first act on a signal is the stop order, given again until the store takes it.
+/// Whatever a phase is waiting for: the first act on a signal is the stop order, given again until
+/// the store takes it.
 fn stop_when_signalled(cx: &Context, frame: &Arc<Frame>) -> JoinSet<()> {
     let mut at_once = JoinSet::new();
     let (signalled, frame) = (cx.interrupt.stop_load().clone(), frame.clone());
     at_once.spawn(async move {
         signalled.cancelled().await;
         // Another who drives the run has written one of his own.
-        while !matches!(frame.stop("interrupted").await, Ok(()) | Err(ChannelError::Fenced)) {
+        while !matches!(
+            frame.stop("interrupted").await,
+            Ok(()) | Err(ChannelError::Fenced)
+        ) {
             sleep(STOP_AGAIN).await;
         }
     });
     at_once
 }
 
-/// Also whoever leaves at the third signal waits for the order that ends the load: everything else has time.
+/// Also whoever leaves at the third signal waits for the order that ends the load: everything else
+/// has time.
 async fn stop_order_is_out(cx: &Context, at_once: &mut JoinSet<()>) {
     if cx.interrupt.stop_load().is_cancelled() {
         let _ = timeout(STOP_ORDER, at_once.join_next()).await;
@@ -176,13 +195,29 @@ async fn stop_order_is_out(cx: &Context, at_once: &mut JoinSet<()>) {
 
 /// Before anything is made: somebody who destroys it if we are killed.
 async fn post_guard(cx: &Context, frame: &Frame, planned: &plan::Planned) -> Result<(), RunError> {
-    let Some(terraform) = planned.cloud.as_ref().and_then(|cloud| cloud.terraform.as_ref()) else { return Ok(()) };
+    let Some(terraform) = planned
+        .cloud
+        .as_ref()
+        .and_then(|cloud| cloud.terraform.as_ref())
+    else {
+        return Ok(());
+    };
     if !cx.wanted.guard {
         return Ok(());
     }
-    let post = Post { run: frame.run.clone(), folder: frame.folder.clone(), terraform: terraform.path.clone() };
-    let failed = |error| RunError::could_not(Phase::Plan, format!("the guard could not be started: {error}"));
-    let guard = Guard::post(post).map_err(|error| failed(error).hint("`--no-guard` does without"))?;
+    let post = Post {
+        run: frame.run.clone(),
+        folder: frame.folder.clone(),
+        terraform: terraform.path.clone(),
+    };
+    let failed = |error| {
+        RunError::could_not(
+            Phase::Plan,
+            format!("the guard could not be started: {error}"),
+        )
+    };
+    let guard =
+        Guard::post(post).map_err(|error| failed(error).hint("`--no-guard` does without"))?;
     frame.set_guard(guard).await;
     Ok(())
 }
@@ -203,14 +238,42 @@ async fn planned(cx: &Context) -> Result<plan::Planned, RunError> {
 }
 
 /// From nothing to a judgement.
-async fn live(cx: Context, frame: Arc<Frame>, planned: plan::Planned) -> Result<Evidenced, RunError> {
+async fn live(
+    cx: Context,
+    frame: Arc<Frame>,
+    planned: plan::Planned,
+) -> Result<Evidenced, RunError> {
     let mut clock = JoinSet::new();
     planned.bounds.keep(&mut clock);
-    let provisioned = timed(&cx, &frame, Phase::Provision, provision::provision(&cx, &frame, planned)).await?;
-    let started = timed(&cx, &frame, Phase::Start, start::start(&cx, &frame, provisioned)).await?;
+    let provisioned = timed(
+        &cx,
+        &frame,
+        Phase::Provision,
+        provision::provision(&cx, &frame, planned),
+    )
+    .await?;
+    let started = timed(
+        &cx,
+        &frame,
+        Phase::Start,
+        start::start(&cx, &frame, provisioned),
+    )
+    .await?;
     let loaded = timed(&cx, &frame, Phase::Load, load::load(&cx, &frame, started)).await?;
-    let recovered = timed(&cx, &frame, Phase::Recover, recover::recover(&cx, &frame, loaded)).await?;
-    let collected = timed(&cx, &frame, Phase::Collect, collect::collect(&cx, &frame, recovered)).await?;
+    let recovered = timed(
+        &cx,
+        &frame,
+        Phase::Recover,
+        recover::recover(&cx, &frame, loaded),
+    )
+    .await?;
+    let collected = timed(
+        &cx,
+        &frame,
+        Phase::Collect,
+        collect::collect(&cx, &frame, recovered),
+    )
+    .await?;
     timed(&cx, &frame, Phase::Judge, judge::judge(collected)).await
 }
 
@@ -228,7 +291,10 @@ async fn framed(
     };
     match ended {
         Some(Ok(result)) => result,
-        Some(Err(panic)) => Err(RunError::could_not(Phase::Load, format!("a bug in spikeproof: {panic}"))),
+        Some(Err(panic)) => Err(RunError::could_not(
+            Phase::Load,
+            format!("a bug in spikeproof: {panic}"),
+        )),
         None => Err(RunError::could_not(Phase::Load, "the run vanished")),
     }
 }
@@ -282,27 +348,43 @@ mod tests {
     use crate::channel::Channel;
     use crate::fleet::local::LocalFleet;
 
-    /// Signals a run whose store takes so long for each write; whether the order is there when it leaves, and after how
-    /// long that is.
+    /// Signals a run whose store takes so long for each write; whether the order is there when it
+    /// leaves, and after how long that is.
     async fn leave(write_takes: Duration) -> (bool, Duration) {
         let home = tempfile::tempdir().unwrap();
         let (cx, frame) = frame::example::begun(home.path());
-        let slow = ThrottleConfig { wait_put_per_call: write_takes, ..ThrottleConfig::default() };
+        let slow = ThrottleConfig {
+            wait_put_per_call: write_takes,
+            ..ThrottleConfig::default()
+        };
         let store = Arc::new(ThrottledStore::new(InMemory::new(), slow));
         let channel = Channel::new(store, Path::from("run"));
-        let orders = crate::fleet::Orders { run: frame.run.to_string(), epoch: 1, max_lifetime: Duration::ZERO };
+        let orders = crate::fleet::Orders {
+            run: frame.run.to_string(),
+            epoch: 1,
+            max_lifetime: Duration::ZERO,
+        };
         let fleet = LocalFleet::new(PathBuf::new(), String::new(), PathBuf::new(), orders);
         frame.equip(Box::new(fleet), channel.clone(), 1).await;
         let mut at_once = stop_when_signalled(&cx, &frame);
         cx.interrupt.raise(Urgency::Leave);
         let begun = tokio::time::Instant::now();
         stop_order_is_out(&cx, &mut at_once).await;
-        (channel.control().await.is_ok_and(|control| control.stop.is_some()), begun.elapsed())
+        (
+            channel
+                .control()
+                .await
+                .is_ok_and(|control| control.stop.is_some()),
+            begun.elapsed(),
+        )
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_leaves_waits_for_the_stop_order_and_for_no_store_that_hangs() {
-        assert_eq!(leave(Duration::from_secs(3)).await, (true, Duration::from_secs(3)));
+        assert_eq!(
+            leave(Duration::from_secs(3)).await,
+            (true, Duration::from_secs(3))
+        );
         assert_eq!(leave(Duration::from_secs(60)).await, (false, STOP_ORDER));
     }
 }

@@ -1,4 +1,5 @@
-//! Plan: what will be done, by how many tasks, for how much; and whether it can be done at all. Creates nothing.
+//! Plan: what will be done, by how many tasks, for how much; and whether it can be done at all.
+//! Creates nothing.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -64,19 +65,33 @@ pub struct Preview {
     pub estimate: Cost,
 }
 
-/// Reads the scenario and computes the plan, touching nothing. The error is every problem of the file, rendered.
+/// Reads the scenario and computes the plan, touching nothing. The error is every problem of the
+/// file, rendered.
 pub fn preview(wanted: &Wanted, colour: bool) -> Result<Preview, RunError> {
     let secrets = secrets(wanted);
     // Before anything of the file is shown.
     redact::keep(&secrets);
-    let surroundings = Surroundings { environment: wanted.environment.clone(), secrets, url: wanted.url.clone() };
-    let folder = std::path::Path::new(&wanted.scenario_file).parent().unwrap_or(std::path::Path::new(""));
+    let surroundings = Surroundings {
+        environment: wanted.environment.clone(),
+        secrets,
+        url: wanted.url.clone(),
+    };
+    let folder = std::path::Path::new(&wanted.scenario_file)
+        .parent()
+        .unwrap_or(std::path::Path::new(""));
     let open = |name: &str| std::fs::read(folder.join(name)).map_err(|error| error.to_string());
-    let read = scenario::read(&wanted.scenario_text, &surroundings, &open).map_err(|problems| RunError {
-        phase: Phase::Plan,
-        kind: Kind::ScenarioInvalid,
-        what: scenario::render(&wanted.scenario_file, &wanted.scenario_text, &problems, colour),
-        hints: Vec::new(),
+    let read = scenario::read(&wanted.scenario_text, &surroundings, &open).map_err(|problems| {
+        RunError {
+            phase: Phase::Plan,
+            kind: Kind::ScenarioInvalid,
+            what: scenario::render(
+                &wanted.scenario_file,
+                &wanted.scenario_text,
+                &problems,
+                colour,
+            ),
+            hints: Vec::new(),
+        }
     })?;
     let mut scenario = read.scenario;
     if let Some(tasks) = wanted.tasks {
@@ -84,14 +99,32 @@ pub fn preview(wanted: &Wanted, colour: bool) -> Result<Preview, RunError> {
     }
     let schedule = Schedule::new(&scenario);
     let sizing = match (wanted.fleet, scenario.fleet.tasks) {
-        (FleetKind::Local, Tasks::Auto) => {
-            Sizing { tasks: 1, needed: 1, why: "one process on this machine".to_owned() }
-        }
+        (FleetKind::Local, Tasks::Auto) => Sizing {
+            tasks: 1,
+            needed: 1,
+            why: "one process on this machine".to_owned(),
+        },
         _ => size(&scenario),
     };
-    let estimate = cost::estimate(scenario.fleet.size, scenario.fleet.arch, sizing.tasks, schedule.end());
-    let surroundings = Surroundings { environment: read.used, secrets: read.secrets, url: wanted.url.clone() };
-    Ok(Preview { scenario, surroundings, files: read.files, schedule, sizing, estimate })
+    let estimate = cost::estimate(
+        scenario.fleet.size,
+        scenario.fleet.arch,
+        sizing.tasks,
+        schedule.end(),
+    );
+    let surroundings = Surroundings {
+        environment: read.used,
+        secrets: read.secrets,
+        url: wanted.url.clone(),
+    };
+    Ok(Preview {
+        scenario,
+        surroundings,
+        files: read.files,
+        schedule,
+        sizing,
+        estimate,
+    })
 }
 
 /// The environment's values of the secrets that the text names.
@@ -114,7 +147,14 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
     let rules = permit::rules(&wanted.organisation)?;
     rules.hold(&asked)?;
     let most = rules.bounds(wanted, &preview)?;
-    let Preview { mut scenario, surroundings, files, schedule, sizing, estimate } = preview;
+    let Preview {
+        mut scenario,
+        surroundings,
+        files,
+        schedule,
+        sizing,
+        estimate,
+    } = preview;
     if wanted.image.is_some() {
         scenario.fleet.image.clone_from(&wanted.image);
     }
@@ -134,7 +174,9 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
             None => match find_aws().await {
                 Ok((aws, _)) => Some(aws),
                 Err(why) => {
-                    warnings.push(format!("{subject} is not watched, and only the load is judged: {why}"));
+                    warnings.push(format!(
+                        "{subject} is not watched, and only the load is judged: {why}"
+                    ));
                     None
                 }
             },
@@ -151,15 +193,23 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
             group = before.groups().next_back().map(|(_, group)| group.clone());
         }
     }
-    if let Some((budget, cost)) = scenario.budget.zip(asked.cost).filter(|(budget, cost)| cost > budget) {
+    if let Some((budget, cost)) = scenario
+        .budget
+        .zip(asked.cost)
+        .filter(|(budget, cost)| cost > budget)
+    {
         let what = match wanted.repeats.left {
             1 => format!("the run is estimated at {cost}, over its budget of {budget}"),
-            runs => format!("the {runs} runs are estimated at {cost}, over their budget of {budget}"),
+            runs => {
+                format!("the {runs} runs are estimated at {cost}, over their budget of {budget}")
+            }
         };
-        return Err(RunError::could_not(Phase::Plan, what).hint("a shorter hold, fewer tasks, or a larger `budget`"));
+        return Err(RunError::could_not(Phase::Plan, what)
+            .hint("a shorter hold, fewer tasks, or a larger `budget`"));
     }
     let account = cloud.as_ref().map(|cloud| cloud.caller.account.as_str());
-    let standing = permit::standing(wanted, &scenario.target, reach, &asked, account, &balancers).await?;
+    let standing =
+        permit::standing(wanted, &scenario.target, reach, &asked, account, &balancers).await?;
     let begun = Timestamp::now();
     if let Some(cloud) = &cloud
         && let Some(ends) = cloud.aws.session_ends().await
@@ -183,7 +233,9 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
     for warning in &warnings {
         cx.events.warn(warning.clone());
     }
-    let seed = scenario.seed.unwrap_or_else(|| begun.as_nanosecond() as u64);
+    let seed = scenario
+        .seed
+        .unwrap_or_else(|| begun.as_nanosecond() as u64);
     Ok(Planned {
         run,
         folder,
@@ -206,46 +258,68 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
 
 async fn find_cloud(wanted: &Wanted) -> Result<Cloud, RunError> {
     let failed = |error: &dyn std::fmt::Display| RunError::could_not(Phase::Plan, error);
-    let terraform = terraform::locate(wanted.terraform.as_deref(), |name| std::env::var_os(name)).await;
+    let terraform =
+        terraform::locate(wanted.terraform.as_deref(), |name| std::env::var_os(name)).await;
     let terraform = terraform.map_err(|error| failed(&error))?;
-    let aws = Aws::from_environment().await.map_err(|error| failed(&error))?;
+    let aws = Aws::from_environment()
+        .await
+        .map_err(|error| failed(&error))?;
     let caller = aws.caller().await.map_err(|error| failed(&error))?;
     if let Some(why) = wrong_clock(caller.ahead) {
-        return Err(
-            RunError::could_not(Phase::Plan, why).hint("set it by NTP, such as with `timedatectl set-ntp true`")
-        );
+        return Err(RunError::could_not(Phase::Plan, why)
+            .hint("set it by NTP, such as with `timedatectl set-ntp true`"));
     }
-    Ok(Cloud { aws, caller, terraform: Some(terraform) })
+    Ok(Cloud {
+        aws,
+        caller,
+        terraform: Some(terraform),
+    })
 }
 
 /// What earlier runs on this host may have left. Secrets that one of them left here go now.
 fn earlier(runs_dir: &std::path::Path) -> Vec<String> {
     super::reap::forget_all_secrets(runs_dir);
-    let told = |(things, command)| format!("an earlier run may have left {things} things: {command}");
-    super::reap::unfinished(runs_dir).into_iter().map(told).collect()
+    let told =
+        |(things, command)| format!("an earlier run may have left {things} things: {command}");
+    super::reap::unfinished(runs_dir)
+        .into_iter()
+        .map(told)
+        .collect()
 }
 
-/// Provisioning, tasks that come up, collecting and destroying, beside the load itself: twice what they usually take.
+/// Provisioning, tasks that come up, collecting and destroying, beside the load itself: twice what
+/// they usually take.
 const AROUND_THE_LOAD: Duration = Duration::from_secs(15 * 60);
 
 fn planned_length(schedule: &Schedule) -> Duration {
     schedule.latest_end() + AROUND_THE_LOAD
 }
 
-/// Credentials that end before the run does leave what it made behind: said before anything is made.
+/// Credentials that end before the run does leave what it made behind: said before anything is
+/// made.
 fn too_short(begun: Timestamp, ends: Timestamp, length: Duration) -> Option<String> {
     let left = Duration::try_from(ends.duration_since(begun)).unwrap_or_default();
     (left < length).then(|| {
         let (left, length) = (units::duration(left), units::duration(length));
-        format!("the AWS session ends in {left}, and this run needs up to {length} with its teardown")
+        format!(
+            "the AWS session ends in {left}, and this run needs up to {length} with its teardown"
+        )
     })
 }
 
-/// Tasks start at an instant of our clock by theirs, which are AWS's: they would begin late, or not join at all.
+/// Tasks start at an instant of our clock by theirs, which are AWS's: they would begin late, or not
+/// join at all.
 const SKEW: Duration = Duration::from_secs(5);
 
 pub fn wrong_clock(ahead: SignedDuration) -> Option<String> {
-    let (skew, side) = (ahead.unsigned_abs(), if ahead.is_negative() { "behind" } else { "ahead of" });
+    let (skew, side) = (
+        ahead.unsigned_abs(),
+        if ahead.is_negative() {
+            "behind"
+        } else {
+            "ahead of"
+        },
+    );
     (skew > SKEW).then(|| {
         let skew = units::duration(Duration::from_secs(skew.as_secs()));
         format!("this machine's clock is {skew} {side} AWS's, and the tasks could not start at one instant with it")
@@ -275,10 +349,19 @@ mod tests {
     fn a_session_that_ends_before_the_run_is_refused_with_both_times() {
         let begun = Timestamp::from_second(1_764_000_000).unwrap();
         let after = |seconds| begun.checked_add(Duration::from_secs(seconds)).unwrap();
-        assert_eq!(too_short(begun, after(3_600), Duration::from_secs(1_800)), None);
+        assert_eq!(
+            too_short(begun, after(3_600), Duration::from_secs(1_800)),
+            None
+        );
         let why = too_short(begun, after(900), Duration::from_secs(1_800)).unwrap();
-        assert_eq!(why, "the AWS session ends in 15m, and this run needs up to 30m with its teardown");
-        assert!(too_short(after(900), begun, Duration::from_secs(60)).is_some(), "it has ended already");
+        assert_eq!(
+            why,
+            "the AWS session ends in 15m, and this run needs up to 30m with its teardown"
+        );
+        assert!(
+            too_short(after(900), begun, Duration::from_secs(60)).is_some(),
+            "it has ended already"
+        );
     }
 
     #[test]
@@ -286,7 +369,14 @@ mod tests {
         let said = |millis| wrong_clock(SignedDuration::from_millis(millis));
         assert_eq!((said(0), said(5_000), said(-5_000)), (None, None, None));
         let why = said(-12_400).unwrap();
-        assert!(why.starts_with("this machine's clock is 12s behind AWS's"), "{why}");
-        assert!(said(400_000).unwrap().contains("6m40s ahead of AWS's"), "{:?}", said(400_000));
+        assert!(
+            why.starts_with("this machine's clock is 12s behind AWS's"),
+            "{why}"
+        );
+        assert!(
+            said(400_000).unwrap().contains("6m40s ahead of AWS's"),
+            "{:?}",
+            said(400_000)
+        );
     }
 }

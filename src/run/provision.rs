@@ -1,5 +1,5 @@
-//! Provision: terraform makes what costs nothing by the hour, the image goes into the run's own repository, and the
-//! channel opens. A local fleet needs a folder only.
+//! Provision: terraform makes what costs nothing by the hour, the image goes into the run's own
+//! repository, and the channel opens. A local fleet needs a folder only.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -44,9 +44,16 @@ pub struct Provisioned {
     pub watch: Option<Watch>,
 }
 
-pub async fn provision(cx: &Context, frame: &Frame, planned: Planned) -> Result<Provisioned, RunError> {
-    let orders =
-        Orders { run: planned.run.to_string(), epoch: EPOCH, max_lifetime: planned.schedule.latest_end() + AROUND };
+pub async fn provision(
+    cx: &Context,
+    frame: &Frame,
+    planned: Planned,
+) -> Result<Provisioned, RunError> {
+    let orders = Orders {
+        run: planned.run.to_string(),
+        epoch: EPOCH,
+        max_lifetime: planned.schedule.latest_end() + AROUND,
+    };
     let channel = match &planned.cloud {
         None => local(frame, orders).await?,
         Some(cloud) => {
@@ -64,7 +71,11 @@ pub async fn provision(cx: &Context, frame: &Frame, planned: Planned) -> Result<
         ),
         _ => None,
     };
-    Ok(Provisioned { planned, channel, watch })
+    Ok(Provisioned {
+        planned,
+        channel,
+        watch,
+    })
 }
 
 fn failed(error: impl std::fmt::Display) -> RunError {
@@ -73,12 +84,15 @@ fn failed(error: impl std::fmt::Display) -> RunError {
 
 fn subfolder(frame: &Frame, name: &str) -> Result<PathBuf, RunError> {
     let path = frame.folder.join(name);
-    journal::subfolder(&path).map_err(|error| failed(format!("could not create {}: {error}", path.display())))?;
+    journal::subfolder(&path)
+        .map_err(|error| failed(format!("could not create {}: {error}", path.display())))?;
     Ok(path)
 }
 
 async fn local(frame: &Frame, orders: Orders) -> Result<Channel, RunError> {
-    let folder = subfolder(frame, "channel")?.canonicalize().map_err(failed)?;
+    let folder = subfolder(frame, "channel")?
+        .canonicalize()
+        .map_err(failed)?;
     let location = format!("file://{}", folder.display());
     let channel = channel::open(&location, None).map_err(failed)?;
     let binary = std::env::current_exe().map_err(failed)?;
@@ -112,7 +126,10 @@ async fn fargate(
             Arch::Arm64 => "ARM64".to_owned(),
         },
         image: fleet.image.clone().unwrap_or_default(),
-        image_digest: image.as_ref().map(|image| image.manifest_digest.clone()).unwrap_or_default(),
+        image_digest: image
+            .as_ref()
+            .map(|image| image.manifest_digest.clone())
+            .unwrap_or_default(),
         tags: BTreeMap::new(),
     };
     let outputs = apply(cx, frame, planned, cloud, &variables).await?;
@@ -124,7 +141,8 @@ async fn fargate(
         // It is in the repository now, and every run's folder is kept.
         let _ = std::fs::remove_file(&image.layer);
     }
-    let channel = channel::open(&format!("s3://{}/run", outputs.bucket), Some(&cloud.aws)).map_err(failed)?;
+    let channel =
+        channel::open(&format!("s3://{}/run", outputs.bucket), Some(&cloud.aws)).map_err(failed)?;
     keep_state(cx, frame, &channel).await;
     let placement = Placement {
         cluster: outputs.cluster,
@@ -132,7 +150,13 @@ async fn fargate(
         security_group: outputs.security_group,
         subnets: network.subnets,
     };
-    frame.equip(Box::new(FargateFleet::new(&cloud.aws, placement, orders)), channel.clone(), EPOCH).await;
+    frame
+        .equip(
+            Box::new(FargateFleet::new(&cloud.aws, placement, orders)),
+            channel.clone(),
+            EPOCH,
+        )
+        .await;
     Ok(channel)
 }
 
@@ -144,17 +168,32 @@ async fn apply(
     cloud: &Cloud,
     variables: &Variables,
 ) -> Result<Outputs, RunError> {
-    let binary = cloud.terraform.as_ref().ok_or_else(|| failed("terraform is missing"))?;
-    let terraform = terraform((binary, &cloud.aws), &frame.folder, Arc::clone(&frame.work), &cx.events).await;
+    let binary = cloud
+        .terraform
+        .as_ref()
+        .ok_or_else(|| failed("terraform is missing"))?;
+    let terraform = terraform(
+        (binary, &cloud.aws),
+        &frame.folder,
+        Arc::clone(&frame.work),
+        &cx.events,
+    )
+    .await;
     let stop = planned.bounds.stop().child_token();
     let hurry = async {
         sleep(TERRAFORM).await;
-        cx.events.warn(format!("terraform has been at it for {} minutes: ending it", TERRAFORM.as_secs() / 60));
+        cx.events.warn(format!(
+            "terraform has been at it for {} minutes: ending it",
+            TERRAFORM.as_secs() / 60
+        ));
         stop.cancel();
         std::future::pending::<Infallible>().await
     };
     let apply = async {
-        terraform.init(variables, &stop).await.map_err(|error| stopped_or(cx, error))?;
+        terraform
+            .init(variables, &stop)
+            .await
+            .map_err(|error| stopped_or(cx, error))?;
         if planned.bounds.stop().is_cancelled() {
             return Err(RunError::interrupted(Phase::Provision));
         }
@@ -175,11 +214,16 @@ async fn apply(
     }
 }
 
-/// A copy of the state where a lost disk cannot take it. Without it everything is still deleted by name.
+/// A copy of the state where a lost disk cannot take it. Without it everything is still deleted by
+/// name.
 async fn keep_state(cx: &Context, frame: &Frame, channel: &Channel) {
-    let Ok(state) = std::fs::read(frame.folder.join(STATE)) else { return };
+    let Ok(state) = std::fs::read(frame.folder.join(STATE)) else {
+        return;
+    };
     if let Err(error) = channel.put_state(state).await {
-        cx.events.note(format!("terraform's state was not copied into the run's bucket: {error}"));
+        cx.events.note(format!(
+            "terraform's state was not copied into the run's bucket: {error}"
+        ));
     }
 }
 
@@ -202,17 +246,27 @@ pub async fn terraform(
 }
 
 fn event(message: Message) -> Option<Event> {
-    let Message::ApplyComplete(step) = message else { return None };
+    let Message::ApplyComplete(step) = message else {
+        return None;
+    };
     let action = match step.action.as_str() {
         "create" => "created",
         "delete" => "deleted",
         _ => "changed",
     };
-    Some(Event::Resource { action, address: step.address, took: Some(step.elapsed) })
+    Some(Event::Resource {
+        action,
+        address: step.address,
+        took: Some(step.elapsed),
+    })
 }
 
 fn stopped_or(cx: &Context, error: impl std::fmt::Display) -> RunError {
-    if cx.interrupt.stop_load().is_cancelled() { RunError::interrupted(Phase::Provision) } else { failed(error) }
+    if cx.interrupt.stop_load().is_cancelled() {
+        RunError::interrupted(Phase::Provision)
+    } else {
+        failed(error)
+    }
 }
 
 /// Packs the generator: this very binary, unless another was named.
@@ -222,14 +276,26 @@ async fn pack(cx: &Context, frame: &Frame, planned: &Planned) -> Result<Image, R
         None => std::env::current_exe().map_err(failed)?,
     };
     let (arch, folder) = (planned.scenario.fleet.arch, subfolder(frame, "image")?);
-    let packed = tokio::task::spawn_blocking(move || image::pack(&binary, arch, &folder)).await.map_err(failed)?;
+    let packed = tokio::task::spawn_blocking(move || image::pack(&binary, arch, &folder))
+        .await
+        .map_err(failed)?;
     packed.map_err(failed)
 }
 
-async fn push(cx: &Context, cloud: &Cloud, planned: &Planned, image: &Image) -> Result<(), RunError> {
+async fn push(
+    cx: &Context,
+    cloud: &Cloud,
+    planned: &Planned,
+    image: &Image,
+) -> Result<(), RunError> {
     let repository = Names::of(&planned.run).repository;
     let client = aws_sdk_ecr::Client::new(&cloud.aws.sdk);
-    let digest = image::push(&client, &repository, "generator", image).await.map_err(failed)?;
-    cx.events.say(Event::ImagePushed { bytes: image.layer_size, digest });
+    let digest = image::push(&client, &repository, "generator", image)
+        .await
+        .map_err(failed)?;
+    cx.events.say(Event::ImagePushed {
+        bytes: image.layer_size,
+        digest,
+    });
     Ok(())
 }

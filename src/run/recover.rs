@@ -19,7 +19,11 @@ pub struct Recovered {
     pub loaded: Loaded,
 }
 
-pub async fn recover(cx: &Context, frame: &Frame, mut loaded: Loaded) -> Result<Recovered, RunError> {
+pub async fn recover(
+    cx: &Context,
+    frame: &Frame,
+    mut loaded: Loaded,
+) -> Result<Recovered, RunError> {
     // The load has ended: the tasks must not be paid for while the group takes its time.
     tokio::select! {
         () = stop_tasks(cx, frame) => {}
@@ -27,10 +31,19 @@ pub async fn recover(cx: &Context, frame: &Frame, mut loaded: Loaded) -> Result<
         () = frame.keep_beating(&cx.events) => {}
         () = cx.interrupt.destroy_now().cancelled() => return Err(RunError::interrupted(Phase::Recover)),
     }
-    let Some(watch) = &loaded.started.provisioned.watch else { return Ok(Recovered { loaded }) };
-    let before = loaded.started.provisioned.planned.group.as_ref().map_or(0, |group| group.desired);
+    let Some(watch) = &loaded.started.provisioned.watch else {
+        return Ok(Recovered { loaded });
+    };
+    let before = loaded
+        .started
+        .provisioned
+        .planned
+        .group
+        .as_ref()
+        .map_or(0, |group| group.desired);
     let scenario = &loaded.started.provisioned.planned.scenario;
-    let bound = verdict::scale_in_bound(scenario, &watch.timeline(), jiff::Timestamp::now()).unwrap_or_default();
+    let bound = verdict::scale_in_bound(scenario, &watch.timeline(), jiff::Timestamp::now())
+        .unwrap_or_default();
     let give_up = Instant::now() + bound + BEYOND;
     let bounds = loaded.started.provisioned.planned.bounds.clone();
     let mut said = false;
@@ -39,7 +52,12 @@ pub async fn recover(cx: &Context, frame: &Frame, mut loaded: Loaded) -> Result<
         // There is no load any more; whoever looks for orphans must see that this run is none.
         alive(frame.beat(&cx.events).await, Phase::Recover)?;
         let in_service = group.in_service();
-        cx.events.say(Event::Group { desired: group.desired, in_service, min: group.min, max: group.max });
+        cx.events.say(Event::Group {
+            desired: group.desired,
+            in_service,
+            min: group.min,
+            max: group.max,
+        });
         let back = group.desired <= before && group.instances.len() as u32 <= group.desired;
         if back || Instant::now() >= give_up || cx.interrupt.stop_load().is_cancelled() {
             break;
@@ -50,7 +68,9 @@ pub async fn recover(cx: &Context, frame: &Frame, mut loaded: Loaded) -> Result<
         }
         if !said {
             said = true;
-            cx.events.note(format!("waiting for the group to come back to {before} (Ctrl-C ends the wait)"));
+            cx.events.note(format!(
+                "waiting for the group to come back to {before} (Ctrl-C ends the wait)"
+            ));
         }
         tokio::select! {
             () = sleep(TICK) => {}

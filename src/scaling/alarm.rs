@@ -1,4 +1,5 @@
-//! One CloudWatch alarm: M of its last N datapoints against a threshold, and what it makes of periods without data.
+//! One CloudWatch alarm: M of its last N datapoints against a threshold, and what it makes of
+//! periods without data.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -44,7 +45,9 @@ impl Comparison {
     }
 
     pub fn of_operator(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|comparison| comparison.operator() == word)
+        Self::ALL
+            .into_iter()
+            .find(|comparison| comparison.operator() == word)
     }
 
     pub fn is_above(self) -> bool {
@@ -84,7 +87,8 @@ impl Missing {
     }
 }
 
-/// One period's value. `at` is the *start* of the period, since whatever epoch the caller counts from.
+/// One period's value. `at` is the *start* of the period, since whatever epoch the caller counts
+/// from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Datapoint {
     pub at: Duration,
@@ -129,21 +133,30 @@ impl Alarm {
 
     /// M of N.
     pub fn of(self, window: usize, missing: Missing) -> Self {
-        Self { window: window.max(self.datapoints), missing, ..self }
+        Self {
+            window: window.max(self.datapoints),
+            missing,
+            ..self
+        }
     }
 
     pub fn state(&self) -> State {
         self.state
     }
 
-    /// Takes the next period's datapoint (`None`: the period had no data) and says whether the state changed.
+    /// Takes the next period's datapoint (`None`: the period had no data) and says whether the
+    /// state changed.
     pub fn observe(&mut self, datapoint: Option<Datapoint>) -> Option<Transition> {
         self.seen.push_front(datapoint);
         self.seen.truncate(self.window);
         let next = self.evaluate();
         (next != self.state).then(|| {
             let from = std::mem::replace(&mut self.state, next);
-            Transition { from, to: next, evaluated: self.seen.iter().flatten().copied().collect() }
+            Transition {
+                from,
+                to: next,
+                evaluated: self.seen.iter().flatten().copied().collect(),
+            }
         })
     }
 
@@ -151,7 +164,11 @@ impl Alarm {
         let empty = self.seen.iter().all(Option::is_none);
         if empty && self.missing == Missing::Missing {
             // A gap shorter than the window decides nothing.
-            return if self.seen.len() == self.window { State::InsufficientData } else { self.state };
+            return if self.seen.len() == self.window {
+                State::InsufficientData
+            } else {
+                self.state
+            };
         }
         let (mut breaching, mut fine) = (0, 0);
         for datapoint in &self.seen {
@@ -185,12 +202,22 @@ mod tests {
     use super::*;
 
     /// Feeds values one period apart (`None` = no data) and returns the state after each.
-    fn check(comparison: Comparison, threshold: f64, n: usize, values: &[Option<f64>], expected: &[State]) {
+    fn check(
+        comparison: Comparison,
+        threshold: f64,
+        n: usize,
+        values: &[Option<f64>],
+        expected: &[State],
+    ) {
         let mut alarm = Alarm::new(comparison, threshold, n);
         let states: Vec<State> = (0u64..)
             .zip(values)
             .map(|(second, value)| {
-                alarm.observe(value.map(|value| Datapoint { at: Duration::from_secs(second), value, samples: 1 }));
+                alarm.observe(value.map(|value| Datapoint {
+                    at: Duration::from_secs(second),
+                    value,
+                    samples: 1,
+                }));
                 alarm.state()
             })
             .collect();
@@ -201,48 +228,104 @@ mod tests {
     fn an_alarm_needs_every_datapoint_of_its_window_to_breach() {
         use State::{Alarm as A, InsufficientData as I, Ok as O};
         let v = Some;
-        check(Comparison::Above, 50.0, 3, &[v(60.0), v(60.0), v(60.0), v(40.0)], &[I, I, A, O]);
-        check(Comparison::Above, 50.0, 3, &[v(40.0), v(60.0), v(60.0), v(60.0)], &[O, O, O, A]);
+        check(
+            Comparison::Above,
+            50.0,
+            3,
+            &[v(60.0), v(60.0), v(60.0), v(40.0)],
+            &[I, I, A, O],
+        );
+        check(
+            Comparison::Above,
+            50.0,
+            3,
+            &[v(40.0), v(60.0), v(60.0), v(60.0)],
+            &[O, O, O, A],
+        );
         check(Comparison::Above, 50.0, 1, &[v(50.0), v(50.1)], &[O, A]);
-        check(Comparison::Below, 45.0, 2, &[v(10.0), v(10.0), v(45.0)], &[I, A, O]);
+        check(
+            Comparison::Below,
+            45.0,
+            2,
+            &[v(10.0), v(10.0), v(45.0)],
+            &[I, A, O],
+        );
     }
 
     #[test]
     fn missing_data_neither_raises_nor_clears_an_alarm_until_nothing_is_left() {
         use State::{Alarm as A, InsufficientData as I, Ok as O};
         let v = Some;
-        check(Comparison::Above, 50.0, 2, &[v(60.0), v(60.0), None, None], &[I, A, A, I]);
-        check(Comparison::Above, 50.0, 2, &[v(40.0), None, v(60.0), v(60.0)], &[O, O, O, A]);
+        check(
+            Comparison::Above,
+            50.0,
+            2,
+            &[v(60.0), v(60.0), None, None],
+            &[I, A, A, I],
+        );
+        check(
+            Comparison::Above,
+            50.0,
+            2,
+            &[v(40.0), None, v(60.0), v(60.0)],
+            &[O, O, O, A],
+        );
     }
 
     #[test]
     fn an_alarm_of_m_of_n_forgives_the_rest_and_missing_data_counts_as_it_is_told() {
         use State::{Alarm as A, InsufficientData as I, Ok as O};
         let states = |m, n, missing, values: &[Option<f64>]| -> Vec<State> {
-            let mut alarm = Alarm { window: n, missing, ..Alarm::new(Comparison::AtLeast, 50.0, m) };
+            let mut alarm = Alarm {
+                window: n,
+                missing,
+                ..Alarm::new(Comparison::AtLeast, 50.0, m)
+            };
             values
                 .iter()
                 .map(|value| {
-                    alarm.observe(value.map(|value| Datapoint { at: Duration::ZERO, value, samples: 1 }));
+                    alarm.observe(value.map(|value| Datapoint {
+                        at: Duration::ZERO,
+                        value,
+                        samples: 1,
+                    }));
                     alarm.state()
                 })
                 .collect()
         };
         let v = Some;
         assert_eq!(
-            states(2, 3, Missing::Missing, &[v(50.0), v(40.0), v(60.0), v(40.0), v(40.0)]),
+            states(
+                2,
+                3,
+                Missing::Missing,
+                &[v(50.0), v(40.0), v(60.0), v(40.0), v(40.0)]
+            ),
             [I, O, A, O, O],
             "two of three"
         );
-        assert_eq!(states(2, 2, Missing::Breaching, &[v(40.0), None, None]), [O, O, A]);
-        assert_eq!(states(1, 2, Missing::NotBreaching, &[v(60.0), None, None]), [A, A, O]);
-        assert_eq!(states(1, 1, Missing::Ignore, &[v(60.0), None, None]), [A, A, A]);
+        assert_eq!(
+            states(2, 2, Missing::Breaching, &[v(40.0), None, None]),
+            [O, O, A]
+        );
+        assert_eq!(
+            states(1, 2, Missing::NotBreaching, &[v(60.0), None, None]),
+            [A, A, O]
+        );
+        assert_eq!(
+            states(1, 1, Missing::Ignore, &[v(60.0), None, None]),
+            [A, A, A]
+        );
     }
 
     #[test]
     fn a_transition_carries_its_datapoints_newest_first() {
         let mut alarm = Alarm::new(Comparison::Above, 50.0, 2);
-        let at = |second, value| Datapoint { at: Duration::from_secs(second), value, samples: 2 };
+        let at = |second, value| Datapoint {
+            at: Duration::from_secs(second),
+            value,
+            samples: 2,
+        };
         assert_eq!(alarm.observe(Some(at(0, 70.0))), None);
         assert_eq!(
             alarm.observe(Some(at(1, 80.0))),

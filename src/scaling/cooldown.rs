@@ -1,8 +1,10 @@
-//! Application Auto Scaling's cooldowns: they gate target tracking and step scaling of a service, out and in apart.
+//! Application Auto Scaling's cooldowns: they gate target tracking and step scaling of a service,
+//! out and in apart.
 //!
-//! Rules as documented (API reference, `TargetTrackingScalingPolicyConfiguration`, `StepScalingPolicyConfiguration`): while
-//! the cooldown of a scale-out lasts, the capacity that it added counts as part of what the next one asks for, so only a
-//! larger one adds to it; while the cooldown of a scale-in lasts, no other scale-in starts, and any scale-out does.
+//! Rules as documented (API reference, `TargetTrackingScalingPolicyConfiguration`,
+//! `StepScalingPolicyConfiguration`): while the cooldown of a scale-out lasts, the capacity that it
+//! added counts as part of what the next one asks for, so only a larger one adds to it; while the
+//! cooldown of a scale-in lasts, no other scale-in starts, and any scale-out does.
 
 use std::time::Duration;
 
@@ -25,9 +27,17 @@ pub struct Cooling {
 }
 
 impl Cooling {
-    /// What a policy reckons with: not the capacity that the last scale-out added, while its cooldown lasts.
+    /// What a policy reckons with: not the capacity that the last scale-out added, while its
+    /// cooldown lasts.
     pub fn seen(&self, seen: Seen, now: Duration) -> Seen {
-        if now < self.out_until { Seen { warmed: seen.warmed.min(self.base), ..seen } } else { seen }
+        if now < self.out_until {
+            Seen {
+                warmed: seen.warmed.min(self.base),
+                ..seen
+            }
+        } else {
+            seen
+        }
     }
 
     pub fn allows(&self, from: u32, to: u32, now: Duration) -> bool {
@@ -35,7 +45,14 @@ impl Cooling {
     }
 
     /// A change is decided `now`, and `done` when its last task has come or gone.
-    pub fn changed(&mut self, from: u32, to: u32, now: Duration, done: Duration, cooldowns: Cooldowns) {
+    pub fn changed(
+        &mut self,
+        from: u32,
+        to: u32,
+        now: Duration,
+        done: Duration,
+        cooldowns: Cooldowns,
+    ) {
         if to > from {
             if now >= self.out_until {
                 self.base = from;
@@ -56,14 +73,22 @@ mod tests {
     use super::*;
 
     const BOUNDS: Bounds = Bounds { min: 1, max: 20 };
-    const COOLDOWNS: Cooldowns = Cooldowns { out: Duration::from_secs(60), back: Duration::from_secs(30) };
+    const COOLDOWNS: Cooldowns = Cooldowns {
+        out: Duration::from_secs(60),
+        back: Duration::from_secs(30),
+    };
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
     fn seen(metric: f64, desired: u32) -> Seen {
-        Seen { metric, warmed: desired, warming: 0, desired }
+        Seen {
+            metric,
+            warmed: desired,
+            warming: 0,
+            desired,
+        }
     }
 
     #[test]
@@ -71,18 +96,41 @@ mod tests {
         let mut cooling = Cooling::default();
         cooling.changed(2, 4, at(10), at(13), COOLDOWNS);
         let tracking = TargetTracking::new(50.0);
-        // Four at 60 % want five, but two of the four are those that were just added: two at 60 % want three.
-        assert_eq!(tracking.scale_out(cooling.seen(seen(60.0, 4), at(72)), BOUNDS), 4);
-        assert_eq!(tracking.scale_out(cooling.seen(seen(60.0, 4), at(73)), BOUNDS), 5);
+        // Four at 60 % want five, but two of the four are those that were just added: two at 60 %
+        // want three.
+        assert_eq!(
+            tracking.scale_out(cooling.seen(seen(60.0, 4), at(72)), BOUNDS),
+            4
+        );
+        assert_eq!(
+            tracking.scale_out(cooling.seen(seen(60.0, 4), at(73)), BOUNDS),
+            5
+        );
         let steps = StepScaling::above(
             60.0,
             vec![
-                Step { lower: Some(0.0), upper: Some(20.0), change: 2 },
-                Step { lower: Some(20.0), upper: None, change: 5 },
+                Step {
+                    lower: Some(0.0),
+                    upper: Some(20.0),
+                    change: 2,
+                },
+                Step {
+                    lower: Some(20.0),
+                    upper: None,
+                    change: 5,
+                },
             ],
         );
-        assert_eq!(steps.wanted(cooling.seen(seen(70.0, 4), at(40)), BOUNDS), 4, "the same step adds nothing twice");
-        assert_eq!(steps.wanted(cooling.seen(seen(90.0, 4), at(40)), BOUNDS), 7, "a larger one adds the difference");
+        assert_eq!(
+            steps.wanted(cooling.seen(seen(70.0, 4), at(40)), BOUNDS),
+            4,
+            "the same step adds nothing twice"
+        );
+        assert_eq!(
+            steps.wanted(cooling.seen(seen(90.0, 4), at(40)), BOUNDS),
+            7,
+            "a larger one adds the difference"
+        );
         assert_eq!(steps.wanted(cooling.seen(seen(70.0, 4), at(73)), BOUNDS), 6);
     }
 
@@ -90,9 +138,16 @@ mod tests {
     fn a_scale_in_waits_for_the_last_one_and_a_scale_out_for_none() {
         let mut cooling = Cooling::default();
         cooling.changed(6, 5, at(10), at(10), COOLDOWNS);
-        assert!(!cooling.allows(5, 4, at(39)) && cooling.allows(5, 4, at(40)) && cooling.allows(5, 6, at(11)));
+        assert!(
+            !cooling.allows(5, 4, at(39))
+                && cooling.allows(5, 4, at(40))
+                && cooling.allows(5, 6, at(11))
+        );
         cooling.changed(5, 7, at(50), at(52), COOLDOWNS);
-        assert!(cooling.allows(7, 6, at(53)), "a scale-out's cooldown holds no scale-in back");
+        assert!(
+            cooling.allows(7, 6, at(53)),
+            "a scale-out's cooldown holds no scale-in back"
+        );
     }
 
     #[test]

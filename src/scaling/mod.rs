@@ -1,6 +1,8 @@
-//! A model of Auto Scaling policies: what an alarm says of a row of datapoints, and what capacity a policy then wants.
+//! A model of Auto Scaling policies: what an alarm says of a row of datapoints, and what capacity a
+//! policy then wants.
 //!
-//! Pure: no clock and no network. The caller brings datapoints with their instants; the lab drives it second by second.
+//! Pure: no clock and no network. The caller brings datapoints with their instants; the lab drives
+//! it second by second.
 
 pub mod alarm;
 pub mod cooldown;

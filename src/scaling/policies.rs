@@ -1,8 +1,9 @@
 //! All policies of a group together: which of them acts, and to what capacity.
 //!
-//! As documented (EC2 Auto Scaling User Guide, "Scale based on demand", "Target tracking"): the policy that gives the
-//! largest capacity wins, out as well as in; target tracking scales in only if every target-tracking policy that may
-//! scale in wants to; simple scaling waits for its cooldown.
+//! As documented (EC2 Auto Scaling User Guide, "Scale based on demand", "Target tracking"): the
+//! policy that gives the largest capacity wins, out as well as in; target tracking scales in only
+//! if every target-tracking policy that may scale in wants to; simple scaling waits for its
+//! cooldown.
 
 use std::time::Duration;
 
@@ -44,8 +45,14 @@ pub struct Decision {
     pub wanted: u32,
 }
 
-/// What the policies want together; nothing if they leave the group as it is. `cooling`: simple scaling has to wait.
-pub fn decide(policies: &[Standing<'_>], bounds: Bounds, desired: u32, cooling: bool) -> Option<Decision> {
+/// What the policies want together; nothing if they leave the group as it is. `cooling`: simple
+/// scaling has to wait.
+pub fn decide(
+    policies: &[Standing<'_>],
+    bounds: Bounds,
+    desired: u32,
+    cooling: bool,
+) -> Option<Decision> {
     // One that wants more holds the group, also while what it asked for is still on its way.
     let mut held = false;
     let mut wishes: Vec<Decision> = Vec::new();
@@ -58,9 +65,16 @@ pub fn decide(policies: &[Standing<'_>], bounds: Bounds, desired: u32, cooling: 
                 held = true;
                 wishes.push(wish(tracking.scale_out(standing.seen, bounds)));
             }
-            Rule::Tracking { tracking, scale_in: true } => {
+            Rule::Tracking {
+                tracking,
+                scale_in: true,
+            } => {
                 let ready = standing.low == State::Alarm;
-                tracking_in.push(wish(if ready { tracking.scale_in(standing.seen, bounds) } else { desired }));
+                tracking_in.push(wish(if ready {
+                    tracking.scale_in(standing.seen, bounds)
+                } else {
+                    desired
+                }));
             }
             Rule::Step(steps) if fired => wishes.push(wish(steps.wanted(standing.seen, bounds))),
             Rule::Simple { scaling, .. } if fired && !cooling => {
@@ -76,7 +90,8 @@ pub fn decide(policies: &[Standing<'_>], bounds: Bounds, desired: u32, cooling: 
     if held {
         return None;
     }
-    // One target-tracking policy that is not ready keeps the others from scaling in, but no step policy.
+    // One target-tracking policy that is not ready keeps the others from scaling in, but no step
+    // policy.
     wishes.extend(largest(&tracking_in));
     wishes.retain(|wish| wish.wanted < desired);
     largest(&wishes)
@@ -90,21 +105,43 @@ mod tests {
     const BOUNDS: Bounds = Bounds { min: 1, max: 10 };
 
     fn tracking(target: f64, scale_in: bool) -> Rule {
-        Rule::Tracking { tracking: TargetTracking::new(target), scale_in }
+        Rule::Tracking {
+            tracking: TargetTracking::new(target),
+            scale_in,
+        }
     }
 
     fn step(threshold: f64, change: i32) -> Rule {
-        let steps = vec![Step { lower: (change > 0).then_some(0.0), upper: (change < 0).then_some(0.0), change }];
-        Rule::Step(StepScaling { is_above: change > 0, ..StepScaling::above(threshold, steps) })
+        let steps = vec![Step {
+            lower: (change > 0).then_some(0.0),
+            upper: (change < 0).then_some(0.0),
+            change,
+        }];
+        Rule::Step(StepScaling {
+            is_above: change > 0,
+            ..StepScaling::above(threshold, steps)
+        })
     }
 
     fn simple(change: i32) -> Rule {
-        let scaling = SimpleScaling { change, adjustment: Adjustment::Change, least: 0 };
-        Rule::Simple { scaling, cooldown: Duration::from_secs(300) }
+        let scaling = SimpleScaling {
+            change,
+            adjustment: Adjustment::Change,
+            least: 0,
+        };
+        Rule::Simple {
+            scaling,
+            cooldown: Duration::from_secs(300),
+        }
     }
 
-    /// Four instances; each policy with its metric and the words of its alarms: high, low, or both quiet.
-    fn decided(policies: &[(&Rule, f64, &str)], warming: u32, cooling: bool) -> Option<(usize, u32)> {
+    /// Four instances; each policy with its metric and the words of its alarms: high, low, or both
+    /// quiet.
+    fn decided(
+        policies: &[(&Rule, f64, &str)],
+        warming: u32,
+        cooling: bool,
+    ) -> Option<(usize, u32)> {
         let state = |is: bool| if is { State::Alarm } else { State::Ok };
         let standing: Vec<Standing<'_>> = policies
             .iter()
@@ -112,7 +149,12 @@ mod tests {
                 rule,
                 alarm: state(*alarm == "high"),
                 low: state(*alarm == "low"),
-                seen: Seen { metric: *metric, warmed: 4 - warming, warming, desired: 4 },
+                seen: Seen {
+                    metric: *metric,
+                    warmed: 4 - warming,
+                    warming,
+                    desired: 4,
+                },
             })
             .collect();
         decide(&standing, BOUNDS, 4, cooling).map(|decision| (decision.policy, decision.wanted))
@@ -121,32 +163,74 @@ mod tests {
     #[test]
     fn the_largest_capacity_wins_out_and_in() {
         let (cpu, requests, steps) = (tracking(50.0, true), tracking(100.0, true), step(70.0, 5));
-        assert_eq!(decided(&[(&cpu, 75.0, "high"), (&requests, 110.0, "high")], 0, false), Some((0, 6)));
-        assert_eq!(decided(&[(&cpu, 75.0, "high"), (&steps, 75.0, "high")], 0, false), Some((1, 9)));
-        assert_eq!(decided(&[(&cpu, 20.0, "low"), (&requests, 60.0, "low")], 0, false), Some((1, 3)));
-        assert_eq!(decided(&[(&cpu, 75.0, "high"), (&step(80.0, -2), 75.0, "high")], 0, false), Some((0, 6)));
+        assert_eq!(
+            decided(
+                &[(&cpu, 75.0, "high"), (&requests, 110.0, "high")],
+                0,
+                false
+            ),
+            Some((0, 6))
+        );
+        assert_eq!(
+            decided(&[(&cpu, 75.0, "high"), (&steps, 75.0, "high")], 0, false),
+            Some((1, 9))
+        );
+        assert_eq!(
+            decided(&[(&cpu, 20.0, "low"), (&requests, 60.0, "low")], 0, false),
+            Some((1, 3))
+        );
+        assert_eq!(
+            decided(
+                &[(&cpu, 75.0, "high"), (&step(80.0, -2), 75.0, "high")],
+                0,
+                false
+            ),
+            Some((0, 6))
+        );
     }
 
     #[test]
     fn in_only_if_every_target_tracking_policy_that_may_wants_in() {
         let (cpu, requests) = (tracking(50.0, true), tracking(100.0, true));
-        assert_eq!(decided(&[(&cpu, 20.0, "low"), (&requests, 95.0, "")], 0, false), None);
+        assert_eq!(
+            decided(&[(&cpu, 20.0, "low"), (&requests, 95.0, "")], 0, false),
+            None
+        );
         let out_only = tracking(100.0, false);
-        assert_eq!(decided(&[(&cpu, 20.0, "low"), (&out_only, 95.0, "")], 0, false), Some((0, 2)));
+        assert_eq!(
+            decided(&[(&cpu, 20.0, "low"), (&out_only, 95.0, "")], 0, false),
+            Some((0, 2))
+        );
         assert_eq!(decided(&[(&out_only, 10.0, "low")], 0, false), None);
         // A step policy's scale-in waits for nobody but one that wants out.
         let back = step(80.0, -1);
-        assert_eq!(decided(&[(&cpu, 48.0, ""), (&back, 48.0, "high")], 0, false), Some((1, 3)));
-        assert_eq!(decided(&[(&cpu, 60.0, "high"), (&back, 60.0, "high")], 2, false), None);
+        assert_eq!(
+            decided(&[(&cpu, 48.0, ""), (&back, 48.0, "high")], 0, false),
+            Some((1, 3))
+        );
+        assert_eq!(
+            decided(&[(&cpu, 60.0, "high"), (&back, 60.0, "high")], 2, false),
+            None
+        );
     }
 
     #[test]
     fn nothing_goes_while_an_instance_warms_up_and_simple_scaling_waits_for_its_cooldown() {
         let cpu = tracking(50.0, true);
         assert_eq!(decided(&[(&cpu, 10.0, "low")], 1, false), None);
-        assert_eq!(decided(&[(&simple(2), 90.0, "high")], 0, false), Some((0, 6)));
+        assert_eq!(
+            decided(&[(&simple(2), 90.0, "high")], 0, false),
+            Some((0, 6))
+        );
         assert_eq!(decided(&[(&simple(2), 90.0, "high")], 0, true), None);
-        assert_eq!(decided(&[(&simple(2), 90.0, "high"), (&step(60.0, 1), 90.0, "high")], 0, true), Some((1, 5)));
+        assert_eq!(
+            decided(
+                &[(&simple(2), 90.0, "high"), (&step(60.0, 1), 90.0, "high")],
+                0,
+                true
+            ),
+            Some((1, 5))
+        );
         assert_eq!(decided(&[(&simple(2), 90.0, "")], 0, false), None);
     }
 }

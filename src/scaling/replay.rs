@@ -1,8 +1,8 @@
 //! What a policy would have done with a load: the same alarms and the same rules, second by second.
 //!
-//! The load is what the run asked of the target, the target is what the run showed of it: how much one instance carries,
-//! how its metric follows its load, how long a new one takes. What is left out is said: instances are alike, the load
-//! balancer spreads evenly over them.
+//! The load is what the run asked of the target, the target is what the run showed of it: how much
+//! one instance carries, how its metric follows its load, how long a new one takes. What is left
+//! out is said: instances are alike, the load balancer spreads evenly over them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -31,8 +31,8 @@ pub struct Follows {
     pub per_request: f64,
     /// Where the metric ends, however large the load: 100 for CPU.
     pub ceiling: Option<f64>,
-    /// The load balancer's metric, over the instances that take requests; else the instances' own, over those that have
-    /// warmed up.
+    /// The load balancer's metric, over the instances that take requests; else the instances' own,
+    /// over those that have warmed up.
     pub per_target: bool,
     /// Of the metric and of the alarms on it.
     pub period: Duration,
@@ -92,7 +92,13 @@ struct Instance {
 
 impl Instance {
     fn new(in_service: u32, serving: u32, warmed: u32) -> Self {
-        Self { in_service, serving, warmed, done: 0.0, backlog: 0.0 }
+        Self {
+            in_service,
+            serving,
+            warmed,
+            done: 0.0,
+            backlog: 0.0,
+        }
     }
 }
 
@@ -108,9 +114,14 @@ pub fn replay(load: &[f64], service: &Service, setting: &Setting) -> Replayed {
     };
     for (second, demand) in (0..).zip(load) {
         group.follow(second);
-        let serving = group.instances.iter().filter(|known| known.serving <= second).count() as u32;
+        let serving = group
+            .instances
+            .iter()
+            .filter(|known| known.serving <= second)
+            .count() as u32;
         let (over, lost) = group.carry(second, *demand, serving, service);
-        // A twentieth of the instances is a twentieth of the requests: beyond it the 95th percentile is theirs.
+        // A twentieth of the instances is a twentieth of the requests: beyond it the 95th
+        // percentile is theirs.
         replayed.over_limit += u32::from(over * 20 > serving || (serving == 0 && *demand > 0.0));
         replayed.unserved += lost;
         replayed.instance_seconds += (group.instances.len() + group.draining(second)) as f64;
@@ -176,21 +187,28 @@ impl<'a> Group<'a> {
     fn bounds(&self, second: u32) -> Bounds {
         let at = Duration::from_secs(second.into());
         match self.setting.scheduled {
-            Some((from, until, min)) if at >= from && at < until => {
-                Bounds { min: min.min(self.setting.bounds.max).max(self.setting.bounds.min), ..self.setting.bounds }
-            }
+            Some((from, until, min)) if at >= from && at < until => Bounds {
+                min: min
+                    .min(self.setting.bounds.max)
+                    .max(self.setting.bounds.min),
+                ..self.setting.bounds
+            },
             _ => self.setting.bounds,
         }
     }
 
-    /// Spreads a second's requests over the instances that serve; a queue stays where it arose. How many instances had
-    /// more to do than their limit allows, and how many requests were lost.
+    /// Spreads a second's requests over the instances that serve; a queue stays where it arose. How
+    /// many instances had more to do than their limit allows, and how many requests were lost.
     fn carry(&mut self, second: u32, demand: f64, serving: u32, service: &Service) -> (u32, f64) {
         if serving == 0 {
             return (0, demand);
         }
         let (mut over, mut lost) = (0, 0.0);
-        for instance in self.instances.iter_mut().filter(|known| known.serving <= second) {
+        for instance in self
+            .instances
+            .iter_mut()
+            .filter(|known| known.serving <= second)
+        {
             let work = demand / f64::from(serving) + instance.backlog;
             over += u32::from(work > service.at_limit);
             let left = (work - service.saturated).max(0.0);
@@ -206,12 +224,25 @@ impl<'a> Group<'a> {
         for running in &mut self.policies {
             let follows = running.follows;
             // An instance that counts before it takes load counts as idle.
-            let counts =
-                |known: &&Instance| if follows.per_target { known.serving <= second } else { known.warmed <= second };
-            let counted: Vec<f64> = self.instances.iter().filter(counts).map(|known| known.done).collect();
+            let counts = |known: &&Instance| {
+                if follows.per_target {
+                    known.serving <= second
+                } else {
+                    known.warmed <= second
+                }
+            };
+            let counted: Vec<f64> = self
+                .instances
+                .iter()
+                .filter(counts)
+                .map(|known| known.done)
+                .collect();
             if !counted.is_empty() {
                 let ceiling = follows.ceiling.unwrap_or(f64::INFINITY);
-                let sum: f64 = counted.iter().map(|done| (done * follows.per_request).min(ceiling)).sum();
+                let sum: f64 = counted
+                    .iter()
+                    .map(|done| (done * follows.per_request).min(ceiling))
+                    .sum();
                 running.open.0 += sum / counted.len() as f64;
                 running.open.1 += 1;
             }
@@ -236,7 +267,11 @@ impl<'a> Group<'a> {
                 && visible <= second
             {
                 running.published.pop_front();
-                let datapoint = value.map(|value| Datapoint { at: start, value, samples: 1 });
+                let datapoint = value.map(|value| Datapoint {
+                    at: start,
+                    value,
+                    samples: 1,
+                });
                 running.alarm.observe(datapoint);
                 if let Some(low) = &mut running.low {
                     low.observe(datapoint);
@@ -248,10 +283,24 @@ impl<'a> Group<'a> {
         if !fresh {
             return;
         }
-        let warmed = self.instances.iter().filter(|known| known.warmed <= second).count() as u32;
+        let warmed = self
+            .instances
+            .iter()
+            .filter(|known| known.warmed <= second)
+            .count() as u32;
         let warming = self.instances.len() as u32 - warmed;
         let now = Duration::from_secs(second.into());
-        let seen = |metric| self.cooling.seen(Seen { metric, warmed, warming, desired: self.desired }, now);
+        let seen = |metric| {
+            self.cooling.seen(
+                Seen {
+                    metric,
+                    warmed,
+                    warming,
+                    desired: self.desired,
+                },
+                now,
+            )
+        };
         let standing: Vec<(&Follows, Standing<'_>)> = self
             .policies
             .iter()
@@ -266,18 +315,26 @@ impl<'a> Group<'a> {
             })
             .collect();
         let all: Vec<Standing<'_>> = standing.iter().map(|(_, standing)| *standing).collect();
-        let Some(decision) = decide(&all, bounds, self.desired, second < self.cooling_until) else { return };
+        let Some(decision) = decide(&all, bounds, self.desired, second < self.cooling_until) else {
+            return;
+        };
         if !self.cooling.allows(self.desired, decision.wanted, now) {
             return;
         }
         let follows = standing.get(decision.policy).map(|(follows, _)| *follows);
-        let takes = if decision.wanted > self.desired { self.setting.boot } else { self.setting.drain };
+        let takes = if decision.wanted > self.desired {
+            self.setting.boot
+        } else {
+            self.setting.drain
+        };
         if let Some(Rule::Simple { cooldown, .. }) = follows.map(|follows| &follows.rule) {
-            self.cooling_until = second.saturating_add(whole_seconds(takes.saturating_add(*cooldown)));
+            self.cooling_until =
+                second.saturating_add(whole_seconds(takes.saturating_add(*cooldown)));
         }
         if let Some(cooldowns) = follows.and_then(|follows| follows.cooldowns) {
             let done = now.saturating_add(takes);
-            self.cooling.changed(self.desired, decision.wanted, now, done, cooldowns);
+            self.cooling
+                .changed(self.desired, decision.wanted, now, done, cooldowns);
         }
         self.resize(second, decision.wanted);
     }
@@ -287,14 +344,17 @@ impl<'a> Group<'a> {
         for _ in self.desired..wanted {
             let serving = in_service.saturating_add(whole_seconds(self.setting.health));
             let warmed = in_service.saturating_add(whole_seconds(self.setting.warm_up));
-            self.instances.push(Instance::new(in_service, serving, warmed));
+            self.instances
+                .push(Instance::new(in_service, serving, warmed));
         }
         if wanted < self.desired {
-            // The oldest leave; those that are still booting are no help to anyone yet and go first.
+            // The oldest leave; those that are still booting are no help to anyone yet and go
+            // first.
             let gone = (self.desired - wanted) as usize;
             let gone_at = second.saturating_add(whole_seconds(self.setting.drain));
             self.leaving.extend(std::iter::repeat_n(gone_at, gone));
-            self.instances.sort_by_key(|known| (known.in_service <= second, known.in_service));
+            self.instances
+                .sort_by_key(|known| (known.in_service <= second, known.in_service));
             self.instances.drain(..gone.min(self.instances.len()));
         }
         self.desired = wanted;
@@ -312,7 +372,11 @@ mod tests {
     use super::super::target_tracking::TargetTracking;
     use super::*;
 
-    const SERVICE: Service = Service { at_limit: 100.0, saturated: 200.0, queue: Duration::ZERO };
+    const SERVICE: Service = Service {
+        at_limit: 100.0,
+        saturated: 200.0,
+        queue: Duration::ZERO,
+    };
 
     fn follows(rule: Rule, alarm: Alarm, low: Option<Alarm>) -> Follows {
         let period = Duration::from_secs(1);
@@ -332,7 +396,10 @@ mod tests {
     fn setting(target: f64) -> Setting {
         let tracking = TargetTracking::new(target);
         let policy = follows(
-            Rule::Tracking { tracking, scale_in: true },
+            Rule::Tracking {
+                tracking,
+                scale_in: true,
+            },
             Alarm::new(Comparison::Above, target, 3),
             Some(Alarm::new(Comparison::Below, tracking.low, 15)),
         );
@@ -372,20 +439,37 @@ mod tests {
     #[test]
     fn what_helps_shows_and_what_it_costs_shows_too() {
         let current = replay(&load(), &SERVICE, &setting(50.0));
-        let ready = Setting { bounds: Bounds { min: 7, max: 8 }, initial: 7, ..setting(50.0) };
+        let ready = Setting {
+            bounds: Bounds { min: 7, max: 8 },
+            initial: 7,
+            ..setting(50.0)
+        };
         let ready = replay(&load(), &SERVICE, &ready);
         assert_eq!((ready.over_limit, ready.unserved), (0, 0.0));
         assert!(ready.instance_seconds > current.instance_seconds);
 
-        let scheduled =
-            Setting { scheduled: Some((Duration::from_secs(5), Duration::from_secs(40), 7)), ..setting(50.0) };
+        let scheduled = Setting {
+            scheduled: Some((Duration::from_secs(5), Duration::from_secs(40), 7)),
+            ..setting(50.0)
+        };
         let scheduled = replay(&load(), &SERVICE, &scheduled);
         assert_eq!(scheduled.over_limit, 0);
         assert!(scheduled.instance_seconds < ready.instance_seconds);
 
-        let steps = StepScaling::above(70.0, vec![Step { lower: Some(0.0), upper: None, change: 5 }]);
+        let steps = StepScaling::above(
+            70.0,
+            vec![Step {
+                lower: Some(0.0),
+                upper: None,
+                change: 5,
+            }],
+        );
         let mut stepped = setting(50.0);
-        stepped.policies.push(follows(Rule::Step(steps), Alarm::new(Comparison::Above, 70.0, 1), None));
+        stepped.policies.push(follows(
+            Rule::Step(steps),
+            Alarm::new(Comparison::Above, 70.0, 1),
+            None,
+        ));
         let stepped = replay(&load(), &SERVICE, &stepped);
         assert_eq!((stepped.desired[10], stepped.desired[11]), (2, 7));
         assert!(stepped.over_limit < current.over_limit);
@@ -394,12 +478,30 @@ mod tests {
     #[test]
     fn simple_scaling_adds_one_step_a_cooldown() {
         let simple = |change, comparison, threshold| {
-            let scaling = SimpleScaling { change, adjustment: Adjustment::Change, least: 0 };
+            let scaling = SimpleScaling {
+                change,
+                adjustment: Adjustment::Change,
+                least: 0,
+            };
             let cooldown = Duration::from_secs(8);
-            follows(Rule::Simple { scaling, cooldown }, Alarm::new(comparison, threshold, 2), None)
+            follows(
+                Rule::Simple { scaling, cooldown },
+                Alarm::new(comparison, threshold, 2),
+                None,
+            )
         };
-        let policies = vec![simple(2, Comparison::Above, 60.0), simple(-1, Comparison::Below, 20.0)];
-        let seen = replay(&load(), &SERVICE, &Setting { policies, ..setting(50.0) });
+        let policies = vec![
+            simple(2, Comparison::Above, 60.0),
+            simple(-1, Comparison::Below, 20.0),
+        ];
+        let seen = replay(
+            &load(),
+            &SERVICE,
+            &Setting {
+                policies,
+                ..setting(50.0)
+            },
+        );
         // Two datapoints, then two of boot and eight of cooldown between one change and the next.
         assert_eq!((seen.desired[11], seen.desired[12]), (2, 4));
         assert_eq!((seen.desired[21], seen.desired[22]), (4, 6));
@@ -421,9 +523,16 @@ mod tests {
             sizes.dedup();
             sizes
         };
-        assert!(quick.iter().max() > slow.iter().max(), "{:?} {:?}", sizes(&quick), sizes(&slow));
+        assert!(
+            quick.iter().max() > slow.iter().max(),
+            "{:?} {:?}",
+            sizes(&quick),
+            sizes(&slow)
+        );
         let least = |desired: &[u32]| {
-            let falls: Vec<usize> = (1..desired.len()).filter(|at| desired[*at] < desired[at - 1]).collect();
+            let falls: Vec<usize> = (1..desired.len())
+                .filter(|at| desired[*at] < desired[at - 1])
+                .collect();
             falls.windows(2).map(|pair| pair[1] - pair[0]).min()
         };
         assert!(least(&slow).is_none_or(|apart| apart >= 10), "{slow:?}");
@@ -435,16 +544,29 @@ mod tests {
         let mut lagging = setting(50.0);
         lagging.policies[0].lag = Duration::from_secs(4);
         let lagging = replay(&load(), &SERVICE, &lagging);
-        let first = |seen: &Replayed| seen.desired.iter().position(|desired| *desired > 2).unwrap();
+        let first = |seen: &Replayed| {
+            seen.desired
+                .iter()
+                .position(|desired| *desired > 2)
+                .unwrap()
+        };
         assert_eq!(first(&lagging), first(&quick) + 4);
         let mut coarse = setting(50.0);
         coarse.policies[0].period = Duration::from_secs(10);
-        assert_eq!(first(&replay(&load(), &SERVICE, &coarse)), 40, "three whole periods of ten seconds");
+        assert_eq!(
+            first(&replay(&load(), &SERVICE, &coarse)),
+            40,
+            "three whole periods of ten seconds"
+        );
     }
 
     #[test]
     fn no_load_needs_no_instance_and_none_is_needed_to_serve_none() {
-        let idle = Setting { bounds: Bounds { min: 0, max: 2 }, initial: 0, ..setting(50.0) };
+        let idle = Setting {
+            bounds: Bounds { min: 0, max: 2 },
+            initial: 0,
+            ..setting(50.0)
+        };
         let seen = replay(&[0.0; 5], &SERVICE, &idle);
         assert_eq!((seen.over_limit, seen.instance_seconds), (0, 0.0));
         assert_eq!(replay(&[5.0], &SERVICE, &idle).over_limit, 1);

@@ -1,8 +1,8 @@
 //! Step and simple scaling: an alarm of the user's own, and an adjustment when it fires.
 //!
-//! Rules as documented (EC2 Auto Scaling User Guide, "Step and simple scaling policies"): a step's bounds are relative to
-//! the alarm's threshold, the lower one inclusive and the upper one exclusive above it, the other way round below;
-//! a percentage is rounded, and never to nothing.
+//! Rules as documented (EC2 Auto Scaling User Guide, "Step and simple scaling policies"): a step's
+//! bounds are relative to the alarm's threshold, the lower one inclusive and the upper one
+//! exclusive above it, the other way round below; a percentage is rounded, and never to nothing.
 
 use super::{Bounds, Seen};
 
@@ -26,20 +26,32 @@ impl Adjustment {
     }
 
     pub fn of_word(word: &str) -> Option<Self> {
-        [Self::Change, Self::Exact, Self::Percent].into_iter().find(|adjustment| adjustment.word() == word)
+        [Self::Change, Self::Exact, Self::Percent]
+            .into_iter()
+            .find(|adjustment| adjustment.word() == word)
     }
 
-    /// The capacity that comes of `by`, from a capacity on. `least`: a percentage changes it by at least so many.
+    /// The capacity that comes of `by`, from a capacity on. `least`: a percentage changes it by at
+    /// least so many.
     pub fn apply(self, from: u32, by: i32, least: u32) -> u32 {
         match self {
             Self::Exact => by.max(0) as u32,
             Self::Change => from.saturating_add_signed(by),
             Self::Percent => {
                 let exact = f64::from(from) * f64::from(by) / 100.0;
-                // Towards zero, but for less than one: 12.7 is 12, 0.67 is 1, -0.58 is -1, -6.67 is -6.
-                let whole = if exact.abs() < 1.0 { exact.signum() * exact.abs().ceil() } else { exact.trunc() };
+                // Towards zero, but for less than one: 12.7 is 12, 0.67 is 1, -0.58 is -1, -6.67 is
+                // -6.
+                let whole = if exact.abs() < 1.0 {
+                    exact.signum() * exact.abs().ceil()
+                } else {
+                    exact.trunc()
+                };
                 let change = (whole.abs() as u32).max(if by == 0 { 0 } else { least });
-                if by < 0 { from.saturating_sub(change) } else { from.saturating_add(change) }
+                if by < 0 {
+                    from.saturating_sub(change)
+                } else {
+                    from.saturating_add(change)
+                }
             }
         }
     }
@@ -56,9 +68,11 @@ pub struct Step {
 impl Step {
     fn has(&self, beyond: f64, is_above: bool) -> bool {
         if is_above {
-            self.lower.is_none_or(|lower| beyond >= lower) && self.upper.is_none_or(|upper| beyond < upper)
+            self.lower.is_none_or(|lower| beyond >= lower)
+                && self.upper.is_none_or(|upper| beyond < upper)
         } else {
-            self.lower.is_none_or(|lower| beyond > lower) && self.upper.is_none_or(|upper| beyond <= upper)
+            self.lower.is_none_or(|lower| beyond > lower)
+                && self.upper.is_none_or(|upper| beyond <= upper)
         }
     }
 }
@@ -77,24 +91,42 @@ pub struct StepScaling {
 impl StepScaling {
     /// Steps above a threshold, in instances more.
     pub fn above(threshold: f64, steps: Vec<Step>) -> Self {
-        Self { threshold, is_above: true, steps, adjustment: Adjustment::Change, least: 0 }
+        Self {
+            threshold,
+            is_above: true,
+            steps,
+            adjustment: Adjustment::Change,
+            least: 0,
+        }
     }
 
-    /// The capacity wanted while the alarm is in ALARM; warming instances count as capacity, so that a second breach in
-    /// the same step adds nothing twice, and nothing is taken away while any is warming.
+    /// The capacity wanted while the alarm is in ALARM; warming instances count as capacity, so
+    /// that a second breach in the same step adds nothing twice, and nothing is taken away while
+    /// any is warming.
     pub fn wanted(&self, seen: Seen, bounds: Bounds) -> u32 {
         let beyond = seen.metric - self.threshold;
-        let Some(step) = self.steps.iter().find(|step| step.has(beyond, self.is_above)) else { return seen.desired };
+        let Some(step) = self
+            .steps
+            .iter()
+            .find(|step| step.has(beyond, self.is_above))
+        else {
+            return seen.desired;
+        };
         let out = bounds.clamp(self.adjustment.apply(seen.warmed, step.change, self.least));
         if out > seen.desired {
             return out;
         }
         let back = bounds.clamp(self.adjustment.apply(seen.desired, step.change, self.least));
-        if seen.warming > 0 { seen.desired } else { back.min(seen.desired) }
+        if seen.warming > 0 {
+            seen.desired
+        } else {
+            back.min(seen.desired)
+        }
     }
 }
 
-/// One adjustment, whatever the distance; then it waits for the activity to end and the cooldown to pass.
+/// One adjustment, whatever the distance; then it waits for the activity to end and the cooldown to
+/// pass.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SimpleScaling {
     pub change: i32,
@@ -119,8 +151,16 @@ mod tests {
         let out = StepScaling::above(
             60.0,
             vec![
-                Step { lower: Some(0.0), upper: Some(20.0), change: 1 },
-                Step { lower: Some(20.0), upper: None, change: 3 },
+                Step {
+                    lower: Some(0.0),
+                    upper: Some(20.0),
+                    change: 1,
+                },
+                Step {
+                    lower: Some(20.0),
+                    upper: None,
+                    change: 3,
+                },
             ],
         );
         let back = StepScaling {
@@ -128,8 +168,16 @@ mod tests {
             ..StepScaling::above(
                 40.0,
                 vec![
-                    Step { lower: Some(-20.0), upper: Some(0.0), change: -1 },
-                    Step { lower: None, upper: Some(-20.0), change: -2 },
+                    Step {
+                        lower: Some(-20.0),
+                        upper: Some(0.0),
+                        change: -1,
+                    },
+                    Step {
+                        lower: None,
+                        upper: Some(-20.0),
+                        change: -2,
+                    },
                 ],
             )
         };
@@ -144,7 +192,12 @@ mod tests {
             (&back, 30.0, 2, 1, 3, 3),
             (&back, 10.0, 2, 0, 2, 1),
         ] {
-            let seen = Seen { metric, warmed, warming, desired };
+            let seen = Seen {
+                metric,
+                warmed,
+                warming,
+                desired,
+            };
             assert_eq!(policy.wanted(seen, BOUNDS), wanted, "{seen:?}");
         }
     }
@@ -166,15 +219,28 @@ mod tests {
             (Percent, 4, -25, 2, 2),
             (Percent, 4, 0, 2, 4),
         ] {
-            assert_eq!(adjustment.apply(from, by, least), capacity, "{adjustment:?} {by} from {from}");
+            assert_eq!(
+                adjustment.apply(from, by, least),
+                capacity,
+                "{adjustment:?} {by} from {from}"
+            );
         }
     }
 
     #[test]
     fn a_simple_policy_changes_by_the_same_every_time() {
-        let policy = SimpleScaling { change: 2, adjustment: Adjustment::Change, least: 0 };
+        let policy = SimpleScaling {
+            change: 2,
+            adjustment: Adjustment::Change,
+            least: 0,
+        };
         for (metric, desired, wanted) in [(51.0, 2, 4), (99.0, 2, 4), (99.0, 5, 6)] {
-            let seen = Seen { metric, warmed: desired, warming: 0, desired };
+            let seen = Seen {
+                metric,
+                warmed: desired,
+                warming: 0,
+                desired,
+            };
             assert_eq!(policy.wanted(seen, BOUNDS), wanted);
         }
     }

@@ -1,11 +1,14 @@
-//! Target tracking: keep a metric that falls with capacity (average CPU, requests per target) near a target.
+//! Target tracking: keep a metric that falls with capacity (average CPU, requests per target) near
+//! a target.
 //!
-//! Rules as documented (EC2 Auto Scaling User Guide, "Target tracking scaling policies"): out is proportional and
-//! rounded up; in is conservative; warming instances count as capacity but are not in the metric, and block scale-in.
+//! Rules as documented (EC2 Auto Scaling User Guide, "Target tracking scaling policies"): out is
+//! proportional and rounded up; in is conservative; warming instances count as capacity but are not
+//! in the metric, and block scale-in.
 
 use super::{Bounds, Seen};
 
-/// AWS starts the low alarm at 90 % of the target (its own tuning may change that: always read the live alarm).
+/// AWS starts the low alarm at 90 % of the target (its own tuning may change that: always read the
+/// live alarm).
 pub const LOW_SHARE: f64 = 0.9;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,12 +20,18 @@ pub struct TargetTracking {
 
 impl TargetTracking {
     pub fn new(target: f64) -> Self {
-        Self { target, low: target * LOW_SHARE }
+        Self {
+            target,
+            low: target * LOW_SHARE,
+        }
     }
 
     /// Another target: AWS makes the low alarm anew, in the same proportion.
     pub fn with_target(self, target: f64) -> Self {
-        Self { target, low: self.low / self.target * target }
+        Self {
+            target,
+            low: self.low / self.target * target,
+        }
     }
 
     /// The capacity wanted while the high alarm is in ALARM; never less than now.
@@ -33,7 +42,8 @@ impl TargetTracking {
 
     /// The capacity wanted while the low alarm is in ALARM; never more than now.
     ///
-    /// Rounded against scaling in, and against the low threshold: the smaller group must not be pushed over the target.
+    /// Rounded against scaling in, and against the low threshold: the smaller group must not be
+    /// pushed over the target.
     pub fn scale_in(&self, seen: Seen, bounds: Bounds) -> u32 {
         if seen.warming > 0 {
             return seen.desired;
@@ -47,11 +57,19 @@ impl TargetTracking {
 mod tests {
     use super::*;
 
-    const POLICY: TargetTracking = TargetTracking { target: 50.0, low: 45.0 };
+    const POLICY: TargetTracking = TargetTracking {
+        target: 50.0,
+        low: 45.0,
+    };
     const BOUNDS: Bounds = Bounds { min: 2, max: 8 };
 
     fn seen(metric: f64, warmed: u32, warming: u32, desired: u32) -> Seen {
-        Seen { metric, warmed, warming, desired }
+        Seen {
+            metric,
+            warmed,
+            warming,
+            desired,
+        }
     }
 
     #[test]
@@ -88,7 +106,10 @@ mod tests {
             for percent in 0..45u32 {
                 let metric = f64::from(percent);
                 let wanted = POLICY.scale_in(seen(metric, warmed, 0, warmed), BOUNDS);
-                assert!(metric * f64::from(warmed) / f64::from(wanted) <= 50.0, "{warmed} at {percent} %");
+                assert!(
+                    metric * f64::from(warmed) / f64::from(wanted) <= 50.0,
+                    "{warmed} at {percent} %"
+                );
             }
         }
     }

@@ -16,10 +16,16 @@ pub struct Body {
 const KINDS: [&str; 5] = ["json", "form", "body", "multipart", "file"];
 
 pub fn read(reader: &mut Reader<'_>, members: &Members<'_>, known: &Known<'_>) -> Option<Body> {
-    let mut found: Vec<&Entry> = KINDS.iter().filter_map(|kind| members.entry(kind)).collect();
+    let mut found: Vec<&Entry> = KINDS
+        .iter()
+        .filter_map(|kind| members.entry(kind))
+        .collect();
     found.sort_by_key(|entry| entry.key_span.start);
     if let Some(second) = found.get(1) {
-        let problem = Problem::new(second.key_span.clone(), "a request has one body, this is a second one");
+        let problem = Problem::new(
+            second.key_span.clone(),
+            "a request has one body, this is a second one",
+        );
         reader.report(problem.help(format!("keep one of `{}`", KINDS.join("`, `"))));
     }
     let entry = found.first()?;
@@ -27,24 +33,37 @@ pub fn read(reader: &mut Reader<'_>, members: &Members<'_>, known: &Known<'_>) -
         "json" => {
             let mut content = Template::default();
             json(reader, &entry.node, known, &mut content);
-            Some(Body { content_type: "application/json".to_owned(), content })
+            Some(Body {
+                content_type: "application/json".to_owned(),
+                content,
+            })
         }
         "form" => form(reader, &entry.node, known),
         "multipart" => multipart(reader, &entry.node, known),
         "file" => {
             let (name, bytes) = reader.file(&entry.node)?;
-            Some(Body { content_type: type_of(&name).to_owned(), content: Template::text(bytes.as_slice()) })
+            Some(Body {
+                content_type: type_of(&name).to_owned(),
+                content: Template::text(bytes.as_slice()),
+            })
         }
         _ => {
             let content = template(reader, &entry.node, Escape::Raw, known)?;
-            Some(Body { content_type: "text/plain; charset=utf-8".to_owned(), content })
+            Some(Body {
+                content_type: "text/plain; charset=utf-8".to_owned(),
+                content,
+            })
         }
     }
 }
 
 /// By the name's ending, for the few kinds that APIs are sent.
 fn type_of(name: &str) -> &'static str {
-    match name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).as_deref() {
+    match name
+        .rsplit_once('.')
+        .map(|(_, ending)| ending.to_ascii_lowercase())
+        .as_deref()
+    {
         Some("json") => "application/json",
         Some("xml") => "application/xml",
         Some("csv") => "text/csv",
@@ -59,9 +78,16 @@ fn type_of(name: &str) -> &'static str {
 }
 
 /// A text with templates, escaped for its place.
-pub fn template(reader: &mut Reader<'_>, node: &Node, escape: Escape, known: &Known<'_>) -> Option<Template> {
+pub fn template(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    escape: Escape,
+    known: &Known<'_>,
+) -> Option<Template> {
     let text = reader.sent(node)?;
-    compile(reader, &text, escape, known, &|part| part.as_bytes().to_vec())
+    compile(reader, &text, escape, known, &|part| {
+        part.as_bytes().to_vec()
+    })
 }
 
 pub fn compile(
@@ -102,7 +128,10 @@ fn json(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>, out: &mut Templ
             put("{");
             for (at, entry) in entries.iter().enumerate() {
                 if entries[..at].iter().any(|other| other.key == entry.key) {
-                    let problem = Problem::new(entry.key_span.clone(), format!("`{}` is written twice", entry.key));
+                    let problem = Problem::new(
+                        entry.key_span.clone(),
+                        format!("`{}` is written twice", entry.key),
+                    );
                     reader.report(problem.label("the second one").help("keep one of the two"));
                 }
                 fixed_key(reader, entry);
@@ -118,12 +147,16 @@ fn json(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>, out: &mut Templ
 
 /// A text that is one template and nothing else keeps the value's own type.
 fn json_text(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>, out: &mut Template) {
-    let Some(text) = reader.sent(node) else { return };
+    let Some(text) = reader.sent(node) else {
+        return;
+    };
     let literal = |part: &str| {
         let quoted = serde_json::Value::from(part).to_string();
         quoted.as_bytes()[1..quoted.len() - 1].to_vec()
     };
-    let Some(content) = compile(reader, &text, Escape::JsonText, known, &literal) else { return };
+    let Some(content) = compile(reader, &text, Escape::JsonText, known, &literal) else {
+        return;
+    };
     if let [Segment::Value(expression, _)] = content.segments.as_slice() {
         out.push(Segment::Value(expression.clone(), Escape::Json));
         return;
@@ -139,24 +172,38 @@ fn form(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Body>
     for (at, entry) in entries.iter().enumerate() {
         fixed_key(reader, entry);
         let ampersand = if at > 0 { "&" } else { "" };
-        content.push(Segment::Text(format!("{ampersand}{}=", flows::percent_encoded(&entry.key)).into_bytes()));
+        content.push(Segment::Text(
+            format!("{ampersand}{}=", flows::percent_encoded(&entry.key)).into_bytes(),
+        ));
         if let Some(text) = reader.sent(&entry.node) {
             let literal = |part: &str| flows::percent_encoded(part).into_bytes();
-            content.append(compile(reader, &text, Escape::Percent, known, &literal).unwrap_or_default());
+            content.append(
+                compile(reader, &text, Escape::Percent, known, &literal).unwrap_or_default(),
+            );
         }
     }
-    Some(Body { content_type: "application/x-www-form-urlencoded".to_owned(), content })
+    Some(Body {
+        content_type: "application/x-www-form-urlencoded".to_owned(),
+        content,
+    })
 }
 
 /// Keys are sent as they stand: braces in one would go to the target.
 fn fixed_key(reader: &mut Reader<'_>, entry: &Entry) {
     if entry.key.contains("{{") {
         let problem = Problem::new(entry.key_span.clone(), "a key cannot hold a value");
-        reader.report(problem.help("write the body with `body:` as text, where values may stand anywhere"));
+        reader.report(
+            problem.help("write the body with `body:` as text, where values may stand anywhere"),
+        );
     }
 }
 
-fn map<'n>(reader: &mut Reader<'_>, node: &'n Node, what: &str, example: &str) -> Option<&'n [Entry]> {
+fn map<'n>(
+    reader: &mut Reader<'_>,
+    node: &'n Node,
+    what: &str,
+    example: &str,
+) -> Option<&'n [Entry]> {
     match &node.value {
         Value::Map(entries) => Some(entries),
         _ => {
@@ -168,7 +215,12 @@ fn map<'n>(reader: &mut Reader<'_>, node: &'n Node, what: &str, example: &str) -
 
 /// Parts by name: a text, or `{ file: photo.jpg, type: image/jpeg }`.
 fn multipart(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Body> {
-    let entries = map(reader, node, "multipart", "multipart: { title: a picture, photo: { file: photo.jpg } }")?;
+    let entries = map(
+        reader,
+        node,
+        "multipart",
+        "multipart: { title: a picture, photo: { file: photo.jpg } }",
+    )?;
     let mut parts: Vec<(String, Template)> = Vec::new();
     for entry in entries {
         fixed_key(reader, entry);
@@ -177,40 +229,62 @@ fn multipart(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<
             reader.report(problem.help("a part's name has no quotes and is on one line"));
         }
         if let Some((head, content)) = part(reader, entry, known) {
-            parts.push((format!("Content-Disposition: form-data; name=\"{}\"{head}", entry.key), content));
+            parts.push((
+                format!(
+                    "Content-Disposition: form-data; name=\"{}\"{head}",
+                    entry.key
+                ),
+                content,
+            ));
         }
     }
     let boundary = boundary(&parts);
     let mut content = Template::default();
     for (head, part) in parts {
-        content.push(Segment::Text(format!("--{boundary}\r\n{head}\r\n\r\n").into_bytes()));
+        content.push(Segment::Text(
+            format!("--{boundary}\r\n{head}\r\n\r\n").into_bytes(),
+        ));
         content.append(part);
         content.push(Segment::Text(b"\r\n".to_vec()));
     }
     content.push(Segment::Text(format!("--{boundary}--\r\n").into_bytes()));
-    Some(Body { content_type: format!("multipart/form-data; boundary={boundary}"), content })
+    Some(Body {
+        content_type: format!("multipart/form-data; boundary={boundary}"),
+        content,
+    })
 }
 
 fn part(reader: &mut Reader<'_>, entry: &Entry, known: &Known<'_>) -> Option<(String, Template)> {
     if !matches!(entry.node.value, Value::Map(_)) {
-        return Some((String::new(), template(reader, &entry.node, Escape::Raw, known)?));
+        return Some((
+            String::new(),
+            template(reader, &entry.node, Escape::Raw, known)?,
+        ));
     }
     let members = reader.members(&entry.node, &PART);
     let kind = members.get("type").and_then(|node| reader.text(node));
     let (name, bytes) = reader.file(members.get("file")?)?;
     let own = name.rsplit('/').next().unwrap_or_default().replace('"', "");
     let kind = kind.map_or_else(|| type_of(&name).to_owned(), |kind| kind.value);
-    let head = format!("; filename=\"{own}\"\r\nContent-Type: {}", kind.replace(['\r', '\n'], ""));
+    let head = format!(
+        "; filename=\"{own}\"\r\nContent-Type: {}",
+        kind.replace(['\r', '\n'], "")
+    );
     Some((head, Template::text(bytes.as_slice())))
 }
 
 /// One that none of the fixed contents holds.
 fn boundary(parts: &[(String, Template)]) -> String {
     let held = |boundary: &str| {
-        parts.iter().flat_map(|(_, content)| &content.segments).any(|segment| match segment {
-            Segment::Text(text) => text.windows(boundary.len()).any(|window| window == boundary.as_bytes()),
-            Segment::Value(..) => false,
-        })
+        parts
+            .iter()
+            .flat_map(|(_, content)| &content.segments)
+            .any(|segment| match segment {
+                Segment::Text(text) => text
+                    .windows(boundary.len())
+                    .any(|window| window == boundary.as_bytes()),
+                Segment::Value(..) => false,
+            })
     };
     let mut boundary = "spikeproof-7MA4YWxkTrZu0gW".to_owned();
     while held(&boundary) {

@@ -49,45 +49,84 @@ impl Capture {
 pub fn read(reader: &mut Reader<'_>, node: Option<&Node>) -> Vec<Capture> {
     let Some(node) = node else { return Vec::new() };
     let Value::Map(entries) = &node.value else {
-        reader.wrong_kind(node, "`capture` is a map of names", "capture: { product: \"$.items[0].id\" }");
+        reader.wrong_kind(
+            node,
+            "`capture` is a map of names",
+            "capture: { product: \"$.items[0].id\" }",
+        );
         return Vec::new();
     };
-    entries.iter().filter_map(|entry| one(reader, entry)).collect()
+    entries
+        .iter()
+        .filter_map(|entry| one(reader, entry))
+        .collect()
 }
 
 fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Capture> {
     let name = entry.key.clone();
-    let fits = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    let fits = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if !fits {
-        let problem = Problem::new(entry.key_span.clone(), format!("`{name}` cannot name a value"));
+        let problem = Problem::new(
+            entry.key_span.clone(),
+            format!("`{name}` cannot name a value"),
+        );
         reader.report(problem.help("use letters, digits and `_`: templates say `{{ NAME }}`"));
     }
     if !matches!(entry.node.value, Value::Map(_)) {
         let from = json_path(reader, &entry.node)?;
-        return Some(Capture { name, from: From::Json(from), pick: Pick::Random, default: None });
+        return Some(Capture {
+            name,
+            from: From::Json(from),
+            pick: Pick::Random,
+            default: None,
+        });
     }
     let members = reader.members(&entry.node, &CAPTURE);
-    let default = members.get("default").and_then(|node| reader.text(node)).map(|text| text.value);
-    let words = [("first", Pick::First), ("last", Pick::Last), ("random", Pick::Random)];
-    let pick = members.get("pick").and_then(|node| choice(reader, node, "a pick", &words)).unwrap_or(Pick::Random);
+    let default = members
+        .get("default")
+        .and_then(|node| reader.text(node))
+        .map(|text| text.value);
+    let words = [
+        ("first", Pick::First),
+        ("last", Pick::Last),
+        ("random", Pick::Random),
+    ];
+    let pick = members
+        .get("pick")
+        .and_then(|node| choice(reader, node, "a pick", &words))
+        .unwrap_or(Pick::Random);
     let kinds = ["json", "header", "regex", "cookie", "css"];
-    let mut found: Vec<&Entry> = kinds.iter().filter_map(|kind| members.entry(kind)).collect();
+    let mut found: Vec<&Entry> = kinds
+        .iter()
+        .filter_map(|kind| members.entry(kind))
+        .collect();
     found.sort_by_key(|entry| entry.key_span.start);
     if let Some(second) = found.get(1) {
         reader.report(
-            Problem::new(second.key_span.clone(), "a value is captured from one place").help("keep one of the two"),
+            Problem::new(
+                second.key_span.clone(),
+                "a value is captured from one place",
+            )
+            .help("keep one of the two"),
         );
     }
     let Some(source) = found.first() else {
         let problem = Problem::new(members.place(), "a capture needs a place to look at");
-        reader.report(problem.help("one of `json`, `header`, `regex`, `cookie` and `css`, like `{ header: x-token }`"));
+        reader.report(problem.help(
+            "one of `json`, `header`, `regex`, `cookie` and `css`, like `{ header: x-token }`",
+        ));
         return None;
     };
     if let (Some(attribute), false) = (members.entry("attribute"), source.key == "css") {
         reader.report(
-            Problem::new(attribute.key_span.clone(), "only elements found by `css` have attributes")
-                .help("leave it out"),
+            Problem::new(
+                attribute.key_span.clone(),
+                "only elements found by `css` have attributes",
+            )
+            .help("leave it out"),
         );
     }
     let from = match source.key.as_str() {
@@ -97,21 +136,34 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Capture> {
         "cookie" => From::Cookie(reader.text(&source.node)?.value),
         _ => From::Css {
             selector: selector(reader, &source.node)?,
-            attribute: members.get("attribute").and_then(|node| reader.text(node)).map(|text| text.value),
+            attribute: members
+                .get("attribute")
+                .and_then(|node| reader.text(node))
+                .map(|text| text.value),
         },
     };
-    Some(Capture { name, from, pick, default })
+    Some(Capture {
+        name,
+        from,
+        pick,
+        default,
+    })
 }
 
 pub fn header(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
     if !is_header_name(&text.value) {
-        reader.report(text.refuse("a header name", format!("`{}` is not a header name", text.value), "like `x-token`"));
+        reader.report(text.refuse(
+            "a header name",
+            format!("`{}` is not a header name", text.value),
+            "like `x-token`",
+        ));
     }
     Some(text.value.to_ascii_lowercase())
 }
 
-/// Readers of paths, selectors and templates call themselves for each level: beyond this it is no scenario any more.
+/// Readers of paths, selectors and templates call themselves for each level: beyond this it is no
+/// scenario any more.
 pub const DEEPEST: usize = 32;
 
 /// Whether brackets or parentheses nest too deeply for what reads them.
@@ -131,7 +183,11 @@ pub fn is_too_deep(text: &str) -> bool {
 fn is_shallow(reader: &mut Reader<'_>, text: &Text, what: &str, like: &str) -> bool {
     let deep = is_too_deep(&text.value);
     if deep {
-        reader.report(text.refuse(what, format!("this nests deeper than {DEEPEST} levels"), like));
+        reader.report(text.refuse(
+            what,
+            format!("this nests deeper than {DEEPEST} levels"),
+            like,
+        ));
     }
     !deep
 }
@@ -146,7 +202,11 @@ pub fn json_path(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
         Ok(_) => Some(text.value),
         Err(error) => {
             let start = error.position().min(text.value.len());
-            let mut problem = text.refuse("a JSONPath", format!("this is not a JSONPath: {}", error.message()), like);
+            let mut problem = text.refuse(
+                "a JSONPath",
+                format!("this is not a JSONPath: {}", error.message()),
+                like,
+            );
             problem.span = text.part(start..text.value.len());
             reader.report(problem);
             None

@@ -46,13 +46,18 @@ impl Check {
     /// What it compares with, where that may change.
     pub fn template(&self) -> Option<&Template> {
         match &self.what {
-            What::Contains(text) | What::Header(_, Some(text)) | What::Json(_, Expected::Text(text)) => Some(text),
+            What::Contains(text)
+            | What::Header(_, Some(text))
+            | What::Json(_, Expected::Text(text)) => Some(text),
             _ => None,
         }
     }
 
     pub fn needs_body(&self) -> bool {
-        matches!(self.what, What::Contains(_) | What::Matches(_) | What::Json(..) | What::Size(..))
+        matches!(
+            self.what,
+            What::Contains(_) | What::Matches(_) | What::Json(..) | What::Size(..)
+        )
     }
 }
 
@@ -60,14 +65,21 @@ impl Check {
 pub fn read(reader: &mut Reader<'_>, node: Option<&Node>, known: &Known<'_>) -> Vec<Check> {
     let mut checks: Vec<Check> = match node {
         None => Vec::new(),
-        Some(Node { value: Value::List(items), .. }) => {
-            items.iter().flat_map(|item| one(reader, item, known)).collect()
-        }
+        Some(Node {
+            value: Value::List(items),
+            ..
+        }) => items
+            .iter()
+            .flat_map(|item| one(reader, item, known))
+            .collect(),
         Some(node) => one(reader, node, known),
     };
     // Two checks of one name could not be told apart in a report.
     for at in 0..checks.len() {
-        let same = checks[..at].iter().filter(|check| check.name == checks[at].name).count();
+        let same = checks[..at]
+            .iter()
+            .filter(|check| check.name == checks[at].name)
+            .count();
         if same > 0 {
             checks[at].name = format!("{} ({})", checks[at].name, same + 1);
         }
@@ -77,15 +89,27 @@ pub fn read(reader: &mut Reader<'_>, node: Option<&Node>, known: &Known<'_>) -> 
 
 fn one(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<Check> {
     let members = reader.members(node, &CHECK);
-    let soft = members.get("soft").and_then(|node| reader.boolean(node)).unwrap_or(false);
-    let name = members.get("name").and_then(|node| reader.text(node)).map(|text| text.written().to_owned());
+    let soft = members
+        .get("soft")
+        .and_then(|node| reader.boolean(node))
+        .unwrap_or(false);
+    let name = members
+        .get("name")
+        .and_then(|node| reader.text(node))
+        .map(|text| text.written().to_owned());
     let mut found: Vec<(String, What)> = Vec::new();
     if let Some(node) = members.get("status") {
         let codes = statuses(reader, node);
         found.push((format!("status {}", written(node)), What::Status(codes)));
     }
-    if let Some(limit) = members.get("under").and_then(|node| reader.positive_duration(node)) {
-        found.push((format!("under {}", crate::units::duration(limit)), What::Under(limit)));
+    if let Some(limit) = members
+        .get("under")
+        .and_then(|node| reader.positive_duration(node))
+    {
+        found.push((
+            format!("under {}", crate::units::duration(limit)),
+            What::Under(limit),
+        ));
     }
     found.extend(bodies(reader, &members, known));
     if let Some(node) = members.get("json") {
@@ -94,8 +118,12 @@ fn one(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<Check> {
     if let Some(node) = members.get("header") {
         found.extend(headers(reader, node, known));
     }
-    if let Some((text, comparison, limit)) = members.get("size").and_then(|node| size(reader, node)) {
-        found.push((format!("size {}", text.written()), What::Size(comparison, limit)));
+    if let Some((text, comparison, limit)) = members.get("size").and_then(|node| size(reader, node))
+    {
+        found.push((
+            format!("size {}", text.written()),
+            What::Size(comparison, limit),
+        ));
     }
     if found.is_empty()
         && matches!(&node.value, Value::Map(entries) if entries.iter().all(|entry| ["soft", "name"].contains(&entry.key.as_str())))
@@ -111,19 +139,36 @@ fn one(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<Check> {
         Some(name) => name.clone(),
         None => own,
     };
-    found.into_iter().map(|(own, what)| Check { name: called(own), soft, what }).collect()
+    found
+        .into_iter()
+        .map(|(own, what)| Check {
+            name: called(own),
+            soft,
+            what,
+        })
+        .collect()
 }
 
-fn bodies(reader: &mut Reader<'_>, members: &Members<'_>, known: &Known<'_>) -> Vec<(String, What)> {
+fn bodies(
+    reader: &mut Reader<'_>,
+    members: &Members<'_>,
+    known: &Known<'_>,
+) -> Vec<(String, What)> {
     let mut found = Vec::new();
     for node in several(members.get("contains")) {
         if let Some(content) = template(reader, node, Escape::Raw, known) {
-            found.push((format!("body contains `{}`", written(node)), What::Contains(content)));
+            found.push((
+                format!("body contains `{}`", written(node)),
+                What::Contains(content),
+            ));
         }
     }
     for node in several(members.get("matches")) {
         if let Some(pattern) = text_of_pattern(reader, node) {
-            found.push((format!("body matches `{}`", written(node)), What::Matches(pattern)));
+            found.push((
+                format!("body matches `{}`", written(node)),
+                What::Matches(pattern),
+            ));
         }
     }
     found
@@ -133,7 +178,10 @@ fn bodies(reader: &mut Reader<'_>, members: &Members<'_>, known: &Known<'_>) -> 
 fn several(node: Option<&Node>) -> Vec<&Node> {
     match node {
         None => Vec::new(),
-        Some(Node { value: Value::List(items), .. }) => items.iter().collect(),
+        Some(Node {
+            value: Value::List(items),
+            ..
+        }) => items.iter().collect(),
         Some(node) => vec![node],
     }
 }
@@ -157,7 +205,12 @@ pub fn text_of_pattern(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
         Ok(_) => Some(text.value),
         Err(error) => {
             let said = error.to_string();
-            let reason = said.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            let reason = said
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+                .to_owned();
             reader.report(text.refuse(
                 "a regular expression",
                 format!("this is not a regular expression: {reason}"),
@@ -170,15 +223,29 @@ pub fn text_of_pattern(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
 
 fn json(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<(String, What)> {
     let Value::Map(entries) = &node.value else {
-        reader.wrong_kind(node, "`json` is a map of paths", "json: { \"$.status\": open }");
+        reader.wrong_kind(
+            node,
+            "`json` is a map of paths",
+            "json: { \"$.status\": open }",
+        );
         return Vec::new();
     };
     let mut found = Vec::new();
     for entry in entries {
-        let key = Node { value: Value::Text(entry.key.clone()), span: entry.key_span.clone() };
-        let Some(path) = json_path(reader, &key) else { continue };
-        let Some(expected) = expected(reader, entry, known) else { continue };
-        found.push((format!("{} = {}", entry.key, written(&entry.node)), What::Json(path, expected)));
+        let key = Node {
+            value: Value::Text(entry.key.clone()),
+            span: entry.key_span.clone(),
+        };
+        let Some(path) = json_path(reader, &key) else {
+            continue;
+        };
+        let Some(expected) = expected(reader, entry, known) else {
+            continue;
+        };
+        found.push((
+            format!("{} = {}", entry.key, written(&entry.node)),
+            What::Json(path, expected),
+        ));
     }
     found
 }
@@ -191,12 +258,18 @@ fn expected(reader: &mut Reader<'_>, entry: &Entry, known: &Known<'_>) -> Option
         Value::Text(_) => {
             let text = template(reader, &entry.node, Escape::Raw, known)?;
             return Some(match text.constant().map(<[u8]>::to_vec) {
-                Some(constant) => Expected::Value(String::from_utf8_lossy(&constant).into_owned().into()),
+                Some(constant) => {
+                    Expected::Value(String::from_utf8_lossy(&constant).into_owned().into())
+                }
                 None => Expected::Text(text),
             });
         }
         Value::List(_) | Value::Map(_) => {
-            reader.wrong_kind(&entry.node, "a path is compared with one value", "\"$.items[0].id\": 7");
+            reader.wrong_kind(
+                &entry.node,
+                "a path is compared with one value",
+                "\"$.items[0].id\": 7",
+            );
             return None;
         }
     };
@@ -205,15 +278,27 @@ fn expected(reader: &mut Reader<'_>, entry: &Entry, known: &Known<'_>) -> Option
 
 fn headers(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<(String, What)> {
     let Value::Map(entries) = &node.value else {
-        let Some(name) = header(reader, node) else { return Vec::new() };
+        let Some(name) = header(reader, node) else {
+            return Vec::new();
+        };
         return vec![(format!("header {name}"), What::Header(name, None))];
     };
     let mut found = Vec::new();
     for entry in entries {
-        let key = Node { value: Value::Text(entry.key.clone()), span: entry.key_span.clone() };
-        let Some(name) = header(reader, &key) else { continue };
-        let Some(value) = template(reader, &entry.node, Escape::Raw, known) else { continue };
-        found.push((format!("header {name} = {}", written(&entry.node)), What::Header(name, Some(value))));
+        let key = Node {
+            value: Value::Text(entry.key.clone()),
+            span: entry.key_span.clone(),
+        };
+        let Some(name) = header(reader, &key) else {
+            continue;
+        };
+        let Some(value) = template(reader, &entry.node, Escape::Raw, known) else {
+            continue;
+        };
+        found.push((
+            format!("header {name} = {}", written(&entry.node)),
+            What::Header(name, Some(value)),
+        ));
     }
     found
 }
@@ -223,7 +308,11 @@ fn size(reader: &mut Reader<'_>, node: &Node) -> Option<(Text, Comparison, u64)>
     let read = parse_size(&text.value);
     if read.is_none() {
         let message = format!("`{}` is not a bound for a size", text.value);
-        reader.report(text.refuse("a bound for a size", message, "write it like `< 100KB`, `> 0B` or `>= 1MB`"));
+        reader.report(text.refuse(
+            "a bound for a size",
+            message,
+            "write it like `< 100KB`, `> 0B` or `>= 1MB`",
+        ));
     }
     read.map(|(comparison, limit)| (text, comparison, limit))
 }
@@ -252,24 +341,40 @@ fn parse_size(text: &str) -> Option<(Comparison, u64)> {
 
 /// Codes, classes and ranges: `200`, `2xx`, `200-299`, or a list of them.
 fn statuses(reader: &mut Reader<'_>, node: &Node) -> Vec<u16> {
-    let mut codes: Vec<u16> = several(Some(node)).into_iter().flat_map(|node| status(reader, node)).collect();
+    let mut codes: Vec<u16> = several(Some(node))
+        .into_iter()
+        .flat_map(|node| status(reader, node))
+        .collect();
     codes.sort_unstable();
     codes.dedup();
     codes
 }
 
 fn status(reader: &mut Reader<'_>, node: &Node) -> Vec<u16> {
-    let Some(text) = reader.text(node) else { return Vec::new() };
+    let Some(text) = reader.text(node) else {
+        return Vec::new();
+    };
     let codes = parse_status(&text.value);
     if codes.is_empty() {
-        let message = text.said(format!("`{}` is not an HTTP status", text.value), "an HTTP status");
-        reader.report(Problem::new(text.span.clone(), message).help("write `200`, `[200, 201]`, `2xx` or `200-299`"));
+        let message = text.said(
+            format!("`{}` is not an HTTP status", text.value),
+            "an HTTP status",
+        );
+        reader.report(
+            Problem::new(text.span.clone(), message)
+                .help("write `200`, `[200, 201]`, `2xx` or `200-299`"),
+        );
     }
     codes
 }
 
 fn parse_status(text: &str) -> Vec<u16> {
-    let code = |text: &str| text.trim().parse::<u16>().ok().filter(|code| (100..=599).contains(code));
+    let code = |text: &str| {
+        text.trim()
+            .parse::<u16>()
+            .ok()
+            .filter(|code| (100..=599).contains(code))
+    };
     if let Some(class) = text.strip_suffix("xx") {
         return match class.parse::<u16>() {
             Ok(class @ 1..=5) => (class * 100..class * 100 + 100).collect(),
@@ -302,7 +407,10 @@ mod tests {
     #[test]
     fn sizes_are_bounds_with_units() {
         assert_eq!(parse_size("< 100KB"), Some((Comparison::Less, 100_000)));
-        assert_eq!(parse_size(">=1.5 KiB"), Some((Comparison::GreaterOrEqual, 1_536)));
+        assert_eq!(
+            parse_size(">=1.5 KiB"),
+            Some((Comparison::GreaterOrEqual, 1_536))
+        );
         for wrong in ["100KB", "< 100", "< KB", "< -1KB", "< 1TB"] {
             assert_eq!(parse_size(wrong), None, "{wrong}");
         }

@@ -1,4 +1,5 @@
-//! When a step or block is carried out: `if: product`, `if: not product`, `if: random(1, 100) <= 30`.
+//! When a step or block is carried out: `if: product`, `if: not product`, `if: random(1, 100) <=
+//! 30`.
 
 use super::node::Node;
 use super::reader::Reader;
@@ -62,7 +63,11 @@ pub fn read(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<C
 fn parse(text: &str, known: &Known<'_>) -> Result<Condition, Fault> {
     if let Some(open) = text.find("{{") {
         let help = "write the bare name, like `if: product`".to_owned();
-        return Err(Fault { range: open..text.len(), message: "a condition has no braces".to_owned(), help });
+        return Err(Fault {
+            range: open..text.len(),
+            message: "a condition has no braces".to_owned(),
+            help,
+        });
     }
     let rest = text.trim_start();
     let start = text.len() - rest.len();
@@ -71,11 +76,19 @@ fn parse(text: &str, known: &Known<'_>) -> Result<Condition, Fault> {
         None => (false, start),
     };
     let Some((at, length, operator)) = operator(text, from) else {
-        return Ok(Condition { negated, left: expression(text, from..text.len(), known)?, comparison: None });
+        return Ok(Condition {
+            negated,
+            left: expression(text, from..text.len(), known)?,
+            comparison: None,
+        });
     };
     let left = expression(text, from..at, known)?;
     let right = expression(text, at + length..text.len(), known)?;
-    Ok(Condition { negated, left, comparison: Some((operator, right)) })
+    Ok(Condition {
+        negated,
+        left,
+        comparison: Some((operator, right)),
+    })
 }
 
 /// The first operator outside quotes.
@@ -91,7 +104,9 @@ fn operator(text: &str, from: usize) -> Option<(usize, usize, Operator)> {
     let mut quoted = false;
     for (at, c) in text.char_indices().filter(|(at, _)| *at >= from) {
         quoted ^= c == '"';
-        let found = OPERATORS.iter().find(|(sign, _)| !quoted && text[at..].starts_with(sign));
+        let found = OPERATORS
+            .iter()
+            .find(|(sign, _)| !quoted && text[at..].starts_with(sign));
         if let Some((sign, operator)) = found {
             return Some((at, sign.len(), *operator));
         }
@@ -107,14 +122,24 @@ mod tests {
     #[test]
     fn conditions_name_a_value_or_compare_two() {
         let variables = vec!["product".to_owned()];
-        let known = Known { variables: &variables, data: &[] };
+        let known = Known {
+            variables: &variables,
+            data: &[],
+        };
         let read = |text| parse(text, &known);
         let product = Expression::Variable(0);
-        let plain = |negated, comparison| Condition { negated, left: product.clone(), comparison };
+        let plain = |negated, comparison| Condition {
+            negated,
+            left: product.clone(),
+            comparison,
+        };
         assert_eq!(read("product"), Ok(plain(false, None)));
         assert_eq!(read(" not product "), Ok(plain(true, None)));
         let open = Expression::Literal(Literal::Text("a < b".to_owned()));
-        assert_eq!(read("product == \"a < b\""), Ok(plain(false, Some((Operator::Equal, open)))));
+        assert_eq!(
+            read("product == \"a < b\""),
+            Ok(plain(false, Some((Operator::Equal, open))))
+        );
         let thirty = Expression::Literal(Literal::Number(30.into()));
         let chance = Condition {
             negated: false,
@@ -122,7 +147,10 @@ mod tests {
             comparison: Some((Operator::LessOrEqual, thirty)),
         };
         assert_eq!(read("random(1, 100) <= 30"), Ok(chance));
-        assert_eq!(read("{{ product }}").unwrap_err().help, "write the bare name, like `if: product`");
+        assert_eq!(
+            read("{{ product }}").unwrap_err().help,
+            "write the bare name, like `if: product`"
+        );
         assert_eq!(read("produkt").unwrap_err().help, "did you mean `product`?");
     }
 

@@ -1,7 +1,7 @@
 //! Data files: rows of values that sessions draw from.
 //!
-//! Rows are split over tasks, workers and sessions, so that no two of them use the same one at once; unless the file
-//! says otherwise.
+//! Rows are split over tasks, workers and sessions, so that no two of them use the same one at
+//! once; unless the file says otherwise.
 
 use super::fields::DATA;
 use super::node::{Entry, Node, Value};
@@ -42,19 +42,31 @@ pub enum WhenUsedUp {
 
 /// Reads the `data` map: data by name.
 pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>) -> Vec<Data> {
-    let Some(entry) = entry else { return Vec::new() };
+    let Some(entry) = entry else {
+        return Vec::new();
+    };
     let Value::Map(entries) = &entry.node.value else {
-        reader.wrong_kind(&entry.node, "`data` is a map of names", "data: { users: { file: users.csv } }");
+        reader.wrong_kind(
+            &entry.node,
+            "`data` is a map of names",
+            "data: { users: { file: users.csv } }",
+        );
         return Vec::new();
     };
     let mut all: Vec<Data> = Vec::new();
     for entry in entries {
         if !is_name(&entry.key) || entry.key.contains(['.', '-']) {
-            let problem = Problem::new(entry.key_span.clone(), format!("`{}` cannot name data", entry.key));
+            let problem = Problem::new(
+                entry.key_span.clone(),
+                format!("`{}` cannot name data", entry.key),
+            );
             reader.report(problem.help("use letters, digits and `_`: templates say `NAME.COLUMN`"));
         }
         if all.iter().any(|data| data.name == entry.key) {
-            let problem = Problem::new(entry.key_span.clone(), format!("`{}` is written twice", entry.key));
+            let problem = Problem::new(
+                entry.key_span.clone(),
+                format!("`{}` is written twice", entry.key),
+            );
             reader.report(problem.label("the second one").help("keep one of the two"));
         }
         all.push(one(reader, entry));
@@ -69,33 +81,52 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Data {
             reader,
             node,
             "an order",
-            &[("sequential", Order::Sequential), ("random", Order::Random), ("once", Order::Once)],
+            &[
+                ("sequential", Order::Sequential),
+                ("random", Order::Random),
+                ("once", Order::Once),
+            ],
         )
     });
     let order = order.unwrap_or(Order::Sequential);
-    let usual = if order == Order::Once { WhenUsedUp::Stop } else { WhenUsedUp::Recycle };
+    let usual = if order == Order::Once {
+        WhenUsedUp::Stop
+    } else {
+        WhenUsedUp::Recycle
+    };
     let when_used_up = members.get("when_used_up").and_then(|node| {
         let read = choice(
             reader,
             node,
             "an end",
-            &[("stop", WhenUsedUp::Stop), ("recycle", WhenUsedUp::Recycle), ("fail", WhenUsedUp::Fail)],
+            &[
+                ("stop", WhenUsedUp::Stop),
+                ("recycle", WhenUsedUp::Recycle),
+                ("fail", WhenUsedUp::Fail),
+            ],
         )?;
         let clash = match (order, read) {
-            (Order::Random, WhenUsedUp::Stop | WhenUsedUp::Fail) => Some("rows drawn at random are never used up"),
+            (Order::Random, WhenUsedUp::Stop | WhenUsedUp::Fail) => {
+                Some("rows drawn at random are never used up")
+            }
             (Order::Once, WhenUsedUp::Recycle) => Some("rows used once are not recycled"),
             _ => None,
         };
         if let Some(clash) = clash {
             reader.report(
-                Problem::new(node.span.clone(), clash).help("leave `when_used_up` out, or write `order: sequential`"),
+                Problem::new(node.span.clone(), clash)
+                    .help("leave `when_used_up` out, or write `order: sequential`"),
             );
         }
         Some(read)
     });
-    let split =
-        members.get("share").and_then(|node| choice(reader, node, "a share", &[("split", true), ("all", false)]));
-    let (columns, rows) = members.get("file").and_then(|node| table(reader, node)).unwrap_or_default();
+    let split = members
+        .get("share")
+        .and_then(|node| choice(reader, node, "a share", &[("split", true), ("all", false)]));
+    let (columns, rows) = members
+        .get("file")
+        .and_then(|node| table(reader, node))
+        .unwrap_or_default();
     Data {
         name: entry.key.clone(),
         columns,
@@ -107,13 +138,23 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Data {
 }
 
 /// One word of a few.
-pub fn choice<T: Copy>(reader: &mut Reader<'_>, node: &Node, what: &str, words: &[(&str, T)]) -> Option<T> {
+pub fn choice<T: Copy>(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    what: &str,
+    words: &[(&str, T)],
+) -> Option<T> {
     let text = reader.text(node)?;
-    let found = words.iter().find(|(word, _)| *word == text.value).map(|(_, value)| *value);
+    let found = words
+        .iter()
+        .find(|(word, _)| *word == text.value)
+        .map(|(_, value)| *value);
     if found.is_none() {
         let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let help = closest(&text.value, names.iter().copied())
-            .map_or_else(|| format!("it is one of `{}`", names.join("`, `")), |word| format!("did you mean `{word}`?"));
+        let help = closest(&text.value, names.iter().copied()).map_or_else(
+            || format!("it is one of `{}`", names.join("`, `")),
+            |word| format!("did you mean `{word}`?"),
+        );
         let message = text.said(format!("`{}` is not {what}", text.value), what);
         reader.report(Problem::new(text.span.clone(), message).help(help));
     }
@@ -124,20 +165,29 @@ type Table = (Vec<String>, Vec<Vec<String>>);
 
 fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
     let (name, bytes) = reader.file(node)?;
-    let json = [".jsonl", ".ndjson"].iter().any(|ending| name.to_ascii_lowercase().ends_with(ending));
-    let read = if json { json_lines(&bytes) } else { csv(&bytes) };
+    let json = [".jsonl", ".ndjson"]
+        .iter()
+        .any(|ending| name.to_ascii_lowercase().ends_with(ending));
+    let read = if json {
+        json_lines(&bytes)
+    } else {
+        csv(&bytes)
+    };
     match read {
         Ok(table) if table.1.is_empty() => {
             let problem = Problem::new(node.span.clone(), format!("`{name}` has no rows"));
-            reader.report(problem.help("the first line names the columns, each further line is a row"));
+            reader.report(
+                problem.help("the first line names the columns, each further line is a row"),
+            );
             None
         }
         Ok(table) => Some(table),
         Err(why) => {
-            let problem = Problem::new(node.span.clone(), format!("`{name}` cannot be read: {why}"));
-            reader.report(
-                problem.help("CSV with a line of column names, or JSON lines (`.jsonl`) with an object in each"),
-            );
+            let problem =
+                Problem::new(node.span.clone(), format!("`{name}` cannot be read: {why}"));
+            reader.report(problem.help(
+                "CSV with a line of column names, or JSON lines (`.jsonl`) with an object in each",
+            ));
             None
         }
     }
@@ -145,12 +195,25 @@ fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
 
 fn csv(bytes: &[u8]) -> Result<Table, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(bytes);
-    let columns: Vec<String> = reader.headers().map_err(|error| error.to_string())?.iter().map(str::to_owned).collect();
-    if let Some(twice) = columns.iter().enumerate().find(|(at, column)| columns[..*at].contains(column)) {
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::Headers)
+        .from_reader(bytes);
+    let columns: Vec<String> = reader
+        .headers()
+        .map_err(|error| error.to_string())?
+        .iter()
+        .map(str::to_owned)
+        .collect();
+    if let Some(twice) = columns
+        .iter()
+        .enumerate()
+        .find(|(at, column)| columns[..*at].contains(column))
+    {
         return Err(format!("the column `{}` is there twice", twice.1));
     }
-    let rows = reader.records().map(|row| row.map(|row| row.iter().map(str::to_owned).collect()));
+    let rows = reader
+        .records()
+        .map(|row| row.map(|row| row.iter().map(str::to_owned).collect()));
     let rows: Result<Vec<Vec<String>>, csv::Error> = rows.collect();
     Ok((columns, rows.map_err(|error| error.to_string())?))
 }
@@ -159,7 +222,10 @@ fn csv(bytes: &[u8]) -> Result<Table, String> {
 fn json_lines(bytes: &[u8]) -> Result<Table, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     let (mut columns, mut rows) = (Vec::new(), Vec::new());
-    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+    for (number, line) in (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
         let object: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(line).map_err(|error| format!("line {number}: {error}"))?;
         if columns.is_empty() {
@@ -170,7 +236,12 @@ fn json_lines(bytes: &[u8]) -> Result<Table, String> {
             Some(serde_json::Value::String(text)) => Ok(text.clone()),
             Some(value) => Ok(value.to_string()),
         };
-        rows.push(columns.iter().map(value).collect::<Result<Vec<String>, String>>()?);
+        rows.push(
+            columns
+                .iter()
+                .map(value)
+                .collect::<Result<Vec<String>, String>>()?,
+        );
     }
     Ok((columns, rows))
 }
@@ -181,16 +252,36 @@ mod tests {
 
     #[test]
     fn tables_are_read_from_csv_and_json_lines() {
-        let wanted = (vec!["email".to_owned(), "n".to_owned()], vec![vec!["a,b".to_owned(), "1".to_owned()]]);
-        assert_eq!(csv(b"\xef\xbb\xbfemail, n\n\"a,b\",1\n"), Ok(wanted.clone()));
-        assert_eq!(json_lines(b"{\"email\": \"a,b\", \"n\": 1}\n\n"), Ok(wanted));
+        let wanted = (
+            vec!["email".to_owned(), "n".to_owned()],
+            vec![vec!["a,b".to_owned(), "1".to_owned()]],
+        );
+        assert_eq!(
+            csv(b"\xef\xbb\xbfemail, n\n\"a,b\",1\n"),
+            Ok(wanted.clone())
+        );
+        assert_eq!(
+            json_lines(b"{\"email\": \"a,b\", \"n\": 1}\n\n"),
+            Ok(wanted)
+        );
     }
 
     #[test]
     fn faulty_tables_say_where() {
-        assert_eq!(csv(b"a,a\n1,2\n").unwrap_err(), "the column `a` is there twice");
+        assert_eq!(
+            csv(b"a,a\n1,2\n").unwrap_err(),
+            "the column `a` is there twice"
+        );
         assert!(csv(b"a,b\n1\n").unwrap_err().contains("line: 2"));
-        assert!(json_lines(b"{\"a\": 1}\n{\"b\": 1}\n").unwrap_err().contains("line 2 has no `a`"));
-        assert!(json_lines(b"{\"a\": 1}\nnonsense\n").unwrap_err().contains("line 2"));
+        assert!(
+            json_lines(b"{\"a\": 1}\n{\"b\": 1}\n")
+                .unwrap_err()
+                .contains("line 2 has no `a`")
+        );
+        assert!(
+            json_lines(b"{\"a\": 1}\nnonsense\n")
+                .unwrap_err()
+                .contains("line 2")
+        );
     }
 }

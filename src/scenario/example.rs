@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Action, Arch, Block, Connection, Fleet, Flow, Http, InWithin, Method, Model, Phase, Role, Scaling, Scenario, Step,
-    Target, TaskSize, Tasks, Template, Think, Tls, Url,
+    Action, Arch, Block, Connection, Fleet, Flow, Http, InWithin, Method, Model, Phase, Role,
+    Scaling, Scenario, Step, Target, TaskSize, Tasks, Template, Think, Tls, Url,
 };
 
 /// A jump to a level that is then held.
@@ -38,14 +38,20 @@ pub fn step(method: Method, path: &str) -> Step {
 }
 
 pub fn flow(name: &str, steps: Vec<Step>) -> Flow {
-    let actions = (0..steps.len()).map(|index| Action::Request(index as u16)).collect();
+    let actions = (0..steps.len())
+        .map(|index| Action::Request(index as u16))
+        .collect();
     Flow {
         name: name.to_owned(),
         weight: 1.0,
         think: Think::None,
         pace: None,
         setup: Block::default(),
-        body: Block { condition: None, repeat: 1, actions },
+        body: Block {
+            condition: None,
+            repeat: 1,
+            actions,
+        },
         steps,
         variables: vec![],
         lasting: 0,
@@ -56,7 +62,12 @@ pub fn scenario(phases: Vec<Phase>) -> Scenario {
     Scenario {
         name: "shop".to_owned(),
         target: Target {
-            url: Url { https: false, host: "shop".to_owned(), port: 80, path: String::new() },
+            url: Url {
+                https: false,
+                host: "shop".to_owned(),
+                port: 80,
+                path: String::new(),
+            },
             subject: None,
             like: None,
             timeout: Duration::from_secs(30),
@@ -92,7 +103,10 @@ pub fn scenario(phases: Vec<Phase>) -> Scenario {
         },
         fleet: Fleet {
             tasks: Tasks::Auto,
-            size: TaskSize { cpu_units: 1024, memory_mib: 2048 },
+            size: TaskSize {
+                cpu_units: 1024,
+                memory_mib: 2048,
+            },
             arch: Arch::X86_64,
             subnets: vec![],
             image: None,

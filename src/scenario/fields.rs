@@ -1,4 +1,5 @@
-//! Every object of the scenario file and its fields: the one source of suggestions, JSON Schema and reference page.
+//! Every object of the scenario file and its fields: the one source of suggestions, JSON Schema and
+//! reference page.
 
 /// A map in the file.
 #[derive(Debug)]
@@ -79,17 +80,34 @@ impl Object {
 
     /// Its required fields, or the first one, as they would be written.
     pub fn example(&self) -> String {
-        let names = self.fields.iter().filter(|field| field.required).chain(self.fields.first());
-        names.take(1).map(|field| format!("{}: ...", field.name)).collect()
+        let names = self
+            .fields
+            .iter()
+            .filter(|field| field.required)
+            .chain(self.fields.first());
+        names
+            .take(1)
+            .map(|field| format!("{}: ...", field.name))
+            .collect()
     }
 }
 
 const fn required(name: &'static str, kind: Kind, about: &'static str) -> Field {
-    Field { name, kind, required: true, about }
+    Field {
+        name,
+        kind,
+        required: true,
+        about,
+    }
 }
 
 const fn optional(name: &'static str, kind: Kind, about: &'static str) -> Field {
-    Field { name, kind, required: false, about }
+    Field {
+        name,
+        kind,
+        required: false,
+        about,
+    }
 }
 
 /// In reading order.
@@ -118,11 +136,31 @@ pub static SCENARIO: Object = Object {
     phrase: "a scenario",
     about: "The whole file.",
     fields: &[
-        required("name", Kind::Name, "Names the scenario in reports: 1 to 64 letters, digits, `.`, `_` or `-`."),
-        optional("target", Kind::Object(&TARGET), "The system under test. May be left out when `--url` is given."),
-        optional("connection", Kind::Object(&CONNECTION), "How long connections live, and who uses them."),
-        optional("data", Kind::Named(&DATA), "Data files by name: templates say `{{ NAME.COLUMN }}`."),
-        required("phases", Kind::Objects(&PHASE), "The load over time, one phase after the other."),
+        required(
+            "name",
+            Kind::Name,
+            "Names the scenario in reports: 1 to 64 letters, digits, `.`, `_` or `-`.",
+        ),
+        optional(
+            "target",
+            Kind::Object(&TARGET),
+            "The system under test. May be left out when `--url` is given.",
+        ),
+        optional(
+            "connection",
+            Kind::Object(&CONNECTION),
+            "How long connections live, and who uses them.",
+        ),
+        optional(
+            "data",
+            Kind::Named(&DATA),
+            "Data files by name: templates say `{{ NAME.COLUMN }}`.",
+        ),
+        required(
+            "phases",
+            Kind::Objects(&PHASE),
+            "The load over time, one phase after the other.",
+        ),
         optional(
             "grace",
             Kind::Duration,
@@ -138,7 +176,11 @@ pub static SCENARIO: Object = Object {
             Kind::Count,
             "Repeats the choices of a run: flows, think times, random values (default: a new one each run).",
         ),
-        optional("flows", Kind::Objects(&FLOW), "What users do. Each iteration picks one flow by weight."),
+        optional(
+            "flows",
+            Kind::Objects(&FLOW),
+            "What users do. Each iteration picks one flow by weight.",
+        ),
         optional(
             "steps",
             Kind::Objects(&STEP),
@@ -168,9 +210,21 @@ pub static TARGET: Object = Object {
     phrase: "`target`",
     about: "The system under test. Load goes to this host only.",
     fields: &[
-        optional("url", Kind::Text, "Where it answers: http or https, with an optional path. `--url` replaces it."),
-        optional("group", Kind::Text, "The Auto Scaling group to watch. Without it only the load is judged."),
-        optional("service", Kind::Text, "Instead of `group`: the ECS service to watch, as `cluster/service`."),
+        optional(
+            "url",
+            Kind::Text,
+            "Where it answers: http or https, with an optional path. `--url` replaces it.",
+        ),
+        optional(
+            "group",
+            Kind::Text,
+            "The Auto Scaling group to watch. Without it only the load is judged.",
+        ),
+        optional(
+            "service",
+            Kind::Text,
+            "Instead of `group`: the ECS service to watch, as `cluster/service`.",
+        ),
         optional(
             "like",
             Kind::Text,
@@ -181,8 +235,16 @@ pub static TARGET: Object = Object {
             Kind::Boolean,
             "Its addresses may be private ones, like an internal load balancer's (default false).",
         ),
-        optional("timeout", Kind::Duration, "For one whole request, redirects included (default `30s`)."),
-        optional("connect_timeout", Kind::Duration, "For name, connection and TLS, within the whole (default `10s`)."),
+        optional(
+            "timeout",
+            Kind::Duration,
+            "For one whole request, redirects included (default `30s`).",
+        ),
+        optional(
+            "connect_timeout",
+            Kind::Duration,
+            "For name, connection and TLS, within the whole (default `10s`).",
+        ),
         optional("headers", Kind::Headers, "Sent with every request."),
         optional("auth", Kind::Object(&AUTH), "Sent with every request."),
         optional(
@@ -196,8 +258,16 @@ pub static TARGET: Object = Object {
             Kind::Redirects,
             "How many are followed, on this host only: `off`, or up to 50 (default 10).",
         ),
-        optional("cookies", Kind::Boolean, "Each session keeps its cookies (default true)."),
-        optional("compression", Kind::Boolean, "Asks for gzip, br and zstd (default true)."),
+        optional(
+            "cookies",
+            Kind::Boolean,
+            "Each session keeps its cookies (default true).",
+        ),
+        optional(
+            "compression",
+            Kind::Boolean,
+            "Asks for gzip, br and zstd (default true).",
+        ),
     ],
 };
 
@@ -217,7 +287,11 @@ pub static BASIC: Object = Object {
     about: "User and password, sent in base64.",
     fields: &[
         required("user", Kind::Text, "The user's name."),
-        required("password", Kind::Text, "Best `${secret:NAME}`, or from a data file."),
+        required(
+            "password",
+            Kind::Text,
+            "Best `${secret:NAME}`, or from a data file.",
+        ),
     ],
 };
 
@@ -226,11 +300,27 @@ pub static TLS: Object = Object {
     phrase: "`tls`",
     about: "How https is spoken. Files count from the scenario's folder.",
     fields: &[
-        optional("min", Kind::Choice(&["1.2", "1.3"]), "The oldest version spoken (default `1.2`)."),
-        optional("ca", Kind::Text, "PEM file: trusted instead of the system's roots."),
-        optional("certificate", Kind::Text, "PEM file: the client's certificate chain. Needs `key`."),
+        optional(
+            "min",
+            Kind::Choice(&["1.2", "1.3"]),
+            "The oldest version spoken (default `1.2`).",
+        ),
+        optional(
+            "ca",
+            Kind::Text,
+            "PEM file: trusted instead of the system's roots.",
+        ),
+        optional(
+            "certificate",
+            Kind::Text,
+            "PEM file: the client's certificate chain. Needs `key`.",
+        ),
         optional("key", Kind::Text, "PEM file: the client's private key."),
-        optional("insecure", Kind::Boolean, "Takes any certificate. Every report says so (default false)."),
+        optional(
+            "insecure",
+            Kind::Boolean,
+            "Takes any certificate. Every report says so (default false).",
+        ),
     ],
 };
 
@@ -249,7 +339,11 @@ pub static CONNECTION: Object = Object {
             Kind::Duration,
             "Renewed between two requests, at this age give or take a fifth (default `60s`).",
         ),
-        optional("max_requests", Kind::Count, "Renewed after so many requests (default: no limit)."),
+        optional(
+            "max_requests",
+            Kind::Count,
+            "Renewed after so many requests (default: no limit).",
+        ),
         optional(
             "pool",
             Kind::Choice(&["session", "shared"]),
@@ -296,16 +390,36 @@ pub static PHASE: Object = Object {
             Kind::Name,
             "Names the phase in thresholds and reports. Required when there is more than one.",
         ),
-        optional("users", Kind::Users, "Closed model: so many sessions, each waiting for its answers."),
-        optional("rate", Kind::Rate, "Open model: so many iterations started per second, whatever the target does."),
-        optional("ramp", Kind::Duration, "Time to get to the level (default: a jump)."),
-        optional("hold", Kind::Duration, "Time to stay there (default: none)."),
+        optional(
+            "users",
+            Kind::Users,
+            "Closed model: so many sessions, each waiting for its answers.",
+        ),
+        optional(
+            "rate",
+            Kind::Rate,
+            "Open model: so many iterations started per second, whatever the target does.",
+        ),
+        optional(
+            "ramp",
+            Kind::Duration,
+            "Time to get to the level (default: a jump).",
+        ),
+        optional(
+            "hold",
+            Kind::Duration,
+            "Time to stay there (default: none).",
+        ),
         optional(
             "role",
             Kind::Choice(&["warm-up", "baseline", "spike", "recovery", "cool-down"]),
             "What the phase is for, when it is not clear from the levels. Warm-up and cool-down are shown, not judged.",
         ),
-        optional("grace", Kind::Duration, "Instead of the scenario's: how long sessions may take to finish."),
+        optional(
+            "grace",
+            Kind::Duration,
+            "Instead of the scenario's: how long sessions may take to finish.",
+        ),
         optional(
             "burst",
             Kind::Boolean,
@@ -319,8 +433,16 @@ pub static FLOW: Object = Object {
     phrase: "a flow",
     about: "A weighted list of steps; one pass through them is an iteration.",
     fields: &[
-        required("name", Kind::Name, "Names the flow in thresholds and reports."),
-        optional("weight", Kind::Weight, "How often it is picked, relative to the others (default 1)."),
+        required(
+            "name",
+            Kind::Name,
+            "Names the flow in thresholds and reports.",
+        ),
+        optional(
+            "weight",
+            Kind::Weight,
+            "How often it is picked, relative to the others (default 1).",
+        ),
         optional(
             "think",
             Kind::Think,
@@ -331,8 +453,16 @@ pub static FLOW: Object = Object {
             Kind::Duration,
             "A session begins an iteration no more often than this (default: no limit). In the open model the rate alone decides.",
         ),
-        optional("headers", Kind::Headers, "Sent with every step of `steps`; may use what `setup` captured."),
-        optional("auth", Kind::Object(&AUTH), "Sent with every step of `steps`."),
+        optional(
+            "headers",
+            Kind::Headers,
+            "Sent with every step of `steps`; may use what `setup` captured.",
+        ),
+        optional(
+            "auth",
+            Kind::Object(&AUTH),
+            "Sent with every step of `steps`.",
+        ),
         optional(
             "setup",
             Kind::Objects(&STEP),
@@ -354,9 +484,21 @@ pub static STEP: Object = Object {
         optional("delete", Kind::Text, "The path to DELETE."),
         optional("head", Kind::Text, "The path to ask for the HEAD of."),
         optional("options", Kind::Text, "The path to ask for the OPTIONS of."),
-        optional("name", Kind::Text, "Names the step in thresholds and reports (default: like `GET /path`)."),
-        optional("headers", Kind::Headers, "Sent with this request, besides the target's and the flow's."),
-        optional("auth", Kind::Object(&AUTH), "Instead of the target's or the flow's."),
+        optional(
+            "name",
+            Kind::Text,
+            "Names the step in thresholds and reports (default: like `GET /path`).",
+        ),
+        optional(
+            "headers",
+            Kind::Headers,
+            "Sent with this request, besides the target's and the flow's.",
+        ),
+        optional(
+            "auth",
+            Kind::Object(&AUTH),
+            "Instead of the target's or the flow's.",
+        ),
         optional(
             "json",
             Kind::Json,
@@ -364,21 +506,49 @@ pub static STEP: Object = Object {
         ),
         optional("form", Kind::Values, "The body: fields of a form."),
         optional("body", Kind::Text, "The body: text as it is."),
-        optional("multipart", Kind::NamedTextOr(&PART), "The body: parts by name, texts or files."),
+        optional(
+            "multipart",
+            Kind::NamedTextOr(&PART),
+            "The body: parts by name, texts or files.",
+        ),
         optional("file", Kind::Text, "The body: a file as it is."),
-        optional("check", Kind::OneOrMoreOf(&CHECK), "What makes the response right (default: any 2xx or 3xx status)."),
+        optional(
+            "check",
+            Kind::OneOrMoreOf(&CHECK),
+            "What makes the response right (default: any 2xx or 3xx status).",
+        ),
         optional(
             "capture",
             Kind::NamedTextOr(&CAPTURE),
             "Values for later steps: a JSONPath, or where else to look. One that is missing fails the step.",
         ),
-        optional("think", Kind::Think, "Pause after this step, instead of the flow's."),
+        optional(
+            "think",
+            Kind::Think,
+            "Pause after this step, instead of the flow's.",
+        ),
         optional("timeout", Kind::Duration, "Instead of the target's."),
         optional("redirects", Kind::Redirects, "Instead of the target's."),
-        optional("if", Kind::Text, "Only if this holds: `product`, `not product`, `random(1, 100) <= 30`."),
-        optional("repeat", Kind::Count, "So many times, 1 to 10000 (default 1)."),
-        optional("group", Kind::Name, "Names steps that belong together: thresholds say `of GROUP`."),
-        optional("steps", Kind::Objects(&STEP), "A block of steps, to group, repeat or condition together."),
+        optional(
+            "if",
+            Kind::Text,
+            "Only if this holds: `product`, `not product`, `random(1, 100) <= 30`.",
+        ),
+        optional(
+            "repeat",
+            Kind::Count,
+            "So many times, 1 to 10000 (default 1).",
+        ),
+        optional(
+            "group",
+            Kind::Name,
+            "Names steps that belong together: thresholds say `of GROUP`.",
+        ),
+        optional(
+            "steps",
+            Kind::Objects(&STEP),
+            "A block of steps, to group, repeat or condition together.",
+        ),
     ],
 };
 
@@ -387,8 +557,16 @@ pub static PART: Object = Object {
     phrase: "a part",
     about: "A file in a multipart body.",
     fields: &[
-        required("file", Kind::Text, "The file. Counts from the scenario's folder."),
-        optional("type", Kind::Text, "Its media type (default: by its ending)."),
+        required(
+            "file",
+            Kind::Text,
+            "The file. Counts from the scenario's folder.",
+        ),
+        optional(
+            "type",
+            Kind::Text,
+            "Its media type (default: by its ending).",
+        ),
     ],
 };
 
@@ -397,15 +575,47 @@ pub static CHECK: Object = Object {
     phrase: "`check`",
     about: "Judgements on one response. Each is counted by name.",
     fields: &[
-        optional("status", Kind::Status, "The right status: `200`, `[200, 201]`, `2xx` or `200-299`."),
-        optional("under", Kind::Duration, "The response must be complete within this time after the send."),
+        optional(
+            "status",
+            Kind::Status,
+            "The right status: `200`, `[200, 201]`, `2xx` or `200-299`.",
+        ),
+        optional(
+            "under",
+            Kind::Duration,
+            "The response must be complete within this time after the send.",
+        ),
         optional("contains", Kind::OneOrMore, "The body holds this text."),
-        optional("matches", Kind::OneOrMore, "The body matches this regular expression."),
-        optional("json", Kind::Values, "JSONPaths and the value that each must find."),
-        optional("header", Kind::HeaderCheck, "A header that must be there, or headers and their values."),
-        optional("size", Kind::Size, "Bounds the decoded body, like `< 100KB`."),
-        optional("soft", Kind::Boolean, "Counts only towards `checks`, not as an error (default false)."),
-        optional("name", Kind::Text, "Names it in reports (default: what it asks for)."),
+        optional(
+            "matches",
+            Kind::OneOrMore,
+            "The body matches this regular expression.",
+        ),
+        optional(
+            "json",
+            Kind::Values,
+            "JSONPaths and the value that each must find.",
+        ),
+        optional(
+            "header",
+            Kind::HeaderCheck,
+            "A header that must be there, or headers and their values.",
+        ),
+        optional(
+            "size",
+            Kind::Size,
+            "Bounds the decoded body, like `< 100KB`.",
+        ),
+        optional(
+            "soft",
+            Kind::Boolean,
+            "Counts only towards `checks`, not as an error (default false).",
+        ),
+        optional(
+            "name",
+            Kind::Text,
+            "Names it in reports (default: what it asks for).",
+        ),
     ],
 };
 
@@ -416,16 +626,32 @@ pub static CAPTURE: Object = Object {
     fields: &[
         optional("json", Kind::Text, "A JSONPath (RFC 9535) into the body."),
         optional("header", Kind::Text, "A header of the response."),
-        optional("regex", Kind::Text, "A regular expression on the body: its first group, or the whole match."),
+        optional(
+            "regex",
+            Kind::Text,
+            "A regular expression on the body: its first group, or the whole match.",
+        ),
         optional("cookie", Kind::Text, "A cookie that the session has."),
-        optional("css", Kind::Text, "A CSS selector on the body: the element's text."),
-        optional("attribute", Kind::Text, "With `css`: this attribute instead of the text."),
+        optional(
+            "css",
+            Kind::Text,
+            "A CSS selector on the body: the element's text.",
+        ),
+        optional(
+            "attribute",
+            Kind::Text,
+            "With `css`: this attribute instead of the text.",
+        ),
         optional(
             "pick",
             Kind::Choice(&["first", "last", "random"]),
             "Which, where several are found (default `random`).",
         ),
-        optional("default", Kind::Text, "When nothing is found; else the step fails."),
+        optional(
+            "default",
+            Kind::Text,
+            "When nothing is found; else the step fails.",
+        ),
     ],
 };
 
@@ -435,7 +661,11 @@ pub static THRESHOLD: Object = Object {
     about: "A judgement with more to say than its text.",
     fields: &[
         required("threshold", Kind::Text, "The text, like `errors < 5%`."),
-        optional("abort", Kind::Boolean, "Stops the run as soon as it fails (default false)."),
+        optional(
+            "abort",
+            Kind::Boolean,
+            "Stops the run as soon as it fails (default false).",
+        ),
         optional(
             "after",
             Kind::Duration,
@@ -479,7 +709,11 @@ pub static SCALING: Object = Object {
             Kind::Boolean,
             "No instance may leave while the load still needs it (default true).",
         ),
-        optional("no_flapping", Kind::Boolean, "No growing and shrinking by turns under one load (default true)."),
+        optional(
+            "no_flapping",
+            Kind::Boolean,
+            "No growing and shrinking by turns under one load (default true).",
+        ),
         optional(
             "holds_at_maximum",
             Kind::Boolean,
@@ -513,11 +747,35 @@ pub static FLEET: Object = Object {
     phrase: "`fleet`",
     about: "The generators: Fargate tasks.",
     fields: &[
-        optional("cpu", Kind::Cpu, "vCPU per task: 0.25, 0.5, 1, 2, 4, 8 or 16 (default 1)."),
-        optional("memory", Kind::Text, "Memory per task, like `4GB` (default: the least Fargate offers for the cpu)."),
-        optional("arch", Kind::Choice(&["x86_64", "arm64"]), "Processor (default `x86_64`)."),
-        optional("tasks", Kind::Tasks, "How many tasks: `auto` (from the load, the default) or 1 to 500."),
-        optional("subnets", Kind::Texts, "Where tasks run (default: the default VPC's default subnets)."),
-        optional("image", Kind::Text, "A ready image instead of the one packed from this binary."),
+        optional(
+            "cpu",
+            Kind::Cpu,
+            "vCPU per task: 0.25, 0.5, 1, 2, 4, 8 or 16 (default 1).",
+        ),
+        optional(
+            "memory",
+            Kind::Text,
+            "Memory per task, like `4GB` (default: the least Fargate offers for the cpu).",
+        ),
+        optional(
+            "arch",
+            Kind::Choice(&["x86_64", "arm64"]),
+            "Processor (default `x86_64`).",
+        ),
+        optional(
+            "tasks",
+            Kind::Tasks,
+            "How many tasks: `auto` (from the load, the default) or 1 to 500.",
+        ),
+        optional(
+            "subnets",
+            Kind::Texts,
+            "Where tasks run (default: the default VPC's default subnets).",
+        ),
+        optional(
+            "image",
+            Kind::Text,
+            "A ready image instead of the one packed from this binary.",
+        ),
     ],
 };

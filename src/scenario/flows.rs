@@ -12,13 +12,19 @@ use super::{Action, Block, Data, Flow, Method, Problem, Step, Think};
 use super::{body, capture, check, condition};
 
 const STEP_EXAMPLE: &str = "{ get: /api/products }";
-/// Steps of one flow, each with results of its own: more would hide what is measured, and fill the memory.
+/// Steps of one flow, each with results of its own: more would hide what is measured, and fill the
+/// memory.
 const MOST_STEPS: usize = 200;
 /// Blocks within blocks.
 const DEEPEST: usize = 8;
 
 /// Reads `flows`, or `steps` as one flow with the scenario's name.
-pub fn read(reader: &mut Reader<'_>, members: &Members<'_>, scenario: &str, data: &[Data]) -> Vec<Flow> {
+pub fn read(
+    reader: &mut Reader<'_>,
+    members: &Members<'_>,
+    scenario: &str,
+    data: &[Data],
+) -> Vec<Flow> {
     match (members.entry("flows"), members.entry("steps")) {
         (Some(flows), None) => read_flows(reader, &flows.node, data),
         (None, Some(only)) => {
@@ -27,13 +33,19 @@ pub fn read(reader: &mut Reader<'_>, members: &Members<'_>, scenario: &str, data
             vec![flow.finish(scenario.to_owned(), 1.0, Block::default(), body)]
         }
         (Some(_), Some(steps)) => {
-            let problem = Problem::new(steps.key_span.clone(), "a scenario has `flows` or `steps`, not both");
-            reader.report(problem.help("`steps` is short for a single flow: move them into one of the flows"));
+            let problem = Problem::new(
+                steps.key_span.clone(),
+                "a scenario has `flows` or `steps`, not both",
+            );
+            reader.report(
+                problem.help("`steps` is short for a single flow: move them into one of the flows"),
+            );
             Vec::new()
         }
         (None, None) => {
             let problem = Problem::new(members.place(), "a scenario needs `flows`");
-            reader.report(problem.help(format!("what users do, at least `steps: [{STEP_EXAMPLE}]`")));
+            reader
+                .report(problem.help(format!("what users do, at least `steps: [{STEP_EXAMPLE}]`")));
             Vec::new()
         }
     }
@@ -43,10 +55,17 @@ fn read_flows(reader: &mut Reader<'_>, node: &Node, data: &[Data]) -> Vec<Flow> 
     let mut flows: Vec<Flow> = Vec::new();
     for item in reader.items(node, "flows", "{ name: browse, steps: [{ get: / }] }") {
         let members = reader.members(item, &FLOW);
-        let name = members.get("name").and_then(|node| reader.name(node)).unwrap_or_default();
+        let name = members
+            .get("name")
+            .and_then(|node| reader.name(node))
+            .unwrap_or_default();
         if !name.is_empty() && flows.iter().any(|flow| flow.name == name) {
-            let problem = Problem::new(place(&members, "name"), "this name belongs to an earlier flow");
-            reader.report(problem.help("thresholds say `of NAME`: give each flow a name of its own"));
+            let problem = Problem::new(
+                place(&members, "name"),
+                "this name belongs to an earlier flow",
+            );
+            reader
+                .report(problem.help("thresholds say `of NAME`: give each flow a name of its own"));
         }
         flows.push(flow(reader, &members, name, data));
     }
@@ -54,28 +73,46 @@ fn read_flows(reader: &mut Reader<'_>, node: &Node, data: &[Data]) -> Vec<Flow> 
 }
 
 fn flow(reader: &mut Reader<'_>, members: &Members<'_>, name: String, data: &[Data]) -> Flow {
-    let weight = members.get("weight").map_or(Some(1.0), |node| weight(reader, node)).unwrap_or(1.0);
+    let weight = members
+        .get("weight")
+        .map_or(Some(1.0), |node| weight(reader, node))
+        .unwrap_or(1.0);
     let mut draft = Draft::new(data);
-    let setup = members.get("setup").map(|node| draft.block(reader, node, 0)).unwrap_or_default();
+    let setup = members
+        .get("setup")
+        .map(|node| draft.block(reader, node, 0))
+        .unwrap_or_default();
     draft.lasting = draft.variables.len() as u16;
     // What the flow sends with every step may use what its setup captured.
     draft.headers = headers(reader, members, &draft.known());
-    let body = members.get("steps").map(|node| draft.block(reader, node, 0)).unwrap_or_default();
+    let body = members
+        .get("steps")
+        .map(|node| draft.block(reader, node, 0))
+        .unwrap_or_default();
     let mut flow = draft.finish(name, weight, setup, body);
-    flow.think = members.get("think").and_then(|node| think(reader, node)).unwrap_or(Think::None);
-    flow.pace = members.get("pace").and_then(|node| reader.positive_duration(node));
+    flow.think = members
+        .get("think")
+        .and_then(|node| think(reader, node))
+        .unwrap_or(Think::None);
+    flow.pace = members
+        .get("pace")
+        .and_then(|node| reader.positive_duration(node));
     flow
 }
 
 fn place(members: &Members<'_>, name: &str) -> std::ops::Range<usize> {
-    members.get(name).map_or_else(|| members.place(), |node| node.span.clone())
+    members
+        .get(name)
+        .map_or_else(|| members.place(), |node| node.span.clone())
 }
 
 fn weight(reader: &mut Reader<'_>, node: &Node) -> Option<f64> {
     let weight: f64 = reader.number(node, "a weight", "weight: 70")?;
     if !(weight > 0.0 && weight <= 1e6) {
-        reader
-            .report(Problem::new(node.span.clone(), "a weight is above 0").help("leave the flow out to never pick it"));
+        reader.report(
+            Problem::new(node.span.clone(), "a weight is above 0")
+                .help("leave the flow out to never pick it"),
+        );
     }
     Some(weight)
 }
@@ -86,9 +123,9 @@ fn think(reader: &mut Reader<'_>, node: &Node) -> Option<Think> {
         Ok(think) => Some(think),
         Err(message) => {
             let problem = Problem::new(text.span.clone(), text.said(message, "a think time"));
-            reader.report(
-                problem.help("write `1s`, `1s..3s` for an even spread, `exponential(2s)` or `normal(2s, 500ms)`"),
-            );
+            reader.report(problem.help(
+                "write `1s`, `1s..3s` for an even spread, `exponential(2s)` or `normal(2s, 500ms)`",
+            ));
             None
         }
     }
@@ -96,9 +133,13 @@ fn think(reader: &mut Reader<'_>, node: &Node) -> Option<Think> {
 
 fn parse_think(text: &str) -> Result<Think, String> {
     if let Some((name, rest)) = text.trim().split_once('(') {
-        let inside = rest.strip_suffix(')').ok_or_else(|| format!("`{text}` is not closed"))?;
-        let times: Result<Vec<Duration>, String> =
-            inside.split(',').map(|time| checked_duration(time.trim())).collect();
+        let inside = rest
+            .strip_suffix(')')
+            .ok_or_else(|| format!("`{text}` is not closed"))?;
+        let times: Result<Vec<Duration>, String> = inside
+            .split(',')
+            .map(|time| checked_duration(time.trim()))
+            .collect();
         return match (name.trim(), times?.as_slice()) {
             ("exponential", [mean]) if !mean.is_zero() => Ok(Think::Exponential(*mean)),
             ("normal", [mean, deviation]) => Ok(Think::Normal(*mean, *deviation)),
@@ -107,13 +148,21 @@ fn parse_think(text: &str) -> Result<Think, String> {
     }
     let Some((least, most)) = text.split_once("..") else {
         let pause = checked_duration(text)?;
-        return Ok(if pause.is_zero() { Think::None } else { Think::Constant(pause) });
+        return Ok(if pause.is_zero() {
+            Think::None
+        } else {
+            Think::Constant(pause)
+        });
     };
     let (least, most) = (checked_duration(least)?, checked_duration(most)?);
     if least > most {
         return Err(format!("`{text}` ends before it begins"));
     }
-    Ok(if least == most { Think::Constant(least) } else { Think::Uniform(least, most) })
+    Ok(if least == most {
+        Think::Constant(least)
+    } else {
+        Think::Uniform(least, most)
+    })
 }
 
 /// A flow while it is read: what is known grows with each step.
@@ -128,34 +177,74 @@ struct Draft<'d> {
 
 impl<'d> Draft<'d> {
     fn new(data: &'d [Data]) -> Self {
-        Self { data, steps: Vec::new(), variables: Vec::new(), lasting: 0, headers: Vec::new(), groups: Vec::new() }
+        Self {
+            data,
+            steps: Vec::new(),
+            variables: Vec::new(),
+            lasting: 0,
+            headers: Vec::new(),
+            groups: Vec::new(),
+        }
     }
 
     fn known(&self) -> Known<'_> {
-        Known { variables: &self.variables, data: self.data }
+        Known {
+            variables: &self.variables,
+            data: self.data,
+        }
     }
 
     fn finish(self, name: String, weight: f64, setup: Block, body: Block) -> Flow {
-        let Self { steps, variables, lasting, .. } = self;
-        Flow { name, weight, think: Think::None, pace: None, setup, body, steps, variables, lasting }
+        let Self {
+            steps,
+            variables,
+            lasting,
+            ..
+        } = self;
+        Flow {
+            name,
+            weight,
+            think: Think::None,
+            pace: None,
+            setup,
+            body,
+            steps,
+            variables,
+            lasting,
+        }
     }
 
     fn block(&mut self, reader: &mut Reader<'_>, node: &Node, depth: usize) -> Block {
         if depth > DEEPEST {
-            let problem = Problem::new(node.place(), format!("steps are nested more than {DEEPEST} deep"));
+            let problem = Problem::new(
+                node.place(),
+                format!("steps are nested more than {DEEPEST} deep"),
+            );
             reader.report(problem.help("move the inner steps out, or into a flow of their own"));
             return Block::default();
         }
         let items = reader.items(node, "steps", STEP_EXAMPLE);
-        let actions = items.iter().filter_map(|item| self.action(reader, item, depth)).collect();
-        Block { condition: None, repeat: 1, actions }
+        let actions = items
+            .iter()
+            .filter_map(|item| self.action(reader, item, depth))
+            .collect();
+        Block {
+            condition: None,
+            repeat: 1,
+            actions,
+        }
     }
 
     /// A request, or a block of steps; either may be repeated or under a condition.
     fn action(&mut self, reader: &mut Reader<'_>, item: &Node, depth: usize) -> Option<Action> {
         let members = reader.members(item, &STEP);
-        let condition = members.get("if").and_then(|node| condition::read(reader, node, &self.known()));
-        let repeat = members.get("repeat").and_then(|node| repeat(reader, node)).unwrap_or(1);
+        let condition = members
+            .get("if")
+            .and_then(|node| condition::read(reader, node, &self.known()));
+        let repeat = members
+            .get("repeat")
+            .and_then(|node| repeat(reader, node))
+            .unwrap_or(1);
         let group = members.get("group").and_then(|node| reader.name(node));
         let own = match members.entry("steps") {
             Some(steps) => {
@@ -165,7 +254,11 @@ impl<'d> Draft<'d> {
                 if group.is_some() {
                     self.groups.pop();
                 }
-                Action::Block(Block { condition: None, repeat: 1, ..block })
+                Action::Block(Block {
+                    condition: None,
+                    repeat: 1,
+                    ..block
+                })
             }
             None => {
                 self.groups.extend(group.clone());
@@ -178,22 +271,39 @@ impl<'d> Draft<'d> {
         };
         Some(match (own, condition, repeat) {
             (own @ Action::Request(_), None, 1) => own,
-            (own @ Action::Request(_), condition, repeat) => {
-                Action::Block(Block { condition, repeat, actions: vec![own] })
-            }
-            (Action::Block(block), condition, repeat) => Action::Block(Block { condition, repeat, ..block }),
+            (own @ Action::Request(_), condition, repeat) => Action::Block(Block {
+                condition,
+                repeat,
+                actions: vec![own],
+            }),
+            (Action::Block(block), condition, repeat) => Action::Block(Block {
+                condition,
+                repeat,
+                ..block
+            }),
         })
     }
 
     fn refuse_request_keys(&self, reader: &mut Reader<'_>, members: &Members<'_>) {
         let of_blocks = ["steps", "if", "repeat", "group"];
-        for entry in members.entries().filter(|entry| !of_blocks.contains(&entry.key.as_str())) {
-            let problem = Problem::new(entry.key_span.clone(), format!("a block of steps has no `{}`", entry.key));
+        for entry in members
+            .entries()
+            .filter(|entry| !of_blocks.contains(&entry.key.as_str()))
+        {
+            let problem = Problem::new(
+                entry.key_span.clone(),
+                format!("a block of steps has no `{}`", entry.key),
+            );
             reader.report(problem.help("it belongs to one of the steps inside"));
         }
     }
 
-    fn request(&mut self, reader: &mut Reader<'_>, item: &Node, members: &Members<'_>) -> Option<u16> {
+    fn request(
+        &mut self,
+        reader: &mut Reader<'_>,
+        item: &Node,
+        members: &Members<'_>,
+    ) -> Option<u16> {
         let request = self.method_and_path(reader, item, members);
         let name = members.get("name").and_then(|node| step_name(reader, node));
         let own = headers(reader, members, &self.known());
@@ -201,37 +311,73 @@ impl<'d> Draft<'d> {
         let captures = capture::read(reader, members.get("capture"));
         // A check may compare with what the same answer gave: captures come first.
         let mut with_own = self.variables.clone();
-        with_own
-            .extend(captures.iter().map(|capture| capture.name.clone()).filter(|name| !self.variables.contains(name)));
-        let checks = check::read(reader, members.get("check"), &Known { variables: &with_own, data: self.data });
+        with_own.extend(
+            captures
+                .iter()
+                .map(|capture| capture.name.clone())
+                .filter(|name| !self.variables.contains(name)),
+        );
+        let checks = check::read(
+            reader,
+            members.get("check"),
+            &Known {
+                variables: &with_own,
+                data: self.data,
+            },
+        );
         let think = members.get("think").and_then(|node| think(reader, node));
-        let timeout = members.get("timeout").and_then(|node| reader.positive_duration(node));
-        let redirects = members.get("redirects").and_then(|node| reader.redirects(node));
+        let timeout = members
+            .get("timeout")
+            .and_then(|node| reader.positive_duration(node));
+        let redirects = members
+            .get("redirects")
+            .and_then(|node| reader.redirects(node));
         self.variables = with_own;
         let (method, path, written) = request?;
         if matches!(method, Method::Get | Method::Head)
             && let (Some(_), Some(entry)) = (&body, first_body(members))
         {
-            let problem = Problem::new(entry.key_span.clone(), format!("a {} carries no body", method.word()));
+            let problem = Problem::new(
+                entry.key_span.clone(),
+                format!("a {} carries no body", method.word()),
+            );
             reader.report(problem.help("use `post`, `put` or `patch`, or leave the body out"));
         }
         if self.steps.len() == MOST_STEPS {
             reader.report(
-                Problem::new(members.place(), format!("a flow has at most {MOST_STEPS} steps"))
-                    .help("use `repeat`, or split the flow"),
+                Problem::new(
+                    members.place(),
+                    format!("a flow has at most {MOST_STEPS} steps"),
+                )
+                .help("use `repeat`, or split the flow"),
             );
             return None;
         }
         let mut headers: Vec<(String, Template)> = self
             .headers
             .iter()
-            .filter(|(name, _)| !own.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)))
+            .filter(|(name, _)| {
+                !own.iter()
+                    .any(|(other, _)| other.eq_ignore_ascii_case(name))
+            })
             .cloned()
             .collect();
         headers.extend(own);
         let name = name.unwrap_or_else(|| format!("{} {written}", method.word()));
         let group = self.groups.last().cloned();
-        self.steps.push(Step { name, group, method, path, headers, body, checks, captures, think, timeout, redirects });
+        self.steps.push(Step {
+            name,
+            group,
+            method,
+            path,
+            headers,
+            body,
+            checks,
+            captures,
+            think,
+            timeout,
+            redirects,
+        });
         Some(self.steps.len() as u16 - 1)
     }
 
@@ -241,12 +387,20 @@ impl<'d> Draft<'d> {
         item: &Node,
         members: &Members<'_>,
     ) -> Option<(Method, Template, String)> {
-        let mut found: Vec<(&Entry, Method)> =
-            Method::ALL.iter().filter_map(|method| members.entry(method.key()).map(|entry| (entry, *method))).collect();
+        let mut found: Vec<(&Entry, Method)> = Method::ALL
+            .iter()
+            .filter_map(|method| members.entry(method.key()).map(|entry| (entry, *method)))
+            .collect();
         found.sort_by_key(|(entry, _)| entry.key_span.start);
         if let Some((second, _)) = found.get(1) {
-            let problem = Problem::new(second.key_span.clone(), "a step makes one request, this is a second one");
-            reader.report(problem.help(format!("make it a step of its own: `- {}: ...`", second.key)));
+            let problem = Problem::new(
+                second.key_span.clone(),
+                "a step makes one request, this is a second one",
+            );
+            reader.report(problem.help(format!(
+                "make it a step of its own: `- {}: ...`",
+                second.key
+            )));
         }
         let Some((entry, method)) = found.first() else {
             if matches!(item.value, Value::Map(_)) {
@@ -265,26 +419,40 @@ impl<'d> Draft<'d> {
 }
 
 fn first_body<'n>(members: &Members<'n>) -> Option<&'n Entry> {
-    ["json", "form", "body", "multipart", "file"].iter().find_map(|kind| members.entry(kind))
+    ["json", "form", "body", "multipart", "file"]
+        .iter()
+        .find_map(|kind| members.entry(kind))
 }
 
 fn repeat(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
     let times: u32 = reader.number(node, "a number of times", "repeat: 3")?;
     if !(1..=10_000).contains(&times) {
-        reader.report(Problem::new(node.span.clone(), "a block is repeated 1 to 10000 times").help("like `repeat: 3`"));
+        reader.report(
+            Problem::new(node.span.clone(), "a block is repeated 1 to 10000 times")
+                .help("like `repeat: 3`"),
+        );
     }
     Some(times)
 }
 
 /// `headers` and `auth` of a target, flow or step.
-pub fn headers(reader: &mut Reader<'_>, members: &Members<'_>, known: &Known<'_>) -> Vec<(String, Template)> {
+pub fn headers(
+    reader: &mut Reader<'_>,
+    members: &Members<'_>,
+    known: &Known<'_>,
+) -> Vec<(String, Template)> {
     let mut headers = reader.headers(members.get("headers"), known);
     if let Some(entry) = members.entry("auth")
         && let Some(value) = auth(reader, &entry.node, known)
     {
-        if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
-            let problem =
-                Problem::new(entry.key_span.clone(), "`auth` and the header `authorization` say the same thing");
+        if headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+        {
+            let problem = Problem::new(
+                entry.key_span.clone(),
+                "`auth` and the header `authorization` say the same thing",
+            );
             reader.report(problem.help("keep one of the two"));
         }
         headers.push(("authorization".to_owned(), value));
@@ -303,8 +471,12 @@ fn auth(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Templ
         }
         (Some(basic), None) => {
             let members = reader.members(basic, &BASIC);
-            let user = members.get("user").and_then(|node| body::template(reader, node, Escape::Raw, known));
-            let password = members.get("password").and_then(|node| body::template(reader, node, Escape::Raw, known));
+            let user = members
+                .get("user")
+                .and_then(|node| body::template(reader, node, Escape::Raw, known));
+            let password = members
+                .get("password")
+                .and_then(|node| body::template(reader, node, Escape::Raw, known));
             let mut pair = user?;
             pair.push(Segment::Text(b":".to_vec()));
             pair.append(password?);
@@ -314,14 +486,17 @@ fn auth(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Templ
         }
         (Some(_), Some(_)) => {
             reader.report(
-                Problem::new(node.place(), "`auth` is `basic` or `bearer`, not both").help("keep one of the two"),
+                Problem::new(node.place(), "`auth` is `basic` or `bearer`, not both")
+                    .help("keep one of the two"),
             );
             None
         }
         (None, None) => {
             if matches!(node.value, Value::Map(_)) {
                 let help = "`auth: { bearer: \"${secret:TOKEN}\" }` or `auth: { basic: { user: ada, password: \"${secret:PASSWORD}\" } }`";
-                reader.report(Problem::new(node.place(), "`auth` needs `basic` or `bearer`").help(help));
+                reader.report(
+                    Problem::new(node.place(), "`auth` needs `basic` or `bearer`").help(help),
+                );
             }
             None
         }
@@ -329,14 +504,20 @@ fn auth(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Templ
 }
 
 /// All but the unreserved characters of RFC 3986.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 pub fn percent_encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
 fn path(reader: &mut Reader<'_>, text: &Text, known: &Known<'_>) -> Option<Template> {
-    let template = body::compile(reader, text, Escape::Percent, known, &|part| part.as_bytes().to_vec())?;
+    let template = body::compile(reader, text, Escape::Percent, known, &|part| {
+        part.as_bytes().to_vec()
+    })?;
     // What a value brings cannot be judged yet; one at the beginning must bring the whole path.
     let whole: String = template
         .segments
@@ -361,17 +542,29 @@ fn path_fault(path: &str) -> Option<(String, String)> {
     if let (false, Some((_, rest))) = (path.starts_with('/'), path.split_once("://")) {
         let own = rest.find('/').map_or("/", |slash| &rest[slash..]);
         let reason = "a step names a path, not a URL: load only goes to the target".to_owned();
-        return Some((reason, format!("write `{own}`, and the host as `target.url`")));
+        return Some((
+            reason,
+            format!("write `{own}`, and the host as `target.url`"),
+        ));
     }
     if !path.starts_with('/') {
-        return Some(("a path begins with `/`".to_owned(), format!("write `/{path}`")));
+        return Some((
+            "a path begins with `/`".to_owned(),
+            format!("write `/{path}`"),
+        ));
     }
     if path.contains('#') {
-        return Some(("a fragment never reaches a server".to_owned(), "leave out what follows `#`".to_owned()));
+        return Some((
+            "a fragment never reaches a server".to_owned(),
+            "leave out what follows `#`".to_owned(),
+        ));
     }
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         let help = "percent-encode it, like `%20` for a space".to_owned();
-        return Some(("this path holds a character that no URL may".to_owned(), help));
+        return Some((
+            "this path holds a character that no URL may".to_owned(),
+            help,
+        ));
     }
     None
 }
@@ -410,21 +603,41 @@ mod tests {
         ] {
             assert_eq!(parse_think(text), Ok(think), "{text}");
         }
-        for text in
-            ["3s..1s", "1..3s", "1s..", "..", "1s...3s", "25h", "exponential(0s)", "normal(1s)", "log(1s)", "normal(1s"]
-        {
+        for text in [
+            "3s..1s",
+            "1..3s",
+            "1s..",
+            "..",
+            "1s...3s",
+            "25h",
+            "exponential(0s)",
+            "normal(1s)",
+            "log(1s)",
+            "normal(1s",
+        ] {
             assert!(parse_think(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn only_paths_of_the_target_are_accepted() {
-        for path in ["/", "/api/products?sort=price&page=2", "/redirect?to=https://other.example/x", "/a%20b"] {
+        for path in [
+            "/",
+            "/api/products?sort=price&page=2",
+            "/redirect?to=https://other.example/x",
+            "/a%20b",
+        ] {
             assert_eq!(path_fault(path), None, "{path}");
         }
         for (path, help) in [
-            ("https://other.example/cart", "write `/cart`, and the host as `target.url`"),
-            ("https://other.example", "write `/`, and the host as `target.url`"),
+            (
+                "https://other.example/cart",
+                "write `/cart`, and the host as `target.url`",
+            ),
+            (
+                "https://other.example",
+                "write `/`, and the host as `target.url`",
+            ),
             ("api/cart", "write `/api/cart`"),
             ("/a b", "percent-encode it, like `%20` for a space"),
             ("/a#top", "leave out what follows `#`"),

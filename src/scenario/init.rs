@@ -13,7 +13,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 5] = [Self::Smoke, Self::Load, Self::Stress, Self::Spike, Self::Soak];
+    pub const ALL: [Self; 5] = [
+        Self::Smoke,
+        Self::Load,
+        Self::Stress,
+        Self::Spike,
+        Self::Soak,
+    ];
 
     pub fn word(self) -> &'static str {
         match self {
@@ -65,7 +71,9 @@ impl Kind {
     fn thresholds(self) -> &'static str {
         match self {
             Self::Smoke => "  - errors < 1%\n  - checks > 99%\n",
-            Self::Load => "  - p95 < 500ms\n  - errors < 1%\n  - checks > 99%\n  - rate > 47/s in sustained\n",
+            Self::Load => {
+                "  - p95 < 500ms\n  - errors < 1%\n  - checks > 99%\n  - rate > 47/s in sustained\n"
+            }
             Self::Stress => {
                 "  - p95 < 500ms\n  - errors < 1%\n  # Far beyond its limits there is nothing more to learn.\n\
                  \x20 - { threshold: errors < 50% within 30s, abort: true, after: 1m }\n"
@@ -145,7 +153,9 @@ mod tests {
         for kind in Kind::ALL {
             let text = kind.scenario(&url);
             let read = read(&text, &Surroundings::default(), &no_files);
-            let read = read.map_err(|problems| render(kind.word(), &text, &problems, false)).unwrap();
+            let read = read
+                .map_err(|problems| render(kind.word(), &text, &problems, false))
+                .unwrap();
             assert_eq!(read.scenario.name, kind.word());
             assert!(text.lines().next().unwrap().ends_with('?'));
         }

@@ -14,7 +14,9 @@ pub fn k6_translated(entries: &[Entry]) -> Vec<String> {
             _ => None,
         });
         let nothing = || format!("# `{}` has no counterpart for this condition", entry.key);
-        texts.map(|text| text.map_or_else(nothing, |text| format!("- {text}"))).collect()
+        texts
+            .map(|text| text.map_or_else(nothing, |text| format!("- {text}")))
+            .collect()
     };
     let mut lines: Vec<String> = entries.iter().flat_map(translate).collect();
     lines.dedup();
@@ -28,7 +30,9 @@ pub fn k6_metric(text: &str) -> Option<String> {
     let limit = limit.trim_start_matches(['<', '=', '>']);
     Some(format!(
         "p{quantile} < {}",
-        limit.strip_suffix("ms").map_or_else(|| format!("{limit}ms"), |_| limit.to_owned())
+        limit
+            .strip_suffix("ms")
+            .map_or_else(|| format!("{limit}ms"), |_| limit.to_owned())
     ))
 }
 
@@ -36,7 +40,9 @@ fn k6_condition(metric: &str, condition: &str) -> Option<String> {
     let compact: String = condition.chars().filter(|c| !c.is_whitespace()).collect();
     let at = compact.find(['<', '>'])?;
     let (aggregation, rest) = compact.split_at(at);
-    let sign_end = rest.find(|c: char| !matches!(c, '<' | '>' | '=')).unwrap_or(rest.len());
+    let sign_end = rest
+        .find(|c: char| !matches!(c, '<' | '>' | '='))
+        .unwrap_or(rest.len());
     let (sign, limit) = rest.split_at(sign_end);
     let number: f64 = limit.parse().ok()?;
     match (metric.split('{').next()?, aggregation) {
@@ -64,13 +70,21 @@ mod tests {
     fn k6_conditions_are_translated() {
         for (metric, condition, ours) in [
             ("http_req_duration", "p(95)<500", Some("p95 < 500ms")),
-            ("http_req_duration{name:x}", "avg < 200", Some("mean < 200ms")),
+            (
+                "http_req_duration{name:x}",
+                "avg < 200",
+                Some("mean < 200ms"),
+            ),
             ("http_req_failed", "rate<0.01", Some("errors < 1%")),
             ("checks", "rate>0.99", Some("checks > 99%")),
             ("http_reqs", "rate>100", Some("rate > 100/s")),
             ("my_counter", "count<5", None),
         ] {
-            assert_eq!(k6_condition(metric, condition).as_deref(), ours, "{condition}");
+            assert_eq!(
+                k6_condition(metric, condition).as_deref(),
+                ours,
+                "{condition}"
+            );
         }
     }
 }

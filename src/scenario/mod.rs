@@ -1,8 +1,8 @@
 //! What the user wants: a scenario, valid by construction.
 //!
-//! `node` reads YAML with the place of every value, `validate` turns it into a [`Scenario`] or into *all* its
-//! problems at once; `fields` names every key once for readers, schema and reference page.
-//! Pure: the environment, the file's text and the files it names are arguments.
+//! `node` reads YAML with the place of every value, `validate` turns it into a [`Scenario`] or into
+//! *all* its problems at once; `fields` names every key once for readers, schema and reference
+//! page. Pure: the environment, the file's text and the files it names are arguments.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,7 +76,8 @@ pub type Open<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
 /// The files a scenario uses, by the names it uses.
 pub type Files = BTreeMap<String, Arc<Vec<u8>>>;
 
-/// A scenario read from text, with what it used of its surroundings: only this leaves the machine, with the plan.
+/// A scenario read from text, with what it used of its surroundings: only this leaves the machine,
+/// with the plan.
 #[derive(Debug, Clone)]
 pub struct Read {
     pub scenario: Scenario,
@@ -154,10 +155,15 @@ impl Subject {
     pub fn service(text: &str) -> Option<Self> {
         let (cluster, service) = text.split_once('/')?;
         let fits = |name: &str| {
-            (1..=255).contains(&name.len()) && name.chars().all(|one| one.is_ascii_alphanumeric() || "-_".contains(one))
+            (1..=255).contains(&name.len())
+                && name
+                    .chars()
+                    .all(|one| one.is_ascii_alphanumeric() || "-_".contains(one))
         };
-        (fits(cluster) && fits(service))
-            .then(|| Self::Service { cluster: cluster.to_owned(), service: service.to_owned() })
+        (fits(cluster) && fits(service)).then(|| Self::Service {
+            cluster: cluster.to_owned(),
+            service: service.to_owned(),
+        })
     }
 }
 
@@ -226,8 +232,8 @@ pub struct Identity {
     pub key: Arc<Vec<u8>>,
 }
 
-/// How long connections live, and who uses them. The defaults suit a load balancer that scales: its new addresses only
-/// get load from new connections.
+/// How long connections live, and who uses them. The defaults suit a load balancer that scales: its
+/// new addresses only get load from new connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connection {
     pub reuse: Reuse,
@@ -239,7 +245,12 @@ pub struct Connection {
 
 impl Default for Connection {
     fn default() -> Self {
-        Self { reuse: Reuse::Session, pool: Pool::Session, max_age: Duration::from_secs(60), max_requests: None }
+        Self {
+            reuse: Reuse::Session,
+            pool: Pool::Session,
+            max_age: Duration::from_secs(60),
+            max_requests: None,
+        }
     }
 }
 
@@ -278,11 +289,16 @@ impl Url {
     /// The `Host` header: the port only where it is not the scheme's own.
     pub fn authority(&self) -> String {
         let own = if self.https { 443 } else { 80 };
-        if self.port == own { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
+        if self.port == own {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 }
 
-/// Closed: so many sessions, each waiting for its answers. Open: so many iterations a second, whatever the target does.
+/// Closed: so many sessions, each waiting for its answers. Open: so many iterations a second,
+/// whatever the target does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Model {
@@ -300,7 +316,8 @@ pub struct Phase {
     pub ramp: Duration,
     pub hold: Duration,
     pub role: Role,
-    /// Sessions whose time is over finish their iteration within this; then they are cut, and counted.
+    /// Sessions whose time is over finish their iteration within this; then they are cut, and
+    /// counted.
     pub grace: Duration,
     /// Sessions of a jump start in one instant, not spread over a second.
     pub burst: bool,
@@ -308,7 +325,10 @@ pub struct Phase {
 
 /// Whether a text may name a phase, a flow or data.
 fn is_name(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 impl Phase {
@@ -317,9 +337,10 @@ impl Phase {
     }
 }
 
-/// What a phase is for. Inferred, in this order: level 0 after the highest level is cool-down; a first phase that only
-/// ramps, to below the highest level or to the level of the next phase, is warm-up; if every other phase is at one level,
-/// all are baseline; else the highest level is the spike, what precedes it baseline, what follows it recovery.
+/// What a phase is for. Inferred, in this order: level 0 after the highest level is cool-down; a
+/// first phase that only ramps, to below the highest level or to the level of the next phase, is
+/// warm-up; if every other phase is at one level, all are baseline; else the highest level is the
+/// spike, what precedes it baseline, what follows it recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {

@@ -1,7 +1,7 @@
 //! YAML as a tree in which every key and value knows its place.
 //!
-//! The only file that knows the YAML library. Nothing is interpreted here, and repeated keys are kept: the readers
-//! report them together with everything else that is wrong.
+//! The only file that knows the YAML library. Nothing is interpreted here, and repeated keys are
+//! kept: the readers report them together with everything else that is wrong.
 
 use std::fmt;
 use std::ops::Range;
@@ -36,30 +36,40 @@ pub struct Entry {
     pub node: Node,
 }
 
-/// Reads one YAML document; what is not YAML at all is a single problem, because nothing can be read behind it.
+/// Reads one YAML document; what is not YAML at all is a single problem, because nothing can be
+/// read behind it.
 pub fn parse(text: &str) -> Result<Node, Problem> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| syntax_problem(text, &error))
+    serde_saphyr::from_str_with_options::<Node>(text, options)
+        .map_err(|error| syntax_problem(text, &error))
 }
 
 fn syntax_problem(text: &str, error: &serde_saphyr::Error) -> Problem {
-    let span = error.location().map_or(0..0, |location| syntax_span(text, &location));
+    let span = error
+        .location()
+        .map_or(0..0, |location| syntax_span(text, &location));
     let said = error.without_snippet().to_string();
     let reason = said.lines().next().unwrap_or_default();
     // The place is shown by the caret.
-    let reason = reason.rsplit_once(" at line ").map_or(reason, |(reason, _)| reason);
+    let reason = reason
+        .rsplit_once(" at line ")
+        .map_or(reason, |(reason, _)| reason);
     let reason = reason.trim_start_matches("error: ").to_owned();
-    let tab = text.lines().any(|line| line.trim_start_matches(' ').starts_with('\t'));
+    let tab = text
+        .lines()
+        .any(|line| line.trim_start_matches(' ').starts_with('\t'));
     let help = if tab {
         "indent with spaces: YAML does not allow tabs"
     } else {
         "look at the indentation, and put quotes around text that contains `: `, ` #`, `{` or `[`"
     };
-    Problem::new(span, "this cannot be read as YAML").label(reason).help(help)
+    Problem::new(span, "this cannot be read as YAML")
+        .label(reason)
+        .help(help)
 }
 
 /// Syntax errors have a line and a column, but not always bytes.
@@ -67,10 +77,20 @@ fn syntax_span(text: &str, location: &Location) -> Range<usize> {
     if location.span().byte_offset().is_some() {
         return span_of(location);
     }
-    let line = usize::try_from(location.line()).unwrap_or_default().saturating_sub(1);
-    let column = usize::try_from(location.column()).unwrap_or_default().saturating_sub(1);
+    let line = usize::try_from(location.line())
+        .unwrap_or_default()
+        .saturating_sub(1);
+    let column = usize::try_from(location.column())
+        .unwrap_or_default()
+        .saturating_sub(1);
     let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-    let inside = text.get(before..).unwrap_or_default().chars().take(column).map(char::len_utf8).sum::<usize>();
+    let inside = text
+        .get(before..)
+        .unwrap_or_default()
+        .chars()
+        .take(column)
+        .map(char::len_utf8)
+        .sum::<usize>();
     before + inside..before + inside + 1
 }
 
@@ -84,7 +104,10 @@ fn span_of(location: &Location) -> Range<usize> {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self { value: spanned.value, span: span_of(&spanned.referenced) })
+        Ok(Self {
+            value: spanned.value,
+            span: span_of(&spanned.referenced),
+        })
     }
 }
 
@@ -127,7 +150,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Number(value.into()))
     }
 
-    // `.inf` and `.nan` have no place in a scenario or in JSON: as text they are refused where a number is wanted.
+    // `.inf` and `.nan` have no place in a scenario or in JSON: as text they are refused where a
+    // number is wanted.
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
         Ok(Number::from_f64(value).map_or_else(|| Value::Text(value.to_string()), Value::Number))
     }
@@ -153,7 +177,11 @@ impl<'de> Visitor<'de> for ValueVisitor {
         while let Some(key) = pairs.next_key::<Node>()? {
             let key_span = key.span.clone();
             let key = key_text(key).ok_or_else(|| A::Error::custom("a key must be a word"))?;
-            map.push(Entry { key, key_span, node: pairs.next_value()? });
+            map.push(Entry {
+                key,
+                key_span,
+                node: pairs.next_value()?,
+            });
         }
         Ok(Value::Map(map))
     }
@@ -182,10 +210,13 @@ impl Node {
         }
     }
 
-    /// Where a caret helps most: a map or list is pointed at by its beginning, not by all its lines.
+    /// Where a caret helps most: a map or list is pointed at by its beginning, not by all its
+    /// lines.
     pub fn place(&self) -> Range<usize> {
         match &self.value {
-            Value::Map(entries) => entries.first().map_or_else(|| self.span.clone(), |entry| entry.key_span.clone()),
+            Value::Map(entries) => entries
+                .first()
+                .map_or_else(|| self.span.clone(), |entry| entry.key_span.clone()),
             Value::List(items) => items.first().map_or_else(|| self.span.clone(), Node::place),
             _ => self.span.clone(),
         }
@@ -204,12 +235,21 @@ mod tests {
     fn keys_and_values_know_their_bytes() {
         let text = "# ümlaut\nname: hello\nlist:\n  - { a: \"b c\", n: 200 }\nname: again\n";
         let node = parse(text).unwrap();
-        let Value::Map(entries) = &node.value else { panic!("{node:?}") };
-        let keys: Vec<&str> = entries.iter().map(|entry| slice(text, &entry.key_span)).collect();
+        let Value::Map(entries) = &node.value else {
+            panic!("{node:?}")
+        };
+        let keys: Vec<&str> = entries
+            .iter()
+            .map(|entry| slice(text, &entry.key_span))
+            .collect();
         assert_eq!(keys, ["name", "list", "name"], "repeated keys are kept");
         assert_eq!(slice(text, &entries[0].node.span), "hello");
-        let Value::List(items) = &entries[1].node.value else { panic!("{entries:?}") };
-        let Value::Map(inner) = &items[0].value else { panic!("{items:?}") };
+        let Value::List(items) = &entries[1].node.value else {
+            panic!("{entries:?}")
+        };
+        let Value::Map(inner) = &items[0].value else {
+            panic!("{items:?}")
+        };
         assert_eq!(slice(text, &inner[0].node.span), "\"b c\"");
         assert_eq!(slice(text, &inner[1].node.span), "200");
         assert_eq!(inner[1].node.value, Value::Number(200.into()));
@@ -217,7 +257,14 @@ mod tests {
 
     #[test]
     fn what_is_not_yaml_is_a_problem_with_a_place() {
-        for text in ["a: b: c", "a: [1", "a:\n\tb: 1", "{", "a: *nowhere", &"[".repeat(10_000)] {
+        for text in [
+            "a: b: c",
+            "a: [1",
+            "a:\n\tb: 1",
+            "{",
+            "a: *nowhere",
+            &"[".repeat(10_000),
+        ] {
             let problem = parse(text).unwrap_err();
             assert_eq!(problem.message, "this cannot be read as YAML", "{text}");
         }

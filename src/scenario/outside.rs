@@ -2,8 +2,15 @@
 
 use std::collections::BTreeSet;
 
-/// Variables that carry this machine's own access. A target has no business with them, and a file from a stranger least.
-const OWN_ACCESS: [&str; 5] = ["AWS_*", "ACTIONS_*", "SSH_*", "CI_JOB_TOKEN", "GITHUB_TOKEN"];
+/// Variables that carry this machine's own access. A target has no business with them, and a file
+/// from a stranger least.
+const OWN_ACCESS: [&str; 5] = [
+    "AWS_*",
+    "ACTIONS_*",
+    "SSH_*",
+    "CI_JOB_TOKEN",
+    "GITHUB_TOKEN",
+];
 
 /// What stands in the text from `${` to `}`.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,7 +22,9 @@ pub enum Reference<'t> {
 impl<'t> Reference<'t> {
     pub fn read(written: &'t str) -> Option<Self> {
         let inner = written.strip_prefix("${")?.strip_suffix('}')?;
-        let (name, secret) = inner.strip_prefix("secret:").map_or((inner, false), |name| (name, true));
+        let (name, secret) = inner
+            .strip_prefix("secret:")
+            .map_or((inner, false), |name| (name, true));
         match is_variable_name(name) {
             false => None,
             true if secret => Some(Self::Secret(name)),
@@ -33,22 +42,30 @@ impl<'t> Reference<'t> {
 fn is_variable_name(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Whether a variable carries this machine's own access, as the entry of the list that says so.
 pub fn own_access(name: &str) -> Option<&'static str> {
-    OWN_ACCESS.into_iter().find(|entry| match entry.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => name == *entry,
-    })
+    OWN_ACCESS
+        .into_iter()
+        .find(|entry| match entry.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => name == *entry,
+        })
 }
 
-/// Every secret that a text names, wherever: what must be kept before anything of the text is shown.
+/// Every secret that a text names, wherever: what must be kept before anything of the text is
+/// shown.
 pub fn secrets_named(text: &str) -> BTreeSet<&str> {
     let starts = text.match_indices("${secret:").map(|(at, _)| &text[at..]);
     let written = starts.filter_map(|rest| rest.get(..=rest.find('}')?));
-    written.filter_map(Reference::read).map(|reference| reference.name()).collect()
+    written
+        .filter_map(Reference::read)
+        .map(|reference| reference.name())
+        .collect()
 }
 
 #[cfg(test)]
@@ -89,7 +106,10 @@ mod tests {
     #[test]
     fn every_secret_of_a_text_is_named_once() {
         let text = "a: ${secret:B}${secret:A} ${C}\nb: '${secret:A}' $${secret:D} ${secret:E";
-        assert_eq!(secrets_named(text).into_iter().collect::<Vec<_>>(), ["A", "B", "D"]);
+        assert_eq!(
+            secrets_named(text).into_iter().collect::<Vec<_>>(),
+            ["A", "B", "D"]
+        );
         assert!(secrets_named("${secret:").is_empty());
     }
 }

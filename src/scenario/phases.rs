@@ -23,8 +23,14 @@ pub struct Common {
 impl Common {
     pub fn read(reader: &mut Reader<'_>, members: &Members<'_>) -> Self {
         Self {
-            mixed_models: members.get("mixed_models").and_then(|node| reader.boolean(node)).unwrap_or(false),
-            grace: members.get("grace").and_then(|node| reader.duration(node)).unwrap_or(GRACE),
+            mixed_models: members
+                .get("mixed_models")
+                .and_then(|node| reader.boolean(node))
+                .unwrap_or(false),
+            grace: members
+                .get("grace")
+                .and_then(|node| reader.duration(node))
+                .unwrap_or(GRACE),
         }
     }
 }
@@ -53,14 +59,29 @@ pub fn read(reader: &mut Reader<'_>, node: &Node, common: &Common) -> Vec<Phase>
         let level = level(reader, &members, &mut model, common.mixed_models);
         let (ramp, hold) = times(reader, &members);
         let role = members.get("role").and_then(|node| role(reader, node));
-        let grace = members.get("grace").and_then(|node| reader.duration(node)).unwrap_or(common.grace);
-        let burst = members.get("burst").and_then(|node| reader.boolean(node)).unwrap_or(false);
+        let grace = members
+            .get("grace")
+            .and_then(|node| reader.duration(node))
+            .unwrap_or(common.grace);
+        let burst = members
+            .get("burst")
+            .and_then(|node| reader.boolean(node))
+            .unwrap_or(false);
         let (model, level) = level.unwrap_or((Model::Users, 0.0));
         if let (true, Model::Rate, Some(entry)) = (burst, model, members.entry("burst")) {
             let problem = Problem::new(entry.key_span.clone(), "only sessions start in a burst");
             reader.report(problem.help("a `rate` starts iterations evenly; leave `burst` out"));
         }
-        drafts.push(Draft { name, model, grace, burst, level, ramp, hold, role });
+        drafts.push(Draft {
+            name,
+            model,
+            grace,
+            burst,
+            level,
+            ramp,
+            hold,
+            role,
+        });
     }
     if reader.problems.len() == before && drafts.iter().all(|draft| draft.level == 0.0) {
         let problem = Problem::new(node.place(), "no phase has any load");
@@ -72,7 +93,10 @@ pub fn read(reader: &mut Reader<'_>, node: &Node, common: &Common) -> Vec<Phase>
 fn name(reader: &mut Reader<'_>, members: &Members<'_>, before: &[Draft], count: usize) -> String {
     let Some(node) = members.get("name") else {
         if count > 1 && members.entry("name").is_none() {
-            let problem = Problem::new(members.place(), "a phase needs a `name` when there is more than one");
+            let problem = Problem::new(
+                members.place(),
+                "a phase needs a `name` when there is more than one",
+            );
             reader.report(problem.help("like `name: spike`: thresholds and reports use it"));
             return String::new();
         }
@@ -96,24 +120,39 @@ fn level(
         (Some(users), None) => (Model::Users, users),
         (None, Some(rate)) => (Model::Rate, rate),
         (Some(_), Some(rate)) => {
-            let problem = Problem::new(rate.key_span.clone(), "a phase has `users` or `rate`, not both");
-            reader.report(
-                problem.help("`users` wait for their answers; `rate` starts iterations whatever the target does"),
+            let problem = Problem::new(
+                rate.key_span.clone(),
+                "a phase has `users` or `rate`, not both",
             );
+            reader.report(problem.help(
+                "`users` wait for their answers; `rate` starts iterations whatever the target does",
+            ));
             return None;
         }
         (None, None) => {
             let problem = Problem::new(members.place(), "a phase needs a level: `users` or `rate`");
-            reader.report(problem.help("`users: 500` for waiting users, or `rate: 200/s` for iterations per second"));
+            reader.report(problem.help(
+                "`users: 500` for waiting users, or `rate: 200/s` for iterations per second",
+            ));
             return None;
         }
     };
     let model = *model.get_or_insert(own);
     if model != own && !mixed {
         let problem = Problem::new(node.key_span.clone(), "the phases mix `users` and `rate`");
-        let first = if model == Model::Users { "users" } else { "rate" };
-        let help = format!("write `{first}` in every phase, or `mixed_models: true` at the top if both are meant");
-        reader.report(problem.label(format!("the first phase has `{first}`")).help(help));
+        let first = if model == Model::Users {
+            "users"
+        } else {
+            "rate"
+        };
+        let help = format!(
+            "write `{first}` in every phase, or `mixed_models: true` at the top if both are meant"
+        );
+        reader.report(
+            problem
+                .label(format!("the first phase has `{first}`"))
+                .help(help),
+        );
     }
     let level = match own {
         Model::Users => users(reader, &node.node)?,
@@ -121,14 +160,20 @@ fn level(
     };
     if level > HIGHEST {
         reader.report(
-            Problem::new(node.node.span.clone(), "this is more than any fleet can make").help("at most 10000000"),
+            Problem::new(
+                node.node.span.clone(),
+                "this is more than any fleet can make",
+            )
+            .help("at most 10000000"),
         );
     }
     Some((own, level))
 }
 
 fn users(reader: &mut Reader<'_>, node: &Node) -> Option<f64> {
-    reader.number::<u32>(node, "a whole number of users", "users: 500").map(f64::from)
+    reader
+        .number::<u32>(node, "a whole number of users", "users: 500")
+        .map(f64::from)
 }
 
 fn rate(reader: &mut Reader<'_>, node: &Node) -> Option<f64> {
@@ -145,21 +190,28 @@ fn rate(reader: &mut Reader<'_>, node: &Node) -> Option<f64> {
 /// Reads `200/s` and `12000/min` as so many per second.
 pub fn parse_rate(text: &str) -> Result<f64, (String, String)> {
     const FORM: &str = "write it like `200/s` or `12000/min`";
-    let (number, unit) = text.split_once('/').map_or((text, None), |(number, unit)| (number, Some(unit.trim())));
+    let (number, unit) = text
+        .split_once('/')
+        .map_or((text, None), |(number, unit)| (number, Some(unit.trim())));
     let number = number.trim();
-    let amount = number.parse::<f64>().ok().filter(|amount| amount.is_finite() && *amount >= 0.0);
+    let amount = number
+        .parse::<f64>()
+        .ok()
+        .filter(|amount| amount.is_finite() && *amount >= 0.0);
     let Some(amount) = amount else {
         return Err((format!("`{text}` is not a rate"), FORM.to_owned()));
     };
     match unit {
         Some("s") => Ok(amount),
         Some("min") => Ok(amount / 60.0),
-        Some(unit) if unit.starts_with('s') => {
-            Err((format!("`{unit}` is not a unit of a rate"), format!("write `{number}/s`")))
-        }
-        Some(unit) if unit.starts_with('m') => {
-            Err((format!("`{unit}` is not a unit of a rate"), format!("write `{number}/min` for minutes")))
-        }
+        Some(unit) if unit.starts_with('s') => Err((
+            format!("`{unit}` is not a unit of a rate"),
+            format!("write `{number}/s`"),
+        )),
+        Some(unit) if unit.starts_with('m') => Err((
+            format!("`{unit}` is not a unit of a rate"),
+            format!("write `{number}/min` for minutes"),
+        )),
         Some(unit) => Err((format!("`{unit}` is not a unit of a rate"), FORM.to_owned())),
         None => Err((
             format!("`{text}` has no unit"),
@@ -179,7 +231,9 @@ fn times(reader: &mut Reader<'_>, members: &Members<'_>) -> (Duration, Duration)
     let (ramp, hold) = (time(ramp), time(hold));
     if !faulty && ramp.is_zero() && hold.is_zero() {
         let problem = Problem::new(place_of_times(members), "this phase takes no time");
-        reader.report(problem.help("give it `hold: 1m` (time to stay) or `ramp: 30s` (time to get there)"));
+        reader.report(
+            problem.help("give it `hold: 1m` (time to stay) or `ramp: 30s` (time to get there)"),
+        );
     }
     (ramp, hold)
 }
@@ -190,13 +244,21 @@ fn place_of_times(members: &Members<'_>) -> Range<usize> {
 }
 
 fn role(reader: &mut Reader<'_>, node: &Node) -> Option<Role> {
-    const ROLES: [Role; 5] = [Role::WarmUp, Role::Baseline, Role::Spike, Role::Recovery, Role::CoolDown];
+    const ROLES: [Role; 5] = [
+        Role::WarmUp,
+        Role::Baseline,
+        Role::Spike,
+        Role::Recovery,
+        Role::CoolDown,
+    ];
     let text = reader.text(node)?;
     let found = ROLES.into_iter().find(|role| role.word() == text.value);
     if found.is_none() {
         let words = ROLES.map(Role::word);
-        let help = closest(&text.value, words)
-            .map_or_else(|| format!("it is one of `{}`", words.join("`, `")), |word| format!("did you mean `{word}`?"));
+        let help = closest(&text.value, words).map_or_else(
+            || format!("it is one of `{}`", words.join("`, `")),
+            |word| format!("did you mean `{word}`?"),
+        );
         let message = text.said(format!("`{}` is not a role", text.value), "a role");
         reader.report(Problem::new(text.span.clone(), message).help(help));
     }
@@ -204,8 +266,13 @@ fn role(reader: &mut Reader<'_>, node: &Node) -> Option<Role> {
 }
 
 fn with_roles(drafts: Vec<Draft>) -> Vec<Phase> {
-    let shapes: Vec<Shape> =
-        drafts.iter().map(|draft| Shape { level: draft.level, holds: !draft.hold.is_zero() }).collect();
+    let shapes: Vec<Shape> = drafts
+        .iter()
+        .map(|draft| Shape {
+            level: draft.level,
+            holds: !draft.hold.is_zero(),
+        })
+        .collect();
     let roles = infer_roles(&shapes);
     let phase = |(draft, inferred): (Draft, Role)| Phase {
         name: draft.name,
@@ -230,12 +297,17 @@ struct Shape {
 /// The rule is written on [`Role`].
 fn infer_roles(shapes: &[Shape]) -> Vec<Role> {
     let peak = shapes.iter().map(|shape| shape.level).fold(0.0, f64::max);
-    let first_peak = shapes.iter().position(|shape| shape.level == peak).unwrap_or_default();
+    let first_peak = shapes
+        .iter()
+        .position(|shape| shape.level == peak)
+        .unwrap_or_default();
     let cools_down = |place: usize| shapes[place].level == 0.0 && place > first_peak;
     let flat = (0..shapes.len()).all(|place| shapes[place].level == peak || cools_down(place));
     let infer = |place: usize| {
         let Shape { level, holds } = shapes[place];
-        let only_ramps_to_the_next = shapes.get(1).is_some_and(|next| level < peak || next.level == level);
+        let only_ramps_to_the_next = shapes
+            .get(1)
+            .is_some_and(|next| level < peak || next.level == level);
         match () {
             () if cools_down(place) => Role::CoolDown,
             () if place == 0 && !holds && only_ramps_to_the_next => Role::WarmUp,
@@ -256,11 +328,23 @@ mod tests {
     fn roles_follow_from_levels() {
         use Role::{Baseline as B, CoolDown as C, Recovery as R, Spike as S, WarmUp as W};
         let check = |shapes: &[(f64, bool)], wanted: &[Role]| {
-            let shapes: Vec<Shape> = shapes.iter().map(|&(level, holds)| Shape { level, holds }).collect();
+            let shapes: Vec<Shape> = shapes
+                .iter()
+                .map(|&(level, holds)| Shape { level, holds })
+                .collect();
             assert_eq!(infer_roles(&shapes), wanted, "{shapes:?}");
         };
         let (hold, ramp) = (true, false);
-        check(&[(100.0, ramp), (500.0, hold), (2000.0, hold), (500.0, hold), (0.0, ramp)], &[W, B, S, R, C]);
+        check(
+            &[
+                (100.0, ramp),
+                (500.0, hold),
+                (2000.0, hold),
+                (500.0, hold),
+                (0.0, ramp),
+            ],
+            &[W, B, S, R, C],
+        );
         check(&[(50.0, hold)], &[B]);
         check(&[(50.0, ramp)], &[B]);
         check(&[(50.0, hold), (50.0, hold)], &[B, B]);
@@ -272,18 +356,38 @@ mod tests {
         // Out of nothing, and back.
         check(&[(0.0, hold), (500.0, hold), (0.0, hold)], &[B, S, C]);
         // Two spikes, and a spike in two phases.
-        check(&[(10.0, hold), (90.0, hold), (10.0, hold), (90.0, hold), (10.0, hold)], &[B, S, R, S, R]);
-        check(&[(10.0, hold), (90.0, ramp), (90.0, hold), (20.0, hold)], &[B, S, S, R]);
+        check(
+            &[
+                (10.0, hold),
+                (90.0, hold),
+                (10.0, hold),
+                (90.0, hold),
+                (10.0, hold),
+            ],
+            &[B, S, R, S, R],
+        );
+        check(
+            &[(10.0, hold), (90.0, ramp), (90.0, hold), (20.0, hold)],
+            &[B, S, S, R],
+        );
         check(&[(90.0, hold), (10.0, hold)], &[S, R]);
     }
 
     #[test]
     fn rates_are_read_per_second() {
-        for (text, rate) in [("200/s", 200.0), ("12000/min", 200.0), ("0.5 / s", 0.5), ("0/s", 0.0)] {
+        for (text, rate) in [
+            ("200/s", 200.0),
+            ("12000/min", 200.0),
+            ("0.5 / s", 0.5),
+            ("0/s", 0.0),
+        ] {
             assert_eq!(parse_rate(text), Ok(rate), "{text}");
         }
         for (text, help) in [
-            ("200", "write `200/s` for per second or `200/min` for per minute"),
+            (
+                "200",
+                "write `200/s` for per second or `200/min` for per minute",
+            ),
             ("200/sec", "write `200/s`"),
             ("200/m", "write `200/min` for minutes"),
             ("200/h", "write it like `200/s` or `12000/min`"),

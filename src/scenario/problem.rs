@@ -17,28 +17,51 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { span, message: message.into(), label: String::new(), help: None }
+        Self {
+            span,
+            message: message.into(),
+            label: String::new(),
+            help: None,
+        }
     }
 
     pub fn label(self, label: impl Into<String>) -> Self {
-        Self { label: label.into(), ..self }
+        Self {
+            label: label.into(),
+            ..self
+        }
     }
 
     pub fn help(self, help: impl Into<String>) -> Self {
-        Self { help: Some(help.into()), ..self }
+        Self {
+            help: Some(help.into()),
+            ..self
+        }
     }
 }
 
 /// All problems as text, like rustc's.
 pub fn render(file: &str, text: &str, problems: &[Problem], colour: bool) -> String {
-    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    problems.iter().map(|problem| render_one(&renderer, file, text, problem) + "\n").collect::<Vec<_>>().join("\n")
+    let renderer = if colour {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    };
+    problems
+        .iter()
+        .map(|problem| render_one(&renderer, file, text, problem) + "\n")
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn render_one(renderer: &Renderer, file: &str, text: &str, problem: &Problem) -> String {
-    let annotation = AnnotationKind::Primary.span(inside(text, &problem.span)).label(problem.label.as_str());
+    let annotation = AnnotationKind::Primary
+        .span(inside(text, &problem.span))
+        .label(problem.label.as_str());
     let snippet = Snippet::source(text).path(file).annotation(annotation);
-    let mut group = Level::ERROR.primary_title(problem.message.as_str()).element(snippet);
+    let mut group = Level::ERROR
+        .primary_title(problem.message.as_str())
+        .element(snippet);
     if let Some(help) = &problem.help {
         group = group.element(Level::HELP.message(help.as_str()));
     }

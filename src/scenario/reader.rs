@@ -1,9 +1,10 @@
 //! Walks the tree and collects what is wrong with it.
 //!
-//! A reader returns what could be read and goes on: every problem of a file is reported at once. Nothing read
-//! beside a problem is ever used. Problem texts show values as they were written, never what `${NAME}` held. A secret is
-//! read only where a request carries it or an answer is compared with it: [`Reader::sent`]; everywhere else values are
-//! shown, sent to AWS or decide, and [`Reader::text`] refuses it.
+//! A reader returns what could be read and goes on: every problem of a file is reported at once.
+//! Nothing read beside a problem is ever used. Problem texts show values as they were written,
+//! never what `${NAME}` held. A secret is read only where a request carries it or an answer is
+//! compared with it: [`Reader::sent`]; everywhere else values are shown, sent to AWS or decide, and
+//! [`Reader::text`] refuses it.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -68,19 +69,34 @@ impl Text {
 
     /// The place of a part of the value.
     pub fn part(&self, range: Range<usize>) -> Range<usize> {
-        self.begin.map_or_else(|| self.span.clone(), |begin| begin + range.start..begin + range.end)
+        self.begin.map_or_else(
+            || self.span.clone(),
+            |begin| begin + range.start..begin + range.end,
+        )
     }
 
     /// A problem whose message and help may quote the value, unless that came from the environment.
-    pub fn refuse(&self, wanted: &str, message: impl Into<String>, help: impl Into<String>) -> Problem {
+    pub fn refuse(
+        &self,
+        wanted: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Problem {
         let problem = Problem::new(self.span.clone(), self.said(message, wanted));
-        if self.substituted() { problem } else { problem.help(help) }
+        if self.substituted() {
+            problem
+        } else {
+            problem.help(help)
+        }
     }
 
     /// A message that may quote the value, unless that came from the environment.
     pub fn said(&self, message: impl Into<String>, wanted: &str) -> String {
         if self.substituted() {
-            format!("with the environment's values, `{}` is not {wanted}", self.written)
+            format!(
+                "with the environment's values, `{}` is not {wanted}",
+                self.written
+            )
         } else {
             message.into()
         }
@@ -140,9 +156,13 @@ impl<'a> Reader<'a> {
                 Some((text.value, bytes))
             }
             Err(why) => {
-                let message = text.said(format!("`{}` cannot be read: {why}", text.value), "a file that can be read");
+                let message = text.said(
+                    format!("`{}` cannot be read: {why}", text.value),
+                    "a file that can be read",
+                );
                 self.report(
-                    Problem::new(text.span.clone(), message).help("paths count from the scenario's own folder"),
+                    Problem::new(text.span.clone(), message)
+                        .help("paths count from the scenario's own folder"),
                 );
                 None
             }
@@ -152,10 +172,18 @@ impl<'a> Reader<'a> {
     /// `off`, or how many are followed.
     pub fn redirects(&mut self, node: &Node) -> Option<u32> {
         let text = self.text(node)?;
-        let limit = if text.value == "off" { Some(0) } else { text.value.parse().ok().filter(|limit| *limit <= 50) };
+        let limit = if text.value == "off" {
+            Some(0)
+        } else {
+            text.value.parse().ok().filter(|limit| *limit <= 50)
+        };
         if limit.is_none() {
             let message = format!("`{}` is not a limit for redirects", text.value);
-            self.report(text.refuse("a limit for redirects", message, "write `off`, or a number up to 50"));
+            self.report(text.refuse(
+                "a limit for redirects",
+                message,
+                "write `off`, or a number up to 50",
+            ));
         }
         limit
     }
@@ -172,10 +200,20 @@ impl<'a> Reader<'a> {
     /// The map's members; unknown, repeated, empty and missing ones are reported.
     pub fn members<'n>(&mut self, node: &'n Node, object: &Object) -> Members<'n> {
         let Value::Map(entries) = &node.value else {
-            self.wrong_kind(node, &format!("{} is a map", object.phrase), &object.example());
-            return Members { entries: Vec::new(), place: node.place() };
+            self.wrong_kind(
+                node,
+                &format!("{} is a map", object.phrase),
+                &object.example(),
+            );
+            return Members {
+                entries: Vec::new(),
+                place: node.place(),
+            };
         };
-        let mut members = Members { entries: Vec::new(), place: node.place() };
+        let mut members = Members {
+            entries: Vec::new(),
+            place: node.place(),
+        };
         for entry in entries {
             if self.acceptable(entry, object, &members) {
                 members.entries.push(entry);
@@ -183,7 +221,10 @@ impl<'a> Reader<'a> {
         }
         for field in object.fields.iter().filter(|field| field.required) {
             if !entries.iter().any(|entry| entry.key == field.name) {
-                let problem = Problem::new(members.place(), format!("{} needs `{}`", object.phrase, field.name));
+                let problem = Problem::new(
+                    members.place(),
+                    format!("{} needs `{}`", object.phrase, field.name),
+                );
                 self.report(problem.help(format!("`{}`: {}", field.name, field.about)));
             }
         }
@@ -196,13 +237,19 @@ impl<'a> Reader<'a> {
             return false;
         };
         if members.entry(&entry.key).is_some() {
-            let problem = Problem::new(entry.key_span.clone(), format!("`{}` is written twice", entry.key));
+            let problem = Problem::new(
+                entry.key_span.clone(),
+                format!("`{}` is written twice", entry.key),
+            );
             self.report(problem.label("the second one").help("keep one of the two"));
             return false;
         }
         let empty = matches!(entry.node.value, Value::Null) && !field.kind.allows_null();
         if empty {
-            let problem = Problem::new(entry.key_span.clone(), format!("`{}` has no value", entry.key));
+            let problem = Problem::new(
+                entry.key_span.clone(),
+                format!("`{}` has no value", entry.key),
+            );
             self.report(problem.help(format!("`{}`: {}", field.name, field.about)));
         }
         !empty
@@ -218,14 +265,21 @@ impl<'a> Reader<'a> {
                 &[]
             }
             _ => {
-                self.wrong_kind(node, &format!("`{what}` is a list"), &format!("- {example}"));
+                self.wrong_kind(
+                    node,
+                    &format!("`{what}` is a list"),
+                    &format!("- {example}"),
+                );
                 &[]
             }
         }
     }
 
     pub fn wrong_kind(&mut self, node: &Node, wanted: &str, example: &str) {
-        let problem = Problem::new(node.place(), format!("{wanted}, but this is {}", node.kind()));
+        let problem = Problem::new(
+            node.place(),
+            format!("{wanted}, but this is {}", node.kind()),
+        );
         self.report(problem.help(format!("write it like `{example}`")));
     }
 
@@ -234,7 +288,8 @@ impl<'a> Reader<'a> {
         self.scalar(node, Place::Shown)
     }
 
-    /// The same for what goes to the target, or is compared with its answer: a secret may stand in it.
+    /// The same for what goes to the target, or is compared with its answer: a secret may stand in
+    /// it.
     pub fn sent(&mut self, node: &Node) -> Option<Text> {
         self.scalar(node, Place::Sent)
     }
@@ -245,7 +300,10 @@ impl<'a> Reader<'a> {
             Value::Number(number) => self.as_in_file(node, number),
             Value::Bool(value) => self.as_in_file(node, value),
             Value::Null | Value::List(_) | Value::Map(_) => {
-                let problem = Problem::new(node.place(), format!("this should be text, but is {}", node.kind()));
+                let problem = Problem::new(
+                    node.place(),
+                    format!("this should be text, but is {}", node.kind()),
+                );
                 self.report(problem);
                 return None;
             }
@@ -253,13 +311,20 @@ impl<'a> Reader<'a> {
         let begin = self.begin_of(node, &raw);
         let value = self.expand(&raw, node, begin, place)?;
         let begin = begin.filter(|_| value == raw);
-        Some(Text { value, span: node.span.clone(), written: raw, begin })
+        Some(Text {
+            value,
+            span: node.span.clone(),
+            written: raw,
+            begin,
+        })
     }
 
     /// `1.10` must not become `1.1` when it is a name or a header; an alias has no text of its own.
     fn as_in_file(&self, node: &Node, value: &impl Display) -> String {
         match self.source.get(node.span.clone()) {
-            Some(slice) if !slice.is_empty() && !slice.starts_with(['*', '!', '&']) => slice.trim().to_owned(),
+            Some(slice) if !slice.is_empty() && !slice.starts_with(['*', '!', '&']) => {
+                slice.trim().to_owned()
+            }
             _ => value.to_string(),
         }
     }
@@ -267,12 +332,22 @@ impl<'a> Reader<'a> {
     fn begin_of(&self, node: &Node, raw: &str) -> Option<usize> {
         let slice = self.source.get(node.span.clone())?;
         let quoted = slice.starts_with(['"', '\'']);
-        let inner = if quoted { slice.get(1..slice.len().checked_sub(1)?)? } else { slice };
+        let inner = if quoted {
+            slice.get(1..slice.len().checked_sub(1)?)?
+        } else {
+            slice
+        };
         (inner == raw).then_some(node.span.start + usize::from(quoted))
     }
 
     /// Replaces `${NAME}` by the variable's value and `$${` by `${`.
-    fn expand(&mut self, raw: &str, node: &Node, begin: Option<usize>, place: Place) -> Option<String> {
+    fn expand(
+        &mut self,
+        raw: &str,
+        node: &Node,
+        begin: Option<usize>,
+        place: Place,
+    ) -> Option<String> {
         let mut value = String::new();
         let mut rest = raw;
         let mut whole = true;
@@ -285,9 +360,14 @@ impl<'a> Reader<'a> {
             }
             value.push_str(&rest[..at]);
             let from = raw.len() - rest.len() + at;
-            let end = rest[at..].find('}').map_or(rest.len(), |close| at + close + 1);
+            let end = rest[at..]
+                .find('}')
+                .map_or(rest.len(), |close| at + close + 1);
             let written = &rest[at..end];
-            let span = begin.map_or_else(|| node.span.clone(), |begin| begin + from..begin + from + written.len());
+            let span = begin.map_or_else(
+                || node.span.clone(),
+                |begin| begin + from..begin + from + written.len(),
+            );
             match self.reference(written, span, place) {
                 Some(held) => value.push_str(&held),
                 None => whole = false,
@@ -313,9 +393,12 @@ impl<'a> Reader<'a> {
             (Reference::Variable(name), _) => self.variable(name, span),
             (Reference::Secret(name), Place::Sent) => self.secret(name, span),
             (Reference::Secret(name), Place::Shown) => {
-                let problem = Problem::new(span, "a secret cannot stand here").label("this is shown, or decides");
+                let problem = Problem::new(span, "a secret cannot stand here")
+                    .label("this is shown, or decides");
                 let places = "headers, `auth`, paths, bodies, and what checks compare with";
-                self.report(problem.help(format!("secrets go into {places}; write `${{{name}}}` if it is none")));
+                self.report(problem.help(format!(
+                    "secrets go into {places}; write `${{{name}}}` if it is none"
+                )));
                 None
             }
         }
@@ -329,7 +412,11 @@ impl<'a> Reader<'a> {
             Reference::Secret(_) => "${secret:SHOP_TOKEN}",
         };
         let help = format!("if you mean it: export SHOP_TOKEN=\"${name}\", and write `{other}`");
-        self.report(Problem::new(span, message).label(format!("`{entry}` is not read")).help(help));
+        self.report(
+            Problem::new(span, message)
+                .label(format!("`{entry}` is not read"))
+                .help(help),
+        );
     }
 
     fn variable(&mut self, name: &str, span: Range<usize>) -> Option<String> {
@@ -344,7 +431,11 @@ impl<'a> Reader<'a> {
 
     fn report_unset(&mut self, name: &str, span: Range<usize>) {
         let problem = Problem::new(span, format!("the environment has no `{name}`"));
-        self.report(problem.label("needed here").help(format!("export {name}=...")));
+        self.report(
+            problem
+                .label("needed here")
+                .help(format!("export {name}=...")),
+        );
     }
 
     /// A secret as a template means it: braces in it are no template.
@@ -354,7 +445,10 @@ impl<'a> Reader<'a> {
             return None;
         };
         if value.len() < SHORTEST {
-            let problem = Problem::new(span, format!("the secret `{name}` is shorter than {SHORTEST} bytes"));
+            let problem = Problem::new(
+                span,
+                format!("the secret `{name}` is shorter than {SHORTEST} bytes"),
+            );
             let help = "texts hold so few bytes by chance, so it cannot be kept out of reports: take a longer one";
             self.report(problem.label("cannot be kept secret").help(help));
             return None;
@@ -364,25 +458,41 @@ impl<'a> Reader<'a> {
         Some(value.replace("{{", "{{ \"{{\" }}"))
     }
 
-    /// A value that also stands in the file, in `--url` or in a variable would travel with the plan.
+    /// A value that also stands in the file, in `--url` or in a variable would travel with the
+    /// plan.
     pub fn report_secrets_in_the_clear(&mut self) {
         let url = self.surroundings.url.as_deref().unwrap_or_default();
         let mut found = Vec::new();
         for (name, span) in &self.secrets_read {
-            let Some(value) = self.secrets.get(name) else { continue };
+            let Some(value) = self.secrets.get(name) else {
+                continue;
+            };
             let here = |message: String| Problem::new(span.clone(), message);
             if self.source.contains(value) {
-                let problem = here(format!("the value of the secret `{name}` also stands in this file as it is"));
-                found.push(problem.help(format!("write `${{secret:{name}}}` there too, or take another value")));
+                let problem = here(format!(
+                    "the value of the secret `{name}` also stands in this file as it is"
+                ));
+                found.push(problem.help(format!(
+                    "write `${{secret:{name}}}` there too, or take another value"
+                )));
             }
             if url.contains(value) {
-                let problem = here(format!("the value of the secret `{name}` also stands in `--url`"));
-                found.push(problem.help("a URL is shown in every report: leave the secret out of it"));
+                let problem = here(format!(
+                    "the value of the secret `{name}` also stands in `--url`"
+                ));
+                found.push(
+                    problem.help("a URL is shown in every report: leave the secret out of it"),
+                );
             }
             for (other, place) in &self.read {
-                if self.used.get(other).is_some_and(|held| held.contains(value)) {
+                if self
+                    .used
+                    .get(other)
+                    .is_some_and(|held| held.contains(value))
+                {
                     let message = format!("`{other}` holds the value of the secret `{name}`");
-                    let help = format!("write `${{secret:{other}}}` here too, or `${{secret:{name}}}`");
+                    let help =
+                        format!("write `${{secret:{other}}}` here too, or `${{secret:{name}}}`");
                     found.push(Problem::new(place.clone(), message).help(help));
                 }
             }
@@ -394,7 +504,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Letters, digits, `.`, `_` and `-`: usable in file names, resource names and thresholds alike.
+    /// Letters, digits, `.`, `_` and `-`: usable in file names, resource names and thresholds
+    /// alike.
     pub fn name(&mut self, node: &Node) -> Option<String> {
         let text = self.text(node)?;
         if super::is_name(&text.value) {
@@ -413,7 +524,8 @@ impl<'a> Reader<'a> {
             Err(message) => {
                 let message = text.said(message, "a duration");
                 self.report(
-                    Problem::new(text.span.clone(), message).help("a duration is written like `30s`, `2m` or `1m30s`"),
+                    Problem::new(text.span.clone(), message)
+                        .help("a duration is written like `30s`, `2m` or `1m30s`"),
                 );
                 None
             }
@@ -424,7 +536,10 @@ impl<'a> Reader<'a> {
     pub fn positive_duration(&mut self, node: &Node) -> Option<Duration> {
         let duration = self.duration(node)?;
         if duration.is_zero() {
-            self.report(Problem::new(node.span.clone(), "this must be longer than nothing").help("like `30s`"));
+            self.report(
+                Problem::new(node.span.clone(), "this must be longer than nothing")
+                    .help("like `30s`"),
+            );
             return None;
         }
         Some(duration)
@@ -436,7 +551,9 @@ impl<'a> Reader<'a> {
         let number = text.value.trim().parse().ok();
         if number.is_none() {
             let message = text.said(format!("`{}` is not {wanted}", text.value), wanted);
-            self.report(Problem::new(text.span.clone(), message).help(format!("write it like `{example}`")));
+            self.report(
+                Problem::new(text.span.clone(), message).help(format!("write it like `{example}`")),
+            );
         }
         number
     }
@@ -449,14 +566,23 @@ impl<'a> Reader<'a> {
     pub fn headers(&mut self, node: Option<&Node>, known: &Known<'_>) -> Vec<(String, Template)> {
         let Some(node) = node else { return Vec::new() };
         let Value::Map(entries) = &node.value else {
-            self.wrong_kind(node, "`headers` is a map", "headers: { accept: application/json }");
+            self.wrong_kind(
+                node,
+                "`headers` is a map",
+                "headers: { accept: application/json }",
+            );
             return Vec::new();
         };
         let mut headers: Vec<(String, Template)> = Vec::new();
         for entry in entries {
-            if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(&entry.key)) {
-                let problem =
-                    Problem::new(entry.key_span.clone(), format!("the header `{}` is written twice", entry.key));
+            if headers
+                .iter()
+                .any(|(name, _)| name.eq_ignore_ascii_case(&entry.key))
+            {
+                let problem = Problem::new(
+                    entry.key_span.clone(),
+                    format!("the header `{}` is written twice", entry.key),
+                );
                 self.report(problem.help("header names do not differ by case: keep one"));
             } else if let Some(value) = self.header(entry, known) {
                 headers.push((entry.key.to_ascii_lowercase(), value));
@@ -468,15 +594,24 @@ impl<'a> Reader<'a> {
     fn header(&mut self, entry: &Entry, known: &Known<'_>) -> Option<Template> {
         self.header_name(&entry.key, entry.key_span.clone());
         let value = self.sent(&entry.node)?;
-        if value.value.chars().any(|c| c != '\t' && !(' '..='~').contains(&c)) {
+        if value
+            .value
+            .chars()
+            .any(|c| c != '\t' && !(' '..='~').contains(&c))
+        {
             let problem = Problem::new(
                 value.span.clone(),
-                format!("the header `{}` holds a character that no header may", entry.key),
+                format!(
+                    "the header `{}` holds a character that no header may",
+                    entry.key
+                ),
             );
             self.report(problem.help("use visible ASCII characters on one line"));
             return None;
         }
-        body::compile(self, &value, Escape::Header, known, &|part| part.as_bytes().to_vec())
+        body::compile(self, &value, Escape::Header, known, &|part| {
+            part.as_bytes().to_vec()
+        })
     }
 
     fn header_name(&mut self, name: &str, span: Range<usize>) {
@@ -494,7 +629,11 @@ impl<'a> Reader<'a> {
 /// Reads a duration of at most a day.
 pub fn checked_duration(text: &str) -> Result<Duration, String> {
     let duration = units::parse_duration(text)?;
-    if duration > LONGEST { Err(format!("`{text}` is longer than a day")) } else { Ok(duration) }
+    if duration > LONGEST {
+        Err(format!("`{text}` is longer than a day"))
+    } else {
+        Ok(duration)
+    }
 }
 
 /// A token of RFC 9110.
@@ -504,17 +643,26 @@ pub fn is_header_name(name: &str) -> bool {
 }
 
 fn unknown_key(entry: &Entry, object: &Object) -> Problem {
-    let problem = Problem::new(entry.key_span.clone(), format!("{} has no `{}`", object.phrase, entry.key));
+    let problem = Problem::new(
+        entry.key_span.clone(),
+        format!("{} has no `{}`", object.phrase, entry.key),
+    );
     let known: Vec<&str> = object.fields.iter().map(|field| field.name).collect();
     match closest(&entry.key, known.iter().copied()) {
-        Some(name) => problem.label("unknown key").help(format!("did you mean `{name}`?")),
-        None => problem.label("unknown key").help(format!("it can have `{}`", known.join("`, `"))),
+        Some(name) => problem
+            .label("unknown key")
+            .help(format!("did you mean `{name}`?")),
+        None => problem
+            .label("unknown key")
+            .help(format!("it can have `{}`", known.join("`, `"))),
     }
 }
 
 /// The known name that was probably meant.
 pub fn closest<'n>(written: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let likeness = |name: &str| strsim::jaro_winkler(&written.to_ascii_lowercase(), &name.to_ascii_lowercase());
+    let likeness = |name: &str| {
+        strsim::jaro_winkler(&written.to_ascii_lowercase(), &name.to_ascii_lowercase())
+    };
     known
         .into_iter()
         .map(|name| (likeness(name), name))

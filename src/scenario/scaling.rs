@@ -11,33 +11,73 @@ use super::{InWithin, Problem, Scaling, Target};
 const OUT_WITHIN: Duration = Duration::from_secs(180);
 /// What caches and connection pools need to fill.
 const FRESH: Duration = Duration::from_secs(60);
-/// Of the time, and of the instance-minutes: what a policy of AWS's defaults reaches around a spike of minutes.
+/// Of the time, and of the instance-minutes: what a policy of AWS's defaults reaches around a spike
+/// of minutes.
 const UNDER: f64 = 0.25;
 const OVER: f64 = 0.75;
 
 pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>, target: Option<&Target>) -> Scaling {
-    let members = entry.map(|entry| reader.members(&entry.node, &SCALING)).unwrap_or_default();
+    let members = entry
+        .map(|entry| reader.members(&entry.node, &SCALING))
+        .unwrap_or_default();
     if let (Some(entry), Some(Target { subject: None, .. })) = (entry, target) {
-        let problem = Problem::new(entry.key_span.clone(), "there is no group whose scaling could be judged");
-        reader.report(problem.help("name it as `target.group` or `target.service`, or leave `scaling` out"));
+        let problem = Problem::new(
+            entry.key_span.clone(),
+            "there is no group whose scaling could be judged",
+        );
+        reader.report(
+            problem.help("name it as `target.group` or `target.service`, or leave `scaling` out"),
+        );
     }
     Scaling {
-        out_within: members.get("out_within").and_then(|node| reader.positive_duration(node)).unwrap_or(OUT_WITHIN),
-        in_within: members.get("in_within").and_then(|node| in_within(reader, node)).unwrap_or(InWithin::Auto),
-        no_dropped_requests: members.get("no_dropped_requests").and_then(|node| reader.boolean(node)).unwrap_or(true),
-        instance_header: members.get("instance_header").and_then(|node| instance_header(reader, node)),
+        out_within: members
+            .get("out_within")
+            .and_then(|node| reader.positive_duration(node))
+            .unwrap_or(OUT_WITHIN),
+        in_within: members
+            .get("in_within")
+            .and_then(|node| in_within(reader, node))
+            .unwrap_or(InWithin::Auto),
+        no_dropped_requests: members
+            .get("no_dropped_requests")
+            .and_then(|node| reader.boolean(node))
+            .unwrap_or(true),
+        instance_header: members
+            .get("instance_header")
+            .and_then(|node| instance_header(reader, node)),
         fresh_instances: match members.get("fresh_instances") {
             Some(node) => fresh_instances(reader, node),
             None => Some(FRESH),
         },
-        no_early_scale_in: members.get("no_early_scale_in").and_then(|node| reader.boolean(node)).unwrap_or(true),
-        no_flapping: members.get("no_flapping").and_then(|node| reader.boolean(node)).unwrap_or(true),
-        holds_at_maximum: members.get("holds_at_maximum").and_then(|node| reader.boolean(node)).unwrap_or(true),
-        p95_while_scaling: members.get("p95_while_scaling").and_then(|node| reader.positive_duration(node)),
-        errors_while_scaling: members.get("errors_while_scaling").and_then(|node| share(reader, node)),
-        under_provisioned: members.get("under_provisioned").and_then(|node| share(reader, node)).unwrap_or(UNDER),
-        over_provisioned: members.get("over_provisioned").and_then(|node| share(reader, node)).unwrap_or(OVER),
-        asked_for_efficiency: ["under_provisioned", "over_provisioned"].iter().any(|key| members.entry(key).is_some()),
+        no_early_scale_in: members
+            .get("no_early_scale_in")
+            .and_then(|node| reader.boolean(node))
+            .unwrap_or(true),
+        no_flapping: members
+            .get("no_flapping")
+            .and_then(|node| reader.boolean(node))
+            .unwrap_or(true),
+        holds_at_maximum: members
+            .get("holds_at_maximum")
+            .and_then(|node| reader.boolean(node))
+            .unwrap_or(true),
+        p95_while_scaling: members
+            .get("p95_while_scaling")
+            .and_then(|node| reader.positive_duration(node)),
+        errors_while_scaling: members
+            .get("errors_while_scaling")
+            .and_then(|node| share(reader, node)),
+        under_provisioned: members
+            .get("under_provisioned")
+            .and_then(|node| share(reader, node))
+            .unwrap_or(UNDER),
+        over_provisioned: members
+            .get("over_provisioned")
+            .and_then(|node| share(reader, node))
+            .unwrap_or(OVER),
+        asked_for_efficiency: ["under_provisioned", "over_provisioned"]
+            .iter()
+            .any(|key| members.entry(key).is_some()),
     }
 }
 
@@ -47,10 +87,14 @@ fn fresh_instances(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
     if text.value == "off" {
         return None;
     }
-    let found = checked_duration(&text.value).ok().filter(|time| !time.is_zero());
+    let found = checked_duration(&text.value)
+        .ok()
+        .filter(|time| !time.is_zero());
     if found.is_none() {
         let message = text.said(format!("`{}` is not a time", text.value), "a time");
-        reader.report(Problem::new(text.span.clone(), message).help("write `off`, or a duration like `1m`"));
+        reader.report(
+            Problem::new(text.span.clone(), message).help("write `off`, or a duration like `1m`"),
+        );
     }
     found
 }
@@ -58,10 +102,16 @@ fn fresh_instances(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
 /// `5%`, as a share.
 fn share(reader: &mut Reader<'_>, node: &Node) -> Option<f64> {
     let text = reader.text(node)?;
-    let found = text.value.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+    let found = text
+        .value
+        .strip_suffix('%')
+        .and_then(|number| number.trim().parse::<f64>().ok());
     let found = found.filter(|percent| (0.0..=100.0).contains(percent));
     if found.is_none() {
-        let message = text.said(format!("`{}` is not a percentage", text.value), "a percentage");
+        let message = text.said(
+            format!("`{}` is not a percentage", text.value),
+            "a percentage",
+        );
         reader.report(Problem::new(text.span.clone(), message).help("like `5%`"));
     }
     found.map(|percent| percent / 100.0)
@@ -80,7 +130,10 @@ fn in_within(reader: &mut Reader<'_>, node: &Node) -> Option<InWithin> {
     let text = reader.text(node)?;
     let read = parse_in_within(&text.value);
     if read.is_none() {
-        let message = text.said(format!("`{}` is not a bound for scaling in", text.value), "a bound for scaling in");
+        let message = text.said(
+            format!("`{}` is not a bound for scaling in", text.value),
+            "a bound for scaling in",
+        );
         let problem = Problem::new(text.span.clone(), message);
         reader.report(problem.help("write `auto`, a duration like `20m`, or `2x cooldown`"));
     }
@@ -95,7 +148,10 @@ fn parse_in_within(text: &str) -> Option<InWithin> {
             let times: f64 = times.strip_suffix('x')?.parse().ok()?;
             (times > 0.0 && times <= 1_000.0).then_some(InWithin::Cooldowns(times))
         }
-        [duration] => checked_duration(duration).ok().filter(|bound| !bound.is_zero()).map(InWithin::Within),
+        [duration] => checked_duration(duration)
+            .ok()
+            .filter(|bound| !bound.is_zero())
+            .map(InWithin::Within),
         _ => None,
     }
 }

@@ -9,7 +9,10 @@ pub fn json_schema() -> Value {
     let mut definitions = Map::new();
     let mut root = object(&SCENARIO, &mut definitions);
     if let Value::Object(members) = &mut root {
-        members.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
+        members.insert(
+            "$schema".to_owned(),
+            "https://json-schema.org/draft/2020-12/schema".into(),
+        );
         members.insert("title".to_owned(), "spikeproof scenario".into());
         members.insert("$defs".to_owned(), definitions.into());
     }
@@ -25,7 +28,12 @@ fn object(object: &Object, definitions: &mut Map<String, Value>) -> Value {
         }
         properties.insert(field.name.to_owned(), schema);
     }
-    let required: Vec<&str> = object.fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    let required: Vec<&str> = object
+        .fields
+        .iter()
+        .filter(|field| field.required)
+        .map(|field| field.name)
+        .collect();
     json!({
         "type": "object",
         "description": object.about,
@@ -63,7 +71,9 @@ fn kind(kind: &Kind, definitions: &mut Map<String, Value>) -> Value {
         }
         Kind::HeaderCheck => json!({ "anyOf": [{ "type": "string" }, values()] }),
         Kind::Values => values(),
-        Kind::Named(of) => json!({ "type": "object", "additionalProperties": reference(of, definitions) }),
+        Kind::Named(of) => {
+            json!({ "type": "object", "additionalProperties": reference(of, definitions) })
+        }
         Kind::NamedTextOr(of) => {
             json!({ "type": "object", "additionalProperties": { "anyOf": [scalar(), reference(of, definitions)] } })
         }
@@ -80,7 +90,9 @@ fn kind(kind: &Kind, definitions: &mut Map<String, Value>) -> Value {
         Kind::Weight => number_like(json!({ "type": "number", "exclusiveMinimum": 0 })),
         Kind::Boolean => number_like(json!({ "type": "boolean" })),
         Kind::Choice(words) => json!({ "enum": words }),
-        Kind::Status => json!({ "anyOf": [status(), { "type": "array", "minItems": 1, "items": status() }] }),
+        Kind::Status => {
+            json!({ "anyOf": [status(), { "type": "array", "minItems": 1, "items": status() }] })
+        }
         Kind::Cpu => number_like(json!({ "enum": [0.25, 0.5, 1, 2, 4, 8, 16] })),
         Kind::Tasks => {
             json!({ "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1, "maximum": 500 }, variable()] })
@@ -89,7 +101,9 @@ fn kind(kind: &Kind, definitions: &mut Map<String, Value>) -> Value {
         Kind::Json => json!({}),
         Kind::Texts => json!({ "type": "array", "minItems": 1, "items": { "type": "string" } }),
         Kind::Object(to) => reference(to, definitions),
-        Kind::Objects(of) => json!({ "type": "array", "minItems": 1, "items": reference(of, definitions) }),
+        Kind::Objects(of) => {
+            json!({ "type": "array", "minItems": 1, "items": reference(of, definitions) })
+        }
     }
 }
 
@@ -166,7 +180,9 @@ mod tests {
     use crate::scenario::fields::ALL;
 
     fn docs(file: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(file)
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("docs")
+            .join(file)
     }
 
     /// With `UPDATE_DOCS=1` the page is written instead of compared.
@@ -175,16 +191,27 @@ mod tests {
             std::fs::write(docs(file), wanted).unwrap();
         }
         let committed = std::fs::read_to_string(docs(file)).unwrap();
-        assert!(committed == wanted, "docs/{file} is behind the code: run the tests with UPDATE_DOCS=1");
+        assert!(
+            committed == wanted,
+            "docs/{file} is behind the code: run the tests with UPDATE_DOCS=1"
+        );
     }
 
     fn tables() -> String {
         let mut page = String::new();
         for object in ALL {
-            page.push_str(&format!("\n### {}\n\n{}\n\n| key | value | |\n|---|---|---|\n", object.name, object.about));
+            page.push_str(&format!(
+                "\n### {}\n\n{}\n\n| key | value | |\n|---|---|---|\n",
+                object.name, object.about
+            ));
             for field in object.fields {
                 let required = if field.required { " **Required.**" } else { "" };
-                page.push_str(&format!("| `{}` | {} | {}{required} |\n", field.name, field.form(), field.about));
+                page.push_str(&format!(
+                    "| `{}` | {} | {}{required} |\n",
+                    field.name,
+                    field.form(),
+                    field.about
+                ));
             }
         }
         page
@@ -195,28 +222,47 @@ mod tests {
         let validator = jsonschema::draft202012::new(&json_schema()).unwrap();
         let url = crate::scenario::url("https://shop.example.com").unwrap();
         let kinds = crate::scenario::init::Kind::ALL.into_iter();
-        let mut texts: Vec<(String, String)> =
-            kinds.map(|kind| (kind.word().to_owned(), kind.scenario(&url))).collect();
+        let mut texts: Vec<(String, String)> = kinds
+            .map(|kind| (kind.word().to_owned(), kind.scenario(&url)))
+            .collect();
         for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios")).unwrap() {
             let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "yaml") {
-                texts.push((path.display().to_string(), std::fs::read_to_string(path).unwrap()));
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "yaml")
+            {
+                texts.push((
+                    path.display().to_string(),
+                    std::fs::read_to_string(path).unwrap(),
+                ));
             }
         }
         assert!(texts.len() >= 11);
         for (name, text) in texts {
             let value: Value = serde_saphyr::from_str(&text).unwrap();
-            let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+            let errors: Vec<String> = validator
+                .iter_errors(&value)
+                .map(|error| error.to_string())
+                .collect();
             assert_eq!(errors, Vec::<String>::new(), "{name}");
         }
-        for wrong in ["name: x", "name: x\ntarget: { url: http://a }\nphases: [{ users: many }]\nsteps: [{ get: / }]"] {
-            assert!(!validator.is_valid(&serde_saphyr::from_str::<Value>(wrong).unwrap()), "{wrong}");
+        for wrong in [
+            "name: x",
+            "name: x\ntarget: { url: http://a }\nphases: [{ users: many }]\nsteps: [{ get: / }]",
+        ] {
+            assert!(
+                !validator.is_valid(&serde_saphyr::from_str::<Value>(wrong).unwrap()),
+                "{wrong}"
+            );
         }
     }
 
     #[test]
     fn the_committed_schema_is_the_code_s() {
-        same_as_committed("scenario.schema.json", &(serde_json::to_string_pretty(&json_schema()).unwrap() + "\n"));
+        same_as_committed(
+            "scenario.schema.json",
+            &(serde_json::to_string_pretty(&json_schema()).unwrap() + "\n"),
+        );
     }
 
     #[test]
@@ -226,7 +272,10 @@ mod tests {
         let page = std::fs::read_to_string(docs("scenario.md")).unwrap();
         let (before, rest) = page.split_once(BEGIN).unwrap();
         let (_, after) = rest.split_once(END).unwrap();
-        same_as_committed("scenario.md", &format!("{before}{BEGIN}{}{END}{after}", tables()));
+        same_as_committed(
+            "scenario.md",
+            &format!("{before}{BEGIN}{}{END}{after}", tables()),
+        );
     }
 
     /// A key that editors complete and nobody reads would be a lie.
@@ -237,13 +286,24 @@ mod tests {
         for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
-            if name.ends_with(".rs") && !["fields.rs", "schema.rs", "tests.rs", "init.rs"].contains(&name) {
-                sources += std::fs::read_to_string(path).unwrap().split("#[cfg(test)]").next().unwrap();
+            if name.ends_with(".rs")
+                && !["fields.rs", "schema.rs", "tests.rs", "init.rs"].contains(&name)
+            {
+                sources += std::fs::read_to_string(path)
+                    .unwrap()
+                    .split("#[cfg(test)]")
+                    .next()
+                    .unwrap();
             }
         }
         for object in ALL {
             for field in object.fields {
-                assert!(sources.contains(&format!("\"{}\"", field.name)), "{}.{}", object.name, field.name);
+                assert!(
+                    sources.contains(&format!("\"{}\"", field.name)),
+                    "{}.{}",
+                    object.name,
+                    field.name
+                );
             }
         }
     }
@@ -252,8 +312,15 @@ mod tests {
     fn every_object_of_the_file_is_defined_once_and_referred_to() {
         let schema = json_schema();
         for object in ALL.iter().filter(|object| object.name != "scenario") {
-            assert!(schema["$defs"][object.name]["properties"].is_object(), "{}", object.name);
+            assert!(
+                schema["$defs"][object.name]["properties"].is_object(),
+                "{}",
+                object.name
+            );
         }
-        assert_eq!(schema["properties"]["phases"]["items"]["$ref"], "#/$defs/phase");
+        assert_eq!(
+            schema["properties"]["phases"]["items"]["$ref"],
+            "#/$defs/phase"
+        );
     }
 }

@@ -27,10 +27,14 @@ pub struct Step {
 }
 
 impl Step {
-    /// What is counted by name: the checks, then the captures, then what can go wrong with any step.
+    /// What is counted by name: the checks, then the captures, then what can go wrong with any
+    /// step.
     pub fn check_names(&self) -> Vec<String> {
         let checks = self.checks.iter().map(|check| check.name.clone());
-        let captures = self.captures.iter().map(|capture| format!("capture {}", capture.name));
+        let captures = self
+            .captures
+            .iter()
+            .map(|capture| format!("capture {}", capture.name));
         let always = ["redirects", "values"].map(str::to_owned);
         checks.chain(captures).chain(always).collect()
     }
@@ -40,7 +44,12 @@ impl Step {
         let headers = self.headers.iter().map(|(_, value)| value);
         let body = self.body.iter().map(|body| &body.content);
         let checks = self.checks.iter().filter_map(Check::template);
-        std::iter::once(&self.path).chain(headers).chain(body).chain(checks).flat_map(Template::data).collect()
+        std::iter::once(&self.path)
+            .chain(headers)
+            .chain(body)
+            .chain(checks)
+            .flat_map(Template::data)
+            .collect()
     }
 
     /// Whether the answer's body is looked at, and must be kept.
@@ -100,7 +109,15 @@ pub enum Method {
 }
 
 impl Method {
-    pub const ALL: [Self; 7] = [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Head, Self::Options];
+    pub const ALL: [Self; 7] = [
+        Self::Get,
+        Self::Post,
+        Self::Put,
+        Self::Patch,
+        Self::Delete,
+        Self::Head,
+        Self::Options,
+    ];
 
     pub fn word(self) -> &'static str {
         match self {

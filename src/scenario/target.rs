@@ -10,7 +10,9 @@ use super::fields::{CONNECTION, TARGET, TLS};
 use super::node::{Entry, Node, Value};
 use super::reader::{Members, Reader};
 use super::template::Known;
-use super::{Connection, Data, Http, Identity, Pool, Problem, Reuse, Subject, Target, Tls, Url, flows};
+use super::{
+    Connection, Data, Http, Identity, Pool, Problem, Reuse, Subject, Target, Tls, Url, flows,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,22 +27,34 @@ pub fn read(
     replacement: Option<&str>,
     data: &[Data],
 ) -> Option<Target> {
-    let members = entry.map(|entry| reader.members(&entry.node, &TARGET)).unwrap_or_default();
+    let members = entry
+        .map(|entry| reader.members(&entry.node, &TARGET))
+        .unwrap_or_default();
     let url = match (replacement, members.get("url")) {
         (Some(replacement), _) => replaced(reader, replacement),
         (None, Some(node)) => url(reader, node),
         (None, None) if members.entry("url").is_none() && entry.is_none_or(has_no_url) => {
             let place = entry.map_or(0..0, |entry| entry.key_span.clone());
             let problem = Problem::new(place, "there is no URL to send load to");
-            reader.report(problem.help("write `target: { url: https://shop.example.com }`, or give `--url`"));
+            reader.report(
+                problem.help("write `target: { url: https://shop.example.com }`, or give `--url`"),
+            );
             None
         }
         (None, None) => None,
     };
-    let group = members.get("group").and_then(|node| group(reader, node)).map(Subject::Group);
-    let service = members.get("service").and_then(|node| service(reader, node));
+    let group = members
+        .get("group")
+        .and_then(|node| group(reader, node))
+        .map(Subject::Group);
+    let service = members
+        .get("service")
+        .and_then(|node| service(reader, node));
     if let (Some(entry), Some(_), Some(_)) = (members.entry("service"), &group, &service) {
-        let problem = Problem::new(entry.key_span.clone(), "a target is a `group` or a `service`, not both");
+        let problem = Problem::new(
+            entry.key_span.clone(),
+            "a target is a `group` or a `service`, not both",
+        );
         reader.report(problem.help("keep the one that scales what answers the URL"));
     }
     let is_service = service.is_some();
@@ -50,18 +64,40 @@ pub fn read(
         false => self::group(reader, node).map(Subject::Group),
     });
     if let (Some(entry), None) = (members.entry("like"), &subject) {
-        let problem = Problem::new(entry.key_span.clone(), "there is nothing to compare with what this names");
+        let problem = Problem::new(
+            entry.key_span.clone(),
+            "there is nothing to compare with what this names",
+        );
         reader.report(problem.help("name what is tested as `target.group` or `target.service`"));
     }
-    let timeout = members.get("timeout").and_then(|node| reader.positive_duration(node)).unwrap_or(TIMEOUT);
-    let connect = members.get("connect_timeout").and_then(|node| reader.positive_duration(node));
+    let timeout = members
+        .get("timeout")
+        .and_then(|node| reader.positive_duration(node))
+        .unwrap_or(TIMEOUT);
+    let connect = members
+        .get("connect_timeout")
+        .and_then(|node| reader.positive_duration(node));
     // Nothing has been captured yet when the target is read: only data may be named.
-    let headers = flows::headers(reader, &members, &Known { variables: &[], data });
+    let headers = flows::headers(
+        reader,
+        &members,
+        &Known {
+            variables: &[],
+            data,
+        },
+    );
     let words = [("auto", Http::Auto), ("1.1", Http::One), ("2", Http::Two)];
-    let http = members.get("http").and_then(|node| choice(reader, node, "a version of HTTP", &words));
-    let tls = members.get("tls").map(|node| tls(reader, node)).unwrap_or_default();
+    let http = members
+        .get("http")
+        .and_then(|node| choice(reader, node, "a version of HTTP", &words));
+    let tls = members
+        .get("tls")
+        .map(|node| tls(reader, node))
+        .unwrap_or_default();
     // With `--url` a file for https may be tried over plain http.
-    if let (Some(entry), Some(Url { https: false, .. }), None) = (members.entry("tls"), &url, replacement) {
+    if let (Some(entry), Some(Url { https: false, .. }), None) =
+        (members.entry("tls"), &url, replacement)
+    {
         let problem = Problem::new(entry.key_span.clone(), "this target is not asked for TLS");
         reader.report(problem.help("write its URL with `https://`, or leave `tls` out"));
     }
@@ -71,20 +107,31 @@ pub fn read(
         like,
         timeout,
         connect_timeout: connect.unwrap_or(CONNECT_TIMEOUT).min(timeout),
-        private: members.get("private").and_then(|node| reader.boolean(node)).unwrap_or(false),
+        private: members
+            .get("private")
+            .and_then(|node| reader.boolean(node))
+            .unwrap_or(false),
         headers,
         http: http.unwrap_or_default(),
         tls,
-        redirects: members.get("redirects").and_then(|node| reader.redirects(node)).unwrap_or(REDIRECTS),
+        redirects: members
+            .get("redirects")
+            .and_then(|node| reader.redirects(node))
+            .unwrap_or(REDIRECTS),
         cookies: boolean(reader, &members, "cookies"),
         compression: boolean(reader, &members, "compression"),
-        connection: connection.map(|entry| self::connection(reader, &entry.node)).unwrap_or_default(),
+        connection: connection
+            .map(|entry| self::connection(reader, &entry.node))
+            .unwrap_or_default(),
     })
 }
 
 /// On unless the file says otherwise.
 fn boolean(reader: &mut Reader<'_>, members: &Members<'_>, name: &str) -> bool {
-    members.get(name).and_then(|node| reader.boolean(node)).unwrap_or(true)
+    members
+        .get(name)
+        .and_then(|node| reader.boolean(node))
+        .unwrap_or(true)
 }
 
 fn connection(reader: &mut Reader<'_>, node: &Node) -> Connection {
@@ -96,15 +143,28 @@ fn connection(reader: &mut Reader<'_>, node: &Node) -> Connection {
         let most: u64 = reader.number(node, "a number of requests", "max_requests: 1000")?;
         if most == 0 {
             reader.report(
-                Problem::new(node.span.clone(), "a connection carries at least one request").help("like `1000`"),
+                Problem::new(
+                    node.span.clone(),
+                    "a connection carries at least one request",
+                )
+                .help("like `1000`"),
             );
         }
         Some(most.max(1))
     });
     Connection {
-        reuse: members.get("reuse").and_then(|node| choice(reader, node, "a reuse", &reuse)).unwrap_or(usual.reuse),
-        pool: members.get("pool").and_then(|node| choice(reader, node, "a pool", &pool)).unwrap_or(usual.pool),
-        max_age: members.get("max_age").and_then(|node| reader.positive_duration(node)).unwrap_or(usual.max_age),
+        reuse: members
+            .get("reuse")
+            .and_then(|node| choice(reader, node, "a reuse", &reuse))
+            .unwrap_or(usual.reuse),
+        pool: members
+            .get("pool")
+            .and_then(|node| choice(reader, node, "a pool", &pool))
+            .unwrap_or(usual.pool),
+        max_age: members
+            .get("max_age")
+            .and_then(|node| reader.positive_duration(node))
+            .unwrap_or(usual.max_age),
         max_requests,
     }
 }
@@ -113,7 +173,9 @@ fn tls(reader: &mut Reader<'_>, node: &Node) -> Tls {
     let members = reader.members(node, &TLS);
     let ca = members.get("ca").and_then(|node| {
         let (name, bytes) = reader.file(node)?;
-        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok).collect();
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
+            .filter_map(Result::ok)
+            .collect();
         if certificates.is_empty() {
             not_pem(reader, node, &name, "certificate");
         }
@@ -133,17 +195,28 @@ fn tls(reader: &mut Reader<'_>, node: &Node) -> Tls {
         }
         Some(bytes)
     });
-    for (given, other, missing) in [("certificate", "key", &key), ("key", "certificate", &certificate)] {
+    for (given, other, missing) in [
+        ("certificate", "key", &key),
+        ("key", "certificate", &certificate),
+    ] {
         if let (Some(entry), None, None) = (members.entry(given), missing, members.entry(other)) {
-            let problem = Problem::new(entry.key_span.clone(), format!("a client's `{given}` needs its `{other}`"));
+            let problem = Problem::new(
+                entry.key_span.clone(),
+                format!("a client's `{given}` needs its `{other}`"),
+            );
             reader.report(problem.help("like `tls: { certificate: client.pem, key: client.key }`"));
         }
     }
     let versions = [("1.2", false), ("1.3", true)];
-    let insecure = members.get("insecure").and_then(|node| reader.boolean(node)).unwrap_or(false);
+    let insecure = members
+        .get("insecure")
+        .and_then(|node| reader.boolean(node))
+        .unwrap_or(false);
     if let (true, Some(entry), Some(_)) = (insecure, members.entry("ca"), &ca) {
-        let problem =
-            Problem::new(entry.key_span.clone(), "`insecure` takes any certificate: `ca` would not be looked at");
+        let problem = Problem::new(
+            entry.key_span.clone(),
+            "`insecure` takes any certificate: `ca` would not be looked at",
+        );
         reader.report(problem.help("keep one of the two"));
     }
     Tls {
@@ -152,14 +225,19 @@ fn tls(reader: &mut Reader<'_>, node: &Node) -> Tls {
             .and_then(|node| choice(reader, node, "a version of TLS", &versions))
             .unwrap_or(false),
         ca,
-        identity: certificate.zip(key).map(|(chain, key)| Identity { chain, key }),
+        identity: certificate
+            .zip(key)
+            .map(|(chain, key)| Identity { chain, key }),
         insecure,
     }
 }
 
 fn not_pem(reader: &mut Reader<'_>, node: &Node, name: &str, what: &str) {
     let problem = Problem::new(node.span.clone(), format!("`{name}` holds no {what}"));
-    reader.report(problem.help(format!("it must be PEM, with a `-----BEGIN ... {}-----`", what.to_uppercase())));
+    reader.report(problem.help(format!(
+        "it must be PEM, with a `-----BEGIN ... {}-----`",
+        what.to_uppercase()
+    )));
 }
 
 /// A `url` without a value has been reported already.
@@ -196,7 +274,10 @@ fn service(reader: &mut Reader<'_>, node: &Node) -> Option<Subject> {
     let text = reader.text(node)?;
     let found = Subject::service(&text.value);
     if found.is_none() {
-        let message = text.said(format!("`{}` is not a cluster and a service", text.value), "a cluster and a service");
+        let message = text.said(
+            format!("`{}` is not a cluster and a service", text.value),
+            "a cluster and a service",
+        );
         let problem = Problem::new(text.span.clone(), message);
         reader.report(problem.help("write their names as `cluster/service`, not the ARN"));
     }
@@ -206,12 +287,18 @@ fn service(reader: &mut Reader<'_>, node: &Node) -> Option<Subject> {
 fn group(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
     if text.value.starts_with("arn:") {
-        let problem = Problem::new(text.span.clone(), "`group` is the name of an Auto Scaling group, not its ARN");
+        let problem = Problem::new(
+            text.span.clone(),
+            "`group` is the name of an Auto Scaling group, not its ARN",
+        );
         reader.report(problem.help("the name follows `autoScalingGroupName/` in the ARN"));
         return None;
     }
     if !(1..=255).contains(&text.value.len()) || text.value.chars().any(char::is_control) {
-        let problem = Problem::new(text.span.clone(), text.said("this is not a group's name", "a group's name"));
+        let problem = Problem::new(
+            text.span.clone(),
+            text.said("this is not a group's name", "a group's name"),
+        );
         reader.report(problem.help("a name has 1 to 255 characters"));
         return None;
     }
@@ -245,27 +332,47 @@ fn parse_url(text: &str) -> Result<Url, Refusal> {
             "put the query into the step's path, like `get: /search?q=shoes`",
         );
     }
-    let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+    let (authority, path) = rest
+        .find('/')
+        .map_or((rest, ""), |slash| rest.split_at(slash));
     if authority.contains('@') {
-        return refuse("it holds a user name", "send credentials as a header: `auth: { bearer: \"${secret:TOKEN}\" }`");
+        return refuse(
+            "it holds a user name",
+            "send credentials as a header: `auth: { bearer: \"${secret:TOKEN}\" }`",
+        );
     }
     let Some((host, port)) = host_and_port(authority, https) else {
         return refuse("its host or port cannot be right", FORM);
     };
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return refuse("its path holds a character that no URL may", "percent-encode it, like `%20` for a space");
+        return refuse(
+            "its path holds a character that no URL may",
+            "percent-encode it, like `%20` for a space",
+        );
     }
-    Ok(Url { https, host, port, path: path.trim_end_matches('/').to_owned() })
+    Ok(Url {
+        https,
+        host,
+        port,
+        path: path.trim_end_matches('/').to_owned(),
+    })
 }
 
 fn host_and_port(authority: &str, https: bool) -> Option<(String, u16)> {
     let after_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
     let (host, port) = match authority[after_host..].find(':') {
-        Some(colon) => (&authority[..after_host + colon], authority[after_host + colon + 1..].parse().ok()?),
+        Some(colon) => (
+            &authority[..after_host + colon],
+            authority[after_host + colon + 1..].parse().ok()?,
+        ),
         None => (authority, if https { 443 } else { 80 }),
     };
-    let named = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let named = host
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
     let address = address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
     (!host.is_empty() && port > 0 && (named || address)).then(|| (host.to_ascii_lowercase(), port))
 }
@@ -277,13 +384,26 @@ mod tests {
     #[test]
     fn urls_are_read_into_their_parts() {
         for (text, shown, port, path) in [
-            ("https://shop.example.com", "https://shop.example.com", 443, ""),
-            ("HTTP://Shop.example.com:8080/api/", "http://shop.example.com:8080/api", 8080, "/api"),
+            (
+                "https://shop.example.com",
+                "https://shop.example.com",
+                443,
+                "",
+            ),
+            (
+                "HTTP://Shop.example.com:8080/api/",
+                "http://shop.example.com:8080/api",
+                8080,
+                "/api",
+            ),
             ("http://127.0.0.1:80/", "http://127.0.0.1", 80, ""),
             ("http://[::1]:9000/a", "http://[::1]:9000/a", 9000, "/a"),
         ] {
             let url = parse_url(text).unwrap();
-            assert_eq!((url.to_string().as_str(), url.port, url.path.as_str()), (shown, port, path));
+            assert_eq!(
+                (url.to_string().as_str(), url.port, url.path.as_str()),
+                (shown, port, path)
+            );
         }
     }
 
@@ -300,7 +420,10 @@ mod tests {
             ("http://shop:99999", "its host or port cannot be right"),
             ("http://sh op", "its host or port cannot be right"),
             ("http://[::zz]", "its host or port cannot be right"),
-            ("http://shop/ä", "its path holds a character that no URL may"),
+            (
+                "http://shop/ä",
+                "its path holds a character that no URL may",
+            ),
         ] {
             assert_eq!(parse_url(text).unwrap_err().reason, reason, "{text}");
         }

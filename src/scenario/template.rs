@@ -1,7 +1,9 @@
-//! Texts with `{{ }}` in them, compiled to segments when the file is read: a request only puts bytes together.
+//! Texts with `{{ }}` in them, compiled to segments when the file is read: a request only puts
+//! bytes together.
 //!
-//! Every name is looked up here, before the run: a value that no earlier step captures, or a column that its data file
-//! does not have, is a problem of the file. The place a value goes to decides how it is escaped.
+//! Every name is looked up here, before the run: a value that no earlier step captures, or a column
+//! that its data file does not have, is a problem of the file. The place a value goes to decides
+//! how it is escaped.
 
 use std::ops::Range;
 
@@ -86,7 +88,13 @@ pub struct Known<'a> {
 impl Template {
     pub fn text(text: impl Into<Vec<u8>>) -> Self {
         let text = text.into();
-        Self { segments: if text.is_empty() { Vec::new() } else { vec![Segment::Text(text)] } }
+        Self {
+            segments: if text.is_empty() {
+                Vec::new()
+            } else {
+                vec![Segment::Text(text)]
+            },
+        }
     }
 
     /// The bytes, if nothing in them changes.
@@ -107,7 +115,10 @@ impl Template {
     }
 
     pub fn append(&mut self, other: Self) {
-        other.segments.into_iter().for_each(|segment| self.push(segment));
+        other
+            .segments
+            .into_iter()
+            .for_each(|segment| self.push(segment));
     }
 
     pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
@@ -144,7 +155,11 @@ pub struct Fault {
 
 impl Fault {
     fn new(range: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { range, message: message.into(), help: help.into() }
+        Self {
+            range,
+            message: message.into(),
+            help: help.into(),
+        }
     }
 
     pub fn into_problem(self, text: &Text, what: &str) -> super::Problem {
@@ -154,7 +169,17 @@ impl Fault {
     }
 }
 
-const FUNCTIONS: [&str; 9] = ["random", "uuid", "pick", "now", "session", "iteration", "text", "raw", "env"];
+const FUNCTIONS: [&str; 9] = [
+    "random",
+    "uuid",
+    "pick",
+    "now",
+    "session",
+    "iteration",
+    "text",
+    "raw",
+    "env",
+];
 
 /// Splits a text at its braces. `literal` makes bytes of what stands between them.
 pub fn parse(
@@ -176,7 +201,8 @@ pub fn parse(
             ));
         };
         let expression = expression(text, inner..close, known)?;
-        // In a header there is nothing to encode, and a raw line break would begin another one: `host`, for instance.
+        // In a header there is nothing to encode, and a raw line break would begin another one:
+        // `host`, for instance.
         let raw = matches!(expression, Expression::Raw(_)) && escape != Escape::Header;
         let escape = if raw { Escape::Raw } else { escape };
         template.push(Segment::Value(expression, escape));
@@ -205,7 +231,11 @@ pub fn expression(text: &str, range: Range<usize>, known: &Known<'_>) -> Result<
     let part = &text[range.clone()];
     if is_too_deep(part) {
         let help = "capture or compute less in one place";
-        return Err(Fault::new(range, format!("this nests deeper than {DEEPEST} levels"), help));
+        return Err(Fault::new(
+            range,
+            format!("this nests deeper than {DEEPEST} levels"),
+            help,
+        ));
     }
     let here = |message: String, help: String| Err(Fault::new(range.clone(), message, help));
     if part.is_empty() {
@@ -219,26 +249,46 @@ pub fn expression(text: &str, range: Range<usize>, known: &Known<'_>) -> Result<
     }
     if let Some((name, rest)) = part.split_once('(') {
         let Some(arguments) = rest.trim_end().strip_suffix(')') else {
-            return here(format!("`{part}` is not closed"), format!("write `{part})`"));
+            return here(
+                format!("`{part}` is not closed"),
+                format!("write `{part})`"),
+            );
         };
         let name = name.trim();
         let from = range.start + (part.len() - rest.len());
-        return call(text, range.clone(), name, from..from + arguments.len(), known);
+        return call(
+            text,
+            range.clone(),
+            name,
+            from..from + arguments.len(),
+            known,
+        );
     }
     if let Some((data, column)) = part.split_once('.') {
         return self::column(range, data.trim(), column.trim(), known);
     }
-    match known.variables.iter().rposition(|variable| variable == part) {
+    match known
+        .variables
+        .iter()
+        .rposition(|variable| variable == part)
+    {
         Some(index) => Ok(Expression::Variable(index as u16)),
         None => {
-            let help = match closest(part, known.variables.iter().map(String::as_str).chain(FUNCTIONS)) {
+            let help = match closest(
+                part,
+                known.variables.iter().map(String::as_str).chain(FUNCTIONS),
+            ) {
                 Some(name) if FUNCTIONS.contains(&name) => format!("did you mean `{name}()`?"),
                 Some(name) => format!("did you mean `{name}`?"),
                 None if known.data.iter().any(|data| data.name == part) => {
-                    format!("name one of its columns, like `{part}.{}`", first_column(known, part))
+                    format!(
+                        "name one of its columns, like `{part}.{}`",
+                        first_column(known, part)
+                    )
                 }
                 None if known.variables.is_empty() => {
-                    "an earlier step must capture it, like `capture: { product: \"$.id\" }`".to_owned()
+                    "an earlier step must capture it, like `capture: { product: \"$.id\" }`"
+                        .to_owned()
                 }
                 None => format!("captured so far: `{}`", known.variables.join("`, `")),
             };
@@ -249,10 +299,16 @@ pub fn expression(text: &str, range: Range<usize>, known: &Known<'_>) -> Result<
 
 fn first_column<'a>(known: &Known<'a>, name: &str) -> &'a str {
     let data = known.data.iter().find(|data| data.name == name);
-    data.and_then(|data| data.columns.first()).map_or("column", String::as_str)
+    data.and_then(|data| data.columns.first())
+        .map_or("column", String::as_str)
 }
 
-fn column(range: Range<usize>, data: &str, column: &str, known: &Known<'_>) -> Result<Expression, Fault> {
+fn column(
+    range: Range<usize>,
+    data: &str,
+    column: &str,
+    known: &Known<'_>,
+) -> Result<Expression, Fault> {
     let Some(index) = known.data.iter().position(|known| known.name == data) else {
         let names: Vec<&str> = known.data.iter().map(|data| data.name.as_str()).collect();
         let help = match closest(data, names.iter().copied()) {
@@ -262,7 +318,11 @@ fn column(range: Range<usize>, data: &str, column: &str, known: &Known<'_>) -> R
             }
             None => format!("there are `{}`", names.join("`, `")),
         };
-        return Err(Fault::new(range, format!("there is no data called `{data}`"), help));
+        return Err(Fault::new(
+            range,
+            format!("there is no data called `{data}`"),
+            help,
+        ));
     };
     // A file that could not be read has its own problem.
     let columns = &known.data[index].columns;
@@ -274,7 +334,11 @@ fn column(range: Range<usize>, data: &str, column: &str, known: &Known<'_>) -> R
                 || format!("it has `{}`", columns.join("`, `")),
                 |name| format!("did you mean `{data}.{name}`?"),
             );
-            Err(Fault::new(range, format!("`{data}` has no column `{column}`"), help))
+            Err(Fault::new(
+                range,
+                format!("`{data}` has no column `{column}`"),
+                help,
+            ))
         }
     }
 }
@@ -288,7 +352,11 @@ fn call(
 ) -> Result<Expression, Fault> {
     let arguments = &text[inside.clone()];
     let wrong = |example: &str| {
-        Err(Fault::new(range.clone(), format!("`{name}` is not written like this"), format!("like `{example}`")))
+        Err(Fault::new(
+            range.clone(),
+            format!("`{name}` is not written like this"),
+            format!("like `{example}`"),
+        ))
     };
     let empty = arguments.trim().is_empty();
     match name {
@@ -302,7 +370,10 @@ fn call(
             _ => wrong("now()`, `now(s)` or `now(ms)"),
         },
         "random" => {
-            let numbers: Option<Vec<i64>> = arguments.split(',').map(|number| number.trim().parse().ok()).collect();
+            let numbers: Option<Vec<i64>> = arguments
+                .split(',')
+                .map(|number| number.trim().parse().ok())
+                .collect();
             match numbers.as_deref() {
                 Some([from, to]) if from <= to => Ok(Expression::Random(*from, *to)),
                 Some([from, to]) => Err(Fault::new(
@@ -314,15 +385,24 @@ fn call(
             }
         }
         "pick" => {
-            let list = arguments.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-            let literals: Option<Vec<Literal>> =
-                list.and_then(|list| split(list).into_iter().map(|item| literal(item.trim())).collect());
+            let list = arguments
+                .trim()
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'));
+            let literals: Option<Vec<Literal>> = list.and_then(|list| {
+                split(list)
+                    .into_iter()
+                    .map(|item| literal(item.trim()))
+                    .collect()
+            });
             match literals {
                 Some(literals) if !literals.is_empty() => Ok(Expression::Pick(literals)),
                 _ => wrong("pick([\"red\", \"blue\", 3])"),
             }
         }
-        "text" if !empty => Ok(Expression::AsText(Box::new(expression(text, inside, known)?))),
+        "text" if !empty => Ok(Expression::AsText(Box::new(expression(
+            text, inside, known,
+        )?))),
         "raw" if !empty => Ok(Expression::Raw(Box::new(expression(text, inside, known)?))),
         "env" => Err(Fault::new(
             range,
@@ -339,7 +419,11 @@ fn call(
                 || format!("there are `{}()`", FUNCTIONS[..8].join("()`, `")),
                 |name| format!("did you mean `{name}()`?"),
             );
-            Err(Fault::new(range, format!("there is no function `{name}`"), help))
+            Err(Fault::new(
+                range,
+                format!("there is no function `{name}`"),
+                help,
+            ))
         }
     }
 }
@@ -363,7 +447,10 @@ fn split(list: &str) -> Vec<&str> {
 
 /// `"text"`, a number, `true` or `false`.
 pub fn literal(text: &str) -> Option<Literal> {
-    if let Some(inner) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+    if let Some(inner) = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    {
         return (!inner.contains('"')).then(|| Literal::Text(inner.to_owned()));
     }
     match text {
@@ -402,22 +489,43 @@ mod tests {
 
     fn read(text: &str) -> Result<Template, Fault> {
         let (variables, data) = (vec!["product".to_owned(), "token".to_owned()], data());
-        let known = Known { variables: &variables, data: &data };
-        parse(text, Escape::Percent, &known, &|text| text.as_bytes().to_vec())
+        let known = Known {
+            variables: &variables,
+            data: &data,
+        };
+        parse(text, Escape::Percent, &known, &|text| {
+            text.as_bytes().to_vec()
+        })
     }
 
     #[test]
     fn texts_are_split_at_their_braces() {
-        use Expression::{Column, Literal as Constant, Now as At, Pick, Random, Raw, Uuid, Variable};
+        use Expression::{
+            Column, Literal as Constant, Now as At, Pick, Random, Raw, Uuid, Variable,
+        };
         let text = |text: &str| Segment::Text(text.as_bytes().to_vec());
         let value = |expression| Segment::Value(expression, Escape::Percent);
         for (written, segments) in [
             ("/plain", vec![text("/plain")]),
             ("", vec![]),
-            ("/p/{{ product }}?t={{token}}", vec![text("/p/"), value(Variable(0)), text("?t="), value(Variable(1))]),
+            (
+                "/p/{{ product }}?t={{token}}",
+                vec![
+                    text("/p/"),
+                    value(Variable(0)),
+                    text("?t="),
+                    value(Variable(1)),
+                ],
+            ),
             ("{{ users.password }}", vec![value(Column(0, 1))]),
-            ("{{ random(-1, 10) }}{{uuid()}}", vec![value(Random(-1, 10)), value(Uuid)]),
-            ("{{ now() }}{{ now(ms) }}", vec![value(At(Now::Text)), value(At(Now::Millis))]),
+            (
+                "{{ random(-1, 10) }}{{uuid()}}",
+                vec![value(Random(-1, 10)), value(Uuid)],
+            ),
+            (
+                "{{ now() }}{{ now(ms) }}",
+                vec![value(At(Now::Text)), value(At(Now::Millis))],
+            ),
             (
                 "{{ pick([\"a, }} b\", 3, true]) }}",
                 vec![value(Pick(vec![
@@ -426,10 +534,20 @@ mod tests {
                     Literal::Bool(true),
                 ]))],
             ),
-            ("{{ raw(product) }}", vec![Segment::Value(Raw(Box::new(Variable(0))), Escape::Raw)]),
-            ("{{ \"{{\" }}", vec![value(Constant(Literal::Text("{{".to_owned())))]),
+            (
+                "{{ raw(product) }}",
+                vec![Segment::Value(Raw(Box::new(Variable(0))), Escape::Raw)],
+            ),
+            (
+                "{{ \"{{\" }}",
+                vec![value(Constant(Literal::Text("{{".to_owned())))],
+            ),
         ] {
-            assert_eq!(read(written).map(|template| template.segments), Ok(segments), "{written}");
+            assert_eq!(
+                read(written).map(|template| template.segments),
+                Ok(segments),
+                "{written}"
+            );
         }
     }
 
@@ -438,19 +556,47 @@ mod tests {
         for (text, part, help) in [
             ("/p/{{ prodct }}", "prodct", "did you mean `product`?"),
             ("/p/{{ zzz }}", "zzz", "captured so far: `product`, `token`"),
-            ("/p/{{ users }}", "users", "name one of its columns, like `users.email`"),
-            ("{{ users.mail }}", "users.mail", "did you mean `users.email`?"),
-            ("{{ user.email }}", "user.email", "did you mean `users.email`?"),
+            (
+                "/p/{{ users }}",
+                "users",
+                "name one of its columns, like `users.email`",
+            ),
+            (
+                "{{ users.mail }}",
+                "users.mail",
+                "did you mean `users.email`?",
+            ),
+            (
+                "{{ user.email }}",
+                "user.email",
+                "did you mean `users.email`?",
+            ),
             ("{{ random(5, 1) }}", "random(5, 1)", "write `random(1, 5)`"),
             ("{{ random(5) }}", "random(5)", "like `random(1, 1000)`"),
-            ("{{ randm(1, 5) }}", "randm(1, 5)", "did you mean `random()`?"),
+            (
+                "{{ randm(1, 5) }}",
+                "randm(1, 5)",
+                "did you mean `random()`?",
+            ),
             ("{{ env(\"HOST\") }}", "env(\"HOST\")", "write `${HOST}`"),
-            ("{{ }}", "", "name a captured value, a column like `users.email`, or `random(1, 100)`"),
-            ("a {{ product", "{{ product", "end it with `}}`, or write `{{ \"{{\" }}` for the braces"),
+            (
+                "{{ }}",
+                "",
+                "name a captured value, a column like `users.email`, or `random(1, 100)`",
+            ),
+            (
+                "a {{ product",
+                "{{ product",
+                "end it with `}}`, or write `{{ \"{{\" }}` for the braces",
+            ),
             ("{{ uuid }}", "uuid", "did you mean `uuid()`?"),
         ] {
             let fault = read(text).unwrap_err();
-            assert_eq!((&text[fault.range.clone()], fault.help.as_str()), (part, help), "{text}");
+            assert_eq!(
+                (&text[fault.range.clone()], fault.help.as_str()),
+                (part, help),
+                "{text}"
+            );
         }
     }
 

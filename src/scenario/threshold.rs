@@ -1,5 +1,5 @@
-//! A judgement on a metric over a run, a phase or each window of one: `p95 < 500ms`, `errors < 1% in spike`,
-//! `p99 of checkout < 2s over run`, `errors < 5% within 30s`.
+//! A judgement on a metric over a run, a phase or each window of one: `p95 < 500ms`, `errors < 1%
+//! in spike`, `p99 of checkout < 2s over run`, `errors < 5% within 30s`.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,8 @@ pub struct Threshold {
     pub scope: Scope,
     /// It must hold in every window of this length, in whole seconds.
     pub within: Option<u32>,
-    /// The run is stopped as soon as it fails, but not before so much of its phase (or the run) has passed.
+    /// The run is stopped as soon as it fails, but not before so much of its phase (or the run) has
+    /// passed.
     pub abort_after: Option<std::time::Duration>,
 }
 

@@ -17,8 +17,18 @@ pub fn read(text: &str, surroundings: &Surroundings, open: Open<'_>) -> Result<R
     problems.sort_by_key(|problem| (problem.span.start, problem.span.end));
     match scenario {
         Some(scenario) if problems.is_empty() => {
-            let Reader { used, secrets, files, .. } = reader;
-            Ok(Read { scenario, used, secrets, files })
+            let Reader {
+                used,
+                secrets,
+                files,
+                ..
+            } = reader;
+            Ok(Read {
+                scenario,
+                used,
+                secrets,
+                files,
+            })
         }
         _ => Err(problems),
     }
@@ -27,7 +37,10 @@ pub fn read(text: &str, surroundings: &Surroundings, open: Open<'_>) -> Result<R
 /// The scenario is complete only when nothing was reported.
 fn scenario(reader: &mut Reader<'_>, root: &Node) -> Option<Scenario> {
     if !matches!(root.value, Value::Map(_)) {
-        let problem = Problem::new(root.place(), format!("a scenario is a map, but this is {}", root.kind()));
+        let problem = Problem::new(
+            root.place(),
+            format!("a scenario is a map, but this is {}", root.kind()),
+        );
         reader.report(problem.help("begin with `name`, `target`, `phases` and `flows`"));
         return None;
     }
@@ -35,46 +48,106 @@ fn scenario(reader: &mut Reader<'_>, root: &Node) -> Option<Scenario> {
     let name = members.get("name").and_then(|node| reader.name(node));
     let replacement = reader.url_option();
     let data = data::read(reader, members.entry("data"));
-    let target = target::read(reader, members.entry("target"), members.entry("connection"), replacement, &data);
+    let target = target::read(
+        reader,
+        members.entry("target"),
+        members.entry("connection"),
+        replacement,
+        &data,
+    );
     let common = Common::read(reader, &members);
-    let phases = members.get("phases").map(|node| phases::read(reader, node, &common)).unwrap_or_default();
+    let phases = members
+        .get("phases")
+        .map(|node| phases::read(reader, node, &common))
+        .unwrap_or_default();
     let flows = flows::read(reader, &members, name.as_deref().unwrap_or_default(), &data);
     report_ambiguous_names(reader, &members, &flows);
     let names = Names::of(&phases, &flows);
-    let thresholds = members.get("thresholds").map(|node| grammar::read(reader, node, &names)).unwrap_or_default();
+    let thresholds = members
+        .get("thresholds")
+        .map(|node| grammar::read(reader, node, &names))
+        .unwrap_or_default();
     report_checks_without_any(reader, &members, &thresholds, &flows);
     let scaling = scaling::read(reader, members.entry("scaling"), target.as_ref());
     let fleet = fleet::read(reader, members.entry("fleet"));
-    let budget = members.get("budget").and_then(|node| fleet::budget(reader, node));
-    let seed = members.get("seed").and_then(|node| reader.number(node, "a whole number", "seed: 42"));
-    Some(Scenario { name: name?, target: target?, phases, flows, data, seed, thresholds, scaling, fleet, budget })
+    let budget = members
+        .get("budget")
+        .and_then(|node| fleet::budget(reader, node));
+    let seed = members
+        .get("seed")
+        .and_then(|node| reader.number(node, "a whole number", "seed: 42"));
+    Some(Scenario {
+        name: name?,
+        target: target?,
+        phases,
+        flows,
+        data,
+        seed,
+        thresholds,
+        scaling,
+        fleet,
+        budget,
+    })
 }
 
 /// A share of nothing would never be known.
-fn report_checks_without_any(reader: &mut Reader<'_>, members: &Members<'_>, thresholds: &[Threshold], flows: &[Flow]) {
-    let Some(Node { value: Value::List(items), .. }) = members.get("thresholds") else { return };
-    let any = flows.is_empty() || flows.iter().flat_map(|flow| &flow.steps).any(|step| !step.checks.is_empty());
-    let asked = thresholds.iter().any(|threshold| threshold.metric == Metric::Checks);
-    let place =
-        items.iter().find(|item| matches!(&item.value, Value::Text(text) if text.trim_start().starts_with("checks")));
+fn report_checks_without_any(
+    reader: &mut Reader<'_>,
+    members: &Members<'_>,
+    thresholds: &[Threshold],
+    flows: &[Flow],
+) {
+    let Some(Node {
+        value: Value::List(items),
+        ..
+    }) = members.get("thresholds")
+    else {
+        return;
+    };
+    let any = flows.is_empty()
+        || flows
+            .iter()
+            .flat_map(|flow| &flow.steps)
+            .any(|step| !step.checks.is_empty());
+    let asked = thresholds
+        .iter()
+        .any(|threshold| threshold.metric == Metric::Checks);
+    let place = items.iter().find(
+        |item| matches!(&item.value, Value::Text(text) if text.trim_start().starts_with("checks")),
+    );
     if let (false, true, Some(place)) = (any, asked, place) {
-        let problem = Problem::new(place.span.clone(), "no step has a check that could pass or fail");
+        let problem = Problem::new(
+            place.span.clone(),
+            "no step has a check that could pass or fail",
+        );
         reader.report(problem.help("add `check: { status: 200 }` to a step, or use `errors <`"));
     }
 }
 
 /// `p95 of checkout` must mean one thing.
 fn report_ambiguous_names(reader: &mut Reader<'_>, members: &Members<'_>, flows: &[Flow]) {
-    let Some(place) = members.entry("flows").map(|entry| entry.key_span.clone()) else { return };
+    let Some(place) = members.entry("flows").map(|entry| entry.key_span.clone()) else {
+        return;
+    };
     for step in flows.iter().flat_map(|flow| &flow.steps) {
-        if let Some(group) = step.group.as_ref().filter(|group| flows.iter().any(|flow| flow.name == **group)) {
-            let problem = Problem::new(place.clone(), format!("`{group}` names both a flow and a group"));
+        if let Some(group) = step
+            .group
+            .as_ref()
+            .filter(|group| flows.iter().any(|flow| flow.name == **group))
+        {
+            let problem = Problem::new(
+                place.clone(),
+                format!("`{group}` names both a flow and a group"),
+            );
             if !reader.problems.contains(&problem) {
                 reader.report(problem);
             }
         }
         if flows.iter().any(|flow| flow.name == step.name) {
-            let problem = Problem::new(place.clone(), format!("`{}` names both a flow and a step", step.name));
+            let problem = Problem::new(
+                place.clone(),
+                format!("`{}` names both a flow and a step", step.name),
+            );
             reader.report(problem.help("thresholds say `of NAME`: give the step another name"));
         }
     }

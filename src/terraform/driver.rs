@@ -24,14 +24,17 @@ use super::{module, provider};
 use crate::aws::trouble::Trouble;
 use crate::journal::locks::{WorkLock, Worker};
 
-/// How often the log is read and the state copied: often enough for a live view, rare enough to cost nothing.
+/// How often the log is read and the state copied: often enough for a live view, rare enough to
+/// cost nothing.
 const POLL: Duration = Duration::from_millis(100);
-/// After one SIGINT terraform finishes what runs; creating an ECS cluster alone takes 10 s, AWS waiters return early.
+/// After one SIGINT terraform finishes what runs; creating an ECS cluster alone takes 10 s, AWS
+/// waiters return early.
 const AFTER_FIRST_SIGINT: Duration = Duration::from_secs(90);
 /// After the second terraform gives up within 5 s, and still saves and unlocks.
 const AFTER_SECOND_SIGINT: Duration = Duration::from_secs(10);
 
-/// What is kept of the user's environment. Everything else, above all `TF_*`, could change what terraform does.
+/// What is kept of the user's environment. Everything else, above all `TF_*`, could change what
+/// terraform does.
 const KEPT: &[&str] = &["PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT"];
 const KEPT_PREFIXES: &[&str] = &["AWS_", "SSL_", "XDG_", "LC_"];
 const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
@@ -84,7 +87,11 @@ pub struct Finished {
 #[derive(Debug, thiserror::Error)]
 pub enum TerraformError {
     #[error("could not {doing} {}: {source}", path.display())]
-    Io { doing: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        doing: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
     #[error("terraform {command} failed: {}; everything it said is in {}", what(first.as_deref(), last_words), log.display())]
     Failed {
         command: &'static str,
@@ -110,36 +117,69 @@ pub fn has_module(folder: &Path) -> bool {
 }
 
 impl TerraformError {
-    /// It said what was wrong and ended in order: it was neither killed nor told to stop, and neither a provider that died
-    /// nor an answer that was lost hides something that was made all the same.
+    /// It said what was wrong and ended in order: it was neither killed nor told to stop, and
+    /// neither a provider that died nor an answer that was lost hides something that was made all
+    /// the same.
     pub fn gave_up(&self) -> bool {
-        matches!(self, Self::Failed { code: Some(1), first: Some(_), unclear: false, .. })
+        matches!(
+            self,
+            Self::Failed {
+                code: Some(1),
+                first: Some(_),
+                unclear: false,
+                ..
+            }
+        )
     }
 }
 
 /// A provider that died, a network that broke off, an AWS that failed or had too much to do.
 fn leaves_open(error: &Diagnostic) -> bool {
-    matches!(Trouble::of(&error.to_string()), Trouble::Provider | Trouble::Network | Trouble::Load)
+    matches!(
+        Trouble::of(&error.to_string()),
+        Trouble::Provider | Trouble::Network | Trouble::Load
+    )
 }
 
 fn what(first: Option<&Diagnostic>, last_words: &str) -> String {
     first.map_or_else(|| last_words.to_owned(), Diagnostic::to_string)
 }
 
-/// `init` speaks plain text: its error, without the frame drawn around it; else whatever it said last.
+/// `init` speaks plain text: its error, without the frame drawn around it; else whatever it said
+/// last.
 fn last_words(log: &Path, status: ExitStatus) -> String {
     const MOST: usize = 4;
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> =
-        text.lines().map(|line| line.trim_matches(['│', '╷', '╵', ' '])).filter(|line| !line.is_empty()).collect();
-    let from = lines.iter().position(|line| line.starts_with("Error:")).unwrap_or(lines.len().saturating_sub(MOST));
-    let said = lines.iter().skip(from).take(MOST).copied().collect::<Vec<_>>().join(" ");
-    if said.is_empty() { format!("it ended with {status} and said nothing") } else { said }
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| line.trim_matches(['│', '╷', '╵', ' ']))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let from = lines
+        .iter()
+        .position(|line| line.starts_with("Error:"))
+        .unwrap_or(lines.len().saturating_sub(MOST));
+    let said = lines
+        .iter()
+        .skip(from)
+        .take(MOST)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(" ");
+    if said.is_empty() {
+        format!("it ended with {status} and said nothing")
+    } else {
+        said
+    }
 }
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TerraformError {
     let path = path.to_owned();
-    move |source| TerraformError::Io { doing, path, source }
+    move |source| TerraformError::Io {
+        doing,
+        path,
+        source,
+    }
 }
 
 type Result<T> = std::result::Result<T, TerraformError>;
@@ -158,8 +198,9 @@ pub struct Terraform {
 }
 
 impl Terraform {
-    /// `user` is the environment we were started with. `listen` hears every message while terraform runs. The lock is
-    /// inherited by terraform and its plugins: it is free when none of them lives any more, whatever became of us.
+    /// `user` is the environment we were started with. `listen` hears every message while terraform
+    /// runs. The lock is inherited by terraform and its plugins: it is free when none of them lives
+    /// any more, whatever became of us.
     pub fn new(
         binary: Binary,
         folder: &Path,
@@ -168,7 +209,9 @@ impl Terraform {
         listen: impl Fn(Message) + Send + Sync + 'static,
     ) -> Self {
         let user: BTreeMap<OsString, OsString> = user.into_iter().collect();
-        let source = provider::source(&binary, |name| user.get(std::ffi::OsStr::new(name)).cloned());
+        let source = provider::source(&binary, |name| {
+            user.get(std::ffi::OsStr::new(name)).cloned()
+        });
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         Self {
             environment: environment(user, &folder, &source),
@@ -183,7 +226,11 @@ impl Terraform {
     }
 
     /// Unpacks the module, writes its variables, fetches the provider. Creates nothing in AWS.
-    pub async fn init(&self, variables: &Variables, cancel: &CancellationToken) -> Result<Finished> {
+    pub async fn init(
+        &self,
+        variables: &Variables,
+        cancel: &CancellationToken,
+    ) -> Result<Finished> {
         let module = self.module();
         module::unpack(&module).map_err(failed("unpack the terraform module to", &module))?;
         write_variables(&module.join("run.auto.tfvars.json"), variables)?;
@@ -198,22 +245,34 @@ impl Terraform {
         self.succeed(Subcommand::Init, cancel).await
     }
 
-    /// Creates everything. After an error or a cancel some of it may exist, known to the state or not.
+    /// Creates everything. After an error or a cancel some of it may exist, known to the state or
+    /// not.
     pub async fn apply(&self, cancel: &CancellationToken) -> Result<Outputs> {
         let finished = self.succeed(Subcommand::Apply, cancel).await?;
-        finished.outputs.ok_or(TerraformError::NoOutputs { log: finished.log })
+        finished
+            .outputs
+            .ok_or(TerraformError::NoOutputs { log: finished.log })
     }
 
-    /// Destroys what the best state knows; `gently` makes few calls at a time. An interrupt does not cancel it (it is what
-    /// an interrupt asks for), only patience that has ended.
+    /// Destroys what the best state knows; `gently` makes few calls at a time. An interrupt does
+    /// not cancel it (it is what an interrupt asks for), only patience that has ended.
     pub async fn destroy(&self, gently: bool, patience: &CancellationToken) -> Result<Finished> {
         self.best_state()?;
-        self.succeed(if gently { Subcommand::DestroyGently } else { Subcommand::Destroy }, patience).await
+        self.succeed(
+            if gently {
+                Subcommand::DestroyGently
+            } else {
+                Subcommand::Destroy
+            },
+            patience,
+        )
+        .await
     }
 
     /// Puts the newest whole copy in place of a state that is missing, empty or torn.
     pub fn best_state(&self) -> Result<Best> {
-        state::best_state(&self.folder).map_err(failed("restore the terraform state in", &self.folder))
+        state::best_state(&self.folder)
+            .map_err(failed("restore the terraform state in", &self.folder))
     }
 
     fn module(&self) -> PathBuf {
@@ -222,14 +281,24 @@ impl Terraform {
 
     async fn succeed(&self, command: Subcommand, cancel: &CancellationToken) -> Result<Finished> {
         let (finished, status) = self.run(command, cancel).await?;
-        let Finished { ok, cancelled, log, .. } = &finished;
+        let Finished {
+            ok, cancelled, log, ..
+        } = &finished;
         if *ok {
             return Ok(finished);
         }
         if *cancelled {
-            return Err(TerraformError::Cancelled { command: command.word(), log: log.clone() });
+            return Err(TerraformError::Cancelled {
+                command: command.word(),
+                log: log.clone(),
+            });
         }
-        let errors = || finished.diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+        let errors = || {
+            finished
+                .diagnostics
+                .iter()
+                .filter(|diagnostic| diagnostic.is_error())
+        };
         Err(TerraformError::Failed {
             command: command.word(),
             code: status.code(),
@@ -240,11 +309,18 @@ impl Terraform {
         })
     }
 
-    async fn run(&self, command: Subcommand, cancel: &CancellationToken) -> Result<(Finished, ExitStatus)> {
+    async fn run(
+        &self,
+        command: Subcommand,
+        cancel: &CancellationToken,
+    ) -> Result<(Finished, ExitStatus)> {
         let (log, out) = fresh_log(&self.folder)?;
         let err = out.try_clone().map_err(failed("open", &log))?;
         let mut tail = Tail::new(File::open(&log).map_err(failed("open", &log))?);
-        let inherited = self.lock.inheritable().map_err(failed("lock", &self.folder))?;
+        let inherited = self
+            .lock
+            .inheritable()
+            .map_err(failed("lock", &self.folder))?;
         let mut child = Command::new(&self.binary.path)
             .args(arguments(command))
             .current_dir(self.module())
@@ -275,7 +351,9 @@ impl Terraform {
             }
         };
         self.look(&mut tail, &mut seen);
-        tail.rest().into_iter().for_each(|line| self.hear(&line, &mut seen));
+        tail.rest()
+            .into_iter()
+            .for_each(|line| self.hear(&line, &mut seen));
         let finished = Finished {
             ok: status.success(),
             cancelled: stop.sent > 0,
@@ -307,7 +385,9 @@ impl Terraform {
             Message::Outputs(values) => {
                 let values = values.clone().into_iter().collect();
                 // A plan announces outputs without values: only the last, complete ones count.
-                seen.outputs = serde_json::from_value(serde_json::Value::Object(values)).ok().or(seen.outputs.take());
+                seen.outputs = serde_json::from_value(serde_json::Value::Object(values))
+                    .ok()
+                    .or(seen.outputs.take());
             }
             _ => {}
         }
@@ -347,19 +427,39 @@ impl Subcommand {
 /// The arguments. No variable is among them: every user of the machine can read a command line.
 fn arguments(command: Subcommand) -> Vec<&'static str> {
     match command {
-        // The state lies in the run's folder, beside the module. (`init -json` came later than 1.5.)
-        Subcommand::Init => vec!["init", "-input=false", "-no-color", "-backend-config=path=../terraform.tfstate"],
+        // The state lies in the run's folder, beside the module. (`init -json` came later than
+        // 1.5.)
+        Subcommand::Init => vec![
+            "init",
+            "-input=false",
+            "-no-color",
+            "-backend-config=path=../terraform.tfstate",
+        ],
         Subcommand::Apply | Subcommand::Destroy => {
-            vec![command.word(), "-json", "-auto-approve", "-input=false", "-lock-timeout=60s"]
+            vec![
+                command.word(),
+                "-json",
+                "-auto-approve",
+                "-input=false",
+                "-lock-timeout=60s",
+            ]
         }
-        Subcommand::DestroyGently => [arguments(Subcommand::Destroy), vec!["-parallelism=2"]].concat(),
+        Subcommand::DestroyGently => {
+            [arguments(Subcommand::Destroy), vec!["-parallelism=2"]].concat()
+        }
     }
 }
 
 /// The environment of terraform. Pure.
-fn environment(user: BTreeMap<OsString, OsString>, folder: &Path, source: &Source) -> BTreeMap<OsString, OsString> {
-    let mut environment: BTreeMap<OsString, OsString> =
-        user.into_iter().filter(|(name, _)| name.to_str().is_some_and(kept)).collect();
+fn environment(
+    user: BTreeMap<OsString, OsString>,
+    folder: &Path,
+    source: &Source,
+) -> BTreeMap<OsString, OsString> {
+    let mut environment: BTreeMap<OsString, OsString> = user
+        .into_iter()
+        .filter(|(name, _)| name.to_str().is_some_and(kept))
+        .collect();
     let mut set = |name: &str, value: OsString| environment.insert(name.into(), value);
     set("TF_IN_AUTOMATION", "1".into());
     set("TF_INPUT", "0".into());
@@ -384,7 +484,9 @@ fn kept(name: &str) -> bool {
 }
 
 fn write_variables(path: &Path, variables: &Variables) -> Result<()> {
-    let text = serde_json::to_vec_pretty(variables).map_err(io::Error::from).map_err(failed("write", path))?;
+    let text = serde_json::to_vec_pretty(variables)
+        .map_err(io::Error::from)
+        .map_err(failed("write", path))?;
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -393,11 +495,13 @@ fn write_variables(path: &Path, variables: &Variables) -> Result<()> {
         .open(path)
         .map_err(failed("create", path))?;
     // One that was there before keeps its mode.
-    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(failed("protect", path))?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))
+        .map_err(failed("protect", path))?;
     file.write_all(&text).map_err(failed("write", path))
 }
 
-/// Two inits must not fill one plugin cache at the same time (terraform#31964). Free when the file is dropped.
+/// Two inits must not fill one plugin cache at the same time (terraform#31964). Free when the file
+/// is dropped.
 async fn lock_cache(cache: PathBuf) -> Result<File> {
     std::fs::create_dir_all(&cache).map_err(failed("create", &cache))?;
     let path = cache.join(".spikeproof.lock");
@@ -421,7 +525,12 @@ fn fresh_log(folder: &Path) -> Result<(PathBuf, File)> {
     let mut number = 1_u32;
     loop {
         let path = folder.join(format!("terraform-{number}.jsonl"));
-        match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
+        match OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+        {
             Ok(file) => return Ok((path, file)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(failed("create", &path)(error)),
@@ -437,13 +546,20 @@ struct Tail {
 
 impl Tail {
     fn new(file: File) -> Self {
-        Self { file, lines: Lines::default() }
+        Self {
+            file,
+            lines: Lines::default(),
+        }
     }
 
     /// The lines of the next piece; none at the present end.
     fn next(&mut self) -> Option<Vec<String>> {
         let mut piece = vec![0; 64 * 1024];
-        let length = self.file.read(&mut piece).ok().filter(|length| *length > 0)?;
+        let length = self
+            .file
+            .read(&mut piece)
+            .ok()
+            .filter(|length| *length > 0)?;
         piece.get(..length).map(|piece| self.lines.push(piece))
     }
 
@@ -452,7 +568,8 @@ impl Tail {
     }
 }
 
-/// Stops terraform: one SIGINT to its pid, a long wait, a second, a short wait, then SIGKILL for its group.
+/// Stops terraform: one SIGINT to its pid, a long wait, a second, a short wait, then SIGKILL for
+/// its group.
 ///
 /// Never SIGTERM: terraform counts it as another interrupt, and provider plugins die of it.
 struct Stop {
@@ -463,18 +580,31 @@ struct Stop {
 
 impl Stop {
     fn new(first: Duration, second: Duration) -> Self {
-        Self { patience: [first, second], sent: 0, since: None }
+        Self {
+            patience: [first, second],
+            sent: 0,
+            since: None,
+        }
     }
 
     /// Call it as often as you like once cancelled.
     fn press(&mut self, child: &Child, now: Instant) {
         let waited = self.since.map(|since| now - since);
-        let due = match (waited, self.sent.checked_sub(1).and_then(|last| self.patience.get(last))) {
+        let due = match (
+            waited,
+            self.sent
+                .checked_sub(1)
+                .and_then(|last| self.patience.get(last)),
+        ) {
             (None, _) => true,
             (Some(waited), Some(patience)) => waited >= *patience,
             (Some(_), None) => false,
         };
-        let Some(pid) = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).filter(|_| due) else {
+        let Some(pid) = child
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))
+            .filter(|_| due)
+        else {
             return;
         };
         // It may have ended by itself meanwhile; then there is nobody to tell.

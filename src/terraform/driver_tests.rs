@@ -1,4 +1,5 @@
-//! The driver against a fake terraform: a shell script that records what it was given and misbehaves on cue.
+//! The driver against a fake terraform: a shell script that records what it was given and
+//! misbehaves on cue.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +12,8 @@ struct Stage {
     terraform: Terraform,
 }
 
-/// A run folder and a fake terraform that records argv, environment and process group, then runs `script`.
+/// A run folder and a fake terraform that records argv, environment and process group, then runs
+/// `script`.
 fn stage(script: &str) -> Stage {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("terraform");
@@ -23,10 +25,19 @@ fn stage(script: &str) -> Stage {
     std::fs::write(&path, text).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     // A test beside this one may hold the script open for writing between its fork and exec.
-    while std::process::Command::new(&path).arg("probe").status().is_err() {}
+    while std::process::Command::new(&path)
+        .arg("probe")
+        .status()
+        .is_err()
+    {}
     let folder = home.path().join("run");
     std::fs::create_dir_all(folder.join("module")).unwrap();
-    let binary = Binary { path, flavour: Flavour::Terraform, version: "1.11.4".into(), platform: "linux_amd64".into() };
+    let binary = Binary {
+        path,
+        flavour: Flavour::Terraform,
+        version: "1.11.4".into(),
+        platform: "linux_amd64".into(),
+    };
     let user = [
         ("PATH", "/usr/bin:/bin"),
         ("HOME", "/nonexistent"),
@@ -45,11 +56,18 @@ fn stage(script: &str) -> Stage {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let ear = heard.clone();
     let lock = Arc::new(WorkLock::take(&folder).unwrap().unwrap());
-    let terraform =
-        Terraform::new(binary, &folder, lock, user.map(|(name, value)| (name.into(), value.into())), move |message| {
-            ear.lock().unwrap().push(message)
-        });
-    Stage { home, heard, terraform }
+    let terraform = Terraform::new(
+        binary,
+        &folder,
+        lock,
+        user.map(|(name, value)| (name.into(), value.into())),
+        move |message| ear.lock().unwrap().push(message),
+    );
+    Stage {
+        home,
+        heard,
+        terraform,
+    }
 }
 
 impl Stage {
@@ -90,30 +108,63 @@ fn variables() -> Variables {
 #[tokio::test]
 async fn apply_is_isolated_from_the_user_and_from_us() {
     let stage = stage(OUTPUTS);
-    let outputs = stage.terraform.apply(&CancellationToken::new()).await.unwrap();
+    let outputs = stage
+        .terraform
+        .apply(&CancellationToken::new())
+        .await
+        .unwrap();
     assert_eq!(outputs.bucket, "b");
-    assert_eq!(stage.read("argv").trim(), "apply -json -auto-approve -input=false -lock-timeout=60s");
+    assert_eq!(
+        stage.read("argv").trim(),
+        "apply -json -auto-approve -input=false -lock-timeout=60s"
+    );
     let environment = stage.read("env");
-    assert!(!environment.contains("evil") && !environment.contains("TF_CLI_ARGS"), "{environment}");
-    assert!(!environment.contains("TF_LOG") && !environment.contains("TF_REATTACH"), "{environment}");
-    for kept in ["https_proxy=http://proxy", "AWS_REGION=us-east-1", "TF_IN_AUTOMATION=1", "TF_INPUT=0"] {
+    assert!(
+        !environment.contains("evil") && !environment.contains("TF_CLI_ARGS"),
+        "{environment}"
+    );
+    assert!(
+        !environment.contains("TF_LOG") && !environment.contains("TF_REATTACH"),
+        "{environment}"
+    );
+    for kept in [
+        "https_proxy=http://proxy",
+        "AWS_REGION=us-east-1",
+        "TF_IN_AUTOMATION=1",
+        "TF_INPUT=0",
+    ] {
         assert!(environment.contains(kept), "{kept} in {environment}");
     }
     let group = stage.read("group");
     let (pid, group) = group.trim().split_once(' ').unwrap();
     assert_eq!(pid, group, "terraform leads its own process group");
     let files = stage.read("files");
-    let log = stage.terraform.folder.join("terraform-1.jsonl").canonicalize().unwrap();
-    assert_eq!(files.lines().collect::<Vec<_>>(), ["/dev/null", log.to_str().unwrap(), log.to_str().unwrap()]);
+    let log = stage
+        .terraform
+        .folder
+        .join("terraform-1.jsonl")
+        .canonicalize()
+        .unwrap();
+    assert_eq!(
+        files.lines().collect::<Vec<_>>(),
+        ["/dev/null", log.to_str().unwrap(), log.to_str().unwrap()]
+    );
 }
 
 #[tokio::test]
 async fn init_unpacks_the_module_and_hides_its_variables() {
     let stage = stage("exit 0");
-    stage.terraform.init(&variables(), &CancellationToken::new()).await.unwrap();
+    stage
+        .terraform
+        .init(&variables(), &CancellationToken::new())
+        .await
+        .unwrap();
     let module = stage.terraform.module();
     assert!(module.join("roles.tf").is_file());
-    let mode = std::fs::metadata(module.join("run.auto.tfvars.json")).unwrap().permissions().mode();
+    let mode = std::fs::metadata(module.join("run.auto.tfvars.json"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     assert!(!stage.read("argv").contains("sp-0000000001"));
     assert!(stage.read("run/terraform.rc").contains("\"/mirror\""));
@@ -127,16 +178,32 @@ echo '{"type":"diagnostic","diagnostic":{"severity":"warning","summary":"meh"}}'
 echo '{"type":"diagnostic","diagnostic":{"severity":"error","summary":"no vpc","detail":"vpc-1","address":"a.b"}}'
 exit 1"#,
     );
-    let error = stage.terraform.apply(&CancellationToken::new()).await.unwrap_err().to_string();
-    assert!(error.starts_with("terraform apply failed: no vpc (a.b): vpc-1; everything"), "{error}");
+    let error = stage
+        .terraform
+        .apply(&CancellationToken::new())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("terraform apply failed: no vpc (a.b): vpc-1; everything"),
+        "{error}"
+    );
     assert!(error.ends_with("terraform-1.jsonl"), "{error}");
-    assert_eq!(stage.heard.lock().unwrap()[0], Message::Text("not json".into()));
+    assert_eq!(
+        stage.heard.lock().unwrap()[0],
+        Message::Text("not json".into())
+    );
     let silent = stage_failure("kill -9 $$").await;
     assert!(silent.contains("signal: 9"), "{silent}");
 }
 
 async fn stage_failure(script: &str) -> String {
-    stage(script).terraform.apply(&CancellationToken::new()).await.unwrap_err().to_string()
+    stage(script)
+        .terraform
+        .apply(&CancellationToken::new())
+        .await
+        .unwrap_err()
+        .to_string()
 }
 
 /// Counts SIGINTs in `signals` and ends at the `n`-th, or never.
@@ -151,7 +218,16 @@ fn ends_at(n: u32) -> String {
 async fn a_cancel_is_one_interrupt_and_a_wait() {
     let stage = stage(&ends_at(1).replace("exit 1", "{ sleep 0.5; exit 1; }"));
     let error = stage.cancelled_apply().await.unwrap_err();
-    assert!(matches!(error, TerraformError::Cancelled { command: "apply", .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            TerraformError::Cancelled {
+                command: "apply",
+                ..
+            }
+        ),
+        "{error}"
+    );
     assert_eq!(stage.read("signals"), "INT\n");
 }
 
@@ -169,7 +245,11 @@ async fn a_second_interrupt_and_then_a_kill_follow_only_when_patience_ends() {
 #[tokio::test]
 async fn a_flood_is_read_to_its_end() {
     let stage = stage(&format!("yes 'no json at all' | head -n 200000\n{OUTPUTS}"));
-    stage.terraform.apply(&CancellationToken::new()).await.unwrap();
+    stage
+        .terraform
+        .apply(&CancellationToken::new())
+        .await
+        .unwrap();
     assert_eq!(stage.heard.lock().unwrap().len(), 200_001);
 }
 
@@ -179,9 +259,17 @@ async fn states_are_copied_during_apply_and_restored_before_destroy() {
         "[ $1 = destroy ] && cp ../terraform.tfstate $R/found && exit 0\n\
          echo '{{\"serial\":4}}' > ../terraform.tfstate; sleep 0.5; : > ../terraform.tfstate\n{OUTPUTS}"
     ));
-    stage.terraform.apply(&CancellationToken::new()).await.unwrap();
+    stage
+        .terraform
+        .apply(&CancellationToken::new())
+        .await
+        .unwrap();
     assert!(stage.read("run/terraform.tfstate").is_empty());
-    stage.terraform.destroy(false, &CancellationToken::new()).await.unwrap();
+    stage
+        .terraform
+        .destroy(false, &CancellationToken::new())
+        .await
+        .unwrap();
     assert_eq!(stage.read("found"), "{\"serial\":4}\n");
     assert!(stage.terraform.folder.join("terraform-2.jsonl").is_file());
 }
@@ -195,7 +283,12 @@ async fn it_gave_up_unless_an_error_hides_what_was_made() {
             )
         };
         let script = errors.iter().map(told).collect::<String>() + &format!("exit {code}");
-        stage(&script).terraform.apply(&CancellationToken::new()).await.unwrap_err().gave_up()
+        stage(&script)
+            .terraform
+            .apply(&CancellationToken::new())
+            .await
+            .unwrap_err()
+            .gave_up()
     };
     let denied = "AccessDenied: not authorized to perform iam:CreateRole";
     for (errors, code, gave_up) in [
@@ -203,8 +296,16 @@ async fn it_gave_up_unless_an_error_hides_what_was_made() {
         (&[denied][..], 2, false),
         (&[][..], 1, false),
         (&["Plugin did not respond"][..], 1, false),
-        (&["creating ECS Cluster: read tcp: connection reset by peer"][..], 1, false),
-        (&["creating Security Group: RequestLimitExceeded"][..], 1, false),
+        (
+            &["creating ECS Cluster: read tcp: connection reset by peer"][..],
+            1,
+            false,
+        ),
+        (
+            &["creating Security Group: RequestLimitExceeded"][..],
+            1,
+            false,
+        ),
         // One of several is enough.
         (&[denied, "rpc error: code = Unavailable"][..], 1, false),
     ] {

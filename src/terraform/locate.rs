@@ -1,4 +1,5 @@
-//! Finds the terraform (or tofu) binary, and refuses one that is too old before anything is created.
+//! Finds the terraform (or tofu) binary, and refuses one that is too old before anything is
+//! created.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use tokio::time::timeout;
 /// What the module's `required_version` says.
 const OLDEST: (u64, u64) = (1, 5);
 
-/// terraform says its version within a second; what stands in for it in PATH may have to fetch it first.
+/// terraform says its version within a second; what stands in for it in PATH may have to fetch it
+/// first.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +46,20 @@ pub enum LocateError {
 }
 
 /// The binary to use: `asked` (`--terraform`), or the first that exists in the documented order.
-pub async fn locate(asked: Option<&Path>, env: impl Fn(&str) -> Option<OsString>) -> Result<Binary, LocateError> {
-    let path = candidates(asked, env).into_iter().find(|path| path.is_file()).ok_or(LocateError::Missing)?;
+pub async fn locate(
+    asked: Option<&Path>,
+    env: impl Fn(&str) -> Option<OsString>,
+) -> Result<Binary, LocateError> {
+    let path = candidates(asked, env)
+        .into_iter()
+        .find(|path| path.is_file())
+        .ok_or(LocateError::Missing)?;
     // We run it from another folder.
     let path = std::path::absolute(&path).unwrap_or(path);
-    let broken = |why: String| LocateError::Broken { path: path.clone(), why };
+    let broken = |why: String| LocateError::Broken {
+        path: path.clone(),
+        why,
+    };
     let output = Command::new(&path)
         .kill_on_drop(true)
         .args(["version", "-json"])
@@ -59,16 +70,35 @@ pub async fn locate(asked: Option<&Path>, env: impl Fn(&str) -> Option<OsString>
         .output();
     let output = timeout(PATIENCE, output)
         .await
-        .map_err(|_| broken(format!("`version` gave no answer within {} s", PATIENCE.as_secs())))?
+        .map_err(|_| {
+            broken(format!(
+                "`version` gave no answer within {} s",
+                PATIENCE.as_secs()
+            ))
+        })?
         .map_err(|error| broken(error.to_string()))?;
     let answer: Answer = serde_json::from_slice(&output.stdout)
         .map_err(|_| broken("`version -json` did not answer with a version".to_owned()))?;
     if !new_enough(&answer.version) {
-        return Err(LocateError::Old { path, version: answer.version });
+        return Err(LocateError::Old {
+            path,
+            version: answer.version,
+        });
     }
-    let tofu = path.file_name().is_some_and(|name| name.to_string_lossy().contains("tofu"));
-    let flavour = if tofu { Flavour::OpenTofu } else { Flavour::Terraform };
-    Ok(Binary { path, flavour, version: answer.version, platform: answer.platform })
+    let tofu = path
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().contains("tofu"));
+    let flavour = if tofu {
+        Flavour::OpenTofu
+    } else {
+        Flavour::Terraform
+    };
+    Ok(Binary {
+        path,
+        flavour,
+        version: answer.version,
+        platform: answer.platform,
+    })
 }
 
 #[derive(Deserialize)]
@@ -78,16 +108,24 @@ struct Answer {
     platform: String,
 }
 
-/// Where to look, in order. A path that somebody named is the only one: a typo must not pick another binary.
+/// Where to look, in order. A path that somebody named is the only one: a typo must not pick
+/// another binary.
 fn candidates(asked: Option<&Path>, env: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
     let set = |name: &str| env(name).filter(|value| !value.is_empty());
-    if let Some(path) = asked.map(Path::to_owned).or_else(|| set("SPIKEPROOF_TERRAFORM").map(PathBuf::from)) {
+    if let Some(path) = asked
+        .map(Path::to_owned)
+        .or_else(|| set("SPIKEPROOF_TERRAFORM").map(PathBuf::from))
+    {
         return vec![path];
     }
-    // GitHub's setup-terraform puts a wrapper in PATH that dies on SIGINT; the real binary lies beside it.
-    let unwrapped = set("TERRAFORM_CLI_PATH").map(|folder| PathBuf::from(folder).join("terraform-bin"));
+    // GitHub's setup-terraform puts a wrapper in PATH that dies on SIGINT; the real binary lies
+    // beside it.
+    let unwrapped =
+        set("TERRAFORM_CLI_PATH").map(|folder| PathBuf::from(folder).join("terraform-bin"));
     let folders: Vec<PathBuf> = set("PATH").iter().flat_map(std::env::split_paths).collect();
-    let named = ["terraform", "tofu"].into_iter().flat_map(|name| folders.iter().map(move |f| f.join(name)));
+    let named = ["terraform", "tofu"]
+        .into_iter()
+        .flat_map(|name| folders.iter().map(move |f| f.join(name)));
     unwrapped.into_iter().chain(named).collect()
 }
 
@@ -103,25 +141,48 @@ mod tests {
     #[test]
     fn the_binary_is_looked_for_in_the_documented_order() {
         let check = |asked: Option<&str>, env: &[(&str, &str)], expected: &[&str]| {
-            let read = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
+            let read = |name: &str| {
+                env.iter()
+                    .find(|(key, _)| *key == name)
+                    .map(|(_, value)| value.into())
+            };
             let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
             assert_eq!(candidates(asked.map(Path::new), read), expected);
         };
-        check(Some("/x/tf"), &[("SPIKEPROOF_TERRAFORM", "/y"), ("PATH", "/bin")], &["/x/tf"]);
-        check(None, &[("SPIKEPROOF_TERRAFORM", "/y"), ("PATH", "/bin")], &["/y"]);
+        check(
+            Some("/x/tf"),
+            &[("SPIKEPROOF_TERRAFORM", "/y"), ("PATH", "/bin")],
+            &["/x/tf"],
+        );
+        check(
+            None,
+            &[("SPIKEPROOF_TERRAFORM", "/y"), ("PATH", "/bin")],
+            &["/y"],
+        );
         check(
             None,
             &[("TERRAFORM_CLI_PATH", "/w"), ("PATH", "/a:/b")],
-            &["/w/terraform-bin", "/a/terraform", "/b/terraform", "/a/tofu", "/b/tofu"],
+            &[
+                "/w/terraform-bin",
+                "/a/terraform",
+                "/b/terraform",
+                "/a/tofu",
+                "/b/tofu",
+            ],
         );
         check(None, &[], &[]);
     }
 
     #[test]
     fn versions_before_1_5_are_refused() {
-        for (version, expected) in
-            [("1.5.0", true), ("1.11.4", true), ("2.0.0-rc1", true), ("1.4.9", false), ("0.15.5", false), ("x", false)]
-        {
+        for (version, expected) in [
+            ("1.5.0", true),
+            ("1.11.4", true),
+            ("2.0.0-rc1", true),
+            ("1.4.9", false),
+            ("0.15.5", false),
+            ("x", false),
+        ] {
             assert_eq!(new_enough(version), expected, "{version}");
         }
     }
@@ -129,6 +190,9 @@ mod tests {
     #[tokio::test]
     async fn a_missing_binary_says_what_to_install() {
         let error = locate(None, |_| None).await.unwrap_err().to_string();
-        assert!(error.contains("install Terraform (or OpenTofu) 1.5"), "{error}");
+        assert!(
+            error.contains("install Terraform (or OpenTofu) 1.5"),
+            "{error}"
+        );
     }
 }

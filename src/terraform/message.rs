@@ -1,6 +1,7 @@
 //! What terraform says with `-json`: one JSON object per line. Pure.
 //!
-//! Types and fields we do not know are kept as `Other`; a line that is no JSON (a crash, a wrapper's banner) as `Text`.
+//! Types and fields we do not know are kept as `Other`; a line that is no JSON (a crash, a
+//! wrapper's banner) as `Text`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -73,15 +74,21 @@ impl std::fmt::Display for Diagnostic {
         if let Some(address) = &self.address {
             write!(f, " ({address})")?;
         }
-        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+        if self.detail.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {}", self.detail)
+        }
     }
 }
 
 /// Reads one line. Never fails.
 pub fn parse(line: &str) -> Message {
     match serde_json::from_str::<Value>(line) {
-        Ok(value) if value.is_object() => known(&value)
-            .unwrap_or_else(|| Message::Other { kind: text(&value, "/type"), message: text(&value, "/@message") }),
+        Ok(value) if value.is_object() => known(&value).unwrap_or_else(|| Message::Other {
+            kind: text(&value, "/type"),
+            message: text(&value, "/@message"),
+        }),
         _ => Message::Text(line.to_owned()),
     }
 }
@@ -92,15 +99,17 @@ fn known(value: &Value) -> Option<Message> {
         // OpenTofu names the key after itself.
         "version" => {
             let version = value.get("terraform").or_else(|| value.get("tofu"))?;
-            Message::Version { version: version.as_str()?.to_owned() }
+            Message::Version {
+                version: version.as_str()?.to_owned(),
+            }
         }
         "apply_start" => Message::ApplyStart(step(value)?),
         "apply_progress" => Message::ApplyProgress(step(value)?),
         "apply_complete" => Message::ApplyComplete(step(value)?),
         "apply_errored" => Message::ApplyErrored(step(value)?),
-        "refresh_start" | "refresh_complete" => {
-            Message::Refresh { address: value.pointer("/hook/resource/addr")?.as_str()?.to_owned() }
-        }
+        "refresh_start" | "refresh_complete" => Message::Refresh {
+            address: value.pointer("/hook/resource/addr")?.as_str()?.to_owned(),
+        },
         "change_summary" => Message::ChangeSummary {
             operation: text(value, "/changes/operation"),
             add: count("/changes/add"),
@@ -116,8 +125,13 @@ fn known(value: &Value) -> Option<Message> {
                 .filter_map(|(name, output)| Some((name.clone(), output.get("value")?.clone())))
                 .collect(),
         ),
-        "diagnostic" => Message::Diagnostic(Diagnostic::deserialize(value.get("diagnostic")?).ok()?),
-        "log" => Message::Log { message: text(value, "/@message"), state: value.get("state").cloned() },
+        "diagnostic" => {
+            Message::Diagnostic(Diagnostic::deserialize(value.get("diagnostic")?).ok()?)
+        }
+        "log" => Message::Log {
+            message: text(value, "/@message"),
+            state: value.get("state").cloned(),
+        },
         _ => return None,
     })
 }
@@ -127,17 +141,28 @@ fn step(value: &Value) -> Option<Step> {
     Some(Step {
         address: hook.pointer("/resource/addr")?.as_str()?.to_owned(),
         action: text(hook, "/action"),
-        id: hook.get("id_value").and_then(Value::as_str).map(str::to_owned),
-        elapsed: Duration::from_secs(hook.get("elapsed_seconds").and_then(Value::as_u64).unwrap_or(0)),
+        id: hook
+            .get("id_value")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        elapsed: Duration::from_secs(
+            hook.get("elapsed_seconds")
+                .and_then(Value::as_u64)
+                .unwrap_or(0),
+        ),
     })
 }
 
 fn text(value: &Value, pointer: &str) -> String {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
-/// Cuts a growing file into lines. Bytes that are no UTF-8 are replaced; a line beyond [`LONGEST`] is dropped, so
-/// that a flood without line feeds cannot fill our memory.
+/// Cuts a growing file into lines. Bytes that are no UTF-8 are replaced; a line beyond [`LONGEST`]
+/// is dropped, so that a flood without line feeds cannot fill our memory.
 #[derive(Debug, Default)]
 pub struct Lines {
     partial: Vec<u8>,
@@ -189,8 +214,18 @@ mod tests {
             elapsed: Duration::from_secs(seconds),
         };
         let check = |line: &str, expected: Message| assert_eq!(parse(line), expected, "{line}");
-        check(r#"{"type":"version","terraform":"1.11.4","ui":"1.2"}"#, Message::Version { version: "1.11.4".into() });
-        check(r#"{"type":"version","tofu":"1.9.0"}"#, Message::Version { version: "1.9.0".into() });
+        check(
+            r#"{"type":"version","terraform":"1.11.4","ui":"1.2"}"#,
+            Message::Version {
+                version: "1.11.4".into(),
+            },
+        );
+        check(
+            r#"{"type":"version","tofu":"1.9.0"}"#,
+            Message::Version {
+                version: "1.9.0".into(),
+            },
+        );
         check(
             r#"{"type":"apply_start","hook":{"resource":{"addr":"aws_ecs_cluster.run"},"action":"create"}}"#,
             Message::ApplyStart(step("create", None, 0)),
@@ -201,7 +236,12 @@ mod tests {
         );
         check(
             r#"{"type":"change_summary","changes":{"add":15,"change":0,"import":0,"remove":1,"operation":"apply"}}"#,
-            Message::ChangeSummary { operation: "apply".into(), add: 15, change: 0, remove: 1 },
+            Message::ChangeSummary {
+                operation: "apply".into(),
+                add: 15,
+                change: 0,
+                remove: 1,
+            },
         );
         check(
             r#"{"type":"outputs","outputs":{"bucket":{"sensitive":false,"type":"string","value":"b"},"later":{"sensitive":false}}}"#,
@@ -218,12 +258,27 @@ mod tests {
         );
         check(
             r#"{"type":"log","@message":"Emergency state dump","state":{"serial":3}}"#,
-            Message::Log { message: "Emergency state dump".into(), state: Some(serde_json::json!({"serial": 3})) },
+            Message::Log {
+                message: "Emergency state dump".into(),
+                state: Some(serde_json::json!({"serial": 3})),
+            },
         );
-        check(r#"{"type":"news","@message":"hello"}"#, Message::Other { kind: "news".into(), message: "hello".into() });
+        check(
+            r#"{"type":"news","@message":"hello"}"#,
+            Message::Other {
+                kind: "news".into(),
+                message: "hello".into(),
+            },
+        );
         check("panic: oh no", Message::Text("panic: oh no".into()));
         check("[1]", Message::Text("[1]".into()));
-        check(r#"{"type":"apply_start"}"#, Message::Other { kind: "apply_start".into(), message: String::new() });
+        check(
+            r#"{"type":"apply_start"}"#,
+            Message::Other {
+                kind: "apply_start".into(),
+                message: String::new(),
+            },
+        );
     }
 
     #[test]

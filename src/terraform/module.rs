@@ -1,4 +1,5 @@
-//! The terraform module, carried in the binary: what runs is what was tested, wherever the binary goes.
+//! The terraform module, carried in the binary: what runs is what was tested, wherever the binary
+//! goes.
 
 use std::io;
 use std::path::Path;
@@ -65,8 +66,14 @@ mod tests {
             .lines()
             .filter_map(|line| line.trim().split_once('='))
             .map(|(key, value)| {
-                let value = value.trim().trim_matches('"').replace("${var.run}", run.as_str());
-                (key.trim().to_owned(), value.replace("var.run", run.as_str()))
+                let value = value
+                    .trim()
+                    .trim_matches('"')
+                    .replace("${var.run}", run.as_str());
+                (
+                    key.trim().to_owned(),
+                    value.replace("var.run", run.as_str()),
+                )
             })
             .collect();
         said.sort();
@@ -96,8 +103,14 @@ mod tests {
     #[test]
     fn nothing_in_the_module_can_block_a_destroy_or_cost_by_the_hour() {
         for (name, text) in FILES {
-            for banned in ["data \"", "provisioner \"", "module \"", "aws_nat_gateway", "aws_lb\"", "aws_vpc_endpoint"]
-            {
+            for banned in [
+                "data \"",
+                "provisioner \"",
+                "module \"",
+                "aws_nat_gateway",
+                "aws_lb\"",
+                "aws_vpc_endpoint",
+            ] {
                 assert!(!text.contains(banned), "{name} contains {banned}");
             }
         }

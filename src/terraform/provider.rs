@@ -1,4 +1,5 @@
-//! Where the AWS provider comes from: a folder that somebody prepared, or the registry through a shared cache.
+//! Where the AWS provider comes from: a folder that somebody prepared, or the registry through a
+//! shared cache.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,11 @@ pub enum Source {
 
 /// Decides, looking only at `env` and at which files exist.
 pub fn source(binary: &Binary, env: impl Fn(&str) -> Option<OsString>) -> Source {
-    let set = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        env(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     if let Some(folder) = set("SPIKEPROOF_PLUGIN_DIR") {
         return Source::Mirror(folder);
     }
@@ -29,22 +34,35 @@ pub fn source(binary: &Binary, env: impl Fn(&str) -> Option<OsString>) -> Source
         Flavour::Terraform => ".terraformrc",
         Flavour::OpenTofu => ".tofurc",
     };
-    let configured = set("TF_CLI_CONFIG_FILE").into_iter().chain(home.iter().map(|home| home.join(own)));
+    let configured = set("TF_CLI_CONFIG_FILE")
+        .into_iter()
+        .chain(home.iter().map(|home| home.join(own)));
     if let Some(file) = configured.into_iter().find(|file| file.is_file()) {
         return Source::Configured(file);
     }
     let data = set("XDG_DATA_HOME").or_else(|| home.as_ref().map(|home| home.join(".local/share")));
-    let shared = ["/usr/local/share/terraform/plugins", "/usr/share/terraform/plugins"].map(PathBuf::from);
+    let shared = [
+        "/usr/local/share/terraform/plugins",
+        "/usr/share/terraform/plugins",
+    ]
+    .map(PathBuf::from);
     let mirrors = home
         .iter()
         .map(|home| home.join(".terraform.d/plugins"))
         .chain(data.map(|data| data.join("terraform/plugins")))
         .chain(shared);
-    if let Some(mirror) = mirrors.into_iter().find(|folder| holds_provider(folder, binary)) {
+    if let Some(mirror) = mirrors
+        .into_iter()
+        .find(|folder| holds_provider(folder, binary))
+    {
         return Source::Mirror(mirror);
     }
     let cache = set("XDG_CACHE_HOME").or_else(|| home.map(|home| home.join(".cache")));
-    Source::Registry { cache: cache.unwrap_or_else(std::env::temp_dir).join("spikeproof/plugins") }
+    Source::Registry {
+        cache: cache
+            .unwrap_or_else(std::env::temp_dir)
+            .join("spikeproof/plugins"),
+    }
 }
 
 fn registry(flavour: Flavour) -> &'static str {
@@ -58,7 +76,9 @@ fn holds_provider(mirror: &Path, binary: &Binary) -> bool {
     let provider = mirror.join(registry(binary.flavour)).join("hashicorp/aws");
     let platform = &binary.platform;
     provider.join(VERSION).join(platform).is_dir()
-        || provider.join(format!("terraform-provider-aws_{VERSION}_{platform}.zip")).is_file()
+        || provider
+            .join(format!("terraform-provider-aws_{VERSION}_{platform}.zip"))
+            .is_file()
 }
 
 /// The text of our own CLI configuration; none when the user's is in charge.
@@ -84,7 +104,12 @@ mod tests {
     use super::*;
 
     fn binary(flavour: Flavour) -> Binary {
-        Binary { path: "/tf".into(), flavour, version: "1.11.4".into(), platform: "linux_amd64".into() }
+        Binary {
+            path: "/tf".into(),
+            flavour,
+            version: "1.11.4".into(),
+            platform: "linux_amd64".into(),
+        }
     }
 
     #[test]
@@ -93,29 +118,47 @@ mod tests {
         let at = |path: &str| home.path().join(path);
         let found = |flavour, extra: &[(&str, PathBuf)]| {
             source(&binary(flavour), |name| {
-                let extra = extra.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone().into());
+                let extra = extra
+                    .iter()
+                    .find(|(key, _)| *key == name)
+                    .map(|(_, value)| value.clone().into());
                 extra.or_else(|| (name == "HOME").then(|| home.path().into()))
             })
         };
-        let registry = Source::Registry { cache: at(".cache/spikeproof/plugins") };
+        let registry = Source::Registry {
+            cache: at(".cache/spikeproof/plugins"),
+        };
         assert_eq!(found(Flavour::Terraform, &[]), registry);
         // A configuration file that is named but not there is nobody's wish.
-        assert_eq!(found(Flavour::Terraform, &[("TF_CLI_CONFIG_FILE", at("none"))]), registry);
+        assert_eq!(
+            found(Flavour::Terraform, &[("TF_CLI_CONFIG_FILE", at("none"))]),
+            registry
+        );
 
         let mirror = ".terraform.d/plugins/registry.terraform.io/hashicorp/aws";
         std::fs::create_dir_all(at(mirror).join("5.100.0/linux_amd64")).unwrap();
-        assert_eq!(found(Flavour::Terraform, &[]), Source::Mirror(at(".terraform.d/plugins")));
+        assert_eq!(
+            found(Flavour::Terraform, &[]),
+            Source::Mirror(at(".terraform.d/plugins"))
+        );
         assert_eq!(found(Flavour::OpenTofu, &[]), registry);
 
         std::fs::write(at(".terraformrc"), "").unwrap();
-        assert_eq!(found(Flavour::Terraform, &[]), Source::Configured(at(".terraformrc")));
+        assert_eq!(
+            found(Flavour::Terraform, &[]),
+            Source::Configured(at(".terraformrc"))
+        );
         assert_eq!(found(Flavour::OpenTofu, &[]), registry);
-        assert_eq!(found(Flavour::Terraform, &[("SPIKEPROOF_PLUGIN_DIR", at("p"))]), Source::Mirror(at("p")));
+        assert_eq!(
+            found(Flavour::Terraform, &[("SPIKEPROOF_PLUGIN_DIR", at("p"))]),
+            Source::Mirror(at("p"))
+        );
     }
 
     #[test]
     fn our_configuration_names_the_mirror_for_the_one_provider() {
-        let text = configuration(&Source::Mirror("/a \"b\"${c}".into()), Flavour::OpenTofu).unwrap();
+        let text =
+            configuration(&Source::Mirror("/a \"b\"${c}".into()), Flavour::OpenTofu).unwrap();
         assert_eq!(
             text,
             r#"provider_installation {
@@ -129,6 +172,9 @@ mod tests {
 }
 "#
         );
-        assert_eq!(configuration(&Source::Configured("/x".into()), Flavour::Terraform), None);
+        assert_eq!(
+            configuration(&Source::Configured("/x".into()), Flavour::Terraform),
+            None
+        );
     }
 }

@@ -21,7 +21,10 @@ pub struct Sighting {
 
 impl Sighting {
     fn new(at: Timestamp, after: Option<Timestamp>) -> Self {
-        Self { at, within: after.map_or(POLLED, |after| between(after, at)) }
+        Self {
+            at,
+            within: after.map_or(POLLED, |after| between(after, at)),
+        }
     }
 
     /// The middle of the time in which it happened; `by` then it had, where that is known.
@@ -33,15 +36,20 @@ impl Sighting {
 
     /// An API gave the time itself.
     pub fn exact(at: Timestamp) -> Self {
-        Self { at, within: Duration::from_millis(1) }
+        Self {
+            at,
+            within: Duration::from_millis(1),
+        }
     }
 }
 
-/// An instance that the group launched after the load began. Moments that were not seen are missing, never guessed.
+/// An instance that the group launched after the load began. Moments that were not seen are
+/// missing, never guessed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Launched {
     pub id: String,
-    /// `StartTime` of its launch activity, or a task's `createdAt`; where neither can be read, first seen.
+    /// `StartTime` of its launch activity, or a task's `createdAt`; where neither can be read,
+    /// first seen.
     pub launched: Sighting,
     /// It replaces one that failed its checks: no policy asked for it.
     pub replaces: bool,
@@ -56,11 +64,19 @@ pub struct Launched {
 impl Launched {
     /// Who has answered was in service and healthy by then, whenever the next look saw it.
     pub fn sharpen(&mut self) {
-        let Some(answered) = self.first_answer else { return };
-        for seen in [&mut self.in_service, &mut self.healthy].into_iter().flatten() {
+        let Some(answered) = self.first_answer else {
+            return;
+        };
+        for seen in [&mut self.in_service, &mut self.healthy]
+            .into_iter()
+            .flatten()
+        {
             let after = seen.at.checked_sub(seen.within).unwrap_or(seen.at);
             if answered > after && answered < seen.at {
-                *seen = Sighting { at: answered, within: between(after, answered) };
+                *seen = Sighting {
+                    at: answered,
+                    within: between(after, answered),
+                };
             }
         }
     }
@@ -68,39 +84,57 @@ impl Launched {
     /// From launch to in service, by the likeliest moments.
     pub fn boot(&self) -> Option<Duration> {
         // What has answered was in service, whenever that was seen.
-        Some(between(self.launched.at, self.in_service?.likeliest(self.first_answer)))
+        Some(between(
+            self.launched.at,
+            self.in_service?.likeliest(self.first_answer),
+        ))
     }
 
-    /// How long after its launch a sighting happened, at least and at most. What has answered was there by then, whenever
-    /// that was seen.
+    /// How long after its launch a sighting happened, at least and at most. What has answered was
+    /// there by then, whenever that was seen.
     fn took(&self, seen: Sighting) -> (Duration, Duration) {
         let since = |at: Timestamp| between(self.launched.at, at);
         let most = since(self.first_answer.map_or(seen.at, |by| by.min(seen.at)));
-        (since(seen.at.checked_sub(seen.within).unwrap_or(seen.at)).min(most), most)
+        (
+            since(seen.at.checked_sub(seen.within).unwrap_or(seen.at)).min(most),
+            most,
+        )
     }
 
-    /// From in service to healthy. The two are polled one after the other: within a poll they are one.
+    /// From in service to healthy. The two are polled one after the other: within a poll they are
+    /// one.
     pub fn health(&self) -> Option<Duration> {
         let by = self.first_answer;
-        Some(between(self.in_service?.likeliest(by), self.healthy?.likeliest(by)))
+        Some(between(
+            self.in_service?.likeliest(by),
+            self.healthy?.likeliest(by),
+        ))
     }
 
     /// From when on it takes requests, as far as that is known.
     pub fn serves(&self) -> Option<Timestamp> {
-        self.first_answer.or(self.healthy.map(|seen| seen.at)).or(self.in_service.map(|seen| seen.at))
+        self.first_answer
+            .or(self.healthy.map(|seen| seen.at))
+            .or(self.in_service.map(|seen| seen.at))
     }
 }
 
-/// From launch to in service, and from there to healthy. Instances start alike: what fits all that were seen is known closer
-/// than any look tells; where nothing fits them all, the middle.
+/// From launch to in service, and from there to healthy. Instances start alike: what fits all that
+/// were seen is known closer than any look tells; where nothing fits them all, the middle.
 pub fn starts(launched: &[Launched]) -> Option<(Duration, Duration)> {
     let spans = |of: fn(&Launched) -> Option<Sighting>| -> Vec<(Duration, Duration)> {
-        launched.iter().filter_map(|one| of(one).map(|seen| one.took(seen))).collect()
+        launched
+            .iter()
+            .filter_map(|one| of(one).map(|seen| one.took(seen)))
+            .collect()
     };
     let boot = agreed(&spans(|one| one.in_service))?;
     let healthy = agreed(&spans(|one| one.healthy));
     // The two are polled one after the other: within a poll they are one.
-    Some((boot, healthy.map_or(Duration::ZERO, |healthy| healthy.saturating_sub(boot))))
+    Some((
+        boot,
+        healthy.map_or(Duration::ZERO, |healthy| healthy.saturating_sub(boot)),
+    ))
 }
 
 /// A time that lies in all of these spans; else the middle one's middle.
@@ -110,7 +144,12 @@ fn agreed(spans: &[(Duration, Duration)]) -> Option<Duration> {
     if least <= most {
         return Some((least + most) / 2);
     }
-    median(spans.iter().map(|(least, most)| (*least + *most) / 2).collect())
+    median(
+        spans
+            .iter()
+            .map(|(least, most)| (*least + *most) / 2)
+            .collect(),
+    )
 }
 
 pub fn median(mut times: Vec<Duration>) -> Option<Duration> {
@@ -122,7 +161,8 @@ pub fn median(mut times: Vec<Duration>) -> Option<Duration> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Left {
     pub id: String,
-    /// `StartTime` of its termination, or a task's `stoppingAt`; where neither can be read, first seen leaving.
+    /// `StartTime` of its termination, or a task's `stoppingAt`; where neither can be read, first
+    /// seen leaving.
     pub began: Sighting,
     pub why: Why,
     /// First seen draining in a target group.
@@ -146,10 +186,18 @@ pub fn launched(timeline: &Timeline, since: Timestamp) -> Vec<Launched> {
     let known = there_before(timeline, since);
     for activity in timeline.activities() {
         let launches = activity.description.starts_with("Launching");
-        let Some(id) = activity.instance().filter(|_| launches && activity.start >= since) else { continue };
+        let Some(id) = activity
+            .instance()
+            .filter(|_| launches && activity.start >= since)
+        else {
+            continue;
+        };
         found.push(Launched {
             id: id.to_owned(),
-            launched: Sighting { at: activity.start, within: Duration::from_secs(1) },
+            launched: Sighting {
+                at: activity.start,
+                within: Duration::from_secs(1),
+            },
             replaces: !activity.grows(),
             in_service: None,
             healthy: None,
@@ -158,7 +206,10 @@ pub fn launched(timeline: &Timeline, since: Timestamp) -> Vec<Launched> {
     }
     // Tasks have no activity each, and activities may not be readable.
     for (sighting, instance) in instances(timeline) {
-        if sighting.at < since || known.contains(&instance.id) || found.iter().any(|one| one.id == instance.id) {
+        if sighting.at < since
+            || known.contains(&instance.id)
+            || found.iter().any(|one| one.id == instance.id)
+        {
             continue;
         }
         let launched = instance.created.map_or(sighting, Sighting::exact);
@@ -173,7 +224,10 @@ pub fn launched(timeline: &Timeline, since: Timestamp) -> Vec<Launched> {
     }
     for one in &mut found {
         one.in_service = first(timeline, &one.id, Instance::is_in_service);
-        if let Some(started) = one.in_service.and_then(|seen| instance_at(timeline, &one.id, seen.at)?.started) {
+        if let Some(started) = one
+            .in_service
+            .and_then(|seen| instance_at(timeline, &one.id, seen.at)?.started)
+        {
             one.in_service = Some(Sighting::exact(started));
         }
         one.healthy = first_health(timeline, &one.id, "healthy");
@@ -187,14 +241,28 @@ pub fn left(timeline: &Timeline, since: Timestamp) -> Vec<Left> {
     let mut found: Vec<Left> = Vec::new();
     for activity in timeline.activities() {
         let ends = activity.description.starts_with("Terminating");
-        let Some(id) = activity.instance().filter(|_| ends && activity.start >= since) else { continue };
+        let Some(id) = activity
+            .instance()
+            .filter(|_| ends && activity.start >= since)
+        else {
+            continue;
+        };
         let why = match () {
             () if activity.shrinks() => Why::ScaledIn,
             () if activity.replaces() => Why::FailedChecks,
             () => Why::Other,
         };
-        let began = Sighting { at: activity.start, within: Duration::from_secs(1) };
-        found.push(Left { id: id.to_owned(), began, why, draining: None, gone: None });
+        let began = Sighting {
+            at: activity.start,
+            within: Duration::from_secs(1),
+        };
+        found.push(Left {
+            id: id.to_owned(),
+            began,
+            why,
+            draining: None,
+            gone: None,
+        });
     }
     // Whether a task was scaled in: the service wanted fewer by then.
     let shrinks: Vec<Timestamp> = timeline
@@ -209,8 +277,18 @@ pub fn left(timeline: &Timeline, since: Timestamp) -> Vec<Left> {
             continue;
         }
         let began = instance.stopping.map_or(sighting, Sighting::exact);
-        let why = if shrinks.iter().any(|at| *at <= began.at) { Why::ScaledIn } else { Why::Other };
-        found.push(Left { id: instance.id.clone(), began, why, draining: None, gone: None });
+        let why = if shrinks.iter().any(|at| *at <= began.at) {
+            Why::ScaledIn
+        } else {
+            Why::Other
+        };
+        found.push(Left {
+            id: instance.id.clone(),
+            began,
+            why,
+            draining: None,
+            gone: None,
+        });
     }
     for one in &mut found {
         one.draining = first_health(timeline, &one.id, "draining");
@@ -222,20 +300,29 @@ pub fn left(timeline: &Timeline, since: Timestamp) -> Vec<Left> {
 
 /// Every instance at every look at which it was there, with the look.
 fn instances(timeline: &Timeline) -> impl Iterator<Item = (Sighting, &Instance)> {
-    timeline
-        .group_looks()
-        .flat_map(|(at, after, group)| group.instances.iter().map(move |instance| (Sighting::new(at, after), instance)))
+    timeline.group_looks().flat_map(|(at, after, group)| {
+        group
+            .instances
+            .iter()
+            .map(move |instance| (Sighting::new(at, after), instance))
+    })
 }
 
 fn there_before(timeline: &Timeline, since: Timestamp) -> Vec<String> {
     let before = timeline.groups().take_while(|(at, _)| *at < since);
     let first = timeline.groups().next();
-    let all = before.chain(first).flat_map(|(_, group)| group.instances.iter());
-    all.filter(|instance| instance.created.is_none_or(|created| created < since)).map(|one| one.id.clone()).collect()
+    let all = before
+        .chain(first)
+        .flat_map(|(_, group)| group.instances.iter());
+    all.filter(|instance| instance.created.is_none_or(|created| created < since))
+        .map(|one| one.id.clone())
+        .collect()
 }
 
 fn first(timeline: &Timeline, id: &str, is: impl Fn(&Instance) -> bool) -> Option<Sighting> {
-    instances(timeline).find(|(_, instance)| instance.id == id && is(instance)).map(|(sighting, _)| sighting)
+    instances(timeline)
+        .find(|(_, instance)| instance.id == id && is(instance))
+        .map(|(sighting, _)| sighting)
 }
 
 fn instance_at<'a>(timeline: &'a Timeline, id: &str, at: Timestamp) -> Option<&'a Instance> {
@@ -247,7 +334,12 @@ fn instance_at<'a>(timeline: &'a Timeline, id: &str, at: Timestamp) -> Option<&'
 fn first_health(timeline: &Timeline, id: &str, state: &str) -> Option<Sighting> {
     timeline
         .target_looks()
-        .find(|(_, _, health)| health.targets.iter().any(|(target, seen)| target == id && seen == state))
+        .find(|(_, _, health)| {
+            health
+                .targets
+                .iter()
+                .any(|(target, seen)| target == id && seen == state)
+        })
         .map(|(at, after, _)| Sighting::new(at, after))
 }
 
@@ -258,8 +350,8 @@ fn gone(timeline: &Timeline, id: &str, since: Timestamp) -> Option<Sighting> {
         .map(|(at, after, _)| Sighting::new(at, after))
 }
 
-/// Instances that take load, for each second from the start instant: healthy in all target groups that have any, else in
-/// service.
+/// Instances that take load, for each second from the start instant: healthy in all target groups
+/// that have any, else in service.
 pub fn serving(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<u32> {
     let mut latest: Vec<&TargetHealth> = Vec::new();
     let mut seen: Vec<(Timestamp, u32)> = Vec::new();
@@ -269,7 +361,10 @@ pub fn serving(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<u
         seen.push((at, healthy_everywhere(&latest)));
     }
     if seen.is_empty() {
-        seen = timeline.groups().map(|(at, group)| (at, group.in_service())).collect();
+        seen = timeline
+            .groups()
+            .map(|(at, group)| (at, group.in_service()))
+            .collect();
     }
     by_second(&seen, started, seconds)
 }
@@ -277,30 +372,49 @@ pub fn serving(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<u
 fn healthy_everywhere(latest: &[&TargetHealth]) -> u32 {
     let mut used = latest.iter().filter(|health| !health.targets.is_empty());
     let Some(first) = used.next() else { return 0 };
-    let healthy = |health: &TargetHealth, id: &str| health.targets.iter().any(|(own, is)| own == id && is == "healthy");
-    let all = first.targets.iter().filter(|(id, _)| healthy(first, id) && used.clone().all(|one| healthy(one, id)));
+    let healthy = |health: &TargetHealth, id: &str| {
+        health
+            .targets
+            .iter()
+            .any(|(own, is)| own == id && is == "healthy")
+    };
+    let all = first
+        .targets
+        .iter()
+        .filter(|(id, _)| healthy(first, id) && used.clone().all(|one| healthy(one, id)));
     all.count() as u32
 }
 
-/// Instances that are paid for, for each second from the start instant: whatever is there, those that come or go as well.
+/// Instances that are paid for, for each second from the start instant: whatever is there, those
+/// that come or go as well.
 pub fn billed(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<u32> {
-    let seen: Vec<(Timestamp, u32)> = timeline.groups().map(|(at, group)| (at, group.instances.len() as u32)).collect();
+    let seen: Vec<(Timestamp, u32)> = timeline
+        .groups()
+        .map(|(at, group)| (at, group.instances.len() as u32))
+        .collect();
     by_second(&seen, started, seconds)
 }
 
 /// The desired capacity for each second from the start instant.
 pub fn desired(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<u32> {
-    let seen: Vec<(Timestamp, u32)> = timeline.groups().map(|(at, group)| (at, group.desired)).collect();
+    let seen: Vec<(Timestamp, u32)> = timeline
+        .groups()
+        .map(|(at, group)| (at, group.desired))
+        .collect();
     by_second(&seen, started, seconds)
 }
 
 /// The last value seen by the end of each second; before the first look, the first.
 fn by_second(seen: &[(Timestamp, u32)], started: Timestamp, seconds: usize) -> Vec<u32> {
-    let Some((_, first)) = seen.first() else { return vec![0; seconds] };
+    let Some((_, first)) = seen.first() else {
+        return vec![0; seconds];
+    };
     let (mut next, mut value) = (0, *first);
     (1..=seconds as u64)
         .map(|end| {
-            let end = started.checked_add(Duration::from_secs(end)).unwrap_or(started);
+            let end = started
+                .checked_add(Duration::from_secs(end))
+                .unwrap_or(started);
             while let Some((_, seen)) = seen.get(next).filter(|(at, _)| *at <= end) {
                 value = *seen;
                 next += 1;
@@ -333,7 +447,9 @@ pub fn after(at: Timestamp, by: Duration) -> Timestamp {
 
 /// The whole second of the load a moment lies in; nothing before it.
 pub fn second(started: Timestamp, at: Timestamp) -> Option<u32> {
-    u32::try_from(at.duration_since(started).as_secs()).ok().filter(|_| at >= started)
+    u32::try_from(at.duration_since(started).as_secs())
+        .ok()
+        .filter(|_| at >= started)
 }
 
 #[cfg(test)]
@@ -345,8 +461,17 @@ mod tests {
     #[test]
     fn an_instance_serves_when_it_is_healthy_in_all_its_target_groups() {
         let look = |second, group: &str, targets: &[(&str, &str)]| {
-            let targets = targets.iter().map(|(id, state)| ((*id).to_owned(), (*state).to_owned())).collect();
-            Observation::new(at(second), Observed::Targets(TargetHealth { target_group: group.to_owned(), targets }))
+            let targets = targets
+                .iter()
+                .map(|(id, state)| ((*id).to_owned(), (*state).to_owned()))
+                .collect();
+            Observation::new(
+                at(second),
+                Observed::Targets(TargetHealth {
+                    target_group: group.to_owned(),
+                    targets,
+                }),
+            )
         };
         let both = [("i-1", "healthy"), ("i-2", "healthy")];
         let observations = vec![
@@ -367,25 +492,46 @@ mod tests {
             id: "i-1".to_owned(),
             launched: Sighting::exact(at(launched)),
             replaces: false,
-            in_service: Some(Sighting { at: at(in_service), within: POLLED }),
-            healthy: Some(Sighting { at: at(healthy), within: POLLED }),
+            in_service: Some(Sighting {
+                at: at(in_service),
+                within: POLLED,
+            }),
+            healthy: Some(Sighting {
+                at: at(healthy),
+                within: POLLED,
+            }),
             first_answer: None,
         };
         let s = Duration::from_secs;
         assert_eq!(starts(&[one(10, 14, 16)]), Some((s(3), s(2))));
-        // In service after 2 to 4, 3 to 5 and 1 to 3 seconds; healthy after 4 to 6, 5 to 7 and 3 to 5.
-        assert_eq!(starts(&[one(10, 14, 16), one(11, 16, 18), one(11, 14, 16)]), Some((s(3), s(2))));
+        // In service after 2 to 4, 3 to 5 and 1 to 3 seconds; healthy after 4 to 6, 5 to 7 and 3 to
+        // 5.
+        assert_eq!(
+            starts(&[one(10, 14, 16), one(11, 16, 18), one(11, 14, 16)]),
+            Some((s(3), s(2)))
+        );
         let apart = [one(10, 14, 16), one(10, 24, 26), one(10, 34, 36)];
-        assert_eq!(starts(&apart), Some((s(13), s(2))), "they do not start alike: the middle");
+        assert_eq!(
+            starts(&apart),
+            Some((s(13), s(2))),
+            "they do not start alike: the middle"
+        );
         assert_eq!(starts(&[]), None);
     }
 
     #[test]
     fn what_has_answered_was_in_service_before_it_was_seen_to_be() {
-        let seen = Sighting { at: at(16), within: Duration::from_secs(2) };
+        let seen = Sighting {
+            at: at(16),
+            within: Duration::from_secs(2),
+        };
         assert_eq!(seen.likeliest(None), at(15));
         assert_eq!(seen.likeliest(Some(at(20))), at(15));
         assert_eq!(seen.likeliest(Some(at(14))), at(14));
-        assert_eq!(seen.likeliest(Some(at(13))), at(14), "not before the look that did not see it");
+        assert_eq!(
+            seen.likeliest(Some(at(13))),
+            at(14),
+            "not before the look that did not see it"
+        );
     }
 }

@@ -12,45 +12,77 @@ use crate::units;
 const SKEW: Duration = Duration::from_secs(3);
 
 pub fn judge(case: &Case<'_>) -> Vec<Judgement> {
-    [deleted(case), confounded(case), clocks(case)].into_iter().flatten().collect()
+    [deleted(case), confounded(case), clocks(case)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Nothing where the group was there all the time.
 fn deleted(case: &Case<'_>) -> Option<Judgement> {
     let last = case.timeline.groups().next_back().map(|(at, _)| at)?;
-    let (at, _, why) = case.timeline.gaps().find(|(at, _, why)| *at >= last && why.starts_with("there is no "))?;
+    let (at, _, why) = case
+        .timeline
+        .gaps()
+        .find(|(at, _, why)| *at >= last && why.starts_with("there is no "))?;
     let measured = format!("gone at {at}");
-    Some(judgement("the group was there", Verdict::Inconclusive, &measured, format!("{why} any more: it was deleted")))
+    Some(judgement(
+        "the group was there",
+        Verdict::Inconclusive,
+        &measured,
+        format!("{why} any more: it was deleted"),
+    ))
 }
 
 /// What else moved the group, or may have.
 pub fn confounded(case: &Case<'_>) -> Option<Judgement> {
     let mut others: Vec<String> = Vec::new();
-    let decisions = case.timeline.activities().into_iter().filter(|one| one.start >= case.times.started);
+    let decisions = case
+        .timeline
+        .activities()
+        .into_iter()
+        .filter(|one| one.start >= case.times.started);
     for decision in decisions.filter_map(|activity| activity.decision()) {
         if decision.alarm.is_none() && decision.from != decision.to {
-            let said = format!("no alarm asked for {} to {} at {}", decision.from, decision.to, decision.at);
+            let said = format!(
+                "no alarm asked for {} to {} at {}",
+                decision.from, decision.to, decision.at
+            );
             if !others.contains(&said) {
                 others.push(said);
             }
         }
     }
-    let seen = case.timeline.observations.iter().filter_map(|one| match &one.seen {
-        Observed::Surroundings(surroundings) => Some(surroundings),
-        _ => None,
-    });
-    let end = case.timeline.groups().next_back().map_or(case.times.ended, |(at, _)| at);
+    let seen = case
+        .timeline
+        .observations
+        .iter()
+        .filter_map(|one| match &one.seen {
+            Observed::Surroundings(surroundings) => Some(surroundings),
+            _ => None,
+        });
+    let end = case
+        .timeline
+        .groups()
+        .next_back()
+        .map_or(case.times.ended, |(at, _)| at);
     for surroundings in seen {
         others.extend(surroundings.refreshes.iter().cloned());
         for action in &surroundings.scheduled {
-            if action.next.is_some_and(|next| next >= case.times.started && next <= end) {
+            if action
+                .next
+                .is_some_and(|next| next >= case.times.started && next <= end)
+            {
                 others.push(format!("the scheduled action {} was due", action.name));
             }
         }
     }
     for policy in case.timeline.policies() {
         if policy.mode.as_deref() == Some("ForecastAndScale") {
-            others.push(format!("the predictive policy {} scales by its own forecast", policy.name));
+            others.push(format!(
+                "the predictive policy {} scales by its own forecast",
+                policy.name
+            ));
         }
     }
     others.sort();
@@ -60,8 +92,14 @@ pub fn confounded(case: &Case<'_>) -> Option<Judgement> {
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
-    let because = format!("{first}{more}: what the group did need not be its policies' answer to the load");
-    Some(judgement("only its policies moved the group", Verdict::Inconclusive, "", because))
+    let because =
+        format!("{first}{more}: what the group did need not be its policies' answer to the load");
+    Some(judgement(
+        "only its policies moved the group",
+        Verdict::Inconclusive,
+        "",
+        because,
+    ))
 }
 
 /// The load is on our clock, alarms and launches on AWS's.
@@ -79,7 +117,12 @@ fn clocks(case: &Case<'_>) -> Option<Judgement> {
     let because = "moments of the load and of the group are as far apart as the clocks: set this machine's by NTP";
     (skew > SKEW).then(|| {
         let measured = format!("{} apart", units::duration(skew));
-        judgement("one clock", Verdict::Inconclusive, &measured, because.to_owned())
+        judgement(
+            "one clock",
+            Verdict::Inconclusive,
+            &measured,
+            because.to_owned(),
+        )
     })
 }
 
@@ -91,7 +134,10 @@ mod tests {
 
     fn judged(observations: Vec<Observation>) -> Vec<(String, Verdict, String)> {
         with_case(observations, |case| {
-            judge(case).into_iter().map(|one| (one.asked, one.verdict, one.because)).collect()
+            judge(case)
+                .into_iter()
+                .map(|one| (one.asked, one.verdict, one.because))
+                .collect()
         })
     }
 
@@ -104,14 +150,19 @@ mod tests {
     fn a_hand_a_schedule_or_a_refresh_makes_the_answer_doubtful() {
         let mut by_hand = whole_story();
         let mut manual = activity(26, "Launching a new EC2 instance: i-9", 2, 3);
-        let Observed::Activity(one) = &mut manual.seen else { unreachable!() };
+        let Observed::Activity(one) = &mut manual.seen else {
+            unreachable!()
+        };
         one.cause =
             "At 2026-03-01T12:00:26Z a user request explicitly set group desired capacity changing the desired \
                      capacity from 2 to 3."
                 .to_owned();
         by_hand.push(manual);
         let found = judged(by_hand);
-        assert!(found[0].2.contains("no alarm asked for 2 to 3"), "{found:?}");
+        assert!(
+            found[0].2.contains("no alarm asked for 2 to 3"),
+            "{found:?}"
+        );
 
         let mut surrounded = whole_story();
         let action = ScheduledAction {
@@ -127,9 +178,15 @@ mod tests {
             refreshes: vec!["instance refresh r-1 is InProgress".to_owned()],
             ..Surroundings::default()
         };
-        surrounded.insert(0, Observation::new(at(0), Observed::Surroundings(surroundings)));
+        surrounded.insert(
+            0,
+            Observation::new(at(0), Observed::Surroundings(surroundings)),
+        );
         let found = judged(surrounded);
-        assert!(found[0].2.contains("instance refresh r-1") && found[0].2.contains("(and 1 more)"), "{found:?}");
+        assert!(
+            found[0].2.contains("instance refresh r-1") && found[0].2.contains("(and 1 more)"),
+            "{found:?}"
+        );
     }
 
     #[test]

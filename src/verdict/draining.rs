@@ -26,34 +26,70 @@ struct Dropped {
 
 /// Requests that were cut off, refused or answered 5xx while instances left.
 pub fn nothing_dropped(case: &Case<'_>) -> Judgement {
-    let leaving: Vec<&Left> = case.reaction.left.iter().filter(|one| one.why == Why::ScaledIn).collect();
+    let leaving: Vec<&Left> = case
+        .reaction
+        .left
+        .iter()
+        .filter(|one| one.why == Why::ScaledIn)
+        .collect();
     let Some(began) = leaving.iter().map(|one| one.began.at).min() else {
-        return judgement(ASKED, Verdict::Inconclusive, "", "no instance left".to_owned());
+        return judgement(
+            ASKED,
+            Verdict::Inconclusive,
+            "",
+            "no instance left".to_owned(),
+        );
     };
     if began >= case.times.ended {
-        let because = "the load had ended before the first instance left: a longer recovery phase would tell";
+        let because =
+            "the load had ended before the first instance left: a longer recovery phase would tell";
         return judgement(ASKED, Verdict::Inconclusive, "", because.to_owned());
     }
     let overload = Overload::of(case);
     let by_header = case.results.names_instances();
     let seen = dropped(case, &leaving, &overload, by_header);
     let measured = format!("{} of {} requests", seen.sure, seen.requests);
-    let while_leaving = format!("from each termination until {} after it was gone", units::duration(AFTERMATH));
+    let while_leaving = format!(
+        "from each termination until {} after it was gone",
+        units::duration(AFTERMATH)
+    );
     // A zero that only the end of the load made.
-    let last = leaving.iter().map(|one| one.began.at).max().unwrap_or(began);
+    let last = leaving
+        .iter()
+        .map(|one| one.began.at)
+        .max()
+        .unwrap_or(began);
     let (verdict, because) = match seen {
-        Dropped { requests: 0, .. } => {
-            (Verdict::Inconclusive, "no request was under way while instances left".to_owned())
-        }
-        Dropped { sure: 0, doubtful: 0, .. } if last >= case.times.ended => {
-            let because = format!("{while_leaving}; some left after the load had ended (at {})", case.times.ended);
+        Dropped { requests: 0, .. } => (
+            Verdict::Inconclusive,
+            "no request was under way while instances left".to_owned(),
+        ),
+        Dropped {
+            sure: 0,
+            doubtful: 0,
+            ..
+        } if last >= case.times.ended => {
+            let because = format!(
+                "{while_leaving}; some left after the load had ended (at {})",
+                case.times.ended
+            );
             (Verdict::Passed, because)
         }
-        Dropped { sure: 0, doubtful: 0, .. } => (Verdict::Passed, while_leaving),
-        Dropped { sure: 0, doubtful, .. } => (Verdict::Inconclusive, unclear(doubtful, &overload, by_header)),
-        _ if by_header => {
-            (Verdict::Failed, "cut off, refused or answered 5xx while the group shrank, by their header".to_owned())
-        }
+        Dropped {
+            sure: 0,
+            doubtful: 0,
+            ..
+        } => (Verdict::Passed, while_leaving),
+        Dropped {
+            sure: 0, doubtful, ..
+        } => (
+            Verdict::Inconclusive,
+            unclear(doubtful, &overload, by_header),
+        ),
+        _ if by_header => (
+            Verdict::Failed,
+            "cut off, refused or answered 5xx while the group shrank, by their header".to_owned(),
+        ),
         _ => {
             let because = "cut off, refused or answered 5xx while the group shrank, with load to spare: inferred, \
                            `instance_header` would say for sure";
@@ -85,20 +121,33 @@ fn dropped(case: &Case<'_>, leaving: &[&Left], overload: &Overload, by_header: b
         let gone = one.gone.map_or(one.began.at, |seen| seen.at);
         (second(one.began.at), second(chain::after(gone, AFTERMATH)))
     };
-    let mut seconds: Vec<u32> = leaving.iter().flat_map(|one| span(one).0..=span(one).1).collect();
+    let mut seconds: Vec<u32> = leaving
+        .iter()
+        .flat_map(|one| span(one).0..=span(one).1)
+        .collect();
     seconds.sort_unstable();
     seconds.dedup();
     let mut seen = Dropped::default();
     for second in seconds {
         let window = Some((second, second + 1));
-        let all = case.results.merged(Select { seconds: window, ..Select::default() }).tally;
+        let all = case
+            .results
+            .merged(Select {
+                seconds: window,
+                ..Select::default()
+            })
+            .tally;
         let of = |id: &str| case.results.of_instance(id, window).tally.status_5xx;
         seen.requests += all.requests();
         let cut = cut_off(&all);
-        let by_leaving: u64 =
-            leaving.iter().filter(|one| (span(one).0..=span(one).1).contains(&second)).map(|one| of(&one.id)).sum();
+        let by_leaving: u64 = leaving
+            .iter()
+            .filter(|one| (span(one).0..=span(one).1).contains(&second))
+            .map(|one| of(&one.id))
+            .sum();
         let named: u64 = case.results.instances().map(of).sum();
-        // Those that no instance put its name to are the load balancer's own: 502 where one was cut off.
+        // Those that no instance put its name to are the load balancer's own: 502 where one was cut
+        // off.
         let unnamed = all.status_5xx.saturating_sub(named);
         match (by_header, overload.is_known(), overload.in_second(second)) {
             (true, _, false) => seen.sure += cut + by_leaving + unnamed,
@@ -119,12 +168,21 @@ fn cut_off(tally: &Tally) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scaling::tests::{Answers, activity, group, phases, results, shrinking, with_load};
+    use super::super::scaling::tests::{
+        Answers, activity, group, phases, results, shrinking, with_load,
+    };
     use super::*;
 
-    /// i-3 is told to leave at 28 s and is gone at 38 s; from 30 s to 40 s a second spike is too much for the others.
+    /// i-3 is told to leave at 28 s and is gone at 38 s; from 30 s to 40 s a second spike is too
+    /// much for the others.
     fn judged(answers: impl Fn(u32, u64) -> Vec<Answers>) -> (Verdict, String) {
-        let scenario = phases(&[(1.0, false), (9.0, true), (2.0, false), (9.0, true), (2.0, false)]);
+        let scenario = phases(&[
+            (1.0, false),
+            (9.0, true),
+            (2.0, false),
+            (9.0, true),
+            (2.0, false),
+        ]);
         let story = vec![
             group(0, 3, &["i-1", "i-2", "i-3"]),
             activity(28, "Terminating EC2 instance: i-3", 3, 2),
@@ -132,7 +190,9 @@ mod tests {
             group(38, 2, &["i-1", "i-2"]),
             group(60, 2, &["i-1", "i-2"]),
         ];
-        let results = results(&scenario, |second, level| answers(second, (level * 100.0) as u64));
+        let results = results(&scenario, |second, level| {
+            answers(second, (level * 100.0) as u64)
+        });
         with_load(&scenario, story, &results, |case| {
             let judged = nothing_dropped(case);
             (judged.verdict, judged.answer())
@@ -155,7 +215,10 @@ mod tests {
         assert_eq!(by("i-3").0, Verdict::Failed);
         // The load balancer's own, when all had too much to do.
         let (verdict, why) = by("");
-        assert!(verdict == Verdict::Inconclusive && why.contains("load balancer itself"), "{why}");
+        assert!(
+            verdict == Verdict::Inconclusive && why.contains("load balancer itself"),
+            "{why}"
+        );
     }
 
     #[test]
@@ -168,8 +231,14 @@ mod tests {
             })
         };
         let (verdict, why) = nameless(99);
-        assert!(verdict == Verdict::Inconclusive && why.contains("`instance_header` would tell"), "{why}");
+        assert!(
+            verdict == Verdict::Inconclusive && why.contains("`instance_header` would tell"),
+            "{why}"
+        );
         let (verdict, why) = nameless(29);
-        assert!(verdict == Verdict::Failed && why.starts_with("4 of "), "{why}");
+        assert!(
+            verdict == Verdict::Failed && why.starts_with("4 of "),
+            "{why}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Expectations on a group that scaled: does anything leave too early, does it hold while it scales, does it swing.
+//! Expectations on a group that scaled: does anything leave too early, does it hold while it
+//! scales, does it swing.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::measure::{Merged, Results, Select};
 use crate::outcome::Verdict;
 use crate::units;
 
-/// What a target may get wrong while it is at its maximum, where the scenario says nothing of errors.
+/// What a target may get wrong while it is at its maximum, where the scenario says nothing of
+/// errors.
 pub const ERRORS: f64 = 0.01;
 /// A level is the same within a tenth: the group need not answer less.
 pub const SAME_LEVEL: f64 = 0.1;
@@ -22,8 +24,13 @@ pub const SAME_LEVEL: f64 = 0.1;
 pub fn over(results: &Results, seconds: &[u32]) -> Merged {
     let mut merged = Merged::default();
     for stretch in seconds.chunk_by(|a, b| a + 1 == *b) {
-        let (Some(from), Some(last)) = (stretch.first(), stretch.last()) else { continue };
-        merged.merge(&results.merged(Select { seconds: Some((*from, *last + 1)), ..Select::default() }));
+        let (Some(from), Some(last)) = (stretch.first(), stretch.last()) else {
+            continue;
+        };
+        merged.merge(&results.merged(Select {
+            seconds: Some((*from, *last + 1)),
+            ..Select::default()
+        }));
     }
     merged
 }
@@ -34,7 +41,10 @@ pub fn error_share(merged: &Merged) -> f64 {
 
 /// `p95 = 900ms, errors = 2.10%`
 pub fn said(merged: &Merged) -> String {
-    let p95 = merged.latency.percentile(95.0).map_or("-".to_owned(), units::duration);
+    let p95 = merged
+        .latency
+        .percentile(95.0)
+        .map_or("-".to_owned(), units::duration);
     format!("p95 = {p95}, errors = {:.2}%", error_share(merged) * 100.0)
 }
 
@@ -56,21 +66,28 @@ impl Levels {
 
     /// Whether a second's load is the highest so far, within a tenth.
     fn is_high(&self, second: u32) -> bool {
-        let Some(so_far) = self.0.get(..=second as usize) else { return false };
+        let Some(so_far) = self.0.get(..=second as usize) else {
+            return false;
+        };
         let highest = so_far.iter().copied().fold(0.0, f64::max);
-        so_far.last().is_some_and(|level| *level >= highest * (1.0 - SAME_LEVEL))
+        so_far
+            .last()
+            .is_some_and(|level| *level >= highest * (1.0 - SAME_LEVEL))
     }
 
-    /// The first second after this one whose load is higher by more than a tenth; then it is a new load.
+    /// The first second after this one whose load is higher by more than a tenth; then it is a new
+    /// load.
     fn rises_after(&self, second: u32) -> Option<u32> {
         let then = self.0.get(second as usize)?;
         let rises = |index: &usize| self.0[*index] > then * (1.0 + SAME_LEVEL);
-        (second as usize + 1..self.0.len()).find(rises).map(|index| index as u32)
+        (second as usize + 1..self.0.len())
+            .find(rises)
+            .map(|index| index as u32)
     }
 }
 
-/// No instance may leave while the load that it was launched for is still there: harmless where nothing suffers for it.
-/// What a later, higher load suffers is not its doing.
+/// No instance may leave while the load that it was launched for is still there: harmless where
+/// nothing suffers for it. What a later, higher load suffers is not its doing.
 pub fn early(case: &Case<'_>) -> Option<Judgement> {
     if !case.scenario.scaling.no_early_scale_in {
         return None;
@@ -80,30 +97,57 @@ pub fn early(case: &Case<'_>) -> Option<Judgement> {
     let levels = Levels::of(case, last);
     let second = |at| chain::second(case.times.started, at);
     let at = |second: u32| chain::after(case.times.started, Duration::from_secs(second.into()));
-    let leaving = case.reaction.left.iter().filter(|one| one.why == Why::ScaledIn).map(|one| one.began.at);
+    let leaving = case
+        .reaction
+        .left
+        .iter()
+        .filter(|one| one.why == Why::ScaledIn)
+        .map(|one| one.began.at);
     let under_load: Vec<Early> = leaving
         .filter(|left| *left < case.times.ended)
         .filter_map(|left| Some((left, second(left).filter(|second| levels.is_high(*second))?)))
-        .map(|(left, second)| Early { left, until: levels.rises_after(second).map_or(case.times.ended, at) })
+        .map(|(left, second)| Early {
+            left,
+            until: levels.rises_after(second).map_or(case.times.ended, at),
+        })
         .collect();
     if under_load.is_empty() {
-        return case.reaction.left.iter().any(|one| one.why == Why::ScaledIn).then(|| {
-            let because = "those that left did so after the load had fallen".to_owned();
-            judgement(asked, Verdict::Passed, "", because)
-        });
+        return case
+            .reaction
+            .left
+            .iter()
+            .any(|one| one.why == Why::ScaledIn)
+            .then(|| {
+                let because = "those that left did so after the load had fallen".to_owned();
+                judgement(asked, Verdict::Passed, "", because)
+            });
     }
     let merged = over(case.results, &seconds_of(case, &levels, &under_load, last));
     let limit = case.limit.unwrap_or(Limit::ASSUMED.p95);
-    let slow = merged.latency.percentile(95.0).is_some_and(|p95| p95 > limit);
+    let slow = merged
+        .latency
+        .percentile(95.0)
+        .is_some_and(|p95| p95 > limit);
     let count = units::count(under_load.len() as u64, "instance");
-    let measured = format!("{count} left under the highest load so far; while it stayed {}", said(&merged));
+    let measured = format!(
+        "{count} left under the highest load so far; while it stayed {}",
+        said(&merged)
+    );
     let needed = "the policy took away what the load still needed";
     let more = "a lower target for scaling in, or more datapoints";
     Some(match came_again(case, &levels, &under_load) {
-        0 if slow || error_share(&merged) > ERRORS => {
-            judgement(asked, Verdict::Failed, &measured, format!("{needed}: {more}"))
-        }
-        0 => judgement(asked, Verdict::Passed, &measured, "the others carried the load".to_owned()),
+        0 if slow || error_share(&merged) > ERRORS => judgement(
+            asked,
+            Verdict::Failed,
+            &measured,
+            format!("{needed}: {more}"),
+        ),
+        0 => judgement(
+            asked,
+            Verdict::Passed,
+            &measured,
+            "the others carried the load".to_owned(),
+        ),
         again => {
             let again = units::count(again, "instance");
             let because = format!("{needed}, and then launched {again} again: {more}");
@@ -115,7 +159,9 @@ pub fn early(case: &Case<'_>) -> Option<Judgement> {
 /// What it cost: from each leaving on, for as long as its load stays.
 fn seconds_of(case: &Case<'_>, levels: &Levels, under_load: &[Early], last: u32) -> Vec<u32> {
     let second = |at| chain::second(case.times.started, at).unwrap_or(0);
-    let spans = under_load.iter().flat_map(|one| second(one.left)..second(one.until).min(last + 1));
+    let spans = under_load
+        .iter()
+        .flat_map(|one| second(one.left)..second(one.until).min(last + 1));
     let mut seconds: Vec<u32> = spans.filter(|second| levels.is_high(*second)).collect();
     seconds.sort_unstable();
     seconds.dedup();
@@ -124,12 +170,22 @@ fn seconds_of(case: &Case<'_>, levels: &Levels, under_load: &[Early], last: u32)
 
 /// Instances launched for the same load. A launch answers the load of the alarm's window before it.
 fn came_again(case: &Case<'_>, levels: &Levels, under_load: &[Early]) -> u64 {
-    let high_alarms = case.timeline.alarms().into_iter().filter(|alarm| alarm.is_high());
-    let window = high_alarms.map(|alarm| alarm.window() + alarm.period).min().unwrap_or_default();
+    let high_alarms = case
+        .timeline
+        .alarms()
+        .into_iter()
+        .filter(|alarm| alarm.is_high());
+    let window = high_alarms
+        .map(|alarm| alarm.window() + alarm.period)
+        .min()
+        .unwrap_or_default();
     let again = case.reaction.launched.iter().filter(|one| {
         let at = one.launched.at;
-        let answers = chain::second(case.times.started, at).map(|at| at.saturating_sub(window.as_secs() as u32));
-        let for_it = under_load.iter().any(|early| at > early.left && at < early.until);
+        let answers = chain::second(case.times.started, at)
+            .map(|at| at.saturating_sub(window.as_secs() as u32));
+        let for_it = under_load
+            .iter()
+            .any(|early| at > early.left && at < early.until);
         !one.replaces && for_it && answers.is_some_and(|second| levels.is_high(second))
     });
     again.count() as u64
@@ -139,16 +195,25 @@ fn came_again(case: &Case<'_>, levels: &Levels, under_load: &[Early]) -> u64 {
 pub fn while_scaling(case: &Case<'_>) -> Option<Judgement> {
     let scaling = &case.scenario.scaling;
     let p95_limit = scaling.p95_while_scaling.or(case.limit);
-    let error_limit = scaling.errors_while_scaling.or_else(|| Limit::errors_in_the_spike(case.scenario));
+    let error_limit = scaling
+        .errors_while_scaling
+        .or_else(|| Limit::errors_in_the_spike(case.scenario));
     if p95_limit.is_none() && error_limit.is_none() {
         return None;
     }
     let asked = match (p95_limit, error_limit) {
         (Some(p95), Some(errors)) => {
-            format!("p95 < {} and errors < {}% while scaling out", units::duration(p95), percent(errors))
+            format!(
+                "p95 < {} and errors < {}% while scaling out",
+                units::duration(p95),
+                percent(errors)
+            )
         }
         (Some(p95), None) => format!("p95 < {} while scaling out", units::duration(p95)),
-        (None, errors) => format!("errors < {}% while scaling out", percent(errors.unwrap_or_default())),
+        (None, errors) => format!(
+            "errors < {}% while scaling out",
+            percent(errors.unwrap_or_default())
+        ),
     };
     let last = case.results.last_second()?;
     let seconds = scaling_out(case, last);
@@ -158,28 +223,47 @@ pub fn while_scaling(case: &Case<'_>) -> Option<Judgement> {
     }
     let merged = over(case.results, &seconds);
     if merged.tally.requests() == 0 {
-        let because = "no request ended between the breach and the last new instance's service".to_owned();
+        let because =
+            "no request ended between the breach and the last new instance's service".to_owned();
         return Some(judgement(&asked, Verdict::Inconclusive, "", because));
     }
     let slow = matches!((p95_limit, merged.latency.percentile(95.0)), (Some(limit), Some(p95)) if p95 > limit);
     let wrong = error_limit.is_some_and(|limit| error_share(&merged) > limit);
-    let measured = format!("{} in {}", said(&merged), units::count(seconds.len() as u64, "second"));
-    let verdict = if slow || wrong { Verdict::Failed } else { Verdict::Passed };
+    let measured = format!(
+        "{} in {}",
+        said(&merged),
+        units::count(seconds.len() as u64, "second")
+    );
+    let verdict = if slow || wrong {
+        Verdict::Failed
+    } else {
+        Verdict::Passed
+    };
     let because = "from each breach until all that it launched served".to_owned();
     Some(judgement(&asked, verdict, &measured, because))
 }
 
-/// The seconds between a breach and the service of what it launched; where no decision is known, those between the first
-/// breach and the last new instance's service.
+/// The seconds between a breach and the service of what it launched; where no decision is known,
+/// those between the first breach and the last new instance's service.
 fn scaling_out(case: &Case<'_>, last: u32) -> Vec<u32> {
     let second = |at| chain::second(case.times.started, at).unwrap_or(0);
     let grown = case.reaction.resized.iter().filter(|one| one.to > one.from);
-    let mut spans: Vec<(Timestamp, Timestamp)> =
-        grown.filter_map(|one| Some((one.breach.or(one.alarm).unwrap_or(one.at), one.done?))).collect();
+    let mut spans: Vec<(Timestamp, Timestamp)> = grown
+        .filter_map(|one| Some((one.breach.or(one.alarm).unwrap_or(one.at), one.done?)))
+        .collect();
     if case.reaction.resized.is_empty() {
         let fresh = case.reaction.launched.iter().filter(|one| !one.replaces);
-        let from = case.reaction.moment(BREACH).or(case.times.rose()).unwrap_or(case.times.started);
-        spans.extend(fresh.filter_map(chain::Launched::serves).max().map(|until| (from, until)));
+        let from = case
+            .reaction
+            .moment(BREACH)
+            .or(case.times.rose())
+            .unwrap_or(case.times.started);
+        spans.extend(
+            fresh
+                .filter_map(chain::Launched::serves)
+                .max()
+                .map(|until| (from, until)),
+        );
     }
     let of_span = |(from, until): (Timestamp, Timestamp)| second(from)..=second(until).min(last);
     let mut seconds: Vec<u32> = spans.into_iter().flat_map(of_span).collect();
@@ -205,7 +289,11 @@ pub fn flapping(case: &Case<'_>) -> Option<Judgement> {
         let (before, after) = (level(*first), level(*second));
         let same = (after - before).abs() <= before.max(after) * SAME_LEVEL;
         // A turn that the load asked for is none.
-        let asked = if *other > 0 { after > before } else { after < before };
+        let asked = if *other > 0 {
+            after > before
+        } else {
+            after < before
+        };
         same || !asked
     });
     let turns = turns.count() as u64;
@@ -223,7 +311,8 @@ pub fn flapping(case: &Case<'_>) -> Option<Judgement> {
     })
 }
 
-/// Of a load that is not ours: one turn it may have asked for, several within a low alarm's window hardly.
+/// Of a load that is not ours: one turn it may have asked for, several within a low alarm's window
+/// hardly.
 pub fn flapping_of_a_watch(case: &Case<'_>) -> Judgement {
     let window = window(case);
     let changes = changes(case);
@@ -231,11 +320,19 @@ pub fn flapping_of_a_watch(case: &Case<'_>) -> Judgement {
     let measured = said_turns(turns, &changes);
     let within = units::duration(window);
     let (verdict, because) = match turns {
-        0 => (Verdict::Passed, format!("no growing and shrinking by turns within {within}")),
-        1 => (Verdict::Inconclusive, format!("within {within}: the load, which is not ours, may have asked for it")),
+        0 => (
+            Verdict::Passed,
+            format!("no growing and shrinking by turns within {within}"),
+        ),
+        1 => (
+            Verdict::Inconclusive,
+            format!("within {within}: the load, which is not ours, may have asked for it"),
+        ),
         _ => (
             Verdict::Failed,
-            format!("the group grew and shrank by turns within {within}, faster than its own alarms see a load change"),
+            format!(
+                "the group grew and shrank by turns within {within}, faster than its own alarms see a load change"
+            ),
         ),
     };
     judgement(NO_FLAPPING, verdict, &measured, because)
@@ -244,16 +341,24 @@ pub fn flapping_of_a_watch(case: &Case<'_>) -> Judgement {
 const NO_FLAPPING: &str = "no flapping";
 
 fn said_turns(turns: u64, changes: &[(Timestamp, i64)]) -> String {
-    format!("{} in {}", units::count(turns, "turn"), units::count(changes.len() as u64, "change"))
+    format!(
+        "{} in {}",
+        units::count(turns, "turn"),
+        units::count(changes.len() as u64, "change")
+    )
 }
 
-/// When the group's desired capacity changed, and by how much: by its activities, which lie between two looks as well; where
-/// they tell less, as polling saw it.
+/// When the group's desired capacity changed, and by how much: by its activities, which lie between
+/// two looks as well; where they tell less, as polling saw it.
 fn changes(case: &Case<'_>) -> Vec<(Timestamp, i64)> {
     let by = |one: &Resized| (one.at, i64::from(one.to) - i64::from(one.from));
     let decided: Vec<(Timestamp, i64)> = case.reaction.resized.iter().map(by).collect();
     let polled = polled(case);
-    if decided.len() < polled.len() { polled } else { decided }
+    if decided.len() < polled.len() {
+        polled
+    } else {
+        decided
+    }
 }
 
 fn polled(case: &Case<'_>) -> Vec<(Timestamp, i64)> {
@@ -270,40 +375,78 @@ fn polled(case: &Case<'_>) -> Vec<(Timestamp, i64)> {
 }
 
 /// Changes that took back the one before them, within a time.
-fn turns(changes: &[(Timestamp, i64)], window: Duration) -> impl Iterator<Item = [(Timestamp, i64); 2]> + '_ {
-    let pairs = changes.windows(2).filter_map(|pair| <[(Timestamp, i64); 2]>::try_from(pair).ok());
+fn turns(
+    changes: &[(Timestamp, i64)],
+    window: Duration,
+) -> impl Iterator<Item = [(Timestamp, i64); 2]> + '_ {
+    let pairs = changes
+        .windows(2)
+        .filter_map(|pair| <[(Timestamp, i64); 2]>::try_from(pair).ok());
     pairs.filter(move |[(first, one), (second, other)]| {
         one.signum() != other.signum() && between(*first, *second) <= window
     })
 }
 
-/// The longest of the policies' warm-ups, cooldowns and low alarms, and of the boot that was seen: what turns faster than
-/// that did not wait for its own effect.
+/// The longest of the policies' warm-ups, cooldowns and low alarms, and of the boot that was seen:
+/// what turns faster than that did not wait for its own effect.
 fn window(case: &Case<'_>) -> Duration {
     let policies = case.timeline.policies();
-    let own = policies.iter().filter_map(|policy| policy.warm_up.max(policy.cooldown));
-    let low = case.timeline.alarms().into_iter().filter(|alarm| !alarm.is_high()).map(|alarm| alarm.window());
-    let high = case.timeline.alarms().into_iter().filter(|alarm| alarm.is_high()).map(|alarm| alarm.window()).max();
-    let boot = case.reaction.launched.iter().filter_map(chain::Launched::boot).max();
+    let own = policies
+        .iter()
+        .filter_map(|policy| policy.warm_up.max(policy.cooldown));
+    let low = case
+        .timeline
+        .alarms()
+        .into_iter()
+        .filter(|alarm| !alarm.is_high())
+        .map(|alarm| alarm.window());
+    let high = case
+        .timeline
+        .alarms()
+        .into_iter()
+        .filter(|alarm| alarm.is_high())
+        .map(|alarm| alarm.window())
+        .max();
+    let boot = case
+        .reaction
+        .launched
+        .iter()
+        .filter_map(chain::Launched::boot)
+        .max();
     let around = high.unwrap_or_default() + boot.unwrap_or_default();
-    own.chain(low).max().unwrap_or(Duration::from_secs(300)).max(around)
+    own.chain(low)
+        .max()
+        .unwrap_or(Duration::from_secs(300))
+        .max(around)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::scaling::tests::{activity, alarm, group, phases, results, with_case, with_load};
+    use super::super::scaling::tests::{
+        activity, alarm, group, phases, results, with_case, with_load,
+    };
     use super::*;
 
     /// The scenario jumps at 20 s and falls at 30 s.
     #[test]
     fn growing_and_shrinking_by_turns_under_one_load_is_flapping_and_following_the_load_is_not() {
         let judged = |desired: &[(u32, u32)]| {
-            let looks = desired.iter().map(|(second, desired)| group(*second, *desired, &[])).collect();
+            let looks = desired
+                .iter()
+                .map(|(second, desired)| group(*second, *desired, &[]))
+                .collect();
             with_case(looks, |case| flapping(case).unwrap().verdict)
         };
         assert_eq!(judged(&[(0, 1), (22, 3), (32, 1)]), Verdict::Passed);
-        assert_eq!(judged(&[(0, 1), (22, 3), (24, 2), (26, 3)]), Verdict::Failed);
-        assert_eq!(judged(&[(0, 2), (12, 1), (22, 3)]), Verdict::Passed, "the load rose between");
+        assert_eq!(
+            judged(&[(0, 1), (22, 3), (24, 2), (26, 3)]),
+            Verdict::Failed
+        );
+        assert_eq!(
+            judged(&[(0, 2), (12, 1), (22, 3)]),
+            Verdict::Passed,
+            "the load rose between"
+        );
         assert_eq!(judged(&[(0, 2)]), Verdict::Passed);
     }
 
@@ -332,9 +475,20 @@ mod tests {
         assert_eq!(before.verdict, Verdict::Passed, "{before:?}");
         assert!(before.measured.contains("p95 = 50"), "{before:?}");
         let again = left_at(22, 26);
-        assert!(again.verdict == Verdict::Failed && again.because.contains("launched 1 instance again"), "{again:?}");
-        assert_eq!(left_at(5, 12).verdict, Verdict::Failed, "and again before the load rose");
-        assert_eq!(left_at(22, 36).verdict, Verdict::Failed, "slow for as long as its load stayed");
+        assert!(
+            again.verdict == Verdict::Failed && again.because.contains("launched 1 instance again"),
+            "{again:?}"
+        );
+        assert_eq!(
+            left_at(5, 12).verdict,
+            Verdict::Failed,
+            "and again before the load rose"
+        );
+        assert_eq!(
+            left_at(22, 36).verdict,
+            Verdict::Failed,
+            "slow for as long as its load stayed"
+        );
     }
 
     #[test]

@@ -17,8 +17,16 @@ pub struct Fired<'a> {
 
 impl<'a> Fired<'a> {
     fn of_history(alarm: &'a Alarm, change: &AlarmChange) -> Self {
-        let first = change.datapoints.iter().find(|point| alarm.breached_by(point.value));
-        Self { alarm, at: change.at, breach: first.map(|point| (point.at, point.value)), inferred: false }
+        let first = change
+            .datapoints
+            .iter()
+            .find(|point| alarm.breached_by(point.value));
+        Self {
+            alarm,
+            at: change.at,
+            breach: first.map(|point| (point.at, point.value)),
+            inferred: false,
+        }
     }
 
     /// Where the moment comes from.
@@ -36,13 +44,25 @@ pub fn behind<'a>(timeline: &'a Timeline, decision: &Decision) -> Option<Fired<'
     // A cause has whole seconds: the alarm fired by the end of that second.
     let by = after(decision.at, SECOND);
     let changes = timeline.alarm_changes().into_iter().rev();
-    let mut changes = changes.filter(|change| change.to == "ALARM" && change.alarm == name && change.at <= by);
-    let alarm = timeline.alarms().into_iter().find(|alarm| alarm.name == name);
-    alarm.zip(changes.next()).map(|(alarm, change)| Fired::of_history(alarm, change))
+    let mut changes =
+        changes.filter(|change| change.to == "ALARM" && change.alarm == name && change.at <= by);
+    let alarm = timeline
+        .alarms()
+        .into_iter()
+        .find(|alarm| alarm.name == name);
+    alarm
+        .zip(changes.next())
+        .map(|(alarm, change)| Fired::of_history(alarm, change))
 }
 
-/// The first alarm that fires at or after a moment: the one that `named` says acted, else any that is high (or not).
-pub fn first<'a>(timeline: &'a Timeline, from: Timestamp, named: Option<&str>, high: bool) -> Option<Fired<'a>> {
+/// The first alarm that fires at or after a moment: the one that `named` says acted, else any that
+/// is high (or not).
+pub fn first<'a>(
+    timeline: &'a Timeline,
+    from: Timestamp,
+    named: Option<&str>,
+    high: bool,
+) -> Option<Fired<'a>> {
     let alarms = timeline.alarms();
     let wanted = |alarm: &Alarm| match named {
         Some(name) => alarm.name == name,
@@ -50,31 +70,59 @@ pub fn first<'a>(timeline: &'a Timeline, from: Timestamp, named: Option<&str>, h
     };
     let of_history = timeline.alarm_changes().into_iter().find_map(|change| {
         let alarm = alarms.iter().find(|alarm| alarm.name == change.alarm)?;
-        (change.at >= from && change.to == "ALARM" && wanted(alarm)).then(|| Fired::of_history(alarm, change))
+        (change.at >= from && change.to == "ALARM" && wanted(alarm))
+            .then(|| Fired::of_history(alarm, change))
     });
     of_history.or_else(|| inferred(timeline, from, wanted))
 }
 
 /// By the state that polling saw, and the metric's own datapoints.
-fn inferred<'a>(timeline: &'a Timeline, from: Timestamp, wanted: impl Fn(&Alarm) -> bool) -> Option<Fired<'a>> {
-    let (alarm, at) = timeline.observations.iter().find_map(|one| match &one.seen {
-        Observed::Alarm(alarm) if alarm.state == "ALARM" && wanted(alarm) => {
-            Some((alarm, alarm.state_since.filter(|since| *since >= from)?))
-        }
-        _ => None,
-    })?;
-    let points = timeline.metric_of(alarm).map(|series| series.points.as_slice());
-    let before: Vec<&Datapoint> = points.unwrap_or_default().iter().filter(|point| point.at < at).collect();
-    let run = before.iter().rev().take_while(|point| alarm.breached_by(point.value));
+fn inferred<'a>(
+    timeline: &'a Timeline,
+    from: Timestamp,
+    wanted: impl Fn(&Alarm) -> bool,
+) -> Option<Fired<'a>> {
+    let (alarm, at) = timeline
+        .observations
+        .iter()
+        .find_map(|one| match &one.seen {
+            Observed::Alarm(alarm) if alarm.state == "ALARM" && wanted(alarm) => {
+                Some((alarm, alarm.state_since.filter(|since| *since >= from)?))
+            }
+            _ => None,
+        })?;
+    let points = timeline
+        .metric_of(alarm)
+        .map(|series| series.points.as_slice());
+    let before: Vec<&Datapoint> = points
+        .unwrap_or_default()
+        .iter()
+        .filter(|point| point.at < at)
+        .collect();
+    let run = before
+        .iter()
+        .rev()
+        .take_while(|point| alarm.breached_by(point.value));
     let breach = run.last().map(|point| (point.at, point.value));
-    Some(Fired { alarm, at, breach, inferred: true })
+    Some(Fired {
+        alarm,
+        at,
+        breach,
+        inferred: true,
+    })
 }
 
 /// The name of an alarm that asks for more and had fired before the load began.
 pub fn before(timeline: &Timeline, started: Timestamp) -> Option<String> {
     let mut alarmed: Option<String> = None;
-    for one in timeline.observations.iter().take_while(|one| one.at <= started) {
-        let Observed::Alarm(alarm) = &one.seen else { continue };
+    for one in timeline
+        .observations
+        .iter()
+        .take_while(|one| one.at <= started)
+    {
+        let Observed::Alarm(alarm) = &one.seen else {
+            continue;
+        };
         match alarm.state.as_str() {
             _ if !alarm.is_high() => {}
             "ALARM" => alarmed = Some(alarm.name.clone()),
@@ -85,19 +133,25 @@ pub fn before(timeline: &Timeline, started: Timestamp) -> Option<String> {
     alarmed
 }
 
-/// For each second from a moment on, whether some alarm that asks for more was in ALARM at its end, as its history says or
-/// polling saw.
+/// For each second from a moment on, whether some alarm that asks for more was in ALARM at its end,
+/// as its history says or polling saw.
 pub fn wanted_more(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<bool> {
     let alarms = timeline.alarms();
     let mut states: Vec<(Timestamp, &str, bool)> = Vec::new();
     for one in &timeline.observations {
         match &one.seen {
             Observed::Alarm(seen) => states.push((one.at, &seen.name, seen.state == "ALARM")),
-            Observed::AlarmChange(change) => states.push((change.at, &change.alarm, change.to == "ALARM")),
+            Observed::AlarmChange(change) => {
+                states.push((change.at, &change.alarm, change.to == "ALARM"))
+            }
             _ => {}
         }
     }
-    states.retain(|(_, name, _)| alarms.iter().any(|alarm| alarm.name == *name && alarm.is_high()));
+    states.retain(|(_, name, _)| {
+        alarms
+            .iter()
+            .any(|alarm| alarm.name == *name && alarm.is_high())
+    });
     states.sort_by_key(|(at, ..)| *at);
     let (mut next, mut fired) = (0, Vec::new());
     let of = |second: usize| after(started, std::time::Duration::from_secs(second as u64 + 1));

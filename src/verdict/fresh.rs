@@ -25,8 +25,12 @@ pub fn judge(case: &Case<'_>) -> Option<Judgement> {
     if let Some(found) = never_served(case) {
         return Some(found);
     }
-    let served: Vec<&Launched> =
-        case.reaction.launched.iter().filter(|one| one.serves().is_some_and(|at| at < case.times.ended)).collect();
+    let served: Vec<&Launched> = case
+        .reaction
+        .launched
+        .iter()
+        .filter(|one| one.serves().is_some_and(|at| at < case.times.ended))
+        .collect();
     if served.is_empty() {
         let because = "no new instance could take requests before the load ended".to_owned();
         return Some(judgement(ASKED, Verdict::Inconclusive, "", because));
@@ -37,22 +41,36 @@ pub fn judge(case: &Case<'_>) -> Option<Judgement> {
     })
 }
 
-/// Instances that failed their checks before they ever took a request: replaced, and their successors as well.
+/// Instances that failed their checks before they ever took a request: replaced, and their
+/// successors as well.
 pub fn never_served(case: &Case<'_>) -> Option<Judgement> {
-    let failed = case.reaction.left.iter().filter(|one| one.why == Why::FailedChecks);
+    let failed = case
+        .reaction
+        .left
+        .iter()
+        .filter(|one| one.why == Why::FailedChecks);
     let young = failed
-        .filter(|gone| case.reaction.launched.iter().any(|one| one.id == gone.id && one.healthy.is_none()))
+        .filter(|gone| {
+            case.reaction
+                .launched
+                .iter()
+                .any(|one| one.id == gone.id && one.healthy.is_none())
+        })
         .count() as u64;
     if young == 0 {
         return None;
     }
-    let grace = chain::group_at(case.timeline, case.times.started).map_or(Duration::ZERO, |one| one.health_check_grace);
+    let grace = chain::group_at(case.timeline, case.times.started)
+        .map_or(Duration::ZERO, |one| one.health_check_grace);
     let because = format!(
         "their health checks failed before they were ready, with a grace of {}: a health check grace longer than an instance \
          takes to start, or a launch lifecycle hook",
         units::duration(grace)
     );
-    let measured = format!("{} terminated before it ever served", units::count(young, "new instance"));
+    let measured = format!(
+        "{} terminated before it ever served",
+        units::count(young, "new instance")
+    );
     Some(judgement(ASKED, Verdict::Failed, &measured, because))
 }
 
@@ -72,7 +90,11 @@ struct Compared {
 }
 
 fn compared(case: &Case<'_>, one: &Launched, fresh_for: Duration, overload: &Overload) -> Compared {
-    let mut found = Compared { own: Merged::default(), others: Merged::default(), overloaded: 0 };
+    let mut found = Compared {
+        own: Merged::default(),
+        others: Merged::default(),
+        overloaded: 0,
+    };
     let fresh: Vec<(&str, (u32, u32))> = case
         .reaction
         .launched
@@ -94,7 +116,10 @@ fn compared(case: &Case<'_>, one: &Launched, fresh_for: Duration, overload: &Ove
             continue;
         }
         found.own.merge(&own);
-        let peers = case.results.instances().filter(|id| *id != one.id && is_peer(id, second));
+        let peers = case
+            .results
+            .instances()
+            .filter(|id| *id != one.id && is_peer(id, second));
         peers.for_each(|id| found.others.merge(&of(id)));
     }
     found
@@ -108,27 +133,45 @@ enum Worse {
 }
 
 fn worse(one: &Launched, found: &Compared, limit: Duration) -> Option<Worse> {
-    let share = |merged: &Merged| merged.tally.errors() as f64 / merged.tally.requests().max(1) as f64;
+    let share =
+        |merged: &Merged| merged.tally.errors() as f64 / merged.tally.requests().max(1) as f64;
     let alone = found.others.tally.requests() < LEAST;
     let wrong = share(&found.own) > ERRORS;
     if wrong && (alone || share(&found.own) > share(&found.others) * f64::from(OUTLIER)) {
-        let said = format!("{} answered {:.0}% with errors", one.id, share(&found.own) * 100.0);
-        return Some(if alone { Worse::Alone(said) } else { Worse::Said(said) });
+        let said = format!(
+            "{} answered {:.0}% with errors",
+            one.id,
+            share(&found.own) * 100.0
+        );
+        return Some(if alone {
+            Worse::Alone(said)
+        } else {
+            Worse::Said(said)
+        });
     }
-    let p95 = |merged: &Merged| merged.latency.percentile(95.0).filter(|_| merged.tally.requests() >= LEAST);
+    let p95 = |merged: &Merged| {
+        merged
+            .latency
+            .percentile(95.0)
+            .filter(|_| merged.tally.requests() >= LEAST)
+    };
     let mine = p95(&found.own).filter(|mine| *mine > limit)?;
     let said = units::duration(mine);
     match p95(&found.others) {
         None => Some(Worse::Alone(format!("{} took {said} (p95)", one.id))),
         Some(theirs) if mine > theirs * OUTLIER => {
             let theirs = units::duration(theirs);
-            Some(Worse::Said(format!("{} took {said} (p95) where the others took {theirs}", one.id)))
+            Some(Worse::Said(format!(
+                "{} took {said} (p95) where the others took {theirs}",
+                one.id
+            )))
         }
         Some(_) => None,
     }
 }
 
-/// Each instance's own answers, beside those of the instances that were not fresh then, while there was load to spare.
+/// Each instance's own answers, beside those of the instances that were not fresh then, while there
+/// was load to spare.
 fn by_header(case: &Case<'_>, served: &[&Launched], fresh_for: Duration) -> Judgement {
     let limit = case.limit.unwrap_or(Limit::ASSUMED.p95);
     let overload = Overload::of(case);
@@ -145,7 +188,10 @@ fn by_header(case: &Case<'_>, served: &[&Launched], fresh_for: Duration) -> Judg
             None => {}
         }
     }
-    let measured = format!("{errors} errors in {answers} answers of {}", units::count(served.len() as u64, "instance"));
+    let measured = format!(
+        "{errors} errors in {answers} answers of {}",
+        units::count(served.len() as u64, "instance")
+    );
     let named = served.iter().any(|one| one.first_answer.is_some());
     let because = |first: &str, all: &[String]| match all.len() - 1 {
         0 => format!("{first}, by its header"),
@@ -154,37 +200,55 @@ fn by_header(case: &Case<'_>, served: &[&Launched], fresh_for: Duration) -> Judg
     let window = units::duration(fresh_for);
     match (found.first(), alone.first()) {
         _ if !named => {
-            let because = "no answer named a new instance: does the header name them as the group does?".to_owned();
+            let because =
+                "no answer named a new instance: does the header name them as the group does?"
+                    .to_owned();
             judgement(ASKED, Verdict::Inconclusive, "", because)
         }
         (Some(first), _) => judgement(ASKED, Verdict::Failed, &measured, because(first, &found)),
         (None, Some(first)) => {
-            let because = format!("{}; but no older instance was there to compare with", because(first, &alone));
+            let because = format!(
+                "{}; but no older instance was there to compare with",
+                because(first, &alone)
+            );
             judgement(ASKED, Verdict::Inconclusive, &measured, because)
         }
         (None, None) if answers < LEAST && overloaded > 0 => {
-            let because = format!("all instances had too much to do in the first {window} of each: it tells nothing");
+            let because = format!(
+                "all instances had too much to do in the first {window} of each: it tells nothing"
+            );
             judgement(ASKED, Verdict::Inconclusive, &measured, because)
         }
         (None, None) => {
-            let spare = if overloaded > 0 { ", while there was load to spare" } else { "" };
+            let spare = if overloaded > 0 {
+                ", while there was load to spare"
+            } else {
+                ""
+            };
             let because = format!("in the first {window} of each, by its header{spare}");
             judgement(ASKED, Verdict::Passed, &measured, because)
         }
     }
 }
 
-/// Without a header: errors in the first time of a new instance, as far as no instance had too much to do.
+/// Without a header: errors in the first time of a new instance, as far as no instance had too much
+/// to do.
 fn by_inference(case: &Case<'_>, served: &[&Launched], fresh_for: Duration) -> Judgement {
-    let mut seconds: Vec<u32> =
-        served.iter().filter_map(|one| window(case, one, fresh_for)).flat_map(|(from, to)| from..to).collect();
+    let mut seconds: Vec<u32> = served
+        .iter()
+        .filter_map(|one| window(case, one, fresh_for))
+        .flat_map(|(from, to)| from..to)
+        .collect();
     seconds.sort_unstable();
     seconds.dedup();
     let overload = Overload::of(case).sure();
     // With load to spare, and while all had too much to do.
     let (mut spare, mut over) = (Tally::default(), Tally::default());
     for second in seconds {
-        let select = Select { seconds: Some((second, second + 1)), ..Select::default() };
+        let select = Select {
+            seconds: Some((second, second + 1)),
+            ..Select::default()
+        };
         let tally = case.results.merged(select).tally;
         match overload.in_second(second) {
             true => over.merge(&tally),
@@ -193,7 +257,10 @@ fn by_inference(case: &Case<'_>, served: &[&Launched], fresh_for: Duration) -> J
     }
     let too_many = |tally: &Tally| tally.errors() as f64 > tally.requests() as f64 * ERRORS;
     let all = spare.requests() + over.requests();
-    let said = format!("{} errors in {all} requests", spare.errors() + over.errors());
+    let said = format!(
+        "{} errors in {all} requests",
+        spare.errors() + over.errors()
+    );
     let window = units::duration(fresh_for);
     if too_many(&spare) && overload.is_known() {
         let because = format!(
@@ -215,7 +282,12 @@ fn by_inference(case: &Case<'_>, served: &[&Launched], fresh_for: Duration) -> J
         );
         return judgement(ASKED, Verdict::Inconclusive, &said, because);
     }
-    judgement(ASKED, Verdict::Passed, &said, format!("in the first {window} of each, whoever answered"))
+    judgement(
+        ASKED,
+        Verdict::Passed,
+        &said,
+        format!("in the first {window} of each, whoever answered"),
+    )
 }
 
 #[cfg(test)]
@@ -235,7 +307,9 @@ mod tests {
             group(14, 4, &all),
             group(40, 4, &all),
         ];
-        let results = results(&scenario, |second, level| answers(second, (level * 100.0) as u64));
+        let results = results(&scenario, |second, level| {
+            answers(second, (level * 100.0) as u64)
+        });
         with_load(&scenario, story, &results, |case| {
             let judged = judge(case).unwrap();
             (judged.verdict, judged.answer())
@@ -252,9 +326,16 @@ mod tests {
         let (verdict, why) = judged(|second, all| match second {
             10..14 => overloaded(),
             14..16 => vec![("i-1", all / 2, 0, 50), ("i-3", all / 4, all / 4, 900)],
-            _ => vec![("i-1", all / 2, 0, 50), ("i-3", all / 4, 0, 50), ("i-4", all / 4, 0, 50)],
+            _ => vec![
+                ("i-1", all / 2, 0, 50),
+                ("i-3", all / 4, 0, 50),
+                ("i-4", all / 4, 0, 50),
+            ],
         });
-        assert!(verdict == Verdict::Passed && why.contains("while there was load to spare"), "{why}");
+        assert!(
+            verdict == Verdict::Passed && why.contains("while there was load to spare"),
+            "{why}"
+        );
     }
 
     #[test]
@@ -267,8 +348,14 @@ mod tests {
             })
         };
         let (verdict, why) = later("i-1");
-        assert!(verdict == Verdict::Failed && why.contains("i-3 answered"), "{why}");
+        assert!(
+            verdict == Verdict::Failed && why.contains("i-3 answered"),
+            "{why}"
+        );
         let (verdict, why) = later("i-4");
-        assert!(verdict == Verdict::Inconclusive && why.contains("no older instance"), "{why}");
+        assert!(
+            verdict == Verdict::Inconclusive && why.contains("no older instance"),
+            "{why}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The group at its maximum: for how long it was pinned there, and whether the target held what was asked of it.
+//! The group at its maximum: for how long it was pinned there, and whether the target held what was
+//! asked of it.
 
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ struct Pinned {
     seconds: Vec<u32>,
     /// Some of them lie in a spike.
     is_spike: bool,
-    /// Of those the ones to be judged, by whether they lie in a spike: all instances serve, and what had piled up before is
-    /// done.
+    /// Of those the ones to be judged, by whether they lie in a spike: all instances serve, and
+    /// what had piled up before is done.
     in_spike: Vec<u32>,
     besides: Vec<u32>,
 }
@@ -33,13 +34,21 @@ pub fn judge(case: &Case<'_>) -> Option<Judgement> {
     if pinned.seconds.is_empty() {
         return None;
     }
-    let for_long = format!("pinned at {max} for {}", units::count(pinned.seconds.len() as u64, "second"));
-    let (spike, besides) = (Answered::of(case, &pinned.in_spike), Answered::of(case, &pinned.besides));
+    let for_long = format!(
+        "pinned at {max} for {}",
+        units::count(pinned.seconds.len() as u64, "second")
+    );
+    let (spike, besides) = (
+        Answered::of(case, &pinned.in_spike),
+        Answered::of(case, &pinned.besides),
+    );
     let mut parts = vec![for_long];
     parts.extend(spike.said("of the spike"));
     parts.extend(besides.said("besides"));
     let measured = parts.join("; ");
-    let bound = case.limit.map(|limit| format!("p95 within {}", units::duration(limit)));
+    let bound = case
+        .limit
+        .map(|limit| format!("p95 within {}", units::duration(limit)));
     let missed = |answered: &Answered<'_>| answered.is_missed(case.limit);
     // A calm that held says nothing of a spike that could not be judged.
     let asked = if pinned.is_spike { &spike } else { &besides };
@@ -48,13 +57,19 @@ pub fn judge(case: &Case<'_>) -> Option<Judgement> {
         (true, bound) => {
             let bound = bound.unwrap_or("no limit on p95".to_owned());
             let why = match missed(&spike) && !is_crowded(case, &pinned.in_spike) {
-                true => format!("no instance had more to do than it carries: a larger maximum than {max} is no remedy"),
+                true => format!(
+                    "no instance had more to do than it carries: a larger maximum than {max} is no remedy"
+                ),
                 false => format!("the maximum of {max} is too small for this load"),
             };
-            (Verdict::Failed, format!("{why} (asked: {bound}, errors within 1%)"))
+            (
+                Verdict::Failed,
+                format!("{why} (asked: {bound}, errors within 1%)"),
+            )
         }
         (false, _) if none => {
-            let because = "the spike had gone before all of them served and what had piled up was done";
+            let because =
+                "the spike had gone before all of them served and what had piled up was done";
             (Verdict::Inconclusive, because.to_owned())
         }
         // Nobody said what it should hold: then nothing is asked, and nothing judged.
@@ -68,7 +83,8 @@ pub fn judge(case: &Case<'_>) -> Option<Judgement> {
 struct Answered<'a> {
     seconds: &'a [u32],
     all: Merged,
-    /// What new instances answered in their first time: whether they serve at once is asked elsewhere.
+    /// What new instances answered in their first time: whether they serve at once is asked
+    /// elsewhere.
     by_new: Tally,
 }
 
@@ -77,12 +93,27 @@ impl<'a> Answered<'a> {
         let mut by_new = Tally::default();
         for one in &case.reaction.launched {
             let fresh_for = case.scenario.scaling.fresh_instances;
-            let Some((from, until)) = fresh_for.and_then(|time| fresh::window(case, one, time)) else { continue };
-            for second in seconds.iter().filter(|second| (from..until).contains(*second)) {
-                by_new.merge(&case.results.of_instance(&one.id, Some((*second, *second + 1))).tally);
+            let Some((from, until)) = fresh_for.and_then(|time| fresh::window(case, one, time))
+            else {
+                continue;
+            };
+            for second in seconds
+                .iter()
+                .filter(|second| (from..until).contains(*second))
+            {
+                by_new.merge(
+                    &case
+                        .results
+                        .of_instance(&one.id, Some((*second, *second + 1)))
+                        .tally,
+                );
             }
         }
-        Self { seconds, all: over(case.results, seconds), by_new }
+        Self {
+            seconds,
+            all: over(case.results, seconds),
+            by_new,
+        }
     }
 
     fn is_missed(&self, limit: Option<Duration>) -> bool {
@@ -92,9 +123,16 @@ impl<'a> Answered<'a> {
 
     /// The share of errors that is not new instances' own; where nobody else answered, of all.
     fn wrong(&self) -> f64 {
-        match self.all.tally.requests().saturating_sub(self.by_new.requests()) {
+        match self
+            .all
+            .tally
+            .requests()
+            .saturating_sub(self.by_new.requests())
+        {
             0 => error_share(&self.all),
-            others => self.all.tally.errors().saturating_sub(self.by_new.errors()) as f64 / others as f64,
+            others => {
+                self.all.tally.errors().saturating_sub(self.by_new.errors()) as f64 / others as f64
+            }
         }
     }
 
@@ -104,25 +142,35 @@ impl<'a> Answered<'a> {
             errors => format!(", {errors} errors of new instances left out"),
         };
         let seconds = units::count(self.seconds.len() as u64, "second");
-        (self.all.tally.requests() > 0).then(|| format!("{} in {seconds} {of}{new}", said(&self.all)))
+        (self.all.tally.requests() > 0)
+            .then(|| format!("{} in {seconds} {of}{new}", said(&self.all)))
     }
 }
 
 /// In most of these seconds each instance had more to do than it carries, as far as that is known.
 fn is_crowded(case: &Case<'_>, seconds: &[u32]) -> bool {
     let overload = Overload::of(case).sure();
-    let crowded = seconds.iter().filter(|second| overload.over(**second as usize)).count();
+    let crowded = seconds
+        .iter()
+        .filter(|second| overload.over(**second as usize))
+        .count();
     !overload.is_known() || crowded * 2 > seconds.len()
 }
 
 fn pinned(case: &Case<'_>) -> Pinned {
-    let length = case.results.last_second().map_or(0, |last| last as usize + 1);
+    let length = case
+        .results
+        .last_second()
+        .map_or(0, |last| last as usize + 1);
     let (started, max) = (case.times.started, case.reaction.max);
     let desired = chain::desired(case.timeline, started, length);
     let serving = chain::serving(case.timeline, started, length);
     let wanted = fired::wanted_more(case.timeline, started, length);
     let level = |second: usize| case.schedule.level_at(Duration::from_secs(second as u64));
-    let base = (0..length).map(level).filter(|level| *level > 0.0).fold(f64::INFINITY, f64::min);
+    let base = (0..length)
+        .map(level)
+        .filter(|level| *level > 0.0)
+        .fold(f64::INFINITY, f64::min);
     // Where no alarm could be read, a load above its least stands in for one.
     let blind = case.timeline.alarms().is_empty();
     let loaded = |second: usize| blind && level(second) > base * (1.0 + SAME_LEVEL);
@@ -131,18 +179,26 @@ fn pinned(case: &Case<'_>) -> Pinned {
     let queue = Overload::of(case).queue() as usize;
     // Since so many seconds all of them have served, and the one in which the last of them began.
     let full = |second: usize| {
-        let before = (0..second).rev().take_while(|before| serving[*before] >= max).count();
+        let before = (0..second)
+            .rev()
+            .take_while(|before| serving[*before] >= max)
+            .count();
         serving[second] >= max && (before > queue || before == second)
     };
     let in_spike = |second: usize| {
         let at = chain::after(started, Duration::from_secs(second as u64));
         let spans = &case.times.spikes;
-        spans.iter().any(|span| span.rose.is_some_and(|rose| at >= rose) && span.fell.is_none_or(|fell| at < fell))
+        spans.iter().any(|span| {
+            span.rose.is_some_and(|rose| at >= rose) && span.fell.is_none_or(|fell| at < fell)
+        })
     };
     let seconds: Vec<usize> = (0..length).filter(is).collect();
-    // Of the spike every second counts in which all serve: an alarm that is quiet again is what holding looks like.
+    // Of the spike every second counts in which all serve: an alarm that is quiet again is what
+    // holding looks like.
     let spike = (0..length).filter(|second| at_most(second) && in_spike(*second) && full(*second));
-    let besides = seconds.iter().filter(|second| !in_spike(**second) && full(**second));
+    let besides = seconds
+        .iter()
+        .filter(|second| !in_spike(**second) && full(**second));
     Pinned {
         is_spike: seconds.iter().any(|second| in_spike(*second)),
         in_spike: spike.map(|second| second as u32).collect(),
@@ -158,12 +214,17 @@ pub fn of_a_watch(case: &Case<'_>) -> Judgement {
     let max = case.reaction.max;
     let desired = chain::desired(case.timeline, case.times.started, length);
     let wanted = fired::wanted_more(case.timeline, case.times.started, length);
-    let pinned = (0..length).filter(|second| max > 0 && desired[*second] >= max && wanted[*second]).count() as u64;
+    let pinned = (0..length)
+        .filter(|second| max > 0 && desired[*second] >= max && wanted[*second])
+        .count() as u64;
     if pinned == 0 {
         let because = format!("no alarm asked for more while it was at its maximum of {max}");
         return judgement(ASKED, Verdict::Passed, "", because);
     }
-    let measured = format!("{} at {max} while an alarm asked for more", units::count(pinned, "second"));
+    let measured = format!(
+        "{} at {max} while an alarm asked for more",
+        units::count(pinned, "second")
+    );
     let because = "whether the target held there cannot be told: the load is not ours".to_owned();
     judgement(ASKED, Verdict::Inconclusive, &measured, because)
 }

@@ -1,4 +1,5 @@
-//! Seconds in which the instances had more to do than they carry: what goes wrong in them is the load's, not an instance's.
+//! Seconds in which the instances had more to do than they carry: what goes wrong in them is the
+//! load's, not an instance's.
 
 use std::time::Duration;
 
@@ -20,12 +21,18 @@ impl Overload {
         let Measured { seconds } = Measured::new(case.scenario, case.schedule, case.results);
         let serving = chain::serving(case.timeline, case.times.started, seconds.len());
         let capacity = advice::capacity(&seconds, &serving, Limit::of(case.scenario).p95);
-        Self { seconds, serving, capacity }
+        Self {
+            seconds,
+            serving,
+            capacity,
+        }
     }
 
     /// Only where the run shows it well: what was never missed is no capacity.
     pub fn sure(mut self) -> Self {
-        self.capacity = self.capacity.filter(|capacity| capacity.confidence > Confidence::Low);
+        self.capacity = self
+            .capacity
+            .filter(|capacity| capacity.confidence > Confidence::Low);
         self
     }
 
@@ -36,8 +43,14 @@ impl Overload {
 
     /// More was asked in that second than its instances carry.
     pub fn over(&self, second: usize) -> bool {
-        match (&self.capacity, self.seconds.get(second), self.serving.get(second)) {
-            (Some(capacity), Some(load), Some(count)) => load.demand > capacity.at_limit * f64::from(*count),
+        match (
+            &self.capacity,
+            self.seconds.get(second),
+            self.serving.get(second),
+        ) {
+            (Some(capacity), Some(load), Some(count)) => {
+                load.demand > capacity.at_limit * f64::from(*count)
+            }
             _ => false,
         }
     }
@@ -50,7 +63,10 @@ impl Overload {
 
     /// How much work an instance lets pile up, in whole seconds.
     pub fn queue(&self) -> u32 {
-        let queue = self.capacity.as_ref().map_or(Duration::ZERO, |capacity| capacity.queue);
+        let queue = self
+            .capacity
+            .as_ref()
+            .map_or(Duration::ZERO, |capacity| capacity.queue);
         queue.as_secs_f64().ceil() as u32
     }
 }

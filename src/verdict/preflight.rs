@@ -13,7 +13,8 @@ use crate::units;
 /// Detailed monitoring has a datapoint a minute, basic monitoring one in five.
 const BASIC: Duration = Duration::from_secs(300);
 
-/// One sentence for each thing about the group, as it was before the run, that the verdict would suffer from.
+/// One sentence for each thing about the group, as it was before the run, that the verdict would
+/// suffer from.
 pub fn warnings(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Vec<String> {
     let mut found = of_group(timeline);
     found.extend(too_short(scenario, schedule, timeline));
@@ -22,17 +23,35 @@ pub fn warnings(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -
 }
 
 /// Of what was said before the run, what it has shown to be otherwise.
-pub fn outlived(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline, reaction: &Reaction) -> Vec<String> {
-    let mut found: Vec<String> =
-        timeline.alarms().iter().filter(|alarm| alarm.state != NO_DATA).map(|alarm| no_data(alarm)).collect();
+pub fn outlived(
+    scenario: &Scenario,
+    schedule: &Schedule,
+    timeline: &Timeline,
+    reaction: &Reaction,
+) -> Vec<String> {
+    let mut found: Vec<String> = timeline
+        .alarms()
+        .iter()
+        .filter(|alarm| alarm.state != NO_DATA)
+        .map(|alarm| no_data(alarm))
+        .collect();
     let fell = reaction.moment(FELL);
-    if reaction.moment(ALARM).is_some_and(|fired| fell.is_none_or(|fell| fired < fell)) {
+    if reaction
+        .moment(ALARM)
+        .is_some_and(|fired| fell.is_none_or(|fell| fired < fell))
+    {
         found.extend(too_short(scenario, schedule, timeline));
     }
-    let ended = reaction.moment(ROSE).zip(first_spike(scenario, schedule)).map(|(rose, since)| {
-        let load = after(rose, schedule.end().saturating_sub(since));
-        reaction.left.iter().any(|one| one.why == Why::ScaledIn && one.began.at < load)
-    });
+    let ended = reaction
+        .moment(ROSE)
+        .zip(first_spike(scenario, schedule))
+        .map(|(rose, since)| {
+            let load = after(rose, schedule.end().saturating_sub(since));
+            reaction
+                .left
+                .iter()
+                .any(|one| one.why == Why::ScaledIn && one.began.at < load)
+        });
     if ended == Some(true) {
         found.extend(no_recovery(scenario, schedule, timeline));
     }
@@ -40,7 +59,10 @@ pub fn outlived(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline, r
 }
 
 fn first_spike(scenario: &Scenario, schedule: &Schedule) -> Option<Duration> {
-    let spike = scenario.phases.iter().position(|phase| phase.role == Role::Spike)?;
+    let spike = scenario
+        .phases
+        .iter()
+        .position(|phase| phase.role == Role::Spike)?;
     schedule.phase_starts().get(spike).copied()
 }
 
@@ -48,16 +70,24 @@ const NO_DATA: &str = "INSUFFICIENT_DATA";
 
 /// One that was made a moment ago has none yet.
 fn no_data(alarm: &Alarm) -> String {
-    format!("the alarm {} has no data: its policy will not act", alarm.name)
+    format!(
+        "the alarm {} has no data: its policy will not act",
+        alarm.name
+    )
 }
 
 /// Whatever the load.
 pub fn of_group(timeline: &Timeline) -> Vec<String> {
     let mut found = Vec::new();
-    let Some((_, group)) = timeline.groups().next_back() else { return found };
+    let Some((_, group)) = timeline.groups().next_back() else {
+        return found;
+    };
     let name = &group.name;
     if group.desired >= group.max {
-        found.push(format!("the group {name} is at its maximum of {} already: it cannot scale out", group.max));
+        found.push(format!(
+            "the group {name} is at its maximum of {} already: it cannot scale out",
+            group.max
+        ));
     }
     for (process, effect) in [
         ("Launch", "it cannot scale out"),
@@ -66,17 +96,24 @@ pub fn of_group(timeline: &Timeline) -> Vec<String> {
         ("AddToLoadBalancer", "new instances take no load"),
     ] {
         if group.suspended.iter().any(|suspended| suspended == process) {
-            found.push(format!("the group {name} has the process {process} suspended: {effect}"));
+            found.push(format!(
+                "the group {name} has the process {process} suspended: {effect}"
+            ));
         }
     }
     let policies = timeline.policies();
-    let unread =
-        ["DescribePolicies", "DescribeScalingPolicies"].into_iter().any(|call| timeline.lacking(call).is_some());
+    let unread = ["DescribePolicies", "DescribeScalingPolicies"]
+        .into_iter()
+        .any(|call| timeline.lacking(call).is_some());
     if policies.is_empty() && !unread {
-        found.push(format!("the group {name} has no scaling policy: nothing will answer the load"));
+        found.push(format!(
+            "the group {name} has no scaling policy: nothing will answer the load"
+        ));
     }
     if !policies.is_empty() && policies.iter().all(|policy| policy.scale_in_disabled) {
-        found.push(format!("every policy of {name} has scale-in disabled: the group will not come back"));
+        found.push(format!(
+            "every policy of {name} has scale-in disabled: the group will not come back"
+        ));
     }
     for alarm in timeline.alarms() {
         if alarm.state == NO_DATA {
@@ -98,11 +135,16 @@ pub fn of_group(timeline: &Timeline) -> Vec<String> {
         }
         if alarm.period >= BASIC {
             let period = units::duration(alarm.period);
-            found.push(format!("the alarm {} looks only every {period}: turn detailed monitoring on", alarm.name));
+            found.push(format!(
+                "the alarm {} looks only every {period}: turn detailed monitoring on",
+                alarm.name
+            ));
         }
     }
     if group.is_all_protected() {
-        found.push(format!("every instance of {name} is protected from scale-in: the group will not come back"));
+        found.push(format!(
+            "every instance of {name} is protected from scale-in: the group will not come back"
+        ));
     }
     if let Some(surroundings) = timeline.surroundings() {
         for refresh in &surroundings.refreshes {
@@ -112,11 +154,20 @@ pub fn of_group(timeline: &Timeline) -> Vec<String> {
         }
         for one in surroundings.target_groups.iter().filter(|one| one.sticky) {
             let arn = one.arn.rsplit(':').next().unwrap_or(&one.arn);
-            found.push(format!("{arn} has sticky sessions: new instances take no load from sessions that are there"));
+            found.push(format!(
+                "{arn} has sticky sessions: new instances take no load from sessions that are there"
+            ));
         }
     }
-    for series in timeline.metrics().filter(|series| series.name.starts_with("policy metric")) {
-        let gap = series.points.windows(2).map(|pair| pair[1].at.duration_since(pair[0].at).as_secs()).min();
+    for series in timeline
+        .metrics()
+        .filter(|series| series.name.starts_with("policy metric"))
+    {
+        let gap = series
+            .points
+            .windows(2)
+            .map(|pair| pair[1].at.duration_since(pair[0].at).as_secs())
+            .min();
         if series.period < BASIC && gap.is_some_and(|gap| gap >= BASIC.as_secs() as i64) {
             let metric = series.name.trim_start_matches("policy metric ");
             found.push(format!(
@@ -127,25 +178,41 @@ pub fn of_group(timeline: &Timeline) -> Vec<String> {
         }
     }
     if let Some((_, targets)) = timeline.targets().last() {
-        let sick = targets.targets.iter().filter(|(_, state)| state.starts_with("unhealthy")).count() as u64;
+        let sick = targets
+            .targets
+            .iter()
+            .filter(|(_, state)| state.starts_with("unhealthy"))
+            .count() as u64;
         if sick > 0 {
-            found.push(format!("{} of {name} unhealthy before the run", units::count(sick, "target")));
+            found.push(format!(
+                "{} of {name} unhealthy before the run",
+                units::count(sick, "target")
+            ));
         }
     }
     for (_, call, why) in timeline.gaps() {
-        found.push(format!("{call} failed, and what depends on it will not be judged: {why}"));
+        found.push(format!(
+            "{call} failed, and what depends on it will not be judged: {why}"
+        ));
     }
     found
 }
 
-/// What the group under test has different from the one that it stands for: a verdict on the one says little of the other.
+/// What the group under test has different from the one that it stands for: a verdict on the one
+/// says little of the other.
 pub fn differences(tested: &Timeline, like: &Timeline) -> Vec<String> {
-    let (Some((_, ours)), Some((_, theirs))) = (tested.groups().next_back(), like.groups().next_back()) else {
+    let (Some((_, ours)), Some((_, theirs))) =
+        (tested.groups().next_back(), like.groups().next_back())
+    else {
         return Vec::new();
     };
     let kinds = |group: &GroupState| {
-        let mut kinds: Vec<String> =
-            group.instances.iter().map(|one| one.kind.clone()).filter(|kind| !kind.is_empty()).collect();
+        let mut kinds: Vec<String> = group
+            .instances
+            .iter()
+            .map(|one| one.kind.clone())
+            .filter(|kind| !kind.is_empty())
+            .collect();
         kinds.sort();
         kinds.dedup();
         kinds.join(" and ")
@@ -155,7 +222,10 @@ pub fn differences(tested: &Timeline, like: &Timeline) -> Vec<String> {
             .policies()
             .into_iter()
             .map(|policy| match policy.target_value {
-                Some(target) => format!("{} at {target}", policy.metric.as_deref().unwrap_or("a metric of its own")),
+                Some(target) => format!(
+                    "{} at {target}",
+                    policy.metric.as_deref().unwrap_or("a metric of its own")
+                ),
                 None => policy.kind.clone(),
             })
             .collect();
@@ -168,26 +238,61 @@ pub fn differences(tested: &Timeline, like: &Timeline) -> Vec<String> {
         ("minimum", ours.min.to_string(), theirs.min.to_string()),
         ("maximum", ours.max.to_string(), theirs.max.to_string()),
         ("policies", policies(tested), policies(like)),
-        ("default warm-up", time(ours.default_warm_up), time(theirs.default_warm_up)),
-        ("default cooldown", units::duration(ours.default_cooldown), units::duration(theirs.default_cooldown)),
-        ("health check", ours.health_check.clone(), theirs.health_check.clone()),
-        ("health check grace", units::duration(ours.health_check_grace), units::duration(theirs.health_check_grace)),
-        ("zones", ours.zones.len().to_string(), theirs.zones.len().to_string()),
+        (
+            "default warm-up",
+            time(ours.default_warm_up),
+            time(theirs.default_warm_up),
+        ),
+        (
+            "default cooldown",
+            units::duration(ours.default_cooldown),
+            units::duration(theirs.default_cooldown),
+        ),
+        (
+            "health check",
+            ours.health_check.clone(),
+            theirs.health_check.clone(),
+        ),
+        (
+            "health check grace",
+            units::duration(ours.health_check_grace),
+            units::duration(theirs.health_check_grace),
+        ),
+        (
+            "zones",
+            ours.zones.len().to_string(),
+            theirs.zones.len().to_string(),
+        ),
     ];
     let differs = |(what, ours_is, theirs_is): &(&str, String, String)| {
         // Nothing is known of a group without instances.
         let known = !ours_is.is_empty() && !theirs_is.is_empty();
-        (known && ours_is != theirs_is)
-            .then(|| format!("{} is not like {}: {what} {ours_is}, not {theirs_is}", ours.name, theirs.name))
+        (known && ours_is != theirs_is).then(|| {
+            format!(
+                "{} is not like {}: {what} {ours_is}, not {theirs_is}",
+                ours.name, theirs.name
+            )
+        })
     };
     rows.iter().filter_map(differs).collect()
 }
 
 /// A spike that is over before the alarm can have seen it cannot make the group grow.
 fn too_short(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Option<String> {
-    let alarm = timeline.alarms().into_iter().filter(|alarm| alarm.is_high()).min_by_key(|alarm| alarm.window())?;
-    let spike = scenario.phases.iter().position(|phase| phase.role == Role::Spike)?;
-    let next = schedule.phase_starts().get(spike + 1).copied().unwrap_or(schedule.end());
+    let alarm = timeline
+        .alarms()
+        .into_iter()
+        .filter(|alarm| alarm.is_high())
+        .min_by_key(|alarm| alarm.window())?;
+    let spike = scenario
+        .phases
+        .iter()
+        .position(|phase| phase.role == Role::Spike)?;
+    let next = schedule
+        .phase_starts()
+        .get(spike + 1)
+        .copied()
+        .unwrap_or(schedule.end());
     let lasts = next.saturating_sub(*schedule.phase_starts().get(spike)?);
     // A datapoint's period need not begin with the spike: it may take one more to fill them all.
     let sees = alarm.window() + alarm.period;
@@ -205,8 +310,15 @@ fn too_short(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> O
 
 /// A load that ends before the group shrinks cannot tell what its requests suffer by that.
 fn no_recovery(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Option<String> {
-    let alarm = timeline.alarms().into_iter().filter(|alarm| !alarm.is_high()).max_by_key(|alarm| alarm.window())?;
-    let spike = scenario.phases.iter().rposition(|phase| phase.role == Role::Spike)?;
+    let alarm = timeline
+        .alarms()
+        .into_iter()
+        .filter(|alarm| !alarm.is_high())
+        .max_by_key(|alarm| alarm.window())?;
+    let spike = scenario
+        .phases
+        .iter()
+        .rposition(|phase| phase.role == Role::Spike)?;
     let Some(falls) = schedule.phase_starts().get(spike + 1).copied() else {
         return Some(
             "the load ends with its spike: instances leave when nothing is sent any more, and what requests suffer cannot be told"
@@ -275,9 +387,17 @@ mod tests {
         change(&mut group, &mut policies, &mut alarm);
         let mut seen = vec![Observed::Group(group), Observed::Alarm(alarm)];
         seen.extend(policies.into_iter().map(Observed::Policy));
-        seen.push(Observed::Targets(TargetHealth { target_group: "web".to_owned(), targets: vec![] }));
+        seen.push(Observed::Targets(TargetHealth {
+            target_group: "web".to_owned(),
+            targets: vec![],
+        }));
         let at = "2026-03-01T12:00:00Z".parse().unwrap();
-        let timeline = Timeline { observations: seen.into_iter().map(|seen| Observation::new(at, seen)).collect() };
+        let timeline = Timeline {
+            observations: seen
+                .into_iter()
+                .map(|seen| Observation::new(at, seen))
+                .collect(),
+        };
         let scenario = scenario();
         warnings(&scenario, &Schedule::new(&scenario), &timeline)
     }
@@ -287,12 +407,27 @@ mod tests {
         assert_eq!(said(|_, _, _| {}), Vec::<String>::new());
         for (found, hint) in [
             (said(|group, _, _| group.desired = 4), "at its maximum of 4"),
-            (said(|group, _, _| group.suspended = vec!["Launch".to_owned()]), "it cannot scale out"),
+            (
+                said(|group, _, _| group.suspended = vec!["Launch".to_owned()]),
+                "it cannot scale out",
+            ),
             (said(|_, policies, _| policies.clear()), "no scaling policy"),
-            (said(|_, policies, _| policies[0].scale_in_disabled = true), "scale-in disabled"),
-            (said(|_, _, alarm| alarm.state = "INSUFFICIENT_DATA".to_owned()), "has no data"),
-            (said(|_, _, alarm| alarm.evaluation_periods = 10), "the spike lasts 10s, but the policy needs 11s"),
-            (said(|_, _, alarm| alarm.state = "ALARM".to_owned()), "has fired already"),
+            (
+                said(|_, policies, _| policies[0].scale_in_disabled = true),
+                "scale-in disabled",
+            ),
+            (
+                said(|_, _, alarm| alarm.state = "INSUFFICIENT_DATA".to_owned()),
+                "has no data",
+            ),
+            (
+                said(|_, _, alarm| alarm.evaluation_periods = 10),
+                "the spike lasts 10s, but the policy needs 11s",
+            ),
+            (
+                said(|_, _, alarm| alarm.state = "ALARM".to_owned()),
+                "has fired already",
+            ),
             (said(|_, _, alarm| alarm.metric = None), "could not be read"),
             (
                 said(|_, _, alarm| {
@@ -302,10 +437,16 @@ mod tests {
                 "the load goes on for 10s after its spike, but the policy needs 16s",
             ),
         ] {
-            assert!(found.len() == 1 && found[0].contains(hint), "{hint}: {found:?}");
+            assert!(
+                found.len() == 1 && found[0].contains(hint),
+                "{hint}: {found:?}"
+            );
         }
         let basic = said(|_, _, alarm| alarm.period = BASIC);
-        assert!(basic.iter().any(|found| found.contains("only every 5m")), "{basic:?}");
+        assert!(
+            basic.iter().any(|found| found.contains("only every 5m")),
+            "{basic:?}"
+        );
     }
 
     /// The load rises at 20 s, falls at 30 s and ends at 40 s.
@@ -316,27 +457,53 @@ mod tests {
         let outlived = |observations: Vec<Observation>| {
             let timeline = Timeline { observations };
             let times = crate::verdict::reaction::Times::new(&scenario, &schedule, at(0), None);
-            let reaction = crate::verdict::reaction::react(&scenario, &Default::default(), &timeline, &times, None);
+            let reaction = crate::verdict::reaction::react(
+                &scenario,
+                &Default::default(),
+                &timeline,
+                &times,
+                None,
+            );
             super::outlived(&scenario, &schedule, &timeline, &reaction)
         };
         // It was decided in the spike, although its window is as long as that.
         let mut seen = whole_story();
         seen[1] = alarm("high", "GreaterThanThreshold", 50.0, 10);
         let found = outlived(seen);
-        assert!(found.iter().any(|one| one.starts_with("the spike lasts 10s, but the policy needs 11s")), "{found:?}");
-        assert!(found.contains(&"the alarm high has no data: its policy will not act".to_owned()), "{found:?}");
+        assert!(
+            found
+                .iter()
+                .any(|one| one.starts_with("the spike lasts 10s, but the policy needs 11s")),
+            "{found:?}"
+        );
+        assert!(
+            found.contains(&"the alarm high has no data: its policy will not act".to_owned()),
+            "{found:?}"
+        );
         assert!(
             !found.iter().any(|one| one.starts_with("the load goes on")),
             "it left after the load's end: {found:?}"
         );
-        assert!(!outlived(vec![whole_story().remove(0)]).iter().any(|one| one.contains("the spike lasts")));
+        assert!(
+            !outlived(vec![whole_story().remove(0)])
+                .iter()
+                .any(|one| one.contains("the spike lasts"))
+        );
     }
 
     #[test]
     fn what_is_not_like_production_is_named_with_both_values() {
         let timeline = |kind: &str, max, target| {
-            let instance = crate::measure::timeline::Instance { kind: kind.to_owned(), ..Default::default() };
-            let group = GroupState { name: kind.to_owned(), max, instances: vec![instance], ..GroupState::default() };
+            let instance = crate::measure::timeline::Instance {
+                kind: kind.to_owned(),
+                ..Default::default()
+            };
+            let group = GroupState {
+                name: kind.to_owned(),
+                max,
+                instances: vec![instance],
+                ..GroupState::default()
+            };
             let policy = Policy {
                 metric: Some("ASGAverageCPUUtilization".to_owned()),
                 target_value: Some(target),
@@ -344,9 +511,17 @@ mod tests {
             };
             let at = "2026-03-01T12:00:00Z".parse().unwrap();
             let seen = [Observed::Group(group), Observed::Policy(policy)];
-            Timeline { observations: seen.into_iter().map(|seen| Observation::new(at, seen)).collect() }
+            Timeline {
+                observations: seen
+                    .into_iter()
+                    .map(|seen| Observation::new(at, seen))
+                    .collect(),
+            }
         };
-        let (tested, like) = (timeline("t3.micro", 4, 50.0), timeline("c7g.large", 40, 60.0));
+        let (tested, like) = (
+            timeline("t3.micro", 4, 50.0),
+            timeline("c7g.large", 40, 60.0),
+        );
         assert_eq!(
             differences(&tested, &like),
             [

@@ -1,9 +1,10 @@
-//! How the group reacted to each spike: every moment of its scale-out and its scale-in, on one clock.
+//! How the group reacted to each spike: every moment of its scale-out and its scale-in, on one
+//! clock.
 //!
-//! Where each moment comes from, and which obvious field is wrong:
-//! breach = the first breaching datapoint in the alarm's history, never the time in an activity's `Cause` (an alarm
-//! with a scaling action fires again every minute); in service = the lifecycle state that polling saw, never the
-//! activity's `EndTime` (it includes the warm-up).
+//! Where each moment comes from, and which obvious field is wrong: breach = the first breaching
+//! datapoint in the alarm's history, never the time in an activity's `Cause` (an alarm with a
+//! scaling action fires again every minute); in service = the lifecycle state that polling saw,
+//! never the activity's `EndTime` (it includes the warm-up).
 
 use std::time::Duration;
 
@@ -39,11 +40,13 @@ pub struct Resized {
     /// When the alarm that asked for it had fired, and its first breaching datapoint.
     pub alarm: Option<Timestamp>,
     pub breach: Option<Timestamp>,
-    /// When all that it launched served, or all that it took away was gone; nothing if some never was.
+    /// When all that it launched served, or all that it took away was gone; nothing if some never
+    /// was.
     pub done: Option<Timestamp>,
 }
 
-/// How the group reacted: the moments of its scale-out and its scale-in, in order, and each instance.
+/// How the group reacted: the moments of its scale-out and its scale-in, in order, and each
+/// instance.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reaction {
     /// Of the first spike.
@@ -66,7 +69,8 @@ pub struct Reaction {
     pub out_took: Option<Duration>,
     /// The part of it that the policy makes unavoidable: its datapoints times its period.
     pub out_unavoidable: Option<Duration>,
-    /// From the end of that window until the alarm fired: CloudWatch's own time to publish and to evaluate.
+    /// From the end of that window until the alarm fired: CloudWatch's own time to publish and to
+    /// evaluate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out_lag: Option<Duration>,
     /// Load drop to the first instance that leaves; of several spikes, the longest.
@@ -95,7 +99,11 @@ pub struct Reaction {
 
 impl Reaction {
     pub fn moment(&self, name: &str) -> Option<Timestamp> {
-        self.out.iter().chain(&self.back).find(|moment| moment.name == name).map(|moment| moment.at)
+        self.out
+            .iter()
+            .chain(&self.back)
+            .find(|moment| moment.name == name)
+            .map(|moment| moment.at)
     }
 
     pub fn scaled_out(&self) -> bool {
@@ -139,40 +147,88 @@ pub struct Times {
 
 impl Times {
     /// `ran`: for so long the load was there, where it was stopped early.
-    pub fn new(scenario: &Scenario, schedule: &Schedule, started: Timestamp, ran: Option<Duration>) -> Self {
-        let at = |index: usize| after(started, schedule.phase_starts().get(index).copied().unwrap_or(schedule.end()));
-        let stopped = ran.filter(|ran| *ran < schedule.end()).map(|ran| after(started, ran));
+    pub fn new(
+        scenario: &Scenario,
+        schedule: &Schedule,
+        started: Timestamp,
+        ran: Option<Duration>,
+    ) -> Self {
+        let at = |index: usize| {
+            after(
+                started,
+                schedule
+                    .phase_starts()
+                    .get(index)
+                    .copied()
+                    .unwrap_or(schedule.end()),
+            )
+        };
+        let stopped = ran
+            .filter(|ran| *ran < schedule.end())
+            .map(|ran| after(started, ran));
         let mut spikes: Vec<Span> = Vec::new();
         let mut last = None;
-        for (index, phase) in scenario.phases.iter().enumerate().filter(|(_, phase)| phase.role == Role::Spike) {
+        for (index, phase) in scenario
+            .phases
+            .iter()
+            .enumerate()
+            .filter(|(_, phase)| phase.role == Role::Spike)
+        {
             let fell = Some(at(index + 1));
             // Spikes that touch are one: the load does not fall between them.
-            match spikes.last_mut().filter(|_| last.is_some_and(|last: usize| last + 1 == index)) {
+            match spikes
+                .last_mut()
+                .filter(|_| last.is_some_and(|last: usize| last + 1 == index))
+            {
                 Some(known) => known.fell = fell,
-                None => spikes.push(Span { name: phase.name.clone(), rose: Some(at(index)), fell }),
+                None => spikes.push(Span {
+                    name: phase.name.clone(),
+                    rose: Some(at(index)),
+                    fell,
+                }),
             }
             last = Some(index);
         }
         if let Some(stopped) = stopped {
             spikes.retain(|span| span.rose.is_some_and(|rose| rose < stopped));
-            spikes.iter_mut().for_each(|span| span.fell = span.fell.filter(|fell| *fell <= stopped));
+            spikes
+                .iter_mut()
+                .for_each(|span| span.fell = span.fell.filter(|fell| *fell <= stopped));
         }
         if spikes.is_empty() {
-            spikes.push(Span { name: "load".to_owned(), rose: None, fell: None });
+            spikes.push(Span {
+                name: "load".to_owned(),
+                rose: None,
+                fell: None,
+            });
         }
-        Self { started, spikes, ended: stopped.unwrap_or(after(started, schedule.end())), planned: true, stopped }
+        Self {
+            started,
+            spikes,
+            ended: stopped.unwrap_or(after(started, schedule.end())),
+            planned: true,
+            stopped,
+        }
     }
 
-    /// Of a load that somebody else makes: it fell when the metric first lay under the alarm that asks for less, after the
-    /// group had grown.
+    /// Of a load that somebody else makes: it fell when the metric first lay under the alarm that
+    /// asks for less, after the group had grown.
     pub fn watched(timeline: &Timeline) -> Self {
-        let started = timeline.groups().next().map(|(at, _)| at).unwrap_or_default();
+        let started = timeline
+            .groups()
+            .next()
+            .map(|(at, _)| at)
+            .unwrap_or_default();
         let grown = growths(timeline, started).next();
         let fired = grown.and_then(|grown| fired::first(timeline, grown, None, false));
         let fell = fired.map(|fired| fired.breach.map_or(fired.at, |(at, _)| at));
         Self {
             started,
-            spikes: vec![Span { name: "load".to_owned(), rose: None, fell }],
+            spikes: vec![Span {
+                name: "load".to_owned(),
+                rose: None,
+                fell,
+            }],
             ended: timeline.groups().next_back().map_or(started, |(at, _)| at),
             planned: false,
             stopped: None,
@@ -209,22 +265,42 @@ pub fn react(
 ) -> Reaction {
     let mut launched = chain::launched(timeline, times.started);
     for one in &mut launched {
-        one.first_answer = results.first_answer(&one.id).map(|since| after(times.started, since));
+        one.first_answer = results
+            .first_answer(&one.id)
+            .map(|since| after(times.started, since));
         one.sharpen();
     }
-    let mut reaction = Reaction { launched, left: chain::left(timeline, times.started), ..Reaction::default() };
+    let mut reaction = Reaction {
+        launched,
+        left: chain::left(timeline, times.started),
+        ..Reaction::default()
+    };
     if let Some(group) = chain::group_at(timeline, times.started) {
         reaction.desired_before = group.desired;
         reaction.max = group.max;
     }
     let since = timeline.groups().filter(|(at, _)| *at >= times.started);
-    reaction.desired_peak = since.map(|(_, group)| group.desired).max().unwrap_or(0).max(reaction.desired_before);
-    reaction.desired_after = timeline.groups().next_back().map_or(reaction.desired_before, |(_, group)| group.desired);
+    reaction.desired_peak = since
+        .map(|(_, group)| group.desired)
+        .max()
+        .unwrap_or(0)
+        .max(reaction.desired_before);
+    reaction.desired_after = timeline
+        .groups()
+        .next_back()
+        .map_or(reaction.desired_before, |(_, group)| group.desired);
     reaction.grew = growths(timeline, times.started).next().is_some();
     reaction.alarmed_before = fired::before(timeline, times.started);
     let decisions = decisions(timeline, times.started);
     reaction.resized = resized(timeline, &decisions, &reaction);
-    let seen = spikes::Seen { timeline, results, times, decisions: &decisions, reaction: &reaction, limit };
+    let seen = spikes::Seen {
+        timeline,
+        results,
+        times,
+        decisions: &decisions,
+        reaction: &reaction,
+        limit,
+    };
     let spikes = spikes::all(&seen);
     reaction.answer(spikes);
     let wait = waits::unavoidable_in(timeline, &reaction.launched, times.dropped());
@@ -237,7 +313,9 @@ pub fn react(
 impl Reaction {
     /// The first spike's scale-out, the last one's scale-in, and the longest of each.
     fn answer(&mut self, spikes: Vec<Spike>) {
-        let (Some(first), Some(last)) = (spikes.first(), spikes.last()) else { return };
+        let (Some(first), Some(last)) = (spikes.first(), spikes.last()) else {
+            return;
+        };
         self.out.clone_from(&first.out);
         self.back.clone_from(&last.back);
         self.open = spikes.iter().flat_map(|spike| spike.open.clone()).collect();
@@ -245,7 +323,9 @@ impl Reaction {
         self.out_lag = first.out_lag;
         self.out_took = spikes.iter().filter_map(|spike| spike.out_took).max();
         // A group that never left its last spike has not come back, however fast it did before.
-        self.in_took = last.in_took.and_then(|_| spikes.iter().filter_map(|spike| spike.in_took).max());
+        self.in_took = last
+            .in_took
+            .and_then(|_| spikes.iter().filter_map(|spike| spike.in_took).max());
         self.low_before = last.low_before;
         self.in_ahead = last.in_ahead;
         if spikes.len() > 1 {
@@ -255,14 +335,25 @@ impl Reaction {
 }
 
 pub fn moment(name: &str, at: Timestamp, source: &str, resolution: Duration) -> Moment {
-    Moment { name: name.to_owned(), at, source: source.to_owned(), resolution }
+    Moment {
+        name: name.to_owned(),
+        at,
+        source: source.to_owned(),
+        resolution,
+    }
 }
 
 /// Every decision since a moment, in order. Each instance's activity tells the same decision.
 fn decisions(timeline: &Timeline, since: Timestamp) -> Vec<Decision> {
     let mut decisions: Vec<Decision> = Vec::new();
-    for activity in timeline.activities().into_iter().filter(|activity| activity.start >= since) {
-        let decision = activity.decision().filter(|decision| decision.from != decision.to);
+    for activity in timeline
+        .activities()
+        .into_iter()
+        .filter(|activity| activity.start >= since)
+    {
+        let decision = activity
+            .decision()
+            .filter(|decision| decision.from != decision.to);
         decisions.extend(decision.filter(|decision| !decisions.contains(decision)));
     }
     decisions.sort_by_key(|decision| decision.at);
@@ -276,11 +367,17 @@ fn resized(timeline: &Timeline, decisions: &[Decision], reaction: &Reaction) -> 
         let within = |at: Timestamp| at >= decision.at && until.is_none_or(|until| at < until);
         let done: Option<Vec<Timestamp>> = match decision.to > decision.from {
             true => {
-                let launched = reaction.launched.iter().filter(|one| !one.replaces && within(one.launched.at));
+                let launched = reaction
+                    .launched
+                    .iter()
+                    .filter(|one| !one.replaces && within(one.launched.at));
                 launched.map(|one| one.serves()).collect()
             }
             false => {
-                let left = reaction.left.iter().filter(|one| one.why == Why::ScaledIn && within(one.began.at));
+                let left = reaction
+                    .left
+                    .iter()
+                    .filter(|one| one.why == Why::ScaledIn && within(one.began.at));
                 left.map(|one| one.gone.map(|seen| seen.at)).collect()
             }
         };

@@ -1,11 +1,14 @@
-//! Scaling expectations: did the group notice, how long did each link of the chain take, and did it come back.
+//! Scaling expectations: did the group notice, how long did each link of the chain take, and did it
+//! come back.
 
 use std::time::Duration;
 
 use super::advice::Limit;
 use super::chain::{Why, between};
 use super::reaction::{self, BREACH, Reaction, Times, react};
-use super::{Circumstances, Judgement, conditions, draining, efficiency, expectations, fresh, maximum};
+use super::{
+    Circumstances, Judgement, conditions, draining, efficiency, expectations, fresh, maximum,
+};
 use crate::measure::Results;
 use crate::measure::timeline::{Activity, Timeline};
 use crate::outcome::Verdict;
@@ -43,13 +46,35 @@ pub fn judge(
 ) -> Scaling {
     let Some(started) = circumstances.started else {
         let because = "the load never started".to_owned();
-        let judged = vec![judgement("the group scaled out", Verdict::Inconclusive, "", because)];
-        return Scaling { judged, ..Scaling::default() };
+        let judged = vec![judgement(
+            "the group scaled out",
+            Verdict::Inconclusive,
+            "",
+            because,
+        )];
+        return Scaling {
+            judged,
+            ..Scaling::default()
+        };
     };
     let times = Times::new(scenario, schedule, started, stopped(results, circumstances));
     let limit = Limit::p95_in_the_spike(scenario);
-    let reaction = react(scenario, results, timeline, &times, Some(Limit::of(scenario)));
-    let case = Case { scenario, schedule, results, timeline, times: &times, reaction: &reaction, limit };
+    let reaction = react(
+        scenario,
+        results,
+        timeline,
+        &times,
+        Some(Limit::of(scenario)),
+    );
+    let case = Case {
+        scenario,
+        schedule,
+        results,
+        timeline,
+        times: &times,
+        reaction: &reaction,
+        limit,
+    };
     let mut judgements = vec![scaled_out(&case)];
     judgements.extend(conditions::judge(&case));
     let out = reaction.scaled_out();
@@ -77,13 +102,21 @@ pub fn judge(
         judgements.extend(efficiency.judged);
         not_judged.extend(efficiency.not_judged);
     }
-    Scaling { judged: judgements, not_judged, reaction }
+    Scaling {
+        judged: judgements,
+        not_judged,
+        reaction,
+    }
 }
 
 /// For how long the load was there, where it ended before its plan.
 fn stopped(results: &Results, circumstances: &Circumstances) -> Option<Duration> {
     circumstances.cut_short.as_ref()?;
-    let last = || results.last_second().map(|last| Duration::from_secs(u64::from(last) + 1));
+    let last = || {
+        results
+            .last_second()
+            .map(|last| Duration::from_secs(u64::from(last) + 1))
+    };
     Some(results.ran().or_else(last).unwrap_or_default())
 }
 
@@ -91,7 +124,10 @@ fn stopped(results: &Results, circumstances: &Circumstances) -> Option<Duration>
 fn sizes(reaction: &Reaction) -> String {
     let (before, peak) = (reaction.desired_before, reaction.desired_peak);
     match reaction.resized.iter().find(|one| one.to > one.from) {
-        Some(grew) if peak == before => format!("{} -> {} instances, {before} at the start", grew.from, grew.to),
+        Some(grew) if peak == before => format!(
+            "{} -> {} instances, {before} at the start",
+            grew.from, grew.to
+        ),
         _ => format!("{before} -> {peak} instances"),
     }
 }
@@ -102,35 +138,70 @@ pub fn scaled_out(case: &Case<'_>) -> Judgement {
     let before = reaction.desired_before;
     let measured = sizes(reaction);
     if reaction.scaled_out() {
-        let failed =
-            timeline.activities().into_iter().filter(|one| one.start >= case.times.started && one.status == "Failed");
-        let whys: Vec<&Activity> = failed.filter(|one| one.description.starts_with("Launching")).collect();
-        if let (Some(first), false) = (whys.first(), reaction.launched.iter().any(|one| one.in_service.is_some())) {
+        let failed = timeline
+            .activities()
+            .into_iter()
+            .filter(|one| one.start >= case.times.started && one.status == "Failed");
+        let whys: Vec<&Activity> = failed
+            .filter(|one| one.description.starts_with("Launching"))
+            .collect();
+        if let (Some(first), false) = (
+            whys.first(),
+            reaction.launched.iter().any(|one| one.in_service.is_some()),
+        ) {
             let why = first.message.as_deref().unwrap_or("AWS says no more");
-            let because = format!("{} failed: {why}", units::count(whys.len() as u64, "launch"));
+            let because = format!(
+                "{} failed: {why}",
+                units::count(whys.len() as u64, "launch")
+            );
             return judgement(asked, Verdict::Failed, &measured, because);
         }
         return judgement(asked, Verdict::Passed, &measured, answered(case));
     }
     if before >= reaction.max && reaction.max > 0 {
-        let because = format!("it was at its maximum of {} before the load began", reaction.max);
+        let because = format!(
+            "it was at its maximum of {} before the load began",
+            reaction.max
+        );
         return judgement(asked, Verdict::Inconclusive, &measured, because);
     }
     if let Some(at) = reaction.moment(reaction::ALARM) {
-        let watched = timeline.groups().next_back().map_or(Duration::ZERO, |(last, _)| between(at, last));
-        let longest = timeline.alarms().iter().map(|alarm| alarm.period).max().unwrap_or_default();
-        // From the alarm to the decision AWS takes up to half a minute, and an alarm acts again every period.
+        let watched = timeline
+            .groups()
+            .next_back()
+            .map_or(Duration::ZERO, |(last, _)| between(at, last));
+        let longest = timeline
+            .alarms()
+            .iter()
+            .map(|alarm| alarm.period)
+            .max()
+            .unwrap_or_default();
+        // From the alarm to the decision AWS takes up to half a minute, and an alarm acts again
+        // every period.
         let (verdict, word) = match watched >= longest * 2 {
             true => (Verdict::Failed, "and nothing followed"),
-            false => (Verdict::Inconclusive, "and the watch ended too soon after it to see what followed"),
+            false => (
+                Verdict::Inconclusive,
+                "and the watch ended too soon after it to see what followed",
+            ),
         };
-        return judgement(asked, verdict, &measured, format!("an alarm fired at {at} {word}"));
+        return judgement(
+            asked,
+            verdict,
+            &measured,
+            format!("an alarm fired at {at} {word}"),
+        );
     }
     if let Some(alarm) = &reaction.alarmed_before {
-        let because = format!("the alarm {alarm} had fired before the load began and nothing followed");
+        let because =
+            format!("the alarm {alarm} had fired before the load began and nothing followed");
         return judgement(asked, Verdict::Failed, &measured, because);
     }
-    for call in ["DescribePolicies", "DescribeScalingPolicies", "cloudwatch:DescribeAlarms"] {
+    for call in [
+        "DescribePolicies",
+        "DescribeScalingPolicies",
+        "cloudwatch:DescribeAlarms",
+    ] {
         if let Some(call) = timeline.lacking(call) {
             let because = format!("whether an alarm fired cannot be told: {call} failed");
             return judgement(asked, Verdict::Inconclusive, &measured, because);
@@ -140,11 +211,19 @@ pub fn scaled_out(case: &Case<'_>) -> Judgement {
         .metrics()
         .filter(|series| series.name.starts_with("policy metric"))
         .filter_map(|series| {
-            let top = series.points.iter().map(|point| point.value).fold(f64::NEG_INFINITY, f64::max);
-            top.is_finite().then(|| format!("; {} peaked at {top:.1}", series.name))
+            let top = series
+                .points
+                .iter()
+                .map(|point| point.value)
+                .fold(f64::NEG_INFINITY, f64::max);
+            top.is_finite()
+                .then(|| format!("; {} peaked at {top:.1}", series.name))
         })
         .collect();
-    let because = format!("the load was too low or too short for the policy to fire{}", peaks.join(""));
+    let because = format!(
+        "the load was too low or too short for the policy to fire{}",
+        peaks.join("")
+    );
     judgement(asked, Verdict::Inconclusive, &measured, because)
 }
 
@@ -153,9 +232,15 @@ fn answered(case: &Case<'_>) -> String {
     if conditions::confounded(case).is_some() {
         return "but not by its policies alone: see `only its policies moved the group`".to_owned();
     }
-    let early = case.times.rose().zip(case.reaction.moment("decided")).filter(|(rose, decided)| decided < rose);
+    let early = case
+        .times
+        .rose()
+        .zip(case.reaction.moment("decided"))
+        .filter(|(rose, decided)| decided < rose);
     match early.filter(|_| case.reaction.moment(reaction::ROSE).is_none()) {
-        Some(_) => "the policy answered the load before the spike, and the spike with no more".to_owned(),
+        Some(_) => {
+            "the policy answered the load before the spike, and the spike with no more".to_owned()
+        }
         None => "the policy answered the load".to_owned(),
     }
 }
@@ -165,23 +250,47 @@ pub fn out_in_time(case: &Case<'_>) -> Judgement {
     let asked = format!("scale-out within {}", units::duration(limit));
     let mut unavoidable = reaction
         .out_unavoidable
-        .map(|window| format!("; {} of it is the alarm's own window", units::duration(window)))
+        .map(|window| {
+            format!(
+                "; {} of it is the alarm's own window",
+                units::duration(window)
+            )
+        })
         .unwrap_or_default();
     if let Some(lag) = reaction.out_lag.filter(|lag| !lag.is_zero()) {
-        unavoidable += &format!(", {} more what CloudWatch took to publish and evaluate it", units::duration(lag));
+        unavoidable += &format!(
+            ", {} more what CloudWatch took to publish and evaluate it",
+            units::duration(lag)
+        );
     }
     match (reaction.out_took, reaction.moment(BREACH)) {
         (Some(took), _) => {
-            let verdict = if took <= limit { Verdict::Passed } else { Verdict::Failed };
-            let because =
-                format!("from the first breaching datapoint to the first new instance in service{unavoidable}");
+            let verdict = if took <= limit {
+                Verdict::Passed
+            } else {
+                Verdict::Failed
+            };
+            let because = format!(
+                "from the first breaching datapoint to the first new instance in service{unavoidable}"
+            );
             judgement(&asked, verdict, &units::duration(took), because)
         }
         (None, None) => judgement(&asked, Verdict::Inconclusive, "", no_breach(case)),
         (None, Some(breach)) => {
-            let watched = case.timeline.groups().last().map_or(Duration::ZERO, |(at, _)| between(breach, at));
-            let verdict = if watched > limit { Verdict::Failed } else { Verdict::Inconclusive };
-            let because = format!("no new instance was in service {} after the breach", units::duration(watched));
+            let watched = case
+                .timeline
+                .groups()
+                .last()
+                .map_or(Duration::ZERO, |(at, _)| between(breach, at));
+            let verdict = if watched > limit {
+                Verdict::Failed
+            } else {
+                Verdict::Inconclusive
+            };
+            let because = format!(
+                "no new instance was in service {} after the breach",
+                units::duration(watched)
+            );
             judgement(&asked, verdict, "", because)
         }
     }
@@ -190,17 +299,33 @@ pub fn out_in_time(case: &Case<'_>) -> Judgement {
 /// Why the moment of the breach is not known.
 fn no_breach(case: &Case<'_>) -> String {
     if let Some(alarm) = &case.reaction.alarmed_before {
-        return format!("the alarm {alarm} had fired before the load began: there is no breach to count from");
+        return format!(
+            "the alarm {alarm} had fired before the load began: there is no breach to count from"
+        );
     }
-    let calls = ["DescribePolicies", "DescribeScalingPolicies", "cloudwatch:DescribeAlarms", "DescribeAlarmHistory"];
-    if let Some(call) = calls.into_iter().find_map(|call| case.timeline.lacking(call)) {
+    let calls = [
+        "DescribePolicies",
+        "DescribeScalingPolicies",
+        "cloudwatch:DescribeAlarms",
+        "DescribeAlarmHistory",
+    ];
+    if let Some(call) = calls
+        .into_iter()
+        .find_map(|call| case.timeline.lacking(call))
+    {
         return format!("the breach is not known: {call} failed");
     }
-    if let Some(why) = case.reaction.open.iter().find(|why| why.contains("no breach to count from")) {
+    if let Some(why) = case
+        .reaction
+        .open
+        .iter()
+        .find(|why| why.contains("no breach to count from"))
+    {
         return why.clone();
     }
     if case.reaction.moment(reaction::ALARM).is_some() {
-        return "the alarm fired, but neither its history nor its metric shows the breach".to_owned();
+        return "the alarm fired, but neither its history nor its metric shows the breach"
+            .to_owned();
     }
     "no alarm went to ALARM after the load began: something else made the group grow".to_owned()
 }
@@ -209,16 +334,22 @@ pub fn back_in_time(case: &Case<'_>) -> Judgement {
     let (reaction, timeline) = (case.reaction, case.timeline);
     let Some(bound) = reaction.in_bound else {
         let policies = timeline.policies();
-        let disabled = !policies.is_empty() && policies.iter().all(|policy| policy.scale_in_disabled);
+        let disabled =
+            !policies.is_empty() && policies.iter().all(|policy| policy.scale_in_disabled);
         if disabled {
-            let because = "every policy has scale-in disabled: the group stays as large as the spike made it";
+            let because =
+                "every policy has scale-in disabled: the group stays as large as the spike made it";
             return judgement("scale-in", Verdict::Failed, "", because.to_owned());
         }
         if matches!(case.scenario.scaling.in_within, InWithin::Cooldowns(_)) {
             let because = "the cooldown that the bound is made of is not known: no policy with one could be read";
             return judgement("scale-in", Verdict::Inconclusive, "", because.to_owned());
         }
-        let lacking = ["DescribePolicies", "DescribeScalingPolicies", "cloudwatch:DescribeAlarms"];
+        let lacking = [
+            "DescribePolicies",
+            "DescribeScalingPolicies",
+            "cloudwatch:DescribeAlarms",
+        ];
         let because = match lacking.into_iter().find_map(|call| timeline.lacking(call)) {
             Some(call) => format!("the alarms are not known: {call} failed"),
             None => {
@@ -233,13 +364,19 @@ pub fn back_in_time(case: &Case<'_>) -> Judgement {
         let because = match (case.times.stopped, case.times.planned) {
             (Some(_), _) => "the load was stopped before its fall",
             (None, true) => "the scenario has no spike that ends",
-            (None, false) => "no alarm asked for less after the group had grown: the load may not have fallen yet",
+            (None, false) => {
+                "no alarm asked for less after the group had grown: the load may not have fallen yet"
+            }
         };
         return judgement(&asked, Verdict::Inconclusive, "", because.to_owned());
     };
     let unavoidable = reaction.in_unavoidable.unwrap_or_default();
     let cannot = (unavoidable > bound).then(|| {
-        format!("the policy cannot meet it: {} takes {} alone", reaction.in_waits_for, units::duration(unavoidable))
+        format!(
+            "the policy cannot meet it: {} takes {} alone",
+            reaction.in_waits_for,
+            units::duration(unavoidable)
+        )
     });
     if let Some(low) = reaction.low_before {
         let because = format!(
@@ -253,44 +390,84 @@ pub fn back_in_time(case: &Case<'_>) -> Judgement {
             let (verdict, because) = met(case, took, bound, cannot);
             judgement(&asked, verdict, &units::duration(took), because)
         }
-        Some(took) => {
-            judgement(&asked, Verdict::Failed, &units::duration(took), cannot.unwrap_or_else(|| counted(case)))
-        }
+        Some(took) => judgement(
+            &asked,
+            Verdict::Failed,
+            &units::duration(took),
+            cannot.unwrap_or_else(|| counted(case)),
+        ),
         // It was back before the spike's end: nothing is left to leave.
         None if reaction.desired_after <= reaction.desired_before => {
             let because = "the group had shrunk before the spike ended".to_owned();
             judgement(&asked, Verdict::Passed, "", because)
         }
         None => {
-            let watched = timeline.groups().last().map_or(Duration::ZERO, |(at, _)| between(dropped, at));
-            let verdict = if watched > bound { Verdict::Failed } else { Verdict::Inconclusive };
-            let stuck = timeline.groups().last().is_some_and(|(_, group)| group.is_all_protected());
+            let watched = timeline
+                .groups()
+                .last()
+                .map_or(Duration::ZERO, |(at, _)| between(dropped, at));
+            let verdict = if watched > bound {
+                Verdict::Failed
+            } else {
+                Verdict::Inconclusive
+            };
+            let stuck = timeline
+                .groups()
+                .last()
+                .is_some_and(|(_, group)| group.is_all_protected());
             let mut because = match watched {
-                Duration::ZERO => "the watch ended when the load fell: no instance could leave".to_owned(),
-                watched => format!("no instance left in the {} that were watched after it", units::duration(watched)),
+                Duration::ZERO => {
+                    "the watch ended when the load fell: no instance could leave".to_owned()
+                }
+                watched => format!(
+                    "no instance left in the {} that were watched after it",
+                    units::duration(watched)
+                ),
             };
             if stuck {
                 because += "; every instance is protected from scale-in";
             }
-            judgement(&asked, verdict, "", cannot.map_or(because.clone(), |cannot| format!("{because}; {cannot}")))
+            judgement(
+                &asked,
+                verdict,
+                "",
+                cannot.map_or(because.clone(), |cannot| format!("{because}; {cannot}")),
+            )
         }
     }
 }
 
 /// A fall that found a part of the alarm's window over already took less than one that does not.
-fn met(case: &Case<'_>, took: Duration, bound: Duration, cannot: Option<String>) -> (Verdict, String) {
+fn met(
+    case: &Case<'_>,
+    took: Duration,
+    bound: Duration,
+    cannot: Option<String>,
+) -> (Verdict, String) {
     let counted = counted(case);
-    let Some(ahead) = case.reaction.in_ahead else { return (Verdict::Passed, counted) };
-    let low = format!("the metric had lain under the alarm for less {} before the load fell", units::duration(ahead));
+    let Some(ahead) = case.reaction.in_ahead else {
+        return (Verdict::Passed, counted);
+    };
+    let low = format!(
+        "the metric had lain under the alarm for less {} before the load fell",
+        units::duration(ahead)
+    );
     match (took + ahead <= bound, cannot) {
         (true, _) => {
             let most = units::duration(took + ahead);
-            (Verdict::Passed, format!("{counted}; {low}: without that it takes {most} at most"))
+            (
+                Verdict::Passed,
+                format!("{counted}; {low}: without that it takes {most} at most"),
+            )
         }
-        (false, Some(cannot)) => (Verdict::Inconclusive, format!("{counted}, because {low}; otherwise {cannot}")),
-        (false, None) => {
-            (Verdict::Inconclusive, format!("{counted}, but {low}: whether it is met without that cannot be told"))
-        }
+        (false, Some(cannot)) => (
+            Verdict::Inconclusive,
+            format!("{counted}, because {low}; otherwise {cannot}"),
+        ),
+        (false, None) => (
+            Verdict::Inconclusive,
+            format!("{counted}, but {low}: whether it is met without that cannot be told"),
+        ),
     }
 }
 
@@ -303,7 +480,13 @@ fn counted(case: &Case<'_>) -> String {
 }
 
 pub fn judgement(asked: &str, verdict: Verdict, measured: &str, because: String) -> Judgement {
-    Judgement { asked: asked.to_owned(), scope: "group".to_owned(), verdict, measured: measured.to_owned(), because }
+    Judgement {
+        asked: asked.to_owned(),
+        scope: "group".to_owned(),
+        verdict,
+        measured: measured.to_owned(),
+        because,
+    }
 }
 
 #[cfg(test)]

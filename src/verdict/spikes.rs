@@ -1,5 +1,6 @@
-//! The chain of each spike: every moment between the load's rise and the new instances' answers, and between its fall and
-//! the end of those that left, in the order in which they happened. What was not seen is named.
+//! The chain of each spike: every moment between the load's rise and the new instances' answers,
+//! and between its fall and the end of those that left, in the order in which they happened. What
+//! was not seen is named.
 
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use super::advice::Limit;
 use super::chain::{self, Launched, SECOND, Why, after, between};
 use super::fired::{self, Fired};
 use super::reaction::{
-    ALARM, BREACH, EXACT, FELL, FIRST_ANSWER, IN_SERVICE, LAUNCH, Moment, ROSE, Reaction, SHRINKING, Span, Times,
-    moment,
+    ALARM, BREACH, EXACT, FELL, FIRST_ANSWER, IN_SERVICE, LAUNCH, Moment, ROSE, Reaction,
+    SHRINKING, Span, Times, moment,
 };
 use crate::measure::timeline::{Decision, Timeline};
 use crate::measure::{Results, Select};
@@ -30,13 +31,15 @@ pub struct Spike {
     pub open: Vec<String>,
     pub out_took: Option<Duration>,
     pub out_unavoidable: Option<Duration>,
-    /// From the end of the alarm's window until it fired: what CloudWatch took to publish and to evaluate.
+    /// From the end of the alarm's window until it fired: what CloudWatch took to publish and to
+    /// evaluate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out_lag: Option<Duration>,
     pub in_took: Option<Duration>,
     /// The alarm for less that made it shrink had fired already when the load fell.
     pub low_before: Option<Timestamp>,
-    /// For so long the metric had lain under that alarm when the load fell: a part of its window was over by then.
+    /// For so long the metric had lain under that alarm when the load fell: a part of its window
+    /// was over by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_ahead: Option<Duration>,
 }
@@ -55,13 +58,25 @@ pub struct Seen<'a> {
 /// One for each spike of the load, in order.
 pub fn all(seen: &Seen<'_>) -> Vec<Spike> {
     let spans = &seen.times.spikes;
-    let next = |index: usize| spans.get(index + 1).and_then(|next| next.rose).unwrap_or(Timestamp::MAX);
+    let next = |index: usize| {
+        spans
+            .get(index + 1)
+            .and_then(|next| next.rose)
+            .unwrap_or(Timestamp::MAX)
+    };
     spans
         .iter()
         .enumerate()
         .map(|(index, span)| {
-            let mut spike = Spike { name: span.name.clone(), ..Spike::default() };
-            let from = if index == 0 { seen.times.started } else { span.rose.unwrap_or(seen.times.started) };
+            let mut spike = Spike {
+                name: span.name.clone(),
+                ..Spike::default()
+            };
+            let from = if index == 0 {
+                seen.times.started
+            } else {
+                span.rose.unwrap_or(seen.times.started)
+            };
             seen.out(&mut spike, span, from, next(index));
             seen.back(&mut spike, span, next(index));
             spike
@@ -70,13 +85,18 @@ pub fn all(seen: &Seen<'_>) -> Vec<Spike> {
 }
 
 impl Seen<'_> {
-    /// `from`: what the group did from then on may be this spike's doing; `until` the next one rises.
+    /// `from`: what the group did from then on may be this spike's doing; `until` the next one
+    /// rises.
     fn out(&self, spike: &mut Spike, span: &Span, from: Timestamp, until: Timestamp) {
         let rose = span.rose.unwrap_or(self.times.started);
-        let grows =
-            |one: &&Decision, from: Timestamp| one.to > one.from && after(one.at, SECOND) > from && one.at < until;
+        let grows = |one: &&Decision, from: Timestamp| {
+            one.to > one.from && after(one.at, SECOND) > from && one.at < until
+        };
         let growth = self.decisions.iter().find(|one| grows(one, rose));
-        let early = self.decisions.iter().find(|one| growth.is_none() && grows(one, from));
+        let early = self
+            .decisions
+            .iter()
+            .find(|one| growth.is_none() && grows(one, from));
         let begins = early.map_or(rose, |early| early.at);
         let moments = &mut spike.out;
         if let Some(early) = early {
@@ -88,29 +108,46 @@ impl Seen<'_> {
                 units::duration(at)
             ));
         } else if let Some(at) = span.rose {
-            moments.push(moment(ROSE, at, "the plan, at the agreed start instant", EXACT));
+            moments.push(moment(
+                ROSE,
+                at,
+                "the plan, at the agreed start instant",
+                EXACT,
+            ));
         }
         let growth = growth.or(early);
         if let Some(fired) = self.fired(growth, begins, until) {
             spike.out_unavoidable = Some(fired.alarm.window());
             if fired.at >= rose || early.is_some() {
-                spike.out_lag = fired.breach.map(|(at, _)| between(after(at, fired.alarm.window()), fired.at));
+                spike.out_lag = fired
+                    .breach
+                    .map(|(at, _)| between(after(at, fired.alarm.window()), fired.at));
                 moments.extend(breach(&fired));
                 moments.push(moment(ALARM, fired.at, fired.source(), EXACT));
             } else {
                 let name = &fired.alarm.name;
-                spike.open.push(format!("{name} had fired before the load rose: there is no breach to count from"));
+                spike.open.push(format!(
+                    "{name} had fired before the load rose: there is no breach to count from"
+                ));
             }
         }
         if let Some(growth) = growth {
             let by = growth.policy.as_deref().unwrap_or("no policy");
-            let what = if self.is_service() { "the service's scaling activity" } else { "cause of the first launch" };
+            let what = if self.is_service() {
+                "the service's scaling activity"
+            } else {
+                "cause of the first launch"
+            };
             let source = format!("{what}: {} to {}, by {by}", growth.from, growth.to);
             moments.push(moment("decided", growth.at, &source, SECOND));
         }
         let base = growth.map_or(begins, |growth| growth.at);
         let of_it = |at: Timestamp| after(at, SECOND) > base && at < until;
-        let fresh = self.reaction.launched.iter().filter(|one| !one.replaces && of_it(one.launched.at));
+        let fresh = self
+            .reaction
+            .launched
+            .iter()
+            .filter(|one| !one.replaces && of_it(one.launched.at));
         let fresh: Vec<&Launched> = fresh.collect();
         self.instances(spike, &fresh);
         if growth.is_some() {
@@ -120,49 +157,104 @@ impl Seen<'_> {
             self.latency(spike, span, rose);
         }
         in_order(&mut spike.out, rose);
-        let at = |name: &str| spike.out.iter().find(|moment| moment.name == name).map(|moment| moment.at);
-        spike.out_took = at(BREACH).zip(at(IN_SERVICE)).map(|(breach, service)| between(breach, service));
+        let at = |name: &str| {
+            spike
+                .out
+                .iter()
+                .find(|moment| moment.name == name)
+                .map(|moment| moment.at)
+        };
+        spike.out_took = at(BREACH)
+            .zip(at(IN_SERVICE))
+            .map(|(breach, service)| between(breach, service));
     }
 
     /// The alarm behind the growth; without one, the first that fired.
-    fn fired(&self, growth: Option<&Decision>, from: Timestamp, until: Timestamp) -> Option<Fired<'_>> {
+    fn fired(
+        &self,
+        growth: Option<&Decision>,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Option<Fired<'_>> {
         let named = growth.and_then(|one| one.alarm.as_deref());
         let behind = growth.and_then(|growth| fired::behind(self.timeline, growth));
-        behind.or_else(|| fired::first(self.timeline, from, named, true).filter(|fired| fired.at < until))
+        behind.or_else(|| {
+            fired::first(self.timeline, from, named, true).filter(|fired| fired.at < until)
+        })
     }
 
     fn instances(&self, spike: &mut Spike, fresh: &[&Launched]) {
         let moments = &mut spike.out;
-        let by_activity = self.timeline.activities().iter().any(|activity| activity.grows());
+        let by_activity = self
+            .timeline
+            .activities()
+            .iter()
+            .any(|activity| activity.grows());
         if let Some(first) = fresh.iter().min_by_key(|one| one.launched.at) {
-            let source = match (self.is_service(), by_activity && first.launched.within == SECOND) {
+            let source = match (
+                self.is_service(),
+                by_activity && first.launched.within == SECOND,
+            ) {
                 (true, _) if first.launched.within == EXACT => format!("createdAt of {}", first.id),
                 (false, true) => format!("StartTime of the launch of {}", first.id),
                 _ => format!("{} was first there", first.id),
             };
-            moments.push(moment(LAUNCH, first.launched.at, &source, first.launched.within));
+            moments.push(moment(
+                LAUNCH,
+                first.launched.at,
+                &source,
+                first.launched.within,
+            ));
         }
-        let Some((first, service)) = earliest(fresh, |one| one.in_service) else { return };
-        let what = if service.within == EXACT { "startedAt" } else { "lifecycle state" };
-        moments.push(moment(IN_SERVICE, service.at, &format!("{what} of {}", first.id), service.within));
+        let Some((first, service)) = earliest(fresh, |one| one.in_service) else {
+            return;
+        };
+        let what = if service.within == EXACT {
+            "startedAt"
+        } else {
+            "lifecycle state"
+        };
+        moments.push(moment(
+            IN_SERVICE,
+            service.at,
+            &format!("{what} of {}", first.id),
+            service.within,
+        ));
         let healthy = earliest(fresh, |one| one.healthy);
         if let Some((first, seen)) = healthy {
-            moments.push(moment(HEALTHY, seen.at, &format!("target health of {}", first.id), seen.within));
+            moments.push(moment(
+                HEALTHY,
+                seen.at,
+                &format!("target health of {}", first.id),
+                seen.within,
+            ));
         }
-        let answered = fresh.iter().filter_map(|one| Some((one, one.first_answer?))).min_by_key(|(_, at)| *at);
-        let could = if self.has_targets() { healthy } else { Some((first, service)) };
+        let answered = fresh
+            .iter()
+            .filter_map(|one| Some((one, one.first_answer?)))
+            .min_by_key(|(_, at)| *at);
+        let could = if self.has_targets() {
+            healthy
+        } else {
+            Some((first, service))
+        };
         if let Some((first, at)) = answered {
             let source = format!("the header of {} in its first answer", first.id);
             moments.push(moment(FIRST_ANSWER, at, &source, EXACT));
         } else if let Some((first, seen)) = could {
-            let source =
-                format!("inferred: {} could take requests from then on (no `instance_header` names it)", first.id);
+            let source = format!(
+                "inferred: {} could take requests from then on (no `instance_header` names it)",
+                first.id
+            );
             moments.push(moment(FIRST_ANSWER, seen.at, &source, seen.within));
         }
     }
 
     fn is_service(&self) -> bool {
-        self.timeline.groups().next().is_some_and(|(_, group)| group.is_service)
+        self.timeline
+            .groups()
+            .next()
+            .is_some_and(|(_, group)| group.is_service)
     }
 
     fn has_targets(&self) -> bool {
@@ -174,39 +266,73 @@ impl Seen<'_> {
         let links = [LAUNCH, IN_SERVICE, HEALTHY, FIRST_ANSWER].into_iter();
         let expected = links.filter(|name| *name != HEALTHY || self.has_targets());
         let missing = expected.filter(|name| !moments.iter().any(|moment| moment.name == *name));
-        missing.map(|name| format!("{name}: not seen by the end of the watch")).collect()
+        missing
+            .map(|name| format!("{name}: not seen by the end of the watch"))
+            .collect()
     }
 
-    /// Latency is back by the group's doing only between a new instance's first request and the load's fall.
+    /// Latency is back by the group's doing only between a new instance's first request and the
+    /// load's fall.
     fn latency(&self, spike: &mut Spike, span: &Span, rose: Timestamp) {
         let Some(limit) = self.limit else { return };
-        let serves = spike.out.iter().find(|moment| moment.name == FIRST_ANSWER).map(|moment| moment.at);
+        let serves = spike
+            .out
+            .iter()
+            .find(|moment| moment.name == FIRST_ANSWER)
+            .map(|moment| moment.at);
         let fell = span.fell.unwrap_or(self.times.ended);
-        match latency_back(self.results, self.times.started, (rose, serves, fell), limit.p95) {
+        match latency_back(
+            self.results,
+            self.times.started,
+            (rose, serves, fell),
+            limit.p95,
+        ) {
             Latency::Kept => {}
             Latency::Back(at) => {
-                let assumed = if limit.asked { "" } else { " (assumed: no threshold says so)" };
+                let assumed = if limit.asked {
+                    ""
+                } else {
+                    " (assumed: no threshold says so)"
+                };
                 let p95 = units::duration(limit.p95);
                 let source = format!("p95 under {p95} again, and for {STEADY} seconds{assumed}");
                 spike.out.push(moment("latency back", at, &source, SECOND));
             }
-            Latency::Alone => spike.open.push("latency back: before any new instance served".to_owned()),
-            Latency::AfterTheFall => spike.open.push("latency back: only when the load fell".to_owned()),
-            Latency::Never => spike.open.push("latency back: not by the end of the load".to_owned()),
+            Latency::Alone => spike
+                .open
+                .push("latency back: before any new instance served".to_owned()),
+            Latency::AfterTheFall => spike
+                .open
+                .push("latency back: only when the load fell".to_owned()),
+            Latency::Never => spike
+                .open
+                .push("latency back: not by the end of the load".to_owned()),
         }
     }
 
     fn back(&self, spike: &mut Spike, span: &Span, until: Timestamp) {
         let Some(dropped) = span.fell else {
             if self.times.stopped.is_some() {
-                spike.open.push("load fell: the load was stopped before it did".to_owned());
+                spike
+                    .open
+                    .push("load fell: the load was stopped before it did".to_owned());
             }
             return;
         };
         let moments = &mut spike.back;
         moments.push(match self.times.planned {
-            true => moment(FELL, dropped, "the plan, at the agreed start instant", EXACT),
-            false => moment(FELL, dropped, "the first datapoint that the alarm for less was decided on", SECOND),
+            true => moment(
+                FELL,
+                dropped,
+                "the plan, at the agreed start instant",
+                EXACT,
+            ),
+            false => moment(
+                FELL,
+                dropped,
+                "the first datapoint that the alarm for less was decided on",
+                SECOND,
+            ),
         });
         self.low_alarm(spike, dropped, until);
         self.leaving(spike, dropped, until);
@@ -217,21 +343,33 @@ impl Seen<'_> {
 
     /// The alarm for less, and what was decided on it.
     fn low_alarm(&self, spike: &mut Spike, dropped: Timestamp, until: Timestamp) {
-        let shrinks = |one: &&Decision| one.to < one.from && after(one.at, SECOND) > dropped && one.at < until;
+        let shrinks = |one: &&Decision| {
+            one.to < one.from && after(one.at, SECOND) > dropped && one.at < until
+        };
         let shrink = self.decisions.iter().find(shrinks);
         let named = shrink.and_then(|one| one.alarm.as_deref());
         let behind = shrink.and_then(|shrink| fired::behind(self.timeline, shrink));
-        let fired = behind.or_else(|| fired::first(self.timeline, dropped, named, false).filter(|one| one.at < until));
+        let fired = behind.or_else(|| {
+            fired::first(self.timeline, dropped, named, false).filter(|one| one.at < until)
+        });
         match fired {
             Some(fired) if fired.at < dropped => {
                 spike.low_before = Some(fired.at);
                 let since = units::duration(between(fired.at, dropped));
-                spike.open.push(format!("low alarm: {} had fired {since} before the load fell", fired.alarm.name));
+                spike.open.push(format!(
+                    "low alarm: {} had fired {since} before the load fell",
+                    fired.alarm.name
+                ));
             }
             Some(fired) => {
-                spike.back.push(moment("low alarm", fired.at, fired.source(), EXACT));
+                spike
+                    .back
+                    .push(moment("low alarm", fired.at, fired.source(), EXACT));
                 // The period in which the load fell was low because it fell.
-                let first = fired.breach.map(|(at, _)| at).filter(|at| after(*at, fired.alarm.period) <= dropped);
+                let first = fired
+                    .breach
+                    .map(|(at, _)| at)
+                    .filter(|at| after(*at, fired.alarm.period) <= dropped);
                 spike.in_ahead = first.map(|at| between(at, dropped));
                 spike.open.extend(spike.in_ahead.map(|ahead| {
                     let name = &fired.alarm.name;
@@ -245,33 +383,53 @@ impl Seen<'_> {
         }
         if let Some(shrink) = shrink {
             let by = shrink.policy.as_deref().unwrap_or("no policy");
-            let what =
-                if self.is_service() { "the service's scaling activity" } else { "cause of the first termination" };
+            let what = if self.is_service() {
+                "the service's scaling activity"
+            } else {
+                "cause of the first termination"
+            };
             let source = format!("{what}: {} to {}, by {by}", shrink.from, shrink.to);
-            spike.back.push(moment("decided to shrink", shrink.at, &source, SECOND));
+            spike
+                .back
+                .push(moment("decided to shrink", shrink.at, &source, SECOND));
         }
     }
 
     /// The first that left, and what became of it.
     fn leaving(&self, spike: &mut Spike, dropped: Timestamp, until: Timestamp) {
-        let mut left = self.reaction.left.iter().filter(|one| one.why != Why::FailedChecks);
+        let mut left = self
+            .reaction
+            .left
+            .iter()
+            .filter(|one| one.why != Why::FailedChecks);
         if let Some(first) = left.find(|one| one.began.at >= dropped && one.began.at < until) {
-            let what = if self.is_service() { "stoppingAt" } else { "StartTime of the termination" };
+            let what = if self.is_service() {
+                "stoppingAt"
+            } else {
+                "StartTime of the termination"
+            };
             let source = match first.began.within > SECOND {
                 true => format!("{} was first seen leaving", first.id),
                 false => format!("{what} of {}", first.id),
             };
-            spike.back.push(moment(SHRINKING, first.began.at, &source, first.began.within));
+            spike.back.push(moment(
+                SHRINKING,
+                first.began.at,
+                &source,
+                first.began.within,
+            ));
             if spike.low_before.is_none() {
                 spike.in_took = Some(between(dropped, first.began.at));
             }
             for (name, seen) in [("draining", first.draining), ("terminated", first.gone)] {
-                spike
-                    .back
-                    .extend(seen.map(|seen| moment(name, seen.at, &format!("{}, polled", first.id), seen.within)));
+                spike.back.extend(seen.map(|seen| {
+                    moment(name, seen.at, &format!("{}, polled", first.id), seen.within)
+                }));
             }
             if first.gone.is_none() {
-                spike.open.push("terminated: not seen by the end of the watch".to_owned());
+                spike
+                    .open
+                    .push("terminated: not seen by the end of the watch".to_owned());
             }
         }
     }
@@ -279,10 +437,16 @@ impl Seen<'_> {
     fn at_the_start_again(&self, dropped: Timestamp, until: Timestamp) -> Option<Moment> {
         let before = self.reaction.desired_before;
         let mut looks = self.timeline.group_looks();
-        let is_back = looks.find(|(at, _, group)| *at > dropped && *at < until && group.desired <= before);
+        let is_back =
+            looks.find(|(at, _, group)| *at > dropped && *at < until && group.desired <= before);
         let (at, look_before, _) = is_back.filter(|_| self.reaction.scaled_out())?;
         let resolution = look_before.map_or(chain::POLLED, |before| between(before, at));
-        Some(moment("back at the start", at, "desired capacity, polled", resolution))
+        Some(moment(
+            "back at the start",
+            at,
+            "desired capacity, polled",
+            resolution,
+        ))
     }
 }
 
@@ -291,8 +455,14 @@ const HEALTHY: &str = "healthy";
 fn breach(fired: &Fired<'_>) -> Option<Moment> {
     let (at, value) = fired.breach?;
     let source = match fired.inferred {
-        false => format!("first breaching datapoint ({value:.1}) in the history of {}", fired.alarm.name),
-        true => format!("first breaching datapoint ({value:.1}) of the metric before {} fired", fired.alarm.name),
+        false => format!(
+            "first breaching datapoint ({value:.1}) in the history of {}",
+            fired.alarm.name
+        ),
+        true => format!(
+            "first breaching datapoint ({value:.1}) of the metric before {} fired",
+            fired.alarm.name
+        ),
     };
     Some(moment(BREACH, at, &source, fired.alarm.period))
 }
@@ -309,7 +479,9 @@ fn earliest<'a>(
     all: &[&'a Launched],
     of: impl Fn(&Launched) -> Option<chain::Sighting>,
 ) -> Option<(&'a Launched, chain::Sighting)> {
-    all.iter().filter_map(|one| Some((*one, of(one)?))).min_by_key(|(_, seen)| seen.at)
+    all.iter()
+        .filter_map(|one| Some((*one, of(one)?)))
+        .min_by_key(|(_, seen)| seen.at)
 }
 
 /// What became of p95 after the load had risen.
@@ -324,8 +496,8 @@ enum Latency {
     Never,
 }
 
-/// From the second in which it first keeps its limit again for a while. `rose`, the first new instance's first request, and
-/// the fall.
+/// From the second in which it first keeps its limit again for a while. `rose`, the first new
+/// instance's first request, and the fall.
 fn latency_back(
     results: &Results,
     started: Timestamp,
@@ -335,17 +507,29 @@ fn latency_back(
     let second = |at| chain::second(started, at).unwrap_or(0) as usize;
     let seconds = results.by_second(Select::default());
     let missed = |index: usize| {
-        seconds.get(index).and_then(|merged| merged.latency.percentile(95.0)).is_some_and(|p95| p95 > limit)
+        seconds
+            .get(index)
+            .and_then(|merged| merged.latency.percentile(95.0))
+            .is_some_and(|p95| p95 > limit)
     };
     let under_load = second(rose)..second(fell).min(seconds.len());
-    let Some(first) = under_load.clone().find(|index| missed(*index)) else { return Latency::Kept };
-    let holds = |index: &usize| missed(index - 1) && (*index..index + STEADY).all(|index| !missed(index));
-    let holding: Vec<usize> = (first + 1..seconds.len().saturating_sub(STEADY - 1)).filter(holds).collect();
+    let Some(first) = under_load.clone().find(|index| missed(*index)) else {
+        return Latency::Kept;
+    };
+    let holds =
+        |index: &usize| missed(index - 1) && (*index..index + STEADY).all(|index| !missed(index));
+    let holding: Vec<usize> = (first + 1..seconds.len().saturating_sub(STEADY - 1))
+        .filter(holds)
+        .collect();
     let from = serves.map(second);
-    let by_the_group = holding.iter().find(|index| from.is_some_and(|from| **index >= from));
+    let by_the_group = holding
+        .iter()
+        .find(|index| from.is_some_and(|from| **index >= from));
     let at = |index: usize| after(started, Duration::from_secs(index as u64));
     match (by_the_group, holding.first()) {
-        (Some(index), _) if under_load.contains(index) => Latency::Back(at(*index).max(serves.unwrap_or(rose))),
+        (Some(index), _) if under_load.contains(index) => {
+            Latency::Back(at(*index).max(serves.unwrap_or(rose)))
+        }
         (_, None) => Latency::Never,
         (_, Some(index)) if under_load.contains(index) => Latency::Alone,
         _ => Latency::AfterTheFall,

@@ -10,7 +10,12 @@ use crate::scenario::{Comparison, Metric, Scenario, Scope, Threshold};
 use crate::units;
 
 /// With `strained` generators a latency or rate that misses its limit says nothing of the target.
-pub fn judge(scenario: &Scenario, results: &Results, schedule: &Schedule, strained: bool) -> Vec<Judgement> {
+pub fn judge(
+    scenario: &Scenario,
+    results: &Results,
+    schedule: &Schedule,
+    strained: bool,
+) -> Vec<Judgement> {
     scenario
         .thresholds
         .iter()
@@ -18,7 +23,13 @@ pub fn judge(scenario: &Scenario, results: &Results, schedule: &Schedule, strain
             scopes(scenario, threshold)
                 .into_iter()
                 .map(|phase| judge_one(scenario, results, schedule, threshold, phase))
-                .map(|judgement| if strained { doubt(threshold, judgement) } else { judgement })
+                .map(|judgement| {
+                    if strained {
+                        doubt(threshold, judgement)
+                    } else {
+                        judgement
+                    }
+                })
                 .collect::<Vec<_>>()
         })
         .collect()
@@ -29,8 +40,15 @@ fn doubt(threshold: &Threshold, judgement: Judgement) -> Judgement {
     if errors || judgement.verdict != Verdict::Failed {
         return judgement;
     }
-    let because = format!("{}, but the generator was at its own limit", judgement.because);
-    Judgement { verdict: Verdict::Inconclusive, because, ..judgement }
+    let because = format!(
+        "{}, but the generator was at its own limit",
+        judgement.because
+    );
+    Judgement {
+        verdict: Verdict::Inconclusive,
+        because,
+        ..judgement
+    }
 }
 
 /// The phases a threshold is judged in, each on its own; `None` is the whole run.
@@ -38,8 +56,14 @@ fn scopes(scenario: &Scenario, threshold: &Threshold) -> Vec<Option<usize>> {
     let phases = scenario.phases.iter().enumerate();
     match &threshold.scope {
         Scope::Run => vec![None],
-        Scope::Phase(name) => phases.filter(|(_, phase)| phase.name == *name).map(|(index, _)| Some(index)).collect(),
-        Scope::EachPhase => phases.filter(|(_, phase)| phase.role.judged()).map(|(index, _)| Some(index)).collect(),
+        Scope::Phase(name) => phases
+            .filter(|(_, phase)| phase.name == *name)
+            .map(|(index, _)| Some(index))
+            .collect(),
+        Scope::EachPhase => phases
+            .filter(|(_, phase)| phase.role.judged())
+            .map(|(index, _)| Some(index))
+            .collect(),
     }
 }
 
@@ -50,7 +74,9 @@ fn judge_one(
     threshold: &Threshold,
     phase: Option<usize>,
 ) -> Judgement {
-    let scope = phase.map_or("run".to_owned(), |index| scenario.phases[index].name.clone());
+    let scope = phase.map_or("run".to_owned(), |index| {
+        scenario.phases[index].name.clone()
+    });
     let (verdict, measured, because) = match threshold.within {
         None => {
             let (from, to) = span(scenario, schedule, phase);
@@ -61,7 +87,13 @@ fn judge_one(
         }
         Some(window) => every_window(scenario, results, schedule, threshold, phase, window),
     };
-    Judgement { asked: threshold.text.clone(), scope, verdict, measured, because }
+    Judgement {
+        asked: threshold.text.clone(),
+        scope,
+        verdict,
+        measured,
+        because,
+    }
 }
 
 fn length(scenario: &Scenario, schedule: &Schedule, phase: Option<usize>) -> Duration {
@@ -70,7 +102,9 @@ fn length(scenario: &Scenario, schedule: &Schedule, phase: Option<usize>) -> Dur
 
 /// The phase's time, or the run's.
 fn span(scenario: &Scenario, schedule: &Schedule, phase: Option<usize>) -> (Duration, Duration) {
-    let from = phase.and_then(|index| schedule.phase_starts().get(index).copied()).unwrap_or_default();
+    let from = phase
+        .and_then(|index| schedule.phase_starts().get(index).copied())
+        .unwrap_or_default();
     (from, from + length(scenario, schedule, phase))
 }
 
@@ -92,23 +126,38 @@ fn every_window(
     }
     let windows = (first..=end - window).map(|at| {
         // What a phase sent ends in the phase, or after it: the last window has it all.
-        let until = if at + window == end { u32::MAX } else { at + window };
+        let until = if at + window == end {
+            u32::MAX
+        } else {
+            at + window
+        };
         let merged = select(scenario, results, threshold, phase, Some((at, until)));
         (at, weigh(threshold, &merged, length))
     });
     // The first of the worst: it is where one begins to look.
-    let worst = windows.fold(None, |worst: Option<(u32, (Verdict, String, String))>, window| match &worst {
-        Some(known) if known.1.0 >= window.1.0 => worst,
-        _ => Some(window),
-    });
+    let worst = windows.fold(
+        None,
+        |worst: Option<(u32, (Verdict, String, String))>, window| match &worst {
+            Some(known) if known.1.0 >= window.1.0 => worst,
+            _ => Some(window),
+        },
+    );
     let Some((at, (verdict, measured, because))) = worst else {
         return (Verdict::Inconclusive, String::new(), String::new());
     };
     if verdict == Verdict::Passed {
         let count = end - window - first + 1;
-        return (verdict, String::new(), format!("in each of {count} windows of {}", units::duration(length)));
+        return (
+            verdict,
+            String::new(),
+            format!("in each of {count} windows of {}", units::duration(length)),
+        );
     }
-    (verdict, measured, format!("{because}, from {at} s to {} s", at + window))
+    (
+        verdict,
+        measured,
+        format!("{because}, from {at} s to {} s", at + window),
+    )
 }
 
 /// All requests of the flow, group or step named, in a phase or the run, or in a window of time.
@@ -119,33 +168,56 @@ fn select(
     phase: Option<usize>,
     seconds: Option<(u32, u32)>,
 ) -> Merged {
-    let all = Select { phase: phase.map(|index| index as u16), seconds, ..Select::default() };
-    let Some(name) = &threshold.of else { return results.merged(all) };
+    let all = Select {
+        phase: phase.map(|index| index as u16),
+        seconds,
+        ..Select::default()
+    };
+    let Some(name) = &threshold.of else {
+        return results.merged(all);
+    };
     let mut merged = Merged::default();
     for (flow, step) in scenario.named(name) {
-        merged.merge(&results.merged(Select { flow: Some(flow), step: Some(step), ..all }));
+        merged.merge(&results.merged(Select {
+            flow: Some(flow),
+            step: Some(step),
+            ..all
+        }));
     }
     merged
 }
 
 /// Why the run must be stopped now: a threshold with `abort` has failed on what is known so far.
-pub fn must_abort(scenario: &Scenario, results: &Results, schedule: &Schedule, settled: u32) -> Option<String> {
+pub fn must_abort(
+    scenario: &Scenario,
+    results: &Results,
+    schedule: &Schedule,
+    settled: u32,
+) -> Option<String> {
     let now = Duration::from_secs(settled.into());
     for threshold in &scenario.thresholds {
-        let Some(after) = threshold.abort_after else { continue };
+        let Some(after) = threshold.abort_after else {
+            continue;
+        };
         for phase in scopes(scenario, threshold) {
             let (from, to) = span(scenario, schedule, phase);
             let passed = now.saturating_sub(from).min(to - from);
             if passed.is_zero() || passed < after {
                 continue;
             }
-            let (merged, length) = match threshold.within.map(|window| Duration::from_secs(window.into())) {
+            let (merged, length) = match threshold
+                .within
+                .map(|window| Duration::from_secs(window.into()))
+            {
                 None => (select(scenario, results, threshold, phase, None), passed),
                 Some(window) if passed < window => continue,
                 Some(window) => {
                     let end = (from + passed).as_secs() as u32;
                     let seconds = (end.saturating_sub(window.as_secs() as u32), end);
-                    (select(scenario, results, threshold, None, Some(seconds)), window)
+                    (
+                        select(scenario, results, threshold, None, Some(seconds)),
+                        window,
+                    )
                 }
             };
             if let (Verdict::Failed, measured, _) = weigh(threshold, &merged, length) {
@@ -159,9 +231,16 @@ pub fn must_abort(scenario: &Scenario, results: &Results, schedule: &Schedule, s
 fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> (Verdict, String, String) {
     let requests = merged.tally.requests();
     if requests == 0 {
-        return (Verdict::Inconclusive, String::new(), "no request ended there".to_owned());
+        return (
+            Verdict::Inconclusive,
+            String::new(),
+            "no request ended there".to_owned(),
+        );
     }
-    let about_latency = matches!(threshold.metric, Metric::Percentile(_) | Metric::Mean | Metric::Max);
+    let about_latency = matches!(
+        threshold.metric,
+        Metric::Percentile(_) | Metric::Mean | Metric::Max
+    );
     if about_latency && merged.latency.count() == 0 {
         let because = format!("not one of {requests} requests was answered");
         return (Verdict::Inconclusive, String::new(), because);
@@ -171,7 +250,10 @@ fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> (Verdict, 
         Metric::Percentile(q) => {
             let needed = samples_needed(q);
             if merged.latency.count() < needed {
-                let because = format!("{} requests are too few for a p{q}: it takes {needed}", merged.latency.count());
+                let because = format!(
+                    "{} requests are too few for a p{q}: it takes {needed}",
+                    merged.latency.count()
+                );
                 return (Verdict::Inconclusive, String::new(), because);
             }
             let value = latency(merged.latency.percentile(q));
@@ -187,15 +269,37 @@ fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> (Verdict, 
         }
         Metric::Errors => {
             let share = merged.tally.errors() as f64 / requests as f64;
-            (share, format!("errors = {:.2}% ({} of {requests})", share * 100.0, merged.tally.errors()))
+            (
+                share,
+                format!(
+                    "errors = {:.2}% ({} of {requests})",
+                    share * 100.0,
+                    merged.tally.errors()
+                ),
+            )
         }
         Metric::Checks => {
-            let Tally { checks_passed: passed, checks_failed: failed, .. } = merged.tally;
+            let Tally {
+                checks_passed: passed,
+                checks_failed: failed,
+                ..
+            } = merged.tally;
             if passed + failed == 0 {
-                return (Verdict::Inconclusive, String::new(), "no check was made there".to_owned());
+                return (
+                    Verdict::Inconclusive,
+                    String::new(),
+                    "no check was made there".to_owned(),
+                );
             }
             let share = passed as f64 / (passed + failed) as f64;
-            (share, format!("checks = {:.2}% ({failed} of {} failed)", share * 100.0, passed + failed))
+            (
+                share,
+                format!(
+                    "checks = {:.2}% ({failed} of {} failed)",
+                    share * 100.0,
+                    passed + failed
+                ),
+            )
         }
         Metric::Rate => {
             let rate = merged.tally.answered() as f64 / length.as_secs_f64().max(f64::EPSILON);
@@ -205,11 +309,16 @@ fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> (Verdict, 
     if threshold.comparison.holds(measured, threshold.limit) {
         (Verdict::Passed, text, format!("over {requests} requests"))
     } else {
-        (Verdict::Failed, text, format!("the limit is {}", limit(threshold)))
+        (
+            Verdict::Failed,
+            text,
+            format!("the limit is {}", limit(threshold)),
+        )
     }
 }
 
-/// At least one sample must lie beyond the percentile, or it is only the maximum under another name.
+/// At least one sample must lie beyond the percentile, or it is only the maximum under another
+/// name.
 fn samples_needed(q: f64) -> u64 {
     (100.0 / (100.0 - q) - 1e-9).ceil() as u64
 }
@@ -226,7 +335,9 @@ fn limit(threshold: &Threshold) -> String {
         Comparison::GreaterOrEqual => ">=",
     };
     match threshold.metric {
-        Metric::Percentile(_) | Metric::Mean | Metric::Max => format!("{sign} {}", micros(threshold.limit)),
+        Metric::Percentile(_) | Metric::Mean | Metric::Max => {
+            format!("{sign} {}", micros(threshold.limit))
+        }
         Metric::Errors | Metric::Checks => format!("{sign} {}%", threshold.limit * 100.0),
         Metric::Rate => format!("{sign} {}/s", threshold.limit),
     }
@@ -240,8 +351,10 @@ mod tests {
 
     /// Requests by phase, each in the phase's first second; every one of them with a check.
     fn results(requests: &[(u16, u64, Ending)]) -> Results {
-        let seconds: Vec<_> =
-            requests.iter().map(|(phase, millis, ending)| (u32::from(*phase) * 10, *phase, *millis, *ending)).collect();
+        let seconds: Vec<_> = requests
+            .iter()
+            .map(|(phase, millis, ending)| (u32::from(*phase) * 10, *phase, *millis, *ending))
+            .collect();
         by_second(&seconds)
     }
 
@@ -254,9 +367,24 @@ mod tests {
             tally.checks_passed = u64::from(answered && *ending == Ending::Ok);
             tally.checks_failed = u64::from(answered && *ending != Ending::Ok);
             latency.record(Duration::from_millis(*millis));
-            let key = Key { phase: *phase, flow: 0, step: 0 };
-            let cell = Cell { second: *second, key, tally, latency: latency.pack() };
-            results.add(0, &Interval { cells: vec![cell], ..Interval::default() });
+            let key = Key {
+                phase: *phase,
+                flow: 0,
+                step: 0,
+            };
+            let cell = Cell {
+                second: *second,
+                key,
+                tally,
+                latency: latency.pack(),
+            };
+            results.add(
+                0,
+                &Interval {
+                    cells: vec![cell],
+                    ..Interval::default()
+                },
+            );
         }
         results
     }
@@ -274,45 +402,94 @@ mod tests {
         }
     }
 
-    fn verdicts(threshold: Threshold, requests: &[(u16, u64, Ending)]) -> Vec<(String, Verdict, String)> {
+    fn verdicts(
+        threshold: Threshold,
+        requests: &[(u16, u64, Ending)],
+    ) -> Vec<(String, Verdict, String)> {
         let mut scenario = scenario();
         scenario.thresholds = vec![threshold];
-        judge(&scenario, &results(requests), &Schedule::new(&scenario), false)
-            .into_iter()
-            .map(|judgement| (judgement.scope, judgement.verdict, judgement.measured))
-            .collect()
+        judge(
+            &scenario,
+            &results(requests),
+            &Schedule::new(&scenario),
+            false,
+        )
+        .into_iter()
+        .map(|judgement| (judgement.scope, judgement.verdict, judgement.measured))
+        .collect()
     }
 
     #[test]
     fn each_judged_phase_is_judged_on_its_own_and_warm_up_is_not() {
-        let slow_spike: Vec<_> =
-            (0..100).map(|i| ((i % 4) as u16, if i % 4 == 2 { 900 } else { 20 }, Ending::Ok)).collect();
-        let p50 = threshold(Metric::Percentile(50.0), Comparison::Less, 500_000.0, Scope::EachPhase);
+        let slow_spike: Vec<_> = (0..100)
+            .map(|i| {
+                (
+                    (i % 4) as u16,
+                    if i % 4 == 2 { 900 } else { 20 },
+                    Ending::Ok,
+                )
+            })
+            .collect();
+        let p50 = threshold(
+            Metric::Percentile(50.0),
+            Comparison::Less,
+            500_000.0,
+            Scope::EachPhase,
+        );
         let seen = verdicts(p50, &slow_spike);
         assert_eq!(
-            seen.iter().map(|(scope, verdict, _)| (scope.as_str(), *verdict)).collect::<Vec<_>>(),
-            [("sustained", Verdict::Passed), ("spike", Verdict::Failed), ("recovery", Verdict::Passed)]
+            seen.iter()
+                .map(|(scope, verdict, _)| (scope.as_str(), *verdict))
+                .collect::<Vec<_>>(),
+            [
+                ("sustained", Verdict::Passed),
+                ("spike", Verdict::Failed),
+                ("recovery", Verdict::Passed)
+            ]
         );
     }
 
     #[test]
     fn no_data_and_too_few_samples_are_inconclusive() {
-        let p99 = threshold(Metric::Percentile(99.0), Comparison::Less, 500_000.0, Scope::Phase("spike".to_owned()));
+        let p99 = threshold(
+            Metric::Percentile(99.0),
+            Comparison::Less,
+            500_000.0,
+            Scope::Phase("spike".to_owned()),
+        );
         assert_eq!(verdicts(p99.clone(), &[])[0].1, Verdict::Inconclusive);
-        assert_eq!(verdicts(p99.clone(), &[(2, 5, Ending::Ok); 99])[0].1, Verdict::Inconclusive);
-        assert_eq!(verdicts(p99, &[(2, 5, Ending::Ok); 100])[0].1, Verdict::Passed);
+        assert_eq!(
+            verdicts(p99.clone(), &[(2, 5, Ending::Ok); 99])[0].1,
+            Verdict::Inconclusive
+        );
+        assert_eq!(
+            verdicts(p99, &[(2, 5, Ending::Ok); 100])[0].1,
+            Verdict::Passed
+        );
     }
 
     #[test]
     fn errors_are_a_share_of_all_and_checks_of_the_answered() {
-        let seen = [(2, 5, Ending::Ok), (2, 5, Ending::Check), (2, 5, Ending::Timeout), (2, 5, Ending::Ok)];
+        let seen = [
+            (2, 5, Ending::Ok),
+            (2, 5, Ending::Check),
+            (2, 5, Ending::Timeout),
+            (2, 5, Ending::Ok),
+        ];
         let errors = threshold(Metric::Errors, Comparison::Less, 0.4, Scope::Run);
         assert_eq!(
             verdicts(errors, &seen),
-            [("run".to_owned(), Verdict::Failed, "errors = 50.00% (2 of 4)".to_owned())]
+            [(
+                "run".to_owned(),
+                Verdict::Failed,
+                "errors = 50.00% (2 of 4)".to_owned()
+            )]
         );
         let checks = threshold(Metric::Checks, Comparison::Greater, 0.5, Scope::Run);
-        assert_eq!(verdicts(checks, &seen)[0].2, "checks = 66.67% (1 of 3 failed)");
+        assert_eq!(
+            verdicts(checks, &seen)[0].2,
+            "checks = 66.67% (1 of 3 failed)"
+        );
     }
 
     #[test]
@@ -324,58 +501,136 @@ mod tests {
 
     #[test]
     fn a_window_finds_what_a_phase_hides() {
-        // Ten seconds of the spike, the last three of them bad: 30 % over the phase, 100 % in a window of two seconds.
-        let requests: Vec<_> =
-            (20..30).map(|second| (second, 2, 5, if second < 27 { Ending::Ok } else { Ending::Status5xx })).collect();
+        // Ten seconds of the spike, the last three of them bad: 30 % over the phase, 100 % in a
+        // window of two seconds.
+        let requests: Vec<_> = (20..30)
+            .map(|second| {
+                (
+                    second,
+                    2,
+                    5,
+                    if second < 27 {
+                        Ending::Ok
+                    } else {
+                        Ending::Status5xx
+                    },
+                )
+            })
+            .collect();
         let results = by_second(&requests);
         let judge = |limit, within| {
             let mut scenario = scenario();
-            let errors = threshold(Metric::Errors, Comparison::Less, limit, Scope::Phase("spike".to_owned()));
+            let errors = threshold(
+                Metric::Errors,
+                Comparison::Less,
+                limit,
+                Scope::Phase("spike".to_owned()),
+            );
             scenario.thresholds = vec![Threshold { within, ..errors }];
-            let judged = super::judge(&scenario, &results, &Schedule::new(&scenario), false).remove(0);
+            let judged =
+                super::judge(&scenario, &results, &Schedule::new(&scenario), false).remove(0);
             (judged.verdict, judged.because)
         };
         assert_eq!(judge(0.5, None).0, Verdict::Passed);
-        assert_eq!(judge(0.5, Some(2)), (Verdict::Failed, "the limit is < 50%, from 26 s to 28 s".to_owned()));
-        assert_eq!(judge(1.1, Some(2)), (Verdict::Passed, "in each of 9 windows of 2s".to_owned()));
+        assert_eq!(
+            judge(0.5, Some(2)),
+            (
+                Verdict::Failed,
+                "the limit is < 50%, from 26 s to 28 s".to_owned()
+            )
+        );
+        assert_eq!(
+            judge(1.1, Some(2)),
+            (Verdict::Passed, "in each of 9 windows of 2s".to_owned())
+        );
         assert_eq!(judge(0.5, Some(11)).0, Verdict::Inconclusive);
     }
 
     #[test]
     fn the_last_window_has_what_ended_after_its_phase_and_none_has_what_another_phase_sent() {
-        let requests = [(21, 2, 5, Ending::Ok), (35, 2, 9_000, Ending::Timeout), (22, 1, 9_000, Ending::Timeout)];
-        let errors = threshold(Metric::Errors, Comparison::Less, 0.1, Scope::Phase("spike".to_owned()));
+        let requests = [
+            (21, 2, 5, Ending::Ok),
+            (35, 2, 9_000, Ending::Timeout),
+            (22, 1, 9_000, Ending::Timeout),
+        ];
+        let errors = threshold(
+            Metric::Errors,
+            Comparison::Less,
+            0.1,
+            Scope::Phase("spike".to_owned()),
+        );
         let mut scenario = scenario();
-        scenario.thresholds = vec![Threshold { within: Some(5), ..errors }];
-        let judged = super::judge(&scenario, &by_second(&requests), &Schedule::new(&scenario), false).remove(0);
-        assert_eq!((judged.verdict, judged.measured.as_str()), (Verdict::Failed, "errors = 100.00% (1 of 1)"));
+        scenario.thresholds = vec![Threshold {
+            within: Some(5),
+            ..errors
+        }];
+        let judged = super::judge(
+            &scenario,
+            &by_second(&requests),
+            &Schedule::new(&scenario),
+            false,
+        )
+        .remove(0);
+        assert_eq!(
+            (judged.verdict, judged.measured.as_str()),
+            (Verdict::Failed, "errors = 100.00% (1 of 1)")
+        );
     }
 
     #[test]
     fn a_run_that_was_stopped_has_its_rate_over_the_time_it_had() {
-        let requests: Vec<_> = (0..5).flat_map(|second| [(second, 0, 5, Ending::Ok); 10]).collect();
+        let requests: Vec<_> = (0..5)
+            .flat_map(|second| [(second, 0, 5, Ending::Ok); 10])
+            .collect();
         let mut results = by_second(&requests);
-        let strain = (0..5).map(|second| crate::measure::Strain { second, ..Default::default() }).collect();
-        results.add(0, &Interval { strain, ..Interval::default() });
+        let strain = (0..5)
+            .map(|second| crate::measure::Strain {
+                second,
+                ..Default::default()
+            })
+            .collect();
+        results.add(
+            0,
+            &Interval {
+                strain,
+                ..Interval::default()
+            },
+        );
         let mut scenario = scenario();
-        scenario.thresholds = vec![threshold(Metric::Rate, Comparison::Greater, 9.0, Scope::Run)];
+        scenario.thresholds = vec![threshold(
+            Metric::Rate,
+            Comparison::Greater,
+            9.0,
+            Scope::Run,
+        )];
         let judged = super::judge(&scenario, &results, &Schedule::new(&scenario), false).remove(0);
-        assert_eq!((judged.verdict, judged.measured.as_str()), (Verdict::Passed, "rate = 10.0/s"));
+        assert_eq!(
+            (judged.verdict, judged.measured.as_str()),
+            (Verdict::Passed, "rate = 10.0/s")
+        );
     }
 
     #[test]
     fn a_run_is_aborted_only_when_a_threshold_says_so_and_not_too_early() {
-        let requests: Vec<_> = (10..15).map(|second| (second, 1, 5, Ending::Status5xx)).collect();
+        let requests: Vec<_> = (10..15)
+            .map(|second| (second, 1, 5, Ending::Status5xx))
+            .collect();
         let results = by_second(&requests);
         let abort = |after: Option<u64>, settled| {
             let mut scenario = scenario();
             let errors = threshold(Metric::Errors, Comparison::Less, 0.05, Scope::EachPhase);
-            scenario.thresholds = vec![Threshold { abort_after: after.map(Duration::from_secs), ..errors }];
+            scenario.thresholds = vec![Threshold {
+                abort_after: after.map(Duration::from_secs),
+                ..errors
+            }];
             must_abort(&scenario, &results, &Schedule::new(&scenario), settled)
         };
         assert_eq!(abort(None, 15), None);
         assert_eq!(abort(Some(4), 13), None);
-        assert_eq!(abort(Some(4), 14).unwrap(), "`asked` failed: errors = 100.00% (5 of 5)");
+        assert_eq!(
+            abort(Some(4), 14).unwrap(),
+            "`asked` failed: errors = 100.00% (5 of 5)"
+        );
         // Before its phase has begun there is nothing to fail.
         assert_eq!(abort(Some(0), 10), None);
     }

@@ -1,4 +1,5 @@
-//! What a group's own settings make unavoidable before it shrinks, and the bound that follows from it.
+//! What a group's own settings make unavoidable before it shrinks, and the bound that follows from
+//! it.
 
 use std::time::Duration;
 
@@ -19,13 +20,21 @@ pub struct Wait {
 
 impl Wait {
     fn new(lasts: Duration, because: &str) -> Self {
-        Self { lasts, because: because.to_owned() }
+        Self {
+            lasts,
+            because: because.to_owned(),
+        }
     }
 }
 
-/// The bound the user gave, or the one that the group's own settings make unavoidable plus half of it again: evaluation and
-/// publishing take their time, and AWS publishes no figure for them. Nothing where it cannot be told.
-pub fn in_bound(scenario: &Scenario, timeline: &Timeline, unavoidable: Option<&Wait>) -> Option<Duration> {
+/// The bound the user gave, or the one that the group's own settings make unavoidable plus half of
+/// it again: evaluation and publishing take their time, and AWS publishes no figure for them.
+/// Nothing where it cannot be told.
+pub fn in_bound(
+    scenario: &Scenario,
+    timeline: &Timeline,
+    unavoidable: Option<&Wait>,
+) -> Option<Duration> {
     match scenario.scaling.in_within {
         InWithin::Within(bound) => Some(bound),
         InWithin::Cooldowns(times) => cooldown(timeline).map(|cooldown| cooldown.mul_f64(times)),
@@ -35,34 +44,57 @@ pub fn in_bound(scenario: &Scenario, timeline: &Timeline, unavoidable: Option<&W
 
 /// As `in_bound`, of a group whose load falls now.
 pub fn in_bound_from(scenario: &Scenario, timeline: &Timeline, now: Timestamp) -> Option<Duration> {
-    let launched = super::chain::launched(timeline, timeline.groups().next().map_or(now, |(at, _)| at));
-    in_bound(scenario, timeline, unavoidable_in(timeline, &launched, Some(now)).as_ref())
+    let launched =
+        super::chain::launched(timeline, timeline.groups().next().map_or(now, |(at, _)| at));
+    in_bound(
+        scenario,
+        timeline,
+        unavoidable_in(timeline, &launched, Some(now)).as_ref(),
+    )
 }
 
-/// The group's default cooldown; of a service the longest that follows a scale-in, for it has none of its own.
+/// The group's default cooldown; of a service the longest that follows a scale-in, for it has none
+/// of its own.
 fn cooldown(timeline: &Timeline) -> Option<Duration> {
     let (_, group) = timeline.groups().next()?;
     match group.is_service {
         false => Some(group.default_cooldown),
-        true => timeline.policies().into_iter().filter_map(|policy| policy.cooldown).max(),
+        true => timeline
+            .policies()
+            .into_iter()
+            .filter_map(|policy| policy.cooldown)
+            .max(),
     }
 }
 
-/// What the first policy to act has to wait for: target tracking shrinks only when every such policy's low alarm has fired, a
-/// step or simple policy when its own has. Nothing where nothing asks for less.
-pub fn unavoidable_in(timeline: &Timeline, launched: &[Launched], dropped: Option<Timestamp>) -> Option<Wait> {
+/// What the first policy to act has to wait for: target tracking shrinks only when every such
+/// policy's low alarm has fired, a step or simple policy when its own has. Nothing where nothing
+/// asks for less.
+pub fn unavoidable_in(
+    timeline: &Timeline,
+    launched: &[Launched],
+    dropped: Option<Timestamp>,
+) -> Option<Wait> {
     let policies = timeline.policies();
     let alarms = timeline.alarms();
     let (_, group) = timeline.groups().next_back()?;
     // What came after the fall did not hold the first scale-in back.
-    let before: Vec<&Launched> =
-        launched.iter().filter(|one| dropped.is_none_or(|dropped| one.launched.at < dropped)).collect();
+    let before: Vec<&Launched> = launched
+        .iter()
+        .filter(|one| dropped.is_none_or(|dropped| one.launched.at < dropped))
+        .collect();
     let warming = dropped.and_then(|dropped| warming(group, &policies, &before, dropped));
     let low = |policy: &Policy| {
-        let own = alarms.iter().filter(|alarm| policy.alarms.contains(&alarm.name) && !alarm.is_high());
+        let own = alarms
+            .iter()
+            .filter(|alarm| policy.alarms.contains(&alarm.name) && !alarm.is_high());
         own.map(|alarm| alarm.window()).max()
     };
-    let able = || policies.iter().filter(|policy| !policy.scale_in_disabled && !policy.disabled);
+    let able = || {
+        policies
+            .iter()
+            .filter(|policy| !policy.scale_in_disabled && !policy.disabled)
+    };
     let tracks = |policy: &&&Policy| policy.kind == "TargetTrackingScaling";
     let tracking = able().filter(tracks).filter_map(|policy| low(policy)).max();
     let mut ways: Vec<Wait> = Vec::new();
@@ -70,14 +102,22 @@ pub fn unavoidable_in(timeline: &Timeline, launched: &[Launched], dropped: Optio
     for policy in able().filter(|policy| !tracks(policy)) {
         let Some(window) = low(policy) else { continue };
         let held = match policy.kind.as_str() {
-            "SimpleScaling" => cooling(policy.cooldown.unwrap_or(group.default_cooldown), &before, dropped),
+            "SimpleScaling" => cooling(
+                policy.cooldown.unwrap_or(group.default_cooldown),
+                &before,
+                dropped,
+            ),
             _ => warming.clone(),
         };
         ways.push(longest(window, held));
     }
     // Policies that could not be read are not policies that are not there.
     if policies.is_empty() {
-        let window = alarms.iter().filter(|alarm| !alarm.is_high()).map(|alarm| alarm.window()).max();
+        let window = alarms
+            .iter()
+            .filter(|alarm| !alarm.is_high())
+            .map(|alarm| alarm.window())
+            .max();
         ways.extend(window.map(|window| longest(window, warming)));
     }
     ways.into_iter().min_by_key(|wait| wait.lasts)
@@ -85,10 +125,12 @@ pub fn unavoidable_in(timeline: &Timeline, launched: &[Launched], dropped: Optio
 
 /// The alarm is named before what lasts no longer.
 fn longest(window: Duration, held: Option<Wait>) -> Wait {
-    held.filter(|held| held.lasts > window).unwrap_or_else(|| Wait::new(window, "its low alarm's window"))
+    held.filter(|held| held.lasts > window)
+        .unwrap_or_else(|| Wait::new(window, "its low alarm's window"))
 }
 
-/// What is left of a simple policy's cooldown after the last launch when the load falls; all of it where neither is known.
+/// What is left of a simple policy's cooldown after the last launch when the load falls; all of it
+/// where neither is known.
 fn cooling(cooldown: Duration, launched: &[&Launched], dropped: Option<Timestamp>) -> Option<Wait> {
     let Some((last, dropped)) = last_in_service(launched).zip(dropped) else {
         return Some(Wait::new(cooldown, "its cooldown"));
@@ -96,29 +138,49 @@ fn cooling(cooldown: Duration, launched: &[&Launched], dropped: Option<Timestamp
     let until = after(last, cooldown);
     (until > dropped).then(|| Wait {
         lasts: between(dropped, until),
-        because: format!("what was left of its cooldown of {} when the load fell", units::duration(cooldown)),
+        because: format!(
+            "what was left of its cooldown of {} when the load fell",
+            units::duration(cooldown)
+        ),
     })
 }
 
-/// What is left of the warm-up of the last that was launched: while an instance warms up, nothing leaves.
-fn warming(group: &GroupState, policies: &[&Policy], launched: &[&Launched], dropped: Timestamp) -> Option<Wait> {
-    let out = policies.iter().filter(|policy| policy.kind != "SimpleScaling" && policy.kind != "PredictiveScaling");
+/// What is left of the warm-up of the last that was launched: while an instance warms up, nothing
+/// leaves.
+fn warming(
+    group: &GroupState,
+    policies: &[&Policy],
+    launched: &[&Launched],
+    dropped: Timestamp,
+) -> Option<Wait> {
+    let out = policies
+        .iter()
+        .filter(|policy| policy.kind != "SimpleScaling" && policy.kind != "PredictiveScaling");
     // Without one nothing has a warm-up, or it could not be read.
     let own = out.map(|policy| policy.warm_up).max()?;
     let (lasts, whose) = match (own, group.default_warm_up) {
         (Some(own), _) => (own, "the policy's warm-up"),
         (None, Some(default)) => (default, "the group's default warm-up"),
-        (None, None) => (group.default_cooldown, "the group's default cooldown, which is taken for the warm-up"),
+        (None, None) => (
+            group.default_cooldown,
+            "the group's default cooldown, which is taken for the warm-up",
+        ),
     };
     let until = after(last_in_service(launched)?, lasts);
     (until > dropped && !lasts.is_zero()).then(|| Wait {
         lasts: between(dropped, until),
-        because: format!("what was left of {whose} of {} when the load fell", units::duration(lasts)),
+        because: format!(
+            "what was left of {whose} of {} when the load fell",
+            units::duration(lasts)
+        ),
     })
 }
 
 fn last_in_service(launched: &[&Launched]) -> Option<Timestamp> {
-    let services = launched.iter().filter(|one| !one.replaces).filter_map(|one| one.in_service);
+    let services = launched
+        .iter()
+        .filter(|one| !one.replaces)
+        .filter_map(|one| one.in_service);
     services.map(|seen| seen.likeliest(None)).max()
 }
 
@@ -131,10 +193,16 @@ mod tests {
 
     fn timeline(change: impl Fn(&mut GroupState), policies: Vec<Policy>) -> Timeline {
         let mut look = group(0, 1, &["i-1"]);
-        let Observed::Group(state) = &mut look.seen else { unreachable!() };
+        let Observed::Group(state) = &mut look.seen else {
+            unreachable!()
+        };
         change(state);
         let mut observations = vec![look, alarm("low", "LessThanThreshold", 45.0, 5)];
-        observations.extend(policies.into_iter().map(|policy| Observation::new(at(0), Observed::Policy(policy))));
+        observations.extend(
+            policies
+                .into_iter()
+                .map(|policy| Observation::new(at(0), Observed::Policy(policy))),
+        );
         Timeline { observations }
     }
 
@@ -170,52 +238,116 @@ mod tests {
         };
         let tracking = |warm_up| policy("TargetTrackingScaling", warm_up, None);
         let (lasts, because) = wait(&|_| {}, tracking(Some(20)));
-        assert_eq!((lasts, because.as_str()), (24, "what was left of the policy's warm-up of 20s when the load fell"));
-        let (lasts, because) = wait(&|group| group.default_warm_up = Some(Duration::from_secs(30)), tracking(None));
-        assert!(lasts == 34 && because.contains("the group's default warm-up of 30s"), "{lasts} {because}");
+        assert_eq!(
+            (lasts, because.as_str()),
+            (
+                24,
+                "what was left of the policy's warm-up of 20s when the load fell"
+            )
+        );
+        let (lasts, because) = wait(
+            &|group| group.default_warm_up = Some(Duration::from_secs(30)),
+            tracking(None),
+        );
+        assert!(
+            lasts == 34 && because.contains("the group's default warm-up of 30s"),
+            "{lasts} {because}"
+        );
         let (lasts, because) = wait(&|_| {}, tracking(None));
-        assert!(lasts == 304 && because.contains("default cooldown"), "{lasts} {because}");
-        let over = wait(&|group| group.default_warm_up = Some(Duration::ZERO), tracking(None));
+        assert!(
+            lasts == 304 && because.contains("default cooldown"),
+            "{lasts} {because}"
+        );
+        let over = wait(
+            &|group| group.default_warm_up = Some(Duration::ZERO),
+            tracking(None),
+        );
         assert_eq!(over, (5, "its low alarm's window".to_owned()));
     }
 
     #[test]
     fn a_simple_policy_without_a_cooldown_of_its_own_has_the_groups() {
         let wait = |cooldown, default: u64| {
-            let set = move |group: &mut GroupState| group.default_cooldown = Duration::from_secs(default);
+            let set =
+                move |group: &mut GroupState| group.default_cooldown = Duration::from_secs(default);
             let timeline = timeline(set, vec![policy("SimpleScaling", Some(0), cooldown)]);
             unavoidable_in(&timeline, &[], None).unwrap()
         };
-        assert_eq!(wait(None, 120), Wait::new(Duration::from_secs(120), "its cooldown"));
-        assert_eq!(wait(Some(8), 120), Wait::new(Duration::from_secs(8), "its cooldown"));
-        assert_eq!(wait(Some(2), 120), Wait::new(Duration::from_secs(5), "its low alarm's window"));
+        assert_eq!(
+            wait(None, 120),
+            Wait::new(Duration::from_secs(120), "its cooldown")
+        );
+        assert_eq!(
+            wait(Some(8), 120),
+            Wait::new(Duration::from_secs(8), "its cooldown")
+        );
+        assert_eq!(
+            wait(Some(2), 120),
+            Wait::new(Duration::from_secs(5), "its low alarm's window")
+        );
     }
 
     /// The last launch came into service at 27 s; the load falls at 40 s.
     #[test]
     fn the_first_policy_that_can_act_bounds_the_wait_and_launches_after_the_fall_do_not() {
-        let wait = |kinds: &[(&str, Option<u64>)], windows: &[(&str, u32)], launched: &[Launched]| {
-            let mut timeline = timeline(|_| {}, vec![]);
-            for ((kind, cooldown), (name, periods)) in kinds.iter().zip(windows) {
-                let own = Policy { alarms: vec![(*name).to_owned()], ..policy(kind, Some(3), *cooldown) };
-                timeline
-                    .observations
-                    .push(Observation::new(at(0), Observed::Policy(Policy { name: (*name).to_owned(), ..own })));
-                timeline.observations.push(alarm(name, "LessThanThreshold", 45.0, *periods));
-            }
-            let wait = unavoidable_in(&timeline, launched, Some(at(40))).unwrap();
-            (wait.lasts.as_secs_f64().round() as u64, wait.because)
-        };
+        let wait =
+            |kinds: &[(&str, Option<u64>)], windows: &[(&str, u32)], launched: &[Launched]| {
+                let mut timeline = timeline(|_| {}, vec![]);
+                for ((kind, cooldown), (name, periods)) in kinds.iter().zip(windows) {
+                    let own = Policy {
+                        alarms: vec![(*name).to_owned()],
+                        ..policy(kind, Some(3), *cooldown)
+                    };
+                    timeline.observations.push(Observation::new(
+                        at(0),
+                        Observed::Policy(Policy {
+                            name: (*name).to_owned(),
+                            ..own
+                        }),
+                    ));
+                    timeline
+                        .observations
+                        .push(alarm(name, "LessThanThreshold", 45.0, *periods));
+                }
+                let wait = unavoidable_in(&timeline, launched, Some(at(40))).unwrap();
+                (wait.lasts.as_secs_f64().round() as u64, wait.because)
+            };
         let window = "its low alarm's window".to_owned();
         let (tracking, step, simple) = ("TargetTrackingScaling", "StepScaling", "SimpleScaling");
-        let both = wait(&[(tracking, None), (tracking, None)], &[("a", 15), ("b", 5)], &[]);
-        assert_eq!(both, (15, window.clone()), "every tracking policy has to agree");
-        let beside = wait(&[(tracking, None), (step, None)], &[("a", 15), ("b", 5)], &[]);
+        let both = wait(
+            &[(tracking, None), (tracking, None)],
+            &[("a", 15), ("b", 5)],
+            &[],
+        );
+        assert_eq!(
+            both,
+            (15, window.clone()),
+            "every tracking policy has to agree"
+        );
+        let beside = wait(
+            &[(tracking, None), (step, None)],
+            &[("a", 15), ("b", 5)],
+            &[],
+        );
         assert_eq!(beside, (5, window.clone()), "a step policy asks nobody");
         let (lasts, because) = wait(&[(simple, Some(30))], &[("a", 5)], &[launched(27)]);
-        assert_eq!((lasts, because.as_str()), (17, "what was left of its cooldown of 30s when the load fell"));
-        assert_eq!(wait(&[(simple, Some(10))], &[("a", 5)], &[launched(27)]), (5, window.clone()), "it is over");
-        assert_eq!(wait(&[(tracking, None)], &[("a", 5)], &[launched(60)]), (5, window), "launched after the fall");
+        assert_eq!(
+            (lasts, because.as_str()),
+            (
+                17,
+                "what was left of its cooldown of 30s when the load fell"
+            )
+        );
+        assert_eq!(
+            wait(&[(simple, Some(10))], &[("a", 5)], &[launched(27)]),
+            (5, window.clone()),
+            "it is over"
+        );
+        assert_eq!(
+            wait(&[(tracking, None)], &[("a", 5)], &[launched(60)]),
+            (5, window),
+            "launched after the fall"
+        );
     }
 
     #[test]
@@ -223,11 +355,19 @@ mod tests {
         let mut scenario = crate::verdict::tests::scenario();
         scenario.scaling.in_within = InWithin::Cooldowns(2.0);
         let service = |policies| {
-            let serves = |group: &mut GroupState| (group.is_service, group.default_cooldown) = (true, Duration::ZERO);
+            let serves = |group: &mut GroupState| {
+                (group.is_service, group.default_cooldown) = (true, Duration::ZERO)
+            };
             in_bound(&scenario, &timeline(serves, policies), None)
         };
-        assert_eq!(service(vec![policy("TargetTrackingScaling", None, Some(300))]), Some(Duration::from_secs(600)));
+        assert_eq!(
+            service(vec![policy("TargetTrackingScaling", None, Some(300))]),
+            Some(Duration::from_secs(600))
+        );
         assert_eq!(service(vec![]), None);
-        assert_eq!(in_bound(&scenario, &timeline(|_| {}, vec![]), None), Some(Duration::from_secs(600)));
+        assert_eq!(
+            in_bound(&scenario, &timeline(|_| {}, vec![]), None),
+            Some(Duration::from_secs(600))
+        );
     }
 }

@@ -59,41 +59,77 @@ pub fn judge(expected: &Scenario, timeline: &Timeline) -> Watched {
     }
     scaling.push(maximum::of_a_watch(&case));
     scaling.push(expectations::flapping_of_a_watch(&case));
-    let unclear = |asked: &str| judgement(asked, Verdict::Inconclusive, "", format!("cannot tell: {NOT_OURS}"));
-    Watched { scaling, not_judged: rest.into_iter().map(unclear).collect(), reaction }
+    let unclear = |asked: &str| {
+        judgement(
+            asked,
+            Verdict::Inconclusive,
+            "",
+            format!("cannot tell: {NOT_OURS}"),
+        )
+    };
+    Watched {
+        scaling,
+        not_judged: rest.into_iter().map(unclear).collect(),
+        reaction,
+    }
 }
 
-/// What the load balancer counted in the periods in which instances left. Nothing where none left, or it counted nothing at
-/// all: then it may not have been read.
+/// What the load balancer counted in the periods in which instances left. Nothing where none left,
+/// or it counted nothing at all: then it may not have been read.
 fn dropped(case: &Case<'_>) -> Option<Judgement> {
     let leaving: Vec<(Timestamp, Timestamp)> = case
         .reaction
         .left
         .iter()
         .filter(|one| one.why == Why::ScaledIn)
-        .map(|one| (one.began.at, chain::after(one.gone.map_or(one.began.at, |seen| seen.at), draining::AFTERMATH)))
+        .map(|one| {
+            (
+                one.began.at,
+                chain::after(
+                    one.gone.map_or(one.began.at, |seen| seen.at),
+                    draining::AFTERMATH,
+                ),
+            )
+        })
         .collect();
-    let named = |name: &str| case.timeline.metrics().filter(move |series| series.name == name).collect::<Vec<_>>();
+    let named = |name: &str| {
+        case.timeline
+            .metrics()
+            .filter(move |series| series.name == name)
+            .collect::<Vec<_>>()
+    };
     let requests = named("requests");
     if leaving.is_empty() || requests.iter().all(|series| series.points.is_empty()) {
         return None;
     }
-    let (gateway, refused) =
-        (counted(&named("load balancer 502"), &leaving), counted(&named("connection errors"), &leaving));
+    let (gateway, refused) = (
+        counted(&named("load balancer 502"), &leaving),
+        counted(&named("connection errors"), &leaving),
+    );
     let measured = format!(
         "{gateway:.0} 502 and {refused:.0} failed connections to targets, of {:.0} requests",
         counted(&requests, &leaving)
     );
-    let period = requests.first().map_or("minute".to_owned(), |series| units::duration(series.period));
-    let because = format!("inferred: what the load balancer counted in each {period} in which an instance left");
-    let verdict = if gateway + refused > 0.0 { Verdict::Failed } else { Verdict::Passed };
+    let period = requests
+        .first()
+        .map_or("minute".to_owned(), |series| units::duration(series.period));
+    let because = format!(
+        "inferred: what the load balancer counted in each {period} in which an instance left"
+    );
+    let verdict = if gateway + refused > 0.0 {
+        Verdict::Failed
+    } else {
+        Verdict::Passed
+    };
     Some(judgement(draining::ASKED, verdict, &measured, because))
 }
 
 /// The sum of all datapoints whose period overlaps one of these times.
 fn counted(series: &[&MetricSeries], times: &[(Timestamp, Timestamp)]) -> f64 {
     let overlaps = |series: &MetricSeries, at: Timestamp| {
-        times.iter().any(|(from, to)| at <= *to && chain::after(at, series.period) > *from)
+        times
+            .iter()
+            .any(|(from, to)| at <= *to && chain::after(at, series.period) > *from)
     };
     series
         .iter()

@@ -18,13 +18,25 @@ pub async fn group(eyes: &Eyes, name: &str) -> Result<GroupState, WatchError> {
         .send()
         .await
         .map_err(call("autoscaling:DescribeAutoScalingGroups"))?;
-    let group = answer.auto_scaling_groups().first().ok_or_else(|| WatchError::NoGroup(name.to_owned()))?;
-    let template = group
-        .launch_template()
-        .or_else(|| group.mixed_instances_policy()?.launch_template()?.launch_template_specification());
+    let group = answer
+        .auto_scaling_groups()
+        .first()
+        .ok_or_else(|| WatchError::NoGroup(name.to_owned()))?;
+    let template = group.launch_template().or_else(|| {
+        group
+            .mixed_instances_policy()?
+            .launch_template()?
+            .launch_template_specification()
+    });
     let template = template.map(|template| {
-        let named = template.launch_template_name().or(template.launch_template_id()).unwrap_or_default();
-        format!("{named} version {}", template.version().unwrap_or("$Default"))
+        let named = template
+            .launch_template_name()
+            .or(template.launch_template_id())
+            .unwrap_or_default();
+        format!(
+            "{named} version {}",
+            template.version().unwrap_or("$Default")
+        )
     });
     Ok(GroupState {
         name: name.to_owned(),
@@ -33,13 +45,19 @@ pub async fn group(eyes: &Eyes, name: &str) -> Result<GroupState, WatchError> {
         desired: count(group.desired_capacity()),
         default_cooldown: seconds(group.default_cooldown().unwrap_or(0)),
         // -1 means switched off again.
-        default_warm_up: group.default_instance_warmup().filter(|value| *value >= 0).map(seconds),
+        default_warm_up: group
+            .default_instance_warmup()
+            .filter(|value| *value >= 0)
+            .map(seconds),
         instances: group
             .instances()
             .iter()
             .map(|instance| Instance {
                 id: instance.instance_id().unwrap_or_default().to_owned(),
-                lifecycle: instance.lifecycle_state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
+                lifecycle: instance
+                    .lifecycle_state()
+                    .map(|state| state.as_str().to_owned())
+                    .unwrap_or_default(),
                 health: instance.health_status().unwrap_or_default().to_owned(),
                 zone: instance.availability_zone().unwrap_or_default().to_owned(),
                 kind: instance.instance_type().unwrap_or_default().to_owned(),
@@ -60,16 +78,22 @@ pub async fn group(eyes: &Eyes, name: &str) -> Result<GroupState, WatchError> {
         health_check: group.health_check_type().unwrap_or_default().to_owned(),
         health_check_grace: seconds(group.health_check_grace_period().unwrap_or(0)),
         termination_policies: group.termination_policies().to_vec(),
-        protects_new: group.new_instances_protected_from_scale_in().unwrap_or(false),
+        protects_new: group
+            .new_instances_protected_from_scale_in()
+            .unwrap_or(false),
         has_warm_pool: group.warm_pool_configuration().is_some(),
         // Only a service's tasks keep their exact times; and only a group has these rules.
         is_service: false,
     })
 }
 
-/// Activities that began at or after `since`, newest first. (In-progress ones come first in AWS's order, so paging
-/// stops only when a whole page is older.)
-pub async fn activities(eyes: &Eyes, name: &str, since: Timestamp) -> Result<Vec<Activity>, WatchError> {
+/// Activities that began at or after `since`, newest first. (In-progress ones come first in AWS's
+/// order, so paging stops only when a whole page is older.)
+pub async fn activities(
+    eyes: &Eyes,
+    name: &str,
+    since: Timestamp,
+) -> Result<Vec<Activity>, WatchError> {
     let mut found: Vec<Activity> = Vec::new();
     let mut token = None;
     loop {
@@ -83,7 +107,9 @@ pub async fn activities(eyes: &Eyes, name: &str, since: Timestamp) -> Result<Vec
             .map_err(call("autoscaling:DescribeScalingActivities"))?;
         let before = found.len();
         for activity in page.activities() {
-            let Some(start) = activity.start_time().and_then(timestamp) else { continue };
+            let Some(start) = activity.start_time().and_then(timestamp) else {
+                continue;
+            };
             if start < since {
                 continue;
             }
@@ -93,7 +119,10 @@ pub async fn activities(eyes: &Eyes, name: &str, since: Timestamp) -> Result<Vec
                 cause: activity.cause().unwrap_or_default().to_owned(),
                 start,
                 end: activity.end_time().and_then(timestamp),
-                status: activity.status_code().map(|code| code.as_str().to_owned()).unwrap_or_default(),
+                status: activity
+                    .status_code()
+                    .map(|code| code.as_str().to_owned())
+                    .unwrap_or_default(),
                 message: activity.status_message().map(str::to_owned),
                 details: activity.details().map(str::to_owned),
                 change: None,
@@ -116,7 +145,10 @@ pub async fn policies(eyes: &Eyes, name: &str) -> Result<Vec<Policy>, WatchError
             .send()
             .await
             .map_err(call("autoscaling:DescribePolicies"))?;
-        Ok((page.scaling_policies().iter().map(policy).collect(), page.next_token().map(str::to_owned)))
+        Ok((
+            page.scaling_policies().iter().map(policy).collect(),
+            page.next_token().map(str::to_owned),
+        ))
     })
     .await
 }
@@ -133,20 +165,36 @@ fn policy(policy: &aws_sdk_autoscaling::types::ScalingPolicy) -> Policy {
     Policy {
         name: policy.policy_name().unwrap_or_default().to_owned(),
         target_value: tracking.and_then(|tracking| tracking.target_value()),
-        scale_in_disabled: tracking.and_then(|tracking| tracking.disable_scale_in()).unwrap_or(false),
+        scale_in_disabled: tracking
+            .and_then(|tracking| tracking.disable_scale_in())
+            .unwrap_or(false),
         warm_up: policy.estimated_instance_warmup().map(seconds),
-        alarms: policy.alarms().iter().filter_map(|alarm| alarm.alarm_name().map(str::to_owned)).collect(),
+        alarms: policy
+            .alarms()
+            .iter()
+            .filter_map(|alarm| alarm.alarm_name().map(str::to_owned))
+            .collect(),
         metric: predefined
             .and_then(|metric| metric.predefined_metric_type())
             .map(|kind| kind.as_str().to_owned())
             .or_else(|| own_metric(tracking?.customized_metric_specification()?)),
         adjustment: policy.adjustment_type().map(str::to_owned),
-        least: policy.min_adjustment_magnitude().map(|least| count(Some(least))),
+        least: policy
+            .min_adjustment_magnitude()
+            .map(|least| count(Some(least))),
         steps: steps.collect(),
-        change: policy.scaling_adjustment().filter(|_| kind == "SimpleScaling"),
-        cooldown: policy.cooldown().filter(|_| kind == "SimpleScaling").map(seconds),
+        change: policy
+            .scaling_adjustment()
+            .filter(|_| kind == "SimpleScaling"),
+        cooldown: policy
+            .cooldown()
+            .filter(|_| kind == "SimpleScaling")
+            .map(seconds),
         out_cooldown: None,
-        mode: policy.predictive_scaling_configuration().and_then(|own| own.mode()).map(|mode| mode.as_str().to_owned()),
+        mode: policy
+            .predictive_scaling_configuration()
+            .and_then(|own| own.mode())
+            .map(|mode| mode.as_str().to_owned()),
         disabled: policy.enabled() == Some(false),
         kind,
     }
@@ -154,15 +202,27 @@ fn policy(policy: &aws_sdk_autoscaling::types::ScalingPolicy) -> Policy {
 
 /// The name of a policy's own metric, or the expression of its metric math.
 fn own_metric(own: &aws_sdk_autoscaling::types::CustomizedMetricSpecification) -> Option<String> {
-    let returned = own.metrics().iter().find(|query| query.return_data() != Some(false));
+    let returned = own
+        .metrics()
+        .iter()
+        .find(|query| query.return_data() != Some(false));
     let of_math = returned.and_then(|query| {
-        query.expression().or_else(|| query.metric_stat().and_then(|stat| stat.metric()?.metric_name()))
+        query.expression().or_else(|| {
+            query
+                .metric_stat()
+                .and_then(|stat| stat.metric()?.metric_name())
+        })
     });
     own.metric_name().or(of_math).map(str::to_owned)
 }
 
 /// What can be read of it; the rest is in `errors`.
-pub async fn surroundings(eyes: &Eyes, name: &str, warm_pool: bool, errors: &mut Vec<WatchError>) -> Surroundings {
+pub async fn surroundings(
+    eyes: &Eyes,
+    name: &str,
+    warm_pool: bool,
+    errors: &mut Vec<WatchError>,
+) -> Surroundings {
     let mut found = Surroundings::default();
     match hooks(eyes, name).await {
         Ok(hooks) => found.hooks = hooks,
@@ -210,7 +270,9 @@ async fn waiting(eyes: &Eyes, name: &str) -> Result<u32, WatchError> {
         .await
         .map_err(call("autoscaling:DescribeWarmPool"))?;
     let ready = |instance: &&aws_sdk_autoscaling::types::Instance| {
-        let state = instance.lifecycle_state().map_or("", |state| state.as_str());
+        let state = instance
+            .lifecycle_state()
+            .map_or("", |state| state.as_str());
         ["Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated"].contains(&state)
     };
     Ok(answer.instances().iter().filter(ready).count() as u32)
@@ -226,16 +288,28 @@ async fn scheduled(eyes: &Eyes, name: &str) -> Result<Vec<ScheduledAction>, Watc
             .send()
             .await
             .map_err(call("autoscaling:DescribeScheduledActions"))?;
-        let size = |value: Option<i32>| value.filter(|value| *value >= 0).map(|value| count(Some(value)));
-        let action = |action: &aws_sdk_autoscaling::types::ScheduledUpdateGroupAction| ScheduledAction {
-            name: action.scheduled_action_name().unwrap_or_default().to_owned(),
-            next: action.start_time().and_then(timestamp),
-            recurrence: action.recurrence().map(str::to_owned),
-            min: size(action.min_size()),
-            max: size(action.max_size()),
-            desired: size(action.desired_capacity()),
+        let size = |value: Option<i32>| {
+            value
+                .filter(|value| *value >= 0)
+                .map(|value| count(Some(value)))
         };
-        let actions = page.scheduled_update_group_actions().iter().map(action).collect();
+        let action =
+            |action: &aws_sdk_autoscaling::types::ScheduledUpdateGroupAction| ScheduledAction {
+                name: action
+                    .scheduled_action_name()
+                    .unwrap_or_default()
+                    .to_owned(),
+                next: action.start_time().and_then(timestamp),
+                recurrence: action.recurrence().map(str::to_owned),
+                min: size(action.min_size()),
+                max: size(action.max_size()),
+                desired: size(action.desired_capacity()),
+            };
+        let actions = page
+            .scheduled_update_group_actions()
+            .iter()
+            .map(action)
+            .collect();
         Ok((actions, page.next_token().map(str::to_owned)))
     })
     .await
@@ -255,9 +329,20 @@ async fn refreshes(eyes: &Eyes, name: &str) -> Result<Vec<String>, WatchError> {
         .iter()
         .filter_map(|refresh| {
             let status = refresh.status()?.as_str();
-            let over = ["Successful", "Failed", "Cancelled", "RollbackFailed", "RollbackSuccessful"].contains(&status);
-            (!over)
-                .then(|| format!("instance refresh {} is {status}", refresh.instance_refresh_id().unwrap_or_default()))
+            let over = [
+                "Successful",
+                "Failed",
+                "Cancelled",
+                "RollbackFailed",
+                "RollbackSuccessful",
+            ]
+            .contains(&status);
+            (!over).then(|| {
+                format!(
+                    "instance refresh {} is {status}",
+                    refresh.instance_refresh_id().unwrap_or_default()
+                )
+            })
         })
         .collect())
 }

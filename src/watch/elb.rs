@@ -23,7 +23,10 @@ pub async fn health(eyes: &Eyes, target_group: &str) -> Result<TargetHealth, Wat
         })
         .collect();
     targets.sort();
-    Ok(TargetHealth { target_group: target_group.to_owned(), targets })
+    Ok(TargetHealth {
+        target_group: target_group.to_owned(),
+        targets,
+    })
 }
 
 /// Its settings, and the load balancers in front of it.
@@ -35,7 +38,10 @@ pub async fn target_group(eyes: &Eyes, arn: &str) -> Result<TargetGroup, WatchEr
         .send()
         .await
         .map_err(call("elasticloadbalancing:DescribeTargetGroups"))?;
-    let mut found = TargetGroup { arn: arn.to_owned(), ..TargetGroup::default() };
+    let mut found = TargetGroup {
+        arn: arn.to_owned(),
+        ..TargetGroup::default()
+    };
     let mut balancers = Vec::new();
     if let Some(group) = answer.target_groups().first() {
         found.check_interval = seconds(group.health_check_interval_seconds().unwrap_or(0));
@@ -83,5 +89,10 @@ pub async fn target_group(eyes: &Eyes, arn: &str) -> Result<TargetGroup, WatchEr
 
 /// The ARNs of the load balancers in front of a target group.
 pub async fn load_balancers(eyes: &Eyes, target_group: &str) -> Result<Vec<String>, WatchError> {
-    Ok(self::target_group(eyes, target_group).await?.balancers.into_iter().map(|balancer| balancer.arn).collect())
+    Ok(self::target_group(eyes, target_group)
+        .await?
+        .balancers
+        .into_iter()
+        .map(|balancer| balancer.arn)
+        .collect())
 }

@@ -1,8 +1,9 @@
-//! The target while it suffers: its Auto Scaling group (or ECS service), alarms, target health and metrics, polled.
+//! The target while it suffers: its Auto Scaling group (or ECS service), alarms, target health and
+//! metrics, polled.
 //!
-//! Only a name is given; everything else is discovered from it. A call that fails becomes a gap in the timeline, named by
-//! the IAM action it takes: nothing is filled in. Every observation is written to a file as soon as it is here, with the
-//! API's time and ours.
+//! Only a name is given; everything else is discovered from it. A call that fails becomes a gap in
+//! the timeline, named by the IAM action it takes: nothing is filled in. Every observation is
+//! written to a file as soon as it is here, with the API's time and ours.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,7 +19,8 @@ use crate::aws::Aws;
 use crate::aws::clock::ApiClock;
 use crate::measure::Timeline;
 use crate::measure::timeline::{
-    Activity, Alarm, GroupState, MetricSeries, Observation, Observed, Policy, Surroundings, TargetHealth,
+    Activity, Alarm, GroupState, MetricSeries, Observation, Observed, Policy, Surroundings,
+    TargetHealth,
 };
 use crate::scenario::Subject;
 
@@ -38,7 +40,8 @@ const SLOW: Duration = Duration::from_secs(5);
 /// So far back a survey looks for datapoints: three of basic monitoring.
 const BEFORE: Duration = Duration::from_secs(900);
 
-/// A datapoint may be so late: ALB's were, by 1 to 3 minutes, and a new metric's are up to 2 (CloudWatch user guide).
+/// A datapoint may be so late: ALB's were, by 1 to 3 minutes, and a new metric's are up to 2
+/// (CloudWatch user guide).
 const LATE: Duration = Duration::from_secs(180);
 /// But none of so short a period that so many have passed.
 const LATE_PERIODS: u32 = 20;
@@ -46,8 +49,13 @@ const LATE_PERIODS: u32 = 20;
 const LATE_LOOK: Duration = Duration::from_secs(10);
 
 /// Without any of these the group is not seen.
-const GROUP_CALLS: &[&str] =
-    &["DescribeAutoScalingGroups", "DescribeServices", "DescribeScalableTargets", "ListTasks", "DescribeTasks"];
+const GROUP_CALLS: &[&str] = &[
+    "DescribeAutoScalingGroups",
+    "DescribeServices",
+    "DescribeScalableTargets",
+    "ListTasks",
+    "DescribeTasks",
+];
 
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
@@ -67,7 +75,10 @@ pub enum WatchError {
         kind: Trouble,
     },
     #[error("could not write what was seen to {path}: {source}")]
-    Folder { path: String, source: std::io::Error },
+    Folder {
+        path: String,
+        source: std::io::Error,
+    },
 }
 
 /// What a failed call asks of the caller.
@@ -86,14 +97,26 @@ impl WatchError {
         let (call, why) = match self {
             Self::Call { action, why, .. } => ((*action).to_owned(), why.clone()),
             Self::NoService(_) => ("ecs:DescribeServices".to_owned(), self.to_string()),
-            Self::NotScalable(_) => ("application-autoscaling:DescribeScalableTargets".to_owned(), self.to_string()),
-            other => ("autoscaling:DescribeAutoScalingGroups".to_owned(), other.to_string()),
+            Self::NotScalable(_) => (
+                "application-autoscaling:DescribeScalableTargets".to_owned(),
+                self.to_string(),
+            ),
+            other => (
+                "autoscaling:DescribeAutoScalingGroups".to_owned(),
+                other.to_string(),
+            ),
         };
         Observed::Gap { call, why }
     }
 
     fn is_throttle(&self) -> bool {
-        matches!(self, Self::Call { kind: Trouble::Throttled, .. })
+        matches!(
+            self,
+            Self::Call {
+                kind: Trouble::Throttled,
+                ..
+            }
+        )
     }
 }
 
@@ -116,19 +139,29 @@ impl Eyes {
         Self {
             subject: subject.clone(),
             autoscaling: aws_sdk_autoscaling::Client::from_conf(
-                aws_sdk_autoscaling::config::Builder::from(sdk).interceptor(see.clone()).build(),
+                aws_sdk_autoscaling::config::Builder::from(sdk)
+                    .interceptor(see.clone())
+                    .build(),
             ),
             scaling: aws_sdk_applicationautoscaling::Client::from_conf(
-                aws_sdk_applicationautoscaling::config::Builder::from(sdk).interceptor(see.clone()).build(),
+                aws_sdk_applicationautoscaling::config::Builder::from(sdk)
+                    .interceptor(see.clone())
+                    .build(),
             ),
             ecs: aws_sdk_ecs::Client::from_conf(
-                aws_sdk_ecs::config::Builder::from(sdk).interceptor(see.clone()).build(),
+                aws_sdk_ecs::config::Builder::from(sdk)
+                    .interceptor(see.clone())
+                    .build(),
             ),
             cloudwatch: aws_sdk_cloudwatch::Client::from_conf(
-                aws_sdk_cloudwatch::config::Builder::from(sdk).interceptor(see.clone()).build(),
+                aws_sdk_cloudwatch::config::Builder::from(sdk)
+                    .interceptor(see.clone())
+                    .build(),
             ),
             elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(
-                aws_sdk_elasticloadbalancingv2::config::Builder::from(sdk).interceptor(see).build(),
+                aws_sdk_elasticloadbalancingv2::config::Builder::from(sdk)
+                    .interceptor(see)
+                    .build(),
             ),
             clock,
         }
@@ -155,11 +188,14 @@ impl Eyes {
         }
     }
 
-    /// Hooks, pools, schedules, refreshes, load balancers: each part that can be read, and what could not.
+    /// Hooks, pools, schedules, refreshes, load balancers: each part that can be read, and what
+    /// could not.
     async fn surroundings(&self, group: &GroupState) -> (Surroundings, Vec<WatchError>) {
         let mut errors = Vec::new();
         let mut found = match &self.subject {
-            Subject::Group(name) => asg::surroundings(self, name, group.has_warm_pool, &mut errors).await,
+            Subject::Group(name) => {
+                asg::surroundings(self, name, group.has_warm_pool, &mut errors).await
+            }
             Subject::Service { .. } => service::surroundings(self, &mut errors).await,
         };
         for target_group in &group.target_groups {
@@ -172,10 +208,17 @@ impl Eyes {
     }
 
     /// A service's targets are addresses: they are named by the tasks that have them.
-    async fn health(&self, target_group: &str, group: &GroupState) -> Result<TargetHealth, WatchError> {
+    async fn health(
+        &self,
+        target_group: &str,
+        group: &GroupState,
+    ) -> Result<TargetHealth, WatchError> {
         let mut health = elb::health(self, target_group).await?;
         for (id, _) in &mut health.targets {
-            if let Some(known) = group.instances.iter().find(|known| !known.address.is_empty() && known.address == *id)
+            if let Some(known) = group
+                .instances
+                .iter()
+                .find(|known| !known.address.is_empty() && known.address == *id)
             {
                 id.clone_from(&known.id);
             }
@@ -185,15 +228,19 @@ impl Eyes {
     }
 }
 
-/// Looks once at the group, its policies, alarms, targets and surroundings: what is to be said before a run. Fails only if
-/// the group is not there; what could not be read otherwise is a gap.
+/// Looks once at the group, its policies, alarms, targets and surroundings: what is to be said
+/// before a run. Fails only if the group is not there; what could not be read otherwise is a gap.
 pub async fn survey(aws: &Aws, subject: &Subject) -> Result<Timeline, WatchError> {
     let eyes = Eyes::new(aws, subject);
     let state = eyes.group().await?;
     let mut recorder = Recorder::in_memory(eyes.clock.clone());
     recorder.see(Observed::Group(state.clone()));
     for target_group in &state.target_groups {
-        recorder.take(eyes.health(target_group, &state).await.map(Observed::Targets));
+        recorder.take(
+            eyes.health(target_group, &state)
+                .await
+                .map(Observed::Targets),
+        );
     }
     let (surroundings, errors) = eyes.surroundings(&state).await;
     recorder.see(Observed::Surroundings(surroundings));
@@ -201,7 +248,9 @@ pub async fn survey(aws: &Aws, subject: &Subject) -> Result<Timeline, WatchError
     let alarms = policies_and_alarms(&eyes, &mut recorder).await;
     let since = Timestamp::now().checked_sub(BEFORE).unwrap_or_default();
     match cloudwatch::metrics(&eyes, &alarms, &[], since).await {
-        Ok(series) => series.into_iter().for_each(|series| recorder.see(Observed::Metric(series))),
+        Ok(series) => series
+            .into_iter()
+            .for_each(|series| recorder.see(Observed::Metric(series))),
         Err(error) => recorder.gap(&error),
     }
     Ok(recorder.timeline())
@@ -217,7 +266,10 @@ async fn policies_and_alarms(eyes: &Eyes, recorder: &mut Recorder) -> Vec<Alarm>
         }
     };
     recorder.heals(&["DescribePolicies", "DescribeScalingPolicies"]);
-    let names: Vec<String> = policies.iter().flat_map(|policy| policy.alarms.clone()).collect();
+    let names: Vec<String> = policies
+        .iter()
+        .flat_map(|policy| policy.alarms.clone())
+        .collect();
     for policy in policies {
         recorder.see_change(&format!("policy {}", policy.name), Observed::Policy(policy));
     }
@@ -228,7 +280,10 @@ async fn policies_and_alarms(eyes: &Eyes, recorder: &mut Recorder) -> Vec<Alarm>
         Ok(seen) => {
             recorder.heals(&["DescribeAlarms"]);
             for alarm in &seen {
-                recorder.see_change(&format!("alarm {}", alarm.name), Observed::Alarm(alarm.clone()));
+                recorder.see_change(
+                    &format!("alarm {}", alarm.name),
+                    Observed::Alarm(alarm.clone()),
+                );
             }
             seen
         }
@@ -270,13 +325,23 @@ impl Watch {
         let (surroundings, errors) = eyes.surroundings(&first).await;
         recorder.see_change("surroundings", Observed::Surroundings(surroundings));
         errors.iter().for_each(|error| recorder.gap(error));
-        let since = Since { at: Timestamp::now(), desired: first.desired };
+        let since = Since {
+            at: Timestamp::now(),
+            desired: first.desired,
+        };
         let (sender, latest) = watch::channel(Some(first));
         let seen = recorder.seen();
         let stop = CancellationToken::new();
         let mut watcher = JoinSet::new();
         watcher.spawn(poll(eyes.clone(), recorder, sender, since, stop.clone()));
-        Ok(Self { eyes, since, latest, seen, stop, watcher })
+        Ok(Self {
+            eyes,
+            since,
+            latest,
+            seen,
+            stop,
+            watcher,
+        })
     }
 
     /// The group as last seen; nothing once it is gone.
@@ -289,11 +354,11 @@ impl Watch {
         self.seen.timeline()
     }
 
-    /// The last reads, and everything seen. Waits until late datapoints are in, unless told to skip that; `say` tells that it
-    /// waits.
+    /// The last reads, and everything seen. Waits until late datapoints are in, unless told to skip
+    /// that; `say` tells that it waits.
     pub async fn end(mut self, skip: &CancellationToken, say: impl FnOnce(String)) -> Ended {
-        // It looks on meanwhile: what the group does until the last read is seen as exactly as before. Of one that is gone
-        // nothing comes any more.
+        // It looks on meanwhile: what the group does until the last read is seen as exactly as
+        // before. Of one that is gone nothing comes any more.
         let known: Vec<Alarm> = self.timeline().alarms().into_iter().cloned().collect();
         let late = match self.group() {
             Some(_) => self.late(&known, Timestamp::now(), skip, say).await,
@@ -301,14 +366,21 @@ impl Watch {
         };
         self.stop.cancel();
         let Some(Ok(mut recorder)) = self.watcher.join_next().await else {
-            return Ended { timeline: self.timeline(), late };
+            return Ended {
+                timeline: self.timeline(),
+                late,
+            };
         };
         let alarms = slow_reads(&self.eyes, &mut recorder, self.since).await;
-        // Once more, changed or not: until when the group was watched decides between missed and not seen.
+        // Once more, changed or not: until when the group was watched decides between missed and
+        // not seen.
         let group = self.eyes.group().await;
         let target_groups = match &group {
             Ok(group) => group.target_groups.clone(),
-            Err(_) => self.group().map(|group| group.target_groups).unwrap_or_default(),
+            Err(_) => self
+                .group()
+                .map(|group| group.target_groups)
+                .unwrap_or_default(),
         };
         if let Ok(group) = &group {
             let (surroundings, _) = self.eyes.surroundings(group).await;
@@ -319,10 +391,15 @@ impl Watch {
         }
         recorder.take(group.map(Observed::Group));
         match cloudwatch::metrics(&self.eyes, &alarms, &target_groups, self.since.at).await {
-            Ok(series) => series.into_iter().for_each(|series| recorder.see(Observed::Metric(series))),
+            Ok(series) => series
+                .into_iter()
+                .for_each(|series| recorder.see(Observed::Metric(series))),
             Err(error) => recorder.gap(&error),
         }
-        Ended { timeline: self.timeline(), late }
+        Ended {
+            timeline: self.timeline(),
+            late,
+        }
     }
 
     /// Waits until the policies' metrics reach the end of the watch; what was not in by then.
@@ -334,11 +411,16 @@ impl Watch {
         say: impl FnOnce(String),
     ) -> Vec<String> {
         let mut say = Some(say);
-        let longest = alarms.iter().map(|alarm| alarm.period).max().unwrap_or_default();
+        let longest = alarms
+            .iter()
+            .map(|alarm| alarm.period)
+            .max()
+            .unwrap_or_default();
         let give_up = Instant::now() + longest + LATE.min(longest * LATE_PERIODS);
         loop {
             // What cannot be read is a gap of the last read.
-            let Ok(series) = cloudwatch::policy_metrics(&self.eyes, alarms, self.since.at).await else {
+            let Ok(series) = cloudwatch::policy_metrics(&self.eyes, alarms, self.since.at).await
+            else {
                 return Vec::new();
             };
             let late = missing(&series, ended);
@@ -346,9 +428,14 @@ impl Watch {
                 return late;
             }
             if let Some(say) = say.take() {
-                say(format!("waiting for late datapoints: {} (Ctrl-C ends the wait)", late.join("; ")));
+                say(format!(
+                    "waiting for late datapoints: {} (Ctrl-C ends the wait)",
+                    late.join("; ")
+                ));
             }
-            let again = (Instant::now() + (longest / 6).clamp(Duration::from_millis(500), LATE_LOOK)).min(give_up);
+            let again = (Instant::now()
+                + (longest / 6).clamp(Duration::from_millis(500), LATE_LOOK))
+            .min(give_up);
             tokio::select! {
                 () = sleep_until(again) => {}
                 () = skip.cancelled() => {}
@@ -367,12 +454,17 @@ pub struct Ended {
 /// The series whose last datapoint ends before a moment, and where they end.
 fn missing(series: &[MetricSeries], ended: Timestamp) -> Vec<String> {
     let tell = |one: &MetricSeries| {
-        let Some(last) = one.points.last() else { return Some(format!("{} has no datapoint at all", one.name)) };
+        let Some(last) = one.points.last() else {
+            return Some(format!("{} has no datapoint at all", one.name));
+        };
         let until = last.at.checked_add(one.period).unwrap_or(last.at);
         let short = Duration::try_from(ended.duration_since(until)).unwrap_or_default();
         (!short.is_zero()).then(|| {
             let short = crate::units::duration(Duration::from_millis(short.as_millis() as u64));
-            format!("the last datapoint of {} ends {short} before the watch", one.name)
+            format!(
+                "the last datapoint of {} ends {short} before the watch",
+                one.name
+            )
         })
     };
     series.iter().filter_map(tell).collect()
@@ -426,7 +518,12 @@ async fn poll(
         if Instant::now() >= slow_due {
             slow_due = Instant::now() + SLOW;
             let alarms = slow_reads(&eyes, &mut recorder, since).await;
-            pace.saw(alarms.iter().any(|alarm| alarm.state == "ALARM" && alarm.is_high()), Instant::now());
+            pace.saw(
+                alarms
+                    .iter()
+                    .any(|alarm| alarm.state == "ALARM" && alarm.is_high()),
+                Instant::now(),
+            );
         }
         let next = pace.next(throttled, Instant::now());
         tokio::select! {
@@ -452,7 +549,10 @@ async fn slow_reads(eyes: &Eyes, recorder: &mut Recorder, since: Since) -> Vec<A
             Ok(changes) => {
                 recorder.heals(&["DescribeAlarmHistory"]);
                 for change in changes {
-                    recorder.see_change(&format!("{} {}", alarm.name, change.at), Observed::AlarmChange(change));
+                    recorder.see_change(
+                        &format!("{} {}", alarm.name, change.at),
+                        Observed::AlarmChange(change),
+                    );
                 }
             }
             Err(error) => recorder.gap(&error),
@@ -477,7 +577,10 @@ where
         let kind = if code.contains("AccessDenied") || code.contains("UnauthorizedOperation") {
             why = format!("not permitted: allow the action {action} ({why})");
             Trouble::Denied
-        } else if code.contains("Throttl") || code.contains("LimitExceeded") || code.contains("TooManyRequests") {
+        } else if code.contains("Throttl")
+            || code.contains("LimitExceeded")
+            || code.contains("TooManyRequests")
+        {
             Trouble::Throttled
         } else {
             Trouble::Other
@@ -514,8 +617,18 @@ type Last = HashMap<String, Observed>;
 type Looks = HashMap<String, Timestamp>;
 
 /// What was seen, and when the look before it was sent: it happened in between.
-fn observation(at: Timestamp, after: Option<Timestamp>, api: Option<Timestamp>, seen: Observed) -> Observation {
-    Observation { at, after, api, seen }
+fn observation(
+    at: Timestamp,
+    after: Option<Timestamp>,
+    api: Option<Timestamp>,
+    seen: Observed,
+) -> Observation {
+    Observation {
+        at,
+        after,
+        api,
+        seen,
+    }
 }
 
 #[cfg(test)]
@@ -531,13 +644,25 @@ mod tests {
                 name: "policy metric CPUUtilization".to_owned(),
                 unit: String::new(),
                 period: Duration::from_secs(60),
-                points: points.iter().map(|second| Datapoint { at: at(*second), value: 1.0 }).collect(),
+                points: points
+                    .iter()
+                    .map(|second| Datapoint {
+                        at: at(*second),
+                        value: 1.0,
+                    })
+                    .collect(),
                 alarms: vec![],
             };
             missing(&[series], at(170))
         };
         assert_eq!(late(&[0, 60, 120]), Vec::<String>::new());
-        assert_eq!(late(&[0, 60]), ["the last datapoint of policy metric CPUUtilization ends 50s before the watch"]);
-        assert_eq!(late(&[]), ["policy metric CPUUtilization has no datapoint at all"]);
+        assert_eq!(
+            late(&[0, 60]),
+            ["the last datapoint of policy metric CPUUtilization ends 50s before the watch"]
+        );
+        assert_eq!(
+            late(&[]),
+            ["policy metric CPUUtilization has no datapoint at all"]
+        );
     }
 }

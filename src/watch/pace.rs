@@ -1,11 +1,12 @@
-//! How often to look: fast while something changes, slower when nothing has for a while, slower still when AWS says so.
+//! How often to look: fast while something changes, slower when nothing has for a while, slower
+//! still when AWS says so.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The moments a verdict is made of are polled: this is how exactly they are known. Describe throttles are not
-/// documented; 30 calls a minute each stay far below any that has been reported.
+/// The moments a verdict is made of are polled: this is how exactly they are known. Describe
+/// throttles are not documented; 30 calls a minute each stay far below any that has been reported.
 pub const FAST: Duration = Duration::from_secs(2);
 /// In quiet times.
 const CALM: Duration = Duration::from_secs(5);
@@ -24,7 +25,11 @@ pub struct Pace {
 
 impl Pace {
     pub fn new(now: Instant) -> Self {
-        Self { lively_at: now, held_back: None, last: now }
+        Self {
+            lively_at: now,
+            held_back: None,
+            last: now,
+        }
     }
 
     /// Something changed, or is about to.
@@ -34,9 +39,14 @@ impl Pace {
         }
     }
 
-    /// When to look next. A refused look doubles the time to the next one, a look that went well halves it.
+    /// When to look next. A refused look doubles the time to the next one, a look that went well
+    /// halves it.
     pub fn next(&mut self, throttled: bool, now: Instant) -> Instant {
-        let own = if now.duration_since(self.lively_at) < QUIET { FAST } else { CALM };
+        let own = if now.duration_since(self.lively_at) < QUIET {
+            FAST
+        } else {
+            CALM
+        };
         self.held_back = match (throttled, self.held_back) {
             (true, held) => Some((held.unwrap_or(own) * 2).min(SLOWEST)),
             (false, Some(held)) if held / 2 > own => Some(held / 2),
@@ -60,7 +70,11 @@ mod tests {
         let mut pace = Pace::new(start);
         assert_eq!(pace.next(false, at(0)), at(2));
         pace.saw(false, at(61));
-        assert_eq!(pace.next(false, at(61)), at(61), "a look that took long is not made up for");
+        assert_eq!(
+            pace.next(false, at(61)),
+            at(61),
+            "a look that took long is not made up for"
+        );
         assert_eq!(pace.next(false, at(61)), at(66));
         pace.saw(true, at(66));
         assert_eq!(pace.next(false, at(66)), at(68));
@@ -72,12 +86,19 @@ mod tests {
         let mut pace = Pace::new(start);
         let mut gaps = Vec::new();
         let mut last = start;
-        for throttled in [true, true, true, true, true, false, false, false, false, false] {
+        for throttled in [
+            true, true, true, true, true, false, false, false, false, false,
+        ] {
             let next = pace.next(throttled, last);
             gaps.push((next - last).as_millis());
             last = next;
             pace.saw(true, last);
         }
-        assert_eq!(gaps, [4_000, 8_000, 16_000, 30_000, 30_000, 15_000, 7_500, 3_750, 2_000, 2_000]);
+        assert_eq!(
+            gaps,
+            [
+                4_000, 8_000, 16_000, 30_000, 30_000, 15_000, 7_500, 3_750, 2_000, 2_000
+            ]
+        );
     }
 }

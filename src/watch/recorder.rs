@@ -28,7 +28,13 @@ pub struct Seen(Arc<Mutex<Vec<Observation>>>);
 
 impl Seen {
     pub fn timeline(&self) -> Timeline {
-        Timeline { observations: self.0.lock().unwrap_or_else(PoisonError::into_inner).clone() }
+        Timeline {
+            observations: self
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+        }
     }
 }
 
@@ -47,15 +53,28 @@ pub struct Recorder {
 impl Recorder {
     pub fn in_memory(clock: ApiClock) -> Self {
         let (last, looks) = (Last::new(), Looks::new());
-        Self { file: None, seen: Seen::default(), clock, last, looks, gaps: Vec::new() }
+        Self {
+            file: None,
+            seen: Seen::default(),
+            clock,
+            last,
+            looks,
+            gaps: Vec::new(),
+        }
     }
 
     pub fn create(path: &Path, clock: ApiClock) -> Result<Self, WatchError> {
-        let failed = |source| WatchError::Folder { path: path.display().to_string(), source };
+        let failed = |source| WatchError::Folder {
+            path: path.display().to_string(),
+            source,
+        };
         let mut file = File::create(path).map_err(failed)?;
         let head = serde_json::to_string(&Head { version: VERSION }).unwrap_or_default();
         writeln!(file, "{head}").map_err(failed)?;
-        Ok(Self { file: Some(file), ..Self::in_memory(clock) })
+        Ok(Self {
+            file: Some(file),
+            ..Self::in_memory(clock)
+        })
     }
 
     pub fn seen(&self) -> Seen {
@@ -95,7 +114,9 @@ impl Recorder {
 
     /// Noted once, for as long as it is the same.
     pub fn gap(&mut self, error: &WatchError) {
-        let Observed::Gap { call, why } = error.gap() else { return };
+        let Observed::Gap { call, why } = error.gap() else {
+            return;
+        };
         match self.gaps.iter_mut().find(|(known, _)| *known == call) {
             Some(known) if known.1 == why => return,
             Some(known) => known.1.clone_from(&why),
@@ -106,7 +127,8 @@ impl Recorder {
 
     /// Calls whose actions end so are answered again.
     pub fn heals(&mut self, actions: &[&str]) {
-        let ended = |(call, _): &mut (String, String)| actions.iter().any(|action| call.ends_with(action));
+        let ended =
+            |(call, _): &mut (String, String)| actions.iter().any(|action| call.ends_with(action));
         for (call, _) in self.gaps.extract_if(.., ended).collect::<Vec<_>>() {
             self.note(None, Observed::GapEnded { call });
         }
@@ -114,7 +136,8 @@ impl Recorder {
 
     fn note(&mut self, after: Option<Timestamp>, seen: Observed) {
         let observation = observation(Timestamp::now(), after, self.clock.last(), seen);
-        // A door of redaction: AWS says what it likes. Where a secret is one of its own words, the whole line is.
+        // A door of redaction: AWS says what it likes. Where a secret is one of its own words, the
+        // whole line is.
         let line = match redact::message(&observation, &["what"]) {
             Some(clean) => serde_json::to_string(&clean),
             None => serde_json::to_string(&observation).map(|line| redact::text(&line)),
@@ -123,20 +146,30 @@ impl Recorder {
             // Memory has it as well; a full disk must not end the watch.
             let _ = writeln!(file, "{line}");
         }
-        self.seen.0.lock().unwrap_or_else(PoisonError::into_inner).push(observation);
+        self.seen
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(observation);
     }
 }
 
-/// What was seen, as it was written down line by line. A last line that a killed run left half written is not read.
+/// What was seen, as it was written down line by line. A last line that a killed run left half
+/// written is not read.
 pub fn read(path: &Path) -> Result<Timeline, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut lines: Vec<(usize, &str)> = text.lines().enumerate().collect();
     // The first version had no head.
     if let Some((_, first)) = lines.first()
         && let Ok(head) = serde_json::from_str::<Head>(first)
     {
         if head.version > VERSION {
-            return Err(format!("{}: written by a newer spikeproof (version {})", path.display(), head.version));
+            return Err(format!(
+                "{}: written by a newer spikeproof (version {})",
+                path.display(),
+                head.version
+            ));
         }
         lines.remove(0);
     }
@@ -150,7 +183,10 @@ pub fn read(path: &Path) -> Result<Timeline, String> {
         }
     }
     if observations.is_empty() {
-        return Err(format!("{}: no observation in it; `spikeproof watch` and `run` write such files", path.display()));
+        return Err(format!(
+            "{}: no observation in it; `spikeproof watch` and `run` write such files",
+            path.display()
+        ));
     }
     Ok(Timeline { observations })
 }
@@ -160,7 +196,10 @@ mod tests {
     use super::*;
 
     fn gap(call: &str) -> Observed {
-        Observed::Gap { call: call.to_owned(), why: "no".to_owned() }
+        Observed::Gap {
+            call: call.to_owned(),
+            why: "no".to_owned(),
+        }
     }
 
     #[test]
@@ -185,7 +224,14 @@ mod tests {
         assert_eq!(read(&path).unwrap().observations.len(), 1);
         std::fs::write(&path, "{\"version\":99}\n").unwrap();
         assert!(read(&path).unwrap_err().contains("newer"));
-        std::fs::write(&path, format!("{{\"version\":2}}\nnonsense\n{}\n", text.lines().nth(1).unwrap())).unwrap();
+        std::fs::write(
+            &path,
+            format!(
+                "{{\"version\":2}}\nnonsense\n{}\n",
+                text.lines().nth(1).unwrap()
+            ),
+        )
+        .unwrap();
         assert!(read(&path).unwrap_err().contains("line 2"));
         std::fs::write(&path, "target: {}\n").unwrap();
         assert!(read(&path).unwrap_err().contains("no observation"));
@@ -198,8 +244,13 @@ mod tests {
         redact::keep(&secrets);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("watch.jsonl");
-        Recorder::create(&path, ApiClock::default()).unwrap().see(gap("c4nary-of-the-watch"));
-        assert_eq!(read(&path).unwrap().observations[0].seen, gap("[secret WATCHED]"));
+        Recorder::create(&path, ApiClock::default())
+            .unwrap()
+            .see(gap("c4nary-of-the-watch"));
+        assert_eq!(
+            read(&path).unwrap().observations[0].seen,
+            gap("[secret WATCHED]")
+        );
         assert!(!std::fs::read_to_string(&path).unwrap().contains("c4nary"));
     }
 
@@ -217,8 +268,12 @@ mod tests {
         recorder.heals(&["DescribeScalingActivities"]);
         recorder.heals(&["DescribeScalingActivities"]);
         recorder.gap(&error);
-        let words: Vec<bool> =
-            recorder.timeline().observations.iter().map(|one| matches!(one.seen, Observed::Gap { .. })).collect();
+        let words: Vec<bool> = recorder
+            .timeline()
+            .observations
+            .iter()
+            .map(|one| matches!(one.seen, Observed::Gap { .. }))
+            .collect();
         assert_eq!(words, [true, false, true]);
     }
 

@@ -1,6 +1,8 @@
-//! An ECS service that Application Auto Scaling scales, in the words of a group: its tasks are the instances.
+//! An ECS service that Application Auto Scaling scales, in the words of a group: its tasks are the
+//! instances.
 //!
-//! Unlike instances, tasks carry the exact times at which they were asked for, ran and were stopped.
+//! Unlike instances, tasks carry the exact times at which they were asked for, ran and were
+//! stopped.
 
 use std::time::Duration;
 
@@ -9,12 +11,15 @@ use aws_sdk_ecs::types::{DesiredStatus, Service, Task};
 use jiff::Timestamp;
 
 use super::{Eyes, Since, WatchError, call, count, pages, seconds, timestamp};
-use crate::measure::timeline::{Activity, GroupState, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings};
+use crate::measure::timeline::{
+    Activity, GroupState, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings,
+};
 use crate::scenario::Subject;
 
 /// DescribeTasks takes so many.
 const TASKS: usize = 100;
-/// Of a service's policy that has none of its own, out as well as in: Application Auto Scaling's default for ECS.
+/// Of a service's policy that has none of its own, out as well as in: Application Auto Scaling's
+/// default for ECS.
 const COOLDOWN: Duration = Duration::from_secs(300);
 
 /// Cluster and service.
@@ -55,7 +60,9 @@ pub async fn group(eyes: &Eyes) -> Result<GroupState, WatchError> {
         max: count(Some(target.max_capacity())),
         desired: count(Some(service.desired_count())),
         instances,
-        target_groups: balancers.filter_map(|one| one.target_group_arn().map(str::to_owned)).collect(),
+        target_groups: balancers
+            .filter_map(|one| one.target_group_arn().map(str::to_owned))
+            .collect(),
         suspended,
         template: definition,
         health_check_grace: seconds(service.health_check_grace_period_seconds().unwrap_or(0)),
@@ -69,15 +76,29 @@ pub async fn group(eyes: &Eyes) -> Result<GroupState, WatchError> {
 
 async fn service(eyes: &Eyes) -> Result<Service, WatchError> {
     let (cluster, service) = names(eyes);
-    let answer = eyes.ecs.describe_services().cluster(cluster).services(service).send().await.map_err(|error| {
-        let no_cluster = error.as_service_error().is_some_and(|error| error.is_cluster_not_found_exception());
-        match no_cluster {
-            true => WatchError::NoService(eyes.subject.to_string()),
-            false => call("ecs:DescribeServices")(error),
-        }
-    })?;
-    let there = answer.services().iter().find(|service| service.status() != Some("INACTIVE"));
-    there.cloned().ok_or_else(|| WatchError::NoService(eyes.subject.to_string()))
+    let answer = eyes
+        .ecs
+        .describe_services()
+        .cluster(cluster)
+        .services(service)
+        .send()
+        .await
+        .map_err(|error| {
+            let no_cluster = error
+                .as_service_error()
+                .is_some_and(|error| error.is_cluster_not_found_exception());
+            match no_cluster {
+                true => WatchError::NoService(eyes.subject.to_string()),
+                false => call("ecs:DescribeServices")(error),
+            }
+        })?;
+    let there = answer
+        .services()
+        .iter()
+        .find(|service| service.status() != Some("INACTIVE"));
+    there
+        .cloned()
+        .ok_or_else(|| WatchError::NoService(eyes.subject.to_string()))
 }
 
 async fn scalable_target(eyes: &Eyes) -> Result<scaling::ScalableTarget, WatchError> {
@@ -109,7 +130,10 @@ async fn tasks(eyes: &Eyes) -> Result<Vec<Task>, WatchError> {
                 .send()
                 .await
                 .map_err(call("ecs:ListTasks"))?;
-            Ok((page.task_arns().to_vec(), page.next_token().map(str::to_owned)))
+            Ok((
+                page.task_arns().to_vec(),
+                page.next_token().map(str::to_owned),
+            ))
         })
         .await?;
         arns.extend(found);
@@ -124,15 +148,26 @@ async fn tasks(eyes: &Eyes) -> Result<Vec<Task>, WatchError> {
             .send()
             .await
             .map_err(call("ecs:DescribeTasks"))?;
-        tasks.extend(answer.tasks().iter().filter(|task| task.last_status() != Some("STOPPED")).cloned());
+        tasks.extend(
+            answer
+                .tasks()
+                .iter()
+                .filter(|task| task.last_status() != Some("STOPPED"))
+                .cloned(),
+        );
     }
     Ok(tasks)
 }
 
 fn instance(task: &Task) -> Instance {
-    let address = task.attachments().iter().flat_map(|one| one.details()).find_map(|detail| {
-        (detail.name() == Some("privateIPv4Address")).then(|| detail.value().unwrap_or_default().to_owned())
-    });
+    let address = task
+        .attachments()
+        .iter()
+        .flat_map(|one| one.details())
+        .find_map(|detail| {
+            (detail.name() == Some("privateIPv4Address"))
+                .then(|| detail.value().unwrap_or_default().to_owned())
+        });
     // In the words that a group's instances have.
     let lifecycle = match task.last_status().unwrap_or_default() {
         "RUNNING" if task.desired_status() == Some("STOPPED") => "Terminating",
@@ -140,7 +175,9 @@ fn instance(task: &Task) -> Instance {
         "DEACTIVATING" | "STOPPING" | "DEPROVISIONING" => "Terminating",
         _ => "Pending",
     };
-    let health = task.health_status().map_or("UNKNOWN", |health| health.as_str());
+    let health = task
+        .health_status()
+        .map_or("UNKNOWN", |health| health.as_str());
     Instance {
         id: last(task.task_arn().unwrap_or_default()).to_owned(),
         lifecycle: lifecycle.to_owned(),
@@ -174,7 +211,10 @@ pub async fn policies(eyes: &Eyes) -> Result<Vec<Policy>, WatchError> {
             .send()
             .await
             .map_err(call("application-autoscaling:DescribeScalingPolicies"))?;
-        Ok((page.scaling_policies().iter().map(policy).collect(), page.next_token().map(str::to_owned)))
+        Ok((
+            page.scaling_policies().iter().map(policy).collect(),
+            page.next_token().map(str::to_owned),
+        ))
     })
     .await
 }
@@ -183,29 +223,43 @@ fn policy(policy: &scaling::ScalingPolicy) -> Policy {
     let tracking = policy.target_tracking_scaling_policy_configuration();
     let step = policy.step_scaling_policy_configuration();
     let predefined = tracking.and_then(|tracking| tracking.predefined_metric_specification());
-    let steps = step.into_iter().flat_map(|step| step.step_adjustments()).map(|step| StepAdjustment {
-        lower: step.metric_interval_lower_bound(),
-        upper: step.metric_interval_upper_bound(),
-        change: step.scaling_adjustment(),
-    });
+    let steps = step
+        .into_iter()
+        .flat_map(|step| step.step_adjustments())
+        .map(|step| StepAdjustment {
+            lower: step.metric_interval_lower_bound(),
+            upper: step.metric_interval_upper_bound(),
+            change: step.scaling_adjustment(),
+        });
     // A step policy has one for both; a predictive one none.
-    let cooldown = |of: &dyn Fn(&scaling::TargetTrackingScalingPolicyConfiguration) -> Option<i32>| {
-        let own = step.map(|step| step.cooldown()).or(tracking.map(of));
-        own.map(|own| own.map_or(COOLDOWN, seconds))
-    };
+    let cooldown =
+        |of: &dyn Fn(&scaling::TargetTrackingScalingPolicyConfiguration) -> Option<i32>| {
+            let own = step.map(|step| step.cooldown()).or(tracking.map(of));
+            own.map(|own| own.map_or(COOLDOWN, seconds))
+        };
     Policy {
         name: policy.policy_name().to_owned(),
         kind: policy.policy_type().as_str().to_owned(),
         target_value: tracking.map(|tracking| tracking.target_value()),
-        scale_in_disabled: tracking.and_then(|tracking| tracking.disable_scale_in()).unwrap_or(false),
+        scale_in_disabled: tracking
+            .and_then(|tracking| tracking.disable_scale_in())
+            .unwrap_or(false),
         // There is no warm-up: a cooldown follows each change instead.
         warm_up: None,
-        alarms: policy.alarms().iter().map(|alarm| alarm.alarm_name().to_owned()).collect(),
+        alarms: policy
+            .alarms()
+            .iter()
+            .map(|alarm| alarm.alarm_name().to_owned())
+            .collect(),
         metric: predefined
             .map(|metric| metric.predefined_metric_type().as_str().to_owned())
             .or_else(|| own_metric(tracking?.customized_metric_specification()?)),
-        adjustment: step.and_then(|step| step.adjustment_type()).map(|kind| kind.as_str().to_owned()),
-        least: step.and_then(|step| step.min_adjustment_magnitude()).map(|least| count(Some(least))),
+        adjustment: step
+            .and_then(|step| step.adjustment_type())
+            .map(|kind| kind.as_str().to_owned()),
+        least: step
+            .and_then(|step| step.min_adjustment_magnitude())
+            .map(|least| count(Some(least))),
         steps: steps.collect(),
         change: None,
         cooldown: cooldown(&|tracking| tracking.scale_in_cooldown()),
@@ -220,9 +274,16 @@ fn policy(policy: &scaling::ScalingPolicy) -> Policy {
 
 /// The name of a policy's own metric, or the expression of its metric math.
 fn own_metric(own: &scaling::CustomizedMetricSpecification) -> Option<String> {
-    let returned = own.metrics().iter().find(|query| query.return_data() != Some(false));
+    let returned = own
+        .metrics()
+        .iter()
+        .find(|query| query.return_data() != Some(false));
     let of_math = returned.and_then(|query| {
-        query.expression().or_else(|| query.metric_stat().and_then(|stat| stat.metric()?.metric_name()))
+        query.expression().or_else(|| {
+            query
+                .metric_stat()
+                .and_then(|stat| stat.metric()?.metric_name())
+        })
     });
     own.metric_name().or(of_math).map(str::to_owned)
 }
@@ -240,13 +301,21 @@ pub async fn activities(eyes: &Eyes, since: &Since) -> Result<Vec<Activity>, Wat
             .send()
             .await
             .map_err(call("application-autoscaling:DescribeScalingActivities"))?;
-        let recent = page.scaling_activities().iter().filter_map(|one| activity(one, since.at)).collect::<Vec<_>>();
+        let recent = page
+            .scaling_activities()
+            .iter()
+            .filter_map(|one| activity(one, since.at))
+            .collect::<Vec<_>>();
         // Newest first: an older one ends it.
-        let next = page.next_token().filter(|_| recent.len() == page.scaling_activities().len()).map(str::to_owned);
+        let next = page
+            .next_token()
+            .filter(|_| recent.len() == page.scaling_activities().len())
+            .map(str::to_owned);
         Ok((recent, next))
     })
     .await?;
-    // What it was before is what the one before made it; before the first, what it was when the watch began.
+    // What it was before is what the one before made it; before the first, what it was when the
+    // watch began.
     let mut before = since.desired;
     for activity in found.iter_mut().rev() {
         if let Some((from, to)) = &mut activity.change {
@@ -260,8 +329,18 @@ pub async fn activities(eyes: &Eyes, since: &Since) -> Result<Vec<Activity>, Wat
 /// `Setting desired count to 5.` is all it says of the change.
 fn activity(activity: &scaling::ScalingActivity, since: Timestamp) -> Option<Activity> {
     let start = timestamp(activity.start_time()).filter(|start| *start >= since)?;
-    let to = activity.description().split_once("desired count to ")?.1.trim_end_matches('.').parse().ok();
-    let not_scaled: Vec<&str> = activity.not_scaled_reasons().iter().map(|reason| reason.code()).collect();
+    let to = activity
+        .description()
+        .split_once("desired count to ")?
+        .1
+        .trim_end_matches('.')
+        .parse()
+        .ok();
+    let not_scaled: Vec<&str> = activity
+        .not_scaled_reasons()
+        .iter()
+        .map(|reason| reason.code())
+        .collect();
     let message = activity.status_message().map(str::to_owned);
     Some(Activity {
         id: activity.activity_id().to_owned(),
@@ -269,8 +348,16 @@ fn activity(activity: &scaling::ScalingActivity, since: Timestamp) -> Option<Act
         cause: activity.cause().to_owned(),
         start,
         end: activity.end_time().and_then(timestamp),
-        status: if not_scaled.is_empty() { activity.status_code().as_str().to_owned() } else { "NotScaled".to_owned() },
-        message: if not_scaled.is_empty() { message } else { Some(not_scaled.join(", ")) },
+        status: if not_scaled.is_empty() {
+            activity.status_code().as_str().to_owned()
+        } else {
+            "NotScaled".to_owned()
+        },
+        message: if not_scaled.is_empty() {
+            message
+        } else {
+            Some(not_scaled.join(", "))
+        },
         details: activity.details().map(str::to_owned),
         change: to.filter(|_| not_scaled.is_empty()).map(|to| (0, to)),
     })
@@ -280,12 +367,13 @@ pub async fn surroundings(eyes: &Eyes, errors: &mut Vec<WatchError>) -> Surround
     let mut found = Surroundings::default();
     match service(eyes).await {
         Ok(service) => {
-            let rolling = service
-                .deployments()
-                .iter()
-                .filter(|one| one.rollout_state().is_some_and(|state| state.as_str() == "IN_PROGRESS"));
-            found.refreshes =
-                rolling.map(|one| format!("deployment {} is in progress", one.id().unwrap_or_default())).collect();
+            let rolling = service.deployments().iter().filter(|one| {
+                one.rollout_state()
+                    .is_some_and(|state| state.as_str() == "IN_PROGRESS")
+            });
+            found.refreshes = rolling
+                .map(|one| format!("deployment {} is in progress", one.id().unwrap_or_default()))
+                .collect();
         }
         Err(error) => errors.push(error),
     }
@@ -313,12 +401,19 @@ async fn scheduled(eyes: &Eyes) -> Result<Vec<ScheduledAction>, WatchError> {
                 name: action.scheduled_action_name().to_owned(),
                 next: action.start_time().and_then(timestamp),
                 recurrence: Some(action.schedule().to_owned()),
-                min: own.and_then(|own| own.min_capacity()).map(|least| count(Some(least))),
-                max: own.and_then(|own| own.max_capacity()).map(|most| count(Some(most))),
+                min: own
+                    .and_then(|own| own.min_capacity())
+                    .map(|least| count(Some(least))),
+                max: own
+                    .and_then(|own| own.max_capacity())
+                    .map(|most| count(Some(most))),
                 desired: None,
             }
         };
-        Ok((page.scheduled_actions().iter().map(action).collect(), page.next_token().map(str::to_owned)))
+        Ok((
+            page.scheduled_actions().iter().map(action).collect(),
+            page.next_token().map(str::to_owned),
+        ))
     })
     .await
 }
@@ -327,7 +422,9 @@ async fn scheduled(eyes: &Eyes) -> Result<Vec<ScheduledAction>, WatchError> {
 mod tests {
     use super::*;
 
-    fn read(tracking: scaling::builders::TargetTrackingScalingPolicyConfigurationBuilder) -> Policy {
+    fn read(
+        tracking: scaling::builders::TargetTrackingScalingPolicyConfigurationBuilder,
+    ) -> Policy {
         policy(
             &scaling::ScalingPolicy::builder()
                 .policy_arn("arn")
@@ -336,7 +433,9 @@ mod tests {
                 .resource_id("service/lab/web")
                 .scalable_dimension(scaling::ScalableDimension::EcsServiceDesiredCount)
                 .policy_type(scaling::PolicyType::TargetTrackingScaling)
-                .target_tracking_scaling_policy_configuration(tracking.target_value(50.0).build().unwrap())
+                .target_tracking_scaling_policy_configuration(
+                    tracking.target_value(50.0).build().unwrap(),
+                )
                 .creation_time(aws_smithy_types::DateTime::from_secs(0))
                 .build()
                 .unwrap(),
@@ -347,17 +446,32 @@ mod tests {
     fn a_services_policy_has_both_cooldowns_and_those_that_are_unset_are_five_minutes() {
         let tracking = scaling::TargetTrackingScalingPolicyConfiguration::builder;
         let own = read(tracking().scale_in_cooldown(120).scale_out_cooldown(30));
-        assert_eq!((own.cooldown, own.out_cooldown), (Some(Duration::from_secs(120)), Some(Duration::from_secs(30))));
+        assert_eq!(
+            (own.cooldown, own.out_cooldown),
+            (
+                Some(Duration::from_secs(120)),
+                Some(Duration::from_secs(30))
+            )
+        );
         let unset = read(tracking());
-        assert_eq!((unset.cooldown, unset.out_cooldown), (Some(COOLDOWN), Some(COOLDOWN)));
+        assert_eq!(
+            (unset.cooldown, unset.out_cooldown),
+            (Some(COOLDOWN), Some(COOLDOWN))
+        );
     }
 
     #[test]
     fn a_policys_own_metric_is_named_or_written_as_its_expression() {
         let tracking = scaling::TargetTrackingScalingPolicyConfiguration::builder;
-        let named = scaling::CustomizedMetricSpecification::builder().metric_name("Backlog").build();
-        let query = scaling::TargetTrackingMetricDataQuery::builder().id("each").expression("backlog / 4");
-        let math = scaling::CustomizedMetricSpecification::builder().metrics(query.build().unwrap()).build();
+        let named = scaling::CustomizedMetricSpecification::builder()
+            .metric_name("Backlog")
+            .build();
+        let query = scaling::TargetTrackingMetricDataQuery::builder()
+            .id("each")
+            .expression("backlog / 4");
+        let math = scaling::CustomizedMetricSpecification::builder()
+            .metrics(query.build().unwrap())
+            .build();
         let metric = |own| read(tracking().customized_metric_specification(own)).metric;
         assert_eq!(metric(named).as_deref(), Some("Backlog"));
         assert_eq!(metric(math).as_deref(), Some("backlog / 4"));

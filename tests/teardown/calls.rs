@@ -19,7 +19,9 @@ async fn whatever_call_is_the_last_the_guard_destroys_the_rest() {
     let (from, until) = (number("FROM", 1), number("UNTIL", calls));
     let trials: Vec<_> = (from..=until)
         .step_by(step)
-        .flat_map(|call| [When::Before, When::After].map(|when| (format!("call {call} {when:?}"), (call, when))))
+        .flat_map(|call| {
+            [When::Before, When::After].map(|when| (format!("call {call} {when:?}"), (call, when)))
+        })
         .collect();
     let count = trials.len();
     let failed = all(trials, |(call, when)| nth_call(call, when)).await;
@@ -34,7 +36,10 @@ pub(crate) async fn golden() -> usize {
     let status = ended(&trial, &mut run).await.unwrap();
     // On a busy machine a load of three seconds may come out inconclusive.
     assert!(matches!(status.code(), Some(0 | 5)), "{}", trial.said());
-    trial.oracle(None).await.unwrap_or_else(|why| panic!("{why}\n{}", trial.said()));
+    trial
+        .oracle(None)
+        .await
+        .unwrap_or_else(|why| panic!("{why}\n{}", trial.said()));
     let calls = trial.weather.calls.load(Ordering::Relaxed);
     trial.end().await;
     calls
@@ -51,7 +56,9 @@ async fn nth_call(number: usize, when: When) -> Result<(), String> {
         trial.emptied(Duration::from_secs(120)).await?;
         trial.oracle(Some(killed)).await
     };
-    let result = result.await.map_err(|why| format!("{why}\n{}", trial.said()));
+    let result = result
+        .await
+        .map_err(|why| format!("{why}\n{}", trial.said()));
     trial.end().await;
     result
 }

@@ -30,7 +30,12 @@ async fn chaos_leaks_nothing() {
     let trials: Vec<(String, Plan)> = (0..count)
         .filter(|trial| std::env::var("TRIAL").map_or(true, |only| only == trial.to_string()))
         .map(|trial| (trial, Plan::roll(seed, trial, calls)))
-        .map(|(trial, plan)| (format!("SEED={seed} TRIAL={trial} N={count} CALLS={calls} {plan:?}"), plan))
+        .map(|(trial, plan)| {
+            (
+                format!("SEED={seed} TRIAL={trial} N={count} CALLS={calls} {plan:?}"),
+                plan,
+            )
+        })
         .collect();
     let runs = trials.len();
     let leaked = all(trials, |plan| async move { chaos(&plan).await }).await;
@@ -68,7 +73,8 @@ enum Lost {
 
 impl Plan {
     fn roll(seed: u64, trial: usize, calls: usize) -> Self {
-        let mut dice = Pcg64Mcg::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(trial as u64));
+        let mut dice =
+            Pcg64Mcg::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(trial as u64));
         let guard = match dice.random_range(0..10) {
             0..5 => GuardsFate::Lives,
             5..8 => GuardsFate::KilledToo,
@@ -82,7 +88,11 @@ impl Plan {
         };
         Self {
             call: dice.random_range(1..=calls),
-            when: if dice.random_range(0..2) == 0 { When::Before } else { When::After },
+            when: if dice.random_range(0..2) == 0 {
+                When::Before
+            } else {
+                When::After
+            },
             guard,
             failing: if dice.random_range(0..4) == 0 { 10 } else { 0 },
             lost,
@@ -94,7 +104,10 @@ impl Plan {
 async fn chaos(plan: &Plan) -> Result<(), String> {
     let mut trial = Trial::new(plan.real_terraform, false).await;
     trial.guard = plan.guard != GuardsFate::None;
-    trial.weather.throttled.store(plan.failing, Ordering::Relaxed);
+    trial
+        .weather
+        .throttled
+        .store(plan.failing, Ordering::Relaxed);
     let mut run = trial.start(None, Output::Files);
     *trial.weather.last_call.lock().unwrap() = Some((plan.call, plan.when, run.id().unwrap()));
     let result = async {
@@ -108,20 +121,27 @@ async fn chaos(plan: &Plan) -> Result<(), String> {
         }
         if plan.guard == GuardsFate::KilledToo {
             sleep(Duration::from_millis(40 * (plan.call as u64 % 40))).await;
-            trial.pids("--when-orphaned").into_iter().for_each(|pid| kill(pid, Signal::KILL));
+            trial
+                .pids("--when-orphaned")
+                .into_iter()
+                .for_each(|pid| kill(pid, Signal::KILL));
         }
         lose(&trial, plan.lost);
         reap_it(&trial, plan.lost).await?;
         trial.emptied(Duration::from_secs(5)).await?;
         trial.oracle(Some(killed)).await
     };
-    let result = result.await.map_err(|why| format!("{why}\n{}", trial.said()));
+    let result = result
+        .await
+        .map_err(|why| format!("{why}\n{}", trial.said()));
     trial.end().await;
     result
 }
 
 fn lose(trial: &Trial, lost: Lost) {
-    let Some(folder) = trial.run_folder() else { return };
+    let Some(folder) = trial.run_folder() else {
+        return;
+    };
     match lost {
         Lost::Nothing => {}
         Lost::State => {
@@ -152,7 +172,10 @@ async fn reap_it(trial: &Trial, lost: Lost) -> Result<(), String> {
             // Two at once do no harm.
             let hosts = ["another-host", "a-third-host"].map(|host| trial.folder.path().join(host));
             let arguments = ["--discover", "--older-than", "0s"];
-            let (one, other) = tokio::join!(trial.reap(&arguments, &hosts[0]), trial.reap(&arguments, &hosts[1]));
+            let (one, other) = tokio::join!(
+                trial.reap(&arguments, &hosts[0]),
+                trial.reap(&arguments, &hosts[1])
+            );
             one.and(other)?;
             let _ = trial.run_folder().map(std::fs::remove_dir_all);
             Ok(())

@@ -1,4 +1,5 @@
-//! What could not be told is no proof: an account that answers some questions with "not authorized".
+//! What could not be told is no proof: an account that answers some questions with "not
+//! authorized".
 
 use rustix::process::Signal;
 use tokio::time::{sleep, timeout};
@@ -43,14 +44,17 @@ async fn doubt((refused, code, word): (&'static str, i32, &'static str)) -> Resu
         let by_name = ["--discover", "--force"];
         *trial.weather.denied.lock().unwrap() = Some(refused);
         match trial.reap(&by_name, &elsewhere).await {
-            Err(said) if said.contains(&format!("ended with Some({code})")) && said.contains(word) => {}
+            Err(said)
+                if said.contains(&format!("ended with Some({code})")) && said.contains(word) => {}
             other => return Err(format!("while {refused} is refused: {other:?}")),
         }
         *trial.weather.denied.lock().unwrap() = None;
         trial.reap(&by_name, &elsewhere).await?;
         trial.oracle(None).await
     };
-    let result = result.await.map_err(|why| format!("{why}\n{}", trial.said()));
+    let result = result
+        .await
+        .map_err(|why| format!("{why}\n{}", trial.said()));
     trial.end().await;
     result
 }

@@ -1,12 +1,13 @@
 //! Nothing is left behind: phases and mishaps, kills at every AWS call, and seeded chaos.
 //!
-//! Each trial has a lab of its own, real generators, and a stand-in for terraform without the provider's slow waits
-//! (`terraform` beside this file; some trials have the real one). After each the same questions are asked: is anything of
-//! ours in the account, is what is a stranger's still there, did load stop in time, is anything alive, does a second reap
-//! find nothing.
+//! Each trial has a lab of its own, real generators, and a stand-in for terraform without the
+//! provider's slow waits (`terraform` beside this file; some trials have the real one). After each
+//! the same questions are asked: is anything of ours in the account, is what is a stranger's still
+//! there, did load stop in time, is anything alive, does a second reap find nothing.
 //!
-//! `SPIKEPROOF_TEARDOWN`: `matrix`, `calls`, `chaos` or `doubt` for the whole of one, else a few of each. Calls take `FROM` and `UNTIL`,
-//! chaos `N`, `SEED` and, to see one again, `TRIAL` and `CALLS`.
+//! `SPIKEPROOF_TEARDOWN`: `matrix`, `calls`, `chaos` or `doubt` for the whole of one, else a few of
+//! each. Calls take `FROM` and `UNTIL`, chaos `N`, `SEED` and, to see one again, `TRIAL` and
+//! `CALLS`.
 
 #![allow(
     clippy::unwrap_used,
@@ -36,7 +37,10 @@ async fn all<T, F>(trials: Vec<(String, T)>, run: impl Fn(T) -> F) -> usize
 where
     F: Future<Output = Result<(), String>> + Send + 'static,
 {
-    let slots = Arc::new(Semaphore::new(number("SPIKEPROOF_TEARDOWN_AT_ONCE", AT_ONCE)));
+    let slots = Arc::new(Semaphore::new(number(
+        "SPIKEPROOF_TEARDOWN_AT_ONCE",
+        AT_ONCE,
+    )));
     let mut running = JoinSet::new();
     let verbose = std::env::var_os("SPIKEPROOF_TEARDOWN_VERBOSE").is_some();
     for (name, trial) in trials {
@@ -46,7 +50,11 @@ where
             let begun = Instant::now();
             let result = trial.await;
             if verbose {
-                println!("{name}: {} in {:.0?}", if result.is_ok() { "clean" } else { "NOT CLEAN" }, begun.elapsed());
+                println!(
+                    "{name}: {} in {:.0?}",
+                    if result.is_ok() { "clean" } else { "NOT CLEAN" },
+                    begun.elapsed()
+                );
             }
             if let Err(why) = &result {
                 println!("FAILED {name}: {why}");
@@ -71,5 +79,8 @@ fn elsewhere(part: &str) -> bool {
 }
 
 fn number(name: &str, usual: usize) -> usize {
-    std::env::var(name).ok().filter(|text| !text.is_empty()).map_or(usual, |text| text.parse().unwrap())
+    std::env::var(name)
+        .ok()
+        .filter(|text| !text.is_empty())
+        .map_or(usual, |text| text.parse().unwrap())
 }

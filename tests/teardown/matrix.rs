@@ -12,7 +12,16 @@ use crate::trial::{LOOK, Output, PATIENCE, Trial, ended};
 use crate::weather::kill;
 use crate::{all, elsewhere, whole};
 
-const PHASES: [&str; 8] = ["plan", "provision", "start", "load", "recover", "collect", "judge", "destroy"];
+const PHASES: [&str; 8] = [
+    "plan",
+    "provision",
+    "start",
+    "load",
+    "recover",
+    "collect",
+    "judge",
+    "destroy",
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mishap {
@@ -81,8 +90,11 @@ impl Mishap {
             Self::Error | Self::Panic if phase == "destroy" => &[6],
             Self::Error | Self::Panic => &[4],
             Self::Interrupt(3) if made_nothing => &[130],
-            // By then the plan has been carried out: the verdict stands, and everything is destroyed as it would have been.
-            Self::Interrupt(1 | 2) | Self::Terminate | Self::Hangup if phase == "destroy" => &[0, 5],
+            // By then the plan has been carried out: the verdict stands, and everything is
+            // destroyed as it would have been.
+            Self::Interrupt(1 | 2) | Self::Terminate | Self::Hangup if phase == "destroy" => {
+                &[0, 5]
+            }
             Self::Interrupt(3) => &[6, 130],
             Self::Interrupt(_) | Self::Terminate | Self::Hangup => &[130],
             Self::KillRun | Self::KillBoth | Self::KillGuardToo => &[],
@@ -145,7 +157,9 @@ async fn every_mishap_in_every_phase_leaves_nothing() {
 /// Lets a mishap happen in a phase, and asks the questions.
 async fn cell(phase: &str, mishap: Mishap) -> Result<(), String> {
     let mut trial = Trial::new(false, mishap == Mishap::DiskFull).await;
-    let result = in_phase(&mut trial, phase, mishap).await.map_err(|why| format!("{why}\n{}", trial.said()));
+    let result = in_phase(&mut trial, phase, mishap)
+        .await
+        .map_err(|why| format!("{why}\n{}", trial.said()));
     trial.end().await;
     result
 }
@@ -157,7 +171,11 @@ async fn in_phase(trial: &mut Trial, phase: &str, mishap: Mishap) -> Result<(), 
         Mishap::Panic => format!("panic:{phase}"),
         _ => format!("hold:{phase}:{}", hold.display()),
     };
-    let output = if mishap == Mishap::OutputClosed { Output::Pipes } else { Output::Files };
+    let output = if mishap == Mishap::OutputClosed {
+        Output::Pipes
+    } else {
+        Output::Files
+    };
     let mut run = trial.start(Some(cue), output);
     let pid = run.id().unwrap();
     let mut killed = None;
@@ -187,7 +205,8 @@ async fn in_phase(trial: &mut Trial, phase: &str, mishap: Mishap) -> Result<(), 
         if mishap.is_killed() {
             killed = Some(Timestamp::now());
         }
-        // A signal ends the hold by itself: without it the phase might be over before the signal is heard.
+        // A signal ends the hold by itself: without it the phase might be over before the signal is
+        // heard.
         if !mishap.is_signal() {
             let _ = std::fs::remove_file(&hold);
         }
@@ -195,7 +214,10 @@ async fn in_phase(trial: &mut Trial, phase: &str, mishap: Mishap) -> Result<(), 
     let status = ended(trial, &mut run).await?;
     let expected = mishap.exits(phase);
     if !mishap.is_killed() && !status.code().is_some_and(|code| expected.contains(&code)) {
-        return Err(format!("exit {:?}, expected one of {expected:?}", status.code()));
+        return Err(format!(
+            "exit {:?}, expected one of {expected:?}",
+            status.code()
+        ));
     }
     after(trial, mishap).await?;
     trial.oracle(killed).await
@@ -215,15 +237,27 @@ async fn happen(trial: &mut Trial, mishap: Mishap, pid: u32) {
         Mishap::Terminate => kill(pid, Signal::TERM),
         Mishap::Hangup => kill(pid, Signal::HUP),
         Mishap::KillRun => kill(pid, Signal::KILL),
-        Mishap::KillTerraform => trial.terraforms().into_iter().for_each(|pid| kill(pid, Signal::KILL)),
+        Mishap::KillTerraform => trial
+            .terraforms()
+            .into_iter()
+            .for_each(|pid| kill(pid, Signal::KILL)),
         Mishap::KillBoth => {
-            trial.terraforms().into_iter().for_each(|pid| kill(pid, Signal::KILL));
+            trial
+                .terraforms()
+                .into_iter()
+                .for_each(|pid| kill(pid, Signal::KILL));
             kill(pid, Signal::KILL);
         }
         Mishap::KillGuardToo => {
-            trial.pids("--when-orphaned").into_iter().for_each(|pid| kill(pid, Signal::KILL));
+            trial
+                .pids("--when-orphaned")
+                .into_iter()
+                .for_each(|pid| kill(pid, Signal::KILL));
             kill(pid, Signal::KILL);
-            trial.pids("--when-orphaned").into_iter().for_each(|pid| kill(pid, Signal::KILL));
+            trial
+                .pids("--when-orphaned")
+                .into_iter()
+                .for_each(|pid| kill(pid, Signal::KILL));
         }
         Mishap::DiskFull => trial.mount.as_ref().unwrap().fill(),
         Mishap::CredentialsExpired => trial.weather.expired.store(true, Ordering::Relaxed),
@@ -251,10 +285,15 @@ async fn happen(trial: &mut Trial, mishap: Mishap, pid: u32) {
     }
 }
 
-/// A file that the run makes meanwhile can make one attempt fail; a second finds nothing that anybody makes again.
+/// A file that the run makes meanwhile can make one attempt fail; a second finds nothing that
+/// anybody makes again.
 fn delete(folder: &Path) {
     let mut attempts = (0..100).map(|_| std::fs::remove_dir_all(folder));
-    assert!(attempts.any(|_| !folder.exists()), "{} is made again and again", folder.display());
+    assert!(
+        attempts.any(|_| !folder.exists()),
+        "{} is made again and again",
+        folder.display()
+    );
 }
 
 /// Whoever has to act next: nobody, the guard, or somebody with a reap.
@@ -274,7 +313,10 @@ async fn after(trial: &Trial, mishap: Mishap) -> Result<(), String> {
         Mishap::CredentialsExpired => {
             trial.weather.expired.store(false, Ordering::Relaxed);
             // The guard may still be at it.
-            trial.emptied(Duration::from_secs(60)).await.or(Ok::<(), String>(()))?;
+            trial
+                .emptied(Duration::from_secs(60))
+                .await
+                .or(Ok::<(), String>(()))?;
             trial.reap(&[], &trial.runs()).await?;
             trial.emptied(Duration::from_secs(5)).await
         }

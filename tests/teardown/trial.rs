@@ -47,18 +47,32 @@ pub(crate) struct Trial {
 impl Trial {
     pub(crate) async fn new(real_terraform: bool, small_disk: bool) -> Self {
         let weather = Arc::new(Weather::default());
-        let lab = spikeproof::lab::start(Options { tap: weather.tap(), ..Options::default() }).await.unwrap();
+        let lab = spikeproof::lab::start(Options {
+            tap: weather.tap(),
+            ..Options::default()
+        })
+        .await
+        .unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("scenario.yaml"), SCENARIO).unwrap();
         let runs = folder.path().join("runs");
         std::fs::create_dir(&runs).unwrap();
         let mount = small_disk.then(|| Mount::new(&runs));
-        let mut trial = Self { lab, weather, folder, strangers: Vec::new(), real_terraform, guard: true, mount };
+        let mut trial = Self {
+            lab,
+            weather,
+            folder,
+            strangers: Vec::new(),
+            real_terraform,
+            guard: true,
+            mount,
+        };
         trial.strangers().await;
         trial
     }
 
-    /// Look-alikes: names like ours without the tag, the tag without a name of ours, names that only begin like ours.
+    /// Look-alikes: names like ours without the tag, the tag without a name of ours, names that
+    /// only begin like ours.
     async fn strangers(&mut self) {
         let script = "
 import sys, pathlib
@@ -82,7 +96,11 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
             .output()
             .await
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         self.strangers = self.lab.inventory().await.unwrap();
         assert_eq!(self.strangers.len(), 7, "{:?}", self.strangers);
     }
@@ -115,7 +133,10 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         if !self.guard {
             command.arg("--no-guard");
         }
-        command.env("SHOP_TOKEN", CANARY).arg("scenario.yaml").env("SPIKEPROOF_GENERATOR_BINARY", small_binary());
+        command
+            .env("SHOP_TOKEN", CANARY)
+            .arg("scenario.yaml")
+            .env("SPIKEPROOF_GENERATOR_BINARY", small_binary());
         if let Some(cue) = cue {
             command.env("SPIKEPROOF_MISHAP", cue);
         }
@@ -124,16 +145,25 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         }
         // Whoever reads late must not hold anybody up.
         let file = |name: &str| std::fs::File::create(self.folder.path().join(name)).unwrap();
-        command.stdout(file("stdout")).stderr(file("stderr")).spawn().unwrap()
+        command
+            .stdout(file("stdout"))
+            .stderr(file("stderr"))
+            .spawn()
+            .unwrap()
     }
 
     pub(crate) fn said(&self) -> String {
-        let read = |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        let read =
+            |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
         let guard = self.run_folder().map(|run| run.join("guard.log"));
-        let guard = guard.and_then(|log| std::fs::read_to_string(log).ok()).unwrap_or_default();
+        let guard = guard
+            .and_then(|log| std::fs::read_to_string(log).ok())
+            .unwrap_or_default();
         // Where nobody listened, the report tells.
         let report = self.run_folder().map(|run| run.join("report.json"));
-        let report = report.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+        let report = report
+            .and_then(|path| std::fs::read_to_string(path).ok())
+            .unwrap_or_default();
         let report: serde_json::Value = serde_json::from_str(&report).unwrap_or_default();
         let because = &report["judged"]["because"];
         format!(
@@ -147,7 +177,10 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
     /// The run's own folder, once there is one.
     pub(crate) fn run_folder(&self) -> Option<PathBuf> {
         let entries = std::fs::read_dir(self.runs()).ok()?;
-        entries.flatten().map(|entry| entry.path()).find(|path| path.is_dir() && path.join("owner.lock").exists())
+        entries
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| path.is_dir() && path.join("owner.lock").exists())
     }
 
     /// Ours, and nobody else's.
@@ -157,7 +190,8 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         now
     }
 
-    /// Nothing of ours is there, and nobody is at work who could still make something, or take it away.
+    /// Nothing of ours is there, and nobody is at work who could still make something, or take it
+    /// away.
     pub(crate) async fn emptied(&self, within: Duration) -> Result<(), String> {
         let at_work = || !self.terraforms().is_empty() || !self.pids("--when-orphaned").is_empty();
         let empty = async {
@@ -174,8 +208,15 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
     pub(crate) async fn reap(&self, arguments: &[&str], runs: &Path) -> Result<(), String> {
         let mut command = self.command(&["reap"]);
         command.args(arguments).env("SPIKEPROOF_RUNS_DIR", runs);
-        let output = timeout(PATIENCE, command.output()).await.map_err(|_| "reap does not end")?.unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+        let output = timeout(PATIENCE, command.output())
+            .await
+            .map_err(|_| "reap does not end")?
+            .unwrap();
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stderr),
+            String::from_utf8_lossy(&output.stdout)
+        );
         match output.status.code() {
             Some(0) => Ok(()),
             code => Err(format!("reap ended with {code:?}: {said}")),
@@ -192,13 +233,22 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         let endpoint = self.lab.endpoint().to_owned();
         let mut found = Vec::new();
         for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let Some(pid) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            else {
+                continue;
+            };
             let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            let there = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&folder));
+            let there = std::fs::read_link(entry.path().join("cwd"))
+                .is_ok_and(|cwd| cwd.starts_with(&folder));
             let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
             let ours = String::from_utf8_lossy(&environment).contains(&endpoint);
-            if !line.is_empty() && (there || (ours && (line.contains(" generate") || line.contains("--when-orphaned"))))
+            if !line.is_empty()
+                && (there
+                    || (ours && (line.contains(" generate") || line.contains("--when-orphaned"))))
             {
                 found.push((pid, line));
             }
@@ -207,7 +257,11 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
     }
 
     pub(crate) fn pids(&self, of: &str) -> Vec<u32> {
-        self.alive().into_iter().filter(|(_, line)| line.contains(of)).map(|(pid, _)| pid).collect()
+        self.alive()
+            .into_iter()
+            .filter(|(_, line)| line.contains(of))
+            .map(|(pid, _)| pid)
+            .collect()
     }
 
     pub(crate) fn terraforms(&self) -> Vec<u32> {
@@ -222,7 +276,10 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         }
         let now = self.lab.inventory().await.unwrap();
         if now != self.strangers {
-            return Err(format!("of the strangers' {:?} only {now:?} are there", self.strangers));
+            return Err(format!(
+                "of the strangers' {:?} only {now:?} are there",
+                self.strangers
+            ));
         }
         if let (Some(killed), Some(last)) = (killed, self.lab.last_request()) {
             let after = last.duration_since(killed);
@@ -240,7 +297,11 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
             return Err(format!("alive: {:?}", self.alive()));
         }
         self.reap(&[], &self.runs()).await?;
-        self.reap(&["--discover", "--older-than", "0s"], &self.folder.path().join("elsewhere")).await?;
+        self.reap(
+            &["--discover", "--older-than", "0s"],
+            &self.folder.path().join("elsewhere"),
+        )
+        .await?;
         // It reads for seconds, and other trials' labs are served by the same threads.
         let told = tokio::task::block_in_place(|| holding(self.folder.path(), CANARY.as_bytes()));
         if let Some(path) = told {
@@ -248,14 +309,21 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         }
         // One object holds it while tasks come up.
         let telling = self.weather.telling.lock().unwrap().clone();
-        if let Some(call) = telling.iter().find(|call| !call.contains("/run/secrets.json")) {
+        if let Some(call) = telling
+            .iter()
+            .find(|call| !call.contains("/run/secrets.json"))
+        {
             return Err(format!("the secret was told AWS: {call}"));
         }
         if let Some(held) = self.run_folder().and_then(|run| held(&run)) {
             return Err(format!("{} is held", held.display()));
         }
         let again = self.lab.inventory().await.unwrap();
-        if again != self.strangers { Err(format!("a second reap changed {again:?}")) } else { Ok(()) }
+        if again != self.strangers {
+            Err(format!("a second reap changed {again:?}"))
+        } else {
+            Ok(())
+        }
     }
 
     pub(crate) async fn end(self) {
@@ -274,20 +342,31 @@ pub(crate) async fn ended(trial: &Trial, run: &mut Child) -> Result<ExitStatus, 
 
 /// A lock of a run that somebody holds.
 fn held(run: &Path) -> Option<PathBuf> {
-    ["owner.lock", "work.lock"].map(|name| run.join(name)).into_iter().find(|path| {
-        std::fs::File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
-    })
+    ["owner.lock", "work.lock"]
+        .map(|name| run.join(name))
+        .into_iter()
+        .find(|path| {
+            std::fs::File::open(path)
+                .is_ok_and(|file| matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
+        })
 }
 
 /// The first file below a folder that holds these bytes.
 fn holding(folder: &Path, bytes: &[u8]) -> Option<PathBuf> {
-    std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).find_map(|path| match path.is_dir() {
-        true => holding(&path, bytes),
-        false => {
-            let content = std::fs::read(&path).unwrap_or_default();
-            content.windows(bytes.len()).any(|window| window == bytes).then_some(path)
-        }
-    })
+    std::fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path())
+        .find_map(|path| match path.is_dir() {
+            true => holding(&path, bytes),
+            false => {
+                let content = std::fs::read(&path).unwrap_or_default();
+                content
+                    .windows(bytes.len())
+                    .any(|window| window == bytes)
+                    .then_some(path)
+            }
+        })
 }
 
 /// Where a run says what it says.
@@ -303,9 +382,14 @@ pub(crate) struct Mount(PathBuf);
 
 impl Mount {
     fn new(at: &Path) -> Self {
-        let status =
-            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=200m", "tmpfs"]).arg(at).status();
-        assert!(status.is_ok_and(|status| status.success()), "a full disk takes a disk of its own: run this as root");
+        let status = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=200m", "tmpfs"])
+            .arg(at)
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "a full disk takes a disk of its own: run this as root"
+        );
         Self(at.to_owned())
     }
 
@@ -321,7 +405,10 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(&self.0)
+            .status();
     }
 }
 
@@ -336,9 +423,18 @@ fn small_binary() -> PathBuf {
     small
         .get_or_insert_with(|| {
             let full = Path::new(env!("CARGO_BIN_EXE_spikeproof"));
-            let stripped = full.with_file_name(format!("spikeproof-stripped-{}", std::process::id()));
-            let status = std::process::Command::new("strip").arg("-o").arg(&stripped).arg(full).status();
-            if status.is_ok_and(|status| status.success()) { stripped } else { full.to_owned() }
+            let stripped =
+                full.with_file_name(format!("spikeproof-stripped-{}", std::process::id()));
+            let status = std::process::Command::new("strip")
+                .arg("-o")
+                .arg(&stripped)
+                .arg(full)
+                .status();
+            if status.is_ok_and(|status| status.success()) {
+                stripped
+            } else {
+                full.to_owned()
+            }
         })
         .clone()
 }

@@ -46,13 +46,29 @@ impl Weather {
     }
 
     fn hear(&self, tapped: Tapped<'_>) -> Option<Refused> {
-        let refused = |code: &str| Some(Refused { code: code.to_owned(), message: "on cue".to_owned() });
+        let refused = |code: &str| {
+            Some(Refused {
+                code: code.to_owned(),
+                message: "on cue".to_owned(),
+            })
+        };
         self.calls.fetch_max(tapped.number, Ordering::Relaxed);
         // Larger ones are pieces of the image, which is packed from the binary alone.
-        let body = if tapped.body.len() < 1 << 20 { tapped.body } else { &[] };
-        let tells = |bytes: &[u8]| bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
+        let body = if tapped.body.len() < 1 << 20 {
+            tapped.body
+        } else {
+            &[]
+        };
+        let tells = |bytes: &[u8]| {
+            bytes
+                .windows(CANARY.len())
+                .any(|window| window == CANARY.as_bytes())
+        };
         if tapped.when == When::Before && (tells(body) || tells(tapped.path.as_bytes())) {
-            self.telling.lock().unwrap().push(format!("{} {} {}", tapped.service, tapped.action, tapped.path));
+            self.telling.lock().unwrap().push(format!(
+                "{} {} {}",
+                tapped.service, tapped.action, tapped.path
+            ));
         }
         if let Some((number, when, pid)) = *self.last_call.lock().unwrap()
             && (tapped.number, tapped.when) == (number, when)
@@ -69,13 +85,22 @@ impl Weather {
         if self.down.load(Ordering::Relaxed) {
             return refused("ServiceUnavailable");
         }
-        if self.denied.lock().unwrap().is_some_and(|action| action == tapped.action) {
+        if self
+            .denied
+            .lock()
+            .unwrap()
+            .is_some_and(|action| action == tapped.action)
+        {
             return refused("AccessDeniedException");
         }
         let throttled = self.throttled.load(Ordering::Relaxed) as u32;
         let mut dice = self.dice.lock().unwrap();
         let dice = dice.get_or_insert_with(|| Pcg64Mcg::seed_from_u64(1));
-        if throttled > 0 && dice.random_range(0..100) < throttled { refused("ThrottlingException") } else { None }
+        if throttled > 0 && dice.random_range(0..100) < throttled {
+            refused("ThrottlingException")
+        } else {
+            None
+        }
     }
 }
 

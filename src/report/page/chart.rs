@@ -43,53 +43,110 @@ impl Frame {
                 continue;
             };
             let command = if pen_down { 'L' } else { 'M' };
-            let _ = write!(path, "{command}{:.1} {:.1}", self.x(second as f64 + 0.5), self.y(value));
+            let _ = write!(
+                path,
+                "{command}{:.1} {:.1}",
+                self.x(second as f64 + 0.5),
+                self.y(value)
+            );
             pen_down = true;
         }
         path
     }
 }
 
-/// Answered and failed requests per second, and over them the instances in service on the right axis.
+/// Answered and failed requests per second, and over them the instances in service on the right
+/// axis.
 pub fn load(report: &RunReport) -> String {
-    let Some(load) = &report.load else { return String::new() };
-    let top = load.seconds.iter().map(|second| (second.ok + second.errors) as f64).fold(1.0, f64::max);
-    let asked_top = load.seconds.iter().map(|second| second.asked).fold(0.0, f64::max);
-    let top = if load.is_open() { top.max(asked_top) } else { top } * 1.1;
-    let frame = Frame { seconds: length(report), top, bottom: 0.0, log: false };
+    let Some(load) = &report.load else {
+        return String::new();
+    };
+    let top = load
+        .seconds
+        .iter()
+        .map(|second| (second.ok + second.errors) as f64)
+        .fold(1.0, f64::max);
+    let asked_top = load
+        .seconds
+        .iter()
+        .map(|second| second.asked)
+        .fold(0.0, f64::max);
+    let top = if load.is_open() {
+        top.max(asked_top)
+    } else {
+        top
+    } * 1.1;
+    let frame = Frame {
+        seconds: length(report),
+        top,
+        bottom: 0.0,
+        log: false,
+    };
     let mut svg = open("Requests per second over the instances in service");
-    grid(&mut svg, report, &frame, &[0.0, top / 2.0, top].map(|value| (value, format!("{value:.0}/s"))));
+    grid(
+        &mut svg,
+        report,
+        &frame,
+        &[0.0, top / 2.0, top].map(|value| (value, format!("{value:.0}/s"))),
+    );
 
     let mut areas = [String::new(), String::new()];
     for (second, value) in load.seconds.iter().enumerate() {
         let (from, to) = (frame.x(second as f64), frame.x(second as f64 + 1.0));
-        let (ok, all) = (frame.y(value.ok as f64), frame.y((value.ok + value.errors) as f64));
-        let _ = write!(areas[0], "M{from:.1} {:.1}V{ok:.1}H{to:.1}V{:.1}Z", frame.y(0.0), frame.y(0.0));
+        let (ok, all) = (
+            frame.y(value.ok as f64),
+            frame.y((value.ok + value.errors) as f64),
+        );
+        let _ = write!(
+            areas[0],
+            "M{from:.1} {:.1}V{ok:.1}H{to:.1}V{:.1}Z",
+            frame.y(0.0),
+            frame.y(0.0)
+        );
         if value.errors > 0 {
             let _ = write!(areas[1], "M{from:.1} {ok:.1}V{all:.1}H{to:.1}V{ok:.1}Z");
         }
     }
-    let _ = write!(svg, r##"<path d="{}" fill="#2f81c7" fill-opacity="0.45"/>"##, areas[0]);
+    let _ = write!(
+        svg,
+        r##"<path d="{}" fill="#2f81c7" fill-opacity="0.45"/>"##,
+        areas[0]
+    );
     let _ = write!(svg, r##"<path d="{}" fill="#c4292b"/>"##, areas[1]);
     if load.is_open() {
         let asked = frame.path(load.seconds.iter().map(|second| Some(second.asked)));
-        let _ = write!(svg, r##"<path d="{asked}" fill="none" stroke="#444" stroke-dasharray="4 3"/>"##);
+        let _ = write!(
+            svg,
+            r##"<path d="{asked}" fill="none" stroke="#444" stroke-dasharray="4 3"/>"##
+        );
     }
     capacity(&mut svg, report, &frame);
     legend(
         &mut svg,
-        &[("#2f81c7", "answered"), ("#c4292b", "failed"), ("#444", "asked"), ("#b35900", "instances in service")],
+        &[
+            ("#2f81c7", "answered"),
+            ("#c4292b", "failed"),
+            ("#444", "asked"),
+            ("#b35900", "instances in service"),
+        ],
     );
     svg.push_str("</svg>");
     svg
 }
 
 fn capacity(svg: &mut String, report: &RunReport, frame: &Frame) {
-    let most = report.capacity.iter().map(|at| at.in_service.max(at.desired)).max().unwrap_or(0);
+    let most = report
+        .capacity
+        .iter()
+        .map(|at| at.in_service.max(at.desired))
+        .max()
+        .unwrap_or(0);
     if most == 0 {
         return;
     }
-    let y = |instances: u32| HEIGHT - BOTTOM - f64::from(instances) / f64::from(most) * (HEIGHT - TOP - BOTTOM) * 0.9;
+    let y = |instances: u32| {
+        HEIGHT - BOTTOM - f64::from(instances) / f64::from(most) * (HEIGHT - TOP - BOTTOM) * 0.9
+    };
     let mut path = String::new();
     for (index, at) in report.capacity.iter().enumerate() {
         let _ = match index {
@@ -98,7 +155,10 @@ fn capacity(svg: &mut String, report: &RunReport, frame: &Frame) {
         };
     }
     let _ = write!(path, "H{:.1}", frame.x(frame.seconds));
-    let _ = write!(svg, r##"<path d="{path}" fill="none" stroke="#b35900" stroke-width="2"/>"##);
+    let _ = write!(
+        svg,
+        r##"<path d="{path}" fill="none" stroke="#b35900" stroke-width="2"/>"##
+    );
     for instances in [1, most] {
         let _ = write!(
             svg,
@@ -111,15 +171,28 @@ fn capacity(svg: &mut String, report: &RunReport, frame: &Frame) {
 
 /// p50, p95 and p99 of every second, on a logarithmic scale.
 pub fn latency(report: &RunReport) -> String {
-    let Some(load) = &report.load else { return String::new() };
-    let values = load.seconds.iter().flat_map(|second| [second.p50, second.p99]).flatten();
-    let (low, high) = values.fold((u64::MAX, 0), |(low, high), value| (low.min(value), high.max(value)));
+    let Some(load) = &report.load else {
+        return String::new();
+    };
+    let values = load
+        .seconds
+        .iter()
+        .flat_map(|second| [second.p50, second.p99])
+        .flatten();
+    let (low, high) = values.fold((u64::MAX, 0), |(low, high), value| {
+        (low.min(value), high.max(value))
+    });
     if high == 0 {
         return String::new();
     }
     let bottom = 10_f64.powf((low.max(1) as f64).log10().floor());
     let top = 10_f64.powf((high as f64).log10().ceil()).max(bottom * 10.0);
-    let frame = Frame { seconds: length(report), top, bottom, log: true };
+    let frame = Frame {
+        seconds: length(report),
+        top,
+        bottom,
+        log: true,
+    };
     let mut ticks = Vec::new();
     let mut tick = bottom;
     while tick <= top * 1.01 {
@@ -129,21 +202,42 @@ pub fn latency(report: &RunReport) -> String {
     let mut svg = open("Latency from the intended start, by second");
     grid(&mut svg, report, &frame, &ticks);
     type Pick = fn(&Second) -> Option<u64>;
-    let lines: [(&str, Pick); 3] =
-        [("#7aa6d1", |second| second.p50), ("#2f81c7", |second| second.p95), ("#1d3f66", |second| second.p99)];
+    let lines: [(&str, Pick); 3] = [
+        ("#7aa6d1", |second| second.p50),
+        ("#2f81c7", |second| second.p95),
+        ("#1d3f66", |second| second.p99),
+    ];
     for (colour, pick) in lines {
-        let path = frame.path(load.seconds.iter().map(|second| pick(second).map(|value| value as f64)));
-        let _ = write!(svg, r##"<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>"##);
+        let path = frame.path(
+            load.seconds
+                .iter()
+                .map(|second| pick(second).map(|value| value as f64)),
+        );
+        let _ = write!(
+            svg,
+            r##"<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>"##
+        );
     }
-    legend(&mut svg, &[("#7aa6d1", "p50"), ("#2f81c7", "p95"), ("#1d3f66", "p99")]);
+    legend(
+        &mut svg,
+        &[("#7aa6d1", "p50"), ("#2f81c7", "p95"), ("#1d3f66", "p99")],
+    );
     svg.push_str("</svg>");
     svg
 }
 
 /// Seconds on the time axis: the load, and what was watched after it.
 fn length(report: &RunReport) -> f64 {
-    let load = report.load.as_ref().map_or(0.0, |load| load.seconds.len() as f64);
-    report.capacity.iter().map(|at| at.second).fold(load, f64::max).max(1.0)
+    let load = report
+        .load
+        .as_ref()
+        .map_or(0.0, |load| load.seconds.len() as f64);
+    report
+        .capacity
+        .iter()
+        .map(|at| at.second)
+        .fold(load, f64::max)
+        .max(1.0)
 }
 
 fn open(title: &str) -> String {
@@ -192,5 +286,7 @@ fn legend(svg: &mut String, entries: &[(&str, &str)]) {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

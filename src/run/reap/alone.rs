@@ -10,12 +10,13 @@ use super::case::LOOK;
 use crate::events::Events;
 use crate::journal::locks::{self, WorkLock};
 
-/// A terraform that is still applying for a dead run is let finish what it has begun, then asked, then ended.
+/// A terraform that is still applying for a dead run is let finish what it has begun, then asked,
+/// then ended.
 const BEFORE_SIGINT: Duration = Duration::from_secs(30);
 const BEFORE_SIGKILL: Duration = Duration::from_secs(5 * 60);
 
-/// Waits until nothing of the run works on this host: what an earlier terraform is still making would be made after our
-/// look. It is let finish, then asked to stop, then ended.
+/// Waits until nothing of the run works on this host: what an earlier terraform is still making
+/// would be made after our look. It is let finish, then asked to stop, then ended.
 pub(super) async fn alone(folder: &Path, events: &Events) -> Option<WorkLock> {
     let begun = Instant::now();
     let mut next = Next::Interrupt;
@@ -24,7 +25,9 @@ pub(super) async fn alone(folder: &Path, events: &Events) -> Option<WorkLock> {
             Ok(Some(lock)) => return Some(lock),
             Ok(None) => {}
             Err(error) => {
-                events.note(format!("the work lock cannot be taken ({error}): going on by name"));
+                events.note(format!(
+                    "the work lock cannot be taken ({error}): going on by name"
+                ));
                 return None;
             }
         }

@@ -84,29 +84,44 @@ pub(super) enum Halted {
 }
 
 impl Case {
-    /// Stop order and StopTask; unless it lives, or has been destroyed meanwhile. Waits for nobody: other runs' tasks cost
-    /// too.
+    /// Stop order and StopTask; unless it lives, or has been destroyed meanwhile. Waits for nobody:
+    /// other runs' tasks cost too.
     pub async fn stop(self: Box<Self>, wanted: &Reaping, events: &Events) -> Halted {
         match self.halt(wanted, events).await {
-            Ok((hold, unsettled)) => Halted::Stopped(Stopped { case: self, hold, unsettled }),
+            Ok((hold, unsettled)) => Halted::Stopped(Stopped {
+                case: self,
+                hold,
+                unsettled,
+            }),
             Err(end) => Halted::Settled(self.entry.became(end)),
         }
     }
 
-    async fn halt(&self, wanted: &Reaping, events: &Events) -> Result<(Hold, bool), Result<Destruction, Skipped>> {
+    async fn halt(
+        &self,
+        wanted: &Reaping,
+        events: &Events,
+    ) -> Result<(Hold, bool), Result<Destruction, Skipped>> {
         let mut site = self.site(false, events);
         let mut hold = match &self.place {
-            Place::Here { folder, records, damaged } => {
+            Place::Here {
+                folder,
+                records,
+                damaged,
+            } => {
                 let begun = Begun::of(records);
                 if let Some(but) = begun.doubt(folder) {
-                    alive(wanted, &site).await.map_err(|why| Err(why.because(&but)))?;
+                    alive(wanted, &site)
+                        .await
+                        .map_err(|why| Err(why.because(&but)))?;
                 }
                 let hold = Hold::take(folder, begun, &site).await.map_err(Err)?;
                 if matches!(hold, Hold::Ours(_)) && is_finished(&journal::read(folder)) {
                     return Err(Ok(Destruction::default()));
                 }
                 site.unsettled = *damaged || journal::unsettled(records);
-                let is_known = !site.by_name || wanted.force || proof::is_of(&folder.join(PROOF), &site);
+                let is_known =
+                    !site.by_name || wanted.force || proof::is_of(&folder.join(PROOF), &site);
                 if !is_known {
                     let Sight { there, elsewhere } = look_around(&site).await;
                     if there.is_empty() || elsewhere.is_some() {
@@ -134,13 +149,20 @@ impl Case {
             Place::Here { records, .. } => journal::head(records).is_none(),
             Place::Elsewhere { .. } => true,
         };
-        Site { cloud: &self.cloud, run: &self.entry.run, host: None, unsettled, by_name, events }
+        Site {
+            cloud: &self.cloud,
+            run: &self.entry.run,
+            host: None,
+            unsettled,
+            by_name,
+            events,
+        }
     }
 }
 
 impl Hold {
-    /// Becomes the one that drives the run, if nobody does. Without a readable journal there is nothing to write, and
-    /// everything to destroy.
+    /// Becomes the one that drives the run, if nobody does. Without a readable journal there is
+    /// nothing to write, and everything to destroy.
     async fn take(folder: &Path, begun: Begun, site: &Site<'_>) -> Result<Self, Skipped> {
         let asked = Instant::now();
         loop {
@@ -160,7 +182,8 @@ impl Hold {
                     return Err(Skipped::Alive(error.to_string()));
                 }
                 Err(error) => {
-                    site.events.warn(format!("{}: {error}; going on by name", site.run));
+                    site.events
+                        .warn(format!("{}: {error}; going on by name", site.run));
                     return Ok(Self::ByName);
                 }
             }
@@ -203,7 +226,9 @@ impl Stopped {
                     }
                     self.hold.write(Record::IntentDestroy);
                 }
-                site.host = alone(folder, events).await.map(|lock| (folder.as_path(), Arc::new(lock)));
+                site.host = alone(folder, events)
+                    .await
+                    .map(|lock| (folder.as_path(), Arc::new(lock)));
                 folder.join(PROOF)
             }
             Place::Elsewhere { proof } => {
@@ -215,7 +240,9 @@ impl Stopped {
         destroy::keep(&destruction, |record| self.hold.write(record));
         prove(&proof, &site, &destruction);
         if destruction.left.is_empty() {
-            self.hold.write(Record::Finished { exit: Exit::CouldNotRun });
+            self.hold.write(Record::Finished {
+                exit: Exit::CouldNotRun,
+            });
         }
         Ok(destruction)
     }
@@ -223,7 +250,10 @@ impl Stopped {
 
 /// Waits for another reaper's end, and takes its place if it has been killed.
 async fn when_let_go(folder: &Path, holder: &str, site: &Site<'_>) -> Result<Hold, Skipped> {
-    site.events.note(format!("{}: {holder} is at it: waiting for its end", site.run));
+    site.events.note(format!(
+        "{}: {holder} is at it: waiting for its end",
+        site.run
+    ));
     let begun = Instant::now();
     loop {
         match Hold::take(folder, Begun::Here, site).await? {
@@ -236,7 +266,9 @@ async fn when_let_go(folder: &Path, holder: &str, site: &Site<'_>) -> Result<Hol
 
 /// Nothing found proves nothing where nobody knows that this is the account.
 fn nowhere(folder: &Path, elsewhere: Option<String>, site: &Site<'_>) -> String {
-    let seen = elsewhere.map(|evidence| format!(" ({evidence})")).unwrap_or_default();
+    let seen = elsewhere
+        .map(|evidence| format!(" ({evidence})"))
+        .unwrap_or_default();
     format!(
         "its journal cannot be read, so that nobody knows where it ran; nothing of it is in account {}, {}{seen}. Reap it with \
          the credentials and the region it ran with, or pass `--force` if these are the ones; then remove {}",
@@ -247,5 +279,8 @@ fn nowhere(folder: &Path, elsewhere: Option<String>, site: &Site<'_>) -> String 
 }
 
 fn is_finished(records: &[Record]) -> bool {
-    records.iter().any(|record| matches!(record, Record::Finished { .. })) && journal::leftovers(records).is_empty()
+    records
+        .iter()
+        .any(|record| matches!(record, Record::Finished { .. }))
+        && journal::leftovers(records).is_empty()
 }

@@ -47,7 +47,11 @@ impl Clouds {
             attempts += 1;
         };
         // Looked for when it is needed: one that hangs must not hold up what stops the spending.
-        let cloud = Cloud { aws, caller, terraform: None };
+        let cloud = Cloud {
+            aws,
+            caller,
+            terraform: None,
+        };
         self.known = Some(cloud.clone());
         Ok(cloud)
     }

@@ -12,17 +12,25 @@ use crate::run::destroy::Site;
 /// The stop order; tasks end by their lease without it.
 const FENCE: Duration = Duration::from_secs(6);
 
-/// Stops every task, and takes the run away from an orchestrator that may wake up: its next beat is refused, and it
-/// creates nothing more.
+/// Stops every task, and takes the run away from an orchestrator that may wake up: its next beat is
+/// refused, and it creates nothing more.
 pub(super) async fn fence(site: &Site<'_>) {
     let location = format!("s3://{}/run", Names::of(site.run).bucket);
-    let Ok(channel) = channel::open(&location, Some(&site.cloud.aws)) else { return };
+    let Ok(channel) = channel::open(&location, Some(&site.cloud.aws)) else {
+        return;
+    };
     match timeout(FENCE, write_fence(&channel)).await {
-        Ok(Ok(())) => site.events.note(format!("{}: the stop order is written", site.run)),
+        Ok(Ok(())) => site
+            .events
+            .note(format!("{}: the stop order is written", site.run)),
         // No bucket any more, or none yet.
         Ok(Err(ChannelError::Store(object_store::Error::NotFound { .. }))) => {}
-        Ok(Err(error)) => site.events.note(format!("no stop order ({error}): tasks end by their lease")),
-        Err(_) => site.events.note("no stop order (the store hangs): tasks end by their lease"),
+        Ok(Err(error)) => site
+            .events
+            .note(format!("no stop order ({error}): tasks end by their lease")),
+        Err(_) => site
+            .events
+            .note("no stop order (the store hangs): tasks end by their lease"),
     }
 }
 
@@ -38,8 +46,16 @@ async fn write_fence(channel: &Channel) -> Result<(), ChannelError> {
         };
         let epoch = known.as_ref().map_or(2, |control| control.epoch + 1);
         let beat = known.as_ref().map_or(1, |control| control.beat + 1);
-        let stop = Some(Stop { why: "reaped".to_owned() });
-        let control = Control { version: VERSION, epoch, beat, start: None, stop };
+        let stop = Some(Stop {
+            why: "reaped".to_owned(),
+        });
+        let control = Control {
+            version: VERSION,
+            epoch,
+            beat,
+            start: None,
+            stop,
+        };
         match channel.put_control(&control, version.as_ref()).await {
             Err(ChannelError::Fenced) => {}
             written => return written.map(|_| ()),
@@ -56,7 +72,13 @@ mod tests {
     async fn a_fence_stops_the_tasks_and_refuses_the_orchestrators_next_beat() {
         let store = std::sync::Arc::new(object_store::memory::InMemory::new());
         let channel = Channel::new(store, object_store::path::Path::from("run"));
-        let beat = |beat| Control { version: VERSION, epoch: 1, beat, start: None, stop: None };
+        let beat = |beat| Control {
+            version: VERSION,
+            epoch: 1,
+            beat,
+            start: None,
+            stop: None,
+        };
         let known = channel.put_control(&beat(1), None).await.unwrap();
         write_fence(&channel).await.unwrap();
         let seen = channel.control().await.unwrap();

@@ -14,10 +14,16 @@ use crate::run::plan::Cloud;
 use crate::units::RunId;
 
 /// Looks at the runs of this host.
-pub(super) async fn look(wanted: &Reaping, clouds: &mut Clouds, events: &Events) -> Result<Vec<Looked>, RunError> {
+pub(super) async fn look(
+    wanted: &Reaping,
+    clouds: &mut Clouds,
+    events: &Events,
+) -> Result<Vec<Looked>, RunError> {
     let mut looked = Vec::new();
     for found in journal::folders(&wanted.runs_dir).map_err(could_not)? {
-        let Some(run) = run_of(&found.folder) else { continue };
+        let Some(run) = run_of(&found.folder) else {
+            continue;
+        };
         if wanted.only.as_ref().is_some_and(|only| *only != run) {
             continue;
         }
@@ -30,10 +36,16 @@ pub(super) async fn look(wanted: &Reaping, clouds: &mut Clouds, events: &Events)
             looked.push(Looked::Settled(entry));
             continue;
         }
-        let journal::Found { folder, records, damaged } = found;
+        let journal::Found {
+            folder,
+            records,
+            damaged,
+        } = found;
         if wanted.dry_run {
             looked.push(Looked::Settled(match locks::is_driven(&folder) {
-                true => entry.became(Err(Skipped::Alive("it is driven by a process on this host".to_owned()))),
+                true => entry.became(Err(Skipped::Alive(
+                    "it is driven by a process on this host".to_owned(),
+                ))),
                 false => entry,
             }));
             continue;
@@ -41,16 +53,27 @@ pub(super) async fn look(wanted: &Reaping, clouds: &mut Clouds, events: &Events)
         let cloud = clouds.get(events).await.map_err(|error| error.to_string());
         let cloud = cloud.and_then(|cloud| same_place(&cloud, &records).map(|()| cloud));
         looked.push(match cloud {
-            Ok(cloud) => Looked::Open(Box::new(Case { entry, cloud, place: Place::Here { folder, records, damaged } })),
+            Ok(cloud) => Looked::Open(Box::new(Case {
+                entry,
+                cloud,
+                place: Place::Here {
+                    folder,
+                    records,
+                    damaged,
+                },
+            })),
             Err(why) => Looked::Settled(entry.became(Err(Skipped::Unable(why)))),
         });
     }
     Ok(looked)
 }
 
-/// With other credentials, or at another address, every Describe would find nothing, and prove nothing.
+/// With other credentials, or at another address, every Describe would find nothing, and prove
+/// nothing.
 pub(super) fn same_place(cloud: &Cloud, records: &[Record]) -> Result<(), String> {
-    let Some(run) = journal::head(records) else { return Ok(()) };
+    let Some(run) = journal::head(records) else {
+        return Ok(());
+    };
     let (account, region) = (&cloud.caller.account, &cloud.aws.region);
     if run.account != *account || run.region != *region {
         return Err(format!(
@@ -58,9 +81,14 @@ pub(super) fn same_place(cloud: &Cloud, records: &[Record]) -> Result<(), String
             run.account, run.region
         ));
     }
-    let at = |endpoint: &Option<String>| endpoint.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+    let at = |endpoint: &Option<String>| {
+        endpoint
+            .as_deref()
+            .map(|url| url.trim_end_matches('/').to_owned())
+    };
     if at(&run.endpoint) != at(&cloud.aws.endpoint) {
-        let name = |endpoint: &Option<String>| endpoint.clone().unwrap_or_else(|| "AWS itself".to_owned());
+        let name =
+            |endpoint: &Option<String>| endpoint.clone().unwrap_or_else(|| "AWS itself".to_owned());
         return Err(format!(
             "it ran at {}, and AWS_ENDPOINT_URL leads to {}; where an emulator has ended, its runs have too: remove their folders",
             name(&run.endpoint),
@@ -70,25 +98,36 @@ pub(super) fn same_place(cloud: &Cloud, records: &[Record]) -> Result<(), String
     Ok(())
 }
 
-/// What may be left of a run. A journal that cannot be read may have said anything: then everything may be left.
+/// What may be left of a run. A journal that cannot be read may have said anything: then everything
+/// may be left.
 fn leftovers(run: &RunId, found: &journal::Found) -> Vec<Thing> {
-    if found.damaged { Names::of(run).things() } else { journal::leftovers(&found.records) }
+    if found.damaged {
+        Names::of(run).things()
+    } else {
+        journal::leftovers(&found.records)
+    }
 }
 
 fn run_of(folder: &Path) -> Option<RunId> {
-    folder.file_name().and_then(|name| RunId::parse(name.to_str()?))
+    folder
+        .file_name()
+        .and_then(|name| RunId::parse(name.to_str()?))
 }
 
-/// The runs below `runs_dir` that may have leftovers: how many things, and the command that removes them.
+/// The runs below `runs_dir` that may have leftovers: how many things, and the command that removes
+/// them.
 pub fn unfinished(runs_dir: &Path) -> Vec<(usize, String)> {
     let mut unfinished = Vec::new();
     for found in journal::folders(runs_dir).unwrap_or_default() {
-        let Some(run) = run_of(&found.folder) else { continue };
+        let Some(run) = run_of(&found.folder) else {
+            continue;
+        };
         let things = leftovers(&run, &found).len();
         // One that is still driven is not unfinished business but under way.
         if things > 0 && !locks::is_driven(&found.folder) {
             let unknown = || journal::reap_command(runs_dir, &run);
-            let command = journal::head(&found.records).map(|head| journal::reap_command_of(runs_dir, head));
+            let command =
+                journal::head(&found.records).map(|head| journal::reap_command_of(runs_dir, head));
             unfinished.push((things, command.unwrap_or_else(unknown)));
         }
     }
@@ -112,8 +151,12 @@ fn forget_secrets(folder: &Path, records: &[Record]) {
     // While the run lives, its tasks need them. Where no lock tells, its beat does.
     let beat_is_old = || {
         let files = [secrets.as_path(), &folder.join("channel/control.json")];
-        let written = files.into_iter().filter_map(|file| std::fs::metadata(file).ok()?.modified().ok());
-        written.max().is_none_or(|last| last.elapsed().is_ok_and(|age| age >= DEAD))
+        let written = files
+            .into_iter()
+            .filter_map(|file| std::fs::metadata(file).ok()?.modified().ok());
+        written
+            .max()
+            .is_none_or(|last| last.elapsed().is_ok_and(|age| age >= DEAD))
     };
     let is_dead = Begun::of(records).doubt(folder).is_none() || beat_is_old();
     if is_dead && Journal::open(folder).is_ok() {
@@ -135,10 +178,15 @@ mod tests {
         assert_eq!(unfinished(home.path()), [], "it is driven");
         drop(journal);
         assert_eq!(unfinished(home.path()), [], "nothing was meant");
-        let file = std::fs::OpenOptions::new().append(true).open(folder.join(journal::JOURNAL));
+        let file = std::fs::OpenOptions::new()
+            .append(true)
+            .open(folder.join(journal::JOURNAL));
         std::io::Write::write_all(&mut file.unwrap(), b"spoilt\n").unwrap();
         let told = unfinished(home.path());
-        assert!(matches!(&told[..], [(9, command)] if command.contains("spikeproof reap sp-0000000001")), "{told:?}");
+        assert!(
+            matches!(&told[..], [(9, command)] if command.contains("spikeproof reap sp-0000000001")),
+            "{told:?}"
+        );
         std::fs::write(folder.join("journal.head"), "").unwrap();
         std::fs::write(folder.join(journal::JOURNAL), "").unwrap();
         assert_eq!(unfinished(home.path()).len(), 1, "also without its head");
@@ -150,16 +198,32 @@ mod tests {
             let sdk = aws_config::SdkConfig::builder().build();
             let keys = aws_credential_types::Credentials::new("TEST", "test", None, None, "test");
             let credentials = aws_credential_types::provider::SharedCredentialsProvider::new(keys);
-            let aws = Aws { region: String::new(), endpoint: endpoint.map(str::to_owned), credentials, sdk };
-            let caller = Caller { account: String::new(), arn: String::new(), ahead: jiff::SignedDuration::ZERO };
-            Cloud { aws, caller, terraform: None }
+            let aws = Aws {
+                region: String::new(),
+                endpoint: endpoint.map(str::to_owned),
+                credentials,
+                sdk,
+            };
+            let caller = Caller {
+                account: String::new(),
+                arn: String::new(),
+                ahead: jiff::SignedDuration::ZERO,
+            };
+            Cloud {
+                aws,
+                caller,
+                terraform: None,
+            }
         };
         let home = tempfile::tempdir().unwrap();
         drop(begun(home.path(), "sp-0000000001", None));
         let records = journal::read(&home.path().join("sp-0000000001"));
         assert_eq!(same_place(&at(None), &records), Ok(()));
         let why = same_place(&at(Some("http://127.0.0.1:5000")), &records).unwrap_err();
-        assert!(why.contains("it ran at AWS itself") && why.contains("http://127.0.0.1:5000"), "{why}");
+        assert!(
+            why.contains("it ran at AWS itself") && why.contains("http://127.0.0.1:5000"),
+            "{why}"
+        );
     }
 
     fn begun(runs_dir: &Path, run: &str, boot: Option<String>) -> Journal {
@@ -189,13 +253,23 @@ mod tests {
         let alive = begun(home.path(), "sp-0000000001", locks::boot());
         drop(begun(home.path(), "sp-0000000002", locks::boot()));
         // Of another host perhaps, whose locks are not seen here: as long as it beats, it lives.
-        drop(begun(home.path(), "sp-0000000003", Some("another".to_owned())));
-        let there = || ["sp-0000000001", "sp-0000000002", "sp-0000000003"].map(|run| secrets(run).exists());
+        drop(begun(
+            home.path(),
+            "sp-0000000003",
+            Some("another".to_owned()),
+        ));
+        let there =
+            || ["sp-0000000001", "sp-0000000002", "sp-0000000003"].map(|run| secrets(run).exists());
         forget_all_secrets(home.path());
         assert_eq!(there(), [true, false, true]);
         drop(alive);
         let old = std::time::SystemTime::now() - DEAD;
-        std::fs::File::options().write(true).open(secrets("sp-0000000003")).unwrap().set_modified(old).unwrap();
+        std::fs::File::options()
+            .write(true)
+            .open(secrets("sp-0000000003"))
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
         forget_all_secrets(home.path());
         assert_eq!(there(), [false, false, false]);
     }

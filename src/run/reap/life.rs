@@ -1,4 +1,5 @@
-//! Whether a run lives, asked of its last beat: no lock and no process id says anything of other hosts.
+//! Whether a run lives, asked of its last beat: no lock and no process id says anything of other
+//! hosts.
 
 use std::path::Path;
 use std::time::Duration;
@@ -36,7 +37,8 @@ pub(super) enum Begun {
 }
 
 impl Begun {
-    /// A journal that names no boot is taken for one of this host: then there is nothing but its locks.
+    /// A journal that names no boot is taken for one of this host: then there is nothing but its
+    /// locks.
     pub fn of(records: &[Record]) -> Self {
         let boot = journal::head(records).and_then(|run| run.boot.as_ref());
         match (boot, locks::boot()) {
@@ -45,12 +47,16 @@ impl Begun {
         }
     }
 
-    /// Why no lock tells whether it lives, if none does. Neither locks nor process ids say anything of another boot, and
-    /// none of another host.
+    /// Why no lock tells whether it lives, if none does. Neither locks nor process ids say anything
+    /// of another boot, and none of another host.
     pub fn doubt(self, folder: &Path) -> Option<String> {
         match self {
-            Self::Elsewhere => Some("it was begun on another host, or before this one was started again: ".to_owned()),
-            Self::Here => locks::tells(folder).err().map(|error| format!("its owner lock cannot be asked ({error}): ")),
+            Self::Elsewhere => Some(
+                "it was begun on another host, or before this one was started again: ".to_owned(),
+            ),
+            Self::Here => locks::tells(folder)
+                .err()
+                .map(|error| format!("its owner lock cannot be asked ({error}): ")),
         }
     }
 }
@@ -85,13 +91,19 @@ pub(super) async fn alive(wanted: &Reaping, site: &Site<'_>) -> Result<(), Skipp
         match judge(age, last) {
             Life::Dead => return Ok(()),
             Life::Alive => {
-                let why = format!("its last beat is {} old, and a new one came while watching", say(age));
+                let why = format!(
+                    "its last beat is {} old, and a new one came while watching",
+                    say(age)
+                );
                 return Err(Skipped::Alive(why));
             }
             Life::Unknown => {}
         }
         if last.is_none() {
-            site.events.note(format!("{run}: its last beat is {} old: watching whether another comes", say(age)));
+            site.events.note(format!(
+                "{run}: its last beat is {} old: watching whether another comes",
+                say(age)
+            ));
         }
         last = Some(age);
         sleep(WATCH).await;
@@ -104,9 +116,15 @@ pub(super) async fn at_a_glance(wanted: &Reaping, site: &Site<'_>) -> Result<(),
         return Ok(());
     }
     let since = old_enough(wanted, site)?;
-    match Query::new(&site.cloud.aws).age(&Names::of(site.run).bucket, CONTROL).await {
+    match Query::new(&site.cloud.aws)
+        .age(&Names::of(site.run).bucket, CONTROL)
+        .await
+    {
         Ok(age) if age < DEAD => {
-            let why = format!("its last beat is {} old, and a reap would watch whether another comes", say(age));
+            let why = format!(
+                "its last beat is {} old, and a reap would watch whether another comes",
+                say(age)
+            );
             Err(Skipped::Alive(why))
         }
         Ok(_) => Ok(()),
@@ -117,11 +135,16 @@ pub(super) async fn at_a_glance(wanted: &Reaping, site: &Site<'_>) -> Result<(),
 
 /// How long ago it was begun, if that is long enough.
 fn old_enough(wanted: &Reaping, site: &Site<'_>) -> Result<Duration, Skipped> {
-    let since = Duration::try_from(Timestamp::now().duration_since(site.run.begun())).unwrap_or_default();
+    let since =
+        Duration::try_from(Timestamp::now().duration_since(site.run.begun())).unwrap_or_default();
     match wanted.older_than.filter(|older| since < *older) {
         None => Ok(since),
         Some(older) => {
-            let why = format!("begun {} ago, and only what is older than {} was asked for", say(since), say(older));
+            let why = format!(
+                "begun {} ago, and only what is older than {} was asked for",
+                say(since),
+                say(older)
+            );
             Err(Skipped::Alive(why))
         }
     }
@@ -132,17 +155,25 @@ fn beatless(wanted: &Reaping, since: Duration) -> Result<(), Skipped> {
         return Ok(());
     }
     let why = "without any beat: it may be about to start (`--force` takes it)";
-    Err(Skipped::Alive(format!("begun {} ago and {why}", say(since))))
+    Err(Skipped::Alive(format!(
+        "begun {} ago and {why}",
+        say(since)
+    )))
 }
 
 /// Not knowing is not its death, and no sign that it lives.
 fn untold(error: &QueryError) -> Skipped {
-    Skipped::Unable(format!("whether it lives could not be told: {error} (`--force` takes it)"))
+    Skipped::Unable(format!(
+        "whether it lives could not be told: {error} (`--force` takes it)"
+    ))
 }
 
 /// The run has written a sign of life once.
 pub(super) async fn beats(site: &Site<'_>) -> bool {
-    Query::new(&site.cloud.aws).age(&Names::of(site.run).bucket, CONTROL).await.is_ok()
+    Query::new(&site.cloud.aws)
+        .age(&Names::of(site.run).bucket, CONTROL)
+        .await
+        .is_ok()
 }
 
 fn say(time: Duration) -> String {
@@ -189,8 +220,14 @@ mod tests {
             })
         };
         assert_eq!(Begun::of(&[head(locks::boot())]), Begun::Here);
-        assert_eq!(Begun::of(&[head(Some("another".to_owned())), Record::IntentApply]), Begun::Elsewhere);
-        assert_eq!((Begun::of(&[head(None)]), Begun::of(&[])), (Begun::Here, Begun::Here));
+        assert_eq!(
+            Begun::of(&[head(Some("another".to_owned())), Record::IntentApply]),
+            Begun::Elsewhere
+        );
+        assert_eq!(
+            (Begun::of(&[head(None)]), Begun::of(&[])),
+            (Begun::Here, Begun::Here)
+        );
     }
 
     #[test]

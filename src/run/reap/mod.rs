@@ -1,8 +1,9 @@
-//! Reap: destroys what earlier runs left. From the journals on this host; or with nothing at hand but credentials, by the
-//! names that derive from run ids. The guard of a killed run is a reaper too.
+//! Reap: destroys what earlier runs left. From the journals on this host; or with nothing at hand
+//! but credentials, by the names that derive from run ids. The guard of a killed run is a reaper
+//! too.
 //!
-//! Spending is stopped first, whatever else has to be waited for. All deletes are idempotent: two reapers do no harm, and
-//! a second reap finds nothing to do.
+//! Spending is stopped first, whatever else has to be waited for. All deletes are idempotent: two
+//! reapers do no harm, and a second reap finds nothing to do.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -70,7 +71,13 @@ impl Skipped {
 
 impl Reaped {
     fn new(run: RunId, leftovers: Vec<Thing>) -> Self {
-        Self { run, leftovers, gone: Vec::new(), left: Vec::new(), skipped: None }
+        Self {
+            run,
+            leftovers,
+            gone: Vec::new(),
+            left: Vec::new(),
+            skipped: None,
+        }
     }
 
     fn became(mut self, result: Result<Destruction, Skipped>) -> Self {
@@ -96,7 +103,8 @@ impl Reaped {
 #[derive(Debug, Default)]
 pub struct Reap {
     pub runs: Vec<Reaped>,
-    /// Lists of the account that could not be read, each with its reason: there may be runs that nobody found.
+    /// Lists of the account that could not be read, each with its reason: there may be runs that
+    /// nobody found.
     pub unread: Vec<String>,
 }
 
@@ -111,19 +119,23 @@ pub struct Reaping {
     pub terraform: Option<PathBuf>,
     /// Runs that have no folder here too, found by name in the account.
     pub discover: bool,
-    /// Of the runs that were found by name, only those begun so long ago. A run without any beat must be older than two
-    /// hours unless this says otherwise.
+    /// Of the runs that were found by name, only those begun so long ago. A run without any beat
+    /// must be older than two hours unless this says otherwise.
     pub older_than: Option<Duration>,
     /// Also runs that give signs of life elsewhere.
     pub force: bool,
 }
 
-/// Reaps one run, or every run that has leftovers: first none of them costs any more, then one after the other goes.
+/// Reaps one run, or every run that has leftovers: first none of them costs any more, then one
+/// after the other goes.
 pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Reap, RunError> {
     let mut clouds = Clouds::default();
     let here = journals::look(wanted, &mut clouds, events).await?;
     // A run that is clean by its journal may have got something back since.
-    let dirty = here.iter().map(Looked::entry).filter(|entry| !entry.leftovers.is_empty());
+    let dirty = here
+        .iter()
+        .map(Looked::entry)
+        .filter(|entry| !entry.leftovers.is_empty());
     let known: Vec<RunId> = dirty.map(|entry| entry.run.clone()).collect();
     // What is known to cost does not wait for a search through the account.
     let mut halted = stop_all(here, wanted, events).await;
@@ -143,8 +155,9 @@ pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Reap, RunError> {
     match &wanted.only {
         Some(only) if runs.is_empty() => {
             let what = format!("there is no run {only} in {}", wanted.runs_dir.display());
-            Err(could_not(what)
-                .hint("spikeproof reap --dry-run lists the runs that are here; `--discover` looks in AWS"))
+            Err(could_not(what).hint(
+                "spikeproof reap --dry-run lists the runs that are here; `--discover` looks in AWS",
+            ))
         }
         _ => Ok(Reap { runs, unread }),
     }
@@ -161,7 +174,10 @@ async fn stop_all(looked: Vec<Looked>, wanted: &Reaping, events: &Events) -> Vec
             }
         }));
     }
-    let mut halted: Vec<_> = futures_util::stream::iter(stops).buffer_unordered(STOPPED_AT_ONCE).collect().await;
+    let mut halted: Vec<_> = futures_util::stream::iter(stops)
+        .buffer_unordered(STOPPED_AT_ONCE)
+        .collect()
+        .await;
     halted.sort_by_key(|(number, _)| *number);
     halted.into_iter().map(|(_, run)| run).collect()
 }
@@ -169,7 +185,11 @@ async fn stop_all(looked: Vec<Looked>, wanted: &Reaping, events: &Events) -> Vec
 async fn destroy_each(halted: Vec<Halted>, wanted: &Reaping, events: &Events) -> Vec<Reaped> {
     // Asked once, when nothing costs any more: what stands in for it in PATH may hang.
     let terraform = OnceCell::new();
-    let locate = || async { terraform::locate(wanted.terraform.as_deref(), |name| std::env::var_os(name)).await.ok() };
+    let locate = || async {
+        terraform::locate(wanted.terraform.as_deref(), |name| std::env::var_os(name))
+            .await
+            .ok()
+    };
     let mut reaped = Vec::new();
     for run in halted {
         reaped.push(match run {

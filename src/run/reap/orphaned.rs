@@ -15,30 +15,57 @@ use crate::run::RunError;
 use crate::run::destroy::{Site, dismantle};
 use crate::units::RunId;
 
-/// The guard's whole life: waits until nobody drives the run, and destroys what it left. Nothing for a finished run.
-pub async fn when_orphaned(wanted: &Reaping, run: &RunId, events: &Events) -> Result<Reap, RunError> {
+/// The guard's whole life: waits until nobody drives the run, and destroys what it left. Nothing
+/// for a finished run.
+pub async fn when_orphaned(
+    wanted: &Reaping,
+    run: &RunId,
+    events: &Events,
+) -> Result<Reap, RunError> {
     let folder = wanted.runs_dir.join(run.as_str());
     // Read while it is there: a folder that is deleted later must not hide where the run was.
     let records = journal::read(&folder);
-    // Whoever holds no lock any more on the host of its own guard is dead: nobody has to ask the bucket.
-    let wanted = Reaping { only: Some(run.clone()), discover: false, dry_run: false, force: true, ..wanted.clone() };
+    // Whoever holds no lock any more on the host of its own guard is dead: nobody has to ask the
+    // bucket.
+    let wanted = Reaping {
+        only: Some(run.clone()),
+        discover: false,
+        dry_run: false,
+        force: true,
+        ..wanted.clone()
+    };
     loop {
         let waiting = folder.clone();
-        let waited =
-            tokio::task::spawn_blocking(move || locks::wait_until_orphaned(&waiting)).await.map_err(could_not)?;
+        let waited = tokio::task::spawn_blocking(move || locks::wait_until_orphaned(&waiting))
+            .await
+            .map_err(could_not)?;
         if !folder.join(journal::JOURNAL).exists() {
-            events.note(format!("{run} has lost its orchestrator and its folder: destroying what it made, by name"));
+            events.note(format!(
+                "{run} has lost its orchestrator and its folder: destroying what it made, by name"
+            ));
             let runs = vec![without_folder(&wanted, run, &records, events).await?];
-            return Ok(Reap { runs, ..Reap::default() });
+            return Ok(Reap {
+                runs,
+                ..Reap::default()
+            });
         }
         waited.map_err(could_not)?;
-        if journal::read(&folder).iter().any(|record| matches!(record, Record::Finished { .. })) {
+        if journal::read(&folder)
+            .iter()
+            .any(|record| matches!(record, Record::Finished { .. }))
+        {
             return Ok(Reap::default());
         }
-        events.note(format!("{run} has lost its orchestrator: destroying what it made"));
+        events.note(format!(
+            "{run} has lost its orchestrator: destroying what it made"
+        ));
         let reaped = reap(&wanted, events).await?;
         // Somebody was quicker: whoever it is may be killed too.
-        if !reaped.runs.iter().any(|run| matches!(run.skipped, Some(Skipped::Alive(_)))) {
+        if !reaped
+            .runs
+            .iter()
+            .any(|run| matches!(run.skipped, Some(Skipped::Alive(_))))
+        {
             return Ok(reaped);
         }
         sleep(LOOK).await;
@@ -61,9 +88,20 @@ async fn without_folder(
         return Ok(entry.became(Err(Skipped::Unable(why))));
     }
     let by_name = journal::head(records).is_none();
-    let site = Site { cloud: &cloud, run, host: None, unsettled: true, by_name, events };
+    let site = Site {
+        cloud: &cloud,
+        run,
+        host: None,
+        unsettled: true,
+        by_name,
+        events,
+    };
     fence(&site).await;
     let destruction = dismantle(&site, &entry.leftovers).await;
-    prove(&wanted.runs_dir.join(format!("{run}.{PROOF}")), &site, &destruction);
+    prove(
+        &wanted.runs_dir.join(format!("{run}.{PROOF}")),
+        &site,
+        &destruction,
+    );
     Ok(entry.became(Ok(destruction)))
 }

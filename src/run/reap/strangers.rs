@@ -20,7 +20,8 @@ use crate::units::RunId;
 /// Nine Describes each.
 const LOOKED_AT_ONCE: usize = 8;
 
-/// Runs that have something in the account and no folder here; and the lists that could not be read.
+/// Runs that have something in the account and no folder here; and the lists that could not be
+/// read.
 #[derive(Default)]
 pub(super) struct Strangers {
     pub looked: Vec<Looked>,
@@ -37,25 +38,44 @@ pub(super) async fn look(
     let cloud = clouds.get(events).await?;
     // Who knows the run's id knows every name that it could have made: no list is needed.
     let Discovered { runs, unread } = match &wanted.only {
-        Some(only) => Discovered { runs: [only.clone()].into(), unread: Vec::new() },
+        Some(only) => Discovered {
+            runs: [only.clone()].into(),
+            unread: Vec::new(),
+        },
         None => discover::runs(&cloud.aws).await,
     };
     let mut looks: Vec<BoxFuture<'_, Option<Looked>>> = Vec::new();
     for run in runs.into_iter().filter(|run| !known.contains(run)) {
         looks.push(Box::pin(look_at(wanted, &cloud, run, events)));
     }
-    let looked: Vec<_> = futures_util::stream::iter(looks).buffered(LOOKED_AT_ONCE).collect().await;
-    Ok(Strangers { looked: looked.into_iter().flatten().collect(), unread })
+    let looked: Vec<_> = futures_util::stream::iter(looks)
+        .buffered(LOOKED_AT_ONCE)
+        .collect()
+        .await;
+    Ok(Strangers {
+        looked: looked.into_iter().flatten().collect(),
+        unread,
+    })
 }
 
 async fn look_at(wanted: &Reaping, cloud: &Cloud, run: RunId, events: &Events) -> Option<Looked> {
-    let site = Site { cloud, run: &run, host: None, unsettled: false, by_name: true, events };
+    let site = Site {
+        cloud,
+        run: &run,
+        host: None,
+        unsettled: false,
+        by_name: true,
+        events,
+    };
     let Sight { there, elsewhere } = look_around(&site).await;
     if let Some(evidence) = elsewhere {
         let why = format!("{evidence}, not in {}", cloud.aws.region);
         events.note(format!("{run}: {why}: not touched"));
         let entry = Reaped::new(run.clone(), Names::of(&run).things());
-        return wanted.only.is_some().then(|| Looked::Settled(entry.became(Err(Skipped::Unable(why)))));
+        return wanted
+            .only
+            .is_some()
+            .then(|| Looked::Settled(entry.became(Err(Skipped::Unable(why)))));
     }
     // Ghosts of the tagging API, and things that only look like a run's.
     if there.is_empty() {
@@ -75,8 +95,15 @@ async fn look_at(wanted: &Reaping, cloud: &Cloud, run: RunId, events: &Events) -
             })
         }
         false => {
-            let (entry, cloud) = (Reaped::new(run.clone(), Names::of(&run).things()), cloud.clone());
-            Looked::Open(Box::new(Case { entry, cloud, place: Place::Elsewhere { proof } }))
+            let (entry, cloud) = (
+                Reaped::new(run.clone(), Names::of(&run).things()),
+                cloud.clone(),
+            );
+            Looked::Open(Box::new(Case {
+                entry,
+                cloud,
+                place: Place::Elsewhere { proof },
+            }))
         }
     })
 }
@@ -96,11 +123,17 @@ pub(super) async fn look_around(site: &Site<'_>) -> Sight {
     for thing in Names::of(site.run).things() {
         match inventory.exists(&thing).await {
             Ok(Presence::Gone { .. }) => {}
-            Ok(Presence::Foreign { evidence }) => site.events.note(format!("{thing}: {evidence}; not touched")),
+            Ok(Presence::Foreign { evidence }) => site
+                .events
+                .note(format!("{thing}: {evidence}; not touched")),
             Ok(Presence::There { .. }) => sight.there.push(thing),
-            Ok(Presence::Elsewhere { evidence }) => sight.elsewhere = Some(format!("{thing}: {evidence}")),
+            Ok(Presence::Elsewhere { evidence }) => {
+                sight.elsewhere = Some(format!("{thing}: {evidence}"))
+            }
             Err(error) => {
-                site.events.note(format!("{thing}: whether it is there could not be told: {error}"));
+                site.events.note(format!(
+                    "{thing}: whether it is there could not be told: {error}"
+                ));
                 sight.there.push(thing);
             }
         }

@@ -1,4 +1,5 @@
-//! Reaping against an AWS in which nothing of any run is left, and which remembers what it was asked.
+//! Reaping against an AWS in which nothing of any run is left, and which remembers what it was
+//! asked.
 
 use std::sync::{Arc, Mutex};
 
@@ -34,7 +35,9 @@ async fn empty_aws_but(refused: &'static str) -> (Cloud, Heard, JoinSet<()>) {
 }
 
 /// Of each: a word in the call, and what it is answered with.
-async fn aws_that_says(answers: Vec<(&'static str, u16, &'static str)>) -> (Cloud, Heard, JoinSet<()>) {
+async fn aws_that_says(
+    answers: Vec<(&'static str, u16, &'static str)>,
+) -> (Cloud, Heard, JoinSet<()>) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -47,7 +50,8 @@ async fn aws_that_says(answers: Vec<(&'static str, u16, &'static str)>) -> (Clou
             calls.spawn(answer(stream, ear.clone(), answers.clone()));
         }
     });
-    let credentials = SharedCredentialsProvider::new(Credentials::new("TEST", "test", None, None, "test"));
+    let credentials =
+        SharedCredentialsProvider::new(Credentials::new("TEST", "test", None, None, "test"));
     let sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-west-1"))
@@ -55,10 +59,26 @@ async fn aws_that_says(answers: Vec<(&'static str, u16, &'static str)>) -> (Clou
         .endpoint_url(&endpoint)
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
-    let aws = Aws { region: "eu-west-1".to_owned(), endpoint: Some(endpoint), credentials, sdk };
-    let caller =
-        Caller { account: "123456789012".to_owned(), arn: "arn".to_owned(), ahead: jiff::SignedDuration::ZERO };
-    (Cloud { aws, caller, terraform: None }, heard, server)
+    let aws = Aws {
+        region: "eu-west-1".to_owned(),
+        endpoint: Some(endpoint),
+        credentials,
+        sdk,
+    };
+    let caller = Caller {
+        account: "123456789012".to_owned(),
+        arn: "arn".to_owned(),
+        ahead: jiff::SignedDuration::ZERO,
+    };
+    (
+        Cloud {
+            aws,
+            caller,
+            terraform: None,
+        },
+        heard,
+        server,
+    )
 }
 
 async fn answer(mut stream: TcpStream, ear: Heard, answers: Vec<(&str, u16, &'static str)>) {
@@ -70,7 +90,13 @@ async fn answer(mut stream: TcpStream, ear: Heard, answers: Vec<(&str, u16, &'st
             .to_lowercase()
             .split("content-length: ")
             .nth(1)
-            .map(|rest| rest.split_whitespace().next().unwrap_or_default().parse::<usize>().unwrap());
+            .map(|rest| {
+                rest.split_whitespace()
+                    .next()
+                    .unwrap_or_default()
+                    .parse::<usize>()
+                    .unwrap()
+            });
         (body.len() >= length.unwrap_or(0)).then_some(())
     };
     while whole(&call).is_none() {
@@ -83,7 +109,9 @@ async fn answer(mut stream: TcpStream, ear: Heard, answers: Vec<(&str, u16, &'st
     let (status, body) = other.map_or_else(|| said(&call), |(_, status, body)| (*status, *body));
     ear.lock().unwrap().push(call);
     let length = body.len();
-    let text = format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    let text = format!(
+        "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
     let _ = stream.write_all(text.as_bytes()).await;
 }
 
@@ -95,18 +123,33 @@ fn said(call: &str) -> (u16, &'static str) {
         () if has(".ListTaskDefinitionFamilies") => (200, r#"{"families":[]}"#),
         () if has(".GetResources") => (200, r#"{"ResourceTagMappingList":[]}"#),
         () if has("Action=ListRoles") => (200, "<ListRolesResponse><Roles/></ListRolesResponse>"),
-        () if has("bucket-region=") => (200, "<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>"),
+        () if has("bucket-region=") => (
+            200,
+            "<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>",
+        ),
         () if has(".DescribeRepositories") && has(r#"{}"#) => (200, r#"{"repositories":[]}"#),
-        () if has(".ListTasks") => (400, r#"{"__type":"ClusterNotFoundException","message":"none"}"#),
-        () if has(".DescribeClusters") => (200, r#"{"clusters":[],"failures":[{"reason":"MISSING"}]}"#),
-        () if has(".ListTaskDefinitions") => (200, r#"{"taskDefinitionArns":[]}"#),
-        () if has(".DescribeRepositories") => (400, r#"{"__type":"RepositoryNotFoundException","message":"none"}"#),
-        () if has(".DescribeLogGroups") => (200, r#"{"logGroups":[]}"#),
-        () if has("Action=DescribeSecurityGroups") => {
-            (200, "<DescribeSecurityGroupsResponse><securityGroupInfo/></DescribeSecurityGroupsResponse>")
+        () if has(".ListTasks") => (
+            400,
+            r#"{"__type":"ClusterNotFoundException","message":"none"}"#,
+        ),
+        () if has(".DescribeClusters") => {
+            (200, r#"{"clusters":[],"failures":[{"reason":"MISSING"}]}"#)
         }
+        () if has(".ListTaskDefinitions") => (200, r#"{"taskDefinitionArns":[]}"#),
+        () if has(".DescribeRepositories") => (
+            400,
+            r#"{"__type":"RepositoryNotFoundException","message":"none"}"#,
+        ),
+        () if has(".DescribeLogGroups") => (200, r#"{"logGroups":[]}"#),
+        () if has("Action=DescribeSecurityGroups") => (
+            200,
+            "<DescribeSecurityGroupsResponse><securityGroupInfo/></DescribeSecurityGroupsResponse>",
+        ),
         () if has("Action=GetRole") => (404, "<r><Error><Code>NoSuchEntity</Code></Error></r>"),
-        () => (404, "<Error><Code>NoSuchBucket</Code><Message>none</Message></Error>"),
+        () => (
+            404,
+            "<Error><Code>NoSuchBucket</Code><Message>none</Message></Error>",
+        ),
     }
 }
 
@@ -116,7 +159,12 @@ fn left_by(runs_dir: &std::path::Path, cloud: &Cloud, chance: u32, boot: Option<
 }
 
 /// As long as its journal is kept.
-fn driven(runs_dir: &std::path::Path, cloud: &Cloud, chance: u32, boot: Option<String>) -> (Looked, Journal) {
+fn driven(
+    runs_dir: &std::path::Path,
+    cloud: &Cloud,
+    chance: u32,
+    boot: Option<String>,
+) -> (Looked, Journal) {
     let run = RunId::new(jiff::Timestamp::now().as_second() as u64, chance);
     let folder = runs_dir.join(run.as_str());
     let head = Record::Run(Run {
@@ -135,19 +183,42 @@ fn driven(runs_dir: &std::path::Path, cloud: &Cloud, chance: u32, boot: Option<S
     journal.write(Record::Applied).unwrap();
     let records = vec![head, Record::IntentApply, Record::Applied];
     let entry = Reaped::new(run.clone(), Names::of(&run).things());
-    let place = Place::Here { folder, records, damaged: false };
-    (Looked::Open(Box::new(Case { entry, cloud: cloud.clone(), place })), journal)
+    let place = Place::Here {
+        folder,
+        records,
+        damaged: false,
+    };
+    (
+        Looked::Open(Box::new(Case {
+            entry,
+            cloud: cloud.clone(),
+            place,
+        })),
+        journal,
+    )
 }
 
 fn folder_of(looked: &Looked) -> PathBuf {
-    let Looked::Open(case) = looked else { panic!("it is settled") };
-    let Place::Here { folder, .. } = &case.place else { panic!("it is not here") };
+    let Looked::Open(case) = looked else {
+        panic!("it is settled")
+    };
+    let Place::Here { folder, .. } = &case.place else {
+        panic!("it is not here")
+    };
     folder.clone()
 }
 
 fn wanted(runs_dir: &std::path::Path, force: bool) -> Reaping {
     let runs_dir = runs_dir.to_owned();
-    Reaping { runs_dir, only: None, dry_run: false, terraform: None, discover: false, older_than: None, force }
+    Reaping {
+        runs_dir,
+        only: None,
+        dry_run: false,
+        terraform: None,
+        discover: false,
+        older_than: None,
+        force,
+    }
 }
 
 #[tokio::test]
@@ -155,22 +226,55 @@ async fn no_run_is_destroyed_before_all_have_stopped_spending() {
     let home = tempfile::tempdir().unwrap();
     let (cloud, heard, _server) = empty_aws().await;
     let (wanted, events) = (wanted(home.path(), false), Events::channel().0);
-    let looked: Vec<Looked> = (1..=3).map(|number| left_by(home.path(), &cloud, number, locks::boot())).collect();
-    let runs: Vec<RunId> = looked.iter().map(|looked| looked.entry().run.clone()).collect();
+    let looked: Vec<Looked> = (1..=3)
+        .map(|number| left_by(home.path(), &cloud, number, locks::boot()))
+        .collect();
+    let runs: Vec<RunId> = looked
+        .iter()
+        .map(|looked| looked.entry().run.clone())
+        .collect();
     let halted = stop_all(looked, &wanted, &events).await;
     let stopped = std::mem::take(&mut *heard.lock().unwrap());
     for run in &runs {
-        let of_it = |word: &str| stopped.iter().any(|call| call.contains(word) && call.contains(run.as_str()));
-        assert!(of_it("/run/control.json") && of_it(".ListTasks"), "{run}: {stopped:?}");
+        let of_it = |word: &str| {
+            stopped
+                .iter()
+                .any(|call| call.contains(word) && call.contains(run.as_str()))
+        };
+        assert!(
+            of_it("/run/control.json") && of_it(".ListTasks"),
+            "{run}: {stopped:?}"
+        );
     }
-    assert!(!stopped.iter().any(|call| call.contains(".DescribeClusters")), "{stopped:?}");
-    let reaped =
-        timeout(Duration::from_secs(30), destroy_each(halted, &wanted, &events)).await.expect("nothing is there");
-    assert_eq!(reaped.iter().map(|reaped| reaped.run.clone()).collect::<Vec<_>>(), runs);
+    assert!(
+        !stopped
+            .iter()
+            .any(|call| call.contains(".DescribeClusters")),
+        "{stopped:?}"
+    );
+    let reaped = timeout(
+        Duration::from_secs(30),
+        destroy_each(halted, &wanted, &events),
+    )
+    .await
+    .expect("nothing is there");
+    assert_eq!(
+        reaped
+            .iter()
+            .map(|reaped| reaped.run.clone())
+            .collect::<Vec<_>>(),
+        runs
+    );
     for reaped in &reaped {
-        assert_eq!((reaped.gone.len(), reaped.left.len(), &reaped.skipped), (9, 0, &None));
+        assert_eq!(
+            (reaped.gone.len(), reaped.left.len(), &reaped.skipped),
+            (9, 0, &None)
+        );
         let records = journal::read(&home.path().join(reaped.run.as_str()));
-        assert!(matches!(records.last(), Some(Record::Finished { .. })), "{records:?}");
+        assert!(
+            matches!(records.last(), Some(Record::Finished { .. })),
+            "{records:?}"
+        );
     }
 }
 
@@ -187,7 +291,13 @@ async fn a_run_of_another_boot_is_asked_for_its_beat_unless_forced() {
         let looked = vec![left_by(home.path(), &cloud, number, boot)];
         let halted = stop_all(looked, &wanted(home.path(), force), &events).await;
         // Just begun and without a beat: it may be about to start.
-        let alive = matches!(&halted[..], [Halted::Settled(Reaped { skipped: Some(Skipped::Alive(_)), .. })]);
+        let alive = matches!(
+            &halted[..],
+            [Halted::Settled(Reaped {
+                skipped: Some(Skipped::Alive(_)),
+                ..
+            })]
+        );
         assert_eq!(alive, skipped, "{number}");
     }
 }
@@ -201,9 +311,19 @@ async fn a_run_whose_lock_cannot_be_asked_is_asked_for_its_beat() {
     let (run, _driver) = driven(home.path(), &cloud, 1, locks::boot());
     std::fs::remove_file(folder_of(&run).join("owner.lock")).unwrap();
     let halted = stop_all(vec![run], &wanted(home.path(), false), &events).await;
-    let [Halted::Settled(entry)] = &halted[..] else { panic!("it was taken") };
-    assert!(matches!(&entry.skipped, Some(Skipped::Alive(why)) if why.contains("owner lock cannot be asked")));
-    assert!(!heard.lock().unwrap().iter().any(|call| call.contains(".ListTasks")));
+    let [Halted::Settled(entry)] = &halted[..] else {
+        panic!("it was taken")
+    };
+    assert!(
+        matches!(&entry.skipped, Some(Skipped::Alive(why)) if why.contains("owner lock cannot be asked"))
+    );
+    assert!(
+        !heard
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|call| call.contains(".ListTasks"))
+    );
 }
 
 #[tokio::test]
@@ -213,10 +333,20 @@ async fn whether_a_run_lives_must_be_known_before_it_is_left_alone_without_a_wor
     let events = Events::channel().0;
     let looked = vec![left_by(home.path(), &cloud, 1, Some("another".to_owned()))];
     let halted = stop_all(looked, &wanted(home.path(), false), &events).await;
-    let [Halted::Settled(entry)] = &halted[..] else { panic!("it was taken") };
-    assert!(matches!(&entry.skipped, Some(Skipped::Unable(why)) if why.contains("could not be told")));
+    let [Halted::Settled(entry)] = &halted[..] else {
+        panic!("it was taken")
+    };
+    assert!(
+        matches!(&entry.skipped, Some(Skipped::Unable(why)) if why.contains("could not be told"))
+    );
     assert!(entry.is_dirty());
-    assert!(!heard.lock().unwrap().iter().any(|call| call.contains(".ListTasks")));
+    assert!(
+        !heard
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|call| call.contains(".ListTasks"))
+    );
 }
 
 #[tokio::test]
@@ -228,14 +358,23 @@ async fn a_run_that_is_driven_here_keeps_its_ballast_and_one_that_is_not_gives_i
     let folder = folder_of(&run);
     ballast::take_on(&folder).unwrap();
     let halted = stop_all(vec![run], &wanted, &events).await;
-    assert!(matches!(&halted[..], [Halted::Settled(Reaped { skipped: Some(Skipped::Alive(_)), .. })]));
+    assert!(matches!(
+        &halted[..],
+        [Halted::Settled(Reaped {
+            skipped: Some(Skipped::Alive(_)),
+            ..
+        })]
+    ));
     assert!(folder.join("ballast").exists());
     assert!(heard.lock().unwrap().is_empty());
     drop(driver);
     let orphan = left_by(home.path(), &cloud, 2, locks::boot());
     let folder = folder_of(&orphan);
     ballast::take_on(&folder).unwrap();
-    assert!(matches!(&stop_all(vec![orphan], &wanted, &events).await[..], [Halted::Stopped(_)]));
+    assert!(matches!(
+        &stop_all(vec![orphan], &wanted, &events).await[..],
+        [Halted::Stopped(_)]
+    ));
     assert!(!folder.join("ballast").exists());
 }
 
@@ -253,8 +392,17 @@ async fn a_reaper_that_holds_the_lock_and_has_not_said_so_yet_is_no_run_that_liv
     let (halted, ()) = tokio::join!(stop_all(vec![run], &wanted, &events), async {
         std::fs::write(&lock, journal::REAPER).unwrap();
     });
-    assert!(matches!(&halted[..], [Halted::Stopped(_)]), "the other may be killed at any moment");
-    assert!(heard.lock().unwrap().iter().any(|call| call.contains(".ListTasks")));
+    assert!(
+        matches!(&halted[..], [Halted::Stopped(_)]),
+        "the other may be killed at any moment"
+    );
+    assert!(
+        heard
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|call| call.contains(".ListTasks"))
+    );
 }
 
 #[tokio::test]
@@ -290,11 +438,17 @@ async fn what_a_damaged_journal_does_not_tell_of_is_looked_for_twice() {
 
 #[tokio::test]
 async fn a_task_that_is_listed_and_cannot_be_described_is_alive() {
-    let thing = |kind| Thing { kind, name: "sp-0123456789".to_owned() };
+    let thing = |kind| Thing {
+        kind,
+        name: "sp-0123456789".to_owned(),
+    };
     let arn = r#"{"taskArns":["arn:aws:ecs:eu-west-1:123456789012:task/sp-0123456789/1"]}"#;
     let missing = r#"{"tasks":[],"failures":[{"reason":"MISSING"}]}"#;
-    let (cloud, _heard, _server) =
-        aws_that_says(vec![(".ListTasks", 200, arn), (".DescribeTasks", 200, missing)]).await;
+    let (cloud, _heard, _server) = aws_that_says(vec![
+        (".ListTasks", 200, arn),
+        (".DescribeTasks", 200, missing),
+    ])
+    .await;
     let inventory = Inventory::new(&cloud.aws, &RunId::parse("sp-0123456789").unwrap());
     let there = inventory.exists(&thing(Kind::Tasks)).await.unwrap();
     assert!(matches!(&there, Presence::There { .. }), "{there:?}");
@@ -311,29 +465,67 @@ async fn nothing_found_proves_nothing_where_nobody_knows_where_the_run_was() {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("owner.lock"), "").unwrap();
         if !proof.is_empty() {
-            std::fs::write(folder.join(proof), r#"{"account":"123456789012","region":"eu-west-1","things":[]}"#)
-                .unwrap();
+            std::fs::write(
+                folder.join(proof),
+                r#"{"account":"123456789012","region":"eu-west-1","things":[]}"#,
+            )
+            .unwrap();
         }
         let entry = Reaped::new(run.clone(), Names::of(&run).things());
-        let place = Place::Here { folder, records: Vec::new(), damaged: true };
-        let case = Case { entry, cloud: cloud.clone(), place };
-        let halted = stop_all(vec![Looked::Open(Box::new(case))], &wanted(home.path(), force), &events).await;
-        let is_unable = matches!(&halted[..], [Halted::Settled(Reaped { skipped: Some(Skipped::Unable(_)), .. })]);
+        let place = Place::Here {
+            folder,
+            records: Vec::new(),
+            damaged: true,
+        };
+        let case = Case {
+            entry,
+            cloud: cloud.clone(),
+            place,
+        };
+        let halted = stop_all(
+            vec![Looked::Open(Box::new(case))],
+            &wanted(home.path(), force),
+            &events,
+        )
+        .await;
+        let is_unable = matches!(
+            &halted[..],
+            [Halted::Settled(Reaped {
+                skipped: Some(Skipped::Unable(_)),
+                ..
+            })]
+        );
         assert_eq!(is_unable, unable, "force {force}, proof {proof}");
     }
 }
 
 #[tokio::test]
 async fn lists_that_are_refused_are_told_and_the_others_are_read() {
-    for (refused, unread) in
-        [("nothing", None), (".ListClusters", Some("ListClusters")), ("Action=ListRoles", Some("ListRoles"))]
-    {
+    for (refused, unread) in [
+        ("nothing", None),
+        (".ListClusters", Some("ListClusters")),
+        ("Action=ListRoles", Some("ListRoles")),
+    ] {
         let (cloud, heard, _server) = empty_aws_but(refused).await;
         let discovered = crate::aws::discover::runs(&cloud.aws).await;
         assert!(discovered.runs.is_empty());
-        let told: Vec<_> = discovered.unread.iter().map(|why| why.split(':').next().unwrap()).collect();
-        assert_eq!(told, unread.into_iter().collect::<Vec<_>>(), "{discovered:?}");
-        assert!(heard.lock().unwrap().iter().any(|call| call.contains(".GetResources")));
+        let told: Vec<_> = discovered
+            .unread
+            .iter()
+            .map(|why| why.split(':').next().unwrap())
+            .collect();
+        assert_eq!(
+            told,
+            unread.into_iter().collect::<Vec<_>>(),
+            "{discovered:?}"
+        );
+        assert!(
+            heard
+                .lock()
+                .unwrap()
+                .iter()
+                .any(|call| call.contains(".GetResources"))
+        );
     }
 }
 
@@ -345,11 +537,22 @@ async fn a_run_that_is_named_is_looked_for_by_its_names_and_no_list_is_read() {
     let run = RunId::new(1_764_000_000, 7);
     (wanted.only, wanted.discover) = (Some(run.clone()), true);
     let mut clouds = Clouds::knowing(cloud);
-    let found = strangers::look(&wanted, &mut clouds, &[], &events).await.unwrap();
+    let found = strangers::look(&wanted, &mut clouds, &[], &events)
+        .await
+        .unwrap();
     assert!(found.unread.is_empty());
-    let [Looked::Settled(entry)] = &found.looked[..] else { panic!("there is nothing to destroy") };
-    assert_eq!((&entry.run, entry.is_dirty(), entry.leftovers.len()), (&run, false, 0));
+    let [Looked::Settled(entry)] = &found.looked[..] else {
+        panic!("there is nothing to destroy")
+    };
+    assert_eq!(
+        (&entry.run, entry.is_dirty(), entry.leftovers.len()),
+        (&run, false, 0)
+    );
     let heard = heard.lock().unwrap();
     assert!(heard.iter().any(|call| call.contains("Action=GetRole")));
-    assert!(!heard.iter().any(|call| call.contains("ListRoles") || call.contains("GetResources")));
+    assert!(
+        !heard
+            .iter()
+            .any(|call| call.contains("ListRoles") || call.contains("GetResources"))
+    );
 }

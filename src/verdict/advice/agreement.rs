@@ -12,8 +12,8 @@ const AGREES: f64 = 0.8;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Agreement {
-    /// Seconds in which the desired capacity was the same within one instance, at most one period apart, and both had
-    /// moved alike, of all.
+    /// Seconds in which the desired capacity was the same within one instance, at most one period
+    /// apart, and both had moved alike, of all.
     pub within_one: u32,
     pub seconds: u32,
     /// Changes of size that the group made, and that the model made.
@@ -48,7 +48,11 @@ impl Agreement {
                 "the group changed its size {}, the model {}; {}the furthest apart by {} (allowed: {})",
                 times(changes),
                 times(modelled),
-                if unmatched > 0 { format!("{unmatched} without a counterpart, ") } else { String::new() },
+                if unmatched > 0 {
+                    format!("{unmatched} without a counterpart, ")
+                } else {
+                    String::new()
+                },
                 units::duration(self.worst),
                 units::duration(self.apart)
             ),
@@ -79,25 +83,41 @@ struct Standing {
 }
 
 impl Standing {
-    /// One instance apart is the same only while both went the same way: a model that never moves agrees with nobody.
+    /// One instance apart is the same only while both went the same way: a model that never moves
+    /// agrees with nobody.
     fn agrees(self, other: Self) -> bool {
-        let near = self.size.abs_diff(other.size) <= 1 && self.grew.is_some() == other.grew.is_some();
+        let near =
+            self.size.abs_diff(other.size) <= 1 && self.grew.is_some() == other.grew.is_some();
         near && (self.size == other.size || self.grew == other.grew)
     }
 }
 
 fn standings(sizes: &[u32], before: u32) -> Vec<Standing> {
-    let mut last = Standing { size: before, grew: None };
+    let mut last = Standing {
+        size: before,
+        grew: None,
+    };
     let step = |size: &u32| {
-        let grew = if *size == last.size { last.grew } else { Some(*size > last.size) };
+        let grew = if *size == last.size {
+            last.grew
+        } else {
+            Some(*size > last.size)
+        };
         last = Standing { size: *size, grew };
         last
     };
     sizes.iter().map(step).collect()
 }
 
-/// The desired capacity of both for each second, what it was before, and the group's changes to the second.
-pub fn agreement(model: &[u32], seen: &[u32], before: u32, group: &[Turn], apart: Duration) -> Agreement {
+/// The desired capacity of both for each second, what it was before, and the group's changes to the
+/// second.
+pub fn agreement(
+    model: &[u32],
+    seen: &[u32],
+    before: u32,
+    group: &[Turn],
+    apart: Duration,
+) -> Agreement {
     let (modelled, stood) = (standings(model, before), standings(seen, before));
     let window = apart.as_secs() as usize;
     let agrees = |(second, seen): &(usize, &Standing)| {
@@ -121,15 +141,25 @@ pub fn agreement(model: &[u32], seen: &[u32], before: u32, group: &[Turn], apart
 
 fn turns(sizes: &[u32], before: u32) -> Vec<Turn> {
     let earlier = std::iter::once(&before).chain(sizes);
-    let changed = earlier.zip(sizes).enumerate().filter(|(_, (earlier, now))| earlier != now);
-    changed.map(|(second, (earlier, now))| Turn { at: second as f64, grows: now > earlier }).collect()
+    let changed = earlier
+        .zip(sizes)
+        .enumerate()
+        .filter(|(_, (earlier, now))| earlier != now);
+    changed
+        .map(|(second, (earlier, now))| Turn {
+            at: second as f64,
+            grows: now > earlier,
+        })
+        .collect()
 }
 
 /// From each change to the nearest of the others in the same direction.
 fn distances<'a>(of: &'a [Turn], others: &'a [Turn]) -> impl Iterator<Item = Option<f64>> + 'a {
     of.iter().map(|turn| {
         let alike = others.iter().filter(|other| other.grows == turn.grows);
-        alike.map(|other| (other.at - turn.at).abs()).min_by(f64::total_cmp)
+        alike
+            .map(|other| (other.at - turn.at).abs())
+            .min_by(f64::total_cmp)
     })
 }
 
@@ -140,7 +170,10 @@ mod tests {
     const APART: Duration = Duration::from_secs(2);
 
     fn sizes(stretches: &[(u32, usize)]) -> Vec<u32> {
-        stretches.iter().flat_map(|(size, seconds)| vec![*size; *seconds]).collect()
+        stretches
+            .iter()
+            .flat_map(|(size, seconds)| vec![*size; *seconds])
+            .collect()
     }
 
     fn compared(model: &[(u32, usize)], group: &[(u32, usize)]) -> Agreement {
@@ -151,7 +184,15 @@ mod tests {
     #[test]
     fn a_model_that_never_moves_agrees_with_no_group_that_did() {
         let still = compared(&[(2, 100)], &[(2, 10), (3, 10), (2, 80)]);
-        assert_eq!((still.within_one, still.unmatched, still.changes, still.modelled), (10, 2, 2, 0));
+        assert_eq!(
+            (
+                still.within_one,
+                still.unmatched,
+                still.changes,
+                still.modelled
+            ),
+            (10, 2, 2, 0)
+        );
         assert!(!still.is_enough() && !still.is_timely());
         let both_still = compared(&[(2, 100)], &[(2, 100)]);
         assert!(both_still.is_enough() && both_still.is_timely());
@@ -161,10 +202,16 @@ mod tests {
     #[test]
     fn one_instance_and_one_period_apart_is_the_same_and_later_is_not_timely() {
         let near = compared(&[(2, 11), (5, 40), (2, 49)], &[(2, 10), (4, 40), (2, 50)]);
-        assert_eq!((near.share(), near.worst, near.is_timely()), (1.0, Duration::from_secs(1), true));
+        assert_eq!(
+            (near.share(), near.worst, near.is_timely()),
+            (1.0, Duration::from_secs(1), true)
+        );
         let late = compared(&[(2, 17), (4, 34), (2, 49)], &[(2, 10), (4, 40), (2, 50)]);
         assert_eq!((late.within_one, late.worst), (95, Duration::from_secs(7)));
         assert!(late.is_enough() && !late.is_timely(), "{}", late.sentence());
-        assert!(late.sentence().contains("2 times, the model 2 times; the furthest apart by 7s (allowed: 2s)"));
+        assert!(
+            late.sentence()
+                .contains("2 times, the model 2 times; the furthest apart by 7s (allowed: 2s)")
+        );
     }
 }

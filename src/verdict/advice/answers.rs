@@ -1,7 +1,9 @@
 //! The questions that a run should answer, answered in sentences.
 
 use super::candidates::Tolerance;
-use super::{Advice, Answer, Candidate, Change, Confidence, Evidence, causes, links, settings, sizes};
+use super::{
+    Advice, Answer, Candidate, Change, Confidence, Evidence, causes, links, settings, sizes,
+};
 use crate::units;
 
 pub fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Vec<Answer> {
@@ -26,12 +28,20 @@ pub fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Vec<Ans
 }
 
 pub fn answer(question: &str, answer: String, evidence: String, confidence: Confidence) -> Answer {
-    Answer { question: question.to_owned(), answer, evidence, confidence }
+    Answer {
+        question: question.to_owned(),
+        answer,
+        evidence,
+        confidence,
+    }
 }
 
 fn followed(advice: &Advice) -> Option<Answer> {
     let (found, capacity) = (advice.elasticity?, advice.capacity.as_ref()?);
-    let price = advice.price.as_ref().map(|price| price.minutes(found.over_instance_minutes));
+    let price = advice
+        .price
+        .as_ref()
+        .map(|price| price.minutes(found.over_instance_minutes));
     let money = price.map_or(String::new(), |usd| format!(" ({usd})"));
     let said = format!(
         "Too few instances in {:.0} % of the time ({:.2} missing on average over the run), too many in {:.0} % ({:.2} more \
@@ -46,25 +56,50 @@ fn followed(advice: &Advice) -> Option<Answer> {
         "needed = load / {:.0} requests/s, at least the group's minimum; BUNGEE's timeshare and accuracy",
         capacity.at_limit
     );
-    Some(answer("Did the group follow the load?", said, from, capacity.confidence))
+    Some(answer(
+        "Did the group follow the load?",
+        said,
+        from,
+        capacity.confidence,
+    ))
 }
 
 fn money(advice: &Advice) -> Option<Answer> {
     let price = advice.price.as_ref()?;
     let usd = format!("{:.5}", price.usd);
-    let said = format!("${} an hour for each instance.", usd.trim_end_matches('0').trim_end_matches('.'));
-    Some(answer("What is money reckoned by?", said, price.source.clone(), Confidence::Medium))
+    let said = format!(
+        "${} an hour for each instance.",
+        usd.trim_end_matches('0').trim_end_matches('.')
+    );
+    Some(answer(
+        "What is money reckoned by?",
+        said,
+        price.source.clone(),
+        Confidence::Medium,
+    ))
 }
 
 fn what_to_change(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let question = "What should be changed?";
     let Some(now) = advice.candidates.first() else {
         let why = advice.no_candidates.clone().unwrap_or_default();
-        return Some(answer(question, "This run cannot tell.".to_owned(), why, Confidence::Low));
+        return Some(answer(
+            question,
+            "This run cannot tell.".to_owned(),
+            why,
+            Confidence::Low,
+        ));
     };
-    let best = advice.candidates.iter().find(|candidate| candidate.recommended)?;
+    let best = advice
+        .candidates
+        .iter()
+        .find(|candidate| candidate.recommended)?;
     let tolerance = Tolerance::of(evidence);
-    let said = format!("{}{}", chosen(best, now, advice, tolerance), still(best, advice, tolerance));
+    let said = format!(
+        "{}{}",
+        chosen(best, now, advice, tolerance),
+        still(best, advice, tolerance)
+    );
     let (mut from, mut confidence) = how_sure(evidence, advice);
     if let Some(assumes) = &best.assumes {
         from += &format!("; it assumes that {assumes}");
@@ -103,26 +138,45 @@ fn still(best: &Candidate, advice: &Advice, tolerance: Tolerance) -> String {
     if tolerance.is_held_by(best) {
         return String::new();
     }
-    let holds = advice.candidates.iter().filter(|one| tolerance.is_held_by(one) && one.change != Change::WhatIf);
+    let holds = advice
+        .candidates
+        .iter()
+        .filter(|one| tolerance.is_held_by(one) && one.change != Change::WhatIf);
     let holds: Vec<String> = holds.map(|one| format!("`{}`", one.name)).collect();
     let only = match holds.is_empty() {
         true => " No candidate holds it.".to_owned(),
-        false => format!(" What holds it, if what it takes for granted is so: {}.", units::listed(&holds)),
+        false => format!(
+            " What holds it, if what it takes for granted is so: {}.",
+            units::listed(&holds)
+        ),
     };
     let lost = match best.errors {
         0 => String::new(),
         errors => format!(" and loses {}", units::count(errors, "request")),
     };
-    format!(" It still misses the limit for {} s{lost}.{only}", best.over_limit)
+    format!(
+        " It still misses the limit for {} s{lost}.{only}",
+        best.over_limit
+    )
 }
 
 /// On what the rows rest, and how far that carries.
 fn how_sure(evidence: &Evidence<'_>, advice: &Advice) -> (String, Confidence) {
-    let mut confidence = advice.capacity.as_ref().map_or(Confidence::Low, |capacity| capacity.confidence);
+    let mut confidence = advice
+        .capacity
+        .as_ref()
+        .map_or(Confidence::Low, |capacity| capacity.confidence);
     let mut from = "the measured load replayed against each candidate".to_owned();
-    if let Some(capacity) = advice.capacity.as_ref().filter(|capacity| capacity.confidence < Confidence::High) {
+    if let Some(capacity) = advice
+        .capacity
+        .as_ref()
+        .filter(|capacity| capacity.confidence < Confidence::High)
+    {
         let word = capacity.confidence.word();
-        from += &format!(", with {:.0} requests/s for each instance (confidence {word}, above)", capacity.at_limit);
+        from += &format!(
+            ", with {:.0} requests/s for each instance (confidence {word}, above)",
+            capacity.at_limit
+        );
     }
     if let Some(agreement) = advice.agreement {
         from += &format!("; {}", agreement.sentence());
@@ -142,7 +196,9 @@ fn how_sure(evidence: &Evidence<'_>, advice: &Advice) -> (String, Confidence) {
 
 fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }
 
 #[cfg(test)]
@@ -152,13 +208,34 @@ mod tests {
     #[test]
     fn nothing_is_never_recommended_for_a_limit_that_is_missed() {
         let advice = advised_on(pinned());
-        let row = |name: &str| advice.candidates.iter().find(|one| one.name == name).cloned();
-        let best = advice.candidates.iter().find(|one| one.recommended).unwrap();
+        let row = |name: &str| {
+            advice
+                .candidates
+                .iter()
+                .find(|one| one.name == name)
+                .cloned()
+        };
+        let best = advice
+            .candidates
+            .iter()
+            .find(|one| one.recommended)
+            .unwrap();
         assert!(best.name.starts_with("maximum "), "{:?}", advice.candidates);
-        assert!(row("maximum 5").is_some() && row("maximum 7").is_some(), "{:?}", advice.candidates);
+        assert!(
+            row("maximum 5").is_some() && row("maximum 7").is_some(),
+            "{:?}",
+            advice.candidates
+        );
         assert!(best.errors < row("as it is").unwrap().errors);
-        let change = advice.answers.iter().find(|one| one.question == "What should be changed?").unwrap();
-        assert!(change.answer.starts_with("Maximum ") && !change.answer.contains("Nothing"), "{change:?}");
+        let change = advice
+            .answers
+            .iter()
+            .find(|one| one.question == "What should be changed?")
+            .unwrap();
+        assert!(
+            change.answer.starts_with("Maximum ") && !change.answer.contains("Nothing"),
+            "{change:?}"
+        );
         assert!(advice.snippet.unwrap().contains("max_size = "));
     }
 }

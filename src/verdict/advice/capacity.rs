@@ -1,4 +1,5 @@
-//! How much one instance carries within the latency limit, and what the policy's metric says of it: read off the run.
+//! How much one instance carries within the latency limit, and what the policy's metric says of it:
+//! read off the run.
 
 use std::time::Duration;
 
@@ -39,32 +40,45 @@ pub struct InstanceCapacity {
     pub between: (f64, Option<f64>),
     /// Requests per second that one instance answered when it had more to do than it could.
     pub saturated: Option<f64>,
-    /// The longest p95 of those seconds: so much work an instance lets pile up before it loses requests.
+    /// The longest p95 of those seconds: so much work an instance lets pile up before it loses
+    /// requests.
     pub queue: Duration,
     pub confidence: Confidence,
     pub because: String,
 }
 
 impl InstanceCapacity {
-    /// What held the limit, and the least that is known not to: what missed it, or all that a saturated instance answered.
+    /// What held the limit, and the least that is known not to: what missed it, or all that a
+    /// saturated instance answered.
     pub fn bracket(&self) -> (f64, Option<f64>) {
         let (below, above) = self.between;
-        (below, above.map(|above| self.saturated.map_or(above, |saturated| above.min(saturated))))
+        (
+            below,
+            above.map(|above| {
+                self.saturated
+                    .map_or(above, |saturated| above.min(saturated))
+            }),
+        )
     }
 
-    /// How many instances carry a load: the fewest and the most that the run allows for. No fewest where nothing missed.
+    /// How many instances carry a load: the fewest and the most that the run allows for. No fewest
+    /// where nothing missed.
     pub fn needed(&self, load: f64) -> (Option<u32>, u32) {
         let (below, above) = self.bracket();
         let instances = |each: f64| (load / each).ceil() as u32;
         (above.map(instances), instances(below))
     }
 
-    /// As sure as the distance between what held and what missed allows, and as the load that was sent. `instances`: how
-    /// many there were before the load rose.
+    /// As sure as the distance between what held and what missed allows, and as the load that was
+    /// sent. `instances`: how many there were before the load rose.
     pub fn weighed(mut self, instances: u32, weakness: Option<&str>) -> Self {
         let (below, above) = self.bracket();
         if let Some(above) = above.filter(|above| *above > below * NARROW) {
-            let sure = if above <= below * WIDE { Confidence::Medium } else { Confidence::Low };
+            let sure = if above <= below * WIDE {
+                Confidence::Medium
+            } else {
+                Confidence::Low
+            };
             self.confidence = self.confidence.min(sure);
             self.because += &format!(
                 "; what held and what is too much are {:.1} times apart: a run with a step between would tell, such as {}",
@@ -80,13 +94,19 @@ impl InstanceCapacity {
     }
 }
 
-/// `phases of 88/s and 130/s (44 and 65 for each of 2 instances)`: as many as leave no two further apart than is sure.
+/// `phases of 88/s and 130/s (44 and 65 for each of 2 instances)`: as many as leave no two further
+/// apart than is sure.
 fn steps(below: f64, above: f64, instances: u32) -> String {
     let apart = above / below;
-    let count = ((apart.ln() / NARROW.ln()).ceil() as u32).saturating_sub(1).clamp(1, MOST_STEPS);
+    let count = ((apart.ln() / NARROW.ln()).ceil() as u32)
+        .saturating_sub(1)
+        .clamp(1, MOST_STEPS);
     let each = (1..=count).map(|step| below * apart.powf(f64::from(step) / f64::from(count + 1)));
     let each: Vec<f64> = each.collect();
-    let rates: Vec<String> = each.iter().map(|each| format!("{:.0}/s", each * f64::from(instances))).collect();
+    let rates: Vec<String> = each
+        .iter()
+        .map(|each| format!("{:.0}/s", each * f64::from(instances)))
+        .collect();
     let each: Vec<String> = each.iter().map(|each| format!("{each:.0}")).collect();
     let phases = if count == 1 { "a phase" } else { "phases" };
     format!(
@@ -108,8 +128,8 @@ pub struct Metric {
     pub datapoints: usize,
 }
 
-/// Splits the seconds into those that held the limit and those that did not, by the load per instance: the split that
-/// puts the fewest seconds on the wrong side.
+/// Splits the seconds into those that held the limit and those that did not, by the load per
+/// instance: the split that puts the fewest seconds on the wrong side.
 pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<InstanceCapacity> {
     let limit_micros = limit.as_micros() as u64;
     let mut points: Vec<(f64, bool)> = Vec::new();
@@ -117,13 +137,22 @@ pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<
     let mut stretch: Vec<(u32, f64)> = Vec::new();
     let mut answered = Vec::new();
     let mut queue = 0;
-    // The size of the group when the limit was first missed: once it has grown, what is slow is the backlog.
+    // The size of the group when the limit was first missed: once it has grown, what is slow is the
+    // backlog.
     let mut missed_at: Option<u32> = None;
     for (index, (second, count)) in seconds.iter().zip(serving).enumerate() {
         let requests = second.ok + second.errors;
         let settled = index >= 2 && serving[index - 2] == *count && serving[index - 1] == *count;
-        let Some(p95) = second.p95.filter(|_| *count > 0 && requests >= LEAST_REQUESTS) else { continue };
-        let (fast, failing) = (p95 <= limit_micros, second.errors as f64 > requests as f64 * ERRORS);
+        let Some(p95) = second
+            .p95
+            .filter(|_| *count > 0 && requests >= LEAST_REQUESTS)
+        else {
+            continue;
+        };
+        let (fast, failing) = (
+            p95 <= limit_micros,
+            second.errors as f64 > requests as f64 * ERRORS,
+        );
         let held = fast && !failing;
         if held {
             missed_at = None;
@@ -145,12 +174,20 @@ pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<
         }
     }
     building_up(&mut points, &stretch);
-    let (held, missed) = (points.iter().filter(|(_, held)| *held).count(), answered.len());
+    let (held, missed) = (
+        points.iter().filter(|(_, held)| *held).count(),
+        answered.len(),
+    );
     let between = split(&mut points)?;
     answered.sort_by(f64::total_cmp);
-    let saturated = answered.get(answered.len() / 2).map(|answered| answered.max(between.0));
-    // An instance that answers less than it is asked builds a queue: what it answered then is more than it can hold.
-    let middle = between.1.map_or(between.0, |above| (between.0 + above) / 2.0);
+    let saturated = answered
+        .get(answered.len() / 2)
+        .map(|answered| answered.max(between.0));
+    // An instance that answers less than it is asked builds a queue: what it answered then is more
+    // than it can hold.
+    let middle = between
+        .1
+        .map_or(between.0, |above| (between.0 + above) / 2.0);
     let at_limit = saturated.map_or(middle, |saturated| middle.min(saturated));
     let (confidence, because) = match (held, missed) {
         (0, _) => return None,
@@ -160,9 +197,10 @@ pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<
                 "at least: {held} seconds held the limit and none missed it; a run with a higher spike would find it"
             ),
         ),
-        (held, missed) if held >= SURE && missed >= SURE => {
-            (Confidence::High, format!("{held} seconds held the limit, {missed} missed it"))
-        }
+        (held, missed) if held >= SURE && missed >= SURE => (
+            Confidence::High,
+            format!("{held} seconds held the limit, {missed} missed it"),
+        ),
         (held, missed) => (
             Confidence::Medium,
             format!(
@@ -170,17 +208,26 @@ pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<
             ),
         ),
     };
-    Some(InstanceCapacity { at_limit, between, saturated, queue: Duration::from_micros(queue), confidence, because })
+    Some(InstanceCapacity {
+        at_limit,
+        between,
+        saturated,
+        queue: Duration::from_micros(queue),
+        confidence,
+        because,
+    })
 }
 
-/// Leaves out the seconds that held the limit only because the queue was still filling: the same load on as many instances
-/// missed it right after.
+/// Leaves out the seconds that held the limit only because the queue was still filling: the same
+/// load on as many instances missed it right after.
 fn building_up(points: &mut Vec<(f64, bool)>, stretch: &[(u32, f64)]) {
     let mut keep = vec![true; points.len()];
     let mut misses: Option<(u32, f64)> = None;
     for index in (0..points.len()).rev() {
         let (count, load) = stretch[index];
-        let same = misses.is_some_and(|(size, missed)| size == count && (load / missed - 1.0).abs() <= SAME_LOAD);
+        let same = misses.is_some_and(|(size, missed)| {
+            size == count && (load / missed - 1.0).abs() <= SAME_LOAD
+        });
         if !points[index].1 {
             misses = Some((count, load));
         } else if same {
@@ -218,8 +265,8 @@ fn split(points: &mut [(f64, bool)]) -> Option<(f64, Option<f64>)> {
     below.map(|(below, _)| (*below, above))
 }
 
-/// The median ratio, over the periods in which the group's size did not change. (A few periods whose size was seen a poll
-/// too late would bend a line through all of them.)
+/// The median ratio, over the periods in which the group's size did not change. (A few periods
+/// whose size was seen a poll too late would bend a line through all of them.)
 pub fn metric(
     series: &MetricSeries,
     alarm: &Alarm,
@@ -238,14 +285,18 @@ pub fn metric(
             continue;
         }
         let from = offset as usize;
-        let Some(loads) = seconds.get(from..from + period) else { continue };
+        let Some(loads) = seconds.get(from..from + period) else {
+            continue;
+        };
         // A change is seen up to a poll after it happened.
         let around = &serving[from.saturating_sub(1)..serving.len().min(from + period + POLL)];
         let count = serving[from];
         if count == 0 || around.iter().any(|other| *other != count) {
             continue;
         }
-        let each = loads.iter().map(|second| second.demand).sum::<f64>() / period as f64 / f64::from(count);
+        let each = loads.iter().map(|second| second.demand).sum::<f64>()
+            / period as f64
+            / f64::from(count);
         if each > 0.0 {
             ratios.push(point.value / each);
         }
@@ -253,9 +304,18 @@ pub fn metric(
     ratios.sort_by(f64::total_cmp);
     let per_request = *ratios.get(ratios.len() / 2).filter(|ratio| **ratio > 0.0)?;
     let datapoints = ratios.len();
-    let mut scatter: Vec<f64> = ratios.iter().map(|ratio| (ratio / per_request - 1.0).abs()).collect();
+    let mut scatter: Vec<f64> = ratios
+        .iter()
+        .map(|ratio| (ratio / per_request - 1.0).abs())
+        .collect();
     scatter.sort_by(f64::total_cmp);
-    Some(Metric { name, per_request, ceiling, scatter: scatter[datapoints / 2], datapoints })
+    Some(Metric {
+        name,
+        per_request,
+        ceiling,
+        scatter: scatter[datapoints / 2],
+        datapoints,
+    })
 }
 
 #[cfg(test)]
@@ -263,7 +323,12 @@ mod tests {
     use super::*;
 
     fn second(demand: f64, ok: u64, p95_millis: u64) -> Second {
-        Second { demand, ok, errors: 0, p95: Some(p95_millis * 1_000) }
+        Second {
+            demand,
+            ok,
+            errors: 0,
+            p95: Some(p95_millis * 1_000),
+        }
     }
 
     #[test]
@@ -275,7 +340,10 @@ mod tests {
         seconds.extend(vec![second(600.0, 760, 900); 5]);
         let serving = [vec![2; 30], vec![6; 5]].concat();
         let found = estimate(&seconds, &serving, Duration::from_millis(200)).unwrap();
-        assert_eq!((found.at_limit, found.saturated, found.between), (190.0, Some(190.0), (90.0, Some(300.0))));
+        assert_eq!(
+            (found.at_limit, found.saturated, found.between),
+            (190.0, Some(190.0), (90.0, Some(300.0)))
+        );
         assert_eq!(found.confidence, Confidence::High);
     }
 
@@ -292,7 +360,10 @@ mod tests {
 
     #[test]
     fn fast_errors_of_a_group_that_has_grown_say_nothing_of_what_an_instance_carries() {
-        let fresh = Second { errors: 90, ..second(280.0, 190, 45) };
+        let fresh = Second {
+            errors: 90,
+            ..second(280.0, 190, 45)
+        };
         let mut seconds = vec![second(60.0, 60, 40); 10];
         seconds.extend(vec![second(280.0, 200, 900); 6]);
         seconds.extend(vec![fresh; 12]);
@@ -304,10 +375,29 @@ mod tests {
 
     #[test]
     fn a_run_that_never_missed_its_limit_knows_only_a_least() {
-        let found = estimate(&[second(90.0, 90, 20); 20], &[3; 20], Duration::from_millis(200)).unwrap();
-        assert_eq!((found.between, found.saturated, found.confidence), ((30.0, None), None, Confidence::Low));
-        assert!(found.because.contains("a higher spike"), "{}", found.because);
-        assert_eq!(estimate(&[second(90.0, 90, 900); 20], &[3; 20], Duration::from_millis(200)), None);
+        let found = estimate(
+            &[second(90.0, 90, 20); 20],
+            &[3; 20],
+            Duration::from_millis(200),
+        )
+        .unwrap();
+        assert_eq!(
+            (found.between, found.saturated, found.confidence),
+            ((30.0, None), None, Confidence::Low)
+        );
+        assert!(
+            found.because.contains("a higher spike"),
+            "{}",
+            found.because
+        );
+        assert_eq!(
+            estimate(
+                &[second(90.0, 90, 900); 20],
+                &[3; 20],
+                Duration::from_millis(200)
+            ),
+            None
+        );
         assert_eq!(estimate(&[], &[], Duration::from_millis(200)), None);
     }
 
@@ -319,22 +409,45 @@ mod tests {
             estimate(&seconds, &[2; 20], Duration::from_millis(200)).unwrap()
         };
         let narrow = between(100.0, 125.0, 120).weighed(2, None);
-        assert_eq!((narrow.confidence, narrow.bracket()), (Confidence::High, (100.0, Some(120.0))));
+        assert_eq!(
+            (narrow.confidence, narrow.bracket()),
+            (Confidence::High, (100.0, Some(120.0)))
+        );
         assert!(!narrow.because.contains("would tell"), "{}", narrow.because);
         let saturated = between(83.0, 200.0, 100).weighed(2, None);
-        assert_eq!(saturated.confidence, Confidence::High, "no instance answers more than it can hold");
-        assert_eq!(between(70.0, 140.0, 100).weighed(2, None).confidence, Confidence::Medium);
+        assert_eq!(
+            saturated.confidence,
+            Confidence::High,
+            "no instance answers more than it can hold"
+        );
+        assert_eq!(
+            between(70.0, 140.0, 100).weighed(2, None).confidence,
+            Confidence::Medium
+        );
         let wide = between(30.0, 140.0, 100).weighed(2, None);
-        assert_eq!((wide.confidence, wide.needed(280.0)), (Confidence::Low, (Some(3), 10)));
+        assert_eq!(
+            (wide.confidence, wide.needed(280.0)),
+            (Confidence::Low, (Some(3), 10))
+        );
         let said = "phases of 81/s, 110/s and 148/s (41, 55 and 74 for each of 2 instances)";
         assert!(wide.because.ends_with(said), "{}", wide.because);
         let cut = between(100.0, 125.0, 120).weighed(2, Some("the load was cut short"));
-        assert_eq!((cut.confidence, cut.because.contains("cut short")), (Confidence::Medium, true));
+        assert_eq!(
+            (cut.confidence, cut.because.contains("cut short")),
+            (Confidence::Medium, true)
+        );
     }
 
     #[test]
     fn the_split_puts_the_fewest_on_the_wrong_side() {
-        let mut points = vec![(10.0, true), (20.0, true), (30.0, false), (40.0, true), (50.0, false), (60.0, false)];
+        let mut points = vec![
+            (10.0, true),
+            (20.0, true),
+            (30.0, false),
+            (40.0, true),
+            (50.0, false),
+            (60.0, false),
+        ];
         // Two splits have one on the wrong side: the careful one is taken.
         assert_eq!(split(&mut points), Some((20.0, Some(30.0))));
         assert_eq!(split(&mut [(10.0, false)]), None);

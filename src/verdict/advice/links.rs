@@ -1,5 +1,5 @@
-//! Which link of scaling out took longest, by the moments that were seen: also where one is missing, or the load was over
-//! before the group was there.
+//! Which link of scaling out took longest, by the moments that were seen: also where one is
+//! missing, or the load was over before the group was there.
 
 use std::time::Duration;
 
@@ -15,7 +15,15 @@ const QUESTION: &str = "Which link of scaling out is the slow one?";
 const LOAD_ROSE: &str = "load rose";
 const LATENCY_BACK: &str = "latency back";
 /// The links that end with a served request, in the order in which one causes the next.
-const CHAIN: [&str; 7] = ["breach", "alarm", "decided", "launch began", "in service", "healthy", FIRST_ANSWER];
+const CHAIN: [&str; 7] = [
+    "breach",
+    "alarm",
+    "decided",
+    "launch began",
+    "in service",
+    "healthy",
+    FIRST_ANSWER,
+];
 /// Latency that misses its limit in the last seconds of the load did not come back.
 const LAST: usize = 3;
 
@@ -23,7 +31,9 @@ pub fn slowest(evidence: &Evidence<'_>) -> Option<Answer> {
     let moments = of_one_chain(&evidence.reaction.out);
     let (first, last) = (*moments.first()?, *moments.last()?);
     let whole = between(first.at, last.at);
-    let links = moments.windows(2).map(|pair| (pair[0], pair[1], between(pair[0].at, pair[1].at)));
+    let links = moments
+        .windows(2)
+        .map(|pair| (pair[0], pair[1], between(pair[0].at, pair[1].at)));
     let longest = links.max_by_key(|(_, _, took)| *took);
     let open = unfinished(evidence, &moments);
     let (mut said, from, confidence) = match (longest, &open) {
@@ -39,22 +49,31 @@ pub fn slowest(evidence: &Evidence<'_>) -> Option<Answer> {
                 units::duration(whole),
                 first.name,
                 last.name,
-                open.as_ref().map_or(String::new(), |open| format!(" {}", open.sentence()))
+                open.as_ref()
+                    .map_or(String::new(), |open| format!(" {}", open.sentence()))
             );
             let is_clear = took > (from.resolution + to.resolution) * 2 && open.is_none();
-            let confidence = if is_clear { Confidence::High } else { Confidence::Medium };
+            let confidence = if is_clear {
+                Confidence::High
+            } else {
+                Confidence::Medium
+            };
             (said, format!("{}; {}", from.source, to.source), confidence)
         }
         (None, _) => return None,
     };
     said += &own_window(evidence, whole);
     said += aside(&evidence.reaction.out, &moments);
-    let confidence = evidence.weakness.map_or(confidence, |_| confidence.min(Confidence::Medium));
+    let confidence = evidence
+        .weakness
+        .map_or(confidence, |_| confidence.min(Confidence::Medium));
     Some(answer(QUESTION, said, from, confidence))
 }
 
 fn own_window(evidence: &Evidence<'_>, whole: Duration) -> String {
-    let Some(window) = evidence.reaction.out_unavoidable else { return String::new() };
+    let Some(window) = evidence.reaction.out_unavoidable else {
+        return String::new();
+    };
     let share = window.as_secs_f64() / whole.max(window).as_secs_f64().max(f64::EPSILON) * 100.0;
     format!(
         " The alarm's own window is {} ({share:.0} %): nothing but another policy or period shortens it.",
@@ -62,28 +81,42 @@ fn own_window(evidence: &Evidence<'_>, whole: Duration) -> String {
     )
 }
 
-/// In time order, without those that another cause moved: a rise of the load long after the alarm that it did not raise, and
-/// latency that was back before any new instance served.
+/// In time order, without those that another cause moved: a rise of the load long after the alarm
+/// that it did not raise, and latency that was back before any new instance served.
 fn of_one_chain(moments: &[Moment]) -> Vec<&Moment> {
-    let mut chain: Vec<&Moment> = moments.iter().filter(|one| CHAIN.contains(&one.name.as_str())).collect();
+    let mut chain: Vec<&Moment> = moments
+        .iter()
+        .filter(|one| CHAIN.contains(&one.name.as_str()))
+        .collect();
     chain.sort_by_key(|moment| moment.at);
     let named = |name: &str| moments.iter().find(|one| one.name == name);
-    if let Some(rose) = named(LOAD_ROSE).filter(|rose| chain.first().is_none_or(|first| rose.at <= first.at)) {
+    if let Some(rose) =
+        named(LOAD_ROSE).filter(|rose| chain.first().is_none_or(|first| rose.at <= first.at))
+    {
         chain.insert(0, rose);
     }
-    let served = chain.iter().find(|one| one.name == FIRST_ANSWER).map(|one| one.at);
-    if let Some(back) = named(LATENCY_BACK).filter(|back| served.is_some_and(|served| back.at >= served)) {
+    let served = chain
+        .iter()
+        .find(|one| one.name == FIRST_ANSWER)
+        .map(|one| one.at);
+    if let Some(back) =
+        named(LATENCY_BACK).filter(|back| served.is_some_and(|served| back.at >= served))
+    {
         chain.push(back);
     }
     chain
 }
 
-/// Why a moment of the chain is not among the links. (A breaching period may begin before the load that makes it breach:
-/// those two are one.)
+/// Why a moment of the chain is not among the links. (A breaching period may begin before the load
+/// that makes it breach: those two are one.)
 fn aside(all: &[Moment], used: &[&Moment]) -> &'static str {
     let first = used.first().map(|first| after(first.at, first.resolution));
-    let rose_later = all.iter().any(|one| one.name == LOAD_ROSE && first.is_some_and(|first| one.at > first));
-    let is_left_out = |name: &str| all.iter().any(|one| one.name == name) && !used.iter().any(|one| one.name == name);
+    let rose_later = all
+        .iter()
+        .any(|one| one.name == LOAD_ROSE && first.is_some_and(|first| one.at > first));
+    let is_left_out = |name: &str| {
+        all.iter().any(|one| one.name == name) && !used.iter().any(|one| one.name == name)
+    };
     match (rose_later, is_left_out(LATENCY_BACK)) {
         (true, _) => " (The group grew before the spike: this is that growth.)",
         (_, true) => {
@@ -113,9 +146,20 @@ impl Open<'_> {
 
 fn unfinished<'a>(evidence: &Evidence<'_>, moments: &[&'a Moment]) -> Option<Open<'a>> {
     let last = moments.last()?;
-    let stopped: Timestamp = after(evidence.started, Duration::from_secs(evidence.seconds.len() as u64));
-    let next = CHAIN.iter().skip_while(|name| **name != last.name).nth(1).copied();
-    let open = |to: &'static str| Open { from: &last.name, to, lasted: between(last.at, stopped) };
+    let stopped: Timestamp = after(
+        evidence.started,
+        Duration::from_secs(evidence.seconds.len() as u64),
+    );
+    let next = CHAIN
+        .iter()
+        .skip_while(|name| **name != last.name)
+        .nth(1)
+        .copied();
+    let open = |to: &'static str| Open {
+        from: &last.name,
+        to,
+        lasted: between(last.at, stopped),
+    };
     match last.name.as_str() {
         // Nothing fired, or no instance was asked for: no chain has begun.
         LOAD_ROSE | LATENCY_BACK => None,
@@ -126,7 +170,13 @@ fn unfinished<'a>(evidence: &Evidence<'_>, moments: &[&'a Moment]) -> Option<Ope
 
 fn is_late_at_the_end(evidence: &Evidence<'_>) -> bool {
     let limit = evidence.limit.p95.as_micros() as u64;
-    let mut last = evidence.seconds.iter().rev().filter_map(|second| second.p95).take(LAST).peekable();
+    let mut last = evidence
+        .seconds
+        .iter()
+        .rev()
+        .filter_map(|second| second.p95)
+        .take(LAST)
+        .peekable();
     last.peek().is_some() && last.all(|p95| p95 > limit)
 }
 
@@ -144,7 +194,11 @@ mod tests {
             resolution: Duration::from_secs(1),
         };
         let out = moments.iter().map(moment).collect();
-        let reaction = Reaction { out, out_unavoidable: Some(Duration::from_secs(3)), ..Reaction::default() };
+        let reaction = Reaction {
+            out,
+            out_unavoidable: Some(Duration::from_secs(3)),
+            ..Reaction::default()
+        };
         let (_, seconds) = seen("TargetTrackingScaling");
         let timeline = Timeline::default();
         let found = slowest(&evidence(&timeline, &seconds, &reaction)).unwrap();
@@ -153,30 +207,87 @@ mod tests {
 
     #[test]
     fn the_longest_link_is_never_longer_than_the_chain_it_is_of() {
-        let chain = [("load rose", 9), ("breach", 9), ("alarm", 12), ("decided", 12), ("launch began", 12)];
-        let (late, _) =
-            said(&[&chain[..], &[("in service", 27), ("first request", 27), ("latency back", 21)]].concat());
+        let chain = [
+            ("load rose", 9),
+            ("breach", 9),
+            ("alarm", 12),
+            ("decided", 12),
+            ("launch began", 12),
+        ];
+        let (late, _) = said(
+            &[
+                &chain[..],
+                &[
+                    ("in service", 27),
+                    ("first request", 27),
+                    ("latency back", 21),
+                ],
+            ]
+            .concat(),
+        );
         assert!(
-            late.starts_with("From launch began to in service: 15s of the 18s between load rose and first req"),
+            late.starts_with(
+                "From launch began to in service: 15s of the 18s between load rose and first req"
+            ),
             "{late}"
         );
-        assert!(late.contains("Latency was back before a new instance served"), "{late}");
-        let (before, _) = said(&[("load rose", 34), ("breach", 7), ("alarm", 11), ("first request", 13)]);
-        assert!(before.starts_with("From breach to alarm: 4s of the 6s between breach and first request."), "{before}");
-        assert!(before.contains("The group grew before the spike"), "{before}");
-        let (early, confidence) = said(&[("load rose", 8), ("breach", 7), ("alarm", 10), ("first request", 18)]);
-        assert!(early.starts_with("From alarm to first request: 8s of the 11s between breach and"), "{early}");
+        assert!(
+            late.contains("Latency was back before a new instance served"),
+            "{late}"
+        );
+        let (before, _) = said(&[
+            ("load rose", 34),
+            ("breach", 7),
+            ("alarm", 11),
+            ("first request", 13),
+        ]);
+        assert!(
+            before.starts_with(
+                "From breach to alarm: 4s of the 6s between breach and first request."
+            ),
+            "{before}"
+        );
+        assert!(
+            before.contains("The group grew before the spike"),
+            "{before}"
+        );
+        let (early, confidence) = said(&[
+            ("load rose", 8),
+            ("breach", 7),
+            ("alarm", 10),
+            ("first request", 18),
+        ]);
+        assert!(
+            early.starts_with("From alarm to first request: 8s of the 11s between breach and"),
+            "{early}"
+        );
         assert_eq!(confidence, Confidence::High);
     }
 
     #[test]
     fn a_link_that_has_not_ended_is_said_to_be_open() {
-        let (open, confidence) = said(&[("load rose", 9), ("breach", 9), ("alarm", 12), ("launch began", 12)]);
+        let (open, confidence) = said(&[
+            ("load rose", 9),
+            ("breach", 9),
+            ("alarm", 12),
+            ("launch began", 12),
+        ]);
         let sentence = "From launch began to in service: it has not ended when the load was stopped, 1m8s later.";
         assert!(open.starts_with(sentence), "{open}");
         assert_eq!(confidence, Confidence::Medium);
-        let (short, _) = said(&[("load rose", 9), ("breach", 9), ("alarm", 72), ("launch began", 73)]);
-        assert!(short.starts_with("From breach to alarm: 1m3s of the 1m4s"), "{short}");
-        assert!(short.contains("From launch began to in service: it has not ended when"), "{short}");
+        let (short, _) = said(&[
+            ("load rose", 9),
+            ("breach", 9),
+            ("alarm", 72),
+            ("launch began", 73),
+        ]);
+        assert!(
+            short.starts_with("From breach to alarm: 1m3s of the 1m4s"),
+            "{short}"
+        );
+        assert!(
+            short.contains("From launch began to in service: it has not ended when"),
+            "{short}"
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! What the run says about the policy, in sentences with their numbers: which link is slow, why it grew slow, what one
-//! instance carries, and which other policy would have done better with the same load.
+//! What the run says about the policy, in sentences with their numbers: which link is slow, why it
+//! grew slow, what one instance carries, and which other policy would have done better with the
+//! same load.
 //!
-//! Every answer names its evidence and how sure it is. What this run cannot answer says which run would.
+//! Every answer names its evidence and how sure it is. What this run cannot answer says which run
+//! would.
 
 use std::time::Duration;
 
@@ -39,7 +41,8 @@ pub use what_if::WhatIf;
 /// One second of the load, as asked and as answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Second {
-    /// Requests that the scenario asked of the target. In the closed model: that the target let it send.
+    /// Requests that the scenario asked of the target. In the closed model: that the target let it
+    /// send.
     pub demand: f64,
     pub ok: u64,
     pub errors: u64,
@@ -47,14 +50,19 @@ pub struct Second {
     pub p95: Option<u64>,
 }
 
-/// What was asked of the target in each second, in requests. In the open model the load asked for does not ease off: what
-/// was asked is what an instance had to carry. In the closed model only what was sent is known.
+/// What was asked of the target in each second, in requests. In the open model the load asked for
+/// does not ease off: what was asked is what an instance had to carry. In the closed model only
+/// what was sent is known.
 pub fn demand(open: bool, asked: &[f64], sent: &[u64]) -> Vec<f64> {
     if !open {
         return sent.iter().map(|sent| *sent as f64).collect();
     }
     let all: f64 = asked.iter().sum();
-    let each = if all > 0.0 { sent.iter().sum::<u64>() as f64 / all } else { 0.0 };
+    let each = if all > 0.0 {
+        sent.iter().sum::<u64>() as f64 / all
+    } else {
+        0.0
+    };
     asked.iter().map(|asked| asked * each).collect()
 }
 
@@ -67,16 +75,33 @@ impl Measured {
     pub fn new(scenario: &Scenario, schedule: &Schedule, results: &Results) -> Self {
         let merged = results.by_second(Select::default());
         let middle = |second: usize| Duration::from_millis(second as u64 * 1_000 + 500);
-        let asked: Vec<f64> = (0..merged.len()).map(|second| schedule.level_at(middle(second))).collect();
-        let sent: Vec<u64> = merged.iter().map(|merged| merged.tally.ok + merged.tally.errors()).collect();
-        let open = scenario.phases.iter().all(|phase| phase.model == Model::Rate);
-        let seconds = demand(open, &asked, &sent).into_iter().zip(&merged).map(|(demand, merged)| Second {
-            demand,
-            ok: merged.tally.ok,
-            errors: merged.tally.errors(),
-            p95: merged.latency.percentile(95.0).map(|p95| p95.as_micros() as u64),
-        });
-        Self { seconds: seconds.collect() }
+        let asked: Vec<f64> = (0..merged.len())
+            .map(|second| schedule.level_at(middle(second)))
+            .collect();
+        let sent: Vec<u64> = merged
+            .iter()
+            .map(|merged| merged.tally.ok + merged.tally.errors())
+            .collect();
+        let open = scenario
+            .phases
+            .iter()
+            .all(|phase| phase.model == Model::Rate);
+        let seconds =
+            demand(open, &asked, &sent)
+                .into_iter()
+                .zip(&merged)
+                .map(|(demand, merged)| Second {
+                    demand,
+                    ok: merged.tally.ok,
+                    errors: merged.tally.errors(),
+                    p95: merged
+                        .latency
+                        .percentile(95.0)
+                        .map(|p95| p95.as_micros() as u64),
+                });
+        Self {
+            seconds: seconds.collect(),
+        }
     }
 }
 
@@ -111,17 +136,25 @@ pub struct Limit {
 
 impl Limit {
     /// Where the scenario has no threshold on p95.
-    pub const ASSUMED: Self = Self { p95: Duration::from_millis(500), asked: false };
+    pub const ASSUMED: Self = Self {
+        p95: Duration::from_millis(500),
+        asked: false,
+    };
 
     /// The threshold that the spikes are held to; else any; else the one that is assumed.
     pub fn of(scenario: &Scenario) -> Self {
         let found = Self::in_the_spike(scenario).or_else(|| threshold(scenario, P95, |_| true));
-        found.map_or(Self::ASSUMED, |limit| Self { p95: Duration::from_micros(limit as u64), asked: true })
+        found.map_or(Self::ASSUMED, |limit| Self {
+            p95: Duration::from_micros(limit as u64),
+            asked: true,
+        })
     }
 
     /// The share of errors allowed in the spikes, if the scenario says so.
     pub fn errors_in_the_spike(scenario: &Scenario) -> Option<f64> {
-        in_the_spikes(scenario, scenario::Metric::Errors, |scope| matches!(scope, Scope::EachPhase))
+        in_the_spikes(scenario, scenario::Metric::Errors, |scope| {
+            matches!(scope, Scope::EachPhase)
+        })
     }
 
     /// What p95 has to stay under in the spikes, if the scenario says so.
@@ -130,27 +163,55 @@ impl Limit {
     }
 
     fn in_the_spike(scenario: &Scenario) -> Option<f64> {
-        in_the_spikes(scenario, P95, |scope| matches!(scope, Scope::EachPhase | Scope::Run))
+        in_the_spikes(scenario, P95, |scope| {
+            matches!(scope, Scope::EachPhase | Scope::Run)
+        })
     }
 }
 
-/// The limit that is set for a phase that is a spike; else for all; else for a phase that asks for more than the least, which
-/// is a lower spike.
-fn in_the_spikes(scenario: &Scenario, metric: scenario::Metric, all: impl Fn(&Scope) -> bool) -> Option<f64> {
-    let least = scenario.phases.iter().map(|phase| phase.level).fold(f64::INFINITY, f64::min);
+/// The limit that is set for a phase that is a spike; else for all; else for a phase that asks for
+/// more than the least, which is a lower spike.
+fn in_the_spikes(
+    scenario: &Scenario,
+    metric: scenario::Metric,
+    all: impl Fn(&Scope) -> bool,
+) -> Option<f64> {
+    let least = scenario
+        .phases
+        .iter()
+        .map(|phase| phase.level)
+        .fold(f64::INFINITY, f64::min);
     let named = |scope: &Scope, is: &dyn Fn(&scenario::Phase) -> bool| match scope {
-        Scope::Phase(name) => scenario.phases.iter().any(|phase| phase.name == *name && is(phase)),
+        Scope::Phase(name) => scenario
+            .phases
+            .iter()
+            .any(|phase| phase.name == *name && is(phase)),
         _ => false,
     };
-    threshold(scenario, metric, |scope| named(scope, &|phase| phase.role == Role::Spike))
-        .or_else(|| threshold(scenario, metric, all))
-        .or_else(|| threshold(scenario, metric, |scope| named(scope, &|phase| phase.level > least)))
+    threshold(scenario, metric, |scope| {
+        named(scope, &|phase| phase.role == Role::Spike)
+    })
+    .or_else(|| threshold(scenario, metric, all))
+    .or_else(|| {
+        threshold(scenario, metric, |scope| {
+            named(scope, &|phase| phase.level > least)
+        })
+    })
 }
 
 /// The strictest limit on a metric of all requests, of the scopes wanted.
-fn threshold(scenario: &Scenario, metric: scenario::Metric, wanted: impl Fn(&Scope) -> bool) -> Option<f64> {
+fn threshold(
+    scenario: &Scenario,
+    metric: scenario::Metric,
+    wanted: impl Fn(&Scope) -> bool,
+) -> Option<f64> {
     let about = |one: &&Threshold| one.metric == metric && one.of.is_none() && wanted(&one.scope);
-    scenario.thresholds.iter().filter(about).map(|one| one.limit).min_by(f64::total_cmp)
+    scenario
+        .thresholds
+        .iter()
+        .filter(about)
+        .map(|one| one.limit)
+        .min_by(f64::total_cmp)
 }
 
 const P95: scenario::Metric = scenario::Metric::Percentile(95.0);
@@ -209,8 +270,8 @@ pub struct Advice {
     pub snippet: Option<String>,
 }
 
-/// How far the group was from what the load needed, by the metrics of Herbst and others (BUNGEE): shares of the time, and
-/// instances too few or too many on average over all of it.
+/// How far the group was from what the load needed, by the metrics of Herbst and others (BUNGEE):
+/// shares of the time, and instances too few or too many on average over all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Elasticity {
     pub timeshare_under: f64,
@@ -259,7 +320,9 @@ impl<'a> Ran<'a> {
     /// The one that answers a rising load: target tracking before others.
     fn lead(&self) -> Option<&RanPolicy<'a>> {
         let out = || self.policies.iter().filter(|one| one.alarm.is_high());
-        out().find(|one| one.target().is_some()).or_else(|| out().next())
+        out()
+            .find(|one| one.target().is_some())
+            .or_else(|| out().next())
     }
 }
 
@@ -274,7 +337,13 @@ impl RanPolicy<'_> {
     /// The metric it follows, laid beside the load of the run.
     fn metric(&self, evidence: &Evidence<'_>, serving: &[u32]) -> Option<Metric> {
         let series = evidence.timeline.metric_of(self.alarm)?;
-        capacity::metric(series, self.alarm, evidence.seconds, serving, evidence.started)
+        capacity::metric(
+            series,
+            self.alarm,
+            evidence.seconds,
+            serving,
+            evidence.started,
+        )
     }
 }
 
@@ -283,7 +352,10 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
     let capacity = capacity::estimate(evidence.seconds, &serving, evidence.limit.p95)
         .map(|capacity| capacity.weighed(serving.first().copied().unwrap_or(1), evidence.weakness));
     let ran = ran(evidence.timeline);
-    let metric = ran.as_ref().ok().and_then(|ran| ran.lead()?.metric(evidence, &serving));
+    let metric = ran
+        .as_ref()
+        .ok()
+        .and_then(|ran| ran.lead()?.metric(evidence, &serving));
     let mut advice = Advice {
         limit: evidence.limit,
         answers: Vec::new(),
@@ -297,10 +369,18 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
         snippet: None,
     };
     if let Some(capacity) = &advice.capacity {
-        let least = chain::group_at(evidence.timeline, evidence.started).map_or(1, |group| group.min);
-        advice.elasticity = Some(elasticity(evidence.seconds, &serving, capacity.at_limit, least));
+        let least =
+            chain::group_at(evidence.timeline, evidence.started).map_or(1, |group| group.min);
+        advice.elasticity = Some(elasticity(
+            evidence.seconds,
+            &serving,
+            capacity.at_limit,
+            least,
+        ));
     }
-    match ran.and_then(|ran| candidates::tried(evidence, &ran, &serving, &advice, what_if).map(|tried| (ran, tried))) {
+    match ran.and_then(|ran| {
+        candidates::tried(evidence, &ran, &serving, &advice, what_if).map(|tried| (ran, tried))
+    }) {
         Ok((ran, tried)) => {
             advice.agreement = Some(tried.agreement);
             advice.candidates = tried.candidates;
@@ -320,7 +400,11 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
 fn ran(timeline: &Timeline) -> Result<Ran<'_>, String> {
     let alarms = timeline.alarms();
     let mut policies = Vec::new();
-    for policy in timeline.policies().into_iter().filter(|policy| !policy.disabled) {
+    for policy in timeline
+        .policies()
+        .into_iter()
+        .filter(|policy| !policy.disabled)
+    {
         let name = &policy.name;
         if policy.kind == "PredictiveScaling" {
             if policy.mode.as_deref() == Some("ForecastAndScale") {
@@ -332,14 +416,32 @@ fn ran(timeline: &Timeline) -> Result<Ran<'_>, String> {
             continue;
         }
         let of = |alarm: &&&Alarm| policy.alarms.contains(&alarm.name);
-        let high = alarms.iter().filter(of).find(|alarm| alarm.is_high()).copied();
-        let low = alarms.iter().filter(of).find(|alarm| !alarm.is_high()).copied();
+        let high = alarms
+            .iter()
+            .filter(of)
+            .find(|alarm| alarm.is_high())
+            .copied();
+        let low = alarms
+            .iter()
+            .filter(of)
+            .find(|alarm| !alarm.is_high())
+            .copied();
         let tracks = policy.kind == "TargetTrackingScaling";
         let alarm = if tracks { high } else { high.or(low) };
-        let alarm = alarm.ok_or_else(|| format!("the alarms of policy {name} could not be read"))?;
-        let rule = rule(policy, alarm, low, default_cooldown(timeline))
-            .ok_or_else(|| format!("policy {name} of kind {} could not be read whole", policy.kind))?;
-        policies.push(RanPolicy { policy, rule, alarm, low: low.filter(|_| tracks) });
+        let alarm =
+            alarm.ok_or_else(|| format!("the alarms of policy {name} could not be read"))?;
+        let rule = rule(policy, alarm, low, default_cooldown(timeline)).ok_or_else(|| {
+            format!(
+                "policy {name} of kind {} could not be read whole",
+                policy.kind
+            )
+        })?;
+        policies.push(RanPolicy {
+            policy,
+            rule,
+            alarm,
+            low: low.filter(|_| tracks),
+        });
     }
     let ran = Ran { policies };
     match ran.lead() {
@@ -353,13 +455,17 @@ fn ran(timeline: &Timeline) -> Result<Ran<'_>, String> {
 /// `cooldown`: the group's own, for a simple policy that has none.
 fn rule(policy: &Policy, alarm: &Alarm, low: Option<&Alarm>, cooldown: Duration) -> Option<Rule> {
     let threshold = alarm.threshold?;
-    let adjustment = || Adjustment::of_word(policy.adjustment.as_deref().unwrap_or("ChangeInCapacity"));
+    let adjustment =
+        || Adjustment::of_word(policy.adjustment.as_deref().unwrap_or("ChangeInCapacity"));
     let least = policy.least.unwrap_or(0);
     Some(match policy.kind.as_str() {
         "TargetTrackingScaling" => {
             let usual = TargetTracking::new(threshold);
             let low = low.and_then(|low| low.threshold).unwrap_or(usual.low);
-            Rule::Tracking { tracking: TargetTracking { low, ..usual }, scale_in: !policy.scale_in_disabled }
+            Rule::Tracking {
+                tracking: TargetTracking { low, ..usual },
+                scale_in: !policy.scale_in_disabled,
+            }
         }
         "StepScaling" => Rule::Step(StepScaling {
             threshold,
@@ -367,13 +473,21 @@ fn rule(policy: &Policy, alarm: &Alarm, low: Option<&Alarm>, cooldown: Duration)
             steps: policy
                 .steps
                 .iter()
-                .map(|step| Step { lower: step.lower, upper: step.upper, change: step.change })
+                .map(|step| Step {
+                    lower: step.lower,
+                    upper: step.upper,
+                    change: step.change,
+                })
                 .collect(),
             adjustment: adjustment()?,
             least,
         }),
         "SimpleScaling" => Rule::Simple {
-            scaling: SimpleScaling { change: policy.change?, adjustment: adjustment()?, least },
+            scaling: SimpleScaling {
+                change: policy.change?,
+                adjustment: adjustment()?,
+                least,
+            },
             cooldown: policy.cooldown.unwrap_or(cooldown),
         },
         _ => return None,
@@ -382,7 +496,10 @@ fn rule(policy: &Policy, alarm: &Alarm, low: Option<&Alarm>, cooldown: Duration)
 
 /// What a simple policy without a cooldown of its own waits for.
 fn default_cooldown(timeline: &Timeline) -> Duration {
-    timeline.groups().next_back().map_or(AWS_COOLDOWN, |(_, group)| group.default_cooldown)
+    timeline
+        .groups()
+        .next_back()
+        .map_or(AWS_COOLDOWN, |(_, group)| group.default_cooldown)
 }
 
 /// Of a group that was not told otherwise.

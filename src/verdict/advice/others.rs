@@ -21,24 +21,41 @@ pub struct Other {
 
 impl Other {
     fn new(name: String, change: Change, setting: Setting) -> Self {
-        Self { name, change, setting, assumes: None }
+        Self {
+            name,
+            change,
+            setting,
+            assumes: None,
+        }
     }
 
     fn assuming(self, assumes: String) -> Self {
-        Self { assumes: Some(assumes), ..self }
+        Self {
+            assumes: Some(assumes),
+            ..self
+        }
     }
 
     /// The same with room to grow.
     fn up_to(self, max: u32) -> Self {
         let name = format!("maximum {max}, {}", self.name);
-        let change = Change::Maximum { max, with: Some(Box::new(self.change)) };
-        Self { name, change, ..self }
+        let change = Change::Maximum {
+            max,
+            with: Some(Box::new(self.change)),
+        };
+        Self {
+            name,
+            change,
+            ..self
+        }
     }
 }
 
-/// A target leaves room for what comes while instances boot: at most this share of what an instance carries.
+/// A target leaves room for what comes while instances boot: at most this share of what an instance
+/// carries.
 pub const ROOM: f64 = 0.7;
-/// Of the boot that was seen. What a start from the pool takes depends on the image: only a run shows it.
+/// Of the boot that was seen. What a start from the pool takes depends on the image: only a run
+/// shows it.
 const POOLED: u32 = 4;
 /// How long before a spike a scheduled action should have its instances ready, beyond their start.
 const EARLY: Duration = Duration::from_secs(5);
@@ -52,10 +69,16 @@ pub fn all(
     load: &[f64],
     price: Option<&Price>,
 ) -> Vec<Other> {
-    let Some(lead) = current.lead() else { return Vec::new() };
+    let Some(lead) = current.lead() else {
+        return Vec::new();
+    };
     let peak = load.iter().copied().fold(0.0, f64::max);
     let size = Size::of(peak, service, current.setting.bounds);
-    let is_service = evidence.timeline.groups().next().is_some_and(|(_, group)| group.is_service);
+    let is_service = evidence
+        .timeline
+        .groups()
+        .next()
+        .is_some_and(|(_, group)| group.is_service);
     let mut others = targets(service, current, lead);
     others.extend(room(&size, service, current, lead));
     others.extend(step(&size, current, lead));
@@ -77,7 +100,11 @@ struct Size {
 impl Size {
     fn of(peak: f64, service: &Service, bounds: Bounds) -> Self {
         let instances = |each: f64| (peak / each).ceil() as u32;
-        Self { needed: instances(service.at_limit), roomy: instances(service.at_limit * ROOM), bounds }
+        Self {
+            needed: instances(service.at_limit),
+            roomy: instances(service.at_limit * ROOM),
+            bounds,
+        }
     }
 
     fn is_beyond_maximum(&self) -> bool {
@@ -85,30 +112,62 @@ impl Size {
     }
 
     fn raised(&self) -> Bounds {
-        if self.is_beyond_maximum() { Bounds { max: self.roomy, ..self.bounds } } else { self.bounds }
+        if self.is_beyond_maximum() {
+            Bounds {
+                max: self.roomy,
+                ..self.bounds
+            }
+        } else {
+            self.bounds
+        }
     }
 
     /// With the maximum that it needs, said so.
     fn fit(&self, other: Other) -> Other {
-        let bounds = Bounds { max: self.raised().max, ..other.setting.bounds };
-        let other = Other { setting: Setting { bounds, ..other.setting }, ..other };
-        if self.is_beyond_maximum() { other.up_to(self.roomy) } else { other }
+        let bounds = Bounds {
+            max: self.raised().max,
+            ..other.setting.bounds
+        };
+        let other = Other {
+            setting: Setting {
+                bounds,
+                ..other.setting
+            },
+            ..other
+        };
+        if self.is_beyond_maximum() {
+            other.up_to(self.roomy)
+        } else {
+            other
+        }
     }
 }
 
 fn targets(service: &Service, current: &Current, lead: &Follows) -> Vec<Other> {
     let tracks = matches!(lead.rule, Rule::Tracking { .. });
     let other = |target: f64| {
-        let name = if tracks { format!("target {target}") } else { format!("target tracking at {target}") };
+        let name = if tracks {
+            format!("target {target}")
+        } else {
+            format!("target tracking at {target}")
+        };
         Other::new(name, Change::Target { target }, current.tracking(target))
     };
-    values(lead.alarm.threshold, tracks, service, lead).into_iter().map(other).collect()
+    values(lead.alarm.threshold, tracks, service, lead)
+        .into_iter()
+        .map(other)
+        .collect()
 }
 
-/// Lower targets, and the one that leaves an instance the room it needs; whole numbers. `tracks`: there is a target now.
+/// Lower targets, and the one that leaves an instance the room it needs; whole numbers. `tracks`:
+/// there is a target now.
 fn values(target: f64, tracks: bool, service: &Service, lead: &Follows) -> Vec<f64> {
     let fitting = fitting(service.at_limit, lead.per_request, lead.ceiling);
-    let lower = if tracks { vec![target * 0.8, target * 0.6] } else { Vec::new() };
+    let lower = if tracks {
+        vec![target * 0.8, target * 0.6]
+    } else {
+        Vec::new()
+    };
     let mut targets: Vec<f64> = lower.into_iter().chain([fitting]).map(f64::round).collect();
     targets.retain(|new| *new >= 1.0 && (!tracks || (*new - target).abs() >= 1.0));
     targets.sort_by(|a, b| b.total_cmp(a));
@@ -130,11 +189,19 @@ fn room(size: &Size, service: &Service, current: &Current, lead: &Follows) -> Ve
     let mut alone = vec![size.needed, size.roomy];
     alone.dedup();
     let alone = alone.into_iter().map(|max| {
-        let setting = Setting { bounds: Bounds { max, ..size.bounds }, ..current.setting.clone() };
-        Other::new(format!("maximum {max}"), Change::Maximum { max, with: None }, setting)
+        let setting = Setting {
+            bounds: Bounds { max, ..size.bounds },
+            ..current.setting.clone()
+        };
+        Other::new(
+            format!("maximum {max}"),
+            Change::Maximum { max, with: None },
+            setting,
+        )
     });
     let target = lead.alarm.threshold;
-    let is_lower = |other: &Other| matches!(other.change, Change::Target { target: new } if new < target);
+    let is_lower =
+        |other: &Other| matches!(other.change, Change::Target { target: new } if new < target);
     let lower = targets(service, current, lead).into_iter().filter(is_lower);
     alone.chain(lower.map(|other| size.fit(other))).collect()
 }
@@ -142,9 +209,17 @@ fn room(size: &Size, service: &Service, current: &Current, lead: &Follows) -> Ve
 fn step(size: &Size, current: &Current, lead: &Follows) -> Option<Other> {
     let setting = &current.setting;
     // Just as many as are needed would never work off what has piled up until they serve.
-    let add = size.roomy.min(size.raised().max).checked_sub(setting.initial).filter(|add| *add > 0)?;
+    let add = size
+        .roomy
+        .min(size.raised().max)
+        .checked_sub(setting.initial)
+        .filter(|add| *add > 0)?;
     let threshold = step_threshold(lead.alarm.threshold, lead.ceiling);
-    let steps = vec![Step { lower: Some(0.0), upper: None, change: add as i32 }];
+    let steps = vec![Step {
+        lower: Some(0.0),
+        upper: None,
+        change: add as i32,
+    }];
     let step = Follows {
         rule: Rule::Step(StepScaling::above(threshold, steps)),
         alarm: Alarm::new(Comparison::Above, threshold, 1),
@@ -168,32 +243,55 @@ fn minimums(size: &Size, current: &Current, price: Option<&Price>) -> Vec<Other>
     minimums.dedup();
     minimums.retain(|min| *min > setting.bounds.min);
     let other = |min: u32| {
-        let bounds = Bounds { min, ..setting.bounds };
-        let with = Setting { bounds, initial: setting.initial.max(min), ..setting.clone() };
+        let bounds = Bounds {
+            min,
+            ..setting.bounds
+        };
+        let with = Setting {
+            bounds,
+            initial: setting.initial.max(min),
+            ..setting.clone()
+        };
         let change = Change::Minimum { min };
         let assumes = all_day(min, size.bounds.min, price);
-        let other = Other { assumes, ..Other::new(format!("minimum {min}"), change, with) };
-        if min > size.bounds.max { size.fit(other) } else { other }
+        let other = Other {
+            assumes,
+            ..Other::new(format!("minimum {min}"), change, with)
+        };
+        if min > size.bounds.max {
+            size.fit(other)
+        } else {
+            other
+        }
     };
     minimums.into_iter().map(other).collect()
 }
 
 /// What a higher minimum takes for granted.
 pub fn all_day(min: u32, before: u32, price: Option<&Price>) -> Option<String> {
-    let standing = || format!("a spike may come at any time of the day: {}", standing(min, before, price));
+    let standing = || {
+        format!(
+            "a spike may come at any time of the day: {}",
+            standing(min, before, price)
+        )
+    };
     (min > before).then(standing)
 }
 
-/// What a higher minimum costs whether a spike comes or not. What the policy would keep beyond the old one anyhow is not
-/// known of a whole day.
+/// What a higher minimum costs whether a spike comes or not. What the policy would keep beyond the
+/// old one anyhow is not known of a whole day.
 pub fn standing(min: u32, before: u32, price: Option<&Price>) -> String {
     let hours = f64::from(min.saturating_sub(before)) * 24.0;
-    let money = price.map_or(String::new(), |price| format!(" ({})", Usd(price.usd * hours)));
-    format!("it costs up to {hours:.0} instance-hours{money} a day more than the minimum of {before}")
+    let money = price.map_or(String::new(), |price| {
+        format!(" ({})", Usd(price.usd * hours))
+    });
+    format!(
+        "it costs up to {hours:.0} instance-hours{money} a day more than the minimum of {before}"
+    )
 }
 
-/// What CloudWatch itself publishes for EC2 and load balancers has periods of a minute at least: only a metric of one's own
-/// comes more often.
+/// What CloudWatch itself publishes for EC2 and load balancers has periods of a minute at least:
+/// only a metric of one's own comes more often.
 fn high_resolution(current: &Current, lead: &Follows, is_service: bool) -> Option<Other> {
     let tracks = matches!(lead.rule, Rule::Tracking { .. });
     if lead.period < Duration::from_secs(60) || is_service || !tracks {
@@ -211,7 +309,14 @@ fn high_resolution(current: &Current, lead: &Follows, is_service: bool) -> Optio
     let mut with = current.setting.clone();
     with.into_period = Duration::ZERO;
     with.policies.get_mut(current.lead)?.period = period;
-    Some(Other::new("10-second metric".to_owned(), Change::Period { period }, with).assuming(assumes.to_owned()))
+    Some(
+        Other::new(
+            "10-second metric".to_owned(),
+            Change::Period { period },
+            with,
+        )
+        .assuming(assumes.to_owned()),
+    )
 }
 
 fn warm_pool(current: &Current, is_service: bool) -> Option<Other> {
@@ -224,7 +329,10 @@ fn warm_pool(current: &Current, is_service: bool) -> Option<Other> {
         "an instance is in service {} after it is taken from the pool, whose stopped instances pay for their disks",
         units::duration(boot)
     );
-    let with = Setting { boot, ..setting.clone() };
+    let with = Setting {
+        boot,
+        ..setting.clone()
+    };
     Some(Other::new("warm pool".to_owned(), Change::WarmPool { boot }, with).assuming(assumes))
 }
 
@@ -233,11 +341,22 @@ fn scheduled(evidence: &Evidence<'_>, size: &Size, current: &Current) -> Option<
     let min = size.needed.min(size.raised().max);
     let (from, until) = evidence.spike.filter(|_| min > setting.bounds.min)?;
     let ready = setting.boot + setting.health + EARLY;
-    let (spike, until) = (Duration::from_secs(from.into()), Duration::from_secs(until.into()));
+    let (spike, until) = (
+        Duration::from_secs(from.into()),
+        Duration::from_secs(until.into()),
+    );
     let from = spike.saturating_sub(ready);
     // The action came before the recorded load where that leaves no time for it.
-    let initial = if spike < ready { setting.initial.max(min) } else { setting.initial };
-    let with = Setting { scheduled: Some((from, until, min)), initial, ..setting.clone() };
+    let initial = if spike < ready {
+        setting.initial.max(min)
+    } else {
+        setting.initial
+    };
+    let with = Setting {
+        scheduled: Some((from, until, min)),
+        initial,
+        ..setting.clone()
+    };
     let change = Change::Scheduled { from, until, min };
     let other = Other::new(format!("{min} scheduled for the spike"), change, with)
         .assuming("the spike's time is known before".to_owned());
@@ -252,12 +371,19 @@ mod tests {
     use crate::scaling::replay::replay;
     use crate::scaling::target_tracking::TargetTracking;
 
-    const SERVICE: Service = Service { at_limit: 100.0, saturated: 100.0, queue: Duration::ZERO };
+    const SERVICE: Service = Service {
+        at_limit: 100.0,
+        saturated: 100.0,
+        queue: Duration::ZERO,
+    };
 
     fn current(namespace: &str, metric: &str) -> Current {
         let tracking = TargetTracking::new(50.0);
         let follows = Follows {
-            rule: Rule::Tracking { tracking, scale_in: true },
+            rule: Rule::Tracking {
+                tracking,
+                scale_in: true,
+            },
             per_request: 0.5,
             ceiling: Some(100.0),
             per_target: false,
@@ -278,7 +404,12 @@ mod tests {
             drain: Duration::ZERO,
             scheduled: None,
         };
-        Current { setting, lead: 0, namespace: namespace.to_owned(), metric: metric.to_owned() }
+        Current {
+            setting,
+            lead: 0,
+            namespace: namespace.to_owned(),
+            metric: metric.to_owned(),
+        }
     }
 
     #[test]
@@ -305,7 +436,10 @@ mod tests {
         let size = |peak: f64| Size::of(peak, &SERVICE, Bounds { min: 2, max: 3 });
         assert!(!size(300.0).is_beyond_maximum());
         let beyond = size(400.0);
-        assert_eq!((beyond.needed, beyond.roomy, beyond.raised()), (4, 6, Bounds { min: 2, max: 6 }));
+        assert_eq!(
+            (beyond.needed, beyond.roomy, beyond.raised()),
+            (4, 6, Bounds { min: 2, max: 6 })
+        );
     }
 
     #[test]
@@ -314,7 +448,10 @@ mod tests {
         let size = Size::of(600.0, &SERVICE, Bounds { min: 2, max: 8 });
         let current = current("AWS/EC2", "CPUUtilization");
         let row = |from: u32| {
-            let evidence = Evidence { spike: Some((from, from + 30)), ..evidence(&timeline, &seconds, &reaction) };
+            let evidence = Evidence {
+                spike: Some((from, from + 30)),
+                ..evidence(&timeline, &seconds, &reaction)
+            };
             scheduled(&evidence, &size, &current).unwrap()
         };
         for (from, initial) in [(100, 2), (35, 2), (34, 6), (0, 6)] {
@@ -322,13 +459,20 @@ mod tests {
             assert_eq!(setting.initial, initial, "a spike at {from} s");
             let mut load = vec![0.0; from as usize];
             load.extend([600.0; 30]);
-            assert_eq!(replay(&load, &SERVICE, &setting).over_limit, 0, "a spike at {from} s");
+            assert_eq!(
+                replay(&load, &SERVICE, &setting).over_limit,
+                0,
+                "a spike at {from} s"
+            );
         }
     }
 
     #[test]
     fn a_higher_minimum_is_paid_for_all_day() {
-        let price = Price { usd: 0.0416, source: String::new() };
+        let price = Price {
+            usd: 0.0416,
+            source: String::new(),
+        };
         let said = "it costs up to 48 instance-hours ($2.00) a day more than the minimum of 2";
         assert_eq!(standing(4, 2, Some(&price)), said);
         assert_eq!(standing(4, 2, None), said.replace(" ($2.00)", ""));

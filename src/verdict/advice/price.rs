@@ -17,7 +17,11 @@ pub struct Price {
 impl Price {
     /// One's own price, else that of the one kind of instance that was seen.
     pub fn of(own: Option<f64>, timeline: &Timeline) -> Option<Self> {
-        own.map(|usd| Self { usd, source: "--instance-price".to_owned() }).or_else(|| known(timeline))
+        own.map(|usd| Self {
+            usd,
+            source: "--instance-price".to_owned(),
+        })
+        .or_else(|| known(timeline))
     }
 
     pub fn minutes(&self, instance_minutes: f64) -> Usd {
@@ -28,7 +32,11 @@ impl Price {
 fn known(timeline: &Timeline) -> Option<Price> {
     let kind = kind(timeline)?;
     let usd = cost::target::hour(kind)?;
-    let what = if is_task(kind) { "as a Fargate task on x86, the" } else { "Linux on demand, the" };
+    let what = if is_task(kind) {
+        "as a Fargate task on x86, the"
+    } else {
+        "Linux on demand, the"
+    };
     let source = format!(
         "{kind}, {what} price of {} in us-east-1; other regions differ (--instance-price takes yours)",
         date(kind)
@@ -41,20 +49,32 @@ fn is_task(kind: &str) -> bool {
 }
 
 fn date(kind: &str) -> &'static str {
-    if is_task(kind) { cost::PRICES.date } else { cost::target::DATE }
+    if is_task(kind) {
+        cost::PRICES.date
+    } else {
+        cost::target::DATE
+    }
 }
 
 /// The kind of all instances that were seen; nothing where they differ.
 fn kind(timeline: &Timeline) -> Option<&str> {
-    let mut kinds = timeline.groups().flat_map(|(_, group)| &group.instances).map(|instance| instance.kind.as_str());
+    let mut kinds = timeline
+        .groups()
+        .flat_map(|(_, group)| &group.instances)
+        .map(|instance| instance.kind.as_str());
     let first = kinds.next().filter(|kind| !kind.is_empty())?;
     kinds.all(|kind| kind == first).then_some(first)
 }
 
-/// ` ($0.00052, us-east-1 in 2026-06; other regions differ)` where a price is known, for what is said in instance-minutes;
-/// else nothing.
+/// ` ($0.00052, us-east-1 in 2026-06; other regions differ)` where a price is known, for what is
+/// said in instance-minutes; else nothing.
 pub fn money(timeline: &Timeline, instance_minutes: f64) -> String {
-    let Some((price, kind)) = known(timeline).zip(kind(timeline)) else { return String::new() };
+    let Some((price, kind)) = known(timeline).zip(kind(timeline)) else {
+        return String::new();
+    };
     let usd = price.minutes(instance_minutes);
-    format!(" ({usd}, us-east-1 in {}; other regions differ)", date(kind))
+    format!(
+        " ({usd}, us-east-1 in {}; other regions differ)",
+        date(kind)
+    )
 }

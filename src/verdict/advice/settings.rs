@@ -1,5 +1,5 @@
-//! The times that surround a policy (warm-up, cooldown), by the starts that were seen, and settings that the run shows to
-//! be wrong, each with the rule behind it.
+//! The times that surround a policy (warm-up, cooldown), by the starts that were seen, and settings
+//! that the run shows to be wrong, each with the rule behind it.
 
 use std::time::Duration;
 
@@ -29,10 +29,23 @@ impl Start {
     fn of(evidence: &Evidence<'_>) -> Option<Self> {
         let launched = &evidence.reaction.launched;
         let (boot, health) = chain::starts(launched)?;
-        let seen = launched.iter().filter(|one| one.in_service.is_some()).count();
+        let seen = launched
+            .iter()
+            .filter(|one| one.in_service.is_some())
+            .count();
         let alarms = evidence.timeline.alarms();
-        let period = alarms.iter().filter(|alarm| alarm.is_high()).map(|alarm| alarm.period).max().unwrap_or_default();
-        Some(Self { boot: whole(boot), health: whole(health), period, seen })
+        let period = alarms
+            .iter()
+            .filter(|alarm| alarm.is_high())
+            .map(|alarm| alarm.period)
+            .max()
+            .unwrap_or_default();
+        Some(Self {
+            boot: whole(boot),
+            health: whole(health),
+            period,
+            seen,
+        })
     }
 
     /// From in service on.
@@ -41,7 +54,10 @@ impl Start {
     }
 
     fn evidence(&self) -> String {
-        format!("the middle of {} seen to start", units::count(self.seen as u32, "instance"))
+        format!(
+            "the middle of {} seen to start",
+            units::count(self.seen as u32, "instance")
+        )
     }
 }
 
@@ -50,12 +66,21 @@ fn whole(time: Duration) -> Duration {
 }
 
 fn group<'a>(evidence: &Evidence<'a>) -> Option<&'a GroupState> {
-    evidence.timeline.groups().next_back().map(|(_, group)| group)
+    evidence
+        .timeline
+        .groups()
+        .next_back()
+        .map(|(_, group)| group)
 }
 
 fn no_start(question: &str) -> Answer {
     let which = "no new instance came into service: a run in which the group grows would show how long one takes";
-    answer(question, "This run cannot tell.".to_owned(), which.to_owned(), Confidence::Low)
+    answer(
+        question,
+        "This run cannot tell.".to_owned(),
+        which.to_owned(),
+        Confidence::Low,
+    )
 }
 
 /// A warm-up counts from in service on: booting is before it.
@@ -63,11 +88,17 @@ pub fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
     let question = "What should the warm-up be?";
     let group = group(evidence)?;
     if group.is_service {
-        let said = "None: a service has no warm-up, a cooldown follows each change of its size instead.".to_owned();
+        let said =
+            "None: a service has no warm-up, a cooldown follows each change of its size instead."
+                .to_owned();
         let from = "Application Auto Scaling guide, target tracking".to_owned();
         return Some(answer(question, said, from, Confidence::High));
     }
-    let own = evidence.timeline.policies().into_iter().find_map(|policy| policy.warm_up);
+    let own = evidence
+        .timeline
+        .policies()
+        .into_iter()
+        .find_map(|policy| policy.warm_up);
     let live = own.or(group.default_warm_up);
     let unset = format!(
         "Set the group's default instance warm-up. It has none, nor has the policy, so the cooldown of {} is taken for it: new \
@@ -93,9 +124,17 @@ pub fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
     );
     said += &match live {
         None => format!(" {unset}"),
-        Some(live) => format!(" It is {}: {}.{}", units::duration(live), judged(live, about), blocked(evidence, live)),
+        Some(live) => format!(
+            " It is {}: {}.{}",
+            units::duration(live),
+            judged(live, about),
+            blocked(evidence, live)
+        ),
     };
-    let from = format!("{}; what caches need shows in the latency of fresh instances; {rule}", start.evidence());
+    let from = format!(
+        "{}; what caches need shows in the latency of fresh instances; {rule}",
+        start.evidence()
+    );
     Some(answer(question, said, from, Confidence::Medium))
 }
 
@@ -111,16 +150,29 @@ fn judged(live: Duration, about: Duration) -> &'static str {
 
 /// What a warm-up cost on the way back.
 fn blocked(evidence: &Evidence<'_>, live: Duration) -> String {
-    let at = |name: &str| evidence.reaction.back.iter().find(|moment| moment.name == name).map(|moment| moment.at);
-    let (Some(alarm), Some(decided)) = (at("low alarm"), at("decided to shrink")) else { return String::new() };
+    let at = |name: &str| {
+        evidence
+            .reaction
+            .back
+            .iter()
+            .find(|moment| moment.name == name)
+            .map(|moment| moment.at)
+    };
+    let (Some(alarm), Some(decided)) = (at("low alarm"), at("decided to shrink")) else {
+        return String::new();
+    };
     let waited = chain::between(alarm, decided);
     if waited <= chain::POLLED || waited > live + chain::POLLED * 2 {
         return String::new();
     }
-    format!(" Scaling in waited {} after its low alarm.", units::duration(waited))
+    format!(
+        " Scaling in waited {} after its low alarm.",
+        units::duration(waited)
+    )
 }
 
-/// Cooldowns gate simple scaling, and services; but where no warm-up is set, the default one is taken for it.
+/// Cooldowns gate simple scaling, and services; but where no warm-up is set, the default one is
+/// taken for it.
 pub fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
     let question = "What should the cooldown be?";
     let group = group(evidence)?;
@@ -128,9 +180,14 @@ pub fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
     if group.is_service {
         return of_service(question, evidence, &policies);
     }
-    let Some(policy) = policies.iter().find(|policy| policy.kind == "SimpleScaling") else {
+    let Some(policy) = policies
+        .iter()
+        .find(|policy| policy.kind == "SimpleScaling")
+    else {
         let default = units::duration(group.default_cooldown);
-        let unset = policies.iter().any(|policy| policy.warm_up.or(group.default_warm_up).is_none());
+        let unset = policies
+            .iter()
+            .any(|policy| policy.warm_up.or(group.default_warm_up).is_none());
         let said = match unset {
             false => {
                 format!(
@@ -146,7 +203,9 @@ pub fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
             "DescribePolicies; EC2 Auto Scaling guide, scaling cooldowns and default instance warm-up".to_owned();
         return Some(answer(question, said, from, Confidence::High));
     };
-    let Some(start) = Start::of(evidence) else { return Some(no_start(question)) };
+    let Some(start) = Start::of(evidence) else {
+        return Some(no_start(question));
+    };
     let window = window(evidence, policy, Alarm::is_high).unwrap_or(start.period);
     let about = start.health + window;
     let said = format!(
@@ -165,8 +224,8 @@ pub fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
     Some(answer(question, said, from, Confidence::Medium))
 }
 
-/// A service's two: the one that follows a scale-out lasts until the new tasks show in the alarm, the one that follows a
-/// scale-in until there is a datapoint of the smaller service.
+/// A service's two: the one that follows a scale-out lasts until the new tasks show in the alarm,
+/// the one that follows a scale-in until there is a datapoint of the smaller service.
 fn of_service(question: &str, evidence: &Evidence<'_>, policies: &[&Policy]) -> Option<Answer> {
     let gated = |policy: &&&Policy| policy.out_cooldown.is_some() || policy.cooldown.is_some();
     let gated: Vec<&Policy> = policies.iter().filter(gated).copied().collect();
@@ -176,14 +235,23 @@ fn of_service(question: &str, evidence: &Evidence<'_>, policies: &[&Policy]) -> 
     let start = Start::of(evidence);
     let said: Vec<String> = gated
         .iter()
-        .flat_map(|policy| [scale_out(evidence, policy, start.as_ref()), scale_in(evidence, policy)])
+        .flat_map(|policy| {
+            [
+                scale_out(evidence, policy, start.as_ref()),
+                scale_in(evidence, policy),
+            ]
+        })
         .flatten()
         .collect();
     let from = match &start {
         Some(start) => format!("{}; the alarms of each policy; Application Auto Scaling API", start.evidence()),
         None => "no new task came to run: a run in which the service grows would show how long one takes".to_owned(),
     };
-    let confidence = if start.is_some() { Confidence::Medium } else { Confidence::Low };
+    let confidence = if start.is_some() {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    };
     Some(answer(question, said.join(" "), from, confidence))
 }
 
@@ -207,14 +275,20 @@ fn scale_out(evidence: &Evidence<'_>, policy: &Policy, start: Option<&Start>) ->
         units::duration(start.boot),
         units::duration(start.health),
         units::duration(window),
-        fit(live, about, "for so long only a larger scale-out answers a load that goes on rising")
+        fit(
+            live,
+            about,
+            "for so long only a larger scale-out answers a load that goes on rising"
+        )
     ))
 }
 
 fn scale_in(evidence: &Evidence<'_>, policy: &Policy) -> Option<String> {
     let live = policy.cooldown.filter(|_| !policy.scale_in_disabled)?;
     let alarms = evidence.timeline.alarms();
-    let low = alarms.iter().find(|alarm| policy.alarms.contains(&alarm.name) && !alarm.is_high())?;
+    let low = alarms
+        .iter()
+        .find(|alarm| policy.alarms.contains(&alarm.name) && !alarm.is_high())?;
     // The alarm stays in ALARM meanwhile: one datapoint of the smaller service decides of the next.
     let drains = evidence.timeline.longest_drain();
     let about = drains + low.period;
@@ -224,7 +298,11 @@ fn scale_in(evidence: &Evidence<'_>, policy: &Policy) -> Option<String> {
         policy.name,
         units::duration(drains),
         units::duration(low.period),
-        fit(live, about, "for so long no other task leaves that is not needed")
+        fit(
+            live,
+            about,
+            "for so long no other task leaves that is not needed"
+        )
     ))
 }
 
@@ -234,16 +312,24 @@ fn fit(live: Duration, about: Duration, longer: &str) -> String {
     if live > about.mul_f64(LONGER) + chain::POLLED {
         format!("{live_said}: longer than that, and {longer}")
     } else if live + chain::POLLED < about {
-        format!("{live_said}: shorter than that, so the next change comes before the last one shows in the metric")
+        format!(
+            "{live_said}: shorter than that, so the next change comes before the last one shows in the metric"
+        )
     } else {
         format!("{live_said}: it fits")
     }
 }
 
 /// Of a policy's own alarm that fires when the metric is high, or low.
-fn window(evidence: &Evidence<'_>, policy: &Policy, is: impl Fn(&Alarm) -> bool) -> Option<Duration> {
+fn window(
+    evidence: &Evidence<'_>,
+    policy: &Policy,
+    is: impl Fn(&Alarm) -> bool,
+) -> Option<Duration> {
     let alarms = evidence.timeline.alarms();
-    let own = alarms.iter().filter(|alarm| policy.alarms.contains(&alarm.name) && is(alarm));
+    let own = alarms
+        .iter()
+        .filter(|alarm| policy.alarms.contains(&alarm.name) && is(alarm));
     own.map(|alarm| alarm.window()).max()
 }
 
@@ -261,11 +347,21 @@ pub fn around(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Opti
     }
     let from =
         "Describe calls of the group, its hooks and its target groups; EC2 Auto Scaling and ELB user guides".to_owned();
-    Some(answer("Which settings around the policy should change?", said.join(" "), from, Confidence::Medium))
+    Some(answer(
+        "Which settings around the policy should change?",
+        said.join(" "),
+        from,
+        Confidence::Medium,
+    ))
 }
 
 fn failed_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<String> {
-    let failed = evidence.reaction.left.iter().filter(|one| one.why == Why::FailedChecks).count() as u64;
+    let failed = evidence
+        .reaction
+        .left
+        .iter()
+        .filter(|one| one.why == Why::FailedChecks)
+        .count() as u64;
     (failed > 0).then(|| {
         format!(
             "{} failed health checks and left: set the health check grace (now {}) above what an instance takes to start, or \
@@ -277,7 +373,12 @@ fn failed_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<String> 
 }
 
 /// Instances that take requests before they can serve them well.
-fn fresh_errors(evidence: &Evidence<'_>, group: &GroupState, serving: &[u32], advice: &Advice) -> Option<String> {
+fn fresh_errors(
+    evidence: &Evidence<'_>,
+    group: &GroupState,
+    serving: &[u32],
+    advice: &Advice,
+) -> Option<String> {
     let found = match evidence.fresh {
         Some(judged) => judged.to_owned(),
         None => causes::of_fresh(evidence, serving, advice)?,
@@ -287,9 +388,14 @@ fn fresh_errors(evidence: &Evidence<'_>, group: &GroupState, serving: &[u32], ad
     } else {
         "a launch lifecycle hook that holds an instance back until it has warmed up"
     };
-    // What one of several is by hand has no single owner: the longest is what a new instance is given at most.
+    // What one of several is by hand has no single owner: the longest is what a new instance is
+    // given at most.
     let surroundings = evidence.timeline.surroundings();
-    let slow_start = surroundings.into_iter().flat_map(|known| &known.target_groups).map(|one| one.slow_start).max();
+    let slow_start = surroundings
+        .into_iter()
+        .flat_map(|known| &known.target_groups)
+        .map(|one| one.slow_start)
+        .max();
     let slow_start = match slow_start {
         Some(now) if !now.is_zero() => format!("a slow start longer than {}", units::duration(now)),
         _ => "slow start on the target group (none is set)".to_owned(),
@@ -302,9 +408,19 @@ fn fresh_errors(evidence: &Evidence<'_>, group: &GroupState, serving: &[u32], ad
 
 fn slow_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<String> {
     let surroundings = evidence.timeline.surroundings();
-    let waits = evidence.reaction.launched.iter().filter_map(chain::Launched::health).max().unwrap_or_default();
-    let hooked =
-        surroundings.is_some_and(|known| known.hooks.iter().any(|hook| hook.transition.ends_with("LAUNCHING")));
+    let waits = evidence
+        .reaction
+        .launched
+        .iter()
+        .filter_map(chain::Launched::health)
+        .max()
+        .unwrap_or_default();
+    let hooked = surroundings.is_some_and(|known| {
+        known
+            .hooks
+            .iter()
+            .any(|hook| hook.transition.ends_with("LAUNCHING"))
+    });
     (waits > LONG_CHECK && !hooked && !group.is_service).then(|| {
         format!(
             "Instances were in service up to {} before they were healthy: Auto Scaling counts them as capacity by then. A \
@@ -316,7 +432,12 @@ fn slow_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<String> {
 
 fn target_groups(evidence: &Evidence<'_>) -> Vec<String> {
     let mut said = Vec::new();
-    for one in evidence.timeline.surroundings().iter().flat_map(|known| &known.target_groups) {
+    for one in evidence
+        .timeline
+        .surroundings()
+        .iter()
+        .flat_map(|known| &known.target_groups)
+    {
         if one.deregistration_delay >= LONG_DRAIN {
             said.push(format!(
                 "Deregistration takes {} for every instance that leaves, and is paid for: lower it to what the longest request \
@@ -339,7 +460,9 @@ fn target_groups(evidence: &Evidence<'_>) -> Vec<String> {
 
 fn simple(evidence: &Evidence<'_>, group: &GroupState) -> Vec<String> {
     let policies = evidence.timeline.policies();
-    let simple = policies.iter().filter(|policy| policy.kind == "SimpleScaling");
+    let simple = policies
+        .iter()
+        .filter(|policy| policy.kind == "SimpleScaling");
     simple
         .map(|policy| {
             format!(
@@ -373,7 +496,10 @@ mod tests {
 
     fn with(change: impl Fn(&mut Observed)) -> Timeline {
         let (mut timeline, _) = seen("TargetTrackingScaling");
-        timeline.observations.iter_mut().for_each(|one| change(&mut one.seen));
+        timeline
+            .observations
+            .iter_mut()
+            .for_each(|one| change(&mut one.seen));
         timeline
     }
 
@@ -401,11 +527,21 @@ mod tests {
             resolution: Duration::ZERO,
         };
         let back = vec![moment("low alarm", 26), moment("decided to shrink", 46)];
-        let reaction = Reaction { launched: launched(), back, ..Reaction::default() };
+        let reaction = Reaction {
+            launched: launched(),
+            back,
+            ..Reaction::default()
+        };
         let (said, _) = asked(&long, &reaction, warm_up);
-        assert!(said.starts_with("About 3s from in service on, which is 18s after the launch"), "{said}");
+        assert!(
+            said.starts_with("About 3s from in service on, which is 18s after the launch"),
+            "{said}"
+        );
         assert!(said.contains("It is 20s: longer than that"), "{said}");
-        assert!(said.ends_with("Scaling in waited 20s after its low alarm."), "{said}");
+        assert!(
+            said.ends_with("Scaling in waited 20s after its low alarm."),
+            "{said}"
+        );
         let (said, _) = asked(&with(|_| ()), &reaction, warm_up);
         assert!(said.contains("It is 3s: it fits."), "{said}");
         let unset = with(|seen| {
@@ -414,23 +550,38 @@ mod tests {
             }
         });
         let (said, _) = asked(&unset, &reaction, warm_up);
-        assert!(said.contains("the cooldown of 5m is taken for it"), "{said}");
+        assert!(
+            said.contains("the cooldown of 5m is taken for it"),
+            "{said}"
+        );
         let (said, confidence) = asked(&long, &Reaction::default(), warm_up);
-        assert_eq!((said.as_str(), confidence), ("This run cannot tell.", Confidence::Low));
+        assert_eq!(
+            (said.as_str(), confidence),
+            ("This run cannot tell.", Confidence::Low)
+        );
     }
 
     #[test]
     fn a_cooldown_matters_where_a_policy_is_simple_or_a_service_is_scaled() {
-        let reaction = Reaction { launched: launched(), ..Reaction::default() };
+        let reaction = Reaction {
+            launched: launched(),
+            ..Reaction::default()
+        };
         let (said, confidence) = asked(&with(|_| ()), &reaction, cooldown);
-        assert!(said.contains("gates simple scaling only") && confidence == Confidence::High, "{said}");
+        assert!(
+            said.contains("gates simple scaling only") && confidence == Confidence::High,
+            "{said}"
+        );
         let simple = with(|seen| {
             if let Observed::Policy(policy) = seen {
                 policy.kind = "SimpleScaling".to_owned();
             }
         });
         let (said, _) = asked(&simple, &reaction, cooldown);
-        assert!(said.starts_with("About 5s for web-cpu") && said.contains("It is 5m: longer than that"), "{said}");
+        assert!(
+            said.starts_with("About 5s for web-cpu") && said.contains("It is 5m: longer than that"),
+            "{said}"
+        );
         let service = with(|seen| match seen {
             Observed::Group(group) => group.is_service = true,
             Observed::Policy(policy) => {
@@ -450,7 +601,11 @@ mod tests {
             "{said}"
         );
         let (said, confidence) = asked(&service, &Reaction::default(), cooldown);
-        assert!(said.starts_with("After a scale-out of web-cpu it is 6s") && confidence == Confidence::Low, "{said}");
+        assert!(
+            said.starts_with("After a scale-out of web-cpu it is 6s")
+                && confidence == Confidence::Low,
+            "{said}"
+        );
     }
 
     /// Where nothing else is set, the cooldown is the warm-up: both answers say so.
@@ -461,9 +616,15 @@ mod tests {
                 policy.warm_up = None;
             }
         });
-        let reaction = Reaction { launched: launched(), ..Reaction::default() };
+        let reaction = Reaction {
+            launched: launched(),
+            ..Reaction::default()
+        };
         let (said, _) = asked(&unset, &reaction, cooldown);
-        assert!(said.contains("the default of 5m is what new instances warm up for"), "{said}");
+        assert!(
+            said.contains("the default of 5m is what new instances warm up for"),
+            "{said}"
+        );
         assert!(!said.contains("It does not matter"), "{said}");
         let (said, _) = asked(&with(|_| ()), &reaction, cooldown);
         assert!(said.starts_with("It does not matter"), "{said}");
@@ -474,20 +635,37 @@ mod tests {
         let (timeline, mut seconds) = seen("TargetTrackingScaling");
         seconds.iter_mut().for_each(|second| second.errors = 0);
         let serving = vec![4; seconds.len()];
-        let reaction = Reaction { launched: launched(), ..Reaction::default() };
+        let reaction = Reaction {
+            launched: launched(),
+            ..Reaction::default()
+        };
         let settings = |seconds: &[Second], fresh: Option<&str>| {
-            let evidence = Evidence { fresh, ..evidence(&timeline, seconds, &reaction) };
+            let evidence = Evidence {
+                fresh,
+                ..evidence(&timeline, seconds, &reaction)
+            };
             let advice = advise(&evidence, None);
-            around(&evidence, &serving, &advice).map(|one| one.answer).unwrap_or_default()
+            around(&evidence, &serving, &advice)
+                .map(|one| one.answer)
+                .unwrap_or_default()
         };
         assert!(!settings(&seconds, None).contains("New instances do not"));
         let judged = settings(&seconds, Some("12 errors in 90 answers"));
-        assert!(judged.contains("New instances do not serve well at first (12 errors in 90 answers)"), "{judged}");
-        assert!(judged.contains("slow start on the target group (none is set)"), "{judged}");
+        assert!(
+            judged.contains("New instances do not serve well at first (12 errors in 90 answers)"),
+            "{judged}"
+        );
+        assert!(
+            judged.contains("slow start on the target group (none is set)"),
+            "{judged}"
+        );
         for second in [50, 52] {
             seconds[second].errors = 30;
         }
         let inferred = settings(&seconds, None);
-        assert!(inferred.contains("60 of 60 errors within a minute of a new instance's first health"), "{inferred}");
+        assert!(
+            inferred.contains("60 of 60 errors within a minute of a new instance's first health"),
+            "{inferred}"
+        );
     }
 }

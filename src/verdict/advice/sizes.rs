@@ -1,4 +1,5 @@
-//! How many instances, and by which numbers of the policy they should come: size, target, minimum, maximum, steps.
+//! How many instances, and by which numbers of the policy they should come: size, target, minimum,
+//! maximum, steps.
 
 use super::answers::answer;
 use super::candidates::Tolerance;
@@ -10,7 +11,11 @@ use crate::units;
 const SCATTERED: f64 = 0.2;
 
 fn peak(evidence: &Evidence<'_>) -> f64 {
-    evidence.seconds.iter().map(|second| second.demand).fold(0.0, f64::max)
+    evidence
+        .seconds
+        .iter()
+        .map(|second| second.demand)
+        .fold(0.0, f64::max)
 }
 
 fn needed(capacity: &InstanceCapacity, load: f64) -> u32 {
@@ -23,31 +28,44 @@ fn range(capacity: &InstanceCapacity, load: f64) -> String {
     match capacity.needed(load) {
         (None, most) => format!("{count} (at most {most})"),
         (Some(fewest), most) if fewest == most => count,
-        (Some(fewest), most) => format!("{count} ({fewest} to {most} by what held the limit and what did not)"),
+        (Some(fewest), most) => {
+            format!("{count} ({fewest} to {most} by what held the limit and what did not)")
+        }
     }
 }
 
 /// Said once in full, with the size; elsewhere only what follows from it.
 fn by_capacity(capacity: &InstanceCapacity) -> String {
-    format!("{:.0} requests/s for each instance, as sure as that is (above)", capacity.at_limit)
+    format!(
+        "{:.0} requests/s for each instance, as sure as that is (above)",
+        capacity.at_limit
+    )
 }
 
 const CANNOT_TELL: &str = "This run cannot tell.";
-const NOTHING_HELD: &str =
-    "no second held the limit: a run whose first phase is so low that it does would show what one instance carries";
+const NOTHING_HELD: &str = "no second held the limit: a run whose first phase is so low that it does would show what one instance carries";
 
 pub fn size(evidence: &Evidence<'_>, advice: &Advice) -> Answer {
     let question = "What does one instance carry, and how many are needed?";
     let Some(capacity) = &advice.capacity else {
-        return answer(question, CANNOT_TELL.to_owned(), NOTHING_HELD.to_owned(), Confidence::Low);
+        return answer(
+            question,
+            CANNOT_TELL.to_owned(),
+            NOTHING_HELD.to_owned(),
+            Confidence::Low,
+        );
     };
     let (peak, limit) = (peak(evidence), units::duration(evidence.limit.p95));
     let known = match capacity.between {
         (least, Some(most)) => {
             let saturated = capacity.saturated.filter(|saturated| *saturated < most);
-            let saturated =
-                saturated.map_or(String::new(), |saturated| format!(" ({saturated:.0} were answered of those)"));
-            format!("the limit held with {least:.0} and was missed with {most:.0}{saturated}; {}", capacity.because)
+            let saturated = saturated.map_or(String::new(), |saturated| {
+                format!(" ({saturated:.0} were answered of those)")
+            });
+            format!(
+                "the limit held with {least:.0} and was missed with {most:.0}{saturated}; {}",
+                capacity.because
+            )
         }
         (_, None) => capacity.because.clone(),
     };
@@ -70,16 +88,24 @@ fn beyond_maximum(max: u32, capacity: &InstanceCapacity, peak: f64) -> String {
         return String::new();
     }
     if fewest.is_some_and(|fewest| fewest > max) {
-        return format!(" The group's maximum of {max} cannot hold it: raise it to {needed} or more.");
+        return format!(
+            " The group's maximum of {max} cannot hold it: raise it to {needed} or more."
+        );
     }
-    if needed > max { format!(" The group's maximum of {max} may be too small for it.") } else { String::new() }
+    if needed > max {
+        format!(" The group's maximum of {max} may be too small for it.")
+    } else {
+        String::new()
+    }
 }
 
 /// Whether the metric is at its target when an instance has as much as it should.
 pub fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let question = "What should the target value be?";
     let policies = evidence.timeline.policies();
-    let tracking = policies.iter().find(|policy| policy.kind == "TargetTrackingScaling")?;
+    let tracking = policies
+        .iter()
+        .find(|policy| policy.kind == "TargetTrackingScaling")?;
     let (Some(capacity), Some(metric)) = (&advice.capacity, &advice.metric) else {
         let why = match advice.capacity {
             None => NOTHING_HELD.to_owned(),
@@ -89,12 +115,18 @@ pub fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
                     .to_owned()
             }
         };
-        return Some(answer(question, CANNOT_TELL.to_owned(), why, Confidence::Low));
+        return Some(answer(
+            question,
+            CANNOT_TELL.to_owned(),
+            why,
+            Confidence::Low,
+        ));
     };
     let full = capacity.at_limit * metric.per_request;
     let fitting = others::fitting(capacity.at_limit, metric.per_request, metric.ceiling);
     let now = tracking.target_value.map_or(String::new(), |now| {
-        let replayed = replayed(evidence, advice).unwrap_or_else(|| compared(now, fitting).to_owned());
+        let replayed =
+            replayed(evidence, advice).unwrap_or_else(|| compared(now, fitting).to_owned());
         let late = if now > full {
             "more than an instance reaches within the limit, so it asks for more too late; "
         } else {
@@ -116,19 +148,28 @@ pub fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
         metric.per_request,
         by_capacity(capacity)
     );
-    let confidence = if metric.scatter > SCATTERED { Confidence::Low } else { capacity.confidence };
+    let confidence = if metric.scatter > SCATTERED {
+        Confidence::Low
+    } else {
+        capacity.confidence
+    };
     Some(answer(question, said, from, confidence))
 }
 
-/// What the rows with other targets say of the one that is set: the recommended one, else the best of them.
+/// What the rows with other targets say of the one that is set: the recommended one, else the best
+/// of them.
 fn replayed(evidence: &Evidence<'_>, advice: &Advice) -> Option<String> {
     let (now, others) = advice.candidates.split_first()?;
     let is_target = |one: &&Candidate| match &one.change {
-        Change::Maximum { with: Some(with), .. } => matches!(**with, Change::Target { .. }),
+        Change::Maximum {
+            with: Some(with), ..
+        } => matches!(**with, Change::Target { .. }),
         change => matches!(change, Change::Target { .. }),
     };
     let rows = || others.iter().filter(is_target);
-    let best = rows().find(|one| one.recommended).or_else(|| rows().min_by_key(|one| (one.over_limit, one.errors)))?;
+    let best = rows()
+        .find(|one| one.recommended)
+        .or_else(|| rows().min_by_key(|one| (one.over_limit, one.errors)))?;
     let figures = |one: &Candidate| {
         let lost = if now.errors + best.errors > 0 {
             format!(" and {} lost", units::count(one.errors, "request"))
@@ -139,7 +180,12 @@ fn replayed(evidence: &Evidence<'_>, advice: &Advice) -> Option<String> {
     };
     let tolerance = Tolerance::of(evidence);
     Some(if best.recommended {
-        format!("{} is recommended below, for {} instead of {}", best.name, figures(best), figures(now))
+        format!(
+            "{} is recommended below, for {} instead of {}",
+            best.name,
+            figures(best),
+            figures(now)
+        )
     } else if tolerance.is_held_by(now) {
         format!("it holds the limit with this load ({})", figures(now))
     } else if tolerance.is_helped_by(best, now) {
@@ -173,11 +219,22 @@ pub fn bounds(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let question = "What should min and max be?";
     let (_, group) = evidence.timeline.groups().next_back()?;
     let Some(capacity) = &advice.capacity else {
-        return Some(answer(question, CANNOT_TELL.to_owned(), NOTHING_HELD.to_owned(), Confidence::Low));
+        return Some(answer(
+            question,
+            CANNOT_TELL.to_owned(),
+            NOTHING_HELD.to_owned(),
+            Confidence::Low,
+        ));
     };
     let peak = peak(evidence);
-    let calm = evidence.spike.map_or(evidence.seconds.len(), |(from, _)| from as usize).min(evidence.seconds.len());
-    let calm = evidence.seconds[..calm].iter().map(|second| second.demand).fold(0.0, f64::max);
+    let calm = evidence
+        .spike
+        .map_or(evidence.seconds.len(), |(from, _)| from as usize)
+        .min(evidence.seconds.len());
+    let calm = evidence.seconds[..calm]
+        .iter()
+        .map(|second| second.demand)
+        .fold(0.0, f64::max);
     let (most, max, min) = (needed(capacity, peak), group.max, group.min);
     let roomy = (peak / (capacity.at_limit * others::ROOM)).ceil() as u32;
     let fits = if most > max { "too small" } else { "enough" };
@@ -192,7 +249,10 @@ pub fn bounds(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
             others::standing(most, min, advice.price.as_ref())
         );
     }
-    let from = format!("{peak:.0} and {calm:.0} requests/s over {}", by_capacity(capacity));
+    let from = format!(
+        "{peak:.0} and {calm:.0} requests/s over {}",
+        by_capacity(capacity)
+    );
     Some(answer(question, said, from, capacity.confidence))
 }
 
@@ -200,25 +260,47 @@ pub fn bounds(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
 pub fn steps(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let question = "How large should the steps be?";
     let Some(capacity) = &advice.capacity else {
-        return Some(answer(question, CANNOT_TELL.to_owned(), NOTHING_HELD.to_owned(), Confidence::Low));
+        return Some(answer(
+            question,
+            CANNOT_TELL.to_owned(),
+            NOTHING_HELD.to_owned(),
+            Confidence::Low,
+        ));
     };
     let peak = peak(evidence);
     let before = evidence.reaction.desired_before;
-    let from = format!("the highest second ({peak:.0} requests/s) over {}", by_capacity(capacity));
+    let from = format!(
+        "the highest second ({peak:.0} requests/s) over {}",
+        by_capacity(capacity)
+    );
     let policies = evidence.timeline.policies();
-    let stepped = policies.iter().find(|policy| policy.kind == "StepScaling" && is_out(policy));
+    let stepped = policies
+        .iter()
+        .find(|policy| policy.kind == "StepScaling" && is_out(policy));
     let add = needed(capacity, peak).saturating_sub(before);
     let said = match (stepped, add) {
-        (_, 0) => format!("No step is needed: the {before} that were there are enough for the highest load."),
+        (_, 0) => format!(
+            "No step is needed: the {before} that were there are enough for the highest load."
+        ),
         (Some(policy), _) => large(policy, capacity, peak, add, before),
-        (None, _) => single(advice).unwrap_or_else(|| format!("There are none. One would have to add {add} at once.")),
+        (None, _) => single(advice)
+            .unwrap_or_else(|| format!("There are none. One would have to add {add} at once.")),
     };
     Some(answer(question, said, from, capacity.confidence))
 }
 
 fn large(policy: &Policy, capacity: &InstanceCapacity, peak: f64, add: u32, before: u32) -> String {
-    let largest = policy.steps.iter().map(|step| step.change).max().unwrap_or(0);
-    let unit = if policy.adjustment.as_deref() == Some("PercentChangeInCapacity") { " %" } else { "" };
+    let largest = policy
+        .steps
+        .iter()
+        .map(|step| step.change)
+        .max()
+        .unwrap_or(0);
+    let unit = if policy.adjustment.as_deref() == Some("PercentChangeInCapacity") {
+        " %"
+    } else {
+        ""
+    };
     format!(
         "The spike needs {} at once, {add} more than the {before} that were there; the largest step of {} is {largest}{unit}.",
         range(capacity, peak),
@@ -231,7 +313,9 @@ fn single(advice: &Advice) -> Option<String> {
     let now = advice.candidates.first()?;
     let is_step = |change: &Change| matches!(change, Change::Step { .. });
     let row = advice.candidates.iter().find(|one| match &one.change {
-        Change::Maximum { with: Some(with), .. } => is_step(with),
+        Change::Maximum {
+            with: Some(with), ..
+        } => is_step(with),
         change => is_step(change),
     })?;
     Some(format!(
@@ -254,16 +338,23 @@ mod tests {
     #[test]
     fn what_is_said_of_the_target_is_what_the_rows_say() {
         let (timeline, seconds) = seen("TargetTrackingScaling");
-        let reaction = Reaction { desired_before: 2, max: 8, ..Reaction::default() };
+        let reaction = Reaction {
+            desired_before: 2,
+            max: 8,
+            ..Reaction::default()
+        };
         let evidence = evidence(&timeline, &seconds, &reaction);
         let advised = advise(&evidence, None);
         let said = |rows: &[(u32, u64)], recommended: usize| {
             let mut advice = advised.clone();
-            let targets = |one: &Candidate| matches!(one.change, Change::Nothing | Change::Target { .. });
+            let targets =
+                |one: &Candidate| matches!(one.change, Change::Nothing | Change::Target { .. });
             advice.candidates.retain(targets);
             advice.candidates.truncate(rows.len());
-            for (index, (row, (over, errors))) in advice.candidates.iter_mut().zip(rows).enumerate() {
-                (row.over_limit, row.errors, row.recommended) = (*over, *errors, index == recommended);
+            for (index, (row, (over, errors))) in advice.candidates.iter_mut().zip(rows).enumerate()
+            {
+                (row.over_limit, row.errors, row.recommended) =
+                    (*over, *errors, index == recommended);
             }
             target(&evidence, &advice).unwrap().answer
         };
@@ -273,10 +364,26 @@ mod tests {
                 1,
                 "is recommended below, for 4 s over the limit and 0 requests lost instead of 20 s over the limit and 90 requests lost.",
             ),
-            (&[(20, 90), (10, 10)], 9, "and what is recommended below does more."),
-            (&[(20, 90), (19, 90)], 9, "; 20 s over the limit and 90 requests lost now)."),
-            (&[(0, 0), (0, 0)], 9, "It is 50: it holds the limit with this load (0 s over the limit)."),
-            (&[(20, 90)], 0, "there is room; what less of it would cost or gain this run cannot tell."),
+            (
+                &[(20, 90), (10, 10)],
+                9,
+                "and what is recommended below does more.",
+            ),
+            (
+                &[(20, 90), (19, 90)],
+                9,
+                "; 20 s over the limit and 90 requests lost now).",
+            ),
+            (
+                &[(0, 0), (0, 0)],
+                9,
+                "It is 50: it holds the limit with this load (0 s over the limit).",
+            ),
+            (
+                &[(20, 90)],
+                0,
+                "there is room; what less of it would cost or gain this run cannot tell.",
+            ),
         ] {
             let said = said(rows, recommended);
             assert!(said.ends_with(ends), "{said}");
@@ -294,14 +401,26 @@ mod tests {
             because: String::new(),
         };
         let wide = capacity((30.0, Some(140.0)), Some(100.0));
-        assert_eq!(range(&wide, 280.0), "4 instances (3 to 10 by what held the limit and what did not)");
+        assert_eq!(
+            range(&wide, 280.0),
+            "4 instances (3 to 10 by what held the limit and what did not)"
+        );
         assert_eq!(
             range(&capacity((80.0, Some(90.0)), None), 85.0),
             "1 instance (1 to 2 by what held the limit and what did not)"
         );
-        assert_eq!(range(&capacity((85.0, None), None), 280.0), "4 instances (at most 4)");
-        assert_eq!(beyond_maximum(2, &wide, 280.0), " The group's maximum of 2 cannot hold it: raise it to 4 or more.");
-        assert_eq!(beyond_maximum(3, &wide, 280.0), " The group's maximum of 3 may be too small for it.");
+        assert_eq!(
+            range(&capacity((85.0, None), None), 280.0),
+            "4 instances (at most 4)"
+        );
+        assert_eq!(
+            beyond_maximum(2, &wide, 280.0),
+            " The group's maximum of 2 cannot hold it: raise it to 4 or more."
+        );
+        assert_eq!(
+            beyond_maximum(3, &wide, 280.0),
+            " The group's maximum of 3 may be too small for it."
+        );
         assert_eq!(beyond_maximum(8, &wide, 280.0), "");
     }
 }

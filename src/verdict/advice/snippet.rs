@@ -30,7 +30,9 @@ fn of(change: &Change, group: &GroupState, lead: &RanPolicy<'_>) -> Option<Strin
     // Writing to a String cannot fail.
     let _ = match change {
         Change::Nothing | Change::WhatIf => return None,
-        Change::Target { .. } | Change::Period { .. } | Change::Step { .. } if !lead.alarm.math.is_empty() => {
+        Change::Target { .. } | Change::Period { .. } | Change::Step { .. }
+            if !lead.alarm.math.is_empty() =>
+        {
             of_math(&mut out, change, lead)
         }
         Change::Target { target } => tracking(&mut out, group, lead, *target, None),
@@ -42,9 +44,13 @@ fn of(change: &Change, group: &GroupState, lead: &RanPolicy<'_>) -> Option<Strin
         }
         Change::Maximum { max, with } => {
             // What comes with it is written for the group as it will be.
-            let group = GroupState { max: *max, ..group.clone() };
+            let group = GroupState {
+                max: *max,
+                ..group.clone()
+            };
             let more = with.as_ref().and_then(|with| of(with, &group, lead));
-            maximum(&mut out, &group).and_then(|()| more.map_or(Ok(()), |more| write!(out, "\n{more}")))
+            maximum(&mut out, &group)
+                .and_then(|()| more.map_or(Ok(()), |more| write!(out, "\n{more}")))
         }
         Change::Step { threshold, add } => step(&mut out, group, lead, *threshold, *add),
         Change::Minimum { min } if group.is_service => write!(
@@ -84,7 +90,8 @@ fn maximum(out: &mut String, group: &GroupState) -> std::fmt::Result {
 }
 
 fn is_ec2_cpu(alarm: &Alarm) -> bool {
-    alarm.namespace.as_deref() == Some("AWS/EC2") && alarm.metric.as_deref() == Some("CPUUtilization")
+    alarm.namespace.as_deref() == Some("AWS/EC2")
+        && alarm.metric.as_deref() == Some("CPUUtilization")
 }
 
 /// The same CPU as the agent publishes it, over the whole group.
@@ -115,10 +122,16 @@ fn scheduled(out: &mut String, group: &GroupState, min: u32) -> std::fmt::Result
             "# Once before the spike, and a second one after it that takes min_capacity back to {}.",
             group.min
         )?;
-        writeln!(out, "resource \"aws_appautoscaling_scheduled_action\" \"before_the_spike\" {{")?;
+        writeln!(
+            out,
+            "resource \"aws_appautoscaling_scheduled_action\" \"before_the_spike\" {{"
+        )?;
         writeln!(out, "  name               = \"before-the-spike\"")?;
         of_service(out, group)?;
-        writeln!(out, "  schedule           = \"cron(50 8 ? * MON-FRI *)\" # ten minutes before the spike\n")?;
+        writeln!(
+            out,
+            "  schedule           = \"cron(50 8 ? * MON-FRI *)\" # ten minutes before the spike\n"
+        )?;
         return writeln!(
             out,
             "  scalable_target_action {{\n    min_capacity = {min}\n    max_capacity = {}\n  }}\n}}",
@@ -139,13 +152,25 @@ fn scheduled(out: &mut String, group: &GroupState, min: u32) -> std::fmt::Result
 
 /// What a policy on metric math follows is its owner's expression: it stays as it is.
 fn of_math(out: &mut String, change: &Change, lead: &RanPolicy<'_>) -> std::fmt::Result {
-    writeln!(out, "# Policy {:?} follows metric math, which stays as it is. In its own resource:", lead.policy.name)?;
+    writeln!(
+        out,
+        "# Policy {:?} follows metric math, which stays as it is. In its own resource:",
+        lead.policy.name
+    )?;
     match change {
         Change::Target { target } => writeln!(out, "#   target_value = {target}"),
-        Change::Period { period } => writeln!(out, "#   period = {} in each metric_stat", period.as_secs()),
+        Change::Period { period } => {
+            writeln!(out, "#   period = {} in each metric_stat", period.as_secs())
+        }
         Change::Step { threshold, add } => {
-            writeln!(out, "#   and beside it a step policy with an alarm on the same expression:")?;
-            writeln!(out, "#   threshold = {threshold}, evaluation_periods = 1, scaling_adjustment = {add}")
+            writeln!(
+                out,
+                "#   and beside it a step policy with an alarm on the same expression:"
+            )?;
+            writeln!(
+                out,
+                "#   threshold = {threshold}, evaluation_periods = 1, scaling_adjustment = {add}"
+            )
         }
         _ => Ok(()),
     }
@@ -162,12 +187,18 @@ fn tracking(
     let name = match lead.target() {
         Some(_) => lead.policy.name.clone(),
         None => {
-            writeln!(out, "# In place of the policies that are there, alarms and all.")?;
+            writeln!(
+                out,
+                "# In place of the policies that are there, alarms and all."
+            )?;
             format!("{}-tracking", group.name.replace('/', "-"))
         }
     };
     if group.is_service {
-        writeln!(out, "resource \"aws_appautoscaling_policy\" \"spikeproof\" {{")?;
+        writeln!(
+            out,
+            "resource \"aws_appautoscaling_policy\" \"spikeproof\" {{"
+        )?;
         writeln!(out, "  name               = {name:?}")?;
         writeln!(out, "  policy_type        = \"TargetTrackingScaling\"")?;
         of_service(out, group)?;
@@ -205,7 +236,9 @@ fn metric(out: &mut String, alarm: &Alarm, period: Option<Duration>) -> std::fmt
     if let Some(predefined) = predefined {
         writeln!(out, "\n    predefined_metric_specification {{")?;
         writeln!(out, "      predefined_metric_type = {predefined:?}")?;
-        if let Some(label) = resource_label(alarm).filter(|_| predefined == "ALBRequestCountPerTarget") {
+        if let Some(label) =
+            resource_label(alarm).filter(|_| predefined == "ALBRequestCountPerTarget")
+        {
             writeln!(out, "      resource_label         = {label:?}")?;
         }
         return writeln!(out, "    }}");
@@ -214,16 +247,38 @@ fn metric(out: &mut String, alarm: &Alarm, period: Option<Duration>) -> std::fmt
     let statistic = alarm.statistic.as_deref().unwrap_or("Average");
     match period {
         None => {
-            writeln!(out, "      metric_name = {name:?}\n      namespace   = {namespace:?}")?;
+            writeln!(
+                out,
+                "      metric_name = {name:?}\n      namespace   = {namespace:?}"
+            )?;
             writeln!(out, "      statistic   = {statistic:?}")?;
-            dimensions(out, alarm, "      ", if namespace == "AWS/ECS" { "dimensions" } else { "metric_dimension" })?;
+            dimensions(
+                out,
+                alarm,
+                "      ",
+                if namespace == "AWS/ECS" {
+                    "dimensions"
+                } else {
+                    "metric_dimension"
+                },
+            )?;
         }
         // A period of its own exists only in the form with metric math.
         Some(period) => {
-            writeln!(out, "      metrics {{\n        id = \"m1\"\n        metric_stat {{")?;
-            writeln!(out, "          stat   = {statistic:?}\n          period = {}", period.as_secs())?;
+            writeln!(
+                out,
+                "      metrics {{\n        id = \"m1\"\n        metric_stat {{"
+            )?;
+            writeln!(
+                out,
+                "          stat   = {statistic:?}\n          period = {}",
+                period.as_secs()
+            )?;
             writeln!(out, "          metric {{")?;
-            writeln!(out, "            metric_name = {name:?}\n            namespace   = {namespace:?}")?;
+            writeln!(
+                out,
+                "            metric_name = {name:?}\n            namespace   = {namespace:?}"
+            )?;
             dimensions(out, alarm, "            ", "dimensions")?;
             writeln!(out, "          }}\n        }}\n      }}")?;
         }
@@ -233,23 +288,45 @@ fn metric(out: &mut String, alarm: &Alarm, period: Option<Duration>) -> std::fmt
 
 /// `app/<balancer>/<id>/targetgroup/<group>/<id>`, of the dimensions of the alarm.
 fn resource_label(alarm: &Alarm) -> Option<String> {
-    let dimension = |wanted: &str| alarm.dimensions.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
-    Some(format!("{}/{}", dimension("LoadBalancer")?, dimension("TargetGroup")?))
+    let dimension = |wanted: &str| {
+        alarm
+            .dimensions
+            .iter()
+            .find(|(name, _)| name == wanted)
+            .map(|(_, value)| value)
+    };
+    Some(format!(
+        "{}/{}",
+        dimension("LoadBalancer")?,
+        dimension("TargetGroup")?
+    ))
 }
 
 fn dimensions(out: &mut String, alarm: &Alarm, indent: &str, block: &str) -> std::fmt::Result {
     for (name, value) in &alarm.dimensions {
-        writeln!(out, "{indent}{block} {{\n{indent}  name  = {name:?}\n{indent}  value = {value:?}\n{indent}}}")?;
+        writeln!(
+            out,
+            "{indent}{block} {{\n{indent}  name  = {name:?}\n{indent}  value = {value:?}\n{indent}}}"
+        )?;
     }
     Ok(())
 }
 
-fn step(out: &mut String, group: &GroupState, lead: &RanPolicy<'_>, threshold: f64, add: u32) -> std::fmt::Result {
+fn step(
+    out: &mut String,
+    group: &GroupState,
+    lead: &RanPolicy<'_>,
+    threshold: f64,
+    add: u32,
+) -> std::fmt::Result {
     let alarm = lead.alarm;
     let adjustment = format!(
         "step_adjustment {{\n    metric_interval_lower_bound = 0\n    scaling_adjustment          = {add}\n  }}"
     );
-    writeln!(out, "# Beside the policy that is there: it answers a breach that is far beyond its target at once.")?;
+    writeln!(
+        out,
+        "# Beside the policy that is there: it answers a breach that is far beyond its target at once."
+    )?;
     if group.is_service {
         writeln!(out, "resource \"aws_appautoscaling_policy\" \"spike\" {{")?;
         writeln!(out, "  name               = \"{}-spike\"", lead.policy.name)?;
@@ -262,21 +339,56 @@ fn step(out: &mut String, group: &GroupState, lead: &RanPolicy<'_>, threshold: f
         )?;
     } else {
         writeln!(out, "resource \"aws_autoscaling_policy\" \"spike\" {{")?;
-        writeln!(out, "  name                   = \"{}-spike\"", lead.policy.name)?;
+        writeln!(
+            out,
+            "  name                   = \"{}-spike\"",
+            lead.policy.name
+        )?;
         writeln!(out, "  autoscaling_group_name = {:?}", group.name)?;
         writeln!(out, "  policy_type            = \"StepScaling\"")?;
         writeln!(out, "  adjustment_type        = \"ChangeInCapacity\"")?;
         writeln!(out, "\n  {adjustment}\n}}\n")?;
     }
-    let policy = if group.is_service { "aws_appautoscaling_policy" } else { "aws_autoscaling_policy" };
+    let policy = if group.is_service {
+        "aws_appautoscaling_policy"
+    } else {
+        "aws_autoscaling_policy"
+    };
     writeln!(out, "resource \"aws_cloudwatch_metric_alarm\" \"spike\" {{")?;
-    writeln!(out, "  alarm_name          = \"{}-spike\"", group.name.replace('/', "-"))?;
-    writeln!(out, "  namespace           = {:?}", alarm.namespace.as_deref().unwrap_or_default())?;
-    writeln!(out, "  metric_name         = {:?}", alarm.metric.as_deref().unwrap_or_default())?;
-    writeln!(out, "  statistic           = {:?}", alarm.statistic.as_deref().unwrap_or("Average"))?;
-    let is_of_aws = alarm.namespace.as_deref().is_some_and(|namespace| namespace.starts_with("AWS/"));
-    let shortest = if is_of_aws { AWS_PERIOD } else { SHORTEST_PERIOD };
-    writeln!(out, "  period              = {}", alarm.period.as_secs().max(shortest))?;
+    writeln!(
+        out,
+        "  alarm_name          = \"{}-spike\"",
+        group.name.replace('/', "-")
+    )?;
+    writeln!(
+        out,
+        "  namespace           = {:?}",
+        alarm.namespace.as_deref().unwrap_or_default()
+    )?;
+    writeln!(
+        out,
+        "  metric_name         = {:?}",
+        alarm.metric.as_deref().unwrap_or_default()
+    )?;
+    writeln!(
+        out,
+        "  statistic           = {:?}",
+        alarm.statistic.as_deref().unwrap_or("Average")
+    )?;
+    let is_of_aws = alarm
+        .namespace
+        .as_deref()
+        .is_some_and(|namespace| namespace.starts_with("AWS/"));
+    let shortest = if is_of_aws {
+        AWS_PERIOD
+    } else {
+        SHORTEST_PERIOD
+    };
+    writeln!(
+        out,
+        "  period              = {}",
+        alarm.period.as_secs().max(shortest)
+    )?;
     writeln!(out, "  evaluation_periods  = 1")?;
     writeln!(out, "  comparison_operator = \"GreaterThanThreshold\"")?;
     writeln!(out, "  threshold           = {threshold}")?;

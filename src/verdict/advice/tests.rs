@@ -1,15 +1,24 @@
-//! Advice on a run whose every instant is known: the group is the model itself, seen through a timeline.
+//! Advice on a run whose every instant is known: the group is the model itself, seen through a
+//! timeline.
 
 use super::*;
-use crate::measure::timeline::{Activity, Datapoint, GroupState, Instance, MetricSeries, Observation, Observed};
+use crate::measure::timeline::{
+    Activity, Datapoint, GroupState, Instance, MetricSeries, Observation, Observed,
+};
 use crate::scaling::replay::{self, Follows, Service, Setting};
 use crate::scaling::{Bounds, alarm};
 
-const SERVICE: Service = Service { at_limit: 200.0, saturated: 200.0, queue: Duration::from_secs(1) };
+const SERVICE: Service = Service {
+    at_limit: 200.0,
+    saturated: 200.0,
+    queue: Duration::from_secs(1),
+};
 
 pub fn at(second: usize) -> Timestamp {
     let start = "2026-03-01T12:00:00Z".parse::<Timestamp>().unwrap();
-    start.checked_add(Duration::from_secs(second as u64)).unwrap()
+    start
+        .checked_add(Duration::from_secs(second as u64))
+        .unwrap()
 }
 
 /// Calm, a spike of half a minute, calm.
@@ -66,8 +75,11 @@ pub fn seen(kind: &str) -> (Timeline, Vec<Second>) {
 
 /// One whose maximum of three holds it back: five are needed.
 pub fn pinned() -> (Timeline, Vec<Second>) {
-    let (mut timeline, seconds) =
-        seen_of("TargetTrackingScaling", 3, [vec![300.0; 20], vec![900.0; 40], vec![300.0; 40]].concat());
+    let (mut timeline, seconds) = seen_of(
+        "TargetTrackingScaling",
+        3,
+        [vec![300.0; 20], vec![900.0; 40], vec![300.0; 40]].concat(),
+    );
     for one in &mut timeline.observations {
         if let Observed::Group(group) = &mut one.seen {
             group.max = 3;
@@ -79,7 +91,10 @@ pub fn pinned() -> (Timeline, Vec<Second>) {
 fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
     let setting = Setting {
         policies: vec![Follows {
-            rule: Rule::Tracking { tracking: TargetTracking::new(50.0), scale_in: true },
+            rule: Rule::Tracking {
+                tracking: TargetTracking::new(50.0),
+                scale_in: true,
+            },
             per_request: 0.5,
             ceiling: Some(100.0),
             per_target: false,
@@ -136,18 +151,43 @@ fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
         found.push((second, group(desired, serving)));
         let each = demand / f64::from(serving);
         let ok = demand.min(f64::from(serving) * SERVICE.saturated);
-        let p95 = if each > SERVICE.at_limit { 1_000_000 } else { 22_000 };
-        seconds.push(Second { demand: *demand, ok: ok as u64, errors: (demand - ok) as u64, p95: Some(p95) });
-        points.push(Datapoint { at: at(second), value: (each * 0.5).min(100.0) });
+        let p95 = if each > SERVICE.at_limit {
+            1_000_000
+        } else {
+            22_000
+        };
+        seconds.push(Second {
+            demand: *demand,
+            ok: ok as u64,
+            errors: (demand - ok) as u64,
+            p95: Some(p95),
+        });
+        points.push(Datapoint {
+            at: at(second),
+            value: (each * 0.5).min(100.0),
+        });
     }
     let name = "policy metric CPUUtilization".to_owned();
-    let series = MetricSeries { name, unit: String::new(), period: Duration::from_secs(1), points, alarms: vec![] };
+    let series = MetricSeries {
+        name,
+        unit: String::new(),
+        period: Duration::from_secs(1),
+        points,
+        alarms: vec![],
+    };
     found.push((load.len(), Observed::Metric(series)));
-    let observations = found.into_iter().map(|(second, seen)| Observation::new(at(second), seen)).collect();
+    let observations = found
+        .into_iter()
+        .map(|(second, seen)| Observation::new(at(second), seen))
+        .collect();
     (Timeline { observations }, seconds)
 }
 
-pub fn evidence<'a>(timeline: &'a Timeline, seconds: &'a [Second], reaction: &'a Reaction) -> Evidence<'a> {
+pub fn evidence<'a>(
+    timeline: &'a Timeline,
+    seconds: &'a [Second],
+    reaction: &'a Reaction,
+) -> Evidence<'a> {
     Evidence {
         seconds,
         open: true,
@@ -155,7 +195,10 @@ pub fn evidence<'a>(timeline: &'a Timeline, seconds: &'a [Second], reaction: &'a
         reaction,
         started: at(0),
         spike: Some((10, 40)),
-        limit: Limit { p95: Duration::from_millis(200), asked: true },
+        limit: Limit {
+            p95: Duration::from_millis(200),
+            asked: true,
+        },
         instance_price: Some(0.6),
         weakness: None,
         fresh: None,
@@ -163,14 +206,25 @@ pub fn evidence<'a>(timeline: &'a Timeline, seconds: &'a [Second], reaction: &'a
 }
 
 pub fn advised_on((timeline, seconds): (Timeline, Vec<Second>)) -> Advice {
-    let reaction = Reaction { desired_before: 2, max: 3, ..Reaction::default() };
-    let evidence = Evidence { spike: Some((20, 60)), ..evidence(&timeline, &seconds, &reaction) };
+    let reaction = Reaction {
+        desired_before: 2,
+        max: 3,
+        ..Reaction::default()
+    };
+    let evidence = Evidence {
+        spike: Some((20, 60)),
+        ..evidence(&timeline, &seconds, &reaction)
+    };
     advise(&evidence, None)
 }
 
 fn advised(kind: &str, what_if: Option<&WhatIf>) -> Advice {
     let (timeline, seconds) = seen(kind);
-    let reaction = Reaction { desired_before: 2, max: 8, ..Reaction::default() };
+    let reaction = Reaction {
+        desired_before: 2,
+        max: 8,
+        ..Reaction::default()
+    };
     advise(&evidence(&timeline, &seconds, &reaction), what_if)
 }
 
@@ -179,22 +233,71 @@ fn a_run_gives_back_what_was_put_into_it_and_the_cheapest_policy_that_holds() {
     let what_if = WhatIf::parse("min=3").unwrap();
     let advice = advised("TargetTrackingScaling", Some(&what_if));
     let (capacity, metric) = (advice.capacity.unwrap(), advice.metric.unwrap());
-    assert!((capacity.at_limit - 200.0).abs() < 1.0 && capacity.confidence == Confidence::Medium, "{capacity:?}");
+    assert!(
+        (capacity.at_limit - 200.0).abs() < 1.0 && capacity.confidence == Confidence::Medium,
+        "{capacity:?}"
+    );
     assert!((metric.per_request - 0.5).abs() < 0.01, "{metric:?}");
-    assert!(advice.agreement.unwrap().share() > 0.95, "{:?}", advice.agreement);
-    let row = |name: &str| advice.candidates.iter().find(|one| one.name == name).unwrap().clone();
-    assert!(row("as it is").over_limit >= 6 && row("as it is").errors > 300, "{:?}", row("as it is"));
+    assert!(
+        advice.agreement.unwrap().share() > 0.95,
+        "{:?}",
+        advice.agreement
+    );
+    let row = |name: &str| {
+        advice
+            .candidates
+            .iter()
+            .find(|one| one.name == name)
+            .unwrap()
+            .clone()
+    };
+    assert!(
+        row("as it is").over_limit >= 6 && row("as it is").errors > 300,
+        "{:?}",
+        row("as it is")
+    );
     let standing = "it costs up to 24 instance-hours ($14.40) a day more than the minimum of 2";
-    assert!(row("minimum 3").assumes.is_some_and(|assumes| assumes.ends_with(standing)), "{:?}", row("minimum 3"));
-    let best = advice.candidates.iter().find(|one| one.recommended).unwrap();
-    assert!(best.assumes.is_none() && best.errors * 2 <= row("as it is").errors, "{best:?}");
-    assert_eq!((row("minimum 3").over_limit, row("minimum 3").errors), (0, 0));
-    assert_eq!(row("what if: min 3").instance_minutes, row("minimum 3").instance_minutes);
+    assert!(
+        row("minimum 3")
+            .assumes
+            .is_some_and(|assumes| assumes.ends_with(standing)),
+        "{:?}",
+        row("minimum 3")
+    );
+    let best = advice
+        .candidates
+        .iter()
+        .find(|one| one.recommended)
+        .unwrap();
+    assert!(
+        best.assumes.is_none() && best.errors * 2 <= row("as it is").errors,
+        "{best:?}"
+    );
+    assert_eq!(
+        (row("minimum 3").over_limit, row("minimum 3").errors),
+        (0, 0)
+    );
+    assert_eq!(
+        row("what if: min 3").instance_minutes,
+        row("minimum 3").instance_minutes
+    );
     let minimum = row("minimum 3");
-    assert!((minimum.usd.unwrap() - minimum.instance_minutes * 0.01).abs() < 1e-9, "{minimum:?}");
-    assert!(advice.snippet.unwrap().contains("# Beside the policy that is there"), "{best:?}");
+    assert!(
+        (minimum.usd.unwrap() - minimum.instance_minutes * 0.01).abs() < 1e-9,
+        "{minimum:?}"
+    );
+    assert!(
+        advice
+            .snippet
+            .unwrap()
+            .contains("# Beside the policy that is there"),
+        "{best:?}"
+    );
     let elasticity = advice.elasticity.unwrap();
-    assert!(elasticity.timeshare_under > 0.05 && elasticity.timeshare_over > 0.3, "{elasticity:?}");
+    assert!(
+        elasticity.timeshare_under > 0.05 && elasticity.timeshare_over > 0.3,
+        "{elasticity:?}"
+    );
 }
 
 #[test]
@@ -202,8 +305,14 @@ fn a_load_shorter_than_the_alarms_window_proves_nothing_of_a_row() {
     let what_if = WhatIf::parse("period=60s,datapoints=3").unwrap();
     let advice = advised("TargetTrackingScaling", Some(&what_if));
     let row = advice.candidates.last().unwrap();
-    let said = "the alarm's window of 3m: the recorded one of 1m20s is not, so this row proves nothing";
-    assert!(row.assumes.as_ref().is_some_and(|assumes| assumes.contains(said)), "{row:?}");
+    let said =
+        "the alarm's window of 3m: the recorded one of 1m20s is not, so this row proves nothing";
+    assert!(
+        row.assumes
+            .as_ref()
+            .is_some_and(|assumes| assumes.contains(said)),
+        "{row:?}"
+    );
 }
 
 #[test]
@@ -218,7 +327,10 @@ fn a_policy_without_a_cooldown_waits_for_the_groups() {
     }
     let ran = ran(&timeline).unwrap();
     let rule = &ran.lead().unwrap().rule;
-    assert!(matches!(rule, Rule::Simple { cooldown, .. } if *cooldown == Duration::from_secs(40)), "{rule:?}");
+    assert!(
+        matches!(rule, Rule::Simple { cooldown, .. } if *cooldown == Duration::from_secs(40)),
+        "{rule:?}"
+    );
 }
 
 #[test]
@@ -226,19 +338,46 @@ fn the_price_of_the_groups_type_is_taken_where_none_is_given() {
     let (mut timeline, seconds) = seen("TargetTrackingScaling");
     for one in &mut timeline.observations {
         if let Observed::Group(group) = &mut one.seen {
-            group.instances.iter_mut().for_each(|instance| instance.kind = "t3.medium".to_owned());
+            group
+                .instances
+                .iter_mut()
+                .for_each(|instance| instance.kind = "t3.medium".to_owned());
         }
     }
-    let reaction = Reaction { desired_before: 2, max: 8, ..Reaction::default() };
-    let advice = advise(&Evidence { instance_price: None, ..evidence(&timeline, &seconds, &reaction) }, None);
+    let reaction = Reaction {
+        desired_before: 2,
+        max: 8,
+        ..Reaction::default()
+    };
+    let advice = advise(
+        &Evidence {
+            instance_price: None,
+            ..evidence(&timeline, &seconds, &reaction)
+        },
+        None,
+    );
     let (now, price) = (&advice.candidates[0], advice.price.clone().unwrap());
-    assert!((now.usd.unwrap() - now.instance_minutes * 0.0416 / 60.0).abs() < 1e-9, "{now:?}");
     assert!(
-        price.source.contains("t3.medium") && price.source.contains("us-east-1; other regions differ"),
+        (now.usd.unwrap() - now.instance_minutes * 0.0416 / 60.0).abs() < 1e-9,
+        "{now:?}"
+    );
+    assert!(
+        price.source.contains("t3.medium")
+            && price.source.contains("us-east-1; other regions differ"),
         "{price:?}"
     );
-    assert_eq!(money(&timeline, 30.0), " ($0.021, us-east-1 in 2026-06; other regions differ)");
-    assert_eq!(advise(&evidence(&timeline, &seconds, &reaction), None).price.unwrap().usd, 0.6, "one's own wins");
+    assert_eq!(
+        money(&timeline, 30.0),
+        " ($0.021, us-east-1 in 2026-06; other regions differ)"
+    );
+    assert_eq!(
+        advise(&evidence(&timeline, &seconds, &reaction), None)
+            .price
+            .unwrap()
+            .usd,
+        0.6,
+        "one's own wins"
+    );
 }
 
 #[test]
@@ -253,27 +392,60 @@ fn every_setting_is_answered_for_or_told_what_would() {
     let advice = advised("TargetTrackingScaling", None);
     for question in asked {
         let found = advice.answers.iter().find(|one| one.question == question);
-        assert!(found.is_some_and(|one| !one.evidence.is_empty()), "{question}: {found:?}");
+        assert!(
+            found.is_some_and(|one| !one.evidence.is_empty()),
+            "{question}: {found:?}"
+        );
     }
 }
 
 #[test]
 fn a_load_that_was_cut_short_makes_everything_less_sure() {
     let (timeline, seconds) = seen("TargetTrackingScaling");
-    let reaction = Reaction { desired_before: 2, max: 8, ..Reaction::default() };
-    let cut = Evidence { weakness: Some("the load was cut short"), ..evidence(&timeline, &seconds, &reaction) };
+    let reaction = Reaction {
+        desired_before: 2,
+        max: 8,
+        ..Reaction::default()
+    };
+    let cut = Evidence {
+        weakness: Some("the load was cut short"),
+        ..evidence(&timeline, &seconds, &reaction)
+    };
     let capacity = advise(&cut, None).capacity.unwrap();
-    assert_eq!((capacity.confidence, capacity.because.ends_with("; the load was cut short")), (Confidence::Low, true));
+    assert_eq!(
+        (
+            capacity.confidence,
+            capacity.because.ends_with("; the load was cut short")
+        ),
+        (Confidence::Low, true)
+    );
 }
 
 #[test]
 fn what_cannot_be_replayed_is_said_and_the_rest_is_answered() {
     let advice = advised("PredictiveScaling", None);
     assert!(advice.candidates.is_empty() && advice.snippet.is_none());
-    assert!(advice.no_candidates.unwrap().contains("a forecast of its own"));
-    assert!(advice.answers.iter().any(|answer| answer.question.starts_with("What does one instance carry")));
-    let change = advice.answers.iter().find(|answer| answer.question == "What should be changed?").unwrap();
-    assert_eq!((change.answer.as_str(), change.confidence), ("This run cannot tell.", Confidence::Low));
+    assert!(
+        advice
+            .no_candidates
+            .unwrap()
+            .contains("a forecast of its own")
+    );
+    assert!(
+        advice
+            .answers
+            .iter()
+            .any(|answer| answer.question.starts_with("What does one instance carry"))
+    );
+    let change = advice
+        .answers
+        .iter()
+        .find(|answer| answer.question == "What should be changed?")
+        .unwrap();
+    assert_eq!(
+        (change.answer.as_str(), change.confidence),
+        ("This run cannot tell.", Confidence::Low)
+    );
 }
 
 #[test]
@@ -285,15 +457,35 @@ fn every_change_is_terraform_with_the_groups_and_policys_own_names() {
     let mut all = String::new();
     for change in [
         Change::Target { target: 30.0 },
-        Change::Period { period: Duration::from_secs(10) },
-        Change::Step { threshold: 75.0, add: 3 },
+        Change::Period {
+            period: Duration::from_secs(10),
+        },
+        Change::Step {
+            threshold: 75.0,
+            add: 3,
+        },
         Change::Minimum { min: 3 },
-        Change::WarmPool { boot: Duration::from_secs(10) },
-        Change::Scheduled { from: Duration::ZERO, until: Duration::from_secs(9), min: 4 },
-        Change::Maximum { max: 12, with: None },
-        Change::Maximum { max: 12, with: Some(Box::new(Change::Target { target: 30.0 })) },
+        Change::WarmPool {
+            boot: Duration::from_secs(10),
+        },
+        Change::Scheduled {
+            from: Duration::ZERO,
+            until: Duration::from_secs(9),
+            min: 4,
+        },
+        Change::Maximum {
+            max: 12,
+            with: None,
+        },
+        Change::Maximum {
+            max: 12,
+            with: Some(Box::new(Change::Target { target: 30.0 })),
+        },
     ] {
-        all += &format!("# {change:?}\n{}\n", snippet::terraform(&change, &evidence, &ran).unwrap());
+        all += &format!(
+            "# {change:?}\n{}\n",
+            snippet::terraform(&change, &evidence, &ran).unwrap()
+        );
     }
     insta::assert_snapshot!(all);
 }
@@ -303,14 +495,20 @@ fn what_follows_metric_math_keeps_its_expression() {
     let (mut timeline, seconds) = seen("TargetTrackingScaling");
     for one in &mut timeline.observations {
         if let Observed::Alarm(alarm) = &mut one.seen {
-            alarm.math = vec![crate::measure::timeline::MathQuery { id: "m1".to_owned(), ..Default::default() }];
+            alarm.math = vec![crate::measure::timeline::MathQuery {
+                id: "m1".to_owned(),
+                ..Default::default()
+            }];
         }
     }
     let reaction = Reaction::default();
     let evidence = evidence(&timeline, &seconds, &reaction);
     let ran = ran(&timeline).unwrap();
     let text = snippet::terraform(&Change::Target { target: 30.0 }, &evidence, &ran).unwrap();
-    assert!(text.lines().all(|line| line.starts_with('#')) && text.contains("target_value = 30"), "{text}");
+    assert!(
+        text.lines().all(|line| line.starts_with('#')) && text.contains("target_value = 30"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -318,7 +516,9 @@ fn a_services_changes_are_in_the_words_of_application_auto_scaling() {
     let (mut timeline, seconds) = seen("TargetTrackingScaling");
     for one in &mut timeline.observations {
         match &mut one.seen {
-            Observed::Group(group) => (group.is_service, group.name) = (true, "shop/web".to_owned()),
+            Observed::Group(group) => {
+                (group.is_service, group.name) = (true, "shop/web".to_owned())
+            }
             Observed::Alarm(alarm) => alarm.namespace = Some("AWS/ECS".to_owned()),
             _ => {}
         }
@@ -329,13 +529,29 @@ fn a_services_changes_are_in_the_words_of_application_auto_scaling() {
     let mut all = String::new();
     for change in [
         Change::Target { target: 30.0 },
-        Change::Step { threshold: 75.0, add: 3 },
+        Change::Step {
+            threshold: 75.0,
+            add: 3,
+        },
         Change::Minimum { min: 3 },
-        Change::Scheduled { from: Duration::ZERO, until: Duration::from_secs(9), min: 4 },
-        Change::Maximum { max: 12, with: None },
-        Change::Maximum { max: 12, with: Some(Box::new(Change::Target { target: 30.0 })) },
+        Change::Scheduled {
+            from: Duration::ZERO,
+            until: Duration::from_secs(9),
+            min: 4,
+        },
+        Change::Maximum {
+            max: 12,
+            with: None,
+        },
+        Change::Maximum {
+            max: 12,
+            with: Some(Box::new(Change::Target { target: 30.0 })),
+        },
     ] {
-        all += &format!("# {change:?}\n{}\n", snippet::terraform(&change, &evidence, &ran).unwrap());
+        all += &format!(
+            "# {change:?}\n{}\n",
+            snippet::terraform(&change, &evidence, &ran).unwrap()
+        );
     }
     insta::assert_snapshot!(all);
 }

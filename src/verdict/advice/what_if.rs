@@ -35,8 +35,9 @@ impl WhatIf {
         let mut what_if = Self::default();
         let mut names: Vec<&str> = Vec::new();
         for part in text.split(',') {
-            let (name, value) =
-                part.split_once('=').ok_or_else(|| format!("`{part}` is not NAME=VALUE, such as target=50"))?;
+            let (name, value) = part
+                .split_once('=')
+                .ok_or_else(|| format!("`{part}` is not NAME=VALUE, such as target=50"))?;
             let (name, value) = (name.trim(), value.trim());
             if names.contains(&name) {
                 return Err(format!("{name} is given twice: leave one out"));
@@ -55,7 +56,11 @@ impl WhatIf {
             "warm-up" => self.warm_up = Some(warm_up(value)?),
             "period" => self.period = Some(period(value)?),
             "datapoints" => self.datapoints = Some(count(name, value, 1)? as usize),
-            _ => return Err(format!("`{name}` is none of target, min, max, warm-up, period, datapoints")),
+            _ => {
+                return Err(format!(
+                    "`{name}` is none of target, min, max, warm-up, period, datapoints"
+                ));
+            }
         }
         Ok(())
     }
@@ -69,7 +74,10 @@ impl WhatIf {
         }
         let window = self.period.unwrap_or(MINUTE) * self.datapoints.unwrap_or(1) as u32;
         if window > LONGEST_WINDOW {
-            return Err(format!("an alarm looks back a day at most, not {}", units::duration(window)));
+            return Err(format!(
+                "an alarm looks back a day at most, not {}",
+                units::duration(window)
+            ));
         }
         Ok(self)
     }
@@ -80,16 +88,25 @@ impl WhatIf {
             let (min, max) = (group.min, group.max);
             match (self.min, self.max) {
                 (Some(own), None) if own > max => {
-                    return Err(format!("min={own} is more than the maximum of {max} of {}: give max too", group.name));
+                    return Err(format!(
+                        "min={own} is more than the maximum of {max} of {}: give max too",
+                        group.name
+                    ));
                 }
                 (None, Some(own)) if own < min => {
-                    return Err(format!("max={own} is less than the minimum of {min} of {}: give min too", group.name));
+                    return Err(format!(
+                        "max={own} is less than the minimum of {min} of {}: give min too",
+                        group.name
+                    ));
                 }
                 _ => {}
             }
         }
         match self.period {
-            Some(period) if !is_usual(period) && timeline.alarms().iter().all(|alarm| alarm.period != period) => {
+            Some(period)
+                if !is_usual(period)
+                    && timeline.alarms().iter().all(|alarm| alarm.period != period) =>
+            {
                 Err(format!(
                     "period: no metric is tracked in periods of {}: it takes 10s, 30s or whole minutes",
                     units::duration(period)
@@ -106,7 +123,10 @@ impl WhatIf {
         };
         let Bounds { min, max } = setting.bounds;
         let max = self.max.unwrap_or(max);
-        setting.bounds = Bounds { min: self.min.unwrap_or(min).min(max), max };
+        setting.bounds = Bounds {
+            min: self.min.unwrap_or(min).min(max),
+            max,
+        };
         setting.initial = setting.bounds.clamp(setting.initial);
         setting.warm_up = self.warm_up.unwrap_or(setting.warm_up);
         for follows in &mut setting.policies {
@@ -124,11 +144,17 @@ impl WhatIf {
             self.target.map(|target| format!("target {target}")),
             self.min.map(|min| format!("min {min}")),
             self.max.map(|max| format!("max {max}")),
-            self.warm_up.map(|time| format!("warm-up {}", units::duration(time))),
-            self.period.map(|time| format!("period {}", units::duration(time))),
-            self.datapoints.map(|count| units::count(count as u32, "datapoint")),
+            self.warm_up
+                .map(|time| format!("warm-up {}", units::duration(time))),
+            self.period
+                .map(|time| format!("period {}", units::duration(time))),
+            self.datapoints
+                .map(|count| units::count(count as u32, "datapoint")),
         ];
-        format!("what if: {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+        format!(
+            "what if: {}",
+            parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+        )
     }
 }
 
@@ -138,16 +164,23 @@ fn is_usual(period: Duration) -> bool {
 }
 
 fn target(value: &str) -> Result<f64, String> {
-    let target = value.parse().ok().filter(|target: &f64| target.is_finite() && *target > 0.0);
+    let target = value
+        .parse()
+        .ok()
+        .filter(|target: &f64| target.is_finite() && *target > 0.0);
     let target = target.ok_or_else(|| format!("target: `{value}` is not a number above 0"))?;
     if target > HIGHEST_TARGET {
-        return Err(format!("target: `{value}` is more than any metric reaches ({HIGHEST_TARGET:.0} at most)"));
+        return Err(format!(
+            "target: `{value}` is more than any metric reaches ({HIGHEST_TARGET:.0} at most)"
+        ));
     }
     Ok(target)
 }
 
 fn count(name: &str, value: &str, least: u32) -> Result<u32, String> {
-    let count: u32 = value.parse().map_err(|_| format!("{name}: `{value}` is not a whole number"))?;
+    let count: u32 = value
+        .parse()
+        .map_err(|_| format!("{name}: `{value}` is not a whole number"))?;
     if !(least..=MOST).contains(&count) {
         return Err(format!("{name}: {count} is not from {least} to {MOST}"));
     }
@@ -157,7 +190,9 @@ fn count(name: &str, value: &str, least: u32) -> Result<u32, String> {
 fn warm_up(value: &str) -> Result<Duration, String> {
     let time = units::parse_duration(value).map_err(|why| format!("warm-up: {why}"))?;
     if time > LONGEST_WARM_UP {
-        return Err(format!("warm-up: `{value}` is longer than the hour that AWS allows"));
+        return Err(format!(
+            "warm-up: `{value}` is longer than the hour that AWS allows"
+        ));
     }
     Ok(time)
 }
@@ -165,7 +200,9 @@ fn warm_up(value: &str) -> Result<Duration, String> {
 fn period(value: &str) -> Result<Duration, String> {
     let time = units::parse_duration(value).map_err(|why| format!("period: {why}"))?;
     if time.is_zero() || time.subsec_nanos() > 0 {
-        return Err(format!("period: `{value}` is not a whole number of seconds above 0"));
+        return Err(format!(
+            "period: `{value}` is not a whole number of seconds above 0"
+        ));
     }
     Ok(time)
 }
@@ -177,13 +214,23 @@ mod tests {
 
     #[test]
     fn what_if_is_read_or_says_what_is_wrong() {
-        let what_if = WhatIf::parse("target=35, min=3,warm-up=20s,period=10s,datapoints=2").unwrap();
-        assert_eq!((what_if.target, what_if.min, what_if.datapoints), (Some(35.0), Some(3), Some(2)));
-        assert_eq!(what_if.words(), "what if: target 35, min 3, warm-up 20s, period 10s, 2 datapoints");
+        let what_if =
+            WhatIf::parse("target=35, min=3,warm-up=20s,period=10s,datapoints=2").unwrap();
+        assert_eq!(
+            (what_if.target, what_if.min, what_if.datapoints),
+            (Some(35.0), Some(3), Some(2))
+        );
+        assert_eq!(
+            what_if.words(),
+            "what if: target 35, min 3, warm-up 20s, period 10s, 2 datapoints"
+        );
         for (text, hint) in [
             ("target", "NAME=VALUE"),
             ("target=fast", "number above 0"),
-            ("target=1e308", "more than any metric reaches (1000000000000 at most)"),
+            (
+                "target=1e308",
+                "more than any metric reaches (1000000000000 at most)",
+            ),
             ("targets=5", "none of target"),
             ("min=5,max=2", "more than"),
             ("min=2,min=3", "given twice"),
@@ -203,10 +250,21 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_the_group_is_refused_and_never_bent_until_it_does() {
-        let group = GroupState { name: "web".to_owned(), min: 2, max: 8, ..GroupState::default() };
-        let alarm = Alarm { name: "high".to_owned(), period: Duration::from_secs(1), ..Alarm::default() };
+        let group = GroupState {
+            name: "web".to_owned(),
+            min: 2,
+            max: 8,
+            ..GroupState::default()
+        };
+        let alarm = Alarm {
+            name: "high".to_owned(),
+            period: Duration::from_secs(1),
+            ..Alarm::default()
+        };
         let seen = [Observed::Group(group), Observed::Alarm(alarm)];
-        let observations = seen.map(|seen| Observation::new(jiff::Timestamp::UNIX_EPOCH, seen)).into();
+        let observations = seen
+            .map(|seen| Observation::new(jiff::Timestamp::UNIX_EPOCH, seen))
+            .into();
         let timeline = Timeline { observations };
         for (text, hint) in [
             ("min=100", Some("maximum of 8 of web: give max too")),

@@ -1,10 +1,13 @@
-use super::super::scaling::tests::{activity, alarm, at, change, group, phases, results, with_load};
+use super::super::scaling::tests::{
+    activity, alarm, at, change, group, phases, results, with_load,
+};
 use super::*;
 use crate::measure::timeline::Observation;
 
 const ALL: [&str; 4] = ["i-1", "i-2", "i-3", "i-4"];
 
-/// The load rises at 10 s and falls at 20 s; all four that the group may have are wanted at 12 s and serve at 14 s.
+/// The load rises at 10 s and falls at 20 s; all four that the group may have are wanted at 12 s
+/// and serve at 14 s.
 fn story() -> Vec<Observation> {
     vec![
         group(0, 2, &ALL[..2]),
@@ -34,7 +37,10 @@ fn judged(story: Vec<Observation>, limited: bool, slow: impl Fn(u32) -> bool) ->
 fn what_piled_up_before_the_last_instance_served_does_not_count() {
     let found = judged(story(), true, |second| (10..15).contains(&second)).unwrap();
     assert_eq!(found.verdict, Verdict::Passed, "{found:?}");
-    assert!(found.measured.starts_with("pinned at 4 for 29 seconds; "), "{found:?}");
+    assert!(
+        found.measured.starts_with("pinned at 4 for 29 seconds; "),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -44,7 +50,10 @@ fn a_long_calm_after_the_spike_does_not_hide_that_it_did_not_hold() {
     let mut wanting = story();
     wanting.push(change(21, "high", &[(20, 90.0)]));
     let longer = judged(wanting, true, |second| (10..15).contains(&second)).unwrap();
-    assert!(longer.measured.starts_with("pinned at 4 for 29 seconds; "), "{longer:?}");
+    assert!(
+        longer.measured.starts_with("pinned at 4 for 29 seconds; "),
+        "{longer:?}"
+    );
     assert!(longer.measured.contains("besides"), "{longer:?}");
 }
 
@@ -60,7 +69,10 @@ fn a_calm_that_held_says_nothing_of_a_spike_that_was_over_too_soon() {
     late.retain(|one| one.at != at(14));
     late.extend([group(19, 4, &ALL), change(21, "high", &[(20, 90.0)])]);
     let found = judged(late, true, |second| (10..21).contains(&second)).unwrap();
-    assert!(found.verdict == Verdict::Inconclusive && found.because.starts_with("the spike had gone"), "{found:?}");
+    assert!(
+        found.verdict == Verdict::Inconclusive && found.because.starts_with("the spike had gone"),
+        "{found:?}"
+    );
 }
 
 /// i-3 and i-4 fail at first, i-1 and i-2 never do.
@@ -72,14 +84,29 @@ fn what_new_instances_fail_at_first_is_not_the_maximums_doing() {
         let answered = results(&scenario, |second, level| {
             let each = (level * 25.0) as u64;
             let bad = if old_fail { each } else { 0 };
-            let old = [("i-1", each * 2 - bad, bad, 50), ("i-2", each * 2 - bad, bad, 50)];
+            let old = [
+                ("i-1", each * 2 - bad, bad, 50),
+                ("i-2", each * 2 - bad, bad, 50),
+            ];
             let new = if second < 18 { (0, each) } else { (each, 0) };
             let new = [("i-3", new.0, new.1, 50), ("i-4", new.0, new.1, 50)];
-            if second < 14 { old.to_vec() } else { [old, new].concat() }
+            if second < 14 {
+                old.to_vec()
+            } else {
+                [old, new].concat()
+            }
         });
         with_load(&scenario, story(), &answered, judge).unwrap()
     };
     let held = judged(false);
-    assert!(held.verdict == Verdict::Passed && held.measured.contains("errors of new instances left out"), "{held:?}");
-    assert_eq!(judged(true).verdict, Verdict::Failed, "those of the others count");
+    assert!(
+        held.verdict == Verdict::Passed
+            && held.measured.contains("errors of new instances left out"),
+        "{held:?}"
+    );
+    assert_eq!(
+        judged(true).verdict,
+        Verdict::Failed,
+        "those of the others count"
+    );
 }

@@ -1,5 +1,7 @@
 use super::super::expectations;
-use super::super::scaling::tests::{activity, alarm, at, change, group, phases, results as answered, with_load};
+use super::super::scaling::tests::{
+    activity, alarm, at, change, group, phases, results as answered, with_load,
+};
 use super::*;
 use crate::measure::timeline::{Observation, Observed};
 
@@ -13,7 +15,12 @@ fn two_spikes() -> Vec<Observation> {
     for (from, id) in [(10, "i-2"), (30, "i-3")] {
         story.extend([
             change(from + 3, "high", &[(from, 90.0), (from + 1, 90.0)]),
-            activity(from + 3, &format!("Launching a new EC2 instance: {id}"), 1, 2),
+            activity(
+                from + 3,
+                &format!("Launching a new EC2 instance: {id}"),
+                1,
+                2,
+            ),
             group(from + 4, 2, &["i-1"]),
             group(from + 6, 2, &["i-1", id]),
             change(from + 16, "low", &[(from + 11, 5.0)]),
@@ -26,11 +33,19 @@ fn two_spikes() -> Vec<Observation> {
 }
 
 fn levels() -> crate::scenario::Scenario {
-    phases(&[(1.0, false), (9.0, true), (1.0, false), (9.0, true), (1.0, false)])
+    phases(&[
+        (1.0, false),
+        (9.0, true),
+        (1.0, false),
+        (9.0, true),
+        (1.0, false),
+    ])
 }
 
 fn reaction(story: Vec<Observation>) -> Reaction {
-    with_load(&levels(), story, &Results::default(), |case| case.reaction.clone())
+    with_load(&levels(), story, &Results::default(), |case| {
+        case.reaction.clone()
+    })
 }
 
 fn names(moments: &[Moment]) -> Vec<&str> {
@@ -40,12 +55,28 @@ fn names(moments: &[Moment]) -> Vec<&str> {
 #[test]
 fn each_spike_has_a_chain_of_its_own_in_the_order_of_its_moments() {
     let found = reaction(two_spikes());
-    let [first, second] = found.spikes.as_slice() else { panic!("{:?}", found.spikes) };
-    let expected = [ROSE, BREACH, ALARM, "decided", LAUNCH, IN_SERVICE, FIRST_ANSWER];
-    assert_eq!((names(&first.out), names(&second.out)), (expected.to_vec(), expected.to_vec()));
+    let [first, second] = found.spikes.as_slice() else {
+        panic!("{:?}", found.spikes)
+    };
+    let expected = [
+        ROSE,
+        BREACH,
+        ALARM,
+        "decided",
+        LAUNCH,
+        IN_SERVICE,
+        FIRST_ANSWER,
+    ];
+    assert_eq!(
+        (names(&first.out), names(&second.out)),
+        (expected.to_vec(), expected.to_vec())
+    );
     assert_eq!((second.out[0].at, second.out[5].at), (at(30), at(36)));
     assert!(second.out[4].source.ends_with("i-3"), "{:?}", second.out[4]);
-    assert_eq!((first.in_took, second.in_took), (Some(Duration::from_secs(6)), Some(Duration::from_secs(6))));
+    assert_eq!(
+        (first.in_took, second.in_took),
+        (Some(Duration::from_secs(6)), Some(Duration::from_secs(6)))
+    );
     assert_eq!(second.back[0].at, at(40));
     assert_eq!((&found.out, &found.back), (&first.out, &second.back));
 }
@@ -57,8 +88,17 @@ fn only_the_seconds_between_a_breach_and_its_capacity_are_seconds_of_scaling() {
         let calm = (20..30).contains(&second) || second >= 40;
         vec![("", (level * 100.0) as u64, 0, if calm { 900 } else { 50 })]
     });
-    let found = with_load(&scenario, two_spikes(), &slow_between, expectations::while_scaling).unwrap();
-    assert!(found.measured.ends_with("in 14 seconds") && found.measured.contains("p95 = 50"), "{found:?}");
+    let found = with_load(
+        &scenario,
+        two_spikes(),
+        &slow_between,
+        expectations::while_scaling,
+    )
+    .unwrap();
+    assert!(
+        found.measured.ends_with("in 14 seconds") && found.measured.contains("p95 = 50"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -72,8 +112,14 @@ fn a_group_that_grew_before_the_spike_is_said_to_have() {
         group(60, 2, &["i-1", "i-2"]),
     ];
     let first = &reaction(early.clone()).spikes[0];
-    assert_eq!(names(&first.out), [BREACH, ALARM, "decided", LAUNCH, IN_SERVICE, FIRST_ANSWER]);
-    assert!(first.open[0].starts_with("the group grew before the spike rose, and not again: 1 to 2"), "{first:?}");
+    assert_eq!(
+        names(&first.out),
+        [BREACH, ALARM, "decided", LAUNCH, IN_SERVICE, FIRST_ANSWER]
+    );
+    assert!(
+        first.open[0].starts_with("the group grew before the spike rose, and not again: 1 to 2"),
+        "{first:?}"
+    );
     // But what it did then for the spike counts.
     let mut both = early;
     both.extend([
@@ -82,7 +128,10 @@ fn a_group_that_grew_before_the_spike_is_said_to_have() {
         group(15, 3, &["i-1", "i-2", "i-3"]),
     ]);
     let first = &reaction(both).spikes[0];
-    assert_eq!((first.out[0].at, first.out_took), (at(10), Some(Duration::from_secs(4))));
+    assert_eq!(
+        (first.out[0].at, first.out_took),
+        (at(10), Some(Duration::from_secs(4)))
+    );
 }
 
 #[test]
@@ -93,7 +142,10 @@ fn an_alarm_that_had_fired_before_the_load_rose_leaves_no_breach() {
     story.retain(|one| !matches!(&one.seen, Observed::AlarmChange(change) if change.at == at(13)));
     let first = &reaction(story).spikes[0];
     assert_eq!((first.out_took, first.out[0].name.as_str()), (None, ROSE));
-    assert!(first.open[0].contains("had fired before the load rose"), "{first:?}");
+    assert!(
+        first.open[0].contains("had fired before the load rose"),
+        "{first:?}"
+    );
 }
 
 #[test]
@@ -101,9 +153,19 @@ fn latency_is_back_by_the_group_only_between_its_first_request_and_the_fall() {
     let scenario = phases(&[(1.0, false), (9.0, true), (1.0, false)]);
     let after = |slow: std::ops::Range<u32>, serves: Option<u32>| {
         let results = answered(&scenario, |second, level| {
-            vec![("", (level * 100.0) as u64, 0, if slow.contains(&second) { 900 } else { 50 })]
+            vec![(
+                "",
+                (level * 100.0) as u64,
+                0,
+                if slow.contains(&second) { 900 } else { 50 },
+            )]
         });
-        latency_back(&results, at(0), (at(10), serves.map(at), at(20)), Duration::from_millis(400))
+        latency_back(
+            &results,
+            at(0),
+            (at(10), serves.map(at), at(20)),
+            Duration::from_millis(400),
+        )
     };
     assert_eq!(after(11..17, Some(16)), Latency::Back(at(17)));
     assert_eq!(after(11..15, Some(16)), Latency::Alone);
