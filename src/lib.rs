@@ -19,7 +19,9 @@ pub mod ownership; // whose target it is, by load balancer, TXT record or file
 pub mod terraform; // the only driver of the terraform (or tofu) binary
 pub mod watch; // the target while it suffers
 
+pub mod advice; // what to change in the policy, replayed against the measured load
 pub mod cost; // estimate before, actual after, dated prices
+pub mod evidence; // what was seen of the group and the load, and the facts that follow
 pub mod limits; // what load may reach, how much of it, and when it has been enough
 pub mod plan; // how load is divided, how many tasks, when each starts and stops
 pub mod report; // one run as terminal text, JSON and a page; the live view

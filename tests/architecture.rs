@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Top to bottom. A module may use modules of lower layers, and of its own layer only where `SAME`
 /// says so.
-const LAYERS: [&[&str]; 5] = [
+const LAYERS: [&[&str]; 8] = [
     &["cli"],
     &["run"],
     &[
@@ -27,14 +27,17 @@ const LAYERS: [&[&str]; 5] = [
         "lab",
         "aws",
     ],
-    &["plan", "verdict", "cost", "limits", "report", "scaling"],
+    &["report"],
+    &["advice", "verdict"],
+    &["evidence"],
+    &["plan", "cost", "limits", "scaling"],
     &[
         "scenario", "measure", "events", "outcome", "redact", "units",
     ],
 ];
 
 /// Neighbours on one layer that may know each other, and why.
-const SAME: [(&str, &str, &str); 23] = [
+const SAME: [(&str, &str, &str); 16] = [
     (
         "fleet",
         "journal",
@@ -70,25 +73,6 @@ const SAME: [(&str, &str, &str); 23] = [
         "engine",
         "the file of a target is asked for as a generator would ask",
     ),
-    ("report", "limits", "and whose target it was"),
-    ("report", "verdict", "a report shows judgements"),
-    ("report", "cost", "and what it cost"),
-    ("report", "plan", "and the load as planned"),
-    (
-        "verdict",
-        "scaling",
-        "advice replays other policies against the measured load",
-    ),
-    (
-        "verdict",
-        "cost",
-        "what nothing needed and what another policy takes are money too",
-    ),
-    (
-        "verdict",
-        "plan",
-        "phases are judged at the times the plan gave them",
-    ),
     ("events", "units", "quantities"),
     ("events", "redact", "what is told holds no secret"),
     ("scenario", "redact", "a scenario reads secrets"),
@@ -97,8 +81,9 @@ const SAME: [(&str, &str, &str); 23] = [
 ];
 
 /// Modules without clock, network, process or file.
-const PURE: [&str; 9] = [
-    "scenario", "plan", "measure", "scaling", "verdict", "cost", "limits", "units", "outcome",
+const PURE: [&str; 11] = [
+    "scenario", "plan", "measure", "scaling", "evidence", "verdict", "advice", "cost", "limits",
+    "units", "outcome",
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

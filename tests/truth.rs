@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use spikeproof::evidence::{Launched, Left, Reaction, Sighting, Timeline};
 use spikeproof::lab::truth::{InstanceTruth, Truth};
-use spikeproof::measure::Timeline;
 use spikeproof::outcome::Verdict;
 use spikeproof::report::RunReport;
-use spikeproof::verdict::{Judged, Judgement, Launched, Left, Reaction, Sighting};
+use spikeproof::verdict::{Judged, Judgement};
 use spikeproof::watch;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
@@ -500,7 +500,7 @@ fn check_times(
     {
         // A moment that is known to a poll or a period may lie that much before what it follows.
         let follows =
-            |pair: &[spikeproof::verdict::Moment]| pair[1].at + pair[1].resolution >= pair[0].at;
+            |pair: &[spikeproof::evidence::Moment]| pair[1].at + pair[1].resolution >= pair[0].at;
         checked.verdict(moments.windows(2).all(follows), || {
             format!("the chain is out of order: {moments:?}")
         });

@@ -2,9 +2,9 @@
 
 use super::report::{folder_of, read};
 use super::{Answer, RunsDir};
+use crate::advice::WhatIf;
 use crate::outcome::Exit;
 use crate::report::{Own, advice, terminal};
-use crate::verdict::advice::WhatIf;
 use crate::watch;
 
 /// What an earlier run says about the group's policy, and what another policy would have done with

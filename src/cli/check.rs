@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::Answer;
 use super::run::ScenarioArgs;
 use crate::cost;
-use crate::measure::Timeline;
-use crate::measure::timeline::GroupState;
+use crate::evidence::Timeline;
+use crate::evidence::timeline::GroupState;
 use crate::outcome::Exit;
 use crate::plan::{Schedule, Sizing, forecast};
 use crate::report::terminal::{level, peak};
@@ -152,7 +152,9 @@ fn write_group(
             duration(scenario.scaling.out_within)
         )?;
     }
-    if let Some(bound) = crate::verdict::scale_in_bound(scenario, seen, jiff::Timestamp::now()) {
+    if let Some(bound) =
+        crate::evidence::scale_in::in_bound_from(scenario, seen, jiff::Timestamp::now())
+    {
         writeln!(out, "  scale-in is judged against {}", duration(bound))?;
     }
     for warning in warnings {
@@ -552,7 +554,7 @@ fn write_thresholds(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::timeline::{
+    use crate::evidence::timeline::{
         Balancer, Hook, Instance, Observation, Observed, Surroundings, TargetGroup,
     };
 

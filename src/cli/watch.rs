@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::Answer;
 use crate::aws::Aws;
 use crate::events::{Event, Events};
-use crate::measure::Timeline;
+use crate::evidence::Timeline;
 use crate::outcome::Exit;
 use crate::report::{live, terminal};
 use crate::scenario::{self, Scenario, Subject, Surroundings};

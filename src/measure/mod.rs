@@ -9,14 +9,12 @@ mod recorder;
 mod results;
 mod strain;
 mod tally;
-pub mod timeline;
 
 pub use latency::{Latency, Packed};
 pub use recorder::{Recorder, Request, Shape};
 pub use results::{Merged, Results, Select};
 pub use strain::{Strain, Stretch, stretches};
 pub use tally::{Ending, Tally};
-pub use timeline::Timeline;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -6,11 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Load, PhaseRow, TaskRow};
-use crate::measure::Timeline;
+use crate::advice::{Advice, Evidence, WhatIf, advise};
+use crate::evidence::Timeline;
+use crate::evidence::load::{Second, demand};
+use crate::scenario::Limit;
 use crate::scenario::Role;
 use crate::units;
 use crate::verdict::Judged;
-use crate::verdict::advice::{Advice, Evidence, Limit, Second, WhatIf, advise, demand};
 
 /// What one may say of one's own beside the run.
 #[derive(Debug, Clone, Default, PartialEq)]

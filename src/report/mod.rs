@@ -6,16 +6,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::advice::Advice;
 use crate::cost::{Cost, PRICES};
 use crate::events::Phase as LifePhase;
+use crate::evidence::Timeline;
 use crate::limits::Standing;
-use crate::measure::{Latency, Merged, Results, Select, Tally, Timeline};
+use crate::measure::{Latency, Merged, Results, Select, Tally};
 use crate::outcome::Exit;
 use crate::plan::Schedule;
 use crate::scenario::{Model, Role, Scenario};
 use crate::units;
 use crate::verdict::Judged;
-use crate::verdict::advice::Advice;
 
 mod advice;
 pub mod compare;
@@ -319,16 +320,17 @@ pub fn capacity(timeline: &Timeline, started: Timestamp) -> Vec<Capacity> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::advice::{Agreement, Answer, Candidate, Change};
     use crate::cost;
+    use crate::evidence::{
+        Confidence, InstanceCapacity, Launched, Left, Moment, Reaction, Resized, Sighting, Why,
+    };
     use crate::limits::Proof;
     use crate::measure::Stretch;
     use crate::outcome::Verdict;
-    use crate::scenario::{Arch, TaskSize};
+    use crate::scenario::{Arch, Limit, TaskSize};
     use crate::units::Usd;
-    use crate::verdict::advice::{
-        Agreement, Answer, Candidate, Change, Confidence, InstanceCapacity, Limit,
-    };
-    use crate::verdict::{Judgement, Launched, Left, Moment, Reaction, Resized, Sighting, Why};
+    use crate::verdict::Judgement;
 
     fn example_advice() -> Advice {
         let candidate = |name: &str, change, over_limit, errors, instance_minutes| Candidate {

@@ -104,7 +104,7 @@ fn moments(report: &RunReport) -> Vec<MomentRow> {
     else {
         return Vec::new();
     };
-    let row = |moment: &crate::verdict::Moment| MomentRow {
+    let row = |moment: &crate::evidence::Moment| MomentRow {
         second: report.started.map_or(String::new(), |started| {
             format!("{:.1} s", moment.at.duration_since(started).as_secs_f64())
         }),

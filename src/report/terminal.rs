@@ -6,12 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Destroyed, Load, Row, RunReport, latency};
+use crate::advice::Advice;
+use crate::evidence::{Moment, Reaction, Sighting, Why};
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
 use crate::scenario::{Model, Scenario};
 use crate::units;
-use crate::verdict::advice::Advice;
-use crate::verdict::{Judged, Judgement, Moment, Reaction, Sighting, Why};
+use crate::verdict::{Judged, Judgement};
 
 /// Text for a terminal or a log, without colour.
 pub fn text(report: &RunReport) -> String {

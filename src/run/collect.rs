@@ -5,7 +5,8 @@ use super::recover::Recovered;
 use super::start::Started;
 use super::{Context, RunError};
 use crate::events::Phase;
-use crate::measure::{Results, Timeline};
+use crate::evidence::Timeline;
+use crate::measure::Results;
 use crate::run::plan::Planned;
 use crate::verdict::Circumstances;
 

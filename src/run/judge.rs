@@ -4,8 +4,9 @@ use jiff::Timestamp;
 
 use super::RunError;
 use super::collect::Collected;
+use crate::advice::Advice;
 use crate::report::{Capacity, Load, Own, advice, capacity};
-use crate::verdict::advice::{Advice, Limit};
+use crate::scenario::Limit;
 use crate::verdict::{self, Judged, preflight};
 
 /// A verdict with what it rests on.

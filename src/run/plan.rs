@@ -12,7 +12,7 @@ use super::{Context, FleetKind, RunError, Wanted};
 use crate::aws::{Aws, Caller};
 use crate::cost::{self, Cost};
 use crate::events::{Event, Phase};
-use crate::measure::timeline::GroupState;
+use crate::evidence::timeline::GroupState;
 use crate::plan::{Schedule, Sizing, size};
 use crate::redact::{self, Secrets};
 use crate::report::terminal;

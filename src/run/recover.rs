@@ -8,7 +8,6 @@ use super::frame::Frame;
 use super::load::{Loaded, alive};
 use super::{Context, RunError};
 use crate::events::{Event, Phase};
-use crate::verdict;
 
 const TICK: Duration = Duration::from_secs(1);
 /// What is watched beyond the bound, so that a miss is seen as a miss and not as too short a look.
@@ -42,8 +41,12 @@ pub async fn recover(
         .as_ref()
         .map_or(0, |group| group.desired);
     let scenario = &loaded.started.provisioned.planned.scenario;
-    let bound = verdict::scale_in_bound(scenario, &watch.timeline(), jiff::Timestamp::now())
-        .unwrap_or_default();
+    let bound = crate::evidence::scale_in::in_bound_from(
+        scenario,
+        &watch.timeline(),
+        jiff::Timestamp::now(),
+    )
+    .unwrap_or_default();
     let give_up = Instant::now() + bound + BEYOND;
     let bounds = loaded.started.provisioned.planned.bounds.clone();
     let mut said = false;

@@ -3,25 +3,26 @@
 use std::time::Duration;
 
 use super::Judgement;
-use super::scaling::{Case, judgement};
-use crate::measure::timeline::Observed;
+use super::scaling::judgement;
+use crate::evidence::Facts;
+use crate::evidence::timeline::Observed;
 use crate::outcome::Verdict;
 use crate::units;
 
 /// Answers carry whole seconds: less than this is no difference.
 const SKEW: Duration = Duration::from_secs(3);
 
-pub fn judge(case: &Case<'_>) -> Vec<Judgement> {
-    [deleted(case), confounded(case), clocks(case)]
+pub fn judge(facts: &Facts<'_>) -> Vec<Judgement> {
+    [deleted(facts), confounded(facts), clocks(facts)]
         .into_iter()
         .flatten()
         .collect()
 }
 
 /// Nothing where the group was there all the time.
-fn deleted(case: &Case<'_>) -> Option<Judgement> {
-    let last = case.timeline.groups().next_back().map(|(at, _)| at)?;
-    let (at, _, why) = case
+fn deleted(facts: &Facts<'_>) -> Option<Judgement> {
+    let last = facts.timeline.groups().next_back().map(|(at, _)| at)?;
+    let (at, _, why) = facts
         .timeline
         .gaps()
         .find(|(at, _, why)| *at >= last && why.starts_with("there is no "))?;
@@ -35,13 +36,13 @@ fn deleted(case: &Case<'_>) -> Option<Judgement> {
 }
 
 /// What else moved the group, or may have.
-pub fn confounded(case: &Case<'_>) -> Option<Judgement> {
+pub fn confounded(facts: &Facts<'_>) -> Option<Judgement> {
     let mut others: Vec<String> = Vec::new();
-    let decisions = case
-        .timeline
-        .activities()
-        .into_iter()
-        .filter(|one| one.start >= case.times.started);
+    let decisions = facts
+        .activities
+        .iter()
+        .copied()
+        .filter(|one| one.start >= facts.times.started);
     for decision in decisions.filter_map(|activity| activity.decision()) {
         if decision.alarm.is_none() && decision.from != decision.to {
             let said = format!(
@@ -53,7 +54,7 @@ pub fn confounded(case: &Case<'_>) -> Option<Judgement> {
             }
         }
     }
-    let seen = case
+    let seen = facts
         .timeline
         .observations
         .iter()
@@ -61,23 +62,23 @@ pub fn confounded(case: &Case<'_>) -> Option<Judgement> {
             Observed::Surroundings(surroundings) => Some(surroundings),
             _ => None,
         });
-    let end = case
+    let end = facts
         .timeline
         .groups()
         .next_back()
-        .map_or(case.times.ended, |(at, _)| at);
+        .map_or(facts.times.ended, |(at, _)| at);
     for surroundings in seen {
         others.extend(surroundings.refreshes.iter().cloned());
         for action in &surroundings.scheduled {
             if action
                 .next
-                .is_some_and(|next| next >= case.times.started && next <= end)
+                .is_some_and(|next| next >= facts.times.started && next <= end)
             {
                 others.push(format!("the scheduled action {} was due", action.name));
             }
         }
     }
-    for policy in case.timeline.policies() {
+    for policy in &facts.policies {
         if policy.mode.as_deref() == Some("ForecastAndScale") {
             others.push(format!(
                 "the predictive policy {} scales by its own forecast",
@@ -103,8 +104,8 @@ pub fn confounded(case: &Case<'_>) -> Option<Judgement> {
 }
 
 /// The load is on our clock, alarms and launches on AWS's.
-fn clocks(case: &Case<'_>) -> Option<Judgement> {
-    let mut skews: Vec<i64> = case
+fn clocks(facts: &Facts<'_>) -> Option<Judgement> {
+    let mut skews: Vec<i64> = facts
         .timeline
         .observations
         .iter()
@@ -128,13 +129,14 @@ fn clocks(case: &Case<'_>) -> Option<Judgement> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scaling::tests::{activity, at, group, whole_story, with_case};
     use super::*;
-    use crate::measure::timeline::{Observation, ScheduledAction, Surroundings};
+    use crate::evidence::testing::with_facts;
+    use crate::evidence::testing::{activity, at, group, whole_story};
+    use crate::evidence::timeline::{Observation, ScheduledAction, Surroundings};
 
     fn judged(observations: Vec<Observation>) -> Vec<(String, Verdict, String)> {
-        with_case(observations, |case| {
-            judge(case)
+        with_facts(observations, |facts| {
+            judge(facts)
                 .into_iter()
                 .map(|one| (one.asked, one.verdict, one.because))
                 .collect()

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::Judgement;
-use super::chain::{self, Left, Why};
-use super::overload::Overload;
-use super::scaling::{Case, judgement};
+use super::scaling::judgement;
+use crate::evidence::Facts;
+use crate::evidence::instances::{self, Left, Why};
+use crate::evidence::overload::Overload;
 use crate::measure::{Select, Tally};
 use crate::outcome::Verdict;
 use crate::units;
@@ -25,8 +26,8 @@ struct Dropped {
 }
 
 /// Requests that were cut off, refused or answered 5xx while instances left.
-pub fn nothing_dropped(case: &Case<'_>) -> Judgement {
-    let leaving: Vec<&Left> = case
+pub fn nothing_dropped(facts: &Facts<'_>) -> Judgement {
+    let leaving: Vec<&Left> = facts
         .reaction
         .left
         .iter()
@@ -40,14 +41,14 @@ pub fn nothing_dropped(case: &Case<'_>) -> Judgement {
             "no instance left".to_owned(),
         );
     };
-    if began >= case.times.ended {
+    if began >= facts.times.ended {
         let because =
             "the load had ended before the first instance left: a longer recovery phase would tell";
         return judgement(ASKED, Verdict::Inconclusive, "", because.to_owned());
     }
-    let overload = Overload::of(case);
-    let by_header = case.results.names_instances();
-    let seen = dropped(case, &leaving, &overload, by_header);
+    let overload = &facts.overload;
+    let by_header = facts.results.names_instances();
+    let seen = dropped(facts, &leaving, &overload, by_header);
     let measured = format!("{} of {} requests", seen.sure, seen.requests);
     let while_leaving = format!(
         "from each termination until {} after it was gone",
@@ -68,10 +69,10 @@ pub fn nothing_dropped(case: &Case<'_>) -> Judgement {
             sure: 0,
             doubtful: 0,
             ..
-        } if last >= case.times.ended => {
+        } if last >= facts.times.ended => {
             let because = format!(
                 "{while_leaving}; some left after the load had ended (at {})",
-                case.times.ended
+                facts.times.ended
             );
             (Verdict::Passed, because)
         }
@@ -115,11 +116,14 @@ fn unclear(doubtful: u64, overload: &Overload, by_header: bool) -> String {
     }
 }
 
-fn dropped(case: &Case<'_>, leaving: &[&Left], overload: &Overload, by_header: bool) -> Dropped {
+fn dropped(facts: &Facts<'_>, leaving: &[&Left], overload: &Overload, by_header: bool) -> Dropped {
     let span = |one: &Left| {
-        let second = |at| chain::second(case.times.started, at).unwrap_or(0);
+        let second = |at| instances::second(facts.times.started, at).unwrap_or(0);
         let gone = one.gone.map_or(one.began.at, |seen| seen.at);
-        (second(one.began.at), second(chain::after(gone, AFTERMATH)))
+        (
+            second(one.began.at),
+            second(instances::after(gone, AFTERMATH)),
+        )
     };
     let mut seconds: Vec<u32> = leaving
         .iter()
@@ -130,14 +134,14 @@ fn dropped(case: &Case<'_>, leaving: &[&Left], overload: &Overload, by_header: b
     let mut seen = Dropped::default();
     for second in seconds {
         let window = Some((second, second + 1));
-        let all = case
+        let all = facts
             .results
             .merged(Select {
                 seconds: window,
                 ..Select::default()
             })
             .tally;
-        let of = |id: &str| case.results.of_instance(id, window).tally.status_5xx;
+        let of = |id: &str| facts.results.of_instance(id, window).tally.status_5xx;
         seen.requests += all.requests();
         let cut = cut_off(&all);
         let by_leaving: u64 = leaving
@@ -145,7 +149,7 @@ fn dropped(case: &Case<'_>, leaving: &[&Left], overload: &Overload, by_header: b
             .filter(|one| (span(one).0..=span(one).1).contains(&second))
             .map(|one| of(&one.id))
             .sum();
-        let named: u64 = case.results.instances().map(of).sum();
+        let named: u64 = facts.results.instances().map(of).sum();
         // Those that no instance put its name to are the load balancer's own: 502 where one was cut
         // off.
         let unnamed = all.status_5xx.saturating_sub(named);
@@ -168,10 +172,9 @@ fn cut_off(tally: &Tally) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scaling::tests::{
-        Answers, activity, group, phases, results, shrinking, with_load,
-    };
     use super::*;
+    use crate::evidence::testing::with_load;
+    use crate::evidence::testing::{Answers, activity, group, phases, results, shrinking};
 
     /// i-3 is told to leave at 28 s and is gone at 38 s; from 30 s to 40 s a second spike is too
     /// much for the others.
@@ -193,8 +196,8 @@ mod tests {
         let results = results(&scenario, |second, level| {
             answers(second, (level * 100.0) as u64)
         });
-        with_load(&scenario, story, &results, |case| {
-            let judged = nothing_dropped(case);
+        with_load(&scenario, story, &results, |facts| {
+            let judged = nothing_dropped(facts);
             (judged.verdict, judged.answer())
         })
     }

@@ -1,10 +1,11 @@
 //! What the group's size cost, and whom: too few instances for the load, or more than it needed.
 
 use super::Judgement;
-use super::advice::{self, Limit, Measured};
-use super::chain;
 use super::expectations::percent;
-use super::scaling::{Case, judgement};
+use super::scaling::judgement;
+use crate::evidence::Facts;
+use crate::evidence::load::{self, Confidence};
+use crate::evidence::{instances, price};
 use crate::outcome::Verdict;
 
 pub struct Efficiency {
@@ -15,8 +16,8 @@ pub struct Efficiency {
 
 /// How much of the time the group was too small, and how much of what was paid for nothing needed.
 /// Where it cannot be told and the scenario does not ask, it is not judged.
-pub fn judge(case: &Case<'_>) -> Efficiency {
-    let scaling = &case.scenario.scaling;
+pub fn judge(facts: &Facts<'_>) -> Efficiency {
+    let scaling = &facts.scenario.scaling;
     let too_few = format!(
         "too few instances < {}% of the time",
         percent(scaling.under_provisioned)
@@ -25,7 +26,7 @@ pub fn judge(case: &Case<'_>) -> Efficiency {
         "needless instance-minutes < {}%",
         percent(scaling.over_provisioned)
     );
-    if case.times.stopped.is_some() {
+    if facts.times.stopped.is_some() {
         let because = "the load was stopped: shares of a part of it say nothing of the whole";
         let unclear =
             |asked: String| judgement(&asked, Verdict::Inconclusive, "", because.to_owned());
@@ -34,17 +35,14 @@ pub fn judge(case: &Case<'_>) -> Efficiency {
             not_judged: Vec::new(),
         };
     }
-    let measured = Measured::new(case.scenario, case.schedule, case.results);
-    let serving = chain::serving(case.timeline, case.times.started, measured.seconds.len());
-    let capacity = advice::capacity(&measured.seconds, &serving, Limit::of(case.scenario).p95)
-        .map(|capacity| capacity.weighed(case.reaction.desired_before, None));
+    let capacity = facts.capacity.clone();
+    let capacity = capacity.map(|capacity| capacity.weighed(facts.reaction.desired_before, None));
     let unknown = capacity
         .as_ref()
         .map_or("no second held the limit".to_owned(), |capacity| {
             capacity.because.clone()
         });
-    let Some(capacity) = capacity.filter(|capacity| capacity.confidence > advice::Confidence::Low)
-    else {
+    let Some(capacity) = capacity.filter(|capacity| capacity.confidence > Confidence::Low) else {
         let because = format!("what one instance carries is not known well enough: {unknown}");
         let unclear = |asked: String| judgement(&asked, Verdict::Inconclusive, "", because.clone());
         let unclear = [too_few, needless].map(unclear).into();
@@ -59,10 +57,15 @@ pub fn judge(case: &Case<'_>) -> Efficiency {
             },
         };
     };
-    let least = chain::group_at(case.timeline, case.times.started).map_or(0, |group| group.min);
-    let found = advice::elasticity(&measured.seconds, &serving, capacity.at_limit, least);
-    let billed = chain::billed(case.timeline, case.times.started, measured.seconds.len());
-    let paid = billed.iter().map(|count| f64::from(*count)).sum::<f64>() / 60.0;
+    let least =
+        instances::group_at(facts.timeline, facts.times.started).map_or(0, |group| group.min);
+    let found = load::elasticity(&facts.load, &facts.serving, capacity.at_limit, least);
+    let paid = facts
+        .billed
+        .iter()
+        .map(|count| f64::from(*count))
+        .sum::<f64>()
+        / 60.0;
     let over = found.over_instance_minutes / paid.max(f64::EPSILON);
     let verdict = |met| {
         if met {
@@ -88,7 +91,7 @@ pub fn judge(case: &Case<'_>) -> Efficiency {
         &format!(
             "{:.0}% of {paid:.1}{}",
             over * 100.0,
-            advice::money(case.timeline, found.over_instance_minutes)
+            price::money(facts.timeline, found.over_instance_minutes)
         ),
         format!("{carries}; the group's minimum is not held against its policy"),
     );

@@ -6,12 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Judgement;
-use super::advice::Limit;
-use super::chain::{self, Why, between};
-use super::reaction::{BREACH, Resized};
-use super::scaling::{Case, judgement};
+use super::scaling::judgement;
+use crate::evidence::Facts;
+use crate::evidence::instances::{self, Why, between};
+use crate::evidence::reaction::{BREACH, Resized};
 use crate::measure::{Merged, Results, Select};
 use crate::outcome::Verdict;
+use crate::scenario::Limit;
 use crate::units;
 
 /// What a target may get wrong while it is at its maximum, where the scenario says nothing of
@@ -59,8 +60,8 @@ struct Early {
 struct Levels(Vec<f64>);
 
 impl Levels {
-    fn of(case: &Case<'_>, last: u32) -> Self {
-        let level = |second: u32| case.schedule.level_at(Duration::from_secs(second.into()));
+    fn of(facts: &Facts<'_>, last: u32) -> Self {
+        let level = |second: u32| facts.schedule.level_at(Duration::from_secs(second.into()));
         Self((0..=last).map(level).collect())
     }
 
@@ -88,31 +89,32 @@ impl Levels {
 
 /// No instance may leave while the load that it was launched for is still there: harmless where
 /// nothing suffers for it. What a later, higher load suffers is not its doing.
-pub fn early(case: &Case<'_>) -> Option<Judgement> {
-    if !case.scenario.scaling.no_early_scale_in {
+pub fn early(facts: &Facts<'_>) -> Option<Judgement> {
+    if !facts.scenario.scaling.no_early_scale_in {
         return None;
     }
     let asked = "no instance leaves while the load needs it";
-    let last = case.results.last_second()?;
-    let levels = Levels::of(case, last);
-    let second = |at| chain::second(case.times.started, at);
-    let at = |second: u32| chain::after(case.times.started, Duration::from_secs(second.into()));
-    let leaving = case
+    let last = facts.results.last_second()?;
+    let levels = Levels::of(facts, last);
+    let second = |at| instances::second(facts.times.started, at);
+    let at =
+        |second: u32| instances::after(facts.times.started, Duration::from_secs(second.into()));
+    let leaving = facts
         .reaction
         .left
         .iter()
         .filter(|one| one.why == Why::ScaledIn)
         .map(|one| one.began.at);
     let under_load: Vec<Early> = leaving
-        .filter(|left| *left < case.times.ended)
+        .filter(|left| *left < facts.times.ended)
         .filter_map(|left| Some((left, second(left).filter(|second| levels.is_high(*second))?)))
         .map(|(left, second)| Early {
             left,
-            until: levels.rises_after(second).map_or(case.times.ended, at),
+            until: levels.rises_after(second).map_or(facts.times.ended, at),
         })
         .collect();
     if under_load.is_empty() {
-        return case
+        return facts
             .reaction
             .left
             .iter()
@@ -122,8 +124,11 @@ pub fn early(case: &Case<'_>) -> Option<Judgement> {
                 judgement(asked, Verdict::Passed, "", because)
             });
     }
-    let merged = over(case.results, &seconds_of(case, &levels, &under_load, last));
-    let limit = case.limit.unwrap_or(Limit::ASSUMED.p95);
+    let merged = over(
+        facts.results,
+        &seconds_of(facts, &levels, &under_load, last),
+    );
+    let limit = facts.limit.unwrap_or(Limit::ASSUMED.p95);
     let slow = merged
         .latency
         .percentile(95.0)
@@ -135,7 +140,7 @@ pub fn early(case: &Case<'_>) -> Option<Judgement> {
     );
     let needed = "the policy took away what the load still needed";
     let more = "a lower target for scaling in, or more datapoints";
-    Some(match came_again(case, &levels, &under_load) {
+    Some(match came_again(facts, &levels, &under_load) {
         0 if slow || error_share(&merged) > ERRORS => judgement(
             asked,
             Verdict::Failed,
@@ -157,8 +162,8 @@ pub fn early(case: &Case<'_>) -> Option<Judgement> {
 }
 
 /// What it cost: from each leaving on, for as long as its load stays.
-fn seconds_of(case: &Case<'_>, levels: &Levels, under_load: &[Early], last: u32) -> Vec<u32> {
-    let second = |at| chain::second(case.times.started, at).unwrap_or(0);
+fn seconds_of(facts: &Facts<'_>, levels: &Levels, under_load: &[Early], last: u32) -> Vec<u32> {
+    let second = |at| instances::second(facts.times.started, at).unwrap_or(0);
     let spans = under_load
         .iter()
         .flat_map(|one| second(one.left)..second(one.until).min(last + 1));
@@ -169,19 +174,15 @@ fn seconds_of(case: &Case<'_>, levels: &Levels, under_load: &[Early], last: u32)
 }
 
 /// Instances launched for the same load. A launch answers the load of the alarm's window before it.
-fn came_again(case: &Case<'_>, levels: &Levels, under_load: &[Early]) -> u64 {
-    let high_alarms = case
-        .timeline
-        .alarms()
-        .into_iter()
-        .filter(|alarm| alarm.is_high());
+fn came_again(facts: &Facts<'_>, levels: &Levels, under_load: &[Early]) -> u64 {
+    let high_alarms = facts.alarms.iter().copied().filter(|alarm| alarm.is_high());
     let window = high_alarms
         .map(|alarm| alarm.window() + alarm.period)
         .min()
         .unwrap_or_default();
-    let again = case.reaction.launched.iter().filter(|one| {
+    let again = facts.reaction.launched.iter().filter(|one| {
         let at = one.launched.at;
-        let answers = chain::second(case.times.started, at)
+        let answers = instances::second(facts.times.started, at)
             .map(|at| at.saturating_sub(window.as_secs() as u32));
         let for_it = under_load
             .iter()
@@ -192,12 +193,12 @@ fn came_again(case: &Case<'_>, levels: &Levels, under_load: &[Early]) -> u64 {
 }
 
 /// From each breach until the capacity that was asked for serves.
-pub fn while_scaling(case: &Case<'_>) -> Option<Judgement> {
-    let scaling = &case.scenario.scaling;
-    let p95_limit = scaling.p95_while_scaling.or(case.limit);
+pub fn while_scaling(facts: &Facts<'_>) -> Option<Judgement> {
+    let scaling = &facts.scenario.scaling;
+    let p95_limit = scaling.p95_while_scaling.or(facts.limit);
     let error_limit = scaling
         .errors_while_scaling
-        .or_else(|| Limit::errors_in_the_spike(case.scenario));
+        .or_else(|| Limit::errors_in_the_spike(facts.scenario));
     if p95_limit.is_none() && error_limit.is_none() {
         return None;
     }
@@ -215,13 +216,13 @@ pub fn while_scaling(case: &Case<'_>) -> Option<Judgement> {
             percent(errors.unwrap_or_default())
         ),
     };
-    let last = case.results.last_second()?;
-    let seconds = scaling_out(case, last);
+    let last = facts.results.last_second()?;
+    let seconds = scaling_out(facts, last);
     if seconds.is_empty() {
         let because = "nothing that was launched ever served".to_owned();
         return Some(judgement(&asked, Verdict::Inconclusive, "", because));
     }
-    let merged = over(case.results, &seconds);
+    let merged = over(facts.results, &seconds);
     if merged.tally.requests() == 0 {
         let because =
             "no request ended between the breach and the last new instance's service".to_owned();
@@ -245,22 +246,26 @@ pub fn while_scaling(case: &Case<'_>) -> Option<Judgement> {
 
 /// The seconds between a breach and the service of what it launched; where no decision is known,
 /// those between the first breach and the last new instance's service.
-fn scaling_out(case: &Case<'_>, last: u32) -> Vec<u32> {
-    let second = |at| chain::second(case.times.started, at).unwrap_or(0);
-    let grown = case.reaction.resized.iter().filter(|one| one.to > one.from);
+fn scaling_out(facts: &Facts<'_>, last: u32) -> Vec<u32> {
+    let second = |at| instances::second(facts.times.started, at).unwrap_or(0);
+    let grown = facts
+        .reaction
+        .resized
+        .iter()
+        .filter(|one| one.to > one.from);
     let mut spans: Vec<(Timestamp, Timestamp)> = grown
         .filter_map(|one| Some((one.breach.or(one.alarm).unwrap_or(one.at), one.done?)))
         .collect();
-    if case.reaction.resized.is_empty() {
-        let fresh = case.reaction.launched.iter().filter(|one| !one.replaces);
-        let from = case
+    if facts.reaction.resized.is_empty() {
+        let fresh = facts.reaction.launched.iter().filter(|one| !one.replaces);
+        let from = facts
             .reaction
             .moment(BREACH)
-            .or(case.times.rose())
-            .unwrap_or(case.times.started);
+            .or(facts.times.rose())
+            .unwrap_or(facts.times.started);
         spans.extend(
             fresh
-                .filter_map(chain::Launched::serves)
+                .filter_map(instances::Launched::serves)
                 .max()
                 .map(|until| (from, until)),
         );
@@ -278,13 +283,13 @@ pub fn percent(share: f64) -> String {
 }
 
 /// The group must not grow and shrink by turns under a load that stays.
-pub fn flapping(case: &Case<'_>) -> Option<Judgement> {
-    if !case.scenario.scaling.no_flapping {
+pub fn flapping(facts: &Facts<'_>) -> Option<Judgement> {
+    if !facts.scenario.scaling.no_flapping {
         return None;
     }
-    let window = window(case);
-    let level = |at: Timestamp| case.schedule.level_at(between(case.times.started, at));
-    let changes = changes(case);
+    let window = window(facts);
+    let level = |at: Timestamp| facts.schedule.level_at(between(facts.times.started, at));
+    let changes = changes(facts);
     let turns = turns(&changes, window).filter(|[(first, _), (second, other)]| {
         let (before, after) = (level(*first), level(*second));
         let same = (after - before).abs() <= before.max(after) * SAME_LEVEL;
@@ -313,9 +318,9 @@ pub fn flapping(case: &Case<'_>) -> Option<Judgement> {
 
 /// Of a load that is not ours: one turn it may have asked for, several within a low alarm's window
 /// hardly.
-pub fn flapping_of_a_watch(case: &Case<'_>) -> Judgement {
-    let window = window(case);
-    let changes = changes(case);
+pub fn flapping_of_a_watch(facts: &Facts<'_>) -> Judgement {
+    let window = window(facts);
+    let changes = changes(facts);
     let turns = turns(&changes, window).count() as u64;
     let measured = said_turns(turns, &changes);
     let within = units::duration(window);
@@ -350,10 +355,10 @@ fn said_turns(turns: u64, changes: &[(Timestamp, i64)]) -> String {
 
 /// When the group's desired capacity changed, and by how much: by its activities, which lie between
 /// two looks as well; where they tell less, as polling saw it.
-fn changes(case: &Case<'_>) -> Vec<(Timestamp, i64)> {
+fn changes(facts: &Facts<'_>) -> Vec<(Timestamp, i64)> {
     let by = |one: &Resized| (one.at, i64::from(one.to) - i64::from(one.from));
-    let decided: Vec<(Timestamp, i64)> = case.reaction.resized.iter().map(by).collect();
-    let polled = polled(case);
+    let decided: Vec<(Timestamp, i64)> = facts.reaction.resized.iter().map(by).collect();
+    let polled = polled(facts);
     if decided.len() < polled.len() {
         polled
     } else {
@@ -361,12 +366,12 @@ fn changes(case: &Case<'_>) -> Vec<(Timestamp, i64)> {
     }
 }
 
-fn polled(case: &Case<'_>) -> Vec<(Timestamp, i64)> {
+fn polled(facts: &Facts<'_>) -> Vec<(Timestamp, i64)> {
     let mut changes: Vec<(Timestamp, i64)> = Vec::new();
     let mut last = None;
-    for (at, group) in case.timeline.groups() {
+    for (at, group) in facts.timeline.groups() {
         let by = i64::from(group.desired) - i64::from(*last.get_or_insert(group.desired));
-        if by != 0 && at >= case.times.started {
+        if by != 0 && at >= facts.times.started {
             changes.push((at, by));
         }
         last = Some(group.desired);
@@ -389,29 +394,29 @@ fn turns(
 
 /// The longest of the policies' warm-ups, cooldowns and low alarms, and of the boot that was seen:
 /// what turns faster than that did not wait for its own effect.
-fn window(case: &Case<'_>) -> Duration {
-    let policies = case.timeline.policies();
+fn window(facts: &Facts<'_>) -> Duration {
+    let policies = &facts.policies;
     let own = policies
         .iter()
         .filter_map(|policy| policy.warm_up.max(policy.cooldown));
-    let low = case
-        .timeline
-        .alarms()
-        .into_iter()
+    let low = facts
+        .alarms
+        .iter()
+        .copied()
         .filter(|alarm| !alarm.is_high())
         .map(|alarm| alarm.window());
-    let high = case
-        .timeline
-        .alarms()
-        .into_iter()
+    let high = facts
+        .alarms
+        .iter()
+        .copied()
         .filter(|alarm| alarm.is_high())
         .map(|alarm| alarm.window())
         .max();
-    let boot = case
+    let boot = facts
         .reaction
         .launched
         .iter()
-        .filter_map(chain::Launched::boot)
+        .filter_map(instances::Launched::boot)
         .max();
     let around = high.unwrap_or_default() + boot.unwrap_or_default();
     own.chain(low)
@@ -422,10 +427,11 @@ fn window(case: &Case<'_>) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scaling::tests::{
-        activity, alarm, group, phases, results, with_case, with_load,
-    };
+
     use super::*;
+    use crate::evidence::testing::{
+        activity, alarm, group, levels, phases, results, two_spikes, with_facts, with_load,
+    };
 
     /// The scenario jumps at 20 s and falls at 30 s.
     #[test]
@@ -435,7 +441,7 @@ mod tests {
                 .iter()
                 .map(|(second, desired)| group(*second, *desired, &[]))
                 .collect();
-            with_case(looks, |case| flapping(case).unwrap().verdict)
+            with_facts(looks, |facts| flapping(facts).unwrap().verdict)
         };
         assert_eq!(judged(&[(0, 1), (22, 3), (32, 1)]), Verdict::Passed);
         assert_eq!(
@@ -496,6 +502,20 @@ mod tests {
         assert_eq!(
             (percent(0.25), percent(0.005), percent(1.0)),
             ("25".to_owned(), "0.5".to_owned(), "100".to_owned())
+        );
+    }
+
+    #[test]
+    fn only_the_seconds_between_a_breach_and_its_capacity_are_seconds_of_scaling() {
+        let scenario = levels();
+        let slow_between = results(&scenario, |second, level| {
+            let calm = (20..30).contains(&second) || second >= 40;
+            vec![("", (level * 100.0) as u64, 0, if calm { 900 } else { 50 })]
+        });
+        let found = with_load(&scenario, two_spikes(), &slow_between, while_scaling).unwrap();
+        assert!(
+            found.measured.ends_with("in 14 seconds") && found.measured.contains("p95 = 50"),
+            "{found:?}"
         );
     }
 }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::Judgement;
-use super::advice::Limit;
-use super::chain::{self, Launched, Why, after};
-use super::overload::Overload;
-use super::scaling::{Case, judgement};
+use super::scaling::judgement;
+use crate::evidence::Facts;
+use crate::evidence::instances::{self, Launched, Why, after};
+use crate::evidence::overload::Overload;
 use crate::measure::{Merged, Select, Tally};
 use crate::outcome::Verdict;
+use crate::scenario::Limit;
 use crate::units;
 
 /// Errors beyond this share are a fresh instance's own, if the others make fewer.
@@ -20,38 +21,39 @@ const LEAST: u64 = 20;
 
 pub const ASKED: &str = "fresh instances serve at once";
 
-pub fn judge(case: &Case<'_>) -> Option<Judgement> {
-    let fresh_for = case.scenario.scaling.fresh_instances?;
-    if let Some(found) = never_served(case) {
+pub fn judge(facts: &Facts<'_>) -> Option<Judgement> {
+    let fresh_for = facts.scenario.scaling.fresh_instances?;
+    if let Some(found) = never_served(facts) {
         return Some(found);
     }
-    let served: Vec<&Launched> = case
+    let served: Vec<&Launched> = facts
         .reaction
         .launched
         .iter()
-        .filter(|one| one.serves().is_some_and(|at| at < case.times.ended))
+        .filter(|one| one.serves().is_some_and(|at| at < facts.times.ended))
         .collect();
     if served.is_empty() {
         let because = "no new instance could take requests before the load ended".to_owned();
         return Some(judgement(ASKED, Verdict::Inconclusive, "", because));
     }
-    Some(match case.results.names_instances() {
-        true => by_header(case, &served, fresh_for),
-        false => by_inference(case, &served, fresh_for),
+    Some(match facts.results.names_instances() {
+        true => by_header(facts, &served, fresh_for),
+        false => by_inference(facts, &served, fresh_for),
     })
 }
 
 /// Instances that failed their checks before they ever took a request: replaced, and their
 /// successors as well.
-pub fn never_served(case: &Case<'_>) -> Option<Judgement> {
-    let failed = case
+pub fn never_served(facts: &Facts<'_>) -> Option<Judgement> {
+    let failed = facts
         .reaction
         .left
         .iter()
         .filter(|one| one.why == Why::FailedChecks);
     let young = failed
         .filter(|gone| {
-            case.reaction
+            facts
+                .reaction
                 .launched
                 .iter()
                 .any(|one| one.id == gone.id && one.healthy.is_none())
@@ -60,7 +62,7 @@ pub fn never_served(case: &Case<'_>) -> Option<Judgement> {
     if young == 0 {
         return None;
     }
-    let grace = chain::group_at(case.timeline, case.times.started)
+    let grace = instances::group_at(facts.timeline, facts.times.started)
         .map_or(Duration::ZERO, |one| one.health_check_grace);
     let because = format!(
         "their health checks failed before they were ready, with a grace of {}: a health check grace longer than an instance \
@@ -75,9 +77,9 @@ pub fn never_served(case: &Case<'_>) -> Option<Judgement> {
 }
 
 /// First second and the one after the last in which an instance is fresh.
-pub fn window(case: &Case<'_>, one: &Launched, fresh_for: Duration) -> Option<(u32, u32)> {
+pub fn window(facts: &Facts<'_>, one: &Launched, fresh_for: Duration) -> Option<(u32, u32)> {
     let serves = one.serves()?;
-    let second = |at| chain::second(case.times.started, at);
+    let second = |at| instances::second(facts.times.started, at);
     Some((second(serves)?, second(after(serves, fresh_for))? + 1))
 }
 
@@ -89,34 +91,39 @@ struct Compared {
     overloaded: u64,
 }
 
-fn compared(case: &Case<'_>, one: &Launched, fresh_for: Duration, overload: &Overload) -> Compared {
+fn compared(
+    facts: &Facts<'_>,
+    one: &Launched,
+    fresh_for: Duration,
+    overload: &Overload,
+) -> Compared {
     let mut found = Compared {
         own: Merged::default(),
         others: Merged::default(),
         overloaded: 0,
     };
-    let fresh: Vec<(&str, (u32, u32))> = case
+    let fresh: Vec<(&str, (u32, u32))> = facts
         .reaction
         .launched
         .iter()
-        .filter_map(|other| Some((other.id.as_str(), window(case, other, fresh_for)?)))
+        .filter_map(|other| Some((other.id.as_str(), window(facts, other, fresh_for)?)))
         .collect();
     // One that never served is no peer either.
     let is_peer = |id: &str, second: u32| match fresh.iter().find(|(known, _)| *known == id) {
         Some((_, (_, until))) => second >= *until,
-        None => !case.reaction.launched.iter().any(|other| other.id == id),
+        None => !facts.reaction.launched.iter().any(|other| other.id == id),
     };
-    let (from, until) = window(case, one, fresh_for).unwrap_or_default();
-    let last = case.results.last_second().unwrap_or(0);
+    let (from, until) = window(facts, one, fresh_for).unwrap_or_default();
+    let last = facts.results.last_second().unwrap_or(0);
     for second in from..until.min(last + 1) {
-        let of = |id: &str| case.results.of_instance(id, Some((second, second + 1)));
+        let of = |id: &str| facts.results.of_instance(id, Some((second, second + 1)));
         let own = of(&one.id);
         if overload.in_second(second) {
             found.overloaded += own.tally.errors();
             continue;
         }
         found.own.merge(&own);
-        let peers = case
+        let peers = facts
             .results
             .instances()
             .filter(|id| *id != one.id && is_peer(id, second));
@@ -172,13 +179,13 @@ fn worse(one: &Launched, found: &Compared, limit: Duration) -> Option<Worse> {
 
 /// Each instance's own answers, beside those of the instances that were not fresh then, while there
 /// was load to spare.
-fn by_header(case: &Case<'_>, served: &[&Launched], fresh_for: Duration) -> Judgement {
-    let limit = case.limit.unwrap_or(Limit::ASSUMED.p95);
-    let overload = Overload::of(case);
+fn by_header(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Judgement {
+    let limit = facts.limit.unwrap_or(Limit::ASSUMED.p95);
+    let overload = &facts.overload;
     let (mut answers, mut errors, mut overloaded) = (0, 0, 0);
     let (mut found, mut alone): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     for one in served {
-        let compared = compared(case, one, fresh_for, &overload);
+        let compared = compared(facts, one, fresh_for, overload);
         answers += compared.own.tally.requests();
         errors += compared.own.tally.errors();
         overloaded += compared.overloaded;
@@ -233,15 +240,15 @@ fn by_header(case: &Case<'_>, served: &[&Launched], fresh_for: Duration) -> Judg
 
 /// Without a header: errors in the first time of a new instance, as far as no instance had too much
 /// to do.
-fn by_inference(case: &Case<'_>, served: &[&Launched], fresh_for: Duration) -> Judgement {
+fn by_inference(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Judgement {
     let mut seconds: Vec<u32> = served
         .iter()
-        .filter_map(|one| window(case, one, fresh_for))
+        .filter_map(|one| window(facts, one, fresh_for))
         .flat_map(|(from, to)| from..to)
         .collect();
     seconds.sort_unstable();
     seconds.dedup();
-    let overload = Overload::of(case).sure();
+    let overload = facts.overload.sure();
     // With load to spare, and while all had too much to do.
     let (mut spare, mut over) = (Tally::default(), Tally::default());
     for second in seconds {
@@ -249,7 +256,7 @@ fn by_inference(case: &Case<'_>, served: &[&Launched], fresh_for: Duration) -> J
             seconds: Some((second, second + 1)),
             ..Select::default()
         };
-        let tally = case.results.merged(select).tally;
+        let tally = facts.results.merged(select).tally;
         match overload.in_second(second) {
             true => over.merge(&tally),
             false => spare.merge(&tally),
@@ -292,8 +299,9 @@ fn by_inference(case: &Case<'_>, served: &[&Launched], fresh_for: Duration) -> J
 
 #[cfg(test)]
 mod tests {
-    use super::super::scaling::tests::{Answers, activity, group, phases, results, with_load};
     use super::*;
+    use crate::evidence::testing::with_load;
+    use crate::evidence::testing::{Answers, activity, group, phases, results};
 
     /// The load rises at 10 s; i-3 and i-4 come to help at 14 s.
     fn judged(answers: impl Fn(u32, u64) -> Vec<Answers>) -> (Verdict, String) {
@@ -310,8 +318,8 @@ mod tests {
         let results = results(&scenario, |second, level| {
             answers(second, (level * 100.0) as u64)
         });
-        with_load(&scenario, story, &results, |case| {
-            let judged = judge(case).unwrap();
+        with_load(&scenario, story, &results, |facts| {
+            let judged = judge(facts).unwrap();
             (judged.verdict, judged.answer())
         })
     }

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use super::expectations::{ERRORS, SAME_LEVEL, error_share, over, said};
-use super::overload::Overload;
-use super::scaling::{Case, judgement};
-use super::{Judgement, chain, fired, fresh};
+use super::scaling::judgement;
+use super::{Judgement, fresh};
+use crate::evidence::Facts;
+use crate::evidence::instances;
 use crate::measure::{Merged, Tally};
 use crate::outcome::Verdict;
 use crate::units;
@@ -25,12 +26,12 @@ struct Pinned {
 }
 
 /// Nothing where the group was never pinned at its maximum.
-pub fn judge(case: &Case<'_>) -> Option<Judgement> {
-    if !case.scenario.scaling.holds_at_maximum {
+pub fn judge(facts: &Facts<'_>) -> Option<Judgement> {
+    if !facts.scenario.scaling.holds_at_maximum {
         return None;
     }
-    let pinned = pinned(case);
-    let max = case.reaction.max;
+    let pinned = pinned(facts);
+    let max = facts.reaction.max;
     if pinned.seconds.is_empty() {
         return None;
     }
@@ -39,24 +40,24 @@ pub fn judge(case: &Case<'_>) -> Option<Judgement> {
         units::count(pinned.seconds.len() as u64, "second")
     );
     let (spike, besides) = (
-        Answered::of(case, &pinned.in_spike),
-        Answered::of(case, &pinned.besides),
+        Answered::of(facts, &pinned.in_spike),
+        Answered::of(facts, &pinned.besides),
     );
     let mut parts = vec![for_long];
     parts.extend(spike.said("of the spike"));
     parts.extend(besides.said("besides"));
     let measured = parts.join("; ");
-    let bound = case
+    let bound = facts
         .limit
         .map(|limit| format!("p95 within {}", units::duration(limit)));
-    let missed = |answered: &Answered<'_>| answered.is_missed(case.limit);
+    let missed = |answered: &Answered<'_>| answered.is_missed(facts.limit);
     // A calm that held says nothing of a spike that could not be judged.
     let asked = if pinned.is_spike { &spike } else { &besides };
     let none = asked.all.tally.requests() == 0;
     let (verdict, because) = match (missed(&spike) || missed(&besides), bound) {
         (true, bound) => {
             let bound = bound.unwrap_or("no limit on p95".to_owned());
-            let why = match missed(&spike) && !is_crowded(case, &pinned.in_spike) {
+            let why = match missed(&spike) && !is_crowded(facts, &pinned.in_spike) {
                 true => format!(
                     "no instance had more to do than it carries: a larger maximum than {max} is no remedy"
                 ),
@@ -89,11 +90,11 @@ struct Answered<'a> {
 }
 
 impl<'a> Answered<'a> {
-    fn of(case: &Case<'_>, seconds: &'a [u32]) -> Self {
+    fn of(facts: &Facts<'_>, seconds: &'a [u32]) -> Self {
         let mut by_new = Tally::default();
-        for one in &case.reaction.launched {
-            let fresh_for = case.scenario.scaling.fresh_instances;
-            let Some((from, until)) = fresh_for.and_then(|time| fresh::window(case, one, time))
+        for one in &facts.reaction.launched {
+            let fresh_for = facts.scenario.scaling.fresh_instances;
+            let Some((from, until)) = fresh_for.and_then(|time| fresh::window(facts, one, time))
             else {
                 continue;
             };
@@ -102,7 +103,7 @@ impl<'a> Answered<'a> {
                 .filter(|second| (from..until).contains(*second))
             {
                 by_new.merge(
-                    &case
+                    &facts
                         .results
                         .of_instance(&one.id, Some((*second, *second + 1)))
                         .tally,
@@ -111,7 +112,7 @@ impl<'a> Answered<'a> {
         }
         Self {
             seconds,
-            all: over(case.results, seconds),
+            all: over(facts.results, seconds),
             by_new,
         }
     }
@@ -148,8 +149,8 @@ impl<'a> Answered<'a> {
 }
 
 /// In most of these seconds each instance had more to do than it carries, as far as that is known.
-fn is_crowded(case: &Case<'_>, seconds: &[u32]) -> bool {
-    let overload = Overload::of(case).sure();
+fn is_crowded(facts: &Facts<'_>, seconds: &[u32]) -> bool {
+    let overload = facts.overload.sure();
     let crowded = seconds
         .iter()
         .filter(|second| overload.over(**second as usize))
@@ -157,26 +158,21 @@ fn is_crowded(case: &Case<'_>, seconds: &[u32]) -> bool {
     !overload.is_known() || crowded * 2 > seconds.len()
 }
 
-fn pinned(case: &Case<'_>) -> Pinned {
-    let length = case
-        .results
-        .last_second()
-        .map_or(0, |last| last as usize + 1);
-    let (started, max) = (case.times.started, case.reaction.max);
-    let desired = chain::desired(case.timeline, started, length);
-    let serving = chain::serving(case.timeline, started, length);
-    let wanted = fired::wanted_more(case.timeline, started, length);
-    let level = |second: usize| case.schedule.level_at(Duration::from_secs(second as u64));
+fn pinned(facts: &Facts<'_>) -> Pinned {
+    let length = facts.load.len();
+    let (started, max) = (facts.times.started, facts.reaction.max);
+    let (desired, serving, wanted) = (&facts.desired, &facts.serving, &facts.wanted_more);
+    let level = |second: usize| facts.schedule.level_at(Duration::from_secs(second as u64));
     let base = (0..length)
         .map(level)
         .filter(|level| *level > 0.0)
         .fold(f64::INFINITY, f64::min);
     // Where no alarm could be read, a load above its least stands in for one.
-    let blind = case.timeline.alarms().is_empty();
+    let blind = facts.alarms.is_empty();
     let loaded = |second: usize| blind && level(second) > base * (1.0 + SAME_LEVEL);
     let at_most = |second: &usize| max > 0 && desired[*second] >= max;
     let is = |second: &usize| at_most(second) && (wanted[*second] || loaded(*second));
-    let queue = Overload::of(case).queue() as usize;
+    let queue = facts.overload.queue() as usize;
     // Since so many seconds all of them have served, and the one in which the last of them began.
     let full = |second: usize| {
         let before = (0..second)
@@ -186,8 +182,8 @@ fn pinned(case: &Case<'_>) -> Pinned {
         serving[second] >= max && (before > queue || before == second)
     };
     let in_spike = |second: usize| {
-        let at = chain::after(started, Duration::from_secs(second as u64));
-        let spans = &case.times.spikes;
+        let at = instances::after(started, Duration::from_secs(second as u64));
+        let spans = &facts.times.spikes;
         spans.iter().any(|span| {
             span.rose.is_some_and(|rose| at >= rose) && span.fell.is_none_or(|fell| at < fell)
         })
@@ -208,14 +204,12 @@ fn pinned(case: &Case<'_>) -> Pinned {
 }
 
 /// Of a load that is not ours: for how long an alarm asked for more than the group may have.
-pub fn of_a_watch(case: &Case<'_>) -> Judgement {
+pub fn of_a_watch(facts: &Facts<'_>) -> Judgement {
     const ASKED: &str = "the group was not pinned at its maximum";
-    let length = chain::between(case.times.started, case.times.ended).as_secs() as usize;
-    let max = case.reaction.max;
-    let desired = chain::desired(case.timeline, case.times.started, length);
-    let wanted = fired::wanted_more(case.timeline, case.times.started, length);
-    let pinned = (0..length)
-        .filter(|second| max > 0 && desired[*second] >= max && wanted[*second])
+    let max = facts.reaction.max;
+    let pinned = facts.desired.iter().zip(&facts.wanted_more);
+    let pinned = pinned
+        .filter(|(desired, wanted)| max > 0 && **desired >= max && **wanted)
         .count() as u64;
     if pinned == 0 {
         let because = format!("no alarm asked for more while it was at its maximum of {max}");

@@ -5,36 +5,26 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{Results, Timeline};
+use crate::evidence::{Reaction, Timeline};
+use crate::measure::Results;
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
 use crate::scenario::Scenario;
 
-pub mod advice;
-mod chain;
 mod conditions;
 mod draining;
 mod efficiency;
 mod expectations;
-mod fired;
 mod fresh;
 mod maximum;
-mod overload;
 pub mod preflight;
-mod reaction;
 mod scaling;
-mod spikes;
 mod thresholds;
 mod validity;
-mod waits;
 mod watched;
 
-pub use chain::{Launched, Left, Sighting, Why};
-pub use reaction::{Moment, Reaction, Resized};
-pub use spikes::Spike;
 pub use thresholds::must_abort;
 pub use validity::sentence as strain_sentence;
-pub use waits::in_bound_from as scale_in_bound;
 
 /// One judgement, with the number it rests on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -205,24 +195,8 @@ fn conclude(groups: &[&[Judgement]]) -> (Verdict, String) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::scenario::{Model, Phase, Role, example};
-
-    /// Warm-up, sustained, spike, recovery: ten seconds each.
-    pub fn scenario() -> Scenario {
-        let phase = |name: &str, level, role| -> Phase {
-            example::phase(name, Model::Rate, level, Duration::from_secs(10), role)
-        };
-        let phases = vec![
-            phase("warm-up", 1.0, Role::WarmUp),
-            phase("sustained", 2.0, Role::Baseline),
-            phase("spike", 10.0, Role::Spike),
-            phase("recovery", 2.0, Role::Recovery),
-        ];
-        example::scenario(phases)
-    }
+    use crate::evidence::testing::scenario;
 
     #[test]
     fn the_worst_judgement_decides_and_is_named() {

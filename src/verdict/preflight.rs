@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::chain::{Why, after};
-use super::reaction::{ALARM, FELL, ROSE, Reaction};
-use crate::measure::Timeline;
-use crate::measure::timeline::{Alarm, GroupState};
+use crate::evidence::Timeline;
+use crate::evidence::instances::{Why, after};
+use crate::evidence::reaction::{ALARM, FELL, ROSE, Reaction};
+use crate::evidence::timeline::{Alarm, GroupState};
 use crate::plan::Schedule;
 use crate::scenario::{Role, Scenario};
 use crate::units;
@@ -343,9 +343,9 @@ fn no_recovery(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::timeline::{Observation, Observed, Policy, TargetHealth};
-    use crate::verdict::scaling::tests::{alarm, at, whole_story};
-    use crate::verdict::tests::scenario;
+    use crate::evidence::testing::scenario;
+    use crate::evidence::testing::{alarm, at, whole_story};
+    use crate::evidence::timeline::{Observation, Observed, Policy, TargetHealth};
 
     fn said(change: impl FnOnce(&mut GroupState, &mut Vec<Policy>, &mut Alarm)) -> Vec<String> {
         let mut group = GroupState {
@@ -456,8 +456,8 @@ mod tests {
         let schedule = Schedule::new(&scenario);
         let outlived = |observations: Vec<Observation>| {
             let timeline = Timeline { observations };
-            let times = crate::verdict::reaction::Times::new(&scenario, &schedule, at(0), None);
-            let reaction = crate::verdict::reaction::react(
+            let times = crate::evidence::reaction::Times::new(&scenario, &schedule, at(0), None);
+            let reaction = crate::evidence::reaction::react(
                 &scenario,
                 &Default::default(),
                 &timeline,
@@ -494,7 +494,7 @@ mod tests {
     #[test]
     fn what_is_not_like_production_is_named_with_both_values() {
         let timeline = |kind: &str, max, target| {
-            let instance = crate::measure::timeline::Instance {
+            let instance = crate::evidence::timeline::Instance {
                 kind: kind.to_owned(),
                 ..Default::default()
             };

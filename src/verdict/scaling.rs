@@ -3,30 +3,18 @@
 
 use std::time::Duration;
 
-use super::advice::Limit;
-use super::chain::{Why, between};
-use super::reaction::{self, BREACH, Reaction, Times, react};
 use super::{
     Circumstances, Judgement, conditions, draining, efficiency, expectations, fresh, maximum,
 };
+use crate::evidence::Facts;
+use crate::evidence::instances::{Why, between};
+use crate::evidence::reaction::{self, BREACH, Reaction};
+use crate::evidence::timeline::{Activity, Timeline};
 use crate::measure::Results;
-use crate::measure::timeline::{Activity, Timeline};
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
 use crate::scenario::{InWithin, Scenario};
 use crate::units;
-
-/// What expectations are judged on.
-pub struct Case<'a> {
-    pub scenario: &'a Scenario,
-    pub schedule: &'a Schedule,
-    pub results: &'a Results,
-    pub timeline: &'a Timeline,
-    pub times: &'a Times,
-    pub reaction: &'a Reaction,
-    /// What p95 has to stay under in the spike, where the scenario says so.
-    pub limit: Option<Duration>,
-}
 
 /// What is said of a group.
 #[derive(Default)]
@@ -57,55 +45,43 @@ pub fn judge(
             ..Scaling::default()
         };
     };
-    let times = Times::new(scenario, schedule, started, stopped(results, circumstances));
-    let limit = Limit::p95_in_the_spike(scenario);
-    let reaction = react(
-        scenario,
-        results,
-        timeline,
-        &times,
-        Some(Limit::of(scenario)),
-    );
-    let case = Case {
-        scenario,
-        schedule,
-        results,
-        timeline,
-        times: &times,
-        reaction: &reaction,
-        limit,
-    };
-    let mut judgements = vec![scaled_out(&case)];
-    judgements.extend(conditions::judge(&case));
-    let out = reaction.scaled_out();
+    let ran = stopped(results, circumstances);
+    let facts = &Facts::of(scenario, schedule, results, timeline, started, ran);
+    let mut judgements = vec![scaled_out(facts)];
+    judgements.extend(conditions::judge(facts));
+    let out = facts.reaction.scaled_out();
     if out {
-        judgements.push(out_in_time(&case));
-        judgements.extend(fresh::judge(&case));
-        judgements.push(back_in_time(&case));
+        judgements.push(out_in_time(facts));
+        judgements.extend(fresh::judge(facts));
+        judgements.push(back_in_time(facts));
     }
     // A group that only shrinks can drop requests as well.
-    let shrank = reaction.left.iter().any(|one| one.why == Why::ScaledIn);
+    let shrank = facts
+        .reaction
+        .left
+        .iter()
+        .any(|one| one.why == Why::ScaledIn);
     if scenario.scaling.no_dropped_requests && (out || shrank) {
-        judgements.push(draining::nothing_dropped(&case));
+        judgements.push(draining::nothing_dropped(facts));
     }
     if out || shrank {
-        judgements.extend(expectations::early(&case));
+        judgements.extend(expectations::early(facts));
     }
     if out {
-        judgements.extend(expectations::while_scaling(&case));
+        judgements.extend(expectations::while_scaling(facts));
     }
-    judgements.extend(maximum::judge(&case));
+    judgements.extend(maximum::judge(facts));
     let mut not_judged = Vec::new();
     if out {
-        judgements.extend(expectations::flapping(&case));
-        let efficiency = efficiency::judge(&case);
+        judgements.extend(expectations::flapping(facts));
+        let efficiency = efficiency::judge(facts);
         judgements.extend(efficiency.judged);
         not_judged.extend(efficiency.not_judged);
     }
     Scaling {
         judged: judgements,
         not_judged,
-        reaction,
+        reaction: facts.reaction.clone(),
     }
 }
 
@@ -132,16 +108,16 @@ fn sizes(reaction: &Reaction) -> String {
     }
 }
 
-pub fn scaled_out(case: &Case<'_>) -> Judgement {
+pub fn scaled_out(facts: &Facts<'_>) -> Judgement {
     let asked = "the group scaled out";
-    let (reaction, timeline) = (case.reaction, case.timeline);
+    let (reaction, timeline) = (&facts.reaction, facts.timeline);
     let before = reaction.desired_before;
     let measured = sizes(reaction);
     if reaction.scaled_out() {
         let failed = timeline
             .activities()
             .into_iter()
-            .filter(|one| one.start >= case.times.started && one.status == "Failed");
+            .filter(|one| one.start >= facts.times.started && one.status == "Failed");
         let whys: Vec<&Activity> = failed
             .filter(|one| one.description.starts_with("Launching"))
             .collect();
@@ -156,7 +132,7 @@ pub fn scaled_out(case: &Case<'_>) -> Judgement {
             );
             return judgement(asked, Verdict::Failed, &measured, because);
         }
-        return judgement(asked, Verdict::Passed, &measured, answered(case));
+        return judgement(asked, Verdict::Passed, &measured, answered(facts));
     }
     if before >= reaction.max && reaction.max > 0 {
         let because = format!(
@@ -228,16 +204,16 @@ pub fn scaled_out(case: &Case<'_>) -> Judgement {
 }
 
 /// Who made it grow, and when.
-fn answered(case: &Case<'_>) -> String {
-    if conditions::confounded(case).is_some() {
+fn answered(facts: &Facts<'_>) -> String {
+    if conditions::confounded(facts).is_some() {
         return "but not by its policies alone: see `only its policies moved the group`".to_owned();
     }
-    let early = case
+    let early = facts
         .times
         .rose()
-        .zip(case.reaction.moment("decided"))
+        .zip(facts.reaction.moment("decided"))
         .filter(|(rose, decided)| decided < rose);
-    match early.filter(|_| case.reaction.moment(reaction::ROSE).is_none()) {
+    match early.filter(|_| facts.reaction.moment(reaction::ROSE).is_none()) {
         Some(_) => {
             "the policy answered the load before the spike, and the spike with no more".to_owned()
         }
@@ -245,8 +221,8 @@ fn answered(case: &Case<'_>) -> String {
     }
 }
 
-pub fn out_in_time(case: &Case<'_>) -> Judgement {
-    let (reaction, limit) = (case.reaction, case.scenario.scaling.out_within);
+pub fn out_in_time(facts: &Facts<'_>) -> Judgement {
+    let (reaction, limit) = (&facts.reaction, facts.scenario.scaling.out_within);
     let asked = format!("scale-out within {}", units::duration(limit));
     let mut unavoidable = reaction
         .out_unavoidable
@@ -275,9 +251,9 @@ pub fn out_in_time(case: &Case<'_>) -> Judgement {
             );
             judgement(&asked, verdict, &units::duration(took), because)
         }
-        (None, None) => judgement(&asked, Verdict::Inconclusive, "", no_breach(case)),
+        (None, None) => judgement(&asked, Verdict::Inconclusive, "", no_breach(facts)),
         (None, Some(breach)) => {
-            let watched = case
+            let watched = facts
                 .timeline
                 .groups()
                 .last()
@@ -297,8 +273,8 @@ pub fn out_in_time(case: &Case<'_>) -> Judgement {
 }
 
 /// Why the moment of the breach is not known.
-fn no_breach(case: &Case<'_>) -> String {
-    if let Some(alarm) = &case.reaction.alarmed_before {
+fn no_breach(facts: &Facts<'_>) -> String {
+    if let Some(alarm) = &facts.reaction.alarmed_before {
         return format!(
             "the alarm {alarm} had fired before the load began: there is no breach to count from"
         );
@@ -311,11 +287,11 @@ fn no_breach(case: &Case<'_>) -> String {
     ];
     if let Some(call) = calls
         .into_iter()
-        .find_map(|call| case.timeline.lacking(call))
+        .find_map(|call| facts.timeline.lacking(call))
     {
         return format!("the breach is not known: {call} failed");
     }
-    if let Some(why) = case
+    if let Some(why) = facts
         .reaction
         .open
         .iter()
@@ -323,15 +299,15 @@ fn no_breach(case: &Case<'_>) -> String {
     {
         return why.clone();
     }
-    if case.reaction.moment(reaction::ALARM).is_some() {
+    if facts.reaction.moment(reaction::ALARM).is_some() {
         return "the alarm fired, but neither its history nor its metric shows the breach"
             .to_owned();
     }
     "no alarm went to ALARM after the load began: something else made the group grow".to_owned()
 }
 
-pub fn back_in_time(case: &Case<'_>) -> Judgement {
-    let (reaction, timeline) = (case.reaction, case.timeline);
+pub fn back_in_time(facts: &Facts<'_>) -> Judgement {
+    let (reaction, timeline) = (&facts.reaction, facts.timeline);
     let Some(bound) = reaction.in_bound else {
         let policies = timeline.policies();
         let disabled =
@@ -341,7 +317,7 @@ pub fn back_in_time(case: &Case<'_>) -> Judgement {
                 "every policy has scale-in disabled: the group stays as large as the spike made it";
             return judgement("scale-in", Verdict::Failed, "", because.to_owned());
         }
-        if matches!(case.scenario.scaling.in_within, InWithin::Cooldowns(_)) {
+        if matches!(facts.scenario.scaling.in_within, InWithin::Cooldowns(_)) {
             let because = "the cooldown that the bound is made of is not known: no policy with one could be read";
             return judgement("scale-in", Verdict::Inconclusive, "", because.to_owned());
         }
@@ -360,8 +336,8 @@ pub fn back_in_time(case: &Case<'_>) -> Judgement {
         return judgement("scale-in", Verdict::Inconclusive, "", because);
     };
     let asked = format!("scale-in within {}", units::duration(bound));
-    let Some(dropped) = case.times.dropped() else {
-        let because = match (case.times.stopped, case.times.planned) {
+    let Some(dropped) = facts.times.dropped() else {
+        let because = match (facts.times.stopped, facts.times.planned) {
             (Some(_), _) => "the load was stopped before its fall",
             (None, true) => "the scenario has no spike that ends",
             (None, false) => {
@@ -387,14 +363,14 @@ pub fn back_in_time(case: &Case<'_>) -> Judgement {
     }
     match reaction.in_took {
         Some(took) if took <= bound => {
-            let (verdict, because) = met(case, took, bound, cannot);
+            let (verdict, because) = met(facts, took, bound, cannot);
             judgement(&asked, verdict, &units::duration(took), because)
         }
         Some(took) => judgement(
             &asked,
             Verdict::Failed,
             &units::duration(took),
-            cannot.unwrap_or_else(|| counted(case)),
+            cannot.unwrap_or_else(|| counted(facts)),
         ),
         // It was back before the spike's end: nothing is left to leave.
         None if reaction.desired_after <= reaction.desired_before => {
@@ -439,13 +415,13 @@ pub fn back_in_time(case: &Case<'_>) -> Judgement {
 
 /// A fall that found a part of the alarm's window over already took less than one that does not.
 fn met(
-    case: &Case<'_>,
+    facts: &Facts<'_>,
     took: Duration,
     bound: Duration,
     cannot: Option<String>,
 ) -> (Verdict, String) {
-    let counted = counted(case);
-    let Some(ahead) = case.reaction.in_ahead else {
+    let counted = counted(facts);
+    let Some(ahead) = facts.reaction.in_ahead else {
         return (Verdict::Passed, counted);
     };
     let low = format!(
@@ -472,8 +448,8 @@ fn met(
 }
 
 /// What the time to scale in was counted from.
-fn counted(case: &Case<'_>) -> String {
-    match case.times.planned {
+fn counted(facts: &Facts<'_>) -> String {
+    match facts.times.planned {
         true => "from the end of the spike to the first instance leaving".to_owned(),
         false => "from the first low datapoint to the first instance leaving".to_owned(),
     }

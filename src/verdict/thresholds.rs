@@ -346,8 +346,8 @@ fn limit(threshold: &Threshold) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::testing::scenario;
     use crate::measure::{Cell, Ending, Interval, Key, Latency};
-    use crate::verdict::tests::scenario;
 
     /// Requests by phase, each in the phase's first second; every one of them with a check.
     fn results(requests: &[(u16, u64, Ending)]) -> Results {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Circumstances, Judgement};
-use crate::measure::{Results, Select, Strain, Stretch, Timeline, stretches};
+use crate::evidence::Timeline;
+use crate::measure::{Results, Select, Strain, Stretch, stretches};
 use crate::outcome::Verdict;
 use crate::scenario::{Model, Scenario};
 use crate::units;
@@ -300,8 +301,8 @@ fn not_blind(timeline: &Timeline) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::testing::scenario;
     use crate::measure::Interval;
-    use crate::verdict::tests::scenario;
 
     fn results(seconds: Vec<(u32, Strain)>) -> Results {
         let mut results = Results::default();

@@ -2,12 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::chain::{self, Why};
-use super::reaction::{Reaction, Times, react};
-use super::scaling::{Case, back_in_time, judgement, out_in_time, scaled_out};
+use super::scaling::{back_in_time, judgement, out_in_time, scaled_out};
 use super::{Judgement, conditions, draining, expectations, fresh, maximum};
-use crate::measure::timeline::Timeline;
-use crate::measure::{Results, timeline::MetricSeries};
+use crate::evidence::Facts;
+use crate::evidence::Reaction;
+use crate::evidence::instances::{self, Why};
+use crate::evidence::timeline::MetricSeries;
+use crate::evidence::timeline::Timeline;
+use crate::measure::Results;
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
 use crate::scenario::Scenario;
@@ -24,21 +26,11 @@ pub struct Watched {
 }
 
 pub fn judge(expected: &Scenario, timeline: &Timeline) -> Watched {
-    let times = Times::watched(timeline);
     let (results, schedule) = (Results::default(), Schedule::new(expected));
-    let reaction = react(expected, &results, timeline, &times, None);
-    let case = Case {
-        scenario: expected,
-        schedule: &schedule,
-        results: &results,
-        timeline,
-        times: &times,
-        reaction: &reaction,
-        limit: None,
-    };
-    let mut scaling = vec![scaled_out(&case)];
-    scaling.extend(conditions::judge(&case));
-    let never_served = fresh::never_served(&case);
+    let facts = &Facts::watched(expected, &schedule, &results, timeline);
+    let mut scaling = vec![scaled_out(facts)];
+    scaling.extend(conditions::judge(facts));
+    let never_served = fresh::never_served(facts);
     let mut rest = vec![
         "no instance leaves while the load needs it",
         "p95 and errors while scaling out",
@@ -49,16 +41,16 @@ pub fn judge(expected: &Scenario, timeline: &Timeline) -> Watched {
         rest.insert(0, fresh::ASKED);
     }
     scaling.extend(never_served);
-    if reaction.scaled_out() {
-        scaling.push(out_in_time(&case));
-        scaling.push(back_in_time(&case));
+    if facts.reaction.scaled_out() {
+        scaling.push(out_in_time(facts));
+        scaling.push(back_in_time(facts));
     }
-    match dropped(&case) {
+    match dropped(facts) {
         Some(judged) => scaling.push(judged),
         None => rest.insert(0, draining::ASKED),
     }
-    scaling.push(maximum::of_a_watch(&case));
-    scaling.push(expectations::flapping_of_a_watch(&case));
+    scaling.push(maximum::of_a_watch(facts));
+    scaling.push(expectations::flapping_of_a_watch(facts));
     let unclear = |asked: &str| {
         judgement(
             asked,
@@ -70,14 +62,14 @@ pub fn judge(expected: &Scenario, timeline: &Timeline) -> Watched {
     Watched {
         scaling,
         not_judged: rest.into_iter().map(unclear).collect(),
-        reaction,
+        reaction: facts.reaction.clone(),
     }
 }
 
 /// What the load balancer counted in the periods in which instances left. Nothing where none left,
 /// or it counted nothing at all: then it may not have been read.
-fn dropped(case: &Case<'_>) -> Option<Judgement> {
-    let leaving: Vec<(Timestamp, Timestamp)> = case
+fn dropped(facts: &Facts<'_>) -> Option<Judgement> {
+    let leaving: Vec<(Timestamp, Timestamp)> = facts
         .reaction
         .left
         .iter()
@@ -85,7 +77,7 @@ fn dropped(case: &Case<'_>) -> Option<Judgement> {
         .map(|one| {
             (
                 one.began.at,
-                chain::after(
+                instances::after(
                     one.gone.map_or(one.began.at, |seen| seen.at),
                     draining::AFTERMATH,
                 ),
@@ -93,7 +85,8 @@ fn dropped(case: &Case<'_>) -> Option<Judgement> {
         })
         .collect();
     let named = |name: &str| {
-        case.timeline
+        facts
+            .timeline
             .metrics()
             .filter(move |series| series.name == name)
             .collect::<Vec<_>>()
@@ -129,7 +122,7 @@ fn counted(series: &[&MetricSeries], times: &[(Timestamp, Timestamp)]) -> f64 {
     let overlaps = |series: &MetricSeries, at: Timestamp| {
         times
             .iter()
-            .any(|(from, to)| at <= *to && chain::after(at, series.period) > *from)
+            .any(|(from, to)| at <= *to && instances::after(at, series.period) > *from)
     };
     series
         .iter()

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Eyes, WatchError, call, count, pages, seconds, timestamp};
-use crate::measure::timeline::{
+use crate::evidence::timeline::{
     Activity, GroupState, Hook, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings,
 };
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{Eyes, WatchError, call, elb, seconds, timestamp};
-use crate::measure::timeline::{Alarm, AlarmChange, Datapoint, MathQuery, MetricSeries};
+use crate::evidence::timeline::{Alarm, AlarmChange, Datapoint, MathQuery, MetricSeries};
 use crate::scenario::Subject;
 
 /// What CloudWatch offers of a load balancer: a minute's resolution.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Eyes, WatchError, call, count, seconds};
-use crate::measure::timeline::{Balancer, TargetGroup, TargetHealth};
+use crate::evidence::timeline::{Balancer, TargetGroup, TargetHealth};
 
 pub async fn health(eyes: &Eyes, target_group: &str) -> Result<TargetHealth, WatchError> {
     let answer = eyes

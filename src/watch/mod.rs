@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::Aws;
 use crate::aws::clock::ApiClock;
-use crate::measure::Timeline;
-use crate::measure::timeline::{
+use crate::evidence::Timeline;
+use crate::evidence::timeline::{
     Activity, Alarm, GroupState, MetricSeries, Observation, Observed, Policy, Surroundings,
     TargetHealth,
 };
@@ -634,7 +634,7 @@ fn observation(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::timeline::Datapoint;
+    use crate::evidence::timeline::Datapoint;
 
     #[test]
     fn a_series_is_late_until_a_datapoint_covers_the_end_of_the_watch() {

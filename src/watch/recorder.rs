@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Last, Looks, WatchError, observation};
 use crate::aws::clock::ApiClock;
-use crate::measure::Timeline;
-use crate::measure::timeline::{Observation, Observed};
+use crate::evidence::Timeline;
+use crate::evidence::timeline::{Observation, Observed};
 use crate::redact;
 
 /// Of the file: its first line says so.

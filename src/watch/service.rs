@@ -11,7 +11,7 @@ use aws_sdk_ecs::types::{DesiredStatus, Service, Task};
 use jiff::Timestamp;
 
 use super::{Eyes, Since, WatchError, call, count, pages, seconds, timestamp};
-use crate::measure::timeline::{
+use crate::evidence::timeline::{
     Activity, GroupState, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings,
 };
 use crate::scenario::Subject;

@@ -1,8 +1,7 @@
-use super::super::scaling::tests::{
-    activity, alarm, at, change, group, phases, results, with_load,
-};
 use super::*;
-use crate::measure::timeline::Observation;
+use crate::evidence::testing::with_load;
+use crate::evidence::testing::{activity, alarm, at, change, group, phases, results};
+use crate::evidence::timeline::Observation;
 
 const ALL: [&str; 4] = ["i-1", "i-2", "i-3", "i-4"];
 

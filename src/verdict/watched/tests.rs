@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::super::judge_watched;
-use super::super::scaling::tests::{at, change, group, whole_story};
-use crate::measure::Timeline;
-use crate::measure::timeline::{Datapoint, MetricSeries, Observation, Observed};
+use crate::evidence::Timeline;
+use crate::evidence::testing::{at, change, group, whole_story};
+use crate::evidence::timeline::{Datapoint, MetricSeries, Observation, Observed};
 use crate::outcome::Verdict;
 use crate::verdict::Judged;
 
@@ -22,7 +22,7 @@ fn judged(more: Vec<Observation>) -> Judged {
     let mut observations = whole_story();
     observations.extend(more);
     judge_watched(
-        &crate::verdict::tests::scenario(),
+        &crate::evidence::testing::scenario(),
         &Timeline { observations },
     )
 }

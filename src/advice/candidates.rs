@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::chain::{self, Why};
 use super::agreement::{Agreement, Turn, agreement};
 use super::others::{self, Other};
-use super::price::Price;
 use super::{Advice, Evidence, Ran, RanPolicy, WhatIf};
-use crate::measure::timeline;
+use crate::evidence::instances::{self, Why};
+use crate::evidence::price::Price;
+use crate::evidence::timeline;
 use crate::scaling::Bounds;
 use crate::scaling::alarm::{Alarm, Comparison, Missing};
 use crate::scaling::cooldown::Cooldowns;
@@ -257,7 +257,7 @@ fn unseen(setting: &Setting, lead: usize, seconds: usize) -> Option<String> {
 
 fn compared(evidence: &Evidence<'_>, current: &Current, as_it_ran: &Replayed) -> Agreement {
     let seconds = evidence.seconds.len();
-    let seen = chain::desired(evidence.timeline, evidence.started, seconds);
+    let seen = instances::desired(evidence.timeline, evidence.started, seconds);
     let group: Vec<Turn> = evidence
         .reaction
         .resized
@@ -271,7 +271,7 @@ fn compared(evidence: &Evidence<'_>, current: &Current, as_it_ran: &Replayed) ->
     // Within one instance, at most a period (or a look, where that is longer) apart.
     let apart = current
         .lead()
-        .map_or(chain::POLLED, |lead| lead.period.max(chain::POLLED));
+        .map_or(instances::POLLED, |lead| lead.period.max(instances::POLLED));
     agreement(
         &as_it_ran.desired,
         &seen,
@@ -288,7 +288,7 @@ fn current(evidence: &Evidence<'_>, ran: &Ran<'_>, serving: &[u32]) -> Result<Cu
         .groups()
         .next()
         .ok_or("the group was never seen")?;
-    let mut launched = chain::launched(evidence.timeline, evidence.started);
+    let mut launched = instances::launched(evidence.timeline, evidence.started);
     for one in &mut launched {
         let known = evidence
             .reaction
@@ -297,7 +297,7 @@ fn current(evidence: &Evidence<'_>, ran: &Ran<'_>, serving: &[u32]) -> Result<Cu
             .find(|known| known.id == one.id);
         one.first_answer = known.and_then(|known| known.first_answer);
     }
-    let (boot, health) = chain::starts(&launched)
+    let (boot, health) = instances::starts(&launched)
         .ok_or("no new instance came into service: a run in which the group grows would show how long one takes")?;
     let lead = ran.lead().ok_or("no policy answers a rising load")?;
     // Where the policy has none of its own, the group's; where that has none, the cooldown.
@@ -396,8 +396,8 @@ fn drain(evidence: &Evidence<'_>) -> Duration {
         .left
         .iter()
         .filter(|one| one.why == Why::ScaledIn);
-    chain::median(
-        left.filter_map(|one| Some(chain::between(one.began.at, one.gone?.at)))
+    instances::median(
+        left.filter_map(|one| Some(instances::between(one.began.at, one.gone?.at)))
             .collect(),
     )
     .unwrap_or_default()
@@ -414,7 +414,7 @@ fn lag(evidence: &Evidence<'_>, window: Duration) -> Duration {
             .map(|moment| moment.at)
     };
     match (at("breach"), at("launch began")) {
-        (Some(breach), Some(launch)) => chain::between(breach, launch).saturating_sub(window),
+        (Some(breach), Some(launch)) => instances::between(breach, launch).saturating_sub(window),
         _ => Duration::ZERO,
     }
 }

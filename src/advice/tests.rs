@@ -2,7 +2,7 @@
 //! timeline.
 
 use super::*;
-use crate::measure::timeline::{
+use crate::evidence::timeline::{
     Activity, Datapoint, GroupState, Instance, MetricSeries, Observation, Observed,
 };
 use crate::scaling::replay::{self, Follows, Service, Setting};
@@ -367,7 +367,7 @@ fn the_price_of_the_groups_type_is_taken_where_none_is_given() {
         "{price:?}"
     );
     assert_eq!(
-        money(&timeline, 30.0),
+        crate::evidence::price::money(&timeline, 30.0),
         " ($0.021, us-east-1 in 2026-06; other regions differ)"
     );
     assert_eq!(
@@ -495,7 +495,7 @@ fn what_follows_metric_math_keeps_its_expression() {
     let (mut timeline, seconds) = seen("TargetTrackingScaling");
     for one in &mut timeline.observations {
         if let Observed::Alarm(alarm) = &mut one.seen {
-            alarm.math = vec![crate::measure::timeline::MathQuery {
+            alarm.math = vec![crate::evidence::timeline::MathQuery {
                 id: "m1".to_owned(),
                 ..Default::default()
             }];

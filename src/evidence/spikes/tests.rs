@@ -1,46 +1,8 @@
-use super::super::expectations;
-use super::super::scaling::tests::{
-    activity, alarm, at, change, group, phases, results as answered, with_load,
-};
 use super::*;
-use crate::measure::timeline::{Observation, Observed};
-
-/// Spikes from 10 s to 20 s and from 30 s to 40 s, with the same answer to each.
-fn two_spikes() -> Vec<Observation> {
-    let mut story = vec![
-        group(0, 1, &["i-1"]),
-        alarm("high", "GreaterThanThreshold", 50.0, 3),
-        alarm("low", "LessThanThreshold", 45.0, 5),
-    ];
-    for (from, id) in [(10, "i-2"), (30, "i-3")] {
-        story.extend([
-            change(from + 3, "high", &[(from, 90.0), (from + 1, 90.0)]),
-            activity(
-                from + 3,
-                &format!("Launching a new EC2 instance: {id}"),
-                1,
-                2,
-            ),
-            group(from + 4, 2, &["i-1"]),
-            group(from + 6, 2, &["i-1", id]),
-            change(from + 16, "low", &[(from + 11, 5.0)]),
-            activity(from + 16, &format!("Terminating EC2 instance: {id}"), 2, 1),
-            group(from + 17, 1, &["i-1"]),
-        ]);
-    }
-    story.push(group(60, 1, &["i-1"]));
-    story
-}
-
-fn levels() -> crate::scenario::Scenario {
-    phases(&[
-        (1.0, false),
-        (9.0, true),
-        (1.0, false),
-        (9.0, true),
-        (1.0, false),
-    ])
-}
+use crate::evidence::testing::{
+    activity, alarm, at, change, group, levels, phases, results as answered, two_spikes, with_load,
+};
+use crate::evidence::timeline::{Observation, Observed};
 
 fn reaction(story: Vec<Observation>) -> Reaction {
     with_load(&levels(), story, &Results::default(), |case| {
@@ -79,26 +41,6 @@ fn each_spike_has_a_chain_of_its_own_in_the_order_of_its_moments() {
     );
     assert_eq!(second.back[0].at, at(40));
     assert_eq!((&found.out, &found.back), (&first.out, &second.back));
-}
-
-#[test]
-fn only_the_seconds_between_a_breach_and_its_capacity_are_seconds_of_scaling() {
-    let scenario = levels();
-    let slow_between = answered(&scenario, |second, level| {
-        let calm = (20..30).contains(&second) || second >= 40;
-        vec![("", (level * 100.0) as u64, 0, if calm { 900 } else { 50 })]
-    });
-    let found = with_load(
-        &scenario,
-        two_spikes(),
-        &slow_between,
-        expectations::while_scaling,
-    )
-    .unwrap();
-    assert!(
-        found.measured.ends_with("in 14 seconds") && found.measured.contains("p95 = 50"),
-        "{found:?}"
-    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::measure::timeline::{GroupState, Instance, TargetHealth, Timeline};
+use crate::evidence::timeline::{GroupState, Instance, TargetHealth, Timeline};
 
 /// Between two looks, where the timeline does not say when the look before was.
 pub const POLLED: Duration = Duration::from_secs(2);
@@ -454,9 +454,9 @@ pub fn second(started: Timestamp, at: Timestamp) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scaling::tests::at;
     use super::*;
-    use crate::measure::timeline::{Observation, Observed};
+    use crate::evidence::testing::at;
+    use crate::evidence::timeline::{Observation, Observed};
 
     #[test]
     fn an_instance_serves_when_it_is_healthy_in_all_its_target_groups() {

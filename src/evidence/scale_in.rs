@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::chain::{Launched, after, between};
-use crate::measure::timeline::{GroupState, Policy, Timeline};
+use crate::evidence::instances::{Launched, after, between};
+use crate::evidence::timeline::{GroupState, Policy, Timeline};
 use crate::scenario::{InWithin, Scenario};
 use crate::units;
 
@@ -44,8 +44,10 @@ pub fn in_bound(
 
 /// As `in_bound`, of a group whose load falls now.
 pub fn in_bound_from(scenario: &Scenario, timeline: &Timeline, now: Timestamp) -> Option<Duration> {
-    let launched =
-        super::chain::launched(timeline, timeline.groups().next().map_or(now, |(at, _)| at));
+    let launched = crate::evidence::instances::launched(
+        timeline,
+        timeline.groups().next().map_or(now, |(at, _)| at),
+    );
     in_bound(
         scenario,
         timeline,
@@ -186,10 +188,10 @@ fn last_in_service(launched: &[&Launched]) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::chain::{self, Sighting};
-    use super::super::scaling::tests::{alarm, at, group};
     use super::*;
-    use crate::measure::timeline::{Observation, Observed};
+    use crate::evidence::instances::{self, Sighting};
+    use crate::evidence::testing::{alarm, at, group};
+    use crate::evidence::timeline::{Observation, Observed};
 
     fn timeline(change: impl Fn(&mut GroupState), policies: Vec<Policy>) -> Timeline {
         let mut look = group(0, 1, &["i-1"]);
@@ -207,7 +209,7 @@ mod tests {
     }
 
     fn launched(second: u32) -> Launched {
-        chain::Launched {
+        instances::Launched {
             id: "i-2".to_owned(),
             launched: Sighting::exact(at(second - 5)),
             replaces: false,
@@ -352,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_services_cooldowns_are_its_policies_and_never_nothing() {
-        let mut scenario = crate::verdict::tests::scenario();
+        let mut scenario = crate::evidence::testing::scenario();
         scenario.scaling.in_within = InWithin::Cooldowns(2.0);
         let service = |policies| {
             let serves = |group: &mut GroupState| {

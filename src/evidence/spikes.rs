@@ -7,15 +7,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::advice::Limit;
-use super::chain::{self, Launched, SECOND, Why, after, between};
-use super::fired::{self, Fired};
-use super::reaction::{
+use crate::evidence::alarms::{self, Fired};
+use crate::evidence::instances::{self, Launched, SECOND, Why, after, between};
+use crate::evidence::reaction::{
     ALARM, BREACH, EXACT, FELL, FIRST_ANSWER, IN_SERVICE, LAUNCH, Moment, ROSE, Reaction,
     SHRINKING, Span, Times, moment,
 };
-use crate::measure::timeline::{Decision, Timeline};
+use crate::evidence::timeline::{Decision, Timeline};
 use crate::measure::{Results, Select};
+use crate::scenario::Limit;
 use crate::units;
 
 /// Latency is back when it has kept its limit for so many seconds.
@@ -177,9 +177,9 @@ impl Seen<'_> {
         until: Timestamp,
     ) -> Option<Fired<'_>> {
         let named = growth.and_then(|one| one.alarm.as_deref());
-        let behind = growth.and_then(|growth| fired::behind(self.timeline, growth));
+        let behind = growth.and_then(|growth| alarms::behind(self.timeline, growth));
         behind.or_else(|| {
-            fired::first(self.timeline, from, named, true).filter(|fired| fired.at < until)
+            alarms::first(self.timeline, from, named, true).filter(|fired| fired.at < until)
         })
     }
 
@@ -348,9 +348,9 @@ impl Seen<'_> {
         };
         let shrink = self.decisions.iter().find(shrinks);
         let named = shrink.and_then(|one| one.alarm.as_deref());
-        let behind = shrink.and_then(|shrink| fired::behind(self.timeline, shrink));
+        let behind = shrink.and_then(|shrink| alarms::behind(self.timeline, shrink));
         let fired = behind.or_else(|| {
-            fired::first(self.timeline, dropped, named, false).filter(|one| one.at < until)
+            alarms::first(self.timeline, dropped, named, false).filter(|one| one.at < until)
         });
         match fired {
             Some(fired) if fired.at < dropped => {
@@ -440,7 +440,7 @@ impl Seen<'_> {
         let is_back =
             looks.find(|(at, _, group)| *at > dropped && *at < until && group.desired <= before);
         let (at, look_before, _) = is_back.filter(|_| self.reaction.scaled_out())?;
-        let resolution = look_before.map_or(chain::POLLED, |before| between(before, at));
+        let resolution = look_before.map_or(instances::POLLED, |before| between(before, at));
         Some(moment(
             "back at the start",
             at,
@@ -477,8 +477,8 @@ fn in_order(moments: &mut [Moment], rose: Timestamp) {
 
 fn earliest<'a>(
     all: &[&'a Launched],
-    of: impl Fn(&Launched) -> Option<chain::Sighting>,
-) -> Option<(&'a Launched, chain::Sighting)> {
+    of: impl Fn(&Launched) -> Option<instances::Sighting>,
+) -> Option<(&'a Launched, instances::Sighting)> {
     all.iter()
         .filter_map(|one| Some((*one, of(one)?)))
         .min_by_key(|(_, seen)| seen.at)
@@ -504,7 +504,7 @@ fn latency_back(
     (rose, serves, fell): (Timestamp, Option<Timestamp>, Timestamp),
     limit: Duration,
 ) -> Latency {
-    let second = |at| chain::second(started, at).unwrap_or(0) as usize;
+    let second = |at| instances::second(started, at).unwrap_or(0) as usize;
     let seconds = results.by_second(Select::default());
     let missed = |index: usize| {
         seconds

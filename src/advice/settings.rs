@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use super::super::chain::{self, Why};
 use super::answers::answer;
-use super::{Advice, Answer, Confidence, Evidence, causes};
-use crate::measure::timeline::{Alarm, GroupState, Policy};
+use super::{Advice, Answer, Evidence, causes};
+use crate::evidence::Confidence;
+use crate::evidence::instances::{self, Why};
+use crate::evidence::timeline::{Alarm, GroupState, Policy};
 use crate::units;
 
 /// Longer than a poll: not only two looks apart.
@@ -28,7 +29,7 @@ struct Start {
 impl Start {
     fn of(evidence: &Evidence<'_>) -> Option<Self> {
         let launched = &evidence.reaction.launched;
-        let (boot, health) = chain::starts(launched)?;
+        let (boot, health) = instances::starts(launched)?;
         let seen = launched
             .iter()
             .filter(|one| one.in_service.is_some())
@@ -139,9 +140,9 @@ pub fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
 }
 
 fn judged(live: Duration, about: Duration) -> &'static str {
-    if live > about.mul_f64(LONGER) + chain::POLLED * 2 {
+    if live > about.mul_f64(LONGER) + instances::POLLED * 2 {
         "longer than that, and for so long new instances are left out of the metric and scaling in is blocked"
-    } else if live + chain::POLLED < about {
+    } else if live + instances::POLLED < about {
         "shorter than that, so instances that carry nothing yet are in the metric and make the policy stop too early"
     } else {
         "it fits"
@@ -161,8 +162,8 @@ fn blocked(evidence: &Evidence<'_>, live: Duration) -> String {
     let (Some(alarm), Some(decided)) = (at("low alarm"), at("decided to shrink")) else {
         return String::new();
     };
-    let waited = chain::between(alarm, decided);
-    if waited <= chain::POLLED || waited > live + chain::POLLED * 2 {
+    let waited = instances::between(alarm, decided);
+    if waited <= instances::POLLED || waited > live + instances::POLLED * 2 {
         return String::new();
     }
     format!(
@@ -309,9 +310,9 @@ fn scale_in(evidence: &Evidence<'_>, policy: &Policy) -> Option<String> {
 /// `5m: longer than that: ...`
 fn fit(live: Duration, about: Duration, longer: &str) -> String {
     let live_said = units::duration(live);
-    if live > about.mul_f64(LONGER) + chain::POLLED {
+    if live > about.mul_f64(LONGER) + instances::POLLED {
         format!("{live_said}: longer than that, and {longer}")
-    } else if live + chain::POLLED < about {
+    } else if live + instances::POLLED < about {
         format!(
             "{live_said}: shorter than that, so the next change comes before the last one shows in the metric"
         )
@@ -412,7 +413,7 @@ fn slow_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<String> {
         .reaction
         .launched
         .iter()
-        .filter_map(chain::Launched::health)
+        .filter_map(instances::Launched::health)
         .max()
         .unwrap_or_default();
     let hooked = surroundings.is_some_and(|known| {
@@ -477,11 +478,11 @@ fn simple(evidence: &Evidence<'_>, group: &GroupState) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{Launched, Moment, Sighting};
     use super::super::tests::{at, evidence, seen};
     use super::super::{Reaction, Second, Timeline, advise};
     use super::*;
-    use crate::measure::timeline::Observed;
+    use crate::evidence::timeline::Observed;
+    use crate::evidence::{Launched, Moment, Sighting};
 
     fn launched() -> Vec<Launched> {
         vec![Launched {

@@ -10,100 +10,30 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Reaction, chain};
-use crate::measure::timeline::{Alarm, Policy};
-use crate::measure::{Results, Select, Timeline};
-use crate::plan::Schedule;
+use crate::evidence::capacity::{self, InstanceCapacity, Metric};
+use crate::evidence::load::{Confidence, Elasticity, Second, elasticity};
+use crate::evidence::timeline::{Alarm, Policy};
+use crate::evidence::{Reaction, Timeline, instances};
 use crate::scaling::policies::Rule;
 use crate::scaling::step::{Adjustment, SimpleScaling, Step, StepScaling};
 use crate::scaling::target_tracking::TargetTracking;
-use crate::scenario::{self, Model, Role, Scenario, Scope, Threshold};
+use crate::scenario::Limit;
 
 mod agreement;
 mod answers;
 mod candidates;
-mod capacity;
 mod causes;
 mod links;
 mod others;
-mod price;
 mod settings;
 mod sizes;
 mod snippet;
 mod what_if;
 
+use crate::evidence::price::Price;
 pub use agreement::Agreement;
 pub use candidates::{Candidate, Change};
-pub use capacity::{InstanceCapacity, Metric, estimate as capacity};
-pub use price::{Price, money};
 pub use what_if::WhatIf;
-
-/// One second of the load, as asked and as answered.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Second {
-    /// Requests that the scenario asked of the target. In the closed model: that the target let it
-    /// send.
-    pub demand: f64,
-    pub ok: u64,
-    pub errors: u64,
-    /// Microseconds from the intended start.
-    pub p95: Option<u64>,
-}
-
-/// What was asked of the target in each second, in requests. In the open model the load asked for
-/// does not ease off: what was asked is what an instance had to carry. In the closed model only
-/// what was sent is known.
-pub fn demand(open: bool, asked: &[f64], sent: &[u64]) -> Vec<f64> {
-    if !open {
-        return sent.iter().map(|sent| *sent as f64).collect();
-    }
-    let all: f64 = asked.iter().sum();
-    let each = if all > 0.0 {
-        sent.iter().sum::<u64>() as f64 / all
-    } else {
-        0.0
-    };
-    asked.iter().map(|asked| asked * each).collect()
-}
-
-/// The load by second, as measured.
-pub struct Measured {
-    pub seconds: Vec<Second>,
-}
-
-impl Measured {
-    pub fn new(scenario: &Scenario, schedule: &Schedule, results: &Results) -> Self {
-        let merged = results.by_second(Select::default());
-        let middle = |second: usize| Duration::from_millis(second as u64 * 1_000 + 500);
-        let asked: Vec<f64> = (0..merged.len())
-            .map(|second| schedule.level_at(middle(second)))
-            .collect();
-        let sent: Vec<u64> = merged
-            .iter()
-            .map(|merged| merged.tally.ok + merged.tally.errors())
-            .collect();
-        let open = scenario
-            .phases
-            .iter()
-            .all(|phase| phase.model == Model::Rate);
-        let seconds =
-            demand(open, &asked, &sent)
-                .into_iter()
-                .zip(&merged)
-                .map(|(demand, merged)| Second {
-                    demand,
-                    ok: merged.tally.ok,
-                    errors: merged.tally.errors(),
-                    p95: merged
-                        .latency
-                        .percentile(95.0)
-                        .map(|p95| p95.as_micros() as u64),
-                });
-        Self {
-            seconds: seconds.collect(),
-        }
-    }
-}
 
 /// What advice is given on.
 #[derive(Debug, Clone, Copy)]
@@ -124,122 +54,6 @@ pub struct Evidence<'a> {
     pub weakness: Option<&'a str>,
     /// What new instances did worse than the others, where they were judged not to serve at once.
     pub fresh: Option<&'a str>,
-}
-
-/// The latency an instance's capacity is measured by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limit {
-    pub p95: Duration,
-    /// From the scenario's thresholds; else assumed.
-    pub asked: bool,
-}
-
-impl Limit {
-    /// Where the scenario has no threshold on p95.
-    pub const ASSUMED: Self = Self {
-        p95: Duration::from_millis(500),
-        asked: false,
-    };
-
-    /// The threshold that the spikes are held to; else any; else the one that is assumed.
-    pub fn of(scenario: &Scenario) -> Self {
-        let found = Self::in_the_spike(scenario).or_else(|| threshold(scenario, P95, |_| true));
-        found.map_or(Self::ASSUMED, |limit| Self {
-            p95: Duration::from_micros(limit as u64),
-            asked: true,
-        })
-    }
-
-    /// The share of errors allowed in the spikes, if the scenario says so.
-    pub fn errors_in_the_spike(scenario: &Scenario) -> Option<f64> {
-        in_the_spikes(scenario, scenario::Metric::Errors, |scope| {
-            matches!(scope, Scope::EachPhase)
-        })
-    }
-
-    /// What p95 has to stay under in the spikes, if the scenario says so.
-    pub fn p95_in_the_spike(scenario: &Scenario) -> Option<Duration> {
-        Self::in_the_spike(scenario).map(|limit| Duration::from_micros(limit as u64))
-    }
-
-    fn in_the_spike(scenario: &Scenario) -> Option<f64> {
-        in_the_spikes(scenario, P95, |scope| {
-            matches!(scope, Scope::EachPhase | Scope::Run)
-        })
-    }
-}
-
-/// The limit that is set for a phase that is a spike; else for all; else for a phase that asks for
-/// more than the least, which is a lower spike.
-fn in_the_spikes(
-    scenario: &Scenario,
-    metric: scenario::Metric,
-    all: impl Fn(&Scope) -> bool,
-) -> Option<f64> {
-    let least = scenario
-        .phases
-        .iter()
-        .map(|phase| phase.level)
-        .fold(f64::INFINITY, f64::min);
-    let named = |scope: &Scope, is: &dyn Fn(&scenario::Phase) -> bool| match scope {
-        Scope::Phase(name) => scenario
-            .phases
-            .iter()
-            .any(|phase| phase.name == *name && is(phase)),
-        _ => false,
-    };
-    threshold(scenario, metric, |scope| {
-        named(scope, &|phase| phase.role == Role::Spike)
-    })
-    .or_else(|| threshold(scenario, metric, all))
-    .or_else(|| {
-        threshold(scenario, metric, |scope| {
-            named(scope, &|phase| phase.level > least)
-        })
-    })
-}
-
-/// The strictest limit on a metric of all requests, of the scopes wanted.
-fn threshold(
-    scenario: &Scenario,
-    metric: scenario::Metric,
-    wanted: impl Fn(&Scope) -> bool,
-) -> Option<f64> {
-    let about = |one: &&Threshold| one.metric == metric && one.of.is_none() && wanted(&one.scope);
-    scenario
-        .thresholds
-        .iter()
-        .filter(about)
-        .map(|one| one.limit)
-        .min_by(f64::total_cmp)
-}
-
-const P95: scenario::Metric = scenario::Metric::Percentile(95.0);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Confidence {
-    Low,
-    Medium,
-    High,
-}
-
-impl Confidence {
-    /// One step less sure.
-    pub fn lower(self) -> Self {
-        match self {
-            Self::High => Self::Medium,
-            Self::Medium | Self::Low => Self::Low,
-        }
-    }
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -268,39 +82,6 @@ pub struct Advice {
     pub no_candidates: Option<String>,
     /// Of the recommended candidate, as Terraform.
     pub snippet: Option<String>,
-}
-
-/// How far the group was from what the load needed, by the metrics of Herbst and others (BUNGEE):
-/// shares of the time, and instances too few or too many on average over all of it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Elasticity {
-    pub timeshare_under: f64,
-    pub timeshare_over: f64,
-    pub accuracy_under: f64,
-    pub accuracy_over: f64,
-    /// Serving and not needed; the group's minimum is needed.
-    pub over_instance_minutes: f64,
-}
-
-/// `least`: as many are needed whatever the load.
-pub fn elasticity(seconds: &[Second], serving: &[u32], at_limit: f64, least: u32) -> Elasticity {
-    let (mut under, mut over, mut missing, mut idle) = (0u32, 0u32, 0.0, 0.0);
-    for (second, there) in seconds.iter().zip(serving) {
-        let needed = (second.demand / at_limit).ceil().max(f64::from(least));
-        let there = f64::from(*there);
-        under += u32::from(there < needed);
-        over += u32::from(there > needed);
-        missing += (needed - there).max(0.0);
-        idle += (there - needed).max(0.0);
-    }
-    let seconds = seconds.len().max(1) as f64;
-    Elasticity {
-        timeshare_under: f64::from(under) / seconds,
-        timeshare_over: f64::from(over) / seconds,
-        accuracy_under: missing / seconds,
-        accuracy_over: idle / seconds,
-        over_instance_minutes: idle / 60.0,
-    }
 }
 
 /// The policies that ran, with their alarms as last read.
@@ -348,7 +129,7 @@ impl RanPolicy<'_> {
 }
 
 pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
-    let serving = chain::serving(evidence.timeline, evidence.started, evidence.seconds.len());
+    let serving = instances::serving(evidence.timeline, evidence.started, evidence.seconds.len());
     let capacity = capacity::estimate(evidence.seconds, &serving, evidence.limit.p95)
         .map(|capacity| capacity.weighed(serving.first().copied().unwrap_or(1), evidence.weakness));
     let ran = ran(evidence.timeline);
@@ -370,7 +151,7 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
     };
     if let Some(capacity) = &advice.capacity {
         let least =
-            chain::group_at(evidence.timeline, evidence.started).map_or(1, |group| group.min);
+            instances::group_at(evidence.timeline, evidence.started).map_or(1, |group| group.min);
         advice.elasticity = Some(elasticity(
             evidence.seconds,
             &serving,

@@ -11,13 +11,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::advice::Limit;
-use super::chain::{self, Launched, Left, Why, after};
-use super::spikes::{self, Spike};
-use super::{fired, waits};
+use crate::evidence::instances::{self, Launched, Left, Why, after};
+use crate::evidence::spikes::{self, Spike};
+use crate::evidence::timeline::{Decision, Timeline};
+use crate::evidence::{alarms, scale_in};
 use crate::measure::Results;
-use crate::measure::timeline::{Decision, Timeline};
 use crate::plan::Schedule;
+use crate::scenario::Limit;
 use crate::scenario::{Role, Scenario};
 
 /// One moment of the chain, with where it came from and how exactly it is known.
@@ -220,7 +220,7 @@ impl Times {
             .map(|(at, _)| at)
             .unwrap_or_default();
         let grown = growths(timeline, started).next();
-        let fired = grown.and_then(|grown| fired::first(timeline, grown, None, false));
+        let fired = grown.and_then(|grown| alarms::first(timeline, grown, None, false));
         let fell = fired.map(|fired| fired.breach.map_or(fired.at, |(at, _)| at));
         Self {
             started,
@@ -263,7 +263,7 @@ pub fn react(
     times: &Times,
     limit: Option<Limit>,
 ) -> Reaction {
-    let mut launched = chain::launched(timeline, times.started);
+    let mut launched = instances::launched(timeline, times.started);
     for one in &mut launched {
         one.first_answer = results
             .first_answer(&one.id)
@@ -272,10 +272,10 @@ pub fn react(
     }
     let mut reaction = Reaction {
         launched,
-        left: chain::left(timeline, times.started),
+        left: instances::left(timeline, times.started),
         ..Reaction::default()
     };
-    if let Some(group) = chain::group_at(timeline, times.started) {
+    if let Some(group) = instances::group_at(timeline, times.started) {
         reaction.desired_before = group.desired;
         reaction.max = group.max;
     }
@@ -290,7 +290,7 @@ pub fn react(
         .next_back()
         .map_or(reaction.desired_before, |(_, group)| group.desired);
     reaction.grew = growths(timeline, times.started).next().is_some();
-    reaction.alarmed_before = fired::before(timeline, times.started);
+    reaction.alarmed_before = alarms::before(timeline, times.started);
     let decisions = decisions(timeline, times.started);
     reaction.resized = resized(timeline, &decisions, &reaction);
     let seen = spikes::Seen {
@@ -303,8 +303,8 @@ pub fn react(
     };
     let spikes = spikes::all(&seen);
     reaction.answer(spikes);
-    let wait = waits::unavoidable_in(timeline, &reaction.launched, times.dropped());
-    reaction.in_bound = waits::in_bound(scenario, timeline, wait.as_ref());
+    let wait = scale_in::unavoidable_in(timeline, &reaction.launched, times.dropped());
+    reaction.in_bound = scale_in::in_bound(scenario, timeline, wait.as_ref());
     reaction.in_unavoidable = wait.as_ref().map(|wait| wait.lasts);
     reaction.in_waits_for = wait.map(|wait| wait.because).unwrap_or_default();
     reaction
@@ -381,7 +381,7 @@ fn resized(timeline: &Timeline, decisions: &[Decision], reaction: &Reaction) -> 
                 left.map(|one| one.gone.map(|seen| seen.at)).collect()
             }
         };
-        let fired = fired::behind(timeline, decision);
+        let fired = alarms::behind(timeline, decision);
         Resized {
             at: decision.at,
             from: decision.from,

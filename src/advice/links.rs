@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::chain::{after, between};
-use super::super::reaction::{FIRST_ANSWER, Moment};
 use super::answers::answer;
-use super::{Answer, Confidence, Evidence};
+use super::{Answer, Evidence};
+use crate::evidence::Confidence;
+use crate::evidence::instances::{after, between};
+use crate::evidence::reaction::{FIRST_ANSWER, Moment};
 use crate::units;
 
 const QUESTION: &str = "Which link of scaling out is the slow one?";

@@ -3,8 +3,9 @@
 
 use super::answers::answer;
 use super::candidates::Tolerance;
-use super::{Advice, Answer, Candidate, Change, Confidence, Evidence, InstanceCapacity, others};
-use crate::measure::timeline::Policy;
+use super::{Advice, Answer, Candidate, Change, Evidence, others};
+use crate::evidence::timeline::Policy;
+use crate::evidence::{Confidence, InstanceCapacity};
 use crate::units;
 
 /// A metric whose middle datapoint lies further from the load than this says little of a target.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cost;
-use crate::measure::Timeline;
+use crate::evidence::Timeline;
 use crate::units::Usd;
 
 /// What one instance, or one task, costs.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Evidence;
 use super::candidates::{Change, Current};
-use super::price::Price;
+use crate::evidence::price::Price;
 use crate::scaling::Bounds;
 use crate::scaling::alarm::{Alarm, Comparison};
 use crate::scaling::policies::Rule;

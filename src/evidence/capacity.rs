@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Confidence, Second};
-use crate::measure::timeline::{Alarm, MetricSeries};
+use crate::evidence::timeline::{Alarm, MetricSeries};
 use crate::units;
 
 /// A second with fewer requests says nothing of a percentile.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{Change, Evidence, Ran, RanPolicy};
-use crate::measure::timeline::{Alarm, GroupState};
+use crate::evidence::timeline::{Alarm, GroupState};
 
 /// Of an alarm in AWS on a metric of one's own; the lab has shorter ones.
 const SHORTEST_PERIOD: u64 = 10;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::candidates::Current;
-use crate::measure::Timeline;
+use crate::evidence::Timeline;
 use crate::scaling::Bounds;
 use crate::scaling::replay::Setting;
 use crate::units;
@@ -210,7 +210,7 @@ fn period(value: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::timeline::{Alarm, GroupState, Observation, Observed};
+    use crate::evidence::timeline::{Alarm, GroupState, Observation, Observed};
 
     #[test]
     fn what_if_is_read_or_says_what_is_wrong() {

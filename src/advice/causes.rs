@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use super::super::chain::{self, Left, between};
 use super::answers::answer;
-use super::{Advice, Answer, Confidence, Evidence, InstanceCapacity};
+use super::{Advice, Answer, Evidence};
+use crate::evidence::instances::{self, Left, between};
+use crate::evidence::{Confidence, InstanceCapacity};
 use crate::units;
 
 /// An instance is fresh for so long after it became healthy. (What caches and pools need; the
@@ -122,7 +123,7 @@ fn causes(evidence: &Evidence<'_>, serving: &[u32], limit: Option<f64>) -> Cause
         .reaction
         .launched
         .iter()
-        .filter_map(chain::Launched::serves)
+        .filter_map(instances::Launched::serves)
         .collect();
     // What piled up in a second is answered in the next few.
     let over = |at: usize| {
@@ -138,7 +139,7 @@ fn causes(evidence: &Evidence<'_>, serving: &[u32], limit: Option<f64>) -> Cause
         .enumerate()
         .filter(|(_, (second, _))| second.errors > 0);
     for (index, (second, count)) in failed {
-        let at = chain::after(evidence.started, Duration::from_secs(index as u64));
+        let at = instances::after(evidence.started, Duration::from_secs(index as u64));
         let window = (index as f64, index as f64 + 1.0);
         let cause = if *count == 0 {
             &mut causes.nobody
@@ -265,10 +266,10 @@ fn by_balancer(evidence: &Evidence<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{Left, Sighting, Why};
     use super::super::tests::{at, evidence};
     use super::super::{Reaction, Second, Timeline, capacity};
     use super::*;
+    use crate::evidence::{Left, Sighting, Why};
 
     fn second(demand: f64, errors: u64, p95: u64) -> Second {
         Second {
@@ -325,7 +326,7 @@ mod tests {
         let timeline = Timeline::default();
         let evidence = evidence(&timeline, &seconds, &reaction);
         let mut advice = super::super::advise(&evidence, None);
-        advice.capacity = capacity(&seconds, &serving, evidence.limit.p95);
+        advice.capacity = capacity::estimate(&seconds, &serving, evidence.limit.p95);
         let said = before_scaling(&evidence, &serving, &advice).unwrap().answer;
         assert_eq!(
             said,

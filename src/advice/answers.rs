@@ -1,9 +1,8 @@
 //! The questions that a run should answer, answered in sentences.
 
 use super::candidates::Tolerance;
-use super::{
-    Advice, Answer, Candidate, Change, Confidence, Evidence, causes, links, settings, sizes,
-};
+use super::{Advice, Answer, Candidate, Change, Evidence, causes, links, settings, sizes};
+use crate::evidence::Confidence;
 use crate::units;
 
 pub fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Vec<Answer> {

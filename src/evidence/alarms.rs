@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::chain::{SECOND, after};
-use crate::measure::timeline::{Alarm, AlarmChange, Datapoint, Decision, Observed, Timeline};
+use crate::evidence::instances::{SECOND, after};
+use crate::evidence::timeline::{Alarm, AlarmChange, Datapoint, Decision, Observed, Timeline};
 
 /// An alarm that went to ALARM.
 pub struct Fired<'a> {

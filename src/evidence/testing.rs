@@ -1,0 +1,276 @@
+//! Groups, loads and stories for the tests of everything that reads evidence.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Facts;
+use super::timeline::{
+    Activity, Alarm, AlarmChange, Datapoint, GroupState, Instance, Observation, Observed, Timeline,
+};
+use crate::measure::{Cell, InstanceCell, Interval, Key, Latency, Results, Tally};
+use crate::plan::Schedule;
+use crate::scenario::{
+    Comparison, Metric, Model, Phase, Role, Scenario, Scope, Threshold, example,
+};
+
+/// Warm-up, sustained, spike, recovery: ten seconds each.
+pub fn scenario() -> Scenario {
+    let phase = |name: &str, level, role| -> Phase {
+        example::phase(name, Model::Rate, level, Duration::from_secs(10), role)
+    };
+    let phases = vec![
+        phase("warm-up", 1.0, Role::WarmUp),
+        phase("sustained", 2.0, Role::Baseline),
+        phase("spike", 10.0, Role::Spike),
+        phase("recovery", 2.0, Role::Recovery),
+    ];
+    example::scenario(phases)
+}
+
+/// The run started at 12:00:00; `scenario()` jumps at 20 s and falls at 30 s.
+pub fn at(second: u32) -> Timestamp {
+    "2026-03-01T12:00:00Z"
+        .parse::<Timestamp>()
+        .unwrap()
+        .checked_add(Duration::from_secs(second.into()))
+        .unwrap()
+}
+
+pub fn group(second: u32, desired: u32, in_service: &[&str]) -> Observation {
+    let instance = |id: &&str| Instance {
+        id: (*id).to_owned(),
+        lifecycle: "InService".to_owned(),
+        health: "Healthy".to_owned(),
+        ..Instance::default()
+    };
+    let state = GroupState {
+        name: "web".to_owned(),
+        min: 1,
+        max: 4,
+        desired,
+        default_cooldown: Duration::from_secs(300),
+        instances: in_service.iter().map(instance).collect(),
+        ..GroupState::default()
+    };
+    Observation::new(at(second), Observed::Group(state))
+}
+
+/// Some of its instances are on their way out.
+pub fn shrinking(second: u32, in_service: &[&str], leaving: &[&str]) -> Observation {
+    let mut look = group(second, in_service.len() as u32, in_service);
+    let Observed::Group(state) = &mut look.seen else {
+        unreachable!()
+    };
+    state.instances.extend(leaving.iter().map(|id| Instance {
+        id: (*id).to_owned(),
+        lifecycle: "Terminating".to_owned(),
+        ..Instance::default()
+    }));
+    look
+}
+
+pub fn alarm(name: &str, comparison: &str, threshold: f64, periods: u32) -> Observation {
+    let alarm = Alarm {
+        name: name.to_owned(),
+        state: "OK".to_owned(),
+        metric: Some("CPUUtilization".to_owned()),
+        comparison: comparison.to_owned(),
+        threshold: Some(threshold),
+        period: Duration::from_secs(1),
+        evaluation_periods: periods,
+        ..Alarm::default()
+    };
+    Observation::new(at(0), Observed::Alarm(alarm))
+}
+
+pub fn change(second: u32, alarm: &str, points: &[(u32, f64)]) -> Observation {
+    let datapoints = points
+        .iter()
+        .map(|(second, value)| Datapoint {
+            at: at(*second),
+            value: *value,
+        })
+        .collect();
+    let change = AlarmChange {
+        alarm: alarm.to_owned(),
+        at: at(second),
+        from: "OK".to_owned(),
+        to: "ALARM".to_owned(),
+        datapoints,
+    };
+    Observation::new(at(second), Observed::AlarmChange(change))
+}
+
+pub fn activity(second: u32, description: &str, from: u32, to: u32) -> Observation {
+    let alarm = if to > from { "high" } else { "low" };
+    let when = at(second);
+    let activity = Activity {
+        id: format!("a{second} {description}"),
+        description: description.to_owned(),
+        cause: format!(
+            "At {when} a monitor alarm {alarm} in state ALARM triggered policy cpu changing the desired capacity from {from} \
+             to {to}.  At {when} an instance did something."
+        ),
+        start: when,
+        end: Some(at(second + 300)),
+        status: "Successful".to_owned(),
+        ..Activity::default()
+    };
+    Observation::new(when, Observed::Activity(activity))
+}
+
+pub fn whole_story() -> Vec<Observation> {
+    vec![
+        group(0, 1, &["i-1"]),
+        alarm("high", "GreaterThanThreshold", 50.0, 3),
+        alarm("low", "LessThanThreshold", 45.0, 15),
+        change(
+            24,
+            "high",
+            &[(20, 40.0), (21, 90.0), (22, 95.0), (23, 95.0)],
+        ),
+        activity(24, "Launching a new EC2 instance: i-2", 1, 2),
+        group(25, 2, &["i-1"]),
+        group(27, 2, &["i-1", "i-2"]),
+        change(46, "low", &[(31, 5.0)]),
+        activity(46, "Terminating EC2 instance: i-1", 2, 1),
+        group(47, 1, &["i-2"]),
+    ]
+}
+
+/// Who answered in a second (nobody: the load balancer itself), how often well, how often with 5xx,
+/// and in how many milliseconds.
+pub type Answers = (&'static str, u64, u64, u64);
+
+/// What was answered in each second, given its number and level.
+pub fn results(scenario: &Scenario, of: impl Fn(u32, f64) -> Vec<Answers>) -> Results {
+    let schedule = Schedule::new(scenario);
+    let mut interval = Interval::default();
+    for second in 0..schedule.end().as_secs() as u32 {
+        let begins = Duration::from_secs(second.into());
+        for (by, ok, bad, millis) in of(second, schedule.level_at(begins)) {
+            let tally = Tally {
+                ok,
+                status_5xx: bad,
+                ..Tally::default()
+            };
+            let mut latency = Latency::default();
+            (0..ok + bad).for_each(|_| latency.record(Duration::from_millis(millis)));
+            let (key, latency) = (
+                Key {
+                    phase: 0,
+                    flow: 0,
+                    step: 0,
+                },
+                latency.pack(),
+            );
+            if !by.is_empty() {
+                let (instance, latency) = (by.to_owned(), latency.clone());
+                interval.instances.push(InstanceCell {
+                    second,
+                    instance,
+                    first: begins,
+                    tally,
+                    latency,
+                });
+            }
+            interval.cells.push(Cell {
+                second,
+                key,
+                tally,
+                latency,
+            });
+        }
+    }
+    let mut results = Results::default();
+    results.add(0, &interval);
+    results
+}
+
+/// Phases of ten seconds each: levels, and whether they are spikes. p95 is to stay under 400 ms in
+/// all of them.
+pub fn phases(levels: &[(f64, bool)]) -> Scenario {
+    let ten = Duration::from_secs(10);
+    let role = |spike| if spike { Role::Spike } else { Role::Baseline };
+    let phase = |(index, (level, spike)): (usize, &(f64, bool))| {
+        example::phase(&format!("p{index}"), Model::Rate, *level, ten, role(*spike))
+    };
+    let mut scenario = example::scenario(levels.iter().enumerate().map(phase).collect());
+    scenario.thresholds = vec![p95(Scope::EachPhase, 400)];
+    scenario
+}
+
+pub fn p95(scope: Scope, millis: u64) -> Threshold {
+    Threshold {
+        text: format!("p95 < {millis}ms"),
+        metric: Metric::Percentile(95.0),
+        of: None,
+        comparison: Comparison::Less,
+        limit: millis as f64 * 1_000.0,
+        scope,
+        within: None,
+        abort_after: None,
+    }
+}
+
+/// The facts of a story with no results.
+pub fn with_facts<T>(observations: Vec<Observation>, read: impl Fn(&Facts<'_>) -> T) -> T {
+    with_load(&scenario(), observations, &Results::default(), read)
+}
+
+/// The facts of a story and of the answers to its load.
+pub fn with_load<T>(
+    scenario: &Scenario,
+    observations: Vec<Observation>,
+    results: &Results,
+    read: impl Fn(&Facts<'_>) -> T,
+) -> T {
+    let schedule = Schedule::new(scenario);
+    let timeline = Timeline { observations };
+    read(&Facts::of(
+        scenario,
+        &schedule,
+        results,
+        &timeline,
+        at(0),
+        None,
+    ))
+}
+
+/// Spikes from 10 s to 20 s and from 30 s to 40 s, with the same answer to each.
+pub fn two_spikes() -> Vec<Observation> {
+    let mut story = vec![
+        group(0, 1, &["i-1"]),
+        alarm("high", "GreaterThanThreshold", 50.0, 3),
+        alarm("low", "LessThanThreshold", 45.0, 5),
+    ];
+    for (from, id) in [(10, "i-2"), (30, "i-3")] {
+        story.extend([
+            change(from + 3, "high", &[(from, 90.0), (from + 1, 90.0)]),
+            activity(
+                from + 3,
+                &format!("Launching a new EC2 instance: {id}"),
+                1,
+                2,
+            ),
+            group(from + 4, 2, &["i-1"]),
+            group(from + 6, 2, &["i-1", id]),
+            change(from + 16, "low", &[(from + 11, 5.0)]),
+            activity(from + 16, &format!("Terminating EC2 instance: {id}"), 2, 1),
+            group(from + 17, 1, &["i-1"]),
+        ]);
+    }
+    story.push(group(60, 1, &["i-1"]));
+    story
+}
+
+pub fn levels() -> crate::scenario::Scenario {
+    phases(&[
+        (1.0, false),
+        (9.0, true),
+        (1.0, false),
+        (9.0, true),
+        (1.0, false),
+    ])
+}

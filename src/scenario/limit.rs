@@ -1,0 +1,89 @@
+//! The latency and error limits that the spikes are held to, out of the scenario's thresholds.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Metric, Phase, Role, Scenario, Scope, Threshold};
+
+/// The latency an instance's capacity is measured by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    pub p95: Duration,
+    /// From the scenario's thresholds; else assumed.
+    pub asked: bool,
+}
+
+impl Limit {
+    /// Where the scenario has no threshold on p95.
+    pub const ASSUMED: Self = Self {
+        p95: Duration::from_millis(500),
+        asked: false,
+    };
+
+    /// The threshold that the spikes are held to; else any; else the one that is assumed.
+    pub fn of(scenario: &Scenario) -> Self {
+        let found = Self::in_the_spike(scenario).or_else(|| threshold(scenario, P95, |_| true));
+        found.map_or(Self::ASSUMED, |limit| Self {
+            p95: Duration::from_micros(limit as u64),
+            asked: true,
+        })
+    }
+
+    /// The share of errors allowed in the spikes, if the scenario says so.
+    pub fn errors_in_the_spike(scenario: &Scenario) -> Option<f64> {
+        in_the_spikes(scenario, Metric::Errors, |scope| {
+            matches!(scope, Scope::EachPhase)
+        })
+    }
+
+    /// What p95 has to stay under in the spikes, if the scenario says so.
+    pub fn p95_in_the_spike(scenario: &Scenario) -> Option<Duration> {
+        Self::in_the_spike(scenario).map(|limit| Duration::from_micros(limit as u64))
+    }
+
+    fn in_the_spike(scenario: &Scenario) -> Option<f64> {
+        in_the_spikes(scenario, P95, |scope| {
+            matches!(scope, Scope::EachPhase | Scope::Run)
+        })
+    }
+}
+
+/// The limit that is set for a phase that is a spike; else for all; else for a phase that asks for
+/// more than the least, which is a lower spike.
+fn in_the_spikes(scenario: &Scenario, metric: Metric, all: impl Fn(&Scope) -> bool) -> Option<f64> {
+    let least = scenario
+        .phases
+        .iter()
+        .map(|phase| phase.level)
+        .fold(f64::INFINITY, f64::min);
+    let named = |scope: &Scope, is: &dyn Fn(&Phase) -> bool| match scope {
+        Scope::Phase(name) => scenario
+            .phases
+            .iter()
+            .any(|phase| phase.name == *name && is(phase)),
+        _ => false,
+    };
+    threshold(scenario, metric, |scope| {
+        named(scope, &|phase| phase.role == Role::Spike)
+    })
+    .or_else(|| threshold(scenario, metric, all))
+    .or_else(|| {
+        threshold(scenario, metric, |scope| {
+            named(scope, &|phase| phase.level > least)
+        })
+    })
+}
+
+/// The strictest limit on a metric of all requests, of the scopes wanted.
+fn threshold(scenario: &Scenario, metric: Metric, wanted: impl Fn(&Scope) -> bool) -> Option<f64> {
+    let about = |one: &&Threshold| one.metric == metric && one.of.is_none() && wanted(&one.scope);
+    scenario
+        .thresholds
+        .iter()
+        .filter(about)
+        .map(|one| one.limit)
+        .min_by(f64::total_cmp)
+}
+
+const P95: Metric = Metric::Percentile(95.0);
