@@ -12,10 +12,10 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ecs::types::ContainerDefinition;
 use spikeproof::aws::Aws;
-use spikeproof::aws::inventory::{Inventory, InventoryError, Presence};
 use spikeproof::aws::query::{Query, Service};
 use spikeproof::journal::names::{Kind, Names, Thing};
 use spikeproof::lab::moto::Moto;
+use spikeproof::teardown::inventory::{Inventory, InventoryError, Presence};
 use spikeproof::units::RunId;
 use tempfile::TempDir;
 

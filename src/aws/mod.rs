@@ -13,12 +13,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::timeout;
 
 pub mod clock;
-pub mod discover;
+mod cloud;
 pub mod github;
-pub mod inventory;
 pub mod permissions;
 pub mod query;
 pub mod trouble;
+
+pub use cloud::Cloud;
 
 use clock::ApiClock;
 use github::JobIdentity;

@@ -1,15 +1,15 @@
 //! The last page: what was judged, what was destroyed, one exit code; written to the run's folder.
 
-use super::destroy::{Destruction, Site};
 use super::frame::Frame;
 use super::judge::Evidenced;
-use super::reap::{PROOF, prove};
 use super::{Context, Outcome, RunError};
 use crate::journal::{self, Record};
 use crate::outcome::Exit;
 use crate::redact;
 use crate::report::{self, Destroyed, RunReport, page};
 use crate::run::error::Kind;
+use crate::teardown::destroy::{Destruction, Site};
+use crate::teardown::proof::{PROOF, prove};
 
 /// Members of the report that hold our own words, which its readers parse.
 const FIXED: [&str; 9] = [
@@ -42,6 +42,7 @@ pub async fn conclude(
             cloud,
             run: &frame.run,
             host: None,
+            terraform: None,
             unsettled: false,
             by_name: false,
             events: &cx.events,
@@ -49,7 +50,7 @@ pub async fn conclude(
         prove(&frame.folder.join(PROOF), &site, &destruction);
     }
     let about = &frame.about;
-    let place = |cloud: &super::plan::Cloud| {
+    let place = |cloud: &crate::aws::Cloud| {
         format!("account {}, {}", cloud.caller.account, cloud.aws.region)
     };
     let mut report = RunReport {

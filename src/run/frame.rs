@@ -7,26 +7,30 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::beacon::Beacon;
-use super::plan::{Cloud, Planned};
+use super::plan::Planned;
 use super::{Context, RunError};
+use crate::aws::Cloud;
 use crate::channel::message::Start;
 use crate::channel::{BEAT, Channel, ChannelError};
 use crate::cost::{self, Cost};
 use crate::events::{Event, Events, Phase};
 use crate::fleet::Fleet;
-use crate::guard::Guard;
 use crate::journal::ballast::{self, Ground};
 use crate::journal::locks::{self, WorkLock};
 use crate::journal::record::Run;
 use crate::journal::{self, Journal, Record};
 use crate::limits::Standing;
 use crate::scenario::{Arch, TaskSize};
+use crate::teardown::guard::Guard;
+use crate::terraform::Binary;
 use crate::units::RunId;
 
 pub struct Frame {
     pub run: RunId,
     pub folder: PathBuf,
     pub cloud: Option<Cloud>,
+    /// With which the cloud's resources are made and destroyed.
+    pub terraform: Option<Binary>,
     /// What the report says of a run however far it came.
     pub about: About,
     pub fleet: tokio::sync::Mutex<Option<Box<dyn Fleet>>>,
@@ -109,6 +113,7 @@ impl Frame {
             run: planned.run.clone(),
             folder: planned.folder.clone(),
             cloud: planned.cloud.clone(),
+            terraform: planned.terraform.clone(),
             about,
             fleet: tokio::sync::Mutex::new(None),
             work: Arc::new(work),
@@ -375,6 +380,7 @@ pub mod example {
             work: Arc::new(WorkLock::take(&folder).unwrap().unwrap()),
             folder,
             cloud: None,
+            terraform: None,
             about,
             fleet: tokio::sync::Mutex::new(None),
             beacon: tokio::sync::Mutex::new(None),

@@ -13,7 +13,7 @@ use crate::aws::trouble::Trouble;
 use crate::channel::LEASE;
 use crate::journal::names::Names;
 use crate::journal::{self, Record, locks};
-use crate::run::destroy::Site;
+use crate::teardown::destroy::Site;
 use crate::units;
 
 /// In the run's bucket: what every beat rewrites.

@@ -7,16 +7,16 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::alone::alone;
+use super::discovered::{Sight, look_around};
 use super::fence::fence;
-use super::life::{Begun, alive, beats};
-use super::proof::{self, PROOF, prove};
-use super::strangers::{Sight, look_around};
+use super::liveness::{Begun, alive, beats};
 use super::{Reaped, Reaping, Skipped};
+use crate::aws::Cloud;
 use crate::events::Events;
 use crate::journal::{self, Journal, JournalError, Record, ballast, locks};
 use crate::outcome::Exit;
-use crate::run::destroy::{self, Destruction, Site, dismantle, stop_spending};
-use crate::run::plan::Cloud;
+use crate::teardown::destroy::{self, Destruction, Site, dismantle, stop_spending};
+use crate::teardown::proof::{self, PROOF, prove};
 use crate::terraform::{self, Binary};
 
 /// How often it is looked whether another has let go.
@@ -63,6 +63,7 @@ pub(super) enum Place {
 /// A run that costs nothing any more.
 pub(super) struct Stopped {
     case: Box<Case>,
+    terraform: Option<Binary>,
     hold: Hold,
     unsettled: bool,
 }
@@ -90,6 +91,7 @@ impl Case {
         match self.halt(wanted, events).await {
             Ok((hold, unsettled)) => Halted::Stopped(Stopped {
                 case: self,
+                terraform: None,
                 hold,
                 unsettled,
             }),
@@ -153,6 +155,7 @@ impl Case {
             cloud: &self.cloud,
             run: &self.entry.run,
             host: None,
+            terraform: None,
             unsettled,
             by_name,
             events,
@@ -205,7 +208,7 @@ impl Stopped {
     }
 
     pub fn give(&mut self, terraform: Option<Binary>) {
-        self.case.cloud.terraform = terraform;
+        self.terraform = terraform;
     }
 
     /// Everything else that the run has, one thing after the other.
@@ -216,6 +219,7 @@ impl Stopped {
 
     async fn end(&mut self, events: &Events) -> Result<Destruction, Skipped> {
         let mut site = self.case.site(self.unsettled, events);
+        site.terraform = self.terraform.as_ref();
         let proof = match &self.case.place {
             Place::Here { folder, .. } => {
                 if let Hold::Another(holder) = &self.hold {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 use tokio::time::{Instant, sleep};
 
-use super::case::LOOK;
+use super::target::LOOK;
 use crate::events::Events;
 use crate::journal::locks::{self, WorkLock};
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::destroy::{Destruction, Proof, Site};
-use crate::run::plan::Cloud;
+use super::destroy::{Destruction, Proof, Site};
+use crate::aws::Cloud;
 use crate::units::RunId;
 
 /// In the run's folder, or beside the runs as `RUN.proof.json`: every expected name with the answer
@@ -27,17 +27,17 @@ struct Place {
 }
 
 /// Whether an earlier proof at this path was made where this site is.
-pub(super) fn is_of(path: &Path, site: &Site<'_>) -> bool {
+pub fn is_of(path: &Path, site: &Site<'_>) -> bool {
     let place = std::fs::read(path)
         .ok()
         .and_then(|proof| serde_json::from_slice::<Place>(&proof).ok());
-    let Cloud { aws, caller, .. } = site.cloud;
+    let Cloud { aws, caller } = site.cloud;
     place.is_some_and(|place| (&place.account, &place.region) == (&caller.account, &aws.region))
 }
 
 /// A disk that takes no proof does not make it untrue.
 pub fn prove(path: &Path, site: &Site<'_>, destruction: &Destruction) {
-    let Cloud { aws, caller, .. } = site.cloud;
+    let Cloud { aws, caller } = site.cloud;
     let file = ProofFile {
         run: site.run,
         account: &caller.account,

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::channel::message::{Control, Stop, VERSION};
 use crate::channel::{self, Channel, ChannelError};
 use crate::journal::names::Names;
-use crate::run::destroy::Site;
+use crate::teardown::destroy::Site;
 
 /// The stop order; tasks end by their lease without it.
 const FENCE: Duration = Duration::from_secs(6);

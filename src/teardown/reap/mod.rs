@@ -12,30 +12,28 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::RunError;
+use super::TeardownError;
 use super::destroy::Destruction;
-use crate::events::{Events, Phase};
+use crate::events::Events;
 use crate::journal::names::Thing;
 use crate::terraform;
 use crate::units::RunId;
 
 mod alone;
-mod case;
 mod clouds;
+mod discovered;
 mod fence;
 mod journals;
-mod life;
+mod liveness;
 mod orphaned;
-mod proof;
-mod strangers;
+mod target;
 
 pub use journals::{forget_all_secrets, unfinished};
 pub use orphaned::when_orphaned;
-pub use proof::{PROOF, prove};
 
-use case::{Halted, Looked};
 use clouds::Clouds;
-use strangers::Strangers;
+use discovered::Strangers;
+use target::{Halted, Looked};
 
 /// Each waits for its tasks' end: hundreds of runs must not ask at the same time.
 const STOPPED_AT_ONCE: usize = 16;
@@ -128,7 +126,7 @@ pub struct Reaping {
 
 /// Reaps one run, or every run that has leftovers: first none of them costs any more, then one
 /// after the other goes.
-pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Reap, RunError> {
+pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Reap, TeardownError> {
     let mut clouds = Clouds::default();
     let here = journals::look(wanted, &mut clouds, events).await?;
     // A run that is clean by its journal may have got something back since.
@@ -140,7 +138,7 @@ pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Reap, RunError> {
     // What is known to cost does not wait for a search through the account.
     let mut halted = stop_all(here, wanted, events).await;
     let found = match wanted.discover {
-        true => strangers::look(wanted, &mut clouds, &known, events).await,
+        true => discovered::look(wanted, &mut clouds, &known, events).await,
         false => Ok(Strangers::default()),
     };
     let found = match found {
@@ -153,12 +151,10 @@ pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Reap, RunError> {
     let runs = destroy_each(halted, wanted, events).await;
     let unread = found?;
     match &wanted.only {
-        Some(only) if runs.is_empty() => {
-            let what = format!("there is no run {only} in {}", wanted.runs_dir.display());
-            Err(could_not(what).hint(
-                "spikeproof reap --dry-run lists the runs that are here; `--discover` looks in AWS",
-            ))
-        }
+        Some(only) if runs.is_empty() => Err(TeardownError::NoSuchRun {
+            run: only.clone(),
+            runs_dir: wanted.runs_dir.clone(),
+        }),
         _ => Ok(Reap { runs, unread }),
     }
 }
@@ -203,10 +199,6 @@ async fn destroy_each(halted: Vec<Halted>, wanted: &Reaping, events: &Events) ->
         });
     }
     reaped
-}
-
-fn could_not(error: impl std::fmt::Display) -> RunError {
-    RunError::could_not(Phase::Destroy, error)
 }
 
 #[cfg(test)]

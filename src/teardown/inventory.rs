@@ -14,8 +14,8 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
-use super::query::{Query, QueryError, Service, element, elements, encode};
-use super::{Aws, explain};
+use crate::aws::query::{Query, QueryError, Service, element, elements, encode};
+use crate::aws::{Aws, explain};
 use crate::journal::names::{Kind, ROLE_PATH, RUN_TAG, Thing};
 use crate::units::RunId;
 

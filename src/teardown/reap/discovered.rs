@@ -3,18 +3,17 @@
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 
-use super::case::{Case, Looked, Place};
 use super::clouds::Clouds;
-use super::life::at_a_glance;
-use super::proof::PROOF;
-use super::{Reaped, Reaping, Skipped};
-use crate::aws::discover::{self, Discovered};
-use crate::aws::inventory::Presence;
+use super::liveness::at_a_glance;
+use super::target::{Case, Looked, Place};
+use super::{Reaped, Reaping, Skipped, TeardownError};
+use crate::aws::Cloud;
 use crate::events::Events;
 use crate::journal::names::{Names, Thing};
-use crate::run::RunError;
-use crate::run::destroy::Site;
-use crate::run::plan::Cloud;
+use crate::teardown::destroy::Site;
+use crate::teardown::discover::{self, Discovered};
+use crate::teardown::inventory::Presence;
+use crate::teardown::proof::PROOF;
 use crate::units::RunId;
 
 /// Nine Describes each.
@@ -34,7 +33,7 @@ pub(super) async fn look(
     clouds: &mut Clouds,
     known: &[RunId],
     events: &Events,
-) -> Result<Strangers, RunError> {
+) -> Result<Strangers, TeardownError> {
     let cloud = clouds.get(events).await?;
     // Who knows the run's id knows every name that it could have made: no list is needed.
     let Discovered { runs, unread } = match &wanted.only {
@@ -63,6 +62,7 @@ async fn look_at(wanted: &Reaping, cloud: &Cloud, run: RunId, events: &Events) -
         cloud,
         run: &run,
         host: None,
+        terraform: None,
         unsettled: false,
         by_name: true,
         events,

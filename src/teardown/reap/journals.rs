@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use super::case::{Case, Looked, Place};
 use super::clouds::Clouds;
-use super::life::{Begun, DEAD};
-use super::{Reaped, Reaping, Skipped, could_not};
+use super::liveness::{Begun, DEAD};
+use super::target::{Case, Looked, Place};
+use super::{Reaped, Reaping, Skipped, TeardownError};
+use crate::aws::Cloud;
 use crate::events::Events;
 use crate::journal::names::{Names, Thing};
 use crate::journal::{self, Journal, Record, locks};
-use crate::run::RunError;
-use crate::run::plan::Cloud;
 use crate::units::RunId;
 
 /// Looks at the runs of this host.
@@ -18,9 +17,9 @@ pub(super) async fn look(
     wanted: &Reaping,
     clouds: &mut Clouds,
     events: &Events,
-) -> Result<Vec<Looked>, RunError> {
+) -> Result<Vec<Looked>, TeardownError> {
     let mut looked = Vec::new();
-    for found in journal::folders(&wanted.runs_dir).map_err(could_not)? {
+    for found in journal::folders(&wanted.runs_dir)? {
         let Some(run) = run_of(&found.folder) else {
             continue;
         };
@@ -209,11 +208,7 @@ mod tests {
                 arn: String::new(),
                 ahead: jiff::SignedDuration::ZERO,
             };
-            Cloud {
-                aws,
-                caller,
-                terraform: None,
-            }
+            Cloud { aws, caller }
         };
         let home = tempfile::tempdir().unwrap();
         drop(begun(home.path(), "sp-0000000001", None));

@@ -2,17 +2,16 @@
 
 use tokio::time::sleep;
 
-use super::case::LOOK;
 use super::clouds::Clouds;
 use super::fence::fence;
 use super::journals::same_place;
-use super::proof::{PROOF, prove};
-use super::{Reap, Reaped, Reaping, Skipped, could_not, reap};
+use super::target::LOOK;
+use super::{Reap, Reaped, Reaping, Skipped, TeardownError, reap};
 use crate::events::Events;
 use crate::journal::names::Names;
 use crate::journal::{self, Record, locks};
-use crate::run::RunError;
-use crate::run::destroy::{Site, dismantle};
+use crate::teardown::destroy::{Site, dismantle};
+use crate::teardown::proof::{PROOF, prove};
 use crate::units::RunId;
 
 /// The guard's whole life: waits until nobody drives the run, and destroys what it left. Nothing
@@ -21,7 +20,7 @@ pub async fn when_orphaned(
     wanted: &Reaping,
     run: &RunId,
     events: &Events,
-) -> Result<Reap, RunError> {
+) -> Result<Reap, TeardownError> {
     let folder = wanted.runs_dir.join(run.as_str());
     // Read while it is there: a folder that is deleted later must not hide where the run was.
     let records = journal::read(&folder);
@@ -36,9 +35,8 @@ pub async fn when_orphaned(
     };
     loop {
         let waiting = folder.clone();
-        let waited = tokio::task::spawn_blocking(move || locks::wait_until_orphaned(&waiting))
-            .await
-            .map_err(could_not)?;
+        let waited =
+            tokio::task::spawn_blocking(move || locks::wait_until_orphaned(&waiting)).await?;
         if !folder.join(journal::JOURNAL).exists() {
             events.note(format!(
                 "{run} has lost its orchestrator and its folder: destroying what it made, by name"
@@ -49,7 +47,7 @@ pub async fn when_orphaned(
                 ..Reap::default()
             });
         }
-        waited.map_err(could_not)?;
+        waited?;
         if journal::read(&folder)
             .iter()
             .any(|record| matches!(record, Record::Finished { .. }))
@@ -78,7 +76,7 @@ async fn without_folder(
     run: &RunId,
     records: &[Record],
     events: &Events,
-) -> Result<Reaped, RunError> {
+) -> Result<Reaped, TeardownError> {
     let entry = Reaped::new(run.clone(), Names::of(run).things());
     let cloud = match Clouds::default().get(events).await {
         Ok(cloud) => cloud,
@@ -92,6 +90,7 @@ async fn without_folder(
         cloud: &cloud,
         run,
         host: None,
+        terraform: None,
         unsettled: true,
         by_name,
         events,

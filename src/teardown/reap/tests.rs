@@ -11,15 +11,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::case::{Case, Place};
+use super::target::{Case, Place};
 use super::*;
-use crate::aws::inventory::{Inventory, Presence};
-use crate::aws::{Aws, Caller};
+use crate::aws::{Aws, Caller, Cloud};
 use crate::events::Event;
 use crate::journal::names::{Kind, Names, Thing};
 use crate::journal::record::Run;
 use crate::journal::{self, Journal, Record, ballast, locks};
-use crate::run::plan::Cloud;
+use crate::teardown::inventory::{Inventory, Presence};
+use crate::teardown::proof::PROOF;
 
 /// What was asked, in order: head and body of each call.
 type Heard = Arc<Mutex<Vec<String>>>;
@@ -70,15 +70,7 @@ async fn aws_that_says(
         arn: "arn".to_owned(),
         ahead: jiff::SignedDuration::ZERO,
     };
-    (
-        Cloud {
-            aws,
-            caller,
-            terraform: None,
-        },
-        heard,
-        server,
-    )
+    (Cloud { aws, caller }, heard, server)
 }
 
 async fn answer(mut stream: TcpStream, ear: Heard, answers: Vec<(&str, u16, &'static str)>) {
@@ -507,7 +499,7 @@ async fn lists_that_are_refused_are_told_and_the_others_are_read() {
         ("Action=ListRoles", Some("ListRoles")),
     ] {
         let (cloud, heard, _server) = empty_aws_but(refused).await;
-        let discovered = crate::aws::discover::runs(&cloud.aws).await;
+        let discovered = crate::teardown::discover::runs(&cloud.aws).await;
         assert!(discovered.runs.is_empty());
         let told: Vec<_> = discovered
             .unread
@@ -537,7 +529,7 @@ async fn a_run_that_is_named_is_looked_for_by_its_names_and_no_list_is_read() {
     let run = RunId::new(1_764_000_000, 7);
     (wanted.only, wanted.discover) = (Some(run.clone()), true);
     let mut clouds = Clouds::knowing(cloud);
-    let found = strangers::look(&wanted, &mut clouds, &[], &events)
+    let found = discovered::look(&wanted, &mut clouds, &[], &events)
         .await
         .unwrap();
     assert!(found.unread.is_empty());
