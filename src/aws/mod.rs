@@ -15,11 +15,13 @@ use tokio::time::timeout;
 pub mod clock;
 mod cloud;
 pub mod github;
+mod network;
 pub mod permissions;
 pub mod query;
 pub mod trouble;
 
 pub use cloud::Cloud;
+pub use network::{Network, NetworkError};
 
 use clock::ApiClock;
 use github::JobIdentity;

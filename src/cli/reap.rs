@@ -11,7 +11,8 @@ use crate::events::Events;
 use crate::journal;
 use crate::outcome::Exit;
 use crate::report::live;
-use crate::teardown::reap::{Reap, Reaped, Reaping, Skipped, reap, when_orphaned};
+use crate::teardown::guard::when_orphaned;
+use crate::teardown::reap::{Reap, Reaped, Reaping, Skipped, reap};
 use crate::units::{self, RunId, count};
 
 /// Destroys what earlier runs left, and proves it by describing each thing by its name.

@@ -8,8 +8,8 @@ use crate::outcome::Exit;
 use crate::redact;
 use crate::report::{self, Destroyed, RunReport, page};
 use crate::run::error::Kind;
-use crate::teardown::destroy::{Destruction, Site};
-use crate::teardown::proof::{PROOF, prove};
+use crate::teardown::proof::{Destruction, PROOF};
+use crate::teardown::{JournalFacts, Teardown};
 
 /// Members of the report that hold our own words, which its readers parse.
 const FIXED: [&str; 9] = [
@@ -31,23 +31,19 @@ pub async fn conclude(
     interrupted: bool,
     destruction: Destruction,
 ) -> Outcome {
-    let exit = exit(&lived, interrupted, destruction.left.is_empty());
+    let exit = exit(&lived, interrupted, destruction.is_clean());
     let (evidence, error) = match lived {
         Ok(evidence) => (Some(evidence), None),
         Err(error) if error.kind == Kind::Interrupted => (None, None),
         Err(error) => (None, Some(error.to_string())),
     };
     if let (Some(cloud), false) = (&frame.cloud, destruction.proof.is_empty()) {
-        let site = Site {
-            cloud,
-            run: &frame.run,
-            host: None,
-            terraform: None,
+        let facts = JournalFacts {
             unsettled: false,
-            by_name: false,
-            events: &cx.events,
+            known: true,
         };
-        prove(&frame.folder.join(PROOF), &site, &destruction);
+        let teardown = Teardown::by_name(cloud, &frame.run, facts, &cx.events);
+        destruction.write_proof(&frame.folder.join(PROOF), &teardown);
     }
     let about = &frame.about;
     let place = |cloud: &crate::aws::Cloud| {
@@ -79,8 +75,8 @@ pub async fn conclude(
         cost: frame.cost().await,
         destroyed: Destroyed {
             remedy: remedy(cx, frame, &destruction),
-            gone: destruction.gone,
-            left: destruction.left,
+            gone: destruction.gone(),
+            left: destruction.left(),
         },
         took: frame.durations(),
         warnings: about.warnings.clone(),
@@ -105,7 +101,7 @@ pub async fn conclude(
 }
 
 fn remedy(cx: &Context, frame: &Frame, destruction: &Destruction) -> Option<String> {
-    (!destruction.left.is_empty()).then(|| journal::reap_command(&cx.wanted.runs_dir, &frame.run))
+    (!destruction.is_clean()).then(|| journal::reap_command(&cx.wanted.runs_dir, &frame.run))
 }
 
 /// Leftovers outrank all else; an interrupt outranks the verdict, for the plan was not carried out.

@@ -9,8 +9,9 @@ use tokio::time::timeout;
 use super::Context;
 use super::frame::Frame;
 use crate::events::{Event, Phase};
-use crate::journal::{Record, ballast};
-use crate::teardown::destroy::{Destruction, Site, dismantle, keep};
+use crate::journal::{Record, reserve};
+use crate::teardown::proof::Destruction;
+use crate::teardown::{self, JournalFacts, LockedFolder, Teardown};
 
 /// The store may hang, and tasks that cost must not wait for it.
 pub const STOP_ORDER: Duration = Duration::from_secs(5);
@@ -35,7 +36,7 @@ pub async fn destroy(cx: &Context, frame: &Frame) -> Destruction {
 
 async fn everything(cx: &Context, frame: &Frame) -> Destruction {
     // From here on the room is needed: logs, state and report must be written, also on a full disk.
-    ballast::release(&frame.folder);
+    reserve::release(&frame.folder);
     // Tasks that cost must not wait for a store that hangs.
     match timeout(STOP_ORDER, frame.stop("the run is over")).await {
         Ok(Ok(())) => {}
@@ -64,21 +65,25 @@ async fn everything(cx: &Context, frame: &Frame) -> Destruction {
         return Destruction::default();
     }
     frame.did(Record::IntentDestroy);
-    let host = Some((frame.folder.as_path(), Arc::clone(&frame.work)));
-    let site = Site {
-        cloud,
+    let teardown = Teardown {
+        aws: cloud,
         run: &frame.run,
-        host,
+        journal: JournalFacts {
+            unsettled: frame.unsettled(),
+            known: true,
+        },
+        lock: Some(LockedFolder {
+            path: &frame.folder,
+            lock: Arc::clone(&frame.work),
+        }),
         terraform: frame.terraform.as_ref(),
-        unsettled: frame.unsettled(),
-        by_name: false,
         events: &cx.events,
     };
     let destruction = tokio::select! {
-        destruction = dismantle(&site, &things) => destruction,
+        destruction = teardown::destroy(&teardown, &things) => destruction,
         () = frame.keep_beating(&cx.events) => Destruction::default(),
     };
-    keep(&destruction, |record| frame.did(record));
+    destruction.record(|record| frame.did(record));
     destruction
 }
 
@@ -99,7 +104,7 @@ pub fn abandoned(frame: &Frame, why: &str) -> Destruction {
     frame
         .leftovers()
         .into_iter()
-        .for_each(|thing| destruction.left(thing, why.to_owned()));
+        .for_each(|thing| destruction.add_left(thing, why.to_owned()));
     destruction
 }
 
@@ -143,7 +148,7 @@ mod tests {
         let channel = Channel::new(store, object_store::path::Path::from("run"));
         frame.equip(Box::new(Slow), channel.clone(), 1).await;
         let destruction = everything(&cx, &frame).await;
-        assert!(destruction.left.is_empty());
+        assert!(destruction.is_clean());
         let control = channel.control().await.unwrap();
         assert!(
             (12..=14).contains(&control.beat),

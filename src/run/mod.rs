@@ -15,8 +15,8 @@ use crate::channel::ChannelError;
 use crate::events::{Event, Events, Phase};
 use crate::limits;
 use crate::report::RunReport;
-use crate::teardown::destroy::Destruction;
-use crate::teardown::guard::{Guard, Post};
+use crate::teardown::guard::{Guard, GuardOptions};
+use crate::teardown::proof::Destruction;
 use crate::units::Usd;
 
 mod beacon;
@@ -200,7 +200,7 @@ async fn post_guard(cx: &Context, frame: &Frame, planned: &plan::Planned) -> Res
     if !cx.wanted.guard {
         return Ok(());
     }
-    let post = Post {
+    let options = GuardOptions {
         run: frame.run.clone(),
         folder: frame.folder.clone(),
         terraform: terraform.path.clone(),
@@ -212,7 +212,7 @@ async fn post_guard(cx: &Context, frame: &Frame, planned: &plan::Planned) -> Res
         )
     };
     let guard =
-        Guard::post(post).map_err(|error| failed(error).hint("`--no-guard` does without"))?;
+        Guard::start(options).map_err(|error| failed(error).hint("`--no-guard` does without"))?;
     frame.set_guard(guard).await;
     Ok(())
 }

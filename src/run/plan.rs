@@ -270,10 +270,16 @@ async fn find_cloud(wanted: &Wanted) -> Result<(Cloud, Binary), RunError> {
 
 /// What earlier runs on this host may have left. Secrets that one of them left here go now.
 fn earlier(runs_dir: &std::path::Path) -> Vec<String> {
-    reap::forget_all_secrets(runs_dir);
-    let told =
-        |(things, command)| format!("an earlier run may have left {things} things: {command}");
-    reap::unfinished(runs_dir).into_iter().map(told).collect()
+    reap::remove_secrets_of_dead_runs(runs_dir);
+    reap::unfinished(runs_dir)
+        .into_iter()
+        .map(|run| {
+            format!(
+                "an earlier run may have left {} things: {}",
+                run.things, run.reap
+            )
+        })
+        .collect()
 }
 
 /// Provisioning, tasks that come up, collecting and destroying, beside the load itself: twice what

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::frame::Frame;
 use super::plan::Planned;
 use super::{Context, RunError};
-use crate::aws::Cloud;
+use crate::aws::{Cloud, Network};
 use crate::channel::{self, Channel};
 use crate::events::{Event, Phase};
 use crate::fleet::Orders;
@@ -22,7 +22,6 @@ use crate::image::{self, Image};
 use crate::journal::names::Names;
 use crate::journal::{self, Record};
 use crate::scenario::Arch;
-use crate::teardown::inventory::Inventory;
 use crate::terraform::{Outputs, STATE, Variables, session};
 use crate::watch::Watch;
 
@@ -108,8 +107,9 @@ async fn fargate(
     orders: Orders,
 ) -> Result<Channel, RunError> {
     let fleet = &planned.scenario.fleet;
-    let inventory = Inventory::new(&cloud.aws, &planned.run);
-    let network = inventory.network(&fleet.subnets).await.map_err(failed)?;
+    let network = Network::find(&cloud.aws, &fleet.subnets)
+        .await
+        .map_err(failed)?;
     let image = match &fleet.image {
         Some(_) => None,
         None => Some(pack(cx, frame, planned).await?),

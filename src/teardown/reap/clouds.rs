@@ -1,4 +1,4 @@
-//! The reaper's AWS.
+//! The reaper's AWS account, found once.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::aws::trouble::Trouble;
 use crate::aws::{AwsError, Cloud};
 use crate::events::Events;
 
-/// An outage that a reaper waits for before it says that something is left.
+/// How long a reaper waits for an outage to end before it says that something is left.
 const UNREACHED: Duration = Duration::from_secs(10 * 60);
 
 /// The caller's AWS, asked once and only if there is something to do.
 #[derive(Default)]
-pub(super) struct Clouds {
+pub(in crate::teardown) struct Clouds {
     known: Option<Cloud>,
 }
 
@@ -24,7 +24,7 @@ impl Clouds {
     }
 
     /// Tries again while AWS cannot be reached: not knowing who we are must not end a destroy.
-    pub(super) async fn get(&mut self, events: &Events) -> Result<Cloud, AwsError> {
+    pub(in crate::teardown) async fn get(&mut self, events: &Events) -> Result<Cloud, AwsError> {
         if let Some(cloud) = &self.known {
             return Ok(cloud.clone());
         }

@@ -1,5 +1,5 @@
-//! Whether a run lives, asked of its last beat: no lock and no process id says anything of other
-//! hosts.
+//! Checks whether a run is still alive by its last heartbeat: no lock and no process id says
+//! anything of other hosts.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,72 +13,37 @@ use crate::aws::trouble::Trouble;
 use crate::channel::LEASE;
 use crate::journal::names::Names;
 use crate::journal::{self, Record, locks};
-use crate::teardown::destroy::Site;
+use crate::teardown::Teardown;
 use crate::units;
 
-/// In the run's bucket: what every beat rewrites.
+/// In the run's bucket: every heartbeat rewrites it.
 const CONTROL: &str = "run/control.json";
-/// A run whose beat is this old has no load any more, and nobody who could make some.
+/// A run whose heartbeat is this old has no load any more, and no process that could make some.
 pub(super) const DEAD: Duration = Duration::from_secs(2 * LEASE.as_secs());
-/// How often a beat that may be the last is looked at.
+/// Between two looks at a heartbeat that may be the last.
 const WATCH: Duration = Duration::from_secs(5);
-/// Each after three of its own.
+/// Each after three of the SDK's own.
 const ATTEMPTS: u32 = 4;
-/// A run without a beat may be about to write its first: no provisioning takes so long.
+/// A run without a heartbeat may be about to write its first: no provisioning takes this long.
 const YOUNG: Duration = Duration::from_secs(2 * 3600);
 
-/// Where a run was begun, as far as locks and process ids can be believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Begun {
-    /// On this host, since it was last started.
-    Here,
-    /// Under another boot id: on this host before that, or on another that shares the folder.
-    Elsewhere,
-}
-
-impl Begun {
-    /// A journal that names no boot is taken for one of this host: then there is nothing but its
-    /// locks.
-    pub fn of(records: &[Record]) -> Self {
-        let boot = journal::head(records).and_then(|run| run.boot.as_ref());
-        match (boot, locks::boot()) {
-            (Some(then), Some(now)) if *then != now => Self::Elsewhere,
-            _ => Self::Here,
-        }
-    }
-
-    /// Why no lock tells whether it lives, if none does. Neither locks nor process ids say anything
-    /// of another boot, and none of another host.
-    pub fn doubt(self, folder: &Path) -> Option<String> {
-        match self {
-            Self::Elsewhere => Some(
-                "it was begun on another host, or before this one was started again: ".to_owned(),
-            ),
-            Self::Here => locks::tells(folder)
-                .err()
-                .map(|error| format!("its owner lock cannot be asked ({error}): ")),
-        }
-    }
-}
-
-/// Why a run must not be touched, if it must not: it lives, or that could not be told.
-pub(super) async fn alive(wanted: &Reaping, site: &Site<'_>) -> Result<(), Skipped> {
-    let run = site.run;
+/// Why a run must not be touched: it lives, or whether it does could not be determined.
+pub(super) async fn ensure_dead(wanted: &Reaping, teardown: &Teardown<'_>) -> Result<(), Skipped> {
+    let run = teardown.run;
     if wanted.force {
         return Ok(());
     }
-    let since = old_enough(wanted, site)?;
-    let (query, bucket) = (Query::new(&site.cloud.aws), Names::of(run).bucket);
+    let since = old_enough(wanted, teardown)?;
     let mut last: Option<Duration> = None;
     let mut attempts = 0;
     loop {
-        let age = match query.age(&bucket, CONTROL).await {
+        let age = match heartbeat_age(teardown).await {
             Ok(age) => Some(age),
             Err(error) if error.not_found() => None,
             Err(error) => {
-                let trouble = Trouble::of(&error.to_string());
+                let trouble = trouble_of(&error);
                 if !trouble.passes() || attempts >= ATTEMPTS {
-                    return Err(untold(&error));
+                    return Err(undetermined(&error));
                 }
                 sleep(trouble.pause(attempts)).await;
                 attempts += 1;
@@ -86,23 +51,23 @@ pub(super) async fn alive(wanted: &Reaping, site: &Site<'_>) -> Result<(), Skipp
             }
         };
         let Some(age) = age else {
-            return beatless(wanted, since);
+            return without_heartbeat(wanted, since);
         };
-        match judge(age, last) {
-            Life::Dead => return Ok(()),
-            Life::Alive => {
+        match Liveness::of(age, last) {
+            Liveness::Dead => return Ok(()),
+            Liveness::Alive => {
                 let why = format!(
-                    "its last beat is {} old, and a new one came while watching",
-                    say(age)
+                    "its last heartbeat is {} old, and a new one came while watching",
+                    rounded(age)
                 );
                 return Err(Skipped::Alive(why));
             }
-            Life::Unknown => {}
+            Liveness::Unknown => {}
         }
         if last.is_none() {
-            site.events.note(format!(
-                "{run}: its last beat is {} old: watching whether another comes",
-                say(age)
+            teardown.events.note(format!(
+                "{run}: its last heartbeat is {} old: watching for another",
+                rounded(age)
             ));
         }
         last = Some(age);
@@ -110,91 +75,131 @@ pub(super) async fn alive(wanted: &Reaping, site: &Site<'_>) -> Result<(), Skipp
     }
 }
 
-/// Whether it seems to live, by one look: for a list, which waits for nobody.
-pub(super) async fn at_a_glance(wanted: &Reaping, site: &Site<'_>) -> Result<(), Skipped> {
+/// The same by one look: for a list, which does not wait.
+pub(super) async fn seems_dead(wanted: &Reaping, teardown: &Teardown<'_>) -> Result<(), Skipped> {
     if wanted.force {
         return Ok(());
     }
-    let since = old_enough(wanted, site)?;
-    match Query::new(&site.cloud.aws)
-        .age(&Names::of(site.run).bucket, CONTROL)
-        .await
-    {
+    let since = old_enough(wanted, teardown)?;
+    match heartbeat_age(teardown).await {
         Ok(age) if age < DEAD => {
             let why = format!(
-                "its last beat is {} old, and a reap would watch whether another comes",
-                say(age)
+                "its last heartbeat is {} old, and a reap would watch for another",
+                rounded(age)
             );
             Err(Skipped::Alive(why))
         }
         Ok(_) => Ok(()),
-        Err(error) if error.not_found() => beatless(wanted, since),
-        Err(error) => Err(untold(&error)),
+        Err(error) if error.not_found() => without_heartbeat(wanted, since),
+        Err(error) => Err(undetermined(&error)),
     }
 }
 
-/// How long ago it was begun, if that is long enough.
-fn old_enough(wanted: &Reaping, site: &Site<'_>) -> Result<Duration, Skipped> {
-    let since =
-        Duration::try_from(Timestamp::now().duration_since(site.run.begun())).unwrap_or_default();
+/// True if the run has written a heartbeat once.
+pub(super) async fn has_heartbeat(teardown: &Teardown<'_>) -> bool {
+    heartbeat_age(teardown).await.is_ok()
+}
+
+async fn heartbeat_age(teardown: &Teardown<'_>) -> Result<Duration, QueryError> {
+    let query = Query::new(&teardown.aws.aws);
+    query.age(&Names::of(teardown.run).bucket, CONTROL).await
+}
+
+fn trouble_of(error: &QueryError) -> Trouble {
+    Trouble::of(&error.to_string())
+}
+
+/// How long ago the run was begun, if that is long enough.
+fn old_enough(wanted: &Reaping, teardown: &Teardown<'_>) -> Result<Duration, Skipped> {
+    let since = Duration::try_from(Timestamp::now().duration_since(teardown.run.begun()))
+        .unwrap_or_default();
     match wanted.older_than.filter(|older| since < *older) {
         None => Ok(since),
         Some(older) => {
             let why = format!(
                 "begun {} ago, and only what is older than {} was asked for",
-                say(since),
-                say(older)
+                rounded(since),
+                rounded(older)
             );
             Err(Skipped::Alive(why))
         }
     }
 }
 
-fn beatless(wanted: &Reaping, since: Duration) -> Result<(), Skipped> {
+fn without_heartbeat(wanted: &Reaping, since: Duration) -> Result<(), Skipped> {
     if wanted.older_than.is_some() || since >= YOUNG {
         return Ok(());
     }
-    let why = "without any beat: it may be about to start (`--force` takes it)";
+    let why = "without any heartbeat: it may be about to start (`--force` takes it)";
     Err(Skipped::Alive(format!(
         "begun {} ago and {why}",
-        say(since)
+        rounded(since)
     )))
 }
 
 /// Not knowing is not its death, and no sign that it lives.
-fn untold(error: &QueryError) -> Skipped {
+fn undetermined(error: &QueryError) -> Skipped {
     Skipped::Unable(format!(
-        "whether it lives could not be told: {error} (`--force` takes it)"
+        "could not determine whether the run is still active: {error} (`--force` takes it)"
     ))
 }
 
-/// The run has written a sign of life once.
-pub(super) async fn beats(site: &Site<'_>) -> bool {
-    Query::new(&site.cloud.aws)
-        .age(&Names::of(site.run).bucket, CONTROL)
-        .await
-        .is_ok()
-}
-
-fn say(time: Duration) -> String {
+fn rounded(time: Duration) -> String {
     units::duration(Duration::from_secs(time.as_secs()))
 }
 
+/// Where a run was begun, as far as locks and process ids can be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// On this host, since it was last started.
+    ThisBoot,
+    /// Under another boot id: on this host before that, or on another that shares the folder.
+    AnotherBoot,
+}
+
+impl Origin {
+    /// A journal that names no boot is taken for one of this host: then there is nothing but its
+    /// locks.
+    pub fn of(records: &[Record]) -> Self {
+        let boot = journal::head(records).and_then(|run| run.boot.as_ref());
+        match (boot, locks::boot()) {
+            (Some(then), Some(now)) if *then != now => Self::AnotherBoot,
+            _ => Self::ThisBoot,
+        }
+    }
+
+    /// Why no lock tells whether the run lives, if none does. Neither locks nor process ids say
+    /// anything of another boot or another host.
+    pub fn uncertainty(self, folder: &Path) -> Option<String> {
+        match self {
+            Self::AnotherBoot => Some(
+                "it was begun on another host, or before this one was started again: ".to_owned(),
+            ),
+            Self::ThisBoot => locks::tells(folder)
+                .err()
+                .map(|error| format!("its owner lock cannot be asked ({error}): ")),
+        }
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
-enum Life {
+enum Liveness {
     Alive,
     Dead,
     Unknown,
 }
 
-/// By the age of the last beat, and by the age it had a look before.
-fn judge(age: Duration, before: Option<Duration>) -> Life {
-    match before {
-        // It should have grown older.
-        Some(before) if age < before => Life::Alive,
-        // One look does not tell a run that is dead from one whose store was slow to take a beat.
-        Some(_) if age >= DEAD => Life::Dead,
-        _ => Life::Unknown,
+impl Liveness {
+    /// By the age of the last heartbeat, and by the age it had a look before.
+    fn of(age: Duration, before: Option<Duration>) -> Self {
+        match before {
+            // It should have grown older.
+            Some(before) if age < before => Self::Alive,
+            // One look does not tell a run that is dead from one whose store was slow to take a
+            // heartbeat.
+            Some(_) if age >= DEAD => Self::Dead,
+            _ => Self::Unknown,
+        }
     }
 }
 
@@ -204,45 +209,48 @@ mod tests {
     use crate::journal::record::Run;
     use crate::units::RunId;
 
-    #[test]
-    fn a_run_of_another_boot_was_begun_elsewhere() {
-        let head = |boot: Option<String>| {
-            Record::Run(Run {
-                run: RunId::parse("sp-0000000001").unwrap(),
-                region: String::new(),
-                account: String::new(),
-                scenario_name: "x".to_owned(),
-                url: "http://x".to_owned(),
-                endpoint: None,
-                started: Timestamp::UNIX_EPOCH,
-                boot,
-                profile: None,
-            })
-        };
-        assert_eq!(Begun::of(&[head(locks::boot())]), Begun::Here);
-        assert_eq!(
-            Begun::of(&[head(Some("another".to_owned())), Record::IntentApply]),
-            Begun::Elsewhere
-        );
-        assert_eq!(
-            (Begun::of(&[head(None)]), Begun::of(&[])),
-            (Begun::Here, Begun::Here)
-        );
+    fn head(boot: Option<String>) -> Record {
+        Record::Run(Run {
+            run: RunId::parse("sp-0000000001").unwrap(),
+            region: String::new(),
+            account: String::new(),
+            scenario_name: "x".to_owned(),
+            url: "http://x".to_owned(),
+            endpoint: None,
+            started: Timestamp::UNIX_EPOCH,
+            boot,
+            profile: None,
+        })
     }
 
     #[test]
-    fn a_run_lives_as_long_as_its_beat_does() {
-        let s = Duration::from_secs;
-        for (age, before, life) in [
-            (s(0), None, Life::Unknown),
-            (s(59), None, Life::Unknown),
-            (s(60), None, Life::Unknown),
-            (s(1), Some(s(600)), Life::Alive),
-            (s(3), Some(s(4)), Life::Alive),
-            (s(9), Some(s(4)), Life::Unknown),
-            (s(60), Some(s(55)), Life::Dead),
+    fn a_run_of_another_boot_was_begun_elsewhere() {
+        for (records, origin) in [
+            (vec![head(locks::boot())], Origin::ThisBoot),
+            (
+                vec![head(Some("another".to_owned())), Record::IntentApply],
+                Origin::AnotherBoot,
+            ),
+            (vec![head(None)], Origin::ThisBoot),
+            (vec![], Origin::ThisBoot),
         ] {
-            assert_eq!(judge(age, before), life, "{age:?} {before:?}");
+            assert_eq!(Origin::of(&records), origin, "{records:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_lives_as_long_as_its_heartbeat_does() {
+        let s = Duration::from_secs;
+        for (age, before, liveness) in [
+            (s(0), None, Liveness::Unknown),
+            (s(59), None, Liveness::Unknown),
+            (s(60), None, Liveness::Unknown),
+            (s(1), Some(s(600)), Liveness::Alive),
+            (s(3), Some(s(4)), Liveness::Alive),
+            (s(9), Some(s(4)), Liveness::Unknown),
+            (s(60), Some(s(55)), Liveness::Dead),
+        ] {
+            assert_eq!(Liveness::of(age, before), liveness, "{age:?} {before:?}");
         }
     }
 }

@@ -6,96 +6,113 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::alone::alone;
 use super::discovered::{Sight, look_around};
 use super::fence::fence;
-use super::liveness::{Begun, alive, beats};
+use super::liveness::{Origin, ensure_dead, has_heartbeat};
+use super::work_lock::take_work_lock;
 use super::{Reaped, Reaping, Skipped};
 use crate::aws::Cloud;
 use crate::events::Events;
-use crate::journal::{self, Journal, JournalError, Record, ballast, locks};
+use crate::journal::locks::{self, LockHolder};
+use crate::journal::{self, Journal, JournalError, Record, reserve};
 use crate::outcome::Exit;
-use crate::teardown::destroy::{self, Destruction, Site, dismantle, stop_spending};
-use crate::teardown::proof::{self, PROOF, prove};
+use crate::teardown::destroy::{self, stop_spending};
+use crate::teardown::proof::{Destruction, PROOF, is_from_same_place};
+use crate::teardown::{JournalFacts, LockedFolder, Teardown};
 use crate::terraform::{self, Binary};
 
-/// How often it is looked whether another has let go.
-pub(super) const LOOK: Duration = Duration::from_millis(250);
-/// From taking a lock to saying who did.
-const UNTOLD: Duration = Duration::from_secs(2);
-
-/// A run that was looked at.
-pub(super) enum Looked {
-    /// All is said.
-    Settled(Reaped),
-    Open(Box<Case>),
-}
-
-impl Looked {
-    pub fn entry(&self) -> &Reaped {
-        match self {
-            Self::Settled(entry) => entry,
-            Self::Open(case) => &case.entry,
-        }
-    }
-}
+/// Between two looks whether another process has let go of a lock.
+pub(in crate::teardown) const LOOK: Duration = Duration::from_millis(250);
+/// From taking a lock to writing into it who did.
+const UNNAMED: Duration = Duration::from_secs(2);
 
 /// A run that is to be destroyed.
-pub(super) struct Case {
+pub(super) struct ReapTarget {
     pub entry: Reaped,
     pub cloud: Cloud,
-    pub place: Place,
+    pub source: Source,
 }
 
-/// Where what is known of it comes from.
-pub(super) enum Place {
+/// Where the knowledge of a run comes from.
+pub(super) enum Source {
     /// Its folder is on this host.
-    Here {
+    Folder {
         folder: PathBuf,
         records: Vec<Record>,
         /// The journal says more, and it cannot be read.
         damaged: bool,
     },
     /// It was found by name. The proof goes to this file.
-    Elsewhere { proof: PathBuf },
+    Account { proof: PathBuf },
+}
+
+/// A run that was looked at.
+pub(super) enum Examined {
+    /// There is nothing to do, or nothing may be done.
+    Settled(Reaped),
+    Open(Box<ReapTarget>),
+}
+
+impl Examined {
+    pub fn entry(&self) -> &Reaped {
+        match self {
+            Self::Settled(entry) => entry,
+            Self::Open(target) => &target.entry,
+        }
+    }
+}
+
+/// A run after everything was asked to stop.
+pub(super) enum Halted {
+    Settled(Reaped),
+    Stopped(StoppedTarget),
 }
 
 /// A run that costs nothing any more.
-pub(super) struct Stopped {
-    case: Box<Case>,
+pub(super) struct StoppedTarget {
+    target: Box<ReapTarget>,
     terraform: Option<Binary>,
-    hold: Hold,
-    unsettled: bool,
+    ownership: Ownership,
+    journal: JournalFacts,
 }
 
 /// Who drives a run.
-enum Hold {
-    /// We do, and write its journal.
+enum Ownership {
+    /// This process, which writes its journal.
     Ours(Box<Journal>),
     /// There is no journal that could be written: names are enough.
     ByName,
     /// Another reaper, which may be killed at any moment.
-    Another(String),
+    OtherReaper(LockHolder),
 }
 
-/// What became of a run that was to cost nothing any more.
-pub(super) enum Halted {
-    Settled(Reaped),
-    Stopped(Stopped),
+/// Why a run is not stopped.
+enum NotStopped {
+    AlreadyDestroyed,
+    Skipped(Skipped),
 }
 
-impl Case {
-    /// Stop order and StopTask; unless it lives, or has been destroyed meanwhile. Waits for nobody:
-    /// other runs' tasks cost too.
+impl From<Skipped> for NotStopped {
+    fn from(skipped: Skipped) -> Self {
+        Self::Skipped(skipped)
+    }
+}
+
+impl ReapTarget {
+    /// Writes the stop order and stops the tasks, unless the run lives or has been destroyed
+    /// meanwhile. Waits for no other process: other runs' tasks cost too.
     pub async fn stop(self: Box<Self>, wanted: &Reaping, events: &Events) -> Halted {
         match self.halt(wanted, events).await {
-            Ok((hold, unsettled)) => Halted::Stopped(Stopped {
-                case: self,
+            Ok((ownership, journal)) => Halted::Stopped(StoppedTarget {
+                target: self,
                 terraform: None,
-                hold,
-                unsettled,
+                ownership,
+                journal,
             }),
-            Err(end) => Halted::Settled(self.entry.became(end)),
+            Err(NotStopped::AlreadyDestroyed) => {
+                Halted::Settled(self.entry.became(Ok(Destruction::default())))
+            }
+            Err(NotStopped::Skipped(skipped)) => Halted::Settled(self.entry.became(Err(skipped))),
         }
     }
 
@@ -103,90 +120,99 @@ impl Case {
         &self,
         wanted: &Reaping,
         events: &Events,
-    ) -> Result<(Hold, bool), Result<Destruction, Skipped>> {
-        let mut site = self.site(false, events);
-        let mut hold = match &self.place {
-            Place::Here {
-                folder,
-                records,
-                damaged,
-            } => {
-                let begun = Begun::of(records);
-                if let Some(but) = begun.doubt(folder) {
-                    alive(wanted, &site)
-                        .await
-                        .map_err(|why| Err(why.because(&but)))?;
-                }
-                let hold = Hold::take(folder, begun, &site).await.map_err(Err)?;
-                if matches!(hold, Hold::Ours(_)) && is_finished(&journal::read(folder)) {
-                    return Err(Ok(Destruction::default()));
-                }
-                site.unsettled = *damaged || journal::unsettled(records);
-                let is_known =
-                    !site.by_name || wanted.force || proof::is_of(&folder.join(PROOF), &site);
-                if !is_known {
-                    let Sight { there, elsewhere } = look_around(&site).await;
-                    if there.is_empty() || elsewhere.is_some() {
-                        return Err(Err(Skipped::Unable(nowhere(folder, elsewhere, &site))));
-                    }
-                }
-                hold
-            }
-            Place::Elsewhere { .. } => {
-                alive(wanted, &site).await.map_err(Err)?;
-                // One that never beat may have been killed in the middle of its apply.
-                site.unsettled = !beats(&site).await;
-                Hold::ByName
+    ) -> Result<(Ownership, JournalFacts), NotStopped> {
+        let mut teardown = self.teardown(self.facts(), events);
+        let mut ownership = match &self.source {
+            Source::Folder {
+                folder, records, ..
+            } => take_over(folder, records, wanted, &teardown).await?,
+            Source::Account { .. } => {
+                ensure_dead(wanted, &teardown).await?;
+                // A run without any heartbeat may have been killed in the middle of its apply.
+                teardown.journal.unsettled = !has_heartbeat(&teardown).await;
+                Ownership::ByName
             }
         };
-        hold.write(Record::IntentDestroy);
-        fence(&site).await;
-        stop_spending(&site, &self.entry.leftovers).await;
-        let unsettled = site.unsettled;
-        Ok((hold, unsettled))
+        ownership.write(Record::IntentDestroy);
+        fence(&teardown).await;
+        stop_spending(&teardown, &self.entry.leftovers).await;
+        Ok((ownership, teardown.journal))
     }
 
-    fn site<'a>(&'a self, unsettled: bool, events: &'a Events) -> Site<'a> {
-        let by_name = match &self.place {
-            Place::Here { records, .. } => journal::head(records).is_none(),
-            Place::Elsewhere { .. } => true,
-        };
-        Site {
-            cloud: &self.cloud,
-            run: &self.entry.run,
-            host: None,
-            terraform: None,
-            unsettled,
-            by_name,
-            events,
+    fn facts(&self) -> JournalFacts {
+        match &self.source {
+            Source::Folder {
+                records, damaged, ..
+            } => JournalFacts {
+                unsettled: *damaged || journal::unsettled(records),
+                known: journal::head(records).is_some(),
+            },
+            Source::Account { .. } => JournalFacts {
+                unsettled: false,
+                known: false,
+            },
         }
+    }
+
+    fn teardown<'a>(&'a self, journal: JournalFacts, events: &'a Events) -> Teardown<'a> {
+        Teardown::by_name(&self.cloud, &self.entry.run, journal, events)
     }
 }
 
-impl Hold {
-    /// Becomes the one that drives the run, if nobody does. Without a readable journal there is
+/// Takes over a run whose folder is on this host, if it may be destroyed.
+async fn take_over(
+    folder: &Path,
+    records: &[Record],
+    wanted: &Reaping,
+    teardown: &Teardown<'_>,
+) -> Result<Ownership, NotStopped> {
+    let origin = Origin::of(records);
+    if let Some(why) = origin.uncertainty(folder) {
+        ensure_dead(wanted, teardown)
+            .await
+            .map_err(|skipped| skipped.because(&why))?;
+    }
+    let ownership = Ownership::take(folder, origin, teardown).await?;
+    if matches!(ownership, Ownership::Ours(_)) && is_finished(&journal::read(folder)) {
+        return Err(NotStopped::AlreadyDestroyed);
+    }
+    let is_place_known =
+        teardown.journal.known || wanted.force || is_from_same_place(&folder.join(PROOF), teardown);
+    if !is_place_known {
+        let Sight { there, elsewhere } = look_around(teardown).await;
+        if there.is_empty() || elsewhere.is_some() {
+            return Err(Skipped::Unable(unknown_place(folder, elsewhere, teardown)).into());
+        }
+    }
+    Ok(ownership)
+}
+
+impl Ownership {
+    /// Becomes the process that drives the run, if none does. Without a readable journal there is
     /// nothing to write, and everything to destroy.
-    async fn take(folder: &Path, begun: Begun, site: &Site<'_>) -> Result<Self, Skipped> {
+    async fn take(folder: &Path, origin: Origin, teardown: &Teardown<'_>) -> Result<Self, Skipped> {
         let asked = Instant::now();
         loop {
-            // On a full disk it is needed from here on, and by nobody else.
+            // On a full disk the reserve is needed from here on, and by no other process.
             if !locks::is_driven(folder) {
-                ballast::release(folder);
+                reserve::release(folder);
             }
             match Journal::open(folder) {
                 Ok((journal, _)) => return Ok(Self::Ours(Box::new(journal))),
-                Err(JournalError::Owned { holder, .. }) if holder.contains(journal::REAPER) => {
-                    return Ok(Self::Another(holder));
+                Err(JournalError::Owned { holder, .. }) if holder.is_reaper() => {
+                    return Ok(Self::OtherReaper(holder));
                 }
-                // Another reaper has the lock a moment before it says so.
-                Err(JournalError::Owned { .. }) if asked.elapsed() < UNTOLD => sleep(LOOK).await,
+                // Another reaper has the lock a moment before it says so; until then the file may
+                // still name the run.
+                Err(JournalError::Owned { .. }) if asked.elapsed() < UNNAMED => sleep(LOOK).await,
                 // The run itself lives on this host.
-                Err(error @ JournalError::Owned { .. }) if begun == Begun::Here => {
+                Err(error @ JournalError::Owned { .. }) if origin == Origin::ThisBoot => {
                     return Err(Skipped::Alive(error.to_string()));
                 }
                 Err(error) => {
-                    site.events
-                        .warn(format!("{}: {error}; going on by name", site.run));
+                    teardown
+                        .events
+                        .warn(format!("{}: {error}; deleting by name", teardown.run));
                     return Ok(Self::ByName);
                 }
             }
@@ -201,50 +227,54 @@ impl Hold {
     }
 }
 
-impl Stopped {
-    /// Elsewhere there is no state that it could do anything with.
+impl StoppedTarget {
+    /// True if terraform has a state of it here that it could work with.
     pub fn is_known_to_terraform(&self) -> bool {
-        matches!(&self.case.place, Place::Here { folder, .. } if terraform::has_module(folder))
+        matches!(&self.target.source, Source::Folder { folder, .. } if terraform::has_module(folder))
     }
 
-    pub fn give(&mut self, terraform: Option<Binary>) {
+    /// Destroys with this terraform too.
+    pub fn set_terraform(&mut self, terraform: Option<Binary>) {
         self.terraform = terraform;
     }
 
-    /// Everything else that the run has, one thing after the other.
+    /// Destroys everything else that the run has, one thing after the other.
     pub async fn destroy(mut self, events: &Events) -> Reaped {
         let ended = self.end(events).await;
-        self.case.entry.became(ended)
+        self.target.entry.became(ended)
     }
 
     async fn end(&mut self, events: &Events) -> Result<Destruction, Skipped> {
-        let mut site = self.case.site(self.unsettled, events);
-        site.terraform = self.terraform.as_ref();
-        let proof = match &self.case.place {
-            Place::Here { folder, .. } => {
-                if let Hold::Another(holder) = &self.hold {
-                    self.hold = when_let_go(folder, holder, &site).await?;
-                    // Who was waited for may have done everything.
+        let mut teardown = self.target.teardown(self.journal, events);
+        teardown.terraform = self.terraform.as_ref();
+        let proof = match &self.target.source {
+            Source::Folder { folder, .. } => {
+                if let Ownership::OtherReaper(holder) = &self.ownership {
+                    self.ownership = wait_for_reaper(folder, holder, &teardown).await?;
+                    // The other reaper may have done everything.
                     if is_finished(&journal::read(folder)) {
                         return Ok(Destruction::default());
                     }
-                    self.hold.write(Record::IntentDestroy);
+                    self.ownership.write(Record::IntentDestroy);
                 }
-                site.host = alone(folder, events)
+                teardown.lock = take_work_lock(folder, events)
                     .await
-                    .map(|lock| (folder.as_path(), Arc::new(lock)));
+                    .map(|lock| LockedFolder {
+                        path: folder,
+                        lock: Arc::new(lock),
+                    });
                 folder.join(PROOF)
             }
-            Place::Elsewhere { proof } => {
+            Source::Account { proof } => {
                 let _ = proof.parent().map(std::fs::create_dir_all);
                 proof.clone()
             }
         };
-        let destruction = dismantle(&site, &self.case.entry.leftovers).await;
-        destroy::keep(&destruction, |record| self.hold.write(record));
-        prove(&proof, &site, &destruction);
-        if destruction.left.is_empty() {
-            self.hold.write(Record::Finished {
+        let destruction = destroy::destroy(&teardown, &self.target.entry.leftovers).await;
+        destruction.record(|record| self.ownership.write(record));
+        destruction.write_proof(&proof, &teardown);
+        if destruction.is_clean() {
+            self.ownership.write(Record::Finished {
                 exit: Exit::CouldNotRun,
             });
         }
@@ -253,31 +283,38 @@ impl Stopped {
 }
 
 /// Waits for another reaper's end, and takes its place if it has been killed.
-async fn when_let_go(folder: &Path, holder: &str, site: &Site<'_>) -> Result<Hold, Skipped> {
-    site.events.note(format!(
-        "{}: {holder} is at it: waiting for its end",
-        site.run
+async fn wait_for_reaper(
+    folder: &Path,
+    holder: &LockHolder,
+    teardown: &Teardown<'_>,
+) -> Result<Ownership, Skipped> {
+    teardown.events.note(format!(
+        "{}: waiting for {holder}, which destroys this run",
+        teardown.run
     ));
     let begun = Instant::now();
     loop {
-        match Hold::take(folder, Begun::Here, site).await? {
-            Hold::Another(_) if begun.elapsed() < destroy::BOUND => sleep(LOOK).await,
-            Hold::Another(_) => return Err(Skipped::Unable(format!("{holder} does not end"))),
-            hold => return Ok(hold),
+        match Ownership::take(folder, Origin::ThisBoot, teardown).await? {
+            Ownership::OtherReaper(_) if begun.elapsed() < destroy::BOUND => sleep(LOOK).await,
+            Ownership::OtherReaper(_) => {
+                return Err(Skipped::Unable(format!("{holder} does not end")));
+            }
+            ownership => return Ok(ownership),
         }
     }
 }
 
-/// Nothing found proves nothing where nobody knows that this is the account.
-fn nowhere(folder: &Path, elsewhere: Option<String>, site: &Site<'_>) -> String {
+/// An account without the run's things proves nothing if the run may have been in another.
+fn unknown_place(folder: &Path, elsewhere: Option<String>, teardown: &Teardown<'_>) -> String {
     let seen = elsewhere
         .map(|evidence| format!(" ({evidence})"))
         .unwrap_or_default();
+    let Cloud { aws, caller } = teardown.aws;
     format!(
-        "its journal cannot be read, so that nobody knows where it ran; nothing of it is in account {}, {}{seen}. Reap it with \
+        "its journal cannot be read, so its account and region are unknown; account {}, {} has nothing of it{seen}. Reap it with \
          the credentials and the region it ran with, or pass `--force` if these are the ones; then remove {}",
-        site.cloud.caller.account,
-        site.cloud.aws.region,
+        caller.account,
+        aws.region,
         folder.display()
     )
 }
