@@ -1,17 +1,23 @@
 //! spikeproof proves that an Auto Scaling group survives a spike.
 //!
-//! The map, in reading order. Imports point down only; `tests/architecture.rs` holds this: `main >
-//! cli > run > {terraform fleet guard image channel engine watch ownership journal lab aws} > {plan
-//! verdict cost limits report scaling} > {scenario measure events outcome redact units}`.
+//! The map, in reading order. Imports point down only; `tests/architecture.rs` holds this:
+//!
+//! ```text
+//! main > cli > run > teardown
+//!      > {terraform fleet image channel engine watch ownership journal lab aws}
+//!      > report > {advice verdict} > evidence > {plan cost limits scaling}
+//!      > {scenario measure events outcome redact units}
+//! ```
 
 pub mod cli; // one file per subcommand: arguments and wiring only
 pub mod run; // the life cycle: plan provision start load recover collect judge destroy
+
+pub mod teardown; // destroys what a run made and proves it: destroy, reap, guard
 
 pub mod aws; // where AWS is and who we are there
 pub mod channel; // orchestrator and generators over an object-store prefix
 pub mod engine; // the generator
 pub mod fleet; // where generators run: Fargate tasks, or child processes
-pub mod guard; // the process that destroys when the orchestrator was killed
 pub mod image; // packs the generator as an OCI image and pushes it, without Docker
 pub mod journal; // what we meant and what we did; what may be left
 pub mod lab; // an AWS on this machine

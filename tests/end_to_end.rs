@@ -421,7 +421,7 @@ async fn a_run_is_reaped_from_another_machine_without_journal_or_terraform() {
     let alive = reap(&[]).await;
     assert_eq!(alive.status.code(), Some(0), "{}", text(&alive));
     assert!(
-        text(&alive).contains("left alone: its last beat is"),
+        text(&alive).contains("left alone: its last heartbeat is"),
         "{}",
         text(&alive)
     );
@@ -457,10 +457,7 @@ async fn a_run_is_reaped_from_another_machine_without_journal_or_terraform() {
         assert_eq!(trial.lab.inventory().await.unwrap(), before);
     }
     for (arguments, told) in [
-        (
-            vec!["--dry-run"],
-            "a reap would watch whether another comes",
-        ),
+        (vec!["--dry-run"], "a reap would watch for another"),
         (
             vec!["--dry-run", "--older-than", "2h"],
             "only what is older than 2h was asked for",

@@ -11,11 +11,11 @@ use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ecs::types::ContainerDefinition;
-use spikeproof::aws::Aws;
-use spikeproof::aws::inventory::{Inventory, InventoryError, Presence};
 use spikeproof::aws::query::{Query, Service};
+use spikeproof::aws::{Aws, Network};
 use spikeproof::journal::names::{Kind, Names, Thing};
 use spikeproof::lab::moto::Moto;
+use spikeproof::teardown::inventory::{Inventory, InventoryError, Presence};
 use spikeproof::units::RunId;
 use tempfile::TempDir;
 
@@ -244,7 +244,7 @@ async fn what_is_called_like_a_run_and_has_no_tag_of_it_is_a_strangers() {
         };
         let seen = by_name.exists(&guest).await.unwrap();
         assert!(
-            matches!(&seen, Presence::Foreign { evidence } if evidence.contains("stranger")),
+            matches!(&seen, Presence::Foreign { evidence } if evidence.contains("not this run's")),
             "{seen:?}"
         );
         by_name.delete(&guest).await.unwrap();
@@ -263,16 +263,17 @@ async fn what_is_called_like_a_run_and_has_no_tag_of_it_is_a_strangers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_go_into_the_default_subnets_or_those_named() {
     let account = Account::start().await;
-    let inventory = Inventory::new(&account.aws, &RunId::new(1_764_000_000, 7));
-    let default = inventory.network(&[]).await.unwrap();
+    let default = Network::find(&account.aws, &[]).await.unwrap();
     assert!(
         default.vpc_id.starts_with("vpc-") && default.subnets.len() > 1,
         "{default:?}"
     );
     let one = default.subnets[..1].to_vec();
-    assert_eq!(inventory.network(&one).await.unwrap().subnets, one);
-    let unknown = inventory
-        .network(&["subnet-0123".to_owned()])
+    assert_eq!(
+        Network::find(&account.aws, &one).await.unwrap().subnets,
+        one
+    );
+    let unknown = Network::find(&account.aws, &["subnet-0123".to_owned()])
         .await
         .unwrap_err();
     assert!(unknown.to_string().contains("subnet-0123"), "{unknown}");

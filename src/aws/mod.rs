@@ -13,12 +13,15 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::timeout;
 
 pub mod clock;
-pub mod discover;
+mod cloud;
 pub mod github;
-pub mod inventory;
+mod network;
 pub mod permissions;
 pub mod query;
 pub mod trouble;
+
+pub use cloud::Cloud;
+pub use network::{Network, NetworkError};
 
 use clock::ApiClock;
 use github::JobIdentity;

@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use super::Answer;
 use super::run::ScenarioArgs;
+use crate::aws::Cloud;
 use crate::cost;
 use crate::evidence::Timeline;
 use crate::evidence::timeline::GroupState;
 use crate::outcome::Exit;
 use crate::plan::{Schedule, Sizing, forecast};
 use crate::report::terminal::{level, peak};
-use crate::run::{
-    FleetKind, Preview, Wanted, find_aws, objections, preview, prove, to_prove, wrong_clock,
-};
+use crate::run::{FleetKind, Preview, Wanted, objections, preview, prove, to_prove, wrong_clock};
 use crate::scenario::{Model, Reuse, Scenario};
 use crate::units::{self, duration};
 use crate::verdict::preflight;
@@ -64,7 +63,7 @@ async fn group(wanted: &Wanted, preview: &Preview) -> Result<String, String> {
         .subject
         .as_ref()
         .ok_or("the scenario names no `target.group` or `target.service`")?;
-    let (aws, caller) = find_aws().await.map_err(|error| error.to_string())?;
+    let Cloud { aws, caller } = Cloud::find().await.map_err(|error| error.to_string())?;
     let seen = watch::survey(&aws, subject)
         .await
         .map_err(|error| error.to_string())?;

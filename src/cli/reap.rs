@@ -11,7 +11,8 @@ use crate::events::Events;
 use crate::journal;
 use crate::outcome::Exit;
 use crate::report::live;
-use crate::run::{Reap, Reaped, Reaping, Skipped, reap, when_orphaned};
+use crate::teardown::guard::when_orphaned;
+use crate::teardown::reap::{Reap, Reaped, Reaping, Skipped, reap};
 use crate::units::{self, RunId, count};
 
 /// Destroys what earlier runs left, and proves it by describing each thing by its name.
@@ -80,7 +81,7 @@ pub async fn run(args: Args) -> Answer {
     view.join_next().await;
     match reaped {
         Ok(reap) => Answer::out(text(&reap, &wanted), exit(&reap, &wanted)),
-        Err(error) => Answer::error(&error, error.kind.exit()),
+        Err(error) => Answer::error(&error, error.exit()),
     }
 }
 

@@ -1,10 +1,9 @@
-//! Two locks in a run's folder, both the kernel's: whoever is killed lets go of them.
+//! Two locks in a run's folder, both the kernel's: a process that is killed releases them.
 //!
-//! `owner.lock` is held by whoever drives the run: the orchestrator, or one reaper. `work.lock` is
-//! held by the driver
-//! *and inherited by everything terraform starts*: while it is held, something of the run is alive
-//! on this host, and a second terraform would only fight the first. Neither says anything of other
-//! hosts: that is what the lease is for.
+//! `owner.lock` is held by the process that drives the run: the orchestrator, or one reaper.
+//! `work.lock` is held by the driver *and inherited by everything terraform starts*: while it is
+//! held, something of the run is alive on this host, and a second terraform would only fight the
+//! first. Neither says anything of other hosts: the lease does.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -19,8 +18,8 @@ use super::{JournalError, Result};
 pub(super) const OWNER: &str = "owner.lock";
 const WORK: &str = "work.lock";
 
-/// Becomes the one that drives the run, or says who is.
-pub(super) fn own(folder: &Path, role: &str) -> Result<File> {
+/// Becomes the process that drives the run, or says which one does.
+pub(super) fn own(folder: &Path, role: LockRole) -> Result<File> {
     let path = folder.join(OWNER);
     let mut file = open(&path).map_err(super::io("open", &path))?;
     match file.try_lock() {
@@ -28,41 +27,105 @@ pub(super) fn own(folder: &Path, role: &str) -> Result<File> {
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
             let _ = file.read_to_string(&mut holder);
-            let holder = if holder.trim().is_empty() {
-                "another process".to_owned()
-            } else {
-                holder.trim().to_owned()
-            };
             return Err(JournalError::Owned {
                 folder: folder.to_owned(),
-                holder,
+                holder: LockHolder::parse(&holder),
             });
         }
         Err(TryLockError::Error(source)) => return Err(super::io("lock", &path)(source)),
     }
-    // For people only; the lock is the truth. A full disk must not keep a reaper from its work.
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .unwrap_or_else(|_| "this host".to_owned());
+    // The lock is the truth; the text only says who holds it. A full disk must not keep a reaper
+    // from its work.
     let _ = rewrite(
         &mut file,
-        format!(
-            "{role}, process {} on {}\n",
-            std::process::id(),
-            host.trim()
-        )
-        .as_bytes(),
+        format!("{}\n", LockHolder::this(role)).as_bytes(),
     );
     Ok(file)
 }
 
-/// Somebody drives the run. Looks without taking: a guard may be waiting for the same lock.
+/// Why a process holds the owner lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockRole {
+    /// The orchestrator of the run.
+    Run,
+    /// A process that only destroys the run.
+    Reaper,
+    /// The text of a file that names neither; empty a moment after the lock was taken.
+    Unknown(String),
+}
+
+/// The process that holds an owner lock, as the file says: `ROLE, process PID on HOST`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockHolder {
+    pub role: LockRole,
+    /// `process PID on HOST`, for people.
+    process: Option<String>,
+}
+
+/// The roles as lock files name them. Earlier versions wrote the same words.
+const RUN: &str = "the run";
+const REAPER: &str = "a reaper";
+
+impl LockHolder {
+    /// This process.
+    fn this(role: LockRole) -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .unwrap_or_else(|_| "this host".to_owned());
+        let process = format!("process {} on {}", std::process::id(), host.trim());
+        Self {
+            role,
+            process: Some(process),
+        }
+    }
+
+    /// Reads the text of a lock file.
+    pub fn parse(text: &str) -> Self {
+        let text = text.trim();
+        let (role, process) = match text.split_once(", ") {
+            Some((role, process)) => (role, Some(process.to_owned())),
+            None => (text, None),
+        };
+        let role = match role {
+            RUN => LockRole::Run,
+            REAPER => LockRole::Reaper,
+            _ => {
+                return Self {
+                    role: LockRole::Unknown(text.to_owned()),
+                    process: None,
+                };
+            }
+        };
+        Self { role, process }
+    }
+
+    /// True if it only destroys the run, so that another may take its place.
+    pub fn is_reaper(&self) -> bool {
+        self.role == LockRole::Reaper
+    }
+}
+
+impl std::fmt::Display for LockHolder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match &self.role {
+            LockRole::Run => RUN,
+            LockRole::Reaper => REAPER,
+            LockRole::Unknown(text) if text.is_empty() => "another process",
+            LockRole::Unknown(text) => text,
+        })?;
+        self.process
+            .iter()
+            .try_for_each(|process| write!(f, ", {process}"))
+    }
+}
+
+/// True if a process drives the run. Looks without taking: a guard may be waiting for the same lock.
 pub fn is_driven(folder: &Path) -> bool {
     let file = File::open(folder.join(OWNER));
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Whether the owner lock says anything: it is there, and we may ask it. One that was deleted, is
-/// somebody else's, or lies where nothing can be locked does not.
+/// An error if the owner lock says nothing: it was deleted, is another user's, or lies on a file
+/// system without locks.
 pub fn tells(folder: &Path) -> io::Result<()> {
     let file = OpenOptions::new()
         .read(true)
@@ -74,9 +137,9 @@ pub fn tells(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Blocks until nobody drives the run any more. For a thread that has nothing else to do.
+/// Blocks until no process drives the run any more. For a thread that has nothing else to do.
 pub fn wait_until_orphaned(folder: &Path) -> io::Result<()> {
-    // The lock is let go at once: whoever reaps takes it in the usual way.
+    // The lock is released at once: a reaper takes it in the usual way.
     open(&folder.join(OWNER))?.lock()
 }
 
@@ -151,7 +214,7 @@ impl WorkLock {
         Ok(rustix::io::dup(&self.0)?)
     }
 
-    /// Who works under it, so that a reaper can ask that process to end.
+    /// Writes which process works under it, so that a reaper can ask that process to end.
     pub fn tell(&self, worker: &Worker) {
         let text = serde_json::to_vec(worker).unwrap_or_default();
         let _ = self
@@ -161,7 +224,7 @@ impl WorkLock {
     }
 }
 
-/// Who was told to work under the lock last.
+/// The process that worked under the lock last.
 pub fn worker(folder: &Path) -> Option<Worker> {
     serde_json::from_slice(&std::fs::read(folder.join(WORK)).ok()?).ok()
 }
@@ -220,7 +283,38 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_is_known_from_one_that_was_given_its_number_later() {
+    fn a_lock_file_names_its_holder_and_files_of_earlier_versions_are_understood() {
+        for (text, role, shown) in [
+            (
+                "the run, process 12 on build-7\n",
+                LockRole::Run,
+                "the run, process 12 on build-7",
+            ),
+            (
+                "a reaper, process 12 on build-7\n",
+                LockRole::Reaper,
+                "a reaper, process 12 on build-7",
+            ),
+            ("a reaper", LockRole::Reaper, "a reaper"),
+            ("", LockRole::Unknown(String::new()), "another process"),
+            (
+                "somebody, elsewhere",
+                LockRole::Unknown("somebody, elsewhere".to_owned()),
+                "somebody, elsewhere",
+            ),
+        ] {
+            let holder = LockHolder::parse(text);
+            assert_eq!(
+                (&holder.role, holder.to_string()),
+                (&role, shown.to_owned())
+            );
+        }
+        let written = LockHolder::this(LockRole::Reaper);
+        assert_eq!(LockHolder::parse(&format!("{written}\n")), written);
+    }
+
+    #[test]
+    fn a_worker_is_not_taken_for_a_later_process_with_its_number() {
         let home = tempfile::tempdir().unwrap();
         let own = Worker::of(std::process::id()).unwrap();
         assert!(own.is_alive());
@@ -245,9 +339,9 @@ mod tests {
     }
 
     #[test]
-    fn an_orphan_is_known_when_its_driver_lets_go() {
+    fn a_run_is_orphaned_when_its_driver_releases_the_lock() {
         let home = tempfile::tempdir().unwrap();
-        let held = own(home.path(), "the run").unwrap();
+        let held = own(home.path(), LockRole::Run).unwrap();
         let folder = home.path().to_owned();
         let (sender, receiver) = std::sync::mpsc::channel();
         let waiting = std::thread::spawn(move || {

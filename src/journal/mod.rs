@@ -9,22 +9,21 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-pub mod ballast;
 pub mod leftovers;
 pub mod locks;
 pub mod names;
 pub mod record;
+pub mod reserve;
 
 pub use leftovers::{leftovers, unsettled};
 pub use record::Record;
 
 use crate::units::RunId;
+use locks::{LockHolder, LockRole};
 
 pub const JOURNAL: &str = "journal";
 /// The journal's first record once more: without it nobody would know in which account to look.
 const HEAD: &str = "journal.head";
-/// How a process that only takes a run down says who it is.
-pub const REAPER: &str = "a reaper";
 
 pub type Result<T> = std::result::Result<T, JournalError>;
 
@@ -42,7 +41,7 @@ pub enum JournalError {
         "{} is already driven by {holder}; wait for it, or end that process first",
         folder.display()
     )]
-    Owned { folder: PathBuf, holder: String },
+    Owned { folder: PathBuf, holder: LockHolder },
     #[error("{} holds no readable journal record", folder.display())]
     Empty { folder: PathBuf },
     #[error("no home folder is known: set SPIKEPROOF_RUNS_DIR or pass --runs-dir")]
@@ -87,7 +86,7 @@ impl Journal {
             .mode(0o700)
             .create(folder)
             .map_err(io("create", folder))?;
-        let owner = locks::own(folder, "the run")?;
+        let owner = locks::own(folder, LockRole::Run)?;
         let path = folder.join(JOURNAL);
         let file = OpenOptions::new()
             .append(true)
@@ -130,7 +129,7 @@ impl Journal {
 
     /// Takes over an existing run. What follows the first bad record is cut off.
     pub fn open(folder: &Path) -> Result<(Self, Vec<Record>)> {
-        let owner = locks::own(folder, REAPER)?;
+        let owner = locks::own(folder, LockRole::Reaper)?;
         let path = folder.join(JOURNAL);
         let mut file = OpenOptions::new()
             .read(true)
@@ -170,7 +169,7 @@ impl Journal {
         if let Err(mut source) = self.append(&line, before) {
             // What a run of a full disk still has to write is how it is destroyed.
             if source.kind() == std::io::ErrorKind::StorageFull {
-                self.path.parent().into_iter().for_each(ballast::release);
+                self.path.parent().into_iter().for_each(reserve::release);
                 source = match self.append(&line, before) {
                     Ok(()) => {
                         self.sequence += 1;
@@ -186,7 +185,7 @@ impl Journal {
         Ok(())
     }
 
-    /// The disk was full, and the ballast is gone: nothing new may be begun.
+    /// The disk was full, and the reserve is used: nothing new may be begun.
     pub fn is_full(&self) -> bool {
         self.full
     }

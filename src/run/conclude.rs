@@ -1,15 +1,15 @@
 //! The last page: what was judged, what was destroyed, one exit code; written to the run's folder.
 
-use super::destroy::{Destruction, Site};
 use super::frame::Frame;
 use super::judge::Evidenced;
-use super::reap::{PROOF, prove};
 use super::{Context, Outcome, RunError};
 use crate::journal::{self, Record};
 use crate::outcome::Exit;
 use crate::redact;
 use crate::report::{self, Destroyed, RunReport, page};
 use crate::run::error::Kind;
+use crate::teardown::proof::{Destruction, PROOF};
+use crate::teardown::{JournalFacts, Teardown};
 
 /// Members of the report that hold our own words, which its readers parse.
 const FIXED: [&str; 9] = [
@@ -31,25 +31,22 @@ pub async fn conclude(
     interrupted: bool,
     destruction: Destruction,
 ) -> Outcome {
-    let exit = exit(&lived, interrupted, destruction.left.is_empty());
+    let exit = exit(&lived, interrupted, destruction.is_clean());
     let (evidence, error) = match lived {
         Ok(evidence) => (Some(evidence), None),
         Err(error) if error.kind == Kind::Interrupted => (None, None),
         Err(error) => (None, Some(error.to_string())),
     };
     if let (Some(cloud), false) = (&frame.cloud, destruction.proof.is_empty()) {
-        let site = Site {
-            cloud,
-            run: &frame.run,
-            host: None,
+        let facts = JournalFacts {
             unsettled: false,
-            by_name: false,
-            events: &cx.events,
+            known: true,
         };
-        prove(&frame.folder.join(PROOF), &site, &destruction);
+        let teardown = Teardown::by_name(cloud, &frame.run, facts, &cx.events);
+        destruction.write_proof(&frame.folder.join(PROOF), &teardown);
     }
     let about = &frame.about;
-    let place = |cloud: &super::plan::Cloud| {
+    let place = |cloud: &crate::aws::Cloud| {
         format!("account {}, {}", cloud.caller.account, cloud.aws.region)
     };
     let mut report = RunReport {
@@ -78,8 +75,8 @@ pub async fn conclude(
         cost: frame.cost().await,
         destroyed: Destroyed {
             remedy: remedy(cx, frame, &destruction),
-            gone: destruction.gone,
-            left: destruction.left,
+            gone: destruction.gone(),
+            left: destruction.left(),
         },
         took: frame.durations(),
         warnings: about.warnings.clone(),
@@ -104,7 +101,7 @@ pub async fn conclude(
 }
 
 fn remedy(cx: &Context, frame: &Frame, destruction: &Destruction) -> Option<String> {
-    (!destruction.left.is_empty()).then(|| journal::reap_command(&cx.wanted.runs_dir, &frame.run))
+    (!destruction.is_clean()).then(|| journal::reap_command(&cx.wanted.runs_dir, &frame.run))
 }
 
 /// Leftovers outrank all else; an interrupt outranks the verdict, for the plan was not carried out.

@@ -7,26 +7,30 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::beacon::Beacon;
-use super::plan::{Cloud, Planned};
+use super::plan::Planned;
 use super::{Context, RunError};
+use crate::aws::Cloud;
 use crate::channel::message::Start;
 use crate::channel::{BEAT, Channel, ChannelError};
 use crate::cost::{self, Cost};
 use crate::events::{Event, Events, Phase};
 use crate::fleet::Fleet;
-use crate::guard::Guard;
-use crate::journal::ballast::{self, Ground};
 use crate::journal::locks::{self, WorkLock};
 use crate::journal::record::Run;
+use crate::journal::reserve::{self, FileSystem};
 use crate::journal::{self, Journal, Record};
 use crate::limits::Standing;
 use crate::scenario::{Arch, TaskSize};
+use crate::teardown::guard::Guard;
+use crate::terraform::Binary;
 use crate::units::RunId;
 
 pub struct Frame {
     pub run: RunId,
     pub folder: PathBuf,
     pub cloud: Option<Cloud>,
+    /// With which the cloud's resources are made and destroyed.
+    pub terraform: Option<Binary>,
     /// What the report says of a run however far it came.
     pub about: About,
     pub fleet: tokio::sync::Mutex<Option<Box<dyn Fleet>>>,
@@ -109,6 +113,7 @@ impl Frame {
             run: planned.run.clone(),
             folder: planned.folder.clone(),
             cloud: planned.cloud.clone(),
+            terraform: planned.terraform.clone(),
             about,
             fleet: tokio::sync::Mutex::new(None),
             work: Arc::new(work),
@@ -194,7 +199,7 @@ impl Frame {
     /// A sign of life, written where tasks and reapers see it; and a look at whether the guard
     /// still lives.
     pub async fn beat(&self, events: &Events) -> Result<(), ChannelError> {
-        if let Some(news) = self.guard.lock().await.as_mut().and_then(Guard::see) {
+        if let Some(news) = self.guard.lock().await.as_mut().and_then(Guard::check) {
             events.warn(news);
         }
         match self.beacon.lock().await.as_mut() {
@@ -282,7 +287,7 @@ impl Frame {
 /// Room on the disk for whatever must be written when it is full; and a word about a folder that is
 /// not what it seems.
 fn stand_firm(cx: &Context, folder: &std::path::Path) -> std::io::Result<()> {
-    if let Some(free) = ballast::too_little(folder) {
+    if let Some(free) = reserve::shortage(folder) {
         let what = format!(
             "only {} MB are free where runs are kept ({})",
             free / 1_000_000,
@@ -290,13 +295,13 @@ fn stand_firm(cx: &Context, folder: &std::path::Path) -> std::io::Result<()> {
         );
         return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, what));
     }
-    ballast::take_on(folder)?;
-    match ballast::ground(folder) {
-        Ground::Disk => {}
-        Ground::Network => cx
+    reserve::set_aside(folder)?;
+    match reserve::file_system(folder) {
+        FileSystem::Disk => {}
+        FileSystem::Network => cx
             .events
             .warn("runs are kept on a network file system: its locks may not hold (--runs-dir)"),
-        Ground::Memory => cx
+        FileSystem::Memory => cx
             .events
             .warn("runs are kept in memory: their journals are gone with the power (--runs-dir)"),
     }
@@ -375,6 +380,7 @@ pub mod example {
             work: Arc::new(WorkLock::take(&folder).unwrap().unwrap()),
             folder,
             cloud: None,
+            terraform: None,
             about,
             fleet: tokio::sync::Mutex::new(None),
             beacon: tokio::sync::Mutex::new(None),

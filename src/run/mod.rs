@@ -13,9 +13,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::channel::ChannelError;
 use crate::events::{Event, Events, Phase};
-use crate::guard::{Guard, Post};
 use crate::limits;
 use crate::report::RunReport;
+use crate::teardown::guard::{Guard, GuardOptions};
+use crate::teardown::proof::Destruction;
 use crate::units::Usd;
 
 mod beacon;
@@ -33,17 +34,15 @@ mod mishap;
 mod permit;
 mod plan;
 mod provision;
-mod reap;
 mod recover;
 mod start;
 
 pub use error::{Kind, RunError};
 pub use interrupt::Interrupt;
 pub use permit::{OrganisationFile, objections, prove, to_prove};
-pub use plan::{Preview, find_aws, preview, wrong_clock};
-pub use reap::{Reap, Reaped, Reaping, Skipped, reap, unfinished, when_orphaned};
+pub use plan::{Preview, preview, wrong_clock};
 
-use destroy::{Destruction, STOP_ORDER};
+use destroy::STOP_ORDER;
 use frame::Frame;
 use judge::Evidenced;
 
@@ -195,17 +194,13 @@ async fn stop_order_is_out(cx: &Context, at_once: &mut JoinSet<()>) {
 
 /// Before anything is made: somebody who destroys it if we are killed.
 async fn post_guard(cx: &Context, frame: &Frame, planned: &plan::Planned) -> Result<(), RunError> {
-    let Some(terraform) = planned
-        .cloud
-        .as_ref()
-        .and_then(|cloud| cloud.terraform.as_ref())
-    else {
+    let Some(terraform) = &planned.terraform else {
         return Ok(());
     };
     if !cx.wanted.guard {
         return Ok(());
     }
-    let post = Post {
+    let options = GuardOptions {
         run: frame.run.clone(),
         folder: frame.folder.clone(),
         terraform: terraform.path.clone(),
@@ -217,7 +212,7 @@ async fn post_guard(cx: &Context, frame: &Frame, planned: &plan::Planned) -> Res
         )
     };
     let guard =
-        Guard::post(post).map_err(|error| failed(error).hint("`--no-guard` does without"))?;
+        Guard::start(options).map_err(|error| failed(error).hint("`--no-guard` does without"))?;
     frame.set_guard(guard).await;
     Ok(())
 }

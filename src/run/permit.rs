@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::plan::{Cloud, Preview, find_aws};
+use super::plan::Preview;
 use super::{FleetKind, Repeats, RunError, Wanted};
-use crate::aws::{Aws, Caller};
+use crate::aws::{Aws, Caller, Cloud};
 use crate::events::Phase;
 use crate::evidence::Timeline;
 use crate::limits::{self, Asked, Bounds, Mark, Organisation, Reach, Standing};
@@ -180,7 +180,7 @@ pub async fn standing(
     };
     let account = match account {
         Some(account) => Some(account.to_owned()),
-        None => find_aws().await.ok().map(|(_, caller)| caller.account),
+        None => Cloud::find().await.ok().map(|cloud| cloud.caller.account),
     };
     let found = match &account {
         Some(account) => match asker.by_mark(account).await {

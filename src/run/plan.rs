@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::bounds::Bounds;
 use super::permit::{self, Permit};
 use super::{Context, FleetKind, RunError, Wanted};
-use crate::aws::{Aws, Caller};
+use crate::aws::{Aws, Cloud};
 use crate::cost::{self, Cost};
 use crate::events::{Event, Phase};
 use crate::evidence::timeline::GroupState;
@@ -18,6 +18,7 @@ use crate::redact::{self, Secrets};
 use crate::report::terminal;
 use crate::run::error::Kind;
 use crate::scenario::{self, Files, Scenario, Surroundings, Tasks};
+use crate::teardown::reap;
 use crate::terraform::{self, Binary};
 use crate::units::{self, RunId};
 use crate::verdict::preflight;
@@ -37,22 +38,16 @@ pub struct Planned {
     pub schedule: Schedule,
     pub sizing: Sizing,
     pub estimate: Cost,
+    /// Where a Fargate fleet runs; a local one needs no AWS.
     pub cloud: Option<Cloud>,
+    /// What makes and destroys things in the cloud.
+    pub terraform: Option<Binary>,
     /// The target's group as it was before, and the AWS it is watched in.
     pub group: Option<GroupState>,
     pub watched_in: Option<Aws>,
     pub permit: Permit,
     pub bounds: Bounds,
     pub warnings: Vec<String>,
-}
-
-/// What a Fargate fleet needs, and a local one does not.
-#[derive(Clone)]
-pub struct Cloud {
-    pub aws: Aws,
-    pub caller: Caller,
-    /// A run needs it; a reaper does without.
-    pub terraform: Option<Binary>,
 }
 
 /// What `check` shows: the plan without anything that needs AWS.
@@ -159,9 +154,12 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
         scenario.fleet.image.clone_from(&wanted.image);
     }
     let mut warnings = earlier(&wanted.runs_dir);
-    let cloud = match wanted.fleet {
-        FleetKind::Local => None,
-        FleetKind::Fargate => Some(find_cloud(wanted).await?),
+    let (cloud, terraform) = match wanted.fleet {
+        FleetKind::Local => (None, None),
+        FleetKind::Fargate => {
+            let (cloud, terraform) = find_cloud(wanted).await?;
+            (Some(cloud), Some(terraform))
+        }
     };
     let reach = permit::reach(&scenario.target, cloud.as_ref())?;
     let mut watched_in = None;
@@ -171,8 +169,8 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
         watched_in = match &cloud {
             Some(cloud) => Some(cloud.aws.clone()),
             // Generators on this machine need no AWS: then the load alone is judged.
-            None => match find_aws().await {
-                Ok((aws, _)) => Some(aws),
+            None => match Cloud::find().await {
+                Ok(cloud) => Some(cloud.aws),
                 Err(why) => {
                     warnings.push(format!(
                         "{subject} is not watched, and only the load is judged: {why}"
@@ -248,6 +246,7 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
         sizing,
         estimate,
         cloud,
+        terraform,
         group,
         watched_in,
         permit: Permit { reach, standing },
@@ -256,34 +255,30 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
     })
 }
 
-async fn find_cloud(wanted: &Wanted) -> Result<Cloud, RunError> {
+async fn find_cloud(wanted: &Wanted) -> Result<(Cloud, Binary), RunError> {
     let failed = |error: &dyn std::fmt::Display| RunError::could_not(Phase::Plan, error);
     let terraform =
         terraform::locate(wanted.terraform.as_deref(), |name| std::env::var_os(name)).await;
     let terraform = terraform.map_err(|error| failed(&error))?;
-    let aws = Aws::from_environment()
-        .await
-        .map_err(|error| failed(&error))?;
-    let caller = aws.caller().await.map_err(|error| failed(&error))?;
-    if let Some(why) = wrong_clock(caller.ahead) {
+    let cloud = Cloud::find().await.map_err(|error| failed(&error))?;
+    if let Some(why) = wrong_clock(cloud.caller.ahead) {
         return Err(RunError::could_not(Phase::Plan, why)
             .hint("set it by NTP, such as with `timedatectl set-ntp true`"));
     }
-    Ok(Cloud {
-        aws,
-        caller,
-        terraform: Some(terraform),
-    })
+    Ok((cloud, terraform))
 }
 
 /// What earlier runs on this host may have left. Secrets that one of them left here go now.
 fn earlier(runs_dir: &std::path::Path) -> Vec<String> {
-    super::reap::forget_all_secrets(runs_dir);
-    let told =
-        |(things, command)| format!("an earlier run may have left {things} things: {command}");
-    super::reap::unfinished(runs_dir)
+    reap::remove_secrets_of_dead_runs(runs_dir);
+    reap::unfinished(runs_dir)
         .into_iter()
-        .map(told)
+        .map(|run| {
+            format!(
+                "an earlier run may have left {} things: {}",
+                run.things, run.reap
+            )
+        })
         .collect()
 }
 
@@ -324,13 +319,6 @@ pub fn wrong_clock(ahead: SignedDuration) -> Option<String> {
         let skew = units::duration(Duration::from_secs(skew.as_secs()));
         format!("this machine's clock is {skew} {side} AWS's, and the tasks could not start at one instant with it")
     })
-}
-
-/// The caller's AWS and account, if there is one: only to watch.
-pub async fn find_aws() -> Result<(Aws, Caller), crate::aws::AwsError> {
-    let aws = Aws::from_environment().await?;
-    let caller = aws.caller().await?;
-    Ok((aws, caller))
 }
 
 /// What two runs begun in the same second are unlikely to share.

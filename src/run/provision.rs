@@ -3,28 +3,26 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use super::frame::Frame;
-use super::plan::{Cloud, Planned};
+use super::plan::Planned;
 use super::{Context, RunError};
-use crate::aws::Aws;
-use crate::aws::inventory::Inventory;
+use crate::aws::{Cloud, Network};
 use crate::channel::{self, Channel};
-use crate::events::{Event, Events, Phase};
+use crate::events::{Event, Phase};
 use crate::fleet::Orders;
 use crate::fleet::fargate::{FargateFleet, Placement};
 use crate::fleet::local::LocalFleet;
 use crate::image::{self, Image};
-use crate::journal::locks::WorkLock;
 use crate::journal::names::Names;
 use crate::journal::{self, Record};
 use crate::scenario::Arch;
-use crate::terraform::{Binary, Message, Outputs, STATE, Terraform, Variables};
+use crate::terraform::{Outputs, STATE, Variables, session};
 use crate::watch::Watch;
 
 /// The first and only orchestration of a run; a reaper that takes over uses a higher one.
@@ -109,8 +107,9 @@ async fn fargate(
     orders: Orders,
 ) -> Result<Channel, RunError> {
     let fleet = &planned.scenario.fleet;
-    let inventory = Inventory::new(&cloud.aws, &planned.run);
-    let network = inventory.network(&fleet.subnets).await.map_err(failed)?;
+    let network = Network::find(&cloud.aws, &fleet.subnets)
+        .await
+        .map_err(failed)?;
     let image = match &fleet.image {
         Some(_) => None,
         None => Some(pack(cx, frame, planned).await?),
@@ -168,12 +167,13 @@ async fn apply(
     cloud: &Cloud,
     variables: &Variables,
 ) -> Result<Outputs, RunError> {
-    let binary = cloud
+    let binary = planned
         .terraform
         .as_ref()
         .ok_or_else(|| failed("terraform is missing"))?;
-    let terraform = terraform(
-        (binary, &cloud.aws),
+    let terraform = session::in_folder(
+        binary,
+        &cloud.aws,
         &frame.folder,
         Arc::clone(&frame.work),
         &cx.events,
@@ -225,40 +225,6 @@ async fn keep_state(cx: &Context, frame: &Frame, channel: &Channel) {
             "terraform's state was not copied into the run's bucket: {error}"
         ));
     }
-}
-
-/// Terraform in the run's folder, its resources told as events.
-pub async fn terraform(
-    (binary, aws): (&Binary, &Aws),
-    folder: &Path,
-    lock: Arc<WorkLock>,
-    events: &Events,
-) -> Terraform {
-    let events = events.clone();
-    // The later of two values of a name counts.
-    let renewed = aws.renewed_keys().await;
-    let environment = std::env::vars_os().chain(renewed);
-    Terraform::new(binary.clone(), folder, lock, environment, move |message| {
-        if let Some(event) = event(message) {
-            events.say(event);
-        }
-    })
-}
-
-fn event(message: Message) -> Option<Event> {
-    let Message::ApplyComplete(step) = message else {
-        return None;
-    };
-    let action = match step.action.as_str() {
-        "create" => "created",
-        "delete" => "deleted",
-        _ => "changed",
-    };
-    Some(Event::Resource {
-        action,
-        address: step.address,
-        took: Some(step.elapsed),
-    })
 }
 
 fn stopped_or(cx: &Context, error: impl std::fmt::Display) -> RunError {

@@ -10,6 +10,7 @@ pub mod locate;
 pub mod message;
 pub mod module;
 pub mod provider;
+pub mod session;
 pub mod state;
 
 pub use driver::{Finished, Outputs, Terraform, TerraformError, Variables, has_module};

@@ -1,6 +1,5 @@
-//! Reap: destroys what earlier runs left. From the journals on this host; or with nothing at hand
-//! but credentials, by the names that derive from run ids. The guard of a killed run is a reaper
-//! too.
+//! Reap: destroys what earlier runs left, from the journals on this host; or with nothing but
+//! credentials, by the names that derive from run ids. The guard of a killed run is a reaper too.
 //!
 //! Spending is stopped first, whatever else has to be waited for. All deletes are idempotent: two
 //! reapers do no harm, and a second reap finds nothing to do.
@@ -12,35 +11,31 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::RunError;
-use super::destroy::Destruction;
-use crate::events::{Events, Phase};
+use super::TeardownError;
+use super::proof::Destruction;
+use crate::events::Events;
 use crate::journal::names::Thing;
 use crate::terraform;
 use crate::units::RunId;
 
-mod alone;
-mod case;
-mod clouds;
-mod fence;
-mod journals;
-mod life;
-mod orphaned;
-mod proof;
-mod strangers;
+pub(super) mod clouds;
+mod discovered;
+pub(super) mod fence;
+pub(super) mod journals;
+mod liveness;
+pub(super) mod target;
+mod work_lock;
 
-pub use journals::{forget_all_secrets, unfinished};
-pub use orphaned::when_orphaned;
-pub use proof::{PROOF, prove};
+pub use journals::{EarlierRun, remove_secrets_of_dead_runs, unfinished};
 
-use case::{Halted, Looked};
 use clouds::Clouds;
-use strangers::Strangers;
+use discovered::DiscoveredRuns;
+use target::{Examined, Halted};
 
 /// Each waits for its tasks' end: hundreds of runs must not ask at the same time.
 const STOPPED_AT_ONCE: usize = 16;
 
-/// What became of one earlier run.
+/// The result for one earlier run.
 #[derive(Debug)]
 pub struct Reaped {
     pub run: RunId,
@@ -61,16 +56,16 @@ pub enum Skipped {
 }
 
 impl Skipped {
-    fn because(self, but: &str) -> Self {
+    fn because(self, before: &str) -> Self {
         match self {
-            Self::Alive(why) => Self::Alive(format!("{but}{why}")),
-            Self::Unable(why) => Self::Unable(format!("{but}{why}")),
+            Self::Alive(why) => Self::Alive(format!("{before}{why}")),
+            Self::Unable(why) => Self::Unable(format!("{before}{why}")),
         }
     }
 }
 
 impl Reaped {
-    fn new(run: RunId, leftovers: Vec<Thing>) -> Self {
+    pub(super) fn new(run: RunId, leftovers: Vec<Thing>) -> Self {
         Self {
             run,
             leftovers,
@@ -80,9 +75,9 @@ impl Reaped {
         }
     }
 
-    fn became(mut self, result: Result<Destruction, Skipped>) -> Self {
+    pub(super) fn became(mut self, result: Result<Destruction, Skipped>) -> Self {
         match result {
-            Ok(destruction) => (self.gone, self.left) = (destruction.gone, destruction.left),
+            Ok(destruction) => (self.gone, self.left) = (destruction.gone(), destruction.left()),
             Err(skipped) => {
                 if matches!(skipped, Skipped::Unable(_)) {
                     self.left = self.leftovers.iter().map(ToString::to_string).collect();
@@ -99,28 +94,27 @@ impl Reaped {
     }
 }
 
-/// What a reap came to.
+/// The result of a reap.
 #[derive(Debug, Default)]
 pub struct Reap {
     pub runs: Vec<Reaped>,
-    /// Lists of the account that could not be read, each with its reason: there may be runs that
-    /// nobody found.
+    /// Lists of the account that could not be read, each with its reason: they may hold more runs.
     pub unread: Vec<String>,
 }
 
-/// What is to be reaped, and how.
+/// Which runs are to be reaped, and how.
 #[derive(Debug, Clone)]
 pub struct Reaping {
     pub runs_dir: PathBuf,
     pub only: Option<RunId>,
     /// Only lists.
     pub dry_run: bool,
-    /// The terraform or tofu binary; one that is not there is done without.
+    /// The terraform or tofu binary; without it everything is deleted by name.
     pub terraform: Option<PathBuf>,
     /// Runs that have no folder here too, found by name in the account.
     pub discover: bool,
-    /// Of the runs that were found by name, only those begun so long ago. A run without any beat
-    /// must be older than two hours unless this says otherwise.
+    /// Only those runs found by name that were begun this long ago. A run without any heartbeat must
+    /// be older than two hours unless this says otherwise.
     pub older_than: Option<Duration>,
     /// Also runs that give signs of life elsewhere.
     pub force: bool,
@@ -128,24 +122,24 @@ pub struct Reaping {
 
 /// Reaps one run, or every run that has leftovers: first none of them costs any more, then one
 /// after the other goes.
-pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Reap, RunError> {
+pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Reap, TeardownError> {
     let mut clouds = Clouds::default();
-    let here = journals::look(wanted, &mut clouds, events).await?;
+    let here = journals::examine(wanted, &mut clouds, events).await?;
     // A run that is clean by its journal may have got something back since.
     let dirty = here
         .iter()
-        .map(Looked::entry)
+        .map(Examined::entry)
         .filter(|entry| !entry.leftovers.is_empty());
     let known: Vec<RunId> = dirty.map(|entry| entry.run.clone()).collect();
-    // What is known to cost does not wait for a search through the account.
+    // Runs that are known to cost do not wait for a search through the account.
     let mut halted = stop_all(here, wanted, events).await;
     let found = match wanted.discover {
-        true => strangers::look(wanted, &mut clouds, &known, events).await,
-        false => Ok(Strangers::default()),
+        true => discovered::examine(wanted, &mut clouds, &known, events).await,
+        false => Ok(DiscoveredRuns::default()),
     };
     let found = match found {
-        Ok(Strangers { looked, unread }) => {
-            halted.extend(stop_all(looked, wanted, events).await);
+        Ok(DiscoveredRuns { examined, unread }) => {
+            halted.extend(stop_all(examined, wanted, events).await);
             Ok(unread)
         }
         Err(error) => Err(error),
@@ -153,24 +147,22 @@ pub async fn reap(wanted: &Reaping, events: &Events) -> Result<Reap, RunError> {
     let runs = destroy_each(halted, wanted, events).await;
     let unread = found?;
     match &wanted.only {
-        Some(only) if runs.is_empty() => {
-            let what = format!("there is no run {only} in {}", wanted.runs_dir.display());
-            Err(could_not(what).hint(
-                "spikeproof reap --dry-run lists the runs that are here; `--discover` looks in AWS",
-            ))
-        }
+        Some(only) if runs.is_empty() => Err(TeardownError::NoSuchRun {
+            run: only.clone(),
+            runs_dir: wanted.runs_dir.clone(),
+        }),
         _ => Ok(Reap { runs, unread }),
     }
 }
 
 /// In the order they were found in; a run whose tasks are slow to stop holds up none of the others.
-async fn stop_all(looked: Vec<Looked>, wanted: &Reaping, events: &Events) -> Vec<Halted> {
+async fn stop_all(examined: Vec<Examined>, wanted: &Reaping, events: &Events) -> Vec<Halted> {
     let mut stops: Vec<BoxFuture<'_, (usize, Halted)>> = Vec::new();
-    for (number, run) in looked.into_iter().enumerate() {
+    for (number, run) in examined.into_iter().enumerate() {
         stops.push(Box::pin(async move {
             match run {
-                Looked::Settled(reaped) => (number, Halted::Settled(reaped)),
-                Looked::Open(case) => (number, case.stop(wanted, events).await),
+                Examined::Settled(reaped) => (number, Halted::Settled(reaped)),
+                Examined::Open(target) => (number, target.stop(wanted, events).await),
             }
         }));
     }
@@ -183,7 +175,7 @@ async fn stop_all(looked: Vec<Looked>, wanted: &Reaping, events: &Events) -> Vec
 }
 
 async fn destroy_each(halted: Vec<Halted>, wanted: &Reaping, events: &Events) -> Vec<Reaped> {
-    // Asked once, when nothing costs any more: what stands in for it in PATH may hang.
+    // Located once, when nothing costs any more: a program of that name in PATH may hang.
     let terraform = OnceCell::new();
     let locate = || async {
         terraform::locate(wanted.terraform.as_deref(), |name| std::env::var_os(name))
@@ -196,17 +188,13 @@ async fn destroy_each(halted: Vec<Halted>, wanted: &Reaping, events: &Events) ->
             Halted::Settled(reaped) => reaped,
             Halted::Stopped(mut stopped) => {
                 if stopped.is_known_to_terraform() {
-                    stopped.give(terraform.get_or_init(locate).await.clone());
+                    stopped.set_terraform(terraform.get_or_init(locate).await.clone());
                 }
                 stopped.destroy(events).await
             }
         });
     }
     reaped
-}
-
-fn could_not(error: impl std::fmt::Display) -> RunError {
-    RunError::could_not(Phase::Destroy, error)
 }
 
 #[cfg(test)]

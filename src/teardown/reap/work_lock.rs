@@ -1,4 +1,4 @@
-//! Two terraforms of one run would only fight each other.
+//! The work lock of a run that is reaped: two terraforms of one run would only fight each other.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 use tokio::time::{Instant, sleep};
 
-use super::case::LOOK;
+use super::target::LOOK;
 use crate::events::Events;
 use crate::journal::locks::{self, WorkLock};
 
@@ -17,16 +17,16 @@ const BEFORE_SIGKILL: Duration = Duration::from_secs(5 * 60);
 
 /// Waits until nothing of the run works on this host: what an earlier terraform is still making
 /// would be made after our look. It is let finish, then asked to stop, then ended.
-pub(super) async fn alone(folder: &Path, events: &Events) -> Option<WorkLock> {
+pub(super) async fn take_work_lock(folder: &Path, events: &Events) -> Option<WorkLock> {
     let begun = Instant::now();
-    let mut next = Next::Interrupt;
+    let mut escalation = Escalation::Interrupt;
     loop {
         match WorkLock::take(folder) {
             Ok(Some(lock)) => return Some(lock),
             Ok(None) => {}
             Err(error) => {
                 events.note(format!(
-                    "the work lock cannot be taken ({error}): going on by name"
+                    "the work lock cannot be taken ({error}): deleting by name"
                 ));
                 return None;
             }
@@ -36,21 +36,21 @@ pub(super) async fn alone(folder: &Path, events: &Events) -> Option<WorkLock> {
         }
         let worker = locks::worker(folder).filter(locks::Worker::is_alive);
         let pid = worker.and_then(|worker| Pid::from_raw(i32::try_from(worker.pid).ok()?));
-        match (due(begun.elapsed(), next), pid) {
-            (Some(Next::Interrupt), Some(pid)) => {
+        match (due(begun.elapsed(), escalation), pid) {
+            (Some(Escalation::Interrupt), Some(pid)) => {
                 events.note("asking it to stop");
                 let _ = rustix::process::kill_process(pid, Signal::INT);
-                next = Next::Kill;
+                escalation = Escalation::Kill;
             }
-            (Some(Next::Kill), Some(pid)) => {
+            (Some(Escalation::Kill), Some(pid)) => {
                 events.note("it does not stop: ending it");
                 let _ = rustix::process::kill_process_group(pid, Signal::KILL);
-                next = Next::GiveUp;
+                escalation = Escalation::GiveUp;
             }
             // It has ended, and a plugin of its own has not.
-            (Some(Next::Interrupt), None) => next = Next::Kill,
-            (Some(Next::Kill | Next::GiveUp), _) => {
-                events.note("something still holds the work lock: going on by name");
+            (Some(Escalation::Interrupt), None) => escalation = Escalation::Kill,
+            (Some(Escalation::Kill | Escalation::GiveUp), _) => {
+                events.note("something still holds the work lock: deleting by name");
                 return None;
             }
             (None, _) => {}
@@ -60,18 +60,18 @@ pub(super) async fn alone(folder: &Path, events: &Events) -> Option<WorkLock> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+enum Escalation {
     Interrupt,
     Kill,
     GiveUp,
 }
 
-/// What is to be done about a terraform that has been waited for so long.
-fn due(waited: Duration, next: Next) -> Option<Next> {
+/// The next act, once a terraform has been waited for long enough.
+fn due(waited: Duration, next: Escalation) -> Option<Escalation> {
     let from = match next {
-        Next::Interrupt => BEFORE_SIGINT,
-        Next::Kill => BEFORE_SIGKILL,
-        Next::GiveUp => BEFORE_SIGKILL + Duration::from_secs(5),
+        Escalation::Interrupt => BEFORE_SIGINT,
+        Escalation::Kill => BEFORE_SIGKILL,
+        Escalation::GiveUp => BEFORE_SIGKILL + Duration::from_secs(5),
     };
     (waited >= from).then_some(next)
 }
@@ -83,9 +83,12 @@ mod tests {
     #[test]
     fn a_terraform_that_still_works_is_let_finish_then_asked_then_ended() {
         let s = Duration::from_secs;
-        assert_eq!(due(s(29), Next::Interrupt), None);
-        assert_eq!(due(s(30), Next::Interrupt), Some(Next::Interrupt));
-        assert_eq!(due(s(299), Next::Kill), None);
-        assert_eq!(due(s(300), Next::Kill), Some(Next::Kill));
+        assert_eq!(due(s(29), Escalation::Interrupt), None);
+        assert_eq!(
+            due(s(30), Escalation::Interrupt),
+            Some(Escalation::Interrupt)
+        );
+        assert_eq!(due(s(299), Escalation::Kill), None);
+        assert_eq!(due(s(300), Escalation::Kill), Some(Escalation::Kill));
     }
 }

@@ -3,18 +3,17 @@
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 
-use super::case::{Case, Looked, Place};
 use super::clouds::Clouds;
-use super::life::at_a_glance;
-use super::proof::PROOF;
-use super::{Reaped, Reaping, Skipped};
-use crate::aws::discover::{self, Discovered};
-use crate::aws::inventory::Presence;
+use super::liveness::seems_dead;
+use super::target::{Examined, ReapTarget, Source};
+use super::{Reaped, Reaping, Skipped, TeardownError};
+use crate::aws::Cloud;
 use crate::events::Events;
 use crate::journal::names::{Names, Thing};
-use crate::run::RunError;
-use crate::run::destroy::Site;
-use crate::run::plan::Cloud;
+use crate::teardown::discover::{self, Discovered};
+use crate::teardown::inventory::Presence;
+use crate::teardown::proof::PROOF;
+use crate::teardown::{JournalFacts, Teardown};
 use crate::units::RunId;
 
 /// Nine Describes each.
@@ -23,20 +22,20 @@ const LOOKED_AT_ONCE: usize = 8;
 /// Runs that have something in the account and no folder here; and the lists that could not be
 /// read.
 #[derive(Default)]
-pub(super) struct Strangers {
-    pub looked: Vec<Looked>,
+pub(super) struct DiscoveredRuns {
+    pub examined: Vec<Examined>,
     pub unread: Vec<String>,
 }
 
 /// Looks for runs in every list, or for one by its names.
-pub(super) async fn look(
+pub(super) async fn examine(
     wanted: &Reaping,
     clouds: &mut Clouds,
     known: &[RunId],
     events: &Events,
-) -> Result<Strangers, RunError> {
+) -> Result<DiscoveredRuns, TeardownError> {
     let cloud = clouds.get(events).await?;
-    // Who knows the run's id knows every name that it could have made: no list is needed.
+    // Every name derives from the run's id: then no list is needed.
     let Discovered { runs, unread } = match &wanted.only {
         Some(only) => Discovered {
             runs: [only.clone()].into(),
@@ -44,30 +43,32 @@ pub(super) async fn look(
         },
         None => discover::runs(&cloud.aws).await,
     };
-    let mut looks: Vec<BoxFuture<'_, Option<Looked>>> = Vec::new();
+    let mut looks: Vec<BoxFuture<'_, Option<Examined>>> = Vec::new();
     for run in runs.into_iter().filter(|run| !known.contains(run)) {
-        looks.push(Box::pin(look_at(wanted, &cloud, run, events)));
+        looks.push(Box::pin(examine_run(wanted, &cloud, run, events)));
     }
-    let looked: Vec<_> = futures_util::stream::iter(looks)
+    let examined: Vec<_> = futures_util::stream::iter(looks)
         .buffered(LOOKED_AT_ONCE)
         .collect()
         .await;
-    Ok(Strangers {
-        looked: looked.into_iter().flatten().collect(),
+    Ok(DiscoveredRuns {
+        examined: examined.into_iter().flatten().collect(),
         unread,
     })
 }
 
-async fn look_at(wanted: &Reaping, cloud: &Cloud, run: RunId, events: &Events) -> Option<Looked> {
-    let site = Site {
-        cloud,
-        run: &run,
-        host: None,
+async fn examine_run(
+    wanted: &Reaping,
+    cloud: &Cloud,
+    run: RunId,
+    events: &Events,
+) -> Option<Examined> {
+    let facts = JournalFacts {
         unsettled: false,
-        by_name: true,
-        events,
+        known: false,
     };
-    let Sight { there, elsewhere } = look_around(&site).await;
+    let teardown = Teardown::by_name(cloud, &run, facts, events);
+    let Sight { there, elsewhere } = look_around(&teardown).await;
     if let Some(evidence) = elsewhere {
         let why = format!("{evidence}, not in {}", cloud.aws.region);
         events.note(format!("{run}: {why}: not touched"));
@@ -75,21 +76,21 @@ async fn look_at(wanted: &Reaping, cloud: &Cloud, run: RunId, events: &Events) -
         return wanted
             .only
             .is_some()
-            .then(|| Looked::Settled(entry.became(Err(Skipped::Unable(why)))));
+            .then(|| Examined::Settled(entry.became(Err(Skipped::Unable(why)))));
     }
     // Ghosts of the tagging API, and things that only look like a run's.
     if there.is_empty() {
         let place = format!("account {}, {}", cloud.caller.account, cloud.aws.region);
         return wanted.only.is_some().then(|| {
             events.note(format!("{run}: nothing of it is in {place}"));
-            Looked::Settled(Reaped::new(run, Vec::new()))
+            Examined::Settled(Reaped::new(run, Vec::new()))
         });
     }
     let proof = wanted.runs_dir.join(format!("{run}.{PROOF}"));
     Some(match wanted.dry_run {
         true => {
             let entry = Reaped::new(run.clone(), there);
-            Looked::Settled(match at_a_glance(wanted, &site).await {
+            Examined::Settled(match seems_dead(wanted, &teardown).await {
                 Ok(()) => entry,
                 Err(why) => entry.became(Err(why)),
             })
@@ -99,31 +100,31 @@ async fn look_at(wanted: &Reaping, cloud: &Cloud, run: RunId, events: &Events) -
                 Reaped::new(run.clone(), Names::of(&run).things()),
                 cloud.clone(),
             );
-            Looked::Open(Box::new(Case {
+            Examined::Open(Box::new(ReapTarget {
                 entry,
                 cloud,
-                place: Place::Elsewhere { proof },
+                source: Source::Account { proof },
             }))
         }
     })
 }
 
-/// What is seen of a run from where we are.
+/// A run as seen from this account and region.
 #[derive(Default)]
 pub(super) struct Sight {
-    /// What is not known to be gone. What cannot be described counts as there.
+    /// The things not known to be gone. A thing that cannot be described counts as there.
     pub there: Vec<Thing>,
-    /// What says that the run is in another region.
+    /// The answer that says that the run is in another region.
     pub elsewhere: Option<String>,
 }
 
-pub(super) async fn look_around(site: &Site<'_>) -> Sight {
-    let inventory = site.inventory();
+pub(super) async fn look_around(teardown: &Teardown<'_>) -> Sight {
+    let inventory = teardown.inventory();
     let mut sight = Sight::default();
-    for thing in Names::of(site.run).things() {
+    for thing in Names::of(teardown.run).things() {
         match inventory.exists(&thing).await {
             Ok(Presence::Gone { .. }) => {}
-            Ok(Presence::Foreign { evidence }) => site
+            Ok(Presence::Foreign { evidence }) => teardown
                 .events
                 .note(format!("{thing}: {evidence}; not touched")),
             Ok(Presence::There { .. }) => sight.there.push(thing),
@@ -131,8 +132,8 @@ pub(super) async fn look_around(site: &Site<'_>) -> Sight {
                 sight.elsewhere = Some(format!("{thing}: {evidence}"))
             }
             Err(error) => {
-                site.events.note(format!(
-                    "{thing}: whether it is there could not be told: {error}"
+                teardown.events.note(format!(
+                    "{thing}: could not determine whether it is there: {error}"
                 ));
                 sight.there.push(thing);
             }

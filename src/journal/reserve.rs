@@ -1,20 +1,21 @@
-//! Room on the disk that is set aside while there is some, so that a full disk cannot keep a run
-//! from being destroyed.
+//! Disk space that is reserved while there is some, so that a full disk cannot keep a run from being
+//! destroyed.
 
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-const BALLAST: &str = "ballast";
+/// The file that takes the space, in the run's folder.
+const RESERVE: &str = "ballast";
 /// The logs of a destroy, the state's last copies and the report: a tenth of it.
 const SIZE: u64 = 4 << 20;
-/// What a run needs to begin with: terraform's logs and state, the packed image, what is watched.
+/// A run needs this to begin with: terraform's logs and state, the packed image, what is watched.
 const LEAST: u64 = 64 << 20;
 
-/// Where a run's folder lies, as far as it matters to locks and durability.
+/// The kind of file system that a folder is on, as far as it matters to locks and durability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ground {
+pub enum FileSystem {
     Disk,
     /// Locks and durability are another machine's.
     Network,
@@ -22,14 +23,14 @@ pub enum Ground {
     Memory,
 }
 
-/// Sets the room aside; really allocated, not only promised.
-pub fn take_on(folder: &Path) -> io::Result<()> {
+/// Reserves the space; really allocated, not only promised.
+pub fn set_aside(folder: &Path) -> io::Result<()> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(folder.join(BALLAST))?;
+        .open(folder.join(RESERVE))?;
     match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, SIZE) {
         // A file system without the call: then the run goes without.
         Ok(()) | Err(rustix::io::Errno::NOTSUP | rustix::io::Errno::NOSYS) => Ok(()),
@@ -37,26 +38,27 @@ pub fn take_on(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives the room free.
+/// Gives the space free.
 pub fn release(folder: &Path) {
-    let _ = std::fs::remove_file(folder.join(BALLAST));
+    let _ = std::fs::remove_file(folder.join(RESERVE));
 }
 
-/// How much room there is for an ordinary user, if it is too little to begin with.
-pub fn too_little(folder: &Path) -> Option<u64> {
+/// The free bytes for an ordinary user, if they are too few to begin with.
+pub fn shortage(folder: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(folder).ok()?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     (free < LEAST).then_some(free)
 }
 
-pub fn ground(folder: &Path) -> Ground {
+/// The kind of file system that a folder is on.
+pub fn file_system(folder: &Path) -> FileSystem {
     // statfs(2): NFS, SMB, SMB2, tmpfs.
     const NETWORK: [u64; 3] = [0x6969, 0x517b, 0xfe53_4d42];
     const MEMORY: u64 = 0x0102_1994;
     match rustix::fs::statfs(folder).map(|stat| stat.f_type as u64 & 0xffff_ffff) {
-        Ok(kind) if NETWORK.contains(&kind) => Ground::Network,
-        Ok(MEMORY) => Ground::Memory,
-        _ => Ground::Disk,
+        Ok(kind) if NETWORK.contains(&kind) => FileSystem::Network,
+        Ok(MEMORY) => FileSystem::Memory,
+        _ => FileSystem::Disk,
     }
 }
 
@@ -67,23 +69,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ballast_takes_real_room_and_gives_it_back() {
+    fn the_reserve_takes_real_space_and_gives_it_back() {
         let home = tempfile::tempdir().unwrap();
-        take_on(home.path()).unwrap();
-        let ballast = std::fs::metadata(home.path().join(BALLAST)).unwrap();
+        set_aside(home.path()).unwrap();
+        let reserve = std::fs::metadata(home.path().join(RESERVE)).unwrap();
         assert!(
-            ballast.blocks() * 512 >= SIZE,
+            reserve.blocks() * 512 >= SIZE,
             "{} blocks",
-            ballast.blocks()
+            reserve.blocks()
         );
         release(home.path());
         release(home.path());
-        assert!(!home.path().join(BALLAST).exists());
-        assert_eq!(too_little(home.path()), None);
+        assert!(!home.path().join(RESERVE).exists());
+        assert_eq!(shortage(home.path()), None);
     }
 
     #[test]
     fn a_folder_in_memory_is_known() {
-        assert_eq!(ground(Path::new("/dev/shm")), Ground::Memory);
+        assert_eq!(file_system(Path::new("/dev/shm")), FileSystem::Memory);
     }
 }

@@ -1,22 +1,19 @@
-//! The reaper's AWS.
+//! The reaper's AWS account, found once.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::could_not;
 use crate::aws::trouble::Trouble;
-use crate::aws::{Aws, Caller};
+use crate::aws::{AwsError, Cloud};
 use crate::events::Events;
-use crate::run::RunError;
-use crate::run::plan::Cloud;
 
-/// An outage that a reaper waits for before it says that something is left.
+/// How long a reaper waits for an outage to end before it says that something is left.
 const UNREACHED: Duration = Duration::from_secs(10 * 60);
 
 /// The caller's AWS, asked once and only if there is something to do.
 #[derive(Default)]
-pub(super) struct Clouds {
+pub(in crate::teardown) struct Clouds {
     known: Option<Cloud>,
 }
 
@@ -27,14 +24,14 @@ impl Clouds {
     }
 
     /// Tries again while AWS cannot be reached: not knowing who we are must not end a destroy.
-    pub(super) async fn get(&mut self, events: &Events) -> Result<Cloud, RunError> {
+    pub(in crate::teardown) async fn get(&mut self, events: &Events) -> Result<Cloud, AwsError> {
         if let Some(cloud) = &self.known {
             return Ok(cloud.clone());
         }
         let until = Instant::now() + UNREACHED;
         let mut attempts = 0;
-        let (aws, caller) = loop {
-            let error = match find_aws().await {
+        let cloud = loop {
+            let error = match Cloud::find().await {
                 Ok(found) => break found,
                 Err(error) => error,
             };
@@ -46,19 +43,7 @@ impl Clouds {
             sleep(trouble.pause(attempts)).await;
             attempts += 1;
         };
-        // Looked for when it is needed: one that hangs must not hold up what stops the spending.
-        let cloud = Cloud {
-            aws,
-            caller,
-            terraform: None,
-        };
         self.known = Some(cloud.clone());
         Ok(cloud)
     }
-}
-
-async fn find_aws() -> Result<(Aws, Caller), RunError> {
-    let aws = Aws::from_environment().await.map_err(could_not)?;
-    let caller = aws.caller().await.map_err(could_not)?;
-    Ok((aws, caller))
 }

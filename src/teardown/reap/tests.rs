@@ -11,15 +11,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::case::{Case, Place};
+use super::target::{ReapTarget, Source};
 use super::*;
-use crate::aws::inventory::{Inventory, Presence};
-use crate::aws::{Aws, Caller};
+use crate::aws::{Aws, Caller, Cloud};
 use crate::events::Event;
 use crate::journal::names::{Kind, Names, Thing};
 use crate::journal::record::Run;
-use crate::journal::{self, Journal, Record, ballast, locks};
-use crate::run::plan::Cloud;
+use crate::journal::{self, Journal, Record, locks, reserve};
+use crate::teardown::inventory::{Inventory, Presence};
+use crate::teardown::proof::PROOF;
 
 /// What was asked, in order: head and body of each call.
 type Heard = Arc<Mutex<Vec<String>>>;
@@ -42,12 +42,12 @@ async fn aws_that_says(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let heard = Heard::default();
-    let (mut server, ear) = (JoinSet::new(), heard.clone());
+    let (mut server, log) = (JoinSet::new(), heard.clone());
     server.spawn(async move {
         let mut calls = JoinSet::new();
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            calls.spawn(answer(stream, ear.clone(), answers.clone()));
+            calls.spawn(answer(stream, log.clone(), answers.clone()));
         }
     });
     let credentials =
@@ -70,18 +70,10 @@ async fn aws_that_says(
         arn: "arn".to_owned(),
         ahead: jiff::SignedDuration::ZERO,
     };
-    (
-        Cloud {
-            aws,
-            caller,
-            terraform: None,
-        },
-        heard,
-        server,
-    )
+    (Cloud { aws, caller }, heard, server)
 }
 
-async fn answer(mut stream: TcpStream, ear: Heard, answers: Vec<(&str, u16, &'static str)>) {
+async fn answer(mut stream: TcpStream, log: Heard, answers: Vec<(&str, u16, &'static str)>) {
     let mut call = String::new();
     let mut piece = vec![0; 16 * 1024];
     let whole = |call: &str| {
@@ -106,8 +98,9 @@ async fn answer(mut stream: TcpStream, ear: Heard, answers: Vec<(&str, u16, &'st
         }
     }
     let other = answers.iter().find(|(word, ..)| call.contains(word));
-    let (status, body) = other.map_or_else(|| said(&call), |(_, status, body)| (*status, *body));
-    ear.lock().unwrap().push(call);
+    let (status, body) =
+        other.map_or_else(|| empty_answer(&call), |(_, status, body)| (*status, *body));
+    log.lock().unwrap().push(call);
     let length = body.len();
     let text = format!(
         "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
@@ -115,8 +108,8 @@ async fn answer(mut stream: TcpStream, ear: Heard, answers: Vec<(&str, u16, &'st
     let _ = stream.write_all(text.as_bytes()).await;
 }
 
-/// There is nothing, in each service's own words.
-fn said(call: &str) -> (u16, &'static str) {
+/// Each service's own answer for "there is nothing".
+fn empty_answer(call: &str) -> (u16, &'static str) {
     let has = |word: &str| call.contains(word);
     match () {
         () if has(".ListClusters") => (200, r#"{"clusterArns":[]}"#),
@@ -154,7 +147,12 @@ fn said(call: &str) -> (u16, &'static str) {
 }
 
 /// A run of which everything may be left, begun just now; nobody drives it.
-fn left_by(runs_dir: &std::path::Path, cloud: &Cloud, chance: u32, boot: Option<String>) -> Looked {
+fn left_by(
+    runs_dir: &std::path::Path,
+    cloud: &Cloud,
+    chance: u32,
+    boot: Option<String>,
+) -> Examined {
     driven(runs_dir, cloud, chance, boot).0
 }
 
@@ -164,7 +162,7 @@ fn driven(
     cloud: &Cloud,
     chance: u32,
     boot: Option<String>,
-) -> (Looked, Journal) {
+) -> (Examined, Journal) {
     let run = RunId::new(jiff::Timestamp::now().as_second() as u64, chance);
     let folder = runs_dir.join(run.as_str());
     let head = Record::Run(Run {
@@ -183,26 +181,26 @@ fn driven(
     journal.write(Record::Applied).unwrap();
     let records = vec![head, Record::IntentApply, Record::Applied];
     let entry = Reaped::new(run.clone(), Names::of(&run).things());
-    let place = Place::Here {
+    let source = Source::Folder {
         folder,
         records,
         damaged: false,
     };
     (
-        Looked::Open(Box::new(Case {
+        Examined::Open(Box::new(ReapTarget {
             entry,
             cloud: cloud.clone(),
-            place,
+            source,
         })),
         journal,
     )
 }
 
-fn folder_of(looked: &Looked) -> PathBuf {
-    let Looked::Open(case) = looked else {
+fn folder_of(examined: &Examined) -> PathBuf {
+    let Examined::Open(target) = examined else {
         panic!("it is settled")
     };
-    let Place::Here { folder, .. } = &case.place else {
+    let Source::Folder { folder, .. } = &target.source else {
         panic!("it is not here")
     };
     folder.clone()
@@ -226,14 +224,14 @@ async fn no_run_is_destroyed_before_all_have_stopped_spending() {
     let home = tempfile::tempdir().unwrap();
     let (cloud, heard, _server) = empty_aws().await;
     let (wanted, events) = (wanted(home.path(), false), Events::channel().0);
-    let looked: Vec<Looked> = (1..=3)
+    let examined: Vec<Examined> = (1..=3)
         .map(|number| left_by(home.path(), &cloud, number, locks::boot()))
         .collect();
-    let runs: Vec<RunId> = looked
+    let runs: Vec<RunId> = examined
         .iter()
-        .map(|looked| looked.entry().run.clone())
+        .map(|examined| examined.entry().run.clone())
         .collect();
-    let halted = stop_all(looked, &wanted, &events).await;
+    let halted = stop_all(examined, &wanted, &events).await;
     let stopped = std::mem::take(&mut *heard.lock().unwrap());
     for run in &runs {
         let of_it = |word: &str| {
@@ -279,7 +277,7 @@ async fn no_run_is_destroyed_before_all_have_stopped_spending() {
 }
 
 #[tokio::test]
-async fn a_run_of_another_boot_is_asked_for_its_beat_unless_forced() {
+async fn the_heartbeat_of_a_run_of_another_boot_is_checked_unless_forced() {
     let home = tempfile::tempdir().unwrap();
     let (cloud, _heard, _server) = empty_aws().await;
     let events = Events::channel().0;
@@ -288,9 +286,9 @@ async fn a_run_of_another_boot_is_asked_for_its_beat_unless_forced() {
         (2, false, Some("another".to_owned()), true),
         (3, true, Some("another".to_owned()), false),
     ] {
-        let looked = vec![left_by(home.path(), &cloud, number, boot)];
-        let halted = stop_all(looked, &wanted(home.path(), force), &events).await;
-        // Just begun and without a beat: it may be about to start.
+        let examined = vec![left_by(home.path(), &cloud, number, boot)];
+        let halted = stop_all(examined, &wanted(home.path(), force), &events).await;
+        // Just begun and without a heartbeat: it may be about to start.
         let alive = matches!(
             &halted[..],
             [Halted::Settled(Reaped {
@@ -304,7 +302,7 @@ async fn a_run_of_another_boot_is_asked_for_its_beat_unless_forced() {
 
 /// Somebody took it for a stale one; or the run is a colleague's, in a folder that several share.
 #[tokio::test]
-async fn a_run_whose_lock_cannot_be_asked_is_asked_for_its_beat() {
+async fn the_heartbeat_of_a_run_whose_lock_cannot_be_asked_is_checked() {
     let home = tempfile::tempdir().unwrap();
     let (cloud, heard, _server) = empty_aws().await;
     let events = Events::channel().0;
@@ -327,17 +325,17 @@ async fn a_run_whose_lock_cannot_be_asked_is_asked_for_its_beat() {
 }
 
 #[tokio::test]
-async fn whether_a_run_lives_must_be_known_before_it_is_left_alone_without_a_word() {
+async fn a_run_whose_liveness_is_unknown_is_reported_as_not_reaped() {
     let home = tempfile::tempdir().unwrap();
     let (cloud, heard, _server) = empty_aws_but("/run/control.json").await;
     let events = Events::channel().0;
-    let looked = vec![left_by(home.path(), &cloud, 1, Some("another".to_owned()))];
-    let halted = stop_all(looked, &wanted(home.path(), false), &events).await;
+    let examined = vec![left_by(home.path(), &cloud, 1, Some("another".to_owned()))];
+    let halted = stop_all(examined, &wanted(home.path(), false), &events).await;
     let [Halted::Settled(entry)] = &halted[..] else {
         panic!("it was taken")
     };
     assert!(
-        matches!(&entry.skipped, Some(Skipped::Unable(why)) if why.contains("could not be told"))
+        matches!(&entry.skipped, Some(Skipped::Unable(why)) if why.contains("could not determine"))
     );
     assert!(entry.is_dirty());
     assert!(
@@ -350,13 +348,13 @@ async fn whether_a_run_lives_must_be_known_before_it_is_left_alone_without_a_wor
 }
 
 #[tokio::test]
-async fn a_run_that_is_driven_here_keeps_its_ballast_and_one_that_is_not_gives_it_free() {
+async fn a_run_that_is_driven_here_keeps_its_reserved_disk_space() {
     let home = tempfile::tempdir().unwrap();
     let (cloud, heard, _server) = empty_aws().await;
     let (wanted, events) = (wanted(home.path(), false), Events::channel().0);
     let (run, driver) = driven(home.path(), &cloud, 1, locks::boot());
     let folder = folder_of(&run);
-    ballast::take_on(&folder).unwrap();
+    reserve::set_aside(&folder).unwrap();
     let halted = stop_all(vec![run], &wanted, &events).await;
     assert!(matches!(
         &halted[..],
@@ -370,7 +368,7 @@ async fn a_run_that_is_driven_here_keeps_its_ballast_and_one_that_is_not_gives_i
     drop(driver);
     let orphan = left_by(home.path(), &cloud, 2, locks::boot());
     let folder = folder_of(&orphan);
-    ballast::take_on(&folder).unwrap();
+    reserve::set_aside(&folder).unwrap();
     assert!(matches!(
         &stop_all(vec![orphan], &wanted, &events).await[..],
         [Halted::Stopped(_)]
@@ -379,7 +377,7 @@ async fn a_run_that_is_driven_here_keeps_its_ballast_and_one_that_is_not_gives_i
 }
 
 #[tokio::test]
-async fn a_reaper_that_holds_the_lock_and_has_not_said_so_yet_is_no_run_that_lives() {
+async fn a_reaper_that_has_not_named_itself_in_the_lock_yet_is_not_taken_for_a_run() {
     let home = tempfile::tempdir().unwrap();
     let (cloud, heard, _server) = empty_aws().await;
     let (wanted, events) = (wanted(home.path(), false), Events::channel().0);
@@ -390,7 +388,7 @@ async fn a_reaper_that_holds_the_lock_and_has_not_said_so_yet_is_no_run_that_liv
     held.lock().unwrap();
     // Asked in this order: it says who it is after it has been looked at once.
     let (halted, ()) = tokio::join!(stop_all(vec![run], &wanted, &events), async {
-        std::fs::write(&lock, journal::REAPER).unwrap();
+        std::fs::write(&lock, "a reaper, process 1 on elsewhere\n").unwrap();
     });
     assert!(
         matches!(&halted[..], [Halted::Stopped(_)]),
@@ -406,21 +404,21 @@ async fn a_reaper_that_holds_the_lock_and_has_not_said_so_yet_is_no_run_that_liv
 }
 
 #[tokio::test]
-async fn what_a_damaged_journal_does_not_tell_of_is_looked_for_twice() {
+async fn a_run_with_a_damaged_journal_is_looked_for_twice() {
     let home = tempfile::tempdir().unwrap();
     let (cloud, _heard, _server) = empty_aws().await;
     for harmed in [false, true] {
-        let (events, mut said) = Events::channel();
+        let (events, mut told) = Events::channel();
         let mut run = left_by(home.path(), &cloud, u32::from(harmed), locks::boot());
-        if let Looked::Open(case) = &mut run
-            && let Place::Here { damaged, .. } = &mut case.place
+        if let Examined::Open(target) = &mut run
+            && let Source::Folder { damaged, .. } = &mut target.source
         {
             *damaged = harmed;
         }
         let wanted = wanted(home.path(), false);
         let halted = stop_all(vec![run], &wanted, &events).await;
         let again = async {
-            while let Some(event) = said.recv().await {
+            while let Some(event) = told.recv().await {
                 if matches!(&event, Event::Note { message } if message.contains("looking again")) {
                     return;
                 }
@@ -455,7 +453,7 @@ async fn a_task_that_is_listed_and_cannot_be_described_is_alive() {
 }
 
 #[tokio::test]
-async fn nothing_found_proves_nothing_where_nobody_knows_where_the_run_was() {
+async fn an_empty_account_proves_nothing_if_the_runs_account_is_unknown() {
     let home = tempfile::tempdir().unwrap();
     let (cloud, _heard, _server) = empty_aws().await;
     let events = Events::channel().0;
@@ -472,18 +470,18 @@ async fn nothing_found_proves_nothing_where_nobody_knows_where_the_run_was() {
             .unwrap();
         }
         let entry = Reaped::new(run.clone(), Names::of(&run).things());
-        let place = Place::Here {
+        let source = Source::Folder {
             folder,
             records: Vec::new(),
             damaged: true,
         };
-        let case = Case {
+        let target = ReapTarget {
             entry,
             cloud: cloud.clone(),
-            place,
+            source,
         };
         let halted = stop_all(
-            vec![Looked::Open(Box::new(case))],
+            vec![Examined::Open(Box::new(target))],
             &wanted(home.path(), force),
             &events,
         )
@@ -500,14 +498,14 @@ async fn nothing_found_proves_nothing_where_nobody_knows_where_the_run_was() {
 }
 
 #[tokio::test]
-async fn lists_that_are_refused_are_told_and_the_others_are_read() {
+async fn refused_lists_are_reported_and_the_others_are_read() {
     for (refused, unread) in [
         ("nothing", None),
         (".ListClusters", Some("ListClusters")),
         ("Action=ListRoles", Some("ListRoles")),
     ] {
         let (cloud, heard, _server) = empty_aws_but(refused).await;
-        let discovered = crate::aws::discover::runs(&cloud.aws).await;
+        let discovered = crate::teardown::discover::runs(&cloud.aws).await;
         assert!(discovered.runs.is_empty());
         let told: Vec<_> = discovered
             .unread
@@ -530,18 +528,18 @@ async fn lists_that_are_refused_are_told_and_the_others_are_read() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_named_is_looked_for_by_its_names_and_no_list_is_read() {
+async fn a_run_that_is_named_is_looked_for_by_name_and_no_list_is_read() {
     let home = tempfile::tempdir().unwrap();
     let (cloud, heard, _server) = empty_aws().await;
     let (mut wanted, events) = (wanted(home.path(), false), Events::channel().0);
     let run = RunId::new(1_764_000_000, 7);
     (wanted.only, wanted.discover) = (Some(run.clone()), true);
     let mut clouds = Clouds::knowing(cloud);
-    let found = strangers::look(&wanted, &mut clouds, &[], &events)
+    let found = discovered::examine(&wanted, &mut clouds, &[], &events)
         .await
         .unwrap();
     assert!(found.unread.is_empty());
-    let [Looked::Settled(entry)] = &found.looked[..] else {
+    let [Examined::Settled(entry)] = &found.examined[..] else {
         panic!("there is nothing to destroy")
     };
     assert_eq!(

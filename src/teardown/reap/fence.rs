@@ -7,37 +7,38 @@ use tokio::time::timeout;
 use crate::channel::message::{Control, Stop, VERSION};
 use crate::channel::{self, Channel, ChannelError};
 use crate::journal::names::Names;
-use crate::run::destroy::Site;
+use crate::teardown::Teardown;
 
 /// The stop order; tasks end by their lease without it.
 const FENCE: Duration = Duration::from_secs(6);
 
-/// Stops every task, and takes the run away from an orchestrator that may wake up: its next beat is
-/// refused, and it creates nothing more.
-pub(super) async fn fence(site: &Site<'_>) {
-    let location = format!("s3://{}/run", Names::of(site.run).bucket);
-    let Ok(channel) = channel::open(&location, Some(&site.cloud.aws)) else {
+/// Stops every task, and takes the run away from an orchestrator that may wake up: its next
+/// heartbeat is refused, and it creates nothing more.
+pub(in crate::teardown) async fn fence(teardown: &Teardown<'_>) {
+    let location = format!("s3://{}/run", Names::of(teardown.run).bucket);
+    let Ok(channel) = channel::open(&location, Some(&teardown.aws.aws)) else {
         return;
     };
     match timeout(FENCE, write_fence(&channel)).await {
-        Ok(Ok(())) => site
+        Ok(Ok(())) => teardown
             .events
-            .note(format!("{}: the stop order is written", site.run)),
+            .note(format!("{}: the stop order is written", teardown.run)),
         // No bucket any more, or none yet.
         Ok(Err(ChannelError::Store(object_store::Error::NotFound { .. }))) => {}
-        Ok(Err(error)) => site
+        Ok(Err(error)) => teardown
             .events
             .note(format!("no stop order ({error}): tasks end by their lease")),
-        Err(_) => site
+        Err(_) => teardown
             .events
             .note("no stop order (the store hangs): tasks end by their lease"),
     }
 }
 
 async fn write_fence(channel: &Channel) -> Result<(), ChannelError> {
-    // Of what a run leaves, what it kept secret is the first to go.
+    // Secrets are the first to go.
     let _ = channel.drop_secrets().await;
-    // An orchestrator that beats just now makes the condition fail: then once more over its beat.
+    // An orchestrator that writes a heartbeat just now makes the condition fail: then once more over
+    // it.
     for _ in 0..5 {
         let (known, version) = match channel.control_and_version().await {
             Ok((control, version)) => (Some(control), Some(version)),
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_fence_stops_the_tasks_and_refuses_the_orchestrators_next_beat() {
+    async fn a_fence_stops_the_tasks_and_refuses_the_orchestrators_next_heartbeat() {
         let store = std::sync::Arc::new(object_store::memory::InMemory::new());
         let channel = Channel::new(store, object_store::path::Path::from("run"));
         let beat = |beat| Control {

@@ -1,10 +1,9 @@
-//! The guard: a process of its own that destroys a run whose orchestrator was killed, with nobody's
-//! help.
+//! The guard: a process of its own that destroys a run whose orchestrator was killed.
 //!
-//! It is `spikeproof reap RUN --when-orphaned`, blocked on the run's owner lock. The kernel lets go
-//! of that lock when the orchestrator ends, however it ends; a journal that says `finished` then
-//! sends the guard home. What it cannot outlive (the machine, the container, a CI job's end) is
-//! left to the tasks' lease and to `spikeproof reap` elsewhere.
+//! It is `spikeproof reap RUN --when-orphaned`, blocked on the run's owner lock. The kernel releases
+//! that lock when the orchestrator ends, however it ends; a journal that says `finished` then ends
+//! the guard. The guard does not outlive the machine, the container or a CI job's end: after those
+//! the tasks' lease and `spikeproof reap` elsewhere help.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -20,44 +19,48 @@ use crate::journal;
 use crate::redact;
 use crate::units::RunId;
 
+mod orphaned;
+
+pub use orphaned::when_orphaned;
+
 /// In the run's folder.
 pub const LOG: &str = "guard.log";
 
-/// A guard that is not needed is gone in milliseconds; a loaded machine takes longer.
-const GOING: Duration = Duration::from_secs(5);
+/// A guard that is not needed ends in milliseconds; a loaded machine takes longer.
+const EXIT: Duration = Duration::from_secs(5);
 
 /// What a guard is started with.
 #[derive(Debug, Clone)]
-pub struct Post {
+pub struct GuardOptions {
     pub run: RunId,
     /// The run's own folder, in the folder of all runs.
     pub folder: PathBuf,
     pub terraform: PathBuf,
 }
 
-/// A guard on its post.
+/// A guard that was started.
 #[derive(Debug)]
 pub struct Guard {
-    post: Post,
+    options: GuardOptions,
     child: Child,
-    /// One that was killed is replaced once: whoever kills it twice means it.
+    /// A guard that was killed is replaced once: a second kill is meant.
     replaced: bool,
-    /// That nobody is on the post any more has been said.
-    told: bool,
+    /// The loss of the last guard has been reported.
+    reported: bool,
 }
 
 impl Guard {
-    pub fn post(post: Post) -> io::Result<Self> {
-        let child = spawn(&post)?;
+    pub fn start(options: GuardOptions) -> io::Result<Self> {
+        let child = spawn(&options)?;
         Ok(Self {
-            post,
+            options,
             child,
             replaced: false,
-            told: false,
+            reported: false,
         })
     }
 
-    /// Its process, if it still is on its post.
+    /// Its process, if it still runs.
     pub fn pid(&mut self) -> Option<u32> {
         if self.is_gone() {
             None
@@ -71,37 +74,38 @@ impl Guard {
     }
 
     pub fn log(&self) -> PathBuf {
-        self.post.folder.join(LOG)
+        self.options.folder.join(LOG)
     }
 
-    /// Replaces a guard that has gone, once. Says so; and once, that there is none any more.
-    pub fn see(&mut self) -> Option<String> {
-        if self.told || !self.is_gone() {
+    /// Replaces a guard that has ended, once. Returns what to tell the user: that it was replaced, or
+    /// once that there is none any more.
+    pub fn check(&mut self) -> Option<String> {
+        if self.reported || !self.is_gone() {
             return None;
         }
         if !self.replaced {
             self.replaced = true;
-            if let Ok(child) = spawn(&self.post) {
+            if let Ok(child) = spawn(&self.options) {
                 self.child = child;
-                return Some("the guard had gone: another is on its post".to_owned());
+                return Some("the guard had ended: another was started".to_owned());
             }
         }
-        self.told = true;
-        let runs = self.post.folder.parent().unwrap_or(Path::new("."));
-        let reap = journal::reap_command(runs, &self.post.run);
+        self.reported = true;
+        let runs = self.options.folder.parent().unwrap_or(Path::new("."));
+        let reap = journal::reap_command(runs, &self.options.run);
         Some(format!(
-            "the guard has gone, and there is no other: after a kill only this helps: {reap}"
+            "the guard has ended and is not replaced again: if this process is killed, run {reap}"
         ))
     }
 
-    /// Waits until the guard of a finished run has gone home.
+    /// Waits until the guard of a finished run has ended.
     pub async fn dismiss(mut self) {
-        let _ = timeout(GOING, self.child.wait()).await;
+        let _ = timeout(EXIT, self.child.wait()).await;
     }
 }
 
-/// Who it is in AWS and how it gets there: a secret that happens to be the name of a profile must
-/// not take that away.
+/// Variables that say who the guard is in AWS and how it gets there: they stay even where a value
+/// equals a secret of the scenario.
 fn is_needed(name: &str) -> bool {
     let kept = [
         "PATH",
@@ -116,28 +120,33 @@ fn is_needed(name: &str) -> bool {
         || prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
-fn spawn(post: &Post) -> io::Result<Child> {
+fn spawn(options: &GuardOptions) -> io::Result<Child> {
     // A file: an inherited pipe would keep a CI step open for as long as the guard lives.
     let log = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
-        .open(post.folder.join(LOG))?;
-    let runs = post.folder.parent().unwrap_or(Path::new("."));
+        .open(options.folder.join(LOG))?;
+    let runs = options.folder.parent().unwrap_or(Path::new("."));
     let secrets = std::env::vars_os().filter(|(name, value)| {
         !is_needed(&name.to_string_lossy()) && redact::holds_secret(&value.to_string_lossy())
     });
     let mut command = Command::new(std::env::current_exe()?);
-    // It lives longer than the run, and needs none of what the scenario keeps secret.
+    // It lives longer than the run, and needs none of the scenario's secrets.
     secrets.for_each(|(name, _)| {
         command.env_remove(name);
     });
     command
-        .args(["reap", post.run.as_str(), "--when-orphaned", "--runs-dir"])
+        .args([
+            "reap",
+            options.run.as_str(),
+            "--when-orphaned",
+            "--runs-dir",
+        ])
         .arg(std::path::absolute(runs)?)
         .arg("--terraform")
-        .arg(&post.terraform)
-        // Whose folder is removed must not keep a shell's folder busy.
+        .arg(&options.terraform)
+        // The guard must not keep the shell's folder busy.
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
@@ -152,30 +161,30 @@ fn spawn(post: &Post) -> io::Result<Child> {
 mod tests {
     use super::*;
 
-    /// What is started is this test's own program, which ends at once: it knows no
+    /// The program that is started is this test's own, which ends at once: it knows no
     /// `--when-orphaned`.
     #[tokio::test]
-    async fn a_guard_is_replaced_once_and_a_post_that_is_empty_is_told_once() {
+    async fn a_guard_is_replaced_once_and_its_final_loss_is_reported_once() {
         let runs = tempfile::tempdir().unwrap();
         let run = RunId::parse("sp-0000000001").unwrap();
         let folder = runs.path().join(run.as_str());
         std::fs::create_dir(&folder).unwrap();
-        let mut guard = Guard::post(Post {
+        let mut guard = Guard::start(GuardOptions {
             run,
             folder,
             terraform: "terraform".into(),
         })
         .unwrap();
         guard.child.wait().await.unwrap();
-        assert!(guard.see().unwrap().contains("another is on its post"));
+        assert!(guard.check().unwrap().contains("another was started"));
         guard.child.wait().await.unwrap();
-        assert_eq!(guard.pid(), None, "nobody goes on destroying");
+        assert_eq!(guard.pid(), None, "no process goes on destroying");
         assert!(
             guard
-                .see()
+                .check()
                 .unwrap()
                 .contains("spikeproof reap sp-0000000001")
         );
-        assert_eq!(guard.see(), None);
+        assert_eq!(guard.check(), None);
     }
 }

@@ -2,25 +2,24 @@
 
 use std::path::Path;
 
-use super::case::{Case, Looked, Place};
 use super::clouds::Clouds;
-use super::life::{Begun, DEAD};
-use super::{Reaped, Reaping, Skipped, could_not};
+use super::liveness::{DEAD, Origin};
+use super::target::{Examined, ReapTarget, Source};
+use super::{Reaped, Reaping, Skipped, TeardownError};
+use crate::aws::Cloud;
 use crate::events::Events;
 use crate::journal::names::{Names, Thing};
 use crate::journal::{self, Journal, Record, locks};
-use crate::run::RunError;
-use crate::run::plan::Cloud;
 use crate::units::RunId;
 
 /// Looks at the runs of this host.
-pub(super) async fn look(
+pub(super) async fn examine(
     wanted: &Reaping,
     clouds: &mut Clouds,
     events: &Events,
-) -> Result<Vec<Looked>, RunError> {
-    let mut looked = Vec::new();
-    for found in journal::folders(&wanted.runs_dir).map_err(could_not)? {
+) -> Result<Vec<Examined>, TeardownError> {
+    let mut examined = Vec::new();
+    for found in journal::folders(&wanted.runs_dir)? {
         let Some(run) = run_of(&found.folder) else {
             continue;
         };
@@ -28,12 +27,12 @@ pub(super) async fn look(
             continue;
         }
         if !wanted.dry_run {
-            forget_secrets(&found.folder, &found.records);
+            remove_secrets_if_dead(&found.folder, &found.records);
         }
         let leftovers = leftovers(&run, &found);
         let entry = Reaped::new(run, leftovers);
         if entry.leftovers.is_empty() {
-            looked.push(Looked::Settled(entry));
+            examined.push(Examined::Settled(entry));
             continue;
         }
         let journal::Found {
@@ -42,7 +41,7 @@ pub(super) async fn look(
             damaged,
         } = found;
         if wanted.dry_run {
-            looked.push(Looked::Settled(match locks::is_driven(&folder) {
+            examined.push(Examined::Settled(match locks::is_driven(&folder) {
                 true => entry.became(Err(Skipped::Alive(
                     "it is driven by a process on this host".to_owned(),
                 ))),
@@ -52,25 +51,25 @@ pub(super) async fn look(
         }
         let cloud = clouds.get(events).await.map_err(|error| error.to_string());
         let cloud = cloud.and_then(|cloud| same_place(&cloud, &records).map(|()| cloud));
-        looked.push(match cloud {
-            Ok(cloud) => Looked::Open(Box::new(Case {
+        examined.push(match cloud {
+            Ok(cloud) => Examined::Open(Box::new(ReapTarget {
                 entry,
                 cloud,
-                place: Place::Here {
+                source: Source::Folder {
                     folder,
                     records,
                     damaged,
                 },
             })),
-            Err(why) => Looked::Settled(entry.became(Err(Skipped::Unable(why)))),
+            Err(why) => Examined::Settled(entry.became(Err(Skipped::Unable(why)))),
         });
     }
-    Ok(looked)
+    Ok(examined)
 }
 
-/// With other credentials, or at another address, every Describe would find nothing, and prove
-/// nothing.
-pub(super) fn same_place(cloud: &Cloud, records: &[Record]) -> Result<(), String> {
+/// An error if the run ran in another account, region or AWS: there every Describe would find
+/// nothing, and prove nothing.
+pub(in crate::teardown) fn same_place(cloud: &Cloud, records: &[Record]) -> Result<(), String> {
     let Some(run) = journal::head(records) else {
         return Ok(());
     };
@@ -81,25 +80,23 @@ pub(super) fn same_place(cloud: &Cloud, records: &[Record]) -> Result<(), String
             run.account, run.region
         ));
     }
-    let at = |endpoint: &Option<String>| {
-        endpoint
-            .as_deref()
-            .map(|url| url.trim_end_matches('/').to_owned())
-    };
-    if at(&run.endpoint) != at(&cloud.aws.endpoint) {
-        let name =
-            |endpoint: &Option<String>| endpoint.clone().unwrap_or_else(|| "AWS itself".to_owned());
+    let (then, now) = (run.endpoint.as_deref(), cloud.aws.endpoint.as_deref());
+    if then.map(without_slash) != now.map(without_slash) {
         return Err(format!(
-            "it ran at {}, and AWS_ENDPOINT_URL leads to {}; where an emulator has ended, its runs have too: remove their folders",
-            name(&run.endpoint),
-            name(&cloud.aws.endpoint)
+            "it ran at {}, and AWS_ENDPOINT_URL leads to {}; if that was an emulator that has ended, remove the run's folder",
+            then.unwrap_or("AWS itself"),
+            now.unwrap_or("AWS itself")
         ));
     }
     Ok(())
 }
 
-/// What may be left of a run. A journal that cannot be read may have said anything: then everything
-/// may be left.
+fn without_slash(url: &str) -> &str {
+    url.trim_end_matches('/')
+}
+
+/// The things of a run that may be left. A journal that cannot be read may have said anything: then
+/// everything may be left.
 fn leftovers(run: &RunId, found: &journal::Found) -> Vec<Thing> {
     if found.damaged {
         Names::of(run).things()
@@ -114,42 +111,53 @@ fn run_of(folder: &Path) -> Option<RunId> {
         .and_then(|name| RunId::parse(name.to_str()?))
 }
 
-/// The runs below `runs_dir` that may have leftovers: how many things, and the command that removes
-/// them.
-pub fn unfinished(runs_dir: &Path) -> Vec<(usize, String)> {
+/// An earlier run that may have left something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlierRun {
+    /// How many things may be left.
+    pub things: usize,
+    /// The command that removes them.
+    pub reap: String,
+}
+
+/// The runs below `runs_dir` that may have leftovers and that no process drives.
+pub fn unfinished(runs_dir: &Path) -> Vec<EarlierRun> {
     let mut unfinished = Vec::new();
     for found in journal::folders(runs_dir).unwrap_or_default() {
         let Some(run) = run_of(&found.folder) else {
             continue;
         };
         let things = leftovers(&run, &found).len();
-        // One that is still driven is not unfinished business but under way.
+        // A run that is still driven is under way, not unfinished.
         if things > 0 && !locks::is_driven(&found.folder) {
             let unknown = || journal::reap_command(runs_dir, &run);
             let command =
                 journal::head(&found.records).map(|head| journal::reap_command_of(runs_dir, head));
-            unfinished.push((things, command.unwrap_or_else(unknown)));
+            unfinished.push(EarlierRun {
+                things,
+                reap: command.unwrap_or_else(unknown),
+            });
         }
     }
     unfinished
 }
 
-/// Of all runs below `runs_dir` that are dead.
-pub fn forget_all_secrets(runs_dir: &Path) {
+/// Removes the secrets that dead runs below `runs_dir` have left in their folders.
+pub fn remove_secrets_of_dead_runs(runs_dir: &Path) {
     journal::folders(runs_dir)
         .unwrap_or_default()
         .iter()
-        .for_each(|found| forget_secrets(&found.folder, &found.records));
+        .for_each(|found| remove_secrets_if_dead(&found.folder, &found.records));
 }
 
 /// A local run that was killed while its tasks came up has left its secrets in its folder.
-fn forget_secrets(folder: &Path, records: &[Record]) {
+fn remove_secrets_if_dead(folder: &Path, records: &[Record]) {
     let secrets = folder.join("channel/secrets.json");
     if !secrets.exists() {
         return;
     }
-    // While the run lives, its tasks need them. Where no lock tells, its beat does.
-    let beat_is_old = || {
+    // While the run lives, its tasks need them. Where no lock tells, its heartbeat does.
+    let heartbeat_is_old = || {
         let files = [secrets.as_path(), &folder.join("channel/control.json")];
         let written = files
             .into_iter()
@@ -158,7 +166,7 @@ fn forget_secrets(folder: &Path, records: &[Record]) {
             .max()
             .is_none_or(|last| last.elapsed().is_ok_and(|age| age >= DEAD))
     };
-    let is_dead = Begun::of(records).doubt(folder).is_none() || beat_is_old();
+    let is_dead = Origin::of(records).uncertainty(folder).is_none() || heartbeat_is_old();
     if is_dead && Journal::open(folder).is_ok() {
         let _ = std::fs::remove_file(secrets);
     }
@@ -184,7 +192,7 @@ mod tests {
         std::io::Write::write_all(&mut file.unwrap(), b"spoilt\n").unwrap();
         let told = unfinished(home.path());
         assert!(
-            matches!(&told[..], [(9, command)] if command.contains("spikeproof reap sp-0000000001")),
+            matches!(&told[..], [EarlierRun { things: 9, reap }] if reap.contains("spikeproof reap sp-0000000001")),
             "{told:?}"
         );
         std::fs::write(folder.join("journal.head"), "").unwrap();
@@ -209,11 +217,7 @@ mod tests {
                 arn: String::new(),
                 ahead: jiff::SignedDuration::ZERO,
             };
-            Cloud {
-                aws,
-                caller,
-                terraform: None,
-            }
+            Cloud { aws, caller }
         };
         let home = tempfile::tempdir().unwrap();
         drop(begun(home.path(), "sp-0000000001", None));
@@ -252,7 +256,7 @@ mod tests {
         let secrets = |run: &str| home.path().join(run).join("channel/secrets.json");
         let alive = begun(home.path(), "sp-0000000001", locks::boot());
         drop(begun(home.path(), "sp-0000000002", locks::boot()));
-        // Of another host perhaps, whose locks are not seen here: as long as it beats, it lives.
+        // Perhaps of another host, whose locks are not seen here: while its heartbeat is young, it lives.
         drop(begun(
             home.path(),
             "sp-0000000003",
@@ -260,7 +264,7 @@ mod tests {
         ));
         let there =
             || ["sp-0000000001", "sp-0000000002", "sp-0000000003"].map(|run| secrets(run).exists());
-        forget_all_secrets(home.path());
+        remove_secrets_of_dead_runs(home.path());
         assert_eq!(there(), [true, false, true]);
         drop(alive);
         let old = std::time::SystemTime::now() - DEAD;
@@ -270,7 +274,7 @@ mod tests {
             .unwrap()
             .set_modified(old)
             .unwrap();
-        forget_all_secrets(home.path());
+        remove_secrets_of_dead_runs(home.path());
         assert_eq!(there(), [false, false, false]);
     }
 }

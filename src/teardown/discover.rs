@@ -8,10 +8,9 @@ use std::collections::BTreeSet;
 
 use tokio::time::sleep;
 
-use super::query::{QueryError, Service, elements, encode};
-use super::trouble::Trouble;
-use super::{Aws, explain};
-use crate::aws::query::{Query, element};
+use crate::aws::query::{Query, QueryError, Service, element, elements, encode};
+use crate::aws::trouble::Trouble;
+use crate::aws::{Aws, explain};
 use crate::journal::names::{
     BUCKET_PREFIX, LOG_GROUP_PREFIX, REPOSITORY_PREFIX, ROLE_PATH, RUN_TAG,
 };

@@ -1,32 +1,31 @@
-//! What the guard does: waits until nobody drives its run, and destroys what that left.
+//! The guard's life: waits until no process drives its run, and destroys what that left.
 
 use tokio::time::sleep;
 
-use super::case::LOOK;
-use super::clouds::Clouds;
-use super::fence::fence;
-use super::journals::same_place;
-use super::proof::{PROOF, prove};
-use super::{Reap, Reaped, Reaping, Skipped, could_not, reap};
 use crate::events::Events;
 use crate::journal::names::Names;
 use crate::journal::{self, Record, locks};
-use crate::run::RunError;
-use crate::run::destroy::{Site, dismantle};
+use crate::teardown::proof::PROOF;
+use crate::teardown::reap::clouds::Clouds;
+use crate::teardown::reap::fence::fence;
+use crate::teardown::reap::journals::same_place;
+use crate::teardown::reap::target::LOOK;
+use crate::teardown::reap::{Reap, Reaped, Reaping, Skipped, reap};
+use crate::teardown::{JournalFacts, Teardown, TeardownError, destroy};
 use crate::units::RunId;
 
-/// The guard's whole life: waits until nobody drives the run, and destroys what it left. Nothing
-/// for a finished run.
+/// Waits until no process drives the run, and destroys what it left. Does nothing for a finished
+/// run.
 pub async fn when_orphaned(
     wanted: &Reaping,
     run: &RunId,
     events: &Events,
-) -> Result<Reap, RunError> {
+) -> Result<Reap, TeardownError> {
     let folder = wanted.runs_dir.join(run.as_str());
     // Read while it is there: a folder that is deleted later must not hide where the run was.
     let records = journal::read(&folder);
-    // Whoever holds no lock any more on the host of its own guard is dead: nobody has to ask the
-    // bucket.
+    // A run that holds no lock any more on the host of its own guard is dead: no heartbeat has to
+    // be checked.
     let wanted = Reaping {
         only: Some(run.clone()),
         discover: false,
@@ -36,9 +35,8 @@ pub async fn when_orphaned(
     };
     loop {
         let waiting = folder.clone();
-        let waited = tokio::task::spawn_blocking(move || locks::wait_until_orphaned(&waiting))
-            .await
-            .map_err(could_not)?;
+        let waited =
+            tokio::task::spawn_blocking(move || locks::wait_until_orphaned(&waiting)).await?;
         if !folder.join(journal::JOURNAL).exists() {
             events.note(format!(
                 "{run} has lost its orchestrator and its folder: destroying what it made, by name"
@@ -49,7 +47,7 @@ pub async fn when_orphaned(
                 ..Reap::default()
             });
         }
-        waited.map_err(could_not)?;
+        waited?;
         if journal::read(&folder)
             .iter()
             .any(|record| matches!(record, Record::Finished { .. }))
@@ -60,7 +58,7 @@ pub async fn when_orphaned(
             "{run} has lost its orchestrator: destroying what it made"
         ));
         let reaped = reap(&wanted, events).await?;
-        // Somebody was quicker: whoever it is may be killed too.
+        // Another reaper was quicker, and may be killed too.
         if !reaped
             .runs
             .iter()
@@ -72,13 +70,13 @@ pub async fn when_orphaned(
     }
 }
 
-/// A run whose folder is gone: everything that it could have made, by name.
+/// Destroys by name everything that a run whose folder is gone could have made.
 async fn without_folder(
     wanted: &Reaping,
     run: &RunId,
     records: &[Record],
     events: &Events,
-) -> Result<Reaped, RunError> {
+) -> Result<Reaped, TeardownError> {
     let entry = Reaped::new(run.clone(), Names::of(run).things());
     let cloud = match Clouds::default().get(events).await {
         Ok(cloud) => cloud,
@@ -87,21 +85,13 @@ async fn without_folder(
     if let Err(why) = same_place(&cloud, records) {
         return Ok(entry.became(Err(Skipped::Unable(why))));
     }
-    let by_name = journal::head(records).is_none();
-    let site = Site {
-        cloud: &cloud,
-        run,
-        host: None,
+    let facts = JournalFacts {
         unsettled: true,
-        by_name,
-        events,
+        known: journal::head(records).is_some(),
     };
-    fence(&site).await;
-    let destruction = dismantle(&site, &entry.leftovers).await;
-    prove(
-        &wanted.runs_dir.join(format!("{run}.{PROOF}")),
-        &site,
-        &destruction,
-    );
+    let teardown = Teardown::by_name(&cloud, run, facts, events);
+    fence(&teardown).await;
+    let destruction = destroy(&teardown, &entry.leftovers).await;
+    destruction.write_proof(&wanted.runs_dir.join(format!("{run}.{PROOF}")), &teardown);
     Ok(entry.became(Ok(destruction)))
 }

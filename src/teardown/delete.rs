@@ -1,0 +1,431 @@
+//! Deletes a run's things by name until each is found gone, or is not worth another attempt.
+//!
+//! `next` decides and is pure; `Round::perform` does. A round describes every remaining thing, then
+//! deletes what is still there, then pauses.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::Teardown;
+use super::destroy::BOUND;
+use super::inventory::{Inventory, Presence};
+use super::proof::Destruction;
+use crate::aws::Cloud;
+use crate::aws::trouble::Trouble;
+use crate::events::Event;
+use crate::journal;
+use crate::journal::names::{Kind, Thing};
+
+/// On a terminal the user may renew credentials, so attempts go on until the bound; elsewhere only a
+/// refreshed chain helps, and this many attempts are enough.
+const WITHOUT_CREDENTIALS: u32 = 4;
+
+/// Describes each thing by name, deletes those still there, and looks again. Ends at `until`; each
+/// thing is deleted once at least, however little time there is.
+pub async fn delete_and_verify(
+    teardown: &Teardown<'_>,
+    things: &[Thing],
+    until: Instant,
+) -> Destruction {
+    let mut round = Round::first(teardown, things);
+    round.describe().await;
+    loop {
+        let is_late = Instant::now() >= until;
+        match next(&round.open, round.number, round.stage, is_late) {
+            Step::Finish => return round.finish(),
+            step => round.perform(step).await,
+        }
+    }
+}
+
+/// A thing that has not been found gone.
+#[derive(Debug)]
+struct Remaining {
+    thing: Thing,
+    why: String,
+    trouble: Trouble,
+    /// Deletes so far.
+    attempts: u32,
+    given_up: bool,
+}
+
+/// How far a round has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Described,
+    Deleted,
+}
+
+/// What to do next about the things that remain.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Delete every thing that has not been given up.
+    Delete,
+    /// Begin another round.
+    Describe {
+        renew_credentials: bool,
+        /// Tasks that were found gone, and whose cluster says that it has some.
+        stop_again: Option<Thing>,
+        pause: Duration,
+    },
+    Finish,
+}
+
+/// Decides from what remains. Rounds count from 0; `is_late` says that the time is over.
+fn next(open: &[Remaining], round: u32, stage: Stage, is_late: bool) -> Step {
+    let all_given_up = open.iter().all(|remaining| remaining.given_up);
+    match stage {
+        Stage::Described if all_given_up || (round > 0 && is_late) => Step::Finish,
+        Stage::Described => Step::Delete,
+        Stage::Deleted => {
+            let worst = open
+                .iter()
+                .map(|remaining| remaining.trouble)
+                .max()
+                .unwrap_or(Trouble::Unknown);
+            let stop_again = tasks_to_stop_again(open);
+            // The last look needs no pause before it.
+            let is_last = all_given_up && stop_again.is_none();
+            Step::Describe {
+                renew_credentials: worst == Trouble::Credentials,
+                stop_again,
+                pause: if is_last {
+                    Duration::ZERO
+                } else {
+                    worst.pause(round)
+                },
+            }
+        }
+    }
+}
+
+/// A cluster that cannot be deleted for its tasks has some, whatever the list of them said.
+fn tasks_to_stop_again(open: &[Remaining]) -> Option<Thing> {
+    let cluster = open.iter().find(|remaining| {
+        remaining.thing.kind == Kind::Cluster && remaining.trouble == Trouble::TasksAlive
+    })?;
+    let tasks = Thing {
+        kind: Kind::Tasks,
+        name: cluster.thing.name.clone(),
+    };
+    let is_open = open.iter().any(|remaining| remaining.thing == tasks);
+    (!is_open).then_some(tasks)
+}
+
+/// Whether another delete is not worth it after this many.
+fn gives_up(trouble: Trouble, attempts: u32, is_attended: bool) -> bool {
+    let without_credentials =
+        trouble == Trouble::Credentials && !is_attended && attempts >= WITHOUT_CREDENTIALS;
+    without_credentials || !trouble.by_name_again(attempts)
+}
+
+/// The things that remain in the present round, and those found gone so far.
+struct Round<'a> {
+    teardown: &'a Teardown<'a>,
+    inventory: Inventory,
+    number: u32,
+    stage: Stage,
+    open: Vec<Remaining>,
+    destruction: Destruction,
+}
+
+impl<'a> Round<'a> {
+    fn first(teardown: &'a Teardown<'a>, things: &[Thing]) -> Self {
+        Self {
+            teardown,
+            inventory: teardown.inventory(),
+            number: 0,
+            stage: Stage::Described,
+            open: things.iter().cloned().map(Remaining::new).collect(),
+            destruction: Destruction::default(),
+        }
+    }
+
+    async fn perform(&mut self, step: Step) {
+        match step {
+            Step::Delete => {
+                for remaining in self.open.iter_mut().filter(|open| !open.given_up) {
+                    remaining.delete(&self.inventory, self.teardown).await;
+                }
+                self.stage = Stage::Deleted;
+            }
+            Step::Describe {
+                renew_credentials,
+                stop_again,
+                pause,
+            } => {
+                if renew_credentials
+                    && let Some(cloud) = renewed_credentials(self.teardown, self.number).await
+                {
+                    self.inventory = self.teardown.inventory_in(&cloud.aws);
+                }
+                if let Some(tasks) = stop_again {
+                    self.destruction.take_back(&tasks);
+                    self.open.push(Remaining::new(tasks));
+                }
+                sleep(pause).await;
+                self.number += 1;
+                self.describe().await;
+            }
+            Step::Finish => {}
+        }
+    }
+
+    /// Looks at each remaining thing; those found gone remain no more.
+    async fn describe(&mut self) {
+        let mut open = Vec::new();
+        for mut remaining in std::mem::take(&mut self.open) {
+            match look(&self.inventory, &remaining.thing).await {
+                Ok(evidence) => {
+                    self.teardown.events.say(Event::Gone {
+                        name: remaining.thing.to_string(),
+                    });
+                    self.destruction.add_gone(remaining.thing, evidence);
+                }
+                Err((why, trouble)) => {
+                    // The answer to a delete says more than that the thing is there.
+                    if remaining.attempts == 0 || trouble > remaining.trouble {
+                        (remaining.why, remaining.trouble) = (why, trouble);
+                    }
+                    open.push(remaining);
+                }
+            }
+        }
+        self.open = open;
+        self.stage = Stage::Described;
+    }
+
+    fn finish(self) -> Destruction {
+        let mut destruction = self.destruction;
+        for remaining in self.open {
+            self.teardown.events.say(Event::Left {
+                name: remaining.thing.to_string(),
+                why: remaining.why.clone(),
+            });
+            destruction.add_left(remaining.thing, remaining.why);
+        }
+        destruction
+    }
+}
+
+impl Remaining {
+    fn new(thing: Thing) -> Self {
+        Self {
+            thing,
+            why: String::new(),
+            trouble: Trouble::Unknown,
+            attempts: 0,
+            given_up: false,
+        }
+    }
+
+    async fn delete(&mut self, inventory: &Inventory, teardown: &Teardown<'_>) {
+        teardown.events.note(format!(
+            "{} is still there ({}): deleting it by name",
+            self.thing, self.why
+        ));
+        self.attempts += 1;
+        (self.why, self.trouble) = match inventory.delete(&self.thing).await {
+            // The next look finds it gone, or says that it is still there.
+            Ok(()) => (
+                "it was deleted, and is still listed".to_owned(),
+                Trouble::Unknown,
+            ),
+            Err(error) => (error.to_string(), error.trouble()),
+        };
+        self.given_up = gives_up(self.trouble, self.attempts, is_attended());
+    }
+}
+
+/// The evidence that a thing is gone, or why that is not proven.
+async fn look(inventory: &Inventory, thing: &Thing) -> Result<String, (String, Trouble)> {
+    match inventory.exists(thing).await {
+        Ok(Presence::Gone { evidence } | Presence::Foreign { evidence }) => Ok(evidence),
+        Ok(Presence::There { evidence } | Presence::Elsewhere { evidence }) => {
+            Err((evidence, Trouble::Unknown))
+        }
+        Err(error) => Err((format!("could not be described: {error}"), error.trouble())),
+    }
+}
+
+/// A chain made anew: profiles and tokens on the disk may have been renewed since.
+async fn renewed_credentials(teardown: &Teardown<'_>, round: u32) -> Option<Cloud> {
+    if round == 0 && is_attended() {
+        let runs = teardown
+            .lock
+            .as_ref()
+            .and_then(|folder| folder.path.parent());
+        let reap = runs.map_or_else(
+            || format!("spikeproof reap {} --discover", teardown.run),
+            |runs| journal::reap_command(runs, teardown.run),
+        );
+        teardown.events.warn(format!(
+            "AWS does not accept the credentials any more: renew them in another terminal (`aws sso login`); trying again \
+             for {} minutes, then: {reap}",
+            BOUND.as_secs() / 60
+        ));
+    }
+    let cloud = Cloud::find().await.ok()?;
+    // Another account would find nothing, and prove nothing.
+    let same_account = cloud.caller.account == teardown.aws.caller.account;
+    (same_account && cloud.aws.region == teardown.aws.aws.region).then_some(cloud)
+}
+
+/// A user may be sitting at the terminal.
+fn is_attended() -> bool {
+    use std::io::IsTerminal as _;
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn thing(kind: Kind) -> Thing {
+        Thing {
+            kind,
+            name: "sp-0123456789".to_owned(),
+        }
+    }
+
+    fn remaining(kind: Kind, trouble: Trouble, given_up: bool) -> Remaining {
+        Remaining {
+            trouble,
+            given_up,
+            attempts: 1,
+            ..Remaining::new(thing(kind))
+        }
+    }
+
+    fn again(renew_credentials: bool, stop_again: Option<Kind>, pause: Duration) -> Step {
+        Step::Describe {
+            renew_credentials,
+            stop_again: stop_again.map(thing),
+            pause,
+        }
+    }
+
+    #[test]
+    fn each_step_follows_from_what_remains() {
+        use Kind::{Bucket, Cluster, Role, Tasks};
+        use Stage::{Deleted, Described};
+        use Trouble::{Credentials, Denied, Load, TasksAlive, Unknown};
+        let (open, closed) = (false, true);
+        for (things, round, stage, is_late, step) in [
+            (vec![], 0, Described, false, Step::Finish),
+            (
+                vec![(Role, Unknown, open)],
+                0,
+                Described,
+                false,
+                Step::Delete,
+            ),
+            // However late it is, each thing is deleted once.
+            (
+                vec![(Role, Unknown, open)],
+                0,
+                Described,
+                true,
+                Step::Delete,
+            ),
+            (
+                vec![(Role, Unknown, open)],
+                1,
+                Described,
+                true,
+                Step::Finish,
+            ),
+            (
+                vec![(Role, Denied, closed)],
+                1,
+                Described,
+                false,
+                Step::Finish,
+            ),
+            (
+                vec![(Role, Denied, closed), (Bucket, Load, open)],
+                1,
+                Described,
+                false,
+                Step::Delete,
+            ),
+            (
+                vec![(Role, Unknown, open), (Bucket, Load, open)],
+                2,
+                Deleted,
+                false,
+                again(false, None, Load.pause(2)),
+            ),
+            // A last look, at once.
+            (
+                vec![(Role, Denied, closed)],
+                3,
+                Deleted,
+                false,
+                again(false, None, Duration::ZERO),
+            ),
+            (
+                vec![(Role, Credentials, open), (Bucket, Load, open)],
+                0,
+                Deleted,
+                false,
+                again(true, None, Credentials.pause(0)),
+            ),
+            (
+                vec![(Cluster, TasksAlive, closed)],
+                1,
+                Deleted,
+                false,
+                again(false, Some(Tasks), TasksAlive.pause(1)),
+            ),
+            (
+                vec![(Cluster, TasksAlive, open), (Tasks, Unknown, open)],
+                1,
+                Deleted,
+                false,
+                again(false, None, Unknown.pause(1)),
+            ),
+        ] {
+            let open: Vec<Remaining> = things
+                .iter()
+                .map(|(kind, trouble, given_up)| remaining(*kind, *trouble, *given_up))
+                .collect();
+            assert_eq!(
+                next(&open, round, stage, is_late),
+                step,
+                "{things:?}, round {round}, {stage:?}, late: {is_late}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_credentials_only_a_user_at_the_terminal_is_waited_for() {
+        for (trouble, attempts, is_attended, expected) in [
+            (Trouble::Credentials, 3, false, false),
+            (Trouble::Credentials, 4, false, true),
+            (Trouble::Credentials, 40, true, false),
+            (Trouble::Denied, 3, false, false),
+            (Trouble::Denied, 4, true, true),
+            (Trouble::Load, 40, false, false),
+        ] {
+            assert_eq!(
+                gives_up(trouble, attempts, is_attended),
+                expected,
+                "{trouble:?} after {attempts}"
+            );
+        }
+    }
+
+    #[test]
+    fn tasks_that_are_stopped_again_are_not_proven_gone() {
+        let mut destruction = Destruction::default();
+        destruction.add_gone(thing(Kind::Tasks), "ListTasks: 0 tasks".to_owned());
+        destruction.add_gone(thing(Kind::Role), "GetRole: NoSuchEntity".to_owned());
+        destruction.take_back(&thing(Kind::Tasks));
+        assert_eq!(
+            destruction.gone(),
+            ["role sp-0123456789: GetRole: NoSuchEntity"]
+        );
+    }
+}

@@ -1,0 +1,246 @@
+//! Describes what exists of a run, service by service and name by name, and deletes it by name.
+//!
+//! This is the proof that a run left nothing: it needs no state, no journal and no terraform,
+//! because every name derives from the run id. Nothing is ever touched whose name does not contain
+//! the whole run id.
+
+use aws_sdk_ecs::types::TaskDefinitionStatus;
+
+use crate::aws::query::{Query, QueryError, Service};
+use crate::aws::trouble::Trouble;
+use crate::aws::{Aws, explain};
+use crate::journal::names::{Kind, Thing};
+use crate::units::RunId;
+
+mod ec2;
+mod ecr;
+mod ecs;
+mod iam;
+mod logs;
+mod s3;
+
+/// Whether a thing is there, with the answer that says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    Gone {
+        evidence: String,
+    },
+    There {
+        evidence: String,
+    },
+    /// Something of that name is there, and it is not the run's: as good as gone, and never
+    /// touched.
+    Foreign {
+        evidence: String,
+    },
+    /// The run's, and the run is in another region: whatever is described here by its name proves
+    /// nothing.
+    Elsewhere {
+        evidence: String,
+    },
+}
+
+/// Why a thing could not be described or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum InventoryError {
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error("{call}: {why}")]
+    Call { call: &'static str, why: String },
+    #[error("{0} does not belong to this run: not touched")]
+    Foreign(Thing),
+    #[error("{0}: to be reaped there")]
+    Elsewhere(String),
+    #[error("{tasks} tasks have not stopped yet{}", refused.as_ref().map(|why| format!(": StopTask: {why}")).unwrap_or_default())]
+    StillStopping {
+        tasks: usize,
+        refused: Option<String>,
+    },
+}
+
+impl InventoryError {
+    /// What kind of trouble it is: decides whether and when to try again.
+    pub fn trouble(&self) -> Trouble {
+        Trouble::of(&self.to_string())
+    }
+}
+
+/// One run's things in AWS.
+#[derive(Debug, Clone)]
+pub struct Inventory {
+    run: String,
+    region: String,
+    /// A thing with the run's name is the run's only if it has the run's tag too.
+    tagged_only: bool,
+    query: Query,
+    ecs: aws_sdk_ecs::Client,
+    ecr: aws_sdk_ecr::Client,
+}
+
+impl Inventory {
+    pub fn new(aws: &Aws, run: &RunId) -> Self {
+        Self {
+            run: run.to_string(),
+            region: aws.region.clone(),
+            tagged_only: false,
+            query: Query::new(aws),
+            ecs: aws_sdk_ecs::Client::new(&aws.sdk),
+            ecr: aws_sdk_ecr::Client::new(&aws.sdk),
+        }
+    }
+
+    /// For a run of which nothing but its id is known: a cluster called like a run may be anyone's.
+    pub fn tagged_only(self) -> Self {
+        Self {
+            tagged_only: true,
+            ..self
+        }
+    }
+
+    /// Describes a thing by its name in its own service. (The tagging API lists deleted things for
+    /// hours.)
+    pub async fn exists(&self, thing: &Thing) -> Result<Presence, InventoryError> {
+        match self.of_that_name(thing).await? {
+            Presence::There { evidence } if !self.is_ours(thing).await? => Ok(Presence::Foreign {
+                evidence: format!("{evidence}, without this run's tag: not this run's"),
+            }),
+            presence => Ok(presence),
+        }
+    }
+
+    async fn of_that_name(&self, thing: &Thing) -> Result<Presence, InventoryError> {
+        let name = &thing.name;
+        match thing.kind {
+            Kind::Tasks => {
+                let alive = self.tasks(name).await?;
+                Ok(presence(alive.len(), "ListTasks", "tasks"))
+            }
+            Kind::Cluster => self.cluster(name).await,
+            Kind::TaskDefinition => {
+                let active = self
+                    .task_definitions(name, TaskDefinitionStatus::Active)
+                    .await?;
+                Ok(presence(
+                    active.len(),
+                    "ListTaskDefinitions",
+                    "active revisions",
+                ))
+            }
+            Kind::Repository => self.repository(name).await,
+            Kind::SecurityGroup => {
+                let groups = self.security_groups(name).await?;
+                Ok(presence(
+                    groups.len(),
+                    "DescribeSecurityGroups",
+                    "groups of that name",
+                ))
+            }
+            Kind::LogGroup => {
+                let there = self.log_group(name).await?;
+                Ok(presence(
+                    usize::from(there),
+                    "DescribeLogGroups",
+                    "groups of that name",
+                ))
+            }
+            Kind::Role => self.role(name).await,
+            // HEAD is answered without a body, so its 404 could be any web server's: a listing says
+            // `NoSuchBucket`.
+            Kind::Bucket => match self
+                .query
+                .bucket("GET", name, "?list-type=2&max-keys=1")
+                .await
+            {
+                Err(error) if error.code == "PermanentRedirect" => Ok(Presence::Elsewhere {
+                    evidence: "ListObjectsV2: in another region".to_owned(),
+                }),
+                answer => found("ListObjectsV2", answer),
+            },
+        }
+    }
+
+    /// Whether a thing that carries nothing but the run id for a name carries the run's tag too.
+    /// Everything else has `spikeproof` in its name or path.
+    async fn is_ours(&self, thing: &Thing) -> Result<bool, InventoryError> {
+        let tag = match thing.kind {
+            _ if !self.tagged_only => return Ok(true),
+            Kind::Tasks | Kind::Cluster => self.cluster_tag(&thing.name).await?,
+            Kind::TaskDefinition => self.task_definition_tag(&thing.name).await?,
+            // Security groups and roles are told apart wherever they are looked at.
+            Kind::SecurityGroup | Kind::Repository | Kind::LogGroup | Kind::Role | Kind::Bucket => {
+                return Ok(true);
+            }
+        };
+        Ok(tag.as_ref() == Some(&self.run))
+    }
+
+    /// Deletes a thing by its name. What is not there any more is deleted already.
+    pub async fn delete(&self, thing: &Thing) -> Result<(), InventoryError> {
+        if !thing.name.contains(&self.run) {
+            return Err(InventoryError::Foreign(thing.clone()));
+        }
+        if self.tagged_only && !matches!(self.exists(thing).await?, Presence::There { .. }) {
+            return Ok(());
+        }
+        let name = &thing.name;
+        match thing.kind {
+            Kind::Tasks => self.stop_tasks(name).await,
+            Kind::Cluster => self.delete_cluster(name).await,
+            Kind::TaskDefinition => self.delete_task_definitions(name).await,
+            Kind::Repository => self.delete_repository(name).await,
+            Kind::SecurityGroup => self.delete_security_groups(name).await,
+            Kind::LogGroup => {
+                let question = serde_json::json!({ "logGroupName": name });
+                delete_result(
+                    self.query
+                        .json(Service::Logs, "DeleteLogGroup", &question)
+                        .await,
+                )
+            }
+            Kind::Role => self.delete_role(name).await,
+            Kind::Bucket => self.delete_bucket(name).await,
+        }
+    }
+}
+
+/// By the length of a list: an empty one shows that nothing of the kind is there.
+fn presence(count: usize, call: &str, what: &str) -> Presence {
+    let evidence = format!("{call}: {count} {what}");
+    if count == 0 {
+        Presence::Gone { evidence }
+    } else {
+        Presence::There { evidence }
+    }
+}
+
+/// An answer that is not an error shows the thing; only "not found" shows that it is gone.
+fn found(call: &str, answer: Result<String, QueryError>) -> Result<Presence, InventoryError> {
+    match answer {
+        Ok(_) => Ok(Presence::There {
+            evidence: format!("{call}: found"),
+        }),
+        Err(error) if error.not_found() => Ok(Presence::Gone {
+            evidence: format!("{call}: {}", error.code),
+        }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A thing that is not there any more is deleted already.
+fn delete_result<T>(answer: Result<T, QueryError>) -> Result<(), InventoryError> {
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) if error.not_found() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An SDK's error as ours, with the call that it belongs to.
+fn call_failed<E: std::error::Error + 'static>(
+    call: &'static str,
+) -> impl FnOnce(E) -> InventoryError {
+    move |error| InventoryError::Call {
+        call,
+        why: explain(&error),
+    }
+}

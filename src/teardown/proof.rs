@@ -1,0 +1,141 @@
+//! The proof of a destroy, for readers who do not believe an exit code: the answer of AWS about each
+//! thing that a run could have made.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Teardown;
+use crate::aws::Cloud;
+use crate::journal::Record;
+use crate::journal::names::Thing;
+use crate::units::RunId;
+
+/// In the run's folder, or beside the runs as `RUN.proof.json`: every expected name with the answer
+/// that says it is gone.
+pub const PROOF: &str = "proof.json";
+
+/// The result of a destroy: each thing, proven gone or not. Empty where there was nothing to do.
+#[derive(Debug, Default)]
+pub struct Destruction {
+    pub proof: Vec<Proof>,
+}
+
+/// What one Describe said of one thing that a run could have made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    pub thing: Thing,
+    pub gone: bool,
+    /// The call and its answer, or why it has none.
+    pub evidence: String,
+    pub at: Timestamp,
+}
+
+impl Destruction {
+    /// Nothing is left.
+    pub fn is_clean(&self) -> bool {
+        self.proof.iter().all(|proof| proof.gone)
+    }
+
+    /// The things proven gone, each with its evidence.
+    pub fn gone(&self) -> Vec<String> {
+        self.lines(true)
+    }
+
+    /// The things that may be left, each with its reason.
+    pub fn left(&self) -> Vec<String> {
+        self.lines(false)
+    }
+
+    fn lines(&self, gone: bool) -> Vec<String> {
+        self.proof
+            .iter()
+            .filter(|proof| proof.gone == gone)
+            .map(|proof| format!("{}: {}", proof.thing, proof.evidence))
+            .collect()
+    }
+
+    /// Adds a thing that was found gone.
+    pub fn add_gone(&mut self, thing: Thing, evidence: String) {
+        self.add(thing, true, evidence);
+    }
+
+    /// Adds a thing that is there, or about which nothing could be learned.
+    pub fn add_left(&mut self, thing: Thing, why: String) {
+        self.add(thing, false, why);
+    }
+
+    fn add(&mut self, thing: Thing, gone: bool, evidence: String) {
+        self.proof.push(Proof {
+            thing,
+            gone,
+            evidence,
+            at: Timestamp::now(),
+        });
+    }
+
+    /// Forgets that a thing was found gone.
+    pub fn take_back(&mut self, thing: &Thing) {
+        self.proof.retain(|proof| proof.thing != *thing);
+    }
+
+    /// Writes the result to a journal: a thing proven gone is no leftover any more.
+    pub fn record(&self, mut write: impl FnMut(Record)) {
+        for proof in &self.proof {
+            let thing = proof.thing.clone();
+            write(if proof.gone {
+                Record::Gone { thing }
+            } else {
+                Record::Left {
+                    thing,
+                    why: proof.evidence.clone(),
+                }
+            });
+        }
+    }
+
+    /// Writes the proof file. A disk that takes no proof does not make it untrue: then a note says
+    /// why.
+    pub fn write_proof(&self, path: &Path, teardown: &Teardown<'_>) {
+        let Cloud { aws, caller } = teardown.aws;
+        let file = ProofFile {
+            run: teardown.run,
+            account: &caller.account,
+            region: &aws.region,
+            things: &self.proof,
+        };
+        let written = serde_json::to_vec_pretty(&file)
+            .map_err(std::io::Error::from)
+            .and_then(|json| std::fs::write(path, json));
+        if let Err(error) = written {
+            teardown
+                .events
+                .note(format!("the proof could not be written: {error}"));
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ProofFile<'a> {
+    run: &'a RunId,
+    account: &'a str,
+    region: &'a str,
+    things: &'a [Proof],
+}
+
+/// The members of a proof file that say where it was made.
+#[derive(Deserialize)]
+struct ProofPlace {
+    account: String,
+    region: String,
+}
+
+/// True if an earlier proof at this path was made in this teardown's account and region.
+pub fn is_from_same_place(path: &Path, teardown: &Teardown<'_>) -> bool {
+    let place = std::fs::read(path)
+        .ok()
+        .and_then(|proof| serde_json::from_slice::<ProofPlace>(&proof).ok());
+    let Cloud { aws, caller } = teardown.aws;
+    place.is_some_and(|place| (&place.account, &place.region) == (&caller.account, &aws.region))
+}
