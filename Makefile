@@ -24,37 +24,37 @@ export SPIKEPROOF_MOTO := $(CURDIR)/$(VENV)/bin/moto_server
 
 .PHONY: help demo test check truth teardown calls chaos image build bench deny fuzz venv terraform lint clean
 
-help: ## this list
+help: ## prints this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
 
-demo: terraform venv build ## the main job against an AWS on this machine, in under 3 minutes after the build
+demo: terraform venv build ## a whole run against an AWS emulator on this machine, under 3 minutes after the build
 	@$(RELEASE) lab -- $(RELEASE) run --runs-dir $(WORK)/runs scenarios/spike-and-recover.yaml
 
-test: terraform venv ## every test, the end-to-end runs with real terraform included; one line per group
+test: terraform venv ## every test, including end-to-end runs with real terraform; one line per group
 	@tests/groups.sh
 
-check: lint test ## what must hold before a commit
+check: lint test ## lint and test: must pass before a commit
 
 lint: ## formatting and clippy
 	@cargo fmt --check
 	@cargo clippy --quiet --all-targets --locked -- -D warnings
 
-build: ## the release binary; static on Linux, so that it can ship itself
+build: ## builds the release binary; static on Linux, so that it can be packed as the generator
 	@cargo build --quiet --release --locked
 
-truth: venv ## every group of tests/truth against what really happened; TRUTH=FILE judges a lab file of your own
+truth: venv ## compares reports with the real events for every group of tests/truth; TRUTH=FILE uses your lab file
 	@SPIKEPROOF_TRUTH=$(or $(TRUTH),all) cargo test --quiet --locked --test truth -- --nocapture
 
-teardown: terraform venv ## nothing is left: every mishap in every phase; CELL='load x Panic' for one
+teardown: terraform venv ## proves that nothing is left: every fault in every phase; CELL='load x Panic' runs one
 	@SPIKEPROOF_TEARDOWN=matrix cargo test --quiet --locked --test teardown -- --nocapture
 
-calls: terraform venv ## nothing is left: the orchestrator is killed at each of its AWS calls
+calls: terraform venv ## proves that nothing is left: kills the orchestrator at each of its AWS calls
 	@SPIKEPROOF_TEARDOWN=calls cargo test --quiet --locked --test teardown -- --nocapture
 
-chaos: terraform venv ## nothing is left: N (200) seeded random kills; SEED, TRIAL and CALLS show one again
+chaos: terraform venv ## proves that nothing is left: N (200) random kills; SEED, TRIAL and CALLS repeat one
 	@SPIKEPROOF_TEARDOWN=chaos N=$(or $(N),200) SEED=$(or $(SEED),1) $(if $(TRIAL),TRIAL=$(TRIAL)) $(if $(CALLS),CALLS=$(CALLS)) cargo test --quiet --locked --test teardown -- --nocapture
 
-image: build ## the generator's image: with Docker where it is there, else as an OCI layout
+image: build ## builds the generator image: with Docker if installed, otherwise as an OCI layout
 	@rm -rf $(WORK)/rootfs $(WORK)/image
 	@if docker info >/dev/null 2>&1; then \
 	  $(RELEASE) image rootfs $(WORK)/rootfs; \
@@ -65,7 +65,7 @@ image: build ## the generator's image: with Docker where it is there, else as an
 	  $(RELEASE) image pack $(WORK)/image; \
 	fi
 
-bench: $(TOOLS)/ready ## our engine beside wrk, oha and k6 in one run; writes the table of docs/benchmarks.md
+bench: $(TOOLS)/ready ## compares the engine with wrk, oha and k6; writes the table of docs/benchmarks.md
 	@command -v nginx >/dev/null && command -v wrk >/dev/null || { echo 'nginx or wrk is missing: install them (Debian: apt-get install nginx-light wrk)' >&2; exit 1; }
 	@SPIKEPROOF_BENCH_TOOLS=$(CURDIR)/$(TOOLS) cargo bench --quiet --locked --bench peers
 
@@ -78,7 +78,7 @@ $(TOOLS)/ready:
 	@ln -sf ../venv/bin/k6 $(TOOLS)/bin/k6
 	@touch $@
 
-deny: ## licences, sources and banned crates; known advisories where their database can be fetched
+deny: ## checks licences, sources, banned crates, and advisories if their database is reachable
 	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny@0.20.2
 	@cargo deny --config .cargo/deny.toml check bans licenses sources
 	@if git ls-remote --exit-code --quiet https://github.com/RustSec/advisory-db HEAD >/dev/null 2>&1; then \
@@ -89,14 +89,14 @@ deny: ## licences, sources and banned crates; known advisories where their datab
 COVERAGE := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table --cfg fuzzing
 
-fuzz: ## any bytes as a scenario and as a task's report, guided by coverage, for FUZZ_SECONDS (60) each
+fuzz: ## fuzzes the scenario parser and the task report parser, FUZZ_SECONDS (60) each
 	@cd tests/fuzz && RUSTFLAGS='$(COVERAGE)' cargo build --quiet --locked --target-dir ../../target/fuzz
 	@for target in scenario interval; do \
 	  mkdir -p $(WORK)/fuzz/$$target; \
 	  target/fuzz/$(HOST)/debug/$$target $(WORK)/fuzz/$$target $$([ $$target = scenario ] && echo scenarios) -max_len=4000 -max_total_time=$(or $(FUZZ_SECONDS),60); \
 	done
 
-venv: $(VENV)/moto-5.2.5 ## moto, pinned, in the project's own folder
+venv: $(VENV)/moto-5.2.5 ## installs the pinned moto into the project's own folder
 
 $(VENV)/moto-5.2.5:
 	@command -v python3 >/dev/null || { echo 'python3 is missing: install Python 3.9 or newer (Debian: apt-get install python3 python3-venv)' >&2; exit 1; }
@@ -110,5 +110,5 @@ terraform:
 	@[ -n "$${SPIKEPROOF_TERRAFORM:-}" ] || command -v terraform >/dev/null || command -v tofu >/dev/null || { \
 	  echo 'terraform is missing: install Terraform 1.5 or newer (https://developer.hashicorp.com/terraform/install) or OpenTofu, or set SPIKEPROOF_TERRAFORM' >&2; exit 1; }
 
-clean: ## everything that make made
+clean: ## removes everything that make created
 	@rm -rf $(WORK) target

@@ -1,5 +1,4 @@
-//! What happens during a run, as one closed list: the live view, the log and the tests are its
-//! consumers.
+//! The events of a run, as one closed list. The live view, the log and the tests consume them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,11 +40,11 @@ impl Phase {
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// Said before anything is created: the id, and the command that removes whatever may be left.
+    /// Sent before anything is created: the run id, and the command that removes leftovers.
     RunNamed {
         run: RunId,
         folder: PathBuf,
-        /// Nothing where nothing is made that could be left.
+        /// `None` where the run creates nothing that could be left.
         reap: Option<String>,
     },
     PhaseBegan {
@@ -61,7 +60,7 @@ pub enum Event {
         duration: Duration,
         estimate: Option<Usd>,
     },
-    /// A thing terraform or we made, changed or removed.
+    /// A resource that terraform or spikeproof created, changed or removed.
     Resource {
         action: &'static str,
         address: String,
@@ -82,7 +81,7 @@ pub enum Event {
         level: String,
     },
     Progress(Progress),
-    /// The group, the first time it is seen and whenever it changed.
+    /// The group, at its first observation and after each change.
     Group {
         desired: u32,
         in_service: u32,
@@ -92,7 +91,7 @@ pub enum Event {
     Interrupted {
         urgency: &'static str,
     },
-    /// Something a person should know that does not end the run.
+    /// Information for the user that does not end the run.
     Warning {
         message: String,
     },
@@ -109,10 +108,9 @@ pub enum Event {
 }
 
 impl Event {
-    /// What others said in it may hold a secret; names and levels come from places that refuse
-    /// them.
+    /// Foreign text in an event may contain a secret. Names and levels come from places that refuse
+    /// secrets.
     fn redacted(self) -> Self {
-        let clean = |text: String| redact::text(&text);
         match self {
             Self::Resource {
                 action,
@@ -120,19 +118,21 @@ impl Event {
                 took,
             } => Self::Resource {
                 action,
-                address: clean(address),
+                address: redact::text(&address),
                 took,
             },
             Self::Warning { message } => Self::Warning {
-                message: clean(message),
+                message: redact::text(&message),
             },
             Self::Note { message } => Self::Note {
-                message: clean(message),
+                message: redact::text(&message),
             },
-            Self::Gone { name } => Self::Gone { name: clean(name) },
+            Self::Gone { name } => Self::Gone {
+                name: redact::text(&name),
+            },
             Self::Left { name, why } => Self::Left {
-                name: clean(name),
-                why: clean(why),
+                name: redact::text(&name),
+                why: redact::text(&why),
             },
             other => other,
         }
@@ -155,7 +155,7 @@ pub struct Progress {
     pub in_service: Option<u32>,
 }
 
-/// Where events go. Cloneable and never blocking: telling a story must not slow the run.
+/// Sends events. Never blocks, because reporting must not slow the run.
 #[derive(Debug, Clone)]
 pub struct Events(tokio::sync::mpsc::UnboundedSender<Event>);
 
@@ -165,9 +165,9 @@ impl Events {
         (Self(sender), receiver)
     }
 
-    /// A door: whoever listens hears no secret.
+    /// Sends an event without secrets: `redact` lists this function as one of its exits.
     pub fn say(&self, event: Event) {
-        // The listener may have gone (closed terminal); the run goes on.
+        // The receiver may be gone (closed terminal); the run continues.
         let _ = self.0.send(event.redacted());
     }
 
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn no_listener_hears_a_secret() {
+    async fn no_event_contains_a_secret() {
         let mut secrets = redact::Secrets::default();
         secrets.insert("TOLD", "c4nary-of-events");
         redact::keep(&secrets);

@@ -3,8 +3,8 @@ resource "aws_s3_bucket" "channel" {
   bucket        = local.bucket
   force_destroy = true
 
-  # The net below destroy: whatever is forgotten here is gone in a day. The separate lifecycle resource, which this
-  # block is deprecated for, waits 55 s for S3 to agree with itself; nobody should wait that long for a net.
+  # The safety net below destroy: S3 deletes forgotten objects after a day. This block is deprecated in favour of a
+  # separate lifecycle resource, but that resource waits 55 s for S3 to become consistent.
   lifecycle_rule {
     id                                     = "expire"
     enabled                                = true
@@ -15,7 +15,7 @@ resource "aws_s3_bucket" "channel" {
     }
   }
 
-  # S3 does this by itself since 2023; written down, so that no older account and no imitation of S3 does otherwise.
+  # S3 encrypts by default since 2023. The block also covers older accounts and S3 emulators.
   server_side_encryption_configuration {
     rule {
       apply_server_side_encryption_by_default {

@@ -1,4 +1,4 @@
-# Costs nothing. Tasks are started by spikeproof itself, never by terraform: so no failure of terraform costs money.
+# The cluster costs nothing. spikeproof starts the tasks, never terraform, so no failure of terraform costs money.
 resource "aws_ecs_cluster" "run" {
   name = local.cluster
 

@@ -1,4 +1,4 @@
-# What generators say when they cannot speak through the channel. One day is the net below destroy.
+# Messages of generators that cannot use the channel. The retention of one day is the safety net below destroy.
 resource "aws_cloudwatch_log_group" "run" {
   name              = local.log_group
   retention_in_days = 1

@@ -69,7 +69,7 @@ resource "aws_iam_role_policy" "task" {
     Version = "2012-10-17"
     Statement = [
       {
-        # What the orchestrator tells tasks; the secrets are one object of their own, there only while tasks come up.
+        # Orders from the orchestrator to the tasks. The secrets are a separate object that exists only while tasks start.
         Effect = "Allow"
         Action = "s3:GetObject"
         Resource = [
@@ -85,7 +85,7 @@ resource "aws_iam_role_policy" "task" {
         Resource = "${aws_s3_bucket.channel.arn}/run/tasks/*"
       },
       {
-        # Without it a key that is missing answers 403 instead of 404.
+        # Without this action S3 answers 403 instead of 404 for a missing key.
         Effect   = "Allow"
         Action   = "s3:ListBucket"
         Resource = aws_s3_bucket.channel.arn

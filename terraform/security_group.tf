@@ -1,4 +1,4 @@
-# Nobody reaches a task; a task reaches the target, S3, ECR and the logs.
+# No inbound access. A task reaches the target, S3, ECR and the logs.
 resource "aws_security_group" "tasks" {
   name                   = local.security_group
   description            = "spikeproof generators: no way in, every way out"

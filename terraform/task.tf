@@ -1,4 +1,4 @@
-# What one generator is. The image's own command runs `spikeproof generate`; its user is the image's, a numeric one.
+# The definition of one generator. The image sets the command `spikeproof generate` and a numeric user.
 resource "aws_ecs_task_definition" "generator" {
   family                   = local.family
   requires_compatibilities = ["FARGATE"]

@@ -1,4 +1,4 @@
-# One provider, one exact version: what was tried is what runs.
+# One provider in one exact version, so that the tested version is the one that runs.
 terraform {
   required_version = ">= 1.5"
 

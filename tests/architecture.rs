@@ -1,4 +1,4 @@
-//! Imports point down only; what decides is pure; few files start processes or print.
+//! Imports point down only, decisions are pure, and few files start processes or print.
 
 #![allow(
     clippy::unwrap_used,

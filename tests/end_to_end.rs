@@ -1,5 +1,5 @@
-//! The whole way against the lab: real terraform, the real AWS provider, real generator processes,
-//! a target that really slows down. Each test ends by asking the emulated account what is in it.
+//! Complete runs against the lab: real terraform, the real AWS provider, real generator processes, and
+//! a target that slows down under load. Each test ends with a check that the account is empty.
 
 #![allow(
     clippy::unwrap_used,
@@ -46,7 +46,7 @@ impl Trial {
             .args(args)
             .envs(self.lab.environment())
             .env("SPIKEPROOF_RUNS_DIR", self.runs())
-            // What the developer's own shell says of AWS must not matter.
+            // The AWS settings of the developer's shell must not matter.
             .env_remove("AWS_PROFILE")
             .env_remove("AWS_SESSION_TOKEN")
             .kill_on_drop(true)
@@ -156,8 +156,8 @@ async fn the_group_grows_under_a_spike_and_comes_back_and_nothing_is_left() {
     assert_eq!(report.destroyed.left, Vec::<String>::new());
     assert!(report.destroyed.gone.len() >= 9, "{:?}", report.destroyed);
 
-    // The lab's instances carry 4 at a time for 20 ms each: 200/s. The run must find that out, and
-    // the model of the policy must do what the group did.
+    // The lab's instances handle 4 requests at a time for 20 ms each: 200/s. The run must measure
+    // that, and the model of the policy must agree with the group.
     let advice = report.advice.unwrap();
     let capacity = advice.capacity.unwrap();
     assert!((150.0..=230.0).contains(&capacity.at_limit), "{capacity:?}");
@@ -262,7 +262,7 @@ async fn a_task_that_never_starts_is_exit_4_with_its_reason_and_nothing_is_left(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_time_that_is_over_during_apply_ends_the_run_and_nothing_is_left() {
+async fn a_maximum_duration_reached_during_apply_ends_the_run_and_nothing_is_left() {
     let trial = Trial::new("").await;
     let scenario = trial.scenario(SHORT);
     let output = trial.run(&["run", "--max-duration", "7s", &scenario]).await;
@@ -297,7 +297,7 @@ async fn a_budget_that_is_used_up_ends_the_run_and_nothing_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupt_during_load_judges_what_there_is_and_nothing_is_left() {
+async fn an_interrupt_during_load_judges_the_data_so_far_and_nothing_is_left() {
     let trial = Trial::new("").await;
     let scenario = trial.scenario(&SHORT.replace("hold: 6s", "hold: 10m"));
     let mut child = trial.command(&["run", &scenario]).spawn().unwrap();
@@ -316,7 +316,7 @@ async fn an_interrupt_during_load_judges_what_there_is_and_nothing_is_left() {
         text(&output)
     );
     assert!(text(&output).contains("INTERRUPTED"), "{}", text(&output));
-    // Within two seconds, and one for a busy machine.
+    // Within two seconds, plus one for a busy machine.
     let went_on = trial
         .lab
         .last_request()
@@ -339,7 +339,7 @@ async fn an_interrupt_during_load_judges_what_there_is_and_nothing_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_run_left_is_reaped_from_its_journal() {
+async fn leftovers_of_a_killed_run_are_reaped_from_its_journal() {
     let trial = Trial::new("").await;
     let scenario = trial.scenario(&SHORT.replace("hold: 6s", "hold: 10m"));
     let mut child = trial
@@ -368,7 +368,7 @@ async fn what_a_killed_run_left_is_reaped_from_its_journal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_run_is_destroyed_by_its_guard_with_nobodys_help() {
+async fn the_guard_destroys_a_killed_run_without_help() {
     let trial = Trial::new("").await;
     let scenario = trial.scenario(&SHORT.replace("hold: 6s", "hold: 10m"));
     let mut child = trial.command(&["run", &scenario]).spawn().unwrap();
@@ -376,7 +376,7 @@ async fn a_killed_run_is_destroyed_by_its_guard_with_nobodys_help() {
     child.kill().await.unwrap();
     assert_ne!(trial.lab.inventory().await.unwrap(), Vec::<String>::new());
 
-    // Another reap has to wait for the guard's lock, or finds that it has done everything.
+    // Another reap waits for the guard's lock, or finds everything done.
     let emptied = tokio::time::timeout(Duration::from_secs(90), async {
         while !trial.lab.inventory().await.unwrap().is_empty() {
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -427,8 +427,8 @@ async fn a_run_is_reaped_from_another_machine_without_journal_or_terraform() {
     );
 
     child.kill().await.unwrap();
-    // Its roles are seen from every region, and the rest from its own only: elsewhere nothing could
-    // be proven.
+    // Roles are visible from every region, other resources only from their own. Another region can
+    // prove nothing.
     let run = trial
         .runs()
         .read_dir()
@@ -500,7 +500,7 @@ async fn a_run_is_reaped_from_another_machine_without_journal_or_terraform() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupt_during_apply_destroys_what_had_been_made() {
+async fn an_interrupt_during_apply_destroys_the_resources_created_so_far() {
     let trial = Trial::new("").await;
     let scenario = trial.scenario(SHORT);
     let mut child = trial.command(&["run", &scenario]).spawn().unwrap();
@@ -515,7 +515,7 @@ async fn an_interrupt_during_apply_destroys_what_had_been_made() {
     trial.nothing_is_left().await;
 }
 
-/// Reads the run's own story until a line says so.
+/// Reads the run's output until a line contains these words.
 async fn wait_for(child: &mut Child, words: &str) -> String {
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut heard = String::new();

@@ -1,4 +1,4 @@
-//! One generator as its container runs it, without an orchestrator.
+//! One generator, started as in its container, without an orchestrator.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,10 +22,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 const SESSIONS: usize = 20;
-/// For what takes its time on a busy machine, but ends.
+/// A limit for steps that are slow on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What became of one connection of a target that takes requests and never answers.
+/// The state of one connection to a target that accepts requests and never answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
     Request,
@@ -120,7 +120,7 @@ fn generator(location: &str) -> Child {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_is_sent_away_leaves_a_target_that_hangs_within_a_second() {
+async fn a_stopped_task_leaves_a_hanging_target_within_a_second() {
     let (port, mut seen, _target) = target_that_hangs().await;
     let folder = tempfile::tempdir().unwrap();
     let location = format!("file://{}", folder.path().canonicalize().unwrap().display());

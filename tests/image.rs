@@ -1,5 +1,4 @@
-//! The image as its users meet it: the command's OCI layout, the Dockerfile's folder, and ECR on a
-//! slow day.
+//! The image in its three forms: the OCI layout, the Dockerfile's folder, and a push to a slow ECR.
 
 #![allow(
     clippy::unwrap_used,
@@ -136,29 +135,32 @@ fn the_dockerfile_builds_the_image_that_is_pushed() {
 
     let dockerfile = Path::new(env!("CARGO_MANIFEST_DIR")).join("images/generator/Dockerfile");
     let dockerfile = std::fs::read_to_string(dockerfile).unwrap();
-    let said = |word: &str| {
+    let instruction = |word: &str| {
         let line = dockerfile.lines().find_map(|line| line.strip_prefix(word));
         line.unwrap_or_else(|| panic!("the Dockerfile has no {word}"))
             .trim()
     };
     let config = &config["config"];
-    assert_eq!(config["User"], said("USER"));
-    assert_eq!(config["WorkingDir"], said("WORKDIR"));
-    assert_eq!(config["Entrypoint"], json(said("ENTRYPOINT").as_bytes()));
-    let env: BTreeSet<&str> = said("ENV").split(' ').collect();
+    assert_eq!(config["User"], instruction("USER"));
+    assert_eq!(config["WorkingDir"], instruction("WORKDIR"));
+    assert_eq!(
+        config["Entrypoint"],
+        json(instruction("ENTRYPOINT").as_bytes())
+    );
+    let env: BTreeSet<&str> = instruction("ENV").split(' ').collect();
     assert_eq!(
         config["Env"]
             .as_array()
             .unwrap()
             .iter()
-            .map(|one| one.as_str().unwrap())
+            .map(|variable| variable.as_str().unwrap())
             .collect::<BTreeSet<_>>(),
         env
     );
 }
 
 #[test]
-fn what_cannot_run_in_the_image_is_refused_with_the_way_out() {
+fn a_binary_that_cannot_run_in_the_image_is_refused_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("image");
     let target = target.to_str().unwrap();
@@ -188,7 +190,7 @@ fn what_cannot_run_in_the_image_is_refused_with_the_way_out() {
     }
 }
 
-/// ECR's four calls, with its rules for parts, and trouble on cue.
+/// ECR's four calls with its rules for parts, and failures on demand.
 #[derive(Debug, Default)]
 struct Registry {
     uploads: Vec<Vec<u8>>,
@@ -345,7 +347,7 @@ fn image(folder: &Path) -> Image {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_image_arrives_whole_over_a_slow_line_that_loses_an_answer_and_a_second_time_too() {
+async fn a_push_survives_a_slow_connection_and_a_lost_answer_and_can_be_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let image = image(folder.path());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

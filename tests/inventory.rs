@@ -1,5 +1,5 @@
-//! The proof by name, against moto: what was made is seen, deleted, and seen gone; what is a
-//! guest's stays.
+//! The proof by name, against moto: created resources are found, deleted, and found gone. Foreign
+//! resources stay.
 
 #![allow(
     clippy::unwrap_used,
@@ -59,7 +59,7 @@ impl Account {
         }
     }
 
-    /// Everything a run makes but its tasks, which moto does not run; some of it hard to delete.
+    /// Every resource of a run except tasks, which moto does not run. Some are hard to delete.
     async fn make(&self, names: &Names) {
         let ecs = aws_sdk_ecs::Client::new(&self.aws.sdk);
         ecs.create_cluster()
@@ -147,7 +147,7 @@ fn is_there(presence: &Presence) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_made_is_seen_and_after_its_deletion_seen_gone() {
+async fn created_resources_are_found_and_after_deletion_found_gone() {
     let account = Account::start().await;
     let run = RunId::new(1_764_000_000, 7);
     let names = Names::of(&run);
@@ -179,7 +179,7 @@ async fn what_was_made_is_seen_and_after_its_deletion_seen_gone() {
             !is_there(&inventory.exists(&thing).await.unwrap()),
             "{thing} after its deletion"
         );
-        // Two reapers do no harm.
+        // A second reaper does no harm.
         inventory
             .delete(&thing)
             .await
@@ -188,7 +188,7 @@ async fn what_was_made_is_seen_and_after_its_deletion_seen_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_only_resembles_the_run_is_left_alone() {
+async fn resources_with_similar_names_are_left_alone() {
     let account = Account::start().await;
     let run = RunId::new(1_764_000_000, 7);
     let inventory = Inventory::new(&account.aws, &run);
@@ -227,7 +227,7 @@ async fn what_only_resembles_the_run_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_called_like_a_run_and_has_no_tag_of_it_is_a_strangers() {
+async fn a_resource_named_like_a_run_but_without_its_tag_is_foreign() {
     let account = Account::start().await;
     let run = RunId::new(1_764_000_000, 7);
     let names = Names::of(&run);
@@ -261,7 +261,7 @@ async fn what_is_called_like_a_run_and_has_no_tag_of_it_is_a_strangers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tasks_go_into_the_default_subnets_or_those_named() {
+async fn tasks_use_the_default_subnets_or_the_named_ones() {
     let account = Account::start().await;
     let default = Network::find(&account.aws, &[]).await.unwrap();
     assert!(
@@ -279,9 +279,9 @@ async fn tasks_go_into_the_default_subnets_or_those_named() {
     assert!(unknown.to_string().contains("subnet-0123"), "{unknown}");
 }
 
-/// A web server that is not AWS answers everything, and what it says proves nothing.
+/// A web server that is not AWS answers every call. Its answers must prove nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_not_awss_is_no_proof_of_anything_gone() {
+async fn an_answer_of_another_server_does_not_prove_deletion() {
     for status in ["404 Not Found", "200 OK"] {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());

@@ -114,7 +114,7 @@ impl Trial {
             .args(["run", "--fleet", "local", "--url", url])
             .arg(scenario)
             .env("SPIKEPROOF_RUNS_DIR", self.folder.path().join("runs"))
-            // What is not needed must not be there: no AWS, no terraform.
+            // A local run must need neither AWS nor terraform, so both are missing.
             .env_remove("AWS_REGION")
             .env("PATH", "/nonexistent")
             .kill_on_drop(true)
@@ -160,7 +160,7 @@ fn text(output: &Output) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_target_saw_is_what_the_report_says() {
+async fn the_report_equals_what_the_target_received() {
     let (server, trial) = (Server::start(None).await, Trial::new());
     let scenario = trial.scenario(
         "{ name: up, rate: 100/s, ramp: 1s }, { name: steady, rate: 100/s, hold: 2s }",
@@ -191,7 +191,7 @@ async fn what_the_target_saw_is_what_the_report_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_run_is_judged_over_all_of_them() {
+async fn repeated_runs_are_judged_together() {
     let (server, trial) = (Server::start(None).await, Trial::new());
     let scenario = trial.scenario("{ name: steady, rate: 50/s, hold: 1s }", "errors < 1%");
     let url = format!("http://127.0.0.1:{}", server.port);
@@ -251,7 +251,7 @@ async fn a_target_with_a_private_authority_is_loaded_over_tls() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert!(server.seen() > 10);
 
-    // And a certificate that nobody vouches for is no connection at all.
+    // A certificate without a trusted authority gives no connection.
     let distrusted = trial.folder.path().join("other.pem");
     std::fs::write(
         &distrusted,
@@ -274,7 +274,7 @@ async fn a_target_with_a_private_authority_is_loaded_over_tls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_is_not_there_fails_the_threshold() {
-    // Held, so that nobody else listens there.
+    // The port stays bound, so that no other process listens there.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let closed = socket.local_addr().unwrap();
@@ -317,7 +317,7 @@ async fn signals_end_a_run_and_its_generators() {
             .unwrap()
             .unwrap();
         assert_eq!(output.status.code(), Some(130), "{heard}{}", text(&output));
-        // Ctrl-C judges what there is; SIGTERM has no time for that.
+        // Ctrl-C judges the data so far; SIGTERM destroys at once.
         assert_eq!(trial.report().judged.is_some(), signal == Signal::INT);
         trial.no_generator_is_alive();
     }
@@ -356,7 +356,7 @@ async fn a_generator_whose_orchestrator_was_killed_ends_by_its_lease() {
 }
 
 #[tokio::test]
-async fn every_mistake_of_a_scenario_is_told_and_the_exit_code_is_3() {
+async fn every_mistake_of_a_scenario_is_reported_with_exit_3() {
     let trial = Trial::new();
     let path = trial.folder.path().join("scenario.yaml");
     std::fs::write(
@@ -404,7 +404,7 @@ impl Trial {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_load_may_reach_is_refused_before_anything_begins() {
+async fn forbidden_addresses_are_refused_before_the_run_begins() {
     let trial = Trial::new();
     let scenario = trial.scenario("{ name: steady, rate: 1/s, hold: 1s }", "errors < 1%");
     for (url, words) in [
@@ -433,9 +433,9 @@ async fn what_no_load_may_reach_is_refused_before_anything_begins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_nothing_proves_gets_little_load() {
+async fn an_unverified_target_gets_limited_load() {
     let trial = Trial::new();
-    // Addresses that nobody has (RFC 5737).
+    // Addresses reserved for documentation (RFC 5737).
     let (url, others) = (
         "http://192.0.2.1",
         ["--i-am-allowed", "192.0.2.9", "--i-am-allowed", "shop.test"],
@@ -465,7 +465,7 @@ async fn a_target_that_nothing_proves_gets_little_load() {
             .await
             .contains("users without `think`")
     );
-    // `check` says it too, with how to give the proof.
+    // `check` reports it too, and explains how to prove the target.
     let check = Command::new(env!("CARGO_BIN_EXE_spikeproof"))
         .args(["check", "--fleet", "local", "--url", "https://shop.test"])
         .arg(&fast)
@@ -483,7 +483,7 @@ async fn a_target_that_nothing_proves_gets_little_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_organisation_s_limits_are_refused_with_file_and_key() {
+async fn a_run_beyond_an_organisations_limits_is_refused_with_file_and_key() {
     let trial = Trial::new();
     let scenario = trial.scenario("{ name: steady, rate: 20/s, hold: 2s }", "errors < 1%");
     for (organisation, words) in [
@@ -518,7 +518,7 @@ async fn an_organisation_s_limits_are_refused_with_file_and_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn load_stops_when_its_time_is_over_and_what_there_is_is_judged() {
+async fn load_stops_at_the_maximum_duration_and_the_data_so_far_is_judged() {
     let (server, trial) = (Server::start(None).await, Trial::new());
     let url = format!("http://127.0.0.1:{}", server.port);
     let scenario = trial.scenario("{ name: steady, rate: 20/s, hold: 11s }", "errors < 1%");
@@ -547,18 +547,18 @@ async fn load_stops_when_its_time_is_over_and_what_there_is_is_judged() {
     );
     assert!((1..220).contains(&server.seen()), "{}", server.seen());
     assert!(!report.interrupted);
-    // What was said about the target is recorded, whatever proves it.
+    // The report records --i-am-allowed, even if something else proves the target.
     assert_eq!(report.standing.proof, Some(Proof::ThisMachine));
     assert!(report.standing.said_allowed);
     trial.no_generator_is_alive();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_proxy_of_the_environment_gets_between_load_and_target() {
+async fn proxy_settings_of_the_environment_are_ignored() {
     let (server, trial) = (Server::start(None).await, Trial::new());
     let scenario = trial.scenario("{ name: steady, rate: 20/s, hold: 1s }", "errors < 1%");
     let mut command = trial.command(&scenario, &format!("http://127.0.0.1:{}", server.port));
-    // Nobody listens there, and no exception is made.
+    // No process listens on the proxy's port, and no host is exempt from the proxy.
     command.env_remove("NO_PROXY").env_remove("no_proxy");
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         command

@@ -42,7 +42,7 @@ fn needs() -> impl Iterator<Item = &'static Need> {
 }
 
 #[test]
-fn the_documents_are_what_the_table_says() {
+fn the_documents_equal_the_table() {
     for role in Role::ALL {
         if std::env::var_os("SPIKEPROOF_BLESS").is_some() {
             std::fs::write(file(role), document(role)).unwrap();
@@ -56,7 +56,7 @@ fn the_documents_are_what_the_table_says() {
     }
 }
 
-// What the code calls.
+// Calls in the code.
 
 /// Our own sources up to their tests, without the lab, which is AWS itself, and the engine, which
 /// never calls it.
@@ -213,7 +213,7 @@ fn called() -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 #[test]
-fn every_call_in_the_code_is_in_the_table_and_what_we_are_said_to_call_is_called() {
+fn every_call_in_the_code_is_in_the_table_and_every_call_of_ours_in_the_table_is_in_the_code() {
     let (operations, actions) = called();
     assert!(
         operations.len() > 30 && actions.len() > 12,
@@ -255,7 +255,7 @@ fn every_call_in_the_code_is_in_the_table_and_what_we_are_said_to_call_is_called
     );
 }
 
-// What the module says.
+// Policies in the module.
 
 /// Just enough of Terraform's language for objects, lists, texts and references.
 struct Hcl<'a>(&'a str);
@@ -351,15 +351,15 @@ fn meaning(policy: &Value) -> BTreeSet<String> {
             .collect(),
     };
     let statements = policy["Statement"].as_array().unwrap().iter();
-    let told = |one: &Value| {
-        let (actions, resources) = (list(&one["Action"]), list(&one["Resource"]));
+    let meaning_of = |statement: &Value| {
+        let (actions, resources) = (list(&statement["Action"]), list(&statement["Resource"]));
         format!(
             "{} {actions:?} on {resources:?} if {}",
-            one["Effect"].as_str().unwrap(),
-            one["Condition"]
+            statement["Effect"].as_str().unwrap(),
+            statement["Condition"]
         )
     };
-    statements.map(told).collect()
+    statements.map(meaning_of).collect()
 }
 
 #[test]

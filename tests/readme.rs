@@ -1,4 +1,4 @@
-//! Every command of the README is run: what a newcomer types must work.
+//! Runs every command of the README and of the pages in docs/: a new user's first commands must work.
 
 #![allow(
     clippy::unwrap_used,
@@ -87,7 +87,7 @@ async fn the_local_run_and_the_first_run_against_aws_are_as_written() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("PASSED"), "{text}");
 
-    // And its endpoint for AWS.
+    // The lab's endpoint stands for AWS.
     let export = cloud
         .lines()
         .find(|line| line.starts_with("export "))
@@ -125,7 +125,7 @@ async fn the_commands_of_the_page_on_scaling_are_as_written() {
         .lines()
         .filter(|line| line.starts_with("exit "))
         .collect();
-    // Nothing scaled while it was watched; and one run cannot be compared.
+    // Exit 5: nothing scaled during the watch. Exit 2: one run cannot be compared.
     assert_eq!(
         exits,
         ["exit 0", "exit 0", "exit 5", "exit 0", "exit 2"],
@@ -147,7 +147,7 @@ async fn the_commands_of_the_page_on_permissions_are_as_written() {
     let [print, held] = blocks_of("docs/permissions.md")
         .try_into()
         .unwrap_or_else(|_| panic!("two blocks"));
-    // The page writes its files beside the reader; here they go where nothing is kept.
+    // The page writes files to the current folder; the test writes them to a temporary one.
     let text = (print + &held).replace("reaper.json", "$SPIKEPROOF_RUNS_DIR/reaper.json");
     let text = text.replace("operator.json", "$SPIKEPROOF_RUNS_DIR/operator.json");
     let (code, text) = run(&text, Vec::new()).await;
@@ -173,8 +173,8 @@ async fn the_commands_of_the_page_on_teardown_are_as_written() {
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(text.matches("nothing left of 0 runs").count(), 2, "{text}");
     lab.stop().await;
-    // The proofs take minutes each; `tests/teardown` runs a sample of them. Here: what make would
-    // run.
+    // Each proof takes minutes, and `tests/teardown` runs a sample. This test checks only the
+    // commands that make would run.
     for line in proofs.lines() {
         let (code, text) = run(&line.replace("make ", "make --dry-run "), Vec::new()).await;
         assert_eq!(code, Some(0), "{text}");

@@ -1,5 +1,4 @@
-//! The shipped scenarios, carried out against the lab's target: the same load, in a fraction of the
-//! time.
+//! Runs the shipped scenarios against the lab's target: the same load in a fraction of the time.
 
 #![allow(
     clippy::unwrap_used,

@@ -28,10 +28,10 @@ use tokio::task::JoinSet;
 const CANARY: &str = "c4nary/9+x=y&z";
 const BEGINNING: &str = "c4nary";
 
-/// What the target was sent: path and query, and two headers.
+/// A request as the target received it: path and query, and two headers.
 type Sent = Arc<Mutex<Vec<(String, String, String)>>>;
 
-/// Echoes every request, as careless targets do.
+/// Echoes every request, as a careless target would.
 struct Echo {
     port: u16,
     sent: Sent,

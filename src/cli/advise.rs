@@ -1,4 +1,4 @@
-//! `spikeproof advise`
+//! `spikeproof advise`: explains a run's scaling policy and compares other policies.
 
 use super::report::{folder_of, read};
 use super::{Answer, RunsDir};
@@ -7,25 +7,26 @@ use crate::outcome::Exit;
 use crate::report::{Own, advice, terminal};
 use crate::watch;
 
-/// What an earlier run says about the group's policy, and what another policy would have done with
-/// the same load.
+/// Explains what an earlier run shows about the group's scaling policy.
+///
+/// Also replays the same load on other policies and compares the results.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+pub struct AdviseArgs {
     /// The run's id, or `latest`
     #[arg(value_name = "RUN", default_value = "latest")]
     run: String,
     #[command(flatten)]
     runs_dir: RunsDir,
-    /// A policy of your own beside the candidates: any of target, min, max, warm-up, period,
-    /// datapoints, such as `target=40,min=3`. A period is 10s, 30s, whole minutes or what the
-    /// group's alarms have; a count 10000 at most
+    /// Also replays this policy: any of target, min, max, warm-up, period and datapoints, such as
+    /// `target=40,min=3`. A period is 10s, 30s, whole minutes, or one of the group's alarms; a
+    /// count is at most 10000
     #[arg(long, value_name = "NAME=VALUE,...", value_parser = WhatIf::parse)]
     what_if: Option<WhatIf>,
-    /// What one instance costs an hour, in US dollars, in place of the on-demand price in us-east-1
-    /// of its type
+    /// The price of one instance per hour in US dollars [default: the on-demand price of its type
+    /// in us-east-1]
     #[arg(long, value_name = "USD", value_parser = price)]
     instance_price: Option<f64>,
-    /// As JSON
+    /// Prints JSON
     #[arg(long)]
     json: bool,
 }
@@ -40,32 +41,32 @@ fn price(text: &str) -> Result<f64, String> {
     price.ok_or_else(|| format!("`{text}` is not an amount in US dollars, such as 0.0416"))
 }
 
-pub fn run(args: &Args) -> Answer {
-    match advised(args) {
+pub fn run(args: &AdviseArgs) -> Answer {
+    match advice_text(args) {
         Ok(text) => Answer::out(text, Exit::Passed),
         Err(why) => Answer::error(why, Exit::Usage),
     }
 }
 
-fn advised(args: &Args) -> Result<String, String> {
+fn advice_text(args: &AdviseArgs) -> Result<String, String> {
     let folder = folder_of(&args.run, &args.runs_dir)?;
     let (_, report) = read(&folder)?;
     let group = report.group.as_ref().ok_or_else(|| {
         format!(
-            "run {} watched no group: give its scenario a `target.group` or `target.service` and run it again",
+            "run {} watched no group: add `target.group` or `target.service` to its scenario and run it again",
             report.run
         )
     })?;
-    let nothing = || {
+    let no_data = || {
         format!(
-            "run {} ended before there was anything to advise on (group {group})",
+            "run {} ended before it had data for advice (group {group})",
             report.run
         )
     };
-    let limit = report.advice.as_ref().ok_or_else(nothing)?.limit;
-    let load = report.load.as_ref().ok_or_else(nothing)?;
-    let judged = report.judged.as_ref().ok_or_else(nothing)?;
-    let started = report.started.ok_or_else(nothing)?;
+    let limit = report.advice.as_ref().ok_or_else(no_data)?.limit;
+    let load = report.load.as_ref().ok_or_else(no_data)?;
+    let judged = report.judged.as_ref().ok_or_else(no_data)?;
+    let started = report.started.ok_or_else(no_data)?;
     let timeline = watch::read(&folder.join("watch.jsonl"))?;
     if let Some(what_if) = &args.what_if {
         what_if
@@ -76,7 +77,7 @@ fn advised(args: &Args) -> Result<String, String> {
         what_if: args.what_if.clone(),
         instance_price: args.instance_price,
     };
-    let advice = advice(load, &timeline, judged, started, limit, &own).ok_or_else(nothing)?;
+    let advice = advice(load, &timeline, judged, started, limit, &own).ok_or_else(no_data)?;
     if args.json {
         return serde_json::to_string_pretty(&advice)
             .map(|text| text + "\n")

@@ -1,4 +1,4 @@
-//! `spikeproof compare`
+//! `spikeproof compare`: variance between runs of one scenario.
 
 use super::report::read;
 use super::{Answer, RunsDir};
@@ -6,25 +6,24 @@ use crate::outcome::Exit;
 use crate::report::RunReport;
 use crate::report::compare::{Comparison, compare, text};
 
-/// Lays runs of one scenario side by side: the spread of their key figures, and the judgements that
-/// do not hold still.
+/// Compares runs of one scenario: the variance of their key figures, and the unstable judgements.
 ///
 /// A judgement that passes in one run and fails in another is inconclusive. The exit code is that
 /// of all runs together.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = crate::outcome::EXIT_CODES)]
-pub struct Args {
-    /// The runs' ids; without any, every run of the latest one's scenario
+pub struct CompareArgs {
+    /// The ids of the runs [default: every run of the latest run's scenario]
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
     #[command(flatten)]
     runs_dir: RunsDir,
-    /// As JSON
+    /// Prints JSON
     #[arg(long)]
     json: bool,
 }
 
-pub fn run(args: &Args) -> Answer {
+pub fn run(args: &CompareArgs) -> Answer {
     match compared(args) {
         Ok(comparison) if args.json => match serde_json::to_string_pretty(&comparison) {
             Ok(json) => Answer::out(json + "\n", comparison.verdict.into()),
@@ -35,7 +34,7 @@ pub fn run(args: &Args) -> Answer {
     }
 }
 
-fn compared(args: &Args) -> Result<Comparison, String> {
+fn compared(args: &CompareArgs) -> Result<Comparison, String> {
     let runs_dir = args.runs_dir.path().map_err(|answer| answer.stderr)?;
     if !args.runs.is_empty() {
         let reports = args
@@ -46,7 +45,7 @@ fn compared(args: &Args) -> Result<Comparison, String> {
     }
     let entries = std::fs::read_dir(&runs_dir)
         .map_err(|error| format!("no runs in {}: {error}", runs_dir.display()))?;
-    // A report that this version cannot read, or a run without one, is not of these.
+    // A run without a report, or with one that this version cannot read, is skipped.
     let mut reports: Vec<RunReport> = entries
         .flatten()
         .filter_map(|entry| Some(read(&entry.path()).ok()?.1))

@@ -1,4 +1,4 @@
-//! `spikeproof generate`: what the image runs.
+//! `spikeproof generate`: the command of the generator image.
 
 use std::time::Duration;
 
@@ -18,30 +18,34 @@ use crate::engine::lifetime::Clocks;
 use crate::engine::task::{Task, generate};
 use crate::outcome::Exit;
 
-/// The metadata service is on the same host; without it the process id is identity enough.
+/// The metadata service is on the same host and answers at once. If it does not, the process id
+/// identifies the task.
 const METADATA: Duration = Duration::from_secs(2);
 
-/// Carries out one task's share of the load. Told everything by its environment.
+/// Carries out one task's share of the load. Every argument comes from the environment.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+pub struct GenerateArgs {
     /// `s3://bucket/prefix` or `file:///folder`
     #[arg(long, env = "SPIKEPROOF_CHANNEL")]
     channel: String,
+    /// The run id
     #[arg(long, env = "SPIKEPROOF_RUN")]
     run: String,
+    /// The slot of the fleet that this task fills
     #[arg(long, env = "SPIKEPROOF_SLOT")]
     slot: u32,
-    /// Which of the slot's tasks this is, from 1
+    /// The number of this task within its slot, from 1
     #[arg(long, env = "SPIKEPROOF_ATTEMPT")]
     attempt: u32,
+    /// The epoch of the run's owner
     #[arg(long, env = "SPIKEPROOF_EPOCH")]
     epoch: u64,
-    /// Seconds after which it ends whatever happens
+    /// The task ends after this many seconds in any case
     #[arg(long, env = "SPIKEPROOF_MAX_LIFETIME")]
     max_lifetime: u64,
 }
 
-pub async fn run(args: Args) -> Answer {
+pub async fn run(args: GenerateArgs) -> Answer {
     match carry_out(&args).await {
         Ok(Ended::Complete | Ended::Stopped | Ended::NotNeeded | Ended::Terminated) => {
             Answer::default()
@@ -57,9 +61,9 @@ pub async fn run(args: Args) -> Answer {
     }
 }
 
-async fn carry_out(args: &Args) -> Result<Ended, String> {
+async fn carry_out(args: &GenerateArgs) -> Result<Ended, String> {
     let lifetime = Duration::from_secs(args.max_lifetime);
-    // Before anything that can hang.
+    // The clocks start first, because every later step can hang.
     Clocks::after(lifetime)
         .start()
         .map_err(|error| format!("its lifetime cannot be bounded: {error}"))?;
@@ -84,7 +88,7 @@ async fn carry_out(args: &Args) -> Result<Ended, String> {
     generate(&task).await.map_err(|error| error.to_string())
 }
 
-/// The task's ARN where there is one.
+/// The task's ARN, or the process id outside ECS.
 async fn identity() -> String {
     let own = format!("pid {}", std::process::id());
     let Ok(metadata) = std::env::var("ECS_CONTAINER_METADATA_URI_V4") else {

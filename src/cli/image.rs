@@ -1,4 +1,4 @@
-//! `spikeproof image`
+//! `spikeproof image`: packs the generator image without Docker.
 
 use std::path::{Path, PathBuf};
 
@@ -9,31 +9,31 @@ use crate::image::{self, Image, ImageError, architecture, own_arch};
 use crate::outcome::Exit;
 use crate::scenario::Arch;
 
-/// Packs the generator's image without Docker.
+/// Packs the generator image without Docker.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+pub struct ImageArgs {
     #[command(subcommand)]
-    command: Command,
+    command: ImageCommand,
 }
 
 #[derive(Debug, Clone, Subcommand)]
-enum Command {
+enum ImageCommand {
     /// Write the image as an OCI layout, for skopeo, podman or a registry tool
-    Pack(Target),
+    Pack(PackArgs),
     /// Write the image's files into a folder, as the context of images/generator/Dockerfile
-    Rootfs(Target),
+    Rootfs(PackArgs),
 }
 
 #[derive(Debug, Clone, clap::Args)]
-struct Target {
-    /// Where to write
+struct PackArgs {
+    /// The folder to write to
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// A static Linux binary of spikeproof [default: this one]
-    // Refusals name the flag of `run`: it works here too.
+    // Error messages name the flag of `run`, so that flag works here too.
     #[arg(long, alias = "generator-binary", value_name = "PATH")]
     binary: Option<PathBuf>,
-    /// The processor the tasks have [default: this machine's]
+    /// The processor of the tasks [default: this machine's]
     #[arg(long, value_enum)]
     arch: Option<ArchArg>,
 }
@@ -45,10 +45,10 @@ enum ArchArg {
     Arm64,
 }
 
-pub fn run(args: Args) -> Answer {
+pub fn run(args: ImageArgs) -> Answer {
     let result = match &args.command {
-        Command::Pack(target) => with_binary(target, pack),
-        Command::Rootfs(target) => with_binary(target, rootfs),
+        ImageCommand::Pack(args) => with_binary(args, pack),
+        ImageCommand::Rootfs(args) => with_binary(args, rootfs),
     };
     match result {
         Ok(text) => Answer::out(text, Exit::Passed),
@@ -57,22 +57,23 @@ pub fn run(args: Args) -> Answer {
 }
 
 fn with_binary(
-    target: &Target,
+    args: &PackArgs,
     write: impl FnOnce(&Path, Arch, &Path) -> Result<String, ImageError>,
 ) -> Result<String, ImageError> {
-    let own = || {
-        std::env::current_exe().map_err(|source| ImageError::File {
-            path: "this program".to_owned(),
-            source,
-        })
-    };
-    let binary = target.binary.clone().map_or_else(own, Ok)?;
-    let arch = match target.arch {
+    let binary = args.binary.clone().map_or_else(own_binary, Ok)?;
+    let arch = match args.arch {
         None => own_arch(),
         Some(ArchArg::X86_64) => Arch::X86_64,
         Some(ArchArg::Arm64) => Arch::Arm64,
     };
-    write(&binary, arch, &target.folder)
+    write(&binary, arch, &args.folder)
+}
+
+fn own_binary() -> Result<PathBuf, ImageError> {
+    std::env::current_exe().map_err(|source| ImageError::File {
+        path: "this program".to_owned(),
+        source,
+    })
 }
 
 fn pack(binary: &Path, arch: Arch, folder: &Path) -> Result<String, ImageError> {

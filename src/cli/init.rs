@@ -1,4 +1,4 @@
-//! `spikeproof init`
+//! `spikeproof init`: writes a commented scenario.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -9,35 +9,35 @@ use super::Answer;
 use crate::outcome::Exit;
 use crate::scenario::{self, Kind};
 
-/// Writes a commented scenario to begin with.
+/// Writes a commented scenario to start from.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
-    /// Where the target answers
+pub struct InitArgs {
+    /// The URL of the target
     #[arg(value_name = "URL")]
     url: String,
-    /// Which question the test answers
+    /// The question that the test answers
     #[arg(long, value_enum, default_value_t = KindArg::Load)]
     kind: KindArg,
-    /// Where to write it [default: KIND.yaml]; `-` is stdout
+    /// The file to write [default: KIND.yaml]; `-` writes to stdout
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum KindArg {
-    /// Does the target answer at all, and as it should?
+    /// Does the target answer correctly?
     Smoke,
     /// Does it carry the load of a busy hour within its limits?
     Load,
-    /// At which step does it stop keeping its limits?
+    /// At which load does it exceed its limits?
     Stress,
-    /// Does the group notice a spike, grow in time, and come back?
+    /// Does the group detect a spike, scale out in time, and scale in afterwards?
     Spike,
     /// Does anything leak, fill up or slow down over hours?
     Soak,
 }
 
-pub fn run(args: &Args) -> Answer {
+pub fn run(args: &InitArgs) -> Answer {
     let kind = match args.kind {
         KindArg::Smoke => Kind::Smoke,
         KindArg::Load => Kind::Load,
@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Answer {
     if file.as_os_str() == "-" {
         return Answer::out(text, Exit::Passed);
     }
-    // Somebody's work is never overwritten.
+    // An existing file is never overwritten: it may be somebody's work.
     let written =
         std::fs::File::create_new(&file).and_then(|mut file| file.write_all(text.as_bytes()));
     let name = file.display();
@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> Answer {
             Exit::Passed,
         ),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Answer::error(
-            format!("{name} is there already: remove it, or name another with --output"),
+            format!("{name} already exists: remove it, or choose another file with --output"),
             Exit::Usage,
         ),
         Err(error) => Answer::error(format!("cannot write {name}: {error}"), Exit::Usage),

@@ -1,4 +1,4 @@
-//! `spikeproof lab`: an AWS on this machine, for a command or until Ctrl-C.
+//! `spikeproof lab`: an AWS emulator on this machine, for a command or until Ctrl-C.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -11,41 +11,40 @@ use super::Answer;
 use crate::lab::{self, Files, Lab, LabError, Options, Usage};
 use crate::outcome::Exit;
 
-/// The lab could not be started, or the command could not.
+/// The lab or the command could not start.
 const COULD_NOT_RUN: u8 = 4;
 /// Ctrl-C or SIGTERM while the lab was starting.
 const INTERRUPTED: u8 = 130;
 
-/// Serve an AWS on this machine: an emulated account, a target with an Auto Scaling group, and real
-/// tasks.
+/// Serves an AWS emulator on this machine: an account, a target with an Auto Scaling group, and
+/// real tasks.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
-    /// The lab file: target, policy, delays and faults.
+pub struct LabArgs {
+    /// The lab file: target, policy, delays and faults
     #[arg(long, value_name = "FILE", visible_alias = "group")]
     pub file: Option<PathBuf>,
-    /// Write what really happened to the target's group here when the lab stops: each instant, as
-    /// JSON.
+    /// When the lab stops, writes every real moment of the target's group to this file, as JSON
     #[arg(long, value_name = "OUT.json")]
     pub truth: Option<PathBuf>,
-    /// Hold the command and its terraform to this IAM policy document: what it does not allow is
-    /// denied.
+    /// Denies the command and its terraform every action that this IAM policy document does not
+    /// allow
     #[arg(long, value_name = "POLICY.json")]
     pub permissions: Option<PathBuf>,
-    /// Hold tasks to this one.
+    /// Denies tasks every action that this IAM policy document does not allow
     #[arg(long, value_name = "POLICY.json")]
     pub task_permissions: Option<PathBuf>,
-    /// The port of the AWS endpoint; any free one if not given.
+    /// The port of the AWS endpoint; 0 takes any free port
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub port: u16,
-    /// The `moto_server` program.
+    /// The `moto_server` program
     #[arg(long, value_name = "PATH")]
     pub moto: Option<PathBuf>,
-    /// Run this command with the lab's environment, show what it left in the account, and stop.
+    /// Runs this command in the lab's environment, lists what it left in the account, and stops
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
 
-pub async fn run(args: Args) -> Answer {
+pub async fn run(args: LabArgs) -> Answer {
     match lab(args).await {
         Ok(code) => Answer {
             code,
@@ -55,8 +54,8 @@ pub async fn run(args: Args) -> Answer {
     }
 }
 
-async fn lab(args: Args) -> Result<u8, String> {
-    let Args {
+async fn lab(args: LabArgs) -> Result<u8, String> {
+    let LabArgs {
         file,
         truth,
         permissions,
@@ -88,13 +87,13 @@ async fn lab(args: Args) -> Result<u8, String> {
     written.and(outcome)
 }
 
-/// Heard from before anything is started, so that no signal ends us with a child behind.
+/// Installed before anything starts, so that no signal ends the lab and leaves a child behind.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
-enum Heard {
+enum StopSignal {
     Interrupt,
     Terminate,
 }
@@ -107,10 +106,10 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Heard {
+    async fn next(&mut self) -> StopSignal {
         tokio::select! {
-            _ = self.interrupt.recv() => Heard::Interrupt,
-            _ = self.terminate.recv() => Heard::Terminate,
+            _ = self.interrupt.recv() => StopSignal::Interrupt,
+            _ = self.terminate.recv() => StopSignal::Terminate,
         }
     }
 }
@@ -128,8 +127,8 @@ async fn serve(lab: &Lab, signals: &mut Signals) -> u8 {
     0
 }
 
-/// Ctrl-C reaches the command too, and the command handles it; SIGTERM reaches only us and is
-/// passed on.
+/// Runs the command until it ends. Ctrl-C reaches the command too, which handles it. SIGTERM reaches
+/// only the lab, which passes it on.
 async fn run_command(
     lab: &Lab,
     program: &str,
@@ -142,7 +141,7 @@ async fn run_command(
     let status = loop {
         tokio::select! {
             status = child.wait() => break status.map_err(failed)?,
-            heard = signals.next() => if let (Heard::Terminate, Some(pid)) = (heard, pid) {
+            signal = signals.next() => if let (StopSignal::Terminate, Some(pid)) = (signal, pid) {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
             }
         }
@@ -153,7 +152,7 @@ async fn run_command(
 
 fn command(lab: &Lab, program: &str, arguments: &[String]) -> Command {
     let mut command = Command::new(program);
-    // A profile, a session token or a service's own endpoint would lead some calls to the real AWS.
+    // A profile, a session token or a service's own endpoint would send some calls to the real AWS.
     for (name, _) in
         std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_"))
     {
@@ -179,7 +178,7 @@ fn print_inventory(inventory: &Result<Vec<String>, LabError>) {
     };
 }
 
-/// Of those that were held to a document.
+/// Prints the actions of each principal that was held to a policy document.
 fn print_permissions(all: &[Usage]) {
     let mut out = std::io::stdout();
     for Usage {
@@ -196,15 +195,15 @@ fn print_permissions(all: &[Usage]) {
             used.len(),
             denied.len()
         );
-        for (what, actions) in [("used", used), ("denied", denied), ("never used", unused)] {
+        for (heading, actions) in [("used", used), ("denied", denied), ("never used", unused)] {
             let _ = actions
                 .iter()
-                .try_for_each(|action| writeln!(out, "  {what}: {action}"));
+                .try_for_each(|action| writeln!(out, "  {heading}: {action}"));
         }
     }
 }
 
-/// As a shell says it.
+/// The exit code as a shell reports it: 128 plus the signal for a killed command.
 fn exit_code(status: std::process::ExitStatus) -> u8 {
     use std::os::unix::process::ExitStatusExt as _;
     let code = status

@@ -1,4 +1,4 @@
-//! The command line: one file per subcommand, argument types and wiring only.
+//! The command line: one file per subcommand, with argument types and wiring only.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -23,15 +23,19 @@ mod run;
 pub mod schema;
 mod watch;
 
-/// What a command has to say, for main to print, and how the process ends.
+/// The output of a command, printed by `main`, and the exit code of the process.
 #[derive(Debug, Default)]
 pub struct Answer {
+    /// The result, complete with its last newline.
     pub stdout: String,
+    /// The error, complete with its last newline.
     pub stderr: String,
+    /// The exit code: one of `outcome::Exit`, or that of the lab's command.
     pub code: u8,
 }
 
 impl Answer {
+    /// A result on stdout.
     pub fn out(stdout: impl Into<String>, exit: Exit) -> Self {
         Self {
             stdout: stdout.into(),
@@ -40,6 +44,7 @@ impl Answer {
         }
     }
 
+    /// An error on stderr.
     pub fn error(stderr: impl std::fmt::Display, exit: Exit) -> Self {
         Self {
             stderr: format!("{stderr}\n"),
@@ -49,10 +54,11 @@ impl Answer {
     }
 }
 
-/// Proves that an Auto Scaling group survives a spike.
+/// Tests whether an AWS Auto Scaling group or ECS service survives a load spike.
 ///
-/// Applies a throw-away Fargate fleet with Terraform, drives a scenario from it, watches the
-/// target's group through spike and recovery, judges what it saw, and always destroys what it made.
+/// Creates temporary load generators on Fargate with Terraform, sends the load of a scenario, and
+/// watches the target's group scale out and in. Then judges what it measured and destroys
+/// everything it created.
 #[derive(Debug, Parser)]
 #[command(name = "spikeproof", version, after_help = EXIT_CODES, max_term_width = 110)]
 struct Cli {
@@ -63,38 +69,38 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a scenario: plan, provision, start, load, recover, collect, judge, destroy
-    Run(run::Args),
-    /// Validate a scenario and print the plan and its cost, touching nothing
-    Check(check::Args),
-    /// Write a commented scenario to begin with
-    Init(init::Args),
-    /// Destroy what an earlier run left, as its journal says
-    Reap(reap::Args),
+    Run(run::RunArgs),
+    /// Validate a scenario and print the plan and its cost; creates nothing
+    Check(check::CheckArgs),
+    /// Write a commented scenario to start from
+    Init(init::InitArgs),
+    /// Destroy what earlier runs left, and prove it
+    Reap(reap::ReapArgs),
     /// Show the report of an earlier run
-    Report(report::Args),
-    /// Say what an earlier run shows of the group's policy, and what another policy would have done
-    Advise(advise::Args),
-    /// Lay runs of one scenario side by side: what spreads, and which verdicts do not hold still
-    Compare(compare::Args),
-    /// Watch a group while someone else makes the load, and judge how it scaled
-    Watch(watch::Args),
-    /// Serve an AWS on this machine, with a target that really scales
-    Lab(lab::Args),
-    /// Pack the generator's image without Docker
-    Image(image::Args),
-    /// Print the IAM policy document of operator, watcher, reaper or generator
-    Permissions(permissions::Args),
+    Report(report::ReportArgs),
+    /// Explain what an earlier run shows about the scaling policy, and compare other policies
+    Advise(advise::AdviseArgs),
+    /// Compare runs of one scenario: variance between runs, and unstable verdicts
+    Compare(compare::CompareArgs),
+    /// Watch a group while somebody else creates the load, and judge how it scaled
+    Watch(watch::WatchArgs),
+    /// Serve an AWS emulator on this machine, with a target that scales
+    Lab(lab::LabArgs),
+    /// Pack the generator image without Docker
+    Image(image::ImageArgs),
+    /// Print the IAM policy document of the operator, watcher, reaper or generator
+    Permissions(permissions::PermissionsArgs),
     /// Print the JSON Schema of the scenario file
     Schema,
-    /// Carry out one task's share of the load (what the image runs)
+    /// Carry out one task's share of the load (the command of the generator image)
     #[command(hide = true)]
-    Generate(generate::Args),
+    Generate(generate::GenerateArgs),
 }
 
-/// Where runs are kept.
+/// The folder that holds the runs.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RunsDir {
-    /// Folder of the runs: journal, state, logs and reports of each
+    /// Folder with the journal, state, logs and reports of each run
     /// [default: $XDG_STATE_HOME/spikeproof/runs or ~/.local/state/spikeproof/runs]
     #[arg(long, env = "SPIKEPROOF_RUNS_DIR", value_name = "DIR")]
     runs_dir: Option<PathBuf>,
@@ -107,30 +113,32 @@ impl RunsDir {
     }
 }
 
-/// Logs are for looking into spikeproof itself: `SPIKEPROOF_LOG=debug`, to stderr. What a run has
-/// to say are events.
+/// Starts the log of spikeproof itself (`SPIKEPROOF_LOG=debug`, to stderr) and the panic message.
 ///
-/// Two doors of redaction: libraries log what they like, and a panic tells the values it failed
-/// over.
-fn speak_safely() {
+/// Both redact secrets, because libraries log any value and a panic message contains the values
+/// that caused it. The progress of a run is reported as events, not as log lines.
+fn install_redacting_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SPIKEPROOF_LOG")
         .unwrap_or_else(|_| "warn".into());
-    let stderr = || redact::Writer(std::io::stderr());
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(stderr)
+        .with_writer(redacted_stderr)
         .try_init();
     std::panic::set_hook(Box::new(|panic| {
         let _ = writeln!(std::io::stderr(), "{}", redact::text(&panic.to_string()));
     }));
 }
 
-/// Runs a command line to its end.
+fn redacted_stderr() -> redact::Writer<std::io::Stderr> {
+    redact::Writer(std::io::stderr())
+}
+
+/// Parses a command line and carries it out.
 pub async fn run(args: impl Iterator<Item = OsString>) -> Answer {
-    speak_safely();
+    install_redacting_log();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        // Help and version are answers, not errors: clap knows which goes where.
+        // Help and version are results, not errors; clap says which stream each belongs to.
         Err(error) if error.use_stderr() => return Answer::error(error.render(), Exit::Usage),
         Err(answer) => return Answer::out(answer.render().to_string(), Exit::Passed),
     };
@@ -155,36 +163,37 @@ pub async fn run(args: impl Iterator<Item = OsString>) -> Answer {
 mod tests {
     use super::*;
 
-    /// What the test below starts: a hook is the whole process's.
+    /// The test below starts this one in a process of its own: a panic hook applies to the whole
+    /// process.
     #[test]
     #[ignore = "panics: the test below starts it"]
     fn a_command_that_panics() {
         let mut secrets = redact::Secrets::default();
         secrets.insert("FATAL", "c4nary-of-a-panic");
         redact::keep(&secrets);
-        speak_safely();
+        install_redacting_log();
         tracing::warn!("about to fail over c4nary-of-a-panic");
         panic!("failed over c4nary-of-a-panic");
     }
 
     #[test]
-    fn neither_the_log_nor_a_panic_tells_a_secret() {
+    fn neither_the_log_nor_a_panic_message_contains_a_secret() {
         let output = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "cli::tests::a_command_that_panics", "--ignored"])
             .output()
             .unwrap();
-        let said =
+        let printed =
             String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert_eq!(
-            said.matches("failed over [secret FATAL]").count(),
+            printed.matches("failed over [secret FATAL]").count(),
             1,
-            "{said}"
+            "{printed}"
         );
         assert_eq!(
-            said.matches("fail over [secret FATAL]").count(),
+            printed.matches("fail over [secret FATAL]").count(),
             1,
-            "{said}"
+            "{printed}"
         );
-        assert!(!said.contains("c4nary"), "{said}");
+        assert!(!printed.contains("c4nary"), "{printed}");
     }
 }

@@ -1,19 +1,18 @@
-//! `spikeproof permissions`: the IAM policy document of a role, to be given to `aws iam
-//! create-policy`.
+//! `spikeproof permissions`: prints the IAM policy document of a role for `aws iam create-policy`.
 
 use super::Answer;
 use crate::aws::permissions::{Role, document};
 use crate::outcome::Exit;
 
-/// Print the IAM policy document that somebody needs.
+/// Prints the IAM policy document of a role.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
-    /// Who: the operator makes runs and destroys them, the watcher looks at the target, the reaper
-    /// destroys what runs left, the generator is a task of a run.
+pub struct PermissionsArgs {
+    /// The operator creates and destroys runs, the watcher reads the target, the reaper destroys
+    /// what runs left, the generator is a task of a run
     #[arg(value_enum)]
     pub role: Role,
 }
 
-pub fn run(args: &Args) -> Answer {
+pub fn run(args: &PermissionsArgs) -> Answer {
     Answer::out(document(args.role), Exit::Passed)
 }

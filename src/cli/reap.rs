@@ -15,33 +15,32 @@ use crate::teardown::guard::when_orphaned;
 use crate::teardown::reap::{Reap, Reaped, Reaping, Skipped, reap};
 use crate::units::{self, RunId, count};
 
-/// Destroys what earlier runs left, and proves it by describing each thing by its name.
+/// Destroys what earlier runs left, and proves it by describing each resource by its name.
 ///
-/// As the journals on this host say; with --discover also what has no journal here, found in the
-/// account by the names that derive from run ids. Stops spending first. Runs that live are left
-/// alone; a second reap finds nothing to do.
+/// Reads the journals on this host. With --discover it also finds runs without a journal here, by
+/// the names that derive from run ids. It first stops what costs money. Active runs are left
+/// alone, and a second reap finds nothing to do.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+pub struct ReapArgs {
     /// Only this run [default: every run that may have left something]
     #[arg(value_name = "RUN", value_parser = run_id)]
     run: Option<RunId>,
-    /// List what may be left, and touch nothing
+    /// Lists what may be left, and changes nothing
     #[arg(long)]
     dry_run: bool,
-    /// Also runs of other machines: found by name in this account and region, without journal,
-    /// state or terraform
+    /// Also reaps runs of other machines, found by name in this account and region; needs no
+    /// journal, state or terraform
     #[arg(long)]
     discover: bool,
-    /// With --discover: only runs begun so long ago [default: 2h for runs that never gave a sign of
-    /// life]
+    /// With --discover: only runs that began at least this long ago [default: 2h for runs that
+    /// never sent a heartbeat]
     #[arg(long, value_name = "TIME", value_parser = units::parse_duration, requires = "discover")]
     older_than: Option<Duration>,
-    /// Also runs of other hosts that give signs of life; their orchestrator is fenced off and finds
-    /// out
+    /// Also reaps active runs of other hosts; their orchestrator is fenced and stops
     #[arg(long)]
     force: bool,
-    /// Wait until the run's orchestrator is gone, and reap unless it has finished (what the guard
-    /// runs)
+    /// Waits until the run's orchestrator is gone, and reaps unless it has finished (the guard's
+    /// command)
     #[arg(long, hide = true, requires = "run")]
     when_orphaned: bool,
     #[command(flatten)]
@@ -56,7 +55,7 @@ fn run_id(text: &str) -> Result<RunId, String> {
         .ok_or_else(|| "a run id is `sp-` and ten characters, such as sp-01j9z3k4m5".to_owned())
 }
 
-pub async fn run(args: Args) -> Answer {
+pub async fn run(args: ReapArgs) -> Answer {
     let (events, listener) = Events::channel();
     let mut view = JoinSet::new();
     view.spawn(live::show(listener));
@@ -89,18 +88,17 @@ fn exit(reap: &Reap, wanted: &Reaping) -> Exit {
     let spared = |run: &Reaped| matches!(run.skipped, Some(Skipped::Alive(_)));
     match () {
         () if !wanted.dry_run && reap.runs.iter().any(Reaped::is_dirty) => Exit::ResourcesLeft,
-        // Who names a run and gets nothing done must hear of it; one that was spared among others
-        // is as it should be.
+        // A run named by the user but left alone is an error. Among others, an active run is not.
         () if !wanted.dry_run && wanted.only.is_some() && reap.runs.iter().any(spared) => {
             Exit::CouldNotRun
         }
-        // Nobody knows what is in a list that could not be read.
+        // A list that could not be read may hide a run.
         () if !reap.unread.is_empty() => Exit::CouldNotRun,
         () => Exit::Passed,
     }
 }
 
-/// A run without a folder here is only found by name.
+/// The command for another attempt. A run without a folder here is only found by name.
 fn again(runs_dir: &Path, run: &RunId) -> String {
     let records = journal::read(&runs_dir.join(run.as_str()));
     let found = || format!("spikeproof reap {run} --discover");
@@ -121,12 +119,12 @@ fn write_unread(out: &mut String, unread: &[String]) -> std::fmt::Result {
     }
     writeln!(
         out,
-        "INCOMPLETE: there may be more, in lists that could not be read"
+        "INCOMPLETE: lists that could not be read may contain more"
     )?;
     unread.iter().try_for_each(|why| writeln!(out, "  {why}"))?;
     writeln!(
         out,
-        "terraform/permissions/reaper.json has the rights that `--discover` takes"
+        "terraform/permissions/reaper.json has the permissions that `--discover` needs"
     )
 }
 

@@ -1,4 +1,4 @@
-//! `spikeproof report`
+//! `spikeproof report`: shows the report of an earlier run.
 
 use std::path::{Path, PathBuf};
 
@@ -8,19 +8,19 @@ use crate::report::{RunReport, VERSION, terminal};
 
 /// Shows the report of an earlier run.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+pub struct ReportArgs {
     /// The run's id, or `latest`
     #[arg(value_name = "RUN", default_value = "latest")]
     run: String,
     #[command(flatten)]
     runs_dir: RunsDir,
-    /// The report as JSON, as it is in the run's folder
+    /// Prints the JSON file of the run's folder
     #[arg(long)]
     json: bool,
 }
 
-pub fn run(args: &Args) -> Answer {
-    // Showing a report succeeds whatever the report says.
+pub fn run(args: &ReportArgs) -> Answer {
+    // The exit code is that of showing the report, not the verdict of its run.
     match folder_of(&args.run, &args.runs_dir).and_then(|folder| read(&folder)) {
         Ok((text, _)) if args.json => Answer::out(text, Exit::Passed),
         Ok((_, report)) => Answer::out(terminal::text(&report), Exit::Passed),
@@ -28,7 +28,7 @@ pub fn run(args: &Args) -> Answer {
     }
 }
 
-/// The folder of a run that is named, or of the latest with a report.
+/// The folder of a run; `latest` is the latest run with a report.
 pub fn folder_of(run: &str, runs_dir: &RunsDir) -> Result<PathBuf, String> {
     let runs_dir = runs_dir.path().map_err(|answer| answer.stderr)?;
     let run = if run == "latest" {
@@ -39,6 +39,7 @@ pub fn folder_of(run: &str, runs_dir: &RunsDir) -> Result<PathBuf, String> {
     Ok(runs_dir.join(run))
 }
 
+/// Reads `report.json` of a run: its text, and the parsed report.
 pub fn read(folder: &Path) -> Result<(String, RunReport), String> {
     let path = folder.join("report.json");
     let text = std::fs::read_to_string(&path)

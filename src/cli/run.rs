@@ -13,13 +13,13 @@ use crate::outcome::Exit;
 use crate::report::{compare, live, terminal};
 use crate::run::{self, Context, FleetKind, Interrupt, OrganisationFile, Outcome, Repeats, Wanted};
 
-/// Runs a scenario and destroys everything it made.
+/// Runs a scenario and destroys everything it created.
 ///
 /// Ctrl-C once stops the load, collects, judges and destroys; twice destroys now; a third time
 /// prints what is left.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = crate::outcome::EXIT_CODES)]
-pub struct Args {
+pub struct RunArgs {
     #[command(flatten)]
     pub scenario: ScenarioArgs,
     #[command(flatten)]
@@ -33,24 +33,23 @@ pub struct Args {
     /// A ready generator image instead of one packed from the binary
     #[arg(long, env = "SPIKEPROOF_IMAGE", value_name = "REFERENCE")]
     image: Option<String>,
-    /// Do without the guard: the process that destroys what was made if this one is killed
+    /// Runs without the guard, the process that destroys everything if this one is killed
     #[arg(long, env = "SPIKEPROOF_NO_GUARD")]
     no_guard: bool,
-    /// Run although the credentials end before the run does; what is then left needs `spikeproof
-    /// reap`
+    /// Runs even if the credentials expire before the run ends; leftovers then need `spikeproof reap`
     #[arg(long, env = "SPIKEPROOF_FORCE")]
     force: bool,
-    /// Runs it so many times, one after the other, and judges them together: a verdict that flips
-    /// is inconclusive
+    /// Runs the scenario N times, one after the other, and judges the runs together: an unstable
+    /// verdict is inconclusive
     #[arg(long, env = "SPIKEPROOF_REPEAT", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
     /// Stops the load when provision, start, load and recovery together have taken this long,
-    /// judges what there is, and destroys
+    /// judges the data so far, and destroys
     #[arg(long, env = "SPIKEPROOF_MAX_DURATION", value_name = "TIME", value_parser = crate::units::parse_duration)]
     max_duration: Option<Duration>,
 }
 
-/// What `run` and `check` have in common.
+/// The arguments that `run` and `check` share.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ScenarioArgs {
     /// The scenario file
@@ -65,8 +64,8 @@ pub struct ScenarioArgs {
     /// Replaces `fleet.tasks` of the scenario
     #[arg(long, env = "SPIKEPROOF_TASKS", value_parser = clap::value_parser!(u32).range(1..=500))]
     tasks: Option<u32>,
-    /// The target's own host: its owner has agreed to more load than a target gets that nothing
-    /// proves to be yours; the report records it
+    /// Confirms that the owner of HOST permits load above the limit for unverified targets (recorded
+    /// in the report)
     #[arg(
         long,
         env = "SPIKEPROOF_I_AM_ALLOWED",
@@ -78,7 +77,7 @@ pub struct ScenarioArgs {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum FleetArg {
-    /// Fargate tasks, made and destroyed for this run
+    /// Fargate tasks, created and destroyed for this run
     Fargate,
     /// Child processes on this machine; uses neither AWS nor terraform
     Local,
@@ -126,7 +125,7 @@ impl ScenarioArgs {
     }
 }
 
-pub async fn run(args: Args) -> Answer {
+pub async fn run(args: RunArgs) -> Answer {
     let repeat = args.repeat;
     let wanted = match args
         .scenario
@@ -169,8 +168,7 @@ pub async fn run(args: Args) -> Answer {
                 repeats = repeats.after(&outcome.report);
                 let exit = outcome.report.exit;
                 reports.push(outcome.report);
-                // Whoever interrupts one does not want the next; what is left must be seen to
-                // first.
+                // After an interrupt the user wants no further run; leftovers must be removed first.
                 if !matches!(exit, Exit::Passed | Exit::Failed | Exit::Inconclusive) {
                     return Answer::out(text, exit);
                 }
@@ -195,7 +193,7 @@ pub async fn run(args: Args) -> Answer {
     }
 }
 
-/// One run, and what it says at its end.
+/// One run, with its report as text.
 async fn once(wanted: Wanted) -> Result<(Outcome, String), Answer> {
     let (events, listener) = Events::channel();
     let mut view = JoinSet::new();
@@ -222,7 +220,7 @@ async fn once(wanted: Wanted) -> Result<(Outcome, String), Answer> {
     Ok((outcome, format!("\n{text}\n{next}")))
 }
 
-/// What could not be written has been told, and is no next step.
+/// The files to open next. A file that could not be written is omitted: an event reported it.
 fn next_steps(folder: &Path, run: &str) -> String {
     let [page, data] = ["report.html", "report.json"].map(|name| folder.join(name));
     let mut steps = String::new();

@@ -1,4 +1,4 @@
-//! `spikeproof watch`: records and judges a spike that someone else makes.
+//! `spikeproof watch`: records and judges a spike that somebody else creates.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,38 +19,37 @@ use crate::scenario::{self, Scenario, Subject, Surroundings};
 use crate::verdict::{self, Judged, preflight};
 use crate::watch::{self, Watch};
 
-/// How often what is shown may change.
+/// How often the live view is updated.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Watches a group for a while and judges how it scaled, whoever made the load. Reads only: nothing
-/// is created.
+/// Watches a group while somebody else creates the load, and judges how it scaled. Creates nothing.
 ///
-/// Ctrl-C ends the watch early; what was seen by then is judged.
+/// Ctrl-C ends the watch early; the data so far is judged.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = crate::outcome::EXIT_CODES)]
-pub struct Args {
+pub struct WatchArgs {
     /// The Auto Scaling group
     #[arg(long, value_name = "NAME", required_unless_present_any = ["service", "read"], conflicts_with = "service")]
     group: Option<String>,
     /// The ECS service, as `cluster/service`
     #[arg(long, value_name = "CLUSTER/SERVICE", value_parser = service)]
     service: Option<Subject>,
-    /// For how long
+    /// The duration of the watch
     #[arg(long = "for", value_name = "DURATION", default_value = "20m", value_parser = crate::units::parse_duration)]
     lasts: Duration,
-    /// Where everything that is seen is written, as it is seen [default: watch-NAME.jsonl]
+    /// The file for every observation [default: watch-NAME.jsonl]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Judges what an earlier watch wrote, instead of watching
+    /// Judges the file of an earlier watch, instead of watching
     #[arg(long, value_name = "FILE", conflicts_with_all = ["group", "service", "out"])]
     read: Option<PathBuf>,
-    /// From the breach of the policy's threshold to a new instance in service
+    /// The longest time from the breach of the policy's threshold to a new instance in service
     #[arg(long, value_name = "DURATION", default_value = "3m")]
     out_within: String,
-    /// To scale back in: `auto`, a duration, or `2x cooldown`
+    /// The longest time to scale in: `auto`, a duration, or `2x cooldown`
     #[arg(long, value_name = "BOUND", default_value = "auto")]
     in_within: String,
-    /// The judgement as JSON
+    /// Prints JSON
     #[arg(long)]
     json: bool,
 }
@@ -59,7 +58,7 @@ fn service(text: &str) -> Result<Subject, String> {
     Subject::service(text).ok_or_else(|| format!("`{text}` is not CLUSTER/SERVICE"))
 }
 
-pub async fn run(args: Args) -> Answer {
+pub async fn run(args: WatchArgs) -> Answer {
     let expected = match expectations(&args) {
         Ok(expected) => expected,
         Err(why) => return Answer::error(why, Exit::Usage),
@@ -78,8 +77,8 @@ pub async fn run(args: Args) -> Answer {
     }
 }
 
-/// The options in the words of a scenario: one reader for both.
-fn expectations(args: &Args) -> Result<Scenario, String> {
+/// The options as a scenario, so that one parser reads both.
+fn expectations(args: &WatchArgs) -> Result<Scenario, String> {
     let text = format!(
         "name: watch\ntarget: {{ url: \"http://127.0.0.1\", group: watched }}\nphases: [{{ name: watched, rate: 1/s, hold: 1s }}]\n\
          steps: [{{ get: / }}]\nscaling: {{ out_within: {:?}, in_within: {:?} }}\n",
@@ -97,7 +96,7 @@ fn expectations(args: &Args) -> Result<Scenario, String> {
     })
 }
 
-async fn watched(args: &Args) -> Result<Timeline, Answer> {
+async fn watched(args: &WatchArgs) -> Result<Timeline, Answer> {
     let could_not = |why: &dyn std::fmt::Display| Answer::error(why, Exit::CouldNotRun);
     let subject = match (&args.group, &args.service) {
         (Some(name), _) => Subject::Group(name.clone()),
@@ -172,7 +171,7 @@ async fn watched(args: &Args) -> Result<Timeline, Answer> {
     Ok(ended.timeline)
 }
 
-fn said(args: &Args, judged: &Judged, timeline: &Timeline) -> Answer {
+fn said(args: &WatchArgs, judged: &Judged, timeline: &Timeline) -> Answer {
     if args.json {
         return match serde_json::to_string_pretty(judged) {
             Ok(json) => Answer::out(json + "\n", judged.verdict.into()),

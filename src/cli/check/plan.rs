@@ -1,0 +1,316 @@
+//! The plan as `spikeproof check` prints it: load, flows, data, fleet, cost and limits.
+
+use std::fmt::Write as _;
+
+use crate::cost;
+use crate::plan::{Schedule, Sizing, forecast};
+use crate::report::terminal::{level, peak};
+use crate::run::{FleetKind, Preview, Wanted, objections, to_prove};
+use crate::scenario::{Model, Reuse, Scenario};
+use crate::units::{self, duration};
+
+/// The plan as text. `proves_target`: the caller proves the target itself and prints the result.
+pub(super) fn text(preview: &Preview, wanted: &Wanted, proves_target: bool) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_plan(&mut out, preview, wanted.fleet);
+    let _ = write_limits(&mut out, preview, wanted, proves_target);
+    out
+}
+
+fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt::Result {
+    let Preview {
+        scenario,
+        schedule,
+        sizing,
+        estimate,
+        ..
+    } = preview;
+    writeln!(out, "{}: valid", scenario.name)?;
+    writeln!(out, "  target  {}", scenario.target.url)?;
+    if let Some(subject) = &scenario.target.subject {
+        writeln!(out, "  group   {subject}")?;
+    }
+    if scenario.target.tls.insecure {
+        writeln!(out, "  INSECURE: any certificate is taken")?;
+    }
+    write_phases(out, scenario, schedule)?;
+    write_flows(out, scenario)?;
+    write_load(out, scenario, sizing)?;
+    write_data(out, scenario, schedule, sizing)?;
+    write_thresholds(out, scenario)?;
+    writeln!(out, "\nfleet")?;
+    writeln!(
+        out,
+        "  {} tasks ({}): {}",
+        sizing.tasks,
+        fleet.word(),
+        sizing.why
+    )?;
+    if fleet == FleetKind::Fargate {
+        let (cpu, memory) = (
+            scenario.fleet.size.cpu_units,
+            scenario.fleet.size.memory_mib,
+        );
+        writeln!(
+            out,
+            "  each {} vCPU and {} GB",
+            f64::from(cpu) / 1024.0,
+            f64::from(memory) / 1024.0
+        )?;
+        writeln!(
+            out,
+            "\ncost\n  about {} for {} of task time (prices of {} in {})",
+            estimate.usd,
+            duration(estimate.task_time),
+            cost::PRICES.date,
+            cost::PRICES.region
+        )?;
+        if let Some(budget) = scenario.budget {
+            let word = if estimate.usd > budget {
+                "OVER"
+            } else {
+                "within"
+            };
+            writeln!(out, "  {word} the budget of {budget}")?;
+        }
+    }
+    Ok(())
+}
+
+/// The reasons for which `run` would refuse this plan.
+fn write_limits(
+    out: &mut String,
+    preview: &Preview,
+    wanted: &Wanted,
+    proves_target: bool,
+) -> std::fmt::Result {
+    let refused = objections(wanted, preview);
+    let to_prove = to_prove(wanted, preview).filter(|_| !proves_target);
+    if !refused.is_empty() || to_prove.is_some() {
+        writeln!(out, "\nlimits")?;
+    }
+    for why in refused {
+        writeln!(out, "  REFUSED: {why}")?;
+    }
+    to_prove.map_or(Ok(()), |how| {
+        writeln!(out, "  {}", how.replace('\n', "\n  "))
+    })
+}
+
+fn write_phases(out: &mut String, scenario: &Scenario, schedule: &Schedule) -> std::fmt::Result {
+    writeln!(out, "\nphases, {} in all", duration(schedule.end()))?;
+    for (index, (phase, start)) in scenario
+        .phases
+        .iter()
+        .zip(schedule.phase_starts())
+        .enumerate()
+    {
+        writeln!(
+            out,
+            "  {:>7}  {:<16} {:<10} {} {:<12} ramp {:<6} hold {:<6} {}",
+            duration(*start),
+            phase.name,
+            phase.role.word(),
+            transition(scenario, index),
+            level(phase.model, phase.level),
+            duration(phase.ramp),
+            duration(phase.hold),
+            if phase.role.judged() {
+                ""
+            } else {
+                "shown, not judged"
+            }
+        )?;
+    }
+    write_curve(out, scenario, schedule)
+}
+
+/// How the phase reaches its level: ramp, jump or hold.
+fn transition(scenario: &Scenario, index: usize) -> &'static str {
+    let phase = &scenario.phases[index];
+    let before = index.checked_sub(1).map(|before| &scenario.phases[before]);
+    match before {
+        Some(before) if before.level == phase.level && before.model == phase.model => "hold at",
+        _ if phase.ramp.is_zero() => "jump to",
+        _ => "ramp to",
+    }
+}
+
+const WIDTH: usize = 72;
+const HEIGHT: usize = 6;
+
+/// The load over time, drawn in blocks of one eighth of a row.
+fn write_curve(out: &mut String, scenario: &Scenario, schedule: &Schedule) -> std::fmt::Result {
+    let columns = forecast::curve(schedule, WIDTH);
+    writeln!(out)?;
+    for row in (0..HEIGHT).rev() {
+        let line: String = columns.iter().map(|share| block(*share, row)).collect();
+        let label = if row == HEIGHT - 1 {
+            peak(scenario, schedule)
+        } else {
+            String::new()
+        };
+        writeln!(out, "  │{line}│ {label}")?;
+    }
+    let end = duration(schedule.end());
+    writeln!(out, "  0{end:>WIDTH$}")
+}
+
+/// The part of a column that lies in this row; `share` is the column's height, 0 to 1.
+fn block(share: f64, row: usize) -> char {
+    const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let filled = (share * (HEIGHT * 8) as f64).round() as usize;
+    EIGHTHS[filled.saturating_sub(row * 8).min(8)]
+}
+
+fn write_flows(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
+    let weights: f64 = scenario.flows.iter().map(|flow| flow.weight).sum();
+    writeln!(out, "\nflows")?;
+    for flow in &scenario.flows {
+        let share = flow.weight / weights * 100.0;
+        let requests = flow.body.requests();
+        let setup = match flow.setup.requests() {
+            0 => String::new(),
+            count => format!(", {count} once per session"),
+        };
+        writeln!(
+            out,
+            "  {share:>3.0}%  {} ({}{setup})",
+            flow.name,
+            units::count(requests as u32, "request")
+        )?;
+    }
+    Ok(())
+}
+
+/// Requests per second at two response times, then connections and ports.
+fn write_load(out: &mut String, scenario: &Scenario, sizing: &Sizing) -> std::fmt::Result {
+    let pass = forecast::Pass::of(scenario);
+    let [fast, slow] = forecast::RESPONSES;
+    writeln!(
+        out,
+        "\nexpected requests/s when the target answers in   {:>7} {:>9}",
+        duration(fast),
+        duration(slow)
+    )?;
+    for phase in &scenario.phases {
+        let rate = |response| pass.rate(phase.model, phase.level, response);
+        writeln!(
+            out,
+            "  {:<16} {:<29} {:>7.0} {:>9.0}",
+            phase.name,
+            level(phase.model, phase.level),
+            rate(fast),
+            rate(slow)
+        )?;
+    }
+    write_closed_model(out, scenario, &pass)?;
+    write_connections(out, scenario, sizing, &pass)
+}
+
+/// What the closed model means for this load: how much of it a slow target loses.
+fn write_closed_model(
+    out: &mut String,
+    scenario: &Scenario,
+    pass: &forecast::Pass,
+) -> std::fmt::Result {
+    if !scenario.has(Model::Users) {
+        return Ok(());
+    }
+    let [fast, slow] = forecast::RESPONSES;
+    let lost = forecast::peak(scenario).map_or(0.0, |phase| {
+        1.0 - pass.rate(Model::Users, phase.level, slow)
+            / pass.rate(Model::Users, phase.level, fast).max(1e-9)
+    });
+    writeln!(
+        out,
+        "  users wait for their responses: a group that is too small gets {:.0}% less load, not more",
+        lost * 100.0
+    )?;
+    writeln!(
+        out,
+        "  (`rate` instead of `users` keeps sending, whatever the target does)"
+    )?;
+    if forecast::thinks(scenario) {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "  without `think`, only the target's response time limits the load"
+    )
+}
+
+/// Connections and source ports per task at the highest load.
+fn write_connections(
+    out: &mut String,
+    scenario: &Scenario,
+    sizing: &Sizing,
+    pass: &forecast::Pass,
+) -> std::fmt::Result {
+    let [fast, slow] = forecast::RESPONSES;
+    let Some(phase) = forecast::peak(scenario) else {
+        return Ok(());
+    };
+    let sessions = pass.sessions(phase.model, phase.level, slow) / f64::from(sizing.tasks.max(1));
+    let policy = scenario.target.connection;
+    let per_second = match policy.reuse {
+        Reuse::Request => {
+            pass.rate(phase.model, phase.level, fast) / f64::from(sizing.tasks.max(1))
+        }
+        Reuse::Session => sessions / policy.max_age.as_secs_f64().max(1e-3),
+    };
+    // A closed connection keeps its port for a minute.
+    let ports = sessions + per_second * 60.0;
+    writeln!(
+        out,
+        "  connections      {sessions:.0} at once per task, {per_second:.1} new each second, {:.0}% of the {} source ports per address",
+        ports / forecast::PORTS as f64 * 100.0,
+        forecast::PORTS
+    )?;
+    if ports > forecast::PORTS as f64 * 0.9 {
+        writeln!(
+            out,
+            "  too many: add tasks, or keep connections longer (`connection.max_age`, `reuse: session`)"
+        )?;
+    }
+    Ok(())
+}
+
+fn write_data(
+    out: &mut String,
+    scenario: &Scenario,
+    schedule: &Schedule,
+    sizing: &Sizing,
+) -> std::fmt::Result {
+    if scenario.data.is_empty() {
+        return Ok(());
+    }
+    let workers = sizing.tasks * (scenario.fleet.size.cpu_units / 1_024).max(1);
+    writeln!(out, "\ndata")?;
+    for rows in forecast::rows(scenario, schedule, workers) {
+        let verdict = rows.problem.map_or("enough".to_owned(), |problem| {
+            format!("NOT ENOUGH: {problem}")
+        });
+        writeln!(
+            out,
+            "  {:<16} {} rows, about {} iterations draw one: {verdict}",
+            rows.name, rows.there, rows.needed
+        )?;
+    }
+    Ok(())
+}
+
+fn write_thresholds(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
+    writeln!(out, "\nthresholds")?;
+    for threshold in &scenario.thresholds {
+        let abort = threshold
+            .abort_after
+            .map(|after| format!("  (stops the run, after {})", duration(after)));
+        writeln!(out, "  {}{}", threshold.text, abort.unwrap_or_default())?;
+    }
+    if scenario.thresholds.is_empty() {
+        writeln!(out, "  none: only validity and scaling are judged")?;
+    }
+    Ok(())
+}
