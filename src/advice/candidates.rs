@@ -376,7 +376,7 @@ fn follows(ran: &RanPolicy<'_>, metric: &super::Metric, lag: Duration) -> Result
 
 /// A live alarm as the model has it.
 fn alarm(live: &timeline::Alarm) -> Option<Alarm> {
-    let comparison = Comparison::of_operator(&live.comparison)?;
+    let comparison = Comparison::of_operator(live.comparison.as_str())?;
     let model = Alarm::new(comparison, live.threshold?, live.datapoints() as usize);
     Some(model.of(
         live.evaluation_periods as usize,

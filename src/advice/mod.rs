@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::capacity::{self, InstanceCapacity, Metric};
 use crate::evidence::load::{Confidence, Elasticity, Second, elasticity};
 use crate::evidence::timeline::{Alarm, Policy};
+use crate::evidence::vocabulary::{PolicyKind, PredictiveMode};
 use crate::evidence::{Reaction, Timeline, instances};
 use crate::scaling::policies::Rule;
 use crate::scaling::step::{Adjustment, SimpleScaling, Step, StepScaling};
@@ -187,8 +188,8 @@ fn ran(timeline: &Timeline) -> Result<Ran<'_>, String> {
         .filter(|policy| !policy.disabled)
     {
         let name = &policy.name;
-        if policy.kind == "PredictiveScaling" {
-            if policy.mode.as_deref() == Some("ForecastAndScale") {
+        if policy.kind == PolicyKind::Predictive {
+            if policy.mode == Some(PredictiveMode::ForecastAndScale) {
                 return Err(format!(
                     "policy {name} scales by a forecast of its own: what it does in a run cannot be replayed (a run with it \
                      in ForecastOnly mode can)"
@@ -207,7 +208,7 @@ fn ran(timeline: &Timeline) -> Result<Ran<'_>, String> {
             .filter(of)
             .find(|alarm| !alarm.is_high())
             .copied();
-        let tracks = policy.kind == "TargetTrackingScaling";
+        let tracks = policy.kind == PolicyKind::TargetTracking;
         let alarm = if tracks { high } else { high.or(low) };
         let alarm =
             alarm.ok_or_else(|| format!("the alarms of policy {name} could not be read"))?;
@@ -239,8 +240,8 @@ fn rule(policy: &Policy, alarm: &Alarm, low: Option<&Alarm>, cooldown: Duration)
     let adjustment =
         || Adjustment::of_word(policy.adjustment.as_deref().unwrap_or("ChangeInCapacity"));
     let least = policy.least.unwrap_or(0);
-    Some(match policy.kind.as_str() {
-        "TargetTrackingScaling" => {
+    Some(match policy.kind {
+        PolicyKind::TargetTracking => {
             let usual = TargetTracking::new(threshold);
             let low = low.and_then(|low| low.threshold).unwrap_or(usual.low);
             Rule::Tracking {
@@ -248,7 +249,7 @@ fn rule(policy: &Policy, alarm: &Alarm, low: Option<&Alarm>, cooldown: Duration)
                 scale_in: !policy.scale_in_disabled,
             }
         }
-        "StepScaling" => Rule::Step(StepScaling {
+        PolicyKind::Step => Rule::Step(StepScaling {
             threshold,
             is_above: alarm.is_high(),
             steps: policy
@@ -263,7 +264,7 @@ fn rule(policy: &Policy, alarm: &Alarm, low: Option<&Alarm>, cooldown: Duration)
             adjustment: adjustment()?,
             least,
         }),
-        "SimpleScaling" => Rule::Simple {
+        PolicyKind::Simple => Rule::Simple {
             scaling: SimpleScaling {
                 change: policy.change?,
                 adjustment: adjustment()?,

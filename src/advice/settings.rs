@@ -8,6 +8,7 @@ use super::{Advice, Answer, Evidence, causes};
 use crate::evidence::Confidence;
 use crate::evidence::instances::{self, Why};
 use crate::evidence::timeline::{Alarm, GroupState, Policy};
+use crate::evidence::vocabulary::PolicyKind;
 use crate::units;
 
 /// Longer than a poll: not only two looks apart.
@@ -183,7 +184,7 @@ pub fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
     }
     let Some(policy) = policies
         .iter()
-        .find(|policy| policy.kind == "SimpleScaling")
+        .find(|policy| policy.kind == PolicyKind::Simple)
     else {
         let default = units::duration(group.default_cooldown);
         let unset = policies
@@ -463,7 +464,7 @@ fn simple(evidence: &Evidence<'_>, group: &GroupState) -> Vec<String> {
     let policies = evidence.timeline.policies();
     let simple = policies
         .iter()
-        .filter(|policy| policy.kind == "SimpleScaling");
+        .filter(|policy| policy.kind == PolicyKind::Simple);
     simple
         .map(|policy| {
             format!(
@@ -575,7 +576,7 @@ mod tests {
         );
         let simple = with(|seen| {
             if let Observed::Policy(policy) = seen {
-                policy.kind = "SimpleScaling".to_owned();
+                policy.kind = "SimpleScaling".into();
             }
         });
         let (said, _) = asked(&simple, &reaction, cooldown);

@@ -5,6 +5,7 @@ use super::answers::answer;
 use super::candidates::Tolerance;
 use super::{Advice, Answer, Candidate, Change, Evidence, others};
 use crate::evidence::timeline::Policy;
+use crate::evidence::vocabulary::PolicyKind;
 use crate::evidence::{Confidence, InstanceCapacity};
 use crate::units;
 
@@ -106,7 +107,7 @@ pub fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let policies = evidence.timeline.policies();
     let tracking = policies
         .iter()
-        .find(|policy| policy.kind == "TargetTrackingScaling")?;
+        .find(|policy| policy.kind == PolicyKind::TargetTracking)?;
     let (Some(capacity), Some(metric)) = (&advice.capacity, &advice.metric) else {
         let why = match advice.capacity {
             None => NOTHING_HELD.to_owned(),
@@ -277,7 +278,7 @@ pub fn steps(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let policies = evidence.timeline.policies();
     let stepped = policies
         .iter()
-        .find(|policy| policy.kind == "StepScaling" && is_out(policy));
+        .find(|policy| policy.kind == PolicyKind::Step && is_out(policy));
     let add = needed(capacity, peak).saturating_sub(before);
     let said = match (stepped, add) {
         (_, 0) => format!(

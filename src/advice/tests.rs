@@ -29,13 +29,13 @@ fn load() -> Vec<f64> {
 fn alarm(name: &str, comparison: &str, threshold: f64, periods: u32) -> Observed {
     Observed::Alarm(Alarm {
         name: name.to_owned(),
-        state: "OK".to_owned(),
+        state: "OK".into(),
         state_since: None,
         namespace: Some("AWS/EC2".to_owned()),
         metric: Some("CPUUtilization".to_owned()),
         statistic: Some("Average".to_owned()),
         dimensions: vec![("AutoScalingGroupName".to_owned(), "web".to_owned())],
-        comparison: comparison.to_owned(),
+        comparison: comparison.into(),
         threshold: Some(threshold),
         period: Duration::from_secs(1),
         evaluation_periods: periods,
@@ -48,7 +48,7 @@ fn group(desired: u32, serving: u32) -> Observed {
     let instances = (0..serving)
         .map(|index| Instance {
             id: format!("i-{index}"),
-            lifecycle: "InService".to_owned(),
+            lifecycle: "InService".into(),
             health: "Healthy".to_owned(),
             zone: "a".to_owned(),
             ..Instance::default()
@@ -116,11 +116,11 @@ fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
     let ran = replay::replay(&load, &SERVICE, &setting);
     let policy = Policy {
         name: "web-cpu".to_owned(),
-        kind: kind.to_owned(),
+        kind: kind.into(),
         target_value: (kind == "TargetTrackingScaling").then_some(50.0),
         scale_in_disabled: false,
         warm_up: Some(Duration::from_secs(3)),
-        mode: (kind == "PredictiveScaling").then(|| "ForecastAndScale".to_owned()),
+        mode: (kind == "PredictiveScaling").then(|| "ForecastAndScale".into()),
         alarms: vec!["high".to_owned(), "low".to_owned()],
         ..Policy::default()
     };
@@ -141,7 +141,7 @@ fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
                     cause: "increasing the capacity from 2 to 4".to_owned(),
                     start: at(second),
                     end: None,
-                    status: "Successful".to_owned(),
+                    status: "Successful".into(),
                     message: None,
                     details: None,
                     ..Activity::default()

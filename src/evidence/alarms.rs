@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::vocabulary::AlarmState;
 use crate::evidence::instances::{SECOND, after};
 use crate::evidence::timeline::{Alarm, AlarmChange, Datapoint, Decision, Observed, Timeline};
 
@@ -44,8 +45,8 @@ pub fn behind<'a>(timeline: &'a Timeline, decision: &Decision) -> Option<Fired<'
     // A cause has whole seconds: the alarm fired by the end of that second.
     let by = after(decision.at, SECOND);
     let changes = timeline.alarm_changes().into_iter().rev();
-    let mut changes =
-        changes.filter(|change| change.to == "ALARM" && change.alarm == name && change.at <= by);
+    let mut changes = changes
+        .filter(|change| change.to == AlarmState::Alarm && change.alarm == name && change.at <= by);
     let alarm = timeline
         .alarms()
         .into_iter()
@@ -70,7 +71,7 @@ pub fn first<'a>(
     };
     let of_history = timeline.alarm_changes().into_iter().find_map(|change| {
         let alarm = alarms.iter().find(|alarm| alarm.name == change.alarm)?;
-        (change.at >= from && change.to == "ALARM" && wanted(alarm))
+        (change.at >= from && change.to == AlarmState::Alarm && wanted(alarm))
             .then(|| Fired::of_history(alarm, change))
     });
     of_history.or_else(|| inferred(timeline, from, wanted))
@@ -86,7 +87,7 @@ fn inferred<'a>(
         .observations
         .iter()
         .find_map(|one| match &one.seen {
-            Observed::Alarm(alarm) if alarm.state == "ALARM" && wanted(alarm) => {
+            Observed::Alarm(alarm) if alarm.state == AlarmState::Alarm && wanted(alarm) => {
                 Some((alarm, alarm.state_since.filter(|since| *since >= from)?))
             }
             _ => None,
@@ -123,9 +124,9 @@ pub fn before(timeline: &Timeline, started: Timestamp) -> Option<String> {
         let Observed::Alarm(alarm) = &one.seen else {
             continue;
         };
-        match alarm.state.as_str() {
+        match alarm.state {
             _ if !alarm.is_high() => {}
-            "ALARM" => alarmed = Some(alarm.name.clone()),
+            AlarmState::Alarm => alarmed = Some(alarm.name.clone()),
             _ if alarmed.as_ref() == Some(&alarm.name) => alarmed = None,
             _ => {}
         }
@@ -140,9 +141,11 @@ pub fn wanted_more(timeline: &Timeline, started: Timestamp, seconds: usize) -> V
     let mut states: Vec<(Timestamp, &str, bool)> = Vec::new();
     for one in &timeline.observations {
         match &one.seen {
-            Observed::Alarm(seen) => states.push((one.at, &seen.name, seen.state == "ALARM")),
+            Observed::Alarm(seen) => {
+                states.push((one.at, &seen.name, seen.state == AlarmState::Alarm))
+            }
             Observed::AlarmChange(change) => {
-                states.push((change.at, &change.alarm, change.to == "ALARM"))
+                states.push((change.at, &change.alarm, change.to == AlarmState::Alarm))
             }
             _ => {}
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::vocabulary::TargetState;
 use crate::evidence::timeline::{GroupState, Instance, TargetHealth, Timeline};
 
 /// Between two looks, where the timeline does not say when the look before was.
@@ -230,7 +231,7 @@ pub fn launched(timeline: &Timeline, since: Timestamp) -> Vec<Launched> {
         {
             one.in_service = Some(Sighting::exact(started));
         }
-        one.healthy = first_health(timeline, &one.id, "healthy");
+        one.healthy = first_health(timeline, &one.id, &TargetState::Healthy);
     }
     found.sort_by_key(|one| one.launched.at);
     found
@@ -291,7 +292,7 @@ pub fn left(timeline: &Timeline, since: Timestamp) -> Vec<Left> {
         });
     }
     for one in &mut found {
-        one.draining = first_health(timeline, &one.id, "draining");
+        one.draining = first_health(timeline, &one.id, &TargetState::Draining);
         one.gone = gone(timeline, &one.id, one.began.at);
     }
     found.sort_by_key(|one| one.began.at);
@@ -331,7 +332,7 @@ fn instance_at<'a>(timeline: &'a Timeline, id: &str, at: Timestamp) -> Option<&'
         .map(|(_, instance)| instance)
 }
 
-fn first_health(timeline: &Timeline, id: &str, state: &str) -> Option<Sighting> {
+fn first_health(timeline: &Timeline, id: &str, state: &TargetState) -> Option<Sighting> {
     timeline
         .target_looks()
         .find(|(_, _, health)| {
@@ -376,7 +377,7 @@ fn healthy_everywhere(latest: &[&TargetHealth]) -> u32 {
         health
             .targets
             .iter()
-            .any(|(own, is)| own == id && is == "healthy")
+            .any(|(own, is)| own == id && *is == TargetState::Healthy)
     };
     let all = first
         .targets
@@ -463,7 +464,7 @@ mod tests {
         let look = |second, group: &str, targets: &[(&str, &str)]| {
             let targets = targets
                 .iter()
-                .map(|(id, state)| ((*id).to_owned(), (*state).to_owned()))
+                .map(|(id, state)| ((*id).to_owned(), (*state).into()))
                 .collect();
             Observation::new(
                 at(second),

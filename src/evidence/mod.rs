@@ -16,6 +16,7 @@ pub mod spikes;
 #[cfg(test)]
 pub mod testing;
 pub mod timeline;
+pub mod vocabulary;
 
 pub use capacity::InstanceCapacity;
 pub use facts::Facts;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::vocabulary::PolicyKind;
 use crate::evidence::instances::{Launched, after, between};
 use crate::evidence::timeline::{GroupState, Policy, Timeline};
 use crate::scenario::{InWithin, Scenario};
@@ -97,14 +98,14 @@ pub fn unavoidable_in(
             .iter()
             .filter(|policy| !policy.scale_in_disabled && !policy.disabled)
     };
-    let tracks = |policy: &&&Policy| policy.kind == "TargetTrackingScaling";
+    let tracks = |policy: &&&Policy| policy.kind == PolicyKind::TargetTracking;
     let tracking = able().filter(tracks).filter_map(|policy| low(policy)).max();
     let mut ways: Vec<Wait> = Vec::new();
     ways.extend(tracking.map(|window| longest(window, warming.clone())));
     for policy in able().filter(|policy| !tracks(policy)) {
         let Some(window) = low(policy) else { continue };
-        let held = match policy.kind.as_str() {
-            "SimpleScaling" => cooling(
+        let held = match policy.kind {
+            PolicyKind::Simple => cooling(
                 policy.cooldown.unwrap_or(group.default_cooldown),
                 &before,
                 dropped,
@@ -155,9 +156,9 @@ fn warming(
     launched: &[&Launched],
     dropped: Timestamp,
 ) -> Option<Wait> {
-    let out = policies
-        .iter()
-        .filter(|policy| policy.kind != "SimpleScaling" && policy.kind != "PredictiveScaling");
+    let out = policies.iter().filter(|policy| {
+        policy.kind != PolicyKind::Simple && policy.kind != PolicyKind::Predictive
+    });
     // Without one nothing has a warm-up, or it could not be read.
     let own = out.map(|policy| policy.warm_up).max()?;
     let (lasts, whose) = match (own, group.default_warm_up) {
@@ -223,7 +224,7 @@ mod tests {
         let seconds = |value: Option<u64>| value.map(Duration::from_secs);
         Policy {
             name: kind.to_owned(),
-            kind: kind.to_owned(),
+            kind: kind.into(),
             alarms: vec!["low".to_owned()],
             warm_up: seconds(warm_up),
             cooldown: seconds(cooldown),

@@ -40,7 +40,7 @@ pub fn at(second: u32) -> Timestamp {
 pub fn group(second: u32, desired: u32, in_service: &[&str]) -> Observation {
     let instance = |id: &&str| Instance {
         id: (*id).to_owned(),
-        lifecycle: "InService".to_owned(),
+        lifecycle: "InService".into(),
         health: "Healthy".to_owned(),
         ..Instance::default()
     };
@@ -64,7 +64,7 @@ pub fn shrinking(second: u32, in_service: &[&str], leaving: &[&str]) -> Observat
     };
     state.instances.extend(leaving.iter().map(|id| Instance {
         id: (*id).to_owned(),
-        lifecycle: "Terminating".to_owned(),
+        lifecycle: "Terminating".into(),
         ..Instance::default()
     }));
     look
@@ -73,9 +73,9 @@ pub fn shrinking(second: u32, in_service: &[&str], leaving: &[&str]) -> Observat
 pub fn alarm(name: &str, comparison: &str, threshold: f64, periods: u32) -> Observation {
     let alarm = Alarm {
         name: name.to_owned(),
-        state: "OK".to_owned(),
+        state: "OK".into(),
         metric: Some("CPUUtilization".to_owned()),
-        comparison: comparison.to_owned(),
+        comparison: comparison.into(),
         threshold: Some(threshold),
         period: Duration::from_secs(1),
         evaluation_periods: periods,
@@ -95,8 +95,8 @@ pub fn change(second: u32, alarm: &str, points: &[(u32, f64)]) -> Observation {
     let change = AlarmChange {
         alarm: alarm.to_owned(),
         at: at(second),
-        from: "OK".to_owned(),
-        to: "ALARM".to_owned(),
+        from: "OK".into(),
+        to: "ALARM".into(),
         datapoints,
     };
     Observation::new(at(second), Observed::AlarmChange(change))
@@ -114,7 +114,7 @@ pub fn activity(second: u32, description: &str, from: u32, to: u32) -> Observati
         ),
         start: when,
         end: Some(at(second + 300)),
-        status: "Successful".to_owned(),
+        status: "Successful".into(),
         ..Activity::default()
     };
     Observation::new(when, Observed::Activity(activity))

@@ -11,6 +11,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::vocabulary::{
+    ActivityStatus, AlarmComparison, AlarmState, Lifecycle, PolicyKind, PredictiveMode, TargetState,
+};
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// When the answer was here, by our clock. What was seen has times of its own.
@@ -109,8 +113,7 @@ impl GroupState {
 #[serde(default)]
 pub struct Instance {
     pub id: String,
-    /// An open list: AWS adds states.
-    pub lifecycle: String,
+    pub lifecycle: Lifecycle,
     pub health: String,
     pub zone: String,
     /// `t3.micro`; empty where the API does not say.
@@ -129,11 +132,11 @@ pub struct Instance {
 
 impl Instance {
     pub fn is_in_service(&self) -> bool {
-        self.lifecycle == "InService"
+        self.lifecycle == Lifecycle::InService
     }
 
     pub fn is_leaving(&self) -> bool {
-        self.lifecycle.starts_with("Terminat")
+        self.lifecycle.is_leaving()
     }
 }
 
@@ -146,7 +149,7 @@ pub struct Activity {
     pub start: Timestamp,
     /// Includes the warm-up: not the moment of service.
     pub end: Option<Timestamp>,
-    pub status: String,
+    pub status: ActivityStatus,
     pub message: Option<String>,
     /// AWS's own JSON text; may name the invoking alarms.
     pub details: Option<String>,
@@ -242,8 +245,7 @@ pub struct Decision {
 #[serde(default)]
 pub struct Policy {
     pub name: String,
-    /// `TargetTrackingScaling`, `StepScaling`, `SimpleScaling`, `PredictiveScaling`.
-    pub kind: String,
+    pub kind: PolicyKind,
     pub target_value: Option<f64>,
     pub scale_in_disabled: bool,
     pub warm_up: Option<Duration>,
@@ -263,8 +265,8 @@ pub struct Policy {
     /// Of a service's policy: the one that follows a scale-out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out_cooldown: Option<Duration>,
-    /// Of a predictive policy: `ForecastOnly` or `ForecastAndScale`.
-    pub mode: Option<String>,
+    /// Of a predictive policy.
+    pub mode: Option<PredictiveMode>,
     pub disabled: bool,
 }
 
@@ -280,14 +282,13 @@ pub struct StepAdjustment {
 #[serde(default)]
 pub struct Alarm {
     pub name: String,
-    pub state: String,
+    pub state: AlarmState,
     pub state_since: Option<Timestamp>,
     pub namespace: Option<String>,
     pub metric: Option<String>,
     pub statistic: Option<String>,
     pub dimensions: Vec<(String, String)>,
-    /// CloudWatch's word, such as `GreaterThanThreshold`.
-    pub comparison: String,
+    pub comparison: AlarmComparison,
     pub threshold: Option<f64>,
     pub period: Duration,
     pub evaluation_periods: u32,
@@ -330,21 +331,13 @@ impl Alarm {
     }
 
     pub fn breached_by(&self, value: f64) -> bool {
-        let Some(threshold) = self.threshold else {
-            return false;
-        };
-        match self.comparison.as_str() {
-            "GreaterThanThreshold" => value > threshold,
-            "GreaterThanOrEqualToThreshold" => value >= threshold,
-            "LessThanThreshold" => value < threshold,
-            "LessThanOrEqualToThreshold" => value <= threshold,
-            _ => false,
-        }
+        self.threshold
+            .is_some_and(|threshold| self.comparison.is_breached(value, threshold))
     }
 
     /// Fires when the metric is high: it asks for more capacity.
     pub fn is_high(&self) -> bool {
-        self.comparison.starts_with("GreaterThan")
+        self.comparison.is_high()
     }
 
     /// How many datapoints have to breach.
@@ -364,8 +357,8 @@ impl Alarm {
 pub struct AlarmChange {
     pub alarm: String,
     pub at: Timestamp,
-    pub from: String,
-    pub to: String,
+    pub from: AlarmState,
+    pub to: AlarmState,
     /// The datapoints the alarm was decided on, earliest first.
     pub datapoints: Vec<Datapoint>,
 }
@@ -380,8 +373,8 @@ pub struct Datapoint {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TargetHealth {
     pub target_group: String,
-    /// Instance and state: `initial`, `healthy`, `unhealthy`, `draining`, `unused`, `unavailable`.
-    pub targets: Vec<(String, String)>,
+    /// Instance and its state.
+    pub targets: Vec<(String, TargetState)>,
 }
 
 /// What surrounds a group and makes it slow, or moves it besides its policies.

@@ -179,7 +179,7 @@ pub static SCENARIO: Object = Object {
         optional(
             "flows",
             Kind::Objects(&FLOW),
-            "What users do. Each iteration picks one flow by weight.",
+            "The actions of users. Each iteration picks one flow by weight.",
         ),
         optional(
             "steps",
@@ -413,7 +413,7 @@ pub static PHASE: Object = Object {
         optional(
             "role",
             Kind::Choice(&["warm-up", "baseline", "spike", "recovery", "cool-down"]),
-            "What the phase is for, when it is not clear from the levels. Warm-up and cool-down are shown, not judged.",
+            "The purpose of the phase, when it is not clear from the levels. Warm-up and cool-down are shown, not judged.",
         ),
         optional(
             "grace",
@@ -466,7 +466,7 @@ pub static FLOW: Object = Object {
         optional(
             "setup",
             Kind::Objects(&STEP),
-            "Once per session, before its first iteration: log in. What it captures lasts.",
+            "Once per session, before its first iteration: log in. Its captures last for the session.",
         ),
         required("steps", Kind::Objects(&STEP), "The requests, in order."),
     ],
@@ -515,7 +515,7 @@ pub static STEP: Object = Object {
         optional(
             "check",
             Kind::OneOrMoreOf(&CHECK),
-            "What makes the response right (default: any 2xx or 3xx status).",
+            "Conditions for a correct response (default: any 2xx or 3xx status).",
         ),
         optional(
             "capture",
@@ -537,7 +537,7 @@ pub static STEP: Object = Object {
         optional(
             "repeat",
             Kind::Count,
-            "So many times, 1 to 10000 (default 1).",
+            "Number of times, 1 to 10000 (default 1).",
         ),
         optional(
             "group",

@@ -6,6 +6,7 @@ use super::Judgement;
 use super::scaling::judgement;
 use crate::evidence::Facts;
 use crate::evidence::timeline::Observed;
+use crate::evidence::vocabulary::PredictiveMode;
 use crate::outcome::Verdict;
 use crate::units;
 
@@ -79,7 +80,7 @@ pub fn confounded(facts: &Facts<'_>) -> Option<Judgement> {
         }
     }
     for policy in &facts.policies {
-        if policy.mode.as_deref() == Some("ForecastAndScale") {
+        if policy.mode == Some(PredictiveMode::ForecastAndScale) {
             others.push(format!(
                 "the predictive policy {} scales by its own forecast",
                 policy.name

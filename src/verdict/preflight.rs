@@ -6,6 +6,7 @@ use crate::evidence::Timeline;
 use crate::evidence::instances::{Why, after};
 use crate::evidence::reaction::{ALARM, FELL, ROSE, Reaction};
 use crate::evidence::timeline::{Alarm, GroupState};
+use crate::evidence::vocabulary::AlarmState;
 use crate::plan::Schedule;
 use crate::scenario::{Role, Scenario};
 use crate::units;
@@ -32,7 +33,7 @@ pub fn outlived(
     let mut found: Vec<String> = timeline
         .alarms()
         .iter()
-        .filter(|alarm| alarm.state != NO_DATA)
+        .filter(|alarm| alarm.state != AlarmState::InsufficientData)
         .map(|alarm| no_data(alarm))
         .collect();
     let fell = reaction.moment(FELL);
@@ -65,8 +66,6 @@ fn first_spike(scenario: &Scenario, schedule: &Schedule) -> Option<Duration> {
         .position(|phase| phase.role == Role::Spike)?;
     schedule.phase_starts().get(spike).copied()
 }
-
-const NO_DATA: &str = "INSUFFICIENT_DATA";
 
 /// One that was made a moment ago has none yet.
 fn no_data(alarm: &Alarm) -> String {
@@ -116,10 +115,10 @@ pub fn of_group(timeline: &Timeline) -> Vec<String> {
         ));
     }
     for alarm in timeline.alarms() {
-        if alarm.state == NO_DATA {
+        if alarm.state == AlarmState::InsufficientData {
             found.push(no_data(alarm));
         }
-        if alarm.state == "ALARM" && alarm.is_high() {
+        if alarm.state == AlarmState::Alarm && alarm.is_high() {
             found.push(format!(
                 "the alarm {} has fired already: the group grows before the load, or cannot, and the load makes no breach to \
                  count from",
@@ -181,7 +180,7 @@ pub fn of_group(timeline: &Timeline) -> Vec<String> {
         let sick = targets
             .targets
             .iter()
-            .filter(|(_, state)| state.starts_with("unhealthy"))
+            .filter(|(_, state)| state.is_unhealthy())
             .count() as u64;
         if sick > 0 {
             found.push(format!(
@@ -226,7 +225,7 @@ pub fn differences(tested: &Timeline, like: &Timeline) -> Vec<String> {
                     "{} at {target}",
                     policy.metric.as_deref().unwrap_or("a metric of its own")
                 ),
-                None => policy.kind.clone(),
+                None => policy.kind.to_string(),
             })
             .collect();
         said.sort();
@@ -362,7 +361,7 @@ mod tests {
         };
         let mut policies = vec![Policy {
             name: "cpu".to_owned(),
-            kind: "TargetTrackingScaling".to_owned(),
+            kind: "TargetTrackingScaling".into(),
             target_value: Some(50.0),
             scale_in_disabled: false,
             warm_up: None,
@@ -371,13 +370,13 @@ mod tests {
         }];
         let mut alarm = Alarm {
             name: "high".to_owned(),
-            state: "OK".to_owned(),
+            state: "OK".into(),
             state_since: None,
             namespace: None,
             metric: Some("CPUUtilization".to_owned()),
             statistic: None,
             dimensions: vec![],
-            comparison: "GreaterThanThreshold".to_owned(),
+            comparison: "GreaterThanThreshold".into(),
             threshold: Some(50.0),
             period: Duration::from_secs(1),
             evaluation_periods: 3,
@@ -417,7 +416,7 @@ mod tests {
                 "scale-in disabled",
             ),
             (
-                said(|_, _, alarm| alarm.state = "INSUFFICIENT_DATA".to_owned()),
+                said(|_, _, alarm| alarm.state = "INSUFFICIENT_DATA".into()),
                 "has no data",
             ),
             (
@@ -425,13 +424,13 @@ mod tests {
                 "the spike lasts 10s, but the policy needs 11s",
             ),
             (
-                said(|_, _, alarm| alarm.state = "ALARM".to_owned()),
+                said(|_, _, alarm| alarm.state = "ALARM".into()),
                 "has fired already",
             ),
             (said(|_, _, alarm| alarm.metric = None), "could not be read"),
             (
                 said(|_, _, alarm| {
-                    alarm.comparison = "LessThanThreshold".to_owned();
+                    alarm.comparison = "LessThanThreshold".into();
                     alarm.evaluation_periods = 15;
                 }),
                 "the load goes on for 10s after its spike, but the policy needs 16s",

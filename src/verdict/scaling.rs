@@ -10,6 +10,7 @@ use crate::evidence::Facts;
 use crate::evidence::instances::{Why, between};
 use crate::evidence::reaction::{self, BREACH, Reaction};
 use crate::evidence::timeline::{Activity, Timeline};
+use crate::evidence::vocabulary::ActivityStatus;
 use crate::measure::Results;
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
@@ -117,7 +118,7 @@ pub fn scaled_out(facts: &Facts<'_>) -> Judgement {
         let failed = timeline
             .activities()
             .into_iter()
-            .filter(|one| one.start >= facts.times.started && one.status == "Failed");
+            .filter(|one| one.start >= facts.times.started && one.status == ActivityStatus::Failed);
         let whys: Vec<&Activity> = failed
             .filter(|one| one.description.starts_with("Launching"))
             .collect();

@@ -6,6 +6,7 @@ use super::{Eyes, WatchError, call, count, pages, seconds, timestamp};
 use crate::evidence::timeline::{
     Activity, GroupState, Hook, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings,
 };
+use crate::evidence::vocabulary::PolicyKind;
 
 /// A run that made more activities than this has told its story; the rest is not read.
 const MOST_ACTIVITIES: usize = 500;
@@ -56,7 +57,7 @@ pub async fn group(eyes: &Eyes, name: &str) -> Result<GroupState, WatchError> {
                 id: instance.instance_id().unwrap_or_default().to_owned(),
                 lifecycle: instance
                     .lifecycle_state()
-                    .map(|state| state.as_str().to_owned())
+                    .map(|state| state.as_str().into())
                     .unwrap_or_default(),
                 health: instance.health_status().unwrap_or_default().to_owned(),
                 zone: instance.availability_zone().unwrap_or_default().to_owned(),
@@ -65,7 +66,7 @@ pub async fn group(eyes: &Eyes, name: &str) -> Result<GroupState, WatchError> {
                 ..Instance::default()
             })
             // Those in the warm pool are not the group's yet.
-            .filter(|instance| !instance.lifecycle.starts_with("Warmed:"))
+            .filter(|instance| !instance.lifecycle.is_warm())
             .collect(),
         target_groups: group.target_group_arns().to_vec(),
         suspended: group
@@ -121,7 +122,7 @@ pub async fn activities(
                 end: activity.end_time().and_then(timestamp),
                 status: activity
                     .status_code()
-                    .map(|code| code.as_str().to_owned())
+                    .map(|code| code.as_str().into())
                     .unwrap_or_default(),
                 message: activity.status_message().map(str::to_owned),
                 details: activity.details().map(str::to_owned),
@@ -156,7 +157,7 @@ pub async fn policies(eyes: &Eyes, name: &str) -> Result<Vec<Policy>, WatchError
 fn policy(policy: &aws_sdk_autoscaling::types::ScalingPolicy) -> Policy {
     let tracking = policy.target_tracking_configuration();
     let predefined = tracking.and_then(|tracking| tracking.predefined_metric_specification());
-    let kind = policy.policy_type().unwrap_or_default().to_owned();
+    let kind = PolicyKind::from(policy.policy_type().unwrap_or_default());
     let steps = policy.step_adjustments().iter().map(|step| StepAdjustment {
         lower: step.metric_interval_lower_bound(),
         upper: step.metric_interval_upper_bound(),
@@ -185,16 +186,16 @@ fn policy(policy: &aws_sdk_autoscaling::types::ScalingPolicy) -> Policy {
         steps: steps.collect(),
         change: policy
             .scaling_adjustment()
-            .filter(|_| kind == "SimpleScaling"),
+            .filter(|_| kind == PolicyKind::Simple),
         cooldown: policy
             .cooldown()
-            .filter(|_| kind == "SimpleScaling")
+            .filter(|_| kind == PolicyKind::Simple)
             .map(seconds),
         out_cooldown: None,
         mode: policy
             .predictive_scaling_configuration()
             .and_then(|own| own.mode())
-            .map(|mode| mode.as_str().to_owned()),
+            .map(|mode| mode.as_str().into()),
         disabled: policy.enabled() == Some(false),
         kind,
     }

@@ -39,7 +39,7 @@ fn alarm(alarm: &aws_sdk_cloudwatch::types::MetricAlarm) -> Alarm {
         name: alarm.alarm_name().unwrap_or_default().to_owned(),
         state: alarm
             .state_value()
-            .map(|state| state.as_str().to_owned())
+            .map(|state| state.as_str().into())
             .unwrap_or_default(),
         // Not StateUpdatedTimestamp: that one moves with every evaluation.
         state_since: alarm.state_transitioned_timestamp().and_then(timestamp),
@@ -52,7 +52,7 @@ fn alarm(alarm: &aws_sdk_cloudwatch::types::MetricAlarm) -> Alarm {
         dimensions: named(alarm.dimensions()),
         comparison: alarm
             .comparison_operator()
-            .map(|word| word.as_str().to_owned())
+            .map(|word| word.as_str().into())
             .unwrap_or_default(),
         threshold: alarm.threshold(),
         period: seconds(alarm.period().unwrap_or(60)),
@@ -211,8 +211,8 @@ fn read_change(alarm: &str, at: Timestamp, data: &str) -> Option<AlarmChange> {
     Some(AlarmChange {
         alarm: alarm.to_owned(),
         at,
-        from: data.old_state.state_value,
-        to: data.new_state.state_value,
+        from: data.old_state.state_value.into(),
+        to: data.new_state.state_value.into(),
         datapoints,
     })
 }

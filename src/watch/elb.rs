@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Eyes, WatchError, call, count, seconds};
 use crate::evidence::timeline::{Balancer, TargetGroup, TargetHealth};
+use crate::evidence::vocabulary::TargetState;
 
 pub async fn health(eyes: &Eyes, target_group: &str) -> Result<TargetHealth, WatchError> {
     let answer = eyes
@@ -13,12 +14,12 @@ pub async fn health(eyes: &Eyes, target_group: &str) -> Result<TargetHealth, Wat
         .send()
         .await
         .map_err(call("elasticloadbalancing:DescribeTargetHealth"))?;
-    let mut targets: Vec<(String, String)> = answer
+    let mut targets: Vec<(String, TargetState)> = answer
         .target_health_descriptions()
         .iter()
         .filter_map(|description| {
             let id = description.target()?.id()?.to_owned();
-            let state = description.target_health()?.state()?.as_str().to_owned();
+            let state = description.target_health()?.state()?.as_str().into();
             Some((id, state))
         })
         .collect();

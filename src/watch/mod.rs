@@ -22,6 +22,7 @@ use crate::evidence::timeline::{
     Activity, Alarm, GroupState, MetricSeries, Observation, Observed, Policy, Surroundings,
     TargetHealth,
 };
+use crate::evidence::vocabulary::{AlarmState, TargetState};
 use crate::scenario::Subject;
 
 mod asg;
@@ -494,7 +495,10 @@ async fn poll(
                     match eyes.health(target_group, &group).await {
                         Ok(health) => {
                             recorder.heals(&["DescribeTargetHealth"]);
-                            lively |= health.targets.iter().any(|(_, state)| state != "healthy");
+                            lively |= health
+                                .targets
+                                .iter()
+                                .any(|(_, state)| *state != TargetState::Healthy);
                             recorder.see_change(target_group, Observed::Targets(health));
                             recorder.looked(target_group, sent);
                         }
@@ -521,7 +525,7 @@ async fn poll(
             pace.saw(
                 alarms
                     .iter()
-                    .any(|alarm| alarm.state == "ALARM" && alarm.is_high()),
+                    .any(|alarm| alarm.state == AlarmState::Alarm && alarm.is_high()),
                 Instant::now(),
             );
         }

@@ -14,6 +14,7 @@ use super::{Eyes, Since, WatchError, call, count, pages, seconds, timestamp};
 use crate::evidence::timeline::{
     Activity, GroupState, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings,
 };
+use crate::evidence::vocabulary::{ActivityStatus, Lifecycle};
 use crate::scenario::Subject;
 
 /// DescribeTasks takes so many.
@@ -170,17 +171,17 @@ fn instance(task: &Task) -> Instance {
         });
     // In the words that a group's instances have.
     let lifecycle = match task.last_status().unwrap_or_default() {
-        "RUNNING" if task.desired_status() == Some("STOPPED") => "Terminating",
-        "RUNNING" => "InService",
-        "DEACTIVATING" | "STOPPING" | "DEPROVISIONING" => "Terminating",
-        _ => "Pending",
+        "RUNNING" if task.desired_status() == Some("STOPPED") => Lifecycle::Terminating,
+        "RUNNING" => Lifecycle::InService,
+        "DEACTIVATING" | "STOPPING" | "DEPROVISIONING" => Lifecycle::Terminating,
+        _ => Lifecycle::Pending,
     };
     let health = task
         .health_status()
         .map_or("UNKNOWN", |health| health.as_str());
     Instance {
         id: last(task.task_arn().unwrap_or_default()).to_owned(),
-        lifecycle: lifecycle.to_owned(),
+        lifecycle,
         health: health.to_owned(),
         zone: task.availability_zone().unwrap_or_default().to_owned(),
         kind: match (task.cpu(), task.memory()) {
@@ -239,7 +240,7 @@ fn policy(policy: &scaling::ScalingPolicy) -> Policy {
         };
     Policy {
         name: policy.policy_name().to_owned(),
-        kind: policy.policy_type().as_str().to_owned(),
+        kind: policy.policy_type().as_str().into(),
         target_value: tracking.map(|tracking| tracking.target_value()),
         scale_in_disabled: tracking
             .and_then(|tracking| tracking.disable_scale_in())
@@ -267,7 +268,7 @@ fn policy(policy: &scaling::ScalingPolicy) -> Policy {
         mode: policy
             .predictive_scaling_policy_configuration()
             .and_then(|own| own.mode())
-            .map(|mode| mode.as_str().to_owned()),
+            .map(|mode| mode.as_str().into()),
         disabled: false,
     }
 }
@@ -349,9 +350,9 @@ fn activity(activity: &scaling::ScalingActivity, since: Timestamp) -> Option<Act
         start,
         end: activity.end_time().and_then(timestamp),
         status: if not_scaled.is_empty() {
-            activity.status_code().as_str().to_owned()
+            activity.status_code().as_str().into()
         } else {
-            "NotScaled".to_owned()
+            ActivityStatus::from("NotScaled")
         },
         message: if not_scaled.is_empty() {
             message

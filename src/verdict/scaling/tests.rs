@@ -175,7 +175,7 @@ fn a_missing_history_is_made_up_for_by_the_alarms_state_and_its_metric() {
     let Observed::Alarm(mut fired) = alarm("high", "GreaterThanThreshold", 50.0, 3).seen else {
         unreachable!()
     };
-    fired.state = "ALARM".to_owned();
+    fired.state = "ALARM".into();
     fired.state_since = Some(at(24));
     story.push(Observation::new(at(25), Observed::Alarm(fired)));
     let points = [
@@ -240,7 +240,7 @@ fn an_alarm_that_had_fired_before_leaves_no_breach_to_count_from() {
         if let Observed::Alarm(alarm) = &mut one.seen
             && alarm.name == "high"
         {
-            alarm.state = "ALARM".to_owned();
+            alarm.state = "ALARM".into();
             alarm.state_since = Some("2026-03-01T11:00:00Z".parse().unwrap());
         }
     }
