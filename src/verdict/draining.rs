@@ -48,7 +48,7 @@ pub fn nothing_dropped(facts: &Facts<'_>) -> Judgement {
     }
     let overload = &facts.overload;
     let by_header = facts.results.names_instances();
-    let seen = dropped(facts, &leaving, &overload, by_header);
+    let seen = dropped(facts, &leaving, overload, by_header);
     let measured = format!("{} of {} requests", seen.sure, seen.requests);
     let while_leaving = format!(
         "from each termination until {} after it was gone",
@@ -85,7 +85,7 @@ pub fn nothing_dropped(facts: &Facts<'_>) -> Judgement {
             sure: 0, doubtful, ..
         } => (
             Verdict::Inconclusive,
-            unclear(doubtful, &overload, by_header),
+            unclear(doubtful, overload, by_header),
         ),
         _ if by_header => (
             Verdict::Failed,
