@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::instances::{self, Launched, Left, Why, after};
+use crate::evidence::moment::{self, Moment, MomentKind};
 use crate::evidence::spikes::{self, Spike};
 use crate::evidence::timeline::{Decision, Timeline};
 use crate::evidence::{alarms, scale_in};
@@ -19,16 +20,6 @@ use crate::measure::Results;
 use crate::plan::Schedule;
 use crate::scenario::Limit;
 use crate::scenario::{Role, Scenario};
-
-/// One moment of the chain, with where it came from and how exactly it is known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Moment {
-    pub name: String,
-    pub at: Timestamp,
-    pub source: String,
-    /// The true moment lies within this of `at`.
-    pub resolution: Duration,
-}
 
 /// One change of the desired capacity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,11 +89,9 @@ pub struct Reaction {
 }
 
 impl Reaction {
-    pub fn moment(&self, name: &str) -> Option<Timestamp> {
-        self.out
-            .iter()
-            .chain(&self.back)
-            .find(|moment| moment.name == name)
+    pub fn moment(&self, kind: MomentKind) -> Option<Timestamp> {
+        moment::first(&self.out, kind)
+            .or_else(|| moment::first(&self.back, kind))
             .map(|moment| moment.at)
     }
 
@@ -111,17 +100,6 @@ impl Reaction {
         self.grew || self.desired_peak > self.desired_before || self.resized.iter().any(grew)
     }
 }
-
-pub const ROSE: &str = "load rose";
-pub const FELL: &str = "load fell";
-pub const BREACH: &str = "breach";
-pub const ALARM: &str = "alarm";
-pub const LAUNCH: &str = "launch began";
-pub const IN_SERVICE: &str = "in service";
-pub const FIRST_ANSWER: &str = "first request";
-pub const SHRINKING: &str = "shrinking began";
-
-pub const EXACT: Duration = Duration::from_millis(1);
 
 /// A spike of the load.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -331,15 +309,6 @@ impl Reaction {
         if spikes.len() > 1 {
             self.spikes = spikes;
         }
-    }
-}
-
-pub fn moment(name: &str, at: Timestamp, source: &str, resolution: Duration) -> Moment {
-    Moment {
-        name: name.to_owned(),
-        at,
-        source: source.to_owned(),
-        resolution,
     }
 }
 

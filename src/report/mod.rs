@@ -323,7 +323,8 @@ pub mod tests {
     use crate::advice::{Agreement, Answer, Candidate, Change};
     use crate::cost;
     use crate::evidence::{
-        Confidence, InstanceCapacity, Launched, Left, Moment, Reaction, Resized, Sighting, Why,
+        Confidence, InstanceCapacity, Launched, Left, Moment, MomentKind, Reaction, Resized,
+        Sighting, Why,
     };
     use crate::limits::Proof;
     use crate::measure::Stretch;
@@ -428,8 +429,8 @@ pub mod tests {
             };
         let begun: Timestamp = "2026-03-01T11:59:30Z".parse().unwrap();
         let at = |second: u64| begun.checked_add(Duration::from_secs(30 + second)).unwrap();
-        let moment = |name: &str, second, source: &str, resolution| Moment {
-            name: name.to_owned(),
+        let moment = |kind, second, source: &str, resolution| Moment {
+            kind,
             at: at(second),
             source: source.to_owned(),
             resolution: Duration::from_secs(resolution),
@@ -505,17 +506,27 @@ pub mod tests {
                 )],
                 reaction: Some(Reaction {
                     out: vec![
-                        moment("load rose", 10, "the plan, at the agreed start instant", 0),
                         moment(
-                            "breach",
+                            MomentKind::LoadRose,
+                            10,
+                            "the plan, at the agreed start instant",
+                            0,
+                        ),
+                        moment(
+                            MomentKind::Breach,
                             11,
                             "first breaching datapoint (92.0) in the history of high",
                             1,
                         ),
-                        moment("in service", 17, "lifecycle state of i-2, polled", 2),
+                        moment(
+                            MomentKind::InService,
+                            17,
+                            "lifecycle state of i-2, polled",
+                            2,
+                        ),
                     ],
                     back: vec![moment(
-                        "load fell",
+                        MomentKind::LoadFell,
                         20,
                         "the plan, at the agreed start instant",
                         0,

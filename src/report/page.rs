@@ -40,7 +40,7 @@ struct JudgementRow<'a> {
 struct MomentRow {
     second: String,
     clock: String,
-    name: String,
+    name: &'static str,
     source: String,
     resolution: String,
 }
@@ -109,7 +109,7 @@ fn moments(report: &RunReport) -> Vec<MomentRow> {
             format!("{:.1} s", moment.at.duration_since(started).as_secs_f64())
         }),
         clock: moment.at.strftime("%Y-%m-%d %H:%M:%S%.3f UTC").to_string(),
-        name: moment.name.clone(),
+        name: moment.kind.name(),
         source: moment.source.clone(),
         resolution: format!("± {}", units::duration(moment.resolution)),
     };

@@ -499,7 +499,7 @@ fn moment_line(moment: &Moment, before: Option<&Moment>, started: Option<Timesta
     let within = units::duration(moment.resolution);
     format!(
         "{clock}  {second:>7.1}s {link:>8}  {:<18} ±{within:<6} {}",
-        moment.name, moment.source
+        moment.kind, moment.source
     )
 }
 

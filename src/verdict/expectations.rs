@@ -9,7 +9,8 @@ use super::Judgement;
 use super::scaling::judgement;
 use crate::evidence::Facts;
 use crate::evidence::instances::{self, Why, between};
-use crate::evidence::reaction::{BREACH, Resized};
+use crate::evidence::moment::MomentKind;
+use crate::evidence::reaction::Resized;
 use crate::measure::{Merged, Results, Select};
 use crate::outcome::Verdict;
 use crate::scenario::Limit;
@@ -260,7 +261,7 @@ fn scaling_out(facts: &Facts<'_>, last: u32) -> Vec<u32> {
         let fresh = facts.reaction.launched.iter().filter(|one| !one.replaces);
         let from = facts
             .reaction
-            .moment(BREACH)
+            .moment(MomentKind::Breach)
             .or(facts.times.rose())
             .unwrap_or(facts.times.started);
         spans.extend(

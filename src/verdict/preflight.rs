@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::evidence::Timeline;
 use crate::evidence::instances::{Why, after};
-use crate::evidence::reaction::{ALARM, FELL, ROSE, Reaction};
+use crate::evidence::moment::MomentKind;
+use crate::evidence::reaction::Reaction;
 use crate::evidence::timeline::{Alarm, GroupState};
 use crate::evidence::vocabulary::AlarmState;
 use crate::plan::Schedule;
@@ -36,15 +37,15 @@ pub fn outlived(
         .filter(|alarm| alarm.state != AlarmState::InsufficientData)
         .map(|alarm| no_data(alarm))
         .collect();
-    let fell = reaction.moment(FELL);
+    let fell = reaction.moment(MomentKind::LoadFell);
     if reaction
-        .moment(ALARM)
+        .moment(MomentKind::Alarm)
         .is_some_and(|fired| fell.is_none_or(|fell| fired < fell))
     {
         found.extend(too_short(scenario, schedule, timeline));
     }
     let ended = reaction
-        .moment(ROSE)
+        .moment(MomentKind::LoadRose)
         .zip(first_spike(scenario, schedule))
         .map(|(rose, since)| {
             let load = after(rose, schedule.end().saturating_sub(since));

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::evidence::Facts;
 use crate::evidence::instances::{Why, between};
-use crate::evidence::reaction::{self, BREACH, Reaction};
+use crate::evidence::moment::MomentKind;
+use crate::evidence::reaction::Reaction;
 use crate::evidence::timeline::{Activity, Timeline};
 use crate::evidence::vocabulary::ActivityStatus;
 use crate::measure::Results;
@@ -142,7 +143,7 @@ pub fn scaled_out(facts: &Facts<'_>) -> Judgement {
         );
         return judgement(asked, Verdict::Inconclusive, &measured, because);
     }
-    if let Some(at) = reaction.moment(reaction::ALARM) {
+    if let Some(at) = reaction.moment(MomentKind::Alarm) {
         let watched = timeline
             .groups()
             .next_back()
@@ -212,9 +213,9 @@ fn answered(facts: &Facts<'_>) -> String {
     let early = facts
         .times
         .rose()
-        .zip(facts.reaction.moment("decided"))
+        .zip(facts.reaction.moment(MomentKind::Decided))
         .filter(|(rose, decided)| decided < rose);
-    match early.filter(|_| facts.reaction.moment(reaction::ROSE).is_none()) {
+    match early.filter(|_| facts.reaction.moment(MomentKind::LoadRose).is_none()) {
         Some(_) => {
             "the policy answered the load before the spike, and the spike with no more".to_owned()
         }
@@ -240,7 +241,7 @@ pub fn out_in_time(facts: &Facts<'_>) -> Judgement {
             units::duration(lag)
         );
     }
-    match (reaction.out_took, reaction.moment(BREACH)) {
+    match (reaction.out_took, reaction.moment(MomentKind::Breach)) {
         (Some(took), _) => {
             let verdict = if took <= limit {
                 Verdict::Passed
@@ -300,7 +301,7 @@ fn no_breach(facts: &Facts<'_>) -> String {
     {
         return why.clone();
     }
-    if facts.reaction.moment(reaction::ALARM).is_some() {
+    if facts.reaction.moment(MomentKind::Alarm).is_some() {
         return "the alarm fired, but neither its history nor its metric shows the breach"
             .to_owned();
     }

@@ -84,28 +84,28 @@ fn scale_out_is_timed_from_the_first_breaching_datapoint_to_the_polled_lifecycle
         (shrank.from, shrank.to, shrank.breach, shrank.done),
         (2, 1, Some(at(31)), Some(at(47)))
     );
-    let names: Vec<&str> = reaction
+    let kinds: Vec<MomentKind> = reaction
         .out
         .iter()
         .chain(&reaction.back)
-        .map(|moment| moment.name.as_str())
+        .map(|moment| moment.kind)
         .collect();
     assert_eq!(
-        names,
+        kinds,
         [
-            "load rose",
-            "breach",
-            "alarm",
-            "decided",
-            "launch began",
-            "in service",
-            "first request",
-            "load fell",
-            "low alarm",
-            "decided to shrink",
-            "shrinking began",
-            "terminated",
-            "back at the start"
+            MomentKind::LoadRose,
+            MomentKind::Breach,
+            MomentKind::Alarm,
+            MomentKind::Decided,
+            MomentKind::LaunchBegan,
+            MomentKind::InService,
+            MomentKind::FirstRequest,
+            MomentKind::LoadFell,
+            MomentKind::LowAlarm,
+            MomentKind::DecidedToShrink,
+            MomentKind::ShrinkingBegan,
+            MomentKind::Terminated,
+            MomentKind::BackAtTheStart
         ]
     );
     assert_eq!(
