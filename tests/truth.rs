@@ -22,8 +22,8 @@ use serde::Deserialize;
 use spikeproof::evidence::{Launched, Left, MomentKind, Reaction, Sighting, Timeline};
 use spikeproof::lab::truth::{InstanceTruth, Truth};
 use spikeproof::outcome::Verdict;
-use spikeproof::report::RunReport;
-use spikeproof::verdict::{Judged, Judgement};
+use spikeproof::report::{Judged, Judgement, RunReport};
+use spikeproof::verdict::Expectation;
 use spikeproof::watch;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
@@ -554,7 +554,7 @@ fn overall(judged: &Judged) -> Verdict {
     let validity = judged
         .validity
         .iter()
-        .filter(|one| one.asked != "the generator was not the limit");
+        .filter(|one| one.expectation != Expectation::GeneratorNotTheLimit);
     let all = validity.chain(&judged.thresholds).chain(&judged.scaling);
     all.map(|one| one.verdict).max().unwrap()
 }

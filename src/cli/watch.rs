@@ -14,9 +14,9 @@ use crate::aws::Aws;
 use crate::events::{Event, Events};
 use crate::evidence::Timeline;
 use crate::outcome::Exit;
-use crate::report::{live, terminal};
+use crate::report::{Judged, live, terminal, words};
 use crate::scenario::{self, Scenario, Subject, Surroundings};
-use crate::verdict::{self, Judged, preflight};
+use crate::verdict::{self, preflight};
 use crate::watch::{self, Watch};
 
 /// How often the live view is updated.
@@ -70,7 +70,7 @@ pub async fn run(args: WatchArgs) -> Answer {
     match seen {
         Ok(timeline) => said(
             &args,
-            &verdict::judge_watched(&expected, &timeline),
+            &words::watched(verdict::judge_watched(&expected, &timeline)),
             &timeline,
         ),
         Err(answer) => answer,
@@ -181,7 +181,7 @@ fn said(args: &WatchArgs, judged: &Judged, timeline: &Timeline) -> Answer {
     let began: Option<Timestamp> = timeline.observations.first().map(|one| one.at);
     let gaps: Vec<String> = timeline
         .gaps()
-        .map(|(_, call, why)| format!("{call}: {why}"))
+        .map(|(_, gap)| format!("{}: {}", gap.call, gap.why))
         .collect();
     let mut text = terminal::watched(judged, began);
     for gap in gaps {

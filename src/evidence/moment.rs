@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The resolution of a moment that is known to the millisecond.
@@ -38,7 +39,7 @@ pub fn first(moments: &[Moment], kind: MomentKind) -> Option<&Moment> {
 }
 
 /// Which moment it is. In JSON a kebab-case id; the aliases are those of report versions 1 to 4.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MomentKind {
     #[serde(alias = "load rose")]

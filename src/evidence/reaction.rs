@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::OpenLink;
 use crate::evidence::instances::{self, Launched, Left, Why, after};
 use crate::evidence::moment::{self, Moment, MomentKind};
 use crate::evidence::spikes::{self, Spike};
@@ -46,7 +47,7 @@ pub struct Reaction {
     pub back: Vec<Moment>,
     /// Links of the two that were not seen, or not as one expects, and why.
     #[serde(default)]
-    pub open: Vec<String>,
+    pub open: Vec<OpenLink>,
     /// Where the load has several spikes, each with its own chain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spikes: Vec<Spike>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::OpenLink;
 use crate::evidence::alarms::{self, Fired};
 use crate::evidence::instances::{self, Launched, SECOND, Why, after, between};
 use crate::evidence::moment::{self, EXACT, Moment, MomentKind};
@@ -26,7 +27,7 @@ pub struct Spike {
     pub out: Vec<Moment>,
     pub back: Vec<Moment>,
     /// Links that were not seen, or not as one expects, and why.
-    pub open: Vec<String>,
+    pub open: Vec<OpenLink>,
     pub out_took: Option<Duration>,
     pub out_unavoidable: Option<Duration>,
     /// From the end of the alarm's window until it fired: what CloudWatch took to publish and to
@@ -98,13 +99,11 @@ impl Seen<'_> {
         let begins = early.map_or(rose, |early| early.at);
         let moments = &mut spike.out;
         if let Some(early) = early {
-            let at = between(self.times.started, early.at);
-            spike.open.push(format!(
-                "the group grew before the spike rose, and not again: {} to {}, {} after the load's start",
-                early.from,
-                early.to,
-                units::duration(at)
-            ));
+            spike.open.push(OpenLink::GrewBeforeTheSpike {
+                from: early.from,
+                to: early.to,
+                after_start_s: between(self.times.started, early.at).into(),
+            });
         } else if let Some(at) = span.rose {
             moments.push(Moment::new(
                 MomentKind::LoadRose,
@@ -128,10 +127,9 @@ impl Seen<'_> {
                     EXACT,
                 ));
             } else {
-                let name = &fired.alarm.name;
-                spike.open.push(format!(
-                    "{name} had fired before the load rose: there is no breach to count from"
-                ));
+                spike.open.push(OpenLink::FiredBeforeTheRise {
+                    alarm: fired.alarm.name.clone(),
+                });
             }
         }
         if let Some(growth) = growth {
@@ -263,7 +261,7 @@ impl Seen<'_> {
     }
 
     /// The links of a group that decided to grow which nothing shows.
-    fn never_seen(&self, moments: &[Moment]) -> Vec<String> {
+    fn never_seen(&self, moments: &[Moment]) -> Vec<OpenLink> {
         let links = [
             MomentKind::LaunchBegan,
             MomentKind::InService,
@@ -273,9 +271,7 @@ impl Seen<'_> {
         .into_iter();
         let expected = links.filter(|kind| *kind != MomentKind::Healthy || self.has_targets());
         let missing = expected.filter(|kind| moment::first(moments, *kind).is_none());
-        missing
-            .map(|kind| format!("{kind}: not seen by the end of the watch"))
-            .collect()
+        missing.map(|moment| OpenLink::NotSeen { moment }).collect()
     }
 
     /// Latency is back by the group's doing only between a new instance's first request and the
@@ -303,24 +299,16 @@ impl Seen<'_> {
                     .out
                     .push(Moment::new(MomentKind::LatencyBack, at, &source, SECOND));
             }
-            Latency::Alone => spike
-                .open
-                .push("latency back: before any new instance served".to_owned()),
-            Latency::AfterTheFall => spike
-                .open
-                .push("latency back: only when the load fell".to_owned()),
-            Latency::Never => spike
-                .open
-                .push("latency back: not by the end of the load".to_owned()),
+            Latency::Alone => spike.open.push(OpenLink::LatencyBackWithoutNewInstance),
+            Latency::AfterTheFall => spike.open.push(OpenLink::LatencyBackAtTheFall),
+            Latency::Never => spike.open.push(OpenLink::LatencyNeverBack),
         }
     }
 
     fn back(&self, spike: &mut Spike, span: &Span, until: Timestamp) {
         let Some(dropped) = span.fell else {
             if self.times.stopped.is_some() {
-                spike
-                    .open
-                    .push("load fell: the load was stopped before it did".to_owned());
+                spike.open.push(OpenLink::StoppedBeforeTheFall);
             }
             return;
         };
@@ -360,11 +348,10 @@ impl Seen<'_> {
         match fired {
             Some(fired) if fired.at < dropped => {
                 spike.low_before = Some(fired.at);
-                let since = units::duration(between(fired.at, dropped));
-                spike.open.push(format!(
-                    "low alarm: {} had fired {since} before the load fell",
-                    fired.alarm.name
-                ));
+                spike.open.push(OpenLink::LowAlarmBeforeTheFall {
+                    alarm: fired.alarm.name.clone(),
+                    before_s: between(fired.at, dropped).into(),
+                });
             }
             Some(fired) => {
                 spike.back.push(Moment::new(
@@ -379,13 +366,14 @@ impl Seen<'_> {
                     .map(|(at, _)| at)
                     .filter(|at| after(*at, fired.alarm.period) <= dropped);
                 spike.in_ahead = first.map(|at| between(at, dropped));
-                spike.open.extend(spike.in_ahead.map(|ahead| {
-                    let name = &fired.alarm.name;
-                    format!(
-                        "low alarm: the metric had lain under {name} {} before the load fell",
-                        units::duration(ahead)
-                    )
-                }));
+                spike.open.extend(
+                    spike
+                        .in_ahead
+                        .map(|ahead| OpenLink::MetricLowBeforeTheFall {
+                            alarm: fired.alarm.name.clone(),
+                            before_s: ahead.into(),
+                        }),
+                );
             }
             None => {}
         }
@@ -441,9 +429,9 @@ impl Seen<'_> {
                 }));
             }
             if first.gone.is_none() {
-                spike
-                    .open
-                    .push("terminated: not seen by the end of the watch".to_owned());
+                spike.open.push(OpenLink::NotSeen {
+                    moment: MomentKind::Terminated,
+                });
             }
         }
     }

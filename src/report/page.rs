@@ -5,9 +5,8 @@
 
 use askama::Template;
 
-use super::{RunReport, latency, terminal};
+use super::{Judgement, RunReport, latency, terminal, words};
 use crate::units;
-use crate::verdict::{Judgement, strain_sentence};
 
 mod chart;
 
@@ -197,7 +196,7 @@ fn strained(report: &RunReport) -> String {
         .iter()
         .flat_map(|load| &load.generators.strained);
     stretches
-        .map(|stretch| strain_sentence(stretch, report.started))
+        .map(|stretch| words::stretch(stretch, report.started))
         .collect::<Vec<_>>()
         .join("; ")
 }

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use super::RunError;
 use super::collect::Collected;
 use crate::advice::Advice;
-use crate::report::{Capacity, Load, Own, advice, capacity};
+use crate::report::{Capacity, Judged, Load, Own, advice, capacity, words};
 use crate::scenario::Limit;
-use crate::verdict::{self, Judged, preflight};
+use crate::verdict::{self, preflight};
 
 /// A verdict with what it rests on.
 pub struct Evidenced {
@@ -26,12 +26,12 @@ pub async fn judge(collected: Collected) -> Result<Evidenced, RunError> {
         timeline,
         circumstances,
     } = collected;
-    let judged = verdict::judge(
+    let judged = words::judged(verdict::judge(
         &planned.scenario,
         &results,
         timeline.as_ref(),
         &circumstances,
-    );
+    ));
     let load = (!results.is_empty()).then(|| Load::new(&planned.scenario, &results));
     let capacity = match (&timeline, circumstances.started) {
         (Some(timeline), Some(started)) => capacity(timeline, started),

@@ -19,7 +19,7 @@ use crate::fleet::TaskStatus;
 use crate::journal::Record;
 use crate::measure::{Interval, Results, Select};
 use crate::plan::Schedule;
-use crate::report::terminal;
+use crate::report::{terminal, words};
 use crate::verdict;
 
 const TICK: Duration = Duration::from_millis(500);
@@ -250,7 +250,7 @@ async fn enough(
     }
     let planned = &started.provisioned.planned;
     match verdict::must_abort(&planned.scenario, &inbox.results, schedule, inbox.settled()) {
-        Some(why) => Some(why),
+        Some(abort) => Some(words::abort(&abort)),
         None => planned.bounds.reached(frame).await,
     }
 }

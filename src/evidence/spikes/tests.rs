@@ -66,7 +66,10 @@ fn a_group_that_grew_before_the_spike_is_said_to_have() {
         ]
     );
     assert!(
-        first.open[0].starts_with("the group grew before the spike rose, and not again: 1 to 2"),
+        matches!(
+            first.open[0],
+            OpenLink::GrewBeforeTheSpike { from: 1, to: 2, .. }
+        ),
         "{first:?}"
     );
     // But what it did then for the spike counts.
@@ -95,7 +98,7 @@ fn an_alarm_that_had_fired_before_the_load_rose_leaves_no_breach() {
         (None, MomentKind::LoadRose)
     );
     assert!(
-        first.open[0].contains("had fired before the load rose"),
+        matches!(first.open[0], OpenLink::FiredBeforeTheRise { .. }),
         "{first:?}"
     );
 }
