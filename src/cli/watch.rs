@@ -129,7 +129,7 @@ async fn watched(args: &WatchArgs) -> Result<Timeline, Answer> {
         file.display()
     ));
     for warning in preflight::of_group(&before) {
-        events.warn(warning);
+        events.warn(words::warning(&warning));
     }
     let skip = CancellationToken::new();
     let until = Instant::now() + args.lasts;

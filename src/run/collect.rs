@@ -8,7 +8,7 @@ use crate::events::Phase;
 use crate::evidence::Timeline;
 use crate::measure::Results;
 use crate::run::plan::Planned;
-use crate::verdict::Circumstances;
+use crate::verdict::{Circumstances, Warning};
 
 /// Everything there is to judge.
 pub struct Collected {
@@ -56,8 +56,14 @@ pub async fn collect(
         }
     }
     let mut planned = provisioned.planned;
-    planned.warnings.extend(shortfall);
-    planned.warnings.extend(late);
+    let missing = shortfall.into_iter();
+    planned
+        .warnings
+        .extend(missing.map(|cause| Warning::TasksMissing { cause }));
+    let late = late.into_iter();
+    planned
+        .warnings
+        .extend(late.map(|cause| Warning::DatapointsMissing { cause }));
     let circumstances = Circumstances {
         started: Some(at),
         cut_short: recovered.loaded.cut_short,

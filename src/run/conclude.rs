@@ -6,7 +6,7 @@ use super::{Context, Outcome, RunError};
 use crate::journal::{self, Record};
 use crate::outcome::Exit;
 use crate::redact;
-use crate::report::{self, Destroyed, RunReport, page};
+use crate::report::{self, Destroyed, RunReport, page, words};
 use crate::run::error::Kind;
 use crate::teardown::proof::{Destruction, PROOF};
 use crate::teardown::{JournalFacts, Teardown};
@@ -79,7 +79,7 @@ pub async fn conclude(
             left: destruction.left(),
         },
         took: frame.durations(),
-        warnings: about.warnings.clone(),
+        warnings: words::warnings(&about.warnings),
     };
     if let Some(evidence) = evidence {
         report.started = evidence.started;
@@ -87,7 +87,7 @@ pub async fn conclude(
         report.load = evidence.load;
         report.capacity = evidence.capacity;
         report.advice = evidence.advice;
-        report.warnings = evidence.warnings;
+        report.warnings = words::warnings(&evidence.warnings);
     }
     let report = redacted(report);
     write(cx, frame, &report);

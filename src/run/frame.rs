@@ -24,6 +24,7 @@ use crate::scenario::{Arch, TaskSize};
 use crate::teardown::guard::Guard;
 use crate::terraform::Binary;
 use crate::units::RunId;
+use crate::verdict::Warning;
 
 pub struct Frame {
     pub run: RunId,
@@ -58,7 +59,7 @@ pub struct About {
     pub size: TaskSize,
     pub arch: Arch,
     pub standing: Standing,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Frame {

@@ -7,7 +7,7 @@ use super::collect::Collected;
 use crate::advice::Advice;
 use crate::report::{Capacity, Judged, Load, Own, advice, capacity, words};
 use crate::scenario::Limit;
-use crate::verdict::{self, preflight};
+use crate::verdict::{self, Warning, preflight};
 
 /// A verdict with what it rests on.
 pub struct Evidenced {
@@ -16,7 +16,7 @@ pub struct Evidenced {
     pub capacity: Vec<Capacity>,
     pub advice: Option<Advice>,
     pub started: Option<Timestamp>,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 pub async fn judge(collected: Collected) -> Result<Evidenced, RunError> {
@@ -50,9 +50,10 @@ pub async fn judge(collected: Collected) -> Result<Evidenced, RunError> {
     };
     let mut warnings = planned.warnings;
     if let (Some(timeline), Some(reaction)) = (&timeline, &judged.reaction) {
-        let outlived =
-            preflight::outlived(&planned.scenario, &planned.schedule, timeline, reaction);
-        warnings.retain(|warning| !outlived.contains(warning));
+        warnings.retain(|warning| {
+            let (scenario, schedule) = (&planned.scenario, &planned.schedule);
+            !preflight::is_disproved(warning, scenario, schedule, timeline, reaction)
+        });
     }
     Ok(Evidenced {
         judged,

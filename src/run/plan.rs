@@ -15,13 +15,13 @@ use crate::events::{Event, Phase};
 use crate::evidence::timeline::GroupState;
 use crate::plan::{Schedule, Sizing, size};
 use crate::redact::{self, Secrets};
-use crate::report::terminal;
+use crate::report::{terminal, words};
 use crate::run::error::Kind;
 use crate::scenario::{self, Files, Scenario, Surroundings, Tasks};
 use crate::teardown::reap;
 use crate::terraform::{self, Binary};
 use crate::units::{self, RunId};
-use crate::verdict::preflight;
+use crate::verdict::{Warning, preflight};
 use crate::watch;
 
 /// A run that can begin.
@@ -47,7 +47,7 @@ pub struct Planned {
     pub watched_in: Option<Aws>,
     pub permit: Permit,
     pub bounds: Bounds,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 /// What `check` shows: the plan without anything that needs AWS.
@@ -172,9 +172,10 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
             None => match Cloud::find().await {
                 Ok(cloud) => Some(cloud.aws),
                 Err(why) => {
-                    warnings.push(format!(
-                        "{subject} is not watched, and only the load is judged: {why}"
-                    ));
+                    warnings.push(Warning::NotWatched {
+                        subject: subject.to_string(),
+                        why: why.to_string(),
+                    });
                     None
                 }
             },
@@ -211,14 +212,14 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
     let begun = Timestamp::now();
     if let Some(cloud) = &cloud
         && let Some(ends) = cloud.aws.session_ends().await
-        && let Some(why) = too_short(begun, ends, planned_length(&schedule))
+        && let Some(warning) = too_short(begun, ends, planned_length(&schedule))
     {
         if !wanted.force {
-            return Err(RunError::could_not(Phase::Plan, why).hint(
+            return Err(RunError::could_not(Phase::Plan, words::warning(&warning)).hint(
                 "renew the session, ask for a longer one, or `--force`: what is then left needs `spikeproof reap`",
             ));
         }
-        warnings.push(why);
+        warnings.push(warning);
     }
     let run = RunId::new(u64::try_from(begun.as_second()).unwrap_or(0), chance());
     let folder = wanted.runs_dir.join(run.as_str());
@@ -229,7 +230,7 @@ pub async fn plan(cx: &Context) -> Result<Planned, RunError> {
         estimate: cloud.as_ref().map(|_| estimate.usd),
     });
     for warning in &warnings {
-        cx.events.warn(warning.clone());
+        cx.events.warn(words::warning(warning));
     }
     let seed = scenario
         .seed
@@ -269,15 +270,13 @@ async fn find_cloud(wanted: &Wanted) -> Result<(Cloud, Binary), RunError> {
 }
 
 /// What earlier runs on this host may have left. Secrets that one of them left here go now.
-fn earlier(runs_dir: &std::path::Path) -> Vec<String> {
+fn earlier(runs_dir: &std::path::Path) -> Vec<Warning> {
     reap::remove_secrets_of_dead_runs(runs_dir);
     reap::unfinished(runs_dir)
         .into_iter()
-        .map(|run| {
-            format!(
-                "an earlier run may have left {} things: {}",
-                run.things, run.reap
-            )
+        .map(|run| Warning::EarlierRun {
+            things: run.things,
+            remedy: run.reap,
         })
         .collect()
 }
@@ -292,13 +291,11 @@ fn planned_length(schedule: &Schedule) -> Duration {
 
 /// Credentials that end before the run does leave what it made behind: said before anything is
 /// made.
-fn too_short(begun: Timestamp, ends: Timestamp, length: Duration) -> Option<String> {
+fn too_short(begun: Timestamp, ends: Timestamp, length: Duration) -> Option<Warning> {
     let left = Duration::try_from(ends.duration_since(begun)).unwrap_or_default();
-    (left < length).then(|| {
-        let (left, length) = (units::duration(left), units::duration(length));
-        format!(
-            "the AWS session ends in {left}, and this run needs up to {length} with its teardown"
-        )
+    (left < length).then(|| Warning::SessionTooShort {
+        left_s: left.into(),
+        needed_s: length.into(),
     })
 }
 
@@ -343,7 +340,7 @@ mod tests {
         );
         let why = too_short(begun, after(900), Duration::from_secs(1_800)).unwrap();
         assert_eq!(
-            why,
+            words::warning(&why),
             "the AWS session ends in 15m, and this run needs up to 30m with its teardown"
         );
         assert!(

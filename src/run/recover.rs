@@ -8,6 +8,8 @@ use super::frame::Frame;
 use super::load::{Loaded, alive};
 use super::{Context, RunError};
 use crate::events::{Event, Phase};
+use crate::report::words;
+use crate::verdict::Warning;
 
 const TICK: Duration = Duration::from_secs(1);
 /// What is watched beyond the bound, so that a miss is seen as a miss and not as too short a look.
@@ -81,9 +83,12 @@ pub async fn recover(
         }
     }
     if let Some(why) = out_of_time {
-        let said = format!("the wait for the group to come back to {before} ended early: {why}");
-        cx.events.warn(said.clone());
-        loaded.started.provisioned.planned.warnings.push(said);
+        let warning = Warning::RecoveryEndedEarly {
+            instances: before,
+            why,
+        };
+        cx.events.warn(words::warning(&warning));
+        loaded.started.provisioned.planned.warnings.push(warning);
     }
     Ok(Recovered { loaded })
 }
