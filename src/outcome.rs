@@ -1,9 +1,12 @@
 //! How a run ends: the verdict, and the exit code a pipeline acts on.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the run showed. Ordered: the worst of several verdicts is their maximum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Passed,
@@ -24,7 +27,7 @@ impl Verdict {
 
 /// The exit codes, documented in `spikeproof --help` and the README. Higher urgency wins: leftovers
 /// outrank all else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exit {
     Passed,

@@ -164,6 +164,38 @@ impl JsonSchema for Seconds {
     }
 }
 
+/// For `#[serde(with = "seconds")]`: a `Duration` in the form of [`Seconds`].
+pub mod seconds {
+    use super::{Deserialize, Deserializer, Duration, Seconds, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        Seconds(*duration).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Seconds::deserialize(deserializer).map(Into::into)
+    }
+
+    /// The same where there may be none.
+    pub mod option {
+        use super::{Deserialize, Deserializer, Duration, Seconds, Serialize, Serializer};
+
+        #[allow(clippy::ref_option, reason = "the signature is serde's")]
+        pub fn serialize<S: Serializer>(
+            duration: &Option<Duration>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            duration.map(Seconds).serialize(serializer)
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Duration>, D::Error> {
+            Ok(Option::<Seconds>::deserialize(deserializer)?.map(Into::into))
+        }
+    }
+}
+
 /// US dollars. Prices are in dollars everywhere because AWS publishes them so.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema,

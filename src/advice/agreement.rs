@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units;
+use crate::units::{self, Seconds, seconds};
 
 /// The model speaks for the group only where it agrees with it for this share of the run.
 const AGREES: f64 = 0.8;
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Agreement {
     /// Seconds in which the desired capacity was the same within one instance, at most one period
@@ -22,8 +23,12 @@ pub struct Agreement {
     /// Of both: changes for which the other makes none in the same direction at all.
     pub unmatched: u32,
     /// The furthest that a change of one lies from the nearest of the other in the same direction.
+    #[serde(rename = "worst_s", alias = "worst", with = "seconds")]
+    #[schemars(with = "Seconds")]
     pub worst: Duration,
     /// What they may lie apart: a period, or a look where that is longer.
+    #[serde(rename = "apart_s", alias = "apart", with = "seconds")]
+    #[schemars(with = "Seconds")]
     pub apart: Duration,
 }
 

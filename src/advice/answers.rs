@@ -1,7 +1,7 @@
 //! The questions that a run should answer, answered in sentences.
 
 use super::candidates::Tolerance;
-use super::{Advice, Answer, Candidate, Change, Evidence, causes, links, settings, sizes};
+use super::{Advice, Answer, Candidate, Change, Evidence, Topic, causes, links, settings, sizes};
 use crate::evidence::Confidence;
 use crate::units;
 
@@ -26,9 +26,10 @@ pub fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Vec<Ans
     .collect()
 }
 
-pub fn answer(question: &str, answer: String, evidence: String, confidence: Confidence) -> Answer {
+pub fn answer(topic: Topic, answer: String, evidence: String, confidence: Confidence) -> Answer {
     Answer {
-        question: question.to_owned(),
+        topic,
+        question: topic.question().to_owned(),
         answer,
         evidence,
         confidence,
@@ -55,12 +56,7 @@ fn followed(advice: &Advice) -> Option<Answer> {
         "needed = load / {:.0} requests/s, at least the group's minimum; BUNGEE's timeshare and accuracy",
         capacity.at_limit
     );
-    Some(answer(
-        "Did the group follow the load?",
-        said,
-        from,
-        capacity.confidence,
-    ))
+    Some(answer(Topic::LoadFollowed, said, from, capacity.confidence))
 }
 
 fn money(advice: &Advice) -> Option<Answer> {
@@ -71,7 +67,7 @@ fn money(advice: &Advice) -> Option<Answer> {
         usd.trim_end_matches('0').trim_end_matches('.')
     );
     Some(answer(
-        "What is money reckoned by?",
+        Topic::Price,
         said,
         price.source.clone(),
         Confidence::Medium,
@@ -79,11 +75,11 @@ fn money(advice: &Advice) -> Option<Answer> {
 }
 
 fn what_to_change(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
-    let question = "What should be changed?";
+    let topic = Topic::Change;
     let Some(now) = advice.candidates.first() else {
         let why = advice.no_candidates.clone().unwrap_or_default();
         return Some(answer(
-            question,
+            topic,
             "This run cannot tell.".to_owned(),
             why,
             Confidence::Low,
@@ -108,7 +104,7 @@ fn what_to_change(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     if !tolerance.is_held_by(best) || evidence.fresh.is_some() {
         confidence = confidence.min(Confidence::Medium);
     }
-    Some(answer(question, said, from, confidence))
+    Some(answer(topic, said, from, confidence))
 }
 
 fn chosen(best: &Candidate, now: &Candidate, advice: &Advice, tolerance: Tolerance) -> String {
@@ -202,6 +198,7 @@ fn capitalised(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Topic;
     use super::super::tests::{advised_on, pinned};
 
     #[test]
@@ -229,7 +226,7 @@ mod tests {
         let change = advice
             .answers
             .iter()
-            .find(|one| one.question == "What should be changed?")
+            .find(|one| one.topic == Topic::Change)
             .unwrap();
         assert!(
             change.answer.starts_with("Maximum ") && !change.answer.contains("Nothing"),

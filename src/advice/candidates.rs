@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::agreement::{Agreement, Turn, agreement};
@@ -17,10 +18,10 @@ use crate::scaling::cooldown::Cooldowns;
 use crate::scaling::policies::Rule;
 use crate::scaling::replay::{Follows, Replayed, Service, Setting, replay};
 use crate::scaling::target_tracking::TargetTracking;
-use crate::units;
+use crate::units::{self, Seconds, seconds};
 
 /// What is changed of the policy that ran.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Change {
     Nothing,
@@ -41,14 +42,22 @@ pub enum Change {
         with: Option<Box<Change>>,
     },
     Period {
+        #[serde(rename = "period_s", alias = "period", with = "seconds")]
+        #[schemars(with = "Seconds")]
         period: Duration,
     },
     WarmPool {
+        #[serde(rename = "boot_s", alias = "boot", with = "seconds")]
+        #[schemars(with = "Seconds")]
         boot: Duration,
     },
     /// From and until, counted from the start of the load.
     Scheduled {
+        #[serde(rename = "from_s", alias = "from", with = "seconds")]
+        #[schemars(with = "Seconds")]
         from: Duration,
+        #[serde(rename = "until_s", alias = "until", with = "seconds")]
+        #[schemars(with = "Seconds")]
         until: Duration,
         min: u32,
     },
@@ -56,7 +65,7 @@ pub enum Change {
 }
 
 /// A policy with what it would have done, predicted by replaying the load that was measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Candidate {
     pub name: String,
     pub change: Change,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::answers::answer;
-use super::{Advice, Answer, Evidence};
+use super::{Advice, Answer, Evidence, Topic};
 use crate::evidence::instances::{self, Left, between};
 use crate::evidence::{Confidence, InstanceCapacity};
 use crate::units;
@@ -86,7 +86,7 @@ pub fn before_scaling(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice)
         spike.start
     );
     Some(answer(
-        "Why did latency grow before the group did?",
+        Topic::LatencyBeforeGrowth,
         said,
         from,
         capacity.confidence,
@@ -208,7 +208,7 @@ pub fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Opti
     let count = units::count(all, "error");
     let from = format!("{count} by second, beside load, size of the group and its activities");
     let said = format!("{}.{}", said.join("; "), by_balancer(evidence));
-    Some(answer("What explains the errors?", said, from, confidence))
+    Some(answer(Topic::Errors, said, from, confidence))
 }
 
 /// Of the errors a good part fell to new instances, with load to spare.

@@ -6,13 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::answers::answer;
-use super::{Answer, Evidence};
+use super::{Answer, Evidence, Topic};
 use crate::evidence::Confidence;
 use crate::evidence::instances::{after, between};
 use crate::evidence::moment::{self, Moment, MomentKind};
 use crate::units;
 
-const QUESTION: &str = "Which link of scaling out is the slow one?";
+const TOPIC: Topic = Topic::SlowestLink;
 /// The links that end with a served request, in the order in which one causes the next.
 const CHAIN: [MomentKind; 7] = [
     MomentKind::Breach,
@@ -66,7 +66,7 @@ pub fn slowest(evidence: &Evidence<'_>) -> Option<Answer> {
     let confidence = evidence
         .weakness
         .map_or(confidence, |_| confidence.min(Confidence::Medium));
-    Some(answer(QUESTION, said, from, confidence))
+    Some(answer(TOPIC, said, from, confidence))
 }
 
 fn own_window(evidence: &Evidence<'_>, whole: Duration) -> String {

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::capacity::{self, InstanceCapacity, Metric};
@@ -29,11 +30,13 @@ mod others;
 mod settings;
 mod sizes;
 mod snippet;
+mod topic;
 mod what_if;
 
 use crate::evidence::price::Price;
 pub use agreement::Agreement;
 pub use candidates::{Candidate, Change};
+pub use topic::Topic;
 pub use what_if::WhatIf;
 
 /// What advice is given on.
@@ -57,8 +60,10 @@ pub struct Evidence<'a> {
     pub fresh: Option<&'a str>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {
+    #[serde(rename = "id")]
+    pub topic: Topic,
     pub question: String,
     pub answer: String,
     /// What it rests on, or which run would answer it.
@@ -66,7 +71,7 @@ pub struct Answer {
     pub confidence: Confidence,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Advice {
     pub limit: Limit,
     pub answers: Vec<Answer>,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::answers::answer;
-use super::{Advice, Answer, Evidence, causes};
+use super::{Advice, Answer, Evidence, Topic, causes};
 use crate::evidence::Confidence;
 use crate::evidence::instances::{self, Why};
 use crate::evidence::moment::{self, MomentKind};
@@ -76,10 +76,10 @@ fn group<'a>(evidence: &Evidence<'a>) -> Option<&'a GroupState> {
         .map(|(_, group)| group)
 }
 
-fn no_start(question: &str) -> Answer {
+fn no_start(topic: Topic) -> Answer {
     let which = "no new instance came into service: a run in which the group grows would show how long one takes";
     answer(
-        question,
+        topic,
         "This run cannot tell.".to_owned(),
         which.to_owned(),
         Confidence::Low,
@@ -88,14 +88,14 @@ fn no_start(question: &str) -> Answer {
 
 /// A warm-up counts from in service on: booting is before it.
 pub fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
-    let question = "What should the warm-up be?";
+    let topic = Topic::WarmUp;
     let group = group(evidence)?;
     if group.is_service {
         let said =
             "None: a service has no warm-up, a cooldown follows each change of its size instead."
                 .to_owned();
         let from = "Application Auto Scaling guide, target tracking".to_owned();
-        return Some(answer(question, said, from, Confidence::High));
+        return Some(answer(topic, said, from, Confidence::High));
     }
     let own = evidence
         .timeline
@@ -111,8 +111,8 @@ pub fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
     let rule = "DescribeAutoScalingGroups, DescribePolicies; EC2 Auto Scaling guide, default instance warm-up";
     let Some(start) = Start::of(evidence) else {
         return Some(match live {
-            None => answer(question, unset, rule.to_owned(), Confidence::High),
-            Some(_) => no_start(question),
+            None => answer(topic, unset, rule.to_owned(), Confidence::High),
+            Some(_) => no_start(topic),
         });
     };
     let about = start.to_steady();
@@ -138,7 +138,7 @@ pub fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
         "{}; what caches need shows in the latency of fresh instances; {rule}",
         start.evidence()
     );
-    Some(answer(question, said, from, Confidence::Medium))
+    Some(answer(topic, said, from, Confidence::Medium))
 }
 
 fn judged(live: Duration, about: Duration) -> &'static str {
@@ -171,11 +171,11 @@ fn blocked(evidence: &Evidence<'_>, live: Duration) -> String {
 /// Cooldowns gate simple scaling, and services; but where no warm-up is set, the default one is
 /// taken for it.
 pub fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
-    let question = "What should the cooldown be?";
+    let topic = Topic::Cooldown;
     let group = group(evidence)?;
     let policies = evidence.timeline.policies();
     if group.is_service {
-        return of_service(question, evidence, &policies);
+        return of_service(topic, evidence, &policies);
     }
     let Some(policy) = policies
         .iter()
@@ -198,10 +198,10 @@ pub fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
         };
         let from =
             "DescribePolicies; EC2 Auto Scaling guide, scaling cooldowns and default instance warm-up".to_owned();
-        return Some(answer(question, said, from, Confidence::High));
+        return Some(answer(topic, said, from, Confidence::High));
     };
     let Some(start) = Start::of(evidence) else {
-        return Some(no_start(question));
+        return Some(no_start(topic));
     };
     let window = window(evidence, policy, Alarm::is_high).unwrap_or(start.period);
     let about = start.health + window;
@@ -218,12 +218,12 @@ pub fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
         )
     );
     let from = format!("{}; the alarms of {}", start.evidence(), policy.name);
-    Some(answer(question, said, from, Confidence::Medium))
+    Some(answer(topic, said, from, Confidence::Medium))
 }
 
 /// A service's two: the one that follows a scale-out lasts until the new tasks show in the alarm,
 /// the one that follows a scale-in until there is a datapoint of the smaller service.
-fn of_service(question: &str, evidence: &Evidence<'_>, policies: &[&Policy]) -> Option<Answer> {
+fn of_service(topic: Topic, evidence: &Evidence<'_>, policies: &[&Policy]) -> Option<Answer> {
     let gated = |policy: &&&Policy| policy.out_cooldown.is_some() || policy.cooldown.is_some();
     let gated: Vec<&Policy> = policies.iter().filter(gated).copied().collect();
     if gated.is_empty() {
@@ -249,7 +249,7 @@ fn of_service(question: &str, evidence: &Evidence<'_>, policies: &[&Policy]) -> 
     } else {
         Confidence::Low
     };
-    Some(answer(question, said.join(" "), from, confidence))
+    Some(answer(topic, said.join(" "), from, confidence))
 }
 
 /// A step policy that only shrinks has nothing to do with this one.
@@ -345,7 +345,7 @@ pub fn around(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Opti
     let from =
         "Describe calls of the group, its hooks and its target groups; EC2 Auto Scaling and ELB user guides".to_owned();
     Some(answer(
-        "Which settings around the policy should change?",
+        Topic::OtherSettings,
         said.join(" "),
         from,
         Confidence::Medium,

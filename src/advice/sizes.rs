@@ -3,7 +3,7 @@
 
 use super::answers::answer;
 use super::candidates::Tolerance;
-use super::{Advice, Answer, Candidate, Change, Evidence, others};
+use super::{Advice, Answer, Candidate, Change, Evidence, Topic, others};
 use crate::evidence::timeline::Policy;
 use crate::evidence::vocabulary::PolicyKind;
 use crate::evidence::{Confidence, InstanceCapacity};
@@ -48,10 +48,10 @@ const CANNOT_TELL: &str = "This run cannot tell.";
 const NOTHING_HELD: &str = "no second held the limit: a run whose first phase is so low that it does would show what one instance carries";
 
 pub fn size(evidence: &Evidence<'_>, advice: &Advice) -> Answer {
-    let question = "What does one instance carry, and how many are needed?";
+    let topic = Topic::InstanceCapacity;
     let Some(capacity) = &advice.capacity else {
         return answer(
-            question,
+            topic,
             CANNOT_TELL.to_owned(),
             NOTHING_HELD.to_owned(),
             Confidence::Low,
@@ -80,7 +80,7 @@ pub fn size(evidence: &Evidence<'_>, advice: &Advice) -> Answer {
     if !evidence.limit.asked {
         said += &format!(" (The scenario has no threshold on p95: {limit} was assumed.)");
     }
-    answer(question, said, known, capacity.confidence)
+    answer(topic, said, known, capacity.confidence)
 }
 
 fn beyond_maximum(max: u32, capacity: &InstanceCapacity, peak: f64) -> String {
@@ -103,7 +103,7 @@ fn beyond_maximum(max: u32, capacity: &InstanceCapacity, peak: f64) -> String {
 
 /// Whether the metric is at its target when an instance has as much as it should.
 pub fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
-    let question = "What should the target value be?";
+    let topic = Topic::TargetValue;
     let policies = evidence.timeline.policies();
     let tracking = policies
         .iter()
@@ -117,12 +117,7 @@ pub fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
                     .to_owned()
             }
         };
-        return Some(answer(
-            question,
-            CANNOT_TELL.to_owned(),
-            why,
-            Confidence::Low,
-        ));
+        return Some(answer(topic, CANNOT_TELL.to_owned(), why, Confidence::Low));
     };
     let full = capacity.at_limit * metric.per_request;
     let fitting = others::fitting(capacity.at_limit, metric.per_request, metric.ceiling);
@@ -155,7 +150,7 @@ pub fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     } else {
         capacity.confidence
     };
-    Some(answer(question, said, from, confidence))
+    Some(answer(topic, said, from, confidence))
 }
 
 /// What the rows with other targets say of the one that is set: the recommended one, else the best
@@ -218,11 +213,11 @@ fn compared(now: f64, fitting: f64) -> &'static str {
 
 /// The least and the most, by what the calm and the highest load need.
 pub fn bounds(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
-    let question = "What should min and max be?";
+    let topic = Topic::MinAndMax;
     let (_, group) = evidence.timeline.groups().next_back()?;
     let Some(capacity) = &advice.capacity else {
         return Some(answer(
-            question,
+            topic,
             CANNOT_TELL.to_owned(),
             NOTHING_HELD.to_owned(),
             Confidence::Low,
@@ -255,15 +250,15 @@ pub fn bounds(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
         "{peak:.0} and {calm:.0} requests/s over {}",
         by_capacity(capacity)
     );
-    Some(answer(question, said, from, capacity.confidence))
+    Some(answer(topic, said, from, capacity.confidence))
 }
 
 /// How large a step has to be, where there are steps; else what one would do.
 pub fn steps(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
-    let question = "How large should the steps be?";
+    let topic = Topic::StepSizes;
     let Some(capacity) = &advice.capacity else {
         return Some(answer(
-            question,
+            topic,
             CANNOT_TELL.to_owned(),
             NOTHING_HELD.to_owned(),
             Confidence::Low,
@@ -288,7 +283,7 @@ pub fn steps(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
         (None, _) => single(advice)
             .unwrap_or_else(|| format!("There are none. One would have to add {add} at once.")),
     };
-    Some(answer(question, said, from, capacity.confidence))
+    Some(answer(topic, said, from, capacity.confidence))
 }
 
 fn large(policy: &Policy, capacity: &InstanceCapacity, peak: f64, add: u32, before: u32) -> String {

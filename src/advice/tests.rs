@@ -440,7 +440,7 @@ fn what_cannot_be_replayed_is_said_and_the_rest_is_answered() {
     let change = advice
         .answers
         .iter()
-        .find(|answer| answer.question == "What should be changed?")
+        .find(|answer| answer.topic == Topic::Change)
         .unwrap();
     assert_eq!(
         (change.answer.as_str(), change.confidence),

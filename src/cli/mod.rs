@@ -90,8 +90,8 @@ enum Command {
     Image(image::ImageArgs),
     /// Print the IAM policy document of the operator, watcher, reaper or generator
     Permissions(permissions::PermissionsArgs),
-    /// Print the JSON Schema of the scenario file
-    Schema,
+    /// Print the JSON Schema of the scenario file or of report.json
+    Schema(schema::SchemaArgs),
     /// Carry out one task's share of the load (the command of the generator image)
     #[command(hide = true)]
     Generate(generate::GenerateArgs),
@@ -154,7 +154,7 @@ pub async fn run(args: impl Iterator<Item = OsString>) -> Answer {
         Command::Lab(args) => lab::run(args).await,
         Command::Image(args) => image::run(args),
         Command::Permissions(args) => permissions::run(&args),
-        Command::Schema => Answer::out(schema::text(), Exit::Passed),
+        Command::Schema(args) => Answer::out(schema::text(&args), Exit::Passed),
         Command::Generate(args) => generate::run(args).await,
     }
 }

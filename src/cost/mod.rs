@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::scenario::{Arch, TaskSize};
-use crate::units::Usd;
+use crate::units::{Seconds, Usd, seconds};
 
 pub mod target;
 
@@ -44,11 +45,13 @@ const SHORTEST_BILLED: Duration = Duration::from_secs(60);
 pub const AROUND_THE_LOAD: Duration = Duration::from_secs(120);
 
 /// The price of some tasks, each for its own time.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cost {
     pub usd: Usd,
     pub tasks: u32,
     /// Of all tasks together, as billed.
+    #[serde(rename = "task_time_s", alias = "task_time", with = "seconds")]
+    #[schemars(with = "Seconds")]
     pub task_time: Duration,
 }
 

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Confidence, Second};
 use crate::evidence::timeline::{Alarm, MetricSeries};
-use crate::units;
+use crate::units::{self, Seconds, seconds};
 
 /// A second with fewer requests says nothing of a percentile.
 const LEAST_REQUESTS: u64 = 20;
@@ -32,7 +33,7 @@ const POLL: usize = 3;
 const CPU_CEILING: f64 = 100.0;
 
 /// What one instance can do, as this run shows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceCapacity {
     /// Requests per second at which p95 crosses the limit.
     pub at_limit: f64,
@@ -42,6 +43,8 @@ pub struct InstanceCapacity {
     pub saturated: Option<f64>,
     /// The longest p95 of those seconds: so much work an instance lets pile up before it loses
     /// requests.
+    #[serde(rename = "queue_s", alias = "queue", with = "seconds")]
+    #[schemars(with = "Seconds")]
     pub queue: Duration,
     pub confidence: Confidence,
     pub because: String,
@@ -118,7 +121,7 @@ fn steps(below: f64, above: f64, instances: u32) -> String {
 }
 
 /// The policy's metric as a multiple of an instance's requests per second.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Metric {
     pub name: String,
     pub per_request: f64,

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::vocabulary::TargetState;
 use crate::evidence::timeline::{GroupState, Instance, TargetHealth, Timeline};
+use crate::units::{Seconds, seconds};
 
 /// Between two looks, where the timeline does not say when the look before was.
 pub const POLLED: Duration = Duration::from_secs(2);
@@ -14,9 +16,12 @@ pub const POLLED: Duration = Duration::from_secs(2);
 pub const SECOND: Duration = Duration::from_secs(1);
 
 /// Something that polling saw: it happened at most `within` before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sighting {
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
+    #[serde(rename = "within_s", alias = "within", with = "seconds")]
+    #[schemars(with = "Seconds")]
     pub within: Duration,
 }
 
@@ -46,7 +51,7 @@ impl Sighting {
 
 /// An instance that the group launched after the load began. Moments that were not seen are
 /// missing, never guessed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Launched {
     pub id: String,
     /// `StartTime` of its launch activity, or a task's `createdAt`; where neither can be read,
@@ -59,6 +64,7 @@ pub struct Launched {
     /// First seen healthy in a target group.
     pub healthy: Option<Sighting>,
     /// The end of its first answer, by the header that names the instance.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub first_answer: Option<Timestamp>,
 }
 
@@ -159,7 +165,7 @@ pub fn median(mut times: Vec<Duration>) -> Option<Duration> {
 }
 
 /// An instance that left.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Left {
     pub id: String,
     /// `StartTime` of its termination, or a task's `stoppingAt`; where neither can be read, first
@@ -172,7 +178,7 @@ pub struct Left {
     pub gone: Option<Sighting>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     ScaledIn,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::{Results, Select};
@@ -66,7 +67,7 @@ pub fn by_second(scenario: &Scenario, schedule: &Schedule, results: &Results) ->
 
 /// How far the group was from what the load needed, by the metrics of Herbst and others (BUNGEE):
 /// shares of the time, and instances too few or too many on average over all of it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Elasticity {
     pub timeshare_under: f64,
     pub timeshare_over: f64,
@@ -97,7 +98,9 @@ pub fn elasticity(seconds: &[Second], serving: &[u32], at_limit: f64, least: u32
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Confidence {
     Low,

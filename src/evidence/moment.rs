@@ -8,17 +8,22 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::units::{Seconds, seconds};
+
 /// The resolution of a moment that is known to the millisecond.
 pub const EXACT: Duration = Duration::from_millis(1);
 
 /// One moment of the chain, with where it came from and how exactly it is known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Moment {
     #[serde(rename = "id", alias = "name")]
     pub kind: MomentKind,
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
     pub source: String,
     /// The true moment lies within this of `at`.
+    #[serde(rename = "resolution_s", alias = "resolution", with = "seconds")]
+    #[schemars(with = "Seconds")]
     pub resolution: Duration,
 }
 

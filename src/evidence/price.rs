@@ -1,5 +1,6 @@
 //! Money: what one instance costs an hour, and who says so.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cost;
@@ -7,7 +8,7 @@ use crate::evidence::Timeline;
 use crate::units::Usd;
 
 /// What one instance, or one task, costs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Price {
     /// US dollars for an hour.
     pub usd: f64,

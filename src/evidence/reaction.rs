@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::OpenLink;
@@ -21,25 +22,30 @@ use crate::measure::Results;
 use crate::plan::Schedule;
 use crate::scenario::Limit;
 use crate::scenario::{Role, Scenario};
+use crate::units::{Seconds, seconds};
 
 /// One change of the desired capacity.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resized {
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
     pub from: u32,
     pub to: u32,
     pub policy: Option<String>,
     /// When the alarm that asked for it had fired, and its first breaching datapoint.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub alarm: Option<Timestamp>,
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub breach: Option<Timestamp>,
     /// When all that it launched served, or all that it took away was gone; nothing if some never
     /// was.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub done: Option<Timestamp>,
 }
 
 /// How the group reacted: the moments of its scale-out and its scale-in, in order, and each
 /// instance.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reaction {
     /// Of the first spike.
     pub out: Vec<Moment>,
@@ -58,25 +64,75 @@ pub struct Reaction {
     /// Each instance that left.
     pub left: Vec<Left>,
     /// Breach to the first new instance in service; of several spikes, the longest.
+    #[serde(
+        rename = "out_took_s",
+        alias = "out_took",
+        with = "seconds::option",
+        default
+    )]
+    #[schemars(with = "Option<Seconds>")]
     pub out_took: Option<Duration>,
     /// The part of it that the policy makes unavoidable: its datapoints times its period.
+    #[serde(
+        rename = "out_unavoidable_s",
+        alias = "out_unavoidable",
+        with = "seconds::option",
+        default
+    )]
+    #[schemars(with = "Option<Seconds>")]
     pub out_unavoidable: Option<Duration>,
     /// From the end of that window until the alarm fired: CloudWatch's own time to publish and to
     /// evaluate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "out_lag_s",
+        alias = "out_lag",
+        with = "seconds::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<Seconds>")]
     pub out_lag: Option<Duration>,
     /// Load drop to the first instance that leaves; of several spikes, the longest.
+    #[serde(
+        rename = "in_took_s",
+        alias = "in_took",
+        with = "seconds::option",
+        default
+    )]
+    #[schemars(with = "Option<Seconds>")]
     pub in_took: Option<Duration>,
     /// The part of it that the group's settings make unavoidable, and which.
+    #[serde(
+        rename = "in_unavoidable_s",
+        alias = "in_unavoidable",
+        with = "seconds::option",
+        default
+    )]
+    #[schemars(with = "Option<Seconds>")]
     pub in_unavoidable: Option<Duration>,
     #[serde(default)]
     pub in_waits_for: String,
     /// The alarm for less that made it shrink had fired already when the load fell.
     #[serde(default)]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub low_before: Option<Timestamp>,
     /// For so long the metric had lain under that alarm when the load fell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "in_ahead_s",
+        alias = "in_ahead",
+        with = "seconds::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<Seconds>")]
     pub in_ahead: Option<Duration>,
+    #[serde(
+        rename = "in_bound_s",
+        alias = "in_bound",
+        with = "seconds::option",
+        default
+    )]
+    #[schemars(with = "Option<Seconds>")]
     pub in_bound: Option<Duration>,
     pub desired_before: u32,
     pub desired_peak: u32,

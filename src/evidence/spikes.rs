@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::OpenLink;
@@ -15,31 +16,67 @@ use crate::evidence::reaction::{Reaction, Span, Times};
 use crate::evidence::timeline::{Decision, Timeline};
 use crate::measure::{Results, Select};
 use crate::scenario::Limit;
-use crate::units;
+use crate::units::{self, Seconds, seconds};
 
 /// Latency is back when it has kept its limit for so many seconds.
 const STEADY: usize = 3;
 
 /// One spike, and how the group answered it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Spike {
     pub name: String,
     pub out: Vec<Moment>,
     pub back: Vec<Moment>,
     /// Links that were not seen, or not as one expects, and why.
     pub open: Vec<OpenLink>,
+    #[serde(
+        rename = "out_took_s",
+        alias = "out_took",
+        with = "seconds::option",
+        default
+    )]
+    #[schemars(with = "Option<Seconds>")]
     pub out_took: Option<Duration>,
+    #[serde(
+        rename = "out_unavoidable_s",
+        alias = "out_unavoidable",
+        with = "seconds::option",
+        default
+    )]
+    #[schemars(with = "Option<Seconds>")]
     pub out_unavoidable: Option<Duration>,
     /// From the end of the alarm's window until it fired: what CloudWatch took to publish and to
     /// evaluate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "out_lag_s",
+        alias = "out_lag",
+        with = "seconds::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<Seconds>")]
     pub out_lag: Option<Duration>,
+    #[serde(
+        rename = "in_took_s",
+        alias = "in_took",
+        with = "seconds::option",
+        default
+    )]
+    #[schemars(with = "Option<Seconds>")]
     pub in_took: Option<Duration>,
     /// The alarm for less that made it shrink had fired already when the load fell.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub low_before: Option<Timestamp>,
     /// For so long the metric had lain under that alarm when the load fell: a part of its window
     /// was over by then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "in_ahead_s",
+        alias = "in_ahead",
+        with = "seconds::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<Seconds>")]
     pub in_ahead: Option<Duration>,
 }
 

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -12,7 +13,7 @@ use super::ceiling::{UNPROVEN_DURATION, UNPROVEN_RATE};
 use crate::units::duration;
 
 /// By what a target was proven to be the caller's own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
     /// Loopback, from generators on this machine or in the lab.
@@ -29,7 +30,7 @@ pub enum Proof {
 }
 
 /// What a report says of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Standing {
     pub proof: Option<Proof>,
     /// `--i-am-allowed`, with the target's own host.

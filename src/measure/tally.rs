@@ -1,5 +1,6 @@
 //! How requests ended, and how many.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How one request ended. Every result keeps these classes apart.
@@ -24,7 +25,7 @@ pub enum Ending {
 }
 
 /// Counts of requests by their ending, of checks, and of bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
     pub ok: u64,
     pub check: u64,

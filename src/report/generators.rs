@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::step_name;
 use crate::measure::{Results, Strain, Stretch, stretches};
 use crate::scenario::Scenario;
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Generators {
     pub tasks: Vec<TaskRow>,
     pub strained: Vec<Stretch>,
@@ -26,7 +27,7 @@ pub struct Generators {
 
 /// What one task was asked and what it sent: iterations (open model) or sessions (closed model),
 /// second by second.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskRow {
     pub task: u32,
     pub asked: Vec<u64>,
@@ -44,7 +45,7 @@ impl TaskRow {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckRow {
     pub step: String,
     pub name: String,
@@ -53,7 +54,7 @@ pub struct CheckRow {
 }
 
 /// One address of the target: a load balancer that scales has several, and new ones later.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AddressRow {
     pub address: String,
     pub requests: u64,

@@ -1,5 +1,6 @@
 //! What was judged, as `report.json` has it: the judge's findings with their sentences.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::Reaction;
@@ -7,7 +8,7 @@ use crate::outcome::Verdict;
 use crate::verdict::{Expectation, Measured, Reason, Warning};
 
 /// One judgement, with the number it rests on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judgement {
     /// Its `id`, and the limits that were asked for.
     #[serde(flatten)]
@@ -51,7 +52,7 @@ impl Judgement {
 }
 
 /// A reason for doubt, with its sentence.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedWarning {
     #[serde(flatten)]
     pub warning: Warning,
@@ -59,7 +60,7 @@ pub struct ReportedWarning {
 }
 
 /// Everything judged, the worst first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judged {
     pub verdict: Verdict,
     /// One sentence: what decided it.

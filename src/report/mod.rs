@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advice::Advice;
@@ -15,7 +16,7 @@ use crate::measure::{Latency, Merged, Results, Select, Tally};
 use crate::outcome::Exit;
 use crate::plan::Schedule;
 use crate::scenario::{Model, Role, Scenario};
-use crate::units;
+use crate::units::{self, Seconds, seconds};
 
 mod advice;
 pub mod compare;
@@ -24,7 +25,9 @@ mod judged;
 pub mod live;
 pub mod older;
 pub mod page;
+pub mod schema;
 pub mod terminal;
+mod took;
 pub mod words;
 
 pub use advice::{Own, advice};
@@ -35,7 +38,7 @@ pub use judged::{Judged, Judgement, ReportedWarning};
 pub const VERSION: u32 = 5;
 
 /// `report.json`: everything the other forms are made from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunReport {
     pub version: u32,
     pub tool: String,
@@ -53,8 +56,10 @@ pub struct RunReport {
     /// How the target is known to be the caller's own.
     #[serde(default)]
     pub standing: Standing,
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub begun: Timestamp,
     /// The agreed start instant of the load; seconds in this report count from it.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub started: Option<Timestamp>,
     pub exit: Exit,
     /// Why there is no verdict, if there is none.
@@ -70,6 +75,8 @@ pub struct RunReport {
     /// Nothing where the fleet costs nothing.
     pub cost: Option<Cost>,
     pub destroyed: Destroyed,
+    #[serde(with = "took")]
+    #[schemars(with = "Vec<took::PhaseTook>")]
     pub took: Vec<(LifePhase, Duration)>,
     pub warnings: Vec<ReportedWarning>,
 }
@@ -101,7 +108,7 @@ impl RunReport {
 }
 
 /// What was proven gone, by a Describe of each name, and what was not.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Destroyed {
     pub gone: Vec<String>,
     pub left: Vec<String>,
@@ -111,7 +118,7 @@ pub struct Destroyed {
 }
 
 /// The load as asked and as answered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Load {
     pub phases: Vec<PhaseRow>,
     pub steps: Vec<Row>,
@@ -131,51 +138,68 @@ impl Load {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseRow {
     pub model: Model,
     pub role: Role,
+    #[serde(rename = "from_s", alias = "from", with = "seconds")]
+    #[schemars(with = "Seconds")]
     pub from: Duration,
+    #[serde(rename = "to_s", alias = "to", with = "seconds")]
+    #[schemars(with = "Seconds")]
     pub to: Duration,
     pub level: f64,
     pub row: Row,
 }
 
 /// One selection of requests: latencies in microseconds from the intended start.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     pub name: String,
     pub tally: Tally,
     pub per_second: f64,
+    #[serde(rename = "p50_us", alias = "p50")]
     pub p50: Option<u64>,
+    #[serde(rename = "p95_us", alias = "p95")]
     pub p95: Option<u64>,
+    #[serde(rename = "p99_us", alias = "p99")]
     pub p99: Option<u64>,
+    #[serde(rename = "max_us", alias = "max")]
     pub max: Option<u64>,
     /// The same from the actual send: a large difference means that requests waited in the
     /// generator for their turn.
+    #[serde(rename = "service_p95_us", alias = "service_p95")]
     pub service_p95: Option<u64>,
     /// Where the time went, 95th percentiles. The first three only of requests that opened a
     /// connection.
+    #[serde(rename = "dns_p95_us", alias = "dns_p95")]
     pub dns_p95: Option<u64>,
+    #[serde(rename = "connect_p95_us", alias = "connect_p95")]
     pub connect_p95: Option<u64>,
+    #[serde(rename = "tls_p95_us", alias = "tls_p95")]
     pub tls_p95: Option<u64>,
+    #[serde(rename = "first_byte_p95_us", alias = "first_byte_p95")]
     pub first_byte_p95: Option<u64>,
+    #[serde(rename = "body_p95_us", alias = "body_p95")]
     pub body_p95: Option<u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Second {
     /// Sessions, or iterations per second, that the plan asked for in the middle of this second.
     pub asked: f64,
     pub ok: u64,
     pub errors: u64,
+    #[serde(rename = "p50_us", alias = "p50")]
     pub p50: Option<u64>,
+    #[serde(rename = "p95_us", alias = "p95")]
     pub p95: Option<u64>,
+    #[serde(rename = "p99_us", alias = "p99")]
     pub p99: Option<u64>,
 }
 
 /// The group at a moment, in seconds from the start instant.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Capacity {
     pub second: f64,
     pub desired: u32,
@@ -323,7 +347,7 @@ pub fn capacity(timeline: &Timeline, started: Timestamp) -> Vec<Capacity> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::advice::{Agreement, Answer, Candidate, Change};
+    use crate::advice::{Agreement, Answer, Candidate, Change, Topic};
     use crate::cost;
     use crate::evidence::{
         Confidence, InstanceCapacity, Launched, Left, Moment, MomentKind, Reaction, Resized,
@@ -358,7 +382,8 @@ pub mod tests {
         Advice {
             limit: Limit { p95: Duration::from_millis(500), asked: true },
             answers: vec![Answer {
-                question: "Why did latency grow before the group did?".to_owned(),
+                topic: Topic::LatencyBeforeGrowth,
+                question: Topic::LatencyBeforeGrowth.question().to_owned(),
                 answer: "For 9 seconds each of the 2 instances had to carry up to 350 requests/s, where 190 is what one carries within 500ms.".to_owned(),
                 evidence: "seconds 20 to 29 of the load, and the size of the group in each".to_owned(),
                 confidence: Confidence::High,

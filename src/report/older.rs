@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{RunReport, VERSION};
+use crate::advice::Topic;
 
 /// Reads a report of version 1 to the present one.
 pub fn read(text: &str) -> Result<RunReport, serde_json::Error> {
@@ -16,6 +17,7 @@ pub fn read(text: &str) -> Result<RunReport, serde_json::Error> {
             name_judgements(judged);
         }
         name_warnings(&mut report);
+        name_answers(&mut report);
     }
     serde_json::from_value(report)
 }
@@ -41,6 +43,17 @@ fn name_warnings(report: &mut Value) {
     let warnings = report.get_mut("warnings").and_then(Value::as_array_mut);
     for warning in warnings.into_iter().flatten() {
         *warning = json!({ "id": "earlier", "text": warning.take() });
+    }
+}
+
+/// Up to version 4 an answer was known by its question.
+fn name_answers(report: &mut Value) {
+    let answers = report
+        .pointer_mut("/advice/answers")
+        .and_then(Value::as_array_mut);
+    for answer in answers.into_iter().flatten() {
+        let topic = answer["question"].as_str().and_then(Topic::of_question);
+        answer["id"] = json!(topic.unwrap_or(Topic::OtherSettings));
     }
 }
 
@@ -134,6 +147,9 @@ mod tests {
         for warning in report["warnings"].as_array_mut().unwrap() {
             *warning = warning["text"].take();
         }
+        for answer in report["advice"]["answers"].as_array_mut().unwrap() {
+            answer.as_object_mut().unwrap().remove("id");
+        }
         report
     }
 
@@ -154,8 +170,9 @@ mod tests {
             expectations(&present.validity)
         );
         assert_eq!(older.reaction, present.reaction);
-        let warnings = read(&version_4().to_string()).unwrap().warnings;
-        assert_eq!(warnings, report().warnings);
+        let older = read(&version_4().to_string()).unwrap();
+        assert_eq!(older.warnings, report().warnings);
+        assert_eq!(older.advice, report().advice);
     }
 
     #[test]

@@ -5,10 +5,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Metric, Phase, Role, Scenario, Scope, Threshold};
+use crate::units::{Seconds, seconds};
 
 /// The latency an instance's capacity is measured by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Limit {
+    #[serde(rename = "p95_s", alias = "p95", with = "seconds")]
+    #[schemars(with = "Seconds")]
     pub p95: Duration,
     /// From the scenario's thresholds; else assumed.
     pub asked: bool,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::redact::Secrets;
@@ -301,7 +302,7 @@ impl Url {
 
 /// Closed: so many sessions, each waiting for its answers. Open: so many iterations a second,
 /// whatever the target does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Model {
     Users,
@@ -343,7 +344,7 @@ impl Phase {
 /// first phase that only ramps, to below the highest level or to the level of the next phase, is
 /// warm-up; if every other phase is at one level, all are baseline; else the highest level is the
 /// spike, what precedes it baseline, what follows it recovery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     WarmUp,

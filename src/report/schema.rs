@@ -1,0 +1,53 @@
+//! The published JSON Schema of `report.json`, out of the types that write it.
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Value, json};
+
+use super::{RunReport, VERSION};
+
+/// JSON Schema, draft 2020-12, of the present version.
+pub fn json_schema() -> Value {
+    let generator = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .into_generator();
+    let mut schema = generator.into_root_schema_for::<RunReport>().to_value();
+    schema["title"] = json!("spikeproof report");
+    schema["description"] = json!(
+        "report.json of a run. Keys that end in _s are seconds, in _us microseconds; a share is from 0 to 1; \
+         an id never changes its meaning."
+    );
+    schema["properties"]["version"] = json!({ "const": VERSION });
+    schema
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::report;
+
+    #[test]
+    fn the_published_schema_is_the_present_one() {
+        let wanted = format!("{:#}\n", json_schema());
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/report.schema.json");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &wanted).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(&path).unwrap() == wanted,
+            "docs/report.schema.json is behind the code: run the tests with UPDATE_DOCS=1"
+        );
+    }
+
+    #[test]
+    fn a_whole_report_satisfies_the_schema_and_a_damaged_one_does_not() {
+        let validator = jsonschema::draft202012::new(&json_schema()).unwrap();
+        let mut report = serde_json::to_value(report()).unwrap();
+        let faults: Vec<String> = validator
+            .iter_errors(&report)
+            .map(|error| format!("{error} at {}", error.instance_path()))
+            .collect();
+        assert_eq!(faults, Vec::<String>::new());
+        report["judged"]["scaling"][0]["id"] = json!("no-such-id");
+        assert!(!validator.is_valid(&report));
+    }
+}
