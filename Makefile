@@ -22,7 +22,7 @@ endif
 endif
 export SPIKEPROOF_MOTO := $(CURDIR)/$(VENV)/bin/moto_server
 
-.PHONY: help demo test check truth teardown calls chaos image build bench deny fuzz venv terraform lint clean
+.PHONY: help demo test check truth teardown calls chaos module image build bench deny fuzz venv terraform lint clean
 
 help: ## prints this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -30,7 +30,7 @@ help: ## prints this list
 demo: terraform venv build ## a whole run against an AWS emulator on this machine, under 3 minutes after the build
 	@$(RELEASE) lab -- $(RELEASE) run --runs-dir $(WORK)/runs scenarios/spike-and-recover.yaml
 
-test: terraform venv ## every test, including end-to-end runs with real terraform; one line per group
+test: terraform venv module ## every test, including end-to-end runs with real terraform; one line per group
 	@tests/groups.sh
 
 check: lint test ## lint and test: must pass before a commit
@@ -53,6 +53,9 @@ calls: terraform venv ## proves that nothing is left: kills the orchestrator at 
 
 chaos: terraform venv ## proves that nothing is left: N (200) random kills; SEED, TRIAL and CALLS repeat one
 	@SPIKEPROOF_TEARDOWN=chaos N=$(or $(N),200) SEED=$(or $(SEED),1) $(if $(TRIAL),TRIAL=$(TRIAL)) $(if $(CALLS),CALLS=$(CALLS)) cargo test --quiet --locked --test teardown -- --nocapture
+
+module: terraform ## checks the terraform module by itself: format, validity, and its own tests with a mocked AWS
+	@tests/module.sh
 
 image: build ## builds the generator image: with Docker if installed, otherwise as an OCI layout
 	@rm -rf $(WORK)/rootfs $(WORK)/image
