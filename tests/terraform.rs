@@ -66,6 +66,16 @@ fn nothing_in_the_module_costs_by_the_hour() {
     assert_eq!(declared("resource"), free.map(str::to_owned).into());
 }
 
+/// The provider gives every resource the run's tag, by which strangers' resources are told from a
+/// run's own; it comes last, so that no tag of the user replaces it.
+#[test]
+fn every_resource_has_the_tag_of_its_run() {
+    let text = std::fs::read_to_string(module().join("versions.tf")).unwrap();
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let tags = "default_tags { tags = merge(var.tags, { \"spikeproof:run\" = var.run }) }";
+    assert!(words.contains(tags), "{words}");
+}
+
 /// The first cells of the table below a heading of the module's README, without their backticks.
 fn documented(heading: &str) -> BTreeSet<String> {
     let readme = std::fs::read_to_string(module().join("README.md")).unwrap();

@@ -1,5 +1,5 @@
 # The module with a mocked provider: no AWS account, no network. `make module` runs it.
-# The tag `spikeproof:run` is a default of the provider, which is a mock here: the permissions tests of the lab hold it.
+# The tag `spikeproof:run` is a default of the provider, which is a mock here: tests/terraform.rs holds it.
 
 mock_provider "aws" {
   mock_resource "aws_cloudwatch_log_group" {
