@@ -7,6 +7,9 @@ SHELL := /bin/bash
 WORK    := .spikeproof
 VENV    := $(WORK)/venv
 TOOLS   := $(WORK)/bench
+LINTERS := $(WORK)/linters
+SBOM    := $(WORK)/sbom
+DIST    := $(WORK)/dist
 MOTO    := moto[server]==5.2.5
 HOST    := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 RELEASE := target/$(HOST)/release/spikeproof
@@ -22,7 +25,7 @@ endif
 endif
 export SPIKEPROOF_MOTO := $(CURDIR)/$(VENV)/bin/moto_server
 
-.PHONY: help demo test check truth teardown calls chaos image build bench deny fuzz venv terraform lint clean
+.PHONY: help demo test check truth teardown calls chaos module image build dist sbom bench deny fuzz venv terraform lint clean
 
 help: ## prints this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -30,17 +33,48 @@ help: ## prints this list
 demo: terraform venv build ## a whole run against an AWS emulator on this machine, under 3 minutes after the build
 	@$(RELEASE) lab -- $(RELEASE) run --runs-dir $(WORK)/runs scenarios/spike-and-recover.yaml
 
-test: terraform venv ## every test, including end-to-end runs with real terraform; one line per group
+test: terraform venv module ## every test, including end-to-end runs with real terraform; one line per group
 	@tests/groups.sh
 
 check: lint test ## lint and test: must pass before a commit
 
-lint: ## formatting and clippy
+# `--examples`, of which there are none, lets rustdoc use what clippy has built: features of the same dependencies.
+RUSTDOC := RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --lib --examples --locked
+
+lint: $(LINTERS)/ready ## formatting, clippy, links of the code's documentation, and the workflows
 	@cargo fmt --check
 	@cargo clippy --quiet --all-targets --locked -- -D warnings
+	@$(RUSTDOC)
+	@$(RUSTDOC) --document-private-items
+	@$(LINTERS)/bin/actionlint -shellcheck= -pyflakes=
+	@found=$$($(LINTERS)/bin/zizmor --quiet --offline --no-progress .github/workflows) || { echo "$$found"; exit 1; }
+
+$(LINTERS)/ready: .github/linters.txt
+	@command -v python3 >/dev/null || { echo 'python3 is missing: install Python 3.9 or newer (Debian: apt-get install python3 python3-venv)' >&2; exit 1; }
+	@rm -rf $(LINTERS)
+	@python3 -m venv $(LINTERS)
+	@$(LINTERS)/bin/pip install --quiet --require-hashes --only-binary :all: --requirement $<
+	@touch $@
 
 build: ## builds the release binary; static on Linux, so that it can be packed as the generator
 	@cargo build --quiet --release --locked
+
+dist: build ## packs the release binary, which must be static, with its license
+	@ldd $(RELEASE) 2>&1 | grep -qE 'statically linked|not a dynamic executable' || { echo '$(RELEASE) is not static' >&2; exit 1; }
+	@mkdir -p $(DIST)
+	@name=spikeproof-$$(cargo pkgid | sed 's/.*[#@]//')-$(HOST).tar.gz; \
+	  tar --create --gzip --file $(DIST)/$$name --owner 0 --group 0 --numeric-owner \
+	    README.md LICENSE --directory $(dir $(RELEASE)) spikeproof; \
+	  echo "$(DIST)/$$name"
+
+sbom: $(SBOM)/bin/cargo-cyclonedx ## lists every crate in the binary, as CycloneDX
+	@mkdir -p $(DIST)
+	@PATH=$(CURDIR)/$(SBOM)/bin:$$PATH cargo cyclonedx --quiet --format json --spec-version 1.5 --target all --override-filename spikeproof.cdx
+	@mv spikeproof.cdx.json $(DIST)
+	@echo '$(DIST)/spikeproof.cdx.json'
+
+$(SBOM)/bin/cargo-cyclonedx:
+	@cargo install --quiet --locked --root $(SBOM) cargo-cyclonedx@0.5.9
 
 truth: venv ## compares reports with the real events for every group of tests/truth; TRUTH=FILE uses your lab file
 	@SPIKEPROOF_TRUTH=$(or $(TRUTH),all) cargo test --quiet --locked --test truth -- --nocapture
@@ -53,6 +87,9 @@ calls: terraform venv ## proves that nothing is left: kills the orchestrator at 
 
 chaos: terraform venv ## proves that nothing is left: N (200) random kills; SEED, TRIAL and CALLS repeat one
 	@SPIKEPROOF_TEARDOWN=chaos N=$(or $(N),200) SEED=$(or $(SEED),1) $(if $(TRIAL),TRIAL=$(TRIAL)) $(if $(CALLS),CALLS=$(CALLS)) cargo test --quiet --locked --test teardown -- --nocapture
+
+module: terraform ## checks the terraform module by itself: format, validity, and its own tests with a mocked AWS
+	@tests/module.sh
 
 image: build ## builds the generator image: with Docker if installed, otherwise as an OCI layout
 	@rm -rf $(WORK)/rootfs $(WORK)/image

@@ -1,12 +1,73 @@
-//! spikeproof proves that an Auto Scaling group survives a spike.
+//! spikeproof proves that an Auto Scaling group or an ECS service survives a load spike.
 //!
-//! The map, in reading order. Imports point down only; `tests/architecture.rs` holds this:
+//! One binary is the orchestrator, the generator and the lab. It starts temporary generators on
+//! Fargate, sends the load of a scenario, watches the group scale, judges what it measured, and
+//! destroys everything that it created.
+//!
+//! The crate is a program: its library has no stable interface. It leaves out browsers, protocols
+//! other than HTTP, and load from several regions at once. A target that nothing scales gets a plain
+//! load test.
+//!
+//! # The rooms
+//!
+//! In reading order, the highest layer first. Imports point down only; `tests/architecture.rs`
+//! holds this and the map:
 //!
 //! ```text
 //! main > cli > run > teardown
 //!      > {terraform fleet image channel engine watch ownership journal lab aws}
 //!      > report > {advice verdict} > evidence > {plan cost limits scaling}
 //!      > {scenario measure events outcome redact units}
+//! ```
+//!
+//! | layer | modules |
+//! |---|---|
+//! | the command line | [`cli`] |
+//! | one run from plan to destroy | [`run`] |
+//! | destroy and its proof | [`teardown`] |
+//! | capabilities with side effects | [`terraform`] [`fleet`] [`image`] [`channel`] [`engine`] [`watch`] [`ownership`] [`journal`] [`lab`] [`aws`] |
+//! | words and pictures | [`report`] |
+//! | judgements and suggestions | [`verdict`] [`advice`] |
+//! | facts, computed once | [`evidence`] |
+//! | decisions before a run | [`plan`] [`cost`] [`limits`] [`scaling`] |
+//! | vocabulary | [`scenario`] [`measure`] [`events`] [`outcome`] [`redact`] [`units`] |
+//!
+//! Modules that decide are pure: they have no clock, network, process or file. The same test
+//! lists them. `docs/ARCHITECTURE.md` explains the whole.
+//!
+//! # Example
+//!
+//! A scenario is read from text and cannot be wrong afterwards. Its schedule says how much load is
+//! due at each moment, and which part of it each task carries:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use spikeproof::plan::{Schedule, Share};
+//! use spikeproof::scenario::{self, Surroundings};
+//!
+//! let text = "
+//! name: shop
+//! target: { url: https://shop.example.com }
+//! phases:
+//!   - { name: base, rate: 10/s, hold: 60s }
+//!   - { name: spike, rate: 100/s, ramp: 10s, hold: 50s }
+//! flows:
+//!   - { name: home, steps: [{ get: / }] }
+//! ";
+//! let read = scenario::read(text, &Surroundings::default(), &scenario::no_files)
+//!     .map_err(|problems| scenario::render("shop.yaml", text, &problems, false))?;
+//! let schedule = Schedule::new(&read.scenario);
+//!
+//! assert_eq!(schedule.end(), Duration::from_secs(120));
+//! // Halfway up the ramp: 10/s and half of the other 90/s.
+//! assert_eq!(schedule.level_at(Duration::from_secs(65)), 55.0);
+//! // 600 in the first minute, 550 on the ramp, 5,000 in the spike.
+//! assert_eq!(schedule.iterations(), 6150);
+//! // Three tasks share them without a remainder.
+//! let shares = [0, 1, 2].map(|index| Share { index, of: 3 }.part_of(6150));
+//! assert_eq!(shares.iter().sum::<u64>(), 6150);
+//! # Ok::<(), String>(())
 //! ```
 
 pub mod cli; // one file per subcommand: arguments and wiring only

@@ -1,4 +1,4 @@
-//! The README and the pages of `docs/` stay in plain English, short tables, and links that work.
+//! The READMEs and the pages of `docs/` stay in plain English, short tables, and links that work.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ fn pages() -> Vec<(PathBuf, String)> {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|ending| ending == "md"))
         .collect();
-    paths.push(project.join("README.md"));
+    paths.extend(["README.md", "terraform/README.md"].map(|page| project.join(page)));
     paths.sort();
     paths
         .into_iter()

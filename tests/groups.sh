@@ -23,6 +23,7 @@ group() { # name, arguments of cargo test
 }
 
 group unit --lib --bins
+group examples --doc
 for file in tests/*.rs tests/*/main.rs; do
   name=${file#tests/}
   name=${name%.rs}

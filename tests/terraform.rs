@@ -1,5 +1,5 @@
-//! The embedded module against the real terraform: well formatted, and valid for the pinned
-//! provider.
+//! The embedded module against the real terraform: valid for the pinned provider, without anything
+//! that costs by the hour, and described whole. Its own tests are in `terraform/tests`.
 //!
 //! Nothing is skipped quietly: without terraform or the provider these tests fail and say what to
 //! install.
@@ -10,7 +10,7 @@
     reason = "a test that cannot run must fail, with the sentence that says why"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -25,19 +25,75 @@ async fn binary() -> Binary {
         .unwrap_or_else(|error| panic!("this test needs terraform: {error}"))
 }
 
-#[tokio::test]
-async fn the_module_is_formatted() {
-    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("terraform");
-    let output = Command::new(binary().await.path)
-        .args(["fmt", "-check", "-diff"])
-        .arg(module)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "run `terraform fmt terraform`:\n{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
+fn module() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("terraform")
+}
+
+/// The second words of the module's blocks of one kind: `variable "run" {` is `run`.
+fn declared(kind: &str) -> BTreeSet<String> {
+    let head = format!("{kind} \"");
+    let mut names = BTreeSet::new();
+    for entry in std::fs::read_dir(module()).unwrap().flatten() {
+        if entry
+            .path()
+            .extension()
+            .is_some_and(|ending| ending == "tf")
+        {
+            let text = std::fs::read_to_string(entry.path()).unwrap();
+            let blocks = text.lines().filter_map(|line| line.strip_prefix(&head));
+            names.extend(blocks.map(|rest| rest.split('"').next().unwrap().to_owned()));
+        }
+    }
+    names
+}
+
+/// None of these costs by the hour. A type that is new here needs a look at its price.
+#[test]
+fn nothing_in_the_module_costs_by_the_hour() {
+    let free = [
+        "aws_cloudwatch_log_group",
+        "aws_ecr_repository",
+        "aws_ecs_cluster",
+        "aws_ecs_task_definition",
+        "aws_iam_role",
+        "aws_iam_role_policy",
+        "aws_s3_bucket",
+        "aws_s3_bucket_ownership_controls",
+        "aws_s3_bucket_policy",
+        "aws_s3_bucket_public_access_block",
+        "aws_security_group",
+    ];
+    assert_eq!(declared("resource"), free.map(str::to_owned).into());
+}
+
+/// The provider gives every resource the run's tag, by which strangers' resources are told from a
+/// run's own; it comes last, so that no tag of the user replaces it.
+#[test]
+fn every_resource_has_the_tag_of_its_run() {
+    let text = std::fs::read_to_string(module().join("versions.tf")).unwrap();
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let tags = "default_tags { tags = merge(var.tags, { \"spikeproof:run\" = var.run }) }";
+    assert!(words.contains(tags), "{words}");
+}
+
+/// The first cells of the table below a heading of the module's README, without their backticks.
+fn documented(heading: &str) -> BTreeSet<String> {
+    let readme = std::fs::read_to_string(module().join("README.md")).unwrap();
+    let section = readme.split(&format!("\n## {heading}\n")).nth(1).unwrap();
+    section
+        .split("\n## ")
+        .next()
+        .unwrap()
+        .lines()
+        .filter_map(|row| row.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+#[test]
+fn the_readme_of_the_module_names_every_input_and_output() {
+    assert_eq!(documented("Inputs"), declared("variable"));
+    assert_eq!(documented("Outputs"), declared("output"));
 }
 
 /// A folder with the module in it and the provider at hand, and the binary.

@@ -18,7 +18,7 @@ pub struct Strain {
     pub without_data: u64,
     /// Sessions or iterations under way at the end of the second.
     pub sessions: u32,
-    /// Requests sent, and those of them sent more than [`LATE_MICROS`] after their intended start.
+    /// Requests sent, and those of them sent more than `LATE_MICROS` after their intended start.
     pub starts: u64,
     pub late: u64,
     /// The longest a request was sent after its intended start, in microseconds.

@@ -161,7 +161,7 @@ fn text(value: &Value, pointer: &str) -> String {
         .to_owned()
 }
 
-/// Cuts a growing file into lines. Bytes that are no UTF-8 are replaced; a line beyond [`LONGEST`]
+/// Cuts a growing file into lines. Bytes that are no UTF-8 are replaced; a line beyond `LONGEST`
 /// is dropped, so that a flood without line feeds cannot fill our memory.
 #[derive(Debug, Default)]
 pub struct Lines {
