@@ -212,6 +212,76 @@ fn what_decides_is_pure() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Files that read text of others, or of records that are on disk, and whose it is.
+const READS_FOREIGN_TEXT: &[(&str, &str)] = &[
+    ("aws/mod.rs", "the SDK's error that has no code"),
+    ("cost/target.rs", "the size of a task, as recorded"),
+    ("evidence/price.rs", "the size of a task, as recorded"),
+    (
+        "evidence/timeline.rs",
+        "the causes of AWS's scaling activities",
+    ),
+    (
+        "fleet/fargate.rs",
+        "ECS's refusals that have one code for all",
+    ),
+    ("lab/moto.rs", "moto's output"),
+    ("report/older.rs", "reports of earlier versions"),
+    ("scenario/condition.rs", "the scenario's grammar"),
+    ("watch/service.rs", "the causes of AWS's scaling activities"),
+];
+
+/// Phrases that a line of code compares text with: literals of several words.
+fn compared_phrases(line: &str) -> Vec<&str> {
+    let calls = [
+        ".starts_with(\"",
+        ".ends_with(\"",
+        ".contains(\"",
+        ".strip_prefix(\"",
+        ".strip_suffix(\"",
+        ".split_once(\"",
+        " == \"",
+        " != \"",
+    ];
+    calls
+        .iter()
+        .flat_map(|call| line.split(call).skip(1))
+        .filter_map(|rest| rest.split('"').next())
+        .filter(|phrase| {
+            let is_word = |word: &&str| word.chars().all(char::is_alphabetic) && word.len() > 1;
+            phrase.trim() != *phrase && phrase.split_whitespace().any(|word| is_word(&word))
+                || phrase.split_whitespace().filter(is_word).count() > 1
+        })
+        .collect()
+}
+
+#[test]
+fn own_sentences_decide_nothing() {
+    let found = compared_phrases(r#"if why.starts_with("there is no ") && is("a", x == "b c")"#);
+    assert_eq!(found, ["there is no "], "the search itself");
+    let src = src();
+    let mut wrong = Vec::new();
+    let mut used = std::collections::BTreeSet::new();
+    for path in sources(&src) {
+        let file = path.strip_prefix(&src).unwrap().display().to_string();
+        let code = code(&path);
+        for phrase in code.lines().flat_map(compared_phrases) {
+            if READS_FOREIGN_TEXT.iter().any(|(known, _)| *known == file) {
+                used.insert(file.clone());
+            } else {
+                wrong.push(format!("{file} compares text with `{phrase}`"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let unused: Vec<&str> = READS_FOREIGN_TEXT
+        .iter()
+        .map(|(file, _)| *file)
+        .filter(|file| !used.contains(*file))
+        .collect();
+    assert!(unused.is_empty(), "listed for nothing: {unused:?}");
+}
+
 #[test]
 fn few_files_start_processes() {
     let mut counts = BTreeMap::new();
