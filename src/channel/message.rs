@@ -44,8 +44,9 @@ pub struct Control {
     /// Which orchestration of the run this is; a task started by another ends.
     pub epoch: u64,
     /// Grows with every write. A task ends when it has not changed for the lease, by the task's own
-    /// clock.
-    pub beat: u64,
+    /// clock. On the wire it keeps its first name: a reaper of another version reads it.
+    #[serde(rename = "beat")]
+    pub heartbeat: u64,
     pub start: Option<Start>,
     pub stop: Option<Stop>,
 }
@@ -110,7 +111,7 @@ pub enum Ended {
     Complete,
     /// The orchestrator said so.
     Stopped,
-    /// The beat did not change for the lease.
+    /// The heartbeat did not change for the lease.
     LeaseLapsed,
     /// The task was sent away: SIGTERM.
     Terminated,

@@ -4,13 +4,14 @@ use jiff::Timestamp;
 
 use super::RunError;
 use super::collect::Collected;
+use super::plan::RunPlan;
 use crate::advice::Advice;
 use crate::report::{Capacity, Load, Own, advice, capacity};
 use crate::scenario::Limit;
 use crate::verdict::{self, Judged, preflight};
 
 /// A verdict with what it rests on.
-pub struct Evidenced {
+pub struct JudgedRun {
     pub judged: Judged,
     pub load: Option<Load>,
     pub capacity: Vec<Capacity>,
@@ -19,20 +20,15 @@ pub struct Evidenced {
     pub warnings: Vec<String>,
 }
 
-pub async fn judge(collected: Collected) -> Result<Evidenced, RunError> {
+pub async fn judge(plan: &RunPlan, collected: Collected) -> Result<JudgedRun, RunError> {
     let Collected {
-        planned,
         results,
         timeline,
         circumstances,
+        mut warnings,
     } = collected;
-    let judged = verdict::judge(
-        &planned.scenario,
-        &results,
-        timeline.as_ref(),
-        &circumstances,
-    );
-    let load = (!results.is_empty()).then(|| Load::new(&planned.scenario, &results));
+    let judged = verdict::judge(&plan.scenario, &results, timeline.as_ref(), &circumstances);
+    let load = (!results.is_empty()).then(|| Load::new(&plan.scenario, &results));
     let capacity = match (&timeline, circumstances.started) {
         (Some(timeline), Some(started)) => capacity(timeline, started),
         _ => Vec::new(),
@@ -43,18 +39,16 @@ pub async fn judge(collected: Collected) -> Result<Evidenced, RunError> {
             timeline,
             &judged,
             started,
-            Limit::of(&planned.scenario),
+            Limit::of(&plan.scenario),
             &Own::default(),
         ),
         _ => None,
     };
-    let mut warnings = planned.warnings;
     if let (Some(timeline), Some(reaction)) = (&timeline, &judged.reaction) {
-        let outlived =
-            preflight::outlived(&planned.scenario, &planned.schedule, timeline, reaction);
+        let outlived = preflight::outlived(&plan.scenario, &plan.schedule, timeline, reaction);
         warnings.retain(|warning| !outlived.contains(warning));
     }
-    Ok(Evidenced {
+    Ok(JudgedRun {
         judged,
         load,
         capacity,
