@@ -1,4 +1,4 @@
-//! What orchestrator and tasks say to each other. Every message has one writer.
+//! The messages between orchestrator and tasks. Every message has one writer.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -109,7 +109,7 @@ pub struct End {
 pub enum Ended {
     /// The plan was carried out.
     Complete,
-    /// The orchestrator said so.
+    /// By the orchestrator's stop order.
     Stopped,
     /// The heartbeat did not change for the lease.
     LeaseLapsed,

@@ -134,7 +134,7 @@ impl Channel {
         }
     }
 
-    /// None once they have been deleted: the run has begun without whoever asks.
+    /// `None` once they have been deleted: the run has begun without the task that asks.
     pub async fn secrets(&self) -> Result<Option<Secrets>, ChannelError> {
         self.get_if_there(SECRETS).await
     }
@@ -147,7 +147,7 @@ impl Channel {
         }
     }
 
-    /// The store is a folder, which nobody empties but whoever is left of the run.
+    /// The store is a folder on this machine: no bucket deletion empties it.
     pub fn is_local(&self) -> bool {
         self.folder.is_some()
     }

@@ -17,7 +17,7 @@ pub struct Collected {
     pub results: Results,
     pub timeline: Option<Timeline>,
     pub circumstances: Circumstances,
-    /// Of the plan and of all phases so far.
+    /// The warnings of the plan and of all phases so far.
     pub warnings: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ async fn end_watch(
     tokio::select! {
         ended = watch.end(cx.interrupt.stop_load(), |why| cx.events.note(why)) => Ok(Some(ended)),
         () = cx.interrupt.destroy_now().cancelled() => Err(RunError::interrupted(Phase::Collect)),
-        // Datapoints may be minutes late. Whoever looks for orphans must see that this run is alive.
+        // Datapoints may be minutes late. Reapers must see that this run is alive.
         () = state.keep_sending_heartbeats(&cx.events) => Ok(None),
     }
 }

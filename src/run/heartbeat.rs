@@ -120,8 +120,8 @@ impl ControlWriter {
     }
 }
 
-/// The error that ends a phase: another process drives this run now. Any other failure is temporary,
-/// and the next heartbeat tries again.
+/// The error that ends a phase: another process drives this run now. Any other failure is
+/// temporary, and the next heartbeat tries again.
 pub fn check_not_fenced(sent: Result<(), ChannelError>, phase: Phase) -> Result<(), RunError> {
     match sent {
         Err(error @ ChannelError::Fenced) => Err(RunError::caused_by(phase, error)),

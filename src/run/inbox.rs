@@ -43,7 +43,8 @@ impl Inbox {
         }
     }
 
-    /// Reads everything new. The sequence numbers make sure that the next call repeats a failed read.
+    /// Reads everything new. The sequence numbers make sure that the next call repeats a failed
+    /// read.
     pub async fn read(&mut self, channel: &Channel) {
         let mut reads: Vec<BoxFuture<(u32, Vec<Interval>)>> = Vec::new();
         for (number, slot) in &mut self.slots {
@@ -70,8 +71,8 @@ impl Inbox {
         self.slots.values().filter(|slot| slot.whole()).count() as u32
     }
 
-    /// The missing reports, by name. A stopped task has reported everything only if this run stopped
-    /// it.
+    /// The missing reports, by name. A stopped task has reported everything only if this run
+    /// stopped it.
     pub fn missing(&self, stopped_by_us: bool) -> Vec<String> {
         self.slots
             .iter()

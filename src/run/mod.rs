@@ -100,8 +100,8 @@ pub struct RunOutcome {
     pub folder: PathBuf,
 }
 
-/// Runs a scenario. Whatever happens after the plan, everything that was created is destroyed before
-/// this returns.
+/// Runs a scenario. Whatever happens after the plan, everything that was created is destroyed
+/// before this returns.
 pub async fn run(cx: Context) -> Result<RunOutcome, RunError> {
     let plan = supervise::plan(&cx).await?;
     let state = RunState::open(&cx, plan)?;

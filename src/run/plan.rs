@@ -32,7 +32,7 @@ pub struct RunPlan {
     /// Sent to the tasks, so that they read the same scenario.
     pub surroundings: Surroundings,
     pub files: Files,
-    /// Of every random choice in the sessions: the scenario's seed, or one of this run.
+    /// Determines every random choice of the sessions: the scenario's seed, or one of this run.
     pub seed: u64,
     pub schedule: Schedule,
     pub sizing: Sizing,

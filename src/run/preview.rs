@@ -18,7 +18,8 @@ pub struct Preview {
     pub estimate: Cost,
 }
 
-/// Reads the scenario and computes the plan. The error contains every problem of the file, rendered.
+/// Reads the scenario and computes the plan. The error contains every problem of the file,
+/// rendered.
 pub fn preview(options: &ScenarioOptions, colour: bool) -> Result<Preview, RunError> {
     let scenario::Read {
         mut scenario,

@@ -13,6 +13,7 @@ use crate::events::{Event, Progress};
 use crate::evidence::timeline::GroupState;
 use crate::measure::Select;
 use crate::report::terminal;
+use crate::watch;
 
 #[derive(Default)]
 pub struct ProgressReporter {
@@ -41,7 +42,7 @@ impl ProgressReporter {
         }
         self.update(inbox);
         if let Some(group) = group {
-            cx.events.say(group_event(group));
+            cx.events.say(watch::group_event(group));
         }
         cx.events.say(Event::Progress(Progress {
             elapsed: elapsed.min(end),
@@ -86,14 +87,5 @@ impl ProgressReporter {
             ..Progress::default()
         };
         self.reported = settled;
-    }
-}
-
-pub fn group_event(group: &GroupState) -> Event {
-    Event::Group {
-        desired: group.desired,
-        in_service: group.in_service(),
-        min: group.min,
-        max: group.max,
     }
 }

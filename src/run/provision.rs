@@ -1,6 +1,6 @@
-//! Provision: terraform creates resources that cost nothing by the hour, the image is pushed into the
-//! run's own repository, the channel opens, and the watch of the group begins. A local fleet needs
-//! only a folder.
+//! Provision: terraform creates resources that cost nothing by the hour, the image is pushed into
+//! the run's own repository, the channel opens, and the watch of the group begins. A local fleet
+//! needs only a folder.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -225,8 +225,8 @@ async fn stop_after_timeout(cx: &Context, stop: &CancellationToken) -> Infallibl
     std::future::pending().await
 }
 
-/// Copies the state into the bucket, where a lost disk does not matter. Without the copy, everything
-/// is still deleted by name.
+/// Copies the state into the bucket, where a lost disk does not matter. Without the copy,
+/// everything is still deleted by name.
 async fn copy_state(cx: &Context, plan: &RunPlan, channel: &Channel) {
     let Ok(state) = std::fs::read(plan.folder.join(STATE)) else {
         return;

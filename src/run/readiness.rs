@@ -24,8 +24,8 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 const TICK: Duration = Duration::from_millis(500);
 /// In one turn of the loop.
 const LAUNCHED_AT_ONCE: usize = 5;
-/// A temporary reason for a failure, such as a role that is not known everywhere yet, needs a moment
-/// to pass.
+/// A temporary reason for a failure, such as a role that is not known everywhere yet, needs a
+/// moment to pass.
 const BEFORE_RETRY: Duration = Duration::from_secs(5);
 /// A slot's first task and one replacement.
 const ATTEMPTS: u32 = 2;
@@ -262,8 +262,8 @@ mod tests {
         }
     }
 
-    /// Waits for tasks that never start. Returns how the wait ends, and how many heartbeats were sent
-    /// meanwhile.
+    /// Waits for tasks that never start. Returns how the wait ends, and how many heartbeats were
+    /// sent meanwhile.
     async fn wait_for_hanging_tasks(interrupted_after: Option<Duration>) -> (RunError, u64) {
         let home = tempfile::tempdir().unwrap();
         let (cx, state) = example::begun(home.path());

@@ -1,4 +1,5 @@
-//! Recover: stops the tasks, then waits until the group is back at its size, or its time has passed.
+//! Recover: stops the tasks, then waits until the group is back at its size, or its time has
+//! passed.
 
 use std::time::Duration;
 
@@ -6,14 +7,13 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::heartbeat::check_not_fenced;
-use super::progress::group_event;
 use super::provision::Provisioned;
 use super::state::RunState;
 use super::{Context, RunError};
 use crate::events::Phase;
 use crate::evidence::scale_in;
 use crate::evidence::timeline::GroupState;
-use crate::watch::Watch;
+use crate::watch::{self, Watch};
 
 const TICK: Duration = Duration::from_secs(1);
 /// Watched beyond the bound, so that a missed bound is seen as missed, and not as a short watch.
@@ -33,7 +33,7 @@ pub async fn recover(
     // The tasks must not cost anything while the group takes its time.
     tokio::select! {
         () = stop_tasks(cx, state) => {}
-        // There is no load any more. Whoever looks for orphans must see that this run is alive.
+        // There is no load any more. Reapers must see that this run is alive.
         () = state.keep_sending_heartbeats(&cx.events) => {}
         () = cx.interrupt.destroy_now().cancelled() => {
             return Err(RunError::interrupted(Phase::Recover));
@@ -62,8 +62,8 @@ async fn stop_tasks(cx: &Context, state: &RunState) {
     }
 }
 
-/// Waits until the group has `before` instances again. Returns the limit that ended the wait, if one
-/// did.
+/// Waits until the group has `before` instances again. Returns the limit that ended the wait, if
+/// one did.
 async fn wait_for_group(
     cx: &Context,
     state: &RunState,
@@ -77,7 +77,7 @@ async fn wait_for_group(
     while let Some(group) = watch.group() {
         let sent = state.send_heartbeat(&cx.events).await;
         check_not_fenced(sent, Phase::Recover)?;
-        cx.events.say(group_event(&group));
+        cx.events.say(watch::group_event(&group));
         let interrupted = cx.interrupt.stop_load().is_cancelled();
         if is_back(&group, before) || Instant::now() >= give_up || interrupted {
             break;

@@ -53,8 +53,8 @@ pub async fn start(
     Ok(started)
 }
 
-/// Writes the files and the secrets before the plan: a task that reads the plan and finds no secrets
-/// knows that it is too late.
+/// Writes the files and the secrets before the plan: a task that reads the plan and finds no
+/// secrets knows that it is too late.
 async fn publish_plan(
     cx: &Context,
     state: &RunState,

@@ -159,7 +159,8 @@ impl RunState {
         }
     }
 
-    /// Sends heartbeats until it is dropped: only where there is no load that they could keep alive.
+    /// Sends heartbeats until it is dropped: only where there is no load that they could keep
+    /// alive.
     pub async fn keep_sending_heartbeats(&self, events: &Events) {
         loop {
             // A refusal changes nothing here: everything is being taken down anyway.

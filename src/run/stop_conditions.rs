@@ -1,6 +1,6 @@
-//! Stop conditions: a signal, `--max-duration`, and the cost that the run may cause. The time counts
-//! from the first created resource to the end of the recovery. Destroy follows, and no condition
-//! delays it.
+//! Stop conditions: a signal, `--max-duration`, and the cost that the run may cause. The time
+//! counts from the first created resource to the end of the recovery. Destroy follows, and no
+//! condition delays it.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Runs the plan, the phases and the destroy as tasks of their own, so that a panic becomes an error
-//! and a signal ends the wait.
+//! Runs the plan, the phases and the destroy as tasks of their own, so that a panic becomes an
+//! error and a signal ends the wait.
 
 use std::fmt::Display;
 use std::sync::Arc;
