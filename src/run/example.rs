@@ -15,7 +15,7 @@ use super::{
 };
 use crate::cost;
 use crate::events::Events;
-use crate::limits::{Bounds, Reach, Standing};
+use crate::limits::{Reach, RunLimits, Standing};
 use crate::plan::{Schedule, Sizing};
 use crate::scenario::example::scenario;
 use crate::scenario::{Files, Surroundings};
@@ -70,7 +70,7 @@ fn plan(runs_dir: &Path) -> RunPlan {
             reach: Reach::default(),
             standing: Standing::default(),
         },
-        limits: Bounds::default(),
+        limits: RunLimits::default(),
         warnings: Vec::new(),
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::preview::Preview;
 use super::{Context, RunError};
 use crate::events::Phase;
-use crate::limits::{Asked, Bounds, Organisation};
+use crate::limits::{Asked, Organisation, RunLimits};
 
 /// Where the file is looked for.
 #[derive(Debug, Clone)]
@@ -35,16 +35,16 @@ pub struct OrganisationRules {
 
 /// The limits that hold while the run is in progress. An error if the organisation does not permit
 /// the run, or if the plan alone takes longer than the limits allow.
-pub fn limits(cx: &Context, preview: &Preview, asked: &Asked) -> Result<Bounds, RunError> {
+pub fn limits(cx: &Context, preview: &Preview, asked: &Asked) -> Result<RunLimits, RunError> {
     let rules = rules(&cx.options.scenario.organisation)?;
     rules.check(asked)?;
-    let bounds = Bounds {
+    let limits = RunLimits {
         max_duration: cx.options.max_duration,
-        purse: rules.limits.purse(preview.scenario.budget),
+        budget: rules.limits.budget(preview.scenario.budget),
         before: cx.repeats.before,
     };
-    match bounds.too_short_for(preview.schedule.end() * cx.repeats.left) {
-        None => Ok(bounds),
+    match limits.too_short_for(preview.schedule.end() * cx.repeats.left) {
+        None => Ok(limits),
         Some(why) => Err(RunError::could_not(Phase::Plan, why)
             .hint("a shorter hold, or a larger --max-duration")),
     }

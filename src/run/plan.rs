@@ -44,7 +44,7 @@ pub struct RunPlan {
     pub group: Option<GroupState>,
     pub watched_in: Option<Aws>,
     pub authorization: Authorization,
-    pub limits: limits::Bounds,
+    pub limits: limits::RunLimits,
     pub warnings: Vec<String>,
 }
 

@@ -5,6 +5,7 @@ use super::judge::JudgedRun;
 use super::state::RunState;
 use super::{Context, RunError, RunOutcome};
 use crate::aws::Cloud;
+use crate::cost::Cost;
 use crate::journal::{self, Record};
 use crate::outcome::Exit;
 use crate::redact;
@@ -35,12 +36,13 @@ pub async fn report(
 ) -> RunOutcome {
     write_proof(cx, state, &destruction);
     let exit = exit(&judged, interrupted, destruction.is_clean());
-    let mut report = RunReport {
+    let ending = Ending {
         exit,
         interrupted,
         cost: state.cost().await,
-        ..without_verdict(cx, state, destroyed(cx, state, &destruction))
+        destroyed: destroyed(cx, state, &destruction),
     };
+    let mut report = without_verdict(cx, state, ending);
     match judged {
         Ok(judged) => add_verdict(&mut report, judged),
         Err(error) if error.kind == RunErrorKind::Interrupted => {}
@@ -72,8 +74,16 @@ fn write_proof(cx: &Context, state: &RunState, destruction: &Destruction) {
     destruction.write_proof(&state.plan.folder.join(PROOF), &teardown);
 }
 
-/// Everything that is known however far the phases came; the exit code follows.
-fn without_verdict(cx: &Context, state: &RunState, destroyed: Destroyed) -> RunReport {
+/// The end of a run, which is known even if there is no verdict.
+struct Ending {
+    exit: Exit,
+    interrupted: bool,
+    cost: Option<Cost>,
+    destroyed: Destroyed,
+}
+
+/// The report as far as it does not depend on the phases after the plan.
+fn without_verdict(cx: &Context, state: &RunState, ending: Ending) -> RunReport {
     let plan = &state.plan;
     let target = &plan.scenario.target;
     let place = |cloud: &Cloud| format!("account {}, {}", cloud.caller.account, cloud.aws.region);
@@ -91,17 +101,17 @@ fn without_verdict(cx: &Context, state: &RunState, destroyed: Destroyed) -> RunR
         standing: plan.authorization.standing.clone(),
         begun: plan.begun,
         started: None,
-        exit: Exit::CouldNotRun,
+        exit: ending.exit,
         error: None,
-        interrupted: false,
+        interrupted: ending.interrupted,
         judged: None,
         load: None,
         capacity: Vec::new(),
         advice: None,
         tasks: plan.sizing.tasks,
         estimate: plan.estimate,
-        cost: None,
-        destroyed,
+        cost: ending.cost,
+        destroyed: ending.destroyed,
         took: state.durations(),
         warnings: plan.warnings.clone(),
     }

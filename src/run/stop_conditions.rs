@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::interrupt::Interrupt;
-use crate::limits::{Bounds, Spent};
+use crate::limits::{RunLimits, Spent};
 
 /// From the stop order to the last billed second: the flush of the results, and the half minute
 /// that StopTask may take.
@@ -17,14 +17,14 @@ pub const STOPPING: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone)]
 pub struct StopConditions {
-    limits: Bounds,
+    limits: RunLimits,
     begun: Instant,
     stop: CancellationToken,
 }
 
 impl StopConditions {
     /// The time counts from now.
-    pub fn begin(limits: Bounds, interrupt: &Interrupt) -> Self {
+    pub fn begin(limits: RunLimits, interrupt: &Interrupt) -> Self {
         Self {
             limits,
             begun: Instant::now(),
@@ -68,10 +68,10 @@ mod tests {
             took: 40 * second,
             ..Before::default()
         };
-        let limits = Bounds {
+        let limits = RunLimits {
             max_duration: Some(60 * second),
             before,
-            ..Bounds::default()
+            ..RunLimits::default()
         };
         let conditions = StopConditions::begin(limits, &Interrupt::quiet());
         let (mut clock, begun) = (JoinSet::new(), Instant::now());
