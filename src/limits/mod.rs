@@ -1,5 +1,5 @@
-//! Safety limits: allowed addresses, the ceiling for unverified targets, the organisation's rules, and the
-//! time and cost that end a run.
+//! Safety limits: allowed addresses, the ceiling for unverified targets, the organisation's rules,
+//! and the time and cost that end a run.
 //!
 //! Pure: names are resolved, files read and clocks asked elsewhere (`ownership`, `run`).
 

@@ -1,10 +1,10 @@
-//! When a running run has had enough.
+//! The limits that stop a run in progress.
 
 use std::time::Duration;
 
 use crate::units::{Usd, duration};
 
-/// What may be spent, and who says so.
+/// A limit on the cost, and its origin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Budget {
     pub limit: Usd,
@@ -12,24 +12,24 @@ pub struct Budget {
     pub name: String,
 }
 
-/// What a run may use while it runs.
+/// The limits of a run in progress.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunLimits {
     /// `--max-duration`: provision, start, load and recover together.
     pub max_duration: Option<Duration>,
     pub budget: Option<Budget>,
-    /// Of the same request: its repetitions share what it may use.
+    /// Counted too: all repetitions of one request share its limits.
     pub before: Before,
 }
 
-/// What earlier repetitions have used.
+/// The usage of earlier repetitions.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Before {
     pub took: Duration,
     pub spent: Usd,
 }
 
-/// What the tasks have cost so far, and what they will still cost if they are stopped now.
+/// The cost of the tasks so far, and the cost that remains if they are stopped now.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spent {
     pub so_far: Usd,

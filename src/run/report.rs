@@ -36,7 +36,7 @@ pub async fn report(
 ) -> RunOutcome {
     write_proof(cx, state, &destruction);
     let exit = exit(&judged, interrupted, destruction.is_clean());
-    let ending = Ending {
+    let ending = RunEnding {
         exit,
         interrupted,
         cost: state.cost().await,
@@ -75,7 +75,7 @@ fn write_proof(cx: &Context, state: &RunState, destruction: &Destruction) {
 }
 
 /// The end of a run, which is known even if there is no verdict.
-struct Ending {
+struct RunEnding {
     exit: Exit,
     interrupted: bool,
     cost: Option<Cost>,
@@ -83,7 +83,7 @@ struct Ending {
 }
 
 /// The report as far as it does not depend on the phases after the plan.
-fn without_verdict(cx: &Context, state: &RunState, ending: Ending) -> RunReport {
+fn without_verdict(cx: &Context, state: &RunState, ending: RunEnding) -> RunReport {
     let plan = &state.plan;
     let target = &plan.scenario.target;
     let place = |cloud: &Cloud| format!("account {}, {}", cloud.caller.account, cloud.aws.region);
