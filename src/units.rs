@@ -7,7 +7,8 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Reads `500ms`, `30s`, `2m`, `1h`, and sums of them in falling order such as `1m30s`.
 ///
@@ -107,8 +108,66 @@ pub fn listed(parts: &[String]) -> String {
     }
 }
 
+/// A duration that is a number of seconds in JSON. Reads the form of reports of versions 1 to 4 too:
+/// `{ "secs": 1, "nanos": 500000000 }`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seconds(pub Duration);
+
+impl From<Duration> for Seconds {
+    fn from(duration: Duration) -> Self {
+        Self(duration)
+    }
+}
+
+impl From<Seconds> for Duration {
+    fn from(seconds: Seconds) -> Self {
+        seconds.0
+    }
+}
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&duration(self.0))
+    }
+}
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0.as_secs_f64())
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Number(f64),
+            Parts(Duration),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Number(seconds) => Duration::try_from_secs_f64(seconds)
+                .map(Self)
+                .map_err(serde::de::Error::custom),
+            Form::Parts(duration) => Ok(Self(duration)),
+        }
+    }
+}
+
+impl JsonSchema for Seconds {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Seconds".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "type": "number", "minimum": 0, "description": "Seconds." })
+    }
+}
+
 /// US dollars. Prices are in dollars everywhere because AWS publishes them so.
-#[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Usd(pub f64);
 

@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use spikeproof::evidence::{Launched, Left, Reaction, Sighting, Timeline};
+use spikeproof::evidence::{Launched, Left, MomentKind, Reaction, Sighting, Timeline};
 use spikeproof::lab::truth::{InstanceTruth, Truth};
 use spikeproof::outcome::Verdict;
-use spikeproof::report::RunReport;
-use spikeproof::verdict::{Judged, Judgement};
+use spikeproof::report::{Judged, Judgement, RunReport};
+use spikeproof::verdict::Expectation;
 use spikeproof::watch;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
@@ -355,12 +355,12 @@ fn check_times(
     started: Timestamp,
     watch: &Watch,
 ) {
-    let moment = |name: &str| {
+    let moment = |kind: MomentKind| {
         reaction
             .out
             .iter()
             .chain(&reaction.back)
-            .find(|one| one.name == name)
+            .find(|one| one.kind == kind)
             .map(|one| (one.at, one.resolution))
     };
     let fired = |high: bool, from: Timestamp| {
@@ -370,7 +370,7 @@ fn check_times(
             .find(|one| one.high == high && one.at >= from)
     };
     // The chain begins with the load's rise; where the group had grown before that, with the load.
-    let rose = moment("load rose").map_or(started, |(rose, _)| rose);
+    let rose = moment(MomentKind::LoadRose).map_or(started, |(rose, _)| rose);
     let fresh = || {
         let since = rose - jiff::SignedDuration::from_secs(1);
         truth
@@ -380,8 +380,13 @@ fn check_times(
     };
     let first = |of: Known| fresh().filter_map(of).min();
     if let Some(first) = fired(true, rose) {
-        checked.timing("breach", moment("breach"), Some(first.breach), watch);
-        checked.timing("alarm", moment("alarm"), Some(first.at), watch);
+        checked.timing(
+            "breach",
+            moment(MomentKind::Breach),
+            Some(first.breach),
+            watch,
+        );
+        checked.timing("alarm", moment(MomentKind::Alarm), Some(first.at), watch);
     }
     let long = |of: Known| {
         fresh()
@@ -390,7 +395,7 @@ fn check_times(
     };
     checked.timing(
         "launch began",
-        moment("launch began"),
+        moment(MomentKind::LaunchBegan),
         first(|one| Some(one.launched)),
         watch,
     );
@@ -403,21 +408,23 @@ fn check_times(
     } else {
         |one| one.healthy
     };
-    let states: [(&str, Known); 3] = [
-        ("in service", |one| one.in_service),
-        ("healthy", |one| one.healthy),
-        ("first request", answered),
+    let states: [(MomentKind, Known); 3] = [
+        (MomentKind::InService, |one| one.in_service),
+        (MomentKind::Healthy, |one| one.healthy),
+        (MomentKind::FirstRequest, answered),
     ];
-    for (name, of) in states {
+    for (kind, of) in states {
         match first(of) == long(of) {
-            true => checked.timing(name, moment(name), first(of), watch),
-            false => checked.exact(name, moment(name), first(of)),
+            true => checked.timing(kind.name(), moment(kind), first(of), watch),
+            false => checked.exact(kind.name(), moment(kind), first(of)),
         }
     }
-    if let Some((dropped, _)) = moment("load fell").filter(|_| reaction.low_before.is_none()) {
+    if let Some((dropped, _)) =
+        moment(MomentKind::LoadFell).filter(|_| reaction.low_before.is_none())
+    {
         checked.timing(
             "low alarm",
-            moment("low alarm"),
+            moment(MomentKind::LowAlarm),
             fired(false, dropped).map(|one| one.at),
             watch,
         );
@@ -547,7 +554,7 @@ fn overall(judged: &Judged) -> Verdict {
     let validity = judged
         .validity
         .iter()
-        .filter(|one| one.asked != "the generator was not the limit");
+        .filter(|one| one.expectation != Expectation::GeneratorNotTheLimit);
     let all = validity.chain(&judged.thresholds).chain(&judged.scaling);
     all.map(|one| one.verdict).max().unwrap()
 }
@@ -630,7 +637,7 @@ fn check(
             .out
             .iter()
             .chain(&reaction.back)
-            .map(|one| one.name.as_str())
+            .map(|one| one.kind.name())
             .collect();
         checked.verdict(names == case.expect.chain, || {
             format!("the chain is {names:?}")

@@ -8,6 +8,7 @@ use super::agreement::{Agreement, Turn, agreement};
 use super::others::{self, Other};
 use super::{Advice, Evidence, Ran, RanPolicy, WhatIf};
 use crate::evidence::instances::{self, Why};
+use crate::evidence::moment::{self, MomentKind};
 use crate::evidence::price::Price;
 use crate::evidence::timeline;
 use crate::scaling::Bounds;
@@ -405,15 +406,8 @@ fn drain(evidence: &Evidence<'_>) -> Duration {
 
 /// What passed between the last datapoint the alarm needed and the launch.
 fn lag(evidence: &Evidence<'_>, window: Duration) -> Duration {
-    let at = |name: &str| {
-        evidence
-            .reaction
-            .out
-            .iter()
-            .find(|moment| moment.name == name)
-            .map(|moment| moment.at)
-    };
-    match (at("breach"), at("launch began")) {
+    let at = |kind| moment::first(&evidence.reaction.out, kind).map(|moment| moment.at);
+    match (at(MomentKind::Breach), at(MomentKind::LaunchBegan)) {
         (Some(breach), Some(launch)) => instances::between(breach, launch).saturating_sub(window),
         _ => Duration::ZERO,
     }

@@ -9,21 +9,19 @@ use super::answers::answer;
 use super::{Answer, Evidence};
 use crate::evidence::Confidence;
 use crate::evidence::instances::{after, between};
-use crate::evidence::reaction::{FIRST_ANSWER, Moment};
+use crate::evidence::moment::{self, Moment, MomentKind};
 use crate::units;
 
 const QUESTION: &str = "Which link of scaling out is the slow one?";
-const LOAD_ROSE: &str = "load rose";
-const LATENCY_BACK: &str = "latency back";
 /// The links that end with a served request, in the order in which one causes the next.
-const CHAIN: [&str; 7] = [
-    "breach",
-    "alarm",
-    "decided",
-    "launch began",
-    "in service",
-    "healthy",
-    FIRST_ANSWER,
+const CHAIN: [MomentKind; 7] = [
+    MomentKind::Breach,
+    MomentKind::Alarm,
+    MomentKind::Decided,
+    MomentKind::LaunchBegan,
+    MomentKind::InService,
+    MomentKind::Healthy,
+    MomentKind::FirstRequest,
 ];
 /// Latency that misses its limit in the last seconds of the load did not come back.
 const LAST: usize = 3;
@@ -44,12 +42,12 @@ pub fn slowest(evidence: &Evidence<'_>) -> Option<Answer> {
         (Some((from, to, took)), open) => {
             let said = format!(
                 "From {} to {}: {} of the {} between {} and {}.{}",
-                from.name,
-                to.name,
+                from.kind,
+                to.kind,
                 units::duration(took),
                 units::duration(whole),
-                first.name,
-                last.name,
+                first.kind,
+                last.kind,
                 open.as_ref()
                     .map_or(String::new(), |open| format!(" {}", open.sentence()))
             );
@@ -87,21 +85,20 @@ fn own_window(evidence: &Evidence<'_>, whole: Duration) -> String {
 fn of_one_chain(moments: &[Moment]) -> Vec<&Moment> {
     let mut chain: Vec<&Moment> = moments
         .iter()
-        .filter(|one| CHAIN.contains(&one.name.as_str()))
+        .filter(|one| CHAIN.contains(&one.kind))
         .collect();
     chain.sort_by_key(|moment| moment.at);
-    let named = |name: &str| moments.iter().find(|one| one.name == name);
-    if let Some(rose) =
-        named(LOAD_ROSE).filter(|rose| chain.first().is_none_or(|first| rose.at <= first.at))
+    if let Some(rose) = moment::first(moments, MomentKind::LoadRose)
+        .filter(|rose| chain.first().is_none_or(|first| rose.at <= first.at))
     {
         chain.insert(0, rose);
     }
     let served = chain
         .iter()
-        .find(|one| one.name == FIRST_ANSWER)
+        .find(|one| one.kind == MomentKind::FirstRequest)
         .map(|one| one.at);
-    if let Some(back) =
-        named(LATENCY_BACK).filter(|back| served.is_some_and(|served| back.at >= served))
+    if let Some(back) = moment::first(moments, MomentKind::LatencyBack)
+        .filter(|back| served.is_some_and(|served| back.at >= served))
     {
         chain.push(back);
     }
@@ -114,11 +111,11 @@ fn aside(all: &[Moment], used: &[&Moment]) -> &'static str {
     let first = used.first().map(|first| after(first.at, first.resolution));
     let rose_later = all
         .iter()
-        .any(|one| one.name == LOAD_ROSE && first.is_some_and(|first| one.at > first));
-    let is_left_out = |name: &str| {
-        all.iter().any(|one| one.name == name) && !used.iter().any(|one| one.name == name)
-    };
-    match (rose_later, is_left_out(LATENCY_BACK)) {
+        .any(|one| one.kind == MomentKind::LoadRose && first.is_some_and(|first| one.at > first));
+    let is_latency_back = |one: &Moment| one.kind == MomentKind::LatencyBack;
+    let is_left_out =
+        all.iter().any(is_latency_back) && !used.iter().any(|one| is_latency_back(one));
+    match (rose_later, is_left_out) {
         (true, _) => " (The group grew before the spike: this is that growth.)",
         (_, true) => {
             " (Latency was back before a new instance served: the group's growth is not what brought it back.)"
@@ -128,13 +125,13 @@ fn aside(all: &[Moment], used: &[&Moment]) -> &'static str {
 }
 
 /// A link that began and was not seen to end.
-struct Open<'a> {
-    from: &'a str,
-    to: &'static str,
+struct Unfinished {
+    from: MomentKind,
+    to: MomentKind,
     lasted: Duration,
 }
 
-impl Open<'_> {
+impl Unfinished {
     fn sentence(&self) -> String {
         format!(
             "From {} to {}: it has not ended when the load was stopped, {} later.",
@@ -145,7 +142,7 @@ impl Open<'_> {
     }
 }
 
-fn unfinished<'a>(evidence: &Evidence<'_>, moments: &[&'a Moment]) -> Option<Open<'a>> {
+fn unfinished(evidence: &Evidence<'_>, moments: &[&Moment]) -> Option<Unfinished> {
     let last = moments.last()?;
     let stopped: Timestamp = after(
         evidence.started,
@@ -153,18 +150,20 @@ fn unfinished<'a>(evidence: &Evidence<'_>, moments: &[&'a Moment]) -> Option<Ope
     );
     let next = CHAIN
         .iter()
-        .skip_while(|name| **name != last.name)
+        .skip_while(|kind| **kind != last.kind)
         .nth(1)
         .copied();
-    let open = |to: &'static str| Open {
-        from: &last.name,
+    let open = |to: MomentKind| Unfinished {
+        from: last.kind,
         to,
         lasted: between(last.at, stopped),
     };
-    match last.name.as_str() {
+    match last.kind {
         // Nothing fired, or no instance was asked for: no chain has begun.
-        LOAD_ROSE | LATENCY_BACK => None,
-        FIRST_ANSWER => is_late_at_the_end(evidence).then(|| open(LATENCY_BACK)),
+        MomentKind::LoadRose | MomentKind::LatencyBack => None,
+        MomentKind::FirstRequest => {
+            is_late_at_the_end(evidence).then(|| open(MomentKind::LatencyBack))
+        }
         _ => next.map(open),
     }
 }
@@ -187,11 +186,11 @@ mod tests {
     use super::super::{Reaction, Timeline};
     use super::*;
 
-    fn said(moments: &[(&str, u64)]) -> (String, Confidence) {
-        let moment = |(name, second): &(&str, u64)| Moment {
-            name: (*name).to_owned(),
+    fn said(moments: &[(MomentKind, u64)]) -> (String, Confidence) {
+        let moment = |(kind, second): &(MomentKind, u64)| Moment {
+            kind: *kind,
             at: at(*second as usize),
-            source: format!("source of {name}"),
+            source: format!("source of {kind}"),
             resolution: Duration::from_secs(1),
         };
         let out = moments.iter().map(moment).collect();
@@ -209,19 +208,19 @@ mod tests {
     #[test]
     fn the_longest_link_is_never_longer_than_the_chain_it_is_of() {
         let chain = [
-            ("load rose", 9),
-            ("breach", 9),
-            ("alarm", 12),
-            ("decided", 12),
-            ("launch began", 12),
+            (MomentKind::LoadRose, 9),
+            (MomentKind::Breach, 9),
+            (MomentKind::Alarm, 12),
+            (MomentKind::Decided, 12),
+            (MomentKind::LaunchBegan, 12),
         ];
         let (late, _) = said(
             &[
                 &chain[..],
                 &[
-                    ("in service", 27),
-                    ("first request", 27),
-                    ("latency back", 21),
+                    (MomentKind::InService, 27),
+                    (MomentKind::FirstRequest, 27),
+                    (MomentKind::LatencyBack, 21),
                 ],
             ]
             .concat(),
@@ -237,10 +236,10 @@ mod tests {
             "{late}"
         );
         let (before, _) = said(&[
-            ("load rose", 34),
-            ("breach", 7),
-            ("alarm", 11),
-            ("first request", 13),
+            (MomentKind::LoadRose, 34),
+            (MomentKind::Breach, 7),
+            (MomentKind::Alarm, 11),
+            (MomentKind::FirstRequest, 13),
         ]);
         assert!(
             before.starts_with(
@@ -253,10 +252,10 @@ mod tests {
             "{before}"
         );
         let (early, confidence) = said(&[
-            ("load rose", 8),
-            ("breach", 7),
-            ("alarm", 10),
-            ("first request", 18),
+            (MomentKind::LoadRose, 8),
+            (MomentKind::Breach, 7),
+            (MomentKind::Alarm, 10),
+            (MomentKind::FirstRequest, 18),
         ]);
         assert!(
             early.starts_with("From alarm to first request: 8s of the 11s between breach and"),
@@ -268,19 +267,19 @@ mod tests {
     #[test]
     fn a_link_that_has_not_ended_is_said_to_be_open() {
         let (open, confidence) = said(&[
-            ("load rose", 9),
-            ("breach", 9),
-            ("alarm", 12),
-            ("launch began", 12),
+            (MomentKind::LoadRose, 9),
+            (MomentKind::Breach, 9),
+            (MomentKind::Alarm, 12),
+            (MomentKind::LaunchBegan, 12),
         ]);
         let sentence = "From launch began to in service: it has not ended when the load was stopped, 1m8s later.";
         assert!(open.starts_with(sentence), "{open}");
         assert_eq!(confidence, Confidence::Medium);
         let (short, _) = said(&[
-            ("load rose", 9),
-            ("breach", 9),
-            ("alarm", 72),
-            ("launch began", 73),
+            (MomentKind::LoadRose, 9),
+            (MomentKind::Breach, 9),
+            (MomentKind::Alarm, 72),
+            (MomentKind::LaunchBegan, 73),
         ]);
         assert!(
             short.starts_with("From breach to alarm: 1m3s of the 1m4s"),

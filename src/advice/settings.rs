@@ -7,6 +7,7 @@ use super::answers::answer;
 use super::{Advice, Answer, Evidence, causes};
 use crate::evidence::Confidence;
 use crate::evidence::instances::{self, Why};
+use crate::evidence::moment::{self, MomentKind};
 use crate::evidence::timeline::{Alarm, GroupState, Policy};
 use crate::evidence::vocabulary::PolicyKind;
 use crate::units;
@@ -152,15 +153,9 @@ fn judged(live: Duration, about: Duration) -> &'static str {
 
 /// What a warm-up cost on the way back.
 fn blocked(evidence: &Evidence<'_>, live: Duration) -> String {
-    let at = |name: &str| {
-        evidence
-            .reaction
-            .back
-            .iter()
-            .find(|moment| moment.name == name)
-            .map(|moment| moment.at)
-    };
-    let (Some(alarm), Some(decided)) = (at("low alarm"), at("decided to shrink")) else {
+    let at = |kind| moment::first(&evidence.reaction.back, kind).map(|moment| moment.at);
+    let (Some(alarm), Some(decided)) = (at(MomentKind::LowAlarm), at(MomentKind::DecidedToShrink))
+    else {
         return String::new();
     };
     let waited = instances::between(alarm, decided);
@@ -522,13 +517,16 @@ mod tests {
                 policy.warm_up = Some(Duration::from_secs(20));
             }
         });
-        let moment = |name: &str, second| Moment {
-            name: name.to_owned(),
+        let moment = |kind, second| Moment {
+            kind,
             at: at(second),
             source: String::new(),
             resolution: Duration::ZERO,
         };
-        let back = vec![moment("low alarm", 26), moment("decided to shrink", 46)];
+        let back = vec![
+            moment(MomentKind::LowAlarm, 26),
+            moment(MomentKind::DecidedToShrink, 46),
+        ];
         let reaction = Reaction {
             launched: launched(),
             back,

@@ -367,8 +367,8 @@ fn the_price_of_the_groups_type_is_taken_where_none_is_given() {
         "{price:?}"
     );
     assert_eq!(
-        crate::evidence::price::money(&timeline, 30.0),
-        " ($0.021, us-east-1 in 2026-06; other regions differ)"
+        crate::evidence::price::listed(&timeline, 30.0).map(|(usd, date)| (usd.to_string(), date)),
+        Some(("$0.021".to_owned(), "2026-06"))
     );
     assert_eq!(
         advise(&evidence(&timeline, &seconds, &reaction), None)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Answer, RunsDir};
 use crate::outcome::Exit;
-use crate::report::{RunReport, VERSION, terminal};
+use crate::report::{RunReport, VERSION, older, terminal};
 
 /// Shows the report of an earlier run.
 #[derive(Debug, Clone, clap::Args)]
@@ -44,7 +44,7 @@ pub fn read(folder: &Path) -> Result<(String, RunReport), String> {
     let path = folder.join("report.json");
     let text = std::fs::read_to_string(&path)
         .map_err(|error| format!("no report at {}: {error}", path.display()))?;
-    let report: RunReport = serde_json::from_str(&text).map_err(|error| {
+    let report = older::read(&text).map_err(|error| {
         format!(
             "{} is not a report this version reads (version {VERSION}): {error}",
             path.display()

@@ -14,9 +14,9 @@ use crate::aws::Aws;
 use crate::events::Events;
 use crate::evidence::Timeline;
 use crate::outcome::Exit;
-use crate::report::{live, terminal};
+use crate::report::{Judged, live, terminal, words};
 use crate::scenario::{self, Scenario, Subject, Surroundings};
-use crate::verdict::{self, Judged, preflight};
+use crate::verdict::{self, preflight};
 use crate::watch::{self, Watch};
 
 /// How often the live view is updated.
@@ -70,7 +70,7 @@ pub async fn run(args: WatchArgs) -> Answer {
     match seen {
         Ok(timeline) => answer(
             &args,
-            &verdict::judge_watched(&expected, &timeline),
+            &words::watched(verdict::judge_watched(&expected, &timeline)),
             &timeline,
         ),
         Err(answer) => answer,
@@ -214,8 +214,8 @@ fn answer(args: &WatchArgs, judged: &Judged, timeline: &Timeline) -> Answer {
         .first()
         .map(|observation| observation.at);
     let mut text = terminal::watched(judged, began);
-    for (_, call, why) in timeline.gaps() {
-        text += &format!("\n  note: {call}: {why}\n");
+    for (_, gap) in timeline.gaps() {
+        text += &format!("\n  note: {}: {}\n", gap.call, gap.why);
     }
     Answer::out(text, judged.verdict.into())
 }

@@ -186,7 +186,7 @@ pub fn launched(timeline: &Timeline, since: Timestamp) -> Vec<Launched> {
     let mut found: Vec<Launched> = Vec::new();
     let known = there_before(timeline, since);
     for activity in timeline.activities() {
-        let launches = activity.description.starts_with("Launching");
+        let launches = activity.launches();
         let Some(id) = activity
             .instance()
             .filter(|_| launches && activity.start >= since)
@@ -241,7 +241,7 @@ pub fn launched(timeline: &Timeline, since: Timestamp) -> Vec<Launched> {
 pub fn left(timeline: &Timeline, since: Timestamp) -> Vec<Left> {
     let mut found: Vec<Left> = Vec::new();
     for activity in timeline.activities() {
-        let ends = activity.description.starts_with("Terminating");
+        let ends = activity.terminates();
         let Some(id) = activity
             .instance()
             .filter(|_| ends && activity.start >= since)

@@ -66,15 +66,9 @@ fn kind(timeline: &Timeline) -> Option<&str> {
     kinds.all(|kind| kind == first).then_some(first)
 }
 
-/// ` ($0.00052, us-east-1 in 2026-06; other regions differ)` where a price is known, for what is
-/// said in instance-minutes; else nothing.
-pub fn money(timeline: &Timeline, instance_minutes: f64) -> String {
-    let Some((price, kind)) = known(timeline).zip(kind(timeline)) else {
-        return String::new();
-    };
-    let usd = price.minutes(instance_minutes);
-    format!(
-        " ({usd}, us-east-1 in {}; other regions differ)",
-        date(kind)
-    )
+/// The list price of some instance-minutes, and the month of the list; nothing where no price is
+/// known.
+pub fn listed(timeline: &Timeline, instance_minutes: f64) -> Option<(Usd, &'static str)> {
+    let (price, kind) = known(timeline).zip(kind(timeline))?;
+    Some((price.minutes(instance_minutes), date(kind)))
 }

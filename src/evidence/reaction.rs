@@ -11,7 +11,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::OpenLink;
 use crate::evidence::instances::{self, Launched, Left, Why, after};
+use crate::evidence::moment::{self, Moment, MomentKind};
 use crate::evidence::spikes::{self, Spike};
 use crate::evidence::timeline::{Decision, Timeline};
 use crate::evidence::{alarms, scale_in};
@@ -19,16 +21,6 @@ use crate::measure::Results;
 use crate::plan::Schedule;
 use crate::scenario::Limit;
 use crate::scenario::{Role, Scenario};
-
-/// One moment of the chain, with where it came from and how exactly it is known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Moment {
-    pub name: String,
-    pub at: Timestamp,
-    pub source: String,
-    /// The true moment lies within this of `at`.
-    pub resolution: Duration,
-}
 
 /// One change of the desired capacity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,7 +47,7 @@ pub struct Reaction {
     pub back: Vec<Moment>,
     /// Links of the two that were not seen, or not as one expects, and why.
     #[serde(default)]
-    pub open: Vec<String>,
+    pub open: Vec<OpenLink>,
     /// Where the load has several spikes, each with its own chain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spikes: Vec<Spike>,
@@ -98,11 +90,9 @@ pub struct Reaction {
 }
 
 impl Reaction {
-    pub fn moment(&self, name: &str) -> Option<Timestamp> {
-        self.out
-            .iter()
-            .chain(&self.back)
-            .find(|moment| moment.name == name)
+    pub fn moment(&self, kind: MomentKind) -> Option<Timestamp> {
+        moment::first(&self.out, kind)
+            .or_else(|| moment::first(&self.back, kind))
             .map(|moment| moment.at)
     }
 
@@ -111,17 +101,6 @@ impl Reaction {
         self.grew || self.desired_peak > self.desired_before || self.resized.iter().any(grew)
     }
 }
-
-pub const ROSE: &str = "load rose";
-pub const FELL: &str = "load fell";
-pub const BREACH: &str = "breach";
-pub const ALARM: &str = "alarm";
-pub const LAUNCH: &str = "launch began";
-pub const IN_SERVICE: &str = "in service";
-pub const FIRST_ANSWER: &str = "first request";
-pub const SHRINKING: &str = "shrinking began";
-
-pub const EXACT: Duration = Duration::from_millis(1);
 
 /// A spike of the load.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -331,15 +310,6 @@ impl Reaction {
         if spikes.len() > 1 {
             self.spikes = spikes;
         }
-    }
-}
-
-pub fn moment(name: &str, at: Timestamp, source: &str, resolution: Duration) -> Moment {
-    Moment {
-        name: name.to_owned(),
-        at,
-        source: source.to_owned(),
-        resolution,
     }
 }
 

@@ -7,12 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::OpenLink;
 use crate::evidence::alarms::{self, Fired};
 use crate::evidence::instances::{self, Launched, SECOND, Why, after, between};
-use crate::evidence::reaction::{
-    ALARM, BREACH, EXACT, FELL, FIRST_ANSWER, IN_SERVICE, LAUNCH, Moment, ROSE, Reaction,
-    SHRINKING, Span, Times, moment,
-};
+use crate::evidence::moment::{self, EXACT, Moment, MomentKind};
+use crate::evidence::reaction::{Reaction, Span, Times};
 use crate::evidence::timeline::{Decision, Timeline};
 use crate::measure::{Results, Select};
 use crate::scenario::Limit;
@@ -28,7 +27,7 @@ pub struct Spike {
     pub out: Vec<Moment>,
     pub back: Vec<Moment>,
     /// Links that were not seen, or not as one expects, and why.
-    pub open: Vec<String>,
+    pub open: Vec<OpenLink>,
     pub out_took: Option<Duration>,
     pub out_unavoidable: Option<Duration>,
     /// From the end of the alarm's window until it fired: what CloudWatch took to publish and to
@@ -100,16 +99,14 @@ impl Seen<'_> {
         let begins = early.map_or(rose, |early| early.at);
         let moments = &mut spike.out;
         if let Some(early) = early {
-            let at = between(self.times.started, early.at);
-            spike.open.push(format!(
-                "the group grew before the spike rose, and not again: {} to {}, {} after the load's start",
-                early.from,
-                early.to,
-                units::duration(at)
-            ));
+            spike.open.push(OpenLink::GrewBeforeTheSpike {
+                from: early.from,
+                to: early.to,
+                after_start_s: between(self.times.started, early.at).into(),
+            });
         } else if let Some(at) = span.rose {
-            moments.push(moment(
-                ROSE,
+            moments.push(Moment::new(
+                MomentKind::LoadRose,
                 at,
                 "the plan, at the agreed start instant",
                 EXACT,
@@ -123,12 +120,16 @@ impl Seen<'_> {
                     .breach
                     .map(|(at, _)| between(after(at, fired.alarm.window()), fired.at));
                 moments.extend(breach(&fired));
-                moments.push(moment(ALARM, fired.at, fired.source(), EXACT));
-            } else {
-                let name = &fired.alarm.name;
-                spike.open.push(format!(
-                    "{name} had fired before the load rose: there is no breach to count from"
+                moments.push(Moment::new(
+                    MomentKind::Alarm,
+                    fired.at,
+                    fired.source(),
+                    EXACT,
                 ));
+            } else {
+                spike.open.push(OpenLink::FiredBeforeTheRise {
+                    alarm: fired.alarm.name.clone(),
+                });
             }
         }
         if let Some(growth) = growth {
@@ -139,7 +140,7 @@ impl Seen<'_> {
                 "cause of the first launch"
             };
             let source = format!("{what}: {} to {}, by {by}", growth.from, growth.to);
-            moments.push(moment("decided", growth.at, &source, SECOND));
+            moments.push(Moment::new(MomentKind::Decided, growth.at, &source, SECOND));
         }
         let base = growth.map_or(begins, |growth| growth.at);
         let of_it = |at: Timestamp| after(at, SECOND) > base && at < until;
@@ -157,16 +158,9 @@ impl Seen<'_> {
             self.latency(spike, span, rose);
         }
         in_order(&mut spike.out, rose);
-        let at = |name: &str| {
-            spike
-                .out
-                .iter()
-                .find(|moment| moment.name == name)
-                .map(|moment| moment.at)
-        };
-        spike.out_took = at(BREACH)
-            .zip(at(IN_SERVICE))
-            .map(|(breach, service)| between(breach, service));
+        spike.out_took = moment::first(&spike.out, MomentKind::Breach)
+            .zip(moment::first(&spike.out, MomentKind::InService))
+            .map(|(breach, service)| between(breach.at, service.at));
     }
 
     /// The alarm behind the growth; without one, the first that fired.
@@ -199,8 +193,8 @@ impl Seen<'_> {
                 (false, true) => format!("StartTime of the launch of {}", first.id),
                 _ => format!("{} was first there", first.id),
             };
-            moments.push(moment(
-                LAUNCH,
+            moments.push(Moment::new(
+                MomentKind::LaunchBegan,
                 first.launched.at,
                 &source,
                 first.launched.within,
@@ -214,16 +208,16 @@ impl Seen<'_> {
         } else {
             "lifecycle state"
         };
-        moments.push(moment(
-            IN_SERVICE,
+        moments.push(Moment::new(
+            MomentKind::InService,
             service.at,
             &format!("{what} of {}", first.id),
             service.within,
         ));
         let healthy = earliest(fresh, |one| one.healthy);
         if let Some((first, seen)) = healthy {
-            moments.push(moment(
-                HEALTHY,
+            moments.push(Moment::new(
+                MomentKind::Healthy,
                 seen.at,
                 &format!("target health of {}", first.id),
                 seen.within,
@@ -240,13 +234,18 @@ impl Seen<'_> {
         };
         if let Some((first, at)) = answered {
             let source = format!("the header of {} in its first answer", first.id);
-            moments.push(moment(FIRST_ANSWER, at, &source, EXACT));
+            moments.push(Moment::new(MomentKind::FirstRequest, at, &source, EXACT));
         } else if let Some((first, seen)) = could {
             let source = format!(
                 "inferred: {} could take requests from then on (no `instance_header` names it)",
                 first.id
             );
-            moments.push(moment(FIRST_ANSWER, seen.at, &source, seen.within));
+            moments.push(Moment::new(
+                MomentKind::FirstRequest,
+                seen.at,
+                &source,
+                seen.within,
+            ));
         }
     }
 
@@ -262,24 +261,24 @@ impl Seen<'_> {
     }
 
     /// The links of a group that decided to grow which nothing shows.
-    fn never_seen(&self, moments: &[Moment]) -> Vec<String> {
-        let links = [LAUNCH, IN_SERVICE, HEALTHY, FIRST_ANSWER].into_iter();
-        let expected = links.filter(|name| *name != HEALTHY || self.has_targets());
-        let missing = expected.filter(|name| !moments.iter().any(|moment| moment.name == *name));
-        missing
-            .map(|name| format!("{name}: not seen by the end of the watch"))
-            .collect()
+    fn never_seen(&self, moments: &[Moment]) -> Vec<OpenLink> {
+        let links = [
+            MomentKind::LaunchBegan,
+            MomentKind::InService,
+            MomentKind::Healthy,
+            MomentKind::FirstRequest,
+        ]
+        .into_iter();
+        let expected = links.filter(|kind| *kind != MomentKind::Healthy || self.has_targets());
+        let missing = expected.filter(|kind| moment::first(moments, *kind).is_none());
+        missing.map(|moment| OpenLink::NotSeen { moment }).collect()
     }
 
     /// Latency is back by the group's doing only between a new instance's first request and the
     /// load's fall.
     fn latency(&self, spike: &mut Spike, span: &Span, rose: Timestamp) {
         let Some(limit) = self.limit else { return };
-        let serves = spike
-            .out
-            .iter()
-            .find(|moment| moment.name == FIRST_ANSWER)
-            .map(|moment| moment.at);
+        let serves = moment::first(&spike.out, MomentKind::FirstRequest).map(|moment| moment.at);
         let fell = span.fell.unwrap_or(self.times.ended);
         match latency_back(
             self.results,
@@ -296,39 +295,33 @@ impl Seen<'_> {
                 };
                 let p95 = units::duration(limit.p95);
                 let source = format!("p95 under {p95} again, and for {STEADY} seconds{assumed}");
-                spike.out.push(moment("latency back", at, &source, SECOND));
+                spike
+                    .out
+                    .push(Moment::new(MomentKind::LatencyBack, at, &source, SECOND));
             }
-            Latency::Alone => spike
-                .open
-                .push("latency back: before any new instance served".to_owned()),
-            Latency::AfterTheFall => spike
-                .open
-                .push("latency back: only when the load fell".to_owned()),
-            Latency::Never => spike
-                .open
-                .push("latency back: not by the end of the load".to_owned()),
+            Latency::Alone => spike.open.push(OpenLink::LatencyBackWithoutNewInstance),
+            Latency::AfterTheFall => spike.open.push(OpenLink::LatencyBackAtTheFall),
+            Latency::Never => spike.open.push(OpenLink::LatencyNeverBack),
         }
     }
 
     fn back(&self, spike: &mut Spike, span: &Span, until: Timestamp) {
         let Some(dropped) = span.fell else {
             if self.times.stopped.is_some() {
-                spike
-                    .open
-                    .push("load fell: the load was stopped before it did".to_owned());
+                spike.open.push(OpenLink::StoppedBeforeTheFall);
             }
             return;
         };
         let moments = &mut spike.back;
         moments.push(match self.times.planned {
-            true => moment(
-                FELL,
+            true => Moment::new(
+                MomentKind::LoadFell,
                 dropped,
                 "the plan, at the agreed start instant",
                 EXACT,
             ),
-            false => moment(
-                FELL,
+            false => Moment::new(
+                MomentKind::LoadFell,
                 dropped,
                 "the first datapoint that the alarm for less was decided on",
                 SECOND,
@@ -355,29 +348,32 @@ impl Seen<'_> {
         match fired {
             Some(fired) if fired.at < dropped => {
                 spike.low_before = Some(fired.at);
-                let since = units::duration(between(fired.at, dropped));
-                spike.open.push(format!(
-                    "low alarm: {} had fired {since} before the load fell",
-                    fired.alarm.name
-                ));
+                spike.open.push(OpenLink::LowAlarmBeforeTheFall {
+                    alarm: fired.alarm.name.clone(),
+                    before_s: between(fired.at, dropped).into(),
+                });
             }
             Some(fired) => {
-                spike
-                    .back
-                    .push(moment("low alarm", fired.at, fired.source(), EXACT));
+                spike.back.push(Moment::new(
+                    MomentKind::LowAlarm,
+                    fired.at,
+                    fired.source(),
+                    EXACT,
+                ));
                 // The period in which the load fell was low because it fell.
                 let first = fired
                     .breach
                     .map(|(at, _)| at)
                     .filter(|at| after(*at, fired.alarm.period) <= dropped);
                 spike.in_ahead = first.map(|at| between(at, dropped));
-                spike.open.extend(spike.in_ahead.map(|ahead| {
-                    let name = &fired.alarm.name;
-                    format!(
-                        "low alarm: the metric had lain under {name} {} before the load fell",
-                        units::duration(ahead)
-                    )
-                }));
+                spike.open.extend(
+                    spike
+                        .in_ahead
+                        .map(|ahead| OpenLink::MetricLowBeforeTheFall {
+                            alarm: fired.alarm.name.clone(),
+                            before_s: ahead.into(),
+                        }),
+                );
             }
             None => {}
         }
@@ -389,9 +385,12 @@ impl Seen<'_> {
                 "cause of the first termination"
             };
             let source = format!("{what}: {} to {}, by {by}", shrink.from, shrink.to);
-            spike
-                .back
-                .push(moment("decided to shrink", shrink.at, &source, SECOND));
+            spike.back.push(Moment::new(
+                MomentKind::DecidedToShrink,
+                shrink.at,
+                &source,
+                SECOND,
+            ));
         }
     }
 
@@ -412,8 +411,8 @@ impl Seen<'_> {
                 true => format!("{} was first seen leaving", first.id),
                 false => format!("{what} of {}", first.id),
             };
-            spike.back.push(moment(
-                SHRINKING,
+            spike.back.push(Moment::new(
+                MomentKind::ShrinkingBegan,
                 first.began.at,
                 &source,
                 first.began.within,
@@ -421,15 +420,18 @@ impl Seen<'_> {
             if spike.low_before.is_none() {
                 spike.in_took = Some(between(dropped, first.began.at));
             }
-            for (name, seen) in [("draining", first.draining), ("terminated", first.gone)] {
+            for (kind, seen) in [
+                (MomentKind::Draining, first.draining),
+                (MomentKind::Terminated, first.gone),
+            ] {
                 spike.back.extend(seen.map(|seen| {
-                    moment(name, seen.at, &format!("{}, polled", first.id), seen.within)
+                    Moment::new(kind, seen.at, &format!("{}, polled", first.id), seen.within)
                 }));
             }
             if first.gone.is_none() {
-                spike
-                    .open
-                    .push("terminated: not seen by the end of the watch".to_owned());
+                spike.open.push(OpenLink::NotSeen {
+                    moment: MomentKind::Terminated,
+                });
             }
         }
     }
@@ -441,16 +443,14 @@ impl Seen<'_> {
             looks.find(|(at, _, group)| *at > dropped && *at < until && group.desired <= before);
         let (at, look_before, _) = is_back.filter(|_| self.reaction.scaled_out())?;
         let resolution = look_before.map_or(instances::POLLED, |before| between(before, at));
-        Some(moment(
-            "back at the start",
+        Some(Moment::new(
+            MomentKind::BackAtTheStart,
             at,
             "desired capacity, polled",
             resolution,
         ))
     }
 }
-
-const HEALTHY: &str = "healthy";
 
 fn breach(fired: &Fired<'_>) -> Option<Moment> {
     let (at, value) = fired.breach?;
@@ -464,13 +464,18 @@ fn breach(fired: &Fired<'_>) -> Option<Moment> {
             fired.alarm.name
         ),
     };
-    Some(moment(BREACH, at, &source, fired.alarm.period))
+    Some(Moment::new(
+        MomentKind::Breach,
+        at,
+        &source,
+        fired.alarm.period,
+    ))
 }
 
 /// A datapoint has its period's start: one in which the load rose did not breach before that.
 fn in_order(moments: &mut [Moment], rose: Timestamp) {
-    moments.sort_by_key(|moment| match moment.name.as_str() {
-        BREACH if after(moment.at, moment.resolution) >= rose => moment.at.max(rose),
+    moments.sort_by_key(|moment| match moment.kind {
+        MomentKind::Breach if after(moment.at, moment.resolution) >= rose => moment.at.max(rose),
         _ => moment.at,
     });
 }

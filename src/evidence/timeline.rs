@@ -56,15 +56,33 @@ pub enum Observed {
     Surroundings(Surroundings),
     Metric(MetricSeries),
     /// A call failed: what would have been seen is unknown, and not filled in.
-    Gap {
-        /// The IAM action that the call takes.
-        call: String,
-        why: String,
-    },
+    Gap(Gap),
     /// The call is answered again.
     GapEnded {
         call: String,
     },
+}
+
+/// A call that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The IAM action that the call takes.
+    pub call: String,
+    pub why: String,
+    /// `Failed` in timelines that do not say it.
+    #[serde(default)]
+    pub reason: GapReason,
+}
+
+/// Why something was not seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapReason {
+    /// The call failed.
+    #[default]
+    Failed,
+    /// It was answered: the group or service does not exist.
+    NoGroup,
 }
 
 /// An Auto Scaling group, or an ECS service in the same words: its tasks are instances.
@@ -159,6 +177,15 @@ pub struct Activity {
 }
 
 impl Activity {
+    /// By AWS's description, which begins with it whether the launch succeeded or not.
+    pub fn launches(&self) -> bool {
+        self.description.starts_with("Launching")
+    }
+
+    pub fn terminates(&self) -> bool {
+        self.description.starts_with("Terminating")
+    }
+
     /// A launch that made the group larger: not the replacement of an unhealthy instance, whose
     /// cause also speaks of "increasing the capacity".
     pub fn grows(&self) -> bool {
@@ -443,6 +470,20 @@ pub struct MetricSeries {
     pub alarms: Vec<String>,
 }
 
+/// The start of the name of a series that a policy's alarm looks at.
+const POLICY_METRIC: &str = "policy metric ";
+
+impl MetricSeries {
+    pub fn name_of_policy_metric(metric: &str) -> String {
+        format!("{POLICY_METRIC}{metric}")
+    }
+
+    /// The metric, where a policy's alarm looks at the series.
+    pub fn policy_metric(&self) -> Option<&str> {
+        self.name.strip_prefix(POLICY_METRIC)
+    }
+}
+
 /// All observations of a run, with the questions the verdict asks.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timeline {
@@ -533,7 +574,9 @@ impl Timeline {
         let (mut blind, mut since) = (Duration::ZERO, None);
         for one in &self.observations {
             match &one.seen {
-                Observed::Gap { call, .. } if is_group(call) => _ = *since.get_or_insert(one.at),
+                Observed::Gap(Gap { call, .. }) if is_group(call) => {
+                    _ = *since.get_or_insert(one.at)
+                }
                 Observed::GapEnded { call } if is_group(call) => {
                     let from = since.take().unwrap_or(one.at);
                     blind += Duration::try_from(one.at.duration_since(from)).unwrap_or_default();
@@ -552,7 +595,7 @@ impl Timeline {
         let mut lacking = None;
         for one in &self.observations {
             match &one.seen {
-                Observed::Gap { call: failed, .. } if failed.ends_with(call) => {
+                Observed::Gap(Gap { call: failed, .. }) if failed.ends_with(call) => {
                     lacking = Some(failed.as_str())
                 }
                 Observed::GapEnded { call: ended } if ended.ends_with(call) => lacking = None,
@@ -607,15 +650,15 @@ impl Timeline {
             .metrics()
             .find(|series| series.alarms.contains(&alarm.name));
         own.or_else(|| {
-            let name = format!("policy metric {}", alarm.metric.as_deref()?);
+            let name = MetricSeries::name_of_policy_metric(alarm.metric.as_deref()?);
             self.metrics()
                 .find(|series| series.name == name && series.alarms.is_empty())
         })
     }
 
-    pub fn gaps(&self) -> impl Iterator<Item = (Timestamp, &str, &str)> {
+    pub fn gaps(&self) -> impl Iterator<Item = (Timestamp, &Gap)> {
         self.observations.iter().filter_map(|one| match &one.seen {
-            Observed::Gap { call, why } => Some((one.at, call.as_str(), why.as_str())),
+            Observed::Gap(gap) => Some((one.at, gap)),
             _ => None,
         })
     }
@@ -689,9 +732,12 @@ mod tests {
     #[test]
     fn a_group_is_not_seen_from_a_failed_call_until_it_is_answered_again() {
         let at = |second: i64| Timestamp::from_second(1_772_000_000 + second).unwrap();
-        let gap = |call: &str| Observed::Gap {
-            call: call.to_owned(),
-            why: "no".to_owned(),
+        let gap = |call: &str| {
+            Observed::Gap(Gap {
+                call: call.to_owned(),
+                why: "no".to_owned(),
+                reason: GapReason::Failed,
+            })
         };
         let call = "autoscaling:DescribeAutoScalingGroups";
         let mut timeline = Timeline {

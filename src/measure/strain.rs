@@ -121,7 +121,7 @@ impl Strain {
 }
 
 /// Seconds in a row in which generators were beyond a bound.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Stretch {
     /// The first second, and the one after the last.
     pub from: u32,

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Load, PhaseRow, TaskRow};
+use super::{Judged, Load, PhaseRow, TaskRow};
 use crate::advice::{Advice, Evidence, WhatIf, advise};
 use crate::evidence::Timeline;
 use crate::evidence::load::{Second, demand};
 use crate::scenario::Limit;
 use crate::scenario::Role;
 use crate::units;
-use crate::verdict::Judged;
 
 /// What one may say of one's own beside the run.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::RunReport;
+use super::{Judgement, RunReport};
 use crate::outcome::Verdict;
 use crate::scenario::Role;
 use crate::units;
+use crate::verdict::Expectation;
 
 /// A figure of every run that has it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -145,7 +146,7 @@ fn judgements(reports: &[RunReport]) -> Vec<Repeated> {
             .into_iter()
             .flatten()
         {
-            let question = kind(one.question());
+            let question = question(one);
             match found.iter_mut().find(|known| known.question == question) {
                 Some(known) => known.verdicts.push(one.verdict),
                 None => found.push(Repeated {
@@ -164,11 +165,10 @@ fn judgements(reports: &[RunReport]) -> Vec<Repeated> {
 }
 
 /// The bound of a scale-in follows from what each run found: it is one question all the same.
-fn kind(question: String) -> String {
-    if question.starts_with("scale-in") {
-        "scale-in within its bound".to_owned()
-    } else {
-        question
+fn question(judgement: &Judgement) -> String {
+    match judgement.expectation {
+        Expectation::ScaleInInTime { .. } => "scale-in within its bound".to_owned(),
+        _ => judgement.question(),
     }
 }
 

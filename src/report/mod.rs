@@ -16,20 +16,23 @@ use crate::outcome::Exit;
 use crate::plan::Schedule;
 use crate::scenario::{Model, Role, Scenario};
 use crate::units;
-use crate::verdict::Judged;
 
 mod advice;
 pub mod compare;
 mod generators;
+mod judged;
 pub mod live;
+pub mod older;
 pub mod page;
 pub mod terminal;
+pub mod words;
 
 pub use advice::{Own, advice};
 pub use generators::{AddressRow, CheckRow, Generators, TaskRow};
+pub use judged::{Judged, Judgement};
 
 /// Grows when a field changes its meaning or goes; readers refuse what they do not know.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// `report.json`: everything the other forms are made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -323,14 +326,16 @@ pub mod tests {
     use crate::advice::{Agreement, Answer, Candidate, Change};
     use crate::cost;
     use crate::evidence::{
-        Confidence, InstanceCapacity, Launched, Left, Moment, Reaction, Resized, Sighting, Why,
+        Confidence, InstanceCapacity, Launched, Left, Moment, MomentKind, Reaction, Resized,
+        Sighting, Why,
     };
     use crate::limits::Proof;
     use crate::measure::Stretch;
     use crate::outcome::Verdict;
     use crate::scenario::{Arch, Limit, TaskSize};
+    use crate::scenario::{Comparison, Metric};
     use crate::units::Usd;
-    use crate::verdict::Judgement;
+    use crate::verdict::{Expectation, Finding, Measured, Reason, Scope};
 
     fn example_advice() -> Advice {
         let candidate = |name: &str, change, over_limit, errors, instance_minutes| Candidate {
@@ -418,18 +423,25 @@ pub mod tests {
                 p95,
             ),
         };
-        let judgement =
-            |asked: &str, scope: &str, verdict, measured: &str, because: &str| Judgement {
-                asked: asked.to_owned(),
-                scope: scope.to_owned(),
+        let threshold = |text: &str, phase: &str, verdict, measured, reason| {
+            words::judgement(Finding {
+                expectation: Expectation::Threshold {
+                    text: text.to_owned(),
+                },
+                scope: Scope::Phase(phase.to_owned()),
                 verdict,
-                measured: measured.to_owned(),
-                because: because.to_owned(),
-            };
+                measured,
+                reason,
+            })
+        };
+        let p95 = |value_us| Measured::Percentile {
+            percentile: 95.0,
+            value_us,
+        };
         let begun: Timestamp = "2026-03-01T11:59:30Z".parse().unwrap();
         let at = |second: u64| begun.checked_add(Duration::from_secs(30 + second)).unwrap();
-        let moment = |name: &str, second, source: &str, resolution| Moment {
-            name: name.to_owned(),
+        let moment = |kind, second, source: &str, resolution| Moment {
+            kind,
             at: at(second),
             source: source.to_owned(),
             resolution: Duration::from_secs(resolution),
@@ -466,56 +478,82 @@ pub mod tests {
                 not_judged: Vec::new(),
                 verdict: Verdict::Failed,
                 because: "p95 < 500ms in spike: p95 = 900ms; the limit is < 500ms".to_owned(),
-                validity: vec![judgement(
-                    "the generator was not the limit",
-                    "run",
+                validity: vec![words::judgement(Finding::of_run(
+                    Expectation::GeneratorNotTheLimit,
                     Verdict::Passed,
-                    "at most 2.0ms late",
-                    "the generators kept up",
-                )],
+                    Measured::Saturation {
+                        latest_s: Duration::from_millis(2).into(),
+                        busy_share: 0.41,
+                    },
+                    Reason::KeptUp,
+                ))],
                 thresholds: vec![
-                    judgement(
+                    threshold(
                         "p95 < 500ms",
                         "sustained",
                         Verdict::Passed,
-                        "p95 = 35ms",
-                        "over 1200 requests",
+                        p95(35_000.0),
+                        Reason::OverRequests { requests: 1200 },
                     ),
-                    judgement(
+                    threshold(
                         "p95 < 500ms",
                         "spike",
                         Verdict::Failed,
-                        "p95 = 900ms",
-                        "the limit is < 500ms",
+                        p95(900_000.0),
+                        Reason::LimitMissed {
+                            metric: Metric::Percentile(95.0),
+                            comparison: Comparison::Less,
+                            limit: 500_000.0,
+                        },
                     ),
-                    judgement(
+                    threshold(
                         "p99.9 < 2s",
                         "recovery",
                         Verdict::Inconclusive,
-                        "",
-                        "120 requests are too few for a p99.9: it takes 1000",
+                        Measured::Nothing,
+                        Reason::TooFewSamples {
+                            percentile: 99.9,
+                            samples: 120,
+                            needed: 1000,
+                        },
                     ),
                 ],
-                scaling: vec![judgement(
-                    "scale-out within 3m",
-                    "group",
+                scaling: vec![words::judgement(Finding::of_group(
+                    Expectation::ScaleOutInTime {
+                        within_s: Duration::from_secs(180).into(),
+                    },
                     Verdict::Passed,
-                    "6s",
-                    "from the first breaching datapoint to the first new instance in service; 3s of it is the alarm's own window",
-                )],
+                    Measured::Took {
+                        took_s: Duration::from_secs(6).into(),
+                    },
+                    Reason::BreachToInService {
+                        alarm_window_s: Some(Duration::from_secs(3).into()),
+                        cloudwatch_lag_s: None,
+                    },
+                ))],
                 reaction: Some(Reaction {
                     out: vec![
-                        moment("load rose", 10, "the plan, at the agreed start instant", 0),
                         moment(
-                            "breach",
+                            MomentKind::LoadRose,
+                            10,
+                            "the plan, at the agreed start instant",
+                            0,
+                        ),
+                        moment(
+                            MomentKind::Breach,
                             11,
                             "first breaching datapoint (92.0) in the history of high",
                             1,
                         ),
-                        moment("in service", 17, "lifecycle state of i-2, polled", 2),
+                        moment(
+                            MomentKind::InService,
+                            17,
+                            "lifecycle state of i-2, polled",
+                            2,
+                        ),
                     ],
                     back: vec![moment(
-                        "load fell",
+                        MomentKind::LoadFell,
                         20,
                         "the plan, at the agreed start instant",
                         0,

@@ -5,9 +5,8 @@
 
 use askama::Template;
 
-use super::{RunReport, latency, terminal};
+use super::{Judgement, RunReport, latency, terminal, words};
 use crate::units;
-use crate::verdict::{Judgement, strain_sentence};
 
 mod chart;
 
@@ -40,7 +39,7 @@ struct JudgementRow<'a> {
 struct MomentRow {
     second: String,
     clock: String,
-    name: String,
+    name: &'static str,
     source: String,
     resolution: String,
 }
@@ -109,7 +108,7 @@ fn moments(report: &RunReport) -> Vec<MomentRow> {
             format!("{:.1} s", moment.at.duration_since(started).as_secs_f64())
         }),
         clock: moment.at.strftime("%Y-%m-%d %H:%M:%S%.3f UTC").to_string(),
-        name: moment.name.clone(),
+        name: moment.kind.name(),
         source: moment.source.clone(),
         resolution: format!("± {}", units::duration(moment.resolution)),
     };
@@ -197,7 +196,7 @@ fn strained(report: &RunReport) -> String {
         .iter()
         .flat_map(|load| &load.generators.strained);
     stretches
-        .map(|stretch| strain_sentence(stretch, report.started))
+        .map(|stretch| words::stretch(stretch, report.started))
         .collect::<Vec<_>>()
         .join("; ")
 }

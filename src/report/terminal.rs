@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Destroyed, Load, Row, RunReport, latency};
+use super::{Destroyed, Judged, Judgement, Load, Row, RunReport, latency, words};
 use crate::advice::Advice;
-use crate::evidence::{Moment, Reaction, Sighting, Why};
+use crate::evidence::{Moment, OpenLink, Reaction, Sighting, Why};
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
 use crate::scenario::{Model, Scenario};
 use crate::units;
-use crate::verdict::{Judged, Judgement};
 
 /// Text for a terminal or a log, without colour.
 pub fn text(report: &RunReport) -> String {
@@ -331,11 +330,18 @@ fn write_reaction(
             write_chain(
                 out,
                 "scale-out",
+                OUT_COUNTED,
                 (&reaction.out, reaction.out_took),
                 started,
             )?;
             write_open(out, &reaction.open)?;
-            write_chain(out, "scale-in", (&reaction.back, reaction.in_took), started)?;
+            write_chain(
+                out,
+                "scale-in",
+                IN_COUNTED,
+                (&reaction.back, reaction.in_took),
+                started,
+            )?;
         }
         spikes => {
             for spike in spikes {
@@ -343,6 +349,7 @@ fn write_reaction(
                 write_chain(
                     out,
                     &format!("{name}: scale-out"),
+                    OUT_COUNTED,
                     (&spike.out, spike.out_took),
                     started,
                 )?;
@@ -350,6 +357,7 @@ fn write_reaction(
                 write_chain(
                     out,
                     &format!("{name}: scale-in"),
+                    IN_COUNTED,
                     (&spike.back, spike.in_took),
                     started,
                 )?;
@@ -413,21 +421,21 @@ fn write_reaction(
     Ok(())
 }
 
+/// The two moments between which a chain's time is counted.
+const OUT_COUNTED: &str = "breach to in service";
+const IN_COUNTED: &str = "load drop to the first leaving";
+
 fn write_chain(
     out: &mut String,
     title: &str,
+    counted: &str,
     (moments, took): (&[Moment], Option<Duration>),
     started: Option<Timestamp>,
 ) -> std::fmt::Result {
     if moments.is_empty() {
         return Ok(());
     }
-    let of = if title.ends_with("scale-out") {
-        "breach to in service"
-    } else {
-        "load drop to the first leaving"
-    };
-    let took = took.map(|took| format!("{} from {of}", units::duration(took)));
+    let took = took.map(|took| format!("{} from {counted}", units::duration(took)));
     writeln!(
         out,
         "  {title}: {}",
@@ -441,9 +449,9 @@ fn write_chain(
 }
 
 /// What was not seen, or not as one expects.
-fn write_open(out: &mut String, open: &[String]) -> std::fmt::Result {
-    for why in open {
-        writeln!(out, "    - {why}")?;
+fn write_open(out: &mut String, open: &[OpenLink]) -> std::fmt::Result {
+    for link in open {
+        writeln!(out, "    - {}", words::link(link))?;
     }
     Ok(())
 }
@@ -499,7 +507,7 @@ fn moment_line(moment: &Moment, before: Option<&Moment>, started: Option<Timesta
     let within = units::duration(moment.resolution);
     format!(
         "{clock}  {second:>7.1}s {link:>8}  {:<18} ±{within:<6} {}",
-        moment.name, moment.source
+        moment.kind, moment.source
     )
 }
 

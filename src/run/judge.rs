@@ -6,9 +6,9 @@ use super::RunError;
 use super::collect::Collected;
 use super::plan::RunPlan;
 use crate::advice::Advice;
-use crate::report::{Capacity, Load, Own, advice, capacity};
+use crate::report::{Capacity, Judged, Load, Own, advice, capacity, words};
 use crate::scenario::Limit;
-use crate::verdict::{self, Judged, preflight};
+use crate::verdict::{self, preflight};
 
 /// A verdict with what it rests on.
 pub struct JudgedRun {
@@ -27,7 +27,12 @@ pub async fn judge(plan: &RunPlan, collected: Collected) -> Result<JudgedRun, Ru
         circumstances,
         mut warnings,
     } = collected;
-    let judged = verdict::judge(&plan.scenario, &results, timeline.as_ref(), &circumstances);
+    let judged = words::judged(verdict::judge(
+        &plan.scenario,
+        &results,
+        timeline.as_ref(),
+        &circumstances,
+    ));
     let load = (!results.is_empty()).then(|| Load::new(&plan.scenario, &results));
     let capacity = match (&timeline, circumstances.started) {
         (Some(timeline), Some(started)) => capacity(timeline, started),

@@ -16,6 +16,7 @@ use super::{Context, RunError};
 use crate::channel::LEASE;
 use crate::events::{Event, Phase};
 use crate::journal::Record;
+use crate::report::words;
 use crate::verdict;
 use crate::watch::Watch;
 
@@ -112,14 +113,14 @@ impl<'a> ActiveLoad<'a> {
             ));
         }
         let (plan, inbox) = (&self.state.plan, &self.loaded.inbox);
-        let aborted = verdict::must_abort(
+        let abort = verdict::must_abort(
             &plan.scenario,
             &inbox.results,
             &plan.schedule,
             inbox.settled(),
         );
-        match aborted {
-            Some(why) => Some(why),
+        match abort {
+            Some(abort) => Some(words::abort(&abort)),
             None => self.state.limit_reached().await,
         }
     }

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use super::Judgement;
-use super::scaling::judgement;
+use jiff::Timestamp;
+
+use super::{Expectation, Finding, Measured, OtherCause, Reason};
 use crate::evidence::Facts;
-use crate::evidence::timeline::Observed;
+use crate::evidence::timeline::{Gap, GapReason, Observed};
 use crate::evidence::vocabulary::PredictiveMode;
 use crate::outcome::Verdict;
-use crate::units;
 
 /// Answers carry whole seconds: less than this is no difference.
 const SKEW: Duration = Duration::from_secs(3);
 
-pub fn judge(facts: &Facts<'_>) -> Vec<Judgement> {
+pub fn judge(facts: &Facts<'_>) -> Vec<Finding> {
     [deleted(facts), confounded(facts), clocks(facts)]
         .into_iter()
         .flatten()
@@ -21,24 +21,25 @@ pub fn judge(facts: &Facts<'_>) -> Vec<Judgement> {
 }
 
 /// Nothing where the group was there all the time.
-fn deleted(facts: &Facts<'_>) -> Option<Judgement> {
-    let last = facts.timeline.groups().next_back().map(|(at, _)| at)?;
-    let (at, _, why) = facts
-        .timeline
-        .gaps()
-        .find(|(at, _, why)| *at >= last && why.starts_with("there is no "))?;
-    let measured = format!("gone at {at}");
-    Some(judgement(
-        "the group was there",
+fn deleted(facts: &Facts<'_>) -> Option<Finding> {
+    let (last, group) = facts.timeline.groups().next_back()?;
+    let gone = |(at, gap): &(Timestamp, &Gap)| *at >= last && gap.reason == GapReason::NoGroup;
+    let (at, _) = facts.timeline.gaps().find(gone)?;
+    let reason = Reason::GroupDeleted {
+        group: group.name.clone(),
+        is_service: group.is_service,
+    };
+    Some(Finding::of_group(
+        Expectation::GroupExists,
         Verdict::Inconclusive,
-        &measured,
-        format!("{why} any more: it was deleted"),
+        Measured::Gone { at },
+        reason,
     ))
 }
 
 /// What else moved the group, or may have.
-pub fn confounded(facts: &Facts<'_>) -> Option<Judgement> {
-    let mut others: Vec<String> = Vec::new();
+pub fn confounded(facts: &Facts<'_>) -> Option<Finding> {
+    let mut others: Vec<OtherCause> = Vec::new();
     let decisions = facts
         .activities
         .iter()
@@ -46,13 +47,11 @@ pub fn confounded(facts: &Facts<'_>) -> Option<Judgement> {
         .filter(|one| one.start >= facts.times.started);
     for decision in decisions.filter_map(|activity| activity.decision()) {
         if decision.alarm.is_none() && decision.from != decision.to {
-            let said = format!(
-                "no alarm asked for {} to {} at {}",
-                decision.from, decision.to, decision.at
-            );
-            if !others.contains(&said) {
-                others.push(said);
-            }
+            others.push(OtherCause::NoAlarm {
+                from: decision.from,
+                to: decision.to,
+                at: decision.at,
+            });
         }
     }
     let seen = facts
@@ -69,43 +68,40 @@ pub fn confounded(facts: &Facts<'_>) -> Option<Judgement> {
         .next_back()
         .map_or(facts.times.ended, |(at, _)| at);
     for surroundings in seen {
-        others.extend(surroundings.refreshes.iter().cloned());
+        let refreshes = surroundings.refreshes.iter().cloned();
+        others.extend(refreshes.map(|text| OtherCause::Refresh { text }));
         for action in &surroundings.scheduled {
             if action
                 .next
                 .is_some_and(|next| next >= facts.times.started && next <= end)
             {
-                others.push(format!("the scheduled action {} was due", action.name));
+                others.push(OtherCause::ScheduledAction {
+                    name: action.name.clone(),
+                });
             }
         }
     }
     for policy in &facts.policies {
         if policy.mode == Some(PredictiveMode::ForecastAndScale) {
-            others.push(format!(
-                "the predictive policy {} scales by its own forecast",
-                policy.name
-            ));
+            others.push(OtherCause::PredictivePolicy {
+                name: policy.name.clone(),
+            });
         }
     }
     others.sort();
     others.dedup();
-    let first = others.first()?;
-    let more = match others.len() - 1 {
-        0 => String::new(),
-        more => format!(" (and {more} more)"),
-    };
-    let because =
-        format!("{first}{more}: what the group did need not be its policies' answer to the load");
-    Some(judgement(
-        "only its policies moved the group",
-        Verdict::Inconclusive,
-        "",
-        because,
-    ))
+    (!others.is_empty()).then(|| {
+        Finding::of_group(
+            Expectation::OnlyPoliciesMovedTheGroup,
+            Verdict::Inconclusive,
+            Measured::Nothing,
+            Reason::OtherCauses { causes: others },
+        )
+    })
 }
 
 /// The load is on our clock, alarms and launches on AWS's.
-fn clocks(facts: &Facts<'_>) -> Option<Judgement> {
+fn clocks(facts: &Facts<'_>) -> Option<Finding> {
     let mut skews: Vec<i64> = facts
         .timeline
         .observations
@@ -116,14 +112,14 @@ fn clocks(facts: &Facts<'_>) -> Option<Judgement> {
     let middle = *skews.get(skews.len() / 2)?;
     // A `Date` is cut to its second: half a second of difference is none.
     let skew = Duration::from_millis((middle - 500).unsigned_abs());
-    let because = "moments of the load and of the group are as far apart as the clocks: set this machine's by NTP";
     (skew > SKEW).then(|| {
-        let measured = format!("{} apart", units::duration(skew));
-        judgement(
-            "one clock",
+        Finding::of_group(
+            Expectation::OneClock,
             Verdict::Inconclusive,
-            &measured,
-            because.to_owned(),
+            Measured::ClocksApart {
+                apart_s: skew.into(),
+            },
+            Reason::ClocksDiffer,
         )
     })
 }
@@ -134,11 +130,13 @@ mod tests {
     use crate::evidence::testing::with_facts;
     use crate::evidence::testing::{activity, at, group, whole_story};
     use crate::evidence::timeline::{Observation, ScheduledAction, Surroundings};
+    use crate::report::words;
 
     fn judged(observations: Vec<Observation>) -> Vec<(String, Verdict, String)> {
         with_facts(observations, |facts| {
             judge(facts)
                 .into_iter()
+                .map(words::judgement)
                 .map(|one| (one.asked, one.verdict, one.because))
                 .collect()
         })
@@ -197,7 +195,9 @@ mod tests {
         let mut gone = whole_story();
         let why = "there is no Auto Scaling group `web` in this account and region".to_owned();
         let call = "autoscaling:DescribeAutoScalingGroups".to_owned();
-        gone.push(Observation::new(at(50), Observed::Gap { call, why }));
+        let reason = GapReason::NoGroup;
+        let gap = Gap { call, why, reason };
+        gone.push(Observation::new(at(50), Observed::Gap(gap)));
         assert_eq!(judged(gone)[0].0, "the group was there");
 
         let mut skewed = vec![];

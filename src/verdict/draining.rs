@@ -2,18 +2,15 @@
 
 use std::time::Duration;
 
-use super::Judgement;
-use super::scaling::judgement;
+use super::{Expectation, Finding, Measured, Reason};
 use crate::evidence::Facts;
 use crate::evidence::instances::{self, Left, Why};
 use crate::evidence::overload::Overload;
 use crate::measure::{Select, Tally};
 use crate::outcome::Verdict;
-use crate::units;
 
 /// Errors that end so long after an instance was gone are no longer its own.
 pub const AFTERMATH: Duration = Duration::from_secs(2);
-pub const ASKED: &str = "no request dropped while instances leave";
 
 /// Errors of the seconds in which instances left, by whose they are.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -26,7 +23,7 @@ struct Dropped {
 }
 
 /// Requests that were cut off, refused or answered 5xx while instances left.
-pub fn nothing_dropped(facts: &Facts<'_>) -> Judgement {
+pub fn nothing_dropped(facts: &Facts<'_>) -> Finding {
     let leaving: Vec<&Left> = facts
         .reaction
         .left
@@ -34,86 +31,61 @@ pub fn nothing_dropped(facts: &Facts<'_>) -> Judgement {
         .filter(|one| one.why == Why::ScaledIn)
         .collect();
     let Some(began) = leaving.iter().map(|one| one.began.at).min() else {
-        return judgement(
-            ASKED,
-            Verdict::Inconclusive,
-            "",
-            "no instance left".to_owned(),
-        );
+        return unclear(Reason::NoInstanceLeft);
     };
     if began >= facts.times.ended {
-        let because =
-            "the load had ended before the first instance left: a longer recovery phase would tell";
-        return judgement(ASKED, Verdict::Inconclusive, "", because.to_owned());
+        return unclear(Reason::LoadEndedBeforeLeaving);
     }
     let overload = &facts.overload;
     let by_header = facts.results.names_instances();
     let seen = dropped(facts, &leaving, overload, by_header);
-    let measured = format!("{} of {} requests", seen.sure, seen.requests);
-    let while_leaving = format!(
-        "from each termination until {} after it was gone",
-        units::duration(AFTERMATH)
-    );
-    // A zero that only the end of the load made.
     let last = leaving
         .iter()
         .map(|one| one.began.at)
         .max()
         .unwrap_or(began);
-    let (verdict, because) = match seen {
-        Dropped { requests: 0, .. } => (
-            Verdict::Inconclusive,
-            "no request was under way while instances left".to_owned(),
-        ),
+    let (verdict, reason) = match seen {
+        Dropped { requests: 0, .. } => (Verdict::Inconclusive, Reason::NoRequestWhileLeaving),
         Dropped {
             sure: 0,
             doubtful: 0,
             ..
-        } if last >= facts.times.ended => {
-            let because = format!(
-                "{while_leaving}; some left after the load had ended (at {})",
-                facts.times.ended
-            );
-            (Verdict::Passed, because)
+        } => {
+            // Of those that left after the end of the load, a zero says nothing.
+            let load_ended = (last >= facts.times.ended).then_some(facts.times.ended);
+            let reason = Reason::NoneDropped {
+                until_after_s: AFTERMATH.into(),
+                load_ended,
+            };
+            (Verdict::Passed, reason)
         }
-        Dropped {
-            sure: 0,
-            doubtful: 0,
-            ..
-        } => (Verdict::Passed, while_leaving),
         Dropped {
             sure: 0, doubtful, ..
-        } => (
-            Verdict::Inconclusive,
-            unclear(doubtful, overload, by_header),
-        ),
-        _ if by_header => (
-            Verdict::Failed,
-            "cut off, refused or answered 5xx while the group shrank, by their header".to_owned(),
-        ),
-        _ => {
-            let because = "cut off, refused or answered 5xx while the group shrank, with load to spare: inferred, \
-                           `instance_header` would say for sure";
-            (Verdict::Failed, because.to_owned())
+        } => {
+            let reason = Reason::DropsUnclear {
+                errors: doubtful,
+                capacity_known: overload.is_known(),
+                by_header,
+            };
+            (Verdict::Inconclusive, reason)
         }
+        _ if by_header => (Verdict::Failed, Reason::DroppedByHeader),
+        _ => (Verdict::Failed, Reason::DroppedInferred),
     };
-    judgement(ASKED, verdict, &measured, because)
+    let measured = Measured::Dropped {
+        requests: seen.sure,
+        of: seen.requests,
+    };
+    Finding::of_group(Expectation::NothingDropped, verdict, measured, reason)
 }
 
-fn unclear(doubtful: u64, overload: &Overload, by_header: bool) -> String {
-    let errors = units::count(doubtful, "more error");
-    match (overload.is_known(), by_header) {
-        (false, false) => format!(
-            "{errors} came while instances left, but what one carries is not known: they may be too much load. \
-             `instance_header` would tell whose they are"
-        ),
-        (_, true) => format!(
-            "{errors} of the load balancer itself came while instances left, but all others had too much to do as well"
-        ),
-        (true, false) => format!(
-            "{errors} came while instances left, but all had too much to do: `instance_header` would tell whose they are"
-        ),
-    }
+fn unclear(reason: Reason) -> Finding {
+    Finding::of_group(
+        Expectation::NothingDropped,
+        Verdict::Inconclusive,
+        Measured::Nothing,
+        reason,
+    )
 }
 
 fn dropped(facts: &Facts<'_>, leaving: &[&Left], overload: &Overload, by_header: bool) -> Dropped {
@@ -175,6 +147,7 @@ mod tests {
     use super::*;
     use crate::evidence::testing::with_load;
     use crate::evidence::testing::{Answers, activity, group, phases, results, shrinking};
+    use crate::report::words;
 
     /// i-3 is told to leave at 28 s and is gone at 38 s; from 30 s to 40 s a second spike is too
     /// much for the others.
@@ -197,7 +170,7 @@ mod tests {
             answers(second, (level * 100.0) as u64)
         });
         with_load(&scenario, story, &results, |facts| {
-            let judged = nothing_dropped(facts);
+            let judged = words::judgement(nothing_dropped(facts));
             (judged.verdict, judged.answer())
         })
     }

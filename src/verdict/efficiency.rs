@@ -1,37 +1,31 @@
 //! What the group's size cost, and whom: too few instances for the load, or more than it needed.
 
-use super::Judgement;
-use super::expectations::percent;
-use super::scaling::judgement;
+use super::scaling::met_if;
+use super::{Cost, Expectation, Finding, Measured, Reason};
 use crate::evidence::Facts;
 use crate::evidence::load::{self, Confidence};
 use crate::evidence::{instances, price};
 use crate::outcome::Verdict;
 
 pub struct Efficiency {
-    pub judged: Vec<Judgement>,
+    pub judged: Vec<Finding>,
     /// It decides nothing.
-    pub not_judged: Vec<Judgement>,
+    pub not_judged: Vec<Finding>,
 }
 
 /// How much of the time the group was too small, and how much of what was paid for nothing needed.
 /// Where it cannot be told and the scenario does not ask, it is not judged.
 pub fn judge(facts: &Facts<'_>) -> Efficiency {
     let scaling = &facts.scenario.scaling;
-    let too_few = format!(
-        "too few instances < {}% of the time",
-        percent(scaling.under_provisioned)
-    );
-    let needless = format!(
-        "needless instance-minutes < {}%",
-        percent(scaling.over_provisioned)
-    );
+    let too_few = Expectation::UnderProvisioned {
+        share: scaling.under_provisioned,
+    };
+    let excess = Expectation::OverProvisioned {
+        share: scaling.over_provisioned,
+    };
     if facts.times.stopped.is_some() {
-        let because = "the load was stopped: shares of a part of it say nothing of the whole";
-        let unclear =
-            |asked: String| judgement(&asked, Verdict::Inconclusive, "", because.to_owned());
         return Efficiency {
-            judged: [too_few, needless].map(unclear).into(),
+            judged: unclear([too_few, excess], &Reason::LoadStopped),
             not_judged: Vec::new(),
         };
     }
@@ -43,9 +37,8 @@ pub fn judge(facts: &Facts<'_>) -> Efficiency {
             capacity.because.clone()
         });
     let Some(capacity) = capacity.filter(|capacity| capacity.confidence > Confidence::Low) else {
-        let because = format!("what one instance carries is not known well enough: {unknown}");
-        let unclear = |asked: String| judgement(&asked, Verdict::Inconclusive, "", because.clone());
-        let unclear = [too_few, needless].map(unclear).into();
+        let reason = Reason::CapacityUnknown { because: unknown };
+        let unclear = unclear([too_few, excess], &reason);
         return match scaling.asked_for_efficiency {
             true => Efficiency {
                 judged: unclear,
@@ -67,36 +60,47 @@ pub fn judge(facts: &Facts<'_>) -> Efficiency {
         .sum::<f64>()
         / 60.0;
     let over = found.over_instance_minutes / paid.max(f64::EPSILON);
-    let verdict = |met| {
-        if met {
-            Verdict::Passed
-        } else {
-            Verdict::Failed
-        }
+    let carries = |minimum_left_out| Reason::InstanceCarries {
+        requests_per_second: capacity.at_limit,
+        minimum_left_out,
     };
-    let carries = format!("one instance carries {:.0} requests/s", capacity.at_limit);
-    let below = judgement(
-        &too_few,
-        verdict(found.timeshare_under < scaling.under_provisioned),
-        &format!(
-            "{:.0}%, {:.2} missing on average",
-            found.timeshare_under * 100.0,
-            found.accuracy_under
-        ),
-        carries.clone(),
+    let below = Finding::of_group(
+        too_few,
+        met_if(found.timeshare_under < scaling.under_provisioned),
+        Measured::TooFewInstances {
+            time_share: found.timeshare_under,
+            missing_instances: found.accuracy_under,
+        },
+        carries(false),
     );
-    let above = judgement(
-        &needless,
-        verdict(over < scaling.over_provisioned),
-        &format!(
-            "{:.0}% of {paid:.1}{}",
-            over * 100.0,
-            price::money(facts.timeline, found.over_instance_minutes)
-        ),
-        format!("{carries}; the group's minimum is not held against its policy"),
+    let cost = price::listed(facts.timeline, found.over_instance_minutes);
+    let above = Finding::of_group(
+        excess,
+        met_if(over < scaling.over_provisioned),
+        Measured::ExcessInstanceMinutes {
+            share: over,
+            paid_minutes: paid,
+            cost: cost.map(|(usd, prices_of)| Cost {
+                usd,
+                prices_of: prices_of.to_owned(),
+            }),
+        },
+        carries(true),
     );
     Efficiency {
         judged: vec![below, above],
         not_judged: Vec::new(),
     }
+}
+
+fn unclear(expectations: [Expectation; 2], reason: &Reason) -> Vec<Finding> {
+    let unclear = |expectation| {
+        Finding::of_group(
+            expectation,
+            Verdict::Inconclusive,
+            Measured::Nothing,
+            reason.clone(),
+        )
+    };
+    expectations.map(unclear).into()
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Judgement;
-use super::scaling::judgement;
+use super::scaling::met_if;
+use super::{Answered, Expectation, Finding, Measured, Reason};
 use crate::evidence::Facts;
 use crate::evidence::instances::{self, Why, between};
-use crate::evidence::reaction::{BREACH, Resized};
+use crate::evidence::moment::MomentKind;
+use crate::evidence::reaction::Resized;
 use crate::measure::{Merged, Results, Select};
 use crate::outcome::Verdict;
 use crate::scenario::Limit;
-use crate::units;
 
 /// What a target may get wrong while it is at its maximum, where the scenario says nothing of
 /// errors.
@@ -38,15 +38,6 @@ pub fn over(results: &Results, seconds: &[u32]) -> Merged {
 
 pub fn error_share(merged: &Merged) -> f64 {
     merged.tally.errors() as f64 / merged.tally.requests().max(1) as f64
-}
-
-/// `p95 = 900ms, errors = 2.10%`
-pub fn said(merged: &Merged) -> String {
-    let p95 = merged
-        .latency
-        .percentile(95.0)
-        .map_or("-".to_owned(), units::duration);
-    format!("p95 = {p95}, errors = {:.2}%", error_share(merged) * 100.0)
 }
 
 /// An instance that left while the load was as high as it had ever been.
@@ -89,11 +80,10 @@ impl Levels {
 
 /// No instance may leave while the load that it was launched for is still there: harmless where
 /// nothing suffers for it. What a later, higher load suffers is not its doing.
-pub fn early(facts: &Facts<'_>) -> Option<Judgement> {
+pub fn early(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.scenario.scaling.no_early_scale_in {
         return None;
     }
-    let asked = "no instance leaves while the load needs it";
     let last = facts.results.last_second()?;
     let levels = Levels::of(facts, last);
     let second = |at| instances::second(facts.times.started, at);
@@ -120,45 +110,38 @@ pub fn early(facts: &Facts<'_>) -> Option<Judgement> {
             .iter()
             .any(|one| one.why == Why::ScaledIn)
             .then(|| {
-                let because = "those that left did so after the load had fallen".to_owned();
-                judgement(asked, Verdict::Passed, "", because)
+                Finding::of_group(
+                    Expectation::NoEarlyScaleIn,
+                    Verdict::Passed,
+                    Measured::Nothing,
+                    Reason::LeftAfterTheFall,
+                )
             });
     }
-    let merged = over(
-        facts.results,
-        &seconds_of(facts, &levels, &under_load, last),
-    );
+    let seconds = seconds_of(facts, &levels, &under_load, last);
+    let merged = over(facts.results, &seconds);
     let limit = facts.limit.unwrap_or(Limit::ASSUMED.p95);
     let slow = merged
         .latency
         .percentile(95.0)
         .is_some_and(|p95| p95 > limit);
-    let count = units::count(under_load.len() as u64, "instance");
-    let measured = format!(
-        "{count} left under the highest load so far; while it stayed {}",
-        said(&merged)
-    );
-    let needed = "the policy took away what the load still needed";
-    let more = "a lower target for scaling in, or more datapoints";
-    Some(match came_again(facts, &levels, &under_load) {
-        0 if slow || error_share(&merged) > ERRORS => judgement(
-            asked,
-            Verdict::Failed,
-            &measured,
-            format!("{needed}: {more}"),
-        ),
-        0 => judgement(
-            asked,
-            Verdict::Passed,
-            &measured,
-            "the others carried the load".to_owned(),
-        ),
-        again => {
-            let again = units::count(again, "instance");
-            let because = format!("{needed}, and then launched {again} again: {more}");
-            judgement(asked, Verdict::Failed, &measured, because)
-        }
-    })
+    let launched_again = came_again(facts, &levels, &under_load);
+    let needed = Reason::TookWhatTheLoadNeeded { launched_again };
+    let (verdict, reason) = match launched_again {
+        0 if slow || error_share(&merged) > ERRORS => (Verdict::Failed, needed),
+        0 => (Verdict::Passed, Reason::OthersCarriedTheLoad),
+        _ => (Verdict::Failed, needed),
+    };
+    let measured = Measured::LeftEarly {
+        instances: under_load.len() as u64,
+        answered: Answered::of(&merged, seconds.len()),
+    };
+    Some(Finding::of_group(
+        Expectation::NoEarlyScaleIn,
+        verdict,
+        measured,
+        reason,
+    ))
 }
 
 /// What it cost: from each leaving on, for as long as its load stays.
@@ -193,7 +176,7 @@ fn came_again(facts: &Facts<'_>, levels: &Levels, under_load: &[Early]) -> u64 {
 }
 
 /// From each breach until the capacity that was asked for serves.
-pub fn while_scaling(facts: &Facts<'_>) -> Option<Judgement> {
+pub fn while_scaling(facts: &Facts<'_>) -> Option<Finding> {
     let scaling = &facts.scenario.scaling;
     let p95_limit = scaling.p95_while_scaling.or(facts.limit);
     let error_limit = scaling
@@ -202,46 +185,29 @@ pub fn while_scaling(facts: &Facts<'_>) -> Option<Judgement> {
     if p95_limit.is_none() && error_limit.is_none() {
         return None;
     }
-    let asked = match (p95_limit, error_limit) {
-        (Some(p95), Some(errors)) => {
-            format!(
-                "p95 < {} and errors < {}% while scaling out",
-                units::duration(p95),
-                percent(errors)
-            )
-        }
-        (Some(p95), None) => format!("p95 < {} while scaling out", units::duration(p95)),
-        (None, errors) => format!(
-            "errors < {}% while scaling out",
-            percent(errors.unwrap_or_default())
-        ),
+    let found = |verdict, measured, reason| {
+        let expectation = Expectation::HoldsWhileScaling {
+            p95_s: p95_limit.map(Into::into),
+            errors_share: error_limit,
+        };
+        Some(Finding::of_group(expectation, verdict, measured, reason))
     };
     let last = facts.results.last_second()?;
     let seconds = scaling_out(facts, last);
+    let unclear = |reason| found(Verdict::Inconclusive, Measured::Nothing, reason);
     if seconds.is_empty() {
-        let because = "nothing that was launched ever served".to_owned();
-        return Some(judgement(&asked, Verdict::Inconclusive, "", because));
+        return unclear(Reason::NothingLaunchedServed);
     }
     let merged = over(facts.results, &seconds);
     if merged.tally.requests() == 0 {
-        let because =
-            "no request ended between the breach and the last new instance's service".to_owned();
-        return Some(judgement(&asked, Verdict::Inconclusive, "", because));
+        return unclear(Reason::NoRequestWhileScaling);
     }
     let slow = matches!((p95_limit, merged.latency.percentile(95.0)), (Some(limit), Some(p95)) if p95 > limit);
     let wrong = error_limit.is_some_and(|limit| error_share(&merged) > limit);
-    let measured = format!(
-        "{} in {}",
-        said(&merged),
-        units::count(seconds.len() as u64, "second")
-    );
-    let verdict = if slow || wrong {
-        Verdict::Failed
-    } else {
-        Verdict::Passed
+    let measured = Measured::WhileScaling {
+        answered: Answered::of(&merged, seconds.len()),
     };
-    let because = "from each breach until all that it launched served".to_owned();
-    Some(judgement(&asked, verdict, &measured, because))
+    found(met_if(!slow && !wrong), measured, Reason::FromEachBreach)
 }
 
 /// The seconds between a breach and the service of what it launched; where no decision is known,
@@ -260,7 +226,7 @@ fn scaling_out(facts: &Facts<'_>, last: u32) -> Vec<u32> {
         let fresh = facts.reaction.launched.iter().filter(|one| !one.replaces);
         let from = facts
             .reaction
-            .moment(BREACH)
+            .moment(MomentKind::Breach)
             .or(facts.times.rose())
             .unwrap_or(facts.times.started);
         spans.extend(
@@ -277,13 +243,8 @@ fn scaling_out(facts: &Facts<'_>, last: u32) -> Vec<u32> {
     seconds
 }
 
-pub fn percent(share: f64) -> String {
-    let text = format!("{:.3}", share * 100.0);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 /// The group must not grow and shrink by turns under a load that stays.
-pub fn flapping(facts: &Facts<'_>) -> Option<Judgement> {
+pub fn flapping(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.scenario.scaling.no_flapping {
         return None;
     }
@@ -302,55 +263,62 @@ pub fn flapping(facts: &Facts<'_>) -> Option<Judgement> {
         same || !asked
     });
     let turns = turns.count() as u64;
-    let measured = said_turns(turns, &changes);
-    let within = units::duration(window);
-    Some(if turns == 0 {
-        let because = format!("no growing and shrinking by turns within {within} of one load");
-        judgement(NO_FLAPPING, Verdict::Passed, &measured, because)
+    let (within_s, load_is_ours) = (window.into(), true);
+    let reason = if turns == 0 {
+        Reason::NoTurns {
+            within_s,
+            load_is_ours,
+        }
     } else {
-        let because = format!(
-            "the group grew and shrank by turns within {within} while the load stayed: a longer warm-up, or a target further \
-             from the low alarm"
-        );
-        judgement(NO_FLAPPING, Verdict::Failed, &measured, because)
-    })
+        Reason::Turned {
+            within_s,
+            load_is_ours,
+        }
+    };
+    Some(no_flapping(met_if(turns == 0), turns, &changes, reason))
 }
 
 /// Of a load that is not ours: one turn it may have asked for, several within a low alarm's window
 /// hardly.
-pub fn flapping_of_a_watch(facts: &Facts<'_>) -> Judgement {
+pub fn flapping_of_a_watch(facts: &Facts<'_>) -> Finding {
     let window = window(facts);
     let changes = changes(facts);
     let turns = turns(&changes, window).count() as u64;
-    let measured = said_turns(turns, &changes);
-    let within = units::duration(window);
-    let (verdict, because) = match turns {
-        0 => (
-            Verdict::Passed,
-            format!("no growing and shrinking by turns within {within}"),
-        ),
+    let (within_s, load_is_ours) = (window.into(), false);
+    let (verdict, reason) = match turns {
+        0 => {
+            let reason = Reason::NoTurns {
+                within_s,
+                load_is_ours,
+            };
+            (Verdict::Passed, reason)
+        }
         1 => (
             Verdict::Inconclusive,
-            format!("within {within}: the load, which is not ours, may have asked for it"),
+            Reason::LoadMayHaveTurned { within_s },
         ),
-        _ => (
-            Verdict::Failed,
-            format!(
-                "the group grew and shrank by turns within {within}, faster than its own alarms see a load change"
-            ),
-        ),
+        _ => {
+            let reason = Reason::Turned {
+                within_s,
+                load_is_ours,
+            };
+            (Verdict::Failed, reason)
+        }
     };
-    judgement(NO_FLAPPING, verdict, &measured, because)
+    no_flapping(verdict, turns, &changes, reason)
 }
 
-const NO_FLAPPING: &str = "no flapping";
-
-fn said_turns(turns: u64, changes: &[(Timestamp, i64)]) -> String {
-    format!(
-        "{} in {}",
-        units::count(turns, "turn"),
-        units::count(changes.len() as u64, "change")
-    )
+fn no_flapping(
+    verdict: Verdict,
+    turns: u64,
+    changes: &[(Timestamp, i64)],
+    reason: Reason,
+) -> Finding {
+    let measured = Measured::Turns {
+        turns,
+        changes: changes.len() as u64,
+    };
+    Finding::of_group(Expectation::NoFlapping, verdict, measured, reason)
 }
 
 /// When the group's desired capacity changed, and by how much: by its activities, which lie between
@@ -432,6 +400,7 @@ mod tests {
     use crate::evidence::testing::{
         activity, alarm, group, levels, phases, results, two_spikes, with_facts, with_load,
     };
+    use crate::report::{Judgement, words};
 
     /// The scenario jumps at 20 s and falls at 30 s.
     #[test]
@@ -472,7 +441,9 @@ mod tests {
             let slow = (20..30).contains(&second);
             vec![("", (level * 100.0) as u64, 0, if slow { 900 } else { 50 })]
         });
-        with_load(&scenario, story, &answered, early).unwrap()
+        with_load(&scenario, story, &answered, early)
+            .map(words::judgement)
+            .unwrap()
     }
 
     #[test]
@@ -498,21 +469,15 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_said_without_needless_digits() {
-        assert_eq!(
-            (percent(0.25), percent(0.005), percent(1.0)),
-            ("25".to_owned(), "0.5".to_owned(), "100".to_owned())
-        );
-    }
-
-    #[test]
     fn only_the_seconds_between_a_breach_and_its_capacity_are_seconds_of_scaling() {
         let scenario = levels();
         let slow_between = results(&scenario, |second, level| {
             let calm = (20..30).contains(&second) || second >= 40;
             vec![("", (level * 100.0) as u64, 0, if calm { 900 } else { 50 })]
         });
-        let found = with_load(&scenario, two_spikes(), &slow_between, while_scaling).unwrap();
+        let found = with_load(&scenario, two_spikes(), &slow_between, while_scaling)
+            .map(words::judgement)
+            .unwrap();
         assert!(
             found.measured.ends_with("in 14 seconds") && found.measured.contains("p95 = 50"),
             "{found:?}"

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use super::Judgement;
-use super::scaling::judgement;
+use super::expectations::error_share;
+use super::{Expectation, Finding, Measured, Reason, WorseInstance};
 use crate::evidence::Facts;
 use crate::evidence::instances::{self, Launched, Why, after};
 use crate::evidence::overload::Overload;
 use crate::measure::{Merged, Select, Tally};
 use crate::outcome::Verdict;
 use crate::scenario::Limit;
-use crate::units;
 
 /// Errors beyond this share are a fresh instance's own, if the others make fewer.
 const ERRORS: f64 = 0.01;
@@ -19,9 +18,7 @@ const OUTLIER: u32 = 2;
 /// Fewer requests say nothing of a percentile.
 const LEAST: u64 = 20;
 
-pub const ASKED: &str = "fresh instances serve at once";
-
-pub fn judge(facts: &Facts<'_>) -> Option<Judgement> {
+pub fn judge(facts: &Facts<'_>) -> Option<Finding> {
     let fresh_for = facts.scenario.scaling.fresh_instances?;
     if let Some(found) = never_served(facts) {
         return Some(found);
@@ -33,8 +30,11 @@ pub fn judge(facts: &Facts<'_>) -> Option<Judgement> {
         .filter(|one| one.serves().is_some_and(|at| at < facts.times.ended))
         .collect();
     if served.is_empty() {
-        let because = "no new instance could take requests before the load ended".to_owned();
-        return Some(judgement(ASKED, Verdict::Inconclusive, "", because));
+        return Some(finding(
+            Verdict::Inconclusive,
+            Measured::Nothing,
+            Reason::NoneServedInTime,
+        ));
     }
     Some(match facts.results.names_instances() {
         true => by_header(facts, &served, fresh_for),
@@ -42,9 +42,13 @@ pub fn judge(facts: &Facts<'_>) -> Option<Judgement> {
     })
 }
 
+fn finding(verdict: Verdict, measured: Measured, reason: Reason) -> Finding {
+    Finding::of_group(Expectation::FreshInstancesServe, verdict, measured, reason)
+}
+
 /// Instances that failed their checks before they ever took a request: replaced, and their
 /// successors as well.
-pub fn never_served(facts: &Facts<'_>) -> Option<Judgement> {
+pub fn never_served(facts: &Facts<'_>) -> Option<Finding> {
     let failed = facts
         .reaction
         .left
@@ -64,16 +68,11 @@ pub fn never_served(facts: &Facts<'_>) -> Option<Judgement> {
     }
     let grace = instances::group_at(facts.timeline, facts.times.started)
         .map_or(Duration::ZERO, |one| one.health_check_grace);
-    let because = format!(
-        "their health checks failed before they were ready, with a grace of {}: a health check grace longer than an instance \
-         takes to start, or a launch lifecycle hook",
-        units::duration(grace)
-    );
-    let measured = format!(
-        "{} terminated before it ever served",
-        units::count(young, "new instance")
-    );
-    Some(judgement(ASKED, Verdict::Failed, &measured, because))
+    let reason = Reason::HealthChecksFailed {
+        grace_s: grace.into(),
+    };
+    let measured = Measured::NeverServed { instances: young };
+    Some(finding(Verdict::Failed, measured, reason))
 }
 
 /// First second and the one after the last in which an instance is fresh.
@@ -132,115 +131,110 @@ fn compared(
     found
 }
 
-/// What one new instance did worse than the others.
-enum Worse {
-    Said(String),
+/// How one new instance answered worse than the others.
+struct Worse {
+    found: WorseInstance,
     /// Nobody was there to compare it with.
-    Alone(String),
+    is_alone: bool,
 }
 
 fn worse(one: &Launched, found: &Compared, limit: Duration) -> Option<Worse> {
-    let share =
-        |merged: &Merged| merged.tally.errors() as f64 / merged.tally.requests().max(1) as f64;
-    let alone = found.others.tally.requests() < LEAST;
-    let wrong = share(&found.own) > ERRORS;
-    if wrong && (alone || share(&found.own) > share(&found.others) * f64::from(OUTLIER)) {
-        let said = format!(
-            "{} answered {:.0}% with errors",
-            one.id,
-            share(&found.own) * 100.0
-        );
-        return Some(if alone {
-            Worse::Alone(said)
-        } else {
-            Worse::Said(said)
-        });
+    let is_alone = found.others.tally.requests() < LEAST;
+    let (own, others) = (error_share(&found.own), error_share(&found.others));
+    if own > ERRORS && (is_alone || own > others * f64::from(OUTLIER)) {
+        let found = WorseInstance::Errors {
+            instance: one.id.clone(),
+            share: own,
+        };
+        return Some(Worse { found, is_alone });
     }
-    let p95 = |merged: &Merged| {
-        merged
-            .latency
-            .percentile(95.0)
-            .filter(|_| merged.tally.requests() >= LEAST)
-    };
-    let mine = p95(&found.own).filter(|mine| *mine > limit)?;
-    let said = units::duration(mine);
-    match p95(&found.others) {
-        None => Some(Worse::Alone(format!("{} took {said} (p95)", one.id))),
-        Some(theirs) if mine > theirs * OUTLIER => {
-            let theirs = units::duration(theirs);
-            Some(Worse::Said(format!(
-                "{} took {said} (p95) where the others took {theirs}",
-                one.id
-            )))
-        }
-        Some(_) => None,
+    let own = p95(&found.own).filter(|own| *own > limit)?;
+    let others = p95(&found.others);
+    if others.is_some_and(|others| own <= others * OUTLIER) {
+        return None;
     }
+    Some(Worse {
+        found: WorseInstance::Slow {
+            instance: one.id.clone(),
+            p95_s: own.into(),
+            others_p95_s: others.map(Into::into),
+        },
+        is_alone: others.is_none(),
+    })
+}
+
+/// Nothing where too few requests were answered.
+fn p95(merged: &Merged) -> Option<Duration> {
+    merged
+        .latency
+        .percentile(95.0)
+        .filter(|_| merged.tally.requests() >= LEAST)
 }
 
 /// Each instance's own answers, beside those of the instances that were not fresh then, while there
 /// was load to spare.
-fn by_header(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Judgement {
+fn by_header(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Finding {
     let limit = facts.limit.unwrap_or(Limit::ASSUMED.p95);
     let overload = &facts.overload;
     let (mut answers, mut errors, mut overloaded) = (0, 0, 0);
-    let (mut found, mut alone): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    let (mut found, mut alone) = (Vec::new(), Vec::new());
     for one in served {
         let compared = compared(facts, one, fresh_for, overload);
         answers += compared.own.tally.requests();
         errors += compared.own.tally.errors();
         overloaded += compared.overloaded;
         match worse(one, &compared, limit) {
-            Some(Worse::Said(said)) => found.push(said),
-            Some(Worse::Alone(said)) => alone.push(said),
+            Some(worse) if worse.is_alone => alone.push(worse.found),
+            Some(worse) => found.push(worse.found),
             None => {}
         }
     }
-    let measured = format!(
-        "{errors} errors in {answers} answers of {}",
-        units::count(served.len() as u64, "instance")
-    );
-    let named = served.iter().any(|one| one.first_answer.is_some());
-    let because = |first: &str, all: &[String]| match all.len() - 1 {
-        0 => format!("{first}, by its header"),
-        more => format!("{first} (and {more} more), by its header"),
+    let measured = Measured::NewInstances {
+        errors,
+        answers,
+        instances: served.len() as u64,
     };
-    let window = units::duration(fresh_for);
-    match (found.first(), alone.first()) {
-        _ if !named => {
-            let because =
-                "no answer named a new instance: does the header name them as the group does?"
-                    .to_owned();
-            judgement(ASKED, Verdict::Inconclusive, "", because)
-        }
-        (Some(first), _) => judgement(ASKED, Verdict::Failed, &measured, because(first, &found)),
-        (None, Some(first)) => {
-            let because = format!(
-                "{}; but no older instance was there to compare with",
-                because(first, &alone)
-            );
-            judgement(ASKED, Verdict::Inconclusive, &measured, because)
-        }
-        (None, None) if answers < LEAST && overloaded > 0 => {
-            let because = format!(
-                "all instances had too much to do in the first {window} of each: it tells nothing"
-            );
-            judgement(ASKED, Verdict::Inconclusive, &measured, because)
-        }
-        (None, None) => {
-            let spare = if overloaded > 0 {
-                ", while there was load to spare"
-            } else {
-                ""
-            };
-            let because = format!("in the first {window} of each, by its header{spare}");
-            judgement(ASKED, Verdict::Passed, &measured, because)
-        }
+    if served.iter().all(|one| one.first_answer.is_none()) {
+        return finding(
+            Verdict::Inconclusive,
+            Measured::Nothing,
+            Reason::HeaderNamesNoNewInstance,
+        );
     }
+    let new_for_s = fresh_for.into();
+    let (verdict, reason) = match (found.first(), alone.first()) {
+        (Some(first), _) => {
+            let reason = Reason::Worse {
+                first: first.clone(),
+                more: found.len() - 1,
+            };
+            (Verdict::Failed, reason)
+        }
+        (None, Some(first)) => {
+            let reason = Reason::WorseWithoutComparison {
+                first: first.clone(),
+                more: alone.len() - 1,
+            };
+            (Verdict::Inconclusive, reason)
+        }
+        (None, None) if answers < LEAST && overloaded > 0 => (
+            Verdict::Inconclusive,
+            Reason::AllOverloadedWhileNew { new_for_s },
+        ),
+        (None, None) => {
+            let reason = Reason::NewInstancesByHeader {
+                new_for_s,
+                only_with_load_to_spare: overloaded > 0,
+            };
+            (Verdict::Passed, reason)
+        }
+    };
+    finding(verdict, measured, reason)
 }
 
 /// Without a header: errors in the first time of a new instance, as far as no instance had too much
 /// to do.
-fn by_inference(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Judgement {
+fn by_inference(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Finding {
     let mut seconds: Vec<u32> = served
         .iter()
         .filter_map(|one| window(facts, one, fresh_for))
@@ -262,39 +256,27 @@ fn by_inference(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) ->
             false => spare.merge(&tally),
         }
     }
-    let too_many = |tally: &Tally| tally.errors() as f64 > tally.requests() as f64 * ERRORS;
-    let all = spare.requests() + over.requests();
-    let said = format!(
-        "{} errors in {all} requests",
-        spare.errors() + over.errors()
-    );
-    let window = units::duration(fresh_for);
-    if too_many(&spare) && overload.is_known() {
-        let because = format!(
-            "in the first {window} of a new instance, with load to spare: inferred, `instance_header` would say for sure"
-        );
-        return judgement(ASKED, Verdict::Failed, &said, because);
-    }
-    if too_many(&over) && spare.requests() >= LEAST {
-        let because = format!(
-            "in the first {window} of each, only while all instances had too much to do: none with load to spare (inferred, \
-             without `instance_header`)"
-        );
-        return judgement(ASKED, Verdict::Passed, &said, because);
-    }
-    if too_many(&over) || too_many(&spare) {
-        let because = format!(
-            "in the first {window} of a new instance, but all instances had too much to do: `instance_header` would tell \
-             whose they are"
-        );
-        return judgement(ASKED, Verdict::Inconclusive, &said, because);
-    }
-    judgement(
-        ASKED,
-        Verdict::Passed,
-        &said,
-        format!("in the first {window} of each, whoever answered"),
-    )
+    let new_for_s = fresh_for.into();
+    let (verdict, reason) = if too_many(&spare) && overload.is_known() {
+        let reason = Reason::ErrorsWithLoadToSpare { new_for_s };
+        (Verdict::Failed, reason)
+    } else if too_many(&over) && spare.requests() >= LEAST {
+        (Verdict::Passed, Reason::ErrorsOnlyOverloaded { new_for_s })
+    } else if too_many(&over) || too_many(&spare) {
+        let reason = Reason::ErrorsPerhapsOverloaded { new_for_s };
+        (Verdict::Inconclusive, reason)
+    } else {
+        (Verdict::Passed, Reason::NewInstancesInferred { new_for_s })
+    };
+    let measured = Measured::WhileNew {
+        errors: spare.errors() + over.errors(),
+        requests: spare.requests() + over.requests(),
+    };
+    finding(verdict, measured, reason)
+}
+
+fn too_many(tally: &Tally) -> bool {
+    tally.errors() as f64 > tally.requests() as f64 * ERRORS
 }
 
 #[cfg(test)]
@@ -302,6 +284,7 @@ mod tests {
     use super::*;
     use crate::evidence::testing::with_load;
     use crate::evidence::testing::{Answers, activity, group, phases, results};
+    use crate::report::words;
 
     /// The load rises at 10 s; i-3 and i-4 come to help at 14 s.
     fn judged(answers: impl Fn(u32, u64) -> Vec<Answers>) -> (Verdict, String) {
@@ -319,7 +302,7 @@ mod tests {
             answers(second, (level * 100.0) as u64)
         });
         with_load(&scenario, story, &results, |facts| {
-            let judged = judge(facts).unwrap();
+            let judged = words::judgement(judge(facts).unwrap());
             (judged.verdict, judged.answer())
         })
     }

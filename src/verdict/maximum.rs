@@ -3,16 +3,12 @@
 
 use std::time::Duration;
 
-use super::expectations::{ERRORS, SAME_LEVEL, error_share, over, said};
-use super::scaling::judgement;
-use super::{Judgement, fresh};
+use super::expectations::{ERRORS, SAME_LEVEL, error_share, over};
+use super::{Answered, AtMaximum, Expectation, Finding, Measured, Reason, fresh};
 use crate::evidence::Facts;
 use crate::evidence::instances;
 use crate::measure::{Merged, Tally};
 use crate::outcome::Verdict;
-use crate::units;
-
-const ASKED: &str = "the target holds at maximum capacity";
 
 /// Seconds in which the group could grow no more although the load, or an alarm, asked for it.
 struct Pinned {
@@ -26,62 +22,50 @@ struct Pinned {
 }
 
 /// Nothing where the group was never pinned at its maximum.
-pub fn judge(facts: &Facts<'_>) -> Option<Judgement> {
+pub fn judge(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.scenario.scaling.holds_at_maximum {
         return None;
     }
     let pinned = pinned(facts);
-    let max = facts.reaction.max;
     if pinned.seconds.is_empty() {
         return None;
     }
-    let for_long = format!(
-        "pinned at {max} for {}",
-        units::count(pinned.seconds.len() as u64, "second")
-    );
-    let (spike, besides) = (
-        Answered::of(facts, &pinned.in_spike),
-        Answered::of(facts, &pinned.besides),
-    );
-    let mut parts = vec![for_long];
-    parts.extend(spike.said("of the spike"));
-    parts.extend(besides.said("besides"));
-    let measured = parts.join("; ");
-    let bound = facts
-        .limit
-        .map(|limit| format!("p95 within {}", units::duration(limit)));
-    let missed = |answered: &Answered<'_>| answered.is_missed(facts.limit);
+    let (maximum, limit) = (facts.reaction.max, facts.limit);
+    let spike = Served::of(facts, &pinned.in_spike);
+    let besides = Served::of(facts, &pinned.besides);
     // A calm that held says nothing of a spike that could not be judged.
     let asked = if pinned.is_spike { &spike } else { &besides };
-    let none = asked.all.tally.requests() == 0;
-    let (verdict, because) = match (missed(&spike) || missed(&besides), bound) {
-        (true, bound) => {
-            let bound = bound.unwrap_or("no limit on p95".to_owned());
-            let why = match missed(&spike) && !is_crowded(facts, &pinned.in_spike) {
-                true => format!(
-                    "no instance had more to do than it carries: a larger maximum than {max} is no remedy"
-                ),
-                false => format!("the maximum of {max} is too small for this load"),
-            };
-            (
-                Verdict::Failed,
-                format!("{why} (asked: {bound}, errors within 1%)"),
-            )
-        }
-        (false, _) if none => {
-            let because =
-                "the spike had gone before all of them served and what had piled up was done";
-            (Verdict::Inconclusive, because.to_owned())
-        }
+    let (verdict, reason) = if spike.is_missed(limit) || besides.is_missed(limit) {
+        let p95_s = limit.map(Into::into);
+        let reason = if spike.is_missed(limit) && !is_crowded(facts, &pinned.in_spike) {
+            Reason::NoInstanceOverloaded { maximum, p95_s }
+        } else {
+            Reason::MaximumTooSmall { maximum, p95_s }
+        };
+        (Verdict::Failed, reason)
+    } else if asked.all.tally.requests() == 0 {
+        (Verdict::Inconclusive, Reason::SpikeOverBeforeAllServed)
+    } else {
         // Nobody said what it should hold: then nothing is asked, and nothing judged.
-        (false, None) => return None,
-        (false, Some(bound)) => (Verdict::Passed, format!("{bound}, errors within 1%")),
+        let p95_s = limit?.into();
+        (Verdict::Passed, Reason::HeldAtMaximum { p95_s })
     };
-    Some(judgement(ASKED, verdict, &measured, because))
+    let measured = Measured::Pinned {
+        maximum,
+        seconds: pinned.seconds.len() as u64,
+        in_spike: spike.measured(),
+        besides: besides.measured(),
+    };
+    Some(Finding::of_group(
+        Expectation::HoldsAtMaximum,
+        verdict,
+        measured,
+        reason,
+    ))
 }
 
 /// What was answered in some seconds, and what of it is not the maximum's doing.
-struct Answered<'a> {
+struct Served<'a> {
     seconds: &'a [u32],
     all: Merged,
     /// What new instances answered in their first time: whether they serve at once is asked
@@ -89,7 +73,7 @@ struct Answered<'a> {
     by_new: Tally,
 }
 
-impl<'a> Answered<'a> {
+impl<'a> Served<'a> {
     fn of(facts: &Facts<'_>, seconds: &'a [u32]) -> Self {
         let mut by_new = Tally::default();
         for one in &facts.reaction.launched {
@@ -137,14 +121,11 @@ impl<'a> Answered<'a> {
         }
     }
 
-    fn said(&self, of: &str) -> Option<String> {
-        let new = match self.by_new.errors() {
-            0 => String::new(),
-            errors => format!(", {errors} errors of new instances left out"),
-        };
-        let seconds = units::count(self.seconds.len() as u64, "second");
-        (self.all.tally.requests() > 0)
-            .then(|| format!("{} in {seconds} {of}{new}", said(&self.all)))
+    fn measured(&self) -> Option<AtMaximum> {
+        (self.all.tally.requests() > 0).then(|| AtMaximum {
+            answered: Answered::of(&self.all, self.seconds.len()),
+            errors_of_new_instances: self.by_new.errors(),
+        })
     }
 }
 
@@ -204,23 +185,26 @@ fn pinned(facts: &Facts<'_>) -> Pinned {
 }
 
 /// Of a load that is not ours: for how long an alarm asked for more than the group may have.
-pub fn of_a_watch(facts: &Facts<'_>) -> Judgement {
-    const ASKED: &str = "the group was not pinned at its maximum";
-    let max = facts.reaction.max;
-    let pinned = facts.desired.iter().zip(&facts.wanted_more);
-    let pinned = pinned
-        .filter(|(desired, wanted)| max > 0 && **desired >= max && **wanted)
+pub fn of_a_watch(facts: &Facts<'_>) -> Finding {
+    let maximum = facts.reaction.max;
+    let seconds = facts
+        .desired
+        .iter()
+        .zip(&facts.wanted_more)
+        .filter(|(desired, wanted)| maximum > 0 && **desired >= maximum && **wanted)
         .count() as u64;
-    if pinned == 0 {
-        let because = format!("no alarm asked for more while it was at its maximum of {max}");
-        return judgement(ASKED, Verdict::Passed, "", because);
-    }
-    let measured = format!(
-        "{} at {max} while an alarm asked for more",
-        units::count(pinned, "second")
-    );
-    let because = "whether the target held there cannot be told: the load is not ours".to_owned();
-    judgement(ASKED, Verdict::Inconclusive, &measured, because)
+    let (verdict, measured, reason) = if seconds == 0 {
+        let reason = Reason::NeverAskedForMore { maximum };
+        (Verdict::Passed, Measured::Nothing, reason)
+    } else {
+        let measured = Measured::PinnedWhileAlarmed { maximum, seconds };
+        (
+            Verdict::Inconclusive,
+            measured,
+            Reason::HeldAtMaximumUnknown,
+        )
+    };
+    Finding::of_group(Expectation::NotPinnedAtMaximum, verdict, measured, reason)
 }
 
 #[cfg(test)]

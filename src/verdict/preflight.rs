@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::evidence::Timeline;
 use crate::evidence::instances::{Why, after};
-use crate::evidence::reaction::{ALARM, FELL, ROSE, Reaction};
-use crate::evidence::timeline::{Alarm, GroupState};
+use crate::evidence::moment::MomentKind;
+use crate::evidence::reaction::Reaction;
+use crate::evidence::timeline::{Alarm, Gap, GroupState};
 use crate::evidence::vocabulary::AlarmState;
 use crate::plan::Schedule;
 use crate::scenario::{Role, Scenario};
@@ -36,15 +37,15 @@ pub fn outlived(
         .filter(|alarm| alarm.state != AlarmState::InsufficientData)
         .map(|alarm| no_data(alarm))
         .collect();
-    let fell = reaction.moment(FELL);
+    let fell = reaction.moment(MomentKind::LoadFell);
     if reaction
-        .moment(ALARM)
+        .moment(MomentKind::Alarm)
         .is_some_and(|fired| fell.is_none_or(|fell| fired < fell))
     {
         found.extend(too_short(scenario, schedule, timeline));
     }
     let ended = reaction
-        .moment(ROSE)
+        .moment(MomentKind::LoadRose)
         .zip(first_spike(scenario, schedule))
         .map(|(rose, since)| {
             let load = after(rose, schedule.end().saturating_sub(since));
@@ -158,9 +159,9 @@ pub fn of_group(timeline: &Timeline) -> Vec<String> {
             ));
         }
     }
-    for series in timeline
+    for (series, metric) in timeline
         .metrics()
-        .filter(|series| series.name.starts_with("policy metric"))
+        .filter_map(|series| Some((series, series.policy_metric()?)))
     {
         let gap = series
             .points
@@ -168,7 +169,6 @@ pub fn of_group(timeline: &Timeline) -> Vec<String> {
             .map(|pair| pair[1].at.duration_since(pair[0].at).as_secs())
             .min();
         if series.period < BASIC && gap.is_some_and(|gap| gap >= BASIC.as_secs() as i64) {
-            let metric = series.name.trim_start_matches("policy metric ");
             found.push(format!(
                 "{metric} has a datapoint only every 5m (basic monitoring), but its alarm looks every {}: turn detailed \
                  monitoring on in the launch template",
@@ -189,7 +189,7 @@ pub fn of_group(timeline: &Timeline) -> Vec<String> {
             ));
         }
     }
-    for (_, call, why) in timeline.gaps() {
+    for (_, Gap { call, why, .. }) in timeline.gaps() {
         found.push(format!(
             "{call} failed, and what depends on it will not be judged: {why}"
         ));

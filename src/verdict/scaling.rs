@@ -4,25 +4,26 @@
 use std::time::Duration;
 
 use super::{
-    Circumstances, Judgement, conditions, draining, efficiency, expectations, fresh, maximum,
+    Circumstances, CountedFrom, Expectation, Finding, Measured, MetricPeak, Reason, Unavoidable,
+    conditions, draining, efficiency, expectations, fresh, maximum,
 };
-use crate::evidence::Facts;
 use crate::evidence::instances::{Why, between};
-use crate::evidence::reaction::{self, BREACH, Reaction};
+use crate::evidence::moment::MomentKind;
+use crate::evidence::reaction::Reaction;
 use crate::evidence::timeline::{Activity, Timeline};
 use crate::evidence::vocabulary::ActivityStatus;
+use crate::evidence::{Facts, OpenLink};
 use crate::measure::Results;
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
 use crate::scenario::{InWithin, Scenario};
-use crate::units;
 
 /// What is said of a group.
 #[derive(Default)]
 pub struct Scaling {
-    pub judged: Vec<Judgement>,
+    pub judged: Vec<Finding>,
     /// It decides nothing.
-    pub not_judged: Vec<Judgement>,
+    pub not_judged: Vec<Finding>,
     pub reaction: Reaction,
 }
 
@@ -34,27 +35,26 @@ pub fn judge(
     circumstances: &Circumstances,
 ) -> Scaling {
     let Some(started) = circumstances.started else {
-        let because = "the load never started".to_owned();
-        let judged = vec![judgement(
-            "the group scaled out",
+        let unclear = Finding::of_group(
+            Expectation::ScaledOut,
             Verdict::Inconclusive,
-            "",
-            because,
-        )];
+            Measured::Nothing,
+            Reason::LoadNeverStarted,
+        );
         return Scaling {
-            judged,
+            judged: vec![unclear],
             ..Scaling::default()
         };
     };
     let ran = stopped(results, circumstances);
     let facts = &Facts::of(scenario, schedule, results, timeline, started, ran);
-    let mut judgements = vec![scaled_out(facts)];
-    judgements.extend(conditions::judge(facts));
+    let mut findings = vec![scaled_out(facts)];
+    findings.extend(conditions::judge(facts));
     let out = facts.reaction.scaled_out();
     if out {
-        judgements.push(out_in_time(facts));
-        judgements.extend(fresh::judge(facts));
-        judgements.push(back_in_time(facts));
+        findings.push(out_in_time(facts));
+        findings.extend(fresh::judge(facts));
+        findings.push(back_in_time(facts));
     }
     // A group that only shrinks can drop requests as well.
     let shrank = facts
@@ -63,24 +63,24 @@ pub fn judge(
         .iter()
         .any(|one| one.why == Why::ScaledIn);
     if scenario.scaling.no_dropped_requests && (out || shrank) {
-        judgements.push(draining::nothing_dropped(facts));
+        findings.push(draining::nothing_dropped(facts));
     }
     if out || shrank {
-        judgements.extend(expectations::early(facts));
+        findings.extend(expectations::early(facts));
     }
     if out {
-        judgements.extend(expectations::while_scaling(facts));
+        findings.extend(expectations::while_scaling(facts));
     }
-    judgements.extend(maximum::judge(facts));
+    findings.extend(maximum::judge(facts));
     let mut not_judged = Vec::new();
     if out {
-        judgements.extend(expectations::flapping(facts));
+        findings.extend(expectations::flapping(facts));
         let efficiency = efficiency::judge(facts);
-        judgements.extend(efficiency.judged);
+        findings.extend(efficiency.judged);
         not_judged.extend(efficiency.not_judged);
     }
     Scaling {
-        judged: judgements,
+        judged: findings,
         not_judged,
         reaction: facts.reaction.clone(),
     }
@@ -97,320 +97,295 @@ fn stopped(results: &Results, circumstances: &Circumstances) -> Option<Duration>
     Some(results.ran().or_else(last).unwrap_or_default())
 }
 
-/// `2 -> 8 instances`, or from where it grew back.
-fn sizes(reaction: &Reaction) -> String {
+/// From which size to which, or from where it grew back.
+fn sizes(reaction: &Reaction) -> Measured {
     let (before, peak) = (reaction.desired_before, reaction.desired_peak);
     match reaction.resized.iter().find(|one| one.to > one.from) {
-        Some(grew) if peak == before => format!(
-            "{} -> {} instances, {before} at the start",
-            grew.from, grew.to
-        ),
-        _ => format!("{before} -> {peak} instances"),
+        Some(grew) if peak == before => Measured::Sizes {
+            from: grew.from,
+            to: grew.to,
+            at_start: Some(before),
+        },
+        _ => Measured::Sizes {
+            from: before,
+            to: peak,
+            at_start: None,
+        },
     }
 }
 
-pub fn scaled_out(facts: &Facts<'_>) -> Judgement {
-    let asked = "the group scaled out";
-    let (reaction, timeline) = (&facts.reaction, facts.timeline);
-    let before = reaction.desired_before;
-    let measured = sizes(reaction);
-    if reaction.scaled_out() {
-        let failed = timeline
-            .activities()
-            .into_iter()
-            .filter(|one| one.start >= facts.times.started && one.status == ActivityStatus::Failed);
-        let whys: Vec<&Activity> = failed
-            .filter(|one| one.description.starts_with("Launching"))
-            .collect();
-        if let (Some(first), false) = (
-            whys.first(),
-            reaction.launched.iter().any(|one| one.in_service.is_some()),
-        ) {
-            let why = first.message.as_deref().unwrap_or("AWS says no more");
-            let because = format!(
-                "{} failed: {why}",
-                units::count(whys.len() as u64, "launch")
-            );
-            return judgement(asked, Verdict::Failed, &measured, because);
+pub fn scaled_out(facts: &Facts<'_>) -> Finding {
+    let (verdict, reason) = if facts.reaction.scaled_out() {
+        launched(facts)
+    } else {
+        stayed(facts)
+    };
+    Finding::of_group(
+        Expectation::ScaledOut,
+        verdict,
+        sizes(&facts.reaction),
+        reason,
+    )
+}
+
+/// The group asked for more: whether anything came of it, and by whose decision.
+fn launched(facts: &Facts<'_>) -> (Verdict, Reason) {
+    let failed: Vec<&Activity> = facts
+        .activities
+        .iter()
+        .copied()
+        .filter(|activity| {
+            activity.start >= facts.times.started
+                && activity.status == ActivityStatus::Failed
+                && activity.launches()
+        })
+        .collect();
+    let came = facts
+        .reaction
+        .launched
+        .iter()
+        .any(|one| one.in_service.is_some());
+    match failed.first() {
+        Some(first) if !came => {
+            let reason = Reason::LaunchesFailed {
+                launches: failed.len() as u64,
+                message: first.message.clone(),
+            };
+            (Verdict::Failed, reason)
         }
-        return judgement(asked, Verdict::Passed, &measured, answered(facts));
+        _ => (Verdict::Passed, answered(facts)),
     }
-    if before >= reaction.max && reaction.max > 0 {
-        let because = format!(
-            "it was at its maximum of {} before the load began",
-            reaction.max
-        );
-        return judgement(asked, Verdict::Inconclusive, &measured, because);
+}
+
+/// Why the group never asked for more.
+fn stayed(facts: &Facts<'_>) -> (Verdict, Reason) {
+    let (reaction, timeline) = (&facts.reaction, facts.timeline);
+    if reaction.desired_before >= reaction.max && reaction.max > 0 {
+        let maximum = reaction.max;
+        return (Verdict::Inconclusive, Reason::AtMaximumBefore { maximum });
     }
-    if let Some(at) = reaction.moment(reaction::ALARM) {
+    if let Some(alarm_at) = reaction.moment(MomentKind::Alarm) {
         let watched = timeline
             .groups()
             .next_back()
-            .map_or(Duration::ZERO, |(last, _)| between(at, last));
-        let longest = timeline
-            .alarms()
+            .map_or(Duration::ZERO, |(last, _)| between(alarm_at, last));
+        let longest = facts
+            .alarms
             .iter()
             .map(|alarm| alarm.period)
             .max()
             .unwrap_or_default();
         // From the alarm to the decision AWS takes up to half a minute, and an alarm acts again
         // every period.
-        let (verdict, word) = match watched >= longest * 2 {
-            true => (Verdict::Failed, "and nothing followed"),
-            false => (
-                Verdict::Inconclusive,
-                "and the watch ended too soon after it to see what followed",
-            ),
+        return if watched >= longest * 2 {
+            let reason = Reason::NothingFollowedTheAlarm { alarm_at };
+            (Verdict::Failed, reason)
+        } else {
+            let reason = Reason::WatchEndedAfterTheAlarm { alarm_at };
+            (Verdict::Inconclusive, reason)
         };
-        return judgement(
-            asked,
-            verdict,
-            &measured,
-            format!("an alarm fired at {at} {word}"),
-        );
     }
-    if let Some(alarm) = &reaction.alarmed_before {
-        let because =
-            format!("the alarm {alarm} had fired before the load began and nothing followed");
-        return judgement(asked, Verdict::Failed, &measured, because);
+    if let Some(alarm) = reaction.alarmed_before.clone() {
+        let reason = Reason::NothingFollowedTheEarlyAlarm { alarm };
+        return (Verdict::Failed, reason);
     }
-    for call in [
-        "DescribePolicies",
-        "DescribeScalingPolicies",
-        "cloudwatch:DescribeAlarms",
-    ] {
-        if let Some(call) = timeline.lacking(call) {
-            let because = format!("whether an alarm fired cannot be told: {call} failed");
-            return judgement(asked, Verdict::Inconclusive, &measured, because);
-        }
+    if let Some(call) = lacking(timeline, &ALARM_CALLS) {
+        return (Verdict::Inconclusive, Reason::AlarmUnknown { call });
     }
-    let peaks: Vec<String> = timeline
+    let peaks = timeline
         .metrics()
-        .filter(|series| series.name.starts_with("policy metric"))
+        .filter(|series| series.policy_metric().is_some())
         .filter_map(|series| {
-            let top = series
-                .points
-                .iter()
-                .map(|point| point.value)
-                .fold(f64::NEG_INFINITY, f64::max);
-            top.is_finite()
-                .then(|| format!("; {} peaked at {top:.1}", series.name))
+            let values = series.points.iter().map(|point| point.value);
+            let value = values.fold(f64::NEG_INFINITY, f64::max);
+            let metric = series.name.clone();
+            value.is_finite().then_some(MetricPeak { metric, value })
         })
         .collect();
-    let because = format!(
-        "the load was too low or too short for the policy to fire{}",
-        peaks.join("")
-    );
-    judgement(asked, Verdict::Inconclusive, &measured, because)
+    (Verdict::Inconclusive, Reason::LoadTooLow { peaks })
+}
+
+/// Without these calls the alarms are not known.
+const ALARM_CALLS: [&str; 3] = [
+    "DescribePolicies",
+    "DescribeScalingPolicies",
+    "cloudwatch:DescribeAlarms",
+];
+
+/// The first of these calls that failed.
+fn lacking(timeline: &Timeline, calls: &[&str]) -> Option<String> {
+    calls
+        .iter()
+        .find_map(|call| timeline.lacking(call))
+        .map(str::to_owned)
 }
 
 /// Who made it grow, and when.
-fn answered(facts: &Facts<'_>) -> String {
+fn answered(facts: &Facts<'_>) -> Reason {
     if conditions::confounded(facts).is_some() {
-        return "but not by its policies alone: see `only its policies moved the group`".to_owned();
+        return Reason::NotByPoliciesAlone;
     }
-    let early = facts
+    let is_early = facts
         .times
         .rose()
-        .zip(facts.reaction.moment("decided"))
-        .filter(|(rose, decided)| decided < rose);
-    match early.filter(|_| facts.reaction.moment(reaction::ROSE).is_none()) {
-        Some(_) => {
-            "the policy answered the load before the spike, and the spike with no more".to_owned()
-        }
-        None => "the policy answered the load".to_owned(),
+        .zip(facts.reaction.moment(MomentKind::Decided))
+        .is_some_and(|(rose, decided)| decided < rose);
+    if is_early && facts.reaction.moment(MomentKind::LoadRose).is_none() {
+        Reason::PolicyAnsweredBeforeTheSpike
+    } else {
+        Reason::PolicyAnswered
     }
 }
 
-pub fn out_in_time(facts: &Facts<'_>) -> Judgement {
+pub fn out_in_time(facts: &Facts<'_>) -> Finding {
     let (reaction, limit) = (&facts.reaction, facts.scenario.scaling.out_within);
-    let asked = format!("scale-out within {}", units::duration(limit));
-    let mut unavoidable = reaction
-        .out_unavoidable
-        .map(|window| {
-            format!(
-                "; {} of it is the alarm's own window",
-                units::duration(window)
-            )
-        })
-        .unwrap_or_default();
-    if let Some(lag) = reaction.out_lag.filter(|lag| !lag.is_zero()) {
-        unavoidable += &format!(
-            ", {} more what CloudWatch took to publish and evaluate it",
-            units::duration(lag)
-        );
+    let expectation = Expectation::ScaleOutInTime {
+        within_s: limit.into(),
+    };
+    if let Some(took) = reaction.out_took {
+        let lag = reaction.out_lag.filter(|lag| !lag.is_zero());
+        let reason = Reason::BreachToInService {
+            alarm_window_s: reaction.out_unavoidable.map(Into::into),
+            cloudwatch_lag_s: lag.map(Into::into),
+        };
+        let measured = Measured::Took {
+            took_s: took.into(),
+        };
+        return Finding::of_group(expectation, met_if(took <= limit), measured, reason);
     }
-    match (reaction.out_took, reaction.moment(BREACH)) {
-        (Some(took), _) => {
-            let verdict = if took <= limit {
-                Verdict::Passed
-            } else {
-                Verdict::Failed
-            };
-            let because = format!(
-                "from the first breaching datapoint to the first new instance in service{unavoidable}"
-            );
-            judgement(&asked, verdict, &units::duration(took), because)
-        }
-        (None, None) => judgement(&asked, Verdict::Inconclusive, "", no_breach(facts)),
-        (None, Some(breach)) => {
+    let (verdict, reason) = match reaction.moment(MomentKind::Breach) {
+        None => (Verdict::Inconclusive, no_breach(facts)),
+        Some(breach) => {
             let watched = facts
                 .timeline
                 .groups()
                 .last()
                 .map_or(Duration::ZERO, |(at, _)| between(breach, at));
-            let verdict = if watched > limit {
-                Verdict::Failed
-            } else {
-                Verdict::Inconclusive
+            let reason = Reason::NotInService {
+                watched_s: watched.into(),
             };
-            let because = format!(
-                "no new instance was in service {} after the breach",
-                units::duration(watched)
-            );
-            judgement(&asked, verdict, "", because)
+            (failed_if(watched > limit), reason)
         }
+    };
+    Finding::of_group(expectation, verdict, Measured::Nothing, reason)
+}
+
+pub fn met_if(is_met: bool) -> Verdict {
+    if is_met {
+        Verdict::Passed
+    } else {
+        Verdict::Failed
+    }
+}
+
+/// Inconclusive where the watch was too short to tell.
+fn failed_if(is_certain: bool) -> Verdict {
+    if is_certain {
+        Verdict::Failed
+    } else {
+        Verdict::Inconclusive
     }
 }
 
 /// Why the moment of the breach is not known.
-fn no_breach(facts: &Facts<'_>) -> String {
-    if let Some(alarm) = &facts.reaction.alarmed_before {
-        return format!(
-            "the alarm {alarm} had fired before the load began: there is no breach to count from"
-        );
+fn no_breach(facts: &Facts<'_>) -> Reason {
+    let reaction = &facts.reaction;
+    if let Some(alarm) = reaction.alarmed_before.clone() {
+        return Reason::AlarmedBeforeTheLoad { alarm };
     }
-    let calls = [
-        "DescribePolicies",
-        "DescribeScalingPolicies",
-        "cloudwatch:DescribeAlarms",
-        "DescribeAlarmHistory",
-    ];
-    if let Some(call) = calls
-        .into_iter()
-        .find_map(|call| facts.timeline.lacking(call))
-    {
-        return format!("the breach is not known: {call} failed");
+    let calls = ALARM_CALLS.iter().chain(&["DescribeAlarmHistory"]);
+    let calls: Vec<&str> = calls.copied().collect();
+    if let Some(call) = lacking(facts.timeline, &calls) {
+        return Reason::BreachUnknown { call };
     }
-    if let Some(why) = facts
-        .reaction
-        .open
-        .iter()
-        .find(|why| why.contains("no breach to count from"))
-    {
-        return why.clone();
+    let early = |link: &&OpenLink| matches!(link, OpenLink::FiredBeforeTheRise { .. });
+    if let Some(link) = reaction.open.iter().find(early).cloned() {
+        return Reason::NoBreach { link };
     }
-    if facts.reaction.moment(reaction::ALARM).is_some() {
-        return "the alarm fired, but neither its history nor its metric shows the breach"
-            .to_owned();
+    if reaction.moment(MomentKind::Alarm).is_some() {
+        return Reason::BreachNotShown;
     }
-    "no alarm went to ALARM after the load began: something else made the group grow".to_owned()
+    Reason::NoAlarmFired
 }
 
-pub fn back_in_time(facts: &Facts<'_>) -> Judgement {
-    let (reaction, timeline) = (&facts.reaction, facts.timeline);
+pub fn back_in_time(facts: &Facts<'_>) -> Finding {
+    let reaction = &facts.reaction;
+    let expectation = Expectation::ScaleInInTime {
+        within_s: reaction.in_bound.map(Into::into),
+    };
+    let found = |verdict, measured, reason| {
+        Finding::of_group(expectation.clone(), verdict, measured, reason)
+    };
     let Some(bound) = reaction.in_bound else {
-        let policies = timeline.policies();
-        let disabled =
-            !policies.is_empty() && policies.iter().all(|policy| policy.scale_in_disabled);
-        if disabled {
-            let because =
-                "every policy has scale-in disabled: the group stays as large as the spike made it";
-            return judgement("scale-in", Verdict::Failed, "", because.to_owned());
-        }
-        if matches!(facts.scenario.scaling.in_within, InWithin::Cooldowns(_)) {
-            let because = "the cooldown that the bound is made of is not known: no policy with one could be read";
-            return judgement("scale-in", Verdict::Inconclusive, "", because.to_owned());
-        }
-        let lacking = [
-            "DescribePolicies",
-            "DescribeScalingPolicies",
-            "cloudwatch:DescribeAlarms",
-        ];
-        let because = match lacking.into_iter().find_map(|call| timeline.lacking(call)) {
-            Some(call) => format!("the alarms are not known: {call} failed"),
-            None => {
-                let because = "no alarm of the group asks for less capacity: it stays as large as the spike made it";
-                return judgement("scale-in", Verdict::Failed, "", because.to_owned());
-            }
-        };
-        return judgement("scale-in", Verdict::Inconclusive, "", because);
+        let (verdict, reason) = no_bound(facts);
+        return found(verdict, Measured::Nothing, reason);
     };
-    let asked = format!("scale-in within {}", units::duration(bound));
     let Some(dropped) = facts.times.dropped() else {
-        let because = match (facts.times.stopped, facts.times.planned) {
-            (Some(_), _) => "the load was stopped before its fall",
-            (None, true) => "the scenario has no spike that ends",
-            (None, false) => {
-                "no alarm asked for less after the group had grown: the load may not have fallen yet"
-            }
+        let reason = match (facts.times.stopped, facts.times.planned) {
+            (Some(_), _) => Reason::StoppedBeforeTheFall,
+            (None, true) => Reason::NoSpikeEnds,
+            (None, false) => Reason::LoadMayNotHaveFallen,
         };
-        return judgement(&asked, Verdict::Inconclusive, "", because.to_owned());
+        return found(Verdict::Inconclusive, Measured::Nothing, reason);
     };
-    let unavoidable = reaction.in_unavoidable.unwrap_or_default();
-    let cannot = (unavoidable > bound).then(|| {
-        format!(
-            "the policy cannot meet it: {} takes {} alone",
-            reaction.in_waits_for,
-            units::duration(unavoidable)
-        )
-    });
     if let Some(low) = reaction.low_before {
-        let because = format!(
-            "the alarm for less had fired {} before the load fell: how long the policy takes to see a fall cannot be told",
-            units::duration(between(low, dropped))
-        );
-        return judgement(&asked, Verdict::Inconclusive, "", because);
+        let reason = Reason::LowAlarmBefore {
+            before_s: between(low, dropped).into(),
+        };
+        return found(Verdict::Inconclusive, Measured::Nothing, reason);
     }
-    match reaction.in_took {
-        Some(took) if took <= bound => {
-            let (verdict, because) = met(facts, took, bound, cannot);
-            judgement(&asked, verdict, &units::duration(took), because)
-        }
-        Some(took) => judgement(
-            &asked,
-            Verdict::Failed,
-            &units::duration(took),
-            cannot.unwrap_or_else(|| counted(facts)),
-        ),
-        // It was back before the spike's end: nothing is left to leave.
-        None if reaction.desired_after <= reaction.desired_before => {
-            let because = "the group had shrunk before the spike ended".to_owned();
-            judgement(&asked, Verdict::Passed, "", because)
-        }
-        None => {
-            let watched = timeline
-                .groups()
-                .last()
-                .map_or(Duration::ZERO, |(at, _)| between(dropped, at));
-            let verdict = if watched > bound {
-                Verdict::Failed
-            } else {
-                Verdict::Inconclusive
-            };
-            let stuck = timeline
-                .groups()
-                .last()
-                .is_some_and(|(_, group)| group.is_all_protected());
-            let mut because = match watched {
-                Duration::ZERO => {
-                    "the watch ended when the load fell: no instance could leave".to_owned()
-                }
-                watched => format!(
-                    "no instance left in the {} that were watched after it",
-                    units::duration(watched)
-                ),
-            };
-            if stuck {
-                because += "; every instance is protected from scale-in";
-            }
-            judgement(
-                &asked,
-                verdict,
-                "",
-                cannot.map_or(because.clone(), |cannot| format!("{because}; {cannot}")),
-            )
-        }
+    let takes = reaction
+        .in_unavoidable
+        .filter(|takes| *takes > bound)
+        .map(|takes| Unavoidable {
+            waits_for: reaction.in_waits_for.clone(),
+            takes_s: takes.into(),
+        });
+    if let Some(took) = reaction.in_took {
+        let (verdict, reason) = if took <= bound {
+            met(facts, took, bound, takes)
+        } else {
+            let counted_from = counted_from(facts);
+            let reason = takes.map_or(Reason::FirstLeft { counted_from }, |takes| {
+                Reason::PolicyCannotMeetIt { takes }
+            });
+            (Verdict::Failed, reason)
+        };
+        let measured = Measured::Took {
+            took_s: took.into(),
+        };
+        return found(verdict, measured, reason);
+    }
+    // It was back before the spike's end: nothing is left to leave.
+    if reaction.desired_after <= reaction.desired_before {
+        return found(
+            Verdict::Passed,
+            Measured::Nothing,
+            Reason::ShrankBeforeTheFall,
+        );
+    }
+    let last = facts.timeline.groups().next_back();
+    let watched = last.map_or(Duration::ZERO, |(at, _)| between(dropped, at));
+    let reason = Reason::NothingLeft {
+        watched_s: watched.into(),
+        protected: last.is_some_and(|(_, group)| group.is_all_protected()),
+        takes,
+    };
+    found(failed_if(watched > bound), Measured::Nothing, reason)
+}
+
+/// Why there is no bound for scaling in.
+fn no_bound(facts: &Facts<'_>) -> (Verdict, Reason) {
+    let policies = &facts.policies;
+    if !policies.is_empty() && policies.iter().all(|policy| policy.scale_in_disabled) {
+        return (Verdict::Failed, Reason::ScaleInDisabled);
+    }
+    if matches!(facts.scenario.scaling.in_within, InWithin::Cooldowns(_)) {
+        return (Verdict::Inconclusive, Reason::CooldownUnknown);
+    }
+    match lacking(facts.timeline, &ALARM_CALLS) {
+        Some(call) => (Verdict::Inconclusive, Reason::AlarmsUnknown { call }),
+        None => (Verdict::Failed, Reason::NoLowAlarm),
     }
 }
 
@@ -419,50 +394,33 @@ fn met(
     facts: &Facts<'_>,
     took: Duration,
     bound: Duration,
-    cannot: Option<String>,
-) -> (Verdict, String) {
-    let counted = counted(facts);
+    takes: Option<Unavoidable>,
+) -> (Verdict, Reason) {
+    let counted_from = counted_from(facts);
     let Some(ahead) = facts.reaction.in_ahead else {
-        return (Verdict::Passed, counted);
+        return (Verdict::Passed, Reason::FirstLeft { counted_from });
     };
-    let low = format!(
-        "the metric had lain under the alarm for less {} before the load fell",
-        units::duration(ahead)
-    );
-    match (took + ahead <= bound, cannot) {
-        (true, _) => {
-            let most = units::duration(took + ahead);
-            (
-                Verdict::Passed,
-                format!("{counted}; {low}: without that it takes {most} at most"),
-            )
-        }
-        (false, Some(cannot)) => (
-            Verdict::Inconclusive,
-            format!("{counted}, because {low}; otherwise {cannot}"),
-        ),
-        (false, None) => (
-            Verdict::Inconclusive,
-            format!("{counted}, but {low}: whether it is met without that cannot be told"),
-        ),
+    if took + ahead <= bound {
+        let reason = Reason::FirstLeftAhead {
+            counted_from,
+            ahead_s: ahead.into(),
+            at_most_s: (took + ahead).into(),
+        };
+        return (Verdict::Passed, reason);
     }
+    let reason = Reason::FirstLeftOnlyAhead {
+        counted_from,
+        ahead_s: ahead.into(),
+        otherwise: takes,
+    };
+    (Verdict::Inconclusive, reason)
 }
 
-/// What the time to scale in was counted from.
-fn counted(facts: &Facts<'_>) -> String {
-    match facts.times.planned {
-        true => "from the end of the spike to the first instance leaving".to_owned(),
-        false => "from the first low datapoint to the first instance leaving".to_owned(),
-    }
-}
-
-pub fn judgement(asked: &str, verdict: Verdict, measured: &str, because: String) -> Judgement {
-    Judgement {
-        asked: asked.to_owned(),
-        scope: "group".to_owned(),
-        verdict,
-        measured: measured.to_owned(),
-        because,
+fn counted_from(facts: &Facts<'_>) -> CountedFrom {
+    if facts.times.planned {
+        CountedFrom::EndOfSpike
+    } else {
+        CountedFrom::FirstLowDatapoint
     }
 }
 

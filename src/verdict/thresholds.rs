@@ -2,20 +2,19 @@
 
 use std::time::Duration;
 
-use super::Judgement;
+use super::{Expectation, Finding, Measured, Reason, Scope as FoundIn};
 use crate::measure::{Merged, Results, Select, Tally};
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
-use crate::scenario::{Comparison, Metric, Scenario, Scope, Threshold};
-use crate::units;
+use crate::scenario::{Metric, Scenario, Scope, Threshold};
 
-/// With `strained` generators a latency or rate that misses its limit says nothing of the target.
+/// With `saturated` generators a latency or rate that misses its limit says nothing of the target.
 pub fn judge(
     scenario: &Scenario,
     results: &Results,
     schedule: &Schedule,
-    strained: bool,
-) -> Vec<Judgement> {
+    saturated: bool,
+) -> Vec<Finding> {
     scenario
         .thresholds
         .iter()
@@ -23,11 +22,11 @@ pub fn judge(
             scopes(scenario, threshold)
                 .into_iter()
                 .map(|phase| judge_one(scenario, results, schedule, threshold, phase))
-                .map(|judgement| {
-                    if strained {
-                        doubt(threshold, judgement)
+                .map(|finding| {
+                    if saturated {
+                        doubt(threshold, finding)
                     } else {
-                        judgement
+                        finding
                     }
                 })
                 .collect::<Vec<_>>()
@@ -35,19 +34,17 @@ pub fn judge(
         .collect()
 }
 
-fn doubt(threshold: &Threshold, judgement: Judgement) -> Judgement {
+fn doubt(threshold: &Threshold, finding: Finding) -> Finding {
     let errors = matches!(threshold.metric, Metric::Errors | Metric::Checks);
-    if errors || judgement.verdict != Verdict::Failed {
-        return judgement;
+    if errors || finding.verdict != Verdict::Failed {
+        return finding;
     }
-    let because = format!(
-        "{}, but the generator was at its own limit",
-        judgement.because
-    );
-    Judgement {
+    Finding {
         verdict: Verdict::Inconclusive,
-        because,
-        ..judgement
+        reason: Reason::GeneratorSaturated {
+            reason: Box::new(finding.reason),
+        },
+        ..finding
     }
 }
 
@@ -73,11 +70,11 @@ fn judge_one(
     schedule: &Schedule,
     threshold: &Threshold,
     phase: Option<usize>,
-) -> Judgement {
-    let scope = phase.map_or("run".to_owned(), |index| {
-        scenario.phases[index].name.clone()
+) -> Finding {
+    let scope = phase.map_or(FoundIn::Run, |index| {
+        FoundIn::Phase(scenario.phases[index].name.clone())
     });
-    let (verdict, measured, because) = match threshold.within {
+    let (verdict, measured, reason) = match threshold.within {
         None => {
             let (from, to) = span(scenario, schedule, phase);
             let merged = select(scenario, results, threshold, phase, None);
@@ -87,12 +84,14 @@ fn judge_one(
         }
         Some(window) => every_window(scenario, results, schedule, threshold, phase, window),
     };
-    Judgement {
-        asked: threshold.text.clone(),
+    Finding {
+        expectation: Expectation::Threshold {
+            text: threshold.text.clone(),
+        },
         scope,
         verdict,
         measured,
-        because,
+        reason,
     }
 }
 
@@ -116,16 +115,18 @@ fn every_window(
     threshold: &Threshold,
     phase: Option<usize>,
     window: u32,
-) -> (Verdict, String, String) {
+) -> Weighed {
     let (from, to) = span(scenario, schedule, phase);
     let (first, end) = (from.as_secs_f64().ceil() as u32, to.as_secs() as u32);
     let length = Duration::from_secs(window.into());
+    let too_short = Reason::WindowLongerThanPhase {
+        window_s: length.into(),
+    };
     if end < first + window {
-        let because = format!("it is shorter than a window of {}", units::duration(length));
-        return (Verdict::Inconclusive, String::new(), because);
+        return (Verdict::Inconclusive, Measured::Nothing, too_short);
     }
     let windows = (first..=end - window).map(|at| {
-        // What a phase sent ends in the phase, or after it: the last window has it all.
+        // A phase's requests end in the phase, or after it: the last window has them all.
         let until = if at + window == end {
             u32::MAX
         } else {
@@ -135,29 +136,26 @@ fn every_window(
         (at, weigh(threshold, &merged, length))
     });
     // The first of the worst: it is where one begins to look.
-    let worst = windows.fold(
-        None,
-        |worst: Option<(u32, (Verdict, String, String))>, window| match &worst {
-            Some(known) if known.1.0 >= window.1.0 => worst,
-            _ => Some(window),
-        },
-    );
-    let Some((at, (verdict, measured, because))) = worst else {
-        return (Verdict::Inconclusive, String::new(), String::new());
+    let worst = windows.fold(None, |worst: Option<(u32, Weighed)>, window| match &worst {
+        Some(known) if known.1.0 >= window.1.0 => worst,
+        _ => Some(window),
+    });
+    let Some((at, (verdict, measured, reason))) = worst else {
+        return (Verdict::Inconclusive, Measured::Nothing, too_short);
     };
     if verdict == Verdict::Passed {
-        let count = end - window - first + 1;
-        return (
-            verdict,
-            String::new(),
-            format!("in each of {count} windows of {}", units::duration(length)),
-        );
+        let reason = Reason::InEachWindow {
+            windows: end - window - first + 1,
+            window_s: length.into(),
+        };
+        return (verdict, Measured::Nothing, reason);
     }
-    (
-        verdict,
-        measured,
-        format!("{because}, from {at} s to {} s", at + window),
-    )
+    let reason = Reason::InWindow {
+        from_s: at,
+        to_s: at + window,
+        reason: Box::new(reason),
+    };
+    (verdict, measured, reason)
 }
 
 /// All requests of the flow, group or step named, in a phase or the run, or in a window of time.
@@ -187,13 +185,21 @@ fn select(
     merged
 }
 
-/// Why the run must be stopped now: a threshold with `abort` has failed on what is known so far.
+/// A threshold with `abort` that has failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Abort {
+    /// The threshold, in the user's words.
+    pub text: String,
+    pub measured: Measured,
+}
+
+/// The threshold that stops the run now, because it has failed on what is known so far.
 pub fn must_abort(
     scenario: &Scenario,
     results: &Results,
     schedule: &Schedule,
     settled: u32,
-) -> Option<String> {
+) -> Option<Abort> {
     let now = Duration::from_secs(settled.into());
     for threshold in &scenario.thresholds {
         let Some(after) = threshold.abort_after else {
@@ -221,62 +227,86 @@ pub fn must_abort(
                 }
             };
             if let (Verdict::Failed, measured, _) = weigh(threshold, &merged, length) {
-                return Some(format!("`{}` failed: {measured}", threshold.text));
+                return Some(Abort {
+                    text: threshold.text.clone(),
+                    measured,
+                });
             }
         }
     }
     None
 }
 
-fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> (Verdict, String, String) {
+/// A verdict on one selection of requests, with its figures and its reason.
+type Weighed = (Verdict, Measured, Reason);
+
+fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> Weighed {
+    let unclear = |reason| (Verdict::Inconclusive, Measured::Nothing, reason);
     let requests = merged.tally.requests();
     if requests == 0 {
-        return (
-            Verdict::Inconclusive,
-            String::new(),
-            "no request ended there".to_owned(),
-        );
+        return unclear(Reason::NoRequestEnded);
     }
     let about_latency = matches!(
         threshold.metric,
         Metric::Percentile(_) | Metric::Mean | Metric::Max
     );
     if about_latency && merged.latency.count() == 0 {
-        let because = format!("not one of {requests} requests was answered");
-        return (Verdict::Inconclusive, String::new(), because);
+        return unclear(Reason::NoneAnswered { requests });
     }
-    let latency = |value: Option<Duration>| value.map_or(0.0, |value| value.as_micros() as f64);
-    let (measured, text) = match threshold.metric {
-        Metric::Percentile(q) => {
-            let needed = samples_needed(q);
-            if merged.latency.count() < needed {
-                let because = format!(
-                    "{} requests are too few for a p{q}: it takes {needed}",
-                    merged.latency.count()
-                );
-                return (Verdict::Inconclusive, String::new(), because);
+    let (value, measured) = match measure(threshold.metric, merged, length) {
+        Ok(measured) => measured,
+        Err(reason) => return unclear(reason),
+    };
+    if threshold.comparison.holds(value, threshold.limit) {
+        (Verdict::Passed, measured, Reason::OverRequests { requests })
+    } else {
+        let reason = Reason::LimitMissed {
+            metric: threshold.metric,
+            comparison: threshold.comparison,
+            limit: threshold.limit,
+        };
+        (Verdict::Failed, measured, reason)
+    }
+}
+
+/// The metric's value, in microseconds, requests per second or as a share; or why there is none.
+fn measure(metric: Metric, merged: &Merged, length: Duration) -> Result<(f64, Measured), Reason> {
+    let requests = merged.tally.requests();
+    let micros = |value: Option<Duration>| value.map_or(0.0, |value| value.as_micros() as f64);
+    Ok(match metric {
+        Metric::Percentile(percentile) => {
+            let (samples, needed) = (merged.latency.count(), samples_needed(percentile));
+            if samples < needed {
+                return Err(Reason::TooFewSamples {
+                    percentile,
+                    samples,
+                    needed,
+                });
             }
-            let value = latency(merged.latency.percentile(q));
-            (value, format!("p{q} = {}", micros(value)))
+            let value_us = micros(merged.latency.percentile(percentile));
+            let measured = Measured::Percentile {
+                percentile,
+                value_us,
+            };
+            (value_us, measured)
         }
         Metric::Mean => {
-            let value = latency(merged.latency.mean());
-            (value, format!("mean = {}", micros(value)))
+            let value_us = micros(merged.latency.mean());
+            (value_us, Measured::Mean { value_us })
         }
         Metric::Max => {
-            let value = latency(merged.latency.max());
-            (value, format!("max = {}", micros(value)))
+            let value_us = micros(merged.latency.max());
+            (value_us, Measured::Max { value_us })
         }
         Metric::Errors => {
-            let share = merged.tally.errors() as f64 / requests as f64;
-            (
+            let errors = merged.tally.errors();
+            let share = errors as f64 / requests as f64;
+            let measured = Measured::Errors {
                 share,
-                format!(
-                    "errors = {:.2}% ({} of {requests})",
-                    share * 100.0,
-                    merged.tally.errors()
-                ),
-            )
+                errors,
+                requests,
+            };
+            (share, measured)
         }
         Metric::Checks => {
             let Tally {
@@ -284,37 +314,24 @@ fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> (Verdict, 
                 checks_failed: failed,
                 ..
             } = merged.tally;
-            if passed + failed == 0 {
-                return (
-                    Verdict::Inconclusive,
-                    String::new(),
-                    "no check was made there".to_owned(),
-                );
+            let checks = passed + failed;
+            if checks == 0 {
+                return Err(Reason::NoCheckMade);
             }
-            let share = passed as f64 / (passed + failed) as f64;
-            (
+            let share = passed as f64 / checks as f64;
+            let measured = Measured::Checks {
                 share,
-                format!(
-                    "checks = {:.2}% ({failed} of {} failed)",
-                    share * 100.0,
-                    passed + failed
-                ),
-            )
+                failed,
+                checks,
+            };
+            (share, measured)
         }
         Metric::Rate => {
-            let rate = merged.tally.answered() as f64 / length.as_secs_f64().max(f64::EPSILON);
-            (rate, format!("rate = {rate:.1}/s"))
+            let per_second =
+                merged.tally.answered() as f64 / length.as_secs_f64().max(f64::EPSILON);
+            (per_second, Measured::Rate { per_second })
         }
-    };
-    if threshold.comparison.holds(measured, threshold.limit) {
-        (Verdict::Passed, text, format!("over {requests} requests"))
-    } else {
-        (
-            Verdict::Failed,
-            text,
-            format!("the limit is {}", limit(threshold)),
-        )
-    }
+    })
 }
 
 /// At least one sample must lie beyond the percentile, or it is only the maximum under another
@@ -323,31 +340,13 @@ fn samples_needed(q: f64) -> u64 {
     (100.0 / (100.0 - q) - 1e-9).ceil() as u64
 }
 
-fn micros(value: f64) -> String {
-    units::duration(Duration::from_micros(value as u64))
-}
-
-fn limit(threshold: &Threshold) -> String {
-    let sign = match threshold.comparison {
-        Comparison::Less => "<",
-        Comparison::LessOrEqual => "<=",
-        Comparison::Greater => ">",
-        Comparison::GreaterOrEqual => ">=",
-    };
-    match threshold.metric {
-        Metric::Percentile(_) | Metric::Mean | Metric::Max => {
-            format!("{sign} {}", micros(threshold.limit))
-        }
-        Metric::Errors | Metric::Checks => format!("{sign} {}%", threshold.limit * 100.0),
-        Metric::Rate => format!("{sign} {}/s", threshold.limit),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::evidence::testing::scenario;
     use crate::measure::{Cell, Ending, Interval, Key, Latency};
+    use crate::report::words;
+    use crate::scenario::Comparison;
 
     /// Requests by phase, each in the phase's first second; every one of them with a check.
     fn results(requests: &[(u16, u64, Ending)]) -> Results {
@@ -415,6 +414,7 @@ mod tests {
             false,
         )
         .into_iter()
+        .map(words::judgement)
         .map(|judgement| (judgement.scope, judgement.verdict, judgement.measured))
         .collect()
     }
@@ -529,7 +529,7 @@ mod tests {
             scenario.thresholds = vec![Threshold { within, ..errors }];
             let judged =
                 super::judge(&scenario, &results, &Schedule::new(&scenario), false).remove(0);
-            (judged.verdict, judged.because)
+            (judged.verdict, words::because(&judged.reason))
         };
         assert_eq!(judge(0.5, None).0, Verdict::Passed);
         assert_eq!(
@@ -572,7 +572,7 @@ mod tests {
         )
         .remove(0);
         assert_eq!(
-            (judged.verdict, judged.measured.as_str()),
+            (judged.verdict, words::measured(&judged.measured).as_str()),
             (Verdict::Failed, "errors = 100.00% (1 of 1)")
         );
     }
@@ -605,7 +605,7 @@ mod tests {
         )];
         let judged = super::judge(&scenario, &results, &Schedule::new(&scenario), false).remove(0);
         assert_eq!(
-            (judged.verdict, judged.measured.as_str()),
+            (judged.verdict, words::measured(&judged.measured).as_str()),
             (Verdict::Passed, "rate = 10.0/s")
         );
     }
@@ -628,7 +628,7 @@ mod tests {
         assert_eq!(abort(None, 15), None);
         assert_eq!(abort(Some(4), 13), None);
         assert_eq!(
-            abort(Some(4), 14).unwrap(),
+            words::abort(&abort(Some(4), 14).unwrap()),
             "`asked` failed: errors = 100.00% (5 of 5)"
         );
         // Before its phase has begun there is nothing to fail.

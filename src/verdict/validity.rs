@@ -1,15 +1,15 @@
 //! Whether the numbers are the target's at all.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Circumstances, Judgement};
+use super::{Circumstances, Expectation, Finding, Measured, Reason};
 use crate::evidence::Timeline;
-use crate::measure::{Results, Select, Strain, Stretch, stretches};
+use crate::measure::{Results, Select, Strain, stretches};
 use crate::outcome::Verdict;
 use crate::scenario::{Model, Scenario};
-use crate::units;
 
 /// A strained second (a stop of the host, a burst of handshakes) does not make a run worthless; in
 /// a long one some more.
@@ -22,9 +22,6 @@ const DROPPED_SHARE: f64 = 0.001;
 const SENT_RATE: f64 = 0.99;
 const SENT_USERS: f64 = 0.95;
 
-/// The judgement that says whether a latency is the target's at all.
-pub const STRAIN: &str = "the generator was not the limit";
-
 /// For so much of the time the group may be out of sight: a throttled call now and then hides
 /// nothing.
 const BLIND_SHARE: f64 = 0.05;
@@ -34,268 +31,193 @@ pub fn judge(
     results: &Results,
     timeline: Option<&Timeline>,
     circumstances: &Circumstances,
-) -> Vec<Judgement> {
-    let mut judgements = vec![
+) -> Vec<Finding> {
+    let mut findings = vec![
         sent(scenario, results),
-        not_strained(results, circumstances.started),
+        not_saturated(results, circumstances.started),
         whole(circumstances),
         all_there(results, circumstances),
     ];
-    judgements.extend(answered(results));
-    judgements.extend(timeline.map(not_blind));
-    judgements
+    findings.extend(answered(results));
+    findings.extend(timeline.map(not_blind));
+    findings
 }
 
-fn judgement(asked: &str, verdict: Verdict, measured: String, because: String) -> Judgement {
-    Judgement {
-        asked: asked.to_owned(),
-        scope: "run".to_owned(),
-        verdict,
-        measured,
-        because,
-    }
+fn unclear(expectation: Expectation, measured: Measured, reason: Reason) -> Finding {
+    Finding::of_run(expectation, Verdict::Inconclusive, measured, reason)
 }
 
-/// What was asked against what was sent, of the task that did worst.
-fn sent(scenario: &Scenario, results: &Results) -> Judgement {
-    const ASKED: &str = "what was asked was sent";
-    let mut tasks: std::collections::BTreeMap<u32, Strain> = std::collections::BTreeMap::new();
+/// Whether each task sent what was asked of it; the one that sent least decides.
+fn sent(scenario: &Scenario, results: &Results) -> Finding {
+    let mut tasks: BTreeMap<u32, Strain> = BTreeMap::new();
     for (task, strain) in results.strain() {
         tasks.entry(task).or_default().merge(strain);
     }
-    let share = |strain: &Strain| strain.sent as f64 / strain.asked.max(1) as f64;
     let worst = tasks
         .iter()
         .filter(|(_, strain)| strain.asked > 0)
-        .min_by(|a, b| share(a.1).total_cmp(&share(b.1)));
+        .min_by(|a, b| sent_share(a.1).total_cmp(&sent_share(b.1)));
     let Some((task, worst)) = worst else {
-        return judgement(
-            ASKED,
-            Verdict::Inconclusive,
-            String::new(),
-            "the generators told nothing of it".to_owned(),
+        return unclear(
+            Expectation::LoadSent,
+            Measured::Nothing,
+            Reason::GeneratorsSilentOnLoad,
         );
     };
-    let all = tasks.values().fold(Strain::default(), |mut all, strain| {
-        all.merge(strain);
-        all
-    });
+    let mut all = Strain::default();
+    tasks.values().for_each(|strain| all.merge(strain));
     let bound = if scenario.has(Model::Users) {
         SENT_USERS
     } else {
         SENT_RATE
     };
-    let measured = format!("{:.1}% of what was asked", share(&all) * 100.0);
-    let mut reasons = Vec::new();
-    if all.without_data > 0 {
-        reasons.push(format!(
-            "data was used up {}",
-            units::count(all.without_data as u32, "time")
-        ));
-    }
-    if all.cut > 0 {
-        reasons.push(format!(
-            "{} cut at the end of their grace",
-            units::count(all.cut as u32, "iteration")
-        ));
-    }
-    let tail = if reasons.is_empty() {
-        String::new()
-    } else {
-        format!("; {}", reasons.join(", "))
+    let share = sent_share(worst);
+    let is_missed = share < bound;
+    let reason = Reason::LeastSent {
+        task: *task,
+        share,
+        bound: is_missed.then_some(bound),
+        data_used_up: all.without_data,
+        iterations_cut: all.cut,
     };
-    if share(worst) < bound {
-        let because = format!(
-            "task {task} sent {:.1}%, the bound is {:.0}%{tail}",
-            share(worst) * 100.0,
-            bound * 100.0
-        );
-        return judgement(ASKED, Verdict::Inconclusive, measured, because);
-    }
-    judgement(
-        ASKED,
-        Verdict::Passed,
-        measured,
-        format!(
-            "the least by task {task}: {:.1}%{tail}",
-            share(worst) * 100.0
-        ),
-    )
+    let verdict = if is_missed {
+        Verdict::Inconclusive
+    } else {
+        Verdict::Passed
+    };
+    let measured = Measured::LoadSent {
+        share: sent_share(&all),
+    };
+    Finding::of_run(Expectation::LoadSent, verdict, measured, reason)
+}
+
+fn sent_share(strain: &Strain) -> f64 {
+    strain.sent as f64 / strain.asked.max(1) as f64
 }
 
 /// Said only where it does not hold: without thresholds a target that is down would pass.
-fn answered(results: &Results) -> Option<Judgement> {
+fn answered(results: &Results) -> Option<Finding> {
     let tally = results.merged(Select::default()).tally;
-    let judged = |asked: &str, count: u64, because: &str| {
-        let measured = format!("{count} of {} requests", tally.requests());
-        Some(judgement(
-            asked,
-            Verdict::Inconclusive,
+    let requests = tally.requests();
+    if requests > 0 && tally.answered() == 0 {
+        return Some(unclear(
+            Expectation::TargetAnswered,
+            Measured::Requests { count: 0, requests },
+            Reason::NotOneAnswer,
+        ));
+    }
+    (tally.unsent as f64 > requests as f64 * (1.0 - SENT_RATE)).then(|| {
+        let measured = Measured::Requests {
+            count: tally.unsent,
+            requests,
+        };
+        unclear(
+            Expectation::EveryRequestSent,
             measured,
-            because.to_owned(),
-        ))
-    };
-    if tally.requests() > 0 && tally.answered() == 0 {
-        return judged(
-            "the target answered",
-            0,
-            "not one answer came: is it up, and is the address right?",
-        );
-    }
-    if tally.unsent as f64 > tally.requests() as f64 * (1.0 - SENT_RATE) {
-        let because =
-            "were never sent: a value that they need was not there (data used up, or not captured)";
-        return judged("every request was sent", tally.unsent, because);
-    }
-    None
+            Reason::RequestsNeverSent,
+        )
+    })
 }
 
-fn not_strained(results: &Results, started: Option<Timestamp>) -> Judgement {
-    let mut seconds: std::collections::BTreeSet<u32> = std::collections::BTreeSet::new();
-    let (mut strained, mut all) = (std::collections::BTreeSet::new(), Strain::default());
+fn not_saturated(results: &Results, started: Option<Timestamp>) -> Finding {
+    const EXPECTATION: Expectation = Expectation::GeneratorNotTheLimit;
+    let (mut seconds, mut saturated) = (BTreeSet::new(), BTreeSet::new());
+    let mut all = Strain::default();
     for (_, strain) in results.strain() {
         seconds.insert(strain.second);
         all.merge(strain);
         if strain.beyond().is_some() {
-            strained.insert(strain.second);
+            saturated.insert(strain.second);
         }
     }
     if seconds.is_empty() {
-        return judgement(
-            STRAIN,
-            Verdict::Inconclusive,
-            String::new(),
-            "the generators told nothing of themselves".to_owned(),
-        );
+        return unclear(EXPECTATION, Measured::Nothing, Reason::GeneratorsSilent);
     }
-    let latest = units::duration(Duration::from_micros(all.late_micros));
-    let measured = format!(
-        "at most {latest} late, {:.0}% busy",
-        f64::from(all.busy) / 10.0
-    );
-    if all.dropped as f64 > all.asked as f64 * DROPPED_SHARE {
-        let because = format!(
-            "the generators could not start {} of {} iterations: add tasks",
-            all.dropped, all.asked
-        );
-        return judgement(STRAIN, Verdict::Inconclusive, measured, because);
-    }
-    let share = strained.len() as f64 / seconds.len() as f64;
-    if share > STRAINED_SHARE && strained.len() > STRAINED_SECONDS {
-        let when: Vec<String> = stretches(results.strain())
-            .iter()
-            .map(|stretch| sentence(stretch, started))
-            .collect();
-        let more = when.len().saturating_sub(3);
-        let more = if more > 0 {
-            format!(" (and {more} more times)")
-        } else {
-            String::new()
-        };
-        let because = format!(
-            "the generator was the limit {}{more}: add tasks",
-            when.iter().take(3).cloned().collect::<Vec<_>>().join("; ")
-        );
-        return judgement(STRAIN, Verdict::Inconclusive, measured, because);
-    }
-    let because = match strained.len() {
-        0 => "the generators kept up".to_owned(),
-        count => format!(
-            "{count} of {} seconds were strained: too few to hide anything",
-            seconds.len()
-        ),
+    let measured = Measured::Saturation {
+        latest_s: Duration::from_micros(all.late_micros).into(),
+        busy_share: f64::from(all.busy) / 1_000.0,
     };
-    judgement(STRAIN, Verdict::Passed, measured, because)
+    if all.dropped as f64 > all.asked as f64 * DROPPED_SHARE {
+        let reason = Reason::IterationsNotStarted {
+            dropped: all.dropped,
+            asked: all.asked,
+        };
+        return unclear(EXPECTATION, measured, reason);
+    }
+    let share = saturated.len() as f64 / seconds.len() as f64;
+    if share > STRAINED_SHARE && saturated.len() > STRAINED_SECONDS {
+        let reason = Reason::Saturated {
+            stretches: stretches(results.strain()),
+            started,
+        };
+        return unclear(EXPECTATION, measured, reason);
+    }
+    let reason = match saturated.len() {
+        0 => Reason::KeptUp,
+        saturated_s => Reason::SaturatedBriefly {
+            saturated_s,
+            of_s: seconds.len(),
+        },
+    };
+    Finding::of_run(EXPECTATION, Verdict::Passed, measured, reason)
 }
 
-/// `from 12:03:10 to 12:03:40 (task 3: ...)`
-pub fn sentence(stretch: &Stretch, started: Option<Timestamp>) -> String {
-    let clock = |second: u32| match started
-        .and_then(|at| at.checked_add(Duration::from_secs(second.into())).ok())
-    {
-        Some(at) => at.strftime("%H:%M:%S").to_string(),
-        None => format!("{second} s"),
+fn whole(circumstances: &Circumstances) -> Finding {
+    let (verdict, reason) = match &circumstances.cut_short {
+        None => (Verdict::Passed, Reason::CarriedOut),
+        Some(why) => (
+            Verdict::Inconclusive,
+            Reason::EndedEarly { why: why.clone() },
+        ),
     };
-    let tasks = match stretch.tasks.as_slice() {
-        [task] => format!("task {task}"),
-        tasks => units::count(tasks.len() as u32, "task"),
-    };
-    format!(
-        "from {} to {} ({tasks}: {})",
-        clock(stretch.from),
-        clock(stretch.to),
-        stretch.why
+    Finding::of_run(
+        Expectation::PlanCarriedOut,
+        verdict,
+        Measured::Nothing,
+        reason,
     )
 }
 
-fn whole(circumstances: &Circumstances) -> Judgement {
-    let (verdict, because) = match &circumstances.cut_short {
-        None => (Verdict::Passed, "the whole plan was carried out".to_owned()),
-        Some(why) => (
-            Verdict::Inconclusive,
-            format!("the load ended early: {why}"),
-        ),
-    };
-    judgement("the plan was carried out", verdict, String::new(), because)
-}
-
-fn all_there(results: &Results, circumstances: &Circumstances) -> Judgement {
+fn all_there(results: &Results, circumstances: &Circumstances) -> Finding {
     let Circumstances {
         tasks,
         complete_tasks,
         missing,
         ..
     } = circumstances;
-    let (verdict, because) = if results.is_empty() {
-        (
-            Verdict::Inconclusive,
-            "no task reported anything".to_owned(),
-        )
+    let (verdict, reason) = if results.is_empty() {
+        (Verdict::Inconclusive, Reason::NothingReported)
     } else if missing.is_empty() && complete_tasks == tasks {
-        (
-            Verdict::Passed,
-            "every interval of every task is here".to_owned(),
-        )
+        (Verdict::Passed, Reason::EverythingArrived)
     } else {
-        (
-            Verdict::Inconclusive,
-            format!("missing: {}", missing.join(", ")),
-        )
+        let parts = missing.clone();
+        (Verdict::Inconclusive, Reason::Missing { parts })
     };
-    judgement(
-        "all results arrived",
-        verdict,
-        format!("{complete_tasks} of {tasks} tasks complete"),
-        because,
-    )
+    let measured = Measured::TasksComplete {
+        complete: *complete_tasks,
+        tasks: *tasks,
+    };
+    Finding::of_run(Expectation::AllResultsArrived, verdict, measured, reason)
 }
 
-/// What was not seen of the group is not filled in: with more than a few gaps the reaction is not
-/// known.
-fn not_blind(timeline: &Timeline) -> Judgement {
+/// Gaps in the watch are not filled in: with more than a few the reaction is not known.
+fn not_blind(timeline: &Timeline) -> Finding {
     let first = timeline.observations.first().map(|seen| seen.at);
     let last = timeline.observations.last().map(|seen| seen.at);
     let watched = first.zip(last).map_or(0.0, |(first, last)| {
         last.duration_since(first).as_secs_f64()
     });
-    let blind = timeline.blind();
-    let (verdict, because) = if blind.as_secs_f64() > watched * BLIND_SHARE {
-        (
-            Verdict::Inconclusive,
-            "the group was out of sight for too long to say how it reacted".to_owned(),
-        )
+    let unseen = timeline.blind();
+    let (verdict, reason) = if unseen.as_secs_f64() > watched * BLIND_SHARE {
+        (Verdict::Inconclusive, Reason::OutOfSightTooLong)
     } else {
-        (
-            Verdict::Passed,
-            "what was not seen hides nothing".to_owned(),
-        )
+        (Verdict::Passed, Reason::SeenEnough)
     };
-    let measured = format!(
-        "out of sight for {} of {}",
-        units::duration(blind),
-        units::duration(Duration::from_secs_f64(watched))
-    );
-    judgement("the group was watched", verdict, measured, because)
+    let measured = Measured::OutOfSight {
+        unseen_s: unseen.into(),
+        watched_s: Duration::from_secs_f64(watched).into(),
+    };
+    Finding::of_run(Expectation::GroupWatched, verdict, measured, reason)
 }
 
 #[cfg(test)]
@@ -303,6 +225,7 @@ mod tests {
     use super::*;
     use crate::evidence::testing::scenario;
     use crate::measure::Interval;
+    use crate::report::words;
 
     fn results(seconds: Vec<(u32, Strain)>) -> Results {
         let mut results = Results::default();
@@ -345,7 +268,7 @@ mod tests {
                 },
             )
         });
-        let judged = not_strained(&results(seconds.collect()), started);
+        let judged = words::judgement(not_saturated(&results(seconds.collect()), started));
         assert_eq!(judged.verdict, Verdict::Inconclusive);
         assert_eq!(
             judged.because,
@@ -362,12 +285,12 @@ mod tests {
             )
         });
         assert_eq!(
-            not_strained(&results(blip.collect()), started).verdict,
+            not_saturated(&results(blip.collect()), started).verdict,
             Verdict::Passed
         );
         let short = vec![(0, calm(0)), (0, busy(1))];
         assert_eq!(
-            not_strained(&results(short), started).verdict,
+            not_saturated(&results(short), started).verdict,
             Verdict::Passed
         );
         let dropped = vec![(
@@ -378,11 +301,11 @@ mod tests {
             },
         )];
         assert_eq!(
-            not_strained(&results(dropped), started).verdict,
+            not_saturated(&results(dropped), started).verdict,
             Verdict::Inconclusive
         );
         assert_eq!(
-            not_strained(&Results::default(), started).verdict,
+            not_saturated(&Results::default(), started).verdict,
             Verdict::Inconclusive
         );
     }
@@ -393,7 +316,7 @@ mod tests {
             sent: 90,
             ..calm(0)
         };
-        let judged = sent(&scenario(), &results(vec![(0, calm(0)), (1, lazy)]));
+        let judged = words::judgement(sent(&scenario(), &results(vec![(0, calm(0)), (1, lazy)])));
         assert_eq!(judged.verdict, Verdict::Inconclusive);
         assert_eq!(judged.measured, "95.0% of what was asked");
         assert_eq!(judged.because, "task 1 sent 90.0%, the bound is 99%");

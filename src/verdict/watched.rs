@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::scaling::{back_in_time, judgement, out_in_time, scaled_out};
-use super::{Judgement, conditions, draining, expectations, fresh, maximum};
+use super::scaling::{back_in_time, met_if, out_in_time, scaled_out};
+use super::{
+    Expectation, Finding, Measured, Reason, conditions, draining, expectations, fresh, maximum,
+};
 use crate::evidence::Facts;
 use crate::evidence::Reaction;
 use crate::evidence::instances::{self, Why};
@@ -13,15 +15,11 @@ use crate::measure::Results;
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
 use crate::scenario::Scenario;
-use crate::units;
-
-/// Why an expectation is not judged.
-pub const NOT_OURS: &str = "the load is not ours";
 
 pub struct Watched {
-    pub scaling: Vec<Judgement>,
+    pub scaling: Vec<Finding>,
     /// They decide nothing.
-    pub not_judged: Vec<Judgement>,
+    pub not_judged: Vec<Finding>,
     pub reaction: Reaction,
 }
 
@@ -32,13 +30,16 @@ pub fn judge(expected: &Scenario, timeline: &Timeline) -> Watched {
     scaling.extend(conditions::judge(facts));
     let never_served = fresh::never_served(facts);
     let mut rest = vec![
-        "no instance leaves while the load needs it",
-        "p95 and errors while scaling out",
-        "the target holds at maximum capacity",
-        "too few instances, needless instance-minutes",
+        Expectation::NoEarlyScaleIn,
+        Expectation::HoldsWhileScaling {
+            p95_s: None,
+            errors_share: None,
+        },
+        Expectation::HoldsAtMaximum,
+        Expectation::Efficiency,
     ];
     if never_served.is_none() {
-        rest.insert(0, fresh::ASKED);
+        rest.insert(0, Expectation::FreshInstancesServe);
     }
     scaling.extend(never_served);
     if facts.reaction.scaled_out() {
@@ -47,16 +48,16 @@ pub fn judge(expected: &Scenario, timeline: &Timeline) -> Watched {
     }
     match dropped(facts) {
         Some(judged) => scaling.push(judged),
-        None => rest.insert(0, draining::ASKED),
+        None => rest.insert(0, Expectation::NothingDropped),
     }
     scaling.push(maximum::of_a_watch(facts));
     scaling.push(expectations::flapping_of_a_watch(facts));
-    let unclear = |asked: &str| {
-        judgement(
-            asked,
+    let unclear = |expectation| {
+        Finding::of_group(
+            expectation,
             Verdict::Inconclusive,
-            "",
-            format!("cannot tell: {NOT_OURS}"),
+            Measured::Nothing,
+            Reason::LoadNotOurs,
         )
     };
     Watched {
@@ -68,7 +69,7 @@ pub fn judge(expected: &Scenario, timeline: &Timeline) -> Watched {
 
 /// What the load balancer counted in the periods in which instances left. Nothing where none left,
 /// or it counted nothing at all: then it may not have been read.
-fn dropped(facts: &Facts<'_>) -> Option<Judgement> {
+fn dropped(facts: &Facts<'_>) -> Option<Finding> {
     let leaving: Vec<(Timestamp, Timestamp)> = facts
         .reaction
         .left
@@ -95,26 +96,22 @@ fn dropped(facts: &Facts<'_>) -> Option<Judgement> {
     if leaving.is_empty() || requests.iter().all(|series| series.points.is_empty()) {
         return None;
     }
-    let (gateway, refused) = (
-        counted(&named("load balancer 502"), &leaving),
-        counted(&named("connection errors"), &leaving),
-    );
-    let measured = format!(
-        "{gateway:.0} 502 and {refused:.0} failed connections to targets, of {:.0} requests",
-        counted(&requests, &leaving)
-    );
-    let period = requests
-        .first()
-        .map_or("minute".to_owned(), |series| units::duration(series.period));
-    let because = format!(
-        "inferred: what the load balancer counted in each {period} in which an instance left"
-    );
-    let verdict = if gateway + refused > 0.0 {
-        Verdict::Failed
-    } else {
-        Verdict::Passed
+    let gateway_errors = counted(&named("load balancer 502"), &leaving);
+    let connection_errors = counted(&named("connection errors"), &leaving);
+    let measured = Measured::DroppedByBalancer {
+        gateway_errors,
+        connection_errors,
+        requests: counted(&requests, &leaving),
     };
-    Some(judgement(draining::ASKED, verdict, &measured, because))
+    let reason = Reason::DroppedByBalancer {
+        period_s: requests.first().map(|series| series.period.into()),
+    };
+    Some(Finding::of_group(
+        Expectation::NothingDropped,
+        met_if(gateway_errors + connection_errors == 0.0),
+        measured,
+        reason,
+    ))
 }
 
 /// The sum of all datapoints whose period overlaps one of these times.

@@ -299,7 +299,7 @@ fn of_alarms(alarms: &[Alarm]) -> Vec<Wanted> {
             series.alarms.push(alarm.name.clone());
             continue;
         }
-        let mut name = format!("policy metric {metric}");
+        let mut name = MetricSeries::name_of_policy_metric(metric);
         if wanted.iter().any(|(_, known)| known.name == name) {
             name += &format!(" ({})", apart(alarm));
         }

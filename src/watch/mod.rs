@@ -20,8 +20,8 @@ use crate::aws::clock::ApiClock;
 use crate::events::Event;
 use crate::evidence::Timeline;
 use crate::evidence::timeline::{
-    Activity, Alarm, GroupState, MetricSeries, Observation, Observed, Policy, Surroundings,
-    TargetHealth,
+    Activity, Alarm, Gap, GapReason, GroupState, MetricSeries, Observation, Observed, Policy,
+    Surroundings, TargetHealth,
 };
 use crate::evidence::vocabulary::{AlarmState, TargetState};
 use crate::scenario::Subject;
@@ -95,20 +95,31 @@ pub enum Trouble {
 
 impl WatchError {
     /// What is not known, and which call failed to tell.
-    fn gap(&self) -> Observed {
-        let (call, why) = match self {
-            Self::Call { action, why, .. } => ((*action).to_owned(), why.clone()),
-            Self::NoService(_) => ("ecs:DescribeServices".to_owned(), self.to_string()),
+    fn gap(&self) -> Gap {
+        let (call, why, reason) = match self {
+            Self::Call { action, why, .. } => (*action, why.clone(), GapReason::Failed),
+            Self::NoService(_) => ("ecs:DescribeServices", self.to_string(), GapReason::NoGroup),
             Self::NotScalable(_) => (
-                "application-autoscaling:DescribeScalableTargets".to_owned(),
+                "application-autoscaling:DescribeScalableTargets",
                 self.to_string(),
+                GapReason::Failed,
             ),
-            other => (
-                "autoscaling:DescribeAutoScalingGroups".to_owned(),
-                other.to_string(),
+            Self::NoGroup(_) => (
+                "autoscaling:DescribeAutoScalingGroups",
+                self.to_string(),
+                GapReason::NoGroup,
+            ),
+            Self::Folder { .. } => (
+                "autoscaling:DescribeAutoScalingGroups",
+                self.to_string(),
+                GapReason::Failed,
             ),
         };
-        Observed::Gap { call, why }
+        Gap {
+            call: call.to_owned(),
+            why,
+            reason,
+        }
     }
 
     fn is_throttle(&self) -> bool {

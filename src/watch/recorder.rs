@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Last, Looks, WatchError, observation};
 use crate::aws::clock::ApiClock;
 use crate::evidence::Timeline;
-use crate::evidence::timeline::{Observation, Observed};
+use crate::evidence::timeline::{Gap, Observation, Observed};
 use crate::redact;
 
 /// Of the file: its first line says so.
@@ -47,7 +47,7 @@ pub struct Recorder {
     /// When the last look at each thing was sent.
     looks: Looks,
     /// Calls that fail at present, and why.
-    gaps: Vec<(String, String)>,
+    gaps: Vec<Gap>,
 }
 
 impl Recorder {
@@ -114,23 +114,20 @@ impl Recorder {
 
     /// Noted once, for as long as it is the same.
     pub fn gap(&mut self, error: &WatchError) {
-        let Observed::Gap { call, why } = error.gap() else {
-            return;
-        };
-        match self.gaps.iter_mut().find(|(known, _)| *known == call) {
-            Some(known) if known.1 == why => return,
-            Some(known) => known.1.clone_from(&why),
-            None => self.gaps.push((call.clone(), why.clone())),
+        let gap = error.gap();
+        match self.gaps.iter_mut().find(|known| known.call == gap.call) {
+            Some(known) if *known == gap => return,
+            Some(known) => known.clone_from(&gap),
+            None => self.gaps.push(gap.clone()),
         }
-        self.note(None, Observed::Gap { call, why });
+        self.note(None, Observed::Gap(gap));
     }
 
     /// Calls whose actions end so are answered again.
     pub fn heals(&mut self, actions: &[&str]) {
-        let ended =
-            |(call, _): &mut (String, String)| actions.iter().any(|action| call.ends_with(action));
-        for (call, _) in self.gaps.extract_if(.., ended).collect::<Vec<_>>() {
-            self.note(None, Observed::GapEnded { call });
+        let ended = |gap: &mut Gap| actions.iter().any(|action| gap.call.ends_with(action));
+        for gap in self.gaps.extract_if(.., ended).collect::<Vec<_>>() {
+            self.note(None, Observed::GapEnded { call: gap.call });
         }
     }
 
@@ -194,12 +191,14 @@ pub fn read(path: &Path) -> Result<Timeline, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::timeline::GapReason;
 
     fn gap(call: &str) -> Observed {
-        Observed::Gap {
+        Observed::Gap(Gap {
             call: call.to_owned(),
             why: "no".to_owned(),
-        }
+            reason: GapReason::Failed,
+        })
     }
 
     #[test]
@@ -272,7 +271,7 @@ mod tests {
             .timeline()
             .observations
             .iter()
-            .map(|one| matches!(one.seen, Observed::Gap { .. }))
+            .map(|one| matches!(one.seen, Observed::Gap(_)))
             .collect();
         assert_eq!(words, [true, false, true]);
     }

@@ -10,8 +10,8 @@ fn reaction(story: Vec<Observation>) -> Reaction {
     })
 }
 
-fn names(moments: &[Moment]) -> Vec<&str> {
-    moments.iter().map(|moment| moment.name.as_str()).collect()
+fn kinds(moments: &[Moment]) -> Vec<MomentKind> {
+    moments.iter().map(|moment| moment.kind).collect()
 }
 
 #[test]
@@ -21,16 +21,16 @@ fn each_spike_has_a_chain_of_its_own_in_the_order_of_its_moments() {
         panic!("{:?}", found.spikes)
     };
     let expected = [
-        ROSE,
-        BREACH,
-        ALARM,
-        "decided",
-        LAUNCH,
-        IN_SERVICE,
-        FIRST_ANSWER,
+        MomentKind::LoadRose,
+        MomentKind::Breach,
+        MomentKind::Alarm,
+        MomentKind::Decided,
+        MomentKind::LaunchBegan,
+        MomentKind::InService,
+        MomentKind::FirstRequest,
     ];
     assert_eq!(
-        (names(&first.out), names(&second.out)),
+        (kinds(&first.out), kinds(&second.out)),
         (expected.to_vec(), expected.to_vec())
     );
     assert_eq!((second.out[0].at, second.out[5].at), (at(30), at(36)));
@@ -55,11 +55,21 @@ fn a_group_that_grew_before_the_spike_is_said_to_have() {
     ];
     let first = &reaction(early.clone()).spikes[0];
     assert_eq!(
-        names(&first.out),
-        [BREACH, ALARM, "decided", LAUNCH, IN_SERVICE, FIRST_ANSWER]
+        kinds(&first.out),
+        [
+            MomentKind::Breach,
+            MomentKind::Alarm,
+            MomentKind::Decided,
+            MomentKind::LaunchBegan,
+            MomentKind::InService,
+            MomentKind::FirstRequest
+        ]
     );
     assert!(
-        first.open[0].starts_with("the group grew before the spike rose, and not again: 1 to 2"),
+        matches!(
+            first.open[0],
+            OpenLink::GrewBeforeTheSpike { from: 1, to: 2, .. }
+        ),
         "{first:?}"
     );
     // But what it did then for the spike counts.
@@ -83,9 +93,12 @@ fn an_alarm_that_had_fired_before_the_load_rose_leaves_no_breach() {
     story.push(change(8, "high", &[(5, 90.0)]));
     story.retain(|one| !matches!(&one.seen, Observed::AlarmChange(change) if change.at == at(13)));
     let first = &reaction(story).spikes[0];
-    assert_eq!((first.out_took, first.out[0].name.as_str()), (None, ROSE));
+    assert_eq!(
+        (first.out_took, first.out[0].kind),
+        (None, MomentKind::LoadRose)
+    );
     assert!(
-        first.open[0].contains("had fired before the load rose"),
+        matches!(first.open[0], OpenLink::FiredBeforeTheRise { .. }),
         "{first:?}"
     );
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::evidence::testing::with_load;
 use crate::evidence::testing::{activity, alarm, at, change, group, phases, results};
 use crate::evidence::timeline::Observation;
+use crate::report::{Judgement, words};
 
 const ALL: [&str; 4] = ["i-1", "i-2", "i-3", "i-4"];
 
@@ -29,7 +30,7 @@ fn judged(story: Vec<Observation>, limited: bool, slow: impl Fn(u32) -> bool) ->
         let all = (level * 100.0) as u64;
         vec![("", all, 0, if slow(second) { 900 } else { 50 })]
     });
-    with_load(&scenario, story, &answered, judge)
+    with_load(&scenario, story, &answered, judge).map(words::judgement)
 }
 
 #[test]
@@ -95,7 +96,9 @@ fn what_new_instances_fail_at_first_is_not_the_maximums_doing() {
                 [old, new].concat()
             }
         });
-        with_load(&scenario, story(), &answered, judge).unwrap()
+        with_load(&scenario, story(), &answered, judge)
+            .map(words::judgement)
+            .unwrap()
     };
     let held = judged(false);
     assert!(

@@ -2,7 +2,8 @@ use super::*;
 use crate::evidence::testing::{
     activity, alarm, at, change, group, p95, phases, results, scenario, whole_story,
 };
-use crate::evidence::timeline::{Datapoint, Observation, Observed, Policy};
+use crate::evidence::timeline::{Datapoint, Gap, GapReason, Observation, Observed, Policy};
+use crate::report::{Judgement, words};
 use crate::scenario::{Limit, Scope, Threshold};
 
 /// What is said of a story and of what was answered meanwhile.
@@ -23,7 +24,8 @@ fn said(
         &Timeline { observations },
         &circumstances,
     );
-    (found.judged, found.reaction)
+    let judged = found.judged.into_iter().map(words::judgement);
+    (judged.collect(), found.reaction)
 }
 
 fn about<'a>(judgements: &'a [Judgement], asked: &str) -> &'a Judgement {
@@ -52,7 +54,7 @@ fn judged(observations: Vec<Observation>) -> (Vec<(String, Verdict)>, Reaction) 
     (
         judgements
             .into_iter()
-            .map(|judgement| (judgement.asked, judgement.verdict))
+            .map(|finding| (words::asked(&finding.expectation), finding.verdict))
             .collect(),
         reaction,
     )
@@ -84,28 +86,28 @@ fn scale_out_is_timed_from_the_first_breaching_datapoint_to_the_polled_lifecycle
         (shrank.from, shrank.to, shrank.breach, shrank.done),
         (2, 1, Some(at(31)), Some(at(47)))
     );
-    let names: Vec<&str> = reaction
+    let kinds: Vec<MomentKind> = reaction
         .out
         .iter()
         .chain(&reaction.back)
-        .map(|moment| moment.name.as_str())
+        .map(|moment| moment.kind)
         .collect();
     assert_eq!(
-        names,
+        kinds,
         [
-            "load rose",
-            "breach",
-            "alarm",
-            "decided",
-            "launch began",
-            "in service",
-            "first request",
-            "load fell",
-            "low alarm",
-            "decided to shrink",
-            "shrinking began",
-            "terminated",
-            "back at the start"
+            MomentKind::LoadRose,
+            MomentKind::Breach,
+            MomentKind::Alarm,
+            MomentKind::Decided,
+            MomentKind::LaunchBegan,
+            MomentKind::InService,
+            MomentKind::FirstRequest,
+            MomentKind::LoadFell,
+            MomentKind::LowAlarm,
+            MomentKind::DecidedToShrink,
+            MomentKind::ShrinkingBegan,
+            MomentKind::Terminated,
+            MomentKind::BackAtTheStart
         ]
     );
     assert_eq!(
@@ -215,11 +217,12 @@ fn a_missing_history_is_made_up_for_by_the_alarms_state_and_its_metric() {
 fn what_a_refused_call_hides_cannot_be_told_and_says_so() {
     let mut story = whole_story();
     story.retain(|one| !matches!(one.seen, Observed::Alarm(_) | Observed::AlarmChange(_)));
-    let gap = Observed::Gap {
+    let gap = Gap {
         call: "cloudwatch:DescribeAlarms".to_owned(),
         why: "not permitted".to_owned(),
+        reason: GapReason::Failed,
     };
-    story.push(Observation::new(at(1), gap));
+    story.push(Observation::new(at(1), Observed::Gap(gap)));
     let (judgements, _) = judged(story);
     assert_eq!(
         verdict(&judgements, "the group scaled out"),
@@ -343,16 +346,11 @@ fn of_a_load_that_was_stopped_neither_its_fall_nor_its_efficiency_is_judged() {
         Verdict::Inconclusive
     );
     let open = &reaction.open;
-    assert!(
-        open.iter()
-            .any(|why| why.starts_with("in service: not seen")),
-        "{open:?}"
-    );
-    assert!(
-        open.iter()
-            .any(|why| why.starts_with("load fell: the load was stopped")),
-        "{open:?}"
-    );
+    let unseen = OpenLink::NotSeen {
+        moment: MomentKind::InService,
+    };
+    assert!(open.contains(&unseen), "{open:?}");
+    assert!(open.contains(&OpenLink::StoppedBeforeTheFall), "{open:?}");
 }
 
 #[test]

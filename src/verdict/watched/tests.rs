@@ -5,7 +5,7 @@ use crate::evidence::Timeline;
 use crate::evidence::testing::{at, change, group, whole_story};
 use crate::evidence::timeline::{Datapoint, MetricSeries, Observation, Observed};
 use crate::outcome::Verdict;
-use crate::verdict::Judged;
+use crate::report::{Judged, words};
 
 fn counted(name: &str, value: f64) -> Observation {
     let series = MetricSeries {
@@ -21,10 +21,10 @@ fn counted(name: &str, value: f64) -> Observation {
 fn judged(more: Vec<Observation>) -> Judged {
     let mut observations = whole_story();
     observations.extend(more);
-    judge_watched(
+    words::watched(judge_watched(
         &crate::evidence::testing::scenario(),
         &Timeline { observations },
-    )
+    ))
 }
 
 fn verdict(judged: &Judged, about: &str) -> Option<Verdict> {

@@ -1,0 +1,122 @@
+//! The moments of a reaction: a closed list, each with the time at which it happened and how
+//! exactly that is known.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The resolution of a moment that is known to the millisecond.
+pub const EXACT: Duration = Duration::from_millis(1);
+
+/// One moment of the chain, with where it came from and how exactly it is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
+    #[serde(rename = "id", alias = "name")]
+    pub kind: MomentKind,
+    pub at: Timestamp,
+    pub source: String,
+    /// The true moment lies within this of `at`.
+    pub resolution: Duration,
+}
+
+impl Moment {
+    pub fn new(kind: MomentKind, at: Timestamp, source: &str, resolution: Duration) -> Self {
+        Self {
+            kind,
+            at,
+            source: source.to_owned(),
+            resolution,
+        }
+    }
+}
+
+/// The first moment of a kind.
+pub fn first(moments: &[Moment], kind: MomentKind) -> Option<&Moment> {
+    moments.iter().find(|moment| moment.kind == kind)
+}
+
+/// Which moment it is. In JSON a kebab-case id; the aliases are those of report versions 1 to 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MomentKind {
+    #[serde(alias = "load rose")]
+    LoadRose,
+    /// The first breaching datapoint of the alarm that asked for more.
+    Breach,
+    Alarm,
+    Decided,
+    #[serde(alias = "launch began")]
+    LaunchBegan,
+    #[serde(alias = "in service")]
+    InService,
+    Healthy,
+    #[serde(alias = "first request")]
+    FirstRequest,
+    #[serde(alias = "latency back")]
+    LatencyBack,
+    #[serde(alias = "load fell")]
+    LoadFell,
+    #[serde(alias = "low alarm")]
+    LowAlarm,
+    #[serde(alias = "decided to shrink")]
+    DecidedToShrink,
+    #[serde(alias = "shrinking began")]
+    ShrinkingBegan,
+    Draining,
+    Terminated,
+    #[serde(alias = "back at the start")]
+    BackAtTheStart,
+}
+
+impl MomentKind {
+    /// The name that people read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LoadRose => "load rose",
+            Self::Breach => "breach",
+            Self::Alarm => "alarm",
+            Self::Decided => "decided",
+            Self::LaunchBegan => "launch began",
+            Self::InService => "in service",
+            Self::Healthy => "healthy",
+            Self::FirstRequest => "first request",
+            Self::LatencyBack => "latency back",
+            Self::LoadFell => "load fell",
+            Self::LowAlarm => "low alarm",
+            Self::DecidedToShrink => "decided to shrink",
+            Self::ShrinkingBegan => "shrinking began",
+            Self::Draining => "draining",
+            Self::Terminated => "terminated",
+            Self::BackAtTheStart => "back at the start",
+        }
+    }
+}
+
+impl fmt::Display for MomentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_by_its_id_and_an_earlier_report_is_still_read() {
+        let moment = Moment::new(
+            MomentKind::LoadRose,
+            Timestamp::UNIX_EPOCH,
+            "the plan",
+            EXACT,
+        );
+        let text = serde_json::to_string(&moment).unwrap();
+        assert!(text.starts_with(r#"{"id":"load-rose","at":"#), "{text}");
+        let earlier = text.replace(r#""id":"load-rose""#, r#""name":"load rose""#);
+        assert_eq!(serde_json::from_str::<Moment>(&text).unwrap(), moment);
+        assert_eq!(serde_json::from_str::<Moment>(&earlier).unwrap(), moment);
+    }
+}

@@ -1,0 +1,598 @@
+//! What the judge found, as types: which expectation, how it was decided, the figures, and the
+//! reason. The sentences are made in `report::words`.
+//!
+//! In JSON an expectation and a reason are objects with an `id` in kebab case; a figure has its unit
+//! at the end of its key (`_s` seconds, `_us` microseconds, `share` from 0 to 1).
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::OpenLink;
+use crate::measure::{Merged, Stretch};
+use crate::outcome::Verdict;
+use crate::scenario::{Comparison, Metric};
+use crate::units::{Seconds, Usd};
+
+/// One judgement, with the figures and the reason that it rests on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    pub expectation: Expectation,
+    pub scope: Scope,
+    pub verdict: Verdict,
+    pub measured: Measured,
+    pub reason: Reason,
+}
+
+impl Finding {
+    /// A judgement on the group.
+    pub fn of_group(
+        expectation: Expectation,
+        verdict: Verdict,
+        measured: Measured,
+        reason: Reason,
+    ) -> Self {
+        Self {
+            expectation,
+            scope: Scope::Group,
+            verdict,
+            measured,
+            reason,
+        }
+    }
+
+    /// A judgement on the run as a whole.
+    pub fn of_run(
+        expectation: Expectation,
+        verdict: Verdict,
+        measured: Measured,
+        reason: Reason,
+    ) -> Self {
+        Self {
+            scope: Scope::Run,
+            ..Self::of_group(expectation, verdict, measured, reason)
+        }
+    }
+}
+
+/// Where an expectation was measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    Run,
+    Group,
+    Phase(String),
+}
+
+/// What is expected, with the limits that were asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum Expectation {
+    /// A threshold, in the user's words.
+    Threshold {
+        text: String,
+    },
+    ScaledOut,
+    ScaleOutInTime {
+        within_s: Seconds,
+    },
+    /// No limit where none could be computed.
+    ScaleInInTime {
+        within_s: Option<Seconds>,
+    },
+    FreshInstancesServe,
+    NothingDropped,
+    NoEarlyScaleIn,
+    /// No limits where the load is not ours.
+    HoldsWhileScaling {
+        p95_s: Option<Seconds>,
+        errors_share: Option<f64>,
+    },
+    HoldsAtMaximum,
+    NotPinnedAtMaximum,
+    NoFlapping,
+    UnderProvisioned {
+        share: f64,
+    },
+    OverProvisioned {
+        share: f64,
+    },
+    /// Both of the above, under a load that is not ours.
+    Efficiency,
+    GroupExists,
+    OnlyPoliciesMovedTheGroup,
+    OneClock,
+    GroupWatched,
+    LoadSent,
+    GeneratorNotTheLimit,
+    PlanCarriedOut,
+    AllResultsArrived,
+    TargetAnswered,
+    EveryRequestSent,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum Measured {
+    Nothing,
+    Percentile {
+        percentile: f64,
+        value_us: f64,
+    },
+    Mean {
+        value_us: f64,
+    },
+    Max {
+        value_us: f64,
+    },
+    Errors {
+        share: f64,
+        errors: u64,
+        requests: u64,
+    },
+    Checks {
+        share: f64,
+        failed: u64,
+        checks: u64,
+    },
+    Rate {
+        per_second: f64,
+    },
+    /// `before` where the group grew back to what it had been at the start.
+    Sizes {
+        from: u32,
+        to: u32,
+        at_start: Option<u32>,
+    },
+    Took {
+        took_s: Seconds,
+    },
+    Gone {
+        #[schemars(with = "String", extend("format" = "date-time"))]
+        at: Timestamp,
+    },
+    ClocksApart {
+        apart_s: Seconds,
+    },
+    NeverServed {
+        instances: u64,
+    },
+    /// Errors among the answers of new instances.
+    NewInstances {
+        errors: u64,
+        answers: u64,
+        instances: u64,
+    },
+    /// Errors among all requests while instances were new.
+    WhileNew {
+        errors: u64,
+        requests: u64,
+    },
+    Dropped {
+        requests: u64,
+        of: u64,
+    },
+    DroppedByBalancer {
+        gateway_errors: f64,
+        connection_errors: f64,
+        requests: f64,
+    },
+    LeftEarly {
+        instances: u64,
+        answered: Answered,
+    },
+    WhileScaling {
+        answered: Answered,
+    },
+    Turns {
+        turns: u64,
+        changes: u64,
+    },
+    /// For how long the group could not grow, and how it answered in a spike and besides.
+    Pinned {
+        maximum: u32,
+        seconds: u64,
+        in_spike: Option<AtMaximum>,
+        besides: Option<AtMaximum>,
+    },
+    PinnedWhileAlarmed {
+        maximum: u32,
+        seconds: u64,
+    },
+    TooFewInstances {
+        time_share: f64,
+        missing_instances: f64,
+    },
+    ExcessInstanceMinutes {
+        share: f64,
+        paid_minutes: f64,
+        cost: Option<Cost>,
+    },
+    LoadSent {
+        share: f64,
+    },
+    Saturation {
+        latest_s: Seconds,
+        busy_share: f64,
+    },
+    TasksComplete {
+        complete: u32,
+        tasks: u32,
+    },
+    Requests {
+        count: u64,
+        requests: u64,
+    },
+    OutOfSight {
+        unseen_s: Seconds,
+        watched_s: Seconds,
+    },
+}
+
+/// How the target answered in some seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Answered {
+    pub p95_s: Option<Seconds>,
+    pub errors_share: f64,
+    pub seconds: u64,
+}
+
+impl Answered {
+    pub fn of(merged: &Merged, seconds: usize) -> Self {
+        let tally = &merged.tally;
+        Self {
+            p95_s: merged.latency.percentile(95.0).map(Seconds),
+            errors_share: tally.errors() as f64 / tally.requests().max(1) as f64,
+            seconds: seconds as u64,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AtMaximum {
+    pub answered: Answered,
+    /// Errors of new instances, which are judged elsewhere.
+    pub errors_of_new_instances: u64,
+}
+
+/// What instance-minutes cost, at a list price.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Cost {
+    pub usd: Usd,
+    /// The month of the price list.
+    pub prices_of: String,
+}
+
+/// What moved the group beside its policies.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum OtherCause {
+    /// A change of size that no alarm asked for.
+    NoAlarm {
+        from: u32,
+        to: u32,
+        #[schemars(with = "String", extend("format" = "date-time"))]
+        at: Timestamp,
+    },
+    Refresh {
+        text: String,
+    },
+    ScheduledAction {
+        name: String,
+    },
+    PredictivePolicy {
+        name: String,
+    },
+}
+
+/// A new instance that answered worse than the others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum WorseInstance {
+    Errors {
+        instance: String,
+        share: f64,
+    },
+    Slow {
+        instance: String,
+        p95_s: Seconds,
+        others_p95_s: Option<Seconds>,
+    },
+}
+
+/// The part of scaling in that the group's own settings take.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Unavoidable {
+    pub waits_for: String,
+    pub takes_s: Seconds,
+}
+
+/// What the time to scale in was counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CountedFrom {
+    EndOfSpike,
+    FirstLowDatapoint,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MetricPeak {
+    pub metric: String,
+    pub value: f64,
+}
+
+/// Why an expectation is not passed, or what it was decided from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum Reason {
+    // Thresholds.
+    OverRequests {
+        requests: u64,
+    },
+    LimitMissed {
+        metric: Metric,
+        comparison: Comparison,
+        limit: f64,
+    },
+    NoRequestEnded,
+    NoneAnswered {
+        requests: u64,
+    },
+    TooFewSamples {
+        percentile: f64,
+        samples: u64,
+        needed: u64,
+    },
+    NoCheckMade,
+    WindowLongerThanPhase {
+        window_s: Seconds,
+    },
+    InEachWindow {
+        windows: u32,
+        window_s: Seconds,
+    },
+    InWindow {
+        from_s: u32,
+        to_s: u32,
+        reason: Box<Reason>,
+    },
+    /// The reason says nothing of the target, because the generator was saturated.
+    GeneratorSaturated {
+        reason: Box<Reason>,
+    },
+
+    // Scaling out.
+    LoadNeverStarted,
+    PolicyAnswered,
+    PolicyAnsweredBeforeTheSpike,
+    NotByPoliciesAlone,
+    LaunchesFailed {
+        launches: u64,
+        message: Option<String>,
+    },
+    AtMaximumBefore {
+        maximum: u32,
+    },
+    NothingFollowedTheAlarm {
+        #[schemars(with = "String", extend("format" = "date-time"))]
+        alarm_at: Timestamp,
+    },
+    WatchEndedAfterTheAlarm {
+        #[schemars(with = "String", extend("format" = "date-time"))]
+        alarm_at: Timestamp,
+    },
+    NothingFollowedTheEarlyAlarm {
+        alarm: String,
+    },
+    AlarmUnknown {
+        call: String,
+    },
+    LoadTooLow {
+        peaks: Vec<MetricPeak>,
+    },
+    BreachToInService {
+        alarm_window_s: Option<Seconds>,
+        cloudwatch_lag_s: Option<Seconds>,
+    },
+    NotInService {
+        watched_s: Seconds,
+    },
+    AlarmedBeforeTheLoad {
+        alarm: String,
+    },
+    BreachUnknown {
+        call: String,
+    },
+    /// A link of the reaction that leaves no breach to count from.
+    NoBreach {
+        link: OpenLink,
+    },
+    BreachNotShown,
+    NoAlarmFired,
+
+    // Scaling in.
+    ScaleInDisabled,
+    CooldownUnknown,
+    AlarmsUnknown {
+        call: String,
+    },
+    NoLowAlarm,
+    StoppedBeforeTheFall,
+    NoSpikeEnds,
+    LoadMayNotHaveFallen,
+    LowAlarmBefore {
+        before_s: Seconds,
+    },
+    FirstLeft {
+        counted_from: CountedFrom,
+    },
+    /// Met although a part of the alarm's window had passed before the fall: at most this long.
+    FirstLeftAhead {
+        counted_from: CountedFrom,
+        ahead_s: Seconds,
+        at_most_s: Seconds,
+    },
+    /// Met only because, or perhaps because, a part of the alarm's window had passed before.
+    FirstLeftOnlyAhead {
+        counted_from: CountedFrom,
+        ahead_s: Seconds,
+        otherwise: Option<Unavoidable>,
+    },
+    PolicyCannotMeetIt {
+        takes: Unavoidable,
+    },
+    ShrankBeforeTheFall,
+    NothingLeft {
+        watched_s: Seconds,
+        protected: bool,
+        takes: Option<Unavoidable>,
+    },
+
+    // Instances that come and go.
+    HealthChecksFailed {
+        grace_s: Seconds,
+    },
+    NoneServedInTime,
+    HeaderNamesNoNewInstance,
+    Worse {
+        first: WorseInstance,
+        more: usize,
+    },
+    WorseWithoutComparison {
+        first: WorseInstance,
+        more: usize,
+    },
+    AllOverloadedWhileNew {
+        new_for_s: Seconds,
+    },
+    NewInstancesByHeader {
+        new_for_s: Seconds,
+        only_with_load_to_spare: bool,
+    },
+    ErrorsWithLoadToSpare {
+        new_for_s: Seconds,
+    },
+    ErrorsOnlyOverloaded {
+        new_for_s: Seconds,
+    },
+    ErrorsPerhapsOverloaded {
+        new_for_s: Seconds,
+    },
+    NewInstancesInferred {
+        new_for_s: Seconds,
+    },
+    NoInstanceLeft,
+    LoadEndedBeforeLeaving,
+    NoRequestWhileLeaving,
+    NoneDropped {
+        until_after_s: Seconds,
+        /// Where some left later: when the load had ended.
+        #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+        load_ended: Option<Timestamp>,
+    },
+    DropsUnclear {
+        errors: u64,
+        capacity_known: bool,
+        by_header: bool,
+    },
+    DroppedByHeader,
+    DroppedInferred,
+    DroppedByBalancer {
+        period_s: Option<Seconds>,
+    },
+    LeftAfterTheFall,
+    OthersCarriedTheLoad,
+    TookWhatTheLoadNeeded {
+        launched_again: u64,
+    },
+
+    // While it scales.
+    NothingLaunchedServed,
+    NoRequestWhileScaling,
+    FromEachBreach,
+    NoTurns {
+        within_s: Seconds,
+        load_is_ours: bool,
+    },
+    LoadMayHaveTurned {
+        within_s: Seconds,
+    },
+    Turned {
+        within_s: Seconds,
+        load_is_ours: bool,
+    },
+
+    // Its size.
+    NoInstanceOverloaded {
+        maximum: u32,
+        p95_s: Option<Seconds>,
+    },
+    MaximumTooSmall {
+        maximum: u32,
+        p95_s: Option<Seconds>,
+    },
+    SpikeOverBeforeAllServed,
+    HeldAtMaximum {
+        p95_s: Seconds,
+    },
+    NeverAskedForMore {
+        maximum: u32,
+    },
+    HeldAtMaximumUnknown,
+    LoadStopped,
+    CapacityUnknown {
+        because: String,
+    },
+    InstanceCarries {
+        requests_per_second: f64,
+        minimum_left_out: bool,
+    },
+    LoadNotOurs,
+
+    // Whether the run counts.
+    GroupDeleted {
+        group: String,
+        is_service: bool,
+    },
+    OtherCauses {
+        causes: Vec<OtherCause>,
+    },
+    ClocksDiffer,
+    OutOfSightTooLong,
+    SeenEnough,
+    GeneratorsSilentOnLoad,
+    LeastSent {
+        task: u32,
+        share: f64,
+        /// The bound that it missed, if it did.
+        bound: Option<f64>,
+        data_used_up: u64,
+        iterations_cut: u64,
+    },
+    NotOneAnswer,
+    RequestsNeverSent,
+    GeneratorsSilent,
+    IterationsNotStarted {
+        dropped: u64,
+        asked: u64,
+    },
+    Saturated {
+        stretches: Vec<Stretch>,
+        #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+        started: Option<Timestamp>,
+    },
+    KeptUp,
+    SaturatedBriefly {
+        saturated_s: usize,
+        of_s: usize,
+    },
+    CarriedOut,
+    EndedEarly {
+        why: String,
+    },
+    NothingReported,
+    EverythingArrived,
+    Missing {
+        parts: Vec<String>,
+    },
+}
