@@ -627,7 +627,7 @@ fn check(
         let there = report
             .warnings
             .iter()
-            .any(|warning| warning.contains(expected.as_str()));
+            .any(|warning| warning.text.contains(expected.as_str()));
         checked.verdict(there, || {
             format!("no warning of `{expected}`: {:?}", report.warnings)
         });

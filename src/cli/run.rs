@@ -16,6 +16,7 @@ use crate::run::{
     ScenarioOptions,
 };
 use crate::teardown::reap;
+use crate::verdict::Warning;
 
 /// Runs a scenario and destroys everything it created.
 ///
@@ -222,15 +223,13 @@ async fn run_once(
 
 /// Warnings about earlier runs on this host that may have left resources. Removes the secrets that
 /// dead runs have left in their folders.
-fn earlier_runs(runs_dir: &Path) -> Vec<String> {
+fn earlier_runs(runs_dir: &Path) -> Vec<Warning> {
     reap::remove_secrets_of_dead_runs(runs_dir);
     reap::unfinished(runs_dir)
         .into_iter()
-        .map(|run| {
-            format!(
-                "an earlier run may have left {} things: {}",
-                run.things, run.reap
-            )
+        .map(|run| Warning::EarlierRun {
+            things: run.things,
+            remedy: run.reap,
         })
         .collect()
 }

@@ -119,7 +119,7 @@ async fn watched(args: &WatchArgs) -> Result<Timeline, Answer> {
         file.display()
     ));
     for warning in preflight::of_group(&before) {
-        events.warn(warning);
+        events.warn(words::warning(&warning));
     }
     let interrupted = CancellationToken::new();
     show_group(&watch, args.lasts, &events, &mut signals, &interrupted).await;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evidence::Reaction;
 use crate::outcome::Verdict;
-use crate::verdict::{Expectation, Measured, Reason};
+use crate::verdict::{Expectation, Measured, Reason, Warning};
 
 /// One judgement, with the number it rests on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,14 @@ impl Judgement {
             format!("{}; {}", self.measured, self.because)
         }
     }
+}
+
+/// A reason for doubt, with its sentence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportedWarning {
+    #[serde(flatten)]
+    pub warning: Warning,
+    pub text: String,
 }
 
 /// Everything judged, the worst first.

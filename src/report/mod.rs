@@ -29,7 +29,7 @@ pub mod words;
 
 pub use advice::{Own, advice};
 pub use generators::{AddressRow, CheckRow, Generators, TaskRow};
-pub use judged::{Judged, Judgement};
+pub use judged::{Judged, Judgement, ReportedWarning};
 
 /// Grows when a field changes its meaning or goes; readers refuse what they do not know.
 pub const VERSION: u32 = 5;
@@ -71,7 +71,7 @@ pub struct RunReport {
     pub cost: Option<Cost>,
     pub destroyed: Destroyed,
     pub took: Vec<(LifePhase, Duration)>,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<ReportedWarning>,
 }
 
 impl RunReport {
@@ -335,7 +335,7 @@ pub mod tests {
     use crate::scenario::{Arch, Limit, TaskSize};
     use crate::scenario::{Comparison, Metric};
     use crate::units::Usd;
-    use crate::verdict::{Expectation, Finding, Measured, Reason, Scope};
+    use crate::verdict::{Expectation, Finding, Measured, Reason, Scope, Warning};
 
     fn example_advice() -> Advice {
         let candidate = |name: &str, change, over_limit, errors, instance_minutes| Candidate {
@@ -704,7 +704,10 @@ pub mod tests {
                 (LifePhase::Provision, Duration::from_secs(16)),
                 (LifePhase::Destroy, Duration::from_secs(4)),
             ],
-            warnings: vec!["the group is observed at 2 s".to_owned()],
+            warnings: vec![ReportedWarning {
+                warning: Warning::Earlier,
+                text: "the group is observed at 2 s".to_owned(),
+            }],
         }
     }
 

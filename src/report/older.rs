@@ -15,6 +15,7 @@ pub fn read(text: &str) -> Result<RunReport, serde_json::Error> {
         if let Some(judged) = report.get_mut("judged") {
             name_judgements(judged);
         }
+        name_warnings(&mut report);
     }
     serde_json::from_value(report)
 }
@@ -32,6 +33,14 @@ fn name_judgements(judged: &mut Value) {
                 judgement.extend(expectation);
             }
         }
+    }
+}
+
+/// Up to version 4 a warning was a sentence.
+fn name_warnings(report: &mut Value) {
+    let warnings = report.get_mut("warnings").and_then(Value::as_array_mut);
+    for warning in warnings.into_iter().flatten() {
+        *warning = json!({ "id": "earlier", "text": warning.take() });
     }
 }
 
@@ -122,6 +131,9 @@ mod tests {
                 });
             }
         }
+        for warning in report["warnings"].as_array_mut().unwrap() {
+            *warning = warning["text"].take();
+        }
         report
     }
 
@@ -142,6 +154,8 @@ mod tests {
             expectations(&present.validity)
         );
         assert_eq!(older.reaction, present.reaction);
+        let warnings = read(&version_4().to_string()).unwrap().warnings;
+        assert_eq!(warnings, report().warnings);
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
         }
     }
     for warning in &report.warnings {
-        writeln!(out, "\n  note: {warning}")?;
+        writeln!(out, "\n  note: {}", warning.text)?;
     }
     writeln!(out, "\ntarget: {}", report.standing.sentence())?;
     writeln!(out, "cost: {}", report.cost_sentence())?;

@@ -9,7 +9,7 @@ use super::{Context, RunError};
 use crate::events::Phase;
 use crate::evidence::Timeline;
 use crate::measure::Results;
-use crate::verdict::Circumstances;
+use crate::verdict::{Circumstances, Warning};
 use crate::watch;
 
 /// Everything there is to judge.
@@ -18,7 +18,7 @@ pub struct Collected {
     pub timeline: Option<Timeline>,
     pub circumstances: Circumstances,
     /// The warnings of the plan and of all phases so far.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 pub async fn collect(
@@ -33,10 +33,12 @@ pub async fn collect(
     inbox.read(&provisioned.channel).await;
     let mut warnings = state.plan.warnings.clone();
     warnings.extend(recovered.warning);
-    warnings.extend(started.shortfall);
+    let missing = started.shortfall.into_iter();
+    warnings.extend(missing.map(|cause| Warning::TasksMissing { cause }));
     let timeline = match end_watch(cx, state, provisioned).await? {
         Some(watched) => {
-            warnings.extend(watched.late);
+            let late = watched.late.into_iter();
+            warnings.extend(late.map(|cause| Warning::DatapointsMissing { cause }));
             Some(watched.timeline)
         }
         None => None,

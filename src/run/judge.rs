@@ -8,7 +8,7 @@ use super::plan::RunPlan;
 use crate::advice::Advice;
 use crate::report::{Capacity, Judged, Load, Own, advice, capacity, words};
 use crate::scenario::Limit;
-use crate::verdict::{self, preflight};
+use crate::verdict::{self, Warning, preflight};
 
 /// A verdict with what it rests on.
 pub struct JudgedRun {
@@ -17,7 +17,7 @@ pub struct JudgedRun {
     pub capacity: Vec<Capacity>,
     pub advice: Option<Advice>,
     pub started: Option<Timestamp>,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 pub async fn judge(plan: &RunPlan, collected: Collected) -> Result<JudgedRun, RunError> {
@@ -50,8 +50,10 @@ pub async fn judge(plan: &RunPlan, collected: Collected) -> Result<JudgedRun, Ru
         _ => None,
     };
     if let (Some(timeline), Some(reaction)) = (&timeline, &judged.reaction) {
-        let outlived = preflight::outlived(&plan.scenario, &plan.schedule, timeline, reaction);
-        warnings.retain(|warning| !outlived.contains(warning));
+        warnings.retain(|warning| {
+            let (scenario, schedule) = (&plan.scenario, &plan.schedule);
+            !preflight::is_disproved(warning, scenario, schedule, timeline, reaction)
+        });
     }
     Ok(JudgedRun {
         judged,

@@ -36,6 +36,7 @@ use tokio::task::JoinSet;
 use crate::events::{Event, Events, Phase};
 use crate::report::RunReport;
 use crate::teardown::guard::{Guard, GuardOptions};
+use crate::verdict::Warning;
 
 mod authorization;
 mod collect;
@@ -89,7 +90,7 @@ pub struct Context {
     pub options: Arc<RunOptions>,
     pub repeats: Repeats,
     /// Warnings about resources that earlier runs on this host may have left.
-    pub earlier_runs: Vec<String>,
+    pub earlier_runs: Vec<Warning>,
     pub events: Events,
     pub interrupt: Interrupt,
 }

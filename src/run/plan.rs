@@ -16,11 +16,11 @@ use crate::events::{Event, Phase};
 use crate::evidence::timeline::GroupState;
 use crate::limits;
 use crate::plan::{Schedule, Sizing};
-use crate::report::terminal;
+use crate::report::{terminal, words};
 use crate::scenario::{Files, Scenario, Subject, Surroundings};
 use crate::terraform::{self, Binary};
 use crate::units::RunId;
-use crate::verdict::preflight;
+use crate::verdict::{Warning, preflight};
 use crate::watch;
 
 /// Everything that is settled before the run creates anything. No phase changes it.
@@ -45,7 +45,7 @@ pub struct RunPlan {
     pub watched_in: Option<Aws>,
     pub authorization: Authorization,
     pub limits: limits::RunLimits,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 pub async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
@@ -104,7 +104,7 @@ fn announce(cx: &Context, plan: &RunPlan) {
         estimate: plan.cloud.as_ref().map(|_| plan.estimate.usd),
     });
     for warning in &plan.warnings {
-        cx.events.warn(warning.clone());
+        cx.events.warn(words::warning(warning));
     }
 }
 
@@ -131,7 +131,7 @@ struct TargetSurvey {
     group: Option<GroupState>,
     watched_in: Option<Aws>,
     balancers: Vec<String>,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 async fn survey_target(preview: &Preview, cloud: Option<&Cloud>) -> Result<TargetSurvey, RunError> {
@@ -169,7 +169,10 @@ async fn survey_target(preview: &Preview, cloud: Option<&Cloud>) -> Result<Targe
 
 impl TargetSurvey {
     fn unwatched(subject: &Subject, why: &impl std::fmt::Display) -> Self {
-        let warning = format!("{subject} is not watched, and only the load is judged: {why}");
+        let warning = Warning::NotWatched {
+            subject: subject.to_string(),
+            why: why.to_string(),
+        };
         Self {
             warnings: vec![warning],
             ..Self::default()

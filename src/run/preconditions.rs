@@ -8,8 +8,10 @@ use super::{Context, RunError};
 use crate::aws::Cloud;
 use crate::events::Phase;
 use crate::plan::Schedule;
+use crate::report::words;
 use crate::scenario::Scenario;
 use crate::units::{self, Usd};
+use crate::verdict::Warning;
 
 /// Provisioning, starting the tasks, collecting and destroying, beside the load itself: twice what
 /// they usually take.
@@ -41,7 +43,7 @@ pub async fn check_session(
     cloud: Option<&Cloud>,
     begun: Timestamp,
     schedule: &Schedule,
-) -> Result<Vec<String>, RunError> {
+) -> Result<Vec<Warning>, RunError> {
     let Some(cloud) = cloud else {
         return Ok(Vec::new());
     };
@@ -49,20 +51,18 @@ pub async fn check_session(
         return Ok(Vec::new());
     };
     match session_too_short(begun, ends, schedule.latest_end() + AROUND_THE_LOAD) {
-        Some(why) if !cx.options.force => Err(RunError::could_not(Phase::Plan, why).hint(
+        Some(warning) if !cx.options.force => Err(RunError::could_not(Phase::Plan, words::warning(&warning)).hint(
             "renew the session, ask for a longer one, or `--force`: what is then left needs `spikeproof reap`",
         )),
         warning => Ok(warning.into_iter().collect()),
     }
 }
 
-fn session_too_short(begun: Timestamp, ends: Timestamp, length: Duration) -> Option<String> {
+fn session_too_short(begun: Timestamp, ends: Timestamp, length: Duration) -> Option<Warning> {
     let left = Duration::try_from(ends.duration_since(begun)).unwrap_or_default();
-    (left < length).then(|| {
-        let (left, length) = (units::duration(left), units::duration(length));
-        format!(
-            "the AWS session ends in {left}, and this run needs up to {length} with its teardown"
-        )
+    (left < length).then(|| Warning::SessionTooShort {
+        left_s: left.into(),
+        needed_s: length.into(),
     })
 }
 
@@ -93,7 +93,7 @@ mod tests {
         );
         let why = session_too_short(begun, after(900), Duration::from_secs(1_800)).unwrap();
         assert_eq!(
-            why,
+            words::warning(&why),
             "the AWS session ends in 15m, and this run needs up to 30m with its teardown"
         );
         assert!(

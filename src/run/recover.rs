@@ -13,6 +13,8 @@ use super::{Context, RunError};
 use crate::events::Phase;
 use crate::evidence::scale_in;
 use crate::evidence::timeline::GroupState;
+use crate::report::words;
+use crate::verdict::Warning;
 use crate::watch::{self, Watch};
 
 const TICK: Duration = Duration::from_secs(1);
@@ -22,7 +24,7 @@ const BEYOND: Duration = Duration::from_secs(10);
 /// A group that is back, or that had its time.
 pub struct Recovered {
     /// The wait ended early, with the reason.
-    pub warning: Option<String>,
+    pub warning: Option<Warning>,
 }
 
 pub async fn recover(
@@ -44,10 +46,12 @@ pub async fn recover(
     };
     let before = state.plan.group.as_ref().map_or(0, |group| group.desired);
     let out_of_time = wait_for_group(cx, state, watch, before).await?;
-    let warning = out_of_time
-        .map(|why| format!("the wait for the group to come back to {before} ended early: {why}"));
+    let warning = out_of_time.map(|why| Warning::RecoveryEndedEarly {
+        instances: before,
+        why,
+    });
     if let Some(warning) = &warning {
-        cx.events.warn(warning.clone());
+        cx.events.warn(words::warning(warning));
     }
     Ok(Recovered { warning })
 }

@@ -9,7 +9,7 @@ use crate::cost::Cost;
 use crate::journal::{self, Record};
 use crate::outcome::Exit;
 use crate::redact;
-use crate::report::{self, Destroyed, RunReport, page};
+use crate::report::{self, Destroyed, RunReport, page, words};
 use crate::teardown::proof::{Destruction, PROOF};
 use crate::teardown::{JournalFacts, Teardown};
 
@@ -113,7 +113,7 @@ fn without_verdict(cx: &Context, state: &RunState, ending: RunEnding) -> RunRepo
         cost: ending.cost,
         destroyed: ending.destroyed,
         took: state.durations(),
-        warnings: plan.warnings.clone(),
+        warnings: words::warnings(&plan.warnings),
     }
 }
 
@@ -132,7 +132,7 @@ fn add_verdict(report: &mut RunReport, judged: JudgedRun) {
     report.load = judged.load;
     report.capacity = judged.capacity;
     report.advice = judged.advice;
-    report.warnings = judged.warnings;
+    report.warnings = words::warnings(&judged.warnings);
 }
 
 /// Leftovers outrank all else; an interrupt outranks the verdict, for the plan was not carried out.

@@ -20,6 +20,7 @@ pub mod preflight;
 mod scaling;
 mod thresholds;
 mod validity;
+mod warning;
 mod watched;
 
 pub use finding::{
@@ -27,6 +28,7 @@ pub use finding::{
     Reason, Scope, Unavoidable, WorseInstance,
 };
 pub use thresholds::{Abort, must_abort};
+pub use warning::{AlarmWindow, SuspendedProcess, Warning};
 
 /// How the run went, apart from the numbers themselves.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use crate::evidence::Timeline;
 use crate::evidence::timeline::{Alarm, GroupState, Policy, Surroundings, TargetGroup};
+use crate::report::words;
 use crate::scenario::Scenario;
 use crate::units::{self, duration};
+use crate::verdict::Warning;
 
 /// Writes the group's current state, or nothing where no observation has one.
 pub(super) fn write(
     out: &mut String,
     scenario: &Scenario,
     timeline: &Timeline,
-    warnings: &[String],
+    warnings: &[Warning],
 ) -> std::fmt::Result {
     let Some((_, state)) = timeline.groups().next_back() else {
         return Ok(());
@@ -37,7 +39,7 @@ pub(super) fn write(
     }
     write_bounds(out, scenario, timeline)?;
     for warning in warnings {
-        writeln!(out, "  warning: {warning}")?;
+        writeln!(out, "  warning: {}", words::warning(warning))?;
     }
     if warnings.is_empty() {
         writeln!(out, "  no warnings: a verdict is possible")?;

@@ -2,9 +2,11 @@
 
 mod links;
 mod reasons;
+mod warnings;
 
 pub use links::link;
 pub use reasons::{because, stretch};
+pub use warnings::{warning, warnings};
 
 use super::{Judged, Judgement};
 use crate::outcome::Verdict;
