@@ -5,8 +5,8 @@
 //! where nobody knows it for one. [`Redactor`] is pure; one of them serves the whole process,
 //! because a panic hook and the log have nobody to be handed one. The doors, each with its reason
 //! beside it: `events` (live view), `main` (whatever a command prints), `cli::speak_safely` (log
-//! and panics), `run::conclude` (report.json, report.html), `journal::record`, `watch::recorder`,
-//! `engine::task` (what a generator says on the channel), `run::beacon` (why it must stop).
+//! and panics), `run::report` (report.json, report.html), `journal::record`, `watch::recorder`,
+//! `engine::task` (what a generator says on the channel), `run::heartbeat` (why it must stop).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -94,7 +94,7 @@ async fn told_to_start(channel: &Channel, port: u16) {
             &Control {
                 version: VERSION,
                 epoch: 1,
-                beat: 1,
+                heartbeat: 1,
                 start,
                 stop: None,
             },

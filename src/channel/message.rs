@@ -1,4 +1,4 @@
-//! What orchestrator and tasks say to each other. Every message has one writer.
+//! The messages between orchestrator and tasks. Every message has one writer.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -44,8 +44,9 @@ pub struct Control {
     /// Which orchestration of the run this is; a task started by another ends.
     pub epoch: u64,
     /// Grows with every write. A task ends when it has not changed for the lease, by the task's own
-    /// clock.
-    pub beat: u64,
+    /// clock. On the wire it keeps its first name: a reaper of another version reads it.
+    #[serde(rename = "beat")]
+    pub heartbeat: u64,
     pub start: Option<Start>,
     pub stop: Option<Stop>,
 }
@@ -108,9 +109,9 @@ pub struct End {
 pub enum Ended {
     /// The plan was carried out.
     Complete,
-    /// The orchestrator said so.
+    /// By the orchestrator's stop order.
     Stopped,
-    /// The beat did not change for the lease.
+    /// The heartbeat did not change for the lease.
     LeaseLapsed,
     /// The task was sent away: SIGTERM.
     Terminated,

@@ -9,14 +9,14 @@
 //!                                    tasks have read it
 //! files/<n>                          orchestrator, once: the files that the scenario names
 //! terraform.tfstate                  orchestrator, once: for a destroy whose disk was lost
-//! control.json                       orchestrator, every few seconds: beat, start, stop
+//! control.json                       orchestrator, every few seconds: heartbeat, start, stop
 //! tasks/<slot>/ready.json            task, once
 //! tasks/<slot>/intervals/<seq>.json.gz   task, every few seconds, numbered without gaps
 //! tasks/<slot>/end.json              task, last
 //! ```
 //!
 //! A task polls `control.json` once a second. It starts at the agreed instant, stops on order,
-//! stops when the beat has not changed for the lease *by its own monotonic clock*, and stops at its
+//! stops when the heartbeat has not changed for the lease *by its own monotonic clock*, and stops at its
 //! lifetime's end. Any read error counts as no change: the lease fails closed, and no wall clock
 //! can kill a healthy run or keep a dead one alive.
 
@@ -41,8 +41,8 @@ use message::{Control, End, Plan, Ready, Report, Secrets};
 const SECRETS: &str = "secrets.json";
 
 /// How often the orchestrator rewrites `control.json`.
-pub const BEAT: Duration = Duration::from_secs(5);
-/// How long a task goes on without seeing a new beat.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a task goes on without seeing a new heartbeat.
 pub const LEASE: Duration = Duration::from_secs(30);
 /// How often a task reads `control.json`: with the cut of open requests, a stop order is carried
 /// out within 2 s.
@@ -134,7 +134,7 @@ impl Channel {
         }
     }
 
-    /// None once they have been deleted: the run has begun without whoever asks.
+    /// `None` once they have been deleted: the run has begun without the task that asks.
     pub async fn secrets(&self) -> Result<Option<Secrets>, ChannelError> {
         self.get_if_there(SECRETS).await
     }
@@ -147,7 +147,7 @@ impl Channel {
         }
     }
 
-    /// The store is a folder, which nobody empties but whoever is left of the run.
+    /// The store is a folder on this machine: no bucket deletion empties it.
     pub fn is_local(&self) -> bool {
         self.folder.is_some()
     }
@@ -416,7 +416,7 @@ mod tests {
         let control = Control {
             version: message::VERSION,
             epoch: 1,
-            beat: 7,
+            heartbeat: 7,
             start: None,
             stop: None,
         };
@@ -439,10 +439,10 @@ mod tests {
     #[tokio::test]
     async fn a_control_that_somebody_else_has_written_is_a_fence_and_a_lost_answer_is_none() {
         let channel = channel();
-        let control = |epoch, beat| Control {
+        let control = |epoch, heartbeat| Control {
             version: message::VERSION,
             epoch,
-            beat,
+            heartbeat,
             start: None,
             stop: None,
         };

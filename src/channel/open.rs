@@ -13,8 +13,8 @@ use object_store::{ClientOptions, CredentialProvider, ObjectStore, RetryConfig};
 use super::{Channel, ChannelError};
 use crate::aws::Aws;
 
-/// A beat that hangs costs the lease and a stop order that hangs costs the target: whoever calls
-/// tries again by itself, so a single call gives up soon.
+/// A heartbeat that hangs costs the lease, and a stop order that hangs costs the target: the
+/// callers retry by themselves, so a single call gives up soon.
 const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(5);
 const GIVE_UP: Duration = Duration::from_secs(6);

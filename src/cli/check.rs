@@ -7,7 +7,7 @@ use super::Answer;
 use super::run::ScenarioArgs;
 use crate::aws::Cloud;
 use crate::outcome::Exit;
-use crate::run::{FleetKind, Preview, Wanted, preview, prove, wrong_clock};
+use crate::run::{FleetKind, Preview, ScenarioOptions, preview, prove, wrong_clock};
 use crate::verdict::preflight;
 use crate::watch;
 
@@ -29,19 +29,19 @@ pub struct CheckArgs {
 
 /// Prints the plan. Errors in the scenario exit with 3, an unreadable group with 4.
 pub async fn run(args: &CheckArgs) -> Answer {
-    let wanted = match args.scenario.wanted() {
-        Ok(wanted) => wanted,
+    let options = match args.scenario.options() {
+        Ok(options) => options,
         Err(answer) => return answer,
     };
-    let preview = match preview(&wanted, std::io::stderr().is_terminal()) {
+    let preview = match preview(&options, std::io::stderr().is_terminal()) {
         Ok(preview) => preview,
         Err(error) => return Answer::error(error.what, Exit::ScenarioInvalid),
     };
-    let text = plan::text(&preview, &wanted, args.group);
+    let text = plan::text(&preview, &options, args.group);
     if !args.group {
         return Answer::out(text, Exit::Passed);
     }
-    match group(&wanted, &preview).await {
+    match group(&options, &preview).await {
         Ok(group) => Answer::out(text + &group, Exit::Passed),
         Err(why) => Answer {
             stdout: text,
@@ -51,7 +51,7 @@ pub async fn run(args: &CheckArgs) -> Answer {
 }
 
 /// The current state of the group, and how its policies see the scenario.
-async fn group(wanted: &Wanted, preview: &Preview) -> Result<String, String> {
+async fn group(options: &ScenarioOptions, preview: &Preview) -> Result<String, String> {
     let Preview {
         scenario, schedule, ..
     } = preview;
@@ -74,11 +74,11 @@ async fn group(wanted: &Wanted, preview: &Preview) -> Result<String, String> {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = group::write(&mut out, scenario, &seen, &warnings);
-    let _ = match prove(wanted, preview, &aws, &caller, &seen).await {
+    let _ = match prove(options, preview, &aws, &caller, &seen).await {
         Ok(standing) => writeln!(out, "  the target is {}", standing.sentence()),
         Err(error) => writeln!(out, "  REFUSED: {error}"),
     };
-    if let Some(why) = wrong_clock(caller.ahead).filter(|_| wanted.fleet == FleetKind::Fargate) {
+    if let Some(why) = wrong_clock(caller.ahead).filter(|_| options.fleet == FleetKind::Fargate) {
         let _ = writeln!(out, "  REFUSED: {why}");
     }
     Ok(out)

@@ -11,7 +11,12 @@ use super::{Answer, RunsDir};
 use crate::events::Events;
 use crate::outcome::Exit;
 use crate::report::{compare, live, terminal};
-use crate::run::{self, Context, FleetKind, Interrupt, OrganisationFile, Outcome, Repeats, Wanted};
+use crate::run::{
+    self, Context, FleetKind, Interrupt, OrganisationFile, Repeats, RunOptions, RunOutcome,
+    ScenarioOptions,
+};
+use crate::teardown::reap;
+use crate::verdict::Warning;
 
 /// Runs a scenario and destroys everything it created.
 ///
@@ -84,7 +89,8 @@ enum FleetArg {
 }
 
 impl ScenarioArgs {
-    pub fn wanted(&self) -> Result<Wanted, Answer> {
+    /// Reads the scenario and the environment.
+    pub fn options(&self) -> Result<ScenarioOptions, Answer> {
         let file = self.file.display().to_string();
         let text = std::fs::read_to_string(&self.file).map_err(|error| {
             Answer::error(
@@ -92,9 +98,9 @@ impl ScenarioArgs {
                 Exit::ScenarioInvalid,
             )
         })?;
-        Ok(Wanted {
-            scenario_file: file,
-            scenario_text: text,
+        Ok(ScenarioOptions {
+            file,
+            text,
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| {
                     Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -106,79 +112,69 @@ impl ScenarioArgs {
                 FleetArg::Local => FleetKind::Local,
             },
             tasks: self.tasks,
-            runs_dir: PathBuf::new(),
-            terraform: None,
-            generator_binary: None,
-            image: None,
-            guard: true,
-            force: false,
-            max_duration: None,
-            allowed: self.i_am_allowed.clone(),
+            allowed_hosts: self.i_am_allowed.clone(),
             organisation: OrganisationFile {
                 named: std::env::var_os("SPIKEPROOF_ORGANISATION")
                     .filter(|name| !name.is_empty())
                     .map(PathBuf::from),
                 ..OrganisationFile::default()
             },
-            repeats: Repeats::default(),
+        })
+    }
+}
+
+impl RunArgs {
+    fn options(self) -> Result<RunOptions, Answer> {
+        Ok(RunOptions {
+            scenario: self.scenario.options()?,
+            runs_dir: self.runs_dir.path()?,
+            terraform: self.terraform,
+            generator_binary: self.generator_binary,
+            image: self.image,
+            guard: !self.no_guard,
+            force: self.force,
+            max_duration: self.max_duration,
         })
     }
 }
 
 pub async fn run(args: RunArgs) -> Answer {
-    let repeat = args.repeat;
-    let wanted = match args
-        .scenario
-        .wanted()
-        .and_then(|wanted| Ok((wanted, args.runs_dir.path()?)))
-    {
-        Ok((wanted, runs_dir)) => Wanted {
-            runs_dir,
-            terraform: args.terraform,
-            generator_binary: args.generator_binary,
-            image: args.image,
-            guard: !args.no_guard,
-            force: args.force,
-            max_duration: args.max_duration,
-            ..wanted
-        },
+    let runs = args.repeat;
+    let options = match args.options() {
+        Ok(options) => Arc::new(options),
         Err(answer) => return answer,
     };
-    if repeat == 1 {
-        return match once(wanted).await {
-            Ok((outcome, text)) => Answer::out(text, outcome.report.exit),
-            Err(answer) => answer,
-        };
+    if runs > 1 {
+        return run_repeatedly(options, runs).await;
     }
+    match run_once(options, Repeats::default()).await {
+        Ok((outcome, text)) => Answer::out(text, outcome.report.exit),
+        Err(answer) => answer,
+    }
+}
+
+/// Runs the scenario several times, and judges the runs together.
+async fn run_repeatedly(options: Arc<RunOptions>, runs: u32) -> Answer {
     let mut text = String::new();
     let mut reports = Vec::new();
-    let mut repeats = Repeats {
-        left: repeat,
-        ..Repeats::default()
-    };
+    let mut repeats = Repeats::first_of(runs);
     while repeats.left > 0 {
-        match once(Wanted {
-            repeats,
-            ..wanted.clone()
-        })
-        .await
-        {
-            Ok((outcome, said)) => {
-                text += &said;
-                repeats = repeats.after(&outcome.report);
-                let exit = outcome.report.exit;
-                reports.push(outcome.report);
-                // After an interrupt the user wants no further run; leftovers must be removed first.
-                if !matches!(exit, Exit::Passed | Exit::Failed | Exit::Inconclusive) {
-                    return Answer::out(text, exit);
-                }
-            }
+        let (outcome, report_text) = match run_once(Arc::clone(&options), repeats).await {
+            Ok(done) => done,
             Err(answer) => {
                 return Answer {
                     stdout: text,
                     ..answer
                 };
             }
+        };
+        text += &report_text;
+        repeats = repeats.after(&outcome.report);
+        let exit = outcome.report.exit;
+        reports.push(outcome.report);
+        // After an interrupt the user wants no further run; leftovers must be removed first.
+        if !matches!(exit, Exit::Passed | Exit::Failed | Exit::Inconclusive) {
+            return Answer::out(text, exit);
         }
     }
     match compare::compare(&reports) {
@@ -194,7 +190,10 @@ pub async fn run(args: RunArgs) -> Answer {
 }
 
 /// One run, with its report as text.
-async fn once(wanted: Wanted) -> Result<(Outcome, String), Answer> {
+async fn run_once(
+    options: Arc<RunOptions>,
+    repeats: Repeats,
+) -> Result<(RunOutcome, String), Answer> {
     let (events, listener) = Events::channel();
     let mut view = JoinSet::new();
     view.spawn(live::show(listener));
@@ -206,7 +205,9 @@ async fn once(wanted: Wanted) -> Result<(Outcome, String), Answer> {
         )
     })?;
     let outcome = run::run(Context {
-        wanted: Arc::new(wanted),
+        earlier_runs: earlier_runs(&options.runs_dir),
+        options,
+        repeats,
         events,
         interrupt,
     })
@@ -218,6 +219,19 @@ async fn once(wanted: Wanted) -> Result<(Outcome, String), Answer> {
     let text = terminal::text(&outcome.report);
     let next = next_steps(&outcome.folder, &outcome.report.run);
     Ok((outcome, format!("\n{text}\n{next}")))
+}
+
+/// Warnings about earlier runs on this host that may have left resources. Removes the secrets that
+/// dead runs have left in their folders.
+fn earlier_runs(runs_dir: &Path) -> Vec<Warning> {
+    reap::remove_secrets_of_dead_runs(runs_dir);
+    reap::unfinished(runs_dir)
+        .into_iter()
+        .map(|run| Warning::EarlierRun {
+            things: run.things,
+            remedy: run.reap,
+        })
+        .collect()
 }
 
 /// The files to open next. A file that could not be written is omitted: an event reported it.

@@ -1,17 +1,17 @@
 //! `spikeproof watch`: records and judges a spike that somebody else creates.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Answer;
 use crate::aws::Aws;
-use crate::events::{Event, Events};
+use crate::events::Events;
 use crate::evidence::Timeline;
 use crate::outcome::Exit;
 use crate::report::{Judged, live, terminal, words};
@@ -68,7 +68,7 @@ pub async fn run(args: WatchArgs) -> Answer {
         None => watched(&args).await,
     };
     match seen {
-        Ok(timeline) => said(
+        Ok(timeline) => answer(
             &args,
             &words::watched(verdict::judge_watched(&expected, &timeline)),
             &timeline,
@@ -97,29 +97,19 @@ fn expectations(args: &WatchArgs) -> Result<Scenario, String> {
 }
 
 async fn watched(args: &WatchArgs) -> Result<Timeline, Answer> {
-    let could_not = |why: &dyn std::fmt::Display| Answer::error(why, Exit::CouldNotRun);
-    let subject = match (&args.group, &args.service) {
-        (Some(name), _) => Subject::Group(name.clone()),
-        (None, Some(service)) => service.clone(),
-        (None, None) => return Err(Answer::error("name a --group or a --service", Exit::Usage)),
-    };
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| could_not(&error))?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| could_not(&error))?;
-    let aws = Aws::from_environment()
-        .await
-        .map_err(|error| could_not(&error))?;
+    let subject = subject(args)?;
+    let mut signals = Signals::listen().map_err(could_not)?;
+    let aws = Aws::from_environment().await.map_err(could_not)?;
     let file = args.out.clone().unwrap_or_else(|| {
         PathBuf::from(format!(
             "watch-{}.jsonl",
             subject.to_string().replace('/', "-")
         ))
     });
-    let before = watch::survey(&aws, &subject)
-        .await
-        .map_err(|error| could_not(&error))?;
+    let before = watch::survey(&aws, &subject).await.map_err(could_not)?;
     let watch = Watch::begin(&aws, &subject, &file)
         .await
-        .map_err(|error| could_not(&error))?;
+        .map_err(could_not)?;
     let (events, listener) = Events::channel();
     let mut view = JoinSet::new();
     view.spawn(live::show(listener));
@@ -131,38 +121,9 @@ async fn watched(args: &WatchArgs) -> Result<Timeline, Answer> {
     for warning in preflight::of_group(&before) {
         events.warn(words::warning(&warning));
     }
-    let skip = CancellationToken::new();
-    let until = Instant::now() + args.lasts;
-    while Instant::now() < until {
-        if let Some(group) = watch.group() {
-            let in_service = group.in_service();
-            events.say(Event::Group {
-                desired: group.desired,
-                in_service,
-                min: group.min,
-                max: group.max,
-            });
-        }
-        tokio::select! {
-            () = sleep(TICK) => {}
-            _ = interrupt.recv() => skip.cancel(),
-            _ = terminate.recv() => skip.cancel(),
-        }
-        if skip.is_cancelled() {
-            break;
-        }
-    }
-    let ended = {
-        let ending = watch.end(&skip, |why| events.note(why));
-        tokio::pin!(ending);
-        loop {
-            tokio::select! {
-                ended = &mut ending => break ended,
-                _ = interrupt.recv() => skip.cancel(),
-                _ = terminate.recv() => skip.cancel(),
-            }
-        }
-    };
+    let interrupted = CancellationToken::new();
+    show_group(&watch, args.lasts, &events, &mut signals, &interrupted).await;
+    let ended = end(watch, &events, &mut signals, &interrupted).await;
     for late in ended.late {
         events.warn(late);
     }
@@ -171,21 +132,90 @@ async fn watched(args: &WatchArgs) -> Result<Timeline, Answer> {
     Ok(ended.timeline)
 }
 
-fn said(args: &WatchArgs, judged: &Judged, timeline: &Timeline) -> Answer {
+fn could_not(why: impl std::fmt::Display) -> Answer {
+    Answer::error(why, Exit::CouldNotRun)
+}
+
+fn subject(args: &WatchArgs) -> Result<Subject, Answer> {
+    match (&args.group, &args.service) {
+        (Some(name), _) => Ok(Subject::Group(name.clone())),
+        (None, Some(service)) => Ok(service.clone()),
+        (None, None) => Err(Answer::error("name a --group or a --service", Exit::Usage)),
+    }
+}
+
+/// The signals that end the watch early.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Shows the group until the time is over or a signal arrives.
+async fn show_group(
+    watch: &Watch,
+    lasts: Duration,
+    events: &Events,
+    signals: &mut Signals,
+    interrupted: &CancellationToken,
+) {
+    let until = Instant::now() + lasts;
+    while Instant::now() < until && !interrupted.is_cancelled() {
+        if let Some(group) = watch.group() {
+            events.say(watch::group_event(&group));
+        }
+        tokio::select! {
+            () = sleep(TICK) => {}
+            () = signals.next() => interrupted.cancel(),
+        }
+    }
+}
+
+/// Waits for late datapoints. A signal ends the wait.
+async fn end(
+    watch: Watch,
+    events: &Events,
+    signals: &mut Signals,
+    interrupted: &CancellationToken,
+) -> watch::Ended {
+    let mut ending = pin!(watch.end(interrupted, |why| events.note(why)));
+    loop {
+        tokio::select! {
+            ended = &mut ending => return ended,
+            () = signals.next() => interrupted.cancel(),
+        }
+    }
+}
+
+fn answer(args: &WatchArgs, judged: &Judged, timeline: &Timeline) -> Answer {
     if args.json {
         return match serde_json::to_string_pretty(judged) {
             Ok(json) => Answer::out(json + "\n", judged.verdict.into()),
             Err(error) => Answer::error(error, Exit::CouldNotRun),
         };
     }
-    let began: Option<Timestamp> = timeline.observations.first().map(|one| one.at);
-    let gaps: Vec<String> = timeline
-        .gaps()
-        .map(|(_, gap)| format!("{}: {}", gap.call, gap.why))
-        .collect();
+    let began = timeline
+        .observations
+        .first()
+        .map(|observation| observation.at);
     let mut text = terminal::watched(judged, began);
-    for gap in gaps {
-        text += &format!("\n  note: {gap}\n");
+    for (_, gap) in timeline.gaps() {
+        text += &format!("\n  note: {}: {}\n", gap.call, gap.why);
     }
     Answer::out(text, judged.verdict.into())
 }

@@ -1,7 +1,7 @@
 //! What a generator does next, given what it has seen on the channel. Pure.
 //!
-//! Fails closed: without a beat of its own epoch nothing starts, and without a new one everything
-//! stops.
+//! Fails closed: without a heartbeat of its own epoch nothing starts, and without a new one
+//! everything stops.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use crate::channel::message::{Control, Ended};
 use crate::plan::Share;
 
-/// A task that has seen no beat at all ends after this, counted from its birth: a new role, or a
-/// store that is slow to show what was written, takes a minute at worst.
-pub const FIRST_BEAT: Duration = Duration::from_secs(120);
+/// A task that has seen no heartbeat at all ends after this, counted from its birth: a new role, or
+/// a store that is slow to show what was written, takes a minute at worst.
+pub const FIRST_HEARTBEAT: Duration = Duration::from_secs(120);
 /// A start instant that is already this old when first seen is not joined: the others are ahead.
 const LATEST_JOIN: Duration = Duration::from_secs(5);
 
@@ -23,7 +23,7 @@ pub struct Seen<'a> {
     pub attempt: u32,
     pub epoch: u64,
     pub control: Option<&'a Control>,
-    /// Since the beat last changed (or since the generator began), by its own monotonic clock.
+    /// Since the heartbeat last changed (or since the generator began), by its own monotonic clock.
     pub silence: Duration,
     pub lease: Duration,
     pub now: Timestamp,
@@ -79,7 +79,7 @@ pub fn must_end(seen: &Seen) -> Option<Ended> {
         }
     }
     let patience = if seen.control.is_none() {
-        FIRST_BEAT
+        FIRST_HEARTBEAT
     } else {
         seen.lease
     };
@@ -97,7 +97,7 @@ mod tests {
         Control {
             version: VERSION,
             epoch: 1,
-            beat: 1,
+            heartbeat: 1,
             start: start.map(|(at, slots)| Start {
                 at: Timestamp::from_second(at).unwrap(),
                 slots: slots.to_vec(),
@@ -128,7 +128,7 @@ mod tests {
             |at, index, of| Step::Begin(Timestamp::from_second(at).unwrap(), Share { index, of });
         for (control, epoch, silence, step) in [
             (None, 1, 0, Step::Wait),
-            // No beat yet: no load, and after a while no task.
+            // No heartbeat yet: no load, and after a while no task.
             (None, 1, 119, Step::Wait),
             (None, 1, 120, Step::End(Ended::LeaseLapsed)),
             (Some(control(None, false)), 1, 5, Step::Wait),
@@ -213,7 +213,7 @@ mod tests {
         );
         assert_eq!(must_end(&seen(Some(&stopped), 1, 0)), Some(Ended::Stopped));
         assert_eq!(must_end(&seen(Some(&going), 2, 0)), Some(Ended::NotNeeded));
-        // A store that loses the control object it once had shows no new beat.
+        // A store that loses the control object it once had shows no new heartbeat.
         assert_eq!(
             must_end(&seen(Some(&going), 1, 119)),
             Some(Ended::LeaseLapsed)

@@ -1,7 +1,7 @@
 //! The life of a generator on the channel: plan, ready, start, load, end.
 //!
-//! It ends by itself whatever becomes of the orchestrator: when no beat comes or the beat stays
-//! away for the lease, and at its lifetime's end; if its runtime hangs, by the clocks of
+//! It ends by itself whatever becomes of the orchestrator: when no heartbeat comes or the heartbeat
+//! stays away for the lease, and at its lifetime's end; if its runtime hangs, by the clocks of
 //! `lifetime`.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::decide::{self, FIRST_BEAT, Seen, Step};
+use super::decide::{self, FIRST_HEARTBEAT, Seen, Step};
 use super::{Running, Work, begin};
 use crate::channel::message::{Control, End, Ended, Ready, Report, VERSION};
 use crate::channel::{Channel, ChannelError, POLL};
@@ -86,7 +86,7 @@ enum Booted {
 }
 
 async fn boot(task: &Task, born: Instant) -> Result<Booted, GenerateError> {
-    let give_up = born + FIRST_BEAT;
+    let give_up = born + FIRST_HEARTBEAT;
     let plan = patiently(give_up, || task.channel.plan()).await?;
     let mut surroundings = plan.surroundings;
     if plan.secrets {
@@ -173,7 +173,7 @@ async fn carry_out(
         at: Timestamp::now(),
     };
     tokio::select! {
-        said = patiently(born + FIRST_BEAT, || task.channel.put_ready(&ready)) => said?,
+        said = patiently(born + FIRST_HEARTBEAT, || task.channel.put_ready(&ready)) => said?,
         why = farewell.heard() => return say_end(task, why, 0).await,
     }
     let mut ear = Ear::new(task, born);
@@ -405,8 +405,8 @@ fn redacted(mut interval: Interval) -> Interval {
 struct Ear<'a> {
     task: &'a Task,
     control: Option<Control>,
-    /// When the beat last changed (at first: when the task was born), by the own monotonic clock. A
-    /// read that fails is no change.
+    /// When the heartbeat last changed (at first: when the task was born), by the own monotonic
+    /// clock. A read that fails is no change.
     heard: Instant,
 }
 
@@ -451,7 +451,7 @@ impl<'a> Ear<'a> {
             if self
                 .control
                 .as_ref()
-                .is_none_or(|known| known.beat != control.beat)
+                .is_none_or(|known| known.heartbeat != control.heartbeat)
             {
                 self.heard = Instant::now();
             }

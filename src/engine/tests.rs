@@ -371,18 +371,18 @@ async fn load_that_the_store_takes_no_report_of_ends() {
     );
     let mut task = task(&channel, 0);
     task.lease = Duration::from_secs(3);
-    let mut beating = channel.control().await.unwrap();
-    let mut beat = tokio::time::interval(Duration::from_secs(1));
-    let beats = async {
+    let mut control = channel.control().await.unwrap();
+    let mut interval = tokio::time::interval(Duration::from_secs(1));
+    let heartbeats = async {
         loop {
-            beat.tick().await;
-            beating.beat += 1;
-            channel.put_control(&beating, None).await.unwrap();
+            interval.tick().await;
+            control.heartbeat += 1;
+            channel.put_control(&control, None).await.unwrap();
         }
     };
     let ended = tokio::select! {
         ended = timeout(Duration::from_secs(60), carry_out_for_test(&task, scenario)) => ended.unwrap().unwrap(),
-        () = beats => unreachable!(),
+        () = heartbeats => unreachable!(),
     };
     assert!(
         matches!(&ended, Ended::Failed(why) if why.contains("took no report")),
@@ -516,7 +516,7 @@ fn control(slots: &[u32]) -> Control {
     Control {
         version: VERSION,
         epoch: 1,
-        beat: 1,
+        heartbeat: 1,
         start: Some(Start {
             at,
             slots: slots.to_vec(),

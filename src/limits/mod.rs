@@ -1,6 +1,5 @@
-//! What a run may do to others and to a purse: which addresses load may reach, how much a target
-//! gets that is nobody's proven own, what an organisation allows, and when a running run has had
-//! enough.
+//! Safety limits: allowed addresses, the ceiling for unverified targets, the organisation's rules,
+//! and the time and cost that end a run.
 //!
 //! Pure: names are resolved, files read and clocks asked elsewhere (`ownership`, `run`).
 
@@ -18,7 +17,7 @@ pub use address::{Reach, Refusal, permitted, refusal};
 pub use ceiling::{Mark, UNPROVEN_DURATION, UNPROVEN_RATE, beyond_ceiling};
 pub use organisation::Organisation;
 pub use proof::{Proof, Standing, mark, record_name, same_host};
-pub use running::{Before, Bounds, Purse, Spent};
+pub use running::{Before, Budget, RunLimits, Spent};
 
 /// What a scenario asks for, as far as limits are concerned.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Asked, Purse};
+use super::{Asked, Budget};
 use crate::scenario::{parse_rate, parse_usd};
 use crate::units::{Usd, duration, parse_duration};
 
@@ -72,13 +72,13 @@ impl Organisation {
         broken
     }
 
-    /// The smaller of what the scenario and the organisation let a run cost.
-    pub fn purse(&self, budget: Option<Usd>) -> Option<Purse> {
-        let own = budget.map(|limit| Purse {
+    /// The smaller budget of the scenario's and the organisation's.
+    pub fn budget(&self, of_scenario: Option<Usd>) -> Option<Budget> {
+        let own = of_scenario.map(|limit| Budget {
             limit,
             name: "the budget".to_owned(),
         });
-        let other = self.max_cost.map(|limit| Purse {
+        let other = self.max_cost.map(|limit| Budget {
             limit,
             name: "the organisation's `max_cost`".to_owned(),
         });
@@ -245,12 +245,12 @@ hosts: [shop.example.com, \"*.test.example.com\"]
     }
 
     #[test]
-    fn the_smaller_purse_counts_and_says_whose_it_is() {
+    fn the_smaller_budget_counts_and_says_whose_it_is() {
         let organisation = |max_cost: Option<f64>| Organisation {
             max_cost: max_cost.map(Usd),
             ..Organisation::default()
         };
-        for (own, other, purse) in [
+        for (own, other, budget) in [
             (None, None, None),
             (Some(2.0), None, Some((2.0, "the budget"))),
             (
@@ -265,11 +265,11 @@ hosts: [shop.example.com, \"*.test.example.com\"]
                 Some((5.0, "the organisation's `max_cost`")),
             ),
         ] {
-            let purse = purse.map(|(limit, name)| Purse {
+            let budget = budget.map(|(limit, name)| Budget {
                 limit: Usd(limit),
                 name: name.to_owned(),
             });
-            assert_eq!(organisation(other).purse(own.map(Usd)), purse);
+            assert_eq!(organisation(other).budget(own.map(Usd)), budget);
         }
     }
 }

@@ -1,42 +1,42 @@
-//! When a running run has had enough.
+//! The limits that stop a run in progress.
 
 use std::time::Duration;
 
 use crate::units::{Usd, duration};
 
-/// What may be spent, and who says so.
+/// A limit on the cost, and its origin.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Purse {
+pub struct Budget {
     pub limit: Usd,
     /// "the budget", "the organisation's `max_cost`"
     pub name: String,
 }
 
-/// What a run may use while it runs.
+/// The limits of a run in progress.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Bounds {
+pub struct RunLimits {
     /// `--max-duration`: provision, start, load and recover together.
     pub max_duration: Option<Duration>,
-    pub purse: Option<Purse>,
-    /// Of the same request: its repetitions share what it may use.
+    pub budget: Option<Budget>,
+    /// Counted too: all repetitions of one request share its limits.
     pub before: Before,
 }
 
-/// What earlier repetitions have used.
+/// The usage of earlier repetitions.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Before {
     pub took: Duration,
     pub spent: Usd,
 }
 
-/// What the tasks have cost so far, and what they will still cost if they are stopped now.
+/// The cost of the tasks so far, and the cost that remains if they are stopped now.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spent {
     pub so_far: Usd,
     pub stopping: Usd,
 }
 
-impl Bounds {
+impl RunLimits {
     /// Why the run must stop now.
     pub fn reached(&self, elapsed: Duration, spent: Option<Spent>) -> Option<String> {
         self.out_of_time(elapsed)
@@ -67,7 +67,7 @@ impl Bounds {
     }
 
     fn out_of_money(&self, spent: Spent) -> Option<String> {
-        let Purse { limit, name } = self.purse.as_ref()?;
+        let Budget { limit, name } = self.budget.as_ref()?;
         let Spent { so_far, stopping } = spent;
         let so_far = Usd(so_far.0 + self.before.spent.0);
         (so_far.0 + stopping.0 >= limit.0).then(|| {
@@ -84,15 +84,15 @@ mod tests {
 
     #[test]
     fn a_run_stops_when_its_time_or_its_money_is_used_up() {
-        let purse = |limit| {
-            Some(Purse {
+        let budget = |limit| {
+            Some(Budget {
                 limit: Usd(limit),
                 name: "the budget".to_owned(),
             })
         };
-        let bounds = |seconds: Option<u32>, limit: Option<f64>| Bounds {
+        let limits = |seconds: Option<u32>, limit: Option<f64>| RunLimits {
             max_duration: seconds.map(|seconds| SECOND * seconds),
-            purse: limit.and_then(purse),
+            budget: limit.and_then(budget),
             before: Before::default(),
         };
         let spent = |so_far, stopping| {
@@ -102,50 +102,50 @@ mod tests {
             })
         };
         let money = "the budget of $1.00 is reached: the tasks cost $0.90 so far, and $0.10 until they stop";
-        for (bounds, elapsed, spent, why) in [
-            (bounds(None, None), 1_000_000, spent(1e6, 1.0), None),
-            (bounds(Some(60), None), 59, None, None),
+        for (limits, elapsed, spent, why) in [
+            (limits(None, None), 1_000_000, spent(1e6, 1.0), None),
+            (limits(Some(60), None), 59, None, None),
             (
-                bounds(Some(60), None),
+                limits(Some(60), None),
                 60,
                 None,
                 Some("the 1m of --max-duration are over"),
             ),
-            (bounds(None, Some(1.0)), 60, spent(0.89, 0.1), None),
-            (bounds(None, Some(1.0)), 60, spent(0.9, 0.1), Some(money)),
+            (limits(None, Some(1.0)), 60, spent(0.89, 0.1), None),
+            (limits(None, Some(1.0)), 60, spent(0.9, 0.1), Some(money)),
             // Generators on this machine cost nothing.
-            (bounds(None, Some(1.0)), 60, None, None),
+            (limits(None, Some(1.0)), 60, None, None),
             // Both: the time is named first.
             (
-                bounds(Some(60), Some(1.0)),
+                limits(Some(60), Some(1.0)),
                 61,
                 spent(2.0, 0.1),
                 Some("the 1m of --max-duration are over"),
             ),
         ] {
             assert_eq!(
-                bounds.reached(SECOND * elapsed, spent).as_deref(),
+                limits.reached(SECOND * elapsed, spent).as_deref(),
                 why,
-                "{bounds:?} {elapsed} {spent:?}"
+                "{limits:?} {elapsed} {spent:?}"
             );
         }
     }
 
     #[test]
-    fn a_plan_that_is_longer_than_its_bound_does_not_begin() {
-        let bounds = |seconds: u32| Bounds {
+    fn a_plan_that_is_longer_than_its_limit_does_not_begin() {
+        let limits = |seconds: u32| RunLimits {
             max_duration: Some(SECOND * seconds),
-            ..Bounds::default()
+            ..RunLimits::default()
         };
-        assert_eq!(bounds(60).too_short_for(SECOND * 60), None);
-        assert_eq!(Bounds::default().too_short_for(SECOND * 3_600), None);
-        let why = bounds(60).too_short_for(SECOND * 90).unwrap();
+        assert_eq!(limits(60).too_short_for(SECOND * 60), None);
+        assert_eq!(RunLimits::default().too_short_for(SECOND * 3_600), None);
+        let why = limits(60).too_short_for(SECOND * 90).unwrap();
         assert_eq!(why, "the plan takes 1m30s, longer than --max-duration 1m");
     }
 
     #[test]
     fn repetitions_share_what_a_run_may_use() {
-        let purse = Some(Purse {
+        let budget = Some(Budget {
             limit: Usd(1.0),
             name: "the budget".to_owned(),
         });
@@ -153,25 +153,25 @@ mod tests {
             took: SECOND * 40,
             spent: Usd(0.5),
         };
-        let bounds = Bounds {
+        let limits = RunLimits {
             max_duration: Some(SECOND * 60),
-            purse,
+            budget,
             before,
         };
-        assert_eq!(bounds.too_short_for(SECOND * 20), None);
+        assert_eq!(limits.too_short_for(SECOND * 20), None);
         let why = "the plan takes 21s with the 40s that earlier repetitions took, longer than --max-duration 1m";
-        assert_eq!(bounds.too_short_for(SECOND * 21).as_deref(), Some(why));
-        assert_eq!(bounds.reached(SECOND * 19, None), None);
-        assert!(bounds.reached(SECOND * 20, None).is_some());
+        assert_eq!(limits.too_short_for(SECOND * 21).as_deref(), Some(why));
+        assert_eq!(limits.reached(SECOND * 19, None), None);
+        assert!(limits.reached(SECOND * 20, None).is_some());
         let spent = |so_far| {
             Some(Spent {
                 so_far: Usd(so_far),
                 stopping: Usd(0.1),
             })
         };
-        assert_eq!(bounds.reached(SECOND, spent(0.39)), None);
+        assert_eq!(limits.reached(SECOND, spent(0.39)), None);
         assert!(
-            bounds
+            limits
                 .reached(SECOND, spent(0.4))
                 .unwrap()
                 .contains("the tasks cost $0.90 so far")

@@ -1,80 +1,88 @@
-//! Collect: the last words of the tasks, and the last look at the group.
+//! Collect: the last reports of the tasks, and the last observations of the group.
 
-use super::frame::Frame;
+use super::load::Loaded;
+use super::provision::Provisioned;
 use super::recover::Recovered;
 use super::start::Started;
+use super::state::RunState;
 use super::{Context, RunError};
 use crate::events::Phase;
 use crate::evidence::Timeline;
 use crate::measure::Results;
-use crate::run::plan::Planned;
 use crate::verdict::{Circumstances, Warning};
+use crate::watch;
 
 /// Everything there is to judge.
 pub struct Collected {
-    pub planned: Planned,
     pub results: Results,
     pub timeline: Option<Timeline>,
     pub circumstances: Circumstances,
+    /// The warnings of the plan and of all phases so far.
+    pub warnings: Vec<Warning>,
 }
 
 pub async fn collect(
     cx: &Context,
-    frame: &Frame,
+    state: &RunState,
+    provisioned: Provisioned,
+    started: Started,
+    loaded: Loaded,
     recovered: Recovered,
 ) -> Result<Collected, RunError> {
-    let stopped_by_us = recovered.loaded.stopped_by_us;
-    let Started {
-        mut provisioned,
-        at,
-        slots,
-        shortfall,
-        ..
-    } = recovered.loaded.started;
-    let mut inbox = recovered.loaded.inbox;
+    let mut inbox = loaded.inbox;
     inbox.read(&provisioned.channel).await;
-    let mut late = Vec::new();
-    let timeline = match provisioned.watch.take() {
-        Some(watch) => tokio::select! {
-            ended = watch.end(cx.interrupt.stop_load(), |why| cx.events.note(why)) => {
-                late = ended.late;
-                Some(ended.timeline)
-            }
-            () = cx.interrupt.destroy_now().cancelled() => return Err(RunError::interrupted(Phase::Collect)),
-            // Late datapoints take minutes: whoever looks for orphans must see that this run is
-            // none.
-            () = frame.keep_beating(&cx.events) => None,
-        },
+    let mut warnings = state.plan.warnings.clone();
+    warnings.extend(recovered.warning);
+    let missing = started.shortfall.into_iter();
+    warnings.extend(missing.map(|cause| Warning::TasksMissing { cause }));
+    let timeline = match end_watch(cx, state, provisioned).await? {
+        Some(watched) => {
+            let late = watched.late.into_iter();
+            warnings.extend(late.map(|cause| Warning::DatapointsMissing { cause }));
+            Some(watched.timeline)
+        }
         None => None,
     };
     if let Some(timeline) = &timeline {
-        let gaps = timeline.gaps().count();
-        if gaps > 0 {
-            cx.events.warn(format!(
-                "{gaps} looks at the group failed: gaps in its timeline"
-            ));
-        }
+        warn_of_gaps(cx, timeline);
     }
-    let mut planned = provisioned.planned;
-    let missing = shortfall.into_iter();
-    planned
-        .warnings
-        .extend(missing.map(|cause| Warning::TasksMissing { cause }));
-    let late = late.into_iter();
-    planned
-        .warnings
-        .extend(late.map(|cause| Warning::DatapointsMissing { cause }));
     let circumstances = Circumstances {
-        started: Some(at),
-        cut_short: recovered.loaded.cut_short,
-        tasks: slots.len() as u32,
+        started: Some(started.at),
+        cut_short: loaded.cut_short,
+        tasks: started.slots.len() as u32,
         complete_tasks: inbox.whole_tasks(),
-        missing: inbox.missing(stopped_by_us),
+        missing: inbox.missing(loaded.stopped_by_us),
     };
     Ok(Collected {
-        planned,
         results: inbox.results,
         timeline,
         circumstances,
+        warnings,
     })
+}
+
+/// Waits for late datapoints. The first signal ends the wait for them, the second ends the phase.
+async fn end_watch(
+    cx: &Context,
+    state: &RunState,
+    provisioned: Provisioned,
+) -> Result<Option<watch::Ended>, RunError> {
+    let Some(watch) = provisioned.watch else {
+        return Ok(None);
+    };
+    tokio::select! {
+        ended = watch.end(cx.interrupt.stop_load(), |why| cx.events.note(why)) => Ok(Some(ended)),
+        () = cx.interrupt.destroy_now().cancelled() => Err(RunError::interrupted(Phase::Collect)),
+        // Datapoints may be minutes late. Reapers must see that this run is alive.
+        () = state.keep_sending_heartbeats(&cx.events) => Ok(None),
+    }
+}
+
+fn warn_of_gaps(cx: &Context, timeline: &Timeline) {
+    let gaps = timeline.gaps().count();
+    if gaps > 0 {
+        cx.events.warn(format!(
+            "{gaps} looks at the group failed: gaps in its timeline"
+        ));
+    }
 }

@@ -1,44 +1,57 @@
-//! Destroy: what a run does at its end, whatever came before. Stop order, secrets and tasks first;
-//! then `teardown` removes everything and proves it.
+//! Destroy: the end of every run, whatever came before. Stop order, secrets and tasks first; then
+//! `teardown` removes everything and proves it.
 
 use std::sync::Arc;
-use std::time::Duration;
-
+use std::time::Instant;
 use tokio::time::timeout;
 
 use super::Context;
-use super::frame::Frame;
+use super::state::RunState;
+use super::stop_order::STOP_ORDER_TIMEOUT;
+use crate::aws::Cloud;
 use crate::events::{Event, Phase};
 use crate::journal::{Record, reserve};
 use crate::teardown::proof::Destruction;
 use crate::teardown::{self, JournalFacts, LockedFolder, Teardown};
 
-/// The store may hang, and tasks that cost must not wait for it.
-pub const STOP_ORDER: Duration = Duration::from_secs(5);
-
-pub async fn destroy(cx: &Context, frame: &Frame) -> Destruction {
+pub async fn destroy(cx: &Context, state: &RunState) -> Destruction {
     cx.events.say(Event::PhaseBegan {
         phase: Phase::Destroy,
     });
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     // A third signal leaves, with the list of what may still be there.
     let destruction = tokio::select! {
-        destruction = everything(cx, frame) => destruction,
-        () = cx.interrupt.leave().cancelled() => abandoned(frame, "not looked for, you left"),
+        destruction = destroy_everything(cx, state) => destruction,
+        () = cx.interrupt.leave().cancelled() => abandoned(state, "not looked for, you left"),
     };
-    frame.took(Phase::Destroy, begun.elapsed());
+    let took = begun.elapsed();
+    state.record_duration(Phase::Destroy, took);
     cx.events.say(Event::PhaseEnded {
         phase: Phase::Destroy,
-        took: begun.elapsed(),
+        took,
     });
     destruction
 }
 
-async fn everything(cx: &Context, frame: &Frame) -> Destruction {
-    // From here on the room is needed: logs, state and report must be written, also on a full disk.
-    reserve::release(&frame.folder);
-    // Tasks that cost must not wait for a store that hangs.
-    match timeout(STOP_ORDER, frame.stop("the run is over")).await {
+async fn destroy_everything(cx: &Context, state: &RunState) -> Destruction {
+    // The space is needed now: logs, state and report must be written even if the disk is full.
+    reserve::release(&state.plan.folder);
+    send_stop_order(cx, state).await;
+    // Before the wait for the tasks: nobody needs the secrets any more.
+    drop_secrets(cx, state).await;
+    tokio::select! {
+        () = stop_tasks(cx, state) => {}
+        // Until the bucket is gone, others can see that this run is alive.
+        () = state.keep_sending_heartbeats(&cx.events) => {}
+    }
+    match &state.plan.cloud {
+        Some(cloud) => tear_down(cx, state, cloud).await,
+        None => Destruction::default(),
+    }
+}
+
+async fn send_stop_order(cx: &Context, state: &RunState) {
+    match timeout(STOP_ORDER_TIMEOUT, state.send_stop_order("the run is over")).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => cx
             .events
@@ -47,48 +60,20 @@ async fn everything(cx: &Context, frame: &Frame) -> Destruction {
             .events
             .note("no stop order (the store hangs): tasks end by their lease"),
     }
-    // Before the tasks are waited for: nobody needs them any more.
-    if !matches!(timeout(STOP_ORDER, frame.drop_secrets()).await, Ok(Ok(()))) {
+}
+
+async fn drop_secrets(cx: &Context, state: &RunState) {
+    if !matches!(
+        timeout(STOP_ORDER_TIMEOUT, state.drop_secrets()).await,
+        Ok(Ok(()))
+    ) {
         cx.events
             .warn("secrets.json could not be deleted from the channel; it goes with the bucket (local: delete it)");
     }
-    tokio::select! {
-        () = stop_fleet(cx, frame) => {}
-        // Until the bucket is gone others can see that somebody is at it.
-        () = frame.keep_beating(&cx.events) => {}
-    }
-    let things = frame.leftovers();
-    let Some(cloud) = &frame.cloud else {
-        return Destruction::default();
-    };
-    if things.is_empty() {
-        return Destruction::default();
-    }
-    frame.did(Record::IntentDestroy);
-    let teardown = Teardown {
-        aws: cloud,
-        run: &frame.run,
-        journal: JournalFacts {
-            unsettled: frame.unsettled(),
-            known: true,
-        },
-        lock: Some(LockedFolder {
-            path: &frame.folder,
-            lock: Arc::clone(&frame.work),
-        }),
-        terraform: frame.terraform.as_ref(),
-        events: &cx.events,
-    };
-    let destruction = tokio::select! {
-        destruction = teardown::destroy(&teardown, &things) => destruction,
-        () = frame.keep_beating(&cx.events) => Destruction::default(),
-    };
-    destruction.record(|record| frame.did(record));
-    destruction
 }
 
-async fn stop_fleet(cx: &Context, frame: &Frame) {
-    let mut fleet = frame.fleet.lock().await;
+async fn stop_tasks(cx: &Context, state: &RunState) {
+    let mut fleet = state.fleet.lock().await;
     if let Some(fleet) = fleet.as_mut()
         && let Err(error) = fleet.stop("the run is over").await
     {
@@ -98,10 +83,39 @@ async fn stop_fleet(cx: &Context, frame: &Frame) {
     }
 }
 
-/// What may be left where nobody looked.
-pub fn abandoned(frame: &Frame, why: &str) -> Destruction {
+/// Removes everything that the journal mentions, and proves it.
+async fn tear_down(cx: &Context, state: &RunState, cloud: &Cloud) -> Destruction {
+    let things = state.leftovers();
+    if things.is_empty() {
+        return Destruction::default();
+    }
+    state.record(Record::IntentDestroy);
+    let teardown = Teardown {
+        aws: cloud,
+        run: &state.plan.run,
+        journal: JournalFacts {
+            unsettled: state.apply_is_unsettled(),
+            known: true,
+        },
+        lock: Some(LockedFolder {
+            path: &state.plan.folder,
+            lock: Arc::clone(&state.work_lock),
+        }),
+        terraform: state.plan.terraform.as_ref(),
+        events: &cx.events,
+    };
+    let destruction = tokio::select! {
+        destruction = teardown::destroy(&teardown, &things) => destruction,
+        () = state.keep_sending_heartbeats(&cx.events) => Destruction::default(),
+    };
+    destruction.record(|record| state.record(record));
+    destruction
+}
+
+/// The list of everything that may be left, if nobody looked.
+pub fn abandoned(state: &RunState, why: &str) -> Destruction {
     let mut destruction = Destruction::default();
-    frame
+    state
         .leftovers()
         .into_iter()
         .for_each(|thing| destruction.add_left(thing, why.to_owned()));
@@ -110,12 +124,14 @@ pub fn abandoned(frame: &Frame, why: &str) -> Destruction {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::time::sleep;
 
     use super::*;
     use crate::channel::Channel;
     use crate::fleet::{Fleet, FleetError, TaskState};
-    use crate::run::frame::example;
+    use crate::run::example;
 
     /// A platform that takes a minute to stop what it runs.
     struct Slow;
@@ -141,19 +157,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_whose_tasks_are_slow_to_stop_still_shows_that_it_lives() {
+    async fn a_run_whose_tasks_are_slow_to_stop_still_sends_heartbeats() {
         let home = tempfile::tempdir().unwrap();
-        let (cx, frame) = example::begun(home.path());
+        let (cx, state) = example::begun(home.path());
         let store = Arc::new(object_store::memory::InMemory::new());
         let channel = Channel::new(store, object_store::path::Path::from("run"));
-        frame.equip(Box::new(Slow), channel.clone(), 1).await;
-        let destruction = everything(&cx, &frame).await;
+        state.attach(Box::new(Slow), channel.clone(), 1).await;
+        let destruction = destroy_everything(&cx, &state).await;
         assert!(destruction.is_clean());
         let control = channel.control().await.unwrap();
         assert!(
-            (12..=14).contains(&control.beat),
-            "{} beats in a minute",
-            control.beat
+            (12..=14).contains(&control.heartbeat),
+            "{} heartbeats in a minute",
+            control.heartbeat
         );
         assert_eq!(
             control.stop.map(|stop| stop.why),

@@ -1,9 +1,8 @@
-//! What a signal means: an ordered urgency that only ever rises.
+//! The meaning of signals: an ordered urgency that only ever rises.
 //!
 //! Ctrl-C once stops the load, collects, judges and destroys; twice destroys now; a third time
-//! prints what is left and leaves. SIGTERM and SIGHUP count as twice: whoever sends them will not
-//! wait long. After a SIGHUP nobody is there who could read what is left, so that it never means to
-//! leave.
+//! prints what is left and leaves. SIGTERM and SIGHUP count as twice, because their sender will not
+//! wait long. A SIGHUP never means to leave: nobody is there to read what is left.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -21,14 +20,14 @@ pub enum Urgency {
 }
 
 impl Urgency {
-    /// What the next signal makes of the present urgency.
+    /// The urgency after the next signal.
     fn after(self, signal: Signal) -> Self {
         match (signal, self) {
             (Signal::Interrupt, Self::None) => Self::StopLoad,
             (Signal::Interrupt, Self::StopLoad)
             | (Signal::Terminate, Self::None | Self::StopLoad) => Self::DestroyNow,
-            // A closed terminal sends it twice, once by its shell: that is nobody who wants to
-            // leave something behind.
+            // A closed terminal sends it twice, once by its shell. It does not ask to leave
+            // anything behind.
             (Signal::Hangup, _) => self.max(Self::DestroyNow),
             (_, Self::DestroyNow | Self::Leave) => Self::Leave,
         }
@@ -62,7 +61,7 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Nobody has sent anything.
+    /// Before any signal.
     pub(super) fn quiet() -> Self {
         let token = CancellationToken::new;
         Self {

@@ -4,13 +4,14 @@ use jiff::Timestamp;
 
 use super::RunError;
 use super::collect::Collected;
+use super::plan::RunPlan;
 use crate::advice::Advice;
 use crate::report::{Capacity, Judged, Load, Own, advice, capacity, words};
 use crate::scenario::Limit;
 use crate::verdict::{self, Warning, preflight};
 
 /// A verdict with what it rests on.
-pub struct Evidenced {
+pub struct JudgedRun {
     pub judged: Judged,
     pub load: Option<Load>,
     pub capacity: Vec<Capacity>,
@@ -19,20 +20,20 @@ pub struct Evidenced {
     pub warnings: Vec<Warning>,
 }
 
-pub async fn judge(collected: Collected) -> Result<Evidenced, RunError> {
+pub async fn judge(plan: &RunPlan, collected: Collected) -> Result<JudgedRun, RunError> {
     let Collected {
-        planned,
         results,
         timeline,
         circumstances,
+        mut warnings,
     } = collected;
     let judged = words::judged(verdict::judge(
-        &planned.scenario,
+        &plan.scenario,
         &results,
         timeline.as_ref(),
         &circumstances,
     ));
-    let load = (!results.is_empty()).then(|| Load::new(&planned.scenario, &results));
+    let load = (!results.is_empty()).then(|| Load::new(&plan.scenario, &results));
     let capacity = match (&timeline, circumstances.started) {
         (Some(timeline), Some(started)) => capacity(timeline, started),
         _ => Vec::new(),
@@ -43,19 +44,18 @@ pub async fn judge(collected: Collected) -> Result<Evidenced, RunError> {
             timeline,
             &judged,
             started,
-            Limit::of(&planned.scenario),
+            Limit::of(&plan.scenario),
             &Own::default(),
         ),
         _ => None,
     };
-    let mut warnings = planned.warnings;
     if let (Some(timeline), Some(reaction)) = (&timeline, &judged.reaction) {
         warnings.retain(|warning| {
-            let (scenario, schedule) = (&planned.scenario, &planned.schedule);
+            let (scenario, schedule) = (&plan.scenario, &plan.schedule);
             !preflight::is_disproved(warning, scenario, schedule, timeline, reaction)
         });
     }
-    Ok(Evidenced {
+    Ok(JudgedRun {
         judged,
         load,
         capacity,

@@ -1,16 +1,19 @@
-//! Provision: terraform makes what costs nothing by the hour, the image goes into the run's own
-//! repository, and the channel opens. A local fleet needs a folder only.
+//! Provision: terraform creates resources that cost nothing by the hour, the image is pushed into
+//! the run's own repository, the channel opens, and the watch of the group begins. A local fleet
+//! needs only a folder.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
-use super::frame::Frame;
-use super::plan::Planned;
+use super::plan::RunPlan;
+use super::state::RunState;
 use super::{Context, RunError};
 use crate::aws::{Cloud, Network};
 use crate::channel::{self, Channel};
@@ -22,102 +25,128 @@ use crate::image::{self, Image};
 use crate::journal::names::Names;
 use crate::journal::{self, Record};
 use crate::scenario::Arch;
-use crate::terraform::{Outputs, STATE, Variables, session};
+use crate::terraform::{Outputs, STATE, Terraform, Variables, session};
 use crate::watch::Watch;
 
 /// The first and only orchestration of a run; a reaper that takes over uses a higher one.
 const EPOCH: u64 = 1;
 /// From the first launch to the latest possible start, and from the load's end to its last flush.
 const AROUND: Duration = Duration::from_secs(480);
-/// init may fetch a provider of hundreds of megabytes; what is applied takes seconds.
-const TERRAFORM: Duration = Duration::from_secs(20 * 60);
+/// init may download a provider of hundreds of megabytes; the apply takes seconds.
+const TERRAFORM_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 
-/// What was seen of the group, in the run's folder.
+/// The observations of the group, in the run's folder.
 pub const WATCH_FILE: &str = "watch.jsonl";
 
-/// A run that has everything but tasks.
+/// Everything that the tasks need before they start.
 pub struct Provisioned {
-    pub planned: Planned,
     pub channel: Channel,
     pub watch: Option<Watch>,
 }
 
-pub async fn provision(
-    cx: &Context,
-    frame: &Frame,
-    planned: Planned,
-) -> Result<Provisioned, RunError> {
+pub async fn provision(cx: &Context, state: &RunState) -> Result<Provisioned, RunError> {
+    let plan = &state.plan;
     let orders = Orders {
-        run: planned.run.to_string(),
+        run: plan.run.to_string(),
         epoch: EPOCH,
-        max_lifetime: planned.schedule.latest_end() + AROUND,
+        max_lifetime: plan.schedule.latest_end() + AROUND,
     };
-    let channel = match &planned.cloud {
-        None => local(frame, orders).await?,
+    let channel = match &plan.cloud {
+        None => local(state, orders).await?,
         Some(cloud) => {
-            let made = fargate(cx, frame, &planned, cloud, orders).await;
-            // What the end of the time broke off is told as that.
-            planned.bounds.hold(frame, Phase::Provision).await?;
-            made?
+            let channel = fargate(cx, state, cloud, orders).await;
+            // Reported before the error that the end of the time has caused.
+            state.check_limits(Phase::Provision).await?;
+            channel?
         }
     };
-    let watch = match (&planned.watched_in, &planned.scenario.target.subject) {
-        (Some(aws), Some(subject)) => Some(
-            Watch::begin(aws, subject, &planned.folder.join(WATCH_FILE))
-                .await
-                .map_err(|error| RunError::could_not(Phase::Provision, error))?,
-        ),
-        _ => None,
+    let watch = begin_watch(plan).await?;
+    Ok(Provisioned { channel, watch })
+}
+
+async fn begin_watch(plan: &RunPlan) -> Result<Option<Watch>, RunError> {
+    let (Some(aws), Some(subject)) = (&plan.watched_in, &plan.scenario.target.subject) else {
+        return Ok(None);
     };
-    Ok(Provisioned {
-        planned,
-        channel,
-        watch,
-    })
+    let watch = Watch::begin(aws, subject, &plan.folder.join(WATCH_FILE)).await;
+    watch.map(Some).map_err(failed)
 }
 
-fn failed(error: impl std::fmt::Display) -> RunError {
-    RunError::could_not(Phase::Provision, error)
+fn failed(error: impl Error + Send + Sync + 'static) -> RunError {
+    RunError::caused_by(Phase::Provision, error)
 }
 
-fn subfolder(frame: &Frame, name: &str) -> Result<PathBuf, RunError> {
-    let path = frame.folder.join(name);
-    journal::subfolder(&path)
-        .map_err(|error| failed(format!("could not create {}: {error}", path.display())))?;
-    Ok(path)
+fn subfolder(plan: &RunPlan, name: &str) -> Result<PathBuf, RunError> {
+    let path = plan.folder.join(name);
+    match journal::subfolder(&path) {
+        Ok(()) => Ok(path),
+        Err(error) => {
+            let what = format!("could not create {}: {error}", path.display());
+            Err(RunError::could_not(Phase::Provision, what).with_source(error))
+        }
+    }
 }
 
-async fn local(frame: &Frame, orders: Orders) -> Result<Channel, RunError> {
-    let folder = subfolder(frame, "channel")?
-        .canonicalize()
-        .map_err(failed)?;
-    let location = format!("file://{}", folder.display());
+async fn local(state: &RunState, orders: Orders) -> Result<Channel, RunError> {
+    let folder = subfolder(&state.plan, "channel")?;
+    let location = format!(
+        "file://{}",
+        folder.canonicalize().map_err(failed)?.display()
+    );
     let channel = channel::open(&location, None).map_err(failed)?;
     let binary = std::env::current_exe().map_err(failed)?;
-    let fleet = LocalFleet::new(binary, location, frame.folder.clone(), orders);
-    frame.equip(Box::new(fleet), channel.clone(), EPOCH).await;
+    let fleet = LocalFleet::new(binary, location, state.plan.folder.clone(), orders);
+    state.attach(Box::new(fleet), channel.clone(), EPOCH).await;
     Ok(channel)
 }
 
 async fn fargate(
     cx: &Context,
-    frame: &Frame,
-    planned: &Planned,
+    state: &RunState,
     cloud: &Cloud,
     orders: Orders,
 ) -> Result<Channel, RunError> {
-    let fleet = &planned.scenario.fleet;
+    let plan = &state.plan;
+    let fleet = &plan.scenario.fleet;
     let network = Network::find(&cloud.aws, &fleet.subnets)
         .await
         .map_err(failed)?;
     let image = match &fleet.image {
         Some(_) => None,
-        None => Some(pack(cx, frame, planned).await?),
+        None => Some(pack(cx, plan).await?),
     };
-    let variables = Variables {
-        run: planned.run.to_string(),
+    let variables = variables(plan, cloud, network.vpc_id, image.as_ref());
+    let outputs = apply(cx, state, cloud, &variables).await?;
+    if let Some(image) = &image {
+        tokio::select! {
+            pushed = push(cx, plan, cloud, image) => pushed?,
+            () = state.stop_conditions.token().cancelled() => {
+                return Err(RunError::interrupted(Phase::Provision));
+            }
+        }
+        // It is in the repository now, and every run's folder is kept.
+        let _ = std::fs::remove_file(&image.layer);
+    }
+    let location = format!("s3://{}/run", outputs.bucket);
+    let channel = channel::open(&location, Some(&cloud.aws)).map_err(failed)?;
+    copy_state(cx, plan, &channel).await;
+    let placement = Placement {
+        cluster: outputs.cluster,
+        task_definition: outputs.task_definition,
+        security_group: outputs.security_group,
+        subnets: network.subnets,
+    };
+    let fleet = FargateFleet::new(&cloud.aws, placement, orders);
+    state.attach(Box::new(fleet), channel.clone(), EPOCH).await;
+    Ok(channel)
+}
+
+fn variables(plan: &RunPlan, cloud: &Cloud, vpc_id: String, image: Option<&Image>) -> Variables {
+    let fleet = &plan.scenario.fleet;
+    Variables {
+        run: plan.run.to_string(),
         region: cloud.aws.region.clone(),
-        vpc_id: network.vpc_id,
+        vpc_id,
         cpu: fleet.size.cpu_units,
         memory: fleet.size.memory_mib,
         arch: match fleet.arch {
@@ -126,98 +155,80 @@ async fn fargate(
         },
         image: fleet.image.clone().unwrap_or_default(),
         image_digest: image
-            .as_ref()
             .map(|image| image.manifest_digest.clone())
             .unwrap_or_default(),
         tags: BTreeMap::new(),
-    };
-    let outputs = apply(cx, frame, planned, cloud, &variables).await?;
-    if let Some(image) = &image {
-        tokio::select! {
-            pushed = push(cx, cloud, planned, image) => pushed?,
-            () = planned.bounds.stop().cancelled() => return Err(RunError::interrupted(Phase::Provision)),
-        }
-        // It is in the repository now, and every run's folder is kept.
-        let _ = std::fs::remove_file(&image.layer);
     }
-    let channel =
-        channel::open(&format!("s3://{}/run", outputs.bucket), Some(&cloud.aws)).map_err(failed)?;
-    keep_state(cx, frame, &channel).await;
-    let placement = Placement {
-        cluster: outputs.cluster,
-        task_definition: outputs.task_definition,
-        security_group: outputs.security_group,
-        subnets: network.subnets,
-    };
-    frame
-        .equip(
-            Box::new(FargateFleet::new(&cloud.aws, placement, orders)),
-            channel.clone(),
-            EPOCH,
-        )
-        .await;
-    Ok(channel)
 }
 
-/// `terraform init` and `apply`, with the intent in the journal before them.
+/// `terraform init` and `apply`. Both end at a stop condition, or at the timeout.
 async fn apply(
     cx: &Context,
-    frame: &Frame,
-    planned: &Planned,
+    state: &RunState,
     cloud: &Cloud,
     variables: &Variables,
 ) -> Result<Outputs, RunError> {
-    let binary = planned
+    let plan = &state.plan;
+    let binary = plan
         .terraform
         .as_ref()
-        .ok_or_else(|| failed("terraform is missing"))?;
+        .ok_or_else(|| RunError::could_not(Phase::Provision, "terraform is missing"))?;
     let terraform = session::in_folder(
         binary,
         &cloud.aws,
-        &frame.folder,
-        Arc::clone(&frame.work),
+        &plan.folder,
+        Arc::clone(&state.work_lock),
         &cx.events,
     )
     .await;
-    let stop = planned.bounds.stop().child_token();
-    let hurry = async {
-        sleep(TERRAFORM).await;
-        cx.events.warn(format!(
-            "terraform has been at it for {} minutes: ending it",
-            TERRAFORM.as_secs() / 60
-        ));
-        stop.cancel();
-        std::future::pending::<Infallible>().await
-    };
-    let apply = async {
-        terraform
-            .init(variables, &stop)
-            .await
-            .map_err(|error| stopped_or(cx, error))?;
-        if planned.bounds.stop().is_cancelled() {
-            return Err(RunError::interrupted(Phase::Provision));
-        }
-        frame.intend(Record::IntentApply)?;
-        let outputs = terraform.apply(&stop).await.map_err(|error| {
-            // Killed is not failed: what it was making may still appear.
-            if error.gave_up() {
-                frame.did(Record::ApplyFailed);
-            }
-            stopped_or(cx, error)
-        })?;
-        frame.did(Record::Applied);
-        Ok(outputs)
-    };
+    let stop = state.stop_conditions.token().child_token();
     tokio::select! {
-        applied = apply => applied,
-        never = hurry => match never {},
+        applied = init_and_apply(cx, state, &terraform, variables, &stop) => applied,
+        never = stop_after_timeout(cx, &stop) => match never {},
     }
 }
 
-/// A copy of the state where a lost disk cannot take it. Without it everything is still deleted by
-/// name.
-async fn keep_state(cx: &Context, frame: &Frame, channel: &Channel) {
-    let Ok(state) = std::fs::read(frame.folder.join(STATE)) else {
+/// The intent is in the journal before the apply.
+async fn init_and_apply(
+    cx: &Context,
+    state: &RunState,
+    terraform: &Terraform,
+    variables: &Variables,
+    stop: &CancellationToken,
+) -> Result<Outputs, RunError> {
+    terraform
+        .init(variables, stop)
+        .await
+        .map_err(|error| interrupted_or(cx, error))?;
+    if state.stop_conditions.token().is_cancelled() {
+        return Err(RunError::interrupted(Phase::Provision));
+    }
+    state.record_intent(Record::IntentApply)?;
+    let outputs = terraform.apply(stop).await.map_err(|error| {
+        // Killed is not failed: the resources it was creating may still appear.
+        if error.gave_up() {
+            state.record(Record::ApplyFailed);
+        }
+        interrupted_or(cx, error)
+    })?;
+    state.record(Record::Applied);
+    Ok(outputs)
+}
+
+async fn stop_after_timeout(cx: &Context, stop: &CancellationToken) -> Infallible {
+    sleep(TERRAFORM_TIMEOUT).await;
+    cx.events.warn(format!(
+        "terraform has been at it for {} minutes: ending it",
+        TERRAFORM_TIMEOUT.as_secs() / 60
+    ));
+    stop.cancel();
+    std::future::pending().await
+}
+
+/// Copies the state into the bucket, where a lost disk does not matter. Without the copy,
+/// everything is still deleted by name.
+async fn copy_state(cx: &Context, plan: &RunPlan, channel: &Channel) {
+    let Ok(state) = std::fs::read(plan.folder.join(STATE)) else {
         return;
     };
     if let Err(error) = channel.put_state(state).await {
@@ -227,7 +238,7 @@ async fn keep_state(cx: &Context, frame: &Frame, channel: &Channel) {
     }
 }
 
-fn stopped_or(cx: &Context, error: impl std::fmt::Display) -> RunError {
+fn interrupted_or(cx: &Context, error: impl Error + Send + Sync + 'static) -> RunError {
     if cx.interrupt.stop_load().is_cancelled() {
         RunError::interrupted(Phase::Provision)
     } else {
@@ -235,26 +246,21 @@ fn stopped_or(cx: &Context, error: impl std::fmt::Display) -> RunError {
     }
 }
 
-/// Packs the generator: this very binary, unless another was named.
-async fn pack(cx: &Context, frame: &Frame, planned: &Planned) -> Result<Image, RunError> {
-    let binary = match &cx.wanted.generator_binary {
+/// Packs the generator: this binary, unless the user named another.
+async fn pack(cx: &Context, plan: &RunPlan) -> Result<Image, RunError> {
+    let binary = match &cx.options.generator_binary {
         Some(binary) => binary.clone(),
         None => std::env::current_exe().map_err(failed)?,
     };
-    let (arch, folder) = (planned.scenario.fleet.arch, subfolder(frame, "image")?);
+    let (arch, folder) = (plan.scenario.fleet.arch, subfolder(plan, "image")?);
     let packed = tokio::task::spawn_blocking(move || image::pack(&binary, arch, &folder))
         .await
         .map_err(failed)?;
     packed.map_err(failed)
 }
 
-async fn push(
-    cx: &Context,
-    cloud: &Cloud,
-    planned: &Planned,
-    image: &Image,
-) -> Result<(), RunError> {
-    let repository = Names::of(&planned.run).repository;
+async fn push(cx: &Context, plan: &RunPlan, cloud: &Cloud, image: &Image) -> Result<(), RunError> {
+    let repository = Names::of(&plan.run).repository;
     let client = aws_sdk_ecr::Client::new(&cloud.aws.sdk);
     let digest = image::push(&client, &repository, "generator", image)
         .await

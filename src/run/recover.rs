@@ -1,78 +1,96 @@
-//! Recover: after the load, wait until the group is back where it was, or its bound has passed.
+//! Recover: stops the tasks, then waits until the group is back at its size, or its time has
+//! passed.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-use super::frame::Frame;
-use super::load::{Loaded, alive};
+use super::heartbeat::check_not_fenced;
+use super::provision::Provisioned;
+use super::state::RunState;
 use super::{Context, RunError};
-use crate::events::{Event, Phase};
+use crate::events::Phase;
+use crate::evidence::scale_in;
+use crate::evidence::timeline::GroupState;
 use crate::report::words;
 use crate::verdict::Warning;
+use crate::watch::{self, Watch};
 
 const TICK: Duration = Duration::from_secs(1);
-/// What is watched beyond the bound, so that a miss is seen as a miss and not as too short a look.
+/// Watched beyond the bound, so that a missed bound is seen as missed, and not as a short watch.
 const BEYOND: Duration = Duration::from_secs(10);
 
 /// A group that is back, or that had its time.
 pub struct Recovered {
-    pub loaded: Loaded,
+    /// The wait ended early, with the reason.
+    pub warning: Option<Warning>,
 }
 
 pub async fn recover(
     cx: &Context,
-    frame: &Frame,
-    mut loaded: Loaded,
+    state: &RunState,
+    provisioned: &Provisioned,
 ) -> Result<Recovered, RunError> {
-    // The load has ended: the tasks must not be paid for while the group takes its time.
+    // The tasks must not cost anything while the group takes its time.
     tokio::select! {
-        () = stop_tasks(cx, frame) => {}
-        // There is no load any more; whoever looks for orphans must see that this run is none.
-        () = frame.keep_beating(&cx.events) => {}
-        () = cx.interrupt.destroy_now().cancelled() => return Err(RunError::interrupted(Phase::Recover)),
+        () = stop_tasks(cx, state) => {}
+        // There is no load any more. Reapers must see that this run is alive.
+        () = state.keep_sending_heartbeats(&cx.events) => {}
+        () = cx.interrupt.destroy_now().cancelled() => {
+            return Err(RunError::interrupted(Phase::Recover));
+        }
     }
-    let Some(watch) = &loaded.started.provisioned.watch else {
-        return Ok(Recovered { loaded });
+    let Some(watch) = &provisioned.watch else {
+        return Ok(Recovered { warning: None });
     };
-    let before = loaded
-        .started
-        .provisioned
-        .planned
-        .group
-        .as_ref()
-        .map_or(0, |group| group.desired);
-    let scenario = &loaded.started.provisioned.planned.scenario;
-    let bound = crate::evidence::scale_in::in_bound_from(
-        scenario,
-        &watch.timeline(),
-        jiff::Timestamp::now(),
-    )
-    .unwrap_or_default();
-    let give_up = Instant::now() + bound + BEYOND;
-    let bounds = loaded.started.provisioned.planned.bounds.clone();
-    let mut said = false;
-    let mut out_of_time = None;
+    let before = state.plan.group.as_ref().map_or(0, |group| group.desired);
+    let out_of_time = wait_for_group(cx, state, watch, before).await?;
+    let warning = out_of_time.map(|why| Warning::RecoveryEndedEarly {
+        instances: before,
+        why,
+    });
+    if let Some(warning) = &warning {
+        cx.events.warn(words::warning(warning));
+    }
+    Ok(Recovered { warning })
+}
+
+async fn stop_tasks(cx: &Context, state: &RunState) {
+    let mut fleet = state.fleet.lock().await;
+    if let Some(fleet) = fleet.as_mut()
+        && let Err(error) = fleet.stop("the load has ended").await
+    {
+        // Destroy will try again, and prove it.
+        cx.events.warn(error.to_string());
+    }
+}
+
+/// Waits until the group has `before` instances again. Returns the limit that ended the wait, if
+/// one did.
+async fn wait_for_group(
+    cx: &Context,
+    state: &RunState,
+    watch: &Watch,
+    before: u32,
+) -> Result<Option<String>, RunError> {
+    let (scenario, timeline) = (&state.plan.scenario, watch.timeline());
+    let bound = scale_in::in_bound_from(scenario, &timeline, Timestamp::now());
+    let give_up = Instant::now() + bound.unwrap_or_default() + BEYOND;
+    let mut announced = false;
     while let Some(group) = watch.group() {
-        // There is no load any more; whoever looks for orphans must see that this run is none.
-        alive(frame.beat(&cx.events).await, Phase::Recover)?;
-        let in_service = group.in_service();
-        cx.events.say(Event::Group {
-            desired: group.desired,
-            in_service,
-            min: group.min,
-            max: group.max,
-        });
-        let back = group.desired <= before && group.instances.len() as u32 <= group.desired;
-        if back || Instant::now() >= give_up || cx.interrupt.stop_load().is_cancelled() {
+        let sent = state.send_heartbeat(&cx.events).await;
+        check_not_fenced(sent, Phase::Recover)?;
+        cx.events.say(watch::group_event(&group));
+        let interrupted = cx.interrupt.stop_load().is_cancelled();
+        if is_back(&group, before) || Instant::now() >= give_up || interrupted {
             break;
         }
-        out_of_time = bounds.out_of_time();
-        if out_of_time.is_some() {
-            break;
+        if let Some(why) = state.out_of_time() {
+            return Ok(Some(why));
         }
-        if !said {
-            said = true;
+        if !announced {
+            announced = true;
             cx.events.note(format!(
                 "waiting for the group to come back to {before} (Ctrl-C ends the wait)"
             ));
@@ -82,23 +100,9 @@ pub async fn recover(
             () = cx.interrupt.stop_load().cancelled() => {}
         }
     }
-    if let Some(why) = out_of_time {
-        let warning = Warning::RecoveryEndedEarly {
-            instances: before,
-            why,
-        };
-        cx.events.warn(words::warning(&warning));
-        loaded.started.provisioned.planned.warnings.push(warning);
-    }
-    Ok(Recovered { loaded })
+    Ok(None)
 }
 
-async fn stop_tasks(cx: &Context, frame: &Frame) {
-    let mut fleet = frame.fleet.lock().await;
-    if let Some(fleet) = fleet.as_mut()
-        && let Err(error) = fleet.stop("the load has ended").await
-    {
-        // Destroy will try again, and prove it.
-        cx.events.warn(error.to_string());
-    }
+fn is_back(group: &GroupState, before: u32) -> bool {
+    group.desired <= before && group.instances.len() as u32 <= group.desired
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::Aws;
 use crate::aws::clock::ApiClock;
+use crate::events::Event;
 use crate::evidence::Timeline;
 use crate::evidence::timeline::{
     Activity, Alarm, Gap, GapReason, GroupState, MetricSeries, Observation, Observed, Policy,
@@ -480,6 +481,16 @@ fn missing(series: &[MetricSeries], ended: Timestamp) -> Vec<String> {
         })
     };
     series.iter().filter_map(tell).collect()
+}
+
+/// The group as the live view shows it.
+pub fn group_event(group: &GroupState) -> Event {
+    Event::Group {
+        desired: group.desired,
+        in_service: group.in_service(),
+        min: group.min,
+        max: group.max,
+    }
 }
 
 async fn poll(

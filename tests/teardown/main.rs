@@ -1,4 +1,4 @@
-//! Nothing is left behind: phases and mishaps, kills at every AWS call, and seeded chaos.
+//! Nothing is left behind: phases and faults, kills at every AWS call, and seeded chaos.
 //!
 //! Each trial has a lab of its own, real generators, and a stand-in for terraform without the
 //! provider's slow waits (`terraform` beside this file; some trials have the real one). After each

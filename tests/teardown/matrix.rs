@@ -1,4 +1,4 @@
-//! Every mishap in every phase.
+//! Every fault in every phase.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -24,7 +24,7 @@ const PHASES: [&str; 8] = [
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mishap {
+enum Fault {
     Error,
     Panic,
     Interrupt(u32),
@@ -46,43 +46,43 @@ enum Mishap {
     FolderDeletedAndKill,
 }
 
-const MISHAPS: [Mishap; 21] = [
-    Mishap::Error,
-    Mishap::Panic,
-    Mishap::Interrupt(1),
-    Mishap::Interrupt(2),
-    Mishap::Interrupt(3),
-    Mishap::Terminate,
-    Mishap::Hangup,
-    Mishap::KillRun,
-    Mishap::KillTerraform,
-    Mishap::KillBoth,
-    Mishap::KillGuardToo,
-    Mishap::DiskFull,
-    Mishap::OutputClosed,
-    Mishap::CredentialsExpired,
-    Mishap::Throttled,
-    Mishap::LabDown,
-    Mishap::StateEmptied,
-    Mishap::StateDeleted,
-    Mishap::FolderDeleted,
-    Mishap::KillAndLabDown,
-    Mishap::FolderDeletedAndKill,
+const FAULTS: [Fault; 21] = [
+    Fault::Error,
+    Fault::Panic,
+    Fault::Interrupt(1),
+    Fault::Interrupt(2),
+    Fault::Interrupt(3),
+    Fault::Terminate,
+    Fault::Hangup,
+    Fault::KillRun,
+    Fault::KillTerraform,
+    Fault::KillBoth,
+    Fault::KillGuardToo,
+    Fault::DiskFull,
+    Fault::OutputClosed,
+    Fault::CredentialsExpired,
+    Fault::Throttled,
+    Fault::LabDown,
+    Fault::StateEmptied,
+    Fault::StateDeleted,
+    Fault::FolderDeleted,
+    Fault::KillAndLabDown,
+    Fault::FolderDeletedAndKill,
 ];
 
 /// Of the whole matrix, where a few must do.
-const SAMPLE: [(&str, Mishap); 8] = [
-    ("plan", Mishap::Interrupt(1)),
-    ("provision", Mishap::KillBoth),
-    ("start", Mishap::Terminate),
-    ("load", Mishap::Interrupt(3)),
-    ("load", Mishap::DiskFull),
-    ("recover", Mishap::FolderDeleted),
-    ("judge", Mishap::Panic),
-    ("destroy", Mishap::StateEmptied),
+const SAMPLE: [(&str, Fault); 8] = [
+    ("plan", Fault::Interrupt(1)),
+    ("provision", Fault::KillBoth),
+    ("start", Fault::Terminate),
+    ("load", Fault::Interrupt(3)),
+    ("load", Fault::DiskFull),
+    ("recover", Fault::FolderDeleted),
+    ("judge", Fault::Panic),
+    ("destroy", Fault::StateEmptied),
 ];
 
-impl Mishap {
+impl Fault {
     /// What a pipeline sees. `None`: killed, or whatever the run came to in spite of it.
     fn exits(self, phase: &str) -> &'static [i32] {
         let made_nothing = phase == "plan";
@@ -130,48 +130,48 @@ impl Mishap {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_mishap_in_every_phase_leaves_nothing() {
+async fn every_fault_in_every_phase_leaves_nothing() {
     if elsewhere("matrix") {
         return;
     }
-    let cells: Vec<(&str, Mishap)> = match whole("matrix") {
+    let cells: Vec<(&str, Fault)> = match whole("matrix") {
         true => PHASES
             .iter()
-            .flat_map(|phase| MISHAPS.iter().map(|mishap| (*phase, *mishap)))
-            .filter(|(phase, mishap)| mishap.is_there(phase))
+            .flat_map(|phase| FAULTS.iter().map(|fault| (*phase, *fault)))
+            .filter(|(phase, fault)| fault.is_there(phase))
             .collect(),
         false => SAMPLE.to_vec(),
     };
     let only = std::env::var("CELL").unwrap_or_default();
     let cells: Vec<_> = cells
         .into_iter()
-        .map(|(phase, mishap)| (format!("{phase} x {mishap:?}"), (phase, mishap)))
+        .map(|(phase, fault)| (format!("{phase} x {fault:?}"), (phase, fault)))
         .filter(|(name, _)| name.contains(&only))
         .collect();
     let count = cells.len();
-    let failed = all(cells, |(phase, mishap)| cell(phase, mishap)).await;
-    println!("{count} phases and mishaps, {failed} not clean");
+    let failed = all(cells, |(phase, fault)| cell(phase, fault)).await;
+    println!("{count} phases and faults, {failed} not clean");
     assert_eq!(failed, 0);
 }
 
-/// Lets a mishap happen in a phase, and asks the questions.
-async fn cell(phase: &str, mishap: Mishap) -> Result<(), String> {
-    let mut trial = Trial::new(false, mishap == Mishap::DiskFull).await;
-    let result = in_phase(&mut trial, phase, mishap)
+/// Lets a fault happen in a phase, and asks the questions.
+async fn cell(phase: &str, fault: Fault) -> Result<(), String> {
+    let mut trial = Trial::new(false, fault == Fault::DiskFull).await;
+    let result = in_phase(&mut trial, phase, fault)
         .await
         .map_err(|why| format!("{why}\n{}", trial.said()));
     trial.end().await;
     result
 }
 
-async fn in_phase(trial: &mut Trial, phase: &str, mishap: Mishap) -> Result<(), String> {
+async fn in_phase(trial: &mut Trial, phase: &str, fault: Fault) -> Result<(), String> {
     let hold = trial.folder.path().join("hold");
-    let cue = match mishap {
-        Mishap::Error => format!("error:{phase}"),
-        Mishap::Panic => format!("panic:{phase}"),
+    let cue = match fault {
+        Fault::Error => format!("error:{phase}"),
+        Fault::Panic => format!("panic:{phase}"),
         _ => format!("hold:{phase}:{}", hold.display()),
     };
-    let output = if mishap == Mishap::OutputClosed {
+    let output = if fault == Fault::OutputClosed {
         Output::Pipes
     } else {
         Output::Files
@@ -179,7 +179,7 @@ async fn in_phase(trial: &mut Trial, phase: &str, mishap: Mishap) -> Result<(), 
     let mut run = trial.start(Some(cue), output);
     let pid = run.id().unwrap();
     let mut killed = None;
-    if !matches!(mishap, Mishap::Error | Mishap::Panic) {
+    if !matches!(fault, Fault::Error | Fault::Panic) {
         let reached = timeout(PATIENCE, async {
             while !hold.exists() && matches!(run.try_wait(), Ok(None)) {
                 sleep(LOOK).await;
@@ -190,7 +190,7 @@ async fn in_phase(trial: &mut Trial, phase: &str, mishap: Mishap) -> Result<(), 
             return Err(format!("{phase} is never reached"));
         }
         // Where terraform works in this phase, it is to be in the middle of it.
-        if matches!(mishap, Mishap::KillTerraform | Mishap::KillBoth) {
+        if matches!(fault, Fault::KillTerraform | Fault::KillBoth) {
             std::fs::remove_file(&hold).unwrap();
             let working = timeout(PATIENCE, async {
                 while trial.terraforms().is_empty() {
@@ -199,56 +199,56 @@ async fn in_phase(trial: &mut Trial, phase: &str, mishap: Mishap) -> Result<(), 
             });
             working.await.map_err(|_| "terraform is never at work")?;
         }
-        happen(trial, mishap, pid).await;
+        happen(trial, fault, pid).await;
         // Where it is a pipe, nobody is at its other end any more.
         drop((run.stdout.take(), run.stderr.take()));
-        if mishap.is_killed() {
+        if fault.is_killed() {
             killed = Some(Timestamp::now());
         }
         // A signal ends the hold by itself: without it the phase might be over before the signal is
         // heard.
-        if !mishap.is_signal() {
+        if !fault.is_signal() {
             let _ = std::fs::remove_file(&hold);
         }
     }
     let status = ended(trial, &mut run).await?;
-    let expected = mishap.exits(phase);
-    if !mishap.is_killed() && !status.code().is_some_and(|code| expected.contains(&code)) {
+    let expected = fault.exits(phase);
+    if !fault.is_killed() && !status.code().is_some_and(|code| expected.contains(&code)) {
         return Err(format!(
             "exit {:?}, expected one of {expected:?}",
             status.code()
         ));
     }
-    after(trial, mishap).await?;
+    after(trial, fault).await?;
     trial.oracle(killed).await
 }
 
-async fn happen(trial: &mut Trial, mishap: Mishap, pid: u32) {
+async fn happen(trial: &mut Trial, fault: Fault, pid: u32) {
     let state = trial.run_folder();
-    match mishap {
-        Mishap::Error | Mishap::Panic | Mishap::OutputClosed => {}
-        Mishap::Interrupt(times) => {
+    match fault {
+        Fault::Error | Fault::Panic | Fault::OutputClosed => {}
+        Fault::Interrupt(times) => {
             for _ in 0..times {
                 kill(pid, Signal::INT);
                 // Two signals that come together are one.
                 sleep(Duration::from_millis(150)).await;
             }
         }
-        Mishap::Terminate => kill(pid, Signal::TERM),
-        Mishap::Hangup => kill(pid, Signal::HUP),
-        Mishap::KillRun => kill(pid, Signal::KILL),
-        Mishap::KillTerraform => trial
+        Fault::Terminate => kill(pid, Signal::TERM),
+        Fault::Hangup => kill(pid, Signal::HUP),
+        Fault::KillRun => kill(pid, Signal::KILL),
+        Fault::KillTerraform => trial
             .terraforms()
             .into_iter()
             .for_each(|pid| kill(pid, Signal::KILL)),
-        Mishap::KillBoth => {
+        Fault::KillBoth => {
             trial
                 .terraforms()
                 .into_iter()
                 .for_each(|pid| kill(pid, Signal::KILL));
             kill(pid, Signal::KILL);
         }
-        Mishap::KillGuardToo => {
+        Fault::KillGuardToo => {
             trial
                 .pids("--when-orphaned")
                 .into_iter()
@@ -259,26 +259,26 @@ async fn happen(trial: &mut Trial, mishap: Mishap, pid: u32) {
                 .into_iter()
                 .for_each(|pid| kill(pid, Signal::KILL));
         }
-        Mishap::DiskFull => trial.mount.as_ref().unwrap().fill(),
-        Mishap::CredentialsExpired => trial.weather.expired.store(true, Ordering::Relaxed),
-        Mishap::Throttled => trial.weather.throttled.store(20, Ordering::Relaxed),
-        Mishap::LabDown => trial.weather.break_down(),
-        Mishap::KillAndLabDown => {
+        Fault::DiskFull => trial.mount.as_ref().unwrap().fill(),
+        Fault::CredentialsExpired => trial.weather.expired.store(true, Ordering::Relaxed),
+        Fault::Throttled => trial.weather.throttled.store(20, Ordering::Relaxed),
+        Fault::LabDown => trial.weather.break_down(),
+        Fault::KillAndLabDown => {
             trial.weather.break_down();
             kill(pid, Signal::KILL);
         }
-        Mishap::StateEmptied => {
+        Fault::StateEmptied => {
             if let Some(folder) = state.filter(|folder| folder.join("terraform.tfstate").exists()) {
                 std::fs::write(folder.join("terraform.tfstate"), "").unwrap();
             }
         }
-        Mishap::StateDeleted => {
+        Fault::StateDeleted => {
             let folder = state.unwrap_or_default();
             let _ = std::fs::remove_file(folder.join("terraform.tfstate"));
             let _ = std::fs::remove_dir_all(folder.join("states"));
         }
-        Mishap::FolderDeleted => state.as_deref().into_iter().for_each(delete),
-        Mishap::FolderDeletedAndKill => {
+        Fault::FolderDeleted => state.as_deref().into_iter().for_each(delete),
+        Fault::FolderDeletedAndKill => {
             state.as_deref().into_iter().for_each(delete);
             kill(pid, Signal::KILL);
         }
@@ -297,9 +297,9 @@ fn delete(folder: &Path) {
 }
 
 /// Whoever has to act next: nobody, the guard, or somebody with a reap.
-async fn after(trial: &Trial, mishap: Mishap) -> Result<(), String> {
-    match mishap {
-        Mishap::KillGuardToo => {
+async fn after(trial: &Trial, fault: Fault) -> Result<(), String> {
+    match fault {
+        Fault::KillGuardToo => {
             // Nobody is left to stop the load: the lease must.
             let over = timeout(Duration::from_secs(60), async {
                 while !trial.pids(" generate").is_empty() {
@@ -310,7 +310,7 @@ async fn after(trial: &Trial, mishap: Mishap) -> Result<(), String> {
             trial.reap(&[], &trial.runs()).await?;
             trial.emptied(Duration::from_secs(5)).await
         }
-        Mishap::CredentialsExpired => {
+        Fault::CredentialsExpired => {
             trial.weather.expired.store(false, Ordering::Relaxed);
             // The guard may still be at it.
             trial
@@ -320,7 +320,7 @@ async fn after(trial: &Trial, mishap: Mishap) -> Result<(), String> {
             trial.reap(&[], &trial.runs()).await?;
             trial.emptied(Duration::from_secs(5)).await
         }
-        Mishap::LabDown | Mishap::KillAndLabDown => {
+        Fault::LabDown | Fault::KillAndLabDown => {
             while trial.weather.down.load(Ordering::Relaxed) {
                 sleep(LOOK).await;
             }

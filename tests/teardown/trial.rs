@@ -138,7 +138,7 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
             .arg("scenario.yaml")
             .env("SPIKEPROOF_GENERATOR_BINARY", small_binary());
         if let Some(cue) = cue {
-            command.env("SPIKEPROOF_MISHAP", cue);
+            command.env("SPIKEPROOF_FAILPOINT", cue);
         }
         if output == Output::Pipes {
             return command.spawn().unwrap();

@@ -5,16 +5,16 @@ use std::fmt::Write as _;
 use crate::cost;
 use crate::plan::{Schedule, Sizing, forecast};
 use crate::report::terminal::{level, peak};
-use crate::run::{FleetKind, Preview, Wanted, objections, to_prove};
+use crate::run::{FleetKind, Preview, ScenarioOptions, objections, to_prove};
 use crate::scenario::{Model, Reuse, Scenario};
 use crate::units::{self, duration};
 
 /// The plan as text. `proves_target`: the caller proves the target itself and prints the result.
-pub(super) fn text(preview: &Preview, wanted: &Wanted, proves_target: bool) -> String {
+pub(super) fn text(preview: &Preview, options: &ScenarioOptions, proves_target: bool) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = write_plan(&mut out, preview, wanted.fleet);
-    let _ = write_limits(&mut out, preview, wanted, proves_target);
+    let _ = write_plan(&mut out, preview, options.fleet);
+    let _ = write_limits(&mut out, preview, options, proves_target);
     out
 }
 
@@ -82,11 +82,11 @@ fn write_plan(out: &mut String, preview: &Preview, fleet: FleetKind) -> std::fmt
 fn write_limits(
     out: &mut String,
     preview: &Preview,
-    wanted: &Wanted,
+    options: &ScenarioOptions,
     proves_target: bool,
 ) -> std::fmt::Result {
-    let refused = objections(wanted, preview);
-    let to_prove = to_prove(wanted, preview).filter(|_| !proves_target);
+    let refused = objections(options, preview);
+    let to_prove = to_prove(options, preview).filter(|_| !proves_target);
     if !refused.is_empty() || to_prove.is_some() {
         writeln!(out, "\nlimits")?;
     }

@@ -46,14 +46,14 @@ async fn write_fence(channel: &Channel) -> Result<(), ChannelError> {
             Err(error) => return Err(error),
         };
         let epoch = known.as_ref().map_or(2, |control| control.epoch + 1);
-        let beat = known.as_ref().map_or(1, |control| control.beat + 1);
+        let heartbeat = known.as_ref().map_or(1, |control| control.heartbeat + 1);
         let stop = Some(Stop {
             why: "reaped".to_owned(),
         });
         let control = Control {
             version: VERSION,
             epoch,
-            beat,
+            heartbeat,
             start: None,
             stop,
         };
@@ -73,18 +73,18 @@ mod tests {
     async fn a_fence_stops_the_tasks_and_refuses_the_orchestrators_next_heartbeat() {
         let store = std::sync::Arc::new(object_store::memory::InMemory::new());
         let channel = Channel::new(store, object_store::path::Path::from("run"));
-        let beat = |beat| Control {
+        let control = |heartbeat| Control {
             version: VERSION,
             epoch: 1,
-            beat,
+            heartbeat,
             start: None,
             stop: None,
         };
-        let known = channel.put_control(&beat(1), None).await.unwrap();
+        let known = channel.put_control(&control(1), None).await.unwrap();
         write_fence(&channel).await.unwrap();
         let seen = channel.control().await.unwrap();
         assert_eq!((seen.epoch, seen.stop.is_some()), (2, true));
-        let refused = channel.put_control(&beat(2), Some(&known)).await;
+        let refused = channel.put_control(&control(2), Some(&known)).await;
         assert!(matches!(refused, Err(ChannelError::Fenced)), "{refused:?}");
         // Two reapers do no harm.
         write_fence(&channel).await.unwrap();

@@ -1,7 +1,7 @@
-//! `control.json`: the proof that the orchestrator lives, the start instant, and the stop order.
+//! The writer of `control.json`: heartbeat, start instant and stop order; and of the secrets.
 //!
-//! The beat comes from the phases' own loops: a detached timer would keep the load of a hung run
-//! alive. It is written on condition that nobody else has written: an orchestrator that wakes up
+//! The loops of the phases send the heartbeat themselves: a detached timer would keep the load of a
+//! hung run alive. Each write is conditional on the previous one: an orchestrator that wakes up
 //! after a reaper took its run over finds out here, and creates nothing more.
 
 use std::time::Duration;
@@ -9,15 +9,18 @@ use std::time::Duration;
 use object_store::UpdateVersion;
 use tokio::time::Instant;
 
+use super::RunError;
 use crate::channel::message::{Control, Secrets, Start, Stop, VERSION};
-use crate::channel::{BEAT, Channel, ChannelError};
+use crate::channel::{Channel, ChannelError, HEARTBEAT_INTERVAL};
+use crate::events::Phase;
 use crate::redact;
 
+/// Writes the orchestrator's side of the channel, as the owner of one epoch.
 #[derive(Debug)]
-pub struct Beacon {
+pub struct ControlWriter {
     channel: Channel,
     control: Control,
-    /// What is in the store, as far as we know.
+    /// The version in the store, as far as we know.
     known: Option<UpdateVersion>,
     written: Option<Instant>,
     /// The stop order is in the store.
@@ -26,12 +29,12 @@ pub struct Beacon {
     secrets: bool,
 }
 
-impl Beacon {
+impl ControlWriter {
     pub fn new(channel: Channel, epoch: u64) -> Self {
         let control = Control {
             version: VERSION,
             epoch,
-            beat: 0,
+            heartbeat: 0,
             start: None,
             stop: None,
         };
@@ -45,16 +48,19 @@ impl Beacon {
         }
     }
 
-    /// Writes if it is time to. A beat that cannot be written is tried again at the next call;
-    /// tasks outlive a few.
-    pub async fn beat(&mut self) -> Result<(), ChannelError> {
-        if self.written.is_some_and(|written| written.elapsed() < BEAT) {
+    /// Sends a heartbeat if one is due. The next call retries one that could not be written; the
+    /// lease of the tasks outlives a few.
+    pub async fn send_heartbeat(&mut self) -> Result<(), ChannelError> {
+        if self
+            .written
+            .is_some_and(|written| written.elapsed() < HEARTBEAT_INTERVAL)
+        {
             return Ok(());
         }
         self.write().await
     }
 
-    /// Since the store last took a beat: after the lease there is no load any more.
+    /// Since the store last accepted a heartbeat: after the lease there is no load any more.
     pub fn silence(&self) -> Duration {
         self.written
             .map_or(Duration::ZERO, |written| written.elapsed())
@@ -65,7 +71,7 @@ impl Beacon {
         self.write().await
     }
 
-    /// Reaches every task whatever their number, within their next poll.
+    /// Reaches every task within its next poll.
     pub async fn stop(&mut self, why: &str) -> Result<(), ChannelError> {
         self.control.stop.get_or_insert_with(|| Stop {
             why: redact::text(why),
@@ -73,7 +79,7 @@ impl Beacon {
         self.write().await
     }
 
-    /// For tasks to read when they boot.
+    /// Tasks read them when they boot.
     pub async fn put_secrets(&mut self, secrets: &redact::Secrets) -> Result<(), ChannelError> {
         if secrets.is_empty() {
             return Ok(());
@@ -87,7 +93,7 @@ impl Beacon {
             .await
     }
 
-    /// To be called again when it failed; nothing to do where there are none.
+    /// The caller repeats it after a failure. Does nothing if there are no secrets.
     pub async fn drop_secrets(&mut self) -> Result<(), ChannelError> {
         if self.secrets {
             self.channel.drop_secrets().await?;
@@ -96,13 +102,13 @@ impl Beacon {
         Ok(())
     }
 
-    /// Nothing more is to be written: an order that the store did not take is given again.
+    /// False until the store has accepted the order: then the caller sends it again.
     pub fn stopped(&self) -> bool {
         self.stopped
     }
 
     async fn write(&mut self) -> Result<(), ChannelError> {
-        self.control.beat += 1;
+        self.control.heartbeat += 1;
         self.known = Some(
             self.channel
                 .put_control(&self.control, self.known.as_ref())
@@ -111,5 +117,14 @@ impl Beacon {
         self.written = Some(Instant::now());
         self.stopped = self.control.stop.is_some();
         Ok(())
+    }
+}
+
+/// The error that ends a phase: another process drives this run now. Any other failure is
+/// temporary, and the next heartbeat tries again.
+pub fn check_not_fenced(sent: Result<(), ChannelError>, phase: Phase) -> Result<(), RunError> {
+    match sent {
+        Err(error @ ChannelError::Fenced) => Err(RunError::caused_by(phase, error)),
+        _ => Ok(()),
     }
 }

@@ -1,0 +1,88 @@
+//! A run for tests: it has a plan, a folder and a journal, and nothing else yet.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::authorization::Authorization;
+use super::plan::RunPlan;
+use super::state::RunState;
+use super::{
+    Context, FleetKind, Interrupt, OrganisationFile, Repeats, RunOptions, ScenarioOptions,
+};
+use crate::cost;
+use crate::events::Events;
+use crate::limits::{Reach, RunLimits, Standing};
+use crate::plan::{Schedule, Sizing};
+use crate::scenario::example::scenario;
+use crate::scenario::{Files, Surroundings};
+use crate::units::RunId;
+
+pub fn options(runs_dir: &Path) -> RunOptions {
+    RunOptions {
+        scenario: ScenarioOptions {
+            file: String::new(),
+            text: String::new(),
+            environment: BTreeMap::new(),
+            url: None,
+            fleet: FleetKind::Fargate,
+            tasks: None,
+            allowed_hosts: Vec::new(),
+            organisation: OrganisationFile::default(),
+        },
+        runs_dir: runs_dir.to_owned(),
+        terraform: None,
+        generator_binary: None,
+        image: None,
+        guard: true,
+        force: false,
+        max_duration: None,
+    }
+}
+
+/// Two tasks, without cloud and without limits.
+fn plan(runs_dir: &Path) -> RunPlan {
+    let scenario = scenario(vec![]);
+    let run = RunId::parse("sp-0000000001").unwrap();
+    RunPlan {
+        folder: runs_dir.join(run.as_str()),
+        run,
+        begun: Timestamp::UNIX_EPOCH,
+        seed: 0,
+        surroundings: Surroundings::default(),
+        files: Files::new(),
+        schedule: Schedule::new(&scenario),
+        sizing: Sizing {
+            tasks: 2,
+            needed: 2,
+            why: String::new(),
+        },
+        estimate: cost::estimate(scenario.fleet.size, scenario.fleet.arch, 0, Duration::ZERO),
+        scenario,
+        cloud: None,
+        terraform: None,
+        group: None,
+        watched_in: None,
+        authorization: Authorization {
+            reach: Reach::default(),
+            standing: Standing::default(),
+        },
+        limits: RunLimits::default(),
+        warnings: Vec::new(),
+    }
+}
+
+pub fn begun(runs_dir: &Path) -> (Context, Arc<RunState>) {
+    let cx = Context {
+        options: Arc::new(options(runs_dir)),
+        repeats: Repeats::default(),
+        earlier_runs: Vec::new(),
+        events: Events::channel().0,
+        interrupt: Interrupt::quiet(),
+    };
+    let state = RunState::open(&cx, plan(runs_dir)).unwrap();
+    (cx, state)
+}

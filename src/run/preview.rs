@@ -1,0 +1,93 @@
+//! Preview: the part of the plan that needs neither AWS nor network. `check` prints it.
+
+use std::path::Path;
+
+use super::{FleetKind, RunError, ScenarioOptions};
+use crate::cost::{self, Cost};
+use crate::plan::{Schedule, Sizing, size};
+use crate::redact::{self, Secrets};
+use crate::scenario::{self, Files, Scenario, Surroundings, Tasks};
+
+/// The scenario, with its load scheduled and its fleet sized and priced.
+pub struct Preview {
+    pub scenario: Scenario,
+    pub surroundings: Surroundings,
+    pub files: Files,
+    pub schedule: Schedule,
+    pub sizing: Sizing,
+    pub estimate: Cost,
+}
+
+/// Reads the scenario and computes the plan. The error contains every problem of the file,
+/// rendered.
+pub fn preview(options: &ScenarioOptions, colour: bool) -> Result<Preview, RunError> {
+    let scenario::Read {
+        mut scenario,
+        files,
+        used,
+        secrets,
+    } = read_scenario(options, colour)?;
+    if let Some(tasks) = options.tasks {
+        scenario.fleet.tasks = Tasks::Exactly(tasks);
+    }
+    let schedule = Schedule::new(&scenario);
+    let sizing = fleet_size(&scenario, options.fleet);
+    let estimate = cost::estimate(
+        scenario.fleet.size,
+        scenario.fleet.arch,
+        sizing.tasks,
+        schedule.end(),
+    );
+    let surroundings = Surroundings {
+        environment: used,
+        secrets,
+        url: options.url.clone(),
+    };
+    Ok(Preview {
+        scenario,
+        surroundings,
+        files,
+        schedule,
+        sizing,
+        estimate,
+    })
+}
+
+fn read_scenario(options: &ScenarioOptions, colour: bool) -> Result<scenario::Read, RunError> {
+    let secrets = secret_values(options);
+    // Registered before any output can contain text of the file.
+    redact::keep(&secrets);
+    let surroundings = Surroundings {
+        environment: options.environment.clone(),
+        secrets,
+        url: options.url.clone(),
+    };
+    let folder = Path::new(&options.file).parent().unwrap_or(Path::new(""));
+    let open = |name: &str| std::fs::read(folder.join(name)).map_err(|error| error.to_string());
+    scenario::read(&options.text, &surroundings, &open).map_err(|problems| {
+        let rendered = scenario::render(&options.file, &options.text, &problems, colour);
+        RunError::invalid_scenario(rendered)
+    })
+}
+
+/// The environment's values of the secrets that the scenario names.
+fn secret_values(options: &ScenarioOptions) -> Secrets {
+    let mut secrets = Secrets::default();
+    for name in scenario::secrets_named(&options.text) {
+        if let Some(value) = options.environment.get(name) {
+            secrets.insert(name, value);
+        }
+    }
+    secrets
+}
+
+fn fleet_size(scenario: &Scenario, fleet: FleetKind) -> Sizing {
+    match (fleet, scenario.fleet.tasks) {
+        (FleetKind::Local, Tasks::Auto) => Sizing {
+            tasks: 1,
+            needed: 1,
+            why: "one process on this machine".to_owned(),
+        },
+        _ => size(scenario),
+    }
+}

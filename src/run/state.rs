@@ -1,0 +1,299 @@
+//! The run state: what every phase shares, and what destroy needs, however far the phases came.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::heartbeat::ControlWriter;
+use super::plan::RunPlan;
+use super::stop_conditions::{STOPPING, StopConditions};
+use super::{Context, RunError};
+use crate::channel::message::Start;
+use crate::channel::{Channel, ChannelError, HEARTBEAT_INTERVAL};
+use crate::cost::{self, Cost};
+use crate::events::{Event, Events, Phase};
+use crate::fleet::Fleet;
+use crate::journal::locks::{self, WorkLock};
+use crate::journal::names::Thing;
+use crate::journal::record::Run;
+use crate::journal::reserve::{self, FileSystem};
+use crate::journal::{self, Journal, JournalError, Record};
+use crate::limits::Spent;
+use crate::redact::Secrets;
+use crate::teardown::guard::Guard;
+
+pub struct RunState {
+    pub plan: RunPlan,
+    pub stop_conditions: StopConditions,
+    pub fleet: tokio::sync::Mutex<Option<Box<dyn Fleet>>>,
+    /// Held, and inherited by terraform, as long as any process of the run is alive on this host.
+    pub work_lock: Arc<WorkLock>,
+    control: tokio::sync::Mutex<Option<ControlWriter>>,
+    /// `None` once the run has released its folder.
+    journal: Mutex<Option<Journal>>,
+    guard: tokio::sync::Mutex<Option<Guard>>,
+    /// Every record, including those that a full disk refused: destroy must know them all.
+    records: Mutex<Vec<Record>>,
+    took: Mutex<Vec<(Phase, Duration)>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The life of the run's folder, journal and guard.
+impl RunState {
+    /// Opens the run's folder and journal. From here on, destroy knows everything that is created.
+    pub fn open(cx: &Context, plan: RunPlan) -> Result<Arc<Self>, RunError> {
+        let stop_conditions = StopConditions::begin(plan.limits.clone(), &cx.interrupt);
+        let first = Record::Run(first_record(cx, &plan));
+        let journal = Journal::create(&plan.folder, first.clone())
+            .map_err(|error| RunError::caused_by(Phase::Plan, error))?;
+        let work_lock = WorkLock::take(&plan.folder)
+            .map_err(|error| RunError::caused_by(Phase::Plan, error))?
+            .ok_or_else(|| {
+                RunError::could_not(Phase::Plan, "the new run's folder is already worked in")
+            })?;
+        reserve_disk_space(cx, &plan.folder)?;
+        let creates_resources = plan.cloud.is_some();
+        cx.events.say(Event::RunNamed {
+            run: plan.run.clone(),
+            folder: plan.folder.clone(),
+            reap: creates_resources.then(|| journal::reap_command(&cx.options.runs_dir, &plan.run)),
+        });
+        Ok(Arc::new(Self {
+            plan,
+            stop_conditions,
+            fleet: tokio::sync::Mutex::new(None),
+            work_lock: Arc::new(work_lock),
+            control: tokio::sync::Mutex::new(None),
+            journal: Mutex::new(Some(journal)),
+            guard: tokio::sync::Mutex::new(None),
+            records: Mutex::new(vec![first]),
+            took: Mutex::new(Vec::new()),
+        }))
+    }
+
+    /// From here on the run is destroyed even if this process is killed.
+    pub async fn set_guard(&self, guard: Guard) {
+        *self.guard.lock().await = Some(guard);
+    }
+
+    /// Ends this process's part in the run. Dismisses the guard if the run is finished; otherwise
+    /// lets it take over, and returns the news for the user.
+    pub async fn release(&self, finished: bool) -> Option<String> {
+        *lock(&self.journal) = None;
+        let mut guard = self.guard.lock().await.take()?;
+        if finished {
+            guard.dismiss().await;
+            return None;
+        }
+        let (pid, log) = (guard.pid()?, guard.log());
+        Some(format!(
+            "the guard (process {pid}) goes on destroying; its log: {}",
+            log.display()
+        ))
+    }
+
+    /// Writes the intent before the action: if it cannot be written, the action must not happen.
+    pub fn record_intent(&self, record: Record) -> Result<(), RunError> {
+        self.write(record)
+            .map_err(|error| RunError::caused_by(Phase::Provision, error))?;
+        match lock(&self.journal).as_ref() {
+            Some(journal) if journal.is_full() => Err(RunError::could_not(
+                Phase::Provision,
+                "the disk is full: nothing more is begun",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Records an outcome. One that cannot be written only reads as "may still exist".
+    pub fn record(&self, record: Record) {
+        let _ = self.write(record);
+    }
+
+    fn write(&self, record: Record) -> Result<(), JournalError> {
+        lock(&self.records).push(record.clone());
+        match lock(&self.journal).as_mut() {
+            Some(journal) => journal.write(record),
+            None => Ok(()),
+        }
+    }
+
+    /// An apply was begun, and its outcome is unknown.
+    pub fn apply_is_unsettled(&self) -> bool {
+        journal::unsettled(&lock(&self.records))
+    }
+
+    /// Everything that may exist according to the journal.
+    pub fn leftovers(&self) -> Vec<Thing> {
+        journal::leftovers(&lock(&self.records))
+    }
+
+    pub fn record_duration(&self, phase: Phase, took: Duration) {
+        lock(&self.took).push((phase, took));
+    }
+
+    pub fn durations(&self) -> Vec<(Phase, Duration)> {
+        lock(&self.took).clone()
+    }
+}
+
+/// The orchestrator's side of the channel. Before [`RunState::attach`] there is none, and nothing
+/// to send.
+impl RunState {
+    pub async fn attach(&self, fleet: Box<dyn Fleet>, channel: Channel, epoch: u64) {
+        *self.fleet.lock().await = Some(fleet);
+        *self.control.lock().await = Some(ControlWriter::new(channel, epoch));
+    }
+
+    /// Shows tasks and reapers that the run is alive, and warns if the guard is not.
+    pub async fn send_heartbeat(&self, events: &Events) -> Result<(), ChannelError> {
+        if let Some(news) = self.guard.lock().await.as_mut().and_then(Guard::check) {
+            events.warn(news);
+        }
+        match self.control.lock().await.as_mut() {
+            Some(control) => control.send_heartbeat().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Sends heartbeats until it is dropped: only where there is no load that they could keep
+    /// alive.
+    pub async fn keep_sending_heartbeats(&self, events: &Events) {
+        loop {
+            // A refusal changes nothing here: everything is being taken down anyway.
+            let _ = self.send_heartbeat(events).await;
+            tokio::time::sleep(HEARTBEAT_INTERVAL).await;
+        }
+    }
+
+    /// Since the store last accepted a heartbeat.
+    pub async fn silence(&self) -> Duration {
+        let control = self.control.lock().await;
+        control
+            .as_ref()
+            .map(ControlWriter::silence)
+            .unwrap_or_default()
+    }
+
+    pub async fn send_start_order(&self, start: Start) -> Result<(), ChannelError> {
+        match self.control.lock().await.as_mut() {
+            Some(control) => control.start(start).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The first act of every ending: it reaches every task within its next poll.
+    pub async fn send_stop_order(&self, why: &str) -> Result<(), ChannelError> {
+        match self.control.lock().await.as_mut() {
+            Some(control) if !control.stopped() => control.stop(why).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Secrets are on the channel only while tasks start.
+    pub async fn put_secrets(&self, secrets: &Secrets) -> Result<(), ChannelError> {
+        match self.control.lock().await.as_mut() {
+            Some(control) => control.put_secrets(secrets).await,
+            None => Ok(()),
+        }
+    }
+
+    pub async fn drop_secrets(&self) -> Result<(), ChannelError> {
+        match self.control.lock().await.as_mut() {
+            Some(control) => control.drop_secrets().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Cost and limits.
+impl RunState {
+    /// The cost of the tasks so far; `None` if they cost nothing.
+    pub async fn cost(&self) -> Option<Cost> {
+        self.plan.cloud.as_ref()?;
+        let fleet = self.fleet.lock().await;
+        let times = fleet.as_ref().map(|fleet| fleet.billed());
+        Some(self.cost_of(&times.unwrap_or_default()))
+    }
+
+    fn cost_of(&self, times: &[Duration]) -> Cost {
+        let fleet = &self.plan.scenario.fleet;
+        cost::of_tasks(fleet.size, fleet.arch, times)
+    }
+
+    async fn spent(&self) -> Option<Spent> {
+        let cost = self.cost().await?;
+        // A replaced task has stopped: at most one task per slot is running.
+        let running = cost.tasks.min(self.plan.sizing.tasks);
+        Some(Spent {
+            so_far: cost.usd,
+            stopping: self.cost_of(&vec![STOPPING; running as usize]).usd,
+        })
+    }
+
+    /// Why the run must stop now.
+    pub async fn limit_reached(&self) -> Option<String> {
+        self.stop_conditions.reached(self.spent().await)
+    }
+
+    /// The same without the cost: tasks that have stopped cost nothing more.
+    pub fn out_of_time(&self) -> Option<String> {
+        self.stop_conditions.reached(None)
+    }
+
+    /// A limit that is reached before the load ends the run without a judgement.
+    pub async fn check_limits(&self, phase: Phase) -> Result<(), RunError> {
+        let Some(why) = self.limit_reached().await else {
+            return Ok(());
+        };
+        let what = format!("{why}, before there was any load");
+        Err(RunError::could_not(phase, what).hint("a larger `--max-duration`, or `budget`"))
+    }
+}
+
+fn first_record(cx: &Context, plan: &RunPlan) -> Run {
+    let cloud = plan.cloud.as_ref();
+    let profile = cx.options.scenario.environment.get("AWS_PROFILE");
+    Run {
+        run: plan.run.clone(),
+        region: cloud
+            .map(|cloud| cloud.aws.region.clone())
+            .unwrap_or_default(),
+        account: cloud
+            .map(|cloud| cloud.caller.account.clone())
+            .unwrap_or_default(),
+        scenario_name: plan.scenario.name.clone(),
+        url: plan.scenario.target.url.to_string(),
+        endpoint: cloud.and_then(|cloud| cloud.aws.endpoint.clone()),
+        boot: locks::boot(),
+        profile: profile.filter(|name| !name.is_empty()).cloned(),
+        started: plan.begun,
+    }
+}
+
+/// Reserves disk space for everything that must be written when the disk is full. Warns if the runs
+/// directory is on a network or in-memory file system.
+fn reserve_disk_space(cx: &Context, folder: &Path) -> Result<(), RunError> {
+    if let Some(free) = reserve::shortage(folder) {
+        let what = format!(
+            "only {} MB are free where runs are kept ({})",
+            free / 1_000_000,
+            folder.display()
+        );
+        return Err(RunError::could_not(Phase::Plan, what));
+    }
+    reserve::set_aside(folder).map_err(|error| RunError::caused_by(Phase::Plan, error))?;
+    match reserve::file_system(folder) {
+        FileSystem::Disk => {}
+        FileSystem::Network => cx
+            .events
+            .warn("runs are kept on a network file system: its locks may not hold (--runs-dir)"),
+        FileSystem::Memory => cx
+            .events
+            .warn("runs are kept in memory: their journals are gone with the power (--runs-dir)"),
+    }
+    Ok(())
+}
