@@ -131,7 +131,12 @@ impl Trial {
             .unwrap()
             .unwrap()
             .path();
-        serde_json::from_str(&std::fs::read_to_string(run.join("report.json")).unwrap()).unwrap()
+        let text = std::fs::read_to_string(run.join("report.json")).unwrap();
+        let schema = jsonschema::draft202012::new(&spikeproof::report::schema::json_schema());
+        if let Err(fault) = schema.unwrap().validate(&serde_json::from_str(&text).unwrap()) {
+            panic!("report.json: {fault} at {}", fault.instance_path());
+        }
+        serde_json::from_str(&text).unwrap()
     }
 
     /// No generator of this trial is alive: their channel is in its folder.

@@ -22,13 +22,16 @@ pub fn json_schema() -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
     use super::*;
     use crate::report::tests::report;
 
     #[test]
     fn the_published_schema_is_the_present_one() {
         let wanted = format!("{:#}\n", json_schema());
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/report.schema.json");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/report.schema.json");
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(&path, &wanted).unwrap();
         }
@@ -36,6 +39,44 @@ mod tests {
             std::fs::read_to_string(&path).unwrap() == wanted,
             "docs/report.schema.json is behind the code: run the tests with UPDATE_DOCS=1"
         );
+    }
+
+    /// The ids of a definition: an enum's words, or the constant `id` of each of its forms.
+    fn ids(schema: &Value, definition: &str) -> BTreeSet<String> {
+        let definition = &schema["$defs"][definition];
+        let forms = definition["oneOf"].as_array().into_iter().flatten();
+        let own = definition["enum"].as_array().into_iter().flatten();
+        let words = forms.flat_map(|form| {
+            let words = form["enum"].as_array().into_iter().flatten();
+            words.chain([&form["const"], &form["properties"]["id"]["const"]])
+        });
+        own.chain(words)
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn the_page_on_the_report_lists_every_id_and_no_other() {
+        let schema = json_schema();
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/report.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for (section, definition, least) in [
+            ("Judgements", "Judgement", 20),
+            ("Moments", "MomentKind", 16),
+            ("Warnings", "ReportedWarning", 20),
+            ("Advice", "Topic", 13),
+        ] {
+            let (_, rest) = page.split_once(&format!("\n## {section}\n")).unwrap();
+            let section = rest.split("\n## ").next().unwrap();
+            let listed: BTreeSet<String> = section
+                .lines()
+                .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+                .map(str::to_owned)
+                .collect();
+            assert_eq!(listed, ids(&schema, definition));
+            assert!(listed.len() >= least, "{listed:?}");
+        }
     }
 
     #[test]
