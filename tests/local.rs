@@ -133,7 +133,10 @@ impl Trial {
             .path();
         let text = std::fs::read_to_string(run.join("report.json")).unwrap();
         let schema = jsonschema::draft202012::new(&spikeproof::report::schema::json_schema());
-        if let Err(fault) = schema.unwrap().validate(&serde_json::from_str(&text).unwrap()) {
+        if let Err(fault) = schema
+            .unwrap()
+            .validate(&serde_json::from_str(&text).unwrap())
+        {
             panic!("report.json: {fault} at {}", fault.instance_path());
         }
         serde_json::from_str(&text).unwrap()

@@ -359,7 +359,10 @@ pub mod tests {
     use crate::scenario::{Arch, Limit, TaskSize};
     use crate::scenario::{Comparison, Metric};
     use crate::units::Usd;
-    use crate::verdict::{Expectation, Finding, Measured, Reason, Scope, Warning};
+    use crate::verdict::{
+        Expectation, Finding, Measured, ScaleOutReason, Scope, ThresholdReason, ValidityReason,
+        Warning,
+    };
 
     fn example_advice() -> Advice {
         let candidate = |name: &str, change, over_limit, errors, instance_minutes| Candidate {
@@ -448,7 +451,7 @@ pub mod tests {
                 p95,
             ),
         };
-        let threshold = |text: &str, phase: &str, verdict, measured, reason| {
+        let threshold = |text: &str, phase: &str, verdict, measured, reason: ThresholdReason| {
             words::judgement(Finding {
                 expectation: Expectation::Threshold {
                     text: text.to_owned(),
@@ -456,7 +459,7 @@ pub mod tests {
                 scope: Scope::Phase(phase.to_owned()),
                 verdict,
                 measured,
-                reason,
+                reason: reason.into(),
             })
         };
         let p95 = |value_us| Measured::Percentile {
@@ -510,7 +513,7 @@ pub mod tests {
                         latest_s: Duration::from_millis(2).into(),
                         busy_share: 0.41,
                     },
-                    Reason::KeptUp,
+                    ValidityReason::KeptUp,
                 ))],
                 thresholds: vec![
                     threshold(
@@ -518,14 +521,14 @@ pub mod tests {
                         "sustained",
                         Verdict::Passed,
                         p95(35_000.0),
-                        Reason::OverRequests { requests: 1200 },
+                        ThresholdReason::OverRequests { requests: 1200 },
                     ),
                     threshold(
                         "p95 < 500ms",
                         "spike",
                         Verdict::Failed,
                         p95(900_000.0),
-                        Reason::LimitMissed {
+                        ThresholdReason::LimitMissed {
                             metric: Metric::Percentile(95.0),
                             comparison: Comparison::Less,
                             limit: 500_000.0,
@@ -536,7 +539,7 @@ pub mod tests {
                         "recovery",
                         Verdict::Inconclusive,
                         Measured::Nothing,
-                        Reason::TooFewSamples {
+                        ThresholdReason::TooFewSamples {
                             percentile: 99.9,
                             samples: 120,
                             needed: 1000,
@@ -551,7 +554,7 @@ pub mod tests {
                     Measured::Took {
                         took_s: Duration::from_secs(6).into(),
                     },
-                    Reason::BreachToInService {
+                    ScaleOutReason::BreachToInService {
                         alarm_window_s: Some(Duration::from_secs(3).into()),
                         cloudwatch_lag_s: None,
                     },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Expectation, Finding, Measured, OtherCause, Reason};
+use super::{Expectation, Finding, Measured, OtherCause, ValidityReason};
 use crate::evidence::Facts;
 use crate::evidence::timeline::{Gap, GapReason, Observed};
 use crate::evidence::vocabulary::PredictiveMode;
@@ -25,7 +25,7 @@ fn deleted(facts: &Facts<'_>) -> Option<Finding> {
     let (last, group) = facts.timeline.groups().next_back()?;
     let gone = |(at, gap): &(Timestamp, &Gap)| *at >= last && gap.reason == GapReason::NoGroup;
     let (at, _) = facts.timeline.gaps().find(gone)?;
-    let reason = Reason::GroupDeleted {
+    let reason = ValidityReason::GroupDeleted {
         group: group.name.clone(),
         is_service: group.is_service,
     };
@@ -95,7 +95,7 @@ pub fn confounded(facts: &Facts<'_>) -> Option<Finding> {
             Expectation::OnlyPoliciesMovedTheGroup,
             Verdict::Inconclusive,
             Measured::Nothing,
-            Reason::OtherCauses { causes: others },
+            ValidityReason::OtherCauses { causes: others },
         )
     })
 }
@@ -119,7 +119,7 @@ fn clocks(facts: &Facts<'_>) -> Option<Finding> {
             Measured::ClocksApart {
                 apart_s: skew.into(),
             },
-            Reason::ClocksDiffer,
+            ValidityReason::ClocksDiffer,
         )
     })
 }

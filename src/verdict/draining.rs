@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Expectation, Finding, Measured, Reason};
+use super::{Expectation, Finding, LeavingReason, Measured};
 use crate::evidence::Facts;
 use crate::evidence::instances::{self, Left, Why};
 use crate::evidence::overload::Overload;
@@ -31,10 +31,10 @@ pub fn nothing_dropped(facts: &Facts<'_>) -> Finding {
         .filter(|one| one.why == Why::ScaledIn)
         .collect();
     let Some(began) = leaving.iter().map(|one| one.began.at).min() else {
-        return unclear(Reason::NoInstanceLeft);
+        return unclear(LeavingReason::NoInstanceLeft);
     };
     if began >= facts.times.ended {
-        return unclear(Reason::LoadEndedBeforeLeaving);
+        return unclear(LeavingReason::LoadEndedBeforeLeaving);
     }
     let overload = &facts.overload;
     let by_header = facts.results.names_instances();
@@ -45,7 +45,9 @@ pub fn nothing_dropped(facts: &Facts<'_>) -> Finding {
         .max()
         .unwrap_or(began);
     let (verdict, reason) = match seen {
-        Dropped { requests: 0, .. } => (Verdict::Inconclusive, Reason::NoRequestWhileLeaving),
+        Dropped { requests: 0, .. } => {
+            (Verdict::Inconclusive, LeavingReason::NoRequestWhileLeaving)
+        }
         Dropped {
             sure: 0,
             doubtful: 0,
@@ -53,7 +55,7 @@ pub fn nothing_dropped(facts: &Facts<'_>) -> Finding {
         } => {
             // Of those that left after the end of the load, a zero says nothing.
             let load_ended = (last >= facts.times.ended).then_some(facts.times.ended);
-            let reason = Reason::NoneDropped {
+            let reason = LeavingReason::NoneDropped {
                 until_after_s: AFTERMATH.into(),
                 load_ended,
             };
@@ -62,15 +64,15 @@ pub fn nothing_dropped(facts: &Facts<'_>) -> Finding {
         Dropped {
             sure: 0, doubtful, ..
         } => {
-            let reason = Reason::DropsUnclear {
+            let reason = LeavingReason::DropsUnclear {
                 errors: doubtful,
                 capacity_known: overload.is_known(),
                 by_header,
             };
             (Verdict::Inconclusive, reason)
         }
-        _ if by_header => (Verdict::Failed, Reason::DroppedByHeader),
-        _ => (Verdict::Failed, Reason::DroppedInferred),
+        _ if by_header => (Verdict::Failed, LeavingReason::DroppedByHeader),
+        _ => (Verdict::Failed, LeavingReason::DroppedInferred),
     };
     let measured = Measured::Dropped {
         requests: seen.sure,
@@ -79,7 +81,7 @@ pub fn nothing_dropped(facts: &Facts<'_>) -> Finding {
     Finding::of_group(Expectation::NothingDropped, verdict, measured, reason)
 }
 
-fn unclear(reason: Reason) -> Finding {
+fn unclear(reason: LeavingReason) -> Finding {
     Finding::of_group(
         Expectation::NothingDropped,
         Verdict::Inconclusive,

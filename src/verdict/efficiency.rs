@@ -1,7 +1,7 @@
 //! What the group's size cost, and whom: too few instances for the load, or more than it needed.
 
 use super::scaling::met_if;
-use super::{Cost, Expectation, Finding, Measured, Reason};
+use super::{Cost, Expectation, Finding, Measured, SizeReason};
 use crate::evidence::Facts;
 use crate::evidence::load::{self, Confidence};
 use crate::evidence::{instances, price};
@@ -25,7 +25,7 @@ pub fn judge(facts: &Facts<'_>) -> Efficiency {
     };
     if facts.times.stopped.is_some() {
         return Efficiency {
-            judged: unclear([too_few, excess], &Reason::LoadStopped),
+            judged: unclear([too_few, excess], &SizeReason::LoadStopped),
             not_judged: Vec::new(),
         };
     }
@@ -37,7 +37,7 @@ pub fn judge(facts: &Facts<'_>) -> Efficiency {
             capacity.because.clone()
         });
     let Some(capacity) = capacity.filter(|capacity| capacity.confidence > Confidence::Low) else {
-        let reason = Reason::CapacityUnknown { because: unknown };
+        let reason = SizeReason::CapacityUnknown { because: unknown };
         let unclear = unclear([too_few, excess], &reason);
         return match scaling.asked_for_efficiency {
             true => Efficiency {
@@ -60,7 +60,7 @@ pub fn judge(facts: &Facts<'_>) -> Efficiency {
         .sum::<f64>()
         / 60.0;
     let over = found.over_instance_minutes / paid.max(f64::EPSILON);
-    let carries = |minimum_left_out| Reason::InstanceCarries {
+    let carries = |minimum_left_out| SizeReason::InstanceCarries {
         requests_per_second: capacity.at_limit,
         minimum_left_out,
     };
@@ -93,7 +93,7 @@ pub fn judge(facts: &Facts<'_>) -> Efficiency {
     }
 }
 
-fn unclear(expectations: [Expectation; 2], reason: &Reason) -> Vec<Finding> {
+fn unclear(expectations: [Expectation; 2], reason: &SizeReason) -> Vec<Finding> {
     let unclear = |expectation| {
         Finding::of_group(
             expectation,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::scaling::met_if;
-use super::{Answered, Expectation, Finding, Measured, Reason};
+use super::{Answered, Expectation, Finding, LeavingReason, Measured, ScalingReason};
 use crate::evidence::Facts;
 use crate::evidence::instances::{self, Why, between};
 use crate::evidence::moment::MomentKind;
@@ -114,7 +114,7 @@ pub fn early(facts: &Facts<'_>) -> Option<Finding> {
                     Expectation::NoEarlyScaleIn,
                     Verdict::Passed,
                     Measured::Nothing,
-                    Reason::LeftAfterTheFall,
+                    LeavingReason::LeftAfterTheFall,
                 )
             });
     }
@@ -126,10 +126,10 @@ pub fn early(facts: &Facts<'_>) -> Option<Finding> {
         .percentile(95.0)
         .is_some_and(|p95| p95 > limit);
     let launched_again = came_again(facts, &levels, &under_load);
-    let needed = Reason::TookWhatTheLoadNeeded { launched_again };
+    let needed = LeavingReason::TookWhatTheLoadNeeded { launched_again };
     let (verdict, reason) = match launched_again {
         0 if slow || error_share(&merged) > ERRORS => (Verdict::Failed, needed),
-        0 => (Verdict::Passed, Reason::OthersCarriedTheLoad),
+        0 => (Verdict::Passed, LeavingReason::OthersCarriedTheLoad),
         _ => (Verdict::Failed, needed),
     };
     let measured = Measured::LeftEarly {
@@ -196,18 +196,22 @@ pub fn while_scaling(facts: &Facts<'_>) -> Option<Finding> {
     let seconds = scaling_out(facts, last);
     let unclear = |reason| found(Verdict::Inconclusive, Measured::Nothing, reason);
     if seconds.is_empty() {
-        return unclear(Reason::NothingLaunchedServed);
+        return unclear(ScalingReason::NothingLaunchedServed);
     }
     let merged = over(facts.results, &seconds);
     if merged.tally.requests() == 0 {
-        return unclear(Reason::NoRequestWhileScaling);
+        return unclear(ScalingReason::NoRequestWhileScaling);
     }
     let slow = matches!((p95_limit, merged.latency.percentile(95.0)), (Some(limit), Some(p95)) if p95 > limit);
     let wrong = error_limit.is_some_and(|limit| error_share(&merged) > limit);
     let measured = Measured::WhileScaling {
         answered: Answered::of(&merged, seconds.len()),
     };
-    found(met_if(!slow && !wrong), measured, Reason::FromEachBreach)
+    found(
+        met_if(!slow && !wrong),
+        measured,
+        ScalingReason::FromEachBreach,
+    )
 }
 
 /// The seconds between a breach and the service of what it launched; where no decision is known,
@@ -265,12 +269,12 @@ pub fn flapping(facts: &Facts<'_>) -> Option<Finding> {
     let turns = turns.count() as u64;
     let (within_s, load_is_ours) = (window.into(), true);
     let reason = if turns == 0 {
-        Reason::NoTurns {
+        ScalingReason::NoTurns {
             within_s,
             load_is_ours,
         }
     } else {
-        Reason::Turned {
+        ScalingReason::Turned {
             within_s,
             load_is_ours,
         }
@@ -287,7 +291,7 @@ pub fn flapping_of_a_watch(facts: &Facts<'_>) -> Finding {
     let (within_s, load_is_ours) = (window.into(), false);
     let (verdict, reason) = match turns {
         0 => {
-            let reason = Reason::NoTurns {
+            let reason = ScalingReason::NoTurns {
                 within_s,
                 load_is_ours,
             };
@@ -295,10 +299,10 @@ pub fn flapping_of_a_watch(facts: &Facts<'_>) -> Finding {
         }
         1 => (
             Verdict::Inconclusive,
-            Reason::LoadMayHaveTurned { within_s },
+            ScalingReason::LoadMayHaveTurned { within_s },
         ),
         _ => {
-            let reason = Reason::Turned {
+            let reason = ScalingReason::Turned {
                 within_s,
                 load_is_ours,
             };
@@ -312,7 +316,7 @@ fn no_flapping(
     verdict: Verdict,
     turns: u64,
     changes: &[(Timestamp, i64)],
-    reason: Reason,
+    reason: ScalingReason,
 ) -> Finding {
     let measured = Measured::Turns {
         turns,

@@ -8,10 +8,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::OpenLink;
-use crate::measure::{Merged, Stretch};
+use super::Reason;
+use crate::measure::Merged;
 use crate::outcome::Verdict;
-use crate::scenario::{Comparison, Metric};
 use crate::units::{Seconds, Usd};
 
 /// One judgement, with the figures and the reason that it rests on.
@@ -30,14 +29,14 @@ impl Finding {
         expectation: Expectation,
         verdict: Verdict,
         measured: Measured,
-        reason: Reason,
+        reason: impl Into<Reason>,
     ) -> Self {
         Self {
             expectation,
             scope: Scope::Group,
             verdict,
             measured,
-            reason,
+            reason: reason.into(),
         }
     }
 
@@ -46,7 +45,7 @@ impl Finding {
         expectation: Expectation,
         verdict: Verdict,
         measured: Measured,
-        reason: Reason,
+        reason: impl Into<Reason>,
     ) -> Self {
         Self {
             scope: Scope::Run,
@@ -319,280 +318,4 @@ pub enum CountedFrom {
 pub struct MetricPeak {
     pub metric: String,
     pub value: f64,
-}
-
-/// Why an expectation is not passed, or what it was decided from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "id", rename_all = "kebab-case")]
-pub enum Reason {
-    // Thresholds.
-    OverRequests {
-        requests: u64,
-    },
-    LimitMissed {
-        metric: Metric,
-        comparison: Comparison,
-        limit: f64,
-    },
-    NoRequestEnded,
-    NoneAnswered {
-        requests: u64,
-    },
-    TooFewSamples {
-        percentile: f64,
-        samples: u64,
-        needed: u64,
-    },
-    NoCheckMade,
-    WindowLongerThanPhase {
-        window_s: Seconds,
-    },
-    InEachWindow {
-        windows: u32,
-        window_s: Seconds,
-    },
-    InWindow {
-        from_s: u32,
-        to_s: u32,
-        reason: Box<Reason>,
-    },
-    /// The reason says nothing of the target, because the generator was saturated.
-    GeneratorSaturated {
-        reason: Box<Reason>,
-    },
-
-    // Scaling out.
-    LoadNeverStarted,
-    PolicyAnswered,
-    PolicyAnsweredBeforeTheSpike,
-    NotByPoliciesAlone,
-    LaunchesFailed {
-        launches: u64,
-        message: Option<String>,
-    },
-    AtMaximumBefore {
-        maximum: u32,
-    },
-    NothingFollowedTheAlarm {
-        #[schemars(with = "String", extend("format" = "date-time"))]
-        alarm_at: Timestamp,
-    },
-    WatchEndedAfterTheAlarm {
-        #[schemars(with = "String", extend("format" = "date-time"))]
-        alarm_at: Timestamp,
-    },
-    NothingFollowedTheEarlyAlarm {
-        alarm: String,
-    },
-    AlarmUnknown {
-        call: String,
-    },
-    LoadTooLow {
-        peaks: Vec<MetricPeak>,
-    },
-    BreachToInService {
-        alarm_window_s: Option<Seconds>,
-        cloudwatch_lag_s: Option<Seconds>,
-    },
-    NotInService {
-        watched_s: Seconds,
-    },
-    AlarmedBeforeTheLoad {
-        alarm: String,
-    },
-    BreachUnknown {
-        call: String,
-    },
-    /// A link of the reaction that leaves no breach to count from.
-    NoBreach {
-        link: OpenLink,
-    },
-    BreachNotShown,
-    NoAlarmFired,
-
-    // Scaling in.
-    ScaleInDisabled,
-    CooldownUnknown,
-    AlarmsUnknown {
-        call: String,
-    },
-    NoLowAlarm,
-    StoppedBeforeTheFall,
-    NoSpikeEnds,
-    LoadMayNotHaveFallen,
-    LowAlarmBefore {
-        before_s: Seconds,
-    },
-    FirstLeft {
-        counted_from: CountedFrom,
-    },
-    /// Met although a part of the alarm's window had passed before the fall: at most this long.
-    FirstLeftAhead {
-        counted_from: CountedFrom,
-        ahead_s: Seconds,
-        at_most_s: Seconds,
-    },
-    /// Met only because, or perhaps because, a part of the alarm's window had passed before.
-    FirstLeftOnlyAhead {
-        counted_from: CountedFrom,
-        ahead_s: Seconds,
-        otherwise: Option<Unavoidable>,
-    },
-    PolicyCannotMeetIt {
-        takes: Unavoidable,
-    },
-    ShrankBeforeTheFall,
-    NothingLeft {
-        watched_s: Seconds,
-        protected: bool,
-        takes: Option<Unavoidable>,
-    },
-
-    // Instances that come and go.
-    HealthChecksFailed {
-        grace_s: Seconds,
-    },
-    NoneServedInTime,
-    HeaderNamesNoNewInstance,
-    Worse {
-        first: WorseInstance,
-        more: usize,
-    },
-    WorseWithoutComparison {
-        first: WorseInstance,
-        more: usize,
-    },
-    AllOverloadedWhileNew {
-        new_for_s: Seconds,
-    },
-    NewInstancesByHeader {
-        new_for_s: Seconds,
-        only_with_load_to_spare: bool,
-    },
-    ErrorsWithLoadToSpare {
-        new_for_s: Seconds,
-    },
-    ErrorsOnlyOverloaded {
-        new_for_s: Seconds,
-    },
-    ErrorsPerhapsOverloaded {
-        new_for_s: Seconds,
-    },
-    NewInstancesInferred {
-        new_for_s: Seconds,
-    },
-    NoInstanceLeft,
-    LoadEndedBeforeLeaving,
-    NoRequestWhileLeaving,
-    NoneDropped {
-        until_after_s: Seconds,
-        /// Where some left later: when the load had ended.
-        #[schemars(with = "Option<String>", extend("format" = "date-time"))]
-        load_ended: Option<Timestamp>,
-    },
-    DropsUnclear {
-        errors: u64,
-        capacity_known: bool,
-        by_header: bool,
-    },
-    DroppedByHeader,
-    DroppedInferred,
-    DroppedByBalancer {
-        period_s: Option<Seconds>,
-    },
-    LeftAfterTheFall,
-    OthersCarriedTheLoad,
-    TookWhatTheLoadNeeded {
-        launched_again: u64,
-    },
-
-    // While it scales.
-    NothingLaunchedServed,
-    NoRequestWhileScaling,
-    FromEachBreach,
-    NoTurns {
-        within_s: Seconds,
-        load_is_ours: bool,
-    },
-    LoadMayHaveTurned {
-        within_s: Seconds,
-    },
-    Turned {
-        within_s: Seconds,
-        load_is_ours: bool,
-    },
-
-    // Its size.
-    NoInstanceOverloaded {
-        maximum: u32,
-        p95_s: Option<Seconds>,
-    },
-    MaximumTooSmall {
-        maximum: u32,
-        p95_s: Option<Seconds>,
-    },
-    SpikeOverBeforeAllServed,
-    HeldAtMaximum {
-        p95_s: Seconds,
-    },
-    NeverAskedForMore {
-        maximum: u32,
-    },
-    HeldAtMaximumUnknown,
-    LoadStopped,
-    CapacityUnknown {
-        because: String,
-    },
-    InstanceCarries {
-        requests_per_second: f64,
-        minimum_left_out: bool,
-    },
-    LoadNotOurs,
-
-    // Whether the run counts.
-    GroupDeleted {
-        group: String,
-        is_service: bool,
-    },
-    OtherCauses {
-        causes: Vec<OtherCause>,
-    },
-    ClocksDiffer,
-    OutOfSightTooLong,
-    SeenEnough,
-    GeneratorsSilentOnLoad,
-    LeastSent {
-        task: u32,
-        share: f64,
-        /// The bound that it missed, if it did.
-        bound: Option<f64>,
-        data_used_up: u64,
-        iterations_cut: u64,
-    },
-    NotOneAnswer,
-    RequestsNeverSent,
-    GeneratorsSilent,
-    IterationsNotStarted {
-        dropped: u64,
-        asked: u64,
-    },
-    Saturated {
-        stretches: Vec<Stretch>,
-        #[schemars(with = "Option<String>", extend("format" = "date-time"))]
-        started: Option<Timestamp>,
-    },
-    KeptUp,
-    SaturatedBriefly {
-        saturated_s: usize,
-        of_s: usize,
-    },
-    CarriedOut,
-    EndedEarly {
-        why: String,
-    },
-    NothingReported,
-    EverythingArrived,
-    Missing {
-        parts: Vec<String>,
-    },
 }

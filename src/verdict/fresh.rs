@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::expectations::error_share;
-use super::{Expectation, Finding, Measured, Reason, WorseInstance};
+use super::{Expectation, Finding, Measured, NewInstanceReason, WorseInstance};
 use crate::evidence::Facts;
 use crate::evidence::instances::{self, Launched, Why, after};
 use crate::evidence::overload::Overload;
@@ -33,7 +33,7 @@ pub fn judge(facts: &Facts<'_>) -> Option<Finding> {
         return Some(finding(
             Verdict::Inconclusive,
             Measured::Nothing,
-            Reason::NoneServedInTime,
+            NewInstanceReason::NoneServedInTime,
         ));
     }
     Some(match facts.results.names_instances() {
@@ -42,7 +42,7 @@ pub fn judge(facts: &Facts<'_>) -> Option<Finding> {
     })
 }
 
-fn finding(verdict: Verdict, measured: Measured, reason: Reason) -> Finding {
+fn finding(verdict: Verdict, measured: Measured, reason: NewInstanceReason) -> Finding {
     Finding::of_group(Expectation::FreshInstancesServe, verdict, measured, reason)
 }
 
@@ -68,7 +68,7 @@ pub fn never_served(facts: &Facts<'_>) -> Option<Finding> {
     }
     let grace = instances::group_at(facts.timeline, facts.times.started)
         .map_or(Duration::ZERO, |one| one.health_check_grace);
-    let reason = Reason::HealthChecksFailed {
+    let reason = NewInstanceReason::HealthChecksFailed {
         grace_s: grace.into(),
     };
     let measured = Measured::NeverServed { instances: young };
@@ -198,20 +198,20 @@ fn by_header(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Fi
         return finding(
             Verdict::Inconclusive,
             Measured::Nothing,
-            Reason::HeaderNamesNoNewInstance,
+            NewInstanceReason::HeaderNamesNoNewInstance,
         );
     }
     let new_for_s = fresh_for.into();
     let (verdict, reason) = match (found.first(), alone.first()) {
         (Some(first), _) => {
-            let reason = Reason::Worse {
+            let reason = NewInstanceReason::Worse {
                 first: first.clone(),
                 more: found.len() - 1,
             };
             (Verdict::Failed, reason)
         }
         (None, Some(first)) => {
-            let reason = Reason::WorseWithoutComparison {
+            let reason = NewInstanceReason::WorseWithoutComparison {
                 first: first.clone(),
                 more: alone.len() - 1,
             };
@@ -219,10 +219,10 @@ fn by_header(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Fi
         }
         (None, None) if answers < LEAST && overloaded > 0 => (
             Verdict::Inconclusive,
-            Reason::AllOverloadedWhileNew { new_for_s },
+            NewInstanceReason::AllOverloadedWhileNew { new_for_s },
         ),
         (None, None) => {
-            let reason = Reason::NewInstancesByHeader {
+            let reason = NewInstanceReason::NewInstancesByHeader {
                 new_for_s,
                 only_with_load_to_spare: overloaded > 0,
             };
@@ -258,15 +258,21 @@ fn by_inference(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) ->
     }
     let new_for_s = fresh_for.into();
     let (verdict, reason) = if too_many(&spare) && overload.is_known() {
-        let reason = Reason::ErrorsWithLoadToSpare { new_for_s };
+        let reason = NewInstanceReason::ErrorsWithLoadToSpare { new_for_s };
         (Verdict::Failed, reason)
     } else if too_many(&over) && spare.requests() >= LEAST {
-        (Verdict::Passed, Reason::ErrorsOnlyOverloaded { new_for_s })
+        (
+            Verdict::Passed,
+            NewInstanceReason::ErrorsOnlyOverloaded { new_for_s },
+        )
     } else if too_many(&over) || too_many(&spare) {
-        let reason = Reason::ErrorsPerhapsOverloaded { new_for_s };
+        let reason = NewInstanceReason::ErrorsPerhapsOverloaded { new_for_s };
         (Verdict::Inconclusive, reason)
     } else {
-        (Verdict::Passed, Reason::NewInstancesInferred { new_for_s })
+        (
+            Verdict::Passed,
+            NewInstanceReason::NewInstancesInferred { new_for_s },
+        )
     };
     let measured = Measured::WhileNew {
         errors: spare.errors() + over.errors(),

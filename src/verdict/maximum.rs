@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::expectations::{ERRORS, SAME_LEVEL, error_share, over};
-use super::{Answered, AtMaximum, Expectation, Finding, Measured, Reason, fresh};
+use super::{Answered, AtMaximum, Expectation, Finding, Measured, SizeReason, fresh};
 use crate::evidence::Facts;
 use crate::evidence::instances;
 use crate::measure::{Merged, Tally};
@@ -38,17 +38,17 @@ pub fn judge(facts: &Facts<'_>) -> Option<Finding> {
     let (verdict, reason) = if spike.is_missed(limit) || besides.is_missed(limit) {
         let p95_s = limit.map(Into::into);
         let reason = if spike.is_missed(limit) && !is_crowded(facts, &pinned.in_spike) {
-            Reason::NoInstanceOverloaded { maximum, p95_s }
+            SizeReason::NoInstanceOverloaded { maximum, p95_s }
         } else {
-            Reason::MaximumTooSmall { maximum, p95_s }
+            SizeReason::MaximumTooSmall { maximum, p95_s }
         };
         (Verdict::Failed, reason)
     } else if asked.all.tally.requests() == 0 {
-        (Verdict::Inconclusive, Reason::SpikeOverBeforeAllServed)
+        (Verdict::Inconclusive, SizeReason::SpikeOverBeforeAllServed)
     } else {
         // Nobody said what it should hold: then nothing is asked, and nothing judged.
         let p95_s = limit?.into();
-        (Verdict::Passed, Reason::HeldAtMaximum { p95_s })
+        (Verdict::Passed, SizeReason::HeldAtMaximum { p95_s })
     };
     let measured = Measured::Pinned {
         maximum,
@@ -194,14 +194,14 @@ pub fn of_a_watch(facts: &Facts<'_>) -> Finding {
         .filter(|(desired, wanted)| maximum > 0 && **desired >= maximum && **wanted)
         .count() as u64;
     let (verdict, measured, reason) = if seconds == 0 {
-        let reason = Reason::NeverAskedForMore { maximum };
+        let reason = SizeReason::NeverAskedForMore { maximum };
         (Verdict::Passed, Measured::Nothing, reason)
     } else {
         let measured = Measured::PinnedWhileAlarmed { maximum, seconds };
         (
             Verdict::Inconclusive,
             measured,
-            Reason::HeldAtMaximumUnknown,
+            SizeReason::HeldAtMaximumUnknown,
         )
     };
     Finding::of_group(Expectation::NotPinnedAtMaximum, verdict, measured, reason)

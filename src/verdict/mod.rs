@@ -17,6 +17,7 @@ mod finding;
 mod fresh;
 mod maximum;
 pub mod preflight;
+mod reason;
 mod scaling;
 mod thresholds;
 mod validity;
@@ -25,7 +26,11 @@ mod watched;
 
 pub use finding::{
     Answered, AtMaximum, Cost, CountedFrom, Expectation, Finding, Measured, MetricPeak, OtherCause,
-    Reason, Scope, Unavoidable, WorseInstance,
+    Scope, Unavoidable, WorseInstance,
+};
+pub use reason::{
+    LeavingReason, NewInstanceReason, Reason, ScaleInReason, ScaleOutReason, ScalingReason,
+    SizeReason, ThresholdReason, ValidityReason,
 };
 pub use thresholds::{Abort, must_abort};
 pub use warning::{AlarmWindow, SuspendedProcess, Warning};

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Circumstances, CountedFrom, Expectation, Finding, Measured, MetricPeak, Reason, Unavoidable,
-    conditions, draining, efficiency, expectations, fresh, maximum,
+    Circumstances, CountedFrom, Expectation, Finding, Measured, MetricPeak, ScaleInReason,
+    ScaleOutReason, Unavoidable, conditions, draining, efficiency, expectations, fresh, maximum,
 };
 use crate::evidence::instances::{Why, between};
 use crate::evidence::moment::MomentKind;
@@ -39,7 +39,7 @@ pub fn judge(
             Expectation::ScaledOut,
             Verdict::Inconclusive,
             Measured::Nothing,
-            Reason::LoadNeverStarted,
+            ScaleOutReason::LoadNeverStarted,
         );
         return Scaling {
             judged: vec![unclear],
@@ -129,7 +129,7 @@ pub fn scaled_out(facts: &Facts<'_>) -> Finding {
 }
 
 /// The group asked for more: whether anything came of it, and by whose decision.
-fn launched(facts: &Facts<'_>) -> (Verdict, Reason) {
+fn launched(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
     let failed: Vec<&Activity> = facts
         .activities
         .iter()
@@ -147,7 +147,7 @@ fn launched(facts: &Facts<'_>) -> (Verdict, Reason) {
         .any(|one| one.in_service.is_some());
     match failed.first() {
         Some(first) if !came => {
-            let reason = Reason::LaunchesFailed {
+            let reason = ScaleOutReason::LaunchesFailed {
                 launches: failed.len() as u64,
                 message: first.message.clone(),
             };
@@ -158,11 +158,14 @@ fn launched(facts: &Facts<'_>) -> (Verdict, Reason) {
 }
 
 /// Why the group never asked for more.
-fn stayed(facts: &Facts<'_>) -> (Verdict, Reason) {
+fn stayed(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
     let (reaction, timeline) = (&facts.reaction, facts.timeline);
     if reaction.desired_before >= reaction.max && reaction.max > 0 {
         let maximum = reaction.max;
-        return (Verdict::Inconclusive, Reason::AtMaximumBefore { maximum });
+        return (
+            Verdict::Inconclusive,
+            ScaleOutReason::AtMaximumBefore { maximum },
+        );
     }
     if let Some(alarm_at) = reaction.moment(MomentKind::Alarm) {
         let watched = timeline
@@ -178,19 +181,19 @@ fn stayed(facts: &Facts<'_>) -> (Verdict, Reason) {
         // From the alarm to the decision AWS takes up to half a minute, and an alarm acts again
         // every period.
         return if watched >= longest * 2 {
-            let reason = Reason::NothingFollowedTheAlarm { alarm_at };
+            let reason = ScaleOutReason::NothingFollowedTheAlarm { alarm_at };
             (Verdict::Failed, reason)
         } else {
-            let reason = Reason::WatchEndedAfterTheAlarm { alarm_at };
+            let reason = ScaleOutReason::WatchEndedAfterTheAlarm { alarm_at };
             (Verdict::Inconclusive, reason)
         };
     }
     if let Some(alarm) = reaction.alarmed_before.clone() {
-        let reason = Reason::NothingFollowedTheEarlyAlarm { alarm };
+        let reason = ScaleOutReason::NothingFollowedTheEarlyAlarm { alarm };
         return (Verdict::Failed, reason);
     }
     if let Some(call) = lacking(timeline, &ALARM_CALLS) {
-        return (Verdict::Inconclusive, Reason::AlarmUnknown { call });
+        return (Verdict::Inconclusive, ScaleOutReason::AlarmUnknown { call });
     }
     let peaks = timeline
         .metrics()
@@ -202,7 +205,7 @@ fn stayed(facts: &Facts<'_>) -> (Verdict, Reason) {
             value.is_finite().then_some(MetricPeak { metric, value })
         })
         .collect();
-    (Verdict::Inconclusive, Reason::LoadTooLow { peaks })
+    (Verdict::Inconclusive, ScaleOutReason::LoadTooLow { peaks })
 }
 
 /// Without these calls the alarms are not known.
@@ -221,9 +224,9 @@ fn lacking(timeline: &Timeline, calls: &[&str]) -> Option<String> {
 }
 
 /// Who made it grow, and when.
-fn answered(facts: &Facts<'_>) -> Reason {
+fn answered(facts: &Facts<'_>) -> ScaleOutReason {
     if conditions::confounded(facts).is_some() {
-        return Reason::NotByPoliciesAlone;
+        return ScaleOutReason::NotByPoliciesAlone;
     }
     let is_early = facts
         .times
@@ -231,9 +234,9 @@ fn answered(facts: &Facts<'_>) -> Reason {
         .zip(facts.reaction.moment(MomentKind::Decided))
         .is_some_and(|(rose, decided)| decided < rose);
     if is_early && facts.reaction.moment(MomentKind::LoadRose).is_none() {
-        Reason::PolicyAnsweredBeforeTheSpike
+        ScaleOutReason::PolicyAnsweredBeforeTheSpike
     } else {
-        Reason::PolicyAnswered
+        ScaleOutReason::PolicyAnswered
     }
 }
 
@@ -244,7 +247,7 @@ pub fn out_in_time(facts: &Facts<'_>) -> Finding {
     };
     if let Some(took) = reaction.out_took {
         let lag = reaction.out_lag.filter(|lag| !lag.is_zero());
-        let reason = Reason::BreachToInService {
+        let reason = ScaleOutReason::BreachToInService {
             alarm_window_s: reaction.out_unavoidable.map(Into::into),
             cloudwatch_lag_s: lag.map(Into::into),
         };
@@ -261,7 +264,7 @@ pub fn out_in_time(facts: &Facts<'_>) -> Finding {
                 .groups()
                 .last()
                 .map_or(Duration::ZERO, |(at, _)| between(breach, at));
-            let reason = Reason::NotInService {
+            let reason = ScaleOutReason::NotInService {
                 watched_s: watched.into(),
             };
             (failed_if(watched > limit), reason)
@@ -288,24 +291,24 @@ fn failed_if(is_certain: bool) -> Verdict {
 }
 
 /// Why the moment of the breach is not known.
-fn no_breach(facts: &Facts<'_>) -> Reason {
+fn no_breach(facts: &Facts<'_>) -> ScaleOutReason {
     let reaction = &facts.reaction;
     if let Some(alarm) = reaction.alarmed_before.clone() {
-        return Reason::AlarmedBeforeTheLoad { alarm };
+        return ScaleOutReason::AlarmedBeforeTheLoad { alarm };
     }
     let calls = ALARM_CALLS.iter().chain(&["DescribeAlarmHistory"]);
     let calls: Vec<&str> = calls.copied().collect();
     if let Some(call) = lacking(facts.timeline, &calls) {
-        return Reason::BreachUnknown { call };
+        return ScaleOutReason::BreachUnknown { call };
     }
     let early = |link: &&OpenLink| matches!(link, OpenLink::FiredBeforeTheRise { .. });
     if let Some(link) = reaction.open.iter().find(early).cloned() {
-        return Reason::NoBreach { link };
+        return ScaleOutReason::NoBreach { link };
     }
     if reaction.moment(MomentKind::Alarm).is_some() {
-        return Reason::BreachNotShown;
+        return ScaleOutReason::BreachNotShown;
     }
-    Reason::NoAlarmFired
+    ScaleOutReason::NoAlarmFired
 }
 
 pub fn back_in_time(facts: &Facts<'_>) -> Finding {
@@ -313,7 +316,7 @@ pub fn back_in_time(facts: &Facts<'_>) -> Finding {
     let expectation = Expectation::ScaleInInTime {
         within_s: reaction.in_bound.map(Into::into),
     };
-    let found = |verdict, measured, reason| {
+    let found = |verdict, measured, reason: ScaleInReason| {
         Finding::of_group(expectation.clone(), verdict, measured, reason)
     };
     let Some(bound) = reaction.in_bound else {
@@ -322,14 +325,14 @@ pub fn back_in_time(facts: &Facts<'_>) -> Finding {
     };
     let Some(dropped) = facts.times.dropped() else {
         let reason = match (facts.times.stopped, facts.times.planned) {
-            (Some(_), _) => Reason::StoppedBeforeTheFall,
-            (None, true) => Reason::NoSpikeEnds,
-            (None, false) => Reason::LoadMayNotHaveFallen,
+            (Some(_), _) => ScaleInReason::StoppedBeforeTheFall,
+            (None, true) => ScaleInReason::NoSpikeEnds,
+            (None, false) => ScaleInReason::LoadMayNotHaveFallen,
         };
         return found(Verdict::Inconclusive, Measured::Nothing, reason);
     };
     if let Some(low) = reaction.low_before {
-        let reason = Reason::LowAlarmBefore {
+        let reason = ScaleInReason::LowAlarmBefore {
             before_s: between(low, dropped).into(),
         };
         return found(Verdict::Inconclusive, Measured::Nothing, reason);
@@ -346,8 +349,8 @@ pub fn back_in_time(facts: &Facts<'_>) -> Finding {
             met(facts, took, bound, takes)
         } else {
             let counted_from = counted_from(facts);
-            let reason = takes.map_or(Reason::FirstLeft { counted_from }, |takes| {
-                Reason::PolicyCannotMeetIt { takes }
+            let reason = takes.map_or(ScaleInReason::FirstLeft { counted_from }, |takes| {
+                ScaleInReason::PolicyCannotMeetIt { takes }
             });
             (Verdict::Failed, reason)
         };
@@ -361,12 +364,12 @@ pub fn back_in_time(facts: &Facts<'_>) -> Finding {
         return found(
             Verdict::Passed,
             Measured::Nothing,
-            Reason::ShrankBeforeTheFall,
+            ScaleInReason::ShrankBeforeTheFall,
         );
     }
     let last = facts.timeline.groups().next_back();
     let watched = last.map_or(Duration::ZERO, |(at, _)| between(dropped, at));
-    let reason = Reason::NothingLeft {
+    let reason = ScaleInReason::NothingLeft {
         watched_s: watched.into(),
         protected: last.is_some_and(|(_, group)| group.is_all_protected()),
         takes,
@@ -375,17 +378,17 @@ pub fn back_in_time(facts: &Facts<'_>) -> Finding {
 }
 
 /// Why there is no bound for scaling in.
-fn no_bound(facts: &Facts<'_>) -> (Verdict, Reason) {
+fn no_bound(facts: &Facts<'_>) -> (Verdict, ScaleInReason) {
     let policies = &facts.policies;
     if !policies.is_empty() && policies.iter().all(|policy| policy.scale_in_disabled) {
-        return (Verdict::Failed, Reason::ScaleInDisabled);
+        return (Verdict::Failed, ScaleInReason::ScaleInDisabled);
     }
     if matches!(facts.scenario.scaling.in_within, InWithin::Cooldowns(_)) {
-        return (Verdict::Inconclusive, Reason::CooldownUnknown);
+        return (Verdict::Inconclusive, ScaleInReason::CooldownUnknown);
     }
     match lacking(facts.timeline, &ALARM_CALLS) {
-        Some(call) => (Verdict::Inconclusive, Reason::AlarmsUnknown { call }),
-        None => (Verdict::Failed, Reason::NoLowAlarm),
+        Some(call) => (Verdict::Inconclusive, ScaleInReason::AlarmsUnknown { call }),
+        None => (Verdict::Failed, ScaleInReason::NoLowAlarm),
     }
 }
 
@@ -395,20 +398,20 @@ fn met(
     took: Duration,
     bound: Duration,
     takes: Option<Unavoidable>,
-) -> (Verdict, Reason) {
+) -> (Verdict, ScaleInReason) {
     let counted_from = counted_from(facts);
     let Some(ahead) = facts.reaction.in_ahead else {
-        return (Verdict::Passed, Reason::FirstLeft { counted_from });
+        return (Verdict::Passed, ScaleInReason::FirstLeft { counted_from });
     };
     if took + ahead <= bound {
-        let reason = Reason::FirstLeftAhead {
+        let reason = ScaleInReason::FirstLeftAhead {
             counted_from,
             ahead_s: ahead.into(),
             at_most_s: (took + ahead).into(),
         };
         return (Verdict::Passed, reason);
     }
-    let reason = Reason::FirstLeftOnlyAhead {
+    let reason = ScaleInReason::FirstLeftOnlyAhead {
         counted_from,
         ahead_s: ahead.into(),
         otherwise: takes,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Expectation, Finding, Measured, Reason, Scope as FoundIn};
+use super::{Expectation, Finding, Measured, Reason, Scope as FoundIn, ThresholdReason};
 use crate::measure::{Merged, Results, Select, Tally};
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
@@ -39,11 +39,15 @@ fn doubt(threshold: &Threshold, finding: Finding) -> Finding {
     if errors || finding.verdict != Verdict::Failed {
         return finding;
     }
+    let Reason::Threshold(reason) = finding.reason else {
+        return finding;
+    };
     Finding {
         verdict: Verdict::Inconclusive,
-        reason: Reason::GeneratorSaturated {
-            reason: Box::new(finding.reason),
-        },
+        reason: ThresholdReason::GeneratorSaturated {
+            reason: Box::new(reason),
+        }
+        .into(),
         ..finding
     }
 }
@@ -91,7 +95,7 @@ fn judge_one(
         scope,
         verdict,
         measured,
-        reason,
+        reason: reason.into(),
     }
 }
 
@@ -119,7 +123,7 @@ fn every_window(
     let (from, to) = span(scenario, schedule, phase);
     let (first, end) = (from.as_secs_f64().ceil() as u32, to.as_secs() as u32);
     let length = Duration::from_secs(window.into());
-    let too_short = Reason::WindowLongerThanPhase {
+    let too_short = ThresholdReason::WindowLongerThanPhase {
         window_s: length.into(),
     };
     if end < first + window {
@@ -144,13 +148,13 @@ fn every_window(
         return (Verdict::Inconclusive, Measured::Nothing, too_short);
     };
     if verdict == Verdict::Passed {
-        let reason = Reason::InEachWindow {
+        let reason = ThresholdReason::InEachWindow {
             windows: end - window - first + 1,
             window_s: length.into(),
         };
         return (verdict, Measured::Nothing, reason);
     }
-    let reason = Reason::InWindow {
+    let reason = ThresholdReason::InWindow {
         from_s: at,
         to_s: at + window,
         reason: Box::new(reason),
@@ -238,29 +242,33 @@ pub fn must_abort(
 }
 
 /// A verdict on one selection of requests, with its figures and its reason.
-type Weighed = (Verdict, Measured, Reason);
+type Weighed = (Verdict, Measured, ThresholdReason);
 
 fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> Weighed {
     let unclear = |reason| (Verdict::Inconclusive, Measured::Nothing, reason);
     let requests = merged.tally.requests();
     if requests == 0 {
-        return unclear(Reason::NoRequestEnded);
+        return unclear(ThresholdReason::NoRequestEnded);
     }
     let about_latency = matches!(
         threshold.metric,
         Metric::Percentile(_) | Metric::Mean | Metric::Max
     );
     if about_latency && merged.latency.count() == 0 {
-        return unclear(Reason::NoneAnswered { requests });
+        return unclear(ThresholdReason::NoneAnswered { requests });
     }
     let (value, measured) = match measure(threshold.metric, merged, length) {
         Ok(measured) => measured,
         Err(reason) => return unclear(reason),
     };
     if threshold.comparison.holds(value, threshold.limit) {
-        (Verdict::Passed, measured, Reason::OverRequests { requests })
+        (
+            Verdict::Passed,
+            measured,
+            ThresholdReason::OverRequests { requests },
+        )
     } else {
-        let reason = Reason::LimitMissed {
+        let reason = ThresholdReason::LimitMissed {
             metric: threshold.metric,
             comparison: threshold.comparison,
             limit: threshold.limit,
@@ -270,14 +278,18 @@ fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> Weighed {
 }
 
 /// The metric's value, in microseconds, requests per second or as a share; or why there is none.
-fn measure(metric: Metric, merged: &Merged, length: Duration) -> Result<(f64, Measured), Reason> {
+fn measure(
+    metric: Metric,
+    merged: &Merged,
+    length: Duration,
+) -> Result<(f64, Measured), ThresholdReason> {
     let requests = merged.tally.requests();
     let micros = |value: Option<Duration>| value.map_or(0.0, |value| value.as_micros() as f64);
     Ok(match metric {
         Metric::Percentile(percentile) => {
             let (samples, needed) = (merged.latency.count(), samples_needed(percentile));
             if samples < needed {
-                return Err(Reason::TooFewSamples {
+                return Err(ThresholdReason::TooFewSamples {
                     percentile,
                     samples,
                     needed,
@@ -316,7 +328,7 @@ fn measure(metric: Metric, merged: &Merged, length: Duration) -> Result<(f64, Me
             } = merged.tally;
             let checks = passed + failed;
             if checks == 0 {
-                return Err(Reason::NoCheckMade);
+                return Err(ThresholdReason::NoCheckMade);
             }
             let share = passed as f64 / checks as f64;
             let measured = Measured::Checks {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Circumstances, Expectation, Finding, Measured, Reason};
+use super::{Circumstances, Expectation, Finding, Measured, ValidityReason};
 use crate::evidence::Timeline;
 use crate::measure::{Results, Select, Strain, stretches};
 use crate::outcome::Verdict;
@@ -43,7 +43,7 @@ pub fn judge(
     findings
 }
 
-fn unclear(expectation: Expectation, measured: Measured, reason: Reason) -> Finding {
+fn unclear(expectation: Expectation, measured: Measured, reason: ValidityReason) -> Finding {
     Finding::of_run(expectation, Verdict::Inconclusive, measured, reason)
 }
 
@@ -61,7 +61,7 @@ fn sent(scenario: &Scenario, results: &Results) -> Finding {
         return unclear(
             Expectation::LoadSent,
             Measured::Nothing,
-            Reason::GeneratorsSilentOnLoad,
+            ValidityReason::GeneratorsSilentOnLoad,
         );
     };
     let mut all = Strain::default();
@@ -73,7 +73,7 @@ fn sent(scenario: &Scenario, results: &Results) -> Finding {
     };
     let share = sent_share(worst);
     let is_missed = share < bound;
-    let reason = Reason::LeastSent {
+    let reason = ValidityReason::LeastSent {
         task: *task,
         share,
         bound: is_missed.then_some(bound),
@@ -103,7 +103,7 @@ fn answered(results: &Results) -> Option<Finding> {
         return Some(unclear(
             Expectation::TargetAnswered,
             Measured::Requests { count: 0, requests },
-            Reason::NotOneAnswer,
+            ValidityReason::NotOneAnswer,
         ));
     }
     (tally.unsent as f64 > requests as f64 * (1.0 - SENT_RATE)).then(|| {
@@ -114,7 +114,7 @@ fn answered(results: &Results) -> Option<Finding> {
         unclear(
             Expectation::EveryRequestSent,
             measured,
-            Reason::RequestsNeverSent,
+            ValidityReason::RequestsNeverSent,
         )
     })
 }
@@ -131,14 +131,18 @@ fn not_saturated(results: &Results, started: Option<Timestamp>) -> Finding {
         }
     }
     if seconds.is_empty() {
-        return unclear(EXPECTATION, Measured::Nothing, Reason::GeneratorsSilent);
+        return unclear(
+            EXPECTATION,
+            Measured::Nothing,
+            ValidityReason::GeneratorsSilent,
+        );
     }
     let measured = Measured::Saturation {
         latest_s: Duration::from_micros(all.late_micros).into(),
         busy_share: f64::from(all.busy) / 1_000.0,
     };
     if all.dropped as f64 > all.asked as f64 * DROPPED_SHARE {
-        let reason = Reason::IterationsNotStarted {
+        let reason = ValidityReason::IterationsNotStarted {
             dropped: all.dropped,
             asked: all.asked,
         };
@@ -146,15 +150,15 @@ fn not_saturated(results: &Results, started: Option<Timestamp>) -> Finding {
     }
     let share = saturated.len() as f64 / seconds.len() as f64;
     if share > STRAINED_SHARE && saturated.len() > STRAINED_SECONDS {
-        let reason = Reason::Saturated {
+        let reason = ValidityReason::Saturated {
             stretches: stretches(results.strain()),
             started,
         };
         return unclear(EXPECTATION, measured, reason);
     }
     let reason = match saturated.len() {
-        0 => Reason::KeptUp,
-        saturated_s => Reason::SaturatedBriefly {
+        0 => ValidityReason::KeptUp,
+        saturated_s => ValidityReason::SaturatedBriefly {
             saturated_s,
             of_s: seconds.len(),
         },
@@ -164,10 +168,10 @@ fn not_saturated(results: &Results, started: Option<Timestamp>) -> Finding {
 
 fn whole(circumstances: &Circumstances) -> Finding {
     let (verdict, reason) = match &circumstances.cut_short {
-        None => (Verdict::Passed, Reason::CarriedOut),
+        None => (Verdict::Passed, ValidityReason::CarriedOut),
         Some(why) => (
             Verdict::Inconclusive,
-            Reason::EndedEarly { why: why.clone() },
+            ValidityReason::EndedEarly { why: why.clone() },
         ),
     };
     Finding::of_run(
@@ -186,12 +190,12 @@ fn all_there(results: &Results, circumstances: &Circumstances) -> Finding {
         ..
     } = circumstances;
     let (verdict, reason) = if results.is_empty() {
-        (Verdict::Inconclusive, Reason::NothingReported)
+        (Verdict::Inconclusive, ValidityReason::NothingReported)
     } else if missing.is_empty() && complete_tasks == tasks {
-        (Verdict::Passed, Reason::EverythingArrived)
+        (Verdict::Passed, ValidityReason::EverythingArrived)
     } else {
         let parts = missing.clone();
-        (Verdict::Inconclusive, Reason::Missing { parts })
+        (Verdict::Inconclusive, ValidityReason::Missing { parts })
     };
     let measured = Measured::TasksComplete {
         complete: *complete_tasks,
@@ -209,9 +213,9 @@ fn not_blind(timeline: &Timeline) -> Finding {
     });
     let unseen = timeline.blind();
     let (verdict, reason) = if unseen.as_secs_f64() > watched * BLIND_SHARE {
-        (Verdict::Inconclusive, Reason::OutOfSightTooLong)
+        (Verdict::Inconclusive, ValidityReason::OutOfSightTooLong)
     } else {
-        (Verdict::Passed, Reason::SeenEnough)
+        (Verdict::Passed, ValidityReason::SeenEnough)
     };
     let measured = Measured::OutOfSight {
         unseen_s: unseen.into(),

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::scaling::{back_in_time, met_if, out_in_time, scaled_out};
 use super::{
-    Expectation, Finding, Measured, Reason, conditions, draining, expectations, fresh, maximum,
+    Expectation, Finding, LeavingReason, Measured, SizeReason, conditions, draining, expectations,
+    fresh, maximum,
 };
 use crate::evidence::Facts;
 use crate::evidence::Reaction;
@@ -57,7 +58,7 @@ pub fn judge(expected: &Scenario, timeline: &Timeline) -> Watched {
             expectation,
             Verdict::Inconclusive,
             Measured::Nothing,
-            Reason::LoadNotOurs,
+            SizeReason::LoadNotOurs,
         )
     };
     Watched {
@@ -103,7 +104,7 @@ fn dropped(facts: &Facts<'_>) -> Option<Finding> {
         connection_errors,
         requests: counted(&requests, &leaving),
     };
-    let reason = Reason::DroppedByBalancer {
+    let reason = LeavingReason::DroppedByBalancer {
         period_s: requests.first().map(|series| series.period.into()),
     };
     Some(Finding::of_group(

@@ -1,17 +1,23 @@
 //! Every sentence that a report says, made from the types of `evidence` and `verdict`.
 
+mod figures;
+mod instances;
 mod links;
-mod reasons;
+mod scale_in;
+mod scale_out;
+mod size;
+mod thresholds;
+mod validity;
 mod warnings;
 
+pub use figures::measured;
 pub use links::link;
-pub use reasons::{because, stretch};
+pub use validity::stretch;
 pub use warnings::{warning, warnings};
 
 use super::{Judged, Judgement};
 use crate::outcome::Verdict;
-use crate::units;
-use crate::verdict::{Abort, Answered, AtMaximum, Expectation, Finding, Findings, Measured, Scope};
+use crate::verdict::{Abort, Expectation, Finding, Findings, Reason, Scope};
 
 /// What was judged, in words.
 pub fn judged(findings: Findings) -> Judged {
@@ -41,10 +47,7 @@ pub fn watched(findings: Findings) -> Judged {
     let mut judged = judged(findings);
     if !judged.not_judged.is_empty() {
         let count = judged.not_judged.len();
-        judged.because += &format!(
-            "; {count} expectations were not judged: {}",
-            reasons::NOT_OURS
-        );
+        judged.because += &format!("; {count} expectations were not judged: {}", size::NOT_OURS);
     }
     judged
 }
@@ -110,20 +113,23 @@ pub fn asked(expectation: &Expectation) -> String {
             return match (p95_s, errors_share) {
                 (Some(p95), Some(errors)) => format!(
                     "p95 < {p95} and errors < {}% while scaling out",
-                    percent(*errors)
+                    figures::percent(*errors)
                 ),
                 (Some(p95), None) => format!("p95 < {p95} while scaling out"),
                 (None, Some(errors)) => {
-                    format!("errors < {}% while scaling out", percent(*errors))
+                    format!("errors < {}% while scaling out", figures::percent(*errors))
                 }
                 (None, None) => "p95 and errors while scaling out".to_owned(),
             };
         }
         Expectation::UnderProvisioned { share } => {
-            return format!("too few instances < {}% of the time", percent(*share));
+            return format!(
+                "too few instances < {}% of the time",
+                figures::percent(*share)
+            );
         }
         Expectation::OverProvisioned { share } => {
-            return format!("needless instance-minutes < {}%", percent(*share));
+            return format!("needless instance-minutes < {}%", figures::percent(*share));
         }
         Expectation::ScaleInInTime { within_s: None } => "scale-in",
         Expectation::ScaledOut => "the group scaled out",
@@ -153,166 +159,24 @@ pub fn abort(abort: &Abort) -> String {
     format!("`{}` failed: {}", abort.text, measured(&abort.measured))
 }
 
-/// A share as a percentage, without needless digits.
-pub fn percent(share: f64) -> String {
-    let text = format!("{:.3}", share * 100.0);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-fn latency(micros: f64) -> String {
-    units::duration(std::time::Duration::from_micros(micros as u64))
-}
-
-pub fn measured(measured: &Measured) -> String {
-    match measured {
-        Measured::Nothing => String::new(),
-        Measured::Percentile {
-            percentile,
-            value_us,
-        } => format!("p{percentile} = {}", latency(*value_us)),
-        Measured::Mean { value_us } => format!("mean = {}", latency(*value_us)),
-        Measured::Max { value_us } => format!("max = {}", latency(*value_us)),
-        Measured::Errors {
-            share,
-            errors,
-            requests,
-        } => format!("errors = {:.2}% ({errors} of {requests})", share * 100.0),
-        Measured::Checks {
-            share,
-            failed,
-            checks,
-        } => format!(
-            "checks = {:.2}% ({failed} of {checks} failed)",
-            share * 100.0
-        ),
-        Measured::Rate { per_second } => format!("rate = {per_second:.1}/s"),
-        Measured::Sizes { from, to, at_start } => match at_start {
-            Some(before) => format!("{from} -> {to} instances, {before} at the start"),
-            None => format!("{from} -> {to} instances"),
-        },
-        Measured::Took { took_s } => took_s.to_string(),
-        Measured::Gone { at } => format!("gone at {at}"),
-        Measured::ClocksApart { apart_s } => format!("{apart_s} apart"),
-        Measured::NeverServed { instances } => format!(
-            "{} terminated before it ever served",
-            units::count(*instances, "new instance")
-        ),
-        Measured::NewInstances {
-            errors,
-            answers,
-            instances,
-        } => format!(
-            "{errors} errors in {answers} answers of {}",
-            units::count(*instances, "instance")
-        ),
-        Measured::WhileNew { errors, requests } => {
-            format!("{errors} errors in {requests} requests")
-        }
-        Measured::Dropped { requests, of } => format!("{requests} of {of} requests"),
-        Measured::DroppedByBalancer {
-            gateway_errors,
-            connection_errors,
-            requests,
-        } => format!(
-            "{gateway_errors:.0} 502 and {connection_errors:.0} failed connections to targets, of {requests:.0} requests"
-        ),
-        Measured::LeftEarly {
-            instances,
-            answered: found,
-        } => format!(
-            "{} left under the highest load so far; while it stayed {}",
-            units::count(*instances, "instance"),
-            answered(found)
-        ),
-        Measured::WhileScaling { answered: found } => format!(
-            "{} in {}",
-            answered(found),
-            units::count(found.seconds, "second")
-        ),
-        Measured::Turns { turns, changes } => format!(
-            "{} in {}",
-            units::count(*turns, "turn"),
-            units::count(*changes, "change")
-        ),
-        Measured::Pinned {
-            maximum,
-            seconds,
-            in_spike,
-            besides,
-        } => {
-            let mut parts = vec![format!(
-                "pinned at {maximum} for {}",
-                units::count(*seconds, "second")
-            )];
-            parts.extend(in_spike.as_ref().map(|one| at_maximum(one, "of the spike")));
-            parts.extend(besides.as_ref().map(|one| at_maximum(one, "besides")));
-            parts.join("; ")
-        }
-        Measured::PinnedWhileAlarmed { maximum, seconds } => format!(
-            "{} at {maximum} while an alarm asked for more",
-            units::count(*seconds, "second")
-        ),
-        Measured::TooFewInstances {
-            time_share,
-            missing_instances,
-        } => format!(
-            "{:.0}%, {missing_instances:.2} missing on average",
-            time_share * 100.0
-        ),
-        Measured::ExcessInstanceMinutes {
-            share,
-            paid_minutes,
-            cost,
-        } => {
-            let cost = cost.as_ref().map_or(String::new(), |cost| {
-                format!(
-                    " ({}, us-east-1 in {}; other regions differ)",
-                    cost.usd, cost.prices_of
-                )
-            });
-            format!("{:.0}% of {paid_minutes:.1}{cost}", share * 100.0)
-        }
-        Measured::LoadSent { share } => format!("{:.1}% of what was asked", share * 100.0),
-        Measured::Saturation {
-            latest_s,
-            busy_share,
-        } => format!("at most {latest_s} late, {:.0}% busy", busy_share * 100.0),
-        Measured::TasksComplete { complete, tasks } => {
-            format!("{complete} of {tasks} tasks complete")
-        }
-        Measured::Requests { count, requests } => format!("{count} of {requests} requests"),
-        Measured::OutOfSight {
-            unseen_s,
-            watched_s,
-        } => format!("out of sight for {unseen_s} of {watched_s}"),
+/// Why an expectation is not passed, or what it was decided from.
+pub fn because(reason: &Reason) -> String {
+    match reason {
+        Reason::Threshold(reason) => thresholds::threshold(reason),
+        Reason::ScaleOut(reason) => scale_out::scale_out(reason),
+        Reason::ScaleIn(reason) => scale_in::scale_in(reason),
+        Reason::NewInstance(reason) => instances::new_instance(reason),
+        Reason::Leaving(reason) => instances::leaving(reason),
+        Reason::Scaling(reason) => size::scaling(reason),
+        Reason::Size(reason) => size::size(reason),
+        Reason::Validity(reason) => validity::validity(reason),
     }
-}
-
-/// `p95 = 900ms, errors = 2.10%`
-fn answered(answered: &Answered) -> String {
-    let p95 = answered.p95_s.map_or("-".to_owned(), |p95| p95.to_string());
-    format!(
-        "p95 = {p95}, errors = {:.2}%",
-        answered.errors_share * 100.0
-    )
-}
-
-fn at_maximum(found: &AtMaximum, place: &str) -> String {
-    let new = match found.errors_of_new_instances {
-        0 => String::new(),
-        errors => format!(", {errors} errors of new instances left out"),
-    };
-    format!(
-        "{} in {} {place}{new}",
-        answered(&found.answered),
-        units::count(found.answered.seconds, "second")
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Reason;
+    use crate::verdict::{Measured, ValidityReason};
 
     fn finding(text: &str, verdict: Verdict) -> Judgement {
         let mut judgement = judgement(Finding {
@@ -325,7 +189,7 @@ mod tests {
                 percentile: 95.0,
                 value_us: 900_000.0,
             },
-            reason: Reason::KeptUp,
+            reason: ValidityReason::KeptUp.into(),
         });
         judgement.because = "the limit is < 500ms".to_owned();
         judgement
@@ -348,13 +212,5 @@ mod tests {
             "p95 < 500ms in spike: p95 = 900ms; the limit is < 500ms (and 1 more)"
         );
         assert_eq!(conclude(&[]).0, Verdict::Inconclusive);
-    }
-
-    #[test]
-    fn shares_are_said_without_needless_digits() {
-        assert_eq!(
-            (percent(0.25), percent(0.005), percent(1.0)),
-            ("25".to_owned(), "0.5".to_owned(), "100".to_owned())
-        );
     }
 }

@@ -1,0 +1,63 @@
+//! Why a threshold holds or not.
+
+use crate::scenario::{Comparison, Metric};
+use crate::verdict::ThresholdReason;
+
+pub fn threshold(reason: &ThresholdReason) -> String {
+    let fixed = match reason {
+        ThresholdReason::OverRequests { requests } => return format!("over {requests} requests"),
+        ThresholdReason::LimitMissed {
+            metric,
+            comparison,
+            limit,
+        } => return format!("the limit is {}", limit_of(*metric, *comparison, *limit)),
+        ThresholdReason::NoneAnswered { requests } => {
+            return format!("not one of {requests} requests was answered");
+        }
+        ThresholdReason::TooFewSamples {
+            percentile,
+            samples,
+            needed,
+        } => {
+            return format!(
+                "{samples} requests are too few for a p{percentile}: it takes {needed}"
+            );
+        }
+        ThresholdReason::WindowLongerThanPhase { window_s } => {
+            return format!("it is shorter than a window of {window_s}");
+        }
+        ThresholdReason::InEachWindow { windows, window_s } => {
+            return format!("in each of {windows} windows of {window_s}");
+        }
+        ThresholdReason::InWindow {
+            from_s,
+            to_s,
+            reason,
+        } => return format!("{}, from {from_s} s to {to_s} s", threshold(reason)),
+        ThresholdReason::GeneratorSaturated { reason } => {
+            return format!(
+                "{}, but the generator was at its own limit",
+                threshold(reason)
+            );
+        }
+        ThresholdReason::NoRequestEnded => "no request ended there",
+        ThresholdReason::NoCheckMade => "no check was made there",
+    };
+    fixed.to_owned()
+}
+
+fn limit_of(metric: Metric, comparison: Comparison, limit: f64) -> String {
+    let sign = match comparison {
+        Comparison::Less => "<",
+        Comparison::LessOrEqual => "<=",
+        Comparison::Greater => ">",
+        Comparison::GreaterOrEqual => ">=",
+    };
+    match metric {
+        Metric::Percentile(_) | Metric::Mean | Metric::Max => {
+            format!("{sign} {}", super::figures::latency(limit))
+        }
+        Metric::Errors | Metric::Checks => format!("{sign} {}%", limit * 100.0),
+        Metric::Rate => format!("{sign} {limit}/s"),
+    }
+}
