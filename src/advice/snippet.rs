@@ -319,7 +319,6 @@ fn step(
     threshold: f64,
     add: u32,
 ) -> std::fmt::Result {
-    let alarm = lead.alarm;
     let adjustment = format!(
         "step_adjustment {{\n    metric_interval_lower_bound = 0\n    scaling_adjustment          = {add}\n  }}"
     );
@@ -349,6 +348,16 @@ fn step(
         writeln!(out, "  adjustment_type        = \"ChangeInCapacity\"")?;
         writeln!(out, "\n  {adjustment}\n}}\n")?;
     }
+    spike_alarm(out, group, lead.alarm, threshold)
+}
+
+/// The alarm of that step policy, which looks at one datapoint only.
+fn spike_alarm(
+    out: &mut String,
+    group: &GroupState,
+    alarm: &Alarm,
+    threshold: f64,
+) -> std::fmt::Result {
     let policy = if group.is_service {
         "aws_appautoscaling_policy"
     } else {

@@ -16,7 +16,7 @@ use crate::run::{
     ScenarioOptions,
 };
 use crate::teardown::reap;
-use crate::verdict::Warning;
+use crate::verdict::{RunWarning, Warning};
 
 /// Runs a scenario and destroys everything it created.
 ///
@@ -227,10 +227,11 @@ fn earlier_runs(runs_dir: &Path) -> Vec<Warning> {
     reap::remove_secrets_of_dead_runs(runs_dir);
     reap::unfinished(runs_dir)
         .into_iter()
-        .map(|run| Warning::EarlierRun {
+        .map(|run| RunWarning::EarlierRun {
             things: run.things,
             remedy: run.reap,
         })
+        .map(Warning::Run)
         .collect()
 }
 

@@ -131,56 +131,73 @@ pub struct Metric {
     pub datapoints: usize,
 }
 
+/// The settled seconds of a run, as evidence for what one instance carries.
+#[derive(Default)]
+struct Settled {
+    /// Demand per instance, and whether the limit held.
+    points: Vec<(f64, bool)>,
+    /// The size of the group and its demand, for each point.
+    stretch: Vec<(u32, f64)>,
+    /// Requests per second that an instance answered while the limit was missed.
+    answered: Vec<f64>,
+    /// The longest p95 of those seconds, in microseconds.
+    queue: u64,
+}
+
+impl Settled {
+    fn of(seconds: &[Second], serving: &[u32], limit: Duration) -> Self {
+        let limit_micros = limit.as_micros() as u64;
+        let mut found = Self::default();
+        // The size of the group when the limit was first missed: once it has grown, what is slow is
+        // the backlog.
+        let mut missed_at: Option<u32> = None;
+        for (index, (second, count)) in seconds.iter().zip(serving).enumerate() {
+            let requests = second.ok + second.errors;
+            let is_enough = *count > 0 && requests >= LEAST_REQUESTS;
+            let Some(p95) = second.p95.filter(|_| is_enough) else {
+                continue;
+            };
+            let is_fast = p95 <= limit_micros;
+            let is_failing = second.errors as f64 > requests as f64 * ERRORS;
+            let held = is_fast && !is_failing;
+            if held {
+                missed_at = None;
+            }
+            // Errors without latency from a group that has grown may be the new instances' own.
+            let has_grown = serving.first().is_some_and(|first| count > first);
+            if is_fast && is_failing && has_grown {
+                continue;
+            }
+            let is_backlog = !held && *missed_at.get_or_insert(*count) != *count;
+            let is_settled =
+                index >= 2 && serving[index - 2] == *count && serving[index - 1] == *count;
+            if !is_settled || is_backlog {
+                continue;
+            }
+            let each = f64::from(*count);
+            found.points.push((second.demand / each, held));
+            found.stretch.push((*count, second.demand));
+            if !held {
+                found.queue = found.queue.max(p95);
+                found.answered.push(second.ok as f64 / each);
+            }
+        }
+        found
+    }
+}
+
 /// Splits the seconds into those that held the limit and those that did not, by the load per
 /// instance: the split that puts the fewest seconds on the wrong side.
 pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<InstanceCapacity> {
-    let limit_micros = limit.as_micros() as u64;
-    let mut points: Vec<(f64, bool)> = Vec::new();
-    // The size of the group and the load of each point.
-    let mut stretch: Vec<(u32, f64)> = Vec::new();
-    let mut answered = Vec::new();
-    let mut queue = 0;
-    // The size of the group when the limit was first missed: once it has grown, what is slow is the
-    // backlog.
-    let mut missed_at: Option<u32> = None;
-    for (index, (second, count)) in seconds.iter().zip(serving).enumerate() {
-        let requests = second.ok + second.errors;
-        let settled = index >= 2 && serving[index - 2] == *count && serving[index - 1] == *count;
-        let Some(p95) = second
-            .p95
-            .filter(|_| *count > 0 && requests >= LEAST_REQUESTS)
-        else {
-            continue;
-        };
-        let (fast, failing) = (
-            p95 <= limit_micros,
-            second.errors as f64 > requests as f64 * ERRORS,
-        );
-        let held = fast && !failing;
-        if held {
-            missed_at = None;
-        }
-        // Errors without latency from a group that has grown may be the new instances' own.
-        if fast && failing && serving.first().is_some_and(|first| count > first) {
-            continue;
-        }
-        let backlog = !held && *missed_at.get_or_insert(*count) != *count;
-        if !settled || backlog {
-            continue;
-        }
-        let each = f64::from(*count);
-        points.push((second.demand / each, held));
-        stretch.push((*count, second.demand));
-        if !held {
-            queue = queue.max(p95);
-            answered.push(second.ok as f64 / each);
-        }
-    }
+    let Settled {
+        mut points,
+        stretch,
+        mut answered,
+        queue,
+    } = Settled::of(seconds, serving, limit);
     building_up(&mut points, &stretch);
-    let (held, missed) = (
-        points.iter().filter(|(_, held)| *held).count(),
-        answered.len(),
-    );
+    let held = points.iter().filter(|(_, held)| *held).count();
+    let missed = answered.len();
     let between = split(&mut points)?;
     answered.sort_by(f64::total_cmp);
     let saturated = answered
@@ -192,25 +209,7 @@ pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<
         .1
         .map_or(between.0, |above| (between.0 + above) / 2.0);
     let at_limit = saturated.map_or(middle, |saturated| middle.min(saturated));
-    let (confidence, because) = match (held, missed) {
-        (0, _) => return None,
-        (held, 0) => (
-            Confidence::Low,
-            format!(
-                "at least: {held} seconds held the limit and none missed it; a run with a higher spike would find it"
-            ),
-        ),
-        (held, missed) if held >= SURE && missed >= SURE => (
-            Confidence::High,
-            format!("{held} seconds held the limit, {missed} missed it"),
-        ),
-        (held, missed) => (
-            Confidence::Medium,
-            format!(
-                "only {held} seconds held the limit and {missed} missed it; a run with longer phases would be surer"
-            ),
-        ),
-    };
+    let (confidence, because) = confidence(held, missed)?;
     Some(InstanceCapacity {
         at_limit,
         between,
@@ -219,6 +218,29 @@ pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<
         confidence,
         because,
     })
+}
+
+/// By how many seconds held the limit and how many missed it; nothing where none held it.
+fn confidence(held: usize, missed: usize) -> Option<(Confidence, String)> {
+    match (held, missed) {
+        (0, _) => None,
+        (held, 0) => Some((
+            Confidence::Low,
+            format!(
+                "at least: {held} seconds held the limit and none missed it; a run with a higher spike would find it"
+            ),
+        )),
+        (held, missed) if held >= SURE && missed >= SURE => Some((
+            Confidence::High,
+            format!("{held} seconds held the limit, {missed} missed it"),
+        )),
+        (held, missed) => Some((
+            Confidence::Medium,
+            format!(
+                "only {held} seconds held the limit and {missed} missed it; a run with longer phases would be surer"
+            ),
+        )),
+    }
 }
 
 /// Leaves out the seconds that held the limit only because the queue was still filling: the same

@@ -14,12 +14,13 @@ use crate::evidence::instances::{self, Launched, SECOND, Why, after, between};
 use crate::evidence::moment::{self, EXACT, Moment, MomentKind};
 use crate::evidence::reaction::{Reaction, Span, Times};
 use crate::evidence::timeline::{Decision, Timeline};
-use crate::measure::{Results, Select};
+use crate::measure::Results;
 use crate::scenario::Limit;
 use crate::units::{self, Seconds, seconds};
 
-/// Latency is back when it has kept its limit for so many seconds.
-const STEADY: usize = 3;
+mod latency;
+
+use latency::{Latency, STEADY, latency_back};
 
 /// One spike, and how the group answered it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -524,58 +525,6 @@ fn earliest<'a>(
     all.iter()
         .filter_map(|one| Some((*one, of(one)?)))
         .min_by_key(|(_, seen)| seen.at)
-}
-
-/// What became of p95 after the load had risen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Latency {
-    /// It never missed its limit.
-    Kept,
-    Back(Timestamp),
-    /// It came back before a new instance could have helped.
-    Alone,
-    AfterTheFall,
-    Never,
-}
-
-/// From the second in which it first keeps its limit again for a while. `rose`, the first new
-/// instance's first request, and the fall.
-fn latency_back(
-    results: &Results,
-    started: Timestamp,
-    (rose, serves, fell): (Timestamp, Option<Timestamp>, Timestamp),
-    limit: Duration,
-) -> Latency {
-    let second = |at| instances::second(started, at).unwrap_or(0) as usize;
-    let seconds = results.by_second(Select::default());
-    let missed = |index: usize| {
-        seconds
-            .get(index)
-            .and_then(|merged| merged.latency.percentile(95.0))
-            .is_some_and(|p95| p95 > limit)
-    };
-    let under_load = second(rose)..second(fell).min(seconds.len());
-    let Some(first) = under_load.clone().find(|index| missed(*index)) else {
-        return Latency::Kept;
-    };
-    let holds =
-        |index: &usize| missed(index - 1) && (*index..index + STEADY).all(|index| !missed(index));
-    let holding: Vec<usize> = (first + 1..seconds.len().saturating_sub(STEADY - 1))
-        .filter(holds)
-        .collect();
-    let from = serves.map(second);
-    let by_the_group = holding
-        .iter()
-        .find(|index| from.is_some_and(|from| **index >= from));
-    let at = |index: usize| after(started, Duration::from_secs(index as u64));
-    match (by_the_group, holding.first()) {
-        (Some(index), _) if under_load.contains(index) => {
-            Latency::Back(at(*index).max(serves.unwrap_or(rose)))
-        }
-        (_, None) => Latency::Never,
-        (_, Some(index)) if under_load.contains(index) => Latency::Alone,
-        _ => Latency::AfterTheFall,
-    }
 }
 
 #[cfg(test)]

@@ -360,8 +360,8 @@ pub mod tests {
     use crate::scenario::{Comparison, Metric};
     use crate::units::Usd;
     use crate::verdict::{
-        Expectation, Finding, Measured, ScaleOutReason, Scope, ThresholdReason, ValidityReason,
-        Warning,
+        Expectation, Finding, Measured, MetricValue, RunFigures, RunWarning, ScaleOutReason, Scope,
+        ThresholdReason, ValidityReason,
     };
 
     fn example_advice() -> Advice {
@@ -462,9 +462,11 @@ pub mod tests {
                 reason: reason.into(),
             })
         };
-        let p95 = |value_us| Measured::Percentile {
-            percentile: 95.0,
-            value_us,
+        let p95 = |value_us| {
+            Measured::Metric(MetricValue::Percentile {
+                percentile: 95.0,
+                value_us,
+            })
         };
         let begun: Timestamp = "2026-03-01T11:59:30Z".parse().unwrap();
         let at = |second: u64| begun.checked_add(Duration::from_secs(30 + second)).unwrap();
@@ -509,7 +511,7 @@ pub mod tests {
                 validity: vec![words::judgement(Finding::of_run(
                     Expectation::GeneratorNotTheLimit,
                     Verdict::Passed,
-                    Measured::Saturation {
+                    RunFigures::Saturation {
                         latest_s: Duration::from_millis(2).into(),
                         busy_share: 0.41,
                     },
@@ -733,7 +735,7 @@ pub mod tests {
                 (LifePhase::Destroy, Duration::from_secs(4)),
             ],
             warnings: vec![ReportedWarning {
-                warning: Warning::Earlier,
+                warning: RunWarning::Earlier.into(),
                 text: "the group is observed at 2 s".to_owned(),
             }],
         }

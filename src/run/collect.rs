@@ -9,7 +9,7 @@ use super::{Context, RunError};
 use crate::events::Phase;
 use crate::evidence::Timeline;
 use crate::measure::Results;
-use crate::verdict::{Circumstances, Warning};
+use crate::verdict::{Circumstances, RunWarning, Warning};
 use crate::watch;
 
 /// Everything there is to judge.
@@ -34,11 +34,11 @@ pub async fn collect(
     let mut warnings = state.plan.warnings.clone();
     warnings.extend(recovered.warning);
     let missing = started.shortfall.into_iter();
-    warnings.extend(missing.map(|cause| Warning::TasksMissing { cause }));
+    warnings.extend(missing.map(|cause| RunWarning::TasksMissing { cause }.into()));
     let timeline = match end_watch(cx, state, provisioned).await? {
         Some(watched) => {
             let late = watched.late.into_iter();
-            warnings.extend(late.map(|cause| Warning::DatapointsMissing { cause }));
+            warnings.extend(late.map(|cause| RunWarning::DatapointsMissing { cause }.into()));
             Some(watched.timeline)
         }
         None => None,

@@ -20,7 +20,7 @@ use crate::report::{terminal, words};
 use crate::scenario::{Files, Scenario, Subject, Surroundings};
 use crate::terraform::{self, Binary};
 use crate::units::RunId;
-use crate::verdict::{Warning, preflight};
+use crate::verdict::{RunWarning, Warning, preflight};
 use crate::watch;
 
 /// Everything that is settled before the run creates anything. No phase changes it.
@@ -169,12 +169,12 @@ async fn survey_target(preview: &Preview, cloud: Option<&Cloud>) -> Result<Targe
 
 impl TargetSurvey {
     fn unwatched(subject: &Subject, why: &impl std::fmt::Display) -> Self {
-        let warning = Warning::NotWatched {
+        let warning = RunWarning::NotWatched {
             subject: subject.to_string(),
             why: why.to_string(),
         };
         Self {
-            warnings: vec![warning],
+            warnings: vec![warning.into()],
             ..Self::default()
         }
     }

@@ -11,7 +11,7 @@ use crate::plan::Schedule;
 use crate::report::words;
 use crate::scenario::Scenario;
 use crate::units::{self, Usd};
-use crate::verdict::Warning;
+use crate::verdict::{RunWarning, Warning};
 
 /// Provisioning, starting the tasks, collecting and destroying, beside the load itself: twice what
 /// they usually take.
@@ -60,9 +60,12 @@ pub async fn check_session(
 
 fn session_too_short(begun: Timestamp, ends: Timestamp, length: Duration) -> Option<Warning> {
     let left = Duration::try_from(ends.duration_since(begun)).unwrap_or_default();
-    (left < length).then(|| Warning::SessionTooShort {
-        left_s: left.into(),
-        needed_s: length.into(),
+    (left < length).then(|| {
+        RunWarning::SessionTooShort {
+            left_s: left.into(),
+            needed_s: length.into(),
+        }
+        .into()
     })
 }
 

@@ -28,14 +28,14 @@ impl Finding {
     pub fn of_group(
         expectation: Expectation,
         verdict: Verdict,
-        measured: Measured,
+        measured: impl Into<Measured>,
         reason: impl Into<Reason>,
     ) -> Self {
         Self {
             expectation,
             scope: Scope::Group,
             verdict,
-            measured,
+            measured: measured.into(),
             reason: reason.into(),
         }
     }
@@ -44,7 +44,7 @@ impl Finding {
     pub fn of_run(
         expectation: Expectation,
         verdict: Verdict,
-        measured: Measured,
+        measured: impl Into<Measured>,
         reason: impl Into<Reason>,
     ) -> Self {
         Self {
@@ -114,29 +114,6 @@ pub enum Expectation {
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum Measured {
     Nothing,
-    Percentile {
-        percentile: f64,
-        value_us: f64,
-    },
-    Mean {
-        value_us: f64,
-    },
-    Max {
-        value_us: f64,
-    },
-    Errors {
-        share: f64,
-        errors: u64,
-        requests: u64,
-    },
-    Checks {
-        share: f64,
-        failed: u64,
-        checks: u64,
-    },
-    Rate {
-        per_second: f64,
-    },
     /// `before` where the group grew back to what it had been at the start.
     Sizes {
         from: u32,
@@ -207,6 +184,45 @@ pub enum Measured {
         paid_minutes: f64,
         cost: Option<Cost>,
     },
+    #[serde(untagged)]
+    Metric(MetricValue),
+    #[serde(untagged)]
+    Run(RunFigures),
+}
+
+/// The value of a threshold's metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum MetricValue {
+    Percentile {
+        percentile: f64,
+        value_us: f64,
+    },
+    Mean {
+        value_us: f64,
+    },
+    Max {
+        value_us: f64,
+    },
+    Errors {
+        share: f64,
+        errors: u64,
+        requests: u64,
+    },
+    Checks {
+        share: f64,
+        failed: u64,
+        checks: u64,
+    },
+    Rate {
+        per_second: f64,
+    },
+}
+
+/// Figures of the run as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum RunFigures {
     LoadSent {
         share: f64,
     },
@@ -226,6 +242,18 @@ pub enum Measured {
         unseen_s: Seconds,
         watched_s: Seconds,
     },
+}
+
+impl From<MetricValue> for Measured {
+    fn from(value: MetricValue) -> Self {
+        Self::Metric(value)
+    }
+}
+
+impl From<RunFigures> for Measured {
+    fn from(figures: RunFigures) -> Self {
+        Self::Run(figures)
+    }
 }
 
 /// How the target answered in some seconds.

@@ -25,15 +25,15 @@ mod warning;
 mod watched;
 
 pub use finding::{
-    Answered, AtMaximum, Cost, CountedFrom, Expectation, Finding, Measured, MetricPeak, OtherCause,
-    Scope, Unavoidable, WorseInstance,
+    Answered, AtMaximum, Cost, CountedFrom, Expectation, Finding, Measured, MetricPeak,
+    MetricValue, OtherCause, RunFigures, Scope, Unavoidable, WorseInstance,
 };
 pub use reason::{
     LeavingReason, NewInstanceReason, Reason, ScaleInReason, ScaleOutReason, ScalingReason,
     SizeReason, ThresholdReason, ValidityReason,
 };
 pub use thresholds::{Abort, must_abort};
-pub use warning::{AlarmWindow, SuspendedProcess, Warning};
+pub use warning::{AlarmWindow, RunWarning, SuspendedProcess, Warning};
 
 /// How the run went, apart from the numbers themselves.
 #[derive(Debug, Clone, Default, PartialEq)]

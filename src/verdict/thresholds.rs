@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Expectation, Finding, Measured, Reason, Scope as FoundIn, ThresholdReason};
+use super::{
+    Expectation, Finding, Measured, MetricValue, Reason, Scope as FoundIn, ThresholdReason,
+};
 use crate::measure::{Merged, Results, Select, Tally};
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
@@ -258,7 +260,7 @@ fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> Weighed {
         return unclear(ThresholdReason::NoneAnswered { requests });
     }
     let (value, measured) = match measure(threshold.metric, merged, length) {
-        Ok(measured) => measured,
+        Ok((value, measured)) => (value, measured.into()),
         Err(reason) => return unclear(reason),
     };
     if threshold.comparison.holds(value, threshold.limit) {
@@ -282,7 +284,7 @@ fn measure(
     metric: Metric,
     merged: &Merged,
     length: Duration,
-) -> Result<(f64, Measured), ThresholdReason> {
+) -> Result<(f64, MetricValue), ThresholdReason> {
     let requests = merged.tally.requests();
     let micros = |value: Option<Duration>| value.map_or(0.0, |value| value.as_micros() as f64);
     Ok(match metric {
@@ -296,7 +298,7 @@ fn measure(
                 });
             }
             let value_us = micros(merged.latency.percentile(percentile));
-            let measured = Measured::Percentile {
+            let measured = MetricValue::Percentile {
                 percentile,
                 value_us,
             };
@@ -304,16 +306,16 @@ fn measure(
         }
         Metric::Mean => {
             let value_us = micros(merged.latency.mean());
-            (value_us, Measured::Mean { value_us })
+            (value_us, MetricValue::Mean { value_us })
         }
         Metric::Max => {
             let value_us = micros(merged.latency.max());
-            (value_us, Measured::Max { value_us })
+            (value_us, MetricValue::Max { value_us })
         }
         Metric::Errors => {
             let errors = merged.tally.errors();
             let share = errors as f64 / requests as f64;
-            let measured = Measured::Errors {
+            let measured = MetricValue::Errors {
                 share,
                 errors,
                 requests,
@@ -331,7 +333,7 @@ fn measure(
                 return Err(ThresholdReason::NoCheckMade);
             }
             let share = passed as f64 / checks as f64;
-            let measured = Measured::Checks {
+            let measured = MetricValue::Checks {
                 share,
                 failed,
                 checks,
@@ -341,7 +343,7 @@ fn measure(
         Metric::Rate => {
             let per_second =
                 merged.tally.answered() as f64 / length.as_secs_f64().max(f64::EPSILON);
-            (per_second, Measured::Rate { per_second })
+            (per_second, MetricValue::Rate { per_second })
         }
     })
 }

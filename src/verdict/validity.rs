@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Circumstances, Expectation, Finding, Measured, ValidityReason};
+use super::{Circumstances, Expectation, Finding, Measured, RunFigures, ValidityReason};
 use crate::evidence::Timeline;
 use crate::measure::{Results, Select, Strain, stretches};
 use crate::outcome::Verdict;
@@ -43,7 +43,11 @@ pub fn judge(
     findings
 }
 
-fn unclear(expectation: Expectation, measured: Measured, reason: ValidityReason) -> Finding {
+fn unclear(
+    expectation: Expectation,
+    measured: impl Into<Measured>,
+    reason: ValidityReason,
+) -> Finding {
     Finding::of_run(expectation, Verdict::Inconclusive, measured, reason)
 }
 
@@ -85,7 +89,7 @@ fn sent(scenario: &Scenario, results: &Results) -> Finding {
     } else {
         Verdict::Passed
     };
-    let measured = Measured::LoadSent {
+    let measured = RunFigures::LoadSent {
         share: sent_share(&all),
     };
     Finding::of_run(Expectation::LoadSent, verdict, measured, reason)
@@ -102,12 +106,12 @@ fn answered(results: &Results) -> Option<Finding> {
     if requests > 0 && tally.answered() == 0 {
         return Some(unclear(
             Expectation::TargetAnswered,
-            Measured::Requests { count: 0, requests },
+            RunFigures::Requests { count: 0, requests },
             ValidityReason::NotOneAnswer,
         ));
     }
     (tally.unsent as f64 > requests as f64 * (1.0 - SENT_RATE)).then(|| {
-        let measured = Measured::Requests {
+        let measured = RunFigures::Requests {
             count: tally.unsent,
             requests,
         };
@@ -137,7 +141,7 @@ fn not_saturated(results: &Results, started: Option<Timestamp>) -> Finding {
             ValidityReason::GeneratorsSilent,
         );
     }
-    let measured = Measured::Saturation {
+    let measured = RunFigures::Saturation {
         latest_s: Duration::from_micros(all.late_micros).into(),
         busy_share: f64::from(all.busy) / 1_000.0,
     };
@@ -197,7 +201,7 @@ fn all_there(results: &Results, circumstances: &Circumstances) -> Finding {
         let parts = missing.clone();
         (Verdict::Inconclusive, ValidityReason::Missing { parts })
     };
-    let measured = Measured::TasksComplete {
+    let measured = RunFigures::TasksComplete {
         complete: *complete_tasks,
         tasks: *tasks,
     };
@@ -217,7 +221,7 @@ fn not_blind(timeline: &Timeline) -> Finding {
     } else {
         (Verdict::Passed, ValidityReason::SeenEnough)
     };
-    let measured = Measured::OutOfSight {
+    let measured = RunFigures::OutOfSight {
         unseen_s: unseen.into(),
         watched_s: Duration::from_secs_f64(watched).into(),
     };

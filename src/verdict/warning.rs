@@ -81,7 +81,14 @@ pub enum Warning {
     },
     LoadEndsWithItsSpike,
 
-    // The run.
+    #[serde(untagged)]
+    Run(RunWarning),
+}
+
+/// A reason for doubt that lies in the run itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum RunWarning {
     EarlierRun {
         things: usize,
         remedy: String,
@@ -106,6 +113,12 @@ pub enum Warning {
     },
     /// Of a report of version 1 to 4, which has its sentence only.
     Earlier,
+}
+
+impl From<RunWarning> for Warning {
+    fn from(warning: RunWarning) -> Self {
+        Self::Run(warning)
+    }
 }
 
 /// A process of a group whose suspension changes a verdict.

@@ -1,7 +1,7 @@
 //! What was measured, in words.
 
 use crate::units;
-use crate::verdict::{Answered, AtMaximum, Cost, Measured};
+use crate::verdict::{Answered, AtMaximum, Cost, Measured, MetricValue, RunFigures};
 
 /// A share as a percentage, without needless digits.
 pub fn percent(share: f64) -> String {
@@ -15,27 +15,9 @@ pub fn latency(micros: f64) -> String {
 
 pub fn measured(measured: &Measured) -> String {
     match measured {
+        Measured::Metric(value) => metric(value),
+        Measured::Run(figures) => run(figures),
         Measured::Nothing => String::new(),
-        Measured::Percentile {
-            percentile,
-            value_us,
-        } => format!("p{percentile} = {}", latency(*value_us)),
-        Measured::Mean { value_us } => format!("mean = {}", latency(*value_us)),
-        Measured::Max { value_us } => format!("max = {}", latency(*value_us)),
-        Measured::Errors {
-            share,
-            errors,
-            requests,
-        } => format!("errors = {:.2}% ({errors} of {requests})", share * 100.0),
-        Measured::Checks {
-            share,
-            failed,
-            checks,
-        } => format!(
-            "checks = {:.2}% ({failed} of {checks} failed)",
-            share * 100.0
-        ),
-        Measured::Rate { per_second } => format!("rate = {per_second:.1}/s"),
         Measured::Sizes { from, to, at_start } => match at_start {
             Some(before) => format!("{from} -> {to} instances, {before} at the start"),
             None => format!("{from} -> {to} instances"),
@@ -106,16 +88,46 @@ pub fn measured(measured: &Measured) -> String {
             paid_minutes,
             cost,
         } => excess(*share, *paid_minutes, cost.as_ref()),
-        Measured::LoadSent { share } => format!("{:.1}% of what was asked", share * 100.0),
-        Measured::Saturation {
+    }
+}
+
+fn metric(value: &MetricValue) -> String {
+    match value {
+        MetricValue::Percentile {
+            percentile,
+            value_us,
+        } => format!("p{percentile} = {}", latency(*value_us)),
+        MetricValue::Mean { value_us } => format!("mean = {}", latency(*value_us)),
+        MetricValue::Max { value_us } => format!("max = {}", latency(*value_us)),
+        MetricValue::Errors {
+            share,
+            errors,
+            requests,
+        } => format!("errors = {:.2}% ({errors} of {requests})", share * 100.0),
+        MetricValue::Checks {
+            share,
+            failed,
+            checks,
+        } => format!(
+            "checks = {:.2}% ({failed} of {checks} failed)",
+            share * 100.0
+        ),
+        MetricValue::Rate { per_second } => format!("rate = {per_second:.1}/s"),
+    }
+}
+
+fn run(figures: &RunFigures) -> String {
+    match figures {
+        RunFigures::LoadSent { share } => format!("{:.1}% of what was asked", share * 100.0),
+        RunFigures::Saturation {
             latest_s,
             busy_share,
         } => format!("at most {latest_s} late, {:.0}% busy", busy_share * 100.0),
-        Measured::TasksComplete { complete, tasks } => {
+        RunFigures::TasksComplete { complete, tasks } => {
             format!("{complete} of {tasks} tasks complete")
         }
-        Measured::Requests { count, requests } => format!("{count} of {requests} requests"),
-        Measured::OutOfSight {
+        RunFigures::Requests { count, requests } => format!("{count} of {requests} requests"),
+        RunFigures::OutOfSight {
             unseen_s,
             watched_s,
         } => format!("out of sight for {unseen_s} of {watched_s}"),

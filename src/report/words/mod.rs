@@ -176,7 +176,7 @@ pub fn because(reason: &Reason) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::{Measured, ValidityReason};
+    use crate::verdict::{MetricValue, ValidityReason};
 
     fn finding(text: &str, verdict: Verdict) -> Judgement {
         let mut judgement = judgement(Finding {
@@ -185,10 +185,11 @@ mod tests {
             },
             scope: Scope::Phase("spike".to_owned()),
             verdict,
-            measured: Measured::Percentile {
+            measured: MetricValue::Percentile {
                 percentile: 95.0,
                 value_us: 900_000.0,
-            },
+            }
+            .into(),
             reason: ValidityReason::KeptUp.into(),
         });
         judgement.because = "the limit is < 500ms".to_owned();

@@ -2,7 +2,7 @@
 
 use crate::report::ReportedWarning;
 use crate::units;
-use crate::verdict::{AlarmWindow, SuspendedProcess, Warning};
+use crate::verdict::{AlarmWindow, RunWarning, SuspendedProcess, Warning};
 
 /// Warnings with their sentences, as a report has them.
 pub fn warnings(all: &[Warning]) -> Vec<ReportedWarning> {
@@ -87,18 +87,26 @@ pub fn warning(warning: &Warning) -> String {
             alarm_window(window)
         ),
         Warning::LoadEndsWithItsSpike => format!("the load ends with its spike: {UNTOLD}"),
-        Warning::EarlierRun { things, remedy } => {
+        Warning::Run(warning) => of_run(warning),
+    }
+}
+
+fn of_run(warning: &RunWarning) -> String {
+    match warning {
+        RunWarning::EarlierRun { things, remedy } => {
             format!("an earlier run may have left {things} things: {remedy}")
         }
-        Warning::NotWatched { subject, why } => {
+        RunWarning::NotWatched { subject, why } => {
             format!("{subject} is not watched, and only the load is judged: {why}")
         }
-        Warning::SessionTooShort { left_s, needed_s } => format!(
+        RunWarning::SessionTooShort { left_s, needed_s } => format!(
             "the AWS session ends in {left_s}, and this run needs up to {needed_s} with its teardown"
         ),
-        Warning::TasksMissing { cause } | Warning::DatapointsMissing { cause } => cause.clone(),
-        Warning::Earlier => String::new(),
-        Warning::RecoveryEndedEarly { instances, why } => {
+        RunWarning::TasksMissing { cause } | RunWarning::DatapointsMissing { cause } => {
+            cause.clone()
+        }
+        RunWarning::Earlier => String::new(),
+        RunWarning::RecoveryEndedEarly { instances, why } => {
             format!("the wait for the group to come back to {instances} ended early: {why}")
         }
     }
