@@ -1,0 +1,159 @@
+//! From the load's fall to the group's first size.
+
+use jiff::Timestamp;
+
+use super::{Seen, Spike};
+use crate::evidence::OpenLink;
+use crate::evidence::alarms;
+use crate::evidence::instances::{self, SECOND, Why, after, between};
+use crate::evidence::moment::{EXACT, Moment, MomentKind};
+use crate::evidence::reaction::Span;
+use crate::evidence::timeline::Decision;
+
+impl Seen<'_> {
+    pub(super) fn back(&self, spike: &mut Spike, span: &Span, until: Timestamp) {
+        let Some(dropped) = span.fell else {
+            if self.times.stopped.is_some() {
+                spike.open.push(OpenLink::StoppedBeforeTheFall);
+            }
+            return;
+        };
+        let moments = &mut spike.back;
+        moments.push(match self.times.planned {
+            true => Moment::new(
+                MomentKind::LoadFell,
+                dropped,
+                "the plan, at the agreed start instant",
+                EXACT,
+            ),
+            false => Moment::new(
+                MomentKind::LoadFell,
+                dropped,
+                "the first datapoint that the alarm for less was decided on",
+                SECOND,
+            ),
+        });
+        self.low_alarm(spike, dropped, until);
+        self.leaving(spike, dropped, until);
+        let moments = &mut spike.back;
+        moments.extend(self.at_the_start_again(dropped, until));
+        moments[1..].sort_by_key(|moment| moment.at);
+    }
+
+    /// The alarm for less, and what was decided on it.
+    fn low_alarm(&self, spike: &mut Spike, dropped: Timestamp, until: Timestamp) {
+        let shrinks = |one: &&Decision| {
+            one.to < one.from && after(one.at, SECOND) > dropped && one.at < until
+        };
+        let shrink = self.decisions.iter().find(shrinks);
+        let named = shrink.and_then(|one| one.alarm.as_deref());
+        let behind = shrink.and_then(|shrink| alarms::behind(self.timeline, shrink));
+        let fired = behind.or_else(|| {
+            alarms::first(self.timeline, dropped, named, false).filter(|one| one.at < until)
+        });
+        match fired {
+            Some(fired) if fired.at < dropped => {
+                spike.low_before = Some(fired.at);
+                spike.open.push(OpenLink::LowAlarmBeforeTheFall {
+                    alarm: fired.alarm.name.clone(),
+                    before_s: between(fired.at, dropped).into(),
+                });
+            }
+            Some(fired) => {
+                spike.back.push(Moment::new(
+                    MomentKind::LowAlarm,
+                    fired.at,
+                    fired.source(),
+                    EXACT,
+                ));
+                // The period in which the load fell was low because it fell.
+                let first = fired
+                    .breach
+                    .map(|(at, _)| at)
+                    .filter(|at| after(*at, fired.alarm.period) <= dropped);
+                spike.in_ahead = first.map(|at| between(at, dropped));
+                spike.open.extend(
+                    spike
+                        .in_ahead
+                        .map(|ahead| OpenLink::MetricLowBeforeTheFall {
+                            alarm: fired.alarm.name.clone(),
+                            before_s: ahead.into(),
+                        }),
+                );
+            }
+            None => {}
+        }
+        if let Some(shrink) = shrink {
+            let by = shrink.policy.as_deref().unwrap_or("no policy");
+            let what = if self.is_service() {
+                "the service's scaling activity"
+            } else {
+                "cause of the first termination"
+            };
+            let source = format!("{what}: {} to {}, by {by}", shrink.from, shrink.to);
+            spike.back.push(Moment::new(
+                MomentKind::DecidedToShrink,
+                shrink.at,
+                &source,
+                SECOND,
+            ));
+        }
+    }
+
+    /// The first that left, and what became of it.
+    fn leaving(&self, spike: &mut Spike, dropped: Timestamp, until: Timestamp) {
+        let mut left = self
+            .reaction
+            .left
+            .iter()
+            .filter(|one| one.why != Why::FailedChecks);
+        if let Some(first) = left.find(|one| one.began.at >= dropped && one.began.at < until) {
+            let what = if self.is_service() {
+                "stoppingAt"
+            } else {
+                "StartTime of the termination"
+            };
+            let source = match first.began.within > SECOND {
+                true => format!("{} was first seen leaving", first.id),
+                false => format!("{what} of {}", first.id),
+            };
+            spike.back.push(Moment::new(
+                MomentKind::ShrinkingBegan,
+                first.began.at,
+                &source,
+                first.began.within,
+            ));
+            if spike.low_before.is_none() {
+                spike.in_took = Some(between(dropped, first.began.at));
+            }
+            for (kind, seen) in [
+                (MomentKind::Draining, first.draining),
+                (MomentKind::Terminated, first.gone),
+            ] {
+                spike.back.extend(seen.map(|seen| {
+                    Moment::new(kind, seen.at, &format!("{}, polled", first.id), seen.within)
+                }));
+            }
+            if first.gone.is_none() {
+                spike.open.push(OpenLink::NotSeen {
+                    moment: MomentKind::Terminated,
+                });
+            }
+        }
+    }
+
+    fn at_the_start_again(&self, dropped: Timestamp, until: Timestamp) -> Option<Moment> {
+        let before = self.reaction.desired_before;
+        let mut looks = self.timeline.group_looks();
+        let is_back =
+            looks.find(|(at, _, group)| *at > dropped && *at < until && group.desired <= before);
+        let (at, look_before, _) = is_back.filter(|_| self.reaction.scaled_out())?;
+        let resolution = look_before.map_or(instances::POLLED, |before| between(before, at));
+        Some(Moment::new(
+            MomentKind::BackAtTheStart,
+            at,
+            "desired capacity, polled",
+            resolution,
+        ))
+    }
+}
