@@ -50,6 +50,13 @@ impl QueryError {
     pub fn not_found(&self) -> bool {
         self.failure == Failure::Gone
     }
+
+    fn because(self, source: impl Into<BoxError>) -> Self {
+        Self {
+            source: Some(source.into()),
+            ..self
+        }
+    }
 }
 
 /// A service as signing and endpoints know it.
@@ -220,13 +227,8 @@ impl Query {
         if text.is_empty() {
             return Ok(serde_json::Value::Null);
         }
-        serde_json::from_str(&text).map_err(|source| {
-            let error = unreadable(&call, &source.to_string());
-            QueryError {
-                source: Some(source.into()),
-                ..error
-            }
-        })
+        serde_json::from_str(&text)
+            .map_err(|source| unreadable(&call, source.to_string()).because(source))
     }
 
     /// How old an object is by the store's own clock: its `Last-Modified` against the `Date` of the
@@ -319,8 +321,7 @@ impl Query {
             .await
             .map_err(|_| late(call, "no answer in time"))?
             .map_err(|source| {
-                let message = explain(&source);
-                unanswered(call, "Connection", Failure::Network, message, source)
+                error(call, "Connection", Failure::Network, explain(&source)).because(source)
             })?;
         let status = answer.status().as_u16();
         let header = |name: &str| answer.headers().get(name).map(str::to_owned);
@@ -329,8 +330,7 @@ impl Query {
             .await
             .map_err(|_| late(call, "the answer broke off"))?
             .map_err(|source| {
-                let message = source.to_string();
-                unanswered(call, "Connection", Failure::Network, message, source)
+                error(call, "Connection", Failure::Network, source.to_string()).because(source)
             })?;
         let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
         let code = code(&text);
@@ -345,8 +345,8 @@ impl Query {
 
     async fn sign(&self, call: &Call) -> Result<HttpRequest, QueryError> {
         let no_credentials = |source: CredentialsError| {
-            let message = source.to_string();
-            unanswered(call, "Credentials", Failure::Credentials, message, source)
+            let failure = Failure::Credentials;
+            error(call, "Credentials", failure, source.to_string()).because(source)
         };
         let base = match &self.aws.endpoint {
             Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
@@ -403,62 +403,33 @@ impl Answer {
     }
 
     fn refusal(&self, call: &Call) -> QueryError {
-        QueryError {
-            call: call.name.clone(),
-            code: self.code.clone().unwrap_or_else(|| self.status.to_string()),
-            message: message(&self.text),
-            failure: self.failure(),
-            source: None,
-        }
+        let status = self.status.to_string();
+        let code = self.code.as_deref().unwrap_or(&status);
+        error(call, code, self.failure(), message(&self.text))
     }
 }
 
-/// No answer came, or not all of it.
-fn unanswered(
-    call: &Call,
-    code: &str,
-    failure: Failure,
-    message: String,
-    source: impl Into<BoxError>,
-) -> QueryError {
+fn error(call: &Call, code: &str, failure: Failure, message: impl Into<String>) -> QueryError {
     QueryError {
         call: call.name.clone(),
         code: code.to_owned(),
-        message,
+        message: message.into(),
         failure,
-        source: Some(source.into()),
+        source: None,
     }
+}
+
+fn late(call: &Call, message: &str) -> QueryError {
+    error(call, "Timeout", Failure::Network, message)
+}
+
+fn unreadable(call: &Call, message: impl Into<String>) -> QueryError {
+    error(call, "Unreadable", Failure::Unknown, message)
 }
 
 fn unsigned(call: &Call, source: impl Into<BoxError>) -> QueryError {
     let source = source.into();
-    unanswered(
-        call,
-        "Signing",
-        Failure::Unknown,
-        source.to_string(),
-        source,
-    )
-}
-
-fn late(call: &Call, message: &str) -> QueryError {
-    QueryError {
-        call: call.name.clone(),
-        code: "Timeout".to_owned(),
-        message: message.to_owned(),
-        failure: Failure::Network,
-        source: None,
-    }
-}
-
-fn unreadable(call: &Call, message: &str) -> QueryError {
-    QueryError {
-        call: call.name.clone(),
-        code: "Unreadable".to_owned(),
-        message: message.to_owned(),
-        failure: Failure::Unknown,
-        source: None,
-    }
+    error(call, "Signing", Failure::Unknown, source.to_string()).because(source)
 }
 
 /// AWS's error code: `<Code>` in XML, `__type` in JSON.
