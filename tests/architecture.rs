@@ -51,7 +51,7 @@ const SAME: [(&str, &str, &str); 14] = [
     (
         "terraform",
         "aws",
-        "what kind of trouble the errors of its provider are",
+        "what kind of failure terraform's diagnostics speak of",
     ),
     ("channel", "aws", "a bucket is opened with AWS credentials"),
     ("fleet", "aws", "Fargate is in AWS"),
@@ -214,7 +214,10 @@ fn what_decides_is_pure() {
 
 /// Files that read text of others, or of records that are on disk, and whose it is.
 const READS_FOREIGN_TEXT: &[(&str, &str)] = &[
-    ("aws/mod.rs", "the SDK's error that has no code"),
+    (
+        "aws/failure.rs",
+        "the message of two codes that mean a wrong clock or a wrong secret",
+    ),
     ("cost/target.rs", "the size of a task, as recorded"),
     ("evidence/price.rs", "the size of a task, as recorded"),
     (

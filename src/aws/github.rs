@@ -14,13 +14,15 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnector as _, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt as _;
 use hyper::http::Request;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::{connector, explain};
+use super::connector;
+use super::failure::Failure;
 
 /// Of GitHub's token service and of STS.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -39,6 +41,38 @@ pub struct JobIdentity {
 #[derive(Deserialize)]
 struct Token {
     value: String,
+}
+
+/// Why GitHub's token, or a session for it, could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    #[error("GitHub's identity token: no answer in time")]
+    Late,
+    #[error("GitHub's identity token: status {0}")]
+    Refused(u16),
+    #[error("GitHub's identity token")]
+    NotReached(#[from] ConnectorError),
+    #[error("GitHub's identity token: {0}")]
+    BrokeOff(String),
+    #[error("GitHub's identity token: {0}")]
+    Unreadable(String),
+    #[error("GitHub's identity token: STS gave no keys for it")]
+    NoKeys,
+}
+
+impl IdentityError {
+    pub(super) fn failure(&self) -> Failure {
+        match self {
+            Self::Late | Self::BrokeOff(_) => Failure::Network,
+            Self::Refused(status) => match Failure::of_code("", Some(*status)) {
+                failure if failure.passes() => failure,
+                _ => Failure::Credentials,
+            },
+            // Its own cause tells.
+            Self::NotReached(_) => Failure::Unknown,
+            Self::Unreadable(_) | Self::NoKeys => Failure::Credentials,
+        }
+    }
 }
 
 impl JobIdentity {
@@ -62,13 +96,10 @@ impl JobIdentity {
     }
 
     async fn assume(&self) -> provider::Result {
-        let failed = |why: String| {
-            CredentialsError::provider_error(format!("GitHub's identity token: {why}"))
-        };
         let token = timeout(ANSWER, self.token())
             .await
-            .map_err(|_| failed("no answer in time".to_owned()))?;
-        let token = token.map_err(failed)?;
+            .unwrap_or(Err(IdentityError::Late))
+            .map_err(CredentialsError::provider_error)?;
         let session = format!("spikeproof-{}", std::process::id());
         let answer = self
             .sts
@@ -78,10 +109,10 @@ impl JobIdentity {
             .web_identity_token(token)
             .send()
             .await
-            .map_err(|error| CredentialsError::provider_error(explain(&error)))?;
+            .map_err(CredentialsError::provider_error)?;
         let keys = answer
             .credentials()
-            .ok_or_else(|| failed("STS gave no keys for it".to_owned()))?;
+            .ok_or_else(|| CredentialsError::provider_error(IdentityError::NoKeys))?;
         let ends = SystemTime::try_from(*keys.expiration()).ok();
         let (id, secret) = (keys.access_key_id(), keys.secret_access_key());
         Ok(Credentials::new(
@@ -93,31 +124,28 @@ impl JobIdentity {
         ))
     }
 
-    async fn token(&self) -> Result<String, String> {
+    async fn token(&self) -> Result<String, IdentityError> {
+        let unreadable = |why: &dyn std::error::Error| IdentityError::Unreadable(why.to_string());
         let request = Request::get(&self.url)
             .header("authorization", format!("bearer {}", self.bearer))
             .header("accept", "application/json")
             .body(SdkBody::empty())
-            .map_err(|error| error.to_string())?;
-        let request = HttpRequest::try_from(request).map_err(|error| error.to_string())?;
-        let answer = self
-            .connector
-            .call(request)
-            .await
-            .map_err(|error| explain(&error))?;
+            .map_err(|error| unreadable(&error))?;
+        let request = HttpRequest::try_from(request).map_err(|error| unreadable(&error))?;
+        let answer = self.connector.call(request).await?;
         let status = answer.status().as_u16();
         let body = answer
             .into_body()
             .collect()
             .await
-            .map_err(|error| error.to_string())?
+            .map_err(|error| IdentityError::BrokeOff(error.to_string()))?
             .to_bytes();
         if status != 200 {
-            return Err(format!("status {status}"));
+            return Err(IdentityError::Refused(status));
         }
         serde_json::from_slice(&body)
             .map(|token: Token| token.value)
-            .map_err(|error| error.to_string())
+            .map_err(|error| unreadable(&error))
     }
 }
 

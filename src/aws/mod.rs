@@ -7,6 +7,8 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider};
+use aws_sdk_sts::error::SdkError;
+use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityError;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
 use jiff::{SignedDuration, Timestamp};
@@ -14,16 +16,17 @@ use tokio::time::timeout;
 
 pub mod clock;
 mod cloud;
+pub mod failure;
 pub mod github;
 mod network;
 pub mod permissions;
 pub mod query;
-pub mod trouble;
 
 pub use cloud::Cloud;
 pub use network::{Network, NetworkError};
 
 use clock::ApiClock;
+use failure::Failure;
 use github::JobIdentity;
 
 /// The caller's AWS: region, credentials (refreshed by their chain), and the endpoint where it is
@@ -44,8 +47,21 @@ pub enum AwsError {
         "no AWS credentials: run `aws sso login` or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     )]
     NoCredentials,
-    #[error("AWS did not say whose credentials these are: {0}")]
-    Refused(String),
+    #[error("AWS did not say whose credentials these are: {}", explain(source.as_ref()))]
+    Refused {
+        failure: Failure,
+        source: Box<SdkError<GetCallerIdentityError>>,
+    },
+}
+
+impl AwsError {
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::NoRegion => Failure::Unknown,
+            Self::NoCredentials => Failure::Credentials,
+            Self::Refused { failure, .. } => *failure,
+        }
+    }
 }
 
 /// The chain's answer, kept until shortly before it expires. The SDK's own clients cache by
@@ -221,7 +237,7 @@ impl Aws {
             .get_caller_identity()
             .send()
             .await
-            .map_err(|error| refused(explain(&error)))?;
+            .map_err(refused)?;
         let ahead = clock
             .last()
             .map(|date| clock::ahead(sent, date, Timestamp::now()));
@@ -234,11 +250,19 @@ impl Aws {
 }
 
 /// The default chain is always there; that nobody in it has credentials shows when it is asked.
-fn refused(why: String) -> AwsError {
-    if why.contains("the credential provider was not enabled") {
-        AwsError::NoCredentials
-    } else {
-        AwsError::Refused(why)
+fn refused(error: SdkError<GetCallerIdentityError>) -> AwsError {
+    let has_none = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(
+            cause.downcast_ref(),
+            Some(CredentialsError::CredentialsNotLoaded(_))
+        )
+    };
+    if failure::causes(&error).any(has_none) {
+        return AwsError::NoCredentials;
+    }
+    AwsError::Refused {
+        failure: Failure::of_sdk(&error),
+        source: Box::new(error),
     }
 }
 
@@ -290,15 +314,8 @@ fn is_loopback(endpoint: &str) -> bool {
 
 /// The whole chain of an SDK error in one line: its own `Display` says only "service error".
 pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut parts = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let text = inner.to_string();
-        if parts.last() != Some(&text) {
-            parts.push(text);
-        }
-        source = inner.source();
-    }
+    let mut parts: Vec<String> = failure::causes(error).map(ToString::to_string).collect();
+    parts.dedup();
     parts.join(": ")
 }
 
@@ -370,10 +387,7 @@ mod tests {
         .await
         .unwrap_err();
         assert!(matches!(error, AwsError::NoCredentials), "{error}");
-        assert_eq!(
-            trouble::Trouble::of(&error.to_string()),
-            trouble::Trouble::Credentials
-        );
+        assert_eq!(error.failure(), Failure::Credentials);
     }
 
     #[tokio::test(start_paused = true)]
@@ -393,8 +407,10 @@ mod tests {
         let (one, other) = tokio::join!(cached.get(), cached.get());
         assert!(begun.elapsed() < 2 * PATIENCE);
         for error in [one.unwrap_err(), other.unwrap_err()] {
-            let told = trouble::Trouble::of(&format!("GetRole: Credentials: {error}"));
-            assert_eq!(told, trouble::Trouble::Credentials, "{error}");
+            assert!(
+                matches!(error, CredentialsError::ProviderTimedOut(_)),
+                "{error}"
+            );
         }
     }
 

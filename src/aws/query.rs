@@ -6,6 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::ProvideCredentials as _;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
     sign,
@@ -21,7 +22,8 @@ use hyper::http::Request;
 use jiff::fmt::rfc2822;
 use tokio::time::{sleep, timeout};
 
-use super::Aws;
+use super::failure::Failure;
+use super::{Aws, explain};
 
 /// One answer: describes are small.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -29,38 +31,31 @@ const ANSWER: Duration = Duration::from_secs(20);
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Codes that say "later", beside every 5xx and 429: load, and two changes of one thing at the same
-/// time.
-const LATER: [&str; 11] = [
-    "Throttling",
-    "ThrottlingException",
-    "ThrottledException",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "TooManyRequestsException",
-    "SlowDown",
-    "Unavailable",
-    "RequestTimeout",
-    "OperationAborted",
-    "OperationAbortedException",
-];
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[error("{call}: {code}: {message}")]
 pub struct QueryError {
     pub call: String,
     /// AWS's own code, or `Connection`, `Credentials`, `Timeout` where no answer came.
     pub code: String,
     pub message: String,
+    pub failure: Failure,
+    source: Option<BoxError>,
 }
 
 impl QueryError {
-    /// The thing asked for is not there, in AWS's own words: a bare 404 may be any web server's,
-    /// and proves nothing.
+    /// The thing asked for is not there, by AWS's own code: a bare 404 may be any web server's, and
+    /// proves nothing.
     pub fn not_found(&self) -> bool {
-        ["NotFound", "NoSuch"]
-            .iter()
-            .any(|word| self.code.contains(word))
+        self.failure == Failure::Gone
+    }
+
+    fn because(self, source: impl Into<BoxError>) -> Self {
+        Self {
+            source: Some(source.into()),
+            ..self
+        }
     }
 }
 
@@ -131,8 +126,8 @@ fn partition(region: &str) -> Partition {
 #[derive(Debug)]
 struct Answer {
     status: u16,
-    /// AWS's error code; the status where there is none.
-    code: String,
+    /// AWS's error code.
+    code: Option<String>,
     text: String,
     modified: Option<String>,
     date: Option<String>,
@@ -233,7 +228,7 @@ impl Query {
             return Ok(serde_json::Value::Null);
         }
         serde_json::from_str(&text)
-            .map_err(|source| error(&call, "Unreadable", &source.to_string()))
+            .map_err(|source| unreadable(&call, source.to_string()).because(source))
     }
 
     /// How old an object is by the store's own clock: its `Last-Modified` against the `Date` of the
@@ -254,9 +249,8 @@ impl Query {
             (Some(modified), Some(date)) => {
                 Ok(Duration::try_from(date.duration_since(&modified)).unwrap_or_default())
             }
-            _ => Err(error(
+            _ => Err(unreadable(
                 &call,
-                "Unreadable",
                 "the answer does not say when the object was written, or what time it is",
             )),
         }
@@ -291,9 +285,8 @@ impl Query {
         let text = self.send(call.clone()).await?.text;
         match is_whole(&text) {
             true => Ok(text),
-            false => Err(error(
+            false => Err(unreadable(
                 &call,
-                "Unreadable",
                 "the answer is no whole XML document of AWS",
             )),
         }
@@ -301,42 +294,46 @@ impl Query {
 
     async fn send(&self, call: Call) -> Result<Answer, QueryError> {
         let mut pause = PAUSE;
-        for attempt in 1.. {
+        let mut attempt = 1;
+        loop {
             let result = self.send_once(&call).await;
-            let later = match &result {
-                Ok(answer) => says_later(answer.status, &answer.code),
-                Err(error) => error.code == "Connection" || error.code == "Timeout",
+            let failure = match &result {
+                Ok(answer) => answer.failure(),
+                Err(error) => error.failure,
             };
-            if !later || attempt == ATTEMPTS {
+            if !failure.passes() || attempt == ATTEMPTS {
                 let answer = result?;
-                let refused = || error(&call, &answer.code, &message(&answer.text));
                 return if answer.status < 300 {
                     Ok(answer)
                 } else {
-                    Err(refused())
+                    Err(answer.refusal(&call))
                 };
             }
             sleep(pause).await;
             pause *= 2;
+            attempt += 1;
         }
-        Err(error(&call, "Connection", "no answer"))
     }
 
     async fn send_once(&self, call: &Call) -> Result<Answer, QueryError> {
         let request = self.sign(call).await?;
         let answer = timeout(ANSWER, self.connector.call(request))
             .await
-            .map_err(|_| error(call, "Timeout", "no answer in time"))?
-            .map_err(|source| error(call, "Connection", &super::explain(&source)))?;
+            .map_err(|_| late(call, "no answer in time"))?
+            .map_err(|source| {
+                error(call, "Connection", Failure::Network, explain(&source)).because(source)
+            })?;
         let status = answer.status().as_u16();
         let header = |name: &str| answer.headers().get(name).map(str::to_owned);
         let (modified, date) = (header("last-modified"), header("date"));
         let body = timeout(ANSWER, answer.into_body().collect())
             .await
-            .map_err(|_| error(call, "Timeout", "the answer broke off"))?
-            .map_err(|source| error(call, "Connection", &source.to_string()))?;
+            .map_err(|_| late(call, "the answer broke off"))?
+            .map_err(|source| {
+                error(call, "Connection", Failure::Network, source.to_string()).because(source)
+            })?;
         let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-        let code = code(&text).unwrap_or_else(|| status.to_string());
+        let code = code(&text);
         Ok(Answer {
             status,
             code,
@@ -347,8 +344,10 @@ impl Query {
     }
 
     async fn sign(&self, call: &Call) -> Result<HttpRequest, QueryError> {
-        let refused =
-            |code: &str, source: &dyn std::error::Error| error(call, code, &source.to_string());
+        let no_credentials = |source: CredentialsError| {
+            let failure = Failure::Credentials;
+            error(call, "Credentials", failure, source.to_string()).because(source)
+        };
         let base = match &self.aws.endpoint {
             Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
             None => call.service.endpoint(&self.aws.region),
@@ -358,7 +357,7 @@ impl Query {
             .credentials
             .provide_credentials()
             .await
-            .map_err(|source| refused("Credentials", &source))?;
+            .map_err(no_credentials)?;
         let identity = credentials.into();
         let mut settings = SigningSettings::default();
         if call.service == Service::S3 {
@@ -372,7 +371,7 @@ impl Query {
             .time(SystemTime::now())
             .settings(settings)
             .build()
-            .map_err(|source| refused("Signing", &source))?
+            .map_err(|source| unsigned(call, source))?
             .into();
         let url = format!("{base}{}", call.path);
         let headers = call
@@ -381,9 +380,9 @@ impl Query {
             .map(|(name, value)| (*name, value.as_str()));
         let signable =
             SignableRequest::new(call.method, &url, headers, SignableBody::Bytes(&call.body))
-                .map_err(|source| refused("Signing", &source))?;
+                .map_err(|source| unsigned(call, source))?;
         let (instructions, _) = sign(signable, &parameters)
-            .map_err(|source| refused("Signing", &source))?
+            .map_err(|source| unsigned(call, source))?
             .into_parts();
         let mut request = Request::builder().method(call.method).uri(&url);
         for (name, value) in &call.headers {
@@ -391,22 +390,46 @@ impl Query {
         }
         let mut request = request
             .body(SdkBody::from(call.body.clone()))
-            .map_err(|source| refused("Signing", &source))?;
+            .map_err(|source| unsigned(call, source))?;
         instructions.apply_to_request_http1x(&mut request);
-        HttpRequest::try_from(request).map_err(|source| refused("Signing", &source))
+        HttpRequest::try_from(request).map_err(|source| unsigned(call, source))
     }
 }
 
-fn says_later(status: u16, code: &str) -> bool {
-    status >= 500 || status == 429 || LATER.contains(&code)
+impl Answer {
+    fn failure(&self) -> Failure {
+        let message = self.code.is_some().then(|| message(&self.text));
+        Failure::of_answer(self.code.as_deref(), message.as_deref(), Some(self.status))
+    }
+
+    fn refusal(&self, call: &Call) -> QueryError {
+        let status = self.status.to_string();
+        let code = self.code.as_deref().unwrap_or(&status);
+        error(call, code, self.failure(), message(&self.text))
+    }
 }
 
-fn error(call: &Call, code: &str, message: &str) -> QueryError {
+fn error(call: &Call, code: &str, failure: Failure, message: impl Into<String>) -> QueryError {
     QueryError {
         call: call.name.clone(),
         code: code.to_owned(),
-        message: message.to_owned(),
+        message: message.into(),
+        failure,
+        source: None,
     }
+}
+
+fn late(call: &Call, message: &str) -> QueryError {
+    error(call, "Timeout", Failure::Network, message)
+}
+
+fn unreadable(call: &Call, message: impl Into<String>) -> QueryError {
+    error(call, "Unreadable", Failure::Unknown, message)
+}
+
+fn unsigned(call: &Call, source: impl Into<BoxError>) -> QueryError {
+    let source = source.into();
+    error(call, "Signing", Failure::Unknown, source.to_string()).because(source)
 }
 
 /// AWS's error code: `<Code>` in XML, `__type` in JSON.
@@ -557,43 +580,68 @@ mod tests {
         }
     }
 
+    fn call() -> Call {
+        Call {
+            service: Service::S3,
+            name: "GetObject".to_owned(),
+            method: "GET",
+            path: "/".to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    fn answer(status: u16, code: Option<&str>) -> Answer {
+        Answer {
+            status,
+            code: code.map(str::to_owned),
+            text: String::new(),
+            modified: None,
+            date: None,
+        }
+    }
+
     #[test]
     fn load_is_waited_out_and_a_refusal_is_not() {
         for (status, code) in [
-            (503, "503"),
-            (429, "429"),
-            (400, "Throttling"),
-            (409, "OperationAborted"),
+            (503, None),
+            (429, None),
+            (400, Some("Throttling")),
+            (409, Some("OperationAborted")),
         ] {
-            assert!(says_later(status, code), "{status} {code}");
+            assert!(answer(status, code).failure().passes(), "{status} {code:?}");
         }
         for (status, code) in [
-            (200, "200"),
-            (403, "AccessDenied"),
-            (404, "NoSuchEntity"),
-            (400, "ExpiredToken"),
+            (200, None),
+            (403, Some("AccessDenied")),
+            (404, Some("NoSuchEntity")),
+            (400, Some("ExpiredToken")),
         ] {
-            assert!(!says_later(status, code), "{status} {code}");
+            assert!(
+                !answer(status, code).failure().passes(),
+                "{status} {code:?}"
+            );
         }
     }
 
     #[test]
     fn only_aws_says_that_something_is_not_there() {
-        let refused = |code: &str| QueryError {
-            call: String::new(),
-            code: code.to_owned(),
-            message: String::new(),
-        };
         for code in [
             "InvalidGroup.NotFound",
             "NoSuchEntity",
             "NoSuchBucket",
             "ResourceNotFoundException",
         ] {
-            assert!(refused(code).not_found(), "{code}");
+            let error = answer(404, Some(code)).refusal(&call());
+            assert!(error.not_found(), "{error}");
         }
-        for code in ["404", "AccessDenied", "Connection", "Timeout", "Unreadable"] {
-            assert!(!refused(code).not_found(), "{code}");
+        for error in [
+            answer(404, None).refusal(&call()),
+            answer(403, Some("AccessDenied")).refusal(&call()),
+            late(&call(), ""),
+            unreadable(&call(), ""),
+        ] {
+            assert!(!error.not_found(), "{error}");
         }
     }
 
@@ -633,6 +681,37 @@ mod tests {
         for request in server.join_next().await.unwrap().unwrap() {
             assert!(request.contains("/us-east-1/iam/aws4_request"), "{request}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_chain_that_gives_nothing_is_a_failure_of_credentials_whatever_its_reason() {
+        #[derive(Debug)]
+        struct Late;
+        impl aws_credential_types::provider::ProvideCredentials for Late {
+            fn provide_credentials<'a>(
+                &'a self,
+            ) -> aws_credential_types::provider::future::ProvideCredentials<'a>
+            where
+                Self: 'a,
+            {
+                aws_credential_types::provider::future::ProvideCredentials::ready(Err(
+                    CredentialsError::provider_timed_out(ANSWER),
+                ))
+            }
+        }
+        let aws = Aws {
+            region: "eu-west-1".to_owned(),
+            endpoint: None,
+            credentials: aws_credential_types::provider::SharedCredentialsProvider::new(Late),
+            sdk: aws_config::SdkConfig::builder().build(),
+        };
+        let error = Query::new(&aws)
+            .action(Service::Iam, "GetRole", &[])
+            .await
+            .unwrap_err();
+        assert_eq!(error.failure, Failure::Credentials);
+        let source = std::error::Error::source(&error).unwrap();
+        assert!(source.is::<CredentialsError>(), "{source}");
     }
 
     #[test]

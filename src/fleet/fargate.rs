@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::{Fleet, FleetError, Orders, TaskState, TaskStatus};
-use crate::aws::trouble::Trouble;
+use crate::aws::failure::Failure;
 use crate::aws::{Aws, explain};
 use crate::journal::names::RUN_TAG;
 
@@ -83,10 +83,7 @@ impl FargateFleet {
                 .set_tasks(Some(some.to_vec()))
                 .send()
                 .await
-                .map_err(|error| FleetError::Call {
-                    call: "DescribeTasks",
-                    why: explain(&error),
-                })?;
+                .map_err(call_failed("DescribeTasks"))?;
             tasks.extend(answer.tasks().iter().cloned());
         }
         Ok(tasks)
@@ -106,10 +103,7 @@ impl FargateFleet {
                 .set_next_token(token)
                 .send()
                 .await
-                .map_err(|error| FleetError::Call {
-                    call: "ListTasks",
-                    why: explain(&error),
-                })?;
+                .map_err(call_failed("ListTasks"))?;
             found.extend(page.task_arns().iter().cloned());
             token = page.next_token().map(str::to_owned);
             if token.is_none() {
@@ -153,10 +147,7 @@ impl FargateFleet {
             stop.reason("another takes its slot")
                 .send()
                 .await
-                .map_err(|error| FleetError::Call {
-                    call: "StopTask",
-                    why: explain(&error),
-                })?;
+                .map_err(call_failed("StopTask"))?;
         }
         Ok(())
     }
@@ -186,10 +177,7 @@ impl FargateFleet {
             // Public subnets need it to reach ECR and S3; nothing is ever reached through it.
             .assign_public_ip(AssignPublicIp::Enabled)
             .build()
-            .map_err(|error| FleetError::Call {
-                call: "RunTask",
-                why: error.to_string(),
-            })?;
+            .map_err(call_failed("RunTask"))?;
         Ok(NetworkConfiguration::builder()
             .awsvpc_configuration(vpc)
             .build())
@@ -220,7 +208,7 @@ impl Fleet for FargateFleet {
         let role_settles = Instant::now() + ROLE_SETTLES;
         let mut clears_up = None;
         loop {
-            let (why, until) = match self.run_task(slot, attempt).await? {
+            let (error, until) = match self.run_task(slot, attempt).await? {
                 Ok(answer) => match (answer.tasks().first(), answer.failures().first()) {
                     (Some(task), _) => {
                         self.keep_bill(task);
@@ -233,33 +221,23 @@ impl Fleet for FargateFleet {
                         let why = failure.reason().unwrap_or("no reason given").to_owned();
                         return Err(FleetError::Refused { slot, why });
                     }
-                    (None, None) => (
-                        "neither a task nor a failure in the answer".to_owned(),
-                        None,
-                    ),
+                    (None, None) => return Err(FleetError::Incomplete),
                 },
                 // The task may be there: the same token finds it, and makes no second one. And no
                 // attempt is lost over throttling.
-                Err(error)
-                    if is_unclear(&error) || Trouble::of(&explain(&error)) == Trouble::Load =>
-                {
-                    (
-                        explain(&error),
-                        Some(*clears_up.get_or_insert_with(|| Instant::now() + CLEARS_UP)),
-                    )
+                Err(error) if is_unclear(&error) || has_too_much_to_do(&error) => {
+                    let until = *clears_up.get_or_insert_with(|| Instant::now() + CLEARS_UP);
+                    (error, Some(until))
                 }
                 Err(error) => {
                     let why = explain(&error);
                     let role_is_new = why.to_lowercase().contains("unable to assume")
                         || why.contains("assume the role");
-                    (why, role_is_new.then_some(role_settles))
+                    (error, role_is_new.then_some(role_settles))
                 }
             };
             if until.is_none_or(|until| Instant::now() >= until) {
-                return Err(FleetError::Call {
-                    call: "RunTask",
-                    why,
-                });
+                return Err(call_failed("RunTask")(error));
             }
             sleep(BEFORE_ASKING_AGAIN).await;
         }
@@ -311,14 +289,9 @@ impl Fleet for FargateFleet {
                 return Ok(());
             }
             if Instant::now() >= give_up {
-                let why = format!(
-                    "{} tasks have not stopped after {} s",
-                    stopping.len(),
-                    STOPPING.as_secs()
-                );
-                return Err(FleetError::Call {
-                    call: "StopTask",
-                    why,
+                return Err(FleetError::StillStopping {
+                    tasks: stopping.len(),
+                    after: STOPPING,
                 });
             }
             for task in stopping
@@ -361,6 +334,23 @@ fn is_unclear(error: &SdkError<RunTaskError, HttpResponse>) -> bool {
         }
         SdkError::ServiceError(error) => error.raw().status().is_server_error(),
         _ => false,
+    }
+}
+
+fn has_too_much_to_do(error: &SdkError<RunTaskError, HttpResponse>) -> bool {
+    matches!(
+        Failure::of_sdk(error),
+        Failure::Throttled | Failure::ServerError
+    )
+}
+
+fn call_failed<E>(call: &'static str) -> impl FnOnce(E) -> FleetError
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    move |error| FleetError::Call {
+        call,
+        source: error.into(),
     }
 }
 

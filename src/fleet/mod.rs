@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::aws::explain;
+
 pub mod fargate;
 pub mod local;
 
@@ -32,8 +34,15 @@ pub enum TaskStatus {
 
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
-    #[error("{call}: {why}")]
-    Call { call: &'static str, why: String },
+    #[error("{call}: {}", explain(source.as_ref()))]
+    Call {
+        call: &'static str,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("RunTask: neither a task nor a failure in the answer")]
+    Incomplete,
+    #[error("StopTask: {tasks} tasks have not stopped after {} s", after.as_secs())]
+    StillStopping { tasks: usize, after: Duration },
     #[error("slot {slot} could not be placed: {why}")]
     Refused { slot: u32, why: String },
     #[error("could not start a generator process: {0}")]

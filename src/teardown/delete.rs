@@ -12,7 +12,7 @@ use super::destroy::BOUND;
 use super::inventory::{Inventory, Presence};
 use super::proof::Destruction;
 use crate::aws::Cloud;
-use crate::aws::trouble::Trouble;
+use crate::aws::failure::Failure;
 use crate::events::Event;
 use crate::journal;
 use crate::journal::names::{Kind, Thing};
@@ -44,7 +44,7 @@ pub async fn delete_and_verify(
 struct Remaining {
     thing: Thing,
     why: String,
-    trouble: Trouble,
+    failure: Failure,
     /// Deletes so far.
     attempts: u32,
     given_up: bool,
@@ -81,14 +81,14 @@ fn next(open: &[Remaining], round: u32, stage: Stage, is_late: bool) -> Step {
         Stage::Deleted => {
             let worst = open
                 .iter()
-                .map(|remaining| remaining.trouble)
+                .map(|remaining| remaining.failure)
                 .max()
-                .unwrap_or(Trouble::Unknown);
+                .unwrap_or(Failure::Unknown);
             let stop_again = tasks_to_stop_again(open);
             // The last look needs no pause before it.
             let is_last = all_given_up && stop_again.is_none();
             Step::Describe {
-                renew_credentials: worst == Trouble::Credentials,
+                renew_credentials: worst == Failure::Credentials,
                 stop_again,
                 pause: if is_last {
                     Duration::ZERO
@@ -103,7 +103,7 @@ fn next(open: &[Remaining], round: u32, stage: Stage, is_late: bool) -> Step {
 /// A cluster that cannot be deleted for its tasks has some, whatever the list of them said.
 fn tasks_to_stop_again(open: &[Remaining]) -> Option<Thing> {
     let cluster = open.iter().find(|remaining| {
-        remaining.thing.kind == Kind::Cluster && remaining.trouble == Trouble::TasksAlive
+        remaining.thing.kind == Kind::Cluster && remaining.failure == Failure::TasksAlive
     })?;
     let tasks = Thing {
         kind: Kind::Tasks,
@@ -114,10 +114,10 @@ fn tasks_to_stop_again(open: &[Remaining]) -> Option<Thing> {
 }
 
 /// Whether another delete is not worth it after this many.
-fn gives_up(trouble: Trouble, attempts: u32, is_attended: bool) -> bool {
+fn gives_up(failure: Failure, attempts: u32, is_attended: bool) -> bool {
     let without_credentials =
-        trouble == Trouble::Credentials && !is_attended && attempts >= WITHOUT_CREDENTIALS;
-    without_credentials || !trouble.by_name_again(attempts)
+        failure == Failure::Credentials && !is_attended && attempts >= WITHOUT_CREDENTIALS;
+    without_credentials || !failure.by_name_again(attempts)
 }
 
 /// The things that remain in the present round, and those found gone so far.
@@ -183,10 +183,10 @@ impl<'a> Round<'a> {
                     });
                     self.destruction.add_gone(remaining.thing, evidence);
                 }
-                Err((why, trouble)) => {
+                Err((why, failure)) => {
                     // The answer to a delete says more than that the thing is there.
-                    if remaining.attempts == 0 || trouble > remaining.trouble {
-                        (remaining.why, remaining.trouble) = (why, trouble);
+                    if remaining.attempts == 0 || failure > remaining.failure {
+                        (remaining.why, remaining.failure) = (why, failure);
                     }
                     open.push(remaining);
                 }
@@ -214,7 +214,7 @@ impl Remaining {
         Self {
             thing,
             why: String::new(),
-            trouble: Trouble::Unknown,
+            failure: Failure::Unknown,
             attempts: 0,
             given_up: false,
         }
@@ -226,26 +226,26 @@ impl Remaining {
             self.thing, self.why
         ));
         self.attempts += 1;
-        (self.why, self.trouble) = match inventory.delete(&self.thing).await {
+        (self.why, self.failure) = match inventory.delete(&self.thing).await {
             // The next look finds it gone, or says that it is still there.
             Ok(()) => (
                 "it was deleted, and is still listed".to_owned(),
-                Trouble::Unknown,
+                Failure::Unknown,
             ),
-            Err(error) => (error.to_string(), error.trouble()),
+            Err(error) => (error.to_string(), error.failure()),
         };
-        self.given_up = gives_up(self.trouble, self.attempts, is_attended());
+        self.given_up = gives_up(self.failure, self.attempts, is_attended());
     }
 }
 
 /// The evidence that a thing is gone, or why that is not proven.
-async fn look(inventory: &Inventory, thing: &Thing) -> Result<String, (String, Trouble)> {
+async fn look(inventory: &Inventory, thing: &Thing) -> Result<String, (String, Failure)> {
     match inventory.exists(thing).await {
         Ok(Presence::Gone { evidence } | Presence::Foreign { evidence }) => Ok(evidence),
         Ok(Presence::There { evidence } | Presence::Elsewhere { evidence }) => {
-            Err((evidence, Trouble::Unknown))
+            Err((evidence, Failure::Unknown))
         }
-        Err(error) => Err((format!("could not be described: {error}"), error.trouble())),
+        Err(error) => Err((format!("could not be described: {error}"), error.failure())),
     }
 }
 
@@ -289,9 +289,9 @@ mod tests {
         }
     }
 
-    fn remaining(kind: Kind, trouble: Trouble, given_up: bool) -> Remaining {
+    fn remaining(kind: Kind, failure: Failure, given_up: bool) -> Remaining {
         Remaining {
-            trouble,
+            failure,
             given_up,
             attempts: 1,
             ..Remaining::new(thing(kind))
@@ -308,9 +308,9 @@ mod tests {
 
     #[test]
     fn each_step_follows_from_what_remains() {
+        use Failure::{Credentials, Denied, TasksAlive, Throttled, Unknown};
         use Kind::{Bucket, Cluster, Role, Tasks};
         use Stage::{Deleted, Described};
-        use Trouble::{Credentials, Denied, Load, TasksAlive, Unknown};
         let (open, closed) = (false, true);
         for (things, round, stage, is_late, step) in [
             (vec![], 0, Described, false, Step::Finish),
@@ -344,18 +344,18 @@ mod tests {
                 Step::Finish,
             ),
             (
-                vec![(Role, Denied, closed), (Bucket, Load, open)],
+                vec![(Role, Denied, closed), (Bucket, Throttled, open)],
                 1,
                 Described,
                 false,
                 Step::Delete,
             ),
             (
-                vec![(Role, Unknown, open), (Bucket, Load, open)],
+                vec![(Role, Unknown, open), (Bucket, Throttled, open)],
                 2,
                 Deleted,
                 false,
-                again(false, None, Load.pause(2)),
+                again(false, None, Throttled.pause(2)),
             ),
             // A last look, at once.
             (
@@ -366,7 +366,7 @@ mod tests {
                 again(false, None, Duration::ZERO),
             ),
             (
-                vec![(Role, Credentials, open), (Bucket, Load, open)],
+                vec![(Role, Credentials, open), (Bucket, Throttled, open)],
                 0,
                 Deleted,
                 false,
@@ -389,7 +389,7 @@ mod tests {
         ] {
             let open: Vec<Remaining> = things
                 .iter()
-                .map(|(kind, trouble, given_up)| remaining(*kind, *trouble, *given_up))
+                .map(|(kind, failure, given_up)| remaining(*kind, *failure, *given_up))
                 .collect();
             assert_eq!(
                 next(&open, round, stage, is_late),
@@ -401,18 +401,18 @@ mod tests {
 
     #[test]
     fn without_credentials_only_a_user_at_the_terminal_is_waited_for() {
-        for (trouble, attempts, is_attended, expected) in [
-            (Trouble::Credentials, 3, false, false),
-            (Trouble::Credentials, 4, false, true),
-            (Trouble::Credentials, 40, true, false),
-            (Trouble::Denied, 3, false, false),
-            (Trouble::Denied, 4, true, true),
-            (Trouble::Load, 40, false, false),
+        for (failure, attempts, is_attended, expected) in [
+            (Failure::Credentials, 3, false, false),
+            (Failure::Credentials, 4, false, true),
+            (Failure::Credentials, 40, true, false),
+            (Failure::Denied, 3, false, false),
+            (Failure::Denied, 4, true, true),
+            (Failure::Throttled, 40, false, false),
         ] {
             assert_eq!(
-                gives_up(trouble, attempts, is_attended),
+                gives_up(failure, attempts, is_attended),
                 expected,
-                "{trouble:?} after {attempts}"
+                "{failure:?} after {attempts}"
             );
         }
     }

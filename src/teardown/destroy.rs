@@ -2,7 +2,7 @@
 //! and prove that each thing that could have been made is gone.
 //!
 //! Destroy always starts; no precondition can block it. A step that fails is tried again by the kind
-//! of its trouble, within a bound. terraform's exit code proves nothing: on an empty state `destroy`
+//! of its failure, within a bound. terraform's exit code proves nothing: on an empty state `destroy`
 //! succeeds with nothing done.
 
 use std::time::Duration;

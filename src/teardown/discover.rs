@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 
 use tokio::time::sleep;
 
-use crate::aws::query::{Query, QueryError, Service, element, elements, encode};
-use crate::aws::trouble::Trouble;
-use crate::aws::{Aws, explain};
+use super::inventory::{InventoryError, call_failed};
+use crate::aws::Aws;
+use crate::aws::query::{Query, Service, element, elements, encode};
 use crate::journal::names::{
     BUCKET_PREFIX, LOG_GROUP_PREFIX, REPOSITORY_PREFIX, ROLE_PATH, RUN_TAG,
 };
@@ -50,7 +50,7 @@ pub async fn runs(aws: &Aws) -> Discovered {
             Ok(names) => discovered
                 .runs
                 .extend(names.iter().filter_map(|name| RunId::parse(name))),
-            Err(why) => discovered.unread.push(why),
+            Err(why) => discovered.unread.push(why.to_string()),
         }
     }
     discovered
@@ -62,14 +62,14 @@ async fn patiently<F: Future<Output = Names>>(read: impl Fn() -> F) -> Names {
     let mut attempts = 0;
     loop {
         let list = read().await;
-        let trouble = match &list {
-            Err(why) if attempts < ATTEMPTS => Trouble::of(why),
+        let failure = match &list {
+            Err(error) if attempts < ATTEMPTS => error.failure(),
             _ => return list,
         };
-        if !trouble.passes() {
+        if !failure.passes() {
             return list;
         }
-        sleep(trouble.pause(attempts)).await;
+        sleep(failure.pause(attempts)).await;
         attempts += 1;
     }
 }
@@ -79,7 +79,7 @@ struct Lists<'a> {
     aws: &'a Aws,
 }
 
-type Names = Result<Vec<String>, String>;
+type Names = Result<Vec<String>, InventoryError>;
 
 /// Run ids among names such as `PREFIX` + run id.
 fn behind(prefix: &str, names: Vec<String>) -> Vec<String> {
@@ -88,10 +88,6 @@ fn behind(prefix: &str, names: Vec<String>) -> Vec<String> {
         .filter_map(|name| name.strip_prefix(prefix))
         .map(str::to_owned)
         .collect()
-}
-
-fn said(error: QueryError) -> String {
-    error.to_string()
 }
 
 impl Lists<'_> {
@@ -108,7 +104,7 @@ impl Lists<'_> {
                     &format!("?bucket-region={here}&prefix={BUCKET_PREFIX}{token}"),
                 )
                 .await;
-            let page = page.map_err(said)?;
+            let page = page?;
             names.extend(behind(BUCKET_PREFIX, elements(&page, "Name")));
             match element(&page, "ContinuationToken") {
                 Some(next) if !next.is_empty() => {
@@ -124,7 +120,7 @@ impl Lists<'_> {
         let mut pages = client.list_clusters().into_paginator().items().send();
         let mut names = Vec::new();
         while let Some(arn) = pages.next().await {
-            let arn = arn.map_err(|error| format!("ListClusters: {}", explain(&error)))?;
+            let arn = arn.map_err(call_failed("ListClusters"))?;
             names.extend(arn.rsplit('/').next().map(str::to_owned));
         }
         Ok(names)
@@ -140,10 +136,7 @@ impl Lists<'_> {
         let mut pages = families.into_paginator().items().send();
         let mut names = Vec::new();
         while let Some(family) = pages.next().await {
-            names.push(
-                family
-                    .map_err(|error| format!("ListTaskDefinitionFamilies: {}", explain(&error)))?,
-            );
+            names.push(family.map_err(call_failed("ListTaskDefinitionFamilies"))?);
         }
         Ok(names)
     }
@@ -157,8 +150,7 @@ impl Lists<'_> {
             .send();
         let mut names = Vec::new();
         while let Some(repository) = pages.next().await {
-            let repository =
-                repository.map_err(|error| format!("DescribeRepositories: {}", explain(&error)))?;
+            let repository = repository.map_err(call_failed("DescribeRepositories"))?;
             names.extend(repository.repository_name().map(str::to_owned));
         }
         Ok(behind(REPOSITORY_PREFIX, names))
@@ -171,11 +163,13 @@ impl Lists<'_> {
             let page = self
                 .query
                 .json(Service::Logs, "DescribeLogGroups", &question)
-                .await
-                .map_err(said)?;
+                .await?;
             // An answer without the list says nothing about what is in it.
             let groups = page.get("logGroups").and_then(|groups| groups.as_array());
-            let groups = groups.ok_or("DescribeLogGroups: the answer has no `logGroups`")?;
+            let groups = groups.ok_or(InventoryError::Incomplete {
+                call: "DescribeLogGroups",
+                lacks: "the answer has no `logGroups`",
+            })?;
             names.extend(
                 groups
                     .iter()
@@ -198,8 +192,7 @@ impl Lists<'_> {
             let page = self
                 .query
                 .action(Service::Iam, "ListRoles", &parameters)
-                .await
-                .map_err(said)?;
+                .await?;
             let run = |name: String| name.rsplit_once('-').map(|(run, _)| run.to_owned());
             names.extend(elements(&page, "RoleName").into_iter().filter_map(run));
             marker = element(&page, "Marker").filter(|marker| !marker.is_empty());
@@ -218,8 +211,7 @@ impl Lists<'_> {
             let page = self
                 .query
                 .action(Service::Ec2, "DescribeSecurityGroups", &parameters)
-                .await
-                .map_err(said)?;
+                .await?;
             names.extend(elements(&page, "groupName"));
             token = element(&page, "nextToken").filter(|token| !token.is_empty());
             if token.is_none() {
@@ -236,13 +228,14 @@ impl Lists<'_> {
             let page = self
                 .query
                 .json(Service::Tagging, "GetResources", &question)
-                .await
-                .map_err(said)?;
+                .await?;
             let resources = page
                 .get("ResourceTagMappingList")
                 .and_then(|list| list.as_array());
-            let resources =
-                resources.ok_or("GetResources: the answer has no `ResourceTagMappingList`")?;
+            let resources = resources.ok_or(InventoryError::Incomplete {
+                call: "GetResources",
+                lacks: "the answer has no `ResourceTagMappingList`",
+            })?;
             let tags = resources
                 .iter()
                 .filter_map(|resource| resource.get("Tags")?.as_array())

@@ -1,4 +1,4 @@
-//! `terraform destroy` of a run, tried again by the kind of its trouble. It only helps: the proof
+//! `terraform destroy` of a run, tried again by the kind of its failure. It only helps: the proof
 //! comes after it, by name.
 
 use std::path::Path;
@@ -9,7 +9,6 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Teardown;
-use crate::aws::trouble::Trouble;
 use crate::channel;
 use crate::journal::names::Names;
 use crate::terraform::state::{Best, adopt};
@@ -45,10 +44,10 @@ pub async fn terraform_destroy(teardown: &Teardown<'_>, until: Instant) {
     let mut attempts = 0;
     while let Err(error) = destroy_once(&terraform, attempts > 0).await {
         attempts += 1;
-        let trouble = Trouble::of(&error.to_string());
+        let failure = error.failure();
         // One that hung has had its time: deleting by name needs the rest.
         let hung = matches!(error, TerraformError::Cancelled { .. });
-        if hung || !trouble.terraform_again(attempts) || Instant::now() + TERRAFORM >= until {
+        if hung || !failure.terraform_again(attempts) || Instant::now() + TERRAFORM >= until {
             return teardown.events.note(format!(
                 "terraform destroy did not finish: {error}; deleting by name"
             ));
@@ -56,7 +55,7 @@ pub async fn terraform_destroy(teardown: &Teardown<'_>, until: Instant) {
         teardown.events.note(format!(
             "terraform destroy did not finish: {error}; trying again"
         ));
-        sleep(trouble.pause(attempts)).await;
+        sleep(failure.pause(attempts)).await;
         terraform = new_session().await;
     }
 }

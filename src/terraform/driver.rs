@@ -20,8 +20,8 @@ use super::locate::Binary;
 use super::message::{Diagnostic, Lines, Message, parse};
 use super::provider::{Source, configuration};
 use super::state::{self, Best};
-use super::{module, provider};
-use crate::aws::trouble::Trouble;
+use super::{diagnostic, module, provider};
+use crate::aws::failure::Failure;
 use crate::journal::locks::{WorkLock, Worker};
 
 /// How often the log is read and the state copied: often enough for a live view, rare enough to
@@ -97,6 +97,7 @@ pub enum TerraformError {
         command: &'static str,
         code: Option<i32>,
         first: Option<Box<Diagnostic>>,
+        failure: Failure,
         /// One of its errors leaves open what was made: another attempt may do better.
         unclear: bool,
         last_words: String,
@@ -117,6 +118,15 @@ pub fn has_module(folder: &Path) -> bool {
 }
 
 impl TerraformError {
+    /// Decides whether another attempt may do better.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Io { source, .. } => Failure::of_io(source.kind()),
+            Self::Failed { failure, .. } => *failure,
+            Self::Cancelled { .. } | Self::NoOutputs { .. } => Failure::Unknown,
+        }
+    }
+
     /// It said what was wrong and ended in order: it was neither killed nor told to stop, and
     /// neither a provider that died nor an answer that was lost hides something that was made all
     /// the same.
@@ -136,8 +146,8 @@ impl TerraformError {
 /// A provider that died, a network that broke off, an AWS that failed or had too much to do.
 fn leaves_open(error: &Diagnostic) -> bool {
     matches!(
-        Trouble::of(&error.to_string()),
-        Trouble::Provider | Trouble::Network | Trouble::Load
+        diagnostic::failure(&error.to_string()),
+        Failure::Provider | Failure::Network | Failure::Throttled | Failure::ServerError
     )
 }
 
@@ -299,12 +309,15 @@ impl Terraform {
                 .iter()
                 .filter(|diagnostic| diagnostic.is_error())
         };
+        let first = errors().next().cloned().map(Box::new);
+        let last_words = last_words(log, status);
         Err(TerraformError::Failed {
             command: command.word(),
             code: status.code(),
-            first: errors().next().cloned().map(Box::new),
+            failure: diagnostic::failure(&what(first.as_deref(), &last_words)),
+            first,
             unclear: errors().any(leaves_open),
-            last_words: last_words(log, status),
+            last_words,
             log: log.clone(),
         })
     }

@@ -5,6 +5,7 @@
 //! is stopped by one SIGINT to its pid. What it says is evidence, not proof: the proof of a destroy
 //! is made elsewhere, by describing every name.
 
+pub mod diagnostic;
 pub mod driver;
 pub mod locate;
 pub mod message;

@@ -9,14 +9,18 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use aws_sdk_autoscaling::error::SdkError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::Aws;
 use crate::aws::clock::ApiClock;
+use crate::aws::failure::Failure;
+use crate::aws::{Aws, explain};
 use crate::events::Event;
 use crate::evidence::Timeline;
 use crate::evidence::timeline::{
@@ -69,12 +73,12 @@ pub enum WatchError {
         "the ECS service `{0}` is not registered with Application Auto Scaling: nothing scales it (RegisterScalableTarget)"
     )]
     NotScalable(String),
-    #[error("{action}: {why}")]
+    #[error("{action}: {}", why(action, *failure, source.as_ref()))]
     Call {
         /// The IAM action that the call takes.
         action: &'static str,
-        why: String,
-        kind: Trouble,
+        failure: Failure,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     #[error("could not write what was seen to {path}: {source}")]
     Folder {
@@ -83,21 +87,19 @@ pub enum WatchError {
     },
 }
 
-/// What a failed call asks of the caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
-    /// To be allowed.
-    Denied,
-    /// To ask less often.
-    Throttled,
-    Other,
-}
-
 impl WatchError {
     /// What is not known, and which call failed to tell.
     fn gap(&self) -> Gap {
         let (call, why, reason) = match self {
-            Self::Call { action, why, .. } => (*action, why.clone(), GapReason::Failed),
+            Self::Call {
+                action,
+                failure,
+                source,
+            } => (
+                *action,
+                why(action, *failure, source.as_ref()),
+                GapReason::Failed,
+            ),
             Self::NoService(_) => ("ecs:DescribeServices", self.to_string(), GapReason::NoGroup),
             Self::NotScalable(_) => (
                 "application-autoscaling:DescribeScalableTargets",
@@ -126,7 +128,7 @@ impl WatchError {
         matches!(
             self,
             Self::Call {
-                kind: Trouble::Throttled,
+                failure: Failure::Throttled,
                 ..
             }
         )
@@ -593,25 +595,22 @@ fn timestamp(value: &aws_smithy_types::DateTime) -> Option<Timestamp> {
 }
 
 /// A failed call by the IAM action it takes.
-fn call<E>(action: &'static str) -> impl Fn(E) -> WatchError
+fn call<E>(action: &'static str) -> impl Fn(SdkError<E, HttpResponse>) -> WatchError
 where
-    E: std::error::Error + aws_smithy_types::error::metadata::ProvideErrorMetadata + 'static,
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
-    move |error| {
-        let code = error.code().unwrap_or_default().to_owned();
-        let mut why = crate::aws::explain(&error);
-        let kind = if code.contains("AccessDenied") || code.contains("UnauthorizedOperation") {
-            why = format!("not permitted: allow the action {action} ({why})");
-            Trouble::Denied
-        } else if code.contains("Throttl")
-            || code.contains("LimitExceeded")
-            || code.contains("TooManyRequests")
-        {
-            Trouble::Throttled
-        } else {
-            Trouble::Other
-        };
-        WatchError::Call { action, why, kind }
+    move |error| WatchError::Call {
+        action,
+        failure: Failure::of_sdk(&error),
+        source: error.into(),
+    }
+}
+
+fn why(action: &str, failure: Failure, source: &(dyn std::error::Error + 'static)) -> String {
+    let why = explain(source);
+    match failure {
+        Failure::Denied => format!("not permitted: allow the action {action} ({why})"),
+        _ => why,
     }
 }
 

@@ -258,8 +258,8 @@ mod tests {
         let mut recorder = Recorder::in_memory(ApiClock::default());
         let error = WatchError::Call {
             action: "autoscaling:DescribeScalingActivities",
-            why: "no".to_owned(),
-            kind: super::super::Trouble::Denied,
+            failure: crate::aws::failure::Failure::Denied,
+            source: "no".into(),
         };
         for _ in 0..3 {
             recorder.gap(&error);

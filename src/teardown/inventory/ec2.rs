@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{Inventory, InventoryError, delete_result};
+use crate::aws::failure::Failure;
 use crate::aws::query::Service;
 use crate::journal::names::{Kind, RUN_TAG, Thing};
 
@@ -16,7 +17,8 @@ impl Inventory {
         let answer: SecurityGroups =
             quick_xml::de::from_str(&answer).map_err(|error| InventoryError::Call {
                 call: "DescribeSecurityGroups",
-                why: error.to_string(),
+                failure: Failure::Unknown,
+                source: error.into(),
             })?;
         // Rules name other groups by id: only the groups listed themselves count. A name is
         // anyone's to give, in every VPC: ours was made with its tag.

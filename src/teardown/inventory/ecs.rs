@@ -112,7 +112,7 @@ impl Inventory {
                     .reason("the run is over")
                     .send();
                 if let Err(error) = answer.await {
-                    refused = Some(explain(&error));
+                    refused = Some(Box::new(call_failed("StopTask")(error)));
                 }
             }
             sleep(Duration::from_secs(1)).await;
@@ -136,10 +136,9 @@ impl Inventory {
             .first()
             .and_then(|failure| failure.reason());
         let Some(status) = status.or(missing) else {
-            let why = "the answer names neither a cluster nor why there is none".to_owned();
-            return Err(InventoryError::Call {
+            return Err(InventoryError::Incomplete {
                 call: "DescribeClusters",
-                why,
+                lacks: "the answer names neither a cluster nor why there is none",
             });
         };
         let evidence = format!("DescribeClusters: {status}");
@@ -227,9 +226,9 @@ impl Inventory {
         let cluster = answer
             .clusters()
             .first()
-            .ok_or_else(|| InventoryError::Call {
+            .ok_or(InventoryError::Incomplete {
                 call: "DescribeClusters",
-                why: "the answer does not have the cluster".to_owned(),
+                lacks: "the answer does not have the cluster",
             })?;
         Ok(run_of(cluster.tags()))
     }

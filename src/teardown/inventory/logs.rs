@@ -14,9 +14,9 @@ impl Inventory {
         let groups = answer
             .get("logGroups")
             .and_then(|groups| groups.as_array())
-            .ok_or_else(|| InventoryError::Call {
+            .ok_or(InventoryError::Incomplete {
                 call: "DescribeLogGroups",
-                why: "the answer has no `logGroups`".to_owned(),
+                lacks: "the answer has no `logGroups`",
             })?;
         Ok(groups
             .iter()

@@ -4,10 +4,13 @@
 //! because every name derives from the run id. Nothing is ever touched whose name does not contain
 //! the whole run id.
 
+use aws_sdk_ecs::error::SdkError;
 use aws_sdk_ecs::types::TaskDefinitionStatus;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use crate::aws::failure::Failure;
 use crate::aws::query::{Query, QueryError, Service};
-use crate::aws::trouble::Trouble;
 use crate::aws::{Aws, explain};
 use crate::journal::names::{Kind, Thing};
 use crate::units::RunId;
@@ -45,23 +48,44 @@ pub enum Presence {
 pub enum InventoryError {
     #[error(transparent)]
     Query(#[from] QueryError),
-    #[error("{call}: {why}")]
-    Call { call: &'static str, why: String },
+    #[error("{call}: {}", explain(source.as_ref()))]
+    Call {
+        call: &'static str,
+        failure: Failure,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An answer that lacks what it should have.
+    #[error("{call}: {lacks}")]
+    Incomplete {
+        call: &'static str,
+        lacks: &'static str,
+    },
     #[error("{0} does not belong to this run: not touched")]
     Foreign(Thing),
     #[error("{0}: to be reaped there")]
     Elsewhere(String),
-    #[error("{tasks} tasks have not stopped yet{}", refused.as_ref().map(|why| format!(": StopTask: {why}")).unwrap_or_default())]
+    #[error("{tasks} tasks have not stopped yet{}", refused.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
     StillStopping {
         tasks: usize,
-        refused: Option<String>,
+        #[source]
+        refused: Option<Box<InventoryError>>,
     },
 }
 
 impl InventoryError {
-    /// What kind of trouble it is: decides whether and when to try again.
-    pub fn trouble(&self) -> Trouble {
-        Trouble::of(&self.to_string())
+    /// Decides whether and when to try again.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Query(error) => error.failure,
+            Self::Call { failure, .. } => *failure,
+            Self::Incomplete { .. } | Self::Foreign(_) | Self::Elsewhere(_) => Failure::Unknown,
+            // A refused StopTask does not end the wait for tasks that may be stopping by
+            // themselves; without credentials or a right clock nothing of it is known.
+            Self::StillStopping { refused, .. } => match refused.as_ref().map(|it| it.failure()) {
+                Some(failure @ (Failure::Credentials | Failure::Clock)) => failure,
+                _ => Failure::TasksAlive,
+            },
+        }
     }
 }
 
@@ -236,11 +260,48 @@ fn delete_result<T>(answer: Result<T, QueryError>) -> Result<(), InventoryError>
 }
 
 /// An SDK's error as ours, with the call that it belongs to.
-fn call_failed<E: std::error::Error + 'static>(
+pub(super) fn call_failed<E>(
     call: &'static str,
-) -> impl FnOnce(E) -> InventoryError {
+) -> impl FnOnce(SdkError<E, HttpResponse>) -> InventoryError
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
     move |error| InventoryError::Call {
         call,
-        why: explain(&error),
+        failure: Failure::of_sdk(&error),
+        source: error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_that_do_not_stop_are_waited_for_unless_nothing_can_be_asked() {
+        let stopping = |failure: Option<Failure>| {
+            let refused = failure.map(|failure| {
+                Box::new(InventoryError::Call {
+                    call: "StopTask",
+                    failure,
+                    source: "no".into(),
+                })
+            });
+            InventoryError::StillStopping { tasks: 2, refused }
+        };
+        for (refused, failure) in [
+            (None, Failure::TasksAlive),
+            (Some(Failure::Denied), Failure::TasksAlive),
+            (Some(Failure::Throttled), Failure::TasksAlive),
+            (Some(Failure::Clock), Failure::Clock),
+            (Some(Failure::Credentials), Failure::Credentials),
+        ] {
+            assert_eq!(stopping(refused).failure(), failure, "{refused:?}");
+        }
+        assert_eq!(
+            stopping(Some(Failure::Denied)).to_string(),
+            "2 tasks have not stopped yet: StopTask: no"
+        );
+        assert_eq!(stopping(None).to_string(), "2 tasks have not stopped yet");
     }
 }

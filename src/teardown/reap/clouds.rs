@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::aws::trouble::Trouble;
 use crate::aws::{AwsError, Cloud};
 use crate::events::Events;
 
@@ -35,12 +34,12 @@ impl Clouds {
                 Ok(found) => break found,
                 Err(error) => error,
             };
-            let trouble = Trouble::of(&error.to_string());
-            if !trouble.passes() || Instant::now() >= until {
+            let failure = error.failure();
+            if !failure.passes() || Instant::now() >= until {
                 return Err(error);
             }
             events.note(format!("{error}; trying again"));
-            sleep(trouble.pause(attempts)).await;
+            sleep(failure.pause(attempts)).await;
             attempts += 1;
         };
         self.known = Some(cloud.clone());

@@ -9,7 +9,6 @@ use tokio::time::sleep;
 
 use super::{Reaping, Skipped};
 use crate::aws::query::{Query, QueryError};
-use crate::aws::trouble::Trouble;
 use crate::channel::LEASE;
 use crate::journal::names::Names;
 use crate::journal::{self, Record, locks};
@@ -41,11 +40,11 @@ pub(super) async fn ensure_dead(wanted: &Reaping, teardown: &Teardown<'_>) -> Re
             Ok(age) => Some(age),
             Err(error) if error.not_found() => None,
             Err(error) => {
-                let trouble = trouble_of(&error);
-                if !trouble.passes() || attempts >= ATTEMPTS {
+                let failure = error.failure;
+                if !failure.passes() || attempts >= ATTEMPTS {
                     return Err(undetermined(&error));
                 }
-                sleep(trouble.pause(attempts)).await;
+                sleep(failure.pause(attempts)).await;
                 attempts += 1;
                 continue;
             }
@@ -103,10 +102,6 @@ pub(super) async fn has_heartbeat(teardown: &Teardown<'_>) -> bool {
 async fn heartbeat_age(teardown: &Teardown<'_>) -> Result<Duration, QueryError> {
     let query = Query::new(&teardown.aws.aws);
     query.age(&Names::of(teardown.run).bucket, CONTROL).await
-}
-
-fn trouble_of(error: &QueryError) -> Trouble {
-    Trouble::of(&error.to_string())
 }
 
 /// How long ago the run was begun, if that is long enough.
