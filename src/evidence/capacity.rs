@@ -7,14 +7,10 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Confidence, Second};
+use super::load::{Confidence, ERRORS, LEAST_REQUESTS, Second};
 use crate::evidence::timeline::{Alarm, MetricSeries};
 use crate::units::{self, Seconds, seconds};
 
-/// A second with fewer requests says nothing of a percentile.
-const LEAST_REQUESTS: u64 = 20;
-/// As in the default threshold: a second with more errors did not hold, however fast it answered.
-const ERRORS: f64 = 0.01;
 /// Seconds on each side of the limit for an estimate to be called sure.
 const SURE: usize = 5;
 /// What missed the limit over what held it: so near, and the estimate between them is sure.

@@ -9,6 +9,18 @@ use crate::measure::{Results, Select};
 use crate::plan::Schedule;
 use crate::scenario::{Model, Scenario};
 
+/// Fewer requests say nothing of a percentile.
+pub const LEAST_REQUESTS: u64 = 20;
+/// The share of errors that a target may make where the scenario says nothing of errors: that of
+/// the default threshold.
+pub const ERRORS: f64 = 0.01;
+
+/// The share of the load that was asked for which must have been sent, of iterations at a rate and
+/// of users. Users wait for slow answers, and so send a little less.
+pub fn least_sent(is_open: bool) -> f64 {
+    if is_open { 0.99 } else { 0.95 }
+}
+
 /// One second of the load, as asked and as answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Second {

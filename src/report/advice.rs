@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Judged, Load, PhaseRow, TaskRow};
 use crate::advice::{Advice, Evidence, WhatIf, advise};
 use crate::evidence::Timeline;
-use crate::evidence::load::{Second, demand};
+use crate::evidence::load::{Second, demand, least_sent};
 use crate::scenario::Limit;
 use crate::scenario::Role;
 use crate::units;
@@ -68,10 +68,6 @@ fn seconds(load: &Load) -> Vec<Second> {
 /// A load that ended before this share of its plan was cut short: the last request of a plan may be
 /// a little before its end.
 const WHOLE: f64 = 0.9;
-/// As in the judgement on what was sent: less is not what was asked. Sessions wait for slow
-/// answers.
-const SENT_RATE: f64 = 0.99;
-const SENT_USERS: f64 = 0.95;
 
 fn weakness(load: &Load) -> Option<String> {
     let asked = load
@@ -92,11 +88,7 @@ fn weakness(load: &Load) -> Option<String> {
     let sum =
         |of: fn(&TaskRow) -> &Vec<u64>| load.generators.tasks.iter().flat_map(of).sum::<u64>();
     let share = sum(|task| &task.sent) as f64 / sum(|task| &task.asked).max(1) as f64;
-    let bound = if load.is_open() {
-        SENT_RATE
-    } else {
-        SENT_USERS
-    };
+    let bound = least_sent(load.is_open());
     (share < bound && !load.generators.tasks.is_empty())
         .then(|| format!("only {:.0} % of what was asked was sent", share * 100.0))
 }

@@ -9,15 +9,13 @@ use super::scaling::met_if;
 use super::{Answered, Expectation, Finding, LeavingReason, Measured, ScalingReason};
 use crate::evidence::Facts;
 use crate::evidence::instances::{self, Why, between};
+use crate::evidence::load::ERRORS;
 use crate::evidence::moment::MomentKind;
 use crate::evidence::reaction::Resized;
 use crate::measure::{Merged, Results, Select};
 use crate::outcome::Verdict;
 use crate::scenario::Limit;
 
-/// What a target may get wrong while it is at its maximum, where the scenario says nothing of
-/// errors.
-pub const ERRORS: f64 = 0.01;
 /// A level is the same within a tenth: the group need not answer less.
 pub const SAME_LEVEL: f64 = 0.1;
 

@@ -6,17 +6,14 @@ use super::expectations::error_share;
 use super::{Expectation, Finding, Measured, NewInstanceReason, WorseInstance};
 use crate::evidence::Facts;
 use crate::evidence::instances::{self, Launched, Why, after};
+use crate::evidence::load::{ERRORS, LEAST_REQUESTS};
 use crate::evidence::overload::Overload;
 use crate::measure::{Merged, Select, Tally};
 use crate::outcome::Verdict;
 use crate::scenario::Limit;
 
-/// Errors beyond this share are a fresh instance's own, if the others make fewer.
-const ERRORS: f64 = 0.01;
 /// So many times the others' is an outlier.
 const OUTLIER: u32 = 2;
-/// Fewer requests say nothing of a percentile.
-const LEAST: u64 = 20;
 
 pub fn judge(facts: &Facts<'_>) -> Option<Finding> {
     let fresh_for = facts.scenario.scaling.fresh_instances?;
@@ -139,7 +136,7 @@ struct Worse {
 }
 
 fn worse(one: &Launched, found: &Compared, limit: Duration) -> Option<Worse> {
-    let is_alone = found.others.tally.requests() < LEAST;
+    let is_alone = found.others.tally.requests() < LEAST_REQUESTS;
     let (own, others) = (error_share(&found.own), error_share(&found.others));
     if own > ERRORS && (is_alone || own > others * f64::from(OUTLIER)) {
         let found = WorseInstance::Errors {
@@ -168,7 +165,7 @@ fn p95(merged: &Merged) -> Option<Duration> {
     merged
         .latency
         .percentile(95.0)
-        .filter(|_| merged.tally.requests() >= LEAST)
+        .filter(|_| merged.tally.requests() >= LEAST_REQUESTS)
 }
 
 /// Each instance's own answers, beside those of the instances that were not fresh then, while there
@@ -217,7 +214,7 @@ fn by_header(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Fi
             };
             (Verdict::Inconclusive, reason)
         }
-        (None, None) if answers < LEAST && overloaded > 0 => (
+        (None, None) if answers < LEAST_REQUESTS && overloaded > 0 => (
             Verdict::Inconclusive,
             NewInstanceReason::AllOverloadedWhileNew { new_for_s },
         ),
@@ -260,7 +257,7 @@ fn by_inference(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) ->
     let (verdict, reason) = if too_many(&spare) && overload.is_known() {
         let reason = NewInstanceReason::ErrorsWithLoadToSpare { new_for_s };
         (Verdict::Failed, reason)
-    } else if too_many(&over) && spare.requests() >= LEAST {
+    } else if too_many(&over) && spare.requests() >= LEAST_REQUESTS {
         (
             Verdict::Passed,
             NewInstanceReason::ErrorsOnlyOverloaded { new_for_s },

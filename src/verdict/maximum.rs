@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use super::expectations::{ERRORS, SAME_LEVEL, error_share, over};
+use super::expectations::{SAME_LEVEL, error_share, over};
 use super::{Answered, AtMaximum, Expectation, Finding, Measured, SizeReason, fresh};
 use crate::evidence::Facts;
 use crate::evidence::instances;
+use crate::evidence::load::ERRORS;
 use crate::measure::{Merged, Tally};
 use crate::outcome::Verdict;
 

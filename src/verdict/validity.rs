@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{Circumstances, Expectation, Finding, Measured, RunFigures, ValidityReason};
 use crate::evidence::Timeline;
+use crate::evidence::load::least_sent;
 use crate::measure::{Results, Select, Strain, stretches};
 use crate::outcome::Verdict;
 use crate::scenario::{Model, Scenario};
@@ -17,11 +18,6 @@ const STRAINED_SHARE: f64 = 0.05;
 const STRAINED_SECONDS: usize = 1;
 /// Iterations that could not be started: more than one in a thousand is load that was not there.
 const DROPPED_SHARE: f64 = 0.001;
-/// Of the iterations asked for, so many must have been started by each task; of the sessions, so
-/// many must be there.
-const SENT_RATE: f64 = 0.99;
-const SENT_USERS: f64 = 0.95;
-
 /// For so much of the time the group may be out of sight: a throttled call now and then hides
 /// nothing.
 const BLIND_SHARE: f64 = 0.05;
@@ -70,11 +66,7 @@ fn sent(scenario: &Scenario, results: &Results) -> Finding {
     };
     let mut all = Strain::default();
     tasks.values().for_each(|strain| all.merge(strain));
-    let bound = if scenario.has(Model::Users) {
-        SENT_USERS
-    } else {
-        SENT_RATE
-    };
+    let bound = least_sent(!scenario.has(Model::Users));
     let share = sent_share(worst);
     let is_missed = share < bound;
     let reason = ValidityReason::LeastSent {
@@ -110,7 +102,7 @@ fn answered(results: &Results) -> Option<Finding> {
             ValidityReason::NotOneAnswer,
         ));
     }
-    (tally.unsent as f64 > requests as f64 * (1.0 - SENT_RATE)).then(|| {
+    (tally.unsent as f64 > requests as f64 * (1.0 - least_sent(true))).then(|| {
         let measured = RunFigures::Requests {
             count: tally.unsent,
             requests,
