@@ -15,12 +15,12 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use super::connection::{Answered, Connection, NotOpened, Opening, Origin};
+use super::connection::{Connection, Endpoint, NotOpened, Opening, ReceivedAnswer};
+use super::context::WorkerContext;
 use super::decode::decode;
-use super::desk::Desk;
-use super::request::{Prepared, Ready};
-use super::values::{Value, Values};
-use super::wire::Answer;
+use super::request::{Prepared, ReadyRequest};
+use super::values::{CapturedValue, Values};
+use super::wire::HttpAnswer;
 use crate::measure::{Ending, Key, Request};
 use crate::scenario::{Pool, Reuse};
 
@@ -31,7 +31,7 @@ pub struct Session {
     pub chance: Pcg64Mcg,
     link: Link,
     /// By flow; without captures nothing is allocated.
-    variables: Box<[Box<[Option<Value>]>]>,
+    variables: Box<[Box<[Option<CapturedValue>]>]>,
     /// By flow: its setup is done. Empty where no flow has one.
     pub set_up: Box<[bool]>,
     /// When what is under way is cut.
@@ -77,15 +77,15 @@ struct Trace {
 }
 
 /// An answer as it is judged.
-struct Seen {
-    answer: Answer,
+struct TimedAnswer {
+    answer: HttpAnswer,
     took: Duration,
     astray: bool,
 }
 
 impl Session {
-    pub fn new(desk: &Desk, number: u64) -> Self {
-        let scenario = &desk.scenario;
+    pub fn new(context: &WorkerContext, number: u64) -> Self {
+        let scenario = &context.scenario;
         let any = scenario.flows.iter().any(|flow| !flow.variables.is_empty());
         let variables = match any {
             true => scenario
@@ -98,7 +98,7 @@ impl Session {
         Self {
             number,
             iterations: 0,
-            chance: desk.chance(number),
+            chance: context.chance(number),
             link: Link::default(),
             variables,
             set_up: match scenario
@@ -109,7 +109,7 @@ impl Session {
                 true => vec![false; scenario.flows.len()].into(),
                 false => Box::default(),
             },
-            until: desk.start + desk.schedule.latest_end(),
+            until: context.start + context.schedule.latest_end(),
             was_cut: false,
             rows: vec![None; scenario.data.len()].into(),
         }
@@ -131,10 +131,10 @@ impl Session {
         }
     }
 
-    pub fn values<'a>(&'a mut self, desk: &'a Desk, flow: usize) -> Values<'a> {
+    pub fn values<'a>(&'a mut self, context: &'a WorkerContext, flow: usize) -> Values<'a> {
         Values {
             variables: self.variables.get(flow).map_or(&[], |variables| variables),
-            data: &desk.scenario.data,
+            data: &context.scenario.data,
             rows: &self.rows,
             session: self.number,
             iteration: self.iterations,
@@ -145,27 +145,30 @@ impl Session {
     /// Carries out a step that was meant to begin at `intended`, and records it.
     pub async fn step(
         &mut self,
-        desk: &Desk,
+        context: &WorkerContext,
         flow: usize,
         step: usize,
         intended: Duration,
     ) -> Done {
         let began = Instant::now();
-        let sent = began.saturating_duration_since(desk.start);
+        let sent = began.saturating_duration_since(context.start);
         // From here to the intended start it was the generator's own doing.
-        desk.recorder
+        context
+            .recorder
             .borrow_mut()
             .start(sent, sent.saturating_sub(intended));
-        let prepared = &desk.prepared[flow][step];
-        let settings = &desk.scenario.flows[flow].steps[step];
-        let timeout = settings.timeout.unwrap_or(desk.scenario.target.timeout);
-        let redirects = settings.redirects.unwrap_or(desk.scenario.target.redirects);
+        let prepared = &context.prepared[flow][step];
+        let settings = &context.scenario.flows[flow].steps[step];
+        let timeout = settings.timeout.unwrap_or(context.scenario.target.timeout);
+        let redirects = settings
+            .redirects
+            .unwrap_or(context.scenario.target.redirects);
         let mut trace = Trace::default();
-        let mut counts = desk.counts.take();
+        let mut counts = context.counts.take();
         counts.clear();
-        let request = match prepared.is_fixed() && !desk.may_speak_two {
+        let request = match prepared.is_fixed() && !context.may_speak_two {
             true => Ok(None),
-            false => prepared.ready(&mut self.values(desk, flow)).map(Some),
+            false => prepared.ready(&mut self.values(context, flow)).map(Some),
         };
         // What an answer would have given, the rest of the iteration may need.
         let unanswered = !prepared.judge.captures_nothing();
@@ -178,25 +181,29 @@ impl Session {
             Ok(ready) => {
                 let fetch = self
                     .link
-                    .fetch(desk, prepared, ready, redirects, &mut trace);
+                    .fetch(context, prepared, ready, redirects, &mut trace);
                 match timeout_at((began + timeout).min(self.until), fetch).await {
                     Ok(Ok(answer)) => {
-                        instance = desk.instance(&answer);
-                        let seen = Seen {
+                        instance = context.instance(&answer);
+                        let seen = TimedAnswer {
                             answer,
                             took: began.elapsed(),
                             astray: trace.astray,
                         };
-                        self.judge(desk, flow, prepared, seen, &mut counts)
+                        self.judge(context, flow, prepared, seen, &mut counts)
                     }
                     Ok(Err(ending)) => (ending, unanswered),
                     Err(_) if self.until < began + timeout => {
                         self.was_cut = true;
-                        desk.recorder.borrow_mut().strain(desk.elapsed()).cut += 1;
+                        context
+                            .recorder
+                            .borrow_mut()
+                            .saturation(context.elapsed())
+                            .cut += 1;
                         if began.elapsed() < TIME_TO_ANSWER {
-                            desk.counts.replace(counts);
+                            context.counts.replace(counts);
                             return Done {
-                                ended: desk.elapsed(),
+                                ended: context.elapsed(),
                                 abandon: true,
                                 refused: false,
                             };
@@ -208,11 +215,11 @@ impl Session {
             }
         };
         let now = Instant::now();
-        let ended = now.saturating_duration_since(desk.start);
-        let phase = desk.schedule.phase_at(intended) as u16;
+        let ended = now.saturating_duration_since(context.start);
+        let phase = context.schedule.phase_at(intended) as u16;
         let opening = trace.opening;
         let first_byte = trace.on_wire.zip(trace.first_byte);
-        desk.recorder.borrow_mut().request(&Request {
+        context.recorder.borrow_mut().request(&Request {
             key: Key {
                 phase,
                 flow: flow as u16,
@@ -236,7 +243,7 @@ impl Session {
             checks: &counts,
             instance,
         });
-        desk.counts.replace(counts);
+        context.counts.replace(counts);
         Done {
             ended,
             abandon,
@@ -247,13 +254,13 @@ impl Session {
     /// The ending, and whether the rest of the iteration must be abandoned.
     fn judge(
         &mut self,
-        desk: &Desk,
+        context: &WorkerContext,
         flow: usize,
         prepared: &Prepared,
-        seen: Seen,
+        seen: TimedAnswer,
         counts: &mut Vec<(u16, bool)>,
     ) -> (Ending, bool) {
-        let Seen {
+        let TimedAnswer {
             mut answer,
             took,
             astray,
@@ -281,7 +288,7 @@ impl Session {
         let mut captured = Vec::new();
         let mut values = Values {
             variables: variables.get(flow).map_or(&[], |variables| variables),
-            data: &desk.scenario.data,
+            data: &context.scenario.data,
             rows,
             session: *number,
             iteration: *iterations,
@@ -304,7 +311,7 @@ impl Session {
 }
 
 /// What somebody looks at is looked at unpacked.
-fn unpack(answer: &mut Answer) -> bool {
+fn unpack(answer: &mut HttpAnswer) -> bool {
     // An answer without a body (to a HEAD, a 304) is no body in any coding.
     if answer.body.is_empty() {
         return true;
@@ -332,26 +339,30 @@ impl Link {
     /// Sends the request, follows redirects, and reads the last answer to its end.
     async fn fetch(
         &mut self,
-        desk: &Desk,
+        context: &WorkerContext,
         prepared: &Prepared,
-        mut ready: Option<Ready>,
+        mut ready: Option<ReadyRequest>,
         redirects: u32,
         trace: &mut Trace,
-    ) -> Result<Answer, Ending> {
-        let mut origin = desk.origin;
+    ) -> Result<HttpAnswer, Ending> {
+        let mut origin = context.origin;
         loop {
-            let mut connection = self.connect(desk, origin, trace).await?;
+            let mut connection = self.connect(context, origin, trace).await?;
             let path = ready
                 .as_ref()
                 .map_or(prepared.fixed_path(), |ready| ready.path.as_str());
-            let url = self.jar.is_some().then(|| desk.url(origin, path)).flatten();
+            let url = self
+                .jar
+                .is_some()
+                .then(|| context.url(origin, path))
+                .flatten();
             let cookies = url
                 .as_ref()
                 .filter(|_| !prepared.has_own_cookies())
                 .and_then(|url| self.cookies(url));
             let address = connection.address;
             let answered = exchange(
-                desk,
+                context,
                 prepared,
                 ready.as_ref(),
                 &mut connection,
@@ -360,27 +371,27 @@ impl Link {
                 trace,
             )
             .await?;
-            let Answered { answer, first_byte } = answered;
+            let ReceivedAnswer { answer, first_byte } = answered;
             trace.first_byte = Some(first_byte);
-            desk.answered(address);
-            self.put_back(desk, connection, answer.reusable);
-            if desk.scenario.target.cookies {
-                self.store_cookies(desk, origin, path, &answer);
+            context.answered(address);
+            self.put_back(context, connection, answer.reusable);
+            if context.scenario.target.cookies {
+                self.store_cookies(context, origin, path, &answer);
             }
             let Some(location) = moved(&answer).filter(|_| redirects > 0) else {
                 trace.bytes = answer.bytes;
                 return Ok(answer);
             };
-            let next = desk
+            let next = context
                 .url(origin, path)
                 .and_then(|url| url.join(&location).ok())
-                .filter(|to| desk.is_target(to));
+                .filter(|to| context.is_target(to));
             let (Some(to), true) = (next, trace.redirects < u64::from(redirects)) else {
                 trace.astray = true;
                 return Ok(answer);
             };
             trace.redirects += 1;
-            origin = Origin {
+            origin = Endpoint {
                 https: to.scheme() == "https",
                 port: to.port_or_known_default().unwrap_or(origin.port),
             };
@@ -398,7 +409,13 @@ impl Link {
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 
-    fn store_cookies(&mut self, desk: &Desk, origin: Origin, path: &str, answer: &Answer) {
+    fn store_cookies(
+        &mut self,
+        context: &WorkerContext,
+        origin: Endpoint,
+        path: &str,
+        answer: &HttpAnswer,
+    ) {
         let mut set = answer
             .headers
             .iter()
@@ -407,7 +424,7 @@ impl Link {
         if set.peek().is_none() {
             return;
         }
-        let Some(url) = desk.url(origin, path) else {
+        let Some(url) = context.url(origin, path) else {
             return;
         };
         let texts = set.filter_map(|(_, value)| std::str::from_utf8(value).ok());
@@ -420,63 +437,63 @@ impl Link {
     /// The connection kept from before, or a new one.
     async fn connect(
         &mut self,
-        desk: &Desk,
-        origin: Origin,
+        context: &WorkerContext,
+        origin: Endpoint,
         trace: &mut Trace,
     ) -> Result<Connection, Ending> {
-        while let Some(mut kept) = self.take(desk) {
+        while let Some(mut kept) = self.take(context) {
             let fresh = kept.origin == origin && kept.left > 0 && Instant::now() < kept.expires;
-            if fresh && kept.alive(&desk.buffer).await {
-                share(desk, &kept);
+            if fresh && kept.alive(&context.buffer).await {
+                share(context, &kept);
                 return Ok(kept);
             }
         }
-        self.open(desk, origin, trace).await
+        self.open(context, origin, trace).await
     }
 
-    fn take(&mut self, desk: &Desk) -> Option<Connection> {
-        match desk.policy.pool {
+    fn take(&mut self, context: &WorkerContext) -> Option<Connection> {
+        match context.policy.pool {
             Pool::Session => self.connection.take(),
-            Pool::Shared => desk.pool.borrow_mut().pop(),
+            Pool::Shared => context.pool.borrow_mut().pop(),
         }
     }
 
-    fn put_back(&mut self, desk: &Desk, mut connection: Connection, reusable: bool) {
+    fn put_back(&mut self, context: &WorkerContext, mut connection: Connection, reusable: bool) {
         connection.left = connection.left.saturating_sub(1);
-        if !reusable || desk.policy.reuse == Reuse::Request || connection.left == 0 {
+        if !reusable || context.policy.reuse == Reuse::Request || connection.left == 0 {
             return;
         }
-        match desk.policy.pool {
+        match context.policy.pool {
             Pool::Session => self.connection = Some(connection),
             // A shared HTTP/2 connection is in the pool already, while it carries requests.
             Pool::Shared if connection.is_two() => {}
-            Pool::Shared => desk.pool.borrow_mut().push(connection),
+            Pool::Shared => context.pool.borrow_mut().push(connection),
         }
     }
 
     async fn open(
         &mut self,
-        desk: &Desk,
-        origin: Origin,
+        context: &WorkerContext,
+        origin: Endpoint,
         trace: &mut Trace,
     ) -> Result<Connection, Ending> {
         let begun = Instant::now();
-        let deadline = begun + desk.scenario.target.connect_timeout;
+        let deadline = begun + context.scenario.target.connect_timeout;
         let port = Some(origin.port);
-        let addresses = within(deadline, desk.addresses.in_turn(port))
+        let addresses = within(deadline, context.addresses.in_turn(port))
             .await
             .ok_or(Ending::Connect)?;
         let addresses = addresses.map_err(|why| {
-            desk.recorder.borrow_mut().reason(&why.to_string());
+            context.recorder.borrow_mut().reason(&why.to_string());
             Ending::Connect
         })?;
         let dns = begun.elapsed();
         let dialling = Instant::now();
-        let (stream, address) = dial(desk, &addresses, deadline)
+        let (stream, address) = dial(context, &addresses, deadline)
             .await
             .ok_or(Ending::Connect)?;
         let connect = dialling.elapsed();
-        let security = desk.security.as_ref().filter(|_| origin.https);
+        let security = context.security.as_ref().filter(|_| origin.https);
         if let (Some(security), None) = (security, &self.tls) {
             self.tls = Some(security.of_a_session());
         }
@@ -491,8 +508,8 @@ impl Link {
             address,
             origin,
             tls,
-            desk.two_without_tls(),
-            &desk.open,
+            context.two_without_tls(),
+            &context.open,
         );
         let opened = within(deadline, over).await;
         let failed = if origin.https {
@@ -502,7 +519,7 @@ impl Link {
         };
         let (mut connection, handshake) =
             opened.ok_or(failed)?.map_err(|NotOpened { ending, why }| {
-                desk.recorder.borrow_mut().reason(&why);
+                context.recorder.borrow_mut().reason(&why);
                 ending
             })?;
         trace.opening = Some(Opening {
@@ -510,25 +527,25 @@ impl Link {
             connect,
             tls: handshake,
         });
-        desk.opened(
+        context.opened(
             address,
             handshake.map(|(_, kind)| kind == HandshakeKind::Resumed),
         );
-        (connection.expires, connection.left) = desk.lifetime();
-        share(desk, &connection);
+        (connection.expires, connection.left) = context.lifetime();
+        share(context, &connection);
         Ok(connection)
     }
 }
 
 /// A shared HTTP/2 connection is in the pool while it carries requests, with what it may still
 /// carry after this one.
-fn share(desk: &Desk, connection: &Connection) {
-    let may = desk.policy.pool == Pool::Shared
-        && desk.policy.reuse == Reuse::Session
+fn share(context: &WorkerContext, connection: &Connection) {
+    let may = context.policy.pool == Pool::Shared
+        && context.policy.reuse == Reuse::Session
         && connection.left > 1;
     if let Some(mut shared) = may.then(|| connection.shared()).flatten() {
         shared.left = connection.left - 1;
-        desk.pool.borrow_mut().push(shared);
+        context.pool.borrow_mut().push(shared);
     }
 }
 
@@ -538,7 +555,7 @@ async fn within<T>(deadline: Instant, future: impl Future<Output = T>) -> Option
 
 /// Tries the addresses in turn: a dead one must not cost every n-th session its request.
 async fn dial(
-    desk: &Desk,
+    context: &WorkerContext,
     addresses: &[SocketAddr],
     deadline: Instant,
 ) -> Option<(TcpStream, SocketAddr)> {
@@ -548,14 +565,15 @@ async fn dial(
         match timeout_at(Instant::now() + share, TcpStream::connect(*address)).await {
             Ok(Ok(stream)) => return Some((stream, *address)),
             Ok(Err(error)) => {
-                desk.recorder.borrow_mut().reason(&error.to_string());
-                desk.refused(*address);
+                context.recorder.borrow_mut().reason(&error.to_string());
+                context.refused(*address);
             }
             Err(_) => {
-                desk.recorder
+                context
+                    .recorder
                     .borrow_mut()
                     .reason("no answer to the attempt to connect");
-                desk.refused(*address);
+                context.refused(*address);
             }
         }
     }
@@ -564,37 +582,37 @@ async fn dial(
 
 /// One request and its answer on a connection.
 async fn exchange(
-    desk: &Desk,
+    context: &WorkerContext,
     prepared: &Prepared,
-    ready: Option<&Ready>,
+    ready: Option<&ReadyRequest>,
     connection: &mut Connection,
     cookies: Option<&str>,
-    origin: Origin,
+    origin: Endpoint,
     trace: &mut Trace,
-) -> Result<Answered, Ending> {
+) -> Result<ReceivedAnswer, Ending> {
     if connection.is_two() {
-        let host = desk.authority(origin);
+        let host = context.authority(origin);
         let request = ready
             .and_then(|ready| ready.request(origin.https, &host, cookies))
             .ok_or(Ending::Broken)?;
         trace.on_wire = Some(Instant::now());
         return connection.exchange_two(request, prepared.keep).await;
     }
-    let mut bytes = desk.scratch.take();
+    let mut bytes = context.scratch.take();
     bytes.clear();
     match ready {
-        Some(ready) => ready.write(&desk.authority(origin), cookies, &mut bytes),
+        Some(ready) => ready.write(&context.authority(origin), cookies, &mut bytes),
         None => prepared.write_fixed(cookies, &mut bytes),
     }
     let sent = connection.send(&bytes).await;
-    desk.scratch.replace(bytes);
+    context.scratch.replace(bytes);
     sent?;
     trace.on_wire = Some(Instant::now());
-    connection.receive(prepared.keep, &desk.buffer).await
+    connection.receive(prepared.keep, &context.buffer).await
 }
 
 /// Where a redirect leads, if it is one.
-fn moved(answer: &Answer) -> Option<String> {
+fn moved(answer: &HttpAnswer) -> Option<String> {
     matches!(answer.status, 301 | 302 | 303 | 307 | 308)
         .then(|| answer.header("location"))
         .flatten()

@@ -5,10 +5,10 @@ use quick_xml::events::Event;
 use serde_json::{Value, json};
 
 use super::World;
-use super::call::Fault;
+use super::call::ApiError;
 
 /// One line per thing, sorted.
-pub async fn list(world: &World) -> Result<Vec<String>, Fault> {
+pub async fn list(world: &World) -> Result<Vec<String>, ApiError> {
     let mut all = Vec::new();
     let ecs = |action: &str| format!("AmazonEC2ContainerServiceV20141113.{action}");
     let arns = world

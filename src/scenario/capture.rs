@@ -2,7 +2,7 @@
 
 use super::check::text_of_pattern;
 use super::fields::CAPTURE;
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, NodeValue};
 use super::reader::{Reader, Text, is_header_name};
 use super::{Problem, data::choice};
 
@@ -10,7 +10,7 @@ use super::{Problem, data::choice};
 pub struct Capture {
     pub name: String,
     pub from: From,
-    pub pick: Pick,
+    pub pick: Occurrence,
     /// Instead of failing the step when there is nothing to capture.
     pub default: Option<String>,
 }
@@ -33,7 +33,7 @@ pub enum From {
 
 /// Which, where several are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pick {
+pub enum Occurrence {
     First,
     Last,
     Random,
@@ -48,7 +48,7 @@ impl Capture {
 /// Reads `capture: { product: "$.items[*].id", token: { header: x-token } }`.
 pub fn read(reader: &mut Reader<'_>, node: Option<&Node>) -> Vec<Capture> {
     let Some(node) = node else { return Vec::new() };
-    let Value::Map(entries) = &node.value else {
+    let NodeValue::Map(entries) = &node.value else {
         reader.wrong_kind(
             node,
             "`capture` is a map of names",
@@ -75,12 +75,12 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Capture> {
         );
         reader.report(problem.help("use letters, digits and `_`: templates say `{{ NAME }}`"));
     }
-    if !matches!(entry.node.value, Value::Map(_)) {
+    if !matches!(entry.node.value, NodeValue::Map(_)) {
         let from = json_path(reader, &entry.node)?;
         return Some(Capture {
             name,
             from: From::Json(from),
-            pick: Pick::Random,
+            pick: Occurrence::Random,
             default: None,
         });
     }
@@ -90,14 +90,14 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Capture> {
         .and_then(|node| reader.text(node))
         .map(|text| text.value);
     let words = [
-        ("first", Pick::First),
-        ("last", Pick::Last),
-        ("random", Pick::Random),
+        ("first", Occurrence::First),
+        ("last", Occurrence::Last),
+        ("random", Occurrence::Random),
     ];
     let pick = members
         .get("pick")
         .and_then(|node| choice(reader, node, "a pick", &words))
-        .unwrap_or(Pick::Random);
+        .unwrap_or(Occurrence::Random);
     let kinds = ["json", "header", "regex", "cookie", "css"];
     let mut found: Vec<&Entry> = kinds
         .iter()

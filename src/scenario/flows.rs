@@ -5,10 +5,10 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::fields::{AUTH, BASIC, FLOW, STEP};
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, NodeValue};
 use super::reader::{Members, Reader, Text, checked_duration};
-use super::template::{Escape, Expression, Known, Segment, Template};
-use super::{Action, Block, Data, Flow, Method, Problem, Step, Think};
+use super::template::{Escape, Expression, Segment, Template, TemplateScope};
+use super::{Action, Block, DataFile, Flow, Method, Problem, Step, Think};
 use super::{body, capture, check, condition};
 
 const STEP_EXAMPLE: &str = "{ get: /api/products }";
@@ -23,12 +23,12 @@ pub fn read(
     reader: &mut Reader<'_>,
     members: &Members<'_>,
     scenario: &str,
-    data: &[Data],
+    data: &[DataFile],
 ) -> Vec<Flow> {
     match (members.entry("flows"), members.entry("steps")) {
         (Some(flows), None) => read_flows(reader, &flows.node, data),
         (None, Some(only)) => {
-            let mut flow = Draft::new(data);
+            let mut flow = FlowDraft::new(data);
             let body = flow.block(reader, &only.node, 0);
             vec![flow.finish(scenario.to_owned(), 1.0, Block::default(), body)]
         }
@@ -51,7 +51,7 @@ pub fn read(
     }
 }
 
-fn read_flows(reader: &mut Reader<'_>, node: &Node, data: &[Data]) -> Vec<Flow> {
+fn read_flows(reader: &mut Reader<'_>, node: &Node, data: &[DataFile]) -> Vec<Flow> {
     let mut flows: Vec<Flow> = Vec::new();
     for item in reader.items(node, "flows", "{ name: browse, steps: [{ get: / }] }") {
         let members = reader.members(item, &FLOW);
@@ -72,12 +72,12 @@ fn read_flows(reader: &mut Reader<'_>, node: &Node, data: &[Data]) -> Vec<Flow> 
     flows
 }
 
-fn flow(reader: &mut Reader<'_>, members: &Members<'_>, name: String, data: &[Data]) -> Flow {
+fn flow(reader: &mut Reader<'_>, members: &Members<'_>, name: String, data: &[DataFile]) -> Flow {
     let weight = members
         .get("weight")
         .map_or(Some(1.0), |node| weight(reader, node))
         .unwrap_or(1.0);
-    let mut draft = Draft::new(data);
+    let mut draft = FlowDraft::new(data);
     let setup = members
         .get("setup")
         .map(|node| draft.block(reader, node, 0))
@@ -166,8 +166,8 @@ fn parse_think(text: &str) -> Result<Think, String> {
 }
 
 /// A flow while it is read: what is known grows with each step.
-struct Draft<'d> {
-    data: &'d [Data],
+struct FlowDraft<'d> {
+    data: &'d [DataFile],
     steps: Vec<Step>,
     variables: Vec<String>,
     lasting: u16,
@@ -175,8 +175,8 @@ struct Draft<'d> {
     groups: Vec<String>,
 }
 
-impl<'d> Draft<'d> {
-    fn new(data: &'d [Data]) -> Self {
+impl<'d> FlowDraft<'d> {
+    fn new(data: &'d [DataFile]) -> Self {
         Self {
             data,
             steps: Vec::new(),
@@ -187,8 +187,8 @@ impl<'d> Draft<'d> {
         }
     }
 
-    fn known(&self) -> Known<'_> {
-        Known {
+    fn known(&self) -> TemplateScope<'_> {
+        TemplateScope {
             variables: &self.variables,
             data: self.data,
         }
@@ -320,7 +320,7 @@ impl<'d> Draft<'d> {
         let checks = check::read(
             reader,
             members.get("check"),
-            &Known {
+            &TemplateScope {
                 variables: &with_own,
                 data: self.data,
             },
@@ -403,7 +403,7 @@ impl<'d> Draft<'d> {
             )));
         }
         let Some((entry, method)) = found.first() else {
-            if matches!(item.value, Value::Map(_)) {
+            if matches!(item.value, NodeValue::Map(_)) {
                 let problem = Problem::new(members.place(), "a step needs a request");
                 reader.report(
                     problem
@@ -439,7 +439,7 @@ fn repeat(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
 pub fn headers(
     reader: &mut Reader<'_>,
     members: &Members<'_>,
-    known: &Known<'_>,
+    known: &TemplateScope<'_>,
 ) -> Vec<(String, Template)> {
     let mut headers = reader.headers(members.get("headers"), known);
     if let Some(entry) = members.entry("auth")
@@ -461,7 +461,7 @@ pub fn headers(
 }
 
 /// `{ bearer: TOKEN }` or `{ basic: { user: ..., password: ... } }`.
-fn auth(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Template> {
+fn auth(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> Option<Template> {
     let members = reader.members(node, &AUTH);
     match (members.get("basic"), members.get("bearer")) {
         (None, Some(token)) => {
@@ -492,7 +492,7 @@ fn auth(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Templ
             None
         }
         (None, None) => {
-            if matches!(node.value, Value::Map(_)) {
+            if matches!(node.value, NodeValue::Map(_)) {
                 let help = "`auth: { bearer: \"${secret:TOKEN}\" }` or `auth: { basic: { user: ada, password: \"${secret:PASSWORD}\" } }`";
                 reader.report(
                     Problem::new(node.place(), "`auth` needs `basic` or `bearer`").help(help),
@@ -514,7 +514,7 @@ pub fn percent_encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-fn path(reader: &mut Reader<'_>, text: &Text, known: &Known<'_>) -> Option<Template> {
+fn path(reader: &mut Reader<'_>, text: &Text, known: &TemplateScope<'_>) -> Option<Template> {
     let template = body::compile(reader, text, Escape::Percent, known, &|part| {
         part.as_bytes().to_vec()
     })?;

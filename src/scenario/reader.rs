@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fields::Object;
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, NodeValue};
 use super::outside::{Reference, own_access};
-use super::template::{Escape, Known, Template};
-use super::{Files, Open, Problem, Surroundings, body};
+use super::template::{Escape, Template, TemplateScope};
+use super::{FileContents, Problem, ReadFile, Substitutions, body};
 use crate::redact::{SHORTEST, Secrets};
 use crate::units;
 
@@ -26,8 +26,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
 pub struct Reader<'a> {
     source: &'a str,
-    surroundings: &'a Surroundings,
-    open: Open<'a>,
+    surroundings: &'a Substitutions,
+    open: ReadFile<'a>,
     pub problems: Vec<Problem>,
     /// What `${NAME}` held, for the names that were read.
     pub used: BTreeMap<String, String>,
@@ -37,7 +37,7 @@ pub struct Reader<'a> {
     read: Vec<(String, Range<usize>)>,
     secrets_read: Vec<(String, Range<usize>)>,
     /// The files that were read, by the names in the text.
-    pub files: Files,
+    pub files: FileContents,
 }
 
 /// Whether `${secret:NAME}` may stand in a text.
@@ -129,7 +129,7 @@ impl<'n> Members<'n> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(source: &'a str, surroundings: &'a Surroundings, open: Open<'a>) -> Self {
+    pub fn new(source: &'a str, surroundings: &'a Substitutions, open: ReadFile<'a>) -> Self {
         Self {
             source,
             surroundings,
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
             secrets: Secrets::default(),
             read: Vec::new(),
             secrets_read: Vec::new(),
-            files: Files::new(),
+            files: FileContents::new(),
         }
     }
 
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
 
     /// The map's members; unknown, repeated, empty and missing ones are reported.
     pub fn members<'n>(&mut self, node: &'n Node, object: &Object) -> Members<'n> {
-        let Value::Map(entries) = &node.value else {
+        let NodeValue::Map(entries) = &node.value else {
             self.wrong_kind(
                 node,
                 &format!("{} is a map", object.phrase),
@@ -244,7 +244,7 @@ impl<'a> Reader<'a> {
             self.report(problem.label("the second one").help("keep one of the two"));
             return false;
         }
-        let empty = matches!(entry.node.value, Value::Null) && !field.kind.allows_null();
+        let empty = matches!(entry.node.value, NodeValue::Null) && !field.kind.allows_null();
         if empty {
             let problem = Problem::new(
                 entry.key_span.clone(),
@@ -258,8 +258,8 @@ impl<'a> Reader<'a> {
     /// The items of a list; an empty one is reported.
     pub fn items<'n>(&mut self, node: &'n Node, what: &str, example: &str) -> &'n [Node] {
         match &node.value {
-            Value::List(items) if !items.is_empty() => items,
-            Value::List(_) => {
+            NodeValue::List(items) if !items.is_empty() => items,
+            NodeValue::List(_) => {
                 let problem = Problem::new(node.span.clone(), format!("`{what}` is empty"));
                 self.report(problem.help(format!("write at least one, like `{example}`")));
                 &[]
@@ -296,10 +296,10 @@ impl<'a> Reader<'a> {
 
     fn scalar(&mut self, node: &Node, place: Place) -> Option<Text> {
         let raw = match &node.value {
-            Value::Text(text) => text.clone(),
-            Value::Number(number) => self.as_in_file(node, number),
-            Value::Bool(value) => self.as_in_file(node, value),
-            Value::Null | Value::List(_) | Value::Map(_) => {
+            NodeValue::Text(text) => text.clone(),
+            NodeValue::Number(number) => self.as_in_file(node, number),
+            NodeValue::Bool(value) => self.as_in_file(node, value),
+            NodeValue::Null | NodeValue::List(_) | NodeValue::Map(_) => {
                 let problem = Problem::new(
                     node.place(),
                     format!("this should be text, but is {}", node.kind()),
@@ -563,9 +563,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Header names and values, in the order written.
-    pub fn headers(&mut self, node: Option<&Node>, known: &Known<'_>) -> Vec<(String, Template)> {
+    pub fn headers(
+        &mut self,
+        node: Option<&Node>,
+        known: &TemplateScope<'_>,
+    ) -> Vec<(String, Template)> {
         let Some(node) = node else { return Vec::new() };
-        let Value::Map(entries) = &node.value else {
+        let NodeValue::Map(entries) = &node.value else {
             self.wrong_kind(
                 node,
                 "`headers` is a map",
@@ -591,7 +595,7 @@ impl<'a> Reader<'a> {
         headers
     }
 
-    fn header(&mut self, entry: &Entry, known: &Known<'_>) -> Option<Template> {
+    fn header(&mut self, entry: &Entry, known: &TemplateScope<'_>) -> Option<Template> {
         self.header_name(&entry.key, entry.key_span.clone());
         let value = self.sent(&entry.node)?;
         if value

@@ -7,11 +7,12 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::data::choice;
 use super::fields::{CONNECTION, TARGET, TLS};
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, NodeValue};
 use super::reader::{Members, Reader};
-use super::template::Known;
+use super::template::TemplateScope;
 use super::{
-    Connection, Data, Http, Identity, Pool, Problem, Reuse, Subject, Target, Tls, Url, flows,
+    ConnectionPolicy, DataFile, Http, Identity, Pool, Problem, Reuse, Subject, Target, Tls, Url,
+    flows,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -25,7 +26,7 @@ pub fn read(
     entry: Option<&Entry>,
     connection: Option<&Entry>,
     replacement: Option<&str>,
-    data: &[Data],
+    data: &[DataFile],
 ) -> Option<Target> {
     let members = entry
         .map(|entry| reader.members(&entry.node, &TARGET))
@@ -81,7 +82,7 @@ pub fn read(
     let headers = flows::headers(
         reader,
         &members,
-        &Known {
+        &TemplateScope {
             variables: &[],
             data,
         },
@@ -134,8 +135,8 @@ fn boolean(reader: &mut Reader<'_>, members: &Members<'_>, name: &str) -> bool {
         .unwrap_or(true)
 }
 
-fn connection(reader: &mut Reader<'_>, node: &Node) -> Connection {
-    let usual = Connection::default();
+fn connection(reader: &mut Reader<'_>, node: &Node) -> ConnectionPolicy {
+    let usual = ConnectionPolicy::default();
     let members = reader.members(node, &CONNECTION);
     let reuse = [("session", Reuse::Session), ("request", Reuse::Request)];
     let pool = [("session", Pool::Session), ("shared", Pool::Shared)];
@@ -152,7 +153,7 @@ fn connection(reader: &mut Reader<'_>, node: &Node) -> Connection {
         }
         Some(most.max(1))
     });
-    Connection {
+    ConnectionPolicy {
         reuse: members
             .get("reuse")
             .and_then(|node| choice(reader, node, "a reuse", &reuse))
@@ -243,7 +244,7 @@ fn not_pem(reader: &mut Reader<'_>, node: &Node, name: &str, what: &str) {
 /// A `url` without a value has been reported already.
 fn has_no_url(entry: &Entry) -> bool {
     match &entry.node.value {
-        Value::Map(entries) => !entries.iter().any(|entry| entry.key == "url"),
+        NodeValue::Map(entries) => !entries.iter().any(|entry| entry.key == "url"),
         _ => false,
     }
 }
@@ -251,7 +252,7 @@ fn has_no_url(entry: &Entry) -> bool {
 fn replaced(reader: &mut Reader<'_>, replacement: &str) -> Option<Url> {
     match parse_url(replacement) {
         Ok(url) => Some(url),
-        Err(Refusal { reason, help }) => {
+        Err(InvalidUrl { reason, help }) => {
             reader.report(Problem::new(0..0, format!("--url {replacement}: {reason}")).help(help));
             None
         }
@@ -262,7 +263,7 @@ fn url(reader: &mut Reader<'_>, node: &Node) -> Option<Url> {
     let text = reader.text(node)?;
     match parse_url(&text.value) {
         Ok(url) => Some(url),
-        Err(Refusal { reason, help }) => {
+        Err(InvalidUrl { reason, help }) => {
             let message = text.said(format!("this is not a target: {reason}"), "a target's URL");
             reader.report(Problem::new(text.span.clone(), message).help(help));
             None
@@ -306,18 +307,18 @@ fn group(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
 }
 
 #[derive(Debug, PartialEq)]
-struct Refusal {
+struct InvalidUrl {
     reason: &'static str,
     help: &'static str,
 }
 
 pub fn parse_alone(text: &str) -> Result<Url, String> {
-    parse_url(text).map_err(|Refusal { reason, help }| format!("{text}: {reason}; {help}"))
+    parse_url(text).map_err(|InvalidUrl { reason, help }| format!("{text}: {reason}; {help}"))
 }
 
-fn parse_url(text: &str) -> Result<Url, Refusal> {
+fn parse_url(text: &str) -> Result<Url, InvalidUrl> {
     const FORM: &str = "write it like `https://shop.example.com` or `http://10.0.0.5:8080/api`";
-    let refuse = |reason, help| Err(Refusal { reason, help });
+    let refuse = |reason, help| Err(InvalidUrl { reason, help });
     let Some((scheme, rest)) = text.split_once("://") else {
         return refuse("it has no scheme", FORM);
     };

@@ -16,18 +16,18 @@ fn example() -> &'static str {
 }
 
 /// Reads a text that names no files.
-fn read(text: &str, surroundings: &Surroundings) -> Result<Read, Vec<Problem>> {
+fn read(text: &str, surroundings: &Substitutions) -> Result<Read, Vec<Problem>> {
     super::read(text, surroundings, &no_files)
 }
 
-fn with_environment(variables: &[(&str, &str)]) -> Surroundings {
+fn with_environment(variables: &[(&str, &str)]) -> Substitutions {
     let environment = variables
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    Surroundings {
+    Substitutions {
         environment,
-        ..Surroundings::default()
+        ..Substitutions::default()
     }
 }
 
@@ -35,7 +35,7 @@ fn problems(text: &str) -> String {
     problems_in(text, &with_environment(&[]))
 }
 
-fn problems_in(text: &str, surroundings: &Surroundings) -> String {
+fn problems_in(text: &str, surroundings: &Substitutions) -> String {
     match read(text, surroundings) {
         Ok(read) => panic!("no problem in {text}: {:?}", read.scenario),
         Err(problems) => render("spike.yaml", text, &problems, false),
@@ -243,7 +243,7 @@ steps: [{ post: /a, json: { b: [\"${HOST}\", 1, 2.5, null, true], a: {} } }]
     assert_eq!(used.keys().collect::<Vec<_>>(), ["HOST", "TOKEN", "USERS"]);
 }
 
-fn with_secrets(pairs: &[(&str, &str)]) -> Surroundings {
+fn with_secrets(pairs: &[(&str, &str)]) -> Substitutions {
     let mut surroundings = with_environment(&[]);
     pairs
         .iter()
@@ -365,7 +365,7 @@ steps: [{ get: /, headers: { e: \"${secret:AWS_SECRET_ACCESS_KEY}\", f: \"${GITH
     insta::assert_snapshot!(shown);
 
     let text = with("").replace("get: /", "get: \"/?k=${secret:TOKEN}\"");
-    let surroundings = Surroundings {
+    let surroundings = Substitutions {
         url: Some("http://shop/c4nary".to_owned()),
         ..with_secrets(&[("TOKEN", "c4nary")])
     };
@@ -386,9 +386,9 @@ fn a_missing_variable_is_named_and_pointed_at() {
 
 #[test]
 fn the_url_option_replaces_the_one_in_the_file() {
-    let surroundings = Surroundings {
+    let surroundings = Substitutions {
         url: Some("http://127.0.0.1:9/base/".to_owned()),
-        ..Surroundings::default()
+        ..Substitutions::default()
     };
     for target in [
         "",
@@ -408,9 +408,9 @@ fn the_url_option_replaces_the_one_in_the_file() {
             "http://127.0.0.1:9/base"
         );
     }
-    let wrong = Surroundings {
+    let wrong = Substitutions {
         url: Some("localhost".to_owned()),
-        ..Surroundings::default()
+        ..Substitutions::default()
     };
     insta::assert_snapshot!(problems_in(&with(""), &wrong));
 }
@@ -651,10 +651,10 @@ fleet: { cpu: 4 }
         (target.redirects, target.cookies, target.compression),
         (10, true, true)
     );
-    assert_eq!(target.connection, Connection::default());
+    assert_eq!(target.connection, ConnectionPolicy::default());
     assert_eq!(
         (phases[0].name.as_str(), phases[0].role),
-        ("load", Role::Spike)
+        ("load", PhaseRole::Spike)
     );
     assert_eq!(
         (flows[0].name.as_str(), flows[0].weight, flows[0].think),
@@ -682,7 +682,7 @@ fleet: { cpu: 4 }
     );
     assert_eq!(
         (fleet.tasks, fleet.arch, fleet.subnets, fleet.image),
-        (Tasks::Auto, Arch::X86_64, Vec::new(), None)
+        (TaskCount::Auto, Arch::X86_64, Vec::new(), None)
     );
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::OpenLink;
 use crate::measure::{Merged, Stretch};
 use crate::outcome::Verdict;
-use crate::scenario::{Comparison, Metric};
+use crate::scenario::{ThresholdMetric, ThresholdOperator};
 use crate::units::{Seconds, Usd};
 
 /// One judgement, with the figures and the reason that it rests on.
@@ -330,8 +330,8 @@ pub enum Reason {
         requests: u64,
     },
     LimitMissed {
-        metric: Metric,
-        comparison: Comparison,
+        metric: ThresholdMetric,
+        comparison: ThresholdOperator,
         limit: f64,
     },
     NoRequestEnded,

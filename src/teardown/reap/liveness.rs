@@ -11,7 +11,7 @@ use super::{Reaping, Skipped};
 use crate::aws::query::{Query, QueryError};
 use crate::aws::trouble::Trouble;
 use crate::channel::LEASE;
-use crate::journal::names::Names;
+use crate::journal::names::ResourceNames;
 use crate::journal::{self, Record, locks};
 use crate::teardown::Teardown;
 use crate::units;
@@ -102,7 +102,9 @@ pub(super) async fn has_heartbeat(teardown: &Teardown<'_>) -> bool {
 
 async fn heartbeat_age(teardown: &Teardown<'_>) -> Result<Duration, QueryError> {
     let query = Query::new(&teardown.aws.aws);
-    query.age(&Names::of(teardown.run).bucket, CONTROL).await
+    query
+        .age(&ResourceNames::of(teardown.run).bucket, CONTROL)
+        .await
 }
 
 fn trouble_of(error: &QueryError) -> Trouble {
