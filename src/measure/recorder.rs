@@ -47,7 +47,7 @@ pub struct Request<'a> {
     pub redirects: u64,
     /// The checks that were made, by index, and whether they held.
     pub checks: &'a [(u16, bool)],
-    /// Which instance answered, as [`Recorder::instance`] numbers them.
+    /// Which instance answered, as [`RequestRecorder::instance`] numbers them.
     pub instance: Option<u16>,
 }
 

@@ -299,7 +299,7 @@ struct PhaseShape {
     holds: bool,
 }
 
-/// The rule is written on [`Role`].
+/// The rule is written on [`PhaseRole`].
 fn infer_roles(shapes: &[PhaseShape]) -> Vec<PhaseRole> {
     let peak = shapes.iter().map(|shape| shape.level).fold(0.0, f64::max);
     let first_peak = shapes
