@@ -49,7 +49,7 @@ pub struct Work {
     pub share: Share,
     pub seed: u64,
     /// Where load may go.
-    pub reach: AddressPolicy,
+    pub address_policy: AddressPolicy,
     /// Worker threads.
     pub workers: u32,
     /// The start instant on this machine's monotonic clock.

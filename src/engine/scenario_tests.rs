@@ -218,7 +218,7 @@ pub(super) fn parsed(text: &str, files: &[(&str, &str)]) -> Scenario {
 
 pub(super) async fn measure(scenario: Scenario, share: Share, workers: u32) -> Results {
     let (stop, start) = (CancellationToken::new(), Instant::now());
-    let reach = AddressPolicy {
+    let address_policy = AddressPolicy {
         loopback: true,
         private: false,
     };
@@ -226,7 +226,7 @@ pub(super) async fn measure(scenario: Scenario, share: Share, workers: u32) -> R
         scenario: Arc::new(scenario),
         share,
         seed: 7,
-        reach,
+        address_policy,
         workers,
         start,
         stop,

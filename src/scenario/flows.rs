@@ -353,16 +353,7 @@ impl<'d> FlowDraft<'d> {
             );
             return None;
         }
-        let mut headers: Vec<(String, Template)> = self
-            .headers
-            .iter()
-            .filter(|(name, _)| {
-                !own.iter()
-                    .any(|(other, _)| other.eq_ignore_ascii_case(name))
-            })
-            .cloned()
-            .collect();
-        headers.extend(own);
+        let headers = self.headers_beside(own);
         let name = name.unwrap_or_else(|| format!("{} {written}", method.word()));
         let group = self.groups.last().cloned();
         self.steps.push(Step {
@@ -379,6 +370,21 @@ impl<'d> FlowDraft<'d> {
             redirects,
         });
         Some(self.steps.len() as u16 - 1)
+    }
+
+    /// The flow's headers, except those that the step sets itself, and the step's own.
+    fn headers_beside(&self, own: Vec<(String, Template)>) -> Vec<(String, Template)> {
+        let mut headers: Vec<(String, Template)> = self
+            .headers
+            .iter()
+            .filter(|(name, _)| {
+                !own.iter()
+                    .any(|(other, _)| other.eq_ignore_ascii_case(name))
+            })
+            .cloned()
+            .collect();
+        headers.extend(own);
+        headers
     }
 
     fn method_and_path(

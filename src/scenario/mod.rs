@@ -94,10 +94,10 @@ pub struct Read {
 /// Reads a scenario, or returns every problem of the text, in the order of their places.
 pub fn read(
     text: &str,
-    surroundings: &Substitutions,
+    substitutions: &Substitutions,
     open: ReadFile<'_>,
 ) -> Result<Read, Vec<Problem>> {
-    validate::read(text, surroundings, open)
+    validate::read(text, substitutions, open)
 }
 
 /// Reads a target's URL by itself; the error says what is wrong and what to write.

@@ -26,7 +26,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
 pub struct Reader<'a> {
     source: &'a str,
-    surroundings: &'a Substitutions,
+    substitutions: &'a Substitutions,
     open: ReadFile<'a>,
     pub problems: Vec<Problem>,
     /// What `${NAME}` held, for the names that were read.
@@ -129,10 +129,10 @@ impl<'n> Members<'n> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(source: &'a str, surroundings: &'a Substitutions, open: ReadFile<'a>) -> Self {
+    pub fn new(source: &'a str, substitutions: &'a Substitutions, open: ReadFile<'a>) -> Self {
         Self {
             source,
-            surroundings,
+            substitutions,
             open,
             problems: Vec::new(),
             used: BTreeMap::new(),
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
 
     /// What `--url` said.
     pub fn url_option(&self) -> Option<&'a str> {
-        self.surroundings.url.as_deref()
+        self.substitutions.url.as_deref()
     }
 
     pub fn report(&mut self, problem: Problem) {
@@ -420,7 +420,7 @@ impl<'a> Reader<'a> {
     }
 
     fn variable(&mut self, name: &str, span: Range<usize>) -> Option<String> {
-        let Some(value) = self.surroundings.environment.get(name) else {
+        let Some(value) = self.substitutions.environment.get(name) else {
             self.report_unset(name, span);
             return None;
         };
@@ -440,7 +440,7 @@ impl<'a> Reader<'a> {
 
     /// A secret as a template means it: braces in it are no template.
     fn secret(&mut self, name: &str, span: Range<usize>) -> Option<String> {
-        let Some(value) = self.surroundings.secrets.get(name) else {
+        let Some(value) = self.substitutions.secrets.get(name) else {
             self.report_unset(name, span);
             return None;
         };
@@ -461,7 +461,7 @@ impl<'a> Reader<'a> {
     /// A value that also stands in the file, in `--url` or in a variable would travel with the
     /// plan.
     pub fn report_secrets_in_the_clear(&mut self) {
-        let url = self.surroundings.url.as_deref().unwrap_or_default();
+        let url = self.substitutions.url.as_deref().unwrap_or_default();
         let mut found = Vec::new();
         for (name, span) in &self.secrets_read {
             let Some(value) = self.secrets.get(name) else {
