@@ -79,7 +79,7 @@ async fn told_to_start(channel: &Channel, port: u16) {
         scenario,
         surroundings,
         secrets: false,
-        address_policy,
+        reach: address_policy,
         seed: 1,
         files,
     };

@@ -29,6 +29,7 @@ pub mod health;
 mod iteration;
 mod judge;
 pub mod lifetime;
+mod link;
 pub mod once;
 mod request;
 mod rows;
