@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spikeproof::engine::{Work, begin, step_behind_the_workers};
-use spikeproof::limits::Reach;
-use spikeproof::measure::{Results, Select, Strain};
+use spikeproof::limits::AddressPolicy;
+use spikeproof::measure::{Results, Saturation, Select};
 use spikeproof::plan::Share;
-use spikeproof::scenario::{self, Surroundings};
+use spikeproof::scenario::{self, Substitutions};
 use tokio_util::sync::CancellationToken;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -40,14 +40,14 @@ fn main() -> Outcome<()> {
 
 /// Child: carries out a scenario with the whole engine in this process, and says what that took.
 fn engine(text: &str) -> Outcome<()> {
-    let read = scenario::read(text, &Surroundings::default(), &scenario::no_files)
+    let read = scenario::read(text, &Substitutions::default(), &scenario::no_files)
         .map_err(|problems| scenario::render("bench", text, &problems, false))?;
     let length = spikeproof::plan::Schedule::new(&read.scenario).end();
     let work = Work {
         scenario: Arc::new(read.scenario),
         share: Share::WHOLE,
         seed: 1,
-        reach: Reach {
+        address_policy: AddressPolicy {
             loopback: true,
             private: false,
         },
@@ -68,12 +68,12 @@ fn engine(text: &str) -> Outcome<()> {
         running.finish()
     })?;
     let merged = results.merged(Select::default());
-    let mut strain = Strain::default();
+    let mut saturation = Saturation::default();
     let mut most_open = 0;
     // Second, how many, and how late the event loop was: where to look for the reason.
     let mut late_in = Vec::new();
-    for (_, second) in results.strain() {
-        strain.merge(second);
+    for (_, second) in results.saturation() {
+        saturation.merge(second);
         most_open = most_open.max(second.connections);
         if second.late > 0 {
             late_in.push((second.second, second.late, second.lag_micros));
@@ -83,7 +83,7 @@ fn engine(text: &str) -> Outcome<()> {
     let said = serde_json::json!({
         "requests": merged.tally.requests(), "errors": merged.tally.errors(), "seconds": length.as_secs_f64(),
         "p50": micros(50.0), "p95": micros(95.0), "p999": micros(99.9),
-        "late": strain.late, "late_in": late_in, "latest": strain.late_micros, "most_open": most_open,
+        "late": saturation.late, "late_in": late_in, "latest": saturation.late_micros, "most_open": most_open,
     });
     writeln!(std::io::stdout(), "{said}")?;
     Ok(())

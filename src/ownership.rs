@@ -9,7 +9,7 @@ use hickory_resolver::proto::rr::RData;
 use tokio::time::timeout;
 
 use crate::engine::once;
-use crate::limits::{self, Proof, Reach};
+use crate::limits::{self, AddressPolicy, OwnershipProof};
 use crate::scenario::Target;
 
 const FILE: &str = "/.well-known/spikeproof.txt";
@@ -19,21 +19,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Asks questions about one target.
 pub struct Asker<'t> {
     target: &'t Target,
-    reach: Reach,
+    reach: AddressPolicy,
     resolver: Result<TokioResolver, String>,
     addresses: Vec<IpAddr>,
 }
 
 impl<'t> Asker<'t> {
     /// Looks up the host's addresses. That there are none is no error here: the load will say so.
-    pub async fn new(target: &'t Target, reach: Reach) -> Self {
+    pub async fn new(target: &'t Target, reach: AddressPolicy) -> Self {
         let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build());
         Self::with(target, reach, resolver.map_err(|error| error.to_string())).await
     }
 
     async fn with(
         target: &'t Target,
-        reach: Reach,
+        reach: AddressPolicy,
         resolver: Result<TokioResolver, String>,
     ) -> Self {
         let mut asker = Self {
@@ -51,23 +51,23 @@ impl<'t> Asker<'t> {
     }
 
     /// Every address of it is this machine's own, and reached as such.
-    pub fn is_this_machine(&self) -> Option<Proof> {
+    pub fn is_this_machine(&self) -> Option<OwnershipProof> {
         let own = self.reach.loopback
             && self
                 .addresses
                 .iter()
                 .all(|address| address.to_canonical().is_loopback());
-        (own && !self.addresses.is_empty()).then_some(Proof::ThisMachine)
+        (own && !self.addresses.is_empty()).then_some(OwnershipProof::ThisMachine)
     }
 
     /// By the DNS names of the group's load balancers.
-    pub async fn by_balancer(&self, balancers: &[String]) -> Option<Proof> {
-        if let Some(proof) = Proof::by_name(&self.target.url.host, balancers) {
+    pub async fn by_balancer(&self, balancers: &[String]) -> Option<OwnershipProof> {
+        if let Some(proof) = OwnershipProof::by_name(&self.target.url.host, balancers) {
             return Some(proof);
         }
         for name in balancers {
             if let Some(proof) =
-                Proof::by_addresses(&self.addresses, name, &self.resolve(name).await)
+                OwnershipProof::by_addresses(&self.addresses, name, &self.resolve(name).await)
             {
                 return Some(proof);
             }
@@ -77,8 +77,8 @@ impl<'t> Asker<'t> {
 
     /// By the record or the file that holds the account's mark; else what was found instead of
     /// each.
-    pub async fn by_mark(&self, account: &str) -> Result<Proof, Vec<String>> {
-        let mark = limits::mark(account);
+    pub async fn by_mark(&self, account: &str) -> Result<OwnershipProof, Vec<String>> {
+        let mark = limits::ownership_token(account);
         let mut found = Vec::new();
         if !is_address(&self.target.url.host) {
             match self.by_record(&mark).await {
@@ -92,7 +92,7 @@ impl<'t> Asker<'t> {
         })
     }
 
-    async fn by_record(&self, mark: &str) -> Result<Proof, String> {
+    async fn by_record(&self, mark: &str) -> Result<OwnershipProof, String> {
         let name = limits::record_name(&self.target.url.host);
         let resolver = self.resolver.as_ref().map_err(Clone::clone)?;
         // The dot of the root: a search domain of this machine's must not be asked.
@@ -105,19 +105,19 @@ impl<'t> Asker<'t> {
             _ => false,
         };
         match found.answers().iter().any(|record| is_mark(&record.data)) {
-            true => Ok(Proof::Record(name)),
+            true => Ok(OwnershipProof::Record(name)),
             false => Err(format!("{name} holds another text")),
         }
     }
 
-    async fn by_file(&self, mark: &str) -> Result<Proof, String> {
+    async fn by_file(&self, mark: &str) -> Result<OwnershipProof, String> {
         let url = file_url(self.target);
         let addresses = limits::permitted(&self.addresses, self.reach)?;
         let found = once::get(self.target, &addresses, FILE)
             .await
             .map_err(|why| format!("{url}: {why}"))?;
         match (found.status, found.body.trim() == mark) {
-            (200, true) => Ok(Proof::File(url)),
+            (200, true) => Ok(OwnershipProof::File(url)),
             (200, false) => Err(format!("{url} holds another text")),
             (status, _) => Err(format!("{url}: status {status}")),
         }
@@ -173,7 +173,7 @@ mod tests {
     use crate::scenario::example;
 
     const ACCOUNT: &str = "123456789012";
-    const LOCAL: Reach = Reach {
+    const LOCAL: AddressPolicy = AddressPolicy {
         loopback: true,
         private: false,
     };
@@ -262,12 +262,12 @@ mod tests {
     async fn a_record_with_the_account_s_mark_proves_a_target_and_any_other_does_not() {
         let mut owner = JoinSet::new();
         let target = target("shop.test", 1, "");
-        let mark = limits::mark(ACCOUNT);
+        let mark = limits::ownership_token(ACCOUNT);
         let resolver = names(&[("shop.test.", [127, 0, 0, 1])], Some(mark), &mut owner).await;
         let asker = Asker::with(&target, LOCAL, Ok(resolver)).await;
         assert_eq!(
             asker.by_mark(ACCOUNT).await,
-            Ok(Proof::Record("_spikeproof.shop.test".to_owned()))
+            Ok(OwnershipProof::Record("_spikeproof.shop.test".to_owned()))
         );
         let found = asker.by_mark("999999999999").await.unwrap_err();
         assert_eq!(found[0], "_spikeproof.shop.test holds another text");
@@ -294,13 +294,16 @@ mod tests {
         let target = target("127.0.0.1", port, "/api");
         let url = format!("http://127.0.0.1:{port}{FILE}");
         let asker = Asker::with(&target, LOCAL, unknown()).await;
-        assert_eq!(asker.by_mark(ACCOUNT).await, Ok(Proof::File(url.clone())));
+        assert_eq!(
+            asker.by_mark(ACCOUNT).await,
+            Ok(OwnershipProof::File(url.clone()))
+        );
         assert_eq!(
             asker.by_mark("999999999999").await,
             Err(vec![format!("{url} holds another text")])
         );
         // A target that no load may reach is not asked for a file either.
-        let asker = Asker::with(&target, Reach::default(), unknown()).await;
+        let asker = Asker::with(&target, AddressPolicy::default(), unknown()).await;
         assert!(asker.by_mark(ACCOUNT).await.unwrap_err()[0].contains("no load goes to 127.0.0.1"));
     }
 
@@ -316,14 +319,17 @@ mod tests {
         let mut owner = JoinSet::new();
         let web = "web.elb.test".to_owned();
         for (host, proof) in [
-            ("web.elb.test", Some(Proof::LoadBalancer(web.clone()))),
-            ("shop.test", Some(Proof::AddressesOf(web.clone()))),
+            (
+                "web.elb.test",
+                Some(OwnershipProof::LoadBalancer(web.clone())),
+            ),
+            ("shop.test", Some(OwnershipProof::AddressesOf(web.clone()))),
             ("mixed.test", None),
             ("nowhere.test", None),
         ] {
             let target = target(host, 80, "");
             let resolver = names(NAMES, None, &mut owner).await;
-            let asker = Asker::with(&target, Reach::default(), Ok(resolver)).await;
+            let asker = Asker::with(&target, AddressPolicy::default(), Ok(resolver)).await;
             assert_eq!(
                 asker.by_balancer(std::slice::from_ref(&web)).await,
                 proof,
@@ -348,7 +354,7 @@ mod tests {
             ("mixed.test", LOCAL, false),
             ("nowhere.test", LOCAL, false),
             ("192.0.2.1", LOCAL, false),
-            ("127.0.0.1", Reach::default(), false),
+            ("127.0.0.1", AddressPolicy::default(), false),
         ] {
             let target = target(host, 80, "");
             let resolver = names(NAMES, None, &mut owner).await;

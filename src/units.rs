@@ -141,15 +141,15 @@ impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum Form {
+        enum SecondsForm {
             Number(f64),
             Parts(Duration),
         }
-        match Form::deserialize(deserializer)? {
-            Form::Number(seconds) => Duration::try_from_secs_f64(seconds)
+        match SecondsForm::deserialize(deserializer)? {
+            SecondsForm::Number(seconds) => Duration::try_from_secs_f64(seconds)
                 .map(Self)
                 .map_err(serde::de::Error::custom),
-            Form::Parts(duration) => Ok(Self(duration)),
+            SecondsForm::Parts(duration) => Ok(Self(duration)),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use spikeproof::lab::{Lab, Options};
-use spikeproof::limits::Proof;
+use spikeproof::limits::OwnershipProof;
 use spikeproof::report::RunReport;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -144,7 +144,7 @@ async fn the_group_grows_under_a_spike_and_comes_back_and_nothing_is_left() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
 
     let report = trial.report();
-    assert_eq!(report.standing.proof, Some(Proof::ThisMachine));
+    assert_eq!(report.standing.proof, Some(OwnershipProof::ThisMachine));
     let judged = report.judged.unwrap();
     let reaction = judged.reaction.unwrap();
     assert!(

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use spikeproof::channel::message::{Control, Ended, Plan, Start, VERSION};
 use spikeproof::channel::{self, Channel};
-use spikeproof::scenario::Surroundings;
+use spikeproof::scenario::Substitutions;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -67,9 +67,9 @@ async fn told_to_start(channel: &Channel, port: u16) {
         "name: hanging\ntarget: {{ url: 'http://127.0.0.1:{port}', timeout: 10m }}\n\
          phases: [ {{ users: {SESSIONS}, hold: 10m }} ]\nsteps: [ {{ get: / }} ]\n"
     );
-    let surroundings = Surroundings::default();
+    let surroundings = Substitutions::default();
     let (run, files) = ("sp-0000000001".to_owned(), Vec::new());
-    let reach = spikeproof::limits::Reach {
+    let address_policy = spikeproof::limits::AddressPolicy {
         loopback: true,
         private: false,
     };
@@ -79,7 +79,7 @@ async fn told_to_start(channel: &Channel, port: u16) {
         scenario,
         surroundings,
         secrets: false,
-        reach,
+        reach: address_policy,
         seed: 1,
         files,
     };

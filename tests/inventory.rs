@@ -13,7 +13,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ecs::types::ContainerDefinition;
 use spikeproof::aws::query::{Query, Service};
 use spikeproof::aws::{Aws, Network};
-use spikeproof::journal::names::{Kind, Names, Thing};
+use spikeproof::journal::names::{ResourceKind, ResourceNames, Thing};
 use spikeproof::lab::moto::Moto;
 use spikeproof::teardown::inventory::{Inventory, InventoryError, Presence};
 use spikeproof::units::RunId;
@@ -60,7 +60,7 @@ impl Account {
     }
 
     /// Every resource of a run except tasks, which moto does not run. Some are hard to delete.
-    async fn make(&self, names: &Names) {
+    async fn make(&self, names: &ResourceNames) {
         let ecs = aws_sdk_ecs::Client::new(&self.aws.sdk);
         ecs.create_cluster()
             .cluster_name(&names.cluster)
@@ -150,7 +150,7 @@ fn is_there(presence: &Presence) -> bool {
 async fn created_resources_are_found_and_after_deletion_found_gone() {
     let account = Account::start().await;
     let run = RunId::new(1_764_000_000, 7);
-    let names = Names::of(&run);
+    let names = ResourceNames::of(&run);
     let inventory = Inventory::new(&account.aws, &run);
     for thing in names.things() {
         assert!(
@@ -162,7 +162,7 @@ async fn created_resources_are_found_and_after_deletion_found_gone() {
     let made: Vec<Thing> = names
         .things()
         .into_iter()
-        .filter(|thing| thing.kind != Kind::Tasks)
+        .filter(|thing| thing.kind != ResourceKind::Tasks)
         .collect();
     for thing in &made {
         assert!(
@@ -198,13 +198,13 @@ async fn resources_with_similar_names_are_left_alone() {
 
     inventory
         .delete(&Thing {
-            kind: Kind::TaskDefinition,
+            kind: ResourceKind::TaskDefinition,
             name: run.to_string(),
         })
         .await
         .unwrap();
     let other = Inventory::new(&account.aws, &RunId::new(1_764_000_001, 7));
-    for kind in [Kind::TaskDefinition, Kind::SecurityGroup] {
+    for kind in [ResourceKind::TaskDefinition, ResourceKind::SecurityGroup] {
         let guest = Thing {
             kind,
             name: copy.clone(),
@@ -217,7 +217,7 @@ async fn resources_with_similar_names_are_left_alone() {
         );
     }
     let guest = Thing {
-        kind: Kind::SecurityGroup,
+        kind: ResourceKind::SecurityGroup,
         name: copy,
     };
     assert!(matches!(
@@ -230,13 +230,13 @@ async fn resources_with_similar_names_are_left_alone() {
 async fn a_resource_named_like_a_run_but_without_its_tag_is_foreign() {
     let account = Account::start().await;
     let run = RunId::new(1_764_000_000, 7);
-    let names = Names::of(&run);
+    let names = ResourceNames::of(&run);
     // None of these has the tag.
     account.make(&names).await;
     let by_name = Inventory::new(&account.aws, &run).tagged_only();
     for (kind, name) in [
-        (Kind::Cluster, &names.cluster),
-        (Kind::TaskDefinition, &names.family),
+        (ResourceKind::Cluster, &names.cluster),
+        (ResourceKind::TaskDefinition, &names.family),
     ] {
         let guest = Thing {
             kind,
@@ -303,7 +303,7 @@ async fn an_answer_of_another_server_does_not_prove_deletion() {
         };
         let run = RunId::new(1_764_000_000, 7);
         let inventory = Inventory::new(&aws, &run);
-        for thing in Names::of(&run).things() {
+        for thing in ResourceNames::of(&run).things() {
             let seen = inventory.exists(&thing).await;
             assert!(
                 !matches!(seen, Ok(Presence::Gone { .. })),

@@ -21,7 +21,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use spikeproof::limits::Proof;
+use spikeproof::limits::OwnershipProof;
 use spikeproof::report::RunReport;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
@@ -556,7 +556,7 @@ async fn load_stops_at_the_maximum_duration_and_the_data_so_far_is_judged() {
     assert!((1..220).contains(&server.seen()), "{}", server.seen());
     assert!(!report.interrupted);
     // The report records --i-am-allowed, even if something else proves the target.
-    assert_eq!(report.standing.proof, Some(Proof::ThisMachine));
+    assert_eq!(report.standing.proof, Some(OwnershipProof::ThisMachine));
     assert!(report.standing.said_allowed);
     trial.no_generator_is_alive();
 }

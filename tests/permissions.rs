@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 use spikeproof::aws::Aws;
 use spikeproof::aws::permissions::{Caller, Need, Role, STATEMENTS, document};
 use spikeproof::aws::query::{Query, Service};
-use spikeproof::journal::names::{Kind, Names};
-use spikeproof::lab::{self, Files, Lab, Options, Usage};
+use spikeproof::journal::names::{ResourceKind, ResourceNames};
+use spikeproof::lab::{self, Lab, Options, PolicyFiles, Usage};
 use spikeproof::teardown::inventory::{Inventory, Presence};
 use spikeproof::units::RunId;
 use tempfile::TempDir;
@@ -432,7 +432,7 @@ struct Trial {
 }
 
 impl Trial {
-    async fn new(lab_file: &str, files: Files) -> Self {
+    async fn new(lab_file: &str, files: PolicyFiles) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lab.yaml");
         std::fs::write(&path, lab_file).unwrap();
@@ -456,7 +456,7 @@ impl Trial {
         std::fs::write(&operator, shorter).unwrap();
         Self::new(
             "",
-            Files {
+            PolicyFiles {
                 operator: Some(operator),
                 tasks: Some(file(Role::Generator)),
             },
@@ -559,7 +559,7 @@ const NEVER_USED: [(&str, &str); 9] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_run_and_a_killed_and_reaped_one_pass_while_everything_else_is_denied() {
-    let files = Files {
+    let files = PolicyFiles {
         operator: Some(file(Role::Operator)),
         tasks: Some(file(Role::Generator)),
     };
@@ -693,7 +693,7 @@ async fn the_watchers_document_is_enough_to_watch_and_has_nothing_more() {
         ),
         ("", "run --fleet=local SCENARIO"),
     ] {
-        let files = Files {
+        let files = PolicyFiles {
             operator: Some(file(Role::Watcher)),
             tasks: None,
         };
@@ -740,7 +740,7 @@ async fn caller(lab: &Lab, key: &str) -> Aws {
     }
 }
 
-async fn make(aws: &Aws, names: &Names) {
+async fn make(aws: &Aws, names: &ResourceNames) {
     let ecs = aws_sdk_ecs::Client::new(&aws.sdk);
     ecs.create_cluster()
         .cluster_name(&names.cluster)
@@ -840,14 +840,14 @@ const NEVER_REAPED: [(&str, &str); 12] = [
 async fn the_reapers_document_is_enough_to_destroy_by_name_and_to_prove_it() {
     let trial = Trial::new(
         "",
-        Files {
+        PolicyFiles {
             operator: Some(file(Role::Reaper)),
             tasks: None,
         },
     )
     .await;
     let run = RunId::new(1_764_000_000, 7);
-    let names = Names::of(&run);
+    let names = ResourceNames::of(&run);
     make(&caller(&trial.lab, "LABTASK").await, &names).await;
     let reaper = caller(&trial.lab, "LAB").await;
     let inventory = Inventory::new(&reaper, &run);
@@ -855,7 +855,7 @@ async fn the_reapers_document_is_enough_to_destroy_by_name_and_to_prove_it() {
         let there = inventory.exists(&thing).await.unwrap();
         assert_eq!(
             matches!(there, Presence::There { .. }),
-            thing.kind != Kind::Tasks,
+            thing.kind != ResourceKind::Tasks,
             "{thing}"
         );
         inventory

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use spikeproof::engine::{Work, begin};
 use spikeproof::lab::{Options, start};
-use spikeproof::limits::Reach;
+use spikeproof::limits::AddressPolicy;
 use spikeproof::measure::{Results, Select, Tally};
 use spikeproof::plan::Share;
-use spikeproof::scenario::{self, Scenario, Surroundings};
+use spikeproof::scenario::{self, Scenario, Substitutions};
 use tokio_util::sync::CancellationToken;
 
 fn shipped(name: &str, url: &str) -> Scenario {
@@ -26,9 +26,9 @@ fn shipped(name: &str, url: &str) -> Scenario {
     let open = |file: &str| std::fs::read(folder.join(file)).map_err(|error| error.to_string());
     match scenario::read(
         &text,
-        &Surroundings {
+        &Substitutions {
             environment,
-            ..Surroundings::default()
+            ..Substitutions::default()
         },
         &open,
     ) {
@@ -51,7 +51,7 @@ async fn carry_out(scenario: &Scenario) -> Results {
         scenario: Arc::new(scenario.clone()),
         share: Share::WHOLE,
         seed: 1,
-        reach: Reach {
+        address_policy: AddressPolicy {
             loopback: true,
             private: false,
         },

@@ -13,10 +13,10 @@ use crate::evidence::moment::{self, MomentKind};
 use crate::evidence::price::Price;
 use crate::evidence::timeline;
 use crate::scaling::Bounds;
-use crate::scaling::alarm::{Alarm, Comparison, Missing};
+use crate::scaling::alarm::{AlarmModel, BreachRule, MissingData};
 use crate::scaling::cooldown::Cooldowns;
 use crate::scaling::policies::Rule;
-use crate::scaling::replay::{Follows, Replayed, Service, Setting, replay};
+use crate::scaling::replay::{Follows, InstanceLimits, Replayed, Setting, replay};
 use crate::scaling::target_tracking::TargetTracking;
 use crate::units::{self, Seconds, seconds};
 
@@ -166,8 +166,12 @@ impl Current {
                 tracking,
                 scale_in: true,
             },
-            alarm: Alarm::new(Comparison::Above, target, OUT_DATAPOINTS),
-            low: Some(Alarm::new(Comparison::Below, tracking.low, IN_DATAPOINTS)),
+            alarm: AlarmModel::new(BreachRule::Above, target, OUT_DATAPOINTS),
+            low: Some(AlarmModel::new(
+                BreachRule::Below,
+                tracking.low,
+                IN_DATAPOINTS,
+            )),
             ..lead.clone()
         };
         setting.policies = vec![new];
@@ -190,7 +194,7 @@ pub fn tried(
         .capacity
         .as_ref()
         .ok_or("no second held the limit: what one instance carries is not known")?;
-    let service = Service {
+    let service = InstanceLimits {
         at_limit: capacity.at_limit,
         saturated: capacity.saturated.unwrap_or(capacity.at_limit),
         queue: capacity.queue,
@@ -385,12 +389,12 @@ fn follows(ran: &RanPolicy<'_>, metric: &super::Metric, lag: Duration) -> Result
 }
 
 /// A live alarm as the model has it.
-fn alarm(live: &timeline::Alarm) -> Option<Alarm> {
-    let comparison = Comparison::of_operator(live.comparison.as_str())?;
-    let model = Alarm::new(comparison, live.threshold?, live.datapoints() as usize);
+fn alarm(live: &timeline::Alarm) -> Option<AlarmModel> {
+    let comparison = BreachRule::of_operator(live.comparison.as_str())?;
+    let model = AlarmModel::new(comparison, live.threshold?, live.datapoints() as usize);
     Some(model.of(
         live.evaluation_periods as usize,
-        Missing::of_word(&live.missing),
+        MissingData::of_word(&live.missing),
     ))
 }
 

@@ -17,7 +17,7 @@ use crate::evidence::timeline::{Alarm, Policy};
 use crate::evidence::vocabulary::{PolicyKind, PredictiveMode};
 use crate::evidence::{Reaction, Timeline, instances};
 use crate::scaling::policies::Rule;
-use crate::scaling::step::{Adjustment, SimpleScaling, Step, StepScaling};
+use crate::scaling::step::{AdjustmentType, SimpleScaling, StepRule, StepScaling};
 use crate::scaling::target_tracking::TargetTracking;
 use crate::scenario::Limit;
 
@@ -243,7 +243,7 @@ fn ran(timeline: &Timeline) -> Result<Ran<'_>, String> {
 fn rule(policy: &Policy, alarm: &Alarm, low: Option<&Alarm>, cooldown: Duration) -> Option<Rule> {
     let threshold = alarm.threshold?;
     let adjustment =
-        || Adjustment::of_word(policy.adjustment.as_deref().unwrap_or("ChangeInCapacity"));
+        || AdjustmentType::of_word(policy.adjustment.as_deref().unwrap_or("ChangeInCapacity"));
     let least = policy.least.unwrap_or(0);
     Some(match policy.kind {
         PolicyKind::TargetTracking => {
@@ -260,7 +260,7 @@ fn rule(policy: &Policy, alarm: &Alarm, low: Option<&Alarm>, cooldown: Duration)
             steps: policy
                 .steps
                 .iter()
-                .map(|step| Step {
+                .map(|step| StepRule {
                     lower: step.lower,
                     upper: step.upper,
                     change: step.change,

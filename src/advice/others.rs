@@ -6,10 +6,10 @@ use super::Evidence;
 use super::candidates::{Change, Current};
 use crate::evidence::price::Price;
 use crate::scaling::Bounds;
-use crate::scaling::alarm::{Alarm, Comparison};
+use crate::scaling::alarm::{AlarmModel, BreachRule};
 use crate::scaling::policies::Rule;
-use crate::scaling::replay::{Follows, Service, Setting};
-use crate::scaling::step::{Step, StepScaling};
+use crate::scaling::replay::{Follows, InstanceLimits, Setting};
+use crate::scaling::step::{StepRule, StepScaling};
 use crate::units::{self, Usd};
 
 pub struct Other {
@@ -64,7 +64,7 @@ const HIGH_RESOLUTION: Duration = Duration::from_secs(10);
 
 pub fn all(
     evidence: &Evidence<'_>,
-    service: &Service,
+    service: &InstanceLimits,
     current: &Current,
     load: &[f64],
     price: Option<&Price>,
@@ -98,7 +98,7 @@ struct Size {
 }
 
 impl Size {
-    fn of(peak: f64, service: &Service, bounds: Bounds) -> Self {
+    fn of(peak: f64, service: &InstanceLimits, bounds: Bounds) -> Self {
         let instances = |each: f64| (peak / each).ceil() as u32;
         Self {
             needed: instances(service.at_limit),
@@ -143,7 +143,7 @@ impl Size {
     }
 }
 
-fn targets(service: &Service, current: &Current, lead: &Follows) -> Vec<Other> {
+fn targets(service: &InstanceLimits, current: &Current, lead: &Follows) -> Vec<Other> {
     let tracks = matches!(lead.rule, Rule::Tracking { .. });
     let other = |target: f64| {
         let name = if tracks {
@@ -161,7 +161,7 @@ fn targets(service: &Service, current: &Current, lead: &Follows) -> Vec<Other> {
 
 /// Lower targets, and the one that leaves an instance the room it needs; whole numbers. `tracks`:
 /// there is a target now.
-fn values(target: f64, tracks: bool, service: &Service, lead: &Follows) -> Vec<f64> {
+fn values(target: f64, tracks: bool, service: &InstanceLimits, lead: &Follows) -> Vec<f64> {
     let fitting = fitting(service.at_limit, lead.per_request, lead.ceiling);
     let lower = if tracks {
         vec![target * 0.8, target * 0.6]
@@ -182,7 +182,7 @@ pub fn fitting(at_limit: f64, per_request: f64, ceiling: Option<f64>) -> f64 {
 }
 
 /// Where the maximum is what holds the group back: more of it, alone and with lower targets.
-fn room(size: &Size, service: &Service, current: &Current, lead: &Follows) -> Vec<Other> {
+fn room(size: &Size, service: &InstanceLimits, current: &Current, lead: &Follows) -> Vec<Other> {
     if !size.is_beyond_maximum() {
         return Vec::new();
     }
@@ -215,14 +215,14 @@ fn step(size: &Size, current: &Current, lead: &Follows) -> Option<Other> {
         .checked_sub(setting.initial)
         .filter(|add| *add > 0)?;
     let threshold = step_threshold(lead.alarm.threshold, lead.ceiling);
-    let steps = vec![Step {
+    let steps = vec![StepRule {
         lower: Some(0.0),
         upper: None,
         change: add as i32,
     }];
     let step = Follows {
         rule: Rule::Step(StepScaling::above(threshold, steps)),
-        alarm: Alarm::new(Comparison::Above, threshold, 1),
+        alarm: AlarmModel::new(BreachRule::Above, threshold, 1),
         low: None,
         ..lead.clone()
     };
@@ -371,7 +371,7 @@ mod tests {
     use crate::scaling::replay::replay;
     use crate::scaling::target_tracking::TargetTracking;
 
-    const SERVICE: Service = Service {
+    const SERVICE: InstanceLimits = InstanceLimits {
         at_limit: 100.0,
         saturated: 100.0,
         queue: Duration::ZERO,
@@ -389,7 +389,7 @@ mod tests {
             per_target: false,
             period: Duration::from_secs(60),
             lag: Duration::ZERO,
-            alarm: Alarm::new(Comparison::Above, 50.0, 3),
+            alarm: AlarmModel::new(BreachRule::Above, 50.0, 3),
             low: None,
             cooldowns: None,
         };

@@ -5,10 +5,10 @@ use super::*;
 use crate::evidence::timeline::{
     Activity, Datapoint, GroupState, Instance, MetricSeries, Observation, Observed,
 };
-use crate::scaling::replay::{self, Follows, Service, Setting};
+use crate::scaling::replay::{self, Follows, InstanceLimits, Setting};
 use crate::scaling::{Bounds, alarm};
 
-const SERVICE: Service = Service {
+const SERVICE: InstanceLimits = InstanceLimits {
     at_limit: 200.0,
     saturated: 200.0,
     queue: Duration::from_secs(1),
@@ -100,8 +100,8 @@ fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
             per_target: false,
             period: Duration::from_secs(1),
             lag: Duration::ZERO,
-            alarm: alarm::Alarm::new(alarm::Comparison::Above, 50.0, 3),
-            low: Some(alarm::Alarm::new(alarm::Comparison::Below, 45.0, 15)),
+            alarm: alarm::AlarmModel::new(alarm::BreachRule::Above, 50.0, 3),
+            low: Some(alarm::AlarmModel::new(alarm::BreachRule::Below, 45.0, 15)),
             cooldowns: None,
         }],
         bounds: Bounds { min: 2, max },

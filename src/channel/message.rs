@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::Reach;
+use crate::limits::AddressPolicy;
 use crate::measure::Interval;
 use crate::redact;
-use crate::scenario::Surroundings;
+use crate::scenario::Substitutions;
 
 /// The two sides are the same binary, so a difference means that the folder is another version's.
 pub const VERSION: u32 = 5;
@@ -18,12 +18,12 @@ pub struct Plan {
     pub run: String,
     pub scenario: String,
     /// Only the variables that the scenario uses, and the URL that replaces its own.
-    pub surroundings: Surroundings,
+    pub surroundings: Substitutions,
     /// The scenario reads secrets: they are in `secrets.json`.
     pub secrets: bool,
     pub seed: u64,
     /// Where load may go: judged by each task, at each new connection.
-    pub reach: Reach,
+    pub reach: AddressPolicy,
     /// The files that the scenario names, in the order of their numbers in the channel.
     pub files: Vec<String>,
 }

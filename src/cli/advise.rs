@@ -1,7 +1,7 @@
 //! `spikeproof advise`: explains a run's scaling policy and compares other policies.
 
 use super::report::{folder_of, read};
-use super::{Answer, RunsDir};
+use super::{CommandOutput, RunsDir};
 use crate::advice::WhatIf;
 use crate::outcome::Exit;
 use crate::report::{Own, advice, terminal};
@@ -41,10 +41,10 @@ fn price(text: &str) -> Result<f64, String> {
     price.ok_or_else(|| format!("`{text}` is not an amount in US dollars, such as 0.0416"))
 }
 
-pub fn run(args: &AdviseArgs) -> Answer {
+pub fn run(args: &AdviseArgs) -> CommandOutput {
     match advice_text(args) {
-        Ok(text) => Answer::out(text, Exit::Passed),
-        Err(why) => Answer::error(why, Exit::Usage),
+        Ok(text) => CommandOutput::out(text, Exit::Passed),
+        Err(why) => CommandOutput::error(why, Exit::Usage),
     }
 }
 

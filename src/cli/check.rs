@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
-use super::Answer;
+use super::CommandOutput;
 use super::run::ScenarioArgs;
 use crate::aws::Cloud;
 use crate::outcome::Exit;
@@ -28,24 +28,24 @@ pub struct CheckArgs {
 }
 
 /// Prints the plan. Errors in the scenario exit with 3, an unreadable group with 4.
-pub async fn run(args: &CheckArgs) -> Answer {
+pub async fn run(args: &CheckArgs) -> CommandOutput {
     let options = match args.scenario.options() {
         Ok(options) => options,
         Err(answer) => return answer,
     };
     let preview = match preview(&options, std::io::stderr().is_terminal()) {
         Ok(preview) => preview,
-        Err(error) => return Answer::error(error.what, Exit::ScenarioInvalid),
+        Err(error) => return CommandOutput::error(error.what, Exit::ScenarioInvalid),
     };
     let text = plan::text(&preview, &options, args.group);
     if !args.group {
-        return Answer::out(text, Exit::Passed);
+        return CommandOutput::out(text, Exit::Passed);
     }
     match group(&options, &preview).await {
-        Ok(group) => Answer::out(text + &group, Exit::Passed),
-        Err(why) => Answer {
+        Ok(group) => CommandOutput::out(text + &group, Exit::Passed),
+        Err(why) => CommandOutput {
             stdout: text,
-            ..Answer::error(why, Exit::CouldNotRun)
+            ..CommandOutput::error(why, Exit::CouldNotRun)
         },
     }
 }

@@ -1,7 +1,7 @@
 //! `spikeproof compare`: variance between runs of one scenario.
 
 use super::report::read;
-use super::{Answer, RunsDir};
+use super::{CommandOutput, RunsDir};
 use crate::outcome::Exit;
 use crate::report::RunReport;
 use crate::report::compare::{Comparison, compare, text};
@@ -23,14 +23,14 @@ pub struct CompareArgs {
     json: bool,
 }
 
-pub fn run(args: &CompareArgs) -> Answer {
+pub fn run(args: &CompareArgs) -> CommandOutput {
     match compared(args) {
         Ok(comparison) if args.json => match serde_json::to_string_pretty(&comparison) {
-            Ok(json) => Answer::out(json + "\n", comparison.verdict.into()),
-            Err(error) => Answer::error(error, Exit::Usage),
+            Ok(json) => CommandOutput::out(json + "\n", comparison.verdict.into()),
+            Err(error) => CommandOutput::error(error, Exit::Usage),
         },
-        Ok(comparison) => Answer::out(text(&comparison), comparison.verdict.into()),
-        Err(why) => Answer::error(why, Exit::Usage),
+        Ok(comparison) => CommandOutput::out(text(&comparison), comparison.verdict.into()),
+        Err(why) => CommandOutput::error(why, Exit::Usage),
     }
 }
 

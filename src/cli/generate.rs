@@ -10,12 +10,12 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::aws::Aws;
 use crate::channel::message::Ended;
 use crate::channel::{self, LEASE};
 use crate::engine::lifetime::Clocks;
-use crate::engine::task::{Task, generate};
+use crate::engine::task::{GeneratorTask, generate};
 use crate::outcome::Exit;
 
 /// The metadata service is on the same host and answers at once. If it does not, the process id
@@ -45,16 +45,16 @@ pub struct GenerateArgs {
     max_lifetime: u64,
 }
 
-pub async fn run(args: GenerateArgs) -> Answer {
+pub async fn run(args: GenerateArgs) -> CommandOutput {
     match carry_out(&args).await {
         Ok(Ended::Complete | Ended::Stopped | Ended::NotNeeded | Ended::Terminated) => {
-            Answer::default()
+            CommandOutput::default()
         }
-        Ok(why) => Answer::error(
+        Ok(why) => CommandOutput::error(
             format!("slot {} of {} ended: {why:?}", args.slot, args.run),
             Exit::CouldNotRun,
         ),
-        Err(why) => Answer::error(
+        Err(why) => CommandOutput::error(
             format!("slot {} of {}: {why}", args.slot, args.run),
             Exit::CouldNotRun,
         ),
@@ -76,7 +76,7 @@ async fn carry_out(args: &GenerateArgs) -> Result<Ended, String> {
         false => None,
     };
     let channel = channel::open(&args.channel, aws.as_ref()).map_err(|error| error.to_string())?;
-    let task = Task {
+    let task = GeneratorTask {
         channel,
         slot: args.slot,
         attempt: args.attempt,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 
-use super::Answer;
+use super::CommandOutput;
 use crate::image::{self, Image, ImageError, architecture, own_arch};
 use crate::outcome::Exit;
 use crate::scenario::Arch;
@@ -45,14 +45,14 @@ enum ArchArg {
     Arm64,
 }
 
-pub fn run(args: ImageArgs) -> Answer {
+pub fn run(args: ImageArgs) -> CommandOutput {
     let result = match &args.command {
         ImageCommand::Pack(args) => with_binary(args, pack),
         ImageCommand::Rootfs(args) => with_binary(args, rootfs),
     };
     match result {
-        Ok(text) => Answer::out(text, Exit::Passed),
-        Err(error) => Answer::error(error, Exit::CouldNotRun),
+        Ok(text) => CommandOutput::out(text, Exit::Passed),
+        Err(error) => CommandOutput::error(error, Exit::CouldNotRun),
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::Answer;
+use super::CommandOutput;
 use crate::outcome::Exit;
-use crate::scenario::{self, Kind};
+use crate::scenario::{self, TestKind};
 
 /// Writes a commented scenario to start from.
 #[derive(Debug, Clone, clap::Args)]
@@ -37,17 +37,17 @@ enum KindArg {
     Soak,
 }
 
-pub fn run(args: &InitArgs) -> Answer {
+pub fn run(args: &InitArgs) -> CommandOutput {
     let kind = match args.kind {
-        KindArg::Smoke => Kind::Smoke,
-        KindArg::Load => Kind::Load,
-        KindArg::Stress => Kind::Stress,
-        KindArg::Spike => Kind::Spike,
-        KindArg::Soak => Kind::Soak,
+        KindArg::Smoke => TestKind::Smoke,
+        KindArg::Load => TestKind::Load,
+        KindArg::Stress => TestKind::Stress,
+        KindArg::Spike => TestKind::Spike,
+        KindArg::Soak => TestKind::Soak,
     };
     let url = match scenario::url(&args.url) {
         Ok(url) => url,
-        Err(why) => return Answer::error(why, Exit::Usage),
+        Err(why) => return CommandOutput::error(why, Exit::Usage),
     };
     let text = kind.scenario(&url);
     let file = args
@@ -55,21 +55,21 @@ pub fn run(args: &InitArgs) -> Answer {
         .clone()
         .unwrap_or_else(|| format!("{}.yaml", kind.word()).into());
     if file.as_os_str() == "-" {
-        return Answer::out(text, Exit::Passed);
+        return CommandOutput::out(text, Exit::Passed);
     }
     // An existing file is never overwritten: it may be somebody's work.
     let written =
         std::fs::File::create_new(&file).and_then(|mut file| file.write_all(text.as_bytes()));
     let name = file.display();
     match written {
-        Ok(()) => Answer::out(
+        Ok(()) => CommandOutput::out(
             format!("wrote {name}\nnext  spikeproof check {name}\n"),
             Exit::Passed,
         ),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Answer::error(
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => CommandOutput::error(
             format!("{name} already exists: remove it, or choose another file with --output"),
             Exit::Usage,
         ),
-        Err(error) => Answer::error(format!("cannot write {name}: {error}"), Exit::Usage),
+        Err(error) => CommandOutput::error(format!("cannot write {name}: {error}"), Exit::Usage),
     }
 }

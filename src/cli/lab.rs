@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use rustix::process::Pid;
 use tokio::process::Command;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Answer;
-use crate::lab::{self, Files, Lab, LabError, Options, Usage};
+use super::CommandOutput;
+use super::signals::{Signals, StopSignal};
+use crate::lab::{self, Lab, LabError, Options, PolicyFiles, Usage};
 use crate::outcome::Exit;
 
 /// The lab or the command could not start.
@@ -44,13 +44,13 @@ pub struct LabArgs {
     pub command: Vec<String>,
 }
 
-pub async fn run(args: LabArgs) -> Answer {
+pub async fn run(args: LabArgs) -> CommandOutput {
     match lab(args).await {
-        Ok(code) => Answer {
+        Ok(code) => CommandOutput {
             code,
-            ..Answer::default()
+            ..CommandOutput::default()
         },
-        Err(problem) => Answer::error(problem, Exit::CouldNotRun),
+        Err(problem) => CommandOutput::error(problem, Exit::CouldNotRun),
     }
 }
 
@@ -64,7 +64,7 @@ async fn lab(args: LabArgs) -> Result<u8, String> {
         moto,
         command,
     } = args;
-    let held = Files {
+    let held = PolicyFiles {
         operator: permissions,
         tasks: task_permissions,
     };
@@ -85,33 +85,6 @@ async fn lab(args: LabArgs) -> Result<u8, String> {
     });
     lab.stop().await;
     written.and(outcome)
-}
-
-/// Installed before anything starts, so that no signal ends the lab and leaves a child behind.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-enum StopSignal {
-    Interrupt,
-    Terminate,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) -> StopSignal {
-        tokio::select! {
-            _ = self.interrupt.recv() => StopSignal::Interrupt,
-            _ = self.terminate.recv() => StopSignal::Terminate,
-        }
-    }
 }
 
 /// Prints the environment and waits for Ctrl-C or SIGTERM.

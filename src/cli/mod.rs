@@ -21,11 +21,12 @@ mod reap;
 mod report;
 mod run;
 pub mod schema;
+mod signals;
 mod watch;
 
 /// The output of a command, printed by `main`, and the exit code of the process.
 #[derive(Debug, Default)]
-pub struct Answer {
+pub struct CommandOutput {
     /// The result, complete with its last newline.
     pub stdout: String,
     /// The error, complete with its last newline.
@@ -34,7 +35,7 @@ pub struct Answer {
     pub code: u8,
 }
 
-impl Answer {
+impl CommandOutput {
     /// A result on stdout.
     pub fn out(stdout: impl Into<String>, exit: Exit) -> Self {
         Self {
@@ -107,9 +108,9 @@ pub struct RunsDir {
 }
 
 impl RunsDir {
-    fn path(&self) -> Result<PathBuf, Answer> {
+    fn path(&self) -> Result<PathBuf, CommandOutput> {
         crate::journal::runs_dir(self.runs_dir.as_deref(), |name| std::env::var_os(name))
-            .map_err(|error| Answer::error(error, Exit::Usage))
+            .map_err(|error| CommandOutput::error(error, Exit::Usage))
     }
 }
 
@@ -134,13 +135,15 @@ fn redacted_stderr() -> redact::Writer<std::io::Stderr> {
 }
 
 /// Parses a command line and carries it out.
-pub async fn run(args: impl Iterator<Item = OsString>) -> Answer {
+pub async fn run(args: impl Iterator<Item = OsString>) -> CommandOutput {
     install_redacting_log();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         // Help and version are results, not errors; clap says which stream each belongs to.
-        Err(error) if error.use_stderr() => return Answer::error(error.render(), Exit::Usage),
-        Err(answer) => return Answer::out(answer.render().to_string(), Exit::Passed),
+        Err(error) if error.use_stderr() => {
+            return CommandOutput::error(error.render(), Exit::Usage);
+        }
+        Err(answer) => return CommandOutput::out(answer.render().to_string(), Exit::Passed),
     };
     match cli.command {
         Command::Run(args) => run::run(args).await,
@@ -154,7 +157,7 @@ pub async fn run(args: impl Iterator<Item = OsString>) -> Answer {
         Command::Lab(args) => lab::run(args).await,
         Command::Image(args) => image::run(args),
         Command::Permissions(args) => permissions::run(&args),
-        Command::Schema(args) => Answer::out(schema::text(&args), Exit::Passed),
+        Command::Schema(args) => CommandOutput::out(schema::text(&args), Exit::Passed),
         Command::Generate(args) => generate::run(args).await,
     }
 }

@@ -1,6 +1,6 @@
 //! `spikeproof permissions`: prints the IAM policy document of a role for `aws iam create-policy`.
 
-use super::Answer;
+use super::CommandOutput;
 use crate::aws::permissions::{Role, document};
 use crate::outcome::Exit;
 
@@ -13,6 +13,6 @@ pub struct PermissionsArgs {
     pub role: Role,
 }
 
-pub fn run(args: &PermissionsArgs) -> Answer {
-    Answer::out(document(args.role), Exit::Passed)
+pub fn run(args: &PermissionsArgs) -> CommandOutput {
+    CommandOutput::out(document(args.role), Exit::Passed)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::{Answer, RunsDir};
+use super::{CommandOutput, RunsDir};
 use crate::events::Events;
 use crate::journal;
 use crate::outcome::Exit;
@@ -55,7 +55,7 @@ fn run_id(text: &str) -> Result<RunId, String> {
         .ok_or_else(|| "a run id is `sp-` and ten characters, such as sp-01j9z3k4m5".to_owned())
 }
 
-pub async fn run(args: ReapArgs) -> Answer {
+pub async fn run(args: ReapArgs) -> CommandOutput {
     let (events, listener) = Events::channel();
     let mut view = JoinSet::new();
     view.spawn(live::show(listener));
@@ -79,8 +79,8 @@ pub async fn run(args: ReapArgs) -> Answer {
     drop(events);
     view.join_next().await;
     match reaped {
-        Ok(reap) => Answer::out(text(&reap, &wanted), exit(&reap, &wanted)),
-        Err(error) => Answer::error(&error, error.exit()),
+        Ok(reap) => CommandOutput::out(text(&reap, &wanted), exit(&reap, &wanted)),
+        Err(error) => CommandOutput::error(&error, error.exit()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Answer, RunsDir};
+use super::{CommandOutput, RunsDir};
 use crate::outcome::Exit;
 use crate::report::{RunReport, VERSION, older, terminal};
 
@@ -19,12 +19,12 @@ pub struct ReportArgs {
     json: bool,
 }
 
-pub fn run(args: &ReportArgs) -> Answer {
+pub fn run(args: &ReportArgs) -> CommandOutput {
     // The exit code is that of showing the report, not the verdict of its run.
     match folder_of(&args.run, &args.runs_dir).and_then(|folder| read(&folder)) {
-        Ok((text, _)) if args.json => Answer::out(text, Exit::Passed),
-        Ok((_, report)) => Answer::out(terminal::text(&report), Exit::Passed),
-        Err(why) => Answer::error(why, Exit::Usage),
+        Ok((text, _)) if args.json => CommandOutput::out(text, Exit::Passed),
+        Ok((_, report)) => CommandOutput::out(terminal::text(&report), Exit::Passed),
+        Err(why) => CommandOutput::error(why, Exit::Usage),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use tokio::task::JoinSet;
 
-use super::{Answer, RunsDir};
+use super::{CommandOutput, RunsDir};
 use crate::events::Events;
 use crate::outcome::Exit;
 use crate::report::{compare, live, terminal};
@@ -90,10 +90,10 @@ enum FleetArg {
 
 impl ScenarioArgs {
     /// Reads the scenario and the environment.
-    pub fn options(&self) -> Result<ScenarioOptions, Answer> {
+    pub fn options(&self) -> Result<ScenarioOptions, CommandOutput> {
         let file = self.file.display().to_string();
         let text = std::fs::read_to_string(&self.file).map_err(|error| {
-            Answer::error(
+            CommandOutput::error(
                 format!("cannot read the scenario {file}: {error}"),
                 Exit::ScenarioInvalid,
             )
@@ -124,7 +124,7 @@ impl ScenarioArgs {
 }
 
 impl RunArgs {
-    fn options(self) -> Result<RunOptions, Answer> {
+    fn options(self) -> Result<RunOptions, CommandOutput> {
         Ok(RunOptions {
             scenario: self.scenario.options()?,
             runs_dir: self.runs_dir.path()?,
@@ -138,7 +138,7 @@ impl RunArgs {
     }
 }
 
-pub async fn run(args: RunArgs) -> Answer {
+pub async fn run(args: RunArgs) -> CommandOutput {
     let runs = args.repeat;
     let options = match args.options() {
         Ok(options) => Arc::new(options),
@@ -148,13 +148,13 @@ pub async fn run(args: RunArgs) -> Answer {
         return run_repeatedly(options, runs).await;
     }
     match run_once(options, Repeats::default()).await {
-        Ok((outcome, text)) => Answer::out(text, outcome.report.exit),
+        Ok((outcome, text)) => CommandOutput::out(text, outcome.report.exit),
         Err(answer) => answer,
     }
 }
 
 /// Runs the scenario several times, and judges the runs together.
-async fn run_repeatedly(options: Arc<RunOptions>, runs: u32) -> Answer {
+async fn run_repeatedly(options: Arc<RunOptions>, runs: u32) -> CommandOutput {
     let mut text = String::new();
     let mut reports = Vec::new();
     let mut repeats = Repeats::first_of(runs);
@@ -162,7 +162,7 @@ async fn run_repeatedly(options: Arc<RunOptions>, runs: u32) -> Answer {
         let (outcome, report_text) = match run_once(Arc::clone(&options), repeats).await {
             Ok(done) => done,
             Err(answer) => {
-                return Answer {
+                return CommandOutput {
                     stdout: text,
                     ..answer
                 };
@@ -174,17 +174,17 @@ async fn run_repeatedly(options: Arc<RunOptions>, runs: u32) -> Answer {
         reports.push(outcome.report);
         // After an interrupt the user wants no further run; leftovers must be removed first.
         if !matches!(exit, Exit::Passed | Exit::Failed | Exit::Inconclusive) {
-            return Answer::out(text, exit);
+            return CommandOutput::out(text, exit);
         }
     }
     match compare::compare(&reports) {
-        Ok(comparison) => Answer::out(
+        Ok(comparison) => CommandOutput::out(
             format!("{text}\n{}", compare::text(&comparison)),
             comparison.verdict.into(),
         ),
-        Err(why) => Answer {
+        Err(why) => CommandOutput {
             stdout: text,
-            ..Answer::error(why, Exit::CouldNotRun)
+            ..CommandOutput::error(why, Exit::CouldNotRun)
         },
     }
 }
@@ -193,13 +193,13 @@ async fn run_repeatedly(options: Arc<RunOptions>, runs: u32) -> Answer {
 async fn run_once(
     options: Arc<RunOptions>,
     repeats: Repeats,
-) -> Result<(RunOutcome, String), Answer> {
+) -> Result<(RunOutcome, String), CommandOutput> {
     let (events, listener) = Events::channel();
     let mut view = JoinSet::new();
     view.spawn(live::show(listener));
     let mut signals = JoinSet::new();
     let interrupt = Interrupt::listen(events.clone(), &mut signals).map_err(|error| {
-        Answer::error(
+        CommandOutput::error(
             format!("cannot listen for signals: {error}"),
             Exit::CouldNotRun,
         )
@@ -215,7 +215,7 @@ async fn run_once(
     // The listener's sender goes with them, so the view ends after its last event.
     signals.shutdown().await;
     view.join_next().await;
-    let outcome = outcome.map_err(|error| Answer::error(&error, error.kind.exit()))?;
+    let outcome = outcome.map_err(|error| CommandOutput::error(&error, error.kind.exit()))?;
     let text = terminal::text(&outcome.report);
     let next = next_steps(&outcome.folder, &outcome.report.run);
     Ok((outcome, format!("\n{text}\n{next}")))

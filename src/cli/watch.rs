@@ -4,18 +4,18 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::Answer;
+use super::CommandOutput;
+use super::signals::Signals;
 use crate::aws::Aws;
 use crate::events::Events;
 use crate::evidence::Timeline;
 use crate::outcome::Exit;
 use crate::report::{Judged, live, terminal, words};
-use crate::scenario::{self, Scenario, Subject, Surroundings};
+use crate::scenario::{self, Scenario, Subject, Substitutions};
 use crate::verdict::{self, preflight};
 use crate::watch::{self, Watch};
 
@@ -58,13 +58,13 @@ fn service(text: &str) -> Result<Subject, String> {
     Subject::service(text).ok_or_else(|| format!("`{text}` is not CLUSTER/SERVICE"))
 }
 
-pub async fn run(args: WatchArgs) -> Answer {
+pub async fn run(args: WatchArgs) -> CommandOutput {
     let expected = match expectations(&args) {
         Ok(expected) => expected,
-        Err(why) => return Answer::error(why, Exit::Usage),
+        Err(why) => return CommandOutput::error(why, Exit::Usage),
     };
     let seen = match &args.read {
-        Some(file) => watch::read(file).map_err(|why| Answer::error(why, Exit::Usage)),
+        Some(file) => watch::read(file).map_err(|why| CommandOutput::error(why, Exit::Usage)),
         None => watched(&args).await,
     };
     match seen {
@@ -84,7 +84,7 @@ fn expectations(args: &WatchArgs) -> Result<Scenario, String> {
          steps: [{{ get: / }}]\nscaling: {{ out_within: {:?}, in_within: {:?} }}\n",
         args.out_within, args.in_within
     );
-    let read = scenario::read(&text, &Surroundings::default(), &|name| {
+    let read = scenario::read(&text, &Substitutions::default(), &|name| {
         Err(format!("no file {name}"))
     });
     read.map(|read| read.scenario).map_err(|problems| {
@@ -96,7 +96,7 @@ fn expectations(args: &WatchArgs) -> Result<Scenario, String> {
     })
 }
 
-async fn watched(args: &WatchArgs) -> Result<Timeline, Answer> {
+async fn watched(args: &WatchArgs) -> Result<Timeline, CommandOutput> {
     let subject = subject(args)?;
     let mut signals = Signals::listen().map_err(could_not)?;
     let aws = Aws::from_environment().await.map_err(could_not)?;
@@ -132,37 +132,18 @@ async fn watched(args: &WatchArgs) -> Result<Timeline, Answer> {
     Ok(ended.timeline)
 }
 
-fn could_not(why: impl std::fmt::Display) -> Answer {
-    Answer::error(why, Exit::CouldNotRun)
+fn could_not(why: impl std::fmt::Display) -> CommandOutput {
+    CommandOutput::error(why, Exit::CouldNotRun)
 }
 
-fn subject(args: &WatchArgs) -> Result<Subject, Answer> {
+fn subject(args: &WatchArgs) -> Result<Subject, CommandOutput> {
     match (&args.group, &args.service) {
         (Some(name), _) => Ok(Subject::Group(name.clone())),
         (None, Some(service)) => Ok(service.clone()),
-        (None, None) => Err(Answer::error("name a --group or a --service", Exit::Usage)),
-    }
-}
-
-/// The signals that end the watch early.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
+        (None, None) => Err(CommandOutput::error(
+            "name a --group or a --service",
+            Exit::Usage,
+        )),
     }
 }
 
@@ -181,7 +162,7 @@ async fn show_group(
         }
         tokio::select! {
             () = sleep(TICK) => {}
-            () = signals.next() => interrupted.cancel(),
+            _ = signals.next() => interrupted.cancel(),
         }
     }
 }
@@ -197,16 +178,16 @@ async fn end(
     loop {
         tokio::select! {
             ended = &mut ending => return ended,
-            () = signals.next() => interrupted.cancel(),
+            _ = signals.next() => interrupted.cancel(),
         }
     }
 }
 
-fn answer(args: &WatchArgs, judged: &Judged, timeline: &Timeline) -> Answer {
+fn answer(args: &WatchArgs, judged: &Judged, timeline: &Timeline) -> CommandOutput {
     if args.json {
         return match serde_json::to_string_pretty(judged) {
-            Ok(json) => Answer::out(json + "\n", judged.verdict.into()),
-            Err(error) => Answer::error(error, Exit::CouldNotRun),
+            Ok(json) => CommandOutput::out(json + "\n", judged.verdict.into()),
+            Err(error) => CommandOutput::error(error, Exit::CouldNotRun),
         };
     }
     let began = timeline
@@ -217,5 +198,5 @@ fn answer(args: &WatchArgs, judged: &Judged, timeline: &Timeline) -> Answer {
     for (_, gap) in timeline.gaps() {
         text += &format!("\n  note: {}: {}\n", gap.call, gap.why);
     }
-    Answer::out(text, judged.verdict.into())
+    CommandOutput::out(text, judged.verdict.into())
 }

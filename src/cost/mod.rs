@@ -46,7 +46,7 @@ pub const AROUND_THE_LOAD: Duration = Duration::from_secs(120);
 
 /// The price of some tasks, each for its own time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Cost {
+pub struct TaskCost {
     pub usd: Usd,
     pub tasks: u32,
     /// Of all tasks together, as billed.
@@ -55,7 +55,7 @@ pub struct Cost {
     pub task_time: Duration,
 }
 
-pub fn of_tasks(size: TaskSize, arch: Arch, times: &[Duration]) -> Cost {
+pub fn of_tasks(size: TaskSize, arch: Arch, times: &[Duration]) -> TaskCost {
     let (vcpu, gb) = match arch {
         Arch::X86_64 => (PRICES.x86_vcpu_hour, PRICES.x86_gb_hour),
         Arch::Arm64 => (PRICES.arm_vcpu_hour, PRICES.arm_gb_hour),
@@ -64,7 +64,7 @@ pub fn of_tasks(size: TaskSize, arch: Arch, times: &[Duration]) -> Cost {
         + f64::from(size.memory_mib) / 1024.0 * gb
         + PRICES.public_ipv4_hour;
     let task_time: Duration = times.iter().map(|time| (*time).max(SHORTEST_BILLED)).sum();
-    Cost {
+    TaskCost {
         usd: Usd(per_hour * task_time.as_secs_f64() / 3_600.0),
         tasks: times.len() as u32,
         task_time,
@@ -72,7 +72,7 @@ pub fn of_tasks(size: TaskSize, arch: Arch, times: &[Duration]) -> Cost {
 }
 
 /// The estimate before a run: every task for the whole load and what surrounds it.
-pub fn estimate(size: TaskSize, arch: Arch, tasks: u32, load: Duration) -> Cost {
+pub fn estimate(size: TaskSize, arch: Arch, tasks: u32, load: Duration) -> TaskCost {
     of_tasks(size, arch, &vec![load + AROUND_THE_LOAD; tasks as usize])
 }
 

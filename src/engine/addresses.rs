@@ -14,7 +14,7 @@ use hickory_resolver::TokioResolver;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::limits::{self, Reach};
+use crate::limits::{self, AddressPolicy};
 
 /// Records that say they are gone at once are asked for once a second.
 const SOONEST: Duration = Duration::from_secs(1);
@@ -28,13 +28,13 @@ const AGAIN: Duration = Duration::from_secs(2);
 pub struct Addresses {
     host: String,
     port: u16,
-    reach: Reach,
-    known: RefCell<Known>,
+    address_policy: AddressPolicy,
+    known: RefCell<KnownAddresses>,
     news: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct KnownAddresses {
     addresses: Vec<IpAddr>,
     next: usize,
     /// Why there are none.
@@ -43,10 +43,10 @@ struct Known {
 
 impl Addresses {
     /// `offset` keeps workers from all beginning with the same address.
-    pub fn new(host: &str, port: u16, reach: Reach, offset: usize) -> Self {
+    pub fn new(host: &str, port: u16, address_policy: AddressPolicy, offset: usize) -> Self {
         let host = host.trim_matches(['[', ']']).to_owned();
         let literal = host.parse().ok().into_iter().collect();
-        let known = Known {
+        let known = KnownAddresses {
             addresses: literal,
             next: offset,
             failure: None,
@@ -54,7 +54,7 @@ impl Addresses {
         Self {
             host,
             port,
-            reach,
+            address_policy,
             known: RefCell::new(known),
             news: Notify::new(),
         }
@@ -109,7 +109,7 @@ impl Addresses {
                 let mut known = self.known.borrow_mut();
                 if !known.addresses.is_empty() {
                     known.next = known.next.wrapping_add(1);
-                    let mut turned = limits::permitted(&known.addresses, self.reach)?;
+                    let mut turned = limits::permitted(&known.addresses, self.address_policy)?;
                     let first = known.next % turned.len();
                     turned.rotate_left(first);
                     return Ok(turned
@@ -126,7 +126,7 @@ impl Addresses {
     }
 
     pub fn count(&self) -> usize {
-        limits::permitted(&self.known.borrow().addresses, self.reach)
+        limits::permitted(&self.known.borrow().addresses, self.address_policy)
             .map_or(1, |addresses| addresses.len().max(1))
     }
 }
@@ -135,11 +135,11 @@ impl Addresses {
 mod tests {
     use super::*;
 
-    const LOOPBACK: Reach = Reach {
+    const LOOPBACK: AddressPolicy = AddressPolicy {
         loopback: true,
         private: false,
     };
-    const PRIVATE: Reach = Reach {
+    const PRIVATE: AddressPolicy = AddressPolicy {
         loopback: false,
         private: true,
     };
@@ -181,7 +181,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_a_name_gets_later_is_judged_like_the_first() {
-        let named = Addresses::new("shop", 80, Reach::default(), 0);
+        let named = Addresses::new("shop", 80, AddressPolicy::default(), 0);
         let (public, metadata) = (
             IpAddr::from([192, 0, 2, 1]),
             IpAddr::from([169, 254, 169, 254]),

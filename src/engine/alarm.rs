@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 /// The sleepers of one worker.
 #[derive(Debug)]
-pub struct Alarm {
+pub struct WakeTimer {
     /// Not a pipe, but read like one: the one safe way to wait for a descriptor of any kind.
     timer: Receiver,
     sleepers: RefCell<BTreeMap<(Instant, u64), Waker>>,
@@ -28,7 +28,7 @@ pub struct Alarm {
     next: Cell<u64>,
 }
 
-impl Alarm {
+impl WakeTimer {
     /// Must be made on the worker's own runtime.
     pub fn new() -> std::io::Result<Self> {
         let timer = timerfd_create(
@@ -117,7 +117,7 @@ impl Alarm {
 /// Ends at its instant. Dropping it forgets it.
 #[derive(Debug)]
 pub struct Sleep<'a> {
-    alarm: &'a Alarm,
+    alarm: &'a WakeTimer,
     at: Instant,
     number: u64,
 }
@@ -160,7 +160,7 @@ mod tests {
         let local = LocalSet::new();
         local
             .run_until(async {
-                let alarm = Rc::new(Alarm::new().unwrap());
+                let alarm = Rc::new(WakeTimer::new().unwrap());
                 let (begun, order) = (Instant::now(), Rc::new(RefCell::new(Vec::new())));
                 let mut tasks = JoinSet::new();
                 let ringing = Rc::clone(&alarm);

@@ -5,9 +5,9 @@ use std::future::pending;
 use tokio::time::Instant;
 
 #[derive(Debug)]
-pub struct Alarm;
+pub struct WakeTimer;
 
-impl Alarm {
+impl WakeTimer {
     pub fn new() -> std::io::Result<Self> {
         Ok(Self)
     }

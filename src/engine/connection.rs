@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::wire::{Answer, Keep, Reader};
+use super::wire::{AnswerReader, HttpAnswer, Keep};
 use crate::measure::Ending;
 
 /// One read of a busy socket. One buffer serves all connections of a worker: an idle one costs no
@@ -34,7 +34,7 @@ pub type Buffer = Rc<RefCell<Box<[u8]>>>;
 
 /// Where a connection leads: another scheme or port of the same host is another place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin {
+pub struct Endpoint {
     pub https: bool,
     pub port: u16,
 }
@@ -42,18 +42,18 @@ pub struct Origin {
 /// Dropping it closes the socket.
 pub struct Connection {
     wire: Wire,
-    pub origin: Origin,
+    pub origin: Endpoint,
     pub address: SocketAddr,
     /// Not used beyond this.
     pub expires: Instant,
     /// Requests it may still carry.
     pub left: u64,
-    open: Rc<Open>,
+    open: Rc<OpenConnections>,
 }
 
 /// How many connections a worker has open, and how many it closed.
 #[derive(Debug, Default)]
-pub struct Open {
+pub struct OpenConnections {
     pub now: Cell<u32>,
     pub closed: Cell<u64>,
 }
@@ -86,8 +86,8 @@ pub struct NotOpened {
 }
 
 /// An answer, and when its first byte was here.
-pub struct Answered {
-    pub answer: Answer,
+pub struct ReceivedAnswer {
+    pub answer: HttpAnswer,
     pub first_byte: Instant,
 }
 
@@ -96,10 +96,10 @@ impl Connection {
     pub async fn over(
         stream: TcpStream,
         address: SocketAddr,
-        origin: Origin,
+        origin: Endpoint,
         tls: Option<(&TlsConnector, rustls::pki_types::ServerName<'static>)>,
         two_without_tls: bool,
-        open: &Rc<Open>,
+        open: &Rc<OpenConnections>,
     ) -> Result<(Self, Option<(Duration, HandshakeKind)>), NotOpened> {
         let _ = stream.set_nodelay(true);
         let begun = Instant::now();
@@ -194,11 +194,11 @@ impl Connection {
     }
 
     /// Reads the answer to it.
-    pub async fn receive(&mut self, keep: Keep, buffer: &Buffer) -> Result<Answered, Ending> {
+    pub async fn receive(&mut self, keep: Keep, buffer: &Buffer) -> Result<ReceivedAnswer, Ending> {
         let Wire::One(io) = &mut self.wire else {
             return Err(Ending::Broken);
         };
-        let mut reader = Reader::new(keep);
+        let mut reader = AnswerReader::new(keep);
         let mut first_byte = None;
         poll_fn(|cx| {
             let mut buffer = buffer.borrow_mut();
@@ -222,7 +222,7 @@ impl Connection {
             }
         })
         .await?;
-        Ok(Answered {
+        Ok(ReceivedAnswer {
             answer: reader.answer(),
             first_byte: first_byte.unwrap_or_else(Instant::now),
         })
@@ -233,7 +233,7 @@ impl Connection {
         &mut self,
         request: Request<Full<Bytes>>,
         keep: Keep,
-    ) -> Result<Answered, Ending> {
+    ) -> Result<ReceivedAnswer, Ending> {
         let Wire::Two { sender, .. } = &mut self.wire else {
             return Err(Ending::Broken);
         };
@@ -250,13 +250,13 @@ impl Connection {
             .headers
             .iter()
             .filter(|(name, _)| wanted(name.as_str()));
-        let mut answer = Answer {
+        let mut answer = HttpAnswer {
             status: head.status.as_u16(),
             headers: headers
                 .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
                 .collect(),
             reusable: true,
-            ..Answer::default()
+            ..HttpAnswer::default()
         };
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Ending::Broken)?;
@@ -271,7 +271,7 @@ impl Connection {
                 answer.body.extend_from_slice(data);
             }
         }
-        Ok(Answered { answer, first_byte })
+        Ok(ReceivedAnswer { answer, first_byte })
     }
 }
 

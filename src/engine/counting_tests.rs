@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::scenario_tests::{Shop, measure, parsed, run, strain, tally};
+use super::scenario_tests::{Shop, measure, parsed, run, saturation, tally};
 use crate::measure::Select;
 use crate::plan::Share;
 
@@ -22,7 +22,7 @@ async fn a_request_that_the_end_of_its_grace_cuts_was_not_answered_in_time() {
             (
                 tally(&results).timeout,
                 tally(&results).requests(),
-                strain(&results).cut
+                saturation(&results).cut
             ),
             (3, 3, 3),
             "{phase}"
@@ -40,7 +40,10 @@ async fn a_request_that_the_end_of_its_grace_cuts_was_not_answered_in_time() {
         "phases: [{ rate: 10/s, hold: 300ms, grace: 100ms }]\nsteps: [{ get: /hang }]",
     )
     .await;
-    assert_eq!((tally(&results).requests(), strain(&results).cut), (0, 3));
+    assert_eq!(
+        (tally(&results).requests(), saturation(&results).cut),
+        (0, 3)
+    );
 }
 
 #[tokio::test]
@@ -48,7 +51,7 @@ async fn each_phase_has_its_own_grace_in_the_open_model() {
     let shop = Shop::open().await;
     let phases = "phases: [{ name: a, rate: 10/s, hold: 300ms, grace: 100ms }, { name: b, rate: 10/s, hold: 300ms, grace: 5s }]";
     let results = run(&shop, &format!("{phases}\nsteps: [{{ get: /slow }}]")).await;
-    assert_eq!((tally(&results).ok, strain(&results).cut), (3, 3));
+    assert_eq!((tally(&results).ok, saturation(&results).cut), (3, 3));
 }
 
 #[tokio::test]
@@ -57,10 +60,10 @@ async fn sessions_that_data_stopped_are_missing_until_the_end_of_the_plan() {
                 data: { u: { file: u.csv, order: once } }\nsteps: [{ get: \"/{{ u.id }}\", think: 5s }]";
     let shop = Shop::open().await;
     let scenario = parsed(&text.replace("URL", &shop.url()), &[("u.csv", "id\n1\n")]);
-    let strain = strain(&measure(scenario, Share::WHOLE, 2).await);
+    let saturation = saturation(&measure(scenario, Share::WHOLE, 2).await);
     assert!(
-        strain.asked >= 8 && strain.sent <= strain.asked / 2,
-        "{strain:?}"
+        saturation.asked >= 8 && saturation.sent <= saturation.asked / 2,
+        "{saturation:?}"
     );
 }
 
@@ -162,7 +165,10 @@ async fn shared_connections_of_http_2_are_renewed_as_the_file_says() {
             opened,
             "{connection}: {requests} requests"
         );
-        let most = results.strain().map(|(_, strain)| strain.connections).max();
+        let most = results
+            .saturation()
+            .map(|(_, saturation)| saturation.connections)
+            .max();
         assert!(most <= Some(1), "{connection}: {most:?} at once");
     }
 }

@@ -18,7 +18,7 @@ const LATEST_JOIN: Duration = Duration::from_secs(5);
 
 /// What is known at a moment.
 #[derive(Debug, Clone)]
-pub struct Seen<'a> {
+pub struct ChannelView<'a> {
     pub slot: u32,
     pub attempt: u32,
     pub epoch: u64,
@@ -30,7 +30,7 @@ pub struct Seen<'a> {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum GeneratorAction {
     Wait,
     /// Start at the instant, with this share.
     Begin(Timestamp, Share),
@@ -38,27 +38,27 @@ pub enum Step {
 }
 
 /// Before the load.
-pub fn before(seen: &Seen) -> Step {
+pub fn before(seen: &ChannelView) -> GeneratorAction {
     if let Some(end) = must_end(seen) {
-        return Step::End(end);
+        return GeneratorAction::End(end);
     }
     let Some(start) = seen.control.and_then(|control| control.start.as_ref()) else {
-        return Step::Wait;
+        return GeneratorAction::Wait;
     };
     let Some(index) = start.slots.iter().position(|slot| *slot == seen.slot) else {
-        return Step::End(Ended::NotNeeded);
+        return GeneratorAction::End(Ended::NotNeeded);
     };
     if start
         .attempts
         .get(index)
         .is_some_and(|attempt| *attempt != seen.attempt)
     {
-        return Step::End(Ended::NotNeeded);
+        return GeneratorAction::End(Ended::NotNeeded);
     }
     if Duration::try_from(seen.now.duration_since(start.at)).is_ok_and(|late| late > LATEST_JOIN) {
-        return Step::End(Ended::NotNeeded);
+        return GeneratorAction::End(Ended::NotNeeded);
     }
-    Step::Begin(
+    GeneratorAction::Begin(
         start.at,
         Share {
             index: index as u32,
@@ -68,7 +68,7 @@ pub fn before(seen: &Seen) -> Step {
 }
 
 /// During the load: why it must end now, if it must.
-pub fn must_end(seen: &Seen) -> Option<Ended> {
+pub fn must_end(seen: &ChannelView) -> Option<Ended> {
     if let Some(control) = seen.control {
         if control.epoch != seen.epoch {
             // Another orchestration has taken over: this task is not part of it.
@@ -109,9 +109,9 @@ mod tests {
         }
     }
 
-    fn seen(control: Option<&Control>, epoch: u64, silence: u64) -> Seen<'_> {
+    fn seen(control: Option<&Control>, epoch: u64, silence: u64) -> ChannelView<'_> {
         let now = Timestamp::from_second(100).unwrap();
-        Seen {
+        ChannelView {
             slot: 3,
             attempt: 1,
             epoch,
@@ -124,19 +124,20 @@ mod tests {
 
     #[test]
     fn a_generator_begins_only_when_it_is_told_to_and_in_time() {
-        let begin =
-            |at, index, of| Step::Begin(Timestamp::from_second(at).unwrap(), Share { index, of });
+        let begin = |at, index, of| {
+            GeneratorAction::Begin(Timestamp::from_second(at).unwrap(), Share { index, of })
+        };
         for (control, epoch, silence, step) in [
-            (None, 1, 0, Step::Wait),
+            (None, 1, 0, GeneratorAction::Wait),
             // No heartbeat yet: no load, and after a while no task.
-            (None, 1, 119, Step::Wait),
-            (None, 1, 120, Step::End(Ended::LeaseLapsed)),
-            (Some(control(None, false)), 1, 5, Step::Wait),
+            (None, 1, 119, GeneratorAction::Wait),
+            (None, 1, 120, GeneratorAction::End(Ended::LeaseLapsed)),
+            (Some(control(None, false)), 1, 5, GeneratorAction::Wait),
             (
                 Some(control(None, false)),
                 1,
                 31,
-                Step::End(Ended::LeaseLapsed),
+                GeneratorAction::End(Ended::LeaseLapsed),
             ),
             (
                 Some(control(Some((104, &[1, 3])), false)),
@@ -161,25 +162,25 @@ mod tests {
                 Some(control(Some((94, &[3])), false)),
                 1,
                 0,
-                Step::End(Ended::NotNeeded),
+                GeneratorAction::End(Ended::NotNeeded),
             ),
             (
                 Some(control(Some((104, &[0, 1])), false)),
                 1,
                 0,
-                Step::End(Ended::NotNeeded),
+                GeneratorAction::End(Ended::NotNeeded),
             ),
             (
                 Some(control(Some((104, &[3])), true)),
                 1,
                 0,
-                Step::End(Ended::Stopped),
+                GeneratorAction::End(Ended::Stopped),
             ),
             (
                 Some(control(Some((104, &[3])), false)),
                 2,
                 0,
-                Step::End(Ended::NotNeeded),
+                GeneratorAction::End(Ended::NotNeeded),
             ),
         ] {
             assert_eq!(
@@ -193,11 +194,11 @@ mod tests {
     #[test]
     fn of_two_tasks_for_one_slot_only_the_one_that_was_counted_joins() {
         let control = control(Some((104, &[3])), false);
-        let twin = Seen {
+        let twin = ChannelView {
             attempt: 2,
             ..seen(Some(&control), 1, 0)
         };
-        assert_eq!(before(&twin), Step::End(Ended::NotNeeded));
+        assert_eq!(before(&twin), GeneratorAction::End(Ended::NotNeeded));
     }
 
     #[test]

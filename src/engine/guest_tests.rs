@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::scenario_tests::{Shop, measure, parsed, run, tally};
 use super::{Work, begin};
-use crate::limits::Reach;
+use crate::limits::AddressPolicy;
 use crate::measure::{Results, Tally};
 use crate::plan::Share;
-use crate::scenario::{Surroundings, no_files, percent_encoded, read};
+use crate::scenario::{Substitutions, no_files, percent_encoded, read};
 
 /// Somebody else's server: another host of this machine, which would answer.
 struct Stranger {
@@ -197,14 +197,14 @@ fn a_scenario_cannot_name_another_host_either() {
     ] {
         let text = text(target, step);
         assert!(
-            read(&text, &Surroundings::default(), &no_files).is_err(),
+            read(&text, &Substitutions::default(), &no_files).is_err(),
             "{text}"
         );
     }
     assert!(
         read(
             &text("http://shop", "{ get: / }"),
-            &Surroundings::default(),
+            &Substitutions::default(),
             &no_files
         )
         .is_ok()
@@ -223,7 +223,7 @@ async fn an_address_that_may_get_no_load_gets_no_connection_and_the_report_says_
             scenario: Arc::new(parsed(&text, &[])),
             share: Share::WHOLE,
             seed: 1,
-            reach: Reach {
+            address_policy: AddressPolicy {
                 loopback: false,
                 private: true,
             },

@@ -10,7 +10,7 @@ use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::desk::Desk;
+use super::context::WorkerContext;
 
 /// How often the event loop is asked how late it is.
 const TICK: Duration = Duration::from_millis(10);
@@ -19,63 +19,65 @@ const TIME_WAIT: usize = 60;
 /// What a process has open besides connections: generous.
 const OTHER_FILES: u64 = 64;
 
-/// Fills in each second's strain, as it passes. Never returns.
-pub async fn watch(desk: &Desk, worker: u32, workers: u32) {
+/// Fills in each second's saturation, as it passes. Never returns.
+pub async fn watch(context: &WorkerContext, worker: u32, workers: u32) {
     let limits = Limits::of_this_process();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut closed: VecDeque<u64> = VecDeque::from([0]);
     let (mut second, mut since, mut used) =
-        (desk.elapsed().as_secs(), Instant::now(), thread_time());
+        (context.elapsed().as_secs(), Instant::now(), thread_time());
     // As it was just before the second ended: sessions whose time ends with it have left when it
     // has.
     let mut there = 0;
     loop {
         let due = ticks.tick().await;
         let lag = Instant::now().saturating_duration_since(due);
-        let at = desk.elapsed();
+        let at = context.elapsed();
         if at.is_zero() {
             (since, used) = (Instant::now(), thread_time());
             continue;
         }
-        let mut recorder = desk.recorder.borrow_mut();
-        let strain = recorder.strain(at);
-        strain.lag_micros = strain
+        let mut recorder = context.recorder.borrow_mut();
+        let saturation = recorder.saturation(at);
+        saturation.lag_micros = saturation
             .lag_micros
             .max(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX));
         if at.as_secs() == second {
-            there = desk.active.get();
+            there = context.active.get();
             continue;
         }
         // The second that has just passed; a late tick may belong to a later one.
-        let strain = recorder.strain(Duration::from_secs(second));
+        let saturation = recorder.saturation(Duration::from_secs(second));
         second = at.as_secs();
         let (now, now_used) = (Instant::now(), thread_time());
         let busy =
             (now_used.saturating_sub(used)).as_secs_f64() / (now - since).as_secs_f64().max(1e-9);
         (since, used) = (now, now_used);
-        strain.busy = (busy * 1_000.0).min(1_000.0) as u32;
-        strain.sessions = there;
-        strain.connections = desk.open.now.get();
+        saturation.busy = (busy * 1_000.0).min(1_000.0) as u32;
+        saturation.sessions = there;
+        saturation.connections = context.open.now.get();
         let before = Duration::from_secs(second) - Duration::from_millis(1);
-        let asked = desk.share.part_of(desk.schedule.users_at(before) as u64);
-        strain.asked += asked;
-        strain.sent += asked.min(there.into());
-        closed.push_back(desk.open.closed.get());
+        let asked = context
+            .share
+            .part_of(context.schedule.users_at(before) as u64);
+        saturation.asked += asked;
+        saturation.sent += asked.min(there.into());
+        closed.push_back(context.open.closed.get());
         if closed.len() > TIME_WAIT {
             closed.pop_front();
         }
-        let lingering = desk.open.closed.get() - closed.front().copied().unwrap_or_default();
-        let sockets = u64::from(strain.connections) * u64::from(workers);
-        strain.files = per_mille(sockets + OTHER_FILES, limits.files);
-        strain.ports = per_mille(
-            (sockets + lingering * u64::from(workers)) / desk.addresses.count() as u64,
+        let lingering = context.open.closed.get() - closed.front().copied().unwrap_or_default();
+        let sockets = u64::from(saturation.connections) * u64::from(workers);
+        saturation.files = per_mille(sockets + OTHER_FILES, limits.files);
+        saturation.ports = per_mille(
+            (sockets + lingering * u64::from(workers)) / context.addresses.count() as u64,
             limits.ports,
         );
         if worker == 0 {
             let resident = resident();
-            strain.resident_mib = u32::try_from(resident >> 20).unwrap_or(u32::MAX);
-            strain.memory = per_mille(resident, limits.memory);
+            saturation.resident_mib = u32::try_from(resident >> 20).unwrap_or(u32::MAX);
+            saturation.memory = per_mille(resident, limits.memory);
         }
     }
 }

@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use rand_pcg::Pcg64Mcg;
 use tokio::time::timeout_at;
 
-use super::desk::{Desk, Supply};
+use super::context::{Supply, WorkerContext};
 use super::session::Session;
 use super::walk::Walk;
 use crate::scenario::{Block, Think};
@@ -39,98 +39,120 @@ impl Drop for Active<'_> {
 
 /// A session of the closed model: iteration after iteration until its span ends. The iteration
 /// under way then is finished within the phase's grace, or cut and counted.
-pub async fn session(desk: Rc<Desk>, number: u64, span: u64, from: Duration, to: Duration) {
-    desk.wait_until(from).await;
-    let _active = Active::new(&desk.active);
+pub async fn session(
+    context: Rc<WorkerContext>,
+    number: u64,
+    span: u64,
+    from: Duration,
+    to: Duration,
+) {
+    context.wait_until(from).await;
+    let _active = Active::new(&context.active);
     // A session that comes back later is another visitor.
-    let mut session = Session::new(&desk, number | span << 40);
-    let grace = desk
+    let mut session = Session::new(&context, number | span << 40);
+    let grace = context
         .scenario
         .phases
-        .get(desk.schedule.phase_before(to))
+        .get(context.schedule.phase_before(to))
         .map_or(Duration::ZERO, |phase| phase.grace);
-    session.until = desk.start + to + grace;
-    let lived = timeout_at(session.until + OWN_END, live(&desk, &mut session, from, to)).await;
+    session.until = context.start + to + grace;
+    let lived = timeout_at(
+        session.until + OWN_END,
+        live(&context, &mut session, from, to),
+    )
+    .await;
     if lived.is_err() && !session.was_cut {
-        desk.recorder.borrow_mut().strain(desk.elapsed()).cut += 1;
+        context
+            .recorder
+            .borrow_mut()
+            .saturation(context.elapsed())
+            .cut += 1;
     }
 }
 
-async fn live(desk: &Desk, session: &mut Session, from: Duration, to: Duration) {
+async fn live(context: &WorkerContext, session: &mut Session, from: Duration, to: Duration) {
     let mut intended = from;
     while intended < to {
         let began = intended;
-        let flow = desk.pick_flow(&mut session.chance);
-        if desk.supply(session, flow) == Supply::UsedUp {
-            desk.recorder
+        let flow = context.pick_flow(&mut session.chance);
+        if context.supply(session, flow) == Supply::UsedUp {
+            context
+                .recorder
                 .borrow_mut()
-                .strain(desk.elapsed())
+                .saturation(context.elapsed())
                 .without_data += 1;
             return;
         }
-        intended = iteration(desk, session, flow, intended, Last::Thinks).await;
-        if let Some(pace) = desk.scenario.flows[flow].pace {
+        intended = iteration(context, session, flow, intended, AfterLastStep::Thinks).await;
+        if let Some(pace) = context.scenario.flows[flow].pace {
             intended = intended.max(began + pace);
         }
         // Who thinks beyond the end of their time is there until it ends.
-        desk.wait_until(intended.min(to)).await;
+        context.wait_until(intended.min(to)).await;
     }
 }
 
 /// An iteration of the open model, due at an instant of its own. Its first request counts from
 /// there, whatever the generator or the target made of it. It is carried out by a session that is
 /// free, or by a new one.
-pub async fn arrival(desk: Rc<Desk>, number: u64, due: Duration) {
-    let _active = Active::new(&desk.active);
-    let free = desk.idle.borrow_mut().pop();
+pub async fn arrival(context: Rc<WorkerContext>, number: u64, due: Duration) {
+    let _active = Active::new(&context.active);
+    let free = context.idle.borrow_mut().pop();
     let mut session = free.unwrap_or_else(|| {
-        let own = desk.sessions.get();
-        desk.sessions.set(own + 1);
+        let own = context.sessions.get();
+        context.sessions.set(own + 1);
         // Numbers of all workers together have no gap and no double.
         Session::new(
-            &desk,
-            u64::from(desk.share.index) + own * u64::from(desk.share.of),
+            &context,
+            u64::from(context.share.index) + own * u64::from(context.share.of),
         )
     });
-    session.reseed(desk.seed_of(number));
-    let flow = desk.pick_flow(&mut session.chance);
-    if desk.supply(&mut session, flow) == Supply::UsedUp {
-        desk.recorder
+    session.reseed(context.seed_of(number));
+    let flow = context.pick_flow(&mut session.chance);
+    if context.supply(&mut session, flow) == Supply::UsedUp {
+        context
+            .recorder
             .borrow_mut()
-            .strain(desk.elapsed())
+            .saturation(context.elapsed())
             .without_data += 1;
         return;
     }
     // Late is late, but it is sent, and counts in the second that it was due in.
-    desk.recorder.borrow_mut().strain(due).sent += 1;
-    let phase = desk.schedule.phase_at(due);
-    let grace = desk
+    context.recorder.borrow_mut().saturation(due).sent += 1;
+    let phase = context.schedule.phase_at(due);
+    let grace = context
         .scenario
         .phases
         .get(phase)
         .map_or(Duration::ZERO, |phase| phase.grace);
-    let over = desk
+    let over = context
         .schedule
         .phase_starts()
         .get(phase + 1)
         .copied()
-        .unwrap_or(desk.schedule.end());
-    session.until = desk.start + over + grace;
+        .unwrap_or(context.schedule.end());
+    session.until = context.start + over + grace;
     let carried_out = timeout_at(
         session.until + OWN_END,
-        iteration(&desk, &mut session, flow, due, Last::EndsAtOnce),
+        iteration(&context, &mut session, flow, due, AfterLastStep::EndsAtOnce),
     )
     .await;
     match carried_out {
-        Ok(_) if !session.was_cut => desk.idle.borrow_mut().push(session),
-        Err(_) if !session.was_cut => desk.recorder.borrow_mut().strain(desk.elapsed()).cut += 1,
+        Ok(_) if !session.was_cut => context.idle.borrow_mut().push(session),
+        Err(_) if !session.was_cut => {
+            context
+                .recorder
+                .borrow_mut()
+                .saturation(context.elapsed())
+                .cut += 1
+        }
         _ => {}
     }
 }
 
 /// Whether the last step is followed by its think time.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Last {
+enum AfterLastStep {
     Thinks,
     EndsAtOnce,
 }
@@ -138,60 +160,69 @@ enum Last {
 /// Carries out the flow's setup, if it has not been, and its steps; when the next thing is meant to
 /// begin.
 async fn iteration(
-    desk: &Desk,
+    context: &WorkerContext,
     session: &mut Session,
     flow: usize,
     intended: Duration,
-    last: Last,
+    last: AfterLastStep,
 ) -> Duration {
-    let settings = &desk.scenario.flows[flow];
+    let settings = &context.scenario.flows[flow];
     session.iterations += 1;
     session.forget(flow, settings.lasting);
     let mut intended = intended;
     if session.set_up.get(flow) == Some(&false) && !settings.setup.actions.is_empty() {
-        match steps(desk, session, flow, &settings.setup, intended, Last::Thinks).await {
+        match steps(
+            context,
+            session,
+            flow,
+            &settings.setup,
+            intended,
+            AfterLastStep::Thinks,
+        )
+        .await
+        {
             Ok(next) => intended = next,
             Err(next) => return next,
         }
         session.set_up[flow] = true;
-        desk.wait_until(intended).await;
+        context.wait_until(intended).await;
     }
-    match steps(desk, session, flow, &settings.body, intended, last).await {
+    match steps(context, session, flow, &settings.body, intended, last).await {
         Ok(next) | Err(next) => next,
     }
 }
 
 /// The steps of a block, one after the other. An error is where an abandoned iteration leaves off.
 async fn steps(
-    desk: &Desk,
+    context: &WorkerContext,
     session: &mut Session,
     flow: usize,
     block: &Block,
     mut intended: Duration,
-    last: Last,
+    last: AfterLastStep,
 ) -> Result<Duration, Duration> {
-    let settings = &desk.scenario.flows[flow];
+    let settings = &context.scenario.flows[flow];
     let mut walk = Walk::new(block);
-    let mut next = walk.next(&mut |condition| session.values(desk, flow).holds(condition));
+    let mut next = walk.next(&mut |condition| session.values(context, flow).holds(condition));
     while let Some(step) = next {
         let step = step as usize;
-        let done = session.step(desk, flow, step, intended).await;
-        next = walk.next(&mut |condition| session.values(desk, flow).holds(condition));
+        let done = session.step(context, flow, step, intended).await;
+        next = walk.next(&mut |condition| session.values(context, flow).holds(condition));
         intended = done.ended;
-        if next.is_some() || last == Last::Thinks {
+        if next.is_some() || last == AfterLastStep::Thinks {
             intended += think(
                 settings.steps[step].think.unwrap_or(settings.think),
                 &mut session.chance,
             );
         }
-        if done.refused && last == Last::Thinks {
+        if done.refused && last == AfterLastStep::Thinks {
             intended += AFTER_REFUSAL;
         }
         if done.abandon {
             return Err(intended);
         }
         if next.is_some() {
-            desk.wait_until(intended).await;
+            context.wait_until(intended).await;
         }
     }
     Ok(intended)

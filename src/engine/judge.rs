@@ -6,10 +6,10 @@ use regex::bytes::Regex;
 use scraper::{Html, Selector};
 use serde_json_path::JsonPath;
 
-use super::values::{Value, Values};
-use super::wire::Answer;
+use super::values::{CapturedValue, Values};
+use super::wire::HttpAnswer;
 use crate::measure::Ending;
-use crate::scenario::{Capture, Check, Expected, From, Pick, Step, What};
+use crate::scenario::{Capture, Check, Expected, From, Occurrence, Step, What};
 
 use rand::RngExt as _;
 
@@ -36,15 +36,15 @@ enum Engine {
 }
 
 /// What became of a judgement.
-pub struct Judged {
+pub struct StepOutcome {
     pub ending: Ending,
     /// A capture found nothing: what follows cannot be carried out.
     pub abandon: bool,
 }
 
 /// The answer as it is looked at: decoded and parsed when first asked for.
-struct Seen<'a> {
-    answer: &'a Answer,
+struct ParsedAnswer<'a> {
+    answer: &'a HttpAnswer,
     took: Duration,
     cookie: &'a dyn Fn(&str) -> Option<String>,
     json: Option<Option<serde_json::Value>>,
@@ -111,14 +111,14 @@ impl Judge {
     /// Judges an answer that is complete. Captured values are put where templates find them.
     pub fn judge(
         &self,
-        answer: &Answer,
+        answer: &HttpAnswer,
         took: Duration,
         values: &mut Values<'_>,
-        captured: &mut Vec<(u16, Value)>,
+        captured: &mut Vec<(u16, CapturedValue)>,
         cookie: &dyn Fn(&str) -> Option<String>,
         counts: &mut Vec<(u16, bool)>,
-    ) -> Judged {
-        let mut seen = Seen {
+    ) -> StepOutcome {
+        let mut seen = ParsedAnswer {
             answer,
             took,
             cookie,
@@ -149,7 +149,7 @@ impl Judge {
             _ if status_wrong || failed || abandon => Ending::Check,
             _ => Ending::Ok,
         };
-        Judged { ending, abandon }
+        StepOutcome { ending, abandon }
     }
 }
 
@@ -192,7 +192,7 @@ fn json_path(path: &str) -> Result<Engine, String> {
         .map_err(|error| error.to_string())
 }
 
-impl Seen<'_> {
+impl ParsedAnswer<'_> {
     fn json(&mut self) -> Option<&serde_json::Value> {
         let body = &self.answer.body;
         self.json
@@ -202,7 +202,7 @@ impl Seen<'_> {
 }
 
 impl Compiled<Check> {
-    fn holds(&self, seen: &mut Seen<'_>, values: &mut Values<'_>) -> bool {
+    fn holds(&self, seen: &mut ParsedAnswer<'_>, values: &mut Values<'_>) -> bool {
         match (&self.of.what, &self.engine) {
             (What::Status(codes), _) => codes.binary_search(&seen.answer.status).is_ok(),
             (What::Under(limit), _) => seen.took < *limit,
@@ -261,8 +261,8 @@ fn same(found: &serde_json::Value, wanted: &serde_json::Value) -> bool {
 }
 
 impl Compiled<Capture> {
-    fn find(&self, seen: &mut Seen<'_>, values: &mut Values<'_>) -> Option<Value> {
-        let text = |text: &[u8]| Value {
+    fn find(&self, seen: &mut ParsedAnswer<'_>, values: &mut Values<'_>) -> Option<CapturedValue> {
+        let text = |text: &[u8]| CapturedValue {
             text: String::from_utf8_lossy(text).into(),
             json: false,
         };
@@ -316,22 +316,22 @@ impl Compiled<Capture> {
     }
 }
 
-fn choose<'t, T>(all: &'t [T], pick: Pick, values: &mut Values<'_>) -> Option<&'t T> {
+fn choose<'t, T>(all: &'t [T], pick: Occurrence, values: &mut Values<'_>) -> Option<&'t T> {
     match (all, pick) {
-        ([] | [_], _) | (_, Pick::First) => all.first(),
-        (_, Pick::Last) => all.last(),
-        (_, Pick::Random) => all.get(values.chance.random_range(0..all.len())),
+        ([] | [_], _) | (_, Occurrence::First) => all.first(),
+        (_, Occurrence::Last) => all.last(),
+        (_, Occurrence::Random) => all.get(values.chance.random_range(0..all.len())),
     }
 }
 
 /// A JSON value, as a later request sends it.
-fn as_text(value: &serde_json::Value) -> Value {
+fn as_text(value: &serde_json::Value) -> CapturedValue {
     match value {
-        serde_json::Value::String(text) => Value {
+        serde_json::Value::String(text) => CapturedValue {
             text: text.as_str().into(),
             json: false,
         },
-        other => Value {
+        other => CapturedValue {
             text: other.to_string().into(),
             json: true,
         },
@@ -348,11 +348,11 @@ mod tests {
     use rand_pcg::Pcg64Mcg;
 
     use super::*;
-    use crate::scenario::{Comparison, Method, Template, example};
+    use crate::scenario::{Method, Template, ThresholdOperator, example};
 
-    fn answer(status: u16, body: &str) -> Answer {
+    fn answer(status: u16, body: &str) -> HttpAnswer {
         let headers = vec![("x-kind".to_owned(), b"fast".to_vec())];
-        Answer {
+        HttpAnswer {
             status,
             headers,
             body: body.as_bytes().to_vec(),
@@ -369,9 +369,9 @@ mod tests {
         }
     }
 
-    type Outcome = (Ending, Vec<(u16, bool)>, Vec<(u16, Value)>);
+    type Outcome = (Ending, Vec<(u16, bool)>, Vec<(u16, CapturedValue)>);
 
-    fn judge(step: &Step, answer: &Answer, took: u64) -> Outcome {
+    fn judge(step: &Step, answer: &HttpAnswer, took: u64) -> Outcome {
         let variables: Vec<String> = step
             .captures
             .iter()
@@ -490,8 +490,8 @@ mod tests {
                 false,
             ),
             (What::Header("x-other".to_owned(), None), false),
-            (What::Size(Comparison::Less, 1_000), true),
-            (What::Size(Comparison::Greater, 1_000), false),
+            (What::Size(ThresholdOperator::Less, 1_000), true),
+            (What::Size(ThresholdOperator::Greater, 1_000), false),
         ] {
             let step = Step {
                 checks: vec![check(what.clone(), false)],
@@ -519,31 +519,39 @@ mod tests {
         for (from, pick, found) in [
             (
                 From::Regex("id=([0-9]+)".to_owned()),
-                Pick::First,
+                Occurrence::First,
                 Some("41"),
             ),
             (
                 From::Regex("id=([0-9]+)".to_owned()),
-                Pick::Last,
+                Occurrence::Last,
                 Some("42"),
             ),
             (
                 From::Regex("id=[0-9]+".to_owned()),
-                Pick::First,
+                Occurrence::First,
                 Some("id=41"),
             ),
-            (From::Regex("none".to_owned()), Pick::First, None),
+            (From::Regex("none".to_owned()), Occurrence::First, None),
             (
                 css("input[name=csrf]", Some("value")),
-                Pick::First,
+                Occurrence::First,
                 Some("t0k"),
             ),
-            (css("p", None), Pick::Last, Some("id=42")),
-            (css("table", None), Pick::First, None),
-            (From::Header("x-kind".to_owned()), Pick::First, Some("fast")),
-            (From::Cookie("sid".to_owned()), Pick::First, Some("c1")),
-            (From::Cookie("none".to_owned()), Pick::First, None),
-            (From::Json("$.id".to_owned()), Pick::First, None),
+            (css("p", None), Occurrence::Last, Some("id=42")),
+            (css("table", None), Occurrence::First, None),
+            (
+                From::Header("x-kind".to_owned()),
+                Occurrence::First,
+                Some("fast"),
+            ),
+            (
+                From::Cookie("sid".to_owned()),
+                Occurrence::First,
+                Some("c1"),
+            ),
+            (From::Cookie("none".to_owned()), Occurrence::First, None),
+            (From::Json("$.id".to_owned()), Occurrence::First, None),
         ] {
             let step = Step {
                 captures: vec![capture(from.clone(), pick)],
@@ -561,7 +569,7 @@ mod tests {
         let capture = |path: &str, default: Option<&str>| Capture {
             name: "x".to_owned(),
             from: From::Json(path.to_owned()),
-            pick: Pick::First,
+            pick: Occurrence::First,
             default: default.map(str::to_owned),
         };
         let step = Step {

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::Reach;
+use crate::limits::AddressPolicy;
 use crate::plan::Share;
 use crate::scenario::Scenario;
 
@@ -22,13 +22,14 @@ mod addresses;
 #[cfg_attr(not(target_os = "linux"), path = "alarm_tokio.rs")]
 mod alarm;
 mod connection;
+mod context;
 mod decide;
 mod decode;
-mod desk;
 pub mod health;
 mod iteration;
 mod judge;
 pub mod lifetime;
+mod link;
 pub mod once;
 mod request;
 mod rows;
@@ -40,7 +41,7 @@ mod walk;
 mod wire;
 mod worker;
 
-pub use worker::{Running, begin};
+pub use worker::{RunningWorkers, begin};
 
 /// What a generator is to do.
 #[derive(Debug, Clone)]
@@ -49,7 +50,7 @@ pub struct Work {
     pub share: Share,
     pub seed: u64,
     /// Where load may go.
-    pub reach: Reach,
+    pub address_policy: AddressPolicy,
     /// Worker threads.
     pub workers: u32,
     /// The start instant on this machine's monotonic clock.
@@ -73,7 +74,7 @@ impl Work {
 /// measured must not make a request late. (On Linux niceness belongs to a thread.)
 pub fn step_behind_the_workers() {
     #[cfg(target_os = "linux")]
-    // Refused, it is as it was: the strain of the run tells.
+    // Refused, it is as it was: the saturation of the run tells.
     let _ = rustix::process::nice(10);
 }
 

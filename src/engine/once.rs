@@ -23,14 +23,18 @@ const LONGEST: usize = 4 * 1024;
 
 /// An answer; redirects are not followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answered {
+pub struct PlainResponse {
     pub status: u16,
     pub body: String,
 }
 
 /// Asks the first of these addresses that answers: they have been judged already. `path` counts
 /// from the host's root.
-pub async fn get(target: &Target, addresses: &[IpAddr], path: &str) -> Result<Answered, String> {
+pub async fn get(
+    target: &Target,
+    addresses: &[IpAddr],
+    path: &str,
+) -> Result<PlainResponse, String> {
     let mut why = "it has no address".to_owned();
     for address in addresses {
         match timeout(
@@ -47,7 +51,7 @@ pub async fn get(target: &Target, addresses: &[IpAddr], path: &str) -> Result<An
     Err(why)
 }
 
-async fn ask(target: &Target, address: SocketAddr, path: &str) -> Result<Answered, String> {
+async fn ask(target: &Target, address: SocketAddr, path: &str) -> Result<PlainResponse, String> {
     let stream = TcpStream::connect(address)
         .await
         .map_err(|error| error.to_string())?;
@@ -70,7 +74,7 @@ async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     target: &Target,
     path: &str,
-) -> Result<Answered, String> {
+) -> Result<PlainResponse, String> {
     let failed = |error: hyper::Error| error.to_string();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -91,7 +95,7 @@ async fn exchange(
         .collect()
         .await
         .map_err(|error| error.to_string())?;
-    Ok(Answered {
+    Ok(PlainResponse {
         status,
         body: String::from_utf8_lossy(&body.to_bytes()).into_owned(),
     })

@@ -7,7 +7,7 @@ use hyper::{Request, Uri};
 use url::Url;
 
 use super::judge::Judge;
-use super::values::{Missing, Values};
+use super::values::{MissingValue, Values};
 use super::wire::Keep;
 use crate::scenario::{Flow, Method, Step, Target, Template};
 
@@ -21,7 +21,7 @@ pub struct Prepared {
     body: Option<Template>,
     /// Where nothing in it changes: the request, and its HTTP/1.1 form but for the line that ends
     /// its head.
-    fixed: Option<(Ready, Vec<u8>)>,
+    fixed: Option<(ReadyRequest, Vec<u8>)>,
     host: String,
     pub judge: Judge,
     pub keep: Keep,
@@ -29,7 +29,7 @@ pub struct Prepared {
 
 /// One request, ready to be sent, or to be sent on after a redirect.
 #[derive(Debug, Clone)]
-pub struct Ready {
+pub struct ReadyRequest {
     pub method: Method,
     /// Path and query.
     pub path: String,
@@ -77,7 +77,7 @@ impl Prepared {
         Ok(prepared)
     }
 
-    fn fix(&self) -> Option<(Ready, Vec<u8>)> {
+    fn fix(&self) -> Option<(ReadyRequest, Vec<u8>)> {
         let text = |template: &Template| {
             template
                 .constant()
@@ -91,7 +91,7 @@ impl Prepared {
             body.constant().map(Bytes::copy_from_slice)
         })?;
         let path = one_line(text(&self.path)?);
-        let ready = Ready {
+        let ready = ReadyRequest {
             method: self.method,
             path,
             headers: headers.collect::<Option<_>>()?,
@@ -107,7 +107,7 @@ impl Prepared {
         self.fixed.is_some()
     }
 
-    pub fn fixed(&self) -> Option<Ready> {
+    pub fn fixed(&self) -> Option<ReadyRequest> {
         self.fixed.as_ref().map(|(ready, _)| ready.clone())
     }
 
@@ -130,7 +130,7 @@ impl Prepared {
     }
 
     /// The request with its values, in whatever form it will be sent.
-    pub fn ready(&self, values: &mut Values<'_>) -> Result<Ready, Missing> {
+    pub fn ready(&self, values: &mut Values<'_>) -> Result<ReadyRequest, MissingValue> {
         let path = values.text(&self.path)?;
         let path = if path.starts_with('/') {
             path
@@ -145,7 +145,7 @@ impl Prepared {
         if let Some(content) = &self.body {
             values.render(content, &mut body)?;
         }
-        Ok(Ready {
+        Ok(ReadyRequest {
             method: self.method,
             path: one_line(path),
             headers,
@@ -205,7 +205,7 @@ fn headers(target: &Target, step: &Step) -> Vec<(String, Template)> {
     all
 }
 
-impl Ready {
+impl ReadyRequest {
     /// Appends the HTTP/1.1 form.
     pub fn write(&self, host: &str, cookies: Option<&str>, out: &mut Vec<u8>) {
         self.write_head(host, out);
@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn redirects_keep_or_drop_method_and_body() {
-        let ready = Ready {
+        let ready = ReadyRequest {
             method: Method::Post,
             path: "/a".to_owned(),
             headers: vec![("content-type".to_owned(), "x".to_owned())],

@@ -5,11 +5,11 @@ use rand::RngExt as _;
 use rand_pcg::Pcg64Mcg;
 
 use crate::plan::Share;
-use crate::scenario::{Data, Order, WhenUsedUp};
+use crate::scenario::{DataFile, Order, WhenUsedUp};
 
 /// The rows of one data file that belong to a worker.
 #[derive(Debug)]
-pub struct Rows {
+pub struct RowCursor {
     first: u64,
     step: u64,
     count: u64,
@@ -27,8 +27,8 @@ pub enum Drawn {
     Fail,
 }
 
-impl Rows {
-    pub fn new(data: &Data, share: Share) -> Self {
+impl RowCursor {
+    pub fn new(data: &DataFile, share: Share) -> Self {
         let share = if data.split { share } else { Share::WHOLE };
         let (first, step) = (u64::from(share.index), u64::from(share.of.max(1)));
         let count = (data.rows.len() as u64)
@@ -74,9 +74,9 @@ mod tests {
 
     use super::*;
 
-    fn data(rows: usize, order: Order, when_used_up: WhenUsedUp) -> Data {
+    fn data(rows: usize, order: Order, when_used_up: WhenUsedUp) -> DataFile {
         let rows = (0..rows).map(|row| vec![row.to_string()]).collect();
-        Data {
+        DataFile {
             name: "d".to_owned(),
             columns: vec!["c".to_owned()],
             rows,
@@ -86,7 +86,7 @@ mod tests {
         }
     }
 
-    fn drawn(rows: &mut Rows, times: usize) -> Vec<Drawn> {
+    fn drawn(rows: &mut RowCursor, times: usize) -> Vec<Drawn> {
         let mut chance = Pcg64Mcg::seed_from_u64(1);
         (0..times).map(|_| rows.draw(&mut chance)).collect()
     }
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn what_happens_at_the_end_is_what_the_file_says() {
         let share = Share { index: 1, of: 2 };
-        let draw = |order, when| drawn(&mut Rows::new(&data(4, order, when), share), 3);
+        let draw = |order, when| drawn(&mut RowCursor::new(&data(4, order, when), share), 3);
         let (one, three) = (Drawn::Row(1), Drawn::Row(3));
         assert_eq!(
             draw(Order::Sequential, WhenUsedUp::Recycle),
@@ -113,7 +113,7 @@ mod tests {
                 .iter()
                 .all(|row| [one, three].contains(row))
         );
-        let few = Rows::new(&data(1, Order::Sequential, WhenUsedUp::Recycle), share);
+        let few = RowCursor::new(&data(1, Order::Sequential, WhenUsedUp::Recycle), share);
         assert_eq!(drawn(&mut { few }, 1), [Drawn::Stop]);
     }
 
@@ -123,7 +123,7 @@ mod tests {
             let data = data(rows, Order::Once, WhenUsedUp::Stop);
             let mut seen = Vec::new();
             for index in 0..workers {
-                for drawn in drawn(&mut Rows::new(&data, Share { index, of: workers }), rows + 1) {
+                for drawn in drawn(&mut RowCursor::new(&data, Share { index, of: workers }), rows + 1) {
                     match drawn {
                         Drawn::Row(row) => seen.push(row as usize),
                         other => prop_assert_eq!(other, Drawn::Stop),

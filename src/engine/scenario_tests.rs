@@ -19,14 +19,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{Work, begin};
-use crate::limits::Reach;
-use crate::measure::{Ending, Results, Select, Strain, Tally};
+use crate::limits::AddressPolicy;
+use crate::measure::{Ending, Results, Saturation, Select, Tally};
 use crate::plan::Share;
-use crate::scenario::{self, Scenario, Surroundings};
+use crate::scenario::{self, Scenario, Substitutions};
 
 /// One request as the shop saw it.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct ShopRequest {
     pub line: String,
     pub headers: BTreeMap<String, String>,
     body: String,
@@ -35,10 +35,10 @@ pub struct Seen {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct Log(Arc<Mutex<Vec<Seen>>>);
+pub(super) struct Log(Arc<Mutex<Vec<ShopRequest>>>);
 
 impl Log {
-    pub fn all(&self) -> Vec<Seen> {
+    pub fn all(&self) -> Vec<ShopRequest> {
         self.0.lock().unwrap().clone()
     }
 
@@ -122,7 +122,7 @@ async fn answer(log: Log, connection: usize, request: Request<hyper::body::Incom
     }
     let body = String::from_utf8_lossy(&body).into_owned();
     let cookies = headers.get("cookie").cloned().unwrap_or_default();
-    log.0.lock().unwrap().push(Seen {
+    log.0.lock().unwrap().push(ShopRequest {
         line,
         headers,
         body: body.clone(),
@@ -210,7 +210,7 @@ pub(super) fn parsed(text: &str, files: &[(&str, &str)]) -> Scenario {
             .map(|(_, content)| content.as_bytes().to_vec())
             .ok_or_else(|| "not there".to_owned())
     };
-    match scenario::read(text, &Surroundings::default(), &open) {
+    match scenario::read(text, &Substitutions::default(), &open) {
         Ok(read) => read.scenario,
         Err(problems) => panic!("{}", scenario::render("test", text, &problems, false)),
     }
@@ -218,7 +218,7 @@ pub(super) fn parsed(text: &str, files: &[(&str, &str)]) -> Scenario {
 
 pub(super) async fn measure(scenario: Scenario, share: Share, workers: u32) -> Results {
     let (stop, start) = (CancellationToken::new(), Instant::now());
-    let reach = Reach {
+    let address_policy = AddressPolicy {
         loopback: true,
         private: false,
     };
@@ -226,7 +226,7 @@ pub(super) async fn measure(scenario: Scenario, share: Share, workers: u32) -> R
         scenario: Arc::new(scenario),
         share,
         seed: 7,
-        reach,
+        address_policy,
         workers,
         start,
         stop,
@@ -255,11 +255,11 @@ pub(super) fn tally(results: &Results) -> Tally {
     results.merged(Select::default()).tally
 }
 
-pub(super) fn strain(results: &Results) -> Strain {
+pub(super) fn saturation(results: &Results) -> Saturation {
     results
-        .strain()
-        .fold(Strain::default(), |mut all, (_, strain)| {
-            all.merge(strain);
+        .saturation()
+        .fold(Saturation::default(), |mut all, (_, saturation)| {
+            all.merge(saturation);
             all
         })
 }
@@ -628,7 +628,7 @@ async fn rows_are_split_and_used_up() {
             2,
         )
         .await;
-        used_up += strain(&results).without_data;
+        used_up += saturation(&results).without_data;
         assert_eq!(tally(&results).errors(), 0);
     }
     let mut lines = shop.log.lines();
@@ -670,20 +670,26 @@ async fn an_iteration_is_finished_within_its_grace_or_cut_and_counted() {
         "phases: [{ users: 3, hold: 100ms, grace: 5s, burst: true }]\nsteps: [{ get: /slow }]",
     )
     .await;
-    assert_eq!((tally(&results).ok, strain(&results).cut), (3, 0));
+    assert_eq!((tally(&results).ok, saturation(&results).cut), (3, 0));
     let shop = Shop::open().await;
     let results = run(
         &shop,
         "phases: [{ users: 3, hold: 100ms, grace: 100ms, burst: true }]\nsteps: [{ get: /hang }]",
     )
     .await;
-    assert_eq!((tally(&results).requests(), strain(&results).cut), (0, 3));
+    assert_eq!(
+        (tally(&results).requests(), saturation(&results).cut),
+        (0, 3)
+    );
     let results = run(
         &shop,
         "phases: [{ rate: 30/s, hold: 100ms, grace: 100ms }]\nsteps: [{ get: /hang }]",
     )
     .await;
-    assert_eq!((tally(&results).requests(), strain(&results).cut), (0, 3));
+    assert_eq!(
+        (tally(&results).requests(), saturation(&results).cut),
+        (0, 3)
+    );
 }
 
 #[tokio::test]
@@ -723,7 +729,7 @@ async fn connections_are_kept_renewed_or_shared_as_the_file_says() {
         );
         assert_eq!(tally(&results).errors(), 0, "{connection}");
         assert_eq!(
-            u64::from(strain(&results).opened),
+            u64::from(saturation(&results).opened),
             opened as u64,
             "{connection}"
         );
@@ -760,14 +766,17 @@ async fn what_was_asked_is_what_was_sent_also_when_the_level_falls() {
     )
     .await;
     // The last second ends with the load, and may not be told any more.
-    let Strain { asked, sent, .. } = strain(&results);
+    let Saturation { asked, sent, .. } = saturation(&results);
     assert!(asked >= 63 && sent == asked, "{sent} of {asked}");
     let results = run(
         &shop,
         "phases: [{ rate: 300/s, hold: 2s }]\nsteps: [{ get: / }]",
     )
     .await;
-    assert_eq!((strain(&results).asked, strain(&results).sent), (600, 600));
+    assert_eq!(
+        (saturation(&results).asked, saturation(&results).sent),
+        (600, 600)
+    );
 }
 
 /// A certificate authority, and a server's and a client's certificate by it, as PEM and as rustls
@@ -847,7 +856,10 @@ async fn tls_is_spoken_with_private_authorities_client_certificates_and_both_ver
         "what the server prefers"
     );
     assert_eq!(
-        (strain(&results).tls_full, strain(&results).tls_resumed),
+        (
+            saturation(&results).tls_full,
+            saturation(&results).tls_resumed
+        ),
         (2, 0),
         "new users do full handshakes"
     );
@@ -868,10 +880,10 @@ async fn tls_is_spoken_with_private_authorities_client_certificates_and_both_ver
             .iter()
             .all(|seen| seen.version == Version::HTTP_11)
     );
-    let strain = strain(&results);
+    let saturation = saturation(&results);
     assert!(
-        strain.tls_full == 2 && strain.tls_resumed > 0,
-        "a session resumes its own: {strain:?}"
+        saturation.tls_full == 2 && saturation.tls_resumed > 0,
+        "a session resumes its own: {saturation:?}"
     );
 
     // Nobody vouches for it; unless nobody has to.

@@ -1,28 +1,19 @@
 //! A session: one virtual user with its connection, cookies and captured values, and how it carries
 //! out a step.
 
-use std::future::Future;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use cookie_store::CookieStore;
-use cookie_store::RawCookie;
 use rand::SeedableRng as _;
 use rand_pcg::Pcg64Mcg;
-use rustls::HandshakeKind;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::TlsConnector;
-use url::Url;
 
-use super::connection::{Answered, Connection, NotOpened, Opening, Origin};
+use super::context::WorkerContext;
 use super::decode::decode;
-use super::desk::Desk;
-use super::request::{Prepared, Ready};
-use super::values::{Value, Values};
-use super::wire::Answer;
+use super::link::{Link, Trace};
+use super::request::Prepared;
+use super::values::{CapturedValue, Values};
+use super::wire::HttpAnswer;
 use crate::measure::{Ending, Key, Request};
-use crate::scenario::{Pool, Reuse};
 
 /// What a virtual user has.
 pub struct Session {
@@ -31,7 +22,7 @@ pub struct Session {
     pub chance: Pcg64Mcg,
     link: Link,
     /// By flow; without captures nothing is allocated.
-    variables: Box<[Box<[Option<Value>]>]>,
+    variables: Box<[Box<[Option<CapturedValue>]>]>,
     /// By flow: its setup is done. Empty where no flow has one.
     pub set_up: Box<[bool]>,
     /// When what is under way is cut.
@@ -40,14 +31,6 @@ pub struct Session {
     pub was_cut: bool,
     /// By data file: the row of this iteration.
     pub rows: Box<[Option<u32>]>,
-}
-
-/// What it holds of the network.
-#[derive(Default)]
-struct Link {
-    connection: Option<Connection>,
-    jar: Option<Box<CookieStore>>,
-    tls: Option<TlsConnector>,
 }
 
 /// A step that has been carried out.
@@ -63,29 +46,16 @@ pub struct Done {
 /// one that has waited longer was not answered in time.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(1);
 
-/// What is known of a request under way, also when it is cut.
-#[derive(Default)]
-struct Trace {
-    opening: Option<Opening>,
-    /// When the last request was on the wire, and its answer began.
-    on_wire: Option<Instant>,
-    first_byte: Option<Instant>,
-    redirects: u64,
-    bytes: u64,
-    /// A redirect led away from the target, or there were too many.
-    astray: bool,
-}
-
 /// An answer as it is judged.
-struct Seen {
-    answer: Answer,
+struct TimedAnswer {
+    answer: HttpAnswer,
     took: Duration,
     astray: bool,
 }
 
 impl Session {
-    pub fn new(desk: &Desk, number: u64) -> Self {
-        let scenario = &desk.scenario;
+    pub fn new(context: &WorkerContext, number: u64) -> Self {
+        let scenario = &context.scenario;
         let any = scenario.flows.iter().any(|flow| !flow.variables.is_empty());
         let variables = match any {
             true => scenario
@@ -98,7 +68,7 @@ impl Session {
         Self {
             number,
             iterations: 0,
-            chance: desk.chance(number),
+            chance: context.chance(number),
             link: Link::default(),
             variables,
             set_up: match scenario
@@ -109,7 +79,7 @@ impl Session {
                 true => vec![false; scenario.flows.len()].into(),
                 false => Box::default(),
             },
-            until: desk.start + desk.schedule.latest_end(),
+            until: context.start + context.schedule.latest_end(),
             was_cut: false,
             rows: vec![None; scenario.data.len()].into(),
         }
@@ -131,10 +101,10 @@ impl Session {
         }
     }
 
-    pub fn values<'a>(&'a mut self, desk: &'a Desk, flow: usize) -> Values<'a> {
+    pub fn values<'a>(&'a mut self, context: &'a WorkerContext, flow: usize) -> Values<'a> {
         Values {
             variables: self.variables.get(flow).map_or(&[], |variables| variables),
-            data: &desk.scenario.data,
+            data: &context.scenario.data,
             rows: &self.rows,
             session: self.number,
             iteration: self.iterations,
@@ -145,98 +115,45 @@ impl Session {
     /// Carries out a step that was meant to begin at `intended`, and records it.
     pub async fn step(
         &mut self,
-        desk: &Desk,
+        context: &WorkerContext,
         flow: usize,
         step: usize,
         intended: Duration,
     ) -> Done {
         let began = Instant::now();
-        let sent = began.saturating_duration_since(desk.start);
+        let sent = began.saturating_duration_since(context.start);
         // From here to the intended start it was the generator's own doing.
-        desk.recorder
+        context
+            .recorder
             .borrow_mut()
             .start(sent, sent.saturating_sub(intended));
-        let prepared = &desk.prepared[flow][step];
-        let settings = &desk.scenario.flows[flow].steps[step];
-        let timeout = settings.timeout.unwrap_or(desk.scenario.target.timeout);
-        let redirects = settings.redirects.unwrap_or(desk.scenario.target.redirects);
         let mut trace = Trace::default();
-        let mut counts = desk.counts.take();
+        let mut counts = context.counts.take();
         counts.clear();
-        let request = match prepared.is_fixed() && !desk.may_speak_two {
-            true => Ok(None),
-            false => prepared.ready(&mut self.values(desk, flow)).map(Some),
+        let key = Key {
+            phase: context.schedule.phase_at(intended) as u16,
+            flow: flow as u16,
+            step: step as u16,
         };
-        // What an answer would have given, the rest of the iteration may need.
-        let unanswered = !prepared.judge.captures_nothing();
-        let mut instance = None;
-        let (ending, abandon) = match request {
-            Err(_) => {
-                counts.push((prepared.judge.beyond() + 1, false));
-                (Ending::Unsent, true)
-            }
-            Ok(ready) => {
-                let fetch = self
-                    .link
-                    .fetch(desk, prepared, ready, redirects, &mut trace);
-                match timeout_at((began + timeout).min(self.until), fetch).await {
-                    Ok(Ok(answer)) => {
-                        instance = desk.instance(&answer);
-                        let seen = Seen {
-                            answer,
-                            took: began.elapsed(),
-                            astray: trace.astray,
-                        };
-                        self.judge(desk, flow, prepared, seen, &mut counts)
-                    }
-                    Ok(Err(ending)) => (ending, unanswered),
-                    Err(_) if self.until < began + timeout => {
-                        self.was_cut = true;
-                        desk.recorder.borrow_mut().strain(desk.elapsed()).cut += 1;
-                        if began.elapsed() < TIME_TO_ANSWER {
-                            desk.counts.replace(counts);
-                            return Done {
-                                ended: desk.elapsed(),
-                                abandon: true,
-                                refused: false,
-                            };
-                        }
-                        (Ending::Timeout, true)
-                    }
-                    Err(_) => (Ending::Timeout, unanswered),
-                }
-            }
+        let asked = self.ask(context, (flow, step), began, &mut trace, &mut counts);
+        let Some((ending, abandon, instance)) = asked.await else {
+            context.counts.replace(counts);
+            return Done {
+                ended: context.elapsed(),
+                abandon: true,
+                refused: false,
+            };
         };
         let now = Instant::now();
-        let ended = now.saturating_duration_since(desk.start);
-        let phase = desk.schedule.phase_at(intended) as u16;
-        let opening = trace.opening;
-        let first_byte = trace.on_wire.zip(trace.first_byte);
-        desk.recorder.borrow_mut().request(&Request {
-            key: Key {
-                phase,
-                flow: flow as u16,
-                step: step as u16,
-            },
-            ended,
+        let ended = now.saturating_duration_since(context.start);
+        context.recorder.borrow_mut().request(&Request {
             latency: ended.saturating_sub(intended),
             service: ended.saturating_sub(sent),
-            dns: opening.map(|opening| opening.dns),
-            connect: opening.map(|opening| opening.connect),
-            tls: opening
-                .and_then(|opening| opening.tls)
-                .map(|(took, _)| took),
-            first_byte: first_byte.map(|(wire, first)| first.saturating_duration_since(wire)),
-            body: trace
-                .first_byte
-                .map(|first| now.saturating_duration_since(first)),
-            ending,
-            bytes: trace.bytes,
-            redirects: trace.redirects,
             checks: &counts,
             instance,
+            ..trace.request(key, ending, ended, now)
         });
-        desk.counts.replace(counts);
+        context.counts.replace(counts);
         Done {
             ended,
             abandon,
@@ -244,16 +161,69 @@ impl Session {
         }
     }
 
+    /// Sends the request and judges its answer: the ending, whether the rest of the iteration must be
+    /// abandoned, and the instance that answered. Nothing if the session was cut before the target
+    /// had time to answer.
+    async fn ask(
+        &mut self,
+        context: &WorkerContext,
+        (flow, step): (usize, usize),
+        began: Instant,
+        trace: &mut Trace,
+        counts: &mut Vec<(u16, bool)>,
+    ) -> Option<(Ending, bool, Option<u16>)> {
+        let prepared = &context.prepared[flow][step];
+        let settings = &context.scenario.flows[flow].steps[step];
+        let timeout = settings.timeout.unwrap_or(context.scenario.target.timeout);
+        let redirects = settings
+            .redirects
+            .unwrap_or(context.scenario.target.redirects);
+        let request = match prepared.is_fixed() && !context.may_speak_two {
+            true => Ok(None),
+            false => prepared.ready(&mut self.values(context, flow)).map(Some),
+        };
+        let Ok(ready) = request else {
+            counts.push((prepared.judge.beyond() + 1, false));
+            return Some((Ending::Unsent, true, None));
+        };
+        // What an answer would have given, the rest of the iteration may need.
+        let unanswered = !prepared.judge.captures_nothing();
+        let fetch = self.link.fetch(context, prepared, ready, redirects, trace);
+        match timeout_at((began + timeout).min(self.until), fetch).await {
+            Ok(Ok(answer)) => {
+                let instance = context.instance(&answer);
+                let seen = TimedAnswer {
+                    answer,
+                    took: began.elapsed(),
+                    astray: trace.astray,
+                };
+                let (ending, abandon) = self.judge(context, flow, prepared, seen, counts);
+                Some((ending, abandon, instance))
+            }
+            Ok(Err(ending)) => Some((ending, unanswered, None)),
+            Err(_) if self.until < began + timeout => {
+                self.was_cut = true;
+                context
+                    .recorder
+                    .borrow_mut()
+                    .saturation(context.elapsed())
+                    .cut += 1;
+                (began.elapsed() >= TIME_TO_ANSWER).then_some((Ending::Timeout, true, None))
+            }
+            Err(_) => Some((Ending::Timeout, unanswered, None)),
+        }
+    }
+
     /// The ending, and whether the rest of the iteration must be abandoned.
     fn judge(
         &mut self,
-        desk: &Desk,
+        context: &WorkerContext,
         flow: usize,
         prepared: &Prepared,
-        seen: Seen,
+        seen: TimedAnswer,
         counts: &mut Vec<(u16, bool)>,
     ) -> (Ending, bool) {
-        let Seen {
+        let TimedAnswer {
             mut answer,
             took,
             astray,
@@ -281,7 +251,7 @@ impl Session {
         let mut captured = Vec::new();
         let mut values = Values {
             variables: variables.get(flow).map_or(&[], |variables| variables),
-            data: &desk.scenario.data,
+            data: &context.scenario.data,
             rows,
             session: *number,
             iteration: *iterations,
@@ -304,7 +274,7 @@ impl Session {
 }
 
 /// What somebody looks at is looked at unpacked.
-fn unpack(answer: &mut Answer) -> bool {
+fn unpack(answer: &mut HttpAnswer) -> bool {
     // An answer without a body (to a HEAD, a 304) is no body in any coding.
     if answer.body.is_empty() {
         return true;
@@ -319,284 +289,4 @@ fn unpack(answer: &mut Answer) -> bool {
         }
         Err(()) => false,
     }
-}
-
-impl Link {
-    fn cookie(&self, name: &str) -> Option<String> {
-        let jar = self.jar.as_ref()?;
-        jar.iter_unexpired()
-            .find(|cookie| cookie.name() == name)
-            .map(|cookie| cookie.value().to_owned())
-    }
-
-    /// Sends the request, follows redirects, and reads the last answer to its end.
-    async fn fetch(
-        &mut self,
-        desk: &Desk,
-        prepared: &Prepared,
-        mut ready: Option<Ready>,
-        redirects: u32,
-        trace: &mut Trace,
-    ) -> Result<Answer, Ending> {
-        let mut origin = desk.origin;
-        loop {
-            let mut connection = self.connect(desk, origin, trace).await?;
-            let path = ready
-                .as_ref()
-                .map_or(prepared.fixed_path(), |ready| ready.path.as_str());
-            let url = self.jar.is_some().then(|| desk.url(origin, path)).flatten();
-            let cookies = url
-                .as_ref()
-                .filter(|_| !prepared.has_own_cookies())
-                .and_then(|url| self.cookies(url));
-            let address = connection.address;
-            let answered = exchange(
-                desk,
-                prepared,
-                ready.as_ref(),
-                &mut connection,
-                cookies.as_deref(),
-                origin,
-                trace,
-            )
-            .await?;
-            let Answered { answer, first_byte } = answered;
-            trace.first_byte = Some(first_byte);
-            desk.answered(address);
-            self.put_back(desk, connection, answer.reusable);
-            if desk.scenario.target.cookies {
-                self.store_cookies(desk, origin, path, &answer);
-            }
-            let Some(location) = moved(&answer).filter(|_| redirects > 0) else {
-                trace.bytes = answer.bytes;
-                return Ok(answer);
-            };
-            let next = desk
-                .url(origin, path)
-                .and_then(|url| url.join(&location).ok())
-                .filter(|to| desk.is_target(to));
-            let (Some(to), true) = (next, trace.redirects < u64::from(redirects)) else {
-                trace.astray = true;
-                return Ok(answer);
-            };
-            trace.redirects += 1;
-            origin = Origin {
-                https: to.scheme() == "https",
-                port: to.port_or_known_default().unwrap_or(origin.port),
-            };
-            let request = ready.or_else(|| prepared.fixed()).ok_or(Ending::Broken)?;
-            ready = Some(request.redirected(answer.status, &to));
-        }
-    }
-
-    fn cookies(&self, url: &Url) -> Option<String> {
-        let jar = self.jar.as_ref()?;
-        let pairs: Vec<String> = jar
-            .get_request_values(url)
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        (!pairs.is_empty()).then(|| pairs.join("; "))
-    }
-
-    fn store_cookies(&mut self, desk: &Desk, origin: Origin, path: &str, answer: &Answer) {
-        let mut set = answer
-            .headers
-            .iter()
-            .filter(|(name, _)| name == "set-cookie")
-            .peekable();
-        if set.peek().is_none() {
-            return;
-        }
-        let Some(url) = desk.url(origin, path) else {
-            return;
-        };
-        let texts = set.filter_map(|(_, value)| std::str::from_utf8(value).ok());
-        let cookies = texts.filter_map(|text| RawCookie::parse(text.to_owned()).ok());
-        self.jar
-            .get_or_insert_default()
-            .store_response_cookies(cookies, &url);
-    }
-
-    /// The connection kept from before, or a new one.
-    async fn connect(
-        &mut self,
-        desk: &Desk,
-        origin: Origin,
-        trace: &mut Trace,
-    ) -> Result<Connection, Ending> {
-        while let Some(mut kept) = self.take(desk) {
-            let fresh = kept.origin == origin && kept.left > 0 && Instant::now() < kept.expires;
-            if fresh && kept.alive(&desk.buffer).await {
-                share(desk, &kept);
-                return Ok(kept);
-            }
-        }
-        self.open(desk, origin, trace).await
-    }
-
-    fn take(&mut self, desk: &Desk) -> Option<Connection> {
-        match desk.policy.pool {
-            Pool::Session => self.connection.take(),
-            Pool::Shared => desk.pool.borrow_mut().pop(),
-        }
-    }
-
-    fn put_back(&mut self, desk: &Desk, mut connection: Connection, reusable: bool) {
-        connection.left = connection.left.saturating_sub(1);
-        if !reusable || desk.policy.reuse == Reuse::Request || connection.left == 0 {
-            return;
-        }
-        match desk.policy.pool {
-            Pool::Session => self.connection = Some(connection),
-            // A shared HTTP/2 connection is in the pool already, while it carries requests.
-            Pool::Shared if connection.is_two() => {}
-            Pool::Shared => desk.pool.borrow_mut().push(connection),
-        }
-    }
-
-    async fn open(
-        &mut self,
-        desk: &Desk,
-        origin: Origin,
-        trace: &mut Trace,
-    ) -> Result<Connection, Ending> {
-        let begun = Instant::now();
-        let deadline = begun + desk.scenario.target.connect_timeout;
-        let port = Some(origin.port);
-        let addresses = within(deadline, desk.addresses.in_turn(port))
-            .await
-            .ok_or(Ending::Connect)?;
-        let addresses = addresses.map_err(|why| {
-            desk.recorder.borrow_mut().reason(&why.to_string());
-            Ending::Connect
-        })?;
-        let dns = begun.elapsed();
-        let dialling = Instant::now();
-        let (stream, address) = dial(desk, &addresses, deadline)
-            .await
-            .ok_or(Ending::Connect)?;
-        let connect = dialling.elapsed();
-        let security = desk.security.as_ref().filter(|_| origin.https);
-        if let (Some(security), None) = (security, &self.tls) {
-            self.tls = Some(security.of_a_session());
-        }
-        let tls = match security.zip(self.tls.as_ref()) {
-            Some((security, connector)) => Some((connector, security.name())),
-            // A redirect to https without anything known of TLS.
-            None if origin.https => return Err(Ending::Tls),
-            None => None,
-        };
-        let over = Connection::over(
-            stream,
-            address,
-            origin,
-            tls,
-            desk.two_without_tls(),
-            &desk.open,
-        );
-        let opened = within(deadline, over).await;
-        let failed = if origin.https {
-            Ending::Tls
-        } else {
-            Ending::Connect
-        };
-        let (mut connection, handshake) =
-            opened.ok_or(failed)?.map_err(|NotOpened { ending, why }| {
-                desk.recorder.borrow_mut().reason(&why);
-                ending
-            })?;
-        trace.opening = Some(Opening {
-            dns,
-            connect,
-            tls: handshake,
-        });
-        desk.opened(
-            address,
-            handshake.map(|(_, kind)| kind == HandshakeKind::Resumed),
-        );
-        (connection.expires, connection.left) = desk.lifetime();
-        share(desk, &connection);
-        Ok(connection)
-    }
-}
-
-/// A shared HTTP/2 connection is in the pool while it carries requests, with what it may still
-/// carry after this one.
-fn share(desk: &Desk, connection: &Connection) {
-    let may = desk.policy.pool == Pool::Shared
-        && desk.policy.reuse == Reuse::Session
-        && connection.left > 1;
-    if let Some(mut shared) = may.then(|| connection.shared()).flatten() {
-        shared.left = connection.left - 1;
-        desk.pool.borrow_mut().push(shared);
-    }
-}
-
-async fn within<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
-    timeout_at(deadline, future).await.ok()
-}
-
-/// Tries the addresses in turn: a dead one must not cost every n-th session its request.
-async fn dial(
-    desk: &Desk,
-    addresses: &[SocketAddr],
-    deadline: Instant,
-) -> Option<(TcpStream, SocketAddr)> {
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let share = left / (addresses.len() - tried) as u32;
-        match timeout_at(Instant::now() + share, TcpStream::connect(*address)).await {
-            Ok(Ok(stream)) => return Some((stream, *address)),
-            Ok(Err(error)) => {
-                desk.recorder.borrow_mut().reason(&error.to_string());
-                desk.refused(*address);
-            }
-            Err(_) => {
-                desk.recorder
-                    .borrow_mut()
-                    .reason("no answer to the attempt to connect");
-                desk.refused(*address);
-            }
-        }
-    }
-    None
-}
-
-/// One request and its answer on a connection.
-async fn exchange(
-    desk: &Desk,
-    prepared: &Prepared,
-    ready: Option<&Ready>,
-    connection: &mut Connection,
-    cookies: Option<&str>,
-    origin: Origin,
-    trace: &mut Trace,
-) -> Result<Answered, Ending> {
-    if connection.is_two() {
-        let host = desk.authority(origin);
-        let request = ready
-            .and_then(|ready| ready.request(origin.https, &host, cookies))
-            .ok_or(Ending::Broken)?;
-        trace.on_wire = Some(Instant::now());
-        return connection.exchange_two(request, prepared.keep).await;
-    }
-    let mut bytes = desk.scratch.take();
-    bytes.clear();
-    match ready {
-        Some(ready) => ready.write(&desk.authority(origin), cookies, &mut bytes),
-        None => prepared.write_fixed(cookies, &mut bytes),
-    }
-    let sent = connection.send(&bytes).await;
-    desk.scratch.replace(bytes);
-    sent?;
-    trace.on_wire = Some(Instant::now());
-    connection.receive(prepared.keep, &desk.buffer).await
-}
-
-/// Where a redirect leads, if it is one.
-fn moved(answer: &Answer) -> Option<String> {
-    matches!(answer.status, 301 | 302 | 303 | 307 | 308)
-        .then(|| answer.header("location"))
-        .flatten()
-        .map(|location| String::from_utf8_lossy(location).into_owned())
 }

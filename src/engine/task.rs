@@ -13,11 +13,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::decide::{self, FIRST_HEARTBEAT, Seen, Step};
-use super::{Running, Work, begin};
+use super::decide::{self, ChannelView, FIRST_HEARTBEAT, GeneratorAction};
+use super::{RunningWorkers, Work, begin};
 use crate::channel::message::{Control, End, Ended, Ready, Report, VERSION};
 use crate::channel::{Channel, ChannelError, POLL};
-use crate::limits::Reach;
+use crate::limits::AddressPolicy;
 use crate::measure::Interval;
 use crate::plan::Share;
 use crate::redact;
@@ -39,7 +39,7 @@ const UNHEARD: u32 = 2;
 
 /// Who a generator is.
 #[derive(Debug, Clone)]
-pub struct Task {
+pub struct GeneratorTask {
     pub channel: Channel,
     pub slot: u32,
     pub attempt: u32,
@@ -63,7 +63,7 @@ pub enum GenerateError {
 }
 
 /// Carries out one slot of a run, to its end.
-pub async fn generate(task: &Task) -> Result<Ended, GenerateError> {
+pub async fn generate(task: &GeneratorTask) -> Result<Ended, GenerateError> {
     let born = Instant::now();
     let mut farewell = Farewell::new(task.max_lifetime)?;
     let booted = tokio::select! {
@@ -71,8 +71,8 @@ pub async fn generate(task: &Task) -> Result<Ended, GenerateError> {
         why = farewell.heard() => Ok(Booted::Over(why)),
     };
     match booted {
-        Ok(Booted::Ready(scenario, seed, reach)) => {
-            carry_out(task, &mut farewell, *scenario, (seed, reach), born).await
+        Ok(Booted::Ready(scenario, seed, address_policy)) => {
+            carry_out(task, &mut farewell, *scenario, (seed, address_policy), born).await
         }
         Ok(Booted::Over(why)) => say_end(task, why, 0).await,
         Err(error) => fail(task, error).await,
@@ -81,14 +81,14 @@ pub async fn generate(task: &Task) -> Result<Ended, GenerateError> {
 
 /// A task that knows what to do, or that there is nothing to do.
 enum Booted {
-    Ready(Box<Scenario>, u64, Reach),
+    Ready(Box<Scenario>, u64, AddressPolicy),
     Over(Ended),
 }
 
-async fn boot(task: &Task, born: Instant) -> Result<Booted, GenerateError> {
+async fn boot(task: &GeneratorTask, born: Instant) -> Result<Booted, GenerateError> {
     let give_up = born + FIRST_HEARTBEAT;
     let plan = patiently(give_up, || task.channel.plan()).await?;
-    let mut surroundings = plan.surroundings;
+    let mut substitutions = plan.surroundings;
     if plan.secrets {
         // They were there before the plan: now they are not, because the run has begun without this
         // task.
@@ -96,7 +96,7 @@ async fn boot(task: &Task, born: Instant) -> Result<Booted, GenerateError> {
             return Ok(Booted::Over(Ended::NotNeeded));
         };
         redact::keep(&read.secrets);
-        surroundings.secrets = read.secrets;
+        substitutions.secrets = read.secrets;
     }
     let files = fetch_files(task, &plan.files, give_up).await?;
     let open = |name: &str| {
@@ -105,7 +105,7 @@ async fn boot(task: &Task, born: Instant) -> Result<Booted, GenerateError> {
             .cloned()
             .ok_or_else(|| "it did not come with the plan".to_owned())
     };
-    let read = scenario::read(&plan.scenario, &surroundings, &open).map_err(|problems| {
+    let read = scenario::read(&plan.scenario, &substitutions, &open).map_err(|problems| {
         GenerateError::Scenario(scenario::render(
             "scenario",
             &plan.scenario,
@@ -135,14 +135,14 @@ where
 }
 
 /// Says why there will be no load, so that the other side need not guess.
-async fn fail(task: &Task, error: GenerateError) -> Result<Ended, GenerateError> {
+async fn fail(task: &GeneratorTask, error: GenerateError) -> Result<Ended, GenerateError> {
     let _ = say_end(task, Ended::Failed(error.to_string()), 0).await;
     Err(error)
 }
 
 /// The files that the scenario names. They were written before the plan.
 async fn fetch_files(
-    task: &Task,
+    task: &GeneratorTask,
     names: &[String],
     give_up: Instant,
 ) -> Result<BTreeMap<String, Vec<u8>>, GenerateError> {
@@ -157,10 +157,10 @@ async fn fetch_files(
 }
 
 async fn carry_out(
-    task: &Task,
+    task: &GeneratorTask,
     farewell: &mut Farewell,
     scenario: Scenario,
-    (seed, reach): (u64, Reach),
+    (seed, address_policy): (u64, AddressPolicy),
     born: Instant,
 ) -> Result<Ended, GenerateError> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
@@ -191,7 +191,7 @@ async fn carry_out(
         scenario,
         share,
         seed,
-        reach,
+        address_policy,
         workers: cores.max(1),
         start,
         stop: stop.clone(),
@@ -213,7 +213,7 @@ fn monotonic(at: Timestamp) -> std::time::Instant {
 }
 
 /// A door of redaction, as `Outbox::seal` is: errors and panics may tell what they failed over.
-async fn say_end(task: &Task, why: Ended, intervals: u32) -> Result<Ended, GenerateError> {
+async fn say_end(task: &GeneratorTask, why: Ended, intervals: u32) -> Result<Ended, GenerateError> {
     let why = match why {
         Ended::Failed(text) => Ended::Failed(redact::text(&text)),
         other => other,
@@ -245,7 +245,7 @@ async fn say_end(task: &Task, why: Ended, intervals: u32) -> Result<Ended, Gener
 
 /// An orchestrator that was killed while tasks came up has left them in its folder. (A bucket's are
 /// for its guard.)
-async fn forget_secrets(task: &Task) {
+async fn forget_secrets(task: &GeneratorTask) {
     if task.channel.is_local() {
         let _ = task.channel.drop_secrets().await;
     }
@@ -254,10 +254,10 @@ async fn forget_secrets(task: &Task) {
 /// Delivers what the workers measure while listening for what must end it. The two do not wait for
 /// each other: a store that hangs must hold up neither the lease nor a stop.
 async fn load(
-    task: &Task,
+    task: &GeneratorTask,
     ear: &mut Ear<'_>,
     farewell: &mut Farewell,
-    running: Running,
+    running: RunningWorkers,
     stop: &CancellationToken,
 ) -> (Ended, u32) {
     super::step_behind_the_workers();
@@ -282,7 +282,7 @@ async fn load(
 }
 
 /// Hands over reports until the workers have ended: how many, and what went wrong with the workers.
-async fn deliver(task: &Task, mut running: Running) -> (u32, Option<String>) {
+async fn deliver(task: &GeneratorTask, mut running: RunningWorkers) -> (u32, Option<String>) {
     let mut outbox = Outbox::new();
     let mut report = every(REPORT);
     loop {
@@ -364,7 +364,7 @@ impl Outbox {
         });
     }
 
-    async fn send(&mut self, task: &Task) {
+    async fn send(&mut self, task: &GeneratorTask) {
         // While the store is away, what comes is gathered in one report: memory stays bounded by
         // the seconds.
         if self.waiting.is_empty() {
@@ -403,7 +403,7 @@ fn redacted(mut interval: Interval) -> Interval {
 
 /// Listens to the orchestrator.
 struct Ear<'a> {
-    task: &'a Task,
+    task: &'a GeneratorTask,
     control: Option<Control>,
     /// When the heartbeat last changed (at first: when the task was born), by the own monotonic
     /// clock. A read that fails is no change.
@@ -411,7 +411,7 @@ struct Ear<'a> {
 }
 
 impl<'a> Ear<'a> {
-    fn new(task: &'a Task, born: Instant) -> Self {
+    fn new(task: &'a GeneratorTask, born: Instant) -> Self {
         Self {
             task,
             control: None,
@@ -425,9 +425,9 @@ impl<'a> Ear<'a> {
             poll.tick().await;
             self.listen().await;
             match decide::before(&self.seen()) {
-                Step::Wait => {}
-                Step::Begin(at, share) => return Ok((at, share)),
-                Step::End(why) => return Err(why),
+                GeneratorAction::Wait => {}
+                GeneratorAction::Begin(at, share) => return Ok((at, share)),
+                GeneratorAction::End(why) => return Err(why),
             }
         }
     }
@@ -459,8 +459,8 @@ impl<'a> Ear<'a> {
         }
     }
 
-    fn seen(&self) -> Seen<'_> {
-        Seen {
+    fn seen(&self) -> ChannelView<'_> {
+        ChannelView {
             slot: self.task.slot,
             attempt: self.task.attempt,
             epoch: self.task.epoch,
@@ -504,8 +504,11 @@ impl Farewell {
 
 /// Carries out a scenario that was not read from a plan.
 #[cfg(test)]
-pub async fn carry_out_for_test(task: &Task, scenario: Scenario) -> Result<Ended, GenerateError> {
-    let here = Reach {
+pub async fn carry_out_for_test(
+    task: &GeneratorTask,
+    scenario: Scenario,
+) -> Result<Ended, GenerateError> {
+    let here = AddressPolicy {
         loopback: true,
         private: false,
     };

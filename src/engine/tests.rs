@@ -24,16 +24,17 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::task::{Task, carry_out_for_test, generate};
+use super::task::{GeneratorTask, carry_out_for_test, generate};
 use super::{Work, begin};
 use crate::channel::message::{Control, Ended, Plan, Secrets, Start, VERSION};
 use crate::channel::{Channel, LEASE};
-use crate::limits::Reach;
+use crate::limits::AddressPolicy;
 use crate::measure::{Results, Select, Tally};
 use crate::plan::{Schedule, Share};
 use crate::redact;
 use crate::scenario::{
-    Action, Method, Model, Phase, Role, Scenario, Surroundings, Template, Think, Url, example,
+    Action, LoadPhase, Method, Model, PhaseRole, Scenario, Substitutions, Template, Think, Url,
+    example,
 };
 
 /// Answers by path: `/ok`, `/status/N`, `/hang`, `/close`, `/slow` (until 500 ms after the server's
@@ -179,8 +180,8 @@ async fn answer(
 }
 
 fn scenario(address: SocketAddr, path: &str, model: Model, level: f64, hold: Duration) -> Scenario {
-    let phase = example::phase("only", model, level, hold, Role::Baseline);
-    let mut scenario = example::scenario(vec![Phase {
+    let phase = example::phase("only", model, level, hold, PhaseRole::Baseline);
+    let mut scenario = example::scenario(vec![LoadPhase {
         grace: Duration::from_secs(2),
         ..phase
     }]);
@@ -201,7 +202,7 @@ fn work(scenario: Scenario, share: Share, workers: u32) -> Work {
         scenario: Arc::new(scenario),
         share,
         seed: 1,
-        reach: Reach {
+        address_policy: AddressPolicy {
             loopback: true,
             private: false,
         },
@@ -497,8 +498,8 @@ fn channel() -> Channel {
     Channel::new(Arc::new(InMemory::new()), Path::from("run")).unconditional()
 }
 
-fn task(channel: &Channel, slot: u32) -> Task {
-    Task {
+fn task(channel: &Channel, slot: u32) -> GeneratorTask {
+    GeneratorTask {
         channel: channel.clone(),
         slot,
         attempt: 1,
@@ -614,14 +615,14 @@ fn plan(secrets: bool) -> Plan {
         "name: x\ntarget: {{ url: http://127.0.0.1:9 }}\nphases: [{{ users: 1, hold: 1s }}]\n\
          steps: [{{ get: /, headers: {{ x-key: \"{key}\" }} }}]\n"
     );
-    let surroundings = Surroundings::default();
+    let substitutions = Substitutions::default();
     Plan {
         version: VERSION,
         run: "sp-0000000001".to_owned(),
         scenario,
-        surroundings,
+        surroundings: substitutions,
         secrets,
-        reach: crate::limits::Reach {
+        reach: crate::limits::AddressPolicy {
             loopback: true,
             private: false,
         },
@@ -638,7 +639,7 @@ async fn a_task_that_sees_no_beat_ends_after_two_minutes_however_far_it_came() {
             channel.put_plan(&plan(false)).await.unwrap();
         }
         let born = tokio::time::Instant::now();
-        let ended = generate(&Task {
+        let ended = generate(&GeneratorTask {
             max_lifetime: Duration::from_secs(3_600),
             ..task(&channel, 0)
         })
@@ -713,7 +714,7 @@ async fn the_last_to_leave_a_folder_takes_the_secrets_out_of_it() {
         .await
         .unwrap();
     channel.put_control(&control(&[0]), None).await.unwrap();
-    let ended = generate(&Task {
+    let ended = generate(&GeneratorTask {
         lease: Duration::ZERO,
         ..task(&channel, 0)
     })

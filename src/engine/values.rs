@@ -5,20 +5,20 @@ use jiff::Timestamp;
 use rand::RngExt as _;
 use rand_pcg::Pcg64Mcg;
 
-use crate::scenario::{Condition, Data, Escape, Expression, Literal, Segment, Template};
+use crate::scenario::{Condition, DataFile, Escape, Expression, Literal, Segment, Template};
 
 /// A captured value: as text, and whether that text is JSON as it stands (a number, `true`, an
 /// object).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Value {
+pub struct CapturedValue {
     pub text: Box<str>,
     pub json: bool,
 }
 
 /// What templates may read at a moment of a session.
 pub struct Values<'a> {
-    pub variables: &'a [Option<Value>],
-    pub data: &'a [Data],
+    pub variables: &'a [Option<CapturedValue>],
+    pub data: &'a [DataFile],
     /// By data file: the row drawn for this iteration.
     pub rows: &'a [Option<u32>],
     pub session: u64,
@@ -28,11 +28,11 @@ pub struct Values<'a> {
 
 /// A template names something that is not there now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Missing;
+pub struct MissingValue;
 
 impl Values<'_> {
     /// Appends what the template makes.
-    pub fn render(&mut self, template: &Template, out: &mut Vec<u8>) -> Result<(), Missing> {
+    pub fn render(&mut self, template: &Template, out: &mut Vec<u8>) -> Result<(), MissingValue> {
         for segment in &template.segments {
             match segment {
                 Segment::Text(text) => out.extend_from_slice(text),
@@ -45,7 +45,7 @@ impl Values<'_> {
         Ok(())
     }
 
-    pub fn text(&mut self, template: &Template) -> Result<String, Missing> {
+    pub fn text(&mut self, template: &Template) -> Result<String, MissingValue> {
         let mut out = Vec::new();
         self.render(template, &mut out)?;
         Ok(String::from_utf8_lossy(&out).into_owned())
@@ -54,7 +54,7 @@ impl Values<'_> {
     pub fn holds(&mut self, condition: &Condition) -> bool {
         let left = self.value(&condition.left);
         let holds = match (&condition.comparison, left) {
-            (_, Err(Missing)) => false,
+            (_, Err(MissingValue)) => false,
             (None, Ok(value)) => !matches!(value.text.as_ref(), "" | "false" | "0" | "null"),
             (Some((operator, right)), Ok(left)) => self
                 .value(right)
@@ -63,12 +63,12 @@ impl Values<'_> {
         holds != condition.negated
     }
 
-    fn value(&mut self, expression: &Expression) -> Result<Value, Missing> {
-        let number = |number: &dyn std::fmt::Display| Value {
+    fn value(&mut self, expression: &Expression) -> Result<CapturedValue, MissingValue> {
+        let number = |number: &dyn std::fmt::Display| CapturedValue {
             text: number.to_string().into(),
             json: true,
         };
-        let text = |text: &str| Value {
+        let text = |text: &str| CapturedValue {
             text: text.into(),
             json: false,
         };
@@ -78,7 +78,7 @@ impl Values<'_> {
                 .variables
                 .get(*index as usize)
                 .and_then(Option::as_ref)
-                .ok_or(Missing)?
+                .ok_or(MissingValue)?
                 .clone(),
             Expression::Column(data, column) => {
                 let row = self
@@ -86,19 +86,19 @@ impl Values<'_> {
                     .get(*data as usize)
                     .copied()
                     .flatten()
-                    .ok_or(Missing)?;
+                    .ok_or(MissingValue)?;
                 let cell = self
                     .data
                     .get(*data as usize)
                     .and_then(|data| data.rows.get(row as usize)?.get(*column as usize));
-                text(cell.ok_or(Missing)?)
+                text(cell.ok_or(MissingValue)?)
             }
             Expression::Random(from, to) => number(&self.chance.random_range(*from..=*to)),
             Expression::Uuid => text(&uuid(self.chance)),
             Expression::Pick(literals) => of_literal(
                 literals
                     .get(self.chance.random_range(0..literals.len().max(1)))
-                    .ok_or(Missing)?,
+                    .ok_or(MissingValue)?,
             ),
             Expression::Now(now) => match now {
                 crate::scenario::Now::Text => text(&format!("{:.3}", Timestamp::now())),
@@ -107,7 +107,7 @@ impl Values<'_> {
             },
             Expression::Session => number(&self.session),
             Expression::Iteration => number(&self.iteration),
-            Expression::AsText(inner) => Value {
+            Expression::AsText(inner) => CapturedValue {
                 json: false,
                 ..self.value(inner)?
             },
@@ -121,17 +121,17 @@ impl Values<'_> {
     }
 }
 
-fn of_literal(literal: &Literal) -> Value {
+fn of_literal(literal: &Literal) -> CapturedValue {
     match literal {
-        Literal::Text(text) => Value {
+        Literal::Text(text) => CapturedValue {
             text: text.as_str().into(),
             json: false,
         },
-        Literal::Number(number) => Value {
+        Literal::Number(number) => CapturedValue {
             text: number.to_string().into(),
             json: true,
         },
-        Literal::Bool(value) => Value {
+        Literal::Bool(value) => CapturedValue {
             text: value.to_string().into(),
             json: true,
         },
@@ -154,7 +154,7 @@ fn uuid(chance: &mut Pcg64Mcg) -> String {
     .join("-")
 }
 
-fn put(value: &Value, escape: Escape, out: &mut Vec<u8>) {
+fn put(value: &CapturedValue, escape: Escape, out: &mut Vec<u8>) {
     match escape {
         Escape::Raw => out.extend_from_slice(value.text.as_bytes()),
         Escape::Percent => out.extend(crate::scenario::percent_encoded(&value.text).into_bytes()),
@@ -185,8 +185,8 @@ mod tests {
     use super::*;
     use crate::scenario::{Operator, Order, WhenUsedUp};
 
-    fn rendered(expression: Expression, escape: Escape) -> Result<String, Missing> {
-        let data = [Data {
+    fn rendered(expression: Expression, escape: Escape) -> Result<String, MissingValue> {
+        let data = [DataFile {
             name: "users".to_owned(),
             columns: vec!["email".to_owned()],
             rows: vec![vec!["a".to_owned()], vec!["b@c".to_owned()]],
@@ -195,11 +195,11 @@ mod tests {
             split: true,
         }];
         let variables = [
-            Some(Value {
+            Some(CapturedValue {
                 text: "a \"b\"\r\n/ü".into(),
                 json: false,
             }),
-            Some(Value {
+            Some(CapturedValue {
                 text: "7".into(),
                 json: true,
             }),
@@ -255,7 +255,10 @@ mod tests {
             rendered(Expression::Base64(Template::text("user:pw")), Escape::Raw).as_deref(),
             Ok("dXNlcjpwdw==")
         );
-        assert_eq!(rendered(Expression::Variable(2), Escape::Raw), Err(Missing));
+        assert_eq!(
+            rendered(Expression::Variable(2), Escape::Raw),
+            Err(MissingValue)
+        );
     }
 
     #[test]
@@ -272,7 +275,7 @@ mod tests {
         let mut chance = Pcg64Mcg::seed_from_u64(1);
         let variables = [
             None,
-            Some(Value {
+            Some(CapturedValue {
                 text: "3".into(),
                 json: true,
             }),

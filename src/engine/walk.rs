@@ -5,11 +5,11 @@ use crate::scenario::{Action, Block, Condition};
 
 /// Walks through a block; for a flat one nothing is allocated.
 pub struct Walk<'b> {
-    here: Frame<'b>,
-    outer: Vec<Frame<'b>>,
+    here: BlockPosition<'b>,
+    outer: Vec<BlockPosition<'b>>,
 }
 
-struct Frame<'b> {
+struct BlockPosition<'b> {
     block: &'b Block,
     next: usize,
     passes_left: u32,
@@ -18,7 +18,7 @@ struct Frame<'b> {
 impl<'b> Walk<'b> {
     pub fn new(block: &'b Block) -> Self {
         Self {
-            here: Frame {
+            here: BlockPosition {
                 block,
                 next: 0,
                 passes_left: block.repeat,
@@ -45,7 +45,7 @@ impl<'b> Walk<'b> {
                 Some(Action::Block(block)) => {
                     self.here.next += 1;
                     if block.condition.as_ref().is_none_or(&mut *holds) {
-                        let inner = Frame {
+                        let inner = BlockPosition {
                             block,
                             next: 0,
                             passes_left: block.repeat,

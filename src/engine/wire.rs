@@ -25,7 +25,7 @@ pub struct Keep {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct HttpAnswer {
     pub status: u16,
     /// Names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
@@ -37,7 +37,7 @@ pub struct Answer {
     pub reusable: bool,
 }
 
-impl Answer {
+impl HttpAnswer {
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers
             .iter()
@@ -60,7 +60,7 @@ pub enum NotHttp {
 }
 
 #[derive(Debug)]
-enum State {
+enum ParseState {
     Head,
     Fixed(u64),
     Chunked(Chunk),
@@ -84,21 +84,21 @@ enum Chunk {
 
 /// Reads one answer.
 #[derive(Debug)]
-pub struct Reader {
+pub struct AnswerReader {
     keep: Keep,
-    state: State,
+    state: ParseState,
     /// A head that came in pieces.
     partial: Vec<u8>,
-    answer: Answer,
+    answer: HttpAnswer,
 }
 
-impl Reader {
+impl AnswerReader {
     pub fn new(keep: Keep) -> Self {
         Self {
             keep,
-            state: State::Head,
+            state: ParseState::Head,
             partial: Vec::new(),
-            answer: Answer::default(),
+            answer: HttpAnswer::default(),
         }
     }
 
@@ -106,7 +106,7 @@ impl Reader {
     pub fn feed(&mut self, mut bytes: &[u8]) -> Result<bool, NotHttp> {
         loop {
             match self.state {
-                State::Head => {
+                ParseState::Head => {
                     if bytes.is_empty() {
                         return Ok(false);
                     }
@@ -115,27 +115,27 @@ impl Reader {
                         None => return Ok(false),
                     }
                 }
-                State::Fixed(left) => {
+                ParseState::Fixed(left) => {
                     let now = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                     self.body(&bytes[..now])?;
                     bytes = &bytes[now..];
                     self.state = match left - now as u64 {
-                        0 => State::Done,
-                        left => State::Fixed(left),
+                        0 => ParseState::Done,
+                        left => ParseState::Fixed(left),
                     };
-                    if matches!(self.state, State::Fixed(_)) {
+                    if matches!(self.state, ParseState::Fixed(_)) {
                         return Ok(false);
                     }
                 }
-                State::Chunked(chunk) => match self.chunked(chunk, bytes)? {
+                ParseState::Chunked(chunk) => match self.chunked(chunk, bytes)? {
                     Some(used) => bytes = &bytes[used..],
                     None => return Ok(false),
                 },
-                State::UntilClosed => {
+                ParseState::UntilClosed => {
                     self.body(bytes)?;
                     return Ok(false);
                 }
-                State::Done => {
+                ParseState::Done => {
                     // Nobody asked for what comes after the answer: whose would it be?
                     self.answer.reusable &= bytes.is_empty();
                     return Ok(true);
@@ -147,12 +147,12 @@ impl Reader {
     /// The connection has ended.
     pub fn end(&mut self) -> Result<(), NotHttp> {
         match self.state {
-            State::UntilClosed | State::Done => Ok(()),
+            ParseState::UntilClosed | ParseState::Done => Ok(()),
             _ => Err(NotHttp::Short),
         }
     }
 
-    pub fn answer(self) -> Answer {
+    pub fn answer(self) -> HttpAnswer {
         self.answer
     }
 
@@ -235,12 +235,12 @@ impl Reader {
         self.answer.reusable = !close;
         let bodiless = self.keep.head_only || status == 204 || status == 304;
         self.state = match (bodiless, coded, chunked, length) {
-            (true, ..) | (_, false, _, Some(0)) => State::Done,
-            (_, true, true, _) => State::Chunked(Chunk::Size(0, 0)),
-            (_, false, _, Some(length)) => State::Fixed(length),
+            (true, ..) | (_, false, _, Some(0)) => ParseState::Done,
+            (_, true, true, _) => ParseState::Chunked(Chunk::Size(0, 0)),
+            (_, false, _, Some(length)) => ParseState::Fixed(length),
             _ => {
                 self.answer.reusable = false;
-                State::UntilClosed
+                ParseState::UntilClosed
             }
         };
         Ok(Some(used))
@@ -295,7 +295,7 @@ impl Reader {
             Chunk::DataEnd(_) => return Err(NotHttp::Framing),
             Chunk::Trailer(length) => match (first, length) {
                 (b'\n', 0) => {
-                    self.state = State::Done;
+                    self.state = ParseState::Done;
                     return Ok(Some(1));
                 }
                 (b'\n', _) => (Chunk::Trailer(0), 1),
@@ -304,7 +304,7 @@ impl Reader {
                 (_, length) => (Chunk::Trailer(length + 1), 1),
             },
         };
-        self.state = State::Chunked(next);
+        self.state = ParseState::Chunked(next);
         Ok(Some(used))
     }
 }
@@ -330,8 +330,8 @@ mod tests {
         head_only: false,
     };
 
-    fn read(pieces: &[&[u8]], keep: Keep) -> Result<(bool, Answer), NotHttp> {
-        let mut reader = Reader::new(keep);
+    fn read(pieces: &[&[u8]], keep: Keep) -> Result<(bool, HttpAnswer), NotHttp> {
+        let mut reader = AnswerReader::new(keep);
         let mut done = false;
         for piece in pieces {
             done = reader.feed(piece)?;
@@ -470,7 +470,7 @@ mod tests {
     #[test]
     fn an_end_in_the_middle_is_an_error_unless_the_end_is_the_framing() {
         let end = |text: &str| {
-            let mut reader = Reader::new(KEEP);
+            let mut reader = AnswerReader::new(KEEP);
             reader.feed(text.as_bytes()).unwrap();
             reader.end()
         };

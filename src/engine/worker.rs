@@ -9,8 +9,8 @@ use tokio::task::{JoinError, JoinSet, LocalSet};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Work;
-use super::alarm::Alarm;
-use super::desk::{Desk, spread};
+use super::alarm::WakeTimer;
+use super::context::{WorkerContext, spread};
 use super::tls::Security;
 use super::{health, iteration};
 use crate::measure::Interval;
@@ -29,7 +29,7 @@ const JUMP: Duration = Duration::from_secs(1);
 
 /// Whole seconds from one worker.
 #[derive(Debug)]
-pub struct Seconds {
+pub struct WorkerSeconds {
     pub worker: u32,
     /// Nothing before this second will come any more.
     pub before: u32,
@@ -38,14 +38,14 @@ pub struct Seconds {
 
 /// A share being carried out.
 #[derive(Debug)]
-pub struct Running {
-    seconds: UnboundedReceiver<Seconds>,
+pub struct RunningWorkers {
+    seconds: UnboundedReceiver<WorkerSeconds>,
     threads: Vec<JoinHandle<Result<(), String>>>,
     /// By worker: everything before is here.
     before: Vec<u32>,
 }
 
-impl Running {
+impl RunningWorkers {
     /// The next seconds of any worker; nothing when all have ended.
     pub async fn next(&mut self) -> Option<Interval> {
         let seconds = self.seconds.recv().await?;
@@ -73,7 +73,7 @@ impl Running {
 }
 
 /// Starts the workers. They end with the schedule, or when `work.stop` is cancelled.
-pub fn begin(work: &Work) -> Result<Running, String> {
+pub fn begin(work: &Work) -> Result<RunningWorkers, String> {
     let (sender, seconds) = unbounded_channel();
     health::make_room_for_sockets();
     // A redirect may lead from http to https on the same host: where roots are at hand, they are
@@ -87,14 +87,14 @@ pub fn begin(work: &Work) -> Result<Running, String> {
     for worker in 0..work.workers {
         let (work, security, sender) = (work.clone(), security.clone(), sender.clone());
         // What can be wrong with the target is wrong for all: find it before any thread starts.
-        Desk::new(&work, worker, security.as_ref())?;
+        WorkerContext::new(&work, worker, security.as_ref())?;
         let thread = thread::Builder::new()
             .name(format!("worker-{worker}"))
             .spawn(move || work_here(&work, worker, security.as_ref(), &sender))
             .map_err(|error| format!("could not start a worker thread: {error}"))?;
         threads.push(thread);
     }
-    Ok(Running {
+    Ok(RunningWorkers {
         seconds,
         threads,
         before: vec![0; work.workers as usize],
@@ -105,29 +105,30 @@ fn work_here(
     work: &Work,
     worker: u32,
     security: Option<&Security>,
-    sender: &UnboundedSender<Seconds>,
+    sender: &UnboundedSender<WorkerSeconds>,
 ) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| format!("a worker has no runtime: {error}"))?;
-    let mut desk = Desk::new(work, worker, security)?;
+    let mut context = WorkerContext::new(work, worker, security)?;
     let entered = runtime.enter();
-    desk.alarm = Some(Alarm::new().map_err(|error| format!("a worker has no timer: {error}"))?);
+    context.alarm =
+        Some(WakeTimer::new().map_err(|error| format!("a worker has no timer: {error}"))?);
     drop(entered);
-    let desk = Rc::new(desk);
+    let context = Rc::new(context);
     let local = LocalSet::new();
-    let load = carry_out(work, worker, Rc::clone(&desk), sender);
+    let load = carry_out(work, worker, Rc::clone(&context), sender);
     let carried_out = local.block_on(&runtime, load);
     // Dropping the sessions cuts what is still under way: it is not recorded.
     drop(local);
-    let before = u32::try_from(desk.elapsed().as_secs())
+    let before = u32::try_from(context.elapsed().as_secs())
         .unwrap_or(u32::MAX)
         .saturating_add(1);
-    let _ = sender.send(Seconds {
+    let _ = sender.send(WorkerSeconds {
         worker,
         before,
-        interval: desk.recorder.borrow_mut().take_all(),
+        interval: context.recorder.borrow_mut().take_all(),
     });
     carried_out
 }
@@ -135,23 +136,27 @@ fn work_here(
 async fn carry_out(
     work: &Work,
     worker: u32,
-    desk: Rc<Desk>,
-    sender: &UnboundedSender<Seconds>,
+    context: Rc<WorkerContext>,
+    sender: &UnboundedSender<WorkerSeconds>,
 ) -> Result<(), String> {
     let share = work.share_of(worker);
     let mut load = JoinSet::new();
     if work.scenario.has(Model::Users) {
-        populate(&desk, share, &mut load);
+        populate(&context, share, &mut load);
     }
     if work.scenario.has(Model::Rate) {
-        load.spawn_local(dispatch(Rc::clone(&desk), share));
+        load.spawn_local(dispatch(Rc::clone(&context), share));
     }
     // Dropped, and so ended, with the load.
     let mut beside = JoinSet::new();
-    let (names, itself, bell) = (Rc::clone(&desk), Rc::clone(&desk), Rc::clone(&desk));
+    let (names, itself, bell) = (
+        Rc::clone(&context),
+        Rc::clone(&context),
+        Rc::clone(&context),
+    );
     beside.spawn_local(async move {
         if let Some(alarm) = &bell.alarm {
-            // A timer that breaks would leave all sessions asleep: the strain of the run says so.
+            // A timer that breaks would leave all sessions asleep: the saturation of the run says so.
             let _ = alarm.ring().await;
         }
     });
@@ -164,11 +169,11 @@ async fn carry_out(
         tokio::select! {
             biased;
             () = work.stop.cancelled() => return Ok(()),
-            _ = tick.tick() => report(&desk, worker, sender),
+            _ = tick.tick() => report(&context, worker, sender),
             done = load.join_next() => match done {
                 // Sessions that data stopped are missing until the plan's end: the watch on the
                 // worker counts them.
-                None if desk.elapsed() < desk.schedule.end() => desk.wait_until(desk.elapsed() + REPORT).await,
+                None if context.elapsed() < context.schedule.end() => context.wait_until(context.elapsed() + REPORT).await,
                 None => return Ok(()),
                 // A session or iteration that panicked is load that was not there.
                 Some(done) => done.map_err(|error| format!("a session ended with a bug: {error}"))?,
@@ -179,16 +184,16 @@ async fn carry_out(
 
 /// A second is whole when it has passed: requests are recorded in the second they end in, as they
 /// end.
-fn report(desk: &Desk, worker: u32, sender: &UnboundedSender<Seconds>) {
-    let elapsed = desk.elapsed();
+fn report(context: &WorkerContext, worker: u32, sender: &UnboundedSender<WorkerSeconds>) {
+    let elapsed = context.elapsed();
     if elapsed.is_zero() {
         return;
     }
-    let mut recorder = desk.recorder.borrow_mut();
+    let mut recorder = context.recorder.borrow_mut();
     // The watch on the generator's health fills a second in just after it has passed.
     let before = u32::try_from(elapsed.saturating_sub(SETTLES).as_secs()).unwrap_or(u32::MAX);
     let interval = recorder.take_before(before);
-    let _ = sender.send(Seconds {
+    let _ = sender.send(WorkerSeconds {
         worker,
         before,
         interval,
@@ -196,27 +201,33 @@ fn report(desk: &Desk, worker: u32, sender: &UnboundedSender<Seconds>) {
 }
 
 /// Every session of the share, each waiting for its span.
-fn populate(desk: &Rc<Desk>, share: Share, load: &mut JoinSet<()>) {
-    let all = desk.schedule.sessions();
+fn populate(context: &Rc<WorkerContext>, share: Share, load: &mut JoinSet<()>) {
+    let all = context.schedule.sessions();
     for number in (u64::from(share.index)..all).step_by(share.of as usize) {
-        for (span, (from, to)) in (0..).zip(desk.schedule.session_spans(number)) {
-            let from = from + jump_offset(desk, number, from, to);
-            load.spawn_local(iteration::session(Rc::clone(desk), number, span, from, to));
+        for (span, (from, to)) in (0..).zip(context.schedule.session_spans(number)) {
+            let from = from + jump_offset(context, number, from, to);
+            load.spawn_local(iteration::session(
+                Rc::clone(context),
+                number,
+                span,
+                from,
+                to,
+            ));
         }
     }
 }
 
 /// Sessions that a jump brings at one instant come spread over a second, unless the phase wants
 /// them in a burst.
-fn jump_offset(desk: &Desk, number: u64, from: Duration, to: Duration) -> Duration {
-    let schedule = &desk.schedule;
+fn jump_offset(context: &WorkerContext, number: u64, from: Duration, to: Duration) -> Duration {
+    let schedule = &context.schedule;
     let neighbour = if number == 0 { 1 } else { number - 1 };
     let crowd = neighbour < schedule.sessions()
         && schedule
             .session_spans(neighbour)
             .iter()
             .any(|(start, _)| *start == from);
-    let burst = desk
+    let burst = context
         .scenario
         .phases
         .get(schedule.phase_at(from))
@@ -229,22 +240,23 @@ fn jump_offset(desk: &Desk, number: u64, from: Duration, to: Duration) -> Durati
 }
 
 /// Starts each iteration of the share when it is due, whatever became of the others.
-async fn dispatch(desk: Rc<Desk>, share: Share) {
+async fn dispatch(context: Rc<WorkerContext>, share: Share) {
     let mut under_way = JoinSet::new();
-    for number in (u64::from(share.index)..desk.schedule.iterations()).step_by(share.of as usize) {
-        let Some(due) = desk.schedule.arrival(number) else {
+    for number in (u64::from(share.index)..context.schedule.iterations()).step_by(share.of as usize)
+    {
+        let Some(due) = context.schedule.arrival(number) else {
             break;
         };
-        desk.wait_until(due).await;
-        desk.recorder.borrow_mut().strain(due).asked += 1;
+        context.wait_until(due).await;
+        context.recorder.borrow_mut().saturation(due).asked += 1;
         while let Some(done) = under_way.try_join_next() {
             pass_on(done);
         }
         if under_way.len() >= CEILING {
-            desk.recorder.borrow_mut().strain(due).dropped += 1;
+            context.recorder.borrow_mut().saturation(due).dropped += 1;
             continue;
         }
-        under_way.spawn_local(iteration::arrival(Rc::clone(&desk), number, due));
+        under_way.spawn_local(iteration::arrival(Rc::clone(&context), number, due));
     }
     while let Some(done) = under_way.join_next().await {
         pass_on(done);

@@ -21,7 +21,7 @@ use crate::evidence::{alarms, scale_in};
 use crate::measure::Results;
 use crate::plan::Schedule;
 use crate::scenario::Limit;
-use crate::scenario::{Role, Scenario};
+use crate::scenario::{PhaseRole, Scenario};
 use crate::units::{Seconds, seconds};
 
 /// One change of the desired capacity.
@@ -207,7 +207,7 @@ impl Times {
             .phases
             .iter()
             .enumerate()
-            .filter(|(_, phase)| phase.role == Role::Spike)
+            .filter(|(_, phase)| phase.role == PhaseRole::Spike)
         {
             let fell = Some(at(index + 1));
             // Spikes that touch are one: the load does not fall between them.

@@ -8,22 +8,23 @@ use super::Facts;
 use super::timeline::{
     Activity, Alarm, AlarmChange, Datapoint, GroupState, Instance, Observation, Observed, Timeline,
 };
-use crate::measure::{Cell, InstanceCell, Interval, Key, Latency, Results, Tally};
+use crate::measure::{Cell, InstanceCell, Interval, Key, LatencyHistogram, Results, Tally};
 use crate::plan::Schedule;
 use crate::scenario::{
-    Comparison, Metric, Model, Phase, Role, Scenario, Scope, Threshold, example,
+    LoadPhase, Model, PhaseRole, Scenario, Threshold, ThresholdMetric, ThresholdOperator,
+    ThresholdScope, example,
 };
 
 /// Warm-up, sustained, spike, recovery: ten seconds each.
 pub fn scenario() -> Scenario {
-    let phase = |name: &str, level, role| -> Phase {
+    let phase = |name: &str, level, role| -> LoadPhase {
         example::phase(name, Model::Rate, level, Duration::from_secs(10), role)
     };
     let phases = vec![
-        phase("warm-up", 1.0, Role::WarmUp),
-        phase("sustained", 2.0, Role::Baseline),
-        phase("spike", 10.0, Role::Spike),
-        phase("recovery", 2.0, Role::Recovery),
+        phase("warm-up", 1.0, PhaseRole::WarmUp),
+        phase("sustained", 2.0, PhaseRole::Baseline),
+        phase("spike", 10.0, PhaseRole::Spike),
+        phase("recovery", 2.0, PhaseRole::Recovery),
     ];
     example::scenario(phases)
 }
@@ -155,7 +156,7 @@ pub fn results(scenario: &Scenario, of: impl Fn(u32, f64) -> Vec<Answers>) -> Re
                 status_5xx: bad,
                 ..Tally::default()
             };
-            let mut latency = Latency::default();
+            let mut latency = LatencyHistogram::default();
             (0..ok + bad).for_each(|_| latency.record(Duration::from_millis(millis)));
             let (key, latency) = (
                 Key {
@@ -192,21 +193,27 @@ pub fn results(scenario: &Scenario, of: impl Fn(u32, f64) -> Vec<Answers>) -> Re
 /// all of them.
 pub fn phases(levels: &[(f64, bool)]) -> Scenario {
     let ten = Duration::from_secs(10);
-    let role = |spike| if spike { Role::Spike } else { Role::Baseline };
+    let role = |spike| {
+        if spike {
+            PhaseRole::Spike
+        } else {
+            PhaseRole::Baseline
+        }
+    };
     let phase = |(index, (level, spike)): (usize, &(f64, bool))| {
         example::phase(&format!("p{index}"), Model::Rate, *level, ten, role(*spike))
     };
     let mut scenario = example::scenario(levels.iter().enumerate().map(phase).collect());
-    scenario.thresholds = vec![p95(Scope::EachPhase, 400)];
+    scenario.thresholds = vec![p95(ThresholdScope::EachPhase, 400)];
     scenario
 }
 
-pub fn p95(scope: Scope, millis: u64) -> Threshold {
+pub fn p95(scope: ThresholdScope, millis: u64) -> Threshold {
     Threshold {
         text: format!("p95 < {millis}ms"),
-        metric: Metric::Percentile(95.0),
+        metric: ThresholdMetric::Percentile(95.0),
         of: None,
-        comparison: Comparison::Less,
+        comparison: ThresholdOperator::Less,
         limit: millis as f64 * 1_000.0,
         scope,
         within: None,

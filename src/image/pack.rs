@@ -103,14 +103,14 @@ fn fit(binary: &Path, arch: Arch) -> Result<(), ImageError> {
     })
 }
 
-struct Packed {
+struct PackedLayer {
     digest: String,
     size: u64,
     unpacked_digest: String,
     unpacked_size: u64,
 }
 
-fn write_layer(binary: &Path, layer: &Path) -> std::io::Result<Packed> {
+fn write_layer(binary: &Path, layer: &Path) -> std::io::Result<PackedLayer> {
     let file = Hashing::new(BufWriter::new(File::create(layer)?));
     // No name and no time in the header: the same binary gives the same bytes.
     let gzip = GzBuilder::new().mtime(0).write(file, Compression::fast());
@@ -145,7 +145,7 @@ fn write_layer(binary: &Path, layer: &Path) -> std::io::Result<Packed> {
     let (gzip, unpacked_digest, unpacked_size) = unpacked.finish();
     let (mut file, digest, size) = gzip.finish()?.finish();
     file.flush()?;
-    Ok(Packed {
+    Ok(PackedLayer {
         digest,
         size,
         unpacked_digest,

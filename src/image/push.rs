@@ -33,7 +33,7 @@ pub async fn push(
         .seek(SeekFrom::Start(0))
         .await
         .map_err(ImageError::file(&image.layer))?;
-    let upload = Upload::begin(client, repository).await?;
+    let upload = LayerUpload::begin(client, repository).await?;
     let mut at = 0;
     loop {
         let mut part = Vec::with_capacity(PART);
@@ -49,7 +49,7 @@ pub async fn push(
     }
     upload.complete(&image.layer_digest).await?;
 
-    let upload = Upload::begin(client, repository).await?;
+    let upload = LayerUpload::begin(client, repository).await?;
     upload.part(0, image.config.clone()).await?;
     upload.complete(&image.config_digest).await?;
 
@@ -75,13 +75,13 @@ pub async fn push(
     }
 }
 
-struct Upload<'a> {
+struct LayerUpload<'a> {
     client: &'a Client,
     repository: &'a str,
     id: String,
 }
 
-impl<'a> Upload<'a> {
+impl<'a> LayerUpload<'a> {
     async fn begin(client: &'a Client, repository: &'a str) -> Result<Self, ImageError> {
         let answer = client
             .initiate_layer_upload()

@@ -1,7 +1,7 @@
 //! What a run may have left, from its journal alone. Pure, and on the safe side: what was meant
 //! counts as made.
 
-use super::names::{Names, Thing};
+use super::names::{ResourceNames, Thing};
 use super::record::Record;
 
 /// Everything intended and not proven gone since, in the order of deletion.
@@ -10,10 +10,10 @@ pub fn leftovers(records: &[Record]) -> Vec<Thing> {
     let mut names = None;
     for record in records {
         match record {
-            Record::Run(run) => names = Some(Names::of(&run.run)),
+            Record::Run(run) => names = Some(ResourceNames::of(&run.run)),
             Record::Intent { thing } => left.push(thing.clone()),
             // An apply may have made all of it, whatever it said.
-            Record::IntentApply => left.extend(names.iter().flat_map(Names::things)),
+            Record::IntentApply => left.extend(names.iter().flat_map(ResourceNames::things)),
             // A thing that was described and not there. A later intent brings it back.
             Record::Gone { thing } => left.retain(|other| other != thing),
             Record::Applied
@@ -48,7 +48,7 @@ pub fn unsettled(records: &[Record]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::names::Kind;
+    use crate::journal::names::ResourceKind;
     use crate::journal::record::{Run, decode, encode};
     use crate::units::RunId;
     use proptest::prelude::*;
@@ -72,7 +72,7 @@ mod tests {
     }
 
     fn everything() -> Vec<Thing> {
-        let mut things = Names::of(&run()).things();
+        let mut things = ResourceNames::of(&run()).things();
         things.sort();
         things
     }
@@ -104,7 +104,7 @@ mod tests {
         proven.extend(all.iter().map(gone));
         check(&proven, &[]);
         let thing = Thing {
-            kind: Kind::Tasks,
+            kind: ResourceKind::Tasks,
             name: "other".to_owned(),
         };
         check(

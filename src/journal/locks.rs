@@ -13,13 +13,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JournalError, Result};
+use super::{JournalError, JournalResult};
 
 pub(super) const OWNER: &str = "owner.lock";
 const WORK: &str = "work.lock";
 
 /// Becomes the process that drives the run, or says which one does.
-pub(super) fn own(folder: &Path, role: LockRole) -> Result<File> {
+pub(super) fn own(folder: &Path, role: LockRole) -> JournalResult<File> {
     let path = folder.join(OWNER);
     let mut file = open(&path).map_err(super::io("open", &path))?;
     match file.try_lock() {

@@ -25,7 +25,7 @@ pub const JOURNAL: &str = "journal";
 /// The journal's first record once more: without it nobody would know in which account to look.
 const HEAD: &str = "journal.head";
 
-pub type Result<T> = std::result::Result<T, JournalError>;
+pub type JournalResult<T> = std::result::Result<T, JournalError>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -80,7 +80,7 @@ pub struct Journal {
 impl Journal {
     /// Makes the run's folder (0700) and its journal, whose first record is on the disk when this
     /// returns.
-    pub fn create(folder: &Path, first: Record) -> Result<Self> {
+    pub fn create(folder: &Path, first: Record) -> JournalResult<Self> {
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -118,7 +118,7 @@ impl Journal {
         Ok(journal)
     }
 
-    fn begin(&mut self, folder: &Path, first: Record) -> Result<()> {
+    fn begin(&mut self, folder: &Path, first: Record) -> JournalResult<()> {
         let head = folder.join(HEAD);
         let line = record::encode(0, &first)?;
         File::create(&head)
@@ -128,7 +128,7 @@ impl Journal {
     }
 
     /// Takes over an existing run. What follows the first bad record is cut off.
-    pub fn open(folder: &Path) -> Result<(Self, Vec<Record>)> {
+    pub fn open(folder: &Path) -> JournalResult<(Self, Vec<Record>)> {
         let owner = locks::own(folder, LockRole::Reaper)?;
         let path = folder.join(JOURNAL);
         let mut file = OpenOptions::new()
@@ -163,7 +163,7 @@ impl Journal {
     }
 
     /// Appends, and returns when the record is on the disk. Only then may the deed begin.
-    pub fn write(&mut self, record: Record) -> Result<()> {
+    pub fn write(&mut self, record: Record) -> JournalResult<()> {
         let line = record::encode(self.sequence, &record)?;
         let before = self.file.metadata().map_err(io("read", &self.path))?.len();
         if let Err(mut source) = self.append(&line, before) {
@@ -243,7 +243,7 @@ pub fn read(folder: &Path) -> Vec<Record> {
 
 /// Every run below `runs`, oldest first. Folders that cannot be read are listed without records: a
 /// broken journal may still be a run that left something.
-pub fn folders(runs: &Path) -> Result<Vec<Found>> {
+pub fn folders(runs: &Path) -> JournalResult<Vec<Found>> {
     let entries = match std::fs::read_dir(runs) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -271,7 +271,7 @@ pub fn folders(runs: &Path) -> Result<Vec<Found>> {
 pub fn runs_dir(
     asked: Option<&Path>,
     env: impl Fn(&str) -> Option<std::ffi::OsString>,
-) -> Result<PathBuf> {
+) -> JournalResult<PathBuf> {
     let set = |name: &str| {
         env(name)
             .filter(|value| !value.is_empty())
@@ -355,7 +355,7 @@ fn quoted(text: &str) -> String {
     }
 }
 
-fn sync_folder(folder: &Path) -> Result<()> {
+fn sync_folder(folder: &Path) -> JournalResult<()> {
     File::open(folder)
         .and_then(|file| file.sync_all())
         .map_err(io("sync", folder))

@@ -19,7 +19,7 @@ pub const LOG_GROUP_PREFIX: &str = "/spikeproof/";
 /// One thing in AWS, by kind and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Thing {
-    pub kind: Kind,
+    pub kind: ResourceKind,
     pub name: String,
 }
 
@@ -32,7 +32,7 @@ impl std::fmt::Display for Thing {
 /// What a run makes. The order is the order in which they can be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ResourceKind {
     /// All tasks of the run's cluster: the only thing that costs by the hour. Its name is the
     /// cluster's.
     Tasks,
@@ -46,7 +46,7 @@ pub enum Kind {
     Bucket,
 }
 
-impl Kind {
+impl ResourceKind {
     pub fn word(self) -> &'static str {
         match self {
             Self::Tasks => "tasks of cluster",
@@ -63,7 +63,7 @@ impl Kind {
 
 /// The names of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Names {
+pub struct ResourceNames {
     pub cluster: String,
     pub family: String,
     pub repository: String,
@@ -74,7 +74,7 @@ pub struct Names {
     pub bucket: String,
 }
 
-impl Names {
+impl ResourceNames {
     pub fn of(run: &RunId) -> Self {
         Self {
             cluster: run.to_string(),
@@ -95,15 +95,15 @@ impl Names {
             name: name.to_owned(),
         };
         vec![
-            thing(Kind::Tasks, &self.cluster),
-            thing(Kind::Cluster, &self.cluster),
-            thing(Kind::TaskDefinition, &self.family),
-            thing(Kind::Repository, &self.repository),
-            thing(Kind::SecurityGroup, &self.security_group),
-            thing(Kind::LogGroup, &self.log_group),
-            thing(Kind::Role, &self.execution_role),
-            thing(Kind::Role, &self.task_role),
-            thing(Kind::Bucket, &self.bucket),
+            thing(ResourceKind::Tasks, &self.cluster),
+            thing(ResourceKind::Cluster, &self.cluster),
+            thing(ResourceKind::TaskDefinition, &self.family),
+            thing(ResourceKind::Repository, &self.repository),
+            thing(ResourceKind::SecurityGroup, &self.security_group),
+            thing(ResourceKind::LogGroup, &self.log_group),
+            thing(ResourceKind::Role, &self.execution_role),
+            thing(ResourceKind::Role, &self.task_role),
+            thing(ResourceKind::Bucket, &self.bucket),
         ]
     }
 }

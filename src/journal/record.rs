@@ -129,7 +129,7 @@ fn hex(field: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::names::Kind;
+    use crate::journal::names::ResourceKind;
 
     #[test]
     fn reasons_and_urls_lose_their_secrets_and_what_a_reap_needs_stays() {
@@ -139,7 +139,7 @@ mod tests {
         secrets.insert("WORD", "sp-j0urna1wrd");
         redact::keep(&secrets);
         let thing = Thing {
-            kind: Kind::Cluster,
+            kind: ResourceKind::Cluster,
             name: "sp-j0urna1wrd".to_owned(),
         };
         let left = Record::Left {

@@ -4,37 +4,37 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::clock::{self, Moment};
-use super::config::Metric;
+use super::clock::{self, LabInstant};
+use super::config::PolicyMetric;
 use super::{elb, group, ids, service};
-use crate::scaling::alarm::{Alarm, Comparison, Datapoint, State, Transition};
+use crate::scaling::alarm::{AlarmDatapoint, AlarmModel, AlarmModelState, BreachRule, Transition};
 use crate::scaling::policies::Rule;
 
 #[derive(Debug)]
 pub struct WatchedAlarm {
     pub name: String,
     pub arn: String,
-    pub model: Alarm,
-    metric: Metric,
+    pub model: AlarmModel,
+    metric: PolicyMetric,
     is_service: bool,
     pub period: Duration,
     /// Made by a target-tracking policy.
     pub is_tracking: bool,
-    pub created: Moment,
-    pub transitioned: Moment,
+    pub created: LabInstant,
+    pub transitioned: LabInstant,
     /// Of the last transition: text and JSON.
     pub reason: String,
     pub reason_data: Value,
     /// Oldest first.
     pub history: Vec<HistoryItem>,
     /// Each time it went to ALARM: when, and the start of the first datapoint that breached.
-    pub fired: Vec<(Moment, Moment)>,
-    last: Option<Datapoint>,
+    pub fired: Vec<(LabInstant, LabInstant)>,
+    last: Option<AlarmDatapoint>,
 }
 
 #[derive(Debug)]
 pub struct HistoryItem {
-    pub at: Moment,
+    pub at: LabInstant,
     /// `StateUpdate` or `Action`.
     pub kind: &'static str,
     pub summary: String,
@@ -52,11 +52,11 @@ pub struct Invoked {
 impl WatchedAlarm {
     pub fn new(
         name: String,
-        model: Alarm,
-        (metric, is_service): (Metric, bool),
+        model: AlarmModel,
+        (metric, is_service): (PolicyMetric, bool),
         period: Duration,
         rule: &Rule,
-        now: Moment,
+        now: LabInstant,
     ) -> Self {
         Self {
             arn: format!(
@@ -90,7 +90,7 @@ impl WatchedAlarm {
         Vec<(&'static str, &'static str)>,
     ) {
         match self.metric {
-            Metric::Cpu if self.is_service => (
+            PolicyMetric::Cpu if self.is_service => (
                 "AWS/ECS",
                 "CPUUtilization",
                 "Average",
@@ -99,13 +99,13 @@ impl WatchedAlarm {
                     ("ServiceName", service::SERVICE),
                 ],
             ),
-            Metric::Cpu => (
+            PolicyMetric::Cpu => (
                 "AWS/EC2",
                 "CPUUtilization",
                 "Average",
                 vec![("AutoScalingGroupName", group::NAME)],
             ),
-            Metric::RequestsPerTarget => (
+            PolicyMetric::RequestsPerTarget => (
                 "AWS/ApplicationELB",
                 "RequestCountPerTarget",
                 "Sum",
@@ -117,12 +117,12 @@ impl WatchedAlarm {
         }
     }
 
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> AlarmModelState {
         self.model.state()
     }
 
     /// Takes the datapoint of the period that ended; a change of state goes into the history.
-    pub fn observe(&mut self, datapoint: Option<Datapoint>, now: Moment) {
+    pub fn observe(&mut self, datapoint: Option<AlarmDatapoint>, now: LabInstant) {
         self.last = datapoint.or(self.last);
         let Some(transition) = self.model.observe(datapoint) else {
             return;
@@ -131,7 +131,7 @@ impl WatchedAlarm {
         self.reason = reason(&self.model, &transition);
         self.reason_data = self.reason_data(&transition.evaluated, now);
         self.transitioned = now;
-        if transition.to == State::Alarm {
+        if transition.to == AlarmModelState::Alarm {
             let breaching = transition
                 .evaluated
                 .iter()
@@ -155,7 +155,7 @@ impl WatchedAlarm {
     }
 
     /// The alarm's action runs (on the transition, or again while in ALARM) and changes something.
-    pub fn invoke(&mut self, policy: &str, now: Moment) -> Invoked {
+    pub fn invoke(&mut self, policy: &str, now: LabInstant) -> Invoked {
         let policy = super::autoscaling::policy_arn(policy);
         self.history.push(HistoryItem {
             at: now,
@@ -196,7 +196,7 @@ impl WatchedAlarm {
         }
     }
 
-    fn state_json(&self, state: State) -> Value {
+    fn state_json(&self, state: AlarmModelState) -> Value {
         let mut json = json!({ "stateValue": state.word(), "stateReason": self.reason });
         if !self.reason_data.is_null() {
             json["stateReasonData"] = self.reason_data.clone();
@@ -204,7 +204,7 @@ impl WatchedAlarm {
         json
     }
 
-    fn reason_data(&self, evaluated: &[Datapoint], now: Moment) -> Value {
+    fn reason_data(&self, evaluated: &[AlarmDatapoint], now: LabInstant) -> Value {
         let newest_first = evaluated.iter().map(|datapoint| {
             json!({
                 "timestamp": clock::offset(datapoint.at),
@@ -233,8 +233,8 @@ impl WatchedAlarm {
 
 /// `Threshold Crossed: 3 datapoints [66.0 (24/11/26 01:46:02), ...] were greater than the threshold
 /// (50.0).`
-fn reason(alarm: &Alarm, transition: &Transition) -> String {
-    if transition.to == State::InsufficientData {
+fn reason(alarm: &AlarmModel, transition: &Transition) -> String {
+    if transition.to == AlarmModelState::InsufficientData {
         return "Insufficient Data: no datapoints were received.".to_owned();
     }
     let list: Vec<String> = transition
@@ -243,14 +243,14 @@ fn reason(alarm: &Alarm, transition: &Transition) -> String {
         .map(|datapoint| format!("{} ({})", datapoint.value, clock::short(datapoint.at)))
         .collect();
     let relation = match (alarm.comparison, transition.to) {
-        (Comparison::Above, State::Alarm) => "greater than",
-        (Comparison::Above, _) => "not greater than",
-        (Comparison::Below, State::Alarm) => "less than",
-        (Comparison::Below, _) => "not less than",
-        (Comparison::AtLeast, State::Alarm) => "greater than or equal to",
-        (Comparison::AtLeast, _) => "not greater than or equal to",
-        (Comparison::AtMost, State::Alarm) => "less than or equal to",
-        (Comparison::AtMost, _) => "not less than or equal to",
+        (BreachRule::Above, AlarmModelState::Alarm) => "greater than",
+        (BreachRule::Above, _) => "not greater than",
+        (BreachRule::Below, AlarmModelState::Alarm) => "less than",
+        (BreachRule::Below, _) => "not less than",
+        (BreachRule::AtLeast, AlarmModelState::Alarm) => "greater than or equal to",
+        (BreachRule::AtLeast, _) => "not greater than or equal to",
+        (BreachRule::AtMost, AlarmModelState::Alarm) => "less than or equal to",
+        (BreachRule::AtMost, _) => "not less than or equal to",
     };
     format!(
         "Threshold Crossed: {} datapoints [{}] were {relation} the threshold ({:?}).",

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use super::World;
-use super::call::{Answer, Call, Fault, Form, answer_query, element, members};
-use super::clock::{Moment, millis};
-use super::config::Metric;
+use super::call::{
+    ApiCall, ApiError, LabResponse, QueryParameters, answer_query, element, members,
+};
+use super::clock::{LabInstant, millis};
+use super::config::PolicyMetric;
 use super::elb;
-use super::group::{Group, NAME, Policy};
+use super::group::{LabGroup, NAME};
 use super::ids::{ACCOUNT, REGION};
-use super::instance::{Activity, Instance, TargetState};
+use super::instance::{LabActivity, LabInstance, TargetState};
+use super::live_policy::LivePolicy;
 use crate::scaling::policies::Rule;
 
 pub fn policy_arn(policy: &str) -> String {
@@ -20,13 +23,13 @@ pub fn policy_arn(policy: &str) -> String {
 }
 
 /// `None`: not an action of ours.
-pub fn answer(world: &World, call: &Call) -> Option<Answer> {
+pub fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
     let form = call.form();
     let now = world.clock.now();
     let mut group = world.group();
     group.advance(now);
     if group.is_deleted(now) && call.action != "DescribeAutoScalingGroups" {
-        let gone = Fault::new(
+        let gone = ApiError::new(
             "ValidationError",
             format!("AutoScalingGroup name not found - no such group: {NAME}"),
         );
@@ -47,18 +50,18 @@ pub fn answer(world: &World, call: &Call) -> Option<Answer> {
     Some(answer_query(&call.action, &result))
 }
 
-fn is_asked(form: &Form, list: &str) -> bool {
+fn is_asked(form: &QueryParameters, list: &str) -> bool {
     let names = form.members(list);
     names.is_empty() || names.contains(&NAME)
 }
 
-fn groups(group: &Group, form: &Form, now: Moment) -> String {
+fn groups(group: &LabGroup, form: &QueryParameters, now: LabInstant) -> String {
     let there = !group.is_deleted(now) && !group.target.service;
     let asked = is_asked(form, "AutoScalingGroupNames") && there;
     members("AutoScalingGroups", asked.then(|| describe(group, now)))
 }
 
-fn describe(group: &Group, now: Moment) -> String {
+fn describe(group: &LabGroup, now: LabInstant) -> String {
     let arn = format!(
         "arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:5b1c3c4e-0000-4000-8000-000000000000:\
          autoScalingGroupName/{NAME}"
@@ -131,7 +134,7 @@ fn launch_template() -> String {
     .concat()
 }
 
-fn warm_pool(group: &Group) -> String {
+fn warm_pool(group: &LabGroup) -> String {
     let waiting = (0..group.pooled).map(|index| {
         element("InstanceId", &format!("i-pool{index}"))
             + &element("LifecycleState", "Warmed:Stopped")
@@ -139,7 +142,7 @@ fn warm_pool(group: &Group) -> String {
     members("Instances", waiting)
 }
 
-fn describe_instance(group: &Group, instance: &Instance, now: Moment) -> String {
+fn describe_instance(group: &LabGroup, instance: &LabInstance, now: LabInstant) -> String {
     let sick = matches!(
         instance.target_state(now),
         Some(TargetState::Draining | TargetState::Unhealthy)
@@ -155,7 +158,7 @@ fn describe_instance(group: &Group, instance: &Instance, now: Moment) -> String 
     .concat()
 }
 
-fn policies(group: &Group, form: &Form) -> String {
+fn policies(group: &LabGroup, form: &QueryParameters) -> String {
     let asked = form
         .get("AutoScalingGroupName")
         .is_none_or(|name| name == NAME);
@@ -170,7 +173,7 @@ fn policies(group: &Group, form: &Form) -> String {
 }
 
 /// Nothing where neither the group nor its policies have one.
-fn warm_up(group: &Group, name: &str, lasts: Duration) -> String {
+fn warm_up(group: &LabGroup, name: &str, lasts: Duration) -> String {
     if group.target.no_warm_up {
         String::new()
     } else {
@@ -178,7 +181,7 @@ fn warm_up(group: &Group, name: &str, lasts: Duration) -> String {
     }
 }
 
-fn describe_policy(group: &Group, policy: &Policy) -> String {
+fn describe_policy(group: &LabGroup, policy: &LivePolicy) -> String {
     let alarms = policy
         .alarms
         .iter()
@@ -194,8 +197,8 @@ fn describe_policy(group: &Group, policy: &Policy) -> String {
     let own = match &policy.rule {
         Rule::Tracking { tracking, scale_in } => {
             let metric = match policy.config.metric {
-                Metric::Cpu => element("PredefinedMetricType", "ASGAverageCPUUtilization"),
-                Metric::RequestsPerTarget => {
+                PolicyMetric::Cpu => element("PredefinedMetricType", "ASGAverageCPUUtilization"),
+                PolicyMetric::RequestsPerTarget => {
                     element("PredefinedMetricType", "ALBRequestCountPerTarget")
                         + &element(
                             "ResourceLabel",
@@ -261,12 +264,12 @@ fn least(least: u32) -> String {
 }
 
 /// Newest first, as the service sorts them; in pages.
-fn activities(group: &Group, form: &Form, now: Moment) -> String {
+fn activities(group: &LabGroup, form: &QueryParameters, now: LabInstant) -> String {
     let asked = form
         .get("AutoScalingGroupName")
         .is_none_or(|name| name == NAME);
     let ids = form.members("ActivityIds");
-    let newest_first: Vec<&Activity> = group
+    let newest_first: Vec<&LabActivity> = group
         .activities
         .iter()
         .rev()
@@ -312,7 +315,7 @@ fn page<'a, T>(
     )
 }
 
-fn describe_activity(activity: &Activity, now: Moment) -> String {
+fn describe_activity(activity: &LabActivity, now: LabInstant) -> String {
     let (status, end) = activity.status(now);
     [
         element("ActivityId", &activity.id),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::cbor::Cbor;
 
-pub type Answer = Response<Full<Bytes>>;
+pub type LabResponse = Response<Full<Bytes>>;
 
 /// How the caller wants to be spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Protocol {
 
 /// A request with its body, and what it asks for.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct ApiCall {
     pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
@@ -36,12 +36,12 @@ pub struct Call {
 
 /// An error in AWS's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct ApiError {
     pub code: String,
     pub message: String,
 }
 
-impl Fault {
+impl ApiError {
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         Self {
             code: code.to_owned(),
@@ -50,7 +50,7 @@ impl Fault {
     }
 }
 
-impl Call {
+impl ApiCall {
     pub fn read(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Self {
         let service = credential(&headers, &uri, 3).unwrap_or_default();
         let (protocol, action) = operation(&method, &uri, &headers, &body);
@@ -71,9 +71,9 @@ impl Call {
     }
 
     /// The body of a JSON call.
-    pub fn json(&self) -> Result<Value, Fault> {
+    pub fn json(&self) -> Result<Value, ApiError> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            Fault::new(
+            ApiError::new(
                 "SerializationException",
                 format!("the body is not JSON: {error}"),
             )
@@ -81,12 +81,12 @@ impl Call {
     }
 
     /// The parameters of a query call.
-    pub fn form(&self) -> Form {
-        Form::read(&self.body)
+    pub fn form(&self) -> QueryParameters {
+        QueryParameters::read(&self.body)
     }
 
-    pub fn refuse(&self, fault: &Fault) -> Answer {
-        let Fault { code, message } = fault;
+    pub fn refuse(&self, fault: &ApiError) -> LabResponse {
+        let ApiError { code, message } = fault;
         let (kind, body): (&'static str, Vec<u8>) = match self.protocol {
             Protocol::Json => {
                 let body = json!({ "__type": code, "message": message }).to_string();
@@ -135,7 +135,7 @@ impl Call {
     }
 }
 
-pub fn answer_json(body: &Value) -> Answer {
+pub fn answer_json(body: &Value) -> LabResponse {
     answer(
         StatusCode::OK,
         "application/x-amz-json-1.1",
@@ -143,12 +143,12 @@ pub fn answer_json(body: &Value) -> Answer {
     )
 }
 
-pub fn answer_cbor(body: &Cbor) -> Answer {
+pub fn answer_cbor(body: &Cbor) -> LabResponse {
     answer(StatusCode::OK, "application/cbor", body.encode())
 }
 
 /// `<ActionResponse><ActionResult>...`, the envelope of the query protocol.
-pub fn answer_query(action: &str, result: &str) -> Answer {
+pub fn answer_query(action: &str, result: &str) -> LabResponse {
     let body = format!(
         "<{action}Response><{action}Result>{result}</{action}Result>\
          <ResponseMetadata><RequestId>lab</RequestId></ResponseMetadata></{action}Response>"
@@ -156,7 +156,7 @@ pub fn answer_query(action: &str, result: &str) -> Answer {
     answer(StatusCode::OK, "text/xml", body)
 }
 
-pub fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+pub fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> LabResponse {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response
@@ -186,9 +186,9 @@ pub fn members(name: &str, items: impl IntoIterator<Item = String>) -> String {
 
 /// The parameters of a query call, in their order.
 #[derive(Debug, Clone, Default)]
-pub struct Form(Vec<(String, String)>);
+pub struct QueryParameters(Vec<(String, String)>);
 
-impl Form {
+impl QueryParameters {
     pub fn read(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
@@ -267,7 +267,7 @@ fn operation(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> (P
     if header("content-type").starts_with("application/x-www-form-urlencoded") {
         return (
             Protocol::Query,
-            Form::read(body)
+            QueryParameters::read(body)
                 .get("Action")
                 .unwrap_or_default()
                 .to_owned(),
@@ -299,7 +299,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
             .collect();
-        let call = Call::read(
+        let call = ApiCall::read(
             method.parse().unwrap(),
             uri.parse().unwrap(),
             headers,
@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn form_values_are_unescaped() {
-        let form = Form::read(b"Action=X&Names.member.1=a%2Fb+c&Names.member.2=d");
+        let form = QueryParameters::read(b"Action=X&Names.member.1=a%2Fb+c&Names.member.2=d");
         assert_eq!(form.members("Names"), ["a/b c", "d"]);
     }
 }

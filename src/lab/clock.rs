@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 /// An instant of the lab: time since 1970.
-pub type Moment = Duration;
+pub type LabInstant = Duration;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    wall: Moment,
+    wall: LabInstant,
     start: Instant,
 }
 
@@ -26,40 +26,40 @@ impl Clock {
         }
     }
 
-    pub fn now(&self) -> Moment {
+    pub fn now(&self) -> LabInstant {
         self.wall + self.start.elapsed()
     }
 
-    pub async fn sleep_until(&self, moment: Moment) {
+    pub async fn sleep_until(&self, moment: LabInstant) {
         tokio::time::sleep_until(self.start + moment.saturating_sub(self.wall)).await;
     }
 }
 
-fn timestamp(moment: Moment) -> Timestamp {
+fn timestamp(moment: LabInstant) -> Timestamp {
     Timestamp::from_millisecond(moment.as_millis() as i64).unwrap_or_default()
 }
 
 /// `2026-11-24T01:46:02.123Z`, as the XML answers write it.
-pub fn millis(moment: Moment) -> String {
+pub fn millis(moment: LabInstant) -> String {
     timestamp(moment)
         .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
         .to_string()
 }
 
 /// `2026-11-24T01:46:02Z`, as the texts of activities write it.
-pub fn seconds(moment: Moment) -> String {
+pub fn seconds(moment: LabInstant) -> String {
     timestamp(moment).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// `2026-11-24T01:46:02.123+0000`, as alarm history writes it.
-pub fn offset(moment: Moment) -> String {
+pub fn offset(moment: LabInstant) -> String {
     timestamp(moment)
         .strftime("%Y-%m-%dT%H:%M:%S%.3f+0000")
         .to_string()
 }
 
 /// `24/11/26 01:46:02`, as alarm reasons write it.
-pub fn short(moment: Moment) -> String {
+pub fn short(moment: LabInstant) -> String {
     timestamp(moment).strftime("%d/%m/%y %H:%M:%S").to_string()
 }
 

@@ -5,19 +5,19 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::alarms::{HistoryItem, WatchedAlarm};
-use super::call::{Answer, Call, Fault, answer_cbor};
+use super::call::{ApiCall, ApiError, LabResponse, answer_cbor};
 use super::cbor::{self, Cbor};
-use super::clock::Moment;
-use super::group::{Group, NAME};
+use super::clock::LabInstant;
+use super::group::{LabGroup, NAME};
 use super::metrics::{Sample, statistic};
 use super::{World, autoscaling, elb, service};
 
 /// `None`: not an action of ours.
-pub fn answer(world: &World, call: &Call) -> Option<Answer> {
+pub fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
     let input = match cbor::decode(&call.body) {
         Ok(input) => input,
         Err(error) => {
-            return Some(call.refuse(&Fault::new("SerializationException", error.to_string())));
+            return Some(call.refuse(&ApiError::new("SerializationException", error.to_string())));
         }
     };
     let group = world.group();
@@ -30,7 +30,7 @@ pub fn answer(world: &World, call: &Call) -> Option<Answer> {
     Some(answer_cbor(&output))
 }
 
-fn alarms(group: &Group, input: &Value) -> Cbor {
+fn alarms(group: &LabGroup, input: &Value) -> Cbor {
     let names: Vec<&str> = input["AlarmNames"]
         .as_array()
         .into_iter()
@@ -97,7 +97,7 @@ fn describe(policy: &str, alarm: &WatchedAlarm) -> Cbor {
 }
 
 /// `hidden`: the lab file says that there is none.
-fn history(group: &Group, input: &Value, hidden: bool) -> Cbor {
+fn history(group: &LabGroup, input: &Value, hidden: bool) -> Cbor {
     let name = input["AlarmName"].as_str();
     let kind = input["HistoryItemType"].as_str();
     let (from, to) = range(input, "StartDate", "EndDate");
@@ -138,7 +138,7 @@ fn history(group: &Group, input: &Value, hidden: bool) -> Cbor {
     Cbor::Map(output)
 }
 
-fn metric_data(group: &Group, input: &Value, now: Moment) -> Cbor {
+fn metric_data(group: &LabGroup, input: &Value, now: LabInstant) -> Cbor {
     let (from, to) = range(input, "StartTime", "EndTime");
     // What is late is not there yet.
     let there = group
@@ -180,7 +180,12 @@ fn metric_data(group: &Group, input: &Value, now: Moment) -> Cbor {
 }
 
 /// Start inclusive, end exclusive, oldest first; a datapoint's instant is the start of its period.
-fn datapoints(samples: &[Sample], stat: &Value, from: Moment, to: Moment) -> Vec<(Moment, f64)> {
+fn datapoints(
+    samples: &[Sample],
+    stat: &Value,
+    from: LabInstant,
+    to: LabInstant,
+) -> Vec<(LabInstant, f64)> {
     let metric = stat["Metric"]["MetricName"].as_str().unwrap_or_default();
     if !is_ours(&stat["Metric"]) {
         return Vec::new();
@@ -235,7 +240,7 @@ fn is_ours(metric: &Value) -> bool {
 }
 
 /// Two optional instants, in seconds since 1970.
-fn range(input: &Value, from: &str, to: &str) -> (Moment, Moment) {
+fn range(input: &Value, from: &str, to: &str) -> (LabInstant, LabInstant) {
     let moment = |key: &str| {
         input[key]
             .as_f64()

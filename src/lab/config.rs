@@ -15,22 +15,22 @@ use crate::scaling::target_tracking::TargetTracking;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    pub target: Target,
+    pub target: LabTarget,
     /// The group's one policy ...
-    pub policy: Policy,
+    pub policy: PolicyConfig,
     /// ... or several, then without `policy`.
     #[serde(deserialize_with = "several")]
-    pub policies: Vec<Policy>,
-    pub tasks: Tasks,
+    pub policies: Vec<PolicyConfig>,
+    pub tasks: TaskTimes,
     pub faults: Faults,
     /// Policy documents that callers are held to.
-    pub permissions: super::permissions::Files,
+    pub permissions: super::permissions::PolicyFiles,
 }
 
 /// The system under test: identical instances behind a load balancer.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Target {
+pub struct LabTarget {
     /// How many there are when the lab starts.
     pub instances: u32,
     pub min: u32,
@@ -74,7 +74,7 @@ pub struct Target {
     pub suspended: Vec<String>,
 }
 
-impl Default for Target {
+impl Default for LabTarget {
     fn default() -> Self {
         Self {
             instances: 2,
@@ -106,9 +106,9 @@ pub const UNHEALTHY_AFTER: u32 = 2;
 /// kind.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Policy {
-    pub kind: Kind,
-    pub metric: Metric,
+pub struct PolicyConfig {
+    pub kind: ScalingKind,
+    pub metric: PolicyMetric,
     /// Of the metric and of its alarms; the same for all policies.
     #[serde(deserialize_with = "friendly")]
     pub period: Duration,
@@ -125,7 +125,7 @@ pub struct Policy {
     pub datapoints: usize,
     pub adjustment: Adjustment,
     /// Step: beyond the threshold.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ConfiguredStep>,
     /// Simple.
     pub change: i32,
     /// A percentage changes the capacity by at least so many.
@@ -141,7 +141,7 @@ pub struct Policy {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ScalingKind {
     #[default]
     TargetTracking,
     Step,
@@ -150,7 +150,7 @@ pub enum Kind {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Metric {
+pub enum PolicyMetric {
     #[default]
     Cpu,
     RequestsPerTarget,
@@ -167,7 +167,7 @@ pub enum Adjustment {
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Step {
+pub struct ConfiguredStep {
     #[serde(default)]
     pub from: Option<f64>,
     #[serde(default)]
@@ -175,11 +175,11 @@ pub struct Step {
     pub change: i32,
 }
 
-impl Default for Policy {
+impl Default for PolicyConfig {
     fn default() -> Self {
         Self {
-            kind: Kind::TargetTracking,
-            metric: Metric::Cpu,
+            kind: ScalingKind::TargetTracking,
+            metric: PolicyMetric::Cpu,
             period: Duration::from_secs(1),
             target_value: 50.0,
             high_datapoints: 3,
@@ -200,20 +200,20 @@ impl Default for Policy {
     }
 }
 
-impl Policy {
+impl PolicyConfig {
     /// As the model of policies has it.
     pub fn rule(&self) -> Rule {
         let adjustment = match self.adjustment {
-            Adjustment::Change => step::Adjustment::Change,
-            Adjustment::Exact => step::Adjustment::Exact,
-            Adjustment::Percent => step::Adjustment::Percent,
+            Adjustment::Change => step::AdjustmentType::Change,
+            Adjustment::Exact => step::AdjustmentType::Exact,
+            Adjustment::Percent => step::AdjustmentType::Percent,
         };
         match self.kind {
-            Kind::TargetTracking => {
+            ScalingKind::TargetTracking => {
                 // A count's target is for a minute, its datapoints and thresholds are for a period.
                 let target = match self.metric {
-                    Metric::Cpu => self.target_value,
-                    Metric::RequestsPerTarget => {
+                    PolicyMetric::Cpu => self.target_value,
+                    PolicyMetric::RequestsPerTarget => {
                         self.target_value * self.period.as_secs_f64() / 60.0
                     }
                 };
@@ -222,13 +222,13 @@ impl Policy {
                     scale_in: self.scale_in,
                 }
             }
-            Kind::Step => Rule::Step(StepScaling {
+            ScalingKind::Step => Rule::Step(StepScaling {
                 threshold: self.threshold(),
                 is_above: self.above.is_some(),
                 steps: self
                     .steps
                     .iter()
-                    .map(|one| step::Step {
+                    .map(|one| step::StepRule {
                         lower: one.from,
                         upper: one.to,
                         change: one.change,
@@ -237,7 +237,7 @@ impl Policy {
                 adjustment,
                 least: self.least,
             }),
-            Kind::Simple => Rule::Simple {
+            ScalingKind::Simple => Rule::Simple {
                 scaling: SimpleScaling {
                     change: self.change,
                     adjustment,
@@ -251,11 +251,11 @@ impl Policy {
     /// Where it scales a service.
     pub fn cooldowns(&self) -> Cooldowns {
         match self.kind {
-            Kind::TargetTracking => Cooldowns {
+            ScalingKind::TargetTracking => Cooldowns {
                 out: self.scale_out_cooldown,
                 back: self.scale_in_cooldown,
             },
-            Kind::Step | Kind::Simple => Cooldowns {
+            ScalingKind::Step | ScalingKind::Simple => Cooldowns {
                 out: self.cooldown,
                 back: self.cooldown,
             },
@@ -283,8 +283,8 @@ impl Policy {
             return Err("policy: an alarm needs at least one datapoint".to_owned());
         }
         match self.kind {
-            Kind::TargetTracking => {
-                let most = if self.metric == Metric::Cpu {
+            ScalingKind::TargetTracking => {
+                let most = if self.metric == PolicyMetric::Cpu {
                     100.0
                 } else {
                     f64::MAX
@@ -295,19 +295,21 @@ impl Policy {
                     ));
                 }
             }
-            Kind::Step | Kind::Simple if self.above.is_some() == self.below.is_some() => {
+            ScalingKind::Step | ScalingKind::Simple
+                if self.above.is_some() == self.below.is_some() =>
+            {
                 return Err(
                     "policy: a step or simple policy has a threshold, `above` or `below`"
                         .to_owned(),
                 );
             }
-            Kind::Step if self.steps.is_empty() => {
+            ScalingKind::Step if self.steps.is_empty() => {
                 return Err("policy: a step policy needs `steps`".to_owned());
             }
-            Kind::Simple if self.change == 0 && self.adjustment != Adjustment::Exact => {
+            ScalingKind::Simple if self.change == 0 && self.adjustment != Adjustment::Exact => {
                 return Err("policy: a simple policy needs a `change`".to_owned());
             }
-            Kind::Step | Kind::Simple => {}
+            ScalingKind::Step | ScalingKind::Simple => {}
         }
         Ok(())
     }
@@ -316,7 +318,7 @@ impl Policy {
 /// How long a Fargate task takes to come and go.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Tasks {
+pub struct TaskTimes {
     #[serde(deserialize_with = "friendly")]
     pub provisioning: Duration,
     #[serde(deserialize_with = "friendly")]
@@ -325,7 +327,7 @@ pub struct Tasks {
     pub deprovisioning: Duration,
 }
 
-impl Default for Tasks {
+impl Default for TaskTimes {
     fn default() -> Self {
         Self {
             provisioning: Duration::from_millis(500),
@@ -364,13 +366,13 @@ pub struct Faults {
     #[serde(deserialize_with = "maybe")]
     pub group_deleted_after: Option<Duration>,
     /// AWS calls answered with an error, by action name.
-    pub refuse: Vec<Refusal>,
+    pub refuse: Vec<InjectedError>,
 }
 
 /// One AWS action that is answered with this error.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Refusal {
+pub struct InjectedError {
     pub action: String,
     pub code: String,
     #[serde(default)]
@@ -383,7 +385,7 @@ pub struct Refusal {
     pub every: Option<usize>,
 }
 
-impl Refusal {
+impl InjectedError {
     /// Whether the call after so many others meets it.
     pub fn meets(&self, before: usize) -> bool {
         let turn = self
@@ -416,7 +418,7 @@ impl Config {
 
     /// What no single key can say of itself.
     fn settle(mut self) -> Result<Self, String> {
-        let Target {
+        let LabTarget {
             instances,
             min,
             max,
@@ -449,7 +451,7 @@ impl Config {
             && self
                 .policies
                 .iter()
-                .any(|policy| policy.kind == Kind::Simple)
+                .any(|policy| policy.kind == ScalingKind::Simple)
         {
             return Err("policies: a service has no simple policies".to_owned());
         }
@@ -464,7 +466,7 @@ fn friendly<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
 }
 
 /// A list with nothing in it would be the usual policy, and look like none.
-fn several<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Policy>, D::Error> {
+fn several<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<PolicyConfig>, D::Error> {
     let policies = Vec::deserialize(input)?;
     match policies.is_empty() {
         true => Err(serde::de::Error::custom(
@@ -539,7 +541,7 @@ mod tests {
              \x20 - { kind: simple, below: 30, datapoints: 5, change: -1, cooldown: 20s }\n",
         )
         .unwrap();
-        let rules: Vec<Rule> = config.policies.iter().map(Policy::rule).collect();
+        let rules: Vec<Rule> = config.policies.iter().map(PolicyConfig::rule).collect();
         assert!(
             matches!(&rules[0], Rule::Tracking { tracking, scale_in: false } if tracking.target == 100.0)
         );
@@ -553,7 +555,7 @@ mod tests {
             (scaling.change, cooldown, config.policies[2].threshold()),
             (-1, Duration::from_secs(20), 30.0)
         );
-        let every = Refusal {
+        let every = InjectedError {
             action: String::new(),
             code: String::new(),
             message: String::new(),

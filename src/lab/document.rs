@@ -22,7 +22,7 @@ const OPERATORS: [&str; 4] = ["StringEquals", "StringLike", "ArnEquals", "ArnLik
 
 /// One permission that a call takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Need {
+pub struct NeededPermission {
     /// Such as `ecs:RunTask`.
     pub action: String,
     /// None where the call names no resource, or IAM knows none for the action.
@@ -33,22 +33,22 @@ pub struct Need {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
-pub struct Document {
+pub struct PolicyDocument {
     #[serde(rename = "Version")]
     _version: String,
-    statement: Vec<Statement>,
+    statement: Vec<PolicyStatement>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct Statement {
+struct PolicyStatement {
     #[serde(rename = "Sid", default)]
     _sid: String,
     effect: Effect,
-    action: Texts,
-    resource: Texts,
+    action: StringOrList,
+    resource: StringOrList,
     #[serde(default)]
-    condition: BTreeMap<String, BTreeMap<String, Texts>>,
+    condition: BTreeMap<String, BTreeMap<String, StringOrList>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -60,12 +60,12 @@ enum Effect {
 /// IAM takes a text where it takes a list.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-enum Texts {
+enum StringOrList {
     One(String),
     Many(Vec<String>),
 }
 
-impl Texts {
+impl StringOrList {
     fn all(&self) -> &[String] {
         match self {
             Self::One(text) => std::slice::from_ref(text),
@@ -74,7 +74,7 @@ impl Texts {
     }
 }
 
-impl Document {
+impl PolicyDocument {
     pub fn read(path: &Path) -> Result<Self, String> {
         Self::parse(&std::fs::read_to_string(path).map_err(|error| error.to_string())?)
     }
@@ -96,7 +96,7 @@ impl Document {
         }
     }
 
-    pub fn allows(&self, need: &Need) -> bool {
+    pub fn allows(&self, need: &NeededPermission) -> bool {
         let meets = |effect| {
             self.statement
                 .iter()
@@ -117,8 +117,8 @@ impl Document {
     }
 }
 
-impl Statement {
-    fn is_about(&self, need: &Need) -> bool {
+impl PolicyStatement {
+    fn is_about(&self, need: &NeededPermission) -> bool {
         self.action
             .all()
             .iter()
@@ -135,7 +135,7 @@ impl Statement {
     }
 }
 
-fn is_met(key: &str, wanted: &Texts, need: &Need) -> bool {
+fn is_met(key: &str, wanted: &StringOrList, need: &NeededPermission) -> bool {
     match need.facts.iter().find(|(name, _)| name == key) {
         Some((_, fact)) => wanted.all().iter().any(|pattern| matches(pattern, fact)),
         None => !SAID_BY_THE_CALL.iter().any(|said| key.starts_with(said)),
@@ -175,12 +175,12 @@ fn matches(pattern: &str, text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn need(action: &str, resource: Option<&str>, facts: &[(&str, &str)]) -> Need {
+    fn need(action: &str, resource: Option<&str>, facts: &[(&str, &str)]) -> NeededPermission {
         let facts = facts
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();
-        Need {
+        NeededPermission {
             action: action.to_owned(),
             resource: resource.map(str::to_owned),
             facts,
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_need_is_allowed_by_action_resource_and_condition_and_a_deny_wins() {
-        let document = Document::parse(
+        let document = PolicyDocument::parse(
             r#"{ "Version": "2012-10-17", "Statement": [
                 { "Effect": "Allow", "Action": ["s3:Get*", "s3:PutObject"], "Resource": "arn:aws:s3:::spikeproof-*" },
                 { "Sid": "Tasks", "Effect": "Allow", "Action": "ecs:ListTasks", "Resource": "*",
@@ -312,7 +312,7 @@ mod tests {
                 "IpAddress",
             ),
         ] {
-            let problem = Document::parse(text).unwrap_err();
+            let problem = PolicyDocument::parse(text).unwrap_err();
             assert!(problem.contains(hint), "{problem}");
         }
     }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::World;
-use super::call::{Answer, Call, Fault, answer_json};
-use super::clock::Moment;
+use super::call::{ApiCall, ApiError, LabResponse, answer_json};
+use super::clock::LabInstant;
 use super::ids::{self, ACCOUNT, REGION};
-use super::tasks::Task;
+use super::tasks::LabTask;
 
 const SERVICE: &str = "AmazonEC2ContainerServiceV20141113";
 /// What one RunTask may ask for.
@@ -18,7 +18,7 @@ const MOST_DESCRIBED: usize = 100;
 const NO_CAPACITY: &str = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
 
 /// `Ok(None)`: moto answers.
-pub async fn answer(world: &World, call: &Call) -> Result<Option<Answer>, Fault> {
+pub async fn answer(world: &World, call: &ApiCall) -> Result<Option<LabResponse>, ApiError> {
     let output = match call.action.as_str() {
         "RunTask" => run_task(world, &call.json()?).await?,
         "StopTask" => stop_task(world, &call.json()?)?,
@@ -32,7 +32,7 @@ pub async fn answer(world: &World, call: &Call) -> Result<Option<Answer>, Fault>
                 .any(|task| task.lives() && task.cluster == cluster)
             {
                 let message = "The Cluster cannot be deleted while Tasks are active.";
-                return Err(Fault::new("ClusterContainsTasksException", message));
+                return Err(ApiError::new("ClusterContainsTasksException", message));
             }
             return Ok(None);
         }
@@ -42,7 +42,7 @@ pub async fn answer(world: &World, call: &Call) -> Result<Option<Answer>, Fault>
 }
 
 /// EC2's refusal: a task's network interface holds its security group until the task is STOPPED.
-pub fn security_group_is_free(world: &World, call: &Call) -> Result<(), Fault> {
+pub fn security_group_is_free(world: &World, call: &ApiCall) -> Result<(), ApiError> {
     let form = call.form();
     let group = form.get("GroupId").unwrap_or_default();
     let held = world
@@ -50,7 +50,7 @@ pub fn security_group_is_free(world: &World, call: &Call) -> Result<(), Fault> {
         .values()
         .any(|task| task.lives() && task.security_groups.iter().any(|id| id == group));
     if held {
-        return Err(Fault::new(
+        return Err(ApiError::new(
             "DependencyViolation",
             format!("resource {group} has a dependent object"),
         ));
@@ -58,8 +58,8 @@ pub fn security_group_is_free(world: &World, call: &Call) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn run_task(world: &World, input: &Value) -> Result<Value, Fault> {
-    let asked = Asked {
+async fn run_task(world: &World, input: &Value) -> Result<Value, ApiError> {
+    let asked = RunTaskRequest {
         cluster: find_cluster(world, input).await?,
         definition: find_definition(world, input).await?,
         network: network(input)?,
@@ -91,20 +91,20 @@ async fn run_task(world: &World, input: &Value) -> Result<Value, Fault> {
 }
 
 /// A RunTask that made sense.
-struct Asked {
+struct RunTaskRequest {
     cluster: Cluster,
     definition: Value,
-    network: Network,
+    network: TaskNetwork,
     /// `clientToken`, and a digest of what came with it.
     token: Option<(String, String)>,
 }
 
-struct Network {
+struct TaskNetwork {
     subnets: Vec<String>,
     security_groups: Vec<String>,
 }
 
-fn network(input: &Value) -> Result<Network, Fault> {
+fn network(input: &Value) -> Result<TaskNetwork, ApiError> {
     let network = &input["networkConfiguration"]["awsvpcConfiguration"];
     let subnets = strings(&network["subnets"]);
     if subnets.is_empty() {
@@ -112,25 +112,28 @@ fn network(input: &Value) -> Result<Network, Fault> {
             "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
         ));
     }
-    Ok(Network {
+    Ok(TaskNetwork {
         subnets,
         security_groups: strings(&network["securityGroups"]),
     })
 }
 
 /// What an earlier call with the same token started: a retry must not start it twice.
-fn already_started(tasks: &BTreeMap<String, Task>, asked: &Asked) -> Result<Vec<Value>, Fault> {
+fn already_started(
+    tasks: &BTreeMap<String, LabTask>,
+    asked: &RunTaskRequest,
+) -> Result<Vec<Value>, ApiError> {
     let Some((token, digest)) = &asked.token else {
         return Ok(Vec::new());
     };
-    let same = |task: &&Task| task.token.as_ref().is_some_and(|(known, _)| known == token);
-    let before: Vec<&Task> = tasks.values().filter(same).collect();
+    let same = |task: &&LabTask| task.token.as_ref().is_some_and(|(known, _)| known == token);
+    let before: Vec<&LabTask> = tasks.values().filter(same).collect();
     if before.iter().any(|task| {
         task.token
             .as_ref()
             .is_some_and(|(_, known)| known != digest)
     }) {
-        return Err(Fault::new(
+        return Err(ApiError::new(
             "ConflictException",
             "The client token was used with other parameters.",
         ));
@@ -138,9 +141,9 @@ fn already_started(tasks: &BTreeMap<String, Task>, asked: &Asked) -> Result<Vec<
     Ok(before.into_iter().map(describe).collect())
 }
 
-fn new_task(world: &World, input: &Value, asked: &Asked, number: usize) -> Task {
+fn new_task(world: &World, input: &Value, asked: &RunTaskRequest, number: usize) -> LabTask {
     let id = ids::hex(32);
-    Task {
+    LabTask {
         arn: format!(
             "arn:aws:ecs:{REGION}:{ACCOUNT}:task/{}/{id}",
             asked.cluster.name
@@ -175,7 +178,7 @@ struct Cluster {
     arn: String,
 }
 
-async fn find_cluster(world: &World, input: &Value) -> Result<Cluster, Fault> {
+async fn find_cluster(world: &World, input: &Value) -> Result<Cluster, ApiError> {
     let name = cluster_name(input);
     let body = json!({ "clusters": [name] });
     let found = world
@@ -184,7 +187,10 @@ async fn find_cluster(world: &World, input: &Value) -> Result<Cluster, Fault> {
         .await?;
     let cluster = &found["clusters"][0];
     if cluster["status"] != "ACTIVE" {
-        return Err(Fault::new("ClusterNotFoundException", "Cluster not found."));
+        return Err(ApiError::new(
+            "ClusterNotFoundException",
+            "Cluster not found.",
+        ));
     }
     Ok(Cluster {
         name,
@@ -195,22 +201,25 @@ async fn find_cluster(world: &World, input: &Value) -> Result<Cluster, Fault> {
     })
 }
 
-async fn find_definition(world: &World, input: &Value) -> Result<Value, Fault> {
+async fn find_definition(world: &World, input: &Value) -> Result<Value, ApiError> {
     let body = json!({ "taskDefinition": input["taskDefinition"] });
     let target = format!("{SERVICE}.DescribeTaskDefinition");
     let found = world
         .moto
         .json("ecs", &target, &body)
         .await
-        .map_err(|_| Fault::new("ClientException", "Unable to describe task definition."))?;
+        .map_err(|_| ApiError::new("ClientException", "Unable to describe task definition."))?;
     let definition = &found["taskDefinition"];
     if definition["status"] == "INACTIVE" {
-        return Err(Fault::new("ClientException", "TaskDefinition is inactive"));
+        return Err(ApiError::new(
+            "ClientException",
+            "TaskDefinition is inactive",
+        ));
     }
     Ok(definition.clone())
 }
 
-fn stop_task(world: &World, input: &Value) -> Result<Value, Fault> {
+fn stop_task(world: &World, input: &Value) -> Result<Value, ApiError> {
     let wanted = last_segment(input["task"].as_str().unwrap_or_default());
     let now = world.clock.now();
     let mut tasks = world.tasks();
@@ -227,7 +236,7 @@ fn stop_task(world: &World, input: &Value) -> Result<Value, Fault> {
     Ok(json!({ "task": describe(task) }))
 }
 
-fn describe_tasks(world: &World, input: &Value) -> Result<Value, Fault> {
+fn describe_tasks(world: &World, input: &Value) -> Result<Value, ApiError> {
     let cluster = cluster_name(input);
     let wanted = strings(&input["tasks"]);
     if wanted.is_empty() || wanted.len() > MOST_DESCRIBED {
@@ -285,7 +294,7 @@ fn list_tasks(world: &World, input: &Value) -> Value {
 }
 
 /// A task in DescribeTasks' words; what is not known yet is absent, not null.
-fn describe(task: &Task) -> Value {
+fn describe(task: &LabTask) -> Value {
     let container = task.container();
     let end = task.end.as_ref();
     let family = task.definition["family"].as_str().unwrap_or_default();
@@ -334,7 +343,7 @@ fn drop_nulls(value: &mut Value) {
 }
 
 /// What the task metadata endpoint says of a task.
-pub fn metadata(task: &Task, endpoint: &str) -> Value {
+pub fn metadata(task: &LabTask, endpoint: &str) -> Value {
     let revision = task.definition["revision"].as_u64().unwrap_or(1);
     let mut output = json!({
         "Cluster": task.cluster, "TaskARN": task.arn, "Family": task.definition["family"],
@@ -349,7 +358,7 @@ pub fn metadata(task: &Task, endpoint: &str) -> Value {
     output
 }
 
-fn instant(moment: Option<Moment>) -> Value {
+fn instant(moment: Option<LabInstant>) -> Value {
     moment.map_or(Value::Null, |moment| moment.as_secs_f64().into())
 }
 
@@ -370,6 +379,6 @@ fn strings(list: &Value) -> Vec<String> {
         .collect()
 }
 
-fn invalid(message: &str) -> Fault {
-    Fault::new("InvalidParameterException", message)
+fn invalid(message: &str) -> ApiError {
+    ApiError::new("InvalidParameterException", message)
 }

@@ -1,12 +1,12 @@
 //! The load balancer's API over the lab's target.
 
 use super::World;
-use super::call::{Answer, Call, answer_query, element, members};
-use super::clock::{Moment, millis};
+use super::call::{ApiCall, LabResponse, answer_query, element, members};
+use super::clock::{LabInstant, millis};
 use super::config::UNHEALTHY_AFTER;
-use super::group::{Group, NAME};
+use super::group::{LabGroup, NAME};
 use super::ids::{ACCOUNT, REGION};
-use super::instance::{Instance, TargetState};
+use super::instance::{LabInstance, TargetState};
 
 /// The `LoadBalancer` dimension of its metrics.
 pub const BALANCER: &str = "app/lab-web/50dc6c495c0c9188";
@@ -22,7 +22,7 @@ pub fn balancer_arn() -> String {
 }
 
 /// `None`: not an action of ours.
-pub fn answer(world: &World, call: &Call) -> Option<Answer> {
+pub fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
     let form = call.form();
     let now = world.clock.now();
     let mut group = world.group();
@@ -44,7 +44,7 @@ pub fn answer(world: &World, call: &Call) -> Option<Answer> {
     Some(answer_query(&call.action, &result))
 }
 
-fn health(group: &Group, now: Moment) -> String {
+fn health(group: &LabGroup, now: LabInstant) -> String {
     let registered = group.instances.iter().filter_map(|instance| {
         let state = instance.target_state(now)?;
         Some(target(instance, state, group.target.service))
@@ -52,7 +52,7 @@ fn health(group: &Group, now: Moment) -> String {
     members("TargetHealthDescriptions", registered)
 }
 
-fn target(instance: &Instance, state: TargetState, by_address: bool) -> String {
+fn target(instance: &LabInstance, state: TargetState, by_address: bool) -> String {
     let (word, reason) = match state {
         TargetState::Initial => ("initial", "Elb.RegistrationInProgress"),
         TargetState::Healthy => ("healthy", ""),
@@ -81,7 +81,7 @@ fn target(instance: &Instance, state: TargetState, by_address: bool) -> String {
     )
 }
 
-fn target_group(group: &Group) -> String {
+fn target_group(group: &LabGroup) -> String {
     [
         element("TargetGroupArn", &target_group_arn()),
         element("TargetGroupName", NAME),
@@ -101,7 +101,7 @@ fn target_group(group: &Group) -> String {
     .concat()
 }
 
-fn attributes(group: &Group) -> String {
+fn attributes(group: &LabGroup) -> String {
     let delay = group.target.deregistration_delay.as_secs().to_string();
     let attributes = [
         ("deregistration_delay.timeout_seconds", delay.as_str()),
@@ -115,7 +115,7 @@ fn attributes(group: &Group) -> String {
     )
 }
 
-fn balancer(world: &World, created: Moment) -> String {
+fn balancer(world: &World, created: LabInstant) -> String {
     [
         element("LoadBalancerArn", &balancer_arn()),
         element("LoadBalancerName", NAME),

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::call::{Answer, Call, Fault, Protocol, answer};
+use super::call::{ApiCall, ApiError, LabResponse, Protocol, answer};
 use super::tap::When;
 use super::{
     World, autoscaling, clock, cloudwatch, ecs, elb, images, permissions, policies, service,
@@ -25,7 +25,7 @@ use super::{
 pub async fn listen<S, F>(listener: TcpListener, closing: CancellationToken, service: S)
 where
     S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
-    F: Future<Output = Result<Answer, Infallible>> + Send + 'static,
+    F: Future<Output = Result<LabResponse, Infallible>> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     loop {
@@ -50,7 +50,10 @@ where
     }
 }
 
-pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+pub async fn serve(
+    world: Arc<World>,
+    request: Request<Incoming>,
+) -> Result<LabResponse, Infallible> {
     let (parts, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
         return Ok(answer(
@@ -59,7 +62,7 @@ pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answ
             "the body broke off",
         ));
     };
-    let call = Call::read(parts.method, parts.uri, parts.headers, body.to_bytes());
+    let call = ApiCall::read(parts.method, parts.uri, parts.headers, body.to_bytes());
     let number = world.line.number(&call);
     let answer = match world.line.hear(number, &call, When::Before) {
         Some(fault) => Err(fault),
@@ -80,7 +83,7 @@ pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answ
     Ok(answer)
 }
 
-async fn route(world: &World, call: &Call) -> Result<Answer, Fault> {
+async fn route(world: &World, call: &ApiCall) -> Result<LabResponse, ApiError> {
     if let Some(path) = call.uri.path().strip_prefix("/_lab/") {
         return Ok(inside(world, path));
     }
@@ -88,7 +91,7 @@ async fn route(world: &World, call: &Call) -> Result<Answer, Fault> {
         return Ok(refusal);
     }
     if let Some(refusal) = world.refusal(&call.action) {
-        return Err(Fault::new(&refusal.code, &refusal.message));
+        return Err(ApiError::new(&refusal.code, &refusal.message));
     }
     let ours = match (call.service.as_str(), call.protocol) {
         ("ecs", Protocol::Json) => match service::answer_ecs(world, call)? {
@@ -114,7 +117,7 @@ async fn route(world: &World, call: &Call) -> Result<Answer, Fault> {
 }
 
 /// What Fargate serves its tasks at link-local addresses, and the layers' download URLs.
-fn inside(world: &World, path: &str) -> Answer {
+fn inside(world: &World, path: &str) -> LabResponse {
     let json =
         |body: serde_json::Value| answer(StatusCode::OK, "application/json", body.to_string());
     if path == "credentials" {

@@ -10,127 +10,51 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::alarms::{Invoked, WatchedAlarm};
-use super::clock::{self, Moment};
-use super::config::{self, Config, Kind, Target};
-use super::instance::{Activity, Instance, TargetState};
-use super::metrics::{Open, Sample};
-use super::service::{CLUSTER, SERVICE};
+use super::clock::{self, LabInstant};
+use super::config::{Config, LabTarget};
+use super::instance::{LabActivity, LabInstance, TargetState};
+use super::live_policy::LivePolicy;
+use super::metrics::{OpenPeriod, Sample};
 use super::truth;
-use crate::scaling::alarm::{Alarm, Comparison, Datapoint, State};
+use crate::scaling::alarm::{AlarmDatapoint, AlarmModelState};
 use crate::scaling::cooldown::Cooling;
-use crate::scaling::policies::{Rule, Standing, decide};
-use crate::scaling::{Bounds, Seen};
+use crate::scaling::policies::{PolicyReading, Rule, decide};
+use crate::scaling::{Bounds, GroupReading};
 
 pub const NAME: &str = "lab-web";
 
 #[derive(Debug)]
-pub struct Group {
-    pub target: Target,
-    pub policies: Vec<Policy>,
+pub struct LabGroup {
+    pub target: LabTarget,
+    pub policies: Vec<LivePolicy>,
     pub desired: u32,
-    pub created: Moment,
-    pub instances: Vec<Instance>,
+    pub created: LabInstant,
+    pub instances: Vec<LabInstance>,
     /// Those that were and are no more.
-    pub gone: Vec<Instance>,
+    pub gone: Vec<LabInstance>,
     /// Oldest first.
-    pub activities: Vec<Activity>,
+    pub activities: Vec<LabActivity>,
     pub decisions: Vec<truth::Decided>,
     /// One per closed period, oldest first.
     pub samples: Vec<Sample>,
     /// What the current period saw so far.
-    pub open: Open,
+    pub open: OpenPeriod,
     /// Of the instances that are in the group's metric, not yet seen by the alarms: from when on
     /// they see it.
-    unseen: VecDeque<(Moment, usize)>,
+    unseen: VecDeque<(LabInstant, usize)>,
     /// In the warm pool.
     pub pooled: u32,
     /// Datapoints reach alarms and readers so much later.
     pub metric_delay: Duration,
-    pub deleted_at: Option<Moment>,
+    pub deleted_at: Option<LabInstant>,
     frozen: bool,
     cut: bool,
     errors_when_fresh: Duration,
     /// Simple scaling waits until then.
-    cooling_until: Moment,
+    cooling_until: LabInstant,
     /// Of a service.
     cooling: Cooling,
     next: usize,
-}
-
-/// A policy with its alarms.
-#[derive(Debug)]
-pub struct Policy {
-    pub name: String,
-    pub config: config::Policy,
-    pub rule: Rule,
-    /// Target tracking: high and low. Otherwise the one.
-    pub alarms: Vec<WatchedAlarm>,
-    /// The last datapoint its alarms saw.
-    latest: Option<f64>,
-}
-
-impl Policy {
-    fn new(index: usize, config: &config::Policy, is_service: bool, now: Moment) -> Self {
-        let rule = config.rule();
-        let kind = match config.kind {
-            Kind::TargetTracking => "tracking",
-            Kind::Step => "step",
-            Kind::Simple => "simple",
-        };
-        let name = if index == 0 {
-            format!("{NAME}-cpu")
-        } else {
-            format!("{NAME}-{kind}-{index}")
-        };
-        let watched = |name: String, model| {
-            WatchedAlarm::new(
-                name,
-                model,
-                (config.metric, is_service),
-                config.period,
-                &rule,
-                now,
-            )
-        };
-        let what = if is_service {
-            format!("service/{CLUSTER}/{SERVICE}")
-        } else {
-            NAME.to_owned()
-        };
-        let tracking = |kind: &str| format!("TargetTracking-{what}-{kind}-{}", super::ids::uuid());
-        let alarms = match &rule {
-            Rule::Tracking {
-                tracking: target, ..
-            } => vec![
-                watched(
-                    tracking("AlarmHigh"),
-                    Alarm::new(Comparison::Above, target.target, config.high_datapoints),
-                ),
-                watched(
-                    tracking("AlarmLow"),
-                    Alarm::new(Comparison::Below, target.low, config.low_datapoints),
-                ),
-            ],
-            // A name as people give it.
-            Rule::Step(_) | Rule::Simple { .. } => {
-                let above = config.above.is_some();
-                let (comparison, word) = if above {
-                    (Comparison::Above, "high")
-                } else {
-                    (Comparison::Below, "low")
-                };
-                let model = Alarm::new(comparison, config.threshold(), config.datapoints);
-                vec![watched(format!("{name} is {word}"), model)]
-            }
-        };
-        Self {
-            name,
-            config: config.clone(),
-            rule,
-            alarms,
-            latest: None,
-        }
-    }
 }
 
 /// Where a request goes.
@@ -138,7 +62,7 @@ impl Policy {
 pub enum Route {
     Serve {
         instance: String,
-        done: Moment,
+        done: LabInstant,
         /// The lab file says that fresh instances answer 500, and this one is fresh.
         broken: bool,
     },
@@ -148,8 +72,8 @@ pub enum Route {
     Nobody,
 }
 
-impl Group {
-    pub fn new(config: &Config, now: Moment) -> Self {
+impl LabGroup {
+    pub fn new(config: &Config, now: LabInstant) -> Self {
         let desired = config.target.instances;
         let policies = if config.policies.is_empty() {
             std::slice::from_ref(&config.policy)
@@ -161,7 +85,7 @@ impl Group {
             policies: policies
                 .iter()
                 .enumerate()
-                .map(|(index, policy)| Policy::new(index, policy, config.target.service, now))
+                .map(|(index, policy)| LivePolicy::new(index, policy, config.target.service, now))
                 .collect(),
             desired,
             created: now,
@@ -170,7 +94,7 @@ impl Group {
             activities: Vec::new(),
             decisions: Vec::new(),
             samples: Vec::new(),
-            open: Open::default(),
+            open: OpenPeriod::default(),
             unseen: VecDeque::new(),
             pooled: 0,
             metric_delay: config.faults.metric_delay,
@@ -178,7 +102,7 @@ impl Group {
             frozen: config.faults.policy_never_fires,
             cut: config.faults.terminate_without_draining,
             errors_when_fresh: config.faults.errors_when_fresh,
-            cooling_until: Moment::ZERO,
+            cooling_until: LabInstant::ZERO,
             cooling: Cooling::default(),
             next: 0,
         };
@@ -224,18 +148,18 @@ impl Group {
         own.map_or(Duration::ZERO, |policy| policy.config.warm_up)
     }
 
-    pub fn alarms(&self) -> impl Iterator<Item = (&Policy, &WatchedAlarm)> {
+    pub fn alarms(&self) -> impl Iterator<Item = (&LivePolicy, &WatchedAlarm)> {
         self.policies
             .iter()
             .flat_map(|policy| policy.alarms.iter().map(move |alarm| (policy, alarm)))
     }
 
-    pub fn is_deleted(&self, now: Moment) -> bool {
+    pub fn is_deleted(&self, now: LabInstant) -> bool {
         self.deleted_at.is_some_and(|at| now >= at)
     }
 
     /// Replaces the instances whose checks have failed, and forgets those that are gone.
-    pub fn advance(&mut self, now: Moment) {
+    pub fn advance(&mut self, now: LabInstant) {
         while let Some((index, at)) = (0..self.instances.len())
             .filter_map(|index| Some((index, self.instances[index].fails_at(&self.target)?)))
             .filter(|(_, at)| *at <= now)
@@ -254,12 +178,12 @@ impl Group {
             self.launch(at, &cause, &json!({}));
         }
         let is_gone =
-            |instance: &mut Instance| instance.leaving.is_some_and(|(_, gone)| now >= gone);
+            |instance: &mut LabInstance| instance.leaving.is_some_and(|(_, gone)| now >= gone);
         self.gone.extend(self.instances.extract_if(.., is_gone));
     }
 
     /// Round robin over the healthy instances.
-    pub fn route(&mut self, now: Moment) -> Route {
+    pub fn route(&mut self, now: LabInstant) -> Route {
         self.advance(now);
         let healthy: Vec<usize> = (0..self.instances.len())
             .filter(|&index| self.instances[index].target_state(now) == Some(TargetState::Healthy))
@@ -291,7 +215,7 @@ impl Group {
     }
 
     /// Whether the instance still exists: if not, what it was working on is lost.
-    pub fn has(&mut self, instance: &str, now: Moment) -> bool {
+    pub fn has(&mut self, instance: &str, now: LabInstant) -> bool {
         self.advance(now);
         let there = self.instances.iter().any(|known| known.id == instance);
         if let Some(gone) = self
@@ -306,7 +230,7 @@ impl Group {
 
     /// Ends the period `[start, now)`: its datapoints, then the alarms on those that they see, then
     /// the policies.
-    pub fn close_period(&mut self, start: Moment, now: Moment) {
+    pub fn close_period(&mut self, start: LabInstant, now: LabInstant) {
         let sample = self.measure(start, now);
         self.unseen
             .push_back((now + self.metric_delay, self.samples.len()));
@@ -322,7 +246,7 @@ impl Group {
             for policy in &mut self.policies {
                 let value = sample.of(policy.config.metric);
                 let samples = (sample.cpu.len() as u32).max(1);
-                let datapoint = value.map(|value| Datapoint {
+                let datapoint = value.map(|value| AlarmDatapoint {
                     at: sample.start,
                     value,
                     samples,
@@ -339,7 +263,7 @@ impl Group {
         }
     }
 
-    fn measure(&mut self, start: Moment, now: Moment) -> Sample {
+    fn measure(&mut self, start: LabInstant, now: LabInstant) -> Sample {
         let count = |state| {
             self.instances
                 .iter()
@@ -373,11 +297,11 @@ impl Group {
         }
     }
 
-    fn follow_policies(&mut self, now: Moment) {
+    fn follow_policies(&mut self, now: LabInstant) {
         let staying = || self.instances.iter().filter(|known| known.stays());
         let warmed = staying().filter(|known| known.warmed <= now).count() as u32;
         let warming = staying().count() as u32 - warmed;
-        let standing: Vec<(usize, Standing<'_>)> = self
+        let standing: Vec<(usize, PolicyReading<'_>)> = self
             .policies
             .iter()
             .enumerate()
@@ -386,9 +310,9 @@ impl Group {
                     policy
                         .alarms
                         .get(alarm)
-                        .map_or(State::Ok, WatchedAlarm::state)
+                        .map_or(AlarmModelState::Ok, WatchedAlarm::state)
                 };
-                let seen = Seen {
+                let seen = GroupReading {
                     metric: policy.latest?,
                     warmed,
                     warming,
@@ -397,7 +321,7 @@ impl Group {
                 let seen = self.cooling.seen(seen, now);
                 Some((
                     index,
-                    Standing {
+                    PolicyReading {
                         rule: &policy.rule,
                         alarm: state(0),
                         low: state(1),
@@ -406,7 +330,7 @@ impl Group {
                 ))
             })
             .collect();
-        let all: Vec<Standing<'_>> = standing.iter().map(|(_, standing)| *standing).collect();
+        let all: Vec<PolicyReading<'_>> = standing.iter().map(|(_, standing)| *standing).collect();
         let Some(decision) = decide(&all, self.bounds(), self.desired, now < self.cooling_until)
         else {
             return;
@@ -449,7 +373,7 @@ impl Group {
     }
 
     /// The activities of one decision share their cause.
-    fn resize(&mut self, wanted: u32, policy: &str, alarm: &Invoked, now: Moment) {
+    fn resize(&mut self, wanted: u32, policy: &str, alarm: &Invoked, now: LabInstant) {
         let (name, before, time) = (&alarm.name, self.desired, clock::seconds(now));
         let decision = format!(
             "At {time} a monitor alarm {name} in state ALARM triggered policy {policy} changing the desired capacity \
@@ -474,7 +398,7 @@ impl Group {
         }
     }
 
-    fn launch(&mut self, now: Moment, cause: &str, details: &Value) {
+    fn launch(&mut self, now: LabInstant, cause: &str, details: &Value) {
         let zone = ["eu-west-1a", "eu-west-1b", "eu-west-1c"];
         let zone = zone[self.instances.iter().filter(|known| known.stays()).count() % zone.len()];
         let pooled = self.pooled > 0;
@@ -486,14 +410,14 @@ impl Group {
             ),
             false => (self.target.boot_time, "Launching a new EC2 instance"),
         };
-        let instance = Instance::launch(&self.target, self.warm_up(), boot, zone, now);
+        let instance = LabInstance::launch(&self.target, self.warm_up(), boot, zone, now);
         // The end of a launch by target tracking includes the warm-up: it is not the moment of
         // InService.
         let stages = vec![
             ("PreInService", instance.in_service),
             ("WaitingForInstanceWarmup", instance.warmed),
         ];
-        self.activities.push(Activity::new(
+        self.activities.push(LabActivity::new(
             verb,
             &instance,
             cause.to_owned(),
@@ -505,7 +429,7 @@ impl Group {
 
     /// The oldest of the zone that has most: balance first, as the default termination policy has
     /// it.
-    fn terminate(&mut self, now: Moment, cause: &str, details: &Value) {
+    fn terminate(&mut self, now: LabInstant, cause: &str, details: &Value) {
         let staying: Vec<usize> = (0..self.instances.len())
             .filter(|&index| self.instances[index].stays())
             .collect();
@@ -529,7 +453,7 @@ impl Group {
         self.take_out(chosen, now, cause, details);
     }
 
-    fn take_out(&mut self, index: usize, now: Moment, cause: String, details: &Value) {
+    fn take_out(&mut self, index: usize, now: LabInstant, cause: String, details: &Value) {
         let gone = if self.cut {
             now
         } else {
@@ -538,7 +462,7 @@ impl Group {
         let instance = &mut self.instances[index];
         instance.leaving = Some((now, gone));
         let stages = vec![("WaitingForELBConnectionDraining", gone)];
-        self.activities.push(Activity::new(
+        self.activities.push(LabActivity::new(
             "Terminating EC2 instance",
             instance,
             cause,
@@ -567,16 +491,16 @@ fn taken_out(time: &str, from: u32, to: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scaling::replay::{Follows, Service, Setting, replay};
+    use crate::scaling::replay::{Follows, InstanceLimits, Setting, replay};
 
-    const START: Moment = Duration::from_secs(1_764_000_000);
+    const START: LabInstant = Duration::from_secs(1_764_000_000);
 
-    fn at(seconds: u64) -> Moment {
+    fn at(seconds: u64) -> LabInstant {
         START + Duration::from_secs(seconds)
     }
 
     /// Offers so many requests in each second of `seconds`, and closes each second.
-    fn load(group: &mut Group, seconds: std::ops::Range<u64>, per_second: u32) {
+    fn load(group: &mut LabGroup, seconds: std::ops::Range<u64>, per_second: u32) {
         for second in seconds {
             for index in 0..per_second {
                 group.route(at(second) + Duration::from_secs(1) * index / per_second);
@@ -588,7 +512,7 @@ mod tests {
 
     #[test]
     fn a_spike_scales_out_and_its_end_scales_in() {
-        let mut group = Group::new(&Config::default(), START);
+        let mut group = LabGroup::new(&Config::default(), START);
         load(&mut group, 0..5, 100);
         assert_eq!(
             group.desired, 2,
@@ -626,14 +550,14 @@ mod tests {
                 (Duration::from_secs(warm_up), Duration::from_secs(boot));
             for spike in [300, 700, 1_200] {
                 let demand = [vec![100; 10], vec![spike; 40], vec![100; 60]].concat();
-                let mut group = Group::new(&config, START);
+                let mut group = LabGroup::new(&config, START);
                 let mut seen = Vec::new();
                 for (second, per_second) in (0..).zip(&demand) {
                     seen.push(group.desired);
                     load(&mut group, second..second + 1, *per_second);
                 }
                 let setting = as_modelled(&config);
-                let service = Service {
+                let service = InstanceLimits {
                     at_limit: 190.0,
                     saturated: 200.0,
                     queue: config.target.queue_limit,
@@ -656,8 +580,8 @@ mod tests {
 
     /// The group's policies as the replay has them.
     fn as_modelled(config: &Config) -> Setting {
-        let group = Group::new(config, START);
-        let follows = |policy: &Policy| Follows {
+        let group = LabGroup::new(config, START);
+        let follows = |policy: &LivePolicy| Follows {
             rule: policy.rule.clone(),
             per_request: 0.5,
             ceiling: Some(100.0),
@@ -707,13 +631,13 @@ mod tests {
         ] {
             for spike in [300, 700, 1_200] {
                 let demand = [vec![100; 10], vec![spike; 40], vec![100; 60]].concat();
-                let mut group = Group::new(&config, START);
+                let mut group = LabGroup::new(&config, START);
                 let mut seen = Vec::new();
                 for (second, per_second) in (0..).zip(&demand) {
                     seen.push(group.desired);
                     load(&mut group, second..second + 1, *per_second);
                 }
-                let service = Service {
+                let service = InstanceLimits {
                     at_limit: 190.0,
                     saturated: 200.0,
                     queue: config.target.queue_limit,
@@ -739,7 +663,7 @@ mod tests {
     fn an_instance_that_starts_slower_than_its_grace_is_replaced_again_and_again() {
         let text =
             "target: { app_start: 6s, health_check_grace: 0s }\npolicy: { high_datapoints: 1 }";
-        let mut group = Group::new(&Config::parse(text).unwrap(), START);
+        let mut group = LabGroup::new(&Config::parse(text).unwrap(), START);
         load(&mut group, 0..20, 600);
         let replaced = group
             .activities
@@ -747,7 +671,8 @@ mod tests {
             .filter(|one| one.cause.contains("health check failure"))
             .count();
         assert!(replaced >= 4, "{replaced}");
-        let healthy = |known: &&Instance| known.target_state(at(20)) == Some(TargetState::Healthy);
+        let healthy =
+            |known: &&LabInstance| known.target_state(at(20)) == Some(TargetState::Healthy);
         assert_eq!(
             group.instances.iter().filter(healthy).count(),
             2,
@@ -758,7 +683,7 @@ mod tests {
     #[test]
     fn a_warm_pool_shortens_the_boot_until_it_is_empty() {
         let text = "target: { boot_time: 5s, warm_pool: 1 }";
-        let mut group = Group::new(&Config::parse(text).unwrap(), START);
+        let mut group = LabGroup::new(&Config::parse(text).unwrap(), START);
         load(&mut group, 0..3, 600);
         let fresh = &group.instances[2..];
         assert_eq!(
@@ -778,7 +703,7 @@ mod tests {
 
     #[test]
     fn a_launch_boots_is_checked_and_warms_up_and_its_activity_ends_last() {
-        let mut group = Group::new(&Config::default(), START);
+        let mut group = LabGroup::new(&Config::default(), START);
         load(&mut group, 0..3, 600);
         let fresh = group.instances.last().unwrap();
         let states = |second| (fresh.lifecycle(at(second)), fresh.target_state(at(second)));
@@ -817,7 +742,7 @@ mod tests {
     fn nobody_serves_when_no_instance_is_healthy() {
         let mut config = Config::default();
         (config.target.instances, config.target.min) = (0, 0);
-        assert_eq!(Group::new(&config, START).route(START), Route::Nobody);
+        assert_eq!(LabGroup::new(&config, START).route(START), Route::Nobody);
     }
 
     #[test]
@@ -825,8 +750,8 @@ mod tests {
         let mut config = Config::default();
         config.faults.errors_when_fresh = Duration::from_secs(2);
         config.faults.terminate_without_draining = true;
-        let mut group = Group::new(&config, START);
-        let broken = |group: &mut Group, second| {
+        let mut group = LabGroup::new(&config, START);
+        let broken = |group: &mut LabGroup, second| {
             (0..4)
                 .filter(|_| matches!(group.route(at(second)), Route::Serve { broken: true, .. }))
                 .count()
@@ -853,11 +778,11 @@ mod tests {
     fn a_frozen_policy_never_acts() {
         let mut config = Config::default();
         config.faults.policy_never_fires = true;
-        let mut group = Group::new(&config, START);
+        let mut group = LabGroup::new(&config, START);
         load(&mut group, 0..20, 600);
         assert_eq!(
             (group.desired, group.policies[0].alarms[0].state()),
-            (2, State::Alarm)
+            (2, AlarmModelState::Alarm)
         );
     }
 }

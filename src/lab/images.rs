@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::World;
-use super::call::{Answer, Call, Fault, answer, answer_json};
+use super::call::{ApiCall, ApiError, LabResponse, answer, answer_json};
 use super::ids::digest;
 
 /// ECR refuses smaller parts, but for the last one.
@@ -23,13 +23,13 @@ const SMALLEST_PART: usize = 5 << 20;
 pub struct Images {
     /// `blobs/<digest>` and `roots/<digest>/`.
     folder: PathBuf,
-    uploads: Mutex<HashMap<String, Upload>>,
+    uploads: Mutex<HashMap<String, PendingUpload>>,
     /// One image is unpacked at a time, and once.
     unpacking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
-struct Upload {
+struct PendingUpload {
     bytes: Vec<u8>,
     parts: Vec<usize>,
 }
@@ -75,7 +75,7 @@ impl Images {
         })
     }
 
-    fn uploads(&self) -> std::sync::MutexGuard<'_, HashMap<String, Upload>> {
+    fn uploads(&self) -> std::sync::MutexGuard<'_, HashMap<String, PendingUpload>> {
         self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -88,10 +88,10 @@ impl Images {
     }
 
     /// Adds a part that moto accepted.
-    fn add_part(&self, input: &Value) -> Result<(), Fault> {
+    fn add_part(&self, input: &Value) -> Result<(), ApiError> {
         let blob = input["layerPartBlob"].as_str().unwrap_or_default();
         let bytes = aws_smithy_types::base64::decode(blob).map_err(|error| {
-            Fault::new(
+            ApiError::new(
                 "InvalidParameterException",
                 format!("layerPartBlob: {error}"),
             )
@@ -106,19 +106,19 @@ impl Images {
     }
 
     /// Checks what was uploaded against the digest it is said to have, and keeps it.
-    fn complete(&self, input: &Value) -> Result<(), Fault> {
+    fn complete(&self, input: &Value) -> Result<(), ApiError> {
         let claimed = input["layerDigests"][0].as_str().unwrap_or_default();
         let upload = self
             .uploads()
             .remove(input["uploadId"].as_str().unwrap_or_default());
-        let Some(Upload { bytes, parts }) = upload else {
-            return Err(Fault::new(
+        let Some(PendingUpload { bytes, parts }) = upload else {
+            return Err(ApiError::new(
                 "EmptyUploadException",
                 "The specified layer upload does not contain any layer parts.",
             ));
         };
         if parts.iter().rev().skip(1).any(|&size| size < SMALLEST_PART) {
-            return Err(Fault::new(
+            return Err(ApiError::new(
                 "LayerPartTooSmallException",
                 "Layer parts must be at least 5 MiB in size.",
             ));
@@ -126,17 +126,17 @@ impl Images {
         let found = digest(&bytes);
         if found != claimed {
             let message = format!("Layer digest mismatch: calculated {found}, provided {claimed}");
-            return Err(Fault::new("InvalidLayerException", message));
+            return Err(ApiError::new("InvalidLayerException", message));
         }
         std::fs::write(self.blob(&found), bytes)
-            .map_err(|error| Fault::new("ServerException", error.to_string()))
+            .map_err(|error| ApiError::new("ServerException", error.to_string()))
     }
 
     /// What PutImage must know: the manifest's true digest, and that its parts are there.
-    fn check_manifest(&self, input: &Value) -> Result<String, Fault> {
+    fn check_manifest(&self, input: &Value) -> Result<String, ApiError> {
         let text = input["imageManifest"].as_str().unwrap_or_default();
         let manifest: Manifest = serde_json::from_str(text).map_err(|error| {
-            Fault::new(
+            ApiError::new(
                 "InvalidParameterException",
                 format!("imageManifest: {error}"),
             )
@@ -149,13 +149,13 @@ impl Images {
             .find(missing)
         {
             let message = format!("The specified layers could not be found: {}", part.digest);
-            return Err(Fault::new("LayersNotFoundException", message));
+            return Err(ApiError::new("LayersNotFoundException", message));
         }
         let found = digest(text.as_bytes());
         match input["imageDigest"].as_str() {
             Some(claimed) if claimed != found => {
                 let message = format!("The manifest's digest is {found}, not {claimed}");
-                Err(Fault::new("ImageDigestDoesNotMatchException", message))
+                Err(ApiError::new("ImageDigestDoesNotMatchException", message))
             }
             _ => Ok(found),
         }
@@ -163,7 +163,7 @@ impl Images {
 }
 
 /// ECR's calls that carry images; `Ok(None)`: moto answers alone.
-pub async fn answer_call(world: &World, call: &Call) -> Result<Option<Answer>, Fault> {
+pub async fn answer_call(world: &World, call: &ApiCall) -> Result<Option<LabResponse>, ApiError> {
     let images = &world.images;
     match call.action.as_str() {
         "UploadLayerPart" => {
@@ -178,7 +178,7 @@ pub async fn answer_call(world: &World, call: &Call) -> Result<Option<Answer>, F
             let mut input = call.json()?;
             // Left to itself moto invents a digest that is not the manifest's.
             input["imageDigest"] = images.check_manifest(&input)?.into();
-            let call = Call {
+            let call = ApiCall {
                 body: input.to_string().into(),
                 ..call.clone()
             };
@@ -188,7 +188,7 @@ pub async fn answer_call(world: &World, call: &Call) -> Result<Option<Answer>, F
             let input = call.json()?;
             let digest = input["layerDigest"].as_str().unwrap_or_default();
             if !images.blob(digest).is_file() {
-                return Err(Fault::new(
+                return Err(ApiError::new(
                     "LayersNotFoundException",
                     format!("{digest} could not be found"),
                 ));
@@ -203,7 +203,7 @@ pub async fn answer_call(world: &World, call: &Call) -> Result<Option<Answer>, F
 }
 
 /// A layer's bytes, for who followed its download URL.
-pub fn download(world: &World, digest: &str) -> Answer {
+pub fn download(world: &World, digest: &str) -> LabResponse {
     match world.images.read(digest) {
         Ok(bytes) => answer(StatusCode::OK, "application/octet-stream", bytes),
         Err(problem) => answer(StatusCode::NOT_FOUND, "text/plain", problem),

@@ -6,30 +6,30 @@ use serde_json::{Value, json};
 
 use std::time::Duration;
 
-use super::clock::Moment;
-use super::config::{Target, UNHEALTHY_AFTER};
+use super::clock::LabInstant;
+use super::config::{LabTarget, UNHEALTHY_AFTER};
 use super::ids;
 use super::queue::Queue;
 
 #[derive(Debug)]
-pub struct Instance {
+pub struct LabInstance {
     pub id: String,
     pub zone: &'static str,
-    pub launched: Moment,
-    pub in_service: Moment,
+    pub launched: LabInstant,
+    pub in_service: LabInstant,
     /// The load balancer calls it unhealthy from then on, if it is not ready.
-    pub unhealthy: Moment,
+    pub unhealthy: LabInstant,
     /// The application answers.
-    pub ready: Moment,
-    pub healthy: Moment,
-    pub warmed: Moment,
+    pub ready: LabInstant,
+    pub healthy: LabInstant,
+    pub warmed: LabInstant,
     /// Of a service: the address of its task.
     pub address: String,
     /// When it was taken out of service, and when it is gone.
-    pub leaving: Option<(Moment, Moment)>,
+    pub leaving: Option<(LabInstant, LabInstant)>,
     pub queue: Queue,
     /// First and last request that it answered.
-    pub served: Option<(Moment, Moment)>,
+    pub served: Option<(LabInstant, LabInstant)>,
     /// Requests it answered with an error because it was fresh, and those that were lost when it
     /// went.
     pub errors: u64,
@@ -47,23 +47,23 @@ pub enum TargetState {
 
 /// One launch or termination.
 #[derive(Debug)]
-pub struct Activity {
+pub struct LabActivity {
     pub id: String,
     pub description: String,
     pub cause: String,
     pub details: Value,
-    pub start: Moment,
+    pub start: LabInstant,
     /// Reached one after the other; the last one is the end.
-    pub stages: Vec<(&'static str, Moment)>,
+    pub stages: Vec<(&'static str, LabInstant)>,
 }
 
-impl Instance {
+impl LabInstance {
     pub fn launch(
-        target: &Target,
+        target: &LabTarget,
         warm_up: Duration,
         boot: Duration,
         zone: &'static str,
-        now: Moment,
+        now: LabInstant,
     ) -> Self {
         let in_service = now + boot;
         let ready = in_service + target.app_start;
@@ -92,14 +92,14 @@ impl Instance {
 
     /// When its failed checks have it replaced: the application is not there when checks begin to
     /// count.
-    pub fn fails_at(&self, target: &Target) -> Option<Moment> {
+    pub fn fails_at(&self, target: &LabTarget) -> Option<LabInstant> {
         let at = self
             .unhealthy
             .max(self.in_service + target.health_check_grace);
         (self.leaving.is_none() && at < self.ready).then_some(at)
     }
 
-    pub fn lifecycle(&self, now: Moment) -> &'static str {
+    pub fn lifecycle(&self, now: LabInstant) -> &'static str {
         match self.leaving {
             Some(_) => "Terminating",
             None if now < self.in_service => "Pending",
@@ -108,7 +108,7 @@ impl Instance {
     }
 
     /// `None`: not registered yet.
-    pub fn target_state(&self, now: Moment) -> Option<TargetState> {
+    pub fn target_state(&self, now: LabInstant) -> Option<TargetState> {
         match self.leaving {
             Some(_) => Some(TargetState::Draining),
             None if now < self.in_service => None,
@@ -134,14 +134,14 @@ fn address(id: &str) -> String {
     format!("10.{}.{}.{}", byte(2), byte(4), byte(6))
 }
 
-impl Activity {
+impl LabActivity {
     /// Of an instance that was just launched, or has just begun to leave.
     pub fn new(
         verb: &str,
-        instance: &Instance,
+        instance: &LabInstance,
         cause: String,
         details: &Value,
-        stages: Vec<(&'static str, Moment)>,
+        stages: Vec<(&'static str, LabInstant)>,
     ) -> Self {
         let mut details = details.clone();
         details["Subnet ID"] = json!("subnet-lab");
@@ -159,7 +159,7 @@ impl Activity {
     }
 
     /// The status code, and the end once it is reached.
-    pub fn status(&self, now: Moment) -> (&'static str, Option<Moment>) {
+    pub fn status(&self, now: LabInstant) -> (&'static str, Option<LabInstant>) {
         match self.stages.iter().find(|(_, until)| now < *until) {
             Some((status, _)) => (status, None),
             None => ("Successful", self.stages.last().map(|(_, end)| *end)),

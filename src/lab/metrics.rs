@@ -1,23 +1,23 @@
 //! What CloudWatch knows of the target: one sample per period, aggregated on request.
 
-use super::clock::Moment;
-use super::config::Metric;
+use super::clock::LabInstant;
+use super::config::PolicyMetric;
 
 /// A closed period.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    pub start: Moment,
+    pub start: LabInstant,
     /// Percent, one value per warmed instance in service.
     pub cpu: Vec<f64>,
     pub healthy: u32,
     pub in_service: u32,
     pub desired: u32,
-    pub seen: Open,
+    pub seen: OpenPeriod,
 }
 
 /// What the load balancer counted in a period.
 #[derive(Debug, Clone, Default)]
-pub struct Open {
+pub struct OpenPeriod {
     /// Seconds, of the requests an instance answered.
     pub response_times: Vec<f32>,
     pub target_2xx: u32,
@@ -29,7 +29,7 @@ pub struct Open {
     pub elb_502: u32,
 }
 
-impl Open {
+impl OpenPeriod {
     pub fn answered(&mut self, status: u16, seconds: f32) {
         self.response_times.push(seconds);
         match status {
@@ -46,10 +46,12 @@ impl Sample {
     }
 
     /// What a policy follows.
-    pub fn of(&self, metric: Metric) -> Option<f64> {
+    pub fn of(&self, metric: PolicyMetric) -> Option<f64> {
         match metric {
-            Metric::Cpu => self.average_cpu(),
-            Metric::RequestsPerTarget => self.values("RequestCountPerTarget").first().copied(),
+            PolicyMetric::Cpu => self.average_cpu(),
+            PolicyMetric::RequestsPerTarget => {
+                self.values("RequestCountPerTarget").first().copied()
+            }
         }
     }
 

@@ -31,6 +31,7 @@ mod ids;
 mod images;
 mod instance;
 mod inventory;
+mod live_policy;
 mod metrics;
 pub mod moto;
 mod needs;
@@ -44,15 +45,15 @@ mod target;
 mod tasks;
 pub mod truth;
 
-use clock::{Clock, Moment};
-use config::{Config, Refusal};
-use group::Group;
+use clock::{Clock, LabInstant};
+use config::{Config, InjectedError};
+use group::LabGroup;
 use images::Images;
 use moto::Moto;
 use permissions::Permissions;
-pub use permissions::{Files, Usage};
+pub use permissions::{PolicyFiles, Usage};
 use tap::{Line, Tap};
-use tasks::Task;
+use tasks::LabTask;
 
 /// How to start a lab.
 #[derive(Debug, Clone, Default)]
@@ -106,8 +107,8 @@ struct World {
     target_url: String,
     folder: PathBuf,
     images: Images,
-    group: Mutex<Group>,
-    tasks: Mutex<BTreeMap<String, Task>>,
+    group: Mutex<LabGroup>,
+    tasks: Mutex<BTreeMap<String, LabTask>>,
     /// By bucket.
     policies: Mutex<BTreeMap<String, bytes::Bytes>>,
     capacity_refused: AtomicUsize,
@@ -123,12 +124,12 @@ struct World {
 
 /// Starts moto, the target and the endpoint.
 pub async fn start(options: Options) -> Result<Lab, LabError> {
-    start_held(options, Files::default()).await
+    start_held(options, PolicyFiles::default()).await
 }
 
 /// The same, with callers held to these policy documents; where they name none, to those of the lab
 /// file.
-pub async fn start_held(options: Options, files: Files) -> Result<Lab, LabError> {
+pub async fn start_held(options: Options, files: PolicyFiles) -> Result<Lab, LabError> {
     let config = options
         .file
         .as_deref()
@@ -154,7 +155,7 @@ pub async fn start_held(options: Options, files: Files) -> Result<Lab, LabError>
     let clock = Clock::start();
     let (launches, received) = tokio::sync::mpsc::unbounded_channel();
     let world = Arc::new(World {
-        group: Mutex::new(Group::new(&config, clock.now())),
+        group: Mutex::new(LabGroup::new(&config, clock.now())),
         images: Images::new(folder.path().to_owned()).map_err(LabError::Folder)?,
         moto: moto.client.clone(),
         endpoint: url(&front)?,
@@ -281,11 +282,11 @@ impl Lab {
 }
 
 impl World {
-    fn group(&self) -> MutexGuard<'_, Group> {
+    fn group(&self) -> MutexGuard<'_, LabGroup> {
         self.group.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tasks(&self) -> MutexGuard<'_, BTreeMap<String, Task>> {
+    fn tasks(&self) -> MutexGuard<'_, BTreeMap<String, LabTask>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -293,7 +294,7 @@ impl World {
         self.policies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, id: &str, change: impl FnOnce(&mut Task, Moment)) {
+    fn change(&self, id: &str, change: impl FnOnce(&mut LabTask, LabInstant)) {
         let now = self.clock.now();
         if let Some(task) = self.tasks().get_mut(id) {
             change(task, now);
@@ -301,7 +302,7 @@ impl World {
     }
 
     /// The lab file's refusal of this action, while it lasts.
-    fn refusal(&self, action: &str) -> Option<&Refusal> {
+    fn refusal(&self, action: &str) -> Option<&InjectedError> {
         let met = self
             .config
             .faults
@@ -325,8 +326,9 @@ impl World {
 /// Closes one period after the other, on whole multiples of the period as CloudWatch has them.
 async fn keep_time(world: Arc<World>) {
     let period = world.config.policy.period;
-    let whole =
-        |moment: Moment| Moment::from_secs(moment.as_secs() / period.as_secs() * period.as_secs());
+    let whole = |moment: LabInstant| {
+        LabInstant::from_secs(moment.as_secs() / period.as_secs() * period.as_secs())
+    };
     let mut start = whole(world.clock.now());
     loop {
         let end = start + period;

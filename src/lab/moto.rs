@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::LabError;
-use super::call::{Answer, Call, Fault};
+use super::call::{ApiCall, ApiError, LabResponse};
 use super::ids::REGION;
 
 /// moto imports its services at start: seconds on a loaded machine.
@@ -174,7 +174,7 @@ pub struct Client {
 
 impl Client {
     /// Passes a caller's request on, unchanged.
-    pub async fn forward(&self, call: &Call) -> Result<Answer, Fault> {
+    pub async fn forward(&self, call: &ApiCall) -> Result<LabResponse, ApiError> {
         let path = call.uri.path_and_query().map_or("/", |path| path.as_str());
         self.send(
             call.method.clone(),
@@ -183,11 +183,11 @@ impl Client {
             call.body.clone(),
         )
         .await
-        .map_err(Fault::from)
+        .map_err(ApiError::from)
     }
 
     /// The lab's own JSON call, such as `DescribeTaskDefinition`.
-    pub async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value, Fault> {
+    pub async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value, ApiError> {
         let kind = "application/x-amz-json-1.1";
         let answer = self
             .own(
@@ -209,11 +209,14 @@ impl Client {
             .as_str()
             .or(answer["Message"].as_str())
             .unwrap_or_default();
-        Err(Fault::new(code.rsplit('#').next().unwrap_or(code), message))
+        Err(ApiError::new(
+            code.rsplit('#').next().unwrap_or(code),
+            message,
+        ))
     }
 
     /// The lab's own query call; the XML.
-    pub async fn query(&self, service: &str, form: &str) -> Result<String, Fault> {
+    pub async fn query(&self, service: &str, form: &str) -> Result<String, ApiError> {
         let kind = "application/x-www-form-urlencoded";
         Ok(text(
             self.own(service, Method::POST, "/", &[], kind, form.to_owned())
@@ -223,7 +226,7 @@ impl Client {
     }
 
     /// The lab's own REST read; the XML.
-    pub async fn get(&self, service: &str, path: &str) -> Result<String, Fault> {
+    pub async fn get(&self, service: &str, path: &str) -> Result<String, ApiError> {
         Ok(text(
             self.own(service, Method::GET, path, &[], "", String::new())
                 .await?,
@@ -239,7 +242,7 @@ impl Client {
         extra: &[(&'static str, &str)],
         kind: &str,
         body: String,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<LabResponse, ApiError> {
         let scope = format!(
             "AWS4-HMAC-SHA256 Credential=LAB/20260101/{REGION}/{service}/aws4_request, Signature=none"
         );
@@ -256,7 +259,7 @@ impl Client {
         {
             let value = value
                 .parse()
-                .map_err(|_| Fault::new("ServerException", format!("bad header {name}")))?;
+                .map_err(|_| ApiError::new("ServerException", format!("bad header {name}")))?;
             headers.insert(*name, value);
         }
         Ok(self.send(method, path, headers, Bytes::from(body)).await?)
@@ -270,7 +273,7 @@ impl Client {
         path: &str,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<Answer, Lost> {
+    ) -> Result<LabResponse, Lost> {
         let stream = TcpStream::connect(&self.address)
             .await
             .map_err(|error| Lost(error.to_string()))?;
@@ -293,7 +296,7 @@ impl Client {
             for name in [CONNECTION, TRANSFER_ENCODING] {
                 parts.headers.remove(name);
             }
-            Ok::<_, hyper::Error>(Answer::from_parts(parts, Full::new(body)))
+            Ok::<_, hyper::Error>(LabResponse::from_parts(parts, Full::new(body)))
         };
         let mut exchange = std::pin::pin!(exchange);
         let answer = tokio::select! {
@@ -314,7 +317,7 @@ impl From<hyper::Error> for Lost {
     }
 }
 
-impl From<Lost> for Fault {
+impl From<Lost> for ApiError {
     fn from(Lost(problem): Lost) -> Self {
         Self::new(
             "ServiceUnavailable",
@@ -324,7 +327,7 @@ impl From<Lost> for Fault {
 }
 
 /// The body of an answer that is in memory already.
-pub async fn text(answer: Answer) -> String {
+pub async fn text(answer: LabResponse) -> String {
     let Ok(body) = answer.into_body().collect().await;
     String::from_utf8_lossy(&body.to_bytes()).into_owned()
 }

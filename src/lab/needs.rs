@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use hyper::Uri;
 use serde_json::Value;
 
-use super::call::{Call, Form, Protocol};
-use super::document::Need;
+use super::call::{ApiCall, Protocol, QueryParameters};
+use super::document::NeededPermission;
 use super::ids::{ACCOUNT, REGION};
 
 /// Where each role that was made has its place: a call names a role without its path, IAM judges it
@@ -17,14 +17,14 @@ use super::ids::{ACCOUNT, REGION};
 pub type RolePaths = BTreeMap<String, String>;
 
 /// Every permission that the call takes.
-pub fn needs(call: &Call, roles: &RolePaths) -> Vec<Need> {
+pub fn needs(call: &ApiCall, roles: &RolePaths) -> Vec<NeededPermission> {
     if call.service == "s3" && call.protocol == Protocol::Rest {
         return s3(call);
     }
     let wanted = match call.protocol {
         Protocol::Json => json(call, &call.json().unwrap_or_default()),
         Protocol::Query => query(call, &call.form(), roles),
-        Protocol::Cbor | Protocol::Rest => Wanted::default(),
+        Protocol::Cbor | Protocol::Rest => CallSubject::default(),
     };
     wanted.needs(&format!("{}:{}", prefix(&call.service), call.action))
 }
@@ -40,13 +40,13 @@ fn prefix(service: &str) -> &str {
 
 /// What a call is about, and what it takes beside its own action.
 #[derive(Debug, Default)]
-struct Wanted {
+struct CallSubject {
     resources: Vec<String>,
     facts: Vec<(String, String)>,
-    more: Vec<Need>,
+    more: Vec<NeededPermission>,
 }
 
-impl Wanted {
+impl CallSubject {
     fn of(resources: impl IntoIterator<Item = String>) -> Self {
         Self {
             resources: resources.into_iter().collect(),
@@ -55,18 +55,18 @@ impl Wanted {
     }
 
     /// Each resource must be allowed.
-    fn needs(self, action: &str) -> Vec<Need> {
+    fn needs(self, action: &str) -> Vec<NeededPermission> {
         let Self {
             resources,
             facts,
             more,
         } = self;
-        let need = |resource| Need {
+        let need = |resource| NeededPermission {
             action: action.to_owned(),
             resource,
             facts: facts.clone(),
         };
-        let mut needs: Vec<Need> = resources
+        let mut needs: Vec<NeededPermission> = resources
             .into_iter()
             .map(|resource| need(Some(resource)))
             .collect();
@@ -94,7 +94,7 @@ impl Wanted {
         let mut facts = self.facts.clone();
         facts.extend(created.map(|(key, action)| (key.to_owned(), action.to_owned())));
         let resource = self.resources.first().cloned();
-        self.more.push(Need {
+        self.more.push(NeededPermission {
             action: tagging.to_owned(),
             resource,
             facts,
@@ -134,18 +134,18 @@ fn arn(service: &str, resource: impl std::fmt::Display) -> String {
     format!("arn:aws:{service}:{region}:{ACCOUNT}:{resource}")
 }
 
-fn json(call: &Call, body: &Value) -> Wanted {
+fn json(call: &ApiCall, body: &Value) -> CallSubject {
     match call.service.as_str() {
         "ecs" => ecs(&call.action, body),
         "ecr" => ecr(&call.action, body),
         "logs" => logs(&call.action, body),
-        _ => Wanted::default(),
+        _ => CallSubject::default(),
     }
 }
 
-fn ecs(action: &str, body: &Value) -> Wanted {
+fn ecs(action: &str, body: &Value) -> CallSubject {
     let cluster = text(&body["cluster"]).map(last);
-    let mut wanted = Wanted::of(ecs_resources(action, body, cluster.unwrap_or("default")));
+    let mut wanted = CallSubject::of(ecs_resources(action, body, cluster.unwrap_or("default")));
     let cluster = cluster.map(|name| {
         (
             "ecs:cluster".to_owned(),
@@ -181,7 +181,7 @@ fn ecs(action: &str, body: &Value) -> Wanted {
 }
 
 fn ecs_resources(action: &str, body: &Value, cluster: &str) -> Vec<String> {
-    let one = |kind: &str, key: &str| {
+    let single = |kind: &str, key: &str| {
         text(&body[key])
             .map(|name| whole("ecs", kind, name))
             .into_iter()
@@ -193,36 +193,36 @@ fn ecs_resources(action: &str, body: &Value, cluster: &str) -> Vec<String> {
             .collect()
     };
     match action {
-        "CreateCluster" => one("cluster", "clusterName"),
-        "DeleteCluster" => one("cluster", "cluster"),
+        "CreateCluster" => single("cluster", "clusterName"),
+        "DeleteCluster" => single("cluster", "cluster"),
         "DescribeClusters" => each("cluster", "clusters"),
-        "RegisterTaskDefinition" => one("task-definition", "family")
+        "RegisterTaskDefinition" => single("task-definition", "family")
             .into_iter()
             .map(|arn| arn + ":*")
             .collect(),
-        "RunTask" => one("task-definition", "taskDefinition"),
+        "RunTask" => single("task-definition", "taskDefinition"),
         "DeleteTaskDefinitions" => each("task-definition", "taskDefinitions"),
-        "StopTask" => one(&format!("task/{cluster}"), "task"),
+        "StopTask" => single(&format!("task/{cluster}"), "task"),
         "DescribeTasks" => each(&format!("task/{cluster}"), "tasks"),
         "DescribeServices" => each(&format!("service/{cluster}"), "services"),
-        "TagResource" | "UntagResource" | "ListTagsForResource" => one("", "resourceArn"),
+        "TagResource" | "UntagResource" | "ListTagsForResource" => single("", "resourceArn"),
         _ => Vec::new(),
     }
 }
 
-fn pass_role(role: &str) -> Need {
+fn pass_role(role: &str) -> NeededPermission {
     let facts = vec![(
         "iam:PassedToService".to_owned(),
         "ecs-tasks.amazonaws.com".to_owned(),
     )];
-    Need {
+    NeededPermission {
         action: "iam:PassRole".to_owned(),
         resource: Some(role.to_owned()),
         facts,
     }
 }
 
-fn ecr(action: &str, body: &Value) -> Wanted {
+fn ecr(action: &str, body: &Value) -> CallSubject {
     let named = text(&body["repositoryName"])
         .into_iter()
         .chain(texts(&body["repositoryNames"]));
@@ -237,10 +237,10 @@ fn ecr(action: &str, body: &Value) -> Wanted {
     } else {
         Vec::new()
     };
-    Wanted::of(resources).tagged(&tags, "ecr:TagResource", None)
+    CallSubject::of(resources).tagged(&tags, "ecr:TagResource", None)
 }
 
-fn logs(action: &str, body: &Value) -> Wanted {
+fn logs(action: &str, body: &Value) -> CallSubject {
     let group =
         text(&body["logGroupName"]).map(|name| arn("logs", format_args!("log-group:{name}")));
     let resources = group.or_else(|| text(&body["resourceArn"]).map(str::to_owned));
@@ -249,10 +249,10 @@ fn logs(action: &str, body: &Value) -> Wanted {
     } else {
         Vec::new()
     };
-    Wanted::of(resources).tagged(&tags, "logs:TagResource", None)
+    CallSubject::of(resources).tagged(&tags, "logs:TagResource", None)
 }
 
-fn query(call: &Call, form: &Form, roles: &RolePaths) -> Wanted {
+fn query(call: &ApiCall, form: &QueryParameters, roles: &RolePaths) -> CallSubject {
     match (call.service.as_str(), call.action.as_str()) {
         ("iam", action) => {
             let role = form.get("RoleName").map(|name| {
@@ -267,12 +267,12 @@ fn query(call: &Call, form: &Form, roles: &RolePaths) -> Wanted {
             } else {
                 Vec::new()
             };
-            Wanted::of(role).tagged(&tags, "iam:TagRole", None)
+            CallSubject::of(role).tagged(&tags, "iam:TagRole", None)
         }
         ("ec2", "CreateSecurityGroup") => {
             let tags = form_tags(form, "TagSpecification.1.Tag.");
             let created = Some(("ec2:CreateAction", "CreateSecurityGroup"));
-            let mut wanted = Wanted::of([arn("ec2", "security-group/*")]).tagged(
+            let mut wanted = CallSubject::of([arn("ec2", "security-group/*")]).tagged(
                 &tags,
                 "ec2:CreateTags",
                 created,
@@ -282,7 +282,7 @@ fn query(call: &Call, form: &Form, roles: &RolePaths) -> Wanted {
             let vpc = form
                 .get("VpcId")
                 .map(|id| arn("ec2", format_args!("vpc/{id}")));
-            let need = Need {
+            let need = NeededPermission {
                 action: "ec2:CreateSecurityGroup".to_owned(),
                 resource: vpc,
                 facts: Vec::new(),
@@ -290,16 +290,16 @@ fn query(call: &Call, form: &Form, roles: &RolePaths) -> Wanted {
             wanted.more.push(need);
             wanted
         }
-        ("ec2", action) if !action.starts_with("Describe") => Wanted::of(
+        ("ec2", action) if !action.starts_with("Describe") => CallSubject::of(
             form.get("GroupId")
                 .map(|id| arn("ec2", format_args!("security-group/{id}"))),
         ),
-        _ => Wanted::default(),
+        _ => CallSubject::default(),
     }
 }
 
 /// `Tags.member.1.Key=..&Tags.member.1.Value=..`
-fn form_tags(form: &Form, prefix: &str) -> Vec<(String, String)> {
+fn form_tags(form: &QueryParameters, prefix: &str) -> Vec<(String, String)> {
     let tag = |number: usize| {
         let key = form.get(&format!("{prefix}{number}.Key"))?;
         Some((
@@ -362,7 +362,7 @@ fn whole(service: &str, kind: &str, name: &str) -> String {
     }
 }
 
-fn s3(call: &Call) -> Vec<Need> {
+fn s3(call: &ApiCall) -> Vec<NeededPermission> {
     let path = call.uri.path().trim_start_matches('/');
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
     let action = if bucket.is_empty() {
@@ -391,7 +391,7 @@ fn s3(call: &Call) -> Vec<Need> {
         resource
     };
     let resource = resource.or_else(|| Some("*".to_owned()));
-    vec![Need {
+    vec![NeededPermission {
         action: format!("s3:{action}"),
         resource,
         facts: Vec::new(),
@@ -485,7 +485,7 @@ mod tests {
         uri: &str,
         more: &[(&'static str, &str)],
         body: &'static str,
-    ) -> Call {
+    ) -> ApiCall {
         let scope = format!(
             "AWS4-HMAC-SHA256 Credential=LAB/20261124/eu-west-1/{service}/aws4_request, Signature=x"
         );
@@ -494,7 +494,7 @@ mod tests {
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
             .collect();
         headers.insert("authorization", scope.parse().unwrap());
-        Call::read(
+        ApiCall::read(
             method.parse().unwrap(),
             uri.parse().unwrap(),
             headers,
@@ -502,7 +502,7 @@ mod tests {
         )
     }
 
-    fn json_call(service: &str, action: &str, body: &'static str) -> Call {
+    fn json_call(service: &str, action: &str, body: &'static str) -> ApiCall {
         call(
             service,
             "POST",
@@ -512,7 +512,7 @@ mod tests {
         )
     }
 
-    fn form_call(service: &str, body: &'static str) -> Call {
+    fn form_call(service: &str, body: &'static str) -> ApiCall {
         call(
             service,
             "POST",
@@ -523,8 +523,8 @@ mod tests {
     }
 
     /// `action on resource [key=value]`
-    fn told(call: &Call, roles: &RolePaths) -> Vec<String> {
-        let line = |need: Need| {
+    fn told(call: &ApiCall, roles: &RolePaths) -> Vec<String> {
+        let line = |need: NeededPermission| {
             let facts: String = need
                 .facts
                 .iter()

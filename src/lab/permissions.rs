@@ -12,8 +12,8 @@ use hyper::StatusCode;
 use serde::Deserialize;
 
 use super::LabError;
-use super::call::{Answer, Call, Fault, Protocol};
-use super::document::{Document, Need, is_action};
+use super::call::{ApiCall, ApiError, LabResponse, Protocol};
+use super::document::{NeededPermission, PolicyDocument, is_action};
 use super::ids::ACCOUNT;
 use super::needs::{RolePaths, needs};
 
@@ -24,14 +24,14 @@ pub const TASK_KEY: &str = "LABTASK";
 /// The `permissions:` section of the lab file: IAM policy documents.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Files {
+pub struct PolicyFiles {
     /// What the orchestrator and its terraform may do.
     pub operator: Option<PathBuf>,
     /// What tasks may do.
     pub tasks: Option<PathBuf>,
 }
 
-impl Files {
+impl PolicyFiles {
     /// These, and where there is none the others.
     pub fn or(self, others: &Self) -> Self {
         let Self { operator, tasks } = others.clone();
@@ -50,7 +50,7 @@ enum Principal {
 
 impl Principal {
     /// Nobody, where the signature names no key of ours.
-    fn of(call: &Call) -> Option<Self> {
+    fn of(call: &ApiCall) -> Option<Self> {
         match call.access_key()?.as_str() {
             OPERATOR_KEY => Some(Self::Operator),
             TASK_KEY => Some(Self::Tasks),
@@ -82,20 +82,20 @@ pub struct Usage {
 
 #[derive(Debug, Default)]
 pub struct Permissions {
-    operator: Option<Document>,
-    tasks: Option<Document>,
-    seen: Mutex<Seen>,
+    operator: Option<PolicyDocument>,
+    tasks: Option<PolicyDocument>,
+    seen: Mutex<PermissionUse>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct PermissionUse {
     used: BTreeSet<(Principal, String)>,
     denied: BTreeSet<(Principal, String)>,
     roles: RolePaths,
 }
 
 impl Permissions {
-    pub fn read(files: &Files) -> Result<Self, LabError> {
+    pub fn read(files: &PolicyFiles) -> Result<Self, LabError> {
         let read = |path: &Option<PathBuf>| path.as_deref().map(document).transpose();
         Ok(Self {
             operator: read(&files.operator)?,
@@ -105,10 +105,10 @@ impl Permissions {
     }
 
     /// The refusal of a call that its caller's document does not allow.
-    pub fn refusal(&self, call: &Call) -> Option<Answer> {
+    pub fn refusal(&self, call: &ApiCall) -> Option<LabResponse> {
         let held = self.operator.is_some() || self.tasks.is_some();
         let Some(principal) = Principal::of(call) else {
-            let stranger = Fault::new(
+            let stranger = ApiError::new(
                 "MissingAuthenticationToken",
                 "the lab handed out no such access key",
             );
@@ -132,49 +132,43 @@ impl Permissions {
 
     fn usage_of(&self, principal: Principal) -> Usage {
         let seen = self.seen();
-        let of = |set: &BTreeSet<(Principal, String)>| -> Vec<String> {
-            set.iter()
-                .filter(|(who, _)| *who == principal)
-                .map(|(_, what)| what.clone())
-                .collect()
-        };
-        let used = of(&seen.used);
+        let used = actions_of(principal, &seen.used);
         let document = self.document(principal);
         let never = |pattern: &&str| !used.iter().any(|action| is_action(pattern, action));
         let unused: BTreeSet<&str> = document
             .into_iter()
-            .flat_map(Document::allowed)
+            .flat_map(PolicyDocument::allowed)
             .filter(never)
             .collect();
         let unused = unused.into_iter().map(str::to_owned).collect();
         Usage {
             principal: principal.word(),
             held: document.is_some(),
-            denied: of(&seen.denied),
+            denied: actions_of(principal, &seen.denied),
             unused,
             used,
         }
     }
 
-    fn document(&self, principal: Principal) -> Option<&Document> {
+    fn document(&self, principal: Principal) -> Option<&PolicyDocument> {
         match principal {
             Principal::Operator => self.operator.as_ref(),
             Principal::Tasks => self.tasks.as_ref(),
         }
     }
 
-    fn allows(&self, principal: Principal, need: &Need) -> bool {
+    fn allows(&self, principal: Principal, need: &NeededPermission) -> bool {
         self.document(principal)
             .is_none_or(|document| document.allows(need))
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, PermissionUse> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seen {
-    fn remember_role(&mut self, call: &Call) {
+impl PermissionUse {
+    fn remember_role(&mut self, call: &ApiCall) {
         if (call.service.as_str(), call.action.as_str()) != ("iam", "CreateRole") {
             return;
         }
@@ -185,14 +179,21 @@ impl Seen {
     }
 }
 
-fn document(path: &Path) -> Result<Document, LabError> {
-    Document::read(path).map_err(|problem| LabError::File {
+fn actions_of(principal: Principal, all: &BTreeSet<(Principal, String)>) -> Vec<String> {
+    all.iter()
+        .filter(|(who, _)| *who == principal)
+        .map(|(_, action)| action.clone())
+        .collect()
+}
+
+fn document(path: &Path) -> Result<PolicyDocument, LabError> {
+    PolicyDocument::read(path).map_err(|problem| LabError::File {
         path: path.to_owned(),
         problem,
     })
 }
 
-fn told(need: &Need) -> String {
+fn told(need: &NeededPermission) -> String {
     match &need.resource {
         Some(resource) => format!("{} on {resource}", need.action),
         None => need.action.clone(),
@@ -200,8 +201,8 @@ fn told(need: &Need) -> String {
 }
 
 /// In AWS's own words, which name the action.
-fn fault(call: &Call, principal: Principal, need: &Need) -> Fault {
-    let Need {
+fn fault(call: &ApiCall, principal: Principal, need: &NeededPermission) -> ApiError {
+    let NeededPermission {
         action, resource, ..
     } = need;
     let resource = resource
@@ -218,11 +219,11 @@ fn fault(call: &Call, principal: Principal, need: &Need) -> Fault {
         (Protocol::Query | Protocol::Rest, _) => "AccessDenied",
         (Protocol::Json | Protocol::Cbor, _) => "AccessDeniedException",
     };
-    Fault::new(code, message)
+    ApiError::new(code, message)
 }
 
 /// JSON services say 400, all others 403.
-fn refuse(call: &Call, fault: &Fault) -> Answer {
+fn refuse(call: &ApiCall, fault: &ApiError) -> LabResponse {
     let mut answer = call.refuse(fault);
     if call.protocol != Protocol::Json {
         *answer.status_mut() = StatusCode::FORBIDDEN;
@@ -237,7 +238,7 @@ mod tests {
 
     use super::*;
 
-    fn call(key: &str, service: &str, method: &str, uri: &str, body: &'static str) -> Call {
+    fn call(key: &str, service: &str, method: &str, uri: &str, body: &'static str) -> ApiCall {
         let scope = format!(
             "AWS4-HMAC-SHA256 Credential={key}/20261124/eu-west-1/{service}/aws4_request, Signature=x"
         );
@@ -257,7 +258,7 @@ mod tests {
                     .unwrap(),
             );
         }
-        Call::read(
+        ApiCall::read(
             method.parse().unwrap(),
             uri.parse().unwrap(),
             headers,
@@ -266,13 +267,13 @@ mod tests {
     }
 
     fn held() -> Permissions {
-        let operator = Document::parse(
+        let operator = PolicyDocument::parse(
             r#"{ "Version": "2012-10-17", "Statement": [
                 { "Effect": "Allow", "Action": ["iam:CreateRole", "iam:GetRole", "iam:DeleteRole"],
                   "Resource": "arn:aws:iam::*:role/spikeproof/*" },
                 { "Effect": "Allow", "Action": "s3:*", "Resource": "*" } ] }"#,
         );
-        let tasks = Document::parse(
+        let tasks = PolicyDocument::parse(
             r#"{ "Version": "2012-10-17", "Statement": [
                 { "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/run/*" } ] }"#,
         );

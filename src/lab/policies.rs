@@ -6,10 +6,10 @@
 use hyper::{Method, StatusCode};
 
 use super::World;
-use super::call::{Answer, Call, answer};
+use super::call::{ApiCall, LabResponse, answer};
 
 /// Answers `PUT`, `GET` and `DELETE` of `/<bucket>?policy`; nothing for every other call.
-pub fn answer_call(world: &World, call: &Call) -> Option<Answer> {
+pub fn answer_call(world: &World, call: &ApiCall) -> Option<LabResponse> {
     let asked = call
         .uri
         .query()

@@ -4,12 +4,13 @@
 use serde_json::{Value, json};
 
 use super::World;
-use super::call::{Answer, Call, Fault, answer_json};
-use super::clock::Moment;
+use super::call::{ApiCall, ApiError, LabResponse, answer_json};
+use super::clock::LabInstant;
 use super::elb;
-use super::group::{Group, Policy};
+use super::group::LabGroup;
 use super::ids::{ACCOUNT, REGION};
-use super::instance::{Instance, TargetState};
+use super::instance::{LabInstance, TargetState};
+use super::live_policy::LivePolicy;
 use super::truth::Decided;
 use crate::scaling::policies::Rule;
 
@@ -24,7 +25,7 @@ fn cluster_arn() -> String {
     format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{CLUSTER}")
 }
 
-fn task_arn(instance: &Instance) -> String {
+fn task_arn(instance: &LabInstance) -> String {
     format!(
         "arn:aws:ecs:{REGION}:{ACCOUNT}:task/{CLUSTER}/{}",
         instance.id
@@ -32,7 +33,7 @@ fn task_arn(instance: &Instance) -> String {
 }
 
 /// `None`: not about the service.
-pub fn answer_ecs(world: &World, call: &Call) -> Result<Option<Answer>, Fault> {
+pub fn answer_ecs(world: &World, call: &ApiCall) -> Result<Option<LabResponse>, ApiError> {
     if !world.config.target.service
         || !["DescribeServices", "ListTasks", "DescribeTasks"].contains(&call.action.as_str())
     {
@@ -84,7 +85,7 @@ pub fn answer_ecs(world: &World, call: &Call) -> Result<Option<Answer>, Fault> {
     Ok(Some(answer_json(&output)))
 }
 
-fn describe_services(group: &Group, input: &Value, now: Moment) -> Value {
+fn describe_services(group: &LabGroup, input: &Value, now: LabInstant) -> Value {
     let asked: Vec<&str> = input["services"]
         .as_array()
         .into_iter()
@@ -132,7 +133,7 @@ fn describe_services(group: &Group, input: &Value, now: Moment) -> Value {
     }] })
 }
 
-fn describe_task(instance: &Instance, now: Moment) -> Value {
+fn describe_task(instance: &LabInstance, now: LabInstant) -> Value {
     let (last, desired) = match instance.lifecycle(now) {
         "Pending" => ("PENDING", "RUNNING"),
         "InService" => ("RUNNING", "RUNNING"),
@@ -165,7 +166,7 @@ fn describe_task(instance: &Instance, now: Moment) -> Value {
 }
 
 /// `None`: not an action of ours.
-pub fn answer_scaling(world: &World, call: &Call) -> Result<Option<Answer>, Fault> {
+pub fn answer_scaling(world: &World, call: &ApiCall) -> Result<Option<LabResponse>, ApiError> {
     let input = call.json()?;
     let now = world.clock.now();
     let mut group = world.group();
@@ -202,7 +203,7 @@ pub fn answer_scaling(world: &World, call: &Call) -> Result<Option<Answer>, Faul
     Ok(Some(answer_json(&output)))
 }
 
-fn scalable_target(group: &Group) -> Value {
+fn scalable_target(group: &LabGroup) -> Value {
     let suspended = |process: &str| group.target.suspended.iter().any(|one| one == process);
     let mut target = what();
     target["MinCapacity"] = json!(group.target.min);
@@ -225,7 +226,7 @@ fn what() -> Value {
     })
 }
 
-fn policy(policy: &Policy, created: Moment) -> Value {
+fn policy(policy: &LivePolicy, created: LabInstant) -> Value {
     let mut described = what();
     described["PolicyName"] = json!(policy.name);
     described["PolicyARN"] = json!(super::autoscaling::policy_arn(&policy.name));
@@ -295,6 +296,6 @@ fn activity(decided: &Decided, number: usize) -> Value {
 }
 
 /// As the JSON protocol writes instants.
-fn seconds(moment: Moment) -> f64 {
+fn seconds(moment: LabInstant) -> f64 {
     moment.as_millis() as f64 / 1_000.0
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// What is answered besides the instance's own words.
 #[derive(Debug, PartialEq)]
-pub struct Page {
+pub struct ShopAnswer {
     pub status: u16,
     pub body: Value,
     /// A session begins.
@@ -15,10 +15,10 @@ pub struct Page {
 const PRODUCTS: u64 = 20;
 
 /// Nothing where the path is not the shop's.
-pub fn page(method: &str, path: &str, body: &[u8]) -> Option<Page> {
+pub fn page(method: &str, path: &str, body: &[u8]) -> Option<ShopAnswer> {
     let said: Value = serde_json::from_slice(body).unwrap_or_default();
     let page = |status, body| {
-        Some(Page {
+        Some(ShopAnswer {
             status,
             body,
             cookie: None,
@@ -31,7 +31,7 @@ pub fn page(method: &str, path: &str, body: &[u8]) -> Option<Page> {
                 "session={}; Path=/; HttpOnly",
                 crc32fast::hash(user.as_bytes())
             ));
-            Some(Page {
+            Some(ShopAnswer {
                 status: 200,
                 body: json!({ "user": user, "token": format!("token-of-{user}") }),
                 cookie,

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::call::{Call, Fault};
+use super::call::{ApiCall, ApiError};
 use super::permissions::TASK_KEY;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,12 +73,12 @@ impl Line {
     }
 
     /// The call's number, if it is one that is heard of.
-    pub fn number(&self, call: &Call) -> Option<usize> {
+    pub fn number(&self, call: &ApiCall) -> Option<usize> {
         let of_a_task = call.access_key().is_none_or(|key| key == TASK_KEY);
         (self.tap.0.is_some() && !of_a_task).then(|| self.calls.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    pub fn hear(&self, number: Option<usize>, call: &Call, when: When) -> Option<Fault> {
+    pub fn hear(&self, number: Option<usize>, call: &ApiCall, when: When) -> Option<ApiError> {
         let (hear, number) = (self.tap.0.as_ref()?, number?);
         let refused = hear(Tapped {
             number,
@@ -88,6 +88,6 @@ impl Line {
             body: &call.body,
             when,
         })?;
-        Some(Fault::new(&refused.code, refused.message))
+        Some(ApiError::new(&refused.code, refused.message))
     }
 }

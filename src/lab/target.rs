@@ -11,13 +11,16 @@ use hyper::{Request, StatusCode};
 use serde_json::json;
 
 use super::World;
-use super::call::{Answer, answer};
+use super::call::{LabResponse, answer};
 use super::group::Route;
 use super::shop;
 
 /// The shop's paths are answered by the shop, any other with 200, and `/status/NNN` with that
 /// status.
-pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+pub async fn serve(
+    world: Arc<World>,
+    request: Request<Incoming>,
+) -> Result<LabResponse, Infallible> {
     let arrived = world.clock.now();
     world
         .last_request
@@ -89,7 +92,7 @@ pub async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answ
     ))
 }
 
-fn from_instance(status: StatusCode, instance: &str, body: &serde_json::Value) -> Answer {
+fn from_instance(status: StatusCode, instance: &str, body: &serde_json::Value) -> LabResponse {
     let mut response = answer(status, "application/json", body.to_string());
     if let Ok(id) = HeaderValue::from_str(instance) {
         response.headers_mut().insert("x-instance-id", id);
@@ -97,7 +100,7 @@ fn from_instance(status: StatusCode, instance: &str, body: &serde_json::Value) -
     response
 }
 
-fn from_balancer(world: &World, status: StatusCode) -> Answer {
+fn from_balancer(world: &World, status: StatusCode) -> LabResponse {
     let open = &mut world.group().open;
     open.elb_5xx += 1;
     open.elb_502 += u32::from(status == StatusCode::BAD_GATEWAY);

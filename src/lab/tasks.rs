@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::World;
-use super::clock::Moment;
+use super::clock::LabInstant;
 use super::images::{self, Unpacked};
 use super::moto::signal;
 
@@ -28,7 +28,7 @@ const CLOSING: Duration = Duration::from_secs(1);
 const BUSY_ATTEMPTS: u32 = 20;
 
 #[derive(Debug, Clone)]
-pub struct Task {
+pub struct LabTask {
     pub id: String,
     pub arn: String,
     pub cluster: String,
@@ -46,27 +46,27 @@ pub struct Task {
     pub number: usize,
     pub last_status: &'static str,
     pub desired_status: &'static str,
-    pub created: Moment,
-    pub pull_started: Option<Moment>,
-    pub pull_stopped: Option<Moment>,
-    pub started: Option<Moment>,
-    pub stopping: Option<Moment>,
-    pub stopped: Option<Moment>,
-    pub end: Option<End>,
+    pub created: LabInstant,
+    pub pull_started: Option<LabInstant>,
+    pub pull_stopped: Option<LabInstant>,
+    pub started: Option<LabInstant>,
+    pub stopping: Option<LabInstant>,
+    pub stopped: Option<LabInstant>,
+    pub end: Option<TaskEnd>,
     pub asked_to_stop: Option<String>,
     pub stop: CancellationToken,
 }
 
 /// Why and how a task ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
+pub struct TaskEnd {
     pub code: &'static str,
     pub reason: String,
     pub container_reason: Option<String>,
     pub exit_code: Option<i32>,
 }
 
-impl End {
+impl TaskEnd {
     fn not_started(reason: String) -> Self {
         Self {
             code: "TaskFailedToStart",
@@ -76,7 +76,7 @@ impl End {
         }
     }
 
-    fn stopped_by(task: &Task, exit_code: Option<i32>) -> Self {
+    fn stopped_by(task: &LabTask, exit_code: Option<i32>) -> Self {
         let reason = task
             .asked_to_stop
             .clone()
@@ -100,7 +100,7 @@ impl End {
     }
 }
 
-impl Task {
+impl LabTask {
     pub fn lives(&self) -> bool {
         self.last_status != "STOPPED"
     }
@@ -199,7 +199,7 @@ async fn live(world: Arc<World>, id: String) {
 }
 
 /// PROVISIONING and PENDING, up to a running process.
-async fn bring_up(world: &World, task: &Task) -> Result<Child, End> {
+async fn bring_up(world: &World, task: &LabTask) -> Result<Child, TaskEnd> {
     let (delays, faults) = (&world.config.tasks, &world.config.faults);
     pause(world, task, delays.provisioning).await?;
     world.change(&task.id, |task, now| {
@@ -208,18 +208,18 @@ async fn bring_up(world: &World, task: &Task) -> Result<Child, End> {
     });
     pause(world, task, delays.pending + faults.start_delay).await?;
     if faults.every_task_fails || faults.task_start_failures.contains(&task.number) {
-        return Err(End::not_started(
+        return Err(TaskEnd::not_started(
             "ResourceInitializationError: the lab file says that this task fails".to_owned(),
         ));
     }
     let reference = task.container()["image"].as_str().unwrap_or_default();
     let image = images::pull(world, reference)
         .await
-        .map_err(|problem| End::not_started(format!("CannotPullContainerError: {problem}")))?;
+        .map_err(|problem| TaskEnd::not_started(format!("CannotPullContainerError: {problem}")))?;
     world.change(&task.id, |task, now| task.pull_stopped = Some(now));
     let child = start(world, task, &image)
         .await
-        .map_err(|problem| End::not_started(format!("CannotStartContainerError: {problem}")))?;
+        .map_err(|problem| TaskEnd::not_started(format!("CannotStartContainerError: {problem}")))?;
     world.change(&task.id, |task, now| {
         task.last_status = "RUNNING";
         task.started = Some(now);
@@ -228,25 +228,25 @@ async fn bring_up(world: &World, task: &Task) -> Result<Child, End> {
 }
 
 /// A delay that StopTask cuts short.
-async fn pause(world: &World, task: &Task, delay: Duration) -> Result<(), End> {
+async fn pause(world: &World, task: &LabTask, delay: Duration) -> Result<(), TaskEnd> {
     tokio::select! {
         () = tokio::time::sleep(delay) => Ok(()),
         () = task.stop.cancelled() => {
             let task = world.tasks().get(&task.id).cloned().unwrap_or_else(|| task.clone());
-            Err(End::stopped_by(&task, None))
+            Err(TaskEnd::stopped_by(&task, None))
         }
     }
 }
 
 /// RUNNING, until the process ends by itself or is made to.
-async fn run(world: &World, task: &Task, mut child: Child) -> End {
+async fn run(world: &World, task: &LabTask, mut child: Child) -> TaskEnd {
     let ended = tokio::select! {
         status = child.wait() => Some(status),
         () = task.stop.cancelled() => None,
     };
     let end = match ended {
-        Some(Ok(status)) => End::by_itself(status),
-        Some(Err(error)) => End::not_started(error.to_string()),
+        Some(Ok(status)) => TaskEnd::by_itself(status),
+        Some(Err(error)) => TaskEnd::not_started(error.to_string()),
         None => {
             world.change(&task.id, |task, now| {
                 (task.last_status, task.desired_status) = ("STOPPING", "STOPPED");
@@ -258,7 +258,7 @@ async fn run(world: &World, task: &Task, mut child: Child) -> End {
                 .get(&task.id)
                 .cloned()
                 .unwrap_or_else(|| task.clone());
-            End::stopped_by(&task, status.map(exit_code))
+            TaskEnd::stopped_by(&task, status.map(exit_code))
         }
     };
     tracing::debug!(task = task.id, ?end, "task ended");
@@ -266,7 +266,7 @@ async fn run(world: &World, task: &Task, mut child: Child) -> End {
 }
 
 /// SIGTERM, then SIGKILL after the stop time-out; always waited for.
-async fn terminate(world: &World, task: &Task, child: &mut Child) -> Option<ExitStatus> {
+async fn terminate(world: &World, task: &LabTask, child: &mut Child) -> Option<ExitStatus> {
     signal(child, rustix::process::Signal::TERM);
     let patience = async {
         tokio::select! {
@@ -282,7 +282,7 @@ async fn terminate(world: &World, task: &Task, child: &mut Child) -> Option<Exit
     child.wait().await.ok()
 }
 
-async fn start(world: &World, task: &Task, image: &Unpacked) -> Result<Child, String> {
+async fn start(world: &World, task: &LabTask, image: &Unpacked) -> Result<Child, String> {
     let command = task.command(image);
     let (program, arguments) = command.split_first().ok_or("the image names no command")?;
     let log = std::fs::File::create(world.folder.join(format!("task-{}.log", task.id)))
@@ -317,7 +317,7 @@ async fn start(world: &World, task: &Task, image: &Unpacked) -> Result<Child, St
 }
 
 /// Nothing of the lab's own environment: the image's, the task's, and what Fargate gives.
-fn environment(world: &World, task: &Task, image: &Unpacked) -> BTreeMap<String, String> {
+fn environment(world: &World, task: &LabTask, image: &Unpacked) -> BTreeMap<String, String> {
     let endpoint = &world.endpoint;
     let mut all: BTreeMap<String, String> = image
         .environment

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::clock::Moment;
-use super::group::Group;
-use super::instance::Instance;
+use super::clock::LabInstant;
+use super::group::LabGroup;
+use super::instance::LabInstance;
 
 /// Written when the lab stops.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct Truth {
     /// In the order of their launches; those from the start are marked.
     pub instances: Vec<InstanceTruth>,
     /// In the order in which they fired.
-    pub alarms: Vec<Fired>,
+    pub alarms: Vec<FiredAlarm>,
     pub decisions: Vec<Decided>,
     /// Requests per second one instance can answer.
     pub capacity: f64,
@@ -43,7 +43,7 @@ pub struct InstanceTruth {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Fired {
+pub struct FiredAlarm {
     pub alarm: String,
     /// It fires when its metric is high.
     pub high: bool,
@@ -62,7 +62,7 @@ pub struct Decided {
 }
 
 impl Decided {
-    pub fn new(at: Moment, policy: &str, alarm: &str, from: u32, to: u32) -> Self {
+    pub fn new(at: LabInstant, policy: &str, alarm: &str, from: u32, to: u32) -> Self {
         Self {
             at: timestamp(at),
             policy: policy.to_owned(),
@@ -73,18 +73,18 @@ impl Decided {
     }
 }
 
-fn timestamp(moment: Moment) -> Timestamp {
+fn timestamp(moment: LabInstant) -> Timestamp {
     Timestamp::from_nanosecond(moment.as_nanos() as i128).unwrap_or_default()
 }
 
 impl Truth {
-    pub fn of(group: &Group, now: Moment) -> Self {
-        let mut known: Vec<&Instance> = group.gone.iter().chain(&group.instances).collect();
+    pub fn of(group: &LabGroup, now: LabInstant) -> Self {
+        let mut known: Vec<&LabInstance> = group.gone.iter().chain(&group.instances).collect();
         known.sort_by_key(|instance| instance.launched);
-        let mut alarms: Vec<Fired> = group
+        let mut alarms: Vec<FiredAlarm> = group
             .alarms()
             .flat_map(|(_, alarm)| {
-                alarm.fired.iter().map(|(at, breach)| Fired {
+                alarm.fired.iter().map(|(at, breach)| FiredAlarm {
                     alarm: alarm.name.clone(),
                     high: alarm.model.comparison.is_above(),
                     at: timestamp(*at),
@@ -112,10 +112,10 @@ impl Truth {
 }
 
 impl InstanceTruth {
-    fn of(instance: &Instance, created: Moment, now: Moment) -> Self {
-        let passed = |moment: Moment| (moment <= now).then(|| timestamp(moment));
+    fn of(instance: &LabInstance, created: LabInstant, now: LabInstant) -> Self {
+        let passed = |moment: LabInstant| (moment <= now).then(|| timestamp(moment));
         let left = instance.leaving.map_or(now, |(since, _)| since);
-        let lived = |moment: Moment| (moment <= left).then(|| timestamp(moment));
+        let lived = |moment: LabInstant| (moment <= left).then(|| timestamp(moment));
         Self {
             id: instance.id.clone(),
             from_the_start: instance.launched == created,

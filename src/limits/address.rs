@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is permitted beyond the public addresses. The default is nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reach {
+pub struct AddressPolicy {
     /// Generators on this machine, and the lab's.
     pub loopback: bool,
     /// `target.private: true`
@@ -17,13 +17,13 @@ pub struct Reach {
 
 /// Why an address gets no load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
+pub struct AddressRefusal {
     pub rule: &'static str,
     /// What would permit it; nothing where nothing does.
     pub permit: Option<&'static str>,
 }
 
-impl Refusal {
+impl AddressRefusal {
     pub fn of(self, address: IpAddr) -> String {
         let then = self.permit.map_or_else(
             || "nothing permits it".to_owned(),
@@ -33,67 +33,67 @@ impl Refusal {
     }
 }
 
-const fn never(rule: &'static str) -> Option<Refusal> {
-    Some(Refusal { rule, permit: None })
+const fn never(rule: &'static str) -> Option<AddressRefusal> {
+    Some(AddressRefusal { rule, permit: None })
 }
 
 /// Where credentials are to be had: instance metadata, a task's own, and the same over IPv6
 /// (reserved by AWS).
-const METADATA: Option<Refusal> = never("instance metadata and task credentials live there");
-const LINK_LOCAL: Option<Refusal> = never("a link-local address");
-const MULTICAST: Option<Refusal> = never("a multicast address");
-const UNSPECIFIED: Option<Refusal> = never("an unspecified address (0.0.0.0/8, ::)");
-const RESERVED: Option<Refusal> = never("a broadcast or reserved address (240.0.0.0/4)");
+const METADATA: Option<AddressRefusal> = never("instance metadata and task credentials live there");
+const LINK_LOCAL: Option<AddressRefusal> = never("a link-local address");
+const MULTICAST: Option<AddressRefusal> = never("a multicast address");
+const UNSPECIFIED: Option<AddressRefusal> = never("an unspecified address (0.0.0.0/8, ::)");
+const RESERVED: Option<AddressRefusal> = never("a broadcast or reserved address (240.0.0.0/4)");
 
 /// Why load may not go to an address; nothing if it may.
-pub fn refusal(address: IpAddr, reach: Reach) -> Option<Refusal> {
+pub fn refusal(address: IpAddr, policy: AddressPolicy) -> Option<AddressRefusal> {
     match address {
-        IpAddr::V4(address) => of_four(address, reach),
+        IpAddr::V4(address) => of_four(address, policy),
         IpAddr::V6(address) => {
             let inside = embedded(address)
                 .into_iter()
-                .find_map(|inside| of_four(inside, reach));
-            inside.or_else(|| of_six(address, reach))
+                .find_map(|inside| of_four(inside, policy));
+            inside.or_else(|| of_six(address, policy))
         }
     }
 }
 
 /// Of a name's addresses those that may get load; the reason where there are none.
-pub fn permitted(addresses: &[IpAddr], reach: Reach) -> Result<Vec<IpAddr>, String> {
+pub fn permitted(addresses: &[IpAddr], policy: AddressPolicy) -> Result<Vec<IpAddr>, String> {
     let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) = addresses
         .iter()
-        .partition(|address| refusal(**address, reach).is_none());
+        .partition(|address| refusal(**address, policy).is_none());
     let why = refused
         .first()
-        .and_then(|first| refusal(*first, reach).map(|refusal| refusal.of(*first)));
+        .and_then(|first| refusal(*first, policy).map(|refusal| refusal.of(*first)));
     match why {
         Some(why) if allowed.is_empty() => Err(why),
         _ => Ok(allowed),
     }
 }
 
-fn of_four(address: Ipv4Addr, reach: Reach) -> Option<Refusal> {
+fn of_four(address: Ipv4Addr, policy: AddressPolicy) -> Option<AddressRefusal> {
     match address.octets() {
         [0, ..] => UNSPECIFIED,
-        [127, ..] => loopback(reach),
+        [127, ..] => loopback(policy),
         [169, 254, 169, 254] | [169, 254, 170, 2] => METADATA,
         [169, 254, ..] => LINK_LOCAL,
         [224..=239, ..] => MULTICAST,
         [240..=255, ..] => RESERVED,
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => private(reach),
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => private(policy),
         _ => None,
     }
 }
 
-fn of_six(address: Ipv6Addr, reach: Reach) -> Option<Refusal> {
+fn of_six(address: Ipv6Addr, policy: AddressPolicy) -> Option<AddressRefusal> {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => UNSPECIFIED,
-        [0, 0, 0, 0, 0, 0, 0, 1] => loopback(reach),
+        [0, 0, 0, 0, 0, 0, 0, 1] => loopback(policy),
         [0xfd00, 0x0ec2, ..] => METADATA,
         [0xfe80..=0xfebf, ..] => LINK_LOCAL,
         [0xff00..=0xffff, ..] => MULTICAST,
         // Site-local (fec0::/10) is what private addresses were called before.
-        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => private(reach),
+        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => private(policy),
         _ => None,
     }
 }
@@ -119,7 +119,7 @@ fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
 /// they are zero (RFC 6052,
 /// 2.2), and byte 8 is always.
 fn by_local_prefix(bytes: [u8; 16]) -> Vec<Ipv4Addr> {
-    let at = |places: [usize; 4]| Ipv4Addr::from(places.map(|place| bytes[place]));
+    let address_at = |places: [usize; 4]| Ipv4Addr::from(places.map(|place| bytes[place]));
     let ends = |place: usize| bytes[8] == 0 && bytes[place..].iter().all(|byte| *byte == 0);
     let short = [
         (11, [6, 7, 9, 10]),
@@ -129,26 +129,26 @@ fn by_local_prefix(bytes: [u8; 16]) -> Vec<Ipv4Addr> {
     let fitting: Vec<Ipv4Addr> = short
         .into_iter()
         .filter(|(end, _)| ends(*end))
-        .map(|(_, places)| at(places))
+        .map(|(_, places)| address_at(places))
         .collect();
     if fitting.is_empty() {
-        vec![at([12, 13, 14, 15])]
+        vec![address_at([12, 13, 14, 15])]
     } else {
         fitting
     }
 }
 
-fn loopback(reach: Reach) -> Option<Refusal> {
+fn loopback(policy: AddressPolicy) -> Option<AddressRefusal> {
     let permit = Some("`--fleet local`");
-    (!reach.loopback).then_some(Refusal {
+    (!policy.loopback).then_some(AddressRefusal {
         rule: "a loopback address is the generator itself",
         permit,
     })
 }
 
-fn private(reach: Reach) -> Option<Refusal> {
+fn private(policy: AddressPolicy) -> Option<AddressRefusal> {
     let permit = Some("`target.private: true` in the scenario");
-    (!reach.private).then_some(Refusal {
+    (!policy.private).then_some(AddressRefusal {
         rule: "a private address",
         permit,
     })
@@ -158,17 +158,17 @@ fn private(reach: Reach) -> Option<Refusal> {
 mod tests {
     use super::*;
 
-    const NOTHING: Reach = Reach {
+    const NOTHING: AddressPolicy = AddressPolicy {
         loopback: false,
         private: false,
     };
-    const ALL: Reach = Reach {
+    const ALL: AddressPolicy = AddressPolicy {
         loopback: true,
         private: true,
     };
 
-    fn rule(address: &str, reach: Reach) -> Option<&'static str> {
-        refusal(address.parse().unwrap(), reach).map(|refusal| refusal.rule)
+    fn rule(address: &str, policy: AddressPolicy) -> Option<&'static str> {
+        refusal(address.parse().unwrap(), policy).map(|refusal| refusal.rule)
     }
 
     #[test]
@@ -239,7 +239,7 @@ mod tests {
             (
                 "127.0.0.1",
                 Some(loopback),
-                Reach {
+                AddressPolicy {
                     loopback: true,
                     ..NOTHING
                 },
@@ -247,7 +247,7 @@ mod tests {
             (
                 "127.255.0.9",
                 Some(loopback),
-                Reach {
+                AddressPolicy {
                     loopback: true,
                     ..NOTHING
                 },
@@ -255,7 +255,7 @@ mod tests {
             (
                 "::1",
                 Some(loopback),
-                Reach {
+                AddressPolicy {
                     loopback: true,
                     ..NOTHING
                 },
@@ -263,7 +263,7 @@ mod tests {
             (
                 "::ffff:127.0.0.1",
                 Some(loopback),
-                Reach {
+                AddressPolicy {
                     loopback: true,
                     ..NOTHING
                 },
@@ -271,7 +271,7 @@ mod tests {
             (
                 "10.0.0.5",
                 Some(private),
-                Reach {
+                AddressPolicy {
                     private: true,
                     ..NOTHING
                 },
@@ -279,7 +279,7 @@ mod tests {
             (
                 "172.16.0.1",
                 Some(private),
-                Reach {
+                AddressPolicy {
                     private: true,
                     ..NOTHING
                 },
@@ -287,7 +287,7 @@ mod tests {
             (
                 "172.31.255.255",
                 Some(private),
-                Reach {
+                AddressPolicy {
                     private: true,
                     ..NOTHING
                 },
@@ -295,7 +295,7 @@ mod tests {
             (
                 "192.168.1.1",
                 Some(private),
-                Reach {
+                AddressPolicy {
                     private: true,
                     ..NOTHING
                 },
@@ -303,7 +303,7 @@ mod tests {
             (
                 "100.64.0.1",
                 Some(private),
-                Reach {
+                AddressPolicy {
                     private: true,
                     ..NOTHING
                 },
@@ -311,7 +311,7 @@ mod tests {
             (
                 "100.127.255.255",
                 Some(private),
-                Reach {
+                AddressPolicy {
                     private: true,
                     ..NOTHING
                 },
@@ -319,7 +319,7 @@ mod tests {
             (
                 "fc00::1",
                 Some(private),
-                Reach {
+                AddressPolicy {
                     private: true,
                     ..NOTHING
                 },
@@ -327,7 +327,7 @@ mod tests {
             (
                 "fd12:3456::1",
                 Some(private),
-                Reach {
+                AddressPolicy {
                     private: true,
                     ..NOTHING
                 },
@@ -335,7 +335,7 @@ mod tests {
             (
                 "::ffff:10.0.0.1",
                 Some(private),
-                Reach {
+                AddressPolicy {
                     private: true,
                     ..NOTHING
                 },
@@ -343,7 +343,7 @@ mod tests {
             (
                 "::10.0.0.1",
                 Some(private),
-                Reach {
+                AddressPolicy {
                     private: true,
                     ..NOTHING
                 },
@@ -351,7 +351,7 @@ mod tests {
             (
                 "::127.0.0.1",
                 Some(loopback),
-                Reach {
+                AddressPolicy {
                     loopback: true,
                     ..NOTHING
                 },
@@ -359,7 +359,7 @@ mod tests {
             (
                 "2002:a00:1::",
                 Some(private),
-                Reach {
+                AddressPolicy {
                     private: true,
                     ..NOTHING
                 },
@@ -367,7 +367,7 @@ mod tests {
             (
                 "64:ff9b:1::10.0.0.1",
                 Some(private),
-                Reach {
+                AddressPolicy {
                     private: true,
                     ..NOTHING
                 },
@@ -375,7 +375,7 @@ mod tests {
             (
                 "fec0::1",
                 Some(private),
-                Reach {
+                AddressPolicy {
                     private: true,
                     ..NOTHING
                 },
@@ -383,7 +383,7 @@ mod tests {
             (
                 "feff::1",
                 Some(private),
-                Reach {
+                AddressPolicy {
                     private: true,
                     ..NOTHING
                 },
@@ -417,7 +417,7 @@ mod tests {
         assert_eq!(
             rule(
                 "10.0.0.1",
-                Reach {
+                AddressPolicy {
                     loopback: true,
                     private: false
                 }
@@ -427,7 +427,7 @@ mod tests {
         assert_eq!(
             rule(
                 "127.0.0.1",
-                Reach {
+                AddressPolicy {
                     loopback: false,
                     private: true
                 }

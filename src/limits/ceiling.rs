@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Asked;
+use super::RequestedLoad;
 use crate::units::duration;
 
 /// Requests per second: what a handful of people clicking would make.
@@ -10,7 +10,7 @@ pub const UNPROVEN_RATE: f64 = 50.0;
 pub const UNPROVEN_DURATION: Duration = Duration::from_secs(5 * 60);
 
 /// What is asked beyond what an unproven target gets; nothing if it is within.
-pub fn beyond_ceiling(asked: &Asked) -> Option<String> {
+pub fn beyond_ceiling(asked: &RequestedLoad) -> Option<String> {
     let ceiling = format!(
         "{UNPROVEN_RATE} requests/s for {}",
         duration(UNPROVEN_DURATION)
@@ -30,13 +30,13 @@ pub fn beyond_ceiling(asked: &Asked) -> Option<String> {
 
 /// What stands in the TXT record or the well-known file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mark {
+pub enum OwnershipToken {
     Known(String),
     /// The account is not known here.
     Computed,
 }
 
-impl Mark {
+impl OwnershipToken {
     /// For a sentence that ends in "must hold".
     pub fn words(&self) -> String {
         match self {
@@ -65,7 +65,7 @@ mod tests {
                 Some("users without `think`: as many requests as the target answers"),
             ),
         ] {
-            let asked = Asked {
+            let asked = RequestedLoad {
                 host: "shop".to_owned(),
                 rate,
                 duration,

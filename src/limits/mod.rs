@@ -13,15 +13,15 @@ mod organisation;
 mod proof;
 mod running;
 
-pub use address::{Reach, Refusal, permitted, refusal};
-pub use ceiling::{Mark, UNPROVEN_DURATION, UNPROVEN_RATE, beyond_ceiling};
+pub use address::{AddressPolicy, AddressRefusal, permitted, refusal};
+pub use ceiling::{OwnershipToken, UNPROVEN_DURATION, UNPROVEN_RATE, beyond_ceiling};
 pub use organisation::Organisation;
-pub use proof::{Proof, Standing, mark, record_name, same_host};
+pub use proof::{OwnershipProof, TargetAuthorization, ownership_token, record_name, same_host};
 pub use running::{Before, Budget, RunLimits, Spent};
 
 /// What a scenario asks for, as far as limits are concerned.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Asked {
+pub struct RequestedLoad {
     /// As the URL has it.
     pub host: String,
     /// Requests per second at the peak, from a target that answers at once; infinite where nothing
@@ -33,7 +33,7 @@ pub struct Asked {
     pub tasks: u32,
 }
 
-impl Asked {
+impl RequestedLoad {
     fn rate_words(&self) -> String {
         match self.rate.is_finite() {
             true => format!("up to {:.0} requests/s", self.rate.ceil()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Asked, Budget};
+use super::{Budget, RequestedLoad};
 use crate::scenario::{parse_rate, parse_usd};
 use crate::units::{Usd, duration, parse_duration};
 
@@ -34,7 +34,7 @@ impl Organisation {
     }
 
     /// Every limit that a run would break, each with its key.
-    pub fn broken_by(&self, asked: &Asked) -> Vec<String> {
+    pub fn broken_by(&self, asked: &RequestedLoad) -> Vec<String> {
         let mut broken = Vec::new();
         if let Some(most) = self.max_rate.filter(|most| asked.rate > *most) {
             broken.push(format!(
@@ -100,26 +100,23 @@ fn fits(pattern: &str, host: &str) -> bool {
 }
 
 fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
-    let said = |(message, help): (String, String)| {
-        de::Error::custom(format!("max_rate: {message}: {help}"))
-    };
     parse_rate(&String::deserialize(from)?)
         .map(Some)
-        .map_err(said)
+        .map_err(|(message, help)| de::Error::custom(format!("max_rate: {message}: {help}")))
 }
 
 fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-    let said = |error| de::Error::custom(format!("max_duration: {error}"));
     parse_duration(&String::deserialize(from)?)
         .map(Some)
-        .map_err(said)
+        .map_err(|error| de::Error::custom(format!("max_duration: {error}")))
 }
 
 fn dollars<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D::Error> {
-    let said = |help| de::Error::custom(format!("max_cost is not an amount of US dollars: {help}"));
     parse_usd(&String::deserialize(from)?)
         .map(Some)
-        .map_err(said)
+        .map_err(|help| {
+            de::Error::custom(format!("max_cost is not an amount of US dollars: {help}"))
+        })
 }
 
 #[cfg(test)]
@@ -134,8 +131,8 @@ max_tasks: 10
 hosts: [shop.example.com, \"*.test.example.com\"]
 ";
 
-    fn asked() -> Asked {
-        Asked {
+    fn asked() -> RequestedLoad {
+        RequestedLoad {
             host: "shop.example.com".to_owned(),
             rate: 500.0,
             duration: Duration::from_secs(1_800),
@@ -147,12 +144,12 @@ hosts: [shop.example.com, \"*.test.example.com\"]
     #[test]
     fn each_limit_is_read_and_named_when_it_is_broken() {
         let organisation = Organisation::parse(FILE).unwrap();
-        let check = |asked: Asked, broken: &[&str]| {
+        let check = |asked: RequestedLoad, broken: &[&str]| {
             assert_eq!(organisation.broken_by(&asked), broken, "{asked:?}")
         };
         check(asked(), &[]);
         check(
-            Asked {
+            RequestedLoad {
                 cost: None,
                 ..asked()
             },
@@ -160,7 +157,7 @@ hosts: [shop.example.com, \"*.test.example.com\"]
         );
         let rate = "`max_rate` is 500/s, and this asks for up to 501 requests/s";
         check(
-            Asked {
+            RequestedLoad {
                 rate: 500.5,
                 ..asked()
             },
@@ -168,25 +165,25 @@ hosts: [shop.example.com, \"*.test.example.com\"]
         );
         let endless = "`max_rate` is 500/s, and this asks for users without `think`: as many requests as the target answers";
         check(
-            Asked {
+            RequestedLoad {
                 rate: f64::INFINITY,
                 ..asked()
             },
             &[endless],
         );
-        let long = Asked {
+        let long = RequestedLoad {
             duration: Duration::from_secs(1_860),
             ..asked()
         };
         check(long, &["`max_duration` is 30m, and the plan takes 31m"]);
         check(
-            Asked {
+            RequestedLoad {
                 cost: Some(Usd(5.01)),
                 ..asked()
             },
             &["`max_cost` is $5.00, and the estimate is $5.01"],
         );
-        let more = Asked {
+        let more = RequestedLoad {
             tasks: 11,
             host: "other.example.com".to_owned(),
             ..asked()
@@ -199,7 +196,7 @@ hosts: [shop.example.com, \"*.test.example.com\"]
             ],
         );
         assert_eq!(
-            Organisation::default().broken_by(&Asked {
+            Organisation::default().broken_by(&RequestedLoad {
                 rate: f64::INFINITY,
                 ..asked()
             }),

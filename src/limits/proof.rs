@@ -15,7 +15,7 @@ use crate::units::duration;
 /// By what a target was proven to be the caller's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Proof {
+pub enum OwnershipProof {
     /// Loopback, from generators on this machine or in the lab.
     ThisMachine,
     /// The host is the DNS name of the group's load balancer, read with the caller's own
@@ -31,13 +31,13 @@ pub enum Proof {
 
 /// What a report says of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Standing {
-    pub proof: Option<Proof>,
+pub struct TargetAuthorization {
+    pub proof: Option<OwnershipProof>,
     /// `--i-am-allowed`, with the target's own host.
     pub said_allowed: bool,
 }
 
-impl Standing {
+impl TargetAuthorization {
     pub fn sentence(&self) -> String {
         let said = if self.said_allowed {
             ", said to be allowed (--i-am-allowed)"
@@ -45,15 +45,15 @@ impl Standing {
             ""
         };
         let proof = match &self.proof {
-            Some(Proof::ThisMachine) => "this machine's own".to_owned(),
-            Some(Proof::LoadBalancer(name)) => {
+            Some(OwnershipProof::ThisMachine) => "this machine's own".to_owned(),
+            Some(OwnershipProof::LoadBalancer(name)) => {
                 format!("proven by the group's load balancer, {name}")
             }
-            Some(Proof::AddressesOf(name)) => {
+            Some(OwnershipProof::AddressesOf(name)) => {
                 format!("proven by the addresses of the group's load balancer, {name}")
             }
-            Some(Proof::Record(name)) => format!("proven by the TXT record {name}"),
-            Some(Proof::File(url)) => format!("proven by {url}"),
+            Some(OwnershipProof::Record(name)) => format!("proven by the TXT record {name}"),
+            Some(OwnershipProof::File(url)) => format!("proven by {url}"),
             None if self.said_allowed => "not proven".to_owned(),
             None => {
                 format!(
@@ -68,7 +68,7 @@ impl Standing {
 
 /// What the TXT record or the file must hold: a hash, for an account id is not for everybody to
 /// read.
-pub fn mark(account: &str) -> String {
+pub fn ownership_token(account: &str) -> String {
     Sha256::digest(format!("spikeproof:{account}"))
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -88,17 +88,21 @@ fn bare(host: &str) -> &str {
     host.trim_matches(['[', ']']).trim_end_matches('.')
 }
 
-impl Proof {
+impl OwnershipProof {
     /// By the name of the group's load balancers alone.
     pub fn by_name(host: &str, balancers: &[String]) -> Option<Self> {
         // `dualstack.` before it is the same load balancer, with its IPv6 addresses.
-        let is = |name: &&String| {
+        let names_host = |name: &&String| {
             same_host(host, name)
                 || bare(host)
                     .strip_prefix("dualstack.")
                     .is_some_and(|host| same_host(host, name))
         };
-        balancers.iter().find(is).cloned().map(Self::LoadBalancer)
+        balancers
+            .iter()
+            .find(names_host)
+            .cloned()
+            .map(Self::LoadBalancer)
     }
 
     /// All of the host's addresses are that load balancer's: with one of another, load would go
@@ -117,7 +121,7 @@ mod tests {
     fn the_mark_is_the_hash_of_the_account() {
         // printf spikeproof:123456789012 | sha256sum
         assert_eq!(
-            mark("123456789012"),
+            ownership_token("123456789012"),
             "6a9d6b54fd6da5f1db2c859839146b9424b42a482917123d31c266cd06b9c912"
         );
         assert_eq!(
@@ -137,7 +141,11 @@ mod tests {
             ("evil.web-1.eu-west-1.elb.amazonaws.com", false),
             ("", false),
         ] {
-            assert_eq!(Proof::by_name(host, &balancers).is_some(), proven, "{host}");
+            assert_eq!(
+                OwnershipProof::by_name(host, &balancers).is_some(),
+                proven,
+                "{host}"
+            );
         }
     }
 
@@ -157,7 +165,7 @@ mod tests {
             (ips(&[]), ips(&[]), false),
         ] {
             assert_eq!(
-                Proof::by_addresses(&host, "web", &balancer).is_some(),
+                OwnershipProof::by_addresses(&host, "web", &balancer).is_some(),
                 proven,
                 "{host:?} {balancer:?}"
             );

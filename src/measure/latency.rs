@@ -12,9 +12,9 @@ const LONGEST_MICROS: u64 = 3_600_000_000;
 /// Merging two of them is exact: the merged histogram is the one a single generator would have
 /// recorded.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Latency(Histogram<u64>);
+pub struct LatencyHistogram(Histogram<u64>);
 
-impl Default for Latency {
+impl Default for LatencyHistogram {
     fn default() -> Self {
         // Grows as values come: an empty one costs next to nothing, and there is one per second and
         // step.
@@ -25,7 +25,7 @@ impl Default for Latency {
     }
 }
 
-impl Latency {
+impl LatencyHistogram {
     pub fn record(&mut self, value: Duration) {
         let micros = u64::try_from(value.as_micros())
             .unwrap_or(LONGEST_MICROS)
@@ -69,19 +69,19 @@ impl Latency {
 ///
 /// A run of an hour has thousands of them; as full histograms they would not fit into memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Packed(Vec<(u32, u32)>);
+pub struct PackedLatency(Vec<(u32, u32)>);
 
-impl Latency {
-    pub fn pack(&self) -> Packed {
+impl LatencyHistogram {
+    pub fn pack(&self) -> PackedLatency {
         let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-        Packed(
+        PackedLatency(
             self.buckets()
                 .map(|(micros, count)| (narrow(micros), narrow(count)))
                 .collect(),
         )
     }
 
-    pub fn merge_packed(&mut self, other: &Packed) {
+    pub fn merge_packed(&mut self, other: &PackedLatency) {
         for (micros, count) in &other.0 {
             // Cannot fail: the histogram resizes itself up to the largest value that can be packed.
             let _ = self.0.record_n(u64::from(*micros), u64::from(*count));
@@ -94,7 +94,7 @@ impl Latency {
     }
 }
 
-impl Packed {
+impl PackedLatency {
     /// Both are sorted by value, and so is what becomes of them.
     pub fn merge(&mut self, other: &Self) {
         let mut merged = Vec::with_capacity(self.0.len() + other.0.len());
@@ -115,8 +115,8 @@ impl Packed {
         self.0 = merged;
     }
 
-    pub fn unpack(&self) -> Latency {
-        let mut latency = Latency::default();
+    pub fn unpack(&self) -> LatencyHistogram {
+        let mut latency = LatencyHistogram::default();
         latency.merge_packed(self);
         latency
     }
@@ -124,7 +124,7 @@ impl Packed {
 
 // On the wire: HdrHistogram's own V2 encoding, in hexadecimal. The interval around it is compressed
 // as a whole.
-impl Serialize for Packed {
+impl Serialize for PackedLatency {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut bytes = Vec::new();
         V2Serializer::new()
@@ -139,7 +139,7 @@ impl Serialize for Packed {
     }
 }
 
-impl<'de> Deserialize<'de> for Packed {
+impl<'de> Deserialize<'de> for PackedLatency {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         let digits: Option<Vec<u8>> = text
@@ -155,7 +155,7 @@ impl<'de> Deserialize<'de> for Packed {
         let histogram: Histogram<u64> = V2Reader::new()
             .deserialize(&mut bytes.as_slice())
             .map_err(serde::de::Error::custom)?;
-        Ok(Latency(histogram).pack())
+        Ok(LatencyHistogram(histogram).pack())
     }
 }
 
@@ -165,8 +165,8 @@ mod tests {
 
     use super::*;
 
-    fn of(values: &[u64]) -> Latency {
-        let mut latency = Latency::default();
+    fn of(values: &[u64]) -> LatencyHistogram {
+        let mut latency = LatencyHistogram::default();
         for value in values {
             latency.record(Duration::from_micros(*value));
         }
@@ -209,14 +209,14 @@ mod tests {
         #[test]
         fn the_wire_keeps_everything(values in prop::collection::vec(1u64..3_600_000_000, 0..100)) {
             let packed = of(&values).pack();
-            let back: Packed = serde_json::from_str(&serde_json::to_string(&packed).unwrap()).unwrap();
+            let back: PackedLatency = serde_json::from_str(&serde_json::to_string(&packed).unwrap()).unwrap();
             prop_assert_eq!(back, packed);
         }
     }
 
     #[test]
     fn nothing_recorded_has_no_percentile() {
-        assert_eq!(Latency::default().percentile(95.0), None);
-        assert_eq!(Latency::default().max(), None);
+        assert_eq!(LatencyHistogram::default().percentile(95.0), None);
+        assert_eq!(LatencyHistogram::default().max(), None);
     }
 }

@@ -7,13 +7,13 @@
 mod latency;
 mod recorder;
 mod results;
-mod strain;
+mod saturation;
 mod tally;
 
-pub use latency::{Latency, Packed};
-pub use recorder::{Recorder, Request, Shape};
+pub use latency::{LatencyHistogram, PackedLatency};
+pub use recorder::{Request, RequestRecorder, ResultShape};
 pub use results::{Merged, Results, Select};
-pub use strain::{Strain, Stretch, stretches};
+pub use saturation::{Saturation, Stretch, stretches};
 pub use tally::{Ending, Tally};
 
 use std::net::SocketAddr;
@@ -36,7 +36,7 @@ pub struct Cell {
     pub key: Key,
     pub tally: Tally,
     /// From the intended start, failed requests included: what a user would have waited.
-    pub latency: Packed,
+    pub latency: PackedLatency,
 }
 
 /// Where the time of a step's requests went, over the whole of an interval.
@@ -111,18 +111,19 @@ pub struct InstanceCell {
     /// The end of its first answer in this second, since the start instant.
     pub first: Duration,
     pub tally: Tally,
-    pub latency: Packed,
+    pub latency: PackedLatency,
 }
 
 /// What a task has to tell about some seconds: everything it recorded since its last interval.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     pub cells: Vec<Cell>,
-    pub parts: Vec<Parts<Packed>>,
+    pub parts: Vec<Parts<PackedLatency>>,
     pub checks: Vec<CheckCount>,
     pub addresses: Vec<AddressCount>,
     pub instances: Vec<InstanceCell>,
-    pub strain: Vec<Strain>,
+    #[serde(rename = "strain")]
+    pub saturation: Vec<Saturation>,
     /// Why connections failed, and how often.
     pub reasons: Vec<(String, u64)>,
 }
@@ -134,7 +135,7 @@ impl Interval {
         self.checks.extend(other.checks);
         self.addresses.extend(other.addresses);
         self.instances.extend(other.instances);
-        self.strain.extend(other.strain);
+        self.saturation.extend(other.saturation);
         self.reasons.extend(other.reasons);
     }
 

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::strain::LATE_MICROS;
+use super::saturation::LATE_MICROS;
 use super::{
-    AddressCount, Cell, CheckCount, Ending, InstanceCell, Interval, Key, Latency, Parts, Strain,
-    Tally,
+    AddressCount, Cell, CheckCount, Ending, InstanceCell, Interval, Key, LatencyHistogram, Parts,
+    Saturation, Tally,
 };
 
 /// Kinds of reasons kept: the first ones name what is wrong.
@@ -20,7 +20,7 @@ const MOST_REASONS: usize = 16;
 
 /// How many phases there are, and steps in each flow, with the number of named checks of each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Shape {
+pub struct ResultShape {
     pub phases: usize,
     pub flows: Vec<Vec<usize>>,
 }
@@ -47,7 +47,7 @@ pub struct Request<'a> {
     pub redirects: u64,
     /// The checks that were made, by index, and whether they held.
     pub checks: &'a [(u16, bool)],
-    /// Which instance answered, as [`Recorder::instance`] numbers them.
+    /// Which instance answered, as [`RequestRecorder::instance`] numbers them.
     pub instance: Option<u16>,
 }
 
@@ -62,7 +62,7 @@ struct Answering {
     name: String,
     first: Option<Duration>,
     tally: Tally,
-    latency: Latency,
+    latency: LatencyHistogram,
 }
 
 #[derive(Debug, Default)]
@@ -70,14 +70,14 @@ struct Hot {
     /// The second its latency belongs to has something.
     touched: bool,
     tally: Tally,
-    latency: Latency,
-    parts: Option<Box<Parts<Latency>>>,
+    latency: LatencyHistogram,
+    parts: Option<Box<Parts<LatencyHistogram>>>,
     /// Passed and failed, by check.
     checks: Vec<(u64, u64)>,
 }
 
 #[derive(Debug, Default)]
-pub struct Recorder {
+pub struct RequestRecorder {
     /// Steps before each flow.
     offsets: Vec<usize>,
     steps: usize,
@@ -86,7 +86,7 @@ pub struct Recorder {
     touched: Vec<(usize, Key)>,
     second: u32,
     addresses: BTreeMap<(u32, SocketAddr), AddressCount>,
-    strain: BTreeMap<u32, Strain>,
+    saturation: BTreeMap<u32, Saturation>,
     reasons: BTreeMap<String, u64>,
     done: Vec<Cell>,
     numbers: HashMap<String, u16>,
@@ -94,8 +94,8 @@ pub struct Recorder {
     answered: Vec<InstanceCell>,
 }
 
-impl Recorder {
-    pub fn new(shape: &Shape) -> Self {
+impl RequestRecorder {
+    pub fn new(shape: &ResultShape) -> Self {
         let (mut offsets, mut checks) = (Vec::new(), Vec::new());
         for flow in &shape.flows {
             offsets.push(checks.len());
@@ -238,18 +238,18 @@ impl Recorder {
     /// A request goes out, `late` after its intended start.
     pub fn start(&mut self, at: Duration, late: Duration) {
         let late = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
-        let strain = self.strain(at);
-        strain.starts += 1;
-        strain.late += u64::from(late > LATE_MICROS);
-        strain.late_micros = strain.late_micros.max(late);
+        let saturation = self.saturation(at);
+        saturation.starts += 1;
+        saturation.late += u64::from(late > LATE_MICROS);
+        saturation.late_micros = saturation.late_micros.max(late);
     }
 
     /// The entry of a moment's second, to count something in.
-    pub fn strain(&mut self, at: Duration) -> &mut Strain {
+    pub fn saturation(&mut self, at: Duration) -> &mut Saturation {
         let second = second(at);
-        self.strain.entry(second).or_insert_with(|| Strain {
+        self.saturation.entry(second).or_insert_with(|| Saturation {
             second,
-            ..Strain::default()
+            ..Saturation::default()
         })
     }
 
@@ -288,8 +288,8 @@ impl Recorder {
             .into_iter()
             .partition(|cell| cell.second < before);
         self.answered = later;
-        let later = self.strain.split_off(&before);
-        let strain = std::mem::replace(&mut self.strain, later);
+        let later = self.saturation.split_off(&before);
+        let saturation = std::mem::replace(&mut self.saturation, later);
         let (addresses, later) = std::mem::take(&mut self.addresses)
             .into_iter()
             .partition(|((second, _), _)| *second < before);
@@ -320,7 +320,7 @@ impl Recorder {
             checks,
             addresses: addresses.into_values().collect(),
             instances,
-            strain: strain.into_values().collect(),
+            saturation: saturation.into_values().collect(),
             reasons: std::mem::take(&mut self.reasons).into_iter().collect(),
         }
     }
@@ -334,7 +334,7 @@ fn second(at: Duration) -> u32 {
     u32::try_from(at.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn pack(parts: &Parts<Latency>) -> Parts<super::Packed> {
+fn pack(parts: &Parts<LatencyHistogram>) -> Parts<super::PackedLatency> {
     let mut packed = Parts::of(parts.key);
     packed.merge_with(parts, |packed, latency| *packed = latency.pack());
     packed
@@ -373,7 +373,7 @@ pub mod tests {
 
     #[test]
     fn only_whole_seconds_are_handed_over() {
-        let mut recorder = Recorder::new(&Shape {
+        let mut recorder = RequestRecorder::new(&ResultShape {
             phases: 1,
             flows: vec![vec![2]],
         });
@@ -396,14 +396,14 @@ pub mod tests {
             ..Tally::default()
         };
         assert_eq!(first.cells[0].tally, tally);
-        let late = Strain {
+        let late = Saturation {
             second: 0,
             starts: 1,
             late: 1,
             late_micros: 30_000,
-            ..Strain::default()
+            ..Saturation::default()
         };
-        assert_eq!(first.strain, vec![late]);
+        assert_eq!(first.saturation, vec![late]);
         assert_eq!(
             first
                 .checks
@@ -421,7 +421,7 @@ pub mod tests {
 
     #[test]
     fn what_each_instance_answered_is_kept_by_second_and_too_many_are_one() {
-        let mut recorder = Recorder::new(&Shape {
+        let mut recorder = RequestRecorder::new(&ResultShape {
             phases: 1,
             flows: vec![vec![0]],
         });
@@ -461,7 +461,7 @@ pub mod tests {
 
     #[test]
     fn a_step_s_histogram_is_used_again_and_starts_empty() {
-        let mut recorder = Recorder::new(&Shape {
+        let mut recorder = RequestRecorder::new(&ResultShape {
             phases: 1,
             flows: vec![vec![0]],
         });

@@ -4,20 +4,22 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{AddressCount, Interval, Key, Latency, Packed, Parts, Strain, Tally};
+use super::{
+    AddressCount, Interval, Key, LatencyHistogram, PackedLatency, Parts, Saturation, Tally,
+};
 
 /// Merged cells by (second, key). Adding an interval twice counts it twice: the channel's sequence
 /// numbers prevent it.
 #[derive(Debug, Clone, Default)]
 pub struct Results {
-    cells: BTreeMap<(u32, Key), (Tally, Packed)>,
-    parts: BTreeMap<Key, Parts<Latency>>,
+    cells: BTreeMap<(u32, Key), (Tally, PackedLatency)>,
+    parts: BTreeMap<Key, Parts<LatencyHistogram>>,
     checks: BTreeMap<(Key, u16), (u64, u64)>,
     addresses: BTreeMap<(u32, SocketAddr), AddressCount>,
     /// By name and second: the first answer, and all.
-    instances: BTreeMap<String, BTreeMap<u32, (Duration, Tally, Packed)>>,
+    instances: BTreeMap<String, BTreeMap<u32, (Duration, Tally, PackedLatency)>>,
     /// By second and task.
-    strain: BTreeMap<(u32, u32), Strain>,
+    saturation: BTreeMap<(u32, u32), Saturation>,
     reasons: BTreeMap<String, u64>,
 }
 
@@ -25,7 +27,7 @@ pub struct Results {
 #[derive(Debug, Clone, Default)]
 pub struct Merged {
     pub tally: Tally,
-    pub latency: Latency,
+    pub latency: LatencyHistogram,
 }
 
 impl Merged {
@@ -66,7 +68,7 @@ impl Results {
                 .parts
                 .entry(parts.key)
                 .or_insert_with(|| Parts::of(parts.key));
-            merged.merge_with(parts, Latency::merge_packed);
+            merged.merge_with(parts, LatencyHistogram::merge_packed);
         }
         for count in &interval.checks {
             let (passed, failed) = self.checks.entry((count.key, count.check)).or_default();
@@ -90,7 +92,7 @@ impl Results {
         }
         for cell in &interval.instances {
             let seconds = self.instances.entry(cell.instance.clone()).or_default();
-            let new = || (cell.first, Tally::default(), Packed::default());
+            let new = || (cell.first, Tally::default(), PackedLatency::default());
             let (first, tally, latency) = seconds.entry(cell.second).or_insert_with(new);
             *first = (*first).min(cell.first);
             tally.merge(&cell.tally);
@@ -99,15 +101,15 @@ impl Results {
         for (why, count) in &interval.reasons {
             *self.reasons.entry(why.clone()).or_default() += count;
         }
-        for strain in &interval.strain {
-            let new = Strain {
-                second: strain.second,
-                ..Strain::default()
+        for saturation in &interval.saturation {
+            let new = Saturation {
+                second: saturation.second,
+                ..Saturation::default()
             };
-            self.strain
-                .entry((strain.second, task))
+            self.saturation
+                .entry((saturation.second, task))
                 .or_insert(new)
-                .merge(strain);
+                .merge(saturation);
         }
     }
 
@@ -154,7 +156,7 @@ impl Results {
         self.cells.keys().next_back().map(|(second, _)| *second)
     }
 
-    fn selected(&self, select: Select) -> impl Iterator<Item = (u32, &(Tally, Packed))> {
+    fn selected(&self, select: Select) -> impl Iterator<Item = (u32, &(Tally, PackedLatency))> {
         let (from, to) = select.seconds.unwrap_or((0, u32::MAX));
         let least = Key {
             phase: 0,
@@ -181,7 +183,7 @@ impl Results {
         let Some(last) = self.last_second() else {
             return Vec::new();
         };
-        let mut seconds = vec![(Tally::default(), Packed::default()); last as usize + 1];
+        let mut seconds = vec![(Tally::default(), PackedLatency::default()); last as usize + 1];
         for (second, (tally, latency)) in self.selected(select) {
             let merged = &mut seconds[second as usize];
             merged.0.merge(tally);
@@ -197,14 +199,14 @@ impl Results {
     }
 
     /// Where the time of the selected requests went. Not by second.
-    pub fn parts(&self, select: Select) -> Parts<Latency> {
-        let mut merged: Parts<Latency> = Parts::of(Key {
+    pub fn parts(&self, select: Select) -> Parts<LatencyHistogram> {
+        let mut merged: Parts<LatencyHistogram> = Parts::of(Key {
             phase: 0,
             flow: 0,
             step: 0,
         });
         for parts in self.parts.values().filter(|parts| select.has(parts.key)) {
-            merged.merge_with(parts, Latency::merge);
+            merged.merge_with(parts, LatencyHistogram::merge);
         }
         merged
     }
@@ -244,15 +246,19 @@ impl Results {
 
     /// How long the generators were at it: what a rate of a run that was stopped is taken over.
     pub fn ran(&self) -> Option<Duration> {
-        let last = self.strain.keys().next_back().map(|(second, _)| *second)?;
+        let last = self
+            .saturation
+            .keys()
+            .next_back()
+            .map(|(second, _)| *second)?;
         Some(std::time::Duration::from_secs(u64::from(last) + 1))
     }
 
     /// By second and task, in that order.
-    pub fn strain(&self) -> impl Iterator<Item = (u32, &Strain)> {
-        self.strain
+    pub fn saturation(&self) -> impl Iterator<Item = (u32, &Saturation)> {
+        self.saturation
             .iter()
-            .map(|((_, task), strain)| (*task, strain))
+            .map(|((_, task), saturation)| (*task, saturation))
     }
 }
 
@@ -264,10 +270,10 @@ mod tests {
 
     use super::*;
     use crate::measure::recorder::tests::plain;
-    use crate::measure::{Ending, Recorder, Request, Shape};
+    use crate::measure::{Ending, Request, RequestRecorder, ResultShape};
 
     fn interval(requests: &[(u64, u16, u16, u64)]) -> Interval {
-        let mut recorder = Recorder::new(&Shape {
+        let mut recorder = RequestRecorder::new(&ResultShape {
             phases: 3,
             flows: vec![vec![0], vec![0]],
         });

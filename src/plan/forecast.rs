@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Schedule;
-use crate::scenario::{Block, Flow, Model, Order, Phase, Scenario, Think, WhenUsedUp};
+use crate::scenario::{Block, Flow, LoadPhase, Model, Order, Scenario, Think, WhenUsedUp};
 
 /// Two answers of the target: as it should be, and overloaded. A closed model asks for less in the
 /// second case, which is when a group must grow.
@@ -85,7 +85,7 @@ fn count(flow: &Flow, block: &Block) -> (f64, Duration) {
 pub fn most(scenario: &Scenario) -> f64 {
     let pass = Pass::of(scenario);
     let endless = pass.length(Duration::ZERO).is_zero();
-    let rate = |phase: &Phase| match phase.model {
+    let rate = |phase: &LoadPhase| match phase.model {
         Model::Users if endless && phase.level > 0.0 => f64::INFINITY,
         model => pass.rate(model, phase.level, Duration::ZERO),
     };
@@ -93,9 +93,9 @@ pub fn most(scenario: &Scenario) -> f64 {
 }
 
 /// The highest level of each model, whichever comes first.
-pub fn peak(scenario: &Scenario) -> Option<&Phase> {
+pub fn peak(scenario: &Scenario) -> Option<&LoadPhase> {
     let pass = Pass::of(scenario);
-    let weight = |phase: &&Phase| pass.rate(phase.model, phase.level, RESPONSES[0]);
+    let weight = |phase: &&LoadPhase| pass.rate(phase.model, phase.level, RESPONSES[0]);
     scenario
         .phases
         .iter()
@@ -104,7 +104,7 @@ pub fn peak(scenario: &Scenario) -> Option<&Phase> {
 
 /// What one data file has to give.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rows {
+pub struct RowDemand {
     pub name: String,
     pub there: u64,
     /// Iterations of the flows that draw from it, over the whole run, with a target that answers
@@ -115,7 +115,7 @@ pub struct Rows {
 }
 
 /// `workers` is how many of all tasks share the rows.
-pub fn rows(scenario: &Scenario, schedule: &Schedule, workers: u32) -> Vec<Rows> {
+pub fn rows(scenario: &Scenario, schedule: &Schedule, workers: u32) -> Vec<RowDemand> {
     let iterations = iterations(scenario, schedule);
     let weights: f64 = scenario.flows.iter().map(|flow| flow.weight).sum();
     let mut all = Vec::new();
@@ -149,7 +149,7 @@ pub fn rows(scenario: &Scenario, schedule: &Schedule, workers: u32) -> Vec<Rows>
         } else {
             None
         };
-        all.push(Rows {
+        all.push(RowDemand {
             name: data.name.clone(),
             there,
             needed,
@@ -174,14 +174,14 @@ fn iterations(scenario: &Scenario, schedule: &Schedule) -> f64 {
 
 /// The level over time in `width` columns, each as a share of the highest.
 pub fn curve(schedule: &Schedule, width: usize) -> Vec<f64> {
-    let at = |column: usize| {
+    let level_in = |column: usize| {
         schedule.level_at(
             schedule
                 .end()
                 .mul_f64((column as f64 + 0.5) / width.max(1) as f64),
         )
     };
-    let levels: Vec<f64> = (0..width).map(at).collect();
+    let levels: Vec<f64> = (0..width).map(level_in).collect();
     let top = levels.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
     levels.into_iter().map(|level| level / top).collect()
 }
@@ -199,7 +199,7 @@ pub fn thinks(scenario: &Scenario) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Action, Data, Method, Role, example};
+    use crate::scenario::{Action, DataFile, Method, PhaseRole, example};
 
     fn shop() -> Scenario {
         let second = Duration::from_secs(1);
@@ -208,7 +208,7 @@ mod tests {
             Model::Users,
             100.0,
             second * 100,
-            Role::Baseline,
+            PhaseRole::Baseline,
         )]);
         scenario.flows[0].think = Think::Uniform(second, second * 3);
         scenario
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn rows_are_counted_against_iterations() {
         let mut scenario = shop();
-        let data = Data {
+        let data = DataFile {
             name: "users".to_owned(),
             columns: vec!["id".to_owned()],
             rows: vec![vec!["1".to_owned()]; 2_000],
@@ -281,7 +281,13 @@ mod tests {
     fn the_most_that_is_asked_is_what_a_target_gets_that_answers_at_once() {
         let phases = |model, levels: &[f64]| {
             let phase = |level: &f64| {
-                example::phase("p", model, *level, Duration::from_secs(1), Role::Baseline)
+                example::phase(
+                    "p",
+                    model,
+                    *level,
+                    Duration::from_secs(1),
+                    PhaseRole::Baseline,
+                )
             };
             levels.iter().map(phase).collect::<Vec<_>>()
         };

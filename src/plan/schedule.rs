@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::scenario::{Model, Phase, Scenario};
+use crate::scenario::{LoadPhase, Model, Scenario};
 
 /// A task's part of the load: `index` of `of`. The shares of all tasks add up to the whole,
 /// exactly.
@@ -77,7 +77,7 @@ impl Piece {
 }
 
 impl Curve {
-    fn of(model: Model, phases: &[Phase]) -> Self {
+    fn of(model: Model, phases: &[LoadPhase]) -> Self {
         let mut pieces = Vec::new();
         let (mut at, mut level, mut before) = (0.0, 0.0, 0.0);
         for phase in phases {
@@ -128,7 +128,7 @@ impl Schedule {
         Self::of(&scenario.phases)
     }
 
-    fn of(phases: &[Phase]) -> Self {
+    fn of(phases: &[LoadPhase]) -> Self {
         let mut phase_starts = Vec::new();
         let mut end = Duration::ZERO;
         for phase in phases {
@@ -273,26 +273,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scenario::{Role, example};
+    use crate::scenario::{PhaseRole, example};
 
-    fn phase(level: f64, ramp: u64, hold: u64) -> Phase {
+    fn phase(level: f64, ramp: u64, hold: u64) -> LoadPhase {
         let phase = example::phase(
             "",
             Model::Users,
             level,
             Duration::from_secs(hold),
-            Role::Baseline,
+            PhaseRole::Baseline,
         );
-        Phase {
+        LoadPhase {
             ramp: Duration::from_secs(ramp),
             ..phase
         }
     }
 
-    fn schedule(model: Model, phases: &[Phase]) -> Schedule {
-        let phases: Vec<Phase> = phases
+    fn schedule(model: Model, phases: &[LoadPhase]) -> Schedule {
+        let phases: Vec<LoadPhase> = phases
             .iter()
-            .map(|phase| Phase {
+            .map(|phase| LoadPhase {
                 model,
                 ..phase.clone()
             })
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn phases_of_both_models_follow_one_another() {
         let users = phase(4.0, 0, 10);
-        let rate = Phase {
+        let rate = LoadPhase {
             model: Model::Rate,
             ..phase(10.0, 0, 2)
         };
@@ -405,9 +405,9 @@ mod tests {
             levels in prop::collection::vec((0.0f64..60.0, 0u64..9, 1u64..9, any::<bool>()), 1..5),
             tasks in 1u32..9, workers in 1u32..5, at in 0.0f64..60.0,
         ) {
-            let phases: Vec<Phase> = levels
+            let phases: Vec<LoadPhase> = levels
                 .iter()
-                .map(|(level, ramp, hold, users)| Phase { model: if *users { Model::Users } else { Model::Rate }, ..phase(*level, *ramp, *hold) })
+                .map(|(level, ramp, hold, users)| LoadPhase { model: if *users { Model::Users } else { Model::Rate }, ..phase(*level, *ramp, *hold) })
                 .collect();
             let schedule = Schedule::of(&phases);
             let mut sessions = 0;
@@ -427,7 +427,7 @@ mod tests {
         fn arrivals_never_go_back_and_stay_within_the_run(
             levels in prop::collection::vec((0.0f64..500.0, 0u64..20, 0u64..20), 1..6)
         ) {
-            let phases: Vec<Phase> = levels.iter().map(|(level, ramp, hold)| phase(*level, *ramp, *hold)).collect();
+            let phases: Vec<LoadPhase> = levels.iter().map(|(level, ramp, hold)| phase(*level, *ramp, *hold)).collect();
             let schedule = schedule(Model::Rate, &phases);
             let mut last = Duration::ZERO;
             for number in 0..schedule.iterations().saturating_sub(1) {
@@ -441,7 +441,7 @@ mod tests {
         fn as_many_sessions_are_there_as_the_level_says(
             levels in prop::collection::vec((0.0f64..50.0, 0u64..20, 1u64..20), 1..6), at in 0.0f64..100.0
         ) {
-            let phases: Vec<Phase> = levels.iter().map(|(level, ramp, hold)| phase(*level, *ramp, *hold)).collect();
+            let phases: Vec<LoadPhase> = levels.iter().map(|(level, ramp, hold)| phase(*level, *ramp, *hold)).collect();
             let schedule = schedule(Model::Users, &phases);
             let level = schedule.level_at(secs(at));
             // Too close to a whole number to call.

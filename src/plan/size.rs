@@ -1,6 +1,6 @@
 //! How many tasks a scenario needs, and why.
 
-use crate::scenario::{Model, Phase, Scenario, Tasks};
+use crate::scenario::{LoadPhase, Model, Scenario, TaskCount};
 
 /// What one vCPU of a generator task carries with room to spare: half of what the engine reached in
 /// the benchmark on one core, so that the generator is never the limit.
@@ -27,7 +27,7 @@ pub fn size(scenario: &Scenario) -> Sizing {
                 SESSIONS_PER_VCPU
             }
     };
-    let weight = |phase: &&Phase| phase.level / per_task(phase.model);
+    let weight = |phase: &&LoadPhase| phase.level / per_task(phase.model);
     let heaviest = scenario
         .phases
         .iter()
@@ -41,13 +41,13 @@ pub fn size(scenario: &Scenario) -> Sizing {
     let per_task = per_task(model);
     let needed = ((peak / per_task).ceil() as u32).max(1);
     match scenario.fleet.tasks {
-        Tasks::Exactly(tasks) => Sizing {
+        TaskCount::Exactly(tasks) => Sizing {
             tasks,
             needed: needed.min(tasks),
             why: "as the scenario says".to_owned(),
         },
         // Two at least: one lost task must not be the end of the load.
-        Tasks::Auto => {
+        TaskCount::Auto => {
             let why =
                 format!("peak of {peak} {unit}, {per_task} per task of {vcpus} vCPU, two at least");
             Sizing {

@@ -10,7 +10,7 @@ use crate::advice::{Advice, Evidence, WhatIf, advise};
 use crate::evidence::Timeline;
 use crate::evidence::load::{Second, demand, least_sent};
 use crate::scenario::Limit;
-use crate::scenario::Role;
+use crate::scenario::PhaseRole;
 use crate::units;
 
 /// What one may say of one's own beside the run.
@@ -94,7 +94,7 @@ fn weakness(load: &Load) -> Option<String> {
 }
 
 fn spike(phases: &[PhaseRow]) -> Option<(u32, u32)> {
-    let mut spikes = phases.iter().filter(|phase| phase.role == Role::Spike);
+    let mut spikes = phases.iter().filter(|phase| phase.role == PhaseRole::Spike);
     let first = spikes.next()?;
     let last = spikes.next_back().unwrap_or(first);
     Some((first.from.as_secs() as u32, last.to.as_secs() as u32))

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Judgement, RunReport};
 use crate::outcome::Verdict;
-use crate::scenario::Role;
+use crate::scenario::PhaseRole;
 use crate::units;
 use crate::verdict::Expectation;
 
@@ -95,7 +95,7 @@ fn figures(reports: &[RunReport]) -> Vec<Figure> {
         let load = report.load.as_ref()?;
         load.phases
             .iter()
-            .find(|phase| phase.role == Role::Spike)
+            .find(|phase| phase.role == PhaseRole::Spike)
             .map(|phase| phase.row.clone())
     };
     let seconds = |time: Duration| time.as_secs_f64();

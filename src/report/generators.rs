@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::step_name;
-use crate::measure::{Results, Strain, Stretch, stretches};
+use crate::measure::{Results, Saturation, Stretch, stretches};
 use crate::scenario::Scenario;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -69,9 +69,9 @@ impl Generators {
     pub fn new(results: &Results) -> Self {
         let mut tasks: BTreeMap<u32, TaskRow> = BTreeMap::new();
         let mut open: BTreeMap<u32, u64> = BTreeMap::new();
-        let mut all = Strain::default();
+        let mut all = Saturation::default();
         let (mut opened, mut full, mut resumed) = (0, 0, 0);
-        for (task, strain) in results.strain() {
+        for (task, saturation) in results.saturation() {
             let new = TaskRow {
                 task,
                 asked: vec![],
@@ -81,23 +81,23 @@ impl Generators {
                 most_resident_mib: 0,
             };
             let row = tasks.entry(task).or_insert(new);
-            let length = strain.second as usize + 1;
+            let length = saturation.second as usize + 1;
             row.asked.resize(length.max(row.asked.len()), 0);
             row.sent.resize(length.max(row.sent.len()), 0);
-            row.asked[length - 1] += strain.asked;
-            row.sent[length - 1] += strain.sent;
-            row.busiest = row.busiest.max(strain.busy);
-            row.latest = row.latest.max(strain.late_micros);
-            row.most_resident_mib = row.most_resident_mib.max(strain.resident_mib);
-            *open.entry(strain.second).or_default() += u64::from(strain.connections);
-            opened += u64::from(strain.opened);
-            full += u64::from(strain.tls_full);
-            resumed += u64::from(strain.tls_resumed);
-            all.merge(strain);
+            row.asked[length - 1] += saturation.asked;
+            row.sent[length - 1] += saturation.sent;
+            row.busiest = row.busiest.max(saturation.busy);
+            row.latest = row.latest.max(saturation.late_micros);
+            row.most_resident_mib = row.most_resident_mib.max(saturation.resident_mib);
+            *open.entry(saturation.second).or_default() += u64::from(saturation.connections);
+            opened += u64::from(saturation.opened);
+            full += u64::from(saturation.tls_full);
+            resumed += u64::from(saturation.tls_resumed);
+            all.merge(saturation);
         }
         Self {
             tasks: tasks.into_values().collect(),
-            strained: stretches(results.strain()),
+            strained: stretches(results.saturation()),
             opened,
             tls_full: full,
             tls_resumed: resumed,

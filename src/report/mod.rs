@@ -8,14 +8,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advice::Advice;
-use crate::cost::{Cost, PRICES};
+use crate::cost::{PRICES, TaskCost};
 use crate::events::Phase as LifePhase;
 use crate::evidence::Timeline;
-use crate::limits::Standing;
-use crate::measure::{Latency, Merged, Results, Select, Tally};
+use crate::limits::TargetAuthorization;
+use crate::measure::{LatencyHistogram, Merged, Results, Select, Tally};
 use crate::outcome::Exit;
 use crate::plan::Schedule;
-use crate::scenario::{Model, Role, Scenario};
+use crate::scenario::{Model, PhaseRole, Scenario};
 use crate::units::{self, Seconds, seconds};
 
 mod advice;
@@ -55,7 +55,7 @@ pub struct RunReport {
     pub place: Option<String>,
     /// How the target is known to be the caller's own.
     #[serde(default)]
-    pub standing: Standing,
+    pub standing: TargetAuthorization,
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub begun: Timestamp,
     /// The agreed start instant of the load; seconds in this report count from it.
@@ -71,9 +71,9 @@ pub struct RunReport {
     /// What the run says about the policy; nothing where no group was watched.
     pub advice: Option<Advice>,
     pub tasks: u32,
-    pub estimate: Cost,
+    pub estimate: TaskCost,
     /// Nothing where the fleet costs nothing.
-    pub cost: Option<Cost>,
+    pub cost: Option<TaskCost>,
     pub destroyed: Destroyed,
     #[serde(with = "took")]
     #[schemars(with = "Vec<took::PhaseTook>")]
@@ -141,7 +141,7 @@ impl Load {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseRow {
     pub model: Model,
-    pub role: Role,
+    pub role: PhaseRole,
     #[serde(rename = "from_s", alias = "from", with = "seconds")]
     #[schemars(with = "Seconds")]
     pub from: Duration,
@@ -294,7 +294,7 @@ fn step_name(scenario: &Scenario, flow: u16, step: u16) -> String {
 impl Row {
     fn new(name: &str, results: &Results, select: Select, length: Duration) -> Self {
         let (merged, parts) = (results.merged(select), results.parts(select));
-        let p95 = |latency: &Latency| {
+        let p95 = |latency: &LatencyHistogram| {
             latency
                 .percentile(95.0)
                 .map(|value| value.as_micros() as u64)
@@ -353,11 +353,11 @@ pub mod tests {
         Confidence, InstanceCapacity, Launched, Left, Moment, MomentKind, Reaction, Resized,
         Sighting, Why,
     };
-    use crate::limits::Proof;
+    use crate::limits::OwnershipProof;
     use crate::measure::Stretch;
     use crate::outcome::Verdict;
     use crate::scenario::{Arch, Limit, TaskSize};
-    use crate::scenario::{Comparison, Metric};
+    use crate::scenario::{ThresholdMetric, ThresholdOperator};
     use crate::units::Usd;
     use crate::verdict::{
         Expectation, Finding, Measured, MetricValue, RunFigures, RunWarning, ScaleOutReason, Scope,
@@ -447,7 +447,7 @@ pub mod tests {
             row: row(
                 name,
                 level as u64 * 10,
-                if role == Role::Spike { 42 } else { 0 },
+                if role == PhaseRole::Spike { 42 } else { 0 },
                 p95,
             ),
         };
@@ -495,8 +495,8 @@ pub mod tests {
             group: Some("shop-web".to_owned()),
             fleet: "Fargate".to_owned(),
             place: Some("account 123456789012, eu-west-1".to_owned()),
-            standing: Standing {
-                proof: Some(Proof::LoadBalancer("shop.example.com".to_owned())),
+            standing: TargetAuthorization {
+                proof: Some(OwnershipProof::LoadBalancer("shop.example.com".to_owned())),
                 said_allowed: false,
             },
             begun,
@@ -531,8 +531,8 @@ pub mod tests {
                         Verdict::Failed,
                         p95(900_000.0),
                         ThresholdReason::LimitMissed {
-                            metric: Metric::Percentile(95.0),
-                            comparison: Comparison::Less,
+                            metric: ThresholdMetric::Percentile(95.0),
+                            comparison: ThresholdOperator::Less,
                             limit: 500_000.0,
                         },
                     ),
@@ -633,9 +633,9 @@ pub mod tests {
             }),
             load: Some(Load {
                 phases: vec![
-                    phase("sustained", Role::Baseline, 0, 120.0, 35_000),
-                    phase("spike", Role::Spike, 1, 560.0, 900_000),
-                    phase("recovery", Role::Recovery, 2, 120.0, 38_000),
+                    phase("sustained", PhaseRole::Baseline, 0, 120.0, 35_000),
+                    phase("spike", PhaseRole::Spike, 1, 560.0, 900_000),
+                    phase("recovery", PhaseRole::Recovery, 2, 120.0, 38_000),
                 ],
                 steps: vec![row("GET /api/products", 7_958, 42, 700_000)],
                 whole: row("run", 7_958, 42, 700_000),
@@ -717,7 +717,7 @@ pub mod tests {
                 })
                 .to_vec(),
             tasks: 2,
-            estimate: Cost {
+            estimate: TaskCost {
                 usd: Usd(0.012),
                 ..cost
             },

@@ -8,7 +8,7 @@ use super::{FleetKind, Repeats, RunError, ScenarioOptions, organisation};
 use crate::aws::{Aws, Caller, Cloud};
 use crate::events::Phase;
 use crate::evidence::Timeline;
-use crate::limits::{self, Asked, Mark, Reach, Standing};
+use crate::limits::{self, AddressPolicy, OwnershipToken, RequestedLoad, TargetAuthorization};
 use crate::ownership::{self, Asker};
 use crate::plan::forecast;
 use crate::scenario::Target;
@@ -17,15 +17,15 @@ use crate::units::Usd;
 /// What the run may do to its target.
 #[derive(Debug, Clone)]
 pub struct Authorization {
-    pub reach: Reach,
-    pub standing: Standing,
+    pub reach: AddressPolicy,
+    pub standing: TargetAuthorization,
 }
 
 /// The request to load a target, with everything that is known about its owner.
 pub struct TargetClaim<'a> {
     pub options: &'a ScenarioOptions,
     pub target: &'a Target,
-    pub reach: Reach,
+    pub reach: AddressPolicy,
     pub account: Option<&'a str>,
     /// The names of the load balancers in front of the group.
     pub balancers: &'a [String],
@@ -34,7 +34,7 @@ pub struct TargetClaim<'a> {
 impl TargetClaim<'_> {
     /// Determines who owns the target. Above the ceiling for unverified targets, the owner must be
     /// proven or the host must be allowed by an option.
-    pub async fn authorize(&self, asked: &Asked) -> Result<Standing, RunError> {
+    pub async fn authorize(&self, asked: &RequestedLoad) -> Result<TargetAuthorization, RunError> {
         let asker = Asker::new(self.target, self.reach).await;
         // Generators on this machine ask the same name service.
         if self.options.fleet == FleetKind::Local {
@@ -46,12 +46,12 @@ impl TargetClaim<'_> {
             Some(proof) => Some(proof),
             None => asker.by_balancer(self.balancers).await,
         };
-        let standing = Standing {
+        let standing = TargetAuthorization {
             proof,
             said_allowed: is_allowed(self.options, &self.target.url.host),
         };
         match limits::beyond_ceiling(asked) {
-            Some(beyond) if standing == Standing::default() => {
+            Some(beyond) if standing == TargetAuthorization::default() => {
                 self.prove_by_token(&asker, &beyond).await
             }
             _ => Ok(standing),
@@ -59,7 +59,11 @@ impl TargetClaim<'_> {
     }
 
     /// The last way to a proof: the ownership token of the account, published by the target.
-    async fn prove_by_token(&self, asker: &Asker<'_>, beyond: &str) -> Result<Standing, RunError> {
+    async fn prove_by_token(
+        &self,
+        asker: &Asker<'_>,
+        beyond: &str,
+    ) -> Result<TargetAuthorization, RunError> {
         let account = match self.account {
             Some(account) => Some(account.to_owned()),
             None => Cloud::find().await.ok().map(|cloud| cloud.caller.account),
@@ -69,9 +73,9 @@ impl TargetClaim<'_> {
             Some(account) => match asker.by_mark(account).await {
                 Err(found) => found.join("; "),
                 Ok(proof) => {
-                    return Ok(Standing {
+                    return Ok(TargetAuthorization {
                         proof: Some(proof),
-                        ..Standing::default()
+                        ..TargetAuthorization::default()
                     });
                 }
             },
@@ -95,10 +99,10 @@ fn is_allowed(options: &ScenarioOptions, host: &str) -> bool {
 }
 
 /// What the scenario asks for, all its repetitions together.
-pub fn asked(preview: &Preview, options: &ScenarioOptions, repeats: Repeats) -> Asked {
+pub fn asked(preview: &Preview, options: &ScenarioOptions, repeats: Repeats) -> RequestedLoad {
     let Repeats { left, before } = repeats;
     let cost = Usd(preview.estimate.usd.0 * f64::from(left) + before.spent.0);
-    Asked {
+    RequestedLoad {
         host: preview.scenario.target.url.host.clone(),
         rate: forecast::most(&preview.scenario),
         duration: preview.schedule.end() * left,
@@ -108,8 +112,8 @@ pub fn asked(preview: &Preview, options: &ScenarioOptions, repeats: Repeats) -> 
 }
 
 /// The addresses that may receive load. An error if the URL itself names another address.
-pub fn reach(target: &Target, cloud: Option<&Cloud>) -> Result<Reach, RunError> {
-    let reach = Reach {
+pub fn reach(target: &Target, cloud: Option<&Cloud>) -> Result<AddressPolicy, RunError> {
+    let reach = AddressPolicy {
         loopback: cloud.is_none_or(|cloud| cloud.aws.is_local()),
         private: target.private,
     };
@@ -175,9 +179,9 @@ pub async fn prove(
     aws: &Aws,
     caller: &Caller,
     seen: &Timeline,
-) -> Result<Standing, RunError> {
+) -> Result<TargetAuthorization, RunError> {
     let target = &preview.scenario.target;
-    let reach = Reach {
+    let reach = AddressPolicy {
         loopback: options.fleet == FleetKind::Local || aws.is_local(),
         private: target.private,
     };
@@ -212,7 +216,9 @@ fn unproven(
 
 /// Where the ownership token is looked for, and its value.
 fn token_hint(target: &Target, account: Option<&str>) -> String {
-    let token = account.map_or(Mark::Computed, |account| Mark::Known(limits::mark(account)));
+    let token = account.map_or(OwnershipToken::Computed, |account| {
+        OwnershipToken::Known(limits::ownership_token(account))
+    });
     format!(
         "{}, holding {}",
         ownership::places(target).join(" or "),
@@ -244,7 +250,7 @@ mod tests {
         // Addresses that nobody has (RFC 5737), and no account: nothing is asked of anybody.
         let ask = async |allowed: &[&str], rate: f64, balancers: &[&str]| {
             let host = "192.0.2.1".to_owned();
-            let asked = Asked {
+            let asked = RequestedLoad {
                 host,
                 rate,
                 duration: std::time::Duration::from_secs(60),
@@ -255,13 +261,14 @@ mod tests {
             let claim = TargetClaim {
                 options: &options(allowed),
                 target: &target("192.0.2.1"),
-                reach: Reach::default(),
+                reach: AddressPolicy::default(),
                 account: None,
                 balancers: &balancers,
             };
             claim.authorize(&asked).await
         };
-        let sentence = |standing: Result<Standing, RunError>| standing.unwrap().sentence();
+        let sentence =
+            |standing: Result<TargetAuthorization, RunError>| standing.unwrap().sentence();
         assert_eq!(
             sentence(ask(&[], 50.0, &[]).await),
             "not proven, so within 50 requests/s for 5m"

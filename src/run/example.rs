@@ -15,10 +15,10 @@ use super::{
 };
 use crate::cost;
 use crate::events::Events;
-use crate::limits::{Reach, RunLimits, Standing};
+use crate::limits::{AddressPolicy, RunLimits, TargetAuthorization};
 use crate::plan::{Schedule, Sizing};
 use crate::scenario::example::scenario;
-use crate::scenario::{Files, Surroundings};
+use crate::scenario::{FileContents, Substitutions};
 use crate::units::RunId;
 
 pub fn options(runs_dir: &Path) -> RunOptions {
@@ -52,8 +52,8 @@ fn plan(runs_dir: &Path) -> RunPlan {
         run,
         begun: Timestamp::UNIX_EPOCH,
         seed: 0,
-        surroundings: Surroundings::default(),
-        files: Files::new(),
+        surroundings: Substitutions::default(),
+        files: FileContents::new(),
         schedule: Schedule::new(&scenario),
         sizing: Sizing {
             tasks: 2,
@@ -67,8 +67,8 @@ fn plan(runs_dir: &Path) -> RunPlan {
         group: None,
         watched_in: None,
         authorization: Authorization {
-            reach: Reach::default(),
-            standing: Standing::default(),
+            reach: AddressPolicy::default(),
+            standing: TargetAuthorization::default(),
         },
         limits: RunLimits::default(),
         warnings: Vec::new(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::preview::Preview;
 use super::{Context, RunError};
 use crate::events::Phase;
-use crate::limits::{Asked, Organisation, RunLimits};
+use crate::limits::{Organisation, RequestedLoad, RunLimits};
 
 /// Where the file is looked for.
 #[derive(Debug, Clone)]
@@ -35,7 +35,11 @@ pub struct OrganisationRules {
 
 /// The limits that hold while the run is in progress. An error if the organisation does not permit
 /// the run, or if the plan alone takes longer than the limits allow.
-pub fn limits(cx: &Context, preview: &Preview, asked: &Asked) -> Result<RunLimits, RunError> {
+pub fn limits(
+    cx: &Context,
+    preview: &Preview,
+    asked: &RequestedLoad,
+) -> Result<RunLimits, RunError> {
     let rules = rules(&cx.options.scenario.organisation)?;
     rules.check(asked)?;
     let limits = RunLimits {
@@ -73,7 +77,7 @@ fn read(path: &Path) -> Result<OrganisationRules, RunError> {
 }
 
 impl OrganisationRules {
-    pub fn check(&self, asked: &Asked) -> Result<(), RunError> {
+    pub fn check(&self, asked: &RequestedLoad) -> Result<(), RunError> {
         let broken = self.limits.broken_by(asked);
         if broken.is_empty() {
             return Ok(());

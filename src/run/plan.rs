@@ -11,13 +11,13 @@ use super::preconditions::{check_budget, check_session, wrong_clock};
 use super::preview::{Preview, preview};
 use super::{Context, FleetKind, RunError, RunOptions};
 use crate::aws::{Aws, Cloud};
-use crate::cost::Cost;
+use crate::cost::TaskCost;
 use crate::events::{Event, Phase};
 use crate::evidence::timeline::GroupState;
 use crate::limits;
 use crate::plan::{Schedule, Sizing};
 use crate::report::{terminal, words};
-use crate::scenario::{Files, Scenario, Subject, Surroundings};
+use crate::scenario::{FileContents, Scenario, Subject, Substitutions};
 use crate::terraform::{self, Binary};
 use crate::units::RunId;
 use crate::verdict::{RunWarning, Warning, preflight};
@@ -30,13 +30,13 @@ pub struct RunPlan {
     pub begun: Timestamp,
     pub scenario: Scenario,
     /// Sent to the tasks, so that they read the same scenario.
-    pub surroundings: Surroundings,
-    pub files: Files,
+    pub surroundings: Substitutions,
+    pub files: FileContents,
     /// Determines every random choice of the sessions: the scenario's seed, or one of this run.
     pub seed: u64,
     pub schedule: Schedule,
     pub sizing: Sizing,
-    pub estimate: Cost,
+    pub estimate: TaskCost,
     /// Where a Fargate fleet runs. A local fleet has neither cloud nor terraform.
     pub cloud: Option<Cloud>,
     pub terraform: Option<Binary>,

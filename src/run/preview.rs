@@ -3,19 +3,19 @@
 use std::path::Path;
 
 use super::{FleetKind, RunError, ScenarioOptions};
-use crate::cost::{self, Cost};
+use crate::cost::{self, TaskCost};
 use crate::plan::{Schedule, Sizing, size};
 use crate::redact::{self, Secrets};
-use crate::scenario::{self, Files, Scenario, Surroundings, Tasks};
+use crate::scenario::{self, FileContents, Scenario, Substitutions, TaskCount};
 
 /// The scenario, with its load scheduled and its fleet sized and priced.
 pub struct Preview {
     pub scenario: Scenario,
-    pub surroundings: Surroundings,
-    pub files: Files,
+    pub surroundings: Substitutions,
+    pub files: FileContents,
     pub schedule: Schedule,
     pub sizing: Sizing,
-    pub estimate: Cost,
+    pub estimate: TaskCost,
 }
 
 /// Reads the scenario and computes the plan. The error contains every problem of the file,
@@ -28,7 +28,7 @@ pub fn preview(options: &ScenarioOptions, colour: bool) -> Result<Preview, RunEr
         secrets,
     } = read_scenario(options, colour)?;
     if let Some(tasks) = options.tasks {
-        scenario.fleet.tasks = Tasks::Exactly(tasks);
+        scenario.fleet.tasks = TaskCount::Exactly(tasks);
     }
     let schedule = Schedule::new(&scenario);
     let sizing = fleet_size(&scenario, options.fleet);
@@ -38,7 +38,7 @@ pub fn preview(options: &ScenarioOptions, colour: bool) -> Result<Preview, RunEr
         sizing.tasks,
         schedule.end(),
     );
-    let surroundings = Surroundings {
+    let surroundings = Substitutions {
         environment: used,
         secrets,
         url: options.url.clone(),
@@ -57,7 +57,7 @@ fn read_scenario(options: &ScenarioOptions, colour: bool) -> Result<scenario::Re
     let secrets = secret_values(options);
     // Registered before any output can contain text of the file.
     redact::keep(&secrets);
-    let surroundings = Surroundings {
+    let surroundings = Substitutions {
         environment: options.environment.clone(),
         secrets,
         url: options.url.clone(),
@@ -83,7 +83,7 @@ fn secret_values(options: &ScenarioOptions) -> Secrets {
 
 fn fleet_size(scenario: &Scenario, fleet: FleetKind) -> Sizing {
     match (fleet, scenario.fleet.tasks) {
-        (FleetKind::Local, Tasks::Auto) => Sizing {
+        (FleetKind::Local, TaskCount::Auto) => Sizing {
             tasks: 1,
             needed: 1,
             why: "one process on this machine".to_owned(),

@@ -22,7 +22,7 @@ use crate::fleet::Orders;
 use crate::fleet::fargate::{FargateFleet, Placement};
 use crate::fleet::local::LocalFleet;
 use crate::image::{self, Image};
-use crate::journal::names::Names;
+use crate::journal::names::ResourceNames;
 use crate::journal::{self, Record};
 use crate::scenario::Arch;
 use crate::terraform::{Outputs, STATE, Terraform, Variables, session};
@@ -260,7 +260,7 @@ async fn pack(cx: &Context, plan: &RunPlan) -> Result<Image, RunError> {
 }
 
 async fn push(cx: &Context, plan: &RunPlan, cloud: &Cloud, image: &Image) -> Result<(), RunError> {
-    let repository = Names::of(&plan.run).repository;
+    let repository = ResourceNames::of(&plan.run).repository;
     let client = aws_sdk_ecr::Client::new(&cloud.aws.sdk);
     let digest = image::push(&client, &repository, "generator", image)
         .await

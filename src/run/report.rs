@@ -5,7 +5,7 @@ use super::judge::JudgedRun;
 use super::state::RunState;
 use super::{Context, RunError, RunOutcome};
 use crate::aws::Cloud;
-use crate::cost::Cost;
+use crate::cost::TaskCost;
 use crate::journal::{self, Record};
 use crate::outcome::Exit;
 use crate::redact;
@@ -78,7 +78,7 @@ fn write_proof(cx: &Context, state: &RunState, destruction: &Destruction) {
 struct RunEnding {
     exit: Exit,
     interrupted: bool,
-    cost: Option<Cost>,
+    cost: Option<TaskCost>,
     destroyed: Destroyed,
 }
 

@@ -13,7 +13,7 @@ use crate::channel::message::{self, Start};
 use crate::channel::{Channel, ChannelError};
 use crate::events::Phase;
 use crate::journal::Record;
-use crate::journal::names::{Kind, Names, Thing};
+use crate::journal::names::{ResourceKind, ResourceNames, Thing};
 
 /// From the start order to the start: every task polls several times in between.
 const HEADROOM: Duration = Duration::from_secs(4);
@@ -85,8 +85,8 @@ fn record_intent(state: &RunState) -> Result<(), RunError> {
         return Ok(());
     }
     let thing = Thing {
-        kind: Kind::Tasks,
-        name: Names::of(&state.plan.run).cluster,
+        kind: ResourceKind::Tasks,
+        name: ResourceNames::of(&state.plan.run).cluster,
     };
     state.record_intent(Record::Intent { thing })
 }

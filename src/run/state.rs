@@ -10,7 +10,7 @@ use super::stop_conditions::{STOPPING, StopConditions};
 use super::{Context, RunError};
 use crate::channel::message::Start;
 use crate::channel::{Channel, ChannelError, HEARTBEAT_INTERVAL};
-use crate::cost::{self, Cost};
+use crate::cost::{self, TaskCost};
 use crate::events::{Event, Events, Phase};
 use crate::fleet::Fleet;
 use crate::journal::locks::{self, WorkLock};
@@ -212,14 +212,14 @@ impl RunState {
 /// Cost and limits.
 impl RunState {
     /// The cost of the tasks so far; `None` if they cost nothing.
-    pub async fn cost(&self) -> Option<Cost> {
+    pub async fn cost(&self) -> Option<TaskCost> {
         self.plan.cloud.as_ref()?;
         let fleet = self.fleet.lock().await;
         let times = fleet.as_ref().map(|fleet| fleet.billed());
         Some(self.cost_of(&times.unwrap_or_default()))
     }
 
-    fn cost_of(&self, times: &[Duration]) -> Cost {
+    fn cost_of(&self, times: &[Duration]) -> TaskCost {
         let fleet = &self.plan.scenario.fleet;
         cost::of_tasks(fleet.size, fleet.arch, times)
     }

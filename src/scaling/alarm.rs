@@ -6,13 +6,13 @@ use std::time::Duration;
 
 /// The state of an alarm, in CloudWatch's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum AlarmModelState {
     Ok,
     Alarm,
     InsufficientData,
 }
 
-impl State {
+impl AlarmModelState {
     pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "OK",
@@ -24,14 +24,14 @@ impl State {
 
 /// How a datapoint breaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
+pub enum BreachRule {
     Above,
     AtLeast,
     Below,
     AtMost,
 }
 
-impl Comparison {
+impl BreachRule {
     const ALL: [Self; 4] = [Self::Above, Self::AtLeast, Self::Below, Self::AtMost];
 
     /// CloudWatch's word.
@@ -66,7 +66,7 @@ impl Comparison {
 
 /// What a period without data counts as (`TreatMissingData`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Missing {
+pub enum MissingData {
     /// As nothing: an alarm whose whole window is empty has insufficient data.
     #[default]
     Missing,
@@ -76,7 +76,7 @@ pub enum Missing {
     NotBreaching,
 }
 
-impl Missing {
+impl MissingData {
     pub fn of_word(word: &str) -> Self {
         match word {
             "ignore" => Self::Ignore,
@@ -90,7 +90,7 @@ impl Missing {
 /// One period's value. `at` is the *start* of the period, since whatever epoch the caller counts
 /// from.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Datapoint {
+pub struct AlarmDatapoint {
     pub at: Duration,
     pub value: f64,
     pub samples: u32,
@@ -99,40 +99,40 @@ pub struct Datapoint {
 /// A change of state, with the datapoints it was decided on, newest first as CloudWatch lists them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transition {
-    pub from: State,
-    pub to: State,
-    pub evaluated: Vec<Datapoint>,
+    pub from: AlarmModelState,
+    pub to: AlarmModelState,
+    pub evaluated: Vec<AlarmDatapoint>,
 }
 
 #[derive(Debug, Clone)]
-pub struct Alarm {
-    pub comparison: Comparison,
+pub struct AlarmModel {
+    pub comparison: BreachRule,
     pub threshold: f64,
     /// So many have to breach ...
     pub datapoints: usize,
     /// ... of so many.
     pub window: usize,
-    pub missing: Missing,
-    state: State,
-    seen: VecDeque<Option<Datapoint>>,
+    pub missing: MissingData,
+    state: AlarmModelState,
+    seen: VecDeque<Option<AlarmDatapoint>>,
 }
 
-impl Alarm {
+impl AlarmModel {
     /// N of N, missing data left out. A new alarm knows nothing yet.
-    pub fn new(comparison: Comparison, threshold: f64, datapoints: usize) -> Self {
+    pub fn new(comparison: BreachRule, threshold: f64, datapoints: usize) -> Self {
         Self {
             comparison,
             threshold,
             datapoints,
             window: datapoints,
-            missing: Missing::Missing,
-            state: State::InsufficientData,
+            missing: MissingData::Missing,
+            state: AlarmModelState::InsufficientData,
             seen: VecDeque::new(),
         }
     }
 
     /// M of N.
-    pub fn of(self, window: usize, missing: Missing) -> Self {
+    pub fn of(self, window: usize, missing: MissingData) -> Self {
         Self {
             window: window.max(self.datapoints),
             missing,
@@ -140,13 +140,13 @@ impl Alarm {
         }
     }
 
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> AlarmModelState {
         self.state
     }
 
     /// Takes the next period's datapoint (`None`: the period had no data) and says whether the
     /// state changed.
-    pub fn observe(&mut self, datapoint: Option<Datapoint>) -> Option<Transition> {
+    pub fn observe(&mut self, datapoint: Option<AlarmDatapoint>) -> Option<Transition> {
         self.seen.push_front(datapoint);
         self.seen.truncate(self.window);
         let next = self.evaluate();
@@ -160,12 +160,12 @@ impl Alarm {
         })
     }
 
-    fn evaluate(&self) -> State {
+    fn evaluate(&self) -> AlarmModelState {
         let empty = self.seen.iter().all(Option::is_none);
-        if empty && self.missing == Missing::Missing {
+        if empty && self.missing == MissingData::Missing {
             // A gap shorter than the window decides nothing.
             return if self.seen.len() == self.window {
-                State::InsufficientData
+                AlarmModelState::InsufficientData
             } else {
                 self.state
             };
@@ -174,19 +174,19 @@ impl Alarm {
         for datapoint in &self.seen {
             let breaches = match (datapoint, self.missing) {
                 (Some(datapoint), _) => self.breaches(datapoint.value),
-                (None, Missing::Breaching) => true,
-                (None, Missing::NotBreaching) => false,
+                (None, MissingData::Breaching) => true,
+                (None, MissingData::NotBreaching) => false,
                 (None, _) => continue,
             };
             *(if breaches { &mut breaching } else { &mut fine }) += 1;
         }
         if breaching >= self.datapoints {
-            State::Alarm
+            AlarmModelState::Alarm
         } else if fine > self.window.saturating_sub(self.datapoints) {
             // Too many are fine for the rest of the window to fire it.
-            State::Ok
-        } else if self.state == State::InsufficientData && fine > 0 {
-            State::Ok
+            AlarmModelState::Ok
+        } else if self.state == AlarmModelState::InsufficientData && fine > 0 {
+            AlarmModelState::Ok
         } else {
             self.state
         }
@@ -203,17 +203,17 @@ mod tests {
 
     /// Feeds values one period apart (`None` = no data) and returns the state after each.
     fn check(
-        comparison: Comparison,
+        comparison: BreachRule,
         threshold: f64,
         n: usize,
         values: &[Option<f64>],
-        expected: &[State],
+        expected: &[AlarmModelState],
     ) {
-        let mut alarm = Alarm::new(comparison, threshold, n);
-        let states: Vec<State> = (0u64..)
+        let mut alarm = AlarmModel::new(comparison, threshold, n);
+        let states: Vec<AlarmModelState> = (0u64..)
             .zip(values)
             .map(|(second, value)| {
-                alarm.observe(value.map(|value| Datapoint {
+                alarm.observe(value.map(|value| AlarmDatapoint {
                     at: Duration::from_secs(second),
                     value,
                     samples: 1,
@@ -226,25 +226,25 @@ mod tests {
 
     #[test]
     fn an_alarm_needs_every_datapoint_of_its_window_to_breach() {
-        use State::{Alarm as A, InsufficientData as I, Ok as O};
+        use AlarmModelState::{Alarm as A, InsufficientData as I, Ok as O};
         let v = Some;
         check(
-            Comparison::Above,
+            BreachRule::Above,
             50.0,
             3,
             &[v(60.0), v(60.0), v(60.0), v(40.0)],
             &[I, I, A, O],
         );
         check(
-            Comparison::Above,
+            BreachRule::Above,
             50.0,
             3,
             &[v(40.0), v(60.0), v(60.0), v(60.0)],
             &[O, O, O, A],
         );
-        check(Comparison::Above, 50.0, 1, &[v(50.0), v(50.1)], &[O, A]);
+        check(BreachRule::Above, 50.0, 1, &[v(50.0), v(50.1)], &[O, A]);
         check(
-            Comparison::Below,
+            BreachRule::Below,
             45.0,
             2,
             &[v(10.0), v(10.0), v(45.0)],
@@ -254,17 +254,17 @@ mod tests {
 
     #[test]
     fn missing_data_neither_raises_nor_clears_an_alarm_until_nothing_is_left() {
-        use State::{Alarm as A, InsufficientData as I, Ok as O};
+        use AlarmModelState::{Alarm as A, InsufficientData as I, Ok as O};
         let v = Some;
         check(
-            Comparison::Above,
+            BreachRule::Above,
             50.0,
             2,
             &[v(60.0), v(60.0), None, None],
             &[I, A, A, I],
         );
         check(
-            Comparison::Above,
+            BreachRule::Above,
             50.0,
             2,
             &[v(40.0), None, v(60.0), v(60.0)],
@@ -274,17 +274,17 @@ mod tests {
 
     #[test]
     fn an_alarm_of_m_of_n_forgives_the_rest_and_missing_data_counts_as_it_is_told() {
-        use State::{Alarm as A, InsufficientData as I, Ok as O};
-        let states = |m, n, missing, values: &[Option<f64>]| -> Vec<State> {
-            let mut alarm = Alarm {
+        use AlarmModelState::{Alarm as A, InsufficientData as I, Ok as O};
+        let states = |m, n, missing, values: &[Option<f64>]| -> Vec<AlarmModelState> {
+            let mut alarm = AlarmModel {
                 window: n,
                 missing,
-                ..Alarm::new(Comparison::AtLeast, 50.0, m)
+                ..AlarmModel::new(BreachRule::AtLeast, 50.0, m)
             };
             values
                 .iter()
                 .map(|value| {
-                    alarm.observe(value.map(|value| Datapoint {
+                    alarm.observe(value.map(|value| AlarmDatapoint {
                         at: Duration::ZERO,
                         value,
                         samples: 1,
@@ -298,30 +298,30 @@ mod tests {
             states(
                 2,
                 3,
-                Missing::Missing,
+                MissingData::Missing,
                 &[v(50.0), v(40.0), v(60.0), v(40.0), v(40.0)]
             ),
             [I, O, A, O, O],
             "two of three"
         );
         assert_eq!(
-            states(2, 2, Missing::Breaching, &[v(40.0), None, None]),
+            states(2, 2, MissingData::Breaching, &[v(40.0), None, None]),
             [O, O, A]
         );
         assert_eq!(
-            states(1, 2, Missing::NotBreaching, &[v(60.0), None, None]),
+            states(1, 2, MissingData::NotBreaching, &[v(60.0), None, None]),
             [A, A, O]
         );
         assert_eq!(
-            states(1, 1, Missing::Ignore, &[v(60.0), None, None]),
+            states(1, 1, MissingData::Ignore, &[v(60.0), None, None]),
             [A, A, A]
         );
     }
 
     #[test]
     fn a_transition_carries_its_datapoints_newest_first() {
-        let mut alarm = Alarm::new(Comparison::Above, 50.0, 2);
-        let at = |second, value| Datapoint {
+        let mut alarm = AlarmModel::new(BreachRule::Above, 50.0, 2);
+        let at = |second, value| AlarmDatapoint {
             at: Duration::from_secs(second),
             value,
             samples: 2,
@@ -330,8 +330,8 @@ mod tests {
         assert_eq!(
             alarm.observe(Some(at(1, 80.0))),
             Some(Transition {
-                from: State::InsufficientData,
-                to: State::Alarm,
+                from: AlarmModelState::InsufficientData,
+                to: AlarmModelState::Alarm,
                 evaluated: vec![at(1, 80.0), at(0, 70.0)]
             })
         );

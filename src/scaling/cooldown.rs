@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::Seen;
+use super::GroupReading;
 
 /// What follows a change of size, once it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +29,9 @@ pub struct Cooling {
 impl Cooling {
     /// What a policy reckons with: not the capacity that the last scale-out added, while its
     /// cooldown lasts.
-    pub fn seen(&self, seen: Seen, now: Duration) -> Seen {
+    pub fn seen(&self, seen: GroupReading, now: Duration) -> GroupReading {
         if now < self.out_until {
-            Seen {
+            GroupReading {
                 warmed: seen.warmed.min(self.base),
                 ..seen
             }
@@ -68,7 +68,7 @@ impl Cooling {
 #[cfg(test)]
 mod tests {
     use super::super::Bounds;
-    use super::super::step::{Step, StepScaling};
+    use super::super::step::{StepRule, StepScaling};
     use super::super::target_tracking::TargetTracking;
     use super::*;
 
@@ -82,8 +82,8 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn seen(metric: f64, desired: u32) -> Seen {
-        Seen {
+    fn seen(metric: f64, desired: u32) -> GroupReading {
+        GroupReading {
             metric,
             warmed: desired,
             warming: 0,
@@ -109,12 +109,12 @@ mod tests {
         let steps = StepScaling::above(
             60.0,
             vec![
-                Step {
+                StepRule {
                     lower: Some(0.0),
                     upper: Some(20.0),
                     change: 2,
                 },
-                Step {
+                StepRule {
                     lower: Some(20.0),
                     upper: None,
                     change: 5,

@@ -26,7 +26,7 @@ impl Bounds {
 
 /// What a policy knows of its group when an alarm fires.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Seen {
+pub struct GroupReading {
     /// The alarm's metric, averaged over the warmed instances.
     pub metric: f64,
     /// In service and past their warm-up: the instances the metric speaks of.

@@ -7,10 +7,10 @@
 
 use std::time::Duration;
 
-use super::alarm::State;
+use super::alarm::AlarmModelState;
 use super::step::{SimpleScaling, StepScaling};
 use super::target_tracking::TargetTracking;
-use super::{Bounds, Seen};
+use super::{Bounds, GroupReading};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rule {
@@ -28,19 +28,19 @@ pub enum Rule {
 
 /// A policy as its alarms stand.
 #[derive(Debug, Clone, Copy)]
-pub struct Standing<'a> {
+pub struct PolicyReading<'a> {
     pub rule: &'a Rule,
     /// Target tracking's high alarm, or the only alarm of a step or simple policy.
-    pub alarm: State,
+    pub alarm: AlarmModelState,
     /// Target tracking's low alarm.
-    pub low: State,
+    pub low: AlarmModelState,
     /// By the policy's own metric.
-    pub seen: Seen,
+    pub seen: GroupReading,
 }
 
 /// What is to be done, and which of the policies said so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decision {
+pub struct PolicyDecision {
     pub policy: usize,
     pub wanted: u32,
 }
@@ -48,18 +48,18 @@ pub struct Decision {
 /// What the policies want together; nothing if they leave the group as it is. `cooling`: simple
 /// scaling has to wait.
 pub fn decide(
-    policies: &[Standing<'_>],
+    policies: &[PolicyReading<'_>],
     bounds: Bounds,
     desired: u32,
     cooling: bool,
-) -> Option<Decision> {
+) -> Option<PolicyDecision> {
     // One that wants more holds the group, also while what it asked for is still on its way.
     let mut held = false;
-    let mut wishes: Vec<Decision> = Vec::new();
-    let mut tracking_in: Vec<Decision> = Vec::new();
+    let mut wishes: Vec<PolicyDecision> = Vec::new();
+    let mut tracking_in: Vec<PolicyDecision> = Vec::new();
     for (policy, standing) in policies.iter().enumerate() {
-        let wish = |wanted| Decision { policy, wanted };
-        let fired = standing.alarm == State::Alarm;
+        let wish = |wanted| PolicyDecision { policy, wanted };
+        let fired = standing.alarm == AlarmModelState::Alarm;
         match standing.rule {
             Rule::Tracking { tracking, .. } if fired => {
                 held = true;
@@ -69,7 +69,7 @@ pub fn decide(
                 tracking,
                 scale_in: true,
             } => {
-                let ready = standing.low == State::Alarm;
+                let ready = standing.low == AlarmModelState::Alarm;
                 tracking_in.push(wish(if ready {
                     tracking.scale_in(standing.seen, bounds)
                 } else {
@@ -83,7 +83,7 @@ pub fn decide(
             _ => {}
         }
     }
-    let largest = |wishes: &[Decision]| wishes.iter().copied().max_by_key(|wish| wish.wanted);
+    let largest = |wishes: &[PolicyDecision]| wishes.iter().copied().max_by_key(|wish| wish.wanted);
     if let Some(out) = largest(&wishes).filter(|out| out.wanted > desired) {
         return Some(out);
     }
@@ -100,7 +100,7 @@ pub fn decide(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scaling::step::{Adjustment, Step};
+    use crate::scaling::step::{AdjustmentType, StepRule};
 
     const BOUNDS: Bounds = Bounds { min: 1, max: 10 };
 
@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn step(threshold: f64, change: i32) -> Rule {
-        let steps = vec![Step {
+        let steps = vec![StepRule {
             lower: (change > 0).then_some(0.0),
             upper: (change < 0).then_some(0.0),
             change,
@@ -126,7 +126,7 @@ mod tests {
     fn simple(change: i32) -> Rule {
         let scaling = SimpleScaling {
             change,
-            adjustment: Adjustment::Change,
+            adjustment: AdjustmentType::Change,
             least: 0,
         };
         Rule::Simple {
@@ -142,14 +142,20 @@ mod tests {
         warming: u32,
         cooling: bool,
     ) -> Option<(usize, u32)> {
-        let state = |is: bool| if is { State::Alarm } else { State::Ok };
-        let standing: Vec<Standing<'_>> = policies
+        let state = |is: bool| {
+            if is {
+                AlarmModelState::Alarm
+            } else {
+                AlarmModelState::Ok
+            }
+        };
+        let standing: Vec<PolicyReading<'_>> = policies
             .iter()
-            .map(|(rule, metric, alarm)| Standing {
+            .map(|(rule, metric, alarm)| PolicyReading {
                 rule,
                 alarm: state(*alarm == "high"),
                 low: state(*alarm == "low"),
-                seen: Seen {
+                seen: GroupReading {
                     metric: *metric,
                     warmed: 4 - warming,
                     warming,

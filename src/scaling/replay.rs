@@ -7,14 +7,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::alarm::{Alarm, Datapoint, State};
+use super::alarm::{AlarmDatapoint, AlarmModel, AlarmModelState};
 use super::cooldown::{Cooldowns, Cooling};
-use super::policies::{Rule, Standing, decide};
-use super::{Bounds, Seen};
+use super::policies::{PolicyReading, Rule, decide};
+use super::{Bounds, GroupReading};
 
 /// What one instance can do.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Service {
+pub struct InstanceLimits {
     /// Requests per second beyond which the latency limit does not hold.
     pub at_limit: f64,
     /// Requests per second beyond which requests fail.
@@ -39,9 +39,9 @@ pub struct Follows {
     /// From the end of a period to the alarm's action on it.
     pub lag: Duration,
     /// Target tracking's high alarm; the only one of a step or simple policy.
-    pub alarm: Alarm,
+    pub alarm: AlarmModel,
     /// Target tracking's low alarm.
-    pub low: Option<Alarm>,
+    pub low: Option<AlarmModel>,
     /// Of a service's policy; a group has none.
     pub cooldowns: Option<Cooldowns>,
 }
@@ -81,7 +81,7 @@ pub struct Replayed {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Instance {
+struct ReplayedInstance {
     in_service: u32,
     serving: u32,
     warmed: u32,
@@ -90,7 +90,7 @@ struct Instance {
     backlog: f64,
 }
 
-impl Instance {
+impl ReplayedInstance {
     fn new(in_service: u32, serving: u32, warmed: u32) -> Self {
         Self {
             in_service,
@@ -103,8 +103,8 @@ impl Instance {
 }
 
 /// Replays a load given in requests per second, one entry a second.
-pub fn replay(load: &[f64], service: &Service, setting: &Setting) -> Replayed {
-    let mut group = Group::new(setting);
+pub fn replay(load: &[f64], service: &InstanceLimits, setting: &Setting) -> Replayed {
+    let mut group = ReplayedGroup::new(setting);
     let mut replayed = Replayed {
         serving: Vec::with_capacity(load.len()),
         desired: Vec::with_capacity(load.len()),
@@ -132,11 +132,11 @@ pub fn replay(load: &[f64], service: &Service, setting: &Setting) -> Replayed {
     replayed
 }
 
-struct Group<'a> {
+struct ReplayedGroup<'a> {
     setting: &'a Setting,
-    instances: Vec<Instance>,
+    instances: Vec<ReplayedInstance>,
     desired: u32,
-    policies: Vec<Running<'a>>,
+    policies: Vec<RunningPolicy<'a>>,
     /// Simple scaling waits until then.
     cooling_until: u32,
     /// A service's cooldowns; of a group they never begin.
@@ -146,10 +146,10 @@ struct Group<'a> {
 }
 
 /// A policy while it runs.
-struct Running<'a> {
+struct RunningPolicy<'a> {
     follows: &'a Follows,
-    alarm: Alarm,
-    low: Option<Alarm>,
+    alarm: AlarmModel,
+    low: Option<AlarmModel>,
     /// Sum and number of the metric's samples in the open period.
     open: (f64, u32),
     /// Datapoints that are not visible to the alarms yet: from which second on, start and value.
@@ -157,9 +157,33 @@ struct Running<'a> {
     latest: Option<f64>,
 }
 
-impl<'a> Group<'a> {
+impl RunningPolicy<'_> {
+    /// Shows the alarms what has become visible; whether that was a value.
+    fn observe(&mut self, second: u32) -> bool {
+        let mut fresh = false;
+        while let Some(&(visible, start, value)) = self.published.front()
+            && visible <= second
+        {
+            self.published.pop_front();
+            let datapoint = value.map(|value| AlarmDatapoint {
+                at: start,
+                value,
+                samples: 1,
+            });
+            self.alarm.observe(datapoint);
+            if let Some(low) = &mut self.low {
+                low.observe(datapoint);
+            }
+            self.latest = value;
+            fresh |= value.is_some();
+        }
+        fresh
+    }
+}
+
+impl<'a> ReplayedGroup<'a> {
     fn new(setting: &'a Setting) -> Self {
-        let running = |follows: &'a Follows| Running {
+        let running = |follows: &'a Follows| RunningPolicy {
             follows,
             alarm: follows.alarm.clone(),
             low: follows.low.clone(),
@@ -169,7 +193,7 @@ impl<'a> Group<'a> {
         };
         Self {
             setting,
-            instances: vec![Instance::new(0, 0, 0); setting.initial as usize],
+            instances: vec![ReplayedInstance::new(0, 0, 0); setting.initial as usize],
             desired: setting.initial,
             policies: setting.policies.iter().map(running).collect(),
             cooling_until: 0,
@@ -199,7 +223,13 @@ impl<'a> Group<'a> {
 
     /// Spreads a second's requests over the instances that serve; a queue stays where it arose. How
     /// many instances had more to do than their limit allows, and how many requests were lost.
-    fn carry(&mut self, second: u32, demand: f64, serving: u32, service: &Service) -> (u32, f64) {
+    fn carry(
+        &mut self,
+        second: u32,
+        demand: f64,
+        serving: u32,
+        service: &InstanceLimits,
+    ) -> (u32, f64) {
         if serving == 0 {
             return (0, demand);
         }
@@ -224,7 +254,7 @@ impl<'a> Group<'a> {
         for running in &mut self.policies {
             let follows = running.follows;
             // An instance that counts before it takes load counts as idle.
-            let counts = |known: &&Instance| {
+            let counts = |known: &&ReplayedInstance| {
                 if follows.per_target {
                     known.serving <= second
                 } else {
@@ -263,22 +293,7 @@ impl<'a> Group<'a> {
         self.resize(second, bounds.clamp(self.desired));
         let mut fresh = false;
         for running in &mut self.policies {
-            while let Some(&(visible, start, value)) = running.published.front()
-                && visible <= second
-            {
-                running.published.pop_front();
-                let datapoint = value.map(|value| Datapoint {
-                    at: start,
-                    value,
-                    samples: 1,
-                });
-                running.alarm.observe(datapoint);
-                if let Some(low) = &mut running.low {
-                    low.observe(datapoint);
-                }
-                running.latest = value;
-                fresh |= value.is_some();
-            }
+            fresh |= running.observe(second);
         }
         if !fresh {
             return;
@@ -292,7 +307,7 @@ impl<'a> Group<'a> {
         let now = Duration::from_secs(second.into());
         let seen = |metric| {
             self.cooling.seen(
-                Seen {
+                GroupReading {
                     metric,
                     warmed,
                     warming,
@@ -301,20 +316,23 @@ impl<'a> Group<'a> {
                 now,
             )
         };
-        let standing: Vec<(&Follows, Standing<'_>)> = self
+        let standing: Vec<(&Follows, PolicyReading<'_>)> = self
             .policies
             .iter()
             .filter_map(|running| {
-                let standing = Standing {
+                let standing = PolicyReading {
                     rule: &running.follows.rule,
                     alarm: running.alarm.state(),
-                    low: running.low.as_ref().map_or(State::Ok, Alarm::state),
+                    low: running
+                        .low
+                        .as_ref()
+                        .map_or(AlarmModelState::Ok, AlarmModel::state),
                     seen: seen(running.latest?),
                 };
                 Some((running.follows, standing))
             })
             .collect();
-        let all: Vec<Standing<'_>> = standing.iter().map(|(_, standing)| *standing).collect();
+        let all: Vec<PolicyReading<'_>> = standing.iter().map(|(_, standing)| *standing).collect();
         let Some(decision) = decide(&all, bounds, self.desired, second < self.cooling_until) else {
             return;
         };
@@ -345,7 +363,7 @@ impl<'a> Group<'a> {
             let serving = in_service.saturating_add(whole_seconds(self.setting.health));
             let warmed = in_service.saturating_add(whole_seconds(self.setting.warm_up));
             self.instances
-                .push(Instance::new(in_service, serving, warmed));
+                .push(ReplayedInstance::new(in_service, serving, warmed));
         }
         if wanted < self.desired {
             // The oldest leave; those that are still booting are no help to anyone yet and go
@@ -367,18 +385,18 @@ fn whole_seconds(time: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::alarm::Comparison;
-    use super::super::step::{Adjustment, SimpleScaling, Step, StepScaling};
+    use super::super::alarm::BreachRule;
+    use super::super::step::{AdjustmentType, SimpleScaling, StepRule, StepScaling};
     use super::super::target_tracking::TargetTracking;
     use super::*;
 
-    const SERVICE: Service = Service {
+    const SERVICE: InstanceLimits = InstanceLimits {
         at_limit: 100.0,
         saturated: 200.0,
         queue: Duration::ZERO,
     };
 
-    fn follows(rule: Rule, alarm: Alarm, low: Option<Alarm>) -> Follows {
+    fn follows(rule: Rule, alarm: AlarmModel, low: Option<AlarmModel>) -> Follows {
         let period = Duration::from_secs(1);
         Follows {
             rule,
@@ -400,8 +418,8 @@ mod tests {
                 tracking,
                 scale_in: true,
             },
-            Alarm::new(Comparison::Above, target, 3),
-            Some(Alarm::new(Comparison::Below, tracking.low, 15)),
+            AlarmModel::new(BreachRule::Above, target, 3),
+            Some(AlarmModel::new(BreachRule::Below, tracking.low, 15)),
         );
         Setting {
             policies: vec![policy],
@@ -458,7 +476,7 @@ mod tests {
 
         let steps = StepScaling::above(
             70.0,
-            vec![Step {
+            vec![StepRule {
                 lower: Some(0.0),
                 upper: None,
                 change: 5,
@@ -467,7 +485,7 @@ mod tests {
         let mut stepped = setting(50.0);
         stepped.policies.push(follows(
             Rule::Step(steps),
-            Alarm::new(Comparison::Above, 70.0, 1),
+            AlarmModel::new(BreachRule::Above, 70.0, 1),
             None,
         ));
         let stepped = replay(&load(), &SERVICE, &stepped);
@@ -480,19 +498,19 @@ mod tests {
         let simple = |change, comparison, threshold| {
             let scaling = SimpleScaling {
                 change,
-                adjustment: Adjustment::Change,
+                adjustment: AdjustmentType::Change,
                 least: 0,
             };
             let cooldown = Duration::from_secs(8);
             follows(
                 Rule::Simple { scaling, cooldown },
-                Alarm::new(comparison, threshold, 2),
+                AlarmModel::new(comparison, threshold, 2),
                 None,
             )
         };
         let policies = vec![
-            simple(2, Comparison::Above, 60.0),
-            simple(-1, Comparison::Below, 20.0),
+            simple(2, BreachRule::Above, 60.0),
+            simple(-1, BreachRule::Below, 20.0),
         ];
         let seen = replay(
             &load(),

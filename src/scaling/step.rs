@@ -4,18 +4,18 @@
 //! bounds are relative to the alarm's threshold, the lower one inclusive and the upper one
 //! exclusive above it, the other way round below; a percentage is rounded, and never to nothing.
 
-use super::{Bounds, Seen};
+use super::{Bounds, GroupReading};
 
 /// What a number of an adjustment means.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Adjustment {
+pub enum AdjustmentType {
     #[default]
     Change,
     Exact,
     Percent,
 }
 
-impl Adjustment {
+impl AdjustmentType {
     /// AWS's word.
     pub fn word(self) -> &'static str {
         match self {
@@ -59,13 +59,13 @@ impl Adjustment {
 
 /// One step: applies from `lower` to `upper` beyond the threshold; `None` is unbounded.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
+pub struct StepRule {
     pub lower: Option<f64>,
     pub upper: Option<f64>,
     pub change: i32,
 }
 
-impl Step {
+impl StepRule {
     fn has(&self, beyond: f64, is_above: bool) -> bool {
         if is_above {
             self.lower.is_none_or(|lower| beyond >= lower)
@@ -82,20 +82,20 @@ pub struct StepScaling {
     pub threshold: f64,
     /// Of an alarm that fires when the metric is high.
     pub is_above: bool,
-    pub steps: Vec<Step>,
-    pub adjustment: Adjustment,
+    pub steps: Vec<StepRule>,
+    pub adjustment: AdjustmentType,
     /// A percentage changes the capacity by at least so many.
     pub least: u32,
 }
 
 impl StepScaling {
     /// Steps above a threshold, in instances more.
-    pub fn above(threshold: f64, steps: Vec<Step>) -> Self {
+    pub fn above(threshold: f64, steps: Vec<StepRule>) -> Self {
         Self {
             threshold,
             is_above: true,
             steps,
-            adjustment: Adjustment::Change,
+            adjustment: AdjustmentType::Change,
             least: 0,
         }
     }
@@ -103,7 +103,7 @@ impl StepScaling {
     /// The capacity wanted while the alarm is in ALARM; warming instances count as capacity, so
     /// that a second breach in the same step adds nothing twice, and nothing is taken away while
     /// any is warming.
-    pub fn wanted(&self, seen: Seen, bounds: Bounds) -> u32 {
+    pub fn wanted(&self, seen: GroupReading, bounds: Bounds) -> u32 {
         let beyond = seen.metric - self.threshold;
         let Some(step) = self
             .steps
@@ -130,12 +130,12 @@ impl StepScaling {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SimpleScaling {
     pub change: i32,
-    pub adjustment: Adjustment,
+    pub adjustment: AdjustmentType,
     pub least: u32,
 }
 
 impl SimpleScaling {
-    pub fn wanted(&self, seen: Seen, bounds: Bounds) -> u32 {
+    pub fn wanted(&self, seen: GroupReading, bounds: Bounds) -> u32 {
         bounds.clamp(self.adjustment.apply(seen.desired, self.change, self.least))
     }
 }
@@ -151,12 +151,12 @@ mod tests {
         let out = StepScaling::above(
             60.0,
             vec![
-                Step {
+                StepRule {
                     lower: Some(0.0),
                     upper: Some(20.0),
                     change: 1,
                 },
-                Step {
+                StepRule {
                     lower: Some(20.0),
                     upper: None,
                     change: 3,
@@ -168,12 +168,12 @@ mod tests {
             ..StepScaling::above(
                 40.0,
                 vec![
-                    Step {
+                    StepRule {
                         lower: Some(-20.0),
                         upper: Some(0.0),
                         change: -1,
                     },
-                    Step {
+                    StepRule {
                         lower: None,
                         upper: Some(-20.0),
                         change: -2,
@@ -192,7 +192,7 @@ mod tests {
             (&back, 30.0, 2, 1, 3, 3),
             (&back, 10.0, 2, 0, 2, 1),
         ] {
-            let seen = Seen {
+            let seen = GroupReading {
                 metric,
                 warmed,
                 warming,
@@ -205,7 +205,7 @@ mod tests {
     /// The guide's own examples of rounding, and its minimum.
     #[test]
     fn adjustments_are_rounded_as_documented() {
-        use Adjustment::{Change, Exact, Percent};
+        use AdjustmentType::{Change, Exact, Percent};
         for (adjustment, from, by, least, capacity) in [
             (Change, 3, 2, 0, 5),
             (Change, 3, -5, 0, 0),
@@ -231,11 +231,11 @@ mod tests {
     fn a_simple_policy_changes_by_the_same_every_time() {
         let policy = SimpleScaling {
             change: 2,
-            adjustment: Adjustment::Change,
+            adjustment: AdjustmentType::Change,
             least: 0,
         };
         for (metric, desired, wanted) in [(51.0, 2, 4), (99.0, 2, 4), (99.0, 5, 6)] {
-            let seen = Seen {
+            let seen = GroupReading {
                 metric,
                 warmed: desired,
                 warming: 0,

@@ -5,7 +5,7 @@
 //! proportional and rounded up; in is conservative; warming instances count as capacity but are not
 //! in the metric, and block scale-in.
 
-use super::{Bounds, Seen};
+use super::{Bounds, GroupReading};
 
 /// AWS starts the low alarm at 90 % of the target (its own tuning may change that: always read the
 /// live alarm).
@@ -35,7 +35,7 @@ impl TargetTracking {
     }
 
     /// The capacity wanted while the high alarm is in ALARM; never less than now.
-    pub fn scale_out(&self, seen: Seen, bounds: Bounds) -> u32 {
+    pub fn scale_out(&self, seen: GroupReading, bounds: Bounds) -> u32 {
         let needed = (f64::from(seen.warmed) * seen.metric / self.target).ceil() as u32;
         bounds.clamp(needed.max(seen.desired))
     }
@@ -44,7 +44,7 @@ impl TargetTracking {
     ///
     /// Rounded against scaling in, and against the low threshold: the smaller group must not be
     /// pushed over the target.
-    pub fn scale_in(&self, seen: Seen, bounds: Bounds) -> u32 {
+    pub fn scale_in(&self, seen: GroupReading, bounds: Bounds) -> u32 {
         if seen.warming > 0 {
             return seen.desired;
         }
@@ -63,8 +63,8 @@ mod tests {
     };
     const BOUNDS: Bounds = Bounds { min: 2, max: 8 };
 
-    fn seen(metric: f64, warmed: u32, warming: u32, desired: u32) -> Seen {
-        Seen {
+    fn seen(metric: f64, warmed: u32, warming: u32, desired: u32) -> GroupReading {
+        GroupReading {
             metric,
             warmed,
             warming,

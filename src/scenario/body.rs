@@ -1,10 +1,10 @@
 //! What a request carries: JSON, form, raw text, multipart, or a file as it is.
 
 use super::fields::PART;
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, NodeValue};
 use super::reader::{Members, Reader, Text};
-use super::template::{Escape, Known, Segment, Template, parse};
-use super::{Problem, flows};
+use super::template::{Escape, Segment, Template, TemplateScope, parse};
+use super::{Problem, path};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Body {
@@ -15,7 +15,11 @@ pub struct Body {
 
 const KINDS: [&str; 5] = ["json", "form", "body", "multipart", "file"];
 
-pub fn read(reader: &mut Reader<'_>, members: &Members<'_>, known: &Known<'_>) -> Option<Body> {
+pub fn read(
+    reader: &mut Reader<'_>,
+    members: &Members<'_>,
+    known: &TemplateScope<'_>,
+) -> Option<Body> {
     let mut found: Vec<&Entry> = KINDS
         .iter()
         .filter_map(|kind| members.entry(kind))
@@ -82,7 +86,7 @@ pub fn template(
     reader: &mut Reader<'_>,
     node: &Node,
     escape: Escape,
-    known: &Known<'_>,
+    known: &TemplateScope<'_>,
 ) -> Option<Template> {
     let text = reader.sent(node)?;
     compile(reader, &text, escape, known, &|part| {
@@ -94,7 +98,7 @@ pub fn compile(
     reader: &mut Reader<'_>,
     text: &Text,
     escape: Escape,
-    known: &Known<'_>,
+    known: &TemplateScope<'_>,
     literal: &dyn Fn(&str) -> Vec<u8>,
 ) -> Option<Template> {
     match parse(&text.value, escape, known, literal) {
@@ -107,14 +111,14 @@ pub fn compile(
 }
 
 /// The value as JSON, its keys in the order written.
-fn json(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>, out: &mut Template) {
+fn json(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>, out: &mut Template) {
     let mut put = |text: &str| out.push(Segment::Text(text.as_bytes().to_vec()));
     match &node.value {
-        Value::Null => put("null"),
-        Value::Bool(value) => put(&value.to_string()),
-        Value::Number(number) => put(&number.to_string()),
-        Value::Text(_) => json_text(reader, node, known, out),
-        Value::List(items) => {
+        NodeValue::Null => put("null"),
+        NodeValue::Bool(value) => put(&value.to_string()),
+        NodeValue::Number(number) => put(&number.to_string()),
+        NodeValue::Text(_) => json_text(reader, node, known, out),
+        NodeValue::List(items) => {
             put("[");
             for (at, item) in items.iter().enumerate() {
                 if at > 0 {
@@ -124,7 +128,7 @@ fn json(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>, out: &mut Templ
             }
             out.push(Segment::Text(b"]".to_vec()));
         }
-        Value::Map(entries) => {
+        NodeValue::Map(entries) => {
             put("{");
             for (at, entry) in entries.iter().enumerate() {
                 if entries[..at].iter().any(|other| other.key == entry.key) {
@@ -146,7 +150,7 @@ fn json(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>, out: &mut Templ
 }
 
 /// A text that is one template and nothing else keeps the value's own type.
-fn json_text(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>, out: &mut Template) {
+fn json_text(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>, out: &mut Template) {
     let Some(text) = reader.sent(node) else {
         return;
     };
@@ -166,17 +170,17 @@ fn json_text(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>, out: &mut 
     out.push(Segment::Text(b"\"".to_vec()));
 }
 
-fn form(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Body> {
+fn form(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> Option<Body> {
     let entries = map(reader, node, "form", "form: { user: ada, remember: yes }")?;
     let mut content = Template::default();
     for (at, entry) in entries.iter().enumerate() {
         fixed_key(reader, entry);
         let ampersand = if at > 0 { "&" } else { "" };
         content.push(Segment::Text(
-            format!("{ampersand}{}=", flows::percent_encoded(&entry.key)).into_bytes(),
+            format!("{ampersand}{}=", path::percent_encoded(&entry.key)).into_bytes(),
         ));
         if let Some(text) = reader.sent(&entry.node) {
-            let literal = |part: &str| flows::percent_encoded(part).into_bytes();
+            let literal = |part: &str| path::percent_encoded(part).into_bytes();
             content.append(
                 compile(reader, &text, Escape::Percent, known, &literal).unwrap_or_default(),
             );
@@ -205,7 +209,7 @@ fn map<'n>(
     example: &str,
 ) -> Option<&'n [Entry]> {
     match &node.value {
-        Value::Map(entries) => Some(entries),
+        NodeValue::Map(entries) => Some(entries),
         _ => {
             reader.wrong_kind(node, &format!("`{what}` is a map"), example);
             None
@@ -214,7 +218,7 @@ fn map<'n>(
 }
 
 /// Parts by name: a text, or `{ file: photo.jpg, type: image/jpeg }`.
-fn multipart(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Body> {
+fn multipart(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> Option<Body> {
     let entries = map(
         reader,
         node,
@@ -254,8 +258,12 @@ fn multipart(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<
     })
 }
 
-fn part(reader: &mut Reader<'_>, entry: &Entry, known: &Known<'_>) -> Option<(String, Template)> {
-    if !matches!(entry.node.value, Value::Map(_)) {
+fn part(
+    reader: &mut Reader<'_>,
+    entry: &Entry,
+    known: &TemplateScope<'_>,
+) -> Option<(String, Template)> {
+    if !matches!(entry.node.value, NodeValue::Map(_)) {
         return Some((
             String::new(),
             template(reader, &entry.node, Escape::Raw, known)?,

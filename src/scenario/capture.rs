@@ -2,15 +2,15 @@
 
 use super::check::text_of_pattern;
 use super::fields::CAPTURE;
-use super::node::{Entry, Node, Value};
-use super::reader::{Reader, Text, is_header_name};
+use super::node::{Entry, Node, NodeValue};
+use super::reader::{Members, Reader, Text, is_header_name};
 use super::{Problem, data::choice};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Capture {
     pub name: String,
     pub from: From,
-    pub pick: Pick,
+    pub pick: Occurrence,
     /// Instead of failing the step when there is nothing to capture.
     pub default: Option<String>,
 }
@@ -33,7 +33,7 @@ pub enum From {
 
 /// Which, where several are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pick {
+pub enum Occurrence {
     First,
     Last,
     Random,
@@ -48,7 +48,7 @@ impl Capture {
 /// Reads `capture: { product: "$.items[*].id", token: { header: x-token } }`.
 pub fn read(reader: &mut Reader<'_>, node: Option<&Node>) -> Vec<Capture> {
     let Some(node) = node else { return Vec::new() };
-    let Value::Map(entries) = &node.value else {
+    let NodeValue::Map(entries) = &node.value else {
         reader.wrong_kind(
             node,
             "`capture` is a map of names",
@@ -58,12 +58,46 @@ pub fn read(reader: &mut Reader<'_>, node: Option<&Node>) -> Vec<Capture> {
     };
     entries
         .iter()
-        .filter_map(|entry| one(reader, entry))
+        .filter_map(|entry| capture(reader, entry))
         .collect()
 }
 
-fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Capture> {
+fn capture(reader: &mut Reader<'_>, entry: &Entry) -> Option<Capture> {
     let name = entry.key.clone();
+    check_name(reader, entry);
+    if !matches!(entry.node.value, NodeValue::Map(_)) {
+        let from = json_path(reader, &entry.node)?;
+        return Some(Capture {
+            name,
+            from: From::Json(from),
+            pick: Occurrence::Random,
+            default: None,
+        });
+    }
+    let members = reader.members(&entry.node, &CAPTURE);
+    let default = members
+        .get("default")
+        .and_then(|node| reader.text(node))
+        .map(|text| text.value);
+    let words = [
+        ("first", Occurrence::First),
+        ("last", Occurrence::Last),
+        ("random", Occurrence::Random),
+    ];
+    let pick = members
+        .get("pick")
+        .and_then(|node| choice(reader, node, "a pick", &words))
+        .unwrap_or(Occurrence::Random);
+    Some(Capture {
+        name,
+        from: source(reader, &members)?,
+        pick,
+        default,
+    })
+}
+
+fn check_name(reader: &mut Reader<'_>, entry: &Entry) {
+    let name = &entry.key;
     let fits = name
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -75,29 +109,10 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Capture> {
         );
         reader.report(problem.help("use letters, digits and `_`: templates say `{{ NAME }}`"));
     }
-    if !matches!(entry.node.value, Value::Map(_)) {
-        let from = json_path(reader, &entry.node)?;
-        return Some(Capture {
-            name,
-            from: From::Json(from),
-            pick: Pick::Random,
-            default: None,
-        });
-    }
-    let members = reader.members(&entry.node, &CAPTURE);
-    let default = members
-        .get("default")
-        .and_then(|node| reader.text(node))
-        .map(|text| text.value);
-    let words = [
-        ("first", Pick::First),
-        ("last", Pick::Last),
-        ("random", Pick::Random),
-    ];
-    let pick = members
-        .get("pick")
-        .and_then(|node| choice(reader, node, "a pick", &words))
-        .unwrap_or(Pick::Random);
+}
+
+/// Where the value is looked for: exactly one place.
+fn source(reader: &mut Reader<'_>, members: &Members<'_>) -> Option<From> {
     let kinds = ["json", "header", "regex", "cookie", "css"];
     let mut found: Vec<&Entry> = kinds
         .iter()
@@ -129,7 +144,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Capture> {
             .help("leave it out"),
         );
     }
-    let from = match source.key.as_str() {
+    Some(match source.key.as_str() {
         "json" => From::Json(json_path(reader, &source.node)?),
         "header" => From::Header(header(reader, &source.node)?),
         "regex" => From::Regex(text_of_pattern(reader, &source.node)?),
@@ -141,12 +156,6 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Capture> {
                 .and_then(|node| reader.text(node))
                 .map(|text| text.value),
         },
-    };
-    Some(Capture {
-        name,
-        from,
-        pick,
-        default,
     })
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::body::template;
 use super::capture::{header, json_path};
 use super::fields::CHECK;
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, NodeValue};
 use super::reader::{Members, Reader, Text};
-use super::template::{Escape, Known, Template};
-use super::{Comparison, Problem};
+use super::template::{Escape, Template, TemplateScope};
+use super::{Problem, ThresholdOperator};
 
 /// One thing that must hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,7 @@ pub enum What {
     /// The header's name, and its value where one is asked for.
     Header(String, Option<Template>),
     /// Bytes of the decoded body.
-    Size(Comparison, u64),
+    Size(ThresholdOperator, u64),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -62,11 +62,11 @@ impl Check {
 }
 
 /// Reads one map of checks, or a list of them.
-pub fn read(reader: &mut Reader<'_>, node: Option<&Node>, known: &Known<'_>) -> Vec<Check> {
+pub fn read(reader: &mut Reader<'_>, node: Option<&Node>, known: &TemplateScope<'_>) -> Vec<Check> {
     let mut checks: Vec<Check> = match node {
         None => Vec::new(),
         Some(Node {
-            value: Value::List(items),
+            value: NodeValue::List(items),
             ..
         }) => items
             .iter()
@@ -87,7 +87,7 @@ pub fn read(reader: &mut Reader<'_>, node: Option<&Node>, known: &Known<'_>) -> 
     checks
 }
 
-fn one(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<Check> {
+fn one(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> Vec<Check> {
     let members = reader.members(node, &CHECK);
     let soft = members
         .get("soft")
@@ -126,7 +126,7 @@ fn one(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<Check> {
         ));
     }
     if found.is_empty()
-        && matches!(&node.value, Value::Map(entries) if entries.iter().all(|entry| ["soft", "name"].contains(&entry.key.as_str())))
+        && matches!(&node.value, NodeValue::Map(entries) if entries.iter().all(|entry| ["soft", "name"].contains(&entry.key.as_str())))
     {
         reader.report(
             Problem::new(members.place(), "this check asks for nothing")
@@ -152,7 +152,7 @@ fn one(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<Check> {
 fn bodies(
     reader: &mut Reader<'_>,
     members: &Members<'_>,
-    known: &Known<'_>,
+    known: &TemplateScope<'_>,
 ) -> Vec<(String, What)> {
     let mut found = Vec::new();
     for node in several(members.get("contains")) {
@@ -179,7 +179,7 @@ fn several(node: Option<&Node>) -> Vec<&Node> {
     match node {
         None => Vec::new(),
         Some(Node {
-            value: Value::List(items),
+            value: NodeValue::List(items),
             ..
         }) => items.iter().collect(),
         Some(node) => vec![node],
@@ -189,12 +189,12 @@ fn several(node: Option<&Node>) -> Vec<&Node> {
 /// As it stands in the file, for a name; never what a variable held.
 fn written(node: &Node) -> String {
     match &node.value {
-        Value::Text(text) => text.chars().take(60).collect(),
-        Value::Number(number) => number.to_string(),
-        Value::Bool(value) => value.to_string(),
-        Value::Null => "null".to_owned(),
-        Value::List(items) => items.iter().map(written).collect::<Vec<_>>().join(", "),
-        Value::Map(_) => "...".to_owned(),
+        NodeValue::Text(text) => text.chars().take(60).collect(),
+        NodeValue::Number(number) => number.to_string(),
+        NodeValue::Bool(value) => value.to_string(),
+        NodeValue::Null => "null".to_owned(),
+        NodeValue::List(items) => items.iter().map(written).collect::<Vec<_>>().join(", "),
+        NodeValue::Map(_) => "...".to_owned(),
     }
 }
 
@@ -221,8 +221,8 @@ pub fn text_of_pattern(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     }
 }
 
-fn json(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<(String, What)> {
-    let Value::Map(entries) = &node.value else {
+fn json(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> Vec<(String, What)> {
+    let NodeValue::Map(entries) = &node.value else {
         reader.wrong_kind(
             node,
             "`json` is a map of paths",
@@ -233,7 +233,7 @@ fn json(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<(String,
     let mut found = Vec::new();
     for entry in entries {
         let key = Node {
-            value: Value::Text(entry.key.clone()),
+            value: NodeValue::Text(entry.key.clone()),
             span: entry.key_span.clone(),
         };
         let Some(path) = json_path(reader, &key) else {
@@ -250,12 +250,12 @@ fn json(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<(String,
     found
 }
 
-fn expected(reader: &mut Reader<'_>, entry: &Entry, known: &Known<'_>) -> Option<Expected> {
+fn expected(reader: &mut Reader<'_>, entry: &Entry, known: &TemplateScope<'_>) -> Option<Expected> {
     let value = match &entry.node.value {
-        Value::Null => serde_json::Value::Null,
-        Value::Bool(value) => (*value).into(),
-        Value::Number(number) => number.clone().into(),
-        Value::Text(_) => {
+        NodeValue::Null => serde_json::Value::Null,
+        NodeValue::Bool(value) => (*value).into(),
+        NodeValue::Number(number) => number.clone().into(),
+        NodeValue::Text(_) => {
             let text = template(reader, &entry.node, Escape::Raw, known)?;
             return Some(match text.constant().map(<[u8]>::to_vec) {
                 Some(constant) => {
@@ -264,7 +264,7 @@ fn expected(reader: &mut Reader<'_>, entry: &Entry, known: &Known<'_>) -> Option
                 None => Expected::Text(text),
             });
         }
-        Value::List(_) | Value::Map(_) => {
+        NodeValue::List(_) | NodeValue::Map(_) => {
             reader.wrong_kind(
                 &entry.node,
                 "a path is compared with one value",
@@ -276,8 +276,8 @@ fn expected(reader: &mut Reader<'_>, entry: &Entry, known: &Known<'_>) -> Option
     Some(Expected::Value(value))
 }
 
-fn headers(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<(String, What)> {
-    let Value::Map(entries) = &node.value else {
+fn headers(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> Vec<(String, What)> {
+    let NodeValue::Map(entries) = &node.value else {
         let Some(name) = header(reader, node) else {
             return Vec::new();
         };
@@ -286,7 +286,7 @@ fn headers(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<(Stri
     let mut found = Vec::new();
     for entry in entries {
         let key = Node {
-            value: Value::Text(entry.key.clone()),
+            value: NodeValue::Text(entry.key.clone()),
             span: entry.key_span.clone(),
         };
         let Some(name) = header(reader, &key) else {
@@ -303,7 +303,7 @@ fn headers(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Vec<(Stri
     found
 }
 
-fn size(reader: &mut Reader<'_>, node: &Node) -> Option<(Text, Comparison, u64)> {
+fn size(reader: &mut Reader<'_>, node: &Node) -> Option<(Text, ThresholdOperator, u64)> {
     let text = reader.text(node)?;
     let read = parse_size(&text.value);
     if read.is_none() {
@@ -317,12 +317,12 @@ fn size(reader: &mut Reader<'_>, node: &Node) -> Option<(Text, Comparison, u64)>
     read.map(|(comparison, limit)| (text, comparison, limit))
 }
 
-fn parse_size(text: &str) -> Option<(Comparison, u64)> {
+fn parse_size(text: &str) -> Option<(ThresholdOperator, u64)> {
     let signs = [
-        ("<=", Comparison::LessOrEqual),
-        (">=", Comparison::GreaterOrEqual),
-        ("<", Comparison::Less),
-        (">", Comparison::Greater),
+        ("<=", ThresholdOperator::LessOrEqual),
+        (">=", ThresholdOperator::GreaterOrEqual),
+        ("<", ThresholdOperator::Less),
+        (">", ThresholdOperator::Greater),
     ];
     let (sign, comparison) = signs.into_iter().find(|(sign, _)| text.starts_with(sign))?;
     let amount = text[sign.len()..].trim();
@@ -406,10 +406,13 @@ mod tests {
 
     #[test]
     fn sizes_are_bounds_with_units() {
-        assert_eq!(parse_size("< 100KB"), Some((Comparison::Less, 100_000)));
+        assert_eq!(
+            parse_size("< 100KB"),
+            Some((ThresholdOperator::Less, 100_000))
+        );
         assert_eq!(
             parse_size(">=1.5 KiB"),
-            Some((Comparison::GreaterOrEqual, 1_536))
+            Some((ThresholdOperator::GreaterOrEqual, 1_536))
         );
         for wrong in ["100KB", "< 100", "< KB", "< -1KB", "< 1TB"] {
             assert_eq!(parse_size(wrong), None, "{wrong}");

@@ -3,7 +3,7 @@
 
 use super::node::Node;
 use super::reader::Reader;
-use super::template::{Expression, Fault, Known, expression};
+use super::template::{Expression, TemplateFault, TemplateScope, expression};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
@@ -49,7 +49,7 @@ impl Operator {
     }
 }
 
-pub fn read(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Condition> {
+pub fn read(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> Option<Condition> {
     let text = reader.text(node)?;
     match parse(&text.value, known) {
         Ok(condition) => Some(condition),
@@ -60,10 +60,10 @@ pub fn read(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<C
     }
 }
 
-fn parse(text: &str, known: &Known<'_>) -> Result<Condition, Fault> {
+fn parse(text: &str, known: &TemplateScope<'_>) -> Result<Condition, TemplateFault> {
     if let Some(open) = text.find("{{") {
         let help = "write the bare name, like `if: product`".to_owned();
-        return Err(Fault {
+        return Err(TemplateFault {
             range: open..text.len(),
             message: "a condition has no braces".to_owned(),
             help,
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn conditions_name_a_value_or_compare_two() {
         let variables = vec!["product".to_owned()];
-        let known = Known {
+        let known = TemplateScope {
             variables: &variables,
             data: &[],
         };

@@ -4,12 +4,12 @@
 //! once; unless the file says otherwise.
 
 use super::fields::DATA;
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, NodeValue};
 use super::reader::{Reader, closest};
 use super::{Problem, is_name};
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Data {
+pub struct DataFile {
     pub name: String,
     pub columns: Vec<String>,
     /// At least one; each as long as `columns`.
@@ -41,11 +41,11 @@ pub enum WhenUsedUp {
 }
 
 /// Reads the `data` map: data by name.
-pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>) -> Vec<Data> {
+pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>) -> Vec<DataFile> {
     let Some(entry) = entry else {
         return Vec::new();
     };
-    let Value::Map(entries) = &entry.node.value else {
+    let NodeValue::Map(entries) = &entry.node.value else {
         reader.wrong_kind(
             &entry.node,
             "`data` is a map of names",
@@ -53,7 +53,7 @@ pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>) -> Vec<Data> {
         );
         return Vec::new();
     };
-    let mut all: Vec<Data> = Vec::new();
+    let mut all: Vec<DataFile> = Vec::new();
     for entry in entries {
         if !is_name(&entry.key) || entry.key.contains(['.', '-']) {
             let problem = Problem::new(
@@ -74,7 +74,7 @@ pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>) -> Vec<Data> {
     all
 }
 
-fn one(reader: &mut Reader<'_>, entry: &Entry) -> Data {
+fn one(reader: &mut Reader<'_>, entry: &Entry) -> DataFile {
     let members = reader.members(&entry.node, &DATA);
     let order = members.get("order").and_then(|node| {
         choice(
@@ -127,7 +127,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Data {
         .get("file")
         .and_then(|node| table(reader, node))
         .unwrap_or_default();
-    Data {
+    DataFile {
         name: entry.key.clone(),
         columns,
         rows,

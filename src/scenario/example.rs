@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::{
-    Action, Arch, Block, Connection, Fleet, Flow, Http, InWithin, Method, Model, Phase, Role,
-    Scaling, Scenario, Step, Target, TaskSize, Tasks, Template, Think, Tls, Url,
+    Action, Arch, Block, ConnectionPolicy, FleetSettings, Flow, Http, InWithin, LoadPhase, Method,
+    Model, PhaseRole, ScalingExpectations, Scenario, Step, Target, TaskCount, TaskSize, Template,
+    Think, Tls, Url,
 };
 
 /// A jump to a level that is then held.
-pub fn phase(name: &str, model: Model, level: f64, hold: Duration, role: Role) -> Phase {
-    Phase {
+pub fn phase(name: &str, model: Model, level: f64, hold: Duration, role: PhaseRole) -> LoadPhase {
+    LoadPhase {
         name: name.to_owned(),
         model,
         level,
@@ -58,7 +59,7 @@ pub fn flow(name: &str, steps: Vec<Step>) -> Flow {
     }
 }
 
-pub fn scenario(phases: Vec<Phase>) -> Scenario {
+pub fn scenario(phases: Vec<LoadPhase>) -> Scenario {
     Scenario {
         name: "shop".to_owned(),
         target: Target {
@@ -79,14 +80,14 @@ pub fn scenario(phases: Vec<Phase>) -> Scenario {
             redirects: 10,
             cookies: true,
             compression: true,
-            connection: Connection::default(),
+            connection: ConnectionPolicy::default(),
         },
         phases,
         flows: vec![flow("browse", vec![step(Method::Get, "/")])],
         data: vec![],
         seed: None,
         thresholds: vec![],
-        scaling: Scaling {
+        scaling: ScalingExpectations {
             out_within: Duration::from_secs(180),
             in_within: InWithin::Auto,
             no_dropped_requests: true,
@@ -101,8 +102,8 @@ pub fn scenario(phases: Vec<Phase>) -> Scenario {
             over_provisioned: 0.75,
             asked_for_efficiency: false,
         },
-        fleet: Fleet {
-            tasks: Tasks::Auto,
+        fleet: FleetSettings {
+            tasks: TaskCount::Auto,
             size: TaskSize {
                 cpu_units: 1024,
                 memory_mib: 2048,

@@ -3,7 +3,7 @@
 use super::fields::FLEET;
 use super::node::{Entry, Node};
 use super::reader::{Reader, closest};
-use super::{Arch, Fleet, Problem, TaskSize, Tasks};
+use super::{Arch, FleetSettings, Problem, TaskCount, TaskSize};
 use crate::units::Usd;
 
 const MOST_TASKS: u32 = 500;
@@ -21,7 +21,7 @@ const SIZES: [(u32, u32, u32, u32); 7] = [
 ];
 const DEFAULT_CPU: u32 = 1_024;
 
-pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>) -> Fleet {
+pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>) -> FleetSettings {
     let members = entry
         .map(|entry| reader.members(&entry.node, &FLEET))
         .unwrap_or_default();
@@ -31,11 +31,11 @@ pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>) -> Fleet {
     let memory = members.get("memory").map(|node| memory(reader, node, cpu));
     let cpu_units = cpu.unwrap_or(DEFAULT_CPU);
     let memory_mib = memory.flatten().unwrap_or_else(|| least_memory(cpu_units));
-    Fleet {
+    FleetSettings {
         tasks: members
             .get("tasks")
             .and_then(|node| tasks(reader, node))
-            .unwrap_or(Tasks::Auto),
+            .unwrap_or(TaskCount::Auto),
         size: TaskSize {
             cpu_units,
             memory_mib,
@@ -131,10 +131,10 @@ fn least_memory(cpu: u32) -> u32 {
     if cpu == 256 { 512 } else { from * 1_024 }
 }
 
-fn tasks(reader: &mut Reader<'_>, node: &Node) -> Option<Tasks> {
+fn tasks(reader: &mut Reader<'_>, node: &Node) -> Option<TaskCount> {
     let text = reader.text(node)?;
     if text.value == "auto" {
-        return Some(Tasks::Auto);
+        return Some(TaskCount::Auto);
     }
     let count = text
         .value
@@ -151,7 +151,7 @@ fn tasks(reader: &mut Reader<'_>, node: &Node) -> Option<Tasks> {
                 .help(format!("write `auto`, or 1 to {MOST_TASKS}")),
         );
     }
-    count.map(Tasks::Exactly)
+    count.map(TaskCount::Exactly)
 }
 
 fn arch(reader: &mut Reader<'_>, node: &Node) -> Option<Arch> {

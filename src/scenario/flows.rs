@@ -1,15 +1,11 @@
 //! What users do: flows of steps, in order, repeated, or under a condition.
 
-use std::time::Duration;
-
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use super::fields::{AUTH, BASIC, FLOW, STEP};
-use super::node::{Entry, Node, Value};
-use super::reader::{Members, Reader, Text, checked_duration};
-use super::template::{Escape, Expression, Known, Segment, Template};
-use super::{Action, Block, Data, Flow, Method, Problem, Step, Think};
-use super::{body, capture, check, condition};
+use super::node::{Entry, Node, NodeValue};
+use super::reader::{Members, Reader};
+use super::template::{Escape, Expression, Segment, Template, TemplateScope};
+use super::{Action, Block, DataFile, Flow, Method, Problem, Step, Think};
+use super::{body, capture, check, condition, path, think};
 
 const STEP_EXAMPLE: &str = "{ get: /api/products }";
 /// Steps of one flow, each with results of its own: more would hide what is measured, and fill the
@@ -23,12 +19,12 @@ pub fn read(
     reader: &mut Reader<'_>,
     members: &Members<'_>,
     scenario: &str,
-    data: &[Data],
+    data: &[DataFile],
 ) -> Vec<Flow> {
     match (members.entry("flows"), members.entry("steps")) {
         (Some(flows), None) => read_flows(reader, &flows.node, data),
         (None, Some(only)) => {
-            let mut flow = Draft::new(data);
+            let mut flow = FlowDraft::new(data);
             let body = flow.block(reader, &only.node, 0);
             vec![flow.finish(scenario.to_owned(), 1.0, Block::default(), body)]
         }
@@ -51,7 +47,7 @@ pub fn read(
     }
 }
 
-fn read_flows(reader: &mut Reader<'_>, node: &Node, data: &[Data]) -> Vec<Flow> {
+fn read_flows(reader: &mut Reader<'_>, node: &Node, data: &[DataFile]) -> Vec<Flow> {
     let mut flows: Vec<Flow> = Vec::new();
     for item in reader.items(node, "flows", "{ name: browse, steps: [{ get: / }] }") {
         let members = reader.members(item, &FLOW);
@@ -72,12 +68,12 @@ fn read_flows(reader: &mut Reader<'_>, node: &Node, data: &[Data]) -> Vec<Flow> 
     flows
 }
 
-fn flow(reader: &mut Reader<'_>, members: &Members<'_>, name: String, data: &[Data]) -> Flow {
+fn flow(reader: &mut Reader<'_>, members: &Members<'_>, name: String, data: &[DataFile]) -> Flow {
     let weight = members
         .get("weight")
         .map_or(Some(1.0), |node| weight(reader, node))
         .unwrap_or(1.0);
-    let mut draft = Draft::new(data);
+    let mut draft = FlowDraft::new(data);
     let setup = members
         .get("setup")
         .map(|node| draft.block(reader, node, 0))
@@ -92,7 +88,7 @@ fn flow(reader: &mut Reader<'_>, members: &Members<'_>, name: String, data: &[Da
     let mut flow = draft.finish(name, weight, setup, body);
     flow.think = members
         .get("think")
-        .and_then(|node| think(reader, node))
+        .and_then(|node| think::read(reader, node))
         .unwrap_or(Think::None);
     flow.pace = members
         .get("pace")
@@ -117,57 +113,9 @@ fn weight(reader: &mut Reader<'_>, node: &Node) -> Option<f64> {
     Some(weight)
 }
 
-fn think(reader: &mut Reader<'_>, node: &Node) -> Option<Think> {
-    let text = reader.text(node)?;
-    match parse_think(&text.value) {
-        Ok(think) => Some(think),
-        Err(message) => {
-            let problem = Problem::new(text.span.clone(), text.said(message, "a think time"));
-            reader.report(problem.help(
-                "write `1s`, `1s..3s` for an even spread, `exponential(2s)` or `normal(2s, 500ms)`",
-            ));
-            None
-        }
-    }
-}
-
-fn parse_think(text: &str) -> Result<Think, String> {
-    if let Some((name, rest)) = text.trim().split_once('(') {
-        let inside = rest
-            .strip_suffix(')')
-            .ok_or_else(|| format!("`{text}` is not closed"))?;
-        let times: Result<Vec<Duration>, String> = inside
-            .split(',')
-            .map(|time| checked_duration(time.trim()))
-            .collect();
-        return match (name.trim(), times?.as_slice()) {
-            ("exponential", [mean]) if !mean.is_zero() => Ok(Think::Exponential(*mean)),
-            ("normal", [mean, deviation]) => Ok(Think::Normal(*mean, *deviation)),
-            _ => Err(format!("`{text}` is not a think time")),
-        };
-    }
-    let Some((least, most)) = text.split_once("..") else {
-        let pause = checked_duration(text)?;
-        return Ok(if pause.is_zero() {
-            Think::None
-        } else {
-            Think::Constant(pause)
-        });
-    };
-    let (least, most) = (checked_duration(least)?, checked_duration(most)?);
-    if least > most {
-        return Err(format!("`{text}` ends before it begins"));
-    }
-    Ok(if least == most {
-        Think::Constant(least)
-    } else {
-        Think::Uniform(least, most)
-    })
-}
-
 /// A flow while it is read: what is known grows with each step.
-struct Draft<'d> {
-    data: &'d [Data],
+struct FlowDraft<'d> {
+    data: &'d [DataFile],
     steps: Vec<Step>,
     variables: Vec<String>,
     lasting: u16,
@@ -175,8 +123,8 @@ struct Draft<'d> {
     groups: Vec<String>,
 }
 
-impl<'d> Draft<'d> {
-    fn new(data: &'d [Data]) -> Self {
+impl<'d> FlowDraft<'d> {
+    fn new(data: &'d [DataFile]) -> Self {
         Self {
             data,
             steps: Vec::new(),
@@ -187,8 +135,8 @@ impl<'d> Draft<'d> {
         }
     }
 
-    fn known(&self) -> Known<'_> {
-        Known {
+    fn known(&self) -> TemplateScope<'_> {
+        TemplateScope {
             variables: &self.variables,
             data: self.data,
         }
@@ -320,12 +268,14 @@ impl<'d> Draft<'d> {
         let checks = check::read(
             reader,
             members.get("check"),
-            &Known {
+            &TemplateScope {
                 variables: &with_own,
                 data: self.data,
             },
         );
-        let think = members.get("think").and_then(|node| think(reader, node));
+        let think = members
+            .get("think")
+            .and_then(|node| think::read(reader, node));
         let timeout = members
             .get("timeout")
             .and_then(|node| reader.positive_duration(node));
@@ -353,16 +303,7 @@ impl<'d> Draft<'d> {
             );
             return None;
         }
-        let mut headers: Vec<(String, Template)> = self
-            .headers
-            .iter()
-            .filter(|(name, _)| {
-                !own.iter()
-                    .any(|(other, _)| other.eq_ignore_ascii_case(name))
-            })
-            .cloned()
-            .collect();
-        headers.extend(own);
+        let headers = self.headers_beside(own);
         let name = name.unwrap_or_else(|| format!("{} {written}", method.word()));
         let group = self.groups.last().cloned();
         self.steps.push(Step {
@@ -379,6 +320,21 @@ impl<'d> Draft<'d> {
             redirects,
         });
         Some(self.steps.len() as u16 - 1)
+    }
+
+    /// The flow's headers, except those that the step sets itself, and the step's own.
+    fn headers_beside(&self, own: Vec<(String, Template)>) -> Vec<(String, Template)> {
+        let mut headers: Vec<(String, Template)> = self
+            .headers
+            .iter()
+            .filter(|(name, _)| {
+                !own.iter()
+                    .any(|(other, _)| other.eq_ignore_ascii_case(name))
+            })
+            .cloned()
+            .collect();
+        headers.extend(own);
+        headers
     }
 
     fn method_and_path(
@@ -403,7 +359,7 @@ impl<'d> Draft<'d> {
             )));
         }
         let Some((entry, method)) = found.first() else {
-            if matches!(item.value, Value::Map(_)) {
+            if matches!(item.value, NodeValue::Map(_)) {
                 let problem = Problem::new(members.place(), "a step needs a request");
                 reader.report(
                     problem
@@ -413,7 +369,7 @@ impl<'d> Draft<'d> {
             return None;
         };
         let text = reader.sent(&entry.node)?;
-        let path = path(reader, &text, &self.known())?;
+        let path = path::read(reader, &text, &self.known())?;
         Some((*method, path, text.written().to_owned()))
     }
 }
@@ -439,7 +395,7 @@ fn repeat(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
 pub fn headers(
     reader: &mut Reader<'_>,
     members: &Members<'_>,
-    known: &Known<'_>,
+    known: &TemplateScope<'_>,
 ) -> Vec<(String, Template)> {
     let mut headers = reader.headers(members.get("headers"), known);
     if let Some(entry) = members.entry("auth")
@@ -461,7 +417,7 @@ pub fn headers(
 }
 
 /// `{ bearer: TOKEN }` or `{ basic: { user: ..., password: ... } }`.
-fn auth(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Template> {
+fn auth(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> Option<Template> {
     let members = reader.members(node, &AUTH);
     match (members.get("basic"), members.get("bearer")) {
         (None, Some(token)) => {
@@ -492,7 +448,7 @@ fn auth(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Templ
             None
         }
         (None, None) => {
-            if matches!(node.value, Value::Map(_)) {
+            if matches!(node.value, NodeValue::Map(_)) {
                 let help = "`auth: { bearer: \"${secret:TOKEN}\" }` or `auth: { basic: { user: ada, password: \"${secret:PASSWORD}\" } }`";
                 reader.report(
                     Problem::new(node.place(), "`auth` needs `basic` or `bearer`").help(help),
@@ -501,72 +457,6 @@ fn auth(reader: &mut Reader<'_>, node: &Node, known: &Known<'_>) -> Option<Templ
             None
         }
     }
-}
-
-/// All but the unreserved characters of RFC 3986.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-pub fn percent_encoded(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
-}
-
-fn path(reader: &mut Reader<'_>, text: &Text, known: &Known<'_>) -> Option<Template> {
-    let template = body::compile(reader, text, Escape::Percent, known, &|part| {
-        part.as_bytes().to_vec()
-    })?;
-    // What a value brings cannot be judged yet; one at the beginning must bring the whole path.
-    let whole: String = template
-        .segments
-        .iter()
-        .enumerate()
-        .map(|(at, segment)| match segment {
-            Segment::Text(text) => String::from_utf8_lossy(text).into_owned(),
-            Segment::Value(_, Escape::Raw) if at == 0 => "/".to_owned(),
-            Segment::Value(..) => "x".to_owned(),
-        })
-        .collect();
-    match path_fault(&whole) {
-        None => Some(template),
-        Some((message, help)) => {
-            reader.report(text.refuse("a path", message, help));
-            None
-        }
-    }
-}
-
-fn path_fault(path: &str) -> Option<(String, String)> {
-    if let (false, Some((_, rest))) = (path.starts_with('/'), path.split_once("://")) {
-        let own = rest.find('/').map_or("/", |slash| &rest[slash..]);
-        let reason = "a step names a path, not a URL: load only goes to the target".to_owned();
-        return Some((
-            reason,
-            format!("write `{own}`, and the host as `target.url`"),
-        ));
-    }
-    if !path.starts_with('/') {
-        return Some((
-            "a path begins with `/`".to_owned(),
-            format!("write `/{path}`"),
-        ));
-    }
-    if path.contains('#') {
-        return Some((
-            "a fragment never reaches a server".to_owned(),
-            "leave out what follows `#`".to_owned(),
-        ));
-    }
-    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let help = "percent-encode it, like `%20` for a space".to_owned();
-        return Some((
-            "this path holds a character that no URL may".to_owned(),
-            help,
-        ));
-    }
-    None
 }
 
 fn step_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
@@ -581,69 +471,4 @@ fn step_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
         reader.report(problem.help("use up to 200 characters on one line, without `<` and `>`"));
     }
     Some(text.value)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn think_times_are_none_constant_or_a_range() {
-        let second = Duration::from_secs(1);
-        for (text, think) in [
-            ("0s", Think::None),
-            ("1s", Think::Constant(second)),
-            ("1s..1s", Think::Constant(second)),
-            ("1s..3s", Think::Uniform(second, 3 * second)),
-            ("1s .. 3s", Think::Uniform(second, 3 * second)),
-            ("exponential(1s)", Think::Exponential(second)),
-            ("normal(3s, 1s)", Think::Normal(3 * second, second)),
-        ] {
-            assert_eq!(parse_think(text), Ok(think), "{text}");
-        }
-        for text in [
-            "3s..1s",
-            "1..3s",
-            "1s..",
-            "..",
-            "1s...3s",
-            "25h",
-            "exponential(0s)",
-            "normal(1s)",
-            "log(1s)",
-            "normal(1s",
-        ] {
-            assert!(parse_think(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn only_paths_of_the_target_are_accepted() {
-        for path in [
-            "/",
-            "/api/products?sort=price&page=2",
-            "/redirect?to=https://other.example/x",
-            "/a%20b",
-        ] {
-            assert_eq!(path_fault(path), None, "{path}");
-        }
-        for (path, help) in [
-            (
-                "https://other.example/cart",
-                "write `/cart`, and the host as `target.url`",
-            ),
-            (
-                "https://other.example",
-                "write `/`, and the host as `target.url`",
-            ),
-            ("api/cart", "write `/api/cart`"),
-            ("/a b", "percent-encode it, like `%20` for a space"),
-            ("/a#top", "leave out what follows `#`"),
-            ("", "write `/`"),
-        ] {
-            assert_eq!(path_fault(path).unwrap().1, help, "{path}");
-        }
-    }
 }

@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use super::fields::THRESHOLD;
 use super::k6::{k6_metric, k6_translated, tidy};
-use super::node::{Node, Value};
+use super::node::{Node, NodeValue};
 use super::phases::parse_rate;
 use super::reader::{Reader, Text, checked_duration, closest};
-use super::threshold::{Comparison, Metric, Scope, Threshold};
-use super::{Flow, Phase, Problem};
+use super::threshold::{Threshold, ThresholdMetric, ThresholdOperator, ThresholdScope};
+use super::{Flow, LoadPhase, Problem};
 
 const FORM: &str =
     "write it like `p95 < 500ms`, `errors < 1% in spike` or `p99 of checkout < 2s over run`";
@@ -20,13 +20,13 @@ const METRICS: [&str; 9] = [
 ];
 
 /// The names a threshold may use; an empty list is one that could not be read.
-pub struct Names<'s> {
+pub struct KnownNames<'s> {
     phases: Vec<&'s str>,
     flows_and_steps: Vec<&'s str>,
 }
 
-impl<'s> Names<'s> {
-    pub fn of(phases: &'s [Phase], flows: &'s [Flow]) -> Self {
+impl<'s> KnownNames<'s> {
+    pub fn of(phases: &'s [LoadPhase], flows: &'s [Flow]) -> Self {
         let all = || flows.iter().flat_map(|flow| &flow.steps);
         let steps = all()
             .map(|step| step.name.as_str())
@@ -42,8 +42,8 @@ impl<'s> Names<'s> {
     }
 }
 
-pub fn read(reader: &mut Reader<'_>, node: &Node, names: &Names<'_>) -> Vec<Threshold> {
-    if let Value::Map(entries) = &node.value {
+pub fn read(reader: &mut Reader<'_>, node: &Node, names: &KnownNames<'_>) -> Vec<Threshold> {
+    if let NodeValue::Map(entries) = &node.value {
         let problem = Problem::new(
             node.place(),
             "`thresholds` is a list of texts; this is how k6 writes them",
@@ -61,15 +61,15 @@ pub fn read(reader: &mut Reader<'_>, node: &Node, names: &Names<'_>) -> Vec<Thre
         .collect()
 }
 
-fn read_one(reader: &mut Reader<'_>, item: &Node, names: &Names<'_>) -> Option<Threshold> {
-    if let Value::Map(entries) = &item.value
+fn read_one(reader: &mut Reader<'_>, item: &Node, names: &KnownNames<'_>) -> Option<Threshold> {
+    if let NodeValue::Map(entries) = &item.value
         && entries
             .iter()
             .any(|entry| ["threshold", "abort", "after"].contains(&entry.key.as_str()))
     {
         return read_map(reader, item, names);
     }
-    if let Value::Map(entries) = &item.value {
+    if let NodeValue::Map(entries) = &item.value {
         let problem = Problem::new(
             item.place(),
             "a threshold is one text; this is how k6 writes it",
@@ -91,7 +91,7 @@ fn read_one(reader: &mut Reader<'_>, item: &Node, names: &Names<'_>) -> Option<T
 }
 
 /// `{ threshold: errors < 5%, abort: true, after: 30s }`
-fn read_map(reader: &mut Reader<'_>, item: &Node, names: &Names<'_>) -> Option<Threshold> {
+fn read_map(reader: &mut Reader<'_>, item: &Node, names: &KnownNames<'_>) -> Option<Threshold> {
     let members = reader.members(item, &THRESHOLD);
     let abort = members
         .get("abort")
@@ -116,13 +116,13 @@ fn read_map(reader: &mut Reader<'_>, item: &Node, names: &Names<'_>) -> Option<T
 
 /// What is wrong with a part of a threshold's text.
 #[derive(Debug, PartialEq)]
-struct Fault {
+struct GrammarFault {
     range: Range<usize>,
     message: String,
     help: String,
 }
 
-impl Fault {
+impl GrammarFault {
     fn into_problem(self, text: &Text) -> Problem {
         let mut problem = text.refuse("a threshold", self.message, self.help);
         problem.span = text.part(self.range);
@@ -138,8 +138,12 @@ struct Part<'t> {
 }
 
 impl<'t> Part<'t> {
-    fn fault<T>(self, message: impl Into<String>, help: impl Into<String>) -> Result<T, Fault> {
-        Err(Fault {
+    fn fault<T>(
+        self,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Result<T, GrammarFault> {
+        Err(GrammarFault {
             range: self.start..self.start + self.text.len(),
             message: message.into(),
             help: help.into(),
@@ -166,7 +170,7 @@ impl<'t> Part<'t> {
     }
 }
 
-fn parse(text: &str, names: &Names<'_>) -> Result<Threshold, Fault> {
+fn parse(text: &str, names: &KnownNames<'_>) -> Result<Threshold, GrammarFault> {
     let whole = Part { text, start: 0 }.slice(0..text.len());
     if let Some(translated) = k6_metric(whole.text) {
         return whole.fault("this is how k6 writes it", format!("write `{translated}`"));
@@ -206,13 +210,13 @@ fn parse(text: &str, names: &Names<'_>) -> Result<Threshold, Fault> {
     })
 }
 
-fn metric(word: Part<'_>) -> Result<Metric, Fault> {
+fn metric(word: Part<'_>) -> Result<ThresholdMetric, GrammarFault> {
     match word.text {
-        "mean" => return Ok(Metric::Mean),
-        "max" => return Ok(Metric::Max),
-        "errors" => return Ok(Metric::Errors),
-        "checks" => return Ok(Metric::Checks),
-        "rate" => return Ok(Metric::Rate),
+        "mean" => return Ok(ThresholdMetric::Mean),
+        "max" => return Ok(ThresholdMetric::Max),
+        "errors" => return Ok(ThresholdMetric::Errors),
+        "checks" => return Ok(ThresholdMetric::Checks),
+        "rate" => return Ok(ThresholdMetric::Rate),
         _ => {}
     }
     let quantile = word
@@ -221,7 +225,7 @@ fn metric(word: Part<'_>) -> Result<Metric, Fault> {
         .filter(|digits| digits.starts_with(|c: char| c.is_ascii_digit()));
     if let Some(quantile) = quantile.and_then(|digits| digits.parse::<f64>().ok()) {
         if quantile > 0.0 && quantile < 100.0 {
-            return Ok(Metric::Percentile(quantile));
+            return Ok(ThresholdMetric::Percentile(quantile));
         }
         return word.fault(
             "a percentile lies between 0 and 100",
@@ -246,7 +250,7 @@ fn metric(word: Part<'_>) -> Result<Metric, Fault> {
     word.fault(format!("`{}` is not a metric", word.text), help)
 }
 
-fn subject(part: Part<'_>, names: &Names<'_>) -> Result<Option<String>, Fault> {
+fn subject(part: Part<'_>, names: &KnownNames<'_>) -> Result<Option<String>, GrammarFault> {
     if part.text.is_empty() {
         return Ok(None);
     }
@@ -261,7 +265,7 @@ fn subject(part: Part<'_>, names: &Names<'_>) -> Result<Option<String>, Fault> {
     Ok(Some(name.text.to_owned()))
 }
 
-fn known(name: Part<'_>, names: &[&str], what: &str) -> Result<(), Fault> {
+fn known(name: Part<'_>, names: &[&str], what: &str) -> Result<(), GrammarFault> {
     // A list with a faulty name has its own problem; do not add to it.
     if names.contains(&name.text) || names.is_empty() || names.contains(&"") {
         return Ok(());
@@ -273,21 +277,34 @@ fn known(name: Part<'_>, names: &[&str], what: &str) -> Result<(), Fault> {
     name.fault(format!("there is no {what} `{}`", name.text), help)
 }
 
-fn comparison(sign: Part<'_>, metric: Metric, word: Part<'_>) -> Result<Comparison, Fault> {
+fn comparison(
+    sign: Part<'_>,
+    metric: ThresholdMetric,
+    word: Part<'_>,
+) -> Result<ThresholdOperator, GrammarFault> {
     let comparison = match sign.text {
-        "<=" => Comparison::LessOrEqual,
-        ">" => Comparison::Greater,
-        ">=" => Comparison::GreaterOrEqual,
-        _ => Comparison::Less,
+        "<=" => ThresholdOperator::LessOrEqual,
+        ">" => ThresholdOperator::Greater,
+        ">=" => ThresholdOperator::GreaterOrEqual,
+        _ => ThresholdOperator::Less,
     };
-    let at_least = matches!(comparison, Comparison::Greater | Comparison::GreaterOrEqual);
+    let at_least = matches!(
+        comparison,
+        ThresholdOperator::Greater | ThresholdOperator::GreaterOrEqual
+    );
     match metric {
-        Metric::Percentile(_) | Metric::Mean | Metric::Max | Metric::Errors if at_least => sign
-            .fault(
+        ThresholdMetric::Percentile(_)
+        | ThresholdMetric::Mean
+        | ThresholdMetric::Max
+        | ThresholdMetric::Errors
+            if at_least =>
+        {
+            sign.fault(
                 format!("`{}` is better when it is low", word.text),
                 format!("write `{} <`", word.text),
-            ),
-        Metric::Checks if !at_least => sign.fault(
+            )
+        }
+        ThresholdMetric::Checks if !at_least => sign.fault(
             "`checks` is the share that passed",
             "write `checks >`, or use `errors <`",
         ),
@@ -295,7 +312,7 @@ fn comparison(sign: Part<'_>, metric: Metric, word: Part<'_>) -> Result<Comparis
     }
 }
 
-fn limit(part: Part<'_>, after: Part<'_>, metric: Metric) -> Result<f64, Fault> {
+fn limit(part: Part<'_>, after: Part<'_>, metric: ThresholdMetric) -> Result<f64, GrammarFault> {
     // `500 ms` is one limit in two words.
     let two_words = part.text.parse::<f64>().is_ok()
         && ["ms", "s", "m", "h", "%", "/s"].contains(&after.first_word().0.text);
@@ -307,16 +324,18 @@ fn limit(part: Part<'_>, after: Part<'_>, metric: Metric) -> Result<f64, Fault> 
         );
     }
     if part.text.is_empty() {
-        return Err(Fault {
+        return Err(GrammarFault {
             range: part.start.saturating_sub(1)..part.start,
             message: "the limit is missing".to_owned(),
             help: FORM.to_owned(),
         });
     }
     match metric {
-        Metric::Percentile(_) | Metric::Mean | Metric::Max => latency(part),
-        Metric::Errors | Metric::Checks => share(part),
-        Metric::Rate => match parse_rate(part.text) {
+        ThresholdMetric::Percentile(_) | ThresholdMetric::Mean | ThresholdMetric::Max => {
+            latency(part)
+        }
+        ThresholdMetric::Errors | ThresholdMetric::Checks => share(part),
+        ThresholdMetric::Rate => match parse_rate(part.text) {
             Ok(rate) => Ok(rate),
             Err((message, help)) => part.fault(message, help),
         },
@@ -324,7 +343,7 @@ fn limit(part: Part<'_>, after: Part<'_>, metric: Metric) -> Result<f64, Fault> 
 }
 
 /// `within 30s`, in whole seconds.
-fn window(part: Part<'_>) -> Result<u32, Fault> {
+fn window(part: Part<'_>) -> Result<u32, GrammarFault> {
     let (_, length) = part.first_word();
     match checked_duration(length.text) {
         Ok(window) if window.subsec_nanos() == 0 && WINDOWS.contains(&window.as_secs()) => {
@@ -339,7 +358,7 @@ fn window(part: Part<'_>) -> Result<u32, Fault> {
 }
 
 /// In microseconds.
-fn latency(part: Part<'_>) -> Result<f64, Fault> {
+fn latency(part: Part<'_>) -> Result<f64, GrammarFault> {
     if part.text.parse::<f64>().is_ok() {
         let help = format!("write `{0}ms`, or `{0}s` for seconds", part.text);
         return part.fault(format!("`{}` has no unit", part.text), help);
@@ -355,7 +374,7 @@ fn latency(part: Part<'_>) -> Result<f64, Fault> {
 }
 
 /// As a fraction of one.
-fn share(part: Part<'_>) -> Result<f64, Fault> {
+fn share(part: Part<'_>) -> Result<f64, GrammarFault> {
     let Some(percent) = part.text.strip_suffix('%') else {
         let help = match part.text.parse::<f64>() {
             Ok(fraction) if fraction > 0.0 && fraction < 1.0 => {
@@ -375,14 +394,14 @@ fn share(part: Part<'_>) -> Result<f64, Fault> {
     }
 }
 
-fn scope(part: Part<'_>, names: &Names<'_>) -> Result<Scope, Fault> {
+fn scope(part: Part<'_>, names: &KnownNames<'_>) -> Result<ThresholdScope, GrammarFault> {
     let (word, rest) = part.first_word();
     match (word.text, rest.text) {
-        ("", _) => Ok(Scope::EachPhase),
-        ("over", "run") => Ok(Scope::Run),
+        ("", _) => Ok(ThresholdScope::EachPhase),
+        ("over", "run") => Ok(ThresholdScope::Run),
         ("in", name) if !name.is_empty() => {
             known(rest, &names.phases, "phase")?;
-            Ok(Scope::Phase(name.to_owned()))
+            Ok(ThresholdScope::Phase(name.to_owned()))
         }
         _ => part.fault(
             format!("`{}` does not belong here", part.text),
@@ -395,8 +414,8 @@ fn scope(part: Part<'_>, names: &Names<'_>) -> Result<Scope, Fault> {
 mod tests {
     use super::*;
 
-    fn names() -> Names<'static> {
-        Names {
+    fn names() -> KnownNames<'static> {
+        KnownNames {
             phases: vec!["sustained", "spike"],
             flows_and_steps: vec!["browse", "checkout", "GET /api/products"],
         }
@@ -404,9 +423,9 @@ mod tests {
 
     #[test]
     fn thresholds_are_read_into_metric_subject_limit_and_scope() {
-        use Comparison::{Greater, GreaterOrEqual, Less, LessOrEqual};
-        use Metric::{Checks, Errors, Max, Mean, Percentile, Rate};
-        let spike = || Scope::Phase("spike".to_owned());
+        use ThresholdMetric::{Checks, Errors, Max, Mean, Percentile, Rate};
+        use ThresholdOperator::{Greater, GreaterOrEqual, Less, LessOrEqual};
+        let spike = || ThresholdScope::Phase("spike".to_owned());
         for (text, metric, of, comparison, limit, scope) in [
             (
                 "p95 < 500ms",
@@ -414,7 +433,7 @@ mod tests {
                 None,
                 Less,
                 500_000.0,
-                Scope::EachPhase,
+                ThresholdScope::EachPhase,
             ),
             (
                 "p99.9 of checkout < 2s in spike",
@@ -430,7 +449,7 @@ mod tests {
                 Some("GET /api/products"),
                 LessOrEqual,
                 1_500_000.0,
-                Scope::EachPhase,
+                ThresholdScope::EachPhase,
             ),
             (
                 "mean < 80ms over run",
@@ -438,7 +457,7 @@ mod tests {
                 None,
                 Less,
                 80_000.0,
-                Scope::Run,
+                ThresholdScope::Run,
             ),
             (
                 "max  <  1m",
@@ -446,7 +465,7 @@ mod tests {
                 None,
                 Less,
                 60_000_000.0,
-                Scope::EachPhase,
+                ThresholdScope::EachPhase,
             ),
             ("errors < 0.5% in spike", Errors, None, Less, 0.005, spike()),
             (
@@ -455,16 +474,23 @@ mod tests {
                 None,
                 GreaterOrEqual,
                 0.99,
-                Scope::EachPhase,
+                ThresholdScope::EachPhase,
             ),
-            ("rate > 950/s", Rate, None, Greater, 950.0, Scope::EachPhase),
+            (
+                "rate > 950/s",
+                Rate,
+                None,
+                Greater,
+                950.0,
+                ThresholdScope::EachPhase,
+            ),
             (
                 "errors < 5% within 30s",
                 Errors,
                 None,
                 Less,
                 0.05,
-                Scope::EachPhase,
+                ThresholdScope::EachPhase,
             ),
             (
                 "errors < 5% in spike within 30s",
@@ -480,7 +506,7 @@ mod tests {
                 None,
                 Less,
                 5_000_000.0,
-                Scope::Run,
+                ThresholdScope::Run,
             ),
             (
                 "rate of browse > 600/min",
@@ -488,7 +514,7 @@ mod tests {
                 Some("browse"),
                 Greater,
                 10.0,
-                Scope::EachPhase,
+                ThresholdScope::EachPhase,
             ),
         ] {
             let of = of.map(str::to_owned);

@@ -4,7 +4,7 @@ use super::Url;
 
 /// Which question a test answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum TestKind {
     Smoke,
     Load,
     Stress,
@@ -12,7 +12,7 @@ pub enum Kind {
     Soak,
 }
 
-impl Kind {
+impl TestKind {
     pub const ALL: [Self; 5] = [
         Self::Smoke,
         Self::Load,
@@ -144,21 +144,21 @@ impl Kind {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Surroundings, no_files, read, render};
+    use super::super::{Substitutions, no_files, read, render};
     use super::*;
 
     #[test]
     fn every_kind_is_a_valid_scenario_that_opens_with_its_question() {
         let url = super::super::url("https://shop.example.com").unwrap();
-        for kind in Kind::ALL {
+        for kind in TestKind::ALL {
             let text = kind.scenario(&url);
-            let read = read(&text, &Surroundings::default(), &no_files);
+            let read = read(&text, &Substitutions::default(), &no_files);
             let read = read
                 .map_err(|problems| render(kind.word(), &text, &problems, false))
                 .unwrap();
             assert_eq!(read.scenario.name, kind.word());
             assert!(text.lines().next().unwrap().ends_with('?'));
         }
-        insta::assert_snapshot!(Kind::Spike.scenario(&url));
+        insta::assert_snapshot!(TestKind::Spike.scenario(&url));
     }
 }

@@ -1,16 +1,16 @@
 //! Thresholds as k6 writes them, in our words: k6's times are milliseconds, its shares fractions.
 
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, NodeValue};
 
 /// A map of k6's thresholds as the lines to write instead.
 pub fn k6_translated(entries: &[Entry]) -> Vec<String> {
     let translate = |entry: &Entry| -> Vec<String> {
         let conditions: Vec<&Node> = match &entry.node.value {
-            Value::List(items) => items.iter().collect(),
+            NodeValue::List(items) => items.iter().collect(),
             _ => vec![&entry.node],
         };
         let texts = conditions.into_iter().map(|node| match &node.value {
-            Value::Text(condition) => k6_condition(&entry.key, condition),
+            NodeValue::Text(condition) => k6_condition(&entry.key, condition),
             _ => None,
         });
         let nothing = || format!("# `{}` has no counterpart for this condition", entry.key);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Metric, Phase, Role, Scenario, Scope, Threshold};
+use super::{LoadPhase, PhaseRole, Scenario, Threshold, ThresholdMetric, ThresholdScope};
 use crate::units::{Seconds, seconds};
 
 /// The latency an instance's capacity is measured by.
@@ -35,8 +35,8 @@ impl Limit {
 
     /// The share of errors allowed in the spikes, if the scenario says so.
     pub fn errors_in_the_spike(scenario: &Scenario) -> Option<f64> {
-        in_the_spikes(scenario, Metric::Errors, |scope| {
-            matches!(scope, Scope::EachPhase)
+        in_the_spikes(scenario, ThresholdMetric::Errors, |scope| {
+            matches!(scope, ThresholdScope::EachPhase)
         })
     }
 
@@ -47,28 +47,32 @@ impl Limit {
 
     fn in_the_spike(scenario: &Scenario) -> Option<f64> {
         in_the_spikes(scenario, P95, |scope| {
-            matches!(scope, Scope::EachPhase | Scope::Run)
+            matches!(scope, ThresholdScope::EachPhase | ThresholdScope::Run)
         })
     }
 }
 
 /// The limit that is set for a phase that is a spike; else for all; else for a phase that asks for
 /// more than the least, which is a lower spike.
-fn in_the_spikes(scenario: &Scenario, metric: Metric, all: impl Fn(&Scope) -> bool) -> Option<f64> {
+fn in_the_spikes(
+    scenario: &Scenario,
+    metric: ThresholdMetric,
+    all: impl Fn(&ThresholdScope) -> bool,
+) -> Option<f64> {
     let least = scenario
         .phases
         .iter()
         .map(|phase| phase.level)
         .fold(f64::INFINITY, f64::min);
-    let named = |scope: &Scope, is: &dyn Fn(&Phase) -> bool| match scope {
-        Scope::Phase(name) => scenario
+    let named = |scope: &ThresholdScope, is: &dyn Fn(&LoadPhase) -> bool| match scope {
+        ThresholdScope::Phase(name) => scenario
             .phases
             .iter()
             .any(|phase| phase.name == *name && is(phase)),
         _ => false,
     };
     threshold(scenario, metric, |scope| {
-        named(scope, &|phase| phase.role == Role::Spike)
+        named(scope, &|phase| phase.role == PhaseRole::Spike)
     })
     .or_else(|| threshold(scenario, metric, all))
     .or_else(|| {
@@ -79,7 +83,11 @@ fn in_the_spikes(scenario: &Scenario, metric: Metric, all: impl Fn(&Scope) -> bo
 }
 
 /// The strictest limit on a metric of all requests, of the scopes wanted.
-fn threshold(scenario: &Scenario, metric: Metric, wanted: impl Fn(&Scope) -> bool) -> Option<f64> {
+fn threshold(
+    scenario: &Scenario,
+    metric: ThresholdMetric,
+    wanted: impl Fn(&ThresholdScope) -> bool,
+) -> Option<f64> {
     let about = |one: &&Threshold| one.metric == metric && one.of.is_none() && wanted(&one.scope);
     scenario
         .thresholds
@@ -89,4 +97,4 @@ fn threshold(scenario: &Scenario, metric: Metric, wanted: impl Fn(&Scope) -> boo
         .min_by(f64::total_cmp)
 }
 
-const P95: Metric = Metric::Percentile(95.0);
+const P95: ThresholdMetric = ThresholdMetric::Percentile(95.0);

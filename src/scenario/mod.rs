@@ -30,6 +30,7 @@ mod k6;
 mod limit;
 mod node;
 mod outside;
+mod path;
 mod phases;
 mod problem;
 mod reader;
@@ -38,6 +39,7 @@ mod schema;
 mod step;
 mod target;
 mod template;
+mod think;
 mod threshold;
 mod validate;
 
@@ -45,25 +47,25 @@ mod validate;
 mod tests;
 
 pub use body::Body;
-pub use capture::{Capture, From, Pick};
+pub use capture::{Capture, From, Occurrence};
 pub use check::{Check, Expected, What};
 pub use condition::{Condition, Operator};
-pub use data::{Data, Order, WhenUsedUp};
+pub use data::{DataFile, Order, WhenUsedUp};
 pub use fleet::parse_usd;
-pub use flows::percent_encoded;
-pub use init::Kind;
+pub use init::TestKind;
 pub use limit::Limit;
 pub use outside::secrets_named;
+pub use path::percent_encoded;
 pub use phases::parse_rate;
 pub use problem::{Problem, render};
 pub use schema::json_schema;
 pub use step::{Action, Block, Method, Step};
 pub use template::{Escape, Expression, Literal, Now, Segment, Template};
-pub use threshold::{Comparison, Metric, Scope, Threshold};
+pub use threshold::{Threshold, ThresholdMetric, ThresholdOperator, ThresholdScope};
 
 /// What a scenario's text may refer to from outside.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Surroundings {
+pub struct Substitutions {
     /// The variables `${NAME}` may read.
     pub environment: BTreeMap<String, String>,
     /// What `${secret:NAME}` may read. Never written with the rest: it has an object of its own.
@@ -74,10 +76,10 @@ pub struct Surroundings {
 }
 
 /// Opens a file that the scenario names, by the name it uses.
-pub type Open<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
+pub type ReadFile<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
 
 /// The files a scenario uses, by the names it uses.
-pub type Files = BTreeMap<String, Arc<Vec<u8>>>;
+pub type FileContents = BTreeMap<String, Arc<Vec<u8>>>;
 
 /// A scenario read from text, with what it used of its surroundings: only this leaves the machine,
 /// with the plan.
@@ -88,12 +90,16 @@ pub struct Read {
     pub used: BTreeMap<String, String>,
     /// The values of `${secret:NAME}`.
     pub secrets: Secrets,
-    pub files: Files,
+    pub files: FileContents,
 }
 
 /// Reads a scenario, or returns every problem of the text, in the order of their places.
-pub fn read(text: &str, surroundings: &Surroundings, open: Open<'_>) -> Result<Read, Vec<Problem>> {
-    validate::read(text, surroundings, open)
+pub fn read(
+    text: &str,
+    substitutions: &Substitutions,
+    open: ReadFile<'_>,
+) -> Result<Read, Vec<Problem>> {
+    validate::read(text, substitutions, open)
 }
 
 /// Reads a target's URL by itself; the error says what is wrong and what to write.
@@ -112,15 +118,15 @@ pub struct Scenario {
     pub name: String,
     pub target: Target,
     /// At least one; their names are unique.
-    pub phases: Vec<Phase>,
+    pub phases: Vec<LoadPhase>,
     /// At least one; their names are unique and the weights above zero.
     pub flows: Vec<Flow>,
-    pub data: Vec<Data>,
+    pub data: Vec<DataFile>,
     /// Repeats a run's choices; else each run has its own.
     pub seed: Option<u64>,
     pub thresholds: Vec<Threshold>,
-    pub scaling: Scaling,
-    pub fleet: Fleet,
+    pub scaling: ScalingExpectations,
+    pub fleet: FleetSettings,
     pub budget: Option<Usd>,
 }
 
@@ -201,7 +207,7 @@ pub struct Target {
     pub cookies: bool,
     /// Asks for gzip, br and zstd.
     pub compression: bool,
-    pub connection: Connection,
+    pub connection: ConnectionPolicy,
 }
 
 /// Which HTTP is spoken.
@@ -238,7 +244,7 @@ pub struct Identity {
 /// How long connections live, and who uses them. The defaults suit a load balancer that scales: its
 /// new addresses only get load from new connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Connection {
+pub struct ConnectionPolicy {
     pub reuse: Reuse,
     pub pool: Pool,
     /// Renewed between two requests, at this age give or take a fifth.
@@ -246,7 +252,7 @@ pub struct Connection {
     pub max_requests: Option<u64>,
 }
 
-impl Default for Connection {
+impl Default for ConnectionPolicy {
     fn default() -> Self {
         Self {
             reuse: Reuse::Session,
@@ -311,14 +317,14 @@ pub enum Model {
 
 /// A named stretch of load: go to `level` in `ramp`, stay there for `hold`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Phase {
+pub struct LoadPhase {
     pub name: String,
     pub model: Model,
     /// Sessions (users) or iterations started per second (rate).
     pub level: f64,
     pub ramp: Duration,
     pub hold: Duration,
-    pub role: Role,
+    pub role: PhaseRole,
     /// Sessions whose time is over finish their iteration within this; then they are cut, and
     /// counted.
     pub grace: Duration,
@@ -334,7 +340,7 @@ fn is_name(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-impl Phase {
+impl LoadPhase {
     pub fn duration(&self) -> Duration {
         self.ramp + self.hold
     }
@@ -346,7 +352,7 @@ impl Phase {
 /// spike, what precedes it baseline, what follows it recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Role {
+pub enum PhaseRole {
     WarmUp,
     Baseline,
     Spike,
@@ -354,7 +360,7 @@ pub enum Role {
     CoolDown,
 }
 
-impl Role {
+impl PhaseRole {
     /// Warm-up and cool-down are shown, not judged.
     pub fn judged(self) -> bool {
         !matches!(self, Self::WarmUp | Self::CoolDown)
@@ -427,7 +433,7 @@ impl Think {
 
 /// Judgements on how the group behaves.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Scaling {
+pub struct ScalingExpectations {
     /// Breach of the policy's threshold to a new instance in service.
     pub out_within: Duration,
     pub in_within: InWithin,
@@ -459,8 +465,8 @@ pub enum InWithin {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fleet {
-    pub tasks: Tasks,
+pub struct FleetSettings {
+    pub tasks: TaskCount,
     pub size: TaskSize,
     pub arch: Arch,
     /// Empty: the default subnets of the default VPC.
@@ -470,7 +476,7 @@ pub struct Fleet {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tasks {
+pub enum TaskCount {
     Auto,
     Exactly(u32),
 }

@@ -15,12 +15,12 @@ use super::Problem;
 /// A value and the bytes of the text it was written in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    pub value: Value,
+    pub value: NodeValue,
     pub span: Range<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub enum NodeValue {
     Null,
     Bool(bool),
     Number(Number),
@@ -103,7 +103,7 @@ fn span_of(location: &Location) -> Range<usize> {
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Value>::deserialize(deserializer)?;
+        let spanned = Spanned::<NodeValue>::deserialize(deserializer)?;
         Ok(Self {
             value: spanned.value,
             span: span_of(&spanned.referenced),
@@ -111,7 +111,7 @@ impl<'de> Deserialize<'de> for Node {
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
+impl<'de> Deserialize<'de> for NodeValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor)
     }
@@ -120,59 +120,60 @@ impl<'de> Deserialize<'de> for Value {
 struct ValueVisitor;
 
 impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value;
+    type Value = NodeValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a YAML value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<NodeValue, E> {
+        Ok(NodeValue::Null)
     }
 
-    fn visit_none<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_none<E>(self) -> Result<NodeValue, E> {
+        Ok(NodeValue::Null)
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        Value::deserialize(deserializer)
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<NodeValue, D::Error> {
+        NodeValue::deserialize(deserializer)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<NodeValue, E> {
+        Ok(NodeValue::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<NodeValue, E> {
+        Ok(NodeValue::Number(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<NodeValue, E> {
+        Ok(NodeValue::Number(value.into()))
     }
 
     // `.inf` and `.nan` have no place in a scenario or in JSON: as text they are refused where a
     // number is wanted.
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or_else(|| Value::Text(value.to_string()), Value::Number))
+    fn visit_f64<E>(self, value: f64) -> Result<NodeValue, E> {
+        Ok(Number::from_f64(value)
+            .map_or_else(|| NodeValue::Text(value.to_string()), NodeValue::Number))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::Text(value.to_owned()))
+    fn visit_str<E>(self, value: &str) -> Result<NodeValue, E> {
+        Ok(NodeValue::Text(value.to_owned()))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::Text(value))
+    fn visit_string<E>(self, value: String) -> Result<NodeValue, E> {
+        Ok(NodeValue::Text(value))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<NodeValue, A::Error> {
         let mut list = Vec::new();
         while let Some(item) = items.next_element()? {
             list.push(item);
         }
-        Ok(Value::List(list))
+        Ok(NodeValue::List(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<NodeValue, A::Error> {
         let mut map = Vec::new();
         while let Some(key) = pairs.next_key::<Node>()? {
             let key_span = key.span.clone();
@@ -183,17 +184,17 @@ impl<'de> Visitor<'de> for ValueVisitor {
                 node: pairs.next_value()?,
             });
         }
-        Ok(Value::Map(map))
+        Ok(NodeValue::Map(map))
     }
 }
 
 fn key_text(key: Node) -> Option<String> {
     match key.value {
-        Value::Text(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(value) => Some(value.to_string()),
-        Value::Null => Some("null".to_owned()),
-        Value::List(_) | Value::Map(_) => None,
+        NodeValue::Text(text) => Some(text),
+        NodeValue::Number(number) => Some(number.to_string()),
+        NodeValue::Bool(value) => Some(value.to_string()),
+        NodeValue::Null => Some("null".to_owned()),
+        NodeValue::List(_) | NodeValue::Map(_) => None,
     }
 }
 
@@ -201,12 +202,12 @@ impl Node {
     /// What to call it when something else was wanted.
     pub fn kind(&self) -> &'static str {
         match self.value {
-            Value::Null => "nothing",
-            Value::Bool(_) => "true or false",
-            Value::Number(_) => "a number",
-            Value::Text(_) => "text",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a map",
+            NodeValue::Null => "nothing",
+            NodeValue::Bool(_) => "true or false",
+            NodeValue::Number(_) => "a number",
+            NodeValue::Text(_) => "text",
+            NodeValue::List(_) => "a list",
+            NodeValue::Map(_) => "a map",
         }
     }
 
@@ -214,10 +215,10 @@ impl Node {
     /// lines.
     pub fn place(&self) -> Range<usize> {
         match &self.value {
-            Value::Map(entries) => entries
+            NodeValue::Map(entries) => entries
                 .first()
                 .map_or_else(|| self.span.clone(), |entry| entry.key_span.clone()),
-            Value::List(items) => items.first().map_or_else(|| self.span.clone(), Node::place),
+            NodeValue::List(items) => items.first().map_or_else(|| self.span.clone(), Node::place),
             _ => self.span.clone(),
         }
     }
@@ -235,7 +236,7 @@ mod tests {
     fn keys_and_values_know_their_bytes() {
         let text = "# ümlaut\nname: hello\nlist:\n  - { a: \"b c\", n: 200 }\nname: again\n";
         let node = parse(text).unwrap();
-        let Value::Map(entries) = &node.value else {
+        let NodeValue::Map(entries) = &node.value else {
             panic!("{node:?}")
         };
         let keys: Vec<&str> = entries
@@ -244,15 +245,15 @@ mod tests {
             .collect();
         assert_eq!(keys, ["name", "list", "name"], "repeated keys are kept");
         assert_eq!(slice(text, &entries[0].node.span), "hello");
-        let Value::List(items) = &entries[1].node.value else {
+        let NodeValue::List(items) = &entries[1].node.value else {
             panic!("{entries:?}")
         };
-        let Value::Map(inner) = &items[0].value else {
+        let NodeValue::Map(inner) = &items[0].value else {
             panic!("{items:?}")
         };
         assert_eq!(slice(text, &inner[0].node.span), "\"b c\"");
         assert_eq!(slice(text, &inner[1].node.span), "200");
-        assert_eq!(inner[1].node.value, Value::Number(200.into()));
+        assert_eq!(inner[1].node.value, NodeValue::Number(200.into()));
     }
 
     #[test]

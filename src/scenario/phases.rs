@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fields::PHASE;
 use super::node::Node;
 use super::reader::{Members, Reader, closest};
-use super::{Model, Phase, Problem, Role};
+use super::{LoadPhase, Model, PhaseRole, Problem};
 
 /// More sessions or iterations per second than a fleet of 500 tasks can make.
 const HIGHEST: f64 = 10_000_000.0;
@@ -36,7 +36,7 @@ impl Common {
 }
 
 /// A phase whose role may still have to be inferred.
-struct Draft {
+struct PhaseDraft {
     name: String,
     model: Model,
     grace: Duration,
@@ -44,15 +44,15 @@ struct Draft {
     level: f64,
     ramp: Duration,
     hold: Duration,
-    role: Option<Role>,
+    role: Option<PhaseRole>,
 }
 
 /// The phases; of faulty ones at least their names.
-pub fn read(reader: &mut Reader<'_>, node: &Node, common: &Common) -> Vec<Phase> {
+pub fn read(reader: &mut Reader<'_>, node: &Node, common: &Common) -> Vec<LoadPhase> {
     let before = reader.problems.len();
     let items = reader.items(node, "phases", "{ name: sustained, users: 500, hold: 10m }");
     let mut model = None;
-    let mut drafts: Vec<Draft> = Vec::new();
+    let mut drafts: Vec<PhaseDraft> = Vec::new();
     for item in items {
         let members = reader.members(item, &PHASE);
         let name = name(reader, &members, &drafts, items.len());
@@ -72,7 +72,7 @@ pub fn read(reader: &mut Reader<'_>, node: &Node, common: &Common) -> Vec<Phase>
             let problem = Problem::new(entry.key_span.clone(), "only sessions start in a burst");
             reader.report(problem.help("a `rate` starts iterations evenly; leave `burst` out"));
         }
-        drafts.push(Draft {
+        drafts.push(PhaseDraft {
             name,
             model,
             grace,
@@ -90,7 +90,12 @@ pub fn read(reader: &mut Reader<'_>, node: &Node, common: &Common) -> Vec<Phase>
     with_roles(drafts)
 }
 
-fn name(reader: &mut Reader<'_>, members: &Members<'_>, before: &[Draft], count: usize) -> String {
+fn name(
+    reader: &mut Reader<'_>,
+    members: &Members<'_>,
+    before: &[PhaseDraft],
+    count: usize,
+) -> String {
     let Some(node) = members.get("name") else {
         if count > 1 && members.entry("name").is_none() {
             let problem = Problem::new(
@@ -243,18 +248,18 @@ fn place_of_times(members: &Members<'_>) -> Range<usize> {
     times.map_or_else(|| members.place(), |node| node.span.clone())
 }
 
-fn role(reader: &mut Reader<'_>, node: &Node) -> Option<Role> {
-    const ROLES: [Role; 5] = [
-        Role::WarmUp,
-        Role::Baseline,
-        Role::Spike,
-        Role::Recovery,
-        Role::CoolDown,
+fn role(reader: &mut Reader<'_>, node: &Node) -> Option<PhaseRole> {
+    const ROLES: [PhaseRole; 5] = [
+        PhaseRole::WarmUp,
+        PhaseRole::Baseline,
+        PhaseRole::Spike,
+        PhaseRole::Recovery,
+        PhaseRole::CoolDown,
     ];
     let text = reader.text(node)?;
     let found = ROLES.into_iter().find(|role| role.word() == text.value);
     if found.is_none() {
-        let words = ROLES.map(Role::word);
+        let words = ROLES.map(PhaseRole::word);
         let help = closest(&text.value, words).map_or_else(
             || format!("it is one of `{}`", words.join("`, `")),
             |word| format!("did you mean `{word}`?"),
@@ -265,16 +270,16 @@ fn role(reader: &mut Reader<'_>, node: &Node) -> Option<Role> {
     found
 }
 
-fn with_roles(drafts: Vec<Draft>) -> Vec<Phase> {
-    let shapes: Vec<Shape> = drafts
+fn with_roles(drafts: Vec<PhaseDraft>) -> Vec<LoadPhase> {
+    let shapes: Vec<PhaseShape> = drafts
         .iter()
-        .map(|draft| Shape {
+        .map(|draft| PhaseShape {
             level: draft.level,
             holds: !draft.hold.is_zero(),
         })
         .collect();
     let roles = infer_roles(&shapes);
-    let phase = |(draft, inferred): (Draft, Role)| Phase {
+    let phase = |(draft, inferred): (PhaseDraft, PhaseRole)| LoadPhase {
         name: draft.name,
         model: draft.model,
         level: draft.level,
@@ -289,13 +294,13 @@ fn with_roles(drafts: Vec<Draft>) -> Vec<Phase> {
 
 /// What of a phase its role depends on.
 #[derive(Debug, Clone, Copy)]
-struct Shape {
+struct PhaseShape {
     level: f64,
     holds: bool,
 }
 
-/// The rule is written on [`Role`].
-fn infer_roles(shapes: &[Shape]) -> Vec<Role> {
+/// The rule is written on [`PhaseRole`].
+fn infer_roles(shapes: &[PhaseShape]) -> Vec<PhaseRole> {
     let peak = shapes.iter().map(|shape| shape.level).fold(0.0, f64::max);
     let first_peak = shapes
         .iter()
@@ -304,17 +309,17 @@ fn infer_roles(shapes: &[Shape]) -> Vec<Role> {
     let cools_down = |place: usize| shapes[place].level == 0.0 && place > first_peak;
     let flat = (0..shapes.len()).all(|place| shapes[place].level == peak || cools_down(place));
     let infer = |place: usize| {
-        let Shape { level, holds } = shapes[place];
+        let PhaseShape { level, holds } = shapes[place];
         let only_ramps_to_the_next = shapes
             .get(1)
             .is_some_and(|next| level < peak || next.level == level);
         match () {
-            () if cools_down(place) => Role::CoolDown,
-            () if place == 0 && !holds && only_ramps_to_the_next => Role::WarmUp,
-            () if flat => Role::Baseline,
-            () if level == peak => Role::Spike,
-            () if place < first_peak => Role::Baseline,
-            () => Role::Recovery,
+            () if cools_down(place) => PhaseRole::CoolDown,
+            () if place == 0 && !holds && only_ramps_to_the_next => PhaseRole::WarmUp,
+            () if flat => PhaseRole::Baseline,
+            () if level == peak => PhaseRole::Spike,
+            () if place < first_peak => PhaseRole::Baseline,
+            () => PhaseRole::Recovery,
         }
     };
     (0..shapes.len()).map(infer).collect()
@@ -326,11 +331,11 @@ mod tests {
 
     #[test]
     fn roles_follow_from_levels() {
-        use Role::{Baseline as B, CoolDown as C, Recovery as R, Spike as S, WarmUp as W};
-        let check = |shapes: &[(f64, bool)], wanted: &[Role]| {
-            let shapes: Vec<Shape> = shapes
+        use PhaseRole::{Baseline as B, CoolDown as C, Recovery as R, Spike as S, WarmUp as W};
+        let check = |shapes: &[(f64, bool)], wanted: &[PhaseRole]| {
+            let shapes: Vec<PhaseShape> = shapes
                 .iter()
-                .map(|&(level, holds)| Shape { level, holds })
+                .map(|&(level, holds)| PhaseShape { level, holds })
                 .collect();
             assert_eq!(infer_roles(&shapes), wanted, "{shapes:?}");
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fields::SCALING;
 use super::node::{Entry, Node};
 use super::reader::{Reader, checked_duration, is_header_name};
-use super::{InWithin, Problem, Scaling, Target};
+use super::{InWithin, Problem, ScalingExpectations, Target};
 
 /// Three datapoints of a minute, the usual alarm of a target-tracking policy.
 const OUT_WITHIN: Duration = Duration::from_secs(180);
@@ -16,7 +16,11 @@ const FRESH: Duration = Duration::from_secs(60);
 const UNDER: f64 = 0.25;
 const OVER: f64 = 0.75;
 
-pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>, target: Option<&Target>) -> Scaling {
+pub fn read(
+    reader: &mut Reader<'_>,
+    entry: Option<&Entry>,
+    target: Option<&Target>,
+) -> ScalingExpectations {
     let members = entry
         .map(|entry| reader.members(&entry.node, &SCALING))
         .unwrap_or_default();
@@ -29,7 +33,7 @@ pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>, target: Option<&Targ
             problem.help("name it as `target.group` or `target.service`, or leave `scaling` out"),
         );
     }
-    Scaling {
+    ScalingExpectations {
         out_within: members
             .get("out_within")
             .and_then(|node| reader.positive_duration(node))

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Kind, Object, SCENARIO};
+use super::fields::{Field, FieldKind, Object, SCENARIO};
 
 /// Draft 2020-12. Editors complete and explain with it; `read` checks more than a schema can say.
 pub fn json_schema() -> Value {
@@ -53,55 +53,57 @@ fn reference(to: &Object, definitions: &mut Map<String, Value>) -> Value {
     json!({ "$ref": format!("#/$defs/{}", to.name) })
 }
 
-fn kind(kind: &Kind, definitions: &mut Map<String, Value>) -> Value {
+fn kind(kind: &FieldKind, definitions: &mut Map<String, Value>) -> Value {
     match kind {
-        Kind::Text => json!({ "type": "string" }),
-        Kind::Name => text_like("[A-Za-z0-9._-]{1,64}"),
-        Kind::Duration => text_like(DURATION),
-        Kind::Think => text_like(&format!(
+        FieldKind::Text => json!({ "type": "string" }),
+        FieldKind::Name => text_like("[A-Za-z0-9._-]{1,64}"),
+        FieldKind::Duration => text_like(DURATION),
+        FieldKind::Think => text_like(&format!(
             "({DURATION}( *\\.\\. *{DURATION})?|exponential\\( *{DURATION} *\\)|normal\\( *{DURATION} *, *{DURATION} *\\))"
         )),
-        Kind::Count => number_like(json!({ "type": "integer", "minimum": 0 })),
-        Kind::Redirects => {
+        FieldKind::Count => number_like(json!({ "type": "integer", "minimum": 0 })),
+        FieldKind::Redirects => {
             json!({ "anyOf": [{ "const": "off" }, { "type": "integer", "minimum": 0, "maximum": 50 }, variable()] })
         }
-        Kind::Size => text_like("[<>]=? *[0-9.]+ *(B|KB|MB|KiB|MiB)"),
-        Kind::OneOrMore => {
+        FieldKind::Size => text_like("[<>]=? *[0-9.]+ *(B|KB|MB|KiB|MiB)"),
+        FieldKind::OneOrMore => {
             json!({ "anyOf": [scalar(), { "type": "array", "minItems": 1, "items": scalar() }] })
         }
-        Kind::HeaderCheck => json!({ "anyOf": [{ "type": "string" }, values()] }),
-        Kind::Values => values(),
-        Kind::Named(of) => {
+        FieldKind::HeaderCheck => json!({ "anyOf": [{ "type": "string" }, values()] }),
+        FieldKind::Values => values(),
+        FieldKind::Named(of) => {
             json!({ "type": "object", "additionalProperties": reference(of, definitions) })
         }
-        Kind::NamedTextOr(of) => {
+        FieldKind::NamedTextOr(of) => {
             json!({ "type": "object", "additionalProperties": { "anyOf": [scalar(), reference(of, definitions)] } })
         }
-        Kind::TextsOr(of) => json!({
+        FieldKind::TextsOr(of) => json!({
             "type": "array", "minItems": 1,
             "items": { "anyOf": [{ "type": "string" }, reference(of, definitions)] },
         }),
-        Kind::OneOrMoreOf(of) => {
+        FieldKind::OneOrMoreOf(of) => {
             let one = reference(of, definitions);
             json!({ "anyOf": [one, { "type": "array", "minItems": 1, "items": one }] })
         }
-        Kind::Rate => text_like("[0-9.]+ */ *(s|min)"),
-        Kind::Users => number_like(json!({ "type": "integer", "minimum": 0 })),
-        Kind::Weight => number_like(json!({ "type": "number", "exclusiveMinimum": 0 })),
-        Kind::Boolean => number_like(json!({ "type": "boolean" })),
-        Kind::Choice(words) => json!({ "enum": words }),
-        Kind::Status => {
+        FieldKind::Rate => text_like("[0-9.]+ */ *(s|min)"),
+        FieldKind::Users => number_like(json!({ "type": "integer", "minimum": 0 })),
+        FieldKind::Weight => number_like(json!({ "type": "number", "exclusiveMinimum": 0 })),
+        FieldKind::Boolean => number_like(json!({ "type": "boolean" })),
+        FieldKind::Choice(words) => json!({ "enum": words }),
+        FieldKind::Status => {
             json!({ "anyOf": [status(), { "type": "array", "minItems": 1, "items": status() }] })
         }
-        Kind::Cpu => number_like(json!({ "enum": [0.25, 0.5, 1, 2, 4, 8, 16] })),
-        Kind::Tasks => {
+        FieldKind::Cpu => number_like(json!({ "enum": [0.25, 0.5, 1, 2, 4, 8, 16] })),
+        FieldKind::Tasks => {
             json!({ "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1, "maximum": 500 }, variable()] })
         }
-        Kind::Headers => json!({ "type": "object", "additionalProperties": scalar() }),
-        Kind::Json => json!({}),
-        Kind::Texts => json!({ "type": "array", "minItems": 1, "items": { "type": "string" } }),
-        Kind::Object(to) => reference(to, definitions),
-        Kind::Objects(of) => {
+        FieldKind::Headers => json!({ "type": "object", "additionalProperties": scalar() }),
+        FieldKind::Json => json!({}),
+        FieldKind::Texts => {
+            json!({ "type": "array", "minItems": 1, "items": { "type": "string" } })
+        }
+        FieldKind::Object(to) => reference(to, definitions),
+        FieldKind::Objects(of) => {
             json!({ "type": "array", "minItems": 1, "items": reference(of, definitions) })
         }
     }
@@ -142,32 +144,32 @@ impl Field {
     #[cfg(test)]
     fn form(&self) -> String {
         match &self.kind {
-            Kind::Text => "text".to_owned(),
-            Kind::Name => "name".to_owned(),
-            Kind::Duration => "duration".to_owned(),
-            Kind::Think => "pause".to_owned(),
-            Kind::Count => "whole number".to_owned(),
-            Kind::Redirects => "`off` or number".to_owned(),
-            Kind::Size => "`< 100KB`".to_owned(),
-            Kind::OneOrMore => "text or list of texts".to_owned(),
-            Kind::HeaderCheck => "name, or map of texts".to_owned(),
-            Kind::Values => "map of values".to_owned(),
-            Kind::Named(of) => format!("map of names to [{0}](#{0})", of.name),
-            Kind::NamedTextOr(of) => format!("map of names to text or [{0}](#{0})", of.name),
-            Kind::TextsOr(of) => format!("list of texts or [{0}](#{0})", of.name),
-            Kind::OneOrMoreOf(of) => format!("[{0}](#{0}) or list of them", of.name),
-            Kind::Rate => "`200/s`, `12000/min`".to_owned(),
-            Kind::Users => "whole number".to_owned(),
-            Kind::Weight | Kind::Cpu => "number".to_owned(),
-            Kind::Boolean => "`true`, `false`".to_owned(),
-            Kind::Choice(words) => format!("`{}`", words.join("`, `")),
-            Kind::Status => "code, class, range or list".to_owned(),
-            Kind::Tasks => "`auto` or number".to_owned(),
-            Kind::Headers => "map of texts".to_owned(),
-            Kind::Json => "anything".to_owned(),
-            Kind::Texts => "list of texts".to_owned(),
-            Kind::Object(to) => format!("[{0}](#{0})", to.name),
-            Kind::Objects(of) => format!("list of [{0}](#{0})", of.name),
+            FieldKind::Text => "text".to_owned(),
+            FieldKind::Name => "name".to_owned(),
+            FieldKind::Duration => "duration".to_owned(),
+            FieldKind::Think => "pause".to_owned(),
+            FieldKind::Count => "whole number".to_owned(),
+            FieldKind::Redirects => "`off` or number".to_owned(),
+            FieldKind::Size => "`< 100KB`".to_owned(),
+            FieldKind::OneOrMore => "text or list of texts".to_owned(),
+            FieldKind::HeaderCheck => "name, or map of texts".to_owned(),
+            FieldKind::Values => "map of values".to_owned(),
+            FieldKind::Named(of) => format!("map of names to [{0}](#{0})", of.name),
+            FieldKind::NamedTextOr(of) => format!("map of names to text or [{0}](#{0})", of.name),
+            FieldKind::TextsOr(of) => format!("list of texts or [{0}](#{0})", of.name),
+            FieldKind::OneOrMoreOf(of) => format!("[{0}](#{0}) or list of them", of.name),
+            FieldKind::Rate => "`200/s`, `12000/min`".to_owned(),
+            FieldKind::Users => "whole number".to_owned(),
+            FieldKind::Weight | FieldKind::Cpu => "number".to_owned(),
+            FieldKind::Boolean => "`true`, `false`".to_owned(),
+            FieldKind::Choice(words) => format!("`{}`", words.join("`, `")),
+            FieldKind::Status => "code, class, range or list".to_owned(),
+            FieldKind::Tasks => "`auto` or number".to_owned(),
+            FieldKind::Headers => "map of texts".to_owned(),
+            FieldKind::Json => "anything".to_owned(),
+            FieldKind::Texts => "list of texts".to_owned(),
+            FieldKind::Object(to) => format!("[{0}](#{0})", to.name),
+            FieldKind::Objects(of) => format!("list of [{0}](#{0})", of.name),
         }
     }
 }
@@ -221,7 +223,7 @@ mod tests {
     fn a_validator_takes_every_scenario_that_we_ship_or_write() {
         let validator = jsonschema::draft202012::new(&json_schema()).unwrap();
         let url = crate::scenario::url("https://shop.example.com").unwrap();
-        let kinds = crate::scenario::init::Kind::ALL.into_iter();
+        let kinds = crate::scenario::init::TestKind::ALL.into_iter();
         let mut texts: Vec<(String, String)> = kinds
             .map(|kind| (kind.word().to_owned(), kind.scenario(&url)))
             .collect();

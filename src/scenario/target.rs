@@ -7,11 +7,12 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::data::choice;
 use super::fields::{CONNECTION, TARGET, TLS};
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, NodeValue};
 use super::reader::{Members, Reader};
-use super::template::Known;
+use super::template::TemplateScope;
 use super::{
-    Connection, Data, Http, Identity, Pool, Problem, Reuse, Subject, Target, Tls, Url, flows,
+    ConnectionPolicy, DataFile, Http, Identity, Pool, Problem, Reuse, Subject, Target, Tls, Url,
+    flows,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -25,51 +26,13 @@ pub fn read(
     entry: Option<&Entry>,
     connection: Option<&Entry>,
     replacement: Option<&str>,
-    data: &[Data],
+    data: &[DataFile],
 ) -> Option<Target> {
     let members = entry
         .map(|entry| reader.members(&entry.node, &TARGET))
         .unwrap_or_default();
-    let url = match (replacement, members.get("url")) {
-        (Some(replacement), _) => replaced(reader, replacement),
-        (None, Some(node)) => url(reader, node),
-        (None, None) if members.entry("url").is_none() && entry.is_none_or(has_no_url) => {
-            let place = entry.map_or(0..0, |entry| entry.key_span.clone());
-            let problem = Problem::new(place, "there is no URL to send load to");
-            reader.report(
-                problem.help("write `target: { url: https://shop.example.com }`, or give `--url`"),
-            );
-            None
-        }
-        (None, None) => None,
-    };
-    let group = members
-        .get("group")
-        .and_then(|node| group(reader, node))
-        .map(Subject::Group);
-    let service = members
-        .get("service")
-        .and_then(|node| service(reader, node));
-    if let (Some(entry), Some(_), Some(_)) = (members.entry("service"), &group, &service) {
-        let problem = Problem::new(
-            entry.key_span.clone(),
-            "a target is a `group` or a `service`, not both",
-        );
-        reader.report(problem.help("keep the one that scales what answers the URL"));
-    }
-    let is_service = service.is_some();
-    let subject = group.or(service);
-    let like = members.get("like").and_then(|node| match is_service {
-        true => self::service(reader, node),
-        false => self::group(reader, node).map(Subject::Group),
-    });
-    if let (Some(entry), None) = (members.entry("like"), &subject) {
-        let problem = Problem::new(
-            entry.key_span.clone(),
-            "there is nothing to compare with what this names",
-        );
-        reader.report(problem.help("name what is tested as `target.group` or `target.service`"));
-    }
+    let url = target_url(reader, entry, &members, replacement);
+    let (subject, like) = subjects(reader, &members);
     let timeout = members
         .get("timeout")
         .and_then(|node| reader.positive_duration(node))
@@ -81,7 +44,7 @@ pub fn read(
     let headers = flows::headers(
         reader,
         &members,
-        &Known {
+        &TemplateScope {
             variables: &[],
             data,
         },
@@ -126,6 +89,59 @@ pub fn read(
     })
 }
 
+fn target_url(
+    reader: &mut Reader<'_>,
+    entry: Option<&Entry>,
+    members: &Members<'_>,
+    replacement: Option<&str>,
+) -> Option<Url> {
+    match (replacement, members.get("url")) {
+        (Some(replacement), _) => replaced(reader, replacement),
+        (None, Some(node)) => url(reader, node),
+        (None, None) if members.entry("url").is_none() && entry.is_none_or(has_no_url) => {
+            let place = entry.map_or(0..0, |entry| entry.key_span.clone());
+            let problem = Problem::new(place, "there is no URL to send load to");
+            reader.report(
+                problem.help("write `target: { url: https://shop.example.com }`, or give `--url`"),
+            );
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+/// The group or service that is tested, and the one that it is compared with.
+fn subjects(reader: &mut Reader<'_>, members: &Members<'_>) -> (Option<Subject>, Option<Subject>) {
+    let group = members
+        .get("group")
+        .and_then(|node| group(reader, node))
+        .map(Subject::Group);
+    let service = members
+        .get("service")
+        .and_then(|node| service(reader, node));
+    if let (Some(entry), Some(_), Some(_)) = (members.entry("service"), &group, &service) {
+        let problem = Problem::new(
+            entry.key_span.clone(),
+            "a target is a `group` or a `service`, not both",
+        );
+        reader.report(problem.help("keep the one that scales what answers the URL"));
+    }
+    let is_service = service.is_some();
+    let subject = group.or(service);
+    let like = members.get("like").and_then(|node| match is_service {
+        true => self::service(reader, node),
+        false => self::group(reader, node).map(Subject::Group),
+    });
+    if let (Some(entry), None) = (members.entry("like"), &subject) {
+        let problem = Problem::new(
+            entry.key_span.clone(),
+            "there is nothing to compare with what this names",
+        );
+        reader.report(problem.help("name what is tested as `target.group` or `target.service`"));
+    }
+    (subject, like)
+}
+
 /// On unless the file says otherwise.
 fn boolean(reader: &mut Reader<'_>, members: &Members<'_>, name: &str) -> bool {
     members
@@ -134,8 +150,8 @@ fn boolean(reader: &mut Reader<'_>, members: &Members<'_>, name: &str) -> bool {
         .unwrap_or(true)
 }
 
-fn connection(reader: &mut Reader<'_>, node: &Node) -> Connection {
-    let usual = Connection::default();
+fn connection(reader: &mut Reader<'_>, node: &Node) -> ConnectionPolicy {
+    let usual = ConnectionPolicy::default();
     let members = reader.members(node, &CONNECTION);
     let reuse = [("session", Reuse::Session), ("request", Reuse::Request)];
     let pool = [("session", Pool::Session), ("shared", Pool::Shared)];
@@ -152,7 +168,7 @@ fn connection(reader: &mut Reader<'_>, node: &Node) -> Connection {
         }
         Some(most.max(1))
     });
-    Connection {
+    ConnectionPolicy {
         reuse: members
             .get("reuse")
             .and_then(|node| choice(reader, node, "a reuse", &reuse))
@@ -243,7 +259,7 @@ fn not_pem(reader: &mut Reader<'_>, node: &Node, name: &str, what: &str) {
 /// A `url` without a value has been reported already.
 fn has_no_url(entry: &Entry) -> bool {
     match &entry.node.value {
-        Value::Map(entries) => !entries.iter().any(|entry| entry.key == "url"),
+        NodeValue::Map(entries) => !entries.iter().any(|entry| entry.key == "url"),
         _ => false,
     }
 }
@@ -251,7 +267,7 @@ fn has_no_url(entry: &Entry) -> bool {
 fn replaced(reader: &mut Reader<'_>, replacement: &str) -> Option<Url> {
     match parse_url(replacement) {
         Ok(url) => Some(url),
-        Err(Refusal { reason, help }) => {
+        Err(InvalidUrl { reason, help }) => {
             reader.report(Problem::new(0..0, format!("--url {replacement}: {reason}")).help(help));
             None
         }
@@ -262,7 +278,7 @@ fn url(reader: &mut Reader<'_>, node: &Node) -> Option<Url> {
     let text = reader.text(node)?;
     match parse_url(&text.value) {
         Ok(url) => Some(url),
-        Err(Refusal { reason, help }) => {
+        Err(InvalidUrl { reason, help }) => {
             let message = text.said(format!("this is not a target: {reason}"), "a target's URL");
             reader.report(Problem::new(text.span.clone(), message).help(help));
             None
@@ -306,18 +322,18 @@ fn group(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
 }
 
 #[derive(Debug, PartialEq)]
-struct Refusal {
+struct InvalidUrl {
     reason: &'static str,
     help: &'static str,
 }
 
 pub fn parse_alone(text: &str) -> Result<Url, String> {
-    parse_url(text).map_err(|Refusal { reason, help }| format!("{text}: {reason}; {help}"))
+    parse_url(text).map_err(|InvalidUrl { reason, help }| format!("{text}: {reason}; {help}"))
 }
 
-fn parse_url(text: &str) -> Result<Url, Refusal> {
+fn parse_url(text: &str) -> Result<Url, InvalidUrl> {
     const FORM: &str = "write it like `https://shop.example.com` or `http://10.0.0.5:8080/api`";
-    let refuse = |reason, help| Err(Refusal { reason, help });
+    let refuse = |reason, help| Err(InvalidUrl { reason, help });
     let Some((scheme, rest)) = text.split_once("://") else {
         return refuse("it has no scheme", FORM);
     };

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::Data;
+use super::DataFile;
 use super::capture::{DEEPEST, is_too_deep};
 use super::reader::{Text, closest};
 
@@ -79,10 +79,10 @@ pub enum Now {
 
 /// What a template may name at its place.
 #[derive(Debug, Clone, Copy)]
-pub struct Known<'a> {
+pub struct TemplateScope<'a> {
     /// Captured by a step before it.
     pub variables: &'a [String],
-    pub data: &'a [Data],
+    pub data: &'a [DataFile],
 }
 
 impl Template {
@@ -147,13 +147,13 @@ impl Expression {
 
 /// What is wrong inside a text, and what to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct TemplateFault {
     pub range: Range<usize>,
     pub message: String,
     pub help: String,
 }
 
-impl Fault {
+impl TemplateFault {
     fn new(range: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             range,
@@ -185,16 +185,16 @@ const FUNCTIONS: [&str; 9] = [
 pub fn parse(
     text: &str,
     escape: Escape,
-    known: &Known<'_>,
+    known: &TemplateScope<'_>,
     literal: &dyn Fn(&str) -> Vec<u8>,
-) -> Result<Template, Fault> {
+) -> Result<Template, TemplateFault> {
     let mut template = Template::default();
     let mut at = 0;
     while let Some(open) = text[at..].find("{{").map(|found| at + found) {
         template.push(Segment::Text(literal(&text[at..open])));
         let inner = open + 2;
         let Some(close) = closing(&text[inner..]).map(|found| inner + found) else {
-            return Err(Fault::new(
+            return Err(TemplateFault::new(
                 open..text.len(),
                 "`{{` is never closed",
                 "end it with `}}`, or write `{{ \"{{\" }}` for the braces",
@@ -226,18 +226,23 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 /// One expression, in a part of a text.
-pub fn expression(text: &str, range: Range<usize>, known: &Known<'_>) -> Result<Expression, Fault> {
+pub fn expression(
+    text: &str,
+    range: Range<usize>,
+    known: &TemplateScope<'_>,
+) -> Result<Expression, TemplateFault> {
     let range = trimmed(text, range);
     let part = &text[range.clone()];
     if is_too_deep(part) {
         let help = "capture or compute less in one place";
-        return Err(Fault::new(
+        return Err(TemplateFault::new(
             range,
             format!("this nests deeper than {DEEPEST} levels"),
             help,
         ));
     }
-    let here = |message: String, help: String| Err(Fault::new(range.clone(), message, help));
+    let here =
+        |message: String, help: String| Err(TemplateFault::new(range.clone(), message, help));
     if part.is_empty() {
         return here(
             "there is nothing between the braces".to_owned(),
@@ -297,7 +302,7 @@ pub fn expression(text: &str, range: Range<usize>, known: &Known<'_>) -> Result<
     }
 }
 
-fn first_column<'a>(known: &Known<'a>, name: &str) -> &'a str {
+fn first_column<'a>(known: &TemplateScope<'a>, name: &str) -> &'a str {
     let data = known.data.iter().find(|data| data.name == name);
     data.and_then(|data| data.columns.first())
         .map_or("column", String::as_str)
@@ -307,8 +312,8 @@ fn column(
     range: Range<usize>,
     data: &str,
     column: &str,
-    known: &Known<'_>,
-) -> Result<Expression, Fault> {
+    known: &TemplateScope<'_>,
+) -> Result<Expression, TemplateFault> {
     let Some(index) = known.data.iter().position(|known| known.name == data) else {
         let names: Vec<&str> = known.data.iter().map(|data| data.name.as_str()).collect();
         let help = match closest(data, names.iter().copied()) {
@@ -318,7 +323,7 @@ fn column(
             }
             None => format!("there are `{}`", names.join("`, `")),
         };
-        return Err(Fault::new(
+        return Err(TemplateFault::new(
             range,
             format!("there is no data called `{data}`"),
             help,
@@ -334,7 +339,7 @@ fn column(
                 || format!("it has `{}`", columns.join("`, `")),
                 |name| format!("did you mean `{data}.{name}`?"),
             );
-            Err(Fault::new(
+            Err(TemplateFault::new(
                 range,
                 format!("`{data}` has no column `{column}`"),
                 help,
@@ -348,11 +353,11 @@ fn call(
     range: Range<usize>,
     name: &str,
     inside: Range<usize>,
-    known: &Known<'_>,
-) -> Result<Expression, Fault> {
+    known: &TemplateScope<'_>,
+) -> Result<Expression, TemplateFault> {
     let arguments = &text[inside.clone()];
     let wrong = |example: &str| {
-        Err(Fault::new(
+        Err(TemplateFault::new(
             range.clone(),
             format!("`{name}` is not written like this"),
             format!("like `{example}`"),
@@ -369,42 +374,24 @@ fn call(
             "ms" => Ok(Expression::Now(Now::Millis)),
             _ => wrong("now()`, `now(s)` or `now(ms)"),
         },
-        "random" => {
-            let numbers: Option<Vec<i64>> = arguments
-                .split(',')
-                .map(|number| number.trim().parse().ok())
-                .collect();
-            match numbers.as_deref() {
-                Some([from, to]) if from <= to => Ok(Expression::Random(*from, *to)),
-                Some([from, to]) => Err(Fault::new(
-                    range,
-                    format!("`random({from}, {to})` ends before it begins"),
-                    format!("write `random({to}, {from})`"),
-                )),
-                _ => wrong("random(1, 1000)"),
-            }
-        }
-        "pick" => {
-            let list = arguments
-                .trim()
-                .strip_prefix('[')
-                .and_then(|rest| rest.strip_suffix(']'));
-            let literals: Option<Vec<Literal>> = list.and_then(|list| {
-                split(list)
-                    .into_iter()
-                    .map(|item| literal(item.trim()))
-                    .collect()
-            });
-            match literals {
-                Some(literals) if !literals.is_empty() => Ok(Expression::Pick(literals)),
-                _ => wrong("pick([\"red\", \"blue\", 3])"),
-            }
-        }
+        "random" => match bounds(arguments).as_deref() {
+            Some([from, to]) if from <= to => Ok(Expression::Random(*from, *to)),
+            Some([from, to]) => Err(TemplateFault::new(
+                range,
+                format!("`random({from}, {to})` ends before it begins"),
+                format!("write `random({to}, {from})`"),
+            )),
+            _ => wrong("random(1, 1000)"),
+        },
+        "pick" => match literals(arguments) {
+            Some(literals) if !literals.is_empty() => Ok(Expression::Pick(literals)),
+            _ => wrong("pick([\"red\", \"blue\", 3])"),
+        },
         "text" if !empty => Ok(Expression::AsText(Box::new(expression(
             text, inside, known,
         )?))),
         "raw" if !empty => Ok(Expression::Raw(Box::new(expression(text, inside, known)?))),
-        "env" => Err(Fault::new(
+        "env" => Err(TemplateFault::new(
             range,
             "the environment is not read here",
             format!("write `${{{}}}`", arguments.trim().trim_matches('"')),
@@ -419,13 +406,29 @@ fn call(
                 || format!("there are `{}()`", FUNCTIONS[..8].join("()`, `")),
                 |name| format!("did you mean `{name}()`?"),
             );
-            Err(Fault::new(
+            Err(TemplateFault::new(
                 range,
                 format!("there is no function `{name}`"),
                 help,
             ))
         }
     }
+}
+
+fn bounds(arguments: &str) -> Option<Vec<i64>> {
+    arguments
+        .split(',')
+        .map(|number| number.trim().parse().ok())
+        .collect()
+}
+
+/// The items of a list in brackets.
+fn literals(arguments: &str) -> Option<Vec<Literal>> {
+    let list = arguments.trim().strip_prefix('[')?.strip_suffix(']')?;
+    split(list)
+        .into_iter()
+        .map(|item| literal(item.trim()))
+        .collect()
 }
 
 /// At commas outside quotes.
@@ -476,8 +479,8 @@ mod tests {
     use super::*;
     use crate::scenario::{Order, WhenUsedUp};
 
-    fn data() -> Vec<Data> {
-        vec![Data {
+    fn data() -> Vec<DataFile> {
+        vec![DataFile {
             name: "users".to_owned(),
             columns: vec!["email".to_owned(), "password".to_owned()],
             rows: vec![vec!["a".to_owned(), "b".to_owned()]],
@@ -487,9 +490,9 @@ mod tests {
         }]
     }
 
-    fn read(text: &str) -> Result<Template, Fault> {
+    fn read(text: &str) -> Result<Template, TemplateFault> {
         let (variables, data) = (vec!["product".to_owned(), "token".to_owned()], data());
-        let known = Known {
+        let known = TemplateScope {
             variables: &variables,
             data: &data,
         };

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
     pub text: String,
-    pub metric: Metric,
+    pub metric: ThresholdMetric,
     /// The flow, group or step it is about; `None` is all of them.
     pub of: Option<String>,
-    pub comparison: Comparison,
+    pub comparison: ThresholdOperator,
     /// Microseconds for latencies, a fraction of one for shares, per second for rates.
     pub limit: f64,
-    pub scope: Scope,
+    pub scope: ThresholdScope,
     /// It must hold in every window of this length, in whole seconds.
     pub within: Option<u32>,
     /// The run is stopped as soon as it fails, but not before so much of its phase (or the run) has
@@ -23,7 +23,7 @@ pub struct Threshold {
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Metric {
+pub enum ThresholdMetric {
     /// A latency percentile, 0 < q < 100.
     Percentile(f64),
     Mean,
@@ -37,7 +37,7 @@ pub enum Metric {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub enum Comparison {
+pub enum ThresholdOperator {
     #[serde(rename = "<")]
     Less,
     #[serde(rename = "<=")]
@@ -48,7 +48,7 @@ pub enum Comparison {
     GreaterOrEqual,
 }
 
-impl Comparison {
+impl ThresholdOperator {
     pub fn holds(self, measured: f64, limit: f64) -> bool {
         match self {
             Self::Less => measured < limit,
@@ -61,7 +61,7 @@ impl Comparison {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Scope {
+pub enum ThresholdScope {
     /// Every judged phase on its own: a spike must not hide in an average, nor spoil it.
     EachPhase,
     Phase(String),

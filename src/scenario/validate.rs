@@ -1,16 +1,20 @@
 //! Turns the tree into a [`Scenario`], or into all its problems.
 
 use super::fields::SCENARIO;
-use super::grammar::{self, Names};
-use super::node::{self, Node, Value};
+use super::grammar::{self, KnownNames};
+use super::node::{self, Node, NodeValue};
 use super::phases::Common;
 use super::reader::{Members, Reader};
-use super::{Flow, Metric, Open, Problem, Read, Scenario, Surroundings, Threshold};
+use super::{Flow, Problem, Read, ReadFile, Scenario, Substitutions, Threshold, ThresholdMetric};
 use super::{data, fleet, flows, phases, scaling, target};
 
-pub fn read(text: &str, surroundings: &Surroundings, open: Open<'_>) -> Result<Read, Vec<Problem>> {
+pub fn read(
+    text: &str,
+    substitutions: &Substitutions,
+    open: ReadFile<'_>,
+) -> Result<Read, Vec<Problem>> {
     let root = node::parse(text).map_err(|problem| vec![problem])?;
-    let mut reader = Reader::new(text, surroundings, open);
+    let mut reader = Reader::new(text, substitutions, open);
     let scenario = scenario(&mut reader, &root);
     reader.report_secrets_in_the_clear();
     let mut problems = std::mem::take(&mut reader.problems);
@@ -36,7 +40,7 @@ pub fn read(text: &str, surroundings: &Surroundings, open: Open<'_>) -> Result<R
 
 /// The scenario is complete only when nothing was reported.
 fn scenario(reader: &mut Reader<'_>, root: &Node) -> Option<Scenario> {
-    if !matches!(root.value, Value::Map(_)) {
+    if !matches!(root.value, NodeValue::Map(_)) {
         let problem = Problem::new(
             root.place(),
             format!("a scenario is a map, but this is {}", root.kind()),
@@ -62,7 +66,7 @@ fn scenario(reader: &mut Reader<'_>, root: &Node) -> Option<Scenario> {
         .unwrap_or_default();
     let flows = flows::read(reader, &members, name.as_deref().unwrap_or_default(), &data);
     report_ambiguous_names(reader, &members, &flows);
-    let names = Names::of(&phases, &flows);
+    let names = KnownNames::of(&phases, &flows);
     let thresholds = members
         .get("thresholds")
         .map(|node| grammar::read(reader, node, &names))
@@ -98,7 +102,7 @@ fn report_checks_without_any(
     flows: &[Flow],
 ) {
     let Some(Node {
-        value: Value::List(items),
+        value: NodeValue::List(items),
         ..
     }) = members.get("thresholds")
     else {
@@ -111,9 +115,9 @@ fn report_checks_without_any(
             .any(|step| !step.checks.is_empty());
     let asked = thresholds
         .iter()
-        .any(|threshold| threshold.metric == Metric::Checks);
+        .any(|threshold| threshold.metric == ThresholdMetric::Checks);
     let place = items.iter().find(
-        |item| matches!(&item.value, Value::Text(text) if text.trim_start().starts_with("checks")),
+        |item| matches!(&item.value, NodeValue::Text(text) if text.trim_start().starts_with("checks")),
     );
     if let (false, true, Some(place)) = (any, asked, place) {
         let problem = Problem::new(

@@ -15,7 +15,7 @@ use crate::aws::Cloud;
 use crate::aws::failure::Failure;
 use crate::events::Event;
 use crate::journal;
-use crate::journal::names::{Kind, Thing};
+use crate::journal::names::{ResourceKind, Thing};
 
 /// On a terminal the user may renew credentials, so attempts go on until the bound; elsewhere only a
 /// refreshed chain helps, and this many attempts are enough.
@@ -103,10 +103,10 @@ fn next(open: &[Remaining], round: u32, stage: Stage, is_late: bool) -> Step {
 /// A cluster that cannot be deleted for its tasks has some, whatever the list of them said.
 fn tasks_to_stop_again(open: &[Remaining]) -> Option<Thing> {
     let cluster = open.iter().find(|remaining| {
-        remaining.thing.kind == Kind::Cluster && remaining.failure == Failure::TasksAlive
+        remaining.thing.kind == ResourceKind::Cluster && remaining.failure == Failure::TasksAlive
     })?;
     let tasks = Thing {
-        kind: Kind::Tasks,
+        kind: ResourceKind::Tasks,
         name: cluster.thing.name.clone(),
     };
     let is_open = open.iter().any(|remaining| remaining.thing == tasks);
@@ -282,14 +282,14 @@ fn is_attended() -> bool {
 mod tests {
     use super::*;
 
-    fn thing(kind: Kind) -> Thing {
+    fn thing(kind: ResourceKind) -> Thing {
         Thing {
             kind,
             name: "sp-0123456789".to_owned(),
         }
     }
 
-    fn remaining(kind: Kind, failure: Failure, given_up: bool) -> Remaining {
+    fn remaining(kind: ResourceKind, failure: Failure, given_up: bool) -> Remaining {
         Remaining {
             failure,
             given_up,
@@ -298,7 +298,7 @@ mod tests {
         }
     }
 
-    fn again(renew_credentials: bool, stop_again: Option<Kind>, pause: Duration) -> Step {
+    fn again(renew_credentials: bool, stop_again: Option<ResourceKind>, pause: Duration) -> Step {
         Step::Describe {
             renew_credentials,
             stop_again: stop_again.map(thing),
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn each_step_follows_from_what_remains() {
         use Failure::{Credentials, Denied, TasksAlive, Throttled, Unknown};
-        use Kind::{Bucket, Cluster, Role, Tasks};
+        use ResourceKind::{Bucket, Cluster, Role, Tasks};
         use Stage::{Deleted, Described};
         let (open, closed) = (false, true);
         for (things, round, stage, is_late, step) in [
@@ -420,9 +420,12 @@ mod tests {
     #[test]
     fn tasks_that_are_stopped_again_are_not_proven_gone() {
         let mut destruction = Destruction::default();
-        destruction.add_gone(thing(Kind::Tasks), "ListTasks: 0 tasks".to_owned());
-        destruction.add_gone(thing(Kind::Role), "GetRole: NoSuchEntity".to_owned());
-        destruction.take_back(&thing(Kind::Tasks));
+        destruction.add_gone(thing(ResourceKind::Tasks), "ListTasks: 0 tasks".to_owned());
+        destruction.add_gone(
+            thing(ResourceKind::Role),
+            "GetRole: NoSuchEntity".to_owned(),
+        );
+        destruction.take_back(&thing(ResourceKind::Tasks));
         assert_eq!(
             destruction.gone(),
             ["role sp-0123456789: GetRole: NoSuchEntity"]

@@ -13,7 +13,7 @@ use super::Teardown;
 use super::delete::delete_and_verify;
 use super::proof::Destruction;
 use super::terraform::terraform_destroy;
-use crate::journal::names::{Kind, Thing};
+use crate::journal::names::{ResourceKind, Thing};
 
 /// For all of a destroy. An hour-long outage of a region is not waited for; tasks have ended long
 /// before that.
@@ -42,7 +42,10 @@ pub async fn destroy(teardown: &Teardown<'_>, things: &[Thing]) -> Destruction {
 /// thing that costs.
 pub async fn stop_spending(teardown: &Teardown<'_>, things: &[Thing]) {
     let inventory = teardown.inventory();
-    for tasks in things.iter().filter(|thing| thing.kind == Kind::Tasks) {
+    for tasks in things
+        .iter()
+        .filter(|thing| thing.kind == ResourceKind::Tasks)
+    {
         if let Err(error) = inventory.delete(tasks).await {
             teardown.events.note(format!("{tasks}: {error}"));
         }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Teardown;
 use crate::channel;
-use crate::journal::names::Names;
+use crate::journal::names::ResourceNames;
 use crate::terraform::state::{Best, adopt};
 use crate::terraform::{Terraform, TerraformError, has_module, session};
 
@@ -88,7 +88,7 @@ async fn restore_state(teardown: &Teardown<'_>, folder: &Path, terraform: &Terra
 }
 
 async fn adopt_copy_in_bucket(teardown: &Teardown<'_>, folder: &Path) {
-    let location = format!("s3://{}/run", Names::of(teardown.run).bucket);
+    let location = format!("s3://{}/run", ResourceNames::of(teardown.run).bucket);
     let Ok(channel) = channel::open(&location, Some(&teardown.aws.aws)) else {
         return;
     };

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::locate::Binary;
 use super::message::{Diagnostic, Lines, Message, parse};
-use super::provider::{Source, configuration};
+use super::provider::{ProviderSource, configuration};
 use super::state::{self, Best};
 use super::{diagnostic, module, provider};
 use crate::aws::failure::Failure;
@@ -192,13 +192,13 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Terrafo
     }
 }
 
-type Result<T> = std::result::Result<T, TerraformError>;
+type TerraformResult<T> = std::result::Result<T, TerraformError>;
 
 /// Terraform in the folder of one run.
 pub struct Terraform {
     binary: Binary,
     folder: PathBuf,
-    source: Source,
+    source: ProviderSource,
     /// The environment terraform gets: all of it.
     environment: BTreeMap<OsString, OsString>,
     listen: Box<dyn Fn(Message) + Send + Sync>,
@@ -240,7 +240,7 @@ impl Terraform {
         &self,
         variables: &Variables,
         cancel: &CancellationToken,
-    ) -> Result<Finished> {
+    ) -> TerraformResult<Finished> {
         let module = self.module();
         module::unpack(&module).map_err(failed("unpack the terraform module to", &module))?;
         write_variables(&module.join("run.auto.tfvars.json"), variables)?;
@@ -249,15 +249,15 @@ impl Terraform {
             state::replace(&path, text.as_bytes()).map_err(failed("write", &path))?;
         }
         let _alone = match &self.source {
-            Source::Registry { cache } => Some(lock_cache(cache.clone()).await?),
-            Source::Configured(_) | Source::Mirror(_) => None,
+            ProviderSource::Registry { cache } => Some(lock_cache(cache.clone()).await?),
+            ProviderSource::Configured(_) | ProviderSource::Mirror(_) => None,
         };
         self.succeed(Subcommand::Init, cancel).await
     }
 
     /// Creates everything. After an error or a cancel some of it may exist, known to the state or
     /// not.
-    pub async fn apply(&self, cancel: &CancellationToken) -> Result<Outputs> {
+    pub async fn apply(&self, cancel: &CancellationToken) -> TerraformResult<Outputs> {
         let finished = self.succeed(Subcommand::Apply, cancel).await?;
         finished
             .outputs
@@ -266,7 +266,11 @@ impl Terraform {
 
     /// Destroys what the best state knows; `gently` makes few calls at a time. An interrupt does
     /// not cancel it (it is what an interrupt asks for), only patience that has ended.
-    pub async fn destroy(&self, gently: bool, patience: &CancellationToken) -> Result<Finished> {
+    pub async fn destroy(
+        &self,
+        gently: bool,
+        patience: &CancellationToken,
+    ) -> TerraformResult<Finished> {
         self.best_state()?;
         self.succeed(
             if gently {
@@ -280,7 +284,7 @@ impl Terraform {
     }
 
     /// Puts the newest whole copy in place of a state that is missing, empty or torn.
-    pub fn best_state(&self) -> Result<Best> {
+    pub fn best_state(&self) -> TerraformResult<Best> {
         state::best_state(&self.folder)
             .map_err(failed("restore the terraform state in", &self.folder))
     }
@@ -289,7 +293,11 @@ impl Terraform {
         self.folder.join(MODULE)
     }
 
-    async fn succeed(&self, command: Subcommand, cancel: &CancellationToken) -> Result<Finished> {
+    async fn succeed(
+        &self,
+        command: Subcommand,
+        cancel: &CancellationToken,
+    ) -> TerraformResult<Finished> {
         let (finished, status) = self.run(command, cancel).await?;
         let Finished {
             ok, cancelled, log, ..
@@ -326,7 +334,7 @@ impl Terraform {
         &self,
         command: Subcommand,
         cancel: &CancellationToken,
-    ) -> Result<(Finished, ExitStatus)> {
+    ) -> TerraformResult<(Finished, ExitStatus)> {
         let (log, out) = fresh_log(&self.folder)?;
         let err = out.try_clone().map_err(failed("open", &log))?;
         let mut tail = Tail::new(File::open(&log).map_err(failed("open", &log))?);
@@ -352,8 +360,8 @@ impl Terraform {
         if let Some(worker) = child.id().and_then(Worker::of) {
             self.lock.tell(&worker);
         }
-        let mut stop = Stop::new(self.after_first_sigint, self.after_second_sigint);
-        let mut seen = Seen::default();
+        let mut stop = StopSequence::new(self.after_first_sigint, self.after_second_sigint);
+        let mut seen = StreamSummary::default();
         let status = loop {
             match timeout(POLL, child.wait()).await {
                 Ok(status) => break status.map_err(failed("wait for", &self.binary.path))?,
@@ -379,7 +387,7 @@ impl Terraform {
     }
 
     /// Hears what is new and copies the state. A copy that fails is no reason to disturb an apply.
-    fn look(&self, tail: &mut Tail, seen: &mut Seen) {
+    fn look(&self, tail: &mut Tail, seen: &mut StreamSummary) {
         while let Some(lines) = tail.next() {
             lines.iter().for_each(|line| self.hear(line, seen));
         }
@@ -388,7 +396,7 @@ impl Terraform {
         }
     }
 
-    fn hear(&self, line: &str, seen: &mut Seen) {
+    fn hear(&self, line: &str, seen: &mut StreamSummary) {
         let message = parse(line);
         match &message {
             Message::ApplyComplete(_) => seen.resources += 1,
@@ -413,7 +421,7 @@ const MOST_DIAGNOSTICS: usize = 200;
 const CONFIGURATION: &str = "terraform.rc";
 
 #[derive(Default)]
-struct Seen {
+struct StreamSummary {
     diagnostics: Vec<Diagnostic>,
     resources: usize,
     outputs: Option<Outputs>,
@@ -467,7 +475,7 @@ fn arguments(command: Subcommand) -> Vec<&'static str> {
 fn environment(
     user: BTreeMap<OsString, OsString>,
     folder: &Path,
-    source: &Source,
+    source: &ProviderSource,
 ) -> BTreeMap<OsString, OsString> {
     let mut environment: BTreeMap<OsString, OsString> = user
         .into_iter()
@@ -478,9 +486,9 @@ fn environment(
     set("TF_INPUT", "0".into());
     set("CHECKPOINT_DISABLE", "1".into());
     match source {
-        Source::Configured(file) => set("TF_CLI_CONFIG_FILE", file.into()),
-        Source::Mirror(_) => set("TF_CLI_CONFIG_FILE", folder.join(CONFIGURATION).into()),
-        Source::Registry { cache } => {
+        ProviderSource::Configured(file) => set("TF_CLI_CONFIG_FILE", file.into()),
+        ProviderSource::Mirror(_) => set("TF_CLI_CONFIG_FILE", folder.join(CONFIGURATION).into()),
+        ProviderSource::Registry { cache } => {
             set("TF_PLUGIN_CACHE_DIR", cache.into());
             // The lock file is made per run and never shared.
             set("TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE", "1".into());
@@ -496,7 +504,7 @@ fn kept(name: &str) -> bool {
         || PROXIES.iter().any(|proxy| name.eq_ignore_ascii_case(proxy))
 }
 
-fn write_variables(path: &Path, variables: &Variables) -> Result<()> {
+fn write_variables(path: &Path, variables: &Variables) -> TerraformResult<()> {
     let text = serde_json::to_vec_pretty(variables)
         .map_err(io::Error::from)
         .map_err(failed("write", path))?;
@@ -515,7 +523,7 @@ fn write_variables(path: &Path, variables: &Variables) -> Result<()> {
 
 /// Two inits must not fill one plugin cache at the same time (terraform#31964). Free when the file
 /// is dropped.
-async fn lock_cache(cache: PathBuf) -> Result<File> {
+async fn lock_cache(cache: PathBuf) -> TerraformResult<File> {
     std::fs::create_dir_all(&cache).map_err(failed("create", &cache))?;
     let path = cache.join(".spikeproof.lock");
     let file = File::create(&path).map_err(failed("open", &path))?;
@@ -534,7 +542,7 @@ async fn lock_cache(cache: PathBuf) -> Result<File> {
 const LONGEST_INIT: Duration = Duration::from_secs(600);
 
 /// `terraform-<n>.jsonl`, with the first number that is free.
-fn fresh_log(folder: &Path) -> Result<(PathBuf, File)> {
+fn fresh_log(folder: &Path) -> TerraformResult<(PathBuf, File)> {
     let mut number = 1_u32;
     loop {
         let path = folder.join(format!("terraform-{number}.jsonl"));
@@ -585,13 +593,13 @@ impl Tail {
 /// its group.
 ///
 /// Never SIGTERM: terraform counts it as another interrupt, and provider plugins die of it.
-struct Stop {
+struct StopSequence {
     patience: [Duration; 2],
     sent: usize,
     since: Option<Instant>,
 }
 
-impl Stop {
+impl StopSequence {
     fn new(first: Duration, second: Duration) -> Self {
         Self {
             patience: [first, second],

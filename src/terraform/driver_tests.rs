@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::super::locate::Flavour;
 use super::*;
 
-struct Stage {
+struct FakeTerraform {
     home: tempfile::TempDir,
     heard: Arc<Mutex<Vec<Message>>>,
     terraform: Terraform,
@@ -14,7 +14,7 @@ struct Stage {
 
 /// A run folder and a fake terraform that records argv, environment and process group, then runs
 /// `script`.
-fn stage(script: &str) -> Stage {
+fn stage(script: &str) -> FakeTerraform {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("terraform");
     let record = home.path().display();
@@ -63,20 +63,20 @@ fn stage(script: &str) -> Stage {
         user.map(|(name, value)| (name.into(), value.into())),
         move |message| ear.lock().unwrap().push(message),
     );
-    Stage {
+    FakeTerraform {
         home,
         heard,
         terraform,
     }
 }
 
-impl Stage {
+impl FakeTerraform {
     fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.home.path().join(name)).unwrap_or_default()
     }
 
     /// Runs an apply, and cancels it once the script has made the file `ready`.
-    async fn cancelled_apply(&self) -> Result<Outputs> {
+    async fn cancelled_apply(&self) -> TerraformResult<Outputs> {
         let cancel = CancellationToken::new();
         let ready = self.home.path().join("ready");
         let waiting = async {

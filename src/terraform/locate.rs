@@ -77,7 +77,7 @@ pub async fn locate(
             ))
         })?
         .map_err(|error| broken(error.to_string()))?;
-    let answer: Answer = serde_json::from_slice(&output.stdout)
+    let answer: VersionOutput = serde_json::from_slice(&output.stdout)
         .map_err(|_| broken("`version -json` did not answer with a version".to_owned()))?;
     if !new_enough(&answer.version) {
         return Err(LocateError::Old {
@@ -102,7 +102,7 @@ pub async fn locate(
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct VersionOutput {
     #[serde(rename = "terraform_version")]
     version: String,
     platform: String,

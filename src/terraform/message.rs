@@ -14,10 +14,10 @@ pub enum Message {
     Version {
         version: String,
     },
-    ApplyStart(Step),
-    ApplyProgress(Step),
-    ApplyComplete(Step),
-    ApplyErrored(Step),
+    ApplyStart(ResourceChange),
+    ApplyProgress(ResourceChange),
+    ApplyComplete(ResourceChange),
+    ApplyErrored(ResourceChange),
     Refresh {
         address: String,
     },
@@ -43,7 +43,7 @@ pub enum Message {
 
 /// One resource being created, updated or deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct ResourceChange {
     pub address: String,
     /// `create`, `update`, `delete`, ...
     pub action: String,
@@ -136,9 +136,9 @@ fn known(value: &Value) -> Option<Message> {
     })
 }
 
-fn step(value: &Value) -> Option<Step> {
+fn step(value: &Value) -> Option<ResourceChange> {
     let hook = value.get("hook")?;
-    Some(Step {
+    Some(ResourceChange {
         address: hook.pointer("/resource/addr")?.as_str()?.to_owned(),
         action: text(hook, "/action"),
         id: hook
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn every_line_becomes_a_message() {
-        let step = |action: &str, id: Option<&str>, seconds| Step {
+        let step = |action: &str, id: Option<&str>, seconds| ResourceChange {
             address: "aws_ecs_cluster.run".to_owned(),
             action: action.to_owned(),
             id: id.map(str::to_owned),

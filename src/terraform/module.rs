@@ -39,7 +39,7 @@ pub fn unpack(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::names::{Names, ROLE_PATH};
+    use crate::journal::names::{ROLE_PATH, ResourceNames};
     use crate::units::RunId;
 
     fn text(name: &str) -> &'static str {
@@ -77,7 +77,7 @@ mod tests {
             })
             .collect();
         said.sort();
-        let names = Names::of(&run);
+        let names = ResourceNames::of(&run);
         let mut meant = [
             ("cluster", names.cluster),
             ("family", names.family),

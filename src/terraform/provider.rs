@@ -10,7 +10,7 @@ use super::locate::{Binary, Flavour};
 pub const VERSION: &str = "5.100.0";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum ProviderSource {
     /// The user's own CLI configuration is in charge.
     Configured(PathBuf),
     /// A folder in the layout of `terraform providers mirror`.
@@ -20,14 +20,14 @@ pub enum Source {
 }
 
 /// Decides, looking only at `env` and at which files exist.
-pub fn source(binary: &Binary, env: impl Fn(&str) -> Option<OsString>) -> Source {
+pub fn source(binary: &Binary, env: impl Fn(&str) -> Option<OsString>) -> ProviderSource {
     let set = |name: &str| {
         env(name)
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
     if let Some(folder) = set("SPIKEPROOF_PLUGIN_DIR") {
-        return Source::Mirror(folder);
+        return ProviderSource::Mirror(folder);
     }
     let home = set("HOME");
     let own = match binary.flavour {
@@ -38,7 +38,7 @@ pub fn source(binary: &Binary, env: impl Fn(&str) -> Option<OsString>) -> Source
         .into_iter()
         .chain(home.iter().map(|home| home.join(own)));
     if let Some(file) = configured.into_iter().find(|file| file.is_file()) {
-        return Source::Configured(file);
+        return ProviderSource::Configured(file);
     }
     let data = set("XDG_DATA_HOME").or_else(|| home.as_ref().map(|home| home.join(".local/share")));
     let shared = [
@@ -55,10 +55,10 @@ pub fn source(binary: &Binary, env: impl Fn(&str) -> Option<OsString>) -> Source
         .into_iter()
         .find(|folder| holds_provider(folder, binary))
     {
-        return Source::Mirror(mirror);
+        return ProviderSource::Mirror(mirror);
     }
     let cache = set("XDG_CACHE_HOME").or_else(|| home.map(|home| home.join(".cache")));
-    Source::Registry {
+    ProviderSource::Registry {
         cache: cache
             .unwrap_or_else(std::env::temp_dir)
             .join("spikeproof/plugins"),
@@ -82,10 +82,10 @@ fn holds_provider(mirror: &Path, binary: &Binary) -> bool {
 }
 
 /// The text of our own CLI configuration; none when the user's is in charge.
-pub fn configuration(source: &Source, flavour: Flavour) -> Option<String> {
+pub fn configuration(source: &ProviderSource, flavour: Flavour) -> Option<String> {
     match source {
-        Source::Configured(_) => None,
-        Source::Mirror(folder) => {
+        ProviderSource::Configured(_) => None,
+        ProviderSource::Mirror(folder) => {
             let provider = format!("{}/hashicorp/aws", registry(flavour));
             // JSON strings are HCL strings, but for `${` and `%{`.
             let folder = serde_json::Value::from(folder.to_string_lossy()).to_string();
@@ -95,7 +95,9 @@ pub fn configuration(source: &Source, flavour: Flavour) -> Option<String> {
                  [\"{provider}\"]\n  }}\n  direct {{\n    exclude = [\"{provider}\"]\n  }}\n}}\n"
             ))
         }
-        Source::Registry { .. } => Some("provider_installation {\n  direct {}\n}\n".to_owned()),
+        ProviderSource::Registry { .. } => {
+            Some("provider_installation {\n  direct {}\n}\n".to_owned())
+        }
     }
 }
 
@@ -125,7 +127,7 @@ mod tests {
                 extra.or_else(|| (name == "HOME").then(|| home.path().into()))
             })
         };
-        let registry = Source::Registry {
+        let registry = ProviderSource::Registry {
             cache: at(".cache/spikeproof/plugins"),
         };
         assert_eq!(found(Flavour::Terraform, &[]), registry);
@@ -139,26 +141,29 @@ mod tests {
         std::fs::create_dir_all(at(mirror).join("5.100.0/linux_amd64")).unwrap();
         assert_eq!(
             found(Flavour::Terraform, &[]),
-            Source::Mirror(at(".terraform.d/plugins"))
+            ProviderSource::Mirror(at(".terraform.d/plugins"))
         );
         assert_eq!(found(Flavour::OpenTofu, &[]), registry);
 
         std::fs::write(at(".terraformrc"), "").unwrap();
         assert_eq!(
             found(Flavour::Terraform, &[]),
-            Source::Configured(at(".terraformrc"))
+            ProviderSource::Configured(at(".terraformrc"))
         );
         assert_eq!(found(Flavour::OpenTofu, &[]), registry);
         assert_eq!(
             found(Flavour::Terraform, &[("SPIKEPROOF_PLUGIN_DIR", at("p"))]),
-            Source::Mirror(at("p"))
+            ProviderSource::Mirror(at("p"))
         );
     }
 
     #[test]
     fn our_configuration_names_the_mirror_for_the_one_provider() {
-        let text =
-            configuration(&Source::Mirror("/a \"b\"${c}".into()), Flavour::OpenTofu).unwrap();
+        let text = configuration(
+            &ProviderSource::Mirror("/a \"b\"${c}".into()),
+            Flavour::OpenTofu,
+        )
+        .unwrap();
         assert_eq!(
             text,
             r#"provider_installation {
@@ -173,7 +178,7 @@ mod tests {
 "#
         );
         assert_eq!(
-            configuration(&Source::Configured("/x".into()), Flavour::Terraform),
+            configuration(&ProviderSource::Configured("/x".into()), Flavour::Terraform),
             None
         );
     }

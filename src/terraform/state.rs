@@ -19,7 +19,7 @@ const KEEP: usize = 3;
 const ERRORED: &str = "module/errored.tfstate";
 
 #[derive(Deserialize)]
-struct State {
+struct StateFile {
     serial: u64,
     #[serde(default)]
     lineage: String,
@@ -36,7 +36,7 @@ struct Resource {
 }
 
 /// The state, if it is whole.
-fn whole(bytes: &[u8]) -> Option<State> {
+fn whole(bytes: &[u8]) -> Option<StateFile> {
     serde_json::from_slice(bytes).ok()
 }
 
@@ -117,7 +117,7 @@ pub fn best_state(folder: &Path) -> io::Result<Best> {
 /// A state that came from elsewhere, such as the run's bucket, as one of the copies. Only if all
 /// that it has is the run's: whoever could write it must not decide what terraform deletes.
 pub fn adopt(folder: &Path, run: &RunId, bytes: &[u8]) -> io::Result<bool> {
-    let Some(State {
+    let Some(StateFile {
         serial, resources, ..
     }) = whole(bytes)
     else {

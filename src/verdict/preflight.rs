@@ -10,7 +10,7 @@ use crate::evidence::reaction::Reaction;
 use crate::evidence::timeline::{Alarm, GroupState, MetricSeries};
 use crate::evidence::vocabulary::AlarmState;
 use crate::plan::Schedule;
-use crate::scenario::{Role, Scenario};
+use crate::scenario::{PhaseRole, Scenario};
 use crate::units;
 
 /// Detailed monitoring has a datapoint a minute, basic monitoring one in five.
@@ -62,7 +62,7 @@ fn first_spike(scenario: &Scenario, schedule: &Schedule) -> Option<Duration> {
     let spike = scenario
         .phases
         .iter()
-        .position(|phase| phase.role == Role::Spike)?;
+        .position(|phase| phase.role == PhaseRole::Spike)?;
     schedule.phase_starts().get(spike).copied()
 }
 
@@ -282,7 +282,7 @@ fn too_short(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> O
     let spike = scenario
         .phases
         .iter()
-        .position(|phase| phase.role == Role::Spike)?;
+        .position(|phase| phase.role == PhaseRole::Spike)?;
     let next = schedule
         .phase_starts()
         .get(spike + 1)
@@ -316,7 +316,7 @@ fn no_recovery(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) ->
     let spike = scenario
         .phases
         .iter()
-        .rposition(|phase| phase.role == Role::Spike)?;
+        .rposition(|phase| phase.role == PhaseRole::Spike)?;
     let Some(falls) = schedule.phase_starts().get(spike + 1).copied() else {
         return Some(Warning::LoadEndsWithItsSpike);
     };

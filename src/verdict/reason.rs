@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::finding::{CountedFrom, MetricPeak, OtherCause, Unavoidable, WorseInstance};
 use crate::evidence::OpenLink;
 use crate::measure::Stretch;
-use crate::scenario::{Comparison, Metric};
+use crate::scenario::{ThresholdMetric, ThresholdOperator};
 use crate::units::Seconds;
 
 /// A reason. In JSON an object with an `id` in kebab case, whichever group it is of.
@@ -80,8 +80,8 @@ pub enum ThresholdReason {
         requests: u64,
     },
     LimitMissed {
-        metric: Metric,
-        comparison: Comparison,
+        metric: ThresholdMetric,
+        comparison: ThresholdOperator,
         limit: f64,
     },
     NoRequestEnded,

@@ -8,7 +8,7 @@ use super::{
 use crate::measure::{Merged, Results, Select, Tally};
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
-use crate::scenario::{Metric, Scenario, Scope, Threshold};
+use crate::scenario::{Scenario, Threshold, ThresholdMetric, ThresholdScope};
 
 /// With `saturated` generators a latency or rate that misses its limit says nothing of the target.
 pub fn judge(
@@ -37,7 +37,10 @@ pub fn judge(
 }
 
 fn doubt(threshold: &Threshold, finding: Finding) -> Finding {
-    let errors = matches!(threshold.metric, Metric::Errors | Metric::Checks);
+    let errors = matches!(
+        threshold.metric,
+        ThresholdMetric::Errors | ThresholdMetric::Checks
+    );
     if errors || finding.verdict != Verdict::Failed {
         return finding;
     }
@@ -58,12 +61,12 @@ fn doubt(threshold: &Threshold, finding: Finding) -> Finding {
 fn scopes(scenario: &Scenario, threshold: &Threshold) -> Vec<Option<usize>> {
     let phases = scenario.phases.iter().enumerate();
     match &threshold.scope {
-        Scope::Run => vec![None],
-        Scope::Phase(name) => phases
+        ThresholdScope::Run => vec![None],
+        ThresholdScope::Phase(name) => phases
             .filter(|(_, phase)| phase.name == *name)
             .map(|(index, _)| Some(index))
             .collect(),
-        Scope::EachPhase => phases
+        ThresholdScope::EachPhase => phases
             .filter(|(_, phase)| phase.role.judged())
             .map(|(index, _)| Some(index))
             .collect(),
@@ -254,7 +257,7 @@ fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> Weighed {
     }
     let about_latency = matches!(
         threshold.metric,
-        Metric::Percentile(_) | Metric::Mean | Metric::Max
+        ThresholdMetric::Percentile(_) | ThresholdMetric::Mean | ThresholdMetric::Max
     );
     if about_latency && merged.latency.count() == 0 {
         return unclear(ThresholdReason::NoneAnswered { requests });
@@ -281,14 +284,14 @@ fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> Weighed {
 
 /// The metric's value, in microseconds, requests per second or as a share; or why there is none.
 fn measure(
-    metric: Metric,
+    metric: ThresholdMetric,
     merged: &Merged,
     length: Duration,
 ) -> Result<(f64, MetricValue), ThresholdReason> {
     let requests = merged.tally.requests();
     let micros = |value: Option<Duration>| value.map_or(0.0, |value| value.as_micros() as f64);
     Ok(match metric {
-        Metric::Percentile(percentile) => {
+        ThresholdMetric::Percentile(percentile) => {
             let (samples, needed) = (merged.latency.count(), samples_needed(percentile));
             if samples < needed {
                 return Err(ThresholdReason::TooFewSamples {
@@ -304,15 +307,15 @@ fn measure(
             };
             (value_us, measured)
         }
-        Metric::Mean => {
+        ThresholdMetric::Mean => {
             let value_us = micros(merged.latency.mean());
             (value_us, MetricValue::Mean { value_us })
         }
-        Metric::Max => {
+        ThresholdMetric::Max => {
             let value_us = micros(merged.latency.max());
             (value_us, MetricValue::Max { value_us })
         }
-        Metric::Errors => {
+        ThresholdMetric::Errors => {
             let errors = merged.tally.errors();
             let share = errors as f64 / requests as f64;
             let measured = MetricValue::Errors {
@@ -322,7 +325,7 @@ fn measure(
             };
             (share, measured)
         }
-        Metric::Checks => {
+        ThresholdMetric::Checks => {
             let Tally {
                 checks_passed: passed,
                 checks_failed: failed,
@@ -340,7 +343,7 @@ fn measure(
             };
             (share, measured)
         }
-        Metric::Rate => {
+        ThresholdMetric::Rate => {
             let per_second =
                 merged.tally.answered() as f64 / length.as_secs_f64().max(f64::EPSILON);
             (per_second, MetricValue::Rate { per_second })
@@ -358,9 +361,9 @@ fn samples_needed(q: f64) -> u64 {
 mod tests {
     use super::*;
     use crate::evidence::testing::scenario;
-    use crate::measure::{Cell, Ending, Interval, Key, Latency};
+    use crate::measure::{Cell, Ending, Interval, Key, LatencyHistogram};
     use crate::report::words;
-    use crate::scenario::Comparison;
+    use crate::scenario::ThresholdOperator;
 
     /// Requests by phase, each in the phase's first second; every one of them with a check.
     fn results(requests: &[(u16, u64, Ending)]) -> Results {
@@ -374,7 +377,7 @@ mod tests {
     fn by_second(requests: &[(u32, u16, u64, Ending)]) -> Results {
         let mut results = Results::default();
         for (second, phase, millis, ending) in requests {
-            let (mut tally, mut latency) = (Tally::default(), Latency::default());
+            let (mut tally, mut latency) = (Tally::default(), LatencyHistogram::default());
             tally.add(*ending);
             let answered = !matches!(ending, Ending::Timeout);
             tally.checks_passed = u64::from(answered && *ending == Ending::Ok);
@@ -402,7 +405,12 @@ mod tests {
         results
     }
 
-    fn threshold(metric: Metric, comparison: Comparison, limit: f64, scope: Scope) -> Threshold {
+    fn threshold(
+        metric: ThresholdMetric,
+        comparison: ThresholdOperator,
+        limit: f64,
+        scope: ThresholdScope,
+    ) -> Threshold {
         Threshold {
             text: "asked".to_owned(),
             metric,
@@ -445,10 +453,10 @@ mod tests {
             })
             .collect();
         let p50 = threshold(
-            Metric::Percentile(50.0),
-            Comparison::Less,
+            ThresholdMetric::Percentile(50.0),
+            ThresholdOperator::Less,
             500_000.0,
-            Scope::EachPhase,
+            ThresholdScope::EachPhase,
         );
         let seen = verdicts(p50, &slow_spike);
         assert_eq!(
@@ -466,10 +474,10 @@ mod tests {
     #[test]
     fn no_data_and_too_few_samples_are_inconclusive() {
         let p99 = threshold(
-            Metric::Percentile(99.0),
-            Comparison::Less,
+            ThresholdMetric::Percentile(99.0),
+            ThresholdOperator::Less,
             500_000.0,
-            Scope::Phase("spike".to_owned()),
+            ThresholdScope::Phase("spike".to_owned()),
         );
         assert_eq!(verdicts(p99.clone(), &[])[0].1, Verdict::Inconclusive);
         assert_eq!(
@@ -490,7 +498,12 @@ mod tests {
             (2, 5, Ending::Timeout),
             (2, 5, Ending::Ok),
         ];
-        let errors = threshold(Metric::Errors, Comparison::Less, 0.4, Scope::Run);
+        let errors = threshold(
+            ThresholdMetric::Errors,
+            ThresholdOperator::Less,
+            0.4,
+            ThresholdScope::Run,
+        );
         assert_eq!(
             verdicts(errors, &seen),
             [(
@@ -499,7 +512,12 @@ mod tests {
                 "errors = 50.00% (2 of 4)".to_owned()
             )]
         );
-        let checks = threshold(Metric::Checks, Comparison::Greater, 0.5, Scope::Run);
+        let checks = threshold(
+            ThresholdMetric::Checks,
+            ThresholdOperator::Greater,
+            0.5,
+            ThresholdScope::Run,
+        );
         assert_eq!(
             verdicts(checks, &seen)[0].2,
             "checks = 66.67% (1 of 3 failed)"
@@ -535,10 +553,10 @@ mod tests {
         let judge = |limit, within| {
             let mut scenario = scenario();
             let errors = threshold(
-                Metric::Errors,
-                Comparison::Less,
+                ThresholdMetric::Errors,
+                ThresholdOperator::Less,
                 limit,
-                Scope::Phase("spike".to_owned()),
+                ThresholdScope::Phase("spike".to_owned()),
             );
             scenario.thresholds = vec![Threshold { within, ..errors }];
             let judged =
@@ -568,10 +586,10 @@ mod tests {
             (22, 1, 9_000, Ending::Timeout),
         ];
         let errors = threshold(
-            Metric::Errors,
-            Comparison::Less,
+            ThresholdMetric::Errors,
+            ThresholdOperator::Less,
             0.1,
-            Scope::Phase("spike".to_owned()),
+            ThresholdScope::Phase("spike".to_owned()),
         );
         let mut scenario = scenario();
         scenario.thresholds = vec![Threshold {
@@ -597,8 +615,8 @@ mod tests {
             .flat_map(|second| [(second, 0, 5, Ending::Ok); 10])
             .collect();
         let mut results = by_second(&requests);
-        let strain = (0..5)
-            .map(|second| crate::measure::Strain {
+        let saturation = (0..5)
+            .map(|second| crate::measure::Saturation {
                 second,
                 ..Default::default()
             })
@@ -606,16 +624,16 @@ mod tests {
         results.add(
             0,
             &Interval {
-                strain,
+                saturation,
                 ..Interval::default()
             },
         );
         let mut scenario = scenario();
         scenario.thresholds = vec![threshold(
-            Metric::Rate,
-            Comparison::Greater,
+            ThresholdMetric::Rate,
+            ThresholdOperator::Greater,
             9.0,
-            Scope::Run,
+            ThresholdScope::Run,
         )];
         let judged = super::judge(&scenario, &results, &Schedule::new(&scenario), false).remove(0);
         assert_eq!(
@@ -632,7 +650,12 @@ mod tests {
         let results = by_second(&requests);
         let abort = |after: Option<u64>, settled| {
             let mut scenario = scenario();
-            let errors = threshold(Metric::Errors, Comparison::Less, 0.05, Scope::EachPhase);
+            let errors = threshold(
+                ThresholdMetric::Errors,
+                ThresholdOperator::Less,
+                0.05,
+                ThresholdScope::EachPhase,
+            );
             scenario.thresholds = vec![Threshold {
                 abort_after: after.map(Duration::from_secs),
                 ..errors

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Circumstances, Expectation, Finding, Measured, RunFigures, ValidityReason};
 use crate::evidence::Timeline;
 use crate::evidence::load::least_sent;
-use crate::measure::{Results, Select, Strain, stretches};
+use crate::measure::{Results, Saturation, Select, stretches};
 use crate::outcome::Verdict;
 use crate::scenario::{Model, Scenario};
 
@@ -49,13 +49,13 @@ fn unclear(
 
 /// Whether each task sent what was asked of it; the one that sent least decides.
 fn sent(scenario: &Scenario, results: &Results) -> Finding {
-    let mut tasks: BTreeMap<u32, Strain> = BTreeMap::new();
-    for (task, strain) in results.strain() {
-        tasks.entry(task).or_default().merge(strain);
+    let mut tasks: BTreeMap<u32, Saturation> = BTreeMap::new();
+    for (task, saturation) in results.saturation() {
+        tasks.entry(task).or_default().merge(saturation);
     }
     let worst = tasks
         .iter()
-        .filter(|(_, strain)| strain.asked > 0)
+        .filter(|(_, saturation)| saturation.asked > 0)
         .min_by(|a, b| sent_share(a.1).total_cmp(&sent_share(b.1)));
     let Some((task, worst)) = worst else {
         return unclear(
@@ -64,7 +64,7 @@ fn sent(scenario: &Scenario, results: &Results) -> Finding {
             ValidityReason::GeneratorsSilentOnLoad,
         );
     };
-    let mut all = Strain::default();
+    let mut all = Saturation::default();
     tasks.values().for_each(|strain| all.merge(strain));
     let bound = least_sent(!scenario.has(Model::Users));
     let share = sent_share(worst);
@@ -87,8 +87,8 @@ fn sent(scenario: &Scenario, results: &Results) -> Finding {
     Finding::of_run(Expectation::LoadSent, verdict, measured, reason)
 }
 
-fn sent_share(strain: &Strain) -> f64 {
-    strain.sent as f64 / strain.asked.max(1) as f64
+fn sent_share(saturation: &Saturation) -> f64 {
+    saturation.sent as f64 / saturation.asked.max(1) as f64
 }
 
 /// Said only where it does not hold: without thresholds a target that is down would pass.
@@ -118,12 +118,12 @@ fn answered(results: &Results) -> Option<Finding> {
 fn not_saturated(results: &Results, started: Option<Timestamp>) -> Finding {
     const EXPECTATION: Expectation = Expectation::GeneratorNotTheLimit;
     let (mut seconds, mut saturated) = (BTreeSet::new(), BTreeSet::new());
-    let mut all = Strain::default();
-    for (_, strain) in results.strain() {
-        seconds.insert(strain.second);
-        all.merge(strain);
-        if strain.beyond().is_some() {
-            saturated.insert(strain.second);
+    let mut all = Saturation::default();
+    for (_, saturation) in results.saturation() {
+        seconds.insert(saturation.second);
+        all.merge(saturation);
+        if saturation.beyond().is_some() {
+            saturated.insert(saturation.second);
         }
     }
     if seconds.is_empty() {
@@ -147,7 +147,7 @@ fn not_saturated(results: &Results, started: Option<Timestamp>) -> Finding {
     let share = saturated.len() as f64 / seconds.len() as f64;
     if share > STRAINED_SHARE && saturated.len() > STRAINED_SECONDS {
         let reason = ValidityReason::Saturated {
-            stretches: stretches(results.strain()),
+            stretches: stretches(results.saturation()),
             started,
         };
         return unclear(EXPECTATION, measured, reason);
@@ -227,13 +227,13 @@ mod tests {
     use crate::measure::Interval;
     use crate::report::words;
 
-    fn results(seconds: Vec<(u32, Strain)>) -> Results {
+    fn results(seconds: Vec<(u32, Saturation)>) -> Results {
         let mut results = Results::default();
-        for (task, strain) in seconds {
+        for (task, saturation) in seconds {
             results.add(
                 task,
                 &Interval {
-                    strain: vec![strain],
+                    saturation: vec![saturation],
                     ..Interval::default()
                 },
             );
@@ -241,20 +241,20 @@ mod tests {
         results
     }
 
-    fn calm(second: u32) -> Strain {
-        Strain {
+    fn calm(second: u32) -> Saturation {
+        Saturation {
             second,
             asked: 100,
             sent: 100,
             starts: 100,
-            ..Strain::default()
+            ..Saturation::default()
         }
     }
 
     #[test]
     fn a_strained_generator_is_named_with_its_time_and_reason() {
         let started = "2026-03-01T12:03:00Z".parse().ok();
-        let busy = |second| Strain {
+        let busy = |second| Saturation {
             busy: 990,
             ..calm(second)
         };
@@ -295,7 +295,7 @@ mod tests {
         );
         let dropped = vec![(
             0,
-            Strain {
+            Saturation {
                 dropped: 1,
                 ..calm(0)
             },
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn the_task_that_sent_the_least_decides() {
-        let lazy = Strain {
+        let lazy = Saturation {
             sent: 90,
             ..calm(0)
         };

@@ -1,6 +1,6 @@
 //! Why a threshold holds or not.
 
-use crate::scenario::{Comparison, Metric};
+use crate::scenario::{ThresholdMetric, ThresholdOperator};
 use crate::verdict::ThresholdReason;
 
 pub fn threshold(reason: &ThresholdReason) -> String {
@@ -46,18 +46,18 @@ pub fn threshold(reason: &ThresholdReason) -> String {
     fixed.to_owned()
 }
 
-fn limit_of(metric: Metric, comparison: Comparison, limit: f64) -> String {
+fn limit_of(metric: ThresholdMetric, comparison: ThresholdOperator, limit: f64) -> String {
     let sign = match comparison {
-        Comparison::Less => "<",
-        Comparison::LessOrEqual => "<=",
-        Comparison::Greater => ">",
-        Comparison::GreaterOrEqual => ">=",
+        ThresholdOperator::Less => "<",
+        ThresholdOperator::LessOrEqual => "<=",
+        ThresholdOperator::Greater => ">",
+        ThresholdOperator::GreaterOrEqual => ">=",
     };
     match metric {
-        Metric::Percentile(_) | Metric::Mean | Metric::Max => {
+        ThresholdMetric::Percentile(_) | ThresholdMetric::Mean | ThresholdMetric::Max => {
             format!("{sign} {}", super::figures::latency(limit))
         }
-        Metric::Errors | Metric::Checks => format!("{sign} {}%", limit * 100.0),
-        Metric::Rate => format!("{sign} {limit}/s"),
+        ThresholdMetric::Errors | ThresholdMetric::Checks => format!("{sign} {}%", limit * 100.0),
+        ThresholdMetric::Rate => format!("{sign} {limit}/s"),
     }
 }

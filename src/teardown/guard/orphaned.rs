@@ -3,7 +3,7 @@
 use tokio::time::sleep;
 
 use crate::events::Events;
-use crate::journal::names::Names;
+use crate::journal::names::ResourceNames;
 use crate::journal::{self, Record, locks};
 use crate::teardown::proof::PROOF;
 use crate::teardown::reap::clouds::Clouds;
@@ -77,7 +77,7 @@ async fn without_folder(
     records: &[Record],
     events: &Events,
 ) -> Result<Reaped, TeardownError> {
-    let entry = Reaped::new(run.clone(), Names::of(run).things());
+    let entry = Reaped::new(run.clone(), ResourceNames::of(run).things());
     let cloud = match Clouds::default().get(events).await {
         Ok(cloud) => cloud,
         Err(error) => return Ok(entry.became(Err(Skipped::Unable(error.to_string())))),

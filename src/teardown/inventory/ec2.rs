@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{Inventory, InventoryError, delete_result};
 use crate::aws::failure::Failure;
 use crate::aws::query::Service;
-use crate::journal::names::{Kind, RUN_TAG, Thing};
+use crate::journal::names::{RUN_TAG, ResourceKind, Thing};
 
 impl Inventory {
     pub(super) async fn security_groups(&self, name: &str) -> Result<Vec<String>, InventoryError> {
@@ -37,7 +37,7 @@ impl Inventory {
         // Group names are anyone's to choose: one that only contains the run id may be a guest's.
         if name != self.run {
             return Err(InventoryError::Foreign(Thing {
-                kind: Kind::SecurityGroup,
+                kind: ResourceKind::SecurityGroup,
                 name: name.to_owned(),
             }));
         }

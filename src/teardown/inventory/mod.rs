@@ -12,7 +12,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use crate::aws::failure::Failure;
 use crate::aws::query::{Query, QueryError, Service};
 use crate::aws::{Aws, explain};
-use crate::journal::names::{Kind, Thing};
+use crate::journal::names::{ResourceKind, Thing};
 use crate::units::RunId;
 
 mod ec2;
@@ -135,12 +135,12 @@ impl Inventory {
     async fn of_that_name(&self, thing: &Thing) -> Result<Presence, InventoryError> {
         let name = &thing.name;
         match thing.kind {
-            Kind::Tasks => {
+            ResourceKind::Tasks => {
                 let alive = self.tasks(name).await?;
                 Ok(presence(alive.len(), "ListTasks", "tasks"))
             }
-            Kind::Cluster => self.cluster(name).await,
-            Kind::TaskDefinition => {
+            ResourceKind::Cluster => self.cluster(name).await,
+            ResourceKind::TaskDefinition => {
                 let active = self
                     .task_definitions(name, TaskDefinitionStatus::Active)
                     .await?;
@@ -150,8 +150,8 @@ impl Inventory {
                     "active revisions",
                 ))
             }
-            Kind::Repository => self.repository(name).await,
-            Kind::SecurityGroup => {
+            ResourceKind::Repository => self.repository(name).await,
+            ResourceKind::SecurityGroup => {
                 let groups = self.security_groups(name).await?;
                 Ok(presence(
                     groups.len(),
@@ -159,7 +159,7 @@ impl Inventory {
                     "groups of that name",
                 ))
             }
-            Kind::LogGroup => {
+            ResourceKind::LogGroup => {
                 let there = self.log_group(name).await?;
                 Ok(presence(
                     usize::from(there),
@@ -167,10 +167,10 @@ impl Inventory {
                     "groups of that name",
                 ))
             }
-            Kind::Role => self.role(name).await,
+            ResourceKind::Role => self.role(name).await,
             // HEAD is answered without a body, so its 404 could be any web server's: a listing says
             // `NoSuchBucket`.
-            Kind::Bucket => match self
+            ResourceKind::Bucket => match self
                 .query
                 .bucket("GET", name, "?list-type=2&max-keys=1")
                 .await
@@ -188,10 +188,14 @@ impl Inventory {
     async fn is_ours(&self, thing: &Thing) -> Result<bool, InventoryError> {
         let tag = match thing.kind {
             _ if !self.tagged_only => return Ok(true),
-            Kind::Tasks | Kind::Cluster => self.cluster_tag(&thing.name).await?,
-            Kind::TaskDefinition => self.task_definition_tag(&thing.name).await?,
+            ResourceKind::Tasks | ResourceKind::Cluster => self.cluster_tag(&thing.name).await?,
+            ResourceKind::TaskDefinition => self.task_definition_tag(&thing.name).await?,
             // Security groups and roles are told apart wherever they are looked at.
-            Kind::SecurityGroup | Kind::Repository | Kind::LogGroup | Kind::Role | Kind::Bucket => {
+            ResourceKind::SecurityGroup
+            | ResourceKind::Repository
+            | ResourceKind::LogGroup
+            | ResourceKind::Role
+            | ResourceKind::Bucket => {
                 return Ok(true);
             }
         };
@@ -208,12 +212,12 @@ impl Inventory {
         }
         let name = &thing.name;
         match thing.kind {
-            Kind::Tasks => self.stop_tasks(name).await,
-            Kind::Cluster => self.delete_cluster(name).await,
-            Kind::TaskDefinition => self.delete_task_definitions(name).await,
-            Kind::Repository => self.delete_repository(name).await,
-            Kind::SecurityGroup => self.delete_security_groups(name).await,
-            Kind::LogGroup => {
+            ResourceKind::Tasks => self.stop_tasks(name).await,
+            ResourceKind::Cluster => self.delete_cluster(name).await,
+            ResourceKind::TaskDefinition => self.delete_task_definitions(name).await,
+            ResourceKind::Repository => self.delete_repository(name).await,
+            ResourceKind::SecurityGroup => self.delete_security_groups(name).await,
+            ResourceKind::LogGroup => {
                 let question = serde_json::json!({ "logGroupName": name });
                 delete_result(
                     self.query
@@ -221,8 +225,8 @@ impl Inventory {
                         .await,
                 )
             }
-            Kind::Role => self.delete_role(name).await,
-            Kind::Bucket => self.delete_bucket(name).await,
+            ResourceKind::Role => self.delete_role(name).await,
+            ResourceKind::Bucket => self.delete_bucket(name).await,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::target::{Examined, ReapTarget, Source};
 use super::{Reaped, Reaping, Skipped, TeardownError};
 use crate::aws::Cloud;
 use crate::events::Events;
-use crate::journal::names::{Names, Thing};
+use crate::journal::names::{ResourceNames, Thing};
 use crate::teardown::discover::{self, Discovered};
 use crate::teardown::inventory::Presence;
 use crate::teardown::proof::PROOF;
@@ -72,7 +72,7 @@ async fn examine_run(
     if let Some(evidence) = elsewhere {
         let why = format!("{evidence}, not in {}", cloud.aws.region);
         events.note(format!("{run}: {why}: not touched"));
-        let entry = Reaped::new(run.clone(), Names::of(&run).things());
+        let entry = Reaped::new(run.clone(), ResourceNames::of(&run).things());
         return wanted
             .only
             .is_some()
@@ -97,7 +97,7 @@ async fn examine_run(
         }
         false => {
             let (entry, cloud) = (
-                Reaped::new(run.clone(), Names::of(&run).things()),
+                Reaped::new(run.clone(), ResourceNames::of(&run).things()),
                 cloud.clone(),
             );
             Examined::Open(Box::new(ReapTarget {
@@ -121,7 +121,7 @@ pub(super) struct Sight {
 pub(super) async fn look_around(teardown: &Teardown<'_>) -> Sight {
     let inventory = teardown.inventory();
     let mut sight = Sight::default();
-    for thing in Names::of(teardown.run).things() {
+    for thing in ResourceNames::of(teardown.run).things() {
         match inventory.exists(&thing).await {
             Ok(Presence::Gone { .. }) => {}
             Ok(Presence::Foreign { evidence }) => teardown

@@ -8,7 +8,7 @@ use super::target::{Examined, ReapTarget, Source};
 use super::{Reaped, Reaping, Skipped, TeardownError};
 use crate::aws::Cloud;
 use crate::events::Events;
-use crate::journal::names::{Names, Thing};
+use crate::journal::names::{ResourceNames, Thing};
 use crate::journal::{self, Journal, Record, locks};
 use crate::units::RunId;
 
@@ -99,7 +99,7 @@ fn without_slash(url: &str) -> &str {
 /// everything may be left.
 fn leftovers(run: &RunId, found: &journal::Found) -> Vec<Thing> {
     if found.damaged {
-        Names::of(run).things()
+        ResourceNames::of(run).things()
     } else {
         journal::leftovers(&found.records)
     }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::{Reaping, Skipped};
 use crate::aws::query::{Query, QueryError};
 use crate::channel::LEASE;
-use crate::journal::names::Names;
+use crate::journal::names::ResourceNames;
 use crate::journal::{self, Record, locks};
 use crate::teardown::Teardown;
 use crate::units;
@@ -101,7 +101,9 @@ pub(super) async fn has_heartbeat(teardown: &Teardown<'_>) -> bool {
 
 async fn heartbeat_age(teardown: &Teardown<'_>) -> Result<Duration, QueryError> {
     let query = Query::new(&teardown.aws.aws);
-    query.age(&Names::of(teardown.run).bucket, CONTROL).await
+    query
+        .age(&ResourceNames::of(teardown.run).bucket, CONTROL)
+        .await
 }
 
 /// How long ago the run was begun, if that is long enough.

@@ -15,7 +15,7 @@ use super::target::{ReapTarget, Source};
 use super::*;
 use crate::aws::{Aws, Caller, Cloud};
 use crate::events::Event;
-use crate::journal::names::{Kind, Names, Thing};
+use crate::journal::names::{ResourceKind, ResourceNames, Thing};
 use crate::journal::record::Run;
 use crate::journal::{self, Journal, Record, locks, reserve};
 use crate::teardown::inventory::{Inventory, Presence};
@@ -180,7 +180,7 @@ fn driven(
     journal.write(Record::IntentApply).unwrap();
     journal.write(Record::Applied).unwrap();
     let records = vec![head, Record::IntentApply, Record::Applied];
-    let entry = Reaped::new(run.clone(), Names::of(&run).things());
+    let entry = Reaped::new(run.clone(), ResourceNames::of(&run).things());
     let source = Source::Folder {
         folder,
         records,
@@ -448,7 +448,7 @@ async fn a_task_that_is_listed_and_cannot_be_described_is_alive() {
     ])
     .await;
     let inventory = Inventory::new(&cloud.aws, &RunId::parse("sp-0123456789").unwrap());
-    let there = inventory.exists(&thing(Kind::Tasks)).await.unwrap();
+    let there = inventory.exists(&thing(ResourceKind::Tasks)).await.unwrap();
     assert!(matches!(&there, Presence::There { .. }), "{there:?}");
 }
 
@@ -469,7 +469,7 @@ async fn an_empty_account_proves_nothing_if_the_runs_account_is_unknown() {
             )
             .unwrap();
         }
-        let entry = Reaped::new(run.clone(), Names::of(&run).things());
+        let entry = Reaped::new(run.clone(), ResourceNames::of(&run).things());
         let source = Source::Folder {
             folder,
             records: Vec::new(),

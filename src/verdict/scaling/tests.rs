@@ -4,7 +4,7 @@ use crate::evidence::testing::{
 };
 use crate::evidence::timeline::{Datapoint, Gap, GapReason, Observation, Observed, Policy};
 use crate::report::{Judgement, words};
-use crate::scenario::{Limit, Scope, Threshold};
+use crate::scenario::{Limit, Threshold, ThresholdScope};
 
 /// What is said of a story and of what was answered meanwhile.
 fn said(
@@ -391,11 +391,11 @@ fn the_limit_is_that_of_any_spike_or_of_a_lower_one_that_is_named() {
         scenario.thresholds = thresholds;
         Limit::p95_in_the_spike(&scenario).map(|limit| limit.as_millis())
     };
-    let named = |phase: &str, millis| p95(Scope::Phase(phase.to_owned()), millis);
+    let named = |phase: &str, millis| p95(ThresholdScope::Phase(phase.to_owned()), millis);
     assert_eq!(limit(vec![named("p3", 300)]), Some(300), "the second spike");
     assert_eq!(limit(vec![named("p1", 400), named("p3", 300)]), Some(300));
     assert_eq!(
-        limit(vec![p95(Scope::Run, 900), named("p4", 600)]),
+        limit(vec![p95(ThresholdScope::Run, 900), named("p4", 600)]),
         Some(900)
     );
     assert_eq!(

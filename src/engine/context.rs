@@ -14,14 +14,14 @@ use url::Url;
 
 use super::Work;
 use super::addresses::Addresses;
-use super::alarm::Alarm;
-use super::connection::{Buffer, Connection, Open, Origin, READ};
+use super::alarm::WakeTimer;
+use super::connection::{Buffer, Connection, Endpoint, OpenConnections, READ};
 use super::request::Prepared;
-use super::rows::{Drawn, Rows};
+use super::rows::{Drawn, RowCursor};
 use super::session::Session;
 use super::tls::Security;
-use super::wire::Answer;
-use crate::measure::{Recorder, Shape};
+use super::wire::HttpAnswer;
+use crate::measure::{RequestRecorder, ResultShape};
 use crate::plan::{Schedule, Share};
 use crate::scenario::{self, Http, Scenario};
 
@@ -30,7 +30,7 @@ const LONGEST_NAME: usize = 128;
 /// Multiples of the golden ratio fill an interval evenly, however many there are.
 const GOLDEN: f64 = 0.618_033_988_749_895;
 
-pub struct Desk {
+pub struct WorkerContext {
     pub scenario: Arc<Scenario>,
     pub schedule: Schedule,
     pub share: Share,
@@ -41,18 +41,18 @@ pub struct Desk {
     total_weight: f64,
     /// The data files that each flow draws from.
     draws: Vec<Vec<u16>>,
-    rows: RefCell<Vec<Rows>>,
-    pub recorder: RefCell<Recorder>,
+    rows: RefCell<Vec<RowCursor>>,
+    pub recorder: RefCell<RequestRecorder>,
     /// Sessions or iterations under way.
     pub active: Cell<u32>,
-    pub origin: Origin,
-    pub policy: scenario::Connection,
+    pub origin: Endpoint,
+    pub policy: scenario::ConnectionPolicy,
     pub may_speak_two: bool,
     pub addresses: Addresses,
     /// There once the worker's runtime is.
-    pub alarm: Option<Alarm>,
+    pub alarm: Option<WakeTimer>,
     pub security: Option<Security>,
-    pub open: Rc<Open>,
+    pub open: Rc<OpenConnections>,
     opened: Cell<u64>,
     /// Connections that no session uses (shared pool), the latest last.
     pub pool: RefCell<Vec<Connection>>,
@@ -73,7 +73,7 @@ pub enum Supply {
     UsedUp,
 }
 
-impl Desk {
+impl WorkerContext {
     pub fn new(work: &Work, worker: u32, security: Option<&Security>) -> Result<Self, String> {
         let scenario = Arc::clone(&work.scenario);
         let target = &scenario.target;
@@ -102,7 +102,7 @@ impl Desk {
         let addresses = Addresses::new(
             &target.url.host,
             target.url.port,
-            work.reach,
+            work.address_policy,
             share.index as usize,
         );
         Ok(Self {
@@ -117,12 +117,12 @@ impl Desk {
                 scenario
                     .data
                     .iter()
-                    .map(|data| Rows::new(data, share))
+                    .map(|data| RowCursor::new(data, share))
                     .collect(),
             ),
-            recorder: RefCell::new(Recorder::new(&shape(&scenario))),
+            recorder: RefCell::new(RequestRecorder::new(&shape(&scenario))),
             active: Cell::new(0),
-            origin: Origin {
+            origin: Endpoint {
                 https: target.url.https,
                 port: target.url.port,
             },
@@ -149,7 +149,7 @@ impl Desk {
     }
 
     /// The instance that an answer names, if the scenario knows how.
-    pub fn instance(&self, answer: &Answer) -> Option<u16> {
+    pub fn instance(&self, answer: &HttpAnswer) -> Option<u16> {
         let header = self.instance_header.as_deref()?;
         let name = answer
             .header(header)
@@ -221,7 +221,7 @@ impl Desk {
     }
 
     /// The `Host` of an origin: the port only where it is not the scheme's own.
-    pub fn authority(&self, origin: Origin) -> String {
+    pub fn authority(&self, origin: Endpoint) -> String {
         let url = &self.scenario.target.url;
         scenario::Url {
             https: origin.https,
@@ -232,7 +232,7 @@ impl Desk {
         .authority()
     }
 
-    pub fn url(&self, origin: Origin, path: &str) -> Option<Url> {
+    pub fn url(&self, origin: Endpoint, path: &str) -> Option<Url> {
         let scheme = if origin.https { "https" } else { "http" };
         Url::parse(&format!("{scheme}://{}{path}", self.authority(origin))).ok()
     }
@@ -261,11 +261,11 @@ impl Desk {
         let at = self.elapsed();
         let mut recorder = self.recorder.borrow_mut();
         recorder.address(at, address).opened += 1;
-        let strain = recorder.strain(at);
-        strain.opened += 1;
+        let saturation = recorder.saturation(at);
+        saturation.opened += 1;
         match resumed {
-            Some(true) => strain.tls_resumed += 1,
-            Some(false) => strain.tls_full += 1,
+            Some(true) => saturation.tls_resumed += 1,
+            Some(false) => saturation.tls_full += 1,
             None => {}
         }
     }
@@ -286,14 +286,14 @@ impl Desk {
 }
 
 /// What the recorder must have room for.
-fn shape(scenario: &Scenario) -> Shape {
+fn shape(scenario: &Scenario) -> ResultShape {
     let steps = |flow: &scenario::Flow| {
         flow.steps
             .iter()
             .map(|step| step.check_names().len())
             .collect()
     };
-    Shape {
+    ResultShape {
         phases: scenario.phases.len(),
         flows: scenario.flows.iter().map(steps).collect(),
     }

@@ -1,10 +1,10 @@
-//! The generator's own health, second by second: when it strains, its numbers are not the target's.
+//! The generator's own health, second by second: when it is saturated, its numbers are not the target's.
 
 use serde::{Deserialize, Serialize};
 
 /// One second of one worker, or several merged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Strain {
+pub struct Saturation {
     pub second: u32,
     /// Iterations due (open model) or sessions planned at the end of the second (closed model).
     pub asked: u64,
@@ -79,7 +79,7 @@ impl Bound {
     }
 }
 
-impl Strain {
+impl Saturation {
     /// What another worker or task has to say of the same second.
     pub fn merge(&mut self, other: &Self) {
         self.asked += other.asked;
@@ -132,25 +132,25 @@ pub struct Stretch {
 }
 
 /// The stretches, out of seconds by time and task. A gap of one second does not end a stretch.
-pub fn stretches<'s>(seconds: impl Iterator<Item = (u32, &'s Strain)>) -> Vec<Stretch> {
+pub fn stretches<'s>(seconds: impl Iterator<Item = (u32, &'s Saturation)>) -> Vec<Stretch> {
     let mut found: Vec<(Stretch, Bound)> = Vec::new();
-    for (task, strain) in seconds {
-        let Some(bound) = strain.beyond() else {
+    for (task, saturation) in seconds {
+        let Some(bound) = saturation.beyond() else {
             continue;
         };
         match found
             .last_mut()
-            .filter(|(last, _)| strain.second <= last.to + 1)
+            .filter(|(last, _)| saturation.second <= last.to + 1)
         {
             Some((last, gravest)) => {
-                last.to = last.to.max(strain.second + 1);
+                last.to = last.to.max(saturation.second + 1);
                 if !last.tasks.contains(&task) {
                     last.tasks.push(task);
                 }
                 *gravest = bound.min(*gravest);
             }
             None => {
-                let (from, to) = (strain.second, strain.second + 1);
+                let (from, to) = (saturation.second, saturation.second + 1);
                 found.push((
                     Stretch {
                         from,
@@ -178,36 +178,36 @@ mod tests {
 
     #[test]
     fn a_second_is_beyond_the_gravest_bound() {
-        let calm = Strain {
+        let calm = Saturation {
             starts: 1_000,
             late: 10,
             busy: 949,
             lag_micros: 49_999,
             files: 899,
-            ..Strain::default()
+            ..Saturation::default()
         };
         assert_eq!(calm.beyond(), None);
-        for (strain, bound) in [
-            (Strain { late: 11, ..calm }, Bound::Late),
-            (Strain { busy: 950, ..calm }, Bound::Cpu),
+        for (saturation, bound) in [
+            (Saturation { late: 11, ..calm }, Bound::Late),
+            (Saturation { busy: 950, ..calm }, Bound::Cpu),
             (
-                Strain {
+                Saturation {
                     lag_micros: 50_000,
                     ..calm
                 },
                 Bound::Lag,
             ),
-            (Strain { files: 900, ..calm }, Bound::Files),
-            (Strain { ports: 900, ..calm }, Bound::Ports),
+            (Saturation { files: 900, ..calm }, Bound::Files),
+            (Saturation { ports: 900, ..calm }, Bound::Ports),
             (
-                Strain {
+                Saturation {
                     memory: 900,
                     ..calm
                 },
                 Bound::Memory,
             ),
             (
-                Strain {
+                Saturation {
                     dropped: 1,
                     late: 500,
                     busy: 1_000,
@@ -216,26 +216,26 @@ mod tests {
                 Bound::Dropped,
             ),
         ] {
-            assert_eq!(strain.beyond(), Some(bound));
+            assert_eq!(saturation.beyond(), Some(bound));
         }
     }
 
     #[test]
     fn strained_seconds_in_a_row_are_one_stretch() {
-        let calm = |second| Strain {
+        let calm = |second| Saturation {
             second,
-            ..Strain::default()
+            ..Saturation::default()
         };
-        let late = |second| Strain {
+        let late = |second| Saturation {
             second,
             starts: 10,
             late: 5,
-            ..Strain::default()
+            ..Saturation::default()
         };
-        let busy = |second| Strain {
+        let busy = |second| Saturation {
             second,
             busy: 990,
-            ..Strain::default()
+            ..Saturation::default()
         };
         let seconds = [
             (0, calm(0)),
@@ -246,7 +246,7 @@ mod tests {
             (1, busy(9)),
             (0, busy(20)),
         ];
-        let found = stretches(seconds.iter().map(|(task, strain)| (*task, strain)));
+        let found = stretches(seconds.iter().map(|(task, saturation)| (*task, saturation)));
         let spans: Vec<_> = found
             .iter()
             .map(|stretch| (stretch.from, stretch.to, stretch.tasks.clone()))
