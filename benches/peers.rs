@@ -47,7 +47,7 @@ fn engine(text: &str) -> Outcome<()> {
         scenario: Arc::new(read.scenario),
         share: Share::WHOLE,
         seed: 1,
-        reach: AddressPolicy {
+        address_policy: AddressPolicy {
             loopback: true,
             private: false,
         },

@@ -78,7 +78,7 @@ impl<'t> Asker<'t> {
     /// By the record or the file that holds the account's mark; else what was found instead of
     /// each.
     pub async fn by_mark(&self, account: &str) -> Result<OwnershipProof, Vec<String>> {
-        let mark = limits::mark(account);
+        let mark = limits::ownership_token(account);
         let mut found = Vec::new();
         if !is_address(&self.target.url.host) {
             match self.by_record(&mark).await {
@@ -262,7 +262,7 @@ mod tests {
     async fn a_record_with_the_account_s_mark_proves_a_target_and_any_other_does_not() {
         let mut owner = JoinSet::new();
         let target = target("shop.test", 1, "");
-        let mark = limits::mark(ACCOUNT);
+        let mark = limits::ownership_token(ACCOUNT);
         let resolver = names(&[("shop.test.", [127, 0, 0, 1])], Some(mark), &mut owner).await;
         let asker = Asker::with(&target, LOCAL, Ok(resolver)).await;
         assert_eq!(

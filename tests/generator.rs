@@ -69,7 +69,7 @@ async fn told_to_start(channel: &Channel, port: u16) {
     );
     let surroundings = Substitutions::default();
     let (run, files) = ("sp-0000000001".to_owned(), Vec::new());
-    let reach = spikeproof::limits::AddressPolicy {
+    let address_policy = spikeproof::limits::AddressPolicy {
         loopback: true,
         private: false,
     };
@@ -79,7 +79,7 @@ async fn told_to_start(channel: &Channel, port: u16) {
         scenario,
         surroundings,
         secrets: false,
-        reach,
+        reach: address_policy,
         seed: 1,
         files,
     };

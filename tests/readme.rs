@@ -191,7 +191,7 @@ async fn the_commands_of_the_page_on_limits_are_as_written() {
     let (code, text) = run(&ask, lab.environment()).await;
     assert_eq!(code, Some(0), "{text}");
     // The lab's target, and the hash of the account in the example.
-    let mark = spikeproof::limits::mark("123456789012");
+    let mark = spikeproof::limits::ownership_token("123456789012");
     for words in ["the target is this machine's own", &mark] {
         assert!(text.contains(words), "`{words}` is not in:\n{text}");
     }

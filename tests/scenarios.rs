@@ -51,7 +51,7 @@ async fn carry_out(scenario: &Scenario) -> Results {
         scenario: Arc::new(scenario.clone()),
         share: Share::WHOLE,
         seed: 1,
-        reach: AddressPolicy {
+        address_policy: AddressPolicy {
             loopback: true,
             private: false,
         },

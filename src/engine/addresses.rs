@@ -28,7 +28,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 pub struct Addresses {
     host: String,
     port: u16,
-    reach: AddressPolicy,
+    address_policy: AddressPolicy,
     known: RefCell<KnownAddresses>,
     news: Notify,
 }
@@ -43,7 +43,7 @@ struct KnownAddresses {
 
 impl Addresses {
     /// `offset` keeps workers from all beginning with the same address.
-    pub fn new(host: &str, port: u16, reach: AddressPolicy, offset: usize) -> Self {
+    pub fn new(host: &str, port: u16, address_policy: AddressPolicy, offset: usize) -> Self {
         let host = host.trim_matches(['[', ']']).to_owned();
         let literal = host.parse().ok().into_iter().collect();
         let known = KnownAddresses {
@@ -54,7 +54,7 @@ impl Addresses {
         Self {
             host,
             port,
-            reach,
+            address_policy,
             known: RefCell::new(known),
             news: Notify::new(),
         }
@@ -109,7 +109,7 @@ impl Addresses {
                 let mut known = self.known.borrow_mut();
                 if !known.addresses.is_empty() {
                     known.next = known.next.wrapping_add(1);
-                    let mut turned = limits::permitted(&known.addresses, self.reach)?;
+                    let mut turned = limits::permitted(&known.addresses, self.address_policy)?;
                     let first = known.next % turned.len();
                     turned.rotate_left(first);
                     return Ok(turned
@@ -126,7 +126,7 @@ impl Addresses {
     }
 
     pub fn count(&self) -> usize {
-        limits::permitted(&self.known.borrow().addresses, self.reach)
+        limits::permitted(&self.known.borrow().addresses, self.address_policy)
             .map_or(1, |addresses| addresses.len().max(1))
     }
 }

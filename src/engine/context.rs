@@ -102,7 +102,7 @@ impl WorkerContext {
         let addresses = Addresses::new(
             &target.url.host,
             target.url.port,
-            work.reach,
+            work.address_policy,
             share.index as usize,
         );
         Ok(Self {

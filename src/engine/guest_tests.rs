@@ -223,7 +223,7 @@ async fn an_address_that_may_get_no_load_gets_no_connection_and_the_report_says_
             scenario: Arc::new(parsed(&text, &[])),
             share: Share::WHOLE,
             seed: 1,
-            reach: AddressPolicy {
+            address_policy: AddressPolicy {
                 loopback: false,
                 private: true,
             },

@@ -29,6 +29,7 @@ pub mod health;
 mod iteration;
 mod judge;
 pub mod lifetime;
+mod link;
 pub mod once;
 mod request;
 mod rows;
@@ -49,7 +50,7 @@ pub struct Work {
     pub share: Share,
     pub seed: u64,
     /// Where load may go.
-    pub reach: AddressPolicy,
+    pub address_policy: AddressPolicy,
     /// Worker threads.
     pub workers: u32,
     /// The start instant on this machine's monotonic clock.

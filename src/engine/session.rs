@@ -1,28 +1,19 @@
 //! A session: one virtual user with its connection, cookies and captured values, and how it carries
 //! out a step.
 
-use std::future::Future;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use cookie_store::CookieStore;
-use cookie_store::RawCookie;
 use rand::SeedableRng as _;
 use rand_pcg::Pcg64Mcg;
-use rustls::HandshakeKind;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::TlsConnector;
-use url::Url;
 
-use super::connection::{Connection, Endpoint, NotOpened, Opening, ReceivedAnswer};
 use super::context::WorkerContext;
 use super::decode::decode;
-use super::request::{Prepared, ReadyRequest};
+use super::link::{Link, Trace};
+use super::request::Prepared;
 use super::values::{CapturedValue, Values};
 use super::wire::HttpAnswer;
 use crate::measure::{Ending, Key, Request};
-use crate::scenario::{Pool, Reuse};
 
 /// What a virtual user has.
 pub struct Session {
@@ -42,14 +33,6 @@ pub struct Session {
     pub rows: Box<[Option<u32>]>,
 }
 
-/// What it holds of the network.
-#[derive(Default)]
-struct Link {
-    connection: Option<Connection>,
-    jar: Option<Box<CookieStore>>,
-    tls: Option<TlsConnector>,
-}
-
 /// A step that has been carried out.
 pub struct Done {
     pub ended: Duration,
@@ -62,19 +45,6 @@ pub struct Done {
 /// A request that has waited less than this when its session is cut is not held against the target;
 /// one that has waited longer was not answered in time.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(1);
-
-/// What is known of a request under way, also when it is cut.
-#[derive(Default)]
-struct Trace {
-    opening: Option<Opening>,
-    /// When the last request was on the wire, and its answer began.
-    on_wire: Option<Instant>,
-    first_byte: Option<Instant>,
-    redirects: u64,
-    bytes: u64,
-    /// A redirect led away from the target, or there were too many.
-    astray: bool,
-}
 
 /// An answer as it is judged.
 struct TimedAnswer {
@@ -157,97 +127,90 @@ impl Session {
             .recorder
             .borrow_mut()
             .start(sent, sent.saturating_sub(intended));
-        let prepared = &context.prepared[flow][step];
-        let settings = &context.scenario.flows[flow].steps[step];
-        let timeout = settings.timeout.unwrap_or(context.scenario.target.timeout);
-        let redirects = settings
-            .redirects
-            .unwrap_or(context.scenario.target.redirects);
         let mut trace = Trace::default();
         let mut counts = context.counts.take();
         counts.clear();
-        let request = match prepared.is_fixed() && !context.may_speak_two {
-            true => Ok(None),
-            false => prepared.ready(&mut self.values(context, flow)).map(Some),
+        let key = Key {
+            phase: context.schedule.phase_at(intended) as u16,
+            flow: flow as u16,
+            step: step as u16,
         };
-        // What an answer would have given, the rest of the iteration may need.
-        let unanswered = !prepared.judge.captures_nothing();
-        let mut instance = None;
-        let (ending, abandon) = match request {
-            Err(_) => {
-                counts.push((prepared.judge.beyond() + 1, false));
-                (Ending::Unsent, true)
-            }
-            Ok(ready) => {
-                let fetch = self
-                    .link
-                    .fetch(context, prepared, ready, redirects, &mut trace);
-                match timeout_at((began + timeout).min(self.until), fetch).await {
-                    Ok(Ok(answer)) => {
-                        instance = context.instance(&answer);
-                        let seen = TimedAnswer {
-                            answer,
-                            took: began.elapsed(),
-                            astray: trace.astray,
-                        };
-                        self.judge(context, flow, prepared, seen, &mut counts)
-                    }
-                    Ok(Err(ending)) => (ending, unanswered),
-                    Err(_) if self.until < began + timeout => {
-                        self.was_cut = true;
-                        context
-                            .recorder
-                            .borrow_mut()
-                            .saturation(context.elapsed())
-                            .cut += 1;
-                        if began.elapsed() < TIME_TO_ANSWER {
-                            context.counts.replace(counts);
-                            return Done {
-                                ended: context.elapsed(),
-                                abandon: true,
-                                refused: false,
-                            };
-                        }
-                        (Ending::Timeout, true)
-                    }
-                    Err(_) => (Ending::Timeout, unanswered),
-                }
-            }
+        let asked = self.ask(context, (flow, step), began, &mut trace, &mut counts);
+        let Some((ending, abandon, instance)) = asked.await else {
+            context.counts.replace(counts);
+            return Done {
+                ended: context.elapsed(),
+                abandon: true,
+                refused: false,
+            };
         };
         let now = Instant::now();
         let ended = now.saturating_duration_since(context.start);
-        let phase = context.schedule.phase_at(intended) as u16;
-        let opening = trace.opening;
-        let first_byte = trace.on_wire.zip(trace.first_byte);
         context.recorder.borrow_mut().request(&Request {
-            key: Key {
-                phase,
-                flow: flow as u16,
-                step: step as u16,
-            },
-            ended,
             latency: ended.saturating_sub(intended),
             service: ended.saturating_sub(sent),
-            dns: opening.map(|opening| opening.dns),
-            connect: opening.map(|opening| opening.connect),
-            tls: opening
-                .and_then(|opening| opening.tls)
-                .map(|(took, _)| took),
-            first_byte: first_byte.map(|(wire, first)| first.saturating_duration_since(wire)),
-            body: trace
-                .first_byte
-                .map(|first| now.saturating_duration_since(first)),
-            ending,
-            bytes: trace.bytes,
-            redirects: trace.redirects,
             checks: &counts,
             instance,
+            ..trace.request(key, ending, ended, now)
         });
         context.counts.replace(counts);
         Done {
             ended,
             abandon,
             refused: !ending.has_latency(),
+        }
+    }
+
+    /// Sends the request and judges its answer: the ending, whether the rest of the iteration must be
+    /// abandoned, and the instance that answered. Nothing if the session was cut before the target
+    /// had time to answer.
+    async fn ask(
+        &mut self,
+        context: &WorkerContext,
+        (flow, step): (usize, usize),
+        began: Instant,
+        trace: &mut Trace,
+        counts: &mut Vec<(u16, bool)>,
+    ) -> Option<(Ending, bool, Option<u16>)> {
+        let prepared = &context.prepared[flow][step];
+        let settings = &context.scenario.flows[flow].steps[step];
+        let timeout = settings.timeout.unwrap_or(context.scenario.target.timeout);
+        let redirects = settings
+            .redirects
+            .unwrap_or(context.scenario.target.redirects);
+        let request = match prepared.is_fixed() && !context.may_speak_two {
+            true => Ok(None),
+            false => prepared.ready(&mut self.values(context, flow)).map(Some),
+        };
+        let Ok(ready) = request else {
+            counts.push((prepared.judge.beyond() + 1, false));
+            return Some((Ending::Unsent, true, None));
+        };
+        // What an answer would have given, the rest of the iteration may need.
+        let unanswered = !prepared.judge.captures_nothing();
+        let fetch = self.link.fetch(context, prepared, ready, redirects, trace);
+        match timeout_at((began + timeout).min(self.until), fetch).await {
+            Ok(Ok(answer)) => {
+                let instance = context.instance(&answer);
+                let seen = TimedAnswer {
+                    answer,
+                    took: began.elapsed(),
+                    astray: trace.astray,
+                };
+                let (ending, abandon) = self.judge(context, flow, prepared, seen, counts);
+                Some((ending, abandon, instance))
+            }
+            Ok(Err(ending)) => Some((ending, unanswered, None)),
+            Err(_) if self.until < began + timeout => {
+                self.was_cut = true;
+                context
+                    .recorder
+                    .borrow_mut()
+                    .saturation(context.elapsed())
+                    .cut += 1;
+                (began.elapsed() >= TIME_TO_ANSWER).then_some((Ending::Timeout, true, None))
+            }
+            Err(_) => Some((Ending::Timeout, unanswered, None)),
         }
     }
 
@@ -326,295 +289,4 @@ fn unpack(answer: &mut HttpAnswer) -> bool {
         }
         Err(()) => false,
     }
-}
-
-impl Link {
-    fn cookie(&self, name: &str) -> Option<String> {
-        let jar = self.jar.as_ref()?;
-        jar.iter_unexpired()
-            .find(|cookie| cookie.name() == name)
-            .map(|cookie| cookie.value().to_owned())
-    }
-
-    /// Sends the request, follows redirects, and reads the last answer to its end.
-    async fn fetch(
-        &mut self,
-        context: &WorkerContext,
-        prepared: &Prepared,
-        mut ready: Option<ReadyRequest>,
-        redirects: u32,
-        trace: &mut Trace,
-    ) -> Result<HttpAnswer, Ending> {
-        let mut origin = context.origin;
-        loop {
-            let mut connection = self.connect(context, origin, trace).await?;
-            let path = ready
-                .as_ref()
-                .map_or(prepared.fixed_path(), |ready| ready.path.as_str());
-            let url = self
-                .jar
-                .is_some()
-                .then(|| context.url(origin, path))
-                .flatten();
-            let cookies = url
-                .as_ref()
-                .filter(|_| !prepared.has_own_cookies())
-                .and_then(|url| self.cookies(url));
-            let address = connection.address;
-            let answered = exchange(
-                context,
-                prepared,
-                ready.as_ref(),
-                &mut connection,
-                cookies.as_deref(),
-                origin,
-                trace,
-            )
-            .await?;
-            let ReceivedAnswer { answer, first_byte } = answered;
-            trace.first_byte = Some(first_byte);
-            context.answered(address);
-            self.put_back(context, connection, answer.reusable);
-            if context.scenario.target.cookies {
-                self.store_cookies(context, origin, path, &answer);
-            }
-            let Some(location) = moved(&answer).filter(|_| redirects > 0) else {
-                trace.bytes = answer.bytes;
-                return Ok(answer);
-            };
-            let next = context
-                .url(origin, path)
-                .and_then(|url| url.join(&location).ok())
-                .filter(|to| context.is_target(to));
-            let (Some(to), true) = (next, trace.redirects < u64::from(redirects)) else {
-                trace.astray = true;
-                return Ok(answer);
-            };
-            trace.redirects += 1;
-            origin = Endpoint {
-                https: to.scheme() == "https",
-                port: to.port_or_known_default().unwrap_or(origin.port),
-            };
-            let request = ready.or_else(|| prepared.fixed()).ok_or(Ending::Broken)?;
-            ready = Some(request.redirected(answer.status, &to));
-        }
-    }
-
-    fn cookies(&self, url: &Url) -> Option<String> {
-        let jar = self.jar.as_ref()?;
-        let pairs: Vec<String> = jar
-            .get_request_values(url)
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        (!pairs.is_empty()).then(|| pairs.join("; "))
-    }
-
-    fn store_cookies(
-        &mut self,
-        context: &WorkerContext,
-        origin: Endpoint,
-        path: &str,
-        answer: &HttpAnswer,
-    ) {
-        let mut set = answer
-            .headers
-            .iter()
-            .filter(|(name, _)| name == "set-cookie")
-            .peekable();
-        if set.peek().is_none() {
-            return;
-        }
-        let Some(url) = context.url(origin, path) else {
-            return;
-        };
-        let texts = set.filter_map(|(_, value)| std::str::from_utf8(value).ok());
-        let cookies = texts.filter_map(|text| RawCookie::parse(text.to_owned()).ok());
-        self.jar
-            .get_or_insert_default()
-            .store_response_cookies(cookies, &url);
-    }
-
-    /// The connection kept from before, or a new one.
-    async fn connect(
-        &mut self,
-        context: &WorkerContext,
-        origin: Endpoint,
-        trace: &mut Trace,
-    ) -> Result<Connection, Ending> {
-        while let Some(mut kept) = self.take(context) {
-            let fresh = kept.origin == origin && kept.left > 0 && Instant::now() < kept.expires;
-            if fresh && kept.alive(&context.buffer).await {
-                share(context, &kept);
-                return Ok(kept);
-            }
-        }
-        self.open(context, origin, trace).await
-    }
-
-    fn take(&mut self, context: &WorkerContext) -> Option<Connection> {
-        match context.policy.pool {
-            Pool::Session => self.connection.take(),
-            Pool::Shared => context.pool.borrow_mut().pop(),
-        }
-    }
-
-    fn put_back(&mut self, context: &WorkerContext, mut connection: Connection, reusable: bool) {
-        connection.left = connection.left.saturating_sub(1);
-        if !reusable || context.policy.reuse == Reuse::Request || connection.left == 0 {
-            return;
-        }
-        match context.policy.pool {
-            Pool::Session => self.connection = Some(connection),
-            // A shared HTTP/2 connection is in the pool already, while it carries requests.
-            Pool::Shared if connection.is_two() => {}
-            Pool::Shared => context.pool.borrow_mut().push(connection),
-        }
-    }
-
-    async fn open(
-        &mut self,
-        context: &WorkerContext,
-        origin: Endpoint,
-        trace: &mut Trace,
-    ) -> Result<Connection, Ending> {
-        let begun = Instant::now();
-        let deadline = begun + context.scenario.target.connect_timeout;
-        let port = Some(origin.port);
-        let addresses = within(deadline, context.addresses.in_turn(port))
-            .await
-            .ok_or(Ending::Connect)?;
-        let addresses = addresses.map_err(|why| {
-            context.recorder.borrow_mut().reason(&why.to_string());
-            Ending::Connect
-        })?;
-        let dns = begun.elapsed();
-        let dialling = Instant::now();
-        let (stream, address) = dial(context, &addresses, deadline)
-            .await
-            .ok_or(Ending::Connect)?;
-        let connect = dialling.elapsed();
-        let security = context.security.as_ref().filter(|_| origin.https);
-        if let (Some(security), None) = (security, &self.tls) {
-            self.tls = Some(security.of_a_session());
-        }
-        let tls = match security.zip(self.tls.as_ref()) {
-            Some((security, connector)) => Some((connector, security.name())),
-            // A redirect to https without anything known of TLS.
-            None if origin.https => return Err(Ending::Tls),
-            None => None,
-        };
-        let over = Connection::over(
-            stream,
-            address,
-            origin,
-            tls,
-            context.two_without_tls(),
-            &context.open,
-        );
-        let opened = within(deadline, over).await;
-        let failed = if origin.https {
-            Ending::Tls
-        } else {
-            Ending::Connect
-        };
-        let (mut connection, handshake) =
-            opened.ok_or(failed)?.map_err(|NotOpened { ending, why }| {
-                context.recorder.borrow_mut().reason(&why);
-                ending
-            })?;
-        trace.opening = Some(Opening {
-            dns,
-            connect,
-            tls: handshake,
-        });
-        context.opened(
-            address,
-            handshake.map(|(_, kind)| kind == HandshakeKind::Resumed),
-        );
-        (connection.expires, connection.left) = context.lifetime();
-        share(context, &connection);
-        Ok(connection)
-    }
-}
-
-/// A shared HTTP/2 connection is in the pool while it carries requests, with what it may still
-/// carry after this one.
-fn share(context: &WorkerContext, connection: &Connection) {
-    let may = context.policy.pool == Pool::Shared
-        && context.policy.reuse == Reuse::Session
-        && connection.left > 1;
-    if let Some(mut shared) = may.then(|| connection.shared()).flatten() {
-        shared.left = connection.left - 1;
-        context.pool.borrow_mut().push(shared);
-    }
-}
-
-async fn within<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
-    timeout_at(deadline, future).await.ok()
-}
-
-/// Tries the addresses in turn: a dead one must not cost every n-th session its request.
-async fn dial(
-    context: &WorkerContext,
-    addresses: &[SocketAddr],
-    deadline: Instant,
-) -> Option<(TcpStream, SocketAddr)> {
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let share = left / (addresses.len() - tried) as u32;
-        match timeout_at(Instant::now() + share, TcpStream::connect(*address)).await {
-            Ok(Ok(stream)) => return Some((stream, *address)),
-            Ok(Err(error)) => {
-                context.recorder.borrow_mut().reason(&error.to_string());
-                context.refused(*address);
-            }
-            Err(_) => {
-                context
-                    .recorder
-                    .borrow_mut()
-                    .reason("no answer to the attempt to connect");
-                context.refused(*address);
-            }
-        }
-    }
-    None
-}
-
-/// One request and its answer on a connection.
-async fn exchange(
-    context: &WorkerContext,
-    prepared: &Prepared,
-    ready: Option<&ReadyRequest>,
-    connection: &mut Connection,
-    cookies: Option<&str>,
-    origin: Endpoint,
-    trace: &mut Trace,
-) -> Result<ReceivedAnswer, Ending> {
-    if connection.is_two() {
-        let host = context.authority(origin);
-        let request = ready
-            .and_then(|ready| ready.request(origin.https, &host, cookies))
-            .ok_or(Ending::Broken)?;
-        trace.on_wire = Some(Instant::now());
-        return connection.exchange_two(request, prepared.keep).await;
-    }
-    let mut bytes = context.scratch.take();
-    bytes.clear();
-    match ready {
-        Some(ready) => ready.write(&context.authority(origin), cookies, &mut bytes),
-        None => prepared.write_fixed(cookies, &mut bytes),
-    }
-    let sent = connection.send(&bytes).await;
-    context.scratch.replace(bytes);
-    sent?;
-    trace.on_wire = Some(Instant::now());
-    connection.receive(prepared.keep, &context.buffer).await
-}
-
-/// Where a redirect leads, if it is one.
-fn moved(answer: &HttpAnswer) -> Option<String> {
-    matches!(answer.status, 301 | 302 | 303 | 307 | 308)
-        .then(|| answer.header("location"))
-        .flatten()
-        .map(|location| String::from_utf8_lossy(location).into_owned())
 }

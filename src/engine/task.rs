@@ -71,8 +71,8 @@ pub async fn generate(task: &GeneratorTask) -> Result<Ended, GenerateError> {
         why = farewell.heard() => Ok(Booted::Over(why)),
     };
     match booted {
-        Ok(Booted::Ready(scenario, seed, reach)) => {
-            carry_out(task, &mut farewell, *scenario, (seed, reach), born).await
+        Ok(Booted::Ready(scenario, seed, address_policy)) => {
+            carry_out(task, &mut farewell, *scenario, (seed, address_policy), born).await
         }
         Ok(Booted::Over(why)) => say_end(task, why, 0).await,
         Err(error) => fail(task, error).await,
@@ -88,7 +88,7 @@ enum Booted {
 async fn boot(task: &GeneratorTask, born: Instant) -> Result<Booted, GenerateError> {
     let give_up = born + FIRST_HEARTBEAT;
     let plan = patiently(give_up, || task.channel.plan()).await?;
-    let mut surroundings = plan.surroundings;
+    let mut substitutions = plan.surroundings;
     if plan.secrets {
         // They were there before the plan: now they are not, because the run has begun without this
         // task.
@@ -96,7 +96,7 @@ async fn boot(task: &GeneratorTask, born: Instant) -> Result<Booted, GenerateErr
             return Ok(Booted::Over(Ended::NotNeeded));
         };
         redact::keep(&read.secrets);
-        surroundings.secrets = read.secrets;
+        substitutions.secrets = read.secrets;
     }
     let files = fetch_files(task, &plan.files, give_up).await?;
     let open = |name: &str| {
@@ -105,7 +105,7 @@ async fn boot(task: &GeneratorTask, born: Instant) -> Result<Booted, GenerateErr
             .cloned()
             .ok_or_else(|| "it did not come with the plan".to_owned())
     };
-    let read = scenario::read(&plan.scenario, &surroundings, &open).map_err(|problems| {
+    let read = scenario::read(&plan.scenario, &substitutions, &open).map_err(|problems| {
         GenerateError::Scenario(scenario::render(
             "scenario",
             &plan.scenario,
@@ -160,7 +160,7 @@ async fn carry_out(
     task: &GeneratorTask,
     farewell: &mut Farewell,
     scenario: Scenario,
-    (seed, reach): (u64, AddressPolicy),
+    (seed, address_policy): (u64, AddressPolicy),
     born: Instant,
 ) -> Result<Ended, GenerateError> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
@@ -191,7 +191,7 @@ async fn carry_out(
         scenario,
         share,
         seed,
-        reach,
+        address_policy,
         workers: cores.max(1),
         start,
         stop: stop.clone(),

@@ -202,7 +202,7 @@ fn work(scenario: Scenario, share: Share, workers: u32) -> Work {
         scenario: Arc::new(scenario),
         share,
         seed: 1,
-        reach: AddressPolicy {
+        address_policy: AddressPolicy {
             loopback: true,
             private: false,
         },
@@ -615,12 +615,12 @@ fn plan(secrets: bool) -> Plan {
         "name: x\ntarget: {{ url: http://127.0.0.1:9 }}\nphases: [{{ users: 1, hold: 1s }}]\n\
          steps: [{{ get: /, headers: {{ x-key: \"{key}\" }} }}]\n"
     );
-    let surroundings = Substitutions::default();
+    let substitutions = Substitutions::default();
     Plan {
         version: VERSION,
         run: "sp-0000000001".to_owned(),
         scenario,
-        surroundings,
+        surroundings: substitutions,
         secrets,
         reach: crate::limits::AddressPolicy {
             loopback: true,

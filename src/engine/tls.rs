@@ -72,10 +72,9 @@ fn config(tls: &Tls, crypto: Arc<CryptoProvider>) -> Result<ClientConfig, String
     } else {
         &[&rustls::version::TLS13, &rustls::version::TLS12]
     };
-    let said = |error: rustls::Error| error.to_string();
     let builder = ClientConfig::builder_with_provider(Arc::clone(&crypto))
         .with_protocol_versions(versions)
-        .map_err(said)?;
+        .map_err(|error| error.to_string())?;
     let builder = match tls.insecure {
         true => builder
             .dangerous()

@@ -9,9 +9,10 @@ use super::call::{
 use super::clock::{LabInstant, millis};
 use super::config::PolicyMetric;
 use super::elb;
-use super::group::{LabGroup, LivePolicy, NAME};
+use super::group::{LabGroup, NAME};
 use super::ids::{ACCOUNT, REGION};
 use super::instance::{LabActivity, LabInstance, TargetState};
+use super::live_policy::LivePolicy;
 use crate::scaling::policies::Rule;
 
 pub fn policy_arn(policy: &str) -> String {

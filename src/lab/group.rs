@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use super::alarms::{Invoked, WatchedAlarm};
 use super::clock::{self, LabInstant};
-use super::config::{self, Config, LabTarget, ScalingKind};
+use super::config::{Config, LabTarget};
 use super::instance::{LabActivity, LabInstance, TargetState};
+use super::live_policy::LivePolicy;
 use super::metrics::{OpenPeriod, Sample};
-use super::service::{CLUSTER, SERVICE};
 use super::truth;
-use crate::scaling::alarm::{AlarmDatapoint, AlarmModel, AlarmModelState, BreachRule};
+use crate::scaling::alarm::{AlarmDatapoint, AlarmModelState};
 use crate::scaling::cooldown::Cooling;
 use crate::scaling::policies::{PolicyReading, Rule, decide};
 use crate::scaling::{Bounds, GroupReading};
@@ -55,82 +55,6 @@ pub struct LabGroup {
     /// Of a service.
     cooling: Cooling,
     next: usize,
-}
-
-/// A policy with its alarms.
-#[derive(Debug)]
-pub struct LivePolicy {
-    pub name: String,
-    pub config: config::PolicyConfig,
-    pub rule: Rule,
-    /// Target tracking: high and low. Otherwise the one.
-    pub alarms: Vec<WatchedAlarm>,
-    /// The last datapoint its alarms saw.
-    latest: Option<f64>,
-}
-
-impl LivePolicy {
-    fn new(index: usize, config: &config::PolicyConfig, is_service: bool, now: LabInstant) -> Self {
-        let rule = config.rule();
-        let kind = match config.kind {
-            ScalingKind::TargetTracking => "tracking",
-            ScalingKind::Step => "step",
-            ScalingKind::Simple => "simple",
-        };
-        let name = if index == 0 {
-            format!("{NAME}-cpu")
-        } else {
-            format!("{NAME}-{kind}-{index}")
-        };
-        let watched = |name: String, model| {
-            WatchedAlarm::new(
-                name,
-                model,
-                (config.metric, is_service),
-                config.period,
-                &rule,
-                now,
-            )
-        };
-        let what = if is_service {
-            format!("service/{CLUSTER}/{SERVICE}")
-        } else {
-            NAME.to_owned()
-        };
-        let tracking = |kind: &str| format!("TargetTracking-{what}-{kind}-{}", super::ids::uuid());
-        let alarms = match &rule {
-            Rule::Tracking {
-                tracking: target, ..
-            } => vec![
-                watched(
-                    tracking("AlarmHigh"),
-                    AlarmModel::new(BreachRule::Above, target.target, config.high_datapoints),
-                ),
-                watched(
-                    tracking("AlarmLow"),
-                    AlarmModel::new(BreachRule::Below, target.low, config.low_datapoints),
-                ),
-            ],
-            // A name as people give it.
-            Rule::Step(_) | Rule::Simple { .. } => {
-                let above = config.above.is_some();
-                let (comparison, word) = if above {
-                    (BreachRule::Above, "high")
-                } else {
-                    (BreachRule::Below, "low")
-                };
-                let model = AlarmModel::new(comparison, config.threshold(), config.datapoints);
-                vec![watched(format!("{name} is {word}"), model)]
-            }
-        };
-        Self {
-            name,
-            config: config.clone(),
-            rule,
-            alarms,
-            latest: None,
-        }
-    }
 }
 
 /// Where a request goes.

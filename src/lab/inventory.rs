@@ -10,6 +10,13 @@ use super::call::ApiError;
 /// One line per thing, sorted.
 pub async fn list(world: &World) -> Result<Vec<String>, ApiError> {
     let mut all = Vec::new();
+    list_ecs(world, &mut all).await?;
+    list_others(world, &mut all).await?;
+    all.sort();
+    Ok(all)
+}
+
+async fn list_ecs(world: &World, all: &mut Vec<String>) -> Result<(), ApiError> {
     let ecs = |action: &str| format!("AmazonEC2ContainerServiceV20141113.{action}");
     let arns = world
         .moto
@@ -22,7 +29,7 @@ pub async fn list(world: &World) -> Result<Vec<String>, ApiError> {
         .await?;
     let active = items(&clusters["clusters"]).filter(|cluster| cluster["status"] == "ACTIVE");
     add(
-        &mut all,
+        all,
         "cluster",
         active.map(|cluster| text(&cluster["clusterName"])),
     );
@@ -32,7 +39,7 @@ pub async fn list(world: &World) -> Result<Vec<String>, ApiError> {
         .filter(|task| task.lives())
         .map(|task| format!("{}/{}", task.cluster, task.id))
         .collect();
-    add(&mut all, "task", tasks);
+    add(all, "task", tasks);
     let definitions = world
         .moto
         .json(
@@ -42,14 +49,18 @@ pub async fn list(world: &World) -> Result<Vec<String>, ApiError> {
         )
         .await?;
     add(
-        &mut all,
+        all,
         "task definition",
         items(&definitions["taskDefinitionArns"]).map(|arn| last(&text(arn))),
     );
+    Ok(())
+}
+
+async fn list_others(world: &World, all: &mut Vec<String>) -> Result<(), ApiError> {
     let target = "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories";
     let repositories = world.moto.json("ecr", target, &json!({})).await?;
     add(
-        &mut all,
+        all,
         "ECR repository",
         items(&repositories["repositories"]).map(|each| text(&each["repositoryName"])),
     );
@@ -58,13 +69,13 @@ pub async fn list(world: &World) -> Result<Vec<String>, ApiError> {
         .json("logs", "Logs_20140328.DescribeLogGroups", &json!({}))
         .await?;
     add(
-        &mut all,
+        all,
         "log group",
         items(&groups["logGroups"]).map(|each| text(&each["logGroupName"])),
     );
     let buckets = world.moto.get("s3", "/").await?;
     add(
-        &mut all,
+        all,
         "bucket",
         texts(&buckets, &["Buckets", "Bucket", "Name"]),
     );
@@ -72,11 +83,7 @@ pub async fn list(world: &World) -> Result<Vec<String>, ApiError> {
         .moto
         .query("iam", "Action=ListRoles&Version=2010-05-08")
         .await?;
-    add(
-        &mut all,
-        "role",
-        texts(&roles, &["Roles", "member", "RoleName"]),
-    );
+    add(all, "role", texts(&roles, &["Roles", "member", "RoleName"]));
     let groups = world
         .moto
         .query("ec2", "Action=DescribeSecurityGroups&Version=2016-11-15")
@@ -84,14 +91,13 @@ pub async fn list(world: &World) -> Result<Vec<String>, ApiError> {
     let ids = texts(&groups, &["securityGroupInfo", "item", "groupId"]);
     let names = texts(&groups, &["securityGroupInfo", "item", "groupName"]);
     add(
-        &mut all,
+        all,
         "security group",
         ids.iter()
             .zip(&names)
             .map(|(id, name)| format!("{name} ({id})")),
     );
-    all.sort();
-    Ok(all)
+    Ok(())
 }
 
 fn add(all: &mut Vec<String>, kind: &str, names: impl IntoIterator<Item = String>) {

@@ -31,6 +31,7 @@ mod ids;
 mod images;
 mod instance;
 mod inventory;
+mod live_policy;
 mod metrics;
 pub mod moto;
 mod needs;

@@ -181,7 +181,7 @@ fn ecs(action: &str, body: &Value) -> CallSubject {
 }
 
 fn ecs_resources(action: &str, body: &Value, cluster: &str) -> Vec<String> {
-    let one = |kind: &str, key: &str| {
+    let single = |kind: &str, key: &str| {
         text(&body[key])
             .map(|name| whole("ecs", kind, name))
             .into_iter()
@@ -193,19 +193,19 @@ fn ecs_resources(action: &str, body: &Value, cluster: &str) -> Vec<String> {
             .collect()
     };
     match action {
-        "CreateCluster" => one("cluster", "clusterName"),
-        "DeleteCluster" => one("cluster", "cluster"),
+        "CreateCluster" => single("cluster", "clusterName"),
+        "DeleteCluster" => single("cluster", "cluster"),
         "DescribeClusters" => each("cluster", "clusters"),
-        "RegisterTaskDefinition" => one("task-definition", "family")
+        "RegisterTaskDefinition" => single("task-definition", "family")
             .into_iter()
             .map(|arn| arn + ":*")
             .collect(),
-        "RunTask" => one("task-definition", "taskDefinition"),
+        "RunTask" => single("task-definition", "taskDefinition"),
         "DeleteTaskDefinitions" => each("task-definition", "taskDefinitions"),
-        "StopTask" => one(&format!("task/{cluster}"), "task"),
+        "StopTask" => single(&format!("task/{cluster}"), "task"),
         "DescribeTasks" => each(&format!("task/{cluster}"), "tasks"),
         "DescribeServices" => each(&format!("service/{cluster}"), "services"),
-        "TagResource" | "UntagResource" | "ListTagsForResource" => one("", "resourceArn"),
+        "TagResource" | "UntagResource" | "ListTagsForResource" => single("", "resourceArn"),
         _ => Vec::new(),
     }
 }

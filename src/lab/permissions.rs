@@ -132,13 +132,7 @@ impl Permissions {
 
     fn usage_of(&self, principal: Principal) -> Usage {
         let seen = self.seen();
-        let of = |set: &BTreeSet<(Principal, String)>| -> Vec<String> {
-            set.iter()
-                .filter(|(who, _)| *who == principal)
-                .map(|(_, what)| what.clone())
-                .collect()
-        };
-        let used = of(&seen.used);
+        let used = actions_of(principal, &seen.used);
         let document = self.document(principal);
         let never = |pattern: &&str| !used.iter().any(|action| is_action(pattern, action));
         let unused: BTreeSet<&str> = document
@@ -150,7 +144,7 @@ impl Permissions {
         Usage {
             principal: principal.word(),
             held: document.is_some(),
-            denied: of(&seen.denied),
+            denied: actions_of(principal, &seen.denied),
             unused,
             used,
         }
@@ -183,6 +177,13 @@ impl PermissionUse {
         self.roles
             .insert(name, form.get("Path").unwrap_or("/").to_owned());
     }
+}
+
+fn actions_of(principal: Principal, all: &BTreeSet<(Principal, String)>) -> Vec<String> {
+    all.iter()
+        .filter(|(who, _)| *who == principal)
+        .map(|(_, action)| action.clone())
+        .collect()
 }
 
 fn document(path: &Path) -> Result<PolicyDocument, LabError> {

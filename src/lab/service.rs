@@ -7,9 +7,10 @@ use super::World;
 use super::call::{ApiCall, ApiError, LabResponse, answer_json};
 use super::clock::LabInstant;
 use super::elb;
-use super::group::{LabGroup, LivePolicy};
+use super::group::LabGroup;
 use super::ids::{ACCOUNT, REGION};
 use super::instance::{LabInstance, TargetState};
+use super::live_policy::LivePolicy;
 use super::truth::Decided;
 use crate::scaling::policies::Rule;
 

@@ -46,54 +46,54 @@ const UNSPECIFIED: Option<AddressRefusal> = never("an unspecified address (0.0.0
 const RESERVED: Option<AddressRefusal> = never("a broadcast or reserved address (240.0.0.0/4)");
 
 /// Why load may not go to an address; nothing if it may.
-pub fn refusal(address: IpAddr, reach: AddressPolicy) -> Option<AddressRefusal> {
+pub fn refusal(address: IpAddr, policy: AddressPolicy) -> Option<AddressRefusal> {
     match address {
-        IpAddr::V4(address) => of_four(address, reach),
+        IpAddr::V4(address) => of_four(address, policy),
         IpAddr::V6(address) => {
             let inside = embedded(address)
                 .into_iter()
-                .find_map(|inside| of_four(inside, reach));
-            inside.or_else(|| of_six(address, reach))
+                .find_map(|inside| of_four(inside, policy));
+            inside.or_else(|| of_six(address, policy))
         }
     }
 }
 
 /// Of a name's addresses those that may get load; the reason where there are none.
-pub fn permitted(addresses: &[IpAddr], reach: AddressPolicy) -> Result<Vec<IpAddr>, String> {
+pub fn permitted(addresses: &[IpAddr], policy: AddressPolicy) -> Result<Vec<IpAddr>, String> {
     let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) = addresses
         .iter()
-        .partition(|address| refusal(**address, reach).is_none());
+        .partition(|address| refusal(**address, policy).is_none());
     let why = refused
         .first()
-        .and_then(|first| refusal(*first, reach).map(|refusal| refusal.of(*first)));
+        .and_then(|first| refusal(*first, policy).map(|refusal| refusal.of(*first)));
     match why {
         Some(why) if allowed.is_empty() => Err(why),
         _ => Ok(allowed),
     }
 }
 
-fn of_four(address: Ipv4Addr, reach: AddressPolicy) -> Option<AddressRefusal> {
+fn of_four(address: Ipv4Addr, policy: AddressPolicy) -> Option<AddressRefusal> {
     match address.octets() {
         [0, ..] => UNSPECIFIED,
-        [127, ..] => loopback(reach),
+        [127, ..] => loopback(policy),
         [169, 254, 169, 254] | [169, 254, 170, 2] => METADATA,
         [169, 254, ..] => LINK_LOCAL,
         [224..=239, ..] => MULTICAST,
         [240..=255, ..] => RESERVED,
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => private(reach),
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => private(policy),
         _ => None,
     }
 }
 
-fn of_six(address: Ipv6Addr, reach: AddressPolicy) -> Option<AddressRefusal> {
+fn of_six(address: Ipv6Addr, policy: AddressPolicy) -> Option<AddressRefusal> {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => UNSPECIFIED,
-        [0, 0, 0, 0, 0, 0, 0, 1] => loopback(reach),
+        [0, 0, 0, 0, 0, 0, 0, 1] => loopback(policy),
         [0xfd00, 0x0ec2, ..] => METADATA,
         [0xfe80..=0xfebf, ..] => LINK_LOCAL,
         [0xff00..=0xffff, ..] => MULTICAST,
         // Site-local (fec0::/10) is what private addresses were called before.
-        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => private(reach),
+        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => private(policy),
         _ => None,
     }
 }
@@ -119,7 +119,7 @@ fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
 /// they are zero (RFC 6052,
 /// 2.2), and byte 8 is always.
 fn by_local_prefix(bytes: [u8; 16]) -> Vec<Ipv4Addr> {
-    let at = |places: [usize; 4]| Ipv4Addr::from(places.map(|place| bytes[place]));
+    let address_at = |places: [usize; 4]| Ipv4Addr::from(places.map(|place| bytes[place]));
     let ends = |place: usize| bytes[8] == 0 && bytes[place..].iter().all(|byte| *byte == 0);
     let short = [
         (11, [6, 7, 9, 10]),
@@ -129,26 +129,26 @@ fn by_local_prefix(bytes: [u8; 16]) -> Vec<Ipv4Addr> {
     let fitting: Vec<Ipv4Addr> = short
         .into_iter()
         .filter(|(end, _)| ends(*end))
-        .map(|(_, places)| at(places))
+        .map(|(_, places)| address_at(places))
         .collect();
     if fitting.is_empty() {
-        vec![at([12, 13, 14, 15])]
+        vec![address_at([12, 13, 14, 15])]
     } else {
         fitting
     }
 }
 
-fn loopback(reach: AddressPolicy) -> Option<AddressRefusal> {
+fn loopback(policy: AddressPolicy) -> Option<AddressRefusal> {
     let permit = Some("`--fleet local`");
-    (!reach.loopback).then_some(AddressRefusal {
+    (!policy.loopback).then_some(AddressRefusal {
         rule: "a loopback address is the generator itself",
         permit,
     })
 }
 
-fn private(reach: AddressPolicy) -> Option<AddressRefusal> {
+fn private(policy: AddressPolicy) -> Option<AddressRefusal> {
     let permit = Some("`target.private: true` in the scenario");
-    (!reach.private).then_some(AddressRefusal {
+    (!policy.private).then_some(AddressRefusal {
         rule: "a private address",
         permit,
     })
@@ -167,8 +167,8 @@ mod tests {
         private: true,
     };
 
-    fn rule(address: &str, reach: AddressPolicy) -> Option<&'static str> {
-        refusal(address.parse().unwrap(), reach).map(|refusal| refusal.rule)
+    fn rule(address: &str, policy: AddressPolicy) -> Option<&'static str> {
+        refusal(address.parse().unwrap(), policy).map(|refusal| refusal.rule)
     }
 
     #[test]

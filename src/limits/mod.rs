@@ -16,7 +16,7 @@ mod running;
 pub use address::{AddressPolicy, AddressRefusal, permitted, refusal};
 pub use ceiling::{OwnershipToken, UNPROVEN_DURATION, UNPROVEN_RATE, beyond_ceiling};
 pub use organisation::Organisation;
-pub use proof::{OwnershipProof, TargetAuthorization, mark, record_name, same_host};
+pub use proof::{OwnershipProof, TargetAuthorization, ownership_token, record_name, same_host};
 pub use running::{Before, Budget, RunLimits, Spent};
 
 /// What a scenario asks for, as far as limits are concerned.

@@ -100,26 +100,23 @@ fn fits(pattern: &str, host: &str) -> bool {
 }
 
 fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
-    let said = |(message, help): (String, String)| {
-        de::Error::custom(format!("max_rate: {message}: {help}"))
-    };
     parse_rate(&String::deserialize(from)?)
         .map(Some)
-        .map_err(said)
+        .map_err(|(message, help)| de::Error::custom(format!("max_rate: {message}: {help}")))
 }
 
 fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-    let said = |error| de::Error::custom(format!("max_duration: {error}"));
     parse_duration(&String::deserialize(from)?)
         .map(Some)
-        .map_err(said)
+        .map_err(|error| de::Error::custom(format!("max_duration: {error}")))
 }
 
 fn dollars<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D::Error> {
-    let said = |help| de::Error::custom(format!("max_cost is not an amount of US dollars: {help}"));
     parse_usd(&String::deserialize(from)?)
         .map(Some)
-        .map_err(said)
+        .map_err(|help| {
+            de::Error::custom(format!("max_cost is not an amount of US dollars: {help}"))
+        })
 }
 
 #[cfg(test)]

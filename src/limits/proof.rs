@@ -68,7 +68,7 @@ impl TargetAuthorization {
 
 /// What the TXT record or the file must hold: a hash, for an account id is not for everybody to
 /// read.
-pub fn mark(account: &str) -> String {
+pub fn ownership_token(account: &str) -> String {
     Sha256::digest(format!("spikeproof:{account}"))
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -92,13 +92,17 @@ impl OwnershipProof {
     /// By the name of the group's load balancers alone.
     pub fn by_name(host: &str, balancers: &[String]) -> Option<Self> {
         // `dualstack.` before it is the same load balancer, with its IPv6 addresses.
-        let is = |name: &&String| {
+        let names_host = |name: &&String| {
             same_host(host, name)
                 || bare(host)
                     .strip_prefix("dualstack.")
                     .is_some_and(|host| same_host(host, name))
         };
-        balancers.iter().find(is).cloned().map(Self::LoadBalancer)
+        balancers
+            .iter()
+            .find(names_host)
+            .cloned()
+            .map(Self::LoadBalancer)
     }
 
     /// All of the host's addresses are that load balancer's: with one of another, load would go
@@ -117,7 +121,7 @@ mod tests {
     fn the_mark_is_the_hash_of_the_account() {
         // printf spikeproof:123456789012 | sha256sum
         assert_eq!(
-            mark("123456789012"),
+            ownership_token("123456789012"),
             "6a9d6b54fd6da5f1db2c859839146b9424b42a482917123d31c266cd06b9c912"
         );
         assert_eq!(

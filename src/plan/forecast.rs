@@ -174,14 +174,14 @@ fn iterations(scenario: &Scenario, schedule: &Schedule) -> f64 {
 
 /// The level over time in `width` columns, each as a share of the highest.
 pub fn curve(schedule: &Schedule, width: usize) -> Vec<f64> {
-    let at = |column: usize| {
+    let level_in = |column: usize| {
         schedule.level_at(
             schedule
                 .end()
                 .mul_f64((column as f64 + 0.5) / width.max(1) as f64),
         )
     };
-    let levels: Vec<f64> = (0..width).map(at).collect();
+    let levels: Vec<f64> = (0..width).map(level_in).collect();
     let top = levels.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
     levels.into_iter().map(|level| level / top).collect()
 }

@@ -217,7 +217,7 @@ fn unproven(
 /// Where the ownership token is looked for, and its value.
 fn token_hint(target: &Target, account: Option<&str>) -> String {
     let token = account.map_or(OwnershipToken::Computed, |account| {
-        OwnershipToken::Known(limits::mark(account))
+        OwnershipToken::Known(limits::ownership_token(account))
     });
     format!(
         "{}, holding {}",

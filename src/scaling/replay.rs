@@ -157,6 +157,30 @@ struct RunningPolicy<'a> {
     latest: Option<f64>,
 }
 
+impl RunningPolicy<'_> {
+    /// Shows the alarms what has become visible; whether that was a value.
+    fn observe(&mut self, second: u32) -> bool {
+        let mut fresh = false;
+        while let Some(&(visible, start, value)) = self.published.front()
+            && visible <= second
+        {
+            self.published.pop_front();
+            let datapoint = value.map(|value| AlarmDatapoint {
+                at: start,
+                value,
+                samples: 1,
+            });
+            self.alarm.observe(datapoint);
+            if let Some(low) = &mut self.low {
+                low.observe(datapoint);
+            }
+            self.latest = value;
+            fresh |= value.is_some();
+        }
+        fresh
+    }
+}
+
 impl<'a> ReplayedGroup<'a> {
     fn new(setting: &'a Setting) -> Self {
         let running = |follows: &'a Follows| RunningPolicy {
@@ -269,22 +293,7 @@ impl<'a> ReplayedGroup<'a> {
         self.resize(second, bounds.clamp(self.desired));
         let mut fresh = false;
         for running in &mut self.policies {
-            while let Some(&(visible, start, value)) = running.published.front()
-                && visible <= second
-            {
-                running.published.pop_front();
-                let datapoint = value.map(|value| AlarmDatapoint {
-                    at: start,
-                    value,
-                    samples: 1,
-                });
-                running.alarm.observe(datapoint);
-                if let Some(low) = &mut running.low {
-                    low.observe(datapoint);
-                }
-                running.latest = value;
-                fresh |= value.is_some();
-            }
+            fresh |= running.observe(second);
         }
         if !fresh {
             return;

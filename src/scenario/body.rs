@@ -4,7 +4,7 @@ use super::fields::PART;
 use super::node::{Entry, Node, NodeValue};
 use super::reader::{Members, Reader, Text};
 use super::template::{Escape, Segment, Template, TemplateScope, parse};
-use super::{Problem, flows};
+use super::{Problem, path};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Body {
@@ -177,10 +177,10 @@ fn form(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> Opti
         fixed_key(reader, entry);
         let ampersand = if at > 0 { "&" } else { "" };
         content.push(Segment::Text(
-            format!("{ampersand}{}=", flows::percent_encoded(&entry.key)).into_bytes(),
+            format!("{ampersand}{}=", path::percent_encoded(&entry.key)).into_bytes(),
         ));
         if let Some(text) = reader.sent(&entry.node) {
-            let literal = |part: &str| flows::percent_encoded(part).into_bytes();
+            let literal = |part: &str| path::percent_encoded(part).into_bytes();
             content.append(
                 compile(reader, &text, Escape::Percent, known, &literal).unwrap_or_default(),
             );

@@ -3,7 +3,7 @@
 use super::check::text_of_pattern;
 use super::fields::CAPTURE;
 use super::node::{Entry, Node, NodeValue};
-use super::reader::{Reader, Text, is_header_name};
+use super::reader::{Members, Reader, Text, is_header_name};
 use super::{Problem, data::choice};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -58,23 +58,13 @@ pub fn read(reader: &mut Reader<'_>, node: Option<&Node>) -> Vec<Capture> {
     };
     entries
         .iter()
-        .filter_map(|entry| one(reader, entry))
+        .filter_map(|entry| capture(reader, entry))
         .collect()
 }
 
-fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Capture> {
+fn capture(reader: &mut Reader<'_>, entry: &Entry) -> Option<Capture> {
     let name = entry.key.clone();
-    let fits = name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if !fits {
-        let problem = Problem::new(
-            entry.key_span.clone(),
-            format!("`{name}` cannot name a value"),
-        );
-        reader.report(problem.help("use letters, digits and `_`: templates say `{{ NAME }}`"));
-    }
+    check_name(reader, entry);
     if !matches!(entry.node.value, NodeValue::Map(_)) {
         let from = json_path(reader, &entry.node)?;
         return Some(Capture {
@@ -98,6 +88,31 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Capture> {
         .get("pick")
         .and_then(|node| choice(reader, node, "a pick", &words))
         .unwrap_or(Occurrence::Random);
+    Some(Capture {
+        name,
+        from: source(reader, &members)?,
+        pick,
+        default,
+    })
+}
+
+fn check_name(reader: &mut Reader<'_>, entry: &Entry) {
+    let name = &entry.key;
+    let fits = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if !fits {
+        let problem = Problem::new(
+            entry.key_span.clone(),
+            format!("`{name}` cannot name a value"),
+        );
+        reader.report(problem.help("use letters, digits and `_`: templates say `{{ NAME }}`"));
+    }
+}
+
+/// Where the value is looked for: exactly one place.
+fn source(reader: &mut Reader<'_>, members: &Members<'_>) -> Option<From> {
     let kinds = ["json", "header", "regex", "cookie", "css"];
     let mut found: Vec<&Entry> = kinds
         .iter()
@@ -129,7 +144,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Capture> {
             .help("leave it out"),
         );
     }
-    let from = match source.key.as_str() {
+    Some(match source.key.as_str() {
         "json" => From::Json(json_path(reader, &source.node)?),
         "header" => From::Header(header(reader, &source.node)?),
         "regex" => From::Regex(text_of_pattern(reader, &source.node)?),
@@ -141,12 +156,6 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Capture> {
                 .and_then(|node| reader.text(node))
                 .map(|text| text.value),
         },
-    };
-    Some(Capture {
-        name,
-        from,
-        pick,
-        default,
     })
 }
 

@@ -1,15 +1,11 @@
 //! What users do: flows of steps, in order, repeated, or under a condition.
 
-use std::time::Duration;
-
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use super::fields::{AUTH, BASIC, FLOW, STEP};
 use super::node::{Entry, Node, NodeValue};
-use super::reader::{Members, Reader, Text, checked_duration};
+use super::reader::{Members, Reader};
 use super::template::{Escape, Expression, Segment, Template, TemplateScope};
 use super::{Action, Block, DataFile, Flow, Method, Problem, Step, Think};
-use super::{body, capture, check, condition};
+use super::{body, capture, check, condition, path, think};
 
 const STEP_EXAMPLE: &str = "{ get: /api/products }";
 /// Steps of one flow, each with results of its own: more would hide what is measured, and fill the
@@ -92,7 +88,7 @@ fn flow(reader: &mut Reader<'_>, members: &Members<'_>, name: String, data: &[Da
     let mut flow = draft.finish(name, weight, setup, body);
     flow.think = members
         .get("think")
-        .and_then(|node| think(reader, node))
+        .and_then(|node| think::read(reader, node))
         .unwrap_or(Think::None);
     flow.pace = members
         .get("pace")
@@ -115,54 +111,6 @@ fn weight(reader: &mut Reader<'_>, node: &Node) -> Option<f64> {
         );
     }
     Some(weight)
-}
-
-fn think(reader: &mut Reader<'_>, node: &Node) -> Option<Think> {
-    let text = reader.text(node)?;
-    match parse_think(&text.value) {
-        Ok(think) => Some(think),
-        Err(message) => {
-            let problem = Problem::new(text.span.clone(), text.said(message, "a think time"));
-            reader.report(problem.help(
-                "write `1s`, `1s..3s` for an even spread, `exponential(2s)` or `normal(2s, 500ms)`",
-            ));
-            None
-        }
-    }
-}
-
-fn parse_think(text: &str) -> Result<Think, String> {
-    if let Some((name, rest)) = text.trim().split_once('(') {
-        let inside = rest
-            .strip_suffix(')')
-            .ok_or_else(|| format!("`{text}` is not closed"))?;
-        let times: Result<Vec<Duration>, String> = inside
-            .split(',')
-            .map(|time| checked_duration(time.trim()))
-            .collect();
-        return match (name.trim(), times?.as_slice()) {
-            ("exponential", [mean]) if !mean.is_zero() => Ok(Think::Exponential(*mean)),
-            ("normal", [mean, deviation]) => Ok(Think::Normal(*mean, *deviation)),
-            _ => Err(format!("`{text}` is not a think time")),
-        };
-    }
-    let Some((least, most)) = text.split_once("..") else {
-        let pause = checked_duration(text)?;
-        return Ok(if pause.is_zero() {
-            Think::None
-        } else {
-            Think::Constant(pause)
-        });
-    };
-    let (least, most) = (checked_duration(least)?, checked_duration(most)?);
-    if least > most {
-        return Err(format!("`{text}` ends before it begins"));
-    }
-    Ok(if least == most {
-        Think::Constant(least)
-    } else {
-        Think::Uniform(least, most)
-    })
 }
 
 /// A flow while it is read: what is known grows with each step.
@@ -325,7 +273,9 @@ impl<'d> FlowDraft<'d> {
                 data: self.data,
             },
         );
-        let think = members.get("think").and_then(|node| think(reader, node));
+        let think = members
+            .get("think")
+            .and_then(|node| think::read(reader, node));
         let timeout = members
             .get("timeout")
             .and_then(|node| reader.positive_duration(node));
@@ -353,16 +303,7 @@ impl<'d> FlowDraft<'d> {
             );
             return None;
         }
-        let mut headers: Vec<(String, Template)> = self
-            .headers
-            .iter()
-            .filter(|(name, _)| {
-                !own.iter()
-                    .any(|(other, _)| other.eq_ignore_ascii_case(name))
-            })
-            .cloned()
-            .collect();
-        headers.extend(own);
+        let headers = self.headers_beside(own);
         let name = name.unwrap_or_else(|| format!("{} {written}", method.word()));
         let group = self.groups.last().cloned();
         self.steps.push(Step {
@@ -379,6 +320,21 @@ impl<'d> FlowDraft<'d> {
             redirects,
         });
         Some(self.steps.len() as u16 - 1)
+    }
+
+    /// The flow's headers, except those that the step sets itself, and the step's own.
+    fn headers_beside(&self, own: Vec<(String, Template)>) -> Vec<(String, Template)> {
+        let mut headers: Vec<(String, Template)> = self
+            .headers
+            .iter()
+            .filter(|(name, _)| {
+                !own.iter()
+                    .any(|(other, _)| other.eq_ignore_ascii_case(name))
+            })
+            .cloned()
+            .collect();
+        headers.extend(own);
+        headers
     }
 
     fn method_and_path(
@@ -413,7 +369,7 @@ impl<'d> FlowDraft<'d> {
             return None;
         };
         let text = reader.sent(&entry.node)?;
-        let path = path(reader, &text, &self.known())?;
+        let path = path::read(reader, &text, &self.known())?;
         Some((*method, path, text.written().to_owned()))
     }
 }
@@ -503,72 +459,6 @@ fn auth(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> Opti
     }
 }
 
-/// All but the unreserved characters of RFC 3986.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-pub fn percent_encoded(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
-}
-
-fn path(reader: &mut Reader<'_>, text: &Text, known: &TemplateScope<'_>) -> Option<Template> {
-    let template = body::compile(reader, text, Escape::Percent, known, &|part| {
-        part.as_bytes().to_vec()
-    })?;
-    // What a value brings cannot be judged yet; one at the beginning must bring the whole path.
-    let whole: String = template
-        .segments
-        .iter()
-        .enumerate()
-        .map(|(at, segment)| match segment {
-            Segment::Text(text) => String::from_utf8_lossy(text).into_owned(),
-            Segment::Value(_, Escape::Raw) if at == 0 => "/".to_owned(),
-            Segment::Value(..) => "x".to_owned(),
-        })
-        .collect();
-    match path_fault(&whole) {
-        None => Some(template),
-        Some((message, help)) => {
-            reader.report(text.refuse("a path", message, help));
-            None
-        }
-    }
-}
-
-fn path_fault(path: &str) -> Option<(String, String)> {
-    if let (false, Some((_, rest))) = (path.starts_with('/'), path.split_once("://")) {
-        let own = rest.find('/').map_or("/", |slash| &rest[slash..]);
-        let reason = "a step names a path, not a URL: load only goes to the target".to_owned();
-        return Some((
-            reason,
-            format!("write `{own}`, and the host as `target.url`"),
-        ));
-    }
-    if !path.starts_with('/') {
-        return Some((
-            "a path begins with `/`".to_owned(),
-            format!("write `/{path}`"),
-        ));
-    }
-    if path.contains('#') {
-        return Some((
-            "a fragment never reaches a server".to_owned(),
-            "leave out what follows `#`".to_owned(),
-        ));
-    }
-    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let help = "percent-encode it, like `%20` for a space".to_owned();
-        return Some((
-            "this path holds a character that no URL may".to_owned(),
-            help,
-        ));
-    }
-    None
-}
-
 fn step_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
     let fits = (1..=200).contains(&text.value.chars().count())
@@ -581,69 +471,4 @@ fn step_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
         reader.report(problem.help("use up to 200 characters on one line, without `<` and `>`"));
     }
     Some(text.value)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn think_times_are_none_constant_or_a_range() {
-        let second = Duration::from_secs(1);
-        for (text, think) in [
-            ("0s", Think::None),
-            ("1s", Think::Constant(second)),
-            ("1s..1s", Think::Constant(second)),
-            ("1s..3s", Think::Uniform(second, 3 * second)),
-            ("1s .. 3s", Think::Uniform(second, 3 * second)),
-            ("exponential(1s)", Think::Exponential(second)),
-            ("normal(3s, 1s)", Think::Normal(3 * second, second)),
-        ] {
-            assert_eq!(parse_think(text), Ok(think), "{text}");
-        }
-        for text in [
-            "3s..1s",
-            "1..3s",
-            "1s..",
-            "..",
-            "1s...3s",
-            "25h",
-            "exponential(0s)",
-            "normal(1s)",
-            "log(1s)",
-            "normal(1s",
-        ] {
-            assert!(parse_think(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn only_paths_of_the_target_are_accepted() {
-        for path in [
-            "/",
-            "/api/products?sort=price&page=2",
-            "/redirect?to=https://other.example/x",
-            "/a%20b",
-        ] {
-            assert_eq!(path_fault(path), None, "{path}");
-        }
-        for (path, help) in [
-            (
-                "https://other.example/cart",
-                "write `/cart`, and the host as `target.url`",
-            ),
-            (
-                "https://other.example",
-                "write `/`, and the host as `target.url`",
-            ),
-            ("api/cart", "write `/api/cart`"),
-            ("/a b", "percent-encode it, like `%20` for a space"),
-            ("/a#top", "leave out what follows `#`"),
-            ("", "write `/`"),
-        ] {
-            assert_eq!(path_fault(path).unwrap().1, help, "{path}");
-        }
-    }
 }

@@ -30,6 +30,7 @@ mod k6;
 mod limit;
 mod node;
 mod outside;
+mod path;
 mod phases;
 mod problem;
 mod reader;
@@ -38,6 +39,7 @@ mod schema;
 mod step;
 mod target;
 mod template;
+mod think;
 mod threshold;
 mod validate;
 
@@ -50,10 +52,10 @@ pub use check::{Check, Expected, What};
 pub use condition::{Condition, Operator};
 pub use data::{DataFile, Order, WhenUsedUp};
 pub use fleet::parse_usd;
-pub use flows::percent_encoded;
 pub use init::TestKind;
 pub use limit::Limit;
 pub use outside::secrets_named;
+pub use path::percent_encoded;
 pub use phases::parse_rate;
 pub use problem::{Problem, render};
 pub use schema::json_schema;
@@ -94,10 +96,10 @@ pub struct Read {
 /// Reads a scenario, or returns every problem of the text, in the order of their places.
 pub fn read(
     text: &str,
-    surroundings: &Substitutions,
+    substitutions: &Substitutions,
     open: ReadFile<'_>,
 ) -> Result<Read, Vec<Problem>> {
-    validate::read(text, surroundings, open)
+    validate::read(text, substitutions, open)
 }
 
 /// Reads a target's URL by itself; the error says what is wrong and what to write.

@@ -15,18 +15,21 @@ use std::time::Duration;
 
 use super::fields::Object;
 use super::node::{Entry, Node, NodeValue};
-use super::outside::{Reference, own_access};
-use super::template::{Escape, Template, TemplateScope};
-use super::{FileContents, Problem, ReadFile, Substitutions, body};
-use crate::redact::{SHORTEST, Secrets};
+use super::{FileContents, Problem, ReadFile, Substitutions};
+use crate::redact::Secrets;
 use crate::units;
+
+mod headers;
+mod substitution;
+
+pub use headers::is_header_name;
 
 /// Longer than any load test; keeps sums of durations far from overflow.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
 pub struct Reader<'a> {
     source: &'a str,
-    surroundings: &'a Substitutions,
+    substitutions: &'a Substitutions,
     open: ReadFile<'a>,
     pub problems: Vec<Problem>,
     /// What `${NAME}` held, for the names that were read.
@@ -129,10 +132,10 @@ impl<'n> Members<'n> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(source: &'a str, surroundings: &'a Substitutions, open: ReadFile<'a>) -> Self {
+    pub fn new(source: &'a str, substitutions: &'a Substitutions, open: ReadFile<'a>) -> Self {
         Self {
             source,
-            surroundings,
+            substitutions,
             open,
             problems: Vec::new(),
             used: BTreeMap::new(),
@@ -190,7 +193,7 @@ impl<'a> Reader<'a> {
 
     /// What `--url` said.
     pub fn url_option(&self) -> Option<&'a str> {
-        self.surroundings.url.as_deref()
+        self.substitutions.url.as_deref()
     }
 
     pub fn report(&mut self, problem: Problem) {
@@ -340,170 +343,6 @@ impl<'a> Reader<'a> {
         (inner == raw).then_some(node.span.start + usize::from(quoted))
     }
 
-    /// Replaces `${NAME}` by the variable's value and `$${` by `${`.
-    fn expand(
-        &mut self,
-        raw: &str,
-        node: &Node,
-        begin: Option<usize>,
-        place: Place,
-    ) -> Option<String> {
-        let mut value = String::new();
-        let mut rest = raw;
-        let mut whole = true;
-        while let Some(at) = rest.find("${") {
-            if rest[..at].ends_with('$') {
-                value.push_str(&rest[..at - 1]);
-                value.push_str("${");
-                rest = &rest[at + 2..];
-                continue;
-            }
-            value.push_str(&rest[..at]);
-            let from = raw.len() - rest.len() + at;
-            let end = rest[at..]
-                .find('}')
-                .map_or(rest.len(), |close| at + close + 1);
-            let written = &rest[at..end];
-            let span = begin.map_or_else(
-                || node.span.clone(),
-                |begin| begin + from..begin + from + written.len(),
-            );
-            match self.reference(written, span, place) {
-                Some(held) => value.push_str(&held),
-                None => whole = false,
-            }
-            rest = &rest[end..];
-        }
-        value.push_str(rest);
-        whole.then_some(value)
-    }
-
-    fn reference(&mut self, written: &str, span: Range<usize>, place: Place) -> Option<String> {
-        let Some(reference) = Reference::read(written) else {
-            let problem = Problem::new(span, format!("`{written}` does not name a variable"));
-            let help = "write `${NAME}` or `${secret:NAME}` with letters, digits and `_`, or `$${` for a literal `${`";
-            self.report(problem.help(help));
-            return None;
-        };
-        if let Some(entry) = own_access(reference.name()) {
-            self.refuse_own_access(&reference, entry, span);
-            return None;
-        }
-        match (reference, place) {
-            (Reference::Variable(name), _) => self.variable(name, span),
-            (Reference::Secret(name), Place::Sent) => self.secret(name, span),
-            (Reference::Secret(name), Place::Shown) => {
-                let problem = Problem::new(span, "a secret cannot stand here")
-                    .label("this is shown, or decides");
-                let places = "headers, `auth`, paths, bodies, and what checks compare with";
-                self.report(problem.help(format!(
-                    "secrets go into {places}; write `${{{name}}}` if it is none"
-                )));
-                None
-            }
-        }
-    }
-
-    fn refuse_own_access(&mut self, reference: &Reference<'_>, entry: &str, span: Range<usize>) {
-        let name = reference.name();
-        let message = format!("`{name}` is this machine's own access, and not for a target");
-        let other = match reference {
-            Reference::Variable(_) => "${SHOP_TOKEN}",
-            Reference::Secret(_) => "${secret:SHOP_TOKEN}",
-        };
-        let help = format!("if you mean it: export SHOP_TOKEN=\"${name}\", and write `{other}`");
-        self.report(
-            Problem::new(span, message)
-                .label(format!("`{entry}` is not read"))
-                .help(help),
-        );
-    }
-
-    fn variable(&mut self, name: &str, span: Range<usize>) -> Option<String> {
-        let Some(value) = self.surroundings.environment.get(name) else {
-            self.report_unset(name, span);
-            return None;
-        };
-        self.used.insert(name.to_owned(), value.clone());
-        self.read.push((name.to_owned(), span));
-        Some(value.clone())
-    }
-
-    fn report_unset(&mut self, name: &str, span: Range<usize>) {
-        let problem = Problem::new(span, format!("the environment has no `{name}`"));
-        self.report(
-            problem
-                .label("needed here")
-                .help(format!("export {name}=...")),
-        );
-    }
-
-    /// A secret as a template means it: braces in it are no template.
-    fn secret(&mut self, name: &str, span: Range<usize>) -> Option<String> {
-        let Some(value) = self.surroundings.secrets.get(name) else {
-            self.report_unset(name, span);
-            return None;
-        };
-        if value.len() < SHORTEST {
-            let problem = Problem::new(
-                span,
-                format!("the secret `{name}` is shorter than {SHORTEST} bytes"),
-            );
-            let help = "texts hold so few bytes by chance, so it cannot be kept out of reports: take a longer one";
-            self.report(problem.label("cannot be kept secret").help(help));
-            return None;
-        }
-        self.secrets.insert(name, value);
-        self.secrets_read.push((name.to_owned(), span));
-        Some(value.replace("{{", "{{ \"{{\" }}"))
-    }
-
-    /// A value that also stands in the file, in `--url` or in a variable would travel with the
-    /// plan.
-    pub fn report_secrets_in_the_clear(&mut self) {
-        let url = self.surroundings.url.as_deref().unwrap_or_default();
-        let mut found = Vec::new();
-        for (name, span) in &self.secrets_read {
-            let Some(value) = self.secrets.get(name) else {
-                continue;
-            };
-            let here = |message: String| Problem::new(span.clone(), message);
-            if self.source.contains(value) {
-                let problem = here(format!(
-                    "the value of the secret `{name}` also stands in this file as it is"
-                ));
-                found.push(problem.help(format!(
-                    "write `${{secret:{name}}}` there too, or take another value"
-                )));
-            }
-            if url.contains(value) {
-                let problem = here(format!(
-                    "the value of the secret `{name}` also stands in `--url`"
-                ));
-                found.push(
-                    problem.help("a URL is shown in every report: leave the secret out of it"),
-                );
-            }
-            for (other, place) in &self.read {
-                if self
-                    .used
-                    .get(other)
-                    .is_some_and(|held| held.contains(value))
-                {
-                    let message = format!("`{other}` holds the value of the secret `{name}`");
-                    let help =
-                        format!("write `${{secret:{other}}}` here too, or `${{secret:{name}}}`");
-                    found.push(Problem::new(place.clone(), message).help(help));
-                }
-            }
-        }
-        for problem in found {
-            if !self.problems.contains(&problem) {
-                self.report(problem);
-            }
-        }
-    }
-
     /// Letters, digits, `.`, `_` and `-`: usable in file names, resource names and thresholds
     /// alike.
     pub fn name(&mut self, node: &Node) -> Option<String> {
@@ -561,73 +400,6 @@ impl<'a> Reader<'a> {
     pub fn boolean(&mut self, node: &Node) -> Option<bool> {
         self.number(node, "true or false", "true")
     }
-
-    /// Header names and values, in the order written.
-    pub fn headers(
-        &mut self,
-        node: Option<&Node>,
-        known: &TemplateScope<'_>,
-    ) -> Vec<(String, Template)> {
-        let Some(node) = node else { return Vec::new() };
-        let NodeValue::Map(entries) = &node.value else {
-            self.wrong_kind(
-                node,
-                "`headers` is a map",
-                "headers: { accept: application/json }",
-            );
-            return Vec::new();
-        };
-        let mut headers: Vec<(String, Template)> = Vec::new();
-        for entry in entries {
-            if headers
-                .iter()
-                .any(|(name, _)| name.eq_ignore_ascii_case(&entry.key))
-            {
-                let problem = Problem::new(
-                    entry.key_span.clone(),
-                    format!("the header `{}` is written twice", entry.key),
-                );
-                self.report(problem.help("header names do not differ by case: keep one"));
-            } else if let Some(value) = self.header(entry, known) {
-                headers.push((entry.key.to_ascii_lowercase(), value));
-            }
-        }
-        headers
-    }
-
-    fn header(&mut self, entry: &Entry, known: &TemplateScope<'_>) -> Option<Template> {
-        self.header_name(&entry.key, entry.key_span.clone());
-        let value = self.sent(&entry.node)?;
-        if value
-            .value
-            .chars()
-            .any(|c| c != '\t' && !(' '..='~').contains(&c))
-        {
-            let problem = Problem::new(
-                value.span.clone(),
-                format!(
-                    "the header `{}` holds a character that no header may",
-                    entry.key
-                ),
-            );
-            self.report(problem.help("use visible ASCII characters on one line"));
-            return None;
-        }
-        body::compile(self, &value, Escape::Header, known, &|part| {
-            part.as_bytes().to_vec()
-        })
-    }
-
-    fn header_name(&mut self, name: &str, span: Range<usize>) {
-        const OURS: [&str; 4] = ["connection", "content-length", "host", "transfer-encoding"];
-        if !is_header_name(name) {
-            let problem = Problem::new(span, format!("`{name}` is not a header name"));
-            self.report(problem.help("like `accept` or `x-api-key`, without a colon inside"));
-        } else if OURS.contains(&name.to_ascii_lowercase().as_str()) {
-            let problem = Problem::new(span, format!("`{name}` is set by spikeproof"));
-            self.report(problem.help("leave it out: it follows from the target and the body"));
-        }
-    }
 }
 
 /// Reads a duration of at most a day.
@@ -638,12 +410,6 @@ pub fn checked_duration(text: &str) -> Result<Duration, String> {
     } else {
         Ok(duration)
     }
-}
-
-/// A token of RFC 9110.
-pub fn is_header_name(name: &str) -> bool {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(token)
 }
 
 fn unknown_key(entry: &Entry, object: &Object) -> Problem {

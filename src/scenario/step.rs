@@ -88,11 +88,11 @@ impl Block {
 
     /// How many requests one pass makes, at most.
     pub fn requests(&self) -> u64 {
-        let one = |action: &Action| match action {
+        let requests_of = |action: &Action| match action {
             Action::Request(_) => 1,
             Action::Block(block) => block.requests(),
         };
-        u64::from(self.repeat) * self.actions.iter().map(one).sum::<u64>()
+        u64::from(self.repeat) * self.actions.iter().map(requests_of).sum::<u64>()
     }
 }
 

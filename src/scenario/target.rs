@@ -31,46 +31,8 @@ pub fn read(
     let members = entry
         .map(|entry| reader.members(&entry.node, &TARGET))
         .unwrap_or_default();
-    let url = match (replacement, members.get("url")) {
-        (Some(replacement), _) => replaced(reader, replacement),
-        (None, Some(node)) => url(reader, node),
-        (None, None) if members.entry("url").is_none() && entry.is_none_or(has_no_url) => {
-            let place = entry.map_or(0..0, |entry| entry.key_span.clone());
-            let problem = Problem::new(place, "there is no URL to send load to");
-            reader.report(
-                problem.help("write `target: { url: https://shop.example.com }`, or give `--url`"),
-            );
-            None
-        }
-        (None, None) => None,
-    };
-    let group = members
-        .get("group")
-        .and_then(|node| group(reader, node))
-        .map(Subject::Group);
-    let service = members
-        .get("service")
-        .and_then(|node| service(reader, node));
-    if let (Some(entry), Some(_), Some(_)) = (members.entry("service"), &group, &service) {
-        let problem = Problem::new(
-            entry.key_span.clone(),
-            "a target is a `group` or a `service`, not both",
-        );
-        reader.report(problem.help("keep the one that scales what answers the URL"));
-    }
-    let is_service = service.is_some();
-    let subject = group.or(service);
-    let like = members.get("like").and_then(|node| match is_service {
-        true => self::service(reader, node),
-        false => self::group(reader, node).map(Subject::Group),
-    });
-    if let (Some(entry), None) = (members.entry("like"), &subject) {
-        let problem = Problem::new(
-            entry.key_span.clone(),
-            "there is nothing to compare with what this names",
-        );
-        reader.report(problem.help("name what is tested as `target.group` or `target.service`"));
-    }
+    let url = target_url(reader, entry, &members, replacement);
+    let (subject, like) = subjects(reader, &members);
     let timeout = members
         .get("timeout")
         .and_then(|node| reader.positive_duration(node))
@@ -125,6 +87,59 @@ pub fn read(
             .map(|entry| self::connection(reader, &entry.node))
             .unwrap_or_default(),
     })
+}
+
+fn target_url(
+    reader: &mut Reader<'_>,
+    entry: Option<&Entry>,
+    members: &Members<'_>,
+    replacement: Option<&str>,
+) -> Option<Url> {
+    match (replacement, members.get("url")) {
+        (Some(replacement), _) => replaced(reader, replacement),
+        (None, Some(node)) => url(reader, node),
+        (None, None) if members.entry("url").is_none() && entry.is_none_or(has_no_url) => {
+            let place = entry.map_or(0..0, |entry| entry.key_span.clone());
+            let problem = Problem::new(place, "there is no URL to send load to");
+            reader.report(
+                problem.help("write `target: { url: https://shop.example.com }`, or give `--url`"),
+            );
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+/// The group or service that is tested, and the one that it is compared with.
+fn subjects(reader: &mut Reader<'_>, members: &Members<'_>) -> (Option<Subject>, Option<Subject>) {
+    let group = members
+        .get("group")
+        .and_then(|node| group(reader, node))
+        .map(Subject::Group);
+    let service = members
+        .get("service")
+        .and_then(|node| service(reader, node));
+    if let (Some(entry), Some(_), Some(_)) = (members.entry("service"), &group, &service) {
+        let problem = Problem::new(
+            entry.key_span.clone(),
+            "a target is a `group` or a `service`, not both",
+        );
+        reader.report(problem.help("keep the one that scales what answers the URL"));
+    }
+    let is_service = service.is_some();
+    let subject = group.or(service);
+    let like = members.get("like").and_then(|node| match is_service {
+        true => self::service(reader, node),
+        false => self::group(reader, node).map(Subject::Group),
+    });
+    if let (Some(entry), None) = (members.entry("like"), &subject) {
+        let problem = Problem::new(
+            entry.key_span.clone(),
+            "there is nothing to compare with what this names",
+        );
+        reader.report(problem.help("name what is tested as `target.group` or `target.service`"));
+    }
+    (subject, like)
 }
 
 /// On unless the file says otherwise.

@@ -374,37 +374,19 @@ fn call(
             "ms" => Ok(Expression::Now(Now::Millis)),
             _ => wrong("now()`, `now(s)` or `now(ms)"),
         },
-        "random" => {
-            let numbers: Option<Vec<i64>> = arguments
-                .split(',')
-                .map(|number| number.trim().parse().ok())
-                .collect();
-            match numbers.as_deref() {
-                Some([from, to]) if from <= to => Ok(Expression::Random(*from, *to)),
-                Some([from, to]) => Err(TemplateFault::new(
-                    range,
-                    format!("`random({from}, {to})` ends before it begins"),
-                    format!("write `random({to}, {from})`"),
-                )),
-                _ => wrong("random(1, 1000)"),
-            }
-        }
-        "pick" => {
-            let list = arguments
-                .trim()
-                .strip_prefix('[')
-                .and_then(|rest| rest.strip_suffix(']'));
-            let literals: Option<Vec<Literal>> = list.and_then(|list| {
-                split(list)
-                    .into_iter()
-                    .map(|item| literal(item.trim()))
-                    .collect()
-            });
-            match literals {
-                Some(literals) if !literals.is_empty() => Ok(Expression::Pick(literals)),
-                _ => wrong("pick([\"red\", \"blue\", 3])"),
-            }
-        }
+        "random" => match bounds(arguments).as_deref() {
+            Some([from, to]) if from <= to => Ok(Expression::Random(*from, *to)),
+            Some([from, to]) => Err(TemplateFault::new(
+                range,
+                format!("`random({from}, {to})` ends before it begins"),
+                format!("write `random({to}, {from})`"),
+            )),
+            _ => wrong("random(1, 1000)"),
+        },
+        "pick" => match literals(arguments) {
+            Some(literals) if !literals.is_empty() => Ok(Expression::Pick(literals)),
+            _ => wrong("pick([\"red\", \"blue\", 3])"),
+        },
         "text" if !empty => Ok(Expression::AsText(Box::new(expression(
             text, inside, known,
         )?))),
@@ -431,6 +413,22 @@ fn call(
             ))
         }
     }
+}
+
+fn bounds(arguments: &str) -> Option<Vec<i64>> {
+    arguments
+        .split(',')
+        .map(|number| number.trim().parse().ok())
+        .collect()
+}
+
+/// The items of a list in brackets.
+fn literals(arguments: &str) -> Option<Vec<Literal>> {
+    let list = arguments.trim().strip_prefix('[')?.strip_suffix(']')?;
+    split(list)
+        .into_iter()
+        .map(|item| literal(item.trim()))
+        .collect()
 }
 
 /// At commas outside quotes.

@@ -16,8 +16,8 @@ fn example() -> &'static str {
 }
 
 /// Reads a text that names no files.
-fn read(text: &str, surroundings: &Substitutions) -> Result<Read, Vec<Problem>> {
-    super::read(text, surroundings, &no_files)
+fn read(text: &str, substitutions: &Substitutions) -> Result<Read, Vec<Problem>> {
+    super::read(text, substitutions, &no_files)
 }
 
 fn with_environment(variables: &[(&str, &str)]) -> Substitutions {
@@ -35,8 +35,8 @@ fn problems(text: &str) -> String {
     problems_in(text, &with_environment(&[]))
 }
 
-fn problems_in(text: &str, surroundings: &Substitutions) -> String {
-    match read(text, surroundings) {
+fn problems_in(text: &str, substitutions: &Substitutions) -> String {
+    match read(text, substitutions) {
         Ok(read) => panic!("no problem in {text}: {:?}", read.scenario),
         Err(problems) => render("spike.yaml", text, &problems, false),
     }
@@ -58,7 +58,7 @@ fn the_example_of_the_reference_page_is_read() {
 #[test]
 fn every_shipped_scenario_is_read_and_opens_with_its_question() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let surroundings = with_environment(&[
+    let substitutions = with_environment(&[
         ("TARGET_URL", "http://127.0.0.1:8080"),
         ("TARGET_GROUP", "shop-web"),
     ]);
@@ -83,7 +83,7 @@ fn every_shipped_scenario_is_read_and_opens_with_its_question() {
         let open = |name: &str| {
             std::fs::read(path.with_file_name(name)).map_err(|error| error.to_string())
         };
-        let read = super::read(&text, &surroundings, &open)
+        let read = super::read(&text, &substitutions, &open)
             .map_err(|problems| render("", &text, &problems, false))
             .unwrap();
         assert_eq!(
@@ -209,13 +209,13 @@ target: { url: \"http://${HOST}:8080\", headers: { authorization: \"Bearer ${TOK
 phases: [{ users: \"${USERS}\", hold: 1s }]
 steps: [{ post: /a, json: { b: [\"${HOST}\", 1, 2.5, null, true], a: {} } }]
 ";
-    let surroundings = with_environment(&[
+    let substitutions = with_environment(&[
         ("HOST", "shop"),
         ("TOKEN", "t\"0"),
         ("USERS", "7"),
         ("HOME", "/root"),
     ]);
-    let Read { scenario, used, .. } = read(text, &surroundings).unwrap();
+    let Read { scenario, used, .. } = read(text, &substitutions).unwrap();
     assert_eq!(scenario.target.url.to_string(), "http://shop:8080");
     let text =
         |template: &Template| String::from_utf8(template.constant().unwrap().to_vec()).unwrap();
@@ -244,11 +244,11 @@ steps: [{ post: /a, json: { b: [\"${HOST}\", 1, 2.5, null, true], a: {} } }]
 }
 
 fn with_secrets(pairs: &[(&str, &str)]) -> Substitutions {
-    let mut surroundings = with_environment(&[]);
+    let mut substitutions = with_environment(&[]);
     pairs
         .iter()
-        .for_each(|(name, value)| surroundings.secrets.insert(*name, *value));
-    surroundings
+        .for_each(|(name, value)| substitutions.secrets.insert(*name, *value));
+    substitutions
 }
 
 #[test]
@@ -344,18 +344,18 @@ target: { url: http://shop, headers: { a: \"${secret:NAMED}\", b: \"${secret:PIN
 phases: [{ users: 1, hold: 1s }]
 steps: [{ get: /, headers: { e: \"${secret:AWS_SECRET_ACCESS_KEY}\", f: \"${GITHUB_TOKEN}\" } }]
 ";
-    let mut surroundings = with_secrets(&[
+    let mut substitutions = with_secrets(&[
         ("NAMED", "hunter2"),
         ("PIN", "123"),
         ("TOKEN", "c4nary"),
         ("AWS_SECRET_ACCESS_KEY", "wJalrX"),
     ]);
     for (name, value) in [("COPY", "Bearer c4nary"), ("GITHUB_TOKEN", "ghs_16C7e42F")] {
-        surroundings
+        substitutions
             .environment
             .insert(name.to_owned(), value.to_owned());
     }
-    let shown = problems_in(text, &surroundings);
+    let shown = problems_in(text, &substitutions);
     assert!(
         !["c4nary", "wJalrX", "ghs_16C7e42F"]
             .iter()
@@ -365,11 +365,11 @@ steps: [{ get: /, headers: { e: \"${secret:AWS_SECRET_ACCESS_KEY}\", f: \"${GITH
     insta::assert_snapshot!(shown);
 
     let text = with("").replace("get: /", "get: \"/?k=${secret:TOKEN}\"");
-    let surroundings = Substitutions {
+    let substitutions = Substitutions {
         url: Some("http://shop/c4nary".to_owned()),
         ..with_secrets(&[("TOKEN", "c4nary")])
     };
-    let shown = problems_in(&text, &surroundings);
+    let shown = problems_in(&text, &substitutions);
     assert!(
         shown.contains("the value of the secret `TOKEN` also stands in `--url`")
             && !shown.contains("c4nary"),
@@ -386,7 +386,7 @@ fn a_missing_variable_is_named_and_pointed_at() {
 
 #[test]
 fn the_url_option_replaces_the_one_in_the_file() {
-    let surroundings = Substitutions {
+    let substitutions = Substitutions {
         url: Some("http://127.0.0.1:9/base/".to_owned()),
         ..Substitutions::default()
     };
@@ -399,7 +399,7 @@ fn the_url_option_replaces_the_one_in_the_file() {
             "name: x\n{target}\nphases: [{{ users: 1, hold: 1s }}]\nsteps: [{{ get: / }}]\n"
         );
         assert_eq!(
-            read(&text, &surroundings)
+            read(&text, &substitutions)
                 .unwrap()
                 .scenario
                 .target

@@ -10,11 +10,11 @@ use super::{data, fleet, flows, phases, scaling, target};
 
 pub fn read(
     text: &str,
-    surroundings: &Substitutions,
+    substitutions: &Substitutions,
     open: ReadFile<'_>,
 ) -> Result<Read, Vec<Problem>> {
     let root = node::parse(text).map_err(|problem| vec![problem])?;
-    let mut reader = Reader::new(text, surroundings, open);
+    let mut reader = Reader::new(text, substitutions, open);
     let scenario = scenario(&mut reader, &root);
     reader.report_secrets_in_the_clear();
     let mut problems = std::mem::take(&mut reader.problems);

@@ -1,0 +1,106 @@
+//! Paths of requests: they stay on the target.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::body;
+use super::reader::{Reader, Text};
+use super::template::{Escape, Segment, Template, TemplateScope};
+
+/// All but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+pub fn percent_encoded(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+pub fn read(reader: &mut Reader<'_>, text: &Text, known: &TemplateScope<'_>) -> Option<Template> {
+    let template = body::compile(reader, text, Escape::Percent, known, &|part| {
+        part.as_bytes().to_vec()
+    })?;
+    // What a value brings cannot be judged yet; one at the beginning must bring the whole path.
+    let whole: String = template
+        .segments
+        .iter()
+        .enumerate()
+        .map(|(at, segment)| match segment {
+            Segment::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            Segment::Value(_, Escape::Raw) if at == 0 => "/".to_owned(),
+            Segment::Value(..) => "x".to_owned(),
+        })
+        .collect();
+    match path_fault(&whole) {
+        None => Some(template),
+        Some((message, help)) => {
+            reader.report(text.refuse("a path", message, help));
+            None
+        }
+    }
+}
+
+fn path_fault(path: &str) -> Option<(String, String)> {
+    if let (false, Some((_, rest))) = (path.starts_with('/'), path.split_once("://")) {
+        let own = rest.find('/').map_or("/", |slash| &rest[slash..]);
+        let reason = "a step names a path, not a URL: load only goes to the target".to_owned();
+        return Some((
+            reason,
+            format!("write `{own}`, and the host as `target.url`"),
+        ));
+    }
+    if !path.starts_with('/') {
+        return Some((
+            "a path begins with `/`".to_owned(),
+            format!("write `/{path}`"),
+        ));
+    }
+    if path.contains('#') {
+        return Some((
+            "a fragment never reaches a server".to_owned(),
+            "leave out what follows `#`".to_owned(),
+        ));
+    }
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let help = "percent-encode it, like `%20` for a space".to_owned();
+        return Some((
+            "this path holds a character that no URL may".to_owned(),
+            help,
+        ));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_of_the_target_are_accepted() {
+        for path in [
+            "/",
+            "/api/products?sort=price&page=2",
+            "/redirect?to=https://other.example/x",
+            "/a%20b",
+        ] {
+            assert_eq!(path_fault(path), None, "{path}");
+        }
+        for (path, help) in [
+            (
+                "https://other.example/cart",
+                "write `/cart`, and the host as `target.url`",
+            ),
+            (
+                "https://other.example",
+                "write `/`, and the host as `target.url`",
+            ),
+            ("api/cart", "write `/api/cart`"),
+            ("/a b", "percent-encode it, like `%20` for a space"),
+            ("/a#top", "leave out what follows `#`"),
+            ("", "write `/`"),
+        ] {
+            assert_eq!(path_fault(path).unwrap().1, help, "{path}");
+        }
+    }
+}
