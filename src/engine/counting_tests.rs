@@ -201,7 +201,7 @@ async fn answers_are_counted_under_the_instance_that_their_header_names() {
             shop.url()
         );
         let results = measure(parsed(&text, &[]), Share::WHOLE, 2).await;
-        let of = |name: &str| results.of_instance(name, None);
+        let results_of = |name: &str| results.of_instance(name, None);
         assert_eq!(
             results.instances().collect::<Vec<_>>(),
             ["i-1", "i-2"],
@@ -209,9 +209,9 @@ async fn answers_are_counted_under_the_instance_that_their_header_names() {
         );
         assert_eq!(
             (
-                of("i-1").tally.ok,
-                of("i-1").latency.count(),
-                of("i-2").tally.status_5xx
+                results_of("i-1").tally.ok,
+                results_of("i-1").latency.count(),
+                results_of("i-2").tally.status_5xx
             ),
             (20, 20, 20),
             "{http}"

@@ -744,7 +744,7 @@ async fn connections_are_kept_renewed_or_shared_as_the_file_says() {
 async fn phases_of_both_models_run_one_after_the_other() {
     let shop = Shop::open().await;
     let results = run(&shop, "mixed_models: true\nphases:\n  - { name: a, users: 2, hold: 300ms, grace: 1s }\n  - { name: b, rate: 50/s, hold: 400ms }\nsteps: [{ get: /, think: 20ms }]").await;
-    let of = |phase| {
+    let tally_of = |phase| {
         results
             .merged(Select {
                 phase: Some(phase),
@@ -752,8 +752,8 @@ async fn phases_of_both_models_run_one_after_the_other() {
             })
             .tally
     };
-    assert_eq!(of(1).ok, 20);
-    assert!(of(0).ok >= 10, "{:?}", of(0));
+    assert_eq!(tally_of(1).ok, 20);
+    assert!(tally_of(0).ok >= 10, "{:?}", tally_of(0));
 }
 
 #[tokio::test]

@@ -365,17 +365,17 @@ mod tests {
         ) {
             let mut sorted = samples.clone();
             sorted.sort_by_key(|sample| sample.1);
-            let of = |task: Option<u32>| {
+            let interval_of = |task: Option<u32>| {
                 let own = sorted.iter().filter(|sample| task.is_none_or(|task| sample.0 == task));
                 interval(&own.map(|(_, second, phase, flow, millis)| (*second, *phase, *flow, *millis)).collect::<Vec<_>>())
             };
             let mut apart = Results::default();
             for task in 0..4 {
-                let wire = serde_json::to_string(&of(Some(task))).unwrap();
+                let wire = serde_json::to_string(&interval_of(Some(task))).unwrap();
                 apart.add(task, &serde_json::from_str(&wire).unwrap());
             }
             let mut whole = Results::default();
-            whole.add(0, &of(None));
+            whole.add(0, &interval_of(None));
             prop_assert_eq!(&apart.cells, &whole.cells);
             let buckets = |results: &Results| results.parts(Select::default()).service.buckets().collect::<Vec<_>>();
             prop_assert_eq!(buckets(&apart), buckets(&whole));

@@ -321,20 +321,20 @@ mod tests {
     #[test]
     fn a_transition_carries_its_datapoints_newest_first() {
         let mut alarm = AlarmModel::new(BreachRule::Above, 50.0, 2);
-        let at = |second, value| AlarmDatapoint {
+        let datapoint_at = |second, value| AlarmDatapoint {
             at: Duration::from_secs(second),
             value,
             samples: 2,
         };
-        assert_eq!(alarm.observe(Some(at(0, 70.0))), None);
+        assert_eq!(alarm.observe(Some(datapoint_at(0, 70.0))), None);
         assert_eq!(
-            alarm.observe(Some(at(1, 80.0))),
+            alarm.observe(Some(datapoint_at(1, 80.0))),
             Some(Transition {
                 from: AlarmModelState::InsufficientData,
                 to: AlarmModelState::Alarm,
-                evaluated: vec![at(1, 80.0), at(0, 70.0)]
+                evaluated: vec![datapoint_at(1, 80.0), datapoint_at(0, 70.0)]
             })
         );
-        assert_eq!(alarm.observe(Some(at(2, 90.0))), None);
+        assert_eq!(alarm.observe(Some(datapoint_at(2, 90.0))), None);
     }
 }

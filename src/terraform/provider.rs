@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn the_provider_comes_from_the_first_place_that_has_it() {
         let home = tempfile::tempdir().unwrap();
-        let at = |path: &str| home.path().join(path);
+        let path_of = |path: &str| home.path().join(path);
         let found = |flavour, extra: &[(&str, PathBuf)]| {
             source(&binary(flavour), |name| {
                 let extra = extra
@@ -128,32 +128,38 @@ mod tests {
             })
         };
         let registry = ProviderSource::Registry {
-            cache: at(".cache/spikeproof/plugins"),
+            cache: path_of(".cache/spikeproof/plugins"),
         };
         assert_eq!(found(Flavour::Terraform, &[]), registry);
         // A configuration file that is named but not there is nobody's wish.
         assert_eq!(
-            found(Flavour::Terraform, &[("TF_CLI_CONFIG_FILE", at("none"))]),
+            found(
+                Flavour::Terraform,
+                &[("TF_CLI_CONFIG_FILE", path_of("none"))]
+            ),
             registry
         );
 
         let mirror = ".terraform.d/plugins/registry.terraform.io/hashicorp/aws";
-        std::fs::create_dir_all(at(mirror).join("5.100.0/linux_amd64")).unwrap();
+        std::fs::create_dir_all(path_of(mirror).join("5.100.0/linux_amd64")).unwrap();
         assert_eq!(
             found(Flavour::Terraform, &[]),
-            ProviderSource::Mirror(at(".terraform.d/plugins"))
+            ProviderSource::Mirror(path_of(".terraform.d/plugins"))
         );
         assert_eq!(found(Flavour::OpenTofu, &[]), registry);
 
-        std::fs::write(at(".terraformrc"), "").unwrap();
+        std::fs::write(path_of(".terraformrc"), "").unwrap();
         assert_eq!(
             found(Flavour::Terraform, &[]),
-            ProviderSource::Configured(at(".terraformrc"))
+            ProviderSource::Configured(path_of(".terraformrc"))
         );
         assert_eq!(found(Flavour::OpenTofu, &[]), registry);
         assert_eq!(
-            found(Flavour::Terraform, &[("SPIKEPROOF_PLUGIN_DIR", at("p"))]),
-            ProviderSource::Mirror(at("p"))
+            found(
+                Flavour::Terraform,
+                &[("SPIKEPROOF_PLUGIN_DIR", path_of("p"))]
+            ),
+            ProviderSource::Mirror(path_of("p"))
         );
     }
 
