@@ -46,6 +46,7 @@ pub struct Resized {
 /// How the group reacted: the moments of its scale-out and its scale-in, in order, and each
 /// instance.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Reaction {
     /// Of the first spike.
     pub out: Vec<Moment>,

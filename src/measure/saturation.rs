@@ -124,7 +124,9 @@ impl Saturation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Stretch {
     /// The first second, and the one after the last.
+    #[serde(rename = "from_s", alias = "from")]
     pub from: u32,
+    #[serde(rename = "to_s", alias = "to")]
     pub to: u32,
     pub tasks: Vec<u32>,
     /// The gravest bound, in words.

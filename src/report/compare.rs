@@ -137,7 +137,7 @@ fn figures(reports: &[RunReport]) -> Vec<Figure> {
 }
 
 fn judgements(reports: &[RunReport]) -> Vec<Repeated> {
-    let mut found: Vec<Repeated> = Vec::new();
+    let mut found: Vec<(&Judgement, Repeated)> = Vec::new();
     for report in reports {
         let Some(judged) = &report.judged else {
             continue;
@@ -146,22 +146,32 @@ fn judgements(reports: &[RunReport]) -> Vec<Repeated> {
             .into_iter()
             .flatten()
         {
-            let question = question(one);
-            match found.iter_mut().find(|known| known.question == question) {
-                Some(known) => known.verdicts.push(one.verdict),
-                None => found.push(Repeated {
-                    question,
-                    verdicts: vec![one.verdict],
-                    flips: false,
-                }),
+            match found.iter_mut().find(|(known, _)| is_same(known, one)) {
+                Some((_, known)) => known.verdicts.push(one.verdict),
+                None => {
+                    let first = Repeated {
+                        question: question(one),
+                        verdicts: vec![one.verdict],
+                        flips: false,
+                    };
+                    found.push((one, first));
+                }
             }
         }
     }
-    for one in &mut found {
+    let judged = |(_, mut one): (&Judgement, Repeated)| {
         one.flips =
             one.verdicts.contains(&Verdict::Passed) && one.verdicts.contains(&Verdict::Failed);
-    }
-    found
+        one
+    };
+    found.into_iter().map(judged).collect()
+}
+
+/// One expectation at one place. The bound of a scale-in differs from run to run.
+fn is_same(one: &Judgement, other: &Judgement) -> bool {
+    let is_scale_in = |of: &Judgement| matches!(of.expectation, Expectation::ScaleInInTime { .. });
+    one.scope == other.scope
+        && (one.expectation == other.expectation || is_scale_in(one) && is_scale_in(other))
 }
 
 /// The bound of a scale-in follows from what each run found: it is one question all the same.

@@ -33,8 +33,10 @@ pub struct TaskRow {
     pub asked: Vec<u64>,
     pub sent: Vec<u64>,
     /// Thousandths of a core, of the busiest worker in its busiest second.
+    #[serde(rename = "busiest_permille", alias = "busiest")]
     pub busiest: u32,
     /// In microseconds: the latest that a request was sent after its intended start.
+    #[serde(rename = "latest_us", alias = "latest")]
     pub latest: u64,
     pub most_resident_mib: u32,
 }
@@ -61,7 +63,9 @@ pub struct AddressRow {
     pub opened: u64,
     pub refused: u64,
     /// The first and last second in which it was used.
+    #[serde(rename = "first_s", alias = "first")]
     pub first: u32,
+    #[serde(rename = "last_s", alias = "last")]
     pub last: u32,
 }
 

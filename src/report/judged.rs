@@ -1,7 +1,8 @@
 //! What was judged, as `report.json` has it: the judge's findings with their sentences.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::evidence::Reaction;
 use crate::outcome::Verdict;
@@ -23,11 +24,27 @@ pub struct Judgement {
     /// Why it is not passed, or what it was computed from.
     pub because: String,
     /// `measured` as figures. Not in reports of versions 1 to 4.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "known",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub figures: Option<Measured>,
     /// `because` as figures. Not in reports of versions 1 to 4.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "known",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub reason: Option<Reason>,
+}
+
+/// Nothing for an id that this version does not know: the sentence beside it says the same.
+fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 impl Judgement {

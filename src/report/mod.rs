@@ -46,6 +46,7 @@ pub struct RunReport {
     pub scenario: String,
     pub url: String,
     /// Any certificate was taken: `tls.insecure`.
+    #[serde(default)]
     pub insecure: bool,
     /// Repeats this run's choices as `seed` of the scenario.
     pub seed: Option<u64>,
@@ -124,9 +125,12 @@ pub struct Load {
     pub steps: Vec<Row>,
     pub whole: Row,
     pub seconds: Vec<Second>,
+    #[serde(default)]
     pub checks: Vec<CheckRow>,
+    #[serde(default)]
     pub addresses: Vec<AddressRow>,
     /// Why connections failed, in the words of the system or of TLS, the most frequent first.
+    #[serde(default)]
     pub reasons: Vec<(String, u64)>,
     pub generators: Generators,
 }

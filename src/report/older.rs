@@ -1,18 +1,23 @@
 //! Reads reports of every version: what an earlier one says in words alone gets its id here, and
 //! nowhere else.
 
+use serde::de::Error as _;
 use serde_json::{Value, json};
 
 use super::{RunReport, VERSION};
 use crate::advice::Topic;
+use crate::units;
 
 /// Reads a report of version 1 to the present one.
 pub fn read(text: &str) -> Result<RunReport, serde_json::Error> {
     let mut report: Value = serde_json::from_str(text)?;
-    if report["version"]
-        .as_u64()
-        .is_some_and(|version| version < u64::from(VERSION))
-    {
+    let version = report["version"].as_u64().unwrap_or_default();
+    if version > u64::from(VERSION) {
+        return Err(serde_json::Error::custom(format!(
+            "it is of version {version}, made by a newer spikeproof"
+        )));
+    }
+    if version < u64::from(VERSION) {
         if let Some(judged) = report.get_mut("judged") {
             name_judgements(judged);
         }
@@ -53,7 +58,10 @@ fn name_answers(report: &mut Value) {
         .and_then(Value::as_array_mut);
     for answer in answers.into_iter().flatten() {
         let topic = answer["question"].as_str().and_then(Topic::of_question);
-        answer["id"] = json!(topic.unwrap_or(Topic::OtherSettings));
+        if let Some(answer) = answer.as_object_mut() {
+            let topic = topic.unwrap_or(Topic::OtherSettings);
+            answer.insert("id".to_owned(), json!(topic));
+        }
     }
 }
 
@@ -108,7 +116,7 @@ const IDS: &[(&str, &str)] = &[
 /// The seconds after `within`.
 fn maybe_within(asked: &str) -> Option<f64> {
     let (_, duration) = asked.split_once(" within ")?;
-    let duration: jiff::SignedDuration = duration.parse().ok()?;
+    let duration = units::parse_duration(duration).ok()?;
     Some(duration.as_secs_f64())
 }
 
@@ -128,6 +136,7 @@ fn share(asked: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Verdict;
     use crate::report::tests::report;
     use crate::report::{Judgement, words};
     use crate::verdict::Expectation;
@@ -176,6 +185,29 @@ mod tests {
     }
 
     #[test]
+    fn a_report_of_version_1_is_read_without_what_it_did_not_say() {
+        let mut report = version_4();
+        report["version"] = json!(1);
+        for (place, keys) in [
+            ("", &["insecure", "standing"][..]),
+            ("/load", &["checks", "addresses", "reasons"]),
+            (
+                "/judged/reaction",
+                &["resized", "launched", "left", "open", "grew", "spikes"],
+            ),
+        ] {
+            let object = report.pointer_mut(place).unwrap().as_object_mut().unwrap();
+            object.retain(|key, _| !keys.contains(&key.as_str()));
+        }
+        let read = read(&report.to_string()).unwrap();
+        assert_eq!(read.judged.unwrap().verdict, Verdict::Failed);
+        assert_eq!(
+            read.load.unwrap().whole,
+            super::super::tests::report().load.unwrap().whole
+        );
+    }
+
+    #[test]
     fn each_sentence_of_a_version_before_finds_its_id() {
         for (asked, id) in IDS {
             let value = expectation("scaling", asked);
@@ -192,6 +224,9 @@ mod tests {
     #[test]
     fn a_report_without_the_fields_of_one_is_an_error() {
         assert!(read("{}").is_err());
+        let newer = json!({ "version": VERSION + 1 }).to_string();
+        let why = read(&newer).unwrap_err().to_string();
+        assert!(why.contains("made by a newer spikeproof"), "{why}");
         assert!(read("nonsense").is_err());
     }
 }

@@ -14,7 +14,7 @@ use crate::teardown::proof::{Destruction, PROOF};
 use crate::teardown::{JournalFacts, Teardown};
 
 /// Members of the report with fixed words, which its readers parse.
-const FIXED: [&str; 9] = [
+const FIXED: [&str; 16] = [
     "tool",
     "run",
     "exit",
@@ -24,6 +24,13 @@ const FIXED: [&str; 9] = [
     "took",
     "kind",
     "confidence",
+    "id",
+    "metric",
+    "comparison",
+    "process",
+    "counted_from",
+    "moment",
+    "phase",
 ];
 
 /// Writes the report of the run, whatever became of it.

@@ -114,7 +114,7 @@ pub enum Expectation {
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum Measured {
     Nothing,
-    /// `before` where the group grew back to what it had been at the start.
+    /// `at_start` where the group grew back to what it had been at the start.
     Sizes {
         from: u32,
         to: u32,

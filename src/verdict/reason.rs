@@ -82,6 +82,7 @@ pub enum ThresholdReason {
     LimitMissed {
         metric: ThresholdMetric,
         comparison: ThresholdOperator,
+        /// In microseconds, requests per second, or as a share, by the metric.
         limit: f64,
     },
     NoRequestEnded,

@@ -1,4 +1,4 @@
-//! Every sentence that a report says, made from the types of `evidence` and `verdict`.
+//! The sentences of verdicts and warnings, made from the types of `evidence` and `verdict`.
 
 mod figures;
 mod instances;
@@ -17,6 +17,7 @@ pub use warnings::{warning, warnings};
 
 use super::{Judged, Judgement};
 use crate::outcome::Verdict;
+use crate::units;
 use crate::verdict::{Abort, Expectation, Finding, Findings, Reason, Scope};
 
 /// What was judged, in words.
@@ -47,7 +48,12 @@ pub fn watched(findings: Findings) -> Judged {
     let mut judged = judged(findings);
     if !judged.not_judged.is_empty() {
         let count = judged.not_judged.len();
-        judged.because += &format!("; {count} expectations were not judged: {}", size::NOT_OURS);
+        let were = if count == 1 { "was" } else { "were" };
+        judged.because += &format!(
+            "; {} {were} not judged: {}",
+            units::count(count as u64, "expectation"),
+            size::NOT_OURS
+        );
     }
     judged
 }
@@ -66,6 +72,7 @@ fn conclude(groups: &[&[Judgement]]) -> (Verdict, String) {
         .collect();
     let because = match (worst, deciding.first()) {
         (_, None) => "nothing was judged".to_owned(),
+        (Verdict::Passed, _) if all.len() == 1 => "the one judgement holds".to_owned(),
         (Verdict::Passed, _) => format!("all {} judgements hold", all.len()),
         (_, Some(first)) => {
             let more = match deciding.len() - 1 {

@@ -1,5 +1,6 @@
 //! Why a threshold holds or not.
 
+use super::figures::{latency, percent};
 use crate::scenario::{ThresholdMetric, ThresholdOperator};
 use crate::verdict::ThresholdReason;
 
@@ -55,9 +56,9 @@ fn limit_of(metric: ThresholdMetric, comparison: ThresholdOperator, limit: f64) 
     };
     match metric {
         ThresholdMetric::Percentile(_) | ThresholdMetric::Mean | ThresholdMetric::Max => {
-            format!("{sign} {}", super::figures::latency(limit))
+            format!("{sign} {}", latency(limit))
         }
-        ThresholdMetric::Errors | ThresholdMetric::Checks => format!("{sign} {}%", limit * 100.0),
+        ThresholdMetric::Errors | ThresholdMetric::Checks => format!("{sign} {}%", percent(limit)),
         ThresholdMetric::Rate => format!("{sign} {limit}/s"),
     }
 }

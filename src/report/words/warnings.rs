@@ -94,7 +94,10 @@ pub fn warning(warning: &Warning) -> String {
 fn of_run(warning: &RunWarning) -> String {
     match warning {
         RunWarning::EarlierRun { things, remedy } => {
-            format!("an earlier run may have left {things} things: {remedy}")
+            format!(
+                "an earlier run may have left {}: {remedy}",
+                units::count(*things as u64, "thing")
+            )
         }
         RunWarning::NotWatched { subject, why } => {
             format!("{subject} is not watched, and only the load is judged: {why}")
