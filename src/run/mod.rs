@@ -17,7 +17,7 @@
 //!
 //! | used by the phases | content |
 //! |---|---|
-//! | `state.rs` | [`RunState`]: the plan, journal, guard, channel and cost of a run |
+//! | `state.rs` | `RunState`: the plan, journal, guard, channel and cost of a run |
 //! | `options.rs`, `error.rs` | what the user asked for; what the user is told |
 //! | `preview.rs`, `organisation.rs`, `authorization.rs`, `preconditions.rs` | parts of the plan |
 //! | `readiness.rs` | start: waits until enough tasks are ready |

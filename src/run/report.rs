@@ -153,7 +153,7 @@ fn exit(judged: &Result<JudgedRun, RunError>, interrupted: bool, nothing_left: b
 }
 
 /// Removes secrets: report.json and report.html are read by more people than the terminal. The
-/// fixed words stay. If a secret equals another word of the report, [`write`] removes it from the
+/// fixed words stay. If a secret equals another word of the report, [`write()`] removes it from the
 /// text.
 fn redacted(report: RunReport) -> RunReport {
     redact::message(&report, &FIXED).unwrap_or(report)
