@@ -44,7 +44,7 @@
 //! use std::time::Duration;
 //!
 //! use spikeproof::plan::{Schedule, Share};
-//! use spikeproof::scenario::{self, Surroundings};
+//! use spikeproof::scenario::{self, Substitutions};
 //!
 //! let text = "
 //! name: shop
@@ -55,7 +55,7 @@
 //! flows:
 //!   - { name: home, steps: [{ get: / }] }
 //! ";
-//! let read = scenario::read(text, &Surroundings::default(), &scenario::no_files)
+//! let read = scenario::read(text, &Substitutions::default(), &scenario::no_files)
 //!     .map_err(|problems| scenario::render("shop.yaml", text, &problems, false))?;
 //! let schedule = Schedule::new(&read.scenario);
 //!

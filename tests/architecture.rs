@@ -221,7 +221,7 @@ const READS_FOREIGN_TEXT: &[(&str, &str)] = &[
     ("cost/target.rs", "the size of a task, as recorded"),
     ("evidence/price.rs", "the size of a task, as recorded"),
     (
-        "evidence/timeline.rs",
+        "evidence/timeline/activity.rs",
         "the causes of AWS's scaling activities",
     ),
     (

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::answers::answer;
 use super::{Advice, Answer, Evidence, Topic};
 use crate::evidence::instances::{self, Left, between};
+use crate::evidence::timeline::series;
 use crate::evidence::{Confidence, InstanceCapacity};
 use crate::units;
 
@@ -247,9 +248,9 @@ fn by_balancer(evidence: &Evidence<'_>) -> String {
         points.map(|point| point.value).sum::<f64>()
     };
     let counted: Vec<String> = [
-        ("target 5xx", "5xx from targets"),
-        ("load balancer 5xx", "5xx of its own"),
-        ("connection errors", "targets it could not connect to"),
+        (series::TARGET_5XX, "5xx from targets"),
+        (series::BALANCER_5XX, "5xx of its own"),
+        (series::CONNECTION_ERRORS, "targets it could not connect to"),
         ("rejected connections", "connections it refused"),
     ]
     .into_iter()

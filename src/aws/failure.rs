@@ -181,6 +181,7 @@ impl Failure {
         let known = CODES.iter().find(|(_, codes)| codes.contains(&code));
         match (known, http_status) {
             (Some((failure, _)), _) => *failure,
+            (None, _) if is_not_found(code) => Self::Gone,
             (None, Some(500..)) => Self::ServerError,
             (None, Some(429)) => Self::Throttled,
             (None, Some(403)) if code.is_empty() => Self::Denied,
@@ -316,6 +317,12 @@ impl Failure {
     }
 }
 
+/// How AWS shapes the codes of things that are not there. `NoSuch...` is none of them: S3's
+/// `NoSuchTagSet` is of a bucket that exists.
+fn is_not_found(code: &str) -> bool {
+    code.ends_with("NotFound") || code.ends_with("NotFoundException")
+}
+
 /// The error and everything that caused it.
 pub(super) fn causes<'a>(
     error: &'a (dyn Error + 'static),
@@ -358,6 +365,9 @@ mod tests {
             ("NoSuchBucket", 404, Failure::Gone),
             ("NoSuchEntity", 404, Failure::Gone),
             ("InvalidGroup.NotFound", 400, Failure::Gone),
+            ("InvalidSecurityGroupRuleId.NotFound", 400, Failure::Gone),
+            ("NoSuchTagSet", 404, Failure::Unknown),
+            ("NotFoundYet", 404, Failure::Unknown),
             ("ResourceNotFoundException", 400, Failure::Gone),
             ("SomethingNew", 400, Failure::Unknown),
             ("SomethingNew", 403, Failure::Unknown),

@@ -272,6 +272,15 @@ pub struct MetricSeries {
     pub alarms: Vec<String>,
 }
 
+/// The names of series that are judged or advised on.
+pub mod series {
+    pub const REQUESTS: &str = "requests";
+    pub const TARGET_5XX: &str = "target 5xx";
+    pub const BALANCER_5XX: &str = "load balancer 5xx";
+    pub const BALANCER_502: &str = "load balancer 502";
+    pub const CONNECTION_ERRORS: &str = "connection errors";
+}
+
 /// The start of the name of a series that a policy's alarm looks at.
 const POLICY_METRIC: &str = "policy metric ";
 

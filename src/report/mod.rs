@@ -739,7 +739,7 @@ pub mod tests {
                 (LifePhase::Destroy, Duration::from_secs(4)),
             ],
             warnings: vec![ReportedWarning {
-                warning: RunWarning::Earlier.into(),
+                warning: RunWarning::OlderReport.into(),
                 text: "the group is observed at 2 s".to_owned(),
             }],
         }

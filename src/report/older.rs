@@ -47,7 +47,7 @@ fn name_judgements(judged: &mut Value) {
 fn name_warnings(report: &mut Value) {
     let warnings = report.get_mut("warnings").and_then(Value::as_array_mut);
     for warning in warnings.into_iter().flatten() {
-        *warning = json!({ "id": "earlier", "text": warning.take() });
+        *warning = json!({ "id": "older-report", "text": warning.take() });
     }
 }
 

@@ -89,6 +89,24 @@ mod tests {
     }
 
     #[test]
+    fn every_reason_and_expectation_is_described() {
+        let schema = json_schema();
+        let definitions = schema["$defs"].as_object().unwrap();
+        let mut forms = 0;
+        for (name, definition) in definitions {
+            let is_told = name.ends_with("Reason")
+                || ["Judgement", "Measured", "ReportedWarning", "RunWarning"].contains(&&**name);
+            let own = definition["oneOf"].as_array().into_iter().flatten();
+            for form in own.filter(|form| is_told && form["properties"]["id"].is_object()) {
+                let id = &form["properties"]["id"]["const"];
+                assert!(form["description"].is_string(), "{name}: {id}");
+                forms += 1;
+            }
+        }
+        assert!(forms > 100, "{forms}");
+    }
+
+    #[test]
     fn a_whole_report_satisfies_the_schema_and_a_damaged_one_does_not() {
         let validator = jsonschema::draft202012::new(&json_schema()).unwrap();
         let mut report = serde_json::to_value(report()).unwrap();

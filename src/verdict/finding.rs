@@ -67,45 +67,55 @@ pub enum Scope {
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum Expectation {
     /// A threshold, in the user's words.
-    Threshold {
-        text: String,
-    },
+    Threshold { text: String },
+    /// The group scaled out.
     ScaledOut,
-    ScaleOutInTime {
-        within_s: Seconds,
-    },
+    /// The first new instance was in service this soon after the breach.
+    ScaleOutInTime { within_s: Seconds },
     /// No limit where none could be computed.
-    ScaleInInTime {
-        within_s: Option<Seconds>,
-    },
+    ScaleInInTime { within_s: Option<Seconds> },
+    /// New instances serve at once.
     FreshInstancesServe,
+    /// No request is dropped while instances leave.
     NothingDropped,
+    /// No instance leaves while the load needs it.
     NoEarlyScaleIn,
     /// No limits where the load is not ours.
     HoldsWhileScaling {
         p95_s: Option<Seconds>,
         errors_share: Option<f64>,
     },
+    /// The target holds at its maximum size.
     HoldsAtMaximum,
+    /// The group was not pinned at its maximum.
     NotPinnedAtMaximum,
+    /// The group does not grow and shrink by turns under one load.
     NoFlapping,
-    UnderProvisioned {
-        share: f64,
-    },
-    OverProvisioned {
-        share: f64,
-    },
+    /// Too few instances for less than this share of the time.
+    UnderProvisioned { share: f64 },
+    /// Excess instance-minutes are less than this share of those paid for.
+    OverProvisioned { share: f64 },
     /// Both of the above, under a load that is not ours.
     Efficiency,
+    /// The group was not deleted.
     GroupExists,
+    /// Nothing besides its policies changed the group's size.
     OnlyPoliciesMovedTheGroup,
+    /// This machine's clock agrees with AWS's.
     OneClock,
+    /// The group was seen for the whole run, apart from short gaps.
     GroupWatched,
+    /// The generators sent the load that was asked for.
     LoadSent,
+    /// No generator was saturated.
     GeneratorNotTheLimit,
+    /// The load ran to the end of its plan.
     PlanCarriedOut,
+    /// Every task delivered every interval.
     AllResultsArrived,
+    /// The target answered at all.
     TargetAnswered,
+    /// Every request could be sent.
     EveryRequestSent,
 }
 
@@ -113,6 +123,7 @@ pub enum Expectation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum Measured {
+    /// Nothing could be measured.
     Nothing,
     /// `at_start` where the group grew back to what it had been at the start.
     Sizes {
@@ -120,19 +131,17 @@ pub enum Measured {
         to: u32,
         at_start: Option<u32>,
     },
-    Took {
-        took_s: Seconds,
-    },
+    /// How long it took.
+    Took { took_s: Seconds },
+    /// When the group was found gone.
     Gone {
         #[schemars(with = "String", extend("format" = "date-time"))]
         at: Timestamp,
     },
-    ClocksApart {
-        apart_s: Seconds,
-    },
-    NeverServed {
-        instances: u64,
-    },
+    /// How far the clocks are apart.
+    ClocksApart { apart_s: Seconds },
+    /// New instances that were terminated before they served.
+    NeverServed { instances: u64 },
     /// Errors among the answers of new instances.
     NewInstances {
         errors: u64,
@@ -140,30 +149,21 @@ pub enum Measured {
         instances: u64,
     },
     /// Errors among all requests while instances were new.
-    WhileNew {
-        errors: u64,
-        requests: u64,
-    },
-    Dropped {
-        requests: u64,
-        of: u64,
-    },
+    WhileNew { errors: u64, requests: u64 },
+    /// Requests that were dropped, of all while instances left.
+    Dropped { requests: u64, of: u64 },
+    /// What the load balancer counted while instances left.
     DroppedByBalancer {
         gateway_errors: f64,
         connection_errors: f64,
         requests: f64,
     },
-    LeftEarly {
-        instances: u64,
-        answered: Answered,
-    },
-    WhileScaling {
-        answered: Answered,
-    },
-    Turns {
-        turns: u64,
-        changes: u64,
-    },
+    /// Instances that left under the highest load so far, and how the target answered meanwhile.
+    LeftEarly { instances: u64, answered: Answered },
+    /// How the target answered while the group scaled out.
+    WhileScaling { answered: Answered },
+    /// Turns between growing and shrinking, among all changes of size.
+    Turns { turns: u64, changes: u64 },
     /// For how long the group could not grow, and how it answered in a spike and besides.
     Pinned {
         maximum: u32,
@@ -171,14 +171,14 @@ pub enum Measured {
         in_spike: Option<AtMaximum>,
         besides: Option<AtMaximum>,
     },
-    PinnedWhileAlarmed {
-        maximum: u32,
-        seconds: u64,
-    },
+    /// Seconds at the maximum while an alarm asked for more.
+    PinnedWhileAlarmed { maximum: u32, seconds: u64 },
+    /// The share of the time with too few instances, and how many were missing on average.
     TooFewInstances {
         time_share: f64,
         missing_instances: f64,
     },
+    /// Excess instance-minutes as a share of those paid for.
     ExcessInstanceMinutes {
         share: f64,
         paid_minutes: f64,
@@ -194,50 +194,41 @@ pub enum Measured {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum MetricValue {
-    Percentile {
-        percentile: f64,
-        value_us: f64,
-    },
-    Mean {
-        value_us: f64,
-    },
-    Max {
-        value_us: f64,
-    },
+    /// A latency percentile.
+    Percentile { percentile: f64, value_us: f64 },
+    /// The mean latency.
+    Mean { value_us: f64 },
+    /// The longest latency.
+    Max { value_us: f64 },
+    /// The share of requests that failed.
     Errors {
         share: f64,
         errors: u64,
         requests: u64,
     },
+    /// The share of checks that held, and how many failed.
     Checks {
         share: f64,
         failed: u64,
         checks: u64,
     },
-    Rate {
-        per_second: f64,
-    },
+    /// Requests answered per second.
+    Rate { per_second: f64 },
 }
 
 /// Figures of the run as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum RunFigures {
-    LoadSent {
-        share: f64,
-    },
-    Saturation {
-        latest_s: Seconds,
-        busy_share: f64,
-    },
-    TasksComplete {
-        complete: u32,
-        tasks: u32,
-    },
-    Requests {
-        count: u64,
-        requests: u64,
-    },
+    /// The share of the load that was sent.
+    LoadSent { share: f64 },
+    /// The latest request, and how busy the busiest worker was.
+    Saturation { latest_s: Seconds, busy_share: f64 },
+    /// Tasks whose every interval arrived.
+    TasksComplete { complete: u32, tasks: u32 },
+    /// Requests that were answered, or could not be sent, of all.
+    Requests { count: u64, requests: u64 },
+    /// How long the group was out of sight.
     OutOfSight {
         unseen_s: Seconds,
         watched_s: Seconds,

@@ -193,7 +193,10 @@ fn stayed(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
         return (Verdict::Failed, reason);
     }
     if let Some(call) = lacking(timeline, &ALARM_CALLS) {
-        return (Verdict::Inconclusive, ScaleOutReason::AlarmUnknown { call });
+        return (
+            Verdict::Inconclusive,
+            ScaleOutReason::HighAlarmUnknown { call },
+        );
     }
     let peaks = timeline
         .metrics()
@@ -387,7 +390,10 @@ fn no_bound(facts: &Facts<'_>) -> (Verdict, ScaleInReason) {
         return (Verdict::Inconclusive, ScaleInReason::CooldownUnknown);
     }
     match lacking(facts.timeline, &ALARM_CALLS) {
-        Some(call) => (Verdict::Inconclusive, ScaleInReason::AlarmsUnknown { call }),
+        Some(call) => (
+            Verdict::Inconclusive,
+            ScaleInReason::LowAlarmUnknown { call },
+        ),
         None => (Verdict::Failed, ScaleInReason::NoLowAlarm),
     }
 }

@@ -11,56 +11,40 @@ use crate::units::Seconds;
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum Warning {
     // The group, as it was before the run.
-    AtMaximum {
-        group: String,
-        maximum: u32,
-    },
+    /// The group is at its maximum already.
+    AtMaximum { group: String, maximum: u32 },
+    /// A process that scaling needs is suspended.
     ProcessSuspended {
         group: String,
         process: SuspendedProcess,
     },
-    NoPolicy {
-        group: String,
-    },
-    ScaleInDisabled {
-        group: String,
-    },
-    AllProtected {
-        group: String,
-    },
-    Refresh {
-        group: String,
-        refresh: String,
-    },
-    StickySessions {
-        target_group: String,
-    },
-    UnhealthyTargets {
-        group: String,
-        targets: u64,
-    },
-    AlarmWithoutData {
-        alarm: String,
-    },
-    AlarmFired {
-        alarm: String,
-    },
-    AlarmUnreadable {
-        alarm: String,
-        period_s: Seconds,
-    },
-    SlowAlarm {
-        alarm: String,
-        period_s: Seconds,
-    },
+    /// The group has no scaling policy.
+    NoPolicy { group: String },
+    /// Every policy has scale-in disabled.
+    ScaleInDisabled { group: String },
+    /// Every instance is protected from scale-in.
+    AllProtected { group: String },
+    /// An instance refresh or a deployment is under way, in AWS's words.
+    Refresh { group: String, refresh: String },
+    /// The target group has sticky sessions.
+    StickySessions { target_group: String },
+    /// Targets were unhealthy before the run.
+    UnhealthyTargets { group: String, targets: u64 },
+    /// An alarm has no data.
+    AlarmWithoutData { alarm: String },
+    /// An alarm fired before the load.
+    AlarmFired { alarm: String },
+    /// The metric of an alarm could not be read, and its period is assumed.
+    AlarmUnreadable { alarm: String, period_s: Seconds },
+    /// An alarm's period is five minutes or longer.
+    SlowAlarm { alarm: String, period_s: Seconds },
+    /// A metric has a datapoint every five minutes only.
     BasicMonitoring {
         metric: String,
         alarm_period_s: Seconds,
     },
-    CallFailed {
-        call: String,
-        why: String,
-    },
+    /// A call failed: what depends on it is not judged.
+    CallFailed { call: String, why: String },
     /// The group under test has a setting that the one it stands for has not.
     Differs {
         group: String,
@@ -71,14 +55,17 @@ pub enum Warning {
     },
 
     // The scenario beside the group's policies.
+    /// The spike is over before the alarm can see it.
     SpikeTooShort {
         lasts_s: Seconds,
         window: AlarmWindow,
     },
+    /// The load ends before the policy can see its fall.
     RecoveryTooShort {
         lasts_s: Seconds,
         window: AlarmWindow,
     },
+    /// No phase follows the last spike.
     LoadEndsWithItsSpike,
 
     #[serde(untagged)]
@@ -89,30 +76,20 @@ pub enum Warning {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum RunWarning {
-    EarlierRun {
-        things: usize,
-        remedy: String,
-    },
-    NotWatched {
-        subject: String,
-        why: String,
-    },
-    SessionTooShort {
-        left_s: Seconds,
-        needed_s: Seconds,
-    },
-    TasksMissing {
-        cause: String,
-    },
-    DatapointsMissing {
-        cause: String,
-    },
-    RecoveryEndedEarly {
-        instances: u32,
-        why: String,
-    },
+    /// An earlier run may have left things behind.
+    EarlierRun { things: usize, remedy: String },
+    /// The group is not watched.
+    NotWatched { subject: String, why: String },
+    /// The AWS session may end before the run does.
+    SessionTooShort { left_s: Seconds, needed_s: Seconds },
+    /// A task did not become ready.
+    TasksMissing { cause: String },
+    /// A metric's last datapoints never came.
+    DatapointsMissing { cause: String },
+    /// The wait for the group's first size ended early.
+    RecoveryEndedEarly { instances: u32, why: String },
     /// Of a report of version 1 to 4, which has its sentence only.
-    Earlier,
+    OlderReport,
 }
 
 impl From<RunWarning> for Warning {

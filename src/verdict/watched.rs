@@ -10,8 +10,8 @@ use super::{
 use crate::evidence::Facts;
 use crate::evidence::Reaction;
 use crate::evidence::instances::{self, Why};
-use crate::evidence::timeline::MetricSeries;
 use crate::evidence::timeline::Timeline;
+use crate::evidence::timeline::{MetricSeries, series};
 use crate::measure::Results;
 use crate::outcome::Verdict;
 use crate::plan::Schedule;
@@ -93,18 +93,18 @@ fn dropped(facts: &Facts<'_>) -> Option<Finding> {
             .filter(move |series| series.name == name)
             .collect::<Vec<_>>()
     };
-    let requests = named("requests");
+    let requests = named(series::REQUESTS);
     if leaving.is_empty() || requests.iter().all(|series| series.points.is_empty()) {
         return None;
     }
-    let gateway_errors = counted(&named("load balancer 502"), &leaving);
-    let connection_errors = counted(&named("connection errors"), &leaving);
+    let gateway_errors = counted(&named(series::BALANCER_502), &leaving);
+    let connection_errors = counted(&named(series::CONNECTION_ERRORS), &leaving);
     let measured = Measured::DroppedByBalancer {
         gateway_errors,
         connection_errors,
         requests: counted(&requests, &leaving),
     };
-    let reason = LeavingReason::DroppedByBalancer {
+    let reason = LeavingReason::CountedByBalancer {
         period_s: requests.first().map(|series| series.period.into()),
     };
     Some(Finding::of_group(

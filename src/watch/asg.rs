@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Eyes, WatchError, call, count, pages, seconds, timestamp};
+use super::{Clients, WatchError, call, count, pages, seconds, timestamp};
 use crate::evidence::timeline::{
     Activity, GroupState, Hook, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings,
 };
@@ -11,8 +11,8 @@ use crate::evidence::vocabulary::PolicyKind;
 /// A run that made more activities than this has told its story; the rest is not read.
 const MOST_ACTIVITIES: usize = 500;
 
-pub async fn group(eyes: &Eyes, name: &str) -> Result<GroupState, WatchError> {
-    let answer = eyes
+pub async fn group(clients: &Clients, name: &str) -> Result<GroupState, WatchError> {
+    let answer = clients
         .autoscaling
         .describe_auto_scaling_groups()
         .auto_scaling_group_names(name)
@@ -91,14 +91,14 @@ pub async fn group(eyes: &Eyes, name: &str) -> Result<GroupState, WatchError> {
 /// Activities that began at or after `since`, newest first. (In-progress ones come first in AWS's
 /// order, so paging stops only when a whole page is older.)
 pub async fn activities(
-    eyes: &Eyes,
+    clients: &Clients,
     name: &str,
     since: Timestamp,
 ) -> Result<Vec<Activity>, WatchError> {
     let mut found: Vec<Activity> = Vec::new();
     let mut token = None;
     loop {
-        let page = eyes
+        let page = clients
             .autoscaling
             .describe_scaling_activities()
             .auto_scaling_group_name(name)
@@ -136,9 +136,9 @@ pub async fn activities(
     }
 }
 
-pub async fn policies(eyes: &Eyes, name: &str) -> Result<Vec<Policy>, WatchError> {
+pub async fn policies(clients: &Clients, name: &str) -> Result<Vec<Policy>, WatchError> {
     pages(async |token| {
-        let page = eyes
+        let page = clients
             .autoscaling
             .describe_policies()
             .auto_scaling_group_name(name)
@@ -219,35 +219,35 @@ fn own_metric(own: &aws_sdk_autoscaling::types::CustomizedMetricSpecification) -
 
 /// What can be read of it; the rest is in `errors`.
 pub async fn surroundings(
-    eyes: &Eyes,
+    clients: &Clients,
     name: &str,
     warm_pool: bool,
     errors: &mut Vec<WatchError>,
 ) -> Surroundings {
     let mut found = Surroundings::default();
-    match hooks(eyes, name).await {
+    match hooks(clients, name).await {
         Ok(hooks) => found.hooks = hooks,
         Err(error) => errors.push(error),
     }
     if warm_pool {
-        match waiting(eyes, name).await {
+        match waiting(clients, name).await {
             Ok(waiting) => found.warm_pool = Some(waiting),
             Err(error) => errors.push(error),
         }
     }
-    match scheduled(eyes, name).await {
+    match scheduled(clients, name).await {
         Ok(scheduled) => found.scheduled = scheduled,
         Err(error) => errors.push(error),
     }
-    match refreshes(eyes, name).await {
+    match refreshes(clients, name).await {
         Ok(refreshes) => found.refreshes = refreshes,
         Err(error) => errors.push(error),
     }
     found
 }
 
-async fn hooks(eyes: &Eyes, name: &str) -> Result<Vec<Hook>, WatchError> {
-    let answer = eyes
+async fn hooks(clients: &Clients, name: &str) -> Result<Vec<Hook>, WatchError> {
+    let answer = clients
         .autoscaling
         .describe_lifecycle_hooks()
         .auto_scaling_group_name(name)
@@ -262,8 +262,8 @@ async fn hooks(eyes: &Eyes, name: &str) -> Result<Vec<Hook>, WatchError> {
     Ok(answer.lifecycle_hooks().iter().map(hook).collect())
 }
 
-async fn waiting(eyes: &Eyes, name: &str) -> Result<u32, WatchError> {
-    let answer = eyes
+async fn waiting(clients: &Clients, name: &str) -> Result<u32, WatchError> {
+    let answer = clients
         .autoscaling
         .describe_warm_pool()
         .auto_scaling_group_name(name)
@@ -279,9 +279,9 @@ async fn waiting(eyes: &Eyes, name: &str) -> Result<u32, WatchError> {
     Ok(answer.instances().iter().filter(ready).count() as u32)
 }
 
-async fn scheduled(eyes: &Eyes, name: &str) -> Result<Vec<ScheduledAction>, WatchError> {
+async fn scheduled(clients: &Clients, name: &str) -> Result<Vec<ScheduledAction>, WatchError> {
     pages(async |token| {
-        let page = eyes
+        let page = clients
             .autoscaling
             .describe_scheduled_actions()
             .auto_scaling_group_name(name)
@@ -317,8 +317,8 @@ async fn scheduled(eyes: &Eyes, name: &str) -> Result<Vec<ScheduledAction>, Watc
 }
 
 /// Those that are not over.
-async fn refreshes(eyes: &Eyes, name: &str) -> Result<Vec<String>, WatchError> {
-    let answer = eyes
+async fn refreshes(clients: &Clients, name: &str) -> Result<Vec<String>, WatchError> {
+    let answer = clients
         .autoscaling
         .describe_instance_refreshes()
         .auto_scaling_group_name(name)

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Eyes, WatchError, call, count, seconds};
+use super::{Clients, WatchError, call, count, seconds};
 use crate::evidence::timeline::{Balancer, TargetGroup, TargetHealth};
 use crate::evidence::vocabulary::TargetState;
 
-pub async fn health(eyes: &Eyes, target_group: &str) -> Result<TargetHealth, WatchError> {
-    let answer = eyes
+pub async fn health(clients: &Clients, target_group: &str) -> Result<TargetHealth, WatchError> {
+    let answer = clients
         .elb
         .describe_target_health()
         .target_group_arn(target_group)
@@ -31,8 +31,8 @@ pub async fn health(eyes: &Eyes, target_group: &str) -> Result<TargetHealth, Wat
 }
 
 /// Its settings, and the load balancers in front of it.
-pub async fn target_group(eyes: &Eyes, arn: &str) -> Result<TargetGroup, WatchError> {
-    let answer = eyes
+pub async fn target_group(clients: &Clients, arn: &str) -> Result<TargetGroup, WatchError> {
+    let answer = clients
         .elb
         .describe_target_groups()
         .target_group_arns(arn)
@@ -50,7 +50,7 @@ pub async fn target_group(eyes: &Eyes, arn: &str) -> Result<TargetGroup, WatchEr
         found.unhealthy_after = count(group.unhealthy_threshold_count());
         balancers = group.load_balancer_arns().to_vec();
     }
-    let attributes = eyes
+    let attributes = clients
         .elb
         .describe_target_group_attributes()
         .target_group_arn(arn)
@@ -69,7 +69,7 @@ pub async fn target_group(eyes: &Eyes, arn: &str) -> Result<TargetGroup, WatchEr
         }
     }
     if !balancers.is_empty() {
-        let answer = eyes
+        let answer = clients
             .elb
             .describe_load_balancers()
             .set_load_balancer_arns(Some(balancers))
@@ -89,8 +89,11 @@ pub async fn target_group(eyes: &Eyes, arn: &str) -> Result<TargetGroup, WatchEr
 }
 
 /// The ARNs of the load balancers in front of a target group.
-pub async fn load_balancers(eyes: &Eyes, target_group: &str) -> Result<Vec<String>, WatchError> {
-    Ok(self::target_group(eyes, target_group)
+pub async fn load_balancers(
+    clients: &Clients,
+    target_group: &str,
+) -> Result<Vec<String>, WatchError> {
+    Ok(self::target_group(clients, target_group)
         .await?
         .balancers
         .into_iter()

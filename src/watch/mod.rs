@@ -9,40 +9,38 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use aws_sdk_autoscaling::error::SdkError;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::aws::Aws;
 use crate::aws::clock::ApiClock;
-use crate::aws::failure::Failure;
-use crate::aws::{Aws, explain};
 use crate::events::Event;
 use crate::evidence::Timeline;
 use crate::evidence::timeline::{
-    Activity, Alarm, Gap, GapReason, GroupState, MetricSeries, Observation, Observed, Policy,
-    Surroundings, TargetHealth,
+    Activity, Alarm, GroupState, MetricSeries, Observation, Observed, Policy, Surroundings,
+    TargetHealth,
 };
-use crate::evidence::vocabulary::{AlarmState, TargetState};
 use crate::scenario::Subject;
 
+mod alarms;
 mod asg;
-mod cloudwatch;
 mod elb;
+mod error;
+mod metrics;
 mod pace;
+mod poll;
 mod recorder;
 mod service;
 
-use pace::Pace;
+pub use error::WatchError;
+use error::call;
+use poll::{GROUP_CALLS, poll, slow_reads};
 use recorder::Recorder;
 pub use recorder::read;
 
-/// Activities, alarms and their history carry their own times: reading them later loses nothing.
-const SLOW: Duration = Duration::from_secs(5);
 /// So far back a survey looks for datapoints: three of basic monitoring.
 const BEFORE: Duration = Duration::from_secs(900);
 
@@ -54,90 +52,9 @@ const LATE_PERIODS: u32 = 20;
 /// Between two looks for it, at most.
 const LATE_LOOK: Duration = Duration::from_secs(10);
 
-/// Without any of these the group is not seen.
-const GROUP_CALLS: &[&str] = &[
-    "DescribeAutoScalingGroups",
-    "DescribeServices",
-    "DescribeScalableTargets",
-    "ListTasks",
-    "DescribeTasks",
-];
-
-#[derive(Debug, thiserror::Error)]
-pub enum WatchError {
-    #[error("there is no Auto Scaling group `{0}` in this account and region")]
-    NoGroup(String),
-    #[error("there is no ECS service `{0}` in this account and region: write `cluster/service`")]
-    NoService(String),
-    #[error(
-        "the ECS service `{0}` is not registered with Application Auto Scaling: nothing scales it (RegisterScalableTarget)"
-    )]
-    NotScalable(String),
-    #[error("{action}: {}", why(action, *failure, source.as_ref()))]
-    Call {
-        /// The IAM action that the call takes.
-        action: &'static str,
-        failure: Failure,
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    #[error("could not write what was seen to {path}: {source}")]
-    Folder {
-        path: String,
-        source: std::io::Error,
-    },
-}
-
-impl WatchError {
-    /// What is not known, and which call failed to tell.
-    fn gap(&self) -> Gap {
-        let (call, why, reason) = match self {
-            Self::Call {
-                action,
-                failure,
-                source,
-            } => (
-                *action,
-                why(action, *failure, source.as_ref()),
-                GapReason::Failed,
-            ),
-            Self::NoService(_) => ("ecs:DescribeServices", self.to_string(), GapReason::NoGroup),
-            Self::NotScalable(_) => (
-                "application-autoscaling:DescribeScalableTargets",
-                self.to_string(),
-                GapReason::Failed,
-            ),
-            Self::NoGroup(_) => (
-                "autoscaling:DescribeAutoScalingGroups",
-                self.to_string(),
-                GapReason::NoGroup,
-            ),
-            Self::Folder { .. } => (
-                "autoscaling:DescribeAutoScalingGroups",
-                self.to_string(),
-                GapReason::Failed,
-            ),
-        };
-        Gap {
-            call: call.to_owned(),
-            why,
-            reason,
-        }
-    }
-
-    fn is_throttle(&self) -> bool {
-        matches!(
-            self,
-            Self::Call {
-                failure: Failure::Throttled,
-                ..
-            }
-        )
-    }
-}
-
 /// The clients, and what is watched with them.
 #[derive(Debug, Clone)]
-struct Eyes {
+struct Clients {
     subject: Subject,
     autoscaling: aws_sdk_autoscaling::Client,
     scaling: aws_sdk_applicationautoscaling::Client,
@@ -147,7 +64,7 @@ struct Eyes {
     clock: ApiClock,
 }
 
-impl Eyes {
+impl Clients {
     fn new(aws: &Aws, subject: &Subject) -> Self {
         let clock = ApiClock::default();
         let (sdk, see) = (&aws.sdk, clock.clone());
@@ -246,23 +163,24 @@ impl Eyes {
 /// Looks once at the group, its policies, alarms, targets and surroundings: what is to be said
 /// before a run. Fails only if the group is not there; what could not be read otherwise is a gap.
 pub async fn survey(aws: &Aws, subject: &Subject) -> Result<Timeline, WatchError> {
-    let eyes = Eyes::new(aws, subject);
-    let state = eyes.group().await?;
-    let mut recorder = Recorder::in_memory(eyes.clock.clone());
+    let clients = Clients::new(aws, subject);
+    let state = clients.group().await?;
+    let mut recorder = Recorder::in_memory(clients.clock.clone());
     recorder.see(Observed::Group(state.clone()));
     for target_group in &state.target_groups {
         recorder.take(
-            eyes.health(target_group, &state)
+            clients
+                .health(target_group, &state)
                 .await
                 .map(Observed::Targets),
         );
     }
-    let (surroundings, errors) = eyes.surroundings(&state).await;
+    let (surroundings, errors) = clients.surroundings(&state).await;
     recorder.see(Observed::Surroundings(surroundings));
     errors.iter().for_each(|error| recorder.gap(error));
-    let alarms = policies_and_alarms(&eyes, &mut recorder).await;
+    let alarms = policies_and_alarms(&clients, &mut recorder).await;
     let since = Timestamp::now().checked_sub(BEFORE).unwrap_or_default();
-    match cloudwatch::metrics(&eyes, &alarms, &[], since).await {
+    match metrics::metrics(&clients, &alarms, &[], since).await {
         Ok(series) => series
             .into_iter()
             .for_each(|series| recorder.see(Observed::Metric(series))),
@@ -272,8 +190,8 @@ pub async fn survey(aws: &Aws, subject: &Subject) -> Result<Timeline, WatchError
 }
 
 /// Reads the policies and their alarms; the alarms are given back.
-async fn policies_and_alarms(eyes: &Eyes, recorder: &mut Recorder) -> Vec<Alarm> {
-    let policies = match eyes.policies().await {
+async fn policies_and_alarms(clients: &Clients, recorder: &mut Recorder) -> Vec<Alarm> {
+    let policies = match clients.policies().await {
         Ok(policies) => policies,
         Err(error) => {
             recorder.gap(&error);
@@ -291,7 +209,7 @@ async fn policies_and_alarms(eyes: &Eyes, recorder: &mut Recorder) -> Vec<Alarm>
     if names.is_empty() {
         return Vec::new();
     }
-    match cloudwatch::alarms(eyes, &names).await {
+    match alarms::alarms(clients, &names).await {
         Ok(seen) => {
             recorder.heals(&["DescribeAlarms"]);
             for alarm in &seen {
@@ -319,7 +237,7 @@ struct Since {
 /// A running watch.
 #[derive(Debug)]
 pub struct Watch {
-    eyes: Eyes,
+    clients: Clients,
     since: Since,
     latest: watch::Receiver<Option<GroupState>>,
     seen: recorder::Seen,
@@ -331,13 +249,13 @@ pub struct Watch {
 impl Watch {
     /// Begins to watch. Fails only if the group is not there at all or the file cannot be written.
     pub async fn begin(aws: &Aws, subject: &Subject, file: &Path) -> Result<Self, WatchError> {
-        let eyes = Eyes::new(aws, subject);
-        let mut recorder = Recorder::create(file, eyes.clock.clone())?;
+        let clients = Clients::new(aws, subject);
+        let mut recorder = Recorder::create(file, clients.clock.clone())?;
         let sent = Timestamp::now();
-        let first = eyes.group().await?;
+        let first = clients.group().await?;
         recorder.see(Observed::Group(first.clone()));
         recorder.looked("group", sent);
-        let (surroundings, errors) = eyes.surroundings(&first).await;
+        let (surroundings, errors) = clients.surroundings(&first).await;
         recorder.see_change("surroundings", Observed::Surroundings(surroundings));
         errors.iter().for_each(|error| recorder.gap(error));
         let since = Since {
@@ -348,9 +266,9 @@ impl Watch {
         let seen = recorder.seen();
         let stop = CancellationToken::new();
         let mut watcher = JoinSet::new();
-        watcher.spawn(poll(eyes.clone(), recorder, sender, since, stop.clone()));
+        watcher.spawn(poll(clients.clone(), recorder, sender, since, stop.clone()));
         Ok(Self {
-            eyes,
+            clients,
             since,
             latest,
             seen,
@@ -386,10 +304,10 @@ impl Watch {
                 late,
             };
         };
-        let alarms = slow_reads(&self.eyes, &mut recorder, self.since).await;
+        let alarms = slow_reads(&self.clients, &mut recorder, self.since).await;
         // Once more, changed or not: until when the group was watched decides between missed and
         // not seen.
-        let group = self.eyes.group().await;
+        let group = self.clients.group().await;
         let target_groups = match &group {
             Ok(group) => group.target_groups.clone(),
             Err(_) => self
@@ -398,14 +316,14 @@ impl Watch {
                 .unwrap_or_default(),
         };
         if let Ok(group) = &group {
-            let (surroundings, _) = self.eyes.surroundings(group).await;
+            let (surroundings, _) = self.clients.surroundings(group).await;
             recorder.see_change("surroundings", Observed::Surroundings(surroundings));
         }
         if group.is_ok() {
             recorder.heals(GROUP_CALLS);
         }
         recorder.take(group.map(Observed::Group));
-        match cloudwatch::metrics(&self.eyes, &alarms, &target_groups, self.since.at).await {
+        match metrics::metrics(&self.clients, &alarms, &target_groups, self.since.at).await {
             Ok(series) => series
                 .into_iter()
                 .for_each(|series| recorder.see(Observed::Metric(series))),
@@ -434,7 +352,7 @@ impl Watch {
         let give_up = Instant::now() + longest + LATE.min(longest * LATE_PERIODS);
         loop {
             // What cannot be read is a gap of the last read.
-            let Ok(series) = cloudwatch::policy_metrics(&self.eyes, alarms, self.since.at).await
+            let Ok(series) = metrics::policy_metrics(&self.clients, alarms, self.since.at).await
             else {
                 return Vec::new();
             };
@@ -495,123 +413,9 @@ pub fn group_event(group: &GroupState) -> Event {
     }
 }
 
-async fn poll(
-    eyes: Eyes,
-    mut recorder: Recorder,
-    latest: watch::Sender<Option<GroupState>>,
-    since: Since,
-    stop: CancellationToken,
-) -> Recorder {
-    let mut pace = Pace::new(Instant::now());
-    let mut slow_due = Instant::now();
-    loop {
-        let sent = Timestamp::now();
-        let mut throttled = false;
-        match eyes.group().await {
-            Ok(group) => {
-                recorder.heals(GROUP_CALLS);
-                let mut lively = recorder.see_change("group", Observed::Group(group.clone()));
-                lively |= group.instances.iter().any(|known| !known.is_in_service());
-                lively |= group.in_service() != group.desired;
-                recorder.looked("group", sent);
-                for target_group in &group.target_groups {
-                    let sent = Timestamp::now();
-                    match eyes.health(target_group, &group).await {
-                        Ok(health) => {
-                            recorder.heals(&["DescribeTargetHealth"]);
-                            lively |= health
-                                .targets
-                                .iter()
-                                .any(|(_, state)| *state != TargetState::Healthy);
-                            recorder.see_change(target_group, Observed::Targets(health));
-                            recorder.looked(target_group, sent);
-                        }
-                        Err(error) => {
-                            throttled |= error.is_throttle();
-                            recorder.gap(&error);
-                        }
-                    }
-                }
-                pace.saw(lively, Instant::now());
-                let _ = latest.send(Some(group));
-            }
-            Err(error) => {
-                throttled |= error.is_throttle();
-                if matches!(error, WatchError::NoGroup(_) | WatchError::NoService(_)) {
-                    let _ = latest.send(None);
-                }
-                recorder.gap(&error);
-            }
-        }
-        if Instant::now() >= slow_due {
-            slow_due = Instant::now() + SLOW;
-            let alarms = slow_reads(&eyes, &mut recorder, since).await;
-            pace.saw(
-                alarms
-                    .iter()
-                    .any(|alarm| alarm.state == AlarmState::Alarm && alarm.is_high()),
-                Instant::now(),
-            );
-        }
-        let next = pace.next(throttled, Instant::now());
-        tokio::select! {
-            () = stop.cancelled() => return recorder,
-            () = sleep_until(next) => {}
-        }
-    }
-}
-
-async fn slow_reads(eyes: &Eyes, recorder: &mut Recorder, since: Since) -> Vec<Alarm> {
-    match eyes.activities(&since).await {
-        Ok(activities) => {
-            recorder.heals(&["DescribeScalingActivities"]);
-            for activity in activities {
-                recorder.see_change(&activity.id.clone(), Observed::Activity(activity));
-            }
-        }
-        Err(error) => recorder.gap(&error),
-    }
-    let alarms = policies_and_alarms(eyes, recorder).await;
-    for alarm in &alarms {
-        match cloudwatch::history(eyes, &alarm.name, since.at).await {
-            Ok(changes) => {
-                recorder.heals(&["DescribeAlarmHistory"]);
-                for change in changes {
-                    recorder.see_change(
-                        &format!("{} {}", alarm.name, change.at),
-                        Observed::AlarmChange(change),
-                    );
-                }
-            }
-            Err(error) => recorder.gap(&error),
-        }
-    }
-    alarms
-}
-
 /// An SDK timestamp as ours.
 fn timestamp(value: &aws_smithy_types::DateTime) -> Option<Timestamp> {
     Timestamp::from_nanosecond(value.as_nanos()).ok()
-}
-
-/// A failed call by the IAM action it takes.
-fn call<E>(action: &'static str) -> impl Fn(SdkError<E, HttpResponse>) -> WatchError
-where
-    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-{
-    move |error| WatchError::Call {
-        action,
-        failure: Failure::of_sdk(&error),
-        source: error.into(),
-    }
-}
-
-fn why(action: &str, failure: Failure, source: &(dyn std::error::Error + 'static)) -> String {
-    let why = explain(source);
-    match failure {
-        Failure::Denied => format!("not permitted: allow the action {action} ({why})"),
-        _ => why,
-    }
 }
 
 fn seconds(value: i32) -> Duration {

@@ -10,7 +10,7 @@ use aws_sdk_applicationautoscaling::types as scaling;
 use aws_sdk_ecs::types::{DesiredStatus, Service, Task};
 use jiff::Timestamp;
 
-use super::{Eyes, Since, WatchError, call, count, pages, seconds, timestamp};
+use super::{Clients, Since, WatchError, call, count, pages, seconds, timestamp};
 use crate::evidence::timeline::{
     Activity, GroupState, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings,
 };
@@ -24,21 +24,21 @@ const TASKS: usize = 100;
 const COOLDOWN: Duration = Duration::from_secs(300);
 
 /// Cluster and service.
-fn names(eyes: &Eyes) -> (&str, &str) {
-    match &eyes.subject {
+fn names(clients: &Clients) -> (&str, &str) {
+    match &clients.subject {
         Subject::Service { cluster, service } => (cluster, service),
         Subject::Group(_) => ("", ""),
     }
 }
 
-fn resource(eyes: &Eyes) -> String {
-    let (cluster, service) = names(eyes);
+fn resource(clients: &Clients) -> String {
+    let (cluster, service) = names(clients);
     format!("service/{cluster}/{service}")
 }
 
-pub async fn group(eyes: &Eyes) -> Result<GroupState, WatchError> {
-    let service = service(eyes).await?;
-    let target = scalable_target(eyes).await?;
+pub async fn group(clients: &Clients) -> Result<GroupState, WatchError> {
+    let service = service(clients).await?;
+    let target = scalable_target(clients).await?;
     let mut suspended = Vec::new();
     if let Some(state) = target.suspended_state() {
         // In the words that a group's processes have.
@@ -52,11 +52,11 @@ pub async fn group(eyes: &Eyes) -> Result<GroupState, WatchError> {
             }
         }
     }
-    let instances = tasks(eyes).await?.iter().map(instance).collect();
+    let instances = tasks(clients).await?.iter().map(instance).collect();
     let definition = service.task_definition().map(|arn| last(arn).to_owned());
     let balancers = service.load_balancers().iter();
     Ok(GroupState {
-        name: eyes.subject.to_string(),
+        name: clients.subject.to_string(),
         min: count(Some(target.min_capacity())),
         max: count(Some(target.max_capacity())),
         desired: count(Some(service.desired_count())),
@@ -75,9 +75,9 @@ pub async fn group(eyes: &Eyes) -> Result<GroupState, WatchError> {
     })
 }
 
-async fn service(eyes: &Eyes) -> Result<Service, WatchError> {
-    let (cluster, service) = names(eyes);
-    let answer = eyes
+async fn service(clients: &Clients) -> Result<Service, WatchError> {
+    let (cluster, service) = names(clients);
+    let answer = clients
         .ecs
         .describe_services()
         .cluster(cluster)
@@ -89,7 +89,7 @@ async fn service(eyes: &Eyes) -> Result<Service, WatchError> {
                 .as_service_error()
                 .is_some_and(|error| error.is_cluster_not_found_exception());
             match no_cluster {
-                true => WatchError::NoService(eyes.subject.to_string()),
+                true => WatchError::NoService(clients.subject.to_string()),
                 false => call("ecs:DescribeServices")(error),
             }
         })?;
@@ -99,29 +99,29 @@ async fn service(eyes: &Eyes) -> Result<Service, WatchError> {
         .find(|service| service.status() != Some("INACTIVE"));
     there
         .cloned()
-        .ok_or_else(|| WatchError::NoService(eyes.subject.to_string()))
+        .ok_or_else(|| WatchError::NoService(clients.subject.to_string()))
 }
 
-async fn scalable_target(eyes: &Eyes) -> Result<scaling::ScalableTarget, WatchError> {
-    let answer = eyes
+async fn scalable_target(clients: &Clients) -> Result<scaling::ScalableTarget, WatchError> {
+    let answer = clients
         .scaling
         .describe_scalable_targets()
         .service_namespace(scaling::ServiceNamespace::Ecs)
-        .resource_ids(resource(eyes))
+        .resource_ids(resource(clients))
         .send()
         .await
         .map_err(call("application-autoscaling:DescribeScalableTargets"))?;
     let target = answer.scalable_targets().first().cloned();
-    target.ok_or_else(|| WatchError::NotScalable(eyes.subject.to_string()))
+    target.ok_or_else(|| WatchError::NotScalable(clients.subject.to_string()))
 }
 
 /// Those that run or are to run, and those that are on their way out.
-async fn tasks(eyes: &Eyes) -> Result<Vec<Task>, WatchError> {
-    let (cluster, service) = names(eyes);
+async fn tasks(clients: &Clients) -> Result<Vec<Task>, WatchError> {
+    let (cluster, service) = names(clients);
     let mut arns: Vec<String> = Vec::new();
     for status in [DesiredStatus::Running, DesiredStatus::Stopped] {
         let found = pages(async |token| {
-            let page = eyes
+            let page = clients
                 .ecs
                 .list_tasks()
                 .cluster(cluster)
@@ -141,7 +141,7 @@ async fn tasks(eyes: &Eyes) -> Result<Vec<Task>, WatchError> {
     }
     let mut tasks = Vec::with_capacity(arns.len());
     for some in arns.chunks(TASKS) {
-        let answer = eyes
+        let answer = clients
             .ecs
             .describe_tasks()
             .cluster(cluster)
@@ -201,13 +201,13 @@ fn last(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
-pub async fn policies(eyes: &Eyes) -> Result<Vec<Policy>, WatchError> {
+pub async fn policies(clients: &Clients) -> Result<Vec<Policy>, WatchError> {
     pages(async |token| {
-        let page = eyes
+        let page = clients
             .scaling
             .describe_scaling_policies()
             .service_namespace(scaling::ServiceNamespace::Ecs)
-            .resource_id(resource(eyes))
+            .resource_id(resource(clients))
             .set_next_token(token)
             .send()
             .await
@@ -290,13 +290,13 @@ fn own_metric(own: &scaling::CustomizedMetricSpecification) -> Option<String> {
 }
 
 /// Newest first, those included that could not change anything.
-pub async fn activities(eyes: &Eyes, since: &Since) -> Result<Vec<Activity>, WatchError> {
+pub async fn activities(clients: &Clients, since: &Since) -> Result<Vec<Activity>, WatchError> {
     let mut found: Vec<Activity> = pages(async |token| {
-        let page = eyes
+        let page = clients
             .scaling
             .describe_scaling_activities()
             .service_namespace(scaling::ServiceNamespace::Ecs)
-            .resource_id(resource(eyes))
+            .resource_id(resource(clients))
             .include_not_scaled_activities(true)
             .set_next_token(token)
             .send()
@@ -364,9 +364,9 @@ fn activity(activity: &scaling::ScalingActivity, since: Timestamp) -> Option<Act
     })
 }
 
-pub async fn surroundings(eyes: &Eyes, errors: &mut Vec<WatchError>) -> Surroundings {
+pub async fn surroundings(clients: &Clients, errors: &mut Vec<WatchError>) -> Surroundings {
     let mut found = Surroundings::default();
-    match service(eyes).await {
+    match service(clients).await {
         Ok(service) => {
             let rolling = service.deployments().iter().filter(|one| {
                 one.rollout_state()
@@ -378,20 +378,20 @@ pub async fn surroundings(eyes: &Eyes, errors: &mut Vec<WatchError>) -> Surround
         }
         Err(error) => errors.push(error),
     }
-    match scheduled(eyes).await {
+    match scheduled(clients).await {
         Ok(scheduled) => found.scheduled = scheduled,
         Err(error) => errors.push(error),
     }
     found
 }
 
-async fn scheduled(eyes: &Eyes) -> Result<Vec<ScheduledAction>, WatchError> {
+async fn scheduled(clients: &Clients) -> Result<Vec<ScheduledAction>, WatchError> {
     pages(async |token| {
-        let page = eyes
+        let page = clients
             .scaling
             .describe_scheduled_actions()
             .service_namespace(scaling::ServiceNamespace::Ecs)
-            .resource_id(resource(eyes))
+            .resource_id(resource(clients))
             .set_next_token(token)
             .send()
             .await

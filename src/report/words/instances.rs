@@ -107,7 +107,7 @@ pub fn leaving(reason: &LeavingReason) -> String {
             capacity_known,
             by_header,
         } => return drops_unclear(*errors, *capacity_known, *by_header),
-        LeavingReason::DroppedByBalancer { period_s } => {
+        LeavingReason::CountedByBalancer { period_s } => {
             let period = period_s.map_or("minute".to_owned(), |period| period.to_string());
             return format!(
                 "inferred: what the load balancer counted in each {period} in which an instance left"

@@ -7,7 +7,7 @@ use crate::verdict::{CountedFrom, ScaleInReason, Unavoidable};
 
 pub fn scale_in(reason: &ScaleInReason) -> String {
     let fixed = match reason {
-        ScaleInReason::AlarmsUnknown { call } => {
+        ScaleInReason::LowAlarmUnknown { call } => {
             return format!("the alarms are not known: {call} failed");
         }
         ScaleInReason::LowAlarmBefore { before_s } => {

@@ -29,7 +29,7 @@ pub fn scale_out(reason: &ScaleOutReason) -> String {
                 "the alarm {alarm} had fired before the load began and nothing followed"
             );
         }
-        ScaleOutReason::AlarmUnknown { call } => {
+        ScaleOutReason::HighAlarmUnknown { call } => {
             return format!("whether an alarm fired cannot be told: {call} failed");
         }
         ScaleOutReason::LoadTooLow { peaks } => {

@@ -108,7 +108,7 @@ fn of_run(warning: &RunWarning) -> String {
         RunWarning::TasksMissing { cause } | RunWarning::DatapointsMissing { cause } => {
             cause.clone()
         }
-        RunWarning::Earlier => String::new(),
+        RunWarning::OlderReport => String::new(),
         RunWarning::RecoveryEndedEarly { instances, why } => {
             format!("the wait for the group to come back to {instances} ended early: {why}")
         }

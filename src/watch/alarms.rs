@@ -1,0 +1,251 @@
+//! Alarms and their history.
+
+use aws_sdk_cloudwatch::types::{Dimension, HistoryItemType, MetricDataQuery, ScanBy};
+use aws_smithy_types::DateTime;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{Clients, WatchError, call, seconds, timestamp};
+use crate::evidence::timeline::{Alarm, AlarmChange, Datapoint, MathQuery};
+
+/// DescribeAlarms takes so many names.
+const NAMES: usize = 100;
+
+pub async fn alarms(clients: &Clients, names: &[String]) -> Result<Vec<Alarm>, WatchError> {
+    let mut alarms = Vec::with_capacity(names.len());
+    for names in names.chunks(NAMES) {
+        let answer = clients
+            .cloudwatch
+            .describe_alarms()
+            .set_alarm_names(Some(names.to_vec()))
+            .max_records(NAMES as i32)
+            .send()
+            .await
+            .map_err(call("cloudwatch:DescribeAlarms"))?;
+        alarms.extend(answer.metric_alarms().iter().map(alarm));
+    }
+    Ok(alarms)
+}
+
+pub fn alarm(alarm: &aws_sdk_cloudwatch::types::MetricAlarm) -> Alarm {
+    let mut read = Alarm {
+        name: alarm.alarm_name().unwrap_or_default().to_owned(),
+        state: alarm
+            .state_value()
+            .map(|state| state.as_str().into())
+            .unwrap_or_default(),
+        // Not StateUpdatedTimestamp: that one moves with every evaluation.
+        state_since: alarm.state_transitioned_timestamp().and_then(timestamp),
+        namespace: alarm.namespace().map(str::to_owned),
+        metric: alarm.metric_name().map(str::to_owned),
+        statistic: alarm
+            .statistic()
+            .map(|statistic| statistic.as_str().to_owned())
+            .or_else(|| alarm.extended_statistic().map(str::to_owned)),
+        dimensions: named(alarm.dimensions()),
+        comparison: alarm
+            .comparison_operator()
+            .map(|word| word.as_str().into())
+            .unwrap_or_default(),
+        threshold: alarm.threshold(),
+        period: seconds(alarm.period().unwrap_or(60)),
+        evaluation_periods: u32::try_from(alarm.evaluation_periods().unwrap_or(1)).unwrap_or(1),
+        datapoints_to_alarm: alarm
+            .datapoints_to_alarm()
+            .and_then(|value| u32::try_from(value).ok()),
+        missing: alarm.treat_missing_data().unwrap_or("missing").to_owned(),
+        math: alarm.metrics().iter().map(query).collect(),
+    };
+    settle_math(&mut read);
+    read
+}
+
+fn named(dimensions: &[Dimension]) -> Vec<(String, String)> {
+    let pair = |one: &Dimension| Some((one.name()?.to_owned(), one.value()?.to_owned()));
+    dimensions.iter().filter_map(pair).collect()
+}
+
+fn query(query: &MetricDataQuery) -> MathQuery {
+    let stat = query.metric_stat();
+    let metric = stat.and_then(|stat| stat.metric());
+    MathQuery {
+        id: query.id().unwrap_or_default().to_owned(),
+        expression: query.expression().map(str::to_owned),
+        namespace: metric
+            .and_then(|metric| metric.namespace())
+            .map(str::to_owned),
+        metric: metric
+            .and_then(|metric| metric.metric_name())
+            .map(str::to_owned),
+        statistic: stat.and_then(|stat| stat.stat()).map(str::to_owned),
+        dimensions: metric
+            .map(|metric| named(metric.dimensions()))
+            .unwrap_or_default(),
+        period: stat
+            .and_then(|stat| stat.period())
+            .or(query.period())
+            .map(seconds),
+        returned: query.return_data() != Some(false),
+    }
+}
+
+/// An alarm on metric math has neither metric nor period of its own: they are those of its queries.
+/// One that only wraps a metric is an alarm on that metric.
+fn settle_math(alarm: &mut Alarm) {
+    let Some(returned) = alarm.math.iter().find(|query| query.returned).cloned() else {
+        return;
+    };
+    let periods = alarm.math.iter().filter_map(|query| query.period);
+    alarm.period = returned.period.or(periods.max()).unwrap_or(alarm.period);
+    if returned.expression.is_some() {
+        alarm.metric = returned.expression;
+        return;
+    }
+    alarm.namespace = returned.namespace;
+    alarm.metric = returned.metric;
+    alarm.statistic = returned.statistic;
+    alarm.dimensions = returned.dimensions;
+    alarm.math.clear();
+}
+
+/// The state changes of an alarm since a moment, earliest first.
+pub async fn history(
+    clients: &Clients,
+    alarm: &str,
+    since: Timestamp,
+) -> Result<Vec<AlarmChange>, WatchError> {
+    let mut changes = Vec::new();
+    let mut token = None;
+    loop {
+        let page = clients
+            .cloudwatch
+            .describe_alarm_history()
+            .alarm_name(alarm)
+            .history_item_type(HistoryItemType::StateUpdate)
+            .scan_by(ScanBy::TimestampAscending)
+            .start_date(DateTime::from_secs(since.as_second()))
+            .set_next_token(token)
+            .send()
+            .await
+            .map_err(call("cloudwatch:DescribeAlarmHistory"))?;
+        for item in page.alarm_history_items() {
+            let Some(at) = item.timestamp().and_then(timestamp) else {
+                continue;
+            };
+            let Some(change) = item
+                .history_data()
+                .and_then(|data| read_change(alarm, at, data))
+            else {
+                continue;
+            };
+            changes.push(change);
+        }
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            return Ok(changes);
+        }
+    }
+}
+
+/// The part of `HistoryData` that says on which datapoints the alarm was decided.
+fn read_change(alarm: &str, at: Timestamp, data: &str) -> Option<AlarmChange> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Data {
+        old_state: State,
+        new_state: State,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct State {
+        state_value: String,
+        state_reason_data: Option<Reason>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Reason {
+        period: Option<i64>,
+        start_date: Option<String>,
+        #[serde(default)]
+        recent_datapoints: Vec<f64>,
+        #[serde(default)]
+        evaluated_datapoints: Vec<Evaluated>,
+    }
+    #[derive(Deserialize)]
+    struct Evaluated {
+        timestamp: String,
+        value: Option<f64>,
+    }
+
+    let data: Data = serde_json::from_str(data).ok()?;
+    let mut datapoints = Vec::new();
+    if let Some(reason) = data.new_state.state_reason_data {
+        for point in reason.evaluated_datapoints {
+            if let (Some(at), Some(value)) = (read_time(&point.timestamp), point.value) {
+                datapoints.push(Datapoint { at, value });
+            }
+        }
+        // Older items have only the values, from a start on, one per period.
+        if let (true, Some(start), Some(period)) = (
+            datapoints.is_empty(),
+            reason.start_date.as_deref().and_then(read_time),
+            reason.period,
+        ) {
+            for (index, value) in reason.recent_datapoints.into_iter().enumerate() {
+                let offset = jiff::SignedDuration::from_secs(period * index as i64);
+                datapoints.push(Datapoint {
+                    at: start.checked_add(offset).ok()?,
+                    value,
+                });
+            }
+        }
+    }
+    datapoints.sort_by_key(|point| point.at);
+    Some(AlarmChange {
+        alarm: alarm.to_owned(),
+        at,
+        from: data.old_state.state_value.into(),
+        to: data.new_state.state_value.into(),
+        datapoints,
+    })
+}
+
+/// CloudWatch writes `2026-03-01T12:00:00.000+0000`: a zone without a colon, which RFC 3339 does
+/// not know.
+fn read_time(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| {
+        let (head, zone) = text.split_at(text.len().checked_sub(5)?);
+        format!("{head}{}:{}", &zone[..3], &zone[3..]).parse().ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_breaching_datapoint_is_read_from_the_alarms_history() {
+        let data = r#"{"version":"1.0","oldState":{"stateValue":"OK"},"newState":{"stateValue":"ALARM",
+            "stateReason":"Threshold Crossed","stateReasonData":{"version":"1.0",
+            "queryDate":"2026-03-01T12:03:10.000+0000","startDate":"2026-03-01T12:00:00.000+0000","period":60,
+            "recentDatapoints":[80.0,90.0],"threshold":50.0,"evaluatedDatapoints":[
+            {"timestamp":"2026-03-01T12:01:00.000+0000","sampleCount":2.0,"value":90.0},
+            {"timestamp":"2026-03-01T12:00:00.000+0000","sampleCount":2.0,"value":80.0}]}}}"#;
+        let at: Timestamp = "2026-03-01T12:03:10Z".parse().unwrap();
+        let change = read_change("high", at, data).unwrap();
+        assert_eq!((change.from.as_str(), change.to.as_str()), ("OK", "ALARM"));
+        let first = Datapoint {
+            at: "2026-03-01T12:00:00Z".parse().unwrap(),
+            value: 80.0,
+        };
+        assert_eq!(change.datapoints[0], first);
+
+        let older = data.replace("evaluatedDatapoints", "unknown");
+        let change = read_change("high", at, &older).unwrap();
+        assert_eq!(change.datapoints[0], first);
+        assert_eq!(
+            change.datapoints[1].at,
+            "2026-03-01T12:01:00Z".parse().unwrap()
+        );
+    }
+}
