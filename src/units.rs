@@ -90,7 +90,7 @@ pub fn duration(value: Duration) -> String {
     text
 }
 
-/// So many of a thing: `1 task`, `2 tasks`.
+/// A number of things: `1 task`, `2 tasks`.
 pub fn count(number: impl Into<u64>, thing: &str) -> String {
     let number = number.into();
     if number == 1 {

@@ -20,7 +20,7 @@ pub struct Agreement {
     /// Changes of size that the group made, and that the model made.
     pub changes: u32,
     pub modelled: u32,
-    /// Of both: changes for which the other makes none in the same direction at all.
+    /// Changes of either for which the other makes none in the same direction at all.
     pub unmatched: u32,
     /// The furthest that a change of one lies from the nearest of the other in the same direction.
     #[serde(rename = "worst_s", alias = "worst", with = "seconds")]

@@ -107,7 +107,7 @@ fn overlaps(evidence: &Evidence<'_>, left: &Left, (from, until): (f64, f64)) -> 
     began < until && gone > from
 }
 
-/// Of the errors: how many at which moments.
+/// How many of the errors fell to which moments.
 #[derive(Debug, Default, PartialEq)]
 struct Causes {
     nobody: u64,
@@ -212,7 +212,7 @@ pub fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Opti
     Some(answer(Topic::Errors, said, from, confidence))
 }
 
-/// Of the errors a good part fell to new instances, with load to spare.
+/// A good part of the errors fell to new instances, with load to spare.
 pub fn of_fresh(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<String> {
     let found = causes(
         evidence,

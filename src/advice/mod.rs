@@ -86,7 +86,7 @@ pub struct Advice {
     pub candidates: Vec<Candidate>,
     /// Why there are no candidates, if there are none.
     pub no_candidates: Option<String>,
-    /// Of the recommended candidate, as Terraform.
+    /// The recommended candidate as Terraform.
     pub snippet: Option<String>,
 }
 
@@ -289,7 +289,7 @@ fn default_cooldown(timeline: &Timeline) -> Duration {
         .map_or(AWS_COOLDOWN, |(_, group)| group.default_cooldown)
 }
 
-/// Of a group that was not told otherwise.
+/// AWS's default cooldown of a group.
 const AWS_COOLDOWN: Duration = Duration::from_secs(300);
 
 #[cfg(test)]

@@ -317,7 +317,7 @@ fn fit(live: Duration, about: Duration, longer: &str) -> String {
     }
 }
 
-/// Of a policy's own alarm that fires when the metric is high, or low.
+/// The window of a policy's own alarm that fires when the metric is high, or low.
 fn window(
     evidence: &Evidence<'_>,
     policy: &Policy,

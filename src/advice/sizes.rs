@@ -305,7 +305,7 @@ fn large(policy: &Policy, capacity: &InstanceCapacity, peak: f64, add: u32, befo
     )
 }
 
-/// Of a policy that has none: the row that has one.
+/// The row with one size, where the policy has none.
 fn single(advice: &Advice) -> Option<String> {
     let now = advice.candidates.first()?;
     let is_step = |change: &Change| matches!(change, Change::Step { .. });

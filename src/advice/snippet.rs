@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::{Change, Evidence, Ran, RanPolicy};
 use crate::evidence::timeline::{Alarm, GroupState};
 
-/// Of an alarm in AWS on a metric of one's own; the lab has shorter ones.
+/// The shortest period of an alarm in AWS on a metric of one's own; the lab has shorter ones.
 const SHORTEST_PERIOD: u64 = 10;
-/// Of what AWS itself publishes.
+/// The shortest period of what AWS itself publishes.
 const AWS_PERIOD: u64 = 60;
 
 /// How a CPU metric comes every ten seconds: EC2 publishes none, so it is one's own.

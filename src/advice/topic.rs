@@ -58,7 +58,7 @@ impl Topic {
         }
     }
 
-    /// Of a report of version 1 to 4, which has the question only.
+    /// The topic of an answer in a report of version 1 to 4, which has the question only.
     pub fn of_question(question: &str) -> Option<Self> {
         Self::ALL
             .into_iter()

@@ -66,7 +66,7 @@ const CODES: &[(Failure, &[&str])] = &[
             "RequestExpired",
             "TokenRefreshRequired",
             "UnrecognizedClientException",
-            // Of a wrong secret, unless the message names the time: see `of_answer`.
+            // A wrong secret, unless the message names the time: see `of_answer`.
             "InvalidSignatureException",
             "SignatureDoesNotMatch",
         ],

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use super::connector;
 use super::failure::Failure;
 
-/// Of GitHub's token service and of STS.
+/// The timeout of GitHub's token service and of STS.
 const ANSWER: Duration = Duration::from_secs(20);
 /// Whom the token is for, as AWS's identity provider for GitHub is set up.
 const AUDIENCE: &str = "sts.amazonaws.com";

@@ -95,9 +95,9 @@ const fn beside(action: &'static str, why: &'static str) -> Need {
 const OPERATOR: &[Role] = &[Role::Operator];
 const REAPER: &[Role] = &[Role::Reaper];
 const GENERATOR: &[Role] = &[Role::Generator];
-/// Whoever destroys.
+/// The roles that destroy.
 const BOTH: &[Role] = &[Role::Operator, Role::Reaper];
-/// Whoever looks at the target.
+/// The roles that watch the target.
 const LOOKING: &[Role] = &[Role::Operator, Role::Watcher];
 const ANYONE: &[Role] = &[Role::Operator, Role::Watcher, Role::Reaper];
 

@@ -25,7 +25,7 @@ use crate::measure::{RequestRecorder, ResultShape};
 use crate::plan::{Schedule, Share};
 use crate::scenario::{self, Http, Scenario};
 
-/// Of an instance: an address, an id, a host's name.
+/// The longest name of an instance: an address, an id, a host's name.
 const LONGEST_NAME: usize = 128;
 /// Multiples of the golden ratio fill an interval evenly, however many there are.
 const GOLDEN: f64 = 0.618_033_988_749_895;

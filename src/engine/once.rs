@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::tls::Security;
 use crate::scenario::{Http, Target};
 
-/// Whoever answers so small a question later than this is not asked again.
+/// A server that answers so small a question later than this is not asked again.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A body that is longer is not what is looked for.
 const LONGEST: usize = 4 * 1024;

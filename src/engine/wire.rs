@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 /// A head with more than this is refused, as servers and browsers refuse it.
 const LONGEST_HEAD: usize = 256 * 1024;
 const MOST_HEADERS: usize = 128;
-/// Of a body that a check or capture looks at.
+/// The longest body that a check or capture looks at.
 pub const LONGEST_BODY: usize = 16 * 1024 * 1024;
 
 /// What of an answer somebody will look at.
@@ -31,7 +31,7 @@ pub struct HttpAnswer {
     pub headers: Vec<(String, Vec<u8>)>,
     /// Empty unless it was to be kept.
     pub body: Vec<u8>,
-    /// Of the body, as received.
+    /// The length of the body, as received.
     pub bytes: u64,
     /// The connection may carry another request.
     pub reusable: bool,

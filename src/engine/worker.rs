@@ -21,7 +21,7 @@ use crate::scenario::Model;
 /// what is not started is counted, and makes the run inconclusive.
 const CEILING: usize = 10_000;
 const REPORT: Duration = Duration::from_millis(500);
-/// So long after its end a second is complete.
+/// A second is complete this long after its end.
 const SETTLES: Duration = Duration::from_millis(100);
 /// A jump brings many sessions at one instant; a crowd arrives within a second, not within a
 /// microsecond.

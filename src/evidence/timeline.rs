@@ -141,7 +141,7 @@ pub struct Instance {
     /// `t3.micro`; empty where the API does not say.
     pub kind: String,
     pub protected: bool,
-    /// Of a task: its private address, and the exact times that only tasks carry.
+    /// A task's private address, and the exact times that only tasks carry.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub address: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,11 +179,11 @@ pub struct Policy {
     /// A percentage changes the capacity by at least so many.
     pub least: Option<u32>,
     pub steps: Vec<StepAdjustment>,
-    /// Of a simple policy.
+    /// The change of size that a simple policy makes.
     pub change: Option<i32>,
-    /// Of a simple policy; of a service's policy, the one that follows a scale-in.
+    /// The cooldown of a simple policy; of a service's policy, the one that follows a scale-in.
     pub cooldown: Option<Duration>,
-    /// Of a service's policy: the one that follows a scale-out.
+    /// The cooldown of a service's policy that follows a scale-out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out_cooldown: Option<Duration>,
     /// Of a predictive policy.

@@ -23,7 +23,7 @@ pub struct Run {
     /// `AWS_ENDPOINT_URL`, when it was not AWS itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// Of the host that it was begun on, since it was last started: locks say nothing of any other.
+    /// The boot of the host that began it: a lock is valid on that host and boot only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<String>,
     /// `AWS_PROFILE`: whoever reaps it later may have another.

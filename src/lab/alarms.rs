@@ -22,7 +22,7 @@ pub struct WatchedAlarm {
     pub is_tracking: bool,
     pub created: LabInstant,
     pub transitioned: LabInstant,
-    /// Of the last transition: text and JSON.
+    /// The reason of the last transition, as text and as JSON.
     pub reason: String,
     pub reason_data: Value,
     /// Oldest first.

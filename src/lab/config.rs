@@ -53,10 +53,10 @@ pub struct LabTarget {
     /// From InService until the application answers its health checks.
     #[serde(deserialize_with = "friendly")]
     pub app_start: Duration,
-    /// For so long after InService a failed health check has no consequence.
+    /// How long after InService a failed health check has no consequence.
     #[serde(deserialize_with = "friendly")]
     pub health_check_grace: Duration,
-    /// Of the group: what a simple policy without a cooldown of its own waits.
+    /// The group's default: what a simple policy without a cooldown of its own waits.
     #[serde(deserialize_with = "friendly")]
     pub default_cooldown: Duration,
     /// Neither the group nor its policies have a warm-up: AWS then takes the default cooldown for
@@ -109,7 +109,7 @@ pub const UNHEALTHY_AFTER: u32 = 2;
 pub struct PolicyConfig {
     pub kind: ScalingKind,
     pub metric: PolicyMetric,
-    /// Of the metric and of its alarms; the same for all policies.
+    /// The period of the metric and of its alarms; the same for all policies.
     #[serde(deserialize_with = "friendly")]
     pub period: Duration,
     /// Target tracking: percent of CPU, or requests per target and minute.
@@ -262,7 +262,7 @@ impl PolicyConfig {
         }
     }
 
-    /// Of the one alarm of a step or simple policy.
+    /// The threshold of the one alarm of a step or simple policy.
     pub fn threshold(&self) -> f64 {
         self.above.or(self.below).unwrap_or_default()
     }

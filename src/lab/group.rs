@@ -52,7 +52,7 @@ pub struct LabGroup {
     errors_when_fresh: Duration,
     /// Simple scaling waits until then.
     cooling_until: LabInstant,
-    /// Of a service.
+    /// The cooldowns of a service.
     cooling: Cooling,
     next: usize,
 }

@@ -10,7 +10,7 @@ pub const REGION: &str = "eu-west-1";
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// So many hexadecimal digits (at most 64).
+/// This many hexadecimal digits (at most 64).
 pub fn hex(digits: usize) -> String {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)

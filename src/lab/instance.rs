@@ -23,7 +23,7 @@ pub struct LabInstance {
     pub ready: LabInstant,
     pub healthy: LabInstant,
     pub warmed: LabInstant,
-    /// Of a service: the address of its task.
+    /// The address of its task, where the group is a service.
     pub address: String,
     /// When it was taken out of service, and when it is gone.
     pub leaving: Option<(LabInstant, LabInstant)>,
@@ -135,7 +135,7 @@ fn address(id: &str) -> String {
 }
 
 impl LabActivity {
-    /// Of an instance that was just launched, or has just begun to leave.
+    /// The activity of an instance that was just launched, or has just begun to leave.
     pub fn new(
         verb: &str,
         instance: &LabInstance,

@@ -25,7 +25,7 @@ pub struct OpenPeriod {
     pub target_5xx: u32,
     /// Made by the load balancer itself: nobody there, or the instance went away.
     pub elb_5xx: u32,
-    /// Of those, answers that their instance did not live to give.
+    /// Answers among them that their instance did not live to give.
     pub elb_502: u32,
 }
 

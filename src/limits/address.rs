@@ -58,7 +58,7 @@ pub fn refusal(address: IpAddr, policy: AddressPolicy) -> Option<AddressRefusal>
     }
 }
 
-/// Of a name's addresses those that may get load; the reason where there are none.
+/// The addresses of a name that may get load, or the reason why there are none.
 pub fn permitted(addresses: &[IpAddr], policy: AddressPolicy) -> Result<Vec<IpAddr>, String> {
     let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) = addresses
         .iter()

@@ -11,7 +11,7 @@ const SESSIONS_PER_VCPU: f64 = 5_000.0;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sizing {
     pub tasks: u32,
-    /// So many can carry the load if the others do not come up.
+    /// The fewest tasks that can carry the load if the others do not come up.
     pub needed: u32,
     pub why: String,
 }

@@ -108,7 +108,7 @@ pub struct Transition {
 pub struct AlarmModel {
     pub comparison: BreachRule,
     pub threshold: f64,
-    /// So many have to breach ...
+    /// How many have to breach ...
     pub datapoints: usize,
     /// ... of so many.
     pub window: usize,

@@ -19,7 +19,7 @@ pub struct InstanceLimits {
     pub at_limit: f64,
     /// Requests per second beyond which requests fail.
     pub saturated: f64,
-    /// So much work an instance lets pile up before requests fail.
+    /// How much work an instance lets pile up before requests fail.
     pub queue: Duration,
 }
 
@@ -34,7 +34,7 @@ pub struct Follows {
     /// The load balancer's metric, over the instances that take requests; else the instances' own,
     /// over those that have warmed up.
     pub per_target: bool,
-    /// Of the metric and of the alarms on it.
+    /// The period of the metric and of the alarms on it.
     pub period: Duration,
     /// From the end of a period to the alarm's action on it.
     pub lag: Duration,
@@ -42,7 +42,7 @@ pub struct Follows {
     pub alarm: AlarmModel,
     /// Target tracking's low alarm.
     pub low: Option<AlarmModel>,
-    /// Of a service's policy; a group has none.
+    /// The cooldowns of a service's policy; a group has none.
     pub cooldowns: Option<Cooldowns>,
 }
 
@@ -76,7 +76,7 @@ pub struct Replayed {
     pub over_limit: u32,
     /// Requests beyond what the instances could carry at all.
     pub unserved: f64,
-    /// Of everything launched and not yet gone, what drains included.
+    /// Everything launched and not yet gone, what drains included.
     pub instance_seconds: f64,
 }
 

@@ -80,7 +80,7 @@ impl StepRule {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepScaling {
     pub threshold: f64,
-    /// Of an alarm that fires when the metric is high.
+    /// The alarm fires when the metric is high.
     pub is_above: bool,
     pub steps: Vec<StepRule>,
     pub adjustment: AdjustmentType,

@@ -202,7 +202,7 @@ pub struct Target {
     pub headers: Vec<(String, Template)>,
     pub http: Http,
     pub tls: Tls,
-    /// So many redirects are followed; beyond, the step fails.
+    /// The most redirects that are followed; beyond, the step fails.
     pub redirects: u32,
     pub cookies: bool,
     /// Asks for gzip, br and zstd.
@@ -393,7 +393,7 @@ pub struct Flow {
     pub steps: Vec<Step>,
     /// The names that captures fill: templates refer to them by index.
     pub variables: Vec<String>,
-    /// Of `variables`, those that `setup` fills: they last as long as the session.
+    /// The `variables` that `setup` fills: they last as long as the session.
     pub lasting: u16,
 }
 
@@ -440,7 +440,7 @@ pub struct ScalingExpectations {
     pub no_dropped_requests: bool,
     /// The response header that names the instance.
     pub instance_header: Option<String>,
-    /// For so long after its first request an instance is fresh; not judged without.
+    /// How long after its first request an instance is fresh; not judged without.
     pub fresh_instances: Option<Duration>,
     pub no_early_scale_in: bool,
     pub no_flapping: bool,
@@ -460,7 +460,7 @@ pub enum InWithin {
     /// A bound computed from the group's own alarms.
     Auto,
     Within(Duration),
-    /// So many times the group's default cooldown.
+    /// A multiple of the group's default cooldown.
     Cooldowns(f64),
 }
 

@@ -62,7 +62,7 @@ impl Step {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Block {
     pub condition: Option<Condition>,
-    /// So many times; 1 is the rule, 0 an empty block.
+    /// How many times; 1 is the rule, 0 an empty block.
     pub repeat: u32,
     pub actions: Vec<Action>,
 }

@@ -58,7 +58,7 @@ pub enum Expression {
     AsText(Box<Expression>),
     /// The same value, not escaped.
     Raw(Box<Expression>),
-    /// Of what the template makes: basic authentication.
+    /// Basic authentication: the template's result, encoded.
     Base64(Template),
 }
 

@@ -53,7 +53,7 @@ pub fn nothing_dropped(facts: &Facts<'_>) -> Finding {
             doubtful: 0,
             ..
         } => {
-            // Of those that left after the end of the load, a zero says nothing.
+            // A zero says nothing of instances that left after the end of the load.
             let load_ended = (last >= facts.times.ended).then_some(facts.times.ended);
             let reason = LeavingReason::NoneDropped {
                 until_after_s: AFTERMATH.into(),

@@ -12,7 +12,7 @@ use crate::measure::{Merged, Select, Tally};
 use crate::outcome::Verdict;
 use crate::scenario::Limit;
 
-/// So many times the others' is an outlier.
+/// This many times the others' is an outlier.
 const OUTLIER: u32 = 2;
 
 pub fn judge(facts: &Facts<'_>) -> Option<Finding> {

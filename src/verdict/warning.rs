@@ -88,7 +88,7 @@ pub enum RunWarning {
     DatapointsMissing { cause: String },
     /// The wait for the group's first size ended early.
     RecoveryEndedEarly { instances: u32, why: String },
-    /// Of a report of version 1 to 4, which has its sentence only.
+    /// A warning of a report of version 1 to 4, which has its sentence only.
     OlderReport,
 }
 

@@ -41,7 +41,7 @@ use poll::{GROUP_CALLS, poll, slow_reads};
 use recorder::Recorder;
 pub use recorder::read;
 
-/// So far back a survey looks for datapoints: three of basic monitoring.
+/// How far back a survey looks for datapoints: three of basic monitoring.
 const BEFORE: Duration = Duration::from_secs(900);
 
 /// A datapoint may be so late: ALB's were, by 1 to 3 minutes, and a new metric's are up to 2

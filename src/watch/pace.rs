@@ -10,7 +10,7 @@ use tokio::time::Instant;
 pub const FAST: Duration = Duration::from_secs(2);
 /// In quiet times.
 const CALM: Duration = Duration::from_secs(5);
-/// For so long nothing has changed.
+/// Nothing has changed for this long.
 const QUIET: Duration = Duration::from_secs(60);
 /// As far as throttling may slow us down.
 const SLOWEST: Duration = Duration::from_secs(30);

@@ -14,7 +14,7 @@ use crate::evidence::Timeline;
 use crate::evidence::timeline::{Gap, Observation, Observed};
 use crate::redact;
 
-/// Of the file: its first line says so.
+/// The version of the file, in its first line.
 const VERSION: u32 = 2;
 
 #[derive(Debug, Serialize, Deserialize)]

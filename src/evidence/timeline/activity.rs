@@ -18,7 +18,7 @@ pub struct Activity {
     pub message: Option<String>,
     /// AWS's own JSON text; may name the invoking alarms.
     pub details: Option<String>,
-    /// Of a service: its desired count before and after.
+    /// The desired count of a service before and after.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<(u32, u32)>,
 }
