@@ -53,10 +53,9 @@ pub struct Reaction {
     /// Of the last spike.
     pub back: Vec<Moment>,
     /// Links of the two that were not seen, or not as one expects, and why.
-    #[serde(default)]
     pub open: Vec<OpenLink>,
     /// Where the load has several spikes, each with its own chain.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub spikes: Vec<Spike>,
     /// Every change of its size.
     pub resized: Vec<Resized>,
@@ -65,20 +64,14 @@ pub struct Reaction {
     /// Each instance that left.
     pub left: Vec<Left>,
     /// Breach to the first new instance in service; of several spikes, the longest.
-    #[serde(
-        rename = "out_took_s",
-        alias = "out_took",
-        with = "seconds::option",
-        default
-    )]
+    #[serde(rename = "out_took_s", alias = "out_took", with = "seconds::option")]
     #[schemars(with = "Option<Seconds>")]
     pub out_took: Option<Duration>,
     /// The part of it that the policy makes unavoidable: its datapoints times its period.
     #[serde(
         rename = "out_unavoidable_s",
         alias = "out_unavoidable",
-        with = "seconds::option",
-        default
+        with = "seconds::option"
     )]
     #[schemars(with = "Option<Seconds>")]
     pub out_unavoidable: Option<Duration>,
@@ -88,33 +81,24 @@ pub struct Reaction {
         rename = "out_lag_s",
         alias = "out_lag",
         with = "seconds::option",
-        default,
         skip_serializing_if = "Option::is_none"
     )]
     #[schemars(with = "Option<Seconds>")]
     pub out_lag: Option<Duration>,
     /// Load drop to the first instance that leaves; of several spikes, the longest.
-    #[serde(
-        rename = "in_took_s",
-        alias = "in_took",
-        with = "seconds::option",
-        default
-    )]
+    #[serde(rename = "in_took_s", alias = "in_took", with = "seconds::option")]
     #[schemars(with = "Option<Seconds>")]
     pub in_took: Option<Duration>,
     /// The part of it that the group's settings make unavoidable, and which.
     #[serde(
         rename = "in_unavoidable_s",
         alias = "in_unavoidable",
-        with = "seconds::option",
-        default
+        with = "seconds::option"
     )]
     #[schemars(with = "Option<Seconds>")]
     pub in_unavoidable: Option<Duration>,
-    #[serde(default)]
     pub in_waits_for: String,
     /// The alarm for less that made it shrink had fired already when the load fell.
-    #[serde(default)]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub low_before: Option<Timestamp>,
     /// For so long the metric had lain under that alarm when the load fell.
@@ -122,24 +106,17 @@ pub struct Reaction {
         rename = "in_ahead_s",
         alias = "in_ahead",
         with = "seconds::option",
-        default,
         skip_serializing_if = "Option::is_none"
     )]
     #[schemars(with = "Option<Seconds>")]
     pub in_ahead: Option<Duration>,
-    #[serde(
-        rename = "in_bound_s",
-        alias = "in_bound",
-        with = "seconds::option",
-        default
-    )]
+    #[serde(rename = "in_bound_s", alias = "in_bound", with = "seconds::option")]
     #[schemars(with = "Option<Seconds>")]
     pub in_bound: Option<Duration>,
     pub desired_before: u32,
     pub desired_peak: u32,
     pub desired_after: u32,
     /// Its desired capacity rose at some time under the load, if only to what it had been before.
-    #[serde(default)]
     pub grew: bool,
     pub max: u32,
     /// The alarm that asks for more had fired before the load began.

@@ -4,6 +4,7 @@
 //! In JSON an expectation and a reason are objects with an `id` in kebab case; a figure has its unit
 //! at the end of its key (`_s` seconds, `_us` microseconds, `share` from 0 to 1).
 
+use derive_more::From;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -120,7 +121,7 @@ pub enum Expectation {
 }
 
 /// What was measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, From, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum Measured {
     /// Nothing could be measured.
@@ -184,8 +185,10 @@ pub enum Measured {
         paid_minutes: f64,
         cost: Option<Cost>,
     },
+    #[from]
     #[serde(untagged)]
     Metric(MetricValue),
+    #[from]
     #[serde(untagged)]
     Run(RunFigures),
 }
@@ -233,18 +236,6 @@ pub enum RunFigures {
         unseen_s: Seconds,
         watched_s: Seconds,
     },
-}
-
-impl From<MetricValue> for Measured {
-    fn from(value: MetricValue) -> Self {
-        Self::Metric(value)
-    }
-}
-
-impl From<RunFigures> for Measured {
-    fn from(figures: RunFigures) -> Self {
-        Self::Run(figures)
-    }
 }
 
 /// How the target answered in some seconds.

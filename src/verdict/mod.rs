@@ -61,18 +61,6 @@ pub struct Findings {
     pub reaction: Option<Reaction>,
 }
 
-impl Findings {
-    /// The worst of all that decides.
-    pub fn verdict(&self) -> Verdict {
-        [&self.validity, &self.thresholds, &self.scaling]
-            .into_iter()
-            .flatten()
-            .map(|finding| finding.verdict)
-            .max()
-            .unwrap_or(Verdict::Inconclusive)
-    }
-}
-
 /// Judges a run. `timeline` is there when a group was watched.
 pub fn judge(
     scenario: &Scenario,
@@ -123,6 +111,7 @@ pub fn judge_watched(expected: &Scenario, timeline: &Timeline) -> Findings {
 mod tests {
     use super::*;
     use crate::evidence::testing::scenario;
+    use crate::report::words;
 
     #[test]
     fn a_run_without_results_is_inconclusive_whatever_was_asked() {
@@ -132,6 +121,6 @@ mod tests {
             None,
             &Circumstances::default(),
         );
-        assert_eq!(found.verdict(), Verdict::Inconclusive);
+        assert_eq!(words::judged(found).verdict, Verdict::Inconclusive);
     }
 }

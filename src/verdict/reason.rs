@@ -1,5 +1,6 @@
 //! Why an expectation is not passed, or what it was decided from.
 
+use derive_more::From;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use crate::scenario::{ThresholdMetric, ThresholdOperator};
 use crate::units::Seconds;
 
 /// A reason. In JSON an object with an `id` in kebab case, whichever group it is of.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, From, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Reason {
     Threshold(ThresholdReason),
@@ -22,54 +23,6 @@ pub enum Reason {
     Scaling(ScalingReason),
     Size(SizeReason),
     Validity(ValidityReason),
-}
-
-impl From<ThresholdReason> for Reason {
-    fn from(reason: ThresholdReason) -> Self {
-        Self::Threshold(reason)
-    }
-}
-
-impl From<ScaleOutReason> for Reason {
-    fn from(reason: ScaleOutReason) -> Self {
-        Self::ScaleOut(reason)
-    }
-}
-
-impl From<ScaleInReason> for Reason {
-    fn from(reason: ScaleInReason) -> Self {
-        Self::ScaleIn(reason)
-    }
-}
-
-impl From<NewInstanceReason> for Reason {
-    fn from(reason: NewInstanceReason) -> Self {
-        Self::NewInstance(reason)
-    }
-}
-
-impl From<LeavingReason> for Reason {
-    fn from(reason: LeavingReason) -> Self {
-        Self::Leaving(reason)
-    }
-}
-
-impl From<ScalingReason> for Reason {
-    fn from(reason: ScalingReason) -> Self {
-        Self::Scaling(reason)
-    }
-}
-
-impl From<SizeReason> for Reason {
-    fn from(reason: SizeReason) -> Self {
-        Self::Size(reason)
-    }
-}
-
-impl From<ValidityReason> for Reason {
-    fn from(reason: ValidityReason) -> Self {
-        Self::Validity(reason)
-    }
 }
 
 /// Why a threshold holds or not.

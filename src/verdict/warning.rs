@@ -1,13 +1,14 @@
 //! What makes a run doubtful, known before it or seen beside it. The sentences are made in
 //! `report::words`.
 
+use derive_more::From;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::Seconds;
 
 /// A reason for doubt. In JSON an object with an `id` in kebab case.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, From, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum Warning {
     // The group, as it was before the run.
@@ -68,6 +69,7 @@ pub enum Warning {
     /// No phase follows the last spike.
     LoadEndsWithItsSpike,
 
+    #[from]
     #[serde(untagged)]
     Run(RunWarning),
 }
@@ -90,12 +92,6 @@ pub enum RunWarning {
     RecoveryEndedEarly { instances: u32, why: String },
     /// A warning of a report of version 1 to 4, which has its sentence only.
     OlderReport,
-}
-
-impl From<RunWarning> for Warning {
-    fn from(warning: RunWarning) -> Self {
-        Self::Run(warning)
-    }
 }
 
 /// A process of a group whose suspension changes a verdict.
