@@ -39,11 +39,11 @@ test: terraform venv module ## every test, including end-to-end runs with real t
 check: lint test ## lint and test: must pass before a commit
 
 # `--examples`, of which there are none, lets rustdoc use what clippy has built: features of the same dependencies.
-RUSTDOC := RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --lib --examples --locked
+RUSTDOC := RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps --lib --examples --locked
 
 lint: $(LINTERS)/ready ## formatting, clippy, links of the code's documentation, and the workflows
-	@cargo fmt --check
-	@cargo clippy --quiet --all-targets --locked -- -D warnings
+	@cargo fmt --all --check
+	@cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 	@$(RUSTDOC)
 	@$(RUSTDOC) --document-private-items
 	@$(LINTERS)/bin/actionlint -shellcheck= -pyflakes=

@@ -1,4 +1,4 @@
-# Every name derives from the run id. `src/journal/names.rs` has the same names; a test keeps both equal.
+# Every name derives from the run id. `src/provision/journal/names.rs` has the same names; a test keeps both equal.
 locals {
   cluster        = var.run
   family         = var.run

@@ -50,7 +50,7 @@ fn the_documents_equal_the_table() {
         let written = std::fs::read_to_string(file(role)).unwrap_or_default();
         assert!(
             written == document(role),
-            "{} is not what src/aws/permissions.rs says: SPIKEPROOF_BLESS=1 cargo test --test permissions",
+            "{} is not what src/cloud/aws/permissions.rs says: SPIKEPROOF_BLESS=1 cargo test --test permissions",
             file(role).display()
         );
     }
@@ -109,7 +109,7 @@ fn sdk_calls(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The signed calls of `src/aws/query.rs`: actions, and S3's verbs.
+/// The signed calls of `src/cloud/aws/query.rs`: actions, and S3's verbs.
 fn query_calls(path: &Path, text: &str) -> BTreeSet<String> {
     let mut calls = BTreeSet::new();
     // rustfmt may put a method on a line of its own.
@@ -196,7 +196,7 @@ fn called() -> (BTreeSet<String>, BTreeSet<String>) {
         if calls || text.contains("aws_sdk_") {
             operations.extend(sdk_calls(&text));
         }
-        if path.ends_with("src/aws/query.rs") {
+        if path.ends_with("src/cloud/aws/query.rs") {
             let doors: Vec<String> = doors
                 .captures_iter(&text)
                 .map(|found| found[1].to_owned())
@@ -209,7 +209,7 @@ fn called() -> (BTreeSet<String>, BTreeSet<String>) {
         } else {
             actions.extend(query_calls(&path, &text));
         }
-        if path.parent().unwrap().ends_with("src/channel") {
+        if path.parent().unwrap().ends_with("src/cloud/channel") {
             actions.extend(store_calls(&text));
         }
     }
@@ -235,7 +235,7 @@ fn every_call_in_the_code_is_in_the_table_and_every_call_of_ours_in_the_table_is
         .collect();
     assert!(
         unknown.is_empty(),
-        "called, and not in src/aws/permissions.rs as ours: {unknown:?}"
+        "called, and not in src/cloud/aws/permissions.rs as ours: {unknown:?}"
     );
     let unknown: Vec<&String> = actions
         .iter()
@@ -243,7 +243,7 @@ fn every_call_in_the_code_is_in_the_table_and_every_call_of_ours_in_the_table_is
         .collect();
     assert!(
         unknown.is_empty(),
-        "called, and not in src/aws/permissions.rs as ours: {unknown:?}"
+        "called, and not in src/cloud/aws/permissions.rs as ours: {unknown:?}"
     );
 
     let is_called = |action: &str| {

@@ -161,7 +161,7 @@ async fn the_advice_is_valid_for_the_pinned_provider() {
     let required =
         "terraform {\n  required_providers {\n    aws = { source = \"hashicorp/aws\" }\n  }\n}\n";
     std::fs::write(module.join("versions.tf"), required).unwrap();
-    let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/advice/snapshots");
+    let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/judge/advice/snapshots");
     let mut resources = 0;
     for (number, entry) in std::fs::read_dir(snapshots).unwrap().flatten().enumerate() {
         let snapshot = std::fs::read_to_string(entry.path()).unwrap();

@@ -14,7 +14,7 @@ use hickory_resolver::TokioResolver;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::limits::{self, AddressPolicy};
+use model::limits::{self, AddressPolicy};
 
 /// Records that say they are gone at once are asked for once a second.
 const SOONEST: Duration = Duration::from_secs(1);

@@ -24,7 +24,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::wire::{AnswerReader, HttpAnswer, Keep};
-use crate::measure::Ending;
+use model::measure::Ending;
 
 /// One read of a busy socket. One buffer serves all connections of a worker: an idle one costs no
 /// memory for reading.

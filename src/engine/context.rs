@@ -21,9 +21,9 @@ use super::rows::{Drawn, RowCursor};
 use super::session::Session;
 use super::tls::Security;
 use super::wire::HttpAnswer;
-use crate::measure::{RequestRecorder, ResultShape};
-use crate::plan::{Schedule, Share};
-use crate::scenario::{self, Http, Scenario};
+use model::measure::{RequestRecorder, ResultShape};
+use model::plan::{Schedule, Share};
+use model::scenario::{self, Http, Scenario};
 
 /// The longest name of an instance: an address, an id, a host's name.
 const LONGEST_NAME: usize = 128;

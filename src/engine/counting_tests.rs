@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::scenario_tests::{Shop, measure, parsed, run, saturation, tally};
-use crate::measure::Select;
-use crate::plan::Share;
+use model::measure::Select;
+use model::plan::Share;
 
 #[tokio::test]
 async fn a_request_that_the_end_of_its_grace_cuts_was_not_answered_in_time() {

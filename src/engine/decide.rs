@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::channel::message::{Control, Ended};
-use crate::plan::Share;
+use cloud::channel::message::{Control, Ended};
+use model::plan::Share;
 
 /// A task that has seen no heartbeat at all ends after this, counted from its birth: a new role, or
 /// a store that is slow to show what was written, takes a minute at worst.
@@ -89,7 +89,7 @@ pub fn must_end(seen: &ChannelView) -> Option<Ended> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::message::{Start, Stop, VERSION};
+    use cloud::channel::message::{Start, Stop, VERSION};
 
     const LEASE: Duration = Duration::from_secs(30);
 

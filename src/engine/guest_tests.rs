@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::scenario_tests::{Shop, measure, parsed, run, tally};
 use super::{Work, begin};
-use crate::limits::AddressPolicy;
-use crate::measure::{Results, Tally};
-use crate::plan::Share;
-use crate::scenario::{Substitutions, no_files, percent_encoded, read};
+use model::limits::AddressPolicy;
+use model::measure::{Results, Tally};
+use model::plan::Share;
+use model::scenario::{Substitutions, no_files, percent_encoded, read};
 
 /// Somebody else's server: another host of this machine, which would answer.
 struct Stranger {

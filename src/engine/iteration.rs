@@ -11,7 +11,7 @@ use tokio::time::timeout_at;
 use super::context::{Supply, WorkerContext};
 use super::session::Session;
 use super::walk::Walk;
-use crate::scenario::{Block, Think};
+use model::scenario::{Block, Think};
 
 /// A session that gets no connection waits this long: nobody hammers at a closed door, and a
 /// generator that did would measure only itself. (The open model begins what is due all the same.)

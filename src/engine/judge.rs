@@ -8,8 +8,8 @@ use serde_json_path::JsonPath;
 
 use super::values::{CapturedValue, Values};
 use super::wire::HttpAnswer;
-use crate::measure::Ending;
-use crate::scenario::{Capture, Check, Expected, From, Occurrence, Step, What};
+use model::measure::Ending;
+use model::scenario::{Capture, Check, Expected, From, Occurrence, Step, What};
 
 use rand::RngExt as _;
 
@@ -348,7 +348,7 @@ mod tests {
     use rand_pcg::Pcg64Mcg;
 
     use super::*;
-    use crate::scenario::{Method, Template, ThresholdOperator, example};
+    use model::scenario::{Method, Template, ThresholdOperator, example};
 
     fn answer(status: u16, body: &str) -> HttpAnswer {
         let headers = vec![("x-kind".to_owned(), b"fast".to_vec())];

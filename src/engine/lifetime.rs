@@ -14,7 +14,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use signal_hook::consts::SIGALRM;
 use signal_hook::flag::register_conditional_shutdown;
 
-use crate::outcome::Exit;
+use model::outcome::Exit;
 
 /// An orderly end takes a few seconds: results are flushed, with retries.
 const THREAD: Duration = Duration::from_secs(10);
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    const HANGING: &str = "engine::lifetime::tests::a_generator_that_hangs";
+    const HANGING: &str = "lifetime::tests::a_generator_that_hangs";
     const NEVER: Duration = Duration::from_secs(24 * 3_600);
 
     /// What the tests below start, in a process of its own: its only runtime thread never comes

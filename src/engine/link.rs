@@ -15,8 +15,8 @@ use super::connection::{Connection, Endpoint, NotOpened, Opening, ReceivedAnswer
 use super::context::WorkerContext;
 use super::request::{Prepared, ReadyRequest};
 use super::wire::HttpAnswer;
-use crate::measure::{Ending, Key, Request};
-use crate::scenario::{Pool, Reuse};
+use model::measure::{Ending, Key, Request};
+use model::scenario::{Pool, Reuse};
 
 /// The network side of a session: its connection, cookies and TLS.
 #[derive(Default)]

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::tls::Security;
-use crate::scenario::{Http, Target};
+use model::scenario::{Http, Target};
 
 /// A server that answers so small a question later than this is not asked again.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use url::Url;
 use super::judge::Judge;
 use super::values::{MissingValue, Values};
 use super::wire::Keep;
-use crate::scenario::{Flow, Method, Step, Target, Template};
+use model::scenario::{Flow, Method, Step, Target, Template};
 
 /// Everything of a step that is known before the run.
 pub struct Prepared {
@@ -296,7 +296,7 @@ mod tests {
     use rand_pcg::Pcg64Mcg;
 
     use super::*;
-    use crate::scenario::{Body, Escape, Expression, Segment, example};
+    use model::scenario::{Body, Escape, Expression, Segment, example};
 
     fn written(step: Step, cookies: Option<&str>) -> String {
         let mut scenario = example::scenario(vec![]);

@@ -4,8 +4,8 @@
 use rand::RngExt as _;
 use rand_pcg::Pcg64Mcg;
 
-use crate::plan::Share;
-use crate::scenario::{DataFile, Order, WhenUsedUp};
+use model::plan::Share;
+use model::scenario::{DataFile, Order, WhenUsedUp};
 
 /// The rows of one data file that belong to a worker.
 #[derive(Debug)]

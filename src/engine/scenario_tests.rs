@@ -19,10 +19,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{Work, begin};
-use crate::limits::AddressPolicy;
-use crate::measure::{Ending, Results, Saturation, Select, Tally};
-use crate::plan::Share;
-use crate::scenario::{self, Scenario, Substitutions};
+use model::limits::AddressPolicy;
+use model::measure::{Ending, Results, Saturation, Select, Tally};
+use model::plan::Share;
+use model::scenario::{self, Scenario, Substitutions};
 
 /// One request as the shop saw it.
 #[derive(Debug, Clone)]

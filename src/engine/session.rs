@@ -13,7 +13,7 @@ use super::link::{Link, Trace};
 use super::request::Prepared;
 use super::values::{CapturedValue, Values};
 use super::wire::HttpAnswer;
-use crate::measure::{Ending, Key, Request};
+use model::measure::{Ending, Key, Request};
 
 /// What a virtual user has.
 pub struct Session {

@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::decide::{self, ChannelView, FIRST_HEARTBEAT, GeneratorAction};
 use super::{RunningWorkers, Work, begin};
-use crate::channel::message::{Control, End, Ended, Ready, Report, VERSION};
-use crate::channel::{Channel, ChannelError, POLL};
-use crate::limits::AddressPolicy;
-use crate::measure::Interval;
-use crate::plan::Share;
-use crate::redact;
-use crate::scenario::{self, Scenario};
+use cloud::channel::message::{Control, End, Ended, Ready, Report, VERSION};
+use cloud::channel::{Channel, ChannelError, POLL};
+use model::limits::AddressPolicy;
+use model::measure::Interval;
+use model::plan::Share;
+use model::redact;
+use model::scenario::{self, Scenario};
 
 /// How often what was measured is handed over.
 const REPORT: Duration = Duration::from_secs(2);
@@ -46,7 +46,7 @@ pub struct GeneratorTask {
     pub epoch: u64,
     pub max_lifetime: Duration,
     pub identity: String,
-    /// [`LEASE`](crate::channel::LEASE), but in tests.
+    /// [`LEASE`](cloud::channel::LEASE), but in tests.
     pub lease: Duration,
 }
 

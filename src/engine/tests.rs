@@ -26,13 +26,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::task::{GeneratorTask, carry_out_for_test, generate};
 use super::{Work, begin};
-use crate::channel::message::{Control, Ended, Plan, Secrets, Start, VERSION};
-use crate::channel::{Channel, LEASE};
-use crate::limits::AddressPolicy;
-use crate::measure::{Results, Select, Tally};
-use crate::plan::{Schedule, Share};
-use crate::redact;
-use crate::scenario::{
+use cloud::channel::message::{Control, Ended, Plan, Secrets, Start, VERSION};
+use cloud::channel::{Channel, LEASE};
+use model::limits::AddressPolicy;
+use model::measure::{Results, Select, Tally};
+use model::plan::{Schedule, Share};
+use model::redact;
+use model::scenario::{
     Action, LoadPhase, Method, Model, PhaseRole, Scenario, Substitutions, Template, Think, Url,
     example,
 };
@@ -622,7 +622,7 @@ fn plan(secrets: bool) -> Plan {
         scenario,
         surroundings: substitutions,
         secrets,
-        reach: crate::limits::AddressPolicy {
+        reach: model::limits::AddressPolicy {
             loopback: true,
             private: false,
         },
@@ -702,7 +702,7 @@ async fn what_a_task_says_holds_no_secret_even_if_the_plan_cannot_be_read() {
 async fn the_last_to_leave_a_folder_takes_the_secrets_out_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let channel =
-        crate::channel::open(&format!("file://{}", folder.path().display()), None).unwrap();
+        cloud::channel::open(&format!("file://{}", folder.path().display()), None).unwrap();
     channel.put_plan(&plan(true)).await.unwrap();
     let mut secrets = redact::Secrets::default();
     secrets.insert("KEY", "c4nary-in-a-folder");

@@ -18,7 +18,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_rustls::TlsConnector;
 
-use crate::scenario::{Http, Identity, Target, Tls};
+use model::scenario::{Http, Identity, Target, Tls};
 
 /// A session's own tickets: TLS 1.3 servers send two at a time.
 const TICKETS: usize = 2;

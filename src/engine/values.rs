@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rand::RngExt as _;
 use rand_pcg::Pcg64Mcg;
 
-use crate::scenario::{Condition, DataFile, Escape, Expression, Literal, Segment, Template};
+use model::scenario::{Condition, DataFile, Escape, Expression, Literal, Segment, Template};
 
 /// A captured value: as text, and whether that text is JSON as it stands (a number, `true`, an
 /// object).
@@ -101,9 +101,9 @@ impl Values<'_> {
                     .ok_or(MissingValue)?,
             ),
             Expression::Now(now) => match now {
-                crate::scenario::Now::Text => text(&format!("{:.3}", Timestamp::now())),
-                crate::scenario::Now::Seconds => number(&Timestamp::now().as_second()),
-                crate::scenario::Now::Millis => number(&Timestamp::now().as_millisecond()),
+                model::scenario::Now::Text => text(&format!("{:.3}", Timestamp::now())),
+                model::scenario::Now::Seconds => number(&Timestamp::now().as_second()),
+                model::scenario::Now::Millis => number(&Timestamp::now().as_millisecond()),
             },
             Expression::Session => number(&self.session),
             Expression::Iteration => number(&self.iteration),
@@ -157,7 +157,7 @@ fn uuid(chance: &mut Pcg64Mcg) -> String {
 fn put(value: &CapturedValue, escape: Escape, out: &mut Vec<u8>) {
     match escape {
         Escape::Raw => out.extend_from_slice(value.text.as_bytes()),
-        Escape::Percent => out.extend(crate::scenario::percent_encoded(&value.text).into_bytes()),
+        Escape::Percent => out.extend(model::scenario::percent_encoded(&value.text).into_bytes()),
         Escape::Json if value.json => out.extend_from_slice(value.text.as_bytes()),
         Escape::Json => out.extend(
             serde_json::Value::from(value.text.as_ref())
@@ -183,7 +183,7 @@ mod tests {
     use rand::SeedableRng as _;
 
     use super::*;
-    use crate::scenario::{Operator, Order, WhenUsedUp};
+    use model::scenario::{Operator, Order, WhenUsedUp};
 
     fn rendered(expression: Expression, escape: Escape) -> Result<String, MissingValue> {
         let data = [DataFile {

@@ -1,7 +1,7 @@
 //! The order in which the steps of a block are carried out: blocks within blocks, repeated, under
 //! conditions. Pure.
 
-use crate::scenario::{Action, Block, Condition};
+use model::scenario::{Action, Block, Condition};
 
 /// Walks through a block; for a flat one nothing is allocated.
 pub struct Walk<'b> {
@@ -66,7 +66,7 @@ impl<'b> Walk<'b> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Expression, Operator};
+    use model::scenario::{Expression, Operator};
 
     fn block(repeat: u32, condition: Option<bool>, actions: Vec<Action>) -> Action {
         let condition = condition.map(|negated| Condition {

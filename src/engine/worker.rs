@@ -13,9 +13,9 @@ use super::alarm::WakeTimer;
 use super::context::{WorkerContext, spread};
 use super::tls::Security;
 use super::{health, iteration};
-use crate::measure::Interval;
-use crate::plan::Share;
-use crate::scenario::Model;
+use model::measure::Interval;
+use model::plan::Share;
+use model::scenario::Model;
 
 /// Iterations under way per worker. Beyond it memory grows without end under a target that hangs;
 /// what is not started is counted, and makes the run inconclusive.

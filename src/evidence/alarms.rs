@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::vocabulary::AlarmState;
-use crate::evidence::instances::{SECOND, after};
-use crate::evidence::timeline::{Alarm, AlarmChange, Datapoint, Decision, Observed, Timeline};
+use crate::instances::{SECOND, after};
+use crate::timeline::{Alarm, AlarmChange, Datapoint, Decision, Observed, Timeline};
 
 /// An alarm that went to ALARM.
 pub struct Fired<'a> {

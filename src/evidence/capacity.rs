@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::load::{Confidence, ERRORS, LEAST_REQUESTS, Second};
-use crate::evidence::timeline::{Alarm, MetricSeries};
-use crate::units::{self, Seconds, seconds};
+use crate::timeline::{Alarm, MetricSeries};
+use model::units::{self, Seconds, seconds};
 
 /// Seconds on each side of the limit for an estimate to be called sure.
 const SURE: usize = 5;

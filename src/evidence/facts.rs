@@ -12,9 +12,9 @@ use super::overload::Overload;
 use super::reaction::{self, Reaction, Times};
 use super::timeline::{Activity, Alarm, Policy, Timeline};
 use super::{alarms, instances};
-use crate::measure::Results;
-use crate::plan::Schedule;
-use crate::scenario::{Limit, Scenario};
+use model::measure::Results;
+use model::plan::Schedule;
+use model::scenario::{Limit, Scenario};
 
 /// What a run showed.
 pub struct Facts<'a> {

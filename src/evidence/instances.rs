@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::vocabulary::TargetState;
-use crate::evidence::timeline::{GroupState, Instance, TargetHealth, Timeline};
-use crate::units::{Seconds, seconds};
+use crate::timeline::{GroupState, Instance, TargetHealth, Timeline};
+use model::units::{Seconds, seconds};
 
 /// Between two looks, where the timeline does not say when the look before was.
 pub const POLLED: Duration = Duration::from_secs(2);
@@ -462,8 +462,8 @@ pub fn second(started: Timestamp, at: Timestamp) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::testing::at;
-    use crate::evidence::timeline::{Observation, Observed};
+    use crate::testing::at;
+    use crate::timeline::{Observation, Observed};
 
     #[test]
     fn an_instance_serves_when_it_is_healthy_in_all_its_target_groups() {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{Results, Select};
-use crate::plan::Schedule;
-use crate::scenario::{Model, Scenario};
+use model::measure::{Results, Select};
+use model::plan::Schedule;
+use model::scenario::{Model, Scenario};
 
 /// Fewer requests say nothing of a percentile.
 pub const LEAST_REQUESTS: u64 = 20;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Seconds, seconds};
+use model::units::{Seconds, seconds};
 
 /// The resolution of a moment that is known to the millisecond.
 pub const EXACT: Duration = Duration::from_millis(1);

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::cost;
-use crate::evidence::Timeline;
-use crate::units::Usd;
+use crate::Timeline;
+use model::cost;
+use model::units::Usd;
 
 /// What one instance, or one task, costs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

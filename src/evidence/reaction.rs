@@ -12,17 +12,17 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::OpenLink;
-use crate::evidence::instances::{self, Launched, Left, Why, after};
-use crate::evidence::moment::{self, Moment, MomentKind};
-use crate::evidence::spikes::{self, Spike};
-use crate::evidence::timeline::{Decision, Timeline};
-use crate::evidence::{alarms, scale_in};
-use crate::measure::Results;
-use crate::plan::Schedule;
-use crate::scenario::Limit;
-use crate::scenario::{PhaseRole, Scenario};
-use crate::units::{Seconds, seconds};
+use crate::OpenLink;
+use crate::instances::{self, Launched, Left, Why, after};
+use crate::moment::{self, Moment, MomentKind};
+use crate::spikes::{self, Spike};
+use crate::timeline::{Decision, Timeline};
+use crate::{alarms, scale_in};
+use model::measure::Results;
+use model::plan::Schedule;
+use model::scenario::Limit;
+use model::scenario::{PhaseRole, Scenario};
+use model::units::{Seconds, seconds};
 
 /// One change of the desired capacity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

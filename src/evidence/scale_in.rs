@@ -6,10 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::vocabulary::PolicyKind;
-use crate::evidence::instances::{Launched, after, between};
-use crate::evidence::timeline::{GroupState, Policy, Timeline};
-use crate::scenario::{InWithin, Scenario};
-use crate::units;
+use crate::instances::{Launched, after, between};
+use crate::timeline::{GroupState, Policy, Timeline};
+use model::scenario::{InWithin, Scenario};
+use model::units;
 
 /// No scale-in can come sooner than that, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,10 +45,8 @@ pub fn in_bound(
 
 /// As `in_bound`, of a group whose load falls now.
 pub fn in_bound_from(scenario: &Scenario, timeline: &Timeline, now: Timestamp) -> Option<Duration> {
-    let launched = crate::evidence::instances::launched(
-        timeline,
-        timeline.groups().next().map_or(now, |(at, _)| at),
-    );
+    let launched =
+        crate::instances::launched(timeline, timeline.groups().next().map_or(now, |(at, _)| at));
     in_bound(
         scenario,
         timeline,
@@ -190,9 +188,9 @@ fn last_in_service(launched: &[&Launched]) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::instances::{self, Sighting};
-    use crate::evidence::testing::{alarm, at, group};
-    use crate::evidence::timeline::{Observation, Observed};
+    use crate::instances::{self, Sighting};
+    use crate::testing::{alarm, at, group};
+    use crate::timeline::{Observation, Observed};
 
     fn timeline(change: impl Fn(&mut GroupState), policies: Vec<Policy>) -> Timeline {
         let mut look = group(0, 1, &["i-1"]);
@@ -355,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_services_cooldowns_are_its_policies_and_never_nothing() {
-        let mut scenario = crate::evidence::testing::scenario();
+        let mut scenario = crate::testing::scenario();
         scenario.scaling.in_within = InWithin::Cooldowns(2.0);
         let service = |policies| {
             let serves = |group: &mut GroupState| {

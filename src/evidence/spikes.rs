@@ -8,15 +8,15 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::OpenLink;
-use crate::evidence::alarms::{self, Fired};
-use crate::evidence::instances::{self, Launched, SECOND, after, between};
-use crate::evidence::moment::{self, EXACT, Moment, MomentKind};
-use crate::evidence::reaction::{Reaction, Span, Times};
-use crate::evidence::timeline::{Decision, Timeline};
-use crate::measure::Results;
-use crate::scenario::Limit;
-use crate::units::{self, Seconds, seconds};
+use crate::OpenLink;
+use crate::alarms::{self, Fired};
+use crate::instances::{self, Launched, SECOND, after, between};
+use crate::moment::{self, EXACT, Moment, MomentKind};
+use crate::reaction::{Reaction, Span, Times};
+use crate::timeline::{Decision, Timeline};
+use model::measure::Results;
+use model::scenario::Limit;
+use model::units::{self, Seconds, seconds};
 
 mod back;
 mod latency;

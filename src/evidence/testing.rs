@@ -1,5 +1,7 @@
 //! Groups, loads and stories for the tests of everything that reads evidence.
 
+#![allow(clippy::unwrap_used, reason = "only tests use it")]
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,9 +10,9 @@ use super::Facts;
 use super::timeline::{
     Activity, Alarm, AlarmChange, Datapoint, GroupState, Instance, Observation, Observed, Timeline,
 };
-use crate::measure::{Cell, InstanceCell, Interval, Key, LatencyHistogram, Results, Tally};
-use crate::plan::Schedule;
-use crate::scenario::{
+use model::measure::{Cell, InstanceCell, Interval, Key, LatencyHistogram, Results, Tally};
+use model::plan::Schedule;
+use model::scenario::{
     LoadPhase, Model, PhaseRole, Scenario, Threshold, ThresholdMetric, ThresholdOperator,
     ThresholdScope, example,
 };
@@ -272,7 +274,7 @@ pub fn two_spikes() -> Vec<Observation> {
     story
 }
 
-pub fn levels() -> crate::scenario::Scenario {
+pub fn levels() -> model::scenario::Scenario {
     phases(&[
         (1.0, false),
         (9.0, true),

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::clock::{self, LabInstant};
 use super::config::PolicyMetric;
 use super::{elb, group, ids, service};
-use crate::scaling::alarm::{AlarmDatapoint, AlarmModel, AlarmModelState, BreachRule, Transition};
-use crate::scaling::policies::Rule;
+use model::scaling::alarm::{AlarmDatapoint, AlarmModel, AlarmModelState, BreachRule, Transition};
+use model::scaling::policies::Rule;
 
 #[derive(Debug)]
 pub struct WatchedAlarm {

@@ -13,7 +13,7 @@ use super::group::{LabGroup, NAME};
 use super::ids::{ACCOUNT, REGION};
 use super::instance::{LabActivity, LabInstance, TargetState};
 use super::live_policy::LivePolicy;
-use crate::scaling::policies::Rule;
+use model::scaling::policies::Rule;
 
 pub fn policy_arn(policy: &str) -> String {
     format!(

@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 use super::LabError;
-use crate::scaling::cooldown::Cooldowns;
-use crate::scaling::policies::Rule;
-use crate::scaling::step::{self, SimpleScaling, StepScaling};
-use crate::scaling::target_tracking::TargetTracking;
+use model::scaling::cooldown::Cooldowns;
+use model::scaling::policies::Rule;
+use model::scaling::step::{self, SimpleScaling, StepScaling};
+use model::scaling::target_tracking::TargetTracking;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -462,7 +462,7 @@ impl Config {
 
 fn friendly<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(input)?;
-    crate::units::parse_duration(&text).map_err(serde::de::Error::custom)
+    model::units::parse_duration(&text).map_err(serde::de::Error::custom)
 }
 
 /// A list with nothing in it would be the usual policy, and look like none.

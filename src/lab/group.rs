@@ -16,10 +16,10 @@ use super::instance::{LabActivity, LabInstance, TargetState};
 use super::live_policy::LivePolicy;
 use super::metrics::{OpenPeriod, Sample};
 use super::truth;
-use crate::scaling::alarm::{AlarmDatapoint, AlarmModelState};
-use crate::scaling::cooldown::Cooling;
-use crate::scaling::policies::{PolicyReading, Rule, decide};
-use crate::scaling::{Bounds, GroupReading};
+use model::scaling::alarm::{AlarmDatapoint, AlarmModelState};
+use model::scaling::cooldown::Cooling;
+use model::scaling::policies::{PolicyReading, Rule, decide};
+use model::scaling::{Bounds, GroupReading};
 
 pub const NAME: &str = "lab-web";
 
@@ -491,7 +491,7 @@ fn taken_out(time: &str, from: u32, to: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scaling::replay::{Follows, InstanceLimits, Setting, replay};
+    use model::scaling::replay::{Follows, InstanceLimits, Setting, replay};
 
     const START: LabInstant = Duration::from_secs(1_764_000_000);
 

@@ -5,8 +5,8 @@ use super::clock::LabInstant;
 use super::config::{self, ScalingKind};
 use super::group::NAME;
 use super::service::{CLUSTER, SERVICE};
-use crate::scaling::alarm::{AlarmModel, BreachRule};
-use crate::scaling::policies::Rule;
+use model::scaling::alarm::{AlarmModel, BreachRule};
+use model::scaling::policies::Rule;
 
 /// A policy with its alarms.
 #[derive(Debug)]

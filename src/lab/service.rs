@@ -12,7 +12,7 @@ use super::ids::{ACCOUNT, REGION};
 use super::instance::{LabInstance, TargetState};
 use super::live_policy::LivePolicy;
 use super::truth::Decided;
-use crate::scaling::policies::Rule;
+use model::scaling::policies::Rule;
 
 pub const CLUSTER: &str = "lab";
 pub const SERVICE: &str = "web";

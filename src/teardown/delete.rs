@@ -11,11 +11,11 @@ use super::Teardown;
 use super::destroy::BOUND;
 use super::inventory::{Inventory, Presence};
 use super::proof::Destruction;
-use crate::aws::Cloud;
-use crate::aws::failure::Failure;
-use crate::events::Event;
-use crate::journal;
-use crate::journal::names::{ResourceKind, Thing};
+use cloud::aws::Cloud;
+use cloud::aws::failure::Failure;
+use model::events::Event;
+use provision::journal;
+use provision::journal::names::{ResourceKind, Thing};
 
 /// On a terminal the user may renew credentials, so attempts go on until the bound; elsewhere only a
 /// refreshed chain helps, and this many attempts are enough.

@@ -13,7 +13,7 @@ use super::Teardown;
 use super::delete::delete_and_verify;
 use super::proof::Destruction;
 use super::terraform::terraform_destroy;
-use crate::journal::names::{ResourceKind, Thing};
+use provision::journal::names::{ResourceKind, Thing};
 
 /// For all of a destroy. An hour-long outage of a region is not waited for; tasks have ended long
 /// before that.

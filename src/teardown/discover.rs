@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 use tokio::time::sleep;
 
 use super::inventory::{InventoryError, call_failed};
-use crate::aws::Aws;
-use crate::aws::query::{Query, Service, element, elements, encode};
-use crate::journal::names::{
+use cloud::aws::Aws;
+use cloud::aws::query::{Query, Service, element, elements, encode};
+use model::units::RunId;
+use provision::journal::names::{
     BUCKET_PREFIX, LOG_GROUP_PREFIX, REPOSITORY_PREFIX, ROLE_PATH, RUN_TAG,
 };
-use crate::units::RunId;
 
 /// What every run id begins with.
 const RUN_PREFIX: &str = "sp-";

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::aws::AwsError;
-use crate::journal::JournalError;
-use crate::outcome::Exit;
-use crate::units::RunId;
+use cloud::aws::AwsError;
+use model::outcome::Exit;
+use model::units::RunId;
+use provision::journal::JournalError;
 
 /// A reap that could not begin. What could not be destroyed is no error but part of the result.
 #[derive(Debug, thiserror::Error)]

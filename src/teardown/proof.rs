@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Teardown;
-use crate::aws::Cloud;
-use crate::journal::Record;
-use crate::journal::names::Thing;
-use crate::units::RunId;
+use cloud::aws::Cloud;
+use model::units::RunId;
+use provision::journal::Record;
+use provision::journal::names::Thing;
 
 /// In the run's folder, or beside the runs as `RUN.proof.json`: every expected name with the answer
 /// that says it is gone.

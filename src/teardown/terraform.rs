@@ -9,10 +9,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Teardown;
-use crate::channel;
-use crate::journal::names::ResourceNames;
-use crate::terraform::state::{Best, adopt};
-use crate::terraform::{Terraform, TerraformError, has_module, session};
+use cloud::channel;
+use provision::journal::names::ResourceNames;
+use provision::terraform::state::{Best, adopt};
+use provision::terraform::{Terraform, TerraformError, has_module, session};
 
 /// One terraform destroy takes seconds; a security group whose interface hangs holds it for as long
 /// as its provider waits.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{Clients, WatchError, call, seconds, timestamp};
-use crate::evidence::timeline::{Alarm, AlarmChange, Datapoint, MathQuery};
+use evidence::timeline::{Alarm, AlarmChange, Datapoint, MathQuery};
 
 /// DescribeAlarms takes so many names.
 const NAMES: usize = 100;

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 
 use super::{Clients, WatchError, call, count, pages, seconds, timestamp};
-use crate::evidence::timeline::{
+use evidence::timeline::{
     Activity, GroupState, Hook, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings,
 };
-use crate::evidence::vocabulary::PolicyKind;
+use evidence::vocabulary::PolicyKind;
 
 /// A run that made more activities than this has told its story; the rest is not read.
 const MOST_ACTIVITIES: usize = 500;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Clients, WatchError, call, count, seconds};
-use crate::evidence::timeline::{Balancer, TargetGroup, TargetHealth};
-use crate::evidence::vocabulary::TargetState;
+use evidence::timeline::{Balancer, TargetGroup, TargetHealth};
+use evidence::vocabulary::TargetState;
 
 pub async fn health(clients: &Clients, target_group: &str) -> Result<TargetHealth, WatchError> {
     let answer = clients

@@ -4,9 +4,9 @@ use aws_sdk_autoscaling::error::SdkError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use crate::aws::explain;
-use crate::aws::failure::Failure;
-use crate::evidence::timeline::{Gap, GapReason};
+use cloud::aws::explain;
+use cloud::aws::failure::Failure;
+use evidence::timeline::{Gap, GapReason};
 
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {

@@ -7,8 +7,8 @@ use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 
 use super::{Clients, WatchError, call, elb, timestamp};
-use crate::evidence::timeline::{Alarm, Datapoint, MathQuery, MetricSeries, series};
-use crate::scenario::Subject;
+use evidence::timeline::{Alarm, Datapoint, MathQuery, MetricSeries, series};
+use model::scenario::Subject;
 
 /// What CloudWatch offers of a load balancer: a minute's resolution.
 const ELB_PERIOD: Duration = Duration::from_secs(60);
@@ -125,7 +125,7 @@ fn apart(alarm: &Alarm) -> String {
     format!(
         "{}, {statistic} of {}",
         of.join(" "),
-        crate::units::duration(alarm.period)
+        model::units::duration(alarm.period)
     )
 }
 

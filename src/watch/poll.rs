@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::pace::Pace;
 use super::recorder::Recorder;
 use super::{Clients, Since, WatchError, alarms, policies_and_alarms};
-use crate::evidence::timeline::{Alarm, GroupState, Observed};
-use crate::evidence::vocabulary::{AlarmState, TargetState};
+use evidence::timeline::{Alarm, GroupState, Observed};
+use evidence::vocabulary::{AlarmState, TargetState};
 
 /// Activities, alarms and their history carry their own times: reading them later loses nothing.
 const SLOW: Duration = Duration::from_secs(5);

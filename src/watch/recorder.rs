@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Last, Looks, WatchError, observation};
-use crate::aws::clock::ApiClock;
-use crate::evidence::Timeline;
-use crate::evidence::timeline::{Gap, Observation, Observed};
-use crate::redact;
+use cloud::aws::clock::ApiClock;
+use evidence::Timeline;
+use evidence::timeline::{Gap, Observation, Observed};
+use model::redact;
 
 /// The version of the file, in its first line.
 const VERSION: u32 = 2;
@@ -191,7 +191,7 @@ pub fn read(path: &Path) -> Result<Timeline, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::timeline::GapReason;
+    use evidence::timeline::GapReason;
 
     fn gap(call: &str) -> Observed {
         Observed::Gap(Gap {
@@ -258,7 +258,7 @@ mod tests {
         let mut recorder = Recorder::in_memory(ApiClock::default());
         let error = WatchError::Call {
             action: "autoscaling:DescribeScalingActivities",
-            failure: crate::aws::failure::Failure::Denied,
+            failure: cloud::aws::failure::Failure::Denied,
             source: "no".into(),
         };
         for _ in 0..3 {

@@ -11,11 +11,11 @@ use aws_sdk_ecs::types::{DesiredStatus, Service, Task};
 use jiff::Timestamp;
 
 use super::{Clients, Since, WatchError, call, count, pages, seconds, timestamp};
-use crate::evidence::timeline::{
+use evidence::timeline::{
     Activity, GroupState, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings,
 };
-use crate::evidence::vocabulary::{ActivityStatus, Lifecycle};
-use crate::scenario::Subject;
+use evidence::vocabulary::{ActivityStatus, Lifecycle};
+use model::scenario::Subject;
 
 /// DescribeTasks takes so many.
 const TASKS: usize = 100;

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 
 use super::{Seen, Spike};
-use crate::evidence::OpenLink;
-use crate::evidence::alarms;
-use crate::evidence::instances::{self, SECOND, Why, after, between};
-use crate::evidence::moment::{EXACT, Moment, MomentKind};
-use crate::evidence::reaction::Span;
-use crate::evidence::timeline::Decision;
+use crate::OpenLink;
+use crate::alarms;
+use crate::instances::{self, SECOND, Why, after, between};
+use crate::moment::{EXACT, Moment, MomentKind};
+use crate::reaction::Span;
+use crate::timeline::Decision;
 
 impl Seen<'_> {
     pub(super) fn back(&self, spike: &mut Spike, span: &Span, until: Timestamp) {

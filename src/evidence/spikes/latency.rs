@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::evidence::instances::{self, after};
-use crate::measure::{Results, Select};
+use crate::instances::{self, after};
+use model::measure::{Results, Select};
 
 /// Latency is back when it has kept its limit for so many seconds.
 pub const STEADY: usize = 3;

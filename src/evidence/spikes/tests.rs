@@ -1,8 +1,8 @@
 use super::*;
-use crate::evidence::testing::{
+use crate::testing::{
     activity, alarm, at, change, group, levels, phases, results as answered, two_spikes, with_load,
 };
-use crate::evidence::timeline::{Observation, Observed};
+use crate::timeline::{Observation, Observed};
 
 fn reaction(story: Vec<Observation>) -> Reaction {
     with_load(&levels(), story, &Results::default(), |case| {

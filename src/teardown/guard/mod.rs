@@ -15,9 +15,9 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::journal;
-use crate::redact;
-use crate::units::RunId;
+use model::redact;
+use model::units::RunId;
+use provision::journal;
 
 mod orphaned;
 

@@ -2,17 +2,17 @@
 
 use tokio::time::sleep;
 
-use crate::events::Events;
-use crate::journal::names::ResourceNames;
-use crate::journal::{self, Record, locks};
-use crate::teardown::proof::PROOF;
-use crate::teardown::reap::clouds::Clouds;
-use crate::teardown::reap::fence::fence;
-use crate::teardown::reap::journals::same_place;
-use crate::teardown::reap::target::LOOK;
-use crate::teardown::reap::{Reap, Reaped, Reaping, Skipped, reap};
-use crate::teardown::{JournalFacts, Teardown, TeardownError, destroy};
-use crate::units::RunId;
+use crate::proof::PROOF;
+use crate::reap::clouds::Clouds;
+use crate::reap::fence::fence;
+use crate::reap::journals::same_place;
+use crate::reap::target::LOOK;
+use crate::reap::{Reap, Reaped, Reaping, Skipped, reap};
+use crate::{JournalFacts, Teardown, TeardownError, destroy};
+use model::events::Events;
+use model::units::RunId;
+use provision::journal::names::ResourceNames;
+use provision::journal::{self, Record, locks};
 
 /// Waits until no process drives the run, and destroys what it left. Does nothing for a finished
 /// run.

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use super::{Inventory, InventoryError, delete_result};
-use crate::aws::failure::Failure;
-use crate::aws::query::Service;
-use crate::journal::names::{RUN_TAG, ResourceKind, Thing};
+use cloud::aws::failure::Failure;
+use cloud::aws::query::Service;
+use provision::journal::names::{RUN_TAG, ResourceKind, Thing};
 
 impl Inventory {
     pub(super) async fn security_groups(&self, name: &str) -> Result<Vec<String>, InventoryError> {

@@ -8,8 +8,8 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::time::{Instant, sleep};
 
 use super::{Inventory, InventoryError, Presence, call_failed};
-use crate::aws::explain;
-use crate::journal::names::RUN_TAG;
+use cloud::aws::explain;
+use provision::journal::names::RUN_TAG;
 
 /// StopTask gives a task 30 s; detaching its network interface takes its time after that.
 const STOPPING: Duration = Duration::from_secs(180);

@@ -1,8 +1,8 @@
 //! The two roles of a run's tasks.
 
 use super::{Inventory, InventoryError, Presence, delete_result, found};
-use crate::aws::query::{QueryError, Service, element, elements};
-use crate::journal::names::ROLE_PATH;
+use cloud::aws::query::{QueryError, Service, element, elements};
+use provision::journal::names::ROLE_PATH;
 
 impl Inventory {
     /// Role names are one per account, whatever their path: one of another path is somebody else's.
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn a_role_tells_the_region_of_the_tasks_that_may_take_it() {
         let role = |trust: &str| {
-            let encoded = crate::aws::query::encode(trust);
+            let encoded = cloud::aws::query::encode(trust);
             format!("<r><AssumeRolePolicyDocument>{encoded}</AssumeRolePolicyDocument></r>")
         };
         let ours =

@@ -1,7 +1,7 @@
 //! The tasks' log group.
 
 use super::{Inventory, InventoryError};
-use crate::aws::query::Service;
+use cloud::aws::query::Service;
 
 impl Inventory {
     pub(super) async fn log_group(&self, name: &str) -> Result<bool, InventoryError> {

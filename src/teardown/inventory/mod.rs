@@ -9,11 +9,11 @@ use aws_sdk_ecs::types::TaskDefinitionStatus;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use crate::aws::failure::Failure;
-use crate::aws::query::{Query, QueryError, Service};
-use crate::aws::{Aws, explain};
-use crate::journal::names::{ResourceKind, Thing};
-use crate::units::RunId;
+use cloud::aws::failure::Failure;
+use cloud::aws::query::{Query, QueryError, Service};
+use cloud::aws::{Aws, explain};
+use model::units::RunId;
+use provision::journal::names::{ResourceKind, Thing};
 
 mod ec2;
 mod ecr;

@@ -4,7 +4,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 
 use super::{Inventory, InventoryError, delete_result};
-use crate::aws::query::{QueryError, element, elements, encode};
+use cloud::aws::query::{QueryError, element, elements, encode};
 
 /// S3 takes thousands of deletes a second for a prefix; this many connections are polite to
 /// everyone between.

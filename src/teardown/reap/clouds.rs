@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::aws::{AwsError, Cloud};
-use crate::events::Events;
+use cloud::aws::{AwsError, Cloud};
+use model::events::Events;
 
 /// How long a reaper waits for an outage to end before it says that something is left.
 const UNREACHED: Duration = Duration::from_secs(10 * 60);
 
 /// The caller's AWS, asked once and only if there is something to do.
 #[derive(Default)]
-pub(in crate::teardown) struct Clouds {
+pub(crate) struct Clouds {
     known: Option<Cloud>,
 }
 
@@ -23,7 +23,7 @@ impl Clouds {
     }
 
     /// Tries again while AWS cannot be reached: not knowing who we are must not end a destroy.
-    pub(in crate::teardown) async fn get(&mut self, events: &Events) -> Result<Cloud, AwsError> {
+    pub(crate) async fn get(&mut self, events: &Events) -> Result<Cloud, AwsError> {
         if let Some(cloud) = &self.known {
             return Ok(cloud.clone());
         }

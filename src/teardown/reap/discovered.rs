@@ -7,14 +7,14 @@ use super::clouds::Clouds;
 use super::liveness::seems_dead;
 use super::target::{Examined, ReapTarget, Source};
 use super::{Reaped, Reaping, Skipped, TeardownError};
-use crate::aws::Cloud;
-use crate::events::Events;
-use crate::journal::names::{ResourceNames, Thing};
-use crate::teardown::discover::{self, Discovered};
-use crate::teardown::inventory::Presence;
-use crate::teardown::proof::PROOF;
-use crate::teardown::{JournalFacts, Teardown};
-use crate::units::RunId;
+use crate::discover::{self, Discovered};
+use crate::inventory::Presence;
+use crate::proof::PROOF;
+use crate::{JournalFacts, Teardown};
+use cloud::aws::Cloud;
+use model::events::Events;
+use model::units::RunId;
+use provision::journal::names::{ResourceNames, Thing};
 
 /// Nine Describes each.
 const LOOKED_AT_ONCE: usize = 8;

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::channel::message::{Control, Stop, VERSION};
-use crate::channel::{self, Channel, ChannelError};
-use crate::journal::names::ResourceNames;
-use crate::teardown::Teardown;
+use crate::Teardown;
+use cloud::channel::message::{Control, Stop, VERSION};
+use cloud::channel::{self, Channel, ChannelError};
+use provision::journal::names::ResourceNames;
 
 /// The stop order; tasks end by their lease without it.
 const FENCE: Duration = Duration::from_secs(6);
 
 /// Stops every task, and takes the run away from an orchestrator that may wake up: its next
 /// heartbeat is refused, and it creates nothing more.
-pub(in crate::teardown) async fn fence(teardown: &Teardown<'_>) {
+pub(crate) async fn fence(teardown: &Teardown<'_>) {
     let location = format!("s3://{}/run", ResourceNames::of(teardown.run).bucket);
     let Ok(channel) = channel::open(&location, Some(&teardown.aws.aws)) else {
         return;

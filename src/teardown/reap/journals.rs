@@ -6,11 +6,11 @@ use super::clouds::Clouds;
 use super::liveness::{DEAD, Origin};
 use super::target::{Examined, ReapTarget, Source};
 use super::{Reaped, Reaping, Skipped, TeardownError};
-use crate::aws::Cloud;
-use crate::events::Events;
-use crate::journal::names::{ResourceNames, Thing};
-use crate::journal::{self, Journal, Record, locks};
-use crate::units::RunId;
+use cloud::aws::Cloud;
+use model::events::Events;
+use model::units::RunId;
+use provision::journal::names::{ResourceNames, Thing};
+use provision::journal::{self, Journal, Record, locks};
 
 /// Looks at the runs of this host.
 pub(super) async fn examine(
@@ -69,7 +69,7 @@ pub(super) async fn examine(
 
 /// An error if the run ran in another account, region or AWS: there every Describe would find
 /// nothing, and prove nothing.
-pub(in crate::teardown) fn same_place(cloud: &Cloud, records: &[Record]) -> Result<(), String> {
+pub(crate) fn same_place(cloud: &Cloud, records: &[Record]) -> Result<(), String> {
     let Some(run) = journal::head(records) else {
         return Ok(());
     };
@@ -175,8 +175,8 @@ fn remove_secrets_if_dead(folder: &Path, records: &[Record]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::{Aws, Caller};
-    use crate::journal::record::Run;
+    use cloud::aws::{Aws, Caller};
+    use provision::journal::record::Run;
 
     #[test]
     fn a_run_whose_journal_is_damaged_is_named_as_one_that_may_have_left_everything() {

@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use tokio::time::sleep;
 
 use super::{Reaping, Skipped};
-use crate::aws::query::{Query, QueryError};
-use crate::channel::LEASE;
-use crate::journal::names::ResourceNames;
-use crate::journal::{self, Record, locks};
-use crate::teardown::Teardown;
-use crate::units;
+use crate::Teardown;
+use cloud::aws::query::{Query, QueryError};
+use cloud::channel::LEASE;
+use model::units;
+use provision::journal::names::ResourceNames;
+use provision::journal::{self, Record, locks};
 
 /// In the run's bucket: every heartbeat rewrites it.
 const CONTROL: &str = "run/control.json";
@@ -203,8 +203,8 @@ impl Liveness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::record::Run;
-    use crate::units::RunId;
+    use model::units::RunId;
+    use provision::journal::record::Run;
 
     fn head(boot: Option<String>) -> Record {
         Record::Run(Run {

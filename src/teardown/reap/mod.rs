@@ -13,10 +13,10 @@ use tokio::sync::OnceCell;
 
 use super::TeardownError;
 use super::proof::Destruction;
-use crate::events::Events;
-use crate::journal::names::Thing;
-use crate::terraform;
-use crate::units::RunId;
+use model::events::Events;
+use model::units::RunId;
+use provision::journal::names::Thing;
+use provision::terraform;
 
 pub(super) mod clouds;
 mod discovered;

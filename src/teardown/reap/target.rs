@@ -11,18 +11,18 @@ use super::fence::fence;
 use super::liveness::{Origin, ensure_dead, has_heartbeat};
 use super::work_lock::take_work_lock;
 use super::{Reaped, Reaping, Skipped};
-use crate::aws::Cloud;
-use crate::events::Events;
-use crate::journal::locks::{self, LockHolder};
-use crate::journal::{self, Journal, JournalError, Record, reserve};
-use crate::outcome::Exit;
-use crate::teardown::destroy::{self, stop_spending};
-use crate::teardown::proof::{Destruction, PROOF, is_from_same_place};
-use crate::teardown::{JournalFacts, LockedFolder, Teardown};
-use crate::terraform::{self, Binary};
+use crate::destroy::{self, stop_spending};
+use crate::proof::{Destruction, PROOF, is_from_same_place};
+use crate::{JournalFacts, LockedFolder, Teardown};
+use cloud::aws::Cloud;
+use model::events::Events;
+use model::outcome::Exit;
+use provision::journal::locks::{self, LockHolder};
+use provision::journal::{self, Journal, JournalError, Record, reserve};
+use provision::terraform::{self, Binary};
 
 /// Between two looks whether another process has let go of a lock.
-pub(in crate::teardown) const LOOK: Duration = Duration::from_millis(250);
+pub(crate) const LOOK: Duration = Duration::from_millis(250);
 /// From taking a lock to writing into it who did.
 const UNNAMED: Duration = Duration::from_secs(2);
 

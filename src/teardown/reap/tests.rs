@@ -13,13 +13,13 @@ use tokio::time::timeout;
 
 use super::target::{ReapTarget, Source};
 use super::*;
-use crate::aws::{Aws, Caller, Cloud};
-use crate::events::Event;
-use crate::journal::names::{ResourceKind, ResourceNames, Thing};
-use crate::journal::record::Run;
-use crate::journal::{self, Journal, Record, locks, reserve};
-use crate::teardown::inventory::{Inventory, Presence};
-use crate::teardown::proof::PROOF;
+use crate::inventory::{Inventory, Presence};
+use crate::proof::PROOF;
+use cloud::aws::{Aws, Caller, Cloud};
+use model::events::Event;
+use provision::journal::names::{ResourceKind, ResourceNames, Thing};
+use provision::journal::record::Run;
+use provision::journal::{self, Journal, Record, locks, reserve};
 
 /// What was asked, in order: head and body of each call.
 type Heard = Arc<Mutex<Vec<String>>>;
@@ -505,7 +505,7 @@ async fn refused_lists_are_reported_and_the_others_are_read() {
         ("Action=ListRoles", Some("ListRoles")),
     ] {
         let (cloud, heard, _server) = empty_aws_but(refused).await;
-        let discovered = crate::teardown::discover::runs(&cloud.aws).await;
+        let discovered = crate::discover::runs(&cloud.aws).await;
         assert!(discovered.runs.is_empty());
         let told: Vec<_> = discovered
             .unread

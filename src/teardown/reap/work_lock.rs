@@ -7,8 +7,8 @@ use rustix::process::{Pid, Signal};
 use tokio::time::{Instant, sleep};
 
 use super::target::LOOK;
-use crate::events::Events;
-use crate::journal::locks::{self, WorkLock};
+use model::events::Events;
+use provision::journal::locks::{self, WorkLock};
 
 /// A terraform that is still applying for a dead run is let finish what it has begun, then asked,
 /// then ended.

@@ -1,0 +1,496 @@
+//! Orchestrator and generators talk over an object-store prefix.
+//!
+//! S3 in AWS, a folder locally, memory in tests: the same layout. No task is ever reached from
+//! outside, so private subnets and CI runners work.
+//!
+//! ```text
+//! plan.json                          orchestrator, once
+//! secrets.json                       orchestrator, only if the scenario reads secrets: from before the plan until all
+//!                                    tasks have read it
+//! files/<n>                          orchestrator, once: the files that the scenario names
+//! terraform.tfstate                  orchestrator, once: for a destroy whose disk was lost
+//! control.json                       orchestrator, every few seconds: heartbeat, start, stop
+//! tasks/<slot>/ready.json            task, once
+//! tasks/<slot>/intervals/<seq>.json.gz   task, every few seconds, numbered without gaps
+//! tasks/<slot>/end.json              task, last
+//! ```
+//!
+//! A task polls `control.json` once a second. It starts at the agreed instant, stops on order,
+//! stops when the heartbeat has not changed for the lease *by its own monotonic clock*, and stops at its
+//! lifetime's end. Any read error counts as no change: the lease fails closed, and no wall clock
+//! can kill a healthy run or keep a dead one alive.
+
+use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, UpdateVersion};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub mod message;
+mod open;
+
+pub use open::open;
+
+use message::{Control, End, Plan, Ready, Report, Secrets};
+
+const SECRETS: &str = "secrets.json";
+
+/// How often the orchestrator rewrites `control.json`.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a task goes on without seeing a new heartbeat.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// How often a task reads `control.json`: with the cut of open requests, a stop order is carried
+/// out within 2 s.
+pub const POLL: Duration = Duration::from_secs(1);
+
+/// Under the prefix.
+const CONTROL: &str = "control.json";
+const STATE: &str = "terraform.tfstate";
+
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    #[error("channel: {0}")]
+    Store(#[from] object_store::Error),
+    #[error("channel: {path} is not what this version writes: {source}")]
+    Message {
+        path: String,
+        source: serde_json::Error,
+    },
+    #[error("channel: {path} cannot be unpacked: {source}")]
+    Packed {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error(
+        "channel: control.json was written by somebody else: another process has taken this run over"
+    )]
+    Fenced,
+    #[error("channel: {path} cannot be kept private: {source}")]
+    Private {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("channel: `{0}` is neither a folder (file:///...) nor a bucket (s3://bucket/prefix)")]
+    Location(String),
+}
+
+/// A run's prefix in an object store.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    /// The store can write on condition that nobody else has written since.
+    conditional: bool,
+    /// Where the store is a folder of this machine.
+    folder: Option<PathBuf>,
+}
+
+impl Channel {
+    pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
+        Self {
+            store,
+            prefix,
+            conditional: true,
+            folder: None,
+        }
+    }
+
+    /// On a store without conditional writes: there the locks of the run's own folder are the
+    /// fence.
+    pub fn unconditional(self) -> Self {
+        Self {
+            conditional: false,
+            ..self
+        }
+    }
+
+    fn in_folder(store: Arc<dyn ObjectStore>, folder: &str) -> Self {
+        Self {
+            store,
+            prefix: Path::default(),
+            conditional: false,
+            folder: Some(PathBuf::from(folder)),
+        }
+    }
+
+    pub async fn put_plan(&self, plan: &Plan) -> Result<(), ChannelError> {
+        self.put("plan.json", plan).await
+    }
+
+    pub async fn plan(&self) -> Result<Plan, ChannelError> {
+        self.get("plan.json").await
+    }
+
+    /// Only its owner may read the file of a local store; a bucket has its policies.
+    pub async fn put_secrets(&self, secrets: &Secrets) -> Result<(), ChannelError> {
+        match &self.folder {
+            Some(folder) => put_private(&folder.join(SECRETS), secrets),
+            None => self.put(SECRETS, secrets).await,
+        }
+    }
+
+    /// `None` once they have been deleted: the run has begun without the task that asks.
+    pub async fn secrets(&self) -> Result<Option<Secrets>, ChannelError> {
+        self.get_if_there(SECRETS).await
+    }
+
+    /// Deleting what is not there is no error.
+    pub async fn drop_secrets(&self) -> Result<(), ChannelError> {
+        match self.store.delete(&self.path(SECRETS)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The store is a folder on this machine: no bucket deletion empties it.
+    pub fn is_local(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// File `number` of the plan's list.
+    pub async fn put_file(&self, number: usize, bytes: &[u8]) -> Result<(), ChannelError> {
+        self.store
+            .put(
+                &self.path(&format!("files/{number}")),
+                PutPayload::from(bytes.to_vec()),
+            )
+            .await?;
+        Ok(())
+    }
+
+    pub async fn file(&self, number: usize) -> Result<Vec<u8>, ChannelError> {
+        Ok(self
+            .store
+            .get(&self.path(&format!("files/{number}")))
+            .await?
+            .bytes()
+            .await?
+            .to_vec())
+    }
+
+    /// Writes `control.json` on condition that it is still as `known` (`None`: that there is none).
+    /// [`ChannelError::Fenced`] if another epoch has written it: then the run is driven from
+    /// elsewhere.
+    pub async fn put_control(
+        &self,
+        control: &Control,
+        known: Option<&UpdateVersion>,
+    ) -> Result<UpdateVersion, ChannelError> {
+        let mut known = known.cloned();
+        loop {
+            match self.put_if(control, known).await {
+                Err(
+                    object_store::Error::Precondition { .. }
+                    | object_store::Error::AlreadyExists { .. },
+                ) => {}
+                written => return Ok(written?),
+            }
+            let (there, version) = self.control_and_version().await?;
+            if there == *control {
+                return Ok(version);
+            }
+            // An earlier write of our own, whose answer was lost, is no fence.
+            if there.epoch != control.epoch {
+                return Err(ChannelError::Fenced);
+            }
+            known = Some(version);
+        }
+    }
+
+    async fn put_if(
+        &self,
+        control: &Control,
+        known: Option<UpdateVersion>,
+    ) -> object_store::Result<UpdateVersion> {
+        let mode = match (self.conditional, known) {
+            (false, _) => PutMode::Overwrite,
+            (true, Some(known)) => PutMode::Update(known),
+            (true, None) => PutMode::Create,
+        };
+        let json = serde_json::to_vec(control).map_err(|source| object_store::Error::Generic {
+            store: "channel",
+            source: Box::new(source),
+        })?;
+        Ok(self
+            .store
+            .put_opts(&self.path(CONTROL), PutPayload::from(json), mode.into())
+            .await?
+            .into())
+    }
+
+    /// What is in `control.json`, and the version to write over it.
+    pub async fn control_and_version(&self) -> Result<(Control, UpdateVersion), ChannelError> {
+        let object = self.store.get(&self.path(CONTROL)).await?;
+        let version = UpdateVersion {
+            e_tag: object.meta.e_tag.clone(),
+            version: object.meta.version.clone(),
+        };
+        let bytes = object.bytes().await?;
+        let control = serde_json::from_slice(&bytes).map_err(|source| ChannelError::Message {
+            path: CONTROL.to_owned(),
+            source,
+        })?;
+        Ok((control, version))
+    }
+
+    pub async fn control(&self) -> Result<Control, ChannelError> {
+        self.get(CONTROL).await
+    }
+
+    /// Terraform's state, as it was when everything had been made.
+    pub async fn put_state(&self, state: Vec<u8>) -> Result<(), ChannelError> {
+        self.store
+            .put(&self.path(STATE), PutPayload::from(state))
+            .await?;
+        Ok(())
+    }
+
+    pub async fn state(&self) -> Result<Option<Vec<u8>>, ChannelError> {
+        Ok(self.bytes_if_there(STATE).await?.map(Vec::from))
+    }
+
+    pub async fn put_ready(&self, ready: &Ready) -> Result<(), ChannelError> {
+        self.put(&format!("tasks/{}/ready.json", ready.slot), ready)
+            .await
+    }
+
+    /// The slot's task has come up, or has not yet.
+    pub async fn ready(&self, slot: u32) -> Result<Option<Ready>, ChannelError> {
+        self.get_if_there(&format!("tasks/{slot}/ready.json")).await
+    }
+
+    pub async fn put_end(&self, end: &End) -> Result<(), ChannelError> {
+        self.put(&format!("tasks/{}/end.json", end.slot), end).await
+    }
+
+    pub async fn end(&self, slot: u32) -> Result<Option<End>, ChannelError> {
+        self.get_if_there(&format!("tasks/{slot}/end.json")).await
+    }
+
+    pub async fn put_report(&self, slot: u32, report: &Report) -> Result<(), ChannelError> {
+        let path = interval_path(slot, report.seq);
+        let json = serde_json::to_vec(report).map_err(|source| ChannelError::Message {
+            path: path.clone(),
+            source,
+        })?;
+        let packed = pack(&json).map_err(|source| ChannelError::Packed {
+            path: path.clone(),
+            source,
+        })?;
+        self.store
+            .put(&self.path(&path), PutPayload::from(packed))
+            .await?;
+        Ok(())
+    }
+
+    /// Interval `seq` of a slot, if it has been written.
+    pub async fn report(&self, slot: u32, seq: u32) -> Result<Option<Report>, ChannelError> {
+        let path = interval_path(slot, seq);
+        let Some(bytes) = self.bytes_if_there(&path).await? else {
+            return Ok(None);
+        };
+        let json = unpack(&bytes).map_err(|source| ChannelError::Packed {
+            path: path.clone(),
+            source,
+        })?;
+        serde_json::from_slice(&json)
+            .map(Some)
+            .map_err(|source| ChannelError::Message { path, source })
+    }
+
+    /// Removes everything under the prefix: a bucket must be empty to be deleted.
+    pub async fn clear(&self) -> Result<u64, ChannelError> {
+        let mut removed = 0;
+        let mut listing = self.store.list(Some(&self.prefix));
+        let mut paths = Vec::new();
+        while let Some(object) = listing.next().await {
+            paths.push(object?.location);
+        }
+        for path in paths {
+            self.store.delete(&path).await?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    fn path(&self, tail: &str) -> Path {
+        Path::from(format!("{}/{tail}", self.prefix))
+    }
+
+    async fn put<T: Serialize>(&self, path: &str, message: &T) -> Result<(), ChannelError> {
+        let json = serde_json::to_vec(message).map_err(|source| ChannelError::Message {
+            path: path.to_owned(),
+            source,
+        })?;
+        self.store
+            .put(&self.path(path), PutPayload::from(json))
+            .await?;
+        Ok(())
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ChannelError> {
+        let bytes = self.store.get(&self.path(path)).await?.bytes().await?;
+        serde_json::from_slice(&bytes).map_err(|source| ChannelError::Message {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    async fn get_if_there<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Option<T>, ChannelError> {
+        match self.get(path).await {
+            Ok(message) => Ok(Some(message)),
+            Err(ChannelError::Store(object_store::Error::NotFound { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn bytes_if_there(&self, path: &str) -> Result<Option<bytes::Bytes>, ChannelError> {
+        match self.store.get(&self.path(path)).await {
+            Ok(object) => Ok(Some(object.bytes().await?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whole or not at all, and 0600 from its first byte: temporary files are.
+fn put_private(path: &std::path::Path, message: &Secrets) -> Result<(), ChannelError> {
+    let name = || path.display().to_string();
+    let json = serde_json::to_vec(message).map_err(|source| ChannelError::Message {
+        path: name(),
+        source,
+    })?;
+    let written =
+        tempfile::NamedTempFile::new_in(path.parent().unwrap_or(path)).and_then(|mut file| {
+            file.write_all(&json)?;
+            Ok(file.persist(path)?)
+        });
+    written.map(drop).map_err(|source| ChannelError::Private {
+        path: name(),
+        source,
+    })
+}
+
+fn interval_path(slot: u32, seq: u32) -> String {
+    format!("tasks/{slot}/intervals/{seq:06}.json.gz")
+}
+
+fn pack(json: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(json)?;
+    encoder.finish()
+}
+
+fn unpack(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut json = Vec::new();
+    flate2::read::GzDecoder::new(bytes).read_to_end(&mut json)?;
+    Ok(json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::measure::Interval;
+
+    fn channel() -> Channel {
+        Channel::new(
+            Arc::new(object_store::memory::InMemory::new()),
+            Path::from("run"),
+        )
+    }
+
+    #[tokio::test]
+    async fn what_is_put_is_got_and_what_is_missing_is_none() {
+        let channel = channel();
+        assert_eq!(channel.ready(0).await.unwrap(), None);
+        assert!(channel.control().await.is_err());
+
+        let control = Control {
+            version: message::VERSION,
+            epoch: 1,
+            heartbeat: 7,
+            start: None,
+            stop: None,
+        };
+        channel.put_control(&control, None).await.unwrap();
+        assert_eq!(channel.control().await.unwrap(), control);
+
+        let report = Report {
+            version: message::VERSION,
+            seq: 0,
+            before_second: 5,
+            interval: Interval::default(),
+        };
+        channel.put_report(3, &report).await.unwrap();
+        assert_eq!(channel.report(3, 0).await.unwrap(), Some(report));
+        assert_eq!(channel.report(3, 1).await.unwrap(), None);
+        assert_eq!(channel.clear().await.unwrap(), 2);
+        assert_eq!(channel.report(3, 0).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_control_that_somebody_else_has_written_is_a_fence_and_a_lost_answer_is_none() {
+        let channel = channel();
+        let control = |epoch, heartbeat| Control {
+            version: message::VERSION,
+            epoch,
+            heartbeat,
+            start: None,
+            stop: None,
+        };
+        let first = channel.put_control(&control(1, 1), None).await.unwrap();
+        // Written, and the answer was lost: the same again, and the next without knowing of it.
+        let again = channel.put_control(&control(1, 1), None).await.unwrap();
+        assert_eq!(first, again);
+        let second = channel.put_control(&control(1, 2), None).await.unwrap();
+
+        let (seen, version) = channel.control_and_version().await.unwrap();
+        assert_eq!((seen, &version), (control(1, 2), &second));
+        channel
+            .put_control(&control(2, 1), Some(&version))
+            .await
+            .unwrap();
+        let fenced = channel.put_control(&control(1, 3), Some(&second)).await;
+        assert!(matches!(fenced, Err(ChannelError::Fenced)), "{fenced:?}");
+        assert_eq!(channel.control().await.unwrap(), control(2, 1));
+    }
+
+    #[tokio::test]
+    async fn secrets_are_private_and_gone_when_dropped() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let location = format!("file://{}", folder.path().display());
+        for channel in [channel(), open(&location, None).unwrap()] {
+            let mut held = model::redact::Secrets::default();
+            held.insert("TOKEN", "c4nary");
+            let secrets = Secrets {
+                version: message::VERSION,
+                secrets: held,
+            };
+            channel.put_secrets(&secrets).await.unwrap();
+            assert_eq!(channel.secrets().await.unwrap(), Some(secrets));
+            if channel.is_local() {
+                let mode = folder
+                    .path()
+                    .join(SECRETS)
+                    .metadata()
+                    .unwrap()
+                    .permissions()
+                    .mode();
+                assert_eq!(mode & 0o777, 0o600);
+            }
+            channel.drop_secrets().await.unwrap();
+            channel.drop_secrets().await.unwrap();
+            assert_eq!(channel.secrets().await.unwrap(), None);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

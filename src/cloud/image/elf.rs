@@ -1,0 +1,192 @@
+//! Whether a file can run in an empty image: a static Linux executable for the right processor.
+//! Pure.
+
+use model::scenario::Arch;
+
+const MACHINE_X86_64: u16 = 62;
+const MACHINE_AARCH64: u16 = 183;
+/// System V and GNU/Linux: what Linux runs. FreeBSD, for one, writes 9.
+const LINUX: [u8; 2] = [0, 3];
+/// A program at a fixed place, or at any (which static-pie shares with libraries: those have no
+/// entry point).
+const PROGRAM: [u16; 2] = [2, 3];
+/// Program header: the path of the dynamic loader.
+const PT_INTERP: u32 = 3;
+
+/// Accepts a static ELF executable for `arch`, or says in a sentence what it is instead.
+pub fn inspect(head: &[u8], arch: Arch) -> Result<(), String> {
+    if head.starts_with(b"#!") {
+        return Err("it is a script; the image has no interpreter".to_owned());
+    }
+    if [&b"\xcf\xfa\xed\xfe"[..], b"\xca\xfe\xba\xbe"]
+        .iter()
+        .any(|magic| head.starts_with(magic))
+    {
+        return Err(
+            "it is a macOS program; name a static Linux build with --generator-binary".to_owned(),
+        );
+    }
+    if head.starts_with(b"MZ") {
+        return Err(
+            "it is a Windows program; name a static Linux build with --generator-binary".to_owned(),
+        );
+    }
+    if !head.starts_with(b"\x7fELF") {
+        return Err("it is not an executable".to_owned());
+    }
+    // 64 bit, little endian: both architectures of Fargate.
+    let header = Header::read(head).ok_or("its ELF header is damaged, or of 32 bits")?;
+    let found = match header.machine {
+        MACHINE_X86_64 => Arch::X86_64,
+        MACHINE_AARCH64 => Arch::Arm64,
+        other => {
+            return Err(format!(
+                "it is for a processor that Fargate does not have (ELF machine {other})"
+            ));
+        }
+    };
+    if found != arch {
+        let name = super::architecture;
+        return Err(format!(
+            "it is built for {} and `fleet.arch` asks for {}; name the other build with --generator-binary",
+            name(found),
+            name(arch)
+        ));
+    }
+    if !LINUX.contains(&header.system) {
+        return Err(format!(
+            "it is built for another system than Linux (ELF system {})",
+            header.system
+        ));
+    }
+    if !PROGRAM.contains(&header.kind) || header.entry == 0 {
+        return Err("it is a library or a part of a program, not a program".to_owned());
+    }
+    if header
+        .needs_loader(head)
+        .ok_or("its program headers are damaged")?
+    {
+        return Err("it needs a C library, and the image has none; use the static release, or name a static build \
+                    with --generator-binary"
+            .to_owned());
+    }
+    Ok(())
+}
+
+struct Header {
+    system: u8,
+    kind: u16,
+    machine: u16,
+    entry: u64,
+    programs_at: usize,
+    program_size: usize,
+    programs: usize,
+}
+
+impl Header {
+    fn read(head: &[u8]) -> Option<Self> {
+        let (class, order) = (*head.get(4)?, *head.get(5)?);
+        if class != 2 || order != 1 {
+            return None;
+        }
+        Some(Self {
+            system: *head.get(7)?,
+            kind: u16_at(head, 16)?,
+            machine: u16_at(head, 18)?,
+            entry: u64_at(head, 24)?,
+            programs_at: usize::try_from(u64_at(head, 32)?).ok()?,
+            program_size: u16_at(head, 54)?.into(),
+            programs: u16_at(head, 56)?.into(),
+        })
+    }
+
+    /// `None` where the program headers lie beyond what was read.
+    fn needs_loader(&self, head: &[u8]) -> Option<bool> {
+        for index in 0..self.programs {
+            let at = self
+                .programs_at
+                .checked_add(index.checked_mul(self.program_size)?)?;
+            let kind = u32::from_le_bytes(head.get(at..at.checked_add(4)?)?.try_into().ok()?);
+            if kind == PT_INTERP {
+                return Some(true);
+            }
+        }
+        Some(false)
+    }
+}
+
+fn u16_at(head: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(head.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn u64_at(head: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(head.get(at..at + 8)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::own_arch;
+
+    fn elf(machine: u16, program: u32) -> Vec<u8> {
+        let mut head = vec![0; 64 + 56];
+        head[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        head[16] = 2;
+        head[24] = 1;
+        head[18..20].copy_from_slice(&machine.to_le_bytes());
+        head[32..40].copy_from_slice(&64_u64.to_le_bytes());
+        head[54..56].copy_from_slice(&56_u16.to_le_bytes());
+        head[56..58].copy_from_slice(&1_u16.to_le_bytes());
+        head[64..68].copy_from_slice(&program.to_le_bytes());
+        head
+    }
+
+    fn with(mut head: Vec<u8>, at: usize, byte: u8) -> Vec<u8> {
+        head[at] = byte;
+        head
+    }
+
+    #[test]
+    fn only_a_static_executable_for_the_right_processor_is_fit() {
+        assert_eq!(inspect(&elf(MACHINE_X86_64, 1), Arch::X86_64), Ok(()));
+        assert_eq!(inspect(&elf(MACHINE_AARCH64, 1), Arch::Arm64), Ok(()));
+        let fit = || elf(MACHINE_X86_64, 1);
+        assert_eq!(
+            inspect(&with(fit(), 16, 3), Arch::X86_64),
+            Ok(()),
+            "static-pie"
+        );
+        assert_eq!(
+            inspect(&with(fit(), 7, 3), Arch::X86_64),
+            Ok(()),
+            "GNU/Linux"
+        );
+        for (head, words) in [
+            (with(fit(), 16, 1), "not a program"),
+            (with(with(fit(), 16, 3), 24, 0), "not a program"),
+            (with(fit(), 7, 9), "another system"),
+            (elf(MACHINE_X86_64, PT_INTERP), "needs a C library"),
+            (elf(MACHINE_AARCH64, 1), "built for arm64"),
+            (elf(8, 1), "Fargate does not have"),
+            (b"#!/bin/sh".to_vec(), "script"),
+            (b"MZ\x90".to_vec(), "Windows"),
+            (b"\xcf\xfa\xed\xfe".to_vec(), "macOS"),
+            (b"hello".to_vec(), "not an executable"),
+            (b"\x7fELF\x02\x01".to_vec(), "damaged"),
+            (Vec::new(), "not an executable"),
+        ] {
+            let why = inspect(&head, Arch::X86_64).unwrap_err();
+            assert!(why.contains(words), "{why}");
+        }
+    }
+
+    #[test]
+    fn this_build_is_static_and_the_systems_shell_is_not() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        if cfg!(all(target_os = "linux", target_env = "gnu")) {
+            assert_eq!(inspect(&own, own_arch()), Ok(()));
+            let shell = std::fs::read("/bin/sh").unwrap();
+            assert!(inspect(&shell, own_arch()).is_err());
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Packs the generator as an OCI image and pushes it, without Docker.
+//!
+//! One layer with the static binary, CA roots and an empty `/tmp`; a config that runs it as a
+//! numeric user; a manifest. The same bytes come out for the same binary, so an image is known by
+//! its digest.
+
+use std::path::{Path, PathBuf};
+
+use model::scenario::Arch;
+
+mod elf;
+mod layout;
+mod pack;
+mod push;
+
+pub use elf::inspect;
+pub use layout::write as write_layout;
+pub use pack::{pack, write_rootfs};
+pub use push::push;
+
+/// Runs as this user and group: no name, for there is no passwd file.
+pub const USER: u32 = 65532;
+pub const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+pub const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
+pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// A packed image: small parts in memory, the layer in a file.
+#[derive(Debug, Clone)]
+pub struct Image {
+    pub manifest: Vec<u8>,
+    pub manifest_digest: String,
+    pub config: Vec<u8>,
+    pub config_digest: String,
+    pub layer: PathBuf,
+    pub layer_digest: String,
+    /// Compressed, in bytes: what is pushed and pulled.
+    pub layer_size: u64,
+    /// As it lies in the container.
+    pub unpacked_size: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    #[error("{path} cannot be the generator: {why}")]
+    Unfit { path: String, why: String },
+    #[error("{path}: {source}")]
+    File {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("the image's description could not be written: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("ECR {call}: {why}")]
+    Push { call: &'static str, why: String },
+}
+
+impl ImageError {
+    fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::File {
+            path: path.display().to_string(),
+            source,
+        }
+    }
+}
+
+/// The name OCI and Go use.
+pub fn architecture(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "amd64",
+        Arch::Arm64 => "arm64",
+    }
+}
+
+/// The architecture of this machine, where it is one that Fargate has.
+pub fn own_arch() -> Arch {
+    if cfg!(target_arch = "aarch64") {
+        Arch::Arm64
+    } else {
+        Arch::X86_64
+    }
+}

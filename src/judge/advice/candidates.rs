@@ -1,0 +1,585 @@
+//! The policy that ran and others against the load that was measured, and which of them to take.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::agreement::{Agreement, Turn, agreement};
+use super::others::{self, Other};
+use super::{Advice, Evidence, Ran, RanPolicy, WhatIf};
+use evidence::instances::{self, Why};
+use evidence::moment::{self, MomentKind};
+use evidence::price::Price;
+use evidence::timeline;
+use model::scaling::Bounds;
+use model::scaling::alarm::{AlarmModel, BreachRule, MissingData};
+use model::scaling::cooldown::Cooldowns;
+use model::scaling::policies::Rule;
+use model::scaling::replay::{Follows, InstanceLimits, Replayed, Setting, replay};
+use model::scaling::target_tracking::TargetTracking;
+use model::units::{self, Seconds, seconds};
+
+/// What is changed of the policy that ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Change {
+    Nothing,
+    Target {
+        target: f64,
+    },
+    /// A step policy that fires on one datapoint, beside the policy that is there.
+    Step {
+        threshold: f64,
+        add: u32,
+    },
+    Minimum {
+        min: u32,
+    },
+    /// Room to grow, and what else is changed with it.
+    Maximum {
+        max: u32,
+        with: Option<Box<Change>>,
+    },
+    Period {
+        #[serde(rename = "period_s", alias = "period", with = "seconds")]
+        #[schemars(with = "Seconds")]
+        period: Duration,
+    },
+    WarmPool {
+        #[serde(rename = "boot_s", alias = "boot", with = "seconds")]
+        #[schemars(with = "Seconds")]
+        boot: Duration,
+    },
+    /// From and until, counted from the start of the load.
+    Scheduled {
+        #[serde(rename = "from_s", alias = "from", with = "seconds")]
+        #[schemars(with = "Seconds")]
+        from: Duration,
+        #[serde(rename = "until_s", alias = "until", with = "seconds")]
+        #[schemars(with = "Seconds")]
+        until: Duration,
+        min: u32,
+    },
+    WhatIf,
+}
+
+/// A policy with what it would have done, predicted by replaying the load that was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Candidate {
+    pub name: String,
+    pub change: Change,
+    /// Seconds in which p95 would have been over its limit.
+    pub over_limit: u32,
+    /// Requests that could not have been carried.
+    pub errors: u64,
+    pub instance_minutes: f64,
+    pub usd: Option<f64>,
+    pub most_instances: u32,
+    pub recommended: bool,
+    /// What had to be assumed, because the run does not show it.
+    pub assumes: Option<String>,
+}
+
+pub struct Tried {
+    pub candidates: Vec<Candidate>,
+    pub agreement: Agreement,
+}
+
+/// Candidates that differ by no more than this share of the spike's seconds are equally good.
+const AS_GOOD: f64 = 0.05;
+/// And by no more than this share of all requests lost.
+const AS_FEW: f64 = 0.001;
+
+/// A candidate helps when no more than this share is left of what was missed or lost.
+const HELPED: f64 = 0.75;
+
+/// What may be missed and lost, and the limit is still held.
+#[derive(Debug, Clone, Copy)]
+pub struct Tolerance {
+    seconds: u32,
+    errors: u64,
+}
+
+impl Tolerance {
+    pub fn of(evidence: &Evidence<'_>) -> Self {
+        let all = evidence.seconds.len() as u32;
+        let spike = evidence
+            .spike
+            .map_or(all, |(from, until)| until.min(all).saturating_sub(from));
+        let requests: f64 = evidence.seconds.iter().map(|second| second.demand).sum();
+        Self {
+            seconds: (f64::from(spike) * AS_GOOD) as u32,
+            errors: (requests * AS_FEW) as u64,
+        }
+    }
+
+    pub fn is_held_by(self, candidate: &Candidate) -> bool {
+        candidate.over_limit <= self.seconds && candidate.errors <= self.errors
+    }
+
+    /// It holds, or takes away a good part of what is missed, or of what is lost without missing
+    /// more.
+    pub fn is_helped_by(self, candidate: &Candidate, now: &Candidate) -> bool {
+        let less = |with: f64, without: f64| without > 0.0 && with <= without * HELPED;
+        let misses_less = less(candidate.over_limit.into(), now.over_limit.into());
+        let loses_less = candidate.over_limit <= now.over_limit
+            && less(candidate.errors as f64, now.errors as f64);
+        self.is_held_by(candidate) || misses_less || loses_less
+    }
+}
+
+/// The policies that ran, as the replay takes them.
+pub struct Current {
+    pub setting: Setting,
+    /// Which of them answers a rising load.
+    pub lead: usize,
+    /// What that one follows, in CloudWatch's words.
+    pub namespace: String,
+    pub metric: String,
+}
+
+impl Current {
+    pub fn lead(&self) -> Option<&Follows> {
+        self.setting.policies.get(self.lead)
+    }
+
+    /// With another target; where no policy tracks one, with target tracking in place of all.
+    pub fn tracking(&self, target: f64) -> Setting {
+        let mut setting = self.setting.clone();
+        let Some(lead) = setting.policies.get_mut(self.lead) else {
+            return setting;
+        };
+        if let Rule::Tracking { tracking, .. } = &mut lead.rule {
+            // AWS makes the alarms anew with the target: the low one in the same proportion as it
+            // had.
+            *tracking = tracking.with_target(target);
+            lead.alarm.threshold = target;
+            if let Some(low) = &mut lead.low {
+                low.threshold = tracking.low;
+            }
+            return setting;
+        }
+        let tracking = TargetTracking::new(target);
+        let new = Follows {
+            rule: Rule::Tracking {
+                tracking,
+                scale_in: true,
+            },
+            alarm: AlarmModel::new(BreachRule::Above, target, OUT_DATAPOINTS),
+            low: Some(AlarmModel::new(
+                BreachRule::Below,
+                tracking.low,
+                IN_DATAPOINTS,
+            )),
+            ..lead.clone()
+        };
+        setting.policies = vec![new];
+        setting
+    }
+}
+
+/// What AWS gives the alarms of a new target-tracking policy, before it tunes them.
+const OUT_DATAPOINTS: usize = 3;
+const IN_DATAPOINTS: usize = 15;
+
+pub fn tried(
+    evidence: &Evidence<'_>,
+    ran: &Ran<'_>,
+    serving: &[u32],
+    advice: &Advice,
+    what_if: Option<&WhatIf>,
+) -> Result<Tried, String> {
+    let capacity = advice
+        .capacity
+        .as_ref()
+        .ok_or("no second held the limit: what one instance carries is not known")?;
+    let service = InstanceLimits {
+        at_limit: capacity.at_limit,
+        saturated: capacity.saturated.unwrap_or(capacity.at_limit),
+        queue: capacity.queue,
+    };
+    let current = current(evidence, ran, serving)?;
+    let load: Vec<f64> = evidence
+        .seconds
+        .iter()
+        .map(|second| second.demand)
+        .collect();
+    let row = |other: Other| {
+        let replayed = replay(&load, &service, &other.setting);
+        let assumes = other
+            .assumes
+            .or_else(|| unseen(&other.setting, current.lead, load.len()));
+        candidate(
+            &other.name,
+            other.change,
+            &replayed,
+            advice.price.as_ref(),
+            assumes,
+        )
+    };
+    let as_it_ran = replay(&load, &service, &current.setting);
+    let now = candidate(
+        "as it is",
+        Change::Nothing,
+        &as_it_ran,
+        advice.price.as_ref(),
+        None,
+    );
+    let others = others::all(evidence, &service, &current, &load, advice.price.as_ref());
+    let mut candidates: Vec<Candidate> = std::iter::once(now)
+        .chain(others.into_iter().map(row))
+        .collect();
+    recommend(&mut candidates, Tolerance::of(evidence));
+    candidates.extend(what_if.map(|what_if| {
+        let (name, setting) = (what_if.words(), what_if.applied_to(&current));
+        let standing = || {
+            others::all_day(
+                setting.bounds.min,
+                current.setting.bounds.min,
+                advice.price.as_ref(),
+            )
+        };
+        let assumes = unseen(&setting, current.lead, load.len()).or_else(standing);
+        row(Other {
+            name,
+            change: Change::WhatIf,
+            setting,
+            assumes,
+        })
+    }));
+    Ok(Tried {
+        candidates,
+        agreement: compared(evidence, &current, &as_it_ran),
+    })
+}
+
+/// A policy that needs more datapoints than the load has seconds for cannot be shown to do anything
+/// by it.
+fn unseen(setting: &Setting, lead: usize, seconds: usize) -> Option<String> {
+    let follows = setting.policies.get(lead)?;
+    let window = follows.period * follows.alarm.datapoints as u32;
+    let recorded = Duration::from_secs(seconds as u64);
+    (recorded < window).then(|| {
+        format!(
+            "a load is longer than the alarm's window of {}: the recorded one of {} is not, so this row proves nothing",
+            units::duration(window),
+            units::duration(recorded)
+        )
+    })
+}
+
+fn compared(evidence: &Evidence<'_>, current: &Current, as_it_ran: &Replayed) -> Agreement {
+    let seconds = evidence.seconds.len();
+    let seen = instances::desired(evidence.timeline, evidence.started, seconds);
+    let group: Vec<Turn> = evidence
+        .reaction
+        .resized
+        .iter()
+        .map(|one| Turn {
+            at: one.at.duration_since(evidence.started).as_secs_f64(),
+            grows: one.to > one.from,
+        })
+        .filter(|turn| turn.at >= 0.0 && turn.at < seconds as f64)
+        .collect();
+    // Within one instance, at most a period (or a look, where that is longer) apart.
+    let apart = current
+        .lead()
+        .map_or(instances::POLLED, |lead| lead.period.max(instances::POLLED));
+    agreement(
+        &as_it_ran.desired,
+        &seen,
+        current.setting.initial,
+        &group,
+        apart,
+    )
+}
+
+/// Timings from the run, rules from the live alarms.
+fn current(evidence: &Evidence<'_>, ran: &Ran<'_>, serving: &[u32]) -> Result<Current, String> {
+    let (_, group) = evidence
+        .timeline
+        .groups()
+        .next()
+        .ok_or("the group was never seen")?;
+    let mut launched = instances::launched(evidence.timeline, evidence.started);
+    for one in &mut launched {
+        let known = evidence
+            .reaction
+            .launched
+            .iter()
+            .find(|known| known.id == one.id);
+        one.first_answer = known.and_then(|known| known.first_answer);
+    }
+    let (boot, health) = instances::starts(&launched)
+        .ok_or("no new instance came into service: a run in which the group grows would show how long one takes")?;
+    let lead = ran.lead().ok_or("no policy answers a rising load")?;
+    // Where the policy has none of its own, the group's; where that has none, the cooldown.
+    let warm_up = lead
+        .policy
+        .warm_up
+        .or(group.default_warm_up)
+        .unwrap_or(group.default_cooldown);
+    let lag = lag(evidence, lead.alarm.window());
+    let mut policies = Vec::with_capacity(ran.policies.len());
+    for one in &ran.policies {
+        let metric = one.metric(evidence, serving).ok_or_else(|| {
+            format!(
+                "{} could not be laid beside the load: no datapoint below its ceiling",
+                one.policy.name
+            )
+        })?;
+        policies.push(follows(one, &metric, lag)?);
+    }
+    let period = lead.alarm.period.max(Duration::from_secs(1));
+    let setting = Setting {
+        policies,
+        bounds: Bounds {
+            min: group.min,
+            max: group.max,
+        },
+        initial: evidence.reaction.desired_before,
+        into_period: Duration::from_secs(
+            evidence
+                .started
+                .as_second()
+                .rem_euclid(period.as_secs() as i64) as u64,
+        ),
+        boot,
+        health,
+        warm_up,
+        drain: drain(evidence),
+        scheduled: None,
+    };
+    let (namespace, metric) = (lead.alarm.namespace.clone(), lead.alarm.metric.clone());
+    let lead = ran
+        .policies
+        .iter()
+        .position(|one| std::ptr::eq(one, lead))
+        .unwrap_or(0);
+    Ok(Current {
+        setting,
+        lead,
+        namespace: namespace.unwrap_or_default(),
+        metric: metric.unwrap_or_default(),
+    })
+}
+
+fn follows(ran: &RanPolicy<'_>, metric: &super::Metric, lag: Duration) -> Result<Follows, String> {
+    let unknown = || format!("the alarms of policy {} could not be read", ran.policy.name);
+    Ok(Follows {
+        rule: ran.rule.clone(),
+        per_request: metric.per_request,
+        ceiling: metric.ceiling,
+        per_target: ran.alarm.namespace.as_deref() == Some("AWS/ApplicationELB"),
+        period: ran.alarm.period.max(Duration::from_secs(1)),
+        lag,
+        alarm: alarm(ran.alarm).ok_or_else(unknown)?,
+        low: ran
+            .low
+            .map(|low| alarm(low).ok_or_else(unknown))
+            .transpose()?,
+        // A group's policy has none that gates it but a simple one, whose rule has it.
+        cooldowns: ran
+            .policy
+            .out_cooldown
+            .zip(ran.policy.cooldown)
+            .map(|(out, back)| Cooldowns { out, back }),
+    })
+}
+
+/// A live alarm as the model has it.
+fn alarm(live: &timeline::Alarm) -> Option<AlarmModel> {
+    let comparison = BreachRule::of_operator(live.comparison.as_str())?;
+    let model = AlarmModel::new(comparison, live.threshold?, live.datapoints() as usize);
+    Some(model.of(
+        live.evaluation_periods as usize,
+        MissingData::of_word(&live.missing),
+    ))
+}
+
+/// What the target groups ask for; where they could not be read, as seen of those that were scaled
+/// in, a look too late.
+fn drain(evidence: &Evidence<'_>) -> Duration {
+    let asked = evidence.timeline.longest_drain();
+    if !asked.is_zero() {
+        return asked;
+    }
+    let left = evidence
+        .reaction
+        .left
+        .iter()
+        .filter(|one| one.why == Why::ScaledIn);
+    instances::median(
+        left.filter_map(|one| Some(instances::between(one.began.at, one.gone?.at)))
+            .collect(),
+    )
+    .unwrap_or_default()
+}
+
+/// What passed between the last datapoint the alarm needed and the launch.
+fn lag(evidence: &Evidence<'_>, window: Duration) -> Duration {
+    let at = |kind| moment::first(&evidence.reaction.out, kind).map(|moment| moment.at);
+    match (at(MomentKind::Breach), at(MomentKind::LaunchBegan)) {
+        (Some(breach), Some(launch)) => instances::between(breach, launch).saturating_sub(window),
+        _ => Duration::ZERO,
+    }
+}
+
+fn candidate(
+    name: &str,
+    change: Change,
+    replayed: &Replayed,
+    price: Option<&Price>,
+    assumes: Option<String>,
+) -> Candidate {
+    let instance_minutes = replayed.instance_seconds / 60.0;
+    Candidate {
+        name: name.to_owned(),
+        change,
+        over_limit: replayed.over_limit,
+        errors: replayed.unserved.round() as u64,
+        instance_minutes,
+        usd: price.map(|price| price.minutes(instance_minutes).0),
+        most_instances: replayed.serving.iter().copied().max().unwrap_or(0),
+        recommended: false,
+        assumes,
+    }
+}
+
+/// The least time over the limit; of those as good, the fewest requests lost; of those, the
+/// cheapest. What assumes something that the run does not show is recommended only where nothing
+/// else helps.
+fn recommend(candidates: &mut [Candidate], tolerance: Tolerance) {
+    let Some(now) = candidates.first() else {
+        return;
+    };
+    let pick = |assuming: bool| best(candidates, assuming, tolerance);
+    let helps = |index: &usize| {
+        candidates
+            .get(*index)
+            .is_some_and(|one| tolerance.is_helped_by(one, now))
+    };
+    let sure = pick(false);
+    let picked = sure
+        .filter(helps)
+        .or_else(|| pick(true).filter(helps))
+        .or(sure);
+    if let Some(candidate) = picked.and_then(|index| candidates.get_mut(index)) {
+        candidate.recommended = true;
+    }
+}
+
+/// The first that is as good as any, by its place.
+fn best(candidates: &[Candidate], assuming: bool, tolerance: Tolerance) -> Option<usize> {
+    let able = || {
+        candidates
+            .iter()
+            .enumerate()
+            .filter(|(_, one)| assuming || one.assumes.is_none())
+    };
+    let over = able()
+        .map(|(_, one)| one.over_limit)
+        .min()?
+        .saturating_add(tolerance.seconds);
+    let held = || able().filter(|(_, one)| one.over_limit <= over);
+    let lost = held()
+        .map(|(_, one)| one.errors)
+        .min()?
+        .saturating_add(tolerance.errors);
+    held()
+        .filter(|(_, one)| one.errors <= lost)
+        .min_by(|(_, a), (_, b)| a.instance_minutes.total_cmp(&b.instance_minutes))
+        .map(|(index, _)| index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(
+        name: &str,
+        over_limit: u32,
+        errors: u64,
+        instance_minutes: f64,
+        assumes: bool,
+    ) -> Candidate {
+        Candidate {
+            name: name.to_owned(),
+            change: Change::Nothing,
+            over_limit,
+            errors,
+            instance_minutes,
+            usd: None,
+            most_instances: 4,
+            recommended: false,
+            assumes: assumes.then(|| "something".to_owned()),
+        }
+    }
+
+    fn recommended(mut rows: Vec<Candidate>) -> String {
+        recommend(
+            &mut rows,
+            Tolerance {
+                seconds: 5,
+                errors: 10,
+            },
+        );
+        rows.into_iter().find(|row| row.recommended).unwrap().name
+    }
+
+    #[test]
+    fn the_cheapest_of_those_that_help_as_much_is_recommended() {
+        let rows = || {
+            vec![
+                row("now", 20, 0, 10.0, false),
+                row("lower", 2, 0, 14.0, false),
+                row("minimum", 0, 0, 30.0, false),
+            ]
+        };
+        assert_eq!(recommended(rows()), "lower");
+        let mut scheduled = rows();
+        scheduled.push(row("scheduled", 0, 0, 11.0, true));
+        assert_eq!(
+            recommended(scheduled),
+            "lower",
+            "nobody knows when the next spike comes"
+        );
+        assert_eq!(
+            recommended(vec![
+                row("now", 20, 0, 10.0, false),
+                row("lower", 18, 0, 14.0, false),
+                row("pool", 3, 0, 9.0, true)
+            ]),
+            "pool",
+            "only an assumption helps"
+        );
+        assert_eq!(
+            recommended(vec![
+                row("now", 0, 0, 10.0, false),
+                row("higher", 1, 0, 8.0, false)
+            ]),
+            "higher"
+        );
+    }
+
+    #[test]
+    fn requests_that_are_lost_count_before_what_it_costs() {
+        let rows = vec![
+            row("now", 13, 925, 3.9, false),
+            row("lower", 13, 387, 4.0, false),
+            row("maximum", 12, 30, 4.4, false),
+            row("maximum and step", 12, 25, 4.6, false),
+        ];
+        assert_eq!(recommended(rows), "maximum");
+        let only = vec![
+            row("now", 13, 925, 3.9, false),
+            row("other", 13, 900, 3.8, false),
+        ];
+        assert_eq!(
+            recommended(only),
+            "other",
+            "nothing helps: then what costs least"
+        );
+    }
+}

@@ -1,0 +1,338 @@
+//! Why latency grew, and whose the errors are: each second asked for what it had, and not the spike
+//! as a whole.
+
+use std::time::Duration;
+
+use super::answers::answer;
+use super::{Advice, Answer, Evidence, Topic};
+use evidence::instances::{self, Left, between};
+use evidence::timeline::series;
+use evidence::{Confidence, InstanceCapacity};
+use model::units;
+
+/// An instance is fresh for so long after it became healthy. (What caches and pools need; the
+/// judgement on fresh instances uses the same minute.)
+const FRESH: Duration = Duration::from_secs(60);
+/// A balancer notices that an instance is gone within this; the judgement on dropped requests uses
+/// the same.
+const NOTICED: Duration = Duration::from_secs(2);
+/// A request that an instance took with it was sent a little before.
+const UNDER_WAY: Duration = Duration::from_secs(1);
+
+/// A fifth of all errors is more than chance.
+const GOOD_PART: u64 = 5;
+
+/// Seconds of the spike, or of the whole run where it has none.
+fn spike(evidence: &Evidence<'_>) -> std::ops::Range<usize> {
+    let (from, until) = evidence.spike.unwrap_or((0, u32::MAX));
+    let until = (until as usize).min(evidence.seconds.len());
+    (from as usize).min(until)..until
+}
+
+/// What each instance had to carry until the group grew, second by second: it may have shrunk
+/// before.
+pub fn before_scaling(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<Answer> {
+    let capacity = advice.capacity.as_ref()?;
+    let spike = spike(evidence);
+    let grew = |second: &usize| *second > spike.start && serving[*second] > serving[*second - 1];
+    let until = spike.clone().find(grew).unwrap_or(spike.end);
+    let loads = (spike.start..until).filter(|second| serving[*second] > 0);
+    let loads: Vec<(f64, u32)> = loads
+        .map(|second| {
+            (
+                evidence.seconds[second].demand / f64::from(serving[second]),
+                serving[second],
+            )
+        })
+        .collect();
+    let (most, there) = loads
+        .iter()
+        .copied()
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    let over = loads
+        .iter()
+        .filter(|(each, _)| *each > capacity.at_limit)
+        .count() as u32;
+    let least = if capacity.between.1.is_some() {
+        ""
+    } else {
+        "at least "
+    };
+    let carries = format!("{least}{:.0}", capacity.at_limit);
+    let limit = units::duration(evidence.limit.p95);
+    let mut said = if over > 0 && capacity.between.1.is_some() {
+        let seconds = units::count(over, "second");
+        let there = units::count(there, "instance");
+        format!(
+            "For {seconds} each of the {there} had to carry up to {most:.0} requests/s, where {carries} is what one carries within {limit}."
+        )
+    } else {
+        let there = units::count(there, "instance");
+        format!(
+            "It need not have: {there} carried up to {most:.0} requests/s each, and one carries {carries} within {limit}."
+        )
+    };
+    let window = (spike.start as f64, until as f64);
+    let left = evidence
+        .reaction
+        .left
+        .iter()
+        .filter(|one| overlaps(evidence, one, window))
+        .count();
+    if left > 0 {
+        said += &format!(" {} left meanwhile.", units::count(left as u64, "instance"));
+    }
+    let from = format!(
+        "seconds {} to {until} of the load, and the size of the group in each",
+        spike.start
+    );
+    Some(answer(
+        Topic::LatencyBeforeGrowth,
+        said,
+        from,
+        capacity.confidence,
+    ))
+}
+
+/// When requests may be lost with an instance that leaves, in seconds from the start of the load.
+fn leaving(evidence: &Evidence<'_>, left: &Left) -> (f64, f64) {
+    let second = |at: jiff::Timestamp| at.duration_since(evidence.started).as_secs_f64();
+    let began = second(left.began.at) - (left.began.within + UNDER_WAY).as_secs_f64();
+    let gone = left.gone.map_or(f64::INFINITY, |gone| second(gone.at));
+    (began, gone + NOTICED.as_secs_f64())
+}
+
+fn overlaps(evidence: &Evidence<'_>, left: &Left, (from, until): (f64, f64)) -> bool {
+    let (began, gone) = leaving(evidence, left);
+    began < until && gone > from
+}
+
+/// How many of the errors fell to which moments.
+#[derive(Debug, Default, PartialEq)]
+struct Causes {
+    nobody: u64,
+    saturated: u64,
+    leaving: u64,
+    young: u64,
+    other: u64,
+}
+
+/// Puts each second's errors where they belong, the surest cause first.
+fn causes(evidence: &Evidence<'_>, serving: &[u32], limit: Option<f64>) -> Causes {
+    let mut causes = Causes::default();
+    let fresh: Vec<_> = evidence
+        .reaction
+        .launched
+        .iter()
+        .filter_map(instances::Launched::serves)
+        .collect();
+    // What piled up in a second is answered in the next few.
+    let over = |at: usize| {
+        let (Some(second), Some(count)) = (evidence.seconds.get(at), serving.get(at)) else {
+            return false;
+        };
+        limit.is_some_and(|limit| second.demand > limit * f64::from(*count))
+    };
+    let failed = evidence
+        .seconds
+        .iter()
+        .zip(serving)
+        .enumerate()
+        .filter(|(_, (second, _))| second.errors > 0);
+    for (index, (second, count)) in failed {
+        let at = instances::after(evidence.started, Duration::from_secs(index as u64));
+        let window = (index as f64, index as f64 + 1.0);
+        let cause = if *count == 0 {
+            &mut causes.nobody
+        } else if over(index) || (index > 0 && over(index - 1)) {
+            &mut causes.saturated
+        } else if evidence
+            .reaction
+            .left
+            .iter()
+            .any(|one| overlaps(evidence, one, window))
+        {
+            &mut causes.leaving
+        } else if fresh
+            .iter()
+            .any(|healthy| at >= *healthy && between(*healthy, at) < FRESH)
+        {
+            &mut causes.young
+        } else {
+            &mut causes.other
+        };
+        *cause += second.errors;
+    }
+    causes
+}
+
+pub fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<Answer> {
+    let all: u64 = evidence.seconds.iter().map(|second| second.errors).sum();
+    if all == 0 {
+        return None;
+    }
+    let capacity = known_limit(advice);
+    let found = causes(
+        evidence,
+        serving,
+        capacity.map(|capacity| capacity.at_limit),
+    );
+    let named = [
+        (found.nobody, "while no instance was healthy"),
+        (
+            found.saturated,
+            "while the instances had more to do than they carry (saturation)",
+        ),
+        (
+            found.leaving,
+            "while an instance was leaving, until 2s after it was gone",
+        ),
+        (
+            found.young,
+            "within a minute of a new instance's first health, with load to spare",
+        ),
+        (found.other, "at no moment that explains them"),
+    ];
+    let said: Vec<String> = named
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, when)| format!("{:.0} % {when}", *count as f64 / all as f64 * 100.0))
+        .collect();
+    let explained = found.other * GOOD_PART < all;
+    let by_capacity =
+        found.saturated == 0 || capacity.is_some_and(|known| known.confidence > Confidence::Low);
+    let confidence = if explained && by_capacity {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    };
+    let count = units::count(all, "error");
+    let from = format!("{count} by second, beside load, size of the group and its activities");
+    let said = format!("{}.{}", said.join("; "), by_balancer(evidence));
+    Some(answer(Topic::Errors, said, from, confidence))
+}
+
+/// A good part of the errors fell to new instances, with load to spare.
+pub fn of_fresh(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<String> {
+    let found = causes(
+        evidence,
+        serving,
+        known_limit(advice).map(|capacity| capacity.at_limit),
+    );
+    let all: u64 = evidence.seconds.iter().map(|second| second.errors).sum();
+    (found.young * GOOD_PART >= all && found.young > 0).then(|| {
+        format!(
+            "{} of {} within a minute of a new instance's first health",
+            found.young,
+            units::count(all, "error")
+        )
+    })
+}
+
+/// Where nothing missed the limit, what an instance carries is only known to be more.
+fn known_limit(advice: &Advice) -> Option<&InstanceCapacity> {
+    advice
+        .capacity
+        .as_ref()
+        .filter(|capacity| capacity.between.1.is_some())
+}
+
+/// What the load balancer counted, where it counted any.
+fn by_balancer(evidence: &Evidence<'_>) -> String {
+    let sum = |name: &str| {
+        let points = evidence
+            .timeline
+            .metrics()
+            .filter(|series| series.name == name)
+            .flat_map(|series| &series.points);
+        points.map(|point| point.value).sum::<f64>()
+    };
+    let counted: Vec<String> = [
+        (series::TARGET_5XX, "5xx from targets"),
+        (series::BALANCER_5XX, "5xx of its own"),
+        (series::CONNECTION_ERRORS, "targets it could not connect to"),
+        ("rejected connections", "connections it refused"),
+    ]
+    .into_iter()
+    .map(|(series, words)| (sum(series), words))
+    .filter(|(count, _)| *count > 0.0)
+    .map(|(count, words)| format!("{count:.0} {words}"))
+    .collect();
+    if counted.is_empty() {
+        String::new()
+    } else {
+        format!(" The load balancer counted {}.", counted.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{at, evidence};
+    use super::super::{Reaction, Second, Timeline, capacity};
+    use super::*;
+    use evidence::{Left, Sighting, Why};
+
+    fn second(demand: f64, errors: u64, p95: u64) -> Second {
+        Second {
+            demand,
+            ok: demand as u64 - errors,
+            errors,
+            p95: Some(p95 * 1_000),
+        }
+    }
+
+    fn left(began: usize, gone: usize) -> Left {
+        let (began, gone) = (Sighting::exact(at(began)), Some(Sighting::exact(at(gone))));
+        Left {
+            id: "i-0a".to_owned(),
+            began,
+            why: Why::ScaledIn,
+            draining: None,
+            gone,
+        }
+    }
+
+    #[test]
+    fn errors_of_instances_that_left_before_the_load_fell_are_theirs() {
+        let mut seconds = vec![second(60.0, 0, 30); 40];
+        for (index, errors) in [(13, 8), (15, 9), (16, 1), (17, 3), (37, 4)] {
+            seconds[index].errors = errors;
+        }
+        let serving = [vec![6; 13], vec![4; 27]].concat();
+        let reaction = Reaction {
+            left: vec![left(13, 14), left(14, 15), left(37, 38)],
+            ..Reaction::default()
+        };
+        let timeline = Timeline::default();
+        let found = causes(&evidence(&timeline, &seconds, &reaction), &serving, None);
+        assert_eq!(
+            found,
+            Causes {
+                leaving: 22,
+                other: 3,
+                ..Causes::default()
+            }
+        );
+    }
+
+    #[test]
+    fn what_an_instance_had_to_carry_is_asked_of_each_second() {
+        let mut seconds = vec![second(20.0, 0, 30); 10];
+        seconds.extend(vec![second(60.0, 0, 30); 30]);
+        let serving = [vec![6; 14], vec![4; 6], vec![6; 20]].concat();
+        let reaction = Reaction {
+            left: vec![left(13, 14), left(14, 15)],
+            ..Reaction::default()
+        };
+        let timeline = Timeline::default();
+        let evidence = evidence(&timeline, &seconds, &reaction);
+        let mut advice = super::super::advise(&evidence, None);
+        advice.capacity = capacity::estimate(&seconds, &serving, evidence.limit.p95);
+        let said = before_scaling(&evidence, &serving, &advice).unwrap().answer;
+        assert_eq!(
+            said,
+            "It need not have: 4 instances carried up to 15 requests/s each, and one carries at least 15 within 200ms. 2 \
+             instances left meanwhile."
+        );
+    }
+}

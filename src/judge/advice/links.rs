@@ -1,0 +1,293 @@
+//! Which link of scaling out took longest, by the moments that were seen: also where one is
+//! missing, or the load was over before the group was there.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::answers::answer;
+use super::{Answer, Evidence, Topic};
+use evidence::Confidence;
+use evidence::instances::{after, between};
+use evidence::moment::{self, Moment, MomentKind};
+use model::units;
+
+const TOPIC: Topic = Topic::SlowestLink;
+/// The links that end with a served request, in the order in which one causes the next.
+const CHAIN: [MomentKind; 7] = [
+    MomentKind::Breach,
+    MomentKind::Alarm,
+    MomentKind::Decided,
+    MomentKind::LaunchBegan,
+    MomentKind::InService,
+    MomentKind::Healthy,
+    MomentKind::FirstRequest,
+];
+/// Latency that misses its limit in the last seconds of the load did not come back.
+const LAST: usize = 3;
+
+pub fn slowest(evidence: &Evidence<'_>) -> Option<Answer> {
+    let moments = of_one_chain(&evidence.reaction.out);
+    let (first, last) = (*moments.first()?, *moments.last()?);
+    let whole = between(first.at, last.at);
+    let links = moments
+        .windows(2)
+        .map(|pair| (pair[0], pair[1], between(pair[0].at, pair[1].at)));
+    let longest = links.max_by_key(|(_, _, took)| *took);
+    let open = unfinished(evidence, &moments);
+    let (mut said, from, confidence) = match (longest, &open) {
+        (longest, Some(open)) if longest.is_none_or(|(_, _, took)| took <= open.lasted) => {
+            (open.sentence(), last.source.clone(), Confidence::Medium)
+        }
+        (Some((from, to, took)), open) => {
+            let said = format!(
+                "From {} to {}: {} of the {} between {} and {}.{}",
+                from.kind,
+                to.kind,
+                units::duration(took),
+                units::duration(whole),
+                first.kind,
+                last.kind,
+                open.as_ref()
+                    .map_or(String::new(), |open| format!(" {}", open.sentence()))
+            );
+            let is_clear = took > (from.resolution + to.resolution) * 2 && open.is_none();
+            let confidence = if is_clear {
+                Confidence::High
+            } else {
+                Confidence::Medium
+            };
+            (said, format!("{}; {}", from.source, to.source), confidence)
+        }
+        (None, _) => return None,
+    };
+    said += &own_window(evidence, whole);
+    said += aside(&evidence.reaction.out, &moments);
+    let confidence = evidence
+        .weakness
+        .map_or(confidence, |_| confidence.min(Confidence::Medium));
+    Some(answer(TOPIC, said, from, confidence))
+}
+
+fn own_window(evidence: &Evidence<'_>, whole: Duration) -> String {
+    let Some(window) = evidence.reaction.out_unavoidable else {
+        return String::new();
+    };
+    let share = window.as_secs_f64() / whole.max(window).as_secs_f64().max(f64::EPSILON) * 100.0;
+    format!(
+        " The alarm's own window is {} ({share:.0} %): nothing but another policy or period shortens it.",
+        units::duration(window)
+    )
+}
+
+/// In time order, without those that another cause moved: a rise of the load long after the alarm
+/// that it did not raise, and latency that was back before any new instance served.
+fn of_one_chain(moments: &[Moment]) -> Vec<&Moment> {
+    let mut chain: Vec<&Moment> = moments
+        .iter()
+        .filter(|one| CHAIN.contains(&one.kind))
+        .collect();
+    chain.sort_by_key(|moment| moment.at);
+    if let Some(rose) = moment::first(moments, MomentKind::LoadRose)
+        .filter(|rose| chain.first().is_none_or(|first| rose.at <= first.at))
+    {
+        chain.insert(0, rose);
+    }
+    let served = chain
+        .iter()
+        .find(|one| one.kind == MomentKind::FirstRequest)
+        .map(|one| one.at);
+    if let Some(back) = moment::first(moments, MomentKind::LatencyBack)
+        .filter(|back| served.is_some_and(|served| back.at >= served))
+    {
+        chain.push(back);
+    }
+    chain
+}
+
+/// Why a moment of the chain is not among the links. (A breaching period may begin before the load
+/// that makes it breach: those two are one.)
+fn aside(all: &[Moment], used: &[&Moment]) -> &'static str {
+    let first = used.first().map(|first| after(first.at, first.resolution));
+    let rose_later = all
+        .iter()
+        .any(|one| one.kind == MomentKind::LoadRose && first.is_some_and(|first| one.at > first));
+    let is_latency_back = |one: &Moment| one.kind == MomentKind::LatencyBack;
+    let is_left_out =
+        all.iter().any(is_latency_back) && !used.iter().any(|one| is_latency_back(one));
+    match (rose_later, is_left_out) {
+        (true, _) => " (The group grew before the spike: this is that growth.)",
+        (_, true) => {
+            " (Latency was back before a new instance served: the group's growth is not what brought it back.)"
+        }
+        _ => "",
+    }
+}
+
+/// A link that began and was not seen to end.
+struct Unfinished {
+    from: MomentKind,
+    to: MomentKind,
+    lasted: Duration,
+}
+
+impl Unfinished {
+    fn sentence(&self) -> String {
+        format!(
+            "From {} to {}: it has not ended when the load was stopped, {} later.",
+            self.from,
+            self.to,
+            units::duration(self.lasted)
+        )
+    }
+}
+
+fn unfinished(evidence: &Evidence<'_>, moments: &[&Moment]) -> Option<Unfinished> {
+    let last = moments.last()?;
+    let stopped: Timestamp = after(
+        evidence.started,
+        Duration::from_secs(evidence.seconds.len() as u64),
+    );
+    let next = CHAIN
+        .iter()
+        .skip_while(|kind| **kind != last.kind)
+        .nth(1)
+        .copied();
+    let open = |to: MomentKind| Unfinished {
+        from: last.kind,
+        to,
+        lasted: between(last.at, stopped),
+    };
+    match last.kind {
+        // Nothing fired, or no instance was asked for: no chain has begun.
+        MomentKind::LoadRose | MomentKind::LatencyBack => None,
+        MomentKind::FirstRequest => {
+            is_late_at_the_end(evidence).then(|| open(MomentKind::LatencyBack))
+        }
+        _ => next.map(open),
+    }
+}
+
+fn is_late_at_the_end(evidence: &Evidence<'_>) -> bool {
+    let limit = evidence.limit.p95.as_micros() as u64;
+    let mut last = evidence
+        .seconds
+        .iter()
+        .rev()
+        .filter_map(|second| second.p95)
+        .take(LAST)
+        .peekable();
+    last.peek().is_some() && last.all(|p95| p95 > limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{at, evidence, seen};
+    use super::super::{Reaction, Timeline};
+    use super::*;
+
+    fn said(moments: &[(MomentKind, u64)]) -> (String, Confidence) {
+        let moment = |(kind, second): &(MomentKind, u64)| Moment {
+            kind: *kind,
+            at: at(*second as usize),
+            source: format!("source of {kind}"),
+            resolution: Duration::from_secs(1),
+        };
+        let out = moments.iter().map(moment).collect();
+        let reaction = Reaction {
+            out,
+            out_unavoidable: Some(Duration::from_secs(3)),
+            ..Reaction::default()
+        };
+        let (_, seconds) = seen("TargetTrackingScaling");
+        let timeline = Timeline::default();
+        let found = slowest(&evidence(&timeline, &seconds, &reaction)).unwrap();
+        (found.answer, found.confidence)
+    }
+
+    #[test]
+    fn the_longest_link_is_never_longer_than_the_chain_it_is_of() {
+        let chain = [
+            (MomentKind::LoadRose, 9),
+            (MomentKind::Breach, 9),
+            (MomentKind::Alarm, 12),
+            (MomentKind::Decided, 12),
+            (MomentKind::LaunchBegan, 12),
+        ];
+        let (late, _) = said(
+            &[
+                &chain[..],
+                &[
+                    (MomentKind::InService, 27),
+                    (MomentKind::FirstRequest, 27),
+                    (MomentKind::LatencyBack, 21),
+                ],
+            ]
+            .concat(),
+        );
+        assert!(
+            late.starts_with(
+                "From launch began to in service: 15s of the 18s between load rose and first req"
+            ),
+            "{late}"
+        );
+        assert!(
+            late.contains("Latency was back before a new instance served"),
+            "{late}"
+        );
+        let (before, _) = said(&[
+            (MomentKind::LoadRose, 34),
+            (MomentKind::Breach, 7),
+            (MomentKind::Alarm, 11),
+            (MomentKind::FirstRequest, 13),
+        ]);
+        assert!(
+            before.starts_with(
+                "From breach to alarm: 4s of the 6s between breach and first request."
+            ),
+            "{before}"
+        );
+        assert!(
+            before.contains("The group grew before the spike"),
+            "{before}"
+        );
+        let (early, confidence) = said(&[
+            (MomentKind::LoadRose, 8),
+            (MomentKind::Breach, 7),
+            (MomentKind::Alarm, 10),
+            (MomentKind::FirstRequest, 18),
+        ]);
+        assert!(
+            early.starts_with("From alarm to first request: 8s of the 11s between breach and"),
+            "{early}"
+        );
+        assert_eq!(confidence, Confidence::High);
+    }
+
+    #[test]
+    fn a_link_that_has_not_ended_is_said_to_be_open() {
+        let (open, confidence) = said(&[
+            (MomentKind::LoadRose, 9),
+            (MomentKind::Breach, 9),
+            (MomentKind::Alarm, 12),
+            (MomentKind::LaunchBegan, 12),
+        ]);
+        let sentence = "From launch began to in service: it has not ended when the load was stopped, 1m8s later.";
+        assert!(open.starts_with(sentence), "{open}");
+        assert_eq!(confidence, Confidence::Medium);
+        let (short, _) = said(&[
+            (MomentKind::LoadRose, 9),
+            (MomentKind::Breach, 9),
+            (MomentKind::Alarm, 72),
+            (MomentKind::LaunchBegan, 73),
+        ]);
+        assert!(
+            short.starts_with("From breach to alarm: 1m3s of the 1m4s"),
+            "{short}"
+        );
+        assert!(
+            short.contains("From launch began to in service: it has not ended when"),
+            "{short}"
+        );
+    }
+}

@@ -1,0 +1,480 @@
+//! The other policies that are laid against the measured load, each with what it takes for granted.
+
+use std::time::Duration;
+
+use super::Evidence;
+use super::candidates::{Change, Current};
+use evidence::price::Price;
+use model::scaling::Bounds;
+use model::scaling::alarm::{AlarmModel, BreachRule};
+use model::scaling::policies::Rule;
+use model::scaling::replay::{Follows, InstanceLimits, Setting};
+use model::scaling::step::{StepRule, StepScaling};
+use model::units::{self, Usd};
+
+pub struct Other {
+    pub name: String,
+    pub change: Change,
+    pub setting: Setting,
+    pub assumes: Option<String>,
+}
+
+impl Other {
+    fn new(name: String, change: Change, setting: Setting) -> Self {
+        Self {
+            name,
+            change,
+            setting,
+            assumes: None,
+        }
+    }
+
+    fn assuming(self, assumes: String) -> Self {
+        Self {
+            assumes: Some(assumes),
+            ..self
+        }
+    }
+
+    /// The same with room to grow.
+    fn up_to(self, max: u32) -> Self {
+        let name = format!("maximum {max}, {}", self.name);
+        let change = Change::Maximum {
+            max,
+            with: Some(Box::new(self.change)),
+        };
+        Self {
+            name,
+            change,
+            ..self
+        }
+    }
+}
+
+/// A target leaves room for what comes while instances boot: at most this share of what an instance
+/// carries.
+pub const ROOM: f64 = 0.7;
+/// Of the boot that was seen. What a start from the pool takes depends on the image: only a run
+/// shows it.
+const POOLED: u32 = 4;
+/// How long before a spike a scheduled action should have its instances ready, beyond their start.
+const EARLY: Duration = Duration::from_secs(5);
+/// The shortest period that a policy can track.
+const HIGH_RESOLUTION: Duration = Duration::from_secs(10);
+
+pub fn all(
+    evidence: &Evidence<'_>,
+    service: &InstanceLimits,
+    current: &Current,
+    load: &[f64],
+    price: Option<&Price>,
+) -> Vec<Other> {
+    let Some(lead) = current.lead() else {
+        return Vec::new();
+    };
+    let peak = load.iter().copied().fold(0.0, f64::max);
+    let size = Size::of(peak, service, current.setting.bounds);
+    let is_service = evidence
+        .timeline
+        .groups()
+        .next()
+        .is_some_and(|(_, group)| group.is_service);
+    let mut others = targets(service, current, lead);
+    others.extend(room(&size, service, current, lead));
+    others.extend(step(&size, current, lead));
+    others.extend(minimums(&size, current, price));
+    others.extend(high_resolution(current, lead, is_service));
+    others.extend(warm_pool(current, is_service));
+    others.extend(scheduled(evidence, &size, current));
+    others
+}
+
+/// Instances that the highest load needs, and what the group may become for them.
+struct Size {
+    needed: u32,
+    /// With the room that a target leaves.
+    roomy: u32,
+    bounds: Bounds,
+}
+
+impl Size {
+    fn of(peak: f64, service: &InstanceLimits, bounds: Bounds) -> Self {
+        let instances = |each: f64| (peak / each).ceil() as u32;
+        Self {
+            needed: instances(service.at_limit),
+            roomy: instances(service.at_limit * ROOM),
+            bounds,
+        }
+    }
+
+    fn is_beyond_maximum(&self) -> bool {
+        self.needed > self.bounds.max
+    }
+
+    fn raised(&self) -> Bounds {
+        if self.is_beyond_maximum() {
+            Bounds {
+                max: self.roomy,
+                ..self.bounds
+            }
+        } else {
+            self.bounds
+        }
+    }
+
+    /// With the maximum that it needs, said so.
+    fn fit(&self, other: Other) -> Other {
+        let bounds = Bounds {
+            max: self.raised().max,
+            ..other.setting.bounds
+        };
+        let other = Other {
+            setting: Setting {
+                bounds,
+                ..other.setting
+            },
+            ..other
+        };
+        if self.is_beyond_maximum() {
+            other.up_to(self.roomy)
+        } else {
+            other
+        }
+    }
+}
+
+fn targets(service: &InstanceLimits, current: &Current, lead: &Follows) -> Vec<Other> {
+    let tracks = matches!(lead.rule, Rule::Tracking { .. });
+    let other = |target: f64| {
+        let name = if tracks {
+            format!("target {target}")
+        } else {
+            format!("target tracking at {target}")
+        };
+        Other::new(name, Change::Target { target }, current.tracking(target))
+    };
+    values(lead.alarm.threshold, tracks, service, lead)
+        .into_iter()
+        .map(other)
+        .collect()
+}
+
+/// Lower targets, and the one that leaves an instance the room it needs; whole numbers. `tracks`:
+/// there is a target now.
+fn values(target: f64, tracks: bool, service: &InstanceLimits, lead: &Follows) -> Vec<f64> {
+    let fitting = fitting(service.at_limit, lead.per_request, lead.ceiling);
+    let lower = if tracks {
+        vec![target * 0.8, target * 0.6]
+    } else {
+        Vec::new()
+    };
+    let mut targets: Vec<f64> = lower.into_iter().chain([fitting]).map(f64::round).collect();
+    targets.retain(|new| *new >= 1.0 && (!tracks || (*new - target).abs() >= 1.0));
+    targets.sort_by(|a, b| b.total_cmp(a));
+    targets.dedup();
+    targets
+}
+
+/// The target that leaves room for what comes while instances boot.
+pub fn fitting(at_limit: f64, per_request: f64, ceiling: Option<f64>) -> f64 {
+    let full = at_limit * per_request;
+    ceiling.map_or(full, |ceiling| full.min(ceiling)) * ROOM
+}
+
+/// Where the maximum is what holds the group back: more of it, alone and with lower targets.
+fn room(size: &Size, service: &InstanceLimits, current: &Current, lead: &Follows) -> Vec<Other> {
+    if !size.is_beyond_maximum() {
+        return Vec::new();
+    }
+    let mut alone = vec![size.needed, size.roomy];
+    alone.dedup();
+    let alone = alone.into_iter().map(|max| {
+        let setting = Setting {
+            bounds: Bounds { max, ..size.bounds },
+            ..current.setting.clone()
+        };
+        Other::new(
+            format!("maximum {max}"),
+            Change::Maximum { max, with: None },
+            setting,
+        )
+    });
+    let target = lead.alarm.threshold;
+    let is_lower =
+        |other: &Other| matches!(other.change, Change::Target { target: new } if new < target);
+    let lower = targets(service, current, lead).into_iter().filter(is_lower);
+    alone.chain(lower.map(|other| size.fit(other))).collect()
+}
+
+fn step(size: &Size, current: &Current, lead: &Follows) -> Option<Other> {
+    let setting = &current.setting;
+    // Just as many as are needed would never work off what has piled up until they serve.
+    let add = size
+        .roomy
+        .min(size.raised().max)
+        .checked_sub(setting.initial)
+        .filter(|add| *add > 0)?;
+    let threshold = step_threshold(lead.alarm.threshold, lead.ceiling);
+    let steps = vec![StepRule {
+        lower: Some(0.0),
+        upper: None,
+        change: add as i32,
+    }];
+    let step = Follows {
+        rule: Rule::Step(StepScaling::above(threshold, steps)),
+        alarm: AlarmModel::new(BreachRule::Above, threshold, 1),
+        low: None,
+        ..lead.clone()
+    };
+    let mut with = setting.clone();
+    with.policies.push(step);
+    let name = format!("step +{add} above {threshold}");
+    Some(size.fit(Other::new(name, Change::Step { threshold, add }, with)))
+}
+
+/// Half way to the ceiling: what an ordinary day reaches belongs to the policy that is there.
+pub fn step_threshold(target: f64, ceiling: Option<f64>) -> f64 {
+    ceiling.map_or(target * 1.5, |ceiling| (target + ceiling) / 2.0)
+}
+
+fn minimums(size: &Size, current: &Current, price: Option<&Price>) -> Vec<Other> {
+    let (setting, needed) = (&current.setting, size.needed.min(size.raised().max));
+    let mut minimums = vec![needed.div_ceil(2), needed];
+    minimums.dedup();
+    minimums.retain(|min| *min > setting.bounds.min);
+    let other = |min: u32| {
+        let bounds = Bounds {
+            min,
+            ..setting.bounds
+        };
+        let with = Setting {
+            bounds,
+            initial: setting.initial.max(min),
+            ..setting.clone()
+        };
+        let change = Change::Minimum { min };
+        let assumes = all_day(min, size.bounds.min, price);
+        let other = Other {
+            assumes,
+            ..Other::new(format!("minimum {min}"), change, with)
+        };
+        if min > size.bounds.max {
+            size.fit(other)
+        } else {
+            other
+        }
+    };
+    minimums.into_iter().map(other).collect()
+}
+
+/// What a higher minimum takes for granted.
+pub fn all_day(min: u32, before: u32, price: Option<&Price>) -> Option<String> {
+    let standing = || {
+        format!(
+            "a spike may come at any time of the day: {}",
+            standing(min, before, price)
+        )
+    };
+    (min > before).then(standing)
+}
+
+/// What a higher minimum costs whether a spike comes or not. What the policy would keep beyond the
+/// old one anyhow is not known of a whole day.
+pub fn standing(min: u32, before: u32, price: Option<&Price>) -> String {
+    let hours = f64::from(min.saturating_sub(before)) * 24.0;
+    let money = price.map_or(String::new(), |price| {
+        format!(" ({})", Usd(price.usd * hours))
+    });
+    format!(
+        "it costs up to {hours:.0} instance-hours{money} a day more than the minimum of {before}"
+    )
+}
+
+/// What CloudWatch itself publishes for EC2 and load balancers has periods of a minute at least:
+/// only a metric of one's own comes more often.
+fn high_resolution(current: &Current, lead: &Follows, is_service: bool) -> Option<Other> {
+    let tracks = matches!(lead.rule, Rule::Tracking { .. });
+    if lead.period < Duration::from_secs(60) || is_service || !tracks {
+        return None;
+    }
+    let assumes = match (current.namespace.as_str(), current.metric.as_str()) {
+        ("AWS/EC2", "CPUUtilization") => {
+            "the CloudWatch agent on each instance publishes the CPU every ten seconds as a metric of your own (EC2's own \
+             CPUUtilization comes every minute at best), and it reads the same"
+        }
+        (namespace, _) if namespace.starts_with("AWS/") => return None,
+        _ => "you publish the same metric every ten seconds, at high resolution",
+    };
+    let period = HIGH_RESOLUTION;
+    let mut with = current.setting.clone();
+    with.into_period = Duration::ZERO;
+    with.policies.get_mut(current.lead)?.period = period;
+    Some(
+        Other::new(
+            "10-second metric".to_owned(),
+            Change::Period { period },
+            with,
+        )
+        .assuming(assumes.to_owned()),
+    )
+}
+
+fn warm_pool(current: &Current, is_service: bool) -> Option<Other> {
+    let setting = &current.setting;
+    if setting.boot <= Duration::from_secs(1) || is_service {
+        return None;
+    }
+    let boot = setting.boot / POOLED;
+    let assumes = format!(
+        "an instance is in service {} after it is taken from the pool, whose stopped instances pay for their disks",
+        units::duration(boot)
+    );
+    let with = Setting {
+        boot,
+        ..setting.clone()
+    };
+    Some(Other::new("warm pool".to_owned(), Change::WarmPool { boot }, with).assuming(assumes))
+}
+
+fn scheduled(evidence: &Evidence<'_>, size: &Size, current: &Current) -> Option<Other> {
+    let setting = &current.setting;
+    let min = size.needed.min(size.raised().max);
+    let (from, until) = evidence.spike.filter(|_| min > setting.bounds.min)?;
+    let ready = setting.boot + setting.health + EARLY;
+    let (spike, until) = (
+        Duration::from_secs(from.into()),
+        Duration::from_secs(until.into()),
+    );
+    let from = spike.saturating_sub(ready);
+    // The action came before the recorded load where that leaves no time for it.
+    let initial = if spike < ready {
+        setting.initial.max(min)
+    } else {
+        setting.initial
+    };
+    let with = Setting {
+        scheduled: Some((from, until, min)),
+        initial,
+        ..setting.clone()
+    };
+    let change = Change::Scheduled { from, until, min };
+    let other = Other::new(format!("{min} scheduled for the spike"), change, with)
+        .assuming("the spike's time is known before".to_owned());
+    Some(size.fit(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::evidence;
+    use super::super::{Reaction, Timeline};
+    use super::*;
+    use model::scaling::replay::replay;
+    use model::scaling::target_tracking::TargetTracking;
+
+    const SERVICE: InstanceLimits = InstanceLimits {
+        at_limit: 100.0,
+        saturated: 100.0,
+        queue: Duration::ZERO,
+    };
+
+    fn current(namespace: &str, metric: &str) -> Current {
+        let tracking = TargetTracking::new(50.0);
+        let follows = Follows {
+            rule: Rule::Tracking {
+                tracking,
+                scale_in: true,
+            },
+            per_request: 0.5,
+            ceiling: Some(100.0),
+            per_target: false,
+            period: Duration::from_secs(60),
+            lag: Duration::ZERO,
+            alarm: AlarmModel::new(BreachRule::Above, 50.0, 3),
+            low: None,
+            cooldowns: None,
+        };
+        let setting = Setting {
+            policies: vec![follows],
+            bounds: Bounds { min: 2, max: 8 },
+            initial: 2,
+            into_period: Duration::ZERO,
+            boot: Duration::from_secs(30),
+            health: Duration::ZERO,
+            warm_up: Duration::ZERO,
+            drain: Duration::ZERO,
+            scheduled: None,
+        };
+        Current {
+            setting,
+            lead: 0,
+            namespace: namespace.to_owned(),
+            metric: metric.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_aws_publishes_every_minute_is_not_offered_every_ten_seconds() {
+        for (namespace, metric, says) in [
+            ("AWS/EC2", "CPUUtilization", Some("the CloudWatch agent")),
+            ("AWS/EC2", "NetworkIn", None),
+            ("AWS/ApplicationELB", "RequestCountPerTarget", None),
+            ("shop", "queue", Some("you publish the same metric")),
+        ] {
+            let current = current(namespace, metric);
+            let other = high_resolution(&current, current.lead().unwrap(), false);
+            let assumes = other.map(|other| other.assumes.unwrap());
+            let good = match (&assumes, says) {
+                (Some(assumes), Some(says)) => assumes.starts_with(says),
+                (assumes, says) => assumes.is_none() && says.is_none(),
+            };
+            assert!(good, "{namespace} {metric}: {assumes:?}");
+        }
+    }
+
+    #[test]
+    fn the_size_that_a_load_needs_may_be_beyond_the_maximum() {
+        let size = |peak: f64| Size::of(peak, &SERVICE, Bounds { min: 2, max: 3 });
+        assert!(!size(300.0).is_beyond_maximum());
+        let beyond = size(400.0);
+        assert_eq!(
+            (beyond.needed, beyond.roomy, beyond.raised()),
+            (4, 6, Bounds { min: 2, max: 6 })
+        );
+    }
+
+    #[test]
+    fn instances_scheduled_for_a_spike_are_there_however_early_it_comes() {
+        let (timeline, seconds, reaction) = (Timeline::default(), Vec::new(), Reaction::default());
+        let size = Size::of(600.0, &SERVICE, Bounds { min: 2, max: 8 });
+        let current = current("AWS/EC2", "CPUUtilization");
+        let row = |from: u32| {
+            let evidence = Evidence {
+                spike: Some((from, from + 30)),
+                ..evidence(&timeline, &seconds, &reaction)
+            };
+            scheduled(&evidence, &size, &current).unwrap()
+        };
+        for (from, initial) in [(100, 2), (35, 2), (34, 6), (0, 6)] {
+            let setting = row(from).setting;
+            assert_eq!(setting.initial, initial, "a spike at {from} s");
+            let mut load = vec![0.0; from as usize];
+            load.extend([600.0; 30]);
+            assert_eq!(
+                replay(&load, &SERVICE, &setting).over_limit,
+                0,
+                "a spike at {from} s"
+            );
+        }
+    }
+
+    #[test]
+    fn a_higher_minimum_is_paid_for_all_day() {
+        let price = Price {
+            usd: 0.0416,
+            source: String::new(),
+        };
+        let said = "it costs up to 48 instance-hours ($2.00) a day more than the minimum of 2";
+        assert_eq!(standing(4, 2, Some(&price)), said);
+        assert_eq!(standing(4, 2, None), said.replace(" ($2.00)", ""));
+    }
+}

@@ -1,0 +1,287 @@
+//! One's own candidate: what `--what-if` changes of the policy that ran, or why it cannot.
+
+use std::time::Duration;
+
+use super::candidates::Current;
+use evidence::Timeline;
+use model::scaling::Bounds;
+use model::scaling::replay::Setting;
+use model::units;
+
+/// What it changes of the policy that ran.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WhatIf {
+    pub target: Option<f64>,
+    pub min: Option<u32>,
+    pub max: Option<u32>,
+    pub warm_up: Option<Duration>,
+    pub period: Option<Duration>,
+    pub datapoints: Option<usize>,
+}
+
+/// Larger groups than AWS runs; the model has every instance in memory.
+const MOST: u32 = 10_000;
+/// Bytes a minute are the largest metric that is tracked.
+const HIGHEST_TARGET: f64 = 1e12;
+/// AWS takes no longer one.
+const LONGEST_WARM_UP: Duration = Duration::from_secs(3_600);
+/// An alarm's periods and datapoints may not reach back further.
+const LONGEST_WINDOW: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl WhatIf {
+    /// `target=50,min=4`: names and values as `--what-if` takes them.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut what_if = Self::default();
+        let mut names: Vec<&str> = Vec::new();
+        for part in text.split(',') {
+            let (name, value) = part
+                .split_once('=')
+                .ok_or_else(|| format!("`{part}` is not NAME=VALUE, such as target=50"))?;
+            let (name, value) = (name.trim(), value.trim());
+            if names.contains(&name) {
+                return Err(format!("{name} is given twice: leave one out"));
+            }
+            names.push(name);
+            what_if.set(name, value)?;
+        }
+        what_if.whole()
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
+            "target" => self.target = Some(target(value)?),
+            "min" => self.min = Some(count(name, value, 0)?),
+            "max" => self.max = Some(count(name, value, 1)?),
+            "warm-up" => self.warm_up = Some(warm_up(value)?),
+            "period" => self.period = Some(period(value)?),
+            "datapoints" => self.datapoints = Some(count(name, value, 1)? as usize),
+            _ => {
+                return Err(format!(
+                    "`{name}` is none of target, min, max, warm-up, period, datapoints"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What its parts say of each other.
+    fn whole(self) -> Result<Self, String> {
+        if let (Some(min), Some(max)) = (self.min, self.max)
+            && min > max
+        {
+            return Err(format!("min={min} is more than max={max}"));
+        }
+        let window = self.period.unwrap_or(MINUTE) * self.datapoints.unwrap_or(1) as u32;
+        if window > LONGEST_WINDOW {
+            return Err(format!(
+                "an alarm looks back a day at most, not {}",
+                units::duration(window)
+            ));
+        }
+        Ok(self)
+    }
+
+    /// Why it does not fit the group that was watched, if it does not.
+    pub fn fits(&self, timeline: &Timeline) -> Result<(), String> {
+        if let Some((_, group)) = timeline.groups().next() {
+            let (min, max) = (group.min, group.max);
+            match (self.min, self.max) {
+                (Some(own), None) if own > max => {
+                    return Err(format!(
+                        "min={own} is more than the maximum of {max} of {}: give max too",
+                        group.name
+                    ));
+                }
+                (None, Some(own)) if own < min => {
+                    return Err(format!(
+                        "max={own} is less than the minimum of {min} of {}: give min too",
+                        group.name
+                    ));
+                }
+                _ => {}
+            }
+        }
+        match self.period {
+            Some(period)
+                if !is_usual(period)
+                    && timeline.alarms().iter().all(|alarm| alarm.period != period) =>
+            {
+                Err(format!(
+                    "period: no metric is tracked in periods of {}: it takes 10s, 30s or whole minutes",
+                    units::duration(period)
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn applied_to(&self, current: &Current) -> Setting {
+        let mut setting = match self.target {
+            Some(target) => current.tracking(target),
+            None => current.setting.clone(),
+        };
+        let Bounds { min, max } = setting.bounds;
+        let max = self.max.unwrap_or(max);
+        setting.bounds = Bounds {
+            min: self.min.unwrap_or(min).min(max),
+            max,
+        };
+        setting.initial = setting.bounds.clamp(setting.initial);
+        setting.warm_up = self.warm_up.unwrap_or(setting.warm_up);
+        for follows in &mut setting.policies {
+            follows.period = self.period.unwrap_or(follows.period);
+        }
+        let lead = current.lead.min(setting.policies.len().saturating_sub(1));
+        if let (Some(count), Some(follows)) = (self.datapoints, setting.policies.get_mut(lead)) {
+            (follows.alarm.datapoints, follows.alarm.window) = (count, count);
+        }
+        setting
+    }
+
+    pub(super) fn words(&self) -> String {
+        let parts = [
+            self.target.map(|target| format!("target {target}")),
+            self.min.map(|min| format!("min {min}")),
+            self.max.map(|max| format!("max {max}")),
+            self.warm_up
+                .map(|time| format!("warm-up {}", units::duration(time))),
+            self.period
+                .map(|time| format!("period {}", units::duration(time))),
+            self.datapoints
+                .map(|count| units::count(count as u32, "datapoint")),
+        ];
+        format!(
+            "what if: {}",
+            parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+        )
+    }
+}
+
+/// What the live alarms may have besides is known only beside the run.
+fn is_usual(period: Duration) -> bool {
+    [10, 30].contains(&period.as_secs()) || period.as_secs().is_multiple_of(MINUTE.as_secs())
+}
+
+fn target(value: &str) -> Result<f64, String> {
+    let target = value
+        .parse()
+        .ok()
+        .filter(|target: &f64| target.is_finite() && *target > 0.0);
+    let target = target.ok_or_else(|| format!("target: `{value}` is not a number above 0"))?;
+    if target > HIGHEST_TARGET {
+        return Err(format!(
+            "target: `{value}` is more than any metric reaches ({HIGHEST_TARGET:.0} at most)"
+        ));
+    }
+    Ok(target)
+}
+
+fn count(name: &str, value: &str, least: u32) -> Result<u32, String> {
+    let count: u32 = value
+        .parse()
+        .map_err(|_| format!("{name}: `{value}` is not a whole number"))?;
+    if !(least..=MOST).contains(&count) {
+        return Err(format!("{name}: {count} is not from {least} to {MOST}"));
+    }
+    Ok(count)
+}
+
+fn warm_up(value: &str) -> Result<Duration, String> {
+    let time = units::parse_duration(value).map_err(|why| format!("warm-up: {why}"))?;
+    if time > LONGEST_WARM_UP {
+        return Err(format!(
+            "warm-up: `{value}` is longer than the hour that AWS allows"
+        ));
+    }
+    Ok(time)
+}
+
+fn period(value: &str) -> Result<Duration, String> {
+    let time = units::parse_duration(value).map_err(|why| format!("period: {why}"))?;
+    if time.is_zero() || time.subsec_nanos() > 0 {
+        return Err(format!(
+            "period: `{value}` is not a whole number of seconds above 0"
+        ));
+    }
+    Ok(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evidence::timeline::{Alarm, GroupState, Observation, Observed};
+
+    #[test]
+    fn what_if_is_read_or_says_what_is_wrong() {
+        let what_if =
+            WhatIf::parse("target=35, min=3,warm-up=20s,period=10s,datapoints=2").unwrap();
+        assert_eq!(
+            (what_if.target, what_if.min, what_if.datapoints),
+            (Some(35.0), Some(3), Some(2))
+        );
+        assert_eq!(
+            what_if.words(),
+            "what if: target 35, min 3, warm-up 20s, period 10s, 2 datapoints"
+        );
+        for (text, hint) in [
+            ("target", "NAME=VALUE"),
+            ("target=fast", "number above 0"),
+            (
+                "target=1e308",
+                "more than any metric reaches (1000000000000 at most)",
+            ),
+            ("targets=5", "none of target"),
+            ("min=5,max=2", "more than"),
+            ("min=2,min=3", "given twice"),
+            ("min=4000000000,max=4000000000", "not from 0 to 10000"),
+            ("max=0", "not from 1 to 10000"),
+            ("datapoints=0", "not from 1 to 10000"),
+            ("period=500ms", "whole number of seconds"),
+            ("period=0s", "whole number of seconds"),
+            ("period=1h,datapoints=25", "a day at most"),
+            ("warm-up=5", "unit"),
+            ("warm-up=2h", "the hour"),
+        ] {
+            let why = WhatIf::parse(text).unwrap_err();
+            assert!(why.contains(hint), "{text}: {why}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_the_group_is_refused_and_never_bent_until_it_does() {
+        let group = GroupState {
+            name: "web".to_owned(),
+            min: 2,
+            max: 8,
+            ..GroupState::default()
+        };
+        let alarm = Alarm {
+            name: "high".to_owned(),
+            period: Duration::from_secs(1),
+            ..Alarm::default()
+        };
+        let seen = [Observed::Group(group), Observed::Alarm(alarm)];
+        let observations = seen
+            .map(|seen| Observation::new(jiff::Timestamp::UNIX_EPOCH, seen))
+            .into();
+        let timeline = Timeline { observations };
+        for (text, hint) in [
+            ("min=100", Some("maximum of 8 of web: give max too")),
+            ("min=100,max=100", None),
+            ("max=1", Some("minimum of 2 of web: give min too")),
+            ("max=1,min=1", None),
+            ("period=90s", Some("10s, 30s or whole minutes")),
+            ("period=1s", None),
+            ("period=30s", None),
+            ("period=2m", None),
+        ] {
+            let fits = WhatIf::parse(text).unwrap().fits(&timeline);
+            let good = match (&fits, hint) {
+                (Err(why), Some(hint)) => why.contains(hint),
+                (fits, hint) => fits.is_ok() && hint.is_none(),
+            };
+            assert!(good, "{text}: {fits:?}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! From a run's report to the evidence that advice is given on: the same way during the run and
+//! long after it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Judged, Load, PhaseRow, TaskRow};
+use crate::advice::{Advice, Evidence, WhatIf, advise};
+use evidence::Timeline;
+use evidence::load::{Second, demand, least_sent};
+use model::scenario::Limit;
+use model::scenario::PhaseRole;
+use model::units;
+
+/// What one may say of one's own beside the run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Own {
+    pub what_if: Option<WhatIf>,
+    /// US dollars for one instance for an hour.
+    pub instance_price: Option<f64>,
+}
+
+pub fn advice(
+    load: &Load,
+    timeline: &Timeline,
+    judged: &Judged,
+    started: Timestamp,
+    limit: Limit,
+    own: &Own,
+) -> Option<Advice> {
+    let reaction = judged.reaction.as_ref()?;
+    let (seconds, weakness) = (seconds(load), weakness(load));
+    let evidence = Evidence {
+        seconds: &seconds,
+        open: load.is_open(),
+        timeline,
+        reaction,
+        started,
+        spike: spike(&load.phases),
+        limit,
+        instance_price: own.instance_price,
+        weakness: weakness.as_deref(),
+        fresh: judged.fresh_failed(),
+    };
+    Some(advise(&evidence, own.what_if.as_ref()))
+}
+
+fn seconds(load: &Load) -> Vec<Second> {
+    let asked: Vec<f64> = load.seconds.iter().map(|second| second.asked).collect();
+    let sent: Vec<u64> = load
+        .seconds
+        .iter()
+        .map(|second| second.ok + second.errors)
+        .collect();
+    demand(load.is_open(), &asked, &sent)
+        .into_iter()
+        .zip(&load.seconds)
+        .map(|(demand, second)| Second {
+            demand,
+            ok: second.ok,
+            errors: second.errors,
+            p95: second.p95,
+        })
+        .collect()
+}
+
+/// A load that ended before this share of its plan was cut short: the last request of a plan may be
+/// a little before its end.
+const WHOLE: f64 = 0.9;
+
+fn weakness(load: &Load) -> Option<String> {
+    let asked = load
+        .phases
+        .iter()
+        .filter(|phase| phase.level > 0.0)
+        .map(|phase| phase.to)
+        .max()
+        .unwrap_or_default();
+    let ran = Duration::from_secs(load.seconds.len() as u64);
+    if ran < asked.mul_f64(WHOLE) {
+        return Some(format!(
+            "the load was cut short after {} of {}",
+            units::duration(ran),
+            units::duration(asked)
+        ));
+    }
+    let sum =
+        |of: fn(&TaskRow) -> &Vec<u64>| load.generators.tasks.iter().flat_map(of).sum::<u64>();
+    let share = sum(|task| &task.sent) as f64 / sum(|task| &task.asked).max(1) as f64;
+    let bound = least_sent(load.is_open());
+    (share < bound && !load.generators.tasks.is_empty())
+        .then(|| format!("only {:.0} % of what was asked was sent", share * 100.0))
+}
+
+fn spike(phases: &[PhaseRow]) -> Option<(u32, u32)> {
+    let mut spikes = phases.iter().filter(|phase| phase.role == PhaseRole::Spike);
+    let first = spikes.next()?;
+    let last = spikes.next_back().unwrap_or(first);
+    Some((first.from.as_secs() as u32, last.to.as_secs() as u32))
+}

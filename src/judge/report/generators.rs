@@ -1,0 +1,164 @@
+//! How the load came to be: what each generator was asked and sent, when one strained, where
+//! connections went, and how often each named check held.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::step_name;
+use model::measure::{Results, Saturation, Stretch, stretches};
+use model::scenario::Scenario;
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Generators {
+    pub tasks: Vec<TaskRow>,
+    pub strained: Vec<Stretch>,
+    /// Connections opened, and those of them that shook hands in full or resumed.
+    pub opened: u64,
+    pub tls_full: u64,
+    pub tls_resumed: u64,
+    pub most_open: u64,
+    /// Iterations that could not be started, were cut at the end of their grace, or had no data.
+    pub dropped: u64,
+    pub cut: u64,
+    pub without_data: u64,
+}
+
+/// What one task was asked and what it sent: iterations (open model) or sessions (closed model),
+/// second by second.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskRow {
+    pub task: u32,
+    pub asked: Vec<u64>,
+    pub sent: Vec<u64>,
+    /// Thousandths of a core, of the busiest worker in its busiest second.
+    #[serde(rename = "busiest_permille", alias = "busiest")]
+    pub busiest: u32,
+    /// In microseconds: the latest that a request was sent after its intended start.
+    #[serde(rename = "latest_us", alias = "latest")]
+    pub latest: u64,
+    pub most_resident_mib: u32,
+}
+
+impl TaskRow {
+    pub fn share(&self) -> f64 {
+        self.sent.iter().sum::<u64>() as f64 / self.asked.iter().sum::<u64>().max(1) as f64
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckRow {
+    pub step: String,
+    pub name: String,
+    pub passed: u64,
+    pub failed: u64,
+}
+
+/// One address of the target: a load balancer that scales has several, and new ones later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AddressRow {
+    pub address: String,
+    pub requests: u64,
+    pub opened: u64,
+    pub refused: u64,
+    /// The first and last second in which it was used.
+    #[serde(rename = "first_s", alias = "first")]
+    pub first: u32,
+    #[serde(rename = "last_s", alias = "last")]
+    pub last: u32,
+}
+
+impl Generators {
+    pub fn new(results: &Results) -> Self {
+        let mut tasks: BTreeMap<u32, TaskRow> = BTreeMap::new();
+        let mut open: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut all = Saturation::default();
+        let (mut opened, mut full, mut resumed) = (0, 0, 0);
+        for (task, saturation) in results.saturation() {
+            let new = TaskRow {
+                task,
+                asked: vec![],
+                sent: vec![],
+                busiest: 0,
+                latest: 0,
+                most_resident_mib: 0,
+            };
+            let row = tasks.entry(task).or_insert(new);
+            let length = saturation.second as usize + 1;
+            row.asked.resize(length.max(row.asked.len()), 0);
+            row.sent.resize(length.max(row.sent.len()), 0);
+            row.asked[length - 1] += saturation.asked;
+            row.sent[length - 1] += saturation.sent;
+            row.busiest = row.busiest.max(saturation.busy);
+            row.latest = row.latest.max(saturation.late_micros);
+            row.most_resident_mib = row.most_resident_mib.max(saturation.resident_mib);
+            *open.entry(saturation.second).or_default() += u64::from(saturation.connections);
+            opened += u64::from(saturation.opened);
+            full += u64::from(saturation.tls_full);
+            resumed += u64::from(saturation.tls_resumed);
+            all.merge(saturation);
+        }
+        Self {
+            tasks: tasks.into_values().collect(),
+            strained: stretches(results.saturation()),
+            opened,
+            tls_full: full,
+            tls_resumed: resumed,
+            most_open: open.into_values().max().unwrap_or(0),
+            dropped: all.dropped,
+            cut: all.cut,
+            without_data: all.without_data,
+        }
+    }
+
+    /// One sentence on connections.
+    pub fn connections(&self) -> String {
+        let hands = match (self.tls_full, self.tls_resumed) {
+            (0, 0) => String::new(),
+            (full, resumed) => format!(", {full} full TLS handshakes and {resumed} resumed"),
+        };
+        format!(
+            "{} opened, {} at once at most{hands}",
+            self.opened, self.most_open
+        )
+    }
+}
+
+pub fn checks(scenario: &Scenario, results: &Results) -> Vec<CheckRow> {
+    let row = |((flow, step, check), (passed, failed)): ((u16, u16, u16), (u64, u64))| {
+        let names = scenario
+            .flows
+            .get(flow as usize)?
+            .steps
+            .get(step as usize)?
+            .check_names();
+        Some(CheckRow {
+            step: step_name(scenario, flow, step),
+            name: names.get(check as usize)?.clone(),
+            passed,
+            failed,
+        })
+    };
+    results.checks().into_iter().filter_map(row).collect()
+}
+
+pub fn addresses(results: &Results) -> Vec<AddressRow> {
+    let mut rows: BTreeMap<std::net::SocketAddr, AddressRow> = BTreeMap::new();
+    for count in results.addresses() {
+        let new = AddressRow {
+            address: count.address.to_string(),
+            requests: 0,
+            opened: 0,
+            refused: 0,
+            first: count.second,
+            last: count.second,
+        };
+        let row = rows.entry(count.address).or_insert(new);
+        row.requests += count.requests;
+        row.opened += count.opened;
+        row.refused += count.refused;
+        row.last = count.second;
+    }
+    rows.into_values().collect()
+}

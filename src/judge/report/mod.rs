@@ -1,0 +1,364 @@
+//! One run as data, and the same run as terminal text, JSON and a page. Pure, but for the live
+//! view.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::advice::Advice;
+use evidence::Timeline;
+use model::cost::{PRICES, TaskCost};
+use model::events::Phase as LifePhase;
+use model::limits::TargetAuthorization;
+use model::measure::{LatencyHistogram, Merged, Results, Select, Tally};
+use model::outcome::Exit;
+use model::plan::Schedule;
+use model::scenario::{Model, PhaseRole, Scenario};
+use model::units::{self, Seconds, seconds};
+
+mod advice;
+pub mod compare;
+#[cfg(any(test, feature = "testing"))]
+pub mod example;
+mod generators;
+mod judged;
+pub mod live;
+pub mod older;
+pub mod page;
+pub mod schema;
+pub mod terminal;
+mod took;
+pub mod words;
+
+pub use advice::{Own, advice};
+pub use generators::{AddressRow, CheckRow, Generators, TaskRow};
+pub use judged::{Judged, Judgement, ReportedWarning};
+
+/// Grows when a field changes its meaning or goes; readers refuse what they do not know.
+pub const VERSION: u32 = 5;
+
+/// `report.json`: everything the other forms are made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunReport {
+    pub version: u32,
+    pub tool: String,
+    pub run: String,
+    pub scenario: String,
+    pub url: String,
+    /// Any certificate was taken: `tls.insecure`.
+    #[serde(default)]
+    pub insecure: bool,
+    /// Repeats this run's choices as `seed` of the scenario.
+    pub seed: Option<u64>,
+    pub group: Option<String>,
+    pub fleet: String,
+    /// AWS account and region, where there is one.
+    pub place: Option<String>,
+    /// How the target is known to be the caller's own.
+    #[serde(default)]
+    pub standing: TargetAuthorization,
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub begun: Timestamp,
+    /// The agreed start instant of the load; seconds in this report count from it.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub started: Option<Timestamp>,
+    pub exit: Exit,
+    /// Why there is no verdict, if there is none.
+    pub error: Option<String>,
+    pub interrupted: bool,
+    pub judged: Option<Judged>,
+    pub load: Option<Load>,
+    pub capacity: Vec<Capacity>,
+    /// What the run says about the policy; nothing where no group was watched.
+    pub advice: Option<Advice>,
+    pub tasks: u32,
+    pub estimate: TaskCost,
+    /// Nothing where the fleet costs nothing.
+    pub cost: Option<TaskCost>,
+    pub destroyed: Destroyed,
+    #[serde(with = "took")]
+    #[schemars(with = "Vec<took::PhaseTook>")]
+    pub took: Vec<(LifePhase, Duration)>,
+    pub warnings: Vec<ReportedWarning>,
+}
+
+impl RunReport {
+    /// The command that removes what is left.
+    pub fn remedy(&self) -> String {
+        self.destroyed
+            .remedy
+            .clone()
+            .unwrap_or_else(|| format!("spikeproof reap {}", self.run))
+    }
+
+    /// What was paid, and how that compares to the estimate.
+    pub fn cost_sentence(&self) -> String {
+        let Some(cost) = &self.cost else {
+            return "nothing, the generators ran on this machine".to_owned();
+        };
+        format!(
+            "{} for {}, {} of task time (estimated {}; prices of {} in {})",
+            cost.usd,
+            units::count(cost.tasks, "task"),
+            units::duration(cost.task_time),
+            self.estimate.usd,
+            PRICES.date,
+            PRICES.region
+        )
+    }
+}
+
+/// What was proven gone, by a Describe of each name, and what was not.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Destroyed {
+    pub gone: Vec<String>,
+    pub left: Vec<String>,
+    /// The command that removes what is left, if something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// The load as asked and as answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Load {
+    pub phases: Vec<PhaseRow>,
+    pub steps: Vec<Row>,
+    pub whole: Row,
+    pub seconds: Vec<Second>,
+    #[serde(default)]
+    pub checks: Vec<CheckRow>,
+    #[serde(default)]
+    pub addresses: Vec<AddressRow>,
+    /// Why connections failed, in the words of the system or of TLS, the most frequent first.
+    #[serde(default)]
+    pub reasons: Vec<(String, u64)>,
+    pub generators: Generators,
+}
+
+impl Load {
+    /// Every phase is of the open model: levels and requests have one unit.
+    pub fn is_open(&self) -> bool {
+        self.phases.iter().all(|phase| phase.model == Model::Rate)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PhaseRow {
+    pub model: Model,
+    pub role: PhaseRole,
+    #[serde(rename = "from_s", alias = "from", with = "seconds")]
+    #[schemars(with = "Seconds")]
+    pub from: Duration,
+    #[serde(rename = "to_s", alias = "to", with = "seconds")]
+    #[schemars(with = "Seconds")]
+    pub to: Duration,
+    pub level: f64,
+    pub row: Row,
+}
+
+/// One selection of requests: latencies in microseconds from the intended start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Row {
+    pub name: String,
+    pub tally: Tally,
+    pub per_second: f64,
+    #[serde(rename = "p50_us", alias = "p50")]
+    pub p50: Option<u64>,
+    #[serde(rename = "p95_us", alias = "p95")]
+    pub p95: Option<u64>,
+    #[serde(rename = "p99_us", alias = "p99")]
+    pub p99: Option<u64>,
+    #[serde(rename = "max_us", alias = "max")]
+    pub max: Option<u64>,
+    /// The same from the actual send: a large difference means that requests waited in the
+    /// generator for their turn.
+    #[serde(rename = "service_p95_us", alias = "service_p95")]
+    pub service_p95: Option<u64>,
+    /// Where the time went, 95th percentiles. The first three only of requests that opened a
+    /// connection.
+    #[serde(rename = "dns_p95_us", alias = "dns_p95")]
+    pub dns_p95: Option<u64>,
+    #[serde(rename = "connect_p95_us", alias = "connect_p95")]
+    pub connect_p95: Option<u64>,
+    #[serde(rename = "tls_p95_us", alias = "tls_p95")]
+    pub tls_p95: Option<u64>,
+    #[serde(rename = "first_byte_p95_us", alias = "first_byte_p95")]
+    pub first_byte_p95: Option<u64>,
+    #[serde(rename = "body_p95_us", alias = "body_p95")]
+    pub body_p95: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Second {
+    /// Sessions, or iterations per second, that the plan asked for in the middle of this second.
+    pub asked: f64,
+    pub ok: u64,
+    pub errors: u64,
+    #[serde(rename = "p50_us", alias = "p50")]
+    pub p50: Option<u64>,
+    #[serde(rename = "p95_us", alias = "p95")]
+    pub p95: Option<u64>,
+    #[serde(rename = "p99_us", alias = "p99")]
+    pub p99: Option<u64>,
+}
+
+/// The group at a moment, in seconds from the start instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Capacity {
+    pub second: f64,
+    pub desired: u32,
+    pub in_service: u32,
+}
+
+impl Load {
+    pub fn new(scenario: &Scenario, results: &Results) -> Self {
+        let schedule = Schedule::new(scenario);
+        // A run that was stopped has rates over the time that it had.
+        let ran = results
+            .ran()
+            .map_or(schedule.end(), |ran| ran.min(schedule.end()));
+        let mut phases = Vec::new();
+        for (index, phase) in scenario.phases.iter().enumerate() {
+            let from = schedule.phase_starts()[index];
+            let row = Row::new(
+                &phase.name,
+                results,
+                Select {
+                    phase: Some(index as u16),
+                    ..Select::default()
+                },
+                ran.saturating_sub(from).min(phase.duration()),
+            );
+            phases.push(PhaseRow {
+                model: phase.model,
+                role: phase.role,
+                from,
+                to: from + phase.duration(),
+                level: phase.level,
+                row,
+            });
+        }
+        let steps = results
+            .keys()
+            .into_iter()
+            .map(|key| (key.flow, key.step))
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .map(|(flow, step)| {
+                let select = Select {
+                    flow: Some(flow),
+                    step: Some(step),
+                    ..Select::default()
+                };
+                Row::new(&step_name(scenario, flow, step), results, select, ran)
+            })
+            .collect();
+        let seconds = results
+            .by_second(Select::default())
+            .iter()
+            .enumerate()
+            .map(|(second, merged)| {
+                let middle = Duration::from_millis(second as u64 * 1_000 + 500);
+                Second {
+                    asked: schedule.level_at(middle),
+                    ok: merged.tally.ok,
+                    errors: merged.tally.errors(),
+                    p50: micros(merged, 50.0),
+                    p95: micros(merged, 95.0),
+                    p99: micros(merged, 99.0),
+                }
+            })
+            .collect();
+        let whole = Row::new("run", results, Select::default(), ran);
+        let checks = generators::checks(scenario, results);
+        let addresses = generators::addresses(results);
+        let generators = Generators::new(results);
+        Self {
+            phases,
+            steps,
+            whole,
+            seconds,
+            checks,
+            addresses,
+            reasons: results.reasons(),
+            generators,
+        }
+    }
+}
+
+/// A step's name, with its flow's where there are several.
+fn step_name(scenario: &Scenario, flow: u16, step: u16) -> String {
+    let own = &scenario.flows[flow as usize];
+    match scenario.flows.len() {
+        1 => own.steps[step as usize].name.clone(),
+        _ => format!("{} / {}", own.name, own.steps[step as usize].name),
+    }
+}
+
+impl Row {
+    fn new(name: &str, results: &Results, select: Select, length: Duration) -> Self {
+        let (merged, parts) = (results.merged(select), results.parts(select));
+        let p95 = |latency: &LatencyHistogram| {
+            latency
+                .percentile(95.0)
+                .map(|value| value.as_micros() as u64)
+        };
+        Self {
+            name: name.to_owned(),
+            tally: merged.tally,
+            per_second: (merged.tally.requests() - merged.tally.unsent) as f64
+                / length.as_secs_f64().max(f64::EPSILON),
+            p50: micros(&merged, 50.0),
+            p95: micros(&merged, 95.0),
+            p99: micros(&merged, 99.0),
+            max: merged.latency.max().map(|value| value.as_micros() as u64),
+            service_p95: p95(&parts.service),
+            dns_p95: p95(&parts.dns),
+            connect_p95: p95(&parts.connect),
+            tls_p95: p95(&parts.tls),
+            first_byte_p95: p95(&parts.first_byte),
+            body_p95: p95(&parts.body),
+        }
+    }
+}
+
+fn micros(merged: &Merged, q: f64) -> Option<u64> {
+    merged
+        .latency
+        .percentile(q)
+        .map(|value| value.as_micros() as u64)
+}
+
+/// Microseconds as text; a dash where nothing was measured.
+pub fn latency(micros: Option<u64>) -> String {
+    micros.map_or("-".to_owned(), |micros| {
+        units::duration(Duration::from_micros(micros))
+    })
+}
+
+/// The group's size over time, as seen.
+pub fn capacity(timeline: &Timeline, started: Timestamp) -> Vec<Capacity> {
+    timeline
+        .groups()
+        .map(|(at, group)| Capacity {
+            second: at.duration_since(started).as_secs_f64(),
+            desired: group.desired,
+            in_service: group.in_service(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::example::report;
+    use super::*;
+
+    #[test]
+    fn report_json_reads_back_as_written() {
+        let report = report();
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<RunReport>(&text).unwrap(), report);
+    }
+}

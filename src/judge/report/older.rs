@@ -1,0 +1,232 @@
+//! Reads reports of every version: what an earlier one says in words alone gets its id here, and
+//! nowhere else.
+
+use serde::de::Error as _;
+use serde_json::{Value, json};
+
+use super::{RunReport, VERSION};
+use crate::advice::Topic;
+use model::units;
+
+/// Reads a report of version 1 to the present one.
+pub fn read(text: &str) -> Result<RunReport, serde_json::Error> {
+    let mut report: Value = serde_json::from_str(text)?;
+    let version = report["version"].as_u64().unwrap_or_default();
+    if version > u64::from(VERSION) {
+        return Err(serde_json::Error::custom(format!(
+            "it is of version {version}, made by a newer spikeproof"
+        )));
+    }
+    if version < u64::from(VERSION) {
+        if let Some(judged) = report.get_mut("judged") {
+            name_judgements(judged);
+        }
+        name_warnings(&mut report);
+        name_answers(&mut report);
+    }
+    serde_json::from_value(report)
+}
+
+/// Up to version 4 a judgement was known by what was asked, as a sentence.
+fn name_judgements(judged: &mut Value) {
+    for list in ["validity", "thresholds", "scaling", "not_judged"] {
+        let judgements = judged.get_mut(list).and_then(Value::as_array_mut);
+        for judgement in judgements.into_iter().flatten() {
+            let asked = judgement["asked"].as_str().unwrap_or_default().to_owned();
+            let expectation = expectation(list, &asked);
+            if let (Some(judgement), Value::Object(expectation)) =
+                (judgement.as_object_mut(), expectation)
+            {
+                judgement.extend(expectation);
+            }
+        }
+    }
+}
+
+/// Up to version 4 a warning was a sentence.
+fn name_warnings(report: &mut Value) {
+    let warnings = report.get_mut("warnings").and_then(Value::as_array_mut);
+    for warning in warnings.into_iter().flatten() {
+        *warning = json!({ "id": "older-report", "text": warning.take() });
+    }
+}
+
+/// Up to version 4 an answer was known by its question.
+fn name_answers(report: &mut Value) {
+    let answers = report
+        .pointer_mut("/advice/answers")
+        .and_then(Value::as_array_mut);
+    for answer in answers.into_iter().flatten() {
+        let topic = answer["question"].as_str().and_then(Topic::of_question);
+        if let Some(answer) = answer.as_object_mut() {
+            let topic = topic.unwrap_or(Topic::OtherSettings);
+            answer.insert("id".to_owned(), json!(topic));
+        }
+    }
+}
+
+/// The `id` of what was asked, with the fields that it must have.
+fn expectation(list: &str, asked: &str) -> Value {
+    if list == "thresholds" {
+        return json!({ "id": "threshold", "text": asked });
+    }
+    IDS.iter()
+        .find(|(start, _)| asked.starts_with(start))
+        .map_or_else(
+            || json!({ "id": "threshold", "text": asked }),
+            |(_, id)| match *id {
+                "scale-out-in-time" => json!({ "id": id, "within_s": within(asked) }),
+                "scale-in-in-time" => json!({ "id": id, "within_s": maybe_within(asked) }),
+                "under-provisioned" | "over-provisioned" => {
+                    json!({ "id": id, "share": share(asked) })
+                }
+                id => json!({ "id": id }),
+            },
+        )
+}
+
+/// How the sentences of versions 1 to 4 begin.
+const IDS: &[(&str, &str)] = &[
+    ("the group scaled out", "scaled-out"),
+    ("scale-out within", "scale-out-in-time"),
+    ("scale-in", "scale-in-in-time"),
+    ("fresh instances", "fresh-instances-serve"),
+    ("no request dropped", "nothing-dropped"),
+    ("no instance leaves", "no-early-scale-in"),
+    ("p95 ", "holds-while-scaling"),
+    ("errors ", "holds-while-scaling"),
+    ("the target holds at maximum", "holds-at-maximum"),
+    ("the group was not pinned", "not-pinned-at-maximum"),
+    ("no flapping", "no-flapping"),
+    ("too few instances, ", "efficiency"),
+    ("too few instances", "under-provisioned"),
+    ("needless instance-minutes", "over-provisioned"),
+    ("the group was there", "group-exists"),
+    ("only its policies", "only-policies-moved-the-group"),
+    ("one clock", "one-clock"),
+    ("the group was watched", "group-watched"),
+    ("what was asked was sent", "load-sent"),
+    ("the generator was not the limit", "generator-not-the-limit"),
+    ("the plan was carried out", "plan-carried-out"),
+    ("all results arrived", "all-results-arrived"),
+    ("the target answered", "target-answered"),
+    ("every request was sent", "every-request-sent"),
+];
+
+/// The seconds after `within`.
+fn maybe_within(asked: &str) -> Option<f64> {
+    let (_, duration) = asked.split_once(" within ")?;
+    let duration = units::parse_duration(duration).ok()?;
+    Some(duration.as_secs_f64())
+}
+
+fn within(asked: &str) -> f64 {
+    maybe_within(asked).unwrap_or_default()
+}
+
+/// The share in `< 25%`.
+fn share(asked: &str) -> f64 {
+    asked
+        .split_once("< ")
+        .and_then(|(_, rest)| rest.split_once('%'))
+        .and_then(|(percent, _)| percent.parse::<f64>().ok())
+        .map_or(0.0, |percent| percent / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::example::report;
+    use crate::report::{Judgement, words};
+    use crate::verdict::Expectation;
+    use model::outcome::Verdict;
+
+    /// The present report, as version 4 wrote it.
+    fn version_4() -> Value {
+        let mut report = serde_json::to_value(report()).unwrap();
+        report["version"] = json!(4);
+        for list in ["validity", "thresholds", "scaling"] {
+            for judgement in report["judged"][list].as_array_mut().unwrap() {
+                let judgement = judgement.as_object_mut().unwrap();
+                judgement.retain(|key, _| {
+                    ["asked", "scope", "verdict", "measured", "because"].contains(&key.as_str())
+                });
+            }
+        }
+        for warning in report["warnings"].as_array_mut().unwrap() {
+            *warning = warning["text"].take();
+        }
+        for answer in report["advice"]["answers"].as_array_mut().unwrap() {
+            answer.as_object_mut().unwrap().remove("id");
+        }
+        report
+    }
+
+    #[test]
+    fn a_report_of_version_4_is_read_with_the_ids_of_its_judgements() {
+        let older = read(&version_4().to_string()).unwrap().judged.unwrap();
+        let present = report().judged.unwrap();
+        let expectations = |all: &[Judgement]| -> Vec<Expectation> {
+            all.iter().map(|one| one.expectation.clone()).collect()
+        };
+        assert_eq!(
+            expectations(&older.thresholds),
+            expectations(&present.thresholds)
+        );
+        assert_eq!(expectations(&older.scaling), expectations(&present.scaling));
+        assert_eq!(
+            expectations(&older.validity),
+            expectations(&present.validity)
+        );
+        assert_eq!(older.reaction, present.reaction);
+        let older = read(&version_4().to_string()).unwrap();
+        assert_eq!(older.warnings, report().warnings);
+        assert_eq!(older.advice, report().advice);
+    }
+
+    #[test]
+    fn a_report_of_version_1_is_read_without_what_it_did_not_say() {
+        let mut report = version_4();
+        report["version"] = json!(1);
+        for (place, keys) in [
+            ("", &["insecure", "standing"][..]),
+            ("/load", &["checks", "addresses", "reasons"]),
+            (
+                "/judged/reaction",
+                &["resized", "launched", "left", "open", "grew", "spikes"],
+            ),
+        ] {
+            let object = report.pointer_mut(place).unwrap().as_object_mut().unwrap();
+            object.retain(|key, _| !keys.contains(&key.as_str()));
+        }
+        let read = read(&report.to_string()).unwrap();
+        assert_eq!(read.judged.unwrap().verdict, Verdict::Failed);
+        assert_eq!(
+            read.load.unwrap().whole,
+            super::super::example::report().load.unwrap().whole
+        );
+    }
+
+    #[test]
+    fn each_sentence_of_a_version_before_finds_its_id() {
+        for (asked, id) in IDS {
+            let value = expectation("scaling", asked);
+            assert_eq!(value["id"], *id);
+            let parsed: Expectation = serde_json::from_value(value).unwrap();
+            // No limit is known of these, and the sentence without one is another.
+            if !asked.starts_with("p95") && !asked.starts_with("errors") {
+                let now = words::asked(&parsed);
+                assert!(now.starts_with(asked.trim_end()), "{asked}: {now}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_report_without_the_fields_of_one_is_an_error() {
+        assert!(read("{}").is_err());
+        let newer = json!({ "version": VERSION + 1 }).to_string();
+        let why = read(&newer).unwrap_err().to_string();
+        assert!(why.contains("made by a newer spikeproof"), "{why}");
+        assert!(read("nonsense").is_err());
+    }
+}

@@ -1,0 +1,224 @@
+//! The sentences of verdicts and warnings, made from the types of `evidence` and `verdict`.
+
+mod figures;
+mod instances;
+mod links;
+mod scale_in;
+mod scale_out;
+mod size;
+mod thresholds;
+mod validity;
+mod warnings;
+
+pub use figures::measured;
+pub use links::link;
+pub use validity::stretch;
+pub use warnings::{warning, warnings};
+
+use super::{Judged, Judgement};
+use crate::verdict::{Abort, Expectation, Finding, Findings, Reason, Scope};
+use model::outcome::Verdict;
+use model::units;
+
+/// What was judged, in words.
+pub fn judged(findings: Findings) -> Judged {
+    let Findings {
+        validity,
+        thresholds,
+        scaling,
+        not_judged,
+        reaction,
+    } = findings;
+    let [validity, thresholds, scaling, not_judged] = [validity, thresholds, scaling, not_judged]
+        .map(|all| all.into_iter().map(judgement).collect::<Vec<Judgement>>());
+    let (verdict, because) = conclude(&[&validity, &thresholds, &scaling]);
+    Judged {
+        verdict,
+        because,
+        validity,
+        thresholds,
+        scaling,
+        not_judged,
+        reaction,
+    }
+}
+
+/// The same of a load that is not ours: only the group is known.
+pub fn watched(findings: Findings) -> Judged {
+    let mut judged = judged(findings);
+    if !judged.not_judged.is_empty() {
+        let count = judged.not_judged.len();
+        let were = if count == 1 { "was" } else { "were" };
+        judged.because += &format!(
+            "; {} {were} not judged: {}",
+            units::count(count as u64, "expectation"),
+            size::NOT_OURS
+        );
+    }
+    judged
+}
+
+/// The worst of all, and what decided it.
+fn conclude(groups: &[&[Judgement]]) -> (Verdict, String) {
+    let all: Vec<&Judgement> = groups.iter().flat_map(|group| group.iter()).collect();
+    let worst = all
+        .iter()
+        .map(|judgement| judgement.verdict)
+        .max()
+        .unwrap_or(Verdict::Inconclusive);
+    let deciding: Vec<&&Judgement> = all
+        .iter()
+        .filter(|judgement| judgement.verdict == worst)
+        .collect();
+    let because = match (worst, deciding.first()) {
+        (_, None) => "nothing was judged".to_owned(),
+        (Verdict::Passed, _) if all.len() == 1 => "the one judgement holds".to_owned(),
+        (Verdict::Passed, _) => format!("all {} judgements hold", all.len()),
+        (_, Some(first)) => {
+            let more = match deciding.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            format!("{}: {}{more}", first.question(), first.answer())
+        }
+    };
+    (worst, because)
+}
+
+pub fn judgement(finding: Finding) -> Judgement {
+    Judgement {
+        asked: asked(&finding.expectation),
+        scope: scope(&finding.scope),
+        verdict: finding.verdict,
+        measured: measured(&finding.measured),
+        because: because(&finding.reason),
+        expectation: finding.expectation,
+        figures: Some(finding.measured),
+        reason: Some(finding.reason),
+    }
+}
+
+fn scope(scope: &Scope) -> String {
+    match scope {
+        Scope::Run => "run".to_owned(),
+        Scope::Group => "group".to_owned(),
+        Scope::Phase(name) => name.clone(),
+    }
+}
+
+pub fn asked(expectation: &Expectation) -> String {
+    let fixed = match expectation {
+        Expectation::Threshold { text } => return text.clone(),
+        Expectation::ScaleOutInTime { within_s } => return format!("scale-out within {within_s}"),
+        Expectation::ScaleInInTime {
+            within_s: Some(within),
+        } => return format!("scale-in within {within}"),
+        Expectation::HoldsWhileScaling {
+            p95_s,
+            errors_share,
+        } => {
+            return match (p95_s, errors_share) {
+                (Some(p95), Some(errors)) => format!(
+                    "p95 < {p95} and errors < {}% while scaling out",
+                    figures::percent(*errors)
+                ),
+                (Some(p95), None) => format!("p95 < {p95} while scaling out"),
+                (None, Some(errors)) => {
+                    format!("errors < {}% while scaling out", figures::percent(*errors))
+                }
+                (None, None) => "p95 and errors while scaling out".to_owned(),
+            };
+        }
+        Expectation::UnderProvisioned { share } => {
+            return format!(
+                "too few instances < {}% of the time",
+                figures::percent(*share)
+            );
+        }
+        Expectation::OverProvisioned { share } => {
+            return format!("needless instance-minutes < {}%", figures::percent(*share));
+        }
+        Expectation::ScaleInInTime { within_s: None } => "scale-in",
+        Expectation::ScaledOut => "the group scaled out",
+        Expectation::FreshInstancesServe => "fresh instances serve at once",
+        Expectation::NothingDropped => "no request dropped while instances leave",
+        Expectation::NoEarlyScaleIn => "no instance leaves while the load needs it",
+        Expectation::HoldsAtMaximum => "the target holds at maximum capacity",
+        Expectation::NotPinnedAtMaximum => "the group was not pinned at its maximum",
+        Expectation::NoFlapping => "no flapping",
+        Expectation::Efficiency => "too few instances, needless instance-minutes",
+        Expectation::GroupExists => "the group was there",
+        Expectation::OnlyPoliciesMovedTheGroup => "only its policies moved the group",
+        Expectation::OneClock => "one clock",
+        Expectation::GroupWatched => "the group was watched",
+        Expectation::LoadSent => "what was asked was sent",
+        Expectation::GeneratorNotTheLimit => "the generator was not the limit",
+        Expectation::PlanCarriedOut => "the plan was carried out",
+        Expectation::AllResultsArrived => "all results arrived",
+        Expectation::TargetAnswered => "the target answered",
+        Expectation::EveryRequestSent => "every request was sent",
+    };
+    fixed.to_owned()
+}
+
+/// Why a threshold ended the load.
+pub fn abort(abort: &Abort) -> String {
+    format!("`{}` failed: {}", abort.text, measured(&abort.measured))
+}
+
+/// Why an expectation is not passed, or what it was decided from.
+pub fn because(reason: &Reason) -> String {
+    match reason {
+        Reason::Threshold(reason) => thresholds::threshold(reason),
+        Reason::ScaleOut(reason) => scale_out::scale_out(reason),
+        Reason::ScaleIn(reason) => scale_in::scale_in(reason),
+        Reason::NewInstance(reason) => instances::new_instance(reason),
+        Reason::Leaving(reason) => instances::leaving(reason),
+        Reason::Scaling(reason) => size::scaling(reason),
+        Reason::Size(reason) => size::size(reason),
+        Reason::Validity(reason) => validity::validity(reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::{MetricValue, ValidityReason};
+
+    fn finding(text: &str, verdict: Verdict) -> Judgement {
+        let mut judgement = judgement(Finding {
+            expectation: Expectation::Threshold {
+                text: text.to_owned(),
+            },
+            scope: Scope::Phase("spike".to_owned()),
+            verdict,
+            measured: MetricValue::Percentile {
+                percentile: 95.0,
+                value_us: 900_000.0,
+            }
+            .into(),
+            reason: ValidityReason::KeptUp.into(),
+        });
+        judgement.because = "the limit is < 500ms".to_owned();
+        judgement
+    }
+
+    #[test]
+    fn the_worst_judgement_decides_and_is_named() {
+        let good = [finding("errors < 1%", Verdict::Passed)];
+        let bad = [
+            finding("p95 < 500ms", Verdict::Failed),
+            finding("p50 < 5ms", Verdict::Failed),
+        ];
+        let unclear = [finding("p99 < 1s", Verdict::Inconclusive)];
+        assert_eq!(conclude(&[&good]).0, Verdict::Passed);
+        assert_eq!(conclude(&[&good, &unclear]).0, Verdict::Inconclusive);
+        let (verdict, because) = conclude(&[&good, &unclear, &bad]);
+        assert_eq!(verdict, Verdict::Failed);
+        assert_eq!(
+            because,
+            "p95 < 500ms in spike: p95 = 900ms; the limit is < 500ms (and 1 more)"
+        );
+        assert_eq!(conclude(&[]).0, Verdict::Inconclusive);
+    }
+}

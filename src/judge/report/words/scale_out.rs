@@ -1,0 +1,86 @@
+//! Why the group scaled out, in time, or not.
+
+use super::links::link;
+use crate::verdict::ScaleOutReason;
+use model::units::{self, Seconds};
+
+pub fn scale_out(reason: &ScaleOutReason) -> String {
+    let fixed = match reason {
+        ScaleOutReason::LaunchesFailed { launches, message } => {
+            return format!(
+                "{} failed: {}",
+                units::count(*launches, "launch"),
+                message.as_deref().unwrap_or("AWS says no more")
+            );
+        }
+        ScaleOutReason::AtMaximumBefore { maximum } => {
+            return format!("it was at its maximum of {maximum} before the load began");
+        }
+        ScaleOutReason::NothingFollowedTheAlarm { alarm_at } => {
+            return format!("an alarm fired at {alarm_at} and nothing followed");
+        }
+        ScaleOutReason::WatchEndedAfterTheAlarm { alarm_at } => {
+            return format!(
+                "an alarm fired at {alarm_at} and the watch ended too soon after it to see what followed"
+            );
+        }
+        ScaleOutReason::NothingFollowedTheEarlyAlarm { alarm } => {
+            return format!(
+                "the alarm {alarm} had fired before the load began and nothing followed"
+            );
+        }
+        ScaleOutReason::HighAlarmUnknown { call } => {
+            return format!("whether an alarm fired cannot be told: {call} failed");
+        }
+        ScaleOutReason::LoadTooLow { peaks } => {
+            let peaks: String = peaks
+                .iter()
+                .map(|peak| format!("; {} peaked at {:.1}", peak.metric, peak.value))
+                .collect();
+            return format!("the load was too low or too short for the policy to fire{peaks}");
+        }
+        ScaleOutReason::BreachToInService {
+            alarm_window_s,
+            cloudwatch_lag_s,
+        } => return breach_to_in_service(*alarm_window_s, *cloudwatch_lag_s),
+        ScaleOutReason::NotInService { watched_s } => {
+            return format!("no new instance was in service {watched_s} after the breach");
+        }
+        ScaleOutReason::AlarmedBeforeTheLoad { alarm } => {
+            return format!(
+                "the alarm {alarm} had fired before the load began: there is no breach to count from"
+            );
+        }
+        ScaleOutReason::BreachUnknown { call } => {
+            return format!("the breach is not known: {call} failed");
+        }
+        ScaleOutReason::NoBreach { link: open } => return link(open),
+        ScaleOutReason::LoadNeverStarted => "the load never started",
+        ScaleOutReason::PolicyAnswered => "the policy answered the load",
+        ScaleOutReason::PolicyAnsweredBeforeTheSpike => {
+            "the policy answered the load before the spike, and the spike with no more"
+        }
+        ScaleOutReason::NotByPoliciesAlone => {
+            "but not by its policies alone: see `only its policies moved the group`"
+        }
+        ScaleOutReason::BreachNotShown => {
+            "the alarm fired, but neither its history nor its metric shows the breach"
+        }
+        ScaleOutReason::NoAlarmFired => {
+            "no alarm went to ALARM after the load began: something else made the group grow"
+        }
+    };
+    fixed.to_owned()
+}
+
+fn breach_to_in_service(window: Option<Seconds>, lag: Option<Seconds>) -> String {
+    let mut text =
+        "from the first breaching datapoint to the first new instance in service".to_owned();
+    if let Some(window) = window {
+        text += &format!("; {window} of it is the alarm's own window");
+    }
+    if let Some(lag) = lag {
+        text += &format!(", {lag} more what CloudWatch took to publish and evaluate it");
+    }
+    text
+}

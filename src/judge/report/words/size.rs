@@ -1,0 +1,100 @@
+//! How the group behaved while it scaled, and whether it had the right size.
+
+use crate::verdict::{ScalingReason, SizeReason};
+use model::units::Seconds;
+
+pub fn scaling(reason: &ScalingReason) -> String {
+    let fixed = match reason {
+        ScalingReason::NoTurns {
+            within_s,
+            load_is_ours,
+        } => {
+            let load = if *load_is_ours { " of one load" } else { "" };
+            return format!("no growing and shrinking by turns within {within_s}{load}");
+        }
+        ScalingReason::LoadMayHaveTurned { within_s } => {
+            return format!(
+                "within {within_s}: the load, which is not ours, may have asked for it"
+            );
+        }
+        ScalingReason::Turned {
+            within_s,
+            load_is_ours: true,
+        } => {
+            return format!(
+                "the group grew and shrank by turns within {within_s} while the load stayed: a longer warm-up, or a target further \
+                 from the low alarm"
+            );
+        }
+        ScalingReason::Turned {
+            within_s,
+            load_is_ours: false,
+        } => {
+            return format!(
+                "the group grew and shrank by turns within {within_s}, faster than its own alarms see a load change"
+            );
+        }
+        ScalingReason::NothingLaunchedServed => "nothing that was launched ever served",
+        ScalingReason::NoRequestWhileScaling => {
+            "no request ended between the breach and the last new instance's service"
+        }
+        ScalingReason::FromEachBreach => "from each breach until all that it launched served",
+    };
+    fixed.to_owned()
+}
+
+pub const NOT_OURS: &str = "the load is not ours";
+
+pub fn size(reason: &SizeReason) -> String {
+    let fixed = match reason {
+        SizeReason::NoInstanceOverloaded { maximum, p95_s } => {
+            return format!(
+                "no instance had more to do than it carries: a larger maximum than {maximum} is no remedy (asked: {}, errors within 1%)",
+                bound(*p95_s)
+            );
+        }
+        SizeReason::MaximumTooSmall { maximum, p95_s } => {
+            return format!(
+                "the maximum of {maximum} is too small for this load (asked: {}, errors within 1%)",
+                bound(*p95_s)
+            );
+        }
+        SizeReason::HeldAtMaximum { p95_s } => {
+            return format!("{}, errors within 1%", bound(Some(*p95_s)));
+        }
+        SizeReason::NeverAskedForMore { maximum } => {
+            return format!("no alarm asked for more while it was at its maximum of {maximum}");
+        }
+        SizeReason::CapacityUnknown { because } => {
+            return format!("what one instance carries is not known well enough: {because}");
+        }
+        SizeReason::InstanceCarries {
+            requests_per_second,
+            minimum_left_out,
+        } => {
+            let minimum = if *minimum_left_out {
+                "; the group's minimum is not held against its policy"
+            } else {
+                ""
+            };
+            return format!("one instance carries {requests_per_second:.0} requests/s{minimum}");
+        }
+        SizeReason::LoadNotOurs => return format!("cannot tell: {NOT_OURS}"),
+        SizeReason::SpikeOverBeforeAllServed => {
+            "the spike had gone before all of them served and what had piled up was done"
+        }
+        SizeReason::HeldAtMaximumUnknown => {
+            "whether the target held there cannot be told: the load is not ours"
+        }
+        SizeReason::LoadStopped => {
+            "the load was stopped: shares of a part of it say nothing of the whole"
+        }
+    };
+    fixed.to_owned()
+}
+
+fn bound(p95: Option<Seconds>) -> String {
+    p95.map_or("no limit on p95".to_owned(), |p95| {
+        format!("p95 within {p95}")
+    })
+}

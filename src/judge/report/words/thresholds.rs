@@ -1,0 +1,64 @@
+//! Why a threshold holds or not.
+
+use super::figures::{latency, percent};
+use crate::verdict::ThresholdReason;
+use model::scenario::{ThresholdMetric, ThresholdOperator};
+
+pub fn threshold(reason: &ThresholdReason) -> String {
+    let fixed = match reason {
+        ThresholdReason::OverRequests { requests } => return format!("over {requests} requests"),
+        ThresholdReason::LimitMissed {
+            metric,
+            comparison,
+            limit,
+        } => return format!("the limit is {}", limit_of(*metric, *comparison, *limit)),
+        ThresholdReason::NoneAnswered { requests } => {
+            return format!("not one of {requests} requests was answered");
+        }
+        ThresholdReason::TooFewSamples {
+            percentile,
+            samples,
+            needed,
+        } => {
+            return format!(
+                "{samples} requests are too few for a p{percentile}: it takes {needed}"
+            );
+        }
+        ThresholdReason::WindowLongerThanPhase { window_s } => {
+            return format!("it is shorter than a window of {window_s}");
+        }
+        ThresholdReason::InEachWindow { windows, window_s } => {
+            return format!("in each of {windows} windows of {window_s}");
+        }
+        ThresholdReason::InWindow {
+            from_s,
+            to_s,
+            reason,
+        } => return format!("{}, from {from_s} s to {to_s} s", threshold(reason)),
+        ThresholdReason::GeneratorSaturated { reason } => {
+            return format!(
+                "{}, but the generator was at its own limit",
+                threshold(reason)
+            );
+        }
+        ThresholdReason::NoRequestEnded => "no request ended there",
+        ThresholdReason::NoCheckMade => "no check was made there",
+    };
+    fixed.to_owned()
+}
+
+fn limit_of(metric: ThresholdMetric, comparison: ThresholdOperator, limit: f64) -> String {
+    let sign = match comparison {
+        ThresholdOperator::Less => "<",
+        ThresholdOperator::LessOrEqual => "<=",
+        ThresholdOperator::Greater => ">",
+        ThresholdOperator::GreaterOrEqual => ">=",
+    };
+    match metric {
+        ThresholdMetric::Percentile(_) | ThresholdMetric::Mean | ThresholdMetric::Max => {
+            format!("{sign} {}", latency(limit))
+        }
+        ThresholdMetric::Errors | ThresholdMetric::Checks => format!("{sign} {}%", percent(limit)),
+        ThresholdMetric::Rate => format!("{sign} {limit}/s"),
+    }
+}

@@ -1,0 +1,157 @@
+//! Whether the figures are the target's, and the group's own.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::verdict::{OtherCause, ValidityReason};
+use model::measure::Stretch;
+use model::units;
+
+pub fn validity(reason: &ValidityReason) -> String {
+    let fixed = match reason {
+        ValidityReason::GroupDeleted { group, is_service } => {
+            let kind = if *is_service {
+                "ECS service"
+            } else {
+                "Auto Scaling group"
+            };
+            return format!(
+                "there is no {kind} `{group}` in this account and region any more: it was deleted"
+            );
+        }
+        ValidityReason::OtherCauses { causes } => return other_causes(causes),
+        ValidityReason::LeastSent {
+            task,
+            share,
+            bound,
+            data_used_up,
+            iterations_cut,
+        } => {
+            let tail = unsent(*data_used_up, *iterations_cut);
+            let share = share * 100.0;
+            return match bound {
+                Some(bound) => format!(
+                    "task {task} sent {share:.1}%, the bound is {:.0}%{tail}",
+                    bound * 100.0
+                ),
+                None => format!("the least by task {task}: {share:.1}%{tail}"),
+            };
+        }
+        ValidityReason::IterationsNotStarted { dropped, asked } => {
+            return format!(
+                "the generators could not start {dropped} of {asked} iterations: add tasks"
+            );
+        }
+        ValidityReason::Saturated { stretches, started } => return saturated(stretches, *started),
+        ValidityReason::SaturatedBriefly { saturated_s, of_s } => {
+            return format!(
+                "{saturated_s} of {of_s} seconds were strained: too few to hide anything"
+            );
+        }
+        ValidityReason::EndedEarly { why } => return format!("the load ended early: {why}"),
+        ValidityReason::Missing { parts } => return format!("missing: {}", parts.join(", ")),
+        ValidityReason::ClocksDiffer => {
+            "moments of the load and of the group are as far apart as the clocks: set this machine's by NTP"
+        }
+        ValidityReason::OutOfSightTooLong => {
+            "the group was out of sight for too long to say how it reacted"
+        }
+        ValidityReason::SeenEnough => "what was not seen hides nothing",
+        ValidityReason::GeneratorsSilentOnLoad => "the generators told nothing of it",
+        ValidityReason::NotOneAnswer => "not one answer came: is it up, and is the address right?",
+        ValidityReason::RequestsNeverSent => {
+            "were never sent: a value that they need was not there (data used up, or not captured)"
+        }
+        ValidityReason::GeneratorsSilent => "the generators told nothing of themselves",
+        ValidityReason::KeptUp => "the generators kept up",
+        ValidityReason::CarriedOut => "the whole plan was carried out",
+        ValidityReason::NothingReported => "no task reported anything",
+        ValidityReason::EverythingArrived => "every interval of every task is here",
+    };
+    fixed.to_owned()
+}
+
+fn other_causes(causes: &[OtherCause]) -> String {
+    let mut texts: Vec<String> = causes.iter().map(other_cause).collect();
+    texts.sort();
+    let more = match texts.len().saturating_sub(1) {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    format!(
+        "{}{more}: what the group did need not be its policies' answer to the load",
+        texts.first().map_or("", String::as_str)
+    )
+}
+
+fn other_cause(cause: &OtherCause) -> String {
+    match cause {
+        OtherCause::NoAlarm { from, to, at } => {
+            format!("no alarm asked for {from} to {to} at {at}")
+        }
+        OtherCause::Refresh { text } => text.clone(),
+        OtherCause::ScheduledAction { name } => format!("the scheduled action {name} was due"),
+        OtherCause::PredictivePolicy { name } => {
+            format!("the predictive policy {name} scales by its own forecast")
+        }
+    }
+}
+
+/// What kept requests from being sent.
+fn unsent(data_used_up: u64, iterations_cut: u64) -> String {
+    let mut reasons = Vec::new();
+    if data_used_up > 0 {
+        reasons.push(format!(
+            "data was used up {}",
+            units::count(data_used_up as u32, "time")
+        ));
+    }
+    if iterations_cut > 0 {
+        reasons.push(format!(
+            "{} cut at the end of their grace",
+            units::count(iterations_cut as u32, "iteration")
+        ));
+    }
+    if reasons.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", reasons.join(", "))
+    }
+}
+
+fn saturated(stretches: &[Stretch], started: Option<Timestamp>) -> String {
+    let first: Vec<String> = stretches
+        .iter()
+        .take(3)
+        .map(|stretch| self::stretch(stretch, started))
+        .collect();
+    let more = match stretches.len().saturating_sub(3) {
+        0 => String::new(),
+        more => format!(" (and {more} more times)"),
+    };
+    format!(
+        "the generator was the limit {}{more}: add tasks",
+        first.join("; ")
+    )
+}
+
+/// `from 12:03:10 to 12:03:40 (task 3: ...)`
+pub fn stretch(stretch: &Stretch, started: Option<Timestamp>) -> String {
+    let clock = |second: u32| match started
+        .and_then(|at| at.checked_add(Duration::from_secs(second.into())).ok())
+    {
+        Some(at) => at.strftime("%H:%M:%S").to_string(),
+        None => format!("{second} s"),
+    };
+    let tasks = match stretch.tasks.as_slice() {
+        [task] => format!("task {task}"),
+        tasks => units::count(tasks.len() as u32, "task"),
+    };
+    format!(
+        "from {} to {} ({tasks}: {})",
+        clock(stretch.from),
+        clock(stretch.to),
+        stretch.why
+    )
+}

@@ -1,0 +1,134 @@
+//! What makes a run doubtful, in words.
+
+use crate::report::ReportedWarning;
+use crate::verdict::{AlarmWindow, RunWarning, SuspendedProcess, Warning};
+use model::units;
+
+/// Warnings with their sentences, as a report has them.
+pub fn warnings(all: &[Warning]) -> Vec<ReportedWarning> {
+    all.iter()
+        .map(|one| ReportedWarning {
+            warning: one.clone(),
+            text: warning(one),
+        })
+        .collect()
+}
+
+const UNTOLD: &str =
+    "instances leave when nothing is sent any more, and what requests suffer cannot be told";
+
+pub fn warning(warning: &Warning) -> String {
+    match warning {
+        Warning::AtMaximum { group, maximum } => {
+            format!("the group {group} is at its maximum of {maximum} already: it cannot scale out")
+        }
+        Warning::ProcessSuspended { group, process } => format!(
+            "the group {group} has the process {} suspended: {}",
+            process.word(),
+            effect(*process)
+        ),
+        Warning::NoPolicy { group } => {
+            format!("the group {group} has no scaling policy: nothing will answer the load")
+        }
+        Warning::ScaleInDisabled { group } => {
+            format!("every policy of {group} has scale-in disabled: the group will not come back")
+        }
+        Warning::AllProtected { group } => format!(
+            "every instance of {group} is protected from scale-in: the group will not come back"
+        ),
+        Warning::Refresh { group, refresh } => format!(
+            "{refresh} in {group}: wait for its end, or what the group does is not its policies' answer"
+        ),
+        Warning::StickySessions { target_group } => format!(
+            "{target_group} has sticky sessions: new instances take no load from sessions that are there"
+        ),
+        Warning::UnhealthyTargets { group, targets } => format!(
+            "{} of {group} unhealthy before the run",
+            units::count(*targets, "target")
+        ),
+        Warning::AlarmWithoutData { alarm } => {
+            format!("the alarm {alarm} has no data: its policy will not act")
+        }
+        Warning::AlarmFired { alarm } => format!(
+            "the alarm {alarm} has fired already: the group grows before the load, or cannot, and the load makes no breach to \
+             count from"
+        ),
+        Warning::AlarmUnreadable { alarm, period_s } => format!(
+            "what the alarm {alarm} looks at could not be read: its period of {period_s} is assumed, and its breach cannot be seen"
+        ),
+        Warning::SlowAlarm { alarm, period_s } => {
+            format!("the alarm {alarm} looks only every {period_s}: turn detailed monitoring on")
+        }
+        Warning::BasicMonitoring {
+            metric,
+            alarm_period_s,
+        } => format!(
+            "{metric} has a datapoint only every 5m (basic monitoring), but its alarm looks every {alarm_period_s}: turn detailed \
+             monitoring on in the launch template"
+        ),
+        Warning::CallFailed { call, why } => {
+            format!("{call} failed, and what depends on it will not be judged: {why}")
+        }
+        Warning::Differs {
+            group,
+            like,
+            setting,
+            value,
+            other,
+        } => format!("{group} is not like {like}: {setting} {value}, not {other}"),
+        Warning::SpikeTooShort { lasts_s, window } => format!(
+            "the spike lasts {lasts_s}, but the policy needs {} of load to see it ({})",
+            window.needs_s,
+            alarm_window(window)
+        ),
+        Warning::RecoveryTooShort { lasts_s, window } => format!(
+            "the load goes on for {lasts_s} after its spike, but the policy needs {} to see that it fell ({}): {UNTOLD}",
+            window.needs_s,
+            alarm_window(window)
+        ),
+        Warning::LoadEndsWithItsSpike => format!("the load ends with its spike: {UNTOLD}"),
+        Warning::Run(warning) => of_run(warning),
+    }
+}
+
+fn of_run(warning: &RunWarning) -> String {
+    match warning {
+        RunWarning::EarlierRun { things, remedy } => {
+            format!(
+                "an earlier run may have left {}: {remedy}",
+                units::count(*things as u64, "thing")
+            )
+        }
+        RunWarning::NotWatched { subject, why } => {
+            format!("{subject} is not watched, and only the load is judged: {why}")
+        }
+        RunWarning::SessionTooShort { left_s, needed_s } => format!(
+            "the AWS session ends in {left_s}, and this run needs up to {needed_s} with its teardown"
+        ),
+        RunWarning::TasksMissing { cause } | RunWarning::DatapointsMissing { cause } => {
+            cause.clone()
+        }
+        RunWarning::OlderReport => String::new(),
+        RunWarning::RecoveryEndedEarly { instances, why } => {
+            format!("the wait for the group to come back to {instances} ended early: {why}")
+        }
+    }
+}
+
+fn effect(process: SuspendedProcess) -> &'static str {
+    match process {
+        SuspendedProcess::Launch => "it cannot scale out",
+        SuspendedProcess::Terminate => "it cannot scale in",
+        SuspendedProcess::AlarmNotification => "its policies do not hear their alarms",
+        SuspendedProcess::AddToLoadBalancer => "new instances take no load",
+    }
+}
+
+fn alarm_window(window: &AlarmWindow) -> String {
+    format!(
+        "alarm {}: {} of {}, and the one it begins in",
+        window.alarm,
+        units::count(window.datapoints, "datapoint"),
+        window.period_s
+    )
+}

@@ -1,0 +1,222 @@
+//! What requests suffered while instances left.
+
+use std::time::Duration;
+
+use super::{Expectation, Finding, LeavingReason, Measured};
+use evidence::Facts;
+use evidence::instances::{self, Left, Why};
+use evidence::overload::Overload;
+use model::measure::{Select, Tally};
+use model::outcome::Verdict;
+
+/// Errors that end so long after an instance was gone are no longer its own.
+pub const AFTERMATH: Duration = Duration::from_secs(2);
+
+/// Errors of the seconds in which instances left, by whose they are.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Dropped {
+    requests: u64,
+    /// Cut off, refused, or answered 5xx by an instance that left or by the load balancer itself.
+    sure: u64,
+    /// As well may be: all instances had too much to do in those seconds.
+    doubtful: u64,
+}
+
+/// Requests that were cut off, refused or answered 5xx while instances left.
+pub fn nothing_dropped(facts: &Facts<'_>) -> Finding {
+    let leaving: Vec<&Left> = facts
+        .reaction
+        .left
+        .iter()
+        .filter(|one| one.why == Why::ScaledIn)
+        .collect();
+    let Some(began) = leaving.iter().map(|one| one.began.at).min() else {
+        return unclear(LeavingReason::NoInstanceLeft);
+    };
+    if began >= facts.times.ended {
+        return unclear(LeavingReason::LoadEndedBeforeLeaving);
+    }
+    let overload = &facts.overload;
+    let by_header = facts.results.names_instances();
+    let seen = dropped(facts, &leaving, overload, by_header);
+    let last = leaving
+        .iter()
+        .map(|one| one.began.at)
+        .max()
+        .unwrap_or(began);
+    let (verdict, reason) = match seen {
+        Dropped { requests: 0, .. } => {
+            (Verdict::Inconclusive, LeavingReason::NoRequestWhileLeaving)
+        }
+        Dropped {
+            sure: 0,
+            doubtful: 0,
+            ..
+        } => {
+            // A zero says nothing of instances that left after the end of the load.
+            let load_ended = (last >= facts.times.ended).then_some(facts.times.ended);
+            let reason = LeavingReason::NoneDropped {
+                until_after_s: AFTERMATH.into(),
+                load_ended,
+            };
+            (Verdict::Passed, reason)
+        }
+        Dropped {
+            sure: 0, doubtful, ..
+        } => {
+            let reason = LeavingReason::DropsUnclear {
+                errors: doubtful,
+                capacity_known: overload.is_known(),
+                by_header,
+            };
+            (Verdict::Inconclusive, reason)
+        }
+        _ if by_header => (Verdict::Failed, LeavingReason::DroppedByHeader),
+        _ => (Verdict::Failed, LeavingReason::DroppedInferred),
+    };
+    let measured = Measured::Dropped {
+        requests: seen.sure,
+        of: seen.requests,
+    };
+    Finding::of_group(Expectation::NothingDropped, verdict, measured, reason)
+}
+
+fn unclear(reason: LeavingReason) -> Finding {
+    Finding::of_group(
+        Expectation::NothingDropped,
+        Verdict::Inconclusive,
+        Measured::Nothing,
+        reason,
+    )
+}
+
+fn dropped(facts: &Facts<'_>, leaving: &[&Left], overload: &Overload, by_header: bool) -> Dropped {
+    let span = |one: &Left| {
+        let second = |at| instances::second(facts.times.started, at).unwrap_or(0);
+        let gone = one.gone.map_or(one.began.at, |seen| seen.at);
+        (
+            second(one.began.at),
+            second(instances::after(gone, AFTERMATH)),
+        )
+    };
+    let mut seconds: Vec<u32> = leaving
+        .iter()
+        .flat_map(|one| span(one).0..=span(one).1)
+        .collect();
+    seconds.sort_unstable();
+    seconds.dedup();
+    let mut seen = Dropped::default();
+    for second in seconds {
+        let window = Some((second, second + 1));
+        let all = facts
+            .results
+            .merged(Select {
+                seconds: window,
+                ..Select::default()
+            })
+            .tally;
+        let of = |id: &str| facts.results.of_instance(id, window).tally.status_5xx;
+        seen.requests += all.requests();
+        let cut = cut_off(&all);
+        let by_leaving: u64 = leaving
+            .iter()
+            .filter(|one| (span(one).0..=span(one).1).contains(&second))
+            .map(|one| of(&one.id))
+            .sum();
+        let named: u64 = facts.results.instances().map(of).sum();
+        // Those that no instance put its name to are the load balancer's own: 502 where one was cut
+        // off.
+        let unnamed = all.status_5xx.saturating_sub(named);
+        match (by_header, overload.is_known(), overload.in_second(second)) {
+            (true, _, false) => seen.sure += cut + by_leaving + unnamed,
+            (true, _, true) => {
+                seen.sure += cut + by_leaving;
+                seen.doubtful += unnamed;
+            }
+            (false, true, false) => seen.sure += cut + all.status_5xx,
+            (false, ..) => seen.doubtful += cut + all.status_5xx,
+        }
+    }
+    seen
+}
+
+fn cut_off(tally: &Tally) -> u64 {
+    tally.broken + tally.connect
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::words;
+    use evidence::testing::with_load;
+    use evidence::testing::{Answers, activity, group, phases, results, shrinking};
+
+    /// i-3 is told to leave at 28 s and is gone at 38 s; from 30 s to 40 s a second spike is too
+    /// much for the others.
+    fn judged(answers: impl Fn(u32, u64) -> Vec<Answers>) -> (Verdict, String) {
+        let scenario = phases(&[
+            (1.0, false),
+            (9.0, true),
+            (2.0, false),
+            (9.0, true),
+            (2.0, false),
+        ]);
+        let story = vec![
+            group(0, 3, &["i-1", "i-2", "i-3"]),
+            activity(28, "Terminating EC2 instance: i-3", 3, 2),
+            shrinking(29, &["i-1", "i-2"], &["i-3"]),
+            group(38, 2, &["i-1", "i-2"]),
+            group(60, 2, &["i-1", "i-2"]),
+        ];
+        let results = results(&scenario, |second, level| {
+            answers(second, (level * 100.0) as u64)
+        });
+        with_load(&scenario, story, &results, |facts| {
+            let judged = words::judgement(nothing_dropped(facts));
+            (judged.verdict, judged.answer())
+        })
+    }
+
+    fn saturated(second: u32) -> bool {
+        (30..40).contains(&second)
+    }
+
+    #[test]
+    fn what_the_others_could_not_carry_is_not_dropped_by_the_one_that_leaves() {
+        let by = |leaving: &'static str| {
+            judged(move |second, all| match saturated(second) {
+                true => vec![("i-1", 600, 0, 900), (leaving, 0, 300, 900)],
+                false => vec![("i-1", all, 0, 50)],
+            })
+        };
+        assert_eq!(by("i-2").0, Verdict::Passed, "{:?}", by("i-2"));
+        assert_eq!(by("i-3").0, Verdict::Failed);
+        // The load balancer's own, when all had too much to do.
+        let (verdict, why) = by("");
+        assert!(
+            verdict == Verdict::Inconclusive && why.contains("load balancer itself"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn without_a_header_only_errors_with_load_to_spare_are_drops() {
+        let nameless = |at: u32| {
+            judged(move |second, all| match (saturated(second), second == at) {
+                (true, _) => vec![("", 600, 300, 900)],
+                (false, true) => vec![("", all - 4, 4, 50)],
+                (false, false) => vec![("", all, 0, 50)],
+            })
+        };
+        let (verdict, why) = nameless(99);
+        assert!(
+            verdict == Verdict::Inconclusive && why.contains("`instance_header` would tell"),
+            "{why}"
+        );
+        let (verdict, why) = nameless(29);
+        assert!(
+            verdict == Verdict::Failed && why.starts_with("4 of "),
+            "{why}"
+        );
+    }
+}

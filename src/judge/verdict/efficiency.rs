@@ -1,0 +1,106 @@
+//! What the group's size cost, and whom: too few instances for the load, or more than it needed.
+
+use super::scaling::met_if;
+use super::{Cost, Expectation, Finding, Measured, SizeReason};
+use evidence::Facts;
+use evidence::load::{self, Confidence};
+use evidence::{instances, price};
+use model::outcome::Verdict;
+
+pub struct Efficiency {
+    pub judged: Vec<Finding>,
+    /// It decides nothing.
+    pub not_judged: Vec<Finding>,
+}
+
+/// How much of the time the group was too small, and how much of what was paid for nothing needed.
+/// Where it cannot be told and the scenario does not ask, it is not judged.
+pub fn judge(facts: &Facts<'_>) -> Efficiency {
+    let scaling = &facts.scenario.scaling;
+    let too_few = Expectation::UnderProvisioned {
+        share: scaling.under_provisioned,
+    };
+    let excess = Expectation::OverProvisioned {
+        share: scaling.over_provisioned,
+    };
+    if facts.times.stopped.is_some() {
+        return Efficiency {
+            judged: unclear([too_few, excess], &SizeReason::LoadStopped),
+            not_judged: Vec::new(),
+        };
+    }
+    let capacity = facts.capacity.clone();
+    let capacity = capacity.map(|capacity| capacity.weighed(facts.reaction.desired_before, None));
+    let unknown = capacity
+        .as_ref()
+        .map_or("no second held the limit".to_owned(), |capacity| {
+            capacity.because.clone()
+        });
+    let Some(capacity) = capacity.filter(|capacity| capacity.confidence > Confidence::Low) else {
+        let reason = SizeReason::CapacityUnknown { because: unknown };
+        let unclear = unclear([too_few, excess], &reason);
+        return match scaling.asked_for_efficiency {
+            true => Efficiency {
+                judged: unclear,
+                not_judged: Vec::new(),
+            },
+            false => Efficiency {
+                judged: Vec::new(),
+                not_judged: unclear,
+            },
+        };
+    };
+    let least =
+        instances::group_at(facts.timeline, facts.times.started).map_or(0, |group| group.min);
+    let found = load::elasticity(&facts.load, &facts.serving, capacity.at_limit, least);
+    let paid = facts
+        .billed
+        .iter()
+        .map(|count| f64::from(*count))
+        .sum::<f64>()
+        / 60.0;
+    let over = found.over_instance_minutes / paid.max(f64::EPSILON);
+    let carries = |minimum_left_out| SizeReason::InstanceCarries {
+        requests_per_second: capacity.at_limit,
+        minimum_left_out,
+    };
+    let below = Finding::of_group(
+        too_few,
+        met_if(found.timeshare_under < scaling.under_provisioned),
+        Measured::TooFewInstances {
+            time_share: found.timeshare_under,
+            missing_instances: found.accuracy_under,
+        },
+        carries(false),
+    );
+    let cost = price::listed(facts.timeline, found.over_instance_minutes);
+    let above = Finding::of_group(
+        excess,
+        met_if(over < scaling.over_provisioned),
+        Measured::ExcessInstanceMinutes {
+            share: over,
+            paid_minutes: paid,
+            cost: cost.map(|(usd, prices_of)| Cost {
+                usd,
+                prices_of: prices_of.to_owned(),
+            }),
+        },
+        carries(true),
+    );
+    Efficiency {
+        judged: vec![below, above],
+        not_judged: Vec::new(),
+    }
+}
+
+fn unclear(expectations: [Expectation; 2], reason: &SizeReason) -> Vec<Finding> {
+    let unclear = |expectation| {
+        Finding::of_group(
+            expectation,
+            Verdict::Inconclusive,
+            Measured::Nothing,
+            reason.clone(),
+        )
+    };
+    expectations.map(unclear).into()
+}

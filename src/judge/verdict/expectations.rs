@@ -1,0 +1,488 @@
+//! Expectations on a group that scaled: does anything leave too early, does it hold while it
+//! scales, does it swing.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::scaling::met_if;
+use super::{Answered, Expectation, Finding, LeavingReason, Measured, ScalingReason};
+use evidence::Facts;
+use evidence::instances::{self, Why, between};
+use evidence::load::ERRORS;
+use evidence::moment::MomentKind;
+use evidence::reaction::Resized;
+use model::measure::{Merged, Results, Select};
+use model::outcome::Verdict;
+use model::scenario::Limit;
+
+/// A level is the same within a tenth: the group need not answer less.
+pub const SAME_LEVEL: f64 = 0.1;
+
+/// The seconds of these moments as one; they need not be one after the other.
+pub fn over(results: &Results, seconds: &[u32]) -> Merged {
+    let mut merged = Merged::default();
+    for stretch in seconds.chunk_by(|a, b| a + 1 == *b) {
+        let (Some(from), Some(last)) = (stretch.first(), stretch.last()) else {
+            continue;
+        };
+        merged.merge(&results.merged(Select {
+            seconds: Some((*from, *last + 1)),
+            ..Select::default()
+        }));
+    }
+    merged
+}
+
+pub fn error_share(merged: &Merged) -> f64 {
+    merged.tally.errors() as f64 / merged.tally.requests().max(1) as f64
+}
+
+/// An instance that left while the load was as high as it had ever been.
+struct Early {
+    left: Timestamp,
+    /// Until then the load asked for no more than when it left.
+    until: Timestamp,
+}
+
+/// The load second by second, as its plan has it.
+struct Levels(Vec<f64>);
+
+impl Levels {
+    fn of(facts: &Facts<'_>, last: u32) -> Self {
+        let level = |second: u32| facts.schedule.level_at(Duration::from_secs(second.into()));
+        Self((0..=last).map(level).collect())
+    }
+
+    /// Whether a second's load is the highest so far, within a tenth.
+    fn is_high(&self, second: u32) -> bool {
+        let Some(so_far) = self.0.get(..=second as usize) else {
+            return false;
+        };
+        let highest = so_far.iter().copied().fold(0.0, f64::max);
+        so_far
+            .last()
+            .is_some_and(|level| *level >= highest * (1.0 - SAME_LEVEL))
+    }
+
+    /// The first second after this one whose load is higher by more than a tenth; then it is a new
+    /// load.
+    fn rises_after(&self, second: u32) -> Option<u32> {
+        let then = self.0.get(second as usize)?;
+        let rises = |index: &usize| self.0[*index] > then * (1.0 + SAME_LEVEL);
+        (second as usize + 1..self.0.len())
+            .find(rises)
+            .map(|index| index as u32)
+    }
+}
+
+/// No instance may leave while the load that it was launched for is still there: harmless where
+/// nothing suffers for it. What a later, higher load suffers is not its doing.
+pub fn early(facts: &Facts<'_>) -> Option<Finding> {
+    if !facts.scenario.scaling.no_early_scale_in {
+        return None;
+    }
+    let last = facts.results.last_second()?;
+    let levels = Levels::of(facts, last);
+    let second = |at| instances::second(facts.times.started, at);
+    let at =
+        |second: u32| instances::after(facts.times.started, Duration::from_secs(second.into()));
+    let leaving = facts
+        .reaction
+        .left
+        .iter()
+        .filter(|one| one.why == Why::ScaledIn)
+        .map(|one| one.began.at);
+    let under_load: Vec<Early> = leaving
+        .filter(|left| *left < facts.times.ended)
+        .filter_map(|left| Some((left, second(left).filter(|second| levels.is_high(*second))?)))
+        .map(|(left, second)| Early {
+            left,
+            until: levels.rises_after(second).map_or(facts.times.ended, at),
+        })
+        .collect();
+    if under_load.is_empty() {
+        return facts
+            .reaction
+            .left
+            .iter()
+            .any(|one| one.why == Why::ScaledIn)
+            .then(|| {
+                Finding::of_group(
+                    Expectation::NoEarlyScaleIn,
+                    Verdict::Passed,
+                    Measured::Nothing,
+                    LeavingReason::LeftAfterTheFall,
+                )
+            });
+    }
+    let seconds = seconds_of(facts, &levels, &under_load, last);
+    let merged = over(facts.results, &seconds);
+    let limit = facts.limit.unwrap_or(Limit::ASSUMED.p95);
+    let slow = merged
+        .latency
+        .percentile(95.0)
+        .is_some_and(|p95| p95 > limit);
+    let launched_again = came_again(facts, &levels, &under_load);
+    let needed = LeavingReason::TookWhatTheLoadNeeded { launched_again };
+    let (verdict, reason) = match launched_again {
+        0 if slow || error_share(&merged) > ERRORS => (Verdict::Failed, needed),
+        0 => (Verdict::Passed, LeavingReason::OthersCarriedTheLoad),
+        _ => (Verdict::Failed, needed),
+    };
+    let measured = Measured::LeftEarly {
+        instances: under_load.len() as u64,
+        answered: Answered::of(&merged, seconds.len()),
+    };
+    Some(Finding::of_group(
+        Expectation::NoEarlyScaleIn,
+        verdict,
+        measured,
+        reason,
+    ))
+}
+
+/// What it cost: from each leaving on, for as long as its load stays.
+fn seconds_of(facts: &Facts<'_>, levels: &Levels, under_load: &[Early], last: u32) -> Vec<u32> {
+    let second = |at| instances::second(facts.times.started, at).unwrap_or(0);
+    let spans = under_load
+        .iter()
+        .flat_map(|one| second(one.left)..second(one.until).min(last + 1));
+    let mut seconds: Vec<u32> = spans.filter(|second| levels.is_high(*second)).collect();
+    seconds.sort_unstable();
+    seconds.dedup();
+    seconds
+}
+
+/// Instances launched for the same load. A launch answers the load of the alarm's window before it.
+fn came_again(facts: &Facts<'_>, levels: &Levels, under_load: &[Early]) -> u64 {
+    let high_alarms = facts.alarms.iter().copied().filter(|alarm| alarm.is_high());
+    let window = high_alarms
+        .map(|alarm| alarm.window() + alarm.period)
+        .min()
+        .unwrap_or_default();
+    let again = facts.reaction.launched.iter().filter(|one| {
+        let at = one.launched.at;
+        let answers = instances::second(facts.times.started, at)
+            .map(|at| at.saturating_sub(window.as_secs() as u32));
+        let for_it = under_load
+            .iter()
+            .any(|early| at > early.left && at < early.until);
+        !one.replaces && for_it && answers.is_some_and(|second| levels.is_high(second))
+    });
+    again.count() as u64
+}
+
+/// From each breach until the capacity that was asked for serves.
+pub fn while_scaling(facts: &Facts<'_>) -> Option<Finding> {
+    let scaling = &facts.scenario.scaling;
+    let p95_limit = scaling.p95_while_scaling.or(facts.limit);
+    let error_limit = scaling
+        .errors_while_scaling
+        .or_else(|| Limit::errors_in_the_spike(facts.scenario));
+    if p95_limit.is_none() && error_limit.is_none() {
+        return None;
+    }
+    let found = |verdict, measured, reason| {
+        let expectation = Expectation::HoldsWhileScaling {
+            p95_s: p95_limit.map(Into::into),
+            errors_share: error_limit,
+        };
+        Some(Finding::of_group(expectation, verdict, measured, reason))
+    };
+    let last = facts.results.last_second()?;
+    let seconds = scaling_out(facts, last);
+    let unclear = |reason| found(Verdict::Inconclusive, Measured::Nothing, reason);
+    if seconds.is_empty() {
+        return unclear(ScalingReason::NothingLaunchedServed);
+    }
+    let merged = over(facts.results, &seconds);
+    if merged.tally.requests() == 0 {
+        return unclear(ScalingReason::NoRequestWhileScaling);
+    }
+    let slow = matches!((p95_limit, merged.latency.percentile(95.0)), (Some(limit), Some(p95)) if p95 > limit);
+    let wrong = error_limit.is_some_and(|limit| error_share(&merged) > limit);
+    let measured = Measured::WhileScaling {
+        answered: Answered::of(&merged, seconds.len()),
+    };
+    found(
+        met_if(!slow && !wrong),
+        measured,
+        ScalingReason::FromEachBreach,
+    )
+}
+
+/// The seconds between a breach and the service of what it launched; where no decision is known,
+/// those between the first breach and the last new instance's service.
+fn scaling_out(facts: &Facts<'_>, last: u32) -> Vec<u32> {
+    let second = |at| instances::second(facts.times.started, at).unwrap_or(0);
+    let grown = facts
+        .reaction
+        .resized
+        .iter()
+        .filter(|one| one.to > one.from);
+    let mut spans: Vec<(Timestamp, Timestamp)> = grown
+        .filter_map(|one| Some((one.breach.or(one.alarm).unwrap_or(one.at), one.done?)))
+        .collect();
+    if facts.reaction.resized.is_empty() {
+        let fresh = facts.reaction.launched.iter().filter(|one| !one.replaces);
+        let from = facts
+            .reaction
+            .moment(MomentKind::Breach)
+            .or(facts.times.rose())
+            .unwrap_or(facts.times.started);
+        spans.extend(
+            fresh
+                .filter_map(instances::Launched::serves)
+                .max()
+                .map(|until| (from, until)),
+        );
+    }
+    let of_span = |(from, until): (Timestamp, Timestamp)| second(from)..=second(until).min(last);
+    let mut seconds: Vec<u32> = spans.into_iter().flat_map(of_span).collect();
+    seconds.sort_unstable();
+    seconds.dedup();
+    seconds
+}
+
+/// The group must not grow and shrink by turns under a load that stays.
+pub fn flapping(facts: &Facts<'_>) -> Option<Finding> {
+    if !facts.scenario.scaling.no_flapping {
+        return None;
+    }
+    let window = window(facts);
+    let level = |at: Timestamp| facts.schedule.level_at(between(facts.times.started, at));
+    let changes = changes(facts);
+    let turns = turns(&changes, window).filter(|[(first, _), (second, other)]| {
+        let (before, after) = (level(*first), level(*second));
+        let same = (after - before).abs() <= before.max(after) * SAME_LEVEL;
+        // A turn that the load asked for is none.
+        let asked = if *other > 0 {
+            after > before
+        } else {
+            after < before
+        };
+        same || !asked
+    });
+    let turns = turns.count() as u64;
+    let (within_s, load_is_ours) = (window.into(), true);
+    let reason = if turns == 0 {
+        ScalingReason::NoTurns {
+            within_s,
+            load_is_ours,
+        }
+    } else {
+        ScalingReason::Turned {
+            within_s,
+            load_is_ours,
+        }
+    };
+    Some(no_flapping(met_if(turns == 0), turns, &changes, reason))
+}
+
+/// Of a load that is not ours: one turn it may have asked for, several within a low alarm's window
+/// hardly.
+pub fn flapping_of_a_watch(facts: &Facts<'_>) -> Finding {
+    let window = window(facts);
+    let changes = changes(facts);
+    let turns = turns(&changes, window).count() as u64;
+    let (within_s, load_is_ours) = (window.into(), false);
+    let (verdict, reason) = match turns {
+        0 => {
+            let reason = ScalingReason::NoTurns {
+                within_s,
+                load_is_ours,
+            };
+            (Verdict::Passed, reason)
+        }
+        1 => (
+            Verdict::Inconclusive,
+            ScalingReason::LoadMayHaveTurned { within_s },
+        ),
+        _ => {
+            let reason = ScalingReason::Turned {
+                within_s,
+                load_is_ours,
+            };
+            (Verdict::Failed, reason)
+        }
+    };
+    no_flapping(verdict, turns, &changes, reason)
+}
+
+fn no_flapping(
+    verdict: Verdict,
+    turns: u64,
+    changes: &[(Timestamp, i64)],
+    reason: ScalingReason,
+) -> Finding {
+    let measured = Measured::Turns {
+        turns,
+        changes: changes.len() as u64,
+    };
+    Finding::of_group(Expectation::NoFlapping, verdict, measured, reason)
+}
+
+/// When the group's desired capacity changed, and by how much: by its activities, which lie between
+/// two looks as well; where they tell less, as polling saw it.
+fn changes(facts: &Facts<'_>) -> Vec<(Timestamp, i64)> {
+    let by = |one: &Resized| (one.at, i64::from(one.to) - i64::from(one.from));
+    let decided: Vec<(Timestamp, i64)> = facts.reaction.resized.iter().map(by).collect();
+    let polled = polled(facts);
+    if decided.len() < polled.len() {
+        polled
+    } else {
+        decided
+    }
+}
+
+fn polled(facts: &Facts<'_>) -> Vec<(Timestamp, i64)> {
+    let mut changes: Vec<(Timestamp, i64)> = Vec::new();
+    let mut last = None;
+    for (at, group) in facts.timeline.groups() {
+        let by = i64::from(group.desired) - i64::from(*last.get_or_insert(group.desired));
+        if by != 0 && at >= facts.times.started {
+            changes.push((at, by));
+        }
+        last = Some(group.desired);
+    }
+    changes
+}
+
+/// Changes that took back the one before them, within a time.
+fn turns(
+    changes: &[(Timestamp, i64)],
+    window: Duration,
+) -> impl Iterator<Item = [(Timestamp, i64); 2]> + '_ {
+    let pairs = changes
+        .windows(2)
+        .filter_map(|pair| <[(Timestamp, i64); 2]>::try_from(pair).ok());
+    pairs.filter(move |[(first, one), (second, other)]| {
+        one.signum() != other.signum() && between(*first, *second) <= window
+    })
+}
+
+/// The longest of the policies' warm-ups, cooldowns and low alarms, and of the boot that was seen:
+/// what turns faster than that did not wait for its own effect.
+fn window(facts: &Facts<'_>) -> Duration {
+    let policies = &facts.policies;
+    let own = policies
+        .iter()
+        .filter_map(|policy| policy.warm_up.max(policy.cooldown));
+    let low = facts
+        .alarms
+        .iter()
+        .copied()
+        .filter(|alarm| !alarm.is_high())
+        .map(|alarm| alarm.window());
+    let high = facts
+        .alarms
+        .iter()
+        .copied()
+        .filter(|alarm| alarm.is_high())
+        .map(|alarm| alarm.window())
+        .max();
+    let boot = facts
+        .reaction
+        .launched
+        .iter()
+        .filter_map(instances::Launched::boot)
+        .max();
+    let around = high.unwrap_or_default() + boot.unwrap_or_default();
+    own.chain(low)
+        .max()
+        .unwrap_or(Duration::from_secs(300))
+        .max(around)
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+    use crate::report::{Judgement, words};
+    use evidence::testing::{
+        activity, alarm, group, levels, phases, results, two_spikes, with_facts, with_load,
+    };
+
+    /// The scenario jumps at 20 s and falls at 30 s.
+    #[test]
+    fn growing_and_shrinking_by_turns_under_one_load_is_flapping_and_following_the_load_is_not() {
+        let judged = |desired: &[(u32, u32)]| {
+            let looks = desired
+                .iter()
+                .map(|(second, desired)| group(*second, *desired, &[]))
+                .collect();
+            with_facts(looks, |facts| flapping(facts).unwrap().verdict)
+        };
+        assert_eq!(judged(&[(0, 1), (22, 3), (32, 1)]), Verdict::Passed);
+        assert_eq!(
+            judged(&[(0, 1), (22, 3), (24, 2), (26, 3)]),
+            Verdict::Failed
+        );
+        assert_eq!(
+            judged(&[(0, 2), (12, 1), (22, 3)]),
+            Verdict::Passed,
+            "the load rose between"
+        );
+        assert_eq!(judged(&[(0, 2)]), Verdict::Passed);
+    }
+
+    /// The load rises at 20 s and falls at 30 s, and is slow while it is high.
+    fn left_at(second: u32, again: u32) -> Judgement {
+        let scenario = phases(&[(1.0, false), (1.0, false), (9.0, true), (1.0, false)]);
+        let story = vec![
+            group(0, 3, &["i-1", "i-2", "i-3"]),
+            alarm("high", "GreaterThanThreshold", 50.0, 1),
+            activity(second, "Terminating EC2 instance: i-3", 3, 2),
+            group(second + 1, 2, &["i-1", "i-2"]),
+            activity(again, "Launching a new EC2 instance: i-4", 2, 3),
+            group(again + 1, 3, &["i-1", "i-2", "i-4"]),
+            group(60, 3, &["i-1", "i-2", "i-4"]),
+        ];
+        let answered = results(&scenario, |second, level| {
+            let slow = (20..30).contains(&second);
+            vec![("", (level * 100.0) as u64, 0, if slow { 900 } else { 50 })]
+        });
+        with_load(&scenario, story, &answered, early)
+            .map(words::judgement)
+            .unwrap()
+    }
+
+    #[test]
+    fn what_left_before_the_spike_did_not_owe_it_anything() {
+        let before = left_at(5, 24);
+        assert_eq!(before.verdict, Verdict::Passed, "{before:?}");
+        assert!(before.measured.contains("p95 = 50"), "{before:?}");
+        let again = left_at(22, 26);
+        assert!(
+            again.verdict == Verdict::Failed && again.because.contains("launched 1 instance again"),
+            "{again:?}"
+        );
+        assert_eq!(
+            left_at(5, 12).verdict,
+            Verdict::Failed,
+            "and again before the load rose"
+        );
+        assert_eq!(
+            left_at(22, 36).verdict,
+            Verdict::Failed,
+            "slow for as long as its load stayed"
+        );
+    }
+
+    #[test]
+    fn only_the_seconds_between_a_breach_and_its_capacity_are_seconds_of_scaling() {
+        let scenario = levels();
+        let slow_between = results(&scenario, |second, level| {
+            let calm = (20..30).contains(&second) || second >= 40;
+            vec![("", (level * 100.0) as u64, 0, if calm { 900 } else { 50 })]
+        });
+        let found = with_load(&scenario, two_spikes(), &slow_between, while_scaling)
+            .map(words::judgement)
+            .unwrap();
+        assert!(
+            found.measured.ends_with("in 14 seconds") && found.measured.contains("p95 = 50"),
+            "{found:?}"
+        );
+    }
+}

@@ -1,0 +1,212 @@
+//! The group at its maximum: for how long it was pinned there, and whether the target held what was
+//! asked of it.
+
+use std::time::Duration;
+
+use super::expectations::{SAME_LEVEL, error_share, over};
+use super::{Answered, AtMaximum, Expectation, Finding, Measured, SizeReason, fresh};
+use evidence::Facts;
+use evidence::instances;
+use evidence::load::ERRORS;
+use model::measure::{Merged, Tally};
+use model::outcome::Verdict;
+
+/// Seconds in which the group could grow no more although the load, or an alarm, asked for it.
+struct Pinned {
+    seconds: Vec<u32>,
+    /// Some of them lie in a spike.
+    is_spike: bool,
+    /// Of those the ones to be judged, by whether they lie in a spike: all instances serve, and
+    /// what had piled up before is done.
+    in_spike: Vec<u32>,
+    besides: Vec<u32>,
+}
+
+/// Nothing where the group was never pinned at its maximum.
+pub fn judge(facts: &Facts<'_>) -> Option<Finding> {
+    if !facts.scenario.scaling.holds_at_maximum {
+        return None;
+    }
+    let pinned = pinned(facts);
+    if pinned.seconds.is_empty() {
+        return None;
+    }
+    let (maximum, limit) = (facts.reaction.max, facts.limit);
+    let spike = Served::of(facts, &pinned.in_spike);
+    let besides = Served::of(facts, &pinned.besides);
+    // A calm that held says nothing of a spike that could not be judged.
+    let asked = if pinned.is_spike { &spike } else { &besides };
+    let (verdict, reason) = if spike.is_missed(limit) || besides.is_missed(limit) {
+        let p95_s = limit.map(Into::into);
+        let reason = if spike.is_missed(limit) && !is_crowded(facts, &pinned.in_spike) {
+            SizeReason::NoInstanceOverloaded { maximum, p95_s }
+        } else {
+            SizeReason::MaximumTooSmall { maximum, p95_s }
+        };
+        (Verdict::Failed, reason)
+    } else if asked.all.tally.requests() == 0 {
+        (Verdict::Inconclusive, SizeReason::SpikeOverBeforeAllServed)
+    } else {
+        // Nobody said what it should hold: then nothing is asked, and nothing judged.
+        let p95_s = limit?.into();
+        (Verdict::Passed, SizeReason::HeldAtMaximum { p95_s })
+    };
+    let measured = Measured::Pinned {
+        maximum,
+        seconds: pinned.seconds.len() as u64,
+        in_spike: spike.measured(),
+        besides: besides.measured(),
+    };
+    Some(Finding::of_group(
+        Expectation::HoldsAtMaximum,
+        verdict,
+        measured,
+        reason,
+    ))
+}
+
+/// What was answered in some seconds, and what of it is not the maximum's doing.
+struct Served<'a> {
+    seconds: &'a [u32],
+    all: Merged,
+    /// What new instances answered in their first time: whether they serve at once is asked
+    /// elsewhere.
+    by_new: Tally,
+}
+
+impl<'a> Served<'a> {
+    fn of(facts: &Facts<'_>, seconds: &'a [u32]) -> Self {
+        let mut by_new = Tally::default();
+        for one in &facts.reaction.launched {
+            let fresh_for = facts.scenario.scaling.fresh_instances;
+            let Some((from, until)) = fresh_for.and_then(|time| fresh::window(facts, one, time))
+            else {
+                continue;
+            };
+            for second in seconds
+                .iter()
+                .filter(|second| (from..until).contains(*second))
+            {
+                by_new.merge(
+                    &facts
+                        .results
+                        .of_instance(&one.id, Some((*second, *second + 1)))
+                        .tally,
+                );
+            }
+        }
+        Self {
+            seconds,
+            all: over(facts.results, seconds),
+            by_new,
+        }
+    }
+
+    fn is_missed(&self, limit: Option<Duration>) -> bool {
+        let slow = matches!((limit, self.all.latency.percentile(95.0)), (Some(limit), Some(p95)) if p95 > limit);
+        self.all.tally.requests() > 0 && (slow || self.wrong() > ERRORS)
+    }
+
+    /// The share of errors that is not new instances' own; where nobody else answered, of all.
+    fn wrong(&self) -> f64 {
+        match self
+            .all
+            .tally
+            .requests()
+            .saturating_sub(self.by_new.requests())
+        {
+            0 => error_share(&self.all),
+            others => {
+                self.all.tally.errors().saturating_sub(self.by_new.errors()) as f64 / others as f64
+            }
+        }
+    }
+
+    fn measured(&self) -> Option<AtMaximum> {
+        (self.all.tally.requests() > 0).then(|| AtMaximum {
+            answered: Answered::of(&self.all, self.seconds.len()),
+            errors_of_new_instances: self.by_new.errors(),
+        })
+    }
+}
+
+/// In most of these seconds each instance had more to do than it carries, as far as that is known.
+fn is_crowded(facts: &Facts<'_>, seconds: &[u32]) -> bool {
+    let overload = facts.overload.sure();
+    let crowded = seconds
+        .iter()
+        .filter(|second| overload.over(**second as usize))
+        .count();
+    !overload.is_known() || crowded * 2 > seconds.len()
+}
+
+fn pinned(facts: &Facts<'_>) -> Pinned {
+    let length = facts.load.len();
+    let (started, max) = (facts.times.started, facts.reaction.max);
+    let (desired, serving, wanted) = (&facts.desired, &facts.serving, &facts.wanted_more);
+    let level = |second: usize| facts.schedule.level_at(Duration::from_secs(second as u64));
+    let base = (0..length)
+        .map(level)
+        .filter(|level| *level > 0.0)
+        .fold(f64::INFINITY, f64::min);
+    // Where no alarm could be read, a load above its least stands in for one.
+    let blind = facts.alarms.is_empty();
+    let loaded = |second: usize| blind && level(second) > base * (1.0 + SAME_LEVEL);
+    let at_most = |second: &usize| max > 0 && desired[*second] >= max;
+    let is = |second: &usize| at_most(second) && (wanted[*second] || loaded(*second));
+    let queue = facts.overload.queue() as usize;
+    // Since so many seconds all of them have served, and the one in which the last of them began.
+    let full = |second: usize| {
+        let before = (0..second)
+            .rev()
+            .take_while(|before| serving[*before] >= max)
+            .count();
+        serving[second] >= max && (before > queue || before == second)
+    };
+    let in_spike = |second: usize| {
+        let at = instances::after(started, Duration::from_secs(second as u64));
+        let spans = &facts.times.spikes;
+        spans.iter().any(|span| {
+            span.rose.is_some_and(|rose| at >= rose) && span.fell.is_none_or(|fell| at < fell)
+        })
+    };
+    let seconds: Vec<usize> = (0..length).filter(is).collect();
+    // Of the spike every second counts in which all serve: an alarm that is quiet again is what
+    // holding looks like.
+    let spike = (0..length).filter(|second| at_most(second) && in_spike(*second) && full(*second));
+    let besides = seconds
+        .iter()
+        .filter(|second| !in_spike(**second) && full(**second));
+    Pinned {
+        is_spike: seconds.iter().any(|second| in_spike(*second)),
+        in_spike: spike.map(|second| second as u32).collect(),
+        besides: besides.map(|second| *second as u32).collect(),
+        seconds: seconds.iter().map(|second| *second as u32).collect(),
+    }
+}
+
+/// Of a load that is not ours: for how long an alarm asked for more than the group may have.
+pub fn of_a_watch(facts: &Facts<'_>) -> Finding {
+    let maximum = facts.reaction.max;
+    let seconds = facts
+        .desired
+        .iter()
+        .zip(&facts.wanted_more)
+        .filter(|(desired, wanted)| maximum > 0 && **desired >= maximum && **wanted)
+        .count() as u64;
+    let (verdict, measured, reason) = if seconds == 0 {
+        let reason = SizeReason::NeverAskedForMore { maximum };
+        (Verdict::Passed, Measured::Nothing, reason)
+    } else {
+        let measured = Measured::PinnedWhileAlarmed { maximum, seconds };
+        (
+            Verdict::Inconclusive,
+            measured,
+            SizeReason::HeldAtMaximumUnknown,
+        )
+    };
+    Finding::of_group(Expectation::NotPinnedAtMaximum, verdict, measured, reason)
+}
+
+#[cfg(test)]
+mod tests;

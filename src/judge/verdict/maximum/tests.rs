@@ -1,0 +1,114 @@
+use super::*;
+use crate::report::{Judgement, words};
+use evidence::testing::with_load;
+use evidence::testing::{activity, alarm, at, change, group, phases, results};
+use evidence::timeline::Observation;
+
+const ALL: [&str; 4] = ["i-1", "i-2", "i-3", "i-4"];
+
+/// The load rises at 10 s and falls at 20 s; all four that the group may have are wanted at 12 s
+/// and serve at 14 s.
+fn story() -> Vec<Observation> {
+    vec![
+        group(0, 2, &ALL[..2]),
+        alarm("high", "GreaterThanThreshold", 50.0, 2),
+        change(12, "high", &[(10, 90.0)]),
+        activity(12, "Launching a new EC2 instance: i-3", 2, 4),
+        group(12, 4, &ALL[..2]),
+        group(14, 4, &ALL),
+        group(60, 4, &ALL),
+    ]
+}
+
+/// Slow in some seconds.
+fn judged(story: Vec<Observation>, limited: bool, slow: impl Fn(u32) -> bool) -> Option<Judgement> {
+    let mut scenario = phases(&[(1.0, false), (9.0, true), (1.0, false), (1.0, false)]);
+    if !limited {
+        scenario.thresholds.clear();
+    }
+    let answered = results(&scenario, |second, level| {
+        let all = (level * 100.0) as u64;
+        vec![("", all, 0, if slow(second) { 900 } else { 50 })]
+    });
+    with_load(&scenario, story, &answered, judge).map(words::judgement)
+}
+
+#[test]
+fn what_piled_up_before_the_last_instance_served_does_not_count() {
+    let found = judged(story(), true, |second| (10..15).contains(&second)).unwrap();
+    assert_eq!(found.verdict, Verdict::Passed, "{found:?}");
+    assert!(
+        found.measured.starts_with("pinned at 4 for 29 seconds; "),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_long_calm_after_the_spike_does_not_hide_that_it_did_not_hold() {
+    let found = judged(story(), true, |second| (10..20).contains(&second)).unwrap();
+    assert_eq!(found.verdict, Verdict::Failed, "{found:?}");
+    let mut wanting = story();
+    wanting.push(change(21, "high", &[(20, 90.0)]));
+    let longer = judged(wanting, true, |second| (10..15).contains(&second)).unwrap();
+    assert!(
+        longer.measured.starts_with("pinned at 4 for 29 seconds; "),
+        "{longer:?}"
+    );
+    assert!(longer.measured.contains("besides"), "{longer:?}");
+}
+
+#[test]
+fn without_a_limit_or_without_pinning_nothing_is_said() {
+    assert_eq!(judged(story(), false, |_| false), None);
+    assert_eq!(judged(vec![group(0, 2, &ALL[..2])], true, |_| false), None);
+}
+
+#[test]
+fn a_calm_that_held_says_nothing_of_a_spike_that_was_over_too_soon() {
+    let mut late = story();
+    late.retain(|one| one.at != at(14));
+    late.extend([group(19, 4, &ALL), change(21, "high", &[(20, 90.0)])]);
+    let found = judged(late, true, |second| (10..21).contains(&second)).unwrap();
+    assert!(
+        found.verdict == Verdict::Inconclusive && found.because.starts_with("the spike had gone"),
+        "{found:?}"
+    );
+}
+
+/// i-3 and i-4 fail at first, i-1 and i-2 never do.
+#[test]
+fn what_new_instances_fail_at_first_is_not_the_maximums_doing() {
+    let mut scenario = phases(&[(1.0, false), (9.0, true), (1.0, false), (1.0, false)]);
+    scenario.scaling.fresh_instances = Some(std::time::Duration::from_secs(4));
+    let judged = |old_fail: bool| {
+        let answered = results(&scenario, |second, level| {
+            let each = (level * 25.0) as u64;
+            let bad = if old_fail { each } else { 0 };
+            let old = [
+                ("i-1", each * 2 - bad, bad, 50),
+                ("i-2", each * 2 - bad, bad, 50),
+            ];
+            let new = if second < 18 { (0, each) } else { (each, 0) };
+            let new = [("i-3", new.0, new.1, 50), ("i-4", new.0, new.1, 50)];
+            if second < 14 {
+                old.to_vec()
+            } else {
+                [old, new].concat()
+            }
+        });
+        with_load(&scenario, story(), &answered, judge)
+            .map(words::judgement)
+            .unwrap()
+    };
+    let held = judged(false);
+    assert!(
+        held.verdict == Verdict::Passed
+            && held.measured.contains("errors of new instances left out"),
+        "{held:?}"
+    );
+    assert_eq!(
+        judged(true).verdict,
+        Verdict::Failed,
+        "those of the others count"
+    );
+}

@@ -1,0 +1,126 @@
+//! Thresholds and scaling expectations, judged on evidence. Pure.
+//!
+//! Three answers, never two: passed, failed, or inconclusive with the reason. No data is never
+//! "passed", and a generator at its own limit is never the target's fault.
+
+use evidence::{Reaction, Timeline};
+use model::measure::Results;
+use model::outcome::Verdict;
+use model::plan::Schedule;
+use model::scenario::Scenario;
+
+mod conditions;
+mod draining;
+mod efficiency;
+mod expectations;
+mod finding;
+mod fresh;
+mod maximum;
+pub mod preflight;
+mod reason;
+mod scaling;
+mod thresholds;
+mod validity;
+mod warning;
+mod watched;
+
+pub use finding::{
+    Answered, AtMaximum, Cost, CountedFrom, Expectation, Finding, Measured, MetricPeak,
+    MetricValue, OtherCause, RunFigures, Scope, Unavoidable, WorseInstance,
+};
+pub use reason::{
+    LeavingReason, NewInstanceReason, Reason, ScaleInReason, ScaleOutReason, ScalingReason,
+    SizeReason, ThresholdReason, ValidityReason,
+};
+pub use thresholds::{Abort, must_abort};
+pub use warning::{AlarmWindow, RunWarning, SuspendedProcess, Warning};
+
+/// How the run went, apart from the numbers themselves.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Circumstances {
+    /// The start instant, on the orchestrator's clock.
+    pub started: Option<jiff::Timestamp>,
+    /// Why the load ended before its plan did, if it did.
+    pub cut_short: Option<String>,
+    /// Tasks that were asked for, and those whose every interval arrived.
+    pub tasks: u32,
+    pub complete_tasks: u32,
+    /// Intervals, ends and tasks that are missing, by name.
+    pub missing: Vec<String>,
+}
+
+/// Everything that was judged.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Findings {
+    pub validity: Vec<Finding>,
+    pub thresholds: Vec<Finding>,
+    pub scaling: Vec<Finding>,
+    /// Not asked for and could not be judged, or takes a load of one's own to judge; decides
+    /// nothing.
+    pub not_judged: Vec<Finding>,
+    pub reaction: Option<Reaction>,
+}
+
+/// Judges a run. `timeline` is there when a group was watched.
+pub fn judge(
+    scenario: &Scenario,
+    results: &Results,
+    timeline: Option<&Timeline>,
+    circumstances: &Circumstances,
+) -> Findings {
+    let schedule = Schedule::new(scenario);
+    let validity = validity::judge(scenario, results, timeline, circumstances);
+    let saturated = validity.iter().any(|finding| {
+        finding.expectation == Expectation::GeneratorNotTheLimit
+            && finding.verdict != Verdict::Passed
+    });
+    let thresholds = thresholds::judge(scenario, results, &schedule, saturated);
+    let found = Findings {
+        validity,
+        thresholds,
+        ..Findings::default()
+    };
+    let Some(timeline) = timeline else {
+        return found;
+    };
+    let group = scaling::judge(scenario, &schedule, results, timeline, circumstances);
+    Findings {
+        scaling: group.judged,
+        not_judged: group.not_judged,
+        reaction: Some(group.reaction),
+        ..found
+    }
+}
+
+/// Judges what a group did under a load that is not ours: only the group is known.
+pub fn judge_watched(expected: &Scenario, timeline: &Timeline) -> Findings {
+    let watched::Watched {
+        scaling,
+        not_judged,
+        reaction,
+    } = watched::judge(expected, timeline);
+    Findings {
+        scaling,
+        not_judged,
+        reaction: Some(reaction),
+        ..Findings::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::words;
+    use evidence::testing::scenario;
+
+    #[test]
+    fn a_run_without_results_is_inconclusive_whatever_was_asked() {
+        let found = judge(
+            &scenario(),
+            &Results::default(),
+            None,
+            &Circumstances::default(),
+        );
+        assert_eq!(words::judged(found).verdict, Verdict::Inconclusive);
+    }
+}

@@ -1,0 +1,348 @@
+//! Why an expectation is not passed, or what it was decided from.
+
+use derive_more::From;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::finding::{CountedFrom, MetricPeak, OtherCause, Unavoidable, WorseInstance};
+use evidence::OpenLink;
+use model::measure::Stretch;
+use model::scenario::{ThresholdMetric, ThresholdOperator};
+use model::units::Seconds;
+
+/// A reason. In JSON an object with an `id` in kebab case, whichever group it is of.
+#[derive(Debug, Clone, PartialEq, From, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Reason {
+    Threshold(ThresholdReason),
+    ScaleOut(ScaleOutReason),
+    ScaleIn(ScaleInReason),
+    NewInstance(NewInstanceReason),
+    Leaving(LeavingReason),
+    Scaling(ScalingReason),
+    Size(SizeReason),
+    Validity(ValidityReason),
+}
+
+/// Why a threshold holds or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum ThresholdReason {
+    /// The limit held over this many requests.
+    OverRequests { requests: u64 },
+    /// The metric missed its limit.
+    LimitMissed {
+        metric: ThresholdMetric,
+        comparison: ThresholdOperator,
+        /// In microseconds, requests per second, or as a share, by the metric.
+        limit: f64,
+    },
+    /// No request ended in the phase or window.
+    NoRequestEnded,
+    /// Not one request was answered, so there is no latency.
+    NoneAnswered { requests: u64 },
+    /// A percentile needs more samples.
+    TooFewSamples {
+        percentile: f64,
+        samples: u64,
+        needed: u64,
+    },
+    /// No check was made.
+    NoCheckMade,
+    /// The phase is shorter than the window of the threshold.
+    WindowLongerThanPhase { window_s: Seconds },
+    /// The limit held in each window.
+    InEachWindow { windows: u32, window_s: Seconds },
+    /// The first of the worst windows, in seconds from the start, and its reason.
+    InWindow {
+        from_s: u32,
+        to_s: u32,
+        reason: Box<ThresholdReason>,
+    },
+    /// The reason says nothing of the target, because the generator was saturated.
+    GeneratorSaturated { reason: Box<ThresholdReason> },
+}
+
+/// Why the group scaled out, in time, or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum ScaleOutReason {
+    /// The load never started.
+    LoadNeverStarted,
+    /// A policy answered the load.
+    PolicyAnswered,
+    /// A policy answered the load before its spike, and did nothing more for the spike.
+    PolicyAnsweredBeforeTheSpike,
+    /// The group grew, but something besides its policies moved it.
+    NotByPoliciesAlone,
+    /// The group asked for instances, and every launch failed; `message` is AWS's.
+    LaunchesFailed {
+        launches: u64,
+        message: Option<String>,
+    },
+    /// The group was at its maximum before the load.
+    AtMaximumBefore { maximum: u32 },
+    /// An alarm fired, and the group did not grow.
+    NothingFollowedTheAlarm {
+        #[schemars(with = "String", extend("format" = "date-time"))]
+        alarm_at: Timestamp,
+    },
+    /// An alarm fired, and the watch ended too soon to see what followed.
+    WatchEndedAfterTheAlarm {
+        #[schemars(with = "String", extend("format" = "date-time"))]
+        alarm_at: Timestamp,
+    },
+    /// An alarm had fired before the load, and the group did not grow.
+    NothingFollowedTheEarlyAlarm { alarm: String },
+    /// Whether an alarm fired is unknown, because this call failed.
+    HighAlarmUnknown { call: String },
+    /// No alarm fired: the load was too low or too short. The highest values of the policy's
+    /// metrics.
+    LoadTooLow { peaks: Vec<MetricPeak> },
+    /// Counted from the breach to the first new instance in service.
+    BreachToInService {
+        alarm_window_s: Option<Seconds>,
+        cloudwatch_lag_s: Option<Seconds>,
+    },
+    /// No new instance was in service by the end of the watch.
+    NotInService { watched_s: Seconds },
+    /// The alarm had fired before the load: there is no breach to count from.
+    AlarmedBeforeTheLoad { alarm: String },
+    /// The breach is unknown, because this call failed.
+    BreachUnknown { call: String },
+    /// A link of the reaction that leaves no breach to count from.
+    NoBreach { link: OpenLink },
+    /// The alarm fired, but neither its history nor its metric shows the breach.
+    BreachNotShown,
+    /// No alarm fired under the load: something else made the group grow.
+    NoAlarmFired,
+}
+
+/// Why the group scaled in, in time, or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum ScaleInReason {
+    /// Every policy has scale-in disabled.
+    ScaleInDisabled,
+    /// The bound is made of a cooldown, and no policy with one could be read.
+    CooldownUnknown,
+    /// The alarms are unknown, because this call failed.
+    LowAlarmUnknown { call: String },
+    /// No alarm asks for less capacity.
+    NoLowAlarm,
+    /// The load was stopped before it fell.
+    StoppedBeforeTheFall,
+    /// The scenario has no spike that ends.
+    NoSpikeEnds,
+    /// The load is not ours, and no alarm asked for less after the group had grown.
+    LoadMayNotHaveFallen,
+    /// The alarm for less had fired before the load fell.
+    LowAlarmBefore { before_s: Seconds },
+    /// Counted to the first instance that left.
+    FirstLeft { counted_from: CountedFrom },
+    /// Met although a part of the alarm's window had passed before the fall: at most this long.
+    FirstLeftAhead {
+        counted_from: CountedFrom,
+        ahead_s: Seconds,
+        at_most_s: Seconds,
+    },
+    /// Met only because, or perhaps because, a part of the alarm's window had passed before.
+    FirstLeftOnlyAhead {
+        counted_from: CountedFrom,
+        ahead_s: Seconds,
+        otherwise: Option<Unavoidable>,
+    },
+    /// The group's own settings take longer than the bound.
+    PolicyCannotMeetIt { takes: Unavoidable },
+    /// The group was back at its size before the load fell.
+    ShrankBeforeTheFall,
+    /// No instance left by the end of the watch.
+    NothingLeft {
+        watched_s: Seconds,
+        protected: bool,
+        takes: Option<Unavoidable>,
+    },
+}
+
+/// How new instances served.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum NewInstanceReason {
+    /// New instances failed their health checks before they were ready.
+    HealthChecksFailed { grace_s: Seconds },
+    /// No new instance could take requests before the load ended.
+    NoneServedInTime,
+    /// No answer named a new instance in its header.
+    HeaderNamesNoNewInstance,
+    /// New instances answered worse than the others: the first, and how many more.
+    Worse { first: WorseInstance, more: usize },
+    /// The same, but no older instance was there to compare with.
+    WorseWithoutComparison { first: WorseInstance, more: usize },
+    /// Every instance was overloaded while these were new.
+    AllOverloadedWhileNew { new_for_s: Seconds },
+    /// By the header, new instances answered no worse than the others.
+    NewInstancesByHeader {
+        new_for_s: Seconds,
+        only_with_load_to_spare: bool,
+    },
+    /// Errors came while instances were new, although none was overloaded.
+    ErrorsWithLoadToSpare { new_for_s: Seconds },
+    /// Errors came only while all instances were overloaded.
+    ErrorsOnlyOverloaded { new_for_s: Seconds },
+    /// Errors came while all instances were overloaded: they may be the load's.
+    ErrorsPerhapsOverloaded { new_for_s: Seconds },
+    /// Without a header: no errors while instances were new.
+    NewInstancesInferred { new_for_s: Seconds },
+}
+
+/// How leaving instances treated the load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum LeavingReason {
+    /// No instance left.
+    NoInstanceLeft,
+    /// The load had ended before the first instance left.
+    LoadEndedBeforeLeaving,
+    /// No request was under way while instances left.
+    NoRequestWhileLeaving,
+    /// No request was dropped until this long after an instance was gone.
+    NoneDropped {
+        until_after_s: Seconds,
+        /// Where some left later: when the load had ended.
+        #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+        load_ended: Option<Timestamp>,
+    },
+    /// Errors came while instances left, and may be the load's.
+    DropsUnclear {
+        errors: u64,
+        capacity_known: bool,
+        by_header: bool,
+    },
+    /// Requests were dropped, by the header of the leaving instances.
+    DroppedByHeader,
+    /// Requests were dropped with load to spare, inferred without a header.
+    DroppedInferred,
+    /// By the load balancer's own counts while instances left.
+    CountedByBalancer { period_s: Option<Seconds> },
+    /// Those that left did so after the load had fallen.
+    LeftAfterTheFall,
+    /// The other instances carried the load.
+    OthersCarriedTheLoad,
+    /// A policy removed instances that the load still needed.
+    TookWhatTheLoadNeeded { launched_again: u64 },
+}
+
+/// How the group behaved while it scaled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum ScalingReason {
+    /// No instance that was launched ever served.
+    NothingLaunchedServed,
+    /// No request ended while the group scaled out.
+    NoRequestWhileScaling,
+    /// Counted from each breach until all that it launched served.
+    FromEachBreach,
+    /// The group did not grow and shrink by turns.
+    NoTurns {
+        within_s: Seconds,
+        load_is_ours: bool,
+    },
+    /// It turned once, which a load that is not ours may have asked for.
+    LoadMayHaveTurned { within_s: Seconds },
+    /// The group grew and shrank by turns.
+    Turned {
+        within_s: Seconds,
+        load_is_ours: bool,
+    },
+}
+
+/// Whether the group had the right size.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum SizeReason {
+    /// No instance was overloaded: a larger maximum is no remedy.
+    NoInstanceOverloaded {
+        maximum: u32,
+        p95_s: Option<Seconds>,
+    },
+    /// The maximum is too small for the load.
+    MaximumTooSmall {
+        maximum: u32,
+        p95_s: Option<Seconds>,
+    },
+    /// The spike was over before all instances served.
+    SpikeOverBeforeAllServed,
+    /// The target held its limits at its maximum.
+    HeldAtMaximum { p95_s: Seconds },
+    /// No alarm asked for more at the maximum.
+    NeverAskedForMore { maximum: u32 },
+    /// Whether the target held is unknown, because the load is not ours.
+    HeldAtMaximumUnknown,
+    /// The load was stopped: shares of a part say nothing of the whole.
+    LoadStopped,
+    /// The capacity of one instance is not known well enough.
+    CapacityUnknown { because: String },
+    /// The capacity of one instance that this rests on.
+    InstanceCarries {
+        requests_per_second: f64,
+        minimum_left_out: bool,
+    },
+    /// The load is not ours.
+    LoadNotOurs,
+}
+
+/// Whether the figures are the target's, and the group's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum ValidityReason {
+    /// The group or service was deleted.
+    GroupDeleted { group: String, is_service: bool },
+    /// These moved the group besides its policies.
+    OtherCauses { causes: Vec<OtherCause> },
+    /// This machine's clock differs from AWS's.
+    ClocksDiffer,
+    /// The group was out of sight for too long.
+    OutOfSightTooLong,
+    /// The gaps in the watch hide nothing.
+    SeenEnough,
+    /// The generators did not report how much they sent.
+    GeneratorsSilentOnLoad,
+    /// The task that sent least.
+    LeastSent {
+        task: u32,
+        share: f64,
+        /// The bound that it missed, if it did.
+        bound: Option<f64>,
+        data_used_up: u64,
+        iterations_cut: u64,
+    },
+    /// No request was answered.
+    NotOneAnswer,
+    /// Requests were never sent, because a value that they need was missing.
+    RequestsNeverSent,
+    /// The generators reported nothing of themselves.
+    GeneratorsSilent,
+    /// The generators could not start every iteration.
+    IterationsNotStarted { dropped: u64, asked: u64 },
+    /// Generators were saturated in these stretches.
+    Saturated {
+        stretches: Vec<Stretch>,
+        #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+        started: Option<Timestamp>,
+    },
+    /// The generators kept up.
+    KeptUp,
+    /// Generators were saturated for too short to matter.
+    SaturatedBriefly { saturated_s: usize, of_s: usize },
+    /// The plan was carried out.
+    CarriedOut,
+    /// The load ended early.
+    EndedEarly { why: String },
+    /// No task reported anything.
+    NothingReported,
+    /// Every interval of every task arrived.
+    EverythingArrived,
+    /// These intervals, ends or tasks are missing.
+    Missing { parts: Vec<String> },
+}

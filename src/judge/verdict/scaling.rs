@@ -1,0 +1,437 @@
+//! Scaling expectations: did the group notice, how long did each link of the chain take, and did it
+//! come back.
+
+use std::time::Duration;
+
+use super::{
+    Circumstances, CountedFrom, Expectation, Finding, Measured, MetricPeak, ScaleInReason,
+    ScaleOutReason, Unavoidable, conditions, draining, efficiency, expectations, fresh, maximum,
+};
+use evidence::instances::{Why, between};
+use evidence::moment::MomentKind;
+use evidence::reaction::Reaction;
+use evidence::timeline::{Activity, Timeline};
+use evidence::vocabulary::ActivityStatus;
+use evidence::{Facts, OpenLink};
+use model::measure::Results;
+use model::outcome::Verdict;
+use model::plan::Schedule;
+use model::scenario::{InWithin, Scenario};
+
+/// What is said of a group.
+#[derive(Default)]
+pub struct Scaling {
+    pub judged: Vec<Finding>,
+    /// It decides nothing.
+    pub not_judged: Vec<Finding>,
+    pub reaction: Reaction,
+}
+
+pub fn judge(
+    scenario: &Scenario,
+    schedule: &Schedule,
+    results: &Results,
+    timeline: &Timeline,
+    circumstances: &Circumstances,
+) -> Scaling {
+    let Some(started) = circumstances.started else {
+        let unclear = Finding::of_group(
+            Expectation::ScaledOut,
+            Verdict::Inconclusive,
+            Measured::Nothing,
+            ScaleOutReason::LoadNeverStarted,
+        );
+        return Scaling {
+            judged: vec![unclear],
+            ..Scaling::default()
+        };
+    };
+    let ran = stopped(results, circumstances);
+    let facts = &Facts::of(scenario, schedule, results, timeline, started, ran);
+    let mut findings = vec![scaled_out(facts)];
+    findings.extend(conditions::judge(facts));
+    let out = facts.reaction.scaled_out();
+    if out {
+        findings.push(out_in_time(facts));
+        findings.extend(fresh::judge(facts));
+        findings.push(back_in_time(facts));
+    }
+    // A group that only shrinks can drop requests as well.
+    let shrank = facts
+        .reaction
+        .left
+        .iter()
+        .any(|one| one.why == Why::ScaledIn);
+    if scenario.scaling.no_dropped_requests && (out || shrank) {
+        findings.push(draining::nothing_dropped(facts));
+    }
+    if out || shrank {
+        findings.extend(expectations::early(facts));
+    }
+    if out {
+        findings.extend(expectations::while_scaling(facts));
+    }
+    findings.extend(maximum::judge(facts));
+    let mut not_judged = Vec::new();
+    if out {
+        findings.extend(expectations::flapping(facts));
+        let efficiency = efficiency::judge(facts);
+        findings.extend(efficiency.judged);
+        not_judged.extend(efficiency.not_judged);
+    }
+    Scaling {
+        judged: findings,
+        not_judged,
+        reaction: facts.reaction.clone(),
+    }
+}
+
+/// For how long the load was there, where it ended before its plan.
+fn stopped(results: &Results, circumstances: &Circumstances) -> Option<Duration> {
+    circumstances.cut_short.as_ref()?;
+    let last = || {
+        results
+            .last_second()
+            .map(|last| Duration::from_secs(u64::from(last) + 1))
+    };
+    Some(results.ran().or_else(last).unwrap_or_default())
+}
+
+/// From which size to which, or from where it grew back.
+fn sizes(reaction: &Reaction) -> Measured {
+    let (before, peak) = (reaction.desired_before, reaction.desired_peak);
+    match reaction.resized.iter().find(|one| one.to > one.from) {
+        Some(grew) if peak == before => Measured::Sizes {
+            from: grew.from,
+            to: grew.to,
+            at_start: Some(before),
+        },
+        _ => Measured::Sizes {
+            from: before,
+            to: peak,
+            at_start: None,
+        },
+    }
+}
+
+pub fn scaled_out(facts: &Facts<'_>) -> Finding {
+    let (verdict, reason) = if facts.reaction.scaled_out() {
+        launched(facts)
+    } else {
+        stayed(facts)
+    };
+    Finding::of_group(
+        Expectation::ScaledOut,
+        verdict,
+        sizes(&facts.reaction),
+        reason,
+    )
+}
+
+/// The group asked for more: whether anything came of it, and by whose decision.
+fn launched(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
+    let failed: Vec<&Activity> = facts
+        .activities
+        .iter()
+        .copied()
+        .filter(|activity| {
+            activity.start >= facts.times.started
+                && activity.status == ActivityStatus::Failed
+                && activity.launches()
+        })
+        .collect();
+    let came = facts
+        .reaction
+        .launched
+        .iter()
+        .any(|one| one.in_service.is_some());
+    match failed.first() {
+        Some(first) if !came => {
+            let reason = ScaleOutReason::LaunchesFailed {
+                launches: failed.len() as u64,
+                message: first.message.clone(),
+            };
+            (Verdict::Failed, reason)
+        }
+        _ => (Verdict::Passed, answered(facts)),
+    }
+}
+
+/// Why the group never asked for more.
+fn stayed(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
+    let (reaction, timeline) = (&facts.reaction, facts.timeline);
+    if reaction.desired_before >= reaction.max && reaction.max > 0 {
+        let maximum = reaction.max;
+        return (
+            Verdict::Inconclusive,
+            ScaleOutReason::AtMaximumBefore { maximum },
+        );
+    }
+    if let Some(alarm_at) = reaction.moment(MomentKind::Alarm) {
+        let watched = timeline
+            .groups()
+            .next_back()
+            .map_or(Duration::ZERO, |(last, _)| between(alarm_at, last));
+        let longest = facts
+            .alarms
+            .iter()
+            .map(|alarm| alarm.period)
+            .max()
+            .unwrap_or_default();
+        // From the alarm to the decision AWS takes up to half a minute, and an alarm acts again
+        // every period.
+        return if watched >= longest * 2 {
+            let reason = ScaleOutReason::NothingFollowedTheAlarm { alarm_at };
+            (Verdict::Failed, reason)
+        } else {
+            let reason = ScaleOutReason::WatchEndedAfterTheAlarm { alarm_at };
+            (Verdict::Inconclusive, reason)
+        };
+    }
+    if let Some(alarm) = reaction.alarmed_before.clone() {
+        let reason = ScaleOutReason::NothingFollowedTheEarlyAlarm { alarm };
+        return (Verdict::Failed, reason);
+    }
+    if let Some(call) = lacking(timeline, &ALARM_CALLS) {
+        return (
+            Verdict::Inconclusive,
+            ScaleOutReason::HighAlarmUnknown { call },
+        );
+    }
+    let peaks = timeline
+        .metrics()
+        .filter(|series| series.policy_metric().is_some())
+        .filter_map(|series| {
+            let values = series.points.iter().map(|point| point.value);
+            let value = values.fold(f64::NEG_INFINITY, f64::max);
+            let metric = series.name.clone();
+            value.is_finite().then_some(MetricPeak { metric, value })
+        })
+        .collect();
+    (Verdict::Inconclusive, ScaleOutReason::LoadTooLow { peaks })
+}
+
+/// Without these calls the alarms are not known.
+const ALARM_CALLS: [&str; 3] = [
+    "DescribePolicies",
+    "DescribeScalingPolicies",
+    "cloudwatch:DescribeAlarms",
+];
+
+/// The first of these calls that failed.
+fn lacking(timeline: &Timeline, calls: &[&str]) -> Option<String> {
+    calls
+        .iter()
+        .find_map(|call| timeline.lacking(call))
+        .map(str::to_owned)
+}
+
+/// Who made it grow, and when.
+fn answered(facts: &Facts<'_>) -> ScaleOutReason {
+    if conditions::confounded(facts).is_some() {
+        return ScaleOutReason::NotByPoliciesAlone;
+    }
+    let is_early = facts
+        .times
+        .rose()
+        .zip(facts.reaction.moment(MomentKind::Decided))
+        .is_some_and(|(rose, decided)| decided < rose);
+    if is_early && facts.reaction.moment(MomentKind::LoadRose).is_none() {
+        ScaleOutReason::PolicyAnsweredBeforeTheSpike
+    } else {
+        ScaleOutReason::PolicyAnswered
+    }
+}
+
+pub fn out_in_time(facts: &Facts<'_>) -> Finding {
+    let (reaction, limit) = (&facts.reaction, facts.scenario.scaling.out_within);
+    let expectation = Expectation::ScaleOutInTime {
+        within_s: limit.into(),
+    };
+    if let Some(took) = reaction.out_took {
+        let lag = reaction.out_lag.filter(|lag| !lag.is_zero());
+        let reason = ScaleOutReason::BreachToInService {
+            alarm_window_s: reaction.out_unavoidable.map(Into::into),
+            cloudwatch_lag_s: lag.map(Into::into),
+        };
+        let measured = Measured::Took {
+            took_s: took.into(),
+        };
+        return Finding::of_group(expectation, met_if(took <= limit), measured, reason);
+    }
+    let (verdict, reason) = match reaction.moment(MomentKind::Breach) {
+        None => (Verdict::Inconclusive, no_breach(facts)),
+        Some(breach) => {
+            let watched = facts
+                .timeline
+                .groups()
+                .last()
+                .map_or(Duration::ZERO, |(at, _)| between(breach, at));
+            let reason = ScaleOutReason::NotInService {
+                watched_s: watched.into(),
+            };
+            (failed_if(watched > limit), reason)
+        }
+    };
+    Finding::of_group(expectation, verdict, Measured::Nothing, reason)
+}
+
+pub fn met_if(is_met: bool) -> Verdict {
+    if is_met {
+        Verdict::Passed
+    } else {
+        Verdict::Failed
+    }
+}
+
+/// Inconclusive where the watch was too short to tell.
+fn failed_if(is_certain: bool) -> Verdict {
+    if is_certain {
+        Verdict::Failed
+    } else {
+        Verdict::Inconclusive
+    }
+}
+
+/// Why the moment of the breach is not known.
+fn no_breach(facts: &Facts<'_>) -> ScaleOutReason {
+    let reaction = &facts.reaction;
+    if let Some(alarm) = reaction.alarmed_before.clone() {
+        return ScaleOutReason::AlarmedBeforeTheLoad { alarm };
+    }
+    let calls = ALARM_CALLS.iter().chain(&["DescribeAlarmHistory"]);
+    let calls: Vec<&str> = calls.copied().collect();
+    if let Some(call) = lacking(facts.timeline, &calls) {
+        return ScaleOutReason::BreachUnknown { call };
+    }
+    let early = |link: &&OpenLink| matches!(link, OpenLink::FiredBeforeTheRise { .. });
+    if let Some(link) = reaction.open.iter().find(early).cloned() {
+        return ScaleOutReason::NoBreach { link };
+    }
+    if reaction.moment(MomentKind::Alarm).is_some() {
+        return ScaleOutReason::BreachNotShown;
+    }
+    ScaleOutReason::NoAlarmFired
+}
+
+pub fn back_in_time(facts: &Facts<'_>) -> Finding {
+    let reaction = &facts.reaction;
+    let expectation = Expectation::ScaleInInTime {
+        within_s: reaction.in_bound.map(Into::into),
+    };
+    let found = |verdict, measured, reason: ScaleInReason| {
+        Finding::of_group(expectation.clone(), verdict, measured, reason)
+    };
+    let Some(bound) = reaction.in_bound else {
+        let (verdict, reason) = no_bound(facts);
+        return found(verdict, Measured::Nothing, reason);
+    };
+    let Some(dropped) = facts.times.dropped() else {
+        let reason = match (facts.times.stopped, facts.times.planned) {
+            (Some(_), _) => ScaleInReason::StoppedBeforeTheFall,
+            (None, true) => ScaleInReason::NoSpikeEnds,
+            (None, false) => ScaleInReason::LoadMayNotHaveFallen,
+        };
+        return found(Verdict::Inconclusive, Measured::Nothing, reason);
+    };
+    if let Some(low) = reaction.low_before {
+        let reason = ScaleInReason::LowAlarmBefore {
+            before_s: between(low, dropped).into(),
+        };
+        return found(Verdict::Inconclusive, Measured::Nothing, reason);
+    }
+    let takes = reaction
+        .in_unavoidable
+        .filter(|takes| *takes > bound)
+        .map(|takes| Unavoidable {
+            waits_for: reaction.in_waits_for.clone(),
+            takes_s: takes.into(),
+        });
+    if let Some(took) = reaction.in_took {
+        let (verdict, reason) = if took <= bound {
+            met(facts, took, bound, takes)
+        } else {
+            let counted_from = counted_from(facts);
+            let reason = takes.map_or(ScaleInReason::FirstLeft { counted_from }, |takes| {
+                ScaleInReason::PolicyCannotMeetIt { takes }
+            });
+            (Verdict::Failed, reason)
+        };
+        let measured = Measured::Took {
+            took_s: took.into(),
+        };
+        return found(verdict, measured, reason);
+    }
+    // It was back before the spike's end: nothing is left to leave.
+    if reaction.desired_after <= reaction.desired_before {
+        return found(
+            Verdict::Passed,
+            Measured::Nothing,
+            ScaleInReason::ShrankBeforeTheFall,
+        );
+    }
+    let last = facts.timeline.groups().next_back();
+    let watched = last.map_or(Duration::ZERO, |(at, _)| between(dropped, at));
+    let reason = ScaleInReason::NothingLeft {
+        watched_s: watched.into(),
+        protected: last.is_some_and(|(_, group)| group.is_all_protected()),
+        takes,
+    };
+    found(failed_if(watched > bound), Measured::Nothing, reason)
+}
+
+/// Why there is no bound for scaling in.
+fn no_bound(facts: &Facts<'_>) -> (Verdict, ScaleInReason) {
+    let policies = &facts.policies;
+    if !policies.is_empty() && policies.iter().all(|policy| policy.scale_in_disabled) {
+        return (Verdict::Failed, ScaleInReason::ScaleInDisabled);
+    }
+    if matches!(facts.scenario.scaling.in_within, InWithin::Cooldowns(_)) {
+        return (Verdict::Inconclusive, ScaleInReason::CooldownUnknown);
+    }
+    match lacking(facts.timeline, &ALARM_CALLS) {
+        Some(call) => (
+            Verdict::Inconclusive,
+            ScaleInReason::LowAlarmUnknown { call },
+        ),
+        None => (Verdict::Failed, ScaleInReason::NoLowAlarm),
+    }
+}
+
+/// A fall that found a part of the alarm's window over already took less than one that does not.
+fn met(
+    facts: &Facts<'_>,
+    took: Duration,
+    bound: Duration,
+    takes: Option<Unavoidable>,
+) -> (Verdict, ScaleInReason) {
+    let counted_from = counted_from(facts);
+    let Some(ahead) = facts.reaction.in_ahead else {
+        return (Verdict::Passed, ScaleInReason::FirstLeft { counted_from });
+    };
+    if took + ahead <= bound {
+        let reason = ScaleInReason::FirstLeftAhead {
+            counted_from,
+            ahead_s: ahead.into(),
+            at_most_s: (took + ahead).into(),
+        };
+        return (Verdict::Passed, reason);
+    }
+    let reason = ScaleInReason::FirstLeftOnlyAhead {
+        counted_from,
+        ahead_s: ahead.into(),
+        otherwise: takes,
+    };
+    (Verdict::Inconclusive, reason)
+}
+
+fn counted_from(facts: &Facts<'_>) -> CountedFrom {
+    if facts.times.planned {
+        CountedFrom::EndOfSpike
+    } else {
+        CountedFrom::FirstLowDatapoint
+    }
+}
+
+#[cfg(test)]
+pub mod tests;

@@ -1,0 +1,674 @@
+//! Thresholds: a metric over each judged phase, one phase, or the run.
+
+use std::time::Duration;
+
+use super::{
+    Expectation, Finding, Measured, MetricValue, Reason, Scope as FoundIn, ThresholdReason,
+};
+use model::measure::{Merged, Results, Select, Tally};
+use model::outcome::Verdict;
+use model::plan::Schedule;
+use model::scenario::{Scenario, Threshold, ThresholdMetric, ThresholdScope};
+
+/// With `saturated` generators a latency or rate that misses its limit says nothing of the target.
+pub fn judge(
+    scenario: &Scenario,
+    results: &Results,
+    schedule: &Schedule,
+    saturated: bool,
+) -> Vec<Finding> {
+    scenario
+        .thresholds
+        .iter()
+        .flat_map(|threshold| {
+            scopes(scenario, threshold)
+                .into_iter()
+                .map(|phase| judge_one(scenario, results, schedule, threshold, phase))
+                .map(|finding| {
+                    if saturated {
+                        doubt(threshold, finding)
+                    } else {
+                        finding
+                    }
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn doubt(threshold: &Threshold, finding: Finding) -> Finding {
+    let errors = matches!(
+        threshold.metric,
+        ThresholdMetric::Errors | ThresholdMetric::Checks
+    );
+    if errors || finding.verdict != Verdict::Failed {
+        return finding;
+    }
+    let Reason::Threshold(reason) = finding.reason else {
+        return finding;
+    };
+    Finding {
+        verdict: Verdict::Inconclusive,
+        reason: ThresholdReason::GeneratorSaturated {
+            reason: Box::new(reason),
+        }
+        .into(),
+        ..finding
+    }
+}
+
+/// The phases a threshold is judged in, each on its own; `None` is the whole run.
+fn scopes(scenario: &Scenario, threshold: &Threshold) -> Vec<Option<usize>> {
+    let phases = scenario.phases.iter().enumerate();
+    match &threshold.scope {
+        ThresholdScope::Run => vec![None],
+        ThresholdScope::Phase(name) => phases
+            .filter(|(_, phase)| phase.name == *name)
+            .map(|(index, _)| Some(index))
+            .collect(),
+        ThresholdScope::EachPhase => phases
+            .filter(|(_, phase)| phase.role.judged())
+            .map(|(index, _)| Some(index))
+            .collect(),
+    }
+}
+
+fn judge_one(
+    scenario: &Scenario,
+    results: &Results,
+    schedule: &Schedule,
+    threshold: &Threshold,
+    phase: Option<usize>,
+) -> Finding {
+    let scope = phase.map_or(FoundIn::Run, |index| {
+        FoundIn::Phase(scenario.phases[index].name.clone())
+    });
+    let (verdict, measured, reason) = match threshold.within {
+        None => {
+            let (from, to) = span(scenario, schedule, phase);
+            let merged = select(scenario, results, threshold, phase, None);
+            // A run that was stopped is measured over the time that it had.
+            let ran = results.ran().map_or(to, |ran| ran.clamp(from, to));
+            weigh(threshold, &merged, ran.saturating_sub(from))
+        }
+        Some(window) => every_window(scenario, results, schedule, threshold, phase, window),
+    };
+    Finding {
+        expectation: Expectation::Threshold {
+            text: threshold.text.clone(),
+        },
+        scope,
+        verdict,
+        measured,
+        reason: reason.into(),
+    }
+}
+
+fn length(scenario: &Scenario, schedule: &Schedule, phase: Option<usize>) -> Duration {
+    phase.map_or(schedule.end(), |index| scenario.phases[index].duration())
+}
+
+/// The phase's time, or the run's.
+fn span(scenario: &Scenario, schedule: &Schedule, phase: Option<usize>) -> (Duration, Duration) {
+    let from = phase
+        .and_then(|index| schedule.phase_starts().get(index).copied())
+        .unwrap_or_default();
+    (from, from + length(scenario, schedule, phase))
+}
+
+/// The worst of all windows that lie within the phase, each judged on its own.
+fn every_window(
+    scenario: &Scenario,
+    results: &Results,
+    schedule: &Schedule,
+    threshold: &Threshold,
+    phase: Option<usize>,
+    window: u32,
+) -> Weighed {
+    let (from, to) = span(scenario, schedule, phase);
+    let (first, end) = (from.as_secs_f64().ceil() as u32, to.as_secs() as u32);
+    let length = Duration::from_secs(window.into());
+    let too_short = ThresholdReason::WindowLongerThanPhase {
+        window_s: length.into(),
+    };
+    if end < first + window {
+        return (Verdict::Inconclusive, Measured::Nothing, too_short);
+    }
+    let windows = (first..=end - window).map(|at| {
+        // A phase's requests end in the phase, or after it: the last window has them all.
+        let until = if at + window == end {
+            u32::MAX
+        } else {
+            at + window
+        };
+        let merged = select(scenario, results, threshold, phase, Some((at, until)));
+        (at, weigh(threshold, &merged, length))
+    });
+    // The first of the worst: it is where one begins to look.
+    let worst = windows.fold(None, |worst: Option<(u32, Weighed)>, window| match &worst {
+        Some(known) if known.1.0 >= window.1.0 => worst,
+        _ => Some(window),
+    });
+    let Some((at, (verdict, measured, reason))) = worst else {
+        return (Verdict::Inconclusive, Measured::Nothing, too_short);
+    };
+    if verdict == Verdict::Passed {
+        let reason = ThresholdReason::InEachWindow {
+            windows: end - window - first + 1,
+            window_s: length.into(),
+        };
+        return (verdict, Measured::Nothing, reason);
+    }
+    let reason = ThresholdReason::InWindow {
+        from_s: at,
+        to_s: at + window,
+        reason: Box::new(reason),
+    };
+    (verdict, measured, reason)
+}
+
+/// All requests of the flow, group or step named, in a phase or the run, or in a window of time.
+fn select(
+    scenario: &Scenario,
+    results: &Results,
+    threshold: &Threshold,
+    phase: Option<usize>,
+    seconds: Option<(u32, u32)>,
+) -> Merged {
+    let all = Select {
+        phase: phase.map(|index| index as u16),
+        seconds,
+        ..Select::default()
+    };
+    let Some(name) = &threshold.of else {
+        return results.merged(all);
+    };
+    let mut merged = Merged::default();
+    for (flow, step) in scenario.named(name) {
+        merged.merge(&results.merged(Select {
+            flow: Some(flow),
+            step: Some(step),
+            ..all
+        }));
+    }
+    merged
+}
+
+/// A threshold with `abort` that has failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Abort {
+    /// The threshold, in the user's words.
+    pub text: String,
+    pub measured: Measured,
+}
+
+/// The threshold that stops the run now, because it has failed on what is known so far.
+pub fn must_abort(
+    scenario: &Scenario,
+    results: &Results,
+    schedule: &Schedule,
+    settled: u32,
+) -> Option<Abort> {
+    let now = Duration::from_secs(settled.into());
+    for threshold in &scenario.thresholds {
+        let Some(after) = threshold.abort_after else {
+            continue;
+        };
+        for phase in scopes(scenario, threshold) {
+            let (from, to) = span(scenario, schedule, phase);
+            let passed = now.saturating_sub(from).min(to - from);
+            if passed.is_zero() || passed < after {
+                continue;
+            }
+            let (merged, length) = match threshold
+                .within
+                .map(|window| Duration::from_secs(window.into()))
+            {
+                None => (select(scenario, results, threshold, phase, None), passed),
+                Some(window) if passed < window => continue,
+                Some(window) => {
+                    let end = (from + passed).as_secs() as u32;
+                    let seconds = (end.saturating_sub(window.as_secs() as u32), end);
+                    (
+                        select(scenario, results, threshold, None, Some(seconds)),
+                        window,
+                    )
+                }
+            };
+            if let (Verdict::Failed, measured, _) = weigh(threshold, &merged, length) {
+                return Some(Abort {
+                    text: threshold.text.clone(),
+                    measured,
+                });
+            }
+        }
+    }
+    None
+}
+
+/// A verdict on one selection of requests, with its figures and its reason.
+type Weighed = (Verdict, Measured, ThresholdReason);
+
+fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> Weighed {
+    let unclear = |reason| (Verdict::Inconclusive, Measured::Nothing, reason);
+    let requests = merged.tally.requests();
+    if requests == 0 {
+        return unclear(ThresholdReason::NoRequestEnded);
+    }
+    let about_latency = matches!(
+        threshold.metric,
+        ThresholdMetric::Percentile(_) | ThresholdMetric::Mean | ThresholdMetric::Max
+    );
+    if about_latency && merged.latency.count() == 0 {
+        return unclear(ThresholdReason::NoneAnswered { requests });
+    }
+    let (value, measured) = match measure(threshold.metric, merged, length) {
+        Ok((value, measured)) => (value, measured.into()),
+        Err(reason) => return unclear(reason),
+    };
+    if threshold.comparison.holds(value, threshold.limit) {
+        (
+            Verdict::Passed,
+            measured,
+            ThresholdReason::OverRequests { requests },
+        )
+    } else {
+        let reason = ThresholdReason::LimitMissed {
+            metric: threshold.metric,
+            comparison: threshold.comparison,
+            limit: threshold.limit,
+        };
+        (Verdict::Failed, measured, reason)
+    }
+}
+
+/// The metric's value, in microseconds, requests per second or as a share; or why there is none.
+fn measure(
+    metric: ThresholdMetric,
+    merged: &Merged,
+    length: Duration,
+) -> Result<(f64, MetricValue), ThresholdReason> {
+    let requests = merged.tally.requests();
+    let micros = |value: Option<Duration>| value.map_or(0.0, |value| value.as_micros() as f64);
+    Ok(match metric {
+        ThresholdMetric::Percentile(percentile) => {
+            let (samples, needed) = (merged.latency.count(), samples_needed(percentile));
+            if samples < needed {
+                return Err(ThresholdReason::TooFewSamples {
+                    percentile,
+                    samples,
+                    needed,
+                });
+            }
+            let value_us = micros(merged.latency.percentile(percentile));
+            let measured = MetricValue::Percentile {
+                percentile,
+                value_us,
+            };
+            (value_us, measured)
+        }
+        ThresholdMetric::Mean => {
+            let value_us = micros(merged.latency.mean());
+            (value_us, MetricValue::Mean { value_us })
+        }
+        ThresholdMetric::Max => {
+            let value_us = micros(merged.latency.max());
+            (value_us, MetricValue::Max { value_us })
+        }
+        ThresholdMetric::Errors => {
+            let errors = merged.tally.errors();
+            let share = errors as f64 / requests as f64;
+            let measured = MetricValue::Errors {
+                share,
+                errors,
+                requests,
+            };
+            (share, measured)
+        }
+        ThresholdMetric::Checks => {
+            let Tally {
+                checks_passed: passed,
+                checks_failed: failed,
+                ..
+            } = merged.tally;
+            let checks = passed + failed;
+            if checks == 0 {
+                return Err(ThresholdReason::NoCheckMade);
+            }
+            let share = passed as f64 / checks as f64;
+            let measured = MetricValue::Checks {
+                share,
+                failed,
+                checks,
+            };
+            (share, measured)
+        }
+        ThresholdMetric::Rate => {
+            let per_second =
+                merged.tally.answered() as f64 / length.as_secs_f64().max(f64::EPSILON);
+            (per_second, MetricValue::Rate { per_second })
+        }
+    })
+}
+
+/// At least one sample must lie beyond the percentile, or it is only the maximum under another
+/// name.
+fn samples_needed(q: f64) -> u64 {
+    (100.0 / (100.0 - q) - 1e-9).ceil() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::words;
+    use evidence::testing::scenario;
+    use model::measure::{Cell, Ending, Interval, Key, LatencyHistogram};
+    use model::scenario::ThresholdOperator;
+
+    /// Requests by phase, each in the phase's first second; every one of them with a check.
+    fn results(requests: &[(u16, u64, Ending)]) -> Results {
+        let seconds: Vec<_> = requests
+            .iter()
+            .map(|(phase, millis, ending)| (u32::from(*phase) * 10, *phase, *millis, *ending))
+            .collect();
+        by_second(&seconds)
+    }
+
+    fn by_second(requests: &[(u32, u16, u64, Ending)]) -> Results {
+        let mut results = Results::default();
+        for (second, phase, millis, ending) in requests {
+            let (mut tally, mut latency) = (Tally::default(), LatencyHistogram::default());
+            tally.add(*ending);
+            let answered = !matches!(ending, Ending::Timeout);
+            tally.checks_passed = u64::from(answered && *ending == Ending::Ok);
+            tally.checks_failed = u64::from(answered && *ending != Ending::Ok);
+            latency.record(Duration::from_millis(*millis));
+            let key = Key {
+                phase: *phase,
+                flow: 0,
+                step: 0,
+            };
+            let cell = Cell {
+                second: *second,
+                key,
+                tally,
+                latency: latency.pack(),
+            };
+            results.add(
+                0,
+                &Interval {
+                    cells: vec![cell],
+                    ..Interval::default()
+                },
+            );
+        }
+        results
+    }
+
+    fn threshold(
+        metric: ThresholdMetric,
+        comparison: ThresholdOperator,
+        limit: f64,
+        scope: ThresholdScope,
+    ) -> Threshold {
+        Threshold {
+            text: "asked".to_owned(),
+            metric,
+            of: None,
+            comparison,
+            limit,
+            scope,
+            within: None,
+            abort_after: None,
+        }
+    }
+
+    fn verdicts(
+        threshold: Threshold,
+        requests: &[(u16, u64, Ending)],
+    ) -> Vec<(String, Verdict, String)> {
+        let mut scenario = scenario();
+        scenario.thresholds = vec![threshold];
+        judge(
+            &scenario,
+            &results(requests),
+            &Schedule::new(&scenario),
+            false,
+        )
+        .into_iter()
+        .map(words::judgement)
+        .map(|judgement| (judgement.scope, judgement.verdict, judgement.measured))
+        .collect()
+    }
+
+    #[test]
+    fn each_judged_phase_is_judged_on_its_own_and_warm_up_is_not() {
+        let slow_spike: Vec<_> = (0..100)
+            .map(|i| {
+                (
+                    (i % 4) as u16,
+                    if i % 4 == 2 { 900 } else { 20 },
+                    Ending::Ok,
+                )
+            })
+            .collect();
+        let p50 = threshold(
+            ThresholdMetric::Percentile(50.0),
+            ThresholdOperator::Less,
+            500_000.0,
+            ThresholdScope::EachPhase,
+        );
+        let seen = verdicts(p50, &slow_spike);
+        assert_eq!(
+            seen.iter()
+                .map(|(scope, verdict, _)| (scope.as_str(), *verdict))
+                .collect::<Vec<_>>(),
+            [
+                ("sustained", Verdict::Passed),
+                ("spike", Verdict::Failed),
+                ("recovery", Verdict::Passed)
+            ]
+        );
+    }
+
+    #[test]
+    fn no_data_and_too_few_samples_are_inconclusive() {
+        let p99 = threshold(
+            ThresholdMetric::Percentile(99.0),
+            ThresholdOperator::Less,
+            500_000.0,
+            ThresholdScope::Phase("spike".to_owned()),
+        );
+        assert_eq!(verdicts(p99.clone(), &[])[0].1, Verdict::Inconclusive);
+        assert_eq!(
+            verdicts(p99.clone(), &[(2, 5, Ending::Ok); 99])[0].1,
+            Verdict::Inconclusive
+        );
+        assert_eq!(
+            verdicts(p99, &[(2, 5, Ending::Ok); 100])[0].1,
+            Verdict::Passed
+        );
+    }
+
+    #[test]
+    fn errors_are_a_share_of_all_and_checks_of_the_answered() {
+        let seen = [
+            (2, 5, Ending::Ok),
+            (2, 5, Ending::Check),
+            (2, 5, Ending::Timeout),
+            (2, 5, Ending::Ok),
+        ];
+        let errors = threshold(
+            ThresholdMetric::Errors,
+            ThresholdOperator::Less,
+            0.4,
+            ThresholdScope::Run,
+        );
+        assert_eq!(
+            verdicts(errors, &seen),
+            [(
+                "run".to_owned(),
+                Verdict::Failed,
+                "errors = 50.00% (2 of 4)".to_owned()
+            )]
+        );
+        let checks = threshold(
+            ThresholdMetric::Checks,
+            ThresholdOperator::Greater,
+            0.5,
+            ThresholdScope::Run,
+        );
+        assert_eq!(
+            verdicts(checks, &seen)[0].2,
+            "checks = 66.67% (1 of 3 failed)"
+        );
+    }
+
+    #[test]
+    fn a_percentile_needs_a_sample_beyond_it() {
+        for (q, needed) in [(50.0, 2), (95.0, 20), (99.0, 100), (99.9, 1_000)] {
+            assert_eq!(samples_needed(q), needed, "p{q}");
+        }
+    }
+
+    #[test]
+    fn a_window_finds_what_a_phase_hides() {
+        // Ten seconds of the spike, the last three of them bad: 30 % over the phase, 100 % in a
+        // window of two seconds.
+        let requests: Vec<_> = (20..30)
+            .map(|second| {
+                (
+                    second,
+                    2,
+                    5,
+                    if second < 27 {
+                        Ending::Ok
+                    } else {
+                        Ending::Status5xx
+                    },
+                )
+            })
+            .collect();
+        let results = by_second(&requests);
+        let judge = |limit, within| {
+            let mut scenario = scenario();
+            let errors = threshold(
+                ThresholdMetric::Errors,
+                ThresholdOperator::Less,
+                limit,
+                ThresholdScope::Phase("spike".to_owned()),
+            );
+            scenario.thresholds = vec![Threshold { within, ..errors }];
+            let judged =
+                super::judge(&scenario, &results, &Schedule::new(&scenario), false).remove(0);
+            (judged.verdict, words::because(&judged.reason))
+        };
+        assert_eq!(judge(0.5, None).0, Verdict::Passed);
+        assert_eq!(
+            judge(0.5, Some(2)),
+            (
+                Verdict::Failed,
+                "the limit is < 50%, from 26 s to 28 s".to_owned()
+            )
+        );
+        assert_eq!(
+            judge(1.1, Some(2)),
+            (Verdict::Passed, "in each of 9 windows of 2s".to_owned())
+        );
+        assert_eq!(judge(0.5, Some(11)).0, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn the_last_window_has_what_ended_after_its_phase_and_none_has_what_another_phase_sent() {
+        let requests = [
+            (21, 2, 5, Ending::Ok),
+            (35, 2, 9_000, Ending::Timeout),
+            (22, 1, 9_000, Ending::Timeout),
+        ];
+        let errors = threshold(
+            ThresholdMetric::Errors,
+            ThresholdOperator::Less,
+            0.1,
+            ThresholdScope::Phase("spike".to_owned()),
+        );
+        let mut scenario = scenario();
+        scenario.thresholds = vec![Threshold {
+            within: Some(5),
+            ..errors
+        }];
+        let judged = super::judge(
+            &scenario,
+            &by_second(&requests),
+            &Schedule::new(&scenario),
+            false,
+        )
+        .remove(0);
+        assert_eq!(
+            (judged.verdict, words::measured(&judged.measured).as_str()),
+            (Verdict::Failed, "errors = 100.00% (1 of 1)")
+        );
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_has_its_rate_over_the_time_it_had() {
+        let requests: Vec<_> = (0..5)
+            .flat_map(|second| [(second, 0, 5, Ending::Ok); 10])
+            .collect();
+        let mut results = by_second(&requests);
+        let saturation = (0..5)
+            .map(|second| model::measure::Saturation {
+                second,
+                ..Default::default()
+            })
+            .collect();
+        results.add(
+            0,
+            &Interval {
+                saturation,
+                ..Interval::default()
+            },
+        );
+        let mut scenario = scenario();
+        scenario.thresholds = vec![threshold(
+            ThresholdMetric::Rate,
+            ThresholdOperator::Greater,
+            9.0,
+            ThresholdScope::Run,
+        )];
+        let judged = super::judge(&scenario, &results, &Schedule::new(&scenario), false).remove(0);
+        assert_eq!(
+            (judged.verdict, words::measured(&judged.measured).as_str()),
+            (Verdict::Passed, "rate = 10.0/s")
+        );
+    }
+
+    #[test]
+    fn a_run_is_aborted_only_when_a_threshold_says_so_and_not_too_early() {
+        let requests: Vec<_> = (10..15)
+            .map(|second| (second, 1, 5, Ending::Status5xx))
+            .collect();
+        let results = by_second(&requests);
+        let abort = |after: Option<u64>, settled| {
+            let mut scenario = scenario();
+            let errors = threshold(
+                ThresholdMetric::Errors,
+                ThresholdOperator::Less,
+                0.05,
+                ThresholdScope::EachPhase,
+            );
+            scenario.thresholds = vec![Threshold {
+                abort_after: after.map(Duration::from_secs),
+                ..errors
+            }];
+            must_abort(&scenario, &results, &Schedule::new(&scenario), settled)
+        };
+        assert_eq!(abort(None, 15), None);
+        assert_eq!(abort(Some(4), 13), None);
+        assert_eq!(
+            words::abort(&abort(Some(4), 14).unwrap()),
+            "`asked` failed: errors = 100.00% (5 of 5)"
+        );
+        // Before its phase has begun there is nothing to fail.
+        assert_eq!(abort(Some(0), 10), None);
+    }
+}

@@ -1,0 +1,497 @@
+//! What the user wants: a scenario, valid by construction.
+//!
+//! `node` reads YAML with the place of every value, `validate` turns it into a [`Scenario`] or into
+//! *all* its problems at once; `fields` names every key once for readers, schema and reference
+//! page. Pure: the environment, the file's text and the files it names are arguments.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::redact::Secrets;
+use crate::units::Usd;
+
+mod body;
+mod capture;
+mod check;
+mod condition;
+mod data;
+#[cfg(any(test, feature = "testing"))]
+pub mod example;
+mod fields;
+mod fleet;
+mod flows;
+mod grammar;
+mod init;
+mod k6;
+mod limit;
+mod node;
+mod outside;
+mod path;
+mod phases;
+mod problem;
+mod reader;
+mod scaling;
+mod schema;
+mod step;
+mod target;
+mod template;
+mod think;
+mod threshold;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub use body::Body;
+pub use capture::{Capture, From, Occurrence};
+pub use check::{Check, Expected, What};
+pub use condition::{Condition, Operator};
+pub use data::{DataFile, Order, WhenUsedUp};
+pub use fleet::parse_usd;
+pub use init::TestKind;
+pub use limit::Limit;
+pub use outside::secrets_named;
+pub use path::percent_encoded;
+pub use phases::parse_rate;
+pub use problem::{Problem, render};
+pub use schema::json_schema;
+pub use step::{Action, Block, Method, Step};
+pub use template::{Escape, Expression, Literal, Now, Segment, Template};
+pub use threshold::{Threshold, ThresholdMetric, ThresholdOperator, ThresholdScope};
+
+/// What a scenario's text may refer to from outside.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Substitutions {
+    /// The variables `${NAME}` may read.
+    pub environment: BTreeMap<String, String>,
+    /// What `${secret:NAME}` may read. Never written with the rest: it has an object of its own.
+    #[serde(skip)]
+    pub secrets: Secrets,
+    /// Replaces `target.url` (`--url`).
+    pub url: Option<String>,
+}
+
+/// Opens a file that the scenario names, by the name it uses.
+pub type ReadFile<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
+
+/// The files a scenario uses, by the names it uses.
+pub type FileContents = BTreeMap<String, Arc<Vec<u8>>>;
+
+/// A scenario read from text, with what it used of its surroundings: only this leaves the machine,
+/// with the plan.
+#[derive(Debug, Clone)]
+pub struct Read {
+    pub scenario: Scenario,
+    /// The values of `${NAME}`: never the whole environment.
+    pub used: BTreeMap<String, String>,
+    /// The values of `${secret:NAME}`.
+    pub secrets: Secrets,
+    pub files: FileContents,
+}
+
+/// Reads a scenario, or returns every problem of the text, in the order of their places.
+pub fn read(
+    text: &str,
+    substitutions: &Substitutions,
+    open: ReadFile<'_>,
+) -> Result<Read, Vec<Problem>> {
+    validate::read(text, substitutions, open)
+}
+
+/// Reads a target's URL by itself; the error says what is wrong and what to write.
+pub fn url(text: &str) -> Result<Url, String> {
+    target::parse_alone(text)
+}
+
+/// For texts that name no files.
+pub fn no_files(name: &str) -> Result<Vec<u8>, String> {
+    Err(format!("there is no file `{name}` here"))
+}
+
+/// A scenario. Every value has been checked: later code trusts it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    pub name: String,
+    pub target: Target,
+    /// At least one; their names are unique.
+    pub phases: Vec<LoadPhase>,
+    /// At least one; their names are unique and the weights above zero.
+    pub flows: Vec<Flow>,
+    pub data: Vec<DataFile>,
+    /// Repeats a run's choices; else each run has its own.
+    pub seed: Option<u64>,
+    pub thresholds: Vec<Threshold>,
+    pub scaling: ScalingExpectations,
+    pub fleet: FleetSettings,
+    pub budget: Option<Usd>,
+}
+
+impl Scenario {
+    /// The steps of a flow or group, or those with a name: what `of NAME` means.
+    pub fn named(&self, name: &str) -> Vec<(u16, u16)> {
+        let mut found = Vec::new();
+        for (flow_index, flow) in (0..).zip(&self.flows) {
+            for (step_index, step) in (0..).zip(&flow.steps) {
+                if flow.name == name || step.name == name || step.group.as_deref() == Some(name) {
+                    found.push((flow_index, step_index));
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether any phase is of this model.
+    pub fn has(&self, model: Model) -> bool {
+        self.phases.iter().any(|phase| phase.model == model)
+    }
+}
+
+/// What is watched while the target suffers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// An Auto Scaling group, by name.
+    Group(String),
+    /// An ECS service that Application Auto Scaling scales.
+    Service { cluster: String, service: String },
+}
+
+impl Subject {
+    /// `cluster/service`.
+    pub fn service(text: &str) -> Option<Self> {
+        let (cluster, service) = text.split_once('/')?;
+        let fits = |name: &str| {
+            (1..=255).contains(&name.len())
+                && name
+                    .chars()
+                    .all(|one| one.is_ascii_alphanumeric() || "-_".contains(one))
+        };
+        (fits(cluster) && fits(service)).then(|| Self::Service {
+            cluster: cluster.to_owned(),
+            service: service.to_owned(),
+        })
+    }
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Group(name) => f.write_str(name),
+            Self::Service { cluster, service } => write!(f, "{cluster}/{service}"),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    pub url: Url,
+    /// What is watched; without it only the load is judged.
+    pub subject: Option<Subject>,
+    /// Another group or service that this one stands for: differences are said before the run.
+    pub like: Option<Subject>,
+    /// For the whole of one request, from sending to the last byte, redirects included.
+    pub timeout: Duration,
+    /// For name, connection and TLS, within the whole.
+    pub connect_timeout: Duration,
+    /// Its addresses may be private ones, like an internal load balancer's.
+    pub private: bool,
+    /// Sent with every request, before the flow's and the step's own.
+    pub headers: Vec<(String, Template)>,
+    pub http: Http,
+    pub tls: Tls,
+    /// The most redirects that are followed; beyond, the step fails.
+    pub redirects: u32,
+    pub cookies: bool,
+    /// Asks for gzip, br and zstd.
+    pub compression: bool,
+    pub connection: ConnectionPolicy,
+}
+
+/// Which HTTP is spoken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Http {
+    /// Over TLS what the server prefers of 2 and 1.1; else 1.1.
+    #[default]
+    Auto,
+    One,
+    /// Without TLS by prior knowledge (h2c).
+    Two,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tls {
+    /// Nothing below 1.3.
+    pub only_13: bool,
+    /// PEM: trusted instead of the system's roots.
+    pub ca: Option<Arc<Vec<u8>>>,
+    pub identity: Option<Identity>,
+    /// Any certificate is taken. Every report says so.
+    pub insecure: bool,
+}
+
+/// A client's own certificate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Identity {
+    /// PEM, the client's own first.
+    pub chain: Arc<Vec<u8>>,
+    /// PEM.
+    pub key: Arc<Vec<u8>>,
+}
+
+/// How long connections live, and who uses them. The defaults suit a load balancer that scales: its
+/// new addresses only get load from new connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionPolicy {
+    pub reuse: Reuse,
+    pub pool: Pool,
+    /// Renewed between two requests, at this age give or take a fifth.
+    pub max_age: Duration,
+    pub max_requests: Option<u64>,
+}
+
+impl Default for ConnectionPolicy {
+    fn default() -> Self {
+        Self {
+            reuse: Reuse::Session,
+            pool: Pool::Session,
+            max_age: Duration::from_secs(60),
+            max_requests: None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reuse {
+    Session,
+    /// A new connection for every request.
+    Request,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// Each session has its own connection, like a browser.
+    Session,
+    /// Sessions of a worker take whatever connection is free.
+    Shared,
+}
+
+/// An absolute http or https URL without query; `path` has no slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Url {
+    pub https: bool,
+    pub host: String,
+    pub port: u16,
+    pub path: String,
+}
+
+impl std::fmt::Display for Url {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = if self.https { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.path)
+    }
+}
+
+impl Url {
+    /// The `Host` header: the port only where it is not the scheme's own.
+    pub fn authority(&self) -> String {
+        let own = if self.https { 443 } else { 80 };
+        if self.port == own {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Closed: so many sessions, each waiting for its answers. Open: so many iterations a second,
+/// whatever the target does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Model {
+    Users,
+    Rate,
+}
+
+/// A named stretch of load: go to `level` in `ramp`, stay there for `hold`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadPhase {
+    pub name: String,
+    pub model: Model,
+    /// Sessions (users) or iterations started per second (rate).
+    pub level: f64,
+    pub ramp: Duration,
+    pub hold: Duration,
+    pub role: PhaseRole,
+    /// Sessions whose time is over finish their iteration within this; then they are cut, and
+    /// counted.
+    pub grace: Duration,
+    /// Sessions of a jump start in one instant, not spread over a second.
+    pub burst: bool,
+}
+
+/// Whether a text may name a phase, a flow or data.
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+impl LoadPhase {
+    pub fn duration(&self) -> Duration {
+        self.ramp + self.hold
+    }
+}
+
+/// What a phase is for. Inferred, in this order: level 0 after the highest level is cool-down; a
+/// first phase that only ramps, to below the highest level or to the level of the next phase, is
+/// warm-up; if every other phase is at one level, all are baseline; else the highest level is the
+/// spike, what precedes it baseline, what follows it recovery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PhaseRole {
+    WarmUp,
+    Baseline,
+    Spike,
+    Recovery,
+    CoolDown,
+}
+
+impl PhaseRole {
+    /// Warm-up and cool-down are shown, not judged.
+    pub fn judged(self) -> bool {
+        !matches!(self, Self::WarmUp | Self::CoolDown)
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::WarmUp => "warm-up",
+            Self::Baseline => "baseline",
+            Self::Spike => "spike",
+            Self::Recovery => "recovery",
+            Self::CoolDown => "cool-down",
+        }
+    }
+}
+
+/// A weighted list of steps; one pass through them is an iteration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Flow {
+    pub name: String,
+    pub weight: f64,
+    /// Between two steps and after the last one.
+    pub think: Think,
+    /// An iteration begins no sooner than this after the one before it began.
+    pub pace: Option<Duration>,
+    /// Carried out once by each session, before its first iteration of this flow.
+    pub setup: Block,
+    pub body: Block,
+    /// Every step of `setup` and `body`, in the order written: actions refer to them by index.
+    pub steps: Vec<Step>,
+    /// The names that captures fill: templates refer to them by index.
+    pub variables: Vec<String>,
+    /// The `variables` that `setup` fills: they last as long as the session.
+    pub lasting: u16,
+}
+
+impl Flow {
+    /// The data files that its steps and conditions draw from.
+    pub fn draws(&self) -> Vec<u16> {
+        let mut data: Vec<u16> = self.steps.iter().flat_map(Step::draws).collect();
+        data.extend(self.setup.draws());
+        data.extend(self.body.draws());
+        data.sort_unstable();
+        data.dedup();
+        data
+    }
+}
+
+/// A pause, drawn anew each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Think {
+    None,
+    Constant(Duration),
+    Uniform(Duration, Duration),
+    /// With this mean: what independent visitors look like together. Cut at ten times the mean.
+    Exponential(Duration),
+    /// Mean and standard deviation; never below zero.
+    Normal(Duration, Duration),
+}
+
+impl Think {
+    pub fn mean(self) -> Duration {
+        match self {
+            Self::None => Duration::ZERO,
+            Self::Constant(time) | Self::Exponential(time) | Self::Normal(time, _) => time,
+            Self::Uniform(from, to) => (from + to) / 2,
+        }
+    }
+}
+
+/// Judgements on how the group behaves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScalingExpectations {
+    /// Breach of the policy's threshold to a new instance in service.
+    pub out_within: Duration,
+    pub in_within: InWithin,
+    pub no_dropped_requests: bool,
+    /// The response header that names the instance.
+    pub instance_header: Option<String>,
+    /// How long after its first request an instance is fresh; not judged without.
+    pub fresh_instances: Option<Duration>,
+    pub no_early_scale_in: bool,
+    pub no_flapping: bool,
+    pub holds_at_maximum: bool,
+    /// From the breach until what was launched serves; else as the spike's thresholds have it.
+    pub p95_while_scaling: Option<Duration>,
+    pub errors_while_scaling: Option<f64>,
+    /// Shares: of the time with too few instances, of the instance-minutes that nothing needed.
+    pub under_provisioned: f64,
+    pub over_provisioned: f64,
+    /// The file names one of the two.
+    pub asked_for_efficiency: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum InWithin {
+    /// A bound computed from the group's own alarms.
+    Auto,
+    Within(Duration),
+    /// A multiple of the group's default cooldown.
+    Cooldowns(f64),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct FleetSettings {
+    pub tasks: TaskCount,
+    pub size: TaskSize,
+    pub arch: Arch,
+    /// Empty: the default subnets of the default VPC.
+    pub subnets: Vec<String>,
+    /// A ready image instead of the one packed from this binary.
+    pub image: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskCount {
+    Auto,
+    Exactly(u32),
+}
+
+/// A size Fargate offers, as ECS counts: 1024 units are one vCPU, memory in MiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSize {
+    pub cpu_units: u32,
+    pub memory_mib: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Arch {
+    #[serde(rename = "x86_64")]
+    X86_64,
+    #[serde(rename = "arm64")]
+    Arm64,
+}

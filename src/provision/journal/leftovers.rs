@@ -1,0 +1,199 @@
+//! What a run may have left, from its journal alone. Pure, and on the safe side: what was meant
+//! counts as made.
+
+use super::names::{ResourceNames, Thing};
+use super::record::Record;
+
+/// Everything intended and not proven gone since, in the order of deletion.
+pub fn leftovers(records: &[Record]) -> Vec<Thing> {
+    let mut left: Vec<Thing> = Vec::new();
+    let mut names = None;
+    for record in records {
+        match record {
+            Record::Run(run) => names = Some(ResourceNames::of(&run.run)),
+            Record::Intent { thing } => left.push(thing.clone()),
+            // An apply may have made all of it, whatever it said.
+            Record::IntentApply => left.extend(names.iter().flat_map(ResourceNames::things)),
+            // A thing that was described and not there. A later intent brings it back.
+            Record::Gone { thing } => left.retain(|other| other != thing),
+            Record::Applied
+            | Record::ApplyFailed
+            | Record::Task { .. }
+            | Record::Interrupted { .. }
+            | Record::IntentDestroy
+            | Record::Left { .. }
+            | Record::Finished { .. } => {}
+        }
+    }
+    left.sort();
+    left.dedup();
+    left
+}
+
+/// An apply was begun, and neither its end nor a finished run is in the journal: what it was making
+/// may still appear.
+pub fn unsettled(records: &[Record]) -> bool {
+    let begun = records
+        .iter()
+        .rposition(|record| *record == Record::IntentApply);
+    let settled = |record: &Record| {
+        matches!(
+            record,
+            Record::Applied | Record::ApplyFailed | Record::Finished { .. }
+        )
+    };
+    begun.is_some_and(|begun| !records.iter().skip(begun).any(settled))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::names::ResourceKind;
+    use crate::journal::record::{Run, decode, encode};
+    use model::units::RunId;
+    use proptest::prelude::*;
+
+    fn run() -> RunId {
+        RunId::parse("sp-0000000001").unwrap()
+    }
+
+    fn begun() -> Record {
+        Record::Run(Run {
+            run: run(),
+            region: "us-east-1".to_owned(),
+            account: "123456789012".to_owned(),
+            scenario_name: "shop".to_owned(),
+            url: "http://shop".to_owned(),
+            endpoint: None,
+            boot: None,
+            profile: None,
+            started: jiff::Timestamp::UNIX_EPOCH,
+        })
+    }
+
+    fn everything() -> Vec<Thing> {
+        let mut things = ResourceNames::of(&run()).things();
+        things.sort();
+        things
+    }
+
+    #[test]
+    fn an_apply_that_was_meant_may_have_made_everything() {
+        let check =
+            |records: &[Record], expected: &[Thing]| assert_eq!(leftovers(records), expected);
+        let all = everything();
+        let gone = |thing: &Thing| Record::Gone {
+            thing: thing.clone(),
+        };
+        check(&[begun()], &[]);
+        check(&[begun(), Record::IntentApply], &all);
+        check(
+            &[begun(), Record::IntentApply, Record::Applied, gone(&all[0])],
+            &all[1..],
+        );
+        check(
+            &[
+                begun(),
+                Record::IntentApply,
+                gone(&all[0]),
+                Record::IntentApply,
+            ],
+            &all,
+        );
+        let mut proven = vec![begun(), Record::IntentApply];
+        proven.extend(all.iter().map(gone));
+        check(&proven, &[]);
+        let thing = Thing {
+            kind: ResourceKind::Tasks,
+            name: "other".to_owned(),
+        };
+        check(
+            &[
+                begun(),
+                Record::Intent {
+                    thing: thing.clone(),
+                },
+            ],
+            &[thing],
+        );
+    }
+
+    #[test]
+    fn an_apply_is_unsettled_until_its_end_is_known() {
+        for (records, expected) in [
+            (vec![begun()], false),
+            (vec![begun(), Record::IntentApply], true),
+            (
+                vec![begun(), Record::IntentApply, Record::IntentDestroy],
+                true,
+            ),
+            (vec![begun(), Record::IntentApply, Record::Applied], false),
+            (
+                vec![begun(), Record::IntentApply, Record::ApplyFailed],
+                false,
+            ),
+            (
+                vec![
+                    begun(),
+                    Record::IntentApply,
+                    Record::Applied,
+                    Record::IntentApply,
+                ],
+                true,
+            ),
+        ] {
+            assert_eq!(unsettled(&records), expected, "{records:?}");
+        }
+    }
+
+    fn any_record() -> impl Strategy<Value = Record> {
+        prop_oneof![
+            Just(Record::IntentApply),
+            Just(Record::Applied),
+            Just(Record::IntentDestroy),
+            any::<prop::sample::Index>().prop_map(|i| Record::Gone {
+                thing: i.get(&everything()).clone()
+            }),
+            any::<prop::sample::Index>().prop_map(|i| Record::Intent {
+                thing: i.get(&everything()).clone()
+            }),
+            "[a-z \"\n]{0,12}".prop_map(|why| Record::Interrupted { why }),
+        ]
+    }
+
+    fn written(records: &[Record]) -> (Vec<u8>, Vec<usize>) {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        for (sequence, record) in records.iter().enumerate() {
+            bytes.extend(encode(sequence as u64, record).unwrap());
+            ends.push(bytes.len());
+        }
+        (bytes, ends)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        /// Whatever is torn off or flipped, the records before it stand and none is misread: so
+        /// everything that was meant in the surviving prefix and not gone is still listed.
+        #[test]
+        fn damage_costs_only_what_follows_it(tail in prop::collection::vec(any_record(), 0..8), mask in 1_u8..=255) {
+            let mut records = vec![begun()];
+            records.extend(tail);
+            let (bytes, ends) = written(&records);
+            for at in 0..=bytes.len() {
+                let whole = ends.iter().filter(|end| **end <= at).count();
+                let (read, good) = decode(&bytes[..at]);
+                prop_assert_eq!(&read[..], &records[..whole]);
+                prop_assert_eq!(good, if whole == 0 { 0 } else { ends[whole - 1] });
+                prop_assert_eq!(leftovers(&read), leftovers(&records[..whole]));
+                if at < bytes.len() {
+                    let mut flipped = bytes.clone();
+                    flipped[at] ^= mask;
+                    let read = decode(&flipped).0;
+                    // A flip of the case of a hexadecimal digit changes nothing.
+                    prop_assert!(read == records[..whole] || read == records, "byte {} of {}", at, bytes.len());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,572 @@
+//! What we meant and what we did; what may be left.
+//!
+//! One append-only file per run. A line is on the disk before the deed it announces, so that
+//! whoever reads the journal later, on a machine that lost power, knows of everything that may
+//! exist.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+pub mod leftovers;
+pub mod locks;
+pub mod names;
+pub mod record;
+pub mod reserve;
+
+pub use leftovers::{leftovers, unsettled};
+pub use record::Record;
+
+use locks::{LockHolder, LockRole};
+use model::units::RunId;
+
+pub const JOURNAL: &str = "journal";
+/// The journal's first record once more: without it nobody would know in which account to look.
+const HEAD: &str = "journal.head";
+
+pub type JournalResult<T> = std::result::Result<T, JournalError>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error("could not {doing} {}: {source}", path.display())]
+    Io {
+        doing: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("could not write a journal record as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error(
+        "{} is already driven by {holder}; wait for it, or end that process first",
+        folder.display()
+    )]
+    Owned { folder: PathBuf, holder: LockHolder },
+    #[error("{} holds no readable journal record", folder.display())]
+    Empty { folder: PathBuf },
+    #[error("no home folder is known: set SPIKEPROOF_RUNS_DIR or pass --runs-dir")]
+    NoHome,
+}
+
+fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> JournalError {
+    let path = path.to_owned();
+    move |source| JournalError::Io {
+        doing,
+        path,
+        source,
+    }
+}
+
+/// Makes a folder inside a run's if it is missing. One that somebody has deleted is not made again:
+/// without a journal it would tell a reaper nothing, and hold it up.
+pub fn subfolder(path: &Path) -> std::io::Result<()> {
+    match std::fs::create_dir(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+/// The journal of one run, and the right to drive it: nobody else holds one for the same folder.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+    sequence: u64,
+    full: bool,
+    /// Held until drop; the kernel frees it when we are killed.
+    _owner: File,
+}
+
+impl Journal {
+    /// Makes the run's folder (0700) and its journal, whose first record is on the disk when this
+    /// returns.
+    pub fn create(folder: &Path, first: Record) -> JournalResult<Self> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(io("create", folder))?;
+        let owner = locks::own(folder, LockRole::Run)?;
+        let path = folder.join(JOURNAL);
+        let file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io("create", &path))?;
+        let mut journal = Self {
+            file,
+            path,
+            sequence: 0,
+            full: false,
+            _owner: owner,
+        };
+        if let Err(error) = journal.begin(folder, first) {
+            // Nothing has been begun, and a folder that says nothing would be taken for one that
+            // was damaged.
+            for name in [HEAD, JOURNAL, locks::OWNER] {
+                let _ = std::fs::remove_file(folder.join(name));
+            }
+            let _ = std::fs::remove_dir(folder);
+            return Err(error);
+        }
+        // A file whose name is not on the disk is not on the disk.
+        sync_folder(folder)?;
+        if let Some(parent) = folder.parent() {
+            sync_folder(parent)?;
+        }
+        Ok(journal)
+    }
+
+    fn begin(&mut self, folder: &Path, first: Record) -> JournalResult<()> {
+        let head = folder.join(HEAD);
+        let line = record::encode(0, &first)?;
+        File::create(&head)
+            .and_then(|mut file| file.write_all(&line).and_then(|()| file.sync_data()))
+            .map_err(io("write", &head))?;
+        self.write(first)
+    }
+
+    /// Takes over an existing run. What follows the first bad record is cut off.
+    pub fn open(folder: &Path) -> JournalResult<(Self, Vec<Record>)> {
+        let owner = locks::own(folder, LockRole::Reaper)?;
+        let path = folder.join(JOURNAL);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .open(&path)
+            .map_err(io("open", &path))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(io("read", &path))?;
+        let (records, good) = record::decode(&bytes);
+        if records.is_empty() {
+            return Err(JournalError::Empty {
+                folder: folder.to_owned(),
+            });
+        }
+        // What a newer version wrote, or a bad disk spoilt, is evidence.
+        if good < bytes.len() && !is_damaged(&bytes, good) {
+            file.set_len(good as u64)
+                .and_then(|()| file.sync_data())
+                .map_err(io("cut", &path))?;
+        }
+        Ok((
+            Self {
+                file,
+                path,
+                sequence: records.len() as u64,
+                full: false,
+                _owner: owner,
+            },
+            records,
+        ))
+    }
+
+    /// Appends, and returns when the record is on the disk. Only then may the deed begin.
+    pub fn write(&mut self, record: Record) -> JournalResult<()> {
+        let line = record::encode(self.sequence, &record)?;
+        let before = self.file.metadata().map_err(io("read", &self.path))?.len();
+        if let Err(mut source) = self.append(&line, before) {
+            // What a run of a full disk still has to write is how it is destroyed.
+            if source.kind() == std::io::ErrorKind::StorageFull {
+                self.path.parent().into_iter().for_each(reserve::release);
+                source = match self.append(&line, before) {
+                    Ok(()) => {
+                        self.sequence += 1;
+                        self.full = true;
+                        return Ok(());
+                    }
+                    Err(again) => again,
+                };
+            }
+            return Err(io("write", &self.path)(source));
+        }
+        self.sequence += 1;
+        Ok(())
+    }
+
+    /// The disk was full, and the reserve is used: nothing new may be begun.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    fn append(&mut self, line: &[u8], before: u64) -> std::io::Result<()> {
+        let written = self
+            .file
+            .write_all(line)
+            .and_then(|()| self.file.sync_data());
+        if written.is_err() {
+            // Half a line would hide every later one.
+            let _ = self.file.set_len(before);
+        }
+        written
+    }
+}
+
+/// A run as found on the disk.
+#[derive(Debug)]
+pub struct Found {
+    pub folder: PathBuf,
+    /// The records up to the first bad one, without taking the run over: the first from its copy,
+    /// where the journal does not give it; empty when nothing could be read.
+    pub records: Vec<Record>,
+    /// No line, or not every whole line, could be read: what it and those behind it said is not
+    /// known. (A torn last line said nothing that had begun.)
+    pub damaged: bool,
+}
+
+impl Found {
+    fn of(folder: PathBuf) -> Self {
+        let bytes = std::fs::read(folder.join(JOURNAL)).unwrap_or_default();
+        let (mut records, good) = record::decode(&bytes);
+        let damaged = is_damaged(&bytes, good) || records.is_empty();
+        if records.is_empty() {
+            records = record::decode(&std::fs::read(folder.join(HEAD)).unwrap_or_default()).0;
+        }
+        Self {
+            folder,
+            records,
+            damaged,
+        }
+    }
+}
+
+/// Behind the good bytes stands more than a line that was being written.
+fn is_damaged(bytes: &[u8], good: usize) -> bool {
+    bytes.get(good..).is_some_and(|rest| rest.contains(&b'\n'))
+}
+
+/// The whole records of a run's journal, without becoming its owner. Empty where there is none.
+pub fn read(folder: &Path) -> Vec<Record> {
+    Found::of(folder.to_owned()).records
+}
+
+/// Every run below `runs`, oldest first. Folders that cannot be read are listed without records: a
+/// broken journal may still be a run that left something.
+pub fn folders(runs: &Path) -> JournalResult<Vec<Found>> {
+    let entries = match std::fs::read_dir(runs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io("list", runs)(error)),
+    };
+    let mut found: Vec<Found> = entries
+        .flatten()
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_str()
+                .and_then(model::units::RunId::parse)
+                .is_some()
+                && entry.path().is_dir()
+        })
+        .map(|entry| Found::of(entry.path()))
+        .collect();
+    // Run ids sort by time.
+    found.sort_by(|a, b| a.folder.cmp(&b.folder));
+    Ok(found)
+}
+
+/// Where runs are kept: as asked, or below the user's state folder. `env` reads an environment
+/// variable.
+pub fn runs_dir(
+    asked: Option<&Path>,
+    env: impl Fn(&str) -> Option<std::ffi::OsString>,
+) -> JournalResult<PathBuf> {
+    let set = |name: &str| {
+        env(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    if let Some(folder) = asked
+        .map(Path::to_owned)
+        .or_else(|| set("SPIKEPROOF_RUNS_DIR"))
+    {
+        return Ok(folder);
+    }
+    let state = set("XDG_STATE_HOME")
+        // The XDG specification: a relative path is to be ignored.
+        .filter(|path| path.is_absolute())
+        .or_else(|| set("HOME").map(|home| home.join(".local/state")))
+        .ok_or(JournalError::NoHome)?;
+    Ok(state.join("spikeproof/runs"))
+}
+
+/// What a run was begun as: its journal's first record, unless that is damaged.
+pub fn head(records: &[Record]) -> Option<&record::Run> {
+    records.iter().find_map(|record| match record {
+        Record::Run(run) => Some(run),
+        _ => None,
+    })
+}
+
+/// The same for a run that others may have begun: with its region and profile, where this
+/// environment has another.
+pub fn reap_command_of(runs: &Path, run: &record::Run) -> String {
+    in_its_place(run, |name| std::env::var(name).ok()) + &reap_command(runs, &run.run)
+}
+
+/// What stands before a command that would look elsewhere without it.
+fn in_its_place(run: &record::Run, env: impl Fn(&str) -> Option<String>) -> String {
+    let set = |name: &str| env(name).filter(|value| !value.is_empty());
+    let region = set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION"));
+    let mut before = String::new();
+    for (name, its, ours) in [
+        ("AWS_PROFILE", run.profile.as_deref(), set("AWS_PROFILE")),
+        (
+            "AWS_ENDPOINT_URL",
+            run.endpoint.as_deref(),
+            set("AWS_ENDPOINT_URL"),
+        ),
+        (
+            "AWS_REGION",
+            Some(run.region.as_str()).filter(|region| !region.is_empty()),
+            region,
+        ),
+    ] {
+        if let Some(its) = its.filter(|its| ours.as_deref() != Some(its)) {
+            before += &format!("{name}={} ", quoted(its));
+        }
+    }
+    before
+}
+
+/// What to type to remove whatever a run has left, from any folder of this host, in the environment
+/// that it ran in.
+pub fn reap_command(runs: &Path, run: &RunId) -> String {
+    let usual = runs_dir(None, |name| {
+        std::env::var_os(name).filter(|_| name != "SPIKEPROOF_RUNS_DIR")
+    });
+    match std::path::absolute(runs) {
+        Ok(runs) if usual.is_ok_and(|usual| usual == runs) => format!("spikeproof reap {run}"),
+        runs => format!(
+            "spikeproof reap {run} --runs-dir {}",
+            quoted(&runs.unwrap_or_default().display().to_string())
+        ),
+    }
+}
+
+/// For a shell.
+fn quoted(text: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@".contains(letter);
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+fn sync_folder(folder: &Path) -> JournalResult<()> {
+    File::open(folder)
+        .and_then(|file| file.sync_all())
+        .map_err(io("sync", folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(run: &str) -> Record {
+        Record::Run(record::Run {
+            run: model::units::RunId::parse(run).unwrap(),
+            region: "us-east-1".to_owned(),
+            account: "123456789012".to_owned(),
+            scenario_name: "shop".to_owned(),
+            url: "http://shop".to_owned(),
+            endpoint: None,
+            boot: None,
+            profile: None,
+            started: jiff::Timestamp::UNIX_EPOCH,
+        })
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_and_continued() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("sp-0000000001");
+        let mut journal = Journal::create(&folder, first("sp-0000000001")).unwrap();
+        journal.write(Record::IntentApply).unwrap();
+        drop(journal);
+        let (mut journal, records) = Journal::open(&folder).unwrap();
+        assert_eq!(records, [first("sp-0000000001"), Record::IntentApply]);
+        journal.write(Record::Applied).unwrap();
+        drop(journal);
+        assert_eq!(Journal::open(&folder).unwrap().1.len(), 3);
+    }
+
+    #[test]
+    fn a_torn_tail_is_cut_and_writing_goes_on() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("sp-0000000001");
+        drop(Journal::create(&folder, first("sp-0000000001")).unwrap());
+        OpenOptions::new()
+            .append(true)
+            .open(folder.join(JOURNAL))
+            .unwrap()
+            .write_all(b"0000")
+            .unwrap();
+        let (mut journal, records) = Journal::open(&folder).unwrap();
+        assert_eq!(records.len(), 1);
+        journal.write(Record::IntentApply).unwrap();
+        drop(journal);
+        assert_eq!(
+            Journal::open(&folder).unwrap().1,
+            [first("sp-0000000001"), Record::IntentApply]
+        );
+    }
+
+    #[test]
+    fn a_second_driver_is_refused_and_told_who_drives() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("sp-0000000001");
+        let _held = Journal::create(&folder, first("sp-0000000001")).unwrap();
+        let refused = Journal::open(&folder).unwrap_err().to_string();
+        assert!(
+            refused.contains(&format!("process {} on ", std::process::id())),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_broken_run_is_still_listed() {
+        let home = tempfile::tempdir().unwrap();
+        drop(Journal::create(&home.path().join("sp-0000000002"), first("sp-0000000002")).unwrap());
+        std::fs::create_dir(home.path().join("sp-0000000001")).unwrap();
+        std::fs::create_dir(home.path().join("something-else")).unwrap();
+        let found = folders(home.path()).unwrap();
+        let seen: Vec<_> = found
+            .iter()
+            .map(|f| {
+                (
+                    f.folder.file_name().unwrap().to_str().unwrap(),
+                    f.records.len(),
+                )
+            })
+            .collect();
+        assert_eq!(seen, [("sp-0000000001", 0), ("sp-0000000002", 1)]);
+        assert!(folders(&home.path().join("missing")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn where_a_run_ran_is_known_without_its_journal_and_what_it_did_is_not() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("sp-0000000001");
+        let mut journal = Journal::create(&folder, first("sp-0000000001")).unwrap();
+        journal.write(Record::IntentApply).unwrap();
+        drop(journal);
+        assert!(!Found::of(folder.clone()).damaged);
+        for spoil in [
+            |path: &Path| std::fs::write(path, "spoilt"),
+            |path: &Path| std::fs::remove_file(path),
+        ] {
+            spoil(&folder.join(JOURNAL)).unwrap();
+            let found = Found::of(folder.clone());
+            assert_eq!(
+                (found.records, found.damaged),
+                (vec![first("sp-0000000001")], true)
+            );
+        }
+    }
+
+    #[test]
+    fn the_command_that_reaps_finds_the_folder_from_anywhere() {
+        let run = RunId::parse("sp-0000000001").unwrap();
+        let usual = runs_dir(None, |name| {
+            std::env::var_os(name).filter(|_| name != "SPIKEPROOF_RUNS_DIR")
+        })
+        .unwrap();
+        assert_eq!(reap_command(&usual, &run), "spikeproof reap sp-0000000001");
+        assert_eq!(
+            reap_command(Path::new("/ci/runs"), &run),
+            "spikeproof reap sp-0000000001 --runs-dir /ci/runs"
+        );
+        let odd = reap_command(Path::new("/my runs/o'clock"), &run);
+        assert_eq!(
+            odd,
+            r"spikeproof reap sp-0000000001 --runs-dir '/my runs/o'\''clock'"
+        );
+        assert!(reap_command(Path::new("runs"), &run).contains("--runs-dir /"));
+    }
+
+    #[test]
+    fn a_run_is_reaped_where_and_as_whom_it_ran() {
+        let Record::Run(run) = first("sp-0000000001") else {
+            unreachable!()
+        };
+        let check = |profile: Option<&str>, env: &[(&str, &str)], before: &str| {
+            let run = record::Run {
+                profile: profile.map(str::to_owned),
+                ..run.clone()
+            };
+            let read = |name: &str| {
+                env.iter()
+                    .find(|(key, _)| *key == name)
+                    .map(|(_, value)| (*value).to_owned())
+            };
+            assert_eq!(in_its_place(&run, read), before);
+        };
+        check(None, &[("AWS_REGION", "us-east-1")], "");
+        check(
+            None,
+            &[
+                ("AWS_DEFAULT_REGION", "us-east-1"),
+                ("AWS_PROFILE", "other"),
+            ],
+            "",
+        );
+        check(
+            None,
+            &[("AWS_REGION", "eu-west-1")],
+            "AWS_REGION=us-east-1 ",
+        );
+        check(
+            Some("load test"),
+            &[("AWS_REGION", "")],
+            "AWS_PROFILE='load test' AWS_REGION=us-east-1 ",
+        );
+        check(
+            Some("ci"),
+            &[("AWS_REGION", "us-east-1"), ("AWS_PROFILE", "ci")],
+            "",
+        );
+        let emulated = record::Run {
+            endpoint: Some("http://127.0.0.1:5000".to_owned()),
+            ..run
+        };
+        let before = in_its_place(&emulated, |name| {
+            (name == "AWS_REGION").then(|| "us-east-1".to_owned())
+        });
+        assert_eq!(before, "AWS_ENDPOINT_URL=http://127.0.0.1:5000 ");
+    }
+
+    #[test]
+    fn runs_are_kept_where_asked_or_in_the_state_folder() {
+        let check = |asked: Option<&str>, env: &[(&str, &str)], expected: Option<&str>| {
+            let read = |name: &str| {
+                env.iter()
+                    .find(|(key, _)| *key == name)
+                    .map(|(_, value)| value.into())
+            };
+            assert_eq!(
+                runs_dir(asked.map(Path::new), read).ok(),
+                expected.map(PathBuf::from)
+            );
+        };
+        check(Some("/a"), &[("SPIKEPROOF_RUNS_DIR", "/b")], Some("/a"));
+        check(
+            None,
+            &[("SPIKEPROOF_RUNS_DIR", "/b"), ("HOME", "/h")],
+            Some("/b"),
+        );
+        check(
+            None,
+            &[("XDG_STATE_HOME", "/s"), ("HOME", "/h")],
+            Some("/s/spikeproof/runs"),
+        );
+        check(
+            None,
+            &[("XDG_STATE_HOME", "s"), ("HOME", "/h")],
+            Some("/h/.local/state/spikeproof/runs"),
+        );
+        check(None, &[], None);
+    }
+}

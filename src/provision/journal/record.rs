@@ -1,0 +1,161 @@
+//! The lines of a journal: length, checksum, sequence number, JSON. Pure.
+//!
+//! `LLLLLLLL CCCCCCCC SSSSSSSS JSON\n`, the three numbers in hexadecimal. Length and checksum cover
+//! the sequence number and the JSON, so that a torn, flipped or misplaced line is known for what it
+//! is.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::names::Thing;
+use model::outcome::Exit;
+use model::redact;
+use model::units::RunId;
+
+/// Who ran, where, against what. Account and region let a later reap refuse the wrong credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    pub run: RunId,
+    pub region: String,
+    pub account: String,
+    pub scenario_name: String,
+    pub url: String,
+    /// `AWS_ENDPOINT_URL`, when it was not AWS itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The boot of the host that began it: a lock is valid on that host and boot only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
+    /// `AWS_PROFILE`: whoever reaps it later may have another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    pub started: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "kebab-case")]
+pub enum Record {
+    Run(Run),
+    /// One thing is about to be made by us.
+    Intent {
+        thing: Thing,
+    },
+    /// Terraform is about to make everything.
+    IntentApply,
+    Applied,
+    /// Terraform gave up by itself: nothing of it is under way any more.
+    ApplyFailed,
+    Task {
+        arn: String,
+    },
+    Interrupted {
+        why: String,
+    },
+    IntentDestroy,
+    /// Described, and not there.
+    Gone {
+        thing: Thing,
+    },
+    Left {
+        thing: Thing,
+        why: String,
+    },
+    Finished {
+        exit: Exit,
+    },
+}
+
+/// Eight digits and a space, three times.
+const HEADER: usize = 27;
+
+/// What a reap needs as it is: kinds, names and places, none of which a scenario can put a secret
+/// into.
+const FIXED: [&str; 11] = [
+    "record", "run", "region", "account", "endpoint", "boot", "profile", "kind", "name", "arn",
+    "exit",
+];
+
+/// One line, with its line feed. A door of redaction: reasons and URLs are whatever somebody said.
+pub fn encode(sequence: u64, record: &Record) -> Result<Vec<u8>, serde_json::Error> {
+    // A record whose fixed words are kept is always one again.
+    let clean = redact::message(record, &FIXED);
+    let body = format!(
+        "{sequence:08x} {}",
+        serde_json::to_string(clean.as_ref().unwrap_or(record))?
+    );
+    Ok(format!(
+        "{:08x} {:08x} {body}\n",
+        body.len(),
+        crc32fast::hash(body.as_bytes())
+    )
+    .into_bytes())
+}
+
+/// The records up to the first bad one, and how many bytes they take.
+pub fn decode(bytes: &[u8]) -> (Vec<Record>, usize) {
+    let mut records = Vec::new();
+    let mut good = 0;
+    while let Some((record, length)) = bytes
+        .get(good..)
+        .and_then(|rest| line(rest, records.len() as u64))
+    {
+        records.push(record);
+        good += length;
+    }
+    (records, good)
+}
+
+fn line(bytes: &[u8], sequence: u64) -> Option<(Record, usize)> {
+    let length = hex(bytes.get(..9)?)? as usize;
+    let checksum = hex(bytes.get(9..18)?)?;
+    let end = length.checked_add(18)?;
+    let body = bytes.get(18..end)?;
+    if bytes.get(end) != Some(&b'\n') || u64::from(crc32fast::hash(body)) != checksum {
+        return None;
+    }
+    if hex(body.get(..9)?)? != sequence {
+        return None;
+    }
+    let record = serde_json::from_slice(bytes.get(HEADER..end)?).ok()?;
+    Some((record, end + 1))
+}
+
+/// Eight hexadecimal digits and a space.
+fn hex(field: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(field).ok()?.strip_suffix(' ')?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::names::ResourceKind;
+
+    #[test]
+    fn reasons_and_urls_lose_their_secrets_and_what_a_reap_needs_stays() {
+        let mut secrets = redact::Secrets::default();
+        // One of them is, unluckily, what the journal itself says.
+        secrets.insert("WHY", "c4nary-of-the-journal");
+        secrets.insert("WORD", "sp-j0urna1wrd");
+        redact::keep(&secrets);
+        let thing = Thing {
+            kind: ResourceKind::Cluster,
+            name: "sp-j0urna1wrd".to_owned(),
+        };
+        let left = Record::Left {
+            thing: thing.clone(),
+            why: "denied: c4nary-of-the-journal".to_owned(),
+        };
+        let line = encode(0, &left).unwrap();
+        assert!(!String::from_utf8(line.clone()).unwrap().contains("c4nary"));
+        let (records, length) = decode(&line);
+        assert_eq!(length, line.len());
+        assert_eq!(
+            records,
+            [Record::Left {
+                thing,
+                why: "denied: [secret WHY]".to_owned()
+            }]
+        );
+    }
+}

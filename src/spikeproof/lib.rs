@@ -1,0 +1,90 @@
+//! spikeproof proves that an Auto Scaling group or an ECS service survives a load spike.
+//!
+//! One binary is the orchestrator, the generator and the lab. It starts temporary generators on
+//! Fargate, sends the load of a scenario, watches the group scale, judges what it measured, and
+//! destroys everything that it created.
+//!
+//! The crate is a program: its library has no stable interface. It leaves out browsers, protocols
+//! other than HTTP, and load from several regions at once. A target that nothing scales gets a plain
+//! load test.
+//!
+//! # The members
+//!
+//! The tree is a workspace. This member is the command line and the life cycle of a run; it shows the
+//! others under one name. A member imports only members below it:
+//!
+//! ```text
+//! spikeproof (main > cli > run)
+//!   > teardown > provision > cloud > model
+//!   > engine   > cloud
+//!   > watch    > {cloud evidence}
+//!   > judge    > evidence > model
+//!   > lab      > model
+//! ```
+//!
+//! | member | modules |
+//! |---|---|
+//! | the command line, and one run from plan to destroy | [`cli`] [`run`] |
+//! | destroy and its proof | [`teardown`] |
+//! | the fleet, and what is written down of it | [`terraform`] [`fleet`] [`journal`] |
+//! | AWS, the objects between orchestrator and tasks, the image | [`aws`] [`channel`] [`image`] |
+//! | the generator | [`engine`] |
+//! | the target's group, polled | [`watch`] |
+//! | judgements, suggestions, words and pictures | [`verdict`] [`advice`] [`report`] |
+//! | facts, computed once | [`evidence`] |
+//! | decisions before a run, and the vocabulary | [`plan`] [`cost`] [`limits`] [`scaling`] [`scenario`] [`measure`] [`events`] [`outcome`] [`redact`] [`units`] |
+//! | an AWS on this machine | [`lab`] |
+//!
+//! Modules that decide are pure: they have no clock, network, process or file.
+//! `tests/architecture.rs` holds this, and the order of the modules inside a member.
+//! `docs/ARCHITECTURE.md` explains the whole.
+//!
+//! # Example
+//!
+//! A scenario is read from text and cannot be wrong afterwards. Its schedule says how much load is
+//! due at each moment, and which part of it each task carries:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use spikeproof::plan::{Schedule, Share};
+//! use spikeproof::scenario::{self, Substitutions};
+//!
+//! let text = "
+//! name: shop
+//! target: { url: https://shop.example.com }
+//! phases:
+//!   - { name: base, rate: 10/s, hold: 60s }
+//!   - { name: spike, rate: 100/s, ramp: 10s, hold: 50s }
+//! flows:
+//!   - { name: home, steps: [{ get: / }] }
+//! ";
+//! let read = scenario::read(text, &Substitutions::default(), &scenario::no_files)
+//!     .map_err(|problems| scenario::render("shop.yaml", text, &problems, false))?;
+//! let schedule = Schedule::new(&read.scenario);
+//!
+//! assert_eq!(schedule.end(), Duration::from_secs(120));
+//! // Halfway up the ramp: 10/s and half of the other 90/s.
+//! assert_eq!(schedule.level_at(Duration::from_secs(65)), 55.0);
+//! // 600 in the first minute, 550 on the ramp, 5,000 in the spike.
+//! assert_eq!(schedule.iterations(), 6150);
+//! // Three tasks share them without a remainder.
+//! let shares = [0, 1, 2].map(|index| Share { index, of: 3 }.part_of(6150));
+//! assert_eq!(shares.iter().sum::<u64>(), 6150);
+//! # Ok::<(), String>(())
+//! ```
+
+pub mod cli; // one file per subcommand: arguments and wiring only
+pub mod run; // the life cycle: plan provision start load recover collect judge destroy
+
+pub use ::teardown; // destroys what a run made and proves it: destroy, reap, guard
+
+pub use ::cloud::{aws, channel, image};
+pub use ::engine; // the generator
+pub use ::engine::ownership; // whose target it is, by load balancer, TXT record or file
+pub use ::evidence; // what was seen of the group and the load, and the facts that follow
+pub use ::judge::{advice, report, verdict};
+pub use ::lab; // an AWS on this machine
+pub use ::model::{cost, events, limits, measure, outcome, plan, redact, scaling, scenario, units};
+pub use ::provision::{fleet, journal, terraform};
+pub use ::watch; // the target while it suffers

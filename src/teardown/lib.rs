@@ -1,0 +1,98 @@
+//! Destroys what a run made, and proves by name that it is gone.
+//!
+//! The end of a run, `spikeproof reap` and the guard share one core:
+//!
+//! - `destroy` stops the spending, runs terraform, then deletes by name and verifies;
+//! - `inventory` describes and deletes one thing of a run, `discover` finds runs in an account;
+//! - `proof` holds the evidence, thing by thing;
+//! - `reap` destroys what earlier runs left; `guard` is a process that reaps one killed run.
+//!
+//! It knows nothing of a run's phases: it works from a run id, an AWS account, and the run's folder
+//! where there is one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use cloud::aws::{Aws, Cloud};
+use model::events::Events;
+use model::units::RunId;
+use provision::journal::locks::WorkLock;
+use provision::terraform::Binary;
+
+mod delete;
+pub mod destroy;
+pub mod discover;
+mod error;
+pub mod guard;
+pub mod inventory;
+pub mod proof;
+pub mod reap;
+mod terraform;
+
+pub use destroy::destroy;
+pub use error::TeardownError;
+
+use inventory::Inventory;
+
+/// All that a teardown needs to know of a run.
+pub struct Teardown<'a> {
+    /// Where the run is: the account and region whose answers prove that it is gone.
+    pub aws: &'a Cloud,
+    pub run: &'a RunId,
+    pub journal: JournalFacts,
+    /// The run's folder and its work lock, where they are on this host: only then can terraform
+    /// help.
+    pub lock: Option<LockedFolder<'a>>,
+    pub terraform: Option<&'a Binary>,
+    pub events: &'a Events,
+}
+
+/// What the run's journal tells a teardown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalFacts {
+    /// An apply was cut off: what it was making may appear later.
+    pub unsettled: bool,
+    /// False where nothing but an id says that there was such a run. Then a thing is the run's only
+    /// if it carries the run's tag: the name alone may be anybody's.
+    pub known: bool,
+}
+
+/// A run's folder in which nothing else of the run works on this host.
+pub struct LockedFolder<'a> {
+    pub path: &'a Path,
+    pub lock: Arc<WorkLock>,
+}
+
+impl<'a> Teardown<'a> {
+    /// By names alone, without the run's folder and without terraform.
+    pub fn by_name(
+        aws: &'a Cloud,
+        run: &'a RunId,
+        journal: JournalFacts,
+        events: &'a Events,
+    ) -> Self {
+        Self {
+            aws,
+            run,
+            journal,
+            lock: None,
+            terraform: None,
+            events,
+        }
+    }
+
+    /// The run's things in AWS.
+    pub fn inventory(&self) -> Inventory {
+        self.inventory_in(&self.aws.aws)
+    }
+
+    /// The same with other credentials.
+    fn inventory_in(&self, aws: &Aws) -> Inventory {
+        let inventory = Inventory::new(aws, self.run);
+        if self.journal.known {
+            inventory
+        } else {
+            inventory.tagged_only()
+        }
+    }
+}
