@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -105,6 +106,7 @@ struct Figures {
 struct Bench {
     folder: PathBuf,
     server: Child,
+    ports: [u16; 3],
     oha: PathBuf,
     k6: PathBuf,
     lines: Vec<(String, f64, f64, &'static str)>,
@@ -126,11 +128,13 @@ fn compare() -> Outcome<()> {
         std::env::var("SPIKEPROOF_BENCH_TOOLS").map_err(|_| "run it by `make bench`")?,
     );
     let folder = tempfile::tempdir()?;
-    let server = serve(folder.path())?;
+    let ports = free_ports()?;
+    let server = serve(folder.path(), ports)?;
     let (oha, k6) = (tools.join("bin/oha"), tools.join("bin/k6"));
     let mut bench = Bench {
         folder: folder.path().to_owned(),
         server,
+        ports,
         oha,
         k6,
         lines: Vec::new(),
@@ -142,14 +146,28 @@ fn compare() -> Outcome<()> {
     bench.write_table()
 }
 
+/// Three ports that nobody listens on, on both addresses of `localhost`.
+fn free_ports() -> Outcome<[u16; 3]> {
+    // All are held until the last is found, so that they differ.
+    let mut held = Vec::new();
+    while held.len() < 3 {
+        let one = TcpListener::bind("127.0.0.1:0")?;
+        let port = one.local_addr()?.port();
+        if let Ok(other) = TcpListener::bind(("::1", port)) {
+            held.push((port, one, other));
+        }
+    }
+    Ok([held[0].0, held[1].0, held[2].0])
+}
+
 /// nginx on its own core, with room for 50,000 connections over three ports.
-fn serve(folder: &Path) -> Outcome<Child> {
+fn serve(folder: &Path, ports: [u16; 3]) -> Outcome<Child> {
     let mut config = String::from(
         "worker_processes 4;\nworker_rlimit_nofile 20000;\ndaemon off;\npid nginx.pid;\nerror_log error.log crit;\n\
          events { worker_connections 18000; }\nhttp {\n  access_log off;\n  keepalive_requests 100000000;\n\
          keepalive_timeout 600;\n  client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n",
     );
-    for port in PORTS {
+    for port in ports {
         let listen = format!(
             "listen 127.0.0.1:{port} reuseport backlog=16384; listen [::1]:{port} reuseport backlog=16384;"
         );
@@ -160,27 +178,28 @@ fn serve(folder: &Path) -> Outcome<Child> {
     }
     config.push_str("}\n");
     std::fs::write(folder.join("nginx.conf"), config)?;
-    let server = Command::new("taskset")
+    let errors = folder.join("nginx.err");
+    let mut server = Command::new("taskset")
         .args(["-c", SERVER_CORE, "nginx", "-p"])
         .arg(folder)
         .args(["-c", "nginx.conf"])
-        .stderr(Stdio::null())
+        .stderr(std::fs::File::create(&errors)?)
         .spawn()
-        .map_err(|error| format!("nginx: {error} (Debian: apt-get install nginx-light)"))?;
+        .map_err(|error| format!("taskset: {error} (Debian: apt-get install util-linux)"))?;
     let patience = Instant::now() + Duration::from_secs(10);
-    while std::net::TcpStream::connect(("127.0.0.1", PORTS[0])).is_err() {
-        if Instant::now() > patience {
-            return Err("nginx does not answer".into());
+    while std::net::TcpStream::connect(("127.0.0.1", ports[0])).is_err() {
+        let ended = server.try_wait()?;
+        if ended.is_some() || Instant::now() > patience {
+            let _ = server.kill();
+            let words = std::fs::read_to_string(&errors)?;
+            let how = ended.map_or("does not answer".to_owned(), |status| {
+                format!("ended: {status}")
+            });
+            return Err(format!("nginx {how}\n{words}").into());
         }
         std::thread::yield_now();
     }
     Ok(server)
-}
-
-const PORTS: [u16; 3] = [18_080, 18_081, 18_082];
-
-fn url() -> String {
-    format!("http://127.0.0.1:{}/", PORTS[0])
 }
 
 /// A command pinned to the client's core.
@@ -248,6 +267,10 @@ fn figures(rounds: &[Figures], of: impl Fn(&Figures) -> f64) -> f64 {
 }
 
 impl Bench {
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.ports[0])
+    }
+
     fn ours(&self, scenario: &str) -> Outcome<Figures> {
         let file = self.folder.join("scenario.yaml");
         std::fs::write(&file, scenario)?;
@@ -258,7 +281,7 @@ impl Bench {
     fn wrk(&self) -> Outcome<Figures> {
         let seconds = format!("-d{SECONDS}s");
         let (said, cpu, memory) =
-            run(pinned(Path::new("wrk")).args(["-t1", "-c64", &seconds, &url()]))?;
+            run(pinned(Path::new("wrk")).args(["-t1", "-c64", &seconds, &self.url()]))?;
         let number = |before: &str| {
             let word = said
                 .split_once(before)
@@ -285,7 +308,7 @@ impl Bench {
             "-z",
             &seconds,
         ];
-        let (said, cpu, memory) = run(pinned(&self.oha).args(fixed).args(more).arg(url()))?;
+        let (said, cpu, memory) = run(pinned(&self.oha).args(fixed).args(more).arg(self.url()))?;
         let said: serde_json::Value = serde_json::from_str(&said)?;
         let per_second = said["summary"]["requestsPerSec"]
             .as_f64()
@@ -348,7 +371,7 @@ impl Bench {
     fn closed_loop(&mut self) -> Outcome<()> {
         let scenario = format!(
             "name: b\ntarget: {{ url: \"{}\" }}\nphases: [{{ users: 64, hold: {SECONDS}s, burst: true }}]\nsteps: [{{ get: /, check: {{ status: 200 }} }}]\n",
-            url()
+            self.url()
         );
         let (mut ours, mut wrk, mut oha, mut k6) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
@@ -358,7 +381,7 @@ impl Bench {
             let options = format!("{{ vus: 64, duration: '{SECONDS}s' }}");
             let body = format!(
                 "check(http.get('{}'), {{ ok: (r) => r.status === 200 }});",
-                url()
+                self.url()
             );
             k6.push(self.k6(&options, &body, SECONDS as f64)?);
         }
@@ -402,7 +425,7 @@ impl Bench {
         let flows = flow("browse", 70) + &flow("cart", 20) + &flow("checkout", 10);
         let scenario = format!(
             "name: b\ntarget: {{ url: \"{}\" }}\nphases: [{{ users: 10000, ramp: 5s, hold: 15s, grace: 5s }}]\nflows:\n{flows}",
-            url()
+            self.url()
         );
         let ours = (0..3)
             .map(|_| self.ours(&scenario))
@@ -412,7 +435,7 @@ impl Bench {
             .collect::<Outcome<Vec<_>>>()?;
         let k6 = self.k6(
             "{ stages: [{ duration: '5s', target: 10000 }, { duration: '15s', target: 10000 }], gracefulStop: '5s' }",
-            &format!("check(http.get('{}'), {{ ok: (r) => r.status === 200 }}); sleep(1 + Math.random() * 2);", url()),
+            &format!("check(http.get('{}'), {{ ok: (r) => r.status === 200 }}); sleep(1 + Math.random() * 2);", self.url()),
             20.0,
         )?;
         let of = |of: fn(&Figures) -> f64| figures(&ours, of);
@@ -456,7 +479,7 @@ impl Bench {
 
     /// Each session with a connection of its own, all in one process.
     fn many_connections(&mut self) -> Outcome<()> {
-        let ours = self.ours(&crowd(15_000, PORTS[0]))?;
+        let ours = self.ours(&crowd(15_000, self.ports[0]))?;
         self.say(
             "sessions-15000-connections-open",
             ours.most_open,
@@ -470,7 +493,7 @@ impl Bench {
     /// 50,000 sessions over three processes: each has a file limit of its own, as tasks have.
     fn three_processes(&mut self) -> Outcome<()> {
         let mut children = Vec::new();
-        for (index, port) in PORTS.iter().enumerate() {
+        for (index, port) in self.ports.iter().enumerate() {
             let file = self.folder.join(format!("crowd-{index}.yaml"));
             std::fs::write(
                 &file,
@@ -510,7 +533,7 @@ impl Bench {
     fn write_table(&self) -> Outcome<()> {
         const BEGIN: &str = "<!-- table: written by make bench -->\n";
         const END: &str = "<!-- end of table -->";
-        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/benchmarks.md");
         let text = std::fs::read_to_string(&page)?;
         let (before, rest) = text
             .split_once(BEGIN)

@@ -8,7 +8,7 @@ trap 'rm -f "$log"' EXIT
 failed=0
 
 group() { # name, arguments of cargo test
-  local name=$1 passed broken
+  local name=$1 passed broken began=$SECONDS
   shift
   if cargo test --quiet --locked "$@" >"$log" 2>&1; then :; else
     cat "$log"
@@ -17,7 +17,7 @@ group() { # name, arguments of cargo test
   passed=$(sed -n 's/^test result: .* \([0-9]*\) passed;.*/\1/p' "$log" | awk "{n += \$1} END {if (NR) print n}")
   broken=$(sed -n 's/^test result: .* \([0-9]*\) failed;.*/\1/p' "$log" | awk "{n += \$1} END {if (NR) print n}")
   # A group that did not even build or run has failed.
-  echo "$name: ${passed:-0} passed, ${broken:-1} failed"
+  echo "$name: ${passed:-0} passed, ${broken:-1} failed, $((SECONDS - began)) s"
   # What the groups with a known truth came to.
   grep -hE ' groups, .* wrong, | not clean$| leaked$' "$log" || true
 }
