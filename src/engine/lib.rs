@@ -6,8 +6,44 @@
 //! instant an iteration was due, in the closed model from the moment its session meant to send. How
 //! late the generator itself was is recorded beside it.
 //!
-//! `work` runs a share on worker threads; `task` is the life of a generator on the channel around
-//! it.
+//! [`begin`] runs a share on worker threads; [`task`] is the life of a generator on the channel
+//! around it; [`ownership`] proves whose target it is.
+//!
+//! It leaves out when a task starts and how many there are: the orchestrator decides that.
+//!
+//! # Example
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use std::time::{Duration, Instant};
+//!
+//! use engine::{Work, begin};
+//! use model::limits::AddressPolicy;
+//! use model::measure::{Results, Select};
+//! use model::plan::Share;
+//! use model::scenario::{self, Substitutions};
+//!
+//! # async fn example(text: &str) -> Result<(), Box<dyn std::error::Error>> {
+//! let read = scenario::read(text, &Substitutions::default(), &scenario::no_files)
+//!     .map_err(|problems| scenario::render("shop.yaml", text, &problems, false))?;
+//! let mut running = begin(&Work {
+//!     scenario: Arc::new(read.scenario),
+//!     share: Share::WHOLE,
+//!     seed: 1,
+//!     address_policy: AddressPolicy { loopback: true, private: false },
+//!     workers: 1,
+//!     start: Instant::now() + Duration::from_millis(500),
+//!     stop: Default::default(),
+//! })?;
+//! let mut results = Results::default();
+//! while let Some(interval) = running.next().await {
+//!     results.add(0, &interval);
+//! }
+//! running.finish()?;
+//! println!("{} requests", results.merged(Select::default()).tally.requests());
+//! # Ok(())
+//! # }
+//! ```
 
 use std::sync::Arc;
 use std::time::Instant;

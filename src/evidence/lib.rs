@@ -1,7 +1,32 @@
-//! Evidence: what was seen of the group and of the load, and the facts that follow from both.
+//! What was seen of the group and of the load, and the facts that follow from both.
 //!
-//! Pure. Facts only: whether one is good or bad is decided in `verdict`, what to do about it in
-//! `advice`.
+//! It is pure. [`Facts`] are computed once, and everything that judges or advises reads them.
+//!
+//! It leaves out whether a fact is good or bad: `judge` decides that.
+//!
+//! # Example
+//!
+//! ```
+//! use evidence::Timeline;
+//! use evidence::timeline::{GroupState, Instance, Observation, Observed};
+//!
+//! let instance = |id: &str, lifecycle: &str| Instance {
+//!     id: id.to_owned(),
+//!     lifecycle: lifecycle.into(),
+//!     ..Instance::default()
+//! };
+//! let group = GroupState {
+//!     desired: 2,
+//!     instances: vec![instance("i-1", "InService"), instance("i-2", "Pending")],
+//!     ..GroupState::default()
+//! };
+//! let noon = "2026-03-01T12:00:00Z".parse()?;
+//! let timeline = Timeline { observations: vec![Observation::new(noon, Observed::Group(group))] };
+//!
+//! let (at, group) = timeline.groups().next().ok_or("nothing was seen")?;
+//! assert_eq!((at, group.desired, group.in_service()), (noon, 2, 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod alarms;
 pub mod capacity;

@@ -3,7 +3,22 @@
 //! moto does what it does well (identity, networks, buckets, repositories, clusters, task
 //! definitions, logs). The lab does the rest for real: tasks are processes out of the pushed image,
 //! the target serves HTTP with limited capacity, and its Auto Scaling group follows a policy on the
-//! load it has. No product code knows of the lab: only the endpoint differs.
+//! load it has.
+//!
+//! It leaves out everything that a run does not call. No product code knows of the lab: only the
+//! endpoint differs.
+//!
+//! # Example
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let lab = lab::start(lab::Options::default()).await?;
+//! println!("AWS_ENDPOINT_URL={}", lab.endpoint());
+//! println!("group {} serves {}", lab.group(), lab.target_url());
+//! lab.stop().await;
+//! # Ok(())
+//! # }
+//! ```
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

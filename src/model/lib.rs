@@ -1,11 +1,46 @@
 //! The vocabulary of everything else: what the user wants, how load is divided, what was measured,
 //! and how Auto Scaling decides.
 //!
-//! Everything here is pure: it has no clock, network, process or file, except where a caller lends
-//! one (as [`scenario::read`] takes a function that opens files).
+//! Everything here is pure: it has no clock, network, process or file. Where a file is needed, the
+//! caller lends a function that opens it ([`scenario::read`]).
 //!
-//! It leaves out what a run does about it: `engine` sends load, `watch` polls, `evidence` finds
-//! facts.
+//! It leaves out what is done with these values: `engine` sends load, `watch` polls, `evidence` finds
+//! facts, `judge` judges them.
+//!
+//! # Example
+//!
+//! A scenario is read from text and cannot be wrong afterwards. Its schedule says how much load is
+//! due at each moment, and which part of it each task carries:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use model::plan::{Schedule, Share};
+//! use model::scenario::{self, Substitutions};
+//!
+//! let text = "
+//! name: shop
+//! target: { url: https://shop.example.com }
+//! phases:
+//!   - { name: base, rate: 10/s, hold: 60s }
+//!   - { name: spike, rate: 100/s, ramp: 10s, hold: 50s }
+//! flows:
+//!   - { name: home, steps: [{ get: / }] }
+//! ";
+//! let read = scenario::read(text, &Substitutions::default(), &scenario::no_files)
+//!     .map_err(|problems| scenario::render("shop.yaml", text, &problems, false))?;
+//! let schedule = Schedule::new(&read.scenario);
+//!
+//! assert_eq!(schedule.end(), Duration::from_secs(120));
+//! // Halfway up the ramp: 10/s and half of the other 90/s.
+//! assert_eq!(schedule.level_at(Duration::from_secs(65)), 55.0);
+//! // 600 in the first minute, 550 on the ramp, 5,000 in the spike.
+//! assert_eq!(schedule.iterations(), 6150);
+//! // Three tasks share them without a remainder.
+//! let shares = [0, 1, 2].map(|index| Share { index, of: 3 }.part_of(6150));
+//! assert_eq!(shares.iter().sum::<u64>(), 6150);
+//! # Ok::<(), String>(())
+//! ```
 
 pub mod cost; // estimate before, actual after, dated prices
 pub mod limits; // what load may reach, how much of it, and when it has been enough

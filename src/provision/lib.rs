@@ -1,7 +1,40 @@
-//! Starts the fleet, and writes down what it means to do before it does it.
+//! Creates the fleet, and writes down what it is about to create before it does so.
 //!
-//! It leaves out how a fleet is destroyed when something went wrong: `teardown` does that, from the
-//! journal alone.
+//! It leaves out how a run is destroyed: `teardown` does that, from the journal alone.
+//!
+//! # Example
+//!
+//! An intent is on the disk before the deed. What may exist follows from the journal, even if the
+//! process died right after the intent:
+//!
+//! ```
+//! use model::units::RunId;
+//! use provision::journal::names::{ResourceKind, Thing};
+//! use provision::journal::record::{Record, Run};
+//! use provision::journal::{self, Journal};
+//!
+//! let runs = tempfile::tempdir()?;
+//! let folder = runs.path().join("sp-0123456789");
+//! let mut journal = Journal::create(
+//!     &folder,
+//!     Record::Run(Run {
+//!         run: RunId::parse("sp-0123456789").ok_or("not an id")?,
+//!         region: "eu-central-1".to_owned(),
+//!         account: "111122223333".to_owned(),
+//!         scenario_name: "shop".to_owned(),
+//!         url: "https://shop.example.com/".to_owned(),
+//!         endpoint: None,
+//!         boot: None,
+//!         profile: None,
+//!         started: "2026-03-01T12:00:00Z".parse()?,
+//!     }),
+//! )?;
+//! let bucket = Thing { kind: ResourceKind::Bucket, name: "sp-0123456789".to_owned() };
+//! journal.write(Record::Intent { thing: bucket.clone() })?;
+//!
+//! assert_eq!(journal::leftovers(&journal::read(&folder)), [bucket]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod fleet; // where generators run: Fargate tasks, or child processes
 pub mod journal; // what we meant and what we did; what may be left

@@ -41,37 +41,17 @@
 //!
 //! # Example
 //!
-//! A scenario is read from text and cannot be wrong afterwards. Its schedule says how much load is
-//! due at each moment, and which part of it each task carries:
+//! A command line is carried out in this process. Nothing is printed: `main` does that.
 //!
 //! ```
-//! use std::time::Duration;
-//!
-//! use spikeproof::plan::{Schedule, Share};
-//! use spikeproof::scenario::{self, Substitutions};
-//!
-//! let text = "
-//! name: shop
-//! target: { url: https://shop.example.com }
-//! phases:
-//!   - { name: base, rate: 10/s, hold: 60s }
-//!   - { name: spike, rate: 100/s, ramp: 10s, hold: 50s }
-//! flows:
-//!   - { name: home, steps: [{ get: / }] }
-//! ";
-//! let read = scenario::read(text, &Substitutions::default(), &scenario::no_files)
-//!     .map_err(|problems| scenario::render("shop.yaml", text, &problems, false))?;
-//! let schedule = Schedule::new(&read.scenario);
-//!
-//! assert_eq!(schedule.end(), Duration::from_secs(120));
-//! // Halfway up the ramp: 10/s and half of the other 90/s.
-//! assert_eq!(schedule.level_at(Duration::from_secs(65)), 55.0);
-//! // 600 in the first minute, 550 on the ramp, 5,000 in the spike.
-//! assert_eq!(schedule.iterations(), 6150);
-//! // Three tasks share them without a remainder.
-//! let shares = [0, 1, 2].map(|index| Share { index, of: 3 }.part_of(6150));
-//! assert_eq!(shares.iter().sum::<u64>(), 6150);
-//! # Ok::<(), String>(())
+//! # #![recursion_limit = "256"]
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let words = ["spikeproof", "schema", "report"].map(Into::into);
+//! let output = spikeproof::cli::run(words.into_iter()).await;
+//! assert_eq!(output.code, 0);
+//! assert!(output.stdout.contains("\"verdict\""));
+//! # });
+//! # Ok::<(), std::io::Error>(())
 //! ```
 
 pub mod cli; // one file per subcommand: arguments and wiring only

@@ -7,8 +7,32 @@
 //! - `proof` holds the evidence, thing by thing;
 //! - `reap` destroys what earlier runs left; `guard` is a process that reaps one killed run.
 //!
-//! It knows nothing of a run's phases: it works from a run id, an AWS account, and the run's folder
-//! where there is one.
+//! It leaves out a run's phases: it works from a run id, an AWS account, and the run's folder where
+//! there is one.
+//!
+//! # Example
+//!
+//! ```no_run
+//! use model::events::Events;
+//! use teardown::reap::{Reaping, reap};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let (events, _said) = Events::channel();
+//! let wanted = Reaping {
+//!     runs_dir: "runs".into(),
+//!     only: None,
+//!     dry_run: true,
+//!     terraform: None,
+//!     discover: true,
+//!     older_than: None,
+//!     force: false,
+//! };
+//! for run in reap(&wanted, &events).await?.runs {
+//!     println!("{}: leftovers {}", run.run, run.is_dirty());
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 use std::path::Path;
 use std::sync::Arc;

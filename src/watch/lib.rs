@@ -1,9 +1,26 @@
-//! The target while it suffers: its Auto Scaling group (or ECS service), alarms, target health and
-//! metrics, polled.
+//! Polls the target's Auto Scaling group (or ECS service), alarms, target health and metrics.
 //!
 //! Only a name is given; everything else is discovered from it. A call that fails becomes a gap in
 //! the timeline, named by the IAM action it takes: nothing is filled in. Every observation is
 //! written to a file as soon as it is here, with the API's time and ours.
+//!
+//! It leaves out what the observations mean: `evidence` finds that.
+//!
+//! # Example
+//!
+//! ```no_run
+//! use cloud::aws::Aws;
+//! use model::scenario::Subject;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let aws = Aws::from_environment().await?;
+//! let timeline = watch::survey(&aws, &Subject::Group("shop-web".to_owned())).await?;
+//! for alarm in timeline.alarms() {
+//!     println!("{}: {:?}", alarm.name, alarm.threshold);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 use std::collections::HashMap;
 use std::path::Path;
