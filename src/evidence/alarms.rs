@@ -8,7 +8,9 @@ use crate::timeline::{Alarm, AlarmChange, Datapoint, Decision, Observed, Timelin
 
 /// An alarm that went to ALARM.
 pub struct Fired<'a> {
+    /// The alarm, as last seen.
     pub alarm: &'a Alarm,
+    /// When it went to ALARM.
     pub at: Timestamp,
     /// The start of the first datapoint that breached, and its value.
     pub breach: Option<(Timestamp, f64)>,

@@ -18,9 +18,13 @@ use model::scenario::{Limit, Scenario};
 
 /// What a run showed.
 pub struct Facts<'a> {
+    /// The scenario of the run; of a watch, only its expectations count.
     pub scenario: &'a Scenario,
+    /// When which phase asks for how much load.
     pub schedule: &'a Schedule,
+    /// The tasks' results; empty where the load is not ours.
     pub results: &'a Results,
+    /// All observations of the group.
     pub timeline: &'a Timeline,
     /// When the load began, rose, fell and ended, on the wall clock.
     pub times: Times,
@@ -33,15 +37,19 @@ pub struct Facts<'a> {
     /// Instances by second of the load: those that take requests, those that cost, and those that
     /// the group wants.
     pub serving: Vec<u32>,
+    /// Every instance that is there, also those that come or go.
     pub billed: Vec<u32>,
+    /// The group's desired capacity.
     pub desired: Vec<u32>,
     /// Seconds in which an alarm asked for more.
     pub wanted_more: Vec<bool>,
     /// What one instance carries within the latency limit, as far as the run shows it.
     pub capacity: Option<InstanceCapacity>,
+    /// Seconds with more load than the serving instances carry.
     pub overload: Overload,
     /// Each as last seen.
     pub alarms: Vec<&'a Alarm>,
+    /// Each as last seen.
     pub policies: Vec<&'a Policy>,
     /// In the order of their start.
     pub activities: Vec<&'a Activity>,

@@ -18,8 +18,10 @@ pub const SECOND: Duration = Duration::from_secs(1);
 /// Something that polling saw: it happened at most `within` before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sighting {
+    /// When the poll saw it, or its own timestamp where `within` is short.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
+    /// The time between the poll that saw it and the poll before.
     #[serde(rename = "within_s", alias = "within", with = "seconds")]
     #[schemars(with = "Seconds")]
     pub within: Duration,
@@ -53,6 +55,7 @@ impl Sighting {
 /// missing, never guessed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Launched {
+    /// The instance's id; of a service, that of the task.
     pub id: String,
     /// `StartTime` of its launch activity, or a task's `createdAt`; where neither can be read,
     /// first seen.
@@ -159,6 +162,7 @@ fn agreed(spans: &[(Duration, Duration)]) -> Option<Duration> {
     )
 }
 
+/// The middle one in order, the larger of two; `None` of none.
 pub fn median(mut times: Vec<Duration>) -> Option<Duration> {
     times.sort();
     times.get(times.len() / 2).copied()
@@ -167,10 +171,12 @@ pub fn median(mut times: Vec<Duration>) -> Option<Duration> {
 /// An instance that left.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Left {
+    /// The instance's id; of a service, that of the task.
     pub id: String,
     /// `StartTime` of its termination, or a task's `stoppingAt`; where neither can be read, first
     /// seen leaving.
     pub began: Sighting,
+    /// Why it was terminated, by the cause of the activity.
     pub why: Why,
     /// First seen draining in a target group.
     pub draining: Option<Sighting>,
@@ -178,10 +184,13 @@ pub struct Left {
     pub gone: Option<Sighting>,
 }
 
+/// Why an instance left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
+    /// The group scaled in.
     ScaledIn,
+    /// It failed its health checks, and was replaced.
     FailedChecks,
     /// By hand, by a refresh, or unknown.
     Other,
@@ -444,10 +453,12 @@ pub fn group_at(timeline: &Timeline, at: Timestamp) -> Option<&GroupState> {
     latest.or(first)
 }
 
+/// From the first to the second moment; zero where they are in the other order.
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
+/// The moment this much later; the same moment where that is out of range.
 pub fn after(at: Timestamp, by: Duration) -> Timestamp {
     at.checked_add(by).unwrap_or(at)
 }

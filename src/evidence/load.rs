@@ -27,7 +27,9 @@ pub struct Second {
     /// Requests that the scenario asked of the target. In the closed model: that the target let it
     /// send.
     pub demand: f64,
+    /// Requests of this second that were answered as expected.
     pub ok: u64,
+    /// Requests of this second that failed.
     pub errors: u64,
     /// Microseconds from the intended start.
     pub p95: Option<u64>,
@@ -81,9 +83,13 @@ pub fn by_second(scenario: &Scenario, schedule: &Schedule, results: &Results) ->
 /// shares of the time, and instances too few or too many on average over all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Elasticity {
+    /// Share of the time with too few instances, from 0 to 1.
     pub timeshare_under: f64,
+    /// Share of the time with too many instances, from 0 to 1.
     pub timeshare_over: f64,
+    /// Missing instances, averaged over all seconds.
     pub accuracy_under: f64,
+    /// Excess instances, averaged over all seconds.
     pub accuracy_over: f64,
     /// Serving and not needed; the group's minimum is needed.
     pub over_instance_minutes: f64,
@@ -110,13 +116,17 @@ pub fn elasticity(seconds: &[Second], serving: &[u32], at_limit: f64, least: u32
     }
 }
 
+/// How sure an estimate is.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Confidence {
+    /// Too unsure to judge by.
     Low,
+    /// It rests on an inference or an assumption.
     Medium,
+    /// The run itself shows it.
     High,
 }
 
@@ -129,6 +139,7 @@ impl Confidence {
         }
     }
 
+    /// The word that reports use, for example `low`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Low => "low",

@@ -16,10 +16,13 @@ pub const EXACT: Duration = Duration::from_millis(1);
 /// One moment of the chain, with where it came from and how exactly it is known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Moment {
+    /// Which moment of the chain it is.
     #[serde(rename = "id", alias = "name")]
     pub kind: MomentKind,
+    /// When it happened.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
+    /// The field or observation that it was read from, in words.
     pub source: String,
     /// The true moment lies within this of `at`.
     #[serde(rename = "resolution_s", alias = "resolution", with = "seconds")]
@@ -28,6 +31,7 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// A moment within `resolution` of `at`.
     pub fn new(kind: MomentKind, at: Timestamp, source: &str, resolution: Duration) -> Self {
         Self {
             kind,
@@ -47,31 +51,46 @@ pub fn first(moments: &[Moment], kind: MomentKind) -> Option<&Moment> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MomentKind {
+    /// The first phase of the spike began.
     #[serde(alias = "load rose")]
     LoadRose,
     /// The first breaching datapoint of the alarm that asked for more.
     Breach,
+    /// The alarm that asked for more went to ALARM.
     Alarm,
+    /// A policy set a higher desired capacity.
     Decided,
+    /// The launch of the first new instance began.
     #[serde(alias = "launch began")]
     LaunchBegan,
+    /// The first new instance was in service.
     #[serde(alias = "in service")]
     InService,
+    /// The first new instance passed its target group's health checks.
     Healthy,
+    /// A new instance answered its first request.
     #[serde(alias = "first request")]
     FirstRequest,
+    /// p95 kept its limit again, after new instances served.
     #[serde(alias = "latency back")]
     LatencyBack,
+    /// The spike ended.
     #[serde(alias = "load fell")]
     LoadFell,
+    /// The alarm that asks for less went to ALARM.
     #[serde(alias = "low alarm")]
     LowAlarm,
+    /// A policy set a lower desired capacity.
     #[serde(alias = "decided to shrink")]
     DecidedToShrink,
+    /// The first instance began to leave.
     #[serde(alias = "shrinking began")]
     ShrinkingBegan,
+    /// That instance was draining in its target group.
     Draining,
+    /// That instance was gone from the group.
     Terminated,
+    /// The desired capacity was again what it was at the start.
     #[serde(alias = "back at the start")]
     BackAtTheStart,
 }

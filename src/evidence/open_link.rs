@@ -6,32 +6,49 @@ use serde::{Deserialize, Serialize};
 use super::MomentKind;
 use model::units::Seconds;
 
+/// A link that a chain lacks, or has only with a reservation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum OpenLink {
     /// The group grew before the spike rose, and not again.
     GrewBeforeTheSpike {
+        /// Desired capacity before it grew.
         from: u32,
+        /// Desired capacity after it grew.
         to: u32,
+        /// From the start of the load until it grew.
         after_start_s: Seconds,
     },
     /// The alarm had fired before the load rose: there is no breach to count from.
     FiredBeforeTheRise {
+        /// The alarm's name.
         alarm: String,
     },
+    /// A moment that had to come was not seen by the end of the watch.
     NotSeen {
+        /// The moment that is missing.
         moment: MomentKind,
     },
+    /// Latency was back before a new instance could have helped.
     LatencyBackWithoutNewInstance,
+    /// Latency was back only when the load fell.
     LatencyBackAtTheFall,
+    /// Latency did not come back while the load was there.
     LatencyNeverBack,
+    /// The load was stopped before its spike ended.
     StoppedBeforeTheFall,
+    /// The alarm for less had fired before the load fell.
     LowAlarmBeforeTheFall {
+        /// The alarm's name.
         alarm: String,
+        /// From its firing until the fall.
         before_s: Seconds,
     },
+    /// The metric was below the alarm's threshold before the load fell.
     MetricLowBeforeTheFall {
+        /// The alarm's name.
         alarm: String,
+        /// From its first low datapoint until the fall.
         before_s: Seconds,
     },
     /// The sentence of a report of version 1 to 4.

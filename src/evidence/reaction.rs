@@ -27,14 +27,19 @@ use model::units::{Seconds, seconds};
 /// One change of the desired capacity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resized {
+    /// When the alarm's action ran, by the cause of the activity.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
+    /// Desired capacity before.
     pub from: u32,
+    /// Desired capacity after.
     pub to: u32,
+    /// The policy that decided it; `None` where the cause names none.
     pub policy: Option<String>,
     /// When the alarm that asked for it had fired, and its first breaching datapoint.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub alarm: Option<Timestamp>,
+    /// The start of that datapoint; `None` where it is not known.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub breach: Option<Timestamp>,
     /// When all that it launched served, or all that it took away was gone; nothing if some never
@@ -97,6 +102,7 @@ pub struct Reaction {
     )]
     #[schemars(with = "Option<Seconds>")]
     pub in_unavoidable: Option<Duration>,
+    /// The setting that `in_unavoidable` belongs to, in words; empty where there is none.
     pub in_waits_for: String,
     /// The alarm for less that made it shrink had fired already when the load fell.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -110,26 +116,33 @@ pub struct Reaction {
     )]
     #[schemars(with = "Option<Seconds>")]
     pub in_ahead: Option<Duration>,
+    /// The limit of `in_took` that the scenario asks for; `None` where none can be computed.
     #[serde(rename = "in_bound_s", alias = "in_bound", with = "seconds::option")]
     #[schemars(with = "Option<Seconds>")]
     pub in_bound: Option<Duration>,
+    /// Desired capacity when the load began.
     pub desired_before: u32,
+    /// Highest desired capacity since then.
     pub desired_peak: u32,
+    /// Desired capacity at the end of the watch.
     pub desired_after: u32,
     /// Its desired capacity rose at some time under the load, if only to what it had been before.
     pub grew: bool,
+    /// The group's maximum size when the load began.
     pub max: u32,
     /// The alarm that asks for more had fired before the load began.
     pub alarmed_before: Option<String>,
 }
 
 impl Reaction {
+    /// When it happened: in the first scale-out, or else in the last scale-in.
     pub fn moment(&self, kind: MomentKind) -> Option<Timestamp> {
         moment::first(&self.out, kind)
             .or_else(|| moment::first(&self.back, kind))
             .map(|moment| moment.at)
     }
 
+    /// Its desired capacity rose at some time under the load.
     pub fn scaled_out(&self) -> bool {
         let grew = |one: &Resized| one.to > one.from;
         self.grew || self.desired_peak > self.desired_before || self.resized.iter().any(grew)
@@ -139,6 +152,7 @@ impl Reaction {
 /// A spike of the load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
+    /// The name of its first phase; `load` where there is no spike.
     pub name: String,
     /// Nothing where the load is not ours, or has no spike.
     pub rose: Option<Timestamp>,
@@ -148,9 +162,11 @@ pub struct Span {
 
 /// The load's own moments on the wall clock.
 pub struct Times {
+    /// The agreed start instant; of a watch, the first look at the group.
     pub started: Timestamp,
     /// At least one, and if only the whole load.
     pub spikes: Vec<Span>,
+    /// When the load ended; of a watch, the last look at the group.
     pub ended: Timestamp,
     /// The load is ours: else its fall is read off the alarm that asks for less.
     pub planned: bool,

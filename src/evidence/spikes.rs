@@ -26,11 +26,15 @@ use latency::{Latency, STEADY, latency_back};
 /// One spike, and how the group answered it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Spike {
+    /// The name of its first phase; `load` where there is no spike.
     pub name: String,
+    /// The moments of the scale-out, earliest first.
     pub out: Vec<Moment>,
+    /// The moments of the scale-in, earliest first; empty where the load did not fall.
     pub back: Vec<Moment>,
     /// Links that were not seen, or not as one expects, and why.
     pub open: Vec<OpenLink>,
+    /// From the breach to the first new instance in service.
     #[serde(
         rename = "out_took_s",
         alias = "out_took",
@@ -39,6 +43,7 @@ pub struct Spike {
     )]
     #[schemars(with = "Option<Seconds>")]
     pub out_took: Option<Duration>,
+    /// The part of it that the alarm needs: its datapoints times its period.
     #[serde(
         rename = "out_unavoidable_s",
         alias = "out_unavoidable",
@@ -58,6 +63,7 @@ pub struct Spike {
     )]
     #[schemars(with = "Option<Seconds>")]
     pub out_lag: Option<Duration>,
+    /// From the fall to the first instance that leaves; `None` if the alarm had fired before.
     #[serde(
         rename = "in_took_s",
         alias = "in_took",
@@ -83,7 +89,7 @@ pub struct Spike {
 }
 
 /// What a spike's chain is read from.
-pub struct Seen<'a> {
+pub(crate) struct Seen<'a> {
     pub timeline: &'a Timeline,
     pub results: &'a Results,
     pub times: &'a Times,
@@ -94,7 +100,7 @@ pub struct Seen<'a> {
 }
 
 /// One for each spike of the load, in order.
-pub fn all(seen: &Seen<'_>) -> Vec<Spike> {
+pub(crate) fn all(seen: &Seen<'_>) -> Vec<Spike> {
     let spans = &seen.times.spikes;
     let next = |index: usize| {
         spans

@@ -19,6 +19,7 @@ mod alarm;
 pub use activity::{Activity, Decision};
 pub use alarm::{Alarm, AlarmChange, Datapoint, MathQuery};
 
+/// One answer of AWS, with the times between which it holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// When the answer was here, by our clock. What was seen has times of its own.
@@ -29,10 +30,12 @@ pub struct Observation {
     /// AWS's clock when it answered, to the second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<Timestamp>,
+    /// The content of the answer.
     pub seen: Observed,
 }
 
 impl Observation {
+    /// An observation without a look before it and without AWS's clock.
     pub fn new(at: Timestamp, seen: Observed) -> Self {
         Self {
             at,
@@ -43,26 +46,32 @@ impl Observation {
     }
 }
 
+/// The kinds of observation; `what` in the timeline's JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Observed {
+    /// Sizes, settings and instances of the group, whenever they changed.
     Group(GroupState),
     /// A scaling activity, when first seen and whenever it changed.
     Activity(Activity),
+    /// A scaling policy, when first seen and whenever it changed.
     Policy(Policy),
     /// An alarm's settings and state, when first seen and whenever they changed: AWS edits the
     /// alarms of a target-tracking policy as it pleases.
     Alarm(Alarm),
     /// One transition out of the alarm's history.
     AlarmChange(AlarmChange),
+    /// The health of a target group's targets, whenever it changed.
     Targets(TargetHealth),
     /// What else decides how the group behaves.
     Surroundings(Surroundings),
+    /// A metric's datapoints, read when the watch ends.
     Metric(MetricSeries),
     /// A call failed: what would have been seen is unknown, and not filled in.
     Gap(Gap),
     /// The call is answered again.
     GapEnded {
+        /// The IAM action that the call takes.
         call: String,
     },
 }
@@ -72,6 +81,7 @@ pub enum Observed {
 pub struct Gap {
     /// The IAM action that the call takes.
     pub call: String,
+    /// AWS's answer, or why there is none.
     pub why: String,
     /// `Failed` in timelines that do not say it.
     #[serde(default)]
@@ -93,31 +103,45 @@ pub enum GapReason {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GroupState {
+    /// The name of the group; of a service, `cluster/service`.
     pub name: String,
+    /// `MinSize`, or the scalable target's minimum.
     pub min: u32,
+    /// `MaxSize`, or the scalable target's maximum.
     pub max: u32,
+    /// `DesiredCapacity`, or the service's desired count.
     pub desired: u32,
+    /// `DefaultCooldown`: it holds for simple policies without one of their own.
     pub default_cooldown: Duration,
+    /// `DefaultInstanceWarmup`; `None` where it is not set. Zero for a service.
     pub default_warm_up: Option<Duration>,
+    /// All of its instances, without those of the warm pool.
     pub instances: Vec<Instance>,
+    /// ARNs of the target groups that it is attached to.
     pub target_groups: Vec<String>,
+    /// Names of suspended processes, for example `Launch`.
     pub suspended: Vec<String>,
     /// Of the launch template or configuration, the version included; the task definition of a
     /// service.
     pub template: Option<String>,
+    /// Names of its availability zones; empty for a service.
     pub zones: Vec<String>,
     /// `EC2`, `ELB` ...
     pub health_check: String,
+    /// `HealthCheckGracePeriod`: failed checks of younger instances count for nothing.
     pub health_check_grace: Duration,
+    /// `TerminationPolicies`, in their order; empty for a service.
     pub termination_policies: Vec<String>,
     /// New instances are protected from scale-in.
     pub protects_new: bool,
+    /// Instances may come from a warm pool; never for a service.
     pub has_warm_pool: bool,
     /// It is an ECS service: its instances are tasks.
     pub is_service: bool,
 }
 
 impl GroupState {
+    /// How many of its instances are in service.
     pub fn in_service(&self) -> u32 {
         self.instances
             .iter()
@@ -131,45 +155,63 @@ impl GroupState {
     }
 }
 
+/// An instance of the group, or a task of the service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Instance {
+    /// The instance's id, or the last part of the task's ARN.
     pub id: String,
+    /// `LifecycleState`; a task's status is mapped to it.
     pub lifecycle: Lifecycle,
+    /// `Healthy` or `Unhealthy`; of a task `HEALTHY`, `UNHEALTHY` or `UNKNOWN`.
     pub health: String,
+    /// The availability zone; empty where the API does not say.
     pub zone: String,
     /// `t3.micro`; empty where the API does not say.
     pub kind: String,
+    /// Protected from scale-in; never a task.
     pub protected: bool,
     /// A task's private address, and the exact times that only tasks carry.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub address: String,
+    /// The task's `createdAt`; `None` for an instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
+    /// The task's `startedAt`; `None` for an instance, and before it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
+    /// The task's `stoppingAt`; `None` for an instance, and before it stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopping: Option<Timestamp>,
 }
 
 impl Instance {
+    /// True in `InService` alone.
     pub fn is_in_service(&self) -> bool {
         self.lifecycle == Lifecycle::InService
     }
 
-    pub fn is_leaving(&self) -> bool {
+    /// True on its way out, or gone.
+    pub(crate) fn is_leaving(&self) -> bool {
         self.lifecycle.is_leaving()
     }
 }
 
+/// A scaling policy of the group or service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
+    /// `PolicyName`.
     pub name: String,
+    /// `PolicyType`: the fields below belong to one kind each.
     pub kind: PolicyKind,
+    /// `TargetValue` of a target-tracking policy.
     pub target_value: Option<f64>,
+    /// A target-tracking policy that only scales out.
     pub scale_in_disabled: bool,
+    /// `EstimatedInstanceWarmup`; `None` where the group's default holds, and for a service.
     pub warm_up: Option<Duration>,
+    /// Names of the alarms that it acts on.
     pub alarms: Vec<String>,
     /// A predefined metric's name, or that of the policy's own metric; for metric math, its
     /// expression.
@@ -178,6 +220,7 @@ pub struct Policy {
     pub adjustment: Option<String>,
     /// A percentage changes the capacity by at least so many.
     pub least: Option<u32>,
+    /// The steps of a step policy; empty for other kinds.
     pub steps: Vec<StepAdjustment>,
     /// The change of size that a simple policy makes.
     pub change: Option<i32>,
@@ -188,19 +231,25 @@ pub struct Policy {
     pub out_cooldown: Option<Duration>,
     /// Of a predictive policy.
     pub mode: Option<PredictiveMode>,
+    /// `Enabled` is false: its alarms change nothing.
     pub disabled: bool,
 }
 
+/// A step of a step policy: the change for a range of the metric.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StepAdjustment {
     /// Beyond the alarm's threshold; `None` is unbounded.
     pub lower: Option<f64>,
+    /// The end of the range, beyond the alarm's threshold; `None` is unbounded.
     pub upper: Option<f64>,
+    /// `ScalingAdjustment`: instances or percent, by the policy's `adjustment`.
     pub change: i32,
 }
 
+/// The targets of one target group, as `DescribeTargetHealth` has them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TargetHealth {
+    /// The ARN of the target group.
     pub target_group: String,
     /// Instance and its state.
     pub targets: Vec<(String, TargetState)>,
@@ -210,60 +259,87 @@ pub struct TargetHealth {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Surroundings {
+    /// Lifecycle hooks; empty for a service.
     pub hooks: Vec<Hook>,
     /// Instances in the warm pool that are ready to be taken.
     pub warm_pool: Option<u32>,
+    /// Scheduled actions that are still to come.
     pub scheduled: Vec<ScheduledAction>,
     /// Instance refreshes that are under way, or deployments of a service.
     pub refreshes: Vec<String>,
+    /// Those that the group is attached to, with their settings.
     pub target_groups: Vec<TargetGroup>,
 }
 
+/// A lifecycle hook: an instance waits for it when it comes or goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hook {
+    /// `LifecycleHookName`.
     pub name: String,
     /// `autoscaling:EC2_INSTANCE_LAUNCHING` or `autoscaling:EC2_INSTANCE_TERMINATING`.
     pub transition: String,
+    /// `HeartbeatTimeout`: how long an instance waits at most without an answer.
     pub heartbeat: Duration,
 }
 
+/// A scheduled action, which changes the sizes at a time of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScheduledAction {
+    /// The name of the action.
     pub name: String,
+    /// When it is due next; `None` where the API does not say.
     pub next: Option<Timestamp>,
+    /// A cron expression; `None` for a single time.
     pub recurrence: Option<String>,
+    /// The new minimum; `None` leaves it.
     pub min: Option<u32>,
+    /// The new maximum; `None` leaves it.
     pub max: Option<u32>,
+    /// The new desired capacity; `None` leaves it.
     pub desired: Option<u32>,
 }
 
+/// The settings of a target group, and the load balancers before it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TargetGroup {
+    /// The ARN of the target group.
     pub arn: String,
+    /// The interval of its health checks.
     pub check_interval: Duration,
     /// Passed checks in a row to be healthy (a new target needs one), failed ones to be unhealthy.
     pub healthy_after: u32,
+    /// Failed checks in a row until a target is unhealthy.
     pub unhealthy_after: u32,
+    /// `deregistration_delay.timeout_seconds`: how long a leaving target drains.
     pub deregistration_delay: Duration,
+    /// `slow_start.duration_seconds`; zero is off.
     pub slow_start: Duration,
     /// `round_robin`, `least_outstanding_requests` ...
     pub algorithm: String,
+    /// `stickiness.enabled`: sessions stay with their target.
     pub sticky: bool,
+    /// The load balancers that route to it; empty where none does.
     pub balancers: Vec<Balancer>,
 }
 
+/// A load balancer before a target group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balancer {
+    /// The ARN of the load balancer.
     pub arn: String,
+    /// The host name of the load balancer.
     pub dns: String,
 }
 
+/// The datapoints of one CloudWatch metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricSeries {
     /// Our short name, such as `policy metric` or `target 5xx`.
     pub name: String,
+    /// The unit of the values, in words of our own, for example `%`.
     pub unit: String,
+    /// The length of each datapoint.
     pub period: Duration,
     /// Earliest first.
     pub points: Vec<Datapoint>,
@@ -274,10 +350,15 @@ pub struct MetricSeries {
 
 /// The names of series that are judged or advised on.
 pub mod series {
+    /// `RequestCount` of the target group.
     pub const REQUESTS: &str = "requests";
+    /// `HTTPCode_Target_5XX_Count`: 5xx that targets answered.
     pub const TARGET_5XX: &str = "target 5xx";
+    /// `HTTPCode_ELB_5XX_Count`: 5xx of the load balancer itself.
     pub const BALANCER_5XX: &str = "load balancer 5xx";
+    /// `HTTPCode_ELB_502_Count`: 502 of the load balancer itself.
     pub const BALANCER_502: &str = "load balancer 502";
+    /// `TargetConnectionErrorCount`: connections to targets that failed.
     pub const CONNECTION_ERRORS: &str = "connection errors";
 }
 
@@ -285,6 +366,7 @@ pub mod series {
 const POLICY_METRIC: &str = "policy metric ";
 
 impl MetricSeries {
+    /// The name of the series of a metric that a policy's alarm looks at.
     pub fn name_of_policy_metric(metric: &str) -> String {
         format!("{POLICY_METRIC}{metric}")
     }
@@ -298,10 +380,12 @@ impl MetricSeries {
 /// All observations of a run, with the questions the verdict asks.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timeline {
+    /// Every observation, in the order in which it was made.
     pub observations: Vec<Observation>,
 }
 
 impl Timeline {
+    /// Each look at the group that saw a change, with its time.
     pub fn groups(&self) -> impl DoubleEndedIterator<Item = (Timestamp, &GroupState)> {
         self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Group(group) => Some((one.at, group)),
@@ -318,7 +402,8 @@ impl Timeline {
         })
     }
 
-    pub fn target_looks(
+    /// As `targets`, with the look before each.
+    pub(crate) fn target_looks(
         &self,
     ) -> impl Iterator<Item = (Timestamp, Option<Timestamp>, &TargetHealth)> {
         self.observations.iter().filter_map(|one| match &one.seen {
@@ -327,6 +412,7 @@ impl Timeline {
         })
     }
 
+    /// Each look at a target group that saw a change, with its time.
     pub fn targets(&self) -> impl Iterator<Item = (Timestamp, &TargetHealth)> {
         self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Targets(targets) => Some((one.at, targets)),
@@ -434,7 +520,8 @@ impl Timeline {
         activities
     }
 
-    pub fn alarm_changes(&self) -> Vec<&AlarmChange> {
+    /// All changes of the state of alarms, earliest first.
+    pub(crate) fn alarm_changes(&self) -> Vec<&AlarmChange> {
         let mut changes: Vec<&AlarmChange> = self
             .observations
             .iter()
@@ -447,6 +534,7 @@ impl Timeline {
         changes
     }
 
+    /// Every series that was read.
     pub fn metrics(&self) -> impl Iterator<Item = &MetricSeries> {
         self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Metric(series) => Some(series),
@@ -467,6 +555,7 @@ impl Timeline {
         })
     }
 
+    /// Each gap, with the time at which it was noted.
     pub fn gaps(&self) -> impl Iterator<Item = (Timestamp, &Gap)> {
         self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Gap(gap) => Some((one.at, gap)),

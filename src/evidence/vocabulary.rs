@@ -68,9 +68,13 @@ macro_rules! vocabulary {
 vocabulary! {
     /// The kind of a scaling policy: `PolicyType` of EC2 Auto Scaling and Application Auto Scaling.
     PolicyKind {
+        /// Holds a metric at a target value, with alarms of its own.
         TargetTracking = "TargetTrackingScaling",
+        /// Changes the capacity by how far the metric is beyond a threshold.
         Step = "StepScaling",
+        /// Makes one change for an alarm, then waits for its cooldown.
         Simple = "SimpleScaling",
+        /// Scales ahead of time, by a forecast.
         Predictive = "PredictiveScaling",
     }
 }
@@ -78,7 +82,9 @@ vocabulary! {
 vocabulary! {
     /// What a predictive policy does with its forecast.
     PredictiveMode {
+        /// The forecast changes nothing.
         ForecastOnly = "ForecastOnly",
+        /// The forecast raises the capacity.
         ForecastAndScale = "ForecastAndScale",
     }
 }
@@ -86,8 +92,11 @@ vocabulary! {
 vocabulary! {
     /// The state of a CloudWatch alarm.
     AlarmState {
+        /// The metric keeps the threshold.
         Ok = "OK",
+        /// The metric breaches the threshold.
         Alarm = "ALARM",
+        /// Too few datapoints to decide.
         InsufficientData = "INSUFFICIENT_DATA",
     }
 }
@@ -95,12 +104,19 @@ vocabulary! {
 vocabulary! {
     /// How an alarm compares a datapoint with its threshold: CloudWatch's `ComparisonOperator`.
     AlarmComparison {
+        /// Breached above the threshold.
         Greater = "GreaterThanThreshold",
+        /// Breached at the threshold and above.
         GreaterOrEqual = "GreaterThanOrEqualToThreshold",
+        /// Breached below the threshold.
         Less = "LessThanThreshold",
+        /// Breached at the threshold and below.
         LessOrEqual = "LessThanOrEqualToThreshold",
+        /// Breached above an anomaly band.
         GreaterThanUpperBand = "GreaterThanUpperThreshold",
+        /// Breached below an anomaly band.
         LessThanLowerBand = "LessThanLowerThreshold",
+        /// Breached on either side of an anomaly band.
         OutsideBand = "LessThanLowerOrGreaterThanUpperThreshold",
     }
 }
@@ -130,28 +146,51 @@ impl AlarmComparison {
 vocabulary! {
     /// An instance's `LifecycleState`. A service's tasks are mapped to the same words.
     Lifecycle {
+        /// It is launched.
         Pending = "Pending",
+        /// It waits for a launch lifecycle hook.
         PendingWait = "Pending:Wait",
+        /// Its launch hook was answered; it goes on to its service.
         PendingProceed = "Pending:Proceed",
+        /// It counts as capacity of the group.
         InService = "InService",
+        /// It is about to be terminated.
         Terminating = "Terminating",
+        /// It waits for a termination lifecycle hook.
         TerminatingWait = "Terminating:Wait",
+        /// Its termination hook was answered; it goes on to its end.
         TerminatingProceed = "Terminating:Proceed",
+        /// It stays after a termination hook that was abandoned.
         TerminatingRetained = "Terminating:Retained",
+        /// It is gone.
         Terminated = "Terminated",
+        /// It is on its way to standby.
         EnteringStandby = "EnteringStandby",
+        /// It is out of service by an operator's order, and still of the group.
         Standby = "Standby",
+        /// It is about to leave the group.
         Detaching = "Detaching",
+        /// It has left the group, and runs on.
         Detached = "Detached",
+        /// It is launched into the warm pool.
         WarmedPending = "Warmed:Pending",
+        /// As `PendingWait`, on its way into the warm pool.
         WarmedPendingWait = "Warmed:Pending:Wait",
+        /// As `PendingProceed`, on its way into the warm pool.
         WarmedPendingProceed = "Warmed:Pending:Proceed",
+        /// It is about to be terminated in the warm pool.
         WarmedTerminating = "Warmed:Terminating",
+        /// As `TerminatingWait`, in the warm pool.
         WarmedTerminatingWait = "Warmed:Terminating:Wait",
+        /// As `TerminatingProceed`, in the warm pool.
         WarmedTerminatingProceed = "Warmed:Terminating:Proceed",
+        /// It is gone from the warm pool.
         WarmedTerminated = "Warmed:Terminated",
+        /// It waits in the warm pool, stopped.
         WarmedStopped = "Warmed:Stopped",
+        /// It waits in the warm pool and runs.
         WarmedRunning = "Warmed:Running",
+        /// It waits in the warm pool, hibernated.
         WarmedHibernated = "Warmed:Hibernated",
     }
 }
@@ -179,12 +218,19 @@ impl Lifecycle {
 vocabulary! {
     /// The state of a target in its target group: `TargetHealthStateEnum`.
     TargetState {
+        /// It is registered, and its first health checks are under way.
         Initial = "initial",
+        /// It passes its health checks and receives requests.
         Healthy = "healthy",
+        /// It fails its health checks.
         Unhealthy = "unhealthy",
+        /// It fails its health checks, and finishes the requests it has.
         UnhealthyDraining = "unhealthy.draining",
+        /// It receives no requests, for example because its zone is off.
         Unused = "unused",
+        /// It was deregistered, and finishes the requests it has.
         Draining = "draining",
+        /// Its health cannot be told: health checks are off.
         Unavailable = "unavailable",
     }
 }
@@ -199,9 +245,13 @@ impl TargetState {
 vocabulary! {
     /// The status of a scaling activity that matters here; the others are steps on the way.
     ActivityStatus {
+        /// It was carried out.
         Successful = "Successful",
+        /// It failed; the activity's message says why.
         Failed = "Failed",
+        /// It was called off.
         Cancelled = "Cancelled",
+        /// It is under way.
         InProgress = "InProgress",
     }
 }

@@ -23,6 +23,7 @@ const ATTEMPTS: u32 = 4;
 /// The runs that were found, and the lists that could not be read.
 #[derive(Debug, Default)]
 pub struct Discovered {
+    /// Ids of runs of which something was found.
     pub runs: BTreeSet<RunId>,
     /// Each with its reason: a run that is only there has not been found.
     pub unread: Vec<String>,

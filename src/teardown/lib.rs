@@ -62,12 +62,16 @@ use inventory::Inventory;
 pub struct Teardown<'a> {
     /// Where the run is: the account and region whose answers prove that it is gone.
     pub aws: &'a Cloud,
+    /// The run that is destroyed.
     pub run: &'a RunId,
+    /// The knowledge that its journal adds to the id.
     pub journal: JournalFacts,
     /// The run's folder and its work lock, where they are on this host: only then can terraform
     /// help.
     pub lock: Option<LockedFolder<'a>>,
+    /// The terraform or tofu binary; without it everything is deleted by name.
     pub terraform: Option<&'a Binary>,
+    /// Progress goes there.
     pub events: &'a Events,
 }
 
@@ -83,7 +87,9 @@ pub struct JournalFacts {
 
 /// A run's folder in which nothing else of the run works on this host.
 pub struct LockedFolder<'a> {
+    /// The run's folder.
     pub path: &'a Path,
+    /// Keeps other processes from working on the run.
     pub lock: Arc<WorkLock>,
 }
 

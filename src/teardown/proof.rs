@@ -19,16 +19,20 @@ pub const PROOF: &str = "proof.json";
 /// The result of a destroy: each thing, proven gone or not. Empty where there was nothing to do.
 #[derive(Debug, Default)]
 pub struct Destruction {
+    /// One proof for each thing, by the last Describe of it.
     pub proof: Vec<Proof>,
 }
 
 /// What one Describe said of one thing that a run could have made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
+    /// The thing that was described.
     pub thing: Thing,
+    /// AWS says that it does not exist.
     pub gone: bool,
     /// The call and its answer, or why it has none.
     pub evidence: String,
+    /// When AWS answered.
     pub at: Timestamp,
 }
 

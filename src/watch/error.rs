@@ -8,26 +8,36 @@ use cloud::aws::explain;
 use cloud::aws::failure::Failure;
 use evidence::timeline::{Gap, GapReason};
 
+/// A call of the watch that failed, or a target that cannot be watched.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
+    /// The account and region have no Auto Scaling group of this name.
     #[error("there is no Auto Scaling group `{0}` in this account and region")]
     NoGroup(String),
+    /// The account and region have no ECS service of this name.
     #[error("there is no ECS service `{0}` in this account and region: write `cluster/service`")]
     NoService(String),
+    /// Nothing scales the service, so there is nothing to watch.
     #[error(
         "the ECS service `{0}` is not registered with Application Auto Scaling: nothing scales it (RegisterScalableTarget)"
     )]
     NotScalable(String),
+    /// A call failed.
     #[error("{action}: {}", why(action, *failure, source.as_ref()))]
     Call {
         /// The IAM action that the call takes.
         action: &'static str,
+        /// The kind of the failure, by its code.
         failure: Failure,
+        /// The SDK's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The file of the observations cannot be written.
     #[error("could not write what was seen to {path}: {source}")]
     Folder {
+        /// The file.
         path: String,
+        /// The error of the file system.
         source: std::io::Error,
     },
 }

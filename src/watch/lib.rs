@@ -397,7 +397,9 @@ impl Watch {
 /// What a watch saw, and which datapoints were not there by its end.
 #[derive(Debug)]
 pub struct Ended {
+    /// All observations of the watch.
     pub timeline: Timeline,
+    /// One sentence for each series that is incomplete; empty if none is.
     pub late: Vec<String>,
 }
 

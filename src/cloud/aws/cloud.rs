@@ -5,7 +5,9 @@ use super::{Aws, AwsError, Caller};
 /// An AWS, and who we are in it.
 #[derive(Debug, Clone)]
 pub struct Cloud {
+    /// Region, endpoint and credentials.
     pub aws: Aws,
+    /// The account and identity of those credentials, as STS told them.
     pub caller: Caller,
 }
 

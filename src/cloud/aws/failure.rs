@@ -35,16 +35,21 @@ pub enum Failure {
     Provider,
     /// terraform has no provider here, and the registry did not answer.
     NotInitialised,
+    /// The disk or a quota of this machine is full.
     Disk,
+    /// Neither code, status nor type is known.
     Unknown,
     /// AWS itself failed, or was just changing the same thing.
     ServerError,
     /// Too many requests.
     Throttled,
+    /// No connection, or no answer in time.
     Network,
     /// Not allowed; it may be gone: rights by tag turn "not found" into "denied".
     Denied,
+    /// This machine's clock is too far from AWS's to sign a request.
     Clock,
+    /// There are none, or they are invalid or expired.
     Credentials,
 }
 
@@ -206,6 +211,7 @@ impl Failure {
         }
     }
 
+    /// `Disk` or `Network` where the kind of the error tells it, else `Unknown`.
     pub fn of_io(kind: io::ErrorKind) -> Self {
         use io::ErrorKind;
         match kind {

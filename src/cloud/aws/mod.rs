@@ -17,7 +17,7 @@ use tokio::time::timeout;
 pub mod clock;
 mod cloud;
 pub mod failure;
-pub mod github;
+mod github;
 mod network;
 pub mod permissions;
 pub mod query;
@@ -33,28 +33,39 @@ use github::JobIdentity;
 /// not AWS's own.
 #[derive(Debug, Clone)]
 pub struct Aws {
+    /// For example `eu-central-1`.
     pub region: String,
+    /// `AWS_ENDPOINT_URL` or the profile's `endpoint_url`; `None` for AWS itself.
     pub endpoint: Option<String>,
+    /// Renewed by their own chain, also in the middle of a destroy.
     pub credentials: SharedCredentialsProvider,
+    /// The configuration that the clients of the SDK are made from.
     pub sdk: SdkConfig,
 }
 
+/// Why AWS cannot be called, or does not know the caller.
 #[derive(Debug, thiserror::Error)]
 pub enum AwsError {
+    /// Neither environment nor profile names a region.
     #[error("no AWS region: set AWS_REGION, or `region` in your AWS profile")]
     NoRegion,
+    /// No link of the chain has credentials.
     #[error(
         "no AWS credentials: run `aws sso login` or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     )]
     NoCredentials,
+    /// STS refused `GetCallerIdentity`, or was not reached.
     #[error("AWS did not say whose credentials these are: {}", explain(source.as_ref()))]
     Refused {
+        /// The kind of the failure, by its code.
         failure: Failure,
+        /// The SDK's error.
         source: Box<SdkError<GetCallerIdentityError>>,
     },
 }
 
 impl AwsError {
+    /// The kind of the failure; `Unknown` where the region is missing.
     pub fn failure(&self) -> Failure {
         match self {
             Self::NoRegion => Failure::Unknown,
@@ -152,7 +163,9 @@ impl ProvideCredentials for Cached {
 /// Who is calling: everything a run makes belongs to this account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
+    /// The account number, twelve digits.
     pub account: String,
+    /// The ARN of the user or of the role's session.
     pub arn: String,
     /// How far this machine's clock is ahead of AWS's; less than zero where it is behind.
     pub ahead: SignedDuration,

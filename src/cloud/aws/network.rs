@@ -8,15 +8,19 @@ use super::query::{Query, QueryError, Service, elements};
 /// Subnets to place tasks in, and the network they belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
+    /// The VPC of all subnets, for example `vpc-0abc`.
     pub vpc_id: String,
+    /// Ids of subnets in that VPC; never empty.
     pub subnets: Vec<String>,
 }
 
 /// Why tasks cannot be placed.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
+    /// A call to EC2 failed.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// No default VPC, or subnets of different VPCs; the sentence says which.
     #[error("{0}")]
     Subnets(String),
 }

@@ -23,8 +23,10 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role, each with a document of its own in `terraform/permissions/`.
     pub const ALL: [Self; 4] = [Self::Operator, Self::Watcher, Self::Reaper, Self::Generator];
 
+    /// The name of its document, for example `operator`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Operator => "operator",
@@ -49,19 +51,26 @@ pub enum Caller {
 /// One action that somebody needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Need {
+    /// The IAM action, for example `ecs:RunTask`.
     pub action: &'static str,
+    /// The roles that need it.
     pub who: &'static [Role],
+    /// Whose call takes it.
     pub caller: Caller,
+    /// The purpose, for people.
     pub why: &'static str,
 }
 
 /// Actions on the same resources, under the same condition.
 #[derive(Debug, Clone, Copy)]
 pub struct Statement {
+    /// The statement's `Sid`.
     pub name: &'static str,
+    /// Resource ARNs, with `*` for what differs between accounts and runs.
     pub on: &'static [&'static str],
     /// Operator, key, values.
     pub when: Option<(&'static str, &'static str, &'static [&'static str])>,
+    /// The actions that are allowed; their roles may differ.
     pub needs: &'static [Need],
 }
 

@@ -33,13 +33,17 @@ const PAUSE: Duration = Duration::from_millis(300);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// A call that AWS refused, or that got no answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{call}: {code}: {message}")]
 pub struct QueryError {
+    /// The action, for example `DescribeSubnets`.
     pub call: String,
     /// AWS's own code, or `Connection`, `Credentials`, `Timeout` where no answer came.
     pub code: String,
+    /// AWS's message, or the cause of a failed connection.
     pub message: String,
+    /// The kind of the failure, by code or HTTP status.
     pub failure: Failure,
     source: Option<BoxError>,
 }
@@ -62,10 +66,15 @@ impl QueryError {
 /// A service as signing and endpoints know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
+    /// Subnets and security groups.
     Ec2,
+    /// Roles and their policies; one endpoint for all regions.
     Iam,
+    /// CloudWatch Logs: log groups.
     Logs,
+    /// Buckets; objects go through the channel.
     S3,
+    /// The Resource Groups Tagging API.
     Tagging,
 }
 
@@ -153,6 +162,7 @@ struct Call {
 }
 
 impl Query {
+    /// Calls with the credentials and the region of `aws`; sends nothing yet.
     pub fn new(aws: &Aws) -> Self {
         let settings = HttpConnectorSettings::builder()
             .connect_timeout(Duration::from_secs(5))

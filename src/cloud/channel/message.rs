@@ -14,13 +14,17 @@ pub const VERSION: u32 = 5;
 /// `plan.json`, written once by the orchestrator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
+    /// [`VERSION`] of the binary that wrote it.
     pub version: u32,
+    /// The run's id.
     pub run: String,
+    /// The text of the scenario file.
     pub scenario: String,
     /// Only the variables that the scenario uses, and the URL that replaces its own.
     pub surroundings: Substitutions,
     /// The scenario reads secrets: they are in `secrets.json`.
     pub secrets: bool,
+    /// The seed that all random choices of the tasks derive from.
     pub seed: u64,
     /// Where load may go: judged by each task, at each new connection.
     pub reach: AddressPolicy,
@@ -32,7 +36,9 @@ pub struct Plan {
 /// order: what `${secret:NAME}` holds, and the only message that says it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Secrets {
+    /// [`VERSION`] of the binary that wrote it.
     pub version: u32,
+    /// Values by name; only those that the scenario reads.
     pub secrets: redact::Secrets,
 }
 
@@ -40,6 +46,7 @@ pub struct Secrets {
 /// lives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Control {
+    /// [`VERSION`] of the binary that wrote it.
     pub version: u32,
     /// Which orchestration of the run this is; a task started by another ends.
     pub epoch: u64,
@@ -47,13 +54,16 @@ pub struct Control {
     /// clock. On the wire it keeps its first name: a reaper of another version reads it.
     #[serde(rename = "beat")]
     pub heartbeat: u64,
+    /// The start order; `None` until the tasks are ready.
     pub start: Option<Start>,
+    /// The stop order; `None` while the load may go on.
     pub stop: Option<Stop>,
 }
 
 /// Who starts, and when.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Start {
+    /// The agreed start instant, some seconds ahead.
     pub at: Timestamp,
     /// The slots that carry the load, in the order of their shares. A task whose slot is not here
     /// ends.
@@ -63,47 +73,61 @@ pub struct Start {
     pub attempts: Vec<u32>,
 }
 
+/// The order to end the load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stop {
+    /// The reason, for logs and reports.
     pub why: String,
 }
 
 /// `tasks/<slot>/ready.json`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ready {
+    /// [`VERSION`] of the binary that wrote it.
     pub version: u32,
+    /// The task's slot, from 0.
     pub slot: u32,
     /// A slot's second task finds the messages of its first: they are not its own.
     pub attempt: u32,
     /// The task's ARN where there is one, else its process id: evidence for people.
     pub identity: String,
+    /// Cores that the task may use: its number of workers.
     pub cores: u32,
+    /// When the task became ready, by its own clock.
     pub at: Timestamp,
 }
 
 /// `tasks/<slot>/intervals/<seq>.json.gz`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
+    /// [`VERSION`] of the binary that wrote it.
     pub version: u32,
     /// From 0, without gaps.
     pub seq: u32,
     /// Everything before this second has been reported.
     pub before_second: u32,
+    /// The results since the report before.
     pub interval: Interval,
 }
 
 /// `tasks/<slot>/end.json`: the last word of a task that ended by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct End {
+    /// [`VERSION`] of the binary that wrote it.
     pub version: u32,
+    /// The task's slot, from 0.
     pub slot: u32,
+    /// Which task of the slot it was, as in [`Ready`].
     pub attempt: u32,
+    /// Why the task ended.
     pub why: Ended,
     /// How many intervals there are: what is missing is named.
     pub intervals: u32,
+    /// When the task ended, by its own clock.
     pub at: Timestamp,
 }
 
+/// Why a task ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ended {
@@ -119,5 +143,6 @@ pub enum Ended {
     NotNeeded,
     /// `MAX_LIFETIME` was reached.
     LifetimeOver,
+    /// An error that the task could not go on with, in words.
     Failed(String),
 }

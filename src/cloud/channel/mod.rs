@@ -52,29 +52,42 @@ pub const POLL: Duration = Duration::from_secs(1);
 const CONTROL: &str = "control.json";
 const STATE: &str = "terraform.tfstate";
 
+/// A message that could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
+    /// The object store failed, or the object is not there.
     #[error("channel: {0}")]
     Store(#[from] object_store::Error),
+    /// The object is not the JSON that this version writes.
     #[error("channel: {path} is not what this version writes: {source}")]
     Message {
+        /// The object, below the run's prefix.
         path: String,
+        /// What the parser found wrong.
         source: serde_json::Error,
     },
+    /// An interval's gzip is damaged, or could not be made.
     #[error("channel: {path} cannot be unpacked: {source}")]
     Packed {
+        /// The object, below the run's prefix.
         path: String,
+        /// What gzip found wrong.
         source: std::io::Error,
     },
+    /// Another epoch has written `control.json` since.
     #[error(
         "channel: control.json was written by somebody else: another process has taken this run over"
     )]
     Fenced,
+    /// The file of the secrets could not be created for its owner alone.
     #[error("channel: {path} cannot be kept private: {source}")]
     Private {
+        /// The file.
         path: String,
+        /// The error of the file system.
         source: std::io::Error,
     },
+    /// The text that names no channel.
     #[error("channel: `{0}` is neither a folder (file:///...) nor a bucket (s3://bucket/prefix)")]
     Location(String),
 }
@@ -91,6 +104,7 @@ pub struct Channel {
 }
 
 impl Channel {
+    /// A channel in a store with conditional writes.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
         Self {
             store,
@@ -118,10 +132,12 @@ impl Channel {
         }
     }
 
+    /// Writes `plan.json`.
     pub async fn put_plan(&self, plan: &Plan) -> Result<(), ChannelError> {
         self.put("plan.json", plan).await
     }
 
+    /// Reads `plan.json`; an error where it is not there.
     pub async fn plan(&self) -> Result<Plan, ChannelError> {
         self.get("plan.json").await
     }
@@ -163,6 +179,7 @@ impl Channel {
         Ok(())
     }
 
+    /// The bytes of the file with this number in the plan; an error where it is not there.
     pub async fn file(&self, number: usize) -> Result<Vec<u8>, ChannelError> {
         Ok(self
             .store
@@ -238,6 +255,7 @@ impl Channel {
         Ok((control, version))
     }
 
+    /// Reads `control.json`; an error where it is not there.
     pub async fn control(&self) -> Result<Control, ChannelError> {
         self.get(CONTROL).await
     }
@@ -250,10 +268,12 @@ impl Channel {
         Ok(())
     }
 
+    /// Terraform's state as it was put; `None` where it was not.
     pub async fn state(&self) -> Result<Option<Vec<u8>>, ChannelError> {
         Ok(self.bytes_if_there(STATE).await?.map(Vec::from))
     }
 
+    /// Writes `ready.json` of the task's slot.
     pub async fn put_ready(&self, ready: &Ready) -> Result<(), ChannelError> {
         self.put(&format!("tasks/{}/ready.json", ready.slot), ready)
             .await
@@ -264,14 +284,17 @@ impl Channel {
         self.get_if_there(&format!("tasks/{slot}/ready.json")).await
     }
 
+    /// Writes `end.json` of the task's slot.
     pub async fn put_end(&self, end: &End) -> Result<(), ChannelError> {
         self.put(&format!("tasks/{}/end.json", end.slot), end).await
     }
 
+    /// The last message of the slot's task; `None` while it runs.
     pub async fn end(&self, slot: u32) -> Result<Option<End>, ChannelError> {
         self.get_if_there(&format!("tasks/{slot}/end.json")).await
     }
 
+    /// Writes an interval, packed, under its own sequence number.
     pub async fn put_report(&self, slot: u32, report: &Report) -> Result<(), ChannelError> {
         let path = interval_path(slot, report.seq);
         let json = serde_json::to_vec(report).map_err(|source| ChannelError::Message {

@@ -20,18 +20,24 @@ pub use push::push;
 
 /// Runs as this user and group: no name, for there is no passwd file.
 pub const USER: u32 = 65532;
-pub const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-pub const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
-pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
+const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// A packed image: small parts in memory, the layer in a file.
 #[derive(Debug, Clone)]
 pub struct Image {
+    /// The manifest's JSON.
     pub manifest: Vec<u8>,
+    /// `sha256:...`: the image is known by it.
     pub manifest_digest: String,
+    /// The config's JSON: architecture, user, entry point and layers.
     pub config: Vec<u8>,
+    /// `sha256:...` of `config`.
     pub config_digest: String,
+    /// The gzipped tar, a file in the folder that was given.
     pub layer: PathBuf,
+    /// `sha256:...` of the compressed layer.
     pub layer_digest: String,
     /// Compressed, in bytes: what is pushed and pulled.
     pub layer_size: u64,
@@ -39,19 +45,36 @@ pub struct Image {
     pub unpacked_size: u64,
 }
 
+/// Why an image could not be packed or pushed.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
+    /// It cannot run in the image, which needs a static Linux program.
     #[error("{path} cannot be the generator: {why}")]
-    Unfit { path: String, why: String },
+    Unfit {
+        /// The binary.
+        path: String,
+        /// The reason, in words.
+        why: String,
+    },
+    /// A file could not be read or written.
     #[error("{path}: {source}")]
     File {
+        /// The file.
         path: String,
+        /// The error of the file system.
         source: std::io::Error,
     },
+    /// Config or manifest could not be written as JSON.
     #[error("the image's description could not be written: {0}")]
     Json(#[from] serde_json::Error),
+    /// ECR refused a call, or was not reached.
     #[error("ECR {call}: {why}")]
-    Push { call: &'static str, why: String },
+    Push {
+        /// The operation, for example `InitiateLayerUpload`.
+        call: &'static str,
+        /// AWS's answer, or why there is none.
+        why: String,
+    },
 }
 
 impl ImageError {

@@ -5,16 +5,23 @@ use serde::{Deserialize, Serialize};
 
 use super::super::vocabulary::ActivityStatus;
 
+/// A scaling activity of the group or service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Activity {
+    /// `ActivityId`.
     pub id: String,
+    /// `Description`, for example `Launching a new EC2 instance: i-0abc`.
     pub description: String,
+    /// `Cause`: sentences of AWS with times, alarm and policy.
     pub cause: String,
+    /// `StartTime`.
     pub start: Timestamp,
     /// Includes the warm-up: not the moment of service.
     pub end: Option<Timestamp>,
+    /// `StatusCode` as last seen.
     pub status: ActivityStatus,
+    /// `StatusMessage`: why it failed.
     pub message: Option<String>,
     /// AWS's own JSON text; may name the invoking alarms.
     pub details: Option<String>,
@@ -29,7 +36,8 @@ impl Activity {
         self.description.starts_with("Launching")
     }
 
-    pub fn terminates(&self) -> bool {
+    /// The termination of an instance.
+    pub(crate) fn terminates(&self) -> bool {
         self.description.starts_with("Terminating")
     }
 
@@ -109,9 +117,13 @@ impl Activity {
 pub struct Decision {
     /// When the alarm's action ran; not when the alarm fired.
     pub at: Timestamp,
+    /// The alarm that the cause names; `None` where it names none.
     pub alarm: Option<String>,
+    /// The policy that the cause names; `None` where it names none.
     pub policy: Option<String>,
+    /// Desired capacity before.
     pub from: u32,
+    /// Desired capacity after.
     pub to: u32,
 }
 

@@ -17,10 +17,15 @@ use model::units::{Seconds, Usd};
 /// One judgement, with the figures and the reason that it rests on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
+    /// The expectation that was judged.
     pub expectation: Expectation,
+    /// The part of the run that it was judged on.
     pub scope: Scope,
+    /// Passed, failed or inconclusive.
     pub verdict: Verdict,
+    /// The figures that decided it; `Nothing` where there are none.
     pub measured: Measured,
+    /// Why the verdict is as it is.
     pub reason: Reason,
 }
 
@@ -58,8 +63,11 @@ impl Finding {
 /// Where an expectation was measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
+    /// The run as a whole: generators, plan, clocks, and thresholds over all phases.
     Run,
+    /// The Auto Scaling group or ECS service under test.
     Group,
+    /// One phase of the scenario, by its name.
     Phase(String),
 }
 
@@ -68,13 +76,22 @@ pub enum Scope {
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum Expectation {
     /// A threshold, in the user's words.
-    Threshold { text: String },
+    Threshold {
+        /// The threshold as the scenario has it, for example `p95 < 250ms`.
+        text: String,
+    },
     /// The group scaled out.
     ScaledOut,
     /// The first new instance was in service this soon after the breach.
-    ScaleOutInTime { within_s: Seconds },
+    ScaleOutInTime {
+        /// The bound, from the breach to the first new instance in service.
+        within_s: Seconds,
+    },
     /// No limit where none could be computed.
-    ScaleInInTime { within_s: Option<Seconds> },
+    ScaleInInTime {
+        /// The bound, from the fall of the load to the first instance that leaves.
+        within_s: Option<Seconds>,
+    },
     /// New instances serve at once.
     FreshInstancesServe,
     /// No request is dropped while instances leave.
@@ -83,7 +100,9 @@ pub enum Expectation {
     NoEarlyScaleIn,
     /// No limits where the load is not ours.
     HoldsWhileScaling {
+        /// The limit of p95; `None` where the scenario has none.
         p95_s: Option<Seconds>,
+        /// The limit of failed requests, from 0 to 1; `None` where the scenario has none.
         errors_share: Option<f64>,
     },
     /// The target holds at its maximum size.
@@ -93,9 +112,15 @@ pub enum Expectation {
     /// The group does not grow and shrink by turns under one load.
     NoFlapping,
     /// Too few instances for less than this share of the time.
-    UnderProvisioned { share: f64 },
+    UnderProvisioned {
+        /// The limit, as a share of the time from 0 to 1.
+        share: f64,
+    },
     /// Excess instance-minutes are less than this share of those paid for.
-    OverProvisioned { share: f64 },
+    OverProvisioned {
+        /// The limit, as a share of the paid instance-minutes from 0 to 1.
+        share: f64,
+    },
     /// Both of the above, under a load that is not ours.
     Efficiency,
     /// The group was not deleted.
@@ -128,66 +153,124 @@ pub enum Measured {
     Nothing,
     /// `at_start` where the group grew back to what it had been at the start.
     Sizes {
+        /// Desired capacity when the load began; with `at_start`, before the first scale-out.
         from: u32,
+        /// Highest desired capacity; with `at_start`, that of the first scale-out.
         to: u32,
+        /// Desired capacity when the load began; `None` where `from` is that.
         at_start: Option<u32>,
     },
     /// How long it took.
-    Took { took_s: Seconds },
+    Took {
+        /// The time that the expectation has a bound for.
+        took_s: Seconds,
+    },
     /// When the group was found gone.
     Gone {
+        /// When a poll found that the group was gone.
         #[schemars(with = "String", extend("format" = "date-time"))]
         at: Timestamp,
     },
     /// How far the clocks are apart.
-    ClocksApart { apart_s: Seconds },
+    ClocksApart {
+        /// The difference between the clock of this machine and that of AWS, without its sign.
+        apart_s: Seconds,
+    },
     /// New instances that were terminated before they served.
-    NeverServed { instances: u64 },
+    NeverServed {
+        /// How many were terminated before they served.
+        instances: u64,
+    },
     /// Errors among the answers of new instances.
     NewInstances {
+        /// Errors among `answers`.
         errors: u64,
+        /// Answers that named a new instance in their header.
         answers: u64,
+        /// New instances that answered.
         instances: u64,
     },
     /// Errors among all requests while instances were new.
-    WhileNew { errors: u64, requests: u64 },
+    WhileNew {
+        /// Errors in the seconds in which an instance was new.
+        errors: u64,
+        /// All requests in those seconds.
+        requests: u64,
+    },
     /// Requests that were dropped, of all while instances left.
-    Dropped { requests: u64, of: u64 },
+    Dropped {
+        /// Requests cut off, refused or answered 5xx.
+        requests: u64,
+        /// All requests in the seconds in which instances left.
+        of: u64,
+    },
     /// What the load balancer counted while instances left.
     DroppedByBalancer {
+        /// Answers with status 502 of the load balancer itself.
         gateway_errors: f64,
+        /// Failed connections from the load balancer to a target.
         connection_errors: f64,
+        /// All requests that the load balancer counted in the same periods.
         requests: f64,
     },
     /// Instances that left under the highest load so far, and how the target answered meanwhile.
-    LeftEarly { instances: u64, answered: Answered },
+    LeftEarly {
+        /// Instances that left too early.
+        instances: u64,
+        /// The answers while that load stayed.
+        answered: Answered,
+    },
     /// How the target answered while the group scaled out.
-    WhileScaling { answered: Answered },
+    WhileScaling {
+        /// The answers from each breach until all that it launched served.
+        answered: Answered,
+    },
     /// Turns between growing and shrinking, among all changes of size.
-    Turns { turns: u64, changes: u64 },
+    Turns {
+        /// Pairs of opposite changes that follow each other closely.
+        turns: u64,
+        /// All changes of the desired capacity.
+        changes: u64,
+    },
     /// For how long the group could not grow, and how it answered in a spike and besides.
     Pinned {
+        /// The group's maximum size.
         maximum: u32,
+        /// Seconds at the maximum while an alarm asked for more.
         seconds: u64,
+        /// The answers at the maximum in a spike; `None` where there were none.
         in_spike: Option<AtMaximum>,
+        /// The answers at the maximum outside spikes; `None` where there were none.
         besides: Option<AtMaximum>,
     },
     /// Seconds at the maximum while an alarm asked for more.
-    PinnedWhileAlarmed { maximum: u32, seconds: u64 },
+    PinnedWhileAlarmed {
+        /// The group's maximum size.
+        maximum: u32,
+        /// Seconds at the maximum while an alarm asked for more.
+        seconds: u64,
+    },
     /// The share of the time with too few instances, and how many were missing on average.
     TooFewInstances {
+        /// The share of the time with too few instances, from 0 to 1.
         time_share: f64,
+        /// Instances that were missing, averaged over the whole load.
         missing_instances: f64,
     },
     /// Excess instance-minutes as a share of those paid for.
     ExcessInstanceMinutes {
+        /// The excess as a share of `paid_minutes`, from 0 to 1.
         share: f64,
+        /// Instance-minutes that the group had, starting and leaving instances included.
         paid_minutes: f64,
+        /// The cost of the excess; `None` where the instance type has no list price here.
         cost: Option<Cost>,
     },
+    /// The value of a threshold's metric; in JSON it has that metric's `id`.
     #[from]
     #[serde(untagged)]
     Metric(MetricValue),
+    /// Figures of the run as a whole; in JSON they have their own `id`.
     #[from]
     #[serde(untagged)]
     Run(RunFigures),
@@ -198,25 +281,45 @@ pub enum Measured {
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum MetricValue {
     /// A latency percentile.
-    Percentile { percentile: f64, value_us: f64 },
+    Percentile {
+        /// The percentile, for example 95.
+        percentile: f64,
+        /// Its latency in microseconds, from the intended start.
+        value_us: f64,
+    },
     /// The mean latency.
-    Mean { value_us: f64 },
+    Mean {
+        /// In microseconds, from the intended start.
+        value_us: f64,
+    },
     /// The longest latency.
-    Max { value_us: f64 },
+    Max {
+        /// In microseconds, from the intended start.
+        value_us: f64,
+    },
     /// The share of requests that failed.
     Errors {
+        /// `errors` of `requests`, from 0 to 1.
         share: f64,
+        /// Failed requests.
         errors: u64,
+        /// All requests.
         requests: u64,
     },
     /// The share of checks that held, and how many failed.
     Checks {
+        /// The share of checks that held, from 0 to 1.
         share: f64,
+        /// Checks that did not hold.
         failed: u64,
+        /// All checks.
         checks: u64,
     },
     /// Requests answered per second.
-    Rate { per_second: f64 },
+    Rate {
+        /// The mean over the phase or window.
+        per_second: f64,
+    },
 }
 
 /// Figures of the run as a whole.
@@ -224,16 +327,36 @@ pub enum MetricValue {
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum RunFigures {
     /// The share of the load that was sent.
-    LoadSent { share: f64 },
+    LoadSent {
+        /// Requests sent of those asked for, from 0 to 1.
+        share: f64,
+    },
     /// The latest request, and how busy the busiest worker was.
-    Saturation { latest_s: Seconds, busy_share: f64 },
+    Saturation {
+        /// The longest delay between a request's intended and its real start.
+        latest_s: Seconds,
+        /// The share of a second in which the busiest worker was busy, from 0 to 1.
+        busy_share: f64,
+    },
     /// Tasks whose every interval arrived.
-    TasksComplete { complete: u32, tasks: u32 },
+    TasksComplete {
+        /// Tasks whose every interval arrived.
+        complete: u32,
+        /// Tasks that were asked for.
+        tasks: u32,
+    },
     /// Requests that were answered, or could not be sent, of all.
-    Requests { count: u64, requests: u64 },
+    Requests {
+        /// The requests that the expectation is about: answered, or never sent.
+        count: u64,
+        /// All requests.
+        requests: u64,
+    },
     /// How long the group was out of sight.
     OutOfSight {
+        /// The total of all gaps in which the group could not be read.
         unseen_s: Seconds,
+        /// From the first to the last observation.
         watched_s: Seconds,
     },
 }
@@ -241,12 +364,16 @@ pub enum RunFigures {
 /// How the target answered in some seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Answered {
+    /// Their 95th percentile; `None` where no request was answered.
     pub p95_s: Option<Seconds>,
+    /// Errors among their requests, from 0 to 1.
     pub errors_share: f64,
+    /// How many seconds it was measured over.
     pub seconds: u64,
 }
 
 impl Answered {
+    /// The answers of `merged`, which were measured over this many seconds.
     pub fn of(merged: &Merged, seconds: usize) -> Self {
         let tally = &merged.tally;
         Self {
@@ -257,8 +384,10 @@ impl Answered {
     }
 }
 
+/// How the target answered in the seconds in which the whole maximum served.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AtMaximum {
+    /// The answers in those seconds, new instances included.
     pub answered: Answered,
     /// Errors of new instances, which are judged elsewhere.
     pub errors_of_new_instances: u64,
@@ -267,6 +396,7 @@ pub struct AtMaximum {
 /// What instance-minutes cost, at a list price.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cost {
+    /// At the on-demand list price of us-east-1.
     pub usd: Usd,
     /// The month of the price list.
     pub prices_of: String,
@@ -278,18 +408,27 @@ pub struct Cost {
 pub enum OtherCause {
     /// A change of size that no alarm asked for.
     NoAlarm {
+        /// Desired capacity before the change.
         from: u32,
+        /// Desired capacity after the change.
         to: u32,
+        /// When the change was decided.
         #[schemars(with = "String", extend("format" = "date-time"))]
         at: Timestamp,
     },
+    /// An instance refresh or a deployment was under way.
     Refresh {
+        /// Its kind and state, in a short sentence.
         text: String,
     },
+    /// A scheduled action was due during the run.
     ScheduledAction {
+        /// The name of the scheduled action.
         name: String,
     },
+    /// A predictive policy scales by its own forecast.
     PredictivePolicy {
+        /// The name of the policy.
         name: String,
     },
 }
@@ -298,13 +437,20 @@ pub enum OtherCause {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum WorseInstance {
+    /// It answered with more errors than the others.
     Errors {
+        /// The instance's id.
         instance: String,
+        /// Errors among its answers, from 0 to 1.
         share: f64,
     },
+    /// It answered more slowly than the others.
     Slow {
+        /// The instance's id.
         instance: String,
+        /// Its own 95th percentile.
         p95_s: Seconds,
+        /// The p95 of the others; `None` where no other instance answered.
         others_p95_s: Option<Seconds>,
     },
 }
@@ -312,7 +458,9 @@ pub enum WorseInstance {
 /// The part of scaling in that the group's own settings take.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Unavoidable {
+    /// The setting that takes the time, in words.
     pub waits_for: String,
+    /// How long that setting alone takes.
     pub takes_s: Seconds,
 }
 
@@ -320,12 +468,17 @@ pub struct Unavoidable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CountedFrom {
+    /// The end of the spike, by the plan.
     EndOfSpike,
+    /// The first low datapoint of the alarm for less, where the load is not ours.
     FirstLowDatapoint,
 }
 
+/// The highest value of a policy's metric under the load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricPeak {
+    /// The metric's name.
     pub metric: String,
+    /// Its highest value, in the metric's own unit.
     pub value: f64,
 }

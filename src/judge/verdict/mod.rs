@@ -44,6 +44,7 @@ pub struct Circumstances {
     pub cut_short: Option<String>,
     /// Tasks that were asked for, and those whose every interval arrived.
     pub tasks: u32,
+    /// Tasks that delivered every interval; at most `tasks`.
     pub complete_tasks: u32,
     /// Intervals, ends and tasks that are missing, by name.
     pub missing: Vec<String>,
@@ -52,12 +53,16 @@ pub struct Circumstances {
 /// Everything that was judged.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Findings {
+    /// Whether the figures are the target's, and the group's own.
     pub validity: Vec<Finding>,
+    /// One for each threshold, or for each phase that it is judged in.
     pub thresholds: Vec<Finding>,
+    /// The expectations of the group; empty where no group was watched.
     pub scaling: Vec<Finding>,
     /// Not asked for and could not be judged, or takes a load of one's own to judge; decides
     /// nothing.
     pub not_judged: Vec<Finding>,
+    /// The facts that the scaling findings rest on; `None` where no group was watched.
     pub reaction: Option<Reaction>,
 }
 

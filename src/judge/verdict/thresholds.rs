@@ -199,6 +199,7 @@ fn select(
 pub struct Abort {
     /// The threshold, in the user's words.
     pub text: String,
+    /// The value that failed it.
     pub measured: Measured,
 }
 

@@ -13,62 +13,124 @@ use model::units::Seconds;
 pub enum Warning {
     // The group, as it was before the run.
     /// The group is at its maximum already.
-    AtMaximum { group: String, maximum: u32 },
+    AtMaximum {
+        /// The group's name.
+        group: String,
+        /// The group's maximum size.
+        maximum: u32,
+    },
     /// A process that scaling needs is suspended.
     ProcessSuspended {
+        /// The group's name.
         group: String,
+        /// The suspended process.
         process: SuspendedProcess,
     },
     /// The group has no scaling policy.
-    NoPolicy { group: String },
+    NoPolicy {
+        /// The group's name.
+        group: String,
+    },
     /// Every policy has scale-in disabled.
-    ScaleInDisabled { group: String },
+    ScaleInDisabled {
+        /// The group's name.
+        group: String,
+    },
     /// Every instance is protected from scale-in.
-    AllProtected { group: String },
+    AllProtected {
+        /// The group's name.
+        group: String,
+    },
     /// An instance refresh or a deployment is under way, in AWS's words.
-    Refresh { group: String, refresh: String },
+    Refresh {
+        /// The group's name.
+        group: String,
+        /// The refresh or deployment and its state.
+        refresh: String,
+    },
     /// The target group has sticky sessions.
-    StickySessions { target_group: String },
+    StickySessions {
+        /// The end of its ARN: `targetgroup/NAME/ID`.
+        target_group: String,
+    },
     /// Targets were unhealthy before the run.
-    UnhealthyTargets { group: String, targets: u64 },
+    UnhealthyTargets {
+        /// The group's name.
+        group: String,
+        /// How many were unhealthy.
+        targets: u64,
+    },
     /// An alarm has no data.
-    AlarmWithoutData { alarm: String },
+    AlarmWithoutData {
+        /// The alarm's name.
+        alarm: String,
+    },
     /// An alarm fired before the load.
-    AlarmFired { alarm: String },
+    AlarmFired {
+        /// The alarm's name.
+        alarm: String,
+    },
     /// The metric of an alarm could not be read, and its period is assumed.
-    AlarmUnreadable { alarm: String, period_s: Seconds },
+    AlarmUnreadable {
+        /// The alarm's name.
+        alarm: String,
+        /// The period that is assumed.
+        period_s: Seconds,
+    },
     /// An alarm's period is five minutes or longer.
-    SlowAlarm { alarm: String, period_s: Seconds },
+    SlowAlarm {
+        /// The alarm's name.
+        alarm: String,
+        /// The alarm's period.
+        period_s: Seconds,
+    },
     /// A metric has a datapoint every five minutes only.
     BasicMonitoring {
+        /// The metric's name.
         metric: String,
+        /// The period of the alarm that looks at it.
         alarm_period_s: Seconds,
     },
     /// A call failed: what depends on it is not judged.
-    CallFailed { call: String, why: String },
+    CallFailed {
+        /// The IAM action of the call.
+        call: String,
+        /// AWS's answer, or why there is none.
+        why: String,
+    },
     /// The group under test has a setting that the one it stands for has not.
     Differs {
+        /// The group under test.
         group: String,
+        /// The group that it stands for: `target.like` of the scenario.
         like: String,
+        /// The setting, in words.
         setting: String,
+        /// Its value in the group under test.
         value: String,
+        /// Its value in the other group.
         other: String,
     },
 
     // The scenario beside the group's policies.
     /// The spike is over before the alarm can see it.
     SpikeTooShort {
+        /// The length of the spike.
         lasts_s: Seconds,
+        /// The alarm, and the load that it must see.
         window: AlarmWindow,
     },
     /// The load ends before the policy can see its fall.
     RecoveryTooShort {
+        /// The length of the load after the spike.
         lasts_s: Seconds,
+        /// The alarm, and the low load that it must see.
         window: AlarmWindow,
     },
     /// No phase follows the last spike.
     LoadEndsWithItsSpike,
 
+    /// A doubt about the run itself; in JSON it has its own `id`.
     #[from]
     #[serde(untagged)]
     Run(RunWarning),
@@ -79,17 +141,43 @@ pub enum Warning {
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum RunWarning {
     /// An earlier run may have left things behind.
-    EarlierRun { things: usize, remedy: String },
+    EarlierRun {
+        /// How many resources may be left.
+        things: usize,
+        /// The command that removes them.
+        remedy: String,
+    },
     /// The group is not watched.
-    NotWatched { subject: String, why: String },
+    NotWatched {
+        /// The group or service, as the scenario names it.
+        subject: String,
+        /// Why it cannot be watched.
+        why: String,
+    },
     /// The AWS session may end before the run does.
-    SessionTooShort { left_s: Seconds, needed_s: Seconds },
+    SessionTooShort {
+        /// The time until the session's credentials expire.
+        left_s: Seconds,
+        /// The longest time that the run may take, with its teardown.
+        needed_s: Seconds,
+    },
     /// A task did not become ready.
-    TasksMissing { cause: String },
+    TasksMissing {
+        /// A sentence with the task and its error.
+        cause: String,
+    },
     /// A metric's last datapoints never came.
-    DatapointsMissing { cause: String },
+    DatapointsMissing {
+        /// A sentence with the metric, and where its datapoints end.
+        cause: String,
+    },
     /// The wait for the group's first size ended early.
-    RecoveryEndedEarly { instances: u32, why: String },
+    RecoveryEndedEarly {
+        /// The size that the wait was for.
+        instances: u32,
+        /// The bound or signal that ended the wait.
+        why: String,
+    },
     /// A warning of a report of version 1 to 4, which has its sentence only.
     OlderReport,
 }
@@ -97,13 +185,18 @@ pub enum RunWarning {
 /// A process of a group whose suspension changes a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SuspendedProcess {
+    /// It cannot scale out.
     Launch,
+    /// It cannot scale in.
     Terminate,
+    /// Its policies do not react to their alarms.
     AlarmNotification,
+    /// New instances are not registered with the target group.
     AddToLoadBalancer,
 }
 
 impl SuspendedProcess {
+    /// Every process, in the order of the report.
     pub const ALL: [Self; 4] = [
         Self::Launch,
         Self::Terminate,
@@ -125,8 +218,12 @@ impl SuspendedProcess {
 /// How much load an alarm must see: its datapoints, and the one that the load begins in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AlarmWindow {
+    /// The alarm's name.
     pub alarm: String,
+    /// The length of load that it must see.
     pub needs_s: Seconds,
+    /// Datapoints to alarm.
     pub datapoints: u32,
+    /// The alarm's period.
     pub period_s: Seconds,
 }

@@ -39,12 +39,17 @@ const STOPPING: Duration = Duration::from_secs(180);
 /// Where tasks are placed; from the module's outputs and the chosen subnets.
 #[derive(Debug, Clone)]
 pub struct Placement {
+    /// Name or ARN of the run's ECS cluster.
     pub cluster: String,
+    /// The ARN of the task definition.
     pub task_definition: String,
+    /// The id of the security group of the tasks.
     pub security_group: String,
+    /// Ids of the subnets that tasks are spread over.
     pub subnets: Vec<String>,
 }
 
+/// One Fargate task for each slot.
 pub struct FargateFleet {
     client: Client,
     placement: Placement,
@@ -62,6 +67,7 @@ struct Bill {
 }
 
 impl FargateFleet {
+    /// A fleet without tasks yet; calls nothing.
     pub fn new(aws: &Aws, placement: Placement, orders: Orders) -> Self {
         let client = Client::new(&aws.sdk);
         Self {

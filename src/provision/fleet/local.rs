@@ -41,6 +41,7 @@ pub struct LocalFleet {
 }
 
 impl LocalFleet {
+    /// A fleet without processes yet; `folder` takes their logs.
     pub fn new(binary: PathBuf, channel: String, folder: PathBuf, orders: Orders) -> Self {
         Self {
             binary,

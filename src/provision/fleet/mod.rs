@@ -15,36 +15,61 @@ pub mod local;
 /// What became of a slot's task, as its platform says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskState {
+    /// The task's slot, from 0.
     pub slot: u32,
     /// ARN or process id.
     pub identity: String,
+    /// Its status when it was read.
     pub status: TaskStatus,
 }
 
+/// The life of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskStatus {
     /// On its way: the platform's own word.
     Starting(String),
+    /// It runs; whether it is ready is on the channel.
     Running,
+    /// It has ended.
     Stopped {
+        /// Exit code and reason of the platform.
         why: String,
+        /// It ended with exit code 0.
         succeeded: bool,
     },
 }
 
+/// A task that could not be started, described or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
+    /// A call to ECS failed.
     #[error("{call}: {}", explain(source.as_ref()))]
     Call {
+        /// The operation, for example `RunTask`.
         call: &'static str,
+        /// The SDK's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// AWS's answer to a launch says nothing.
     #[error("RunTask: neither a task nor a failure in the answer")]
     Incomplete,
+    /// Tasks did not stop in time.
     #[error("StopTask: {tasks} tasks have not stopped after {} s", after.as_secs())]
-    StillStopping { tasks: usize, after: Duration },
+    StillStopping {
+        /// How many still run.
+        tasks: usize,
+        /// The time that was waited.
+        after: Duration,
+    },
+    /// The platform refused to start a task, for example for want of capacity.
     #[error("slot {slot} could not be placed: {why}")]
-    Refused { slot: u32, why: String },
+    Refused {
+        /// The task's slot.
+        slot: u32,
+        /// The reason of the platform.
+        why: String,
+    },
+    /// A child process could not be started.
     #[error("could not start a generator process: {0}")]
     Process(#[from] std::io::Error),
 }
@@ -52,12 +77,15 @@ pub enum FleetError {
 /// What every task of a run is told when it is started.
 #[derive(Debug, Clone)]
 pub struct Orders {
+    /// The run's id.
     pub run: String,
+    /// The orchestration that starts the task: a task of an older epoch ends.
     pub epoch: u64,
     /// After this a task ends whatever happens.
     pub max_lifetime: Duration,
 }
 
+/// Starts, describes and stops the tasks of one run.
 #[async_trait]
 pub trait Fleet: Send + Sync {
     /// Starts a task for a slot, and returns its identity. Starting a slot again replaces its

@@ -57,6 +57,7 @@ pub enum LockRole {
 /// The process that holds an owner lock, as the file says: `ROLE, process PID on HOST`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockHolder {
+    /// Why it holds the lock.
     pub role: LockRole,
     /// `process PID on HOST`, for people.
     process: Option<String>,
@@ -147,9 +148,11 @@ pub fn wait_until_orphaned(folder: &Path) -> io::Result<()> {
 /// number later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Worker {
+    /// The process id.
     pub pid: u32,
     /// In clock ticks since the host was started.
     pub started: u64,
+    /// The id of the host's boot: process ids start anew with each.
     pub boot: String,
 }
 
@@ -163,6 +166,7 @@ impl Worker {
         })
     }
 
+    /// True while the same process is there, not another of its number.
     pub fn is_alive(&self) -> bool {
         Self::of(self.pid).as_ref() == Some(self)
     }

@@ -21,29 +21,47 @@ pub use record::Record;
 use locks::{LockHolder, LockRole};
 use model::units::RunId;
 
+/// The file name of the journal in a run's folder.
 pub const JOURNAL: &str = "journal";
 /// The journal's first record once more: without it nobody would know in which account to look.
 const HEAD: &str = "journal.head";
 
-pub type JournalResult<T> = std::result::Result<T, JournalError>;
+type JournalResult<T> = std::result::Result<T, JournalError>;
 
+/// A journal or a run's folder that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
+    /// The file system failed.
     #[error("could not {doing} {}: {source}", path.display())]
     Io {
+        /// The verb, for example `open`.
         doing: &'static str,
+        /// The file or folder.
         path: PathBuf,
+        /// The error of the file system.
         source: std::io::Error,
     },
+    /// A record cannot be written as JSON.
     #[error("could not write a journal record as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// Another process holds the run's owner lock.
     #[error(
         "{} is already driven by {holder}; wait for it, or end that process first",
         folder.display()
     )]
-    Owned { folder: PathBuf, holder: LockHolder },
+    Owned {
+        /// The run's folder.
+        folder: PathBuf,
+        /// The process that holds the lock.
+        holder: LockHolder,
+    },
+    /// The folder has no readable record to tell whose run it is.
     #[error("{} holds no readable journal record", folder.display())]
-    Empty { folder: PathBuf },
+    Empty {
+        /// The run's folder.
+        folder: PathBuf,
+    },
+    /// No folder for runs is given, and the home folder is unknown.
     #[error("no home folder is known: set SPIKEPROOF_RUNS_DIR or pass --runs-dir")]
     NoHome,
 }
@@ -206,6 +224,7 @@ impl Journal {
 /// A run as found on the disk.
 #[derive(Debug)]
 pub struct Found {
+    /// The run's folder.
     pub folder: PathBuf,
     /// The records up to the first bad one, without taking the run over: the first from its copy,
     /// where the journal does not give it; empty when nothing could be read.

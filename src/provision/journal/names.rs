@@ -13,13 +13,17 @@ pub const ROLE_PATH: &str = "/spikeproof/";
 pub const RUN_TAG: &str = "spikeproof:run";
 /// What the names of buckets, repositories and log groups begin with.
 pub const BUCKET_PREFIX: &str = "spikeproof-";
+/// The start of the names of repositories.
 pub const REPOSITORY_PREFIX: &str = "spikeproof/";
+/// The start of the names of log groups.
 pub const LOG_GROUP_PREFIX: &str = "/spikeproof/";
 
 /// One thing in AWS, by kind and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Thing {
+    /// The kind of resource.
     pub kind: ResourceKind,
+    /// Its name in AWS; of tasks, that of their cluster.
     pub name: String,
 }
 
@@ -36,17 +40,24 @@ pub enum ResourceKind {
     /// All tasks of the run's cluster: the only thing that costs by the hour. Its name is the
     /// cluster's.
     Tasks,
+    /// The ECS cluster.
     Cluster,
+    /// The ECS task definition: all revisions of the family.
     TaskDefinition,
+    /// The ECR repository of the generator image.
     Repository,
+    /// The security group of the tasks.
     SecurityGroup,
+    /// The log group of the tasks.
     LogGroup,
+    /// An IAM role: execution role or task role.
     Role,
     /// Last: it holds the channel.
     Bucket,
 }
 
 impl ResourceKind {
+    /// The words for people, for example `ECR repository`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Tasks => "tasks of cluster",
@@ -64,17 +75,26 @@ impl ResourceKind {
 /// The names of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceNames {
+    /// The ECS cluster.
     pub cluster: String,
+    /// The family of the task definition.
     pub family: String,
+    /// The ECR repository.
     pub repository: String,
+    /// The security group.
     pub security_group: String,
+    /// The CloudWatch log group.
     pub log_group: String,
+    /// The role that ECS pulls the image and writes logs with.
     pub execution_role: String,
+    /// The role that the generator itself has.
     pub task_role: String,
+    /// The bucket of the channel.
     pub bucket: String,
 }
 
 impl ResourceNames {
+    /// All names of this run.
     pub fn of(run: &RunId) -> Self {
         Self {
             cluster: run.to_string(),

@@ -15,10 +15,15 @@ use model::units::RunId;
 /// Who ran, where, against what. Account and region let a later reap refuse the wrong credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
+    /// The run's id.
     pub run: RunId,
+    /// The AWS region of everything that the run makes.
     pub region: String,
+    /// The AWS account of everything that the run makes.
     pub account: String,
+    /// The `name` of the scenario.
     pub scenario_name: String,
+    /// The URL under load.
     pub url: String,
     /// `AWS_ENDPOINT_URL`, when it was not AWS itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,38 +34,54 @@ pub struct Run {
     /// `AWS_PROFILE`: whoever reaps it later may have another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// When the run began.
     pub started: Timestamp,
 }
 
+/// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "kebab-case")]
 pub enum Record {
+    /// The first line: the run itself.
     Run(Run),
     /// One thing is about to be made by us.
     Intent {
+        /// The thing that is about to be made.
         thing: Thing,
     },
     /// Terraform is about to make everything.
     IntentApply,
+    /// Terraform has made everything.
     Applied,
     /// Terraform gave up by itself: nothing of it is under way any more.
     ApplyFailed,
+    /// A task was started.
     Task {
+        /// Its ARN, or the process id of a local task.
         arn: String,
     },
+    /// The load ended early: by the user, by a limit, or because the tasks had ended.
     Interrupted {
+        /// The reason, in words.
         why: String,
     },
+    /// A destroy is about to begin.
     IntentDestroy,
     /// Described, and not there.
     Gone {
+        /// The thing that is proven gone.
         thing: Thing,
     },
+    /// A thing is still there, or could not be described, after a destroy.
     Left {
+        /// The thing that is left.
         thing: Thing,
+        /// AWS's answer, or why there is none.
         why: String,
     },
+    /// The last line: nothing of the run is under way.
     Finished {
+        /// The exit code of the run or the reap.
         exit: Exit,
     },
 }

@@ -16,6 +16,7 @@ const LEAST: u64 = 64 << 20;
 /// The kind of file system that a folder is on, as far as it matters to locks and durability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileSystem {
+    /// A local disk, or a kind that is not known.
     Disk,
     /// Locks and durability are another machine's.
     Network,

@@ -42,8 +42,11 @@ const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"]
 /// The module's variables.
 #[derive(Debug, Clone, Serialize)]
 pub struct Variables {
+    /// The run's id; every name derives from it.
     pub run: String,
+    /// The AWS region.
     pub region: String,
+    /// The VPC of the subnets that tasks are placed in.
     pub vpc_id: String,
     /// Fargate units: 1024 is one vCPU.
     pub cpu: u32,
@@ -55,17 +58,24 @@ pub struct Variables {
     pub image: String,
     /// `sha256:...` of the image in the run's own repository.
     pub image_digest: String,
+    /// Further tags for everything that the module makes.
     pub tags: BTreeMap<String, String>,
 }
 
 /// The module's outputs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Outputs {
+    /// The name of the ECS cluster.
     pub cluster: String,
+    /// The ARN of the task definition.
     pub task_definition: String,
+    /// The id of the security group of the tasks.
     pub security_group: String,
+    /// The bucket of the channel.
     pub bucket: String,
+    /// The ECR repository, without a tag.
     pub repository_url: String,
+    /// The name of the log group.
     pub log_group: String,
 }
 
@@ -76,37 +86,61 @@ pub struct Finished {
     pub ok: bool,
     /// We asked it to stop.
     pub cancelled: bool,
+    /// Errors and warnings, in order; the first 200.
     pub diagnostics: Vec<Diagnostic>,
     /// How many resources were created, changed or deleted.
     pub resources: usize,
+    /// Those of a successful apply; `None` for other commands.
     pub outputs: Option<Outputs>,
     /// Everything terraform said.
     pub log: PathBuf,
 }
 
+/// A command of terraform that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TerraformError {
+    /// The file system failed, or the process could not be started.
     #[error("could not {doing} {}: {source}", path.display())]
     Io {
+        /// The verb, for example `open`.
         doing: &'static str,
+        /// The file, folder or binary.
         path: PathBuf,
+        /// The error of the operating system.
         source: io::Error,
     },
+    /// Terraform ended with an exit code that is not 0.
     #[error("terraform {command} failed: {}; everything it said is in {}", what(first.as_deref(), last_words), log.display())]
     Failed {
+        /// The subcommand, for example `apply`.
         command: &'static str,
+        /// Its exit code; `None` where a signal ended it.
         code: Option<i32>,
+        /// Its first error; `None` where it gave none as a message.
         first: Option<Box<Diagnostic>>,
+        /// The kind of the failure, by the text of that error.
         failure: Failure,
         /// One of its errors leaves open what was made: another attempt may do better.
         unclear: bool,
+        /// The end of its output, for an error without a message.
         last_words: String,
+        /// The file with all of its output.
         log: PathBuf,
     },
+    /// It was asked to stop, and did.
     #[error("terraform {command} was interrupted; everything it said is in {}", log.display())]
-    Cancelled { command: &'static str, log: PathBuf },
+    Cancelled {
+        /// The subcommand, for example `apply`.
+        command: &'static str,
+        /// The file with all of its output.
+        log: PathBuf,
+    },
+    /// An apply ended well, but printed no outputs that can be read.
     #[error("terraform apply succeeded without its outputs; everything it said is in {}", log.display())]
-    NoOutputs { log: PathBuf },
+    NoOutputs {
+        /// The file with all of its output.
+        log: PathBuf,
+    },
 }
 
 /// In the run's folder.

@@ -17,32 +17,53 @@ const OLDEST: (u64, u64) = (1, 5);
 /// first.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Which of the two programs a binary is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flavour {
+    /// HashiCorp's `terraform`.
     Terraform,
+    /// OpenTofu's `tofu`.
     OpenTofu,
 }
 
+/// The program that a run is provisioned with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binary {
+    /// The program's file.
     pub path: PathBuf,
+    /// Terraform or OpenTofu, by its own answer.
     pub flavour: Flavour,
+    /// The version that it tells, for example `1.9.5`.
     pub version: String,
     /// `linux_amd64`: the folder name of this platform in a provider mirror.
     pub platform: String,
 }
 
+/// Why no program can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LocateError {
+    /// None of the documented places has one.
     #[error(
         "no terraform was found: install Terraform (or OpenTofu) 1.5 or newer so that `terraform` is in PATH, or name \
          it with --terraform"
     )]
     Missing,
+    /// It does not start, or does not tell its version.
     #[error("{} is not a working terraform: {why}; name another with --terraform", path.display())]
-    Broken { path: PathBuf, why: String },
+    Broken {
+        /// The program's file.
+        path: PathBuf,
+        /// The cause, in words.
+        why: String,
+    },
+    /// It is older than version 1.5.
     #[error("{} is version {version}: install Terraform (or OpenTofu) 1.5 or newer", path.display())]
-    Old { path: PathBuf, version: String },
+    Old {
+        /// The program's file.
+        path: PathBuf,
+        /// The version that it tells.
+        version: String,
+    },
 }
 
 /// The binary to use: `asked` (`--terraform`), or the first that exists in the documented order.

@@ -9,60 +9,90 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+/// One line of the output.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
+    /// The first line: the program's version.
     Version {
+        /// For example `1.9.5`.
         version: String,
     },
+    /// A resource is about to be created, changed or deleted.
     ApplyStart(ResourceChange),
+    /// It is still under way; comes every ten seconds.
     ApplyProgress(ResourceChange),
+    /// It is done.
     ApplyComplete(ResourceChange),
+    /// It failed; a diagnostic follows.
     ApplyErrored(ResourceChange),
+    /// A resource is read.
     Refresh {
+        /// For example `aws_ecs_cluster.run`.
         address: String,
     },
+    /// How many resources a plan, apply or destroy is about.
     ChangeSummary {
+        /// `plan`, `apply` or `destroy`.
         operation: String,
+        /// Resources created.
         add: u64,
+        /// Resources changed.
         change: u64,
+        /// Resources deleted.
         remove: u64,
     },
+    /// The outputs by name; those of a plan have no value and are left out.
     Outputs(BTreeMap<String, Value>),
+    /// An error or a warning.
     Diagnostic(Diagnostic),
     /// `state` is the emergency dump: the only good copy when the disk is full.
     Log {
+        /// Its text.
         message: String,
+        /// The whole state; `None` in other log lines.
         state: Option<Value>,
     },
+    /// A type that is not in this list, or one without its fields.
     Other {
+        /// Its `type`; empty where it has none.
         kind: String,
+        /// Its `@message`.
         message: String,
     },
+    /// The line itself.
     Text(String),
 }
 
 /// One resource being created, updated or deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceChange {
+    /// For example `aws_ecs_cluster.run`.
     pub address: String,
     /// `create`, `update`, `delete`, ...
     pub action: String,
     /// What AWS calls it, once known.
     pub id: Option<String>,
+    /// Since it began, in whole seconds.
     pub elapsed: Duration,
 }
 
+/// An error or a warning of terraform.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Diagnostic {
+    /// `error` or `warning`.
     pub severity: String,
+    /// Its first sentence.
     pub summary: String,
+    /// The text below it; may be empty.
     #[serde(default)]
     pub detail: String,
+    /// The resource that it is about; `None` where it is about none.
     #[serde(default)]
     pub address: Option<String>,
 }
 
 impl Diagnostic {
+    /// True for an error, false for a warning.
     pub fn is_error(&self) -> bool {
         self.severity == "error"
     }

@@ -10,7 +10,7 @@ pub mod driver;
 pub mod locate;
 pub mod message;
 pub mod module;
-pub mod provider;
+mod provider;
 pub mod session;
 pub mod state;
 

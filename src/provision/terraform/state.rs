@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::journal;
 use model::units::RunId;
 
+/// The file name of terraform's state in a run's folder.
 pub const STATE: &str = "terraform.tfstate";
 const COPIES: &str = "states";
 const KEEP: usize = 3;
@@ -68,12 +69,16 @@ pub fn keep(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// What was done so that terraform sees the best state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Best {
     /// The state file is whole, and nothing newer is known.
     AsItIs,
     /// It was missing, empty, torn or old; what had this serial is in its place.
-    Restored { serial: u64 },
+    Restored {
+        /// The serial of the state that was put back.
+        serial: u64,
+    },
     /// There is no whole state: terraform knows of nothing.
     None,
 }

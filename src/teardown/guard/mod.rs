@@ -32,9 +32,11 @@ const EXIT: Duration = Duration::from_secs(5);
 /// What a guard is started with.
 #[derive(Debug, Clone)]
 pub struct GuardOptions {
+    /// The run that it guards.
     pub run: RunId,
     /// The run's own folder, in the folder of all runs.
     pub folder: PathBuf,
+    /// The terraform or tofu binary of the run.
     pub terraform: PathBuf,
 }
 
@@ -50,6 +52,7 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// Starts the guard's process in a group of its own; fails where it cannot be started.
     pub fn start(options: GuardOptions) -> io::Result<Self> {
         let child = spawn(&options)?;
         Ok(Self {
@@ -73,6 +76,7 @@ impl Guard {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
+    /// The file with the guard's output, in the run's folder.
     pub fn log(&self) -> PathBuf {
         self.options.folder.join(LOG)
     }

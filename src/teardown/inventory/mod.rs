@@ -25,20 +25,26 @@ mod s3;
 /// Whether a thing is there, with the answer that says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
+    /// It does not exist, or no longer.
     Gone {
+        /// The call and its answer.
         evidence: String,
     },
+    /// It exists and is the run's.
     There {
+        /// The call and its answer.
         evidence: String,
     },
     /// Something of that name is there, and it is not the run's: as good as gone, and never
     /// touched.
     Foreign {
+        /// The call and its answer, and why it is not the run's.
         evidence: String,
     },
     /// The run's, and the run is in another region: whatever is described here by its name proves
     /// nothing.
     Elsewhere {
+        /// The call and its answer, which tells the other region.
         evidence: String,
     },
 }
@@ -46,27 +52,39 @@ pub enum Presence {
 /// Why a thing could not be described or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
+    /// A call without an SDK failed.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// A call of an SDK failed.
     #[error("{call}: {}", explain(source.as_ref()))]
     Call {
+        /// The operation, for example `DescribeClusters`.
         call: &'static str,
+        /// The kind of the failure, by its code.
         failure: Failure,
+        /// The SDK's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An answer that lacks what it should have.
     #[error("{call}: {lacks}")]
     Incomplete {
+        /// The operation, for example `DescribeClusters`.
         call: &'static str,
+        /// The missing part, in words.
         lacks: &'static str,
     },
+    /// A thing of that name is not the run's, so nothing is deleted.
     #[error("{0} does not belong to this run: not touched")]
     Foreign(Thing),
+    /// The run is in another region.
     #[error("{0}: to be reaped there")]
     Elsewhere(String),
+    /// Tasks were told to stop and are still there.
     #[error("{tasks} tasks have not stopped yet{}", refused.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
     StillStopping {
+        /// How many are still there.
         tasks: usize,
+        /// Why a `StopTask` was refused; `None` where none was.
         #[source]
         refused: Option<Box<InventoryError>>,
     },
@@ -102,6 +120,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
+    /// The things of one run, in the account and region of `aws`; calls nothing yet.
     pub fn new(aws: &Aws, run: &RunId) -> Self {
         Self {
             run: run.to_string(),

@@ -38,15 +38,19 @@ const STOPPED_AT_ONCE: usize = 16;
 /// The result for one earlier run.
 #[derive(Debug)]
 pub struct Reaped {
+    /// The run's id.
     pub run: RunId,
     /// What may be left: as its journal says, or as was found.
     pub leftovers: Vec<Thing>,
+    /// Things that are proven gone, each with its evidence.
     pub gone: Vec<String>,
+    /// Things that are not, each with its evidence.
     pub left: Vec<String>,
     /// Why it was not touched, if it was not.
     pub skipped: Option<Skipped>,
 }
 
+/// Why a run was not touched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Skipped {
     /// It lives, or may: nothing is wrong.
@@ -97,6 +101,7 @@ impl Reaped {
 /// The result of a reap.
 #[derive(Debug, Default)]
 pub struct Reap {
+    /// One result for each run that was looked at, those of this host first.
     pub runs: Vec<Reaped>,
     /// Lists of the account that could not be read, each with its reason: they may hold more runs.
     pub unread: Vec<String>,
@@ -105,7 +110,9 @@ pub struct Reap {
 /// Which runs are to be reaped, and how.
 #[derive(Debug, Clone)]
 pub struct Reaping {
+    /// The folder of all runs on this host.
     pub runs_dir: PathBuf,
+    /// The only run to reap; `None` is every run that may have left something.
     pub only: Option<RunId>,
     /// Only lists.
     pub dry_run: bool,
