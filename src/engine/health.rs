@@ -88,16 +88,16 @@ fn per_mille(used: u64, of: u64) -> u32 {
 
 /// What there is of everything that can run out.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    pub files: u64,
+struct Limits {
+    files: u64,
     /// Source ports towards one address and port of the target.
-    pub ports: u64,
+    ports: u64,
     /// Bytes.
-    pub memory: u64,
+    memory: u64,
 }
 
 impl Limits {
-    pub fn of_this_process() -> Self {
+    fn of_this_process() -> Self {
         let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         Self {
             files,

@@ -83,8 +83,11 @@ pub use worker::{RunningWorkers, begin};
 /// What a generator is to do.
 #[derive(Debug, Clone)]
 pub struct Work {
+    /// The whole scenario; each worker takes its part by `share`.
     pub scenario: Arc<Scenario>,
+    /// This task's part of the load.
     pub share: Share,
+    /// Origin of every random choice: flows, think times, rows, random values.
     pub seed: u64,
     /// Where load may go.
     pub address_policy: AddressPolicy,

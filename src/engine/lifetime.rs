@@ -23,7 +23,9 @@ const ALARM: Duration = Duration::from_secs(20);
 /// When the second and the third clock end the process, from now.
 #[derive(Debug, Clone, Copy)]
 pub struct Clocks {
+    /// The plain thread aborts the process after this time.
     pub thread: Duration,
+    /// SIGALRM ends the process after this time; the kernel counts whole seconds.
     pub alarm: Duration,
 }
 

@@ -24,7 +24,9 @@ const LONGEST: usize = 4 * 1024;
 /// An answer; redirects are not followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlainResponse {
+    /// The HTTP status code.
     pub status: u16,
+    /// The body as text; bytes that are no UTF-8 are replaced.
     pub body: String,
 }
 

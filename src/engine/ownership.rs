@@ -46,6 +46,7 @@ impl<'t> Asker<'t> {
         asker
     }
 
+    /// The host's addresses when the asker was made; empty if the name has none.
     pub fn addresses(&self) -> &[IpAddr] {
         &self.addresses
     }

@@ -40,24 +40,35 @@ const UNHEARD: u32 = 2;
 /// Who a generator is.
 #[derive(Debug, Clone)]
 pub struct GeneratorTask {
+    /// The objects that orchestrator and tasks exchange.
     pub channel: Channel,
+    /// The task's numbered place in the fleet, from 0.
     pub slot: u32,
+    /// Number of the task within its slot, from 1.
     pub attempt: u32,
+    /// Epoch of the run's owner when this task was launched.
     pub epoch: u64,
+    /// After this time the task ends itself.
     pub max_lifetime: Duration,
+    /// The task's ARN, or `pid N` outside ECS.
     pub identity: String,
     /// [`LEASE`](cloud::channel::LEASE), but in tests.
     pub lease: Duration,
 }
 
+/// The reason why a generator could not carry out its slot.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
+    /// The store of the channel could not be read or written.
     #[error(transparent)]
     Channel(#[from] ChannelError),
+    /// The scenario of the plan has problems; contains all of them, rendered.
     #[error("the plan's scenario is not valid here: {0}")]
     Scenario(String),
+    /// The workers could not start, as for a host without an address.
     #[error("the load could not begin: {0}")]
     Begin(String),
+    /// The process could not install its signal handlers.
     #[error("cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
 }

@@ -79,24 +79,42 @@ pub struct Options {
     pub port: u16,
     /// The `moto_server` program; without one it is looked for.
     pub moto: Option<PathBuf>,
+    /// Hears of each call and may refuse it; the default does neither.
     pub tap: Tap,
 }
 
+/// The reason why the lab did not start, or could not list its account.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
+    /// No `moto_server` was found.
     #[error(
         "the lab needs moto: python3 -m venv .spikeproof/venv && .spikeproof/venv/bin/pip install 'moto[server]==5.2.5' \
          (or name the program with --moto or SPIKEPROOF_MOTO)"
     )]
     NoMoto,
+    /// The moto program is too old, did not start, or did not listen in time.
     #[error("{} did not start: {problem}; the lab needs: pip install 'moto[server]==5.2.5'", program.display())]
-    Moto { program: PathBuf, problem: String },
+    Moto {
+        /// Path of the program.
+        program: PathBuf,
+        /// Its version, its early end, its silence, or the system's error.
+        problem: String,
+    },
+    /// The lab file or a policy document cannot be read, or is wrong.
     #[error("lab file {}: {problem}", path.display())]
-    File { path: PathBuf, problem: String },
+    File {
+        /// Path of the lab file or of the policy document.
+        path: PathBuf,
+        /// The key or value that is wrong, or the system's error.
+        problem: String,
+    },
+    /// The endpoint of the lab or of its target could not be bound.
     #[error("the lab cannot listen on 127.0.0.1: {0}")]
     Port(std::io::Error),
+    /// The work folder, a temporary one, could not be made or written.
     #[error("the lab's work folder: {0}")]
     Folder(std::io::Error),
+    /// moto did not list a resource of the account.
     #[error("the emulated account cannot be listed: {0}")]
     Inventory(String),
 }

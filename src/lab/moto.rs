@@ -28,10 +28,12 @@ const STOP: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Moto {
     child: Child,
+    /// Sends requests to the port that moto has chosen.
     pub client: Client,
 }
 
 impl Moto {
+    /// Starts moto and waits until it listens. Fails if it is missing, too old, or ends.
     pub async fn start(program: Option<&Path>, log: &Path) -> Result<Self, LabError> {
         let program = find(program)?;
         if let Some(old) = version(&program).filter(|version| *version < OLDEST) {

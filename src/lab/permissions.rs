@@ -69,6 +69,7 @@ impl Principal {
 /// What a principal did, and what its document has to do with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
+    /// `operator` or `tasks`.
     pub principal: &'static str,
     /// Whether the lab held it to a document.
     pub held: bool,

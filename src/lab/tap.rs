@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::call::{ApiCall, ApiError};
 use super::permissions::TASK_KEY;
 
+/// The moment at which a tap hears of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// Nothing has happened yet. A refusal is the call's whole answer.
@@ -26,22 +27,28 @@ pub struct Tapped<'a> {
     pub number: usize,
     /// The signing name, such as `ecs`.
     pub service: &'a str,
+    /// The name of the API action, such as `RunTask`.
     pub action: &'a str,
     /// With the query, as sent.
     pub path: &'a str,
+    /// The body as sent: JSON, CBOR, a query or XML, as the service has it.
     pub body: &'a [u8],
+    /// Before or after the call is carried out.
     pub when: When,
 }
 
 /// An error in AWS's words, in place of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
+    /// The error code, such as `ThrottlingException`.
     pub code: String,
+    /// The text for people.
     pub message: String,
 }
 
 type Hear = dyn Fn(Tapped<'_>) -> Option<Refused> + Send + Sync;
 
+/// The function that hears of calls; the default has none.
 #[derive(Clone, Default)]
 pub struct Tap(Option<Arc<Hear>>);
 
@@ -52,6 +59,7 @@ impl fmt::Debug for Tap {
 }
 
 impl Tap {
+    /// A tap whose function hears of each call twice; an error that it returns replaces the answer.
     pub fn new(hear: impl Fn(Tapped<'_>) -> Option<Refused> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(hear)))
     }

@@ -10,12 +10,15 @@ use super::instance::LabInstance;
 /// Written when the lab stops.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Truth {
+    /// [`VERSION`] of the lab that wrote it.
     pub version: u32,
+    /// The name of the target's group.
     pub group: String,
     /// In the order of their launches; those from the start are marked.
     pub instances: Vec<InstanceTruth>,
     /// In the order in which they fired.
     pub alarms: Vec<FiredAlarm>,
+    /// Every change of the desired capacity by a policy, in order.
     pub decisions: Vec<Decided>,
     /// Requests per second one instance can answer.
     pub capacity: f64,
@@ -27,41 +30,60 @@ pub struct Truth {
     pub fresh_errors: u64,
 }
 
+/// Version of this format.
 pub const VERSION: u32 = 1;
 
+/// One instance of the group, from its launch to its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InstanceTruth {
+    /// The instance id, or the task id of a service.
     pub id: String,
+    /// It was there when the lab started: not launched by a policy.
     pub from_the_start: bool,
+    /// The instant of its launch.
     pub launched: Timestamp,
+    /// In service; `None` if it left, or the lab ended, before.
     pub in_service: Option<Timestamp>,
+    /// Healthy in the target group; `None` if it left, or the lab ended, before.
     pub healthy: Option<Timestamp>,
+    /// The first request that it answered; `None` if it answered none.
     pub first_answer: Option<Timestamp>,
     /// Out of service, and then gone.
     pub draining: Option<Timestamp>,
+    /// Terminated; `None` if it still exists.
     pub gone: Option<Timestamp>,
 }
 
+/// One change of an alarm to ALARM.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FiredAlarm {
+    /// The alarm's name.
     pub alarm: String,
     /// It fires when its metric is high.
     pub high: bool,
+    /// The instant of the change.
     pub at: Timestamp,
     /// The start of the first datapoint that breached.
     pub breach: Timestamp,
 }
 
+/// One decision of a policy to change the desired capacity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decided {
+    /// The instant of the decision.
     pub at: Timestamp,
+    /// The policy's name.
     pub policy: String,
+    /// The alarm that made the policy decide.
     pub alarm: String,
+    /// Desired capacity before.
     pub from: u32,
+    /// Desired capacity after.
     pub to: u32,
 }
 
 impl Decided {
+    /// A decision at an instant of the lab's clock.
     pub fn new(at: LabInstant, policy: &str, alarm: &str, from: u32, to: u32) -> Self {
         Self {
             at: timestamp(at),
@@ -78,6 +100,7 @@ fn timestamp(moment: LabInstant) -> Timestamp {
 }
 
 impl Truth {
+    /// The truth up to `now`: instants after it are left out.
     pub fn of(group: &LabGroup, now: LabInstant) -> Self {
         let mut known: Vec<&LabInstance> = group.gone.iter().chain(&group.instances).collect();
         known.sort_by_key(|instance| instance.launched);

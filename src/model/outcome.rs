@@ -9,13 +9,16 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
+    /// Every threshold and expectation held.
     Passed,
     /// Too little was seen to say. Never counted as passed.
     Inconclusive,
+    /// A threshold, a check rate or a scaling expectation failed.
     Failed,
 }
 
 impl Verdict {
+    /// The word in reports, such as `passed`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Passed => "passed",
@@ -30,13 +33,17 @@ impl Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exit {
+    /// Every judgement passed, and nothing is left.
     Passed,
     /// A threshold, a check rate or a scaling expectation failed.
     Failed,
+    /// The command line has an unknown or wrong argument.
     Usage,
+    /// The scenario has problems; nothing was created.
     ScenarioInvalid,
     /// Credentials, quota, provision, generators.
     CouldNotRun,
+    /// The verdict is [`Verdict::Inconclusive`].
     Inconclusive,
     /// Something the run made still exists, or could not be proven gone.
     ResourcesLeft,
@@ -45,6 +52,7 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// The code of the process, 0 to 6 or 130.
     pub fn code(self) -> u8 {
         match self {
             Self::Passed => 0,

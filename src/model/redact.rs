@@ -28,18 +28,22 @@ pub const SHORTEST: usize = 4;
 pub struct Secrets(BTreeMap<String, String>);
 
 impl Secrets {
+    /// Adds the value of `${secret:NAME}`; replaces an earlier one of this name.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.0.insert(name.into(), value.into());
     }
 
+    /// The value of a name; `None` if it is not known.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
+    /// True if there is no secret.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// Names and values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
@@ -69,6 +73,7 @@ impl Redactor {
         Self { forms: Vec::new() }
     }
 
+    /// Redacts these values from now on, except those shorter than [`SHORTEST`].
     pub fn learn(&mut self, secrets: &Secrets) {
         for (name, value) in secrets.iter().filter(|(_, value)| value.len() >= SHORTEST) {
             for text in forms(value) {
@@ -82,6 +87,7 @@ impl Redactor {
         }
     }
 
+    /// The text with each known value replaced by `[secret NAME]`; borrowed if there is none.
     pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut clean = String::new();
         let mut rest = text;

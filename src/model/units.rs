@@ -168,10 +168,12 @@ impl JsonSchema for Seconds {
 pub mod seconds {
     use super::{Deserialize, Deserializer, Duration, Seconds, Serialize, Serializer};
 
+    /// Writes the duration as a number of seconds.
     pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         Seconds(*duration).serialize(serializer)
     }
 
+    /// Reads a number of seconds, or the older form. Fails on a negative number.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         Seconds::deserialize(deserializer).map(Into::into)
     }
@@ -180,6 +182,7 @@ pub mod seconds {
     pub mod option {
         use super::{Deserialize, Deserializer, Duration, Seconds, Serialize, Serializer};
 
+        /// Writes `None` as null.
         #[allow(clippy::ref_option, reason = "the signature is serde's")]
         pub fn serialize<S: Serializer>(
             duration: &Option<Duration>,
@@ -188,6 +191,7 @@ pub mod seconds {
             duration.map(Seconds).serialize(serializer)
         }
 
+        /// Reads null as `None`. Fails like [`super::deserialize`].
         pub fn deserialize<'de, D: Deserializer<'de>>(
             deserializer: D,
         ) -> Result<Option<Duration>, D::Error> {
@@ -247,6 +251,7 @@ impl RunId {
         valid.then(|| Self(text.to_owned()))
     }
 
+    /// The text, such as `sp-` and ten characters.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -29,12 +29,19 @@ pub const PRICES: Prices = Prices {
 /// US dollars. Source: the AWS price list for AmazonECS and AmazonVPC.
 #[derive(Debug, Clone, Copy)]
 pub struct Prices {
+    /// Month of the price list, such as `2026-11`.
     pub date: &'static str,
+    /// The region that the prices hold for.
     pub region: &'static str,
+    /// One vCPU for an hour, x86_64.
     pub x86_vcpu_hour: f64,
+    /// One GB of memory for an hour, x86_64.
     pub x86_gb_hour: f64,
+    /// One vCPU for an hour, arm64.
     pub arm_vcpu_hour: f64,
+    /// One GB of memory for an hour, arm64.
     pub arm_gb_hour: f64,
+    /// One public IPv4 address for an hour; each task has one.
     pub public_ipv4_hour: f64,
 }
 
@@ -47,7 +54,9 @@ pub const AROUND_THE_LOAD: Duration = Duration::from_secs(120);
 /// The price of some tasks, each for its own time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskCost {
+    /// US dollars of all tasks together.
     pub usd: Usd,
+    /// Number of tasks.
     pub tasks: u32,
     /// Of all tasks together, as billed.
     #[serde(rename = "task_time_s", alias = "task_time", with = "seconds")]
@@ -55,6 +64,7 @@ pub struct TaskCost {
     pub task_time: Duration,
 }
 
+/// The price of one task per entry of `times`; a task shorter than a minute is billed for one.
 pub fn of_tasks(size: TaskSize, arch: Arch, times: &[Duration]) -> TaskCost {
     let (vcpu, gb) = match arch {
         Arch::X86_64 => (PRICES.x86_vcpu_hour, PRICES.x86_gb_hour),

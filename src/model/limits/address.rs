@@ -18,12 +18,14 @@ pub struct AddressPolicy {
 /// Why an address gets no load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressRefusal {
+    /// The rule that refuses it, such as "a link-local address".
     pub rule: &'static str,
     /// What would permit it; nothing where nothing does.
     pub permit: Option<&'static str>,
 }
 
 impl AddressRefusal {
+    /// The refusal of this address as a sentence, with what would permit it.
     pub fn of(self, address: IpAddr) -> String {
         let then = self.permit.map_or_else(
             || "nothing permits it".to_owned(),

@@ -7,7 +7,7 @@ use crate::units::duration;
 
 /// Requests per second: what a handful of people clicking would make.
 pub const UNPROVEN_RATE: f64 = 50.0;
-pub const UNPROVEN_DURATION: Duration = Duration::from_secs(5 * 60);
+pub(super) const UNPROVEN_DURATION: Duration = Duration::from_secs(5 * 60);
 
 /// What is asked beyond what an unproven target gets; nothing if it is within.
 pub fn beyond_ceiling(asked: &RequestedLoad) -> Option<String> {
@@ -31,6 +31,7 @@ pub fn beyond_ceiling(asked: &RequestedLoad) -> Option<String> {
 /// What stands in the TXT record or the well-known file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnershipToken {
+    /// The hash of the account id, see [`ownership_token`](super::ownership_token).
     Known(String),
     /// The account is not known here.
     Computed,

@@ -14,7 +14,7 @@ mod proof;
 mod running;
 
 pub use address::{AddressPolicy, AddressRefusal, permitted, refusal};
-pub use ceiling::{OwnershipToken, UNPROVEN_DURATION, UNPROVEN_RATE, beyond_ceiling};
+pub use ceiling::{OwnershipToken, UNPROVEN_RATE, beyond_ceiling};
 pub use organisation::Organisation;
 pub use proof::{OwnershipProof, TargetAuthorization, ownership_token, record_name, same_host};
 pub use running::{Before, Budget, RunLimits, Spent};
@@ -27,9 +27,11 @@ pub struct RequestedLoad {
     /// Requests per second at the peak, from a target that answers at once; infinite where nothing
     /// but its answers bounds them.
     pub rate: f64,
+    /// Length of the load, from the start instant to the end of the last phase.
     pub duration: Duration,
     /// Nothing where the fleet costs nothing.
     pub cost: Option<Usd>,
+    /// Number of generator tasks.
     pub tasks: u32,
 }
 

@@ -16,16 +16,20 @@ pub struct Organisation {
     /// Requests per second.
     #[serde(deserialize_with = "rate")]
     pub max_rate: Option<f64>,
+    /// The longest load, from the start instant to its end.
     #[serde(deserialize_with = "time")]
     pub max_duration: Option<Duration>,
+    /// US dollars: for the estimate before a run, and for the cost while it runs.
     #[serde(deserialize_with = "dollars")]
     pub max_cost: Option<Usd>,
+    /// The most generator tasks.
     pub max_tasks: Option<u32>,
     /// `shop.example.com`, or `*.example.com` for every name below it.
     pub hosts: Option<Vec<String>>,
 }
 
 impl Organisation {
+    /// Reads the YAML text. Fails if it is empty, has an unknown key or a wrong value.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Err("it is empty: write `{}` to limit nothing, or remove it".to_owned());

@@ -32,12 +32,14 @@ pub enum OwnershipProof {
 /// What a report says of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetAuthorization {
+    /// How the target is proven to be the user's; `None` if it is not.
     pub proof: Option<OwnershipProof>,
     /// `--i-am-allowed`, with the target's own host.
     pub said_allowed: bool,
 }
 
 impl TargetAuthorization {
+    /// The proof in words, with the limits that hold without one.
     pub fn sentence(&self) -> String {
         let said = if self.said_allowed {
             ", said to be allowed (--i-am-allowed)"
@@ -75,6 +77,7 @@ pub fn ownership_token(account: &str) -> String {
         .collect()
 }
 
+/// The name of the TXT record that proves the ownership of a host.
 pub fn record_name(host: &str) -> String {
     format!("_spikeproof.{}", bare(host))
 }

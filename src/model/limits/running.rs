@@ -7,6 +7,7 @@ use crate::units::{Usd, duration};
 /// A limit on the cost, and its origin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Budget {
+    /// US dollars, all repetitions together.
     pub limit: Usd,
     /// "the budget", "the organisation's `max_cost`"
     pub name: String,
@@ -17,6 +18,7 @@ pub struct Budget {
 pub struct RunLimits {
     /// `--max-duration`: provision, start, load and recover together.
     pub max_duration: Option<Duration>,
+    /// The limit on the cost; `None` if neither scenario nor organisation sets one.
     pub budget: Option<Budget>,
     /// Counted too: all repetitions of one request share its limits.
     pub before: Before,
@@ -25,14 +27,18 @@ pub struct RunLimits {
 /// The usage of earlier repetitions.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Before {
+    /// Their provision, start, load and recover together.
     pub took: Duration,
+    /// Their tasks' cost.
     pub spent: Usd,
 }
 
 /// The cost of the tasks so far, and the cost that remains if they are stopped now.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spent {
+    /// US dollars from the launch of the tasks until now.
     pub so_far: Usd,
+    /// US dollars from now until the last task has stopped.
     pub stopping: Usd,
 }
 

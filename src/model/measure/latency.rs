@@ -26,6 +26,7 @@ impl Default for LatencyHistogram {
 }
 
 impl LatencyHistogram {
+    /// Counts one value: microseconds, rounded into the range that the histogram holds.
     pub fn record(&mut self, value: Duration) {
         let micros = u64::try_from(value.as_micros())
             .unwrap_or(LONGEST_MICROS)
@@ -34,11 +35,13 @@ impl LatencyHistogram {
         let _ = self.0.record(micros);
     }
 
+    /// Adds the counts of another histogram, without loss.
     pub fn merge(&mut self, other: &Self) {
         // Cannot fail: both resize themselves and have the same precision.
         let _ = self.0.add(&other.0);
     }
 
+    /// Number of recorded values.
     pub fn count(&self) -> u64 {
         self.0.len()
     }
@@ -48,10 +51,12 @@ impl LatencyHistogram {
         (!self.0.is_empty()).then(|| Duration::from_micros(self.0.value_at_percentile(q)))
     }
 
+    /// The largest value; `None` if nothing was recorded.
     pub fn max(&self) -> Option<Duration> {
         (!self.0.is_empty()).then(|| Duration::from_micros(self.0.max()))
     }
 
+    /// The average; `None` if nothing was recorded.
     pub fn mean(&self) -> Option<Duration> {
         (!self.0.is_empty()).then(|| Duration::from_nanos((self.0.mean() * 1_000.0) as u64))
     }
@@ -72,6 +77,7 @@ impl LatencyHistogram {
 pub struct PackedLatency(Vec<(u32, u32)>);
 
 impl LatencyHistogram {
+    /// Its buckets, to be sent or stored.
     pub fn pack(&self) -> PackedLatency {
         let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
         PackedLatency(
@@ -81,7 +87,8 @@ impl LatencyHistogram {
         )
     }
 
-    pub fn merge_packed(&mut self, other: &PackedLatency) {
+    /// Adds the counts of a packed histogram, without loss.
+    pub(super) fn merge_packed(&mut self, other: &PackedLatency) {
         for (micros, count) in &other.0 {
             // Cannot fail: the histogram resizes itself up to the largest value that can be packed.
             let _ = self.0.record_n(u64::from(*micros), u64::from(*count));
@@ -115,7 +122,8 @@ impl PackedLatency {
         self.0 = merged;
     }
 
-    pub fn unpack(&self) -> LatencyHistogram {
+    /// The histogram with these buckets.
+    pub(super) fn unpack(&self) -> LatencyHistogram {
         let mut latency = LatencyHistogram::default();
         latency.merge_packed(self);
         latency

@@ -24,16 +24,22 @@ use serde::{Deserialize, Serialize};
 /// Where a request belongs: indices into the scenario's phases, flows and that flow's steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
+    /// Index into the scenario's phases.
     pub phase: u16,
+    /// Index into the scenario's flows.
     pub flow: u16,
+    /// Index into the flow's steps.
     pub step: u16,
 }
 
 /// One second of one step: the second in which the request *ended*, counted from the start instant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
+    /// Seconds since the start instant.
     pub second: u32,
+    /// The phase, flow and step.
     pub key: Key,
+    /// Counts of this second's requests.
     pub tally: Tally,
     /// From the intended start, failed requests included: what a user would have waited.
     pub latency: PackedLatency,
@@ -42,12 +48,15 @@ pub struct Cell {
 /// Where the time of a step's requests went, over the whole of an interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parts<L> {
+    /// The phase, flow and step.
     pub key: Key,
     /// From the actual send (connecting included) to the last byte.
     pub service: L,
     /// Waiting for the name's addresses; only requests that opened a connection.
     pub dns: L,
+    /// The TCP handshake; only requests that opened a connection.
     pub connect: L,
+    /// The TLS handshake; only requests that opened a connection over https.
     pub tls: L,
     /// From the request on the wire to the first byte of its answer.
     pub first_byte: L,
@@ -56,6 +65,7 @@ pub struct Parts<L> {
 }
 
 impl<L: Default> Parts<L> {
+    /// No times yet.
     pub fn of(key: Key) -> Self {
         Self {
             key,
@@ -84,21 +94,28 @@ impl<L> Parts<L> {
 /// How often one named check of a step held, over an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckCount {
+    /// The phase, flow and step.
     pub key: Key,
     /// Index into [`Step::check_names`](crate::scenario::Step::check_names).
     pub check: u16,
+    /// Times that the check held.
     pub passed: u64,
+    /// Times that it did not hold.
     pub failed: u64,
 }
 
 /// What one address of the target got in one second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressCount {
+    /// Seconds since the start instant.
     pub second: u32,
+    /// Address and port of the target.
     pub address: SocketAddr,
+    /// Requests sent to it.
     pub requests: u64,
     /// Connections opened to it, and tries that failed.
     pub opened: u64,
+    /// Attempts to connect that failed.
     pub refused: u64,
 }
 
@@ -106,22 +123,32 @@ pub struct AddressCount {
 /// (What the load balancer answers itself carries no such header, and belongs to no instance.)
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InstanceCell {
+    /// Seconds since the start instant.
     pub second: u32,
+    /// The header's value; `(others)` after too many different ones.
     pub instance: String,
     /// The end of its first answer in this second, since the start instant.
     pub first: Duration,
+    /// Counts of the requests that it answered.
     pub tally: Tally,
+    /// From the intended start of these requests.
     pub latency: PackedLatency,
 }
 
 /// What a task has to tell about some seconds: everything it recorded since its last interval.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
+    /// Counts and latencies by second and step.
     pub cells: Vec<Cell>,
+    /// Where the time went, by step.
     pub parts: Vec<Parts<PackedLatency>>,
+    /// Named checks, by step.
     pub checks: Vec<CheckCount>,
+    /// Requests and connections, by second and address.
     pub addresses: Vec<AddressCount>,
+    /// Answers by second and instance; empty if no header names the instance.
     pub instances: Vec<InstanceCell>,
+    /// The generator's own health, by second.
     #[serde(rename = "strain")]
     pub saturation: Vec<Saturation>,
     /// Why connections failed, and how often.
@@ -129,6 +156,7 @@ pub struct Interval {
 }
 
 impl Interval {
+    /// Adds everything of another interval of the same task.
     pub fn extend(&mut self, other: Self) {
         self.cells.extend(other.cells);
         self.parts.extend(other.parts);
@@ -139,6 +167,7 @@ impl Interval {
         self.reasons.extend(other.reasons);
     }
 
+    /// True if nothing was recorded.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -21,13 +21,16 @@ const MOST_REASONS: usize = 16;
 /// How many phases there are, and steps in each flow, with the number of named checks of each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResultShape {
+    /// Number of phases.
     pub phases: usize,
+    /// One list for each flow: for each of its steps the number of named checks.
     pub flows: Vec<Vec<usize>>,
 }
 
 /// One finished request.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
+    /// The phase, flow and step.
     pub key: Key,
     /// Since the start instant, when the request ended.
     pub ended: Duration,
@@ -37,13 +40,19 @@ pub struct Request<'a> {
     pub service: Duration,
     /// Only where a connection was opened for it.
     pub dns: Option<Duration>,
+    /// The TCP handshake; `None` if no connection was opened for it.
     pub connect: Option<Duration>,
+    /// The TLS handshake; `None` if there was none.
     pub tls: Option<Duration>,
     /// Only where an answer began.
     pub first_byte: Option<Duration>,
+    /// From the first byte of the answer to the last; `None` if no answer began.
     pub body: Option<Duration>,
+    /// The class that the request counts in.
     pub ending: Ending,
+    /// Bytes of the body, as received.
     pub bytes: u64,
+    /// Redirects followed.
     pub redirects: u64,
     /// The checks that were made, by index, and whether they held.
     pub checks: &'a [(u16, bool)],
@@ -76,6 +85,7 @@ struct Hot {
     checks: Vec<(u64, u64)>,
 }
 
+/// Records the requests of one worker, and hands them over second by second.
 #[derive(Debug, Default)]
 pub struct RequestRecorder {
     /// Steps before each flow.
@@ -95,6 +105,7 @@ pub struct RequestRecorder {
 }
 
 impl RequestRecorder {
+    /// An empty recorder for the steps and checks of a scenario.
     pub fn new(shape: &ResultShape) -> Self {
         let (mut offsets, mut checks) = (Vec::new(), Vec::new());
         for flow in &shape.flows {
@@ -121,6 +132,7 @@ impl RequestRecorder {
         Some(key.phase as usize * self.steps + step)
     }
 
+    /// Records a finished request. Ignores a key outside the shape.
     pub fn request(&mut self, request: &Request<'_>) {
         let second = second(request.ended);
         if second > self.second {
@@ -325,6 +337,7 @@ impl RequestRecorder {
         }
     }
 
+    /// Hands over everything, the second that is passing included.
     pub fn take_all(&mut self) -> Interval {
         self.take_before(u32::MAX)
     }

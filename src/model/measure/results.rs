@@ -26,11 +26,14 @@ pub struct Results {
 /// Requests of one selection, as one.
 #[derive(Debug, Clone, Default)]
 pub struct Merged {
+    /// Counts of the requests.
     pub tally: Tally,
+    /// Latencies from the intended start.
     pub latency: LatencyHistogram,
 }
 
 impl Merged {
+    /// Adds another selection.
     pub fn merge(&mut self, other: &Self) {
         self.tally.merge(&other.tally);
         self.latency.merge(&other.latency);
@@ -40,8 +43,11 @@ impl Merged {
 /// A part of the results; `None` means all.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Select {
+    /// Index into the scenario's phases.
     pub phase: Option<u16>,
+    /// Index into the scenario's flows.
     pub flow: Option<u16>,
+    /// Index into the flow's steps.
     pub step: Option<u16>,
     /// First second, and the one after the last.
     pub seconds: Option<(u32, u32)>,
@@ -118,6 +124,7 @@ impl Results {
         !self.instances.is_empty()
     }
 
+    /// The instances that answers named, sorted.
     pub fn instances(&self) -> impl Iterator<Item = &str> {
         self.instances.keys().map(String::as_str)
     }
@@ -147,6 +154,7 @@ impl Results {
         merged
     }
 
+    /// True if no request ended.
     pub fn is_empty(&self) -> bool {
         self.cells.is_empty()
     }
@@ -169,6 +177,7 @@ impl Results {
             .map(|((second, _), cell)| (*second, cell))
     }
 
+    /// The selected requests, as one.
     pub fn merged(&self, select: Select) -> Merged {
         let mut merged = Merged::default();
         for (_, (tally, latency)) in self.selected(select) {
@@ -222,10 +231,12 @@ impl Results {
         counts
     }
 
+    /// Requests and connections by second and address, in that order.
     pub fn addresses(&self) -> impl Iterator<Item = &AddressCount> {
         self.addresses.values()
     }
 
+    /// Every phase, flow and step that has a request, sorted.
     pub fn keys(&self) -> Vec<Key> {
         let mut keys: Vec<Key> = self.cells.keys().map(|(_, key)| *key).collect();
         keys.sort();

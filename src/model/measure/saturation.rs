@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// One second of one worker, or several merged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Saturation {
+    /// Seconds since the start instant.
     pub second: u32,
     /// Iterations due (open model) or sessions planned at the end of the second (closed model).
     pub asked: u64,
@@ -20,6 +21,7 @@ pub struct Saturation {
     pub sessions: u32,
     /// Requests sent, and those of them sent more than `LATE_MICROS` after their intended start.
     pub starts: u64,
+    /// Requests sent more than `LATE_MICROS` after their intended start.
     pub late: u64,
     /// The longest a request was sent after its intended start, in microseconds.
     pub late_micros: u64,
@@ -30,12 +32,17 @@ pub struct Saturation {
     pub busy: u32,
     /// Connections open at the end of the second, and opened within it.
     pub connections: u32,
+    /// Connections opened within the second.
     pub opened: u32,
+    /// Full TLS handshakes within the second.
     pub tls_full: u32,
+    /// Resumed TLS handshakes within the second.
     pub tls_resumed: u32,
     /// Thousandths of what there is: file descriptors, source ports towards one address, memory.
     pub files: u32,
+    /// Source ports towards one address in use, in thousandths.
     pub ports: u32,
+    /// Memory in use, in thousandths.
     pub memory: u32,
     /// Resident, in MiB.
     pub resident_mib: u32,
@@ -126,8 +133,10 @@ pub struct Stretch {
     /// The first second, and the one after the last.
     #[serde(rename = "from_s", alias = "from")]
     pub from: u32,
+    /// The second after the last one, since the start instant.
     #[serde(rename = "to_s", alias = "to")]
     pub to: u32,
+    /// Slots of the tasks that were beyond a bound.
     pub tasks: Vec<u32>,
     /// The gravest bound, in words.
     pub why: String,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// How one request ended. Every result keeps these classes apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
+    /// Answered as expected, and every hard check held.
     Ok,
     /// Answered, but not as a check (or a capture) of the step wants it.
     Check,
@@ -19,6 +20,7 @@ pub enum Ending {
     Tls,
     /// The connection broke before the answer was complete, or what came was not HTTP.
     Broken,
+    /// No complete answer within the request's time-out.
     Timeout,
     /// Never sent: a value that it needed was not there.
     Unsent,
@@ -27,13 +29,21 @@ pub enum Ending {
 /// Counts of requests by their ending, of checks, and of bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
+    /// Answered as expected.
     pub ok: u64,
+    /// Answered, but a check or a capture failed.
     pub check: u64,
+    /// Answered with a status of 500 or above.
     pub status_5xx: u64,
+    /// Answered with a status from 400 to 499.
     pub status_4xx: u64,
+    /// No connection.
     pub connect: u64,
+    /// No TLS on the connection.
     pub tls: u64,
+    /// Broken off before the answer was complete, or not HTTP.
     pub broken: u64,
+    /// No complete answer in time.
     pub timeout: u64,
     /// Never sent, and in no latency or rate: a value was not there.
     pub unsent: u64,
@@ -43,6 +53,7 @@ pub struct Tally {
     pub redirects: u64,
     /// Named checks that held and that did not, soft ones included.
     pub checks_passed: u64,
+    /// Named checks that did not hold, soft ones included.
     pub checks_failed: u64,
 }
 
@@ -55,6 +66,7 @@ impl Ending {
 }
 
 impl Tally {
+    /// Counts one request.
     pub fn add(&mut self, ending: Ending) {
         *match ending {
             Ending::Ok => &mut self.ok,
@@ -69,6 +81,7 @@ impl Tally {
         } += 1;
     }
 
+    /// Adds another tally.
     pub fn merge(&mut self, other: &Self) {
         self.ok += other.ok;
         self.check += other.check;
@@ -85,10 +98,12 @@ impl Tally {
         self.checks_failed += other.checks_failed;
     }
 
+    /// All requests, those that were never sent included.
     pub fn requests(&self) -> u64 {
         self.ok + self.errors()
     }
 
+    /// All requests that did not end with [`Ending::Ok`].
     pub fn errors(&self) -> u64 {
         self.check
             + self.status_5xx

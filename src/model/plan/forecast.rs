@@ -15,8 +15,11 @@ pub const PORTS: u64 = 28_232;
 /// One pass through the flows, on average, by their weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pass {
+    /// Requests of one iteration.
     pub requests: f64,
+    /// Pauses of one iteration, together.
     pub think: Duration,
+    /// Shortest time between the starts of two iterations; zero without a `pace`.
     pub pace: Duration,
 }
 
@@ -105,7 +108,9 @@ pub fn peak(scenario: &Scenario) -> Option<&LoadPhase> {
 /// What one data file has to give.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowDemand {
+    /// The data file's name in the scenario.
     pub name: String,
+    /// Number of rows in the file.
     pub there: u64,
     /// Iterations of the flows that draw from it, over the whole run, with a target that answers
     /// well.

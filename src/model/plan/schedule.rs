@@ -12,11 +12,14 @@ use crate::scenario::{LoadPhase, Model, Scenario};
 /// exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
+    /// From 0; less than `of`.
     pub index: u32,
+    /// Number of parts; at least 1.
     pub of: u32,
 }
 
 impl Share {
+    /// The whole load as one part.
     pub const WHOLE: Self = Self { index: 0, of: 1 };
 
     /// How many of the numbers below `count` are its own.
@@ -26,6 +29,7 @@ impl Share {
             .div_ceil(u64::from(self.of.max(1)))
     }
 
+    /// True if the session or iteration with this number is its own.
     pub fn owns(self, number: u64) -> bool {
         number % u64::from(self.of.max(1)) == u64::from(self.index)
     }
@@ -124,6 +128,7 @@ impl Curve {
 }
 
 impl Schedule {
+    /// The curve of a scenario's phases.
     pub fn new(scenario: &Scenario) -> Self {
         Self::of(&scenario.phases)
     }

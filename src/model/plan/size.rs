@@ -10,9 +10,11 @@ const SESSIONS_PER_VCPU: f64 = 5_000.0;
 /// A chosen number of tasks with its reason.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sizing {
+    /// Number of tasks to launch.
     pub tasks: u32,
     /// The fewest tasks that can carry the load if the others do not come up.
     pub needed: u32,
+    /// The calculation in words, for the plan.
     pub why: String,
 }
 

@@ -7,12 +7,16 @@ use std::time::Duration;
 /// The state of an alarm, in CloudWatch's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlarmModelState {
+    /// `OK`: too few datapoints breach.
     Ok,
+    /// `ALARM`: the policy acts.
     Alarm,
+    /// `INSUFFICIENT_DATA`: a new alarm, or one whose whole window is empty.
     InsufficientData,
 }
 
 impl AlarmModelState {
+    /// CloudWatch's word, such as `INSUFFICIENT_DATA`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "OK",
@@ -25,9 +29,13 @@ impl AlarmModelState {
 /// How a datapoint breaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreachRule {
+    /// The value is greater than the threshold.
     Above,
+    /// The value is the threshold or greater.
     AtLeast,
+    /// The value is less than the threshold.
     Below,
+    /// The value is the threshold or less.
     AtMost,
 }
 
@@ -44,16 +52,19 @@ impl BreachRule {
         }
     }
 
+    /// The rule of a `ComparisonOperator`; `None` for those of anomaly detection.
     pub fn of_operator(word: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|comparison| comparison.operator() == word)
     }
 
+    /// True if the alarm fires when the metric is high.
     pub fn is_above(self) -> bool {
         matches!(self, Self::Above | Self::AtLeast)
     }
 
+    /// True if a value breaches this threshold.
     pub fn breaches(self, value: f64, threshold: f64) -> bool {
         match self {
             Self::Above => value > threshold,
@@ -72,11 +83,14 @@ pub enum MissingData {
     Missing,
     /// As nothing, and an empty window changes nothing.
     Ignore,
+    /// As a datapoint that breaches.
     Breaching,
+    /// As a datapoint that does not breach.
     NotBreaching,
 }
 
 impl MissingData {
+    /// The meaning of `TreatMissingData`; an unknown word is `missing`, AWS's default.
     pub fn of_word(word: &str) -> Self {
         match word {
             "ignore" => Self::Ignore,
@@ -91,27 +105,37 @@ impl MissingData {
 /// from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AlarmDatapoint {
+    /// The start of the period.
     pub at: Duration,
+    /// The statistic of the period, such as the average.
     pub value: f64,
+    /// CloudWatch's `SampleCount` of the period.
     pub samples: u32,
 }
 
 /// A change of state, with the datapoints it was decided on, newest first as CloudWatch lists them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transition {
+    /// The state before.
     pub from: AlarmModelState,
+    /// The state after.
     pub to: AlarmModelState,
+    /// The datapoints of the window, without the empty periods.
     pub evaluated: Vec<AlarmDatapoint>,
 }
 
+/// A CloudWatch alarm on one metric, evaluated period by period.
 #[derive(Debug, Clone)]
 pub struct AlarmModel {
+    /// How a datapoint breaches.
     pub comparison: BreachRule,
+    /// The alarm's `Threshold`, in the unit of the metric.
     pub threshold: f64,
     /// How many have to breach ...
     pub datapoints: usize,
     /// ... of so many.
     pub window: usize,
+    /// The alarm's `TreatMissingData`.
     pub missing: MissingData,
     state: AlarmModelState,
     seen: VecDeque<Option<AlarmDatapoint>>,
@@ -140,6 +164,7 @@ impl AlarmModel {
         }
     }
 
+    /// The state after the last datapoint.
     pub fn state(&self) -> AlarmModelState {
         self.state
     }
@@ -192,6 +217,7 @@ impl AlarmModel {
         }
     }
 
+    /// True if this value breaches the alarm's threshold.
     pub fn breaches(&self, value: f64) -> bool {
         self.comparison.breaches(value, self.threshold)
     }

@@ -13,7 +13,9 @@ use super::GroupReading;
 /// What follows a change of size, once it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cooldowns {
+    /// `ScaleOutCooldown` of the policy.
     pub out: Duration,
+    /// `ScaleInCooldown` of the policy.
     pub back: Duration,
 }
 
@@ -40,6 +42,7 @@ impl Cooling {
         }
     }
 
+    /// True if a change may start now: a scale-in waits for the cooldown of the last one.
     pub fn allows(&self, from: u32, to: u32, now: Duration) -> bool {
         to >= from || now >= self.back_until
     }

@@ -14,11 +14,14 @@ pub mod target_tracking;
 /// The bounds of a group. A policy never wants less or more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
+    /// Smallest capacity.
     pub min: u32,
+    /// Largest capacity.
     pub max: u32,
 }
 
 impl Bounds {
+    /// The capacity within the bounds that is nearest to a wanted one.
     pub fn clamp(self, wanted: u32) -> u32 {
         wanted.min(self.max).max(self.min)
     }

@@ -12,16 +12,23 @@ use super::step::{SimpleScaling, StepScaling};
 use super::target_tracking::TargetTracking;
 use super::{Bounds, GroupReading};
 
+/// A scaling policy of a group or a service, by its kind.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rule {
     /// Two alarms: above the target, and far enough below it.
     Tracking {
+        /// The target and its low alarm.
         tracking: TargetTracking,
+        /// False with `DisableScaleIn`: the policy only scales out.
         scale_in: bool,
     },
+    /// Step scaling: one alarm, and a change that depends on the distance.
     Step(StepScaling),
+    /// Simple scaling: one alarm and one change.
     Simple {
+        /// The change.
         scaling: SimpleScaling,
+        /// The time after a change in which simple policies do nothing.
         cooldown: Duration,
     },
 }
@@ -29,6 +36,7 @@ pub enum Rule {
 /// A policy as its alarms stand.
 #[derive(Debug, Clone, Copy)]
 pub struct PolicyReading<'a> {
+    /// Its kind and numbers.
     pub rule: &'a Rule,
     /// Target tracking's high alarm, or the only alarm of a step or simple policy.
     pub alarm: AlarmModelState,
@@ -41,7 +49,9 @@ pub struct PolicyReading<'a> {
 /// What is to be done, and which of the policies said so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PolicyDecision {
+    /// Index into the policies that were given.
     pub policy: usize,
+    /// The capacity that it wants, within the bounds.
     pub wanted: u32,
 }
 

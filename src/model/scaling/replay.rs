@@ -26,6 +26,7 @@ pub struct InstanceLimits {
 /// A policy with the metric that it follows.
 #[derive(Debug, Clone)]
 pub struct Follows {
+    /// Its kind and numbers.
     pub rule: Rule,
     /// The metric per request per second of one instance.
     pub per_request: f64,
@@ -49,8 +50,11 @@ pub struct Follows {
 /// The policies with everything about their group that decides how fast it is.
 #[derive(Debug, Clone)]
 pub struct Setting {
+    /// All of them act, as in the group.
     pub policies: Vec<Follows>,
+    /// Minimum and maximum of the group.
     pub bounds: Bounds,
+    /// Desired capacity when the load begins.
     pub initial: u32,
     /// How much of a period had passed when the load began.
     pub into_period: Duration,
@@ -71,6 +75,7 @@ pub struct Setting {
 pub struct Replayed {
     /// Instances that take load.
     pub serving: Vec<u32>,
+    /// Desired capacity, second by second.
     pub desired: Vec<u32>,
     /// Seconds in which an instance had more to do than its latency limit allows.
     pub over_limit: u32,

@@ -9,9 +9,12 @@ use super::{Bounds, GroupReading};
 /// What a number of an adjustment means.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AdjustmentType {
+    /// Instances to add; negative ones are taken away.
     #[default]
     Change,
+    /// The capacity itself.
     Exact,
+    /// Percent of the capacity to add; negative ones are taken away.
     Percent,
 }
 
@@ -25,6 +28,7 @@ impl AdjustmentType {
         }
     }
 
+    /// The type of AWS's word; `None` if the word is not known.
     pub fn of_word(word: &str) -> Option<Self> {
         [Self::Change, Self::Exact, Self::Percent]
             .into_iter()
@@ -60,8 +64,11 @@ impl AdjustmentType {
 /// One step: applies from `lower` to `upper` beyond the threshold; `None` is unbounded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepRule {
+    /// AWS's `MetricIntervalLowerBound`.
     pub lower: Option<f64>,
+    /// AWS's `MetricIntervalUpperBound`.
     pub upper: Option<f64>,
+    /// AWS's `ScalingAdjustment`: instances, a capacity or percent, by the adjustment type.
     pub change: i32,
 }
 
@@ -77,12 +84,16 @@ impl StepRule {
     }
 }
 
+/// A step policy and the threshold of its alarm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepScaling {
+    /// The alarm's threshold; the bounds of steps count from it.
     pub threshold: f64,
     /// The alarm fires when the metric is high.
     pub is_above: bool,
+    /// The first that applies counts; if none applies, the policy changes nothing.
     pub steps: Vec<StepRule>,
+    /// The meaning of the steps' numbers.
     pub adjustment: AdjustmentType,
     /// A percentage changes the capacity by at least so many.
     pub least: u32,
@@ -129,12 +140,16 @@ impl StepScaling {
 /// pass.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SimpleScaling {
+    /// AWS's `ScalingAdjustment`: instances, a capacity or percent, by `adjustment`.
     pub change: i32,
+    /// The meaning of `change`.
     pub adjustment: AdjustmentType,
+    /// AWS's `MinAdjustmentMagnitude`; 0 if it is not set.
     pub least: u32,
 }
 
 impl SimpleScaling {
+    /// The capacity wanted while the alarm is in ALARM, within the bounds.
     pub fn wanted(&self, seen: GroupReading, bounds: Bounds) -> u32 {
         bounds.clamp(self.adjustment.apply(seen.desired, self.change, self.least))
     }

@@ -11,14 +11,17 @@ use super::{Bounds, GroupReading};
 /// live alarm).
 pub const LOW_SHARE: f64 = 0.9;
 
+/// The numbers of a target-tracking policy.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TargetTracking {
+    /// The policy's `TargetValue`, and the threshold of its high alarm.
     pub target: f64,
     /// The threshold of the low alarm, as AWS has set it.
     pub low: f64,
 }
 
 impl TargetTracking {
+    /// A policy whose low alarm is at [`LOW_SHARE`] of the target.
     pub fn new(target: f64) -> Self {
         Self {
             target,

@@ -6,10 +6,12 @@ use super::reader::{Members, Reader, Text};
 use super::template::{Escape, Segment, Template, TemplateScope, parse};
 use super::{Problem, path};
 
+/// The body of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Body {
     /// Unless a header of the step says otherwise.
     pub content_type: String,
+    /// Its bytes; a multipart body includes its boundaries.
     pub content: Template,
 }
 

@@ -6,10 +6,14 @@ use super::node::{Entry, Node, NodeValue};
 use super::reader::{Members, Reader, Text, is_header_name};
 use super::{Problem, data::choice};
 
+/// A value that a response hands to later steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Capture {
+    /// The name that templates use.
     pub name: String,
+    /// The place in the response.
     pub from: From,
+    /// The choice among several values; `pick` in the file.
     pub pick: Occurrence,
     /// Instead of failing the step when there is nothing to capture.
     pub default: Option<String>,
@@ -20,13 +24,17 @@ pub struct Capture {
 pub enum From {
     /// RFC 9535.
     Json(String),
+    /// A header of the response, by name.
     Header(String),
     /// The first group, or the whole match where there is none.
     Regex(String),
+    /// A cookie that the session has, by name.
     Cookie(String),
     /// The element's text, or one of its attributes.
     Css {
+        /// A CSS selector on the body.
         selector: String,
+        /// The attribute to take; `None` takes the text.
         attribute: Option<String>,
     },
 }
@@ -34,12 +42,16 @@ pub enum From {
 /// Which, where several are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occurrence {
+    /// `first` in the file.
     First,
+    /// `last` in the file.
     Last,
+    /// `random` in the file, and the default: a new choice at each response.
     Random,
 }
 
 impl Capture {
+    /// True if the value comes from the body.
     pub fn needs_body(&self) -> bool {
         !matches!(self.from, From::Header(_) | From::Cookie(_))
     }

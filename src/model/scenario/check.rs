@@ -13,21 +13,26 @@ use super::{Problem, ThresholdOperator};
 /// One thing that must hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
+    /// As written, or made of the condition; unique within the step.
     pub name: String,
     /// Counts only towards the check rate, not as an error of the step.
     pub soft: bool,
+    /// The condition.
     pub what: What,
 }
 
+/// The condition of a check.
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
     /// Sorted codes.
     Status(Vec<u16>),
     /// From the send to the last byte.
     Under(Duration),
+    /// The body holds this text.
     Contains(Template),
     /// A regular expression that has been compiled once.
     Matches(String),
+    /// The value that this JSONPath finds in the body is the expected one.
     Json(String, Expected),
     /// The header's name, and its value where one is asked for.
     Header(String, Option<Template>),
@@ -35,8 +40,10 @@ pub enum What {
     Size(ThresholdOperator, u64),
 }
 
+/// The value that a JSONPath must find.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expected {
+    /// Compared as JSON.
     Value(serde_json::Value),
     /// Compared as text.
     Text(Template),
@@ -53,6 +60,7 @@ impl Check {
         }
     }
 
+    /// True if the condition is about the body.
     pub fn needs_body(&self) -> bool {
         matches!(
             self.what,

@@ -5,9 +5,12 @@ use super::node::Node;
 use super::reader::Reader;
 use super::template::{Expression, TemplateFault, TemplateScope, expression};
 
+/// An `if` of a step or block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
+    /// It begins with `not`.
     pub negated: bool,
+    /// The value, or the left side of the comparison.
     pub left: Expression,
     /// Without one, the value must be there, and be neither empty, `false` nor `0`.
     pub comparison: Option<(Operator, Expression)>,
@@ -21,13 +24,20 @@ impl Condition {
     }
 }
 
+/// The comparison of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator {
+    /// `==`
     Equal,
+    /// `!=`
     NotEqual,
+    /// `<`
     Less,
+    /// `<=`
     LessOrEqual,
+    /// `>`
     Greater,
+    /// `>=`
     GreaterOrEqual,
 }
 

@@ -8,18 +8,24 @@ use super::node::{Entry, Node, NodeValue};
 use super::reader::{Reader, closest};
 use super::{Problem, is_name};
 
+/// A data file, with its rows in memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataFile {
+    /// The name that templates use: `{{ NAME.COLUMN }}`.
     pub name: String,
+    /// Column names, in the order of the file.
     pub columns: Vec<String>,
     /// At least one; each as long as `columns`.
     pub rows: Vec<Vec<String>>,
+    /// The order in which a worker draws its rows.
     pub order: Order,
+    /// The behaviour when a worker has no row left.
     pub when_used_up: WhenUsedUp,
     /// Row `r` belongs to worker `r mod n` of all workers of all tasks; else each has them all.
     pub split: bool,
 }
 
+/// `order` of a data file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// As in the file, and again from the beginning.
@@ -30,6 +36,7 @@ pub enum Order {
     Once,
 }
 
+/// `when_used_up` of a data file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenUsedUp {
     /// Begins again.

@@ -5,14 +5,20 @@ use super::Url;
 /// Which question a test answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TestKind {
+    /// A few users for half a minute: does the target answer?
     Smoke,
+    /// The load of a busy hour.
     Load,
+    /// Rising steps until the target breaks its limits.
     Stress,
+    /// A jump and the way back, with a group that scales.
     Spike,
+    /// A steady load for hours.
     Soak,
 }
 
 impl TestKind {
+    /// All kinds, in the order of the help text.
     pub const ALL: [Self; 5] = [
         Self::Smoke,
         Self::Load,
@@ -21,6 +27,7 @@ impl TestKind {
         Self::Soak,
     ];
 
+    /// The argument of `init`, such as `spike`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Smoke => "smoke",

@@ -10,6 +10,7 @@ use crate::units::{Seconds, seconds};
 /// The latency an instance's capacity is measured by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Limit {
+    /// The 95th percentile of the latency must be below this.
     #[serde(rename = "p95_s", alias = "p95", with = "seconds")]
     #[schemars(with = "Seconds")]
     pub p95: Duration,

@@ -85,11 +85,13 @@ pub type FileContents = BTreeMap<String, Arc<Vec<u8>>>;
 /// with the plan.
 #[derive(Debug, Clone)]
 pub struct Read {
+    /// The scenario, checked.
     pub scenario: Scenario,
     /// The values of `${NAME}`: never the whole environment.
     pub used: BTreeMap<String, String>,
     /// The values of `${secret:NAME}`.
     pub secrets: Secrets,
+    /// The contents of the files that it names.
     pub files: FileContents,
 }
 
@@ -115,18 +117,25 @@ pub fn no_files(name: &str) -> Result<Vec<u8>, String> {
 /// A scenario. Every value has been checked: later code trusts it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
+    /// Names the scenario in reports.
     pub name: String,
+    /// The system under test.
     pub target: Target,
     /// At least one; their names are unique.
     pub phases: Vec<LoadPhase>,
     /// At least one; their names are unique and the weights above zero.
     pub flows: Vec<Flow>,
+    /// Data files; empty if no template draws rows.
     pub data: Vec<DataFile>,
     /// Repeats a run's choices; else each run has its own.
     pub seed: Option<u64>,
+    /// Judgements on latency, errors, checks and rates, as written.
     pub thresholds: Vec<Threshold>,
+    /// Judgements on the group; without a subject they are not used.
     pub scaling: ScalingExpectations,
+    /// The generators.
     pub fleet: FleetSettings,
+    /// The most that the run may cost, US dollars; `None` is no limit.
     pub budget: Option<Usd>,
 }
 
@@ -156,7 +165,12 @@ pub enum Subject {
     /// An Auto Scaling group, by name.
     Group(String),
     /// An ECS service that Application Auto Scaling scales.
-    Service { cluster: String, service: String },
+    Service {
+        /// Name of the ECS cluster.
+        cluster: String,
+        /// Name of the service in the cluster.
+        service: String,
+    },
 }
 
 impl Subject {
@@ -185,8 +199,10 @@ impl std::fmt::Display for Subject {
     }
 }
 
+/// The system under test, and how requests reach it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
+    /// The base URL; the paths of steps follow its path.
     pub url: Url,
     /// What is watched; without it only the load is judged.
     pub subject: Option<Subject>,
@@ -200,13 +216,17 @@ pub struct Target {
     pub private: bool,
     /// Sent with every request, before the flow's and the step's own.
     pub headers: Vec<(String, Template)>,
+    /// The HTTP version.
     pub http: Http,
+    /// How https is spoken.
     pub tls: Tls,
     /// The most redirects that are followed; beyond, the step fails.
     pub redirects: u32,
+    /// Each session keeps its cookies.
     pub cookies: bool,
     /// Asks for gzip, br and zstd.
     pub compression: bool,
+    /// When connections are renewed.
     pub connection: ConnectionPolicy,
 }
 
@@ -216,17 +236,20 @@ pub enum Http {
     /// Over TLS what the server prefers of 2 and 1.1; else 1.1.
     #[default]
     Auto,
+    /// HTTP/1.1 only.
     One,
     /// Without TLS by prior knowledge (h2c).
     Two,
 }
 
+/// Certificates and versions of TLS.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tls {
     /// Nothing below 1.3.
     pub only_13: bool,
     /// PEM: trusted instead of the system's roots.
     pub ca: Option<Arc<Vec<u8>>>,
+    /// The client's certificate; `None` sends none.
     pub identity: Option<Identity>,
     /// Any certificate is taken. Every report says so.
     pub insecure: bool,
@@ -245,10 +268,13 @@ pub struct Identity {
 /// new addresses only get load from new connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionPolicy {
+    /// When a new connection is opened.
     pub reuse: Reuse,
+    /// Who uses a connection.
     pub pool: Pool,
     /// Renewed between two requests, at this age give or take a fifth.
     pub max_age: Duration,
+    /// Renewed after this number of requests; `None` is no limit.
     pub max_requests: Option<u64>,
 }
 
@@ -263,13 +289,16 @@ impl Default for ConnectionPolicy {
     }
 }
 
+/// `connection.reuse` of the scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reuse {
+    /// A session keeps its connection until it must be renewed.
     Session,
     /// A new connection for every request.
     Request,
 }
 
+/// `connection.pool` of the scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pool {
     /// Each session has its own connection, like a browser.
@@ -281,9 +310,13 @@ pub enum Pool {
 /// An absolute http or https URL without query; `path` has no slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Url {
+    /// The scheme is https.
     pub https: bool,
+    /// A name or an address; an IPv6 address in brackets.
     pub host: String,
+    /// The port; 443 or 80 if the URL names none.
     pub port: u16,
+    /// Begins with a slash, or is empty.
     pub path: String,
 }
 
@@ -311,19 +344,26 @@ impl Url {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Model {
+    /// Closed model.
     Users,
+    /// Open model.
     Rate,
 }
 
 /// A named stretch of load: go to `level` in `ramp`, stay there for `hold`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadPhase {
+    /// Names the phase in thresholds and reports.
     pub name: String,
+    /// The unit of `level`.
     pub model: Model,
     /// Sessions (users) or iterations started per second (rate).
     pub level: f64,
+    /// Time to get to the level; zero is a jump.
     pub ramp: Duration,
+    /// Time to stay at the level; may be zero.
     pub hold: Duration,
+    /// The purpose of the phase; decides how it is judged.
     pub role: PhaseRole,
     /// Sessions whose time is over finish their iteration within this; then they are cut, and
     /// counted.
@@ -341,6 +381,7 @@ fn is_name(text: &str) -> bool {
 }
 
 impl LoadPhase {
+    /// Ramp and hold together.
     pub fn duration(&self) -> Duration {
         self.ramp + self.hold
     }
@@ -353,10 +394,15 @@ impl LoadPhase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PhaseRole {
+    /// Before the load that counts. Not judged.
     WarmUp,
+    /// The ordinary load, before a spike or without one.
     Baseline,
+    /// The highest load.
     Spike,
+    /// The ordinary load again, after the spike.
     Recovery,
+    /// Level 0 after the highest load. Not judged.
     CoolDown,
 }
 
@@ -366,6 +412,7 @@ impl PhaseRole {
         !matches!(self, Self::WarmUp | Self::CoolDown)
     }
 
+    /// The word of the scenario file, such as `warm-up`.
     pub fn word(self) -> &'static str {
         match self {
             Self::WarmUp => "warm-up",
@@ -380,7 +427,9 @@ impl PhaseRole {
 /// A weighted list of steps; one pass through them is an iteration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Flow {
+    /// Names the flow in thresholds and reports.
     pub name: String,
+    /// How often the flow is picked, relative to the others; above zero.
     pub weight: f64,
     /// Between two steps and after the last one.
     pub think: Think,
@@ -388,6 +437,7 @@ pub struct Flow {
     pub pace: Option<Duration>,
     /// Carried out once by each session, before its first iteration of this flow.
     pub setup: Block,
+    /// Carried out in each iteration.
     pub body: Block,
     /// Every step of `setup` and `body`, in the order written: actions refer to them by index.
     pub steps: Vec<Step>,
@@ -412,8 +462,11 @@ impl Flow {
 /// A pause, drawn anew each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Think {
+    /// No pause.
     None,
+    /// Always this long.
     Constant(Duration),
+    /// Evenly from the first to the second.
     Uniform(Duration, Duration),
     /// With this mean: what independent visitors look like together. Cut at ten times the mean.
     Exponential(Duration),
@@ -422,6 +475,7 @@ pub enum Think {
 }
 
 impl Think {
+    /// The average pause.
     pub fn mean(self) -> Duration {
         match self {
             Self::None => Duration::ZERO,
@@ -436,38 +490,51 @@ impl Think {
 pub struct ScalingExpectations {
     /// Breach of the policy's threshold to a new instance in service.
     pub out_within: Duration,
+    /// From the load drop to the first instance that leaves.
     pub in_within: InWithin,
+    /// No request fails because an instance goes away.
     pub no_dropped_requests: bool,
     /// The response header that names the instance.
     pub instance_header: Option<String>,
     /// How long after its first request an instance is fresh; not judged without.
     pub fresh_instances: Option<Duration>,
+    /// No instance leaves while the load still needs it.
     pub no_early_scale_in: bool,
+    /// The group does not grow and shrink by turns under one load.
     pub no_flapping: bool,
+    /// At its maximum the target holds the spike's limits.
     pub holds_at_maximum: bool,
     /// From the breach until what was launched serves; else as the spike's thresholds have it.
     pub p95_while_scaling: Option<Duration>,
+    /// A share from 0 to 1, in the same time; else as the spike's thresholds have it.
     pub errors_while_scaling: Option<f64>,
     /// Shares: of the time with too few instances, of the instance-minutes that nothing needed.
     pub under_provisioned: f64,
+    /// The largest share of instance-minutes beyond the need, from 0 to 1.
     pub over_provisioned: f64,
     /// The file names one of the two.
     pub asked_for_efficiency: bool,
 }
 
+/// `scaling.in_within` of the scenario.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum InWithin {
     /// A bound computed from the group's own alarms.
     Auto,
+    /// A duration, as written.
     Within(Duration),
     /// A multiple of the group's default cooldown.
     Cooldowns(f64),
 }
 
+/// The generators, as the scenario describes them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FleetSettings {
+    /// Number of tasks.
     pub tasks: TaskCount,
+    /// vCPU and memory of each task.
     pub size: TaskSize,
+    /// The tasks' processor.
     pub arch: Arch,
     /// Empty: the default subnets of the default VPC.
     pub subnets: Vec<String>,
@@ -475,23 +542,31 @@ pub struct FleetSettings {
     pub image: Option<String>,
 }
 
+/// `fleet.tasks` of the scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskCount {
+    /// Enough tasks for the peak of the load.
     Auto,
+    /// The number in the file, or of `--tasks`.
     Exactly(u32),
 }
 
 /// A size Fargate offers, as ECS counts: 1024 units are one vCPU, memory in MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSize {
+    /// ECS's CPU units, such as 1024.
     pub cpu_units: u32,
+    /// Memory in MiB, such as 2048.
     pub memory_mib: u32,
 }
 
+/// The processor architecture of the generators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Arch {
+    /// Intel and AMD; the default.
     #[serde(rename = "x86_64")]
     X86_64,
+    /// Graviton.
     #[serde(rename = "arm64")]
     Arm64,
 }

@@ -9,14 +9,17 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 pub struct Problem {
     /// Bytes of the text.
     pub span: Range<usize>,
+    /// The problem in one sentence, without the place.
     pub message: String,
     /// Shown under the caret.
     pub label: String,
+    /// A proposal for a repair; `None` if there is none.
     pub help: Option<String>,
 }
 
 impl Problem {
-    pub fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+    /// A problem without a label and without help.
+    pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
         Self {
             span,
             message: message.into(),
@@ -25,14 +28,16 @@ impl Problem {
         }
     }
 
-    pub fn label(self, label: impl Into<String>) -> Self {
+    /// Sets the text under the caret.
+    pub(super) fn label(self, label: impl Into<String>) -> Self {
         Self {
             label: label.into(),
             ..self
         }
     }
 
-    pub fn help(self, help: impl Into<String>) -> Self {
+    /// Sets the proposal for a repair.
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
         Self {
             help: Some(help.into()),
             ..self

@@ -6,23 +6,30 @@ use serde::{Deserialize, Serialize};
 
 use super::{Body, Capture, Check, Condition, Template, Think};
 
+/// One request of a flow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// As written, or `GET /path`.
     pub name: String,
+    /// The step's own `group`, or that of the nearest block; `None` outside of groups.
     pub group: Option<String>,
+    /// The HTTP method.
     pub method: Method,
     /// Begins with a slash; appended to the target URL's path.
     pub path: Template,
     /// The flow's and the step's own.
     pub headers: Vec<(String, Template)>,
+    /// The request's body; `None` sends none.
     pub body: Option<Body>,
+    /// Conditions for a correct response; names are unique.
     pub checks: Vec<Check>,
+    /// Values for later steps; one that is missing fails the step.
     pub captures: Vec<Capture>,
     /// Instead of the flow's.
     pub think: Option<Think>,
     /// Instead of the target's.
     pub timeout: Option<Duration>,
+    /// Redirects to follow at most; `None` is the target's number.
     pub redirects: Option<u32>,
 }
 
@@ -61,16 +68,20 @@ impl Step {
 /// Steps in order, perhaps repeated, perhaps only under a condition.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Block {
+    /// The block is skipped if it does not hold; `None` always carries it out.
     pub condition: Option<Condition>,
     /// How many times; 1 is the rule, 0 an empty block.
     pub repeat: u32,
+    /// Requests and inner blocks, in order.
     pub actions: Vec<Action>,
 }
 
+/// One entry of a block.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Index into the flow's steps.
     Request(u16),
+    /// A block within the block.
     Block(Block),
 }
 
@@ -96,19 +107,28 @@ impl Block {
     }
 }
 
+/// The HTTP method of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
+    /// `get: /path`
     Get,
+    /// `post: /path`
     Post,
+    /// `put: /path`
     Put,
+    /// `patch: /path`
     Patch,
+    /// `delete: /path`
     Delete,
+    /// `head: /path`
     Head,
+    /// `options: /path`
     Options,
 }
 
 impl Method {
+    /// All methods, in the order of their keys on the reference page.
     pub const ALL: [Self; 7] = [
         Self::Get,
         Self::Post,
@@ -119,6 +139,7 @@ impl Method {
         Self::Options,
     ];
 
+    /// The word on the wire, such as `GET`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Get => "GET",

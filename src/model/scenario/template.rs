@@ -14,18 +14,23 @@ use super::reader::{Text, closest};
 /// Bytes to send.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Template {
+    /// Texts and values, in order; empty if there is nothing to send.
     pub segments: Vec<Segment>,
 }
 
+/// A part of a template.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Segment {
+    /// Bytes that never change.
     Text(Vec<u8>),
+    /// A value of the moment, escaped for its place.
     Value(Expression, Escape),
 }
 
 /// How a value fits into its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escape {
+    /// As it is.
     Raw,
     /// As one part of a path, or one value of a query or form.
     Percent,
@@ -40,6 +45,7 @@ pub enum Escape {
 /// What stands between the braces.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expression {
+    /// A quoted text, a number or a truth value.
     Literal(Literal),
     /// Index into the flow's variables.
     Variable(u16),
@@ -47,8 +53,11 @@ pub enum Expression {
     Column(u16, u16),
     /// A whole number, both ends included.
     Random(i64, i64),
+    /// `uuid()`: a random UUID, version 4.
     Uuid,
+    /// `pick(...)`: one of these, at random.
     Pick(Vec<Literal>),
+    /// `now()`: the time of the request.
     Now(Now),
     /// The session's number, from 0, over all tasks.
     Session,
@@ -62,18 +71,25 @@ pub enum Expression {
     Base64(Template),
 }
 
+/// A value written in the braces.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Literal {
+    /// A text in quotes.
     Text(String),
+    /// A number, as written.
     Number(serde_json::Number),
+    /// `true` or `false`.
     Bool(bool),
 }
 
+/// The format of the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Now {
     /// RFC 3339, UTC, milliseconds.
     Text,
+    /// Whole seconds since 1970.
     Seconds,
+    /// Milliseconds since 1970.
     Millis,
 }
 
@@ -86,6 +102,7 @@ pub struct TemplateScope<'a> {
 }
 
 impl Template {
+    /// A template that never changes.
     pub fn text(text: impl Into<Vec<u8>>) -> Self {
         let text = text.into();
         Self {
@@ -106,6 +123,7 @@ impl Template {
         }
     }
 
+    /// Adds a segment at the end; joins two texts.
     pub fn push(&mut self, segment: Segment) {
         match (self.segments.last_mut(), segment) {
             (_, Segment::Text(text)) if text.is_empty() => {}
@@ -114,6 +132,7 @@ impl Template {
         }
     }
 
+    /// Adds all segments of another template at the end.
     pub fn append(&mut self, other: Self) {
         other
             .segments
@@ -121,7 +140,7 @@ impl Template {
             .for_each(|segment| self.push(segment));
     }
 
-    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+    fn expressions(&self) -> impl Iterator<Item = &Expression> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Value(expression, _) => Some(expression),
             Segment::Text(_) => None,
@@ -135,7 +154,8 @@ impl Template {
 }
 
 impl Expression {
-    pub fn data(&self) -> Vec<u16> {
+    /// The data files that it draws from, by index; one may come several times.
+    pub(super) fn data(&self) -> Vec<u16> {
         match self {
             Self::Column(data, _) => vec![*data],
             Self::AsText(inner) | Self::Raw(inner) => inner.data(),

@@ -3,6 +3,7 @@
 
 use crate::{report, scenario};
 
+/// Prints the JSON Schema of the scenario file or of report.json.
 #[derive(Debug, clap::Args)]
 pub struct SchemaArgs {
     /// The file that the schema describes

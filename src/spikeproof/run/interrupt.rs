@@ -119,10 +119,12 @@ impl Interrupt {
         &self.stop_load
     }
 
+    /// Cancelled by a second Ctrl-C, by SIGTERM and by SIGHUP: destroy follows at once.
     pub fn destroy_now(&self) -> &CancellationToken {
         &self.destroy_now
     }
 
+    /// Cancelled by a third Ctrl-C or a further SIGTERM: the destroy is abandoned.
     pub fn leave(&self) -> &CancellationToken {
         &self.leave
     }

@@ -87,17 +87,23 @@ use state::RunState;
 /// Given to every phase.
 #[derive(Clone)]
 pub struct Context {
+    /// The options of this run.
     pub options: Arc<RunOptions>,
+    /// The place of this run among those of `--repeat`.
     pub repeats: Repeats,
     /// Warnings about resources that earlier runs on this host may have left.
     pub earlier_runs: Vec<Warning>,
+    /// Takes progress, warnings and notes; the live view shows them.
     pub events: Events,
+    /// The urgency of the signals so far.
     pub interrupt: Interrupt,
 }
 
 /// The report of a run, and the folder that contains it.
 pub struct RunOutcome {
+    /// The whole report, as written to `report.json`.
     pub report: RunReport,
+    /// The run's folder.
     pub folder: PathBuf,
 }
 

@@ -13,24 +13,32 @@ use crate::units::Usd;
 /// The scenario and where its load goes: the options that `check` and `run` share.
 #[derive(Debug, Clone)]
 pub struct ScenarioOptions {
+    /// The scenario's path as given; messages name it.
     pub file: String,
+    /// The text of the scenario.
     pub text: String,
+    /// All variables of the process; the scenario uses those that it names.
     pub environment: BTreeMap<String, String>,
     /// Replaces `target.url`.
     pub url: Option<String>,
+    /// Where the generators run.
     pub fleet: FleetKind,
     /// Replaces `fleet.tasks`.
     pub tasks: Option<u32>,
     /// Hosts that may be loaded although nothing proves who owns them.
     pub allowed_hosts: Vec<String>,
+    /// Where the organisation's file is looked for.
     pub organisation: OrganisationFile,
 }
 
 /// All options of `run`.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
+    /// The options that `check` has too.
     pub scenario: ScenarioOptions,
+    /// The folder that holds the folders of all runs.
     pub runs_dir: PathBuf,
+    /// `--terraform`; `None` searches for terraform or tofu.
     pub terraform: Option<PathBuf>,
     /// Packed into the image instead of the running binary.
     pub generator_binary: Option<PathBuf>,
@@ -49,6 +57,7 @@ pub struct RunOptions {
 pub struct Repeats {
     /// This run and those after it.
     pub left: u32,
+    /// The time and the cost of the runs before this one.
     pub before: limits::Before,
 }
 
@@ -59,6 +68,7 @@ impl Default for Repeats {
 }
 
 impl Repeats {
+    /// The first of some runs.
     pub fn first_of(runs: u32) -> Self {
         Self {
             left: runs,
@@ -87,13 +97,17 @@ impl Repeats {
     }
 }
 
+/// Where the generators run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FleetKind {
+    /// Fargate tasks, created and destroyed for this run.
     Fargate,
+    /// Child processes on this machine; uses neither AWS nor terraform.
     Local,
 }
 
 impl FleetKind {
+    /// The name for people, such as `Fargate`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Fargate => "Fargate",

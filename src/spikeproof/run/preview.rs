@@ -10,11 +10,17 @@ use crate::scenario::{self, FileContents, Scenario, Substitutions, TaskCount};
 
 /// The scenario, with its load scheduled and its fleet sized and priced.
 pub struct Preview {
+    /// The scenario, with `--tasks` applied.
     pub scenario: Scenario,
+    /// The variables, the secrets and the URL that the scenario uses; no others.
     pub surroundings: Substitutions,
+    /// The contents of the files that the scenario names.
     pub files: FileContents,
+    /// The load over time.
     pub schedule: Schedule,
+    /// The number of tasks with its reason.
     pub sizing: Sizing,
+    /// Estimated cost of the tasks; a local fleet has none, so the caller ignores it.
     pub estimate: TaskCost,
 }
 
