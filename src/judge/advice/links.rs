@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::answers::answer;
 use super::{Answer, Evidence, Topic};
+use crate::report::words;
 use evidence::Confidence;
 use evidence::instances::{after, between};
 use evidence::moment::{self, Moment, MomentKind};
@@ -37,7 +38,7 @@ pub fn slowest(evidence: &Evidence<'_>) -> Option<Answer> {
     let open = unfinished(evidence, &moments);
     let (mut said, from, confidence) = match (longest, &open) {
         (longest, Some(open)) if longest.is_none_or(|(_, _, took)| took <= open.lasted) => {
-            (open.sentence(), last.source.clone(), Confidence::Medium)
+            (open.sentence(), words::source(last), Confidence::Medium)
         }
         (Some((from, to, took)), open) => {
             let said = format!(
@@ -57,7 +58,11 @@ pub fn slowest(evidence: &Evidence<'_>) -> Option<Answer> {
             } else {
                 Confidence::Medium
             };
-            (said, format!("{}; {}", from.source, to.source), confidence)
+            (
+                said,
+                format!("{}; {}", words::source(from), words::source(to)),
+                confidence,
+            )
         }
         (None, _) => return None,
     };
@@ -190,6 +195,7 @@ mod tests {
         let moment = |(kind, second): &(MomentKind, u64)| Moment {
             kind: *kind,
             at: at(*second as usize),
+            origin: None,
             source: format!("source of {kind}"),
             resolution: Duration::from_secs(1),
         };

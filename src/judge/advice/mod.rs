@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use evidence::capacity::{self, InstanceCapacity, Metric};
+use evidence::capacity::{self, InstanceCapacity, Metric, Weakness};
 use evidence::load::{Confidence, Elasticity, Second, elasticity};
 use evidence::timeline::{Alarm, Policy};
 use evidence::vocabulary::{PolicyKind, PredictiveMode};
@@ -55,7 +55,7 @@ pub struct Evidence<'a> {
     /// US dollars for one instance for an hour, where one's own is given.
     pub instance_price: Option<f64>,
     /// Why the load proves less than its plan would have, if it does.
-    pub weakness: Option<&'a str>,
+    pub weakness: Option<Weakness>,
     /// What new instances did worse than the others, where they were judged not to serve at once.
     pub fresh: Option<&'a str>,
 }
@@ -155,7 +155,8 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
         no_candidates: None,
         snippet: None,
     };
-    if let Some(capacity) = &advice.capacity {
+    if let Some(capacity) = &mut advice.capacity {
+        capacity.because = crate::report::words::capacity(capacity);
         let least =
             instances::group_at(evidence.timeline, evidence.started).map_or(1, |group| group.min);
         advice.elasticity = Some(elasticity(

@@ -520,6 +520,7 @@ mod tests {
         let moment = |kind, second| Moment {
             kind,
             at: at(second),
+            origin: None,
             source: String::new(),
             resolution: Duration::ZERO,
         };

@@ -4,6 +4,7 @@
 use super::answers::answer;
 use super::candidates::Tolerance;
 use super::{Advice, Answer, Candidate, Change, Evidence, Topic, others};
+use crate::report::words;
 use evidence::timeline::Policy;
 use evidence::vocabulary::PolicyKind;
 use evidence::{Confidence, InstanceCapacity};
@@ -66,10 +67,10 @@ pub fn size(evidence: &Evidence<'_>, advice: &Advice) -> Answer {
             });
             format!(
                 "the limit held with {least:.0} and was missed with {most:.0}{saturated}; {}",
-                capacity.because
+                words::capacity(capacity)
             )
         }
-        (_, None) => capacity.because.clone(),
+        (_, None) => words::capacity(capacity),
     };
     let mut said = format!(
         "One instance carries {:.0} requests/s with p95 within {limit}; the highest second asked {peak:.0}, which is {}.",
@@ -395,6 +396,7 @@ mod tests {
             saturated,
             queue: std::time::Duration::ZERO,
             confidence: Confidence::Low,
+            reason: None,
             because: String::new(),
         };
         let wide = capacity((30.0, Some(140.0)), Some(100.0));

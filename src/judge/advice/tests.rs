@@ -2,6 +2,7 @@
 //! timeline.
 
 use super::*;
+use crate::report::words;
 use evidence::timeline::{
     Activity, Datapoint, GroupState, Instance, MetricSeries, Observation, Observed,
 };
@@ -408,14 +409,17 @@ fn a_load_that_was_cut_short_makes_everything_less_sure() {
         ..Reaction::default()
     };
     let cut = Evidence {
-        weakness: Some("the load was cut short"),
+        weakness: Some(Weakness::CutShort {
+            ran_s: Duration::from_secs(20).into(),
+            planned_s: Duration::from_secs(80).into(),
+        }),
         ..evidence(&timeline, &seconds, &reaction)
     };
     let capacity = advise(&cut, None).capacity.unwrap();
     assert_eq!(
         (
             capacity.confidence,
-            capacity.because.ends_with("; the load was cut short")
+            words::capacity(&capacity).ends_with("; the load was cut short after 20s of 1m20s")
         ),
         (Confidence::Low, true)
     );

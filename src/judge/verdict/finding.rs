@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Reason;
+use evidence::scale_in::WaitReason;
 use model::measure::Merged;
 use model::outcome::Verdict;
 use model::units::{Seconds, Usd};
@@ -312,7 +313,7 @@ pub enum WorseInstance {
 /// The part of scaling in that the group's own settings take.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Unavoidable {
-    pub waits_for: String,
+    pub waits_for: WaitReason,
     pub takes_s: Seconds,
 }
 

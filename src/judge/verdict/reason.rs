@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::finding::{CountedFrom, MetricPeak, OtherCause, Unavoidable, WorseInstance};
+use super::thresholds::Abort;
 use evidence::OpenLink;
+use evidence::capacity::CapacityReason;
 use model::measure::Stretch;
 use model::scenario::{ThresholdMetric, ThresholdOperator};
 use model::units::Seconds;
@@ -282,7 +284,7 @@ pub enum SizeReason {
     /// The load was stopped: shares of a part say nothing of the whole.
     LoadStopped,
     /// The capacity of one instance is not known well enough.
-    CapacityUnknown { because: String },
+    CapacityUnknown { estimate: Option<CapacityReason> },
     /// The capacity of one instance that this rests on.
     InstanceCarries {
         requests_per_second: f64,
@@ -338,11 +340,30 @@ pub enum ValidityReason {
     /// The plan was carried out.
     CarriedOut,
     /// The load ended early.
-    EndedEarly { why: String },
+    EndedEarly { cause: EndedEarly },
     /// No task reported anything.
     NothingReported,
     /// Every interval of every task arrived.
     EverythingArrived,
     /// These intervals, ends or tasks are missing.
     Missing { parts: Vec<String> },
+}
+
+/// Why the load, or the wait for the group after it, ended before its plan did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum EndedEarly {
+    Interrupted,
+    /// The store took no heartbeat for this long.
+    StoreSilent {
+        silent_s: Seconds,
+    },
+    /// A threshold that ends the load failed.
+    ThresholdFailed(Abort),
+    /// A limit on time or cost is reached; `limit` names it with its figures.
+    LimitReached {
+        limit: String,
+    },
+    /// Every task had ended before the plan did.
+    TasksEnded,
 }

@@ -5,6 +5,7 @@ use derive_more::From;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::EndedEarly;
 use model::units::Seconds;
 
 /// A reason for doubt. In JSON an object with an `id` in kebab case.
@@ -84,12 +85,12 @@ pub enum RunWarning {
     NotWatched { subject: String, why: String },
     /// The AWS session may end before the run does.
     SessionTooShort { left_s: Seconds, needed_s: Seconds },
-    /// A task did not become ready.
-    TasksMissing { cause: String },
+    /// A task did not become ready; `why` is in the platform's words.
+    TasksMissing { task: u32, why: String },
     /// A metric's last datapoints never came.
     DatapointsMissing { cause: String },
     /// The wait for the group's first size ended early.
-    RecoveryEndedEarly { instances: u32, why: String },
+    RecoveryEndedEarly { instances: u32, cause: EndedEarly },
     /// A warning of a report of version 1 to 4, which has its sentence only.
     OlderReport,
 }
