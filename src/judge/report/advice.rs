@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Judged, Load, PhaseRow, TaskRow};
-use crate::advice::{Advice, Evidence, WhatIf, advise};
+use super::{Advice, Judged, Load, PhaseRow, TaskRow, words};
+use crate::advice::{Evidence, WhatIf, advise};
 use evidence::Timeline;
 use evidence::capacity::Weakness;
 use evidence::load::{Second, demand, least_sent};
@@ -43,7 +43,7 @@ pub fn advice(
         weakness,
         fresh: judged.fresh_failed(),
     };
-    Some(advise(&evidence, own.what_if.as_ref()))
+    Some(words::advice(advise(&evidence, own.what_if.as_ref())))
 }
 
 fn seconds(load: &Load) -> Vec<Second> {

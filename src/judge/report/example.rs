@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "only tests use it")]
 
 use super::*;
-use crate::advice::{Agreement, Answer, Candidate, Change, Topic};
+use crate::advice::{Agreement, Change, Topic};
 use crate::verdict::{
     Expectation, Finding, Measured, MetricValue, RunFigures, RunWarning, ScaleOutReason, Scope,
     ThresholdReason, ValidityReason,

@@ -1,5 +1,6 @@
 //! The sentences of verdicts and warnings, made from the types of `evidence` and `verdict`.
 
+mod advice;
 mod capacity;
 mod figures;
 mod instances;
@@ -12,6 +13,7 @@ mod thresholds;
 mod validity;
 mod warnings;
 
+pub use advice::{advice, agreement, answer};
 pub use capacity::{capacity, reason as capacity_reason};
 pub use figures::measured;
 pub use links::link;
