@@ -22,7 +22,7 @@ use serde::Deserialize;
 use spikeproof::evidence::{Launched, Left, MomentKind, Reaction, Sighting, Timeline};
 use spikeproof::lab::truth::{InstanceTruth, Truth};
 use spikeproof::outcome::Verdict;
-use spikeproof::report::{Judged, Judgement, RunReport};
+use spikeproof::report::{Judged, Judgement, RunReport, words};
 use spikeproof::verdict::Expectation;
 use spikeproof::watch;
 use tokio::process::Command;
@@ -654,7 +654,7 @@ fn check(
             )
         });
         if let Some(agreement) = advice.and_then(|advice| advice.agreement) {
-            checked.verdict(agreement.is_timely(), || agreement.sentence());
+            checked.verdict(agreement.is_timely(), || words::agreement(agreement));
         }
         let capacity = advice.and_then(|advice| advice.capacity.clone());
         let near = capacity

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::vocabulary::AlarmState;
 use crate::instances::{SECOND, after};
+use crate::moment::Origin;
 use crate::timeline::{Alarm, AlarmChange, Datapoint, Decision, Observed, Timeline};
 
 /// An alarm that went to ALARM.
@@ -33,10 +34,10 @@ impl<'a> Fired<'a> {
     }
 
     /// Where the moment comes from.
-    pub fn source(&self) -> &'static str {
+    pub fn origin(&self) -> Origin {
         match self.inferred {
-            false => "DescribeAlarmHistory, StateUpdate to ALARM",
-            true => "StateTransitionedTimestamp of the alarm: its history was not readable",
+            false => Origin::AlarmHistory,
+            true => Origin::AlarmState,
         }
     }
 }

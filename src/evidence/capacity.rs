@@ -8,8 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::load::{Confidence, ERRORS, LEAST_REQUESTS, Second};
+use crate::moment::known;
 use crate::timeline::{Alarm, MetricSeries};
-use model::units::{self, Seconds, seconds};
+use model::units::{Seconds, seconds};
 
 /// Seconds on each side of the limit for an estimate to be called sure.
 const SURE: usize = 5;
@@ -43,7 +44,54 @@ pub struct InstanceCapacity {
     #[schemars(with = "Seconds")]
     pub queue: Duration,
     pub confidence: Confidence,
+    /// What the estimate rests on. Not in reports of versions 1 to 4.
+    #[serde(
+        default,
+        deserialize_with = "known",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub reason: Option<CapacityReason>,
+    /// `reason` as a sentence, which the report writes; empty before.
+    #[serde(default)]
     pub because: String,
+}
+
+/// What the estimate rests on, and which run would make it surer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CapacityReason {
+    /// Seconds that held the limit, and seconds that missed it.
+    pub held_s: usize,
+    pub missed_s: usize,
+    /// Enough seconds did both.
+    pub enough: bool,
+    /// What held and what missed are too far apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<CapacityGap>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weakness: Option<Weakness>,
+}
+
+/// How far what held and what missed are apart, and the phases that would close the gap.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CapacityGap {
+    pub times: f64,
+    /// The loads to try, in requests per second for each instance.
+    pub steps_per_second: Vec<f64>,
+    pub instances: u32,
+}
+
+/// Why the load proves less than its plan would have.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum Weakness {
+    CutShort {
+        ran_s: Seconds,
+        planned_s: Seconds,
+    },
+    /// The share of the load that was sent.
+    NotSent {
+        share: f64,
+    },
 }
 
 impl InstanceCapacity {
@@ -70,50 +118,40 @@ impl InstanceCapacity {
 
     /// As sure as the distance between what held and what missed allows, and as the load that was
     /// sent. `instances`: how many there were before the load rose.
-    pub fn weighed(mut self, instances: u32, weakness: Option<&str>) -> Self {
+    pub fn weighed(mut self, instances: u32, weakness: Option<Weakness>) -> Self {
         let (below, above) = self.bracket();
-        if let Some(above) = above.filter(|above| *above > below * NARROW) {
+        let above = above.filter(|above| *above > below * NARROW);
+        if let Some(above) = above {
             let sure = if above <= below * WIDE {
                 Confidence::Medium
             } else {
                 Confidence::Low
             };
             self.confidence = self.confidence.min(sure);
-            self.because += &format!(
-                "; what held and what is too much are {:.1} times apart: a run with a step between would tell, such as {}",
-                above / below,
-                steps(below, above, instances.max(1))
-            );
         }
-        if let Some(weakness) = weakness {
+        if weakness.is_some() {
             self.confidence = self.confidence.lower();
-            self.because += &format!("; {weakness}");
+        }
+        if let Some(reason) = &mut self.reason {
+            reason.gap = above.map(|above| CapacityGap {
+                times: above / below,
+                steps_per_second: steps(below, above / below),
+                instances: instances.max(1),
+            });
+            reason.weakness = weakness;
         }
         self
     }
 }
 
-/// `phases of 88/s and 130/s (44 and 65 for each of 2 instances)`: as many as leave no two further
-/// apart than is sure.
-fn steps(below: f64, above: f64, instances: u32) -> String {
-    let apart = above / below;
+/// The loads between what held and what missed: as many as leave no two further apart than is sure.
+fn steps(below: f64, apart: f64) -> Vec<f64> {
     let count = ((apart.ln() / NARROW.ln()).ceil() as u32)
         .saturating_sub(1)
         .clamp(1, MOST_STEPS);
-    let each = (1..=count).map(|step| below * apart.powf(f64::from(step) / f64::from(count + 1)));
-    let each: Vec<f64> = each.collect();
-    let rates: Vec<String> = each
-        .iter()
-        .map(|each| format!("{:.0}/s", each * f64::from(instances)))
-        .collect();
-    let each: Vec<String> = each.iter().map(|each| format!("{each:.0}")).collect();
-    let phases = if count == 1 { "a phase" } else { "phases" };
-    format!(
-        "{phases} of {} ({} for each of {})",
-        units::listed(&rates),
-        units::listed(&each),
-        units::count(instances, "instance")
-    )
+    (1..=count)
+        .map(|step| below * apart.powf(f64::from(step) / f64::from(count + 1)))
+        .collect()
 }
 
 /// The policy's metric as a multiple of an instance's requests per second.
@@ -205,37 +243,31 @@ pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<
         .1
         .map_or(between.0, |above| (between.0 + above) / 2.0);
     let at_limit = saturated.map_or(middle, |saturated| middle.min(saturated));
-    let (confidence, because) = confidence(held, missed)?;
+    let confidence = confidence(held, missed)?;
     Some(InstanceCapacity {
         at_limit,
         between,
         saturated,
         queue: Duration::from_micros(queue),
         confidence,
-        because,
+        reason: Some(CapacityReason {
+            held_s: held,
+            missed_s: missed,
+            enough: confidence == Confidence::High,
+            gap: None,
+            weakness: None,
+        }),
+        because: String::new(),
     })
 }
 
 /// By how many seconds held the limit and how many missed it; nothing where none held it.
-fn confidence(held: usize, missed: usize) -> Option<(Confidence, String)> {
+fn confidence(held: usize, missed: usize) -> Option<Confidence> {
     match (held, missed) {
         (0, _) => None,
-        (held, 0) => Some((
-            Confidence::Low,
-            format!(
-                "at least: {held} seconds held the limit and none missed it; a run with a higher spike would find it"
-            ),
-        )),
-        (held, missed) if held >= SURE && missed >= SURE => Some((
-            Confidence::High,
-            format!("{held} seconds held the limit, {missed} missed it"),
-        )),
-        (held, missed) => Some((
-            Confidence::Medium,
-            format!(
-                "only {held} seconds held the limit and {missed} missed it; a run with longer phases would be surer"
-            ),
-        )),
+        (_, 0) => Some(Confidence::Low),
+        (held, missed) if held >= SURE && missed >= SURE => Some(Confidence::High),
+        _ => Some(Confidence::Medium),
     }
 }
 
@@ -406,11 +438,7 @@ mod tests {
             (found.between, found.saturated, found.confidence),
             ((30.0, None), None, Confidence::Low)
         );
-        assert!(
-            found.because.contains("a higher spike"),
-            "{}",
-            found.because
-        );
+        assert_eq!(found.reason.unwrap().missed_s, 0);
         assert_eq!(
             estimate(
                 &[second(90.0, 90, 900); 20],
@@ -434,7 +462,7 @@ mod tests {
             (narrow.confidence, narrow.bracket()),
             (Confidence::High, (100.0, Some(120.0)))
         );
-        assert!(!narrow.because.contains("would tell"), "{}", narrow.because);
+        assert_eq!(narrow.reason.unwrap().gap, None);
         let saturated = between(83.0, 200.0, 100).weighed(2, None);
         assert_eq!(
             saturated.confidence,
@@ -450,12 +478,14 @@ mod tests {
             (wide.confidence, wide.needed(280.0)),
             (Confidence::Low, (Some(3), 10))
         );
-        let said = "phases of 81/s, 110/s and 148/s (41, 55 and 74 for each of 2 instances)";
-        assert!(wide.because.ends_with(said), "{}", wide.because);
-        let cut = between(100.0, 125.0, 120).weighed(2, Some("the load was cut short"));
+        let gap = wide.reason.unwrap().gap.unwrap();
+        let steps: Vec<f64> = gap.steps_per_second.iter().map(|one| one.round()).collect();
+        assert_eq!((steps, gap.instances), (vec![41.0, 55.0, 74.0], 2));
+        let weakness = Weakness::NotSent { share: 0.8 };
+        let cut = between(100.0, 125.0, 120).weighed(2, Some(weakness));
         assert_eq!(
-            (cut.confidence, cut.because.contains("cut short")),
-            (Confidence::Medium, true)
+            (cut.confidence, cut.reason.unwrap().weakness),
+            (Confidence::Medium, Some(weakness))
         );
     }
 

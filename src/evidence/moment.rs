@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use model::units::{Seconds, seconds};
 
@@ -22,7 +23,15 @@ pub struct Moment {
     /// When it happened.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
-    /// The field or observation that it was read from, in words.
+    /// Where it comes from. Not in reports of versions 1 to 4.
+    #[serde(
+        default,
+        deserialize_with = "known",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub origin: Option<Origin>,
+    /// `origin` as a sentence, which the report writes; empty before.
+    #[serde(default)]
     pub source: String,
     /// The true moment lies within this of `at`.
     #[serde(rename = "resolution_s", alias = "resolution", with = "seconds")]
@@ -32,14 +41,121 @@ pub struct Moment {
 
 impl Moment {
     /// A moment within `resolution` of `at`.
-    pub fn new(kind: MomentKind, at: Timestamp, source: &str, resolution: Duration) -> Self {
+    pub fn new(kind: MomentKind, at: Timestamp, origin: Origin, resolution: Duration) -> Self {
         Self {
             kind,
             at,
-            source: source.to_owned(),
+            origin: Some(origin),
+            source: String::new(),
             resolution,
         }
     }
+}
+
+/// Nothing for an id that this version does not know: the sentence beside it says the same.
+pub(crate) fn known<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Known<T> {
+        Is(T),
+        Unknown(IgnoredAny),
+    }
+    Ok(match Known::deserialize(deserializer)? {
+        Known::Is(known) => Some(known),
+        Known::Unknown(_) => None,
+    })
+}
+
+/// Where a moment comes from: which observation, of which instance or alarm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum Origin {
+    /// The plan, at the agreed start instant.
+    Plan,
+    /// The first datapoint that the alarm for less was decided on.
+    FirstLowDatapoint,
+    /// The alarm's history: a state update to ALARM.
+    AlarmHistory,
+    /// The time of the alarm's last state change, because its history was not readable.
+    AlarmState,
+    /// The first breaching datapoint: in the alarm's history, or of the metric before it fired.
+    Datapoint {
+        alarm: String,
+        value: f64,
+        in_history: bool,
+    },
+    /// The cause of the first activity that followed.
+    Decision {
+        activity: DecidedBy,
+        from: u32,
+        to: u32,
+        policy: Option<String>,
+    },
+    /// `createdAt` of a task.
+    CreatedAt {
+        instance: String,
+    },
+    /// `StartTime` of the activity that launched it.
+    LaunchActivity {
+        instance: String,
+    },
+    /// The first look at which it was there.
+    FirstThere {
+        instance: String,
+    },
+    /// `startedAt` of a task.
+    StartedAt {
+        instance: String,
+    },
+    LifecycleState {
+        instance: String,
+    },
+    TargetHealth {
+        instance: String,
+    },
+    /// Its name in the header of its first answer.
+    AnswerHeader {
+        instance: String,
+    },
+    /// It was ready then, and no header tells of its answers.
+    ReadyWithoutHeader {
+        instance: String,
+    },
+    /// p95 is under its limit again and stays there; `assumed`: no threshold asks for the limit.
+    LatencyLimit {
+        p95_s: Seconds,
+        steady_s: u32,
+        assumed: bool,
+    },
+    /// `stoppingAt` of a task.
+    StoppingAt {
+        instance: String,
+    },
+    /// `StartTime` of the activity that terminated it.
+    TerminationActivity {
+        instance: String,
+    },
+    /// The first look at which it was leaving.
+    FirstLeaving {
+        instance: String,
+    },
+    /// The first look at which its state had changed.
+    Polled {
+        instance: String,
+    },
+    /// The first look at which the desired capacity was what it had been.
+    DesiredCapacity,
+}
+
+/// What shows a decision of the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DecidedBy {
+    ServiceActivity,
+    FirstLaunch,
+    FirstTermination,
 }
 
 /// The first moment of a kind.
@@ -134,7 +250,7 @@ mod tests {
         let moment = Moment::new(
             MomentKind::LoadRose,
             Timestamp::UNIX_EPOCH,
-            "the plan",
+            Origin::Plan,
             EXACT,
         );
         let text = serde_json::to_string(&moment).unwrap();

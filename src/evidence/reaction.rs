@@ -13,11 +13,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::OpenLink;
+use crate::alarms;
 use crate::instances::{self, Launched, Left, Why, after};
 use crate::moment::{self, Moment, MomentKind};
+use crate::scale_in::{self, WaitReason};
 use crate::spikes::{self, Spike};
 use crate::timeline::{Decision, Timeline};
-use crate::{alarms, scale_in};
 use model::measure::Results;
 use model::plan::Schedule;
 use model::scenario::Limit;
@@ -102,7 +103,13 @@ pub struct Reaction {
     )]
     #[schemars(with = "Option<Seconds>")]
     pub in_unavoidable: Option<Duration>,
-    /// The setting that `in_unavoidable` belongs to, in words; empty where there is none.
+    /// The setting that it waits for. Not in reports of versions 1 to 4.
+    #[serde(
+        deserialize_with = "moment::known",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub in_waits_for_setting: Option<WaitReason>,
+    /// That setting as a sentence, which the report writes; empty before.
     pub in_waits_for: String,
     /// The alarm for less that made it shrink had fired already when the load fell.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -335,7 +342,7 @@ pub fn react(
     let wait = scale_in::unavoidable_in(timeline, &reaction.launched, times.dropped());
     reaction.in_bound = scale_in::in_bound(scenario, timeline, wait.as_ref());
     reaction.in_unavoidable = wait.as_ref().map(|wait| wait.lasts);
-    reaction.in_waits_for = wait.map(|wait| wait.because).unwrap_or_default();
+    reaction.in_waits_for_setting = wait.map(|wait| wait.reason);
     reaction
 }
 

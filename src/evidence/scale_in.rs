@@ -4,28 +4,47 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::vocabulary::PolicyKind;
 use crate::instances::{Launched, after, between};
 use crate::timeline::{GroupState, Policy, Timeline};
 use model::scenario::{InWithin, Scenario};
-use model::units;
+use model::units::Seconds;
 
 /// No scale-in can come sooner than that, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Wait {
     pub lasts: Duration,
-    /// `its low alarm's window`
-    pub because: String,
+    pub reason: WaitReason,
 }
 
-impl Wait {
-    fn new(lasts: Duration, because: &str) -> Self {
-        Self {
-            lasts,
-            because: because.to_owned(),
-        }
-    }
+/// The setting that makes a group wait before it scales in.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum WaitReason {
+    /// The window of the alarm that asks for less.
+    LowAlarmWindow,
+    /// The policy's cooldown, all of it.
+    Cooldown,
+    /// The part of the policy's cooldown that was left when the load fell.
+    RestOfCooldown { cooldown_s: Seconds },
+    /// The part of the warm-up that was left when the load fell.
+    RestOfWarmUp {
+        warm_up: WarmUpSetting,
+        lasts_s: Seconds,
+    },
+}
+
+/// The setting that a warm-up comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WarmUpSetting {
+    Policy,
+    DefaultWarmUp,
+    /// The group's default cooldown counts where no warm-up is set.
+    DefaultCooldown,
 }
 
 /// The bound the user gave, or the one that the group's own settings make unavoidable plus half of
@@ -99,7 +118,7 @@ pub fn unavoidable_in(
     let tracks = |policy: &&&Policy| policy.kind == PolicyKind::TargetTracking;
     let tracking = able().filter(tracks).filter_map(|policy| low(policy)).max();
     let mut ways: Vec<Wait> = Vec::new();
-    ways.extend(tracking.map(|window| longest(window, warming.clone())));
+    ways.extend(tracking.map(|window| longest(window, warming)));
     for policy in able().filter(|policy| !tracks(policy)) {
         let Some(window) = low(policy) else { continue };
         let held = match policy.kind {
@@ -108,7 +127,7 @@ pub fn unavoidable_in(
                 &before,
                 dropped,
             ),
-            _ => warming.clone(),
+            _ => warming,
         };
         ways.push(longest(window, held));
     }
@@ -126,23 +145,27 @@ pub fn unavoidable_in(
 
 /// The alarm is named before what lasts no longer.
 fn longest(window: Duration, held: Option<Wait>) -> Wait {
-    held.filter(|held| held.lasts > window)
-        .unwrap_or_else(|| Wait::new(window, "its low alarm's window"))
+    held.filter(|held| held.lasts > window).unwrap_or(Wait {
+        lasts: window,
+        reason: WaitReason::LowAlarmWindow,
+    })
 }
 
 /// What is left of a simple policy's cooldown after the last launch when the load falls; all of it
 /// where neither is known.
 fn cooling(cooldown: Duration, launched: &[&Launched], dropped: Option<Timestamp>) -> Option<Wait> {
     let Some((last, dropped)) = last_in_service(launched).zip(dropped) else {
-        return Some(Wait::new(cooldown, "its cooldown"));
+        return Some(Wait {
+            lasts: cooldown,
+            reason: WaitReason::Cooldown,
+        });
     };
     let until = after(last, cooldown);
     (until > dropped).then(|| Wait {
         lasts: between(dropped, until),
-        because: format!(
-            "what was left of its cooldown of {} when the load fell",
-            units::duration(cooldown)
-        ),
+        reason: WaitReason::RestOfCooldown {
+            cooldown_s: cooldown.into(),
+        },
     })
 }
 
@@ -159,21 +182,18 @@ fn warming(
     });
     // Without one nothing has a warm-up, or it could not be read.
     let own = out.map(|policy| policy.warm_up).max()?;
-    let (lasts, whose) = match (own, group.default_warm_up) {
-        (Some(own), _) => (own, "the policy's warm-up"),
-        (None, Some(default)) => (default, "the group's default warm-up"),
-        (None, None) => (
-            group.default_cooldown,
-            "the group's default cooldown, which is taken for the warm-up",
-        ),
+    let (lasts, warm_up) = match (own, group.default_warm_up) {
+        (Some(own), _) => (own, WarmUpSetting::Policy),
+        (None, Some(default)) => (default, WarmUpSetting::DefaultWarmUp),
+        (None, None) => (group.default_cooldown, WarmUpSetting::DefaultCooldown),
     };
     let until = after(last_in_service(launched)?, lasts);
     (until > dropped && !lasts.is_zero()).then(|| Wait {
         lasts: between(dropped, until),
-        because: format!(
-            "what was left of {whose} of {} when the load fell",
-            units::duration(lasts)
-        ),
+        reason: WaitReason::RestOfWarmUp {
+            warm_up,
+            lasts_s: lasts.into(),
+        },
     })
 }
 
@@ -235,35 +255,31 @@ mod tests {
         let wait = |group: &dyn Fn(&mut GroupState), policy: Policy| {
             let timeline = timeline(group, vec![policy]);
             let wait = unavoidable_in(&timeline, &[launched(27)], Some(at(23))).unwrap();
-            (wait.lasts.as_secs_f64().round() as u64, wait.because)
+            (wait.lasts.as_secs_f64().round() as u64, wait.reason)
         };
         let tracking = |warm_up| policy("TargetTrackingScaling", warm_up, None);
-        let (lasts, because) = wait(&|_| {}, tracking(Some(20)));
+        let rest = |warm_up, seconds| WaitReason::RestOfWarmUp {
+            warm_up,
+            lasts_s: Duration::from_secs(seconds).into(),
+        };
         assert_eq!(
-            (lasts, because.as_str()),
-            (
-                24,
-                "what was left of the policy's warm-up of 20s when the load fell"
-            )
+            wait(&|_| {}, tracking(Some(20))),
+            (24, rest(WarmUpSetting::Policy, 20))
         );
-        let (lasts, because) = wait(
+        let default = wait(
             &|group| group.default_warm_up = Some(Duration::from_secs(30)),
             tracking(None),
         );
-        assert!(
-            lasts == 34 && because.contains("the group's default warm-up of 30s"),
-            "{lasts} {because}"
-        );
-        let (lasts, because) = wait(&|_| {}, tracking(None));
-        assert!(
-            lasts == 304 && because.contains("default cooldown"),
-            "{lasts} {because}"
+        assert_eq!(default, (34, rest(WarmUpSetting::DefaultWarmUp, 30)));
+        assert_eq!(
+            wait(&|_| {}, tracking(None)),
+            (304, rest(WarmUpSetting::DefaultCooldown, 300))
         );
         let over = wait(
             &|group| group.default_warm_up = Some(Duration::ZERO),
             tracking(None),
         );
-        assert_eq!(over, (5, "its low alarm's window".to_owned()));
+        assert_eq!(over, (5, WaitReason::LowAlarmWindow));
     }
 
     #[test]
@@ -272,20 +288,12 @@ mod tests {
             let set =
                 move |group: &mut GroupState| group.default_cooldown = Duration::from_secs(default);
             let timeline = timeline(set, vec![policy("SimpleScaling", Some(0), cooldown)]);
-            unavoidable_in(&timeline, &[], None).unwrap()
+            let wait = unavoidable_in(&timeline, &[], None).unwrap();
+            (wait.lasts.as_secs(), wait.reason)
         };
-        assert_eq!(
-            wait(None, 120),
-            Wait::new(Duration::from_secs(120), "its cooldown")
-        );
-        assert_eq!(
-            wait(Some(8), 120),
-            Wait::new(Duration::from_secs(8), "its cooldown")
-        );
-        assert_eq!(
-            wait(Some(2), 120),
-            Wait::new(Duration::from_secs(5), "its low alarm's window")
-        );
+        assert_eq!(wait(None, 120), (120, WaitReason::Cooldown));
+        assert_eq!(wait(Some(8), 120), (8, WaitReason::Cooldown));
+        assert_eq!(wait(Some(2), 120), (5, WaitReason::LowAlarmWindow));
     }
 
     /// The last launch came into service at 27 s; the load falls at 40 s.
@@ -311,37 +319,32 @@ mod tests {
                         .push(alarm(name, "LessThanThreshold", 45.0, *periods));
                 }
                 let wait = unavoidable_in(&timeline, launched, Some(at(40))).unwrap();
-                (wait.lasts.as_secs_f64().round() as u64, wait.because)
+                (wait.lasts.as_secs_f64().round() as u64, wait.reason)
             };
-        let window = "its low alarm's window".to_owned();
+        let window = WaitReason::LowAlarmWindow;
         let (tracking, step, simple) = ("TargetTrackingScaling", "StepScaling", "SimpleScaling");
         let both = wait(
             &[(tracking, None), (tracking, None)],
             &[("a", 15), ("b", 5)],
             &[],
         );
-        assert_eq!(
-            both,
-            (15, window.clone()),
-            "every tracking policy has to agree"
-        );
+        assert_eq!(both, (15, window), "every tracking policy has to agree");
         let beside = wait(
             &[(tracking, None), (step, None)],
             &[("a", 15), ("b", 5)],
             &[],
         );
-        assert_eq!(beside, (5, window.clone()), "a step policy asks nobody");
-        let (lasts, because) = wait(&[(simple, Some(30))], &[("a", 5)], &[launched(27)]);
+        assert_eq!(beside, (5, window), "a step policy asks nobody");
+        let rest = WaitReason::RestOfCooldown {
+            cooldown_s: Duration::from_secs(30).into(),
+        };
         assert_eq!(
-            (lasts, because.as_str()),
-            (
-                17,
-                "what was left of its cooldown of 30s when the load fell"
-            )
+            wait(&[(simple, Some(30))], &[("a", 5)], &[launched(27)]),
+            (17, rest)
         );
         assert_eq!(
             wait(&[(simple, Some(10))], &[("a", 5)], &[launched(27)]),
-            (5, window.clone()),
+            (5, window),
             "it is over"
         );
         assert_eq!(

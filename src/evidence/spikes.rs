@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::OpenLink;
 use crate::alarms::{self, Fired};
 use crate::instances::{self, Launched, SECOND, after, between};
-use crate::moment::{self, EXACT, Moment, MomentKind};
+use crate::moment::{self, DecidedBy, EXACT, Moment, MomentKind, Origin};
 use crate::reaction::{Reaction, Span, Times};
 use crate::timeline::{Decision, Timeline};
 use model::measure::Results;
 use model::scenario::Limit;
-use model::units::{self, Seconds, seconds};
+use model::units::{Seconds, seconds};
 
 mod back;
 mod latency;
@@ -150,12 +150,7 @@ impl Seen<'_> {
                 after_start_s: between(self.times.started, early.at).into(),
             });
         } else if let Some(at) = span.rose {
-            moments.push(Moment::new(
-                MomentKind::LoadRose,
-                at,
-                "the plan, at the agreed start instant",
-                EXACT,
-            ));
+            moments.push(Moment::new(MomentKind::LoadRose, at, Origin::Plan, EXACT));
         }
         let growth = growth.or(early);
         if let Some(fired) = self.fired(growth, begins, until) {
@@ -168,7 +163,7 @@ impl Seen<'_> {
                 moments.push(Moment::new(
                     MomentKind::Alarm,
                     fired.at,
-                    fired.source(),
+                    fired.origin(),
                     EXACT,
                 ));
             } else {
@@ -178,14 +173,8 @@ impl Seen<'_> {
             }
         }
         if let Some(growth) = growth {
-            let by = growth.policy.as_deref().unwrap_or("no policy");
-            let what = if self.is_service() {
-                "the service's scaling activity"
-            } else {
-                "cause of the first launch"
-            };
-            let source = format!("{what}: {} to {}, by {by}", growth.from, growth.to);
-            moments.push(Moment::new(MomentKind::Decided, growth.at, &source, SECOND));
+            let origin = self.decision(growth, DecidedBy::FirstLaunch);
+            moments.push(Moment::new(MomentKind::Decided, growth.at, origin, SECOND));
         }
         let base = growth.map_or(begins, |growth| growth.at);
         let of_it = |at: Timestamp| after(at, SECOND) > base && at < until;
@@ -230,33 +219,35 @@ impl Seen<'_> {
             .iter()
             .any(|activity| activity.grows());
         if let Some(first) = fresh.iter().min_by_key(|one| one.launched.at) {
-            let source = match (
+            let instance = first.id.clone();
+            let origin = match (
                 self.is_service(),
                 by_activity && first.launched.within == SECOND,
             ) {
-                (true, _) if first.launched.within == EXACT => format!("createdAt of {}", first.id),
-                (false, true) => format!("StartTime of the launch of {}", first.id),
-                _ => format!("{} was first there", first.id),
+                (true, _) if first.launched.within == EXACT => Origin::CreatedAt { instance },
+                (false, true) => Origin::LaunchActivity { instance },
+                _ => Origin::FirstThere { instance },
             };
             moments.push(Moment::new(
                 MomentKind::LaunchBegan,
                 first.launched.at,
-                &source,
+                origin,
                 first.launched.within,
             ));
         }
         let Some((first, service)) = earliest(fresh, |one| one.in_service) else {
             return;
         };
-        let what = if service.within == EXACT {
-            "startedAt"
+        let instance = first.id.clone();
+        let origin = if service.within == EXACT {
+            Origin::StartedAt { instance }
         } else {
-            "lifecycle state"
+            Origin::LifecycleState { instance }
         };
         moments.push(Moment::new(
             MomentKind::InService,
             service.at,
-            &format!("{what} of {}", first.id),
+            origin,
             service.within,
         ));
         let healthy = earliest(fresh, |one| one.healthy);
@@ -264,7 +255,9 @@ impl Seen<'_> {
             moments.push(Moment::new(
                 MomentKind::Healthy,
                 seen.at,
-                &format!("target health of {}", first.id),
+                Origin::TargetHealth {
+                    instance: first.id.clone(),
+                },
                 seen.within,
             ));
         }
@@ -278,19 +271,30 @@ impl Seen<'_> {
             Some((first, service))
         };
         if let Some((first, at)) = answered {
-            let source = format!("the header of {} in its first answer", first.id);
-            moments.push(Moment::new(MomentKind::FirstRequest, at, &source, EXACT));
+            let instance = first.id.clone();
+            let origin = Origin::AnswerHeader { instance };
+            moments.push(Moment::new(MomentKind::FirstRequest, at, origin, EXACT));
         } else if let Some((first, seen)) = could {
-            let source = format!(
-                "inferred: {} could take requests from then on (no `instance_header` names it)",
-                first.id
-            );
+            let instance = first.id.clone();
             moments.push(Moment::new(
                 MomentKind::FirstRequest,
                 seen.at,
-                &source,
+                Origin::ReadyWithoutHeader { instance },
                 seen.within,
             ));
+        }
+    }
+
+    fn decision(&self, decision: &Decision, by: DecidedBy) -> Origin {
+        Origin::Decision {
+            activity: if self.is_service() {
+                DecidedBy::ServiceActivity
+            } else {
+                by
+            },
+            from: decision.from,
+            to: decision.to,
+            policy: decision.policy.clone(),
         }
     }
 
@@ -333,16 +337,14 @@ impl Seen<'_> {
         ) {
             Latency::Kept => {}
             Latency::Back(at) => {
-                let assumed = if limit.asked {
-                    ""
-                } else {
-                    " (assumed: no threshold says so)"
+                let origin = Origin::LatencyLimit {
+                    p95_s: limit.p95.into(),
+                    steady_s: STEADY as u32,
+                    assumed: !limit.asked,
                 };
-                let p95 = units::duration(limit.p95);
-                let source = format!("p95 under {p95} again, and for {STEADY} seconds{assumed}");
                 spike
                     .out
-                    .push(Moment::new(MomentKind::LatencyBack, at, &source, SECOND));
+                    .push(Moment::new(MomentKind::LatencyBack, at, origin, SECOND));
             }
             Latency::Alone => spike.open.push(OpenLink::LatencyBackWithoutNewInstance),
             Latency::AfterTheFall => spike.open.push(OpenLink::LatencyBackAtTheFall),
@@ -353,20 +355,15 @@ impl Seen<'_> {
 
 fn breach(fired: &Fired<'_>) -> Option<Moment> {
     let (at, value) = fired.breach?;
-    let source = match fired.inferred {
-        false => format!(
-            "first breaching datapoint ({value:.1}) in the history of {}",
-            fired.alarm.name
-        ),
-        true => format!(
-            "first breaching datapoint ({value:.1}) of the metric before {} fired",
-            fired.alarm.name
-        ),
+    let origin = Origin::Datapoint {
+        alarm: fired.alarm.name.clone(),
+        value,
+        in_history: !fired.inferred,
     };
     Some(Moment::new(
         MomentKind::Breach,
         at,
-        &source,
+        origin,
         fired.alarm.period,
     ))
 }

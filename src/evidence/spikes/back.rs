@@ -6,7 +6,7 @@ use super::{Seen, Spike};
 use crate::OpenLink;
 use crate::alarms;
 use crate::instances::{self, SECOND, Why, after, between};
-use crate::moment::{EXACT, Moment, MomentKind};
+use crate::moment::{DecidedBy, EXACT, Moment, MomentKind, Origin};
 use crate::reaction::Span;
 use crate::timeline::Decision;
 
@@ -20,16 +20,11 @@ impl Seen<'_> {
         };
         let moments = &mut spike.back;
         moments.push(match self.times.planned {
-            true => Moment::new(
-                MomentKind::LoadFell,
-                dropped,
-                "the plan, at the agreed start instant",
-                EXACT,
-            ),
+            true => Moment::new(MomentKind::LoadFell, dropped, Origin::Plan, EXACT),
             false => Moment::new(
                 MomentKind::LoadFell,
                 dropped,
-                "the first datapoint that the alarm for less was decided on",
+                Origin::FirstLowDatapoint,
                 SECOND,
             ),
         });
@@ -63,7 +58,7 @@ impl Seen<'_> {
                 spike.back.push(Moment::new(
                     MomentKind::LowAlarm,
                     fired.at,
-                    fired.source(),
+                    fired.origin(),
                     EXACT,
                 ));
                 // The period in which the load fell was low because it fell.
@@ -84,17 +79,11 @@ impl Seen<'_> {
             None => {}
         }
         if let Some(shrink) = shrink {
-            let by = shrink.policy.as_deref().unwrap_or("no policy");
-            let what = if self.is_service() {
-                "the service's scaling activity"
-            } else {
-                "cause of the first termination"
-            };
-            let source = format!("{what}: {} to {}, by {by}", shrink.from, shrink.to);
+            let origin = self.decision(shrink, DecidedBy::FirstTermination);
             spike.back.push(Moment::new(
                 MomentKind::DecidedToShrink,
                 shrink.at,
-                &source,
+                origin,
                 SECOND,
             ));
         }
@@ -108,19 +97,16 @@ impl Seen<'_> {
             .iter()
             .filter(|one| one.why != Why::FailedChecks);
         if let Some(first) = left.find(|one| one.began.at >= dropped && one.began.at < until) {
-            let what = if self.is_service() {
-                "stoppingAt"
-            } else {
-                "StartTime of the termination"
-            };
-            let source = match first.began.within > SECOND {
-                true => format!("{} was first seen leaving", first.id),
-                false => format!("{what} of {}", first.id),
+            let instance = first.id.clone();
+            let origin = match (first.began.within > SECOND, self.is_service()) {
+                (true, _) => Origin::FirstLeaving { instance },
+                (false, true) => Origin::StoppingAt { instance },
+                (false, false) => Origin::TerminationActivity { instance },
             };
             spike.back.push(Moment::new(
                 MomentKind::ShrinkingBegan,
                 first.began.at,
-                &source,
+                origin,
                 first.began.within,
             ));
             if spike.low_before.is_none() {
@@ -131,7 +117,8 @@ impl Seen<'_> {
                 (MomentKind::Terminated, first.gone),
             ] {
                 spike.back.extend(seen.map(|seen| {
-                    Moment::new(kind, seen.at, &format!("{}, polled", first.id), seen.within)
+                    let instance = first.id.clone();
+                    Moment::new(kind, seen.at, Origin::Polled { instance }, seen.within)
                 }));
             }
             if first.gone.is_none() {
@@ -152,7 +139,7 @@ impl Seen<'_> {
         Some(Moment::new(
             MomentKind::BackAtTheStart,
             at,
-            "desired capacity, polled",
+            Origin::DesiredCapacity,
             resolution,
         ))
     }

@@ -34,7 +34,10 @@ fn each_spike_has_a_chain_of_its_own_in_the_order_of_its_moments() {
         (expected.to_vec(), expected.to_vec())
     );
     assert_eq!((second.out[0].at, second.out[5].at), (at(30), at(36)));
-    assert!(second.out[4].source.ends_with("i-3"), "{:?}", second.out[4]);
+    let launch = Origin::LaunchActivity {
+        instance: "i-3".to_owned(),
+    };
+    assert_eq!(second.out[4].origin, Some(launch));
     assert_eq!(
         (first.in_took, second.in_took),
         (Some(Duration::from_secs(6)), Some(Duration::from_secs(6)))

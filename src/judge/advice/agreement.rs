@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use model::units::{self, Seconds, seconds};
+use model::units::{Seconds, seconds};
 
 /// The model speaks for the group only where it agrees with it for this share of the run.
 const AGREES: f64 = 0.8;
@@ -45,32 +45,6 @@ impl Agreement {
     pub fn is_timely(self) -> bool {
         self.unmatched == 0 && self.worst <= self.apart
     }
-
-    pub fn sentence(self) -> String {
-        let times = match (self.changes, self.modelled, self.unmatched) {
-            (0, 0, _) => "neither changed its size".to_owned(),
-            (changes, modelled, unmatched) => format!(
-                "the group changed its size {}, the model {}; {}the furthest apart by {} (allowed: {})",
-                times(changes),
-                times(modelled),
-                if unmatched > 0 {
-                    format!("{unmatched} without a counterpart, ")
-                } else {
-                    String::new()
-                },
-                units::duration(self.worst),
-                units::duration(self.apart)
-            ),
-        };
-        format!(
-            "replaying the policy that ran, the model is within one instance of the group in {:.0} % of all seconds; {times}",
-            self.share() * 100.0
-        )
-    }
-}
-
-fn times(count: u32) -> String {
-    units::count(count, "time")
 }
 
 /// A change of size, in seconds from the start of the load.
@@ -171,6 +145,7 @@ fn distances<'a>(of: &'a [Turn], others: &'a [Turn]) -> impl Iterator<Item = Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::words;
 
     const APART: Duration = Duration::from_secs(2);
 
@@ -201,7 +176,7 @@ mod tests {
         assert!(!still.is_enough() && !still.is_timely());
         let both_still = compared(&[(2, 100)], &[(2, 100)]);
         assert!(both_still.is_enough() && both_still.is_timely());
-        assert!(both_still.sentence().ends_with("neither changed its size"));
+        assert!(words::agreement(both_still).ends_with("neither changed its size"));
     }
 
     #[test]
@@ -213,9 +188,13 @@ mod tests {
         );
         let late = compared(&[(2, 17), (4, 34), (2, 49)], &[(2, 10), (4, 40), (2, 50)]);
         assert_eq!((late.within_one, late.worst), (95, Duration::from_secs(7)));
-        assert!(late.is_enough() && !late.is_timely(), "{}", late.sentence());
         assert!(
-            late.sentence()
+            late.is_enough() && !late.is_timely(),
+            "{}",
+            words::agreement(late)
+        );
+        assert!(
+            words::agreement(late)
                 .contains("2 times, the model 2 times; the furthest apart by 7s (allowed: 2s)")
         );
     }

@@ -1,9 +1,9 @@
-//! The questions that a run should answer, answered in sentences.
+//! The questions that a run should answer, and what to change.
 
 use super::candidates::Tolerance;
-use super::{Advice, Answer, Candidate, Change, Evidence, Topic, causes, links, settings, sizes};
+use super::content::{Answer, Basis, Choice, Content, Recommendation, Replay, Rest};
+use super::{Advice, Candidate, Change, Evidence, Topic, causes, links, settings, sizes};
 use evidence::Confidence;
-use model::units;
 
 pub fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Vec<Answer> {
     [
@@ -26,50 +26,26 @@ pub fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Vec<Ans
     .collect()
 }
 
-pub fn answer(topic: Topic, answer: String, evidence: String, confidence: Confidence) -> Answer {
-    Answer {
-        topic,
-        question: topic.question().to_owned(),
-        answer,
-        evidence,
-        confidence,
-    }
-}
-
 fn followed(advice: &Advice) -> Option<Answer> {
-    let (found, capacity) = (advice.elasticity?, advice.capacity.as_ref()?);
-    let price = advice
-        .price
-        .as_ref()
-        .map(|price| price.minutes(found.over_instance_minutes));
-    let money = price.map_or(String::new(), |usd| format!(" ({usd})"));
-    let said = format!(
-        "Too few instances in {:.0} % of the time ({:.2} missing on average over the run), too many in {:.0} % ({:.2} more \
-         than needed): {:.1} instance-minutes{money} were not needed for the load.",
-        found.timeshare_under * 100.0,
-        found.accuracy_under,
-        found.timeshare_over * 100.0,
-        found.accuracy_over,
-        found.over_instance_minutes
-    );
-    let from = format!(
-        "needed = load / {:.0} requests/s, at least the group's minimum; BUNGEE's timeshare and accuracy",
-        capacity.at_limit
-    );
-    Some(answer(Topic::LoadFollowed, said, from, capacity.confidence))
+    let (elasticity, capacity) = (advice.elasticity?, advice.capacity.as_ref()?);
+    let price = advice.price.as_ref();
+    let cost = price.map(|price| price.minutes(elasticity.over_instance_minutes));
+    Some(Answer::new(
+        Topic::LoadFollowed,
+        Content::LoadFollowed { elasticity, cost },
+        Basis::InstancesNeeded {
+            each: capacity.at_limit,
+        },
+        capacity.confidence,
+    ))
 }
 
 fn money(advice: &Advice) -> Option<Answer> {
     let price = advice.price.as_ref()?;
-    let usd = format!("{:.5}", price.usd);
-    let said = format!(
-        "${} an hour for each instance.",
-        usd.trim_end_matches('0').trim_end_matches('.')
-    );
-    Some(answer(
+    Some(Answer::new(
         Topic::Price,
-        said,
-        price.source.clone(),
+        Content::Price(price.usd),
+        Basis::Price(price.source.clone()),
         Confidence::Medium,
     ))
 }
@@ -77,104 +53,65 @@ fn money(advice: &Advice) -> Option<Answer> {
 fn what_to_change(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let topic = Topic::Change;
     let Some(now) = advice.candidates.first() else {
-        let why = advice.no_candidates.clone().unwrap_or_default();
-        return Some(answer(
-            topic,
-            "This run cannot tell.".to_owned(),
-            why,
-            Confidence::Low,
-        ));
+        let why = advice.no_candidates.clone();
+        return Some(Answer::unknown(topic, Basis::NoCandidates(why)));
     };
     let best = advice
         .candidates
         .iter()
         .find(|candidate| candidate.recommended)?;
     let tolerance = Tolerance::of(evidence);
-    let said = format!(
-        "{}{}",
-        chosen(best, now, advice, tolerance),
-        still(best, advice, tolerance)
-    );
-    let (mut from, mut confidence) = how_sure(evidence, advice);
-    if let Some(assumes) = &best.assumes {
-        from += &format!("; it assumes that {assumes}");
-        confidence = confidence.min(Confidence::Medium);
-    }
+    let recommendation = Recommendation {
+        choice: chosen(best, now, advice, tolerance),
+        rest: rest(best, advice, tolerance),
+    };
+    let (mut replay, mut confidence) = how_sure(evidence, advice);
+    replay.assumes.clone_from(&best.assumes);
     // What new instances fail at first is in no row.
-    if !tolerance.is_held_by(best) || evidence.fresh.is_some() {
+    if best.assumes.is_some() || !tolerance.is_held_by(best) || evidence.fresh.is_some() {
         confidence = confidence.min(Confidence::Medium);
     }
-    Some(answer(topic, said, from, confidence))
+    Some(Answer::new(
+        topic,
+        Content::Change(recommendation),
+        Basis::Replay(replay),
+        confidence,
+    ))
 }
 
-fn chosen(best: &Candidate, now: &Candidate, advice: &Advice, tolerance: Tolerance) -> String {
-    let others = units::count(advice.candidates.len() as u32 - 1, "candidate");
-    if best.name != now.name {
-        return format!(
-            "{}: p95 over its limit for {} s instead of {} s, {} requests lost instead of {}, for {:.1} instance-minutes \
-             instead of {:.1}.",
-            capitalised(&best.name),
-            best.over_limit,
-            now.over_limit,
-            best.errors,
-            now.errors,
-            best.instance_minutes,
-            now.instance_minutes
-        );
+fn chosen(best: &Candidate, now: &Candidate, advice: &Advice, tolerance: Tolerance) -> Choice {
+    let others = advice.candidates.len() as u32 - 1;
+    if best.change != now.change {
+        return Choice::Candidate {
+            best: Box::new(best.clone()),
+            now: Box::new(now.clone()),
+        };
     }
     match tolerance.is_held_by(best) {
-        true => format!("Nothing: of {others} none does as well for fewer instance-minutes."),
-        false => format!("None of the {others} that were tried is a remedy."),
+        true => Choice::Nothing { others },
+        false => Choice::NoRemedy { others },
     }
 }
 
-/// What the recommended candidate leaves to be wished for, and the one that does not.
-fn still(best: &Candidate, advice: &Advice, tolerance: Tolerance) -> String {
-    if tolerance.is_held_by(best) {
-        return String::new();
-    }
+/// What the recommended candidate leaves to be wished for, and those that do not.
+fn rest(best: &Candidate, advice: &Advice, tolerance: Tolerance) -> Option<Rest> {
     let holds = advice
         .candidates
         .iter()
         .filter(|one| tolerance.is_held_by(one) && one.change != Change::WhatIf);
-    let holds: Vec<String> = holds.map(|one| format!("`{}`", one.name)).collect();
-    let only = match holds.is_empty() {
-        true => " No candidate holds it.".to_owned(),
-        false => format!(
-            " What holds it, if what it takes for granted is so: {}.",
-            units::listed(&holds)
-        ),
-    };
-    let lost = match best.errors {
-        0 => String::new(),
-        errors => format!(" and loses {}", units::count(errors, "request")),
-    };
-    format!(
-        " It still misses the limit for {} s{lost}.{only}",
-        best.over_limit
-    )
+    (!tolerance.is_held_by(best)).then(|| Rest {
+        over_limit: best.over_limit,
+        errors: best.errors,
+        held_by: holds.map(|one| one.name.clone()).collect(),
+    })
 }
 
 /// On what the rows rest, and how far that carries.
-fn how_sure(evidence: &Evidence<'_>, advice: &Advice) -> (String, Confidence) {
-    let mut confidence = advice
-        .capacity
-        .as_ref()
-        .map_or(Confidence::Low, |capacity| capacity.confidence);
-    let mut from = "the measured load replayed against each candidate".to_owned();
-    if let Some(capacity) = advice
-        .capacity
-        .as_ref()
-        .filter(|capacity| capacity.confidence < Confidence::High)
-    {
-        let word = capacity.confidence.word();
-        from += &format!(
-            ", with {:.0} requests/s for each instance (confidence {word}, above)",
-            capacity.at_limit
-        );
-    }
+fn how_sure(evidence: &Evidence<'_>, advice: &Advice) -> (Replay, Confidence) {
+    let capacity = advice.capacity.as_ref();
+    let mut confidence = capacity.map_or(Confidence::Low, |capacity| capacity.confidence);
+    let unsure = capacity.filter(|capacity| capacity.confidence < Confidence::High);
     if let Some(agreement) = advice.agreement {
-        from += &format!("; {}", agreement.sentence());
         confidence = match (agreement.is_enough(), agreement.is_timely()) {
             (true, true) => confidence,
             (true, false) => confidence.min(Confidence::Medium),
@@ -182,24 +119,22 @@ fn how_sure(evidence: &Evidence<'_>, advice: &Advice) -> (String, Confidence) {
         };
     }
     if !evidence.open {
-        from += "; sessions waited for slow answers, so this load is less than the same users would have asked of a faster \
-                 target: a run by `rate` would be surer";
         confidence = confidence.min(Confidence::Medium);
     }
-    (from, confidence)
-}
-
-fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
+    let replay = Replay {
+        capacity: unsure.map(|capacity| (capacity.at_limit, capacity.confidence)),
+        agreement: advice.agreement,
+        closed_load: !evidence.open,
+        assumes: None,
+    };
+    (replay, confidence)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Topic;
     use super::super::tests::{advised_on, pinned};
+    use crate::report::words;
 
     #[test]
     fn nothing_is_never_recommended_for_a_limit_that_is_missed() {
@@ -228,9 +163,10 @@ mod tests {
             .iter()
             .find(|one| one.topic == Topic::Change)
             .unwrap();
+        let said = words::answer(change.clone()).answer;
         assert!(
-            change.answer.starts_with("Maximum ") && !change.answer.contains("Nothing"),
-            "{change:?}"
+            said.starts_with("Maximum ") && !said.contains("Nothing"),
+            "{said}"
         );
         assert!(advice.snippet.unwrap().contains("max_size = "));
     }

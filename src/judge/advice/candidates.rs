@@ -6,19 +6,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::agreement::{Agreement, Turn, agreement};
-use super::others::{self, Other};
+use super::others::{self, Assumption, Other};
 use super::{Advice, Evidence, Ran, RanPolicy, WhatIf};
 use evidence::instances::{self, Why};
 use evidence::moment::{self, MomentKind};
 use evidence::price::Price;
 use evidence::timeline;
+use evidence::vocabulary::PolicyKind;
 use model::scaling::Bounds;
 use model::scaling::alarm::{AlarmModel, BreachRule, MissingData};
 use model::scaling::cooldown::Cooldowns;
 use model::scaling::policies::Rule;
 use model::scaling::replay::{Follows, InstanceLimits, Replayed, Setting, replay};
 use model::scaling::target_tracking::TargetTracking;
-use model::units::{self, Seconds, seconds};
+use model::units::{Seconds, seconds};
 
 /// What is changed of the policy that ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,8 +65,35 @@ pub enum Change {
     WhatIf,
 }
 
+/// Why no other policy was replayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoCandidates {
+    NothingHeld,
+    GroupNeverSeen,
+    NoPolicy,
+    /// No policy answers a rising load.
+    NoPolicyForMore,
+    /// No new instance came into service.
+    NoStart,
+    AlarmsUnread {
+        policy: String,
+    },
+    PolicyUnread {
+        policy: String,
+        kind: PolicyKind,
+    },
+    /// It scales by a forecast of its own.
+    Forecast {
+        policy: String,
+    },
+    /// No datapoint of its metric lies below the ceiling, beside the load.
+    NoDatapoint {
+        policy: String,
+    },
+}
+
 /// A policy with what it would have done, predicted by replaying the load that was measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     pub name: String,
     pub change: Change,
@@ -78,7 +106,7 @@ pub struct Candidate {
     pub most_instances: u32,
     pub recommended: bool,
     /// What had to be assumed, because the run does not show it.
-    pub assumes: Option<String>,
+    pub assumes: Option<Assumption>,
 }
 
 pub struct Tried {
@@ -189,11 +217,8 @@ pub fn tried(
     serving: &[u32],
     advice: &Advice,
     what_if: Option<&WhatIf>,
-) -> Result<Tried, String> {
-    let capacity = advice
-        .capacity
-        .as_ref()
-        .ok_or("no second held the limit: what one instance carries is not known")?;
+) -> Result<Tried, NoCandidates> {
+    let capacity = advice.capacity.as_ref().ok_or(NoCandidates::NothingHeld)?;
     let service = InstanceLimits {
         at_limit: capacity.at_limit,
         saturated: capacity.saturated.unwrap_or(capacity.at_limit),
@@ -256,17 +281,11 @@ pub fn tried(
 
 /// A policy that needs more datapoints than the load has seconds for cannot be shown to do anything
 /// by it.
-fn unseen(setting: &Setting, lead: usize, seconds: usize) -> Option<String> {
+fn unseen(setting: &Setting, lead: usize, seconds: usize) -> Option<Assumption> {
     let follows = setting.policies.get(lead)?;
     let window = follows.period * follows.alarm.datapoints as u32;
     let recorded = Duration::from_secs(seconds as u64);
-    (recorded < window).then(|| {
-        format!(
-            "a load is longer than the alarm's window of {}: the recorded one of {} is not, so this row proves nothing",
-            units::duration(window),
-            units::duration(recorded)
-        )
-    })
+    (recorded < window).then_some(Assumption::WindowNotSeen { window, recorded })
 }
 
 fn compared(evidence: &Evidence<'_>, current: &Current, as_it_ran: &Replayed) -> Agreement {
@@ -296,12 +315,16 @@ fn compared(evidence: &Evidence<'_>, current: &Current, as_it_ran: &Replayed) ->
 }
 
 /// Timings from the run, rules from the live alarms.
-fn current(evidence: &Evidence<'_>, ran: &Ran<'_>, serving: &[u32]) -> Result<Current, String> {
+fn current(
+    evidence: &Evidence<'_>,
+    ran: &Ran<'_>,
+    serving: &[u32],
+) -> Result<Current, NoCandidates> {
     let (_, group) = evidence
         .timeline
         .groups()
         .next()
-        .ok_or("the group was never seen")?;
+        .ok_or(NoCandidates::GroupNeverSeen)?;
     let mut launched = instances::launched(evidence.timeline, evidence.started);
     for one in &mut launched {
         let known = evidence
@@ -311,9 +334,8 @@ fn current(evidence: &Evidence<'_>, ran: &Ran<'_>, serving: &[u32]) -> Result<Cu
             .find(|known| known.id == one.id);
         one.first_answer = known.and_then(|known| known.first_answer);
     }
-    let (boot, health) = instances::starts(&launched)
-        .ok_or("no new instance came into service: a run in which the group grows would show how long one takes")?;
-    let lead = ran.lead().ok_or("no policy answers a rising load")?;
+    let (boot, health) = instances::starts(&launched).ok_or(NoCandidates::NoStart)?;
+    let lead = ran.lead().ok_or(NoCandidates::NoPolicyForMore)?;
     // Where the policy has none of its own, the group's; where that has none, the cooldown.
     let warm_up = lead
         .policy
@@ -323,12 +345,11 @@ fn current(evidence: &Evidence<'_>, ran: &Ran<'_>, serving: &[u32]) -> Result<Cu
     let lag = lag(evidence, lead.alarm.window());
     let mut policies = Vec::with_capacity(ran.policies.len());
     for one in &ran.policies {
-        let metric = one.metric(evidence, serving).ok_or_else(|| {
-            format!(
-                "{} could not be laid beside the load: no datapoint below its ceiling",
-                one.policy.name
-            )
-        })?;
+        let metric = one
+            .metric(evidence, serving)
+            .ok_or_else(|| NoCandidates::NoDatapoint {
+                policy: one.policy.name.clone(),
+            })?;
         policies.push(follows(one, &metric, lag)?);
     }
     let period = lead.alarm.period.max(Duration::from_secs(1));
@@ -365,8 +386,14 @@ fn current(evidence: &Evidence<'_>, ran: &Ran<'_>, serving: &[u32]) -> Result<Cu
     })
 }
 
-fn follows(ran: &RanPolicy<'_>, metric: &super::Metric, lag: Duration) -> Result<Follows, String> {
-    let unknown = || format!("the alarms of policy {} could not be read", ran.policy.name);
+fn follows(
+    ran: &RanPolicy<'_>,
+    metric: &super::Metric,
+    lag: Duration,
+) -> Result<Follows, NoCandidates> {
+    let unknown = || NoCandidates::AlarmsUnread {
+        policy: ran.policy.name.clone(),
+    };
     Ok(Follows {
         rule: ran.rule.clone(),
         per_request: metric.per_request,
@@ -431,7 +458,7 @@ fn candidate(
     change: Change,
     replayed: &Replayed,
     price: Option<&Price>,
-    assumes: Option<String>,
+    assumes: Option<Assumption>,
 ) -> Candidate {
     let instance_minutes = replayed.instance_seconds / 60.0;
     Candidate {
@@ -513,7 +540,7 @@ mod tests {
             usd: None,
             most_instances: 4,
             recommended: false,
-            assumes: assumes.then(|| "something".to_owned()),
+            assumes: assumes.then_some(Assumption::SpikeKnownBefore),
         }
     }
 

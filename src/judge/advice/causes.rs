@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use super::answers::answer;
-use super::{Advice, Answer, Evidence, Topic};
+use super::content::{
+    Answer, BalancerCount, Basis, BeforeGrowth, Content, ErrorCause, ErrorShares, FreshErrors,
+};
+use super::{Advice, Evidence, Topic};
 use evidence::instances::{self, Left, between};
 use evidence::timeline::series;
 use evidence::{Confidence, InstanceCapacity};
-use model::units;
 
 /// An instance is fresh for so long after it became healthy. (What caches and pools need; the
 /// judgement on fresh instances uses the same minute.)
@@ -53,25 +54,7 @@ pub fn before_scaling(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice)
         .iter()
         .filter(|(each, _)| *each > capacity.at_limit)
         .count() as u32;
-    let least = if capacity.between.1.is_some() {
-        ""
-    } else {
-        "at least "
-    };
-    let carries = format!("{least}{:.0}", capacity.at_limit);
-    let limit = units::duration(evidence.limit.p95);
-    let mut said = if over > 0 && capacity.between.1.is_some() {
-        let seconds = units::count(over, "second");
-        let there = units::count(there, "instance");
-        format!(
-            "For {seconds} each of the {there} had to carry up to {most:.0} requests/s, where {carries} is what one carries within {limit}."
-        )
-    } else {
-        let there = units::count(there, "instance");
-        format!(
-            "It need not have: {there} carried up to {most:.0} requests/s each, and one carries {carries} within {limit}."
-        )
-    };
+    let is_known = capacity.between.1.is_some();
     let window = (spike.start as f64, until as f64);
     let left = evidence
         .reaction
@@ -79,17 +62,22 @@ pub fn before_scaling(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice)
         .iter()
         .filter(|one| overlaps(evidence, one, window))
         .count();
-    if left > 0 {
-        said += &format!(" {} left meanwhile.", units::count(left as u64, "instance"));
-    }
-    let from = format!(
-        "seconds {} to {until} of the load, and the size of the group in each",
-        spike.start
-    );
-    Some(answer(
+    let found = BeforeGrowth {
+        overloaded_s: (over > 0 && is_known).then_some(over),
+        instances: there,
+        most,
+        carries: capacity.at_limit,
+        carries_at_least: !is_known,
+        limit: evidence.limit.p95,
+        left,
+    };
+    Some(Answer::new(
         Topic::LatencyBeforeGrowth,
-        said,
-        from,
+        Content::LatencyBeforeGrowth(found),
+        Basis::Seconds {
+            from: spike.start,
+            until,
+        },
         capacity.confidence,
     ))
 }
@@ -178,25 +166,16 @@ pub fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Opti
         capacity.map(|capacity| capacity.at_limit),
     );
     let named = [
-        (found.nobody, "while no instance was healthy"),
-        (
-            found.saturated,
-            "while the instances had more to do than they carry (saturation)",
-        ),
-        (
-            found.leaving,
-            "while an instance was leaving, until 2s after it was gone",
-        ),
-        (
-            found.young,
-            "within a minute of a new instance's first health, with load to spare",
-        ),
-        (found.other, "at no moment that explains them"),
+        (ErrorCause::NobodyHealthy, found.nobody),
+        (ErrorCause::Saturation, found.saturated),
+        (ErrorCause::Leaving, found.leaving),
+        (ErrorCause::NewInstance, found.young),
+        (ErrorCause::Unexplained, found.other),
     ];
-    let said: Vec<String> = named
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, when)| format!("{:.0} % {when}", *count as f64 / all as f64 * 100.0))
+    let shares = named
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(cause, count)| (cause, count as f64 / all as f64))
         .collect();
     let explained = found.other * GOOD_PART < all;
     let by_capacity =
@@ -206,27 +185,25 @@ pub fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Opti
     } else {
         Confidence::Low
     };
-    let count = units::count(all, "error");
-    let from = format!("{count} by second, beside load, size of the group and its activities");
-    let said = format!("{}.{}", said.join("; "), by_balancer(evidence));
-    Some(answer(Topic::Errors, said, from, confidence))
+    let counted = by_balancer(evidence);
+    Some(Answer::new(
+        Topic::Errors,
+        Content::Errors(ErrorShares { shares, counted }),
+        Basis::ErrorsBySecond { errors: all },
+        confidence,
+    ))
 }
 
 /// A good part of the errors fell to new instances, with load to spare.
-pub fn of_fresh(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<String> {
+pub fn of_fresh(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<FreshErrors> {
     let found = causes(
         evidence,
         serving,
         known_limit(advice).map(|capacity| capacity.at_limit),
     );
     let all: u64 = evidence.seconds.iter().map(|second| second.errors).sum();
-    (found.young * GOOD_PART >= all && found.young > 0).then(|| {
-        format!(
-            "{} of {} within a minute of a new instance's first health",
-            found.young,
-            units::count(all, "error")
-        )
-    })
+    let young = found.young;
+    (young * GOOD_PART >= all && young > 0).then_some(FreshErrors::Inferred { young, all })
 }
 
 /// Where nothing missed the limit, what an instance carries is only known to be more.
@@ -238,7 +215,7 @@ fn known_limit(advice: &Advice) -> Option<&InstanceCapacity> {
 }
 
 /// What the load balancer counted, where it counted any.
-fn by_balancer(evidence: &Evidence<'_>) -> String {
+fn by_balancer(evidence: &Evidence<'_>) -> Vec<(BalancerCount, f64)> {
     let sum = |name: &str| {
         let points = evidence
             .timeline
@@ -247,22 +224,16 @@ fn by_balancer(evidence: &Evidence<'_>) -> String {
             .flat_map(|series| &series.points);
         points.map(|point| point.value).sum::<f64>()
     };
-    let counted: Vec<String> = [
-        (series::TARGET_5XX, "5xx from targets"),
-        (series::BALANCER_5XX, "5xx of its own"),
-        (series::CONNECTION_ERRORS, "targets it could not connect to"),
-        ("rejected connections", "connections it refused"),
+    [
+        (BalancerCount::TargetErrors, series::TARGET_5XX),
+        (BalancerCount::OwnErrors, series::BALANCER_5XX),
+        (BalancerCount::ConnectionErrors, series::CONNECTION_ERRORS),
+        (BalancerCount::Rejected, "rejected connections"),
     ]
+    .map(|(what, series)| (what, sum(series)))
     .into_iter()
-    .map(|(series, words)| (sum(series), words))
-    .filter(|(count, _)| *count > 0.0)
-    .map(|(count, words)| format!("{count:.0} {words}"))
-    .collect();
-    if counted.is_empty() {
-        String::new()
-    } else {
-        format!(" The load balancer counted {}.", counted.join(", "))
-    }
+    .filter(|(_, count)| *count > 0.0)
+    .collect()
 }
 
 #[cfg(test)]
@@ -270,6 +241,7 @@ mod tests {
     use super::super::tests::{at, evidence};
     use super::super::{Reaction, Second, Timeline, capacity};
     use super::*;
+    use crate::report::words;
     use evidence::{Left, Sighting, Why};
 
     fn second(demand: f64, errors: u64, p95: u64) -> Second {
@@ -328,9 +300,9 @@ mod tests {
         let evidence = evidence(&timeline, &seconds, &reaction);
         let mut advice = super::super::advise(&evidence, None);
         advice.capacity = capacity::estimate(&seconds, &serving, evidence.limit.p95);
-        let said = before_scaling(&evidence, &serving, &advice).unwrap().answer;
+        let said = before_scaling(&evidence, &serving, &advice).unwrap();
         assert_eq!(
-            said,
+            words::answer(said).answer,
             "It need not have: 4 instances carried up to 15 requests/s each, and one carries at least 15 within 200ms. 2 \
              instances left meanwhile."
         );

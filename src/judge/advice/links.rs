@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::answers::answer;
-use super::{Answer, Evidence, Topic};
+use super::content::{Answer, Aside, Basis, Content, Longest, OwnWindow, SlowestLink, Unfinished};
+use super::{Evidence, Topic};
 use evidence::Confidence;
 use evidence::instances::{after, between};
 use evidence::moment::{self, Moment, MomentKind};
-use model::units;
 
-const TOPIC: Topic = Topic::SlowestLink;
 /// The links that end with a served request, in the order in which one causes the next.
 const CHAIN: [MomentKind; 7] = [
     MomentKind::Breach,
@@ -34,50 +32,51 @@ pub fn slowest(evidence: &Evidence<'_>) -> Option<Answer> {
         .windows(2)
         .map(|pair| (pair[0], pair[1], between(pair[0].at, pair[1].at)));
     let longest = links.max_by_key(|(_, _, took)| *took);
-    let open = unfinished(evidence, &moments);
-    let (mut said, from, confidence) = match (longest, &open) {
+    let unfinished = unfinished(evidence, &moments);
+    let (longest, basis, confidence) = match (longest, &unfinished) {
         (longest, Some(open)) if longest.is_none_or(|(_, _, took)| took <= open.lasted) => {
-            (open.sentence(), last.source.clone(), Confidence::Medium)
+            (None, vec![last.clone()], Confidence::Medium)
         }
         (Some((from, to, took)), open) => {
-            let said = format!(
-                "From {} to {}: {} of the {} between {} and {}.{}",
-                from.kind,
-                to.kind,
-                units::duration(took),
-                units::duration(whole),
-                first.kind,
-                last.kind,
-                open.as_ref()
-                    .map_or(String::new(), |open| format!(" {}", open.sentence()))
-            );
             let is_clear = took > (from.resolution + to.resolution) * 2 && open.is_none();
             let confidence = if is_clear {
                 Confidence::High
             } else {
                 Confidence::Medium
             };
-            (said, format!("{}; {}", from.source, to.source), confidence)
+            let longest = Longest {
+                from: from.kind,
+                to: to.kind,
+                took,
+                first: first.kind,
+                last: last.kind,
+                whole,
+            };
+            (Some(longest), vec![from.clone(), to.clone()], confidence)
         }
         (None, _) => return None,
     };
-    said += &own_window(evidence, whole);
-    said += aside(&evidence.reaction.out, &moments);
+    let link = SlowestLink {
+        longest,
+        unfinished,
+        own_window: own_window(evidence, whole),
+        aside: aside(&evidence.reaction.out, &moments),
+    };
     let confidence = evidence
         .weakness
         .map_or(confidence, |_| confidence.min(Confidence::Medium));
-    Some(answer(TOPIC, said, from, confidence))
+    Some(Answer::new(
+        Topic::SlowestLink,
+        Content::SlowestLink(link),
+        Basis::Moments(basis),
+        confidence,
+    ))
 }
 
-fn own_window(evidence: &Evidence<'_>, whole: Duration) -> String {
-    let Some(window) = evidence.reaction.out_unavoidable else {
-        return String::new();
-    };
-    let share = window.as_secs_f64() / whole.max(window).as_secs_f64().max(f64::EPSILON) * 100.0;
-    format!(
-        " The alarm's own window is {} ({share:.0} %): nothing but another policy or period shortens it.",
-        units::duration(window)
-    )
+fn own_window(evidence: &Evidence<'_>, whole: Duration) -> Option<OwnWindow> {
+    let window = evidence.reaction.out_unavoidable?;
+    let share = window.as_secs_f64() / whole.max(window).as_secs_f64().max(f64::EPSILON);
+    Some(OwnWindow { window, share })
 }
 
 /// In time order, without those that another cause moved: a rise of the load long after the alarm
@@ -107,7 +106,7 @@ fn of_one_chain(moments: &[Moment]) -> Vec<&Moment> {
 
 /// Why a moment of the chain is not among the links. (A breaching period may begin before the load
 /// that makes it breach: those two are one.)
-fn aside(all: &[Moment], used: &[&Moment]) -> &'static str {
+fn aside(all: &[Moment], used: &[&Moment]) -> Option<Aside> {
     let first = used.first().map(|first| after(first.at, first.resolution));
     let rose_later = all
         .iter()
@@ -116,29 +115,9 @@ fn aside(all: &[Moment], used: &[&Moment]) -> &'static str {
     let is_left_out =
         all.iter().any(is_latency_back) && !used.iter().any(|one| is_latency_back(one));
     match (rose_later, is_left_out) {
-        (true, _) => " (The group grew before the spike: this is that growth.)",
-        (_, true) => {
-            " (Latency was back before a new instance served: the group's growth is not what brought it back.)"
-        }
-        _ => "",
-    }
-}
-
-/// A link that began and was not seen to end.
-struct Unfinished {
-    from: MomentKind,
-    to: MomentKind,
-    lasted: Duration,
-}
-
-impl Unfinished {
-    fn sentence(&self) -> String {
-        format!(
-            "From {} to {}: it has not ended when the load was stopped, {} later.",
-            self.from,
-            self.to,
-            units::duration(self.lasted)
-        )
+        (true, _) => Some(Aside::GrewBeforeTheSpike),
+        (_, true) => Some(Aside::LatencyBackBefore),
+        _ => None,
     }
 }
 
@@ -185,11 +164,13 @@ mod tests {
     use super::super::tests::{at, evidence, seen};
     use super::super::{Reaction, Timeline};
     use super::*;
+    use crate::report::words;
 
     fn said(moments: &[(MomentKind, u64)]) -> (String, Confidence) {
         let moment = |(kind, second): &(MomentKind, u64)| Moment {
             kind: *kind,
             at: at(*second as usize),
+            origin: None,
             source: format!("source of {kind}"),
             resolution: Duration::from_secs(1),
         };
@@ -202,6 +183,7 @@ mod tests {
         let (_, seconds) = seen("TargetTrackingScaling");
         let timeline = Timeline::default();
         let found = slowest(&evidence(&timeline, &seconds, &reaction)).unwrap();
+        let found = words::answer(found);
         (found.answer, found.confidence)
     }
 

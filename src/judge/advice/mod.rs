@@ -1,6 +1,6 @@
-//! What the run says about the policy, in sentences with their numbers: which link is slow, why it
-//! grew slow, what one instance carries, and which other policy would have done better with the
-//! same load.
+//! What the run says about the policy, as types with their figures: which link is slow, why it grew
+//! slow, what one instance carries, and which other policy would have done better with the same
+//! load. The sentences are made in `report::words`.
 //!
 //! Every answer names its evidence and how sure it is. What this run cannot answer says which run
 //! would.
@@ -8,11 +8,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use evidence::capacity::{self, InstanceCapacity, Metric};
-use evidence::load::{Confidence, Elasticity, Second, elasticity};
+use evidence::capacity::{self, InstanceCapacity, Metric, Weakness};
+use evidence::load::{Elasticity, Second, elasticity};
 use evidence::timeline::{Alarm, Policy};
 use evidence::vocabulary::{PolicyKind, PredictiveMode};
 use evidence::{Reaction, Timeline, instances};
@@ -25,6 +23,7 @@ mod agreement;
 mod answers;
 mod candidates;
 mod causes;
+mod content;
 mod links;
 mod others;
 mod settings;
@@ -34,8 +33,15 @@ mod topic;
 mod what_if;
 
 pub use agreement::Agreement;
-pub use candidates::{Candidate, Change};
+pub use candidates::{Candidate, Change, NoCandidates};
+pub use content::{
+    Answer, Aside, BalancerCount, Basis, BeforeGrowth, BeyondMaximum, Choice, Content, Cooldown,
+    ErrorCause, ErrorShares, Fit, FreshErrors, Longest, MinAndMax, NeededSize, OtherSetting,
+    OwnWindow, PresentTarget, PresentWarmUp, Recommendation, Replay, Rest, ServiceCooldown,
+    SizeRange, SlowestLink, StepSize, TargetCompared, TargetRow, TargetValue, Unfinished, WarmUp,
+};
 use evidence::price::Price;
+pub use others::{Assumption, ROOM, Standing};
 pub use topic::Topic;
 pub use what_if::WhatIf;
 
@@ -55,23 +61,12 @@ pub struct Evidence<'a> {
     /// US dollars for one instance for an hour, where one's own is given.
     pub instance_price: Option<f64>,
     /// Why the load proves less than its plan would have, if it does.
-    pub weakness: Option<&'a str>,
+    pub weakness: Option<Weakness>,
     /// What new instances did worse than the others, where they were judged not to serve at once.
     pub fresh: Option<&'a str>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Answer {
-    #[serde(rename = "id")]
-    pub topic: Topic,
-    pub question: String,
-    pub answer: String,
-    /// What it rests on, or which run would answer it.
-    pub evidence: String,
-    pub confidence: Confidence,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Advice {
     pub limit: Limit,
     pub answers: Vec<Answer>,
@@ -80,12 +75,11 @@ pub struct Advice {
     pub agreement: Option<Agreement>,
     pub elasticity: Option<Elasticity>,
     /// What money is reckoned by, where it is known.
-    #[serde(default)]
     pub price: Option<Price>,
     /// The policy that ran is the first.
     pub candidates: Vec<Candidate>,
     /// Why there are no candidates, if there are none.
-    pub no_candidates: Option<String>,
+    pub no_candidates: Option<NoCandidates>,
     /// The recommended candidate as Terraform.
     pub snippet: Option<String>,
 }
@@ -184,7 +178,7 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
 }
 
 /// The policies as the model has them; why not, if it cannot.
-fn ran(timeline: &Timeline) -> Result<Ran<'_>, String> {
+fn ran(timeline: &Timeline) -> Result<Ran<'_>, NoCandidates> {
     let alarms = timeline.alarms();
     let mut policies = Vec::new();
     for policy in timeline
@@ -192,13 +186,10 @@ fn ran(timeline: &Timeline) -> Result<Ran<'_>, String> {
         .into_iter()
         .filter(|policy| !policy.disabled)
     {
-        let name = &policy.name;
+        let name = || policy.name.clone();
         if policy.kind == PolicyKind::Predictive {
             if policy.mode == Some(PredictiveMode::ForecastAndScale) {
-                return Err(format!(
-                    "policy {name} scales by a forecast of its own: what it does in a run cannot be replayed (a run with it \
-                     in ForecastOnly mode can)"
-                ));
+                return Err(NoCandidates::Forecast { policy: name() });
             }
             continue;
         }
@@ -215,13 +206,12 @@ fn ran(timeline: &Timeline) -> Result<Ran<'_>, String> {
             .copied();
         let tracks = policy.kind == PolicyKind::TargetTracking;
         let alarm = if tracks { high } else { high.or(low) };
-        let alarm =
-            alarm.ok_or_else(|| format!("the alarms of policy {name} could not be read"))?;
+        let alarm = alarm.ok_or_else(|| NoCandidates::AlarmsUnread { policy: name() })?;
         let rule = rule(policy, alarm, low, default_cooldown(timeline)).ok_or_else(|| {
-            format!(
-                "policy {name} of kind {} could not be read whole",
-                policy.kind
-            )
+            NoCandidates::PolicyUnread {
+                policy: name(),
+                kind: policy.kind.clone(),
+            }
         })?;
         policies.push(RanPolicy {
             policy,
@@ -233,8 +223,8 @@ fn ran(timeline: &Timeline) -> Result<Ran<'_>, String> {
     let ran = Ran { policies };
     match ran.lead() {
         Some(_) => Ok(ran),
-        None if ran.policies.is_empty() => Err("the group has no scaling policy".to_owned()),
-        None => Err("no policy of the group answers a rising load".to_owned()),
+        None if ran.policies.is_empty() => Err(NoCandidates::NoPolicy),
+        None => Err(NoCandidates::NoPolicyForMore),
     }
 }
 

@@ -10,13 +10,43 @@ use model::scaling::alarm::{AlarmModel, BreachRule};
 use model::scaling::policies::Rule;
 use model::scaling::replay::{Follows, InstanceLimits, Setting};
 use model::scaling::step::{StepRule, StepScaling};
-use model::units::{self, Usd};
+use model::units::Usd;
 
 pub struct Other {
     pub name: String,
     pub change: Change,
     pub setting: Setting,
-    pub assumes: Option<String>,
+    pub assumes: Option<Assumption>,
+}
+
+/// What a candidate takes for granted, because the run does not show it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Assumption {
+    /// A spike may come at any time of the day.
+    SpikeAtAnyTime(Standing),
+    SpikeKnownBefore,
+    /// The CloudWatch agent publishes the CPU at high resolution.
+    CpuFromAgent,
+    /// The same metric is published at high resolution.
+    OwnMetric,
+    /// An instance of the warm pool is in service this soon.
+    PooledStart {
+        boot: Duration,
+    },
+    /// A load is longer than the alarm's window; the recorded one is not.
+    WindowNotSeen {
+        window: Duration,
+        recorded: Duration,
+    },
+}
+
+/// The cost of a higher minimum for a day, at most, whether a spike comes or not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Standing {
+    pub instance_hours: f64,
+    pub usd: Option<Usd>,
+    /// The minimum before.
+    pub before: u32,
 }
 
 impl Other {
@@ -29,7 +59,7 @@ impl Other {
         }
     }
 
-    fn assuming(self, assumes: String) -> Self {
+    fn assuming(self, assumes: Assumption) -> Self {
         Self {
             assumes: Some(assumes),
             ..self
@@ -268,26 +298,19 @@ fn minimums(size: &Size, current: &Current, price: Option<&Price>) -> Vec<Other>
 }
 
 /// What a higher minimum takes for granted.
-pub fn all_day(min: u32, before: u32, price: Option<&Price>) -> Option<String> {
-    let standing = || {
-        format!(
-            "a spike may come at any time of the day: {}",
-            standing(min, before, price)
-        )
-    };
-    (min > before).then(standing)
+pub fn all_day(min: u32, before: u32, price: Option<&Price>) -> Option<Assumption> {
+    (min > before).then(|| Assumption::SpikeAtAnyTime(standing(min, before, price)))
 }
 
 /// What a higher minimum costs whether a spike comes or not. What the policy would keep beyond the
 /// old one anyhow is not known of a whole day.
-pub fn standing(min: u32, before: u32, price: Option<&Price>) -> String {
-    let hours = f64::from(min.saturating_sub(before)) * 24.0;
-    let money = price.map_or(String::new(), |price| {
-        format!(" ({})", Usd(price.usd * hours))
-    });
-    format!(
-        "it costs up to {hours:.0} instance-hours{money} a day more than the minimum of {before}"
-    )
+pub fn standing(min: u32, before: u32, price: Option<&Price>) -> Standing {
+    let instance_hours = f64::from(min.saturating_sub(before)) * 24.0;
+    Standing {
+        instance_hours,
+        usd: price.map(|price| Usd(price.usd * instance_hours)),
+        before,
+    }
 }
 
 /// What CloudWatch itself publishes for EC2 and load balancers has periods of a minute at least:
@@ -298,12 +321,9 @@ fn high_resolution(current: &Current, lead: &Follows, is_service: bool) -> Optio
         return None;
     }
     let assumes = match (current.namespace.as_str(), current.metric.as_str()) {
-        ("AWS/EC2", "CPUUtilization") => {
-            "the CloudWatch agent on each instance publishes the CPU every ten seconds as a metric of your own (EC2's own \
-             CPUUtilization comes every minute at best), and it reads the same"
-        }
+        ("AWS/EC2", "CPUUtilization") => Assumption::CpuFromAgent,
         (namespace, _) if namespace.starts_with("AWS/") => return None,
-        _ => "you publish the same metric every ten seconds, at high resolution",
+        _ => Assumption::OwnMetric,
     };
     let period = HIGH_RESOLUTION;
     let mut with = current.setting.clone();
@@ -315,7 +335,7 @@ fn high_resolution(current: &Current, lead: &Follows, is_service: bool) -> Optio
             Change::Period { period },
             with,
         )
-        .assuming(assumes.to_owned()),
+        .assuming(assumes),
     )
 }
 
@@ -325,10 +345,7 @@ fn warm_pool(current: &Current, is_service: bool) -> Option<Other> {
         return None;
     }
     let boot = setting.boot / POOLED;
-    let assumes = format!(
-        "an instance is in service {} after it is taken from the pool, whose stopped instances pay for their disks",
-        units::duration(boot)
-    );
+    let assumes = Assumption::PooledStart { boot };
     let with = Setting {
         boot,
         ..setting.clone()
@@ -359,7 +376,7 @@ fn scheduled(evidence: &Evidence<'_>, size: &Size, current: &Current) -> Option<
     };
     let change = Change::Scheduled { from, until, min };
     let other = Other::new(format!("{min} scheduled for the spike"), change, with)
-        .assuming("the spike's time is known before".to_owned());
+        .assuming(Assumption::SpikeKnownBefore);
     Some(size.fit(other))
 }
 
@@ -414,20 +431,16 @@ mod tests {
 
     #[test]
     fn what_aws_publishes_every_minute_is_not_offered_every_ten_seconds() {
-        for (namespace, metric, says) in [
-            ("AWS/EC2", "CPUUtilization", Some("the CloudWatch agent")),
+        for (namespace, metric, wanted) in [
+            ("AWS/EC2", "CPUUtilization", Some(Assumption::CpuFromAgent)),
             ("AWS/EC2", "NetworkIn", None),
             ("AWS/ApplicationELB", "RequestCountPerTarget", None),
-            ("shop", "queue", Some("you publish the same metric")),
+            ("shop", "queue", Some(Assumption::OwnMetric)),
         ] {
             let current = current(namespace, metric);
             let other = high_resolution(&current, current.lead().unwrap(), false);
             let assumes = other.map(|other| other.assumes.unwrap());
-            let good = match (&assumes, says) {
-                (Some(assumes), Some(says)) => assumes.starts_with(says),
-                (assumes, says) => assumes.is_none() && says.is_none(),
-            };
-            assert!(good, "{namespace} {metric}: {assumes:?}");
+            assert_eq!(assumes, wanted, "{namespace} {metric}");
         }
     }
 
@@ -473,8 +486,9 @@ mod tests {
             usd: 0.0416,
             source: String::new(),
         };
-        let said = "it costs up to 48 instance-hours ($2.00) a day more than the minimum of 2";
-        assert_eq!(standing(4, 2, Some(&price)), said);
-        assert_eq!(standing(4, 2, None), said.replace(" ($2.00)", ""));
+        let found = standing(4, 2, Some(&price));
+        assert_eq!((found.instance_hours, found.before), (48.0, 2));
+        assert!((found.usd.unwrap().0 - 48.0 * 0.0416).abs() < 1e-9);
+        assert_eq!(standing(4, 2, None).usd, None);
     }
 }

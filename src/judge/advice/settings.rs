@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
-use super::answers::answer;
-use super::{Advice, Answer, Evidence, Topic, causes};
+use super::content::{
+    Answer, Basis, Content, Cooldown, Fit, FreshErrors, OtherSetting, PresentWarmUp,
+    ServiceCooldown, WarmUp,
+};
+use super::{Advice, Evidence, Topic, causes};
 use evidence::Confidence;
 use evidence::instances::{self, Why};
 use evidence::moment::{self, MomentKind};
 use evidence::timeline::{Alarm, GroupState, Policy};
 use evidence::vocabulary::PolicyKind;
-use model::units;
 
 /// Longer than a poll: not only two looks apart.
 const LONG_CHECK: Duration = Duration::from_secs(5);
@@ -55,13 +57,6 @@ impl Start {
     fn to_steady(&self) -> Duration {
         self.health + self.period
     }
-
-    fn evidence(&self) -> String {
-        format!(
-            "the middle of {} seen to start",
-            units::count(self.seen as u32, "instance")
-        )
-    }
 }
 
 fn whole(time: Duration) -> Duration {
@@ -76,26 +71,15 @@ fn group<'a>(evidence: &Evidence<'a>) -> Option<&'a GroupState> {
         .map(|(_, group)| group)
 }
 
-fn no_start(topic: Topic) -> Answer {
-    let which = "no new instance came into service: a run in which the group grows would show how long one takes";
-    answer(
-        topic,
-        "This run cannot tell.".to_owned(),
-        which.to_owned(),
-        Confidence::Low,
-    )
-}
-
 /// A warm-up counts from in service on: booting is before it.
 pub fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
-    let topic = Topic::WarmUp;
     let group = group(evidence)?;
+    let sure = |warm_up, basis| {
+        let content = Content::WarmUp(warm_up);
+        Some(Answer::new(Topic::WarmUp, content, basis, Confidence::High))
+    };
     if group.is_service {
-        let said =
-            "None: a service has no warm-up, a cooldown follows each change of its size instead."
-                .to_owned();
-        let from = "Application Auto Scaling guide, target tracking".to_owned();
-        return Some(answer(topic, said, from, Confidence::High));
+        return sure(WarmUp::OfService, Basis::ServiceGuide);
     }
     let own = evidence
         .timeline
@@ -103,69 +87,43 @@ pub fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
         .into_iter()
         .find_map(|policy| policy.warm_up);
     let live = own.or(group.default_warm_up);
-    let unset = format!(
-        "Set the group's default instance warm-up. It has none, nor has the policy, so the cooldown of {} is taken for it: new \
-         instances are left out of the metric, and scaling in is blocked, for that long.",
-        units::duration(group.default_cooldown)
-    );
-    let rule = "DescribeAutoScalingGroups, DescribePolicies; EC2 Auto Scaling guide, default instance warm-up";
+    let cooldown = group.default_cooldown;
     let Some(start) = Start::of(evidence) else {
-        return Some(match live {
-            None => answer(topic, unset, rule.to_owned(), Confidence::High),
-            Some(_) => no_start(topic),
-        });
+        return match live {
+            None => sure(WarmUp::Unset { cooldown }, Basis::WarmUpGuide),
+            Some(_) => Some(Answer::unknown(Topic::WarmUp, Basis::NoStart)),
+        };
     };
     let about = start.to_steady();
-    let mut said = format!(
-        "About {} from in service on, which is {} after the launch: an instance boots for {}, is healthy {} later, and its load \
-         is in the metric after a period of {}.",
-        units::duration(about),
-        units::duration(start.boot + about),
-        units::duration(start.boot),
-        units::duration(start.health),
-        units::duration(start.period)
-    );
-    said += &match live {
-        None => format!(" {unset}"),
-        Some(live) => format!(
-            " It is {}: {}.{}",
-            units::duration(live),
-            judged(live, about),
-            blocked(evidence, live)
-        ),
+    let now = match live {
+        None => PresentWarmUp::Unset { cooldown },
+        Some(live) => PresentWarmUp::Set {
+            live,
+            fit: fit(live, about, instances::POLLED * 2),
+            waited: blocked(evidence, live),
+        },
     };
-    let from = format!(
-        "{}; what caches need shows in the latency of fresh instances; {rule}",
-        start.evidence()
-    );
-    Some(answer(topic, said, from, Confidence::Medium))
-}
-
-fn judged(live: Duration, about: Duration) -> &'static str {
-    if live > about.mul_f64(LONGER) + instances::POLLED * 2 {
-        "longer than that, and for so long new instances are left out of the metric and scaling in is blocked"
-    } else if live + instances::POLLED < about {
-        "shorter than that, so instances that carry nothing yet are in the metric and make the policy stop too early"
-    } else {
-        "it fits"
-    }
+    let warm_up = WarmUp::Known {
+        boot: start.boot,
+        health: start.health,
+        period: start.period,
+        about,
+        now,
+    };
+    Some(Answer::new(
+        Topic::WarmUp,
+        Content::WarmUp(warm_up),
+        Basis::StartsAndWarmUpGuide { starts: start.seen },
+        Confidence::Medium,
+    ))
 }
 
 /// What a warm-up cost on the way back.
-fn blocked(evidence: &Evidence<'_>, live: Duration) -> String {
+fn blocked(evidence: &Evidence<'_>, live: Duration) -> Option<Duration> {
     let at = |kind| moment::first(&evidence.reaction.back, kind).map(|moment| moment.at);
-    let (Some(alarm), Some(decided)) = (at(MomentKind::LowAlarm), at(MomentKind::DecidedToShrink))
-    else {
-        return String::new();
-    };
+    let (alarm, decided) = (at(MomentKind::LowAlarm)?, at(MomentKind::DecidedToShrink)?);
     let waited = instances::between(alarm, decided);
-    if waited <= instances::POLLED || waited > live + instances::POLLED * 2 {
-        return String::new();
-    }
-    format!(
-        " Scaling in waited {} after its low alarm.",
-        units::duration(waited)
-    )
+    (waited > instances::POLLED && waited <= live + instances::POLLED * 2).then_some(waited)
 }
 
 /// Cooldowns gate simple scaling, and services; but where no warm-up is set, the default one is
@@ -181,44 +139,45 @@ pub fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
         .iter()
         .find(|policy| policy.kind == PolicyKind::Simple)
     else {
-        let default = units::duration(group.default_cooldown);
+        let default = group.default_cooldown;
         let unset = policies
             .iter()
             .any(|policy| policy.warm_up.or(group.default_warm_up).is_none());
-        let said = match unset {
-            false => {
-                format!(
-                    "It does not matter: the default of {default} gates simple scaling only, and no policy here is simple."
-                )
-            }
-            true => format!(
-                "It gates simple scaling only, and no policy here is simple; but as no warm-up is set, the default of {default} \
-                 is what new instances warm up for. With a default instance warm-up it would not matter."
-            ),
+        let cooldown = match unset {
+            false => Cooldown::NoMatter { default },
+            true => Cooldown::IsWarmUp { default },
         };
-        let from =
-            "DescribePolicies; EC2 Auto Scaling guide, scaling cooldowns and default instance warm-up".to_owned();
-        return Some(answer(topic, said, from, Confidence::High));
+        return Some(Answer::new(
+            topic,
+            Content::Cooldown(cooldown),
+            Basis::CooldownGuide,
+            Confidence::High,
+        ));
     };
     let Some(start) = Start::of(evidence) else {
-        return Some(no_start(topic));
+        return Some(Answer::unknown(topic, Basis::NoStart));
     };
     let window = window(evidence, policy, Alarm::is_high).unwrap_or(start.period);
     let about = start.health + window;
-    let said = format!(
-        "About {} for {}: from in service on an instance takes {} to be healthy, and the alarm looks at {} of load. It is {}.",
-        units::duration(about),
-        policy.name,
-        units::duration(start.health),
-        units::duration(window),
-        fit(
-            policy.cooldown.unwrap_or(group.default_cooldown),
-            about,
-            "for so long nothing answers a load that goes on rising"
-        )
-    );
-    let from = format!("{}; the alarms of {}", start.evidence(), policy.name);
-    Some(answer(topic, said, from, Confidence::Medium))
+    let live = policy.cooldown.unwrap_or(group.default_cooldown);
+    let cooldown = Cooldown::Simple {
+        policy: policy.name.clone(),
+        about,
+        health: start.health,
+        window,
+        live,
+        fit: fit(live, about, instances::POLLED),
+    };
+    let basis = Basis::StartsAndAlarms {
+        starts: start.seen,
+        policy: policy.name.clone(),
+    };
+    Some(Answer::new(
+        topic,
+        Content::Cooldown(cooldown),
+        basis,
+        Confidence::Medium,
+    ))
 }
 
 /// A service's two: the one that follows a scale-out lasts until the new tasks show in the alarm,
@@ -230,7 +189,7 @@ fn of_service(topic: Topic, evidence: &Evidence<'_>, policies: &[&Policy]) -> Op
         return None;
     }
     let start = Start::of(evidence);
-    let said: Vec<String> = gated
+    let cooldowns = gated
         .iter()
         .flat_map(|policy| {
             [
@@ -240,80 +199,72 @@ fn of_service(topic: Topic, evidence: &Evidence<'_>, policies: &[&Policy]) -> Op
         })
         .flatten()
         .collect();
-    let from = match &start {
-        Some(start) => format!("{}; the alarms of each policy; Application Auto Scaling API", start.evidence()),
-        None => "no new task came to run: a run in which the service grows would show how long one takes".to_owned(),
+    let (basis, confidence) = match &start {
+        Some(start) => (
+            Basis::TaskStartsAndAlarms { starts: start.seen },
+            Confidence::Medium,
+        ),
+        None => (Basis::NoTaskStart, Confidence::Low),
     };
-    let confidence = if start.is_some() {
-        Confidence::Medium
-    } else {
-        Confidence::Low
-    };
-    Some(answer(topic, said.join(" "), from, confidence))
-}
-
-/// A step policy that only shrinks has nothing to do with this one.
-fn scale_out(evidence: &Evidence<'_>, policy: &Policy, start: Option<&Start>) -> Option<String> {
-    let window = window(evidence, policy, Alarm::is_high)?;
-    let live = policy.out_cooldown?;
-    let Some(start) = start else {
-        return Some(format!(
-            "After a scale-out of {} it is {}; what it should be this run cannot tell.",
-            policy.name,
-            units::duration(live)
-        ));
-    };
-    let about = start.boot + start.health + window;
-    Some(format!(
-        "After a scale-out about {} for {}: a task takes {} to start and {} to be healthy, and the alarm looks at {} of load. \
-         It is {}.",
-        units::duration(about),
-        policy.name,
-        units::duration(start.boot),
-        units::duration(start.health),
-        units::duration(window),
-        fit(
-            live,
-            about,
-            "for so long only a larger scale-out answers a load that goes on rising"
-        )
+    Some(Answer::new(
+        topic,
+        Content::Cooldown(Cooldown::OfService(cooldowns)),
+        basis,
+        confidence,
     ))
 }
 
-fn scale_in(evidence: &Evidence<'_>, policy: &Policy) -> Option<String> {
+/// A step policy that only shrinks has nothing to do with this one.
+fn scale_out(
+    evidence: &Evidence<'_>,
+    policy: &Policy,
+    start: Option<&Start>,
+) -> Option<ServiceCooldown> {
+    let window = window(evidence, policy, Alarm::is_high)?;
+    let live = policy.out_cooldown?;
+    let name = policy.name.clone();
+    let Some(start) = start else {
+        return Some(ServiceCooldown::OutUnknown { policy: name, live });
+    };
+    let about = start.boot + start.health + window;
+    Some(ServiceCooldown::Out {
+        policy: name,
+        about,
+        boot: start.boot,
+        health: start.health,
+        window,
+        live,
+        fit: fit(live, about, instances::POLLED),
+    })
+}
+
+fn scale_in(evidence: &Evidence<'_>, policy: &Policy) -> Option<ServiceCooldown> {
     let live = policy.cooldown.filter(|_| !policy.scale_in_disabled)?;
     let alarms = evidence.timeline.alarms();
     let low = alarms
         .iter()
         .find(|alarm| policy.alarms.contains(&alarm.name) && !alarm.is_high())?;
     // The alarm stays in ALARM meanwhile: one datapoint of the smaller service decides of the next.
-    let drains = evidence.timeline.longest_drain();
-    let about = drains + low.period;
-    Some(format!(
-        "After a scale-in about {} for {}: {} to drain, and a datapoint of {}. It is {}.",
-        units::duration(about),
-        policy.name,
-        units::duration(drains),
-        units::duration(low.period),
-        fit(
-            live,
-            about,
-            "for so long no other task leaves that is not needed"
-        )
-    ))
+    let drain = evidence.timeline.longest_drain();
+    let about = drain + low.period;
+    Some(ServiceCooldown::In {
+        policy: policy.name.clone(),
+        about,
+        drain,
+        period: low.period,
+        live,
+        fit: fit(live, about, instances::POLLED),
+    })
 }
 
-/// `5m: longer than that: ...`
-fn fit(live: Duration, about: Duration, longer: &str) -> String {
-    let live_said = units::duration(live);
-    if live > about.mul_f64(LONGER) + instances::POLLED {
-        format!("{live_said}: longer than that, and {longer}")
+/// A time that is set beside the one that fits. `slack`: so much longer is not too long yet.
+fn fit(live: Duration, about: Duration, slack: Duration) -> Fit {
+    if live > about.mul_f64(LONGER) + slack {
+        Fit::Longer
     } else if live + instances::POLLED < about {
-        format!(
-            "{live_said}: shorter than that, so the next change comes before the last one shows in the metric"
-        )
+        Fit::Shorter
     } else {
-        format!("{live_said}: it fits")
+        Fit::Fits
     }
 }
 
@@ -333,39 +284,33 @@ fn window(
 /// Settings around the policy that the run shows to be wrong.
 pub fn around(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<Answer> {
     let group = group(evidence)?;
-    let mut said: Vec<String> = Vec::new();
-    said.extend(failed_checks(evidence, group));
-    said.extend(fresh_errors(evidence, group, serving, advice));
-    said.extend(slow_checks(evidence, group));
-    said.extend(target_groups(evidence));
-    said.extend(simple(evidence, group));
-    if said.is_empty() {
+    let mut settings: Vec<OtherSetting> = Vec::new();
+    settings.extend(failed_checks(evidence, group));
+    settings.extend(fresh_errors(evidence, group, serving, advice));
+    settings.extend(slow_checks(evidence, group));
+    settings.extend(target_groups(evidence));
+    settings.extend(simple(evidence, group));
+    if settings.is_empty() {
         return None;
     }
-    let from =
-        "Describe calls of the group, its hooks and its target groups; EC2 Auto Scaling and ELB user guides".to_owned();
-    Some(answer(
+    Some(Answer::new(
         Topic::OtherSettings,
-        said.join(" "),
-        from,
+        Content::OtherSettings(settings),
+        Basis::Settings,
         Confidence::Medium,
     ))
 }
 
-fn failed_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<String> {
+fn failed_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<OtherSetting> {
     let failed = evidence
         .reaction
         .left
         .iter()
         .filter(|one| one.why == Why::FailedChecks)
         .count() as u64;
-    (failed > 0).then(|| {
-        format!(
-            "{} failed health checks and left: set the health check grace (now {}) above what an instance takes to start, or \
-             let a launch lifecycle hook hold it back until it is ready.",
-            units::count(failed, "instance"),
-            units::duration(group.health_check_grace)
-        )
+    (failed > 0).then_some(OtherSetting::FailedChecks {
+        instances: failed,
+        grace: group.health_check_grace,
     })
 }
 
@@ -375,15 +320,10 @@ fn fresh_errors(
     group: &GroupState,
     serving: &[u32],
     advice: &Advice,
-) -> Option<String> {
+) -> Option<OtherSetting> {
     let found = match evidence.fresh {
-        Some(judged) => judged.to_owned(),
+        Some(judged) => FreshErrors::Judged(judged.to_owned()),
         None => causes::of_fresh(evidence, serving, advice)?,
-    };
-    let hook = if group.is_service {
-        "a container health check with a start period"
-    } else {
-        "a launch lifecycle hook that holds an instance back until it has warmed up"
     };
     // What one of several is by hand has no single owner: the longest is what a new instance is
     // given at most.
@@ -393,17 +333,14 @@ fn fresh_errors(
         .flat_map(|known| &known.target_groups)
         .map(|one| one.slow_start)
         .max();
-    let slow_start = match slow_start {
-        Some(now) if !now.is_zero() => format!("a slow start longer than {}", units::duration(now)),
-        _ => "slow start on the target group (none is set)".to_owned(),
-    };
-    Some(format!(
-        "New instances do not serve well at first ({found}): a health check on a path that answers only when the application is \
-         ready, {hook}, or {slow_start}. No row below shows this: each instance that is launched brings its own errors."
-    ))
+    Some(OtherSetting::FreshErrors {
+        found,
+        is_service: group.is_service,
+        slow_start: slow_start.filter(|now| !now.is_zero()),
+    })
 }
 
-fn slow_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<String> {
+fn slow_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<OtherSetting> {
     let surroundings = evidence.timeline.surroundings();
     let waits = evidence
         .reaction
@@ -418,56 +355,41 @@ fn slow_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<String> {
             .iter()
             .any(|hook| hook.transition.ends_with("LAUNCHING"))
     });
-    (waits > LONG_CHECK && !hooked && !group.is_service).then(|| {
-        format!(
-            "Instances were in service up to {} before they were healthy: Auto Scaling counts them as capacity by then. A \
-             shorter health check interval or a launch lifecycle hook makes the two one.",
-            units::duration(waits)
-        )
-    })
+    (waits > LONG_CHECK && !hooked && !group.is_service)
+        .then_some(OtherSetting::SlowChecks { waits })
 }
 
-fn target_groups(evidence: &Evidence<'_>) -> Vec<String> {
-    let mut said = Vec::new();
+fn target_groups(evidence: &Evidence<'_>) -> Vec<OtherSetting> {
+    let mut found = Vec::new();
     for one in evidence
         .timeline
         .surroundings()
         .iter()
         .flat_map(|known| &known.target_groups)
     {
-        if one.deregistration_delay >= LONG_DRAIN {
-            said.push(format!(
-                "Deregistration takes {} for every instance that leaves, and is paid for: lower it to what the longest request \
-                 needs.",
-                units::duration(one.deregistration_delay)
-            ));
+        let delay = one.deregistration_delay;
+        if delay >= LONG_DRAIN {
+            found.push(OtherSetting::LongDeregistration { delay });
         }
         if one.sticky {
-            said.push(
-                "Sticky sessions keep the load on the instances that were there: new ones get new sessions only."
-                    .to_owned(),
-            );
+            found.push(OtherSetting::StickySessions);
         }
         if !one.slow_start.is_zero() && one.algorithm == "least_outstanding_requests" {
-            said.push("Slow start has no effect with least outstanding requests.".to_owned());
+            found.push(OtherSetting::SlowStartWithoutEffect);
         }
     }
-    said
+    found
 }
 
-fn simple(evidence: &Evidence<'_>, group: &GroupState) -> Vec<String> {
+fn simple(evidence: &Evidence<'_>, group: &GroupState) -> Vec<OtherSetting> {
     let policies = evidence.timeline.policies();
     let simple = policies
         .iter()
         .filter(|policy| policy.kind == PolicyKind::Simple);
     simple
-        .map(|policy| {
-            format!(
-                "{} is simple scaling: one change, then nothing for the cooldown of {}. Step scaling goes on while instances \
-                 start; AWS recommends it instead.",
-                policy.name,
-                units::duration(policy.cooldown.unwrap_or(group.default_cooldown))
-            )
+        .map(|policy| OtherSetting::SimpleScaling {
+            policy: policy.name.clone(),
+            cooldown: policy.cooldown.unwrap_or(group.default_cooldown),
         })
         .collect()
 }
@@ -477,6 +399,7 @@ mod tests {
     use super::super::tests::{at, evidence, seen};
     use super::super::{Reaction, Second, Timeline, advise};
     use super::*;
+    use crate::report::words;
     use evidence::timeline::Observed;
     use evidence::{Launched, Moment, Sighting};
 
@@ -507,6 +430,7 @@ mod tests {
     ) -> (String, Confidence) {
         let (_, seconds) = seen("TargetTrackingScaling");
         let found = of(&evidence(timeline, &seconds, reaction)).unwrap();
+        let found = words::answer(found);
         (found.answer, found.confidence)
     }
 
@@ -520,6 +444,7 @@ mod tests {
         let moment = |kind, second| Moment {
             kind,
             at: at(second),
+            origin: None,
             source: String::new(),
             resolution: Duration::ZERO,
         };
@@ -646,7 +571,7 @@ mod tests {
             };
             let advice = advise(&evidence, None);
             around(&evidence, &serving, &advice)
-                .map(|one| one.answer)
+                .map(|one| words::answer(one).answer)
                 .unwrap_or_default()
         };
         assert!(!settings(&seconds, None).contains("New instances do not"));

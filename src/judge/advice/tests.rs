@@ -2,6 +2,8 @@
 //! timeline.
 
 use super::*;
+use crate::report::words;
+use evidence::Confidence;
 use evidence::timeline::{
     Activity, Datapoint, GroupState, Instance, MetricSeries, Observation, Observed,
 };
@@ -231,7 +233,7 @@ fn advised(kind: &str, what_if: Option<&WhatIf>) -> Advice {
 #[test]
 fn a_run_gives_back_what_was_put_into_it_and_the_cheapest_policy_that_holds() {
     let what_if = WhatIf::parse("min=3").unwrap();
-    let advice = advised("TargetTrackingScaling", Some(&what_if));
+    let advice = words::advice(advised("TargetTrackingScaling", Some(&what_if)));
     let (capacity, metric) = (advice.capacity.unwrap(), advice.metric.unwrap());
     assert!(
         (capacity.at_limit - 200.0).abs() < 1.0 && capacity.confidence == Confidence::Medium,
@@ -303,7 +305,7 @@ fn a_run_gives_back_what_was_put_into_it_and_the_cheapest_policy_that_holds() {
 #[test]
 fn a_load_shorter_than_the_alarms_window_proves_nothing_of_a_row() {
     let what_if = WhatIf::parse("period=60s,datapoints=3").unwrap();
-    let advice = advised("TargetTrackingScaling", Some(&what_if));
+    let advice = words::advice(advised("TargetTrackingScaling", Some(&what_if)));
     let row = advice.candidates.last().unwrap();
     let said =
         "the alarm's window of 3m: the recorded one of 1m20s is not, so this row proves nothing";
@@ -389,7 +391,7 @@ fn every_setting_is_answered_for_or_told_what_would() {
         "How large should the steps be?",
         "What should min and max be?",
     ];
-    let advice = advised("TargetTrackingScaling", None);
+    let advice = words::advice(advised("TargetTrackingScaling", None));
     for question in asked {
         let found = advice.answers.iter().find(|one| one.question == question);
         assert!(
@@ -408,14 +410,17 @@ fn a_load_that_was_cut_short_makes_everything_less_sure() {
         ..Reaction::default()
     };
     let cut = Evidence {
-        weakness: Some("the load was cut short"),
+        weakness: Some(Weakness::CutShort {
+            ran_s: Duration::from_secs(20).into(),
+            planned_s: Duration::from_secs(80).into(),
+        }),
         ..evidence(&timeline, &seconds, &reaction)
     };
     let capacity = advise(&cut, None).capacity.unwrap();
     assert_eq!(
         (
             capacity.confidence,
-            capacity.because.ends_with("; the load was cut short")
+            words::capacity(&capacity).ends_with("; the load was cut short after 20s of 1m20s")
         ),
         (Confidence::Low, true)
     );
@@ -423,7 +428,7 @@ fn a_load_that_was_cut_short_makes_everything_less_sure() {
 
 #[test]
 fn what_cannot_be_replayed_is_said_and_the_rest_is_answered() {
-    let advice = advised("PredictiveScaling", None);
+    let advice = words::advice(advised("PredictiveScaling", None));
     assert!(advice.candidates.is_empty() && advice.snippet.is_none());
     assert!(
         advice

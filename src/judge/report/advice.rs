@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Judged, Load, PhaseRow, TaskRow};
-use crate::advice::{Advice, Evidence, WhatIf, advise};
+use super::{Advice, Judged, Load, PhaseRow, TaskRow, words};
+use crate::advice::{Evidence, WhatIf, advise};
 use evidence::Timeline;
+use evidence::capacity::Weakness;
 use evidence::load::{Second, demand, least_sent};
 use model::scenario::Limit;
 use model::scenario::PhaseRole;
-use model::units;
 
 /// What one may say of one's own beside the run.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -40,10 +40,10 @@ pub fn advice(
         spike: spike(&load.phases),
         limit,
         instance_price: own.instance_price,
-        weakness: weakness.as_deref(),
+        weakness,
         fresh: judged.fresh_failed(),
     };
-    Some(advise(&evidence, own.what_if.as_ref()))
+    Some(words::advice(advise(&evidence, own.what_if.as_ref())))
 }
 
 fn seconds(load: &Load) -> Vec<Second> {
@@ -69,7 +69,7 @@ fn seconds(load: &Load) -> Vec<Second> {
 /// a little before its end.
 const WHOLE: f64 = 0.9;
 
-fn weakness(load: &Load) -> Option<String> {
+fn weakness(load: &Load) -> Option<Weakness> {
     let asked = load
         .phases
         .iter()
@@ -79,18 +79,16 @@ fn weakness(load: &Load) -> Option<String> {
         .unwrap_or_default();
     let ran = Duration::from_secs(load.seconds.len() as u64);
     if ran < asked.mul_f64(WHOLE) {
-        return Some(format!(
-            "the load was cut short after {} of {}",
-            units::duration(ran),
-            units::duration(asked)
-        ));
+        return Some(Weakness::CutShort {
+            ran_s: ran.into(),
+            planned_s: asked.into(),
+        });
     }
     let sum =
         |of: fn(&TaskRow) -> &Vec<u64>| load.generators.tasks.iter().flat_map(of).sum::<u64>();
     let share = sum(|task| &task.sent) as f64 / sum(|task| &task.asked).max(1) as f64;
     let bound = least_sent(load.is_open());
-    (share < bound && !load.generators.tasks.is_empty())
-        .then(|| format!("only {:.0} % of what was asked was sent", share * 100.0))
+    (share < bound && !load.generators.tasks.is_empty()).then_some(Weakness::NotSent { share })
 }
 
 fn spike(phases: &[PhaseRow]) -> Option<(u32, u32)> {

@@ -3,18 +3,21 @@
 #![allow(clippy::unwrap_used, reason = "only tests use it")]
 
 use super::*;
-use crate::advice::{Agreement, Answer, Candidate, Change, Topic};
+use crate::advice::{Agreement, Change, Topic};
 use crate::verdict::{
     Expectation, Finding, Measured, MetricValue, RunFigures, RunWarning, ScaleOutReason, Scope,
     ThresholdReason, ValidityReason,
 };
+use evidence::capacity::CapacityReason;
+use evidence::moment::Origin;
+use evidence::scale_in::WaitReason;
 use evidence::{
     Confidence, InstanceCapacity, Launched, Left, Moment, MomentKind, Reaction, Resized, Sighting,
     Why,
 };
 use model::cost;
 use model::limits::OwnershipProof;
-use model::measure::Stretch;
+use model::measure::{Bound, Stretch};
 use model::outcome::Verdict;
 use model::scenario::{Arch, Limit, TaskSize};
 use model::scenario::{ThresholdMetric, ThresholdOperator};
@@ -37,7 +40,13 @@ fn example_advice() -> Advice {
         until: Duration::from_secs(30),
         min: 4,
     };
-    let because = "24 seconds held the limit, 9 missed it".to_owned();
+    let reason = CapacityReason {
+        held_s: 24,
+        missed_s: 9,
+        enough: true,
+        gap: None,
+        weakness: None,
+    };
     Advice {
         limit: Limit { p95: Duration::from_millis(500), asked: true },
         answers: vec![Answer {
@@ -53,7 +62,8 @@ fn example_advice() -> Advice {
             saturated: Some(200.0),
             queue: Duration::from_millis(900),
             confidence: Confidence::High,
-            because,
+            because: words::capacity_reason(&reason),
+            reason: Some(reason),
         }),
         metric: None,
         agreement: Some(Agreement { within_one: 39, seconds: 40, ..Agreement::default() }),
@@ -126,11 +136,8 @@ pub fn report() -> RunReport {
     };
     let begun: Timestamp = "2026-03-01T11:59:30Z".parse().unwrap();
     let at = |second: u64| begun.checked_add(Duration::from_secs(30 + second)).unwrap();
-    let moment = |kind, second, source: &str, resolution| Moment {
-        kind,
-        at: at(second),
-        source: source.to_owned(),
-        resolution: Duration::from_secs(resolution),
+    let moment = |kind, second, origin, resolution| {
+        Moment::new(kind, at(second), origin, Duration::from_secs(resolution))
     };
     let cost = cost::of_tasks(
         TaskSize {
@@ -217,33 +224,29 @@ pub fn report() -> RunReport {
                     cloudwatch_lag_s: None,
                 },
             ))],
-            reaction: Some(Reaction {
+            reaction: Some(words::reaction(Reaction {
                 out: vec![
-                    moment(
-                        MomentKind::LoadRose,
-                        10,
-                        "the plan, at the agreed start instant",
-                        0,
-                    ),
+                    moment(MomentKind::LoadRose, 10, Origin::Plan, 0),
                     moment(
                         MomentKind::Breach,
                         11,
-                        "first breaching datapoint (92.0) in the history of high",
+                        Origin::Datapoint {
+                            alarm: "high".to_owned(),
+                            value: 92.0,
+                            in_history: true,
+                        },
                         1,
                     ),
-                    moment(
-                        MomentKind::InService,
-                        17,
-                        "lifecycle state of i-2, polled",
-                        2,
-                    ),
+                    // Of an earlier version, which had the sentence only.
+                    Moment {
+                        kind: MomentKind::InService,
+                        at: at(17),
+                        origin: None,
+                        source: "lifecycle state of i-2, polled".to_owned(),
+                        resolution: Duration::from_secs(2),
+                    },
                 ],
-                back: vec![moment(
-                    MomentKind::LoadFell,
-                    20,
-                    "the plan, at the agreed start instant",
-                    0,
-                )],
+                back: vec![moment(MomentKind::LoadFell, 20, Origin::Plan, 0)],
                 out_took: Some(Duration::from_secs(6)),
                 out_unavoidable: Some(Duration::from_secs(3)),
                 in_took: None,
@@ -275,7 +278,8 @@ pub fn report() -> RunReport {
                 out_lag: Some(Duration::from_millis(400)),
                 in_ahead: None,
                 in_unavoidable: Some(Duration::from_secs(15)),
-                in_waits_for: "its low alarm's window".to_owned(),
+                in_waits_for_setting: Some(WaitReason::LowAlarmWindow),
+                in_waits_for: String::new(),
                 low_before: None,
                 open: vec![],
                 spikes: vec![],
@@ -285,7 +289,7 @@ pub fn report() -> RunReport {
                 desired_peak: 6,
                 desired_after: 2,
                 max: 8,
-            }),
+            })),
         }),
         load: Some(Load {
             phases: vec![
@@ -355,7 +359,7 @@ pub fn report() -> RunReport {
                     from: 12,
                     to: 14,
                     tasks: vec![1],
-                    why: "a worker was over 95 % busy".to_owned(),
+                    bound: Bound::Cpu,
                 }],
                 opened: 80,
                 tls_full: 70,

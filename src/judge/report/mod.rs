@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::advice::Advice;
 use evidence::Timeline;
 use model::cost::{PRICES, TaskCost};
 use model::events::Phase as LifePhase;
@@ -19,6 +18,7 @@ use model::scenario::{Model, PhaseRole, Scenario};
 use model::units::{self, Seconds, seconds};
 
 mod advice;
+mod advised;
 pub mod compare;
 #[cfg(any(test, feature = "testing"))]
 pub mod example;
@@ -33,6 +33,7 @@ mod took;
 pub mod words;
 
 pub use advice::{Own, advice};
+pub use advised::{Advice, Answer, Candidate};
 pub use generators::{AddressRow, CheckRow, Generators, TaskRow};
 pub use judged::{Judged, Judgement, ReportedWarning};
 

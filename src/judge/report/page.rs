@@ -109,7 +109,7 @@ fn moments(report: &RunReport) -> Vec<MomentRow> {
         }),
         clock: moment.at.strftime("%Y-%m-%d %H:%M:%S%.3f UTC").to_string(),
         name: moment.kind.name(),
-        source: moment.source.clone(),
+        source: words::source(moment),
         resolution: format!("± {}", units::duration(moment.resolution)),
     };
     match reaction.spikes.as_slice() {

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::{Destroyed, Judged, Judgement, Load, Row, RunReport, latency};
-use crate::advice::Advice;
+use super::{Advice, Destroyed, Judged, Judgement, Load, Row, RunReport, latency};
 use model::outcome::Verdict;
 use model::plan::Schedule;
 use model::scenario::{Model, Scenario};

@@ -31,13 +31,11 @@ pub fn judge(facts: &Facts<'_>) -> Efficiency {
     }
     let capacity = facts.capacity.clone();
     let capacity = capacity.map(|capacity| capacity.weighed(facts.reaction.desired_before, None));
-    let unknown = capacity
+    let estimate = capacity
         .as_ref()
-        .map_or("no second held the limit".to_owned(), |capacity| {
-            capacity.because.clone()
-        });
+        .and_then(|capacity| capacity.reason.clone());
     let Some(capacity) = capacity.filter(|capacity| capacity.confidence > Confidence::Low) else {
-        let reason = SizeReason::CapacityUnknown { because: unknown };
+        let reason = SizeReason::CapacityUnknown { estimate };
         let unclear = unclear([too_few, excess], &reason);
         return match scaling.asked_for_efficiency {
             true => Efficiency {

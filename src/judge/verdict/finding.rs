@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Reason;
+use evidence::scale_in::WaitReason;
 use model::measure::Merged;
 use model::outcome::Verdict;
 use model::units::{Seconds, Usd};
@@ -458,8 +459,8 @@ pub enum WorseInstance {
 /// The part of scaling in that the group's own settings take.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Unavoidable {
-    /// The setting that takes the time, in words.
-    pub waits_for: String,
+    /// The setting that takes the time.
+    pub waits_for: WaitReason,
     /// How long that setting alone takes.
     pub takes_s: Seconds,
 }

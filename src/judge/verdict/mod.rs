@@ -29,8 +29,8 @@ pub use finding::{
     MetricValue, OtherCause, RunFigures, Scope, Unavoidable, WorseInstance,
 };
 pub use reason::{
-    LeavingReason, NewInstanceReason, Reason, ScaleInReason, ScaleOutReason, ScalingReason,
-    SizeReason, ThresholdReason, ValidityReason,
+    EndedEarly, LeavingReason, NewInstanceReason, Reason, ScaleInReason, ScaleOutReason,
+    ScalingReason, SizeReason, ThresholdReason, ValidityReason,
 };
 pub use thresholds::{Abort, must_abort};
 pub use warning::{AlarmWindow, RunWarning, SuspendedProcess, Warning};
@@ -41,7 +41,7 @@ pub struct Circumstances {
     /// The start instant, on the orchestrator's clock.
     pub started: Option<jiff::Timestamp>,
     /// Why the load ended before its plan did, if it did.
-    pub cut_short: Option<String>,
+    pub cut_short: Option<EndedEarly>,
     /// Tasks that were asked for, and those whose every interval arrived.
     pub tasks: u32,
     /// Tasks that delivered every interval; at most `tasks`.

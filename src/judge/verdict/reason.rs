@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::finding::{CountedFrom, MetricPeak, OtherCause, Unavoidable, WorseInstance};
+use super::thresholds::Abort;
 use evidence::OpenLink;
+use evidence::capacity::CapacityReason;
 use model::measure::Stretch;
 use model::scenario::{ThresholdMetric, ThresholdOperator};
 use model::units::Seconds;
@@ -424,8 +426,8 @@ pub enum SizeReason {
     LoadStopped,
     /// The capacity of one instance is not known well enough.
     CapacityUnknown {
-        /// Why it is not known, in words.
-        because: String,
+        /// How the estimate failed; `None` where no second held the limit.
+        estimate: Option<CapacityReason>,
     },
     /// The capacity of one instance that this rests on.
     InstanceCarries {
@@ -509,8 +511,8 @@ pub enum ValidityReason {
     CarriedOut,
     /// The load ended early.
     EndedEarly {
-        /// The reason for the stop, in words.
-        why: String,
+        /// The reason for the stop.
+        cause: EndedEarly,
     },
     /// No task reported anything.
     NothingReported,
@@ -521,4 +523,23 @@ pub enum ValidityReason {
         /// Their names, in words.
         parts: Vec<String>,
     },
+}
+
+/// Why the load, or the wait for the group after it, ended before its plan did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum EndedEarly {
+    Interrupted,
+    /// The store took no heartbeat for this long.
+    StoreSilent {
+        silent_s: Seconds,
+    },
+    /// A threshold that ends the load failed.
+    ThresholdFailed(Abort),
+    /// A limit on time or cost is reached; `limit` names it with its figures.
+    LimitReached {
+        limit: String,
+    },
+    /// Every task had ended before the plan did.
+    TasksEnded,
 }

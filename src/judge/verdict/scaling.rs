@@ -343,8 +343,9 @@ pub fn back_in_time(facts: &Facts<'_>) -> Finding {
     let takes = reaction
         .in_unavoidable
         .filter(|takes| *takes > bound)
-        .map(|takes| Unavoidable {
-            waits_for: reaction.in_waits_for.clone(),
+        .zip(reaction.in_waits_for_setting)
+        .map(|(takes, waits_for)| Unavoidable {
+            waits_for,
             takes_s: takes.into(),
         });
     if let Some(took) = reaction.in_took {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{
     Expectation, Finding, Measured, MetricValue, Reason, Scope as FoundIn, ThresholdReason,
 };
@@ -195,7 +198,7 @@ fn select(
 }
 
 /// A threshold with `abort` that has failed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Abort {
     /// The threshold, in the user's words.
     pub text: String,
@@ -360,6 +363,7 @@ fn samples_needed(q: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::EndedEarly;
     use super::*;
     use crate::report::words;
     use evidence::testing::scenario;
@@ -666,7 +670,7 @@ mod tests {
         assert_eq!(abort(None, 15), None);
         assert_eq!(abort(Some(4), 13), None);
         assert_eq!(
-            words::abort(&abort(Some(4), 14).unwrap()),
+            words::ended_early(&EndedEarly::ThresholdFailed(abort(Some(4), 14).unwrap())),
             "`asked` failed: errors = 100.00% (5 of 5)"
         );
         // Before its phase has begun there is nothing to fail.

@@ -165,9 +165,11 @@ fn not_saturated(results: &Results, started: Option<Timestamp>) -> Finding {
 fn whole(circumstances: &Circumstances) -> Finding {
     let (verdict, reason) = match &circumstances.cut_short {
         None => (Verdict::Passed, ValidityReason::CarriedOut),
-        Some(why) => (
+        Some(cause) => (
             Verdict::Inconclusive,
-            ValidityReason::EndedEarly { why: why.clone() },
+            ValidityReason::EndedEarly {
+                cause: cause.clone(),
+            },
         ),
     };
     Finding::of_run(

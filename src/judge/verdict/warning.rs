@@ -5,6 +5,7 @@ use derive_more::From;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::EndedEarly;
 use model::units::Seconds;
 
 /// A reason for doubt. In JSON an object with an `id` in kebab case.
@@ -163,8 +164,10 @@ pub enum RunWarning {
     },
     /// A task did not become ready.
     TasksMissing {
-        /// A sentence with the task and its error.
-        cause: String,
+        /// The task's slot.
+        task: u32,
+        /// The reason, in the platform's words.
+        why: String,
     },
     /// A metric's last datapoints never came.
     DatapointsMissing {
@@ -176,7 +179,7 @@ pub enum RunWarning {
         /// The size that the wait was for.
         instances: u32,
         /// The bound or signal that ended the wait.
-        why: String,
+        cause: EndedEarly,
     },
     /// A warning of a report of version 1 to 4, which has its sentence only.
     OlderReport,

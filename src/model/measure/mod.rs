@@ -13,7 +13,7 @@ mod tally;
 pub use latency::{LatencyHistogram, PackedLatency};
 pub use recorder::{Request, RequestRecorder, ResultShape};
 pub use results::{Merged, Results, Select};
-pub use saturation::{Saturation, Stretch, stretches};
+pub use saturation::{Bound, Saturation, Stretch, stretches};
 pub use tally::{Ending, Tally};
 
 use std::net::SocketAddr;

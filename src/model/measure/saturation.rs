@@ -60,30 +60,27 @@ const SCARCE: u32 = 900;
 /// An event loop this late sees answers late.
 const LAG_MICROS: u64 = 50_000;
 
-/// What a second was strained by, in the words of the report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What saturated a generator, the gravest first. In JSON a kebab-case id; the aliases are those of
+/// report versions 1 to 4.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Bound {
+    #[serde(alias = "iterations could not be started")]
     Dropped,
+    #[serde(alias = "over 1 % of the requests were sent over 10 ms late")]
     Late,
+    #[serde(alias = "a worker was over 95 % busy")]
     Cpu,
+    #[serde(alias = "the event loop was over 50 ms late")]
     Lag,
+    #[serde(alias = "over 90 % of the file limit was used")]
     Files,
+    #[serde(alias = "over 90 % of the source ports were used")]
     Ports,
+    #[serde(alias = "over 90 % of the memory was used")]
     Memory,
-}
-
-impl Bound {
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Dropped => "iterations could not be started",
-            Self::Late => "over 1 % of the requests were sent over 10 ms late",
-            Self::Cpu => "a worker was over 95 % busy",
-            Self::Lag => "the event loop was over 50 ms late",
-            Self::Files => "over 90 % of the file limit was used",
-            Self::Ports => "over 90 % of the source ports were used",
-            Self::Memory => "over 90 % of the memory was used",
-        }
-    }
 }
 
 impl Saturation {
@@ -138,49 +135,38 @@ pub struct Stretch {
     pub to: u32,
     /// Slots of the tasks that were beyond a bound.
     pub tasks: Vec<u32>,
-    /// The gravest bound, in words.
-    pub why: String,
+    /// The gravest bound.
+    #[serde(alias = "why")]
+    pub bound: Bound,
 }
 
 /// The stretches, out of seconds by time and task. A gap of one second does not end a stretch.
 pub fn stretches<'s>(seconds: impl Iterator<Item = (u32, &'s Saturation)>) -> Vec<Stretch> {
-    let mut found: Vec<(Stretch, Bound)> = Vec::new();
+    let mut found: Vec<Stretch> = Vec::new();
     for (task, saturation) in seconds {
         let Some(bound) = saturation.beyond() else {
             continue;
         };
         match found
             .last_mut()
-            .filter(|(last, _)| saturation.second <= last.to + 1)
+            .filter(|last| saturation.second <= last.to + 1)
         {
-            Some((last, gravest)) => {
+            Some(last) => {
                 last.to = last.to.max(saturation.second + 1);
                 if !last.tasks.contains(&task) {
                     last.tasks.push(task);
                 }
-                *gravest = bound.min(*gravest);
+                last.bound = bound.min(last.bound);
             }
-            None => {
-                let (from, to) = (saturation.second, saturation.second + 1);
-                found.push((
-                    Stretch {
-                        from,
-                        to,
-                        tasks: vec![task],
-                        why: String::new(),
-                    },
-                    bound,
-                ));
-            }
+            None => found.push(Stretch {
+                from: saturation.second,
+                to: saturation.second + 1,
+                tasks: vec![task],
+                bound,
+            }),
         }
     }
     found
-        .into_iter()
-        .map(|(stretch, bound)| Stretch {
-            why: bound.word().to_owned(),
-            ..stretch
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -266,7 +252,7 @@ mod tests {
             spans,
             [(3, 6, vec![0, 1]), (9, 10, vec![1]), (20, 21, vec![0])]
         );
-        assert_eq!(found[0].why, Bound::Late.word());
-        assert_eq!(found[2].why, Bound::Cpu.word());
+        assert_eq!(found[0].bound, Bound::Late);
+        assert_eq!(found[2].bound, Bound::Cpu);
     }
 }

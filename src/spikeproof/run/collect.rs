@@ -33,8 +33,7 @@ pub async fn collect(
     inbox.read(&provisioned.channel).await;
     let mut warnings = state.plan.warnings.clone();
     warnings.extend(recovered.warning);
-    let missing = started.shortfall.into_iter();
-    warnings.extend(missing.map(|cause| RunWarning::TasksMissing { cause }.into()));
+    warnings.extend(started.shortfall);
     let timeline = match end_watch(cx, state, provisioned).await? {
         Some(watched) => {
             let late = watched.late.into_iter();

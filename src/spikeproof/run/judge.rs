@@ -5,8 +5,7 @@ use jiff::Timestamp;
 use super::RunError;
 use super::collect::Collected;
 use super::plan::RunPlan;
-use crate::advice::Advice;
-use crate::report::{Capacity, Judged, Load, Own, advice, capacity, words};
+use crate::report::{Advice, Capacity, Judged, Load, Own, advice, capacity, words};
 use crate::scenario::Limit;
 use crate::verdict::{self, Warning, preflight};
 

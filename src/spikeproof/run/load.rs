@@ -17,7 +17,7 @@ use crate::channel::LEASE;
 use crate::events::{Event, Phase};
 use crate::journal::Record;
 use crate::report::words;
-use crate::verdict;
+use crate::verdict::{self, EndedEarly};
 use crate::watch::Watch;
 
 const TICK: Duration = Duration::from_millis(500);
@@ -33,7 +33,7 @@ const FLUSH: Duration = Duration::from_secs(20);
 pub struct Loaded {
     pub inbox: Inbox,
     /// Why it ended before its plan did.
-    pub cut_short: Option<String>,
+    pub cut_short: Option<EndedEarly>,
     /// It ended early by an order of this run.
     pub stopped_by_us: bool,
 }
@@ -46,8 +46,8 @@ pub async fn load(
 ) -> Result<Loaded, RunError> {
     let mut load = ActiveLoad::new(cx, state, provisioned, started);
     while !cx.interrupt.destroy_now().is_cancelled() {
-        if let Some(why) = load.must_stop().await {
-            load.stop(why).await;
+        if let Some(cause) = load.must_stop().await {
+            load.stop(cause).await;
         }
         load.exchange().await?;
         load.find_lost_tasks().await;
@@ -98,19 +98,17 @@ impl<'a> ActiveLoad<'a> {
     }
 
     /// Why the load must end before its plan does.
-    async fn must_stop(&self) -> Option<String> {
+    async fn must_stop(&self) -> Option<EndedEarly> {
         if self.loaded.cut_short.is_some() {
             return None;
         }
         if self.cx.interrupt.stop_load().is_cancelled() {
-            return Some("interrupted".to_owned());
+            return Some(EndedEarly::Interrupted);
         }
         let silence = self.state.silence().await;
         if silence > LEASE {
-            return Some(format!(
-                "the store took no beat for {} s",
-                silence.as_secs()
-            ));
+            let silent_s = silence.into();
+            return Some(EndedEarly::StoreSilent { silent_s });
         }
         let (plan, inbox) = (&self.state.plan, &self.loaded.inbox);
         let abort = verdict::must_abort(
@@ -120,12 +118,16 @@ impl<'a> ActiveLoad<'a> {
             inbox.settled(),
         );
         match abort {
-            Some(abort) => Some(words::abort(&abort)),
-            None => self.state.limit_reached().await,
+            Some(abort) => Some(EndedEarly::ThresholdFailed(abort)),
+            None => {
+                let limit = self.state.limit_reached().await?;
+                Some(EndedEarly::LimitReached { limit })
+            }
         }
     }
 
-    async fn stop(&mut self, why: String) {
+    async fn stop(&mut self, cause: EndedEarly) {
+        let why = words::ended_early(&cause);
         self.give_up = after(Timestamp::now(), FLUSH);
         // If the order cannot be written, the lease ends the load.
         if let Err(error) = self.state.send_stop_order(&why).await {
@@ -138,7 +140,7 @@ impl<'a> ActiveLoad<'a> {
         self.cx.events.say(Event::Note {
             message: format!("load stopped: {why}"),
         });
-        self.loaded.cut_short = Some(why);
+        self.loaded.cut_short = Some(cause);
     }
 
     /// Sends a heartbeat and reads new reports. The next turn repeats a heartbeat that could not be
@@ -189,7 +191,7 @@ impl<'a> ActiveLoad<'a> {
         let plan_end = after(self.started.at, self.state.plan.schedule.end());
         let is_early = self.loaded.inbox.complete() && Timestamp::now() < plan_end;
         if is_early && self.loaded.cut_short.is_none() {
-            self.loaded.cut_short = Some("every task had ended before the plan did".to_owned());
+            self.loaded.cut_short = Some(EndedEarly::TasksEnded);
             self.state.record(Record::Interrupted {
                 why: "during load: the tasks are gone".to_owned(),
             });

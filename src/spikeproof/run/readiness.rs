@@ -17,6 +17,8 @@ use crate::events::{Event, Phase};
 use crate::fleet::{Fleet, TaskState, TaskStatus};
 use crate::journal::Record;
 use crate::plan::Sizing;
+use crate::report::words;
+use crate::verdict::{RunWarning, Warning};
 
 /// From the first launch to the last ready task: Fargate mostly takes less than a minute, an image
 /// pull from a cold region a little more; a task can stay PENDING for ever.
@@ -182,8 +184,7 @@ impl Readiness {
         {
             self.to_launch.insert(slot, Instant::now() + BEFORE_RETRY);
         } else {
-            self.failed
-                .insert(slot, format!("task {slot} did not come up: {why}"));
+            self.failed.insert(slot, why.to_owned());
         }
     }
 
@@ -197,6 +198,14 @@ impl Readiness {
         }
     }
 
+    /// Each task that has failed for good.
+    pub fn shortfall(&self) -> impl Iterator<Item = Warning> {
+        self.failed.iter().map(|(task, why)| {
+            let (task, why) = (*task, why.clone());
+            RunWarning::TasksMissing { task, why }.into()
+        })
+    }
+
     fn event(&self) -> Event {
         Event::Tasks {
             wanted: self.wanted,
@@ -208,12 +217,10 @@ impl Readiness {
 
     fn error(&self, sizing: &Sizing) -> RunError {
         let missing = self.wanted - self.ready.len() as u32;
-        let why = self
-            .failed
-            .values()
-            .next()
-            .cloned()
-            .unwrap_or_else(|| format!("not ready after {} s", TIMEOUT.as_secs()));
+        let why = self.shortfall().next().map_or_else(
+            || format!("not ready after {} s", TIMEOUT.as_secs()),
+            |task| words::warning(&task),
+        );
         let what = format!(
             "could not start {missing} of {} tasks, and the load needs {}: {why}",
             self.wanted, sizing.needed
@@ -336,6 +343,6 @@ mod tests {
         readiness.to_launch.clear();
         readiness.attempts.insert(0, 2);
         readiness.task_failed(0, "exit code 1");
-        assert_eq!(readiness.failed[&0], "task 0 did not come up: exit code 1");
+        assert_eq!(readiness.failed[&0], "exit code 1");
     }
 }

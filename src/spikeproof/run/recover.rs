@@ -14,7 +14,7 @@ use crate::events::Phase;
 use crate::evidence::scale_in;
 use crate::evidence::timeline::GroupState;
 use crate::report::words;
-use crate::verdict::{RunWarning, Warning};
+use crate::verdict::{EndedEarly, RunWarning, Warning};
 use crate::watch::{self, Watch};
 
 const TICK: Duration = Duration::from_secs(1);
@@ -46,9 +46,9 @@ pub async fn recover(
     };
     let before = state.plan.group.as_ref().map_or(0, |group| group.desired);
     let out_of_time = wait_for_group(cx, state, watch, before).await?;
-    let ended_early = |why| RunWarning::RecoveryEndedEarly {
+    let ended_early = |limit| RunWarning::RecoveryEndedEarly {
         instances: before,
-        why,
+        cause: EndedEarly::LimitReached { limit },
     };
     let warning: Option<Warning> = out_of_time.map(ended_early).map(Into::into);
     if let Some(warning) = &warning {

@@ -14,7 +14,7 @@ use crate::teardown::proof::{Destruction, PROOF};
 use crate::teardown::{JournalFacts, Teardown};
 
 /// Members of the report with fixed words, which its readers parse.
-const FIXED: [&str; 16] = [
+const FIXED: [&str; 19] = [
     "tool",
     "run",
     "exit",
@@ -31,6 +31,9 @@ const FIXED: [&str; 16] = [
     "counted_from",
     "moment",
     "phase",
+    "activity",
+    "bound",
+    "warm_up",
 ];
 
 /// Writes the report of the run, whatever became of it.

@@ -14,6 +14,8 @@ use crate::channel::{Channel, ChannelError};
 use crate::events::Phase;
 use crate::journal::Record;
 use crate::journal::names::{ResourceKind, ResourceNames, Thing};
+use crate::report::words;
+use crate::verdict::Warning;
 
 /// From the start order to the start: every task polls several times in between.
 const HEADROOM: Duration = Duration::from_secs(4);
@@ -26,7 +28,7 @@ pub struct Started {
     /// Which task of each slot carries the load.
     pub attempts: BTreeMap<u32, u32>,
     /// Tasks that did not start, each with its reason.
-    pub shortfall: Vec<String>,
+    pub shortfall: Vec<Warning>,
 }
 
 pub async fn start(
@@ -47,8 +49,8 @@ pub async fn start(
         cx.events
             .warn(format!("secrets.json is still on the channel: {error}"));
     }
-    for reason in &started.shortfall {
-        cx.events.warn(reason.clone());
+    for task in &started.shortfall {
+        cx.events.warn(words::warning(task));
     }
     Ok(started)
 }
@@ -97,8 +99,8 @@ impl Started {
         Self {
             at: now.checked_add(HEADROOM).unwrap_or(now),
             slots: readiness.ready.iter().copied().collect(),
+            shortfall: readiness.shortfall().collect(),
             attempts: readiness.attempts,
-            shortfall: readiness.failed.into_values().collect(),
         }
     }
 

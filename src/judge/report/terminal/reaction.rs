@@ -200,6 +200,7 @@ fn moment_line(moment: &Moment, before: Option<&Moment>, started: Option<Timesta
     let within = units::duration(moment.resolution);
     format!(
         "{clock}  {second:>7.1}s {link:>8}  {:<18} ±{within:<6} {}",
-        moment.kind, moment.source
+        moment.kind,
+        words::source(moment)
     )
 }

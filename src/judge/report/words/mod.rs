@@ -1,8 +1,11 @@
 //! The sentences of verdicts and warnings, made from the types of `evidence` and `verdict`.
 
+mod advice;
+mod capacity;
 mod figures;
 mod instances;
 mod links;
+mod reaction;
 mod scale_in;
 mod scale_out;
 mod size;
@@ -10,13 +13,16 @@ mod thresholds;
 mod validity;
 mod warnings;
 
+pub use advice::{advice, agreement, answer};
+pub use capacity::{capacity, reason as capacity_reason};
 pub use figures::measured;
 pub use links::link;
-pub use validity::stretch;
+pub use reaction::{reaction, source};
+pub use validity::{ended_early, stretch};
 pub use warnings::{warning, warnings};
 
 use super::{Judged, Judgement};
-use crate::verdict::{Abort, Expectation, Finding, Findings, Reason, Scope};
+use crate::verdict::{Expectation, Finding, Findings, Reason, Scope};
 use model::outcome::Verdict;
 use model::units;
 
@@ -39,7 +45,7 @@ pub fn judged(findings: Findings) -> Judged {
         thresholds,
         scaling,
         not_judged,
-        reaction,
+        reaction: reaction.map(self::reaction),
     }
 }
 
@@ -159,11 +165,6 @@ pub fn asked(expectation: &Expectation) -> String {
         Expectation::EveryRequestSent => "every request was sent",
     };
     fixed.to_owned()
-}
-
-/// Why a threshold ended the load.
-pub fn abort(abort: &Abort) -> String {
-    format!("`{}` failed: {}", abort.text, measured(&abort.measured))
 }
 
 /// Why an expectation is not passed, or what it was decided from.

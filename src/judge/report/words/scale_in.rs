@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::reaction::wait;
 use crate::verdict::{CountedFrom, ScaleInReason, Unavoidable};
 use model::units::Seconds;
 
@@ -81,7 +82,8 @@ fn low_before(ahead: Seconds) -> String {
 fn cannot(takes: &Unavoidable) -> String {
     format!(
         "the policy cannot meet it: {} takes {} alone",
-        takes.waits_for, takes.takes_s
+        wait(&takes.waits_for),
+        takes.takes_s
     )
 }
 

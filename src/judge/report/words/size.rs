@@ -1,5 +1,6 @@
 //! How the group behaved while it scaled, and whether it had the right size.
 
+use super::capacity;
 use crate::verdict::{ScalingReason, SizeReason};
 use model::units::Seconds;
 
@@ -65,7 +66,10 @@ pub fn size(reason: &SizeReason) -> String {
         SizeReason::NeverAskedForMore { maximum } => {
             return format!("no alarm asked for more while it was at its maximum of {maximum}");
         }
-        SizeReason::CapacityUnknown { because } => {
+        SizeReason::CapacityUnknown { estimate } => {
+            let because = estimate
+                .as_ref()
+                .map_or("no second held the limit".to_owned(), capacity::reason);
             return format!("what one instance carries is not known well enough: {because}");
         }
         SizeReason::InstanceCarries {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::verdict::{OtherCause, ValidityReason};
-use model::measure::Stretch;
+use super::figures::measured;
+use crate::verdict::{EndedEarly, OtherCause, ValidityReason};
+use model::measure::{Bound, Stretch};
 use model::units;
 
 pub fn validity(reason: &ValidityReason) -> String {
@@ -49,7 +50,9 @@ pub fn validity(reason: &ValidityReason) -> String {
                 "{saturated_s} of {of_s} seconds were strained: too few to hide anything"
             );
         }
-        ValidityReason::EndedEarly { why } => return format!("the load ended early: {why}"),
+        ValidityReason::EndedEarly { cause } => {
+            return format!("the load ended early: {}", ended_early(cause));
+        }
         ValidityReason::Missing { parts } => return format!("missing: {}", parts.join(", ")),
         ValidityReason::ClocksDiffer => {
             "moments of the load and of the group are as far apart as the clocks: set this machine's by NTP"
@@ -136,6 +139,33 @@ fn saturated(stretches: &[Stretch], started: Option<Timestamp>) -> String {
     )
 }
 
+fn bound(bound: Bound) -> &'static str {
+    match bound {
+        Bound::Dropped => "iterations could not be started",
+        Bound::Late => "over 1 % of the requests were sent over 10 ms late",
+        Bound::Cpu => "a worker was over 95 % busy",
+        Bound::Lag => "the event loop was over 50 ms late",
+        Bound::Files => "over 90 % of the file limit was used",
+        Bound::Ports => "over 90 % of the source ports were used",
+        Bound::Memory => "over 90 % of the memory was used",
+    }
+}
+
+/// Why the load, or the wait for the group after it, ended before its plan did.
+pub fn ended_early(cause: &EndedEarly) -> String {
+    match cause {
+        EndedEarly::Interrupted => "interrupted".to_owned(),
+        EndedEarly::StoreSilent { silent_s } => {
+            format!("the store took no beat for {} s", silent_s.0.as_secs())
+        }
+        EndedEarly::ThresholdFailed(abort) => {
+            format!("`{}` failed: {}", abort.text, measured(&abort.measured))
+        }
+        EndedEarly::LimitReached { limit } => limit.clone(),
+        EndedEarly::TasksEnded => "every task had ended before the plan did".to_owned(),
+    }
+}
+
 /// `from 12:03:10 to 12:03:40 (task 3: ...)`
 pub fn stretch(stretch: &Stretch, started: Option<Timestamp>) -> String {
     let clock = |second: u32| match started
@@ -152,6 +182,6 @@ pub fn stretch(stretch: &Stretch, started: Option<Timestamp>) -> String {
         "from {} to {} ({tasks}: {})",
         clock(stretch.from),
         clock(stretch.to),
-        stretch.why
+        bound(stretch.bound)
     )
 }

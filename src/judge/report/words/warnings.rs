@@ -1,5 +1,6 @@
 //! What makes a run doubtful, in words.
 
+use super::validity::ended_early;
 use crate::report::ReportedWarning;
 use crate::verdict::{AlarmWindow, RunWarning, SuspendedProcess, Warning};
 use model::units;
@@ -105,12 +106,14 @@ fn of_run(warning: &RunWarning) -> String {
         RunWarning::SessionTooShort { left_s, needed_s } => format!(
             "the AWS session ends in {left_s}, and this run needs up to {needed_s} with its teardown"
         ),
-        RunWarning::TasksMissing { cause } | RunWarning::DatapointsMissing { cause } => {
-            cause.clone()
-        }
+        RunWarning::TasksMissing { task, why } => format!("task {task} did not come up: {why}"),
+        RunWarning::DatapointsMissing { cause } => cause.clone(),
         RunWarning::OlderReport => String::new(),
-        RunWarning::RecoveryEndedEarly { instances, why } => {
-            format!("the wait for the group to come back to {instances} ended early: {why}")
+        RunWarning::RecoveryEndedEarly { instances, cause } => {
+            format!(
+                "the wait for the group to come back to {instances} ended early: {}",
+                ended_early(cause)
+            )
         }
     }
 }

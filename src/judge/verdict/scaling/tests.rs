@@ -1,3 +1,4 @@
+use super::super::EndedEarly;
 use super::*;
 use crate::report::{Judgement, words};
 use evidence::testing::{
@@ -205,9 +206,7 @@ fn a_missing_history_is_made_up_for_by_the_alarms_state_and_its_metric() {
     let (_, reaction) = judged(story);
     assert_eq!(reaction.out_took, Some(Duration::from_secs(6)));
     assert!(
-        reaction.out[1]
-            .source
-            .contains("of the metric before high fired"),
+        words::source(&reaction.out[1]).contains("of the metric before high fired"),
         "{:?}",
         reaction.out[1]
     );
@@ -332,7 +331,7 @@ fn of_a_load_that_was_stopped_neither_its_fall_nor_its_efficiency_is_judged() {
         group(16, 2, &["i-1"]),
     ];
     let cut = Circumstances {
-        cut_short: Some("interrupted".to_owned()),
+        cut_short: Some(EndedEarly::Interrupted),
         ..Circumstances::default()
     };
     let (judgements, reaction) = said(&scenario, story, &results, cut);

@@ -1,0 +1,237 @@
+//! How many instances, and by which numbers of the policy they should come.
+
+use crate::advice::{
+    BeyondMaximum, MinAndMax, NeededSize, PresentTarget, ROOM, SizeRange, StepSize, TargetCompared,
+    TargetRow, TargetValue,
+};
+use evidence::InstanceCapacity;
+use evidence::load::Elasticity;
+use model::units::{self, Usd};
+
+pub fn followed(found: &Elasticity, cost: Option<Usd>) -> String {
+    let money = cost.map_or(String::new(), |usd| format!(" ({usd})"));
+    format!(
+        "Too few instances in {:.0} % of the time ({:.2} missing on average over the run), too many in {:.0} % ({:.2} more \
+         than needed): {:.1} instance-minutes{money} were not needed for the load.",
+        found.timeshare_under * 100.0,
+        found.accuracy_under,
+        found.timeshare_over * 100.0,
+        found.accuracy_over,
+        found.over_instance_minutes
+    )
+}
+
+pub fn needed_size(size: &NeededSize) -> String {
+    let limit = units::duration(size.limit);
+    let mut text = format!(
+        "One instance carries {:.0} requests/s with p95 within {limit}; the highest second asked {:.0}, which is {}.",
+        size.each,
+        size.peak,
+        range(&size.size)
+    );
+    match size.beyond {
+        Some(BeyondMaximum::CannotHold { max, needed }) => {
+            text += &format!(
+                " The group's maximum of {max} cannot hold it: raise it to {needed} or more."
+            );
+        }
+        Some(BeyondMaximum::MayBeTooSmall { max }) => {
+            text += &format!(" The group's maximum of {max} may be too small for it.");
+        }
+        None => {}
+    }
+    if size.limit_is_assumed {
+        text += &format!(" (The scenario has no threshold on p95: {limit} was assumed.)");
+    }
+    text
+}
+
+/// `4 instances (3 to 10 by what held and what did not)`
+fn range(size: &SizeRange) -> String {
+    let count = units::count(size.needed, "instance");
+    let most = size.most;
+    match size.fewest {
+        None => format!("{count} (at most {most})"),
+        Some(fewest) if fewest == most => count,
+        Some(fewest) => {
+            format!("{count} ({fewest} to {most} by what held the limit and what did not)")
+        }
+    }
+}
+
+/// What the run shows of an instance's capacity.
+pub fn known(capacity: &InstanceCapacity) -> String {
+    let because = super::super::capacity(capacity);
+    match capacity.between {
+        (least, Some(most)) => {
+            let saturated = capacity.saturated.filter(|saturated| *saturated < most);
+            let saturated = saturated.map_or(String::new(), |saturated| {
+                format!(" ({saturated:.0} were answered of those)")
+            });
+            format!(
+                "the limit held with {least:.0} and was missed with {most:.0}{saturated}; {because}"
+            )
+        }
+        (_, None) => because,
+    }
+}
+
+pub fn target_value(target: &TargetValue) -> String {
+    let now = target.now.as_ref().map_or(String::new(), present_target);
+    format!(
+        "At most about {:.0}: an instance at its limit shows {} {:.0}, and {:.0} % of that leaves room for what \
+         comes while new ones start.{now}",
+        target.fitting,
+        target.metric,
+        target.full,
+        ROOM * 100.0
+    )
+}
+
+fn present_target(now: &PresentTarget) -> String {
+    let late = if now.is_late {
+        "more than an instance reaches within the limit, so it asks for more too late; "
+    } else {
+        ""
+    };
+    format!(" It is {}: {late}{}.", now.target, compared(&now.compared))
+}
+
+fn compared(compared: &TargetCompared) -> String {
+    match compared {
+        TargetCompared::Recommended { best, now } => format!(
+            "{} is recommended below, for {} instead of {}",
+            best.name,
+            figures(best),
+            figures(now)
+        ),
+        TargetCompared::Holds { now } => {
+            format!("it holds the limit with this load ({})", figures(now))
+        }
+        TargetCompared::WouldHelp { best, now } => format!(
+            "{} would help ({} instead of {}), and what is recommended below does more",
+            best.name,
+            figures(best),
+            figures(now)
+        ),
+        TargetCompared::NoneBetter { best, now } => format!(
+            "no other that was tried is much better ({} at best, with {}; {} now)",
+            figures(best),
+            best.name,
+            figures(now)
+        ),
+        TargetCompared::LittleRoom => {
+            "little room, so latency goes before new instances are there".to_owned()
+        }
+        TargetCompared::Room => {
+            "there is room; what less of it would cost or gain this run cannot tell".to_owned()
+        }
+    }
+}
+
+fn figures(row: &TargetRow) -> String {
+    let lost = row.lost.map_or(String::new(), |lost| {
+        format!(" and {} lost", units::count(lost, "request"))
+    });
+    format!("{} s over the limit{lost}", row.over_limit)
+}
+
+pub fn min_and_max(bounds: &MinAndMax) -> String {
+    let MinAndMax {
+        needed,
+        roomy,
+        min,
+        max,
+        ..
+    } = bounds;
+    let fits = if needed > max { "too small" } else { "enough" };
+    let mut text = format!(
+        "max: {needed} for the highest load, {roomy} with room to catch up; it is {max}, {fits}. min: the load before the spike \
+         needs {}; it is {min}.",
+        range(&bounds.calm)
+    );
+    if let Some(cost) = &bounds.standing {
+        text += &format!(
+            " A minimum of {needed} would hold the spike from its first second, but {}.",
+            super::standing(cost)
+        );
+    }
+    text
+}
+
+pub fn step_size(step: &StepSize) -> String {
+    match step {
+        StepSize::NotNeeded { before } => {
+            format!(
+                "No step is needed: the {before} that were there are enough for the highest load."
+            )
+        }
+        StepSize::Largest {
+            size,
+            add,
+            before,
+            policy,
+            largest,
+            is_percent,
+        } => {
+            let unit = if *is_percent { " %" } else { "" };
+            format!(
+                "The spike needs {} at once, {add} more than the {before} that were there; the largest step of {policy} is {largest}{unit}.",
+                range(size)
+            )
+        }
+        StepSize::Beside { row, now } => format!(
+            "There are none. One beside the policy ({}): p95 over its limit for {} s instead of {} s, {} requests lost instead of {}.",
+            row.name, row.over_limit, now.over_limit, row.errors, now.errors
+        ),
+        StepSize::ToAdd { add } => {
+            format!("There are none. One would have to add {add} at once.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_said_as_a_range_where_the_run_leaves_one() {
+        let said = |needed, fewest, most| {
+            range(&SizeRange {
+                needed,
+                fewest,
+                most,
+            })
+        };
+        assert_eq!(
+            said(4, Some(3), 10),
+            "4 instances (3 to 10 by what held the limit and what did not)"
+        );
+        assert_eq!(said(1, Some(1), 1), "1 instance");
+        assert_eq!(said(4, None, 4), "4 instances (at most 4)");
+    }
+
+    #[test]
+    fn a_maximum_that_the_load_exceeds_is_named() {
+        let said = |beyond| {
+            needed_size(&NeededSize {
+                each: 85.0,
+                limit: std::time::Duration::from_millis(500),
+                peak: 280.0,
+                size: SizeRange {
+                    needed: 4,
+                    fewest: None,
+                    most: 4,
+                },
+                beyond,
+                limit_is_assumed: false,
+            })
+        };
+        let beyond = BeyondMaximum::CannotHold { max: 2, needed: 4 };
+        assert!(said(Some(beyond)).ends_with(
+            "is 4 instances (at most 4). The group's maximum of 2 cannot hold it: raise it to 4 or more."
+        ));
+        let beyond = BeyondMaximum::MayBeTooSmall { max: 3 };
+        assert!(said(Some(beyond)).ends_with(" The group's maximum of 3 may be too small for it."));
+    }
+}

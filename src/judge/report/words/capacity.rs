@@ -1,0 +1,93 @@
+//! What the estimate of an instance's capacity rests on.
+
+use evidence::InstanceCapacity;
+use evidence::capacity::{CapacityGap, CapacityReason, Weakness};
+use model::units;
+
+/// What the estimate rests on; the sentence that an earlier report has.
+pub fn capacity(capacity: &InstanceCapacity) -> String {
+    capacity
+        .reason
+        .as_ref()
+        .map_or_else(|| capacity.because.clone(), reason)
+}
+
+pub fn reason(reason: &CapacityReason) -> String {
+    let (held, missed) = (reason.held_s, reason.missed_s);
+    let mut text = if missed == 0 {
+        format!(
+            "at least: {held} seconds held the limit and none missed it; a run with a higher spike would find it"
+        )
+    } else if reason.enough {
+        format!("{held} seconds held the limit, {missed} missed it")
+    } else {
+        format!(
+            "only {held} seconds held the limit and {missed} missed it; a run with longer phases would be surer"
+        )
+    };
+    if let Some(gap) = &reason.gap {
+        text += &format!(
+            "; what held and what is too much are {:.1} times apart: a run with a step between would tell, such as {}",
+            gap.times,
+            phases(gap)
+        );
+    }
+    if let Some(found) = &reason.weakness {
+        text += &format!("; {}", weakness(found));
+    }
+    text
+}
+
+/// `phases of 88/s and 130/s (44 and 65 for each of 2 instances)`
+fn phases(gap: &CapacityGap) -> String {
+    let each = &gap.steps_per_second;
+    let rates: Vec<String> = each
+        .iter()
+        .map(|each| format!("{:.0}/s", each * f64::from(gap.instances)))
+        .collect();
+    let phases = if each.len() == 1 { "a phase" } else { "phases" };
+    let each: Vec<String> = each.iter().map(|each| format!("{each:.0}")).collect();
+    format!(
+        "{phases} of {} ({} for each of {})",
+        units::listed(&rates),
+        units::listed(&each),
+        units::count(gap.instances, "instance")
+    )
+}
+
+pub fn weakness(weakness: &Weakness) -> String {
+    match weakness {
+        Weakness::CutShort { ran_s, planned_s } => {
+            format!("the load was cut short after {ran_s} of {planned_s}")
+        }
+        Weakness::NotSent { share } => {
+            format!("only {:.0} % of what was asked was sent", share * 100.0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_phases_that_would_close_a_gap_are_named() {
+        let said = reason(&CapacityReason {
+            held_s: 10,
+            missed_s: 10,
+            enough: true,
+            gap: Some(CapacityGap {
+                times: 100.0 / 30.0,
+                steps_per_second: vec![40.54, 54.77, 74.0],
+                instances: 2,
+            }),
+            weakness: Some(Weakness::NotSent { share: 0.8 }),
+        });
+        assert_eq!(
+            said,
+            "10 seconds held the limit, 10 missed it; what held and what is too much are 3.3 times apart: a run with a step \
+             between would tell, such as phases of 81/s, 110/s and 148/s (41, 55 and 74 for each of 2 instances); only 80 % of \
+             what was asked was sent"
+        );
+    }
+}
