@@ -45,11 +45,14 @@ mod target;
 mod tasks;
 pub mod truth;
 
+use call::ApiError;
 use clock::{Clock, LabInstant};
 use config::{Config, InjectedError};
+pub use config::{LabConfigError, PolicyConfigError};
+pub use document::PolicyDocumentError;
 use group::LabGroup;
 use images::Images;
-use moto::Moto;
+use moto::{Moto, MotoError};
 use permissions::Permissions;
 pub use permissions::{PolicyFiles, Usage};
 use tap::{Line, Tap};
@@ -75,15 +78,27 @@ pub enum LabError {
     )]
     NoMoto,
     #[error("{} did not start: {problem}; the lab needs: pip install 'moto[server]==5.2.5'", program.display())]
-    Moto { program: PathBuf, problem: String },
-    #[error("lab file {}: {problem}", path.display())]
-    File { path: PathBuf, problem: String },
+    Moto {
+        program: PathBuf,
+        #[source]
+        problem: MotoError,
+    },
+    #[error("lab file {}: {source}", path.display())]
+    Config {
+        path: PathBuf,
+        source: LabConfigError,
+    },
+    #[error("lab file {}: {source}", path.display())]
+    Policy {
+        path: PathBuf,
+        source: PolicyDocumentError,
+    },
     #[error("the lab cannot listen on 127.0.0.1: {0}")]
-    Port(std::io::Error),
+    Port(#[source] std::io::Error),
     #[error("the lab's work folder: {0}")]
-    Folder(std::io::Error),
+    Folder(#[source] std::io::Error),
     #[error("the emulated account cannot be listed: {0}")]
-    Inventory(String),
+    Inventory(#[source] ApiError),
 }
 
 /// A running lab. [`Lab::stop`] ends and waits for everything; dropping it only kills.
@@ -178,9 +193,7 @@ pub async fn start_held(options: Options, files: PolicyFiles) -> Result<Lab, Lab
         permissions,
         launches,
     });
-    let before = inventory::list(&world)
-        .await
-        .map_err(|fault| LabError::Inventory(fault.message))?;
+    let before = inventory::list(&world).await.map_err(LabError::Inventory)?;
     let mut servers = JoinSet::new();
     servers.spawn(tasks::supervise(Arc::clone(&world), received));
     servers.spawn(keep_time(Arc::clone(&world)));
@@ -246,7 +259,7 @@ impl Lab {
     pub async fn inventory(&self) -> Result<Vec<String>, LabError> {
         let mut now = inventory::list(&self.world)
             .await
-            .map_err(|fault| LabError::Inventory(fault.message))?;
+            .map_err(LabError::Inventory)?;
         now.retain(|thing| !self.before.contains(thing));
         Ok(now)
     }
