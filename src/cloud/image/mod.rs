@@ -13,7 +13,7 @@ mod layout;
 mod pack;
 mod push;
 
-pub use elf::inspect;
+pub use elf::{UnfitBinary, inspect};
 pub use layout::write as write_layout;
 pub use pack::{pack, write_rootfs};
 pub use push::push;
@@ -42,7 +42,11 @@ pub struct Image {
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     #[error("{path} cannot be the generator: {why}")]
-    Unfit { path: String, why: String },
+    Unfit {
+        path: String,
+        #[source]
+        why: UnfitBinary,
+    },
     #[error("{path}: {source}")]
     File {
         path: String,
