@@ -23,7 +23,7 @@ fn shipped(name: &str, url: &str) -> Scenario {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let text = std::fs::read_to_string(folder.join(name)).unwrap();
     let environment = BTreeMap::from([("TARGET_URL".to_owned(), url.to_owned())]);
-    let open = |file: &str| std::fs::read(folder.join(file)).map_err(|error| error.to_string());
+    let open = |file: &str| Ok(std::fs::read(folder.join(file))?);
     match scenario::read(
         &text,
         &Substitutions {

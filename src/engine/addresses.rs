@@ -11,10 +11,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
+use hickory_resolver::net::NetError;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use model::limits::{self, AddressPolicy};
+use model::limits::{self, AddressError, AddressPolicy};
 
 /// Records that say they are gone at once are asked for once a second.
 const SOONEST: Duration = Duration::from_secs(1);
@@ -33,12 +34,21 @@ pub struct Addresses {
     news: Notify,
 }
 
+/// Why load has no address to go to.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TargetAddressError {
+    #[error(transparent)]
+    Lookup(#[from] NetError),
+    #[error(transparent)]
+    Refused(#[from] AddressError),
+}
+
 #[derive(Debug, Default)]
 struct KnownAddresses {
     addresses: Vec<IpAddr>,
     next: usize,
     /// Why there are none.
-    failure: Option<String>,
+    failure: Option<NetError>,
 }
 
 impl Addresses {
@@ -69,7 +79,7 @@ impl Addresses {
         let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build());
         let resolver = match resolver {
             Ok(resolver) => resolver,
-            Err(error) => return self.failed(error.to_string()),
+            Err(error) => return self.failed(error),
         };
         loop {
             let pause = match resolver.lookup_ip(self.host.as_str()).await {
@@ -86,7 +96,7 @@ impl Addresses {
                         .clamp(SOONEST, LATEST)
                 }
                 Err(error) => {
-                    self.failed(error.to_string());
+                    self.failed(error);
                     AGAIN
                 }
             };
@@ -95,14 +105,14 @@ impl Addresses {
         }
     }
 
-    fn failed(&self, why: String) {
+    fn failed(&self, why: NetError) {
         self.known.borrow_mut().failure = Some(why);
         self.news.notify_waiters();
     }
 
     /// All addresses that may get load, beginning with the one whose turn it is. Waits for the
     /// first answer only.
-    pub async fn in_turn(&self, port: Option<u16>) -> Result<Vec<SocketAddr>, String> {
+    pub async fn in_turn(&self, port: Option<u16>) -> Result<Vec<SocketAddr>, TargetAddressError> {
         loop {
             let news = self.news.notified();
             {
@@ -118,7 +128,7 @@ impl Addresses {
                         .collect());
                 }
                 if let Some(why) = &known.failure {
-                    return Err(why.clone());
+                    return Err(why.clone().into());
                 }
             }
             news.await;
@@ -200,7 +210,7 @@ mod tests {
             );
         }
         named.known.borrow_mut().addresses = vec![metadata];
-        let why = named.in_turn(None).await.unwrap_err();
+        let why = named.in_turn(None).await.unwrap_err().to_string();
         assert!(
             why.starts_with("no load goes to 169.254.169.254: "),
             "{why}"
@@ -212,6 +222,7 @@ mod tests {
                 .in_turn(None)
                 .await
                 .unwrap_err()
+                .to_string()
                 .contains("`target.private: true`")
         );
     }
@@ -219,7 +230,8 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_cannot_be_found_is_an_error_with_a_reason() {
         let named = Addresses::new("nowhere.invalid", 80, PRIVATE, 0);
-        named.failed("no such name".to_owned());
-        assert_eq!(named.in_turn(None).await.unwrap_err(), "no such name");
+        named.failed("no such name".into());
+        let why = named.in_turn(None).await.unwrap_err();
+        assert_eq!(why.to_string(), "no such name");
     }
 }

@@ -16,6 +16,7 @@ use super::Work;
 use super::addresses::Addresses;
 use super::alarm::WakeTimer;
 use super::connection::{Buffer, Connection, Endpoint, OpenConnections, READ};
+use super::judge::PatternError;
 use super::request::Prepared;
 use super::rows::{Drawn, RowCursor};
 use super::session::Session;
@@ -74,7 +75,11 @@ pub enum Supply {
 }
 
 impl WorkerContext {
-    pub fn new(work: &Work, worker: u32, security: Option<&Security>) -> Result<Self, String> {
+    pub fn new(
+        work: &Work,
+        worker: u32,
+        security: Option<&Security>,
+    ) -> Result<Self, PatternError> {
         let scenario = Arc::clone(&work.scenario);
         let target = &scenario.target;
         let share = work.share_of(worker);

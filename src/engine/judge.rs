@@ -50,8 +50,20 @@ struct ParsedAnswer<'a> {
     json: Option<Option<serde_json::Value>>,
 }
 
+/// Why a step's check or capture cannot be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum PatternError {
+    #[error("{0}")]
+    Regex(#[from] regex::Error),
+    #[error("{0}")]
+    JsonPath(#[from] serde_json_path::ParseError),
+    /// The cause as text: it borrows from the selector.
+    #[error("{selector}: {cause}")]
+    Css { selector: String, cause: String },
+}
+
 impl Judge {
-    pub fn new(step: &Step, variables: &[String]) -> Result<Self, String> {
+    pub fn new(step: &Step, variables: &[String]) -> Result<Self, PatternError> {
         let checks = step
             .checks
             .iter()
@@ -70,7 +82,7 @@ impl Judge {
         let hard = |check: &Check| !check.soft && matches!(check.what, What::Status(_));
         Ok(Self {
             checks,
-            captures: captures.collect::<Result<Vec<_>, String>>()?,
+            captures: captures.collect::<Result<Vec<_>, PatternError>>()?,
             asks_for_status: step.checks.iter().any(hard),
             needs_body: step.needs_body(),
             needs_headers: step
@@ -153,7 +165,7 @@ impl Judge {
     }
 }
 
-fn compile_check(check: &Check) -> Result<Compiled<Check>, String> {
+fn compile_check(check: &Check) -> Result<Compiled<Check>, PatternError> {
     let engine = match &check.what {
         What::Matches(pattern) => Some(regex(pattern)?),
         What::Json(path, _) => Some(json_path(path)?),
@@ -165,13 +177,11 @@ fn compile_check(check: &Check) -> Result<Compiled<Check>, String> {
     })
 }
 
-fn compile_capture(capture: &Capture) -> Result<Compiled<Capture>, String> {
+fn compile_capture(capture: &Capture) -> Result<Compiled<Capture>, PatternError> {
     let engine = match &capture.from {
         From::Json(path) => Some(json_path(path)?),
         From::Regex(pattern) => Some(regex(pattern)?),
-        From::Css { selector, .. } => Some(Engine::Css(
-            Selector::parse(selector).map_err(|error| format!("{selector}: {error}"))?,
-        )),
+        From::Css { selector, .. } => Some(css(selector)?),
         From::Header(_) | From::Cookie(_) => None,
     };
     Ok(Compiled {
@@ -180,16 +190,20 @@ fn compile_capture(capture: &Capture) -> Result<Compiled<Capture>, String> {
     })
 }
 
-fn regex(pattern: &str) -> Result<Engine, String> {
-    Regex::new(pattern)
-        .map(Engine::Regex)
-        .map_err(|error| error.to_string())
+fn regex(pattern: &str) -> Result<Engine, PatternError> {
+    Ok(Engine::Regex(Regex::new(pattern)?))
 }
 
-fn json_path(path: &str) -> Result<Engine, String> {
-    JsonPath::parse(path)
-        .map(Engine::Json)
-        .map_err(|error| error.to_string())
+fn json_path(path: &str) -> Result<Engine, PatternError> {
+    Ok(Engine::Json(JsonPath::parse(path)?))
+}
+
+fn css(selector: &str) -> Result<Engine, PatternError> {
+    let parsed = Selector::parse(selector).map_err(|error| PatternError::Css {
+        selector: selector.to_owned(),
+        cause: error.to_string(),
+    })?;
+    Ok(Engine::Css(parsed))
 }
 
 impl ParsedAnswer<'_> {

@@ -78,7 +78,9 @@ mod walk;
 mod wire;
 mod worker;
 
-pub use worker::{RunningWorkers, begin};
+pub use judge::PatternError;
+pub use tls::TlsError;
+pub use worker::{RunningWorkers, WorkerError, begin};
 
 /// What a generator is to do.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::tls::Security;
+use super::tls::{Security, TlsError};
 use model::scenario::{Http, Target};
 
 /// A server that answers so small a question later than this is not asked again.
@@ -30,14 +30,35 @@ pub struct PlainResponse {
     pub body: String,
 }
 
+/// Why a target did not answer one plain GET.
+#[derive(Debug, thiserror::Error)]
+pub enum PlainRequestError {
+    #[error("it has no address")]
+    NoAddress,
+    #[error("no answer within {} s", .0.as_secs())]
+    Silent(Duration),
+    #[error("{0}")]
+    Connect(#[source] std::io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("{0}")]
+    Handshake(#[source] std::io::Error),
+    #[error("{0}")]
+    Request(#[from] hyper::http::Error),
+    #[error("{0}")]
+    Exchange(#[from] hyper::Error),
+    #[error("{0}")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
 /// Asks the first of these addresses that answers: they have been judged already. `path` counts
 /// from the host's root.
 pub async fn get(
     target: &Target,
     addresses: &[IpAddr],
     path: &str,
-) -> Result<PlainResponse, String> {
-    let mut why = "it has no address".to_owned();
+) -> Result<PlainResponse, PlainRequestError> {
+    let mut why = PlainRequestError::NoAddress;
     for address in addresses {
         match timeout(
             PATIENCE,
@@ -47,16 +68,20 @@ pub async fn get(
         {
             Ok(Ok(answered)) => return Ok(answered),
             Ok(Err(error)) => why = error,
-            Err(_) => why = format!("no answer within {} s", PATIENCE.as_secs()),
+            Err(_) => why = PlainRequestError::Silent(PATIENCE),
         }
     }
     Err(why)
 }
 
-async fn ask(target: &Target, address: SocketAddr, path: &str) -> Result<PlainResponse, String> {
+async fn ask(
+    target: &Target,
+    address: SocketAddr,
+    path: &str,
+) -> Result<PlainResponse, PlainRequestError> {
     let stream = TcpStream::connect(address)
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(PlainRequestError::Connect)?;
     if !target.url.https {
         return exchange(stream, target, path).await;
     }
@@ -68,7 +93,7 @@ async fn ask(target: &Target, address: SocketAddr, path: &str) -> Result<PlainRe
         .of_a_session()
         .connect(security.name(), stream)
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(PlainRequestError::Handshake)?;
     exchange(stream, target, path).await
 }
 
@@ -76,11 +101,9 @@ async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     target: &Target,
     path: &str,
-) -> Result<PlainResponse, String> {
-    let failed = |error: hyper::Error| error.to_string();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(failed)?;
+) -> Result<PlainResponse, PlainRequestError> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let mut driver = JoinSet::new();
     driver.spawn(connection);
     let request = Request::get(path)
@@ -89,14 +112,13 @@ async fn exchange(
             "user-agent",
             concat!("spikeproof/", env!("CARGO_PKG_VERSION")),
         )
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| error.to_string())?;
-    let answer = sender.send_request(request).await.map_err(failed)?;
+        .body(Empty::<Bytes>::new())?;
+    let answer = sender.send_request(request).await?;
     let status = answer.status().as_u16();
     let body = Limited::new(answer.into_body(), LONGEST)
         .collect()
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(PlainRequestError::Body)?;
     Ok(PlainResponse {
         status,
         body: String::from_utf8_lossy(&body.to_bytes()).into_owned(),

@@ -5,22 +5,45 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
+use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::RData;
 use tokio::time::timeout;
 
-use crate::once;
-use model::limits::{self, AddressPolicy, OwnershipProof};
+use crate::once::{self, PlainRequestError};
+use model::limits::{self, AddressError, AddressPolicy, OwnershipProof};
 use model::scenario::Target;
 
 const FILE: &str = "/.well-known/spikeproof.txt";
 /// For each question; a resolver's own tries come before it is over.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What was found instead of a proof of ownership.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnershipError {
+    #[error("{0}")]
+    NoResolver(#[source] NetError),
+    #[error("{name}: no answer within {} s", PATIENCE.as_secs())]
+    Silent { name: String },
+    #[error("{name}: {source}")]
+    Lookup { name: String, source: NetError },
+    #[error("{place} holds another text")]
+    OtherText { place: String },
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error("{url}: {source}")]
+    Request {
+        url: String,
+        source: PlainRequestError,
+    },
+    #[error("{url}: status {status}")]
+    Status { url: String, status: u16 },
+}
+
 /// Asks questions about one target.
 pub struct Asker<'t> {
     target: &'t Target,
     reach: AddressPolicy,
-    resolver: Result<TokioResolver, String>,
+    resolver: Result<TokioResolver, NetError>,
     addresses: Vec<IpAddr>,
 }
 
@@ -28,13 +51,13 @@ impl<'t> Asker<'t> {
     /// Looks up the host's addresses. That there are none is no error here: the load will say so.
     pub async fn new(target: &'t Target, reach: AddressPolicy) -> Self {
         let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build());
-        Self::with(target, reach, resolver.map_err(|error| error.to_string())).await
+        Self::with(target, reach, resolver).await
     }
 
     async fn with(
         target: &'t Target,
         reach: AddressPolicy,
-        resolver: Result<TokioResolver, String>,
+        resolver: Result<TokioResolver, NetError>,
     ) -> Self {
         let mut asker = Self {
             target,
@@ -78,7 +101,7 @@ impl<'t> Asker<'t> {
 
     /// By the record or the file that holds the account's mark; else what was found instead of
     /// each.
-    pub async fn by_mark(&self, account: &str) -> Result<OwnershipProof, Vec<String>> {
+    pub async fn by_mark(&self, account: &str) -> Result<OwnershipProof, Vec<OwnershipError>> {
         let mark = limits::ownership_token(account);
         let mut found = Vec::new();
         if !is_address(&self.target.url.host) {
@@ -93,34 +116,39 @@ impl<'t> Asker<'t> {
         })
     }
 
-    async fn by_record(&self, mark: &str) -> Result<OwnershipProof, String> {
+    async fn by_record(&self, mark: &str) -> Result<OwnershipProof, OwnershipError> {
         let name = limits::record_name(&self.target.url.host);
-        let resolver = self.resolver.as_ref().map_err(Clone::clone)?;
+        let resolver = self
+            .resolver
+            .as_ref()
+            .map_err(|error| OwnershipError::NoResolver(error.clone()))?;
         // The dot of the root: a search domain of this machine's must not be asked.
-        let found = timeout(PATIENCE, resolver.txt_lookup(format!("{name}.")))
-            .await
-            .map_err(|_| format!("{name}: no answer within {} s", PATIENCE.as_secs()))?
-            .map_err(|error| format!("{name}: {error}"))?;
+        let found = match timeout(PATIENCE, resolver.txt_lookup(format!("{name}."))).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(source)) => return Err(OwnershipError::Lookup { name, source }),
+            Err(_) => return Err(OwnershipError::Silent { name }),
+        };
         let is_mark = |data: &RData| match data {
             RData::TXT(text) => text.txt_data.concat() == mark.as_bytes(),
             _ => false,
         };
         match found.answers().iter().any(|record| is_mark(&record.data)) {
             true => Ok(OwnershipProof::Record(name)),
-            false => Err(format!("{name} holds another text")),
+            false => Err(OwnershipError::OtherText { place: name }),
         }
     }
 
-    async fn by_file(&self, mark: &str) -> Result<OwnershipProof, String> {
+    async fn by_file(&self, mark: &str) -> Result<OwnershipProof, OwnershipError> {
         let url = file_url(self.target);
         let addresses = limits::permitted(&self.addresses, self.reach)?;
-        let found = once::get(self.target, &addresses, FILE)
-            .await
-            .map_err(|why| format!("{url}: {why}"))?;
+        let found = match once::get(self.target, &addresses, FILE).await {
+            Ok(found) => found,
+            Err(source) => return Err(OwnershipError::Request { url, source }),
+        };
         match (found.status, found.body.trim() == mark) {
             (200, true) => Ok(OwnershipProof::File(url)),
-            (200, false) => Err(format!("{url} holds another text")),
-            (status, _) => Err(format!("{url}: status {status}")),
+            (200, false) => Err(OwnershipError::OtherText { place: url }),
+            (status, _) => Err(OwnershipError::Status { url, status }),
         }
     }
 
@@ -253,6 +281,12 @@ mod tests {
         port
     }
 
+    /// With the errors as their texts.
+    async fn by_mark(asker: &Asker<'_>, account: &str) -> Result<OwnershipProof, Vec<String>> {
+        let proof = asker.by_mark(account).await;
+        proof.map_err(|found| found.iter().map(ToString::to_string).collect())
+    }
+
     fn target(host: &str, port: u16, path: &str) -> Target {
         let mut target = example::scenario(vec![]).target;
         target.url = model::scenario::url(&format!("http://{host}:{port}{path}")).unwrap();
@@ -267,10 +301,10 @@ mod tests {
         let resolver = names(&[("shop.test.", [127, 0, 0, 1])], Some(mark), &mut owner).await;
         let asker = Asker::with(&target, LOCAL, Ok(resolver)).await;
         assert_eq!(
-            asker.by_mark(ACCOUNT).await,
+            by_mark(&asker, ACCOUNT).await,
             Ok(OwnershipProof::Record("_spikeproof.shop.test".to_owned()))
         );
-        let found = asker.by_mark("999999999999").await.unwrap_err();
+        let found = by_mark(&asker, "999999999999").await.unwrap_err();
         assert_eq!(found[0], "_spikeproof.shop.test holds another text");
         assert!(
             found[1].starts_with("http://shop.test:1/.well-known/spikeproof.txt: "),
@@ -280,7 +314,7 @@ mod tests {
         let resolver = names(&[("shop.test.", [127, 0, 0, 1])], None, &mut owner).await;
         let asker = Asker::with(&target, LOCAL, Ok(resolver)).await;
         assert!(
-            asker.by_mark(ACCOUNT).await.unwrap_err()[0].starts_with("_spikeproof.shop.test: ")
+            by_mark(&asker, ACCOUNT).await.unwrap_err()[0].starts_with("_spikeproof.shop.test: ")
         );
     }
 
@@ -290,22 +324,24 @@ mod tests {
         const MARK: &str = "6a9d6b54fd6da5f1db2c859839146b9424b42a482917123d31c266cd06b9c912\n";
         let mut owner = JoinSet::new();
         let port = site(MARK, &mut owner).await;
-        let unknown = || Err("not asked".to_owned());
+        let unknown = || Err(NetError::from("not asked"));
         // The file is the host's, wherever the scenario's paths begin.
         let target = target("127.0.0.1", port, "/api");
         let url = format!("http://127.0.0.1:{port}{FILE}");
         let asker = Asker::with(&target, LOCAL, unknown()).await;
         assert_eq!(
-            asker.by_mark(ACCOUNT).await,
+            by_mark(&asker, ACCOUNT).await,
             Ok(OwnershipProof::File(url.clone()))
         );
         assert_eq!(
-            asker.by_mark("999999999999").await,
+            by_mark(&asker, "999999999999").await,
             Err(vec![format!("{url} holds another text")])
         );
         // A target that no load may reach is not asked for a file either.
         let asker = Asker::with(&target, AddressPolicy::default(), unknown()).await;
-        assert!(asker.by_mark(ACCOUNT).await.unwrap_err()[0].contains("no load goes to 127.0.0.1"));
+        assert!(
+            by_mark(&asker, ACCOUNT).await.unwrap_err()[0].contains("no load goes to 127.0.0.1")
+        );
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Uri};
 use url::Url;
 
-use super::judge::Judge;
+use super::judge::{Judge, PatternError};
 use super::values::{MissingValue, Values};
 use super::wire::Keep;
 use model::scenario::{Flow, Method, Step, Target, Template};
@@ -52,7 +52,7 @@ impl Prepared {
         flow: &Flow,
         step: &Step,
         names_instances: bool,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, PatternError> {
         let mut path = Template::text(target.url.path.as_str());
         path.append(step.path.clone());
         let body = step.body.as_ref().map(|body| body.content.clone());

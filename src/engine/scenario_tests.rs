@@ -208,7 +208,7 @@ pub(super) fn parsed(text: &str, files: &[(&str, &str)]) -> Scenario {
         let found = files.iter().find(|(known, _)| *known == name);
         found
             .map(|(_, content)| content.as_bytes().to_vec())
-            .ok_or_else(|| "not there".to_owned())
+            .ok_or(scenario::FileError::NotInPlan)
     };
     match scenario::read(text, &Substitutions::default(), &open) {
         Ok(read) => read.scenario,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, tim
 use tokio_util::sync::CancellationToken;
 
 use super::decide::{self, ChannelView, FIRST_HEARTBEAT, GeneratorAction};
-use super::{RunningWorkers, Work, begin};
+use super::{RunningWorkers, Work, WorkerError, begin};
 use cloud::channel::message::{Control, End, Ended, Ready, Report, VERSION};
 use cloud::channel::{Channel, ChannelError, POLL};
 use model::limits::AddressPolicy;
@@ -67,7 +67,7 @@ pub enum GenerateError {
     Scenario(String),
     /// The workers could not start, as for a host without an address.
     #[error("the load could not begin: {0}")]
-    Begin(String),
+    Begin(#[source] WorkerError),
     /// The process could not install its signal handlers.
     #[error("cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
@@ -114,7 +114,7 @@ async fn boot(task: &GeneratorTask, born: Instant) -> Result<Booted, GenerateErr
         files
             .get(name)
             .cloned()
-            .ok_or_else(|| "it did not come with the plan".to_owned())
+            .ok_or(scenario::FileError::NotInPlan)
     };
     let read = scenario::read(&plan.scenario, &substitutions, &open).map_err(|problems| {
         GenerateError::Scenario(scenario::render(
@@ -326,7 +326,7 @@ async fn deliver(task: &GeneratorTask, mut running: RunningWorkers) -> (u32, Opt
     }
     (
         outbox.next_seq + outbox.waiting.len() as u32,
-        running.finish().err(),
+        running.finish().err().map(|error| error.to_string()),
     )
 }
 

@@ -14,7 +14,7 @@ use rustls::crypto::{
     CryptoProvider, aws_lc_rs as provider, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_rustls::TlsConnector;
 
@@ -31,11 +31,31 @@ pub struct Security {
     name: ServerName<'static>,
 }
 
+/// Why there can be no TLS with a target.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("{host}: {source}")]
+    Name {
+        host: String,
+        source: InvalidDnsNameError,
+    },
+    #[error("{0}")]
+    Versions(#[source] rustls::Error),
+    #[error("the client's key: {0}")]
+    Key(#[source] rustls::pki_types::pem::Error),
+    #[error("the client's certificate: {0}")]
+    Certificate(#[source] rustls::Error),
+    #[error("`tls.ca` holds no certificate that can be trusted")]
+    NoAuthority,
+    #[error("this system has no trusted root certificates (set SSL_CERT_FILE)")]
+    NoRoots,
+}
+
 impl Security {
-    pub fn new(target: &Target) -> Result<Self, String> {
+    pub fn new(target: &Target) -> Result<Self, TlsError> {
         let host = target.url.host.trim_matches(['[', ']']).to_owned();
         let name =
-            ServerName::try_from(host.clone()).map_err(|error| format!("{host}: {error}"))?;
+            ServerName::try_from(host.clone()).map_err(|source| TlsError::Name { host, source })?;
         let mut crypto = provider::default_provider();
         crypto.kx_groups = vec![
             provider::kx_group::X25519,
@@ -66,7 +86,7 @@ impl Security {
     }
 }
 
-fn config(tls: &Tls, crypto: Arc<CryptoProvider>) -> Result<ClientConfig, String> {
+fn config(tls: &Tls, crypto: Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
     let versions: &[&rustls::SupportedProtocolVersion] = if tls.only_13 {
         &[&rustls::version::TLS13]
     } else {
@@ -74,7 +94,7 @@ fn config(tls: &Tls, crypto: Arc<CryptoProvider>) -> Result<ClientConfig, String
     };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&crypto))
         .with_protocol_versions(versions)
-        .map_err(|error| error.to_string())?;
+        .map_err(TlsError::Versions)?;
     let builder = match tls.insecure {
         true => builder
             .dangerous()
@@ -87,16 +107,15 @@ fn config(tls: &Tls, crypto: Arc<CryptoProvider>) -> Result<ClientConfig, String
             let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
                 .filter_map(Result::ok)
                 .collect();
-            let key = PrivateKeyDer::from_pem_slice(key)
-                .map_err(|error| format!("the client's key: {error}"))?;
+            let key = PrivateKeyDer::from_pem_slice(key).map_err(TlsError::Key)?;
             builder
                 .with_client_auth_cert(chain, key)
-                .map_err(|error| format!("the client's certificate: {error}"))
+                .map_err(TlsError::Certificate)
         }
     }
 }
 
-fn roots(tls: &Tls) -> Result<RootCertStore, String> {
+fn roots(tls: &Tls) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     let (added, _) = match &tls.ca {
         Some(pem) => roots
@@ -104,10 +123,8 @@ fn roots(tls: &Tls) -> Result<RootCertStore, String> {
         None => roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
     };
     match (added, &tls.ca) {
-        (0, Some(_)) => Err("`tls.ca` holds no certificate that can be trusted".to_owned()),
-        (0, None) => {
-            Err("this system has no trusted root certificates (set SSL_CERT_FILE)".to_owned())
-        }
+        (0, Some(_)) => Err(TlsError::NoAuthority),
+        (0, None) => Err(TlsError::NoRoots),
         _ => Ok(roots),
     }
 }

@@ -11,7 +11,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::Work;
 use super::alarm::WakeTimer;
 use super::context::{WorkerContext, spread};
-use super::tls::Security;
+use super::judge::PatternError;
+use super::tls::{Security, TlsError};
 use super::{health, iteration};
 use model::measure::Interval;
 use model::plan::Share;
@@ -36,11 +37,30 @@ pub struct WorkerSeconds {
     pub interval: Interval,
 }
 
+/// Why a worker carries out nothing, or not all of its part.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    #[error("could not start a worker thread: {0}")]
+    Thread(#[source] std::io::Error),
+    #[error("a worker has no runtime: {0}")]
+    Runtime(#[source] std::io::Error),
+    #[error("a worker has no timer: {0}")]
+    Timer(#[source] std::io::Error),
+    #[error("a session ended with a bug: {0}")]
+    Session(#[source] JoinError),
+    #[error("a worker thread panicked")]
+    Panicked,
+}
+
 /// A share being carried out.
 #[derive(Debug)]
 pub struct RunningWorkers {
     seconds: UnboundedReceiver<WorkerSeconds>,
-    threads: Vec<JoinHandle<Result<(), String>>>,
+    threads: Vec<JoinHandle<Result<(), WorkerError>>>,
     /// By worker: everything before is here.
     before: Vec<u32>,
 }
@@ -57,11 +77,9 @@ impl RunningWorkers {
 
     /// After the last seconds: whether every worker carried out its part. A lost one must not look
     /// like less load.
-    pub fn finish(self) -> Result<(), String> {
+    pub fn finish(self) -> Result<(), WorkerError> {
         for thread in self.threads {
-            thread
-                .join()
-                .map_err(|_| "a worker thread panicked".to_owned())??;
+            thread.join().map_err(|_| WorkerError::Panicked)??;
         }
         Ok(())
     }
@@ -73,14 +91,14 @@ impl RunningWorkers {
 }
 
 /// Starts the workers. They end with the schedule, or when `work.stop` is cancelled.
-pub fn begin(work: &Work) -> Result<RunningWorkers, String> {
+pub fn begin(work: &Work) -> Result<RunningWorkers, WorkerError> {
     let (sender, seconds) = unbounded_channel();
     health::make_room_for_sockets();
     // A redirect may lead from http to https on the same host: where roots are at hand, they are
     // there for it.
     let security = match Security::new(&work.scenario.target) {
         Ok(security) => Some(security),
-        Err(why) if work.scenario.target.url.https => return Err(why),
+        Err(error) if work.scenario.target.url.https => return Err(error.into()),
         Err(_) => None,
     };
     let mut threads = Vec::new();
@@ -91,7 +109,7 @@ pub fn begin(work: &Work) -> Result<RunningWorkers, String> {
         let thread = thread::Builder::new()
             .name(format!("worker-{worker}"))
             .spawn(move || work_here(&work, worker, security.as_ref(), &sender))
-            .map_err(|error| format!("could not start a worker thread: {error}"))?;
+            .map_err(WorkerError::Thread)?;
         threads.push(thread);
     }
     Ok(RunningWorkers {
@@ -106,15 +124,14 @@ fn work_here(
     worker: u32,
     security: Option<&Security>,
     sender: &UnboundedSender<WorkerSeconds>,
-) -> Result<(), String> {
+) -> Result<(), WorkerError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let runtime = runtime.map_err(|error| format!("a worker has no runtime: {error}"))?;
+    let runtime = runtime.map_err(WorkerError::Runtime)?;
     let mut context = WorkerContext::new(work, worker, security)?;
     let entered = runtime.enter();
-    context.alarm =
-        Some(WakeTimer::new().map_err(|error| format!("a worker has no timer: {error}"))?);
+    context.alarm = Some(WakeTimer::new().map_err(WorkerError::Timer)?);
     drop(entered);
     let context = Rc::new(context);
     let local = LocalSet::new();
@@ -138,7 +155,7 @@ async fn carry_out(
     worker: u32,
     context: Rc<WorkerContext>,
     sender: &UnboundedSender<WorkerSeconds>,
-) -> Result<(), String> {
+) -> Result<(), WorkerError> {
     let share = work.share_of(worker);
     let mut load = JoinSet::new();
     if work.scenario.has(Model::Users) {
@@ -176,7 +193,7 @@ async fn carry_out(
                 None if context.elapsed() < context.schedule.end() => context.wait_until(context.elapsed() + REPORT).await,
                 None => return Ok(()),
                 // A session or iteration that panicked is load that was not there.
-                Some(done) => done.map_err(|error| format!("a session ended with a bug: {error}"))?,
+                Some(done) => done.map_err(WorkerError::Session)?,
             },
         }
     }

@@ -35,7 +35,8 @@ pub struct ApiCall {
 }
 
 /// An error in AWS's words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct ApiError {
     pub code: String,
     pub message: String,

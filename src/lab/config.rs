@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+pub use error::{LabConfigError, PolicyConfigError};
+
 use super::LabError;
 use model::scaling::cooldown::Cooldowns;
 use model::scaling::policies::Rule;
 use model::scaling::step::{self, SimpleScaling, StepScaling};
 use model::scaling::target_tracking::TargetTracking;
+
+mod error;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -267,7 +271,7 @@ impl PolicyConfig {
         self.above.or(self.below).unwrap_or_default()
     }
 
-    fn settle(&self) -> Result<(), String> {
+    fn settle(&self) -> Result<(), PolicyConfigError> {
         let Self {
             target_value,
             period,
@@ -277,10 +281,10 @@ impl PolicyConfig {
             ..
         } = *self;
         if period < Duration::from_secs(1) || period.subsec_nanos() != 0 {
-            return Err("policy: period must be whole seconds, at least 1s".to_owned());
+            return Err(PolicyConfigError::Period(period));
         }
         if high_datapoints == 0 || low_datapoints == 0 || datapoints == 0 {
-            return Err("policy: an alarm needs at least one datapoint".to_owned());
+            return Err(PolicyConfigError::NoDatapoints);
         }
         match self.kind {
             ScalingKind::TargetTracking => {
@@ -290,24 +294,19 @@ impl PolicyConfig {
                     f64::MAX
                 };
                 if !(target_value > 0.0 && target_value <= most) {
-                    return Err(format!(
-                        "policy: target_value is a percentage of CPU, not {target_value}"
-                    ));
+                    return Err(PolicyConfigError::TargetValue(target_value));
                 }
             }
             ScalingKind::Step | ScalingKind::Simple
                 if self.above.is_some() == self.below.is_some() =>
             {
-                return Err(
-                    "policy: a step or simple policy has a threshold, `above` or `below`"
-                        .to_owned(),
-                );
+                return Err(PolicyConfigError::Threshold);
             }
             ScalingKind::Step if self.steps.is_empty() => {
-                return Err("policy: a step policy needs `steps`".to_owned());
+                return Err(PolicyConfigError::NoSteps);
             }
             ScalingKind::Simple if self.change == 0 && self.adjustment != Adjustment::Exact => {
-                return Err("policy: a simple policy needs a `change`".to_owned());
+                return Err(PolicyConfigError::NoChange);
             }
             ScalingKind::Step | ScalingKind::Simple => {}
         }
@@ -397,27 +396,26 @@ impl InjectedError {
 
 impl Config {
     pub fn read(path: &Path) -> Result<Self, LabError> {
-        let text = std::fs::read_to_string(path).map_err(|source| LabError::File {
-            path: path.to_owned(),
-            problem: source.to_string(),
-        })?;
-        Self::parse(&text).map_err(|problem| LabError::File {
-            path: path.to_owned(),
-            problem,
-        })
+        std::fs::read_to_string(path)
+            .map_err(LabConfigError::Read)
+            .and_then(|text| Self::parse(&text))
+            .map_err(|source| LabError::Config {
+                path: path.to_owned(),
+                source,
+            })
     }
 
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, LabConfigError> {
         let config: Self = if text.trim().is_empty() {
             Self::default()
         } else {
-            serde_saphyr::from_str(text).map_err(|error| error.to_string())?
+            serde_saphyr::from_str(text).map_err(|error| LabConfigError::Syntax(Box::new(error)))?
         };
         config.settle()
     }
 
     /// What no single key can say of itself.
-    fn settle(mut self) -> Result<Self, String> {
+    fn settle(mut self) -> Result<Self, LabConfigError> {
         let LabTarget {
             instances,
             min,
@@ -427,12 +425,14 @@ impl Config {
             ..
         } = self.target;
         if min > max || instances < min || instances > max {
-            return Err(format!(
-                "target: instances must lie between min and max: {min} <= {instances} <= {max}"
-            ));
+            return Err(LabConfigError::Instances {
+                min,
+                instances,
+                max,
+            });
         }
         if max == 0 || workers == 0 || service_time.is_zero() {
-            return Err("target: max, workers and service_time must be more than zero".to_owned());
+            return Err(LabConfigError::NothingServes);
         }
         if self.policies.is_empty() {
             self.policies = vec![self.policy.clone()];
@@ -445,7 +445,7 @@ impl Config {
             .iter()
             .any(|policy| policy.period != self.policies[0].period)
         {
-            return Err("policies: all have the same period here".to_owned());
+            return Err(LabConfigError::UnequalPeriods);
         }
         if self.target.service
             && self
@@ -453,7 +453,7 @@ impl Config {
                 .iter()
                 .any(|policy| policy.kind == ScalingKind::Simple)
         {
-            return Err("policies: a service has no simple policies".to_owned());
+            return Err(LabConfigError::SimplePolicyOfService);
         }
         self.policy = self.policies[0].clone();
         Ok(self)
@@ -592,7 +592,7 @@ mod tests {
             ("policies: [{}, { period: 10s }]", "the same period"),
             ("policies: []", "at least one"),
         ] {
-            let problem = Config::parse(text).unwrap_err();
+            let problem = Config::parse(text).unwrap_err().to_string();
             assert!(problem.contains(hint), "{text}: {problem}");
         }
     }

@@ -74,15 +74,25 @@ impl StringOrList {
     }
 }
 
+/// Why the lab cannot hold a caller to a policy document.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyDocumentError {
+    #[error("{0}")]
+    Read(#[source] std::io::Error),
+    #[error("not a policy document as the lab reads it: {0}")]
+    Form(#[source] serde_json::Error),
+    #[error("the lab knows no condition `{0}`")]
+    UnknownCondition(String),
+}
+
 impl PolicyDocument {
-    pub fn read(path: &Path) -> Result<Self, String> {
-        Self::parse(&std::fs::read_to_string(path).map_err(|error| error.to_string())?)
+    pub fn read(path: &Path) -> Result<Self, PolicyDocumentError> {
+        Self::parse(&std::fs::read_to_string(path).map_err(PolicyDocumentError::Read)?)
     }
 
     /// Refuses what the lab does not understand: a condition that is not held would prove nothing.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let document: Self = serde_json::from_str(text)
-            .map_err(|error| format!("not a policy document as the lab reads it: {error}"))?;
+    pub fn parse(text: &str) -> Result<Self, PolicyDocumentError> {
+        let document: Self = serde_json::from_str(text).map_err(PolicyDocumentError::Form)?;
         let operators = document
             .statement
             .iter()
@@ -91,7 +101,7 @@ impl PolicyDocument {
             .into_iter()
             .find(|operator| !OPERATORS.contains(&operator.as_str()))
         {
-            Some(operator) => Err(format!("the lab knows no condition `{operator}`")),
+            Some(operator) => Err(PolicyDocumentError::UnknownCondition(operator.clone())),
             None => Ok(document),
         }
     }
@@ -312,7 +322,7 @@ mod tests {
                 "IpAddress",
             ),
         ] {
-            let problem = PolicyDocument::parse(text).unwrap_err();
+            let problem = PolicyDocument::parse(text).unwrap_err().to_string();
             assert!(problem.contains(hint), "{problem}");
         }
     }

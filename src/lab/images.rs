@@ -64,6 +64,36 @@ struct RunConfig {
     working_dir: Option<String>,
 }
 
+/// Why an image cannot be pulled: the rest of a `CannotPullContainerError`.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    #[error("{0}: no registry in the name")]
+    NoRegistry(String),
+    #[error("{0}: the lab pulls from ECR only")]
+    NotEcr(String),
+    #[error("{0}")]
+    Lookup(#[source] ApiError),
+    #[error("{0}: not found")]
+    NotFound(String),
+    #[error("layer {digest} was never pushed")]
+    NotPushed {
+        digest: String,
+        source: std::io::Error,
+    },
+    #[error("manifest: {0}")]
+    Manifest(#[source] serde_json::Error),
+    #[error("image config: {0}")]
+    Config(#[source] serde_json::Error),
+    #[error("the layer cannot be unpacked: {0}")]
+    Layer(#[source] std::io::Error),
+    #[error("the layer leaves its folder: {0}")]
+    Escape(String),
+    #[error("{0}")]
+    Folder(#[source] std::io::Error),
+    #[error("{0}")]
+    Unpacker(#[source] tokio::task::JoinError),
+}
+
 impl Images {
     pub fn new(folder: PathBuf) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder.join("blobs"))?;
@@ -83,8 +113,11 @@ impl Images {
         self.folder.join("blobs").join(hexadecimal(digest))
     }
 
-    fn read(&self, digest: &str) -> Result<Vec<u8>, String> {
-        std::fs::read(self.blob(digest)).map_err(|_| format!("layer {digest} was never pushed"))
+    fn read(&self, digest: &str) -> Result<Vec<u8>, ImageError> {
+        std::fs::read(self.blob(digest)).map_err(|source| ImageError::NotPushed {
+            digest: digest.to_owned(),
+            source,
+        })
     }
 
     /// Adds a part that moto accepted.
@@ -206,13 +239,12 @@ pub async fn answer_call(world: &World, call: &ApiCall) -> Result<Option<LabResp
 pub fn download(world: &World, digest: &str) -> LabResponse {
     match world.images.read(digest) {
         Ok(bytes) => answer(StatusCode::OK, "application/octet-stream", bytes),
-        Err(problem) => answer(StatusCode::NOT_FOUND, "text/plain", problem),
+        Err(problem) => answer(StatusCode::NOT_FOUND, "text/plain", problem.to_string()),
     }
 }
 
-/// Fetches the image as Fargate would, by repository and digest or tag; the error is the rest of a
-/// `CannotPullContainerError`.
-pub async fn pull(world: &World, reference: &str) -> Result<Unpacked, String> {
+/// Fetches the image as Fargate would, by repository and digest or tag.
+pub async fn pull(world: &World, reference: &str) -> Result<Unpacked, ImageError> {
     let (repository, id) = parse(reference)?;
     let input = json!({ "repositoryName": repository, "imageIds": [id] });
     let target = "AmazonEC2ContainerRegistry_V20150921.BatchGetImage";
@@ -220,9 +252,9 @@ pub async fn pull(world: &World, reference: &str) -> Result<Unpacked, String> {
         .moto
         .json("ecr", target, &input)
         .await
-        .map_err(|fault| fault.message)?;
+        .map_err(ImageError::Lookup)?;
     let Some(manifest) = found["images"][0]["imageManifest"].as_str() else {
-        return Err(format!("{reference}: not found"));
+        return Err(ImageError::NotFound(reference.to_owned()));
     };
     let _one_at_a_time = world.images.unpacking.lock().await;
     let root = world
@@ -230,8 +262,7 @@ pub async fn pull(world: &World, reference: &str) -> Result<Unpacked, String> {
         .folder
         .join("roots")
         .join(hexadecimal(&digest(manifest.as_bytes())));
-    let manifest: Manifest =
-        serde_json::from_str(manifest).map_err(|error| format!("manifest: {error}"))?;
+    let manifest: Manifest = serde_json::from_str(manifest).map_err(ImageError::Manifest)?;
     let config = world.images.read(&manifest.config.digest)?;
     if !root.is_dir() {
         let layers = manifest
@@ -245,46 +276,47 @@ pub async fn pull(world: &World, reference: &str) -> Result<Unpacked, String> {
 }
 
 /// On a thread of its own: decompression takes as long as it takes. Appears whole or not at all.
-async fn unpack_apart(layers: Vec<Vec<u8>>, root: PathBuf) -> Result<(), String> {
+async fn unpack_apart(layers: Vec<Vec<u8>>, root: PathBuf) -> Result<(), ImageError> {
     let work = move || {
         let partial = root.with_extension("partial");
-        std::fs::create_dir_all(&partial).map_err(|error| error.to_string())?;
+        std::fs::create_dir_all(&partial).map_err(ImageError::Folder)?;
         layers
             .iter()
             .try_for_each(|layer| unpack(layer, &partial))?;
-        std::fs::rename(&partial, &root).map_err(|error| error.to_string())
+        std::fs::rename(&partial, &root).map_err(ImageError::Folder)
     };
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| error.to_string())?
+        .map_err(ImageError::Unpacker)?
 }
 
 /// A layer is a tar, mostly compressed. A path that leaves the folder is refused, not skipped.
-fn unpack(layer: &[u8], folder: &Path) -> Result<(), String> {
+fn unpack(layer: &[u8], folder: &Path) -> Result<(), ImageError> {
     let reader: Box<dyn std::io::Read + '_> = match layer {
         [0x1f, 0x8b, ..] => Box::new(flate2::read::GzDecoder::new(layer)),
         _ => Box::new(layer),
     };
-    let wrong = |error: std::io::Error| format!("the layer cannot be unpacked: {error}");
-    for entry in tar::Archive::new(reader).entries().map_err(wrong)? {
-        let mut entry = entry.map_err(wrong)?;
-        let inside = entry.unpack_in(folder).map_err(wrong)?;
+    for entry in tar::Archive::new(reader)
+        .entries()
+        .map_err(ImageError::Layer)?
+    {
+        let mut entry = entry.map_err(ImageError::Layer)?;
+        let inside = entry.unpack_in(folder).map_err(ImageError::Layer)?;
         if !inside {
-            return Err(format!(
-                "the layer leaves its folder: {}",
-                String::from_utf8_lossy(&entry.path_bytes())
+            let path = entry.path_bytes();
+            return Err(ImageError::Escape(
+                String::from_utf8_lossy(&path).into_owned(),
             ));
         }
     }
     Ok(())
 }
 
-fn unpacked(root: PathBuf, config: &[u8]) -> Result<Unpacked, String> {
-    let whole: Value =
-        serde_json::from_slice(config).map_err(|error| format!("image config: {error}"))?;
+fn unpacked(root: PathBuf, config: &[u8]) -> Result<Unpacked, ImageError> {
+    let whole: Value = serde_json::from_slice(config).map_err(ImageError::Config)?;
     let run: RunConfig = match &whole["config"] {
         Value::Null => RunConfig::default(),
-        run => RunConfig::deserialize(run).map_err(|error| format!("image config: {error}"))?,
+        run => RunConfig::deserialize(run).map_err(ImageError::Config)?,
     };
     let pair = |line: String| {
         line.split_once('=')
@@ -305,12 +337,12 @@ fn unpacked(root: PathBuf, config: &[u8]) -> Result<Unpacked, String> {
 }
 
 /// `<account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:...` or `:tag`.
-fn parse(reference: &str) -> Result<(&str, Value), String> {
+fn parse(reference: &str) -> Result<(&str, Value), ImageError> {
     let (host, name) = reference
         .split_once('/')
-        .ok_or_else(|| format!("{reference}: no registry in the name"))?;
+        .ok_or_else(|| ImageError::NoRegistry(reference.to_owned()))?;
     if !host.contains(".dkr.ecr.") {
-        return Err(format!("{reference}: the lab pulls from ECR only"));
+        return Err(ImageError::NotEcr(reference.to_owned()));
     }
     Ok(match name.split_once('@') {
         Some((repository, digest)) => (repository, json!({ "imageDigest": digest })),
@@ -346,7 +378,7 @@ mod tests {
             ("app:v1", "app", json!({ "imageTag": "v1" })),
             ("app", "app", json!({ "imageTag": "latest" })),
         ] {
-            assert_eq!(parse(&format!("{host}/{name}")), Ok((repository, id)));
+            assert_eq!(parse(&format!("{host}/{name}")).unwrap(), (repository, id));
         }
         assert!(parse("docker.io/library/nginx").is_err());
         assert!(parse("nginx").is_err());
@@ -364,7 +396,7 @@ mod tests {
         builder.append(&header, &b"evil"[..]).unwrap();
         let problem =
             unpack(&builder.into_inner().unwrap(), &folder.path().join("root")).unwrap_err();
-        assert!(problem.contains("leaves its folder"), "{problem}");
+        assert!(matches!(problem, ImageError::Escape(_)), "{problem}");
         assert!(!folder.path().join("evil.txt").exists());
     }
 

@@ -60,11 +60,14 @@ mod target;
 mod tasks;
 pub mod truth;
 
+use call::ApiError;
 use clock::{Clock, LabInstant};
 use config::{Config, InjectedError};
+pub use config::{LabConfigError, PolicyConfigError};
+pub use document::PolicyDocumentError;
 use group::LabGroup;
 use images::Images;
-use moto::Moto;
+use moto::{Moto, MotoError};
 use permissions::Permissions;
 pub use permissions::{PolicyFiles, Usage};
 use tap::{Line, Tap};
@@ -98,25 +101,34 @@ pub enum LabError {
         /// Path of the program.
         program: PathBuf,
         /// Its version, its early end, its silence, or the system's error.
-        problem: String,
+        #[source]
+        problem: MotoError,
     },
-    /// The lab file or a policy document cannot be read, or is wrong.
-    #[error("lab file {}: {problem}", path.display())]
-    File {
-        /// Path of the lab file or of the policy document.
+    /// The lab file cannot be read, or is wrong.
+    #[error("lab file {}: {source}", path.display())]
+    Config {
+        /// Path of the lab file.
         path: PathBuf,
         /// The key or value that is wrong, or the system's error.
-        problem: String,
+        source: LabConfigError,
+    },
+    /// A policy document cannot be read, or is wrong.
+    #[error("lab file {}: {source}", path.display())]
+    Policy {
+        /// Path of the policy document.
+        path: PathBuf,
+        /// The statement that is wrong, or the system's error.
+        source: PolicyDocumentError,
     },
     /// The endpoint of the lab or of its target could not be bound.
     #[error("the lab cannot listen on 127.0.0.1: {0}")]
-    Port(std::io::Error),
+    Port(#[source] std::io::Error),
     /// The work folder, a temporary one, could not be made or written.
     #[error("the lab's work folder: {0}")]
-    Folder(std::io::Error),
+    Folder(#[source] std::io::Error),
     /// moto did not list a resource of the account.
     #[error("the emulated account cannot be listed: {0}")]
-    Inventory(String),
+    Inventory(#[source] ApiError),
 }
 
 /// A running lab. [`Lab::stop`] ends and waits for everything; dropping it only kills.
@@ -211,9 +223,7 @@ pub async fn start_held(options: Options, files: PolicyFiles) -> Result<Lab, Lab
         permissions,
         launches,
     });
-    let before = inventory::list(&world)
-        .await
-        .map_err(|fault| LabError::Inventory(fault.message))?;
+    let before = inventory::list(&world).await.map_err(LabError::Inventory)?;
     let mut servers = JoinSet::new();
     servers.spawn(tasks::supervise(Arc::clone(&world), received));
     servers.spawn(keep_time(Arc::clone(&world)));
@@ -279,7 +289,7 @@ impl Lab {
     pub async fn inventory(&self) -> Result<Vec<String>, LabError> {
         let mut now = inventory::list(&self.world)
             .await
-            .map_err(|fault| LabError::Inventory(fault.message))?;
+            .map_err(LabError::Inventory)?;
         now.retain(|thing| !self.before.contains(thing));
         Ok(now)
     }

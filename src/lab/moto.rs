@@ -1,7 +1,7 @@
 //! moto, the emulator behind the lab's front: a child process, and how calls are passed to it.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +24,19 @@ const OLDEST: [u32; 3] = [5, 2, 5];
 /// moto has nothing to save: it gets this long to end by itself.
 const STOP: Duration = Duration::from_secs(3);
 
+/// Why moto does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum MotoError {
+    #[error("it is moto {}.{}.{}, which does not take image layers", .0[0], .0[1], .0[2])]
+    TooOld([u32; 3]),
+    #[error("{0}")]
+    Spawn(#[source] std::io::Error),
+    #[error("it ended at once ({status}); its log: {}", log.display())]
+    Ended { status: ExitStatus, log: PathBuf },
+    #[error("it did not listen within {0:?}")]
+    Silent(Duration),
+}
+
 /// The child process. Dropping it kills it; [`Moto::stop`] also waits.
 #[derive(Debug)]
 pub struct Moto {
@@ -37,10 +50,7 @@ impl Moto {
     pub async fn start(program: Option<&Path>, log: &Path) -> Result<Self, LabError> {
         let program = find(program)?;
         if let Some(old) = version(&program).filter(|version| *version < OLDEST) {
-            let problem = format!(
-                "it is moto {}.{}.{}, which does not take image layers",
-                old[0], old[1], old[2]
-            );
+            let problem = MotoError::TooOld(old);
             return Err(LabError::Moto { program, problem });
         }
         let output = std::fs::File::create(log).map_err(LabError::Folder)?;
@@ -59,7 +69,7 @@ impl Moto {
             .spawn()
             .map_err(|source| LabError::Moto {
                 program: program.clone(),
-                problem: source.to_string(),
+                problem: MotoError::Spawn(source),
             })?;
         let listening = tokio::time::timeout(START, async {
             loop {
@@ -69,10 +79,10 @@ impl Moto {
                     return Ok(address);
                 }
                 if let Some(status) = ended {
-                    return Err(format!(
-                        "it ended at once ({status}); its log: {}",
-                        log.display()
-                    ));
+                    return Err(MotoError::Ended {
+                        status,
+                        log: log.to_owned(),
+                    });
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -85,7 +95,7 @@ impl Moto {
             Ok(Err(problem)) => Err(LabError::Moto { program, problem }),
             Err(_) => Err(LabError::Moto {
                 program,
-                problem: format!("it did not listen within {START:?}"),
+                problem: MotoError::Silent(START),
             }),
         }
     }

@@ -188,9 +188,9 @@ fn actions_of(principal: Principal, all: &BTreeSet<(Principal, String)>) -> Vec<
 }
 
 fn document(path: &Path) -> Result<PolicyDocument, LabError> {
-    PolicyDocument::read(path).map_err(|problem| LabError::File {
+    PolicyDocument::read(path).map_err(|source| LabError::Policy {
         path: path.to_owned(),
-        problem,
+        source,
     })
 }
 

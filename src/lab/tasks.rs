@@ -282,12 +282,26 @@ async fn terminate(world: &World, task: &LabTask, child: &mut Child) -> Option<E
     child.wait().await.ok()
 }
 
-async fn start(world: &World, task: &LabTask, image: &Unpacked) -> Result<Child, String> {
+/// Why a task has no process: the rest of a `CannotStartContainerError`.
+#[derive(Debug, thiserror::Error)]
+enum TaskStartError {
+    #[error("the image names no command")]
+    NoCommand,
+    #[error("{0}")]
+    Log(#[source] std::io::Error),
+    #[error("{program}: {source}")]
+    Spawn {
+        program: String,
+        source: std::io::Error,
+    },
+}
+
+async fn start(world: &World, task: &LabTask, image: &Unpacked) -> Result<Child, TaskStartError> {
     let command = task.command(image);
-    let (program, arguments) = command.split_first().ok_or("the image names no command")?;
+    let (program, arguments) = command.split_first().ok_or(TaskStartError::NoCommand)?;
     let log = std::fs::File::create(world.folder.join(format!("task-{}.log", task.id)))
-        .map_err(|e| e.to_string())?;
-    let errors = log.try_clone().map_err(|error| error.to_string())?;
+        .map_err(TaskStartError::Log)?;
+    let errors = log.try_clone().map_err(TaskStartError::Log)?;
     let folder = image
         .working_folder
         .as_ref()
@@ -303,17 +317,19 @@ async fn start(world: &World, task: &LabTask, image: &Unpacked) -> Result<Child,
         .stderr(errors)
         .process_group(0)
         .kill_on_drop(true);
+    let failed = |source| TaskStartError::Spawn {
+        program: program.clone(),
+        source,
+    };
     for _ in 1..BUSY_ATTEMPTS {
         match process.spawn() {
             Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            other => return other.map_err(|error| format!("{program}: {error}")),
+            other => return other.map_err(failed),
         }
     }
-    process
-        .spawn()
-        .map_err(|error| format!("{program}: {error}"))
+    process.spawn().map_err(failed)
 }
 
 /// Nothing of the lab's own environment: the image's, the task's, and what Fargate gives.

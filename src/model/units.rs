@@ -4,16 +4,37 @@
 //! uses.
 
 use std::fmt;
+use std::num::ParseFloatError;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// Why a text is no duration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DurationError {
+    #[error("an empty text is not a duration: write it like `30s` or `2m`")]
+    Empty,
+    #[error("`{text}` is not a duration: write it like `30s`, `2m` or `1m30s`")]
+    Number {
+        text: String,
+        source: ParseFloatError,
+    },
+    #[error("`{0}` has no unit: write `{0}s` for seconds or `{0}m` for minutes")]
+    NoUnit(String),
+    #[error("`{0}` is not a unit of time: use `ms`, `s`, `m` or `h`")]
+    UnknownUnit(String),
+    #[error("`{0}` is not a duration: write the larger unit first, like `1m30s`")]
+    Order(String),
+    #[error("`{0}` is too long for a duration")]
+    TooLong(String),
+}
+
 /// Reads `500ms`, `30s`, `2m`, `1h`, and sums of them in falling order such as `1m30s`.
 ///
 /// A bare number is refused: `30` could mean seconds or minutes, and a load test must not guess.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let text = text.trim();
     let mut rest = text;
     let mut total = Duration::ZERO;
@@ -27,40 +48,31 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
             .find(|c: char| !c.is_ascii_alphabetic())
             .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(letters);
-        let value: f64 = number.parse().map_err(|_| {
-            format!("`{text}` is not a duration: write it like `30s`, `2m` or `1m30s`")
+        let value: f64 = number.parse().map_err(|source| DurationError::Number {
+            text: text.to_owned(),
+            source,
         })?;
         let unit_millis: u64 = match unit {
             "ms" => 1,
             "s" => 1_000,
             "m" => 60_000,
             "h" => 3_600_000,
-            "" => {
-                return Err(format!(
-                    "`{text}` has no unit: write `{text}s` for seconds or `{text}m` for minutes"
-                ));
-            }
-            other => {
-                return Err(format!(
-                    "`{other}` is not a unit of time: use `ms`, `s`, `m` or `h`"
-                ));
-            }
+            "" => return Err(DurationError::NoUnit(text.to_owned())),
+            other => return Err(DurationError::UnknownUnit(other.to_owned())),
         };
         if unit_millis >= last_unit {
-            return Err(format!(
-                "`{text}` is not a duration: write the larger unit first, like `1m30s`"
-            ));
+            return Err(DurationError::Order(text.to_owned()));
         }
         last_unit = unit_millis;
         let part = Duration::try_from_secs_f64(value * unit_millis as f64 / 1_000.0)
-            .map_err(|_| format!("`{text}` is too long for a duration"))?;
+            .map_err(|_| DurationError::TooLong(text.to_owned()))?;
         total = total
             .checked_add(part)
-            .ok_or_else(|| format!("`{text}` is too long for a duration"))?;
+            .ok_or_else(|| DurationError::TooLong(text.to_owned()))?;
         rest = tail;
     }
     if last_unit == u64::MAX {
-        return Err("an empty text is not a duration: write it like `30s` or `2m`".to_owned());
+        return Err(DurationError::Empty);
     }
     Ok(total)
 }
@@ -305,7 +317,7 @@ mod tests {
     #[test]
     fn a_duration_without_unit_is_refused_with_the_two_likely_meanings() {
         assert_eq!(
-            parse_duration("30").unwrap_err(),
+            parse_duration("30").unwrap_err().to_string(),
             "`30` has no unit: write `30s` for seconds or `30m` for minutes"
         );
         for text in ["", "s", "30 sec", "30x", "30s1m", "1..5s", "-3s", "1e400h"] {

@@ -56,7 +56,7 @@ pub use error::WatchError;
 use error::call;
 use poll::{GROUP_CALLS, poll, slow_reads};
 use recorder::Recorder;
-pub use recorder::read;
+pub use recorder::{RecordingError, read};
 
 /// How far back a survey looks for datapoints: three of basic monitoring.
 const BEFORE: Duration = Duration::from_secs(900);

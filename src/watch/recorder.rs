@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -151,22 +151,43 @@ impl Recorder {
     }
 }
 
+/// Why a file of observations cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    #[error("{}: {source}", path.display())]
+    File {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{}: written by a newer spikeproof (version {version})", path.display())]
+    Newer { path: PathBuf, version: u32 },
+    #[error("{}, line {line}: {source}", path.display())]
+    Line {
+        path: PathBuf,
+        line: usize,
+        source: serde_json::Error,
+    },
+    #[error("{}: no observation in it; `spikeproof watch` and `run` write such files", path.display())]
+    Empty { path: PathBuf },
+}
+
 /// What was seen, as it was written down line by line. A last line that a killed run left half
 /// written is not read.
-pub fn read(path: &Path) -> Result<Timeline, String> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+pub fn read(path: &Path) -> Result<Timeline, RecordingError> {
+    let text = std::fs::read_to_string(path).map_err(|source| RecordingError::File {
+        path: path.to_owned(),
+        source,
+    })?;
     let mut lines: Vec<(usize, &str)> = text.lines().enumerate().collect();
     // The first version had no head.
     if let Some((_, first)) = lines.first()
         && let Ok(head) = serde_json::from_str::<Head>(first)
     {
         if head.version > VERSION {
-            return Err(format!(
-                "{}: written by a newer spikeproof (version {})",
-                path.display(),
-                head.version
-            ));
+            return Err(RecordingError::Newer {
+                path: path.to_owned(),
+                version: head.version,
+            });
         }
         lines.remove(0);
     }
@@ -176,14 +197,19 @@ pub fn read(path: &Path) -> Result<Timeline, String> {
         match serde_json::from_str(line) {
             Ok(observation) => observations.push(observation),
             Err(_) if Some(index) == last => {}
-            Err(error) => return Err(format!("{}, line {}: {error}", path.display(), index + 1)),
+            Err(source) => {
+                return Err(RecordingError::Line {
+                    path: path.to_owned(),
+                    line: index + 1,
+                    source,
+                });
+            }
         }
     }
     if observations.is_empty() {
-        return Err(format!(
-            "{}: no observation in it; `spikeproof watch` and `run` write such files",
-            path.display()
-        ));
+        return Err(RecordingError::Empty {
+            path: path.to_owned(),
+        });
     }
     Ok(Timeline { observations })
 }
@@ -222,7 +248,7 @@ mod tests {
         .unwrap();
         assert_eq!(read(&path).unwrap().observations.len(), 1);
         std::fs::write(&path, "{\"version\":99}\n").unwrap();
-        assert!(read(&path).unwrap_err().contains("newer"));
+        assert!(read(&path).unwrap_err().to_string().contains("newer"));
         std::fs::write(
             &path,
             format!(
@@ -231,9 +257,14 @@ mod tests {
             ),
         )
         .unwrap();
-        assert!(read(&path).unwrap_err().contains("line 2"));
+        assert!(read(&path).unwrap_err().to_string().contains("line 2"));
         std::fs::write(&path, "target: {}\n").unwrap();
-        assert!(read(&path).unwrap_err().contains("no observation"));
+        assert!(
+            read(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("no observation")
+        );
     }
 
     #[test]

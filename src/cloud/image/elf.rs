@@ -1,6 +1,7 @@
 //! Whether a file can run in an empty image: a static Linux executable for the right processor.
 //! Pure.
 
+use super::architecture;
 use model::scenario::Arch;
 
 const MACHINE_X86_64: u16 = 62;
@@ -13,62 +14,81 @@ const PROGRAM: [u16; 2] = [2, 3];
 /// Program header: the path of the dynamic loader.
 const PT_INTERP: u32 = 3;
 
-/// Accepts a static ELF executable for `arch`, or says in a sentence what it is instead.
-pub fn inspect(head: &[u8], arch: Arch) -> Result<(), String> {
+/// What a file is instead of a program for the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnfitBinary {
+    #[error("it is a script; the image has no interpreter")]
+    Script,
+    #[error("it is a macOS program; name a static Linux build with --generator-binary")]
+    MacOs,
+    #[error("it is a Windows program; name a static Linux build with --generator-binary")]
+    Windows,
+    #[error("it is not an executable")]
+    NotExecutable,
+    #[error("its ELF header is damaged, or of 32 bits")]
+    Header,
+    #[error("it is for a processor that Fargate does not have (ELF machine {0})")]
+    Machine(u16),
+    #[error(
+        "it is built for {} and `fleet.arch` asks for {}; name the other build with --generator-binary",
+        architecture(*found),
+        architecture(*wanted)
+    )]
+    Architecture { found: Arch, wanted: Arch },
+    #[error("it is built for another system than Linux (ELF system {0})")]
+    System(u8),
+    #[error("it is a library or a part of a program, not a program")]
+    NotAProgram,
+    #[error("its program headers are damaged")]
+    ProgramHeaders,
+    #[error(
+        "it needs a C library, and the image has none; use the static release, or name a static build \
+         with --generator-binary"
+    )]
+    NeedsLibrary,
+}
+
+/// Accepts a static ELF executable for `arch`.
+pub fn inspect(head: &[u8], arch: Arch) -> Result<(), UnfitBinary> {
     if head.starts_with(b"#!") {
-        return Err("it is a script; the image has no interpreter".to_owned());
+        return Err(UnfitBinary::Script);
     }
     if [&b"\xcf\xfa\xed\xfe"[..], b"\xca\xfe\xba\xbe"]
         .iter()
         .any(|magic| head.starts_with(magic))
     {
-        return Err(
-            "it is a macOS program; name a static Linux build with --generator-binary".to_owned(),
-        );
+        return Err(UnfitBinary::MacOs);
     }
     if head.starts_with(b"MZ") {
-        return Err(
-            "it is a Windows program; name a static Linux build with --generator-binary".to_owned(),
-        );
+        return Err(UnfitBinary::Windows);
     }
     if !head.starts_with(b"\x7fELF") {
-        return Err("it is not an executable".to_owned());
+        return Err(UnfitBinary::NotExecutable);
     }
     // 64 bit, little endian: both architectures of Fargate.
-    let header = Header::read(head).ok_or("its ELF header is damaged, or of 32 bits")?;
+    let header = Header::read(head).ok_or(UnfitBinary::Header)?;
     let found = match header.machine {
         MACHINE_X86_64 => Arch::X86_64,
         MACHINE_AARCH64 => Arch::Arm64,
-        other => {
-            return Err(format!(
-                "it is for a processor that Fargate does not have (ELF machine {other})"
-            ));
-        }
+        other => return Err(UnfitBinary::Machine(other)),
     };
     if found != arch {
-        let name = super::architecture;
-        return Err(format!(
-            "it is built for {} and `fleet.arch` asks for {}; name the other build with --generator-binary",
-            name(found),
-            name(arch)
-        ));
+        return Err(UnfitBinary::Architecture {
+            found,
+            wanted: arch,
+        });
     }
     if !LINUX.contains(&header.system) {
-        return Err(format!(
-            "it is built for another system than Linux (ELF system {})",
-            header.system
-        ));
+        return Err(UnfitBinary::System(header.system));
     }
     if !PROGRAM.contains(&header.kind) || header.entry == 0 {
-        return Err("it is a library or a part of a program, not a program".to_owned());
+        return Err(UnfitBinary::NotAProgram);
     }
     if header
         .needs_loader(head)
-        .ok_or("its program headers are damaged")?
+        .ok_or(UnfitBinary::ProgramHeaders)?
     {
-        return Err("it needs a C library, and the image has none; use the static release, or name a static build \
-                    with --generator-binary"
-            .to_owned());
+        return Err(UnfitBinary::NeedsLibrary);
     }
     Ok(())
 }
@@ -175,7 +195,7 @@ mod tests {
             (b"\x7fELF\x02\x01".to_vec(), "damaged"),
             (Vec::new(), "not an executable"),
         ] {
-            let why = inspect(&head, Arch::X86_64).unwrap_err();
+            let why = inspect(&head, Arch::X86_64).unwrap_err().to_string();
             assert!(why.contains(words), "{why}");
         }
     }

@@ -13,7 +13,7 @@ mod layout;
 mod pack;
 mod push;
 
-pub use elf::inspect;
+pub use elf::{UnfitBinary, inspect};
 pub use layout::write as write_layout;
 pub use pack::{pack, write_rootfs};
 pub use push::push;
@@ -53,8 +53,9 @@ pub enum ImageError {
     Unfit {
         /// The binary.
         path: String,
-        /// The reason, in words.
-        why: String,
+        /// The reason.
+        #[source]
+        why: UnfitBinary,
     },
     /// A file could not be read or written.
     #[error("{path}: {source}")]

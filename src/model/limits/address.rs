@@ -60,14 +60,22 @@ pub fn refusal(address: IpAddr, policy: AddressPolicy) -> Option<AddressRefusal>
     }
 }
 
-/// The addresses of a name that may get load, or the reason why there are none.
-pub fn permitted(addresses: &[IpAddr], policy: AddressPolicy) -> Result<Vec<IpAddr>, String> {
+/// No address of a name may get load: the first of them, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}", refusal.of(*address))]
+pub struct AddressError {
+    pub address: IpAddr,
+    pub refusal: AddressRefusal,
+}
+
+/// The addresses of a name that may get load.
+pub fn permitted(addresses: &[IpAddr], policy: AddressPolicy) -> Result<Vec<IpAddr>, AddressError> {
     let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) = addresses
         .iter()
         .partition(|address| refusal(**address, policy).is_none());
-    let why = refused
-        .first()
-        .and_then(|first| refusal(*first, policy).map(|refusal| refusal.of(*first)));
+    let why = refused.first().and_then(|&address| {
+        refusal(address, policy).map(|refusal| AddressError { address, refusal })
+    });
     match why {
         Some(why) if allowed.is_empty() => Err(why),
         _ => Ok(allowed),
@@ -449,7 +457,7 @@ mod tests {
         };
         let check = |given: &[&str], kept: Result<&[&str], &str>| {
             assert_eq!(
-                permitted(&all(given), NOTHING),
+                permitted(&all(given), NOTHING).map_err(|error| error.to_string()),
                 kept.map(all).map_err(str::to_owned),
                 "{given:?}"
             );

@@ -13,9 +13,9 @@ mod organisation;
 mod proof;
 mod running;
 
-pub use address::{AddressPolicy, AddressRefusal, permitted, refusal};
+pub use address::{AddressError, AddressPolicy, AddressRefusal, permitted, refusal};
 pub use ceiling::{OwnershipToken, UNPROVEN_RATE, beyond_ceiling};
-pub use organisation::Organisation;
+pub use organisation::{Organisation, OrganisationError};
 pub use proof::{OwnershipProof, TargetAuthorization, ownership_token, record_name, same_host};
 pub use running::{Before, Budget, RunLimits, Spent};
 

@@ -28,13 +28,22 @@ pub struct Organisation {
     pub hosts: Option<Vec<String>>,
 }
 
+/// Why the limits of an organisation's file are unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum OrganisationError {
+    #[error("it is empty: write `{{}}` to limit nothing, or remove it")]
+    Empty,
+    #[error("{0}")]
+    Form(#[source] Box<serde_saphyr::Error>),
+}
+
 impl Organisation {
     /// Reads the YAML text. Fails if it is empty, has an unknown key or a wrong value.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, OrganisationError> {
         if text.trim().is_empty() {
-            return Err("it is empty: write `{}` to limit nothing, or remove it".to_owned());
+            return Err(OrganisationError::Empty);
         }
-        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+        serde_saphyr::from_str(text).map_err(|error| OrganisationError::Form(Box::new(error)))
     }
 
     /// Every limit that a run would break, each with its key.
@@ -239,10 +248,10 @@ hosts: [shop.example.com, \"*.test.example.com\"]
             ("hosts: shop.example.com", "hosts"),
             ("", "it is empty"),
         ] {
-            let error = Organisation::parse(text).unwrap_err();
+            let error = Organisation::parse(text).unwrap_err().to_string();
             assert!(error.contains(words), "`{words}` is not in {error}");
         }
-        assert_eq!(Organisation::parse("{}"), Ok(Organisation::default()));
+        assert_eq!(Organisation::parse("{}").unwrap(), Organisation::default());
     }
 
     #[test]

@@ -200,55 +200,66 @@ fn table(reader: &mut Reader<'_>, node: &Node) -> Option<Table> {
     }
 }
 
-fn csv(bytes: &[u8]) -> Result<Table, String> {
+/// Why a data file is no table.
+#[derive(Debug, thiserror::Error)]
+enum TableError {
+    #[error("{0}")]
+    Csv(#[from] csv::Error),
+    #[error("the column `{0}` is there twice")]
+    ColumnTwice(String),
+    #[error("{0}")]
+    NotText(#[from] std::str::Utf8Error),
+    #[error("line {line}: {source}")]
+    Json {
+        line: usize,
+        source: serde_json::Error,
+    },
+    #[error("line {line} has no `{column}`")]
+    NoColumn { line: usize, column: String },
+}
+
+fn csv(bytes: &[u8]) -> Result<Table, TableError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::Headers)
         .from_reader(bytes);
-    let columns: Vec<String> = reader
-        .headers()
-        .map_err(|error| error.to_string())?
-        .iter()
-        .map(str::to_owned)
-        .collect();
+    let columns: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
     if let Some(twice) = columns
         .iter()
         .enumerate()
         .find(|(at, column)| columns[..*at].contains(column))
     {
-        return Err(format!("the column `{}` is there twice", twice.1));
+        return Err(TableError::ColumnTwice(twice.1.clone()));
     }
     let rows = reader
         .records()
         .map(|row| row.map(|row| row.iter().map(str::to_owned).collect()));
     let rows: Result<Vec<Vec<String>>, csv::Error> = rows.collect();
-    Ok((columns, rows.map_err(|error| error.to_string())?))
+    Ok((columns, rows?))
 }
 
 /// The columns are those of the first object; a row that lacks one is an error.
-fn json_lines(bytes: &[u8]) -> Result<Table, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+fn json_lines(bytes: &[u8]) -> Result<Table, TableError> {
+    let text = std::str::from_utf8(bytes)?;
     let (mut columns, mut rows) = (Vec::new(), Vec::new());
-    for (number, line) in (1..)
+    for (line, text) in (1..)
         .zip(text.lines())
-        .filter(|(_, line)| !line.trim().is_empty())
+        .filter(|(_, text)| !text.trim().is_empty())
     {
         let object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(line).map_err(|error| format!("line {number}: {error}"))?;
+            serde_json::from_str(text).map_err(|source| TableError::Json { line, source })?;
         if columns.is_empty() {
             columns = object.keys().cloned().collect();
         }
         let value = |column: &String| match object.get(column) {
-            None => Err(format!("line {number} has no `{column}`")),
+            None => Err(TableError::NoColumn {
+                line,
+                column: column.clone(),
+            }),
             Some(serde_json::Value::String(text)) => Ok(text.clone()),
             Some(value) => Ok(value.to_string()),
         };
-        rows.push(
-            columns
-                .iter()
-                .map(value)
-                .collect::<Result<Vec<String>, String>>()?,
-        );
+        rows.push(columns.iter().map(value).collect::<Result<_, _>>()?);
     }
     Ok((columns, rows))
 }
@@ -263,31 +274,35 @@ mod tests {
             vec!["email".to_owned(), "n".to_owned()],
             vec![vec!["a,b".to_owned(), "1".to_owned()]],
         );
+        assert_eq!(csv(b"\xef\xbb\xbfemail, n\n\"a,b\",1\n").unwrap(), wanted);
         assert_eq!(
-            csv(b"\xef\xbb\xbfemail, n\n\"a,b\",1\n"),
-            Ok(wanted.clone())
-        );
-        assert_eq!(
-            json_lines(b"{\"email\": \"a,b\", \"n\": 1}\n\n"),
-            Ok(wanted)
+            json_lines(b"{\"email\": \"a,b\", \"n\": 1}\n\n").unwrap(),
+            wanted
         );
     }
 
     #[test]
     fn faulty_tables_say_where() {
         assert_eq!(
-            csv(b"a,a\n1,2\n").unwrap_err(),
+            csv(b"a,a\n1,2\n").unwrap_err().to_string(),
             "the column `a` is there twice"
         );
-        assert!(csv(b"a,b\n1\n").unwrap_err().contains("line: 2"));
+        assert!(
+            csv(b"a,b\n1\n")
+                .unwrap_err()
+                .to_string()
+                .contains("line: 2")
+        );
         assert!(
             json_lines(b"{\"a\": 1}\n{\"b\": 1}\n")
                 .unwrap_err()
+                .to_string()
                 .contains("line 2 has no `a`")
         );
         assert!(
             json_lines(b"{\"a\": 1}\nnonsense\n")
                 .unwrap_err()
+                .to_string()
                 .contains("line 2")
         );
     }

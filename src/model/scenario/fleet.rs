@@ -215,16 +215,25 @@ pub fn budget(reader: &mut Reader<'_>, node: &Node) -> Option<Usd> {
     let text = reader.text(node)?;
     match parse_usd(&text.value) {
         Ok(dollars) => Some(dollars),
-        Err(help) => {
+        Err(error) => {
             let message = format!("`{}` is not an amount of US dollars", text.value);
-            reader.report(text.refuse("an amount of US dollars", message, help));
+            reader.report(text.refuse("an amount of US dollars", message, error.to_string()));
             None
         }
     }
 }
 
-/// Reads `5 USD`; the error says what to write.
-pub fn parse_usd(text: &str) -> Result<Usd, String> {
+/// Why a text is no amount of US dollars: the error says what to write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UsdError {
+    #[error("write `{0} USD`")]
+    NoUnit(String),
+    #[error("write it like `5 USD`")]
+    Number,
+}
+
+/// Reads `5 USD`.
+pub fn parse_usd(text: &str) -> Result<Usd, UsdError> {
     let amount = text.trim_end_matches("USD").trim().trim_start_matches('$');
     let dollars = amount
         .parse::<f64>()
@@ -232,8 +241,8 @@ pub fn parse_usd(text: &str) -> Result<Usd, String> {
         .filter(|dollars| dollars.is_finite() && *dollars > 0.0);
     match dollars {
         Some(dollars) if text.ends_with("USD") && !text.contains('$') => Ok(Usd(dollars)),
-        Some(_) => Err(format!("write `{amount} USD`")),
-        None => Err("write it like `5 USD`".to_owned()),
+        Some(_) => Err(UsdError::NoUnit(amount.to_owned())),
+        None => Err(UsdError::Number),
     }
 }
 

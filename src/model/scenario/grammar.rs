@@ -353,7 +353,7 @@ fn window(part: Part<'_>) -> Result<u32, GrammarFault> {
             "a window is of whole seconds, up to an hour",
             "like `within 30s`",
         ),
-        Err(message) => length.fault(message, "like `within 30s`"),
+        Err(error) => length.fault(error.to_string(), "like `within 30s`"),
     }
 }
 
@@ -369,7 +369,10 @@ fn latency(part: Part<'_>) -> Result<f64, GrammarFault> {
             "nothing is faster than nothing",
             "a limit is above 0, like `500ms`",
         ),
-        Err(message) => part.fault(message, "a latency is written like `500ms` or `2s`"),
+        Err(error) => part.fault(
+            error.to_string(),
+            "a latency is written like `500ms` or `2s`",
+        ),
     }
 }
 

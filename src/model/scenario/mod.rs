@@ -22,6 +22,7 @@ mod data;
 #[cfg(any(test, feature = "testing"))]
 pub mod example;
 mod fields;
+mod files;
 mod fleet;
 mod flows;
 mod grammar;
@@ -51,7 +52,8 @@ pub use capture::{Capture, From, Occurrence};
 pub use check::{Check, Expected, What};
 pub use condition::{Condition, Operator};
 pub use data::{DataFile, Order, WhenUsedUp};
-pub use fleet::parse_usd;
+pub use files::{FileContents, FileError, ReadFile, no_files};
+pub use fleet::{UsdError, parse_usd};
 pub use init::TestKind;
 pub use limit::Limit;
 pub use outside::secrets_named;
@@ -60,6 +62,7 @@ pub use phases::parse_rate;
 pub use problem::{Problem, render};
 pub use schema::json_schema;
 pub use step::{Action, Block, Method, Step};
+pub use target::TargetUrlError;
 pub use template::{Escape, Expression, Literal, Now, Segment, Template};
 pub use threshold::{Threshold, ThresholdMetric, ThresholdOperator, ThresholdScope};
 
@@ -74,12 +77,6 @@ pub struct Substitutions {
     /// Replaces `target.url` (`--url`).
     pub url: Option<String>,
 }
-
-/// Opens a file that the scenario names, by the name it uses.
-pub type ReadFile<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
-
-/// The files a scenario uses, by the names it uses.
-pub type FileContents = BTreeMap<String, Arc<Vec<u8>>>;
 
 /// A scenario read from text, with what it used of its surroundings: only this leaves the machine,
 /// with the plan.
@@ -105,13 +102,8 @@ pub fn read(
 }
 
 /// Reads a target's URL by itself; the error says what is wrong and what to write.
-pub fn url(text: &str) -> Result<Url, String> {
+pub fn url(text: &str) -> Result<Url, TargetUrlError> {
     target::parse_alone(text)
-}
-
-/// For texts that name no files.
-pub fn no_files(name: &str) -> Result<Vec<u8>, String> {
-    Err(format!("there is no file `{name}` here"))
 }
 
 /// A scenario. Every value has been checked: later code trusts it.

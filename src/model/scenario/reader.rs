@@ -17,7 +17,7 @@ use super::fields::Object;
 use super::node::{Entry, Node, NodeValue};
 use super::{FileContents, Problem, ReadFile, Substitutions};
 use crate::redact::Secrets;
-use crate::units;
+use crate::units::{self, DurationError};
 
 mod headers;
 mod substitution;
@@ -360,8 +360,8 @@ impl<'a> Reader<'a> {
         let text = self.text(node)?;
         match checked_duration(&text.value) {
             Ok(duration) => Some(duration),
-            Err(message) => {
-                let message = text.said(message, "a duration");
+            Err(error) => {
+                let message = text.said(error.to_string(), "a duration");
                 self.report(
                     Problem::new(text.span.clone(), message)
                         .help("a duration is written like `30s`, `2m` or `1m30s`"),
@@ -402,11 +402,20 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Why a text is no duration for a scenario.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckedDurationError {
+    #[error(transparent)]
+    Form(#[from] DurationError),
+    #[error("`{0}` is longer than a day")]
+    LongerThanADay(String),
+}
+
 /// Reads a duration of at most a day.
-pub fn checked_duration(text: &str) -> Result<Duration, String> {
+pub fn checked_duration(text: &str) -> Result<Duration, CheckedDurationError> {
     let duration = units::parse_duration(text)?;
     if duration > LONGEST {
-        Err(format!("`{text}` is longer than a day"))
+        Err(CheckedDurationError::LongerThanADay(text.to_owned()))
     } else {
         Ok(duration)
     }

@@ -327,8 +327,21 @@ struct InvalidUrl {
     help: &'static str,
 }
 
-pub fn parse_alone(text: &str) -> Result<Url, String> {
-    parse_url(text).map_err(|InvalidUrl { reason, help }| format!("{text}: {reason}; {help}"))
+/// Why a text is no target's URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}: {reason}; {help}")]
+pub struct TargetUrlError {
+    text: String,
+    reason: &'static str,
+    help: &'static str,
+}
+
+pub fn parse_alone(text: &str) -> Result<Url, TargetUrlError> {
+    parse_url(text).map_err(|InvalidUrl { reason, help }| TargetUrlError {
+        text: text.to_owned(),
+        reason,
+        help,
+    })
 }
 
 fn parse_url(text: &str) -> Result<Url, InvalidUrl> {

@@ -80,9 +80,7 @@ fn every_shipped_scenario_is_read_and_opens_with_its_question() {
             "{}",
             path.display()
         );
-        let open = |name: &str| {
-            std::fs::read(path.with_file_name(name)).map_err(|error| error.to_string())
-        };
+        let open = |name: &str| Ok(std::fs::read(path.with_file_name(name))?);
         let read = super::read(&text, &substitutions, &open)
             .map_err(|problems| render("", &text, &problems, false))
             .unwrap();

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use super::node::Node;
-use super::reader::{Reader, checked_duration};
+use super::reader::{CheckedDurationError, Reader, checked_duration};
 use super::{Problem, Think};
 
 pub fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Think> {
     let text = reader.text(node)?;
     match parse_think(&text.value) {
         Ok(think) => Some(think),
-        Err(message) => {
-            let problem = Problem::new(text.span.clone(), text.said(message, "a think time"));
+        Err(error) => {
+            let message = text.said(error.to_string(), "a think time");
+            let problem = Problem::new(text.span.clone(), message);
             reader.report(problem.help(
                 "write `1s`, `1s..3s` for an even spread, `exponential(2s)` or `normal(2s, 500ms)`",
             ));
@@ -20,19 +21,32 @@ pub fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Think> {
     }
 }
 
-fn parse_think(text: &str) -> Result<Think, String> {
+/// Why a text is no think time.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum ThinkError {
+    #[error("`{0}` is not closed")]
+    Unclosed(String),
+    #[error("`{0}` is not a think time")]
+    Unknown(String),
+    #[error("`{0}` ends before it begins")]
+    EndsBeforeItBegins(String),
+    #[error(transparent)]
+    Duration(#[from] CheckedDurationError),
+}
+
+fn parse_think(text: &str) -> Result<Think, ThinkError> {
     if let Some((name, rest)) = text.trim().split_once('(') {
         let inside = rest
             .strip_suffix(')')
-            .ok_or_else(|| format!("`{text}` is not closed"))?;
-        let times: Result<Vec<Duration>, String> = inside
+            .ok_or_else(|| ThinkError::Unclosed(text.to_owned()))?;
+        let times: Result<Vec<Duration>, _> = inside
             .split(',')
             .map(|time| checked_duration(time.trim()))
             .collect();
         return match (name.trim(), times?.as_slice()) {
             ("exponential", [mean]) if !mean.is_zero() => Ok(Think::Exponential(*mean)),
             ("normal", [mean, deviation]) => Ok(Think::Normal(*mean, *deviation)),
-            _ => Err(format!("`{text}` is not a think time")),
+            _ => Err(ThinkError::Unknown(text.to_owned())),
         };
     }
     let Some((least, most)) = text.split_once("..") else {
@@ -45,7 +59,7 @@ fn parse_think(text: &str) -> Result<Think, String> {
     };
     let (least, most) = (checked_duration(least)?, checked_duration(most)?);
     if least > most {
-        return Err(format!("`{text}` ends before it begins"));
+        return Err(ThinkError::EndsBeforeItBegins(text.to_owned()));
     }
     Ok(if least == most {
         Think::Constant(least)

@@ -1,11 +1,13 @@
 //! `spikeproof advise`: explains a run's scaling policy and compares other policies.
 
-use super::report::{folder_of, read};
+use std::error::Error;
+
+use super::report::{ReportError, folder_of, read};
 use super::{CommandOutput, RunsDir};
 use crate::advice::WhatIf;
 use crate::outcome::Exit;
 use crate::report::{Own, advice, terminal};
-use crate::watch;
+use crate::watch::{self, RecordingError};
 
 /// Explains what an earlier run shows about the group's scaling policy.
 ///
@@ -48,20 +50,35 @@ pub fn run(args: &AdviseArgs) -> CommandOutput {
     }
 }
 
-fn advice_text(args: &AdviseArgs) -> Result<String, String> {
+/// Why a run gives no advice.
+#[derive(Debug, thiserror::Error)]
+enum AdviseError {
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    #[error(
+        "run {0} watched no group: add `target.group` or `target.service` to its scenario and run it again"
+    )]
+    NoGroup(String),
+    #[error("run {run} ended before it had data for advice (group {group})")]
+    NoData { run: String, group: String },
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    #[error("--what-if {0}")]
+    WhatIf(#[source] Box<dyn Error + Send + Sync>),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+fn advice_text(args: &AdviseArgs) -> Result<String, AdviseError> {
     let folder = folder_of(&args.run, &args.runs_dir)?;
     let (_, report) = read(&folder)?;
-    let group = report.group.as_ref().ok_or_else(|| {
-        format!(
-            "run {} watched no group: add `target.group` or `target.service` to its scenario and run it again",
-            report.run
-        )
-    })?;
-    let no_data = || {
-        format!(
-            "run {} ended before it had data for advice (group {group})",
-            report.run
-        )
+    let group = report
+        .group
+        .as_ref()
+        .ok_or_else(|| AdviseError::NoGroup(report.run.to_string()))?;
+    let no_data = || AdviseError::NoData {
+        run: report.run.to_string(),
+        group: group.to_string(),
     };
     let limit = report.advice.as_ref().ok_or_else(no_data)?.limit;
     let load = report.load.as_ref().ok_or_else(no_data)?;
@@ -71,7 +88,7 @@ fn advice_text(args: &AdviseArgs) -> Result<String, String> {
     if let Some(what_if) = &args.what_if {
         what_if
             .fits(&timeline)
-            .map_err(|why| format!("--what-if {why}"))?;
+            .map_err(|error| AdviseError::WhatIf(error.into()))?;
     }
     let own = Own {
         what_if: args.what_if.clone(),
@@ -79,9 +96,7 @@ fn advice_text(args: &AdviseArgs) -> Result<String, String> {
     };
     let advice = advice(load, &timeline, judged, started, limit, &own).ok_or_else(no_data)?;
     if args.json {
-        return serde_json::to_string_pretty(&advice)
-            .map(|text| text + "\n")
-            .map_err(|error| error.to_string());
+        return Ok(serde_json::to_string_pretty(&advice)? + "\n");
     }
     Ok(terminal::advice(&advice))
 }

@@ -5,11 +5,11 @@ use std::io::IsTerminal as _;
 
 use super::CommandOutput;
 use super::run::ScenarioArgs;
-use crate::aws::Cloud;
+use crate::aws::{AwsError, Cloud};
 use crate::outcome::Exit;
 use crate::run::{FleetKind, Preview, ScenarioOptions, preview, prove, wrong_clock};
 use crate::verdict::preflight;
-use crate::watch;
+use crate::watch::{self, WatchError};
 
 mod group;
 mod plan;
@@ -50,8 +50,19 @@ pub async fn run(args: &CheckArgs) -> CommandOutput {
     }
 }
 
+/// Why the group cannot be shown.
+#[derive(Debug, thiserror::Error)]
+enum GroupError {
+    #[error("the scenario names no `target.group` or `target.service`")]
+    NoGroup,
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+}
+
 /// The current state of the group, and how its policies see the scenario.
-async fn group(options: &ScenarioOptions, preview: &Preview) -> Result<String, String> {
+async fn group(options: &ScenarioOptions, preview: &Preview) -> Result<String, GroupError> {
     let Preview {
         scenario, schedule, ..
     } = preview;
@@ -59,16 +70,12 @@ async fn group(options: &ScenarioOptions, preview: &Preview) -> Result<String, S
         .target
         .subject
         .as_ref()
-        .ok_or("the scenario names no `target.group` or `target.service`")?;
-    let Cloud { aws, caller } = Cloud::find().await.map_err(|error| error.to_string())?;
-    let seen = watch::survey(&aws, subject)
-        .await
-        .map_err(|error| error.to_string())?;
+        .ok_or(GroupError::NoGroup)?;
+    let Cloud { aws, caller } = Cloud::find().await?;
+    let seen = watch::survey(&aws, subject).await?;
     let mut warnings = preflight::warnings(scenario, schedule, &seen);
     if let Some(like) = &scenario.target.like {
-        let other = watch::survey(&aws, like)
-            .await
-            .map_err(|error| error.to_string())?;
+        let other = watch::survey(&aws, like).await?;
         warnings.extend(preflight::differences(&seen, &other));
     }
     let mut out = String::new();

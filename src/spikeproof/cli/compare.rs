@@ -1,6 +1,8 @@
 //! `spikeproof compare`: variance between runs of one scenario.
 
-use super::report::read;
+use std::error::Error;
+
+use super::report::{ReportError, entries, read};
 use super::{CommandOutput, RunsDir};
 use crate::outcome::Exit;
 use crate::report::RunReport;
@@ -34,29 +36,39 @@ pub fn run(args: &CompareArgs) -> CommandOutput {
     }
 }
 
-fn compared(args: &CompareArgs) -> Result<Comparison, String> {
-    let runs_dir = args.runs_dir.path().map_err(|answer| answer.stderr)?;
+/// Why runs cannot be compared.
+#[derive(Debug, thiserror::Error)]
+enum CompareError {
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    #[error("{0}")]
+    Unlike(#[source] Box<dyn Error + Send + Sync>),
+}
+
+fn compared(args: &CompareArgs) -> Result<Comparison, CompareError> {
+    let runs_dir = args.runs_dir.find().map_err(ReportError::RunsDir)?;
+    let compared = |reports: &[RunReport]| {
+        compare(reports).map_err(|error| CompareError::Unlike(error.into()))
+    };
     if !args.runs.is_empty() {
         let reports = args
             .runs
             .iter()
             .map(|run| read(&runs_dir.join(run)).map(|(_, report)| report));
-        return compare(&reports.collect::<Result<Vec<_>, _>>()?);
+        return compared(&reports.collect::<Result<Vec<_>, _>>()?);
     }
-    let entries = std::fs::read_dir(&runs_dir)
-        .map_err(|error| format!("no runs in {}: {error}", runs_dir.display()))?;
     // A run without a report, or with one that this version cannot read, is skipped.
-    let mut reports: Vec<RunReport> = entries
+    let mut reports: Vec<RunReport> = entries(&runs_dir)?
         .flatten()
         .filter_map(|entry| Some(read(&entry.path()).ok()?.1))
         .collect();
     reports.sort_by(|a, b| a.run.cmp(&b.run));
     let latest = reports
         .last()
-        .ok_or_else(|| format!("no run with a report in {}", runs_dir.display()))?;
+        .ok_or_else(|| ReportError::NoneReported(runs_dir.clone()))?;
     let (scenario, group) = (latest.scenario.clone(), latest.group.clone());
     reports.retain(|report| {
         report.scenario == scenario && report.group == group && report.judged.is_some()
     });
-    compare(&reports)
+    compared(&reports)
 }

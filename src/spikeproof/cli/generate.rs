@@ -11,11 +11,11 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::CommandOutput;
-use crate::aws::Aws;
+use crate::aws::{Aws, AwsError};
 use crate::channel::message::Ended;
-use crate::channel::{self, LEASE};
+use crate::channel::{self, ChannelError, LEASE};
 use crate::engine::lifetime::Clocks;
-use crate::engine::task::{GeneratorTask, generate};
+use crate::engine::task::{GenerateError, GeneratorTask, generate};
 use crate::outcome::Exit;
 
 /// The metadata service is on the same host and answers at once. If it does not, the process id
@@ -61,21 +61,30 @@ pub async fn run(args: GenerateArgs) -> CommandOutput {
     }
 }
 
-async fn carry_out(args: &GenerateArgs) -> Result<Ended, String> {
+/// Why a slot carries out no load.
+#[derive(Debug, thiserror::Error)]
+enum SlotError {
+    #[error("its lifetime cannot be bounded: {0}")]
+    Lifetime(#[source] std::io::Error),
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
+}
+
+async fn carry_out(args: &GenerateArgs) -> Result<Ended, SlotError> {
     let lifetime = Duration::from_secs(args.max_lifetime);
     // The clocks start first, because every later step can hang.
     Clocks::after(lifetime)
         .start()
-        .map_err(|error| format!("its lifetime cannot be bounded: {error}"))?;
+        .map_err(SlotError::Lifetime)?;
     let aws = match args.channel.starts_with("s3://") {
-        true => Some(
-            Aws::from_environment()
-                .await
-                .map_err(|error| error.to_string())?,
-        ),
+        true => Some(Aws::from_environment().await?),
         false => None,
     };
-    let channel = channel::open(&args.channel, aws.as_ref()).map_err(|error| error.to_string())?;
+    let channel = channel::open(&args.channel, aws.as_ref())?;
     let task = GeneratorTask {
         channel,
         slot: args.slot,
@@ -85,7 +94,7 @@ async fn carry_out(args: &GenerateArgs) -> Result<Ended, String> {
         identity: identity().await,
         lease: LEASE,
     };
-    generate(&task).await.map_err(|error| error.to_string())
+    Ok(generate(&task).await?)
 }
 
 /// The task's ARN, or the process id outside ECS.

@@ -54,7 +54,26 @@ pub async fn run(args: LabArgs) -> CommandOutput {
     }
 }
 
-async fn lab(args: LabArgs) -> Result<u8, String> {
+/// Why the lab or its command could not run.
+#[derive(Debug, thiserror::Error)]
+enum LabRunError {
+    #[error("{0}")]
+    Signals(#[source] std::io::Error),
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    #[error("{program}: {source}")]
+    Command {
+        program: String,
+        source: std::io::Error,
+    },
+    #[error("{}: {source}", path.display())]
+    Truth {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}
+
+async fn lab(args: LabArgs) -> Result<u8, LabRunError> {
     let LabArgs {
         file,
         truth,
@@ -68,9 +87,9 @@ async fn lab(args: LabArgs) -> Result<u8, String> {
         operator: permissions,
         tasks: task_permissions,
     };
-    let mut signals = Signals::listen().map_err(|error| error.to_string())?;
+    let mut signals = Signals::listen().map_err(LabRunError::Signals)?;
     let lab = tokio::select! {
-        lab = lab::start_held(Options { file, port, moto, ..Options::default() }, held) => lab.map_err(|error| error.to_string())?,
+        lab = lab::start_held(Options { file, port, moto, ..Options::default() }, held) => lab?,
         // Dropping the start kills what it started.
         _ = signals.next() => return Ok(INTERRUPTED),
     };
@@ -81,7 +100,7 @@ async fn lab(args: LabArgs) -> Result<u8, String> {
     print_permissions(&lab.permissions());
     let written = truth.map_or(Ok(()), |path| {
         let text = serde_json::to_string_pretty(&lab.truth()).unwrap_or_default();
-        std::fs::write(&path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
+        std::fs::write(&path, text + "\n").map_err(|source| LabRunError::Truth { path, source })
     });
     lab.stop().await;
     written.and(outcome)
@@ -107,8 +126,11 @@ async fn run_command(
     program: &str,
     arguments: &[String],
     signals: &mut Signals,
-) -> Result<u8, String> {
-    let failed = |error: std::io::Error| format!("{program}: {error}");
+) -> Result<u8, LabRunError> {
+    let failed = |source| LabRunError::Command {
+        program: program.to_owned(),
+        source,
+    };
     let mut child = command(lab, program, arguments).spawn().map_err(failed)?;
     let pid = child.id().and_then(|id| Pid::from_raw(id as i32));
     let status = loop {

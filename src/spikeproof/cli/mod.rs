@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::journal::JournalError;
 use crate::outcome::{EXIT_CODES, Exit};
 use crate::redact;
 
@@ -108,8 +109,12 @@ pub struct RunsDir {
 }
 
 impl RunsDir {
-    fn path(&self) -> Result<PathBuf, CommandOutput> {
+    fn find(&self) -> Result<PathBuf, JournalError> {
         crate::journal::runs_dir(self.runs_dir.as_deref(), |name| std::env::var_os(name))
+    }
+
+    fn path(&self) -> Result<PathBuf, CommandOutput> {
+        self.find()
             .map_err(|error| CommandOutput::error(error, Exit::Usage))
     }
 }

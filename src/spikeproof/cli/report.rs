@@ -1,8 +1,10 @@
 //! `spikeproof report`: shows the report of an earlier run.
 
+use std::fs::ReadDir;
 use std::path::{Path, PathBuf};
 
 use super::{CommandOutput, RunsDir};
+use crate::journal::JournalError;
 use crate::outcome::Exit;
 use crate::report::{RunReport, VERSION, older, terminal};
 
@@ -28,9 +30,33 @@ pub fn run(args: &ReportArgs) -> CommandOutput {
     }
 }
 
+/// Why there is no report to show.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    #[error(transparent)]
+    RunsDir(#[from] JournalError),
+    #[error("no runs in {}: {source}", folder.display())]
+    NoRuns {
+        folder: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("no run with a report in {}", .0.display())]
+    NoneReported(PathBuf),
+    #[error("no report at {}: {source}", path.display())]
+    File {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{} is not a report this version reads (version {VERSION}): {source}", path.display())]
+    Form {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
+}
+
 /// The folder of a run; `latest` is the latest run with a report.
-pub fn folder_of(run: &str, runs_dir: &RunsDir) -> Result<PathBuf, String> {
-    let runs_dir = runs_dir.path().map_err(|answer| answer.stderr)?;
+pub fn folder_of(run: &str, runs_dir: &RunsDir) -> Result<PathBuf, ReportError> {
+    let runs_dir = runs_dir.find()?;
     let run = if run == "latest" {
         latest(&runs_dir)?
     } else {
@@ -40,27 +66,32 @@ pub fn folder_of(run: &str, runs_dir: &RunsDir) -> Result<PathBuf, String> {
 }
 
 /// Reads `report.json` of a run: its text, and the parsed report.
-pub fn read(folder: &Path) -> Result<(String, RunReport), String> {
+pub fn read(folder: &Path) -> Result<(String, RunReport), ReportError> {
     let path = folder.join("report.json");
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| format!("no report at {}: {error}", path.display()))?;
-    let report = older::read(&text).map_err(|error| {
-        format!(
-            "{} is not a report this version reads (version {VERSION}): {error}",
-            path.display()
-        )
-    })?;
-    Ok((text, report))
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(source) => return Err(ReportError::File { path, source }),
+    };
+    match older::read(&text) {
+        Ok(report) => Ok((text, report)),
+        Err(source) => Err(ReportError::Form { path, source }),
+    }
 }
 
-fn latest(runs_dir: &Path) -> Result<String, String> {
-    let entries = std::fs::read_dir(runs_dir)
-        .map_err(|error| format!("no runs in {}: {error}", runs_dir.display()))?;
+/// What is in the folder of all runs.
+pub fn entries(runs_dir: &Path) -> Result<ReadDir, ReportError> {
+    std::fs::read_dir(runs_dir).map_err(|source| ReportError::NoRuns {
+        folder: runs_dir.to_owned(),
+        source,
+    })
+}
+
+fn latest(runs_dir: &Path) -> Result<String, ReportError> {
     // Run ids sort by time.
-    entries
+    entries(runs_dir)?
         .flatten()
         .filter(|entry| entry.path().join("report.json").exists())
         .filter_map(|entry| entry.file_name().into_string().ok())
         .max()
-        .ok_or_else(|| format!("no run with a report in {}", runs_dir.display()))
+        .ok_or_else(|| ReportError::NoneReported(runs_dir.to_owned()))
 }

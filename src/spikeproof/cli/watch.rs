@@ -84,9 +84,7 @@ fn expectations(args: &WatchArgs) -> Result<Scenario, String> {
          steps: [{{ get: / }}]\nscaling: {{ out_within: {:?}, in_within: {:?} }}\n",
         args.out_within, args.in_within
     );
-    let read = scenario::read(&text, &Substitutions::default(), &|name| {
-        Err(format!("no file {name}"))
-    });
+    let read = scenario::read(&text, &Substitutions::default(), &scenario::no_files);
     read.map(|read| read.scenario).map_err(|problems| {
         let problems: Vec<&str> = problems
             .iter()

@@ -40,7 +40,7 @@ impl TargetClaim<'_> {
         if self.options.fleet == FleetKind::Local {
             let host = &self.target.url.host;
             limits::permitted(asker.addresses(), self.reach)
-                .map_err(|why| refused(format!("{host}: {why}")))?;
+                .map_err(|error| refused(format!("{host}: {error}")).with_source(error))?;
         }
         let proof = match asker.is_this_machine() {
             Some(proof) => Some(proof),
@@ -71,7 +71,10 @@ impl TargetClaim<'_> {
         let found = match &account {
             None => "no AWS account is known here".to_owned(),
             Some(account) => match asker.by_mark(account).await {
-                Err(found) => found.join("; "),
+                Err(found) => {
+                    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+                    found.join("; ")
+                }
                 Ok(proof) => {
                     return Ok(TargetAuthorization {
                         proof: Some(proof),

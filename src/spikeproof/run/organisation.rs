@@ -72,7 +72,9 @@ fn read(path: &Path) -> Result<OrganisationRules, RunError> {
     })?;
     match Organisation::parse(&text) {
         Ok(limits) => Ok(OrganisationRules { limits, file }),
-        Err(error) => Err(RunError::could_not(Phase::Plan, format!("{file}: {error}"))),
+        Err(error) => {
+            Err(RunError::could_not(Phase::Plan, format!("{file}: {error}")).with_source(error))
+        }
     }
 }
 

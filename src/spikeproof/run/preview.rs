@@ -69,7 +69,7 @@ fn read_scenario(options: &ScenarioOptions, colour: bool) -> Result<scenario::Re
         url: options.url.clone(),
     };
     let folder = Path::new(&options.file).parent().unwrap_or(Path::new(""));
-    let open = |name: &str| std::fs::read(folder.join(name)).map_err(|error| error.to_string());
+    let open = |name: &str| Ok(std::fs::read(folder.join(name))?);
     scenario::read(&options.text, &surroundings, &open).map_err(|problems| {
         let rendered = scenario::render(&options.file, &options.text, &problems, colour);
         RunError::invalid_scenario(rendered)

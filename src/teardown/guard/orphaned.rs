@@ -83,7 +83,7 @@ async fn without_folder(
         Err(error) => return Ok(entry.became(Err(Skipped::Unable(error.to_string())))),
     };
     if let Err(why) = same_place(&cloud, records) {
-        return Ok(entry.became(Err(Skipped::Unable(why))));
+        return Ok(entry.became(Err(Skipped::Unable(why.to_string()))));
     }
     let facts = JournalFacts {
         unsettled: true,

@@ -49,8 +49,12 @@ pub(super) async fn examine(
             }));
             continue;
         }
-        let cloud = clouds.get(events).await.map_err(|error| error.to_string());
-        let cloud = cloud.and_then(|cloud| same_place(&cloud, &records).map(|()| cloud));
+        let cloud = match clouds.get(events).await {
+            Ok(cloud) => same_place(&cloud, &records)
+                .map(|()| cloud)
+                .map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
         examined.push(match cloud {
             Ok(cloud) => Examined::Open(Box::new(ReapTarget {
                 entry,
@@ -67,26 +71,44 @@ pub(super) async fn examine(
     Ok(examined)
 }
 
-/// An error if the run ran in another account, region or AWS: there every Describe would find
-/// nothing, and prove nothing.
-pub(crate) fn same_place(cloud: &Cloud, records: &[Record]) -> Result<(), String> {
+/// A run ran in another account, region or AWS: here every Describe would find nothing, and prove
+/// nothing.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RanElsewhere {
+    #[error("it ran in account {}, {}; these credentials are for {}, {}", then.0, then.1, now.0, now.1)]
+    Account {
+        /// Account and region.
+        then: (String, String),
+        now: (String, String),
+    },
+    #[error(
+        "it ran at {}, and AWS_ENDPOINT_URL leads to {}; if that was an emulator that has ended, remove the run's folder",
+        then.as_deref().unwrap_or("AWS itself"),
+        now.as_deref().unwrap_or("AWS itself")
+    )]
+    Endpoint {
+        then: Option<String>,
+        now: Option<String>,
+    },
+}
+
+pub(crate) fn same_place(cloud: &Cloud, records: &[Record]) -> Result<(), RanElsewhere> {
     let Some(run) = journal::head(records) else {
         return Ok(());
     };
     let (account, region) = (&cloud.caller.account, &cloud.aws.region);
     if run.account != *account || run.region != *region {
-        return Err(format!(
-            "it ran in account {}, {}; these credentials are for {account}, {region}",
-            run.account, run.region
-        ));
+        return Err(RanElsewhere::Account {
+            then: (run.account.clone(), run.region.clone()),
+            now: (account.clone(), region.clone()),
+        });
     }
     let (then, now) = (run.endpoint.as_deref(), cloud.aws.endpoint.as_deref());
     if then.map(without_slash) != now.map(without_slash) {
-        return Err(format!(
-            "it ran at {}, and AWS_ENDPOINT_URL leads to {}; if that was an emulator that has ended, remove the run's folder",
-            then.unwrap_or("AWS itself"),
-            now.unwrap_or("AWS itself")
-        ));
+        return Err(RanElsewhere::Endpoint {
+            then: then.map(str::to_owned),
+            now: now.map(str::to_owned),
+        });
     }
     Ok(())
 }
@@ -224,6 +246,7 @@ mod tests {
         let records = journal::read(&home.path().join("sp-0000000001"));
         assert_eq!(same_place(&at(None), &records), Ok(()));
         let why = same_place(&at(Some("http://127.0.0.1:5000")), &records).unwrap_err();
+        let why = why.to_string();
         assert!(
             why.contains("it ran at AWS itself") && why.contains("http://127.0.0.1:5000"),
             "{why}"
