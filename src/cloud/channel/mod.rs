@@ -63,7 +63,7 @@ pub enum ChannelError {
     Message {
         /// The object, below the run's prefix.
         path: String,
-        /// What the parser found wrong.
+        /// The error of the JSON parser.
         source: serde_json::Error,
     },
     /// An interval's gzip is damaged, or could not be made.
@@ -71,7 +71,7 @@ pub enum ChannelError {
     Packed {
         /// The object, below the run's prefix.
         path: String,
-        /// What gzip found wrong.
+        /// The error of gzip.
         source: std::io::Error,
     },
     /// Another epoch has written `control.json` since.

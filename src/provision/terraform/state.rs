@@ -69,7 +69,7 @@ pub fn keep(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What was done so that terraform sees the best state.
+/// The outcome of [`best_state`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Best {
     /// The state file is whole, and nothing newer is known.
