@@ -5,101 +5,12 @@
 //! to be called by us must be called, and the lab denies everything that a rendered document does
 //! not allow while a whole run passes.
 
-use std::collections::BTreeMap;
+mod document;
+mod need;
 
-use serde::Serialize;
-
-/// Who a document is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Role {
-    /// Makes a run and destroys it: `spikeproof run` with its terraform.
-    Operator,
-    /// Looks at the target: `spikeproof watch`.
-    Watcher,
-    /// Destroys what runs left, and creates nothing: `spikeproof reap` on a machine of its own.
-    Reaper,
-    /// A task of a run; `terraform/roles.tf` says the same of one bucket.
-    Generator,
-}
-
-impl Role {
-    /// Every role, each with a document of its own in `terraform/permissions/`.
-    pub const ALL: [Self; 4] = [Self::Operator, Self::Watcher, Self::Reaper, Self::Generator];
-
-    /// The name of its document, for example `operator`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::Watcher => "watcher",
-            Self::Reaper => "reaper",
-            Self::Generator => "generator",
-        }
-    }
-}
-
-/// Whose call takes the permission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Caller {
-    /// Our own code, which names the action.
-    Us,
-    /// Only terraform's AWS provider, while it makes, reads back or destroys.
-    Terraform,
-    /// Nobody names it: AWS wants it beside another action.
-    Beside,
-}
-
-/// One action that somebody needs.
-#[derive(Debug, Clone, Copy)]
-pub struct Need {
-    /// The IAM action, for example `ecs:RunTask`.
-    pub action: &'static str,
-    /// The roles that need it.
-    pub who: &'static [Role],
-    /// Whose call takes it.
-    pub caller: Caller,
-    /// The purpose, for people.
-    pub why: &'static str,
-}
-
-/// Actions on the same resources, under the same condition.
-#[derive(Debug, Clone, Copy)]
-pub struct Statement {
-    /// The statement's `Sid`.
-    pub name: &'static str,
-    /// Resource ARNs, with `*` for what differs between accounts and runs.
-    pub on: &'static [&'static str],
-    /// Operator, key, values.
-    pub when: Option<(&'static str, &'static str, &'static [&'static str])>,
-    /// The actions that are allowed; their roles may differ.
-    pub needs: &'static [Need],
-}
-
-const fn us(action: &'static str, who: &'static [Role], why: &'static str) -> Need {
-    Need {
-        action,
-        who,
-        caller: Caller::Us,
-        why,
-    }
-}
-
-const fn terraform(action: &'static str, why: &'static str) -> Need {
-    Need {
-        action,
-        who: OPERATOR,
-        caller: Caller::Terraform,
-        why,
-    }
-}
-
-const fn beside(action: &'static str, why: &'static str) -> Need {
-    Need {
-        action,
-        who: OPERATOR,
-        caller: Caller::Beside,
-        why,
-    }
-}
+pub use document::document;
+pub use need::{Caller, Need, Role, Statement};
+use need::{beside, terraform, us};
 
 const OPERATOR: &[Role] = &[Role::Operator];
 const REAPER: &[Role] = &[Role::Reaper];
@@ -572,73 +483,6 @@ pub const STATEMENTS: &[Statement] = &[
         ],
     },
 ];
-
-/// The document of a role, as AWS takes it.
-pub fn document(role: Role) -> String {
-    let statement = STATEMENTS
-        .iter()
-        .filter_map(|statement| statement.render(role))
-        .collect();
-    let document = Document {
-        version: "2012-10-17",
-        statement,
-    };
-    // Maps with text keys cannot fail to be written.
-    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
-}
-
-impl Statement {
-    /// None where the role needs none of it.
-    fn render(&self, role: Role) -> Option<Rendered> {
-        let needs = self.needs.iter().filter(|need| need.who.contains(&role));
-        let action: Vec<&str> = needs.map(|need| need.action).collect();
-        let condition = |(operator, key, values): (_, _, &'static [&'static str])| {
-            BTreeMap::from([(operator, BTreeMap::from([(key, Texts::of(values))]))])
-        };
-        let condition = self.when.map(condition);
-        (!action.is_empty()).then(|| Rendered {
-            sid: self.name,
-            effect: "Allow",
-            action,
-            resource: Texts::of(self.on),
-            condition,
-        })
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Document {
-    version: &'static str,
-    statement: Vec<Rendered>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Rendered {
-    sid: &'static str,
-    effect: &'static str,
-    action: Vec<&'static str>,
-    resource: Texts,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    condition: Option<BTreeMap<&'static str, BTreeMap<&'static str, Texts>>>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Texts {
-    One(&'static str),
-    Many(&'static [&'static str]),
-}
-
-impl Texts {
-    fn of(texts: &'static [&'static str]) -> Self {
-        match texts {
-            [one] => Self::One(one),
-            many => Self::Many(many),
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,74 @@
+//! Renders the table as the policy document of a role.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Role, STATEMENTS, Statement};
+
+/// The document of a role, as AWS takes it.
+pub fn document(role: Role) -> String {
+    let statement = STATEMENTS
+        .iter()
+        .filter_map(|statement| statement.render(role))
+        .collect();
+    let document = Document {
+        version: "2012-10-17",
+        statement,
+    };
+    // Maps with text keys cannot fail to be written.
+    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+}
+
+impl Statement {
+    /// None where the role needs none of it.
+    fn render(&self, role: Role) -> Option<Rendered> {
+        let needs = self.needs.iter().filter(|need| need.who.contains(&role));
+        let action: Vec<&str> = needs.map(|need| need.action).collect();
+        let condition = |(operator, key, values): (_, _, &'static [&'static str])| {
+            BTreeMap::from([(operator, BTreeMap::from([(key, Texts::of(values))]))])
+        };
+        let condition = self.when.map(condition);
+        (!action.is_empty()).then(|| Rendered {
+            sid: self.name,
+            effect: "Allow",
+            action,
+            resource: Texts::of(self.on),
+            condition,
+        })
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document {
+    version: &'static str,
+    statement: Vec<Rendered>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Rendered {
+    sid: &'static str,
+    effect: &'static str,
+    action: Vec<&'static str>,
+    resource: Texts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<BTreeMap<&'static str, BTreeMap<&'static str, Texts>>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Texts {
+    One(&'static str),
+    Many(&'static [&'static str]),
+}
+
+impl Texts {
+    fn of(texts: &'static [&'static str]) -> Self {
+        match texts {
+            [one] => Self::One(one),
+            many => Self::Many(many),
+        }
+    }
+}

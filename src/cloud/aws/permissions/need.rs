@@ -1,0 +1,93 @@
+//! The parts of the table: roles, callers, needs and statements.
+
+/// Who a document is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Role {
+    /// Makes a run and destroys it: `spikeproof run` with its terraform.
+    Operator,
+    /// Looks at the target: `spikeproof watch`.
+    Watcher,
+    /// Destroys what runs left, and creates nothing: `spikeproof reap` on a machine of its own.
+    Reaper,
+    /// A task of a run; `terraform/roles.tf` says the same of one bucket.
+    Generator,
+}
+
+impl Role {
+    /// Every role, each with a document of its own in `terraform/permissions/`.
+    pub const ALL: [Self; 4] = [Self::Operator, Self::Watcher, Self::Reaper, Self::Generator];
+
+    /// The name of its document, for example `operator`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Watcher => "watcher",
+            Self::Reaper => "reaper",
+            Self::Generator => "generator",
+        }
+    }
+}
+
+/// Whose call takes the permission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// Our own code, which names the action.
+    Us,
+    /// Only terraform's AWS provider, while it makes, reads back or destroys.
+    Terraform,
+    /// Nobody names it: AWS wants it beside another action.
+    Beside,
+}
+
+/// One action that somebody needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Need {
+    /// The IAM action, for example `ecs:RunTask`.
+    pub action: &'static str,
+    /// The roles that need it.
+    pub who: &'static [Role],
+    /// Whose call takes it.
+    pub caller: Caller,
+    /// The purpose, for people.
+    pub why: &'static str,
+}
+
+/// Actions on the same resources, under the same condition.
+#[derive(Debug, Clone, Copy)]
+pub struct Statement {
+    /// The statement's `Sid`.
+    pub name: &'static str,
+    /// Resource ARNs, with `*` for what differs between accounts and runs.
+    pub on: &'static [&'static str],
+    /// Operator, key, values.
+    pub when: Option<(&'static str, &'static str, &'static [&'static str])>,
+    /// The actions that are allowed; their roles may differ.
+    pub needs: &'static [Need],
+}
+
+pub(super) const fn us(action: &'static str, who: &'static [Role], why: &'static str) -> Need {
+    Need {
+        action,
+        who,
+        caller: Caller::Us,
+        why,
+    }
+}
+
+pub(super) const fn terraform(action: &'static str, why: &'static str) -> Need {
+    Need {
+        action,
+        who: &[Role::Operator],
+        caller: Caller::Terraform,
+        why,
+    }
+}
+
+pub(super) const fn beside(action: &'static str, why: &'static str) -> Need {
+    Need {
+        action,
+        who: &[Role::Operator],
+        caller: Caller::Beside,
+        why,
+    }
+}

@@ -1,0 +1,92 @@
+//! Arguments and environment of each subcommand. Pure.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::super::provider::ProviderSource;
+
+/// What is kept of the user's environment. Everything else, above all `TF_*`, could change what
+/// terraform does.
+const KEPT: &[&str] = &["PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT"];
+const KEPT_PREFIXES: &[&str] = &["AWS_", "SSL_", "XDG_", "LC_"];
+const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
+
+pub(super) const CONFIGURATION: &str = "terraform.rc";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subcommand {
+    Init,
+    Apply,
+    Destroy,
+    DestroyGently,
+}
+
+impl Subcommand {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Apply => "apply",
+            Self::Destroy | Self::DestroyGently => "destroy",
+        }
+    }
+}
+
+/// The arguments. No variable is among them: every user of the machine can read a command line.
+pub(super) fn arguments(command: Subcommand) -> Vec<&'static str> {
+    match command {
+        // The state lies in the run's folder, beside the module. (`init -json` came later than
+        // 1.5.)
+        Subcommand::Init => vec![
+            "init",
+            "-input=false",
+            "-no-color",
+            "-backend-config=path=../terraform.tfstate",
+        ],
+        Subcommand::Apply | Subcommand::Destroy => {
+            vec![
+                command.word(),
+                "-json",
+                "-auto-approve",
+                "-input=false",
+                "-lock-timeout=60s",
+            ]
+        }
+        Subcommand::DestroyGently => {
+            [arguments(Subcommand::Destroy), vec!["-parallelism=2"]].concat()
+        }
+    }
+}
+
+/// The environment of terraform. Pure.
+pub(super) fn environment(
+    user: BTreeMap<OsString, OsString>,
+    folder: &Path,
+    source: &ProviderSource,
+) -> BTreeMap<OsString, OsString> {
+    let mut environment: BTreeMap<OsString, OsString> = user
+        .into_iter()
+        .filter(|(name, _)| name.to_str().is_some_and(kept))
+        .collect();
+    let mut set = |name: &str, value: OsString| environment.insert(name.into(), value);
+    set("TF_IN_AUTOMATION", "1".into());
+    set("TF_INPUT", "0".into());
+    set("CHECKPOINT_DISABLE", "1".into());
+    match source {
+        ProviderSource::Configured(file) => set("TF_CLI_CONFIG_FILE", file.into()),
+        ProviderSource::Mirror(_) => set("TF_CLI_CONFIG_FILE", folder.join(CONFIGURATION).into()),
+        ProviderSource::Registry { cache } => {
+            set("TF_PLUGIN_CACHE_DIR", cache.into());
+            // The lock file is made per run and never shared.
+            set("TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE", "1".into());
+            set("TF_CLI_CONFIG_FILE", folder.join(CONFIGURATION).into())
+        }
+    };
+    environment
+}
+
+fn kept(name: &str) -> bool {
+    KEPT.contains(&name)
+        || KEPT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || PROXIES.iter().any(|proxy| name.eq_ignore_ascii_case(proxy))
+}

@@ -1,0 +1,133 @@
+//! How a command of terraform fails.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+use super::super::diagnostic;
+use super::super::message::Diagnostic;
+use cloud::aws::failure::Failure;
+
+/// A command of terraform that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TerraformError {
+    /// The file system failed, or the process could not be started.
+    #[error("could not {doing} {}: {source}", path.display())]
+    Io {
+        /// The verb, for example `open`.
+        doing: &'static str,
+        /// The file, folder or binary.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// Terraform ended with an exit code that is not 0.
+    #[error("terraform {command} failed: {}; everything it said is in {}", what(first.as_deref(), last_words), log.display())]
+    Failed {
+        /// The subcommand, for example `apply`.
+        command: &'static str,
+        /// Its exit code; `None` where a signal ended it.
+        code: Option<i32>,
+        /// Its first error; `None` where it gave none as a message.
+        first: Option<Box<Diagnostic>>,
+        /// The kind of the failure, by the text of that error.
+        failure: Failure,
+        /// One of its errors leaves open what was made: another attempt may do better.
+        unclear: bool,
+        /// The end of its output, for an error without a message.
+        last_words: String,
+        /// The file with all of its output.
+        log: PathBuf,
+    },
+    /// It was asked to stop, and did.
+    #[error("terraform {command} was interrupted; everything it said is in {}", log.display())]
+    Cancelled {
+        /// The subcommand, for example `apply`.
+        command: &'static str,
+        /// The file with all of its output.
+        log: PathBuf,
+    },
+    /// An apply ended well, but printed no outputs that can be read.
+    #[error("terraform apply succeeded without its outputs; everything it said is in {}", log.display())]
+    NoOutputs {
+        /// The file with all of its output.
+        log: PathBuf,
+    },
+}
+
+impl TerraformError {
+    /// Decides whether another attempt may do better.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Io { source, .. } => Failure::of_io(source.kind()),
+            Self::Failed { failure, .. } => *failure,
+            Self::Cancelled { .. } | Self::NoOutputs { .. } => Failure::Unknown,
+        }
+    }
+
+    /// It said what was wrong and ended in order: it was neither killed nor told to stop, and
+    /// neither a provider that died nor an answer that was lost hides something that was made all
+    /// the same.
+    pub fn gave_up(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed {
+                code: Some(1),
+                first: Some(_),
+                unclear: false,
+                ..
+            }
+        )
+    }
+}
+
+/// A provider that died, a network that broke off, an AWS that failed or had too much to do.
+pub(super) fn leaves_open(error: &Diagnostic) -> bool {
+    matches!(
+        diagnostic::failure(&error.to_string()),
+        Failure::Provider | Failure::Network | Failure::Throttled | Failure::ServerError
+    )
+}
+
+pub(super) fn what(first: Option<&Diagnostic>, last_words: &str) -> String {
+    first.map_or_else(|| last_words.to_owned(), Diagnostic::to_string)
+}
+
+/// `init` speaks plain text: its error, without the frame drawn around it; else whatever it said
+/// last.
+pub(super) fn last_words(log: &Path, status: ExitStatus) -> String {
+    const MOST: usize = 4;
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| line.trim_matches(['│', '╷', '╵', ' ']))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let from = lines
+        .iter()
+        .position(|line| line.starts_with("Error:"))
+        .unwrap_or(lines.len().saturating_sub(MOST));
+    let said = lines
+        .iter()
+        .skip(from)
+        .take(MOST)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(" ");
+    if said.is_empty() {
+        format!("it ended with {status} and said nothing")
+    } else {
+        said
+    }
+}
+
+pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TerraformError {
+    let path = path.to_owned();
+    move |source| TerraformError::Io {
+        doing,
+        path,
+        source,
+    }
+}
+
+pub(super) type TerraformResult<T> = std::result::Result<T, TerraformError>;
