@@ -305,7 +305,7 @@ async fn an_interrupt_during_load_judges_the_data_so_far_and_nothing_is_left() {
     let heard = wait_for(&mut child, "req/s").await;
     interrupt(&child);
     let interrupted = jiff::Timestamp::now();
-    let output = tokio::time::timeout(Duration::from_secs(120), child.wait_with_output())
+    let output = tokio::time::timeout(Duration::from_mins(2), child.wait_with_output())
         .await
         .unwrap()
         .unwrap();
@@ -519,7 +519,7 @@ async fn an_interrupt_during_apply_destroys_the_resources_created_so_far() {
 async fn wait_for(child: &mut Child, words: &str) -> String {
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut heard = String::new();
-    let seen = tokio::time::timeout(Duration::from_secs(120), async {
+    let seen = tokio::time::timeout(Duration::from_mins(2), async {
         while !heard.contains(words) {
             if stderr.read_line(&mut heard).await.unwrap() == 0 {
                 break;

@@ -30,7 +30,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 /// Long enough for a loaded machine; every wait ends.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn start(file: &str) -> Lab {
     let folder = tempfile::tempdir().unwrap();

@@ -348,7 +348,7 @@ async fn a_generator_whose_orchestrator_was_killed_ends_by_its_lease() {
     // The lease is 30 s from the last heartbeat; the poll and the last flush come on top.
     let mut waited = 0;
     while std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        trial.no_generator_is_alive()
+        trial.no_generator_is_alive();
     }))
     .is_err()
     {

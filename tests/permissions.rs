@@ -643,7 +643,7 @@ fn forget_all_but_the_journals(runs: &Path) {
 async fn wait_for(child: &mut tokio::process::Child, words: &str) {
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut heard = String::new();
-    let seen = tokio::time::timeout(Duration::from_secs(120), async {
+    let seen = tokio::time::timeout(Duration::from_mins(2), async {
         while !heard.contains(words) && stderr.read_line(&mut heard).await.unwrap() > 0 {}
     });
     assert!(

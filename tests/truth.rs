@@ -42,7 +42,7 @@ const SAMPLE: [&str; 4] = [
     "service",
 ];
 /// A run takes about a minute.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -646,7 +646,7 @@ fn check(
     if let Some(least) = case.expect.agreement {
         let share = advice
             .and_then(|advice| advice.agreement)
-            .map_or(0.0, |agreement| agreement.share());
+            .map_or(0.0, spikeproof::advice::Agreement::share);
         checked.verdict(share >= least, || {
             format!(
                 "the model agrees for {share:.2} of the seconds ({:?})",

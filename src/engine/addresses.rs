@@ -20,7 +20,7 @@ use model::limits::{self, AddressError, AddressPolicy};
 /// Records that say they are gone at once are asked for once a second.
 const SOONEST: Duration = Duration::from_secs(1);
 /// A record may live for days; a load balancer's lives for a minute.
-const LATEST: Duration = Duration::from_secs(60);
+const LATEST: Duration = Duration::from_mins(1);
 /// After a failure.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -76,7 +76,8 @@ impl Addresses {
             return;
         }
         // Without a resolv.conf there is nobody to ask; asking a stranger would be worse.
-        let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+        let resolver =
+            TokioResolver::builder_tokio().and_then(hickory_resolver::ResolverBuilder::build);
         let resolver = match resolver {
             Ok(resolver) => resolver,
             Err(error) => return self.failed(error),

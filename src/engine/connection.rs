@@ -28,9 +28,9 @@ use model::measure::Ending;
 
 /// One read of a busy socket. One buffer serves all connections of a worker: an idle one costs no
 /// memory for reading.
-pub const READ: usize = 64 * 1024;
+pub(crate) const READ: usize = 64 * 1024;
 
-pub type Buffer = Rc<RefCell<Box<[u8]>>>;
+pub(crate) type Buffer = Rc<RefCell<Box<[u8]>>>;
 
 /// Where a connection leads: another scheme or port of the same host is another place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ enum Io {
 
 /// How long opening took, by part.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Opening {
+pub(crate) struct Opening {
     pub dns: Duration,
     pub connect: Duration,
     pub tls: Option<(Duration, HandshakeKind)>,

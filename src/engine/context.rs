@@ -305,6 +305,6 @@ fn shape(scenario: &Scenario) -> ResultShape {
 }
 
 /// Sessions that a jump brings at one instant come spread over a while, evenly and always alike.
-pub fn spread(number: u64, over: Duration) -> Duration {
+pub(crate) fn spread(number: u64, over: Duration) -> Duration {
     over.mul_f64((number as f64 * GOLDEN).fract())
 }

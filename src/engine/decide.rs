@@ -12,13 +12,13 @@ use model::plan::Share;
 
 /// A task that has seen no heartbeat at all ends after this, counted from its birth: a new role, or
 /// a store that is slow to show what was written, takes a minute at worst.
-pub const FIRST_HEARTBEAT: Duration = Duration::from_secs(120);
+pub(crate) const FIRST_HEARTBEAT: Duration = Duration::from_mins(2);
 /// A start instant that is already this old when first seen is not joined: the others are ahead.
 const LATEST_JOIN: Duration = Duration::from_secs(5);
 
 /// What is known at a moment.
 #[derive(Debug, Clone)]
-pub struct ChannelView<'a> {
+pub(crate) struct ChannelView<'a> {
     pub slot: u32,
     pub attempt: u32,
     pub epoch: u64,
@@ -30,7 +30,7 @@ pub struct ChannelView<'a> {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum GeneratorAction {
+pub(crate) enum GeneratorAction {
     Wait,
     /// Start at the instant, with this share.
     Begin(Timestamp, Share),
@@ -38,7 +38,7 @@ pub enum GeneratorAction {
 }
 
 /// Before the load.
-pub fn before(seen: &ChannelView) -> GeneratorAction {
+pub(crate) fn before(seen: &ChannelView) -> GeneratorAction {
     if let Some(end) = must_end(seen) {
         return GeneratorAction::End(end);
     }
@@ -68,7 +68,7 @@ pub fn before(seen: &ChannelView) -> GeneratorAction {
 }
 
 /// During the load: why it must end now, if it must.
-pub fn must_end(seen: &ChannelView) -> Option<Ended> {
+pub(crate) fn must_end(seen: &ChannelView) -> Option<Ended> {
     if let Some(control) = seen.control {
         if control.epoch != seen.epoch {
             // Another orchestration has taken over: this task is not part of it.

@@ -6,7 +6,7 @@ use super::wire::LONGEST_BODY;
 
 /// Unpacks a body that somebody looks at. What cannot be unpacked, or becomes too long, is not what
 /// the server meant.
-pub fn decode(coding: &[u8], body: Vec<u8>) -> Result<Vec<u8>, ()> {
+pub(crate) fn decode(coding: &[u8], body: Vec<u8>) -> Result<Vec<u8>, ()> {
     let codings: Vec<String> = String::from_utf8_lossy(coding)
         .split(',')
         .map(|one| one.trim().to_ascii_lowercase())

@@ -39,7 +39,7 @@ impl Drop for Active<'_> {
 
 /// A session of the closed model: iteration after iteration until its span ends. The iteration
 /// under way then is finished within the phase's grace, or cut and counted.
-pub async fn session(
+pub(crate) async fn session(
     context: Rc<WorkerContext>,
     number: u64,
     span: u64,
@@ -95,7 +95,7 @@ async fn live(context: &WorkerContext, session: &mut Session, from: Duration, to
 /// An iteration of the open model, due at an instant of its own. Its first request counts from
 /// there, whatever the generator or the target made of it. It is carried out by a session that is
 /// free, or by a new one.
-pub async fn arrival(context: Rc<WorkerContext>, number: u64, due: Duration) {
+pub(crate) async fn arrival(context: Rc<WorkerContext>, number: u64, due: Duration) {
     let _active = Active::new(&context.active);
     let free = context.idle.borrow_mut().pop();
     let mut session = free.unwrap_or_else(|| {
@@ -144,7 +144,7 @@ pub async fn arrival(context: Rc<WorkerContext>, number: u64, due: Duration) {
                 .recorder
                 .borrow_mut()
                 .saturation(context.elapsed())
-                .cut += 1
+                .cut += 1;
         }
         _ => {}
     }

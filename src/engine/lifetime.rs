@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     const HANGING: &str = "lifetime::tests::a_generator_that_hangs";
-    const NEVER: Duration = Duration::from_secs(24 * 3_600);
+    const NEVER: Duration = Duration::from_hours(24);
 
     /// What the tests below start, in a process of its own: its only runtime thread never comes
     /// back to the runtime, so that the first clock is never looked at.
@@ -123,7 +123,7 @@ mod tests {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        timeout(Duration::from_secs(60), child.wait())
+        timeout(Duration::from_mins(1), child.wait())
             .await
             .expect("it outlived its clocks")
             .unwrap()
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_clocks_come_one_after_the_other() {
-        let Clocks { thread, alarm } = Clocks::after(Duration::from_secs(60));
+        let Clocks { thread, alarm } = Clocks::after(Duration::from_mins(1));
         assert_eq!(
             (thread, alarm),
             (Duration::from_secs(70), Duration::from_secs(80))

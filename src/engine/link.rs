@@ -20,7 +20,7 @@ use model::scenario::{Pool, Reuse};
 
 /// The network side of a session: its connection, cookies and TLS.
 #[derive(Default)]
-pub struct Link {
+pub(crate) struct Link {
     connection: Option<Connection>,
     jar: Option<Box<CookieStore>>,
     tls: Option<TlsConnector>,
@@ -28,7 +28,7 @@ pub struct Link {
 
 /// What is known of a request under way, also when it is cut.
 #[derive(Default)]
-pub struct Trace {
+pub(crate) struct Trace {
     pub opening: Option<Opening>,
     /// When the last request was on the wire, and its answer began.
     pub on_wire: Option<Instant>,
@@ -41,7 +41,7 @@ pub struct Trace {
 
 impl Trace {
     /// The request as far as it is known here; nothing of its wait for its turn, nor of its checks.
-    pub fn request(
+    pub(crate) fn request(
         &self,
         key: Key,
         ending: Ending,
@@ -74,7 +74,7 @@ impl Trace {
 }
 
 impl Link {
-    pub fn cookie(&self, name: &str) -> Option<String> {
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
         let jar = self.jar.as_ref()?;
         jar.iter_unexpired()
             .find(|cookie| cookie.name() == name)
@@ -82,7 +82,7 @@ impl Link {
     }
 
     /// Sends the request, follows redirects, and reads the last answer to its end.
-    pub async fn fetch(
+    pub(crate) async fn fetch(
         &mut self,
         context: &WorkerContext,
         prepared: &Prepared,

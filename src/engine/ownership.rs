@@ -50,7 +50,8 @@ pub struct Asker<'t> {
 impl<'t> Asker<'t> {
     /// Looks up the host's addresses. That there are none is no error here: the load will say so.
     pub async fn new(target: &'t Target, reach: AddressPolicy) -> Self {
-        let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+        let resolver =
+            TokioResolver::builder_tokio().and_then(hickory_resolver::ResolverBuilder::build);
         Self::with(target, reach, resolver).await
     }
 
@@ -227,7 +228,7 @@ mod tests {
                 let name = query.name().to_string();
                 answer.add_query(query.clone());
                 let mut say = |data| {
-                    _ = answer.add_answer(Record::from_rdata(query.name().clone(), 60, data))
+                    _ = answer.add_answer(Record::from_rdata(query.name().clone(), 60, data));
                 };
                 match (query.query_type(), &text) {
                     (RecordType::TXT, Some(text)) if name.starts_with("_spikeproof.") => {

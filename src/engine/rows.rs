@@ -9,7 +9,7 @@ use model::scenario::{DataFile, Order, WhenUsedUp};
 
 /// The rows of one data file that belong to a worker.
 #[derive(Debug)]
-pub struct RowCursor {
+pub(crate) struct RowCursor {
     first: u64,
     step: u64,
     count: u64,
@@ -19,7 +19,7 @@ pub struct RowCursor {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Drawn {
+pub(crate) enum Drawn {
     Row(u32),
     /// Nothing is left, and no iteration is to begin.
     Stop,
@@ -28,7 +28,7 @@ pub enum Drawn {
 }
 
 impl RowCursor {
-    pub fn new(data: &DataFile, share: Share) -> Self {
+    pub(crate) fn new(data: &DataFile, share: Share) -> Self {
         let share = if data.split { share } else { Share::WHOLE };
         let (first, step) = (u64::from(share.index), u64::from(share.of.max(1)));
         let count = (data.rows.len() as u64)
@@ -44,7 +44,7 @@ impl RowCursor {
         }
     }
 
-    pub fn draw(&mut self, chance: &mut Pcg64Mcg) -> Drawn {
+    pub(crate) fn draw(&mut self, chance: &mut Pcg64Mcg) -> Drawn {
         if self.count == 0 {
             // Fewer rows than workers: this one has none of its own, and takes nobody else's.
             return if self.when_used_up == WhenUsedUp::Fail {

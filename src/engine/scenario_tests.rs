@@ -26,7 +26,7 @@ use model::scenario::{self, Scenario, Substitutions};
 
 /// One request as the shop saw it.
 #[derive(Debug, Clone)]
-pub struct ShopRequest {
+pub(crate) struct ShopRequest {
     pub line: String,
     pub headers: BTreeMap<String, String>,
     body: String,
@@ -38,15 +38,15 @@ pub struct ShopRequest {
 pub(super) struct Log(Arc<Mutex<Vec<ShopRequest>>>);
 
 impl Log {
-    pub fn all(&self) -> Vec<ShopRequest> {
+    pub(crate) fn all(&self) -> Vec<ShopRequest> {
         self.0.lock().unwrap().clone()
     }
 
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.all().into_iter().map(|seen| seen.line).collect()
     }
 
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         let mut all: Vec<usize> = self.all().into_iter().map(|seen| seen.connection).collect();
         all.sort_unstable();
         all.dedup();
@@ -61,7 +61,7 @@ pub(super) struct Shop {
 }
 
 impl Shop {
-    pub async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         Self::with(None).await
     }
 
@@ -97,7 +97,7 @@ impl Shop {
         }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 }
@@ -109,7 +109,7 @@ async fn answer(log: Log, connection: usize, request: Request<hyper::body::Incom
     let body = body
         .collect()
         .await
-        .map(|body| body.to_bytes())
+        .map(http_body_util::Collected::to_bytes)
         .unwrap_or_default();
     let line = format!("{} {}", head.method, head.uri.path_and_query().unwrap());
     let headers = head
@@ -972,8 +972,8 @@ async fn a_stall_of_a_second_is_reported_in_full() {
     let begun = tokio::time::Instant::now();
     server.spawn(async move {
         let (from, until) = (
-            begun + Duration::from_millis(1_000),
-            begun + Duration::from_millis(2_000),
+            begun + Duration::from_secs(1),
+            begun + Duration::from_secs(2),
         );
         let mut open = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {

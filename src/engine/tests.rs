@@ -164,7 +164,7 @@ async fn answer(
         _ => {
             status = path
                 .strip_prefix("/status/")
-                .map_or(200, |code| code.parse().unwrap())
+                .map_or(200, |code| code.parse().unwrap());
         }
     }
     let connection = if path == "/last" {
@@ -343,7 +343,7 @@ async fn a_store_that_hangs_holds_up_neither_the_lease_nor_the_end() {
         "/ok",
         Model::Rate,
         20.0,
-        Duration::from_secs(600),
+        Duration::from_mins(10),
     );
     let mut task = task(&channel, 0);
     task.lease = Duration::from_secs(3);
@@ -368,7 +368,7 @@ async fn load_that_the_store_takes_no_report_of_ends() {
         "/ok",
         Model::Rate,
         20.0,
-        Duration::from_secs(600),
+        Duration::from_mins(10),
     );
     let mut task = task(&channel, 0);
     task.lease = Duration::from_secs(3);
@@ -382,7 +382,7 @@ async fn load_that_the_store_takes_no_report_of_ends() {
         }
     };
     let ended = tokio::select! {
-        ended = timeout(Duration::from_secs(60), carry_out_for_test(&task, scenario)) => ended.unwrap().unwrap(),
+        ended = timeout(Duration::from_mins(1), carry_out_for_test(&task, scenario)) => ended.unwrap().unwrap(),
         () = heartbeats => unreachable!(),
     };
     assert!(
@@ -480,9 +480,9 @@ async fn a_stop_cuts_requests_under_way_within_a_second() {
         "/hang",
         Model::Users,
         8.0,
-        Duration::from_secs(600),
+        Duration::from_mins(10),
     );
-    scenario.target.timeout = Duration::from_secs(600);
+    scenario.target.timeout = Duration::from_mins(10);
     let work = work(scenario, Share::WHOLE, 2);
     let mut running = begin(&work).unwrap();
     running.next().await.unwrap();
@@ -504,7 +504,7 @@ fn task(channel: &Channel, slot: u32) -> GeneratorTask {
         slot,
         attempt: 1,
         epoch: 1,
-        max_lifetime: Duration::from_secs(60),
+        max_lifetime: Duration::from_mins(1),
         identity: format!("test {slot}"),
         lease: LEASE,
     }
@@ -575,7 +575,7 @@ async fn a_task_that_hears_no_beat_stops_by_itself() {
         "/ok",
         Model::Rate,
         20.0,
-        Duration::from_secs(600),
+        Duration::from_mins(10),
     );
     let mut task = task(&channel, 0);
     task.lease = Duration::from_secs(3);
@@ -598,7 +598,7 @@ async fn a_task_without_a_share_sends_nothing() {
         "/ok",
         Model::Rate,
         20.0,
-        Duration::from_secs(600),
+        Duration::from_mins(10),
     );
     assert_eq!(
         carry_out_for_test(&task(&channel, 0), scenario)
@@ -640,7 +640,7 @@ async fn a_task_that_sees_no_beat_ends_after_two_minutes_however_far_it_came() {
         }
         let born = tokio::time::Instant::now();
         let ended = generate(&GeneratorTask {
-            max_lifetime: Duration::from_secs(3_600),
+            max_lifetime: Duration::from_hours(1),
             ..task(&channel, 0)
         })
         .await;

@@ -4,7 +4,7 @@
 use model::scenario::{Action, Block, Condition};
 
 /// Walks through a block; for a flat one nothing is allocated.
-pub struct Walk<'b> {
+pub(crate) struct Walk<'b> {
     here: BlockPosition<'b>,
     outer: Vec<BlockPosition<'b>>,
 }
@@ -16,7 +16,7 @@ struct BlockPosition<'b> {
 }
 
 impl<'b> Walk<'b> {
-    pub fn new(block: &'b Block) -> Self {
+    pub(crate) fn new(block: &'b Block) -> Self {
         Self {
             here: BlockPosition {
                 block,
@@ -29,7 +29,7 @@ impl<'b> Walk<'b> {
 
     /// The next step's index. A condition is asked when its block is reached, once for all its
     /// passes.
-    pub fn next(&mut self, holds: &mut dyn FnMut(&Condition) -> bool) -> Option<u16> {
+    pub(crate) fn next(&mut self, holds: &mut dyn FnMut(&Condition) -> bool) -> Option<u16> {
         loop {
             match self
                 .here

@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 const LONGEST_HEAD: usize = 256 * 1024;
 const MOST_HEADERS: usize = 128;
 /// The longest body that a check or capture looks at.
-pub const LONGEST_BODY: usize = 16 * 1024 * 1024;
+pub(crate) const LONGEST_BODY: usize = 16 * 1024 * 1024;
 
 /// What of an answer somebody will look at.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,7 +48,7 @@ impl HttpAnswer {
 
 /// What came is not HTTP/1.1, or more than is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotHttp {
+pub(crate) enum NotHttp {
     #[error("the head cannot be read")]
     Head,
     #[error("the body's framing cannot be read")]
@@ -84,7 +84,7 @@ enum Chunk {
 
 /// Reads one answer.
 #[derive(Debug)]
-pub struct AnswerReader {
+pub(crate) struct AnswerReader {
     keep: Keep,
     state: ParseState,
     /// A head that came in pieces.
@@ -93,7 +93,7 @@ pub struct AnswerReader {
 }
 
 impl AnswerReader {
-    pub fn new(keep: Keep) -> Self {
+    pub(crate) fn new(keep: Keep) -> Self {
         Self {
             keep,
             state: ParseState::Head,
@@ -103,7 +103,7 @@ impl AnswerReader {
     }
 
     /// Takes what came. True when the answer is complete.
-    pub fn feed(&mut self, mut bytes: &[u8]) -> Result<bool, NotHttp> {
+    pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> Result<bool, NotHttp> {
         loop {
             match self.state {
                 ParseState::Head => {
@@ -145,14 +145,14 @@ impl AnswerReader {
     }
 
     /// The connection has ended.
-    pub fn end(&mut self) -> Result<(), NotHttp> {
+    pub(crate) fn end(&mut self) -> Result<(), NotHttp> {
         match self.state {
             ParseState::UntilClosed | ParseState::Done => Ok(()),
             _ => Err(NotHttp::Short),
         }
     }
 
-    pub fn answer(self) -> HttpAnswer {
+    pub(crate) fn answer(self) -> HttpAnswer {
         self.answer
     }
 

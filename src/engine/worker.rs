@@ -30,7 +30,7 @@ const JUMP: Duration = Duration::from_secs(1);
 
 /// Whole seconds from one worker.
 #[derive(Debug)]
-pub struct WorkerSeconds {
+pub(crate) struct WorkerSeconds {
     pub worker: u32,
     /// Nothing before this second will come any more.
     pub before: u32,

@@ -81,11 +81,11 @@ pub fn first<'a>(
 }
 
 /// By the state that polling saw, and the metric's own datapoints.
-fn inferred<'a>(
-    timeline: &'a Timeline,
+fn inferred(
+    timeline: &Timeline,
     from: Timestamp,
     wanted: impl Fn(&Alarm) -> bool,
-) -> Option<Fired<'a>> {
+) -> Option<Fired<'_>> {
     let (alarm, at) = timeline
         .observations
         .iter()
@@ -145,10 +145,10 @@ pub fn wanted_more(timeline: &Timeline, started: Timestamp, seconds: usize) -> V
     for one in &timeline.observations {
         match &one.seen {
             Observed::Alarm(seen) => {
-                states.push((one.at, &seen.name, seen.state == AlarmState::Alarm))
+                states.push((one.at, &seen.name, seen.state == AlarmState::Alarm));
             }
             Observed::AlarmChange(change) => {
-                states.push((change.at, &change.alarm, change.to == AlarmState::Alarm))
+                states.push((change.at, &change.alarm, change.to == AlarmState::Alarm));
             }
             _ => {}
         }

@@ -241,7 +241,7 @@ pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<
     // than it can hold.
     let middle = between
         .1
-        .map_or(between.0, |above| (between.0 + above) / 2.0);
+        .map_or(between.0, |above| f64::midpoint(between.0, above));
     let at_limit = saturated.map_or(middle, |saturated| middle.min(saturated));
     let confidence = confidence(held, missed)?;
     Some(InstanceCapacity {
@@ -304,9 +304,9 @@ fn split(points: &mut [(f64, bool)]) -> Option<(f64, Option<f64>)> {
     let (mut best, mut cut, mut wrong) = (held, 0, held);
     for (index, (_, held)) in points.iter().enumerate() {
         if *held {
-            wrong -= 1
+            wrong -= 1;
         } else {
-            wrong += 1
+            wrong += 1;
         }
         if wrong < best {
             (best, cut) = (wrong, index + 1);

@@ -398,7 +398,7 @@ fn resized(timeline: &Timeline, decisions: &[Decision], reaction: &Reaction) -> 
                     .launched
                     .iter()
                     .filter(|one| !one.replaces && within(one.launched.at));
-                launched.map(|one| one.serves()).collect()
+                launched.map(super::instances::Launched::serves).collect()
             }
             false => {
                 let left = reaction

@@ -360,18 +360,18 @@ mod tests {
         scenario.scaling.in_within = InWithin::Cooldowns(2.0);
         let service = |policies| {
             let serves = |group: &mut GroupState| {
-                (group.is_service, group.default_cooldown) = (true, Duration::ZERO)
+                (group.is_service, group.default_cooldown) = (true, Duration::ZERO);
             };
             in_bound(&scenario, &timeline(serves, policies), None)
         };
         assert_eq!(
             service(vec![policy("TargetTrackingScaling", None, Some(300))]),
-            Some(Duration::from_secs(600))
+            Some(Duration::from_mins(10))
         );
         assert_eq!(service(vec![]), None);
         assert_eq!(
             in_bound(&scenario, &timeline(|_| {}, vec![]), None),
-            Some(Duration::from_secs(600))
+            Some(Duration::from_mins(10))
         );
     }
 }

@@ -52,7 +52,7 @@ pub fn group(second: u32, desired: u32, in_service: &[&str]) -> Observation {
         min: 1,
         max: 4,
         desired,
-        default_cooldown: Duration::from_secs(300),
+        default_cooldown: Duration::from_mins(5),
         instances: in_service.iter().map(instance).collect(),
         ..GroupState::default()
     };

@@ -472,7 +472,7 @@ impl Timeline {
         for one in &self.observations {
             match &one.seen {
                 Observed::Gap(Gap { call, .. }) if is_group(call) => {
-                    _ = *since.get_or_insert(one.at)
+                    _ = *since.get_or_insert(one.at);
                 }
                 Observed::GapEnded { call } if is_group(call) => {
                     let from = since.take().unwrap_or(one.at);
@@ -493,7 +493,7 @@ impl Timeline {
         for one in &self.observations {
             match &one.seen {
                 Observed::Gap(Gap { call: failed, .. }) if failed.ends_with(call) => {
-                    lacking = Some(failed.as_str())
+                    lacking = Some(failed.as_str());
                 }
                 Observed::GapEnded { call: ended } if ended.ends_with(call) => lacking = None,
                 _ => {}

@@ -15,7 +15,7 @@ use super::instance::{LabActivity, LabInstance, TargetState};
 use super::live_policy::LivePolicy;
 use model::scaling::policies::Rule;
 
-pub fn policy_arn(policy: &str) -> String {
+pub(crate) fn policy_arn(policy: &str) -> String {
     format!(
         "arn:aws:autoscaling:{REGION}:{ACCOUNT}:scalingPolicy:5b1c3c4e-0000-4000-8000-000000000001:\
          autoScalingGroupName/{NAME}:policyName/{policy}"
@@ -23,7 +23,7 @@ pub fn policy_arn(policy: &str) -> String {
 }
 
 /// `None`: not an action of ours.
-pub fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
+pub(crate) fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
     let form = call.form();
     let now = world.clock.now();
     let mut group = world.group();

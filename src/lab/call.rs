@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::cbor::Cbor;
 
-pub type LabResponse = Response<Full<Bytes>>;
+pub(crate) type LabResponse = Response<Full<Bytes>>;
 
 /// How the caller wants to be spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl ApiCall {
     }
 }
 
-pub fn answer_json(body: &Value) -> LabResponse {
+pub(crate) fn answer_json(body: &Value) -> LabResponse {
     answer(
         StatusCode::OK,
         "application/x-amz-json-1.1",
@@ -144,12 +144,12 @@ pub fn answer_json(body: &Value) -> LabResponse {
     )
 }
 
-pub fn answer_cbor(body: &Cbor) -> LabResponse {
+pub(crate) fn answer_cbor(body: &Cbor) -> LabResponse {
     answer(StatusCode::OK, "application/cbor", body.encode())
 }
 
 /// `<ActionResponse><ActionResult>...`, the envelope of the query protocol.
-pub fn answer_query(action: &str, result: &str) -> LabResponse {
+pub(crate) fn answer_query(action: &str, result: &str) -> LabResponse {
     let body = format!(
         "<{action}Response><{action}Result>{result}</{action}Result>\
          <ResponseMetadata><RequestId>lab</RequestId></ResponseMetadata></{action}Response>"
@@ -157,7 +157,11 @@ pub fn answer_query(action: &str, result: &str) -> LabResponse {
     answer(StatusCode::OK, "text/xml", body)
 }
 
-pub fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> LabResponse {
+pub(crate) fn answer(
+    status: StatusCode,
+    kind: &'static str,
+    body: impl Into<Bytes>,
+) -> LabResponse {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response
@@ -172,12 +176,12 @@ pub fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) ->
 }
 
 /// `<name>text</name>`, escaped.
-pub fn element(name: &str, text: &str) -> String {
+pub(crate) fn element(name: &str, text: &str) -> String {
     format!("<{name}>{}</{name}>", quick_xml::escape::escape(text))
 }
 
 /// `<name><member>...</member>...</name>`.
-pub fn members(name: &str, items: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn members(name: &str, items: impl IntoIterator<Item = String>) -> String {
     let items: String = items
         .into_iter()
         .map(|item| format!("<member>{item}</member>"))

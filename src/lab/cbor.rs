@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 /// An answer's tree: JSON with instants.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Cbor {
+pub(crate) enum Cbor {
     Text(String),
     Integer(i32),
     Double(f64),
@@ -22,19 +22,19 @@ pub enum Cbor {
 }
 
 impl Cbor {
-    pub fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
 
-    pub fn map<const N: usize>(entries: [(&'static str, Cbor); N]) -> Self {
+    pub(crate) fn map<const N: usize>(entries: [(&'static str, Cbor); N]) -> Self {
         Self::Map(entries.into())
     }
 
-    pub fn list(items: impl IntoIterator<Item = Cbor>) -> Self {
+    pub(crate) fn list(items: impl IntoIterator<Item = Cbor>) -> Self {
         Self::List(items.into_iter().collect())
     }
 
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::new(Vec::new());
         self.write(&mut encoder);
         encoder.into_writer()
@@ -67,7 +67,7 @@ impl Cbor {
 }
 
 /// A request's body as JSON; instants become seconds since 1970.
-pub fn decode(body: &[u8]) -> Result<Value, DeserializeError> {
+pub(crate) fn decode(body: &[u8]) -> Result<Value, DeserializeError> {
     if body.is_empty() {
         return Ok(Value::Object(Map::new()));
     }

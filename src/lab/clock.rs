@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 /// An instant of the lab: time since 1970.
-pub type LabInstant = Duration;
+pub(crate) type LabInstant = Duration;
 
 #[derive(Debug, Clone, Copy)]
-pub struct Clock {
+pub(crate) struct Clock {
     wall: LabInstant,
     start: Instant,
 }
 
 impl Clock {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let wall = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
@@ -26,11 +26,11 @@ impl Clock {
         }
     }
 
-    pub fn now(&self) -> LabInstant {
+    pub(crate) fn now(&self) -> LabInstant {
         self.wall + self.start.elapsed()
     }
 
-    pub async fn sleep_until(&self, moment: LabInstant) {
+    pub(crate) async fn sleep_until(&self, moment: LabInstant) {
         tokio::time::sleep_until(self.start + moment.saturating_sub(self.wall)).await;
     }
 }
@@ -40,26 +40,26 @@ fn timestamp(moment: LabInstant) -> Timestamp {
 }
 
 /// `2026-11-24T01:46:02.123Z`, as the XML answers write it.
-pub fn millis(moment: LabInstant) -> String {
+pub(crate) fn millis(moment: LabInstant) -> String {
     timestamp(moment)
         .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
         .to_string()
 }
 
 /// `2026-11-24T01:46:02Z`, as the texts of activities write it.
-pub fn seconds(moment: LabInstant) -> String {
+pub(crate) fn seconds(moment: LabInstant) -> String {
     timestamp(moment).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// `2026-11-24T01:46:02.123+0000`, as alarm history writes it.
-pub fn offset(moment: LabInstant) -> String {
+pub(crate) fn offset(moment: LabInstant) -> String {
     timestamp(moment)
         .strftime("%Y-%m-%dT%H:%M:%S%.3f+0000")
         .to_string()
 }
 
 /// `24/11/26 01:46:02`, as alarm reasons write it.
-pub fn short(moment: LabInstant) -> String {
+pub(crate) fn short(moment: LabInstant) -> String {
     timestamp(moment).strftime("%d/%m/%y %H:%M:%S").to_string()
 }
 

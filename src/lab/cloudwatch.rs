@@ -13,7 +13,7 @@ use super::metrics::{Sample, statistic};
 use super::{World, autoscaling, elb, service};
 
 /// `None`: not an action of ours.
-pub fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
+pub(crate) fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
     let input = match cbor::decode(&call.body) {
         Ok(input) => input,
         Err(error) => {

@@ -91,8 +91,8 @@ impl Default for LabTarget {
             health_check_interval: Duration::from_secs(1),
             deregistration_delay: Duration::from_secs(3),
             app_start: Duration::ZERO,
-            health_check_grace: Duration::from_secs(300),
-            default_cooldown: Duration::from_secs(300),
+            health_check_grace: Duration::from_mins(5),
+            default_cooldown: Duration::from_mins(5),
             no_warm_up: false,
             warm_pool: 0,
             warm_pool_boot: Duration::from_millis(500),
@@ -104,7 +104,7 @@ impl Default for LabTarget {
 }
 
 /// Failed checks in a row that make a target unhealthy.
-pub const UNHEALTHY_AFTER: u32 = 2;
+pub(crate) const UNHEALTHY_AFTER: u32 = 2;
 
 /// A scaling policy of the group, with the alarms that make it act. Not every key is for every
 /// kind.

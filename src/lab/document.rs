@@ -22,7 +22,7 @@ const OPERATORS: [&str; 4] = ["StringEquals", "StringLike", "ArnEquals", "ArnLik
 
 /// One permission that a call takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NeededPermission {
+pub(crate) struct NeededPermission {
     /// Such as `ecs:RunTask`.
     pub action: String,
     /// None where the call names no resource, or IAM knows none for the action.
@@ -33,7 +33,7 @@ pub struct NeededPermission {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
-pub struct PolicyDocument {
+pub(crate) struct PolicyDocument {
     #[serde(rename = "Version")]
     _version: String,
     statement: Vec<PolicyStatement>,
@@ -86,12 +86,12 @@ pub enum PolicyDocumentError {
 }
 
 impl PolicyDocument {
-    pub fn read(path: &Path) -> Result<Self, PolicyDocumentError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, PolicyDocumentError> {
         Self::parse(&std::fs::read_to_string(path).map_err(PolicyDocumentError::Read)?)
     }
 
     /// Refuses what the lab does not understand: a condition that is not held would prove nothing.
-    pub fn parse(text: &str) -> Result<Self, PolicyDocumentError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, PolicyDocumentError> {
         let document: Self = serde_json::from_str(text).map_err(PolicyDocumentError::Form)?;
         let operators = document
             .statement
@@ -106,7 +106,7 @@ impl PolicyDocument {
         }
     }
 
-    pub fn allows(&self, need: &NeededPermission) -> bool {
+    pub(crate) fn allows(&self, need: &NeededPermission) -> bool {
         let meets = |effect| {
             self.statement
                 .iter()
@@ -116,7 +116,7 @@ impl PolicyDocument {
     }
 
     /// What it allows, as written.
-    pub fn allowed(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn allowed(&self) -> impl Iterator<Item = &str> {
         let allowing = self
             .statement
             .iter()
@@ -153,7 +153,7 @@ fn is_met(key: &str, wanted: &StringOrList, need: &NeededPermission) -> bool {
 }
 
 /// Actions are the same in any case.
-pub fn is_action(pattern: &str, action: &str) -> bool {
+pub(crate) fn is_action(pattern: &str, action: &str) -> bool {
     matches(&pattern.to_ascii_lowercase(), &action.to_ascii_lowercase())
 }
 

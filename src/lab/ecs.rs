@@ -18,7 +18,7 @@ const MOST_DESCRIBED: usize = 100;
 const NO_CAPACITY: &str = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
 
 /// `Ok(None)`: moto answers.
-pub async fn answer(world: &World, call: &ApiCall) -> Result<Option<LabResponse>, ApiError> {
+pub(crate) async fn answer(world: &World, call: &ApiCall) -> Result<Option<LabResponse>, ApiError> {
     let output = match call.action.as_str() {
         "RunTask" => run_task(world, &call.json()?).await?,
         "StopTask" => stop_task(world, &call.json()?)?,
@@ -42,7 +42,7 @@ pub async fn answer(world: &World, call: &ApiCall) -> Result<Option<LabResponse>
 }
 
 /// EC2's refusal: a task's network interface holds its security group until the task is STOPPED.
-pub fn security_group_is_free(world: &World, call: &ApiCall) -> Result<(), ApiError> {
+pub(crate) fn security_group_is_free(world: &World, call: &ApiCall) -> Result<(), ApiError> {
     let form = call.form();
     let group = form.get("GroupId").unwrap_or_default();
     let held = world
@@ -343,7 +343,7 @@ fn drop_nulls(value: &mut Value) {
 }
 
 /// What the task metadata endpoint says of a task.
-pub fn metadata(task: &LabTask, endpoint: &str) -> Value {
+pub(crate) fn metadata(task: &LabTask, endpoint: &str) -> Value {
     let revision = task.definition["revision"].as_u64().unwrap_or(1);
     let mut output = json!({
         "Cluster": task.cluster, "TaskARN": task.arn, "Family": task.definition["family"],

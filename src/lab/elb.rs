@@ -9,20 +9,20 @@ use super::ids::{ACCOUNT, REGION};
 use super::instance::{LabInstance, TargetState};
 
 /// The `LoadBalancer` dimension of its metrics.
-pub const BALANCER: &str = "app/lab-web/50dc6c495c0c9188";
+pub(crate) const BALANCER: &str = "app/lab-web/50dc6c495c0c9188";
 /// The `TargetGroup` dimension of its metrics.
-pub const TARGET_GROUP: &str = "targetgroup/lab-web/6d0ecf831eec9f09";
+pub(crate) const TARGET_GROUP: &str = "targetgroup/lab-web/6d0ecf831eec9f09";
 
-pub fn target_group_arn() -> String {
+pub(crate) fn target_group_arn() -> String {
     format!("arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:{TARGET_GROUP}")
 }
 
-pub fn balancer_arn() -> String {
+pub(crate) fn balancer_arn() -> String {
     format!("arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/{BALANCER}")
 }
 
 /// `None`: not an action of ours.
-pub fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
+pub(crate) fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
     let form = call.form();
     let now = world.clock.now();
     let mut group = world.group();

@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Serves HTTP/1.1 until `closing`; then connections are cut.
-pub async fn listen<S, F>(listener: TcpListener, closing: CancellationToken, service: S)
+pub(crate) async fn listen<S, F>(listener: TcpListener, closing: CancellationToken, service: S)
 where
     S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<LabResponse, Infallible>> + Send + 'static,
@@ -50,7 +50,7 @@ where
     }
 }
 
-pub async fn serve(
+pub(crate) async fn serve(
     world: Arc<World>,
     request: Request<Incoming>,
 ) -> Result<LabResponse, Infallible> {
@@ -121,7 +121,7 @@ fn inside(world: &World, path: &str) -> LabResponse {
     let json =
         |body: serde_json::Value| answer(StatusCode::OK, "application/json", body.to_string());
     if path == "credentials" {
-        let expiration = clock::seconds(world.clock.now() + Duration::from_secs(6 * 3600));
+        let expiration = clock::seconds(world.clock.now() + Duration::from_hours(6));
         return json(json!({
             "AccessKeyId": permissions::TASK_KEY, "SecretAccessKey": "lab", "Token": "lab", "Expiration": expiration,
         }));

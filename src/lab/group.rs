@@ -21,7 +21,7 @@ use model::scaling::cooldown::Cooling;
 use model::scaling::policies::{PolicyReading, Rule, decide};
 use model::scaling::{Bounds, GroupReading};
 
-pub const NAME: &str = "lab-web";
+pub(crate) const NAME: &str = "lab-web";
 
 #[derive(Debug)]
 pub struct LabGroup {
@@ -493,7 +493,7 @@ mod tests {
     use super::*;
     use model::scaling::replay::{Follows, InstanceLimits, Setting, replay};
 
-    const START: LabInstant = Duration::from_secs(1_764_000_000);
+    const START: LabInstant = Duration::from_hours(490000);
 
     fn at(seconds: u64) -> LabInstant {
         START + Duration::from_secs(seconds)

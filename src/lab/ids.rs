@@ -5,13 +5,13 @@ use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
-pub const ACCOUNT: &str = "123456789012";
-pub const REGION: &str = "eu-west-1";
+pub(crate) const ACCOUNT: &str = "123456789012";
+pub(crate) const REGION: &str = "eu-west-1";
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// This many hexadecimal digits (at most 64).
-pub fn hex(digits: usize) -> String {
+pub(crate) fn hex(digits: usize) -> String {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default()
@@ -26,7 +26,7 @@ pub fn hex(digits: usize) -> String {
     text
 }
 
-pub fn uuid() -> String {
+pub(crate) fn uuid() -> String {
     let hex = hex(32);
     [
         &hex[..8],
@@ -39,6 +39,6 @@ pub fn uuid() -> String {
 }
 
 /// `sha256:...` of what a registry stores.
-pub fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{:x}", Sha256::digest(bytes))
 }

@@ -20,7 +20,7 @@ use super::ids::digest;
 const SMALLEST_PART: usize = 5 << 20;
 
 #[derive(Debug)]
-pub struct Images {
+pub(crate) struct Images {
     /// `blobs/<digest>` and `roots/<digest>/`.
     folder: PathBuf,
     uploads: Mutex<HashMap<String, PendingUpload>>,
@@ -36,7 +36,7 @@ struct PendingUpload {
 
 /// An image on disk, ready to run.
 #[derive(Debug, Clone)]
-pub struct Unpacked {
+pub(crate) struct Unpacked {
     pub root: PathBuf,
     pub entrypoint: Vec<String>,
     pub command: Vec<String>,
@@ -66,7 +66,7 @@ struct RunConfig {
 
 /// Why an image cannot be pulled: the rest of a `CannotPullContainerError`.
 #[derive(Debug, thiserror::Error)]
-pub enum ImageError {
+pub(crate) enum ImageError {
     #[error("{0}: no registry in the name")]
     NoRegistry(String),
     #[error("{0}: the lab pulls from ECR only")]
@@ -95,7 +95,7 @@ pub enum ImageError {
 }
 
 impl Images {
-    pub fn new(folder: PathBuf) -> std::io::Result<Self> {
+    pub(crate) fn new(folder: PathBuf) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder.join("blobs"))?;
         std::fs::create_dir_all(folder.join("roots"))?;
         Ok(Self {
@@ -196,7 +196,10 @@ impl Images {
 }
 
 /// ECR's calls that carry images; `Ok(None)`: moto answers alone.
-pub async fn answer_call(world: &World, call: &ApiCall) -> Result<Option<LabResponse>, ApiError> {
+pub(crate) async fn answer_call(
+    world: &World,
+    call: &ApiCall,
+) -> Result<Option<LabResponse>, ApiError> {
     let images = &world.images;
     match call.action.as_str() {
         "UploadLayerPart" => {
@@ -236,7 +239,7 @@ pub async fn answer_call(world: &World, call: &ApiCall) -> Result<Option<LabResp
 }
 
 /// A layer's bytes, for who followed its download URL.
-pub fn download(world: &World, digest: &str) -> LabResponse {
+pub(crate) fn download(world: &World, digest: &str) -> LabResponse {
     match world.images.read(digest) {
         Ok(bytes) => answer(StatusCode::OK, "application/octet-stream", bytes),
         Err(problem) => answer(StatusCode::NOT_FOUND, "text/plain", problem.to_string()),
@@ -244,7 +247,7 @@ pub fn download(world: &World, digest: &str) -> LabResponse {
 }
 
 /// Fetches the image as Fargate would, by repository and digest or tag.
-pub async fn pull(world: &World, reference: &str) -> Result<Unpacked, ImageError> {
+pub(crate) async fn pull(world: &World, reference: &str) -> Result<Unpacked, ImageError> {
     let (repository, id) = parse(reference)?;
     let input = json!({ "repositoryName": repository, "imageIds": [id] });
     let target = "AmazonEC2ContainerRegistry_V20150921.BatchGetImage";

@@ -8,7 +8,7 @@ use super::World;
 use super::call::ApiError;
 
 /// One line per thing, sorted.
-pub async fn list(world: &World) -> Result<Vec<String>, ApiError> {
+pub(crate) async fn list(world: &World) -> Result<Vec<String>, ApiError> {
     let mut all = Vec::new();
     list_ecs(world, &mut all).await?;
     list_others(world, &mut all).await?;
@@ -123,7 +123,7 @@ fn texts(xml: &str, path: &[&str]) -> Vec<String> {
     loop {
         match reader.read_event() {
             Ok(Event::Start(tag)) => {
-                open.push(String::from_utf8_lossy(tag.local_name().as_ref()).into_owned())
+                open.push(String::from_utf8_lossy(tag.local_name().as_ref()).into_owned());
             }
             Ok(Event::End(_)) => {
                 open.pop();

@@ -93,7 +93,7 @@ impl Sample {
 
 /// A statistic over a bucket of values: `Sum`, `Average`, `Minimum`, `Maximum`, `SampleCount`,
 /// `p99` ...
-pub fn statistic(name: &str, mut values: Vec<f64>) -> Option<f64> {
+pub(crate) fn statistic(name: &str, mut values: Vec<f64>) -> Option<f64> {
     let count = values.len() as f64;
     if values.is_empty() {
         return None;

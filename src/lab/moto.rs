@@ -18,7 +18,7 @@ use super::call::{ApiCall, ApiError, LabResponse};
 use super::ids::REGION;
 
 /// moto imports its services at start: seconds on a loaded machine.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 /// The first version that answers ECR's layer calls.
 const OLDEST: [u32; 3] = [5, 2, 5];
 /// moto has nothing to save: it gets this long to end by itself.

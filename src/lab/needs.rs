@@ -14,10 +14,10 @@ use super::ids::{ACCOUNT, REGION};
 
 /// Where each role that was made has its place: a call names a role without its path, IAM judges it
 /// with.
-pub type RolePaths = BTreeMap<String, String>;
+pub(crate) type RolePaths = BTreeMap<String, String>;
 
 /// Every permission that the call takes.
-pub fn needs(call: &ApiCall, roles: &RolePaths) -> Vec<NeededPermission> {
+pub(crate) fn needs(call: &ApiCall, roles: &RolePaths) -> Vec<NeededPermission> {
     if call.service == "s3" && call.protocol == Protocol::Rest {
         return s3(call);
     }

@@ -18,8 +18,8 @@ use super::ids::ACCOUNT;
 use super::needs::{RolePaths, needs};
 
 /// Access keys that the lab hands out.
-pub const OPERATOR_KEY: &str = "LAB";
-pub const TASK_KEY: &str = "LABTASK";
+pub(crate) const OPERATOR_KEY: &str = "LAB";
+pub(crate) const TASK_KEY: &str = "LABTASK";
 
 /// The `permissions:` section of the lab file: IAM policy documents.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -82,7 +82,7 @@ pub struct Usage {
 }
 
 #[derive(Debug, Default)]
-pub struct Permissions {
+pub(crate) struct Permissions {
     operator: Option<PolicyDocument>,
     tasks: Option<PolicyDocument>,
     seen: Mutex<PermissionUse>,
@@ -96,7 +96,7 @@ struct PermissionUse {
 }
 
 impl Permissions {
-    pub fn read(files: &PolicyFiles) -> Result<Self, LabError> {
+    pub(crate) fn read(files: &PolicyFiles) -> Result<Self, LabError> {
         let read = |path: &Option<PathBuf>| path.as_deref().map(document).transpose();
         Ok(Self {
             operator: read(&files.operator)?,
@@ -106,7 +106,7 @@ impl Permissions {
     }
 
     /// The refusal of a call that its caller's document does not allow.
-    pub fn refusal(&self, call: &ApiCall) -> Option<LabResponse> {
+    pub(crate) fn refusal(&self, call: &ApiCall) -> Option<LabResponse> {
         let held = self.operator.is_some() || self.tasks.is_some();
         let Some(principal) = Principal::of(call) else {
             let stranger = ApiError::new(
@@ -127,7 +127,7 @@ impl Permissions {
         None
     }
 
-    pub fn usage(&self) -> [Usage; 2] {
+    pub(crate) fn usage(&self) -> [Usage; 2] {
         [Principal::Operator, Principal::Tasks].map(|principal| self.usage_of(principal))
     }
 

@@ -9,7 +9,7 @@ use super::World;
 use super::call::{ApiCall, LabResponse, answer};
 
 /// Answers `PUT`, `GET` and `DELETE` of `/<bucket>?policy`; nothing for every other call.
-pub fn answer_call(world: &World, call: &ApiCall) -> Option<LabResponse> {
+pub(crate) fn answer_call(world: &World, call: &ApiCall) -> Option<LabResponse> {
     let asked = call
         .uri
         .query()

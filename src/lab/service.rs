@@ -14,8 +14,8 @@ use super::live_policy::LivePolicy;
 use super::truth::Decided;
 use model::scaling::policies::Rule;
 
-pub const CLUSTER: &str = "lab";
-pub const SERVICE: &str = "web";
+pub(crate) const CLUSTER: &str = "lab";
+pub(crate) const SERVICE: &str = "web";
 
 fn resource() -> String {
     format!("service/{CLUSTER}/{SERVICE}")
@@ -33,7 +33,7 @@ fn task_arn(instance: &LabInstance) -> String {
 }
 
 /// `None`: not about the service.
-pub fn answer_ecs(world: &World, call: &ApiCall) -> Result<Option<LabResponse>, ApiError> {
+pub(crate) fn answer_ecs(world: &World, call: &ApiCall) -> Result<Option<LabResponse>, ApiError> {
     if !world.config.target.service
         || !["DescribeServices", "ListTasks", "DescribeTasks"].contains(&call.action.as_str())
     {
@@ -166,7 +166,10 @@ fn describe_task(instance: &LabInstance, now: LabInstant) -> Value {
 }
 
 /// `None`: not an action of ours.
-pub fn answer_scaling(world: &World, call: &ApiCall) -> Result<Option<LabResponse>, ApiError> {
+pub(crate) fn answer_scaling(
+    world: &World,
+    call: &ApiCall,
+) -> Result<Option<LabResponse>, ApiError> {
     let input = call.json()?;
     let now = world.clock.now();
     let mut group = world.group();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// What is answered besides the instance's own words.
 #[derive(Debug, PartialEq)]
-pub struct ShopAnswer {
+pub(crate) struct ShopAnswer {
     pub status: u16,
     pub body: Value,
     /// A session begins.
@@ -15,7 +15,7 @@ pub struct ShopAnswer {
 const PRODUCTS: u64 = 20;
 
 /// Nothing where the path is not the shop's.
-pub fn page(method: &str, path: &str, body: &[u8]) -> Option<ShopAnswer> {
+pub(crate) fn page(method: &str, path: &str, body: &[u8]) -> Option<ShopAnswer> {
     let said: Value = serde_json::from_slice(body).unwrap_or_default();
     let page = |status, body| {
         Some(ShopAnswer {

@@ -73,7 +73,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub fn new(tap: Tap) -> Self {
+    pub(crate) fn new(tap: Tap) -> Self {
         Self {
             tap,
             calls: AtomicUsize::new(0),
@@ -81,12 +81,17 @@ impl Line {
     }
 
     /// The call's number, if it is one that is heard of.
-    pub fn number(&self, call: &ApiCall) -> Option<usize> {
+    pub(crate) fn number(&self, call: &ApiCall) -> Option<usize> {
         let of_a_task = call.access_key().is_none_or(|key| key == TASK_KEY);
         (self.tap.0.is_some() && !of_a_task).then(|| self.calls.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    pub fn hear(&self, number: Option<usize>, call: &ApiCall, when: When) -> Option<ApiError> {
+    pub(crate) fn hear(
+        &self,
+        number: Option<usize>,
+        call: &ApiCall,
+        when: When,
+    ) -> Option<ApiError> {
         let (hear, number) = (self.tap.0.as_ref()?, number?);
         let refused = hear(Tapped {
             number,

@@ -17,7 +17,7 @@ use super::shop;
 
 /// The shop's paths are answered by the shop, any other with 200, and `/status/NNN` with that
 /// status.
-pub async fn serve(
+pub(crate) async fn serve(
     world: Arc<World>,
     request: Request<Incoming>,
 ) -> Result<LabResponse, Infallible> {
@@ -31,7 +31,7 @@ pub async fn serve(
         true => Bytes::new(),
         false => http_body_util::BodyExt::collect(request.into_body())
             .await
-            .map(|body| body.to_bytes())
+            .map(http_body_util::Collected::to_bytes)
             .unwrap_or_default(),
     };
     let route = world.group().route(arrived);

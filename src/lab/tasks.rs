@@ -28,7 +28,7 @@ const CLOSING: Duration = Duration::from_secs(1);
 const BUSY_ATTEMPTS: u32 = 20;
 
 #[derive(Debug, Clone)]
-pub struct LabTask {
+pub(crate) struct LabTask {
     pub id: String,
     pub arn: String,
     pub cluster: String,
@@ -59,7 +59,7 @@ pub struct LabTask {
 
 /// Why and how a task ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskEnd {
+pub(crate) struct TaskEnd {
     pub code: &'static str,
     pub reason: String,
     pub container_reason: Option<String>,
@@ -101,11 +101,11 @@ impl TaskEnd {
 }
 
 impl LabTask {
-    pub fn lives(&self) -> bool {
+    pub(crate) fn lives(&self) -> bool {
         self.last_status != "STOPPED"
     }
 
-    pub fn container(&self) -> &Value {
+    pub(crate) fn container(&self) -> &Value {
         &self.definition["containerDefinitions"][0]
     }
 
@@ -161,7 +161,7 @@ impl LabTask {
 
 /// Owns every task: starts those it is told of, and returns when all are reaped after the lab began
 /// to close.
-pub async fn supervise(world: Arc<World>, mut launches: UnboundedReceiver<String>) {
+pub(crate) async fn supervise(world: Arc<World>, mut launches: UnboundedReceiver<String>) {
     let mut living = JoinSet::new();
     loop {
         tokio::select! {

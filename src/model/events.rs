@@ -234,7 +234,7 @@ impl Events {
     /// Sends an event without secrets: `redact` lists this function as one of its exits.
     pub fn say(&self, event: Event) {
         // The receiver may be gone (closed terminal); the run continues.
-        let _ = self.0.send(event.redacted());
+        drop(self.0.send(event.redacted()));
     }
 
     /// Sends [`Event::Note`].

@@ -87,7 +87,7 @@ pub fn duration(value: Duration) -> String {
             format!("{millis:.1}ms")
         };
     }
-    if value < Duration::from_secs(60) {
+    if value < Duration::from_mins(1) {
         let text = format!("{:.1}", value.as_secs_f64());
         return format!("{}s", text.strip_suffix(".0").unwrap_or(&text));
     }

@@ -23,7 +23,7 @@ const WITHOUT_CREDENTIALS: u32 = 4;
 
 /// Describes each thing by name, deletes those still there, and looks again. Ends at `until`; each
 /// thing is deleted once at least, however little time there is.
-pub async fn delete_and_verify(
+pub(crate) async fn delete_and_verify(
     teardown: &Teardown<'_>,
     things: &[Thing],
     until: Instant,

@@ -17,7 +17,7 @@ use provision::journal::names::{ResourceKind, Thing};
 
 /// For all of a destroy. An hour-long outage of a region is not waited for; tasks have ended long
 /// before that.
-pub const BOUND: Duration = Duration::from_secs(15 * 60);
+pub const BOUND: Duration = Duration::from_mins(15);
 /// A create that was cut off may still come true, and a list may not know it yet.
 const SETTLES: Duration = Duration::from_secs(20);
 

@@ -109,7 +109,7 @@ impl Lists<'_> {
             names.extend(behind(BUCKET_PREFIX, elements(&page, "Name")));
             match element(&page, "ContinuationToken") {
                 Some(next) if !next.is_empty() => {
-                    token = format!("&continuation-token={}", encode(&next))
+                    token = format!("&continuation-token={}", encode(&next));
                 }
                 _ => return Ok(names),
             }

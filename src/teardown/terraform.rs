@@ -16,10 +16,10 @@ use provision::terraform::{Terraform, TerraformError, has_module, session};
 
 /// One terraform destroy takes seconds; a security group whose interface hangs holds it for as long
 /// as its provider waits.
-const TERRAFORM: Duration = Duration::from_secs(6 * 60);
+const TERRAFORM: Duration = Duration::from_mins(6);
 
 /// Runs `terraform destroy` where there is a binary and a state; otherwise says that there is none.
-pub async fn terraform_destroy(teardown: &Teardown<'_>, until: Instant) {
+pub(crate) async fn terraform_destroy(teardown: &Teardown<'_>, until: Instant) {
     let (Some(binary), Some(folder)) = (teardown.terraform, &teardown.lock) else {
         return teardown
             .events

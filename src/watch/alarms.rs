@@ -11,7 +11,7 @@ use evidence::timeline::{Alarm, AlarmChange, Datapoint, MathQuery};
 /// DescribeAlarms takes so many names.
 const NAMES: usize = 100;
 
-pub async fn alarms(clients: &Clients, names: &[String]) -> Result<Vec<Alarm>, WatchError> {
+pub(crate) async fn alarms(clients: &Clients, names: &[String]) -> Result<Vec<Alarm>, WatchError> {
     let mut alarms = Vec::with_capacity(names.len());
     for names in names.chunks(NAMES) {
         let answer = clients
@@ -27,7 +27,7 @@ pub async fn alarms(clients: &Clients, names: &[String]) -> Result<Vec<Alarm>, W
     Ok(alarms)
 }
 
-pub fn alarm(alarm: &aws_sdk_cloudwatch::types::MetricAlarm) -> Alarm {
+pub(crate) fn alarm(alarm: &aws_sdk_cloudwatch::types::MetricAlarm) -> Alarm {
     let mut read = Alarm {
         name: alarm.alarm_name().unwrap_or_default().to_owned(),
         state: alarm
@@ -82,7 +82,7 @@ fn query(query: &MetricDataQuery) -> MathQuery {
             .map(|metric| named(metric.dimensions()))
             .unwrap_or_default(),
         period: stat
-            .and_then(|stat| stat.period())
+            .and_then(aws_sdk_cloudwatch::types::MetricStat::period)
             .or(query.period())
             .map(seconds),
         returned: query.return_data() != Some(false),
@@ -109,7 +109,7 @@ fn settle_math(alarm: &mut Alarm) {
 }
 
 /// The state changes of an alarm since a moment, earliest first.
-pub async fn history(
+pub(crate) async fn history(
     clients: &Clients,
     alarm: &str,
     since: Timestamp,

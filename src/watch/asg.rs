@@ -11,7 +11,7 @@ use evidence::vocabulary::PolicyKind;
 /// A run that made more activities than this has told its story; the rest is not read.
 const MOST_ACTIVITIES: usize = 500;
 
-pub async fn group(clients: &Clients, name: &str) -> Result<GroupState, WatchError> {
+pub(crate) async fn group(clients: &Clients, name: &str) -> Result<GroupState, WatchError> {
     let answer = clients
         .autoscaling
         .describe_auto_scaling_groups()
@@ -90,7 +90,7 @@ pub async fn group(clients: &Clients, name: &str) -> Result<GroupState, WatchErr
 
 /// Activities that began at or after `since`, newest first. (In-progress ones come first in AWS's
 /// order, so paging stops only when a whole page is older.)
-pub async fn activities(
+pub(crate) async fn activities(
     clients: &Clients,
     name: &str,
     since: Timestamp,
@@ -136,7 +136,7 @@ pub async fn activities(
     }
 }
 
-pub async fn policies(clients: &Clients, name: &str) -> Result<Vec<Policy>, WatchError> {
+pub(crate) async fn policies(clients: &Clients, name: &str) -> Result<Vec<Policy>, WatchError> {
     pages(async |token| {
         let page = clients
             .autoscaling
@@ -165,9 +165,10 @@ fn policy(policy: &aws_sdk_autoscaling::types::ScalingPolicy) -> Policy {
     });
     Policy {
         name: policy.policy_name().unwrap_or_default().to_owned(),
-        target_value: tracking.and_then(|tracking| tracking.target_value()),
+        target_value: tracking
+            .and_then(aws_sdk_autoscaling::types::TargetTrackingConfiguration::target_value),
         scale_in_disabled: tracking
-            .and_then(|tracking| tracking.disable_scale_in())
+            .and_then(aws_sdk_autoscaling::types::TargetTrackingConfiguration::disable_scale_in)
             .unwrap_or(false),
         warm_up: policy.estimated_instance_warmup().map(seconds),
         alarms: policy
@@ -218,7 +219,7 @@ fn own_metric(own: &aws_sdk_autoscaling::types::CustomizedMetricSpecification) -
 }
 
 /// What can be read of it; the rest is in `errors`.
-pub async fn surroundings(
+pub(crate) async fn surroundings(
     clients: &Clients,
     name: &str,
     warm_pool: bool,

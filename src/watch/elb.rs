@@ -6,7 +6,10 @@ use super::{Clients, WatchError, call, count, seconds};
 use evidence::timeline::{Balancer, TargetGroup, TargetHealth};
 use evidence::vocabulary::TargetState;
 
-pub async fn health(clients: &Clients, target_group: &str) -> Result<TargetHealth, WatchError> {
+pub(crate) async fn health(
+    clients: &Clients,
+    target_group: &str,
+) -> Result<TargetHealth, WatchError> {
     let answer = clients
         .elb
         .describe_target_health()
@@ -31,7 +34,7 @@ pub async fn health(clients: &Clients, target_group: &str) -> Result<TargetHealt
 }
 
 /// Its settings, and the load balancers in front of it.
-pub async fn target_group(clients: &Clients, arn: &str) -> Result<TargetGroup, WatchError> {
+pub(crate) async fn target_group(clients: &Clients, arn: &str) -> Result<TargetGroup, WatchError> {
     let answer = clients
         .elb
         .describe_target_groups()
@@ -89,7 +92,7 @@ pub async fn target_group(clients: &Clients, arn: &str) -> Result<TargetGroup, W
 }
 
 /// The ARNs of the load balancers in front of a target group.
-pub async fn load_balancers(
+pub(crate) async fn load_balancers(
     clients: &Clients,
     target_group: &str,
 ) -> Result<Vec<String>, WatchError> {

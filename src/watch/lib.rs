@@ -59,11 +59,11 @@ use recorder::Recorder;
 pub use recorder::{RecordingError, read};
 
 /// How far back a survey looks for datapoints: three of basic monitoring.
-const BEFORE: Duration = Duration::from_secs(900);
+const BEFORE: Duration = Duration::from_mins(15);
 
 /// A datapoint may be so late: ALB's were, by 1 to 3 minutes, and a new metric's are up to 2
 /// (CloudWatch user guide).
-const LATE: Duration = Duration::from_secs(180);
+const LATE: Duration = Duration::from_mins(3);
 /// But none of so short a period that so many have passed.
 const LATE_PERIODS: u32 = 20;
 /// Between two looks for it, at most.
@@ -491,7 +491,7 @@ mod tests {
             let series = MetricSeries {
                 name: "policy metric CPUUtilization".to_owned(),
                 unit: String::new(),
-                period: Duration::from_secs(60),
+                period: Duration::from_mins(1),
                 points: points
                     .iter()
                     .map(|second| Datapoint {

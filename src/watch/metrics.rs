@@ -11,7 +11,7 @@ use evidence::timeline::{Alarm, Datapoint, MathQuery, MetricSeries, series};
 use model::scenario::Subject;
 
 /// What CloudWatch offers of a load balancer: a minute's resolution.
-const ELB_PERIOD: Duration = Duration::from_secs(60);
+const ELB_PERIOD: Duration = Duration::from_mins(1);
 
 /// What is asked of GetMetricData for one series: one query, or a metric math of several.
 struct Wanted {
@@ -130,7 +130,7 @@ fn apart(alarm: &Alarm) -> String {
 }
 
 /// The policies' own metrics alone, at their own period.
-pub async fn policy_metrics(
+pub(crate) async fn policy_metrics(
     clients: &Clients,
     alarms: &[Alarm],
     since: Timestamp,
@@ -220,7 +220,7 @@ const PER_MINUTE: &str = "per minute";
 const INSTANCES: &str = "instances";
 
 /// The policies' own metrics at their own period, and what the load balancer counted.
-pub async fn metrics(
+pub(crate) async fn metrics(
     clients: &Clients,
     alarms: &[Alarm],
     target_groups: &[String],
@@ -401,7 +401,7 @@ mod tests {
             metric: Some("RequestCountPerTarget".to_owned()),
             statistic: Some(statistic.to_owned()),
             dimensions: vec![("TargetGroup".to_owned(), dimension.to_owned())],
-            period: Duration::from_secs(60),
+            period: Duration::from_mins(1),
             ..Alarm::default()
         }
     }

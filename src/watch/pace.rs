@@ -7,16 +7,16 @@ use tokio::time::Instant;
 
 /// The moments a verdict is made of are polled: this is how exactly they are known. Describe
 /// throttles are not documented; 30 calls a minute each stay far below any that has been reported.
-pub const FAST: Duration = Duration::from_secs(2);
+pub(crate) const FAST: Duration = Duration::from_secs(2);
 /// In quiet times.
 const CALM: Duration = Duration::from_secs(5);
 /// Nothing has changed for this long.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_mins(1);
 /// As far as throttling may slow us down.
 const SLOWEST: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
-pub struct Pace {
+pub(crate) struct Pace {
     lively_at: Instant,
     /// Between two looks, while AWS throttles.
     held_back: Option<Duration>,
@@ -24,7 +24,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             lively_at: now,
             held_back: None,
@@ -33,7 +33,7 @@ impl Pace {
     }
 
     /// Something changed, or is about to.
-    pub fn saw(&mut self, lively: bool, now: Instant) {
+    pub(crate) fn saw(&mut self, lively: bool, now: Instant) {
         if lively {
             self.lively_at = now;
         }
@@ -41,7 +41,7 @@ impl Pace {
 
     /// When to look next. A refused look doubles the time to the next one, a look that went well
     /// halves it.
-    pub fn next(&mut self, throttled: bool, now: Instant) -> Instant {
+    pub(crate) fn next(&mut self, throttled: bool, now: Instant) -> Instant {
         let own = if now.duration_since(self.lively_at) < QUIET {
             FAST
         } else {

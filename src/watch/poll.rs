@@ -17,7 +17,7 @@ use evidence::vocabulary::{AlarmState, TargetState};
 const SLOW: Duration = Duration::from_secs(5);
 
 /// Without any of these the group is not seen.
-pub const GROUP_CALLS: &[&str] = &[
+pub(crate) const GROUP_CALLS: &[&str] = &[
     "DescribeAutoScalingGroups",
     "DescribeServices",
     "DescribeScalableTargets",
@@ -25,7 +25,7 @@ pub const GROUP_CALLS: &[&str] = &[
     "DescribeTasks",
 ];
 
-pub async fn poll(
+pub(crate) async fn poll(
     clients: Clients,
     mut recorder: Recorder,
     latest: watch::Sender<Option<GroupState>>,
@@ -63,12 +63,12 @@ pub async fn poll(
                     }
                 }
                 pace.saw(lively, Instant::now());
-                let _ = latest.send(Some(group));
+                drop(latest.send(Some(group)));
             }
             Err(error) => {
                 throttled |= error.is_throttle();
                 if matches!(error, WatchError::NoGroup(_) | WatchError::NoService(_)) {
-                    let _ = latest.send(None);
+                    drop(latest.send(None));
                 }
                 recorder.gap(&error);
             }
@@ -91,7 +91,11 @@ pub async fn poll(
     }
 }
 
-pub async fn slow_reads(clients: &Clients, recorder: &mut Recorder, since: Since) -> Vec<Alarm> {
+pub(crate) async fn slow_reads(
+    clients: &Clients,
+    recorder: &mut Recorder,
+    since: Since,
+) -> Vec<Alarm> {
     match clients.activities(&since).await {
         Ok(activities) => {
             recorder.heals(&["DescribeScalingActivities"]);

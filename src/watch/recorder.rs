@@ -24,10 +24,10 @@ struct Head {
 
 /// What has been seen so far, for whoever asks.
 #[derive(Debug, Clone, Default)]
-pub struct Seen(Arc<Mutex<Vec<Observation>>>);
+pub(crate) struct Seen(Arc<Mutex<Vec<Observation>>>);
 
 impl Seen {
-    pub fn timeline(&self) -> Timeline {
+    pub(crate) fn timeline(&self) -> Timeline {
         Timeline {
             observations: self
                 .0
@@ -39,7 +39,7 @@ impl Seen {
 }
 
 #[derive(Debug)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     file: Option<File>,
     seen: Seen,
     clock: ApiClock,
@@ -51,7 +51,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub fn in_memory(clock: ApiClock) -> Self {
+    pub(crate) fn in_memory(clock: ApiClock) -> Self {
         let (last, looks) = (Last::new(), Looks::new());
         Self {
             file: None,
@@ -63,7 +63,7 @@ impl Recorder {
         }
     }
 
-    pub fn create(path: &Path, clock: ApiClock) -> Result<Self, WatchError> {
+    pub(crate) fn create(path: &Path, clock: ApiClock) -> Result<Self, WatchError> {
         let failed = |source| WatchError::Folder {
             path: path.display().to_string(),
             source,
@@ -77,20 +77,20 @@ impl Recorder {
         })
     }
 
-    pub fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> Seen {
         self.seen.clone()
     }
 
-    pub fn timeline(&self) -> Timeline {
+    pub(crate) fn timeline(&self) -> Timeline {
         self.seen.timeline()
     }
 
-    pub fn see(&mut self, seen: Observed) {
+    pub(crate) fn see(&mut self, seen: Observed) {
         self.note(None, seen);
     }
 
     /// Whether it changed.
-    pub fn see_change(&mut self, key: &str, what: Observed) -> bool {
+    pub(crate) fn see_change(&mut self, key: &str, what: Observed) -> bool {
         if self.last.get(key) == Some(&what) {
             return false;
         }
@@ -101,11 +101,11 @@ impl Recorder {
     }
 
     /// A look at something was sent at a moment and was answered.
-    pub fn looked(&mut self, key: &str, sent: Timestamp) {
+    pub(crate) fn looked(&mut self, key: &str, sent: Timestamp) {
         self.looks.insert(key.to_owned(), sent);
     }
 
-    pub fn take(&mut self, seen: Result<Observed, WatchError>) {
+    pub(crate) fn take(&mut self, seen: Result<Observed, WatchError>) {
         match seen {
             Ok(seen) => self.see(seen),
             Err(error) => self.gap(&error),
@@ -113,7 +113,7 @@ impl Recorder {
     }
 
     /// Noted once, for as long as it is the same.
-    pub fn gap(&mut self, error: &WatchError) {
+    pub(crate) fn gap(&mut self, error: &WatchError) {
         let gap = error.gap();
         match self.gaps.iter_mut().find(|known| known.call == gap.call) {
             Some(known) if *known == gap => return,
@@ -124,7 +124,7 @@ impl Recorder {
     }
 
     /// Calls whose actions end so are answered again.
-    pub fn heals(&mut self, actions: &[&str]) {
+    pub(crate) fn heals(&mut self, actions: &[&str]) {
         let ended = |gap: &mut Gap| actions.iter().any(|action| gap.call.ends_with(action));
         for gap in self.gaps.extract_if(.., ended).collect::<Vec<_>>() {
             self.note(None, Observed::GapEnded { call: gap.call });
@@ -141,7 +141,7 @@ impl Recorder {
         };
         if let (Some(file), Ok(line)) = (&mut self.file, line) {
             // Memory has it as well; a full disk must not end the watch.
-            let _ = writeln!(file, "{line}");
+            drop(writeln!(file, "{line}"));
         }
         self.seen
             .0

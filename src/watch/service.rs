@@ -21,7 +21,7 @@ use model::scenario::Subject;
 const TASKS: usize = 100;
 /// Of a service's policy that has none of its own, out as well as in: Application Auto Scaling's
 /// default for ECS.
-const COOLDOWN: Duration = Duration::from_secs(300);
+const COOLDOWN: Duration = Duration::from_mins(5);
 
 /// Cluster and service.
 fn names(clients: &Clients) -> (&str, &str) {
@@ -36,7 +36,7 @@ fn resource(clients: &Clients) -> String {
     format!("service/{cluster}/{service}")
 }
 
-pub async fn group(clients: &Clients) -> Result<GroupState, WatchError> {
+pub(crate) async fn group(clients: &Clients) -> Result<GroupState, WatchError> {
     let service = service(clients).await?;
     let target = scalable_target(clients).await?;
     let mut suspended = Vec::new();
@@ -87,7 +87,7 @@ async fn service(clients: &Clients) -> Result<Service, WatchError> {
         .map_err(|error| {
             let no_cluster = error
                 .as_service_error()
-                .is_some_and(|error| error.is_cluster_not_found_exception());
+                .is_some_and(aws_sdk_ecs::operation::describe_services::DescribeServicesError::is_cluster_not_found_exception);
             match no_cluster {
                 true => WatchError::NoService(clients.subject.to_string()),
                 false => call("ecs:DescribeServices")(error),
@@ -164,7 +164,7 @@ fn instance(task: &Task) -> Instance {
     let address = task
         .attachments()
         .iter()
-        .flat_map(|one| one.details())
+        .flat_map(aws_sdk_ecs::types::Attachment::details)
         .find_map(|detail| {
             (detail.name() == Some("privateIPv4Address"))
                 .then(|| detail.value().unwrap_or_default().to_owned())
@@ -201,7 +201,7 @@ fn last(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
-pub async fn policies(clients: &Clients) -> Result<Vec<Policy>, WatchError> {
+pub(crate) async fn policies(clients: &Clients) -> Result<Vec<Policy>, WatchError> {
     pages(async |token| {
         let page = clients
             .scaling
@@ -226,7 +226,9 @@ fn policy(policy: &scaling::ScalingPolicy) -> Policy {
     let predefined = tracking.and_then(|tracking| tracking.predefined_metric_specification());
     let steps = step
         .into_iter()
-        .flat_map(|step| step.step_adjustments())
+        .flat_map(
+            aws_sdk_applicationautoscaling::types::StepScalingPolicyConfiguration::step_adjustments,
+        )
         .map(|step| StepAdjustment {
             lower: step.metric_interval_lower_bound(),
             upper: step.metric_interval_upper_bound(),
@@ -235,15 +237,19 @@ fn policy(policy: &scaling::ScalingPolicy) -> Policy {
     // A step policy has one for both; a predictive one none.
     let cooldown =
         |of: &dyn Fn(&scaling::TargetTrackingScalingPolicyConfiguration) -> Option<i32>| {
-            let own = step.map(|step| step.cooldown()).or(tracking.map(of));
+            let own = step
+                .map(
+                    aws_sdk_applicationautoscaling::types::StepScalingPolicyConfiguration::cooldown,
+                )
+                .or(tracking.map(of));
             own.map(|own| own.map_or(COOLDOWN, seconds))
         };
     Policy {
         name: policy.policy_name().to_owned(),
         kind: policy.policy_type().as_str().into(),
-        target_value: tracking.map(|tracking| tracking.target_value()),
+        target_value: tracking.map(aws_sdk_applicationautoscaling::types::TargetTrackingScalingPolicyConfiguration::target_value),
         scale_in_disabled: tracking
-            .and_then(|tracking| tracking.disable_scale_in())
+            .and_then(aws_sdk_applicationautoscaling::types::TargetTrackingScalingPolicyConfiguration::disable_scale_in)
             .unwrap_or(false),
         // There is no warm-up: a cooldown follows each change instead.
         warm_up: None,
@@ -259,7 +265,7 @@ fn policy(policy: &scaling::ScalingPolicy) -> Policy {
             .and_then(|step| step.adjustment_type())
             .map(|kind| kind.as_str().to_owned()),
         least: step
-            .and_then(|step| step.min_adjustment_magnitude())
+            .and_then(aws_sdk_applicationautoscaling::types::StepScalingPolicyConfiguration::min_adjustment_magnitude)
             .map(|least| count(Some(least))),
         steps: steps.collect(),
         change: None,
@@ -290,7 +296,10 @@ fn own_metric(own: &scaling::CustomizedMetricSpecification) -> Option<String> {
 }
 
 /// Newest first, those included that could not change anything.
-pub async fn activities(clients: &Clients, since: &Since) -> Result<Vec<Activity>, WatchError> {
+pub(crate) async fn activities(
+    clients: &Clients,
+    since: &Since,
+) -> Result<Vec<Activity>, WatchError> {
     let mut found: Vec<Activity> = pages(async |token| {
         let page = clients
             .scaling
@@ -340,7 +349,7 @@ fn activity(activity: &scaling::ScalingActivity, since: Timestamp) -> Option<Act
     let not_scaled: Vec<&str> = activity
         .not_scaled_reasons()
         .iter()
-        .map(|reason| reason.code())
+        .map(aws_sdk_applicationautoscaling::types::NotScaledReason::code)
         .collect();
     let message = activity.status_message().map(str::to_owned);
     Some(Activity {
@@ -364,7 +373,7 @@ fn activity(activity: &scaling::ScalingActivity, since: Timestamp) -> Option<Act
     })
 }
 
-pub async fn surroundings(clients: &Clients, errors: &mut Vec<WatchError>) -> Surroundings {
+pub(crate) async fn surroundings(clients: &Clients, errors: &mut Vec<WatchError>) -> Surroundings {
     let mut found = Surroundings::default();
     match service(clients).await {
         Ok(service) => {
@@ -403,10 +412,14 @@ async fn scheduled(clients: &Clients) -> Result<Vec<ScheduledAction>, WatchError
                 next: action.start_time().and_then(timestamp),
                 recurrence: Some(action.schedule().to_owned()),
                 min: own
-                    .and_then(|own| own.min_capacity())
+                    .and_then(
+                        aws_sdk_applicationautoscaling::types::ScalableTargetAction::min_capacity,
+                    )
                     .map(|least| count(Some(least))),
                 max: own
-                    .and_then(|own| own.max_capacity())
+                    .and_then(
+                        aws_sdk_applicationautoscaling::types::ScalableTargetAction::max_capacity,
+                    )
                     .map(|most| count(Some(most))),
                 desired: None,
             }
@@ -449,10 +462,7 @@ mod tests {
         let own = read(tracking().scale_in_cooldown(120).scale_out_cooldown(30));
         assert_eq!(
             (own.cooldown, own.out_cooldown),
-            (
-                Some(Duration::from_secs(120)),
-                Some(Duration::from_secs(30))
-            )
+            (Some(Duration::from_mins(2)), Some(Duration::from_secs(30)))
         );
         let unset = read(tracking());
         assert_eq!(

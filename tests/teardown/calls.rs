@@ -53,7 +53,7 @@ async fn nth_call(number: usize, when: When) -> Result<(), String> {
     let result = async {
         ended(&trial, &mut run).await?;
         let killed = Timestamp::now();
-        trial.emptied(Duration::from_secs(120)).await?;
+        trial.emptied(Duration::from_mins(2)).await?;
         trial.oracle(Some(killed)).await
     };
     let result = result

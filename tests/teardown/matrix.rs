@@ -301,7 +301,7 @@ async fn after(trial: &Trial, fault: Fault) -> Result<(), String> {
     match fault {
         Fault::KillGuardToo => {
             // Nobody is left to stop the load: the lease must.
-            let over = timeout(Duration::from_secs(60), async {
+            let over = timeout(Duration::from_mins(1), async {
                 while !trial.pids(" generate").is_empty() {
                     sleep(LOOK).await;
                 }
@@ -314,7 +314,7 @@ async fn after(trial: &Trial, fault: Fault) -> Result<(), String> {
             trial.weather.expired.store(false, Ordering::Relaxed);
             // The guard may still be at it.
             trial
-                .emptied(Duration::from_secs(60))
+                .emptied(Duration::from_mins(1))
                 .await
                 .or(Ok::<(), String>(()))?;
             trial.reap(&[], &trial.runs()).await?;
@@ -324,8 +324,8 @@ async fn after(trial: &Trial, fault: Fault) -> Result<(), String> {
             while trial.weather.down.load(Ordering::Relaxed) {
                 sleep(LOOK).await;
             }
-            trial.emptied(Duration::from_secs(120)).await
+            trial.emptied(Duration::from_mins(2)).await
         }
-        _ => trial.emptied(Duration::from_secs(120)).await,
+        _ => trial.emptied(Duration::from_mins(2)).await,
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use crate::weather::{CANARY, Weather};
 
 /// A run, its guard and a reap together.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 
 /// What the promise says, and a second for clocks.
 const LOAD_ENDS: jiff::SignedDuration = jiff::SignedDuration::from_secs(35);
@@ -319,10 +319,10 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
             return Err(format!("{} is held", held.display()));
         }
         let again = self.lab.inventory().await.unwrap();
-        if again != self.strangers {
-            Err(format!("a second reap changed {again:?}"))
-        } else {
+        if again == self.strangers {
             Ok(())
+        } else {
+            Err(format!("a second reap changed {again:?}"))
         }
     }
 

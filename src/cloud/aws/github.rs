@@ -30,7 +30,7 @@ const ANSWER: Duration = Duration::from_secs(20);
 const AUDIENCE: &str = "sts.amazonaws.com";
 
 #[derive(Debug)]
-pub struct JobIdentity {
+pub(super) struct JobIdentity {
     url: String,
     bearer: String,
     role: String,
@@ -45,7 +45,7 @@ struct Token {
 
 /// Why GitHub's token, or a session for it, could not be had.
 #[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
+pub(super) enum IdentityError {
     #[error("GitHub's identity token: no answer in time")]
     Late,
     #[error("GitHub's identity token: status {0}")]
@@ -77,7 +77,7 @@ impl IdentityError {
 
 impl JobIdentity {
     /// Where the job may ask for tokens and the role is named.
-    pub fn of(env: impl Fn(&str) -> Option<String>, sdk: &SdkConfig) -> Option<Self> {
+    pub(super) fn of(env: impl Fn(&str) -> Option<String>, sdk: &SdkConfig) -> Option<Self> {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
         let url = set("ACTIONS_ID_TOKEN_REQUEST_URL")?;
         let settings = HttpConnectorSettings::builder()

@@ -112,11 +112,11 @@ impl ProvideCredentials for Either {
 }
 
 /// Before the expiry: a request under way must not outlive its credentials.
-const REFRESH_EARLY: Duration = Duration::from_secs(120);
+const REFRESH_EARLY: Duration = Duration::from_mins(2);
 /// A browser is not waited for; a slow helper of a company takes seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Where the chain names no expiry.
-const REFRESH_AFTER: Duration = Duration::from_secs(300);
+const REFRESH_AFTER: Duration = Duration::from_mins(5);
 
 impl Cached {
     fn new(chain: SharedCredentialsProvider) -> Self {

@@ -17,7 +17,7 @@ use crate::aws::explain;
 const PART: usize = 10 * 1024 * 1024;
 /// A part over an uplink of half a megabit, as base64; the 30 s that suit small questions would
 /// need four.
-const PART_TIME: Duration = Duration::from_secs(300);
+const PART_TIME: Duration = Duration::from_mins(5);
 
 /// Pushes layer, config and manifest, and returns the manifest's digest as ECR knows it.
 pub async fn push(

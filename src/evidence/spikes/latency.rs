@@ -8,11 +8,11 @@ use crate::instances::{self, after};
 use model::measure::{Results, Select};
 
 /// Latency is back when it has kept its limit for so many seconds.
-pub const STEADY: usize = 3;
+pub(super) const STEADY: usize = 3;
 
 /// What became of p95 after the load had risen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Latency {
+pub(super) enum Latency {
     /// It never missed its limit.
     Kept,
     Back(Timestamp),
@@ -24,7 +24,7 @@ pub enum Latency {
 
 /// From the second in which it first keeps its limit again for a while. `rose`, the first new
 /// instance's first request, and the fall.
-pub fn latency_back(
+pub(super) fn latency_back(
     results: &Results,
     started: Timestamp,
     (rose, serves, fell): (Timestamp, Option<Timestamp>, Timestamp),

@@ -49,7 +49,7 @@ impl Agreement {
 
 /// A change of size, in seconds from the start of the load.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Turn {
+pub(super) struct Turn {
     pub at: f64,
     pub grows: bool,
 }
@@ -90,7 +90,7 @@ fn standings(sizes: &[u32], before: u32) -> Vec<Standing> {
 
 /// The desired capacity of both for each second, what it was before, and the group's changes to the
 /// second.
-pub fn agreement(
+pub(super) fn agreement(
     model: &[u32],
     seen: &[u32],
     before: u32,

@@ -5,7 +5,7 @@ use super::content::{Answer, Basis, Choice, Content, Recommendation, Replay, Res
 use super::{Advice, Candidate, Change, Evidence, Topic, causes, links, settings, sizes};
 use evidence::Confidence;
 
-pub fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Vec<Answer> {
+pub(super) fn all(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Vec<Answer> {
     [
         links::slowest(evidence),
         causes::before_scaling(evidence, serving, advice),

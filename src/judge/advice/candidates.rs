@@ -109,7 +109,7 @@ pub struct Candidate {
     pub assumes: Option<Assumption>,
 }
 
-pub struct Tried {
+pub(super) struct Tried {
     pub candidates: Vec<Candidate>,
     pub agreement: Agreement,
 }
@@ -124,13 +124,13 @@ const HELPED: f64 = 0.75;
 
 /// What may be missed and lost, and the limit is still held.
 #[derive(Debug, Clone, Copy)]
-pub struct Tolerance {
+pub(super) struct Tolerance {
     seconds: u32,
     errors: u64,
 }
 
 impl Tolerance {
-    pub fn of(evidence: &Evidence<'_>) -> Self {
+    pub(super) fn of(evidence: &Evidence<'_>) -> Self {
         let all = evidence.seconds.len() as u32;
         let spike = evidence
             .spike
@@ -142,13 +142,13 @@ impl Tolerance {
         }
     }
 
-    pub fn is_held_by(self, candidate: &Candidate) -> bool {
+    pub(super) fn is_held_by(self, candidate: &Candidate) -> bool {
         candidate.over_limit <= self.seconds && candidate.errors <= self.errors
     }
 
     /// It holds, or takes away a good part of what is missed, or of what is lost without missing
     /// more.
-    pub fn is_helped_by(self, candidate: &Candidate, now: &Candidate) -> bool {
+    pub(super) fn is_helped_by(self, candidate: &Candidate, now: &Candidate) -> bool {
         let less = |with: f64, without: f64| without > 0.0 && with <= without * HELPED;
         let misses_less = less(candidate.over_limit.into(), now.over_limit.into());
         let loses_less = candidate.over_limit <= now.over_limit
@@ -158,7 +158,7 @@ impl Tolerance {
 }
 
 /// The policies that ran, as the replay takes them.
-pub struct Current {
+pub(super) struct Current {
     pub setting: Setting,
     /// Which of them answers a rising load.
     pub lead: usize,
@@ -168,12 +168,12 @@ pub struct Current {
 }
 
 impl Current {
-    pub fn lead(&self) -> Option<&Follows> {
+    pub(super) fn lead(&self) -> Option<&Follows> {
         self.setting.policies.get(self.lead)
     }
 
     /// With another target; where no policy tracks one, with target tracking in place of all.
-    pub fn tracking(&self, target: f64) -> Setting {
+    pub(super) fn tracking(&self, target: f64) -> Setting {
         let mut setting = self.setting.clone();
         let Some(lead) = setting.policies.get_mut(self.lead) else {
             return setting;
@@ -211,7 +211,7 @@ impl Current {
 const OUT_DATAPOINTS: usize = 3;
 const IN_DATAPOINTS: usize = 15;
 
-pub fn tried(
+pub(super) fn tried(
     evidence: &Evidence<'_>,
     ran: &Ran<'_>,
     serving: &[u32],

@@ -13,7 +13,7 @@ use evidence::{Confidence, InstanceCapacity};
 
 /// An instance is fresh for so long after it became healthy. (What caches and pools need; the
 /// judgement on fresh instances uses the same minute.)
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 /// A balancer notices that an instance is gone within this; the judgement on dropped requests uses
 /// the same.
 const NOTICED: Duration = Duration::from_secs(2);
@@ -32,7 +32,11 @@ fn spike(evidence: &Evidence<'_>) -> std::ops::Range<usize> {
 
 /// What each instance had to carry until the group grew, second by second: it may have shrunk
 /// before.
-pub fn before_scaling(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<Answer> {
+pub(super) fn before_scaling(
+    evidence: &Evidence<'_>,
+    serving: &[u32],
+    advice: &Advice,
+) -> Option<Answer> {
     let capacity = advice.capacity.as_ref()?;
     let spike = spike(evidence);
     let grew = |second: &usize| *second > spike.start && serving[*second] > serving[*second - 1];
@@ -154,7 +158,7 @@ fn causes(evidence: &Evidence<'_>, serving: &[u32], limit: Option<f64>) -> Cause
     causes
 }
 
-pub fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<Answer> {
+pub(super) fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<Answer> {
     let all: u64 = evidence.seconds.iter().map(|second| second.errors).sum();
     if all == 0 {
         return None;
@@ -195,7 +199,11 @@ pub fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Opti
 }
 
 /// A good part of the errors fell to new instances, with load to spare.
-pub fn of_fresh(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<FreshErrors> {
+pub(super) fn of_fresh(
+    evidence: &Evidence<'_>,
+    serving: &[u32],
+    advice: &Advice,
+) -> Option<FreshErrors> {
     let found = causes(
         evidence,
         serving,

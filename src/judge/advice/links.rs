@@ -24,7 +24,7 @@ const CHAIN: [MomentKind; 7] = [
 /// Latency that misses its limit in the last seconds of the load did not come back.
 const LAST: usize = 3;
 
-pub fn slowest(evidence: &Evidence<'_>) -> Option<Answer> {
+pub(super) fn slowest(evidence: &Evidence<'_>) -> Option<Answer> {
     let moments = of_one_chain(&evidence.reaction.out);
     let (first, last) = (*moments.first()?, *moments.last()?);
     let whole = between(first.at, last.at);

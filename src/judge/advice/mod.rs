@@ -280,7 +280,7 @@ fn default_cooldown(timeline: &Timeline) -> Duration {
 }
 
 /// AWS's default cooldown of a group.
-const AWS_COOLDOWN: Duration = Duration::from_secs(300);
+const AWS_COOLDOWN: Duration = Duration::from_mins(5);
 
 #[cfg(test)]
 mod tests;

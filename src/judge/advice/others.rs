@@ -12,7 +12,7 @@ use model::scaling::replay::{Follows, InstanceLimits, Setting};
 use model::scaling::step::{StepRule, StepScaling};
 use model::units::Usd;
 
-pub struct Other {
+pub(super) struct Other {
     pub name: String,
     pub change: Change,
     pub setting: Setting,
@@ -92,7 +92,7 @@ const EARLY: Duration = Duration::from_secs(5);
 /// The shortest period that a policy can track.
 const HIGH_RESOLUTION: Duration = Duration::from_secs(10);
 
-pub fn all(
+pub(super) fn all(
     evidence: &Evidence<'_>,
     service: &InstanceLimits,
     current: &Current,
@@ -206,7 +206,7 @@ fn values(target: f64, tracks: bool, service: &InstanceLimits, lead: &Follows) -
 }
 
 /// The target that leaves room for what comes while instances boot.
-pub fn fitting(at_limit: f64, per_request: f64, ceiling: Option<f64>) -> f64 {
+pub(super) fn fitting(at_limit: f64, per_request: f64, ceiling: Option<f64>) -> f64 {
     let full = at_limit * per_request;
     ceiling.map_or(full, |ceiling| full.min(ceiling)) * ROOM
 }
@@ -263,8 +263,8 @@ fn step(size: &Size, current: &Current, lead: &Follows) -> Option<Other> {
 }
 
 /// Half way to the ceiling: what an ordinary day reaches belongs to the policy that is there.
-pub fn step_threshold(target: f64, ceiling: Option<f64>) -> f64 {
-    ceiling.map_or(target * 1.5, |ceiling| (target + ceiling) / 2.0)
+pub(super) fn step_threshold(target: f64, ceiling: Option<f64>) -> f64 {
+    ceiling.map_or(target * 1.5, |ceiling| f64::midpoint(target, ceiling))
 }
 
 fn minimums(size: &Size, current: &Current, price: Option<&Price>) -> Vec<Other> {
@@ -298,13 +298,13 @@ fn minimums(size: &Size, current: &Current, price: Option<&Price>) -> Vec<Other>
 }
 
 /// What a higher minimum takes for granted.
-pub fn all_day(min: u32, before: u32, price: Option<&Price>) -> Option<Assumption> {
+pub(super) fn all_day(min: u32, before: u32, price: Option<&Price>) -> Option<Assumption> {
     (min > before).then(|| Assumption::SpikeAtAnyTime(standing(min, before, price)))
 }
 
 /// What a higher minimum costs whether a spike comes or not. What the policy would keep beyond the
 /// old one anyhow is not known of a whole day.
-pub fn standing(min: u32, before: u32, price: Option<&Price>) -> Standing {
+pub(super) fn standing(min: u32, before: u32, price: Option<&Price>) -> Standing {
     let instance_hours = f64::from(min.saturating_sub(before)) * 24.0;
     Standing {
         instance_hours,
@@ -317,7 +317,7 @@ pub fn standing(min: u32, before: u32, price: Option<&Price>) -> Standing {
 /// only a metric of one's own comes more often.
 fn high_resolution(current: &Current, lead: &Follows, is_service: bool) -> Option<Other> {
     let tracks = matches!(lead.rule, Rule::Tracking { .. });
-    if lead.period < Duration::from_secs(60) || is_service || !tracks {
+    if lead.period < Duration::from_mins(1) || is_service || !tracks {
         return None;
     }
     let assumes = match (current.namespace.as_str(), current.metric.as_str()) {
@@ -404,7 +404,7 @@ mod tests {
             per_request: 0.5,
             ceiling: Some(100.0),
             per_target: false,
-            period: Duration::from_secs(60),
+            period: Duration::from_mins(1),
             lag: Duration::ZERO,
             alarm: AlarmModel::new(BreachRule::Above, 50.0, 3),
             low: None,

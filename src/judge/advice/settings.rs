@@ -17,7 +17,7 @@ use evidence::vocabulary::PolicyKind;
 /// Longer than a poll: not only two looks apart.
 const LONG_CHECK: Duration = Duration::from_secs(5);
 /// A delay that most requests do not need; AWS's own default is five minutes.
-const LONG_DRAIN: Duration = Duration::from_secs(120);
+const LONG_DRAIN: Duration = Duration::from_mins(2);
 /// A time is too long when it is so much longer than what is needed, and by more than two looks.
 const LONGER: f64 = 1.5;
 
@@ -72,7 +72,7 @@ fn group<'a>(evidence: &Evidence<'a>) -> Option<&'a GroupState> {
 }
 
 /// A warm-up counts from in service on: booting is before it.
-pub fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
+pub(super) fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
     let group = group(evidence)?;
     let sure = |warm_up, basis| {
         let content = Content::WarmUp(warm_up);
@@ -128,7 +128,7 @@ fn blocked(evidence: &Evidence<'_>, live: Duration) -> Option<Duration> {
 
 /// Cooldowns gate simple scaling, and services; but where no warm-up is set, the default one is
 /// taken for it.
-pub fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
+pub(super) fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
     let topic = Topic::Cooldown;
     let group = group(evidence)?;
     let policies = evidence.timeline.policies();
@@ -282,7 +282,7 @@ fn window(
 }
 
 /// Settings around the policy that the run shows to be wrong.
-pub fn around(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<Answer> {
+pub(super) fn around(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<Answer> {
     let group = group(evidence)?;
     let mut settings: Vec<OtherSetting> = Vec::new();
     settings.extend(failed_checks(evidence, group));
@@ -511,7 +511,7 @@ mod tests {
             Observed::Group(group) => group.is_service = true,
             Observed::Policy(policy) => {
                 policy.out_cooldown = Some(Duration::from_secs(6));
-                policy.cooldown = Some(Duration::from_secs(60));
+                policy.cooldown = Some(Duration::from_mins(1));
             }
             _ => {}
         });

@@ -35,7 +35,7 @@ fn range(capacity: &InstanceCapacity, load: f64) -> SizeRange {
     }
 }
 
-pub fn size(evidence: &Evidence<'_>, advice: &Advice) -> Answer {
+pub(super) fn size(evidence: &Evidence<'_>, advice: &Advice) -> Answer {
     let topic = Topic::InstanceCapacity;
     let Some(capacity) = &advice.capacity else {
         return Answer::unknown(topic, Basis::NothingHeld);
@@ -70,7 +70,7 @@ fn beyond_maximum(max: u32, capacity: &InstanceCapacity, peak: f64) -> Option<Be
 }
 
 /// Whether the metric is at its target when an instance has as much as it should.
-pub fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
+pub(super) fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let topic = Topic::TargetValue;
     let policies = evidence.timeline.policies();
     let tracking = policies
@@ -165,7 +165,7 @@ fn compared(now: f64, fitting: f64) -> TargetCompared {
 }
 
 /// The least and the most, by what the calm and the highest load need.
-pub fn bounds(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
+pub(super) fn bounds(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let topic = Topic::MinAndMax;
     let (_, group) = evidence.timeline.groups().next_back()?;
     let Some(capacity) = &advice.capacity else {
@@ -203,7 +203,7 @@ pub fn bounds(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
 }
 
 /// How large a step has to be, where there are steps; else what one would do.
-pub fn steps(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
+pub(super) fn steps(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let topic = Topic::StepSizes;
     let Some(capacity) = &advice.capacity else {
         return Some(Answer::unknown(topic, Basis::NothingHeld));

@@ -20,7 +20,7 @@ const CPU_OF_THE_AGENT: &str = r#"# EC2 publishes CPUUtilization every minute at
 "#;
 
 /// Nothing where there is nothing to change.
-pub fn terraform(change: &Change, evidence: &Evidence<'_>, ran: &Ran<'_>) -> Option<String> {
+pub(super) fn terraform(change: &Change, evidence: &Evidence<'_>, ran: &Ran<'_>) -> Option<String> {
     let (_, group) = evidence.timeline.groups().next_back()?;
     of(change, group, ran.lead()?)
 }

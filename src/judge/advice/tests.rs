@@ -16,7 +16,7 @@ const SERVICE: InstanceLimits = InstanceLimits {
     queue: Duration::from_secs(1),
 };
 
-pub fn at(second: usize) -> Timestamp {
+pub(super) fn at(second: usize) -> Timestamp {
     let start = "2026-03-01T12:00:00Z".parse::<Timestamp>().unwrap();
     start
         .checked_add(Duration::from_secs(second as u64))
@@ -61,7 +61,7 @@ fn group(desired: u32, serving: u32) -> Observed {
         min: 2,
         max: 8,
         desired,
-        default_cooldown: Duration::from_secs(300),
+        default_cooldown: Duration::from_mins(5),
         default_warm_up: None,
         instances,
         target_groups: vec![],
@@ -71,12 +71,12 @@ fn group(desired: u32, serving: u32) -> Observed {
 }
 
 /// What a run would have seen of a group that follows the model.
-pub fn seen(kind: &str) -> (Timeline, Vec<Second>) {
+pub(super) fn seen(kind: &str) -> (Timeline, Vec<Second>) {
     seen_of(kind, 8, load())
 }
 
 /// One whose maximum of three holds it back: five are needed.
-pub fn pinned() -> (Timeline, Vec<Second>) {
+pub(super) fn pinned() -> (Timeline, Vec<Second>) {
     let (mut timeline, seconds) = seen_of(
         "TargetTrackingScaling",
         3,
@@ -185,7 +185,7 @@ fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
     (Timeline { observations }, seconds)
 }
 
-pub fn evidence<'a>(
+pub(super) fn evidence<'a>(
     timeline: &'a Timeline,
     seconds: &'a [Second],
     reaction: &'a Reaction,
@@ -207,7 +207,7 @@ pub fn evidence<'a>(
     }
 }
 
-pub fn advised_on((timeline, seconds): (Timeline, Vec<Second>)) -> Advice {
+pub(super) fn advised_on((timeline, seconds): (Timeline, Vec<Second>)) -> Advice {
     let reaction = Reaction {
         desired_before: 2,
         max: 3,
@@ -522,7 +522,7 @@ fn a_services_changes_are_in_the_words_of_application_auto_scaling() {
     for one in &mut timeline.observations {
         match &mut one.seen {
             Observed::Group(group) => {
-                (group.is_service, group.name) = (true, "shop/web".to_owned())
+                (group.is_service, group.name) = (true, "shop/web".to_owned());
             }
             Observed::Alarm(alarm) => alarm.namespace = Some("AWS/ECS".to_owned()),
             _ => {}

@@ -24,10 +24,10 @@ const MOST: u32 = 10_000;
 /// Bytes a minute are the largest metric that is tracked.
 const HIGHEST_TARGET: f64 = 1e12;
 /// AWS takes no longer one.
-const LONGEST_WARM_UP: Duration = Duration::from_secs(3_600);
+const LONGEST_WARM_UP: Duration = Duration::from_hours(1);
 /// An alarm's periods and datapoints may not reach back further.
-const LONGEST_WINDOW: Duration = Duration::from_secs(86_400);
-const MINUTE: Duration = Duration::from_secs(60);
+const LONGEST_WINDOW: Duration = Duration::from_hours(24);
+const MINUTE: Duration = Duration::from_mins(1);
 
 impl WhatIf {
     /// `target=50,min=4`: names and values as `--what-if` takes them.

@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "only tests use it")]
 
-use super::*;
+use super::{
+    AddressRow, Advice, Answer, Candidate, Capacity, CheckRow, Destroyed, Duration, Exit,
+    Generators, Judged, LifePhase, Load, Model, PhaseRole, PhaseRow, ReportedWarning, Row,
+    RunReport, Second, Tally, TargetAuthorization, TaskCost, TaskRow, Timestamp, VERSION, words,
+};
 use crate::advice::{Agreement, Change, Topic};
 use crate::verdict::{
     Expectation, Finding, Measured, MetricValue, RunFigures, RunWarning, ScaleOutReason, Scope,
@@ -213,7 +217,7 @@ pub fn report() -> RunReport {
             ],
             scaling: vec![words::judgement(Finding::of_group(
                 Expectation::ScaleOutInTime {
-                    within_s: Duration::from_secs(180).into(),
+                    within_s: Duration::from_mins(3).into(),
                 },
                 Verdict::Passed,
                 Measured::Took {

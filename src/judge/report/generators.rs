@@ -125,7 +125,7 @@ impl Generators {
     }
 }
 
-pub fn checks(scenario: &Scenario, results: &Results) -> Vec<CheckRow> {
+pub(super) fn checks(scenario: &Scenario, results: &Results) -> Vec<CheckRow> {
     let row = |((flow, step, check), (passed, failed)): ((u16, u16, u16), (u64, u64))| {
         let names = scenario
             .flows
@@ -143,7 +143,7 @@ pub fn checks(scenario: &Scenario, results: &Results) -> Vec<CheckRow> {
     results.checks().into_iter().filter_map(row).collect()
 }
 
-pub fn addresses(results: &Results) -> Vec<AddressRow> {
+pub(super) fn addresses(results: &Results) -> Vec<AddressRow> {
     let mut rows: BTreeMap<std::net::SocketAddr, AddressRow> = BTreeMap::new();
     for count in results.addresses() {
         let new = AddressRow {

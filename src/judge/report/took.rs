@@ -9,12 +9,12 @@ use model::events::Phase;
 use model::units::Seconds;
 
 #[derive(Serialize, Deserialize, JsonSchema)]
-pub struct PhaseTook {
+pub(super) struct PhaseTook {
     phase: Phase,
     took_s: Seconds,
 }
 
-pub fn serialize<S: Serializer>(
+pub(super) fn serialize<S: Serializer>(
     took: &[(Phase, Duration)],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -24,7 +24,7 @@ pub fn serialize<S: Serializer>(
     }))
 }
 
-pub fn deserialize<'de, D: Deserializer<'de>>(
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<(Phase, Duration)>, D::Error> {
     /// Up to version 4 a pair.

@@ -13,7 +13,7 @@ use model::outcome::Verdict;
 /// Answers carry whole seconds: less than this is no difference.
 const SKEW: Duration = Duration::from_secs(3);
 
-pub fn judge(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn judge(facts: &Facts<'_>) -> Vec<Finding> {
     [deleted(facts), confounded(facts), clocks(facts)]
         .into_iter()
         .flatten()
@@ -38,14 +38,14 @@ fn deleted(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// What else moved the group, or may have.
-pub fn confounded(facts: &Facts<'_>) -> Option<Finding> {
+pub(super) fn confounded(facts: &Facts<'_>) -> Option<Finding> {
     let mut others: Vec<OtherCause> = Vec::new();
     let decisions = facts
         .activities
         .iter()
         .copied()
         .filter(|one| one.start >= facts.times.started);
-    for decision in decisions.filter_map(|activity| activity.decision()) {
+    for decision in decisions.filter_map(evidence::timeline::Activity::decision) {
         if decision.alarm.is_none() && decision.from != decision.to {
             others.push(OtherCause::NoAlarm {
                 from: decision.from,

@@ -10,7 +10,7 @@ use model::measure::{Select, Tally};
 use model::outcome::Verdict;
 
 /// Errors that end so long after an instance was gone are no longer its own.
-pub const AFTERMATH: Duration = Duration::from_secs(2);
+pub(super) const AFTERMATH: Duration = Duration::from_secs(2);
 
 /// Errors of the seconds in which instances left, by whose they are.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ struct Dropped {
 }
 
 /// Requests that were cut off, refused or answered 5xx while instances left.
-pub fn nothing_dropped(facts: &Facts<'_>) -> Finding {
+pub(super) fn nothing_dropped(facts: &Facts<'_>) -> Finding {
     let leaving: Vec<&Left> = facts
         .reaction
         .left

@@ -7,7 +7,7 @@ use evidence::load::{self, Confidence};
 use evidence::{instances, price};
 use model::outcome::Verdict;
 
-pub struct Efficiency {
+pub(super) struct Efficiency {
     pub judged: Vec<Finding>,
     /// It decides nothing.
     pub not_judged: Vec<Finding>,
@@ -15,7 +15,7 @@ pub struct Efficiency {
 
 /// How much of the time the group was too small, and how much of what was paid for nothing needed.
 /// Where it cannot be told and the scenario does not ask, it is not judged.
-pub fn judge(facts: &Facts<'_>) -> Efficiency {
+pub(super) fn judge(facts: &Facts<'_>) -> Efficiency {
     let scaling = &facts.scenario.scaling;
     let too_few = Expectation::UnderProvisioned {
         share: scaling.under_provisioned,

@@ -17,10 +17,10 @@ use model::outcome::Verdict;
 use model::scenario::Limit;
 
 /// A level is the same within a tenth: the group need not answer less.
-pub const SAME_LEVEL: f64 = 0.1;
+pub(super) const SAME_LEVEL: f64 = 0.1;
 
 /// The seconds of these moments as one; they need not be one after the other.
-pub fn over(results: &Results, seconds: &[u32]) -> Merged {
+pub(super) fn over(results: &Results, seconds: &[u32]) -> Merged {
     let mut merged = Merged::default();
     for stretch in seconds.chunk_by(|a, b| a + 1 == *b) {
         let (Some(from), Some(last)) = (stretch.first(), stretch.last()) else {
@@ -34,7 +34,7 @@ pub fn over(results: &Results, seconds: &[u32]) -> Merged {
     merged
 }
 
-pub fn error_share(merged: &Merged) -> f64 {
+pub(super) fn error_share(merged: &Merged) -> f64 {
     merged.tally.errors() as f64 / merged.tally.requests().max(1) as f64
 }
 
@@ -78,7 +78,7 @@ impl Levels {
 
 /// No instance may leave while the load that it was launched for is still there: harmless where
 /// nothing suffers for it. What a later, higher load suffers is not its doing.
-pub fn early(facts: &Facts<'_>) -> Option<Finding> {
+pub(super) fn early(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.scenario.scaling.no_early_scale_in {
         return None;
     }
@@ -174,7 +174,7 @@ fn came_again(facts: &Facts<'_>, levels: &Levels, under_load: &[Early]) -> u64 {
 }
 
 /// From each breach until the capacity that was asked for serves.
-pub fn while_scaling(facts: &Facts<'_>) -> Option<Finding> {
+pub(super) fn while_scaling(facts: &Facts<'_>) -> Option<Finding> {
     let scaling = &facts.scenario.scaling;
     let p95_limit = scaling.p95_while_scaling.or(facts.limit);
     let error_limit = scaling
@@ -246,7 +246,7 @@ fn scaling_out(facts: &Facts<'_>, last: u32) -> Vec<u32> {
 }
 
 /// The group must not grow and shrink by turns under a load that stays.
-pub fn flapping(facts: &Facts<'_>) -> Option<Finding> {
+pub(super) fn flapping(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.scenario.scaling.no_flapping {
         return None;
     }
@@ -282,7 +282,7 @@ pub fn flapping(facts: &Facts<'_>) -> Option<Finding> {
 
 /// Of a load that is not ours: one turn it may have asked for, several within a low alarm's window
 /// hardly.
-pub fn flapping_of_a_watch(facts: &Facts<'_>) -> Finding {
+pub(super) fn flapping_of_a_watch(facts: &Facts<'_>) -> Finding {
     let window = window(facts);
     let changes = changes(facts);
     let turns = turns(&changes, window).count() as u64;
@@ -374,13 +374,13 @@ fn window(facts: &Facts<'_>) -> Duration {
         .iter()
         .copied()
         .filter(|alarm| !alarm.is_high())
-        .map(|alarm| alarm.window());
+        .map(evidence::timeline::Alarm::window);
     let high = facts
         .alarms
         .iter()
         .copied()
         .filter(|alarm| alarm.is_high())
-        .map(|alarm| alarm.window())
+        .map(evidence::timeline::Alarm::window)
         .max();
     let boot = facts
         .reaction
@@ -391,7 +391,7 @@ fn window(facts: &Facts<'_>) -> Duration {
     let around = high.unwrap_or_default() + boot.unwrap_or_default();
     own.chain(low)
         .max()
-        .unwrap_or(Duration::from_secs(300))
+        .unwrap_or(Duration::from_mins(5))
         .max(around)
 }
 

@@ -15,7 +15,7 @@ use model::scenario::Limit;
 /// This many times the others' is an outlier.
 const OUTLIER: u32 = 2;
 
-pub fn judge(facts: &Facts<'_>) -> Option<Finding> {
+pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
     let fresh_for = facts.scenario.scaling.fresh_instances?;
     if let Some(found) = never_served(facts) {
         return Some(found);
@@ -45,7 +45,7 @@ fn finding(verdict: Verdict, measured: Measured, reason: NewInstanceReason) -> F
 
 /// Instances that failed their checks before they ever took a request: replaced, and their
 /// successors as well.
-pub fn never_served(facts: &Facts<'_>) -> Option<Finding> {
+pub(super) fn never_served(facts: &Facts<'_>) -> Option<Finding> {
     let failed = facts
         .reaction
         .left
@@ -73,7 +73,7 @@ pub fn never_served(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// First second and the one after the last in which an instance is fresh.
-pub fn window(facts: &Facts<'_>, one: &Launched, fresh_for: Duration) -> Option<(u32, u32)> {
+pub(super) fn window(facts: &Facts<'_>, one: &Launched, fresh_for: Duration) -> Option<(u32, u32)> {
     let serves = one.serves()?;
     let second = |at| instances::second(facts.times.started, at);
     Some((second(serves)?, second(after(serves, fresh_for))? + 1))

@@ -23,7 +23,7 @@ struct Pinned {
 }
 
 /// Nothing where the group was never pinned at its maximum.
-pub fn judge(facts: &Facts<'_>) -> Option<Finding> {
+pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.scenario.scaling.holds_at_maximum {
         return None;
     }
@@ -186,7 +186,7 @@ fn pinned(facts: &Facts<'_>) -> Pinned {
 }
 
 /// Of a load that is not ours: for how long an alarm asked for more than the group may have.
-pub fn of_a_watch(facts: &Facts<'_>) -> Finding {
+pub(super) fn of_a_watch(facts: &Facts<'_>) -> Finding {
     let maximum = facts.reaction.max;
     let seconds = facts
         .desired

@@ -14,7 +14,7 @@ use model::scenario::{PhaseRole, Scenario};
 use model::units;
 
 /// Detailed monitoring has a datapoint a minute, basic monitoring one in five.
-const BASIC: Duration = Duration::from_secs(300);
+const BASIC: Duration = Duration::from_mins(5);
 
 /// Each thing about the group, as it was before the run, that the verdict would suffer from.
 pub fn warnings(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Vec<Warning> {
@@ -342,7 +342,7 @@ mod tests {
             min: 1,
             max: 4,
             desired: 2,
-            default_cooldown: Duration::from_secs(300),
+            default_cooldown: Duration::from_mins(5),
             default_warm_up: None,
             instances: vec![],
             target_groups: vec![],

@@ -20,14 +20,14 @@ use model::scenario::{InWithin, Scenario};
 
 /// What is said of a group.
 #[derive(Default)]
-pub struct Scaling {
+pub(super) struct Scaling {
     pub judged: Vec<Finding>,
     /// It decides nothing.
     pub not_judged: Vec<Finding>,
     pub reaction: Reaction,
 }
 
-pub fn judge(
+pub(super) fn judge(
     scenario: &Scenario,
     schedule: &Schedule,
     results: &Results,
@@ -114,7 +114,7 @@ fn sizes(reaction: &Reaction) -> Measured {
     }
 }
 
-pub fn scaled_out(facts: &Facts<'_>) -> Finding {
+pub(super) fn scaled_out(facts: &Facts<'_>) -> Finding {
     let (verdict, reason) = if facts.reaction.scaled_out() {
         launched(facts)
     } else {
@@ -243,7 +243,7 @@ fn answered(facts: &Facts<'_>) -> ScaleOutReason {
     }
 }
 
-pub fn out_in_time(facts: &Facts<'_>) -> Finding {
+pub(super) fn out_in_time(facts: &Facts<'_>) -> Finding {
     let (reaction, limit) = (&facts.reaction, facts.scenario.scaling.out_within);
     let expectation = Expectation::ScaleOutInTime {
         within_s: limit.into(),
@@ -276,7 +276,7 @@ pub fn out_in_time(facts: &Facts<'_>) -> Finding {
     Finding::of_group(expectation, verdict, Measured::Nothing, reason)
 }
 
-pub fn met_if(is_met: bool) -> Verdict {
+pub(super) fn met_if(is_met: bool) -> Verdict {
     if is_met {
         Verdict::Passed
     } else {
@@ -314,7 +314,7 @@ fn no_breach(facts: &Facts<'_>) -> ScaleOutReason {
     ScaleOutReason::NoAlarmFired
 }
 
-pub fn back_in_time(facts: &Facts<'_>) -> Finding {
+pub(super) fn back_in_time(facts: &Facts<'_>) -> Finding {
     let reaction = &facts.reaction;
     let expectation = Expectation::ScaleInInTime {
         within_s: reaction.in_bound.map(Into::into),
@@ -435,4 +435,4 @@ fn counted_from(facts: &Facts<'_>) -> CountedFrom {
 }
 
 #[cfg(test)]
-pub mod tests;
+pub(super) mod tests;

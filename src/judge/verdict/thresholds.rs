@@ -14,7 +14,7 @@ use model::plan::Schedule;
 use model::scenario::{Scenario, Threshold, ThresholdMetric, ThresholdScope};
 
 /// With `saturated` generators a latency or rate that misses its limit says nothing of the target.
-pub fn judge(
+pub(super) fn judge(
     scenario: &Scenario,
     results: &Results,
     schedule: &Schedule,

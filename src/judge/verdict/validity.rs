@@ -22,7 +22,7 @@ const DROPPED_SHARE: f64 = 0.001;
 /// nothing.
 const BLIND_SHARE: f64 = 0.05;
 
-pub fn judge(
+pub(super) fn judge(
     scenario: &Scenario,
     results: &Results,
     timeline: Option<&Timeline>,

@@ -17,14 +17,14 @@ use model::outcome::Verdict;
 use model::plan::Schedule;
 use model::scenario::Scenario;
 
-pub struct Watched {
+pub(super) struct Watched {
     pub scaling: Vec<Finding>,
     /// They decide nothing.
     pub not_judged: Vec<Finding>,
     pub reaction: Reaction,
 }
 
-pub fn judge(expected: &Scenario, timeline: &Timeline) -> Watched {
+pub(super) fn judge(expected: &Scenario, timeline: &Timeline) -> Watched {
     let (results, schedule) = (Results::default(), Schedule::new(expected));
     let facts = &Facts::watched(expected, &schedule, &results, timeline);
     let mut scaling = vec![scaled_out(facts)];

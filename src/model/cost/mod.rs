@@ -45,11 +45,11 @@ pub struct Prices {
     pub public_ipv4_hour: f64,
 }
 
-const SHORTEST_BILLED: Duration = Duration::from_secs(60);
+const SHORTEST_BILLED: Duration = Duration::from_mins(1);
 
 /// From RunTask to the last line of destroy there is more than the load: pulling, waiting for each
 /// other, stopping.
-pub const AROUND_THE_LOAD: Duration = Duration::from_secs(120);
+pub const AROUND_THE_LOAD: Duration = Duration::from_mins(2);
 
 /// The price of some tasks, each for its own time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn four_tasks_of_two_vcpus_for_25_minutes_cost_17_cents() {
-        let cost = of_tasks(SIZE, Arch::X86_64, &[Duration::from_secs(25 * 60); 4]);
+        let cost = of_tasks(SIZE, Arch::X86_64, &[Duration::from_mins(25); 4]);
         assert!((cost.usd.0 - 0.173).abs() < 0.001, "{}", cost.usd);
     }
 
@@ -106,7 +106,7 @@ mod tests {
         let short = of_tasks(SIZE, Arch::Arm64, &[Duration::from_secs(3)]);
         assert_eq!(
             short,
-            of_tasks(SIZE, Arch::Arm64, &[Duration::from_secs(60)])
+            of_tasks(SIZE, Arch::Arm64, &[Duration::from_mins(1)])
         );
     }
 }

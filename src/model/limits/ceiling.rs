@@ -7,7 +7,7 @@ use crate::units::duration;
 
 /// Requests per second: what a handful of people clicking would make.
 pub const UNPROVEN_RATE: f64 = 50.0;
-pub(super) const UNPROVEN_DURATION: Duration = Duration::from_secs(5 * 60);
+pub(super) const UNPROVEN_DURATION: Duration = Duration::from_mins(5);
 
 /// What is asked beyond what an unproven target gets; nothing if it is within.
 pub fn beyond_ceiling(asked: &RequestedLoad) -> Option<String> {

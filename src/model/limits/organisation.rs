@@ -148,7 +148,7 @@ hosts: [shop.example.com, \"*.test.example.com\"]
         RequestedLoad {
             host: "shop.example.com".to_owned(),
             rate: 500.0,
-            duration: Duration::from_secs(1_800),
+            duration: Duration::from_mins(30),
             cost: Some(Usd(5.0)),
             tasks: 10,
         }
@@ -158,7 +158,7 @@ hosts: [shop.example.com, \"*.test.example.com\"]
     fn each_limit_is_read_and_named_when_it_is_broken() {
         let organisation = Organisation::parse(FILE).unwrap();
         let check = |asked: RequestedLoad, broken: &[&str]| {
-            assert_eq!(organisation.broken_by(&asked), broken, "{asked:?}")
+            assert_eq!(organisation.broken_by(&asked), broken, "{asked:?}");
         };
         check(asked(), &[]);
         check(
@@ -185,7 +185,7 @@ hosts: [shop.example.com, \"*.test.example.com\"]
             &[endless],
         );
         let long = RequestedLoad {
-            duration: Duration::from_secs(1_860),
+            duration: Duration::from_mins(31),
             ..asked()
         };
         check(long, &["`max_duration` is 30m, and the plan takes 31m"]);

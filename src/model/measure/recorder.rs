@@ -354,11 +354,11 @@ fn pack(parts: &Parts<LatencyHistogram>) -> Parts<super::PackedLatency> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A request of 5 ms, without parts.
-    pub fn plain(key: Key, ended: Duration, ending: Ending) -> Request<'static> {
+    pub(crate) fn plain(key: Key, ended: Duration, ending: Ending) -> Request<'static> {
         let took = Duration::from_millis(5);
         Request {
             key,
@@ -395,7 +395,7 @@ pub mod tests {
             checks: &[(0, true), (1, false)],
             ..plain(KEY, Duration::from_millis(999), Ending::Timeout)
         });
-        recorder.request(&plain(KEY, Duration::from_millis(1_000), Ending::Ok));
+        recorder.request(&plain(KEY, Duration::from_secs(1), Ending::Ok));
         recorder.start(Duration::from_millis(950), Duration::from_millis(30));
 
         let first = recorder.take_before(1);

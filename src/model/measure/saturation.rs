@@ -50,7 +50,7 @@ pub struct Saturation {
 
 /// A request sent this long after its intended start was late by the generator's own doing. Tokio's
 /// timers tick in milliseconds; ten of them are no rounding any more.
-pub const LATE_MICROS: u64 = 10_000;
+pub(super) const LATE_MICROS: u64 = 10_000;
 /// One late start in a hundred: then the 99th percentile is the generator's.
 const LATE_SHARE: f64 = 0.01;
 /// A worker this busy has requests waiting for it, not for the target.

@@ -77,7 +77,7 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { min: 1, max: 20 };
     const COOLDOWNS: Cooldowns = Cooldowns {
-        out: Duration::from_secs(60),
+        out: Duration::from_mins(1),
         back: Duration::from_secs(30),
     };
 

@@ -88,7 +88,7 @@ pub fn decide(
             }
             Rule::Step(steps) if fired => wishes.push(wish(steps.wanted(standing.seen, bounds))),
             Rule::Simple { scaling, .. } if fired && !cooling => {
-                wishes.push(wish(scaling.wanted(standing.seen, bounds)))
+                wishes.push(wish(scaling.wanted(standing.seen, bounds)));
             }
             _ => {}
         }
@@ -141,7 +141,7 @@ mod tests {
         };
         Rule::Simple {
             scaling,
-            cooldown: Duration::from_secs(300),
+            cooldown: Duration::from_mins(5),
         }
     }
 

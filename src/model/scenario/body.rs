@@ -17,7 +17,7 @@ pub struct Body {
 
 const KINDS: [&str; 5] = ["json", "form", "body", "multipart", "file"];
 
-pub fn read(
+pub(super) fn read(
     reader: &mut Reader<'_>,
     members: &Members<'_>,
     known: &TemplateScope<'_>,
@@ -84,7 +84,7 @@ fn type_of(name: &str) -> &'static str {
 }
 
 /// A text with templates, escaped for its place.
-pub fn template(
+pub(super) fn template(
     reader: &mut Reader<'_>,
     node: &Node,
     escape: Escape,
@@ -96,7 +96,7 @@ pub fn template(
     })
 }
 
-pub fn compile(
+pub(super) fn compile(
     reader: &mut Reader<'_>,
     text: &Text,
     escape: Escape,

@@ -58,7 +58,7 @@ impl Capture {
 }
 
 /// Reads `capture: { product: "$.items[*].id", token: { header: x-token } }`.
-pub fn read(reader: &mut Reader<'_>, node: Option<&Node>) -> Vec<Capture> {
+pub(super) fn read(reader: &mut Reader<'_>, node: Option<&Node>) -> Vec<Capture> {
     let Some(node) = node else { return Vec::new() };
     let NodeValue::Map(entries) = &node.value else {
         reader.wrong_kind(
@@ -171,7 +171,7 @@ fn source(reader: &mut Reader<'_>, members: &Members<'_>) -> Option<From> {
     })
 }
 
-pub fn header(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+pub(super) fn header(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
     if !is_header_name(&text.value) {
         reader.report(text.refuse(
@@ -185,10 +185,10 @@ pub fn header(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
 
 /// Readers of paths, selectors and templates call themselves for each level: beyond this it is no
 /// scenario any more.
-pub const DEEPEST: usize = 32;
+pub(super) const DEEPEST: usize = 32;
 
 /// Whether brackets or parentheses nest too deeply for what reads them.
-pub fn is_too_deep(text: &str) -> bool {
+pub(super) fn is_too_deep(text: &str) -> bool {
     let (mut depth, mut deepest) = (0usize, 0);
     for c in text.chars() {
         match c {
@@ -213,7 +213,7 @@ fn is_shallow(reader: &mut Reader<'_>, text: &Text, what: &str, like: &str) -> b
     !deep
 }
 
-pub fn json_path(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+pub(super) fn json_path(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
     let like = "like `$.items[0].id` or `$.items[*].id`";
     if !is_shallow(reader, &text, "a JSONPath", like) {

@@ -70,7 +70,11 @@ impl Check {
 }
 
 /// Reads one map of checks, or a list of them.
-pub fn read(reader: &mut Reader<'_>, node: Option<&Node>, known: &TemplateScope<'_>) -> Vec<Check> {
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    node: Option<&Node>,
+    known: &TemplateScope<'_>,
+) -> Vec<Check> {
     let mut checks: Vec<Check> = match node {
         None => Vec::new(),
         Some(Node {
@@ -207,7 +211,7 @@ fn written(node: &Node) -> String {
 }
 
 /// A regular expression, compiled to see whether it is one.
-pub fn text_of_pattern(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+pub(super) fn text_of_pattern(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
     match regex::Regex::new(&text.value) {
         Ok(_) => Some(text.value),

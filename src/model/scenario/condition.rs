@@ -59,7 +59,11 @@ impl Operator {
     }
 }
 
-pub fn read(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> Option<Condition> {
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    known: &TemplateScope<'_>,
+) -> Option<Condition> {
     let text = reader.text(node)?;
     match parse(&text.value, known) {
         Ok(condition) => Some(condition),

@@ -48,7 +48,7 @@ pub enum WhenUsedUp {
 }
 
 /// Reads the `data` map: data by name.
-pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>) -> Vec<DataFile> {
+pub(super) fn read(reader: &mut Reader<'_>, entry: Option<&Entry>) -> Vec<DataFile> {
     let Some(entry) = entry else {
         return Vec::new();
     };
@@ -145,7 +145,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> DataFile {
 }
 
 /// One word of a few.
-pub fn choice<T: Copy>(
+pub(super) fn choice<T: Copy>(
     reader: &mut Reader<'_>,
     node: &Node,
     what: &str,

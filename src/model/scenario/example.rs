@@ -88,11 +88,11 @@ pub fn scenario(phases: Vec<LoadPhase>) -> Scenario {
         seed: None,
         thresholds: vec![],
         scaling: ScalingExpectations {
-            out_within: Duration::from_secs(180),
+            out_within: Duration::from_mins(3),
             in_within: InWithin::Auto,
             no_dropped_requests: true,
             instance_header: None,
-            fresh_instances: Some(Duration::from_secs(60)),
+            fresh_instances: Some(Duration::from_mins(1)),
             no_early_scale_in: true,
             no_flapping: true,
             holds_at_maximum: true,

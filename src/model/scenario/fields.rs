@@ -6,14 +6,14 @@ mod load;
 mod steps;
 mod target;
 
-pub use expectations::{FLEET, SCALING, THRESHOLD};
-pub use load::{DATA, FLOW, PHASE};
-pub use steps::{CAPTURE, CHECK, PART, STEP};
-pub use target::{AUTH, BASIC, CONNECTION, TARGET, TLS};
+pub(super) use expectations::{FLEET, SCALING, THRESHOLD};
+pub(super) use load::{DATA, FLOW, PHASE};
+pub(super) use steps::{CAPTURE, CHECK, PART, STEP};
+pub(super) use target::{AUTH, BASIC, CONNECTION, TARGET, TLS};
 
 /// A map in the file.
 #[derive(Debug)]
-pub struct Object {
+pub(super) struct Object {
     /// Its name in the schema and on the reference page.
     pub name: &'static str,
     /// Its name in a sentence.
@@ -23,7 +23,7 @@ pub struct Object {
 }
 
 #[derive(Debug)]
-pub struct Field {
+pub(super) struct Field {
     pub name: &'static str,
     pub kind: FieldKind,
     pub required: bool,
@@ -32,7 +32,7 @@ pub struct Field {
 
 /// What may stand behind a key.
 #[derive(Debug)]
-pub enum FieldKind {
+pub(super) enum FieldKind {
     Text,
     Name,
     Duration,
@@ -78,18 +78,18 @@ pub enum FieldKind {
 
 impl FieldKind {
     /// Only a JSON body can mean `null`.
-    pub fn allows_null(&self) -> bool {
+    pub(super) fn allows_null(&self) -> bool {
         matches!(self, Self::Json)
     }
 }
 
 impl Object {
-    pub fn field(&self, name: &str) -> Option<&'static Field> {
+    pub(super) fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }
 
     /// Its required fields, or the first one, as they would be written.
-    pub fn example(&self) -> String {
+    pub(super) fn example(&self) -> String {
         let names = self
             .fields
             .iter()
@@ -122,7 +122,7 @@ const fn optional(name: &'static str, kind: FieldKind, about: &'static str) -> F
 
 /// In reading order.
 #[cfg(test)]
-pub static ALL: [&Object; 16] = [
+pub(super) static ALL: [&Object; 16] = [
     &SCENARIO,
     &TARGET,
     &AUTH,
@@ -141,7 +141,7 @@ pub static ALL: [&Object; 16] = [
     &FLEET,
 ];
 
-pub static SCENARIO: Object = Object {
+pub(super) static SCENARIO: Object = Object {
     name: "scenario",
     phrase: "a scenario",
     about: "The whole file.",

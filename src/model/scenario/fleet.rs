@@ -21,7 +21,7 @@ const SIZES: [(u32, u32, u32, u32); 7] = [
 ];
 const DEFAULT_CPU: u32 = 1_024;
 
-pub fn read(reader: &mut Reader<'_>, entry: Option<&Entry>) -> FleetSettings {
+pub(super) fn read(reader: &mut Reader<'_>, entry: Option<&Entry>) -> FleetSettings {
     let members = entry
         .map(|entry| reader.members(&entry.node, &FLEET))
         .unwrap_or_default();
@@ -211,7 +211,7 @@ fn image(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     fits.then_some(text.value)
 }
 
-pub fn budget(reader: &mut Reader<'_>, node: &Node) -> Option<Usd> {
+pub(super) fn budget(reader: &mut Reader<'_>, node: &Node) -> Option<Usd> {
     let text = reader.text(node)?;
     match parse_usd(&text.value) {
         Ok(dollars) => Some(dollars),

@@ -15,7 +15,7 @@ const MOST_STEPS: usize = 200;
 const DEEPEST: usize = 8;
 
 /// Reads `flows`, or `steps` as one flow with the scenario's name.
-pub fn read(
+pub(super) fn read(
     reader: &mut Reader<'_>,
     members: &Members<'_>,
     scenario: &str,
@@ -392,7 +392,7 @@ fn repeat(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
 }
 
 /// `headers` and `auth` of a target, flow or step.
-pub fn headers(
+pub(super) fn headers(
     reader: &mut Reader<'_>,
     members: &Members<'_>,
     known: &TemplateScope<'_>,

@@ -20,13 +20,13 @@ const METRICS: [&str; 9] = [
 ];
 
 /// The names a threshold may use; an empty list is one that could not be read.
-pub struct KnownNames<'s> {
+pub(super) struct KnownNames<'s> {
     phases: Vec<&'s str>,
     flows_and_steps: Vec<&'s str>,
 }
 
 impl<'s> KnownNames<'s> {
-    pub fn of(phases: &'s [LoadPhase], flows: &'s [Flow]) -> Self {
+    pub(super) fn of(phases: &'s [LoadPhase], flows: &'s [Flow]) -> Self {
         let all = || flows.iter().flat_map(|flow| &flow.steps);
         let steps = all()
             .map(|step| step.name.as_str())
@@ -42,7 +42,7 @@ impl<'s> KnownNames<'s> {
     }
 }
 
-pub fn read(reader: &mut Reader<'_>, node: &Node, names: &KnownNames<'_>) -> Vec<Threshold> {
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node, names: &KnownNames<'_>) -> Vec<Threshold> {
     if let NodeValue::Map(entries) = &node.value {
         let problem = Problem::new(
             node.place(),
@@ -137,7 +137,7 @@ struct Part<'t> {
     start: usize,
 }
 
-impl<'t> Part<'t> {
+impl Part<'_> {
     fn fault<T>(
         self,
         message: impl Into<String>,
@@ -602,7 +602,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn parsing_never_panics(text in ".*") {
-            let _ = parse(&text, &names());
+            drop(parse(&text, &names()));
         }
 
         #[test]

@@ -3,7 +3,7 @@
 use super::node::{Entry, Node, NodeValue};
 
 /// A map of k6's thresholds as the lines to write instead.
-pub fn k6_translated(entries: &[Entry]) -> Vec<String> {
+pub(super) fn k6_translated(entries: &[Entry]) -> Vec<String> {
     let translate = |entry: &Entry| -> Vec<String> {
         let conditions: Vec<&Node> = match &entry.node.value {
             NodeValue::List(items) => items.iter().collect(),
@@ -24,7 +24,7 @@ pub fn k6_translated(entries: &[Entry]) -> Vec<String> {
 }
 
 /// k6's `p(95)<500` in our words: its times are milliseconds, its shares fractions.
-pub fn k6_metric(text: &str) -> Option<String> {
+pub(super) fn k6_metric(text: &str) -> Option<String> {
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let (quantile, limit) = text.strip_prefix("p(")?.split_once(')')?;
     let limit = limit.trim_start_matches(['<', '=', '>']);
@@ -58,7 +58,7 @@ fn k6_condition(metric: &str, condition: &str) -> Option<String> {
 }
 
 /// `500` rather than `500.0000001`.
-pub fn tidy(number: f64) -> f64 {
+pub(super) fn tidy(number: f64) -> f64 {
     (number * 1e6).round() / 1e6
 }
 

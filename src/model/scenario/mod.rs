@@ -275,7 +275,7 @@ impl Default for ConnectionPolicy {
         Self {
             reuse: Reuse::Session,
             pool: Pool::Session,
-            max_age: Duration::from_secs(60),
+            max_age: Duration::from_mins(1),
             max_requests: None,
         }
     }

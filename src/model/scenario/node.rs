@@ -14,13 +14,13 @@ use super::Problem;
 
 /// A value and the bytes of the text it was written in.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Node {
+pub(super) struct Node {
     pub value: NodeValue,
     pub span: Range<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum NodeValue {
+pub(super) enum NodeValue {
     Null,
     Bool(bool),
     Number(Number),
@@ -30,7 +30,7 @@ pub enum NodeValue {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub(super) struct Entry {
     pub key: String,
     pub key_span: Range<usize>,
     pub node: Node,
@@ -38,7 +38,7 @@ pub struct Entry {
 
 /// Reads one YAML document; what is not YAML at all is a single problem, because nothing can be
 /// read behind it.
-pub fn parse(text: &str) -> Result<Node, Problem> {
+pub(super) fn parse(text: &str) -> Result<Node, Problem> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,
@@ -200,7 +200,7 @@ fn key_text(key: Node) -> Option<String> {
 
 impl Node {
     /// What to call it when something else was wanted.
-    pub fn kind(&self) -> &'static str {
+    pub(super) fn kind(&self) -> &'static str {
         match self.value {
             NodeValue::Null => "nothing",
             NodeValue::Bool(_) => "true or false",
@@ -213,7 +213,7 @@ impl Node {
 
     /// Where a caret helps most: a map or list is pointed at by its beginning, not by all its
     /// lines.
-    pub fn place(&self) -> Range<usize> {
+    pub(super) fn place(&self) -> Range<usize> {
         match &self.value {
             NodeValue::Map(entries) => entries
                 .first()

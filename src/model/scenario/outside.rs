@@ -14,13 +14,13 @@ const OWN_ACCESS: [&str; 5] = [
 
 /// What stands in the text from `${` to `}`.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Reference<'t> {
+pub(super) enum Reference<'t> {
     Variable(&'t str),
     Secret(&'t str),
 }
 
 impl<'t> Reference<'t> {
-    pub fn read(written: &'t str) -> Option<Self> {
+    pub(super) fn read(written: &'t str) -> Option<Self> {
         let inner = written.strip_prefix("${")?.strip_suffix('}')?;
         let (name, secret) = inner
             .strip_prefix("secret:")
@@ -32,7 +32,7 @@ impl<'t> Reference<'t> {
         }
     }
 
-    pub fn name(&self) -> &'t str {
+    pub(super) fn name(&self) -> &'t str {
         match self {
             Self::Variable(name) | Self::Secret(name) => name,
         }
@@ -48,7 +48,7 @@ fn is_variable_name(name: &str) -> bool {
 }
 
 /// Whether a variable carries this machine's own access, as the entry of the list that says so.
-pub fn own_access(name: &str) -> Option<&'static str> {
+pub(super) fn own_access(name: &str) -> Option<&'static str> {
     OWN_ACCESS
         .into_iter()
         .find(|entry| match entry.strip_suffix('*') {

@@ -18,7 +18,11 @@ pub fn percent_encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-pub fn read(reader: &mut Reader<'_>, text: &Text, known: &TemplateScope<'_>) -> Option<Template> {
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    text: &Text,
+    known: &TemplateScope<'_>,
+) -> Option<Template> {
     let template = body::compile(reader, text, Escape::Percent, known, &|part| {
         part.as_bytes().to_vec()
     })?;

@@ -15,13 +15,13 @@ const HIGHEST: f64 = 10_000_000.0;
 const GRACE: Duration = Duration::from_secs(30);
 
 /// What holds for all phases.
-pub struct Common {
+pub(super) struct Common {
     pub mixed_models: bool,
     pub grace: Duration,
 }
 
 impl Common {
-    pub fn read(reader: &mut Reader<'_>, members: &Members<'_>) -> Self {
+    pub(super) fn read(reader: &mut Reader<'_>, members: &Members<'_>) -> Self {
         Self {
             mixed_models: members
                 .get("mixed_models")
@@ -48,7 +48,7 @@ struct PhaseDraft {
 }
 
 /// The phases; of faulty ones at least their names.
-pub fn read(reader: &mut Reader<'_>, node: &Node, common: &Common) -> Vec<LoadPhase> {
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node, common: &Common) -> Vec<LoadPhase> {
     let before = reader.problems.len();
     let items = reader.items(node, "phases", "{ name: sustained, users: 500, hold: 10m }");
     let mut model = None;

@@ -22,12 +22,12 @@ use crate::units::{self, DurationError};
 mod headers;
 mod substitution;
 
-pub use headers::is_header_name;
+pub(super) use headers::is_header_name;
 
 /// Longer than any load test; keeps sums of durations far from overflow.
-const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+const LONGEST: Duration = Duration::from_hours(24);
 
-pub struct Reader<'a> {
+pub(super) struct Reader<'a> {
     source: &'a str,
     substitutions: &'a Substitutions,
     open: ReadFile<'a>,
@@ -52,7 +52,7 @@ enum Place {
 
 /// A scalar as text: what it means and how it was written.
 #[derive(Debug, Clone)]
-pub struct Text {
+pub(super) struct Text {
     pub value: String,
     pub span: Range<usize>,
     written: String,
@@ -62,7 +62,7 @@ pub struct Text {
 
 impl Text {
     /// As it stands in the file: what may be shown.
-    pub fn written(&self) -> &str {
+    pub(super) fn written(&self) -> &str {
         &self.written
     }
 
@@ -71,7 +71,7 @@ impl Text {
     }
 
     /// The place of a part of the value.
-    pub fn part(&self, range: Range<usize>) -> Range<usize> {
+    pub(super) fn part(&self, range: Range<usize>) -> Range<usize> {
         self.begin.map_or_else(
             || self.span.clone(),
             |begin| begin + range.start..begin + range.end,
@@ -79,7 +79,7 @@ impl Text {
     }
 
     /// A problem whose message and help may quote the value, unless that came from the environment.
-    pub fn refuse(
+    pub(super) fn refuse(
         &self,
         wanted: &str,
         message: impl Into<String>,
@@ -94,7 +94,7 @@ impl Text {
     }
 
     /// A message that may quote the value, unless that came from the environment.
-    pub fn said(&self, message: impl Into<String>, wanted: &str) -> String {
+    pub(super) fn said(&self, message: impl Into<String>, wanted: &str) -> String {
         if self.substituted() {
             format!(
                 "with the environment's values, `{}` is not {wanted}",
@@ -108,31 +108,35 @@ impl Text {
 
 /// The members of a map, by the names its table of fields knows.
 #[derive(Debug, Default)]
-pub struct Members<'n> {
+pub(super) struct Members<'n> {
     entries: Vec<&'n Entry>,
     place: Range<usize>,
 }
 
 impl<'n> Members<'n> {
-    pub fn get(&self, name: &str) -> Option<&'n Node> {
+    pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
         self.entry(name).map(|entry| &entry.node)
     }
 
-    pub fn entry(&self, name: &str) -> Option<&'n Entry> {
+    pub(super) fn entry(&self, name: &str) -> Option<&'n Entry> {
         self.entries.iter().find(|entry| entry.key == name).copied()
     }
 
-    pub fn place(&self) -> Range<usize> {
+    pub(super) fn place(&self) -> Range<usize> {
         self.place.clone()
     }
 
-    pub fn entries(&self) -> impl Iterator<Item = &'n Entry> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &'n Entry> {
         self.entries.iter().copied()
     }
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(source: &'a str, substitutions: &'a Substitutions, open: ReadFile<'a>) -> Self {
+    pub(super) fn new(
+        source: &'a str,
+        substitutions: &'a Substitutions,
+        open: ReadFile<'a>,
+    ) -> Self {
         Self {
             source,
             substitutions,
@@ -147,7 +151,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The content of a file that the text names, and its name.
-    pub fn file(&mut self, node: &Node) -> Option<(String, Arc<Vec<u8>>)> {
+    pub(super) fn file(&mut self, node: &Node) -> Option<(String, Arc<Vec<u8>>)> {
         let text = self.text(node)?;
         if let Some(known) = self.files.get(&text.value) {
             return Some((text.value.clone(), Arc::clone(known)));
@@ -173,7 +177,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `off`, or how many are followed.
-    pub fn redirects(&mut self, node: &Node) -> Option<u32> {
+    pub(super) fn redirects(&mut self, node: &Node) -> Option<u32> {
         let text = self.text(node)?;
         let limit = if text.value == "off" {
             Some(0)
@@ -192,16 +196,16 @@ impl<'a> Reader<'a> {
     }
 
     /// What `--url` said.
-    pub fn url_option(&self) -> Option<&'a str> {
+    pub(super) fn url_option(&self) -> Option<&'a str> {
         self.substitutions.url.as_deref()
     }
 
-    pub fn report(&mut self, problem: Problem) {
+    pub(super) fn report(&mut self, problem: Problem) {
         self.problems.push(problem);
     }
 
     /// The map's members; unknown, repeated, empty and missing ones are reported.
-    pub fn members<'n>(&mut self, node: &'n Node, object: &Object) -> Members<'n> {
+    pub(super) fn members<'n>(&mut self, node: &'n Node, object: &Object) -> Members<'n> {
         let NodeValue::Map(entries) = &node.value else {
             self.wrong_kind(
                 node,
@@ -259,7 +263,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The items of a list; an empty one is reported.
-    pub fn items<'n>(&mut self, node: &'n Node, what: &str, example: &str) -> &'n [Node] {
+    pub(super) fn items<'n>(&mut self, node: &'n Node, what: &str, example: &str) -> &'n [Node] {
         match &node.value {
             NodeValue::List(items) if !items.is_empty() => items,
             NodeValue::List(_) => {
@@ -278,7 +282,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn wrong_kind(&mut self, node: &Node, wanted: &str, example: &str) {
+    pub(super) fn wrong_kind(&mut self, node: &Node, wanted: &str, example: &str) {
         let problem = Problem::new(
             node.place(),
             format!("{wanted}, but this is {}", node.kind()),
@@ -287,13 +291,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Any scalar as text, with `${NAME}` replaced.
-    pub fn text(&mut self, node: &Node) -> Option<Text> {
+    pub(super) fn text(&mut self, node: &Node) -> Option<Text> {
         self.scalar(node, Place::Shown)
     }
 
     /// The same for what goes to the target, or is compared with its answer: a secret may stand in
     /// it.
-    pub fn sent(&mut self, node: &Node) -> Option<Text> {
+    pub(super) fn sent(&mut self, node: &Node) -> Option<Text> {
         self.scalar(node, Place::Sent)
     }
 
@@ -345,7 +349,7 @@ impl<'a> Reader<'a> {
 
     /// Letters, digits, `.`, `_` and `-`: usable in file names, resource names and thresholds
     /// alike.
-    pub fn name(&mut self, node: &Node) -> Option<String> {
+    pub(super) fn name(&mut self, node: &Node) -> Option<String> {
         let text = self.text(node)?;
         if super::is_name(&text.value) {
             return Some(text.value);
@@ -356,7 +360,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    pub fn duration(&mut self, node: &Node) -> Option<Duration> {
+    pub(super) fn duration(&mut self, node: &Node) -> Option<Duration> {
         let text = self.text(node)?;
         match checked_duration(&text.value) {
             Ok(duration) => Some(duration),
@@ -372,7 +376,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A duration in which something must be able to happen.
-    pub fn positive_duration(&mut self, node: &Node) -> Option<Duration> {
+    pub(super) fn positive_duration(&mut self, node: &Node) -> Option<Duration> {
         let duration = self.duration(node)?;
         if duration.is_zero() {
             self.report(
@@ -385,7 +389,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A number, also when it comes from `${NAME}`.
-    pub fn number<N: FromStr>(&mut self, node: &Node, wanted: &str, example: &str) -> Option<N> {
+    pub(super) fn number<N: FromStr>(
+        &mut self,
+        node: &Node,
+        wanted: &str,
+        example: &str,
+    ) -> Option<N> {
         let text = self.text(node)?;
         let number = text.value.trim().parse().ok();
         if number.is_none() {
@@ -397,14 +406,14 @@ impl<'a> Reader<'a> {
         number
     }
 
-    pub fn boolean(&mut self, node: &Node) -> Option<bool> {
+    pub(super) fn boolean(&mut self, node: &Node) -> Option<bool> {
         self.number(node, "true or false", "true")
     }
 }
 
 /// Why a text is no duration for a scenario.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CheckedDurationError {
+pub(super) enum CheckedDurationError {
     #[error(transparent)]
     Form(#[from] DurationError),
     #[error("`{0}` is longer than a day")]
@@ -412,7 +421,7 @@ pub enum CheckedDurationError {
 }
 
 /// Reads a duration of at most a day.
-pub fn checked_duration(text: &str) -> Result<Duration, CheckedDurationError> {
+pub(super) fn checked_duration(text: &str) -> Result<Duration, CheckedDurationError> {
     let duration = units::parse_duration(text)?;
     if duration > LONGEST {
         Err(CheckedDurationError::LongerThanADay(text.to_owned()))
@@ -438,7 +447,10 @@ fn unknown_key(entry: &Entry, object: &Object) -> Problem {
 }
 
 /// The known name that was probably meant.
-pub fn closest<'n>(written: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub(super) fn closest<'n>(
+    written: &str,
+    known: impl IntoIterator<Item = &'n str>,
+) -> Option<&'n str> {
     let likeness = |name: &str| {
         strsim::jaro_winkler(&written.to_ascii_lowercase(), &name.to_ascii_lowercase())
     };

@@ -8,15 +8,15 @@ use super::reader::{Reader, checked_duration, is_header_name};
 use super::{InWithin, Problem, ScalingExpectations, Target};
 
 /// Three datapoints of a minute, the usual alarm of a target-tracking policy.
-const OUT_WITHIN: Duration = Duration::from_secs(180);
+const OUT_WITHIN: Duration = Duration::from_mins(3);
 /// What caches and connection pools need to fill.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 /// Of the time, and of the instance-minutes: what a policy of AWS's defaults reaches around a spike
 /// of minutes.
 const UNDER: f64 = 0.25;
 const OVER: f64 = 0.75;
 
-pub fn read(
+pub(super) fn read(
     reader: &mut Reader<'_>,
     entry: Option<&Entry>,
     target: Option<&Target>,
@@ -168,7 +168,7 @@ mod tests {
     fn scaling_in_is_bounded_by_auto_a_duration_or_cooldowns() {
         for (text, bound) in [
             ("auto", Some(InWithin::Auto)),
-            ("20m", Some(InWithin::Within(Duration::from_secs(1_200)))),
+            ("20m", Some(InWithin::Within(Duration::from_mins(20)))),
             ("2x cooldown", Some(InWithin::Cooldowns(2.0))),
             ("1.5x cooldown", Some(InWithin::Cooldowns(1.5))),
             ("0s", None),

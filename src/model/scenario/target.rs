@@ -21,7 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REDIRECTS: u32 = 10;
 
 /// Reads `target`; `replacement` (`--url`) stands in for `target.url`, which is then not looked at.
-pub fn read(
+pub(super) fn read(
     reader: &mut Reader<'_>,
     entry: Option<&Entry>,
     connection: Option<&Entry>,
@@ -336,7 +336,7 @@ pub struct TargetUrlError {
     help: &'static str,
 }
 
-pub fn parse_alone(text: &str) -> Result<Url, TargetUrlError> {
+pub(super) fn parse_alone(text: &str) -> Result<Url, TargetUrlError> {
     parse_url(text).map_err(|InvalidUrl { reason, help }| TargetUrlError {
         text: text.to_owned(),
         reason,

@@ -95,7 +95,7 @@ pub enum Now {
 
 /// What a template may name at its place.
 #[derive(Debug, Clone, Copy)]
-pub struct TemplateScope<'a> {
+pub(super) struct TemplateScope<'a> {
     /// Captured by a step before it.
     pub variables: &'a [String],
     pub data: &'a [DataFile],
@@ -167,7 +167,7 @@ impl Expression {
 
 /// What is wrong inside a text, and what to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TemplateFault {
+pub(super) struct TemplateFault {
     pub range: Range<usize>,
     pub message: String,
     pub help: String,
@@ -182,7 +182,7 @@ impl TemplateFault {
         }
     }
 
-    pub fn into_problem(self, text: &Text, what: &str) -> super::Problem {
+    pub(super) fn into_problem(self, text: &Text, what: &str) -> super::Problem {
         let mut problem = text.refuse(what, self.message, self.help);
         problem.span = text.part(self.range);
         problem
@@ -202,7 +202,7 @@ const FUNCTIONS: [&str; 9] = [
 ];
 
 /// Splits a text at its braces. `literal` makes bytes of what stands between them.
-pub fn parse(
+pub(super) fn parse(
     text: &str,
     escape: Escape,
     known: &TemplateScope<'_>,
@@ -246,7 +246,7 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 /// One expression, in a part of a text.
-pub fn expression(
+pub(super) fn expression(
     text: &str,
     range: Range<usize>,
     known: &TemplateScope<'_>,
@@ -469,7 +469,7 @@ fn split(list: &str) -> Vec<&str> {
 }
 
 /// `"text"`, a number, `true` or `false`.
-pub fn literal(text: &str) -> Option<Literal> {
+pub(super) fn literal(text: &str) -> Option<Literal> {
     if let Some(inner) = text
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'))

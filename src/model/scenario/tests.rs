@@ -665,7 +665,7 @@ fleet: { cpu: 4 }
     assert_eq!((thresholds, budget), (Vec::new(), None));
     assert_eq!(
         (scaling.out_within, scaling.in_within),
-        (Duration::from_secs(180), InWithin::Auto)
+        (Duration::from_mins(3), InWithin::Auto)
     );
     assert_eq!(
         (scaling.no_dropped_requests, scaling.instance_header),

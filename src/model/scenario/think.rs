@@ -6,7 +6,7 @@ use super::node::Node;
 use super::reader::{CheckedDurationError, Reader, checked_duration};
 use super::{Problem, Think};
 
-pub fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Think> {
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Think> {
     let text = reader.text(node)?;
     match parse_think(&text.value) {
         Ok(think) => Some(think),

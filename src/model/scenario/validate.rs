@@ -8,7 +8,7 @@ use super::reader::{Members, Reader};
 use super::{Flow, Problem, Read, ReadFile, Scenario, Substitutions, Threshold, ThresholdMetric};
 use super::{data, fleet, flows, phases, scaling, target};
 
-pub fn read(
+pub(super) fn read(
     text: &str,
     substitutions: &Substitutions,
     open: ReadFile<'_>,

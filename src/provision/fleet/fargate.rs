@@ -26,7 +26,7 @@ pub const CONTAINER: &str = "generator";
 const SLOT: &str = "SPIKEPROOF_SLOT";
 
 /// A new role is known everywhere only after a while; until then RunTask cannot assume it.
-const ROLE_SETTLES: Duration = Duration::from_secs(60);
+const ROLE_SETTLES: Duration = Duration::from_mins(1);
 /// How long an answer that may hide a task is asked for again: an outage that lasts longer costs an
 /// attempt.
 const CLEARS_UP: Duration = Duration::from_secs(30);
@@ -34,7 +34,7 @@ const BEFORE_ASKING_AGAIN: Duration = Duration::from_secs(2);
 /// DescribeTasks takes so many at once.
 const DESCRIBED_AT_ONCE: usize = 100;
 /// StopTask gives a task 30 s, and detaching its network interface takes its time after that.
-const STOPPING: Duration = Duration::from_secs(180);
+const STOPPING: Duration = Duration::from_mins(3);
 
 /// Where tasks are placed; from the module's outputs and the chosen subnets.
 #[derive(Debug, Clone)]
@@ -306,14 +306,15 @@ impl Fleet for FargateFleet {
             {
                 let arn = task.task_arn().unwrap_or_default();
                 // One that has just ended is no error; one that cannot be stopped is asked again.
-                let _ = self
-                    .client
-                    .stop_task()
-                    .cluster(&self.placement.cluster)
-                    .task(arn)
-                    .reason(why)
-                    .send()
-                    .await;
+                drop(
+                    self.client
+                        .stop_task()
+                        .cluster(&self.placement.cluster)
+                        .task(arn)
+                        .reason(why)
+                        .send()
+                        .await,
+                );
             }
             sleep(Duration::from_secs(1)).await;
         }
@@ -362,7 +363,7 @@ where
 
 fn slot_of(task: &Task) -> Option<u32> {
     let containers = task.overrides()?.container_overrides().iter();
-    let variables = containers.flat_map(|container| container.environment());
+    let variables = containers.flat_map(aws_sdk_ecs::types::ContainerOverride::environment);
     variables
         .into_iter()
         .find(|variable| variable.name() == Some(SLOT))?
@@ -379,7 +380,7 @@ fn status(task: &Task) -> TaskStatus {
                 .containers()
                 .iter()
                 .find(|container| container.name() == Some(CONTAINER));
-            let code = container.and_then(|container| container.exit_code());
+            let code = container.and_then(aws_sdk_ecs::types::Container::exit_code);
             let reason = container
                 .and_then(|container| container.reason())
                 .or(task.stopped_reason());

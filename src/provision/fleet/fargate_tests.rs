@@ -93,7 +93,7 @@ impl Ecs {
             Orders {
                 run: name(),
                 epoch: 1,
-                max_lifetime: Duration::from_secs(60),
+                max_lifetime: Duration::from_mins(1),
             },
         )
     }

@@ -26,7 +26,7 @@ pub(super) fn own(folder: &Path, role: LockRole) -> JournalResult<File> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
-            let _ = file.read_to_string(&mut holder);
+            drop(file.read_to_string(&mut holder));
             return Err(JournalError::Owned {
                 folder: folder.to_owned(),
                 holder: LockHolder::parse(&holder),
@@ -36,10 +36,10 @@ pub(super) fn own(folder: &Path, role: LockRole) -> JournalResult<File> {
     }
     // The lock is the truth; the text only says who holds it. A full disk must not keep a reaper
     // from its work.
-    let _ = rewrite(
+    drop(rewrite(
         &mut file,
         format!("{}\n", LockHolder::this(role)).as_bytes(),
-    );
+    ));
     Ok(file)
 }
 
@@ -221,10 +221,11 @@ impl WorkLock {
     /// Writes which process works under it, so that a reaper can ask that process to end.
     pub fn tell(&self, worker: &Worker) {
         let text = serde_json::to_vec(worker).unwrap_or_default();
-        let _ = self
-            .0
-            .try_clone()
-            .and_then(|mut file| rewrite(&mut file, &text));
+        drop(
+            self.0
+                .try_clone()
+                .and_then(|mut file| rewrite(&mut file, &text)),
+        );
     }
 }
 

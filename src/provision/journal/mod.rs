@@ -123,9 +123,9 @@ impl Journal {
             // Nothing has been begun, and a folder that says nothing would be taken for one that
             // was damaged.
             for name in [HEAD, JOURNAL, locks::OWNER] {
-                let _ = std::fs::remove_file(folder.join(name));
+                drop(std::fs::remove_file(folder.join(name)));
             }
-            let _ = std::fs::remove_dir(folder);
+            drop(std::fs::remove_dir(folder));
             return Err(error);
         }
         // A file whose name is not on the disk is not on the disk.
@@ -215,7 +215,7 @@ impl Journal {
             .and_then(|()| self.file.sync_data());
         if written.is_err() {
             // Half a line would hide every later one.
-            let _ = self.file.set_len(before);
+            drop(self.file.set_len(before));
         }
         written
     }

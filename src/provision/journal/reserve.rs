@@ -41,7 +41,7 @@ pub fn set_aside(folder: &Path) -> io::Result<()> {
 
 /// Gives the space free.
 pub fn release(folder: &Path) {
-    let _ = std::fs::remove_file(folder.join(RESERVE));
+    drop(std::fs::remove_file(folder.join(RESERVE)));
 }
 
 /// The free bytes for an ordinary user, if they are too few to begin with.

@@ -32,7 +32,7 @@ use process::POLL;
 use stop::{AFTER_FIRST_SIGINT, AFTER_SECOND_SIGINT};
 
 /// The provider is some 150 MB packed; ten minutes are 2 Mbit/s.
-const LONGEST_INIT: Duration = Duration::from_secs(600);
+const LONGEST_INIT: Duration = Duration::from_mins(10);
 
 /// The module's variables.
 #[derive(Debug, Clone, Serialize)]

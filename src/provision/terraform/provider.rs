@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use super::locate::{Binary, Flavour};
 
 /// The version the module pins.
-pub const VERSION: &str = "5.100.0";
+pub(super) const VERSION: &str = "5.100.0";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProviderSource {
+pub(super) enum ProviderSource {
     /// The user's own CLI configuration is in charge.
     Configured(PathBuf),
     /// A folder in the layout of `terraform providers mirror`.
@@ -20,7 +20,7 @@ pub enum ProviderSource {
 }
 
 /// Decides, looking only at `env` and at which files exist.
-pub fn source(binary: &Binary, env: impl Fn(&str) -> Option<OsString>) -> ProviderSource {
+pub(super) fn source(binary: &Binary, env: impl Fn(&str) -> Option<OsString>) -> ProviderSource {
     let set = |name: &str| {
         env(name)
             .filter(|value| !value.is_empty())
@@ -82,7 +82,7 @@ fn holds_provider(mirror: &Path, binary: &Binary) -> bool {
 }
 
 /// The text of our own CLI configuration; none when the user's is in charge.
-pub fn configuration(source: &ProviderSource, flavour: Flavour) -> Option<String> {
+pub(super) fn configuration(source: &ProviderSource, flavour: Flavour) -> Option<String> {
     match source {
         ProviderSource::Configured(_) => None,
         ProviderSource::Mirror(folder) => {

@@ -13,7 +13,7 @@ use crate::watch::{self, RecordingError};
 ///
 /// Also replays the same load on other policies and compares the results.
 #[derive(Debug, Clone, clap::Args)]
-pub struct AdviseArgs {
+pub(super) struct AdviseArgs {
     /// The run's id, or `latest`
     #[arg(value_name = "RUN", default_value = "latest")]
     run: String,
@@ -43,7 +43,7 @@ fn price(text: &str) -> Result<f64, String> {
     price.ok_or_else(|| format!("`{text}` is not an amount in US dollars, such as 0.0416"))
 }
 
-pub fn run(args: &AdviseArgs) -> CommandOutput {
+pub(super) fn run(args: &AdviseArgs) -> CommandOutput {
     match advice_text(args) {
         Ok(text) => CommandOutput::out(text, Exit::Passed),
         Err(why) => CommandOutput::error(why, Exit::Usage),
@@ -75,10 +75,10 @@ fn advice_text(args: &AdviseArgs) -> Result<String, AdviseError> {
     let group = report
         .group
         .as_ref()
-        .ok_or_else(|| AdviseError::NoGroup(report.run.to_string()))?;
+        .ok_or_else(|| AdviseError::NoGroup(report.run.clone()))?;
     let no_data = || AdviseError::NoData {
-        run: report.run.to_string(),
-        group: group.to_string(),
+        run: report.run.clone(),
+        group: group.clone(),
     };
     let limit = report.advice.as_ref().ok_or_else(no_data)?.limit;
     let load = report.load.as_ref().ok_or_else(no_data)?;

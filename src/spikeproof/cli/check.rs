@@ -18,7 +18,7 @@ mod plan;
 ///
 /// Makes AWS calls only with `--group`.
 #[derive(Debug, Clone, clap::Args)]
-pub struct CheckArgs {
+pub(super) struct CheckArgs {
     #[command(flatten)]
     scenario: ScenarioArgs,
     /// Also reads the target's group (read-only AWS calls): what its policy can see of this load,
@@ -28,7 +28,7 @@ pub struct CheckArgs {
 }
 
 /// Prints the plan. Errors in the scenario exit with 3, an unreadable group with 4.
-pub async fn run(args: &CheckArgs) -> CommandOutput {
+pub(super) async fn run(args: &CheckArgs) -> CommandOutput {
     let options = match args.scenario.options() {
         Ok(options) => options,
         Err(answer) => return answer,

@@ -14,7 +14,7 @@ use crate::report::compare::{Comparison, compare, text};
 /// of all runs together.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = crate::outcome::EXIT_CODES)]
-pub struct CompareArgs {
+pub(super) struct CompareArgs {
     /// The ids of the runs [default: every run of the latest run's scenario]
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
@@ -25,7 +25,7 @@ pub struct CompareArgs {
     json: bool,
 }
 
-pub fn run(args: &CompareArgs) -> CommandOutput {
+pub(super) fn run(args: &CompareArgs) -> CommandOutput {
     match compared(args) {
         Ok(comparison) if args.json => match serde_json::to_string_pretty(&comparison) {
             Ok(json) => CommandOutput::out(json + "\n", comparison.verdict.into()),

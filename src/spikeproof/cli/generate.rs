@@ -24,7 +24,7 @@ const METADATA: Duration = Duration::from_secs(2);
 
 /// Carries out one task's share of the load. Every argument comes from the environment.
 #[derive(Debug, Clone, clap::Args)]
-pub struct GenerateArgs {
+pub(super) struct GenerateArgs {
     /// `s3://bucket/prefix` or `file:///folder`
     #[arg(long, env = "SPIKEPROOF_CHANNEL")]
     channel: String,
@@ -45,7 +45,7 @@ pub struct GenerateArgs {
     max_lifetime: u64,
 }
 
-pub async fn run(args: GenerateArgs) -> CommandOutput {
+pub(super) async fn run(args: GenerateArgs) -> CommandOutput {
     match carry_out(&args).await {
         Ok(Ended::Complete | Ended::Stopped | Ended::NotNeeded | Ended::Terminated) => {
             CommandOutput::default()

@@ -11,7 +11,7 @@ use crate::scenario::Arch;
 
 /// Packs the generator image without Docker.
 #[derive(Debug, Clone, clap::Args)]
-pub struct ImageArgs {
+pub(super) struct ImageArgs {
     #[command(subcommand)]
     command: ImageCommand,
 }
@@ -45,7 +45,7 @@ enum ArchArg {
     Arm64,
 }
 
-pub fn run(args: ImageArgs) -> CommandOutput {
+pub(super) fn run(args: ImageArgs) -> CommandOutput {
     let result = match &args.command {
         ImageCommand::Pack(args) => with_binary(args, pack),
         ImageCommand::Rootfs(args) => with_binary(args, rootfs),

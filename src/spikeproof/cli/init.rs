@@ -11,7 +11,7 @@ use crate::scenario::{self, TestKind};
 
 /// Writes a commented scenario to start from.
 #[derive(Debug, Clone, clap::Args)]
-pub struct InitArgs {
+pub(super) struct InitArgs {
     /// The URL of the target
     #[arg(value_name = "URL")]
     url: String,
@@ -37,7 +37,7 @@ enum KindArg {
     Soak,
 }
 
-pub fn run(args: &InitArgs) -> CommandOutput {
+pub(super) fn run(args: &InitArgs) -> CommandOutput {
     let kind = match args.kind {
         KindArg::Smoke => TestKind::Smoke,
         KindArg::Load => TestKind::Load,

@@ -19,7 +19,7 @@ const INTERRUPTED: u8 = 130;
 /// Serves an AWS emulator on this machine: an account, a target with an Auto Scaling group, and
 /// real tasks.
 #[derive(Debug, Clone, clap::Args)]
-pub struct LabArgs {
+pub(super) struct LabArgs {
     /// The lab file: target, policy, delays and faults
     #[arg(long, value_name = "FILE", visible_alias = "group")]
     pub file: Option<PathBuf>,
@@ -44,7 +44,7 @@ pub struct LabArgs {
     pub command: Vec<String>,
 }
 
-pub async fn run(args: LabArgs) -> CommandOutput {
+pub(super) async fn run(args: LabArgs) -> CommandOutput {
     match lab(args).await {
         Ok(code) => CommandOutput {
             code,

@@ -6,13 +6,13 @@ use crate::outcome::Exit;
 
 /// Prints the IAM policy document of a role.
 #[derive(Debug, Clone, clap::Args)]
-pub struct PermissionsArgs {
+pub(super) struct PermissionsArgs {
     /// The operator creates and destroys runs, the watcher reads the target, the reaper destroys
     /// what runs left, the generator is a task of a run
     #[arg(value_enum)]
     pub role: Role,
 }
 
-pub fn run(args: &PermissionsArgs) -> CommandOutput {
+pub(super) fn run(args: &PermissionsArgs) -> CommandOutput {
     CommandOutput::out(document(args.role), Exit::Passed)
 }

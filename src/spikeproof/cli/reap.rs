@@ -21,7 +21,7 @@ use crate::units::{self, RunId, count};
 /// the names that derive from run ids. It first stops what costs money. Active runs are left
 /// alone, and a second reap finds nothing to do.
 #[derive(Debug, Clone, clap::Args)]
-pub struct ReapArgs {
+pub(super) struct ReapArgs {
     /// Only this run [default: every run that may have left something]
     #[arg(value_name = "RUN", value_parser = run_id)]
     run: Option<RunId>,
@@ -55,7 +55,7 @@ fn run_id(text: &str) -> Result<RunId, String> {
         .ok_or_else(|| "a run id is `sp-` and ten characters, such as sp-01j9z3k4m5".to_owned())
 }
 
-pub async fn run(args: ReapArgs) -> CommandOutput {
+pub(super) async fn run(args: ReapArgs) -> CommandOutput {
     let (events, listener) = Events::channel();
     let mut view = JoinSet::new();
     view.spawn(live::show(listener));
@@ -164,7 +164,7 @@ fn write_text(
                     .try_for_each(|thing| writeln!(out, "  {thing}"))?;
             }
             (None, false, true) => {
-                writeln!(out, "{}: {} things found gone", run.run, run.gone.len())?
+                writeln!(out, "{}: {} things found gone", run.run, run.gone.len())?;
             }
             (None, false, false) => {
                 writeln!(out, "{}: LEFT", run.run)?;

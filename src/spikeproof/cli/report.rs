@@ -10,7 +10,7 @@ use crate::report::{RunReport, VERSION, older, terminal};
 
 /// Shows the report of an earlier run.
 #[derive(Debug, Clone, clap::Args)]
-pub struct ReportArgs {
+pub(super) struct ReportArgs {
     /// The run's id, or `latest`
     #[arg(value_name = "RUN", default_value = "latest")]
     run: String,
@@ -21,7 +21,7 @@ pub struct ReportArgs {
     json: bool,
 }
 
-pub fn run(args: &ReportArgs) -> CommandOutput {
+pub(super) fn run(args: &ReportArgs) -> CommandOutput {
     // The exit code is that of showing the report, not the verdict of its run.
     match folder_of(&args.run, &args.runs_dir).and_then(|folder| read(&folder)) {
         Ok((text, _)) if args.json => CommandOutput::out(text, Exit::Passed),
@@ -32,7 +32,7 @@ pub fn run(args: &ReportArgs) -> CommandOutput {
 
 /// Why there is no report to show.
 #[derive(Debug, thiserror::Error)]
-pub enum ReportError {
+pub(super) enum ReportError {
     #[error(transparent)]
     RunsDir(#[from] JournalError),
     #[error("no runs in {}: {source}", folder.display())]
@@ -55,7 +55,7 @@ pub enum ReportError {
 }
 
 /// The folder of a run; `latest` is the latest run with a report.
-pub fn folder_of(run: &str, runs_dir: &RunsDir) -> Result<PathBuf, ReportError> {
+pub(super) fn folder_of(run: &str, runs_dir: &RunsDir) -> Result<PathBuf, ReportError> {
     let runs_dir = runs_dir.find()?;
     let run = if run == "latest" {
         latest(&runs_dir)?
@@ -66,7 +66,7 @@ pub fn folder_of(run: &str, runs_dir: &RunsDir) -> Result<PathBuf, ReportError> 
 }
 
 /// Reads `report.json` of a run: its text, and the parsed report.
-pub fn read(folder: &Path) -> Result<(String, RunReport), ReportError> {
+pub(super) fn read(folder: &Path) -> Result<(String, RunReport), ReportError> {
     let path = folder.join("report.json");
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
@@ -79,7 +79,7 @@ pub fn read(folder: &Path) -> Result<(String, RunReport), ReportError> {
 }
 
 /// What is in the folder of all runs.
-pub fn entries(runs_dir: &Path) -> Result<ReadDir, ReportError> {
+pub(super) fn entries(runs_dir: &Path) -> Result<ReadDir, ReportError> {
     std::fs::read_dir(runs_dir).map_err(|source| ReportError::NoRuns {
         folder: runs_dir.to_owned(),
         source,

@@ -24,7 +24,7 @@ use crate::verdict::{RunWarning, Warning};
 /// prints what is left.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = crate::outcome::EXIT_CODES)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     #[command(flatten)]
     pub scenario: ScenarioArgs,
     #[command(flatten)]
@@ -56,7 +56,7 @@ pub struct RunArgs {
 
 /// The arguments that `run` and `check` share.
 #[derive(Debug, Clone, clap::Args)]
-pub struct ScenarioArgs {
+pub(super) struct ScenarioArgs {
     /// The scenario file
     #[arg(value_name = "SCENARIO")]
     file: PathBuf,
@@ -90,7 +90,7 @@ enum FleetArg {
 
 impl ScenarioArgs {
     /// Reads the scenario and the environment.
-    pub fn options(&self) -> Result<ScenarioOptions, CommandOutput> {
+    pub(super) fn options(&self) -> Result<ScenarioOptions, CommandOutput> {
         let file = self.file.display().to_string();
         let text = std::fs::read_to_string(&self.file).map_err(|error| {
             CommandOutput::error(
@@ -138,7 +138,7 @@ impl RunArgs {
     }
 }
 
-pub async fn run(args: RunArgs) -> CommandOutput {
+pub(super) async fn run(args: RunArgs) -> CommandOutput {
     let runs = args.repeat;
     let options = match args.options() {
         Ok(options) => Arc::new(options),

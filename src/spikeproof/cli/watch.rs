@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Ctrl-C ends the watch early; the data so far is judged.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = crate::outcome::EXIT_CODES)]
-pub struct WatchArgs {
+pub(super) struct WatchArgs {
     /// The Auto Scaling group
     #[arg(long, value_name = "NAME", required_unless_present_any = ["service", "read"], conflicts_with = "service")]
     group: Option<String>,
@@ -58,7 +58,7 @@ fn service(text: &str) -> Result<Subject, String> {
     Subject::service(text).ok_or_else(|| format!("`{text}` is not CLUSTER/SERVICE"))
 }
 
-pub async fn run(args: WatchArgs) -> CommandOutput {
+pub(super) async fn run(args: WatchArgs) -> CommandOutput {
     let expected = match expectations(&args) {
         Ok(expected) => expected,
         Err(why) => return CommandOutput::error(why, Exit::Usage),

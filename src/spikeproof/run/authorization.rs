@@ -16,13 +16,13 @@ use crate::units::Usd;
 
 /// What the run may do to its target.
 #[derive(Debug, Clone)]
-pub struct Authorization {
+pub(super) struct Authorization {
     pub reach: AddressPolicy,
     pub standing: TargetAuthorization,
 }
 
 /// The request to load a target, with everything that is known about its owner.
-pub struct TargetClaim<'a> {
+pub(super) struct TargetClaim<'a> {
     pub options: &'a ScenarioOptions,
     pub target: &'a Target,
     pub reach: AddressPolicy,
@@ -34,7 +34,10 @@ pub struct TargetClaim<'a> {
 impl TargetClaim<'_> {
     /// Determines who owns the target. Above the ceiling for unverified targets, the owner must be
     /// proven or the host must be allowed by an option.
-    pub async fn authorize(&self, asked: &RequestedLoad) -> Result<TargetAuthorization, RunError> {
+    pub(super) async fn authorize(
+        &self,
+        asked: &RequestedLoad,
+    ) -> Result<TargetAuthorization, RunError> {
         let asker = Asker::new(self.target, self.reach).await;
         // Generators on this machine ask the same name service.
         if self.options.fleet == FleetKind::Local {
@@ -102,7 +105,11 @@ fn is_allowed(options: &ScenarioOptions, host: &str) -> bool {
 }
 
 /// What the scenario asks for, all its repetitions together.
-pub fn asked(preview: &Preview, options: &ScenarioOptions, repeats: Repeats) -> RequestedLoad {
+pub(super) fn asked(
+    preview: &Preview,
+    options: &ScenarioOptions,
+    repeats: Repeats,
+) -> RequestedLoad {
     let Repeats { left, before } = repeats;
     let cost = Usd(preview.estimate.usd.0 * f64::from(left) + before.spent.0);
     RequestedLoad {
@@ -115,7 +122,7 @@ pub fn asked(preview: &Preview, options: &ScenarioOptions, repeats: Repeats) -> 
 }
 
 /// The addresses that may receive load. An error if the URL itself names another address.
-pub fn reach(target: &Target, cloud: Option<&Cloud>) -> Result<AddressPolicy, RunError> {
+pub(super) fn reach(target: &Target, cloud: Option<&Cloud>) -> Result<AddressPolicy, RunError> {
     let reach = AddressPolicy {
         loopback: cloud.is_none_or(|cloud| cloud.aws.is_local()),
         private: target.private,
@@ -131,7 +138,7 @@ pub fn reach(target: &Target, cloud: Option<&Cloud>) -> Result<AddressPolicy, Ru
 }
 
 /// The names of the load balancers in front of the group.
-pub fn balancers(seen: &Timeline) -> Vec<String> {
+pub(super) fn balancers(seen: &Timeline) -> Vec<String> {
     let groups = seen
         .surroundings()
         .map_or(&[][..], |surroundings| &surroundings.target_groups);
@@ -256,7 +263,7 @@ mod tests {
             let asked = RequestedLoad {
                 host,
                 rate,
-                duration: std::time::Duration::from_secs(60),
+                duration: std::time::Duration::from_mins(1),
                 cost: None,
                 tasks: 1,
             };

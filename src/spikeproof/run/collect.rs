@@ -13,7 +13,7 @@ use crate::verdict::{Circumstances, RunWarning, Warning};
 use crate::watch;
 
 /// Everything there is to judge.
-pub struct Collected {
+pub(super) struct Collected {
     pub results: Results,
     pub timeline: Option<Timeline>,
     pub circumstances: Circumstances,
@@ -21,7 +21,7 @@ pub struct Collected {
     pub warnings: Vec<Warning>,
 }
 
-pub async fn collect(
+pub(super) async fn collect(
     cx: &Context,
     state: &RunState,
     provisioned: Provisioned,

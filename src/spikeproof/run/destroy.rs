@@ -14,7 +14,7 @@ use crate::journal::{Record, reserve};
 use crate::teardown::proof::Destruction;
 use crate::teardown::{self, JournalFacts, LockedFolder, Teardown};
 
-pub async fn destroy(cx: &Context, state: &RunState) -> Destruction {
+pub(super) async fn destroy(cx: &Context, state: &RunState) -> Destruction {
     cx.events.say(Event::PhaseBegan {
         phase: Phase::Destroy,
     });
@@ -113,7 +113,7 @@ async fn tear_down(cx: &Context, state: &RunState, cloud: &Cloud) -> Destruction
 }
 
 /// The list of everything that may be left, if nobody looked.
-pub fn abandoned(state: &RunState, why: &str) -> Destruction {
+pub(super) fn abandoned(state: &RunState, why: &str) -> Destruction {
     let mut destruction = Destruction::default();
     state
         .leftovers()
@@ -147,7 +147,7 @@ mod tests {
         }
 
         async fn stop(&mut self, _: &str) -> Result<(), FleetError> {
-            sleep(Duration::from_secs(60)).await;
+            sleep(Duration::from_mins(1)).await;
             Ok(())
         }
 

@@ -21,7 +21,7 @@ use crate::scenario::example::scenario;
 use crate::scenario::{FileContents, Substitutions};
 use crate::units::RunId;
 
-pub fn options(runs_dir: &Path) -> RunOptions {
+pub(super) fn options(runs_dir: &Path) -> RunOptions {
     RunOptions {
         scenario: ScenarioOptions {
             file: String::new(),
@@ -75,7 +75,7 @@ fn plan(runs_dir: &Path) -> RunPlan {
     }
 }
 
-pub fn begun(runs_dir: &Path) -> (Context, Arc<RunState>) {
+pub(super) fn begun(runs_dir: &Path) -> (Context, Arc<RunState>) {
     let cx = Context {
         options: Arc::new(options(runs_dir)),
         repeats: Repeats::default(),

@@ -15,7 +15,7 @@ use crate::events::Phase;
 const POLL: Duration = Duration::from_millis(20);
 
 /// Fails as the environment asks for this phase.
-pub async fn trigger(cx: &Context, phase: Phase) -> Result<(), RunError> {
+pub(super) async fn trigger(cx: &Context, phase: Phase) -> Result<(), RunError> {
     let failpoint = std::env::var("SPIKEPROOF_FAILPOINT").unwrap_or_default();
     let mut parts = failpoint.splitn(3, ':');
     let (action, at, file) = (parts.next(), parts.next(), parts.next());

@@ -17,7 +17,7 @@ use crate::redact;
 
 /// Writes the orchestrator's side of the channel, as the owner of one epoch.
 #[derive(Debug)]
-pub struct ControlWriter {
+pub(super) struct ControlWriter {
     channel: Channel,
     control: Control,
     /// The version in the store, as far as we know.
@@ -30,7 +30,7 @@ pub struct ControlWriter {
 }
 
 impl ControlWriter {
-    pub fn new(channel: Channel, epoch: u64) -> Self {
+    pub(super) fn new(channel: Channel, epoch: u64) -> Self {
         let control = Control {
             version: VERSION,
             epoch,
@@ -50,7 +50,7 @@ impl ControlWriter {
 
     /// Sends a heartbeat if one is due. The next call retries one that could not be written; the
     /// lease of the tasks outlives a few.
-    pub async fn send_heartbeat(&mut self) -> Result<(), ChannelError> {
+    pub(super) async fn send_heartbeat(&mut self) -> Result<(), ChannelError> {
         if self
             .written
             .is_some_and(|written| written.elapsed() < HEARTBEAT_INTERVAL)
@@ -61,18 +61,18 @@ impl ControlWriter {
     }
 
     /// Since the store last accepted a heartbeat: after the lease there is no load any more.
-    pub fn silence(&self) -> Duration {
+    pub(super) fn silence(&self) -> Duration {
         self.written
             .map_or(Duration::ZERO, |written| written.elapsed())
     }
 
-    pub async fn start(&mut self, start: Start) -> Result<(), ChannelError> {
+    pub(super) async fn start(&mut self, start: Start) -> Result<(), ChannelError> {
         self.control.start = Some(start);
         self.write().await
     }
 
     /// Reaches every task within its next poll.
-    pub async fn stop(&mut self, why: &str) -> Result<(), ChannelError> {
+    pub(super) async fn stop(&mut self, why: &str) -> Result<(), ChannelError> {
         self.control.stop.get_or_insert_with(|| Stop {
             why: redact::text(why),
         });
@@ -80,7 +80,10 @@ impl ControlWriter {
     }
 
     /// Tasks read them when they boot.
-    pub async fn put_secrets(&mut self, secrets: &redact::Secrets) -> Result<(), ChannelError> {
+    pub(super) async fn put_secrets(
+        &mut self,
+        secrets: &redact::Secrets,
+    ) -> Result<(), ChannelError> {
         if secrets.is_empty() {
             return Ok(());
         }
@@ -94,7 +97,7 @@ impl ControlWriter {
     }
 
     /// The caller repeats it after a failure. Does nothing if there are no secrets.
-    pub async fn drop_secrets(&mut self) -> Result<(), ChannelError> {
+    pub(super) async fn drop_secrets(&mut self) -> Result<(), ChannelError> {
         if self.secrets {
             self.channel.drop_secrets().await?;
             self.secrets = false;
@@ -103,7 +106,7 @@ impl ControlWriter {
     }
 
     /// False until the store has accepted the order: then the caller sends it again.
-    pub fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         self.stopped
     }
 
@@ -122,7 +125,10 @@ impl ControlWriter {
 
 /// The error that ends a phase: another process drives this run now. Any other failure is
 /// temporary, and the next heartbeat tries again.
-pub fn check_not_fenced(sent: Result<(), ChannelError>, phase: Phase) -> Result<(), RunError> {
+pub(super) fn check_not_fenced(
+    sent: Result<(), ChannelError>,
+    phase: Phase,
+) -> Result<(), RunError> {
     match sent {
         Err(error @ ChannelError::Fenced) => Err(RunError::caused_by(phase, error)),
         _ => Ok(()),

@@ -15,7 +15,7 @@ const READ_AT_ONCE: usize = 32;
 
 /// Everything that the tasks have reported so far.
 #[derive(Default)]
-pub struct Inbox {
+pub(super) struct Inbox {
     pub results: Results,
     slots: BTreeMap<u32, SlotInbox>,
 }
@@ -32,7 +32,7 @@ struct SlotInbox {
 
 impl Inbox {
     /// For these slots, each with the attempt that carries the load.
-    pub fn new(slots: &[u32], attempts: &BTreeMap<u32, u32>) -> Self {
+    pub(super) fn new(slots: &[u32], attempts: &BTreeMap<u32, u32>) -> Self {
         let slot = |number: &u32| SlotInbox {
             attempt: attempts.get(number).copied().unwrap_or(1),
             ..SlotInbox::default()
@@ -45,7 +45,7 @@ impl Inbox {
 
     /// Reads everything new. The sequence numbers make sure that the next call repeats a failed
     /// read.
-    pub async fn read(&mut self, channel: &Channel) {
+    pub(super) async fn read(&mut self, channel: &Channel) {
         let mut reads: Vec<BoxFuture<(u32, Vec<Interval>)>> = Vec::new();
         for (number, slot) in &mut self.slots {
             reads.push(Box::pin(async move {
@@ -61,19 +61,19 @@ impl Inbox {
     }
 
     /// Every task has ended and reported everything, or is lost.
-    pub fn complete(&self) -> bool {
+    pub(super) fn complete(&self) -> bool {
         self.slots
             .values()
             .all(|slot| slot.lost.is_some() || slot.whole())
     }
 
-    pub fn whole_tasks(&self) -> u32 {
+    pub(super) fn whole_tasks(&self) -> u32 {
         self.slots.values().filter(|slot| slot.whole()).count() as u32
     }
 
     /// The missing reports, by name. A stopped task has reported everything only if this run
     /// stopped it.
-    pub fn missing(&self, stopped_by_us: bool) -> Vec<String> {
+    pub(super) fn missing(&self, stopped_by_us: bool) -> Vec<String> {
         self.slots
             .iter()
             .filter_map(|(number, slot)| match (&slot.end, &slot.lost) {
@@ -94,7 +94,7 @@ impl Inbox {
     }
 
     /// Counts a task as lost if it has stopped without an end message. Returns why it has stopped.
-    pub fn mark_lost(&mut self, task: TaskState) -> Option<String> {
+    pub(super) fn mark_lost(&mut self, task: TaskState) -> Option<String> {
         let TaskStatus::Stopped { why, .. } = task.status else {
             return None;
         };
@@ -107,7 +107,7 @@ impl Inbox {
     }
 
     /// Every task that is not lost has reported all seconds before this one.
-    pub fn settled(&self) -> u32 {
+    pub(super) fn settled(&self) -> u32 {
         let alive = self.slots.values().filter(|slot| slot.lost.is_none());
         alive.map(|slot| slot.before_second).min().unwrap_or(0)
     }

@@ -12,7 +12,7 @@ use crate::events::{Event, Events};
 
 /// Ordered: one comparison replaces a page of flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Urgency {
+pub(super) enum Urgency {
     None,
     StopLoad,
     DestroyNow,

@@ -10,7 +10,7 @@ use crate::scenario::Limit;
 use crate::verdict::{self, Warning, preflight};
 
 /// A verdict with what it rests on.
-pub struct JudgedRun {
+pub(super) struct JudgedRun {
     pub judged: Judged,
     pub load: Option<Load>,
     pub capacity: Vec<Capacity>,
@@ -19,7 +19,7 @@ pub struct JudgedRun {
     pub warnings: Vec<Warning>,
 }
 
-pub async fn judge(plan: &RunPlan, collected: Collected) -> Result<JudgedRun, RunError> {
+pub(super) async fn judge(plan: &RunPlan, collected: Collected) -> Result<JudgedRun, RunError> {
     let Collected {
         results,
         timeline,

@@ -30,7 +30,7 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 const FLUSH: Duration = Duration::from_secs(20);
 
 /// Load that has ended.
-pub struct Loaded {
+pub(super) struct Loaded {
     pub inbox: Inbox,
     /// Why it ended before its plan did.
     pub cut_short: Option<EndedEarly>,
@@ -38,7 +38,7 @@ pub struct Loaded {
     pub stopped_by_us: bool,
 }
 
-pub async fn load(
+pub(super) async fn load(
     cx: &Context,
     state: &RunState,
     provisioned: &Provisioned,

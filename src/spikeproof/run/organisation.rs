@@ -28,14 +28,14 @@ impl Default for OrganisationFile {
 
 /// The limits, and the file that contains them.
 #[derive(Debug, Clone, Default)]
-pub struct OrganisationRules {
+pub(super) struct OrganisationRules {
     pub limits: Organisation,
     file: String,
 }
 
 /// The limits that hold while the run is in progress. An error if the organisation does not permit
 /// the run, or if the plan alone takes longer than the limits allow.
-pub fn limits(
+pub(super) fn limits(
     cx: &Context,
     preview: &Preview,
     asked: &RequestedLoad,
@@ -55,7 +55,7 @@ pub fn limits(
 }
 
 /// Reads the file. A file that cannot be read is an error, because its limits are unknown.
-pub fn rules(file: &OrganisationFile) -> Result<OrganisationRules, RunError> {
+pub(super) fn rules(file: &OrganisationFile) -> Result<OrganisationRules, RunError> {
     match (std::fs::metadata(&file.fixed), &file.named) {
         (Err(error), None) if error.kind() == ErrorKind::NotFound => {
             Ok(OrganisationRules::default())
@@ -79,7 +79,7 @@ fn read(path: &Path) -> Result<OrganisationRules, RunError> {
 }
 
 impl OrganisationRules {
-    pub fn check(&self, asked: &RequestedLoad) -> Result<(), RunError> {
+    pub(super) fn check(&self, asked: &RequestedLoad) -> Result<(), RunError> {
         let broken = self.limits.broken_by(asked);
         if broken.is_empty() {
             return Ok(());

@@ -24,7 +24,7 @@ use crate::verdict::{RunWarning, Warning, preflight};
 use crate::watch;
 
 /// Everything that is settled before the run creates anything. No phase changes it.
-pub struct RunPlan {
+pub(super) struct RunPlan {
     pub run: RunId,
     pub folder: PathBuf,
     pub begun: Timestamp,
@@ -48,7 +48,7 @@ pub struct RunPlan {
     pub warnings: Vec<Warning>,
 }
 
-pub async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
+pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
     #[cfg(debug_assertions)]
     super::failpoint::trigger(cx, Phase::Plan).await?;
     let options = &cx.options;

@@ -15,13 +15,17 @@ use crate::verdict::{RunWarning, Warning};
 
 /// Provisioning, starting the tasks, collecting and destroying, beside the load itself: twice what
 /// they usually take.
-const AROUND_THE_LOAD: Duration = Duration::from_secs(15 * 60);
+const AROUND_THE_LOAD: Duration = Duration::from_mins(15);
 /// Tasks start at an instant of this machine's clock by their own clocks, which are AWS's. With a
 /// larger difference they would start late, or not join at all.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 /// The estimate for all repetitions must fit the scenario's budget.
-pub fn check_budget(scenario: &Scenario, cost: Option<Usd>, runs: u32) -> Result<(), RunError> {
+pub(super) fn check_budget(
+    scenario: &Scenario,
+    cost: Option<Usd>,
+    runs: u32,
+) -> Result<(), RunError> {
     let (Some(budget), Some(cost)) = (scenario.budget, cost) else {
         return Ok(());
     };
@@ -38,7 +42,7 @@ pub fn check_budget(scenario: &Scenario, cost: Option<Usd>, runs: u32) -> Result
 
 /// Credentials that end before the run does would leave resources behind. With `--force` that is
 /// only a warning.
-pub async fn check_session(
+pub(super) async fn check_session(
     cx: &Context,
     cloud: Option<&Cloud>,
     begun: Timestamp,
@@ -91,16 +95,16 @@ mod tests {
         let begun = Timestamp::from_second(1_764_000_000).unwrap();
         let after = |seconds| begun.checked_add(Duration::from_secs(seconds)).unwrap();
         assert_eq!(
-            session_too_short(begun, after(3_600), Duration::from_secs(1_800)),
+            session_too_short(begun, after(3_600), Duration::from_mins(30)),
             None
         );
-        let why = session_too_short(begun, after(900), Duration::from_secs(1_800)).unwrap();
+        let why = session_too_short(begun, after(900), Duration::from_mins(30)).unwrap();
         assert_eq!(
             words::warning(&why),
             "the AWS session ends in 15m, and this run needs up to 30m with its teardown"
         );
         assert!(
-            session_too_short(after(900), begun, Duration::from_secs(60)).is_some(),
+            session_too_short(after(900), begun, Duration::from_mins(1)).is_some(),
             "it has ended already"
         );
     }

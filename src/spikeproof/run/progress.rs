@@ -16,7 +16,7 @@ use crate::report::terminal;
 use crate::watch;
 
 #[derive(Default)]
-pub struct ProgressReporter {
+pub(super) struct ProgressReporter {
     load_phase: Option<usize>,
     /// The seconds before this one are in `numbers`, or were before.
     reported: u32,
@@ -24,7 +24,7 @@ pub struct ProgressReporter {
 }
 
 impl ProgressReporter {
-    pub fn report(
+    pub(super) fn report(
         &mut self,
         cx: &Context,
         plan: &RunPlan,

@@ -31,20 +31,20 @@ use crate::watch::Watch;
 /// The first and only orchestration of a run; a reaper that takes over uses a higher one.
 const EPOCH: u64 = 1;
 /// From the first launch to the latest possible start, and from the load's end to its last flush.
-const AROUND: Duration = Duration::from_secs(480);
+const AROUND: Duration = Duration::from_mins(8);
 /// init may download a provider of hundreds of megabytes; the apply takes seconds.
-const TERRAFORM_TIMEOUT: Duration = Duration::from_secs(20 * 60);
+const TERRAFORM_TIMEOUT: Duration = Duration::from_mins(20);
 
 /// The observations of the group, in the run's folder.
-pub const WATCH_FILE: &str = "watch.jsonl";
+pub(super) const WATCH_FILE: &str = "watch.jsonl";
 
 /// Everything that the tasks need before they start.
-pub struct Provisioned {
+pub(super) struct Provisioned {
     pub channel: Channel,
     pub watch: Option<Watch>,
 }
 
-pub async fn provision(cx: &Context, state: &RunState) -> Result<Provisioned, RunError> {
+pub(super) async fn provision(cx: &Context, state: &RunState) -> Result<Provisioned, RunError> {
     let plan = &state.plan;
     let orders = Orders {
         run: plan.run.to_string(),

@@ -22,7 +22,7 @@ use crate::verdict::{RunWarning, Warning};
 
 /// From the first launch to the last ready task: Fargate mostly takes less than a minute, an image
 /// pull from a cold region a little more; a task can stay PENDING for ever.
-const TIMEOUT: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_mins(5);
 const TICK: Duration = Duration::from_millis(500);
 /// In one turn of the loop.
 const LAUNCHED_AT_ONCE: usize = 5;
@@ -34,7 +34,7 @@ const ATTEMPTS: u32 = 2;
 
 /// Launches every slot and waits until enough are ready. A slow platform makes a turn long:
 /// heartbeats continue meanwhile, and a stop does not wait for the end of the turn.
-pub async fn wait_until_ready(
+pub(super) async fn wait_until_ready(
     cx: &Context,
     state: &RunState,
     channel: &Channel,
@@ -92,7 +92,7 @@ enum StartDecision {
 }
 
 /// Which tasks are ready, running or failed.
-pub struct Readiness {
+pub(super) struct Readiness {
     /// Slots whose task must still be launched, each with its earliest time.
     to_launch: BTreeMap<u32, Instant>,
     pub attempts: BTreeMap<u32, u32>,
@@ -199,7 +199,7 @@ impl Readiness {
     }
 
     /// Each task that has failed for good.
-    pub fn shortfall(&self) -> impl Iterator<Item = Warning> {
+    pub(super) fn shortfall(&self) -> impl Iterator<Item = Warning> {
         self.failed.iter().map(|(task, why)| {
             let (task, why) = (*task, why.clone());
             RunWarning::TasksMissing { task, why }.into()

@@ -22,12 +22,12 @@ const TICK: Duration = Duration::from_secs(1);
 const BEYOND: Duration = Duration::from_secs(10);
 
 /// A group that is back, or that had its time.
-pub struct Recovered {
+pub(super) struct Recovered {
     /// The wait ended early, with the reason.
     pub warning: Option<Warning>,
 }
 
-pub async fn recover(
+pub(super) async fn recover(
     cx: &Context,
     state: &RunState,
     provisioned: &Provisioned,

@@ -37,7 +37,7 @@ const FIXED: [&str; 19] = [
 ];
 
 /// Writes the report of the run, whatever became of it.
-pub async fn report(
+pub(super) async fn report(
     cx: &Context,
     state: &RunState,
     judged: Result<JudgedRun, RunError>,

@@ -21,7 +21,7 @@ use crate::verdict::Warning;
 const HEADROOM: Duration = Duration::from_secs(4);
 
 /// Tasks that have an instant to start at.
-pub struct Started {
+pub(super) struct Started {
     pub at: Timestamp,
     /// The slots that carry the load, in the order of their shares.
     pub slots: Vec<u32>,
@@ -31,7 +31,7 @@ pub struct Started {
     pub shortfall: Vec<Warning>,
 }
 
-pub async fn start(
+pub(super) async fn start(
     cx: &Context,
     state: &RunState,
     provisioned: &Provisioned,

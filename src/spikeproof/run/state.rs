@@ -22,7 +22,7 @@ use crate::limits::Spent;
 use crate::redact::Secrets;
 use crate::teardown::guard::Guard;
 
-pub struct RunState {
+pub(super) struct RunState {
     pub plan: RunPlan,
     pub stop_conditions: StopConditions,
     pub fleet: tokio::sync::Mutex<Option<Box<dyn Fleet>>>,
@@ -44,7 +44,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The life of the run's folder, journal and guard.
 impl RunState {
     /// Opens the run's folder and journal. From here on, destroy knows everything that is created.
-    pub fn open(cx: &Context, plan: RunPlan) -> Result<Arc<Self>, RunError> {
+    pub(super) fn open(cx: &Context, plan: RunPlan) -> Result<Arc<Self>, RunError> {
         let stop_conditions = StopConditions::begin(plan.limits.clone(), &cx.interrupt);
         let first = Record::Run(first_record(cx, &plan));
         let journal = Journal::create(&plan.folder, first.clone())
@@ -75,13 +75,13 @@ impl RunState {
     }
 
     /// From here on the run is destroyed even if this process is killed.
-    pub async fn set_guard(&self, guard: Guard) {
+    pub(super) async fn set_guard(&self, guard: Guard) {
         *self.guard.lock().await = Some(guard);
     }
 
     /// Ends this process's part in the run. Dismisses the guard if the run is finished; otherwise
     /// lets it take over, and returns the news for the user.
-    pub async fn release(&self, finished: bool) -> Option<String> {
+    pub(super) async fn release(&self, finished: bool) -> Option<String> {
         *lock(&self.journal) = None;
         let mut guard = self.guard.lock().await.take()?;
         if finished {
@@ -96,7 +96,7 @@ impl RunState {
     }
 
     /// Writes the intent before the action: if it cannot be written, the action must not happen.
-    pub fn record_intent(&self, record: Record) -> Result<(), RunError> {
+    pub(super) fn record_intent(&self, record: Record) -> Result<(), RunError> {
         self.write(record)
             .map_err(|error| RunError::caused_by(Phase::Provision, error))?;
         match lock(&self.journal).as_ref() {
@@ -109,7 +109,7 @@ impl RunState {
     }
 
     /// Records an outcome. One that cannot be written only reads as "may still exist".
-    pub fn record(&self, record: Record) {
+    pub(super) fn record(&self, record: Record) {
         let _ = self.write(record);
     }
 
@@ -122,20 +122,20 @@ impl RunState {
     }
 
     /// An apply was begun, and its outcome is unknown.
-    pub fn apply_is_unsettled(&self) -> bool {
+    pub(super) fn apply_is_unsettled(&self) -> bool {
         journal::unsettled(&lock(&self.records))
     }
 
     /// Everything that may exist according to the journal.
-    pub fn leftovers(&self) -> Vec<Thing> {
+    pub(super) fn leftovers(&self) -> Vec<Thing> {
         journal::leftovers(&lock(&self.records))
     }
 
-    pub fn record_duration(&self, phase: Phase, took: Duration) {
+    pub(super) fn record_duration(&self, phase: Phase, took: Duration) {
         lock(&self.took).push((phase, took));
     }
 
-    pub fn durations(&self) -> Vec<(Phase, Duration)> {
+    pub(super) fn durations(&self) -> Vec<(Phase, Duration)> {
         lock(&self.took).clone()
     }
 }
@@ -143,13 +143,13 @@ impl RunState {
 /// The orchestrator's side of the channel. Before [`RunState::attach`] there is none, and nothing
 /// to send.
 impl RunState {
-    pub async fn attach(&self, fleet: Box<dyn Fleet>, channel: Channel, epoch: u64) {
+    pub(super) async fn attach(&self, fleet: Box<dyn Fleet>, channel: Channel, epoch: u64) {
         *self.fleet.lock().await = Some(fleet);
         *self.control.lock().await = Some(ControlWriter::new(channel, epoch));
     }
 
     /// Shows tasks and reapers that the run is alive, and warns if the guard is not.
-    pub async fn send_heartbeat(&self, events: &Events) -> Result<(), ChannelError> {
+    pub(super) async fn send_heartbeat(&self, events: &Events) -> Result<(), ChannelError> {
         if let Some(news) = self.guard.lock().await.as_mut().and_then(Guard::check) {
             events.warn(news);
         }
@@ -161,7 +161,7 @@ impl RunState {
 
     /// Sends heartbeats until it is dropped: only where there is no load that they could keep
     /// alive.
-    pub async fn keep_sending_heartbeats(&self, events: &Events) {
+    pub(super) async fn keep_sending_heartbeats(&self, events: &Events) {
         loop {
             // A refusal changes nothing here: everything is being taken down anyway.
             let _ = self.send_heartbeat(events).await;
@@ -170,7 +170,7 @@ impl RunState {
     }
 
     /// Since the store last accepted a heartbeat.
-    pub async fn silence(&self) -> Duration {
+    pub(super) async fn silence(&self) -> Duration {
         let control = self.control.lock().await;
         control
             .as_ref()
@@ -178,7 +178,7 @@ impl RunState {
             .unwrap_or_default()
     }
 
-    pub async fn send_start_order(&self, start: Start) -> Result<(), ChannelError> {
+    pub(super) async fn send_start_order(&self, start: Start) -> Result<(), ChannelError> {
         match self.control.lock().await.as_mut() {
             Some(control) => control.start(start).await,
             None => Ok(()),
@@ -186,7 +186,7 @@ impl RunState {
     }
 
     /// The first act of every ending: it reaches every task within its next poll.
-    pub async fn send_stop_order(&self, why: &str) -> Result<(), ChannelError> {
+    pub(super) async fn send_stop_order(&self, why: &str) -> Result<(), ChannelError> {
         match self.control.lock().await.as_mut() {
             Some(control) if !control.stopped() => control.stop(why).await,
             _ => Ok(()),
@@ -194,14 +194,14 @@ impl RunState {
     }
 
     /// Secrets are on the channel only while tasks start.
-    pub async fn put_secrets(&self, secrets: &Secrets) -> Result<(), ChannelError> {
+    pub(super) async fn put_secrets(&self, secrets: &Secrets) -> Result<(), ChannelError> {
         match self.control.lock().await.as_mut() {
             Some(control) => control.put_secrets(secrets).await,
             None => Ok(()),
         }
     }
 
-    pub async fn drop_secrets(&self) -> Result<(), ChannelError> {
+    pub(super) async fn drop_secrets(&self) -> Result<(), ChannelError> {
         match self.control.lock().await.as_mut() {
             Some(control) => control.drop_secrets().await,
             None => Ok(()),
@@ -212,7 +212,7 @@ impl RunState {
 /// Cost and limits.
 impl RunState {
     /// The cost of the tasks so far; `None` if they cost nothing.
-    pub async fn cost(&self) -> Option<TaskCost> {
+    pub(super) async fn cost(&self) -> Option<TaskCost> {
         self.plan.cloud.as_ref()?;
         let fleet = self.fleet.lock().await;
         let times = fleet.as_ref().map(|fleet| fleet.billed());
@@ -235,17 +235,17 @@ impl RunState {
     }
 
     /// Why the run must stop now.
-    pub async fn limit_reached(&self) -> Option<String> {
+    pub(super) async fn limit_reached(&self) -> Option<String> {
         self.stop_conditions.reached(self.spent().await)
     }
 
     /// The same without the cost: tasks that have stopped cost nothing more.
-    pub fn out_of_time(&self) -> Option<String> {
+    pub(super) fn out_of_time(&self) -> Option<String> {
         self.stop_conditions.reached(None)
     }
 
     /// A limit that is reached before the load ends the run without a judgement.
-    pub async fn check_limits(&self, phase: Phase) -> Result<(), RunError> {
+    pub(super) async fn check_limits(&self, phase: Phase) -> Result<(), RunError> {
         let Some(why) = self.limit_reached().await else {
             return Ok(());
         };

@@ -13,10 +13,10 @@ use crate::limits::{RunLimits, Spent};
 
 /// From the stop order to the last billed second: the flush of the results, and the half minute
 /// that StopTask may take.
-pub const STOPPING: Duration = Duration::from_secs(60);
+pub(super) const STOPPING: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
-pub struct StopConditions {
+pub(super) struct StopConditions {
     limits: RunLimits,
     begun: Instant,
     stop: CancellationToken,
@@ -24,7 +24,7 @@ pub struct StopConditions {
 
 impl StopConditions {
     /// The time counts from now.
-    pub fn begin(limits: RunLimits, interrupt: &Interrupt) -> Self {
+    pub(super) fn begin(limits: RunLimits, interrupt: &Interrupt) -> Self {
         Self {
             limits,
             begun: Instant::now(),
@@ -33,12 +33,12 @@ impl StopConditions {
     }
 
     /// Cancelled by any signal, and at the end of `--max-duration`.
-    pub fn token(&self) -> &CancellationToken {
+    pub(super) fn token(&self) -> &CancellationToken {
         &self.stop
     }
 
     /// Cancels the token at the end of `--max-duration`, as long as `owner` lives.
-    pub fn keep_time(&self, owner: &mut JoinSet<()>) {
+    pub(super) fn keep_time(&self, owner: &mut JoinSet<()>) {
         let Some(max_duration) = self.limits.max_duration else {
             return;
         };
@@ -51,7 +51,7 @@ impl StopConditions {
     }
 
     /// The limit that is reached now, in words. Without `spent` only the time is checked.
-    pub fn reached(&self, spent: Option<Spent>) -> Option<String> {
+    pub(super) fn reached(&self, spent: Option<Spent>) -> Option<String> {
         self.limits.reached(self.begun.elapsed(), spent)
     }
 }

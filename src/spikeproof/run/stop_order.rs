@@ -11,12 +11,12 @@ use super::state::RunState;
 use crate::channel::ChannelError;
 
 /// The store may hang, and tasks that cost money must not wait for it.
-pub const STOP_ORDER_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const STOP_ORDER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two attempts to write the order.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// On any signal, sends the order until the store accepts it.
-pub fn send_on_signal(cx: &Context, state: &Arc<RunState>) -> JoinSet<()> {
+pub(super) fn send_on_signal(cx: &Context, state: &Arc<RunState>) -> JoinSet<()> {
     let mut sender = JoinSet::new();
     let (signalled, state) = (cx.interrupt.stop_load().clone(), state.clone());
     sender.spawn(async move {
@@ -33,7 +33,7 @@ pub fn send_on_signal(cx: &Context, state: &Arc<RunState>) -> JoinSet<()> {
 }
 
 /// Even on a third signal, waits until the order is written, for a limited time.
-pub async fn wait_until_sent(cx: &Context, sender: &mut JoinSet<()>) {
+pub(super) async fn wait_until_sent(cx: &Context, sender: &mut JoinSet<()>) {
     if cx.interrupt.stop_load().is_cancelled() {
         let _ = timeout(STOP_ORDER_TIMEOUT, sender.join_next()).await;
     }
@@ -92,7 +92,7 @@ mod tests {
             (true, Duration::from_secs(3))
         );
         assert_eq!(
-            leave(Duration::from_secs(60)).await,
+            leave(Duration::from_mins(1)).await,
             (false, STOP_ORDER_TIMEOUT)
         );
     }

@@ -14,7 +14,7 @@ use crate::events::Phase;
 use crate::teardown::proof::Destruction;
 
 /// Until there is a plan nothing has been created: a signal or a panic ends it at once.
-pub async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
+pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
     let mut task = JoinSet::new();
     let planning = cx.clone();
     task.spawn(async move { plan::plan(&planning).await });
@@ -25,7 +25,7 @@ pub async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
 }
 
 /// The phases from provision to judge. The third signal ends the wait for them.
-pub async fn phases(
+pub(super) async fn phases(
     cx: &Context,
     phases: impl Future<Output = Result<JudgedRun, RunError>> + Send + 'static,
 ) -> Result<JudgedRun, RunError> {
@@ -53,7 +53,7 @@ fn result<T>(
 }
 
 /// A panic in destroy must not hide what may be left.
-pub async fn destroy(cx: &Context, state: &Arc<RunState>) -> Destruction {
+pub(super) async fn destroy(cx: &Context, state: &Arc<RunState>) -> Destruction {
     let mut task = JoinSet::new();
     let (cx, destroyed) = (cx.clone(), state.clone());
     task.spawn(async move {

@@ -104,7 +104,7 @@ impl Guard {
 
     /// Waits until the guard of a finished run has ended.
     pub async fn dismiss(mut self) {
-        let _ = timeout(EXIT, self.child.wait()).await;
+        drop(timeout(EXIT, self.child.wait()).await);
     }
 }
 

@@ -12,7 +12,7 @@ use cloud::aws::explain;
 use provision::journal::names::RUN_TAG;
 
 /// StopTask gives a task 30 s; detaching its network interface takes its time after that.
-const STOPPING: Duration = Duration::from_secs(180);
+const STOPPING: Duration = Duration::from_mins(3);
 
 /// As many as DeleteTaskDefinitions takes.
 const REVISIONS_AT_ONCE: usize = 10;

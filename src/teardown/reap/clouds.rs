@@ -8,7 +8,7 @@ use cloud::aws::{AwsError, Cloud};
 use model::events::Events;
 
 /// How long a reaper waits for an outage to end before it says that something is left.
-const UNREACHED: Duration = Duration::from_secs(10 * 60);
+const UNREACHED: Duration = Duration::from_mins(10);
 
 /// The caller's AWS, asked once and only if there is something to do.
 #[derive(Default)]

@@ -129,7 +129,7 @@ pub(super) async fn look_around(teardown: &Teardown<'_>) -> Sight {
                 .note(format!("{thing}: {evidence}; not touched")),
             Ok(Presence::There { .. }) => sight.there.push(thing),
             Ok(Presence::Elsewhere { evidence }) => {
-                sight.elsewhere = Some(format!("{thing}: {evidence}"))
+                sight.elsewhere = Some(format!("{thing}: {evidence}"));
             }
             Err(error) => {
                 teardown.events.note(format!(

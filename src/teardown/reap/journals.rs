@@ -190,7 +190,7 @@ fn remove_secrets_if_dead(folder: &Path, records: &[Record]) {
     };
     let is_dead = Origin::of(records).uncertainty(folder).is_none() || heartbeat_is_old();
     if is_dead && Journal::open(folder).is_ok() {
-        let _ = std::fs::remove_file(secrets);
+        drop(std::fs::remove_file(secrets));
     }
 }
 

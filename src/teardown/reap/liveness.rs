@@ -24,7 +24,7 @@ const WATCH: Duration = Duration::from_secs(5);
 /// Each after three of the SDK's own.
 const ATTEMPTS: u32 = 4;
 /// A run without a heartbeat may be about to write its first: no provisioning takes this long.
-const YOUNG: Duration = Duration::from_secs(2 * 3600);
+const YOUNG: Duration = Duration::from_hours(2);
 
 /// Why a run must not be touched: it lives, or whether it does could not be determined.
 pub(super) async fn ensure_dead(wanted: &Reaping, teardown: &Teardown<'_>) -> Result<(), Skipped> {
@@ -157,7 +157,7 @@ pub(super) enum Origin {
 impl Origin {
     /// A journal that names no boot is taken for one of this host: then there is nothing but its
     /// locks.
-    pub fn of(records: &[Record]) -> Self {
+    pub(super) fn of(records: &[Record]) -> Self {
         let boot = journal::head(records).and_then(|run| run.boot.as_ref());
         match (boot, locks::boot()) {
             (Some(then), Some(now)) if *then != now => Self::AnotherBoot,
@@ -167,7 +167,7 @@ impl Origin {
 
     /// Why no lock tells whether the run lives, if none does. Neither locks nor process ids say
     /// anything of another boot or another host.
-    pub fn uncertainty(self, folder: &Path) -> Option<String> {
+    pub(super) fn uncertainty(self, folder: &Path) -> Option<String> {
         match self {
             Self::AnotherBoot => Some(
                 "it was begun on another host, or before this one was started again: ".to_owned(),

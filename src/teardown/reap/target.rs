@@ -54,7 +54,7 @@ pub(super) enum Examined {
 }
 
 impl Examined {
-    pub fn entry(&self) -> &Reaped {
+    pub(super) fn entry(&self) -> &Reaped {
         match self {
             Self::Settled(entry) => entry,
             Self::Open(target) => &target.entry,
@@ -101,7 +101,7 @@ impl From<Skipped> for NotStopped {
 impl ReapTarget {
     /// Writes the stop order and stops the tasks, unless the run lives or has been destroyed
     /// meanwhile. Waits for no other process: other runs' tasks cost too.
-    pub async fn stop(self: Box<Self>, wanted: &Reaping, events: &Events) -> Halted {
+    pub(super) async fn stop(self: Box<Self>, wanted: &Reaping, events: &Events) -> Halted {
         match self.halt(wanted, events).await {
             Ok((ownership, journal)) => Halted::Stopped(StoppedTarget {
                 target: self,
@@ -222,24 +222,24 @@ impl Ownership {
     /// A disk that takes no record must not keep anything alive.
     fn write(&mut self, record: Record) {
         if let Self::Ours(journal) = self {
-            let _ = journal.write(record);
+            drop(journal.write(record));
         }
     }
 }
 
 impl StoppedTarget {
     /// True if terraform has a state of it here that it could work with.
-    pub fn is_known_to_terraform(&self) -> bool {
+    pub(super) fn is_known_to_terraform(&self) -> bool {
         matches!(&self.target.source, Source::Folder { folder, .. } if terraform::has_module(folder))
     }
 
     /// Destroys with this terraform too.
-    pub fn set_terraform(&mut self, terraform: Option<Binary>) {
+    pub(super) fn set_terraform(&mut self, terraform: Option<Binary>) {
         self.terraform = terraform;
     }
 
     /// Destroys everything else that the run has, one thing after the other.
-    pub async fn destroy(mut self, events: &Events) -> Reaped {
+    pub(super) async fn destroy(mut self, events: &Events) -> Reaped {
         let ended = self.end(events).await;
         self.target.entry.became(ended)
     }
@@ -266,7 +266,7 @@ impl StoppedTarget {
                 folder.join(PROOF)
             }
             Source::Account { proof } => {
-                let _ = proof.parent().map(std::fs::create_dir_all);
+                drop(proof.parent().map(std::fs::create_dir_all));
                 proof.clone()
             }
         };

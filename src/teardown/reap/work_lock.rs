@@ -13,7 +13,7 @@ use provision::journal::locks::{self, WorkLock};
 /// A terraform that is still applying for a dead run is let finish what it has begun, then asked,
 /// then ended.
 const BEFORE_SIGINT: Duration = Duration::from_secs(30);
-const BEFORE_SIGKILL: Duration = Duration::from_secs(5 * 60);
+const BEFORE_SIGKILL: Duration = Duration::from_mins(5);
 
 /// Waits until nothing of the run works on this host: what an earlier terraform is still making
 /// would be made after our look. It is let finish, then asked to stop, then ended.

@@ -38,7 +38,7 @@ pub fn elements(xml: &str, name: &str) -> Vec<String> {
     loop {
         match reader.read_event() {
             Ok(Event::Start(tag)) if tag.local_name().as_ref() == name.as_bytes() => {
-                inside = Some(String::new())
+                inside = Some(String::new());
             }
             Ok(Event::Text(text)) => {
                 if let (Some(collected), Ok(text)) = (inside.as_mut(), text.decode()) {
@@ -52,7 +52,7 @@ pub fn elements(xml: &str, name: &str) -> Vec<String> {
                 }
             }
             Ok(Event::End(tag)) if tag.local_name().as_ref() == name.as_bytes() => {
-                found.extend(inside.take())
+                found.extend(inside.take());
             }
             Ok(Event::Eof) | Err(_) => return found,
             Ok(_) => {}

@@ -57,7 +57,7 @@ impl Frame {
 
 /// Answered and failed requests per second, and over them the instances in service on the right
 /// axis.
-pub fn load(report: &RunReport) -> String {
+pub(super) fn load(report: &RunReport) -> String {
     let Some(load) = &report.load else {
         return String::new();
     };
@@ -170,7 +170,7 @@ fn capacity(svg: &mut String, report: &RunReport, frame: &Frame) {
 }
 
 /// p50, p95 and p99 of every second, on a logarithmic scale.
-pub fn latency(report: &RunReport) -> String {
+pub(super) fn latency(report: &RunReport) -> String {
     let Some(load) = &report.load else {
         return String::new();
     };
@@ -215,7 +215,7 @@ pub fn latency(report: &RunReport) -> String {
         );
         let _ = write!(
             svg,
-            r##"<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>"##
+            r#"<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>"#
         );
     }
     legend(
@@ -242,7 +242,7 @@ fn length(report: &RunReport) -> f64 {
 
 fn open(title: &str) -> String {
     format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" font-family="system-ui, sans-serif"><title>{title}</title>"##
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" role="img" font-family="system-ui, sans-serif"><title>{title}</title>"#
     )
 }
 

@@ -9,7 +9,7 @@ use crate::report::words;
 use evidence::{Moment, OpenLink, Reaction, Sighting, Why};
 use model::units;
 
-pub fn write_reaction(
+pub(super) fn write_reaction(
     out: &mut String,
     reaction: &Reaction,
     started: Option<Timestamp>,

@@ -55,7 +55,7 @@ fn phases(gap: &CapacityGap) -> String {
     )
 }
 
-pub fn weakness(weakness: &Weakness) -> String {
+pub(super) fn weakness(weakness: &Weakness) -> String {
     match weakness {
         Weakness::CutShort { ran_s, planned_s } => {
             format!("the load was cut short after {ran_s} of {planned_s}")

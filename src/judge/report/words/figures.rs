@@ -4,12 +4,12 @@ use crate::verdict::{Answered, AtMaximum, Cost, Measured, MetricValue, RunFigure
 use model::units;
 
 /// A share as a percentage, without needless digits.
-pub fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     let text = format!("{:.3}", share * 100.0);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-pub fn latency(micros: f64) -> String {
+pub(super) fn latency(micros: f64) -> String {
     units::duration(std::time::Duration::from_micros(micros as u64))
 }
 

@@ -5,7 +5,7 @@ use model::units;
 
 const BY_NAME: &str = "`instance_header` would tell whose they are";
 
-pub fn new_instance(reason: &NewInstanceReason) -> String {
+pub(super) fn new_instance(reason: &NewInstanceReason) -> String {
     let fixed = match reason {
         NewInstanceReason::HealthChecksFailed { grace_s } => {
             return format!(
@@ -91,7 +91,7 @@ const BETTER_IN: &str = "a lower target for scaling in, or more datapoints";
 
 const TOOK_NEEDED: &str = "the policy took away what the load still needed";
 
-pub fn leaving(reason: &LeavingReason) -> String {
+pub(super) fn leaving(reason: &LeavingReason) -> String {
     let fixed = match reason {
         LeavingReason::NoneDropped {
             until_after_s,

@@ -28,7 +28,7 @@ pub fn source(moment: &Moment) -> String {
         .map_or_else(|| moment.source.clone(), origin)
 }
 
-pub fn origin(origin: &Origin) -> String {
+pub(super) fn origin(origin: &Origin) -> String {
     let fixed = match origin {
         Origin::Datapoint {
             alarm,
@@ -104,7 +104,7 @@ pub fn origin(origin: &Origin) -> String {
 }
 
 /// What a group waits for before it scales in.
-pub fn wait(reason: &WaitReason) -> String {
+pub(super) fn wait(reason: &WaitReason) -> String {
     match reason {
         WaitReason::LowAlarmWindow => "its low alarm's window".to_owned(),
         WaitReason::Cooldown => "its cooldown".to_owned(),

@@ -6,7 +6,7 @@ use super::reaction::wait;
 use crate::verdict::{CountedFrom, ScaleInReason, Unavoidable};
 use model::units::Seconds;
 
-pub fn scale_in(reason: &ScaleInReason) -> String {
+pub(super) fn scale_in(reason: &ScaleInReason) -> String {
     let fixed = match reason {
         ScaleInReason::LowAlarmUnknown { call } => {
             return format!("the alarms are not known: {call} failed");

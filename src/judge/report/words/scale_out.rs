@@ -4,7 +4,7 @@ use super::links::link;
 use crate::verdict::ScaleOutReason;
 use model::units::{self, Seconds};
 
-pub fn scale_out(reason: &ScaleOutReason) -> String {
+pub(super) fn scale_out(reason: &ScaleOutReason) -> String {
     let fixed = match reason {
         ScaleOutReason::LaunchesFailed { launches, message } => {
             return format!(

@@ -4,7 +4,7 @@ use super::capacity;
 use crate::verdict::{ScalingReason, SizeReason};
 use model::units::Seconds;
 
-pub fn scaling(reason: &ScalingReason) -> String {
+pub(super) fn scaling(reason: &ScalingReason) -> String {
     let fixed = match reason {
         ScalingReason::NoTurns {
             within_s,
@@ -44,9 +44,9 @@ pub fn scaling(reason: &ScalingReason) -> String {
     fixed.to_owned()
 }
 
-pub const NOT_OURS: &str = "the load is not ours";
+pub(super) const NOT_OURS: &str = "the load is not ours";
 
-pub fn size(reason: &SizeReason) -> String {
+pub(super) fn size(reason: &SizeReason) -> String {
     let fixed = match reason {
         SizeReason::NoInstanceOverloaded { maximum, p95_s } => {
             return format!(

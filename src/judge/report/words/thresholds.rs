@@ -4,7 +4,7 @@ use super::figures::{latency, percent};
 use crate::verdict::ThresholdReason;
 use model::scenario::{ThresholdMetric, ThresholdOperator};
 
-pub fn threshold(reason: &ThresholdReason) -> String {
+pub(super) fn threshold(reason: &ThresholdReason) -> String {
     let fixed = match reason {
         ThresholdReason::OverRequests { requests } => return format!("over {requests} requests"),
         ThresholdReason::LimitMissed {

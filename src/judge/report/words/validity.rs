@@ -9,7 +9,7 @@ use crate::verdict::{EndedEarly, OtherCause, ValidityReason};
 use model::measure::{Bound, Stretch};
 use model::units;
 
-pub fn validity(reason: &ValidityReason) -> String {
+pub(super) fn validity(reason: &ValidityReason) -> String {
     let fixed = match reason {
         ValidityReason::GroupDeleted { group, is_service } => {
             let kind = if *is_service {

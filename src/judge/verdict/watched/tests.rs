@@ -11,7 +11,7 @@ fn counted(name: &str, value: f64) -> Observation {
     let series = MetricSeries {
         name: name.to_owned(),
         unit: "per minute".to_owned(),
-        period: Duration::from_secs(60),
+        period: Duration::from_mins(1),
         points: vec![Datapoint { at: at(0), value }],
         alarms: vec![],
     };

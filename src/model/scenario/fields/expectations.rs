@@ -2,7 +2,7 @@
 
 use super::{FieldKind, Object, optional, required};
 
-pub static THRESHOLD: Object = Object {
+pub(crate) static THRESHOLD: Object = Object {
     name: "threshold",
     phrase: "a threshold",
     about: "A judgement with more to say than its text.",
@@ -25,7 +25,7 @@ pub static THRESHOLD: Object = Object {
     ],
 };
 
-pub static SCALING: Object = Object {
+pub(crate) static SCALING: Object = Object {
     name: "scaling",
     phrase: "`scaling`",
     about: "Judgements on how the group behaves.",
@@ -93,7 +93,7 @@ pub static SCALING: Object = Object {
     ],
 };
 
-pub static FLEET: Object = Object {
+pub(crate) static FLEET: Object = Object {
     name: "fleet",
     phrase: "`fleet`",
     about: "The generators: Fargate tasks.",

@@ -4,7 +4,7 @@ use super::steps::STEP;
 use super::target::AUTH;
 use super::{FieldKind, Object, optional, required};
 
-pub static DATA: Object = Object {
+pub(crate) static DATA: Object = Object {
     name: "data",
     phrase: "data",
     about: "A file of rows: each iteration draws one from each file its flow uses.",
@@ -32,7 +32,7 @@ pub static DATA: Object = Object {
     ],
 };
 
-pub static PHASE: Object = Object {
+pub(crate) static PHASE: Object = Object {
     name: "phase",
     phrase: "a phase",
     about: "Go to a level within `ramp`, stay there for `hold`.",
@@ -80,7 +80,7 @@ pub static PHASE: Object = Object {
     ],
 };
 
-pub static FLOW: Object = Object {
+pub(crate) static FLOW: Object = Object {
     name: "flow",
     phrase: "a flow",
     about: "A weighted list of steps; one pass through them is an iteration.",

@@ -3,7 +3,7 @@
 use super::target::AUTH;
 use super::{FieldKind, Object, optional, required};
 
-pub static STEP: Object = Object {
+pub(crate) static STEP: Object = Object {
     name: "step",
     phrase: "a step",
     about: "One request (exactly one of the methods), or a block of `steps`.",
@@ -95,7 +95,7 @@ pub static STEP: Object = Object {
     ],
 };
 
-pub static PART: Object = Object {
+pub(crate) static PART: Object = Object {
     name: "part",
     phrase: "a part",
     about: "A file in a multipart body.",
@@ -113,7 +113,7 @@ pub static PART: Object = Object {
     ],
 };
 
-pub static CHECK: Object = Object {
+pub(crate) static CHECK: Object = Object {
     name: "check",
     phrase: "`check`",
     about: "Judgements on one response. Each is counted by name.",
@@ -166,7 +166,7 @@ pub static CHECK: Object = Object {
     ],
 };
 
-pub static CAPTURE: Object = Object {
+pub(crate) static CAPTURE: Object = Object {
     name: "capture",
     phrase: "a capture",
     about: "Where a value is taken from: exactly one of `json`, `header`, `regex`, `cookie` and `css`.",

@@ -2,7 +2,7 @@
 
 use super::{FieldKind, Object, optional, required};
 
-pub static TARGET: Object = Object {
+pub(crate) static TARGET: Object = Object {
     name: "target",
     phrase: "`target`",
     about: "The system under test. Load goes to this host only.",
@@ -68,7 +68,7 @@ pub static TARGET: Object = Object {
     ],
 };
 
-pub static AUTH: Object = Object {
+pub(crate) static AUTH: Object = Object {
     name: "auth",
     phrase: "`auth`",
     about: "The `authorization` header: exactly one of `basic` and `bearer`.",
@@ -78,7 +78,7 @@ pub static AUTH: Object = Object {
     ],
 };
 
-pub static BASIC: Object = Object {
+pub(crate) static BASIC: Object = Object {
     name: "basic",
     phrase: "`basic`",
     about: "User and password, sent in base64.",
@@ -92,7 +92,7 @@ pub static BASIC: Object = Object {
     ],
 };
 
-pub static TLS: Object = Object {
+pub(crate) static TLS: Object = Object {
     name: "tls",
     phrase: "`tls`",
     about: "How https is spoken. Files count from the scenario's folder.",
@@ -125,7 +125,7 @@ pub static TLS: Object = Object {
     ],
 };
 
-pub static CONNECTION: Object = Object {
+pub(crate) static CONNECTION: Object = Object {
     name: "connection",
     phrase: "`connection`",
     about: "The defaults suit a load balancer that scales: its new addresses only get load from new connections.",

@@ -9,7 +9,7 @@ use super::Reader;
 
 impl Reader<'_> {
     /// Header names and values, in the order written.
-    pub fn headers(
+    pub(crate) fn headers(
         &mut self,
         node: Option<&Node>,
         known: &TemplateScope<'_>,
@@ -77,7 +77,7 @@ impl Reader<'_> {
 }
 
 /// A token of RFC 9110.
-pub fn is_header_name(name: &str) -> bool {
+pub(crate) fn is_header_name(name: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(token)
 }

@@ -129,7 +129,7 @@ impl Reader<'_> {
 
     /// A value that also stands in the file, in `--url` or in a variable would travel with the
     /// plan.
-    pub fn report_secrets_in_the_clear(&mut self) {
+    pub(crate) fn report_secrets_in_the_clear(&mut self) {
         let url = self.substitutions.url.as_deref().unwrap_or_default();
         let mut found = Vec::new();
         for (name, span) in &self.secrets_read {

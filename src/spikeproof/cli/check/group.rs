@@ -85,7 +85,7 @@ fn write_bounds(out: &mut String, scenario: &Scenario, timeline: &Timeline) -> s
         .alarms()
         .into_iter()
         .filter(|alarm| alarm.is_high())
-        .map(|alarm| alarm.window());
+        .map(evidence::timeline::Alarm::window);
     if let Some(window) = windows.min() {
         writeln!(
             out,
@@ -227,9 +227,9 @@ mod tests {
         };
         let group = GroupState {
             name: "web".to_owned(),
-            default_cooldown: Duration::from_secs(300),
+            default_cooldown: Duration::from_mins(5),
             health_check: "ELB".to_owned(),
-            health_check_grace: Duration::from_secs(60),
+            health_check_grace: Duration::from_mins(1),
             zones: vec!["eu-west-1a".to_owned(), "eu-west-1b".to_owned()],
             instances: vec![instance.clone(), instance],
             protects_new: true,
@@ -244,7 +244,7 @@ mod tests {
             arn: "arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/web/1".to_owned(),
             check_interval: Duration::from_secs(30),
             unhealthy_after: 2,
-            deregistration_delay: Duration::from_secs(300),
+            deregistration_delay: Duration::from_mins(5),
             balancers: vec![Balancer {
                 arn: String::new(),
                 dns: "web.elb.example".to_owned(),

@@ -5,7 +5,7 @@ use crate::advice::{
 };
 use model::units;
 
-pub fn slowest_link(link: &SlowestLink) -> String {
+pub(super) fn slowest_link(link: &SlowestLink) -> String {
     let open = link.unfinished.as_ref().map(unfinished);
     let mut text = match (&link.longest, open) {
         (Some(longest), Some(open)) => format!("{} {open}", self::longest(longest)),
@@ -52,7 +52,7 @@ fn unfinished(link: &Unfinished) -> String {
     )
 }
 
-pub fn before_growth(found: &BeforeGrowth) -> String {
+pub(super) fn before_growth(found: &BeforeGrowth) -> String {
     let least = if found.carries_at_least {
         "at least "
     } else {
@@ -79,7 +79,7 @@ pub fn before_growth(found: &BeforeGrowth) -> String {
     text
 }
 
-pub fn errors(found: &ErrorShares) -> String {
+pub(super) fn errors(found: &ErrorShares) -> String {
     let shares: Vec<String> = found
         .shares
         .iter()

@@ -3,7 +3,7 @@
 use crate::advice::{Agreement, Choice, Recommendation, Replay, Rest};
 use model::units;
 
-pub fn change(recommendation: &Recommendation) -> String {
+pub(super) fn change(recommendation: &Recommendation) -> String {
     let chosen = choice(&recommendation.choice);
     match &recommendation.rest {
         Some(rest) => chosen + &still(rest),
@@ -63,7 +63,7 @@ fn still(rest: &Rest) -> String {
 }
 
 /// On what the rows rest, and how far that carries.
-pub fn replay(replay: &Replay) -> String {
+pub(super) fn replay(replay: &Replay) -> String {
     let mut text = "the measured load replayed against each candidate".to_owned();
     if let Some((each, confidence)) = replay.capacity {
         text += &format!(

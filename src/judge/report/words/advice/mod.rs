@@ -182,7 +182,7 @@ fn seen(starts: usize) -> String {
 const NO_START: &str = "no new instance came into service: a run in which the group grows would show how long one takes";
 
 /// Why no other policy was replayed.
-pub fn no_candidates(why: &NoCandidates) -> String {
+pub(super) fn no_candidates(why: &NoCandidates) -> String {
     let fixed = match why {
         NoCandidates::AlarmsUnread { policy } => {
             return format!("the alarms of policy {policy} could not be read");
@@ -213,7 +213,7 @@ pub fn no_candidates(why: &NoCandidates) -> String {
 }
 
 /// What a candidate takes for granted.
-pub fn assumption(assumption: &Assumption) -> String {
+pub(super) fn assumption(assumption: &Assumption) -> String {
     let fixed = match assumption {
         Assumption::SpikeAtAnyTime(cost) => {
             return format!(

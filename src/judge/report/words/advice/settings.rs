@@ -7,7 +7,7 @@ use crate::advice::{
 };
 use model::units::{self, duration};
 
-pub fn warm_up(warm_up: &WarmUp) -> String {
+pub(super) fn warm_up(warm_up: &WarmUp) -> String {
     match warm_up {
         WarmUp::OfService => {
             "None: a service has no warm-up, a cooldown follows each change of its size instead."
@@ -65,7 +65,7 @@ fn present_warm_up(now: &PresentWarmUp) -> String {
     }
 }
 
-pub fn cooldown(cooldown: &Cooldown) -> String {
+pub(super) fn cooldown(cooldown: &Cooldown) -> String {
     match cooldown {
         Cooldown::NoMatter { default } => format!(
             "It does not matter: the default of {} gates simple scaling only, and no policy here is simple.",
@@ -161,7 +161,7 @@ fn fit(live: Duration, fit: Fit, longer: &str) -> String {
     }
 }
 
-pub fn other(setting: &OtherSetting) -> String {
+pub(super) fn other(setting: &OtherSetting) -> String {
     match setting {
         OtherSetting::FailedChecks { instances, grace } => format!(
             "{} failed health checks and left: set the health check grace (now {}) above what an instance takes to start, or \

@@ -8,7 +8,7 @@ use evidence::InstanceCapacity;
 use evidence::load::Elasticity;
 use model::units::{self, Usd};
 
-pub fn followed(found: &Elasticity, cost: Option<Usd>) -> String {
+pub(super) fn followed(found: &Elasticity, cost: Option<Usd>) -> String {
     let money = cost.map_or(String::new(), |usd| format!(" ({usd})"));
     format!(
         "Too few instances in {:.0} % of the time ({:.2} missing on average over the run), too many in {:.0} % ({:.2} more \
@@ -21,7 +21,7 @@ pub fn followed(found: &Elasticity, cost: Option<Usd>) -> String {
     )
 }
 
-pub fn needed_size(size: &NeededSize) -> String {
+pub(super) fn needed_size(size: &NeededSize) -> String {
     let limit = units::duration(size.limit);
     let mut text = format!(
         "One instance carries {:.0} requests/s with p95 within {limit}; the highest second asked {:.0}, which is {}.",
@@ -60,7 +60,7 @@ fn range(size: &SizeRange) -> String {
 }
 
 /// What the run shows of an instance's capacity.
-pub fn known(capacity: &InstanceCapacity) -> String {
+pub(super) fn known(capacity: &InstanceCapacity) -> String {
     let because = super::super::capacity(capacity);
     match capacity.between {
         (least, Some(most)) => {
@@ -76,7 +76,7 @@ pub fn known(capacity: &InstanceCapacity) -> String {
     }
 }
 
-pub fn target_value(target: &TargetValue) -> String {
+pub(super) fn target_value(target: &TargetValue) -> String {
     let now = target.now.as_ref().map_or(String::new(), present_target);
     format!(
         "At most about {:.0}: an instance at its limit shows {} {:.0}, and {:.0} % of that leaves room for what \
@@ -136,7 +136,7 @@ fn figures(row: &TargetRow) -> String {
     format!("{} s over the limit{lost}", row.over_limit)
 }
 
-pub fn min_and_max(bounds: &MinAndMax) -> String {
+pub(super) fn min_and_max(bounds: &MinAndMax) -> String {
     let MinAndMax {
         needed,
         roomy,
@@ -159,7 +159,7 @@ pub fn min_and_max(bounds: &MinAndMax) -> String {
     text
 }
 
-pub fn step_size(step: &StepSize) -> String {
+pub(super) fn step_size(step: &StepSize) -> String {
     match step {
         StepSize::NotNeeded { before } => {
             format!(
