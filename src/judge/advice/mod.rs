@@ -43,7 +43,7 @@ pub use content::{
 use evidence::price::Price;
 pub use others::{Assumption, ROOM, Standing};
 pub use topic::Topic;
-pub use what_if::WhatIf;
+pub use what_if::{WhatIf, WhatIfError};
 
 /// What advice is given on.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@ use super::report::{folder_of, read};
 use super::{CommandOutput, RunsDir};
 use crate::advice::WhatIf;
 use crate::outcome::Exit;
-use crate::report::{Own, advice, terminal};
+use crate::report::{Own, advice, terminal, words};
 use crate::watch;
 
 /// Explains what an earlier run shows about the group's scaling policy.
@@ -20,7 +20,7 @@ pub struct AdviseArgs {
     /// Also replays this policy: any of target, min, max, warm-up, period and datapoints, such as
     /// `target=40,min=3`. A period is 10s, 30s, whole minutes, or one of the group's alarms; a
     /// count is at most 10000
-    #[arg(long, value_name = "NAME=VALUE,...", value_parser = WhatIf::parse)]
+    #[arg(long, value_name = "NAME=VALUE,...", value_parser = what_if)]
     what_if: Option<WhatIf>,
     /// The price of one instance per hour in US dollars [default: the on-demand price of its type
     /// in us-east-1]
@@ -29,6 +29,10 @@ pub struct AdviseArgs {
     /// Prints JSON
     #[arg(long)]
     json: bool,
+}
+
+fn what_if(text: &str) -> Result<WhatIf, String> {
+    WhatIf::parse(text).map_err(|error| words::what_if(&error))
 }
 
 fn price(text: &str) -> Result<f64, String> {
@@ -71,7 +75,7 @@ fn advice_text(args: &AdviseArgs) -> Result<String, String> {
     if let Some(what_if) = &args.what_if {
         what_if
             .fits(&timeline)
-            .map_err(|why| format!("--what-if {why}"))?;
+            .map_err(|error| format!("--what-if {}", words::what_if(&error)))?;
     }
     let own = Own {
         what_if: args.what_if.clone(),

@@ -4,8 +4,10 @@ mod causes;
 mod change;
 mod settings;
 mod sizes;
+mod what_if;
 
 pub use change::agreement;
+pub use what_if::what_if;
 
 use crate::advice::{self, Assumption, Basis, Content, NoCandidates, Standing};
 use crate::report::{Advice, Answer, Candidate};
