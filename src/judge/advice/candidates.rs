@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::agreement::{Agreement, Turn, agreement};
+use super::content::NoCandidates;
 use super::others::{self, Assumption, Other};
 use super::{Advice, Evidence, Ran, RanPolicy, WhatIf};
 use evidence::instances::{self, Why};
 use evidence::moment::{self, MomentKind};
 use evidence::price::Price;
 use evidence::timeline;
-use evidence::vocabulary::PolicyKind;
 use model::scaling::Bounds;
 use model::scaling::alarm::{AlarmModel, BreachRule, MissingData};
 use model::scaling::cooldown::Cooldowns;
@@ -63,33 +63,6 @@ pub enum Change {
         min: u32,
     },
     WhatIf,
-}
-
-/// Why no other policy was replayed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoCandidates {
-    NothingHeld,
-    GroupNeverSeen,
-    NoPolicy,
-    /// No policy answers a rising load.
-    NoPolicyForMore,
-    /// No new instance came into service.
-    NoStart,
-    AlarmsUnread {
-        policy: String,
-    },
-    PolicyUnread {
-        policy: String,
-        kind: PolicyKind,
-    },
-    /// It scales by a forecast of its own.
-    Forecast {
-        policy: String,
-    },
-    /// No datapoint of its metric lies below the ceiling, beside the load.
-    NoDatapoint {
-        policy: String,
-    },
 }
 
 /// A policy with what it would have done, predicted by replaying the load that was measured.

@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use super::agreement::Agreement;
-use super::candidates::{Candidate, NoCandidates};
+use super::candidates::Candidate;
 use super::others::{Assumption, Standing};
 use super::topic::Topic;
 use evidence::capacity::{InstanceCapacity, Metric};
 use evidence::load::{Confidence, Elasticity};
 use evidence::moment::{Moment, MomentKind};
+use evidence::vocabulary::PolicyKind;
 use model::units::Usd;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -464,4 +465,31 @@ pub enum FreshErrors {
     Judged(String),
     /// Errors within a minute of a new instance's first health, of all.
     Inferred { young: u64, all: u64 },
+}
+
+/// Why no other policy was replayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoCandidates {
+    NothingHeld,
+    GroupNeverSeen,
+    NoPolicy,
+    /// No policy answers a rising load.
+    NoPolicyForMore,
+    /// No new instance came into service.
+    NoStart,
+    AlarmsUnread {
+        policy: String,
+    },
+    PolicyUnread {
+        policy: String,
+        kind: PolicyKind,
+    },
+    /// It scales by a forecast of its own.
+    Forecast {
+        policy: String,
+    },
+    /// No datapoint of its metric lies below the ceiling, beside the load.
+    NoDatapoint {
+        policy: String,
+    },
 }

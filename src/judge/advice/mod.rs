@@ -33,17 +33,18 @@ mod topic;
 mod what_if;
 
 pub use agreement::Agreement;
-pub use candidates::{Candidate, Change, NoCandidates};
+pub use candidates::{Candidate, Change};
 pub use content::{
     Answer, Aside, BalancerCount, Basis, BeforeGrowth, BeyondMaximum, Choice, Content, Cooldown,
-    ErrorCause, ErrorShares, Fit, FreshErrors, Longest, MinAndMax, NeededSize, OtherSetting,
-    OwnWindow, PresentTarget, PresentWarmUp, Recommendation, Replay, Rest, ServiceCooldown,
-    SizeRange, SlowestLink, StepSize, TargetCompared, TargetRow, TargetValue, Unfinished, WarmUp,
+    ErrorCause, ErrorShares, Fit, FreshErrors, Longest, MinAndMax, NeededSize, NoCandidates,
+    OtherSetting, OwnWindow, PresentTarget, PresentWarmUp, Recommendation, Replay, Rest,
+    ServiceCooldown, SizeRange, SlowestLink, StepSize, TargetCompared, TargetRow, TargetValue,
+    Unfinished, WarmUp,
 };
 use evidence::price::Price;
 pub use others::{Assumption, ROOM, Standing};
 pub use topic::Topic;
-pub use what_if::WhatIf;
+pub use what_if::{WhatIf, WhatIfError};
 
 /// What advice is given on.
 #[derive(Debug, Clone, Copy)]

@@ -19,6 +19,70 @@ pub struct WhatIf {
     pub datapoints: Option<usize>,
 }
 
+/// Why `--what-if` cannot be read, or does not fit the group that was watched.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WhatIfError {
+    NotNameAndValue {
+        part: String,
+    },
+    GivenTwice {
+        name: String,
+    },
+    UnknownName {
+        name: String,
+    },
+    MinAboveMax {
+        min: u32,
+        max: u32,
+    },
+    /// An alarm cannot look back so far.
+    WindowTooLong {
+        window: Duration,
+    },
+    MinAboveMaximum {
+        min: u32,
+        maximum: u32,
+        group: String,
+    },
+    MaxBelowMinimum {
+        max: u32,
+        minimum: u32,
+        group: String,
+    },
+    /// No metric is tracked in such periods.
+    UnusualPeriod {
+        period: Duration,
+    },
+    NotATarget {
+        value: String,
+    },
+    TargetTooHigh {
+        value: String,
+        most: f64,
+    },
+    NotACount {
+        name: &'static str,
+        value: String,
+    },
+    CountOutOfRange {
+        name: &'static str,
+        count: u32,
+        least: u32,
+        most: u32,
+    },
+    /// `why` is what the parser of durations says.
+    NotADuration {
+        name: &'static str,
+        why: String,
+    },
+    WarmUpTooLong {
+        value: String,
+    },
+    PeriodNotWhole {
+        value: String,
+    },
+}
+
 /// Larger groups than AWS runs; the model has every instance in memory.
 const MOST: u32 = 10_000;
 /// Bytes a minute are the largest metric that is tracked.
@@ -31,16 +95,19 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 impl WhatIf {
     /// `target=50,min=4`: names and values as `--what-if` takes them.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, WhatIfError> {
         let mut what_if = Self::default();
         let mut names: Vec<&str> = Vec::new();
         for part in text.split(',') {
-            let (name, value) = part
-                .split_once('=')
-                .ok_or_else(|| format!("`{part}` is not NAME=VALUE, such as target=50"))?;
+            let (name, value) =
+                part.split_once('=')
+                    .ok_or_else(|| WhatIfError::NotNameAndValue {
+                        part: part.to_owned(),
+                    })?;
             let (name, value) = (name.trim(), value.trim());
             if names.contains(&name) {
-                return Err(format!("{name} is given twice: leave one out"));
+                let name = name.to_owned();
+                return Err(WhatIfError::GivenTwice { name });
             }
             names.push(name);
             what_if.set(name, value)?;
@@ -48,56 +115,54 @@ impl WhatIf {
         what_if.whole()
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+    fn set(&mut self, name: &str, value: &str) -> Result<(), WhatIfError> {
         match name {
             "target" => self.target = Some(target(value)?),
-            "min" => self.min = Some(count(name, value, 0)?),
-            "max" => self.max = Some(count(name, value, 1)?),
+            "min" => self.min = Some(count("min", value, 0)?),
+            "max" => self.max = Some(count("max", value, 1)?),
             "warm-up" => self.warm_up = Some(warm_up(value)?),
             "period" => self.period = Some(period(value)?),
-            "datapoints" => self.datapoints = Some(count(name, value, 1)? as usize),
+            "datapoints" => self.datapoints = Some(count("datapoints", value, 1)? as usize),
             _ => {
-                return Err(format!(
-                    "`{name}` is none of target, min, max, warm-up, period, datapoints"
-                ));
+                let name = name.to_owned();
+                return Err(WhatIfError::UnknownName { name });
             }
         }
         Ok(())
     }
 
     /// What its parts say of each other.
-    fn whole(self) -> Result<Self, String> {
+    fn whole(self) -> Result<Self, WhatIfError> {
         if let (Some(min), Some(max)) = (self.min, self.max)
             && min > max
         {
-            return Err(format!("min={min} is more than max={max}"));
+            return Err(WhatIfError::MinAboveMax { min, max });
         }
         let window = self.period.unwrap_or(MINUTE) * self.datapoints.unwrap_or(1) as u32;
         if window > LONGEST_WINDOW {
-            return Err(format!(
-                "an alarm looks back a day at most, not {}",
-                units::duration(window)
-            ));
+            return Err(WhatIfError::WindowTooLong { window });
         }
         Ok(self)
     }
 
     /// Why it does not fit the group that was watched, if it does not.
-    pub fn fits(&self, timeline: &Timeline) -> Result<(), String> {
+    pub fn fits(&self, timeline: &Timeline) -> Result<(), WhatIfError> {
         if let Some((_, group)) = timeline.groups().next() {
             let (min, max) = (group.min, group.max);
             match (self.min, self.max) {
                 (Some(own), None) if own > max => {
-                    return Err(format!(
-                        "min={own} is more than the maximum of {max} of {}: give max too",
-                        group.name
-                    ));
+                    return Err(WhatIfError::MinAboveMaximum {
+                        min: own,
+                        maximum: max,
+                        group: group.name.clone(),
+                    });
                 }
                 (None, Some(own)) if own < min => {
-                    return Err(format!(
-                        "max={own} is less than the minimum of {min} of {}: give min too",
-                        group.name
-                    ));
+                    return Err(WhatIfError::MaxBelowMinimum {
+                        max: own,
+                        minimum: min,
+                        group: group.name.clone(),
+                    });
                 }
                 _ => {}
             }
@@ -107,10 +172,7 @@ impl WhatIf {
                 if !is_usual(period)
                     && timeline.alarms().iter().all(|alarm| alarm.period != period) =>
             {
-                Err(format!(
-                    "period: no metric is tracked in periods of {}: it takes 10s, 30s or whole minutes",
-                    units::duration(period)
-                ))
+                Err(WhatIfError::UnusualPeriod { period })
             }
             _ => Ok(()),
         }
@@ -163,46 +225,59 @@ fn is_usual(period: Duration) -> bool {
     [10, 30].contains(&period.as_secs()) || period.as_secs().is_multiple_of(MINUTE.as_secs())
 }
 
-fn target(value: &str) -> Result<f64, String> {
+fn target(value: &str) -> Result<f64, WhatIfError> {
     let target = value
         .parse()
         .ok()
         .filter(|target: &f64| target.is_finite() && *target > 0.0);
-    let target = target.ok_or_else(|| format!("target: `{value}` is not a number above 0"))?;
+    let target = target.ok_or_else(|| WhatIfError::NotATarget {
+        value: value.to_owned(),
+    })?;
     if target > HIGHEST_TARGET {
-        return Err(format!(
-            "target: `{value}` is more than any metric reaches ({HIGHEST_TARGET:.0} at most)"
-        ));
+        return Err(WhatIfError::TargetTooHigh {
+            value: value.to_owned(),
+            most: HIGHEST_TARGET,
+        });
     }
     Ok(target)
 }
 
-fn count(name: &str, value: &str, least: u32) -> Result<u32, String> {
-    let count: u32 = value
-        .parse()
-        .map_err(|_| format!("{name}: `{value}` is not a whole number"))?;
+fn count(name: &'static str, value: &str, least: u32) -> Result<u32, WhatIfError> {
+    let count: u32 = value.parse().map_err(|_| WhatIfError::NotACount {
+        name,
+        value: value.to_owned(),
+    })?;
     if !(least..=MOST).contains(&count) {
-        return Err(format!("{name}: {count} is not from {least} to {MOST}"));
+        return Err(WhatIfError::CountOutOfRange {
+            name,
+            count,
+            least,
+            most: MOST,
+        });
     }
     Ok(count)
 }
 
-fn warm_up(value: &str) -> Result<Duration, String> {
-    let time = units::parse_duration(value).map_err(|why| format!("warm-up: {why}"))?;
+fn time(name: &'static str, value: &str) -> Result<Duration, WhatIfError> {
+    units::parse_duration(value).map_err(|why| WhatIfError::NotADuration { name, why })
+}
+
+fn warm_up(value: &str) -> Result<Duration, WhatIfError> {
+    let time = time("warm-up", value)?;
     if time > LONGEST_WARM_UP {
-        return Err(format!(
-            "warm-up: `{value}` is longer than the hour that AWS allows"
-        ));
+        return Err(WhatIfError::WarmUpTooLong {
+            value: value.to_owned(),
+        });
     }
     Ok(time)
 }
 
-fn period(value: &str) -> Result<Duration, String> {
-    let time = units::parse_duration(value).map_err(|why| format!("period: {why}"))?;
+fn period(value: &str) -> Result<Duration, WhatIfError> {
+    let time = time("period", value)?;
     if time.is_zero() || time.subsec_nanos() > 0 {
-        return Err(format!(
-            "period: `{value}` is not a whole number of seconds above 0"
-        ));
+        return Err(WhatIfError::PeriodNotWhole {
+            value: value.to_owned(),
+        });
     }
     Ok(time)
 }
@@ -210,6 +285,7 @@ fn period(value: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::words;
     use evidence::timeline::{Alarm, GroupState, Observation, Observed};
 
     #[test]
@@ -243,7 +319,7 @@ mod tests {
             ("warm-up=5", "unit"),
             ("warm-up=2h", "the hour"),
         ] {
-            let why = WhatIf::parse(text).unwrap_err();
+            let why = words::what_if(&WhatIf::parse(text).unwrap_err());
             assert!(why.contains(hint), "{text}: {why}");
         }
     }
@@ -278,7 +354,7 @@ mod tests {
         ] {
             let fits = WhatIf::parse(text).unwrap().fits(&timeline);
             let good = match (&fits, hint) {
-                (Err(why), Some(hint)) => why.contains(hint),
+                (Err(why), Some(hint)) => words::what_if(why).contains(hint),
                 (fits, hint) => fits.is_ok() && hint.is_none(),
             };
             assert!(good, "{text}: {fits:?}");

@@ -1,12 +1,10 @@
 //! `spikeproof advise`: explains a run's scaling policy and compares other policies.
 
-use std::error::Error;
-
 use super::report::{ReportError, folder_of, read};
 use super::{CommandOutput, RunsDir};
-use crate::advice::WhatIf;
+use crate::advice::{WhatIf, WhatIfError};
 use crate::outcome::Exit;
-use crate::report::{Own, advice, terminal};
+use crate::report::{Own, advice, terminal, words};
 use crate::watch::{self, RecordingError};
 
 /// Explains what an earlier run shows about the group's scaling policy.
@@ -22,7 +20,7 @@ pub(super) struct AdviseArgs {
     /// Also replays this policy: any of target, min, max, warm-up, period and datapoints, such as
     /// `target=40,min=3`. A period is 10s, 30s, whole minutes, or one of the group's alarms; a
     /// count is at most 10000
-    #[arg(long, value_name = "NAME=VALUE,...", value_parser = WhatIf::parse)]
+    #[arg(long, value_name = "NAME=VALUE,...", value_parser = what_if)]
     what_if: Option<WhatIf>,
     /// The price of one instance per hour in US dollars [default: the on-demand price of its type
     /// in us-east-1]
@@ -31,6 +29,10 @@ pub(super) struct AdviseArgs {
     /// Prints JSON
     #[arg(long)]
     json: bool,
+}
+
+fn what_if(text: &str) -> Result<WhatIf, String> {
+    WhatIf::parse(text).map_err(|error| words::what_if(&error))
 }
 
 fn price(text: &str) -> Result<f64, String> {
@@ -63,8 +65,8 @@ enum AdviseError {
     NoData { run: String, group: String },
     #[error(transparent)]
     Recording(#[from] RecordingError),
-    #[error("--what-if {0}")]
-    WhatIf(#[source] Box<dyn Error + Send + Sync>),
+    #[error("--what-if {}", words::what_if(.0))]
+    WhatIf(WhatIfError),
     #[error(transparent)]
     Json(#[from] serde_json::Error),
 }
@@ -86,9 +88,7 @@ fn advice_text(args: &AdviseArgs) -> Result<String, AdviseError> {
     let started = report.started.ok_or_else(no_data)?;
     let timeline = watch::read(&folder.join("watch.jsonl"))?;
     if let Some(what_if) = &args.what_if {
-        what_if
-            .fits(&timeline)
-            .map_err(|error| AdviseError::WhatIf(error.into()))?;
+        what_if.fits(&timeline).map_err(AdviseError::WhatIf)?;
     }
     let own = Own {
         what_if: args.what_if.clone(),

@@ -4,11 +4,14 @@ mod causes;
 mod change;
 mod settings;
 mod sizes;
+mod what_if;
 
 pub use change::agreement;
+pub use what_if::what_if;
 
 use crate::advice::{self, Assumption, Basis, Content, NoCandidates, Standing};
 use crate::report::{Advice, Answer, Candidate};
+use evidence::capacity::Metric;
 use model::units;
 
 /// Advice, in words.
@@ -107,15 +110,7 @@ fn basis(basis: &Basis) -> String {
             );
         }
         Basis::Capacity(capacity) => return sizes::known(capacity),
-        Basis::Metric { metric, each } => {
-            return format!(
-                "{} of the metric, the middle one {:.0} % from {:.3} for each request/s; {}; the rows below show what other targets do",
-                units::count(metric.datapoints as u32, "datapoint"),
-                metric.scatter * 100.0,
-                metric.per_request,
-                by_capacity(*each)
-            );
-        }
+        Basis::Metric { metric, each } => return datapoints(metric, *each),
         Basis::PeakAndCalm { peak, calm, each } => {
             return format!(
                 "{peak:.0} and {calm:.0} requests/s over {}",
@@ -165,6 +160,16 @@ fn basis(basis: &Basis) -> String {
         }
     };
     fixed.to_owned()
+}
+
+fn datapoints(metric: &Metric, each: f64) -> String {
+    format!(
+        "{} of the metric, the middle one {:.0} % from {:.3} for each request/s; {}; the rows below show what other targets do",
+        units::count(metric.datapoints as u32, "datapoint"),
+        metric.scatter * 100.0,
+        metric.per_request,
+        by_capacity(each)
+    )
 }
 
 /// The size has this in full; other answers only what follows from it.
