@@ -43,7 +43,7 @@ pub enum Exit {
     ScenarioInvalid,
     /// Credentials, quota, provision, generators.
     CouldNotRun,
-    /// The verdict is [`Verdict::Inconclusive`].
+    /// Too little was seen for a verdict.
     Inconclusive,
     /// Something the run made still exists, or could not be proven gone.
     ResourcesLeft,

@@ -336,9 +336,9 @@ impl Url {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Model {
-    /// Closed model.
+    /// Closed model: so many sessions.
     Users,
-    /// Open model.
+    /// Open model: so many iterations per second.
     Rate,
 }
 
