@@ -6,7 +6,7 @@ use super::candidates::Current;
 use evidence::Timeline;
 use model::scaling::Bounds;
 use model::scaling::replay::Setting;
-use model::units;
+use model::units::{self, DurationError};
 
 /// What it changes of the policy that ran.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -73,7 +73,7 @@ pub enum WhatIfError {
     /// `why` is what the parser of durations says.
     NotADuration {
         name: &'static str,
-        why: String,
+        why: DurationError,
     },
     WarmUpTooLong {
         value: String,
