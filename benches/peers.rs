@@ -114,12 +114,14 @@ struct Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        let _ = Command::new("nginx")
-            .args(["-s", "stop", "-p"])
-            .arg(&self.folder)
-            .args(["-c", "nginx.conf"])
-            .status();
-        let _ = self.server.wait();
+        drop(
+            Command::new("nginx")
+                .args(["-s", "stop", "-p"])
+                .arg(&self.folder)
+                .args(["-c", "nginx.conf"])
+                .status(),
+        );
+        drop(self.server.wait());
     }
 }
 
@@ -190,7 +192,7 @@ fn serve(folder: &Path, ports: [u16; 3]) -> Outcome<Child> {
     while std::net::TcpStream::connect(("127.0.0.1", ports[0])).is_err() {
         let ended = server.try_wait()?;
         if ended.is_some() || Instant::now() > patience {
-            let _ = server.kill();
+            drop(server.kill());
             let words = std::fs::read_to_string(&errors)?;
             let how = ended.map_or("does not answer".to_owned(), |status| {
                 format!("ended: {status}")

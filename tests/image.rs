@@ -284,9 +284,11 @@ async fn serve(listener: TcpListener, registry: Arc<Mutex<Registry>>) {
         let service =
             service_fn(move |request: Request<Incoming>| answer(request, Arc::clone(&registry)));
         open.spawn(async move {
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            drop(
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await,
+            );
         });
     }
 }

@@ -317,12 +317,12 @@ async fn serve_page(listener: tokio::net::TcpListener, status: &'static str) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     while let Ok((mut stream, _)) = listener.accept().await {
         let mut request = vec![0; 64 * 1024];
-        let _ = stream.read(&mut request).await;
+        drop(stream.read(&mut request).await);
         let page = "<html><body>It works!</body></html>";
         let length = page.len();
         let answer = format!(
             "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{page}"
         );
-        let _ = stream.write_all(answer.as_bytes()).await;
+        drop(stream.write_all(answer.as_bytes()).await);
     }
 }

@@ -81,9 +81,11 @@ async fn serve(
         let method = request.method().to_string();
         async move { Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from(method)))) }
     });
-    let _ = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    drop(
+        hyper::server::conn::http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), service)
+            .await,
+    );
 }
 
 struct Trial {

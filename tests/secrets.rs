@@ -55,7 +55,7 @@ impl Echo {
                 });
                 open.spawn(async move {
                     let http = hyper::server::conn::http1::Builder::new();
-                    let _ = http.serve_connection(TokioIo::new(stream), service).await;
+                    drop(http.serve_connection(TokioIo::new(stream), service).await);
                 });
             }
         });

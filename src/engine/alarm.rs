@@ -51,7 +51,7 @@ impl WakeTimer {
             let mut expirations = [0; 8];
             // How often it expired does not matter, only that it is read, or it would stay
             // readable.
-            let _ = self.timer.try_read(&mut expirations);
+            drop(self.timer.try_read(&mut expirations));
             self.armed.set(None);
             let now = Instant::now();
             // One by one: splitting the map would count what stays, every time.

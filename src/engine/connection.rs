@@ -101,7 +101,7 @@ impl Connection {
         two_without_tls: bool,
         open: &Rc<OpenConnections>,
     ) -> Result<(Self, Option<(Duration, HandshakeKind)>), NotOpened> {
-        let _ = stream.set_nodelay(true);
+        drop(stream.set_nodelay(true));
         let begun = Instant::now();
         let (wire, handshake) = match tls {
             None if two_without_tls => (two(Io::Plain(stream)).await?, None),
@@ -302,7 +302,7 @@ async fn two(io: Io) -> Result<Wire, NotOpened> {
         .map_err(refused)?;
     let driver = spawn_local(async move {
         // How it ended is seen by the requests under way, if there are any.
-        let _ = driver.await;
+        drop(driver.await);
     });
     Ok(Wire::Two {
         sender,

@@ -245,7 +245,7 @@ mod tests {
                 if answer.answers.is_empty() {
                     answer.metadata.response_code = ResponseCode::NXDomain;
                 }
-                let _ = socket.send_to(&answer.to_vec().unwrap(), from).await;
+                drop(socket.send_to(&answer.to_vec().unwrap(), from).await);
             }
         });
         let mut connection = ConnectionConfig::udp();
@@ -276,7 +276,7 @@ mod tests {
                     "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
                     body.len()
                 );
-                let _ = stream.write_all(answer.as_bytes()).await;
+                drop(stream.write_all(answer.as_bytes()).await);
             }
         });
         port

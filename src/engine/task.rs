@@ -144,7 +144,7 @@ where
 
 /// Says why there will be no load, so that the other side need not guess.
 async fn fail(task: &GeneratorTask, error: GenerateError) -> Result<Ended, GenerateError> {
-    let _ = say_end(task, Ended::Failed(error.to_string()), 0).await;
+    drop(say_end(task, Ended::Failed(error.to_string()), 0).await);
     Err(error)
 }
 
@@ -235,7 +235,7 @@ async fn say_end(task: &GeneratorTask, why: Ended, intervals: u32) -> Result<End
         at: Timestamp::now(),
     };
     if why == Ended::LeaseLapsed {
-        let _ = timeout(LAST_WORD, task.channel.put_end(&end)).await;
+        drop(timeout(LAST_WORD, task.channel.put_end(&end)).await);
         forget_secrets(task).await;
         return Ok(why);
     }
@@ -255,7 +255,7 @@ async fn say_end(task: &GeneratorTask, why: Ended, intervals: u32) -> Result<End
 /// for its guard.)
 async fn forget_secrets(task: &GeneratorTask) {
     if task.channel.is_local() {
-        let _ = task.channel.drop_secrets().await;
+        drop(task.channel.drop_secrets().await);
     }
 }
 

@@ -142,11 +142,11 @@ fn work_here(
     let before = u32::try_from(context.elapsed().as_secs())
         .unwrap_or(u32::MAX)
         .saturating_add(1);
-    let _ = sender.send(WorkerSeconds {
+    drop(sender.send(WorkerSeconds {
         worker,
         before,
         interval: context.recorder.borrow_mut().take_all(),
-    });
+    }));
     carried_out
 }
 
@@ -174,7 +174,7 @@ async fn carry_out(
     beside.spawn_local(async move {
         if let Some(alarm) = &bell.alarm {
             // A timer that breaks would leave all sessions asleep: the saturation of the run says so.
-            let _ = alarm.ring().await;
+            drop(alarm.ring().await);
         }
     });
     beside.spawn_local(async move { names.addresses.refresh().await });
@@ -210,11 +210,11 @@ fn report(context: &WorkerContext, worker: u32, sender: &UnboundedSender<WorkerS
     // The watch on the generator's health fills a second in just after it has passed.
     let before = u32::try_from(elapsed.saturating_sub(SETTLES).as_secs()).unwrap_or(u32::MAX);
     let interval = recorder.take_before(before);
-    let _ = sender.send(WorkerSeconds {
+    drop(sender.send(WorkerSeconds {
         worker,
         before,
         interval,
-    });
+    }));
 }
 
 /// Every session of the share, each waiting for its span.

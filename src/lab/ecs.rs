@@ -84,7 +84,7 @@ async fn run_task(world: &World, input: &Value) -> Result<Value, ApiError> {
         }
         let task = new_task(world, input, &asked, tasks.len());
         started.push(describe(&task));
-        let _ = world.launches.send(task.id.clone());
+        drop(world.launches.send(task.id.clone()));
         tasks.insert(task.id.clone(), task);
     }
     Ok(json!({ "tasks": started, "failures": failures }))

@@ -39,13 +39,15 @@ where
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let _ = stream.set_nodelay(true);
+        drop(stream.set_nodelay(true));
         let service = service.clone();
         connections.spawn(async move {
             let server = hyper::server::conn::http1::Builder::new();
-            let _ = server
-                .serve_connection(TokioIo::new(stream), service_fn(service))
-                .await;
+            drop(
+                server
+                    .serve_connection(TokioIo::new(stream), service_fn(service))
+                    .await,
+            );
         });
     }
 }

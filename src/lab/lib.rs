@@ -320,7 +320,7 @@ impl Lab {
         self.world.closing.cancel();
         while self.servers.join_next().await.is_some() {}
         self.moto.stop().await;
-        let _ = self.folder.close();
+        drop(self.folder.close());
     }
 }
 

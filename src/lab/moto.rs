@@ -110,7 +110,7 @@ impl Moto {
         signal(&self.child, rustix::process::Signal::TERM);
         if tokio::time::timeout(STOP, self.child.wait()).await.is_err() {
             signal(&self.child, rustix::process::Signal::KILL);
-            let _ = self.child.wait().await;
+            drop(self.child.wait().await);
         }
     }
 }

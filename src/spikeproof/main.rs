@@ -8,14 +8,17 @@ use spikeproof::redact;
 
 fn main() -> ExitCode {
     // One TLS provider in the whole process: two of them panic at the first handshake.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "spikeproof: could not start: {error}");
+            drop(writeln!(
+                std::io::stderr(),
+                "spikeproof: could not start: {error}"
+            ));
             return ExitCode::from(4);
         }
     };
@@ -25,7 +28,7 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     // A door: errors, reports and comparisons of every command, and a generator's last words, pass
     // here.
-    let _ = std::io::stdout().write_all(redact::text(&answer.stdout).as_bytes());
-    let _ = std::io::stderr().write_all(redact::text(&answer.stderr).as_bytes());
+    drop(std::io::stdout().write_all(redact::text(&answer.stdout).as_bytes()));
+    drop(std::io::stderr().write_all(redact::text(&answer.stderr).as_bytes()));
     ExitCode::from(answer.code)
 }

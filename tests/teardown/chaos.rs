@@ -145,14 +145,14 @@ fn lose(trial: &Trial, lost: Lost) {
     match lost {
         Lost::Nothing => {}
         Lost::State => {
-            let _ = std::fs::remove_file(folder.join("terraform.tfstate"));
-            let _ = std::fs::remove_dir_all(folder.join("states"));
+            drop(std::fs::remove_file(folder.join("terraform.tfstate")));
+            drop(std::fs::remove_dir_all(folder.join("states")));
         }
         Lost::Journal => {
-            let _ = std::fs::remove_file(folder.join("journal"));
+            drop(std::fs::remove_file(folder.join("journal")));
         }
         Lost::Folder => {
-            let _ = std::fs::remove_dir_all(folder);
+            drop(std::fs::remove_dir_all(folder));
         }
     }
 }
@@ -177,7 +177,7 @@ async fn reap_it(trial: &Trial, lost: Lost) -> Result<(), String> {
                 trial.reap(&arguments, &hosts[1])
             );
             one.and(other)?;
-            let _ = trial.run_folder().map(std::fs::remove_dir_all);
+            drop(trial.run_folder().map(std::fs::remove_dir_all));
             Ok(())
         }
     }

@@ -208,7 +208,7 @@ async fn in_phase(trial: &mut Trial, phase: &str, fault: Fault) -> Result<(), St
         // A signal ends the hold by itself: without it the phase might be over before the signal is
         // heard.
         if !fault.is_signal() {
-            let _ = std::fs::remove_file(&hold);
+            drop(std::fs::remove_file(&hold));
         }
     }
     let status = ended(trial, &mut run).await?;
@@ -274,8 +274,8 @@ async fn happen(trial: &mut Trial, fault: Fault, pid: u32) {
         }
         Fault::StateDeleted => {
             let folder = state.unwrap_or_default();
-            let _ = std::fs::remove_file(folder.join("terraform.tfstate"));
-            let _ = std::fs::remove_dir_all(folder.join("states"));
+            drop(std::fs::remove_file(folder.join("terraform.tfstate")));
+            drop(std::fs::remove_dir_all(folder.join("states")));
         }
         Fault::FolderDeleted => state.as_deref().into_iter().for_each(delete),
         Fault::FolderDeletedAndKill => {

@@ -199,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_jobs_identity_token_becomes_a_session_of_the_role() {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let here = format!("http://{}", listener.local_addr().unwrap());
         let mut server = tokio::task::JoinSet::new();

@@ -107,7 +107,7 @@ impl View {
 
 /// A closed stderr is no reason to end a run.
 fn write_line(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    drop(writeln!(std::io::stderr(), "{line}"));
 }
 
 fn progress_line(progress: &Progress) -> String {

@@ -109,12 +109,12 @@ async fn lab(args: LabArgs) -> Result<u8, LabRunError> {
 /// Prints the environment and waits for Ctrl-C or SIGTERM.
 async fn serve(lab: &Lab, signals: &mut Signals) -> u8 {
     let mut out = std::io::stdout();
-    let _ = writeln!(out, "unset AWS_PROFILE AWS_SESSION_TOKEN");
+    drop(writeln!(out, "unset AWS_PROFILE AWS_SESSION_TOKEN"));
     for (name, value) in lab.environment() {
-        let _ = writeln!(out, "export {name}={value}");
+        drop(writeln!(out, "export {name}={value}"));
     }
-    let _ = writeln!(out, "# the lab serves until Ctrl-C");
-    let _ = out.flush();
+    drop(writeln!(out, "# the lab serves until Ctrl-C"));
+    drop(out.flush());
     signals.next().await;
     0
 }
@@ -162,7 +162,7 @@ fn command(lab: &Lab, program: &str, arguments: &[String]) -> Command {
 
 fn print_inventory(inventory: &Result<Vec<String>, LabError>) {
     let mut out = std::io::stdout();
-    let _ = match inventory {
+    drop(match inventory {
         Ok(things) if things.is_empty() => writeln!(out, "the emulated account is empty"),
         Ok(things) => writeln!(
             out,
@@ -170,7 +170,7 @@ fn print_inventory(inventory: &Result<Vec<String>, LabError>) {
             things.join("\n  ")
         ),
         Err(error) => writeln!(out, "{error}"),
-    };
+    });
 }
 
 /// Prints the actions of each principal that was held to a policy document.
@@ -184,16 +184,18 @@ fn print_permissions(all: &[Usage]) {
         ..
     } in all.iter().filter(|usage| usage.held)
     {
-        let _ = writeln!(
+        drop(writeln!(
             out,
             "permissions of the {principal}: {} actions used, {} denied",
             used.len(),
             denied.len()
-        );
+        ));
         for (heading, actions) in [("used", used), ("denied", denied), ("never used", unused)] {
-            let _ = actions
-                .iter()
-                .try_for_each(|action| writeln!(out, "  {heading}: {action}"));
+            drop(
+                actions
+                    .iter()
+                    .try_for_each(|action| writeln!(out, "  {heading}: {action}")),
+            );
         }
     }
 }

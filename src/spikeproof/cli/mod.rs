@@ -126,12 +126,18 @@ impl RunsDir {
 fn install_redacting_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SPIKEPROOF_LOG")
         .unwrap_or_else(|_| "warn".into());
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(redacted_stderr)
-        .try_init();
+    drop(
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(redacted_stderr)
+            .try_init(),
+    );
     std::panic::set_hook(Box::new(|panic| {
-        let _ = writeln!(std::io::stderr(), "{}", redact::text(&panic.to_string()));
+        drop(writeln!(
+            std::io::stderr(),
+            "{}",
+            redact::text(&panic.to_string())
+        ));
     }));
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn trigger(cx: &Context, phase: Phase) -> Result<(), RunError> 
 }
 
 async fn hold(cx: &Context, file: &Path) {
-    let _ = std::fs::write(file, "");
+    drop(std::fs::write(file, ""));
     while file.exists() && !cx.interrupt.stop_load().is_cancelled() {
         sleep(POLL).await;
     }

@@ -125,7 +125,7 @@ async fn fargate(
             }
         }
         // It is in the repository now, and every run's folder is kept.
-        let _ = std::fs::remove_file(&image.layer);
+        drop(std::fs::remove_file(&image.layer));
     }
     let location = format!("s3://{}/run", outputs.bucket);
     let channel = channel::open(&location, Some(&cloud.aws)).map_err(failed)?;

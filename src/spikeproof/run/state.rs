@@ -110,7 +110,7 @@ impl RunState {
 
     /// Records an outcome. One that cannot be written only reads as "may still exist".
     pub(super) fn record(&self, record: Record) {
-        let _ = self.write(record);
+        drop(self.write(record));
     }
 
     fn write(&self, record: Record) -> Result<(), JournalError> {
@@ -164,7 +164,7 @@ impl RunState {
     pub(super) async fn keep_sending_heartbeats(&self, events: &Events) {
         loop {
             // A refusal changes nothing here: everything is being taken down anyway.
-            let _ = self.send_heartbeat(events).await;
+            drop(self.send_heartbeat(events).await);
             tokio::time::sleep(HEARTBEAT_INTERVAL).await;
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn send_on_signal(cx: &Context, state: &Arc<RunState>) -> JoinSet<()>
 /// Even on a third signal, waits until the order is written, for a limited time.
 pub(super) async fn wait_until_sent(cx: &Context, sender: &mut JoinSet<()>) {
     if cx.interrupt.stop_load().is_cancelled() {
-        let _ = timeout(STOP_ORDER_TIMEOUT, sender.join_next()).await;
+        drop(timeout(STOP_ORDER_TIMEOUT, sender.join_next()).await);
     }
 }
 

@@ -38,7 +38,7 @@ async fn empty_aws_but(refused: &'static str) -> (Cloud, Heard, JoinSet<()>) {
 async fn aws_that_says(
     answers: Vec<(&'static str, u16, &'static str)>,
 ) -> (Cloud, Heard, JoinSet<()>) {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let heard = Heard::default();
@@ -105,7 +105,7 @@ async fn answer(mut stream: TcpStream, log: Heard, answers: Vec<(&str, u16, &'st
     let text = format!(
         "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
     );
-    let _ = stream.write_all(text.as_bytes()).await;
+    drop(stream.write_all(text.as_bytes()).await);
 }
 
 /// Each service's own answer for "there is nothing".
