@@ -2,9 +2,10 @@
 //! a target that slows down under load. Each test ends with a check that the account is empty.
 
 #![allow(
+    clippy::too_many_lines,
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test that cannot go on has failed"
+    reason = "a test that cannot go on has failed, and a story is told in one piece"
 )]
 
 use std::path::{Path, PathBuf};

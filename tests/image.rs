@@ -314,7 +314,7 @@ async fn answer(
     Ok(answer.body(Full::new(body.to_string().into())).unwrap())
 }
 
-async fn client(listener: &TcpListener) -> aws_sdk_ecr::Client {
+fn client(listener: &TcpListener) -> aws_sdk_ecr::Client {
     let config = aws_sdk_ecr::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-west-1"))
@@ -353,7 +353,7 @@ async fn a_push_survives_a_slow_connection_and_a_lost_answer_and_can_be_repeated
     let folder = tempfile::tempdir().unwrap();
     let image = image(folder.path());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = client(&listener).await;
+    let client = client(&listener);
     let registry = Arc::new(Mutex::new(Registry {
         lose_an_answer: true,
         ..Registry::default()

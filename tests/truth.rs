@@ -5,10 +5,11 @@
 //! interval, each verdict and each piece of advice as expected. `SPIKEPROOF_TRUTH`: `all`, a lab
 //! file of one's own, or names; without it, a few.
 #![allow(
+    clippy::too_many_lines,
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "the helpers of tests are tests, which clippy.toml cannot see"
+    reason = "the helpers of tests are tests, which clippy.toml cannot see; a story is told in one piece"
 )]
 
 use std::collections::BTreeMap;

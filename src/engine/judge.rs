@@ -1,5 +1,6 @@
 //! Judges an answer by the step's checks, and takes the captured values out of it.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use regex::bytes::Regex;
@@ -47,7 +48,8 @@ struct ParsedAnswer<'a> {
     answer: &'a HttpAnswer,
     took: Duration,
     cookie: &'a dyn Fn(&str) -> Option<String>,
-    json: Option<Option<serde_json::Value>>,
+    /// `None` until asked for; then nothing if it is not JSON.
+    json: OnceCell<Option<serde_json::Value>>,
 }
 
 /// Why a step's check or capture cannot be compiled.
@@ -111,7 +113,7 @@ impl Judge {
     }
 
     /// The rule: 2xx and 3xx are right.
-    pub fn plain(&self, status: u16) -> Ending {
+    pub(crate) fn plain(status: u16) -> Ending {
         match status {
             500.. => Ending::Status5xx,
             400..500 => Ending::Status4xx,
@@ -134,7 +136,7 @@ impl Judge {
             answer,
             took,
             cookie,
-            json: None,
+            json: OnceCell::new(),
         };
         let mut failed = false;
         let mut status_wrong = !self.asks_for_status && !(200..400).contains(&answer.status);
@@ -207,10 +209,10 @@ fn css(selector: &str) -> Result<Engine, PatternError> {
 }
 
 impl ParsedAnswer<'_> {
-    fn json(&mut self) -> Option<&serde_json::Value> {
+    fn json(&self) -> Option<&serde_json::Value> {
         let body = &self.answer.body;
         self.json
-            .get_or_insert_with(|| serde_json::from_slice(body).ok())
+            .get_or_init(|| serde_json::from_slice(body).ok())
             .as_ref()
     }
 }

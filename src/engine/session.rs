@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::context::WorkerContext;
 use super::decode::decode;
+use super::judge::Judge;
 use super::link::{Link, Trace};
 use super::request::Prepared;
 use super::values::{CapturedValue, Values};
@@ -236,7 +237,7 @@ impl Session {
             return (Ending::Broken, true);
         }
         if prepared.judge.is_plain() {
-            return (prepared.judge.plain(answer.status), false);
+            return (Judge::plain(answer.status), false);
         }
         let Self {
             link,

@@ -227,9 +227,9 @@ impl Times {
         }
         if let Some(stopped) = stopped {
             spikes.retain(|span| span.rose.is_some_and(|rose| rose < stopped));
-            spikes
-                .iter_mut()
-                .for_each(|span| span.fell = span.fell.filter(|fell| *fell <= stopped));
+            for span in &mut spikes {
+                span.fell = span.fell.filter(|fell| *fell <= stopped);
+            }
         }
         if spikes.is_empty() {
             spikes.push(Span {

@@ -1,6 +1,11 @@
 //! Groups, loads and stories for the tests of everything that reads evidence.
 
-#![allow(clippy::unwrap_used, reason = "only tests use it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::too_many_lines,
+    reason = "only tests use it"
+)]
 
 use std::time::Duration;
 

@@ -51,7 +51,9 @@ impl Cbor {
             }
             Self::List(items) => {
                 encoder.array(items.len());
-                items.iter().for_each(|item| item.write(encoder));
+                for item in items {
+                    item.write(encoder);
+                }
                 encoder
             }
             Self::Map(entries) => {

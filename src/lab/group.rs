@@ -493,7 +493,7 @@ mod tests {
     use super::*;
     use model::scaling::replay::{Follows, InstanceLimits, Setting, replay};
 
-    const START: LabInstant = Duration::from_hours(490000);
+    const START: LabInstant = Duration::from_hours(490_000);
 
     fn at(seconds: u64) -> LabInstant {
         START + Duration::from_secs(seconds)

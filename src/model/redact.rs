@@ -285,9 +285,9 @@ mod tests {
 
     fn secrets(pairs: &[(&str, &str)]) -> Secrets {
         let mut secrets = Secrets::default();
-        pairs
-            .iter()
-            .for_each(|(name, value)| secrets.insert(*name, *value));
+        for (name, value) in pairs {
+            secrets.insert(*name, *value);
+        }
         secrets
     }
 

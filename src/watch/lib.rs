@@ -194,7 +194,9 @@ pub async fn survey(aws: &Aws, subject: &Subject) -> Result<Timeline, WatchError
     }
     let (surroundings, errors) = clients.surroundings(&state).await;
     recorder.see(Observed::Surroundings(surroundings));
-    errors.iter().for_each(|error| recorder.gap(error));
+    for error in &errors {
+        recorder.gap(error);
+    }
     let alarms = policies_and_alarms(&clients, &mut recorder).await;
     let since = Timestamp::now().checked_sub(BEFORE).unwrap_or_default();
     match metrics::metrics(&clients, &alarms, &[], since).await {
@@ -274,7 +276,9 @@ impl Watch {
         recorder.looked("group", sent);
         let (surroundings, errors) = clients.surroundings(&first).await;
         recorder.see_change("surroundings", Observed::Surroundings(surroundings));
-        errors.iter().for_each(|error| recorder.gap(error));
+        for error in &errors {
+            recorder.gap(error);
+        }
         let since = Since {
             at: Timestamp::now(),
             desired: first.desired,

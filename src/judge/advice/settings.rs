@@ -558,7 +558,9 @@ mod tests {
     #[test]
     fn errors_of_fresh_instances_have_a_remedy_and_are_in_no_row() {
         let (timeline, mut seconds) = seen("TargetTrackingScaling");
-        seconds.iter_mut().for_each(|second| second.errors = 0);
+        for second in &mut seconds {
+            second.errors = 0;
+        }
         let serving = vec![4; seconds.len()];
         let reaction = Reaction {
             launched: launched(),

@@ -1,6 +1,11 @@
 //! A report with everything in it, for tests of what reads reports.
 
-#![allow(clippy::unwrap_used, reason = "only tests use it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::too_many_lines,
+    reason = "only tests use it"
+)]
 
 use super::{
     AddressRow, Advice, Answer, Candidate, Capacity, CheckRow, Destroyed, Duration, Exit,

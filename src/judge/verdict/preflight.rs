@@ -467,8 +467,13 @@ mod tests {
         let disproved = |observations: Vec<Observation>| {
             let timeline = Timeline { observations };
             let times = evidence::reaction::Times::new(&scenario, &schedule, at(0), None);
-            let reaction =
-                evidence::reaction::react(&scenario, &Default::default(), &timeline, &times, None);
+            let reaction = evidence::reaction::react(
+                &scenario,
+                &model::measure::Results::default(),
+                &timeline,
+                &times,
+                None,
+            );
             given
                 .each_ref()
                 .map(|warning| is_disproved(warning, &scenario, &schedule, &timeline, &reaction))

@@ -65,7 +65,9 @@ fn sent(scenario: &Scenario, results: &Results) -> Finding {
         );
     };
     let mut all = Saturation::default();
-    tasks.values().for_each(|strain| all.merge(strain));
+    for saturation in tasks.values() {
+        all.merge(saturation);
+    }
     let bound = least_sent(!scenario.has(Model::Users));
     let share = sent_share(worst);
     let is_missed = share < bound;

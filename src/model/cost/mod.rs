@@ -20,7 +20,7 @@ pub const PRICES: Prices = Prices {
     date: "2026-11",
     region: "us-east-1",
     x86_vcpu_hour: 0.04048,
-    x86_gb_hour: 0.004445,
+    x86_gb_hour: 0.004_445,
     arm_vcpu_hour: 0.03238,
     arm_gb_hour: 0.00356,
     public_ipv4_hour: 0.005,

@@ -196,7 +196,7 @@ impl<'d> FlowDraft<'d> {
         let group = members.get("group").and_then(|node| reader.name(node));
         let own = match members.entry("steps") {
             Some(steps) => {
-                self.refuse_request_keys(reader, &members);
+                Self::refuse_request_keys(reader, &members);
                 self.groups.extend(group.clone());
                 let block = self.block(reader, &steps.node, depth + 1);
                 if group.is_some() {
@@ -232,7 +232,7 @@ impl<'d> FlowDraft<'d> {
         })
     }
 
-    fn refuse_request_keys(&self, reader: &mut Reader<'_>, members: &Members<'_>) {
+    fn refuse_request_keys(reader: &mut Reader<'_>, members: &Members<'_>) {
         let of_blocks = ["steps", "if", "repeat", "group"];
         for entry in members
             .entries()

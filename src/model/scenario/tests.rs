@@ -243,9 +243,9 @@ steps: [{ post: /a, json: { b: [\"${HOST}\", 1, 2.5, null, true], a: {} } }]
 
 fn with_secrets(pairs: &[(&str, &str)]) -> Substitutions {
     let mut substitutions = with_environment(&[]);
-    pairs
-        .iter()
-        .for_each(|(name, value)| substitutions.secrets.insert(*name, *value));
+    for (name, value) in pairs {
+        substitutions.secrets.insert(*name, *value);
+    }
     substitutions
 }
 
@@ -509,6 +509,7 @@ fn every_rule_has_a_message_of_its_own() {
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
 fn every_rule_of_phases_flows_and_steps_has_a_message_of_its_own() {
     let check = |phases: &str, flows: &str, message: &str| {

@@ -54,9 +54,9 @@ impl Inbox {
         }
         let mut arrived = futures_util::stream::iter(reads).buffer_unordered(READ_AT_ONCE);
         while let Some((task, intervals)) = arrived.next().await {
-            intervals
-                .iter()
-                .for_each(|interval| self.results.add(task, interval));
+            for interval in &intervals {
+                self.results.add(task, interval);
+            }
         }
     }
 

@@ -120,7 +120,7 @@ fn empty_answer(call: &str) -> (u16, &'static str) {
             200,
             "<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>",
         ),
-        () if has(".DescribeRepositories") && has(r#"{}"#) => (200, r#"{"repositories":[]}"#),
+        () if has(".DescribeRepositories") && has(r"{}") => (200, r#"{"repositories":[]}"#),
         () if has(".ListTasks") => (
             400,
             r#"{"__type":"ClusterNotFoundException","message":"none"}"#,
@@ -423,7 +423,7 @@ async fn a_run_with_a_damaged_journal_is_looked_for_twice() {
                     return;
                 }
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let twice = tokio::select! {
             biased;

@@ -87,7 +87,9 @@ impl Terraform {
     /// Hears what is new and copies the state. A copy that fails is no reason to disturb an apply.
     fn look(&self, tail: &mut Tail, seen: &mut StreamSummary) {
         while let Some(lines) = tail.next() {
-            lines.iter().for_each(|line| self.hear(line, seen));
+            for line in &lines {
+                self.hear(line, seen);
+            }
         }
         if let Err(error) = state::keep(&self.folder) {
             tracing::warn!(%error, "could not copy the terraform state");
