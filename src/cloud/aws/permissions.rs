@@ -348,7 +348,7 @@ pub const STATEMENTS: &[Statement] = &[
                 BOTH,
                 "a bucket must be empty to be deleted",
             ),
-            us("s3:PutObject", OPERATOR, "plan, beat and stop order"),
+            us("s3:PutObject", OPERATOR, "plan, heartbeat and stop order"),
             terraform("s3:DeleteObjectVersion", "empties the bucket"),
         ],
     },

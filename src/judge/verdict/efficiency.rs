@@ -64,7 +64,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Efficiency {
     };
     let below = Finding::of_group(
         too_few,
-        met_if(found.timeshare_under < scaling.under_provisioned),
+        met_if(found.timeshare_under <= scaling.under_provisioned),
         Measured::TooFewInstances {
             time_share: found.timeshare_under,
             missing_instances: found.accuracy_under,
@@ -74,7 +74,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Efficiency {
     let cost = price::listed(facts.timeline, found.over_instance_minutes);
     let above = Finding::of_group(
         excess,
-        met_if(over < scaling.over_provisioned),
+        met_if(over <= scaling.over_provisioned),
         Measured::ExcessInstanceMinutes {
             share: over,
             paid_minutes: paid,

@@ -137,12 +137,15 @@ pub fn asked(expectation: &Expectation) -> String {
         }
         Expectation::UnderProvisioned { share } => {
             return format!(
-                "too few instances < {}% of the time",
+                "too few instances at most {}% of the time",
                 figures::percent(*share)
             );
         }
         Expectation::OverProvisioned { share } => {
-            return format!("needless instance-minutes < {}%", figures::percent(*share));
+            return format!(
+                "needless instance-minutes at most {}%",
+                figures::percent(*share)
+            );
         }
         Expectation::ScaleInInTime { within_s: None } => "scale-in",
         Expectation::ScaledOut => "the group scaled out",

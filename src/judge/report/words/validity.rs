@@ -156,7 +156,10 @@ pub fn ended_early(cause: &EndedEarly) -> String {
     match cause {
         EndedEarly::Interrupted => "interrupted".to_owned(),
         EndedEarly::StoreSilent { silent_s } => {
-            format!("the store took no beat for {} s", silent_s.0.as_secs())
+            format!(
+                "no heartbeat could be written for {} s",
+                silent_s.0.as_secs()
+            )
         }
         EndedEarly::ThresholdFailed(abort) => {
             format!("`{}` failed: {}", abort.text, measured(&abort.measured))
