@@ -30,7 +30,7 @@ pub enum LabConfigError {
     /// The periods of two policies differ.
     #[error("policies: all have the same period here")]
     UnequalPeriods,
-    /// `target.service` is set, and a policy has the type `simple`.
+    /// `target.service` is set, and a policy is of kind `simple`.
     #[error("policies: a service has no simple policies")]
     SimplePolicyOfService,
 }
