@@ -55,13 +55,20 @@ struct ParsedAnswer<'a> {
 /// Why a step's check or capture cannot be compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum PatternError {
+    /// The regular expression of a check or capture is wrong.
     #[error("{0}")]
     Regex(#[from] regex::Error),
+    /// The JSON path of a check or capture is wrong.
     #[error("{0}")]
     JsonPath(#[from] serde_json_path::ParseError),
     /// The cause as text: it borrows from the selector.
     #[error("{selector}: {cause}")]
-    Css { selector: String, cause: String },
+    Css {
+        /// The CSS selector as written in the scenario.
+        selector: String,
+        /// The parser's reason.
+        cause: String,
+    },
 }
 
 impl Judge {

@@ -33,20 +33,28 @@ pub struct PlainResponse {
 /// Why a target did not answer one plain GET.
 #[derive(Debug, thiserror::Error)]
 pub enum PlainRequestError {
+    /// The list of addresses is empty.
     #[error("it has no address")]
     NoAddress,
+    /// The last address did not answer within this time.
     #[error("no answer within {} s", .0.as_secs())]
     Silent(Duration),
+    /// No TCP connection to the last address.
     #[error("{0}")]
     Connect(#[source] std::io::Error),
+    /// TLS cannot be set up as the scenario asks.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The TLS handshake failed, for example over the certificate.
     #[error("{0}")]
     Handshake(#[source] std::io::Error),
+    /// The host or the path does not fit an HTTP request.
     #[error("{0}")]
     Request(#[from] hyper::http::Error),
+    /// The connection failed before the head of the answer was complete, or it was no HTTP.
     #[error("{0}")]
     Exchange(#[from] hyper::Error),
+    /// The body broke off, or is longer than 4 KiB.
     #[error("{0}")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

@@ -20,23 +20,48 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What was found instead of a proof of ownership.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnershipError {
+    /// This machine's resolver settings cannot be used, so no record was looked up.
     #[error("{0}")]
     NoResolver(#[source] NetError),
+    /// The name service did not answer within 10 s.
     #[error("{name}: no answer within {} s", PATIENCE.as_secs())]
-    Silent { name: String },
+    Silent {
+        /// Name of the TXT record.
+        name: String,
+    },
+    /// The name service failed, or has no such record.
     #[error("{name}: {source}")]
-    Lookup { name: String, source: NetError },
+    Lookup {
+        /// Name of the TXT record.
+        name: String,
+        /// The resolver's reason.
+        source: NetError,
+    },
+    /// The record or file is there, without the account's mark.
     #[error("{place} holds another text")]
-    OtherText { place: String },
+    OtherText {
+        /// Name of the record, or URL of the file.
+        place: String,
+    },
+    /// No request was made: an address of the host may not get load.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// The target did not answer the request for the file.
     #[error("{url}: {source}")]
     Request {
+        /// URL of the file.
         url: String,
+        /// The reason why there is no answer.
         source: PlainRequestError,
     },
+    /// The target answered with a status other than 200.
     #[error("{url}: status {status}")]
-    Status { url: String, status: u16 },
+    Status {
+        /// URL of the file.
+        url: String,
+        /// The HTTP status code.
+        status: u16,
+    },
 }
 
 /// Asks questions about one target.

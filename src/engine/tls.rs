@@ -34,19 +34,27 @@ pub struct Security {
 /// Why there can be no TLS with a target.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
+    /// The host is no name that a certificate can be for.
     #[error("{host}: {source}")]
     Name {
+        /// Host of the target, without brackets.
         host: String,
+        /// The parser's reason.
         source: InvalidDnsNameError,
     },
+    /// The TLS versions do not fit the cipher suites and key exchange groups.
     #[error("{0}")]
     Versions(#[source] rustls::Error),
+    /// The private key of the client is no PEM key.
     #[error("the client's key: {0}")]
     Key(#[source] rustls::pki_types::pem::Error),
+    /// The certificate chain and the key of the client do not fit each other, or are refused.
     #[error("the client's certificate: {0}")]
     Certificate(#[source] rustls::Error),
+    /// No certificate in the file could be parsed.
     #[error("`tls.ca` holds no certificate that can be trusted")]
     NoAuthority,
+    /// No root certificate of the system could be loaded; the scenario names no `tls.ca`.
     #[error("this system has no trusted root certificates (set SSL_CERT_FILE)")]
     NoRoots,
 }

@@ -40,18 +40,25 @@ pub(crate) struct WorkerSeconds {
 /// Why a worker carries out nothing, or not all of its part.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
+    /// TLS with the target cannot be set up; found before any thread starts.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A check or capture of a step cannot be compiled; found before any thread starts.
     #[error(transparent)]
     Pattern(#[from] PatternError),
+    /// The system refused a thread.
     #[error("could not start a worker thread: {0}")]
     Thread(#[source] std::io::Error),
+    /// The tokio runtime of a worker thread could not be built.
     #[error("a worker has no runtime: {0}")]
     Runtime(#[source] std::io::Error),
+    /// The system refused the timer (`timerfd`) of a worker.
     #[error("a worker has no timer: {0}")]
     Timer(#[source] std::io::Error),
+    /// The task of a session panicked.
     #[error("a session ended with a bug: {0}")]
     Session(#[source] JoinError),
+    /// A worker thread ended with a panic outside its sessions.
     #[error("a worker thread panicked")]
     Panicked,
 }

@@ -43,6 +43,7 @@ pub struct InstanceCapacity {
     #[serde(rename = "queue_s", alias = "queue", with = "seconds")]
     #[schemars(with = "Seconds")]
     pub queue: Duration,
+    /// By how many seconds held and missed the limit, the distance between, and the load sent.
     pub confidence: Confidence,
     /// What the estimate rests on. Not in reports of versions 1 to 4.
     #[serde(
@@ -61,12 +62,14 @@ pub struct InstanceCapacity {
 pub struct CapacityReason {
     /// Seconds that held the limit, and seconds that missed it.
     pub held_s: usize,
+    /// Seconds that missed the limit.
     pub missed_s: usize,
     /// Enough seconds did both.
     pub enough: bool,
     /// What held and what missed are too far apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<CapacityGap>,
+    /// Why the load proves less than planned; `None` for a load that was sent as planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weakness: Option<Weakness>,
 }
@@ -74,9 +77,11 @@ pub struct CapacityReason {
 /// How far what held and what missed are apart, and the phases that would close the gap.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CapacityGap {
+    /// The load that missed the limit, divided by the load that held it.
     pub times: f64,
     /// The loads to try, in requests per second for each instance.
     pub steps_per_second: Vec<f64>,
+    /// Instances before the load rose, at least 1.
     pub instances: u32,
 }
 
@@ -84,12 +89,16 @@ pub struct CapacityGap {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum Weakness {
+    /// The load ended before 90 % of its planned time.
     CutShort {
+        /// How long there was load.
         ran_s: Seconds,
+        /// The end of the last phase with load, by the plan.
         planned_s: Seconds,
     },
     /// The share of the load that was sent.
     NotSent {
+        /// Iterations sent, or sessions there, over those asked for; from 0 to 1.
         share: f64,
     },
 }
@@ -157,11 +166,15 @@ fn steps(below: f64, apart: f64) -> Vec<f64> {
 /// The policy's metric as a multiple of an instance's requests per second.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Metric {
+    /// The name in CloudWatch, such as `CPUUtilization`.
     pub name: String,
+    /// Value of the metric for each request per second of one instance; the median.
     pub per_request: f64,
+    /// The most that the metric can show: 100 for `CPUUtilization`, `None` for all others.
     pub ceiling: Option<f64>,
     /// How far the middle datapoint lies from that multiple, as a share of it.
     pub scatter: f64,
+    /// Datapoints behind the median: below 95 % of the ceiling, while the group kept its size.
     pub datapoints: usize,
 }
 

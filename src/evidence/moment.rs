@@ -82,67 +82,91 @@ pub enum Origin {
     AlarmState,
     /// The first breaching datapoint: in the alarm's history, or of the metric before it fired.
     Datapoint {
+        /// Name of the alarm.
         alarm: String,
+        /// Value of the datapoint, in the unit of the metric.
         value: f64,
+        /// `true`: from the history. `false`: from the metric before the alarm fired.
         in_history: bool,
     },
     /// The cause of the first activity that followed.
     Decision {
+        /// The kind of activity that shows the decision.
         activity: DecidedBy,
+        /// Desired capacity before the decision.
         from: u32,
+        /// Desired capacity after the decision.
         to: u32,
+        /// Name of the policy that decided; `None` where the cause names none.
         policy: Option<String>,
     },
     /// `createdAt` of a task.
     CreatedAt {
+        /// Id of the task.
         instance: String,
     },
     /// `StartTime` of the activity that launched it.
     LaunchActivity {
+        /// Id of the launched instance.
         instance: String,
     },
     /// The first look at which it was there.
     FirstThere {
+        /// Id of the new instance or task.
         instance: String,
     },
     /// `startedAt` of a task.
     StartedAt {
+        /// Id of the task.
         instance: String,
     },
+    /// The first look at which its lifecycle state was in service.
     LifecycleState {
+        /// Id of the instance or task.
         instance: String,
     },
+    /// The first look at which its target group found it healthy.
     TargetHealth {
+        /// Id of the instance or task.
         instance: String,
     },
     /// Its name in the header of its first answer.
     AnswerHeader {
+        /// The instance or task that the header names.
         instance: String,
     },
     /// It was ready then, and no header tells of its answers.
     ReadyWithoutHeader {
+        /// Id of the instance or task that was ready first.
         instance: String,
     },
     /// p95 is under its limit again and stays there; `assumed`: no threshold asks for the limit.
     LatencyLimit {
+        /// The limit of p95.
         p95_s: Seconds,
+        /// Seconds in a row for which p95 has to keep the limit.
         steady_s: u32,
+        /// `true`: the limit is a default. `false`: a threshold asks for it.
         assumed: bool,
     },
     /// `stoppingAt` of a task.
     StoppingAt {
+        /// Id of the task.
         instance: String,
     },
     /// `StartTime` of the activity that terminated it.
     TerminationActivity {
+        /// Id of the terminated instance.
         instance: String,
     },
     /// The first look at which it was leaving.
     FirstLeaving {
+        /// Id of the instance or task that leaves.
         instance: String,
     },
     /// The first look at which its state had changed.
     Polled {
+        /// Id of the instance or task that leaves.
         instance: String,
     },
     /// The first look at which the desired capacity was what it had been.
@@ -153,8 +177,11 @@ pub enum Origin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DecidedBy {
+    /// A scaling activity of an ECS service.
     ServiceActivity,
+    /// The cause of the first launch of an instance in an Auto Scaling group.
     FirstLaunch,
+    /// The cause of the first termination of an instance in an Auto Scaling group.
     FirstTermination,
 }
 

@@ -17,7 +17,11 @@ pub struct Overload {
 }
 
 impl Overload {
-    pub fn new(load: &[Second], serving: &[u32], capacity: Option<&InstanceCapacity>) -> Self {
+    pub(crate) fn new(
+        load: &[Second],
+        serving: &[u32],
+        capacity: Option<&InstanceCapacity>,
+    ) -> Self {
         let Some(capacity) = capacity else {
             return Self {
                 over: Vec::new(),

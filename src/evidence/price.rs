@@ -12,6 +12,7 @@ use model::units::Usd;
 pub struct Price {
     /// US dollars for an hour.
     pub usd: f64,
+    /// `--instance-price`, or kind of the instance, date and region of the list price.
     pub source: String,
 }
 
@@ -25,6 +26,7 @@ impl Price {
         .or_else(|| known(timeline))
     }
 
+    /// Cost of so many minutes of one instance; parts of a minute count.
     pub fn minutes(&self, instance_minutes: f64) -> Usd {
         Usd(self.usd * instance_minutes / 60.0)
     }

@@ -16,7 +16,9 @@ use model::units::Seconds;
 /// No scale-in can come sooner than that, and why.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Wait {
+    /// From the fall of the load to the earliest scale-in.
     pub lasts: Duration,
+    /// The setting behind it: of all that hold a policy back, the longest.
     pub reason: WaitReason,
 }
 
@@ -29,10 +31,15 @@ pub enum WaitReason {
     /// The policy's cooldown, all of it.
     Cooldown,
     /// The part of the policy's cooldown that was left when the load fell.
-    RestOfCooldown { cooldown_s: Seconds },
+    RestOfCooldown {
+        /// The whole cooldown, not the rest of it.
+        cooldown_s: Seconds,
+    },
     /// The part of the warm-up that was left when the load fell.
     RestOfWarmUp {
+        /// The setting that the length comes from.
         warm_up: WarmUpSetting,
+        /// The whole warm-up, not the rest of it.
         lasts_s: Seconds,
     },
 }
@@ -41,7 +48,9 @@ pub enum WaitReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WarmUpSetting {
+    /// `EstimatedInstanceWarmup` of the policy.
     Policy,
+    /// `DefaultInstanceWarmup` of the group; no policy sets one.
     DefaultWarmUp,
     /// The group's default cooldown counts where no warm-up is set.
     DefaultCooldown,

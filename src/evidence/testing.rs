@@ -45,6 +45,7 @@ pub fn at(second: u32) -> Timestamp {
         .unwrap()
 }
 
+/// The group `web` of 1 to 4 instances at a second, with these in service.
 pub fn group(second: u32, desired: u32, in_service: &[&str]) -> Observation {
     let instance = |id: &&str| Instance {
         id: (*id).to_owned(),
@@ -78,6 +79,7 @@ pub fn shrinking(second: u32, in_service: &[&str], leaving: &[&str]) -> Observat
     look
 }
 
+/// An alarm on `CPUUtilization` with periods of one second, seen at the start in state OK.
 pub fn alarm(name: &str, comparison: &str, threshold: f64, periods: u32) -> Observation {
     let alarm = Alarm {
         name: name.to_owned(),
@@ -92,6 +94,7 @@ pub fn alarm(name: &str, comparison: &str, threshold: f64, periods: u32) -> Obse
     Observation::new(at(0), Observed::Alarm(alarm))
 }
 
+/// An alarm goes from OK to ALARM on these datapoints: second and value.
 pub fn change(second: u32, alarm: &str, points: &[(u32, f64)]) -> Observation {
     let datapoints = points
         .iter()
@@ -110,6 +113,7 @@ pub fn change(second: u32, alarm: &str, points: &[(u32, f64)]) -> Observation {
     Observation::new(at(second), Observed::AlarmChange(change))
 }
 
+/// A successful activity that policy `cpu` caused by its alarm `high` or `low`.
 pub fn activity(second: u32, description: &str, from: u32, to: u32) -> Observation {
     let alarm = if to > from { "high" } else { "low" };
     let when = at(second);
@@ -128,6 +132,7 @@ pub fn activity(second: u32, description: &str, from: u32, to: u32) -> Observati
     Observation::new(when, Observed::Activity(activity))
 }
 
+/// The spike of `scenario()`: i-2 is launched at 24 s, and i-1 terminated at 46 s.
 pub fn whole_story() -> Vec<Observation> {
     vec![
         group(0, 1, &["i-1"]),
@@ -215,6 +220,7 @@ pub fn phases(levels: &[(f64, bool)]) -> Scenario {
     scenario
 }
 
+/// A threshold on p95 of all requests, without a bound in time.
 pub fn p95(scope: ThresholdScope, millis: u64) -> Threshold {
     Threshold {
         text: format!("p95 < {millis}ms"),
@@ -279,6 +285,7 @@ pub fn two_spikes() -> Vec<Observation> {
     story
 }
 
+/// Two spikes of ten seconds each, as in `two_spikes()`.
 pub fn levels() -> model::scenario::Scenario {
     phases(&[
         (1.0, false),

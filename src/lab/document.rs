@@ -77,10 +77,13 @@ impl StringOrList {
 /// Why the lab cannot hold a caller to a policy document.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyDocumentError {
+    /// The system could not read the file.
     #[error("{0}")]
     Read(#[source] std::io::Error),
+    /// The file is no JSON, or has a key that the lab does not read.
     #[error("not a policy document as the lab reads it: {0}")]
     Form(#[source] serde_json::Error),
+    /// A condition operator that the lab cannot evaluate, such as `Bool`.
     #[error("the lab knows no condition `{0}`")]
     UnknownCondition(String),
 }

@@ -27,12 +27,21 @@ const STOP: Duration = Duration::from_secs(3);
 /// Why moto does not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum MotoError {
+    /// Its version, from the virtual environment, is below 5.2.5.
     #[error("it is moto {}.{}.{}, which does not take image layers", .0[0], .0[1], .0[2])]
     TooOld([u32; 3]),
+    /// The system could not start the program.
     #[error("{0}")]
     Spawn(#[source] std::io::Error),
+    /// The program ended before it listened.
     #[error("it ended at once ({status}); its log: {}", log.display())]
-    Ended { status: ExitStatus, log: PathBuf },
+    Ended {
+        /// Its exit status.
+        status: ExitStatus,
+        /// Path of the file with its output.
+        log: PathBuf,
+    },
+    /// The program ran, but did not name its port within this time.
     #[error("it did not listen within {0:?}")]
     Silent(Duration),
 }

@@ -14,19 +14,27 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Why a text is no duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
+    /// The text has nothing but white space.
     #[error("an empty text is not a duration: write it like `30s` or `2m`")]
     Empty,
+    /// A part does not begin with a number.
     #[error("`{text}` is not a duration: write it like `30s`, `2m` or `1m30s`")]
     Number {
+        /// The whole text, trimmed.
         text: String,
+        /// The reason why the digits are no number.
         source: ParseFloatError,
     },
+    /// A number stands without a unit; holds the whole text.
     #[error("`{0}` has no unit: write `{0}s` for seconds or `{0}m` for minutes")]
     NoUnit(String),
+    /// A unit is none of `ms`, `s`, `m` and `h`; holds the unit.
     #[error("`{0}` is not a unit of time: use `ms`, `s`, `m` or `h`")]
     UnknownUnit(String),
+    /// A unit is not smaller than the one before it; holds the whole text.
     #[error("`{0}` is not a duration: write the larger unit first, like `1m30s`")]
     Order(String),
+    /// The sum does not fit a duration; holds the whole text.
     #[error("`{0}` is too long for a duration")]
     TooLong(String),
 }

@@ -154,21 +154,38 @@ impl Recorder {
 /// Why a file of observations cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
+    /// The system could not open or read the file.
     #[error("{}: {source}", path.display())]
     File {
+        /// Path of the file.
         path: PathBuf,
+        /// The system's reason.
         source: std::io::Error,
     },
+    /// The version in the first line is above the one that is known here.
     #[error("{}: written by a newer spikeproof (version {version})", path.display())]
-    Newer { path: PathBuf, version: u32 },
+    Newer {
+        /// Path of the file.
+        path: PathBuf,
+        /// Version in the first line.
+        version: u32,
+    },
+    /// A line before the last holds no observation.
     #[error("{}, line {line}: {source}", path.display())]
     Line {
+        /// Path of the file.
         path: PathBuf,
+        /// Number of the line, from 1.
         line: usize,
+        /// The reason why it cannot be parsed.
         source: serde_json::Error,
     },
+    /// The file has no complete observation.
     #[error("{}: no observation in it; `spikeproof watch` and `run` write such files", path.display())]
-    Empty { path: PathBuf },
+    Empty {
+        /// Path of the file.
+        path: PathBuf,
+    },
 }
 
 /// What was seen, as it was written down line by line. A last line that a killed run left half

@@ -17,30 +17,46 @@ const PT_INTERP: u32 = 3;
 /// What a file is instead of a program for the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnfitBinary {
+    /// The file begins with `#!`.
     #[error("it is a script; the image has no interpreter")]
     Script,
+    /// The file begins like a Mach-O program.
     #[error("it is a macOS program; name a static Linux build with --generator-binary")]
     MacOs,
+    /// The file begins with `MZ`.
     #[error("it is a Windows program; name a static Linux build with --generator-binary")]
     Windows,
+    /// The file begins like no known kind of program.
     #[error("it is not an executable")]
     NotExecutable,
+    /// The ELF header is cut off, of 32 bits or big-endian.
     #[error("its ELF header is damaged, or of 32 bits")]
     Header,
+    /// `e_machine` is neither x86-64 nor AArch64; holds its value.
     #[error("it is for a processor that Fargate does not have (ELF machine {0})")]
     Machine(u16),
+    /// The program is for the other of the two architectures of Fargate.
     #[error(
         "it is built for {} and `fleet.arch` asks for {}; name the other build with --generator-binary",
         architecture(*found),
         architecture(*wanted)
     )]
-    Architecture { found: Arch, wanted: Arch },
+    Architecture {
+        /// Architecture in the ELF header.
+        found: Arch,
+        /// `fleet.arch` of the scenario.
+        wanted: Arch,
+    },
+    /// `EI_OSABI` is neither System V nor GNU/Linux; holds its value.
     #[error("it is built for another system than Linux (ELF system {0})")]
     System(u8),
+    /// The ELF type is no executable, or there is no entry point.
     #[error("it is a library or a part of a program, not a program")]
     NotAProgram,
+    /// The program headers lie beyond the part of the file that was read.
     #[error("its program headers are damaged")]
     ProgramHeaders,
+    /// The file names a dynamic loader (`PT_INTERP`).
     #[error(
         "it needs a C library, and the image has none; use the static release, or name a static build \
          with --generator-binary"

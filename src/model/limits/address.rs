@@ -64,7 +64,9 @@ pub fn refusal(address: IpAddr, policy: AddressPolicy) -> Option<AddressRefusal>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{}", refusal.of(*address))]
 pub struct AddressError {
+    /// The first refused address that the name resolves to.
     pub address: IpAddr,
+    /// The rule that refuses it, and what would permit it.
     pub refusal: AddressRefusal,
 }
 

@@ -31,8 +31,10 @@ pub struct Organisation {
 /// Why the limits of an organisation's file are unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum OrganisationError {
+    /// The file has no text, or only white space.
     #[error("it is empty: write `{{}}` to limit nothing, or remove it")]
     Empty,
+    /// It is no YAML, or has an unknown key or a wrong value.
     #[error("{0}")]
     Form(#[source] Box<serde_saphyr::Error>),
 }

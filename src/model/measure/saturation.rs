@@ -67,18 +67,25 @@ const LAG_MICROS: u64 = 50_000;
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Bound {
+    /// Iterations could not be started: the generator was at its own ceiling.
     #[serde(alias = "iterations could not be started")]
     Dropped,
+    /// Over 1 % of the requests were sent over 10 ms after their intended start.
     #[serde(alias = "over 1 % of the requests were sent over 10 ms late")]
     Late,
+    /// A worker thread was at least 95 % busy.
     #[serde(alias = "a worker was over 95 % busy")]
     Cpu,
+    /// The event loop came at least 50 ms late to its clock tick.
     #[serde(alias = "the event loop was over 50 ms late")]
     Lag,
+    /// At least 90 % of the limit on file descriptors was used.
     #[serde(alias = "over 90 % of the file limit was used")]
     Files,
+    /// At least 90 % of the source ports towards one address were used.
     #[serde(alias = "over 90 % of the source ports were used")]
     Ports,
+    /// At least 90 % of the memory was used.
     #[serde(alias = "over 90 % of the memory was used")]
     Memory,
 }

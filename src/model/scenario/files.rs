@@ -9,10 +9,13 @@ pub type ReadFile<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, FileError>;
 /// Why a file that a scenario names has no content.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
+    /// Nothing can be opened by this name where the scenario is read.
     #[error("there is no file `{0}` here")]
     NoneHere(String),
+    /// A generator task was not sent the file with its plan.
     #[error("it did not come with the plan")]
     NotInPlan,
+    /// The system could not open or read the file.
     #[error("{0}")]
     Read(#[from] std::io::Error),
 }

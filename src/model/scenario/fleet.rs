@@ -226,8 +226,10 @@ pub(super) fn budget(reader: &mut Reader<'_>, node: &Node) -> Option<Usd> {
 /// Why a text is no amount of US dollars: the error says what to write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UsdError {
+    /// A positive number without `USD` behind it, or with a `$`; holds the number as written.
     #[error("write `{0} USD`")]
     NoUnit(String),
+    /// No number, or none above zero.
     #[error("write it like `5 USD`")]
     Number,
 }
