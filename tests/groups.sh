@@ -31,6 +31,8 @@ for file in tests/*.rs tests/*/main.rs; do
   case $name in
     truth) group "$name" --test "$name" -- --nocapture ;;
     teardown) group "$name" --test "$name" -- --nocapture --test-threads=1 ;;
+    # These mostly wait: for terraform, for a load's end, for a lease.
+    end_to_end | local) group "$name" --test "$name" -- --test-threads=3 ;;
     *) group "$name" --test "$name" -- --test-threads=1 ;;
   esac
 done
