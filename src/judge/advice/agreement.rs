@@ -10,15 +10,18 @@ use model::units::{Seconds, seconds};
 /// The model speaks for the group only where it agrees with it for this share of the run.
 const AGREES: f64 = 0.8;
 
+/// How far the model and the group agree on the policy that ran.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Agreement {
     /// Seconds in which the desired capacity was the same within one instance, at most one period
     /// apart, and both had moved alike, of all.
     pub within_one: u32,
+    /// Seconds that were compared.
     pub seconds: u32,
     /// Changes of size that the group made, and that the model made.
     pub changes: u32,
+    /// Changes of size that the model made.
     pub modelled: u32,
     /// Changes of either for which the other makes none in the same direction at all.
     pub unmatched: u32,
@@ -33,10 +36,12 @@ pub struct Agreement {
 }
 
 impl Agreement {
+    /// Share of the seconds that agree within one instance, from 0 to 1.
     pub fn share(self) -> f64 {
         f64::from(self.within_one) / f64::from(self.seconds.max(1))
     }
 
+    /// Whether the model may speak for the group: it agrees for 80 % of the seconds.
     pub fn is_enough(self) -> bool {
         self.share() >= AGREES
     }

@@ -49,11 +49,15 @@ pub use what_if::{WhatIf, WhatIfError};
 /// What advice is given on.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
+    /// The load, one entry for each second.
     pub seconds: &'a [Second],
     /// The open model: the load did not ease off when the target grew slow.
     pub open: bool,
+    /// Observations of the group.
     pub timeline: &'a Timeline,
+    /// The moments of scaling.
     pub reaction: &'a Reaction,
+    /// Start of the load; seconds count from it.
     pub started: Timestamp,
     /// First second of the spike, and the one after its last.
     pub spike: Option<(u32, u32)>,
@@ -67,13 +71,20 @@ pub struct Evidence<'a> {
     pub fresh: Option<&'a str>,
 }
 
+/// The answers and candidates of a run, without their sentences.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Advice {
+    /// The bound of p95 that the answers rest on.
     pub limit: Limit,
+    /// In the order of a report; topics that do not apply are left out.
     pub answers: Vec<Answer>,
+    /// Capacity of one instance; `None` where no second held the limit.
     pub capacity: Option<InstanceCapacity>,
+    /// The tracked metric beside the load; `None` where no steady datapoint lies beside it.
     pub metric: Option<Metric>,
+    /// How well the model agrees with the group; `None` where nothing was replayed.
     pub agreement: Option<Agreement>,
+    /// Closeness of the group's size to the load; `None` without a known capacity.
     pub elasticity: Option<Elasticity>,
     /// What money is reckoned by, where it is known.
     pub price: Option<Price>,
@@ -129,6 +140,7 @@ impl RanPolicy<'_> {
     }
 }
 
+/// Answers all topics and replays the candidates, `what_if` among them where it is given.
 pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
     let serving = instances::serving(evidence.timeline, evidence.started, evidence.seconds.len());
     let capacity = capacity::estimate(evidence.seconds, &serving, evidence.limit.p95)

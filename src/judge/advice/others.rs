@@ -24,6 +24,7 @@ pub(super) struct Other {
 pub enum Assumption {
     /// A spike may come at any time of the day.
     SpikeAtAnyTime(Standing),
+    /// The time of the spike is known before it comes.
     SpikeKnownBefore,
     /// The CloudWatch agent publishes the CPU at high resolution.
     CpuFromAgent,
@@ -31,11 +32,14 @@ pub enum Assumption {
     OwnMetric,
     /// An instance of the warm pool is in service this soon.
     PooledStart {
+        /// From the launch to in service, out of the pool.
         boot: Duration,
     },
     /// A load is longer than the alarm's window; the recorded one is not.
     WindowNotSeen {
+        /// Datapoints of the alarm times its period.
         window: Duration,
+        /// Length of the load that the replay has.
         recorded: Duration,
     },
 }
@@ -43,7 +47,9 @@ pub enum Assumption {
 /// The cost of a higher minimum for a day, at most, whether a spike comes or not.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Standing {
+    /// Additional instance-hours of one day.
     pub instance_hours: f64,
+    /// Cost of those hours; `None` where no price is known.
     pub usd: Option<Usd>,
     /// The minimum before.
     pub before: u32,

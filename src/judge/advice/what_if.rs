@@ -11,74 +11,118 @@ use model::units::{self, DurationError};
 /// What it changes of the policy that ran.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WhatIf {
+    /// Target value of target tracking, in the metric's unit.
     pub target: Option<f64>,
+    /// Minimum size of the group.
     pub min: Option<u32>,
+    /// Maximum size of the group.
     pub max: Option<u32>,
+    /// Instance warm-up, at most an hour.
     pub warm_up: Option<Duration>,
+    /// Period of the alarms of each policy.
     pub period: Option<Duration>,
+    /// Datapoints to alarm, and its evaluation periods.
     pub datapoints: Option<usize>,
 }
 
 /// Why `--what-if` cannot be read, or does not fit the group that was watched.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WhatIfError {
+    /// A part has no `=`.
     NotNameAndValue {
+        /// The part as it was given.
         part: String,
     },
+    /// A name occurs twice.
     GivenTwice {
+        /// The name as it was given.
         name: String,
     },
+    /// A name is none of those that `--what-if` takes.
     UnknownName {
+        /// The name as it was given.
         name: String,
     },
+    /// Both bounds are given, and the minimum is the larger one.
     MinAboveMax {
+        /// The minimum that was given.
         min: u32,
+        /// The maximum that was given.
         max: u32,
     },
     /// An alarm cannot look back so far.
     WindowTooLong {
+        /// Datapoints times period; more than 24 hours.
         window: Duration,
     },
+    /// Only a minimum is given, and the group's maximum is smaller.
     MinAboveMaximum {
+        /// The minimum that was given.
         min: u32,
+        /// Maximum of the group.
         maximum: u32,
+        /// Name of the group.
         group: String,
     },
+    /// Only a maximum is given, and the group's minimum is larger.
     MaxBelowMinimum {
+        /// The maximum that was given.
         max: u32,
+        /// Minimum of the group.
         minimum: u32,
+        /// Name of the group.
         group: String,
     },
     /// No metric is tracked in such periods.
     UnusualPeriod {
+        /// The period that was given.
         period: Duration,
     },
+    /// The target is not a number above 0.
     NotATarget {
+        /// The text that was given.
         value: String,
     },
+    /// The target is larger than any metric.
     TargetTooHigh {
+        /// The text that was given.
         value: String,
+        /// The highest target that is accepted.
         most: f64,
     },
+    /// A count is not a whole number.
     NotACount {
+        /// `min`, `max` or `datapoints`.
         name: &'static str,
+        /// The text that was given.
         value: String,
     },
+    /// A count is out of its range.
     CountOutOfRange {
+        /// `min`, `max` or `datapoints`.
         name: &'static str,
+        /// The count that was given.
         count: u32,
+        /// The smallest count that is accepted.
         least: u32,
+        /// The largest count that is accepted.
         most: u32,
     },
     /// `why` is what the parser of durations says.
     NotADuration {
+        /// `warm-up` or `period`.
         name: &'static str,
+        /// The parser's error.
         why: DurationError,
     },
+    /// The warm-up is longer than an hour, the most that AWS allows.
     WarmUpTooLong {
+        /// The text that was given.
         value: String,
     },
+    /// The period is zero, or not a whole number of seconds.
     PeriodNotWhole {
+        /// The text that was given.
         value: String,
     },
 }

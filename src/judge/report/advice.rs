@@ -16,11 +16,13 @@ use model::scenario::PhaseRole;
 /// What one may say of one's own beside the run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Own {
+    /// The candidate of `--what-if`; `None` where the option is not given.
     pub what_if: Option<WhatIf>,
     /// US dollars for one instance for an hour.
     pub instance_price: Option<f64>,
 }
 
+/// Advice on the policy, in words; `None` where no reaction of a group was watched.
 pub fn advice(
     load: &Load,
     timeline: &Timeline,

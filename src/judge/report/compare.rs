@@ -15,6 +15,7 @@ use model::units;
 /// A figure of every run that has it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Figure {
+    /// The figure in words, for example `p95 in the spike`.
     pub name: String,
     /// In the order of the runs; `None` where a run has none.
     pub values: Vec<Option<f64>>,
@@ -32,19 +33,28 @@ enum Unit {
 /// A judgement over all runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Repeated {
+    /// The expectation and its place.
     pub question: String,
+    /// In the order of the runs; a run that did not judge it is left out.
     pub verdicts: Vec<Verdict>,
     /// Passed and failed both: a verdict that would be another one tomorrow is none.
     pub flips: bool,
 }
 
+/// Several runs of one scenario and group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
+    /// Name of the scenario.
     pub scenario: String,
+    /// Run ids, in the order that was given.
     pub runs: Vec<String>,
+    /// Key figures that at least one run has.
     pub figures: Vec<Figure>,
+    /// Every judgement of any run, once.
     pub judgements: Vec<Repeated>,
+    /// Verdict on all runs together.
     pub verdict: Verdict,
+    /// One sentence: the reason for the verdict.
     pub because: String,
 }
 

@@ -10,18 +10,26 @@ use super::step_name;
 use model::measure::{Results, Saturation, Stretch, stretches};
 use model::scenario::Scenario;
 
+/// The generator tasks and their connections.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Generators {
+    /// One row for each task that reported, by its slot.
     pub tasks: Vec<TaskRow>,
+    /// Stretches in which a generator was saturated; empty where none was.
     pub strained: Vec<Stretch>,
     /// Connections opened, and those of them that shook hands in full or resumed.
     pub opened: u64,
+    /// Full TLS handshakes.
     pub tls_full: u64,
+    /// Resumed TLS handshakes.
     pub tls_resumed: u64,
+    /// Most connections that were open at the end of a second, of all tasks together.
     pub most_open: u64,
     /// Iterations that could not be started, were cut at the end of their grace, or had no data.
     pub dropped: u64,
+    /// Sessions and iterations that were cut at the end of their grace.
     pub cut: u64,
+    /// Iterations that had no data, because a data file was used up.
     pub without_data: u64,
 }
 
@@ -29,8 +37,11 @@ pub struct Generators {
 /// second by second.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskRow {
+    /// Slot of the task, from 0.
     pub task: u32,
+    /// Iterations or sessions that its share of the plan asked for, by second.
     pub asked: Vec<u64>,
+    /// Iterations that it started, or sessions that it ran, by second.
     pub sent: Vec<u64>,
     /// Thousandths of a core, of the busiest worker in its busiest second.
     #[serde(rename = "busiest_permille", alias = "busiest")]
@@ -38,38 +49,51 @@ pub struct TaskRow {
     /// In microseconds: the latest that a request was sent after its intended start.
     #[serde(rename = "latest_us", alias = "latest")]
     pub latest: u64,
+    /// Most resident memory in any second, in MiB.
     pub most_resident_mib: u32,
 }
 
 impl TaskRow {
+    /// Share of the iterations or sessions asked for that were sent, from 0 to 1.
     pub fn share(&self) -> f64 {
         self.sent.iter().sum::<u64>() as f64 / self.asked.iter().sum::<u64>().max(1) as f64
     }
 }
 
+/// How often a named check of a step held.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckRow {
+    /// Name of the step, with its flow where there are several.
     pub step: String,
+    /// Name of the check.
     pub name: String,
+    /// Answers that passed the check.
     pub passed: u64,
+    /// Answers that failed the check.
     pub failed: u64,
 }
 
 /// One address of the target: a load balancer that scales has several, and new ones later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AddressRow {
+    /// IP address and port.
     pub address: String,
+    /// Requests that were sent to this address.
     pub requests: u64,
+    /// Connections that were opened.
     pub opened: u64,
+    /// Connection attempts that failed.
     pub refused: u64,
     /// The first and last second in which it was used.
     #[serde(rename = "first_s", alias = "first")]
     pub first: u32,
+    /// The last second in which it was used.
     #[serde(rename = "last_s", alias = "last")]
     pub last: u32,
 }
 
 impl Generators {
+    /// Sums the reports of all tasks.
     pub fn new(results: &Results) -> Self {
         let mut tasks: BTreeMap<u32, TaskRow> = BTreeMap::new();
         let mut open: BTreeMap<u32, u64> = BTreeMap::new();

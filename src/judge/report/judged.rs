@@ -18,6 +18,7 @@ pub struct Judgement {
     pub asked: String,
     /// Where it was measured: a phase, the run, the group.
     pub scope: String,
+    /// The verdict on this expectation.
     pub verdict: Verdict,
     /// What was measured, with its unit; empty where nothing could be.
     pub measured: String,
@@ -71,24 +72,31 @@ impl Judgement {
 /// A reason for doubt, with its sentence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedWarning {
+    /// The warning, by its id with its figures.
     #[serde(flatten)]
     pub warning: Warning,
+    /// The warning in words.
     pub text: String,
 }
 
 /// Everything judged, the worst first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judged {
+    /// The verdict of the run.
     pub verdict: Verdict,
     /// One sentence: what decided it.
     pub because: String,
+    /// Whether the figures are the target's.
     pub validity: Vec<Judgement>,
+    /// The scenario's thresholds.
     pub thresholds: Vec<Judgement>,
+    /// The scaling expectations; empty where no group was watched.
     pub scaling: Vec<Judgement>,
     /// Could not be judged and nobody asked for it, or takes a load of one's own to judge; decides
     /// nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_judged: Vec<Judgement>,
+    /// The moments of scaling; `null` where no group was watched.
     pub reaction: Option<Reaction>,
 }
 

@@ -43,45 +43,63 @@ pub const VERSION: u32 = 5;
 /// `report.json`: everything the other forms are made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunReport {
+    /// Version of this format.
     pub version: u32,
+    /// Name and version of the program, for example `spikeproof 1.2.0`.
     pub tool: String,
+    /// Run id.
     pub run: String,
+    /// Name of the scenario.
     pub scenario: String,
+    /// URL of the target.
     pub url: String,
     /// Any certificate was taken: `tls.insecure`.
     #[serde(default)]
     pub insecure: bool,
     /// Repeats this run's choices as `seed` of the scenario.
     pub seed: Option<u64>,
+    /// Auto Scaling group, or `cluster/service`; `null` where none was watched.
     pub group: Option<String>,
+    /// Where the generators ran: `Fargate` or `local processes`.
     pub fleet: String,
     /// AWS account and region, where there is one.
     pub place: Option<String>,
     /// How the target is known to be the caller's own.
     #[serde(default)]
     pub standing: TargetAuthorization,
+    /// Begin of the run, before anything was created.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub begun: Timestamp,
     /// The agreed start instant of the load; seconds in this report count from it.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub started: Option<Timestamp>,
+    /// Reason for the exit code.
     pub exit: Exit,
     /// Why there is no verdict, if there is none.
     pub error: Option<String>,
+    /// The user stopped the run.
     pub interrupted: bool,
+    /// Judgements and verdict; `null` where the run was not judged.
     pub judged: Option<Judged>,
+    /// The load as sent; `null` where none was.
     pub load: Option<Load>,
+    /// Sizes of the group over time; empty where no group was watched.
     pub capacity: Vec<Capacity>,
     /// What the run says about the policy; nothing where no group was watched.
     pub advice: Option<Advice>,
+    /// Generator tasks that the plan has.
     pub tasks: u32,
+    /// Cost of the generators, estimated before the run.
     pub estimate: TaskCost,
     /// Nothing where the fleet costs nothing.
     pub cost: Option<TaskCost>,
+    /// Resources that were destroyed, and those that are left.
     pub destroyed: Destroyed,
+    /// Duration of each phase of the run, in order.
     #[serde(with = "took")]
     #[schemars(with = "Vec<took::PhaseTook>")]
     pub took: Vec<(LifePhase, Duration)>,
+    /// Doubts about the run; empty where there are none.
     pub warnings: Vec<ReportedWarning>,
 }
 
@@ -114,7 +132,9 @@ impl RunReport {
 /// What was proven gone, by a Describe of each name, and what was not.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Destroyed {
+    /// Resources that are proven gone, each with its evidence.
     pub gone: Vec<String>,
+    /// Resources that may be left, each with its reason; empty after a clean teardown.
     pub left: Vec<String>,
     /// The command that removes what is left, if something is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,17 +144,24 @@ pub struct Destroyed {
 /// The load as asked and as answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Load {
+    /// One row for each phase of the scenario, in order.
     pub phases: Vec<PhaseRow>,
+    /// One row for each step that was sent.
     pub steps: Vec<Row>,
+    /// All requests of the run.
     pub whole: Row,
+    /// One entry for each second from the start of the load.
     pub seconds: Vec<Second>,
+    /// One row for each named check that was evaluated.
     #[serde(default)]
     pub checks: Vec<CheckRow>,
+    /// One row for each address that was connected to.
     #[serde(default)]
     pub addresses: Vec<AddressRow>,
     /// Why connections failed, in the words of the system or of TLS, the most frequent first.
     #[serde(default)]
     pub reasons: Vec<(String, u64)>,
+    /// The health and the connections of the generators.
     pub generators: Generators,
 }
 
@@ -145,32 +172,46 @@ impl Load {
     }
 }
 
+/// A phase of the scenario, with the requests that it sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseRow {
+    /// Open (rate) or closed (sessions).
     pub model: Model,
+    /// Part that the phase plays in the run, for example the spike.
     pub role: PhaseRole,
+    /// Planned start, in seconds from the start of the load.
     #[serde(rename = "from_s", alias = "from", with = "seconds")]
     #[schemars(with = "Seconds")]
     pub from: Duration,
+    /// Planned end, in seconds from the start of the load.
     #[serde(rename = "to_s", alias = "to", with = "seconds")]
     #[schemars(with = "Seconds")]
     pub to: Duration,
+    /// Sessions, or iterations per second, at the end of the phase.
     pub level: f64,
+    /// Requests of the phase.
     pub row: Row,
 }
 
 /// One selection of requests: latencies in microseconds from the intended start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
+    /// Name of the phase or step; `run` for the whole run.
     pub name: String,
+    /// Requests by outcome.
     pub tally: Tally,
+    /// Requests that were sent, per second of the selection.
     pub per_second: f64,
+    /// Median; `null` where nothing was measured.
     #[serde(rename = "p50_us", alias = "p50")]
     pub p50: Option<u64>,
+    /// 95th percentile; `null` where nothing was measured.
     #[serde(rename = "p95_us", alias = "p95")]
     pub p95: Option<u64>,
+    /// 99th percentile; `null` where nothing was measured.
     #[serde(rename = "p99_us", alias = "p99")]
     pub p99: Option<u64>,
+    /// Longest latency; `null` where nothing was measured.
     #[serde(rename = "max_us", alias = "max")]
     pub max: Option<u64>,
     /// The same from the actual send: a large difference means that requests waited in the
@@ -181,26 +222,36 @@ pub struct Row {
     /// connection.
     #[serde(rename = "dns_p95_us", alias = "dns_p95")]
     pub dns_p95: Option<u64>,
+    /// TCP connect.
     #[serde(rename = "connect_p95_us", alias = "connect_p95")]
     pub connect_p95: Option<u64>,
+    /// TLS handshake.
     #[serde(rename = "tls_p95_us", alias = "tls_p95")]
     pub tls_p95: Option<u64>,
+    /// From the sent request to the first byte of the answer.
     #[serde(rename = "first_byte_p95_us", alias = "first_byte_p95")]
     pub first_byte_p95: Option<u64>,
+    /// From the first byte of the answer to its last.
     #[serde(rename = "body_p95_us", alias = "body_p95")]
     pub body_p95: Option<u64>,
 }
 
+/// One second of the load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Second {
     /// Sessions, or iterations per second, that the plan asked for in the middle of this second.
     pub asked: f64,
+    /// Requests that were answered as expected.
     pub ok: u64,
+    /// Requests that failed.
     pub errors: u64,
+    /// Median latency in microseconds; `null` where nothing was measured.
     #[serde(rename = "p50_us", alias = "p50")]
     pub p50: Option<u64>,
+    /// 95th percentile in microseconds; `null` where nothing was measured.
     #[serde(rename = "p95_us", alias = "p95")]
     pub p95: Option<u64>,
+    /// 99th percentile in microseconds; `null` where nothing was measured.
     #[serde(rename = "p99_us", alias = "p99")]
     pub p99: Option<u64>,
 }
@@ -208,12 +259,16 @@ pub struct Second {
 /// The group at a moment, in seconds from the start instant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Capacity {
+    /// Seconds from the start of the load; negative before it.
     pub second: f64,
+    /// Desired instances or tasks.
     pub desired: u32,
+    /// Instances in service, or running tasks.
     pub in_service: u32,
 }
 
 impl Load {
+    /// Rows from the merged results of all tasks.
     pub fn new(scenario: &Scenario, results: &Results) -> Self {
         let schedule = Schedule::new(scenario);
         // A run that was stopped has rates over the time that it had.

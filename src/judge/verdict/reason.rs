@@ -529,15 +529,18 @@ pub enum ValidityReason {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum EndedEarly {
+    /// The user stopped the run.
     Interrupted,
     /// The store took no heartbeat for this long.
     StoreSilent {
+        /// Time without a heartbeat that was written.
         silent_s: Seconds,
     },
     /// A threshold that ends the load failed.
     ThresholdFailed(Abort),
     /// A limit on time or cost is reached; `limit` names it with its figures.
     LimitReached {
+        /// The limit in words, with its figures.
         limit: String,
     },
     /// Every task had ended before the plan did.

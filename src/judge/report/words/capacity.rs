@@ -12,6 +12,7 @@ pub fn capacity(capacity: &InstanceCapacity) -> String {
         .map_or_else(|| capacity.because.clone(), reason)
 }
 
+/// The reason in words, with the run that would be surer.
 pub fn reason(reason: &CapacityReason) -> String {
     let (held, missed) = (reason.held_s, reason.missed_s);
     let mut text = if missed == 0 {

@@ -13,6 +13,7 @@ pub(super) fn latency(micros: f64) -> String {
     units::duration(std::time::Duration::from_micros(micros as u64))
 }
 
+/// The figures in words, with their units; empty where nothing was measured.
 pub fn measured(measured: &Measured) -> String {
     match measured {
         Measured::Metric(value) => metric(value),

@@ -2,6 +2,7 @@
 
 use evidence::{MomentKind, OpenLink};
 
+/// The link in words.
 pub fn link(link: &OpenLink) -> String {
     match link {
         OpenLink::GrewBeforeTheSpike {

@@ -91,6 +91,7 @@ fn conclude(groups: &[&[Judgement]]) -> (Verdict, String) {
     (worst, because)
 }
 
+/// A judgement, in words beside its figures.
 pub fn judgement(finding: Finding) -> Judgement {
     Judgement {
         asked: asked(&finding.expectation),
@@ -112,6 +113,7 @@ fn scope(scope: &Scope) -> String {
     }
 }
 
+/// The expectation in words, for example `scale-out within 2m`.
 pub fn asked(expectation: &Expectation) -> String {
     let fixed = match expectation {
         Expectation::Threshold { text } => return text.clone(),

@@ -18,6 +18,7 @@ pub fn warnings(all: &[Warning]) -> Vec<ReportedWarning> {
 const UNTOLD: &str =
     "instances leave when nothing is sent any more, and what requests suffer cannot be told";
 
+/// The warning in words.
 pub fn warning(warning: &Warning) -> String {
     match warning {
         Warning::AtMaximum { group, maximum } => {

@@ -34,6 +34,7 @@ pub fn advice(advice: advice::Advice) -> Advice {
     }
 }
 
+/// One answer, in words.
 pub fn answer(answer: advice::Answer) -> Answer {
     Answer {
         topic: answer.topic,

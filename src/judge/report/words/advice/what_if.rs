@@ -3,6 +3,7 @@
 use crate::advice::WhatIfError;
 use model::units;
 
+/// The error in words, with the limit or name that would be accepted.
 pub fn what_if(error: &WhatIfError) -> String {
     match error {
         WhatIfError::NotNameAndValue { part } => {
