@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::agreement::{Agreement, Turn, agreement};
+use super::candidate::{Candidate, Change};
 use super::content::NoCandidates;
 use super::others::{self, Assumption, Other};
 use super::{Advice, Evidence, Ran, RanPolicy, WhatIf};
@@ -19,91 +17,6 @@ use model::scaling::cooldown::Cooldowns;
 use model::scaling::policies::Rule;
 use model::scaling::replay::{Follows, InstanceLimits, Replayed, Setting, replay};
 use model::scaling::target_tracking::TargetTracking;
-use model::units::{Seconds, seconds};
-
-/// What is changed of the policy that ran.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum Change {
-    /// The policy as it ran.
-    Nothing,
-    /// Another target value of target tracking.
-    Target {
-        /// Target value, in the metric's unit.
-        target: f64,
-    },
-    /// A step policy that fires on one datapoint, beside the policy that is there.
-    Step {
-        /// Metric value above which the step fires.
-        threshold: f64,
-        /// Instances to add.
-        add: u32,
-    },
-    /// A higher minimum of the group.
-    Minimum {
-        /// Minimum size of the group.
-        min: u32,
-    },
-    /// Room to grow, and what else is changed with it.
-    Maximum {
-        /// Maximum size of the group.
-        max: u32,
-        /// The other change; `null` where the policy stays.
-        with: Option<Box<Change>>,
-    },
-    /// Alarms that look at shorter periods.
-    Period {
-        /// Period of the metric's datapoints.
-        #[serde(rename = "period_s", alias = "period", with = "seconds")]
-        #[schemars(with = "Seconds")]
-        period: Duration,
-    },
-    /// A warm pool, from which instances come into service sooner.
-    WarmPool {
-        /// From the launch to in service, out of the pool.
-        #[serde(rename = "boot_s", alias = "boot", with = "seconds")]
-        #[schemars(with = "Seconds")]
-        boot: Duration,
-    },
-    /// From and until, counted from the start of the load.
-    Scheduled {
-        /// Start of the raised minimum, from the start of the load.
-        #[serde(rename = "from_s", alias = "from", with = "seconds")]
-        #[schemars(with = "Seconds")]
-        from: Duration,
-        /// End of the raised minimum, from the start of the load.
-        #[serde(rename = "until_s", alias = "until", with = "seconds")]
-        #[schemars(with = "Seconds")]
-        until: Duration,
-        /// Minimum size of the group for that time.
-        min: u32,
-    },
-    /// The user's own change, given by `--what-if`.
-    WhatIf,
-}
-
-/// A policy with what it would have done, predicted by replaying the load that was measured.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
-    /// Name in words, for example `target 40`.
-    pub name: String,
-    /// Difference from the policy that ran.
-    pub change: Change,
-    /// Seconds in which p95 would have been over its limit.
-    pub over_limit: u32,
-    /// Requests that could not have been carried.
-    pub errors: u64,
-    /// Minutes of all instances, summed.
-    pub instance_minutes: f64,
-    /// Cost of those minutes in US dollars; `None` where no price is known.
-    pub usd: Option<f64>,
-    /// Largest size of the group.
-    pub most_instances: u32,
-    /// The candidate that the advice recommends.
-    pub recommended: bool,
-    /// What had to be assumed, because the run does not show it.
-    pub assumes: Option<Assumption>,
-}
 
 pub(super) struct Tried {
     pub candidates: Vec<Candidate>,

@@ -21,6 +21,7 @@ use model::scenario::Limit;
 
 mod agreement;
 mod answers;
+mod candidate;
 mod candidates;
 mod causes;
 mod content;
@@ -33,7 +34,7 @@ mod topic;
 mod what_if;
 
 pub use agreement::Agreement;
-pub use candidates::{Candidate, Change};
+pub use candidate::{Candidate, Change};
 pub use content::{
     Answer, Aside, BalancerCount, Basis, BeforeGrowth, BeyondMaximum, Choice, Content, Cooldown,
     ErrorCause, ErrorShares, Fit, FreshErrors, Longest, MinAndMax, NeededSize, NoCandidates,

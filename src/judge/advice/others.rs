@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Evidence;
-use super::candidates::{Change, Current};
+use super::candidate::Change;
+use super::candidates::Current;
 use evidence::price::Price;
 use model::scaling::Bounds;
 use model::scaling::alarm::{AlarmModel, BreachRule};
