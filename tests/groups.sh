@@ -32,7 +32,7 @@ for file in tests/*.rs tests/*/main.rs; do
     truth) group "$name" --test "$name" -- --nocapture ;;
     teardown) group "$name" --test "$name" -- --nocapture --test-threads=1 ;;
     # These mostly wait: for terraform, for a load's end, for a lease.
-    end_to_end | local) group "$name" --test "$name" -- --test-threads=3 ;;
+    end_to_end | local | permissions | readme) group "$name" --test "$name" -- --test-threads=3 ;;
     *) group "$name" --test "$name" -- --test-threads=1 ;;
   esac
 done
