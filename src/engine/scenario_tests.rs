@@ -104,7 +104,7 @@ impl Shop {
 
 type Reply = Result<Response<Full<Bytes>>, std::convert::Infallible>;
 
-#[allow(clippy::too_many_lines, reason = "a page of the shop in each arm")]
+#[expect(clippy::too_many_lines, reason = "a page of the shop in each arm")]
 async fn answer(log: Log, connection: usize, request: Request<hyper::body::Incoming>) -> Reply {
     let (head, body) = request.into_parts();
     let body = body
@@ -277,7 +277,7 @@ fn checks(scenario: &Scenario, results: &Results) -> Vec<(String, bool)> {
         .collect()
 }
 
-#[allow(clippy::too_many_lines, reason = "one method after the other")]
+#[expect(clippy::too_many_lines, reason = "one method after the other")]
 #[tokio::test]
 async fn every_method_and_body_reaches_the_target_as_written() {
     let shop = Shop::open().await;

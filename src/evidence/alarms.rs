@@ -8,7 +8,7 @@ use crate::moment::Origin;
 use crate::timeline::{Alarm, AlarmChange, Datapoint, Decision, Observed, Timeline};
 
 /// An alarm that went to ALARM.
-pub struct Fired<'a> {
+pub(crate) struct Fired<'a> {
     /// The alarm, as last seen.
     pub alarm: &'a Alarm,
     /// When it went to ALARM.
@@ -34,7 +34,7 @@ impl<'a> Fired<'a> {
     }
 
     /// Where the moment comes from.
-    pub fn origin(&self) -> Origin {
+    pub(crate) fn origin(&self) -> Origin {
         match self.inferred {
             false => Origin::AlarmHistory,
             true => Origin::AlarmState,
@@ -43,7 +43,7 @@ impl<'a> Fired<'a> {
 }
 
 /// The alarm behind a decision, as it had fired last by then.
-pub fn behind<'a>(timeline: &'a Timeline, decision: &Decision) -> Option<Fired<'a>> {
+pub(crate) fn behind<'a>(timeline: &'a Timeline, decision: &Decision) -> Option<Fired<'a>> {
     let name = decision.alarm.as_deref()?;
     // A cause has whole seconds: the alarm fired by the end of that second.
     let by = after(decision.at, SECOND);
@@ -61,7 +61,7 @@ pub fn behind<'a>(timeline: &'a Timeline, decision: &Decision) -> Option<Fired<'
 
 /// The first alarm that fires at or after a moment: the one that `named` says acted, else any that
 /// is high (or not).
-pub fn first<'a>(
+pub(crate) fn first<'a>(
     timeline: &'a Timeline,
     from: Timestamp,
     named: Option<&str>,
@@ -117,7 +117,7 @@ fn inferred(
 }
 
 /// The name of an alarm that asks for more and had fired before the load began.
-pub fn before(timeline: &Timeline, started: Timestamp) -> Option<String> {
+pub(crate) fn before(timeline: &Timeline, started: Timestamp) -> Option<String> {
     let mut alarmed: Option<String> = None;
     for one in timeline
         .observations
@@ -139,7 +139,7 @@ pub fn before(timeline: &Timeline, started: Timestamp) -> Option<String> {
 
 /// For each second from a moment on, whether some alarm that asks for more was in ALARM at its end,
 /// as its history says or polling saw.
-pub fn wanted_more(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<bool> {
+pub(crate) fn wanted_more(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<bool> {
     let alarms = timeline.alarms();
     let mut states: Vec<(Timestamp, &str, bool)> = Vec::new();
     for one in &timeline.observations {

@@ -28,7 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod alarms;
+mod alarms;
 pub mod capacity;
 pub mod facts;
 pub mod instances;

@@ -3,7 +3,6 @@
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
-    clippy::too_many_lines,
     reason = "only tests use it"
 )]
 

@@ -306,7 +306,7 @@ mod tests {
         }
     }
 
-    #[allow(clippy::too_many_lines, reason = "a table of cases")]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     #[test]
     fn each_step_follows_from_what_remains() {
         use Failure::{Credentials, Denied, TasksAlive, Throttled, Unknown};

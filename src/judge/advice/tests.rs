@@ -90,7 +90,7 @@ pub(super) fn pinned() -> (Timeline, Vec<Second>) {
     (timeline, seconds)
 }
 
-#[allow(clippy::too_many_lines, reason = "the whole of what a run shows")]
+#[expect(clippy::too_many_lines, reason = "the whole of what a run shows")]
 fn seen_of(kind: &str, max: u32, load: Vec<f64>) -> (Timeline, Vec<Second>) {
     let setting = Setting {
         policies: vec![Follows {

@@ -58,17 +58,33 @@ pub struct Comparison {
     pub because: String,
 }
 
+/// Runs that cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum UnlikeRuns {
+    /// Fewer than two.
+    #[error("it takes two runs to compare")]
+    TooFew,
+    /// Two of them differ in scenario or group.
+    #[error("these are not runs of one scenario and group: {first}, {other}")]
+    Subjects {
+        /// Run, scenario and group of the first.
+        first: String,
+        /// The same of the first that differs from it.
+        other: String,
+    },
+}
+
 /// Refuses runs that are not of one scenario and group: their figures have nothing to do with each
 /// other.
-pub fn compare(reports: &[RunReport]) -> Result<Comparison, String> {
+pub fn compare(reports: &[RunReport]) -> Result<Comparison, UnlikeRuns> {
     let Some(first) = reports.first().filter(|_| reports.len() > 1) else {
-        return Err("it takes two runs to compare".to_owned());
+        return Err(UnlikeRuns::TooFew);
     };
     if let Some(other) = reports
         .iter()
         .find(|other| other.scenario != first.scenario || other.group != first.group)
     {
-        let of = |report: &RunReport| {
+        let subject = |report: &RunReport| {
             format!(
                 "{} is of {} on {}",
                 report.run,
@@ -76,11 +92,10 @@ pub fn compare(reports: &[RunReport]) -> Result<Comparison, String> {
                 report.group.as_deref().unwrap_or("no group")
             )
         };
-        return Err(format!(
-            "these are not runs of one scenario and group: {}, {}",
-            of(first),
-            of(other)
-        ));
+        return Err(UnlikeRuns::Subjects {
+            first: subject(first),
+            other: subject(other),
+        });
     }
     let judgements = judgements(reports);
     let (verdict, because) = conclude(&judgements, reports.len());
@@ -379,11 +394,9 @@ mod tests {
     fn only_runs_of_one_scenario_and_group_are_compared() {
         let mut other = report();
         other.scenario = "another".to_owned();
-        assert!(
-            compare(&[report(), other])
-                .unwrap_err()
-                .contains("not runs of one scenario")
-        );
-        assert!(compare(&[report()]).unwrap_err().contains("two runs"));
+        let unlike = compare(&[report(), other]).unwrap_err();
+        assert!(matches!(unlike, UnlikeRuns::Subjects { .. }), "{unlike}");
+        let alone = compare(&[report()]).unwrap_err();
+        assert!(matches!(alone, UnlikeRuns::TooFew), "{alone}");
     }
 }

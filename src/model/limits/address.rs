@@ -183,7 +183,7 @@ mod tests {
         refusal(address.parse().unwrap(), policy).map(|refusal| refusal.rule)
     }
 
-    #[allow(clippy::too_many_lines, reason = "a table of cases")]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     #[test]
     fn public_addresses_are_reached_and_no_other_kind_unless_permitted() {
         let (loopback, private) = (

@@ -424,7 +424,7 @@ mod tests {
         }
     }
 
-    #[allow(clippy::too_many_lines, reason = "a table of cases")]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     #[test]
     fn thresholds_are_read_into_metric_subject_limit_and_scope() {
         use ThresholdMetric::{Checks, Errors, Max, Mean, Percentile, Rate};

@@ -509,7 +509,7 @@ fn every_rule_has_a_message_of_its_own() {
     }
 }
 
-#[allow(clippy::too_many_lines, reason = "a table of cases")]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
 fn every_rule_of_phases_flows_and_steps_has_a_message_of_its_own() {
     let check = |phases: &str, flows: &str, message: &str| {

@@ -1,12 +1,10 @@
 //! `spikeproof compare`: variance between runs of one scenario.
 
-use std::error::Error;
-
 use super::report::{ReportError, entries, read};
 use super::{CommandOutput, RunsDir};
 use crate::outcome::Exit;
 use crate::report::RunReport;
-use crate::report::compare::{Comparison, compare, text};
+use crate::report::compare::{Comparison, UnlikeRuns, compare, text};
 
 /// Compares runs of one scenario: the variance of their key figures, and the unstable judgements.
 ///
@@ -41,21 +39,18 @@ pub(super) fn run(args: &CompareArgs) -> CommandOutput {
 enum CompareError {
     #[error(transparent)]
     Report(#[from] ReportError),
-    #[error("{0}")]
-    Unlike(#[source] Box<dyn Error + Send + Sync>),
+    #[error(transparent)]
+    Unlike(#[from] UnlikeRuns),
 }
 
 fn compared(args: &CompareArgs) -> Result<Comparison, CompareError> {
     let runs_dir = args.runs_dir.find().map_err(ReportError::RunsDir)?;
-    let compared = |reports: &[RunReport]| {
-        compare(reports).map_err(|error| CompareError::Unlike(error.into()))
-    };
     if !args.runs.is_empty() {
         let reports = args
             .runs
             .iter()
             .map(|run| read(&runs_dir.join(run)).map(|(_, report)| report));
-        return compared(&reports.collect::<Result<Vec<_>, _>>()?);
+        return Ok(compare(&reports.collect::<Result<Vec<_>, _>>()?)?);
     }
     // A run without a report, or with one that this version cannot read, is skipped.
     let mut reports: Vec<RunReport> = entries(&runs_dir)?
@@ -70,5 +65,5 @@ fn compared(args: &CompareArgs) -> Result<Comparison, CompareError> {
     reports.retain(|report| {
         report.scenario == scenario && report.group == group && report.judged.is_some()
     });
-    compared(&reports)
+    Ok(compare(&reports)?)
 }
