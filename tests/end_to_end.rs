@@ -184,7 +184,7 @@ async fn the_group_grows_under_a_spike_and_comes_back_and_nothing_is_left() {
         .find(|phase| phase.row.name == "spike")
         .unwrap();
     let seconds = &load.seconds[spike.from.as_secs() as usize..spike.to.as_secs() as usize];
-    let p95 = |seconds: &[spikeproof::report::Second]| {
+    let p95 = |seconds: &[spikeproof::report::ReportedSecond]| {
         let mut values: Vec<u64> = seconds.iter().filter_map(|second| second.p95).collect();
         values.sort_unstable();
         values[values.len() / 2]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
-use spikeproof::channel::message::{Control, Ended, Plan, Start, VERSION};
+use spikeproof::channel::message::{Control, Plan, Start, TaskEnd, VERSION};
 use spikeproof::channel::{self, Channel};
 use spikeproof::scenario::Substitutions;
 use tokio::io::AsyncReadExt as _;
@@ -79,7 +79,7 @@ async fn told_to_start(channel: &Channel, port: u16) {
         scenario,
         surroundings,
         secrets: false,
-        reach: address_policy,
+        address_policy,
         seed: 1,
         files,
     };
@@ -148,6 +148,6 @@ async fn a_stopped_task_leaves_a_hanging_target_within_a_second() {
     );
     assert_eq!(
         channel.end(0).await.unwrap().unwrap().why,
-        Ended::Terminated
+        TaskEnd::Terminated
     );
 }

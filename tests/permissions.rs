@@ -223,7 +223,7 @@ fn every_call_in_the_code_is_in_the_table_and_every_call_of_ours_in_the_table_is
         operations.len() > 30 && actions.len() > 12,
         "{operations:?} {actions:?}"
     );
-    let ours = |need: &&Need| need.caller == Caller::Us;
+    let ours = |need: &&Need| need.caller == CallOrigin::Us;
     let table: BTreeSet<&str> = needs().filter(ours).map(|need| need.action).collect();
     let names: BTreeSet<&str> = table
         .iter()

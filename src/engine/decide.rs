@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use cloud::channel::message::{Control, Ended};
+use cloud::channel::message::{Control, TaskEnd};
 use model::plan::Share;
 
 /// A task that has seen no heartbeat at all ends after this, counted from its birth: a new role, or
@@ -34,7 +34,7 @@ pub(crate) enum GeneratorAction {
     Wait,
     /// Start at the instant, with this share.
     Begin(Timestamp, Share),
-    End(Ended),
+    End(TaskEnd),
 }
 
 /// Before the load.
@@ -46,17 +46,17 @@ pub(crate) fn before(seen: &ChannelView) -> GeneratorAction {
         return GeneratorAction::Wait;
     };
     let Some(index) = start.slots.iter().position(|slot| *slot == seen.slot) else {
-        return GeneratorAction::End(Ended::NotNeeded);
+        return GeneratorAction::End(TaskEnd::NotNeeded);
     };
     if start
         .attempts
         .get(index)
         .is_some_and(|attempt| *attempt != seen.attempt)
     {
-        return GeneratorAction::End(Ended::NotNeeded);
+        return GeneratorAction::End(TaskEnd::NotNeeded);
     }
     if Duration::try_from(seen.now.duration_since(start.at)).is_ok_and(|late| late > LATEST_JOIN) {
-        return GeneratorAction::End(Ended::NotNeeded);
+        return GeneratorAction::End(TaskEnd::NotNeeded);
     }
     GeneratorAction::Begin(
         start.at,
@@ -68,14 +68,14 @@ pub(crate) fn before(seen: &ChannelView) -> GeneratorAction {
 }
 
 /// During the load: why it must end now, if it must.
-pub(crate) fn must_end(seen: &ChannelView) -> Option<Ended> {
+pub(crate) fn must_end(seen: &ChannelView) -> Option<TaskEnd> {
     if let Some(control) = seen.control {
         if control.epoch != seen.epoch {
             // Another orchestration has taken over: this task is not part of it.
-            return Some(Ended::NotNeeded);
+            return Some(TaskEnd::NotNeeded);
         }
         if control.stop.is_some() {
-            return Some(Ended::Stopped);
+            return Some(TaskEnd::Stopped);
         }
     }
     let patience = if seen.control.is_none() {
@@ -83,7 +83,7 @@ pub(crate) fn must_end(seen: &ChannelView) -> Option<Ended> {
     } else {
         seen.lease
     };
-    (seen.silence >= patience).then_some(Ended::LeaseLapsed)
+    (seen.silence >= patience).then_some(TaskEnd::LeaseLapsed)
 }
 
 #[cfg(test)]
@@ -131,13 +131,13 @@ mod tests {
             (None, 1, 0, GeneratorAction::Wait),
             // No heartbeat yet: no load, and after a while no task.
             (None, 1, 119, GeneratorAction::Wait),
-            (None, 1, 120, GeneratorAction::End(Ended::LeaseLapsed)),
+            (None, 1, 120, GeneratorAction::End(TaskEnd::LeaseLapsed)),
             (Some(control(None, false)), 1, 5, GeneratorAction::Wait),
             (
                 Some(control(None, false)),
                 1,
                 31,
-                GeneratorAction::End(Ended::LeaseLapsed),
+                GeneratorAction::End(TaskEnd::LeaseLapsed),
             ),
             (
                 Some(control(Some((104, &[1, 3])), false)),
@@ -162,25 +162,25 @@ mod tests {
                 Some(control(Some((94, &[3])), false)),
                 1,
                 0,
-                GeneratorAction::End(Ended::NotNeeded),
+                GeneratorAction::End(TaskEnd::NotNeeded),
             ),
             (
                 Some(control(Some((104, &[0, 1])), false)),
                 1,
                 0,
-                GeneratorAction::End(Ended::NotNeeded),
+                GeneratorAction::End(TaskEnd::NotNeeded),
             ),
             (
                 Some(control(Some((104, &[3])), true)),
                 1,
                 0,
-                GeneratorAction::End(Ended::Stopped),
+                GeneratorAction::End(TaskEnd::Stopped),
             ),
             (
                 Some(control(Some((104, &[3])), false)),
                 2,
                 0,
-                GeneratorAction::End(Ended::NotNeeded),
+                GeneratorAction::End(TaskEnd::NotNeeded),
             ),
         ] {
             assert_eq!(
@@ -198,7 +198,7 @@ mod tests {
             attempt: 2,
             ..seen(Some(&control), 1, 0)
         };
-        assert_eq!(before(&twin), GeneratorAction::End(Ended::NotNeeded));
+        assert_eq!(before(&twin), GeneratorAction::End(TaskEnd::NotNeeded));
     }
 
     #[test]
@@ -210,14 +210,20 @@ mod tests {
         assert_eq!(must_end(&seen(Some(&going), 1, 29)), None);
         assert_eq!(
             must_end(&seen(Some(&going), 1, 30)),
-            Some(Ended::LeaseLapsed)
+            Some(TaskEnd::LeaseLapsed)
         );
-        assert_eq!(must_end(&seen(Some(&stopped), 1, 0)), Some(Ended::Stopped));
-        assert_eq!(must_end(&seen(Some(&going), 2, 0)), Some(Ended::NotNeeded));
+        assert_eq!(
+            must_end(&seen(Some(&stopped), 1, 0)),
+            Some(TaskEnd::Stopped)
+        );
+        assert_eq!(
+            must_end(&seen(Some(&going), 2, 0)),
+            Some(TaskEnd::NotNeeded)
+        );
         // A store that loses the control object it once had shows no new heartbeat.
         assert_eq!(
             must_end(&seen(Some(&going), 1, 119)),
-            Some(Ended::LeaseLapsed)
+            Some(TaskEnd::LeaseLapsed)
         );
     }
 }

@@ -54,29 +54,29 @@ use model::limits::AddressPolicy;
 use model::plan::Share;
 use model::scenario::Scenario;
 
-mod addresses;
+mod addresses; // the target's addresses, resolved again when their time to live is over
 #[cfg_attr(not(target_os = "linux"), path = "alarm_tokio.rs")]
-mod alarm;
-mod connection;
-mod context;
-mod decide;
-mod decode;
-pub mod health;
-mod iteration;
-mod judge;
-pub mod lifetime;
-mod link;
-pub mod once;
-pub mod ownership;
-mod request;
-mod rows;
-mod session;
-pub mod task;
-mod tls;
-mod values;
-mod walk;
-mod wire;
-mod worker;
+mod alarm; // wakes sessions at their instant
+mod connection; // one connection: HTTP/1.1 on the socket, HTTP/2 by hyper
+mod context; // shared by the sessions of a worker, without locks
+mod decide; // the next act of a generator, from the state of the channel
+mod decode; // content codings
+pub mod health; // measures the generator itself, once a second
+mod iteration; // one pass through a flow
+mod judge; // the checks and captures of an answer
+pub mod lifetime; // ends a generator that hangs
+mod link; // one request after another: connections, cookies, redirects
+pub mod once; // one plain GET, before there is load
+pub mod ownership; // looks for proofs of the target's owner
+mod request; // a step as bytes, assembled once
+mod rows; // rows of data files, each for one worker only
+mod session; // one virtual user
+pub mod task; // a generator on the channel: plan, ready, start, load, end
+mod tls; // TLS sessions as a new visitor has them
+mod values; // puts values into templates
+mod walk; // the order of the steps of a block
+mod wire; // HTTP/1.1 parser
+mod worker; // worker threads, each with its own runtime
 
 pub use judge::PatternError;
 pub use tls::TlsError;

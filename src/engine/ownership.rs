@@ -67,27 +67,27 @@ pub enum OwnershipError {
 /// Asks questions about one target.
 pub struct Asker<'t> {
     target: &'t Target,
-    reach: AddressPolicy,
+    address_policy: AddressPolicy,
     resolver: Result<TokioResolver, NetError>,
     addresses: Vec<IpAddr>,
 }
 
 impl<'t> Asker<'t> {
     /// Looks up the host's addresses. That there are none is no error here: the load will say so.
-    pub async fn new(target: &'t Target, reach: AddressPolicy) -> Self {
+    pub async fn new(target: &'t Target, address_policy: AddressPolicy) -> Self {
         let resolver =
             TokioResolver::builder_tokio().and_then(hickory_resolver::ResolverBuilder::build);
-        Self::with(target, reach, resolver).await
+        Self::with(target, address_policy, resolver).await
     }
 
     async fn with(
         target: &'t Target,
-        reach: AddressPolicy,
+        address_policy: AddressPolicy,
         resolver: Result<TokioResolver, NetError>,
     ) -> Self {
         let mut asker = Self {
             target,
-            reach,
+            address_policy,
             resolver,
             addresses: Vec::new(),
         };
@@ -102,7 +102,7 @@ impl<'t> Asker<'t> {
 
     /// Every address of it is this machine's own, and reached as such.
     pub fn is_this_machine(&self) -> Option<OwnershipProof> {
-        let own = self.reach.loopback
+        let own = self.address_policy.loopback
             && self
                 .addresses
                 .iter()
@@ -166,7 +166,7 @@ impl<'t> Asker<'t> {
 
     async fn by_file(&self, mark: &str) -> Result<OwnershipProof, OwnershipError> {
         let url = file_url(self.target);
-        let addresses = limits::permitted(&self.addresses, self.reach)?;
+        let addresses = limits::permitted(&self.addresses, self.address_policy)?;
         let found = match once::get(self.target, &addresses, FILE).await {
             Ok(found) => found,
             Err(source) => return Err(OwnershipError::Request { url, source }),
@@ -410,7 +410,7 @@ mod tests {
             ("mixed.test.", [192, 0, 2, 9]),
         ];
         let mut owner = JoinSet::new();
-        for (host, reach, own) in [
+        for (host, address_policy, own) in [
             ("127.0.0.1", LOCAL, true),
             ("[::1]", LOCAL, true),
             ("here.test", LOCAL, true),
@@ -421,8 +421,12 @@ mod tests {
         ] {
             let target = target(host, 80, "");
             let resolver = names(NAMES, None, &mut owner).await;
-            let asker = Asker::with(&target, reach, Ok(resolver)).await;
-            assert_eq!(asker.is_this_machine().is_some(), own, "{host} {reach:?}");
+            let asker = Asker::with(&target, address_policy, Ok(resolver)).await;
+            assert_eq!(
+                asker.is_this_machine().is_some(),
+                own,
+                "{host} {address_policy:?}"
+            );
         }
     }
 

@@ -18,7 +18,7 @@ mod outbox;
 use self::outbox::deliver;
 use super::decide::{self, ChannelView, FIRST_HEARTBEAT, GeneratorAction};
 use super::{RunningWorkers, Work, WorkerError, begin};
-use cloud::channel::message::{Control, End, Ended, Ready, VERSION};
+use cloud::channel::message::{Control, End, Ready, TaskEnd, VERSION};
 use cloud::channel::{Channel, ChannelError, POLL};
 use model::limits::AddressPolicy;
 use model::plan::Share;
@@ -71,7 +71,7 @@ pub enum GenerateError {
 }
 
 /// Carries out one slot of a run, to its end.
-pub async fn generate(task: &GeneratorTask) -> Result<Ended, GenerateError> {
+pub async fn generate(task: &GeneratorTask) -> Result<TaskEnd, GenerateError> {
     let born = Instant::now();
     let mut farewell = Farewell::new(task.max_lifetime)?;
     let booted = tokio::select! {
@@ -90,7 +90,7 @@ pub async fn generate(task: &GeneratorTask) -> Result<Ended, GenerateError> {
 /// A task that knows what to do, or that there is nothing to do.
 enum Booted {
     Ready(Box<Scenario>, u64, AddressPolicy),
-    Over(Ended),
+    Over(TaskEnd),
 }
 
 async fn boot(task: &GeneratorTask, born: Instant) -> Result<Booted, GenerateError> {
@@ -101,7 +101,7 @@ async fn boot(task: &GeneratorTask, born: Instant) -> Result<Booted, GenerateErr
         // They were there before the plan: now they are not, because the run has begun without this
         // task.
         let Some(read) = patiently(give_up, || task.channel.secrets()).await? else {
-            return Ok(Booted::Over(Ended::NotNeeded));
+            return Ok(Booted::Over(TaskEnd::NotNeeded));
         };
         redact::keep(&read.secrets);
         substitutions.secrets = read.secrets;
@@ -124,7 +124,7 @@ async fn boot(task: &GeneratorTask, born: Instant) -> Result<Booted, GenerateErr
     Ok(Booted::Ready(
         Box::new(read.scenario),
         plan.seed,
-        plan.reach,
+        plan.address_policy,
     ))
 }
 
@@ -143,8 +143,8 @@ where
 }
 
 /// Says why there will be no load, so that the other side need not guess.
-async fn fail(task: &GeneratorTask, error: GenerateError) -> Result<Ended, GenerateError> {
-    drop(say_end(task, Ended::Failed(error.to_string()), 0).await);
+async fn fail(task: &GeneratorTask, error: GenerateError) -> Result<TaskEnd, GenerateError> {
+    drop(say_end(task, TaskEnd::Failed(error.to_string()), 0).await);
     Err(error)
 }
 
@@ -170,7 +170,7 @@ async fn carry_out(
     scenario: Scenario,
     (seed, address_policy): (u64, AddressPolicy),
     born: Instant,
-) -> Result<Ended, GenerateError> {
+) -> Result<TaskEnd, GenerateError> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let ready = Ready {
         version: VERSION,
@@ -221,9 +221,13 @@ fn monotonic(at: Timestamp) -> std::time::Instant {
 }
 
 /// A door of redaction, as `Outbox::seal` is: errors and panics may tell what they failed over.
-async fn say_end(task: &GeneratorTask, why: Ended, intervals: u32) -> Result<Ended, GenerateError> {
+async fn say_end(
+    task: &GeneratorTask,
+    why: TaskEnd,
+    intervals: u32,
+) -> Result<TaskEnd, GenerateError> {
     let why = match why {
-        Ended::Failed(text) => Ended::Failed(redact::text(&text)),
+        TaskEnd::Failed(text) => TaskEnd::Failed(redact::text(&text)),
         other => other,
     };
     let end = End {
@@ -234,7 +238,7 @@ async fn say_end(task: &GeneratorTask, why: Ended, intervals: u32) -> Result<End
         intervals,
         at: Timestamp::now(),
     };
-    if why == Ended::LeaseLapsed {
+    if why == TaskEnd::LeaseLapsed {
         drop(timeout(LAST_WORD, task.channel.put_end(&end)).await);
         forget_secrets(task).await;
         return Ok(why);
@@ -255,7 +259,7 @@ async fn say_end(task: &GeneratorTask, why: Ended, intervals: u32) -> Result<End
 /// for its guard.)
 async fn forget_secrets(task: &GeneratorTask) {
     if task.channel.is_local() {
-        drop(task.channel.drop_secrets().await);
+        drop(task.channel.delete_secrets().await);
     }
 }
 
@@ -267,19 +271,19 @@ async fn load(
     farewell: &mut Farewell,
     running: RunningWorkers,
     stop: &CancellationToken,
-) -> (Ended, u32) {
+) -> (TaskEnd, u32) {
     super::step_behind_the_workers();
     let mut delivery = std::pin::pin!(deliver(task, running));
     let why = tokio::select! {
         (reports, lost) = &mut delivery => {
             stop.cancel();
-            return (lost.map_or(Ended::Complete, Ended::Failed), reports);
+            return (lost.map_or(TaskEnd::Complete, TaskEnd::Failed), reports);
         }
         why = ear.must_end() => why,
         why = farewell.heard() => why,
     };
     stop.cancel();
-    if why == Ended::LeaseLapsed {
+    if why == TaskEnd::LeaseLapsed {
         let reports = timeout(LAST_WORD, delivery)
             .await
             .map_or(0, |(reports, _)| reports);
@@ -307,7 +311,7 @@ impl<'a> Ear<'a> {
         }
     }
 
-    async fn wait_for_start(&mut self) -> Result<(Timestamp, Share), Ended> {
+    async fn wait_for_start(&mut self) -> Result<(Timestamp, Share), TaskEnd> {
         let mut poll = every(POLL);
         loop {
             poll.tick().await;
@@ -321,7 +325,7 @@ impl<'a> Ear<'a> {
     }
 
     /// Returns when the load must end, and why.
-    async fn must_end(&mut self) -> Ended {
+    async fn must_end(&mut self) -> TaskEnd {
         let mut poll = every(POLL);
         loop {
             poll.tick().await;
@@ -382,10 +386,10 @@ impl Farewell {
         })
     }
 
-    async fn heard(&mut self) -> Ended {
+    async fn heard(&mut self) -> TaskEnd {
         tokio::select! {
-            _ = self.terminate.recv() => Ended::Terminated,
-            () = sleep_until(self.over) => Ended::LifetimeOver,
+            _ = self.terminate.recv() => TaskEnd::Terminated,
+            () = sleep_until(self.over) => TaskEnd::LifetimeOver,
         }
     }
 }
@@ -395,7 +399,7 @@ impl Farewell {
 pub async fn carry_out_for_test(
     task: &GeneratorTask,
     scenario: Scenario,
-) -> Result<Ended, GenerateError> {
+) -> Result<TaskEnd, GenerateError> {
     let here = AddressPolicy {
         loopback: true,
         private: false,

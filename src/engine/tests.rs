@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::task::{GeneratorTask, carry_out_for_test, generate};
 use super::{Work, begin};
-use cloud::channel::message::{Control, Ended, Plan, Secrets, Start, VERSION};
+use cloud::channel::message::{Control, Plan, SecretsMessage, Start, TaskEnd, VERSION};
 use cloud::channel::{Channel, LEASE};
 use model::limits::AddressPolicy;
 use model::measure::{Results, Select, Tally};
@@ -353,7 +353,7 @@ async fn a_store_that_hangs_holds_up_neither_the_lease_nor_the_end() {
         .await
         .expect("held up");
     // Nobody listens any more: it does not go on trying to deliver.
-    assert_eq!(ended.unwrap(), Ended::LeaseLapsed);
+    assert_eq!(ended.unwrap(), TaskEnd::LeaseLapsed);
     let seen = server.requests();
     let _ = timeout(Duration::from_secs(2), std::future::pending::<()>()).await;
     assert_eq!(server.requests(), seen, "load after the end");
@@ -388,7 +388,7 @@ async fn load_that_the_store_takes_no_report_of_ends() {
         () = heartbeats => unreachable!(),
     };
     assert!(
-        matches!(&ended, Ended::Failed(why) if why.contains("took no report")),
+        matches!(&ended, TaskEnd::Failed(why) if why.contains("took no report")),
         "{ended:?}"
     );
 }
@@ -545,7 +545,10 @@ async fn two_tasks_carry_out_a_plan_and_report_all_of_it() {
         carry_out_for_test(&four, scenario.clone()),
         carry_out_for_test(&seven, scenario)
     );
-    assert_eq!((a.unwrap(), b.unwrap()), (Ended::Complete, Ended::Complete));
+    assert_eq!(
+        (a.unwrap(), b.unwrap()),
+        (TaskEnd::Complete, TaskEnd::Complete)
+    );
 
     let mut results = Results::default();
     for slot in [4, 7] {
@@ -584,10 +587,10 @@ async fn a_task_that_hears_no_beat_stops_by_itself() {
     let ended = timeout(Duration::from_secs(10), carry_out_for_test(&task, scenario))
         .await
         .unwrap();
-    assert_eq!(ended.unwrap(), Ended::LeaseLapsed);
+    assert_eq!(ended.unwrap(), TaskEnd::LeaseLapsed);
     assert_eq!(
         channel.end(0).await.unwrap().unwrap().why,
-        Ended::LeaseLapsed
+        TaskEnd::LeaseLapsed
     );
 }
 
@@ -606,7 +609,7 @@ async fn a_task_without_a_share_sends_nothing() {
         carry_out_for_test(&task(&channel, 0), scenario)
             .await
             .unwrap(),
-        Ended::NotNeeded
+        TaskEnd::NotNeeded
     );
     assert_eq!(server.requests(), 0);
 }
@@ -624,7 +627,7 @@ fn plan(secrets: bool) -> Plan {
         scenario,
         surroundings: substitutions,
         secrets,
-        reach: model::limits::AddressPolicy {
+        address_policy: model::limits::AddressPolicy {
             loopback: true,
             private: false,
         },
@@ -656,7 +659,7 @@ async fn a_task_that_sees_no_beat_ends_after_two_minutes_however_far_it_came() {
         assert!(
             matches!(
                 (&why, with_plan),
-                (Ended::LeaseLapsed, true) | (Ended::Failed(_), false)
+                (TaskEnd::LeaseLapsed, true) | (TaskEnd::Failed(_), false)
             ),
             "{why:?}"
         );
@@ -669,7 +672,7 @@ async fn a_task_that_finds_no_secrets_any_more_is_too_late() {
     channel.put_plan(&plan(true)).await.unwrap();
     assert_eq!(
         generate(&task(&channel, 0)).await.unwrap(),
-        Ended::NotNeeded
+        TaskEnd::NotNeeded
     );
     assert_eq!(channel.ready(0).await.unwrap(), None);
 }
@@ -684,14 +687,14 @@ async fn what_a_task_says_holds_no_secret_even_if_the_plan_cannot_be_read() {
     let mut secrets = redact::Secrets::default();
     secrets.insert("KEY", "c4nary-of-the-plan");
     channel
-        .put_secrets(&Secrets {
+        .put_secrets(&SecretsMessage {
             version: VERSION,
             secrets,
         })
         .await
         .unwrap();
     assert!(generate(&task(&channel, 0)).await.is_err());
-    let Ended::Failed(why) = channel.end(0).await.unwrap().unwrap().why else {
+    let TaskEnd::Failed(why) = channel.end(0).await.unwrap().unwrap().why else {
         unreachable!()
     };
     assert!(
@@ -709,7 +712,7 @@ async fn the_last_to_leave_a_folder_takes_the_secrets_out_of_it() {
     let mut secrets = redact::Secrets::default();
     secrets.insert("KEY", "c4nary-in-a-folder");
     channel
-        .put_secrets(&Secrets {
+        .put_secrets(&SecretsMessage {
             version: VERSION,
             secrets,
         })
@@ -722,6 +725,6 @@ async fn the_last_to_leave_a_folder_takes_the_secrets_out_of_it() {
     })
     .await
     .unwrap();
-    assert_eq!(ended, Ended::LeaseLapsed);
+    assert_eq!(ended, TaskEnd::LeaseLapsed);
     assert_eq!(channel.secrets().await.unwrap(), None);
 }

@@ -28,22 +28,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod alarms;
-pub mod capacity;
-pub mod facts;
-pub mod instances;
-pub mod load;
-pub mod moment;
-pub mod open_link;
-pub mod overload;
-pub mod price;
-pub mod reaction;
-pub mod scale_in;
-pub mod spikes;
+mod alarms; // which alarm fired, when, and on which datapoint
+pub mod capacity; // the load that one instance carries within the limits
+pub mod facts; // every fact of a run, computed once
+pub mod instances; // the life of each instance that came or went
+pub mod load; // the load second by second, and the fit of the group's size
+pub mod moment; // the moments of a reaction, each with time and origin
+pub mod open_link; // links of a reaction that were not seen
+pub mod overload; // seconds in which the instances had more load than they carry
+pub mod price; // the price of an instance-hour, and its source
+pub mod reaction; // how the group reacted to each spike
+pub mod scale_in; // the wait before a scale-in that settings make unavoidable
+pub mod spikes; // the chain of moments of each spike
 #[cfg(any(test, feature = "testing"))]
-pub mod testing;
-pub mod timeline;
-pub mod vocabulary;
+pub mod testing; // groups, loads and stories for tests
+pub mod timeline; // observations of the target, each with its own time
+pub mod vocabulary; // AWS's closed lists of words, as types
 
 pub use capacity::InstanceCapacity;
 pub use facts::Facts;

@@ -329,7 +329,7 @@ pub fn react(
     reaction.alarmed_before = alarms::before(timeline, times.started);
     let decisions = decisions(timeline, times.started);
     reaction.resized = resized(timeline, &decisions, &reaction);
-    let seen = spikes::Seen {
+    let seen = spikes::SpikeEvidence {
         timeline,
         results,
         times,

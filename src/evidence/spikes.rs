@@ -89,7 +89,7 @@ pub struct Spike {
 }
 
 /// What a spike's chain is read from.
-pub(crate) struct Seen<'a> {
+pub(crate) struct SpikeEvidence<'a> {
     pub timeline: &'a Timeline,
     pub results: &'a Results,
     pub times: &'a Times,
@@ -100,7 +100,7 @@ pub(crate) struct Seen<'a> {
 }
 
 /// One for each spike of the load, in order.
-pub(crate) fn all(seen: &Seen<'_>) -> Vec<Spike> {
+pub(crate) fn all(seen: &SpikeEvidence<'_>) -> Vec<Spike> {
     let spans = &seen.times.spikes;
     let next = |index: usize| {
         spans
@@ -128,7 +128,7 @@ pub(crate) fn all(seen: &Seen<'_>) -> Vec<Spike> {
         .collect()
 }
 
-impl Seen<'_> {
+impl SpikeEvidence<'_> {
     /// `from`: what the group did from then on may be this spike's doing; `until` the next one
     /// rises.
     fn out(&self, spike: &mut Spike, span: &Span, from: Timestamp, until: Timestamp) {

@@ -66,7 +66,7 @@ struct RunConfig {
 
 /// Why an image cannot be pulled: the rest of a `CannotPullContainerError`.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ImageError {
+pub(crate) enum PullError {
     #[error("{0}: no registry in the name")]
     NoRegistry(String),
     #[error("{0}: the lab pulls from ECR only")]
@@ -113,8 +113,8 @@ impl Images {
         self.folder.join("blobs").join(hexadecimal(digest))
     }
 
-    fn read(&self, digest: &str) -> Result<Vec<u8>, ImageError> {
-        std::fs::read(self.blob(digest)).map_err(|source| ImageError::NotPushed {
+    fn read(&self, digest: &str) -> Result<Vec<u8>, PullError> {
+        std::fs::read(self.blob(digest)).map_err(|source| PullError::NotPushed {
             digest: digest.to_owned(),
             source,
         })
@@ -247,7 +247,7 @@ pub(crate) fn download(world: &World, digest: &str) -> LabResponse {
 }
 
 /// Fetches the image as Fargate would, by repository and digest or tag.
-pub(crate) async fn pull(world: &World, reference: &str) -> Result<Unpacked, ImageError> {
+pub(crate) async fn pull(world: &World, reference: &str) -> Result<Unpacked, PullError> {
     let (repository, id) = parse(reference)?;
     let input = json!({ "repositoryName": repository, "imageIds": [id] });
     let target = "AmazonEC2ContainerRegistry_V20150921.BatchGetImage";
@@ -255,9 +255,9 @@ pub(crate) async fn pull(world: &World, reference: &str) -> Result<Unpacked, Ima
         .moto
         .json("ecr", target, &input)
         .await
-        .map_err(ImageError::Lookup)?;
+        .map_err(PullError::Lookup)?;
     let Some(manifest) = found["images"][0]["imageManifest"].as_str() else {
-        return Err(ImageError::NotFound(reference.to_owned()));
+        return Err(PullError::NotFound(reference.to_owned()));
     };
     let _one_at_a_time = world.images.unpacking.lock().await;
     let root = world
@@ -265,7 +265,7 @@ pub(crate) async fn pull(world: &World, reference: &str) -> Result<Unpacked, Ima
         .folder
         .join("roots")
         .join(hexadecimal(&digest(manifest.as_bytes())));
-    let manifest: Manifest = serde_json::from_str(manifest).map_err(ImageError::Manifest)?;
+    let manifest: Manifest = serde_json::from_str(manifest).map_err(PullError::Manifest)?;
     let config = world.images.read(&manifest.config.digest)?;
     if !root.is_dir() {
         let layers = manifest
@@ -279,35 +279,35 @@ pub(crate) async fn pull(world: &World, reference: &str) -> Result<Unpacked, Ima
 }
 
 /// On a thread of its own: decompression takes as long as it takes. Appears whole or not at all.
-async fn unpack_apart(layers: Vec<Vec<u8>>, root: PathBuf) -> Result<(), ImageError> {
+async fn unpack_apart(layers: Vec<Vec<u8>>, root: PathBuf) -> Result<(), PullError> {
     let work = move || {
         let partial = root.with_extension("partial");
-        std::fs::create_dir_all(&partial).map_err(ImageError::Folder)?;
+        std::fs::create_dir_all(&partial).map_err(PullError::Folder)?;
         layers
             .iter()
             .try_for_each(|layer| unpack(layer, &partial))?;
-        std::fs::rename(&partial, &root).map_err(ImageError::Folder)
+        std::fs::rename(&partial, &root).map_err(PullError::Folder)
     };
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(ImageError::Unpacker)?
+        .map_err(PullError::Unpacker)?
 }
 
 /// A layer is a tar, mostly compressed. A path that leaves the folder is refused, not skipped.
-fn unpack(layer: &[u8], folder: &Path) -> Result<(), ImageError> {
+fn unpack(layer: &[u8], folder: &Path) -> Result<(), PullError> {
     let reader: Box<dyn std::io::Read + '_> = match layer {
         [0x1f, 0x8b, ..] => Box::new(flate2::read::GzDecoder::new(layer)),
         _ => Box::new(layer),
     };
     for entry in tar::Archive::new(reader)
         .entries()
-        .map_err(ImageError::Layer)?
+        .map_err(PullError::Layer)?
     {
-        let mut entry = entry.map_err(ImageError::Layer)?;
-        let inside = entry.unpack_in(folder).map_err(ImageError::Layer)?;
+        let mut entry = entry.map_err(PullError::Layer)?;
+        let inside = entry.unpack_in(folder).map_err(PullError::Layer)?;
         if !inside {
             let path = entry.path_bytes();
-            return Err(ImageError::Escape(
+            return Err(PullError::Escape(
                 String::from_utf8_lossy(&path).into_owned(),
             ));
         }
@@ -315,11 +315,11 @@ fn unpack(layer: &[u8], folder: &Path) -> Result<(), ImageError> {
     Ok(())
 }
 
-fn unpacked(root: PathBuf, config: &[u8]) -> Result<Unpacked, ImageError> {
-    let whole: Value = serde_json::from_slice(config).map_err(ImageError::Config)?;
+fn unpacked(root: PathBuf, config: &[u8]) -> Result<Unpacked, PullError> {
+    let whole: Value = serde_json::from_slice(config).map_err(PullError::Config)?;
     let run: RunConfig = match &whole["config"] {
         Value::Null => RunConfig::default(),
-        run => RunConfig::deserialize(run).map_err(ImageError::Config)?,
+        run => RunConfig::deserialize(run).map_err(PullError::Config)?,
     };
     let pair = |line: String| {
         line.split_once('=')
@@ -340,12 +340,12 @@ fn unpacked(root: PathBuf, config: &[u8]) -> Result<Unpacked, ImageError> {
 }
 
 /// `<account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:...` or `:tag`.
-fn parse(reference: &str) -> Result<(&str, Value), ImageError> {
+fn parse(reference: &str) -> Result<(&str, Value), PullError> {
     let (host, name) = reference
         .split_once('/')
-        .ok_or_else(|| ImageError::NoRegistry(reference.to_owned()))?;
+        .ok_or_else(|| PullError::NoRegistry(reference.to_owned()))?;
     if !host.contains(".dkr.ecr.") {
-        return Err(ImageError::NotEcr(reference.to_owned()));
+        return Err(PullError::NotEcr(reference.to_owned()));
     }
     Ok(match name.split_once('@') {
         Some((repository, digest)) => (repository, json!({ "imageDigest": digest })),
@@ -399,7 +399,7 @@ mod tests {
         builder.append(&header, &b"evil"[..]).unwrap();
         let problem =
             unpack(&builder.into_inner().unwrap(), &folder.path().join("root")).unwrap_err();
-        assert!(matches!(problem, ImageError::Escape(_)), "{problem}");
+        assert!(matches!(problem, PullError::Escape(_)), "{problem}");
         assert!(!folder.path().join("evil.txt").exists());
     }
 

@@ -30,35 +30,35 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-mod alarms;
-mod autoscaling;
-mod call;
-mod cbor;
-mod clock;
-mod cloudwatch;
-mod config;
-mod document;
-mod ecs;
-mod elb;
-mod front;
-mod group;
-mod ids;
-mod images;
-mod instance;
-mod inventory;
-mod live_policy;
-mod metrics;
-pub mod moto;
-mod needs;
-mod permissions;
-mod policies;
-mod queue;
-mod service;
-mod shop;
-pub mod tap;
-mod target;
-mod tasks;
-pub mod truth;
+mod alarms; // the alarms of the group's policies, with their history in CloudWatch's texts
+mod autoscaling; // Auto Scaling's API over the group
+mod call; // an AWS call on the wire, and the shapes of an answer
+mod cbor; // CBOR bodies, as the CloudWatch SDK speaks them
+mod clock; // one clock that cannot jump
+mod cloudwatch; // CloudWatch's API over the group
+mod config; // the lab file, with a default for every key
+mod document; // an IAM policy document, and whether it allows a need
+mod ecs; // the task calls of ECS, with their refusals
+mod elb; // the load balancer's API over the target
+mod front; // the endpoint: answers a call, or passes it to moto
+mod group; // the Auto Scaling group: instances that boot, serve, drain and go
+mod ids; // identifiers that look like AWS's
+mod images; // the registry: pushed layers, checked and unpacked
+mod instance; // one instance of the group, and the record of its launch or end
+mod inventory; // everything in the emulated account: the proof that nothing was left
+mod live_policy; // a scaling policy of the group, and its alarms
+mod metrics; // CloudWatch's samples of the target
+pub mod moto; // moto as a child process
+mod needs; // from a call to the IAM permissions it takes
+mod permissions; // holds callers to policy documents
+mod policies; // bucket policies, given back as they were put
+mod queue; // one instance as a queue of requests
+mod service; // the target as an ECS service
+mod shop; // a small API for scenarios with logins, captures and carts
+pub mod tap; // hears of every AWS call, and may refuse it
+mod target; // the HTTP server that stands for load balancer and instances
+mod tasks; // a Fargate task as a process of this machine
+pub mod truth; // every instant that the group lived through
 
 use call::ApiError;
 use clock::{Clock, LabInstant};

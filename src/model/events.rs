@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::redact;
 use crate::units::{RunId, Usd};
 
-/// The life cycle, in order. The same eight words name folders, files, headings and tests.
+/// The life cycle of a run, in order. The files of `run` have these names.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize, JsonSchema,
 )]

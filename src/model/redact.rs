@@ -60,10 +60,10 @@ impl std::fmt::Debug for Secrets {
 /// Knows some secrets, in every form in which texts may hold them.
 #[derive(Default)]
 pub struct Redactor {
-    forms: Vec<Form>,
+    forms: Vec<SecretForm>,
 }
 
-struct Form {
+struct SecretForm {
     text: String,
     label: String,
 }
@@ -78,7 +78,7 @@ impl Redactor {
         for (name, value) in secrets.iter().filter(|(_, value)| value.len() >= SHORTEST) {
             for text in forms(value) {
                 if !self.forms.iter().any(|known| known.text == text) {
-                    self.forms.push(Form {
+                    self.forms.push(SecretForm {
                         text,
                         label: format!("[secret {name}]"),
                     });
@@ -104,7 +104,7 @@ impl Redactor {
     }
 
     /// The first form in a text; the longest, where several begin.
-    fn first(&self, text: &str) -> Option<(usize, &Form)> {
+    fn first(&self, text: &str) -> Option<(usize, &SecretForm)> {
         let found = self
             .forms
             .iter()

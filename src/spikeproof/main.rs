@@ -26,8 +26,7 @@ fn main() -> ExitCode {
     // Nothing of ours is under way any more; a blocked read of a closed terminal must not hold the
     // exit.
     runtime.shutdown_background();
-    // A door: errors, reports and comparisons of every command, and a generator's last words, pass
-    // here.
+    // Redacted here, because the output of every command passes here, and a generator's last words.
     drop(std::io::stdout().write_all(redact::text(&answer.stdout).as_bytes()));
     drop(std::io::stderr().write_all(redact::text(&answer.stderr).as_bytes()));
     ExitCode::from(answer.code)

@@ -33,7 +33,7 @@ pub(crate) async fn delete_and_verify(
     loop {
         let is_late = Instant::now() >= until;
         match next(&round.open, round.number, round.stage, is_late) {
-            Step::Finish => return round.finish(),
+            NextStep::Finish => return round.finish(),
             step => round.perform(step).await,
         }
     }
@@ -59,7 +59,7 @@ enum Stage {
 
 /// What to do next about the things that remain.
 #[derive(Debug, PartialEq, Eq)]
-enum Step {
+enum NextStep {
     /// Delete every thing that has not been given up.
     Delete,
     /// Begin another round.
@@ -73,11 +73,11 @@ enum Step {
 }
 
 /// Decides from what remains. Rounds count from 0; `is_late` says that the time is over.
-fn next(open: &[Remaining], round: u32, stage: Stage, is_late: bool) -> Step {
+fn next(open: &[Remaining], round: u32, stage: Stage, is_late: bool) -> NextStep {
     let all_given_up = open.iter().all(|remaining| remaining.given_up);
     match stage {
-        Stage::Described if all_given_up || (round > 0 && is_late) => Step::Finish,
-        Stage::Described => Step::Delete,
+        Stage::Described if all_given_up || (round > 0 && is_late) => NextStep::Finish,
+        Stage::Described => NextStep::Delete,
         Stage::Deleted => {
             let worst = open
                 .iter()
@@ -87,7 +87,7 @@ fn next(open: &[Remaining], round: u32, stage: Stage, is_late: bool) -> Step {
             let stop_again = tasks_to_stop_again(open);
             // The last look needs no pause before it.
             let is_last = all_given_up && stop_again.is_none();
-            Step::Describe {
+            NextStep::Describe {
                 renew_credentials: worst == Failure::Credentials,
                 stop_again,
                 pause: if is_last {
@@ -142,15 +142,15 @@ impl<'a> Round<'a> {
         }
     }
 
-    async fn perform(&mut self, step: Step) {
+    async fn perform(&mut self, step: NextStep) {
         match step {
-            Step::Delete => {
+            NextStep::Delete => {
                 for remaining in self.open.iter_mut().filter(|open| !open.given_up) {
                     remaining.delete(&self.inventory, self.teardown).await;
                 }
                 self.stage = Stage::Deleted;
             }
-            Step::Describe {
+            NextStep::Describe {
                 renew_credentials,
                 stop_again,
                 pause,
@@ -168,7 +168,7 @@ impl<'a> Round<'a> {
                 self.number += 1;
                 self.describe().await;
             }
-            Step::Finish => {}
+            NextStep::Finish => {}
         }
     }
 
@@ -298,8 +298,12 @@ mod tests {
         }
     }
 
-    fn again(renew_credentials: bool, stop_again: Option<ResourceKind>, pause: Duration) -> Step {
-        Step::Describe {
+    fn again(
+        renew_credentials: bool,
+        stop_again: Option<ResourceKind>,
+        pause: Duration,
+    ) -> NextStep {
+        NextStep::Describe {
             renew_credentials,
             stop_again: stop_again.map(thing),
             pause,
@@ -314,13 +318,13 @@ mod tests {
         use Stage::{Deleted, Described};
         let (open, closed) = (false, true);
         for (things, round, stage, is_late, step) in [
-            (vec![], 0, Described, false, Step::Finish),
+            (vec![], 0, Described, false, NextStep::Finish),
             (
                 vec![(Role, Unknown, open)],
                 0,
                 Described,
                 false,
-                Step::Delete,
+                NextStep::Delete,
             ),
             // However late it is, each thing is deleted once.
             (
@@ -328,28 +332,28 @@ mod tests {
                 0,
                 Described,
                 true,
-                Step::Delete,
+                NextStep::Delete,
             ),
             (
                 vec![(Role, Unknown, open)],
                 1,
                 Described,
                 true,
-                Step::Finish,
+                NextStep::Finish,
             ),
             (
                 vec![(Role, Denied, closed)],
                 1,
                 Described,
                 false,
-                Step::Finish,
+                NextStep::Finish,
             ),
             (
                 vec![(Role, Denied, closed), (Bucket, Throttled, open)],
                 1,
                 Described,
                 false,
-                Step::Delete,
+                NextStep::Delete,
             ),
             (
                 vec![(Role, Unknown, open), (Bucket, Throttled, open)],

@@ -1,11 +1,6 @@
 //! Destroys what a run made, and proves by name that it is gone.
 //!
-//! The end of a run, `spikeproof reap` and the guard share one core:
-//!
-//! - `destroy` stops the spending, runs terraform, then deletes by name and verifies;
-//! - `inventory` describes and deletes one thing of a run, `discover` finds runs in an account;
-//! - `proof` holds the evidence, thing by thing;
-//! - `reap` destroys what earlier runs left; `guard` is a process that reaps one killed run.
+//! The end of a run, `spikeproof reap` and the guard share one core, `destroy`.
 //!
 //! It leaves out a run's phases: it works from a run id, an AWS account, and the run's folder where
 //! there is one.
@@ -43,15 +38,15 @@ use model::units::RunId;
 use provision::journal::locks::WorkLock;
 use provision::terraform::Binary;
 
-mod delete;
-pub mod destroy;
-pub mod discover;
-mod error;
-pub mod guard;
-pub mod inventory;
-pub mod proof;
-pub mod reap;
-mod terraform;
+mod delete; // deletes by name until each thing is gone or given up
+pub mod destroy; // the core: stop spending, terraform, delete, prove
+pub mod discover; // finds runs in an account, by the names of resources
+mod error; // a teardown that could not be carried out
+pub mod guard; // a process that destroys a run whose orchestrator was killed
+pub mod inventory; // describes and deletes what exists of a run, by name
+pub mod proof; // AWS's answer about each thing that a run could have made
+pub mod reap; // destroys what earlier runs left
+mod terraform; // `terraform destroy`, repeated by the kind of its failure
 
 pub use destroy::destroy;
 pub use error::TeardownError;

@@ -159,11 +159,11 @@ fn read_change(alarm: &str, at: Timestamp, data: &str) -> Option<AlarmChange> {
     #[serde(rename_all = "camelCase")]
     struct State {
         state_value: String,
-        state_reason_data: Option<Reason>,
+        state_reason_data: Option<StateReason>,
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Reason {
+    struct StateReason {
         period: Option<i64>,
         start_date: Option<String>,
         #[serde(default)]

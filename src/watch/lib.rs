@@ -42,15 +42,15 @@ use evidence::timeline::{
 use model::events::Event;
 use model::scenario::Subject;
 
-mod alarms;
-mod asg;
-mod elb;
-mod error;
-mod metrics;
-mod pace;
-mod poll;
-mod recorder;
-mod service;
+mod alarms; // alarms and their history
+mod asg; // the Auto Scaling group, its activities and policies
+mod elb; // target health, and the load balancer
+mod error; // failed calls, and the gaps that they leave
+mod metrics; // metrics of the policies, the load balancer and the group
+mod pace; // how often to read
+mod poll; // the poller
+mod recorder; // keeps observations in memory and in a file
+mod service; // an ECS service, in the terms of a group
 
 pub use error::WatchError;
 use error::call;
@@ -259,7 +259,7 @@ pub struct Watch {
     clients: Clients,
     since: Since,
     latest: watch::Receiver<Option<GroupState>>,
-    seen: recorder::Seen,
+    seen: recorder::SharedTimeline,
     stop: CancellationToken,
     /// The one poller; it dies with the watch.
     watcher: JoinSet<Recorder>,
@@ -310,7 +310,7 @@ impl Watch {
 
     /// The last reads, and everything seen. Waits until late datapoints are in, unless told to skip
     /// that; `say` tells that it waits.
-    pub async fn end(mut self, skip: &CancellationToken, say: impl FnOnce(String)) -> Ended {
+    pub async fn end(mut self, skip: &CancellationToken, say: impl FnOnce(String)) -> EndedWatch {
         // It looks on meanwhile: what the group does until the last read is seen as exactly as
         // before. Of one that is gone nothing comes any more.
         let known: Vec<Alarm> = self.timeline().alarms().into_iter().cloned().collect();
@@ -320,7 +320,7 @@ impl Watch {
         };
         self.stop.cancel();
         let Some(Ok(mut recorder)) = self.watcher.join_next().await else {
-            return Ended {
+            return EndedWatch {
                 timeline: self.timeline(),
                 late,
             };
@@ -350,7 +350,7 @@ impl Watch {
                 .for_each(|series| recorder.see(Observed::Metric(series))),
             Err(error) => recorder.gap(&error),
         }
-        Ended {
+        EndedWatch {
             timeline: self.timeline(),
             late,
         }
@@ -400,7 +400,7 @@ impl Watch {
 
 /// What a watch saw, and which datapoints were not there by its end.
 #[derive(Debug)]
-pub struct Ended {
+pub struct EndedWatch {
     /// All observations of the watch.
     pub timeline: Timeline,
     /// One sentence for each series that is incomplete; empty if none is.

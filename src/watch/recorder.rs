@@ -24,9 +24,9 @@ struct Head {
 
 /// What has been seen so far, for whoever asks.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Seen(Arc<Mutex<Vec<Observation>>>);
+pub(crate) struct SharedTimeline(Arc<Mutex<Vec<Observation>>>);
 
-impl Seen {
+impl SharedTimeline {
     pub(crate) fn timeline(&self) -> Timeline {
         Timeline {
             observations: self
@@ -41,7 +41,7 @@ impl Seen {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     file: Option<File>,
-    seen: Seen,
+    seen: SharedTimeline,
     clock: ApiClock,
     last: Last,
     /// When the last look at each thing was sent.
@@ -55,7 +55,7 @@ impl Recorder {
         let (last, looks) = (Last::new(), Looks::new());
         Self {
             file: None,
-            seen: Seen::default(),
+            seen: SharedTimeline::default(),
             clock,
             last,
             looks,
@@ -77,7 +77,7 @@ impl Recorder {
         })
     }
 
-    pub(crate) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> SharedTimeline {
         self.seen.clone()
     }
 

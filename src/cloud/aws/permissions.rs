@@ -9,7 +9,7 @@ mod document;
 mod need;
 
 pub use document::document;
-pub use need::{Caller, Need, Role, Statement};
+pub use need::{CallOrigin, Need, Role, Statement};
 use need::{beside, terraform, us};
 
 const OPERATOR: &[Role] = &[Role::Operator];
@@ -390,7 +390,7 @@ pub const STATEMENTS: &[Statement] = &[
         needs: &[Need {
             action: "s3:ListBucket",
             who: GENERATOR,
-            caller: Caller::Beside,
+            caller: CallOrigin::Beside,
             why: "without it a key that is missing answers 403 instead of 404",
         }],
     },

@@ -138,7 +138,7 @@ fn partition(region: &str) -> Partition {
 
 /// What came back.
 #[derive(Debug)]
-struct Answer {
+struct Response {
     status: u16,
     /// AWS's error code.
     code: Option<String>,
@@ -307,7 +307,7 @@ impl Query {
         }
     }
 
-    async fn send(&self, call: Call) -> Result<Answer, QueryError> {
+    async fn send(&self, call: Call) -> Result<Response, QueryError> {
         let mut pause = PAUSE;
         let mut attempt = 1;
         loop {
@@ -330,7 +330,7 @@ impl Query {
         }
     }
 
-    async fn send_once(&self, call: &Call) -> Result<Answer, QueryError> {
+    async fn send_once(&self, call: &Call) -> Result<Response, QueryError> {
         let request = self.sign(call).await?;
         let answer = timeout(ANSWER, self.connector.call(request))
             .await
@@ -349,7 +349,7 @@ impl Query {
             })?;
         let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
         let code = code(&text);
-        Ok(Answer {
+        Ok(Response {
             status,
             code,
             text,
@@ -411,7 +411,7 @@ impl Query {
     }
 }
 
-impl Answer {
+impl Response {
     fn failure(&self) -> Failure {
         let message = self.code.is_some().then(|| message(&self.text));
         Failure::of_answer(self.code.as_deref(), message.as_deref(), Some(self.status))
@@ -508,8 +508,8 @@ mod tests {
         }
     }
 
-    fn answer(status: u16, code: Option<&str>) -> Answer {
-        Answer {
+    fn answer(status: u16, code: Option<&str>) -> Response {
+        Response {
             status,
             code: code.map(str::to_owned),
             text: String::new(),

@@ -27,7 +27,7 @@ pub struct Plan {
     /// The seed that all random choices of the tasks derive from.
     pub seed: u64,
     /// Where load may go: judged by each task, at each new connection.
-    pub reach: AddressPolicy,
+    pub address_policy: AddressPolicy,
     /// The files that the scenario names, in the order of their numbers in the channel.
     pub files: Vec<String>,
 }
@@ -35,7 +35,7 @@ pub struct Plan {
 /// `secrets.json`, written once by the orchestrator before the plan, and deleted after the start
 /// order: what `${secret:NAME}` holds, and the only message that says it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Secrets {
+pub struct SecretsMessage {
     /// [`VERSION`] of the binary that wrote it.
     pub version: u32,
     /// Values by name; only those that the scenario reads.
@@ -120,7 +120,7 @@ pub struct End {
     /// Which task of the slot it was, as in [`Ready`].
     pub attempt: u32,
     /// Why the task ended.
-    pub why: Ended,
+    pub why: TaskEnd,
     /// How many intervals there are: what is missing is named.
     pub intervals: u32,
     /// When the task ended, by its own clock.
@@ -130,7 +130,7 @@ pub struct End {
 /// Why a task ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ended {
+pub enum TaskEnd {
     /// The plan was carried out.
     Complete,
     /// By the orchestrator's stop order.

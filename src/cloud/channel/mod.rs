@@ -36,7 +36,7 @@ mod open;
 
 pub use open::open;
 
-use message::{Control, End, Plan, Ready, Report, Secrets};
+use message::{Control, End, Plan, Ready, Report, SecretsMessage};
 
 const SECRETS: &str = "secrets.json";
 
@@ -143,7 +143,7 @@ impl Channel {
     }
 
     /// Only its owner may read the file of a local store; a bucket has its policies.
-    pub async fn put_secrets(&self, secrets: &Secrets) -> Result<(), ChannelError> {
+    pub async fn put_secrets(&self, secrets: &SecretsMessage) -> Result<(), ChannelError> {
         match &self.folder {
             Some(folder) => put_private(&folder.join(SECRETS), secrets),
             None => self.put(SECRETS, secrets).await,
@@ -151,12 +151,12 @@ impl Channel {
     }
 
     /// `None` once they have been deleted: the run has begun without the task that asks.
-    pub async fn secrets(&self) -> Result<Option<Secrets>, ChannelError> {
+    pub async fn secrets(&self) -> Result<Option<SecretsMessage>, ChannelError> {
         self.get_if_there(SECRETS).await
     }
 
     /// Deleting what is not there is no error.
-    pub async fn drop_secrets(&self) -> Result<(), ChannelError> {
+    pub async fn delete_secrets(&self) -> Result<(), ChannelError> {
         match self.store.delete(&self.path(SECRETS)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
@@ -385,7 +385,7 @@ impl Channel {
 }
 
 /// Whole or not at all, and 0600 from its first byte: temporary files are.
-fn put_private(path: &std::path::Path, message: &Secrets) -> Result<(), ChannelError> {
+fn put_private(path: &std::path::Path, message: &SecretsMessage) -> Result<(), ChannelError> {
     let name = || path.display().to_string();
     let json = serde_json::to_vec(message).map_err(|source| ChannelError::Message {
         path: name(),
@@ -494,7 +494,7 @@ mod tests {
         for channel in [channel(), open(&location, None).unwrap()] {
             let mut held = model::redact::Secrets::default();
             held.insert("TOKEN", "c4nary");
-            let secrets = Secrets {
+            let secrets = SecretsMessage {
                 version: message::VERSION,
                 secrets: held,
             };
@@ -510,8 +510,8 @@ mod tests {
                     .mode();
                 assert_eq!(mode & 0o777, 0o600);
             }
-            channel.drop_secrets().await.unwrap();
-            channel.drop_secrets().await.unwrap();
+            channel.delete_secrets().await.unwrap();
+            channel.delete_secrets().await.unwrap();
             assert_eq!(channel.secrets().await.unwrap(), None);
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

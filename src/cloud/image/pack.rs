@@ -17,17 +17,17 @@ const BINARY: &str = "spikeproof";
 const ROOTS: &str = "etc/ssl/certs/ca-certificates.crt";
 /// Everything in the image with its mode, in the order of the layer: the one list for layer and
 /// folder.
-const CONTENTS: [(&str, u32, Content); 6] = [
-    ("etc/", 0o755, Content::Folder),
-    ("etc/ssl/", 0o755, Content::Folder),
-    ("etc/ssl/certs/", 0o755, Content::Folder),
-    (ROOTS, 0o644, Content::Roots),
-    (BINARY, 0o755, Content::Binary),
+const CONTENTS: [(&str, u32, EntryContent); 6] = [
+    ("etc/", 0o755, EntryContent::Folder),
+    ("etc/ssl/", 0o755, EntryContent::Folder),
+    ("etc/ssl/certs/", 0o755, EntryContent::Folder),
+    (ROOTS, 0o644, EntryContent::Roots),
+    (BINARY, 0o755, EntryContent::Binary),
     // For everyone to write, nobody to delete another's.
-    ("tmp/", 0o1777, Content::Folder),
+    ("tmp/", 0o1777, EntryContent::Folder),
 ];
 
-enum Content {
+enum EntryContent {
     Folder,
     Roots,
     Binary,
@@ -80,9 +80,9 @@ pub fn write_rootfs(binary: &Path, arch: Arch, folder: &Path) -> Result<(), Imag
     for (path, mode, content) in CONTENTS {
         let path = folder.join(path);
         match content {
-            Content::Folder => std::fs::create_dir_all(&path),
-            Content::Roots => std::fs::write(&path, root_certificates()),
-            Content::Binary => std::fs::copy(binary, &path).map(drop),
+            EntryContent::Folder => std::fs::create_dir_all(&path),
+            EntryContent::Roots => std::fs::write(&path, root_certificates()),
+            EntryContent::Binary => std::fs::copy(binary, &path).map(drop),
         }
         .map_err(ImageError::file(&path))?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))
@@ -118,18 +118,18 @@ fn write_layer(binary: &Path, layer: &Path) -> std::io::Result<PackedLayer> {
 
     for (path, mode, content) in CONTENTS {
         match content {
-            Content::Folder => tar.append(
+            EntryContent::Folder => tar.append(
                 &entry(path, EntryType::Directory, mode, 0)?,
                 std::io::empty(),
             )?,
-            Content::Roots => {
+            EntryContent::Roots => {
                 let roots = root_certificates();
                 tar.append(
                     &entry(path, EntryType::Regular, mode, roots.len() as u64)?,
                     roots.as_bytes(),
                 )?;
             }
-            Content::Binary => {
+            EntryContent::Binary => {
                 let source = File::open(binary)?;
                 let size = source.metadata()?.len();
                 // No more than the header says, should the file grow meanwhile.

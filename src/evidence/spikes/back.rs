@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Seen, Spike};
+use super::{Spike, SpikeEvidence};
 use crate::OpenLink;
 use crate::alarms;
 use crate::instances::{self, SECOND, Why, after, between};
@@ -10,7 +10,7 @@ use crate::moment::{DecidedBy, EXACT, Moment, MomentKind, Origin};
 use crate::reaction::Span;
 use crate::timeline::Decision;
 
-impl Seen<'_> {
+impl SpikeEvidence<'_> {
     pub(super) fn back(&self, spike: &mut Spike, span: &Span, until: Timestamp) {
         let Some(dropped) = span.fell else {
             if self.times.stopped.is_some() {

@@ -61,12 +61,12 @@ pub(super) struct Turn {
 
 /// The size at a second, and which way it last went.
 #[derive(Clone, Copy, PartialEq)]
-struct Standing {
+struct SizeAndTrend {
     size: u32,
     grew: Option<bool>,
 }
 
-impl Standing {
+impl SizeAndTrend {
     /// One instance apart is the same only while both went the same way: a model that never moves
     /// agrees with nobody.
     fn agrees(self, other: Self) -> bool {
@@ -76,8 +76,8 @@ impl Standing {
     }
 }
 
-fn standings(sizes: &[u32], before: u32) -> Vec<Standing> {
-    let mut last = Standing {
+fn standings(sizes: &[u32], before: u32) -> Vec<SizeAndTrend> {
+    let mut last = SizeAndTrend {
         size: before,
         grew: None,
     };
@@ -87,7 +87,7 @@ fn standings(sizes: &[u32], before: u32) -> Vec<Standing> {
         } else {
             Some(*size > last.size)
         };
-        last = Standing { size: *size, grew };
+        last = SizeAndTrend { size: *size, grew };
         last
     };
     sizes.iter().map(step).collect()
@@ -104,7 +104,7 @@ pub(super) fn agreement(
 ) -> Agreement {
     let (modelled, stood) = (standings(model, before), standings(seen, before));
     let window = apart.as_secs() as usize;
-    let agrees = |(second, seen): &(usize, &Standing)| {
+    let agrees = |(second, seen): &(usize, &SizeAndTrend)| {
         let near = second.saturating_sub(window)..modelled.len().min(second + window + 1);
         modelled[near].iter().any(|model| model.agrees(**seen))
     };

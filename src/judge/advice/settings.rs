@@ -22,7 +22,7 @@ const LONG_DRAIN: Duration = Duration::from_mins(2);
 const LONGER: f64 = 1.5;
 
 /// How an instance starts, in the middle of all that were seen.
-struct Start {
+struct InstanceStart {
     boot: Duration,
     health: Duration,
     /// Until its load shows in the metric.
@@ -30,7 +30,7 @@ struct Start {
     seen: usize,
 }
 
-impl Start {
+impl InstanceStart {
     fn of(evidence: &Evidence<'_>) -> Option<Self> {
         let launched = &evidence.reaction.launched;
         let (boot, health) = instances::starts(launched)?;
@@ -88,7 +88,7 @@ pub(super) fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
         .find_map(|policy| policy.warm_up);
     let live = own.or(group.default_warm_up);
     let cooldown = group.default_cooldown;
-    let Some(start) = Start::of(evidence) else {
+    let Some(start) = InstanceStart::of(evidence) else {
         return match live {
             None => sure(WarmUp::Unset { cooldown }, Basis::WarmUpGuide),
             Some(_) => Some(Answer::unknown(Topic::WarmUp, Basis::NoStart)),
@@ -154,7 +154,7 @@ pub(super) fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
             Confidence::High,
         ));
     };
-    let Some(start) = Start::of(evidence) else {
+    let Some(start) = InstanceStart::of(evidence) else {
         return Some(Answer::unknown(topic, Basis::NoStart));
     };
     let window = window(evidence, policy, Alarm::is_high).unwrap_or(start.period);
@@ -188,7 +188,7 @@ fn of_service(topic: Topic, evidence: &Evidence<'_>, policies: &[&Policy]) -> Op
     if gated.is_empty() {
         return None;
     }
-    let start = Start::of(evidence);
+    let start = InstanceStart::of(evidence);
     let cooldowns = gated
         .iter()
         .flat_map(|policy| {
@@ -218,7 +218,7 @@ fn of_service(topic: Topic, evidence: &Evidence<'_>, policies: &[&Policy]) -> Op
 fn scale_out(
     evidence: &Evidence<'_>,
     policy: &Policy,
-    start: Option<&Start>,
+    start: Option<&InstanceStart>,
 ) -> Option<ServiceCooldown> {
     let window = window(evidence, policy, Alarm::is_high)?;
     let live = policy.out_cooldown?;

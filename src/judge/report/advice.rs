@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Advice, Judged, Load, PhaseRow, TaskRow, words};
+use super::{Judged, Load, PhaseRow, ReportedAdvice, TaskRow, words};
 use crate::advice::{Evidence, WhatIf, advise};
 use evidence::Timeline;
 use evidence::capacity::Weakness;
@@ -30,7 +30,7 @@ pub fn advice(
     started: Timestamp,
     limit: Limit,
     own: &Own,
-) -> Option<Advice> {
+) -> Option<ReportedAdvice> {
     let reaction = judged.reaction.as_ref()?;
     let (seconds, weakness) = (seconds(load), weakness(load));
     let evidence = Evidence {

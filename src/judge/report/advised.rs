@@ -11,7 +11,7 @@ use model::scenario::Limit;
 
 /// An answer of the advice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Answer {
+pub struct ReportedAnswer {
     /// The question, by its id.
     #[serde(rename = "id")]
     pub topic: Topic,
@@ -27,11 +27,11 @@ pub struct Answer {
 
 /// Advice on the scaling policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Advice {
+pub struct ReportedAdvice {
     /// The bound of p95 that the answers rest on.
     pub limit: Limit,
     /// In the order of a report; topics that do not apply are left out.
-    pub answers: Vec<Answer>,
+    pub answers: Vec<ReportedAnswer>,
     /// Capacity of one instance; `null` where no second held the limit.
     pub capacity: Option<InstanceCapacity>,
     /// The tracked metric beside the load; `null` where no steady datapoint lies beside it.
@@ -44,7 +44,7 @@ pub struct Advice {
     #[serde(default)]
     pub price: Option<Price>,
     /// The policy that ran is the first.
-    pub candidates: Vec<Candidate>,
+    pub candidates: Vec<ReportedCandidate>,
     /// Why there are no candidates, if there are none.
     pub no_candidates: Option<String>,
     /// The recommended candidate as Terraform.
@@ -53,7 +53,7 @@ pub struct Advice {
 
 /// A policy with what it would have done, predicted by replaying the load that was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Candidate {
+pub struct ReportedCandidate {
     /// Name in words, for example `target 40`.
     pub name: String,
     /// Difference from the policy that ran.

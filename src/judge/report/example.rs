@@ -8,9 +8,10 @@
 )]
 
 use super::{
-    AddressRow, Advice, Answer, Candidate, Capacity, CheckRow, Destroyed, Duration, Exit,
-    Generators, Judged, LifePhase, Load, Model, PhaseRole, PhaseRow, ReportedWarning, Row,
-    RunReport, Second, Tally, TargetAuthorization, TaskCost, TaskRow, Timestamp, VERSION, words,
+    AddressRow, Capacity, CheckRow, Destroyed, Duration, Exit, Generators, Judged, LifePhase, Load,
+    Model, PhaseRole, PhaseRow, ReportedAdvice, ReportedAnswer, ReportedCandidate, ReportedSecond,
+    ReportedWarning, Row, RunReport, Tally, TargetAuthorization, TaskCost, TaskRow, Timestamp,
+    VERSION, words,
 };
 use crate::advice::{Agreement, Change, Topic};
 use crate::verdict::{
@@ -32,8 +33,8 @@ use model::scenario::{Arch, Limit, TaskSize};
 use model::scenario::{ThresholdMetric, ThresholdOperator};
 use model::units::Usd;
 
-fn example_advice() -> Advice {
-    let candidate = |name: &str, change, over_limit, errors, instance_minutes| Candidate {
+fn example_advice() -> ReportedAdvice {
+    let candidate = |name: &str, change, over_limit, errors, instance_minutes| ReportedCandidate {
         name: name.to_owned(),
         change,
         over_limit,
@@ -56,9 +57,9 @@ fn example_advice() -> Advice {
         gap: None,
         weakness: None,
     };
-    Advice {
+    ReportedAdvice {
         limit: Limit { p95: Duration::from_millis(500), asked: true },
-        answers: vec![Answer {
+        answers: vec![ReportedAnswer {
             topic: Topic::LatencyBeforeGrowth,
             question: Topic::LatencyBeforeGrowth.question().to_owned(),
             answer: "For 9 seconds each of the 2 instances had to carry up to 350 requests/s, where 190 is what one carries within 500ms.".to_owned(),
@@ -80,8 +81,8 @@ fn example_advice() -> Advice {
         price: None,
         candidates: vec![
             candidate("as it is", Change::Nothing, 9, 900, 2.5),
-            Candidate { recommended: true, ..candidate("target 30", Change::Target { target: 30.0 }, 5, 300, 3.25) },
-            Candidate {
+            ReportedCandidate { recommended: true, ..candidate("target 30", Change::Target { target: 30.0 }, 5, 300, 3.25) },
+            ReportedCandidate {
                 assumes: Some("the spike's time is known before".to_owned()),
                 ..candidate("4 scheduled for the spike", scheduled, 0, 0, 2.75)
             },
@@ -312,7 +313,7 @@ pub fn report() -> RunReport {
                 .map(|second| {
                     let spike = (10..20).contains(&second);
                     let slow = (11..16).contains(&second);
-                    Second {
+                    ReportedSecond {
                         asked: if spike { 560.0 } else { 120.0 },
                         ok: if slow {
                             390

@@ -33,7 +33,7 @@ mod took;
 pub mod words;
 
 pub use advice::{Own, advice};
-pub use advised::{Advice, Answer, Candidate};
+pub use advised::{ReportedAdvice, ReportedAnswer, ReportedCandidate};
 pub use generators::{AddressRow, CheckRow, Generators, TaskRow};
 pub use judged::{Judged, Judgement, ReportedWarning};
 
@@ -86,7 +86,7 @@ pub struct RunReport {
     /// Sizes of the group over time; empty where no group was watched.
     pub capacity: Vec<Capacity>,
     /// What the run says about the policy; nothing where no group was watched.
-    pub advice: Option<Advice>,
+    pub advice: Option<ReportedAdvice>,
     /// Generator tasks that the plan has.
     pub tasks: u32,
     /// Cost of the generators, estimated before the run.
@@ -151,7 +151,7 @@ pub struct Load {
     /// All requests of the run.
     pub whole: Row,
     /// One entry for each second from the start of the load.
-    pub seconds: Vec<Second>,
+    pub seconds: Vec<ReportedSecond>,
     /// One row for each named check that was evaluated.
     #[serde(default)]
     pub checks: Vec<CheckRow>,
@@ -238,7 +238,7 @@ pub struct Row {
 
 /// One second of the load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Second {
+pub struct ReportedSecond {
     /// Sessions, or iterations per second, that the plan asked for in the middle of this second.
     pub asked: f64,
     /// Requests that were answered as expected.
@@ -317,7 +317,7 @@ impl Load {
             .enumerate()
             .map(|(second, merged)| {
                 let middle = Duration::from_millis(second as u64 * 1_000 + 500);
-                Second {
+                ReportedSecond {
                     asked: schedule.level_at(middle),
                     ok: merged.tally.ok,
                     errors: merged.tally.errors(),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::{Advice, Destroyed, Judged, Judgement, Load, Row, RunReport, latency};
+use super::{Destroyed, Judged, Judgement, Load, ReportedAdvice, Row, RunReport, latency};
 use model::outcome::Verdict;
 use model::plan::Schedule;
 use model::scenario::{Model, Scenario};
@@ -242,13 +242,13 @@ fn line(judgement: &Judgement) -> String {
 }
 
 /// Advice alone, as `spikeproof advise` prints it.
-pub fn advice(advice: &Advice) -> String {
+pub fn advice(advice: &ReportedAdvice) -> String {
     let mut out = String::new();
     let _ = write_advice(&mut out, advice);
     out
 }
 
-fn write_advice(out: &mut String, advice: &Advice) -> std::fmt::Result {
+fn write_advice(out: &mut String, advice: &ReportedAdvice) -> std::fmt::Result {
     writeln!(out, "\nadvice")?;
     for answer in &advice.answers {
         writeln!(out, "  {} {}", answer.question, answer.answer)?;

@@ -19,7 +19,7 @@ pub fn leftovers(records: &[Record]) -> Vec<Thing> {
             Record::Applied
             | Record::ApplyFailed
             | Record::Task { .. }
-            | Record::Interrupted { .. }
+            | Record::LoadEndedEarly { .. }
             | Record::IntentDestroy
             | Record::Left { .. }
             | Record::Finished { .. } => {}
@@ -157,7 +157,7 @@ mod tests {
             any::<prop::sample::Index>().prop_map(|i| Record::Intent {
                 thing: i.get(&everything()).clone()
             }),
-            "[a-z \"\n]{0,12}".prop_map(|why| Record::Interrupted { why }),
+            "[a-z \"\n]{0,12}".prop_map(|why| Record::LoadEndedEarly { why }),
         ]
     }
 

@@ -61,7 +61,8 @@ pub enum Record {
         arn: String,
     },
     /// The load ended early: by the user, by a limit, or because the tasks had ended.
-    Interrupted {
+    #[serde(alias = "interrupted")]
+    LoadEndedEarly {
         /// The reason, in words.
         why: String,
     },

@@ -7,7 +7,7 @@ use super::CommandOutput;
 use super::run::ScenarioArgs;
 use crate::aws::{AwsError, Cloud};
 use crate::outcome::Exit;
-use crate::run::{FleetKind, Preview, ScenarioOptions, preview, prove, wrong_clock};
+use crate::run::{FleetKind, Preview, ScenarioOptions, preview, prove_ownership, wrong_clock};
 use crate::verdict::preflight;
 use crate::watch::{self, WatchError};
 
@@ -81,7 +81,7 @@ async fn group(options: &ScenarioOptions, preview: &Preview) -> Result<String, G
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = group::write(&mut out, scenario, &seen, &warnings);
-    let _ = match prove(options, preview, &aws, &caller, &seen).await {
+    let _ = match prove_ownership(options, preview, &aws, &caller, &seen).await {
         Ok(standing) => writeln!(out, "  the target is {}", standing.sentence()),
         Err(error) => writeln!(out, "  REFUSED: {error}"),
     };

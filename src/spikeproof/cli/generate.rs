@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::CommandOutput;
 use crate::aws::{Aws, AwsError};
-use crate::channel::message::Ended;
+use crate::channel::message::TaskEnd;
 use crate::channel::{self, ChannelError, LEASE};
 use crate::engine::lifetime::Clocks;
 use crate::engine::task::{GenerateError, GeneratorTask, generate};
@@ -47,7 +47,7 @@ pub(super) struct GenerateArgs {
 
 pub(super) async fn run(args: GenerateArgs) -> CommandOutput {
     match carry_out(&args).await {
-        Ok(Ended::Complete | Ended::Stopped | Ended::NotNeeded | Ended::Terminated) => {
+        Ok(TaskEnd::Complete | TaskEnd::Stopped | TaskEnd::NotNeeded | TaskEnd::Terminated) => {
             CommandOutput::default()
         }
         Ok(why) => CommandOutput::error(
@@ -74,7 +74,7 @@ enum SlotError {
     Generate(#[from] GenerateError),
 }
 
-async fn carry_out(args: &GenerateArgs) -> Result<Ended, SlotError> {
+async fn carry_out(args: &GenerateArgs) -> Result<TaskEnd, SlotError> {
     let lifetime = Duration::from_secs(args.max_lifetime);
     // The clocks start first, because every later step can hang.
     Clocks::after(lifetime)

@@ -157,7 +157,8 @@ pub async fn run(args: impl Iterator<Item = OsString>) -> CommandOutput {
         Err(answer) => return CommandOutput::out(answer.render().to_string(), Exit::Passed),
     };
     match cli.command {
-        Command::Run(args) => run::run(args).await,
+        // Boxed: the compiler limits the depth of futures that contain each other.
+        Command::Run(args) => Box::pin(run::run(args)).await,
         Command::Check(args) => check::run(&args).await,
         Command::Init(args) => init::run(&args),
         Command::Reap(args) => reap::run(args).await,

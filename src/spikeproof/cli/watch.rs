@@ -171,7 +171,7 @@ async fn end(
     events: &Events,
     signals: &mut Signals,
     interrupted: &CancellationToken,
-) -> watch::Ended {
+) -> watch::EndedWatch {
     let mut ending = pin!(watch.end(interrupted, |why| events.note(why)));
     loop {
         tokio::select! {

@@ -17,7 +17,7 @@ use crate::units::Usd;
 /// What the run may do to its target.
 #[derive(Debug, Clone)]
 pub(super) struct Authorization {
-    pub reach: AddressPolicy,
+    pub address_policy: AddressPolicy,
     pub standing: TargetAuthorization,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Authorization {
 pub(super) struct TargetClaim<'a> {
     pub options: &'a ScenarioOptions,
     pub target: &'a Target,
-    pub reach: AddressPolicy,
+    pub address_policy: AddressPolicy,
     pub account: Option<&'a str>,
     /// The names of the load balancers in front of the group.
     pub balancers: &'a [String],
@@ -38,11 +38,11 @@ impl TargetClaim<'_> {
         &self,
         asked: &RequestedLoad,
     ) -> Result<TargetAuthorization, RunError> {
-        let asker = Asker::new(self.target, self.reach).await;
+        let asker = Asker::new(self.target, self.address_policy).await;
         // Generators on this machine ask the same name service.
         if self.options.fleet == FleetKind::Local {
             let host = &self.target.url.host;
-            limits::permitted(asker.addresses(), self.reach)
+            limits::permitted(asker.addresses(), self.address_policy)
                 .map_err(|error| refused(format!("{host}: {error}")).with_source(error))?;
         }
         let proof = match asker.is_this_machine() {
@@ -122,18 +122,21 @@ pub(super) fn asked(
 }
 
 /// The addresses that may receive load. An error if the URL itself names another address.
-pub(super) fn reach(target: &Target, cloud: Option<&Cloud>) -> Result<AddressPolicy, RunError> {
-    let reach = AddressPolicy {
+pub(super) fn address_policy(
+    target: &Target,
+    cloud: Option<&Cloud>,
+) -> Result<AddressPolicy, RunError> {
+    let address_policy = AddressPolicy {
         loopback: cloud.is_none_or(|cloud| cloud.aws.is_local()),
         private: target.private,
     };
     let host = target.url.host.trim_matches(['[', ']']);
     let Ok(address) = host.parse::<IpAddr>() else {
-        return Ok(reach);
+        return Ok(address_policy);
     };
-    match limits::refusal(address, reach) {
+    match limits::refusal(address, address_policy) {
         Some(refusal) => Err(refused(refusal.of(address))),
-        None => Ok(reach),
+        None => Ok(address_policy),
     }
 }
 
@@ -157,7 +160,7 @@ pub fn objections(options: &ScenarioOptions, preview: &Preview) -> Vec<String> {
     let organisation =
         organisation::rules(&options.organisation).and_then(|rules| rules.check(&asked));
     // Loopback counts as permitted here: the tasks may run in the lab, and that is not known yet.
-    let address = reach(&preview.scenario.target, None).map(drop);
+    let address = address_policy(&preview.scenario.target, None).map(drop);
     [organisation, address]
         .into_iter()
         .filter_map(Result::err)
@@ -166,7 +169,7 @@ pub fn objections(options: &ScenarioOptions, preview: &Preview) -> Vec<String> {
 }
 
 /// Why `run` would require a proof, and how to give it.
-pub fn to_prove(options: &ScenarioOptions, preview: &Preview) -> Option<String> {
+pub fn proof_needed(options: &ScenarioOptions, preview: &Preview) -> Option<String> {
     let target = &preview.scenario.target;
     let host = target.url.host.trim_matches(['[', ']']);
     let is_loopback = |address: IpAddr| address.is_loopback();
@@ -183,7 +186,7 @@ pub fn to_prove(options: &ScenarioOptions, preview: &Preview) -> Option<String> 
 }
 
 /// Determines who owns the target, with every request that `run` would make.
-pub async fn prove(
+pub async fn prove_ownership(
     options: &ScenarioOptions,
     preview: &Preview,
     aws: &Aws,
@@ -191,14 +194,14 @@ pub async fn prove(
     seen: &Timeline,
 ) -> Result<TargetAuthorization, RunError> {
     let target = &preview.scenario.target;
-    let reach = AddressPolicy {
+    let address_policy = AddressPolicy {
         loopback: options.fleet == FleetKind::Local || aws.is_local(),
         private: target.private,
     };
     let claim = TargetClaim {
         options,
         target,
-        reach,
+        address_policy,
         account: Some(&caller.account),
         balancers: &balancers(seen),
     };
@@ -271,7 +274,7 @@ mod tests {
             let claim = TargetClaim {
                 options: &options(allowed),
                 target: &target("192.0.2.1"),
-                reach: AddressPolicy::default(),
+                address_policy: AddressPolicy::default(),
                 account: None,
                 balancers: &balancers,
             };

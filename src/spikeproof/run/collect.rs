@@ -49,7 +49,7 @@ pub(super) async fn collect(
         started: Some(started.at),
         cut_short: loaded.cut_short,
         tasks: started.slots.len() as u32,
-        complete_tasks: inbox.whole_tasks(),
+        complete_tasks: inbox.complete_tasks(),
         missing: inbox.missing(loaded.stopped_by_us),
     };
     Ok(Collected {
@@ -65,7 +65,7 @@ async fn end_watch(
     cx: &Context,
     state: &RunState,
     provisioned: Provisioned,
-) -> Result<Option<watch::Ended>, RunError> {
+) -> Result<Option<watch::EndedWatch>, RunError> {
     let Some(watch) = provisioned.watch else {
         return Ok(None);
     };
@@ -73,7 +73,7 @@ async fn end_watch(
         ended = watch.end(cx.interrupt.stop_load(), |why| cx.events.note(why)) => Ok(Some(ended)),
         () = cx.interrupt.destroy_now().cancelled() => Err(RunError::interrupted(Phase::Collect)),
         // Datapoints may be minutes late. Reapers must see that this run is alive.
-        () = state.keep_sending_heartbeats(&cx.events) => Ok(None),
+        never = state.keep_sending_heartbeats(&cx.events) => match never {},
     }
 }
 

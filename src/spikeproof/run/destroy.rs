@@ -2,35 +2,26 @@
 //! `teardown` removes everything and proves it.
 
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::time::timeout;
 
 use super::Context;
 use super::state::RunState;
 use super::stop_order::STOP_ORDER_TIMEOUT;
 use crate::aws::Cloud;
-use crate::events::{Event, Phase};
+use crate::events::Phase;
 use crate::journal::{Record, reserve};
 use crate::teardown::proof::Destruction;
 use crate::teardown::{self, JournalFacts, LockedFolder, Teardown};
 
 pub(super) async fn destroy(cx: &Context, state: &RunState) -> Destruction {
-    cx.events.say(Event::PhaseBegan {
-        phase: Phase::Destroy,
-    });
-    let begun = Instant::now();
-    // A third signal leaves, with the list of what may still be there.
-    let destruction = tokio::select! {
-        destruction = destroy_everything(cx, state) => destruction,
-        () = cx.interrupt.leave().cancelled() => abandoned(state, "not looked for, you left"),
+    let destroy = async {
+        // A third signal leaves, with the list of what may still be there.
+        tokio::select! {
+            destruction = destroy_everything(cx, state) => destruction,
+            () = cx.interrupt.leave().cancelled() => abandoned(state, "not looked for, you left"),
+        }
     };
-    let took = begun.elapsed();
-    state.record_duration(Phase::Destroy, took);
-    cx.events.say(Event::PhaseEnded {
-        phase: Phase::Destroy,
-        took,
-    });
-    destruction
+    state.perform(&cx.events, Phase::Destroy, destroy).await
 }
 
 async fn destroy_everything(cx: &Context, state: &RunState) -> Destruction {
@@ -38,11 +29,11 @@ async fn destroy_everything(cx: &Context, state: &RunState) -> Destruction {
     reserve::release(&state.plan.folder);
     send_stop_order(cx, state).await;
     // Before the wait for the tasks: nobody needs the secrets any more.
-    drop_secrets(cx, state).await;
+    delete_secrets(cx, state).await;
     tokio::select! {
         () = stop_tasks(cx, state) => {}
         // Until the bucket is gone, others can see that this run is alive.
-        () = state.keep_sending_heartbeats(&cx.events) => {}
+        never = state.keep_sending_heartbeats(&cx.events) => match never {},
     }
     match &state.plan.cloud {
         Some(cloud) => tear_down(cx, state, cloud).await,
@@ -62,9 +53,9 @@ async fn send_stop_order(cx: &Context, state: &RunState) {
     }
 }
 
-async fn drop_secrets(cx: &Context, state: &RunState) {
+async fn delete_secrets(cx: &Context, state: &RunState) {
     if !matches!(
-        timeout(STOP_ORDER_TIMEOUT, state.drop_secrets()).await,
+        timeout(STOP_ORDER_TIMEOUT, state.delete_secrets()).await,
         Ok(Ok(()))
     ) {
         cx.events
@@ -106,7 +97,7 @@ async fn tear_down(cx: &Context, state: &RunState, cloud: &Cloud) -> Destruction
     };
     let destruction = tokio::select! {
         destruction = teardown::destroy(&teardown, &things) => destruction,
-        () = state.keep_sending_heartbeats(&cx.events) => Destruction::default(),
+        never = state.keep_sending_heartbeats(&cx.events) => match never {},
     };
     destruction.record(|record| state.record(record));
     destruction

@@ -67,7 +67,7 @@ fn plan(runs_dir: &Path) -> RunPlan {
         group: None,
         watched_in: None,
         authorization: Authorization {
-            reach: AddressPolicy::default(),
+            address_policy: AddressPolicy::default(),
             standing: TargetAuthorization::default(),
         },
         limits: RunLimits::default(),

@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::channel::Channel;
-use crate::channel::message::{End, Ended};
+use crate::channel::message::{End, TaskEnd};
 use crate::fleet::{TaskState, TaskStatus};
 use crate::measure::{Interval, Results};
 
@@ -61,14 +61,18 @@ impl Inbox {
     }
 
     /// Every task has ended and reported everything, or is lost.
-    pub(super) fn complete(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         self.slots
             .values()
-            .all(|slot| slot.lost.is_some() || slot.whole())
+            .all(|slot| slot.lost.is_some() || slot.is_complete())
     }
 
-    pub(super) fn whole_tasks(&self) -> u32 {
-        self.slots.values().filter(|slot| slot.whole()).count() as u32
+    /// The tasks whose every report is here.
+    pub(super) fn complete_tasks(&self) -> u32 {
+        self.slots
+            .values()
+            .filter(|slot| slot.is_complete())
+            .count() as u32
     }
 
     /// The missing reports, by name. A stopped task has reported everything only if this run
@@ -83,8 +87,8 @@ impl Inbox {
                     end.intervals - 1
                 )),
                 (Some(end), _) => match &end.why {
-                    Ended::Complete => None,
-                    Ended::Stopped | Ended::Terminated if stopped_by_us => None,
+                    TaskEnd::Complete => None,
+                    TaskEnd::Stopped | TaskEnd::Terminated if stopped_by_us => None,
                     why => Some(format!("the rest of task {number} ({why:?})")),
                 },
                 (None, Some(why)) => Some(format!("the end of task {number} ({why})")),
@@ -107,7 +111,7 @@ impl Inbox {
     }
 
     /// Every task that is not lost has reported all seconds before this one.
-    pub(super) fn settled(&self) -> u32 {
+    pub(super) fn settled_seconds(&self) -> u32 {
         let alive = self.slots.values().filter(|slot| slot.lost.is_none());
         alive.map(|slot| slot.before_second).min().unwrap_or(0)
     }
@@ -128,7 +132,7 @@ impl SlotInbox {
         intervals
     }
 
-    fn whole(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.end
             .as_ref()
             .is_some_and(|end| self.next_seq >= end.intervals)
@@ -142,7 +146,7 @@ mod tests {
     use super::*;
     use crate::channel::message::VERSION;
 
-    fn end(intervals: u32, why: Ended) -> Option<End> {
+    fn end(intervals: u32, why: TaskEnd) -> Option<End> {
         Some(End {
             version: VERSION,
             slot: 0,
@@ -165,12 +169,12 @@ mod tests {
         let inbox = inbox(vec![
             SlotInbox {
                 next_seq: 3,
-                end: end(3, Ended::Complete),
+                end: end(3, TaskEnd::Complete),
                 ..SlotInbox::default()
             },
             SlotInbox {
                 next_seq: 1,
-                end: end(3, Ended::Complete),
+                end: end(3, TaskEnd::Complete),
                 ..SlotInbox::default()
             },
             SlotInbox {
@@ -179,16 +183,16 @@ mod tests {
             },
             SlotInbox::default(),
             SlotInbox {
-                end: end(0, Ended::LeaseLapsed),
+                end: end(0, TaskEnd::LeaseLapsed),
                 ..SlotInbox::default()
             },
             SlotInbox {
-                end: end(0, Ended::Terminated),
+                end: end(0, TaskEnd::Terminated),
                 ..SlotInbox::default()
             },
         ]);
-        assert!(!inbox.complete());
-        assert_eq!(inbox.whole_tasks(), 3);
+        assert!(!inbox.is_settled());
+        assert_eq!(inbox.complete_tasks(), 3);
         let (ours, theirs) = (inbox.missing(true), inbox.missing(false));
         assert_eq!(
             theirs[ours.len()..],

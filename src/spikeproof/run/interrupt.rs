@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::events::{Event, Events};
 
-/// Ordered: one comparison replaces a page of flags.
+/// The signals so far, in words. Ordered: a higher urgency includes the lower ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Urgency {
     None,

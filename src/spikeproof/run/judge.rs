@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::RunError;
 use super::collect::Collected;
 use super::plan::RunPlan;
-use crate::report::{Advice, Capacity, Judged, Load, Own, advice, capacity, words};
+use crate::report::{Capacity, Judged, Load, Own, ReportedAdvice, advice, capacity, words};
 use crate::scenario::Limit;
 use crate::verdict::{self, Warning, preflight};
 
@@ -14,7 +14,7 @@ pub(super) struct JudgedRun {
     pub judged: Judged,
     pub load: Option<Load>,
     pub capacity: Vec<Capacity>,
-    pub advice: Option<Advice>,
+    pub advice: Option<ReportedAdvice>,
     pub started: Option<Timestamp>,
     pub warnings: Vec<Warning>,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::heartbeat::check_not_fenced;
+use super::control::check_not_fenced;
 use super::inbox::Inbox;
 use super::progress::ProgressReporter;
 use super::provision::Provisioned;
@@ -14,7 +14,7 @@ use super::start::Started;
 use super::state::RunState;
 use super::{Context, RunError};
 use crate::channel::LEASE;
-use crate::events::{Event, Phase};
+use crate::events::Phase;
 use crate::journal::Record;
 use crate::report::words;
 use crate::verdict::{self, EndedEarly};
@@ -115,7 +115,7 @@ impl<'a> ActiveLoad<'a> {
             &plan.scenario,
             &inbox.results,
             &plan.schedule,
-            inbox.settled(),
+            inbox.settled_seconds(),
         );
         match abort {
             Some(abort) => Some(EndedEarly::ThresholdFailed(abort)),
@@ -129,17 +129,15 @@ impl<'a> ActiveLoad<'a> {
     async fn stop(&mut self, cause: EndedEarly) {
         let why = words::ended_early(&cause);
         self.give_up = after(Timestamp::now(), FLUSH);
-        // If the order cannot be written, the lease ends the load.
+        // Each heartbeat repeats the order. If none can be written, the lease ends the load.
         if let Err(error) = self.state.send_stop_order(&why).await {
             self.cx.events.warn(error.to_string());
         }
         self.loaded.stopped_by_us = true;
-        self.state.record(Record::Interrupted {
+        self.state.record(Record::LoadEndedEarly {
             why: format!("during load: {why}"),
         });
-        self.cx.events.say(Event::Note {
-            message: format!("load stopped: {why}"),
-        });
+        self.cx.events.note(format!("load stopped: {why}"));
         self.loaded.cut_short = Some(cause);
     }
 
@@ -189,17 +187,17 @@ impl<'a> ActiveLoad<'a> {
 
     fn notice_early_end(&mut self) {
         let plan_end = after(self.started.at, self.state.plan.schedule.end());
-        let is_early = self.loaded.inbox.complete() && Timestamp::now() < plan_end;
+        let is_early = self.loaded.inbox.is_settled() && Timestamp::now() < plan_end;
         if is_early && self.loaded.cut_short.is_none() {
             self.loaded.cut_short = Some(EndedEarly::TasksEnded);
-            self.state.record(Record::Interrupted {
+            self.state.record(Record::LoadEndedEarly {
                 why: "during load: the tasks are gone".to_owned(),
             });
         }
     }
 
     fn is_over(&self) -> bool {
-        self.loaded.inbox.complete() || Timestamp::now() >= self.give_up
+        self.loaded.inbox.is_settled() || Timestamp::now() >= self.give_up
     }
 
     async fn wait_for_next_turn(&self) {

@@ -1,5 +1,5 @@
-//! The life of a run, phase by phase. Each phase hands over only what is new; the plan and the run
-//! state are lent to all of them.
+//! The life of a run, phase by phase; the report follows the last phase. Each phase hands over only
+//! what is new; the plan and the run state are lent to all of them.
 //!
 //! ```text
 //! phase      file           hands over
@@ -7,11 +7,12 @@
 //!                                        nothing is created
 //! provision  provision.rs   Provisioned  the open channel, the watch of the group
 //! start      start.rs       Started      the start instant, the slots that carry the load
-//! load       load.rs        Loaded       the reports of the tasks, why the load ended early
-//! recover    recover.rs     Recovered    tasks stopped, group back at its size
+//! load       load.rs        Loaded       the reports of the tasks, the cause if the load ended early
+//! recover    recover.rs     Recovered    tasks stopped; a warning if the wait for the group ended early
 //! collect    collect.rs     Collected    all results, the timeline of the group
 //! judge      judge.rs       JudgedRun    verdict, capacity, advice
 //! destroy    destroy.rs     Destruction  what is proven gone and what may be left; always happens
+//!
 //! report     report.rs      RunOutcome   the report and its folder
 //! ```
 //!
@@ -22,31 +23,30 @@
 //! | `preview.rs`, `organisation.rs`, `authorization.rs`, `preconditions.rs` | parts of the plan |
 //! | `readiness.rs` | start: waits until enough tasks are ready |
 //! | `inbox.rs`, `progress.rs` | load: reads the reports of the tasks, shows the progress |
-//! | `heartbeat.rs` | writes `control.json`: heartbeat, start order, stop order |
+//! | `control.rs` | writes `control.json` (heartbeat, start order, stop order) and `secrets.json` |
 //! | `interrupt.rs`, `stop_order.rs`, `stop_conditions.rs` | what ends a run early |
 //! | `supervise.rs` | turns a panic into an error, so that destroy follows |
 //! | `failpoint.rs` | failures on request, for tests |
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::task::JoinSet;
 
-use crate::events::{Event, Events, Phase};
+use crate::events::{Events, Phase};
 use crate::report::RunReport;
 use crate::teardown::guard::{Guard, GuardOptions};
 use crate::verdict::Warning;
 
 mod authorization;
 mod collect;
+mod control;
 mod destroy;
 mod error;
 #[cfg(test)]
 mod example;
 #[cfg(debug_assertions)]
 mod failpoint;
-mod heartbeat;
 mod inbox;
 mod interrupt;
 mod judge;
@@ -67,7 +67,7 @@ mod stop_conditions;
 mod stop_order;
 mod supervise;
 
-pub use authorization::{objections, prove, to_prove};
+pub use authorization::{objections, proof_needed, prove_ownership};
 pub use error::{RunError, RunErrorKind};
 pub use interrupt::Interrupt;
 pub use options::{FleetKind, Repeats, RunOptions, ScenarioOptions};
@@ -112,10 +112,14 @@ pub struct RunOutcome {
 pub async fn run(cx: Context) -> Result<RunOutcome, RunError> {
     let plan = supervise::plan(&cx).await?;
     let state = RunState::open(&cx, plan)?;
-    start_guard(&cx, &state).await?;
+    if let Err(error) = start_guard(&cx, &state).await {
+        state.close_unused();
+        return Err(error);
+    }
 
     let mut stop_order = stop_order::send_on_signal(&cx, &state);
-    let judged = supervise::phases(&cx, provision_to_judge(cx.clone(), state.clone())).await;
+    let judged =
+        supervise::phases(&cx, &state, provision_to_judge(cx.clone(), state.clone())).await;
     // A signal from here on is about the destroy, not about the verdict.
     let interrupted = cx.interrupt.stop_load().is_cancelled();
     let destruction = supervise::destroy(&cx, &state).await;
@@ -135,35 +139,29 @@ async fn provision_to_judge(cx: Context, state: Arc<RunState>) -> Result<JudgedR
     let mut clock = JoinSet::new();
     state.stop_conditions.keep_time(&mut clock);
 
-    let provisioned = timed(cx, state, Phase::Provision, provision(cx, state)).await?;
-    let started = timed(cx, state, Phase::Start, start(cx, state, &provisioned)).await?;
-    let load = load(cx, state, &provisioned, &started);
-    let loaded = timed(cx, state, Phase::Load, load).await?;
-    let recovered = timed(cx, state, Phase::Recover, recover(cx, state, &provisioned)).await?;
-    let collect = collect(cx, state, provisioned, started, loaded, recovered);
-    let collected = timed(cx, state, Phase::Collect, collect).await?;
-    timed(cx, state, Phase::Judge, judge(&state.plan, collected)).await
+    let provisioned = phase(cx, state, Phase::Provision, provision(cx, state)).await?;
+    let started = phase(cx, state, Phase::Start, start(cx, state, &provisioned)).await?;
+    let loading = load(cx, state, &provisioned, &started);
+    let loaded = phase(cx, state, Phase::Load, loading).await?;
+    let recovered = phase(cx, state, Phase::Recover, recover(cx, state, &provisioned)).await?;
+    let collecting = collect(cx, state, provisioned, started, loaded, recovered);
+    let collected = phase(cx, state, Phase::Collect, collecting).await?;
+    phase(cx, state, Phase::Judge, judge(&state.plan, collected)).await
 }
 
-/// Shows when a phase begins and ends, and records how long it took.
-async fn timed<T>(
+/// Performs a phase that may fail; a debug build fails it on request.
+async fn phase<T>(
     cx: &Context,
     state: &RunState,
     phase: Phase,
     work: impl Future<Output = Result<T, RunError>>,
 ) -> Result<T, RunError> {
-    cx.events.say(Event::PhaseBegan { phase });
-    let begun = Instant::now();
     #[cfg(debug_assertions)]
     let work = async {
         failpoint::trigger(cx, phase).await?;
         work.await
     };
-    let result = work.await;
-    let took = begun.elapsed();
-    state.record_duration(phase, took);
-    cx.events.say(Event::PhaseEnded { phase, took });
-    result
+    state.perform(&cx.events, phase, work).await
 }
 
 /// Starts the process that destroys everything if this one is killed, before anything is created.

@@ -59,13 +59,13 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
         preview.scenario.fleet.image.clone_from(&options.image);
     }
     let (cloud, terraform) = find_cloud(options).await?.unzip();
-    let reach = authorization::reach(&preview.scenario.target, cloud.as_ref())?;
+    let address_policy = authorization::address_policy(&preview.scenario.target, cloud.as_ref())?;
     let survey = survey_target(&preview, cloud.as_ref()).await?;
     check_budget(&preview.scenario, asked.cost, cx.repeats.left)?;
     let claim = TargetClaim {
         options: &options.scenario,
         target: &preview.scenario.target,
-        reach,
+        address_policy,
         account: cloud.as_ref().map(|cloud| cloud.caller.account.as_str()),
         balancers: &survey.balancers,
     };
@@ -88,7 +88,10 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
         terraform,
         group: survey.group,
         watched_in: survey.watched_in,
-        authorization: Authorization { reach, standing },
+        authorization: Authorization {
+            address_policy,
+            standing,
+        },
         limits,
         warnings: [cx.earlier_runs.clone(), survey.warnings, session].concat(),
     };

@@ -69,7 +69,7 @@ impl ProgressReporter {
 
     /// The numbers of the seconds that are complete since the last update.
     fn update(&mut self, inbox: &Inbox) {
-        let settled = inbox.settled();
+        let settled = inbox.settled_seconds();
         if settled <= self.reported {
             return;
         }

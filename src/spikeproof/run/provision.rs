@@ -31,14 +31,14 @@ use crate::watch::Watch;
 /// The first and only orchestration of a run; a reaper that takes over uses a higher one.
 const EPOCH: u64 = 1;
 /// From the first launch to the latest possible start, and from the load's end to its last flush.
-const AROUND: Duration = Duration::from_mins(8);
+const BEFORE_AND_AFTER: Duration = Duration::from_mins(8);
 /// init may download a provider of hundreds of megabytes; the apply takes seconds.
 const TERRAFORM_TIMEOUT: Duration = Duration::from_mins(20);
 
 /// The observations of the group, in the run's folder.
 pub(super) const WATCH_FILE: &str = "watch.jsonl";
 
-/// Everything that the tasks need before they start.
+/// The open channel, and the watch of the target if it has a group.
 pub(super) struct Provisioned {
     pub channel: Channel,
     pub watch: Option<Watch>,
@@ -49,7 +49,7 @@ pub(super) async fn provision(cx: &Context, state: &RunState) -> Result<Provisio
     let orders = Orders {
         run: plan.run.to_string(),
         epoch: EPOCH,
-        max_lifetime: plan.schedule.latest_end() + AROUND,
+        max_lifetime: plan.schedule.latest_end() + BEFORE_AND_AFTER,
     };
     let channel = match &plan.cloud {
         None => local(state, orders).await?,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::heartbeat::check_not_fenced;
+use super::control::check_not_fenced;
 use super::state::RunState;
 use super::{Context, RunError};
 use crate::channel::Channel;

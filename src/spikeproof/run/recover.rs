@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-use super::heartbeat::check_not_fenced;
+use super::control::check_not_fenced;
 use super::provision::Provisioned;
 use super::state::RunState;
 use super::{Context, RunError};
@@ -19,11 +19,11 @@ use crate::watch::{self, Watch};
 
 const TICK: Duration = Duration::from_secs(1);
 /// Watched beyond the bound, so that a missed bound is seen as missed, and not as a short watch.
-const BEYOND: Duration = Duration::from_secs(10);
+const WATCHED_BEYOND: Duration = Duration::from_secs(10);
 
-/// A group that is back, or that had its time.
+/// The end of the recovery, whether or not the group is back at its size.
 pub(super) struct Recovered {
-    /// The wait ended early, with the reason.
+    /// A limit of the run ended the wait early. A signal that ends it is reported with the run.
     pub warning: Option<Warning>,
 }
 
@@ -36,7 +36,7 @@ pub(super) async fn recover(
     tokio::select! {
         () = stop_tasks(cx, state) => {}
         // There is no load any more. Reapers must see that this run is alive.
-        () = state.keep_sending_heartbeats(&cx.events) => {}
+        never = state.keep_sending_heartbeats(&cx.events) => match never {},
         () = cx.interrupt.destroy_now().cancelled() => {
             return Err(RunError::interrupted(Phase::Recover));
         }
@@ -77,7 +77,7 @@ async fn wait_for_group(
 ) -> Result<Option<String>, RunError> {
     let (scenario, timeline) = (&state.plan.scenario, watch.timeline());
     let bound = scale_in::in_bound_from(scenario, &timeline, Timestamp::now());
-    let give_up = Instant::now() + bound.unwrap_or_default() + BEYOND;
+    let give_up = Instant::now() + bound.unwrap_or_default() + WATCHED_BEYOND;
     let mut announced = false;
     while let Some(group) = watch.group() {
         let sent = state.send_heartbeat(&cx.events).await;

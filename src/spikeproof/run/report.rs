@@ -166,11 +166,11 @@ fn redacted(report: RunReport) -> RunReport {
 fn write(cx: &Context, state: &RunState, report: &RunReport) {
     let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string());
     let page = page::html(report).map_err(|error| error.to_string());
-    let whole = redact::message(report, &FIXED).is_some();
+    let redacted_by_field = redact::message(report, &FIXED).is_some();
     for (name, content) in [("report.json", json), ("report.html", page)] {
         let written = content
             .map(|content| {
-                if whole {
+                if redacted_by_field {
                     content
                 } else {
                     redact::text(&content)

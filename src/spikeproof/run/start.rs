@@ -45,7 +45,7 @@ pub(super) async fn start(
     let order = started.order();
     state.send_start_order(order).await.map_err(failed)?;
     // Every task that carries load has read them, and later ones do not join. Destroy tries again.
-    if let Err(error) = state.drop_secrets().await {
+    if let Err(error) = state.delete_secrets().await {
         cx.events
             .warn(format!("secrets.json is still on the channel: {error}"));
     }
@@ -75,7 +75,7 @@ async fn publish_plan(
         surroundings: plan.surroundings.clone(),
         secrets: !secrets.is_empty(),
         seed: plan.seed,
-        reach: plan.authorization.reach,
+        address_policy: plan.authorization.address_policy,
         files: plan.files.keys().cloned().collect(),
     };
     channel.put_plan(&message).await

@@ -1,10 +1,11 @@
 //! The run state: what every phase shares, and what destroy needs, however far the phases came.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::heartbeat::ControlWriter;
+use super::control::ControlWriter;
 use super::plan::RunPlan;
 use super::stop_conditions::{STOPPING, StopConditions};
 use super::{Context, RunError};
@@ -19,6 +20,7 @@ use crate::journal::record::Run;
 use crate::journal::reserve::{self, FileSystem};
 use crate::journal::{self, Journal, JournalError, Record};
 use crate::limits::Spent;
+use crate::outcome::Exit;
 use crate::redact::Secrets;
 use crate::teardown::guard::Guard;
 
@@ -34,6 +36,8 @@ pub(super) struct RunState {
     guard: tokio::sync::Mutex<Option<Guard>>,
     /// Every record, including those that a full disk refused: destroy must know them all.
     records: Mutex<Vec<Record>>,
+    /// The phase that began last: a panic is reported as one of that phase.
+    phase: Mutex<Phase>,
     took: Mutex<Vec<(Phase, Duration)>>,
 }
 
@@ -70,6 +74,7 @@ impl RunState {
             journal: Mutex::new(Some(journal)),
             guard: tokio::sync::Mutex::new(None),
             records: Mutex::new(vec![first]),
+            phase: Mutex::new(Phase::Plan),
             took: Mutex::new(Vec::new()),
         }))
     }
@@ -93,6 +98,15 @@ impl RunState {
             "the guard (process {pid}) goes on destroying; its log: {}",
             log.display()
         ))
+    }
+
+    /// Closes the folder of a run that has created nothing, and will not.
+    pub(super) fn close_unused(&self) {
+        reserve::release(&self.plan.folder);
+        self.record(Record::Finished {
+            exit: Exit::CouldNotRun,
+        });
+        *lock(&self.journal) = None;
     }
 
     /// Writes the intent before the action: if it cannot be written, the action must not happen.
@@ -131,8 +145,26 @@ impl RunState {
         journal::leftovers(&lock(&self.records))
     }
 
-    pub(super) fn record_duration(&self, phase: Phase, took: Duration) {
+    /// The phase that began last.
+    pub(super) fn phase(&self) -> Phase {
+        *lock(&self.phase)
+    }
+
+    /// Performs a phase: shows when it begins and ends, and records how long it took.
+    pub(super) async fn perform<T>(
+        &self,
+        events: &Events,
+        phase: Phase,
+        work: impl Future<Output = T>,
+    ) -> T {
+        *lock(&self.phase) = phase;
+        events.say(Event::PhaseBegan { phase });
+        let begun = Instant::now();
+        let result = work.await;
+        let took = begun.elapsed();
         lock(&self.took).push((phase, took));
+        events.say(Event::PhaseEnded { phase, took });
+        result
     }
 
     pub(super) fn durations(&self) -> Vec<(Phase, Duration)> {
@@ -161,7 +193,7 @@ impl RunState {
 
     /// Sends heartbeats until it is dropped: only where there is no load that they could keep
     /// alive.
-    pub(super) async fn keep_sending_heartbeats(&self, events: &Events) {
+    pub(super) async fn keep_sending_heartbeats(&self, events: &Events) -> Infallible {
         loop {
             // A refusal changes nothing here: everything is being taken down anyway.
             drop(self.send_heartbeat(events).await);
@@ -180,7 +212,7 @@ impl RunState {
 
     pub(super) async fn send_start_order(&self, start: Start) -> Result<(), ChannelError> {
         match self.control.lock().await.as_mut() {
-            Some(control) => control.start(start).await,
+            Some(control) => control.send_start_order(start).await,
             None => Ok(()),
         }
     }
@@ -188,7 +220,7 @@ impl RunState {
     /// The first act of every ending: it reaches every task within its next poll.
     pub(super) async fn send_stop_order(&self, why: &str) -> Result<(), ChannelError> {
         match self.control.lock().await.as_mut() {
-            Some(control) if !control.stopped() => control.stop(why).await,
+            Some(control) if !control.stop_order_is_sent() => control.send_stop_order(why).await,
             _ => Ok(()),
         }
     }
@@ -201,9 +233,9 @@ impl RunState {
         }
     }
 
-    pub(super) async fn drop_secrets(&self) -> Result<(), ChannelError> {
+    pub(super) async fn delete_secrets(&self) -> Result<(), ChannelError> {
         match self.control.lock().await.as_mut() {
-            Some(control) => control.drop_secrets().await,
+            Some(control) => control.delete_secrets().await,
             None => Ok(()),
         }
     }

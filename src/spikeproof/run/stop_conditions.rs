@@ -1,5 +1,5 @@
 //! Stop conditions: a signal, `--max-duration`, and the cost that the run may cause. The time
-//! counts from the first created resource to the end of the recovery. Destroy follows, and no
+//! counts from the opening of the run's folder to the end of the recovery. Destroy follows, and no
 //! condition delays it.
 
 use std::time::Duration;

@@ -27,13 +27,14 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
 /// The phases from provision to judge. The third signal ends the wait for them.
 pub(super) async fn phases(
     cx: &Context,
+    state: &RunState,
     phases: impl Future<Output = Result<JudgedRun, RunError>> + Send + 'static,
 ) -> Result<JudgedRun, RunError> {
     let mut task = JoinSet::new();
     task.spawn(phases);
     tokio::select! {
-        ended = task.join_next() => result(Phase::Load, ended, "the run vanished"),
-        () = cx.interrupt.leave().cancelled() => Err(RunError::interrupted(Phase::Destroy)),
+        ended = task.join_next() => result(state.phase(), ended, "the run vanished"),
+        () = cx.interrupt.leave().cancelled() => Err(RunError::interrupted(state.phase())),
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) async fn fence(teardown: &Teardown<'_>) {
 
 async fn write_fence(channel: &Channel) -> Result<(), ChannelError> {
     // Secrets are the first to go.
-    drop(channel.drop_secrets().await);
+    drop(channel.delete_secrets().await);
     // An orchestrator that writes a heartbeat just now makes the condition fail: then once more over
     // it.
     for _ in 0..5 {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::clouds::Clouds;
-use super::liveness::{DEAD, Origin};
+use super::liveness::{BootOrigin, DEAD};
 use super::target::{Examined, ReapTarget, Source};
 use super::{Reaped, Reaping, Skipped, TeardownError};
 use cloud::aws::Cloud;
@@ -188,7 +188,7 @@ fn remove_secrets_if_dead(folder: &Path, records: &[Record]) {
             .max()
             .is_none_or(|last| last.elapsed().is_ok_and(|age| age >= DEAD))
     };
-    let is_dead = Origin::of(records).uncertainty(folder).is_none() || heartbeat_is_old();
+    let is_dead = BootOrigin::of(records).uncertainty(folder).is_none() || heartbeat_is_old();
     if is_dead && Journal::open(folder).is_ok() {
         drop(std::fs::remove_file(secrets));
     }

@@ -147,14 +147,14 @@ fn rounded(time: Duration) -> String {
 
 /// Where a run was begun, as far as locks and process ids can be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum BootOrigin {
     /// On this host, since it was last started.
     ThisBoot,
     /// Under another boot id: on this host before that, or on another that shares the folder.
     AnotherBoot,
 }
 
-impl Origin {
+impl BootOrigin {
     /// A journal that names no boot is taken for one of this host: then there is nothing but its
     /// locks.
     pub(super) fn of(records: &[Record]) -> Self {
@@ -223,15 +223,15 @@ mod tests {
     #[test]
     fn a_run_of_another_boot_was_begun_elsewhere() {
         for (records, origin) in [
-            (vec![head(locks::boot())], Origin::ThisBoot),
+            (vec![head(locks::boot())], BootOrigin::ThisBoot),
             (
                 vec![head(Some("another".to_owned())), Record::IntentApply],
-                Origin::AnotherBoot,
+                BootOrigin::AnotherBoot,
             ),
-            (vec![head(None)], Origin::ThisBoot),
-            (vec![], Origin::ThisBoot),
+            (vec![head(None)], BootOrigin::ThisBoot),
+            (vec![], BootOrigin::ThisBoot),
         ] {
-            assert_eq!(Origin::of(&records), origin, "{records:?}");
+            assert_eq!(BootOrigin::of(&records), origin, "{records:?}");
         }
     }
 

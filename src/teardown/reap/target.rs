@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::discovered::{Sight, look_around};
 use super::fence::fence;
-use super::liveness::{Origin, ensure_dead, has_heartbeat};
+use super::liveness::{BootOrigin, ensure_dead, has_heartbeat};
 use super::work_lock::take_work_lock;
 use super::{Reaped, Reaping, Skipped};
 use crate::destroy::{self, stop_spending};
@@ -166,7 +166,7 @@ async fn take_over(
     wanted: &Reaping,
     teardown: &Teardown<'_>,
 ) -> Result<Ownership, NotStopped> {
-    let origin = Origin::of(records);
+    let origin = BootOrigin::of(records);
     if let Some(why) = origin.uncertainty(folder) {
         ensure_dead(wanted, teardown)
             .await
@@ -190,7 +190,11 @@ async fn take_over(
 impl Ownership {
     /// Becomes the process that drives the run, if none does. Without a readable journal there is
     /// nothing to write, and everything to destroy.
-    async fn take(folder: &Path, origin: Origin, teardown: &Teardown<'_>) -> Result<Self, Skipped> {
+    async fn take(
+        folder: &Path,
+        origin: BootOrigin,
+        teardown: &Teardown<'_>,
+    ) -> Result<Self, Skipped> {
         let asked = Instant::now();
         loop {
             // On a full disk the reserve is needed from here on, and by no other process.
@@ -206,7 +210,7 @@ impl Ownership {
                 // still name the run.
                 Err(JournalError::Owned { .. }) if asked.elapsed() < UNNAMED => sleep(LOOK).await,
                 // The run itself lives on this host.
-                Err(error @ JournalError::Owned { .. }) if origin == Origin::ThisBoot => {
+                Err(error @ JournalError::Owned { .. }) if origin == BootOrigin::ThisBoot => {
                     return Err(Skipped::Alive(error.to_string()));
                 }
                 Err(error) => {
@@ -294,7 +298,7 @@ async fn wait_for_reaper(
     ));
     let begun = Instant::now();
     loop {
-        match Ownership::take(folder, Origin::ThisBoot, teardown).await? {
+        match Ownership::take(folder, BootOrigin::ThisBoot, teardown).await? {
             Ownership::OtherReaper(_) if begun.elapsed() < destroy::BOUND => sleep(LOOK).await,
             Ownership::OtherReaper(_) => {
                 return Err(Skipped::Unable(format!("{holder} does not end")));

@@ -30,7 +30,7 @@ impl Role {
 
 /// Whose call takes the permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Caller {
+pub enum CallOrigin {
     /// Our own code, which names the action.
     Us,
     /// Only terraform's AWS provider, while it makes, reads back or destroys.
@@ -47,7 +47,7 @@ pub struct Need {
     /// The roles that need it.
     pub who: &'static [Role],
     /// Whose call takes it.
-    pub caller: Caller,
+    pub caller: CallOrigin,
     /// The purpose, for people.
     pub why: &'static str,
 }
@@ -69,7 +69,7 @@ pub(super) const fn us(action: &'static str, who: &'static [Role], why: &'static
     Need {
         action,
         who,
-        caller: Caller::Us,
+        caller: CallOrigin::Us,
         why,
     }
 }
@@ -78,7 +78,7 @@ pub(super) const fn terraform(action: &'static str, why: &'static str) -> Need {
     Need {
         action,
         who: &[Role::Operator],
-        caller: Caller::Terraform,
+        caller: CallOrigin::Terraform,
         why,
     }
 }
@@ -87,7 +87,7 @@ pub(super) const fn beside(action: &'static str, why: &'static str) -> Need {
     Need {
         action,
         who: &[Role::Operator],
-        caller: Caller::Beside,
+        caller: CallOrigin::Beside,
         why,
     }
 }

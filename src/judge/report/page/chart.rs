@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{RunReport, Second, latency as latency_text};
+use crate::report::{ReportedSecond, RunReport, latency as latency_text};
 
 const WIDTH: f64 = 920.0;
 const HEIGHT: f64 = 220.0;
@@ -201,7 +201,7 @@ pub(super) fn latency(report: &RunReport) -> String {
     }
     let mut svg = open("Latency from the intended start, by second");
     grid(&mut svg, report, &frame, &ticks);
-    type Pick = fn(&Second) -> Option<u64>;
+    type Pick = fn(&ReportedSecond) -> Option<u64>;
     let lines: [(&str, Pick); 3] = [
         ("#7aa6d1", |second| second.p50),
         ("#2f81c7", |second| second.p95),

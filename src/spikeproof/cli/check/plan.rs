@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::cost;
 use crate::plan::{Schedule, Sizing, forecast};
 use crate::report::terminal::{level, peak};
-use crate::run::{FleetKind, Preview, ScenarioOptions, objections, to_prove};
+use crate::run::{FleetKind, Preview, ScenarioOptions, objections, proof_needed};
 use crate::scenario::{Model, Reuse, Scenario};
 use crate::units::{self, duration};
 
@@ -86,14 +86,14 @@ fn write_limits(
     proves_target: bool,
 ) -> std::fmt::Result {
     let refused = objections(options, preview);
-    let to_prove = to_prove(options, preview).filter(|_| !proves_target);
-    if !refused.is_empty() || to_prove.is_some() {
+    let proof_needed = proof_needed(options, preview).filter(|_| !proves_target);
+    if !refused.is_empty() || proof_needed.is_some() {
         writeln!(out, "\nlimits")?;
     }
     for why in refused {
         writeln!(out, "  REFUSED: {why}")?;
     }
-    to_prove.map_or(Ok(()), |how| {
+    proof_needed.map_or(Ok(()), |how| {
         writeln!(out, "  {}", how.replace('\n', "\n  "))
     })
 }

@@ -10,17 +10,17 @@ pub use change::agreement;
 pub use what_if::what_if;
 
 use crate::advice::{self, Assumption, Basis, Content, NoCandidates, Standing};
-use crate::report::{Advice, Answer, Candidate};
+use crate::report::{ReportedAdvice, ReportedAnswer, ReportedCandidate};
 use evidence::capacity::Metric;
 use model::units;
 
 /// Advice, in words.
-pub fn advice(advice: advice::Advice) -> Advice {
+pub fn advice(advice: advice::Advice) -> ReportedAdvice {
     let capacity = advice.capacity.map(|mut capacity| {
         capacity.because = super::capacity(&capacity);
         capacity
     });
-    Advice {
+    ReportedAdvice {
         limit: advice.limit,
         answers: advice.answers.into_iter().map(answer).collect(),
         capacity,
@@ -35,8 +35,8 @@ pub fn advice(advice: advice::Advice) -> Advice {
 }
 
 /// One answer, in words.
-pub fn answer(answer: advice::Answer) -> Answer {
-    Answer {
+pub fn answer(answer: advice::Answer) -> ReportedAnswer {
+    ReportedAnswer {
         topic: answer.topic,
         question: answer.topic.question().to_owned(),
         answer: content(&answer.content),
@@ -45,8 +45,8 @@ pub fn answer(answer: advice::Answer) -> Answer {
     }
 }
 
-fn candidate(candidate: advice::Candidate) -> Candidate {
-    Candidate {
+fn candidate(candidate: advice::Candidate) -> ReportedCandidate {
+    ReportedCandidate {
         name: candidate.name,
         change: candidate.change,
         over_limit: candidate.over_limit,

@@ -10,7 +10,7 @@ use object_store::UpdateVersion;
 use tokio::time::Instant;
 
 use super::RunError;
-use crate::channel::message::{Control, Secrets, Start, Stop, VERSION};
+use crate::channel::message::{Control, SecretsMessage, Start, Stop, VERSION};
 use crate::channel::{Channel, ChannelError, HEARTBEAT_INTERVAL};
 use crate::events::Phase;
 use crate::redact;
@@ -66,13 +66,15 @@ impl ControlWriter {
             .map_or(Duration::ZERO, |written| written.elapsed())
     }
 
-    pub(super) async fn start(&mut self, start: Start) -> Result<(), ChannelError> {
+    /// Writes the start order: when the load begins, and which slots carry it.
+    pub(super) async fn send_start_order(&mut self, start: Start) -> Result<(), ChannelError> {
         self.control.start = Some(start);
         self.write().await
     }
 
-    /// Reaches every task within its next poll.
-    pub(super) async fn stop(&mut self, why: &str) -> Result<(), ChannelError> {
+    /// Writes the stop order, which reaches every task within its next poll. Every later heartbeat
+    /// repeats it.
+    pub(super) async fn send_stop_order(&mut self, why: &str) -> Result<(), ChannelError> {
         self.control.stop.get_or_insert_with(|| Stop {
             why: redact::text(why),
         });
@@ -89,7 +91,7 @@ impl ControlWriter {
         }
         self.secrets = true;
         self.channel
-            .put_secrets(&Secrets {
+            .put_secrets(&SecretsMessage {
                 version: VERSION,
                 secrets: secrets.clone(),
             })
@@ -97,16 +99,16 @@ impl ControlWriter {
     }
 
     /// The caller repeats it after a failure. Does nothing if there are no secrets.
-    pub(super) async fn drop_secrets(&mut self) -> Result<(), ChannelError> {
+    pub(super) async fn delete_secrets(&mut self) -> Result<(), ChannelError> {
         if self.secrets {
-            self.channel.drop_secrets().await?;
+            self.channel.delete_secrets().await?;
             self.secrets = false;
         }
         Ok(())
     }
 
-    /// False until the store has accepted the order: then the caller sends it again.
-    pub(super) fn stopped(&self) -> bool {
+    /// True once the store has accepted the stop order.
+    pub(super) fn stop_order_is_sent(&self) -> bool {
         self.stopped
     }
 
