@@ -6,7 +6,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The members of the workspace, and inside each its modules from top to bottom. A module may use
@@ -140,21 +140,38 @@ fn every_member_has_its_front_page_and_every_module_a_line_on_it() {
     for (member, layers) in LAYERS {
         let page = std::fs::read_to_string(src().join(member).join("lib.rs")).unwrap();
         assert!(page.starts_with("//! "), "{member} has no front page");
-        let mut named: Vec<&str> = page
-            .lines()
-            .filter_map(|line| line.strip_prefix("pub mod ")?.split_once("; // "))
-            .map(|(name, _)| name)
-            .collect();
-        let mut layered: Vec<&str> = layers
+        let (named, unnamed) = modules(&page);
+        assert!(unnamed.is_empty(), "{member}: no line for {unnamed:?}");
+        let layered: BTreeSet<&str> = layers
             .iter()
             .flat_map(|layer| layer.iter().copied())
             .collect();
-        named.sort_unstable();
-        layered.sort_unstable();
-        if !layered.is_empty() {
+        let named: BTreeSet<&str> = named.into_iter().collect();
+        if !layers.is_empty() {
             assert_eq!(named, layered, "{member}");
         }
     }
+}
+
+/// The modules of a front page but for tests: those with a line, and those without.
+fn modules(page: &str) -> (Vec<&str>, Vec<&str>) {
+    let mut named = Vec::new();
+    let mut unnamed = Vec::new();
+    for line in page.lines() {
+        let Some(rest) = line
+            .strip_prefix("pub ")
+            .unwrap_or(line)
+            .strip_prefix("mod ")
+        else {
+            continue;
+        };
+        match rest.split_once("; // ") {
+            Some((name, _)) => named.push(name),
+            None if rest.ends_with("tests;") || rest.ends_with('{') => {}
+            None => unnamed.push(rest.trim_end_matches(';')),
+        }
+    }
+    (named, unnamed)
 }
 
 #[test]
@@ -237,7 +254,7 @@ fn own_sentences_decide_nothing() {
     assert_eq!(found, ["there is no "], "the search itself");
     let src = src();
     let mut wrong = Vec::new();
-    let mut used = std::collections::BTreeSet::new();
+    let mut used = BTreeSet::new();
     for path in sources(&src) {
         let file = path.strip_prefix(&src).unwrap().display().to_string();
         let code = code(&path);
@@ -307,7 +324,7 @@ fn lab_and_product_do_not_know_each_other() {
 /// nothing else is in the one for watching alone.
 #[test]
 fn the_permissions_documents_name_what_watching_calls() {
-    let mut called = std::collections::BTreeSet::new();
+    let mut called = BTreeSet::new();
     for file in sources(&src().join("watch")) {
         let text = std::fs::read_to_string(file).unwrap();
         for part in text.split("call(\"").skip(1) {
@@ -315,7 +332,7 @@ fn the_permissions_documents_name_what_watching_calls() {
         }
     }
     let permissions = Path::new(env!("CARGO_MANIFEST_DIR")).join("terraform/permissions");
-    let granted = |name: &str| -> std::collections::BTreeSet<String> {
+    let granted = |name: &str| -> BTreeSet<String> {
         let text = std::fs::read_to_string(permissions.join(name)).unwrap();
         let document: serde_json::Value = serde_json::from_str(&text).unwrap();
         let statements = document["Statement"].as_array().unwrap();

@@ -19,7 +19,7 @@ use aws_sdk_ecs::types::ContainerDefinition;
 use regex::Regex;
 use serde_json::{Value, json};
 use spikeproof::aws::Aws;
-use spikeproof::aws::permissions::{Caller, Need, Role, STATEMENTS, document};
+use spikeproof::aws::permissions::{CallOrigin, Need, Role, STATEMENTS, document};
 use spikeproof::aws::query::{Query, Service};
 use spikeproof::journal::names::{ResourceKind, ResourceNames};
 use spikeproof::lab::{self, Lab, Options, PolicyFiles, Usage};

@@ -1,7 +1,8 @@
-//! Judges the facts of a run, advises on the policy, and words both as terminal text, JSON and a page.
+//! Judges the facts of a run, advises on the policy, and reports both: in the live view, as terminal
+//! text, JSON and a page, and for several runs side by side.
 //!
-//! Judgements and advice are data. Sentences are made in [`report::words`] only, and nothing compares
-//! them.
+//! Judgements and advice are data. Their sentences are made in [`report::words`] only, and nothing
+//! compares them; [`report::older`] knows the sentences of earlier versions of the report.
 //!
 //! It leaves out how the facts are found (`evidence`) and when they are judged (`run`).
 //!

@@ -4,9 +4,9 @@
 //! By value, not by place: a secret may come back in an answer, an error of a library or a panic,
 //! where nobody knows it for one. [`Redactor`] is pure; one of them serves the whole process,
 //! because a panic hook and the log have nobody to be handed one. The doors, each with its reason
-//! beside it: `events` (live view), `main` (whatever a command prints), `cli::speak_safely` (log
-//! and panics), `run::report` (report.json, report.html), `journal::record`, `watch::recorder`,
-//! `engine::task` (what a generator says on the channel), `run::heartbeat` (why it must stop).
+//! beside it: `events` (live view), `main` (the output of every command),
+//! `cli::install_redacting_log` (log and panics), `run::report` (report.json, report.html), `journal::record`, `watch::recorder`,
+//! `engine::task` (what a generator says on the channel), `run::control` (why it must stop).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -34,7 +34,7 @@ pub enum WatchError {
     },
     /// The file of the observations cannot be written.
     #[error("could not write what was seen to {path}: {source}")]
-    Folder {
+    Recording {
         /// The file.
         path: String,
         /// The error of the file system.
@@ -66,7 +66,7 @@ impl WatchError {
                 self.to_string(),
                 GapReason::NoGroup,
             ),
-            Self::Folder { .. } => (
+            Self::Recording { .. } => (
                 "autoscaling:DescribeAutoScalingGroups",
                 self.to_string(),
                 GapReason::Failed,

@@ -64,7 +64,7 @@ impl Recorder {
     }
 
     pub(crate) fn create(path: &Path, clock: ApiClock) -> Result<Self, WatchError> {
-        let failed = |source| WatchError::Folder {
+        let failed = |source| WatchError::Recording {
             path: path.display().to_string(),
             source,
         };

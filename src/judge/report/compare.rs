@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Judgement, RunReport};
-use crate::verdict::Expectation;
+use super::{Judgement, RunReport, words};
+use crate::verdict::{Conclusion, Expectation, is_unstable};
 use model::outcome::Verdict;
 use model::scenario::PhaseRole;
 use model::units;
@@ -37,7 +37,7 @@ pub struct Repeated {
     pub question: String,
     /// In the order of the runs; a run that did not judge it is left out.
     pub verdicts: Vec<Verdict>,
-    /// Passed and failed both: a verdict that would be another one tomorrow is none.
+    /// True if it passed in one run and failed in another.
     pub flips: bool,
 }
 
@@ -98,13 +98,16 @@ pub fn compare(reports: &[RunReport]) -> Result<Comparison, UnlikeRuns> {
         });
     }
     let judgements = judgements(reports);
-    let (verdict, because) = conclude(&judgements, reports.len());
+    let verdicts: Vec<&[Verdict]> = judgements.iter().map(|one| &*one.verdicts).collect();
+    let conclusion = Conclusion::of_runs(&verdicts);
+    let question = |index: usize| judgements.get(index).map_or("", |one| &*one.question);
+    let because = words::conclusion(conclusion, question, reports.len());
     Ok(Comparison {
         scenario: first.scenario.clone(),
         runs: reports.iter().map(|report| report.run.clone()).collect(),
         figures: figures(reports),
+        verdict: conclusion.verdict(),
         judgements,
-        verdict,
         because,
     })
 }
@@ -185,8 +188,7 @@ fn judgements(reports: &[RunReport]) -> Vec<Repeated> {
         }
     }
     let judged = |(_, mut one): (&Judgement, Repeated)| {
-        one.flips =
-            one.verdicts.contains(&Verdict::Passed) && one.verdicts.contains(&Verdict::Failed);
+        one.flips = is_unstable(&one.verdicts);
         one
     };
     found.into_iter().map(judged).collect()
@@ -204,47 +206,6 @@ fn question(judgement: &Judgement) -> String {
     match judgement.expectation {
         Expectation::ScaleInInTime { .. } => "scale-in within its bound".to_owned(),
         _ => judgement.question(),
-    }
-}
-
-fn conclude(judgements: &[Repeated], runs: usize) -> (Verdict, String) {
-    let all_failed = |one: &&Repeated| !one.flips && one.verdicts.contains(&Verdict::Failed);
-    if let Some(failed) = judgements.iter().find(all_failed) {
-        return (
-            Verdict::Failed,
-            format!("{} failed wherever it was judged", failed.question),
-        );
-    }
-    let flips: Vec<&str> = judgements
-        .iter()
-        .filter(|one| one.flips)
-        .map(|one| one.question.as_str())
-        .collect();
-    if let Some(first) = flips.first() {
-        let more = match flips.len() - 1 {
-            0 => String::new(),
-            more => format!(" (and {more} more)"),
-        };
-        return (
-            Verdict::Inconclusive,
-            format!("{first} passed in some runs and failed in others{more}"),
-        );
-    }
-    if let Some(unclear) = judgements
-        .iter()
-        .find(|one| one.verdicts.contains(&Verdict::Inconclusive))
-    {
-        return (
-            Verdict::Inconclusive,
-            format!("{} could not be told in every run", unclear.question),
-        );
-    }
-    match judgements.is_empty() {
-        true => (Verdict::Inconclusive, "nothing was judged".to_owned()),
-        false => (
-            Verdict::Passed,
-            format!("every judgement holds in all {runs} runs"),
-        ),
     }
 }
 
@@ -287,8 +248,8 @@ fn write_text(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
         scenario,
         runs,
         figures,
-        judgements,
         verdict,
+        judgements,
         because,
     } = comparison;
     writeln!(out, "{}  {because}", verdict.word().to_uppercase())?;

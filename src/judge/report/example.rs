@@ -61,7 +61,7 @@ fn example_advice() -> ReportedAdvice {
         limit: Limit { p95: Duration::from_millis(500), asked: true },
         answers: vec![ReportedAnswer {
             topic: Topic::LatencyBeforeGrowth,
-            question: Topic::LatencyBeforeGrowth.question().to_owned(),
+            question: words::question(Topic::LatencyBeforeGrowth).to_owned(),
             answer: "For 9 seconds each of the 2 instances had to carry up to 350 requests/s, where 190 is what one carries within 500ms.".to_owned(),
             evidence: "seconds 20 to 29 of the load, and the size of the group in each".to_owned(),
             confidence: Confidence::High,

@@ -88,9 +88,10 @@ pub enum Expectation {
         /// The bound, from the breach to the first new instance in service.
         within_s: Seconds,
     },
-    /// No limit where none could be computed.
+    /// The first instance left this soon after the load fell.
     ScaleInInTime {
-        /// The bound, from the fall of the load to the first instance that leaves.
+        /// The bound, from the fall of the load to the first instance that leaves; absent where none
+        /// could be computed.
         within_s: Option<Seconds>,
     },
     /// New instances serve at once.
@@ -99,11 +100,12 @@ pub enum Expectation {
     NothingDropped,
     /// No instance leaves while the load needs it.
     NoEarlyScaleIn,
-    /// No limits where the load is not ours.
+    /// Latency and errors hold while the group changes its size. Under a load that is not ours there
+    /// are no limits.
     HoldsWhileScaling {
-        /// The limit of p95; `None` where the scenario has none.
+        /// The limit of p95; absent where the scenario has none.
         p95_s: Option<Seconds>,
-        /// The limit of failed requests, from 0 to 1; `None` where the scenario has none.
+        /// The limit of failed requests, from 0 to 1; absent where the scenario has none.
         errors_share: Option<f64>,
     },
     /// The target holds at its maximum size.
@@ -122,7 +124,7 @@ pub enum Expectation {
         /// The limit, as a share of the paid instance-minutes from 0 to 1.
         share: f64,
     },
-    /// Both of the above, under a load that is not ours.
+    /// Under-provisioned and over-provisioned time, under a load that is not ours.
     Efficiency,
     /// The group was not deleted.
     GroupExists,

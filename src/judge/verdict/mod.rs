@@ -9,6 +9,7 @@ use model::outcome::Verdict;
 use model::plan::Schedule;
 use model::scenario::Scenario;
 
+mod conclusion;
 mod conditions;
 mod draining;
 mod efficiency;
@@ -24,6 +25,7 @@ mod validity;
 mod warning;
 mod watched;
 
+pub use conclusion::{Conclusion, is_unstable, worst};
 pub use finding::{
     Answered, AtMaximum, Cost, CountedFrom, Expectation, Finding, Measured, MetricPeak,
     MetricValue, OtherCause, RunFigures, Scope, Unavoidable, WorseInstance,
@@ -42,7 +44,7 @@ pub struct Circumstances {
     pub started: Option<jiff::Timestamp>,
     /// Why the load ended before its plan did, if it did.
     pub cut_short: Option<EndedEarly>,
-    /// Tasks that were asked for, and those whose every interval arrived.
+    /// Tasks that carried the load; fewer than planned after a shortfall.
     pub tasks: u32,
     /// Tasks that delivered every interval; at most `tasks`.
     pub complete_tasks: u32,

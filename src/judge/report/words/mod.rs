@@ -13,7 +13,7 @@ mod thresholds;
 mod validity;
 mod warnings;
 
-pub use advice::{advice, agreement, answer, what_if};
+pub use advice::{advice, agreement, answer, question, what_if};
 pub use capacity::{capacity, reason as capacity_reason};
 pub use figures::measured;
 pub use links::link;
@@ -22,7 +22,7 @@ pub use validity::{ended_early, stretch};
 pub use warnings::{warning, warnings};
 
 use super::{Judged, Judgement};
-use crate::verdict::{Expectation, Finding, Findings, Reason, Scope};
+use crate::verdict::{self, Conclusion, Expectation, Finding, Findings, Reason, Scope};
 use model::outcome::Verdict;
 use model::units;
 
@@ -67,11 +67,7 @@ pub fn watched(findings: Findings) -> Judged {
 /// The worst of all, and what decided it.
 fn conclude(groups: &[&[Judgement]]) -> (Verdict, String) {
     let all: Vec<&Judgement> = groups.iter().flat_map(|group| group.iter()).collect();
-    let worst = all
-        .iter()
-        .map(|judgement| judgement.verdict)
-        .max()
-        .unwrap_or(Verdict::Inconclusive);
+    let worst = verdict::worst(all.iter().map(|judgement| judgement.verdict));
     let deciding: Vec<&&Judgement> = all
         .iter()
         .filter(|judgement| judgement.verdict == worst)
@@ -81,14 +77,41 @@ fn conclude(groups: &[&[Judgement]]) -> (Verdict, String) {
         (Verdict::Passed, _) if all.len() == 1 => "the one judgement holds".to_owned(),
         (Verdict::Passed, _) => format!("all {} judgements hold", all.len()),
         (_, Some(first)) => {
-            let more = match deciding.len() - 1 {
-                0 => String::new(),
-                more => format!(" (and {more} more)"),
-            };
+            let more = and_more(deciding.len() - 1);
             format!("{}: {}{more}", first.question(), first.answer())
         }
     };
     (worst, because)
+}
+
+/// The conclusion from several runs. `question` gives an expectation by its index.
+pub fn conclusion<'a>(
+    conclusion: Conclusion,
+    question: impl Fn(usize) -> &'a str,
+    runs: usize,
+) -> String {
+    match conclusion {
+        Conclusion::Failed { index } => {
+            format!("{} failed wherever it was judged", question(index))
+        }
+        Conclusion::Unstable { index, others } => {
+            let more = and_more(others);
+            let question = question(index);
+            format!("{question} passed in some runs and failed in others{more}")
+        }
+        Conclusion::Unclear { index } => {
+            format!("{} could not be told in every run", question(index))
+        }
+        Conclusion::NothingJudged => "nothing was judged".to_owned(),
+        Conclusion::Passed => format!("every judgement holds in all {runs} runs"),
+    }
+}
+
+fn and_more(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    }
 }
 
 /// A judgement, in words beside its figures.

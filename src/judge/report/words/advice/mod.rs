@@ -9,7 +9,7 @@ mod what_if;
 pub use change::agreement;
 pub use what_if::what_if;
 
-use crate::advice::{self, Assumption, Basis, Content, NoCandidates, Standing};
+use crate::advice::{self, Assumption, Basis, Content, NoCandidates, Standing, Topic};
 use crate::report::{ReportedAdvice, ReportedAnswer, ReportedCandidate};
 use evidence::capacity::Metric;
 use model::units;
@@ -38,10 +38,29 @@ pub fn advice(advice: advice::Advice) -> ReportedAdvice {
 pub fn answer(answer: advice::Answer) -> ReportedAnswer {
     ReportedAnswer {
         topic: answer.topic,
-        question: answer.topic.question().to_owned(),
+        question: question(answer.topic).to_owned(),
         answer: content(&answer.content),
         evidence: basis(&answer.basis),
         confidence: answer.confidence,
+    }
+}
+
+/// The question that an answer has as its heading.
+pub fn question(topic: Topic) -> &'static str {
+    match topic {
+        Topic::Change => "What should be changed?",
+        Topic::SlowestLink => "Which link of scaling out is the slow one?",
+        Topic::LatencyBeforeGrowth => "Why did latency grow before the group did?",
+        Topic::Errors => "What explains the errors?",
+        Topic::LoadFollowed => "Did the group follow the load?",
+        Topic::InstanceCapacity => "What does one instance carry, and how many are needed?",
+        Topic::TargetValue => "What should the target value be?",
+        Topic::MinAndMax => "What should min and max be?",
+        Topic::StepSizes => "How large should the steps be?",
+        Topic::WarmUp => "What should the warm-up be?",
+        Topic::Cooldown => "What should the cooldown be?",
+        Topic::OtherSettings => "Which settings around the policy should change?",
+        Topic::Price => "Which price was used?",
     }
 }
 
