@@ -53,7 +53,7 @@ pub(super) fn new_instance(reason: &NewInstanceReason) -> String {
             );
         }
         NewInstanceReason::NewInstancesInferred { new_for_s } => {
-            return format!("in the first {new_for_s} of each, whoever answered");
+            return format!("in the first {new_for_s} of each, all instances together");
         }
         NewInstanceReason::NoneServedInTime => {
             "no new instance could take requests before the load ended"

@@ -53,7 +53,7 @@ pub(crate) static SCALING: Object = Object {
         optional(
             "fresh_instances",
             FieldKind::Text,
-            "For so long new instances may make no more errors than the others, nor be slower (default `1m`; `off`).",
+            "How long a new instance is compared with the others: no more errors, not slower (default `1m`; `off`).",
         ),
         optional(
             "no_early_scale_in",
@@ -83,12 +83,12 @@ pub(crate) static SCALING: Object = Object {
         optional(
             "under_provisioned",
             FieldKind::Text,
-            "At most so much of the time with too few instances (default `25%`).",
+            "The largest share of the time with too few instances (default `25%`).",
         ),
         optional(
             "over_provisioned",
             FieldKind::Text,
-            "At most so much of the instance-minutes beyond what load and minimum need (default `75%`).",
+            "The largest share of instance-minutes beyond the need of load and minimum (default `75%`).",
         ),
     ],
 };

@@ -45,12 +45,12 @@ pub(crate) static PHASE: Object = Object {
         optional(
             "users",
             FieldKind::Users,
-            "Closed model: so many sessions, each waiting for its answers.",
+            "Closed model: the number of sessions, each of which waits for its answers.",
         ),
         optional(
             "rate",
             FieldKind::Rate,
-            "Open model: so many iterations started per second, whatever the target does.",
+            "Open model: iterations started per second, even if the target is slow.",
         ),
         optional(
             "ramp",

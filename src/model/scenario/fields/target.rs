@@ -143,7 +143,7 @@ pub(crate) static CONNECTION: Object = Object {
         optional(
             "max_requests",
             FieldKind::Count,
-            "Renewed after so many requests (default: no limit).",
+            "Requests after which a connection is renewed (default: no limit).",
         ),
         optional(
             "pool",

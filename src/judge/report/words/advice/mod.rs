@@ -260,8 +260,8 @@ pub(super) fn assumption(assumption: &Assumption) -> String {
             );
         }
         Assumption::CpuFromAgent => {
-            "the CloudWatch agent on each instance publishes the CPU every ten seconds as a metric of your own (EC2's own \
-             CPUUtilization comes every minute at best), and it reads the same"
+            "the CloudWatch agent on each instance publishes the CPU every ten seconds as a custom metric that reads the same \
+             (EC2's own CPUUtilization comes every minute at best)"
         }
         Assumption::OwnMetric => {
             "you publish the same metric every ten seconds, at high resolution"

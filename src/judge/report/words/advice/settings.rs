@@ -47,7 +47,7 @@ fn present_warm_up(now: &PresentWarmUp) -> String {
         PresentWarmUp::Set { live, fit, waited } => {
             let judged = match fit {
                 Fit::Longer => {
-                    "longer than that, and for so long new instances are left out of the metric and scaling in is blocked"
+                    "longer than that: all the while new instances are left out of the metric and scaling in is blocked"
                 }
                 Fit::Shorter => {
                     "shorter than that, so instances that carry nothing yet are in the metric and make the policy stop too early"
@@ -91,7 +91,7 @@ pub(super) fn cooldown(cooldown: &Cooldown) -> String {
             self::fit(
                 *live,
                 *fit,
-                "for so long nothing answers a load that goes on rising"
+                "a load that keeps rising gets no response for that long"
             )
         ),
         Cooldown::OfService(all) => {
@@ -125,7 +125,7 @@ fn of_service(cooldown: &ServiceCooldown) -> String {
             self::fit(
                 *live,
                 *fit,
-                "for so long only a larger scale-out answers a load that goes on rising"
+                "for that long only a larger scale-out responds to a load that keeps rising"
             )
         ),
         ServiceCooldown::In {
@@ -143,7 +143,7 @@ fn of_service(cooldown: &ServiceCooldown) -> String {
             self::fit(
                 *live,
                 *fit,
-                "for so long no other task leaves that is not needed"
+                "for that long no other task leaves that is not needed"
             )
         ),
     }
