@@ -1,4 +1,4 @@
-//! Advice, as `report.json` has it: the answers and candidates with their sentences.
+//! Advice as `report.json` has it: answers and candidates with their sentences.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub struct Answer {
     pub question: String,
     /// The answer in words.
     pub answer: String,
-    /// What it rests on, or which run would answer it.
+    /// The evidence of the answer in words, or the run that would give one.
     pub evidence: String,
     /// How sure the answer is.
     pub confidence: Confidence,
@@ -30,7 +30,7 @@ pub struct Answer {
 pub struct Advice {
     /// The bound of p95 that the answers rest on.
     pub limit: Limit,
-    /// In the order of a report; topics that do not apply are left out.
+    /// The answers in the order of a report, without topics that do not apply.
     pub answers: Vec<Answer>,
     /// Capacity of one instance; `null` where no second held the limit.
     pub capacity: Option<InstanceCapacity>,
@@ -40,18 +40,18 @@ pub struct Advice {
     pub agreement: Option<Agreement>,
     /// Closeness of the group's size to the load; `null` without a known capacity.
     pub elasticity: Option<Elasticity>,
-    /// What money is reckoned by, where it is known.
+    /// Basis of all costs; `null` where no price is known.
     #[serde(default)]
     pub price: Option<Price>,
-    /// The policy that ran is the first.
+    /// The replayed policies, the policy that ran first.
     pub candidates: Vec<Candidate>,
-    /// Why there are no candidates, if there are none.
+    /// The reason why there are no candidates; `null` where there are some.
     pub no_candidates: Option<String>,
-    /// The recommended candidate as Terraform.
+    /// The recommended candidate as Terraform; `null` where there is nothing to change.
     pub snippet: Option<String>,
 }
 
-/// A policy with what it would have done, predicted by replaying the load that was measured.
+/// A policy and its result, predicted by replaying the measured load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Candidate {
     /// Name in words, for example `target 40`.
@@ -68,8 +68,8 @@ pub struct Candidate {
     pub usd: Option<f64>,
     /// Largest size of the group.
     pub most_instances: u32,
-    /// The candidate that the advice recommends.
+    /// True for the candidate that the advice recommends.
     pub recommended: bool,
-    /// What had to be assumed, because the run does not show it.
+    /// The assumption behind the prediction in words; `null` where there is none.
     pub assumes: Option<String>,
 }
