@@ -140,8 +140,8 @@ pub(crate) fn before(timeline: &Timeline, started: Timestamp) -> Option<String> 
     alarmed
 }
 
-/// Returns, for each second from `started` on, if any alarm that asks for more was in ALARM at its
-/// end. States come from the alarms' history and from polling.
+/// Returns, for each second from `started` on, whether any alarm that asks for more was in ALARM at
+/// its end. States come from the alarms' history and from polling.
 pub(crate) fn wanted_more(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<bool> {
     let alarms = timeline.alarms();
     let mut states: Vec<(Timestamp, &str, bool)> = Vec::new();

@@ -234,7 +234,7 @@ pub enum MomentKind {
     Draining,
     /// That instance was gone from the group.
     Terminated,
-    /// The desired capacity was again what it was at the start.
+    /// The desired capacity was back at its value of the start, or below.
     #[serde(alias = "back at the start")]
     BackAtTheStart,
 }

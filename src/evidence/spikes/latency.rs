@@ -1,4 +1,4 @@
-//! Finds if p95 came back after a spike, and if new instances brought it back.
+//! Finds out whether p95 came back after a spike, and whether new instances brought it back.
 
 use std::time::Duration;
 

@@ -168,7 +168,8 @@ pub struct TargetHealth {
 pub struct Surroundings {
     /// Lifecycle hooks; empty for a service.
     pub hooks: Vec<Hook>,
-    /// Instances in the warm pool that are ready for use; absent without a pool.
+    /// Instances in the warm pool that are ready for use; absent without a pool, or where it could
+    /// not be read.
     pub warm_pool: Option<u32>,
     /// Scheduled actions that are still to come.
     pub scheduled: Vec<ScheduledAction>,

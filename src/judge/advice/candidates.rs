@@ -385,9 +385,9 @@ fn candidate(
     }
 }
 
-/// Recommends the candidate with the least time over the limit. Of those equally good it takes the
-/// fewest requests lost, and of those the cheapest. A candidate with an assumption is recommended
-/// only if no other helps.
+/// Recommends the candidate with the least time over the limit. Among equally good ones it takes
+/// the fewest requests lost, and among those the cheapest. A candidate with an assumption is
+/// recommended only if no other helps.
 fn recommend(candidates: &mut [Candidate], tolerance: Tolerance) {
     let Some(now) = candidates.first() else {
         return;

@@ -33,7 +33,7 @@ pub struct Answer {
     pub content: Content,
     /// Evidence for the answer, or the run that would give one.
     pub basis: Basis,
-    /// How sure the answer is; low where the run cannot tell.
+    /// Confidence of the answer; low where the run cannot tell.
     pub confidence: Confidence,
 }
 
@@ -185,7 +185,7 @@ pub enum Basis {
 pub struct Replay {
     /// Capacity of one instance and its confidence; `None` where the confidence is high.
     pub capacity: Option<(f64, Confidence)>,
-    /// How well the model agrees with the group on the policy that ran.
+    /// Agreement of the model with the group, on the policy that ran.
     pub agreement: Option<Agreement>,
     /// True for the closed model: sessions waited for slow answers.
     pub closed_load: bool,

@@ -83,7 +83,7 @@ pub struct Advice {
     pub capacity: Option<InstanceCapacity>,
     /// The tracked metric beside the load; `None` where no steady datapoint lies beside it.
     pub metric: Option<Metric>,
-    /// How well the model agrees with the group; `None` where nothing was replayed.
+    /// Agreement of the model with the group; `None` where nothing was replayed.
     pub agreement: Option<Agreement>,
     /// Closeness of the group's size to the load; `None` without a known capacity.
     pub elasticity: Option<Elasticity>,

@@ -533,7 +533,7 @@ mod tests {
         );
     }
 
-    /// Where nothing else is set, the cooldown is the warm-up: both answers say so.
+    /// Without any warm-up the cooldown takes its place: both answers say so.
     #[test]
     fn a_cooldown_that_is_taken_for_the_warm_up_matters() {
         let unset = with(|seen| {

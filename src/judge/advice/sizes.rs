@@ -68,7 +68,7 @@ fn beyond_maximum(max: u32, capacity: &InstanceCapacity, peak: f64) -> Option<Be
     (needed > max).then_some(BeyondMaximum::MayBeTooSmall { max })
 }
 
-/// Judges if the metric reaches its target when an instance has the load that it should have.
+/// Answers which target value fits, by the metric's value at the load that an instance should have.
 pub(super) fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let topic = Topic::TargetValue;
     let policies = evidence.timeline.policies();

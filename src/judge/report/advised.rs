@@ -21,7 +21,7 @@ pub struct Answer {
     pub answer: String,
     /// The evidence of the answer in words, or the run that would give one.
     pub evidence: String,
-    /// How sure the answer is.
+    /// Confidence of the answer.
     pub confidence: Confidence,
 }
 
@@ -36,7 +36,7 @@ pub struct Advice {
     pub capacity: Option<InstanceCapacity>,
     /// The tracked metric beside the load; `null` where no steady datapoint lies beside it.
     pub metric: Option<Metric>,
-    /// How well the replay agrees with the group; `null` where nothing was replayed.
+    /// Agreement of the replay with the group; `null` where nothing was replayed.
     pub agreement: Option<Agreement>,
     /// Closeness of the group's size to the load; `null` without a known capacity.
     pub elasticity: Option<Elasticity>,

@@ -25,7 +25,7 @@ pub struct Generators {
     pub tls_resumed: u64,
     /// Most connections that were open at the end of a second, summed over all tasks.
     pub most_open: u64,
-    /// Iterations that could not be started, were cut at the end of their grace, or had no data.
+    /// Iterations that could not be started, because a generator was at its own ceiling.
     pub dropped: u64,
     /// Sessions and iterations that were cut at the end of their grace.
     pub cut: u64,

@@ -85,9 +85,9 @@ pub struct ReportedWarning {
 pub struct Judged {
     /// The verdict of the run.
     pub verdict: Verdict,
-    /// The finding that decided the verdict, in one sentence.
+    /// The judgement that decided the verdict, or that all hold, in one sentence.
     pub because: String,
-    /// Judgements on the figures themselves: if they describe the target.
+    /// Judgements on the figures themselves: whether they describe the target.
     pub validity: Vec<Judgement>,
     /// The scenario's thresholds.
     pub thresholds: Vec<Judgement>,

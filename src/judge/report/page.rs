@@ -1,7 +1,7 @@
 //! The run as one self-contained page: verdict, load over capacity, latency, judgements, evidence.
 //!
-//! The charts are SVG with presentation attributes, so that the page is complete without any script
-//! and under a content security policy that forbids inline style (Jenkins serves artefacts so).
+//! The charts are SVG with presentation attributes. So the page is complete without any script, and
+//! under a content security policy that forbids inline style, as Jenkins sets for artifacts.
 
 use askama::Template;
 

@@ -1,4 +1,5 @@
-//! Judges if only the group's policies moved it, and if the group was seen the whole time.
+//! Judges whether the group's figures are valid: it existed the whole time, only its policies moved
+//! it, and its clock agrees with this machine's.
 
 use std::time::Duration;
 

@@ -19,8 +19,8 @@ struct Dropped {
     /// Connections cut off or refused, and 5xx of an instance that left or of the load balancer
     /// itself.
     sure: u64,
-    /// Errors that the load may have caused: all instances were overloaded, or it is unknown if
-    /// they were.
+    /// Errors that the load may have caused: all instances were overloaded, or it is unknown
+    /// whether they were.
     doubtful: u64,
 }
 
@@ -55,7 +55,7 @@ pub(super) fn nothing_dropped(facts: &Facts<'_>) -> Finding {
             doubtful: 0,
             ..
         } => {
-            // No error until the end of the load does not clear instances that left after it.
+            // Zero errors until the end of the load do not clear instances that left after it.
             let load_ended = (last >= facts.times.ended).then_some(facts.times.ended);
             let reason = LeavingReason::NoneDropped {
                 until_after_s: AFTERMATH.into(),

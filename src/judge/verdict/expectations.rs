@@ -1,4 +1,4 @@
-//! Judges a group that scaled: if instances left too early, if limits held while it scaled, and if
+//! Judges a group that scaled: whether instances left too early, limits held while it scaled, and
 //! its size swung.
 
 use std::time::Duration;
@@ -365,9 +365,8 @@ fn turns(
 }
 
 /// Returns the time within which two opposite changes are a turn. It is the longest of the
-/// policies' warm-ups, cooldowns and low alarms, and of the high alarm plus the boot that was seen.
-/// A group that turns faster did not wait for its own effect. Without any of these it is five
-/// minutes.
+/// policies' warm-ups, cooldowns and low alarms (five minutes without any), and of the high alarm
+/// plus the boot that was seen. A group that turns faster did not wait for its own effect.
 fn window(facts: &Facts<'_>) -> Duration {
     let policies = &facts.policies;
     let own = policies

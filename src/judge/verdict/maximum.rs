@@ -1,5 +1,5 @@
-//! Judges the group at its maximum: the time that it was pinned there, and if the target held its
-//! limits.
+//! Judges the group at its maximum: the time that it was pinned there, and whether the target held
+//! its limits.
 
 use std::time::Duration;
 

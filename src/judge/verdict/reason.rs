@@ -164,7 +164,7 @@ pub enum SizeReason {
         /// The group's maximum size.
         maximum: u32,
     },
-    /// The load is not Spikeproof's own, so it is unknown if the target held.
+    /// The load is not Spikeproof's own, so it is unknown whether the target held.
     HeldAtMaximumUnknown,
     /// The load was stopped, and shares of a part of it say nothing of the whole.
     LoadStopped,

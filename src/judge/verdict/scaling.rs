@@ -1,5 +1,5 @@
-//! Judges scaling: if the group reacted, the time of each link of the chain, and if it scaled back
-//! in.
+//! Judges scaling: whether the group reacted, the time of each link of the chain, and whether it
+//! scaled back in.
 
 use std::time::Duration;
 
@@ -129,7 +129,7 @@ pub(super) fn scaled_out(facts: &Facts<'_>) -> Finding {
     )
 }
 
-/// Judges a group that asked for more: if an instance came of it, and who decided it.
+/// Judges a group that asked for more: whether an instance came of it, and who decided it.
 fn launched(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
     let failed: Vec<&Activity> = facts
         .activities

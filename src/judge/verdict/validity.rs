@@ -1,4 +1,4 @@
-//! Judges if the figures describe the target, rather than a limit of the generators or of the
+//! Judges whether the figures describe the target, rather than a limit of the generators or of the
 //! watch.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +48,8 @@ fn unclear(
     Finding::of_run(expectation, Verdict::Inconclusive, measured, reason)
 }
 
-/// Judges if each task sent the requests that were asked of it; the task that sent least decides.
+/// Judges whether each task sent the requests that were asked of it; the task that sent least
+/// decides.
 fn sent(scenario: &Scenario, results: &Results) -> Finding {
     let mut tasks: BTreeMap<u32, Saturation> = BTreeMap::new();
     for (task, saturation) in results.saturation() {

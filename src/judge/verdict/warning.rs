@@ -142,7 +142,7 @@ pub enum Warning {
 pub enum RunWarning {
     /// An earlier run may have left things behind.
     EarlierRun {
-        /// How many resources may be left.
+        /// Number of resources that may be left.
         things: usize,
         /// The command that removes them.
         remedy: String,
@@ -217,7 +217,7 @@ impl SuspendedProcess {
     }
 }
 
-/// How much load an alarm must see: its datapoints, and the one that the load begins in.
+/// The length of load that an alarm must see: its datapoints, and the one in which the load begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AlarmWindow {
     /// The alarm's name.

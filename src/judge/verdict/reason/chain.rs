@@ -48,7 +48,7 @@ pub enum ScaleOutReason {
         /// The alarm's name.
         alarm: String,
     },
-    /// A call failed, so it is unknown if an alarm fired.
+    /// A call failed, so it is unknown whether an alarm fired.
     HighAlarmUnknown {
         /// The IAM action of the call.
         call: String,
