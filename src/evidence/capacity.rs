@@ -69,7 +69,8 @@ pub struct CapacityReason {
     pub missed_s: usize,
     /// True if enough seconds held the limit and enough missed it.
     pub enough: bool,
-    /// The gap between the loads that held and missed the limit; absent where it is narrow.
+    /// The gap between the loads that held and missed the limit; absent where it is narrow, or
+    /// where no load missed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<CapacityGap>,
     /// The reason why the load proves less than planned; absent for a load that was sent as

@@ -43,7 +43,7 @@ pub struct Resized {
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub breach: Option<Timestamp>,
     /// Time when all instances that it launched served, or all that it removed were gone; absent if
-    /// one never was.
+    /// one never was, or none came or left.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub done: Option<Timestamp>,
 }
