@@ -1,4 +1,5 @@
-//! Which alarm fired, when, and on which datapoint: by its history, or by its state and its metric.
+//! Finds the alarm that fired, its time and its breaching datapoint: from its history, or else from
+//! its state and its metric.
 
 use jiff::Timestamp;
 
@@ -7,15 +8,16 @@ use crate::instances::{SECOND, after};
 use crate::moment::Origin;
 use crate::timeline::{Alarm, AlarmChange, Datapoint, Decision, Observed, Timeline};
 
-/// An alarm that went to ALARM.
+/// An alarm's transition to ALARM.
 pub(crate) struct Fired<'a> {
-    /// The alarm, as last seen.
+    /// The alarm with its settings.
     pub alarm: &'a Alarm,
-    /// When it went to ALARM.
+    /// Time of the transition to ALARM.
     pub at: Timestamp,
-    /// The start of the first datapoint that breached, and its value.
+    /// Start of the first datapoint that breached, and its value.
     pub breach: Option<(Timestamp, f64)>,
-    /// From the alarm's state and the metric, because its history is missing.
+    /// True if the transition is inferred from the alarm's state and its metric, because its
+    /// history is missing.
     pub inferred: bool,
 }
 
@@ -33,7 +35,7 @@ impl<'a> Fired<'a> {
         }
     }
 
-    /// Where the moment comes from.
+    /// Returns the origin for a moment of this transition.
     pub(crate) fn origin(&self) -> Origin {
         match self.inferred {
             false => Origin::AlarmHistory,
@@ -42,10 +44,10 @@ impl<'a> Fired<'a> {
     }
 }
 
-/// The alarm behind a decision, as it had fired last by then.
+/// Returns the last transition of the decision's alarm before the decision.
 pub(crate) fn behind<'a>(timeline: &'a Timeline, decision: &Decision) -> Option<Fired<'a>> {
     let name = decision.alarm.as_deref()?;
-    // A cause has whole seconds: the alarm fired by the end of that second.
+    // The time in a cause has whole seconds, so the alarm fired by the end of that second.
     let by = after(decision.at, SECOND);
     let changes = timeline.alarm_changes().into_iter().rev();
     let mut changes = changes
@@ -59,8 +61,8 @@ pub(crate) fn behind<'a>(timeline: &'a Timeline, decision: &Decision) -> Option<
         .map(|(alarm, change)| Fired::of_history(alarm, change))
 }
 
-/// The first alarm that fires at or after a moment: the one that `named` says acted, else any that
-/// is high (or not).
+/// Returns the first transition to ALARM at or after `from`: of the alarm `named`, or else of any
+/// alarm that is high (or low, if `high` is false).
 pub(crate) fn first<'a>(
     timeline: &'a Timeline,
     from: Timestamp,
@@ -80,7 +82,8 @@ pub(crate) fn first<'a>(
     of_history.or_else(|| inferred(timeline, from, wanted))
 }
 
-/// By the state that polling saw, and the metric's own datapoints.
+/// Infers the transition from the state that polling saw, and the breach from the metric's
+/// datapoints.
 fn inferred(
     timeline: &Timeline,
     from: Timestamp,
@@ -116,7 +119,7 @@ fn inferred(
     })
 }
 
-/// The name of an alarm that asks for more and had fired before the load began.
+/// Returns the name of an alarm that asks for more and was in ALARM when the load began.
 pub(crate) fn before(timeline: &Timeline, started: Timestamp) -> Option<String> {
     let mut alarmed: Option<String> = None;
     for one in timeline
@@ -137,8 +140,8 @@ pub(crate) fn before(timeline: &Timeline, started: Timestamp) -> Option<String> 
     alarmed
 }
 
-/// For each second from a moment on, whether some alarm that asks for more was in ALARM at its end,
-/// as its history says or polling saw.
+/// Returns, for each second from `started` on, whether any alarm that asks for more was in ALARM at
+/// its end. States come from the alarms' history and from polling.
 pub(crate) fn wanted_more(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<bool> {
     let alarms = timeline.alarms();
     let mut states: Vec<(Timestamp, &str, bool)> = Vec::new();

@@ -1,5 +1,5 @@
-//! How much one instance carries within the latency limit, and what the policy's metric says of it:
-//! read off the run.
+//! Estimates the load that one instance carries within the latency limit, and the value of the
+//! policy's metric at that load.
 
 use std::time::Duration;
 
@@ -12,69 +12,74 @@ use crate::moment::known;
 use crate::timeline::{Alarm, MetricSeries};
 use model::units::{Seconds, seconds};
 
-/// Seconds on each side of the limit for an estimate to be called sure.
+/// Seconds on each side of the limit from which an estimate counts as sure.
 const SURE: usize = 5;
-/// What missed the limit over what held it: so near, and the estimate between them is sure.
+/// Ratio of the load that missed the limit to the load that held it, up to which the estimate is
+/// sure.
 const NARROW: f64 = 1.3;
-/// Further apart, and the estimate is little more than a guess.
+/// The same ratio, above which the estimate is little more than a guess.
 const WIDE: f64 = 2.0;
-/// As many phases of one more run as a person will write.
+/// Most phases that the advice suggests for another run.
 const MOST_STEPS: u32 = 3;
-/// Loads that differ by no more are the same.
+/// Share by which two loads may differ and still count as the same.
 const SAME_LOAD: f64 = 0.1;
-/// Of its ceiling: beyond it the metric no longer follows the load.
+/// Share of its ceiling up to which the metric follows the load.
 const BELOW_CEILING: f64 = 0.95;
 /// Seconds between two looks at the group, rounded up.
 const POLL: usize = 3;
-/// CloudWatch's CPU metrics are percentages.
+/// Ceiling of CloudWatch's CPU metrics, which are percentages.
 const CPU_CEILING: f64 = 100.0;
 
-/// What one instance can do, as this run shows it.
+/// The capacity of one instance, as this run shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceCapacity {
     /// Requests per second at which p95 crosses the limit.
     pub at_limit: f64,
-    /// What the run shows for sure: the limit held with so much, and was missed with so much.
+    /// Requests per second with which the limit held, and with which it was missed. The second is
+    /// absent where no load missed it.
     pub between: (f64, Option<f64>),
-    /// Requests per second that one instance answered when it had more to do than it could.
+    /// Requests per second that one instance answered while it was overloaded.
     pub saturated: Option<f64>,
-    /// The longest p95 of those seconds: so much work an instance lets pile up before it loses
+    /// The longest p95 of those seconds: the most work that an instance queues before it loses
     /// requests.
     #[serde(rename = "queue_s", alias = "queue", with = "seconds")]
     #[schemars(with = "Seconds")]
     pub queue: Duration,
-    /// By how many seconds held and missed the limit, the distance between, and the load sent.
+    /// Confidence by the seconds that held and missed the limit, the gap between them, and the load
+    /// sent.
     pub confidence: Confidence,
-    /// What the estimate rests on. Not in reports of versions 1 to 4.
+    /// Basis of the estimate. Not in reports of versions 1 to 4.
     #[serde(
         default,
         deserialize_with = "known",
         skip_serializing_if = "Option::is_none"
     )]
     pub reason: Option<CapacityReason>,
-    /// `reason` as a sentence, which the report writes; empty before.
+    /// `reason` as a sentence, which the report adds; empty before that.
     #[serde(default)]
     pub because: String,
 }
 
-/// What the estimate rests on, and which run would make it surer.
+/// Basis of the estimate, and the run that would make it surer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CapacityReason {
-    /// Seconds that held the limit, and seconds that missed it.
+    /// Seconds that held the limit.
     pub held_s: usize,
     /// Seconds that missed the limit.
     pub missed_s: usize,
-    /// Enough seconds did both.
+    /// True if enough seconds held the limit and enough missed it.
     pub enough: bool,
-    /// What held and what missed are too far apart.
+    /// The gap between the loads that held and missed the limit; absent where it is narrow, or
+    /// where no load missed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<CapacityGap>,
-    /// Why the load proves less than planned; `None` for a load that was sent as planned.
+    /// The reason why the load proves less than planned; absent for a load that was sent as
+    /// planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weakness: Option<Weakness>,
 }
 
-/// How far what held and what missed are apart, and the phases that would close the gap.
+/// The gap between the loads that held and missed the limit, and the phases that would narrow it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CapacityGap {
     /// The load that missed the limit, divided by the load that held it.
@@ -85,27 +90,27 @@ pub struct CapacityGap {
     pub instances: u32,
 }
 
-/// Why the load proves less than its plan would have.
+/// The reason why the load proves less than its plan would have.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum Weakness {
     /// The load ended before 90 % of its planned time.
     CutShort {
-        /// How long there was load.
+        /// Time for which there was load.
         ran_s: Seconds,
         /// The end of the last phase with load, by the plan.
         planned_s: Seconds,
     },
     /// The share of the load that was sent.
     NotSent {
-        /// Iterations sent, or sessions there, over those asked for; from 0 to 1.
+        /// Iterations sent, or sessions run, as a share of those asked for, from 0 to 1.
         share: f64,
     },
 }
 
 impl InstanceCapacity {
-    /// What held the limit, and the least that is known not to: what missed it, or all that a
-    /// saturated instance answered.
+    /// Returns the load that held the limit, and the least that is known not to: the load that
+    /// missed it, or all that an overloaded instance answered.
     pub fn bracket(&self) -> (f64, Option<f64>) {
         let (below, above) = self.between;
         (
@@ -117,16 +122,16 @@ impl InstanceCapacity {
         )
     }
 
-    /// How many instances carry a load: the fewest and the most that the run allows for. No fewest
-    /// where nothing missed.
+    /// Returns the fewest and the most instances that a load may need by this run. The fewest are
+    /// `None` where no load missed the limit.
     pub fn needed(&self, load: f64) -> (Option<u32>, u32) {
         let (below, above) = self.bracket();
         let instances = |each: f64| (load / each).ceil() as u32;
         (above.map(instances), instances(below))
     }
 
-    /// As sure as the distance between what held and what missed allows, and as the load that was
-    /// sent. `instances`: how many there were before the load rose.
+    /// Lowers the confidence by the gap between held and missed loads, and by a weakness of the
+    /// load sent. `instances` is the group's size before the load rose.
     pub fn weighed(mut self, instances: u32, weakness: Option<Weakness>) -> Self {
         let (below, above) = self.bracket();
         let above = above.filter(|above| *above > below * NARROW);
@@ -153,7 +158,8 @@ impl InstanceCapacity {
     }
 }
 
-/// The loads between what held and what missed: as many as leave no two further apart than is sure.
+/// Returns loads to try between the held and the missed one, close enough for a sure estimate, but
+/// at most [`MOST_STEPS`].
 fn steps(below: f64, apart: f64) -> Vec<f64> {
     let count = ((apart.ln() / NARROW.ln()).ceil() as u32)
         .saturating_sub(1)
@@ -170,18 +176,19 @@ pub struct Metric {
     pub name: String,
     /// Value of the metric for each request per second of one instance; the median.
     pub per_request: f64,
-    /// The most that the metric can show: 100 for `CPUUtilization`, `None` for all others.
+    /// The highest value of the metric: 100 for `CPUUtilization`, absent for all others.
     pub ceiling: Option<f64>,
-    /// How far the middle datapoint lies from that multiple, as a share of it.
+    /// Distance of the median datapoint from that multiple, as a share of it.
     pub scatter: f64,
-    /// Datapoints behind the median: below 95 % of the ceiling, while the group kept its size.
+    /// Number of datapoints behind the median: below 95 % of the ceiling, while the group kept its
+    /// size.
     pub datapoints: usize,
 }
 
-/// The settled seconds of a run, as evidence for what one instance carries.
+/// The settled seconds of a run, as evidence for the capacity of one instance.
 #[derive(Default)]
 struct Settled {
-    /// Demand per instance, and whether the limit held.
+    /// Demand per instance, and true if the limit held.
     points: Vec<(f64, bool)>,
     /// The size of the group and its demand, for each point.
     stretch: Vec<(u32, f64)>,
@@ -195,8 +202,8 @@ impl Settled {
     fn of(seconds: &[Second], serving: &[u32], limit: Duration) -> Self {
         let limit_micros = limit.as_micros() as u64;
         let mut found = Self::default();
-        // The size of the group when the limit was first missed: once it has grown, what is slow is
-        // the backlog.
+        // The group's size when the limit was first missed. Once the group has grown, slow answers
+        // come from the backlog.
         let mut missed_at: Option<u32> = None;
         for (index, (second, count)) in seconds.iter().zip(serving).enumerate() {
             let requests = second.ok + second.errors;
@@ -210,7 +217,7 @@ impl Settled {
             if held {
                 missed_at = None;
             }
-            // Errors without latency from a group that has grown may be the new instances' own.
+            // Errors without latency may be the new instances' own, once the group has grown.
             let has_grown = serving.first().is_some_and(|first| count > first);
             if is_fast && is_failing && has_grown {
                 continue;
@@ -233,8 +240,8 @@ impl Settled {
     }
 }
 
-/// Splits the seconds into those that held the limit and those that did not, by the load per
-/// instance: the split that puts the fewest seconds on the wrong side.
+/// Estimates the load per instance that splits the seconds that held the limit from those that
+/// missed it. It takes the split with the fewest seconds on the wrong side.
 pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<InstanceCapacity> {
     let Settled {
         mut points,
@@ -250,8 +257,8 @@ pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<
     let saturated = answered
         .get(answered.len() / 2)
         .map(|answered| answered.max(between.0));
-    // An instance that answers less than it is asked builds a queue: what it answered then is more
-    // than it can hold.
+    // An instance that answers less than it is asked builds a queue, so its rate then is more than
+    // it can sustain.
     let middle = between
         .1
         .map_or(between.0, |above| f64::midpoint(between.0, above));
@@ -274,7 +281,8 @@ pub fn estimate(seconds: &[Second], serving: &[u32], limit: Duration) -> Option<
     })
 }
 
-/// By how many seconds held the limit and how many missed it; nothing where none held it.
+/// Returns the confidence by the number of seconds that held and missed the limit; `None` where
+/// none held it.
 fn confidence(held: usize, missed: usize) -> Option<Confidence> {
     match (held, missed) {
         (0, _) => None,
@@ -284,8 +292,8 @@ fn confidence(held: usize, missed: usize) -> Option<Confidence> {
     }
 }
 
-/// Leaves out the seconds that held the limit only because the queue was still filling: the same
-/// load on as many instances missed it right after.
+/// Leaves out seconds that held the limit only because the queue was still filling: the same load
+/// on as many instances missed it right after.
 fn building_up(points: &mut Vec<(f64, bool)>, stretch: &[(u32, f64)]) {
     let mut keep = vec![true; points.len()];
     let mut misses: Option<(u32, f64)> = None;
@@ -306,14 +314,16 @@ fn building_up(points: &mut Vec<(f64, bool)>, stretch: &[(u32, f64)]) {
     points.retain(|_| kept.next().unwrap_or(true));
 }
 
-/// The most that held the limit and the least that missed it, but for those on the wrong side.
+/// Returns the highest load that held the limit and the lowest that missed it, without those on the
+/// wrong side.
 fn split(points: &mut [(f64, bool)]) -> Option<(f64, Option<f64>)> {
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     let held = points.iter().filter(|(_, held)| *held).count();
     if held == points.len() {
         return points.last().map(|(each, _)| (*each, None));
     }
-    // With the first `index` on the good side: the missed below and the held above are wrong.
+    // The first `index` points are on the good side; missed points below and held points above are
+    // wrong.
     let (mut best, mut cut, mut wrong) = (held, 0, held);
     for (index, (_, held)) in points.iter().enumerate() {
         if *held {
@@ -327,12 +337,13 @@ fn split(points: &mut [(f64, bool)]) -> Option<(f64, Option<f64>)> {
     }
     let below = cut.checked_sub(1).and_then(|index| points.get(index));
     let above = points.get(cut).map(|(above, _)| *above);
-    // Nothing that held the limit: nothing is known but that it is less.
+    // If no load held the limit, the capacity is only known to be lower.
     below.map(|(below, _)| (*below, above))
 }
 
-/// The median ratio, over the periods in which the group's size did not change. (A few periods
-/// whose size was seen a poll too late would bend a line through all of them.)
+/// Computes the median ratio of metric and load, over periods in which the group's size did not
+/// change. A line fitted through all periods would bend by the few whose size was seen a poll too
+/// late.
 pub fn metric(
     series: &MetricSeries,
     alarm: &Alarm,
@@ -345,7 +356,7 @@ pub fn metric(
     let period = series.period.as_secs().max(1) as usize;
     let mut ratios: Vec<f64> = Vec::new();
     for point in &series.points {
-        // Periods do not begin with the load: the whole seconds within them count.
+        // Periods do not begin with the load: only whole seconds within them count.
         let offset = point.at.duration_since(started).as_secs_f64().ceil();
         if offset < 0.0 || ceiling.is_some_and(|ceiling| point.value >= ceiling * BELOW_CEILING) {
             continue;
@@ -354,7 +365,7 @@ pub fn metric(
         let Some(loads) = seconds.get(from..from + period) else {
             continue;
         };
-        // A change is seen up to a poll after it happened.
+        // A poll sees a change up to [`POLL`] seconds after it happened.
         let around = &serving[from.saturating_sub(1)..serving.len().min(from + period + POLL)];
         let count = serving[from];
         if count == 0 || around.iter().any(|other| *other != count) {
@@ -402,7 +413,7 @@ mod tests {
         let mut seconds = vec![second(100.0, 100, 20); 10];
         seconds.extend(vec![second(180.0, 180, 60); 10]);
         seconds.extend(vec![second(600.0, 380, 900); 10]);
-        // Twice the instances carry it, but for a while they work off what has piled up.
+        // Twice the instances carry the load, but first they work off the queue.
         seconds.extend(vec![second(600.0, 760, 900); 5]);
         let serving = [vec![2; 30], vec![6; 5]].concat();
         let found = estimate(&seconds, &serving, Duration::from_millis(200)).unwrap();
@@ -512,7 +523,7 @@ mod tests {
             (50.0, false),
             (60.0, false),
         ];
-        // Two splits have one on the wrong side: the careful one is taken.
+        // Two splits have one point on the wrong side: the lower one is taken.
         assert_eq!(split(&mut points), Some((20.0, Some(30.0))));
         assert_eq!(split(&mut [(10.0, false)]), None);
         assert_eq!(split(&mut []), None);

@@ -1,6 +1,6 @@
-//! Every fact of a run, computed once from its plan, its results and what was seen of the group.
+//! All facts of a run, computed once from its plan, its results and the observations of the group.
 //!
-//! Judgements and advice read facts; neither computes one again.
+//! Judgements and advice read these facts; neither computes one again.
 
 use std::time::Duration;
 
@@ -16,47 +16,47 @@ use model::measure::Results;
 use model::plan::Schedule;
 use model::scenario::{Limit, Scenario};
 
-/// What a run showed.
+/// The facts of a run, or of a watch.
 pub struct Facts<'a> {
     /// The scenario of the run; of a watch, only its expectations count.
     pub scenario: &'a Scenario,
-    /// When which phase asks for how much load.
+    /// The load that each phase asks for, by time.
     pub schedule: &'a Schedule,
-    /// The tasks' results; empty where the load is not ours.
+    /// The tasks' results; empty where Spikeproof does not send the load.
     pub results: &'a Results,
     /// All observations of the group.
     pub timeline: &'a Timeline,
-    /// When the load began, rose, fell and ended, on the wall clock.
+    /// The wall-clock times at which the load began, rose, fell and ended.
     pub times: Times,
-    /// How the group answered: decisions, instances with their lives, each spike's chain.
+    /// The group's reaction: decisions, instances with their lives, and each spike's chain.
     pub reaction: Reaction,
-    /// What p95 has to stay under in the spikes, where the scenario says so.
+    /// The limit of p95 in the spikes; `None` where the scenario sets none.
     pub limit: Option<Duration>,
-    /// The load by second; empty where it is not ours.
+    /// The load by second; empty where Spikeproof does not send it.
     pub load: Vec<Second>,
-    /// Instances by second of the load: those that take requests, those that cost, and those that
-    /// the group wants.
+    /// Instances that take requests, by second of the load.
     pub serving: Vec<u32>,
-    /// Every instance that is there, also those that come or go.
+    /// Instances that cost money, by second: all that exist, also those that start or leave.
     pub billed: Vec<u32>,
-    /// The group's desired capacity.
+    /// The group's desired capacity, by second.
     pub desired: Vec<u32>,
-    /// Seconds in which an alarm asked for more.
+    /// True for each second in which an alarm asked for more.
     pub wanted_more: Vec<bool>,
-    /// What one instance carries within the latency limit, as far as the run shows it.
+    /// The load that one instance carries within the latency limit; `None` where the run does not
+    /// show it.
     pub capacity: Option<InstanceCapacity>,
     /// Seconds with more load than the serving instances carry.
     pub overload: Overload,
-    /// Each as last seen.
+    /// The alarms, each as last seen.
     pub alarms: Vec<&'a Alarm>,
-    /// Each as last seen.
+    /// The policies, each as last seen.
     pub policies: Vec<&'a Policy>,
-    /// In the order of their start.
+    /// The activities, each as last seen, in the order of their start.
     pub activities: Vec<&'a Activity>,
 }
 
 impl<'a> Facts<'a> {
-    /// Facts of a run of ours. `ran`: how long the load lasted, where it was stopped early.
+    /// Computes the facts of a run. `ran` is the time that the load lasted if it was stopped early.
     pub fn of(
         scenario: &'a Scenario,
         schedule: &'a Schedule,
@@ -70,8 +70,8 @@ impl<'a> Facts<'a> {
         Self::new(scenario, schedule, results, timeline, times, limit)
     }
 
-    /// Facts of a group whose load is not ours: only the group is known.
-    /// `expected` holds the expectations, `schedule` and `results` are empty.
+    /// Computes the facts of a group under load that Spikeproof does not send. `expected` holds the
+    /// expectations; `schedule` and `results` are empty.
     pub fn watched(
         expected: &'a Scenario,
         schedule: &'a Schedule,
@@ -82,7 +82,7 @@ impl<'a> Facts<'a> {
         Self::new(expected, schedule, results, timeline, times, None)
     }
 
-    /// `limit`: what p95 has to stay under, where the load is ours.
+    /// Computes the facts. `limit` is the limit of p95; `None` for a watch.
     fn new(
         scenario: &'a Scenario,
         schedule: &'a Schedule,
@@ -121,18 +121,18 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// When the group was last looked at; the start where it never was.
+    /// Returns the time of the last look at the group, or the start if there was none.
     pub fn last_look(&self) -> Timestamp {
         let last = self.timeline.groups().next_back();
         last.map_or(self.times.started, |(at, _)| at)
     }
 
-    /// The alarms that ask for more.
+    /// Returns the alarms that ask for more.
     pub fn high_alarms(&self) -> impl Iterator<Item = &'a Alarm> {
         self.alarms.iter().copied().filter(|alarm| alarm.is_high())
     }
 
-    /// The alarms that ask for less.
+    /// Returns the alarms that ask for less.
     pub fn low_alarms(&self) -> impl Iterator<Item = &'a Alarm> {
         self.alarms.iter().copied().filter(|alarm| !alarm.is_high())
     }

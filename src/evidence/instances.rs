@@ -1,4 +1,4 @@
-//! What became of each instance that came or went: one line per instance, on one clock.
+//! The life of each instance that was launched or left, on one clock.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use super::vocabulary::TargetState;
 use crate::timeline::{GroupState, Instance, TargetHealth, Timeline};
 use model::units::{Seconds, seconds};
 
-/// Between two looks, where the timeline does not say when the look before was.
+/// Time between two looks, where the timeline does not tell it.
 pub const POLLED: Duration = Duration::from_secs(2);
-/// Causes and activities have whole seconds.
+/// Resolution of the times in causes and activities, which have whole seconds.
 pub const SECOND: Duration = Duration::from_secs(1);
 
-/// Something that polling saw: it happened at most `within` before.
+/// An event that polling saw: it happened at most `within` before `at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sighting {
     /// When the poll saw it, or its own timestamp where `within` is short.
@@ -35,14 +35,15 @@ impl Sighting {
         }
     }
 
-    /// The middle of the time in which it happened; `by` then it had, where that is known.
+    /// Returns the middle of the time span in which it happened. `by` is a time at which it
+    /// certainly had happened.
     pub fn likeliest(self, by: Option<Timestamp>) -> Timestamp {
         let from = self.at.checked_sub(self.within).unwrap_or(self.at);
         let to = by.map_or(self.at, |by| by.min(self.at)).max(from);
         from.checked_add(between(from, to) / 2).unwrap_or(from)
     }
 
-    /// An API gave the time itself.
+    /// Creates a sighting whose time the API itself gave.
     pub fn exact(at: Timestamp) -> Self {
         Self {
             at,
@@ -51,28 +52,29 @@ impl Sighting {
     }
 }
 
-/// An instance that the group launched after the load began. Moments that were not seen are
-/// missing, never guessed.
+/// An instance that the group launched after the load began. Moments that were not seen are absent,
+/// never guessed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Launched {
-    /// The instance's id; of a service, that of the task.
+    /// The instance's id, or the task's for a service.
     pub id: String,
-    /// `StartTime` of its launch activity, or a task's `createdAt`; where neither can be read,
-    /// first seen.
+    /// `StartTime` of its launch activity, or a task's `createdAt`; where neither can be read, the
+    /// first look that saw it.
     pub launched: Sighting,
-    /// It replaces one that failed its checks: no policy asked for it.
+    /// True if it replaces an instance that failed its health checks, so no policy asked for it.
     pub replaces: bool,
-    /// First seen in service; a task's `startedAt`.
+    /// The first look that saw it in service, or a task's `startedAt`.
     pub in_service: Option<Sighting>,
-    /// First seen healthy in a target group.
+    /// The first look that saw it healthy in a target group.
     pub healthy: Option<Sighting>,
-    /// The end of its first answer, by the header that names the instance.
+    /// End of the first answer whose header names the instance.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub first_answer: Option<Timestamp>,
 }
 
 impl Launched {
-    /// Who has answered was in service and healthy by then, whenever the next look saw it.
+    /// Moves sightings up to the first answer: an instance that answered was in service and healthy
+    /// by then.
     pub fn sharpen(&mut self) {
         let Some(answered) = self.first_answer else {
             return;
@@ -91,17 +93,17 @@ impl Launched {
         }
     }
 
-    /// From launch to in service, by the likeliest moments.
+    /// Returns the time from launch to in service, by the likeliest moments.
     pub fn boot(&self) -> Option<Duration> {
-        // What has answered was in service, whenever that was seen.
+        // An instance that answered was in service, whenever a look saw that.
         Some(between(
             self.launched.at,
             self.in_service?.likeliest(self.first_answer),
         ))
     }
 
-    /// How long after its launch a sighting happened, at least and at most. What has answered was
-    /// there by then, whenever that was seen.
+    /// Returns the shortest and the longest time from the launch to a sighting. An instance that
+    /// answered was there by then, whenever a look saw that.
     fn took(&self, seen: Sighting) -> (Duration, Duration) {
         let since = |at: Timestamp| between(self.launched.at, at);
         let most = since(self.first_answer.map_or(seen.at, |by| by.min(seen.at)));
@@ -111,8 +113,8 @@ impl Launched {
         )
     }
 
-    /// From in service to healthy. The two are polled one after the other: within a poll they are
-    /// one.
+    /// Returns the time from in service to healthy. One poll reads both, one after the other:
+    /// within a poll they count as simultaneous.
     pub fn health(&self) -> Option<Duration> {
         let by = self.first_answer;
         Some(between(
@@ -121,7 +123,7 @@ impl Launched {
         ))
     }
 
-    /// From when on it takes requests, as far as that is known.
+    /// Returns the time from which it takes requests, if known.
     pub fn serves(&self) -> Option<Timestamp> {
         self.first_answer
             .or(self.healthy.map(|seen| seen.at))
@@ -129,8 +131,9 @@ impl Launched {
     }
 }
 
-/// From launch to in service, and from there to healthy. Instances start alike: what fits all that
-/// were seen is known closer than any look tells; where nothing fits them all, the middle.
+/// Returns the times from launch to in service, and from there to healthy. Instances start alike,
+/// so a time that fits all of them is more exact than any single look. If none fits all, the median
+/// counts.
 pub fn starts(launched: &[Launched]) -> Option<(Duration, Duration)> {
     let spans = |of: fn(&Launched) -> Option<Sighting>| -> Vec<(Duration, Duration)> {
         launched
@@ -140,14 +143,14 @@ pub fn starts(launched: &[Launched]) -> Option<(Duration, Duration)> {
     };
     let boot = agreed(&spans(|one| one.in_service))?;
     let healthy = agreed(&spans(|one| one.healthy));
-    // The two are polled one after the other: within a poll they are one.
+    // One poll reads both states, one after the other: within a poll they count as simultaneous.
     Some((
         boot,
         healthy.map_or(Duration::ZERO, |healthy| healthy.saturating_sub(boot)),
     ))
 }
 
-/// A time that lies in all of these spans; else the middle one's middle.
+/// Returns a time that lies in all of these spans, or else the middle of the median span.
 fn agreed(spans: &[(Duration, Duration)]) -> Option<Duration> {
     let least = spans.iter().map(|(least, _)| *least).max()?;
     let most = spans.iter().map(|(_, most)| *most).min()?;
@@ -162,7 +165,7 @@ fn agreed(spans: &[(Duration, Duration)]) -> Option<Duration> {
     )
 }
 
-/// The middle one in order, the larger of two; `None` of none.
+/// Returns the median, the larger of two middle times; `None` for an empty list.
 pub fn median(mut times: Vec<Duration>) -> Option<Duration> {
     times.sort();
     times.get(times.len() / 2).copied()
@@ -171,32 +174,32 @@ pub fn median(mut times: Vec<Duration>) -> Option<Duration> {
 /// An instance that left.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Left {
-    /// The instance's id; of a service, that of the task.
+    /// The instance's id, or the task's for a service.
     pub id: String,
-    /// `StartTime` of its termination, or a task's `stoppingAt`; where neither can be read, first
-    /// seen leaving.
+    /// `StartTime` of its termination, or a task's `stoppingAt`; where neither can be read, the
+    /// first look that saw it leaving.
     pub began: Sighting,
-    /// Why it was terminated, by the cause of the activity.
+    /// The reason for its termination, by the cause of the activity.
     pub why: Why,
-    /// First seen draining in a target group.
+    /// The first look that saw it draining in a target group.
     pub draining: Option<Sighting>,
-    /// First seen gone from the group.
+    /// The first look that no longer saw it in the group.
     pub gone: Option<Sighting>,
 }
 
-/// Why an instance left.
+/// The reason why an instance left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// The group scaled in.
     ScaledIn,
-    /// It failed its health checks, and was replaced.
+    /// The instance failed its health checks, and was replaced.
     FailedChecks,
-    /// By hand, by a refresh, or unknown.
+    /// The instance was terminated by hand or by a refresh, or the reason is unknown.
     Other,
 }
 
-/// The instances launched since a moment, in the order of their launches.
+/// Returns the instances launched since a moment, in the order of their launches.
 pub fn launched(timeline: &Timeline, since: Timestamp) -> Vec<Launched> {
     let mut found: Vec<Launched> = Vec::new();
     let known = there_before(timeline, since);
@@ -220,7 +223,7 @@ pub fn launched(timeline: &Timeline, since: Timestamp) -> Vec<Launched> {
             first_answer: None,
         });
     }
-    // Tasks have no activity each, and activities may not be readable.
+    // Tasks have no activity each, and activities may be unreadable.
     for (sighting, instance) in instances(timeline) {
         if sighting.at < since
             || known.contains(&instance.id)
@@ -252,7 +255,7 @@ pub fn launched(timeline: &Timeline, since: Timestamp) -> Vec<Launched> {
     found
 }
 
-/// The instances that left since a moment, in that order.
+/// Returns the instances that left since a moment, in the order in which they left.
 pub fn left(timeline: &Timeline, since: Timestamp) -> Vec<Left> {
     let mut found: Vec<Left> = Vec::new();
     for activity in timeline.activities() {
@@ -280,7 +283,7 @@ pub fn left(timeline: &Timeline, since: Timestamp) -> Vec<Left> {
             gone: None,
         });
     }
-    // Whether a task was scaled in: the service wanted fewer by then.
+    // A task counts as scaled in if the service wanted fewer tasks by then.
     let shrinks: Vec<Timestamp> = timeline
         .activities()
         .into_iter()
@@ -314,7 +317,7 @@ pub fn left(timeline: &Timeline, since: Timestamp) -> Vec<Left> {
     found
 }
 
-/// Every instance at every look at which it was there, with the look.
+/// Returns every instance at every look that saw it, with that look.
 fn instances(timeline: &Timeline) -> impl Iterator<Item = (Sighting, &Instance)> {
     timeline.group_looks().flat_map(|(at, after, group)| {
         group
@@ -366,8 +369,9 @@ fn gone(timeline: &Timeline, id: &str, since: Timestamp) -> Option<Sighting> {
         .map(|(at, after, _)| Sighting::new(at, after))
 }
 
-/// Instances that take load, for each second from the start instant: healthy in all target groups
-/// that have any, else in service.
+/// Returns the number of instances that take load, for each second from the start. An instance
+/// takes load if it is healthy in all target groups that have targets, or in service if there are
+/// none.
 pub fn serving(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<u32> {
     let mut latest: Vec<&TargetHealth> = Vec::new();
     let mut seen: Vec<(Timestamp, u32)> = Vec::new();
@@ -401,8 +405,8 @@ fn healthy_everywhere(latest: &[&TargetHealth]) -> u32 {
     all.count() as u32
 }
 
-/// Instances that are paid for, for each second from the start instant: whatever is there, those
-/// that come or go as well.
+/// Returns the number of instances that are paid for, for each second from the start: all that
+/// exist, also those that start or leave.
 pub fn billed(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<u32> {
     let seen: Vec<(Timestamp, u32)> = timeline
         .groups()
@@ -411,7 +415,7 @@ pub fn billed(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<u3
     by_second(&seen, started, seconds)
 }
 
-/// The desired capacity for each second from the start instant.
+/// Returns the desired capacity for each second from the start.
 pub fn desired(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<u32> {
     let seen: Vec<(Timestamp, u32)> = timeline
         .groups()
@@ -420,7 +424,7 @@ pub fn desired(timeline: &Timeline, started: Timestamp, seconds: usize) -> Vec<u
     by_second(&seen, started, seconds)
 }
 
-/// The last value seen by the end of each second; before the first look, the first.
+/// Returns the last value seen by the end of each second, or the first value before the first look.
 fn by_second(seen: &[(Timestamp, u32)], started: Timestamp, seconds: usize) -> Vec<u32> {
     let Some((_, first)) = seen.first() else {
         return vec![0; seconds];
@@ -440,7 +444,8 @@ fn by_second(seen: &[(Timestamp, u32)], started: Timestamp, seconds: usize) -> V
         .collect()
 }
 
-/// The group as it was at a moment: as last seen by then; before the first look, as first seen.
+/// Returns the group as last seen by a moment, or as first seen if the moment is before the first
+/// look.
 pub fn group_at(timeline: &Timeline, at: Timestamp) -> Option<&GroupState> {
     let mut first = None;
     let mut latest = None;
@@ -453,17 +458,17 @@ pub fn group_at(timeline: &Timeline, at: Timestamp) -> Option<&GroupState> {
     latest.or(first)
 }
 
-/// From the first to the second moment; zero where they are in the other order.
+/// Returns the time from the first to the second moment; zero if they are in the other order.
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
-/// The moment this much later; the same moment where that is out of range.
+/// Returns the moment this much later, or the same moment if that is out of range.
 pub fn after(at: Timestamp, by: Duration) -> Timestamp {
     at.checked_add(by).unwrap_or(at)
 }
 
-/// The whole second of the load a moment lies in; nothing before it.
+/// Returns the whole second of the load in which a moment lies; `None` before the load.
 pub fn second(started: Timestamp, at: Timestamp) -> Option<u32> {
     u32::try_from(at.duration_since(started).as_secs())
         .ok()

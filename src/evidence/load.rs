@@ -1,4 +1,4 @@
-//! The load second by second, as asked and as answered, and how well the group's size fitted it.
+//! The load second by second, as asked and as answered, and how well the group's size matched it.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use model::measure::{Results, Select};
 use model::plan::Schedule;
 use model::scenario::{Model, Scenario};
 
-/// Fewer requests say nothing of a percentile.
+/// Fewest requests from which a percentile means something.
 pub const LEAST_REQUESTS: u64 = 20;
-/// The share of errors that a target may make where the scenario says nothing of errors: that of
-/// the default threshold.
+/// Share of errors that a target may have where the scenario sets no limit; it is the default
+/// threshold's.
 pub const ERRORS: f64 = 0.01;
 
-/// The share of the load that was asked for which must have been sent, of iterations at a rate and
-/// of users. Users wait for slow answers, and so send a little less.
+/// Returns the share of the load asked for that must have been sent, in iterations or in users.
+/// Users wait for slow answers, and so send a little less.
 pub fn least_sent(is_open: bool) -> f64 {
     if is_open { 0.99 } else { 0.95 }
 }
@@ -24,20 +24,19 @@ pub fn least_sent(is_open: bool) -> f64 {
 /// One second of the load, as asked and as answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Second {
-    /// Requests that the scenario asked of the target. In the closed model: that the target let it
-    /// send.
+    /// Requests that the scenario asked of the target; in the closed model, requests that were
+    /// sent.
     pub demand: f64,
     /// Requests of this second that were answered as expected.
     pub ok: u64,
     /// Requests of this second that failed.
     pub errors: u64,
-    /// Microseconds from the intended start.
+    /// 95th percentile of the latency from the intended start, in microseconds.
     pub p95: Option<u64>,
 }
 
-/// What was asked of the target in each second, in requests. In the open model the load asked for
-/// does not ease off: what was asked is what an instance had to carry. In the closed model only
-/// what was sent is known.
+/// Returns the requests asked of the target in each second. In the open model the load does not
+/// ease off, so it is the planned load. In the closed model only the requests sent are known.
 pub fn demand(open: bool, asked: &[f64], sent: &[u64]) -> Vec<f64> {
     if !open {
         return sent.iter().map(|sent| *sent as f64).collect();
@@ -51,7 +50,7 @@ pub fn demand(open: bool, asked: &[f64], sent: &[u64]) -> Vec<f64> {
     asked.iter().map(|asked| asked * each).collect()
 }
 
-/// The load by second, as measured.
+/// Returns the load by second, as measured.
 pub fn by_second(scenario: &Scenario, schedule: &Schedule, results: &Results) -> Vec<Second> {
     let merged = results.by_second(Select::default());
     let middle = |second: usize| Duration::from_millis(second as u64 * 1_000 + 500);
@@ -79,8 +78,9 @@ pub fn by_second(scenario: &Scenario, schedule: &Schedule, results: &Results) ->
         .collect()
 }
 
-/// How far the group was from what the load needed, by the metrics of Herbst and others (BUNGEE):
-/// shares of the time, and instances too few or too many on average over all of it.
+/// Distance of the group's size from the size that the load needed, by the metrics of Herbst and
+/// others (BUNGEE). These are shares of the time, and missing or excess instances averaged over all
+/// seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Elasticity {
     /// Share of the time with too few instances, from 0 to 1.
@@ -91,11 +91,11 @@ pub struct Elasticity {
     pub accuracy_under: f64,
     /// Excess instances, averaged over all seconds.
     pub accuracy_over: f64,
-    /// Serving and not needed; the group's minimum is needed.
+    /// Minutes of instances that served and were not needed; the group's minimum counts as needed.
     pub over_instance_minutes: f64,
 }
 
-/// `least`: as many are needed whatever the load.
+/// Computes the metrics. `least` instances count as needed whatever the load.
 pub fn elasticity(seconds: &[Second], serving: &[u32], at_limit: f64, least: u32) -> Elasticity {
     let (mut under, mut over, mut missing, mut idle) = (0u32, 0u32, 0.0, 0.0);
     for (second, there) in seconds.iter().zip(serving) {
@@ -116,22 +116,22 @@ pub fn elasticity(seconds: &[Second], serving: &[u32], at_limit: f64, least: u32
     }
 }
 
-/// How sure an estimate is.
+/// Confidence of an estimate.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Confidence {
-    /// Too unsure to judge by.
+    /// The estimate is too unsure to judge by.
     Low,
-    /// It rests on an inference or an assumption.
+    /// The estimate rests on an inference or an assumption.
     Medium,
-    /// The run itself shows it.
+    /// The run itself shows the estimate.
     High,
 }
 
 impl Confidence {
-    /// One step less sure.
+    /// Returns the confidence one step lower.
     pub fn lower(self) -> Self {
         match self {
             Self::High => Self::Medium,
@@ -139,7 +139,7 @@ impl Confidence {
         }
     }
 
-    /// The word that reports use, for example `low`.
+    /// Returns the word that reports use, for example `low`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Low => "low",

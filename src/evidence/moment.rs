@@ -1,5 +1,4 @@
-//! The moments of a reaction: a closed list, each with the time at which it happened and how
-//! exactly that is known.
+//! The moments of a reaction: a closed list, each with its time and its resolution.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,33 +13,33 @@ use model::units::{Seconds, seconds};
 /// The resolution of a moment that is known to the millisecond.
 pub const EXACT: Duration = Duration::from_millis(1);
 
-/// One moment of the chain, with where it came from and how exactly it is known.
+/// One moment of the chain, with its origin and its resolution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Moment {
-    /// Which moment of the chain it is.
+    /// Kind of the moment.
     #[serde(rename = "id", alias = "name")]
     pub kind: MomentKind,
-    /// When it happened.
+    /// Time of the moment.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
-    /// Where it comes from. Not in reports of versions 1 to 4.
+    /// Origin of the moment. Not in reports of versions 1 to 4.
     #[serde(
         default,
         deserialize_with = "known",
         skip_serializing_if = "Option::is_none"
     )]
     pub origin: Option<Origin>,
-    /// `origin` as a sentence, which the report writes; empty before.
+    /// `origin` as a sentence, which the report adds; empty before that.
     #[serde(default)]
     pub source: String,
-    /// The true moment lies within this of `at`.
+    /// Longest distance of the true moment from `at`.
     #[serde(rename = "resolution_s", alias = "resolution", with = "seconds")]
     #[schemars(with = "Seconds")]
     pub resolution: Duration,
 }
 
 impl Moment {
-    /// A moment within `resolution` of `at`.
+    /// Creates a moment within `resolution` of `at`.
     pub fn new(kind: MomentKind, at: Timestamp, origin: Origin, resolution: Duration) -> Self {
         Self {
             kind,
@@ -52,7 +51,7 @@ impl Moment {
     }
 }
 
-/// Nothing for an id that this version does not know: the sentence beside it says the same.
+/// Returns `None` for an id that this version does not know: the sentence beside it says the same.
 pub(crate) fn known<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -68,25 +67,26 @@ pub(crate) fn known<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     })
 }
 
-/// Where a moment comes from: which observation, of which instance or alarm.
+/// Origin of a moment: the kind of observation, with its instance or alarm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum Origin {
     /// The plan, at the agreed start instant.
     Plan,
-    /// The first datapoint that the alarm for less was decided on.
+    /// The first datapoint on which the low alarm was decided.
     FirstLowDatapoint,
     /// The alarm's history: a state update to ALARM.
     AlarmHistory,
     /// The time of the alarm's last state change, because its history was not readable.
     AlarmState,
-    /// The first breaching datapoint: in the alarm's history, or of the metric before it fired.
+    /// The first breaching datapoint: from the alarm's history, or from the metric before the alarm
+    /// fired.
     Datapoint {
         /// Name of the alarm.
         alarm: String,
         /// Value of the datapoint, in the unit of the metric.
         value: f64,
-        /// `true`: from the history. `false`: from the metric before the alarm fired.
+        /// True if from the alarm's history, false if from the metric before it fired.
         in_history: bool,
     },
     /// The cause of the first activity that followed.
@@ -97,7 +97,7 @@ pub enum Origin {
         from: u32,
         /// Desired capacity after the decision.
         to: u32,
-        /// Name of the policy that decided; `None` where the cause names none.
+        /// Name of the policy that decided; absent where the cause names none.
         policy: Option<String>,
     },
     /// `createdAt` of a task.
@@ -105,12 +105,12 @@ pub enum Origin {
         /// Id of the task.
         instance: String,
     },
-    /// `StartTime` of the activity that launched it.
+    /// `StartTime` of the activity that launched the instance.
     LaunchActivity {
         /// Id of the launched instance.
         instance: String,
     },
-    /// The first look at which it was there.
+    /// The first look at which the instance or task existed.
     FirstThere {
         /// Id of the new instance or task.
         instance: String,
@@ -120,33 +120,33 @@ pub enum Origin {
         /// Id of the task.
         instance: String,
     },
-    /// The first look at which its lifecycle state was in service.
+    /// The first look at which the lifecycle state was in service.
     LifecycleState {
         /// Id of the instance or task.
         instance: String,
     },
-    /// The first look at which its target group found it healthy.
+    /// The first look at which the target group found the instance or task healthy.
     TargetHealth {
         /// Id of the instance or task.
         instance: String,
     },
-    /// Its name in the header of its first answer.
+    /// The first answer that names the instance or task in its header.
     AnswerHeader {
         /// The instance or task that the header names.
         instance: String,
     },
-    /// It was ready then, and no header tells of its answers.
+    /// The instance or task was ready, and no header tells of its answers.
     ReadyWithoutHeader {
         /// Id of the instance or task that was ready first.
         instance: String,
     },
-    /// p95 is under its limit again and stays there; `assumed`: no threshold asks for the limit.
+    /// p95 is under its limit again and stays there.
     LatencyLimit {
         /// The limit of p95.
         p95_s: Seconds,
         /// Seconds in a row for which p95 has to keep the limit.
         steady_s: u32,
-        /// `true`: the limit is a default. `false`: a threshold asks for it.
+        /// True if the limit is a default, false if a threshold asks for it.
         assumed: bool,
     },
     /// `stoppingAt` of a task.
@@ -154,26 +154,26 @@ pub enum Origin {
         /// Id of the task.
         instance: String,
     },
-    /// `StartTime` of the activity that terminated it.
+    /// `StartTime` of the activity that terminated the instance.
     TerminationActivity {
         /// Id of the terminated instance.
         instance: String,
     },
-    /// The first look at which it was leaving.
+    /// The first look at which the instance or task was leaving.
     FirstLeaving {
         /// Id of the instance or task that leaves.
         instance: String,
     },
-    /// The first look at which its state had changed.
+    /// The first look at which the state of the instance or task had changed.
     Polled {
         /// Id of the instance or task that leaves.
         instance: String,
     },
-    /// The first look at which the desired capacity was what it had been.
+    /// The first look at which the desired capacity was back at its first value, or below.
     DesiredCapacity,
 }
 
-/// What shows a decision of the group.
+/// The kind of activity that shows a decision of the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DecidedBy {
@@ -185,12 +185,13 @@ pub enum DecidedBy {
     FirstTermination,
 }
 
-/// The first moment of a kind.
+/// Returns the first moment of a kind.
 pub fn first(moments: &[Moment], kind: MomentKind) -> Option<&Moment> {
     moments.iter().find(|moment| moment.kind == kind)
 }
 
-/// Which moment it is. In JSON a kebab-case id; the aliases are those of report versions 1 to 4.
+/// Kind of a moment. In JSON it is a kebab-case id; the aliases are those of report versions 1 to
+/// 4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MomentKind {
@@ -233,13 +234,13 @@ pub enum MomentKind {
     Draining,
     /// That instance was gone from the group.
     Terminated,
-    /// The desired capacity was again what it was at the start.
+    /// The desired capacity was back at its value of the start, or below.
     #[serde(alias = "back at the start")]
     BackAtTheStart,
 }
 
 impl MomentKind {
-    /// The name that people read.
+    /// Returns the name for readers.
     pub fn name(self) -> &'static str {
         match self {
             Self::LoadRose => "load rose",

@@ -1,4 +1,4 @@
-//! Links of a reaction that were not seen, or not as one expects.
+//! Links of a reaction that were not seen, or that differ from the expected order.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,13 +10,13 @@ use model::units::Seconds;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum OpenLink {
-    /// The group grew before the spike rose, and not again.
+    /// The group grew before the spike rose, and not again for the spike.
     GrewBeforeTheSpike {
         /// Desired capacity before it grew.
         from: u32,
         /// Desired capacity after it grew.
         to: u32,
-        /// From the start of the load until it grew.
+        /// Time from the start of the load until it grew.
         after_start_s: Seconds,
     },
     /// The alarm had fired before the load rose: there is no breach to count from.
@@ -24,7 +24,7 @@ pub enum OpenLink {
         /// The alarm's name.
         alarm: String,
     },
-    /// A moment that had to come was not seen by the end of the watch.
+    /// An expected moment was not seen by the end of the watch.
     NotSeen {
         /// The moment that is missing.
         moment: MomentKind,
@@ -37,18 +37,18 @@ pub enum OpenLink {
     LatencyNeverBack,
     /// The load was stopped before its spike ended.
     StoppedBeforeTheFall,
-    /// The alarm for less had fired before the load fell.
+    /// The low alarm had fired before the load fell.
     LowAlarmBeforeTheFall {
         /// The alarm's name.
         alarm: String,
-        /// From its firing until the fall.
+        /// Time from the alarm to the fall of the load.
         before_s: Seconds,
     },
     /// The metric was below the alarm's threshold before the load fell.
     MetricLowBeforeTheFall {
         /// The alarm's name.
         alarm: String,
-        /// From its first low datapoint until the fall.
+        /// Time from the first low datapoint to the fall of the load.
         before_s: Seconds,
     },
     /// The sentence of a report of version 1 to 4.

@@ -1,16 +1,17 @@
-//! Seconds in which the instances had more to do than they carry: errors and latency of such a
-//! second are the load's doing, not an instance's.
+//! Seconds in which the instances had more load than they can carry. The load, not an instance, is
+//! the cause of errors and latency in such seconds.
 
 use super::capacity::InstanceCapacity;
 use super::load::{Confidence, Second};
 
-/// A backlog is answered, or given up, within this many seconds.
+/// Seconds within which a backlog is answered or given up.
 const BACKLOG: usize = 3;
 
-/// By second, and how surely that is known.
+/// Overload by second, with the confidence of the capacity behind it.
 #[derive(Debug, Clone)]
 pub struct Overload {
-    /// More was asked than the instances carry; nothing where no capacity is known.
+    /// True where the load exceeded the capacity of the serving instances; empty where no capacity
+    /// is known.
     over: Vec<bool>,
     confidence: Option<Confidence>,
     queue: u32,
@@ -39,8 +40,8 @@ impl Overload {
         }
     }
 
-    /// The same, but unknown where the run does not show well what an instance carries: a limit
-    /// that was never missed is no capacity.
+    /// Returns the same overload, or an unknown one if the confidence in the capacity is low. A
+    /// limit that was never missed shows no capacity.
     pub fn sure(&self) -> Self {
         match self.confidence {
             Some(confidence) if confidence > Confidence::Low => self.clone(),
@@ -52,23 +53,23 @@ impl Overload {
         }
     }
 
-    /// What one instance carries is known.
+    /// Returns true if the capacity of one instance is known.
     pub fn is_known(&self) -> bool {
         self.confidence.is_some()
     }
 
-    /// More was asked in that second than its instances carry.
+    /// Returns true if the load of that second exceeded the capacity of its instances.
     pub fn over(&self, second: usize) -> bool {
         self.over.get(second).copied().unwrap_or(false)
     }
 
-    /// This second, or one of the three before it, was overloaded.
+    /// Returns true if this second, or one of the three before it, was overloaded.
     pub fn in_second(&self, second: u32) -> bool {
         let at = second as usize;
         (0..=BACKLOG).any(|back| at >= back && self.over(at - back))
     }
 
-    /// How much work an instance lets pile up, in whole seconds.
+    /// Returns the longest queue of an instance, in seconds of work, rounded up.
     pub fn queue(&self) -> u32 {
         self.queue
     }

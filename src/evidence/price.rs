@@ -1,4 +1,4 @@
-//! Money: what one instance costs an hour, and who says so.
+//! Prices: the cost of one instance-hour, and its source.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,17 +7,18 @@ use crate::Timeline;
 use model::cost;
 use model::units::Usd;
 
-/// What one instance, or one task, costs.
+/// The price of one instance, or of one task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Price {
     /// US dollars for an hour.
     pub usd: f64,
-    /// `--instance-price`, or kind of the instance, date and region of the list price.
+    /// Source of the price: `--instance-price`, or the kind of the instance with date and region of
+    /// the list price.
     pub source: String,
 }
 
 impl Price {
-    /// One's own price, else that of the one kind of instance that was seen.
+    /// Returns the user's own price, or else the list price if all instances seen are of one kind.
     pub fn of(own: Option<f64>, timeline: &Timeline) -> Option<Self> {
         own.map(|usd| Self {
             usd,
@@ -26,7 +27,7 @@ impl Price {
         .or_else(|| known(timeline))
     }
 
-    /// Cost of so many minutes of one instance; parts of a minute count.
+    /// Returns the cost of a number of minutes of one instance; parts of a minute count.
     pub fn minutes(&self, instance_minutes: f64) -> Usd {
         Usd(self.usd * instance_minutes / 60.0)
     }
@@ -59,7 +60,7 @@ fn date(kind: &str) -> &'static str {
     }
 }
 
-/// The kind of all instances that were seen; nothing where they differ.
+/// Returns the kind of all instances that were seen, or `None` if they differ.
 fn kind(timeline: &Timeline) -> Option<&str> {
     let mut kinds = timeline
         .groups()
@@ -69,8 +70,8 @@ fn kind(timeline: &Timeline) -> Option<&str> {
     kinds.all(|kind| kind == first).then_some(first)
 }
 
-/// The list price of some instance-minutes, and the month of the list; nothing where no price is
-/// known.
+/// Returns the list price of some instance-minutes, and the month of the list; `None` if no price
+/// is known.
 pub fn listed(timeline: &Timeline, instance_minutes: f64) -> Option<(Usd, &'static str)> {
     let (price, kind) = known(timeline).zip(kind(timeline))?;
     Some((price.minutes(instance_minutes), date(kind)))

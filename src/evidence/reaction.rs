@@ -1,10 +1,9 @@
-//! How the group reacted to each spike: every moment of its scale-out and its scale-in, on one
+//! The group's reaction to each spike: every moment of its scale-out and its scale-in, on one
 //! clock.
 //!
-//! Where each moment comes from, and which obvious field is wrong: breach = the first breaching
-//! datapoint in the alarm's history, never the time in an activity's `Cause` (an alarm with a
-//! scaling action fires again every minute); in service = the lifecycle state that polling saw,
-//! never the activity's `EndTime` (it includes the warm-up).
+//! The breach is the first breaching datapoint in the alarm's history, never the time in an
+//! activity's `Cause`: an alarm with a scaling action fires again every minute. In service is the
+//! lifecycle state that polling saw, never the activity's `EndTime`, which includes the warm-up.
 
 use std::time::Duration;
 
@@ -28,52 +27,53 @@ use model::units::{Seconds, seconds};
 /// One change of the desired capacity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resized {
-    /// When the alarm's action ran, by the cause of the activity.
+    /// Time when the alarm's action ran, by the cause of the activity.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
     /// Desired capacity before.
     pub from: u32,
     /// Desired capacity after.
     pub to: u32,
-    /// The policy that decided it; `None` where the cause names none.
+    /// The policy that decided it; absent where the cause names none.
     pub policy: Option<String>,
-    /// When the alarm that asked for it had fired, and its first breaching datapoint.
+    /// Time when the alarm that asked for it had fired; absent where it is not known.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub alarm: Option<Timestamp>,
-    /// The start of that datapoint; `None` where it is not known.
+    /// Start of that alarm's first breaching datapoint; absent where it is not known.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub breach: Option<Timestamp>,
-    /// When all that it launched served, or all that it took away was gone; nothing if some never
-    /// was.
+    /// Time when all instances that it launched served, or all that it removed were gone; absent if
+    /// one never was, or none came or left.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub done: Option<Timestamp>,
 }
 
-/// How the group reacted: the moments of its scale-out and its scale-in, in order, and each
+/// The group's reaction: the moments of its scale-out and its scale-in, in order, and each
 /// instance.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Reaction {
-    /// Of the first spike.
+    /// Moments of the scale-out of the first spike.
     pub out: Vec<Moment>,
-    /// Of the last spike.
+    /// Moments of the scale-in of the last spike.
     pub back: Vec<Moment>,
-    /// Links of the two that were not seen, or not as one expects, and why.
+    /// Links of all spikes that were not seen, or that differ from the expected order.
     pub open: Vec<OpenLink>,
-    /// Where the load has several spikes, each with its own chain.
+    /// The spikes, each with its own chain, where the load has several; else empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub spikes: Vec<Spike>,
-    /// Every change of its size.
+    /// Every change of the group's desired capacity.
     pub resized: Vec<Resized>,
     /// Each instance that the group launched under the load.
     pub launched: Vec<Launched>,
     /// Each instance that left.
     pub left: Vec<Left>,
-    /// Breach to the first new instance in service; of several spikes, the longest.
+    /// Time from the breach to the first new instance in service; the longest of several spikes.
     #[serde(rename = "out_took_s", alias = "out_took", with = "seconds::option")]
     #[schemars(with = "Option<Seconds>")]
     pub out_took: Option<Duration>,
-    /// The part of it that the policy makes unavoidable: its datapoints times its period.
+    /// The part of the first spike's time that the alarm makes unavoidable: its datapoints times
+    /// its period.
     #[serde(
         rename = "out_unavoidable_s",
         alias = "out_unavoidable",
@@ -81,8 +81,8 @@ pub struct Reaction {
     )]
     #[schemars(with = "Option<Seconds>")]
     pub out_unavoidable: Option<Duration>,
-    /// From the end of that window until the alarm fired: CloudWatch's own time to publish and to
-    /// evaluate.
+    /// Time from the end of that window until the alarm fired, in which CloudWatch published and
+    /// evaluated the datapoints.
     #[serde(
         rename = "out_lag_s",
         alias = "out_lag",
@@ -91,11 +91,12 @@ pub struct Reaction {
     )]
     #[schemars(with = "Option<Seconds>")]
     pub out_lag: Option<Duration>,
-    /// Load drop to the first instance that leaves; of several spikes, the longest.
+    /// Time from the fall of the load to the first instance that leaves; the longest of several
+    /// spikes. Absent if none left after the last spike.
     #[serde(rename = "in_took_s", alias = "in_took", with = "seconds::option")]
     #[schemars(with = "Option<Seconds>")]
     pub in_took: Option<Duration>,
-    /// The part of it that the group's settings make unavoidable, and which.
+    /// The part of it that the group's settings make unavoidable.
     #[serde(
         rename = "in_unavoidable_s",
         alias = "in_unavoidable",
@@ -103,18 +104,18 @@ pub struct Reaction {
     )]
     #[schemars(with = "Option<Seconds>")]
     pub in_unavoidable: Option<Duration>,
-    /// The setting that it waits for. Not in reports of versions 1 to 4.
+    /// The setting that the scale-in waits for. Not in reports of versions 1 to 4.
     #[serde(
         deserialize_with = "moment::known",
         skip_serializing_if = "Option::is_none"
     )]
     pub in_waits_for_setting: Option<WaitReason>,
-    /// That setting as a sentence, which the report writes; empty before.
+    /// That setting as a sentence, which the report adds; empty before that.
     pub in_waits_for: String,
-    /// The alarm for less that made it shrink had fired already when the load fell.
+    /// Time when the low alarm fired, if that was before the load fell.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub low_before: Option<Timestamp>,
-    /// For so long the metric had lain under that alarm when the load fell.
+    /// Time for which the metric was already below the low alarm's threshold when the load fell.
     #[serde(
         rename = "in_ahead_s",
         alias = "in_ahead",
@@ -123,7 +124,7 @@ pub struct Reaction {
     )]
     #[schemars(with = "Option<Seconds>")]
     pub in_ahead: Option<Duration>,
-    /// The limit of `in_took` that the scenario asks for; `None` where none can be computed.
+    /// The limit of `in_took_s` that the scenario asks for; absent where none can be computed.
     #[serde(rename = "in_bound_s", alias = "in_bound", with = "seconds::option")]
     #[schemars(with = "Option<Seconds>")]
     pub in_bound: Option<Duration>,
@@ -133,23 +134,24 @@ pub struct Reaction {
     pub desired_peak: u32,
     /// Desired capacity at the end of the watch.
     pub desired_after: u32,
-    /// Its desired capacity rose at some time under the load, if only to what it had been before.
+    /// True if the desired capacity rose at some time under the load, even if only back to an
+    /// earlier size.
     pub grew: bool,
     /// The group's maximum size when the load began.
     pub max: u32,
-    /// The alarm that asks for more had fired before the load began.
+    /// Name of an alarm that asks for more and had fired before the load began.
     pub alarmed_before: Option<String>,
 }
 
 impl Reaction {
-    /// When it happened: in the first scale-out, or else in the last scale-in.
+    /// Returns the time of a moment: in the first scale-out, or else in the last scale-in.
     pub fn moment(&self, kind: MomentKind) -> Option<Timestamp> {
         moment::first(&self.out, kind)
             .or_else(|| moment::first(&self.back, kind))
             .map(|moment| moment.at)
     }
 
-    /// Its desired capacity rose at some time under the load.
+    /// Returns true if the desired capacity rose at some time under the load.
     pub fn scaled_out(&self) -> bool {
         let grew = |one: &Resized| one.to > one.from;
         self.grew || self.desired_peak > self.desired_before || self.resized.iter().any(grew)
@@ -161,28 +163,28 @@ impl Reaction {
 pub struct Span {
     /// The name of its first phase; `load` where there is no spike.
     pub name: String,
-    /// Nothing where the load is not ours, or has no spike.
+    /// Time of the rise; `None` without a spike, or where Spikeproof does not send the load.
     pub rose: Option<Timestamp>,
-    /// Nothing where it did not fall, or not by its plan.
+    /// Time of the fall; `None` where the load did not fall, or was stopped before.
     pub fell: Option<Timestamp>,
 }
 
-/// The load's own moments on the wall clock.
+/// The moments of the load itself, on the wall clock.
 pub struct Times {
     /// The agreed start instant; of a watch, the first look at the group.
     pub started: Timestamp,
-    /// At least one, and if only the whole load.
+    /// The spikes, in order. It is never empty: without a spike, the whole load counts as one.
     pub spikes: Vec<Span>,
-    /// When the load ended; of a watch, the last look at the group.
+    /// Time when the load ended; of a watch, the last look at the group.
     pub ended: Timestamp,
-    /// The load is ours: else its fall is read off the alarm that asks for less.
+    /// True if Spikeproof sends the load. Otherwise its fall is read from the low alarm.
     pub planned: bool,
-    /// Before its plan did.
+    /// Time when the load was stopped before the end of its plan.
     pub stopped: Option<Timestamp>,
 }
 
 impl Times {
-    /// `ran`: for so long the load was there, where it was stopped early.
+    /// Computes the times of a run. `ran` is the time that the load lasted if it was stopped early.
     pub fn new(
         scenario: &Scenario,
         schedule: &Schedule,
@@ -211,7 +213,7 @@ impl Times {
             .filter(|(_, phase)| phase.role == PhaseRole::Spike)
         {
             let fell = Some(at(index + 1));
-            // Spikes that touch are one: the load does not fall between them.
+            // Adjacent spikes are one: the load does not fall between them.
             match spikes
                 .last_mut()
                 .filter(|_| last.is_some_and(|last: usize| last + 1 == index))
@@ -247,8 +249,8 @@ impl Times {
         }
     }
 
-    /// Of a load that somebody else makes: it fell when the metric first lay under the alarm that
-    /// asks for less, after the group had grown.
+    /// Computes the times of a load that Spikeproof does not send. It fell when the metric was
+    /// first below the low alarm's threshold, after the group had grown.
     pub fn watched(timeline: &Timeline) -> Self {
         let started = timeline
             .groups()
@@ -271,18 +273,18 @@ impl Times {
         }
     }
 
-    /// When the first spike rose.
+    /// Returns the time when the first spike rose.
     pub fn rose(&self) -> Option<Timestamp> {
         self.spikes.first().and_then(|span| span.rose)
     }
 
-    /// When the load fell from its last spike.
+    /// Returns the time when the load fell from its last spike.
     pub fn dropped(&self) -> Option<Timestamp> {
         self.spikes.last().and_then(|span| span.fell)
     }
 }
 
-/// Each look at which the group wanted more than at the one before.
+/// Returns each look at which the group wanted more instances than at the one before.
 fn growths(timeline: &Timeline, since: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
     let mut before = None;
     timeline.groups().filter_map(move |(at, group)| {
@@ -291,7 +293,7 @@ fn growths(timeline: &Timeline, since: Timestamp) -> impl Iterator<Item = Timest
     })
 }
 
-/// `limit`: what p95 has to stay under, where the load is ours.
+/// Reads the reaction. `limit` is the limit of p95; `None` where Spikeproof does not send the load.
 pub fn react(
     scenario: &Scenario,
     results: &Results,
@@ -347,7 +349,7 @@ pub fn react(
 }
 
 impl Reaction {
-    /// The first spike's scale-out, the last one's scale-in, and the longest of each.
+    /// Takes the first spike's scale-out, the last one's scale-in, and the longest time of each.
     fn answer(&mut self, spikes: Vec<Spike>) {
         let (Some(first), Some(last)) = (spikes.first(), spikes.last()) else {
             return;
@@ -358,7 +360,8 @@ impl Reaction {
         self.out_unavoidable = first.out_unavoidable;
         self.out_lag = first.out_lag;
         self.out_took = spikes.iter().filter_map(|spike| spike.out_took).max();
-        // A group that never left its last spike has not come back, however fast it did before.
+        // A group that never shrank after its last spike has not come back, however fast it did
+        // before.
         self.in_took = last
             .in_took
             .and_then(|_| spikes.iter().filter_map(|spike| spike.in_took).max());
@@ -370,7 +373,8 @@ impl Reaction {
     }
 }
 
-/// Every decision since a moment, in order. Each instance's activity tells the same decision.
+/// Returns every decision since a moment, in order. All activities of one decision tell the same
+/// one.
 fn decisions(timeline: &Timeline, since: Timestamp) -> Vec<Decision> {
     let mut decisions: Vec<Decision> = Vec::new();
     for activity in timeline
@@ -387,7 +391,7 @@ fn decisions(timeline: &Timeline, since: Timestamp) -> Vec<Decision> {
     decisions
 }
 
-/// What came of each decision: what came or left from then on until the next one.
+/// Returns the effect of each decision: the instances that came or left before the next one.
 fn resized(timeline: &Timeline, decisions: &[Decision], reaction: &Reaction) -> Vec<Resized> {
     let of = |(index, decision): (usize, &Decision)| {
         let until = decisions.get(index + 1).map(|next| next.at);

@@ -1,5 +1,5 @@
-//! What a group's own settings make unavoidable before it shrinks, and the bound that follows from
-//! it.
+//! The wait before a scale-in that a group's own settings make unavoidable, and the bound that
+//! follows from it.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::timeline::{GroupState, Policy, Timeline};
 use model::scenario::{InWithin, Scenario};
 use model::units::Seconds;
 
-/// No scale-in can come sooner than that, and why.
+/// The earliest possible scale-in, and the setting behind it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Wait {
-    /// From the fall of the load to the earliest scale-in.
+    /// Time from the fall of the load to the earliest scale-in.
     pub lasts: Duration,
-    /// The setting behind it: of all that hold a policy back, the longest.
+    /// The setting that holds the policy back longest.
     pub reason: WaitReason,
 }
 
@@ -28,7 +28,7 @@ pub struct Wait {
 pub enum WaitReason {
     /// The window of the alarm that asks for less.
     LowAlarmWindow,
-    /// The policy's cooldown, all of it.
+    /// The whole cooldown of the policy.
     Cooldown,
     /// The part of the policy's cooldown that was left when the load fell.
     RestOfCooldown {
@@ -52,13 +52,13 @@ pub enum WarmUpSetting {
     Policy,
     /// `DefaultInstanceWarmup` of the group; no policy sets one.
     DefaultWarmUp,
-    /// The group's default cooldown counts where no warm-up is set.
+    /// The group's default cooldown, which counts where no warm-up is set.
     DefaultCooldown,
 }
 
-/// The bound the user gave, or the one that the group's own settings make unavoidable plus half of
-/// it again: evaluation and publishing take their time, and AWS publishes no figure for them.
-/// Nothing where it cannot be told.
+/// Returns the user's bound, which is a time or a multiple of the cooldown. Without one, it is 1.5
+/// times the wait that the group's settings make unavoidable. The half on top is for evaluation and
+/// publishing, for which AWS publishes no figure. Returns `None` if the bound cannot be computed.
 pub fn in_bound(
     scenario: &Scenario,
     timeline: &Timeline,
@@ -71,7 +71,7 @@ pub fn in_bound(
     }
 }
 
-/// As `in_bound`, of a group whose load falls now.
+/// Returns `in_bound` for a group whose load falls now.
 pub fn in_bound_from(scenario: &Scenario, timeline: &Timeline, now: Timestamp) -> Option<Duration> {
     let launched =
         crate::instances::launched(timeline, timeline.groups().next().map_or(now, |(at, _)| at));
@@ -82,8 +82,8 @@ pub fn in_bound_from(scenario: &Scenario, timeline: &Timeline, now: Timestamp) -
     )
 }
 
-/// The group's default cooldown; of a service the longest that follows a scale-in, for it has none
-/// of its own.
+/// Returns the group's default cooldown. A service has none of its own, so it is the longest of its
+/// policies' cooldowns after a scale-in.
 fn cooldown(timeline: &Timeline) -> Option<Duration> {
     let (_, group) = timeline.groups().next()?;
     match group.is_service {
@@ -96,9 +96,9 @@ fn cooldown(timeline: &Timeline) -> Option<Duration> {
     }
 }
 
-/// What the first policy to act has to wait for: target tracking shrinks only when every such
-/// policy's low alarm has fired, a step or simple policy when its own has. Nothing where nothing
-/// asks for less.
+/// Returns the wait of the first policy that can act; `None` if no alarm asks for less. Target
+/// tracking shrinks only when the low alarms of all such policies have fired. A step or simple
+/// policy needs only its own.
 pub fn unavoidable_in(
     timeline: &Timeline,
     launched: &[Launched],
@@ -107,7 +107,7 @@ pub fn unavoidable_in(
     let policies = timeline.policies();
     let alarms = timeline.alarms();
     let (_, group) = timeline.groups().next_back()?;
-    // What came after the fall did not hold the first scale-in back.
+    // Launches after the fall did not hold the first scale-in back.
     let before: Vec<&Launched> = launched
         .iter()
         .filter(|one| dropped.is_none_or(|dropped| one.launched.at < dropped))
@@ -140,7 +140,7 @@ pub fn unavoidable_in(
         };
         ways.push(longest(window, held));
     }
-    // Policies that could not be read are not policies that are not there.
+    // Without any policy read, there may still be policies: the low alarms alone decide.
     if policies.is_empty() {
         let window = alarms
             .iter()
@@ -152,7 +152,7 @@ pub fn unavoidable_in(
     ways.into_iter().min_by_key(|wait| wait.lasts)
 }
 
-/// The alarm is named before what lasts no longer.
+/// Returns the longer wait; the alarm's window if both last equally long.
 fn longest(window: Duration, held: Option<Wait>) -> Wait {
     held.filter(|held| held.lasts > window).unwrap_or(Wait {
         lasts: window,
@@ -160,8 +160,8 @@ fn longest(window: Duration, held: Option<Wait>) -> Wait {
     })
 }
 
-/// What is left of a simple policy's cooldown after the last launch when the load falls; all of it
-/// where neither is known.
+/// Returns the rest of a simple policy's cooldown when the load falls. It runs from the last
+/// launch; where launch or fall is unknown, all of it counts.
 fn cooling(cooldown: Duration, launched: &[&Launched], dropped: Option<Timestamp>) -> Option<Wait> {
     let Some((last, dropped)) = last_in_service(launched).zip(dropped) else {
         return Some(Wait {
@@ -178,8 +178,8 @@ fn cooling(cooldown: Duration, launched: &[&Launched], dropped: Option<Timestamp
     })
 }
 
-/// What is left of the warm-up of the last that was launched: while an instance warms up, nothing
-/// leaves.
+/// Returns the rest of the last launched instance's warm-up when the load falls. No instance leaves
+/// while one warms up.
 fn warming(
     group: &GroupState,
     policies: &[&Policy],
@@ -189,7 +189,7 @@ fn warming(
     let out = policies.iter().filter(|policy| {
         policy.kind != PolicyKind::Simple && policy.kind != PolicyKind::Predictive
     });
-    // Without one nothing has a warm-up, or it could not be read.
+    // Without such a policy there is no warm-up, or none could be read.
     let own = out.map(|policy| policy.warm_up).max()?;
     let (lasts, warm_up) = match (own, group.default_warm_up) {
         (Some(own), _) => (own, WarmUpSetting::Policy),
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(wait(Some(2), 120), (5, WaitReason::LowAlarmWindow));
     }
 
-    /// The last launch came into service at 27 s; the load falls at 40 s.
+    /// The last launched instance came into service at 27 s; the load falls at 40 s.
     #[test]
     fn the_first_policy_that_can_act_bounds_the_wait_and_launches_after_the_fall_do_not() {
         let wait =

@@ -1,6 +1,6 @@
-//! The chain of each spike: every moment between the load's rise and the new instances' answers,
-//! and between its fall and the end of those that left, in the order in which they happened. What
-//! was not seen is named.
+//! The chain of each spike, in time order. It has every moment from the load's rise to the new
+//! instances' answers, and from its fall to the end of the instances that left. Moments that were
+//! not seen are named.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ mod latency;
 
 use latency::{Latency, STEADY, latency_back};
 
-/// One spike, and how the group answered it.
+/// One spike, and the group's reaction to it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Spike {
     /// The name of its first phase; `load` where there is no spike.
@@ -32,9 +32,9 @@ pub struct Spike {
     pub out: Vec<Moment>,
     /// The moments of the scale-in, earliest first; empty where the load did not fall.
     pub back: Vec<Moment>,
-    /// Links that were not seen, or not as one expects, and why.
+    /// Links that were not seen, or that differ from the expected order.
     pub open: Vec<OpenLink>,
-    /// From the breach to the first new instance in service.
+    /// Time from the breach to the first new instance in service.
     #[serde(
         rename = "out_took_s",
         alias = "out_took",
@@ -43,7 +43,7 @@ pub struct Spike {
     )]
     #[schemars(with = "Option<Seconds>")]
     pub out_took: Option<Duration>,
-    /// The part of it that the alarm needs: its datapoints times its period.
+    /// The part of `out_took_s` that the alarm needs: its datapoints times its period.
     #[serde(
         rename = "out_unavoidable_s",
         alias = "out_unavoidable",
@@ -52,8 +52,8 @@ pub struct Spike {
     )]
     #[schemars(with = "Option<Seconds>")]
     pub out_unavoidable: Option<Duration>,
-    /// From the end of the alarm's window until it fired: what CloudWatch took to publish and to
-    /// evaluate.
+    /// Time from the end of the alarm's window until it fired, in which CloudWatch published and
+    /// evaluated the datapoints.
     #[serde(
         rename = "out_lag_s",
         alias = "out_lag",
@@ -63,7 +63,8 @@ pub struct Spike {
     )]
     #[schemars(with = "Option<Seconds>")]
     pub out_lag: Option<Duration>,
-    /// From the fall to the first instance that leaves; `None` if the alarm had fired before.
+    /// Time from the fall to the first instance that leaves; absent if the low alarm had fired
+    /// before the fall.
     #[serde(
         rename = "in_took_s",
         alias = "in_took",
@@ -72,11 +73,11 @@ pub struct Spike {
     )]
     #[schemars(with = "Option<Seconds>")]
     pub in_took: Option<Duration>,
-    /// The alarm for less that made it shrink had fired already when the load fell.
+    /// Time when the low alarm fired, if that was before the load fell.
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub low_before: Option<Timestamp>,
-    /// For so long the metric had lain under that alarm when the load fell: a part of its window
-    /// was over by then.
+    /// Time for which the metric was already below the low alarm's threshold when the load fell.
+    /// That part of the alarm's window had passed by then.
     #[serde(
         rename = "in_ahead_s",
         alias = "in_ahead",
@@ -88,18 +89,18 @@ pub struct Spike {
     pub in_ahead: Option<Duration>,
 }
 
-/// What a spike's chain is read from.
+/// The evidence from which the chains are read.
 pub(crate) struct SpikeEvidence<'a> {
     pub timeline: &'a Timeline,
     pub results: &'a Results,
     pub times: &'a Times,
     pub decisions: &'a [Decision],
     pub reaction: &'a Reaction,
-    /// What p95 has to stay under, where the load is ours.
+    /// The limit of p95; `None` where Spikeproof does not send the load.
     pub limit: Option<Limit>,
 }
 
-/// One for each spike of the load, in order.
+/// Returns a chain for each spike of the load, in order.
 pub(crate) fn all(seen: &SpikeEvidence<'_>) -> Vec<Spike> {
     let spans = &seen.times.spikes;
     let next = |index: usize| {
@@ -129,8 +130,8 @@ pub(crate) fn all(seen: &SpikeEvidence<'_>) -> Vec<Spike> {
 }
 
 impl SpikeEvidence<'_> {
-    /// `from`: what the group did from then on may be this spike's doing; `until` the next one
-    /// rises.
+    /// Reads the scale-out. Changes of the group between `from` and `until`, the rise of the next
+    /// spike, may answer this spike.
     fn out(&self, spike: &mut Spike, span: &Span, from: Timestamp, until: Timestamp) {
         let rose = span.rose.unwrap_or(self.times.started);
         let grows = |one: &&Decision, from: Timestamp| {
@@ -197,7 +198,7 @@ impl SpikeEvidence<'_> {
             .map(|(breach, service)| between(breach.at, service.at));
     }
 
-    /// The alarm behind the growth; without one, the first that fired.
+    /// Returns the alarm behind the growth, or else the first that fired.
     fn fired(
         &self,
         growth: Option<&Decision>,
@@ -309,7 +310,7 @@ impl SpikeEvidence<'_> {
         self.timeline.targets().next().is_some()
     }
 
-    /// The links of a group that decided to grow which nothing shows.
+    /// Returns the moments that must follow a decision to grow, but were not seen.
     fn never_seen(&self, moments: &[Moment]) -> Vec<OpenLink> {
         let links = [
             MomentKind::LaunchBegan,
@@ -323,8 +324,8 @@ impl SpikeEvidence<'_> {
         missing.map(|moment| OpenLink::NotSeen { moment }).collect()
     }
 
-    /// Latency is back by the group's doing only between a new instance's first request and the
-    /// load's fall.
+    /// Adds the return of latency. It counts as the group's doing only between a new instance's
+    /// first request and the fall of the load.
     fn latency(&self, spike: &mut Spike, span: &Span, rose: Timestamp) {
         let Some(limit) = self.limit else { return };
         let serves = moment::first(&spike.out, MomentKind::FirstRequest).map(|moment| moment.at);
@@ -368,7 +369,8 @@ fn breach(fired: &Fired<'_>) -> Option<Moment> {
     ))
 }
 
-/// A datapoint has its period's start: one in which the load rose did not breach before that.
+/// Sorts moments by time. A datapoint bears the start of its period, so a breach whose period
+/// contains the rise sorts as if at the rise.
 fn in_order(moments: &mut [Moment], rose: Timestamp) {
     moments.sort_by_key(|moment| match moment.kind {
         MomentKind::Breach if after(moment.at, moment.resolution) >= rose => moment.at.max(rose),

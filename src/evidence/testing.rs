@@ -1,4 +1,4 @@
-//! Groups, loads and stories for the tests of everything that reads evidence.
+//! Groups, loads and stories for tests of code that reads evidence.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ use model::scenario::{
     ThresholdScope, example,
 };
 
-/// Warm-up, sustained, spike, recovery: ten seconds each.
+/// Makes a scenario of warm-up, sustained, spike and recovery, ten seconds each.
 pub fn scenario() -> Scenario {
     let phase = |name: &str, level, role| -> LoadPhase {
         example::phase(name, Model::Rate, level, Duration::from_secs(10), role)
@@ -35,7 +35,8 @@ pub fn scenario() -> Scenario {
     example::scenario(phases)
 }
 
-/// The run started at 12:00:00; `scenario()` jumps at 20 s and falls at 30 s.
+/// Returns a time in seconds from 12:00:00, when the run starts; `scenario()` jumps at 20 s and
+/// falls at 30 s.
 pub fn at(second: u32) -> Timestamp {
     "2026-03-01T12:00:00Z"
         .parse::<Timestamp>()
@@ -44,7 +45,7 @@ pub fn at(second: u32) -> Timestamp {
         .unwrap()
 }
 
-/// The group `web` of 1 to 4 instances at a second, with these in service.
+/// Observes the group `web` of 1 to 4 instances at a second, with these instances in service.
 pub fn group(second: u32, desired: u32, in_service: &[&str]) -> Observation {
     let instance = |id: &&str| Instance {
         id: (*id).to_owned(),
@@ -64,7 +65,7 @@ pub fn group(second: u32, desired: u32, in_service: &[&str]) -> Observation {
     Observation::new(at(second), Observed::Group(state))
 }
 
-/// Some of its instances are on their way out.
+/// Observes the group while some of its instances leave.
 pub fn shrinking(second: u32, in_service: &[&str], leaving: &[&str]) -> Observation {
     let mut look = group(second, in_service.len() as u32, in_service);
     let Observed::Group(state) = &mut look.seen else {
@@ -78,7 +79,7 @@ pub fn shrinking(second: u32, in_service: &[&str], leaving: &[&str]) -> Observat
     look
 }
 
-/// An alarm on `CPUUtilization` with periods of one second, seen at the start in state OK.
+/// Observes an alarm on `CPUUtilization` with periods of one second, at the start and in state OK.
 pub fn alarm(name: &str, comparison: &str, threshold: f64, periods: u32) -> Observation {
     let alarm = Alarm {
         name: name.to_owned(),
@@ -93,7 +94,7 @@ pub fn alarm(name: &str, comparison: &str, threshold: f64, periods: u32) -> Obse
     Observation::new(at(0), Observed::Alarm(alarm))
 }
 
-/// An alarm goes from OK to ALARM on these datapoints: second and value.
+/// Observes an alarm that goes from OK to ALARM on these datapoints, each a second and a value.
 pub fn change(second: u32, alarm: &str, points: &[(u32, f64)]) -> Observation {
     let datapoints = points
         .iter()
@@ -112,7 +113,7 @@ pub fn change(second: u32, alarm: &str, points: &[(u32, f64)]) -> Observation {
     Observation::new(at(second), Observed::AlarmChange(change))
 }
 
-/// A successful activity that policy `cpu` caused by its alarm `high` or `low`.
+/// Observes a successful activity that policy `cpu` caused by its alarm `high` or `low`.
 pub fn activity(second: u32, description: &str, from: u32, to: u32) -> Observation {
     let alarm = if to > from { "high" } else { "low" };
     let when = at(second);
@@ -131,7 +132,8 @@ pub fn activity(second: u32, description: &str, from: u32, to: u32) -> Observati
     Observation::new(when, Observed::Activity(activity))
 }
 
-/// The spike of `scenario()`: i-2 is launched at 24 s, and i-1 terminated at 46 s.
+/// Makes a story of the spike of `scenario()`: i-2 is launched at 24 s, and i-1 is terminated at 46
+/// s.
 pub fn whole_story() -> Vec<Observation> {
     vec![
         group(0, 1, &["i-1"]),
@@ -151,11 +153,11 @@ pub fn whole_story() -> Vec<Observation> {
     ]
 }
 
-/// Who answered in a second (nobody: the load balancer itself), how often well, how often with 5xx,
-/// and in how many milliseconds.
+/// Answers in one second: name of the instance (empty for the load balancer), good answers, 5xx
+/// answers, latency in milliseconds.
 pub type Answers = (&'static str, u64, u64, u64);
 
-/// What was answered in each second, given its number and level.
+/// Makes the results of a run from the answers in each second, given its number and level.
 pub fn results(scenario: &Scenario, of: impl Fn(u32, f64) -> Vec<Answers>) -> Results {
     let schedule = Schedule::new(scenario);
     let mut interval = Interval::default();
@@ -200,8 +202,8 @@ pub fn results(scenario: &Scenario, of: impl Fn(u32, f64) -> Vec<Answers>) -> Re
     results
 }
 
-/// Phases of ten seconds each: levels, and whether they are spikes. p95 is to stay under 400 ms in
-/// all of them.
+/// Makes a scenario with phases of ten seconds: the level of each, and true for a spike. p95 must
+/// stay under 400 ms in all of them.
 pub fn phases(levels: &[(f64, bool)]) -> Scenario {
     let ten = Duration::from_secs(10);
     let role = |spike| {
@@ -219,7 +221,7 @@ pub fn phases(levels: &[(f64, bool)]) -> Scenario {
     scenario
 }
 
-/// A threshold on p95 of all requests, without a bound in time.
+/// Makes a threshold on p95 of all requests, without a window.
 pub fn p95(scope: ThresholdScope, millis: u64) -> Threshold {
     Threshold {
         text: format!("p95 < {millis}ms"),
@@ -233,12 +235,12 @@ pub fn p95(scope: ThresholdScope, millis: u64) -> Threshold {
     }
 }
 
-/// The facts of a story with no results.
+/// Computes the facts of a story without results.
 pub fn with_facts<T>(observations: Vec<Observation>, read: impl Fn(&Facts<'_>) -> T) -> T {
     with_load(&scenario(), observations, &Results::default(), read)
 }
 
-/// The facts of a story and of the answers to its load.
+/// Computes the facts of a story and of the answers to its load.
 pub fn with_load<T>(
     scenario: &Scenario,
     observations: Vec<Observation>,
@@ -257,7 +259,8 @@ pub fn with_load<T>(
     ))
 }
 
-/// Spikes from 10 s to 20 s and from 30 s to 40 s, with the same answer to each.
+/// Makes a story with spikes from 10 s to 20 s and from 30 s to 40 s, and the same reaction to
+/// each.
 pub fn two_spikes() -> Vec<Observation> {
     let mut story = vec![
         group(0, 1, &["i-1"]),
@@ -284,7 +287,7 @@ pub fn two_spikes() -> Vec<Observation> {
     story
 }
 
-/// Two spikes of ten seconds each, as in `two_spikes()`.
+/// Makes the scenario of `two_spikes()`, with two spikes of ten seconds each.
 pub fn levels() -> model::scenario::Scenario {
     phases(&[
         (1.0, false),

@@ -1,10 +1,9 @@
-//! What was seen of the target while it suffered: samples with their own time, in the order they
-//! were taken.
+//! Observations of the target during a run, each with its own time, in the order in which they were
+//! made.
 //!
-//! Times inside a sample are the API's; `at` is ours. Which of AWS's times mean what they say:
-//! alarm history is exact, a datapoint's timestamp is the *start* of its period, an activity's
-//! `EndTime` includes the warm-up and is never the moment of service (so in service is what polling
-//! saw).
+//! Times inside an observation are the API's; `at` is this machine's. Alarm history is exact. A
+//! datapoint's timestamp is the *start* of its period. An activity's `EndTime` includes the warm-up
+//! and is never the moment of service, so polling decides when an instance is in service.
 
 use std::time::Duration;
 
@@ -22,15 +21,16 @@ pub use group::{
     TargetGroup, TargetHealth,
 };
 
-/// One answer of AWS, with the times between which it holds.
+/// One answer of AWS, with the times between which it became true.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
-    /// When the answer was here, by our clock. What was seen has times of its own.
+    /// The time of this machine when the answer arrived. The content has times of its own.
     pub at: Timestamp,
-    /// When the look before was sent that did not see it yet: it happened in between.
+    /// The time when the previous request, which did not see it yet, was sent. The change lies
+    /// between `after` and `at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Timestamp>,
-    /// AWS's clock when it answered, to the second.
+    /// The time of AWS's clock when it answered, in whole seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<Timestamp>,
     /// The content of the answer.
@@ -38,7 +38,7 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// An observation without a look before it and without AWS's clock.
+    /// Creates an observation without a previous request and without AWS's clock.
     pub fn new(at: Timestamp, seen: Observed) -> Self {
         Self {
             at,
@@ -66,15 +66,15 @@ pub enum Observed {
     AlarmChange(AlarmChange),
     /// The health of a target group's targets, whenever it changed.
     Targets(TargetHealth),
-    /// What else decides how the group behaves.
+    /// The surroundings that also decide how the group behaves.
     Surroundings(Surroundings),
     /// A metric's datapoints, read when the watch ends.
     Metric(MetricSeries),
-    /// A call failed: what would have been seen is unknown, and not filled in.
+    /// A call failed, so its observations are missing; nothing fills them in.
     Gap(Gap),
-    /// The call is answered again.
+    /// The call succeeds again.
     GapEnded {
-        /// The IAM action that the call takes.
+        /// The IAM action of the call.
         call: String,
     },
 }
@@ -82,43 +82,43 @@ pub enum Observed {
 /// A call that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// The IAM action that the call takes.
+    /// The IAM action of the call.
     pub call: String,
-    /// AWS's answer, or why there is none.
+    /// AWS's answer, or the reason why there is none.
     pub why: String,
-    /// `Failed` in timelines that do not say it.
+    /// The reason for the gap; `Failed` in timelines that lack it.
     #[serde(default)]
     pub reason: GapReason,
 }
 
-/// Why something was not seen.
+/// The reason why an observation is missing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GapReason {
     /// The call failed.
     #[default]
     Failed,
-    /// It was answered: the group or service does not exist.
+    /// The call was answered: the group or service does not exist.
     NoGroup,
 }
 
 /// The datapoints of one CloudWatch metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricSeries {
-    /// Our short name, such as `policy metric` or `target 5xx`.
+    /// The short name that Spikeproof uses, such as `requests` or `target 5xx`.
     pub name: String,
-    /// The unit of the values, in words of our own, for example `%`.
+    /// The unit of the values in Spikeproof's words, for example `%`.
     pub unit: String,
     /// The length of each datapoint.
     pub period: Duration,
-    /// Earliest first.
+    /// The datapoints, earliest first.
     pub points: Vec<Datapoint>,
-    /// The alarms that look at it: two metrics of one name differ by it.
+    /// The alarms on this metric, which tell apart two metrics of the same name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<String>,
 }
 
-/// The names of series that are judged or advised on.
+/// The names of series that judgements and advice read.
 pub mod series {
     /// `RequestCount` of the target group.
     pub const REQUESTS: &str = "requests";
@@ -136,18 +136,18 @@ pub mod series {
 const POLICY_METRIC: &str = "policy metric ";
 
 impl MetricSeries {
-    /// The name of the series of a metric that a policy's alarm looks at.
+    /// Returns the name of the series for a metric that a policy's alarm watches.
     pub fn name_of_policy_metric(metric: &str) -> String {
         format!("{POLICY_METRIC}{metric}")
     }
 
-    /// The metric, where a policy's alarm looks at the series.
+    /// Returns the metric, if a policy's alarm watches the series.
     pub fn policy_metric(&self) -> Option<&str> {
         self.name.strip_prefix(POLICY_METRIC)
     }
 }
 
-/// All observations of a run, with the questions the verdict asks.
+/// All observations of a run, with the queries of judgements and advice.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timeline {
     /// Every observation, in the order in which it was made.
@@ -155,7 +155,7 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Each look at the group that saw a change, with its time.
+    /// Returns each look at the group that saw a change, with its time.
     pub fn groups(&self) -> impl DoubleEndedIterator<Item = (Timestamp, &GroupState)> {
         self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Group(group) => Some((one.at, group)),
@@ -163,8 +163,8 @@ impl Timeline {
         })
     }
 
-    /// Each look at the group that saw a change: when it was answered, and when the look before was
-    /// sent.
+    /// Returns each look at the group that saw a change, with the time of its answer and the time
+    /// when the previous look was sent.
     pub fn group_looks(&self) -> impl Iterator<Item = (Timestamp, Option<Timestamp>, &GroupState)> {
         self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Group(group) => Some((one.at, one.after, group)),
@@ -172,7 +172,7 @@ impl Timeline {
         })
     }
 
-    /// As `targets`, with the look before each.
+    /// Returns the same as `targets`, with the time when the previous look was sent.
     pub(crate) fn target_looks(
         &self,
     ) -> impl Iterator<Item = (Timestamp, Option<Timestamp>, &TargetHealth)> {
@@ -182,7 +182,7 @@ impl Timeline {
         })
     }
 
-    /// Each look at a target group that saw a change, with its time.
+    /// Returns each look at a target group that saw a change, with its time.
     pub fn targets(&self) -> impl Iterator<Item = (Timestamp, &TargetHealth)> {
         self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Targets(targets) => Some((one.at, targets)),
@@ -190,7 +190,7 @@ impl Timeline {
         })
     }
 
-    /// Each policy as last seen.
+    /// Returns each policy as last seen.
     pub fn policies(&self) -> Vec<&Policy> {
         latest(self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Policy(policy) => Some((policy.name.as_str(), policy)),
@@ -198,7 +198,7 @@ impl Timeline {
         }))
     }
 
-    /// As last seen.
+    /// Returns the surroundings as last seen.
     pub fn surroundings(&self) -> Option<&Surroundings> {
         self.observations
             .iter()
@@ -209,7 +209,7 @@ impl Timeline {
             })
     }
 
-    /// What leaves the group drains for so long at most, as its target groups have it.
+    /// Returns the longest deregistration delay of the target groups; zero where none is known.
     pub fn longest_drain(&self) -> Duration {
         let groups = self
             .surroundings()
@@ -221,8 +221,8 @@ impl Timeline {
             .unwrap_or_default()
     }
 
-    /// For how long the group itself was not seen, by calls that failed: until they were answered
-    /// again, or the end.
+    /// Returns the total time in which calls on the group itself failed. A gap lasts until the call
+    /// is answered again, or until the end.
     pub fn blind(&self) -> Duration {
         let Some(end) = self.observations.last().map(|one| one.at) else {
             return Duration::ZERO;
@@ -257,7 +257,7 @@ impl Timeline {
             })
     }
 
-    /// The call that failed and was never answered again, if its name ends so.
+    /// Returns the call whose name ends in `call`, if it failed and was never answered again.
     pub fn lacking(&self, call: &str) -> Option<&str> {
         let mut lacking = None;
         for one in &self.observations {
@@ -272,7 +272,7 @@ impl Timeline {
         lacking
     }
 
-    /// Each alarm as last seen.
+    /// Returns each alarm as last seen.
     pub fn alarms(&self) -> Vec<&Alarm> {
         latest(self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Alarm(alarm) => Some((alarm.name.as_str(), alarm)),
@@ -280,7 +280,7 @@ impl Timeline {
         }))
     }
 
-    /// Each activity as last seen, by its start.
+    /// Returns each activity as last seen, in the order of their start.
     pub fn activities(&self) -> Vec<&Activity> {
         let mut activities = latest(self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Activity(activity) => Some((activity.id.as_str(), activity)),
@@ -290,7 +290,7 @@ impl Timeline {
         activities
     }
 
-    /// All changes of the state of alarms, earliest first.
+    /// Returns all state changes of alarms, earliest first.
     pub(crate) fn alarm_changes(&self) -> Vec<&AlarmChange> {
         let mut changes: Vec<&AlarmChange> = self
             .observations
@@ -304,7 +304,7 @@ impl Timeline {
         changes
     }
 
-    /// Every series that was read.
+    /// Returns every series that was read.
     pub fn metrics(&self) -> impl Iterator<Item = &MetricSeries> {
         self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Metric(series) => Some(series),
@@ -312,8 +312,8 @@ impl Timeline {
         })
     }
 
-    /// The datapoints that an alarm looks at. (Records of before told series apart by their
-    /// metric's name alone.)
+    /// Returns the datapoints that an alarm watches. Records of earlier versions tell series apart
+    /// only by the name of their metric.
     pub fn metric_of(&self, alarm: &Alarm) -> Option<&MetricSeries> {
         let own = self
             .metrics()
@@ -325,7 +325,7 @@ impl Timeline {
         })
     }
 
-    /// Each gap, with the time at which it was noted.
+    /// Returns each gap, with the time at which it was noted.
     pub fn gaps(&self) -> impl Iterator<Item = (Timestamp, &Gap)> {
         self.observations.iter().filter_map(|one| match &one.seen {
             Observed::Gap(gap) => Some((one.at, gap)),
@@ -334,7 +334,7 @@ impl Timeline {
     }
 }
 
-/// The last value of each name, in the order in which the names first came.
+/// Returns the last value of each name, in the order in which the names first occur.
 fn latest<'a, T>(values: impl Iterator<Item = (&'a str, &'a T)>) -> Vec<&'a T> {
     let mut found: Vec<(&str, &T)> = Vec::new();
     for (name, value) in values {

@@ -1,14 +1,15 @@
-//! AWS's closed lists of words, as types. `watch` parses them once; nothing compares their text
-//! afterwards.
+//! AWS's closed lists of words, as types. `watch` parses them once; no later code compares their
+//! text.
 //!
-//! Every list has an `Other`: AWS adds words. They serialize as AWS writes them, so records of
-//! earlier versions are read as before.
+//! Every list has an `Other`, because AWS adds words. The types serialize as AWS writes the words,
+//! so records of earlier versions can be read.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An enum of AWS's words with `Other(String)`, read from and shown as the word itself.
+/// Defines an enum of AWS's words with `Other(String)`, which reads and displays as the word
+/// itself.
 macro_rules! vocabulary {
     ($(#[$doc:meta])* $name:ident { $($(#[$note:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
@@ -16,12 +17,12 @@ macro_rules! vocabulary {
         #[serde(from = "String", into = "String")]
         pub enum $name {
             $($(#[$note])* $variant,)+
-            /// A word that is not in the list; empty where AWS said none.
+            /// A word that is not in the list; empty where AWS gave none.
             Other(String),
         }
 
         impl $name {
-            /// The word as AWS writes it.
+            /// Returns the word as AWS writes it.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$variant => $word,)+
@@ -70,9 +71,10 @@ vocabulary! {
     PolicyKind {
         /// Holds a metric at a target value, with alarms of its own.
         TargetTracking = "TargetTrackingScaling",
-        /// Changes the capacity by how far the metric is beyond a threshold.
+        /// Changes the capacity by steps, which depend on the distance of the metric from a
+        /// threshold.
         Step = "StepScaling",
-        /// Makes one change for an alarm, then waits for its cooldown.
+        /// Makes one change for an alarm, and then waits for its cooldown.
         Simple = "SimpleScaling",
         /// Scales ahead of time, by a forecast.
         Predictive = "PredictiveScaling",
@@ -80,7 +82,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// What a predictive policy does with its forecast.
+    /// The use that a predictive policy makes of its forecast.
     PredictiveMode {
         /// The forecast changes nothing.
         ForecastOnly = "ForecastOnly",
@@ -102,7 +104,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// How an alarm compares a datapoint with its threshold: CloudWatch's `ComparisonOperator`.
+    /// The comparison of a datapoint with the threshold: CloudWatch's `ComparisonOperator`.
     AlarmComparison {
         /// Breached above the threshold.
         Greater = "GreaterThanThreshold",
@@ -122,8 +124,8 @@ vocabulary! {
 }
 
 impl AlarmComparison {
-    /// Whether a value breaches a threshold. The operators of anomaly bands have none, and never
-    /// breach here.
+    /// Returns true if a value breaches a threshold. The operators of anomaly bands have no
+    /// threshold, and never breach here.
     pub fn is_breached(&self, value: f64, threshold: f64) -> bool {
         match self {
             Self::Greater => value > threshold,
@@ -134,7 +136,7 @@ impl AlarmComparison {
         }
     }
 
-    /// Fires when the metric is high.
+    /// Returns true if the alarm fires on a high metric.
     pub fn is_high(&self) -> bool {
         matches!(
             self,
@@ -150,7 +152,7 @@ vocabulary! {
         Pending = "Pending",
         /// It waits for a launch lifecycle hook.
         PendingWait = "Pending:Wait",
-        /// Its launch hook was answered; it goes on to its service.
+        /// Its launch hook was answered, and its launch goes on.
         PendingProceed = "Pending:Proceed",
         /// It counts as capacity of the group.
         InService = "InService",
@@ -158,7 +160,7 @@ vocabulary! {
         Terminating = "Terminating",
         /// It waits for a termination lifecycle hook.
         TerminatingWait = "Terminating:Wait",
-        /// Its termination hook was answered; it goes on to its end.
+        /// Its termination hook was answered, and its termination goes on.
         TerminatingProceed = "Terminating:Proceed",
         /// It stays after a termination hook that was abandoned.
         TerminatingRetained = "Terminating:Retained",
@@ -166,11 +168,11 @@ vocabulary! {
         Terminated = "Terminated",
         /// It is on its way to standby.
         EnteringStandby = "EnteringStandby",
-        /// It is out of service by an operator's order, and still of the group.
+        /// It is out of service by an operator's order, and still belongs to the group.
         Standby = "Standby",
         /// It is about to leave the group.
         Detaching = "Detaching",
-        /// It has left the group, and runs on.
+        /// It has left the group, and still runs.
         Detached = "Detached",
         /// It is launched into the warm pool.
         WarmedPending = "Warmed:Pending",
@@ -196,7 +198,7 @@ vocabulary! {
 }
 
 impl Lifecycle {
-    /// On its way out, or gone; not that of an instance in the warm pool.
+    /// Returns true for an instance that is leaving or gone; false for instances in the warm pool.
     pub fn is_leaving(&self) -> bool {
         matches!(
             self,
@@ -208,7 +210,8 @@ impl Lifecycle {
         )
     }
 
-    /// In the warm pool: it does not belong to the group's capacity yet.
+    /// Returns true for an instance in the warm pool, which is not yet part of the group's
+    /// capacity.
     pub fn is_warm(&self) -> bool {
         // AWS may add states of the pool; its prefix is the documented part.
         self.as_str().starts_with("Warmed:")
@@ -226,30 +229,31 @@ vocabulary! {
         Unhealthy = "unhealthy",
         /// It fails its health checks, and finishes the requests it has.
         UnhealthyDraining = "unhealthy.draining",
-        /// It receives no requests, for example because its zone is off.
+        /// It receives no requests, for example because its zone is not enabled.
         Unused = "unused",
         /// It was deregistered, and finishes the requests it has.
         Draining = "draining",
-        /// Its health cannot be told: health checks are off.
+        /// Its health is unknown, because health checks are off.
         Unavailable = "unavailable",
     }
 }
 
 impl TargetState {
-    /// It fails its checks, whether it drains or not.
+    /// Returns true if it fails its checks, whether it drains or not.
     pub fn is_unhealthy(&self) -> bool {
         matches!(self, Self::Unhealthy | Self::UnhealthyDraining)
     }
 }
 
 vocabulary! {
-    /// The status of a scaling activity that matters here; the others are steps on the way.
+    /// The status of a scaling activity. Only the statuses that matter here have a variant of their
+    /// own.
     ActivityStatus {
         /// It was carried out.
         Successful = "Successful",
         /// It failed; the activity's message says why.
         Failed = "Failed",
-        /// It was called off.
+        /// It was canceled.
         Cancelled = "Cancelled",
         /// It is under way.
         InProgress = "InProgress",

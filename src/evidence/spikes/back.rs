@@ -1,4 +1,4 @@
-//! From the load's fall to the group's first size.
+//! Reads the scale-in: from the fall of the load until the group is back at its first size.
 
 use jiff::Timestamp;
 
@@ -35,7 +35,7 @@ impl SpikeEvidence<'_> {
         moments[1..].sort_by_key(|moment| moment.at);
     }
 
-    /// The alarm for less, and what was decided on it.
+    /// Adds the low alarm, and the decision that followed from it.
     fn low_alarm(&self, spike: &mut Spike, dropped: Timestamp, until: Timestamp) {
         let shrinks = |one: &&Decision| {
             one.to < one.from && after(one.at, SECOND) > dropped && one.at < until
@@ -61,7 +61,7 @@ impl SpikeEvidence<'_> {
                     fired.origin(),
                     EXACT,
                 ));
-                // The period in which the load fell was low because it fell.
+                // The period in which the load fell is low because of the fall.
                 let first = fired
                     .breach
                     .map(|(at, _)| at)
@@ -89,7 +89,7 @@ impl SpikeEvidence<'_> {
         }
     }
 
-    /// The first that left, and what became of it.
+    /// Adds the first instance that left, and its later moments.
     fn leaving(&self, spike: &mut Spike, dropped: Timestamp, until: Timestamp) {
         let mut left = self
             .reaction

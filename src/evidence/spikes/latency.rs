@@ -1,4 +1,4 @@
-//! Whether p95 came back after a spike, and by whose doing.
+//! Finds out whether p95 came back after a spike, and whether new instances brought it back.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use crate::instances::{self, after};
 use model::measure::{Results, Select};
 
-/// Latency is back when it has kept its limit for so many seconds.
+/// Seconds in a row for which latency must keep its limit to count as back.
 pub(super) const STEADY: usize = 3;
 
-/// What became of p95 after the load had risen.
+/// The course of p95 after the load had risen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Latency {
     /// It never missed its limit.
@@ -22,8 +22,8 @@ pub(super) enum Latency {
     Never,
 }
 
-/// From the second in which it first keeps its limit again for a while. `rose`, the first new
-/// instance's first request, and the fall.
+/// Finds the second from which p95 keeps its limit again. The three times are the rise, the first
+/// request of a new instance, and the fall.
 pub(super) fn latency_back(
     results: &Results,
     started: Timestamp,

@@ -75,7 +75,7 @@ fn a_group_that_grew_before_the_spike_is_said_to_have() {
         ),
         "{first:?}"
     );
-    // But what it did then for the spike counts.
+    // A later decision for the spike counts, although the group had grown before it.
     let mut both = early;
     both.extend([
         change(14, "high", &[(11, 90.0)]),

@@ -1,4 +1,4 @@
-//! Scaling activities, and what their causes tell in AWS's words.
+//! Scaling activities, and the decisions that their causes tell in AWS's words.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,54 +13,56 @@ pub struct Activity {
     pub id: String,
     /// `Description`, for example `Launching a new EC2 instance: i-0abc`.
     pub description: String,
-    /// `Cause`: sentences of AWS with times, alarm and policy.
+    /// `Cause`: AWS's sentences with times, alarm and policy.
     pub cause: String,
     /// `StartTime`.
     pub start: Timestamp,
-    /// Includes the warm-up: not the moment of service.
+    /// `EndTime`, which includes the warm-up: it is not the moment of service.
     pub end: Option<Timestamp>,
     /// `StatusCode` as last seen.
     pub status: ActivityStatus,
-    /// `StatusMessage`: why it failed.
+    /// `StatusMessage`: the reason for a failure.
     pub message: Option<String>,
-    /// AWS's own JSON text; may name the invoking alarms.
+    /// `Details`: AWS's JSON text, which may name the alarms that caused it.
     pub details: Option<String>,
-    /// The desired count of a service before and after.
+    /// The desired count of a service before and after; absent for a group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<(u32, u32)>,
 }
 
 impl Activity {
-    /// By AWS's description, which begins with it whether the launch succeeded or not.
+    /// Returns true for a launch. AWS's description begins the same way if the launch failed.
     pub fn launches(&self) -> bool {
         self.description.starts_with("Launching")
     }
 
-    /// The termination of an instance.
+    /// Returns true for the termination of an instance.
     pub(crate) fn terminates(&self) -> bool {
         self.description.starts_with("Terminating")
     }
 
-    /// A launch that made the group larger: not the replacement of an unhealthy instance, whose
-    /// cause also speaks of "increasing the capacity".
+    /// Returns true for a launch that made the group larger. The replacement of an unhealthy
+    /// instance does not, although its cause also speaks of "increasing the capacity".
     pub fn grows(&self) -> bool {
         self.decision()
             .is_some_and(|decision| decision.to > decision.from)
     }
 
-    /// A termination that made the group smaller: not the removal of an unhealthy instance.
+    /// Returns true for a termination that made the group smaller, not for the removal of an
+    /// unhealthy instance.
     pub fn shrinks(&self) -> bool {
         self.decision()
             .is_some_and(|decision| decision.to < decision.from)
     }
 
-    /// An instance was taken away because it failed its checks.
+    /// Returns true if an instance was replaced because it failed its health checks.
     pub fn replaces(&self) -> bool {
         self.cause.contains("health check failure") || self.cause.contains("health-check failure")
     }
 
-    /// `Launching a new EC2 instance: i-0b`, `Launching a new EC2 instance from warm pool: i-0b`.
-    /// (One that failed has a status reason in its place.)
+    /// Returns the instance's id, for example from `Launching a new EC2 instance: i-0b` or
+    /// `Launching a new EC2 instance from warm pool: i-0b`. A failed launch has a status reason in
+    /// its place.
     pub fn instance(&self) -> Option<&str> {
         let id = self
             .description
@@ -72,8 +74,9 @@ impl Activity {
         id.starts_with("i-").then_some(id)
     }
 
-    /// What a policy or a person decided: the first sentence of the cause. (Application Auto
-    /// Scaling writes no time and no numbers into it.)
+    /// Returns the decision of a policy or a person, from the first sentence of the cause.
+    /// Application Auto Scaling writes no time and no numbers there, so a service's come from
+    /// `start` and `change`.
     pub fn decision(&self) -> Option<Decision> {
         let sentence = self.cause.split(".  ").next()?;
         let alarm = sentence
@@ -112,14 +115,15 @@ impl Activity {
     }
 }
 
-/// A change of the desired capacity, as an activity's cause tells it. Several activities share one.
+/// A change of the desired capacity, as an activity's cause tells it. Several activities may share
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// When the alarm's action ran; not when the alarm fired.
+    /// Time when the alarm's action ran, not when the alarm fired.
     pub at: Timestamp,
-    /// The alarm that the cause names; `None` where it names none.
+    /// The alarm that the cause names; absent where it names none.
     pub alarm: Option<String>,
-    /// The policy that the cause names; `None` where it names none.
+    /// The policy that the cause names; absent where it names none.
     pub policy: Option<String>,
     /// Desired capacity before.
     pub from: u32,

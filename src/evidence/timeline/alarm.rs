@@ -1,4 +1,4 @@
-//! Alarms as they are set, and their changes of state.
+//! Alarms with their settings, and their changes of state.
 
 use std::time::Duration;
 
@@ -15,58 +15,58 @@ pub struct Alarm {
     pub name: String,
     /// `StateValue` when it was read.
     pub state: AlarmState,
-    /// `StateTransitionedTimestamp`: since when it is in this state.
+    /// `StateTransitionedTimestamp`: start of the present state.
     pub state_since: Option<Timestamp>,
-    /// `Namespace` of its metric; `None` for metric math.
+    /// `Namespace` of its metric; absent for metric math.
     pub namespace: Option<String>,
     /// `MetricName`, or the expression of metric math.
     pub metric: Option<String>,
-    /// `Statistic` or `ExtendedStatistic`, for example `Average`; `None` for metric math.
+    /// `Statistic` or `ExtendedStatistic`, for example `Average`; absent for metric math.
     pub statistic: Option<String>,
     /// Names and values of the metric's dimensions.
     pub dimensions: Vec<(String, String)>,
     /// `ComparisonOperator`.
     pub comparison: AlarmComparison,
-    /// `Threshold`; `None` for an anomaly band.
+    /// `Threshold`; absent for an anomaly band.
     pub threshold: Option<f64>,
     /// `Period`: the length of one datapoint.
     pub period: Duration,
-    /// `EvaluationPeriods`: how many datapoints it looks at.
+    /// `EvaluationPeriods`: number of datapoints that the alarm evaluates.
     pub evaluation_periods: u32,
-    /// `DatapointsToAlarm`: how many of them must breach; `None` is all.
+    /// `DatapointsToAlarm`: number of those that must breach; absent means all.
     pub datapoints_to_alarm: Option<u32>,
-    /// `missing`, `ignore`, `breaching`, `notBreaching`.
+    /// `TreatMissingData`: `missing`, `ignore`, `breaching` or `notBreaching`.
     pub missing: String,
-    /// Of an alarm on metric math: what its expression is made of. The metric is then the
-    /// expression.
+    /// The queries of an alarm on metric math, whose `metric` is the expression; empty for other
+    /// alarms.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub math: Vec<MathQuery>,
 }
 
-/// One line of a metric math: an expression, or a metric that others name by its id.
+/// One query of metric math: an expression, or a metric that expressions name by its id.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MathQuery {
-    /// `Id`: expressions name it by this.
+    /// `Id`, by which expressions name this query.
     pub id: String,
-    /// `Expression`; `None` for a metric.
+    /// `Expression`; absent for a metric.
     pub expression: Option<String>,
-    /// `Namespace` of the metric; `None` for an expression.
+    /// `Namespace` of the metric; absent for an expression.
     pub namespace: Option<String>,
-    /// `MetricName`; `None` for an expression.
+    /// `MetricName`; absent for an expression.
     pub metric: Option<String>,
-    /// `Stat` of the metric; `None` for an expression.
+    /// `Stat` of the metric; absent for an expression.
     pub statistic: Option<String>,
     /// Names and values of the metric's dimensions.
     pub dimensions: Vec<(String, String)>,
-    /// `Period`; `None` for an expression that has none of its own.
+    /// `Period`; absent for an expression without a period of its own.
     pub period: Option<Duration>,
-    /// The one that the alarm looks at.
+    /// `ReturnData`: true for the query that the alarm watches.
     pub returned: bool,
 }
 
 impl Alarm {
-    /// Whether two alarms look at the same numbers.
+    /// Returns true if both alarms watch the same metric or expression.
     pub fn sees_the_same_as(&self, other: &Self) -> bool {
         let of = |alarm: &Self| {
             (
@@ -79,25 +79,25 @@ impl Alarm {
         of(self) == of(other) && self.dimensions == other.dimensions && self.math == other.math
     }
 
-    /// Whether a datapoint of this value breaches; never without a threshold.
+    /// Returns true if a datapoint of this value breaches; never without a threshold.
     pub(crate) fn breached_by(&self, value: f64) -> bool {
         self.threshold
             .is_some_and(|threshold| self.comparison.is_breached(value, threshold))
     }
 
-    /// Fires when the metric is high: it asks for more capacity.
+    /// Returns true if the alarm fires on a high metric, so it asks for more capacity.
     pub fn is_high(&self) -> bool {
         self.comparison.is_high()
     }
 
-    /// How many datapoints have to breach.
+    /// Returns the number of datapoints that have to breach.
     pub fn datapoints(&self) -> u32 {
         self.datapoints_to_alarm
             .unwrap_or(self.evaluation_periods)
             .max(1)
     }
 
-    /// The shortest time from the first breaching datapoint's start to the alarm.
+    /// Returns the shortest time from the start of the first breaching datapoint to the alarm.
     pub fn window(&self) -> Duration {
         self.period * self.datapoints()
     }
@@ -108,13 +108,13 @@ impl Alarm {
 pub struct AlarmChange {
     /// The alarm's name.
     pub alarm: String,
-    /// When the state changed.
+    /// Time of the change.
     pub at: Timestamp,
     /// The state before.
     pub from: AlarmState,
     /// The state after.
     pub to: AlarmState,
-    /// The datapoints the alarm was decided on, earliest first.
+    /// The datapoints that decided the state, earliest first.
     pub datapoints: Vec<Datapoint>,
 }
 

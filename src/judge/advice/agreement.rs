@@ -1,4 +1,4 @@
-//! How well the model of the policy, replaying the policy that ran, agrees with what the group did.
+//! Compares the group with the model of its policy, replayed on the same load.
 
 use std::time::Duration;
 
@@ -7,29 +7,29 @@ use serde::{Deserialize, Serialize};
 
 use model::units::{Seconds, seconds};
 
-/// The model speaks for the group only where it agrees with it for this share of the run.
+/// Share of the run's seconds from which on the model counts as agreeing with the group.
 const AGREES: f64 = 0.8;
 
-/// How far the model and the group agree on the policy that ran.
+/// Agreement of the model with the group, on the policy that ran.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Agreement {
-    /// Seconds in which the desired capacity was the same within one instance, at most one period
-    /// apart, and both had moved alike, of all.
+    /// Seconds in which the desired capacities agree: within one instance, at most `apart_s` apart,
+    /// and after moves in the same direction.
     pub within_one: u32,
     /// Seconds that were compared.
     pub seconds: u32,
-    /// Changes of size that the group made, and that the model made.
+    /// Changes of size that the group made.
     pub changes: u32,
     /// Changes of size that the model made.
     pub modelled: u32,
-    /// Changes of either for which the other makes none in the same direction at all.
+    /// Changes of either side for which the other has none in the same direction at all.
     pub unmatched: u32,
-    /// The furthest that a change of one lies from the nearest of the other in the same direction.
+    /// Longest time from a change of one side to the nearest of the other in the same direction.
     #[serde(rename = "worst_s", alias = "worst", with = "seconds")]
     #[schemars(with = "Seconds")]
     pub worst: Duration,
-    /// What they may lie apart: a period, or a look where that is longer.
+    /// Time that two changes may lie apart: a period, or the poll interval where that is longer.
     #[serde(rename = "apart_s", alias = "apart", with = "seconds")]
     #[schemars(with = "Seconds")]
     pub apart: Duration,
@@ -41,12 +41,12 @@ impl Agreement {
         f64::from(self.within_one) / f64::from(self.seconds.max(1))
     }
 
-    /// Whether the model may speak for the group: it agrees for 80 % of the seconds.
+    /// Returns true if the model agrees with the group for at least 80 % of the seconds.
     pub fn is_enough(self) -> bool {
         self.share() >= AGREES
     }
 
-    /// Every change of size is there, and within a period.
+    /// Returns true if every change of size has its counterpart, at most `apart` away.
     pub fn is_timely(self) -> bool {
         self.unmatched == 0 && self.worst <= self.apart
     }
@@ -59,7 +59,7 @@ pub(super) struct Turn {
     pub grows: bool,
 }
 
-/// The size at a second, and which way it last went.
+/// The size at a second, and the direction of the last change before it.
 #[derive(Clone, Copy, PartialEq)]
 struct SizeAndTrend {
     size: u32,
@@ -67,8 +67,9 @@ struct SizeAndTrend {
 }
 
 impl SizeAndTrend {
-    /// One instance apart is the same only while both went the same way: a model that never moves
-    /// agrees with nobody.
+    /// Returns true if the sizes agree. A difference of one instance counts as agreement only after
+    /// moves in the same direction, so a model that never moves does not agree with a group that
+    /// did.
     fn agrees(self, other: Self) -> bool {
         let near =
             self.size.abs_diff(other.size) <= 1 && self.grew.is_some() == other.grew.is_some();
@@ -93,8 +94,8 @@ fn standings(sizes: &[u32], before: u32) -> Vec<SizeAndTrend> {
     sizes.iter().map(step).collect()
 }
 
-/// The desired capacity of both for each second, what it was before, and the group's changes to the
-/// second.
+/// Compares the desired capacities of model and group, one for each second. `before` is the size
+/// before the load, `group` the group's changes with their exact times.
 pub(super) fn agreement(
     model: &[u32],
     seen: &[u32],
@@ -137,7 +138,7 @@ fn turns(sizes: &[u32], before: u32) -> Vec<Turn> {
         .collect()
 }
 
-/// From each change to the nearest of the others in the same direction.
+/// Returns the time from each change to the nearest of the others in the same direction.
 fn distances<'a>(of: &'a [Turn], others: &'a [Turn]) -> impl Iterator<Item = Option<f64>> + 'a {
     of.iter().map(|turn| {
         let alike = others.iter().filter(|other| other.grows == turn.grows);

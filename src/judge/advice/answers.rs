@@ -1,4 +1,4 @@
-//! The questions that a run should answer, and what to change.
+//! Answers the topics of the advice, the recommended change among them.
 
 use super::candidates::Tolerance;
 use super::content::{Answer, Basis, Choice, Content, Recommendation, Replay, Rest};
@@ -67,7 +67,7 @@ fn what_to_change(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     };
     let (mut replay, mut confidence) = how_sure(evidence, advice);
     replay.assumes.clone_from(&best.assumes);
-    // What new instances fail at first is in no row.
+    // No replay shows errors of new instances that do not yet serve well.
     if best.assumes.is_some() || !tolerance.is_held_by(best) || evidence.fresh.is_some() {
         confidence = confidence.min(Confidence::Medium);
     }
@@ -93,7 +93,8 @@ fn chosen(best: &Candidate, now: &Candidate, advice: &Advice, tolerance: Toleran
     }
 }
 
-/// What the recommended candidate leaves to be wished for, and those that do not.
+/// Returns the misses of the recommended candidate, and the names of the candidates that hold the
+/// limit.
 fn rest(best: &Candidate, advice: &Advice, tolerance: Tolerance) -> Option<Rest> {
     let holds = advice
         .candidates
@@ -106,7 +107,7 @@ fn rest(best: &Candidate, advice: &Advice, tolerance: Tolerance) -> Option<Rest>
     })
 }
 
-/// On what the rows rest, and how far that carries.
+/// Returns the basis of the replayed rows, and the confidence that it allows.
 fn how_sure(evidence: &Evidence<'_>, advice: &Advice) -> (Replay, Confidence) {
     let capacity = advice.capacity.as_ref();
     let mut confidence = capacity.map_or(Confidence::Low, |capacity| capacity.confidence);

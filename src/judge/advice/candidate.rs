@@ -1,4 +1,4 @@
-//! A policy that was replayed, and what would have come of it.
+//! A replayed policy, and its predicted result.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use model::units::{Seconds, seconds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is changed of the policy that ran.
+/// The difference between a candidate and the policy that ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Change {
@@ -30,7 +30,7 @@ pub enum Change {
         /// Minimum size of the group.
         min: u32,
     },
-    /// Room to grow, and what else is changed with it.
+    /// A higher maximum, and the change that comes with it.
     Maximum {
         /// Maximum size of the group.
         max: u32,
@@ -46,12 +46,12 @@ pub enum Change {
     },
     /// A warm pool, from which instances come into service sooner.
     WarmPool {
-        /// From the launch to in service, out of the pool.
+        /// Time from the launch out of the pool until in service.
         #[serde(rename = "boot_s", alias = "boot", with = "seconds")]
         #[schemars(with = "Seconds")]
         boot: Duration,
     },
-    /// From and until, counted from the start of the load.
+    /// A scheduled action that raises the minimum for a time.
     Scheduled {
         /// Start of the raised minimum, from the start of the load.
         #[serde(rename = "from_s", alias = "from", with = "seconds")]
@@ -68,7 +68,7 @@ pub enum Change {
     WhatIf,
 }
 
-/// A policy with what it would have done, predicted by replaying the load that was measured.
+/// A policy and its result, predicted by replaying the measured load.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     /// Name in words, for example `target 40`.
@@ -85,8 +85,9 @@ pub struct Candidate {
     pub usd: Option<f64>,
     /// Largest size of the group.
     pub most_instances: u32,
-    /// The candidate that the advice recommends.
+    /// True for the candidate that the advice recommends.
     pub recommended: bool,
-    /// What had to be assumed, because the run does not show it.
+    /// The assumption behind the prediction, where the run does not show it; `None` where there is
+    /// none.
     pub assumes: Option<Assumption>,
 }

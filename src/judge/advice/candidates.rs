@@ -1,4 +1,4 @@
-//! The policy that ran and others against the load that was measured, and which of them to take.
+//! Replays the policy that ran and others on the measured load, and recommends one of them.
 
 use std::time::Duration;
 
@@ -23,15 +23,15 @@ pub(super) struct Tried {
     pub agreement: Agreement,
 }
 
-/// Candidates that differ by no more than this share of the spike's seconds are equally good.
+/// Share of the spike's seconds by which equally good candidates may differ.
 const AS_GOOD: f64 = 0.05;
-/// And by no more than this share of all requests lost.
+/// Share of all requests by which the losses of equally good candidates may differ.
 const AS_FEW: f64 = 0.001;
 
-/// A candidate helps when no more than this share is left of what was missed or lost.
+/// Share of the seconds missed, or of the requests lost, that a candidate may leave and still help.
 const HELPED: f64 = 0.75;
 
-/// What may be missed and lost, and the limit is still held.
+/// Seconds and errors that a candidate may miss and still hold the limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tolerance {
     seconds: u32,
@@ -55,8 +55,8 @@ impl Tolerance {
         candidate.over_limit <= self.seconds && candidate.errors <= self.errors
     }
 
-    /// It holds, or takes away a good part of what is missed, or of what is lost without missing
-    /// more.
+    /// Returns true if the candidate holds the limit, or misses far fewer seconds, or loses far
+    /// fewer requests without missing more seconds. A quarter less is enough.
     pub(super) fn is_helped_by(self, candidate: &Candidate, now: &Candidate) -> bool {
         let less = |with: f64, without: f64| without > 0.0 && with <= without * HELPED;
         let misses_less = less(candidate.over_limit.into(), now.over_limit.into());
@@ -66,12 +66,12 @@ impl Tolerance {
     }
 }
 
-/// The policies that ran, as the replay takes them.
+/// The policies that ran, in the form that the replay takes.
 pub(super) struct Current {
     pub setting: Setting,
-    /// Which of them answers a rising load.
+    /// Index of the policy that answers a rising load.
     pub lead: usize,
-    /// What that one follows, in CloudWatch's words.
+    /// Namespace of the metric that this policy follows, in CloudWatch's words.
     pub namespace: String,
     pub metric: String,
 }
@@ -81,15 +81,16 @@ impl Current {
         self.setting.policies.get(self.lead)
     }
 
-    /// With another target; where no policy tracks one, with target tracking in place of all.
+    /// Returns the setting with another target. Where no policy tracks one, target tracking
+    /// replaces all policies.
     pub(super) fn tracking(&self, target: f64) -> Setting {
         let mut setting = self.setting.clone();
         let Some(lead) = setting.policies.get_mut(self.lead) else {
             return setting;
         };
         if let Rule::Tracking { tracking, .. } = &mut lead.rule {
-            // AWS makes the alarms anew with the target: the low one in the same proportion as it
-            // had.
+            // AWS makes new alarms for the new target. The low threshold keeps its proportion to
+            // the target.
             *tracking = tracking.with_target(target);
             lead.alarm.threshold = target;
             if let Some(low) = &mut lead.low {
@@ -116,7 +117,8 @@ impl Current {
     }
 }
 
-/// What AWS gives the alarms of a new target-tracking policy, before it tunes them.
+/// Datapoints of the two alarms that AWS makes for a new target-tracking policy, before it tunes
+/// them.
 const OUT_DATAPOINTS: usize = 3;
 const IN_DATAPOINTS: usize = 15;
 
@@ -188,8 +190,8 @@ pub(super) fn tried(
     })
 }
 
-/// A policy that needs more datapoints than the load has seconds for cannot be shown to do anything
-/// by it.
+/// Returns an assumption if the alarm's window is longer than the recorded load: such a load cannot
+/// show any effect of the policy.
 fn unseen(setting: &Setting, lead: usize, seconds: usize) -> Option<Assumption> {
     let follows = setting.policies.get(lead)?;
     let window = follows.period * follows.alarm.datapoints as u32;
@@ -210,7 +212,7 @@ fn compared(evidence: &Evidence<'_>, current: &Current, as_it_ran: &Replayed) ->
         })
         .filter(|turn| turn.at >= 0.0 && turn.at < seconds as f64)
         .collect();
-    // Within one instance, at most a period (or a look, where that is longer) apart.
+    // Changes may lie apart by a period, or by the poll interval where that is longer.
     let apart = current
         .lead()
         .map_or(instances::POLLED, |lead| lead.period.max(instances::POLLED));
@@ -223,7 +225,7 @@ fn compared(evidence: &Evidence<'_>, current: &Current, as_it_ran: &Replayed) ->
     )
 }
 
-/// Timings from the run, rules from the live alarms.
+/// Builds the setting for the replay: timings from the run, rules from the live alarms.
 fn current(
     evidence: &Evidence<'_>,
     ran: &Ran<'_>,
@@ -245,7 +247,7 @@ fn current(
     }
     let (boot, health) = instances::starts(&launched).ok_or(NoCandidates::NoStart)?;
     let lead = ran.lead().ok_or(NoCandidates::NoPolicyForMore)?;
-    // Where the policy has none of its own, the group's; where that has none, the cooldown.
+    // The warm-up of the policy, else the group's default one, else the default cooldown.
     let warm_up = lead
         .policy
         .warm_up
@@ -315,7 +317,7 @@ fn follows(
             .low
             .map(|low| alarm(low).ok_or_else(unknown))
             .transpose()?,
-        // A group's policy has none that gates it but a simple one, whose rule has it.
+        // Only a service has these. The cooldown of a group's simple policy is part of its rule.
         cooldowns: ran
             .policy
             .out_cooldown
@@ -324,7 +326,7 @@ fn follows(
     })
 }
 
-/// A live alarm as the model has it.
+/// Returns a live alarm in the form of the model.
 fn alarm(live: &timeline::Alarm) -> Option<AlarmModel> {
     let comparison = BreachRule::of_operator(live.comparison.as_str())?;
     let model = AlarmModel::new(comparison, live.threshold?, live.datapoints() as usize);
@@ -334,8 +336,8 @@ fn alarm(live: &timeline::Alarm) -> Option<AlarmModel> {
     ))
 }
 
-/// What the target groups ask for; where they could not be read, as seen of those that were scaled
-/// in, a look too late.
+/// Returns the longest deregistration delay of the target groups. If none was read, it is the
+/// median time that instances took to leave, as polled.
 fn drain(evidence: &Evidence<'_>) -> Duration {
     let asked = evidence.timeline.longest_drain();
     if !asked.is_zero() {
@@ -353,7 +355,7 @@ fn drain(evidence: &Evidence<'_>) -> Duration {
     .unwrap_or_default()
 }
 
-/// What passed between the last datapoint the alarm needed and the launch.
+/// Returns the time from the last datapoint that the alarm needed to the launch.
 fn lag(evidence: &Evidence<'_>, window: Duration) -> Duration {
     let at = |kind| moment::first(&evidence.reaction.out, kind).map(|moment| moment.at);
     match (at(MomentKind::Breach), at(MomentKind::LaunchBegan)) {
@@ -383,9 +385,9 @@ fn candidate(
     }
 }
 
-/// The least time over the limit; of those as good, the fewest requests lost; of those, the
-/// cheapest. What assumes something that the run does not show is recommended only where nothing
-/// else helps.
+/// Recommends the candidate with the least time over the limit. Among equally good ones it takes
+/// the fewest requests lost, and among those the cheapest. A candidate with an assumption is
+/// recommended only if no other helps.
 fn recommend(candidates: &mut [Candidate], tolerance: Tolerance) {
     let Some(now) = candidates.first() else {
         return;
@@ -406,7 +408,8 @@ fn recommend(candidates: &mut [Candidate], tolerance: Tolerance) {
     }
 }
 
-/// The first that is as good as any, by its place.
+/// Returns the index of the cheapest candidate that is as good as any within the tolerance.
+/// Candidates with an assumption count only if `assuming`.
 fn best(candidates: &[Candidate], assuming: bool, tolerance: Tolerance) -> Option<usize> {
     let able = || {
         candidates

@@ -1,5 +1,5 @@
-//! Why latency grew, and whose the errors are: each second asked for what it had, and not the spike
-//! as a whole.
+//! Finds why latency grew and what caused the errors, second by second instead of over the whole
+//! spike.
 
 use std::time::Duration;
 
@@ -11,27 +11,27 @@ use evidence::instances::{self, Left, between};
 use evidence::timeline::series;
 use evidence::{Confidence, InstanceCapacity};
 
-/// An instance is fresh for so long after it became healthy. (What caches and pools need; the
-/// judgement on fresh instances uses the same minute.)
+/// Time after an instance became healthy in which it counts as new: its caches and pools are cold.
+/// The judgement on new instances uses the same minute.
 const FRESH: Duration = Duration::from_mins(1);
-/// A balancer notices that an instance is gone within this; the judgement on dropped requests uses
-/// the same.
+/// Time within which a load balancer notices that an instance is gone. The judgement on dropped
+/// requests uses the same.
 const NOTICED: Duration = Duration::from_secs(2);
-/// A request that an instance took with it was sent a little before.
+/// Time before the end of an instance in which the requests were sent that it lost.
 const UNDER_WAY: Duration = Duration::from_secs(1);
 
-/// A fifth of all errors is more than chance.
+/// Divisor of all errors: a fifth of them is more than chance.
 const GOOD_PART: u64 = 5;
 
-/// Seconds of the spike, or of the whole run where it has none.
+/// Returns the seconds of the spike, or of the whole run if it has none.
 fn spike(evidence: &Evidence<'_>) -> std::ops::Range<usize> {
     let (from, until) = evidence.spike.unwrap_or((0, u32::MAX));
     let until = (until as usize).min(evidence.seconds.len());
     (from as usize).min(until)..until
 }
 
-/// What each instance had to carry until the group grew, second by second: it may have shrunk
-/// before.
+/// Answers what each instance had to carry in each second until the group grew. The group may have
+/// shrunk before that.
 pub(super) fn before_scaling(
     evidence: &Evidence<'_>,
     serving: &[u32],
@@ -86,7 +86,8 @@ pub(super) fn before_scaling(
     ))
 }
 
-/// When requests may be lost with an instance that leaves, in seconds from the start of the load.
+/// Returns the time in which a leaving instance may lose requests, in seconds from the start of the
+/// load.
 fn leaving(evidence: &Evidence<'_>, left: &Left) -> (f64, f64) {
     let second = |at: jiff::Timestamp| at.duration_since(evidence.started).as_secs_f64();
     let began = second(left.began.at) - (left.began.within + UNDER_WAY).as_secs_f64();
@@ -99,7 +100,7 @@ fn overlaps(evidence: &Evidence<'_>, left: &Left, (from, until): (f64, f64)) -> 
     began < until && gone > from
 }
 
-/// How many of the errors fell to which moments.
+/// Errors by their cause.
 #[derive(Debug, Default, PartialEq)]
 struct Causes {
     nobody: u64,
@@ -109,7 +110,7 @@ struct Causes {
     other: u64,
 }
 
-/// Puts each second's errors where they belong, the surest cause first.
+/// Assigns the errors of each second to one cause, the surest cause first.
 fn causes(evidence: &Evidence<'_>, serving: &[u32], limit: Option<f64>) -> Causes {
     let mut causes = Causes::default();
     let fresh: Vec<_> = evidence
@@ -118,7 +119,7 @@ fn causes(evidence: &Evidence<'_>, serving: &[u32], limit: Option<f64>) -> Cause
         .iter()
         .filter_map(instances::Launched::serves)
         .collect();
-    // What piled up in a second is answered in the next few.
+    // A queue that grew in one second is answered in the next.
     let over = |at: usize| {
         let (Some(second), Some(count)) = (evidence.seconds.get(at), serving.get(at)) else {
             return false;
@@ -198,7 +199,8 @@ pub(super) fn errors(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) 
     ))
 }
 
-/// A good part of the errors fell to new instances, with load to spare.
+/// Returns the errors of new instances with load to spare, if they are a fifth of all errors or
+/// more.
 pub(super) fn of_fresh(
     evidence: &Evidence<'_>,
     serving: &[u32],
@@ -214,7 +216,7 @@ pub(super) fn of_fresh(
     (young * GOOD_PART >= all && young > 0).then_some(FreshErrors::Inferred { young, all })
 }
 
-/// Where nothing missed the limit, what an instance carries is only known to be more.
+/// Returns the capacity if a load missed the limit. Otherwise the estimate is only a lower bound.
 fn known_limit(advice: &Advice) -> Option<&InstanceCapacity> {
     advice
         .capacity
@@ -222,7 +224,7 @@ fn known_limit(advice: &Advice) -> Option<&InstanceCapacity> {
         .filter(|capacity| capacity.between.1.is_some())
 }
 
-/// What the load balancer counted, where it counted any.
+/// Returns the load balancer's error counts that are above 0.
 fn by_balancer(evidence: &Evidence<'_>) -> Vec<(BalancerCount, f64)> {
     let sum = |name: &str| {
         let points = evidence

@@ -1,5 +1,4 @@
-//! Answers as types: the content of each, and what it rests on. Their sentences are made in
-//! `report::words`.
+//! Answers as types: the content of each and its basis. `report::words` makes their sentences.
 
 mod causes;
 mod settings;
@@ -34,12 +33,12 @@ pub struct Answer {
     pub content: Content,
     /// Evidence for the answer, or the run that would give one.
     pub basis: Basis,
-    /// How sure the answer is; low where the run cannot tell.
+    /// Confidence of the answer; low where the run cannot tell.
     pub confidence: Confidence,
 }
 
 impl Answer {
-    /// An answer of these parts.
+    /// Creates an answer from its parts.
     pub fn new(topic: Topic, content: Content, basis: Basis, confidence: Confidence) -> Self {
         Self {
             topic,
@@ -49,7 +48,7 @@ impl Answer {
         }
     }
 
-    /// This run cannot tell; the basis says which run would.
+    /// Creates an answer for a run that cannot tell; the basis names the run that would.
     pub fn unknown(topic: Topic, basis: Basis) -> Self {
         Self::new(topic, Content::Unknown, basis, Confidence::Low)
     }
@@ -60,19 +59,19 @@ impl Answer {
 pub enum Content {
     /// This run cannot tell.
     Unknown,
-    /// The candidate to take.
+    /// The candidate that the advice recommends.
     Change(Recommendation),
     /// The link of scaling out that took longest.
     SlowestLink(SlowestLink),
-    /// The load of each instance before the group grew.
+    /// The load of each instance before the group grew, as the cause of latency.
     LatencyBeforeGrowth(BeforeGrowth),
     /// The causes of the errors, by share.
     Errors(ErrorShares),
-    /// How far the group was from the size that the load needed.
+    /// Distance of the group's size from the size that the load needed.
     LoadFollowed {
         /// Shares of the time with too few and with too many instances.
         elasticity: Elasticity,
-        /// What the needless instance-minutes cost.
+        /// Cost of the instance-minutes that were not needed.
         cost: Option<Usd>,
     },
     /// The capacity of one instance, and the size that the load needs.
@@ -93,7 +92,7 @@ pub enum Content {
     Price(f64),
 }
 
-/// What an answer rests on, or which run would answer it.
+/// The evidence of an answer, or the run that would give one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Basis {
     /// No second held the limit.
@@ -102,13 +101,13 @@ pub enum Basis {
     NoSteadyDatapoint,
     /// No new instance came into service.
     NoStart,
-    /// No new task of a service came to run.
+    /// No new task of a service reached the running state.
     NoTaskStart,
-    /// No candidate was replayed, for this reason.
+    /// No candidate was replayed, for this reason if one is known.
     NoCandidates(Option<NoCandidates>),
     /// The measured load, replayed against each candidate.
     Replay(Replay),
-    /// The moments that a link lies between.
+    /// The moments at the two ends of a link.
     Moments(Vec<Moment>),
     /// These seconds of the load, and the size of the group in each.
     Seconds {
@@ -117,12 +116,12 @@ pub enum Basis {
         /// The second after the last.
         until: usize,
     },
-    /// The errors of each second, beside load, size and activities of the group.
+    /// The errors of each second, beside load, size and activities of the group in that second.
     ErrorsBySecond {
         /// Errors of the whole run.
         errors: u64,
     },
-    /// The instances that the load needed, at this many requests per second for each.
+    /// The instances that the load needed, computed from the capacity of one instance.
     InstancesNeeded {
         /// Requests per second that one instance carries within the limit.
         each: f64,
@@ -156,7 +155,7 @@ pub enum Basis {
     ServiceGuide,
     /// The EC2 Auto Scaling guide on the default instance warm-up.
     WarmUpGuide,
-    /// That guide, and the starts of this many instances.
+    /// The EC2 Auto Scaling guide on the default instance warm-up, and starts in this run.
     StartsAndWarmUpGuide {
         /// Instances that were launched and came into service.
         starts: usize,
@@ -172,7 +171,7 @@ pub enum Basis {
     },
     /// The starts of tasks, and the alarms of each policy of the service.
     TaskStartsAndAlarms {
-        /// Tasks that were launched and came to run.
+        /// Tasks that were launched and reached the running state.
         starts: usize,
     },
     /// Describe calls of the group, its hooks and its target groups, and the user guides.
@@ -181,29 +180,29 @@ pub enum Basis {
     Price(String),
 }
 
-/// The replay of the measured load on each candidate, and how far it carries.
+/// The replay of the measured load on each candidate, and the limits of its evidence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replay {
-    /// Where it is not sure.
+    /// Capacity of one instance and its confidence; `None` where the confidence is high.
     pub capacity: Option<(f64, Confidence)>,
-    /// How well the model agrees with the group on the policy that ran.
+    /// Agreement of the model with the group, on the policy that ran.
     pub agreement: Option<Agreement>,
-    /// Sessions waited for slow answers.
+    /// True for the closed model: sessions waited for slow answers.
     pub closed_load: bool,
     /// Assumption of the recommended candidate; `None` where it needs none.
     pub assumes: Option<Assumption>,
 }
 
-/// The answer to the question of the change.
+/// The answer to the question of what to change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recommendation {
-    /// The candidate to take, or none.
+    /// The choice among the candidates.
     pub choice: Choice,
-    /// What the recommended candidate still misses, if it does.
+    /// Misses of the recommended candidate; `None` where it holds the limit.
     pub rest: Option<Rest>,
 }
 
-/// Which candidate to take.
+/// The choice among the candidates.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Choice {
     /// Another candidate does better than the policy that ran.
@@ -213,19 +212,20 @@ pub enum Choice {
         /// The policy that ran.
         now: Box<Candidate>,
     },
-    /// None of the others does as well for fewer instance-minutes.
+    /// The policy that ran holds the limit, and no other candidate does so for fewer
+    /// instance-minutes.
     Nothing {
         /// Candidates besides the policy that ran.
         others: u32,
     },
-    /// None of the others is a remedy.
+    /// The policy that ran misses the limit, and no other candidate helps enough.
     NoRemedy {
         /// Candidates besides the policy that ran.
         others: u32,
     },
 }
 
-/// The recommended candidate does not hold the limit.
+/// Misses of a recommended candidate that does not hold the limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rest {
     /// Seconds in which its p95 is over the limit.
@@ -236,7 +236,7 @@ pub struct Rest {
     pub held_by: Vec<String>,
 }
 
-/// Why no other policy was replayed.
+/// The reason why no other policy was replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoCandidates {
     /// No second held the limit, so the capacity of an instance is not known.
@@ -261,12 +261,12 @@ pub enum NoCandidates {
         /// Its `PolicyType`.
         kind: PolicyKind,
     },
-    /// It scales by a forecast of its own.
+    /// The policy scales by a forecast of its own.
     Forecast {
         /// Name of the policy.
         policy: String,
     },
-    /// No datapoint of its metric lies below the ceiling, beside the load.
+    /// No datapoint of the policy's metric lies below the ceiling, beside the load.
     NoDatapoint {
         /// Name of the policy.
         policy: String,

@@ -1,5 +1,5 @@
-//! Which link of scaling out took longest, by the moments that were seen: also where one is
-//! missing, or the load was over before the group was there.
+//! Finds the link of scaling out that took longest, by the moments that were seen. A moment may be
+//! missing, and the load may have ended before the group was there.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const CHAIN: [MomentKind; 7] = [
     MomentKind::Healthy,
     MomentKind::FirstRequest,
 ];
-/// Latency that misses its limit in the last seconds of the load did not come back.
+/// Seconds at the end of the load; latency that misses its limit there did not come back.
 const LAST: usize = 3;
 
 pub(super) fn slowest(evidence: &Evidence<'_>) -> Option<Answer> {
@@ -79,8 +79,8 @@ fn own_window(evidence: &Evidence<'_>, whole: Duration) -> Option<OwnWindow> {
     Some(OwnWindow { window, share })
 }
 
-/// In time order, without those that another cause moved: a rise of the load long after the alarm
-/// that it did not raise, and latency that was back before any new instance served.
+/// Returns the moments of one chain in time order. It leaves out a rise of the load after the
+/// chain's first moment, and latency that was back before a new instance served.
 fn of_one_chain(moments: &[Moment]) -> Vec<&Moment> {
     let mut chain: Vec<&Moment> = moments
         .iter()
@@ -104,8 +104,8 @@ fn of_one_chain(moments: &[Moment]) -> Vec<&Moment> {
     chain
 }
 
-/// Why a moment of the chain is not among the links. (A breaching period may begin before the load
-/// that makes it breach: those two are one.)
+/// Returns the reason why a moment of the chain is left out. A breaching period may begin before
+/// the rise of the load that makes it breach; that rise is not left out.
 fn aside(all: &[Moment], used: &[&Moment]) -> Option<Aside> {
     let first = used.first().map(|first| after(first.at, first.resolution));
     let rose_later = all
@@ -138,7 +138,7 @@ fn unfinished(evidence: &Evidence<'_>, moments: &[&Moment]) -> Option<Unfinished
         lasted: between(last.at, stopped),
     };
     match last.kind {
-        // Nothing fired, or no instance was asked for: no chain has begun.
+        // No alarm fired or no instance was asked for, so no chain has begun.
         MomentKind::LoadRose | MomentKind::LatencyBack => None,
         MomentKind::FirstRequest => {
             is_late_at_the_end(evidence).then(|| open(MomentKind::LatencyBack))

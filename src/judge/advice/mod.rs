@@ -1,9 +1,9 @@
-//! What the run says about the policy, as types with their figures: which link is slow, why it grew
-//! slow, what one instance carries, and which other policy would have done better with the same
-//! load. The sentences are made in `report::words`.
+//! Advice on the scaling policy, as types with their figures: which link is slow, why latency grew,
+//! and what one instance carries. It also replays the same load on other policies, and names any
+//! that would have done better. `report::words` makes the sentences.
 //!
-//! Every answer names its evidence and how sure it is. What this run cannot answer says which run
-//! would.
+//! Every answer names its evidence and how sure it is. Where this run cannot answer, the evidence
+//! names the run that would.
 
 use std::time::Duration;
 
@@ -47,28 +47,28 @@ pub use others::{Assumption, ROOM, Standing};
 pub use topic::Topic;
 pub use what_if::{WhatIf, WhatIfError};
 
-/// What advice is given on.
+/// The run that the advice is given on.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     /// The load, one entry for each second.
     pub seconds: &'a [Second],
-    /// The open model: the load did not ease off when the target grew slow.
+    /// True for the open model: the load does not ease off when the target grows slow.
     pub open: bool,
     /// Observations of the group.
     pub timeline: &'a Timeline,
     /// The moments of scaling.
     pub reaction: &'a Reaction,
-    /// Start of the load; seconds count from it.
+    /// Start of the load, from which all seconds count.
     pub started: Timestamp,
     /// First second of the spike, and the one after its last.
     pub spike: Option<(u32, u32)>,
-    /// What p95 has to stay under.
+    /// The limit that p95 has to stay under.
     pub limit: Limit,
-    /// US dollars for one instance for an hour, where one's own is given.
+    /// The user's own price in US dollars for one instance-hour, if given.
     pub instance_price: Option<f64>,
-    /// Why the load proves less than its plan would have, if it does.
+    /// The reason why the load proves less than its plan would have, if it does.
     pub weakness: Option<Weakness>,
-    /// What new instances did worse than the others, where they were judged not to serve at once.
+    /// The sentence on new instances that answered worse than the others, if they were so judged.
     pub fresh: Option<&'a str>,
 }
 
@@ -77,21 +77,21 @@ pub struct Evidence<'a> {
 pub struct Advice {
     /// The bound of p95 that the answers rest on.
     pub limit: Limit,
-    /// In the order of a report; topics that do not apply are left out.
+    /// The answers in the order of a report, without topics that do not apply.
     pub answers: Vec<Answer>,
     /// Capacity of one instance; `None` where no second held the limit.
     pub capacity: Option<InstanceCapacity>,
     /// The tracked metric beside the load; `None` where no steady datapoint lies beside it.
     pub metric: Option<Metric>,
-    /// How well the model agrees with the group; `None` where nothing was replayed.
+    /// Agreement of the model with the group; `None` where nothing was replayed.
     pub agreement: Option<Agreement>,
     /// Closeness of the group's size to the load; `None` without a known capacity.
     pub elasticity: Option<Elasticity>,
-    /// What money is reckoned by, where it is known.
+    /// Basis of all costs; `None` where no price is known.
     pub price: Option<Price>,
-    /// The policy that ran is the first.
+    /// The replayed policies, the policy that ran first.
     pub candidates: Vec<Candidate>,
-    /// Why there are no candidates, if there are none.
+    /// The reason why there are no candidates, if there are none.
     pub no_candidates: Option<NoCandidates>,
     /// The recommended candidate as Terraform.
     pub snippet: Option<String>,
@@ -105,13 +105,14 @@ struct Ran<'a> {
 struct RanPolicy<'a> {
     policy: &'a Policy,
     rule: Rule,
-    /// Target tracking's high alarm; the only one of a step or simple policy.
+    /// The high alarm of target tracking; for a step or simple policy its high alarm, else its low
+    /// one.
     alarm: &'a Alarm,
     low: Option<&'a Alarm>,
 }
 
 impl<'a> Ran<'a> {
-    /// The one that answers a rising load: target tracking before others.
+    /// Returns the policy that answers a rising load; target tracking comes before others.
     fn lead(&self) -> Option<&RanPolicy<'a>> {
         let out = || self.policies.iter().filter(|one| one.alarm.is_high());
         out()
@@ -128,7 +129,7 @@ impl RanPolicy<'_> {
         }
     }
 
-    /// The metric it follows, laid beside the load of the run.
+    /// Returns the metric that the policy follows, laid beside the load of the run.
     fn metric(&self, evidence: &Evidence<'_>, serving: &[u32]) -> Option<Metric> {
         let series = evidence.timeline.metric_of(self.alarm)?;
         capacity::metric(
@@ -141,7 +142,7 @@ impl RanPolicy<'_> {
     }
 }
 
-/// Answers all topics and replays the candidates, `what_if` among them where it is given.
+/// Answers all topics and replays the candidates, including `what_if` if it is given.
 pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
     let serving = instances::serving(evidence.timeline, evidence.started, evidence.seconds.len());
     let capacity = capacity::estimate(evidence.seconds, &serving, evidence.limit.p95)
@@ -191,7 +192,7 @@ pub fn advise(evidence: &Evidence<'_>, what_if: Option<&WhatIf>) -> Advice {
     advice
 }
 
-/// The policies as the model has them; why not, if it cannot.
+/// Returns the policies in the form of the model, or the reason why it cannot replay them.
 fn ran(timeline: &Timeline) -> Result<Ran<'_>, NoCandidates> {
     let alarms = timeline.alarms();
     let mut policies = Vec::new();
@@ -242,8 +243,8 @@ fn ran(timeline: &Timeline) -> Result<Ran<'_>, NoCandidates> {
     }
 }
 
-/// What a policy does, by its live alarms: AWS tunes the thresholds of target tracking.
-/// `cooldown`: the group's own, for a simple policy that has none.
+/// Returns the rule of a policy, with thresholds from its live alarms, because AWS tunes those of
+/// target tracking. `cooldown` is the group's own, for a simple policy that has none.
 fn rule(policy: &Policy, alarm: &Alarm, low: Option<&Alarm>, cooldown: Duration) -> Option<Rule> {
     let threshold = alarm.threshold?;
     let adjustment =
@@ -285,7 +286,7 @@ fn rule(policy: &Policy, alarm: &Alarm, low: Option<&Alarm>, cooldown: Duration)
     })
 }
 
-/// What a simple policy without a cooldown of its own waits for.
+/// Returns the group's default cooldown, which a simple policy without its own waits for.
 fn default_cooldown(timeline: &Timeline) -> Duration {
     timeline
         .groups()

@@ -1,4 +1,4 @@
-//! The other policies that are laid against the measured load, each with what it takes for granted.
+//! Other policies to replay on the measured load, each with its assumption.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(super) struct Other {
     pub assumes: Option<Assumption>,
 }
 
-/// What a candidate takes for granted, because the run does not show it.
+/// The assumption of a candidate, where the run does not show it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Assumption {
     /// A spike may come at any time of the day.
@@ -31,28 +31,28 @@ pub enum Assumption {
     CpuFromAgent,
     /// The same metric is published at high resolution.
     OwnMetric,
-    /// An instance of the warm pool is in service this soon.
+    /// An instance from the warm pool is in service after `boot`.
     PooledStart {
-        /// From the launch to in service, out of the pool.
+        /// Time from the launch out of the pool until in service.
         boot: Duration,
     },
-    /// A load is longer than the alarm's window; the recorded one is not.
+    /// A real load lasts longer than the alarm's window; the recorded load does not.
     WindowNotSeen {
         /// Datapoints of the alarm times its period.
         window: Duration,
-        /// Length of the load that the replay has.
+        /// Length of the recorded load.
         recorded: Duration,
     },
 }
 
-/// The cost of a higher minimum for a day, at most, whether a spike comes or not.
+/// The cost of a higher minimum for a day, with or without a spike. It is an upper bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Standing {
     /// Additional instance-hours of one day.
     pub instance_hours: f64,
     /// Cost of those hours; `None` where no price is known.
     pub usd: Option<Usd>,
-    /// The minimum before.
+    /// The minimum of the policy that ran.
     pub before: u32,
 }
 
@@ -73,7 +73,7 @@ impl Other {
         }
     }
 
-    /// The same with room to grow.
+    /// Returns the same candidate with a higher maximum.
     fn up_to(self, max: u32) -> Self {
         let name = format!("maximum {max}, {}", self.name);
         let change = Change::Maximum {
@@ -88,13 +88,13 @@ impl Other {
     }
 }
 
-/// A target leaves room for what comes while instances boot: at most this share of what an instance
-/// carries.
+/// Share of an instance's capacity that a target may use at most. The rest is for load that comes
+/// while new instances boot.
 pub const ROOM: f64 = 0.7;
-/// Of the boot that was seen. What a start from the pool takes depends on the image: only a run
-/// shows it.
+/// Divisor of the boot that was seen, for a start from the pool. The real time depends on the
+/// image: only a run shows it.
 const POOLED: u32 = 4;
-/// How long before a spike a scheduled action should have its instances ready, beyond their start.
+/// Time before a spike by which a scheduled action's instances should be ready.
 const EARLY: Duration = Duration::from_secs(5);
 /// The shortest period that a policy can track.
 const HIGH_RESOLUTION: Duration = Duration::from_secs(10);
@@ -126,10 +126,10 @@ pub(super) fn all(
     others
 }
 
-/// Instances that the highest load needs, and what the group may become for them.
+/// Instances that the highest load needs, and the bounds of the group.
 struct Size {
     needed: u32,
-    /// With the room that a target leaves.
+    /// Instances for the highest load, with the room that a target leaves.
     roomy: u32,
     bounds: Bounds,
 }
@@ -159,7 +159,7 @@ impl Size {
         }
     }
 
-    /// With the maximum that it needs, said so.
+    /// Raises the candidate's maximum as far as the load needs, and says so in its name.
     fn fit(&self, other: Other) -> Other {
         let bounds = Bounds {
             max: self.raised().max,
@@ -196,8 +196,8 @@ fn targets(service: &InstanceLimits, current: &Current, lead: &Follows) -> Vec<O
         .collect()
 }
 
-/// Lower targets, and the one that leaves an instance the room it needs; whole numbers. `tracks`:
-/// there is a target now.
+/// Returns targets to try, in whole numbers: lower ones, and the one that leaves an instance enough
+/// room. `tracks` is true if the policy that ran tracks a target.
 fn values(target: f64, tracks: bool, service: &InstanceLimits, lead: &Follows) -> Vec<f64> {
     let fitting = fitting(service.at_limit, lead.per_request, lead.ceiling);
     let lower = if tracks {
@@ -212,13 +212,14 @@ fn values(target: f64, tracks: bool, service: &InstanceLimits, lead: &Follows) -
     targets
 }
 
-/// The target that leaves room for what comes while instances boot.
+/// Returns the target that leaves room for load that comes while instances boot.
 pub(super) fn fitting(at_limit: f64, per_request: f64, ceiling: Option<f64>) -> f64 {
     let full = at_limit * per_request;
     ceiling.map_or(full, |ceiling| full.min(ceiling)) * ROOM
 }
 
-/// Where the maximum is what holds the group back: more of it, alone and with lower targets.
+/// Returns candidates with a higher maximum, alone and with lower targets, if the maximum is too
+/// small for the load.
 fn room(size: &Size, service: &InstanceLimits, current: &Current, lead: &Follows) -> Vec<Other> {
     if !size.is_beyond_maximum() {
         return Vec::new();
@@ -245,7 +246,7 @@ fn room(size: &Size, service: &InstanceLimits, current: &Current, lead: &Follows
 
 fn step(size: &Size, current: &Current, lead: &Follows) -> Option<Other> {
     let setting = &current.setting;
-    // Just as many as are needed would never work off what has piled up until they serve.
+    // With just the instances needed, the queue that grew until they serve would never drain.
     let add = size
         .roomy
         .min(size.raised().max)
@@ -269,7 +270,8 @@ fn step(size: &Size, current: &Current, lead: &Follows) -> Option<Other> {
     Some(size.fit(Other::new(name, Change::Step { threshold, add }, with)))
 }
 
-/// Half way to the ceiling: what an ordinary day reaches belongs to the policy that is there.
+/// Returns a threshold half way to the ceiling: ordinary load below it is left to the policy that
+/// ran.
 pub(super) fn step_threshold(target: f64, ceiling: Option<f64>) -> f64 {
     ceiling.map_or(target * 1.5, |ceiling| f64::midpoint(target, ceiling))
 }
@@ -304,13 +306,13 @@ fn minimums(size: &Size, current: &Current, price: Option<&Price>) -> Vec<Other>
     minimums.into_iter().map(other).collect()
 }
 
-/// What a higher minimum takes for granted.
+/// Returns the assumption of a higher minimum.
 pub(super) fn all_day(min: u32, before: u32, price: Option<&Price>) -> Option<Assumption> {
     (min > before).then(|| Assumption::SpikeAtAnyTime(standing(min, before, price)))
 }
 
-/// What a higher minimum costs whether a spike comes or not. What the policy would keep beyond the
-/// old one anyhow is not known of a whole day.
+/// Returns the cost of a higher minimum, with or without a spike. It is an upper bound: on a real
+/// day the policy may keep some of these instances anyhow.
 pub(super) fn standing(min: u32, before: u32, price: Option<&Price>) -> Standing {
     let instance_hours = f64::from(min.saturating_sub(before)) * 24.0;
     Standing {
@@ -320,8 +322,8 @@ pub(super) fn standing(min: u32, before: u32, price: Option<&Price>) -> Standing
     }
 }
 
-/// What CloudWatch itself publishes for EC2 and load balancers has periods of a minute at least:
-/// only a metric of one's own comes more often.
+/// Returns a candidate that follows a high-resolution metric. CloudWatch's own metrics of EC2 and
+/// load balancers have periods of at least a minute; only a custom metric comes more often.
 fn high_resolution(current: &Current, lead: &Follows, is_service: bool) -> Option<Other> {
     let tracks = matches!(lead.rule, Rule::Tracking { .. });
     if lead.period < Duration::from_mins(1) || is_service || !tracks {
@@ -370,7 +372,7 @@ fn scheduled(evidence: &Evidence<'_>, size: &Size, current: &Current) -> Option<
         Duration::from_secs(until.into()),
     );
     let from = spike.saturating_sub(ready);
-    // The action came before the recorded load where that leaves no time for it.
+    // If the spike comes too early for the action, the group starts the load at the raised minimum.
     let initial = if spike < ready {
         setting.initial.max(min)
     } else {

@@ -1,5 +1,5 @@
-//! The times that surround a policy (warm-up, cooldown), by the starts that were seen, and settings
-//! that the run shows to be wrong, each with the rule behind it.
+//! Judges warm-up and cooldown by the starts that were seen, and other settings that the run shows
+//! to be wrong.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use evidence::moment::{self, MomentKind};
 use evidence::timeline::{Alarm, GroupState, Policy};
 use evidence::vocabulary::PolicyKind;
 
-/// Longer than a poll: not only two looks apart.
+/// Time to healthy that is too long; it is more than the uncertainty of two polls.
 const LONG_CHECK: Duration = Duration::from_secs(5);
-/// A delay that most requests do not need; AWS's own default is five minutes.
+/// Deregistration delay that most requests do not need; AWS's default is five minutes.
 const LONG_DRAIN: Duration = Duration::from_mins(2);
-/// A time is too long when it is so much longer than what is needed, and by more than two looks.
+/// Factor over the fitting time from which a set time is too long; two polls of slack come on top.
 const LONGER: f64 = 1.5;
 
-/// How an instance starts, in the middle of all that were seen.
+/// Start of an instance: the median of all starts that were seen.
 struct InstanceStart {
     boot: Duration,
     health: Duration,
-    /// Until its load shows in the metric.
+    /// Time until the instance's load shows in the metric.
     period: Duration,
     seen: usize,
 }
@@ -53,7 +53,7 @@ impl InstanceStart {
         })
     }
 
-    /// From in service on.
+    /// Returns the time from in service until the metric shows the instance's load.
     fn to_steady(&self) -> Duration {
         self.health + self.period
     }
@@ -71,7 +71,7 @@ fn group<'a>(evidence: &Evidence<'a>) -> Option<&'a GroupState> {
         .map(|(_, group)| group)
 }
 
-/// A warm-up counts from in service on: booting is before it.
+/// Answers which warm-up fits. It counts from in service on, so the boot is not part of it.
 pub(super) fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
     let group = group(evidence)?;
     let sure = |warm_up, basis| {
@@ -118,7 +118,7 @@ pub(super) fn warm_up(evidence: &Evidence<'_>) -> Option<Answer> {
     ))
 }
 
-/// What a warm-up cost on the way back.
+/// Returns the time for which the warm-up delayed scaling in.
 fn blocked(evidence: &Evidence<'_>, live: Duration) -> Option<Duration> {
     let at = |kind| moment::first(&evidence.reaction.back, kind).map(|moment| moment.at);
     let (alarm, decided) = (at(MomentKind::LowAlarm)?, at(MomentKind::DecidedToShrink)?);
@@ -126,8 +126,8 @@ fn blocked(evidence: &Evidence<'_>, live: Duration) -> Option<Duration> {
     (waited > instances::POLLED && waited <= live + instances::POLLED * 2).then_some(waited)
 }
 
-/// Cooldowns gate simple scaling, and services; but where no warm-up is set, the default one is
-/// taken for it.
+/// Answers which cooldown fits. Cooldowns gate simple scaling and services. Where no warm-up is
+/// set, AWS uses the default cooldown as the warm-up.
 pub(super) fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
     let topic = Topic::Cooldown;
     let group = group(evidence)?;
@@ -180,8 +180,8 @@ pub(super) fn cooldown(evidence: &Evidence<'_>) -> Option<Answer> {
     ))
 }
 
-/// A service's two: the one that follows a scale-out lasts until the new tasks show in the alarm,
-/// the one that follows a scale-in until there is a datapoint of the smaller service.
+/// Answers a service's two cooldowns. After a scale-out it should last until the alarm's window
+/// shows the new tasks, after a scale-in until there is a datapoint of the smaller service.
 fn of_service(topic: Topic, evidence: &Evidence<'_>, policies: &[&Policy]) -> Option<Answer> {
     let gated = |policy: &&&Policy| policy.out_cooldown.is_some() || policy.cooldown.is_some();
     let gated: Vec<&Policy> = policies.iter().filter(gated).copied().collect();
@@ -214,7 +214,7 @@ fn of_service(topic: Topic, evidence: &Evidence<'_>, policies: &[&Policy]) -> Op
     ))
 }
 
-/// A step policy that only shrinks has nothing to do with this one.
+/// Returns the cooldown after a scale-out, or `None` for a policy that only shrinks.
 fn scale_out(
     evidence: &Evidence<'_>,
     policy: &Policy,
@@ -244,7 +244,8 @@ fn scale_in(evidence: &Evidence<'_>, policy: &Policy) -> Option<ServiceCooldown>
     let low = alarms
         .iter()
         .find(|alarm| policy.alarms.contains(&alarm.name) && !alarm.is_high())?;
-    // The alarm stays in ALARM meanwhile: one datapoint of the smaller service decides of the next.
+    // The low alarm stays in ALARM meanwhile: one datapoint of the smaller service decides on the
+    // next step.
     let drain = evidence.timeline.longest_drain();
     let about = drain + low.period;
     Some(ServiceCooldown::In {
@@ -257,7 +258,7 @@ fn scale_in(evidence: &Evidence<'_>, policy: &Policy) -> Option<ServiceCooldown>
     })
 }
 
-/// A time that is set beside the one that fits. `slack`: so much longer is not too long yet.
+/// Compares a set time with the fitting one. `slack` is the excess that is not yet too long.
 fn fit(live: Duration, about: Duration, slack: Duration) -> Fit {
     if live > about.mul_f64(LONGER) + slack {
         Fit::Longer
@@ -268,7 +269,7 @@ fn fit(live: Duration, about: Duration, slack: Duration) -> Fit {
     }
 }
 
-/// The window of a policy's own alarm that fires when the metric is high, or low.
+/// Returns the longest window of the policy's own alarms for which `is` holds.
 fn window(
     evidence: &Evidence<'_>,
     policy: &Policy,
@@ -281,7 +282,7 @@ fn window(
     own.map(|alarm| alarm.window()).max()
 }
 
-/// Settings around the policy that the run shows to be wrong.
+/// Answers which settings around the policy the run shows to be wrong.
 pub(super) fn around(evidence: &Evidence<'_>, serving: &[u32], advice: &Advice) -> Option<Answer> {
     let group = group(evidence)?;
     let mut settings: Vec<OtherSetting> = Vec::new();
@@ -314,7 +315,7 @@ fn failed_checks(evidence: &Evidence<'_>, group: &GroupState) -> Option<OtherSet
     })
 }
 
-/// Instances that take requests before they can serve them well.
+/// Returns the errors of instances that take requests before they can serve them well.
 fn fresh_errors(
     evidence: &Evidence<'_>,
     group: &GroupState,
@@ -325,8 +326,7 @@ fn fresh_errors(
         Some(judged) => FreshErrors::Judged(judged.to_owned()),
         None => causes::of_fresh(evidence, serving, advice)?,
     };
-    // What one of several is by hand has no single owner: the longest is what a new instance is
-    // given at most.
+    // With several target groups, the longest slow start counts: no new instance gets more.
     let surroundings = evidence.timeline.surroundings();
     let slow_start = surroundings
         .into_iter()
@@ -533,7 +533,7 @@ mod tests {
         );
     }
 
-    /// Where nothing else is set, the cooldown is the warm-up: both answers say so.
+    /// Without any warm-up the cooldown takes its place: both answers say so.
     #[test]
     fn a_cooldown_that_is_taken_for_the_warm_up_matters() {
         let unset = with(|seen| {

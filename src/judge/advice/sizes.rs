@@ -1,5 +1,4 @@
-//! How many instances, and by which numbers of the policy they should come: size, target, minimum,
-//! maximum, steps.
+//! Answers how many instances the load needs, and which target, minimum, maximum and steps fit.
 
 use super::candidates::Tolerance;
 use super::content::{
@@ -11,7 +10,7 @@ use evidence::timeline::Policy;
 use evidence::vocabulary::PolicyKind;
 use evidence::{Confidence, InstanceCapacity};
 
-/// A metric whose middle datapoint lies further from the load than this says little of a target.
+/// Scatter of a metric around the load above which it says little of a target.
 const SCATTERED: f64 = 0.2;
 
 fn peak(evidence: &Evidence<'_>) -> f64 {
@@ -69,7 +68,7 @@ fn beyond_maximum(max: u32, capacity: &InstanceCapacity, peak: f64) -> Option<Be
     (needed > max).then_some(BeyondMaximum::MayBeTooSmall { max })
 }
 
-/// Whether the metric is at its target when an instance has as much as it should.
+/// Answers which target value fits, by the metric's value at the load that an instance should have.
 pub(super) fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let topic = Topic::TargetValue;
     let policies = evidence.timeline.policies();
@@ -113,8 +112,8 @@ pub(super) fn target(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer>
     ))
 }
 
-/// What the rows with other targets say of the one that is set: the recommended one, else the best
-/// of them.
+/// Compares the target that is set with the replayed rows of other targets: with the recommended
+/// row, else with the best.
 fn replayed(evidence: &Evidence<'_>, advice: &Advice) -> Option<TargetCompared> {
     let (now, others) = advice.candidates.split_first()?;
     let is_target = |one: &&Candidate| match &one.change {
@@ -155,7 +154,7 @@ fn replayed(evidence: &Evidence<'_>, advice: &Advice) -> Option<TargetCompared> 
     })
 }
 
-/// Where no row could be replayed.
+/// Compares the targets themselves, where no row could be replayed.
 fn compared(now: f64, fitting: f64) -> TargetCompared {
     if now > fitting * 1.1 {
         TargetCompared::LittleRoom
@@ -164,7 +163,7 @@ fn compared(now: f64, fitting: f64) -> TargetCompared {
     }
 }
 
-/// The least and the most, by what the calm and the highest load need.
+/// Answers which minimum and maximum the calm and the highest load need.
 pub(super) fn bounds(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let topic = Topic::MinAndMax;
     let (_, group) = evidence.timeline.groups().next_back()?;
@@ -202,7 +201,8 @@ pub(super) fn bounds(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer>
     ))
 }
 
-/// How large a step has to be, where there are steps; else what one would do.
+/// Answers how large a step has to be. Without a step policy it takes the replayed candidate with
+/// one.
 pub(super) fn steps(evidence: &Evidence<'_>, advice: &Advice) -> Option<Answer> {
     let topic = Topic::StepSizes;
     let Some(capacity) = &advice.capacity else {
@@ -248,7 +248,7 @@ fn largest(policy: &Policy) -> i32 {
         .unwrap_or(0)
 }
 
-/// The row with one size, where the policy has none.
+/// Returns the replayed row with one step, where the policy has none.
 fn single(advice: &Advice) -> Option<StepSize> {
     let now = advice.candidates.first()?;
     let is_step = |change: &Change| matches!(change, Change::Step { .. });
@@ -275,7 +275,7 @@ mod tests {
     use super::*;
     use crate::report::words;
 
-    /// The rows are what other targets would do: the sentence says nothing else.
+    /// The rows show other targets' effect: the sentence must agree with them.
     #[test]
     fn what_is_said_of_the_target_is_what_the_rows_say() {
         let (timeline, seconds) = seen("TargetTrackingScaling");

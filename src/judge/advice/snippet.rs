@@ -1,4 +1,4 @@
-//! A change as Terraform, ready to be laid beside the group's own module.
+//! Writes a change as Terraform that fits beside the group's own module.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,12 +6,13 @@ use std::time::Duration;
 use super::{Change, Evidence, Ran, RanPolicy};
 use evidence::timeline::{Alarm, GroupState};
 
-/// The shortest period of an alarm in AWS on a metric of one's own; the lab has shorter ones.
+/// The shortest alarm period in seconds that AWS allows on a custom metric; the lab allows shorter
+/// ones.
 const SHORTEST_PERIOD: u64 = 10;
-/// The shortest period of what AWS itself publishes.
+/// The shortest period in seconds of AWS's own metrics.
 const AWS_PERIOD: u64 = 60;
 
-/// How a CPU metric comes every ten seconds: EC2 publishes none, so it is one's own.
+/// Comment for a CPU metric every ten seconds: EC2 publishes none, so the CloudWatch agent must.
 const CPU_OF_THE_AGENT: &str = r#"# EC2 publishes CPUUtilization every minute at best. This follows a metric of your own, by the CloudWatch agent with
 #   "agent":   { "metrics_collection_interval": 10 }
 #   "metrics": { "append_dimensions": { "AutoScalingGroupName": "${aws:AutoScalingGroupName}" },
@@ -19,7 +20,7 @@ const CPU_OF_THE_AGENT: &str = r#"# EC2 publishes CPUUtilization every minute at
 #                "metrics_collected": { "cpu": { "measurement": ["usage_active"], "totalcpu": true } } }
 "#;
 
-/// Nothing where there is nothing to change.
+/// Returns the Terraform of a change, or `None` if there is nothing to change.
 pub(super) fn terraform(change: &Change, evidence: &Evidence<'_>, ran: &Ran<'_>) -> Option<String> {
     let (_, group) = evidence.timeline.groups().next_back()?;
     of(change, group, ran.lead()?)
@@ -43,7 +44,7 @@ fn of(change: &Change, group: &GroupState, lead: &RanPolicy<'_>) -> Option<Strin
             tracking(&mut out, group, lead, lead.target()?, Some(*period))
         }
         Change::Maximum { max, with } => {
-            // What comes with it is written for the group as it will be.
+            // The change that comes with it is written for the group with the new maximum.
             let group = GroupState {
                 max: *max,
                 ..group.clone()
@@ -94,7 +95,7 @@ fn is_ec2_cpu(alarm: &Alarm) -> bool {
         && alarm.metric.as_deref() == Some("CPUUtilization")
 }
 
-/// The same CPU as the agent publishes it, over the whole group.
+/// Returns the alarm on the same CPU, as the agent publishes it for the whole group.
 fn of_the_agent(alarm: &Alarm, group: &GroupState) -> Alarm {
     Alarm {
         namespace: Some("CWAgent".to_owned()),
@@ -108,7 +109,7 @@ fn resource(group: &GroupState) -> String {
     format!("service/{}", group.name)
 }
 
-/// Three lines that say what is scaled, for Application Auto Scaling.
+/// Writes the three lines that identify a service for Application Auto Scaling.
 fn of_service(out: &mut String, group: &GroupState) -> std::fmt::Result {
     writeln!(out, "  service_namespace  = \"ecs\"")?;
     writeln!(out, "  resource_id        = {:?}", resource(group))?;
@@ -150,7 +151,7 @@ fn scheduled(out: &mut String, group: &GroupState, min: u32) -> std::fmt::Result
     )
 }
 
-/// What a policy on metric math follows is its owner's expression: it stays as it is.
+/// Writes a change to a policy that follows metric math. The expression stays as it is.
 fn of_math(out: &mut String, change: &Change, lead: &RanPolicy<'_>) -> std::fmt::Result {
     writeln!(
         out,
@@ -176,7 +177,7 @@ fn of_math(out: &mut String, change: &Change, lead: &RanPolicy<'_>) -> std::fmt:
     }
 }
 
-/// The policy itself with another target; a new one where it tracked none.
+/// Writes the policy that ran with another target, or a new policy if it tracked none.
 fn tracking(
     out: &mut String,
     group: &GroupState,
@@ -263,7 +264,7 @@ fn metric(out: &mut String, alarm: &Alarm, period: Option<Duration>) -> std::fmt
                 },
             )?;
         }
-        // A period of its own exists only in the form with metric math.
+        // Target tracking accepts a custom period only in the form with metric math.
         Some(period) => {
             writeln!(
                 out,
@@ -286,7 +287,7 @@ fn metric(out: &mut String, alarm: &Alarm, period: Option<Duration>) -> std::fmt
     writeln!(out, "    }}")
 }
 
-/// `app/<balancer>/<id>/targetgroup/<group>/<id>`, of the dimensions of the alarm.
+/// Returns `app/<balancer>/<id>/targetgroup/<group>/<id>`, from the dimensions of the alarm.
 fn resource_label(alarm: &Alarm) -> Option<String> {
     let dimension = |wanted: &str| {
         alarm

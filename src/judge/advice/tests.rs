@@ -1,5 +1,5 @@
-//! Advice on a run whose every instant is known: the group is the model itself, seen through a
-//! timeline.
+//! Tests the advice on a run whose every moment is known: the group is the model itself, seen
+//! through a timeline.
 
 use super::*;
 use crate::report::words;
@@ -23,7 +23,7 @@ pub(super) fn at(second: usize) -> Timestamp {
         .unwrap()
 }
 
-/// Calm, a spike of half a minute, calm.
+/// Ten calm seconds, a spike of half a minute, and 40 calm seconds.
 fn load() -> Vec<f64> {
     [vec![120.0; 10], vec![560.0; 30], vec![120.0; 40]].concat()
 }
@@ -70,12 +70,12 @@ fn group(desired: u32, serving: u32) -> Observed {
     })
 }
 
-/// What a run would have seen of a group that follows the model.
+/// Makes the timeline and the load of a run on a group that follows the model.
 pub(super) fn seen(kind: &str) -> (Timeline, Vec<Second>) {
     seen_of(kind, 8, load())
 }
 
-/// One whose maximum of three holds it back: five are needed.
+/// Makes a run on a group that its maximum of three holds back: the load needs five instances.
 pub(super) fn pinned() -> (Timeline, Vec<Second>) {
     let (mut timeline, seconds) = seen_of(
         "TargetTrackingScaling",

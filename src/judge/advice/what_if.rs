@@ -1,4 +1,5 @@
-//! One's own candidate: what `--what-if` changes of the policy that ran, or why it cannot.
+//! The user's own candidate: the changes of `--what-if` to the policy that ran, or the error in
+//! them.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use model::scaling::Bounds;
 use model::scaling::replay::Setting;
 use model::units::{self, DurationError};
 
-/// What it changes of the policy that ran.
+/// Changes to the policy that ran, as `--what-if` gives them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WhatIf {
     /// Target value of target tracking, in the metric's unit.
@@ -21,11 +22,11 @@ pub struct WhatIf {
     pub warm_up: Option<Duration>,
     /// Period of the alarms of each policy.
     pub period: Option<Duration>,
-    /// Datapoints to alarm, and its evaluation periods.
+    /// Datapoints to alarm, which are also the evaluation periods.
     pub datapoints: Option<usize>,
 }
 
-/// Why `--what-if` cannot be read, or does not fit the group that was watched.
+/// The reason why `--what-if` cannot be read, or does not fit the group that was watched.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WhatIfError {
     /// A part has no `=`.
@@ -50,9 +51,9 @@ pub enum WhatIfError {
         /// The maximum that was given.
         max: u32,
     },
-    /// An alarm cannot look back so far.
+    /// The alarms would look back further than AWS allows.
     WindowTooLong {
-        /// Datapoints times period; more than 24 hours.
+        /// Datapoints times period, which is more than 24 hours.
         window: Duration,
     },
     /// Only a minimum is given, and the group's maximum is smaller.
@@ -73,7 +74,7 @@ pub enum WhatIfError {
         /// Name of the group.
         group: String,
     },
-    /// No metric is tracked in such periods.
+    /// No metric is tracked in periods of this length.
     UnusualPeriod {
         /// The period that was given.
         period: Duration,
@@ -108,7 +109,7 @@ pub enum WhatIfError {
         /// The largest count that is accepted.
         most: u32,
     },
-    /// `why` is what the parser of durations says.
+    /// A duration cannot be read.
     NotADuration {
         /// `warm-up` or `period`.
         name: &'static str,
@@ -127,18 +128,19 @@ pub enum WhatIfError {
     },
 }
 
-/// Larger groups than AWS runs; the model has every instance in memory.
+/// Largest count that is accepted. AWS runs no larger groups, and the model holds every instance in
+/// memory.
 const MOST: u32 = 10_000;
-/// Bytes a minute are the largest metric that is tracked.
+/// Highest target that is accepted. The largest metrics that are tracked are bytes a minute.
 const HIGHEST_TARGET: f64 = 1e12;
-/// AWS takes no longer one.
+/// Longest warm-up that AWS accepts.
 const LONGEST_WARM_UP: Duration = Duration::from_hours(1);
-/// An alarm's periods and datapoints may not reach back further.
+/// Longest window of an alarm, datapoints times period, that AWS accepts.
 const LONGEST_WINDOW: Duration = Duration::from_hours(24);
 const MINUTE: Duration = Duration::from_mins(1);
 
 impl WhatIf {
-    /// `target=50,min=4`: names and values as `--what-if` takes them.
+    /// Parses names and values as `--what-if` takes them, for example `target=50,min=4`.
     pub fn parse(text: &str) -> Result<Self, WhatIfError> {
         let mut what_if = Self::default();
         let mut names: Vec<&str> = Vec::new();
@@ -175,7 +177,7 @@ impl WhatIf {
         Ok(())
     }
 
-    /// What its parts say of each other.
+    /// Checks the parts against each other.
     fn whole(self) -> Result<Self, WhatIfError> {
         if let (Some(min), Some(max)) = (self.min, self.max)
             && min > max
@@ -189,7 +191,7 @@ impl WhatIf {
         Ok(self)
     }
 
-    /// Why it does not fit the group that was watched, if it does not.
+    /// Checks the changes against the group that was watched.
     pub fn fits(&self, timeline: &Timeline) -> Result<(), WhatIfError> {
         if let Some((_, group)) = timeline.groups().next() {
             let (min, max) = (group.min, group.max);
@@ -264,7 +266,7 @@ impl WhatIf {
     }
 }
 
-/// What the live alarms may have besides is known only beside the run.
+/// Returns true for periods that AWS allows for any metric: 10 s, 30 s and whole minutes.
 fn is_usual(period: Duration) -> bool {
     [10, 30].contains(&period.as_secs()) || period.as_secs().is_multiple_of(MINUTE.as_secs())
 }

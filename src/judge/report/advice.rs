@@ -1,5 +1,5 @@
-//! From a run's report to the evidence that advice is given on: the same way during the run and
-//! long after it.
+//! Turns a run's report into the evidence for advice. The run itself and `advise` later both use
+//! it.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use evidence::load::{Second, demand, least_sent};
 use model::scenario::Limit;
 use model::scenario::PhaseRole;
 
-/// What one may say of one's own beside the run.
+/// The user's own input to the advice.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Own {
     /// The candidate of `--what-if`; `None` where the option is not given.
     pub what_if: Option<WhatIf>,
-    /// US dollars for one instance for an hour.
+    /// The user's price in US dollars for one instance-hour; `None` if not given.
     pub instance_price: Option<f64>,
 }
 
-/// Advice on the policy, in words; `None` where no reaction of a group was watched.
+/// Returns the advice on the policy, in words; `None` where no reaction of a group was watched.
 pub fn advice(
     load: &Load,
     timeline: &Timeline,
@@ -67,8 +67,8 @@ fn seconds(load: &Load) -> Vec<Second> {
         .collect()
 }
 
-/// A load that ended before this share of its plan was cut short: the last request of a plan may be
-/// a little before its end.
+/// Share of its plan below which a load counts as cut short. The last request of a full plan may
+/// come a little before its end.
 const WHOLE: f64 = 0.9;
 
 fn weakness(load: &Load) -> Option<Weakness> {

@@ -1,4 +1,4 @@
-//! Advice, as `report.json` has it: the answers and candidates with their sentences.
+//! Advice as `report.json` has it: answers and candidates with their sentences.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,9 +19,9 @@ pub struct ReportedAnswer {
     pub question: String,
     /// The answer in words.
     pub answer: String,
-    /// What it rests on, or which run would answer it.
+    /// The evidence of the answer in words, or the run that would give one.
     pub evidence: String,
-    /// How sure the answer is.
+    /// Confidence of the answer.
     pub confidence: Confidence,
 }
 
@@ -30,28 +30,28 @@ pub struct ReportedAnswer {
 pub struct ReportedAdvice {
     /// The bound of p95 that the answers rest on.
     pub limit: Limit,
-    /// In the order of a report; topics that do not apply are left out.
+    /// The answers in the order of a report, without topics that do not apply.
     pub answers: Vec<ReportedAnswer>,
     /// Capacity of one instance; `null` where no second held the limit.
     pub capacity: Option<InstanceCapacity>,
     /// The tracked metric beside the load; `null` where no steady datapoint lies beside it.
     pub metric: Option<Metric>,
-    /// How well the replay agrees with the group; `null` where nothing was replayed.
+    /// Agreement of the replay with the group; `null` where nothing was replayed.
     pub agreement: Option<Agreement>,
     /// Closeness of the group's size to the load; `null` without a known capacity.
     pub elasticity: Option<Elasticity>,
-    /// What money is reckoned by, where it is known.
+    /// Basis of all costs; `null` where no price is known.
     #[serde(default)]
     pub price: Option<Price>,
-    /// The policy that ran is the first.
+    /// The replayed policies, the policy that ran first.
     pub candidates: Vec<ReportedCandidate>,
-    /// Why there are no candidates, if there are none.
+    /// The reason why there are no candidates; `null` where there are some.
     pub no_candidates: Option<String>,
-    /// The recommended candidate as Terraform.
+    /// The recommended candidate as Terraform; `null` where there is nothing to change.
     pub snippet: Option<String>,
 }
 
-/// A policy with what it would have done, predicted by replaying the load that was measured.
+/// A policy and its result, predicted by replaying the measured load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedCandidate {
     /// Name in words, for example `target 40`.
@@ -68,8 +68,8 @@ pub struct ReportedCandidate {
     pub usd: Option<f64>,
     /// Largest size of the group.
     pub most_instances: u32,
-    /// The candidate that the advice recommends.
+    /// True for the candidate that the advice recommends.
     pub recommended: bool,
-    /// What had to be assumed, because the run does not show it.
+    /// The assumption behind the prediction in words; `null` where there is none.
     pub assumes: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! A report with everything in it, for tests of what reads reports.
+//! A report with every field filled, for tests of code that reads reports.
 
 #![allow(
     clippy::unwrap_used,
@@ -92,7 +92,7 @@ fn example_advice() -> ReportedAdvice {
     }
 }
 
-/// A run as it might have been, for snapshots of every form.
+/// Makes a plausible report of a run, for snapshots of every form.
 pub fn report() -> RunReport {
     let row = |name: &str, ok, status_5xx, p95| Row {
         name: name.to_owned(),
@@ -247,7 +247,7 @@ pub fn report() -> RunReport {
                         },
                         1,
                     ),
-                    // Of an earlier version, which had the sentence only.
+                    // A moment of an earlier version, which had only the sentence.
                     Moment {
                         kind: MomentKind::InService,
                         at: at(17),

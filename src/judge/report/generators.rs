@@ -1,5 +1,5 @@
-//! How the load came to be: what each generator was asked and sent, when one strained, where
-//! connections went, and how often each named check held.
+//! Figures of the generators: the load asked and sent, saturation, connections, and results of the
+//! named checks.
 
 use std::collections::BTreeMap;
 
@@ -17,15 +17,15 @@ pub struct Generators {
     pub tasks: Vec<TaskRow>,
     /// Stretches in which a generator was saturated; empty where none was.
     pub strained: Vec<Stretch>,
-    /// Connections opened, and those of them that shook hands in full or resumed.
+    /// Connections that were opened.
     pub opened: u64,
     /// Full TLS handshakes.
     pub tls_full: u64,
     /// Resumed TLS handshakes.
     pub tls_resumed: u64,
-    /// Most connections that were open at the end of a second, of all tasks together.
+    /// Most connections that were open at the end of a second, summed over all tasks.
     pub most_open: u64,
-    /// Iterations that could not be started, were cut at the end of their grace, or had no data.
+    /// Iterations that could not be started, because a generator was at its own ceiling.
     pub dropped: u64,
     /// Sessions and iterations that were cut at the end of their grace.
     pub cut: u64,
@@ -33,8 +33,8 @@ pub struct Generators {
     pub without_data: u64,
 }
 
-/// What one task was asked and what it sent: iterations (open model) or sessions (closed model),
-/// second by second.
+/// The load that one task was asked for and that it sent, second by second. It counts iterations in
+/// the open model, sessions in the closed model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskRow {
     /// Slot of the task, from 0.
@@ -43,10 +43,10 @@ pub struct TaskRow {
     pub asked: Vec<u64>,
     /// Iterations that it started, or sessions that it ran, by second.
     pub sent: Vec<u64>,
-    /// Thousandths of a core, of the busiest worker in its busiest second.
+    /// Load of the busiest worker in its busiest second, in thousandths of a core.
     #[serde(rename = "busiest_permille", alias = "busiest")]
     pub busiest: u32,
-    /// In microseconds: the latest that a request was sent after its intended start.
+    /// Longest delay of a request after its intended start, in microseconds.
     #[serde(rename = "latest_us", alias = "latest")]
     pub latest: u64,
     /// Most resident memory in any second, in MiB.
@@ -54,13 +54,13 @@ pub struct TaskRow {
 }
 
 impl TaskRow {
-    /// Share of the iterations or sessions asked for that were sent, from 0 to 1.
+    /// Returns the share of the iterations or sessions asked for that were sent, from 0 to 1.
     pub fn share(&self) -> f64 {
         self.sent.iter().sum::<u64>() as f64 / self.asked.iter().sum::<u64>().max(1) as f64
     }
 }
 
-/// How often a named check of a step held.
+/// Results of a named check of a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckRow {
     /// Name of the step, with its flow where there are several.
@@ -73,7 +73,7 @@ pub struct CheckRow {
     pub failed: u64,
 }
 
-/// One address of the target: a load balancer that scales has several, and new ones later.
+/// An address of the target. A load balancer that scales has several, and adds new ones later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AddressRow {
     /// IP address and port.
@@ -84,10 +84,10 @@ pub struct AddressRow {
     pub opened: u64,
     /// Connection attempts that failed.
     pub refused: u64,
-    /// The first and last second in which it was used.
+    /// First second in which the address was used, from the start of the load.
     #[serde(rename = "first_s", alias = "first")]
     pub first: u32,
-    /// The last second in which it was used.
+    /// Last second in which the address was used, from the start of the load.
     #[serde(rename = "last_s", alias = "last")]
     pub last: u32,
 }
@@ -136,7 +136,7 @@ impl Generators {
         }
     }
 
-    /// One sentence on connections.
+    /// Returns a sentence on the connections.
     pub fn connections(&self) -> String {
         let hands = match (self.tls_full, self.tls_resumed) {
             (0, 0) => String::new(),

@@ -1,4 +1,4 @@
-//! What was judged, as `report.json` has it: the judge's findings with their sentences.
+//! Judgements as `report.json` has them: the judge's findings with their sentences.
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -8,21 +8,21 @@ use crate::verdict::{Expectation, Measured, Reason, Warning};
 use evidence::Reaction;
 use model::outcome::Verdict;
 
-/// One judgement, with the number it rests on.
+/// One judgement, with the figures behind it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judgement {
-    /// Its `id`, and the limits that were asked for.
+    /// The `id` of the expectation, and the limits that were asked for.
     #[serde(flatten)]
     pub expectation: Expectation,
-    /// What was asked, in the user's words where there are any: `p95 < 500ms`.
+    /// The expectation in words, the user's own if there are any: `p95 < 500ms`.
     pub asked: String,
-    /// Where it was measured: a phase, the run, the group.
+    /// The part of the run that was judged: the name of a phase, `run`, or `group`.
     pub scope: String,
     /// The verdict on this expectation.
     pub verdict: Verdict,
-    /// What was measured, with its unit; empty where nothing could be.
+    /// The measured figures in words, with their units; empty where nothing could be measured.
     pub measured: String,
-    /// Why it is not passed, or what it was computed from.
+    /// The reason in words: why the expectation is not passed, or the basis of the judgement.
     pub because: String,
     /// `measured` as figures. Not in reports of versions 1 to 4.
     #[serde(
@@ -40,7 +40,7 @@ pub struct Judgement {
     pub reason: Option<Reason>,
 }
 
-/// Nothing for an id that this version does not know: the sentence beside it says the same.
+/// Returns `None` for an id that this version does not know: the sentence beside it says the same.
 fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -49,7 +49,8 @@ fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(
 }
 
 impl Judgement {
-    /// What was asked and where, said once: `errors < 1% in spike`.
+    /// Returns the expectation and its scope, without saying the scope twice: `errors < 1% in
+    /// spike`.
     pub fn question(&self) -> String {
         let is_plain = !matches!(self.expectation, Expectation::Threshold { .. });
         if is_plain || self.scope == "run" || self.asked.ends_with(&format!("in {}", self.scope)) {
@@ -59,7 +60,7 @@ impl Judgement {
         }
     }
 
-    /// What was measured and what that rests on.
+    /// Returns the measured figures and the reason, as one sentence.
     pub fn answer(&self) -> String {
         if self.measured.is_empty() {
             self.because.clone()
@@ -79,21 +80,21 @@ pub struct ReportedWarning {
     pub text: String,
 }
 
-/// Everything judged, the worst first.
+/// All judgements of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judged {
     /// The verdict of the run.
     pub verdict: Verdict,
-    /// One sentence: what decided it.
+    /// The judgement that decided the verdict, or that all hold, in one sentence.
     pub because: String,
-    /// Whether the figures are the target's.
+    /// Judgements on the figures themselves: whether they describe the target.
     pub validity: Vec<Judgement>,
     /// The scenario's thresholds.
     pub thresholds: Vec<Judgement>,
     /// The scaling expectations; empty where no group was watched.
     pub scaling: Vec<Judgement>,
-    /// Could not be judged and nobody asked for it, or takes a load of one's own to judge; decides
-    /// nothing.
+    /// Expectations that the scenario does not ask for and the run could not judge, or that need
+    /// load sent by Spikeproof. They do not count for the verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_judged: Vec<Judgement>,
     /// The moments of scaling; `null` where no group was watched.
@@ -101,7 +102,8 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// What new instances that took requests did worse than the others, if so it was judged.
+    /// Returns the reason why new instances that took requests are judged worse than the others;
+    /// `None` if they are not.
     pub fn fresh_failed(&self) -> Option<&str> {
         let served = self
             .reaction

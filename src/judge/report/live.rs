@@ -1,8 +1,7 @@
-//! The run as it happens: a block that redraws itself on a terminal, a line at a time everywhere
-//! else.
+//! Shows the run as it happens: on a terminal as a block that redraws itself, elsewhere as lines.
 //!
-//! Not silent for long where there is no terminal: people watch CI logs. Writing never fails the
-//! run; a closed terminal is ignored.
+//! Without a terminal it is never silent for long, because people watch CI logs. A failure to write
+//! never fails the run.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -15,10 +14,10 @@ use super::latency;
 use model::events::{Event, Phase, Progress};
 use model::units;
 
-/// Between two progress lines where there is no terminal.
+/// Time between two progress lines where there is no terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
-/// Shows events until the sender is gone. Everything goes to stderr: stdout is for the result.
+/// Shows events until the sender is dropped. Everything goes to stderr: stdout is for the result.
 pub async fn show(mut events: UnboundedReceiver<Event>) {
     let mut view = View::new();
     while let Some(event) = events.recv().await {
@@ -27,7 +26,7 @@ pub async fn show(mut events: UnboundedReceiver<Event>) {
     view.bar.finish_and_clear();
 }
 
-/// Under the text of a line, behind its time.
+/// Indent of further lines below the text of a line, which begins with its time.
 const INDENT: &str = "          ";
 
 struct View {
@@ -35,8 +34,7 @@ struct View {
     terminal: bool,
     begun: Instant,
     last_progress: Option<Instant>,
-    /// The last line about tasks and group: they are told whenever they are looked at, and shown
-    /// when they change.
+    /// The last lines about tasks and group. Every poll reports these, and only changes are shown.
     shown: [Option<String>; 2],
 }
 
@@ -105,7 +103,7 @@ impl View {
     }
 }
 
-/// A closed stderr is no reason to end a run.
+/// A closed stderr is no reason to end a run, so the error is dropped.
 fn write_line(line: &str) {
     drop(writeln!(std::io::stderr(), "{line}"));
 }
@@ -138,7 +136,7 @@ fn progress_line(progress: &Progress) -> String {
     )
 }
 
-/// What an event says to a person; nothing for those that only feed the block.
+/// Returns the line for an event, or `None` for events that only feed the block.
 fn line(event: &Event) -> Option<String> {
     Some(match event {
         Event::RunNamed { run, folder, reap } => {

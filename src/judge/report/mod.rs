@@ -1,5 +1,5 @@
-//! One run as data, and the same run as terminal text, JSON and a page. Pure, but for the live
-//! view.
+//! The report of one run as data, and as terminal text, JSON and a page. All of it is pure except
+//! the live view.
 
 use std::time::Duration;
 
@@ -37,10 +37,11 @@ pub use advised::{ReportedAdvice, ReportedAnswer, ReportedCandidate};
 pub use generators::{AddressRow, CheckRow, Generators, TaskRow};
 pub use judged::{Judged, Judgement, ReportedWarning};
 
-/// Grows when a field changes its meaning or goes; readers refuse what they do not know.
+/// Version of `report.json`. It grows when a field is removed or changes its meaning; readers
+/// refuse newer versions.
 pub const VERSION: u32 = 5;
 
-/// `report.json`: everything the other forms are made from.
+/// The content of `report.json`, from which all other forms are made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunReport {
     /// Version of this format.
@@ -53,21 +54,21 @@ pub struct RunReport {
     pub scenario: String,
     /// URL of the target.
     pub url: String,
-    /// Any certificate was taken: `tls.insecure`.
+    /// True if any certificate was accepted: `tls.insecure`.
     #[serde(default)]
     pub insecure: bool,
-    /// Repeats this run's choices as `seed` of the scenario.
+    /// Seed of the run's random choices; as `seed` of a scenario it repeats them.
     pub seed: Option<u64>,
     /// Auto Scaling group, or `cluster/service`; `null` where none was watched.
     pub group: Option<String>,
-    /// Where the generators ran: `Fargate` or `local processes`.
+    /// Kind of the generators: `Fargate` or `local processes`.
     pub fleet: String,
-    /// AWS account and region, where there is one.
+    /// AWS account and region; `null` without AWS.
     pub place: Option<String>,
-    /// How the target is known to be the caller's own.
+    /// Evidence that the target is the caller's own.
     #[serde(default)]
     pub standing: TargetAuthorization,
-    /// Begin of the run, before anything was created.
+    /// Start of the run, before anything was created.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub begun: Timestamp,
     /// The agreed start instant of the load; seconds in this report count from it.
@@ -75,9 +76,9 @@ pub struct RunReport {
     pub started: Option<Timestamp>,
     /// Reason for the exit code.
     pub exit: Exit,
-    /// Why there is no verdict, if there is none.
+    /// The error that kept the run from a verdict; `null` where there is none.
     pub error: Option<String>,
-    /// The user stopped the run.
+    /// True if the user stopped the run.
     pub interrupted: bool,
     /// Judgements and verdict; `null` where the run was not judged.
     pub judged: Option<Judged>,
@@ -85,13 +86,13 @@ pub struct RunReport {
     pub load: Option<Load>,
     /// Sizes of the group over time; empty where no group was watched.
     pub capacity: Vec<Capacity>,
-    /// What the run says about the policy; nothing where no group was watched.
+    /// Advice on the scaling policy; `null` where no group was watched.
     pub advice: Option<ReportedAdvice>,
     /// Generator tasks that the plan has.
     pub tasks: u32,
     /// Cost of the generators, estimated before the run.
     pub estimate: TaskCost,
-    /// Nothing where the fleet costs nothing.
+    /// Actual cost of the generators; `null` where they cost nothing.
     pub cost: Option<TaskCost>,
     /// Resources that were destroyed, and those that are left.
     pub destroyed: Destroyed,
@@ -104,7 +105,7 @@ pub struct RunReport {
 }
 
 impl RunReport {
-    /// The command that removes what is left.
+    /// Returns the command that removes the resources that are left.
     pub fn remedy(&self) -> String {
         self.destroyed
             .remedy
@@ -112,7 +113,7 @@ impl RunReport {
             .unwrap_or_else(|| format!("spikeproof reap {}", self.run))
     }
 
-    /// What was paid, and how that compares to the estimate.
+    /// Returns the actual cost, compared with the estimate, as a sentence.
     pub fn cost_sentence(&self) -> String {
         let Some(cost) = &self.cost else {
             return "nothing, the generators ran on this machine".to_owned();
@@ -129,14 +130,14 @@ impl RunReport {
     }
 }
 
-/// What was proven gone, by a Describe of each name, and what was not.
+/// Resources that a Describe call of each name proved gone, and the others.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Destroyed {
     /// Resources that are proven gone, each with its evidence.
     pub gone: Vec<String>,
     /// Resources that may be left, each with its reason; empty after a clean teardown.
     pub left: Vec<String>,
-    /// The command that removes what is left, if something is.
+    /// The command that removes what is left; absent where nothing is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
@@ -158,7 +159,8 @@ pub struct Load {
     /// One row for each address that was connected to.
     #[serde(default)]
     pub addresses: Vec<AddressRow>,
-    /// Why connections failed, in the words of the system or of TLS, the most frequent first.
+    /// Causes of failed connections with their counts, in the words of the system or of TLS. The
+    /// most frequent is first.
     #[serde(default)]
     pub reasons: Vec<(String, u64)>,
     /// The health and the connections of the generators.
@@ -166,7 +168,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Every phase is of the open model: levels and requests have one unit.
+    /// Returns true if every phase uses the open model, so levels and requests have one unit.
     pub fn is_open(&self) -> bool {
         self.phases.iter().all(|phase| phase.model == Model::Rate)
     }
@@ -214,29 +216,29 @@ pub struct Row {
     /// Longest latency; `null` where nothing was measured.
     #[serde(rename = "max_us", alias = "max")]
     pub max: Option<u64>,
-    /// The same from the actual send: a large difference means that requests waited in the
-    /// generator for their turn.
+    /// 95th percentile from the actual send. If it is much lower than `p95_us`, requests waited in
+    /// the generator.
     #[serde(rename = "service_p95_us", alias = "service_p95")]
     pub service_p95: Option<u64>,
-    /// Where the time went, 95th percentiles. The first three only of requests that opened a
+    /// DNS lookup, 95th percentile. This and the next two cover only requests that opened a
     /// connection.
     #[serde(rename = "dns_p95_us", alias = "dns_p95")]
     pub dns_p95: Option<u64>,
-    /// TCP connect.
+    /// TCP connect, 95th percentile.
     #[serde(rename = "connect_p95_us", alias = "connect_p95")]
     pub connect_p95: Option<u64>,
-    /// TLS handshake.
+    /// TLS handshake, 95th percentile.
     #[serde(rename = "tls_p95_us", alias = "tls_p95")]
     pub tls_p95: Option<u64>,
-    /// From the sent request to the first byte of the answer.
+    /// From the sent request to the first byte of the answer, 95th percentile.
     #[serde(rename = "first_byte_p95_us", alias = "first_byte_p95")]
     pub first_byte_p95: Option<u64>,
-    /// From the first byte of the answer to its last.
+    /// From the first byte of the answer to its last, 95th percentile.
     #[serde(rename = "body_p95_us", alias = "body_p95")]
     pub body_p95: Option<u64>,
 }
 
-/// One second of the load.
+/// One second of the load, as planned and as answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportedSecond {
     /// Sessions, or iterations per second, that the plan asked for in the middle of this second.
@@ -256,7 +258,7 @@ pub struct ReportedSecond {
     pub p99: Option<u64>,
 }
 
-/// The group at a moment, in seconds from the start instant.
+/// The size of the group at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Capacity {
     /// Seconds from the start of the load; negative before it.
@@ -268,10 +270,10 @@ pub struct Capacity {
 }
 
 impl Load {
-    /// Rows from the merged results of all tasks.
+    /// Builds the rows from the merged results of all tasks.
     pub fn new(scenario: &Scenario, results: &Results) -> Self {
         let schedule = Schedule::new(scenario);
-        // A run that was stopped has rates over the time that it had.
+        // The rates of a run that was stopped are over the time that it ran.
         let ran = results
             .ran()
             .map_or(schedule.end(), |ran| ran.min(schedule.end()));
@@ -344,7 +346,7 @@ impl Load {
     }
 }
 
-/// A step's name, with its flow's where there are several.
+/// Returns a step's name, with its flow's if the scenario has several flows.
 fn step_name(scenario: &Scenario, flow: u16, step: u16) -> String {
     let own = &scenario.flows[flow as usize];
     match scenario.flows.len() {
@@ -387,14 +389,14 @@ fn micros(merged: &Merged, q: f64) -> Option<u64> {
         .map(|value| value.as_micros() as u64)
 }
 
-/// Microseconds as text; a dash where nothing was measured.
+/// Returns microseconds as text, or a dash if nothing was measured.
 pub fn latency(micros: Option<u64>) -> String {
     micros.map_or("-".to_owned(), |micros| {
         units::duration(Duration::from_micros(micros))
     })
 }
 
-/// The group's size over time, as seen.
+/// Returns the group's size over time, as polled.
 pub fn capacity(timeline: &Timeline, started: Timestamp) -> Vec<Capacity> {
     timeline
         .groups()

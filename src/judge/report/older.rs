@@ -1,5 +1,5 @@
-//! Reads reports of every version: what an earlier one says in words alone gets its id here, and
-//! nowhere else.
+//! Reads reports of every version. Only this module derives the ids that earlier versions lack from
+//! their sentences.
 
 use serde::de::Error as _;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ pub fn read(text: &str) -> Result<RunReport, serde_json::Error> {
     serde_json::from_value(report)
 }
 
-/// Up to version 4 a judgement was known by what was asked, as a sentence.
+/// Names judgements by their id. Versions 1 to 4 identified them by the sentence in `asked`.
 fn name_judgements(judged: &mut Value) {
     for list in ["validity", "thresholds", "scaling", "not_judged"] {
         let judgements = judged.get_mut(list).and_then(Value::as_array_mut);
@@ -43,7 +43,7 @@ fn name_judgements(judged: &mut Value) {
     }
 }
 
-/// Up to version 4 a warning was a sentence.
+/// Turns warnings into objects. In versions 1 to 4 a warning was a sentence.
 fn name_warnings(report: &mut Value) {
     let warnings = report.get_mut("warnings").and_then(Value::as_array_mut);
     for warning in warnings.into_iter().flatten() {
@@ -51,7 +51,7 @@ fn name_warnings(report: &mut Value) {
     }
 }
 
-/// Up to version 4 an answer was known by its question.
+/// Names answers by their id. Versions 1 to 4 identified them by the question.
 fn name_answers(report: &mut Value) {
     let answers = report
         .pointer_mut("/advice/answers")
@@ -70,7 +70,7 @@ fn topic(question: &str) -> Option<Topic> {
     known.map(|(_, topic)| *topic)
 }
 
-/// The `id` of what was asked, with the fields that it must have.
+/// Returns the `id` of an expectation from its sentence, with the fields that this id requires.
 fn expectation(list: &str, asked: &str) -> Value {
     if list == "thresholds" {
         return json!({ "id": "threshold", "text": asked });
@@ -119,7 +119,7 @@ const QUESTIONS: &[(&str, Topic)] = &[
     ("What is money reckoned by?", Topic::Price),
 ];
 
-/// How the sentences of versions 1 to 4 begin.
+/// Start of each sentence of versions 1 to 4, with its id.
 const IDS: &[(&str, &str)] = &[
     ("the group scaled out", "scaled-out"),
     ("scale-out within", "scale-out-in-time"),
@@ -147,7 +147,7 @@ const IDS: &[(&str, &str)] = &[
     ("every request was sent", "every-request-sent"),
 ];
 
-/// The seconds after `within`.
+/// Returns the time after `within` in seconds.
 fn maybe_within(asked: &str) -> Option<f64> {
     let (_, duration) = asked.split_once(" within ")?;
     let duration = units::parse_duration(duration).ok()?;
@@ -158,7 +158,7 @@ fn within(asked: &str) -> f64 {
     maybe_within(asked).unwrap_or_default()
 }
 
-/// The share in `< 25%`.
+/// Returns the share in a text such as `< 25%`, from 0 to 1.
 fn share(asked: &str) -> f64 {
     asked
         .split_once("< ")
@@ -175,7 +175,7 @@ mod tests {
     use crate::verdict::Expectation;
     use model::outcome::Verdict;
 
-    /// The present report, as version 4 wrote it.
+    /// Makes the present report as version 4 wrote it.
     fn version_4() -> Value {
         let mut report = serde_json::to_value(report()).unwrap();
         report["version"] = json!(4);
@@ -247,7 +247,7 @@ mod tests {
             let value = expectation("scaling", asked);
             assert_eq!(value["id"], *id);
             let parsed: Expectation = serde_json::from_value(value).unwrap();
-            // No limit is known of these, and the sentence without one is another.
+            // These have no known limit, and their sentence without a limit is a different one.
             if !asked.starts_with("p95") && !asked.starts_with("errors") {
                 let now = words::asked(&parsed);
                 assert!(now.starts_with(asked.trim_end()), "{asked}: {now}");

@@ -1,7 +1,7 @@
 //! The run as one self-contained page: verdict, load over capacity, latency, judgements, evidence.
 //!
-//! The charts are SVG with presentation attributes, so that the page is complete without any script
-//! and under a content security policy that forbids inline style (Jenkins serves artefacts so).
+//! The charts are SVG with presentation attributes. So the page is complete without any script, and
+//! under a content security policy that forbids inline style, as Jenkins sets for artifacts.
 
 use askama::Template;
 
@@ -22,7 +22,7 @@ struct Page<'a> {
     judgements: Vec<JudgementRow<'a>>,
     moments: Vec<MomentRow>,
     rows: Vec<LoadRow>,
-    /// Name; lookup, connect, TLS, first byte, body.
+    /// Name of the row; its DNS lookup, connect, TLS, first byte and body times.
     parts: Vec<(String, [String; 5])>,
     tasks: Vec<[String; 7]>,
     strained: String,
@@ -53,7 +53,7 @@ struct LoadRow {
     latencies: [String; 5],
 }
 
-/// The page. Fails only if the template itself is broken, which its tests would show.
+/// Returns the page. Fails only if the template itself is broken, which its tests would show.
 pub fn html(report: &RunReport) -> Result<String, askama::Error> {
     let judged = report.judged.as_ref();
     let judgements = judged

@@ -1,11 +1,11 @@
-//! The published JSON Schema of `report.json`, out of the types that write it.
+//! The published JSON Schema of `report.json`, generated from the types that write it.
 
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use super::{RunReport, VERSION};
 
-/// JSON Schema, draft 2020-12, of the present version.
+/// Returns the JSON Schema, draft 2020-12, of the present version.
 pub fn json_schema() -> Value {
     let generator = SchemaSettings::draft2020_12()
         .for_serialize()
@@ -41,8 +41,8 @@ mod tests {
         );
     }
 
-    /// The ids of a definition: an enum's words, the constant `id` of each of its forms, and those
-    /// of the definitions that it refers to.
+    /// Returns the ids of a definition: the words of an enum, the constant `id` of each form, and
+    /// the ids of the definitions that it refers to.
     fn ids(schema: &Value, definition: &Value) -> BTreeSet<String> {
         let list = |key: &str| definition[key].as_array().into_iter().flatten();
         let mut found: BTreeSet<String> = list("enum")

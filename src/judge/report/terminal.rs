@@ -1,4 +1,4 @@
-//! The run as text: verdict first, then the numbers it rests on, then what to type next.
+//! Writes the report as text: first the verdict, then the figures behind it, then the next command.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ mod reaction;
 
 use reaction::write_reaction;
 
-/// Text for a terminal or a log, without colour.
+/// Returns the report as text for a terminal or a log, without color.
 pub fn text(report: &RunReport) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
@@ -45,7 +45,7 @@ fn write_report(out: &mut String, report: &RunReport) -> std::fmt::Result {
     write_destroyed(out, report)
 }
 
-/// What a watch without a load of its own has to say.
+/// Returns the text of a watch without a load of its own.
 pub fn watched(judged: &Judged, began: Option<Timestamp>) -> String {
     let mut out = format!(
         "{}  {}\n",
@@ -60,7 +60,7 @@ pub fn watched(judged: &Judged, began: Option<Timestamp>) -> String {
     out
 }
 
-/// One sentence: the verdict and what decided it.
+/// Returns the verdict and the finding that decided it, as one sentence.
 pub fn headline(report: &RunReport) -> String {
     if !report.destroyed.left.is_empty() {
         return format!(
@@ -83,7 +83,7 @@ pub fn headline(report: &RunReport) -> String {
     }
 }
 
-/// What was tested, in one line.
+/// Returns the target and the circumstances of the run, in one line.
 pub fn subject(report: &RunReport) -> String {
     let mut parts = vec![report.scenario.clone(), report.url.clone()];
     parts.extend(report.group.as_ref().map(|group| format!("group {group}")));
@@ -132,7 +132,7 @@ fn write_load(out: &mut String, load: &Load) -> std::fmt::Result {
     write_generators(out, load)
 }
 
-/// Those that failed, or all where there are few.
+/// Writes the checks that failed, or all where there are few.
 fn write_checks(out: &mut String, load: &Load) -> std::fmt::Result {
     if load.checks.is_empty() {
         return Ok(());
@@ -178,7 +178,7 @@ fn write_generators(out: &mut String, load: &Load) -> std::fmt::Result {
     Ok(())
 }
 
-/// The highest levels, in the units of the scenario.
+/// Returns the highest levels, in the units of the scenario.
 pub fn peak(scenario: &Scenario, schedule: &Schedule) -> String {
     let models = [Model::Users, Model::Rate]
         .into_iter()
@@ -189,7 +189,7 @@ pub fn peak(scenario: &Scenario, schedule: &Schedule) -> String {
         .join(" and ")
 }
 
-/// A level as the scenario says it.
+/// Returns a level in the scenario's words.
 pub fn level(model: Model, level: f64) -> String {
     match model {
         Model::Users => format!("{level} users"),
@@ -241,7 +241,7 @@ fn line(judgement: &Judgement) -> String {
     )
 }
 
-/// Advice alone, as `spikeproof advise` prints it.
+/// Returns the advice alone, as `spikeproof advise` prints it.
 pub fn advice(advice: &ReportedAdvice) -> String {
     let mut out = String::new();
     let _ = write_advice(&mut out, advice);
@@ -307,7 +307,7 @@ fn write_advice(out: &mut String, advice: &ReportedAdvice) -> std::fmt::Result {
     Ok(())
 }
 
-/// The verdict as one character: the shape carries the meaning, not a colour.
+/// Returns the verdict as one character, whose shape carries the meaning without color.
 pub fn mark(verdict: Verdict) -> char {
     match verdict {
         Verdict::Passed => '✓',

@@ -1,4 +1,4 @@
-//! How long each phase of a run took, as `report.json` has it.
+//! Reads and writes the duration of each phase of a run, as `report.json` has it.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(super) fn serialize<S: Serializer>(
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<(Phase, Duration)>, D::Error> {
-    /// Up to version 4 a pair.
+    /// Versions 1 to 4 wrote a pair.
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Form {

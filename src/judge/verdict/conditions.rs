@@ -1,4 +1,5 @@
-//! Whether what the group did is its policies' doing, and was seen whole.
+//! Judges whether the group's figures are valid: it existed the whole time, only its policies moved
+//! it, and its clock agrees with this machine's.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use evidence::timeline::{Gap, GapReason, Observed};
 use evidence::vocabulary::PredictiveMode;
 use model::outcome::Verdict;
 
-/// Answers carry whole seconds: less than this is no difference.
+/// Difference between the two clocks that is tolerated. AWS's answers carry whole seconds.
 const SKEW: Duration = Duration::from_secs(3);
 
 pub(super) fn judge(facts: &Facts<'_>) -> Vec<Finding> {
@@ -20,7 +21,8 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// Nothing where the group was there all the time.
+/// Returns a finding if the group was deleted during the watch, `None` if it was there all the
+/// time.
 fn deleted(facts: &Facts<'_>) -> Option<Finding> {
     let (last, group) = facts.timeline.groups().next_back()?;
     let gone = |(at, gap): &(Timestamp, &Gap)| *at >= last && gap.reason == GapReason::NoGroup;
@@ -37,7 +39,7 @@ fn deleted(facts: &Facts<'_>) -> Option<Finding> {
     ))
 }
 
-/// What else moved the group, or may have.
+/// Returns a finding if something besides the policies moved the group, or may have moved it.
 pub(super) fn confounded(facts: &Facts<'_>) -> Option<Finding> {
     let mut others: Vec<OtherCause> = Vec::new();
     let decisions = facts
@@ -100,7 +102,8 @@ pub(super) fn confounded(facts: &Facts<'_>) -> Option<Finding> {
     })
 }
 
-/// The load is on our clock, alarms and launches on AWS's.
+/// Compares the clock of this machine, which dates the load, with AWS's, which dates alarms and
+/// launches.
 fn clocks(facts: &Facts<'_>) -> Option<Finding> {
     let mut skews: Vec<i64> = facts
         .timeline
@@ -110,7 +113,7 @@ fn clocks(facts: &Facts<'_>) -> Option<Finding> {
         .collect();
     skews.sort_unstable();
     let middle = *skews.get(skews.len() / 2)?;
-    // A `Date` is cut to its second: half a second of difference is none.
+    // A `Date` header drops the part of a second: on average it is half a second behind.
     let skew = Duration::from_millis((middle - 500).unsigned_abs());
     (skew > SKEW).then(|| {
         Finding::of_group(

@@ -1,4 +1,4 @@
-//! What requests suffered while instances left.
+//! Judges errors of requests while instances left.
 
 use std::time::Duration;
 
@@ -9,20 +9,22 @@ use evidence::overload::Overload;
 use model::measure::{Select, Tally};
 use model::outcome::Verdict;
 
-/// Errors that end so long after an instance was gone are no longer its own.
+/// Time after an instance was gone in which errors still count as its own.
 pub(super) const AFTERMATH: Duration = Duration::from_secs(2);
 
-/// Errors of the seconds in which instances left, by whose they are.
+/// Errors of the seconds in which instances left, by how sure it is that these are drops.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Dropped {
     requests: u64,
-    /// Cut off, refused, or answered 5xx by an instance that left or by the load balancer itself.
+    /// Connections cut off or refused, and 5xx of an instance that left or of the load balancer
+    /// itself.
     sure: u64,
-    /// As well may be: all instances had too much to do in those seconds.
+    /// Errors that the load may have caused: all instances were overloaded, or it is unknown
+    /// whether they were.
     doubtful: u64,
 }
 
-/// Requests that were cut off, refused or answered 5xx while instances left.
+/// Judges the requests that were cut off, refused or answered 5xx while instances left.
 pub(super) fn nothing_dropped(facts: &Facts<'_>) -> Finding {
     let leaving: Vec<&Left> = facts
         .reaction
@@ -53,7 +55,7 @@ pub(super) fn nothing_dropped(facts: &Facts<'_>) -> Finding {
             doubtful: 0,
             ..
         } => {
-            // A zero says nothing of instances that left after the end of the load.
+            // Zero errors until the end of the load do not clear instances that left after it.
             let load_ended = (last >= facts.times.ended).then_some(facts.times.ended);
             let reason = LeavingReason::NoneDropped {
                 until_after_s: AFTERMATH.into(),
@@ -124,7 +126,7 @@ fn dropped(facts: &Facts<'_>, leaving: &[&Left], overload: &Overload, by_header:
             .map(|one| of(&one.id))
             .sum();
         let named: u64 = facts.results.instances().map(of).sum();
-        // Those that no instance put its name to are the load balancer's own: 502 where one was cut
+        // A 5xx that names no instance is the load balancer's own: 502 where an instance cut it
         // off.
         let unnamed = all.status_5xx.saturating_sub(named);
         match (by_header, overload.is_known(), overload.in_second(second)) {
@@ -151,8 +153,8 @@ mod tests {
     use evidence::testing::with_load;
     use evidence::testing::{Answers, activity, group, phases, results, shrinking};
 
-    /// i-3 is told to leave at 28 s and is gone at 38 s; from 30 s to 40 s a second spike is too
-    /// much for the others.
+    /// i-3 is told to leave at 28 s and is gone at 38 s. From 30 s to 40 s a second spike overloads
+    /// the other instances.
     fn judged(answers: impl Fn(u32, u64) -> Vec<Answers>) -> (Verdict, String) {
         let scenario = phases(&[
             (1.0, false),
@@ -191,7 +193,7 @@ mod tests {
         };
         assert_eq!(by("i-2").0, Verdict::Passed, "{:?}", by("i-2"));
         assert_eq!(by("i-3").0, Verdict::Failed);
-        // The load balancer's own, when all had too much to do.
+        // The load balancer itself answers 5xx, while all instances are overloaded.
         let (verdict, why) = by("");
         assert!(
             verdict == Verdict::Inconclusive && why.contains("load balancer itself"),

@@ -1,4 +1,4 @@
-//! What the group's size cost, and whom: too few instances for the load, or more than it needed.
+//! Judges the group's size over time: too few instances for the load, or more than it needed.
 
 use super::scaling::met_if;
 use super::{Cost, Expectation, Finding, Measured, SizeReason};
@@ -9,12 +9,13 @@ use model::outcome::Verdict;
 
 pub(super) struct Efficiency {
     pub judged: Vec<Finding>,
-    /// It decides nothing.
+    /// Findings that do not count for the verdict.
     pub not_judged: Vec<Finding>,
 }
 
-/// How much of the time the group was too small, and how much of what was paid for nothing needed.
-/// Where it cannot be told and the scenario does not ask, it is not judged.
+/// Judges the share of time in which the group was too small, and the share of paid
+/// instance-minutes that were not needed. Where the capacity of an instance is unknown, and the
+/// scenario does not ask for these shares, they do not count.
 pub(super) fn judge(facts: &Facts<'_>) -> Efficiency {
     let scaling = &facts.scenario.scaling;
     let too_few = Expectation::UnderProvisioned {

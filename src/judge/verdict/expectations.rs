@@ -1,5 +1,5 @@
-//! Expectations on a group that scaled: does anything leave too early, does it hold while it
-//! scales, does it swing.
+//! Judges a group that scaled: whether instances left too early, limits held while it scaled, and
+//! its size swung.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use model::measure::{Merged, Results, Select};
 use model::outcome::Verdict;
 use model::scenario::Limit;
 
-/// A level is the same within a tenth: the group need not answer less.
+/// Share by which two load levels may differ and still count as the same.
 pub(super) const SAME_LEVEL: f64 = 0.1;
 
-/// The seconds of these moments as one; they need not be one after the other.
+/// Merges the results of these seconds, which need not be consecutive.
 pub(super) fn over(results: &Results, seconds: &[u32]) -> Merged {
     let mut merged = Merged::default();
     for stretch in seconds.chunk_by(|a, b| a + 1 == *b) {
@@ -41,11 +41,11 @@ pub(super) fn error_share(merged: &Merged) -> f64 {
 /// An instance that left while the load was as high as it had ever been.
 struct Early {
     left: Timestamp,
-    /// Until then the load asked for no more than when it left.
+    /// The next rise of the load above its level at `left`, or the end of the load.
     until: Timestamp,
 }
 
-/// The load second by second, as its plan has it.
+/// The planned load of each second.
 struct Levels(Vec<f64>);
 
 impl Levels {
@@ -54,7 +54,7 @@ impl Levels {
         Self((0..=last).map(level).collect())
     }
 
-    /// Whether a second's load is the highest so far, within a tenth.
+    /// Returns true if a second's load is the highest so far, within a tenth.
     fn is_high(&self, second: u32) -> bool {
         let Some(so_far) = self.0.get(..=second as usize) else {
             return false;
@@ -65,8 +65,8 @@ impl Levels {
             .is_some_and(|level| *level >= highest * (1.0 - SAME_LEVEL))
     }
 
-    /// The first second after this one whose load is higher by more than a tenth; then it is a new
-    /// load.
+    /// Returns the first second after this one whose load is higher by more than a tenth. From
+    /// there on it counts as a new load.
     fn rises_after(&self, second: u32) -> Option<u32> {
         let then = self.0.get(second as usize)?;
         let rises = |index: &usize| self.0[*index] > then * (1.0 + SAME_LEVEL);
@@ -76,8 +76,8 @@ impl Levels {
     }
 }
 
-/// No instance may leave while the load that it was launched for is still there: harmless where
-/// nothing suffers for it. What a later, higher load suffers is not its doing.
+/// Judges instances that left while the load that they were launched for was still there. It is
+/// harmless if no request suffered. A later, higher load does not count.
 pub(super) fn early(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.scenario.scaling.no_early_scale_in {
         return None;
@@ -142,7 +142,7 @@ pub(super) fn early(facts: &Facts<'_>) -> Option<Finding> {
     ))
 }
 
-/// What it cost: from each leaving on, for as long as its load stays.
+/// Returns the seconds that may have suffered: from each leaving on, for as long as its load stays.
 fn seconds_of(facts: &Facts<'_>, levels: &Levels, under_load: &[Early], last: u32) -> Vec<u32> {
     let second = |at| instances::second(facts.times.started, at).unwrap_or(0);
     let spans = under_load
@@ -154,7 +154,8 @@ fn seconds_of(facts: &Facts<'_>, levels: &Levels, under_load: &[Early], last: u3
     seconds
 }
 
-/// Instances launched for the same load. A launch answers the load of the alarm's window before it.
+/// Counts the instances launched again for the same load. A launch answers the load of the alarm's
+/// window before it.
 fn came_again(facts: &Facts<'_>, levels: &Levels, under_load: &[Early]) -> u64 {
     let high_alarms = facts.alarms.iter().copied().filter(|alarm| alarm.is_high());
     let window = high_alarms
@@ -173,7 +174,7 @@ fn came_again(facts: &Facts<'_>, levels: &Levels, under_load: &[Early]) -> u64 {
     again.count() as u64
 }
 
-/// From each breach until the capacity that was asked for serves.
+/// Judges the limits from each breach until the capacity that was asked for serves.
 pub(super) fn while_scaling(facts: &Facts<'_>) -> Option<Finding> {
     let scaling = &facts.scenario.scaling;
     let p95_limit = scaling.p95_while_scaling.or(facts.limit);
@@ -212,8 +213,9 @@ pub(super) fn while_scaling(facts: &Facts<'_>) -> Option<Finding> {
     )
 }
 
-/// The seconds between a breach and the service of what it launched; where no decision is known,
-/// those between the first breach and the last new instance's service.
+/// Returns the seconds between a breach and the service of the instances that it launched. Where no
+/// decision is known, these are the seconds between the first breach and the last new instance's
+/// service.
 fn scaling_out(facts: &Facts<'_>, last: u32) -> Vec<u32> {
     let second = |at| instances::second(facts.times.started, at).unwrap_or(0);
     let grown = facts
@@ -245,7 +247,7 @@ fn scaling_out(facts: &Facts<'_>, last: u32) -> Vec<u32> {
     seconds
 }
 
-/// The group must not grow and shrink by turns under a load that stays.
+/// Judges flapping: the group must not grow and shrink by turns under a load that stays.
 pub(super) fn flapping(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.scenario.scaling.no_flapping {
         return None;
@@ -256,7 +258,7 @@ pub(super) fn flapping(facts: &Facts<'_>) -> Option<Finding> {
     let turns = turns(&changes, window).filter(|[(first, _), (second, other)]| {
         let (before, after) = (level(*first), level(*second));
         let same = (after - before).abs() <= before.max(after) * SAME_LEVEL;
-        // A turn that the load asked for is none.
+        // A turn that the load asked for does not count.
         let asked = if *other > 0 {
             after > before
         } else {
@@ -280,8 +282,8 @@ pub(super) fn flapping(facts: &Facts<'_>) -> Option<Finding> {
     Some(no_flapping(met_if(turns == 0), turns, &changes, reason))
 }
 
-/// Of a load that is not ours: one turn it may have asked for, several within a low alarm's window
-/// hardly.
+/// Judges flapping under load that Spikeproof does not send. The load may have asked for one turn,
+/// but hardly for several within the window.
 pub(super) fn flapping_of_a_watch(facts: &Facts<'_>) -> Finding {
     let window = window(facts);
     let changes = changes(facts);
@@ -323,8 +325,8 @@ fn no_flapping(
     Finding::of_group(Expectation::NoFlapping, verdict, measured, reason)
 }
 
-/// When the group's desired capacity changed, and by how much: by its activities, which lie between
-/// two looks as well; where they tell less, as polling saw it.
+/// Returns the times when the desired capacity changed, and by how much. Activities also tell
+/// changes between two polls; where they tell fewer changes, the polls count.
 fn changes(facts: &Facts<'_>) -> Vec<(Timestamp, i64)> {
     let by = |one: &Resized| (one.at, i64::from(one.to) - i64::from(one.from));
     let decided: Vec<(Timestamp, i64)> = facts.reaction.resized.iter().map(by).collect();
@@ -349,7 +351,7 @@ fn polled(facts: &Facts<'_>) -> Vec<(Timestamp, i64)> {
     changes
 }
 
-/// Changes that took back the one before them, within a time.
+/// Returns pairs of opposite changes, one right after the other within `window`.
 fn turns(
     changes: &[(Timestamp, i64)],
     window: Duration,
@@ -362,8 +364,9 @@ fn turns(
     })
 }
 
-/// The longest of the policies' warm-ups, cooldowns and low alarms, and of the boot that was seen:
-/// what turns faster than that did not wait for its own effect.
+/// Returns the time within which two opposite changes are a turn. It is the longest of the
+/// policies' warm-ups, cooldowns and low alarms (five minutes without any), and of the high alarm
+/// plus the boot that was seen. A group that turns faster did not wait for its own effect.
 fn window(facts: &Facts<'_>) -> Duration {
     let policies = &facts.policies;
     let own = policies

@@ -1,4 +1,4 @@
-//! Fresh instances: do they serve at once, or do their first requests pay for it?
+//! Judges new instances: they should answer their first requests as well as older instances do.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use model::measure::{Merged, Select, Tally};
 use model::outcome::Verdict;
 use model::scenario::Limit;
 
-/// This many times the others' is an outlier.
+/// Factor over the others' error share or p95 from which an instance counts as an outlier.
 const OUTLIER: u32 = 2;
 
 pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
@@ -43,8 +43,8 @@ fn finding(verdict: Verdict, measured: Measured, reason: NewInstanceReason) -> F
     Finding::of_group(Expectation::FreshInstancesServe, verdict, measured, reason)
 }
 
-/// Instances that failed their checks before they ever took a request: replaced, and their
-/// successors as well.
+/// Judges instances that failed their health checks before they served. The group replaces them,
+/// and the replacements may fail as well. Returns `None` if there were none.
 pub(super) fn never_served(facts: &Facts<'_>) -> Option<Finding> {
     let failed = facts
         .reaction
@@ -72,18 +72,18 @@ pub(super) fn never_served(facts: &Facts<'_>) -> Option<Finding> {
     Some(finding(Verdict::Failed, measured, reason))
 }
 
-/// First second and the one after the last in which an instance is fresh.
+/// Returns the first second in which an instance is new, and the second after the last one.
 pub(super) fn window(facts: &Facts<'_>, one: &Launched, fresh_for: Duration) -> Option<(u32, u32)> {
     let serves = one.serves()?;
     let second = |at| instances::second(facts.times.started, at);
     Some((second(serves)?, second(after(serves, fresh_for))? + 1))
 }
 
-/// What a new instance answered with load to spare, beside those that were not new then.
+/// Answers of a new instance and of its peers in the seconds without overload.
 struct Compared {
     own: Merged,
     others: Merged,
-    /// Errors of its own while all had too much to do.
+    /// The new instance's own errors in seconds in which all instances were overloaded.
     overloaded: u64,
 }
 
@@ -104,7 +104,7 @@ fn compared(
         .iter()
         .filter_map(|other| Some((other.id.as_str(), window(facts, other, fresh_for)?)))
         .collect();
-    // One that never served is no peer either.
+    // An instance that was launched but never served is no peer either.
     let is_peer = |id: &str, second: u32| match fresh.iter().find(|(known, _)| *known == id) {
         Some((_, (_, until))) => second >= *until,
         None => !facts.reaction.launched.iter().any(|other| other.id == id),
@@ -128,10 +128,10 @@ fn compared(
     found
 }
 
-/// How one new instance answered worse than the others.
+/// A new instance that answered worse than the others.
 struct Worse {
     found: WorseInstance,
-    /// Nobody was there to compare it with.
+    /// True if the others answered too little to compare with.
     is_alone: bool,
 }
 
@@ -160,7 +160,7 @@ fn worse(one: &Launched, found: &Compared, limit: Duration) -> Option<Worse> {
     })
 }
 
-/// Nothing where too few requests were answered.
+/// Returns the p95 latency, or `None` if too few requests were answered.
 fn p95(merged: &Merged) -> Option<Duration> {
     merged
         .latency
@@ -168,8 +168,8 @@ fn p95(merged: &Merged) -> Option<Duration> {
         .filter(|_| merged.tally.requests() >= LEAST_REQUESTS)
 }
 
-/// Each instance's own answers, beside those of the instances that were not fresh then, while there
-/// was load to spare.
+/// Compares each new instance's answers with those of the instances that were not new then. Only
+/// seconds without overload count.
 fn by_header(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Finding {
     let limit = facts.limit.unwrap_or(Limit::ASSUMED.p95);
     let overload = &facts.overload;
@@ -229,8 +229,8 @@ fn by_header(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Fi
     finding(verdict, measured, reason)
 }
 
-/// Without a header: errors in the first time of a new instance, as far as no instance had too much
-/// to do.
+/// Judges without an instance header: counts all errors in the seconds in which an instance was
+/// new. Errors in seconds without overload are the new instance's.
 fn by_inference(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) -> Finding {
     let mut seconds: Vec<u32> = served
         .iter()
@@ -240,7 +240,7 @@ fn by_inference(facts: &Facts<'_>, served: &[&Launched], fresh_for: Duration) ->
     seconds.sort_unstable();
     seconds.dedup();
     let overload = facts.overload.sure();
-    // With load to spare, and while all had too much to do.
+    // Requests in seconds without overload, and in seconds in which all instances were overloaded.
     let (mut spare, mut over) = (Tally::default(), Tally::default());
     for second in seconds {
         let select = Select {
@@ -289,7 +289,7 @@ mod tests {
     use evidence::testing::with_load;
     use evidence::testing::{Answers, activity, group, phases, results};
 
-    /// The load rises at 10 s; i-3 and i-4 come to help at 14 s.
+    /// The load rises at 10 s; i-3 and i-4 are in service from 14 s.
     fn judged(answers: impl Fn(u32, u64) -> Vec<Answers>) -> (Verdict, String) {
         let scenario = phases(&[(1.0, false), (9.0, true), (1.0, false)]);
         let all = ["i-1", "i-2", "i-3", "i-4"];
@@ -310,7 +310,7 @@ mod tests {
         })
     }
 
-    /// Until 14 s two instances have more to do than they carry.
+    /// The answers until 14 s: two instances get more load than they can carry.
     fn overloaded() -> Vec<Answers> {
         vec![("i-1", 300, 150, 900), ("i-2", 300, 150, 900)]
     }

@@ -1,5 +1,5 @@
-//! The group at its maximum: for how long it was pinned there, and whether the target held what was
-//! asked of it.
+//! Judges the group at its maximum: the time that it was pinned there, and whether the target held
+//! its limits.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use evidence::load::ERRORS;
 use model::measure::{Merged, Tally};
 use model::outcome::Verdict;
 
-/// Seconds in which the group could grow no more although the load, or an alarm, asked for it.
+/// Seconds in which the group was at its maximum although the load, or an alarm, asked for more.
 struct Pinned {
     seconds: Vec<u32>,
-    /// Some of them lie in a spike.
+    /// True if some of these seconds lie in a spike.
     is_spike: bool,
-    /// Of those the ones to be judged, by whether they lie in a spike: all instances serve, and
-    /// what had piled up before is done.
+    /// Seconds to be judged, in spikes and besides them: all instances serve, and the earlier queue
+    /// is worked off.
     in_spike: Vec<u32>,
     besides: Vec<u32>,
 }
 
-/// Nothing where the group was never pinned at its maximum.
+/// Returns `None` if the group was never pinned at its maximum, or if nothing was asked of it.
 pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
     if !facts.scenario.scaling.holds_at_maximum {
         return None;
@@ -34,7 +34,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
     let (maximum, limit) = (facts.reaction.max, facts.limit);
     let spike = Served::of(facts, &pinned.in_spike);
     let besides = Served::of(facts, &pinned.besides);
-    // A calm that held says nothing of a spike that could not be judged.
+    // A calm phase that held its limits says nothing of a spike that could not be judged.
     let asked = if pinned.is_spike { &spike } else { &besides };
     let (verdict, reason) = if spike.is_missed(limit) || besides.is_missed(limit) {
         let p95_s = limit.map(Into::into);
@@ -47,7 +47,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
     } else if asked.all.tally.requests() == 0 {
         (Verdict::Inconclusive, SizeReason::SpikeOverBeforeAllServed)
     } else {
-        // Nobody said what it should hold: then nothing is asked, and nothing judged.
+        // Without a limit in the scenario nothing is judged.
         let p95_s = limit?.into();
         (Verdict::Passed, SizeReason::HeldAtMaximum { p95_s })
     };
@@ -65,12 +65,11 @@ pub(super) fn judge(facts: &Facts<'_>) -> Option<Finding> {
     ))
 }
 
-/// What was answered in some seconds, and what of it is not the maximum's doing.
+/// The answers of some seconds, and the part of them that is not due to the maximum.
 struct Served<'a> {
     seconds: &'a [u32],
     all: Merged,
-    /// What new instances answered in their first time: whether they serve at once is asked
-    /// elsewhere.
+    /// Answers of new instances while they count as new; another expectation judges those.
     by_new: Tally,
 }
 
@@ -107,7 +106,8 @@ impl<'a> Served<'a> {
         self.all.tally.requests() > 0 && (slow || self.wrong() > ERRORS)
     }
 
-    /// The share of errors that is not new instances' own; where nobody else answered, of all.
+    /// Returns the share of errors without new instances' answers; the share over all if nobody
+    /// else answered.
     fn wrong(&self) -> f64 {
         match self
             .all
@@ -130,7 +130,8 @@ impl<'a> Served<'a> {
     }
 }
 
-/// In most of these seconds each instance had more to do than it carries, as far as that is known.
+/// Returns true if all instances were overloaded in most of these seconds, or if the capacity is
+/// unknown.
 fn is_crowded(facts: &Facts<'_>, seconds: &[u32]) -> bool {
     let overload = facts.overload.sure();
     let crowded = seconds
@@ -149,13 +150,13 @@ fn pinned(facts: &Facts<'_>) -> Pinned {
         .map(level)
         .filter(|level| *level > 0.0)
         .fold(f64::INFINITY, f64::min);
-    // Where no alarm could be read, a load above its least stands in for one.
+    // Without any readable alarm, a load above its lowest level stands in for one.
     let blind = facts.alarms.is_empty();
     let loaded = |second: usize| blind && level(second) > base * (1.0 + SAME_LEVEL);
     let at_most = |second: &usize| max > 0 && desired[*second] >= max;
     let is = |second: &usize| at_most(second) && (wanted[*second] || loaded(*second));
     let queue = facts.overload.queue() as usize;
-    // Since so many seconds all of them have served, and the one in which the last of them began.
+    // All instances must have served for longer than the queue takes to drain, or from the start.
     let full = |second: usize| {
         let before = (0..second)
             .rev()
@@ -171,8 +172,8 @@ fn pinned(facts: &Facts<'_>) -> Pinned {
         })
     };
     let seconds: Vec<usize> = (0..length).filter(is).collect();
-    // Of the spike every second counts in which all serve: an alarm that is quiet again is what
-    // holding looks like.
+    // In a spike, every second counts in which all instances serve. An alarm that turns quiet again
+    // shows that the group held.
     let spike = (0..length).filter(|second| at_most(second) && in_spike(*second) && full(*second));
     let besides = seconds
         .iter()
@@ -185,7 +186,8 @@ fn pinned(facts: &Facts<'_>) -> Pinned {
     }
 }
 
-/// Of a load that is not ours: for how long an alarm asked for more than the group may have.
+/// Judges the time in which an alarm asked for more than the maximum, under load that Spikeproof
+/// does not send.
 pub(super) fn of_a_watch(facts: &Facts<'_>) -> Finding {
     let maximum = facts.reaction.max;
     let seconds = facts

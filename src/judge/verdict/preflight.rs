@@ -1,4 +1,4 @@
-//! What would make a run meaningless, said before anything is created.
+//! Finds causes that would make a run meaningless, before anything is created.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use model::plan::Schedule;
 use model::scenario::{PhaseRole, Scenario};
 use model::units;
 
-/// Detailed monitoring has a datapoint a minute, basic monitoring one in five.
+/// Period of basic monitoring. Detailed monitoring has one datapoint a minute.
 const BASIC: Duration = Duration::from_mins(5);
 
-/// Each thing about the group, as it was before the run, that the verdict would suffer from.
+/// Returns a warning for each state of the group before the run that would harm the verdict.
 pub fn warnings(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Vec<Warning> {
     let mut found = of_group(timeline);
     found.extend(too_short(scenario, schedule, timeline));
@@ -24,7 +24,7 @@ pub fn warnings(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -
     found
 }
 
-/// Whether the run has disproved a warning that was given before it.
+/// Returns true if the run has disproved a warning that was given before it.
 pub fn is_disproved(
     warning: &Warning,
     scenario: &Scenario,
@@ -66,7 +66,7 @@ fn first_spike(scenario: &Scenario, schedule: &Schedule) -> Option<Duration> {
     schedule.phase_starts().get(spike).copied()
 }
 
-/// The warnings that hold for every load.
+/// Returns the warnings that do not depend on the load.
 pub fn of_group(timeline: &Timeline) -> Vec<Warning> {
     let Some((_, group)) = timeline.groups().next_back() else {
         return Vec::new();
@@ -178,7 +178,7 @@ fn of_surroundings(group: &GroupState, timeline: &Timeline) -> Vec<Warning> {
     refreshes.chain(sticky).collect()
 }
 
-/// A metric whose datapoints come more seldom than its alarm looks.
+/// Warns of a metric whose datapoints come less often than its alarm evaluates them.
 fn basic_monitoring(series: &MetricSeries) -> Option<Warning> {
     let metric = series.policy_metric()?;
     let gap = series
@@ -192,8 +192,8 @@ fn basic_monitoring(series: &MetricSeries) -> Option<Warning> {
     })
 }
 
-/// What the group under test has different from the one that it stands for: a verdict on the one
-/// says little of the other.
+/// Compares the group under test with the group that it stands for. Each setting that differs makes
+/// the verdict less valid for the other group.
 pub fn differences(tested: &Timeline, like: &Timeline) -> Vec<Warning> {
     let (Some((_, ours)), Some((_, theirs))) =
         (tested.groups().next_back(), like.groups().next_back())
@@ -259,7 +259,7 @@ pub fn differences(tested: &Timeline, like: &Timeline) -> Vec<Warning> {
         ),
     ];
     let differs = |(what, ours_is, theirs_is): &(&str, String, String)| {
-        // Nothing is known of a group without instances.
+        // An empty value is unknown, for example the instance type of a group without instances.
         let known = !ours_is.is_empty() && !theirs_is.is_empty();
         (known && ours_is != theirs_is).then(|| Warning::Differs {
             group: ours.name.clone(),
@@ -272,7 +272,7 @@ pub fn differences(tested: &Timeline, like: &Timeline) -> Vec<Warning> {
     rows.iter().filter_map(differs).collect()
 }
 
-/// A spike that is over before the alarm can have seen it cannot make the group grow.
+/// Warns of a spike that ends before the alarm can see it: such a spike cannot make the group grow.
 fn too_short(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Option<Warning> {
     let alarm = timeline
         .alarms()
@@ -289,7 +289,8 @@ fn too_short(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> O
         .copied()
         .unwrap_or(schedule.end());
     let lasts = next.saturating_sub(*schedule.phase_starts().get(spike)?);
-    // A datapoint's period need not begin with the spike: it may take one more to fill them all.
+    // A datapoint's period need not begin with the spike: it may take one more period to fill them
+    // all.
     let sees = alarm.window() + alarm.period;
     (lasts < sees).then(|| Warning::SpikeTooShort {
         lasts_s: lasts.into(),
@@ -306,7 +307,8 @@ fn window(alarm: &Alarm, needs: Duration) -> AlarmWindow {
     }
 }
 
-/// A load that ends before the group shrinks cannot tell what its requests suffer by that.
+/// Warns of a load that ends before the group shrinks: it cannot show how requests fare while
+/// instances leave.
 fn no_recovery(scenario: &Scenario, schedule: &Schedule, timeline: &Timeline) -> Option<Warning> {
     let alarm = timeline
         .alarms()
@@ -478,8 +480,8 @@ mod tests {
                 .each_ref()
                 .map(|warning| is_disproved(warning, &scenario, &schedule, &timeline, &reaction))
         };
-        // The alarm fired in the spike, although its window is as long as that; the first instance
-        // left after the load's end.
+        // The alarm fired in the spike, although its window is as long as the spike. The first
+        // instance left after the end of the load.
         let mut seen = whole_story();
         seen[1] = alarm("high", "GreaterThanThreshold", 50.0, 10);
         assert_eq!(disproved(seen), [true, true, false, false]);

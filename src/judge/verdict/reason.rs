@@ -1,4 +1,4 @@
-//! Why an expectation is not passed, or what it was decided from.
+//! Reasons: why an expectation is not passed, or the basis of the judgement.
 
 mod chain;
 
@@ -16,29 +16,29 @@ use model::measure::Stretch;
 use model::scenario::{ThresholdMetric, ThresholdOperator};
 use model::units::Seconds;
 
-/// A reason. In JSON an object with an `id` in kebab case, whichever group it is of.
+/// A reason. In JSON it is an object with an `id` in kebab case, without the name of its group.
 #[derive(Debug, Clone, PartialEq, From, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Reason {
-    /// Of a threshold.
+    /// Reason for the judgement on a threshold.
     Threshold(ThresholdReason),
-    /// Of a scale-out.
+    /// Reason for the judgement on a scale-out.
     ScaleOut(ScaleOutReason),
-    /// Of a scale-in.
+    /// Reason for the judgement on a scale-in.
     ScaleIn(ScaleInReason),
-    /// Of how new instances served.
+    /// Reason for the judgement on new instances.
     NewInstance(NewInstanceReason),
-    /// Of how leaving instances treated the load.
+    /// Reason for the judgement on instances that left.
     Leaving(LeavingReason),
-    /// Of the target while the group scaled, and of flapping.
+    /// Reason for the judgement on the target while the group scaled, or on flapping.
     Scaling(ScalingReason),
-    /// Of the group's size.
+    /// Reason for the judgement on the group's size.
     Size(SizeReason),
-    /// Of the run's validity.
+    /// Reason for the judgement on the run's validity.
     Validity(ValidityReason),
 }
 
-/// Why a threshold holds or not.
+/// The reason why a threshold holds or fails.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum ThresholdReason {
@@ -53,7 +53,8 @@ pub enum ThresholdReason {
         metric: ThresholdMetric,
         /// The threshold's comparison of metric and limit.
         comparison: ThresholdOperator,
-        /// In microseconds, requests per second, or as a share, by the metric.
+        /// The limit in microseconds, in requests per second, or as a share, depending on the
+        /// metric.
         limit: f64,
     },
     /// No request ended in the phase or window.
@@ -63,7 +64,7 @@ pub enum ThresholdReason {
         /// Requests that were sent and failed.
         requests: u64,
     },
-    /// A percentile needs more samples.
+    /// The percentile needs more samples than there are.
     TooFewSamples {
         /// The percentile, for example 99.9.
         percentile: f64,
@@ -81,16 +82,16 @@ pub enum ThresholdReason {
     },
     /// The limit held in each window.
     InEachWindow {
-        /// How many windows were judged.
+        /// Number of windows that were judged.
         windows: u32,
         /// The length of a window.
         window_s: Seconds,
     },
-    /// The first of the worst windows, in seconds from the start, and its reason.
+    /// The reason comes from the first of the worst windows.
     InWindow {
-        /// The start of the window.
+        /// Start of the window, in seconds from the start of the load.
         from_s: u32,
-        /// The end of the window.
+        /// End of the window, in seconds from the start of the load.
         to_s: u32,
         /// The reason as it holds for this window.
         reason: Box<ThresholdReason>,
@@ -102,7 +103,7 @@ pub enum ThresholdReason {
     },
 }
 
-/// How the group behaved while it scaled.
+/// The reason for the judgement on the target while the group scaled, or on flapping.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum ScalingReason {
@@ -110,16 +111,16 @@ pub enum ScalingReason {
     NothingLaunchedServed,
     /// No request ended while the group scaled out.
     NoRequestWhileScaling,
-    /// Counted from each breach until all that it launched served.
+    /// The seconds count from each breach until every instance launched for it served.
     FromEachBreach,
     /// The group did not grow and shrink by turns.
     NoTurns {
         /// Two opposite changes within this time are a turn.
         within_s: Seconds,
-        /// Turns that the load's own plan asks for are left out.
+        /// True if turns that the load's own plan asks for are left out.
         load_is_ours: bool,
     },
-    /// It turned once, which a load that is not ours may have asked for.
+    /// The group turned once, and load that Spikeproof does not send may have asked for it.
     LoadMayHaveTurned {
         /// Two opposite changes within this time are a turn.
         within_s: Seconds,
@@ -128,12 +129,12 @@ pub enum ScalingReason {
     Turned {
         /// Two opposite changes within this time are a turn.
         within_s: Seconds,
-        /// Turns that the load's own plan asks for are left out.
+        /// True if turns that the load's own plan asks for are left out.
         load_is_ours: bool,
     },
 }
 
-/// Whether the group had the right size.
+/// The reason for the judgement on the group's size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum SizeReason {
@@ -141,14 +142,14 @@ pub enum SizeReason {
     NoInstanceOverloaded {
         /// The group's maximum size.
         maximum: u32,
-        /// The p95 that was asked for; `None` where none was.
+        /// The p95 that was asked for; `null` where none was.
         p95_s: Option<Seconds>,
     },
     /// The maximum is too small for the load.
     MaximumTooSmall {
         /// The group's maximum size.
         maximum: u32,
-        /// The p95 that was asked for; `None` where none was.
+        /// The p95 that was asked for; `null` where none was.
         p95_s: Option<Seconds>,
     },
     /// The spike was over before all instances served.
@@ -158,32 +159,32 @@ pub enum SizeReason {
         /// The p95 that was asked for.
         p95_s: Seconds,
     },
-    /// No alarm asked for more at the maximum.
+    /// No alarm asked for more instances while the group was at its maximum.
     NeverAskedForMore {
         /// The group's maximum size.
         maximum: u32,
     },
-    /// Whether the target held is unknown, because the load is not ours.
+    /// The load is not Spikeproof's own, so it is unknown whether the target held.
     HeldAtMaximumUnknown,
-    /// The load was stopped: shares of a part say nothing of the whole.
+    /// The load was stopped, and shares of a part of it say nothing of the whole.
     LoadStopped,
     /// The capacity of one instance is not known well enough.
     CapacityUnknown {
-        /// How the estimate failed; `None` where no second held the limit.
+        /// The fault of the estimate; `null` where no second held the limit.
         estimate: Option<CapacityReason>,
     },
-    /// The capacity of one instance that this rests on.
+    /// The capacity of one instance on which the judgement rests.
     InstanceCarries {
         /// The requests per second of one instance at the latency limit.
         requests_per_second: f64,
-        /// Instances of the group's minimum are not counted as excess.
+        /// True if instances of the group's minimum are not counted as excess.
         minimum_left_out: bool,
     },
-    /// The load is not ours.
+    /// The load is not Spikeproof's own.
     LoadNotOurs,
 }
 
-/// Whether the figures are the target's, and the group's own.
+/// The reason for the judgement on the run's validity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum ValidityReason {
@@ -191,10 +192,10 @@ pub enum ValidityReason {
     GroupDeleted {
         /// The name of the group, or `cluster/service`.
         group: String,
-        /// It is an ECS service.
+        /// True if it is an ECS service.
         is_service: bool,
     },
-    /// These moved the group besides its policies.
+    /// Something besides its policies moved the group.
     OtherCauses {
         /// Each cause that was found; never empty.
         causes: Vec<OtherCause>,
@@ -207,15 +208,15 @@ pub enum ValidityReason {
     SeenEnough,
     /// The generators did not report how much they sent.
     GeneratorsSilentOnLoad,
-    /// The task that sent least.
+    /// The task that sent the smallest share of its load.
     LeastSent {
         /// The task's slot.
         task: u32,
-        /// Requests that this task sent of those asked of it, from 0 to 1.
+        /// Share of the requests asked of this task that it sent, from 0 to 1.
         share: f64,
-        /// The bound that it missed, if it did.
+        /// The bound that the share missed; `null` where it met the bound.
         bound: Option<f64>,
-        /// Iterations of all tasks that found the scenario's data used up.
+        /// Iterations of all tasks that found no unused row of the scenario's data.
         data_used_up: u64,
         /// Iterations of all tasks that were cut at the end of their grace.
         iterations_cut: u64,
@@ -224,7 +225,7 @@ pub enum ValidityReason {
     NotOneAnswer,
     /// Requests were never sent, because a value that they need was missing.
     RequestsNeverSent,
-    /// The generators reported nothing of themselves.
+    /// The generators reported no figures on their own load.
     GeneratorsSilent,
     /// The generators could not start every iteration.
     IterationsNotStarted {
@@ -233,17 +234,17 @@ pub enum ValidityReason {
         /// Iterations that the plan asked for.
         asked: u64,
     },
-    /// Generators were saturated in these stretches.
+    /// Generators were saturated in some stretches of the run.
     Saturated {
-        /// In order, each with its tasks and its reason.
+        /// The stretches in order, each with its tasks and its reason.
         stretches: Vec<Stretch>,
-        /// The start of the load; `None` where it is not known.
+        /// The start of the load; `null` where it is not known.
         #[schemars(with = "Option<String>", extend("format" = "date-time"))]
         started: Option<Timestamp>,
     },
     /// The generators kept up.
     KeptUp,
-    /// Generators were saturated for too short to matter.
+    /// Generators were saturated for too short a time to matter.
     SaturatedBriefly {
         /// Seconds in which a generator was saturated.
         saturated_s: usize,
@@ -261,27 +262,27 @@ pub enum ValidityReason {
     NothingReported,
     /// Every interval of every task arrived.
     EverythingArrived,
-    /// These intervals, ends or tasks are missing.
+    /// Some intervals, ends or tasks are missing.
     Missing {
-        /// Their names, in words.
+        /// The missing parts, in words.
         parts: Vec<String>,
     },
 }
 
-/// Why the load, or the wait for the group after it, ended before its plan did.
+/// The cause for an early end of the load, or of the wait for the group after it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum EndedEarly {
     /// The user stopped the run.
     Interrupted,
-    /// The store took no heartbeat for this long.
+    /// The store took no heartbeat for too long.
     StoreSilent {
-        /// Time without a heartbeat that was written.
+        /// Time since the last heartbeat that was written.
         silent_s: Seconds,
     },
     /// A threshold that ends the load failed.
     ThresholdFailed(Abort),
-    /// A limit on time or cost is reached; `limit` names it with its figures.
+    /// A limit on time or cost is reached.
     LimitReached {
         /// The limit in words, with its figures.
         limit: String,

@@ -1,5 +1,5 @@
-//! Scaling expectations: did the group notice, how long did each link of the chain take, and did it
-//! come back.
+//! Judges scaling: whether the group reacted, the time of each link of the chain, and whether it
+//! scaled back in.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use model::outcome::Verdict;
 use model::plan::Schedule;
 use model::scenario::{InWithin, Scenario};
 
-/// What is said of a group.
+/// The findings on a group.
 #[derive(Default)]
 pub(super) struct Scaling {
     pub judged: Vec<Finding>,
-    /// It decides nothing.
+    /// Findings that do not count for the verdict.
     pub not_judged: Vec<Finding>,
     pub reaction: Reaction,
 }
@@ -56,7 +56,7 @@ pub(super) fn judge(
         findings.extend(fresh::judge(facts));
         findings.push(back_in_time(facts));
     }
-    // A group that only shrinks can drop requests as well.
+    // A group that only shrinks can also drop requests.
     let shrank = facts
         .reaction
         .left
@@ -86,7 +86,7 @@ pub(super) fn judge(
     }
 }
 
-/// For how long the load was there, where it ended before its plan.
+/// Returns the time that the load ran, if it ended before its plan did.
 fn stopped(results: &Results, circumstances: &Circumstances) -> Option<Duration> {
     circumstances.cut_short.as_ref()?;
     let last = || {
@@ -97,7 +97,8 @@ fn stopped(results: &Results, circumstances: &Circumstances) -> Option<Duration>
     Some(results.ran().or_else(last).unwrap_or_default())
 }
 
-/// From which size to which, or from where it grew back.
+/// Returns the group's sizes before and at the peak, or the sizes of the first growth if it only
+/// grew back.
 fn sizes(reaction: &Reaction) -> Measured {
     let (before, peak) = (reaction.desired_before, reaction.desired_peak);
     match reaction.resized.iter().find(|one| one.to > one.from) {
@@ -128,7 +129,7 @@ pub(super) fn scaled_out(facts: &Facts<'_>) -> Finding {
     )
 }
 
-/// The group asked for more: whether anything came of it, and by whose decision.
+/// Judges a group that asked for more: whether an instance came of it, and who decided it.
 fn launched(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
     let failed: Vec<&Activity> = facts
         .activities
@@ -157,7 +158,7 @@ fn launched(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
     }
 }
 
-/// Why the group never asked for more.
+/// Returns the reason why the group never asked for more.
 fn stayed(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
     let (reaction, timeline) = (&facts.reaction, facts.timeline);
     if reaction.desired_before >= reaction.max && reaction.max > 0 {
@@ -178,8 +179,8 @@ fn stayed(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
             .map(|alarm| alarm.period)
             .max()
             .unwrap_or_default();
-        // From the alarm to the decision AWS takes up to half a minute, and an alarm acts again
-        // every period.
+        // AWS takes up to half a minute from the alarm to the decision. An alarm acts again every
+        // period.
         return if watched >= longest * 2 {
             let reason = ScaleOutReason::NothingFollowedTheAlarm { alarm_at };
             (Verdict::Failed, reason)
@@ -211,14 +212,14 @@ fn stayed(facts: &Facts<'_>) -> (Verdict, ScaleOutReason) {
     (Verdict::Inconclusive, ScaleOutReason::LoadTooLow { peaks })
 }
 
-/// Without these calls the alarms are not known.
+/// Calls without which the alarms are not known.
 const ALARM_CALLS: [&str; 3] = [
     "DescribePolicies",
     "DescribeScalingPolicies",
     "cloudwatch:DescribeAlarms",
 ];
 
-/// The first of these calls that failed.
+/// Returns the first of these calls that failed.
 fn lacking(timeline: &Timeline, calls: &[&str]) -> Option<String> {
     calls
         .iter()
@@ -226,7 +227,7 @@ fn lacking(timeline: &Timeline, calls: &[&str]) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Who made it grow, and when.
+/// Returns the reason of a passed scale-out: who made the group grow, and when.
 fn answered(facts: &Facts<'_>) -> ScaleOutReason {
     if conditions::confounded(facts).is_some() {
         return ScaleOutReason::NotByPoliciesAlone;
@@ -284,7 +285,7 @@ pub(super) fn met_if(is_met: bool) -> Verdict {
     }
 }
 
-/// Inconclusive where the watch was too short to tell.
+/// Returns `Inconclusive` if the watch was too short to tell.
 fn failed_if(is_certain: bool) -> Verdict {
     if is_certain {
         Verdict::Failed
@@ -293,7 +294,7 @@ fn failed_if(is_certain: bool) -> Verdict {
     }
 }
 
-/// Why the moment of the breach is not known.
+/// Returns the reason why the moment of the breach is not known.
 fn no_breach(facts: &Facts<'_>) -> ScaleOutReason {
     let reaction = &facts.reaction;
     if let Some(alarm) = reaction.alarmed_before.clone() {
@@ -363,7 +364,7 @@ pub(super) fn back_in_time(facts: &Facts<'_>) -> Finding {
         };
         return found(verdict, measured, reason);
     }
-    // It was back before the spike's end: nothing is left to leave.
+    // The group was back at its size before the end of the spike: no instance is left to leave.
     if reaction.desired_after <= reaction.desired_before {
         return found(
             Verdict::Passed,
@@ -381,7 +382,7 @@ pub(super) fn back_in_time(facts: &Facts<'_>) -> Finding {
     found(failed_if(watched > bound), Measured::Nothing, reason)
 }
 
-/// Why there is no bound for scaling in.
+/// Returns the verdict and its reason where there is no bound for scaling in.
 fn no_bound(facts: &Facts<'_>) -> (Verdict, ScaleInReason) {
     let policies = &facts.policies;
     if !policies.is_empty() && policies.iter().all(|policy| policy.scale_in_disabled) {
@@ -399,7 +400,8 @@ fn no_bound(facts: &Facts<'_>) -> (Verdict, ScaleInReason) {
     }
 }
 
-/// A fall that found a part of the alarm's window over already took less than one that does not.
+/// Judges a scale-in within its bound. If a part of the alarm's window had passed before the fall,
+/// the same scale-in would otherwise have taken longer.
 fn met(
     facts: &Facts<'_>,
     took: Duration,

@@ -1,4 +1,4 @@
-//! Thresholds: a metric over each judged phase, one phase, or the run.
+//! Judges thresholds: limits on a metric over each judged phase, over one phase, or over the run.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use model::outcome::Verdict;
 use model::plan::Schedule;
 use model::scenario::{Scenario, Threshold, ThresholdMetric, ThresholdScope};
 
-/// With `saturated` generators a latency or rate that misses its limit says nothing of the target.
+/// Judges every threshold in each of its scopes. If the generators were `saturated`, a latency or
+/// rate that misses its limit is inconclusive: it may be the generators' doing.
 pub(super) fn judge(
     scenario: &Scenario,
     results: &Results,
@@ -60,7 +61,7 @@ fn doubt(threshold: &Threshold, finding: Finding) -> Finding {
     }
 }
 
-/// The phases a threshold is judged in, each on its own; `None` is the whole run.
+/// Returns the phases in which a threshold is judged, each on its own; `None` is the whole run.
 fn scopes(scenario: &Scenario, threshold: &Threshold) -> Vec<Option<usize>> {
     let phases = scenario.phases.iter().enumerate();
     match &threshold.scope {
@@ -111,7 +112,7 @@ fn length(scenario: &Scenario, schedule: &Schedule, phase: Option<usize>) -> Dur
     phase.map_or(schedule.end(), |index| scenario.phases[index].duration())
 }
 
-/// The phase's time, or the run's.
+/// Returns start and end of the phase, or of the run, counted from the start of the load.
 fn span(scenario: &Scenario, schedule: &Schedule, phase: Option<usize>) -> (Duration, Duration) {
     let from = phase
         .and_then(|index| schedule.phase_starts().get(index).copied())
@@ -119,7 +120,7 @@ fn span(scenario: &Scenario, schedule: &Schedule, phase: Option<usize>) -> (Dura
     (from, from + length(scenario, schedule, phase))
 }
 
-/// The worst of all windows that lie within the phase, each judged on its own.
+/// Judges each window that lies within the phase on its own, and returns the worst.
 fn every_window(
     scenario: &Scenario,
     results: &Results,
@@ -138,7 +139,7 @@ fn every_window(
         return (Verdict::Inconclusive, Measured::Nothing, too_short);
     }
     let windows = (first..=end - window).map(|at| {
-        // A phase's requests end in the phase, or after it: the last window has them all.
+        // A request may end after its phase: the last window takes all those.
         let until = if at + window == end {
             u32::MAX
         } else {
@@ -147,7 +148,7 @@ fn every_window(
         let merged = select(scenario, results, threshold, phase, Some((at, until)));
         (at, weigh(threshold, &merged, length))
     });
-    // The first of the worst: it is where one begins to look.
+    // Of equally bad windows the first is kept: a reader looks there first.
     let worst = windows.fold(None, |worst: Option<(u32, Weighed)>, window| match &worst {
         Some(known) if known.1.0 >= window.1.0 => worst,
         _ => Some(window),
@@ -170,7 +171,8 @@ fn every_window(
     (verdict, measured, reason)
 }
 
-/// All requests of the flow, group or step named, in a phase or the run, or in a window of time.
+/// Returns all requests of the named flow, group or step, in a phase or the run, or in a window of
+/// time.
 fn select(
     scenario: &Scenario,
     results: &Results,
@@ -206,7 +208,8 @@ pub struct Abort {
     pub measured: Measured,
 }
 
-/// The threshold that stops the run now, because it has failed on what is known so far.
+/// Returns the threshold that stops the run now, because it has failed on the results so far.
+/// `settled` is the time in seconds for which results are complete.
 pub fn must_abort(
     scenario: &Scenario,
     results: &Results,
@@ -286,7 +289,8 @@ fn weigh(threshold: &Threshold, merged: &Merged, length: Duration) -> Weighed {
     }
 }
 
-/// The metric's value, in microseconds, requests per second or as a share; or why there is none.
+/// Returns the metric's value in microseconds, in requests per second or as a share; an error if
+/// there is none.
 fn measure(
     metric: ThresholdMetric,
     merged: &Merged,
@@ -355,8 +359,8 @@ fn measure(
     })
 }
 
-/// At least one sample must lie beyond the percentile, or it is only the maximum under another
-/// name.
+/// Returns the fewest samples for a percentile. At least one must lie beyond it, or it is only the
+/// maximum under another name.
 fn samples_needed(q: f64) -> u64 {
     (100.0 / (100.0 - q) - 1e-9).ceil() as u64
 }
@@ -370,7 +374,8 @@ mod tests {
     use model::measure::{Cell, Ending, Interval, Key, LatencyHistogram};
     use model::scenario::ThresholdOperator;
 
-    /// Requests by phase, each in the phase's first second; every one of them with a check.
+    /// Makes results of `(phase, requests, ending)`: the requests end in the phase's first second,
+    /// each with a check.
     fn results(requests: &[(u16, u64, Ending)]) -> Results {
         let seconds: Vec<_> = requests
             .iter()
@@ -673,7 +678,7 @@ mod tests {
             words::ended_early(&EndedEarly::ThresholdFailed(abort(Some(4), 14).unwrap())),
             "`asked` failed: errors = 100.00% (5 of 5)"
         );
-        // Before its phase has begun there is nothing to fail.
+        // Before its phase has begun, a threshold cannot fail.
         assert_eq!(abort(Some(0), 10), None);
     }
 }

@@ -1,4 +1,5 @@
-//! Whether the numbers are the target's at all.
+//! Judges whether the figures describe the target, rather than a limit of the generators or of the
+//! watch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,13 +13,13 @@ use model::measure::{Results, Saturation, Select, stretches};
 use model::outcome::Verdict;
 use model::scenario::{Model, Scenario};
 
-/// A strained second (a stop of the host, a burst of handshakes) does not make a run worthless; in
-/// a long one some more.
+/// Share of strained seconds that a run may have, and a number of them that is always allowed. A
+/// host that stops for a moment or a burst of handshakes does not make a run worthless.
 const STRAINED_SHARE: f64 = 0.05;
 const STRAINED_SECONDS: usize = 1;
-/// Iterations that could not be started: more than one in a thousand is load that was not there.
+/// Share of iterations that may fail to start; above one in a thousand, load is missing.
 const DROPPED_SHARE: f64 = 0.001;
-/// For so much of the time the group may be out of sight: a throttled call now and then hides
+/// Share of the watch in which the group may be out of sight. A throttled call now and then hides
 /// nothing.
 const BLIND_SHARE: f64 = 0.05;
 
@@ -47,7 +48,8 @@ fn unclear(
     Finding::of_run(expectation, Verdict::Inconclusive, measured, reason)
 }
 
-/// Whether each task sent what was asked of it; the one that sent least decides.
+/// Judges whether each task sent the requests that were asked of it; the task that sent least
+/// decides.
 fn sent(scenario: &Scenario, results: &Results) -> Finding {
     let mut tasks: BTreeMap<u32, Saturation> = BTreeMap::new();
     for (task, saturation) in results.saturation() {
@@ -93,7 +95,7 @@ fn sent_share(saturation: &Saturation) -> f64 {
     saturation.sent as f64 / saturation.asked.max(1) as f64
 }
 
-/// Said only where it does not hold: without thresholds a target that is down would pass.
+/// Returns a finding only if it does not hold: without thresholds a target that is down would pass.
 fn answered(results: &Results) -> Option<Finding> {
     let tally = results.merged(Select::default()).tally;
     let requests = tally.requests();
@@ -204,7 +206,8 @@ fn all_there(results: &Results, circumstances: &Circumstances) -> Finding {
     Finding::of_run(Expectation::AllResultsArrived, verdict, measured, reason)
 }
 
-/// Gaps in the watch are not filled in: with more than a few the reaction is not known.
+/// Gaps in the watch are not filled in: with more than [`BLIND_SHARE`] of gaps the reaction is
+/// unknown.
 fn not_blind(timeline: &Timeline) -> Finding {
     let first = timeline.observations.first().map(|seen| seen.at);
     let last = timeline.observations.last().map(|seen| seen.at);

@@ -1,5 +1,4 @@
-//! What makes a run doubtful, known before it or seen beside it. The sentences are made in
-//! `report::words`.
+//! Warnings: doubts about a run, found before it or during it. `report::words` makes the sentences.
 
 use derive_more::From;
 use schemars::JsonSchema;
@@ -42,11 +41,11 @@ pub enum Warning {
         /// The group's name.
         group: String,
     },
-    /// An instance refresh or a deployment is under way, in AWS's words.
+    /// An instance refresh or a deployment is under way.
     Refresh {
         /// The group's name.
         group: String,
-        /// The refresh or deployment and its state.
+        /// The refresh or deployment and its state, in AWS's words.
         refresh: String,
     },
     /// The target group has sticky sessions.
@@ -58,7 +57,7 @@ pub enum Warning {
     UnhealthyTargets {
         /// The group's name.
         group: String,
-        /// How many were unhealthy.
+        /// Number of unhealthy targets.
         targets: u64,
     },
     /// An alarm has no data.
@@ -75,7 +74,7 @@ pub enum Warning {
     AlarmUnreadable {
         /// The alarm's name.
         alarm: String,
-        /// The period that is assumed.
+        /// The assumed period.
         period_s: Seconds,
     },
     /// An alarm's period is five minutes or longer.
@@ -92,14 +91,14 @@ pub enum Warning {
         /// The period of the alarm that looks at it.
         alarm_period_s: Seconds,
     },
-    /// A call failed: what depends on it is not judged.
+    /// A call failed, so nothing that depends on its answer is judged.
     CallFailed {
         /// The IAM action of the call.
         call: String,
-        /// AWS's answer, or why there is none.
+        /// AWS's answer, or the reason why there is none.
         why: String,
     },
-    /// The group under test has a setting that the one it stands for has not.
+    /// The group under test and the group that it stands for differ in a setting.
     Differs {
         /// The group under test.
         group: String,
@@ -116,16 +115,16 @@ pub enum Warning {
     // The scenario beside the group's policies.
     /// The spike is over before the alarm can see it.
     SpikeTooShort {
-        /// The length of the spike.
+        /// Length of the spike.
         lasts_s: Seconds,
-        /// The alarm, and the load that it must see.
+        /// The alarm, and the length of high load that it needs.
         window: AlarmWindow,
     },
     /// The load ends before the policy can see its fall.
     RecoveryTooShort {
-        /// The length of the load after the spike.
+        /// Length of the load after the spike.
         lasts_s: Seconds,
-        /// The alarm, and the low load that it must see.
+        /// The alarm, and the length of low load that it needs.
         window: AlarmWindow,
     },
     /// No phase follows the last spike.
@@ -143,7 +142,7 @@ pub enum Warning {
 pub enum RunWarning {
     /// An earlier run may have left things behind.
     EarlierRun {
-        /// How many resources may be left.
+        /// Number of resources that may be left.
         things: usize,
         /// The command that removes them.
         remedy: String,
@@ -218,7 +217,7 @@ impl SuspendedProcess {
     }
 }
 
-/// How much load an alarm must see: its datapoints, and the one that the load begins in.
+/// The length of load that an alarm must see: its datapoints, and the one in which the load begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AlarmWindow {
     /// The alarm's name.

@@ -1,4 +1,4 @@
-//! What can be said of a group under a load that is not ours, and what cannot.
+//! Judgements on a group under load that Spikeproof does not send.
 
 use jiff::Timestamp;
 
@@ -19,7 +19,7 @@ use model::scenario::Scenario;
 
 pub(super) struct Watched {
     pub scaling: Vec<Finding>,
-    /// They decide nothing.
+    /// Findings that do not count for the verdict.
     pub not_judged: Vec<Finding>,
     pub reaction: Reaction,
 }
@@ -68,8 +68,9 @@ pub(super) fn judge(expected: &Scenario, timeline: &Timeline) -> Watched {
     }
 }
 
-/// What the load balancer counted in the periods in which instances left. Nothing where none left,
-/// or it counted nothing at all: then it may not have been read.
+/// Judges drops by the load balancer's metrics, over the periods in which instances left. Returns
+/// `None` if no instance left, or if the balancer counted no request: then its metrics may not have
+/// been read.
 fn dropped(facts: &Facts<'_>) -> Option<Finding> {
     let leaving: Vec<(Timestamp, Timestamp)> = facts
         .reaction
@@ -115,7 +116,7 @@ fn dropped(facts: &Facts<'_>) -> Option<Finding> {
     ))
 }
 
-/// The sum of all datapoints whose period overlaps one of these times.
+/// Sums all datapoints whose period overlaps one of these times.
 fn counted(series: &[&MetricSeries], times: &[(Timestamp, Timestamp)]) -> f64 {
     let overlaps = |series: &MetricSeries, at: Timestamp| {
         times

@@ -1,4 +1,4 @@
-//! Which link was slow, and what explains latency and errors.
+//! Content of the answers on slow links, latency and errors.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use evidence::moment::MomentKind;
 /// The slow links of scaling out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SlowestLink {
-    /// Nothing where a link that has not ended lasted longer.
+    /// The longest link that ended; `None` where a link that has not ended lasted longer.
     pub longest: Option<Longest>,
     /// A link that had not ended with the load; `None` where the chain is complete.
     pub unfinished: Option<Unfinished>,
-    /// `None` where the window of the alarm is not known.
+    /// The window of the alarm; `None` where it is not known.
     pub own_window: Option<OwnWindow>,
-    /// `None` where no moment of the chain was left out.
+    /// The reason why a moment was left out of the chain; `None` where none was.
     pub aside: Option<Aside>,
 }
 
-/// The longest link that ended, and the chain it is of.
+/// The longest link that ended, and its chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Longest {
     /// Moment at which the link begins.
@@ -26,7 +26,7 @@ pub struct Longest {
     pub to: MomentKind,
     /// Time between the two.
     pub took: Duration,
-    /// The whole chain.
+    /// First moment of the chain.
     pub first: MomentKind,
     /// Last moment of the chain.
     pub last: MomentKind,
@@ -34,7 +34,7 @@ pub struct Longest {
     pub whole: Duration,
 }
 
-/// A link that began and was not seen to end.
+/// A link that began, and whose end was not seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unfinished {
     /// Last moment of the chain that was seen.
@@ -54,7 +54,7 @@ pub struct OwnWindow {
     pub share: f64,
 }
 
-/// Why a moment of the chain is not among the links.
+/// The reason why a moment of the chain is not among the links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aside {
     /// The load rose later than the chain began.
@@ -66,19 +66,20 @@ pub enum Aside {
 /// The load of each instance from the start of the spike until the group grew.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BeforeGrowth {
-    /// Seconds in which each had more to carry than it can, where that is known.
+    /// Seconds in which each instance had more load than it can carry; `None` where there were none
+    /// or the capacity is not known.
     pub overloaded_s: Option<u32>,
-    /// Instances that served in the second with the most for each.
+    /// Instances that served in the second with the highest load for each.
     pub instances: u32,
-    /// The most requests per second for each of them.
+    /// The highest load of one instance, in requests per second.
     pub most: f64,
     /// Requests per second that one instance carries within the limit.
     pub carries: f64,
-    /// No second missed the limit, so one may carry more.
+    /// True if no second missed the limit, so one instance may carry more.
     pub carries_at_least: bool,
     /// Bound of p95.
     pub limit: Duration,
-    /// Instances that left meanwhile.
+    /// Instances that left in that time.
     pub left: usize,
 }
 
@@ -87,16 +88,16 @@ pub struct BeforeGrowth {
 pub struct ErrorShares {
     /// Each cause with its share of all errors, from 0 to 1; only those above 0.
     pub shares: Vec<(ErrorCause, f64)>,
-    /// Sums over the run, only those above 0.
+    /// Sums of the load balancer's metrics over the run, only those above 0.
     pub counted: Vec<(BalancerCount, f64)>,
 }
 
-/// Cause of a second's errors, the surest first.
+/// Cause of a second's errors. If several apply, the first in this order counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCause {
     /// No instance served.
     NobodyHealthy,
-    /// The load exceeded the capacity of the instances, then or a second before.
+    /// The load exceeded the capacity of the instances in that second or the one before.
     Saturation,
     /// An instance was leaving, or gone for at most 2 s.
     Leaving,

@@ -1,4 +1,4 @@
-//! Settings around the policy: warm-up, cooldown and others.
+//! Content of the answers on warm-up, cooldown and other settings around the policy.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use super::Fit;
 /// The warm-up of a target tracking or step policy.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WarmUp {
-    /// A service has none.
+    /// A service has no warm-up.
     OfService,
-    /// None is set, and no new instance came into service.
+    /// No warm-up is set, and no new instance came into service.
     Unset {
-        /// Default cooldown of the group, which AWS takes for the warm-up.
+        /// Default cooldown of the group, which AWS uses as the warm-up.
         cooldown: Duration,
     },
     /// The starts of new instances show the time that fits.
     Known {
-        /// From the launch to in service.
+        /// Time from the launch of an instance until it is in service.
         boot: Duration,
-        /// From in service to healthy.
+        /// Time from in service until healthy.
         health: Duration,
-        /// Until its load shows in the metric.
+        /// Time from healthy until the metric shows the instance's load.
         period: Duration,
-        /// From in service on.
+        /// The fitting warm-up, which counts from in service on.
         about: Duration,
         /// The warm-up that is set.
         now: PresentWarmUp,
@@ -32,18 +32,19 @@ pub enum WarmUp {
 /// The warm-up that is set.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PresentWarmUp {
-    /// Neither the policy nor the group has one.
+    /// Neither the policy nor the group has a warm-up.
     Unset {
-        /// Default cooldown of the group, which AWS takes for the warm-up.
+        /// Default cooldown of the group, which AWS uses as the warm-up.
         cooldown: Duration,
     },
-    /// The policy has one, or the group a default.
+    /// The policy has a warm-up, or the group has a default one.
     Set {
         /// The warm-up of the policy, else of the group.
         live: Duration,
-        /// How it compares with the fitting time.
+        /// Comparison with the fitting time.
         fit: Fit,
-        /// For so long scaling in waited after its low alarm.
+        /// Time for which scaling in waited after its low alarm; `None` where it did not wait for
+        /// the warm-up.
         waited: Option<Duration>,
     },
 }
@@ -51,12 +52,12 @@ pub enum PresentWarmUp {
 /// The cooldowns of a group or service.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cooldown {
-    /// No policy is simple.
+    /// No policy is simple, so the cooldown does not matter.
     NoMatter {
         /// Default cooldown of the group.
         default: Duration,
     },
-    /// No policy is simple, but new instances warm up for it.
+    /// No policy is simple, but AWS uses the cooldown as the warm-up of new instances.
     IsWarmUp {
         /// Default cooldown of the group.
         default: Duration,
@@ -65,25 +66,25 @@ pub enum Cooldown {
     Simple {
         /// Name of the simple scaling policy.
         policy: String,
-        /// The time that fits: health and window.
+        /// The fitting cooldown: health and window.
         about: Duration,
-        /// From in service to healthy.
+        /// Time from in service until healthy.
         health: Duration,
         /// Datapoints of the high alarm times its period.
         window: Duration,
         /// The cooldown of the policy, else of the group.
         live: Duration,
-        /// How it compares with the fitting time.
+        /// Comparison with the fitting time.
         fit: Fit,
     },
-    /// A service has one after a scale-out and one after a scale-in, for each policy.
+    /// The cooldowns of a service: for each policy one after a scale-out and one after a scale-in.
     OfService(Vec<ServiceCooldown>),
 }
 
 /// A cooldown of a policy of a service.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ServiceCooldown {
-    /// No start of a task was seen.
+    /// The cooldown after a scale-out, where no start of a task was seen.
     OutUnknown {
         /// Name of the policy.
         policy: String,
@@ -94,24 +95,24 @@ pub enum ServiceCooldown {
     Out {
         /// Name of the policy.
         policy: String,
-        /// The time that fits: boot, health and window.
+        /// The fitting cooldown: boot, health and window.
         about: Duration,
-        /// From the launch of a task until it runs.
+        /// Time from the launch of a task until it runs.
         boot: Duration,
-        /// From then until it is healthy.
+        /// Time from running until healthy.
         health: Duration,
         /// Datapoints of the high alarm times its period.
         window: Duration,
         /// `ScaleOutCooldown` of the policy.
         live: Duration,
-        /// How it compares with the fitting time.
+        /// Comparison with the fitting time.
         fit: Fit,
     },
     /// The cooldown after a scale-in.
     In {
         /// Name of the policy.
         policy: String,
-        /// The time that fits: drain and period.
+        /// The fitting cooldown: drain and period.
         about: Duration,
         /// Longest deregistration delay of the target groups.
         drain: Duration,
@@ -119,7 +120,7 @@ pub enum ServiceCooldown {
         period: Duration,
         /// `ScaleInCooldown` of the policy.
         live: Duration,
-        /// How it compares with the fitting time.
+        /// Comparison with the fitting time.
         fit: Fit,
     },
 }
@@ -129,23 +130,23 @@ pub enum ServiceCooldown {
 pub enum OtherSetting {
     /// Instances left because they failed health checks.
     FailedChecks {
-        /// Instances that did.
+        /// Number of instances that failed their health checks.
         instances: u64,
         /// Health check grace period of the group.
         grace: Duration,
     },
     /// New instances do not serve well at first.
     FreshErrors {
-        /// Evidence of it.
+        /// Evidence of the poor answers.
         found: FreshErrors,
-        /// The target is an ECS service.
+        /// True if the target is an ECS service.
         is_service: bool,
         /// Longest slow start of the target groups; `None` where none is set.
         slow_start: Option<Duration>,
     },
-    /// Instances were in service this long before they were healthy.
+    /// Instances were in service for long before they were healthy.
     SlowChecks {
-        /// The longest such time.
+        /// The longest time from in service until healthy.
         waits: Duration,
     },
     /// A target group drains for two minutes or longer.
@@ -157,7 +158,7 @@ pub enum OtherSetting {
     StickySessions,
     /// A target group combines slow start with least outstanding requests.
     SlowStartWithoutEffect,
-    /// A policy is simple: step scaling goes on while instances start.
+    /// A policy is simple; step scaling would go on while instances start.
     SimpleScaling {
         /// Name of the policy.
         policy: String,
@@ -166,12 +167,12 @@ pub enum OtherSetting {
     },
 }
 
-/// What new instances did worse than the others.
+/// Evidence that new instances answered worse than the others.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FreshErrors {
     /// The sentence of the judgement.
     Judged(String),
-    /// Errors within a minute of a new instance's first health, of all.
+    /// Errors within a minute of a new instance's first health.
     Inferred {
         /// Errors within that minute.
         young: u64,

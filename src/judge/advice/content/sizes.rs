@@ -1,22 +1,23 @@
-//! Sizes and thresholds that the load needs.
+//! Content of the answers on sizes and thresholds that the load needs.
 
 use std::time::Duration;
 
 use crate::advice::candidate::Candidate;
 use crate::advice::others::Standing;
 
-/// How many instances a load needs.
+/// Number of instances that a load needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizeRange {
-    /// By the estimated capacity of one instance.
+    /// Instances by the estimated capacity of one.
     pub needed: u32,
-    /// By what held the limit and what did not; no fewest where nothing missed.
+    /// Fewest instances, by the loads that held and missed the limit; `None` where no load missed
+    /// it.
     pub fewest: Option<u32>,
-    /// By the load of one instance that held the limit.
+    /// Most instances, by the load of one instance that held the limit.
     pub most: u32,
 }
 
-/// How many instances the highest load needs.
+/// Number of instances that the highest load needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NeededSize {
     /// Requests per second that one instance carries within the limit.
@@ -27,9 +28,10 @@ pub struct NeededSize {
     pub peak: f64,
     /// Instances for that second.
     pub size: SizeRange,
-    /// `None` where the maximum of the group is enough, or was never seen.
+    /// The lack of instances at the group's maximum; `None` where the maximum is enough, or was
+    /// never seen.
     pub beyond: Option<BeyondMaximum>,
-    /// The scenario has no threshold on p95.
+    /// True if the scenario has no threshold on p95.
     pub limit_is_assumed: bool,
 }
 
@@ -57,7 +59,7 @@ pub struct TargetValue {
     pub fitting: f64,
     /// Name of the metric that the policy tracks.
     pub metric: String,
-    /// The metric of an instance at its limit.
+    /// Value of the metric when an instance is at its limit.
     pub full: f64,
     /// The target that is set; `None` where it was not read.
     pub now: Option<PresentTarget>,
@@ -68,13 +70,13 @@ pub struct TargetValue {
 pub struct PresentTarget {
     /// `TargetValue`, in the metric's unit.
     pub target: f64,
-    /// More than an instance reaches within the limit.
+    /// True if the target is above the value that an instance reaches within the limit.
     pub is_late: bool,
-    /// How it compares with other targets.
+    /// Comparison with other targets.
     pub compared: TargetCompared,
 }
 
-/// What the rows with other targets say of the one that is set.
+/// Comparison of the target that is set with replayed candidates of other targets.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TargetCompared {
     /// A row with another target is the recommended candidate.
@@ -116,14 +118,14 @@ pub struct TargetRow {
     pub name: String,
     /// Seconds in which its p95 is over the limit.
     pub over_limit: u32,
-    /// Where either row loses requests.
+    /// Requests that it cannot carry; `None` where neither compared row loses any.
     pub lost: Option<u64>,
 }
 
 /// The bounds of the group, beside the instances that the load needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MinAndMax {
-    /// What the highest load needs, and with room to catch up.
+    /// Instances that the highest load needs.
     pub needed: u32,
     /// Instances for the highest load, with room to catch up.
     pub roomy: u32,
@@ -131,21 +133,21 @@ pub struct MinAndMax {
     pub min: u32,
     /// Maximum of the group.
     pub max: u32,
-    /// What the load before the spike needs.
+    /// Instances that the load before the spike needs.
     pub calm: SizeRange,
-    /// The cost of a minimum that holds the spike.
+    /// The cost of a minimum that holds the spike; `None` where the present minimum does.
     pub standing: Option<Standing>,
 }
 
 /// The step that the highest load needs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepSize {
-    /// Those that were there are enough.
+    /// The desired instances before the spike are enough.
     NotNeeded {
         /// Desired instances before the spike.
         before: u32,
     },
-    /// The spike beside the largest step that is there.
+    /// The spike and the largest step of the step policy that ran.
     Largest {
         /// Instances that the highest load needs.
         size: SizeRange,
@@ -157,24 +159,24 @@ pub enum StepSize {
         policy: String,
         /// Largest `ScalingAdjustment` of its steps.
         largest: i32,
-        /// The adjustment is `PercentChangeInCapacity`.
+        /// True if the adjustment type is `PercentChangeInCapacity`.
         is_percent: bool,
     },
-    /// One step beside the policy, as it was replayed.
+    /// A replayed candidate with one step beside the policy, where that has no steps.
     Beside {
         /// The candidate with one step.
         row: Box<Candidate>,
         /// The policy that ran.
         now: Box<Candidate>,
     },
-    /// One would have to add so many.
+    /// The step that would be needed; no candidate with one was replayed.
     ToAdd {
         /// Instances to add at once.
         add: u32,
     },
 }
 
-/// A time that is set, beside the one that fits.
+/// Comparison of a time that is set with the one that fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
     /// Longer than 1.5 times the fitting time and a poll or two.

@@ -33,7 +33,7 @@ impl Frame {
         HEIGHT - BOTTOM - share.clamp(0.0, 1.0) * (HEIGHT - TOP - BOTTOM)
     }
 
-    /// A path through the middles of seconds; gaps where there is no value.
+    /// Returns a path through the middles of the seconds, with gaps where there is no value.
     fn path(&self, values: impl Iterator<Item = Option<f64>>) -> String {
         let mut path = String::new();
         let mut pen_down = false;
@@ -55,8 +55,8 @@ impl Frame {
     }
 }
 
-/// Answered and failed requests per second, and over them the instances in service on the right
-/// axis.
+/// Draws answered and failed requests per second, and over them the instances in service on the
+/// right axis.
 pub(super) fn load(report: &RunReport) -> String {
     let Some(load) = &report.load else {
         return String::new();
@@ -169,7 +169,7 @@ fn capacity(svg: &mut String, report: &RunReport, frame: &Frame) {
     }
 }
 
-/// p50, p95 and p99 of every second, on a logarithmic scale.
+/// Draws p50, p95 and p99 of every second, on a logarithmic scale.
 pub(super) fn latency(report: &RunReport) -> String {
     let Some(load) = &report.load else {
         return String::new();
@@ -226,7 +226,7 @@ pub(super) fn latency(report: &RunReport) -> String {
     svg
 }
 
-/// Seconds on the time axis: the load, and what was watched after it.
+/// Returns the length of the time axis in seconds: the load, and the watch after it.
 fn length(report: &RunReport) -> f64 {
     let load = report
         .load
@@ -246,7 +246,7 @@ fn open(title: &str) -> String {
     )
 }
 
-/// Phase boundaries and names, horizontal lines with their labels, the time axis.
+/// Draws phase boundaries and names, horizontal lines with their labels, and the time axis.
 fn grid(svg: &mut String, report: &RunReport, frame: &Frame, ticks: &[(f64, String)]) {
     let floor = HEIGHT - BOTTOM;
     for (value, label) in ticks {

@@ -1,4 +1,4 @@
-//! How the group reacted, as terminal text.
+//! Writes the group's reaction as terminal text.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub(super) fn write_reaction(
     write_left(out, reaction, started)
 }
 
-/// Each new instance.
+/// Writes one line for each new instance.
 fn write_launched(
     out: &mut String,
     reaction: &Reaction,
@@ -80,7 +80,7 @@ fn write_launched(
     Ok(())
 }
 
-/// Each instance that left.
+/// Writes one line for each instance that left.
 fn write_left(
     out: &mut String,
     reaction: &Reaction,
@@ -114,7 +114,7 @@ fn write_left(
     Ok(())
 }
 
-/// The two moments between which a chain's time is counted.
+/// The two moments between which the time of each chain counts.
 const OUT_COUNTED: &str = "breach to in service";
 const IN_COUNTED: &str = "load drop to the first leaving";
 
@@ -141,7 +141,7 @@ fn write_chain(
     Ok(())
 }
 
-/// What was not seen, or not as one expects.
+/// Writes the links that were not seen, or that differ from the expected order.
 fn write_open(out: &mut String, open: &[OpenLink]) -> std::fmt::Result {
     for link in open {
         writeln!(out, "    - {}", words::link(link))?;
@@ -149,7 +149,7 @@ fn write_open(out: &mut String, open: &[OpenLink]) -> std::fmt::Result {
     Ok(())
 }
 
-/// Every change of size, each with its own chain.
+/// Writes every change of size with the moments of its chain.
 fn write_resized(
     out: &mut String,
     reaction: &Reaction,
@@ -179,18 +179,18 @@ fn write_resized(
     Ok(())
 }
 
-/// To a tenth; what is nothing has no sign.
+/// Returns the time in seconds, rounded to a tenth. The `+ 0.0` turns -0 into 0.
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     (to.duration_since(from).as_secs_f64() * 10.0).round() / 10.0 + 0.0
 }
 
-/// A task's id is long: its beginning tells it from the others.
+/// Returns the beginning of a long id, such as a task's; it suffices to tell ids apart.
 fn short(id: &str) -> &str {
     id.get(..22).unwrap_or(id)
 }
 
-/// When, how long after the moment before it, and how exactly that is known. (A period that the
-/// load made breach may begin before the load rose: nothing lies between the two.)
+/// Returns the moment's time, the time since the moment before it, and its resolution. A period
+/// that the load made breach may begin before the load rose; then the time between the two is 0.
 fn moment_line(moment: &Moment, before: Option<&Moment>, started: Option<Timestamp>) -> String {
     let second = started.map_or(0.0, |started| seconds(started, moment.at));
     let link = before.map_or(String::new(), |before| {

@@ -1,10 +1,10 @@
-//! What the estimate of an instance's capacity rests on.
+//! Sentences for the basis of the estimate of an instance's capacity.
 
 use evidence::InstanceCapacity;
 use evidence::capacity::{CapacityGap, CapacityReason, Weakness};
 use model::units;
 
-/// What the estimate rests on; the sentence that an earlier report has.
+/// Returns the basis in words; for an earlier report its own sentence.
 pub fn capacity(capacity: &InstanceCapacity) -> String {
     capacity
         .reason
@@ -12,7 +12,7 @@ pub fn capacity(capacity: &InstanceCapacity) -> String {
         .map_or_else(|| capacity.because.clone(), reason)
 }
 
-/// The reason in words, with the run that would be surer.
+/// Returns the reason in words, with the run that would be surer.
 pub fn reason(reason: &CapacityReason) -> String {
     let (held, missed) = (reason.held_s, reason.missed_s);
     let mut text = if missed == 0 {
@@ -39,7 +39,8 @@ pub fn reason(reason: &CapacityReason) -> String {
     text
 }
 
-/// `phases of 88/s and 130/s (44 and 65 for each of 2 instances)`
+/// Describes the steps of the load, for example `phases of 88/s and 130/s (44 and 65 for each of 2
+/// instances)`.
 fn phases(gap: &CapacityGap) -> String {
     let each = &gap.steps_per_second;
     let rates: Vec<String> = each

@@ -1,9 +1,9 @@
-//! What was measured, in words.
+//! Sentences for the measured figures.
 
 use crate::verdict::{Answered, AtMaximum, Cost, Measured, MetricValue, RunFigures};
 use model::units;
 
-/// A share as a percentage, without needless digits.
+/// Returns a share as a percentage, without needless digits.
 pub(super) fn percent(share: f64) -> String {
     let text = format!("{:.3}", share * 100.0);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -13,7 +13,7 @@ pub(super) fn latency(micros: f64) -> String {
     units::duration(std::time::Duration::from_micros(micros as u64))
 }
 
-/// The figures in words, with their units; empty where nothing was measured.
+/// Returns the figures in words, with their units; empty where nothing was measured.
 pub fn measured(measured: &Measured) -> String {
     match measured {
         Measured::Metric(value) => metric(value),
@@ -160,7 +160,7 @@ fn excess(share: f64, paid_minutes: f64, cost: Option<&Cost>) -> String {
     format!("{:.0}% of {paid_minutes:.1}{cost}", share * 100.0)
 }
 
-/// `p95 = 900ms, errors = 2.10%`
+/// Describes the answers, for example `p95 = 900ms, errors = 2.10%`.
 fn answered(answered: &Answered) -> String {
     let p95 = answered.p95_s.map_or("-".to_owned(), |p95| p95.to_string());
     format!(

@@ -1,4 +1,4 @@
-//! How new and leaving instances treated requests.
+//! Sentences for the reasons for judgements on new and on leaving instances.
 
 use crate::verdict::{LeavingReason, NewInstanceReason, WorseInstance};
 use model::units;

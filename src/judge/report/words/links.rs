@@ -1,8 +1,9 @@
-//! Links of a reaction that were not seen, or not as one expects.
+//! Sentences for the links of a reaction that were not seen, or that differ from the expected
+//! order.
 
 use evidence::{MomentKind, OpenLink};
 
-/// The link in words.
+/// Returns the link in words.
 pub fn link(link: &OpenLink) -> String {
     match link {
         OpenLink::GrewBeforeTheSpike {

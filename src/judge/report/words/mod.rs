@@ -26,7 +26,7 @@ use crate::verdict::{self, Conclusion, Expectation, Finding, Findings, Reason, S
 use model::outcome::Verdict;
 use model::units;
 
-/// What was judged, in words.
+/// Adds the sentences to the findings of a run.
 pub fn judged(findings: Findings) -> Judged {
     let Findings {
         validity,
@@ -49,7 +49,8 @@ pub fn judged(findings: Findings) -> Judged {
     }
 }
 
-/// The same of a load that is not ours: only the group is known.
+/// Adds the sentences to the findings of a watch, whose load Spikeproof does not send: they are on
+/// the group only.
 pub fn watched(findings: Findings) -> Judged {
     let mut judged = judged(findings);
     if !judged.not_judged.is_empty() {
@@ -64,7 +65,7 @@ pub fn watched(findings: Findings) -> Judged {
     judged
 }
 
-/// The worst of all, and what decided it.
+/// Returns the worst verdict, and the sentence of the judgement that decided it.
 fn conclude(groups: &[&[Judgement]]) -> (Verdict, String) {
     let all: Vec<&Judgement> = groups.iter().flat_map(|group| group.iter()).collect();
     let worst = verdict::worst(all.iter().map(|judgement| judgement.verdict));
@@ -114,7 +115,7 @@ fn and_more(count: usize) -> String {
     }
 }
 
-/// A judgement, in words beside its figures.
+/// Adds the sentences to a finding.
 pub fn judgement(finding: Finding) -> Judgement {
     Judgement {
         asked: asked(&finding.expectation),
@@ -136,7 +137,7 @@ fn scope(scope: &Scope) -> String {
     }
 }
 
-/// The expectation in words, for example `scale-out within 2m`.
+/// Returns the expectation in words, for example `scale-out within 2m`.
 pub fn asked(expectation: &Expectation) -> String {
     let fixed = match expectation {
         Expectation::Threshold { text } => return text.clone(),
@@ -195,7 +196,7 @@ pub fn asked(expectation: &Expectation) -> String {
     fixed.to_owned()
 }
 
-/// Why an expectation is not passed, or what it was decided from.
+/// Returns the reason in words: why an expectation is not passed, or the basis of the judgement.
 pub fn because(reason: &Reason) -> String {
     match reason {
         Reason::Threshold(reason) => thresholds::threshold(reason),

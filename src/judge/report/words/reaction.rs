@@ -1,4 +1,4 @@
-//! Where the moments of a reaction come from, and what it had to wait for.
+//! Sentences for the source of each moment of a reaction, and for the waits in it.
 
 use evidence::Reaction;
 use evidence::moment::{DecidedBy, Moment, Origin};
@@ -20,7 +20,7 @@ pub fn reaction(mut reaction: Reaction) -> Reaction {
     reaction
 }
 
-/// Where a moment comes from; the sentence that an earlier report has.
+/// Returns the source of a moment in words; for an earlier report its own sentence.
 pub fn source(moment: &Moment) -> String {
     moment
         .origin
@@ -103,7 +103,7 @@ pub(super) fn origin(origin: &Origin) -> String {
     fixed.to_owned()
 }
 
-/// What a group waits for before it scales in.
+/// Returns in words what the group waits for before it scales in.
 pub(super) fn wait(reason: &WaitReason) -> String {
     match reason {
         WaitReason::LowAlarmWindow => "its low alarm's window".to_owned(),

@@ -1,4 +1,4 @@
-//! Why the group scaled in, in time, or not.
+//! Sentences for the reasons for judgements on scale-in.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Why the group scaled out, in time, or not.
+//! Sentences for the reasons for judgements on scale-out.
 
 use super::links::link;
 use crate::verdict::ScaleOutReason;

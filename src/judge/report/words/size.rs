@@ -1,4 +1,4 @@
-//! How the group behaved while it scaled, and whether it had the right size.
+//! Sentences for the reasons for judgements on scaling behavior and on the group's size.
 
 use super::capacity;
 use crate::verdict::{ScalingReason, SizeReason};

@@ -1,4 +1,4 @@
-//! Why a threshold holds or not.
+//! Sentences for the reasons for judgements on thresholds.
 
 use super::figures::{latency, percent};
 use crate::verdict::ThresholdReason;

@@ -1,4 +1,4 @@
-//! Whether the figures are the target's, and the group's own.
+//! Sentences for the reasons for judgements on the run's validity.
 
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ fn other_cause(cause: &OtherCause) -> String {
     }
 }
 
-/// What kept requests from being sent.
+/// Describes the causes that kept requests from being sent.
 fn unsent(data_used_up: u64, iterations_cut: u64) -> String {
     let mut reasons = Vec::new();
     if data_used_up > 0 {
@@ -151,7 +151,7 @@ fn bound(bound: Bound) -> &'static str {
     }
 }
 
-/// Why the load, or the wait for the group after it, ended before its plan did.
+/// Returns the cause for an early end of the load, or of the wait after it, in words.
 pub fn ended_early(cause: &EndedEarly) -> String {
     match cause {
         EndedEarly::Interrupted => "interrupted".to_owned(),
@@ -169,7 +169,7 @@ pub fn ended_early(cause: &EndedEarly) -> String {
     }
 }
 
-/// `from 12:03:10 to 12:03:40 (task 3: ...)`
+/// Describes a stretch of saturation, for example `from 12:03:10 to 12:03:40 (task 3: ...)`.
 pub fn stretch(stretch: &Stretch, started: Option<Timestamp>) -> String {
     let clock = |second: u32| match started
         .and_then(|at| at.checked_add(Duration::from_secs(second.into())).ok())

@@ -1,11 +1,11 @@
-//! What makes a run doubtful, in words.
+//! Sentences for the warnings.
 
 use super::validity::ended_early;
 use crate::report::ReportedWarning;
 use crate::verdict::{AlarmWindow, RunWarning, SuspendedProcess, Warning};
 use model::units;
 
-/// Warnings with their sentences, as a report has them.
+/// Returns warnings with their sentences, as a report has them.
 pub fn warnings(all: &[Warning]) -> Vec<ReportedWarning> {
     all.iter()
         .map(|one| ReportedWarning {
@@ -18,7 +18,7 @@ pub fn warnings(all: &[Warning]) -> Vec<ReportedWarning> {
 const UNTOLD: &str =
     "instances leave when nothing is sent any more, and what requests suffer cannot be told";
 
-/// The warning in words.
+/// Returns the warning in words.
 pub fn warning(warning: &Warning) -> String {
     match warning {
         Warning::AtMaximum { group, maximum } => {

@@ -6,8 +6,8 @@ use evidence::timeline::Observation;
 
 const ALL: [&str; 4] = ["i-1", "i-2", "i-3", "i-4"];
 
-/// The load rises at 10 s and falls at 20 s; all four that the group may have are wanted at 12 s
-/// and serve at 14 s.
+/// The load rises at 10 s and falls at 20 s. The alarm asks for all four instances of the maximum
+/// at 12 s; they serve at 14 s.
 fn story() -> Vec<Observation> {
     vec![
         group(0, 2, &ALL[..2]),
@@ -20,7 +20,7 @@ fn story() -> Vec<Observation> {
     ]
 }
 
-/// Slow in some seconds.
+/// Judges the story with slow answers in the seconds for which `slow` returns true.
 fn judged(story: Vec<Observation>, limited: bool, slow: impl Fn(u32) -> bool) -> Option<Judgement> {
     let mut scenario = phases(&[(1.0, false), (9.0, true), (1.0, false), (1.0, false)]);
     if !limited {

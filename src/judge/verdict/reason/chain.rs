@@ -1,4 +1,4 @@
-//! Reasons of what is judged on the chain of a spike: out, in, and the instances between.
+//! Reasons for the judgements on scale-out, scale-in, new instances and leaving instances.
 
 use crate::verdict::finding::{CountedFrom, MetricPeak, Unavoidable, WorseInstance};
 use evidence::OpenLink;
@@ -7,7 +7,7 @@ use model::units::Seconds;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Why the group scaled out, in time, or not.
+/// The reason for the judgement on a scale-out or its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum ScaleOutReason {
@@ -19,11 +19,11 @@ pub enum ScaleOutReason {
     PolicyAnsweredBeforeTheSpike,
     /// The group grew, but something besides its policies moved it.
     NotByPoliciesAlone,
-    /// The group asked for instances, and every launch failed; `message` is AWS's.
+    /// The group asked for instances, and every launch failed.
     LaunchesFailed {
         /// Launch activities that failed.
         launches: u64,
-        /// The status message of a failed launch; `None` where AWS gives none.
+        /// The status message of a failed launch, as AWS gives it; `null` where AWS gives none.
         message: Option<String>,
     },
     /// The group was at its maximum before the load.
@@ -33,13 +33,13 @@ pub enum ScaleOutReason {
     },
     /// An alarm fired, and the group did not grow.
     NothingFollowedTheAlarm {
-        /// When the alarm fired.
+        /// The time when the alarm fired.
         #[schemars(with = "String", extend("format" = "date-time"))]
         alarm_at: Timestamp,
     },
     /// An alarm fired, and the watch ended too soon to see what followed.
     WatchEndedAfterTheAlarm {
-        /// When the alarm fired.
+        /// The time when the alarm fired.
         #[schemars(with = "String", extend("format" = "date-time"))]
         alarm_at: Timestamp,
     },
@@ -48,27 +48,28 @@ pub enum ScaleOutReason {
         /// The alarm's name.
         alarm: String,
     },
-    /// Whether an alarm fired is unknown, because this call failed.
+    /// A call failed, so it is unknown whether an alarm fired.
     HighAlarmUnknown {
         /// The IAM action of the call.
         call: String,
     },
-    /// No alarm fired: the load was too low or too short. The highest values of the policy's
-    /// metrics.
+    /// No alarm fired: the load was too low or too short. Carries the highest values of the
+    /// policies' metrics.
     LoadTooLow {
-        /// One for each metric of the policies; empty where no metric could be read.
+        /// One peak for each metric of the policies; empty where no metric could be read.
         peaks: Vec<MetricPeak>,
     },
-    /// Counted from the breach to the first new instance in service.
+    /// The time counts from the breach to the first new instance in service.
     BreachToInService {
-        /// The alarm's datapoints times its period; `None` where the alarm is unknown.
+        /// The alarm's datapoints times its period; `null` where the alarm is unknown.
         alarm_window_s: Option<Seconds>,
-        /// CloudWatch's time to publish and evaluate; `None` where the breach is unknown.
+        /// CloudWatch's time to publish and evaluate the datapoints; `null` where the breach is
+        /// unknown.
         cloudwatch_lag_s: Option<Seconds>,
     },
     /// No new instance was in service by the end of the watch.
     NotInService {
-        /// How long the watch went on after the breach.
+        /// Time from the breach to the last look at the group.
         watched_s: Seconds,
     },
     /// The alarm had fired before the load: there is no breach to count from.
@@ -81,9 +82,9 @@ pub enum ScaleOutReason {
         /// The IAM action of the call.
         call: String,
     },
-    /// A link of the reaction that leaves no breach to count from.
+    /// A link of the reaction is open, so there is no breach to count from.
     NoBreach {
-        /// The link, which names the alarm or the moment.
+        /// The open link, which names the alarm or the moment.
         link: OpenLink,
     },
     /// The alarm fired, but neither its history nor its metric shows the breach.
@@ -92,13 +93,13 @@ pub enum ScaleOutReason {
     NoAlarmFired,
 }
 
-/// Why the group scaled in, in time, or not.
+/// The reason for the judgement on a scale-in or its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum ScaleInReason {
     /// Every policy has scale-in disabled.
     ScaleInDisabled,
-    /// The bound is made of a cooldown, and no policy with one could be read.
+    /// The bound depends on a cooldown, and no policy with a cooldown could be read.
     CooldownUnknown,
     /// The alarms are unknown, because this call failed.
     LowAlarmUnknown {
@@ -111,55 +112,59 @@ pub enum ScaleInReason {
     StoppedBeforeTheFall,
     /// The scenario has no spike that ends.
     NoSpikeEnds,
-    /// The load is not ours, and no alarm asked for less after the group had grown.
+    /// The load is not Spikeproof's own, and no alarm asked for less after the group had grown.
     LoadMayNotHaveFallen,
-    /// The alarm for less had fired before the load fell.
+    /// The low alarm had fired before the load fell.
     LowAlarmBefore {
-        /// How long before the fall it had fired.
+        /// Time from the low alarm to the fall of the load.
         before_s: Seconds,
     },
-    /// Counted to the first instance that left.
+    /// The time counts to the first instance that left.
     FirstLeft {
         /// The moment that the time was counted from.
         counted_from: CountedFrom,
     },
-    /// Met although a part of the alarm's window had passed before the fall: at most this long.
+    /// The bound is met, although a part of the alarm's window had passed before the load fell.
+    /// `at_most_s` holds without that head start.
     FirstLeftAhead {
         /// The moment that the time was counted from.
         counted_from: CountedFrom,
-        /// How long before the fall the metric was below the alarm's threshold.
+        /// Time before the fall of the load in which the metric was already below the alarm's
+        /// threshold.
         ahead_s: Seconds,
         /// The measured time plus `ahead_s`.
         at_most_s: Seconds,
     },
-    /// Met only because, or perhaps because, a part of the alarm's window had passed before.
+    /// The bound is met, but may be met only because a part of the alarm's window had passed
+    /// before.
     FirstLeftOnlyAhead {
         /// The moment that the time was counted from.
         counted_from: CountedFrom,
-        /// How long before the fall the metric was below the alarm's threshold.
+        /// Time before the fall of the load in which the metric was already below the alarm's
+        /// threshold.
         ahead_s: Seconds,
-        /// The setting that alone takes longer than the bound; `None` where none does.
+        /// The setting that alone takes longer than the bound; `null` where none does.
         otherwise: Option<Unavoidable>,
     },
-    /// The group's own settings take longer than the bound.
+    /// One of the group's own settings alone takes longer than the bound.
     PolicyCannotMeetIt {
-        /// The setting, and how long it takes.
+        /// The setting, and the time that it takes.
         takes: Unavoidable,
     },
     /// The group was back at its size before the load fell.
     ShrankBeforeTheFall,
     /// No instance left by the end of the watch.
     NothingLeft {
-        /// How long the watch went on after the fall.
+        /// Time from the fall of the load to the last look at the group.
         watched_s: Seconds,
         /// Every instance is protected from scale-in.
         protected: bool,
-        /// The setting that alone takes longer than the bound; `None` where none does.
+        /// The setting that alone takes longer than the bound; `null` where none does.
         takes: Option<Unavoidable>,
     },
 }
 
-/// How new instances served.
+/// The reason for the judgement on new instances.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum NewInstanceReason {
@@ -172,55 +177,56 @@ pub enum NewInstanceReason {
     NoneServedInTime,
     /// No answer named a new instance in its header.
     HeaderNamesNoNewInstance,
-    /// New instances answered worse than the others: the first, and how many more.
+    /// New instances answered worse than the others did.
     Worse {
-        /// The new instance that answered worse.
+        /// The first new instance that answered worse.
         first: WorseInstance,
-        /// How many more did.
+        /// Number of further instances that answered worse.
         more: usize,
     },
-    /// The same, but no older instance was there to compare with.
+    /// New instances answered worse than the limit, and no older instance was there to compare
+    /// with.
     WorseWithoutComparison {
-        /// The new instance that answered worse.
+        /// The first new instance that answered worse.
         first: WorseInstance,
-        /// How many more did.
+        /// Number of further instances that answered worse.
         more: usize,
     },
     /// Every instance was overloaded while these were new.
     AllOverloadedWhileNew {
-        /// How long an instance counts as new.
+        /// Time in service for which an instance counts as new.
         new_for_s: Seconds,
     },
-    /// By the header, new instances answered no worse than the others.
+    /// New instances answered no worse than the others, as the instance header shows.
     NewInstancesByHeader {
-        /// How long an instance counts as new.
+        /// Time in service for which an instance counts as new.
         new_for_s: Seconds,
-        /// Seconds in which all instances were overloaded are left out.
+        /// True if seconds in which all instances were overloaded are left out.
         only_with_load_to_spare: bool,
     },
-    /// Errors came while instances were new, although none was overloaded.
+    /// Errors came while instances were new, although the instances were not overloaded.
     ErrorsWithLoadToSpare {
-        /// How long an instance counts as new.
+        /// Time in service for which an instance counts as new.
         new_for_s: Seconds,
     },
     /// Errors came only while all instances were overloaded.
     ErrorsOnlyOverloaded {
-        /// How long an instance counts as new.
+        /// Time in service for which an instance counts as new.
         new_for_s: Seconds,
     },
-    /// Errors came while all instances were overloaded: they may be the load's.
+    /// Errors came while instances were new, and overload may be the cause.
     ErrorsPerhapsOverloaded {
-        /// How long an instance counts as new.
+        /// Time in service for which an instance counts as new.
         new_for_s: Seconds,
     },
-    /// Without a header: no errors while instances were new.
+    /// No errors came while instances were new. No header names the instance of an answer.
     NewInstancesInferred {
-        /// How long an instance counts as new.
+        /// Time in service for which an instance counts as new.
         new_for_s: Seconds,
     },
 }
 
-/// How leaving instances treated the load.
+/// The reason for the judgement on instances that left.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum LeavingReason {
@@ -230,39 +236,39 @@ pub enum LeavingReason {
     LoadEndedBeforeLeaving,
     /// No request was under way while instances left.
     NoRequestWhileLeaving,
-    /// No request was dropped until this long after an instance was gone.
+    /// No request was dropped from the start of a leaving to `until_after_s` after its end.
     NoneDropped {
-        /// How long after an instance was gone its requests still count.
+        /// Time after an instance was gone in which errors still count as its own.
         until_after_s: Seconds,
-        /// Where some left later: when the load had ended.
+        /// The end of the load, where an instance left after it; `null` where none did.
         #[schemars(with = "Option<String>", extend("format" = "date-time"))]
         load_ended: Option<Timestamp>,
     },
-    /// Errors came while instances left, and may be the load's.
+    /// Errors came while instances left, but the load itself may be the cause.
     DropsUnclear {
-        /// The errors that may be drops.
+        /// Number of errors that may be drops.
         errors: u64,
-        /// The load that one instance carries is known.
+        /// True if the load that one instance carries is known.
         capacity_known: bool,
-        /// Answers named their instance in a header.
+        /// True if answers named their instance in a header.
         by_header: bool,
     },
-    /// Requests were dropped, by the header of the leaving instances.
+    /// Requests were dropped, and answers named their instance in a header.
     DroppedByHeader,
-    /// Requests were dropped with load to spare, inferred without a header.
+    /// Requests were dropped while no instance was overloaded; inferred without an instance header.
     DroppedInferred,
-    /// By the load balancer's own counts while instances left.
+    /// The load balancer's own metrics counted the errors while instances left.
     CountedByBalancer {
-        /// The period of the counts; `None` stands for one minute.
+        /// The period of the metrics; `null` stands for one minute.
         period_s: Option<Seconds>,
     },
-    /// Those that left did so after the load had fallen.
+    /// The instances that left did so only after the load had fallen.
     LeftAfterTheFall,
     /// The other instances carried the load.
     OthersCarriedTheLoad,
     /// A policy removed instances that the load still needed.
     TookWhatTheLoadNeeded {
-        /// Instances that were launched again for the same load.
+        /// Number of instances that were launched again for the same load.
         launched_again: u64,
     },
 }

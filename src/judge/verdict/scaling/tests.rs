@@ -7,7 +7,7 @@ use evidence::testing::{
 use evidence::timeline::{Datapoint, Gap, GapReason, Observation, Observed, Policy};
 use model::scenario::{Limit, Threshold, ThresholdScope};
 
-/// What is said of a story and of what was answered meanwhile.
+/// Judges a story of the group, and the results of its load.
 fn said(
     scenario: &Scenario,
     observations: Vec<Observation>,
@@ -270,7 +270,7 @@ fn a_group_that_shrinks_and_grows_back_under_the_spike_has_scaled_out_and_its_dr
         group(29, 4, &["i-1", "i-2", "i-3", "i-5"]),
         group(60, 4, &["i-1", "i-2", "i-3", "i-5"]),
     ];
-    // What i-4 was at work on is answered 502 by the load balancer, which names no instance.
+    // The load balancer answers 502 for the requests of i-4, and names no instance.
     let results = results(&scenario, |second, level| {
         let all = (level * 100.0) as u64;
         let cut = if second == 23 { 5 } else { 0 };

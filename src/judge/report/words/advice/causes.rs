@@ -1,4 +1,4 @@
-//! Which link is slow, why latency grew, and whose the errors are.
+//! Sentences for the answers on slow links, latency and errors.
 
 use crate::advice::{
     Aside, BalancerCount, BeforeGrowth, ErrorCause, ErrorShares, Longest, SlowestLink, Unfinished,

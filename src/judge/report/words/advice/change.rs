@@ -1,4 +1,4 @@
-//! Which candidate to take, and what that rests on.
+//! Sentences for the recommended change and its basis.
 
 use crate::advice::{Agreement, Choice, Recommendation, Replay, Rest};
 use model::units;
@@ -38,7 +38,7 @@ fn choice(choice: &Choice) -> String {
     }
 }
 
-/// What the recommended candidate leaves to be wished for, and the one that does not.
+/// Describes the misses of the recommended candidate, and the candidates that hold the limit.
 fn still(rest: &Rest) -> String {
     let names: Vec<String> = rest
         .held_by
@@ -62,7 +62,7 @@ fn still(rest: &Rest) -> String {
     )
 }
 
-/// On what the rows rest, and how far that carries.
+/// Describes the basis of the replayed rows, and the limits of that evidence.
 pub(super) fn replay(replay: &Replay) -> String {
     let mut text = "the measured load replayed against each candidate".to_owned();
     if let Some((each, confidence)) = replay.capacity {
@@ -84,7 +84,7 @@ pub(super) fn replay(replay: &Replay) -> String {
     text
 }
 
-/// How well the model of the policy that ran agrees with the group.
+/// Describes the agreement of the model with the group, on the policy that ran.
 pub fn agreement(found: Agreement) -> String {
     let count = |times| units::count(times, "time");
     let times = match (found.changes, found.modelled, found.unmatched) {

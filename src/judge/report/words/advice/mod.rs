@@ -1,4 +1,4 @@
-//! The sentences of advice.
+//! Sentences for the advice.
 
 mod causes;
 mod change;
@@ -14,7 +14,7 @@ use crate::report::{ReportedAdvice, ReportedAnswer, ReportedCandidate};
 use evidence::capacity::Metric;
 use model::units;
 
-/// Advice, in words.
+/// Returns the advice with its sentences.
 pub fn advice(advice: advice::Advice) -> ReportedAdvice {
     let capacity = advice.capacity.map(|mut capacity| {
         capacity.because = super::capacity(&capacity);
@@ -34,7 +34,7 @@ pub fn advice(advice: advice::Advice) -> ReportedAdvice {
     }
 }
 
-/// One answer, in words.
+/// Returns one answer with its sentences.
 pub fn answer(answer: advice::Answer) -> ReportedAnswer {
     ReportedAnswer {
         topic: answer.topic,
@@ -192,7 +192,8 @@ fn datapoints(metric: &Metric, each: f64) -> String {
     )
 }
 
-/// The size has this in full; other answers only what follows from it.
+/// Describes a basis on the capacity of an instance. The answer on size has that in full, so this
+/// refers to it.
 fn by_capacity(each: f64) -> String {
     format!("{each:.0} requests/s for each instance, as sure as that is (above)")
 }
@@ -206,7 +207,7 @@ fn seen(starts: usize) -> String {
 
 const NO_START: &str = "no new instance came into service: a run in which the group grows would show how long one takes";
 
-/// Why no other policy was replayed.
+/// Describes the reason why no other policy was replayed.
 pub(super) fn no_candidates(why: &NoCandidates) -> String {
     let fixed = match why {
         NoCandidates::AlarmsUnread { policy } => {
@@ -237,7 +238,7 @@ pub(super) fn no_candidates(why: &NoCandidates) -> String {
     fixed.to_owned()
 }
 
-/// What a candidate takes for granted.
+/// Describes the assumption of a candidate.
 pub(super) fn assumption(assumption: &Assumption) -> String {
     let fixed = match assumption {
         Assumption::SpikeAtAnyTime(cost) => {
@@ -271,7 +272,7 @@ pub(super) fn assumption(assumption: &Assumption) -> String {
     fixed.to_owned()
 }
 
-/// The cost of a higher minimum.
+/// Describes the cost of a higher minimum.
 fn standing(cost: &Standing) -> String {
     let money = cost.usd.map_or(String::new(), |usd| format!(" ({usd})"));
     format!(

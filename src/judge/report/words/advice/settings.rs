@@ -1,4 +1,4 @@
-//! The times that surround a policy, and the settings that a run shows to be wrong.
+//! Sentences for the answers on warm-up, cooldown and other settings around the policy.
 
 use std::time::Duration;
 
@@ -149,7 +149,7 @@ fn of_service(cooldown: &ServiceCooldown) -> String {
     }
 }
 
-/// `5m: longer than that: ...`
+/// Describes a set time and its fit, for example `5m: longer than that: ...`.
 fn fit(live: Duration, fit: Fit, longer: &str) -> String {
     let live = duration(live);
     match fit {

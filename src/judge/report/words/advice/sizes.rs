@@ -1,4 +1,4 @@
-//! How many instances, and by which numbers of the policy they should come.
+//! Sentences for the answers on sizes: instances, target, minimum, maximum and steps.
 
 use crate::advice::{
     BeyondMaximum, MinAndMax, NeededSize, PresentTarget, ROOM, SizeRange, StepSize, TargetCompared,
@@ -46,7 +46,8 @@ pub(super) fn needed_size(size: &NeededSize) -> String {
     text
 }
 
-/// `4 instances (3 to 10 by what held and what did not)`
+/// Describes a size with its range, for example `4 instances (3 to 10 by what held and what did
+/// not)`.
 fn range(size: &SizeRange) -> String {
     let count = units::count(size.needed, "instance");
     let most = size.most;
@@ -59,7 +60,7 @@ fn range(size: &SizeRange) -> String {
     }
 }
 
-/// What the run shows of an instance's capacity.
+/// Describes what the run shows of an instance's capacity.
 pub(super) fn known(capacity: &InstanceCapacity) -> String {
     let because = super::super::capacity(capacity);
     match capacity.between {

@@ -1,9 +1,9 @@
-//! Why a candidate of one's own cannot be read, or does not fit the group.
+//! Sentences for the errors of `--what-if`.
 
 use crate::advice::WhatIfError;
 use model::units;
 
-/// The error in words, with the limit or name that would be accepted.
+/// Returns the error in words, with the limit or name that would be accepted.
 pub fn what_if(error: &WhatIfError) -> String {
     match error {
         WhatIfError::NotNameAndValue { part } => {
