@@ -11,7 +11,7 @@ use super::cbor::Cbor;
 
 pub(crate) type LabResponse = Response<Full<Bytes>>;
 
-/// How the caller wants to be spoken to.
+/// The wire protocol of the caller, in which it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     Json,

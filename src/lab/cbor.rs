@@ -119,7 +119,7 @@ fn map(decoder: &mut Decoder<'_>) -> Result<Map<String, Value>, DeserializeError
     Ok(entries)
 }
 
-/// Whether another item follows: counted where the length is known, else until the break.
+/// True if another item follows: counted if the length is known, else until the break.
 fn more(decoder: &mut Decoder<'_>, left: &mut Option<u64>) -> Result<bool, DeserializeError> {
     match left {
         Some(0) => Ok(false),

@@ -140,7 +140,7 @@ fn history(group: &LabGroup, input: &Value, hidden: bool) -> Cbor {
 
 fn metric_data(group: &LabGroup, input: &Value, now: LabInstant) -> Cbor {
     let (from, to) = range(input, "StartTime", "EndTime");
-    // What is late is not there yet.
+    // A datapoint appears only after the metric's delay.
     let there = group
         .samples
         .partition_point(|sample| sample.start + group.period() + group.metric_delay <= now);
@@ -213,7 +213,7 @@ fn datapoints(
         .collect()
 }
 
-/// Whether namespace and dimensions name the lab's own group, load balancer or target group.
+/// True if namespace and dimensions name the lab's own group, load balancer or target group.
 fn is_ours(metric: &Value) -> bool {
     let expected: &[(&str, &str)] = match metric["Namespace"].as_str() {
         Some("AWS/EC2" | "AWS/AutoScaling") => &[("AutoScalingGroupName", NAME)],

@@ -35,7 +35,7 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LabTarget {
-    /// How many there are when the lab starts.
+    /// Number of instances when the lab starts.
     pub instances: u32,
     pub min: u32,
     pub max: u32,
@@ -57,7 +57,7 @@ pub struct LabTarget {
     /// From InService until the application answers its health checks.
     #[serde(deserialize_with = "friendly")]
     pub app_start: Duration,
-    /// How long after InService a failed health check has no consequence.
+    /// Time after InService during which a failed health check has no consequence.
     #[serde(deserialize_with = "friendly")]
     pub health_check_grace: Duration,
     /// The group's default: what a simple policy without a cooldown of its own waits.
@@ -252,7 +252,7 @@ impl PolicyConfig {
         }
     }
 
-    /// Where it scales a service.
+    /// Returns the cooldowns of this policy for a service, by the policy's kind.
     pub fn cooldowns(&self) -> Cooldowns {
         match self.kind {
             ScalingKind::TargetTracking => Cooldowns {
@@ -314,7 +314,7 @@ impl PolicyConfig {
     }
 }
 
-/// How long a Fargate task takes to come and go.
+/// Durations of a Fargate task's start and stop.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TaskTimes {
@@ -336,27 +336,27 @@ impl Default for TaskTimes {
     }
 }
 
-/// What goes wrong on purpose.
+/// Faults that the lab injects on purpose.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
-    /// Which tasks fail to start, counted from 0 in the order in which the lab started them.
+    /// Numbers of the tasks that fail to start, from 0 in the order in which the lab started them.
     pub task_start_failures: Vec<usize>,
     /// No task ever starts.
     pub every_task_fails: bool,
     /// Added to every task's PENDING.
     #[serde(deserialize_with = "friendly")]
     pub start_delay: Duration,
-    /// How many tasks RunTask refuses for want of capacity before it gives any.
+    /// Number of tasks that RunTask refuses for lack of capacity before it starts any.
     pub capacity_failures: usize,
     /// The group's policy decides but never acts.
     pub policy_never_fires: bool,
     /// Instances are terminated at once: what they are working on gets 502.
     pub terminate_without_draining: bool,
-    /// How long an instance that has just become healthy answers 500.
+    /// Time during which an instance that has just become healthy answers 500.
     #[serde(deserialize_with = "friendly")]
     pub errors_when_fresh: Duration,
-    /// Datapoints reach alarms and readers so much later.
+    /// Delay after which datapoints reach alarms and readers.
     #[serde(deserialize_with = "friendly")]
     pub metric_delay: Duration,
     /// DescribeAlarmHistory answers, and has nothing.
@@ -376,7 +376,8 @@ pub struct InjectedError {
     pub code: String,
     #[serde(default)]
     pub message: String,
-    /// How many calls, from the first on; every one if not given. (Throttling is a few refusals.)
+    /// Number of calls that get the error, from the first on; if absent, every call. (Throttling is
+    /// a few refusals.)
     #[serde(default)]
     pub times: Option<usize>,
     /// Only each N-th call.
@@ -385,7 +386,7 @@ pub struct InjectedError {
 }
 
 impl InjectedError {
-    /// Whether the call after so many others meets it.
+    /// True if the call after `before` earlier ones gets the error.
     pub fn meets(&self, before: usize) -> bool {
         let turn = self
             .every
@@ -414,7 +415,7 @@ impl Config {
         config.settle()
     }
 
-    /// What no single key can say of itself.
+    /// Checks the rules that involve several keys, and fills in defaults that depend on others.
     fn settle(mut self) -> Result<Self, LabConfigError> {
         let LabTarget {
             instances,

@@ -1,8 +1,8 @@
 //! An IAM policy document, and whether it allows a need.
 //!
-//! As IAM decides: a Deny wins, else one Allow is enough. What the lab cannot know (the tags of a
-//! resource) counts as fulfilled; what a call says itself (its tags, its cluster) is held to the
-//! condition.
+//! Decides as IAM does: a Deny wins, else one Allow is enough. Facts that the lab cannot know (the
+//! tags of a resource) count as fulfilled. Facts that a call states itself (its tags, its cluster)
+//! are checked against the condition.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -118,7 +118,7 @@ impl PolicyDocument {
         meets(Effect::Allow) && !meets(Effect::Deny)
     }
 
-    /// What it allows, as written.
+    /// Returns the allowed actions, as written in the document.
     pub(crate) fn allowed(&self) -> impl Iterator<Item = &str> {
         let allowing = self
             .statement

@@ -11,9 +11,9 @@ use super::ids::{self, ACCOUNT, REGION};
 use super::tasks::LabTask;
 
 const SERVICE: &str = "AmazonEC2ContainerServiceV20141113";
-/// What one RunTask may ask for.
+/// The most tasks that one RunTask may ask for.
 const MOST_PER_CALL: u64 = 10;
-/// What one DescribeTasks may ask for.
+/// The most tasks that one DescribeTasks may ask for.
 const MOST_DESCRIBED: usize = 100;
 const NO_CAPACITY: &str = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
 
@@ -118,7 +118,8 @@ fn network(input: &Value) -> Result<TaskNetwork, ApiError> {
     })
 }
 
-/// What an earlier call with the same token started: a retry must not start it twice.
+/// Returns the tasks that an earlier call with the same token started: a retry must not start them
+/// twice.
 fn already_started(
     tasks: &BTreeMap<String, LabTask>,
     asked: &RunTaskRequest,
@@ -342,7 +343,7 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// What the task metadata endpoint says of a task.
+/// Returns the task metadata endpoint's document on a task.
 pub(crate) fn metadata(task: &LabTask, endpoint: &str) -> Value {
     let revision = task.definition["revision"].as_u64().unwrap_or(1);
     let mut output = json!({

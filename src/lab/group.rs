@@ -37,14 +37,14 @@ pub struct LabGroup {
     pub decisions: Vec<truth::Decided>,
     /// One per closed period, oldest first.
     pub samples: Vec<Sample>,
-    /// What the current period saw so far.
+    /// Requests of the current period so far.
     pub open: OpenPeriod,
-    /// Of the instances that are in the group's metric, not yet seen by the alarms: from when on
-    /// they see it.
+    /// Samples that the alarms have not seen yet: the instant from which they see it, and the index
+    /// in `samples`.
     unseen: VecDeque<(LabInstant, usize)>,
     /// In the warm pool.
     pub pooled: u32,
-    /// Datapoints reach alarms and readers so much later.
+    /// Delay after which datapoints reach alarms and readers.
     pub metric_delay: Duration,
     pub deleted_at: Option<LabInstant>,
     frozen: bool,
@@ -57,7 +57,7 @@ pub struct LabGroup {
     next: usize,
 }
 
-/// Where a request goes.
+/// The destination of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Route {
     Serve {
@@ -214,7 +214,8 @@ impl LabGroup {
         }
     }
 
-    /// Whether the instance still exists: if not, what it was working on is lost.
+    /// True if the instance still exists; if not, the request that it was working on counts as
+    /// lost.
     pub fn has(&mut self, instance: &str, now: LabInstant) -> bool {
         self.advance(now);
         let there = self.instances.iter().any(|known| known.id == instance);

@@ -165,7 +165,8 @@ impl Images {
             .map_err(|error| ApiError::new("ServerException", error.to_string()))
     }
 
-    /// What PutImage must know: the manifest's true digest, and that its parts are there.
+    /// Checks for PutImage that the parts of the manifest are there; returns the manifest's true
+    /// digest.
     fn check_manifest(&self, input: &Value) -> Result<String, ApiError> {
         let text = input["imageManifest"].as_str().unwrap_or_default();
         let manifest: Manifest = serde_json::from_str(text).map_err(|error| {

@@ -36,7 +36,7 @@ pub struct LabInstance {
     pub lost: u64,
 }
 
-/// What the load balancer says of an instance.
+/// The health of an instance as the load balancer reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TargetState {
     Initial,

@@ -1,4 +1,4 @@
-//! What CloudWatch knows of the target: one sample per period, aggregated on request.
+//! CloudWatch's metrics of the target: one sample per period, aggregated on request.
 
 use super::clock::LabInstant;
 use super::config::PolicyMetric;
@@ -15,7 +15,7 @@ pub struct Sample {
     pub seen: OpenPeriod,
 }
 
-/// What the load balancer counted in a period.
+/// Requests that the load balancer counted in a period.
 #[derive(Debug, Clone, Default)]
 pub struct OpenPeriod {
     /// Seconds, of the requests an instance answered.
@@ -45,7 +45,8 @@ impl Sample {
         (!self.cpu.is_empty()).then(|| self.cpu.iter().sum::<f64>() / self.cpu.len() as f64)
     }
 
-    /// What a policy follows.
+    /// Returns the value of the metric that a policy follows; `None` if this period has no
+    /// datapoint.
     pub fn of(&self, metric: PolicyMetric) -> Option<f64> {
         match metric {
             PolicyMetric::Cpu => self.average_cpu(),

@@ -109,7 +109,7 @@ impl Moto {
         }
     }
 
-    /// Where it listens, as the AWS SDKs want it.
+    /// Returns moto's URL, in the form that the AWS SDKs want.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.client.address)
     }
@@ -152,7 +152,8 @@ fn find(named: Option<&Path>) -> Result<PathBuf, LabError> {
         .ok_or(LabError::NoMoto)
 }
 
-/// What `pip` wrote beside the program, where it is in a virtual environment.
+/// Reads moto's version from the folder that `pip` wrote beside the program; `None` if the program
+/// is not in a virtual environment.
 fn version(program: &Path) -> Option<[u32; 3]> {
     let libraries = std::fs::read_dir(program.parent()?.parent()?.join("lib")).ok()?;
     let packages = libraries
@@ -174,8 +175,7 @@ fn numbers(package: &str) -> Option<[u32; 3]> {
     numbers.try_into().ok()
 }
 
-/// Where moto listens, in the words of the server it runs in (Werkzeug), which says so when it
-/// does.
+/// Finds moto's address in its log. Its server (Werkzeug) writes the address there once it listens.
 fn told(log: &str) -> Option<String> {
     // A line that is not whole yet could end in the middle of the port.
     let whole = &log[..log.rfind('\n')?];

@@ -12,8 +12,8 @@ use super::call::{ApiCall, Protocol, QueryParameters};
 use super::document::NeededPermission;
 use super::ids::{ACCOUNT, REGION};
 
-/// Where each role that was made has its place: a call names a role without its path, IAM judges it
-/// with.
+/// The full path of each role that was made. A call names a role without its path, but IAM judges
+/// it with the path.
 pub(crate) type RolePaths = BTreeMap<String, String>;
 
 /// Every permission that the call takes.
@@ -38,7 +38,7 @@ fn prefix(service: &str) -> &str {
     }
 }
 
-/// What a call is about, and what it takes beside its own action.
+/// The resources of a call, and the permissions that it takes in addition to its own action.
 #[derive(Debug, Default)]
 struct CallSubject {
     resources: Vec<String>,
@@ -228,7 +228,7 @@ fn ecr(action: &str, body: &Value) -> CallSubject {
         .chain(texts(&body["repositoryNames"]));
     let mut resources: Vec<String> = named.map(|name| whole("ecr", "repository", name)).collect();
     resources.extend(text(&body["resourceArn"]).map(str::to_owned));
-    // Who names none, asks about all.
+    // A call that names no repository asks about all.
     if resources.is_empty() && action == "DescribeRepositories" {
         resources.push(arn("ecr", "repository/*"));
     }
@@ -398,7 +398,8 @@ fn s3(call: &ApiCall) -> Vec<NeededPermission> {
     }]
 }
 
-/// What of a bucket is asked about: `?policy`, `?tagging` ...; empty for the bucket itself.
+/// Returns the part of a bucket that a call is about: `?policy`, `?tagging` ...; empty for the
+/// bucket itself.
 fn part(uri: &Uri) -> &str {
     let keys = uri
         .query()
@@ -420,8 +421,8 @@ fn part(uri: &Uri) -> &str {
     keys.into_iter().find(plain).unwrap_or_default()
 }
 
-/// IAM's name of what the verb does to a part of a bucket. What is not known here, no document
-/// allows.
+/// Returns IAM's action for a verb on a part of a bucket. For an unknown part it returns a name
+/// that no document allows.
 fn bucket_action(method: &str, uri: &Uri) -> String {
     let verb = if method == "GET" { "Get" } else { "Put" };
     let name = match (method, part(uri)) {

@@ -1,4 +1,5 @@
-//! Who may call what: the lab holds its callers to the policy documents it was given, as AWS would.
+//! Permissions of callers: the lab holds its callers to the policy documents it was given, as AWS
+//! would.
 //!
 //! Two principals, told apart by the access key of the signature: the operator (the orchestrator
 //! and its terraform), and the tasks. Without a document a principal may do everything; what it did
@@ -25,9 +26,9 @@ pub(crate) const TASK_KEY: &str = "LABTASK";
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyFiles {
-    /// What the orchestrator and its terraform may do.
+    /// Policy of the orchestrator and its terraform; if absent, they may do everything.
     pub operator: Option<PathBuf>,
-    /// What tasks may do.
+    /// Policy of the tasks; if absent, they may do everything.
     pub tasks: Option<PathBuf>,
 }
 
@@ -66,12 +67,12 @@ impl Principal {
     }
 }
 
-/// What a principal did, and what its document has to do with it.
+/// The actions of a principal, compared with its document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
     /// `operator` or `tasks`.
     pub principal: &'static str,
-    /// Whether the lab held it to a document.
+    /// True if the lab held the principal to a document.
     pub held: bool,
     /// IAM actions, sorted.
     pub used: Vec<String>,

@@ -1,9 +1,9 @@
-//! What the lab's target sells: enough of an API for scenarios with logins, captures and carts.
-//! Pure.
+//! The shop that the lab's target runs: enough of an API for scenarios with logins, captures and
+//! carts. Pure.
 
 use serde_json::{Value, json};
 
-/// What is answered besides the instance's own words.
+/// The answer of the shop; the instance adds its own fields.
 #[derive(Debug, PartialEq)]
 pub(crate) struct ShopAnswer {
     pub status: u16,

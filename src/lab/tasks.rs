@@ -21,7 +21,7 @@ use super::clock::LabInstant;
 use super::images::{self, Unpacked};
 use super::moto::signal;
 
-/// What a task gets between SIGTERM and SIGKILL when the lab itself ends.
+/// Time that a task gets between SIGTERM and SIGKILL when the lab itself ends.
 const CLOSING: Duration = Duration::from_secs(1);
 /// A file being written by one thread is briefly open in a child another thread forks: the kernel
 /// then says "text file busy" to whoever runs it. It passes.

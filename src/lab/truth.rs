@@ -1,4 +1,5 @@
-//! What really happened, to lay a report beside: every instant the lab's group lived through.
+//! The true events of the lab's group, for comparison with a report: every instant it lived
+//! through.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

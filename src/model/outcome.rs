@@ -1,9 +1,9 @@
-//! How a run ends: the verdict, and the exit code a pipeline acts on.
+//! The end of a run: the verdict, and the exit code that a pipeline acts on.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the run showed. Ordered: the worst of several verdicts is their maximum.
+/// The verdict of a run. Ordered: the worst of several verdicts is their maximum.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]

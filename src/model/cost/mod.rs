@@ -1,8 +1,8 @@
-//! What a run costs: an estimate before, the actual time after. Pure, from a dated price table.
+//! The cost of a run: an estimate before, the actual time after. Pure, from a dated price table.
 //!
 //! Fargate is billed by the second with a minute at least, from the start of the image pull to the
-//! stop. What the module itself makes (cluster, roles, group, bucket, repository, log group) costs
-//! nothing by the hour.
+//! stop. The other resources of the module (cluster, roles, group, bucket, repository, log group)
+//! have no hourly price.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub struct TaskCost {
     pub usd: Usd,
     /// Number of tasks.
     pub tasks: u32,
-    /// Of all tasks together, as billed.
+    /// Billed time of all tasks together.
     #[serde(rename = "task_time_s", alias = "task_time", with = "seconds")]
     #[schemars(with = "Seconds")]
     pub task_time: Duration,

@@ -1,12 +1,12 @@
-//! Which addresses load may reach. A name is no promise: whoever answers for it may say
-//! `169.254.169.254` tomorrow, and a generator in AWS would then ask for its own credentials. So
-//! each address is judged at each new connection.
+//! The rules for which addresses load may reach. A host name is no guarantee: its owner may resolve
+//! it to `169.254.169.254` tomorrow, and a generator in AWS would then request its own credentials.
+//! So each address is checked at each new connection.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// What is permitted beyond the public addresses. The default is nothing.
+/// Addresses that may get load in addition to the public ones. The default adds none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressPolicy {
     /// Generators on this machine, and the lab's.
@@ -20,7 +20,7 @@ pub struct AddressPolicy {
 pub struct AddressRefusal {
     /// The rule that refuses it, such as "a link-local address".
     pub rule: &'static str,
-    /// What would permit it; nothing where nothing does.
+    /// The option that would permit it; `None` if no option does.
     pub permit: Option<&'static str>,
 }
 
@@ -39,7 +39,7 @@ const fn never(rule: &'static str) -> Option<AddressRefusal> {
     Some(AddressRefusal { rule, permit: None })
 }
 
-/// Where credentials are to be had: instance metadata, a task's own, and the same over IPv6
+/// The endpoints that serve credentials: instance metadata, a task's own, and the same over IPv6
 /// (reserved by AWS).
 const METADATA: Option<AddressRefusal> = never("instance metadata and task credentials live there");
 const LINK_LOCAL: Option<AddressRefusal> = never("a link-local address");
@@ -127,9 +127,10 @@ fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     }
 }
 
-/// How long the prefix is, only its owner knows. The bytes behind the address say as much as that:
-/// they are zero (RFC 6052,
-/// 2.2), and byte 8 is always.
+/// Returns the IPv4 addresses that an address below `64:ff9b:1::/48` may stand for. Only the owner
+/// of the prefix knows its length, so every length that fits counts. A length fits if the bytes
+/// after the IPv4 address are zero (RFC 6052, 2.2); byte 8 always is. If none fits, the last four
+/// bytes are the address.
 fn by_local_prefix(bytes: [u8; 16]) -> Vec<Ipv4Addr> {
     let address_at = |places: [usize; 4]| Ipv4Addr::from(places.map(|place| bytes[place]));
     let ends = |place: usize| bytes[8] == 0 && bytes[place..].iter().all(|byte| *byte == 0);

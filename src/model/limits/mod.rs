@@ -19,7 +19,7 @@ pub use organisation::{Organisation, OrganisationError};
 pub use proof::{OwnershipProof, TargetAuthorization, ownership_token, record_name, same_host};
 pub use running::{Before, Budget, RunLimits, Spent};
 
-/// What a scenario asks for, as far as limits are concerned.
+/// The load that a scenario asks for, reduced to the quantities that have a limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RequestedLoad {
     /// As the URL has it.

@@ -8,8 +8,8 @@ use super::{Budget, RequestedLoad};
 use crate::scenario::{parse_rate, parse_usd};
 use crate::units::{Usd, duration, parse_duration};
 
-/// The file as it is read. What is not there is not limited; a key that is not known is an error,
-/// for whoever wrote it means to limit something.
+/// The limits in the file. A key that is left out sets no limit. An unknown key is an error,
+/// because its author means to limit something.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Organisation {

@@ -29,10 +29,10 @@ pub enum OwnershipProof {
     File(String),
 }
 
-/// What a report says of it.
+/// How the target was shown to be the user's, as the report states it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetAuthorization {
-    /// How the target is proven to be the user's; `None` if it is not.
+    /// The proof that the target is the user's; absent if there is none.
     pub proof: Option<OwnershipProof>,
     /// `--i-am-allowed`, with the target's own host.
     pub said_allowed: bool,
@@ -68,8 +68,8 @@ impl TargetAuthorization {
     }
 }
 
-/// What the TXT record or the file must hold: a hash, for an account id is not for everybody to
-/// read.
+/// Returns the text that the TXT record or the file must hold. It is a hash, because the account id
+/// should not be readable by everybody.
 pub fn ownership_token(account: &str) -> String {
     Sha256::digest(format!("spikeproof:{account}"))
         .iter()

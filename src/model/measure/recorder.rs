@@ -1,5 +1,4 @@
-//! Where a generator's thread writes what it sees. One owner, no locks; nothing is allocated for a
-//! request.
+//! The recorder of a generator thread. It has one owner and no locks; a request allocates nothing.
 //!
 //! One histogram per step is hot, for the second that is passing; when the next begins it is packed
 //! away and used again. So memory depends on the scenario's steps, not on requests or on the length
@@ -18,7 +17,7 @@ use super::{
 /// Kinds of reasons kept: the first ones name what is wrong.
 const MOST_REASONS: usize = 16;
 
-/// How many phases there are, and steps in each flow, with the number of named checks of each.
+/// Numbers of phases, of steps in each flow, and of named checks in each step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResultShape {
     /// Number of phases.
@@ -56,7 +55,8 @@ pub struct Request<'a> {
     pub redirects: u64,
     /// The checks that were made, by index, and whether they held.
     pub checks: &'a [(u16, bool)],
-    /// Which instance answered, as [`RequestRecorder::instance`] numbers them.
+    /// The instance that answered, as [`RequestRecorder::instance`] numbers them; `None` if the
+    /// answer names none.
     pub instance: Option<u16>,
 }
 

@@ -62,7 +62,7 @@ impl Select {
 }
 
 impl Results {
-    /// What a task reported.
+    /// Adds the interval that a task reported.
     pub fn add(&mut self, task: u32, interval: &Interval) {
         for cell in &interval.cells {
             let (tally, latency) = self.cells.entry((cell.second, cell.key)).or_default();
@@ -119,7 +119,7 @@ impl Results {
         }
     }
 
-    /// Whether any answer named its instance.
+    /// True if any answer named its instance.
     pub fn names_instances(&self) -> bool {
         !self.instances.is_empty()
     }
@@ -138,7 +138,7 @@ impl Results {
             .min()
     }
 
-    /// What an instance answered; `seconds` as in [`Select`].
+    /// Merges the answers of one instance; `seconds` as in [`Select`].
     pub fn of_instance(&self, instance: &str, seconds: Option<(u32, u32)>) -> Merged {
         let (from, to) = seconds.unwrap_or((0, u32::MAX));
         let mut merged = Merged::default();
@@ -207,7 +207,8 @@ impl Results {
             .collect()
     }
 
-    /// Where the time of the selected requests went. Not by second.
+    /// Merges the times of the selected requests, split by part. They are kept for whole intervals,
+    /// so a selection by second has no effect.
     pub fn parts(&self, select: Select) -> Parts<LatencyHistogram> {
         let mut merged: Parts<LatencyHistogram> = Parts::of(Key {
             phase: 0,
@@ -255,7 +256,8 @@ impl Results {
         reasons
     }
 
-    /// How long the generators were at it: what a rate of a run that was stopped is taken over.
+    /// Returns the time for which the generators ran, in whole seconds; `None` if none reported. A
+    /// stopped run takes its rates over this time.
     pub fn ran(&self) -> Option<Duration> {
         let last = self
             .saturation

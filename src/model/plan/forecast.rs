@@ -1,4 +1,4 @@
-//! What a scenario will ask of target and generators, by arithmetic alone: Little's law, and the
+//! Forecasts the load on the target and the generators by arithmetic alone: Little's law, and the
 //! flows' own counts.
 
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl Pass {
         pass
     }
 
-    /// How long one takes when the target needs `response` for each request.
+    /// Returns the duration of one pass when the target takes `response` for each request.
     pub fn length(&self, response: Duration) -> Duration {
         (self.think + response.mul_f64(self.requests)).max(self.pace)
     }
@@ -95,7 +95,8 @@ pub fn most(scenario: &Scenario) -> f64 {
     scenario.phases.iter().map(rate).fold(0.0, f64::max)
 }
 
-/// The highest level of each model, whichever comes first.
+/// Returns the phase with the most requests per second when each answer takes 100 ms; `None` if
+/// there is no phase.
 pub fn peak(scenario: &Scenario) -> Option<&LoadPhase> {
     let pass = Pass::of(scenario);
     let weight = |phase: &&LoadPhase| pass.rate(phase.model, phase.level, RESPONSES[0]);
@@ -105,7 +106,7 @@ pub fn peak(scenario: &Scenario) -> Option<&LoadPhase> {
         .max_by(|a, b| weight(a).total_cmp(&weight(b)))
 }
 
-/// What one data file has to give.
+/// Rows that one data file has, and rows that the run needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowDemand {
     /// The data file's name in the scenario.
@@ -115,7 +116,7 @@ pub struct RowDemand {
     /// Iterations of the flows that draw from it, over the whole run, with a target that answers
     /// well.
     pub needed: u64,
-    /// What will happen, in words; nothing where there are enough.
+    /// The consequence of too few rows, in words; `None` if there are enough.
     pub problem: Option<String>,
 }
 
@@ -191,7 +192,7 @@ pub fn curve(schedule: &Schedule, width: usize) -> Vec<f64> {
     levels.into_iter().map(|level| level / top).collect()
 }
 
-/// Whether a flow waits between its requests at all.
+/// True if every flow has a pause: a pace or a think time.
 pub fn thinks(scenario: &Scenario) -> bool {
     let pauses = |flow: &Flow| {
         flow.pace.is_some()

@@ -22,7 +22,7 @@ impl Share {
     /// The whole load as one part.
     pub const WHOLE: Self = Self { index: 0, of: 1 };
 
-    /// How many of the numbers below `count` are its own.
+    /// Returns how many of the numbers from 0 to `count` - 1 belong to this share.
     pub fn part_of(self, count: u64) -> u64 {
         count
             .saturating_sub(u64::from(self.index))

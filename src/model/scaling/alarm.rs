@@ -26,7 +26,7 @@ impl AlarmModelState {
     }
 }
 
-/// How a datapoint breaches.
+/// The comparison by which a datapoint breaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreachRule {
     /// The value is greater than the threshold.
@@ -75,7 +75,7 @@ impl BreachRule {
     }
 }
 
-/// What a period without data counts as (`TreatMissingData`).
+/// How a period without data counts (`TreatMissingData`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MissingData {
     /// As nothing: an alarm whose whole window is empty has insufficient data.
@@ -127,13 +127,13 @@ pub struct Transition {
 /// A CloudWatch alarm on one metric, evaluated period by period.
 #[derive(Debug, Clone)]
 pub struct AlarmModel {
-    /// How a datapoint breaches.
+    /// The comparison by which a datapoint breaches.
     pub comparison: BreachRule,
     /// The alarm's `Threshold`, in the unit of the metric.
     pub threshold: f64,
-    /// How many have to breach ...
+    /// Number of datapoints that must breach (`DatapointsToAlarm`) ...
     pub datapoints: usize,
-    /// ... of so many.
+    /// ... out of this many periods (`EvaluationPeriods`).
     pub window: usize,
     /// The alarm's `TreatMissingData`.
     pub missing: MissingData,

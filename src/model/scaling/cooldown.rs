@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::GroupReading;
 
-/// What follows a change of size, once it is done.
+/// The cooldowns that begin when a change of size is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cooldowns {
     /// `ScaleOutCooldown` of the policy.
@@ -19,18 +19,18 @@ pub struct Cooldowns {
     pub back: Duration,
 }
 
-/// Where a service stands in its cooldowns; instants count from any one origin.
+/// The state of a service's cooldowns; all instants count from the same origin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cooling {
     out_until: Duration,
-    /// What the service had when the scale-out began whose cooldown lasts.
+    /// Capacity before the scale-out whose cooldown still lasts.
     base: u32,
     back_until: Duration,
 }
 
 impl Cooling {
-    /// What a policy reckons with: not the capacity that the last scale-out added, while its
-    /// cooldown lasts.
+    /// Returns the reading that a policy decides on. While the cooldown of the last scale-out
+    /// lasts, the capacity that it added is left out.
     pub fn seen(&self, seen: GroupReading, now: Duration) -> GroupReading {
         if now < self.out_until {
             GroupReading {

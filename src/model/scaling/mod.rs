@@ -27,7 +27,7 @@ impl Bounds {
     }
 }
 
-/// What a policy knows of its group when an alarm fires.
+/// The state of a group that a policy sees when an alarm fires.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GroupReading {
     /// The alarm's metric, averaged over the warmed instances.
@@ -36,6 +36,6 @@ pub struct GroupReading {
     pub warmed: u32,
     /// Launching, or in service but not yet warmed. They count as capacity, not in the metric.
     pub warming: u32,
-    /// What the group is asked to be now.
+    /// Desired capacity of the group.
     pub desired: u32,
 }

@@ -46,7 +46,7 @@ pub struct PolicyReading<'a> {
     pub seen: GroupReading,
 }
 
-/// What is to be done, and which of the policies said so.
+/// The capacity to set, and the policy that asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PolicyDecision {
     /// Index into the policies that were given.
@@ -55,8 +55,8 @@ pub struct PolicyDecision {
     pub wanted: u32,
 }
 
-/// What the policies want together; nothing if they leave the group as it is. `cooling`: simple
-/// scaling has to wait.
+/// Returns the combined decision of the policies; `None` if they leave the group as it is. With
+/// `cooling`, simple scaling has to wait.
 pub fn decide(
     policies: &[PolicyReading<'_>],
     bounds: Bounds,

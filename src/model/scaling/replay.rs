@@ -1,8 +1,8 @@
-//! What a policy would have done with a load: the same alarms and the same rules, second by second.
+//! Replays a policy against a load: the same alarms and the same rules, second by second.
 //!
-//! The load is what the run asked of the target, the target is what the run showed of it: how much
-//! one instance carries, how its metric follows its load, how long a new one takes. What is left
-//! out is said: instances are alike, the load balancer spreads evenly over them.
+//! The load is what the run asked of the target. The target is modeled from the run: how much one
+//! instance carries, how its metric follows its load, and how long a new one takes. Two
+//! simplifications are stated: instances are alike, and the load balancer spreads evenly over them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use super::cooldown::{Cooldowns, Cooling};
 use super::policies::{PolicyReading, Rule, decide};
 use super::{Bounds, GroupReading};
 
-/// What one instance can do.
+/// The capacity of one instance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InstanceLimits {
     /// Requests per second beyond which the latency limit does not hold.
     pub at_limit: f64,
     /// Requests per second beyond which requests fail.
     pub saturated: f64,
-    /// How much work an instance lets pile up before requests fail.
+    /// The backlog that an instance accepts before requests fail, in time to work it off.
     pub queue: Duration,
 }
 
@@ -30,7 +30,7 @@ pub struct Follows {
     pub rule: Rule,
     /// The metric per request per second of one instance.
     pub per_request: f64,
-    /// Where the metric ends, however large the load: 100 for CPU.
+    /// The highest value of the metric, however large the load: 100 for CPU.
     pub ceiling: Option<f64>,
     /// The load balancer's metric, over the instances that take requests; else the instances' own,
     /// over those that have warmed up.
@@ -56,7 +56,7 @@ pub struct Setting {
     pub bounds: Bounds,
     /// Desired capacity when the load begins.
     pub initial: u32,
-    /// How much of a period had passed when the load began.
+    /// The part of a period that had passed when the load began.
     pub into_period: Duration,
     /// From launch to in service.
     pub boot: Duration,
@@ -70,7 +70,7 @@ pub struct Setting {
     pub scheduled: Option<(Duration, Duration, u32)>,
 }
 
-/// What would have happened, second by second and in sum.
+/// The result of a replay, second by second and in total.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replayed {
     /// Instances that take load.
@@ -292,7 +292,7 @@ impl<'a> ReplayedGroup<'a> {
         }
     }
 
-    /// What the policies do at the beginning of a second, with the datapoints visible by then.
+    /// Applies the policies at the beginning of a second, with the datapoints visible by then.
     fn follow(&mut self, second: u32) {
         let bounds = self.bounds(second);
         self.resize(second, bounds.clamp(self.desired));

@@ -6,7 +6,7 @@
 
 use super::{Bounds, GroupReading};
 
-/// What a number of an adjustment means.
+/// The meaning of the number in an adjustment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AdjustmentType {
     /// Instances to add; negative ones are taken away.

@@ -1,4 +1,4 @@
-//! What a request carries: JSON, form, raw text, multipart, or a file as it is.
+//! The body of a request: JSON, form, raw text, multipart, or a file as it is.
 
 use super::fields::PART;
 use super::node::{Entry, Node, NodeValue};

@@ -50,7 +50,8 @@ pub enum Expected {
 }
 
 impl Check {
-    /// What it compares with, where that may change.
+    /// Returns the template that the response is compared with; `None` if the expected value is
+    /// fixed.
     pub fn template(&self) -> Option<&Template> {
         match &self.what {
             What::Contains(text)

@@ -30,7 +30,7 @@ pub(super) struct Field {
     pub about: &'static str,
 }
 
-/// What may stand behind a key.
+/// The kind of value that a key takes.
 #[derive(Debug)]
 pub(super) enum FieldKind {
     Text,

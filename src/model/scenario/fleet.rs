@@ -8,8 +8,8 @@ use crate::units::Usd;
 
 const MOST_TASKS: u32 = 500;
 
-/// What Fargate offers: cpu units, and from, to and step of memory in GB. 256 units also come with
-/// half a GB. (Amazon ECS developer guide, task sizes, 2026.)
+/// The task sizes of Fargate: CPU units, then minimum, maximum and step of the memory in GB. 256
+/// units also come with half a GB. (Amazon ECS developer guide, task sizes, 2026.)
 const SIZES: [(u32, u32, u32, u32); 7] = [
     (256, 1, 2, 1),
     (512, 1, 4, 1),

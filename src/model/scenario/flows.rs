@@ -1,4 +1,4 @@
-//! What users do: flows of steps, in order, repeated, or under a condition.
+//! The behavior of users: flows of steps, in order, repeated, or under a condition.
 
 use super::fields::{AUTH, BASIC, FLOW, STEP};
 use super::node::{Entry, Node, NodeValue};
@@ -79,7 +79,7 @@ fn flow(reader: &mut Reader<'_>, members: &Members<'_>, name: String, data: &[Da
         .map(|node| draft.block(reader, node, 0))
         .unwrap_or_default();
     draft.lasting = draft.variables.len() as u16;
-    // What the flow sends with every step may use what its setup captured.
+    // Headers that the flow sends with every step may use the values that its setup captured.
     draft.headers = headers(reader, members, &draft.known());
     let body = members
         .get("steps")

@@ -114,7 +114,7 @@ fn read_map(reader: &mut Reader<'_>, item: &Node, names: &KnownNames<'_>) -> Opt
     })
 }
 
-/// What is wrong with a part of a threshold's text.
+/// A fault in one part of a threshold's text.
 #[derive(Debug, PartialEq)]
 struct GrammarFault {
     range: Range<usize>,

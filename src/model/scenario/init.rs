@@ -2,7 +2,7 @@
 
 use super::Url;
 
-/// Which question a test answers.
+/// The question that a test answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TestKind {
     /// A few users for half a minute: does the target answer?

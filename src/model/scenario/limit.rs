@@ -19,7 +19,7 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Where the scenario has no threshold on p95.
+    /// The limit when the scenario has no threshold on p95.
     pub const ASSUMED: Self = Self {
         p95: Duration::from_millis(500),
         asked: false,
@@ -41,7 +41,7 @@ impl Limit {
         })
     }
 
-    /// What p95 has to stay under in the spikes, if the scenario says so.
+    /// Returns the limit for p95 in the spikes; `None` if the scenario sets none.
     pub fn p95_in_the_spike(scenario: &Scenario) -> Option<Duration> {
         Self::in_the_spike(scenario).map(|limit| Duration::from_micros(limit as u64))
     }

@@ -1,4 +1,4 @@
-//! What the user wants: a scenario, valid by construction.
+//! The scenario that the user wants to run, valid by construction.
 //!
 //! `node` reads YAML with the place of every value, `validate` turns it into a [`Scenario`] or into
 //! *all* its problems at once; `fields` names every key once for readers, schema and reference
@@ -66,12 +66,13 @@ pub use target::TargetUrlError;
 pub use template::{Escape, Expression, Literal, Now, Segment, Template};
 pub use threshold::{Threshold, ThresholdMetric, ThresholdOperator, ThresholdScope};
 
-/// What a scenario's text may refer to from outside.
+/// External values that a scenario's text may refer to.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Substitutions {
     /// The variables `${NAME}` may read.
     pub environment: BTreeMap<String, String>,
-    /// What `${secret:NAME}` may read. Never written with the rest: it has an object of its own.
+    /// The values of `${secret:NAME}`. They are never written with the rest: they have an object of
+    /// their own.
     #[serde(skip)]
     pub secrets: Secrets,
     /// Replaces `target.url` (`--url`).
@@ -145,13 +146,13 @@ impl Scenario {
         found
     }
 
-    /// Whether any phase is of this model.
+    /// True if any phase is of this model.
     pub fn has(&self, model: Model) -> bool {
         self.phases.iter().any(|phase| phase.model == model)
     }
 }
 
-/// What is watched while the target suffers.
+/// The group or service that is watched during the load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
     /// An Auto Scaling group, by name.
@@ -196,7 +197,7 @@ impl std::fmt::Display for Subject {
 pub struct Target {
     /// The base URL; the paths of steps follow its path.
     pub url: Url,
-    /// What is watched; without it only the load is judged.
+    /// The group or service that is watched; if `None`, only the load is judged.
     pub subject: Option<Subject>,
     /// Another group or service that this one stands for: differences are said before the run.
     pub like: Option<Subject>,
@@ -210,7 +211,7 @@ pub struct Target {
     pub headers: Vec<(String, Template)>,
     /// The HTTP version.
     pub http: Http,
-    /// How https is spoken.
+    /// Certificates and TLS versions for https.
     pub tls: Tls,
     /// The most redirects that are followed; beyond, the step fails.
     pub redirects: u32,
@@ -222,7 +223,7 @@ pub struct Target {
     pub connection: ConnectionPolicy,
 }
 
-/// Which HTTP is spoken.
+/// The HTTP version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Http {
     /// Over TLS what the server prefers of 2 and 1.1; else 1.1.
@@ -256,13 +257,13 @@ pub struct Identity {
     pub key: Arc<Vec<u8>>,
 }
 
-/// How long connections live, and who uses them. The defaults suit a load balancer that scales: its
-/// new addresses only get load from new connections.
+/// The lifetime of connections, and who shares them. The defaults suit a load balancer that scales:
+/// its new addresses only get load from new connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionPolicy {
     /// When a new connection is opened.
     pub reuse: Reuse,
-    /// Who uses a connection.
+    /// The sessions that may use a connection.
     pub pool: Pool,
     /// Renewed between two requests, at this age give or take a fifth.
     pub max_age: Duration,
@@ -364,7 +365,8 @@ pub struct LoadPhase {
     pub burst: bool,
 }
 
-/// Whether a text may name a phase, a flow or data.
+/// True if a text is a valid name of a phase, a flow or data: 1 to 64 letters, digits, `.`, `_` or
+/// `-`.
 fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text
@@ -379,10 +381,10 @@ impl LoadPhase {
     }
 }
 
-/// What a phase is for. Inferred, in this order: level 0 after the highest level is cool-down; a
-/// first phase that only ramps, to below the highest level or to the level of the next phase, is
-/// warm-up; if every other phase is at one level, all are baseline; else the highest level is the
-/// spike, what precedes it baseline, what follows it recovery.
+/// The purpose of a phase. Inferred by the first rule that matches. Level 0 after the highest level
+/// is cool-down. A first phase that only ramps, to below the highest level or to the level of the
+/// next phase, is warm-up. If every other phase is at one level, all are baseline. Else the highest
+/// level is the spike, phases before it are baseline, and phases after it recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PhaseRole {
@@ -421,7 +423,7 @@ impl PhaseRole {
 pub struct Flow {
     /// Names the flow in thresholds and reports.
     pub name: String,
-    /// How often the flow is picked, relative to the others; above zero.
+    /// The flow's weight when one is picked, relative to the others; above zero.
     pub weight: f64,
     /// Between two steps and after the last one.
     pub think: Think,
@@ -488,7 +490,8 @@ pub struct ScalingExpectations {
     pub no_dropped_requests: bool,
     /// The response header that names the instance.
     pub instance_header: Option<String>,
-    /// How long after its first request an instance is fresh; not judged without.
+    /// The time after its first request during which an instance is fresh; `None` skips this
+    /// judgement.
     pub fresh_instances: Option<Duration>,
     /// No instance leaves while the load still needs it.
     pub no_early_scale_in: bool,

@@ -199,7 +199,7 @@ fn key_text(key: Node) -> Option<String> {
 }
 
 impl Node {
-    /// What to call it when something else was wanted.
+    /// Returns the name of this kind of value, for a problem that wanted another kind.
     pub(super) fn kind(&self) -> &'static str {
         match self.value {
             NodeValue::Null => "nothing",
@@ -211,8 +211,8 @@ impl Node {
         }
     }
 
-    /// Where a caret helps most: a map or list is pointed at by its beginning, not by all its
-    /// lines.
+    /// Returns the range that a caret should mark. A map or list is marked at its beginning, not on
+    /// all its lines.
     pub(super) fn place(&self) -> Range<usize> {
         match &self.value {
             NodeValue::Map(entries) => entries

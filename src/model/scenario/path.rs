@@ -26,7 +26,8 @@ pub(super) fn read(
     let template = body::compile(reader, text, Escape::Percent, known, &|part| {
         part.as_bytes().to_vec()
     })?;
-    // What a value brings cannot be judged yet; one at the beginning must bring the whole path.
+    // The text of a value is not known yet. A raw value at the beginning must bring the whole path,
+    // so it stands for `/` here.
     let whole: String = template
         .segments
         .iter()

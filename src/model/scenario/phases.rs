@@ -14,7 +14,7 @@ const HIGHEST: f64 = 10_000_000.0;
 /// Long enough for any page, short enough for a CI job.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// What holds for all phases.
+/// Settings that apply to all phases.
 pub(super) struct Common {
     pub mixed_models: bool,
     pub grace: Duration,
@@ -292,7 +292,7 @@ fn with_roles(drafts: Vec<PhaseDraft>) -> Vec<LoadPhase> {
     drafts.into_iter().zip(roles).map(phase).collect()
 }
 
-/// What of a phase its role depends on.
+/// The properties of a phase that decide its role.
 #[derive(Debug, Clone, Copy)]
 struct PhaseShape {
     level: f64,

@@ -32,18 +32,18 @@ pub(super) struct Reader<'a> {
     substitutions: &'a Substitutions,
     open: ReadFile<'a>,
     pub problems: Vec<Problem>,
-    /// What `${NAME}` held, for the names that were read.
+    /// The values of `${NAME}`, for the names that were read.
     pub used: BTreeMap<String, String>,
-    /// What `${secret:NAME}` held.
+    /// The values of `${secret:NAME}`, for the names that were read.
     pub secrets: Secrets,
-    /// Where each name was read, by `${NAME}` and by `${secret:NAME}`.
+    /// The places where each name was read: variables here, secrets below.
     read: Vec<(String, Range<usize>)>,
     secrets_read: Vec<(String, Range<usize>)>,
     /// The files that were read, by the names in the text.
     pub files: FileContents,
 }
 
-/// Whether `${secret:NAME}` may stand in a text.
+/// The use of a text: `${secret:NAME}` may only stand in a text that is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Sent,
@@ -56,7 +56,7 @@ pub(super) struct Text {
     pub value: String,
     pub span: Range<usize>,
     written: String,
-    /// Where the bytes of `value` begin in the file, when they stand there unchanged.
+    /// The offset of `value` in the file, if its bytes stand there unchanged.
     begin: Option<usize>,
 }
 
@@ -195,7 +195,7 @@ impl<'a> Reader<'a> {
         limit
     }
 
-    /// What `--url` said.
+    /// Returns the value of `--url`.
     pub(super) fn url_option(&self) -> Option<&'a str> {
         self.substitutions.url.as_deref()
     }

@@ -140,7 +140,7 @@ fn status() -> Value {
 }
 
 impl Field {
-    /// What to write, in a word or two, for the reference page.
+    /// Returns the kind of value in a word or two, for the reference page.
     #[cfg(test)]
     fn form(&self) -> String {
         match &self.kind {

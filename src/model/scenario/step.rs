@@ -34,8 +34,8 @@ pub struct Step {
 }
 
 impl Step {
-    /// What is counted by name: the checks, then the captures, then what can go wrong with any
-    /// step.
+    /// Returns the names that are counted: the checks, then the captures, then the faults that any
+    /// step can have.
     pub fn check_names(&self) -> Vec<String> {
         let checks = self.checks.iter().map(|check| check.name.clone());
         let captures = self
@@ -59,7 +59,7 @@ impl Step {
             .collect()
     }
 
-    /// Whether the answer's body is looked at, and must be kept.
+    /// True if a check or capture reads the body, so that it must be kept.
     pub fn needs_body(&self) -> bool {
         self.checks.iter().any(Check::needs_body) || self.captures.iter().any(Capture::needs_body)
     }
@@ -70,7 +70,7 @@ impl Step {
 pub struct Block {
     /// The block is skipped if it does not hold; `None` always carries it out.
     pub condition: Option<Condition>,
-    /// How many times; 1 is the rule, 0 an empty block.
+    /// Number of times that the actions are carried out; usually 1, and 0 for an empty block.
     pub repeat: u32,
     /// Requests and inner blocks, in order.
     pub actions: Vec<Action>,
@@ -97,7 +97,7 @@ impl Block {
         data
     }
 
-    /// How many requests one pass makes, at most.
+    /// Returns the most requests that one pass makes, with every condition true.
     pub fn requests(&self) -> u64 {
         let requests_of = |action: &Action| match action {
             Action::Request(_) => 1,

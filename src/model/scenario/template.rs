@@ -27,7 +27,7 @@ pub enum Segment {
     Value(Expression, Escape),
 }
 
-/// How a value fits into its place.
+/// The encoding that a value needs at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escape {
     /// As it is.
@@ -42,7 +42,7 @@ pub enum Escape {
     Header,
 }
 
-/// What stands between the braces.
+/// The expression between the braces.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expression {
     /// A quoted text, a number or a truth value.
@@ -61,7 +61,7 @@ pub enum Expression {
     Now(Now),
     /// The session's number, from 0, over all tasks.
     Session,
-    /// How many iterations the session has begun, from 0.
+    /// Number of the iteration within its session, from 1.
     Iteration,
     /// The same value, as text.
     AsText(Box<Expression>),
@@ -93,7 +93,7 @@ pub enum Now {
     Millis,
 }
 
-/// What a template may name at its place.
+/// Names that a template may use at its place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TemplateScope<'a> {
     /// Captured by a step before it.
@@ -165,7 +165,7 @@ impl Expression {
     }
 }
 
-/// What is wrong inside a text, and what to write.
+/// A fault in a text, with its place and the text to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TemplateFault {
     pub range: Range<usize>,

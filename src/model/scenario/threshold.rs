@@ -12,7 +12,7 @@ pub struct Threshold {
     pub metric: ThresholdMetric,
     /// The flow, group or step it is about; `None` is all of them.
     pub of: Option<String>,
-    /// How the number compares with the limit.
+    /// The comparison of the number with the limit.
     pub comparison: ThresholdOperator,
     /// Microseconds for latencies, a fraction of one for shares, per second for rates.
     pub limit: f64,
