@@ -90,7 +90,7 @@ fn engine(text: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// What one client did in one round.
+/// The figures of one client in one round.
 #[derive(Debug, Clone, Copy, Default)]
 struct Figures {
     per_second: f64,
@@ -245,8 +245,8 @@ fn peak_memory(process: u32) -> f64 {
         / 1_024.0
 }
 
-/// Of all children that have ended and were waited for. (proc(5), stat: fields 16 and 17, in
-/// hundredths.)
+/// Returns the CPU seconds of all children that have ended and were waited for. (proc(5), stat:
+/// fields 16 and 17, in hundredths of a second.)
 fn children_seconds() -> Outcome<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let after = stat.rsplit_once(')').ok_or("stat")?.1;

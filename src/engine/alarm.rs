@@ -49,7 +49,7 @@ impl WakeTimer {
         loop {
             self.timer.readable().await?;
             let mut expirations = [0; 8];
-            // How often it expired does not matter, only that it is read, or it would stay
+            // The number of expirations does not matter. It must be read, or the timer would stay
             // readable.
             drop(self.timer.try_read(&mut expirations));
             self.armed.set(None);

@@ -32,7 +32,7 @@ pub(crate) const READ: usize = 64 * 1024;
 
 pub(crate) type Buffer = Rc<RefCell<Box<[u8]>>>;
 
-/// Where a connection leads: another scheme or port of the same host is another place.
+/// The endpoint of a connection: another scheme or port of the same host is another endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint {
     pub https: bool,
@@ -51,7 +51,7 @@ pub struct Connection {
     open: Rc<OpenConnections>,
 }
 
-/// How many connections a worker has open, and how many it closed.
+/// Numbers of connections that a worker has open, and that it closed.
 #[derive(Debug, Default)]
 pub struct OpenConnections {
     pub now: Cell<u32>,
@@ -71,7 +71,7 @@ enum Io {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// How long opening took, by part.
+/// Time that opening a connection took, by part.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Opening {
     pub dns: Duration,
@@ -162,7 +162,8 @@ impl Connection {
         })
     }
 
-    /// Whether the server still holds it, as far as is known without asking it.
+    /// True if the server still holds the connection, as far as can be known without asking the
+    /// server.
     pub async fn alive(&mut self, buffer: &Buffer) -> bool {
         match &mut self.wire {
             Wire::Two { sender, .. } => !sender.is_closed(),
@@ -301,7 +302,7 @@ async fn two(io: Io) -> Result<Wire, NotOpened> {
         .await
         .map_err(refused)?;
     let driver = spawn_local(async move {
-        // How it ended is seen by the requests under way, if there are any.
+        // The requests under way, if any, see how the connection ended.
         drop(driver.await);
     });
     Ok(Wire::Two {

@@ -1,4 +1,4 @@
-//! What all sessions of a worker share: one thread, so no locks.
+//! State that all sessions of a worker share: one thread, so no locks.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -67,7 +67,7 @@ pub struct WorkerContext {
     instance_header: Option<String>,
 }
 
-/// Whether an iteration may begin.
+/// The supply of data rows. An iteration does not begin once they are used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Supply {
     There,
@@ -290,7 +290,7 @@ impl WorkerContext {
     }
 }
 
-/// What the recorder must have room for.
+/// Returns the numbers of phases, steps and checks that the recorder must have room for.
 fn shape(scenario: &Scenario) -> ResultShape {
     let steps = |flow: &scenario::Flow| {
         flow.steps

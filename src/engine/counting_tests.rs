@@ -1,4 +1,5 @@
-//! What is cut, missing or never sent is counted as what it is: a run must not look better for it.
+//! Requests that are cut, missing or never sent are counted as such: a run must not look better for
+//! them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a generator does next, given what it has seen on the channel. Pure.
+//! Decides the next action of a generator from its view of the channel. Pure.
 //!
 //! Fails closed: without a heartbeat of its own epoch nothing starts, and without a new one
 //! everything stops.
@@ -16,7 +16,7 @@ pub(crate) const FIRST_HEARTBEAT: Duration = Duration::from_mins(2);
 /// A start instant that is already this old when first seen is not joined: the others are ahead.
 const LATEST_JOIN: Duration = Duration::from_secs(5);
 
-/// What is known at a moment.
+/// The view that a generator has of the channel at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct ChannelView<'a> {
     pub slot: u32,

@@ -12,11 +12,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::context::WorkerContext;
 
-/// How often the event loop is asked how late it is.
+/// Interval at which the delay of the event loop is measured.
 const TICK: Duration = Duration::from_millis(10);
 /// A closed socket keeps its port for this long (Linux, TIME_WAIT).
 const TIME_WAIT: usize = 60;
-/// What a process has open besides connections: generous.
+/// Files that a process has open besides connections: a generous estimate.
 const OTHER_FILES: u64 = 64;
 
 /// Fills in each second's saturation, as it passes. Never returns.
@@ -86,7 +86,7 @@ fn per_mille(used: u64, of: u64) -> u32 {
     u32::try_from(used.saturating_mul(1_000) / of.max(1)).unwrap_or(u32::MAX)
 }
 
-/// What there is of everything that can run out.
+/// Limits of this process for every resource that can run out.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     files: u64,

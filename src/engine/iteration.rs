@@ -87,7 +87,7 @@ async fn live(context: &WorkerContext, session: &mut Session, from: Duration, to
         if let Some(pace) = context.scenario.flows[flow].pace {
             intended = intended.max(began + pace);
         }
-        // Who thinks beyond the end of their time is there until it ends.
+        // A user whose think time goes beyond the end of the load stays until the end.
         context.wait_until(intended.min(to)).await;
     }
 }
@@ -150,7 +150,7 @@ pub(crate) async fn arrival(context: Rc<WorkerContext>, number: u64, due: Durati
     }
 }
 
-/// Whether the last step is followed by its think time.
+/// The choice between the last step's think time and an immediate end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AfterLastStep {
     Thinks,

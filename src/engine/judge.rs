@@ -36,7 +36,7 @@ enum Engine {
     Css(Selector),
 }
 
-/// What became of a judgement.
+/// The result of judging an answer.
 pub struct StepOutcome {
     pub ending: Ending,
     /// A capture found nothing: what follows cannot be carried out.

@@ -83,8 +83,8 @@ mod tests {
     const HANGING: &str = "lifetime::tests::a_generator_that_hangs";
     const NEVER: Duration = Duration::from_hours(24);
 
-    /// What the tests below start, in a process of its own: its only runtime thread never comes
-    /// back to the runtime, so that the first clock is never looked at.
+    /// The tests below start this in a process of its own. Its only runtime thread never comes back
+    /// to the runtime, so the first clock is never looked at.
     #[test]
     #[ignore = "ends the process: the tests below start it"]
     fn a_generator_that_hangs() {

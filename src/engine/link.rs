@@ -26,7 +26,7 @@ pub(crate) struct Link {
     tls: Option<TlsConnector>,
 }
 
-/// What is known of a request under way, also when it is cut.
+/// The progress of a request under way, kept also when it is cut.
 #[derive(Default)]
 pub(crate) struct Trace {
     pub opening: Option<Opening>,
@@ -356,7 +356,7 @@ async fn exchange(
     connection.receive(prepared.keep, &context.buffer).await
 }
 
-/// Where a redirect leads, if it is one.
+/// Returns the target of a redirect; `None` if the answer is no redirect.
 fn moved(answer: &HttpAnswer) -> Option<String> {
     matches!(answer.status, 301 | 302 | 303 | 307 | 308)
         .then(|| answer.header("location"))

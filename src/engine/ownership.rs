@@ -1,5 +1,5 @@
-//! Whose target it is: asks the name service, and the target itself for one small file. What the
-//! answers mean is decided in `limits`.
+//! Finds out who owns the target: asks the name service, and the target itself for one small file.
+//! The answers are interpreted in `limits`.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const FILE: &str = "/.well-known/spikeproof.txt";
 /// For each question; a resolver's own tries come before it is over.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What was found instead of a proof of ownership.
+/// The reason why ownership was not proven.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnershipError {
     /// This machine's resolver settings cannot be used, so no record was looked up.
@@ -193,7 +193,7 @@ impl<'t> Asker<'t> {
     }
 }
 
-/// Where the file is looked for.
+/// Returns the URL of the file that proves ownership.
 fn file_url(target: &Target) -> String {
     let scheme = if target.url.https { "https" } else { "http" };
     format!("{scheme}://{}{FILE}", target.url.authority())

@@ -19,8 +19,8 @@ pub struct Prepared {
     /// In order, without `host`, `cookie` and `content-length`.
     headers: Vec<(String, Template)>,
     body: Option<Template>,
-    /// Where nothing in it changes: the request, and its HTTP/1.1 form but for the line that ends
-    /// its head.
+    /// The finished request, if nothing in it changes. With it its HTTP/1.1 form, without the line
+    /// that ends its head.
     fixed: Option<(ReadyRequest, Vec<u8>)>,
     host: String,
     pub judge: Judge,
@@ -182,7 +182,8 @@ fn put_cookies(cookies: Option<&str>, out: &mut Vec<u8>) {
     }
 }
 
-/// What every client sends, then the target's, then the step's: later ones replace earlier ones.
+/// Returns the headers that every client sends, then the target's, then the step's: later ones
+/// replace earlier ones.
 fn headers(target: &Target, step: &Step) -> Vec<(String, Template)> {
     let own = |name: &str, value: &str| (name.to_owned(), Template::text(value));
     let mut all = vec![

@@ -16,7 +16,7 @@ use super::values::{CapturedValue, Values};
 use super::wire::HttpAnswer;
 use model::measure::{Ending, Key, Request};
 
-/// What a virtual user has.
+/// The state of a virtual user.
 pub struct Session {
     pub number: u64,
     pub iterations: u64,
@@ -37,7 +37,7 @@ pub struct Session {
 /// A step that has been carried out.
 pub struct Done {
     pub ended: Duration,
-    /// What follows in this iteration cannot be carried out.
+    /// True if the rest of the iteration cannot be carried out.
     pub abandon: bool,
     /// There was no connection at all.
     pub refused: bool,
@@ -187,7 +187,7 @@ impl Session {
             counts.push((prepared.judge.beyond() + 1, false));
             return Some((Ending::Unsent, true, None));
         };
-        // What an answer would have given, the rest of the iteration may need.
+        // Without an answer there is no captured value, and the rest of the iteration may need one.
         let unanswered = !prepared.judge.captures_nothing();
         let fetch = self.link.fetch(context, prepared, ready, redirects, trace);
         match timeout_at((began + timeout).min(self.until), fetch).await {
@@ -274,7 +274,7 @@ impl Session {
     }
 }
 
-/// What somebody looks at is looked at unpacked.
+/// Unpacks a body that will be read; returns false if it cannot be unpacked.
 fn unpack(answer: &mut HttpAnswer) -> bool {
     // An answer without a body (to a HEAD, a 304) is no body in any coding.
     if answer.body.is_empty() {

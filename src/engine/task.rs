@@ -34,7 +34,7 @@ const PUT: Duration = Duration::from_secs(5);
 /// paid for.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// Who a generator is.
+/// The identity of a generator, with its channel and its lifetimes.
 #[derive(Debug, Clone)]
 pub struct GeneratorTask {
     /// The objects that orchestrator and tasks exchange.
@@ -366,9 +366,9 @@ fn every(period: Duration) -> tokio::time::Interval {
     ticks
 }
 
-/// What ends a generator from outside the channel: SIGTERM (StopTask, Spot), or its lifetime. Heard
-/// from the start on: as the first process of a container it would not even die of a signal it does
-/// not listen to.
+/// The events that end a generator from outside the channel: SIGTERM (StopTask, Spot), or the end
+/// of its lifetime. Listened for from the start: the first process of a container does not even die
+/// of a signal that it does not listen to.
 struct Farewell {
     terminate: tokio::signal::unix::Signal,
     over: Instant,

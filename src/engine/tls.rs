@@ -23,8 +23,8 @@ use model::scenario::{Http, Identity, Target, Tls};
 /// A session's own tickets: TLS 1.3 servers send two at a time.
 const TICKETS: usize = 2;
 
-/// What all sessions have in common. Built once per generator: reading the system's roots takes a
-/// while.
+/// The TLS settings that all sessions share. Built once per generator: reading the system's roots
+/// takes a while.
 #[derive(Debug, Clone)]
 pub struct Security {
     config: Arc<ClientConfig>,

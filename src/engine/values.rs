@@ -15,7 +15,7 @@ pub struct CapturedValue {
     pub json: bool,
 }
 
-/// What templates may read at a moment of a session.
+/// The values that templates may read at one moment of a session.
 pub struct Values<'a> {
     pub variables: &'a [Option<CapturedValue>],
     pub data: &'a [DataFile],
@@ -168,7 +168,7 @@ fn put(value: &CapturedValue, escape: Escape, out: &mut Vec<u8>) {
             let quoted = serde_json::Value::from(value.text.as_ref()).to_string();
             out.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
         }
-        // What would end the header, or begin another, never reaches the wire.
+        // Characters that would end the header, or begin another, are dropped.
         Escape::Header => out.extend(
             value
                 .text

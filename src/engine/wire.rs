@@ -13,7 +13,7 @@ const MOST_HEADERS: usize = 128;
 /// The longest body that a check or capture looks at.
 pub(crate) const LONGEST_BODY: usize = 16 * 1024 * 1024;
 
-/// What of an answer somebody will look at.
+/// The parts of an answer that will be read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Keep {
     pub body: bool,
@@ -46,7 +46,7 @@ impl HttpAnswer {
     }
 }
 
-/// What came is not HTTP/1.1, or more than is read.
+/// The answer is not HTTP/1.1, or is longer than the engine reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotHttp {
     #[error("the head cannot be read")]
@@ -68,7 +68,7 @@ enum ParseState {
     Done,
 }
 
-/// Where in a chunked body we are.
+/// The position in a chunked body.
 #[derive(Debug, Clone, Copy)]
 enum Chunk {
     /// The size so far, and how many digits it has.

@@ -111,7 +111,7 @@ pub fn begin(work: &Work) -> Result<RunningWorkers, WorkerError> {
     let mut threads = Vec::new();
     for worker in 0..work.workers {
         let (work, security, sender) = (work.clone(), security.clone(), sender.clone());
-        // What can be wrong with the target is wrong for all: find it before any thread starts.
+        // A fault of the target's settings concerns all workers: find it before any thread starts.
         WorkerContext::new(&work, worker, security.as_ref())?;
         let thread = thread::Builder::new()
             .name(format!("worker-{worker}"))

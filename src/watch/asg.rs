@@ -218,7 +218,8 @@ fn own_metric(own: &aws_sdk_autoscaling::types::CustomizedMetricSpecification) -
     own.metric_name().or(of_math).map(str::to_owned)
 }
 
-/// What can be read of it; the rest is in `errors`.
+/// Reads the group's hooks, warm pool, scheduled actions and instance refreshes as far as possible.
+/// Failures go to `errors`.
 pub(crate) async fn surroundings(
     clients: &Clients,
     name: &str,

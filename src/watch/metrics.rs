@@ -10,10 +10,10 @@ use super::{Clients, WatchError, call, elb, timestamp};
 use evidence::timeline::{Alarm, Datapoint, MathQuery, MetricSeries, series};
 use model::scenario::Subject;
 
-/// What CloudWatch offers of a load balancer: a minute's resolution.
+/// CloudWatch's resolution for load balancer metrics: a minute.
 const ELB_PERIOD: Duration = Duration::from_mins(1);
 
-/// What is asked of GetMetricData for one series: one query, or a metric math of several.
+/// The query for one series in GetMetricData: one metric, or a metric math of several.
 struct Wanted {
     series: MetricSeries,
     queries: Vec<MetricDataQuery>,
@@ -71,8 +71,8 @@ fn of_math(query: &MathQuery) -> MetricDataQuery {
     }
 }
 
-/// What the alarms look at, each series once: two that differ in anything but their threshold are
-/// two.
+/// Returns the series that the alarms look at, each once. Alarms share a series if metric,
+/// statistic, period, dimensions and math are the same.
 fn of_alarms(alarms: &[Alarm]) -> Vec<Wanted> {
     let mut wanted: Vec<(&Alarm, MetricSeries)> = Vec::new();
     for alarm in alarms {
@@ -114,7 +114,8 @@ fn of_alarms(alarms: &[Alarm]) -> Vec<Wanted> {
     wanted.into_iter().filter_map(query).collect()
 }
 
-/// What tells an alarm's metric from another of the same name: `web-2, Maximum of 60s`.
+/// Returns text that tells an alarm's metric from another of the same name: `web-2, Maximum of
+/// 60s`.
 fn apart(alarm: &Alarm) -> String {
     let of: Vec<&str> = alarm
         .dimensions

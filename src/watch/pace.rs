@@ -1,5 +1,5 @@
-//! How often to look: fast while something changes, slower when nothing has for a while, slower
-//! still when AWS says so.
+//! Decides how often to look: fast while something changes, slower after a while without changes,
+//! and slower still when AWS throttles.
 
 use std::time::Duration;
 

@@ -22,7 +22,7 @@ struct Head {
     version: u32,
 }
 
-/// What has been seen so far, for whoever asks.
+/// The observations so far, shared with their readers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen(Arc<Mutex<Vec<Observation>>>);
 
@@ -89,7 +89,7 @@ impl Recorder {
         self.note(None, seen);
     }
 
-    /// Whether it changed.
+    /// Records an observation if it differs from the last one of this key; true if it does.
     pub(crate) fn see_change(&mut self, key: &str, what: Observed) -> bool {
         if self.last.get(key) == Some(&what) {
             return false;
@@ -188,7 +188,7 @@ pub enum RecordingError {
     },
 }
 
-/// What was seen, as it was written down line by line. A last line that a killed run left half
+/// Reads the timeline that was written line by line. A last line that a killed run left half
 /// written is not read.
 pub fn read(path: &Path) -> Result<Timeline, RecordingError> {
     let text = std::fs::read_to_string(path).map_err(|source| RecordingError::File {

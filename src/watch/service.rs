@@ -19,8 +19,8 @@ use model::scenario::Subject;
 
 /// DescribeTasks takes so many.
 const TASKS: usize = 100;
-/// Of a service's policy that has none of its own, out as well as in: Application Auto Scaling's
-/// default for ECS.
+/// Default cooldown of a service's policy without one of its own, for scale-out and scale-in:
+/// Application Auto Scaling's default for ECS.
 const COOLDOWN: Duration = Duration::from_mins(5);
 
 /// Cluster and service.
@@ -196,7 +196,7 @@ fn instance(task: &Task) -> Instance {
     }
 }
 
-/// What follows the last slash of an ARN.
+/// Returns the text after the last slash of an ARN.
 fn last(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
@@ -324,8 +324,8 @@ pub(crate) async fn activities(
         Ok((recent, next))
     })
     .await?;
-    // What it was before is what the one before made it; before the first, what it was when the
-    // watch began.
+    // The capacity before a change is the one that the previous change made. Before the first
+    // change, it is the one at the beginning of the watch.
     let mut before = since.desired;
     for activity in found.iter_mut().rev() {
         if let Some((from, to)) = &mut activity.change {

@@ -11,7 +11,7 @@ use cloud::channel::message::{Report, VERSION};
 use model::measure::Interval;
 use model::redact;
 
-/// How often what was measured is handed over.
+/// Interval at which the measurements are handed over.
 const REPORT: Duration = Duration::from_secs(2);
 /// After so many leases in which the store took nothing, load that nobody hears of ends: what it
 /// measures would be gathered without bound.
