@@ -4,8 +4,8 @@
 //!
 //! # Example
 //!
-//! An intent is on the disk before the deed. What may exist follows from the journal, even if the
-//! process died right after the intent:
+//! An intent is on the disk before the action. The journal tells which resources may exist, even if
+//! the process died right after the intent:
 //!
 //! ```
 //! use model::units::RunId;

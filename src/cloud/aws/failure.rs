@@ -16,7 +16,8 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::github::IdentityError;
 
-/// What stands between a thing and its end. Ordered: of several, the last decides how long to wait.
+/// The reason why a thing could not be deleted. Ordered: if there are several, the greatest decides
+/// how long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Failure {
     /// It is gone: no failure at all.
@@ -281,12 +282,12 @@ impl Failure {
         (failure != Self::Unknown).then_some(failure)
     }
 
-    /// Whether nothing but time mends it: asking the same again is right.
+    /// True if only time helps: the same call is worth repeating.
     pub fn passes(self) -> bool {
         matches!(self, Self::ServerError | Self::Throttled | Self::Network)
     }
 
-    /// Whether another run of terraform may do better, after so many.
+    /// True if another run of terraform may do better, after this many attempts.
     pub fn terraform_again(self, attempts: u32) -> bool {
         match self {
             Self::ServerError
@@ -295,12 +296,13 @@ impl Failure {
             | Self::StateLocked
             | Self::Provider => attempts < 3,
             Self::StateTorn | Self::Unknown => attempts < 2,
-            // What comes after terraform knows better what to do about these, or does without it.
+            // The steps after terraform handle these better, or do without it.
             _ => false,
         }
     }
 
-    /// How often it is worth deleting by name again; time itself is bounded elsewhere.
+    /// True if another delete by name is worth it, after this many attempts; time itself is bounded
+    /// elsewhere.
     pub fn by_name_again(self, attempts: u32) -> bool {
         match self {
             // The right will not come by itself; but a new role's or policy's own may, within
@@ -323,8 +325,8 @@ impl Failure {
     }
 }
 
-/// How AWS shapes the codes of things that are not there. `NoSuch...` is none of them: S3's
-/// `NoSuchTagSet` is of a bucket that exists.
+/// True if the code has the form in which AWS reports missing things. `NoSuch...` is not among
+/// them: S3's `NoSuchTagSet` is about a bucket that exists.
 fn is_not_found(code: &str) -> bool {
     code.ends_with("NotFound") || code.ends_with("NotFoundException")
 }
@@ -462,7 +464,7 @@ mod tests {
                 CredentialsError::provider_error(ended),
                 Failure::Credentials,
             ),
-            // Whatever gives them may do so later.
+            // The provider of the credentials may deliver them later.
             (CredentialsError::provider_error(outage()), Failure::Network),
             (
                 CredentialsError::provider_timed_out(Duration::from_secs(30)),

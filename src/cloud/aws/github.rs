@@ -76,7 +76,7 @@ impl IdentityError {
 }
 
 impl JobIdentity {
-    /// Where the job may ask for tokens and the role is named.
+    /// Returns the job's identity; `None` unless the job may ask for tokens and the role is named.
     pub(super) fn of(env: impl Fn(&str) -> Option<String>, sdk: &SdkConfig) -> Option<Self> {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
         let url = set("ACTIONS_ID_TOKEN_REQUEST_URL")?;

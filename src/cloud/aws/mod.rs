@@ -1,4 +1,5 @@
-//! Where AWS is and who we are there: one place that reads the environment's AWS configuration.
+//! Region, endpoint and credentials of AWS: the one place that reads the environment's AWS
+//! configuration.
 
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
@@ -115,7 +116,7 @@ impl ProvideCredentials for Either {
 const REFRESH_EARLY: Duration = Duration::from_mins(2);
 /// A browser is not waited for; a slow helper of a company takes seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Where the chain names no expiry.
+/// Age at which credentials without an expiry are renewed.
 const REFRESH_AFTER: Duration = Duration::from_mins(5);
 
 impl Cached {
@@ -160,14 +161,14 @@ impl ProvideCredentials for Cached {
     }
 }
 
-/// Who is calling: everything a run makes belongs to this account.
+/// The identity of the caller: every resource of a run belongs to this account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The account number, twelve digits.
     pub account: String,
     /// The ARN of the user or of the role's session.
     pub arn: String,
-    /// How far this machine's clock is ahead of AWS's; less than zero where it is behind.
+    /// The time by which this machine's clock is ahead of AWS's; negative if it is behind.
     pub ahead: SignedDuration,
 }
 

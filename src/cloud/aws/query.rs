@@ -136,7 +136,7 @@ fn partition(region: &str) -> Partition {
     }
 }
 
-/// What came back.
+/// The response to a call.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -154,7 +154,7 @@ pub struct Query {
     connector: SharedHttpConnector,
 }
 
-/// What is sent, before signing.
+/// A request before signing.
 #[derive(Debug, Clone)]
 struct Call {
     service: Service,
@@ -246,8 +246,8 @@ impl Query {
             .map_err(|source| unreadable(&call, source.to_string()).because(source))
     }
 
-    /// How old an object is by the store's own clock: its `Last-Modified` against the `Date` of the
-    /// same answer, so that no clock of ours is asked. Whole seconds.
+    /// Returns the age of an object by the store's own clock: its `Last-Modified` against the
+    /// `Date` of the same answer, so no clock of ours is used. Whole seconds.
     pub async fn age(&self, bucket: &str, key: &str) -> Result<Duration, QueryError> {
         let (name, path) = ("GetObject".to_owned(), format!("/{bucket}/{key}"));
         let call = Call {

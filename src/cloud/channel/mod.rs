@@ -40,12 +40,12 @@ use message::{Control, End, Plan, Ready, Report, Secrets};
 
 const SECRETS: &str = "secrets.json";
 
-/// How often the orchestrator rewrites `control.json`.
+/// Interval at which the orchestrator rewrites `control.json`.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a task goes on without seeing a new heartbeat.
+/// Time that a task goes on without seeing a new heartbeat.
 pub const LEASE: Duration = Duration::from_secs(30);
-/// How often a task reads `control.json`: with the cut of open requests, a stop order is carried
-/// out within 2 s.
+/// Interval at which a task reads `control.json`. Including the cut of open requests, a stop order
+/// is carried out within 2 s.
 pub const POLL: Duration = Duration::from_secs(1);
 
 /// Under the prefix.
@@ -99,7 +99,7 @@ pub struct Channel {
     prefix: Path,
     /// The store can write on condition that nobody else has written since.
     conditional: bool,
-    /// Where the store is a folder of this machine.
+    /// The store's folder, if it is on this machine.
     folder: Option<PathBuf>,
 }
 
@@ -240,7 +240,7 @@ impl Channel {
             .into())
     }
 
-    /// What is in `control.json`, and the version to write over it.
+    /// Returns the content of `control.json`, and the version to write over it.
     pub async fn control_and_version(&self) -> Result<(Control, UpdateVersion), ChannelError> {
         let object = self.store.get(&self.path(CONTROL)).await?;
         let version = UpdateVersion {

@@ -12,7 +12,7 @@ use tar::{EntryType, Header};
 use super::{CONFIG_TYPE, Image, ImageError, LAYER_TYPE, MANIFEST_TYPE, USER, architecture, elf};
 use model::scenario::Arch;
 
-/// Where the binary lies in the image, and what the image runs.
+/// The path of the binary in the image, which the image runs.
 const BINARY: &str = "spikeproof";
 const ROOTS: &str = "etc/ssl/certs/ca-certificates.crt";
 /// Everything in the image with its mode, in the order of the layer: the one list for layer and

@@ -27,16 +27,16 @@ const SLOT: &str = "SPIKEPROOF_SLOT";
 
 /// A new role is known everywhere only after a while; until then RunTask cannot assume it.
 const ROLE_SETTLES: Duration = Duration::from_mins(1);
-/// How long an answer that may hide a task is asked for again: an outage that lasts longer costs an
-/// attempt.
+/// Time for which a call is repeated while its answer may hide a task. An outage that lasts longer
+/// costs an attempt.
 const CLEARS_UP: Duration = Duration::from_secs(30);
 const BEFORE_ASKING_AGAIN: Duration = Duration::from_secs(2);
-/// DescribeTasks takes so many at once.
+/// The most tasks of one DescribeTasks.
 const DESCRIBED_AT_ONCE: usize = 100;
 /// StopTask gives a task 30 s, and detaching its network interface takes its time after that.
 const STOPPING: Duration = Duration::from_mins(3);
 
-/// Where tasks are placed; from the module's outputs and the chosen subnets.
+/// The network and cluster of the tasks; from the module's outputs and the chosen subnets.
 #[derive(Debug, Clone)]
 pub struct Placement {
     /// Name or ARN of the run's ECS cluster.

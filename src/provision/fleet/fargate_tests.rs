@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// What becomes of one call.
+/// The outcome of one call.
 enum Said {
     Answer(u16, Value),
     Lost,

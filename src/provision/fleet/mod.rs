@@ -1,7 +1,7 @@
-//! Where generators run: Fargate tasks, or child processes on this machine.
+//! Runs the generators: Fargate tasks, or child processes on this machine.
 //!
-//! A fleet starts tasks by slot, tells what became of them, and stops them all. Everything else
-//! (plan, start, stop order, results) goes through the channel.
+//! A fleet starts tasks by slot, reports their states, and stops them all. Everything else (plan,
+//! start, stop order, results) goes through the channel.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use cloud::aws::explain;
 pub mod fargate;
 pub mod local;
 
-/// What became of a slot's task, as its platform says.
+/// The state of a slot's task, as its platform reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskState {
     /// The task's slot, from 0.
@@ -56,7 +56,7 @@ pub enum FleetError {
     /// Tasks did not stop in time.
     #[error("StopTask: {tasks} tasks have not stopped after {} s", after.as_secs())]
     StillStopping {
-        /// How many still run.
+        /// Number of tasks that still run.
         tasks: usize,
         /// The time that was waited.
         after: Duration,
@@ -74,7 +74,7 @@ pub enum FleetError {
     Process(#[from] std::io::Error),
 }
 
-/// What every task of a run is told when it is started.
+/// The parameters that every task of a run gets when it is started.
 #[derive(Debug, Clone)]
 pub struct Orders {
     /// The run's id.
@@ -99,6 +99,6 @@ pub trait Fleet: Send + Sync {
     /// ended.
     async fn stop(&mut self, why: &str) -> Result<(), FleetError>;
 
-    /// How long each task has been billed so far.
+    /// Returns the time for which each task has been billed so far.
     fn billed(&self) -> Vec<Duration>;
 }

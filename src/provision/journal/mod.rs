@@ -1,8 +1,7 @@
-//! What we meant and what we did; what may be left.
+//! Records of intents and results, and from them the resources that may be left.
 //!
-//! One append-only file per run. A line is on the disk before the deed it announces, so that
-//! whoever reads the journal later, on a machine that lost power, knows of everything that may
-//! exist.
+//! One append-only file per run. A line is on the disk before the action that it announces. So the
+//! journal names everything that may exist, even if the machine lost power.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -145,7 +144,8 @@ impl Journal {
         self.write(first)
     }
 
-    /// Takes over an existing run. What follows the first bad record is cut off.
+    /// Takes over an existing run. A last line that was not finished is cut off; damaged lines are
+    /// kept.
     pub fn open(folder: &Path) -> JournalResult<(Self, Vec<Record>)> {
         let owner = locks::own(folder, LockRole::Reaper)?;
         let path = folder.join(JOURNAL);
@@ -162,7 +162,7 @@ impl Journal {
                 folder: folder.to_owned(),
             });
         }
-        // What a newer version wrote, or a bad disk spoilt, is evidence.
+        // Lines of a newer version, and lines that a bad disk damaged, are kept as evidence.
         if good < bytes.len() && !is_damaged(&bytes, good) {
             file.set_len(good as u64)
                 .and_then(|()| file.sync_data())
@@ -185,7 +185,8 @@ impl Journal {
         let line = record::encode(self.sequence, &record)?;
         let before = self.file.metadata().map_err(io("read", &self.path))?.len();
         if let Err(mut source) = self.append(&line, before) {
-            // What a run of a full disk still has to write is how it is destroyed.
+            // On a full disk the run must still write how it is destroyed, so the reserve is
+            // released.
             if source.kind() == std::io::ErrorKind::StorageFull {
                 self.path.parent().into_iter().for_each(reserve::release);
                 source = match self.append(&line, before) {
@@ -285,8 +286,8 @@ pub fn folders(runs: &Path) -> JournalResult<Vec<Found>> {
     Ok(found)
 }
 
-/// Where runs are kept: as asked, or below the user's state folder. `env` reads an environment
-/// variable.
+/// Returns the folder of all runs: as asked, or below the user's state folder. `env` reads an
+/// environment variable.
 pub fn runs_dir(
     asked: Option<&Path>,
     env: impl Fn(&str) -> Option<std::ffi::OsString>,
@@ -310,7 +311,8 @@ pub fn runs_dir(
     Ok(state.join("spikeproof/runs"))
 }
 
-/// What a run was begun as: its journal's first record, unless that is damaged.
+/// Returns the settings that the run began with: its journal's first record, unless that is
+/// damaged.
 pub fn head(records: &[Record]) -> Option<&record::Run> {
     records.iter().find_map(|record| match record {
         Record::Run(run) => Some(run),
@@ -324,7 +326,8 @@ pub fn reap_command_of(runs: &Path, run: &record::Run) -> String {
     in_its_place(run, |name| std::env::var(name).ok()) + &reap_command(runs, &run.run)
 }
 
-/// What stands before a command that would look elsewhere without it.
+/// Returns the variables to set before a command, such as `AWS_REGION=...`, where this environment
+/// would lead it elsewhere.
 fn in_its_place(run: &record::Run, env: impl Fn(&str) -> Option<String>) -> String {
     let set = |name: &str| env(name).filter(|value| !value.is_empty());
     let region = set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION"));
@@ -349,8 +352,8 @@ fn in_its_place(run: &record::Run, env: impl Fn(&str) -> Option<String>) -> Stri
     before
 }
 
-/// What to type to remove whatever a run has left, from any folder of this host, in the environment
-/// that it ran in.
+/// Returns the command that removes everything a run has left. It works from any folder of this
+/// host, in the environment that the run had.
 pub fn reap_command(runs: &Path, run: &RunId) -> String {
     let usual = runs_dir(None, |name| {
         std::env::var_os(name).filter(|_| name != "SPIKEPROOF_RUNS_DIR")

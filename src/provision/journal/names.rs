@@ -11,7 +11,7 @@ pub const ROLE_PATH: &str = "/spikeproof/";
 
 /// On everything a run makes; its value is the run id.
 pub const RUN_TAG: &str = "spikeproof:run";
-/// What the names of buckets, repositories and log groups begin with.
+/// The start of the names of buckets.
 pub const BUCKET_PREFIX: &str = "spikeproof-";
 /// The start of the names of repositories.
 pub const REPOSITORY_PREFIX: &str = "spikeproof/";
@@ -33,7 +33,7 @@ impl std::fmt::Display for Thing {
     }
 }
 
-/// What a run makes. The order is the order in which they can be deleted.
+/// The kinds of resources that a run makes, in the order in which they can be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResourceKind {

@@ -12,7 +12,8 @@ use model::outcome::Exit;
 use model::redact;
 use model::units::RunId;
 
-/// Who ran, where, against what. Account and region let a later reap refuse the wrong credentials.
+/// The identity of a run: its account, place and target. Account and region let a later reap refuse
+/// the wrong credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// The run's id.
@@ -89,8 +90,8 @@ pub enum Record {
 /// Eight digits and a space, three times.
 const HEADER: usize = 27;
 
-/// What a reap needs as it is: kinds, names and places, none of which a scenario can put a secret
-/// into.
+/// Fields that are written without redaction, because a reap needs them. They are kinds, names and
+/// places; a scenario cannot put a secret into any of them.
 const FIXED: [&str; 11] = [
     "record", "run", "region", "account", "endpoint", "boot", "profile", "kind", "name", "arn",
     "exit",

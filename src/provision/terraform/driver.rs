@@ -74,7 +74,7 @@ pub struct Outputs {
     pub log_group: String,
 }
 
-/// How one command of terraform ended.
+/// The result of one terraform command.
 #[derive(Debug, Clone)]
 pub struct Finished {
     /// Exit code 0. For a destroy this proves nothing: over an empty state it is 0 too.
@@ -83,7 +83,7 @@ pub struct Finished {
     pub cancelled: bool,
     /// Errors and warnings, in order; the first 200.
     pub diagnostics: Vec<Diagnostic>,
-    /// How many resources were created, changed or deleted.
+    /// Number of resources that were created, changed or deleted.
     pub resources: usize,
     /// Those of a successful apply; `None` for other commands.
     pub outputs: Option<Outputs>,
@@ -94,7 +94,7 @@ pub struct Finished {
 /// In the run's folder.
 const MODULE: &str = "module";
 
-/// Whether terraform has been at work in a run's folder.
+/// True if terraform has been at work in a run's folder.
 pub fn has_module(folder: &Path) -> bool {
     folder.join(MODULE).is_dir()
 }

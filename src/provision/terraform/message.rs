@@ -1,4 +1,4 @@
-//! What terraform says with `-json`: one JSON object per line. Pure.
+//! The output of terraform with `-json`: one JSON object per line. Pure.
 //!
 //! Types and fields we do not know are kept as `Other`; a line that is no JSON (a crash, a
 //! wrapper's banner) as `Text`.
@@ -30,7 +30,7 @@ pub enum Message {
         /// For example `aws_ecs_cluster.run`.
         address: String,
     },
-    /// How many resources a plan, apply or destroy is about.
+    /// Number of resources that a plan, apply or destroy is about.
     ChangeSummary {
         /// `plan`, `apply` or `destroy`.
         operation: String,
@@ -70,7 +70,7 @@ pub struct ResourceChange {
     pub address: String,
     /// `create`, `update`, `delete`, ...
     pub action: String,
-    /// What AWS calls it, once known.
+    /// AWS's id of the resource, once known.
     pub id: Option<String>,
     /// Since it began, in whole seconds.
     pub elapsed: Duration,
@@ -223,7 +223,7 @@ impl Lines {
         lines
     }
 
-    /// What is left when the file is complete.
+    /// Returns the unfinished last line, once the file is complete.
     pub fn take(&mut self) -> Option<String> {
         let line = std::mem::take(&mut self.partial);
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();

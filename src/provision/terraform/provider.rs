@@ -1,4 +1,4 @@
-//! Where the AWS provider comes from: a folder that somebody prepared, or the registry through a
+//! The source of the AWS provider: a folder that the user prepared, or the registry through a
 //! shared cache.
 
 use std::ffi::OsString;

@@ -162,7 +162,7 @@ fn dumps(folder: &Path) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Of the message, in terraform's words.
+/// Terraform's words that introduce its dump of the state.
 const DUMP: &str = "Emergency state dump";
 
 /// By serial, oldest first.

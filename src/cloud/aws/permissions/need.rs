@@ -1,6 +1,6 @@
 //! The parts of the table: roles, callers, needs and statements.
 
-/// Who a document is for.
+/// The role that a document is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Role {
     /// Makes a run and destroys it: `spikeproof run` with its terraform.

@@ -88,7 +88,7 @@ pub(super) fn is_whole(xml: &str) -> bool {
     }
 }
 
-/// What `&#38;` or `&amp;` stands for.
+/// Returns the character that `&#38;` or `&amp;` stands for.
 fn character(entity: &quick_xml::events::BytesRef<'_>) -> Option<char> {
     if let Ok(Some(character)) = entity.resolve_char_ref() {
         return Some(character);

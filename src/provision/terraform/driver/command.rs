@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::super::provider::ProviderSource;
 
-/// What is kept of the user's environment. Everything else, above all `TF_*`, could change what
-/// terraform does.
+/// Variables that terraform gets from the user's environment. All others, above all `TF_*`, could
+/// change its behavior.
 const KEPT: &[&str] = &["PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT"];
 const KEPT_PREFIXES: &[&str] = &["AWS_", "SSL_", "XDG_", "LC_"];
 const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];

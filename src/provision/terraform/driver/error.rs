@@ -1,4 +1,4 @@
-//! How a command of terraform fails.
+//! Failures of a terraform command.
 
 use std::io;
 use std::path::{Path, PathBuf};

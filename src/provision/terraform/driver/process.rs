@@ -19,8 +19,8 @@ use super::stop::StopSequence;
 use super::{Finished, Outputs, Terraform};
 use crate::journal::locks::Worker;
 
-/// How often the log is read and the state copied: often enough for a live view, rare enough to
-/// cost nothing.
+/// Interval at which the log is read and the state copied: often enough for a live view, rare
+/// enough to cost nothing.
 pub(super) const POLL: Duration = Duration::from_millis(100);
 
 /// Beyond these a person reads the log.
