@@ -201,7 +201,7 @@ struct Registry {
     image: Option<Value>,
 }
 
-/// How long the first part takes: longer than the client waits for anything else.
+/// Duration of the first part: longer than the client waits for anything else.
 const SLOW: Duration = Duration::from_secs(4);
 const IMPATIENT: Duration = Duration::from_secs(2);
 const SMALLEST: usize = 5 * 1024 * 1024;

@@ -106,7 +106,7 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
         .0
 }
 
-/// So many requests a second until the instant; returns the statuses seen.
+/// Sends `per_second` requests a second until the instant; returns the statuses seen.
 async fn load(url: String, per_second: u32, until: Instant) -> Vec<u16> {
     let mut requests = JoinSet::new();
     let mut pace = tokio::time::interval(Duration::from_secs(1) / per_second);
@@ -730,7 +730,7 @@ async fn the_registry_refuses_what_ecr_refuses() {
     lab.stop().await;
 }
 
-/// Where tasks run: a default subnet and a security group of the emulated account.
+/// The network of tasks: a default subnet and a security group of the emulated account.
 struct Place {
     subnet: String,
     security_group: String,

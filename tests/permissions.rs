@@ -78,7 +78,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     sources
 }
 
-/// How the SDKs' operations begin.
+/// The verbs that the SDKs' operations begin with.
 const VERBS: &str = "add|assume|attach|authorize|batch|cancel|complete|copy|create|delete|deregister|describe|detach|disable|\
                      enable|execute|get|initiate|list|modify|put|register|remove|revoke|run|start|stop|submit|tag|terminate|\
                      untag|update|upload";
@@ -522,8 +522,8 @@ fn text(output: &Output) -> String {
     )
 }
 
-/// What the operator's document allows and neither a whole run nor a killed and reaped one needs in
-/// the lab; and why it is there all the same.
+/// Actions that the operator's document allows, but that neither a whole run nor a killed and
+/// reaped one needs in the lab. The second text says why each is there all the same.
 const NEVER_USED: [(&str, &str); 9] = [
     (
         "application-autoscaling:DescribeScalableTargets",
@@ -610,7 +610,7 @@ async fn a_whole_run_and_a_killed_and_reaped_one_pass_while_everything_else_is_d
     assert_eq!(tasks.unused, ["s3:ListBucket"]);
     let expected: Vec<&str> = NEVER_USED.iter().map(|(action, _)| *action).collect();
     assert_eq!(operator.unused, expected, "used: {:#?}", operator.used);
-    // What closes the bucket was really asked for.
+    // The calls that close the bucket were really made.
     for closing in [
         "BucketPublicAccessBlock",
         "BucketPolicy",
@@ -813,8 +813,8 @@ async fn make(aws: &Aws, names: &ResourceNames) {
         .unwrap();
 }
 
-/// What destroying by name does not need of the reaper's document here, and why it is there all the
-/// same.
+/// Actions of the reaper's document that destroying by name does not need here. The second text
+/// says why each is there all the same.
 const NEVER_REAPED: [(&str, &str); 12] = [
     ("ecs:DescribeTaskDefinition", "discovery"),
     ("ecs:DescribeTasks", "no task was left"),

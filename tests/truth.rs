@@ -30,10 +30,10 @@ use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// Looks at the group are so far apart while something changes.
+/// Interval between two looks at the group while something changes.
 const POLL: Duration = Duration::from_secs(2);
 const POLL_SIGNED: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
-/// So many labs at once: each is a load of a few hundred requests a second.
+/// Number of labs at once: each is under a load of a few hundred requests a second.
 const AT_ONCE: usize = 7;
 /// Enough to see that the machinery works; all of them take minutes.
 const SAMPLE: [&str; 4] = [
@@ -48,7 +48,7 @@ const PATIENCE: Duration = Duration::from_mins(4);
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
-    /// What is special about this group.
+    /// The special feature of this group.
     about: String,
     #[serde(default)]
     lab: serde_json::Value,
@@ -75,9 +75,10 @@ struct Case {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Expect {
-    /// How a judgement begins, and its verdict; after a `:` what its reason has to contain.
+    /// By the beginning of a judgement: its verdict; after a `:` the text that its reason must
+    /// contain.
     verdicts: BTreeMap<String, String>,
-    /// How a question begins, and what its answer has to contain.
+    /// By the beginning of a question: the text that its answer must contain.
     advice: BTreeMap<String, String>,
     warnings: Vec<String>,
     /// Moments that the chain must have, in this order.
@@ -143,7 +144,7 @@ fn cases() -> Vec<(String, Case)> {
     cases
 }
 
-/// What each case changes of this lab.
+/// Returns the lab's file of a case: this one, with the changes of the case.
 fn lab(case: &Case) -> serde_json::Value {
     // 100 requests/s per instance.
     let mut lab = serde_json::json!({ "target": { "workers": 4, "service_time": "40ms" } });
@@ -269,7 +270,7 @@ impl Checked {
         }
     }
 
-    /// What happened while it was watched is said.
+    /// Checks that a moment which could be seen was reported, and at the right time.
     fn timing(
         &mut self,
         what: &str,
@@ -306,7 +307,7 @@ impl Checked {
     }
 }
 
-/// What could be seen of the group.
+/// The moments of the group that could be seen.
 struct Watch {
     until: Timestamp,
     unseen: Vec<String>,
@@ -319,8 +320,8 @@ impl Watch {
             unseen.push("first answer".to_owned());
         }
         let last = timeline.groups().next_back().map(|(at, _)| at).unwrap();
-        // What happens between two looks is seen by the second, and what an answer brings may be a
-        // look old.
+        // A change between two looks is seen by the second of them, and an answer may be as old as
+        // one look.
         Self {
             until: last - POLL_SIGNED - POLL_SIGNED,
             unseen,

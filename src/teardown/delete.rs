@@ -50,14 +50,14 @@ struct Remaining {
     given_up: bool,
 }
 
-/// How far a round has come.
+/// The last call that this round has finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Described,
     Deleted,
 }
 
-/// What to do next about the things that remain.
+/// The next action on the things that remain.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     /// Delete every thing that has not been given up.
@@ -113,7 +113,7 @@ fn tasks_to_stop_again(open: &[Remaining]) -> Option<Thing> {
     (!is_open).then_some(tasks)
 }
 
-/// Whether another delete is not worth it after this many.
+/// True if a thing is given up after this number of deletes.
 fn gives_up(failure: Failure, attempts: u32, is_attended: bool) -> bool {
     let without_credentials =
         failure == Failure::Credentials && !is_attended && attempts >= WITHOUT_CREDENTIALS;

@@ -1,7 +1,7 @@
-//! Which runs have something in this account and region, asked of each service by name: needs no
-//! journal, no state and no memory of any run.
+//! Finds the runs that have something in this account and region, by asking each service by name.
+//! Needs no journal, no state and no memory of any run.
 //!
-//! The tagging API is asked too, as a net for what names miss; it lists ghosts for hours, so that
+//! The tagging API is asked too, for things that names miss. It lists deleted things for hours, so
 //! it only ever adds a run to look at, and proves nothing.
 
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use provision::journal::names::{
     BUCKET_PREFIX, LOG_GROUP_PREFIX, REPOSITORY_PREFIX, ROLE_PATH, RUN_TAG,
 };
 
-/// What every run id begins with.
+/// The start of every run id.
 const RUN_PREFIX: &str = "sp-";
 const ATTEMPTS: u32 = 4;
 

@@ -7,7 +7,8 @@ use model::outcome::Exit;
 use model::units::RunId;
 use provision::journal::JournalError;
 
-/// A reap that could not begin. What could not be destroyed is no error but part of the result.
+/// The error of a reap that could not begin. A resource that could not be destroyed is no error but
+/// part of the result.
 #[derive(Debug, thiserror::Error)]
 pub enum TeardownError {
     /// The runs' folder or a journal cannot be used.

@@ -23,7 +23,7 @@ pub struct Destruction {
     pub proof: Vec<Proof>,
 }
 
-/// What one Describe said of one thing that a run could have made.
+/// The answer of one Describe on one thing that a run could have made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// The thing that was described.

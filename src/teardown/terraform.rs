@@ -75,7 +75,8 @@ async fn destroy_once(terraform: &Terraform, gently: bool) -> Result<(), Terrafo
     }
 }
 
-/// Where no whole state is on this disk, the copy in the run's bucket is better than none.
+/// Restores terraform's state. If no whole state is on this disk, it takes the copy in the run's
+/// bucket.
 async fn restore_state(teardown: &Teardown<'_>, folder: &Path, terraform: &Terraform) {
     match terraform.best_state() {
         Ok(Best::AsItIs) => {}

@@ -29,7 +29,7 @@ async fn whatever_call_is_the_last_the_guard_destroys_the_rest() {
     assert_eq!(failed, 0);
 }
 
-/// How many calls an undisturbed run makes.
+/// Returns the number of calls that an undisturbed run makes.
 pub(crate) async fn golden() -> usize {
     let trial = Trial::new(false, false).await;
     let mut run = trial.start(None, Output::Files);

@@ -22,7 +22,7 @@ async fn chaos_leaks_nothing() {
     }
     let count = number("N", 6);
     let seed = number("SEED", 20_261_125) as u64;
-    // What an undisturbed run makes, and a little more: some runs are killed after their end.
+    // The calls of an undisturbed run, and a few more: some runs are killed after their end.
     let calls = match number("CALLS", 0) {
         0 => golden().await + 10,
         given => given,
@@ -62,7 +62,7 @@ enum GuardsFate {
     None,
 }
 
-/// What is gone when somebody reaps.
+/// The files that are gone when somebody reaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lost {
     Nothing,

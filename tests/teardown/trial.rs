@@ -16,7 +16,7 @@ use crate::weather::{CANARY, Weather};
 /// A run, its guard and a reap together.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 
-/// What the promise says, and a second for clocks.
+/// The promised end of the load, and a second for differing clocks.
 const LOAD_ENDS: jiff::SignedDuration = jiff::SignedDuration::from_secs(35);
 
 pub(crate) const LOOK: Duration = Duration::from_millis(50);
@@ -37,7 +37,8 @@ pub(crate) struct Trial {
     pub(crate) lab: Lab,
     pub(crate) weather: Arc<Weather>,
     pub(crate) folder: TempDir,
-    /// What was in the account before: a stranger's, with names and tags that look like ours.
+    /// Resources that were in the account before: a stranger's, with names and tags that look like
+    /// ours.
     strangers: Vec<String>,
     real_terraform: bool,
     pub(crate) guard: bool,
@@ -143,7 +144,7 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         if output == Output::Pipes {
             return command.spawn().unwrap();
         }
-        // Whoever reads late must not hold anybody up.
+        // Output goes to files, so that a slow reader cannot hold anybody up.
         let file = |name: &str| std::fs::File::create(self.folder.path().join(name)).unwrap();
         command
             .stdout(file("stdout"))
@@ -159,7 +160,7 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         let guard = guard
             .and_then(|log| std::fs::read_to_string(log).ok())
             .unwrap_or_default();
-        // Where nobody listened, the report tells.
+        // If nobody read the output, the report tells the reason.
         let report = self.run_folder().map(|run| run.join("report.json"));
         let report = report
             .and_then(|path| std::fs::read_to_string(path).ok())
@@ -369,11 +370,11 @@ fn holding(folder: &Path, bytes: &[u8]) -> Option<PathBuf> {
         })
 }
 
-/// Where a run says what it says.
+/// The destination of a run's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
     Files,
-    /// That nobody reads, and that somebody may close.
+    /// Pipes that nobody reads, and that somebody may close.
     Pipes,
 }
 

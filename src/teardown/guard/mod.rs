@@ -29,7 +29,7 @@ pub const LOG: &str = "guard.log";
 /// A guard that is not needed ends in milliseconds; a loaded machine takes longer.
 const EXIT: Duration = Duration::from_secs(5);
 
-/// What a guard is started with.
+/// The options that a guard is started with.
 #[derive(Debug, Clone)]
 pub struct GuardOptions {
     /// The run that it guards.

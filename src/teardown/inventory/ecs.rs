@@ -190,8 +190,8 @@ impl Inventory {
                 .await
                 .map_err(call_failed("DeregisterTaskDefinition"))?;
         }
-        // What is deregistered costs nothing and counts as gone; deleting it only tidies, so its
-        // failure is no failure.
+        // A deregistered revision costs nothing and counts as gone. Deleting it only tidies up, so
+        // its failure is ignored.
         let inactive = self
             .task_definitions(family, TaskDefinitionStatus::Inactive)
             .await?;

@@ -22,7 +22,7 @@ mod iam;
 mod logs;
 mod s3;
 
-/// Whether a thing is there, with the answer that says so.
+/// The presence of a thing, with the answer that shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
     /// It does not exist, or no longer.
@@ -82,7 +82,7 @@ pub enum InventoryError {
     /// Tasks were told to stop and are still there.
     #[error("{tasks} tasks have not stopped yet{}", refused.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
     StillStopping {
-        /// How many are still there.
+        /// Number of tasks that are still there.
         tasks: usize,
         /// Why a `StopTask` was refused; `None` where none was.
         #[source]
@@ -202,8 +202,8 @@ impl Inventory {
         }
     }
 
-    /// Whether a thing that carries nothing but the run id for a name carries the run's tag too.
-    /// Everything else has `spikeproof` in its name or path.
+    /// True if a thing is the run's. With `tagged_only`, a thing whose whole name is the run id
+    /// must carry the run's tag. Everything else has `spikeproof` in its name or path.
     async fn is_ours(&self, thing: &Thing) -> Result<bool, InventoryError> {
         let tag = match thing.kind {
             _ if !self.tagged_only => return Ok(true),
@@ -221,7 +221,7 @@ impl Inventory {
         Ok(tag.as_ref() == Some(&self.run))
     }
 
-    /// Deletes a thing by its name. What is not there any more is deleted already.
+    /// Deletes a thing by its name. A thing that is no longer there counts as deleted.
     pub async fn delete(&self, thing: &Thing) -> Result<(), InventoryError> {
         if !thing.name.contains(&self.run) {
             return Err(InventoryError::Foreign(thing.clone()));

@@ -20,7 +20,7 @@ impl Inventory {
             }
             let page = page?;
             self.delete_objects(name, &elements(&page, "Key")).await?;
-            // What was listed is gone, so the next page is the first again.
+            // The listed objects are gone, so the next page is the first again.
             if element(&page, "IsTruncated").as_deref() != Some("true") {
                 break;
             }
