@@ -141,8 +141,8 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-/// Command line and environment of every generator whose environment says so. (The run itself is
-/// apart: whoever started it gave it the secret.)
+/// Returns command line and environment of every generator of this channel. (The run itself is not
+/// among them: its caller gave it the secret.)
 fn generators(channel: &str) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {

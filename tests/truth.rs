@@ -83,8 +83,8 @@ struct Expect {
     warnings: Vec<String>,
     /// Moments that the chain must have, in this order.
     chain: Vec<String>,
-    /// Moments that the lab had and that nobody can see here, by their names; all others have to be
-    /// said.
+    /// Moments that the lab had and that cannot be seen from outside, by their names; all others
+    /// must be reported.
     unseen: Vec<String>,
     /// The verdict on the whole run, whether the generators were late or not.
     overall: Option<String>,

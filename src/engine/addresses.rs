@@ -1,7 +1,9 @@
-//! The target's addresses, as a load balancer that scales needs it: asked again as soon as the
-//! records' own time to live is over, in the background, and used in turn.
+//! Resolves the target's addresses in the way that a scaling load balancer needs. The name is asked
+//! again in the background as soon as the records' time to live is over; the addresses are used in
+//! turn.
 //!
-//! Each is judged at each new connection: whatever a name leads to later, load goes where it may.
+//! Each address is judged at each new connection, so load goes only to permitted ones, even if the
+//! name changes.
 //!
 //! Never on a request's path, but for the very first; an answer that fails keeps the addresses
 //! known so far.

@@ -195,7 +195,7 @@ impl WorkerContext {
         flows.len() - 1
     }
 
-    /// The seed of a session or iteration: the run's seed repeats it, whatever task it runs on.
+    /// Returns the seed of a session or iteration. The run's seed repeats it on any task.
     pub fn seed_of(&self, number: u64) -> u64 {
         // An odd constant spreads neighbouring numbers over the whole state.
         self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use cloud::channel::message::{Control, Ended};
 use model::plan::Share;
 
-/// A task that has seen no heartbeat at all ends after this, counted from its birth: a new role, or
-/// a store that is slow to show what was written, takes a minute at worst.
+/// A task that has seen no heartbeat at all ends after this time, counted from its start. A new
+/// role, or a store that is slow to show new objects, takes a minute at worst.
 pub(crate) const FIRST_HEARTBEAT: Duration = Duration::from_mins(2);
 /// A start instant that is already this old when first seen is not joined: the others are ahead.
 const LATEST_JOIN: Duration = Duration::from_secs(5);

@@ -126,9 +126,9 @@ fn ports(range: &str) -> u64 {
 /// Sockets that the process's table of files has room for from the start.
 const ROOM: u64 = 1 << 17;
 
-/// Makes the table of open files as large as it may get, before there is load. Linux doubles it as
-/// it fills, and waits each time until every core has seen the new one: 8 to 16 ms in which a
-/// worker that opens a connection does nothing.
+/// Makes the table of open files as large as it may get, before there is load. Linux doubles the
+/// table as it fills, and waits each time until every core has seen the new one. That takes 8 to 16
+/// ms, in which a worker that opens a connection does nothing.
 pub fn make_room_for_sockets() {
     let limit = getrlimit(Resource::Nofile)
         .current

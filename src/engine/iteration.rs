@@ -13,12 +13,12 @@ use super::session::Session;
 use super::walk::Walk;
 use model::scenario::{Block, Think};
 
-/// A session that gets no connection waits this long: nobody hammers at a closed door, and a
-/// generator that did would measure only itself. (The open model begins what is due all the same.)
+/// A session that gets no connection waits this long. Without the pause a generator would only
+/// measure its own refused attempts. (The open model begins due iterations all the same.)
 const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
-/// A request under way at the end of the grace ends itself, and is counted; so much later what else
-/// there is, such as a time to think, is cut.
+/// A request under way at the end of the grace ends itself, and is counted. All other work, such as
+/// think time, is cut this much later.
 const OWN_END: Duration = Duration::from_millis(50);
 
 /// Counts itself as under way for as long as it lives, also when it is cut.

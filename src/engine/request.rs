@@ -129,7 +129,7 @@ impl Prepared {
         out.extend_from_slice(&ready.body);
     }
 
-    /// The request with its values, in whatever form it will be sent.
+    /// Returns the request with its values, for either form in which it will be sent.
     pub fn ready(&self, values: &mut Values<'_>) -> Result<ReadyRequest, MissingValue> {
         let path = values.text(&self.path)?;
         let path = if path.starts_with('/') {

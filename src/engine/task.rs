@@ -1,8 +1,8 @@
 //! The life of a generator on the channel: plan, ready, start, load, end.
 //!
-//! It ends by itself whatever becomes of the orchestrator: when no heartbeat comes or the heartbeat
-//! stays away for the lease, and at its lifetime's end; if its runtime hangs, by the clocks of
-//! `lifetime`.
+//! A generator ends by itself, even without its orchestrator. It ends when no heartbeat comes, when
+//! the heartbeat stays away for the lease, and at its lifetime's end. If its runtime hangs, the
+//! clocks of `lifetime` end it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,8 +30,8 @@ use model::scenario::{self, Scenario};
 const FLUSH_TRIES: u32 = 8;
 /// One message to the store. Longer is a store that hangs: the message is tried again.
 const PUT: Duration = Duration::from_secs(5);
-/// The same for a task whose orchestrator is gone: nobody reads it any more, and every second is
-/// paid for.
+/// The same for a task whose orchestrator is gone: nobody reads the message, and every second costs
+/// money.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// The identity of a generator, with its channel and its lifetimes.

@@ -352,7 +352,7 @@ async fn a_store_that_hangs_holds_up_neither_the_lease_nor_the_end() {
     let ended = timeout(Duration::from_secs(6), carry_out_for_test(&task, scenario))
         .await
         .expect("held up");
-    // Nobody listens any more: it does not go on trying to deliver.
+    // The task does not go on trying to deliver, because nobody reads the channel.
     assert_eq!(ended.unwrap(), Ended::LeaseLapsed);
     let seen = server.requests();
     let _ = timeout(Duration::from_secs(2), std::future::pending::<()>()).await;

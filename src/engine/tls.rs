@@ -1,10 +1,10 @@
 //! TLS as a new visitor would do it.
 //!
-//! Sessions are different people, so each has its own resumption tickets: the new users of a spike
+//! Sessions are different people, so each has its own resumption tickets. The new users of a spike
 //! do full handshakes, and only a session that renews its own connection may resume. Key exchange
 //! is chosen here, not inherited: X25519 first, the classic curves after it. (rustls and the AWS
-//! SDK would lead with the post-quantum hybrid, which costs generator and target more than most of
-//! today's clients do.)
+//! SDK would put the post-quantum hybrid first. It costs generator and target more than the key
+//! exchange of most of today's clients.)
 
 use std::sync::Arc;
 

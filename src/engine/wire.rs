@@ -2,8 +2,8 @@
 //! bytes in any pieces.
 //!
 //! Heads are parsed by httparse; framing (RFC 9112) is here. A generator's hot path has no room for
-//! a general client: no task and no channel stands between a session and its socket, and an answer
-//! nobody looks at is not kept.
+//! a general client. No task and no channel stands between a session and its socket, and an answer
+//! that nothing reads is not kept.
 
 use std::mem::MaybeUninit;
 
@@ -20,7 +20,7 @@ pub struct Keep {
     /// Every header; else only those the engine needs itself.
     pub headers: bool,
     pub cookies: bool,
-    /// The request was a HEAD: no body follows, whatever the head says.
+    /// The request was a HEAD: no body follows, even if the head announces one.
     pub head_only: bool,
 }
 
@@ -76,7 +76,7 @@ enum Chunk {
     /// After the size: extensions, up to the line's end.
     Extension(u64),
     Data(u64),
-    /// The line end after the data: so many bytes of it are still to come.
+    /// The line end after the data, with the number of its bytes still to come.
     DataEnd(u8),
     /// In the trailers: the length of the line so far.
     Trailer(usize),
@@ -136,7 +136,8 @@ impl AnswerReader {
                     return Ok(false);
                 }
                 ParseState::Done => {
-                    // Nobody asked for what comes after the answer: whose would it be?
+                    // Bytes after the answer belong to no request, so the connection is not used
+                    // again.
                     self.answer.reusable &= bytes.is_empty();
                     return Ok(true);
                 }

@@ -263,7 +263,7 @@ fn jump_offset(context: &WorkerContext, number: u64, from: Duration, to: Duratio
     }
 }
 
-/// Starts each iteration of the share when it is due, whatever became of the others.
+/// Starts each iteration of the share when it is due, independently of the others.
 async fn dispatch(context: Rc<WorkerContext>, share: Share) {
     let mut under_way = JoinSet::new();
     for number in (u64::from(share.index)..context.schedule.iterations()).step_by(share.of as usize)
@@ -287,7 +287,7 @@ async fn dispatch(context: Rc<WorkerContext>, share: Share) {
     }
 }
 
-/// A panic of an iteration is the dispatcher's own: somebody has to hear of it.
+/// Passes on a panic of an iteration, so that the dispatcher panics too.
 fn pass_on(done: Result<(), JoinError>) {
     if let Err(error) = done
         && error.is_panic()

@@ -132,7 +132,7 @@ pub struct PolicyConfig {
     pub steps: Vec<ConfiguredStep>,
     /// Simple.
     pub change: i32,
-    /// A percentage changes the capacity by at least so many.
+    /// The fewest instances by which a percentage changes the capacity.
     pub least: u32,
     #[serde(deserialize_with = "friendly")]
     pub cooldown: Duration,
@@ -361,7 +361,7 @@ pub struct Faults {
     pub metric_delay: Duration,
     /// DescribeAlarmHistory answers, and has nothing.
     pub no_alarm_history: bool,
-    /// The group is not there any more so long after the lab's start.
+    /// Time after the lab's start at which the group is deleted; if absent, it never is.
     #[serde(deserialize_with = "maybe")]
     pub group_deleted_after: Option<Duration>,
     /// AWS calls answered with an error, by action name.

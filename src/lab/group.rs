@@ -500,7 +500,7 @@ mod tests {
         START + Duration::from_secs(seconds)
     }
 
-    /// Offers so many requests in each second of `seconds`, and closes each second.
+    /// Offers `per_second` requests in each second of `seconds`, and closes each second.
     fn load(group: &mut LabGroup, seconds: std::ops::Range<u64>, per_second: u32) {
         for second in seconds {
             for index in 0..per_second {

@@ -65,8 +65,8 @@ impl Moto {
         let output = std::fs::File::create(log).map_err(LabError::Folder)?;
         let errors = output.try_clone().map_err(LabError::Folder)?;
         let mut child = Command::new(&program)
-            // A port that moto finds for itself: one found for it could be somebody else's when it
-            // listens, seconds later, and whoever that is would answer in its place.
+            // Moto finds a port for itself. Another process could take a port found in advance
+            // before moto listens, seconds later, and would answer in its place.
             .args(["-H", "127.0.0.1", "-p", "0"])
             .stdin(Stdio::null())
             .stdout(output)

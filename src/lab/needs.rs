@@ -1,7 +1,7 @@
 //! From a call on the wire to the IAM permissions it takes.
 //!
 //! The two are not the same: S3's verbs have other names in IAM, a tag given at creation is a
-//! permission of its own, and whoever hands a role to a service needs `iam:PassRole`.
+//! permission of its own, and handing a role to a service needs `iam:PassRole`.
 
 use std::collections::BTreeMap;
 

@@ -50,7 +50,7 @@ enum Principal {
 }
 
 impl Principal {
-    /// Nobody, where the signature names no key of ours.
+    /// Returns the principal of a call; `None` if the signature names no key of ours.
     fn of(call: &ApiCall) -> Option<Self> {
         match call.access_key()?.as_str() {
             OPERATOR_KEY => Some(Self::Operator),

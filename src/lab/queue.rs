@@ -1,5 +1,5 @@
-//! One instance of the target as a queue: so many workers, so long a request, so long a wait at
-//! most.
+//! One instance of the target as a queue, with a number of workers, a time per request and a
+//! longest wait.
 //!
 //! Pure: instants are durations since any epoch, and nothing sleeps here.
 

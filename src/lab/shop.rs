@@ -14,7 +14,7 @@ pub(crate) struct ShopAnswer {
 
 const PRODUCTS: u64 = 20;
 
-/// Nothing where the path is not the shop's.
+/// Returns the shop's answer; `None` if the path is not the shop's.
 pub(crate) fn page(method: &str, path: &str, body: &[u8]) -> Option<ShopAnswer> {
     let said: Value = serde_json::from_slice(body).unwrap_or_default();
     let page = |status, body| {

@@ -1,8 +1,7 @@
-//! A hand on every AWS call that reaches the lab: it hears of each before and after it is carried
-//! out, and may refuse it.
+//! An observer of the AWS calls that reach the lab, except those of tasks. It is told of each
+//! before and after it is carried out, and may refuse it.
 //!
-//! For whoever wants to know what becomes of a run when the n-th of its calls is the last thing it
-//! ever did.
+//! Tests use it to find out what becomes of a run whose n-th call is its last action.
 
 use std::fmt;
 use std::sync::Arc;

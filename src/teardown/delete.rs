@@ -100,7 +100,8 @@ fn next(open: &[Remaining], round: u32, stage: Stage, is_late: bool) -> Step {
     }
 }
 
-/// A cluster that cannot be deleted for its tasks has some, whatever the list of them said.
+/// Returns the tasks to stop again. A cluster that cannot be deleted because of its tasks has some,
+/// even if the list of tasks was empty.
 fn tasks_to_stop_again(open: &[Remaining]) -> Option<Thing> {
     let cluster = open.iter().find(|remaining| {
         remaining.thing.kind == ResourceKind::Cluster && remaining.failure == Failure::TasksAlive

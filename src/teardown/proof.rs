@@ -37,7 +37,7 @@ pub struct Proof {
 }
 
 impl Destruction {
-    /// Nothing is left.
+    /// True if nothing is left.
     pub fn is_clean(&self) -> bool {
         self.proof.iter().all(|proof| proof.gone)
     }

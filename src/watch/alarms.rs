@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{Clients, WatchError, call, seconds, timestamp};
 use evidence::timeline::{Alarm, AlarmChange, Datapoint, MathQuery};
 
-/// DescribeAlarms takes so many names.
+/// The most names of one DescribeAlarms.
 const NAMES: usize = 100;
 
 pub(crate) async fn alarms(clients: &Clients, names: &[String]) -> Result<Vec<Alarm>, WatchError> {

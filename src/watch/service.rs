@@ -17,7 +17,7 @@ use evidence::timeline::{
 use evidence::vocabulary::{ActivityStatus, Lifecycle};
 use model::scenario::Subject;
 
-/// DescribeTasks takes so many.
+/// The most tasks of one DescribeTasks.
 const TASKS: usize = 100;
 /// Default cooldown of a service's policy without one of its own, for scale-out and scale-in:
 /// Application Auto Scaling's default for ECS.

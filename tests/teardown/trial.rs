@@ -1,4 +1,4 @@
-//! One lab, one run, and the questions that are asked whatever happened to it.
+//! One lab, one run, and the questions that are asked after every trial.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -32,7 +32,7 @@ thresholds: [ 'errors < 50%' ]
 fleet: { tasks: 2 }
 ";
 
-/// One lab, one run, and whatever happens to it.
+/// One lab, one run, and the faults that happen to it.
 pub(crate) struct Trial {
     pub(crate) lab: Lab,
     pub(crate) weather: Arc<Weather>,
@@ -184,15 +184,15 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
             .find(|path| path.is_dir() && path.join("owner.lock").exists())
     }
 
-    /// Ours, and nobody else's.
+    /// Returns the things of ours that are left, without the stranger's.
     async fn left(&self) -> Vec<String> {
         let mut now = self.lab.inventory().await.unwrap();
         now.retain(|thing| !self.strangers.contains(thing));
         now
     }
 
-    /// Nothing of ours is there, and nobody is at work who could still make something, or take it
-    /// away.
+    /// Waits until nothing of ours is there, and no process is at work that could still make or
+    /// delete something.
     pub(crate) async fn emptied(&self, within: Duration) -> Result<(), String> {
         let at_work = || !self.terraforms().is_empty() || !self.pids("--when-orphaned").is_empty();
         let empty = async {
@@ -224,7 +224,7 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         }
     }
 
-    /// Process ids of whatever works for this trial, the run itself aside.
+    /// Returns the process ids of everything that works for this trial, except the run itself.
     fn alive(&self) -> Vec<(u32, String)> {
         tokio::task::block_in_place(|| self.working())
     }
@@ -269,7 +269,7 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         [self.pids(" apply "), self.pids(" destroy ")].concat()
     }
 
-    /// The questions that are asked whatever happened.
+    /// Asks the questions of every trial.
     pub(crate) async fn oracle(&self, killed: Option<Timestamp>) -> Result<(), String> {
         let left = self.left().await;
         if !left.is_empty() {
@@ -341,7 +341,7 @@ pub(crate) async fn ended(trial: &Trial, run: &mut Child) -> Result<ExitStatus, 
     }
 }
 
-/// A lock of a run that somebody holds.
+/// Returns a lock of a run that some process holds.
 fn held(run: &Path) -> Option<PathBuf> {
     ["owner.lock", "work.lock"]
         .map(|name| run.join(name))

@@ -85,8 +85,8 @@ struct Cached {
     known: tokio::sync::Mutex<Option<(Credentials, SystemTime)>>,
 }
 
-/// A GitHub job's own identity, and the usual chain where GitHub or STS does not give one: also
-/// what has only reaping to do is somebody.
+/// A GitHub job's own identity, and the usual chain if GitHub or STS does not give one. A job that
+/// only reaps thus has credentials too.
 #[derive(Debug)]
 struct Either {
     job: SharedCredentialsProvider,
@@ -209,9 +209,9 @@ impl Aws {
         })
     }
 
-    /// When the credentials end, where they are session keys in the environment: everything else in
-    /// the chain (profiles, SSO, web identity, the host's or container's role) is asked again and
-    /// gives new ones.
+    /// Returns the end of the credentials if they are session keys in the environment. Everything
+    /// else in the chain (profiles, SSO, web identity, the host's or container's role) is asked
+    /// again and gives new ones.
     pub async fn session_ends(&self) -> Option<Timestamp> {
         std::env::var_os("AWS_SESSION_TOKEN").filter(|token| !token.is_empty())?;
         if JobIdentity::of(|name| std::env::var(name).ok(), &self.sdk).is_some() {
@@ -221,9 +221,9 @@ impl Aws {
         Timestamp::try_from(known.or_else(environment_expiry)?).ok()
     }
 
-    /// A GitHub job's session as it is now, for a program that takes keys from its environment:
-    /// those that are there may have ended. Nothing where there is no such job: every other chain
-    /// is asked anew by whoever uses it.
+    /// Returns the current session of a GitHub job as variables for a program that takes keys from
+    /// its environment: the keys there may have ended. Empty if there is no such job, because every
+    /// other chain is asked anew by its user.
     pub async fn renewed_keys(&self) -> Vec<(OsString, OsString)> {
         if JobIdentity::of(|name| std::env::var(name).ok(), &self.sdk).is_none() {
             return Vec::new();
@@ -263,7 +263,8 @@ impl Aws {
     }
 }
 
-/// The default chain is always there; that nobody in it has credentials shows when it is asked.
+/// Returns the error of a refused GetCallerIdentity. The default chain always exists, so only this
+/// call shows that it has no credentials.
 fn refused(error: SdkError<GetCallerIdentityError>) -> AwsError {
     let has_none = |cause: &(dyn std::error::Error + 'static)| {
         matches!(

@@ -294,8 +294,8 @@ impl Query {
         }
     }
 
-    /// A list that broke off would be taken for a short one, and somebody else's page for an empty
-    /// one.
+    /// Sends a call and fails unless the answer is a whole XML document of AWS. A truncated list
+    /// would otherwise be taken for a short one, and another server's page for an empty one.
     async fn xml(&self, call: Call) -> Result<String, QueryError> {
         let text = self.send(call.clone()).await?.text;
         match is_whole(&text) {

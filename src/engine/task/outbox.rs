@@ -13,8 +13,8 @@ use model::redact;
 
 /// Interval at which the measurements are handed over.
 const REPORT: Duration = Duration::from_secs(2);
-/// After so many leases in which the store took nothing, load that nobody hears of ends: what it
-/// measures would be gathered without bound.
+/// Number of leases without a successful write after which the load ends. Its results would
+/// otherwise be gathered without bound.
 const UNHEARD: u32 = 2;
 
 /// Hands over reports until the workers have ended: how many, and what went wrong with the workers.
@@ -127,7 +127,7 @@ impl Outbox {
     }
 }
 
-/// The two texts in an interval that are whatever a target or a library said.
+/// Redacts the two texts in an interval that come from the target or a library.
 fn redacted(mut interval: Interval) -> Interval {
     interval
         .instances

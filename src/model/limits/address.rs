@@ -110,10 +110,10 @@ fn of_six(address: Ipv6Addr, policy: AddressPolicy) -> Option<AddressRefusal> {
     }
 }
 
-/// The IPv4 addresses that an IPv6 address may stand for, none for most: mapped (`::ffff:a.b.c.d`),
-/// compatible (`::a.b.c.d`), 6to4 (`2002::/16`), and by NAT64, by which a subnet without IPv4
-/// reaches it: its well-known prefix (RFC 6052) and the one for local use (`64:ff9b:1::/48`, RFC
-/// 8215).
+/// Returns the IPv4 addresses that an IPv6 address may stand for; most stand for none. The forms
+/// are mapped (`::ffff:a.b.c.d`), compatible (`::a.b.c.d`) and 6to4 (`2002::/16`). A subnet without
+/// IPv4 also reaches them by NAT64: its well-known prefix (RFC 6052), and the one for local use
+/// (`64:ff9b:1::/48`, RFC 8215).
 fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     let four =
         |high: u16, low: u16| vec![Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))];
@@ -192,7 +192,7 @@ mod tests {
             "a private address",
         );
         for (addresses, kept) in [
-            // Refused, whatever is permitted.
+            // Refused with every policy.
             (
                 vec![
                     "169.254.169.254",

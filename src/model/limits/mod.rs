@@ -29,7 +29,7 @@ pub struct RequestedLoad {
     pub rate: f64,
     /// Length of the load, from the start instant to the end of the last phase.
     pub duration: Duration,
-    /// Nothing where the fleet costs nothing.
+    /// Estimated cost; `None` if the fleet costs nothing.
     pub cost: Option<Usd>,
     /// Number of generator tasks.
     pub tasks: u32,

@@ -1,4 +1,4 @@
-//! `organisation.yaml`: what an organisation allows, whatever a scenario says.
+//! `organisation.yaml`: the limits of an organisation, which hold for every scenario.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Whose target it is, and how that is known.
 //!
-//! A guard against a slip of the keyboard and a copied scenario, not against somebody who builds a
-//! cannon: that takes no spikeproof.
+//! Protects against typing errors and copied scenarios. It does not protect against somebody who
+//! writes a load generator of their own.
 
 use std::net::IpAddr;
 

@@ -116,7 +116,7 @@ impl Tally {
             + self.unsent
     }
 
-    /// Answered in full, whatever the answer was.
+    /// Returns the number of requests that got a complete answer, with any status.
     pub fn answered(&self) -> u64 {
         self.ok + self.check + self.status_5xx + self.status_4xx
     }

@@ -1,7 +1,7 @@
 //! A scenario's phases as a curve over time, and the part of it that one task carries.
 //!
 //! Every task computes its own share from `(k, n)`, so there is no coordinator to ask and no
-//! remainder to lose: session `j` belongs to task `j mod n`, and so does iteration `i` of the open
+//! remainder to lose. Session `j` belongs to task `j mod n`, and so does iteration `i` of the open
 //! model.
 
 use std::time::Duration;

@@ -101,8 +101,8 @@ impl MissingData {
     }
 }
 
-/// One period's value. `at` is the *start* of the period, since whatever epoch the caller counts
-/// from.
+/// The value of one period. `at` is the *start* of the period; the caller chooses the epoch that it
+/// counts from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AlarmDatapoint {
     /// The start of the period.

@@ -2,9 +2,9 @@
 //! out and in apart.
 //!
 //! Rules as documented (API reference, `TargetTrackingScalingPolicyConfiguration`,
-//! `StepScalingPolicyConfiguration`): while the cooldown of a scale-out lasts, the capacity that it
-//! added counts as part of what the next one asks for, so only a larger one adds to it; while the
-//! cooldown of a scale-in lasts, no other scale-in starts, and any scale-out does.
+//! `StepScalingPolicyConfiguration`). While the cooldown of a scale-out lasts, the capacity that it
+//! added counts as part of the next one's, so only a larger one adds to it. While the cooldown of a
+//! scale-in lasts, no other scale-in starts, and any scale-out does.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! All policies of a group together: which of them acts, and to what capacity.
 //!
-//! As documented (EC2 Auto Scaling User Guide, "Scale based on demand", "Target tracking"): the
-//! policy that gives the largest capacity wins, out as well as in; target tracking scales in only
-//! if every target-tracking policy that may scale in wants to; simple scaling waits for its
+//! Rules as documented (EC2 Auto Scaling User Guide, "Scale based on demand", "Target tracking").
+//! The policy that gives the largest capacity wins, out as well as in. Target tracking scales in
+//! only if every target-tracking policy that may scale in wants to. Simple scaling waits for its
 //! cooldown.
 
 use std::time::Duration;

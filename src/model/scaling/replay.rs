@@ -226,8 +226,9 @@ impl<'a> ReplayedGroup<'a> {
         }
     }
 
-    /// Spreads a second's requests over the instances that serve; a queue stays where it arose. How
-    /// many instances had more to do than their limit allows, and how many requests were lost.
+    /// Spreads a second's requests over the instances that serve; a queue stays where it arose.
+    /// Returns the number of instances with more to do than their limit allows, and the number of
+    /// requests lost.
     fn carry(
         &mut self,
         second: u32,

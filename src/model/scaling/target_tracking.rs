@@ -1,9 +1,9 @@
 //! Target tracking: keep a metric that falls with capacity (average CPU, requests per target) near
 //! a target.
 //!
-//! Rules as documented (EC2 Auto Scaling User Guide, "Target tracking scaling policies"): out is
-//! proportional and rounded up; in is conservative; warming instances count as capacity but are not
-//! in the metric, and block scale-in.
+//! Rules as documented (EC2 Auto Scaling User Guide, "Target tracking scaling policies"). Scale-out
+//! is proportional and rounded up; scale-in is conservative. Warming instances count as capacity
+//! but are not in the metric, and block scale-in.
 
 use super::{Bounds, GroupReading};
 

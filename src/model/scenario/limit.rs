@@ -53,8 +53,8 @@ impl Limit {
     }
 }
 
-/// The limit that is set for a phase that is a spike; else for all; else for a phase that asks for
-/// more than the least, which is a lower spike.
+/// Returns the limit of a phase that is a spike; else the limit of all phases. Else that of a phase
+/// with more than the least load, which is a lower spike.
 fn in_the_spikes(
     scenario: &Scenario,
     metric: ThresholdMetric,

@@ -296,7 +296,7 @@ pub enum Reuse {
 pub enum Pool {
     /// Each session has its own connection, like a browser.
     Session,
-    /// Sessions of a worker take whatever connection is free.
+    /// Sessions of a worker take any free connection.
     Shared,
 }
 
@@ -332,14 +332,14 @@ impl Url {
     }
 }
 
-/// Closed: so many sessions, each waiting for its answers. Open: so many iterations a second,
-/// whatever the target does.
+/// Closed: a number of sessions, each waiting for its answers. Open: a number of iterations a
+/// second, however the target answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Model {
-    /// Closed model: so many sessions.
+    /// Closed model: the level is a number of sessions.
     Users,
-    /// Open model: so many iterations per second.
+    /// Open model: the level is a number of iterations per second.
     Rate,
 }
 

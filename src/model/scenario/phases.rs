@@ -192,7 +192,7 @@ fn rate(reader: &mut Reader<'_>, node: &Node) -> Option<f64> {
     }
 }
 
-/// Reads `200/s` and `12000/min` as so many per second.
+/// Reads `200/s` and `12000/min` as a rate per second.
 pub fn parse_rate(text: &str) -> Result<f64, (String, String)> {
     const FORM: &str = "write it like `200/s` or `12000/min`";
     let (number, unit) = text

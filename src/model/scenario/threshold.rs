@@ -20,8 +20,8 @@ pub struct Threshold {
     pub scope: ThresholdScope,
     /// It must hold in every window of this length, in whole seconds.
     pub within: Option<u32>,
-    /// The run is stopped as soon as it fails, but not before so much of its phase (or the run) has
-    /// passed.
+    /// The run is stopped as soon as the threshold fails, but not before this much of its phase (or
+    /// of the run) has passed.
     pub abort_after: Option<std::time::Duration>,
 }
 

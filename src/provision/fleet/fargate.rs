@@ -333,7 +333,7 @@ impl Fleet for FargateFleet {
 
 type RunTaskAnswer = Result<RunTaskOutput, SdkError<RunTaskError, HttpResponse>>;
 
-/// Nobody knows whether it was carried out.
+/// True if it is unknown whether the call was carried out.
 fn is_unclear(error: &SdkError<RunTaskError, HttpResponse>) -> bool {
     match error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {

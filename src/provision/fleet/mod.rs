@@ -81,7 +81,7 @@ pub struct Orders {
     pub run: String,
     /// The orchestration that starts the task: a task of an older epoch ends.
     pub epoch: u64,
-    /// After this a task ends whatever happens.
+    /// The time after which a task ends in any case.
     pub max_lifetime: Duration,
 }
 

@@ -1,9 +1,9 @@
 //! Two locks in a run's folder, both the kernel's: a process that is killed releases them.
 //!
 //! `owner.lock` is held by the process that drives the run: the orchestrator, or one reaper.
-//! `work.lock` is held by the driver *and inherited by everything terraform starts*: while it is
+//! `work.lock` is held by the driver *and inherited by everything terraform starts*. While it is
 //! held, something of the run is alive on this host, and a second terraform would only fight the
-//! first. Neither says anything of other hosts: the lease does.
+//! first. Neither lock tells anything about other hosts: the lease does.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};

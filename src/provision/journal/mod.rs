@@ -227,8 +227,8 @@ impl Journal {
 pub struct Found {
     /// The run's folder.
     pub folder: PathBuf,
-    /// The records up to the first bad one, without taking the run over: the first from its copy,
-    /// where the journal does not give it; empty when nothing could be read.
+    /// The records up to the first bad one, without taking the run over. If the journal gives none,
+    /// the first record comes from its copy; empty if nothing could be read.
     pub records: Vec<Record>,
     /// No line, or not every whole line, could be read: what it and those behind it said is not
     /// known. (A torn last line said nothing that had begun.)

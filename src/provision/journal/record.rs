@@ -32,7 +32,7 @@ pub struct Run {
     /// The boot of the host that began it: a lock is valid on that host and boot only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<String>,
-    /// `AWS_PROFILE`: whoever reaps it later may have another.
+    /// `AWS_PROFILE`: a later reap may run with another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     /// When the run began.

@@ -98,7 +98,7 @@ pub fn best_state(folder: &Path) -> io::Result<Best> {
     let best = others
         .into_iter()
         .filter_map(|bytes| Some((whole(&bytes)?, bytes)))
-        // Another lineage is another state's, whatever its serial.
+        // A state of another lineage is not a copy of this one, even with a higher serial.
         .filter(|(state, _)| own.as_ref().is_none_or(|own| own.lineage == state.lineage))
         .max_by_key(|(state, _)| state.serial);
     match (own, best) {

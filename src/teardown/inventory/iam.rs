@@ -5,7 +5,8 @@ use cloud::aws::query::{QueryError, Service, element, elements};
 use provision::journal::names::ROLE_PATH;
 
 impl Inventory {
-    /// Role names are one per account, whatever their path: one of another path is somebody else's.
+    /// Role names are unique in an account, regardless of their path: a role of this name at
+    /// another path is not ours.
     pub(super) async fn role(&self, name: &str) -> Result<Presence, InventoryError> {
         let answer = self
             .query

@@ -41,8 +41,7 @@ pub enum Presence {
         /// The call and its answer, and why it is not the run's.
         evidence: String,
     },
-    /// The run's, and the run is in another region: whatever is described here by its name proves
-    /// nothing.
+    /// The run is in another region: a thing described here by its name proves nothing.
     Elsewhere {
         /// The call and its answer, which tells the other region.
         evidence: String,

@@ -35,11 +35,11 @@ pub enum Caller {
     Us,
     /// Only terraform's AWS provider, while it makes, reads back or destroys.
     Terraform,
-    /// Nobody names it: AWS wants it beside another action.
+    /// No call names the action: AWS requires it in addition to another action.
     Beside,
 }
 
-/// One action that somebody needs.
+/// One action that a role needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Need {
     /// The IAM action, for example `ecs:RunTask`.

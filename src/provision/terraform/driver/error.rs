@@ -65,9 +65,8 @@ impl TerraformError {
         }
     }
 
-    /// It said what was wrong and ended in order: it was neither killed nor told to stop, and
-    /// neither a provider that died nor an answer that was lost hides something that was made all
-    /// the same.
+    /// True if terraform said what was wrong and ended in order. It was neither killed nor told to
+    /// stop. No provider died and no answer was lost, so no resource was made unseen.
     pub fn gave_up(&self) -> bool {
         matches!(
             self,
@@ -93,8 +92,8 @@ pub(super) fn what(first: Option<&Diagnostic>, last_words: &str) -> String {
     first.map_or_else(|| last_words.to_owned(), Diagnostic::to_string)
 }
 
-/// `init` speaks plain text: its error, without the frame drawn around it; else whatever it said
-/// last.
+/// Returns the error of `init`, which prints plain text, without the frame drawn around it; else
+/// the last lines.
 pub(super) fn last_words(log: &Path, status: ExitStatus) -> String {
     const MOST: usize = 4;
     let text = std::fs::read_to_string(log).unwrap_or_default();
