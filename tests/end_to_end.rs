@@ -82,7 +82,7 @@ impl Trial {
         serde_json::from_str(&std::fs::read_to_string(run.join("report.json")).unwrap()).unwrap()
     }
 
-    /// Nothing of ours is in the account, and no generator is alive.
+    /// Checks that nothing of ours is in the account, and that no generator is alive.
     async fn nothing_is_left(self) {
         assert_eq!(self.lab.inventory().await.unwrap(), Vec::<String>::new());
         let generators = generators(self.lab.endpoint());
@@ -91,7 +91,7 @@ impl Trial {
     }
 }
 
-/// Generator processes that talk to this lab (others may be another test's).
+/// Returns generator processes that talk to this lab (others may be another test's).
 fn generators(endpoint: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {

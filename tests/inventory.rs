@@ -59,7 +59,8 @@ impl Account {
         }
     }
 
-    /// Every resource of a run except tasks, which moto does not run. Some are hard to delete.
+    /// Makes every resource of a run except tasks, which moto does not run. Some are hard to
+    /// delete.
     async fn make(&self, names: &ResourceNames) {
         let ecs = aws_sdk_ecs::Client::new(&self.aws.sdk);
         ecs.create_cluster()

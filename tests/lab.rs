@@ -54,7 +54,7 @@ async fn sdk(lab: &Lab) -> SdkConfig {
         .await
 }
 
-/// One HTTP exchange on a connection of its own.
+/// Makes one HTTP exchange on a connection of its own.
 async fn send(base: &str, request: Request<Full<Bytes>>) -> Response<Bytes> {
     let stream = TcpStream::connect(base.trim_start_matches("http://"))
         .await
@@ -79,7 +79,7 @@ async fn get(base: &str, path: &str) -> Response<Bytes> {
     .await
 }
 
-/// A query call for which the project has no SDK.
+/// Makes a query call for which the project has no SDK.
 async fn query(lab: &Lab, service: &str, form: &str) -> (u16, String) {
     let scope = format!(
         "AWS4-HMAC-SHA256 Credential=LAB/20260101/eu-west-1/{service}/aws4_request, Signature=none"

@@ -58,8 +58,8 @@ fn the_documents_equal_the_table() {
 
 // Calls in the code.
 
-/// Our own sources up to their tests, without the lab, which is AWS itself, and the engine, which
-/// never calls it.
+/// Returns our own sources up to their tests, without the lab, which is AWS itself, and the engine,
+/// which never calls it.
 fn sources() -> Vec<(PathBuf, String)> {
     let mut folders = vec![project("src")];
     let mut sources = Vec::new();
@@ -93,8 +93,8 @@ const NO_OPERATIONS: [&str; 5] = [
     "upload_id",
 ];
 
-/// `.describe_tasks()` is DescribeTasks: every SDK operation begins with a builder that takes no
-/// argument.
+/// Returns the SDK operations that are called: `.describe_tasks()` is DescribeTasks. Every
+/// operation begins with a builder that takes no argument.
 fn sdk_calls(text: &str) -> BTreeSet<String> {
     let pattern = Regex::new(&format!(r"\.((?:{VERBS})(?:_[a-z0-9]+)+)\(\)")).unwrap();
     let pascal = |name: &str| -> String {
@@ -109,7 +109,7 @@ fn sdk_calls(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The signed calls of `src/cloud/aws/query.rs`: actions, and S3's verbs.
+/// Returns the signed calls of `src/cloud/aws/query.rs`: actions, and S3's verbs.
 fn query_calls(path: &Path, text: &str) -> BTreeSet<String> {
     let mut calls = BTreeSet::new();
     // rustfmt may put a method on a line of its own.
@@ -169,7 +169,7 @@ fn query_calls(path: &Path, text: &str) -> BTreeSet<String> {
     calls
 }
 
-/// The calls of the channel, which speaks to S3 through object_store.
+/// Returns the calls of the channel, which speaks to S3 through object_store.
 fn store_calls(text: &str) -> BTreeSet<String> {
     let pattern = Regex::new(r"\bstore\s*\.([a-z_]+)\(").unwrap();
     let action = |verb: &str| match verb {
@@ -185,7 +185,7 @@ fn store_calls(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// SDK operations by their name alone, and everything else with its service.
+/// Returns SDK operations by their name alone, and everything else with its service.
 fn called() -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut operations, mut actions) = (BTreeSet::new(), BTreeSet::new());
     let doors = Regex::new(r"pub async fn (\w+)").unwrap();
@@ -307,7 +307,7 @@ impl Hcl<'_> {
         Value::String(self.word())
     }
 
-    /// A text, or a reference as `${it}`.
+    /// Returns a text, or a reference as `${it}`.
     fn word(&mut self) -> String {
         self.skip();
         if let Some(rest) = self.0.strip_prefix('"') {
@@ -334,7 +334,7 @@ fn module(name: &str) -> String {
     std::fs::read_to_string(project("terraform").join(name)).unwrap()
 }
 
-/// The inline policy of a resource of the module.
+/// Returns the inline policy of a resource of the module.
 fn policy(text: &str, resource: &str) -> Value {
     let from = text
         .split(&format!("resource {resource} {{"))
@@ -343,7 +343,7 @@ fn policy(text: &str, resource: &str) -> Value {
     Hcl::value(from.split("jsonencode(").nth(1).unwrap())
 }
 
-/// Action, resource and condition of each statement; names are only for people.
+/// Returns action, resource and condition of each statement; names are only for people.
 fn meaning(policy: &Value) -> BTreeSet<String> {
     let list = |value: &Value| match value {
         Value::String(text) => BTreeSet::from([text.clone()]),
@@ -444,7 +444,7 @@ impl Trial {
         Self { lab, folder }
     }
 
-    /// The operator's document without one action, and the generators' as it is.
+    /// Returns the operator's document without one action, and the generators' as it is.
     async fn without(action: &str) -> Self {
         let text = document(Role::Operator);
         let shorter = text
@@ -483,8 +483,8 @@ impl Trial {
         self.command(args).output().await.unwrap()
     }
 
-    /// A steady load with a file for the tasks. (A group that is watched and need not scale makes a
-    /// run inconclusive.)
+    /// Returns a steady load with a file for the tasks. (A group that is watched and need not scale
+    /// makes a run inconclusive.)
     fn scenario(&self, hold: &str, group: &str) -> String {
         std::fs::write(
             self.folder.path().join("users.csv"),

@@ -16,7 +16,7 @@ fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The shell blocks of the README, in order.
+/// Returns the shell blocks of the README, in order.
 fn blocks() -> Vec<String> {
     blocks_of("README.md")
 }

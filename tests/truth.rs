@@ -286,7 +286,8 @@ impl Checked {
         self.exact(what, said, truth);
     }
 
-    /// `within`: what the report itself says it knows it to.
+    /// Checks a reported moment against the truth; `within` is the precision that the report
+    /// claims.
     fn exact(&mut self, what: &str, said: Option<(Timestamp, Duration)>, truth: Option<Timestamp>) {
         let Some((said, within)) = said else { return };
         let Some(truth) = truth else {
@@ -340,7 +341,7 @@ impl Watch {
 /// One of an instance's true moments.
 type Known = fn(&InstanceTruth) -> Option<Timestamp>;
 
-/// A state that lasted shorter may lie between two looks.
+/// Returns a moment if its state lasted long enough; a shorter one may lie between two looks.
 fn lasting(from: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp> {
     let long = POLL_SIGNED + POLL_SIGNED;
     from.filter(|from| until.is_none_or(|until| until.duration_since(*from) > long))
@@ -551,7 +552,8 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// The worst of all judgements but the one on the generators: this machine has other work to do.
+/// Returns the worst of all judgements but the one on the generators: this machine has other work
+/// to do.
 fn overall(judged: &Judged) -> Verdict {
     let validity = judged
         .validity

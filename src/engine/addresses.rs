@@ -54,7 +54,7 @@ struct KnownAddresses {
 }
 
 impl Addresses {
-    /// `offset` keeps workers from all beginning with the same address.
+    /// Makes the view of a worker; `offset` keeps workers from all beginning with the same address.
     pub fn new(host: &str, port: u16, address_policy: AddressPolicy, offset: usize) -> Self {
         let host = host.trim_matches(['[', ']']).to_owned();
         let literal = host.parse().ok().into_iter().collect();
@@ -113,8 +113,8 @@ impl Addresses {
         self.news.notify_waiters();
     }
 
-    /// All addresses that may get load, beginning with the one whose turn it is. Waits for the
-    /// first answer only.
+    /// Returns all addresses that may get load, beginning with the one whose turn it is. Waits for
+    /// the first answer only.
     pub async fn in_turn(&self, port: Option<u16>) -> Result<Vec<SocketAddr>, TargetAddressError> {
         loop {
             let news = self.news.notified();

@@ -29,7 +29,7 @@ pub struct WakeTimer {
 }
 
 impl WakeTimer {
-    /// Must be made on the worker's own runtime.
+    /// Makes the timer; must be called on the worker's own runtime.
     pub fn new() -> std::io::Result<Self> {
         let timer = timerfd_create(
             TimerfdClockId::Monotonic,

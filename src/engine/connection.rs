@@ -143,7 +143,7 @@ impl Connection {
         matches!(self.wire, Wire::Two { .. })
     }
 
-    /// The same connection for another session: only HTTP/2 carries several at once.
+    /// Returns the same connection for another session: only HTTP/2 carries several at once.
     pub fn shared(&self) -> Option<Self> {
         let Wire::Two { sender, driver } = &self.wire else {
             return None;

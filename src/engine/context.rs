@@ -153,7 +153,7 @@ impl WorkerContext {
         })
     }
 
-    /// The instance that an answer names, if the scenario knows how.
+    /// Returns the instance that an answer names, if the scenario knows how.
     pub fn instance(&self, answer: &HttpAnswer) -> Option<u16> {
         let header = self.instance_header.as_deref()?;
         let name = answer
@@ -165,7 +165,7 @@ impl WorkerContext {
         plain.then(|| self.recorder.borrow_mut().instance(name))
     }
 
-    /// Time since the start instant; zero before it.
+    /// Returns the time since the start instant; zero before it.
     pub fn elapsed(&self) -> Duration {
         Instant::now().saturating_duration_since(self.start)
     }
@@ -225,7 +225,7 @@ impl WorkerContext {
         self.scenario.target.http == Http::Two
     }
 
-    /// The `Host` of an origin: the port only where it is not the scheme's own.
+    /// Returns the `Host` of an origin: the port only where it is not the scheme's own.
     pub fn authority(&self, origin: Endpoint) -> String {
         let url = &self.scenario.target.url;
         scenario::Url {
@@ -242,7 +242,7 @@ impl WorkerContext {
         Url::parse(&format!("{scheme}://{}{path}", self.authority(origin))).ok()
     }
 
-    /// Load goes to the host the user named, and to no other.
+    /// True if the host is the one that the user named: load goes to no other.
     pub fn is_target(&self, url: &Url) -> bool {
         let same = url
             .host_str()
@@ -250,7 +250,7 @@ impl WorkerContext {
         same && matches!(url.scheme(), "http" | "https")
     }
 
-    /// When a new connection is to be renewed, and after how many requests.
+    /// Returns when a new connection is to be renewed, and after how many requests.
     pub fn lifetime(&self) -> (Instant, u64) {
         let number = self.opened.get();
         // A fifth more or less: connections opened together must not be renewed together.
@@ -304,7 +304,8 @@ fn shape(scenario: &Scenario) -> ResultShape {
     }
 }
 
-/// Sessions that a jump brings at one instant come spread over a while, evenly and always alike.
+/// Returns the delay of a session. Sessions that a jump brings at one instant come spread over a
+/// while, evenly and always alike.
 pub(crate) fn spread(number: u64, over: Duration) -> Duration {
     over.mul_f64((number as f64 * GOLDEN).fract())
 }

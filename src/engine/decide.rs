@@ -37,7 +37,7 @@ pub(crate) enum GeneratorAction {
     End(Ended),
 }
 
-/// Before the load.
+/// Decides the action before the load.
 pub(crate) fn before(seen: &ChannelView) -> GeneratorAction {
     if let Some(end) = must_end(seen) {
         return GeneratorAction::End(end);
@@ -67,7 +67,7 @@ pub(crate) fn before(seen: &ChannelView) -> GeneratorAction {
     )
 }
 
-/// During the load: why it must end now, if it must.
+/// Returns why the load must end now; `None` if it may go on.
 pub(crate) fn must_end(seen: &ChannelView) -> Option<Ended> {
     if let Some(control) = seen.control {
         if control.epoch != seen.epoch {

@@ -46,7 +46,7 @@ impl Stranger {
     }
 }
 
-/// A flow that puts the shop's answer in every place where a template may stand.
+/// Returns a flow that puts the shop's answer in every place where a template may stand.
 fn flow_with(value: &str, http: &str) -> String {
     let value = serde_json::to_string(value).unwrap();
     format!(

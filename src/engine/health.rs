@@ -111,7 +111,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-/// Linux's own default where the file cannot be read.
+/// Returns the number of source ports in a range; Linux's own default if the file cannot be read.
 fn ports(range: &str) -> u64 {
     let ends: Vec<u64> = range
         .split_whitespace()
@@ -142,7 +142,7 @@ pub fn make_room_for_sockets() {
     }
 }
 
-/// The container's limit where there is one, else the machine's memory.
+/// Returns the container's memory limit if there is one, else the machine's memory.
 fn memory() -> u64 {
     let limit = [
         "/sys/fs/cgroup/memory.max",

@@ -37,8 +37,8 @@ impl Drop for Active<'_> {
     }
 }
 
-/// A session of the closed model: iteration after iteration until its span ends. The iteration
-/// under way then is finished within the phase's grace, or cut and counted.
+/// Runs a session of the closed model: iteration after iteration until its span ends. Then the
+/// iteration under way is finished within the phase's grace, or cut and counted.
 pub(crate) async fn session(
     context: Rc<WorkerContext>,
     number: u64,
@@ -92,9 +92,9 @@ async fn live(context: &WorkerContext, session: &mut Session, from: Duration, to
     }
 }
 
-/// An iteration of the open model, due at an instant of its own. Its first request counts from
-/// there, whatever the generator or the target made of it. It is carried out by a session that is
-/// free, or by a new one.
+/// Runs an iteration of the open model, due at an instant of its own. Its first request counts from
+/// there, even if the generator or the target was late. A free session carries it out, or a new
+/// one.
 pub(crate) async fn arrival(context: Rc<WorkerContext>, number: u64, due: Duration) {
     let _active = Active::new(&context.active);
     let free = context.idle.borrow_mut().pop();
@@ -192,7 +192,8 @@ async fn iteration(
     }
 }
 
-/// The steps of a block, one after the other. An error is where an abandoned iteration leaves off.
+/// Carries out the steps of a block, one after the other. An error is the instant where an
+/// abandoned iteration leaves off.
 async fn steps(
     context: &WorkerContext,
     session: &mut Session,

@@ -105,7 +105,7 @@ impl Judge {
         })
     }
 
-    /// The index of what is counted after all checks and captures.
+    /// Returns the index of the first count after all checks and captures.
     pub fn beyond(&self) -> u16 {
         (self.checks.len() + self.captures.len()) as u16
     }
@@ -114,12 +114,12 @@ impl Judge {
         self.captures.is_empty()
     }
 
-    /// Nothing but the status is looked at, by the rule for steps without checks.
+    /// True if only the status is judged, by the rule for steps without checks.
     pub fn is_plain(&self) -> bool {
         self.checks.is_empty() && self.captures.is_empty()
     }
 
-    /// The rule: 2xx and 3xx are right.
+    /// Judges a status by the rule for steps without checks: 2xx and 3xx are right.
     pub(crate) fn plain(status: u16) -> Ending {
         match status {
             500.. => Ending::Status5xx,
@@ -277,7 +277,7 @@ impl Compiled<Check> {
     }
 }
 
-/// As JSON has it: a number is what it says, however it is written.
+/// True if both values are equal in JSON: a number counts by its value, however it is written.
 fn same(found: &serde_json::Value, wanted: &serde_json::Value) -> bool {
     found == wanted
         || matches!((found.as_f64(), wanted.as_f64()), (Some(found), Some(wanted)) if found == wanted)
@@ -347,7 +347,7 @@ fn choose<'t, T>(all: &'t [T], pick: Occurrence, values: &mut Values<'_>) -> Opt
     }
 }
 
-/// A JSON value, as a later request sends it.
+/// Returns a JSON value, as a later request sends it.
 fn as_text(value: &serde_json::Value) -> CapturedValue {
     match value {
         serde_json::Value::String(text) => CapturedValue {

@@ -30,7 +30,7 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// For a generator whose own timer ends it after `lifetime`.
+    /// Makes the clocks of a generator whose own timer ends it after `lifetime`.
     pub fn after(lifetime: Duration) -> Self {
         Self {
             thread: lifetime.saturating_add(THREAD),
@@ -38,7 +38,8 @@ impl Clocks {
         }
     }
 
-    /// To be started before anything that can hang. An error means that a generator must not begin.
+    /// Starts the clocks; call it before anything that can hang. After an error the generator must
+    /// not begin.
     pub fn start(self) -> std::io::Result<()> {
         // Aborting would leave the memory on a disk, and the secrets in it.
         let none = Rlimit {

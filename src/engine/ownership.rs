@@ -95,12 +95,12 @@ impl<'t> Asker<'t> {
         asker
     }
 
-    /// The host's addresses when the asker was made; empty if the name has none.
+    /// Returns the host's addresses when the asker was made; empty if the name has none.
     pub fn addresses(&self) -> &[IpAddr] {
         &self.addresses
     }
 
-    /// Every address of it is this machine's own, and reached as such.
+    /// Proves ownership if every address is this machine's own, and reached as such.
     pub fn is_this_machine(&self) -> Option<OwnershipProof> {
         let own = self.reach.loopback
             && self
@@ -110,7 +110,7 @@ impl<'t> Asker<'t> {
         (own && !self.addresses.is_empty()).then_some(OwnershipProof::ThisMachine)
     }
 
-    /// By the DNS names of the group's load balancers.
+    /// Proves ownership by the DNS names of the group's load balancers.
     pub async fn by_balancer(&self, balancers: &[String]) -> Option<OwnershipProof> {
         if let Some(proof) = OwnershipProof::by_name(&self.target.url.host, balancers) {
             return Some(proof);
@@ -125,8 +125,8 @@ impl<'t> Asker<'t> {
         None
     }
 
-    /// By the record or the file that holds the account's mark; else what was found instead of
-    /// each.
+    /// Proves ownership by the record or the file that holds the account's mark; else returns the
+    /// reason for each.
     pub async fn by_mark(&self, account: &str) -> Result<OwnershipProof, Vec<OwnershipError>> {
         let mark = limits::ownership_token(account);
         let mut found = Vec::new();
@@ -199,7 +199,7 @@ fn file_url(target: &Target) -> String {
     format!("{scheme}://{}{FILE}", target.url.authority())
 }
 
-/// Every place where the mark is looked for. An address has no records.
+/// Returns every place where the mark is looked for. An address has no records.
 pub fn places(target: &Target) -> Vec<String> {
     let record = format!("a TXT record {}", limits::record_name(&target.url.host));
     let mut places = vec![record, format!("the file {}", file_url(target))];
@@ -233,8 +233,8 @@ mod tests {
         private: false,
     };
 
-    /// A name service with what a test wants of it: addresses by name, and one text for every
-    /// `_spikeproof` record.
+    /// Returns a name service for a test: addresses by name, and one text for every `_spikeproof`
+    /// record.
     async fn names(
         addresses: &'static [(&'static str, [u8; 4])],
         text: Option<String>,
@@ -307,7 +307,7 @@ mod tests {
         port
     }
 
-    /// With the errors as their texts.
+    /// Calls `by_mark`, with the errors as their texts.
     async fn by_mark(asker: &Asker<'_>, account: &str) -> Result<OwnershipProof, Vec<String>> {
         let proof = asker.by_mark(account).await;
         proof.map_err(|found| found.iter().map(ToString::to_string).collect())

@@ -38,15 +38,16 @@ pub struct ReadyRequest {
 }
 
 impl Prepared {
-    /// It has a `cookie` header of its own: it is sent instead of the session's cookies. (RFC 6265
-    /// allows one only.)
+    /// True if the step has a `cookie` header of its own. It is sent instead of the session's
+    /// cookies. (RFC 6265 allows one only.)
     pub fn has_own_cookies(&self) -> bool {
         self.headers
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case("cookie"))
     }
 
-    /// `names_instances`: a header of the answers is looked at, whatever the checks do.
+    /// Prepares a step. With `names_instances` a header of the answers is kept, even if no check
+    /// reads it.
     pub fn new(
         target: &Target,
         flow: &Flow,
@@ -102,7 +103,7 @@ impl Prepared {
         Some((ready, head))
     }
 
-    /// Nothing in it changes from one sending to the next.
+    /// True if nothing changes from one sending to the next.
     pub fn is_fixed(&self) -> bool {
         self.fixed.is_some()
     }
@@ -154,7 +155,7 @@ impl Prepared {
     }
 }
 
-/// A raw value may bring what would end the request line.
+/// Percent-encodes the bytes of a path that would end the request line: a raw value may bring them.
 fn one_line(path: String) -> String {
     if path.bytes().all(|byte| byte > b' ' && byte != 0x7f) {
         return path;
@@ -235,7 +236,7 @@ impl ReadyRequest {
         }
     }
 
-    /// For HTTP/2.
+    /// Returns the request in its form for HTTP/2.
     pub fn request(
         &self,
         https: bool,
@@ -261,8 +262,8 @@ impl ReadyRequest {
         Some(request)
     }
 
-    /// The request that a redirect asks for. (RFC 9110, 15.4: 307 and 308 keep method and body;
-    /// after the others, anything but GET and HEAD becomes a GET, as browsers do it.)
+    /// Returns the request that a redirect asks for. (RFC 9110, 15.4: 307 and 308 keep method and
+    /// body. After the others, anything but GET and HEAD becomes a GET, as in browsers.)
     pub fn redirected(self, status: u16, to: &Url) -> Self {
         let path = to.query().map_or_else(
             || to.path().to_owned(),

@@ -265,7 +265,7 @@ pub(super) fn saturation(results: &Results) -> Saturation {
         })
 }
 
-/// By check: name and whether it ever failed.
+/// Returns each check's name, and whether it ever failed.
 fn checks(scenario: &Scenario, results: &Results) -> Vec<(String, bool)> {
     let name = |flow: u16, step: u16, check: u16| {
         scenario.flows[flow as usize].steps[step as usize].check_names()[check as usize].clone()

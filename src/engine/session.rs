@@ -86,8 +86,8 @@ impl Session {
         }
     }
 
-    /// For the next iteration of the open model: it has its own sequence, whichever session carries
-    /// it out.
+    /// Prepares the session for the next iteration of the open model. An iteration has its own
+    /// random sequence, independent of its session.
     pub fn reseed(&mut self, seed: u64) {
         self.chance = Pcg64Mcg::seed_from_u64(seed);
     }
@@ -215,7 +215,7 @@ impl Session {
         }
     }
 
-    /// The ending, and whether the rest of the iteration must be abandoned.
+    /// Returns the ending, and whether the rest of the iteration must be abandoned.
     fn judge(
         &mut self,
         context: &WorkerContext,

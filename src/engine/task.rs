@@ -148,7 +148,7 @@ async fn fail(task: &GeneratorTask, error: GenerateError) -> Result<Ended, Gener
     Err(error)
 }
 
-/// The files that the scenario names. They were written before the plan.
+/// Returns the files that the scenario names. They were written before the plan.
 async fn fetch_files(
     task: &GeneratorTask,
     names: &[String],
@@ -212,7 +212,7 @@ async fn carry_out(
     say_end(task, why, reports).await
 }
 
-/// The agreed instant on this machine's monotonic clock.
+/// Returns the agreed instant on this machine's monotonic clock.
 fn monotonic(at: Timestamp) -> std::time::Instant {
     let now = std::time::Instant::now();
     let wait = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
@@ -220,7 +220,7 @@ fn monotonic(at: Timestamp) -> std::time::Instant {
     (now + wait).checked_sub(late).unwrap_or(now)
 }
 
-/// A door of redaction, as `Outbox::seal` is: errors and panics may tell what they failed over.
+/// Writes the end message, redacted as in `Outbox::seal`: errors and panics may contain secrets.
 async fn say_end(task: &GeneratorTask, why: Ended, intervals: u32) -> Result<Ended, GenerateError> {
     let why = match why {
         Ended::Failed(text) => Ended::Failed(redact::text(&text)),
@@ -251,8 +251,8 @@ async fn say_end(task: &GeneratorTask, why: Ended, intervals: u32) -> Result<End
     Ok(why)
 }
 
-/// An orchestrator that was killed while tasks came up has left them in its folder. (A bucket's are
-/// for its guard.)
+/// Deletes the secrets of an orchestrator that was killed while tasks came up, if the channel is a
+/// folder. (A bucket's are left to its guard.)
 async fn forget_secrets(task: &GeneratorTask) {
     if task.channel.is_local() {
         drop(task.channel.drop_secrets().await);

@@ -214,7 +214,7 @@ fn work(scenario: Scenario, share: Share, workers: u32) -> Work {
     }
 }
 
-/// Everything a piece of work measured.
+/// Returns all results of a piece of work.
 async fn measure(work: &Work) -> Results {
     let mut running = begin(work).unwrap();
     let mut results = Results::default();

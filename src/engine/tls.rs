@@ -86,7 +86,7 @@ impl Security {
         self.name.clone()
     }
 
-    /// A connector with tickets of its own.
+    /// Returns a connector with tickets of its own.
     pub fn of_a_session(&self) -> TlsConnector {
         let mut config = ClientConfig::clone(&self.config);
         config.resumption = Resumption::in_memory_sessions(TICKETS);

@@ -138,7 +138,7 @@ fn of_literal(literal: &Literal) -> CapturedValue {
     }
 }
 
-/// Version 4, out of the session's own chance: a seed repeats it.
+/// Returns a UUID of version 4 from the session's own random sequence: a seed repeats it.
 fn uuid(chance: &mut Pcg64Mcg) -> String {
     let bits = chance.random::<u128>() & !(0xf000_u128 << 64) & !(0xc000_u128 << 48)
         | 0x4000_u128 << 64

@@ -145,7 +145,7 @@ impl AnswerReader {
         }
     }
 
-    /// The connection has ended.
+    /// Ends the answer with the connection; an error if the answer is not whole.
     pub(crate) fn end(&mut self) -> Result<(), NotHttp> {
         match self.state {
             ParseState::UntilClosed | ParseState::Done => Ok(()),
@@ -265,7 +265,8 @@ impl AnswerReader {
         Ok(())
     }
 
-    /// One turn in a chunked body: how many bytes it took, or nothing if it needs more.
+    /// Reads one piece of a chunked body; returns the number of bytes it took, or `None` if it
+    /// needs more.
     fn chunked(&mut self, chunk: Chunk, bytes: &[u8]) -> Result<Option<usize>, NotHttp> {
         let Some(first) = bytes.first().copied() else {
             return Ok(None);

@@ -73,7 +73,7 @@ pub struct RunningWorkers {
 }
 
 impl RunningWorkers {
-    /// The next seconds of any worker; nothing when all have ended.
+    /// Returns the next seconds of any worker; `None` if all have ended.
     pub async fn next(&mut self) -> Option<Interval> {
         let seconds = self.seconds.recv().await?;
         if let Some(before) = self.before.get_mut(seconds.worker as usize) {
@@ -82,8 +82,8 @@ impl RunningWorkers {
         Some(seconds.interval)
     }
 
-    /// After the last seconds: whether every worker carried out its part. A lost one must not look
-    /// like less load.
+    /// Returns an error unless every worker carried out its part; call it after the last seconds. A
+    /// lost worker must not look like less load.
     pub fn finish(self) -> Result<(), WorkerError> {
         for thread in self.threads {
             thread.join().map_err(|_| WorkerError::Panicked)??;
@@ -91,7 +91,7 @@ impl RunningWorkers {
         Ok(())
     }
 
-    /// Every worker has reported everything before this second.
+    /// Returns the second before which every worker has reported everything.
     pub fn before_second(&self) -> u32 {
         self.before.iter().copied().min().unwrap_or(0)
     }
@@ -206,8 +206,8 @@ async fn carry_out(
     }
 }
 
-/// A second is whole when it has passed: requests are recorded in the second they end in, as they
-/// end.
+/// Reports the seconds that are whole. A second is whole when it has passed: requests are recorded
+/// in the second they end in, as they end.
 fn report(context: &WorkerContext, worker: u32, sender: &UnboundedSender<WorkerSeconds>) {
     let elapsed = context.elapsed();
     if elapsed.is_zero() {
@@ -224,7 +224,7 @@ fn report(context: &WorkerContext, worker: u32, sender: &UnboundedSender<WorkerS
     }));
 }
 
-/// Every session of the share, each waiting for its span.
+/// Starts every session of the share; each waits for its span.
 fn populate(context: &Rc<WorkerContext>, share: Share, load: &mut JoinSet<()>) {
     let all = context.schedule.sessions();
     for number in (u64::from(share.index)..all).step_by(share.of as usize) {
@@ -241,8 +241,8 @@ fn populate(context: &Rc<WorkerContext>, share: Share, load: &mut JoinSet<()>) {
     }
 }
 
-/// Sessions that a jump brings at one instant come spread over a second, unless the phase wants
-/// them in a burst.
+/// Returns the delay of a session. Sessions that a jump brings at one instant come spread over a
+/// second, unless the phase wants them in a burst.
 fn jump_offset(context: &WorkerContext, number: u64, from: Duration, to: Duration) -> Duration {
     let schedule = &context.schedule;
     let neighbour = if number == 0 { 1 } else { number - 1 };

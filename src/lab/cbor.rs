@@ -68,7 +68,7 @@ impl Cbor {
     }
 }
 
-/// A request's body as JSON; instants become seconds since 1970.
+/// Returns a request's body as JSON; instants become seconds since 1970.
 pub(crate) fn decode(body: &[u8]) -> Result<Value, DeserializeError> {
     if body.is_empty() {
         return Ok(Value::Object(Map::new()));

@@ -12,7 +12,7 @@ use super::group::{LabGroup, NAME};
 use super::metrics::{Sample, statistic};
 use super::{World, autoscaling, elb, service};
 
-/// `None`: not an action of ours.
+/// Answers CloudWatch's actions; `None` for any other action.
 pub(crate) fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
     let input = match cbor::decode(&call.body) {
         Ok(input) => input,
@@ -96,7 +96,7 @@ fn describe(policy: &str, alarm: &WatchedAlarm) -> Cbor {
     ])
 }
 
-/// `hidden`: the lab file says that there is none.
+/// Returns the alarm history; empty with `hidden`, a fault of the lab file.
 fn history(group: &LabGroup, input: &Value, hidden: bool) -> Cbor {
     let name = input["AlarmName"].as_str();
     let kind = input["HistoryItemType"].as_str();
@@ -179,7 +179,8 @@ fn metric_data(group: &LabGroup, input: &Value, now: LabInstant) -> Cbor {
     ])
 }
 
-/// Start inclusive, end exclusive, oldest first; a datapoint's instant is the start of its period.
+/// Returns datapoints, start inclusive, end exclusive, oldest first; a datapoint's instant is the
+/// start of its period.
 fn datapoints(
     samples: &[Sample],
     stat: &Value,
@@ -239,7 +240,7 @@ fn is_ours(metric: &Value) -> bool {
     !dimensions.is_empty() && dimensions.iter().all(known)
 }
 
-/// Two optional instants, in seconds since 1970.
+/// Reads two optional instants, in seconds since 1970.
 fn range(input: &Value, from: &str, to: &str) -> (LabInstant, LabInstant) {
     let moment = |key: &str| {
         input[key]

@@ -205,7 +205,7 @@ impl Default for PolicyConfig {
 }
 
 impl PolicyConfig {
-    /// As the model of policies has it.
+    /// Returns the policy as the model of policies has it.
     pub fn rule(&self) -> Rule {
         let adjustment = match self.adjustment {
             Adjustment::Change => step::AdjustmentType::Change,
@@ -266,7 +266,7 @@ impl PolicyConfig {
         }
     }
 
-    /// The threshold of the one alarm of a step or simple policy.
+    /// Returns the threshold of the one alarm of a step or simple policy.
     pub fn threshold(&self) -> f64 {
         self.above.or(self.below).unwrap_or_default()
     }
@@ -466,7 +466,7 @@ fn friendly<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     model::units::parse_duration(&text).map_err(serde::de::Error::custom)
 }
 
-/// A list with nothing in it would be the usual policy, and look like none.
+/// Reads a list of policies. An empty list is an error: it would mean the usual policy.
 fn several<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<PolicyConfig>, D::Error> {
     let policies = Vec::deserialize(input)?;
     match policies.is_empty() {

@@ -155,12 +155,12 @@ fn is_met(key: &str, wanted: &StringOrList, need: &NeededPermission) -> bool {
     }
 }
 
-/// Actions are the same in any case.
+/// True if the pattern matches an action, in any case.
 pub(crate) fn is_action(pattern: &str, action: &str) -> bool {
     matches(&pattern.to_ascii_lowercase(), &action.to_ascii_lowercase())
 }
 
-/// `*` is any text, the empty one too; `?` is one byte.
+/// True if the pattern matches: `*` is any text, the empty one too; `?` is one byte.
 fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at, mut place, mut star) = (0, 0, None);

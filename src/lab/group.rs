@@ -182,7 +182,7 @@ impl LabGroup {
         self.gone.extend(self.instances.extract_if(.., is_gone));
     }
 
-    /// Round robin over the healthy instances.
+    /// Routes a request, round robin over the healthy instances.
     pub fn route(&mut self, now: LabInstant) -> Route {
         self.advance(now);
         let healthy: Vec<usize> = (0..self.instances.len())
@@ -373,7 +373,7 @@ impl LabGroup {
         }
     }
 
-    /// The activities of one decision share their cause.
+    /// Changes the size. The activities of one decision share their cause.
     fn resize(&mut self, wanted: u32, policy: &str, alarm: &Invoked, now: LabInstant) {
         let (name, before, time) = (&alarm.name, self.desired, clock::seconds(now));
         let decision = format!(
@@ -428,8 +428,8 @@ impl LabGroup {
         self.instances.push(instance);
     }
 
-    /// The oldest of the zone that has most: balance first, as the default termination policy has
-    /// it.
+    /// Terminates the oldest instance of the zone that has most. The default termination policy
+    /// puts balance first, too.
     fn terminate(&mut self, now: LabInstant, cause: &str, details: &Value) {
         let staying: Vec<usize> = (0..self.instances.len())
             .filter(|&index| self.instances[index].stays())
@@ -473,7 +473,7 @@ impl LabGroup {
     }
 }
 
-/// The second sentence of a launch's cause, in Auto Scaling's own words.
+/// Returns the second sentence of a launch's cause, in Auto Scaling's own words.
 fn started(time: &str, from: u32, to: u32) -> String {
     format!(
         "  At {time} an instance was started in response to a difference between desired and actual capacity, \
@@ -481,7 +481,7 @@ fn started(time: &str, from: u32, to: u32) -> String {
     )
 }
 
-/// The second sentence of a termination's cause.
+/// Returns the second sentence of a termination's cause.
 fn taken_out(time: &str, from: u32, to: u32) -> String {
     format!(
         "  At {time} an instance was taken out of service in response to a difference between desired and actual \
@@ -579,7 +579,7 @@ mod tests {
         }
     }
 
-    /// The group's policies as the replay has them.
+    /// Returns the group's policies as the replay has them.
     fn as_modelled(config: &Config) -> Setting {
         let group = LabGroup::new(config, START);
         let follows = |policy: &LivePolicy| Follows {

@@ -196,7 +196,7 @@ impl Images {
     }
 }
 
-/// ECR's calls that carry images; `Ok(None)`: moto answers alone.
+/// Answers ECR's calls that carry images; `Ok(None)` leaves the answer to moto.
 pub(crate) async fn answer_call(
     world: &World,
     call: &ApiCall,
@@ -239,7 +239,7 @@ pub(crate) async fn answer_call(
     }
 }
 
-/// A layer's bytes, for who followed its download URL.
+/// Returns a layer's bytes, for its download URL.
 pub(crate) fn download(world: &World, digest: &str) -> LabResponse {
     match world.images.read(digest) {
         Ok(bytes) => answer(StatusCode::OK, "application/octet-stream", bytes),
@@ -279,7 +279,8 @@ pub(crate) async fn pull(world: &World, reference: &str) -> Result<Unpacked, Ima
     unpacked(root, &config)
 }
 
-/// On a thread of its own: decompression takes as long as it takes. Appears whole or not at all.
+/// Unpacks on a thread of its own, because decompression is slow. The folder appears whole or not
+/// at all.
 async fn unpack_apart(layers: Vec<Vec<u8>>, root: PathBuf) -> Result<(), ImageError> {
     let work = move || {
         let partial = root.with_extension("partial");
@@ -294,7 +295,8 @@ async fn unpack_apart(layers: Vec<Vec<u8>>, root: PathBuf) -> Result<(), ImageEr
         .map_err(ImageError::Unpacker)?
 }
 
-/// A layer is a tar, mostly compressed. A path that leaves the folder is refused, not skipped.
+/// Unpacks a layer: a tar, mostly compressed. A path that leaves the folder is refused, not
+/// skipped.
 fn unpack(layer: &[u8], folder: &Path) -> Result<(), ImageError> {
     let reader: Box<dyn std::io::Read + '_> = match layer {
         [0x1f, 0x8b, ..] => Box::new(flate2::read::GzDecoder::new(layer)),
@@ -340,7 +342,7 @@ fn unpacked(root: PathBuf, config: &[u8]) -> Result<Unpacked, ImageError> {
     })
 }
 
-/// `<account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:...` or `:tag`.
+/// Reads `<account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:...` or `:tag`.
 fn parse(reference: &str) -> Result<(&str, Value), ImageError> {
     let (host, name) = reference
         .split_once('/')
@@ -357,7 +359,7 @@ fn parse(reference: &str) -> Result<(&str, Value), ImageError> {
     })
 }
 
-/// The part of a digest that is safe as a file name.
+/// Returns the part of a digest that is safe as a file name.
 fn hexadecimal(digest: &str) -> String {
     digest
         .trim_start_matches("sha256:")

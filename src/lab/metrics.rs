@@ -56,7 +56,7 @@ impl Sample {
         }
     }
 
-    /// The values a metric has in this period; empty where CloudWatch has no datapoint.
+    /// Returns the values a metric has in this period; empty where CloudWatch has no datapoint.
     pub fn values(&self, metric: &str) -> Vec<f64> {
         // Counters of the load balancer exist only where something was counted.
         let count = |count: u32| {
@@ -92,8 +92,8 @@ impl Sample {
     }
 }
 
-/// A statistic over a bucket of values: `Sum`, `Average`, `Minimum`, `Maximum`, `SampleCount`,
-/// `p99` ...
+/// Returns a statistic over a bucket of values: `Sum`, `Average`, `Minimum`, `Maximum`,
+/// `SampleCount`, `p99` ...
 pub(crate) fn statistic(name: &str, mut values: Vec<f64>) -> Option<f64> {
     let count = values.len() as f64;
     if values.is_empty() {

@@ -165,7 +165,7 @@ fn version(program: &Path) -> Option<[u32; 3]> {
         .find_map(|package| numbers(&package.file_name().to_string_lossy()))
 }
 
-/// `moto-5.2.5.dist-info` is 5, 2, 5.
+/// Reads 5, 2, 5 from `moto-5.2.5.dist-info`.
 fn numbers(package: &str) -> Option<[u32; 3]> {
     let version = package.strip_prefix("moto-")?.strip_suffix(".dist-info")?;
     let numbers: Vec<u32> = version
@@ -207,7 +207,7 @@ impl Client {
         .map_err(ApiError::from)
     }
 
-    /// The lab's own JSON call, such as `DescribeTaskDefinition`.
+    /// Makes the lab's own JSON call, such as `DescribeTaskDefinition`.
     pub async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value, ApiError> {
         let kind = "application/x-amz-json-1.1";
         let answer = self
@@ -236,7 +236,7 @@ impl Client {
         ))
     }
 
-    /// The lab's own query call; the XML.
+    /// Makes the lab's own query call; returns the XML.
     pub async fn query(&self, service: &str, form: &str) -> Result<String, ApiError> {
         let kind = "application/x-www-form-urlencoded";
         Ok(text(
@@ -246,7 +246,7 @@ impl Client {
         .await)
     }
 
-    /// The lab's own REST read; the XML.
+    /// Makes the lab's own REST read; returns the XML.
     pub async fn get(&self, service: &str, path: &str) -> Result<String, ApiError> {
         Ok(text(
             self.own(service, Method::GET, path, &[], "", String::new())
@@ -286,7 +286,7 @@ impl Client {
         Ok(self.send(method, path, headers, Bytes::from(body)).await?)
     }
 
-    /// One request on a connection of its own: the lab is busy for seconds at a time, not for
+    /// Sends one request on a connection of its own: the lab is busy for seconds at a time, not for
     /// hours.
     async fn send(
         &self,
@@ -347,7 +347,7 @@ impl From<Lost> for ApiError {
     }
 }
 
-/// The body of an answer that is in memory already.
+/// Returns the body of an answer that is in memory already.
 pub async fn text(answer: LabResponse) -> String {
     let Ok(body) = answer.into_body().collect().await;
     String::from_utf8_lossy(&body.to_bytes()).into_owned()

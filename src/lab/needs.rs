@@ -16,7 +16,7 @@ use super::ids::{ACCOUNT, REGION};
 /// it with the path.
 pub(crate) type RolePaths = BTreeMap<String, String>;
 
-/// Every permission that the call takes.
+/// Returns every permission that the call takes.
 pub(crate) fn needs(call: &ApiCall, roles: &RolePaths) -> Vec<NeededPermission> {
     if call.service == "s3" && call.protocol == Protocol::Rest {
         return s3(call);
@@ -29,7 +29,7 @@ pub(crate) fn needs(call: &ApiCall, roles: &RolePaths) -> Vec<NeededPermission> 
     wanted.needs(&format!("{}:{}", prefix(&call.service), call.action))
 }
 
-/// IAM's name of a service, where it is not the one calls are signed for.
+/// Returns IAM's name of a service; it may differ from the name that calls are signed for.
 fn prefix(service: &str) -> &str {
     match service {
         "monitoring" => "cloudwatch",
@@ -54,7 +54,7 @@ impl CallSubject {
         }
     }
 
-    /// Each resource must be allowed.
+    /// Returns the permissions of the call; each resource must be allowed.
     fn needs(self, action: &str) -> Vec<NeededPermission> {
         let Self {
             resources,
@@ -103,7 +103,7 @@ impl CallSubject {
     }
 }
 
-/// Actions that IAM knows no resource for: only a statement on `*` allows them.
+/// True for actions that IAM knows no resource for: only a statement on `*` allows them.
 fn is_about_nothing(action: &str) -> bool {
     let (service, verb) = action.split_once(':').unwrap_or((action, ""));
     let reads = verb.starts_with("Describe") || verb.starts_with("Get") || verb.starts_with("List");
@@ -298,7 +298,7 @@ fn query(call: &ApiCall, form: &QueryParameters, roles: &RolePaths) -> CallSubje
     }
 }
 
-/// `Tags.member.1.Key=..&Tags.member.1.Value=..`
+/// Reads `Tags.member.1.Key=..&Tags.member.1.Value=..`.
 fn form_tags(form: &QueryParameters, prefix: &str) -> Vec<(String, String)> {
     let tag = |number: usize| {
         let key = form.get(&format!("{prefix}{number}.Key"))?;
@@ -312,7 +312,7 @@ fn form_tags(form: &QueryParameters, prefix: &str) -> Vec<(String, String)> {
     (1..).map_while(tag).collect()
 }
 
-/// A list of `key` and `value` (ECS), of `Key` and `Value` (ECR), or an object (Logs).
+/// Reads a list of `key` and `value` (ECS), of `Key` and `Value` (ECR), or an object (Logs).
 fn tags(value: &Value) -> Vec<(String, String)> {
     let owned =
         |key: &str, value: &Value| (key.to_owned(), text(value).unwrap_or_default().to_owned());

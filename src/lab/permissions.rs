@@ -33,7 +33,7 @@ pub struct PolicyFiles {
 }
 
 impl PolicyFiles {
-    /// These, and where there is none the others.
+    /// Returns these files, and the others in place of absent ones.
     pub fn or(self, others: &Self) -> Self {
         let Self { operator, tasks } = others.clone();
         Self {
@@ -106,7 +106,7 @@ impl Permissions {
         })
     }
 
-    /// The refusal of a call that its caller's document does not allow.
+    /// Returns the refusal of a call that its caller's document does not allow.
     pub(crate) fn refusal(&self, call: &ApiCall) -> Option<LabResponse> {
         let held = self.operator.is_some() || self.tasks.is_some();
         let Some(principal) = Principal::of(call) else {
@@ -202,7 +202,7 @@ fn told(need: &NeededPermission) -> String {
     }
 }
 
-/// In AWS's own words, which name the action.
+/// Returns the error in AWS's own words, which name the action.
 fn fault(call: &ApiCall, principal: Principal, need: &NeededPermission) -> ApiError {
     let NeededPermission {
         action, resource, ..
@@ -224,7 +224,7 @@ fn fault(call: &ApiCall, principal: Principal, need: &NeededPermission) -> ApiEr
     ApiError::new(code, message)
 }
 
-/// JSON services say 400, all others 403.
+/// Refuses with 400 for JSON services, and with 403 for all others.
 fn refuse(call: &ApiCall, fault: &ApiError) -> LabResponse {
     let mut answer = call.refuse(fault);
     if call.protocol != Protocol::Json {

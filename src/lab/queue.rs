@@ -38,8 +38,8 @@ impl Queue {
         Some(*worker)
     }
 
-    /// The share of `[from, to)` in which workers were busy, 0 to 1; forgets what ended before
-    /// `to`.
+    /// Returns the share of `[from, to)` in which workers were busy, 0 to 1; forgets what ended
+    /// before `to`.
     pub fn settle(&mut self, from: Duration, to: Duration) -> f64 {
         let busy: Duration = self
             .busy

@@ -58,7 +58,8 @@ impl fmt::Debug for Tap {
 }
 
 impl Tap {
-    /// A tap whose function hears of each call twice; an error that it returns replaces the answer.
+    /// Returns a tap whose function hears of each call twice; an error that it returns replaces the
+    /// answer.
     pub fn new(hear: impl Fn(Tapped<'_>) -> Option<Refused> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(hear)))
     }
@@ -79,7 +80,7 @@ impl Line {
         }
     }
 
-    /// The call's number, if it is one that is heard of.
+    /// Returns the call's number; `None` for calls that the tap does not observe.
     pub(crate) fn number(&self, call: &ApiCall) -> Option<usize> {
         let of_a_task = call.access_key().is_none_or(|key| key == TASK_KEY);
         (self.tap.0.is_some() && !of_a_task).then(|| self.calls.fetch_add(1, Ordering::Relaxed) + 1)

@@ -84,7 +84,7 @@ pub struct Decided {
 }
 
 impl Decided {
-    /// A decision at an instant of the lab's clock.
+    /// Returns a decision at an instant of the lab's clock.
     pub fn new(at: LabInstant, policy: &str, alarm: &str, from: u32, to: u32) -> Self {
         Self {
             at: timestamp(at),
@@ -101,7 +101,7 @@ fn timestamp(moment: LabInstant) -> Timestamp {
 }
 
 impl Truth {
-    /// The truth up to `now`: instants after it are left out.
+    /// Returns the truth up to `now`: instants after it are left out.
     pub fn of(group: &LabGroup, now: LabInstant) -> Self {
         let mut known: Vec<&LabInstance> = group.gone.iter().chain(&group.instances).collect();
         known.sort_by_key(|instance| instance.launched);

@@ -18,7 +18,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The word in reports, such as `passed`.
+    /// Returns the word in reports, such as `passed`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Passed => "passed",
@@ -52,7 +52,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The code of the process, 0 to 6 or 130.
+    /// Returns the code of the process, 0 to 6 or 130.
     pub fn code(self) -> u8 {
         match self {
             Self::Passed => 0,

@@ -239,7 +239,7 @@ impl Remaining {
     }
 }
 
-/// The evidence that a thing is gone, or why that is not proven.
+/// Returns the evidence that a thing is gone, or why that is not proven.
 async fn look(inventory: &Inventory, thing: &Thing) -> Result<String, (String, Failure)> {
     match inventory.exists(thing).await {
         Ok(Presence::Gone { evidence } | Presence::Foreign { evidence }) => Ok(evidence),
@@ -250,7 +250,7 @@ async fn look(inventory: &Inventory, thing: &Thing) -> Result<String, (String, F
     }
 }
 
-/// A chain made anew: profiles and tokens on the disk may have been renewed since.
+/// Returns a chain made anew: profiles and tokens on the disk may have been renewed since.
 async fn renewed_credentials(teardown: &Teardown<'_>, round: u32) -> Option<Cloud> {
     if round == 0 && is_attended() {
         let runs = teardown
@@ -273,7 +273,7 @@ async fn renewed_credentials(teardown: &Teardown<'_>, round: u32) -> Option<Clou
     (same_account && cloud.aws.region == teardown.aws.aws.region).then_some(cloud)
 }
 
-/// A user may be sitting at the terminal.
+/// True if a user may be sitting at the terminal.
 fn is_attended() -> bool {
     use std::io::IsTerminal as _;
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()

@@ -82,7 +82,7 @@ struct Lists<'a> {
 
 type Names = Result<Vec<String>, InventoryError>;
 
-/// Run ids among names such as `PREFIX` + run id.
+/// Returns the run ids among names such as `PREFIX` + run id.
 fn behind(prefix: &str, names: Vec<String>) -> Vec<String> {
     names
         .iter()
@@ -183,7 +183,7 @@ impl Lists<'_> {
         }
     }
 
-    /// `RUN-execution` and `RUN-task`, below our path.
+    /// Finds `RUN-execution` and `RUN-task`, below our path.
     async fn roles(&self) -> Names {
         let mut names = Vec::new();
         let mut marker: Option<String> = None;
@@ -221,7 +221,7 @@ impl Lists<'_> {
         }
     }
 
-    /// The values of the run tag.
+    /// Returns the values of the run tag.
     async fn tags(&self) -> Names {
         let mut runs = Vec::new();
         let mut question = serde_json::json!({ "TagFilters": [{ "Key": RUN_TAG }] });

@@ -37,7 +37,7 @@ pub enum TeardownError {
 }
 
 impl TeardownError {
-    /// The process exit code.
+    /// Returns the process exit code.
     pub fn exit(&self) -> Exit {
         Exit::CouldNotRun
     }

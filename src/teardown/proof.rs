@@ -42,12 +42,12 @@ impl Destruction {
         self.proof.iter().all(|proof| proof.gone)
     }
 
-    /// The things proven gone, each with its evidence.
+    /// Returns the things proven gone, each with its evidence.
     pub fn gone(&self) -> Vec<String> {
         self.lines(true)
     }
 
-    /// The things that may be left, each with its reason.
+    /// Returns the things that may be left, each with its reason.
     pub fn left(&self) -> Vec<String> {
         self.lines(false)
     }

@@ -202,7 +202,7 @@ fn policy(policy: &aws_sdk_autoscaling::types::ScalingPolicy) -> Policy {
     }
 }
 
-/// The name of a policy's own metric, or the expression of its metric math.
+/// Returns the name of a policy's own metric, or the expression of its metric math.
 fn own_metric(own: &aws_sdk_autoscaling::types::CustomizedMetricSpecification) -> Option<String> {
     let returned = own
         .metrics()
@@ -318,7 +318,7 @@ async fn scheduled(clients: &Clients, name: &str) -> Result<Vec<ScheduledAction>
     .await
 }
 
-/// Those that are not over.
+/// Returns the instance refreshes that are not over.
 async fn refreshes(clients: &Clients, name: &str) -> Result<Vec<String>, WatchError> {
     let answer = clients
         .autoscaling

@@ -130,7 +130,7 @@ fn apart(alarm: &Alarm) -> String {
     )
 }
 
-/// The policies' own metrics alone, at their own period.
+/// Reads the policies' own metrics alone, at their own period.
 pub(crate) async fn policy_metrics(
     clients: &Clients,
     alarms: &[Alarm],
@@ -220,7 +220,7 @@ const BALANCER_METRICS: [BalancerMetric; 8] = [
 const PER_MINUTE: &str = "per minute";
 const INSTANCES: &str = "instances";
 
-/// The policies' own metrics at their own period, and what the load balancer counted.
+/// Reads the policies' own metrics at their own period, and the load balancer's counts.
 pub(crate) async fn metrics(
     clients: &Clients,
     alarms: &[Alarm],
@@ -278,8 +278,8 @@ fn of_balancer(balancer: &str, target_group: &str) -> [Wanted; BALANCER_METRICS.
     })
 }
 
-/// All single metrics in one call, each math in its own: an expression names its metrics by their
-/// ids.
+/// Reads all single metrics in one call, and each math in a call of its own: an expression names
+/// its metrics by their ids.
 async fn read(
     clients: &Clients,
     wanted: Vec<Wanted>,
@@ -385,7 +385,7 @@ fn metric_stat(
         .build()
 }
 
-/// The part of an ARN that CloudWatch uses as a dimension, from `marker` on.
+/// Returns the part of an ARN that CloudWatch uses as a dimension, from `marker` on.
 fn dimension(arn: &str, marker: &str) -> Option<String> {
     arn.find(marker).map(|start| arn[start..].to_owned())
 }

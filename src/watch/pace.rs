@@ -32,15 +32,15 @@ impl Pace {
         }
     }
 
-    /// Something changed, or is about to.
+    /// Notes that something changed, or is about to.
     pub(crate) fn saw(&mut self, lively: bool, now: Instant) {
         if lively {
             self.lively_at = now;
         }
     }
 
-    /// When to look next. A refused look doubles the time to the next one, a look that went well
-    /// halves it.
+    /// Returns when to look next. A refused look doubles the time to the next one; a successful
+    /// look halves it.
     pub(crate) fn next(&mut self, throttled: bool, now: Instant) -> Instant {
         let own = if now.duration_since(self.lively_at) < QUIET {
             FAST

@@ -100,7 +100,7 @@ impl Recorder {
         true
     }
 
-    /// A look at something was sent at a moment and was answered.
+    /// Notes that a look was sent at a moment and was answered.
     pub(crate) fn looked(&mut self, key: &str, sent: Timestamp) {
         self.looks.insert(key.to_owned(), sent);
     }
@@ -112,7 +112,7 @@ impl Recorder {
         }
     }
 
-    /// Noted once, for as long as it is the same.
+    /// Records a gap once, for as long as it is the same.
     pub(crate) fn gap(&mut self, error: &WatchError) {
         let gap = error.gap();
         match self.gaps.iter_mut().find(|known| known.call == gap.call) {

@@ -23,7 +23,7 @@ const TASKS: usize = 100;
 /// Application Auto Scaling's default for ECS.
 const COOLDOWN: Duration = Duration::from_mins(5);
 
-/// Cluster and service.
+/// Returns cluster and service.
 fn names(clients: &Clients) -> (&str, &str) {
     match &clients.subject {
         Subject::Service { cluster, service } => (cluster, service),
@@ -115,7 +115,7 @@ async fn scalable_target(clients: &Clients) -> Result<scaling::ScalableTarget, W
     target.ok_or_else(|| WatchError::NotScalable(clients.subject.to_string()))
 }
 
-/// Those that run or are to run, and those that are on their way out.
+/// Returns the tasks that run or will run, and those that are stopping.
 async fn tasks(clients: &Clients) -> Result<Vec<Task>, WatchError> {
     let (cluster, service) = names(clients);
     let mut arns: Vec<String> = Vec::new();
@@ -279,7 +279,7 @@ fn policy(policy: &scaling::ScalingPolicy) -> Policy {
     }
 }
 
-/// The name of a policy's own metric, or the expression of its metric math.
+/// Returns the name of a policy's own metric, or the expression of its metric math.
 fn own_metric(own: &scaling::CustomizedMetricSpecification) -> Option<String> {
     let returned = own
         .metrics()
@@ -295,7 +295,7 @@ fn own_metric(own: &scaling::CustomizedMetricSpecification) -> Option<String> {
     own.metric_name().or(of_math).map(str::to_owned)
 }
 
-/// Newest first, those included that could not change anything.
+/// Returns the activities, newest first, including those that could not change anything.
 pub(crate) async fn activities(
     clients: &Clients,
     since: &Since,
@@ -336,7 +336,7 @@ pub(crate) async fn activities(
     Ok(found)
 }
 
-/// `Setting desired count to 5.` is all it says of the change.
+/// Reads an activity. `Setting desired count to 5.` is all it says of the change.
 fn activity(activity: &scaling::ScalingActivity, since: Timestamp) -> Option<Activity> {
     let start = timestamp(activity.start_time()).filter(|start| *start >= since)?;
     let to = activity

@@ -45,7 +45,7 @@ pub(crate) async fn golden() -> usize {
     calls
 }
 
-/// The orchestrator's last call is its n-th, applied or not: its guard destroys what there is.
+/// Kills the orchestrator at its n-th call, applied or not: its guard destroys the resources.
 async fn nth_call(number: usize, when: When) -> Result<(), String> {
     let trial = Trial::new(false, false).await;
     let mut run = trial.start(None, Output::Files);

@@ -157,7 +157,7 @@ fn lose(trial: &Trial, lost: Lost) {
     }
 }
 
-/// With the folder from its journal, without it from a fresh one by name.
+/// Reaps with the folder from its journal, without it from a fresh one by name.
 async fn reap_it(trial: &Trial, lost: Lost) -> Result<(), String> {
     // terraform may go on without its folder; what it still makes comes to light when it has ended.
     let quiet = timeout(Duration::from_mins(1), async {

@@ -73,7 +73,7 @@ fn whole(part: &str) -> bool {
     std::env::var("SPIKEPROOF_TEARDOWN").is_ok_and(|wanted| wanted == part)
 }
 
-/// A part was asked for, and it is another.
+/// True if another part than this one was asked for.
 fn elsewhere(part: &str) -> bool {
     std::env::var("SPIKEPROOF_TEARDOWN").is_ok_and(|wanted| !wanted.is_empty() && wanted != part)
 }

@@ -83,7 +83,7 @@ const SAMPLE: [(&str, Fault); 8] = [
 ];
 
 impl Fault {
-    /// The exit codes that a pipeline may see. Empty if the run was killed: then any end is
+    /// Returns the exit codes that a pipeline may see. Empty if the run was killed: then any end is
     /// accepted.
     fn exits(self, phase: &str) -> &'static [i32] {
         let made_nothing = phase == "plan";
@@ -114,7 +114,7 @@ impl Fault {
         }
     }
 
-    /// terraform works in two phases only.
+    /// True if terraform works in this phase; it works in two only.
     fn is_there(self, phase: &str) -> bool {
         let takes_terraform = matches!(self, Self::KillTerraform | Self::KillBoth);
         !takes_terraform || ["provision", "destroy"].contains(&phase)
@@ -286,8 +286,8 @@ async fn happen(trial: &mut Trial, fault: Fault, pid: u32) {
     }
 }
 
-/// A file that the run makes meanwhile can make one attempt fail; a second finds nothing that
-/// anybody makes again.
+/// Deletes a folder. A file that the run makes meanwhile can make one attempt fail; in a second
+/// nothing is made again.
 fn delete(folder: &Path) {
     let mut attempts = (0..100).map(|_| std::fs::remove_dir_all(folder));
     assert!(

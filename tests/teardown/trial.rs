@@ -72,8 +72,8 @@ impl Trial {
         trial
     }
 
-    /// Look-alikes: names like ours without the tag, the tag without a name of ours, names that
-    /// only begin like ours.
+    /// Makes look-alikes: names like ours without the tag, the tag without a name of ours, names
+    /// that only begin like ours.
     async fn strangers(&mut self) {
         let script = "
 import sys, pathlib
@@ -175,7 +175,7 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         )
     }
 
-    /// The run's own folder, once there is one.
+    /// Returns the run's own folder, once there is one.
     pub(crate) fn run_folder(&self) -> Option<PathBuf> {
         let entries = std::fs::read_dir(self.runs()).ok()?;
         entries
@@ -352,7 +352,7 @@ fn held(run: &Path) -> Option<PathBuf> {
         })
 }
 
-/// The first file below a folder that holds these bytes.
+/// Returns the first file below a folder that holds these bytes.
 fn holding(folder: &Path, bytes: &[u8]) -> Option<PathBuf> {
     std::fs::read_dir(folder)
         .ok()?
@@ -419,7 +419,8 @@ fn stand_in() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/teardown/terraform")
 }
 
-/// The binary without its debug information: an image of it is packed in a third of the time.
+/// Returns the binary without its debug information: an image of it is packed in a third of the
+/// time.
 fn small_binary() -> PathBuf {
     static SMALL: Mutex<Option<PathBuf>> = Mutex::new(None);
     let mut small = SMALL.lock().unwrap();

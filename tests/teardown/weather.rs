@@ -30,7 +30,7 @@ pub(crate) struct Weather {
 }
 
 impl Weather {
-    /// For twenty seconds nothing is answered.
+    /// Leaves all calls without an answer for twenty seconds.
     pub(crate) fn break_down(self: &Arc<Self>) {
         let weather = Arc::clone(self);
         weather.down.store(true, Ordering::Relaxed);

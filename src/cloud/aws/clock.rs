@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 pub struct ApiClock(Arc<Mutex<Option<Timestamp>>>);
 
 impl ApiClock {
-    /// The `Date` of the last answer: whole seconds.
+    /// Returns the `Date` of the last answer: whole seconds.
     pub fn last(&self) -> Option<Timestamp> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -181,8 +181,8 @@ const CODES: &[(Failure, &[&str])] = &[
 ];
 
 impl Failure {
-    /// By AWS's error code; by the status where the code says nothing. A 404 without a code may be
-    /// any web server's.
+    /// Classifies AWS's error code, or the status if the code tells nothing. A 404 without a code
+    /// may be any web server's.
     pub fn of_code(code: &str, http_status: Option<u16>) -> Self {
         let known = CODES.iter().find(|(_, codes)| codes.contains(&code));
         match (known, http_status) {
@@ -195,8 +195,8 @@ impl Failure {
         }
     }
 
-    /// As [`Failure::of_code`]. Two codes mean a wrong secret as well as a wrong clock; only their
-    /// message tells which.
+    /// Classifies an answer as [`Failure::of_code`] does. Two codes mean a wrong secret as well as
+    /// a wrong clock; only their message tells which.
     pub fn of_answer(code: Option<&str>, message: Option<&str>, http_status: Option<u16>) -> Self {
         let (code, message) = (
             code.unwrap_or_default(),
@@ -212,7 +212,7 @@ impl Failure {
         }
     }
 
-    /// `Disk` or `Network` where the kind of the error tells it, else `Unknown`.
+    /// Returns `Disk` or `Network` if the kind of the error tells it, else `Unknown`.
     pub fn of_io(kind: io::ErrorKind) -> Self {
         use io::ErrorKind;
         match kind {
@@ -230,8 +230,8 @@ impl Failure {
         }
     }
 
-    /// An SDK asks for credentials while it sends: that there are none looks like a call that was
-    /// never answered.
+    /// Classifies an SDK's error. An SDK asks for credentials while it sends, so missing ones look
+    /// like a call that was never answered.
     pub fn of_sdk<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: Error + ProvideErrorMetadata + 'static,
@@ -246,8 +246,8 @@ impl Failure {
         }
     }
 
-    /// By the first cause that tells, from the outside in. Credentials that could not be had are
-    /// looked into: an outage of what gives them passes.
+    /// Classifies by the first cause that tells, from the outside in. Missing credentials are
+    /// examined further: an outage of their provider passes.
     fn of_chain(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut found = None;
         for cause in causes(error) {
@@ -313,8 +313,8 @@ impl Failure {
         }
     }
 
-    /// The pause before the next attempt, without its jitter: it doubles, up to what this failure
-    /// usually takes.
+    /// Returns the pause before the next attempt, without its jitter: it doubles, up to what this
+    /// failure usually takes.
     pub fn pause(self, attempts: u32) -> Duration {
         let longest = match self {
             Self::TasksAlive | Self::NotEmpty | Self::Gone => 4,
@@ -331,7 +331,7 @@ fn is_not_found(code: &str) -> bool {
     code.ends_with("NotFound") || code.ends_with("NotFoundException")
 }
 
-/// The error and everything that caused it.
+/// Returns the error and everything that caused it.
 pub(super) fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -66,7 +66,7 @@ pub enum AwsError {
 }
 
 impl AwsError {
-    /// The kind of the failure; `Unknown` where the region is missing.
+    /// Returns the kind of the failure; `Unknown` where the region is missing.
     pub fn failure(&self) -> Failure {
         match self {
             Self::NoRegion => Failure::Unknown,
@@ -235,7 +235,7 @@ impl Aws {
             .unwrap_or_default()
     }
 
-    /// An AWS on this machine, such as the lab: its tasks are processes here.
+    /// True for an AWS on this machine, such as the lab: its tasks are processes here.
     pub fn is_local(&self) -> bool {
         self.endpoint.as_deref().is_some_and(is_loopback)
     }
@@ -281,7 +281,8 @@ fn refused(error: SdkError<GetCallerIdentityError>) -> AwsError {
     }
 }
 
-/// As the SDK's own clients: where the rest of a run needs a proxy, so does its proof.
+/// Makes a connector like those of the SDK's clients. If the rest of a run needs a proxy, so does
+/// its proof.
 fn connector(settings: HttpConnectorSettings) -> SharedHttpConnector {
     let connector = aws_smithy_http_client::Connector::builder()
         .connector_settings(settings)
@@ -327,7 +328,8 @@ fn is_loopback(endpoint: &str) -> bool {
     }
 }
 
-/// The whole chain of an SDK error in one line: its own `Display` says only "service error".
+/// Returns the whole chain of an SDK error in one line: its own `Display` says only "service
+/// error".
 pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut parts: Vec<String> = failure::causes(error).map(ToString::to_string).collect();
     parts.dedup();

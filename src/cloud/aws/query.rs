@@ -54,8 +54,8 @@ pub struct QueryError {
 }
 
 impl QueryError {
-    /// The thing asked for is not there, by AWS's own code: a bare 404 may be any web server's, and
-    /// proves nothing.
+    /// True if the resource is not there, by AWS's own code. A bare 404 may be any web server's,
+    /// and proves nothing.
     pub fn not_found(&self) -> bool {
         self.failure == Failure::Gone
     }
@@ -94,7 +94,8 @@ impl Service {
         }
     }
 
-    /// IAM is one per partition and signed for that partition's home.
+    /// Returns the region to sign for. IAM is one per partition, and signed for that partition's
+    /// home.
     fn signing_region(self, region: &str) -> &str {
         match (self, partition(region)) {
             (Self::Iam, Partition::Aws) => "us-east-1",
@@ -179,7 +180,7 @@ impl Query {
         }
     }
 
-    /// An EC2 or IAM action; the answer is XML.
+    /// Calls an EC2 or IAM action; returns the XML.
     pub async fn action(
         &self,
         service: Service,
@@ -211,7 +212,7 @@ impl Query {
         self.xml(call).await
     }
 
-    /// An operation of CloudWatch Logs or of the tagging API; question and answer are JSON.
+    /// Calls an operation of CloudWatch Logs or of the tagging API; request and answer are JSON.
     pub async fn json(
         &self,
         service: Service,
@@ -271,7 +272,7 @@ impl Query {
         }
     }
 
-    /// A call on a whole bucket, path style; `query` begins with `?` or is empty.
+    /// Calls a whole bucket, path style; `query` begins with `?` or is empty.
     pub async fn bucket(
         &self,
         method: &'static str,
@@ -447,7 +448,7 @@ fn unsigned(call: &Call, source: impl Into<BoxError>) -> QueryError {
     error(call, "Signing", Failure::Unknown, source.to_string()).because(source)
 }
 
-/// Percent-encoding of everything but RFC 3986's unreserved characters.
+/// Percent-encodes everything but RFC 3986's unreserved characters.
 pub fn encode(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for byte in value.bytes() {

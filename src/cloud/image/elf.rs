@@ -136,7 +136,8 @@ impl Header {
         })
     }
 
-    /// `None` where the program headers lie beyond what was read.
+    /// True if the program needs a loader; `None` if its headers lie beyond the bytes that were
+    /// read.
     fn needs_loader(&self, head: &[u8]) -> Option<bool> {
         for index in 0..self.programs {
             let at = self

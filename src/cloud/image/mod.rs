@@ -87,7 +87,7 @@ impl ImageError {
     }
 }
 
-/// The name OCI and Go use.
+/// Returns the name OCI and Go use.
 pub fn architecture(arch: Arch) -> &'static str {
     match arch {
         Arch::X86_64 => "amd64",
@@ -95,7 +95,7 @@ pub fn architecture(arch: Arch) -> &'static str {
     }
 }
 
-/// The architecture of this machine, where it is one that Fargate has.
+/// Returns the architecture of this machine, where it is one that Fargate has.
 pub fn own_arch() -> Arch {
     if cfg!(target_arch = "aarch64") {
         Arch::Arm64

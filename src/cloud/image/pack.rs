@@ -166,7 +166,7 @@ fn entry(path: &str, kind: EntryType, mode: u32, size: u64) -> std::io::Result<H
     Ok(header)
 }
 
-/// The roots that browsers trust, as PEM.
+/// Returns the roots that browsers trust, as PEM.
 fn root_certificates() -> String {
     let mut pem = String::new();
     for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {

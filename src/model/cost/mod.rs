@@ -64,7 +64,8 @@ pub struct TaskCost {
     pub task_time: Duration,
 }
 
-/// The price of one task per entry of `times`; a task shorter than a minute is billed for one.
+/// Returns the price of one task per entry of `times`; a task shorter than a minute is billed for
+/// one.
 pub fn of_tasks(size: TaskSize, arch: Arch, times: &[Duration]) -> TaskCost {
     let (vcpu, gb) = match arch {
         Arch::X86_64 => (PRICES.x86_vcpu_hour, PRICES.x86_gb_hour),
@@ -81,7 +82,7 @@ pub fn of_tasks(size: TaskSize, arch: Arch, times: &[Duration]) -> TaskCost {
     }
 }
 
-/// The estimate before a run: every task for the whole load and what surrounds it.
+/// Returns the estimate before a run: every task for the whole load and what surrounds it.
 pub fn estimate(size: TaskSize, arch: Arch, tasks: u32, load: Duration) -> TaskCost {
     of_tasks(size, arch, &vec![load + AROUND_THE_LOAD; tasks as usize])
 }

@@ -62,7 +62,7 @@ fn larges(family: &str, size: &str) -> Option<f64> {
     }
 }
 
-/// As a Fargate task on x86: what the API says of a task does not tell its architecture.
+/// Returns the price of a Fargate task on x86: the API does not tell a task's architecture.
 fn of_task(kind: &str) -> Option<f64> {
     let (units, memory) = kind.split_once(" CPU units, ")?;
     let (units, memory) = (

@@ -25,7 +25,7 @@ pub struct AddressRefusal {
 }
 
 impl AddressRefusal {
-    /// The refusal of this address as a sentence, with what would permit it.
+    /// Returns the refusal of this address as a sentence, with what would permit it.
     pub fn of(self, address: IpAddr) -> String {
         let then = self.permit.map_or_else(
             || "nothing permits it".to_owned(),
@@ -47,7 +47,7 @@ const MULTICAST: Option<AddressRefusal> = never("a multicast address");
 const UNSPECIFIED: Option<AddressRefusal> = never("an unspecified address (0.0.0.0/8, ::)");
 const RESERVED: Option<AddressRefusal> = never("a broadcast or reserved address (240.0.0.0/4)");
 
-/// Why load may not go to an address; nothing if it may.
+/// Returns why load may not go to an address; `None` if it may.
 pub fn refusal(address: IpAddr, policy: AddressPolicy) -> Option<AddressRefusal> {
     match address {
         IpAddr::V4(address) => of_four(address, policy),
@@ -70,7 +70,7 @@ pub struct AddressError {
     pub refusal: AddressRefusal,
 }
 
-/// The addresses of a name that may get load.
+/// Returns the addresses of a name that may get load.
 pub fn permitted(addresses: &[IpAddr], policy: AddressPolicy) -> Result<Vec<IpAddr>, AddressError> {
     let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) = addresses
         .iter()

@@ -39,7 +39,7 @@ pub enum OwnershipToken {
 }
 
 impl OwnershipToken {
-    /// For a sentence that ends in "must hold".
+    /// Returns the end of a sentence after "must hold".
     pub fn words(&self) -> String {
         match self {
             Self::Known(text) => text.clone(),

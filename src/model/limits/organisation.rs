@@ -48,7 +48,7 @@ impl Organisation {
         serde_saphyr::from_str(text).map_err(|error| OrganisationError::Form(Box::new(error)))
     }
 
-    /// Every limit that a run would break, each with its key.
+    /// Returns every limit that a run would break, each with its key.
     pub fn broken_by(&self, asked: &RequestedLoad) -> Vec<String> {
         let mut broken = Vec::new();
         if let Some(most) = self.max_rate.filter(|most| asked.rate > *most) {
@@ -87,7 +87,7 @@ impl Organisation {
         broken
     }
 
-    /// The smaller budget of the scenario's and the organisation's.
+    /// Returns the smaller budget of the scenario's and the organisation's.
     pub fn budget(&self, of_scenario: Option<Usd>) -> Option<Budget> {
         let own = of_scenario.map(|limit| Budget {
             limit,
@@ -104,7 +104,7 @@ impl Organisation {
     }
 }
 
-/// `*.example.com` is every name below, and not `example.com` itself.
+/// True if the pattern fits. `*.example.com` is every name below, and not `example.com` itself.
 fn fits(pattern: &str, host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let pattern = pattern.to_ascii_lowercase();

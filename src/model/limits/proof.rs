@@ -39,7 +39,7 @@ pub struct TargetAuthorization {
 }
 
 impl TargetAuthorization {
-    /// The proof in words, with the limits that hold without one.
+    /// Returns the proof in words, with the limits that hold without one.
     pub fn sentence(&self) -> String {
         let said = if self.said_allowed {
             ", said to be allowed (--i-am-allowed)"
@@ -77,12 +77,12 @@ pub fn ownership_token(account: &str) -> String {
         .collect()
 }
 
-/// The name of the TXT record that proves the ownership of a host.
+/// Returns the name of the TXT record that proves the ownership of a host.
 pub fn record_name(host: &str) -> String {
     format!("_spikeproof.{}", bare(host))
 }
 
-/// Names do not differ by case, nor by the dot of the root.
+/// True if both names are equal, apart from case and the dot of the root.
 pub fn same_host(one: &str, other: &str) -> bool {
     bare(one).eq_ignore_ascii_case(bare(other))
 }
@@ -92,7 +92,7 @@ fn bare(host: &str) -> &str {
 }
 
 impl OwnershipProof {
-    /// By the name of the group's load balancers alone.
+    /// Proves the target by the names of the group's load balancers alone.
     pub fn by_name(host: &str, balancers: &[String]) -> Option<Self> {
         // `dualstack.` before it is the same load balancer, with its IPv6 addresses.
         let names_host = |name: &&String| {
@@ -108,8 +108,8 @@ impl OwnershipProof {
             .map(Self::LoadBalancer)
     }
 
-    /// All of the host's addresses are that load balancer's: with one of another, load would go
-    /// there too.
+    /// Proves the target if all of the host's addresses are that load balancer's. If one is
+    /// another's, load would go there too.
     pub fn by_addresses(host: &[IpAddr], name: &str, balancer: &[IpAddr]) -> Option<Self> {
         let same = !host.is_empty() && host.iter().all(|address| balancer.contains(address));
         same.then(|| Self::AddressesOf(name.to_owned()))

@@ -65,7 +65,7 @@ pub struct Parts<L> {
 }
 
 impl<L: Default> Parts<L> {
-    /// No times yet.
+    /// Makes an entry without times.
     pub fn of(key: Key) -> Self {
         Self {
             key,

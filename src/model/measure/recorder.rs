@@ -105,7 +105,7 @@ pub struct RequestRecorder {
 }
 
 impl RequestRecorder {
-    /// An empty recorder for the steps and checks of a scenario.
+    /// Returns an empty recorder for the steps and checks of a scenario.
     pub fn new(shape: &ResultShape) -> Self {
         let (mut offsets, mut checks) = (Vec::new(), Vec::new());
         for flow in &shape.flows {
@@ -196,7 +196,7 @@ impl RequestRecorder {
         }
     }
 
-    /// The number of an instance, by its name.
+    /// Returns the number of an instance, by its name.
     pub fn instance(&mut self, name: &str) -> u16 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
@@ -247,7 +247,7 @@ impl RequestRecorder {
         self.second = second;
     }
 
-    /// A request goes out, `late` after its intended start.
+    /// Counts a request that is sent, `late` after its intended start.
     pub fn start(&mut self, at: Duration, late: Duration) {
         let late = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
         let saturation = self.saturation(at);
@@ -256,7 +256,7 @@ impl RequestRecorder {
         saturation.late_micros = saturation.late_micros.max(late);
     }
 
-    /// The entry of a moment's second, to count something in.
+    /// Returns the entry of a moment's second, to count something in.
     pub fn saturation(&mut self, at: Duration) -> &mut Saturation {
         let second = second(at);
         self.saturation.entry(second).or_insert_with(|| Saturation {
@@ -265,7 +265,8 @@ impl RequestRecorder {
         })
     }
 
-    /// Why there was no connection, in the words of the system or of TLS; a few kinds of them.
+    /// Counts a reason why there was no connection, in the words of the system or of TLS; only the
+    /// first 16 different reasons are kept.
     pub fn reason(&mut self, why: &str) {
         if let Some(count) = self.reasons.get_mut(why) {
             *count += 1;
@@ -274,7 +275,7 @@ impl RequestRecorder {
         }
     }
 
-    /// The entry of an address in a moment's second.
+    /// Returns the entry of an address in a moment's second.
     pub fn address(&mut self, at: Duration, address: SocketAddr) -> &mut AddressCount {
         let second = second(at);
         let new = AddressCount {
@@ -357,7 +358,7 @@ fn pack(parts: &Parts<LatencyHistogram>) -> Parts<super::PackedLatency> {
 pub(super) mod tests {
     use super::*;
 
-    /// A request of 5 ms, without parts.
+    /// Returns a request of 5 ms, without parts.
     pub(crate) fn plain(key: Key, ended: Duration, ending: Ending) -> Request<'static> {
         let took = Duration::from_millis(5);
         Request {

@@ -115,7 +115,7 @@ impl Saturation {
         self.resident_mib += other.resident_mib;
     }
 
-    /// The bound that this second is beyond, the gravest first.
+    /// Returns the bound that this second is beyond, the gravest first.
     pub fn beyond(&self) -> Option<Bound> {
         let late = self.late > 0 && self.late as f64 > self.starts as f64 * LATE_SHARE;
         [
@@ -148,7 +148,8 @@ pub struct Stretch {
     pub bound: Bound,
 }
 
-/// The stretches, out of seconds by time and task. A gap of one second does not end a stretch.
+/// Returns the stretches, out of seconds by time and task. A gap of one second does not end a
+/// stretch.
 pub fn stretches<'s>(seconds: impl Iterator<Item = (u32, &'s Saturation)>) -> Vec<Stretch> {
     let mut found: Vec<Stretch> = Vec::new();
     for (task, saturation) in seconds {

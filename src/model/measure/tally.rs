@@ -99,12 +99,12 @@ impl Tally {
         self.checks_failed += other.checks_failed;
     }
 
-    /// All requests, those that were never sent included.
+    /// Returns the number of all requests, including those that were never sent.
     pub fn requests(&self) -> u64 {
         self.ok + self.errors()
     }
 
-    /// All requests that did not end with [`Ending::Ok`].
+    /// Returns the number of requests that did not end with [`Ending::Ok`].
     pub fn errors(&self) -> u64 {
         self.check
             + self.status_5xx
@@ -121,7 +121,7 @@ impl Tally {
         self.ok + self.check + self.status_5xx + self.status_4xx
     }
 
-    /// The classes that happened, with the words reports use.
+    /// Returns the classes that happened, with the words reports use.
     pub fn classes(&self) -> Vec<(&'static str, u64)> {
         [
             ("failed checks", self.check),

@@ -47,7 +47,7 @@ impl Pass {
         (self.think + response.mul_f64(self.requests)).max(self.pace)
     }
 
-    /// Requests per second of a level.
+    /// Returns the requests per second of a level.
     pub fn rate(&self, model: Model, level: f64, response: Duration) -> f64 {
         match model {
             Model::Rate => level * self.requests,
@@ -55,7 +55,7 @@ impl Pass {
         }
     }
 
-    /// Sessions under way at a level.
+    /// Returns the sessions under way at a level.
     pub fn sessions(&self, model: Model, level: f64, response: Duration) -> f64 {
         match model {
             Model::Users => level,
@@ -83,8 +83,8 @@ fn count(flow: &Flow, block: &Block) -> (f64, Duration) {
     (requests * f64::from(block.repeat), think * block.repeat)
 }
 
-/// The most requests per second that are ever asked for, however fast the target answers; infinite
-/// where users wait for nothing but their answers.
+/// Returns the most requests per second that are ever asked for, however fast the target answers.
+/// Infinite if users wait for nothing but their answers.
 pub fn most(scenario: &Scenario) -> f64 {
     let pass = Pass::of(scenario);
     let endless = pass.length(Duration::ZERO).is_zero();
@@ -120,7 +120,8 @@ pub struct RowDemand {
     pub problem: Option<String>,
 }
 
-/// `workers` is how many of all tasks share the rows.
+/// Compares the rows that data files have and need; `workers` is the number of workers that share
+/// the rows.
 pub fn rows(scenario: &Scenario, schedule: &Schedule, workers: u32) -> Vec<RowDemand> {
     let iterations = iterations(scenario, schedule);
     let weights: f64 = scenario.flows.iter().map(|flow| flow.weight).sum();
@@ -165,7 +166,7 @@ pub fn rows(scenario: &Scenario, schedule: &Schedule, workers: u32) -> Vec<RowDe
     all
 }
 
-/// Over the whole run.
+/// Returns the iterations of the whole run.
 fn iterations(scenario: &Scenario, schedule: &Schedule) -> f64 {
     let length = Pass::of(scenario)
         .length(RESPONSES[0])
@@ -178,7 +179,7 @@ fn iterations(scenario: &Scenario, schedule: &Schedule) -> f64 {
     schedule.iterations() as f64 + users / length
 }
 
-/// The level over time in `width` columns, each as a share of the highest.
+/// Returns the level over time in `width` columns, each as a share of the highest.
 pub fn curve(schedule: &Schedule, width: usize) -> Vec<f64> {
     let level_in = |column: usize| {
         schedule.level_at(

@@ -16,7 +16,7 @@ pub enum AlarmModelState {
 }
 
 impl AlarmModelState {
-    /// CloudWatch's word, such as `INSUFFICIENT_DATA`.
+    /// Returns CloudWatch's word, such as `INSUFFICIENT_DATA`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "OK",
@@ -42,7 +42,7 @@ pub enum BreachRule {
 impl BreachRule {
     const ALL: [Self; 4] = [Self::Above, Self::AtLeast, Self::Below, Self::AtMost];
 
-    /// CloudWatch's word.
+    /// Returns CloudWatch's word.
     pub fn operator(self) -> &'static str {
         match self {
             Self::Above => "GreaterThanThreshold",
@@ -52,7 +52,7 @@ impl BreachRule {
         }
     }
 
-    /// The rule of a `ComparisonOperator`; `None` for those of anomaly detection.
+    /// Returns the rule of a `ComparisonOperator`; `None` for those of anomaly detection.
     pub fn of_operator(word: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -90,7 +90,7 @@ pub enum MissingData {
 }
 
 impl MissingData {
-    /// The meaning of `TreatMissingData`; an unknown word is `missing`, AWS's default.
+    /// Returns the meaning of `TreatMissingData`; an unknown word is `missing`, AWS's default.
     pub fn of_word(word: &str) -> Self {
         match word {
             "ignore" => Self::Ignore,
@@ -142,7 +142,7 @@ pub struct AlarmModel {
 }
 
 impl AlarmModel {
-    /// N of N, missing data left out. A new alarm knows nothing yet.
+    /// Makes an alarm of N of N datapoints, missing data left out. A new alarm knows nothing yet.
     pub fn new(comparison: BreachRule, threshold: f64, datapoints: usize) -> Self {
         Self {
             comparison,
@@ -155,7 +155,7 @@ impl AlarmModel {
         }
     }
 
-    /// M of N.
+    /// Changes the alarm to `datapoints` of `window` periods.
     pub fn of(self, window: usize, missing: MissingData) -> Self {
         Self {
             window: window.max(self.datapoints),
@@ -164,7 +164,7 @@ impl AlarmModel {
         }
     }
 
-    /// The state after the last datapoint.
+    /// Returns the state after the last datapoint.
     pub fn state(&self) -> AlarmModelState {
         self.state
     }

@@ -47,7 +47,7 @@ impl Cooling {
         to >= from || now >= self.back_until
     }
 
-    /// A change is decided `now`, and `done` when its last task has come or gone.
+    /// Notes a change that is decided at `now`, and is `done` when its last task has come or gone.
     pub fn changed(
         &mut self,
         from: u32,

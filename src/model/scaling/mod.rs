@@ -21,7 +21,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// The capacity within the bounds that is nearest to a wanted one.
+    /// Returns the capacity within the bounds that is nearest to a wanted one.
     pub fn clamp(self, wanted: u32) -> u32 {
         wanted.min(self.max).max(self.min)
     }

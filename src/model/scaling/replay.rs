@@ -207,7 +207,7 @@ impl<'a> ReplayedGroup<'a> {
         }
     }
 
-    /// Those that take no load any more and are still paid for.
+    /// Returns the number of instances that take no load any more and are still paid for.
     fn draining(&mut self, second: u32) -> usize {
         self.leaving.retain(|gone| *gone > second);
         self.leaving.len()

@@ -20,7 +20,7 @@ pub enum AdjustmentType {
 }
 
 impl AdjustmentType {
-    /// AWS's word.
+    /// Returns AWS's word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Change => "ChangeInCapacity",
@@ -29,7 +29,7 @@ impl AdjustmentType {
         }
     }
 
-    /// The type of AWS's word; `None` if the word is not known.
+    /// Returns the type of AWS's word; `None` if the word is not known.
     pub fn of_word(word: &str) -> Option<Self> {
         [Self::Change, Self::Exact, Self::Percent]
             .into_iter()
@@ -150,7 +150,7 @@ pub struct SimpleScaling {
 }
 
 impl SimpleScaling {
-    /// The capacity wanted while the alarm is in ALARM, within the bounds.
+    /// Returns the capacity wanted while the alarm is in ALARM, within the bounds.
     pub fn wanted(&self, seen: GroupReading, bounds: Bounds) -> u32 {
         bounds.clamp(self.adjustment.apply(seen.desired, self.change, self.least))
     }

@@ -187,7 +187,7 @@ fn bodies(
     found
 }
 
-/// One value, or a list of them.
+/// Returns the nodes of one value, or of a list of values.
 fn several(node: Option<&Node>) -> Vec<&Node> {
     match node {
         None => Vec::new(),
@@ -199,7 +199,7 @@ fn several(node: Option<&Node>) -> Vec<&Node> {
     }
 }
 
-/// As it stands in the file, for a name; never what a variable held.
+/// Returns the value as it stands in the file, for a name; never a variable's value.
 fn written(node: &Node) -> String {
     match &node.value {
         NodeValue::Text(text) => text.chars().take(60).collect(),
@@ -211,7 +211,7 @@ fn written(node: &Node) -> String {
     }
 }
 
-/// A regular expression, compiled to see whether it is one.
+/// Reads a regular expression; it is compiled to see if it is valid.
 pub(super) fn text_of_pattern(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
     match regex::Regex::new(&text.value) {

@@ -17,7 +17,7 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// The data files it draws from.
+    /// Returns the data files it draws from.
     pub fn draws(&self) -> Vec<u16> {
         let right = self.comparison.iter().flat_map(|(_, right)| right.data());
         self.left.data().into_iter().chain(right).collect()
@@ -105,7 +105,7 @@ fn parse(text: &str, known: &TemplateScope<'_>) -> Result<Condition, TemplateFau
     })
 }
 
-/// The first operator outside quotes.
+/// Returns the first operator outside quotes.
 fn operator(text: &str, from: usize) -> Option<(usize, usize, Operator)> {
     const OPERATORS: [(&str, Operator); 6] = [
         ("==", Operator::Equal),

@@ -144,7 +144,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> DataFile {
     }
 }
 
-/// One word of a few.
+/// Reads a word that must be one of a few.
 pub(super) fn choice<T: Copy>(
     reader: &mut Reader<'_>,
     node: &Node,
@@ -238,7 +238,8 @@ fn csv(bytes: &[u8]) -> Result<Table, TableError> {
     Ok((columns, rows?))
 }
 
-/// The columns are those of the first object; a row that lacks one is an error.
+/// Reads a table of JSON lines. The columns are those of the first object; a row that lacks one is
+/// an error.
 fn json_lines(bytes: &[u8]) -> Result<Table, TableError> {
     let text = std::str::from_utf8(bytes)?;
     let (mut columns, mut rows) = (Vec::new(), Vec::new());

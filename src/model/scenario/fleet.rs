@@ -90,7 +90,7 @@ fn memory(reader: &mut Reader<'_>, node: &Node, cpu: Option<u32>) -> Option<u32>
     Some(mib)
 }
 
-/// `GB` and `MB` are 1024 MiB and 1 MiB, as ECS counts.
+/// Reads a size in MiB. `GB` and `MB` are 1024 MiB and 1 MiB, as ECS counts.
 fn parse_memory(text: &str) -> Option<u32> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let mib = match text[digits..].trim() {

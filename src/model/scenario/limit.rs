@@ -25,7 +25,7 @@ impl Limit {
         asked: false,
     };
 
-    /// The threshold that the spikes are held to; else any; else the one that is assumed.
+    /// Returns the threshold that the spikes are held to; else any; else the one that is assumed.
     pub fn of(scenario: &Scenario) -> Self {
         let found = Self::in_the_spike(scenario).or_else(|| threshold(scenario, P95, |_| true));
         found.map_or(Self::ASSUMED, |limit| Self {
@@ -34,7 +34,7 @@ impl Limit {
         })
     }
 
-    /// The share of errors allowed in the spikes, if the scenario says so.
+    /// Returns the share of errors allowed in the spikes, if the scenario says so.
     pub fn errors_in_the_spike(scenario: &Scenario) -> Option<f64> {
         in_the_spikes(scenario, ThresholdMetric::Errors, |scope| {
             matches!(scope, ThresholdScope::EachPhase)
@@ -83,7 +83,7 @@ fn in_the_spikes(
     })
 }
 
-/// The strictest limit on a metric of all requests, of the scopes wanted.
+/// Returns the strictest limit on a metric of all requests, of the scopes wanted.
 fn threshold(
     scenario: &Scenario,
     metric: ThresholdMetric,

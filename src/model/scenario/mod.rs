@@ -133,7 +133,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// The steps of a flow or group, or those with a name: what `of NAME` means.
+    /// Returns the steps of a flow or group, or those with a name: the meaning of `of NAME`.
     pub fn named(&self, name: &str) -> Vec<(u16, u16)> {
         let mut found = Vec::new();
         for (flow_index, flow) in (0..).zip(&self.flows) {
@@ -167,7 +167,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// `cluster/service`.
+    /// Reads `cluster/service`.
     pub fn service(text: &str) -> Option<Self> {
         let (cluster, service) = text.split_once('/')?;
         let fits = |name: &str| {
@@ -321,7 +321,7 @@ impl std::fmt::Display for Url {
 }
 
 impl Url {
-    /// The `Host` header: the port only where it is not the scheme's own.
+    /// Returns the `Host` header: the port only where it is not the scheme's own.
     pub fn authority(&self) -> String {
         let own = if self.https { 443 } else { 80 };
         if self.port == own {
@@ -375,7 +375,7 @@ fn is_name(text: &str) -> bool {
 }
 
 impl LoadPhase {
-    /// Ramp and hold together.
+    /// Returns the duration of ramp and hold together.
     pub fn duration(&self) -> Duration {
         self.ramp + self.hold
     }
@@ -401,12 +401,12 @@ pub enum PhaseRole {
 }
 
 impl PhaseRole {
-    /// Warm-up and cool-down are shown, not judged.
+    /// True if the phase is judged: warm-up and cool-down are only shown.
     pub fn judged(self) -> bool {
         !matches!(self, Self::WarmUp | Self::CoolDown)
     }
 
-    /// The word of the scenario file, such as `warm-up`.
+    /// Returns the word of the scenario file, such as `warm-up`.
     pub fn word(self) -> &'static str {
         match self {
             Self::WarmUp => "warm-up",
@@ -442,7 +442,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// The data files that its steps and conditions draw from.
+    /// Returns the data files that its steps and conditions draw from.
     pub fn draws(&self) -> Vec<u16> {
         let mut data: Vec<u16> = self.steps.iter().flat_map(Step::draws).collect();
         data.extend(self.setup.draws());
@@ -469,7 +469,7 @@ pub enum Think {
 }
 
 impl Think {
-    /// The average pause.
+    /// Returns the average pause.
     pub fn mean(self) -> Duration {
         match self {
             Self::None => Duration::ZERO,

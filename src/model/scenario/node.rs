@@ -72,7 +72,7 @@ fn syntax_problem(text: &str, error: &serde_saphyr::Error) -> Problem {
         .help(help)
 }
 
-/// Syntax errors have a line and a column, but not always bytes.
+/// Returns the place of a syntax error. It has a line and a column, but not always bytes.
 fn syntax_span(text: &str, location: &Location) -> Range<usize> {
     if location.span().byte_offset().is_some() {
         return span_of(location);

@@ -58,8 +58,8 @@ pub(super) fn own_access(name: &str) -> Option<&'static str> {
         })
 }
 
-/// Every secret that a text names, wherever: what must be kept before anything of the text is
-/// shown.
+/// Returns every secret that a text names, in any place. The secrets must be kept before anything
+/// of the text is shown.
 pub fn secrets_named(text: &str) -> BTreeSet<&str> {
     let starts = text.match_indices("${secret:").map(|(at, _)| &text[at..]);
     let written = starts.filter_map(|rest| rest.get(..=rest.find('}')?));

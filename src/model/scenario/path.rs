@@ -13,7 +13,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The text as one part of a path or query: only letters, digits and `-._~` stay.
+/// Returns the text as one part of a path or query: only letters, digits and `-._~` stay.
 pub fn percent_encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }

@@ -47,7 +47,7 @@ struct PhaseDraft {
     role: Option<PhaseRole>,
 }
 
-/// The phases; of faulty ones at least their names.
+/// Returns the phases; of faulty ones at least their names.
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node, common: &Common) -> Vec<LoadPhase> {
     let before = reader.problems.len();
     let items = reader.items(node, "phases", "{ name: sustained, users: 500, hold: 10m }");
@@ -299,7 +299,7 @@ struct PhaseShape {
     holds: bool,
 }
 
-/// The rule is written on [`PhaseRole`].
+/// Infers the roles by the rule on [`PhaseRole`].
 fn infer_roles(shapes: &[PhaseShape]) -> Vec<PhaseRole> {
     let peak = shapes.iter().map(|shape| shape.level).fold(0.0, f64::max);
     let first_peak = shapes

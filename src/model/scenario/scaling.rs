@@ -85,7 +85,7 @@ pub(super) fn read(
     }
 }
 
-/// `off`, or a duration.
+/// Reads `off`, or a duration.
 fn fresh_instances(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
     let text = reader.text(node)?;
     if text.value == "off" {
@@ -103,7 +103,7 @@ fn fresh_instances(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
     found
 }
 
-/// `5%`, as a share.
+/// Reads `5%`, as a share.
 fn share(reader: &mut Reader<'_>, node: &Node) -> Option<f64> {
     let text = reader.text(node)?;
     let found = text

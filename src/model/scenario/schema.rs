@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::fields::{Field, FieldKind, Object, SCENARIO};
 
-/// Draft 2020-12. Editors complete and explain with it; `read` checks more than a schema can say.
+/// Returns the JSON schema, Draft 2020-12. Editors complete and explain with it; `read` checks more
+/// than a schema can say.
 pub fn json_schema() -> Value {
     let mut definitions = Map::new();
     let mut root = object(&SCENARIO, &mut definitions);
@@ -187,7 +188,7 @@ mod tests {
             .join(file)
     }
 
-    /// With `UPDATE_DOCS=1` the page is written instead of compared.
+    /// Compares the page with the committed one. With `UPDATE_DOCS=1` the page is written instead.
     fn same_as_committed(file: &str, wanted: &str) {
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(docs(file), wanted).unwrap();

@@ -46,7 +46,7 @@ impl Step {
         checks.chain(captures).chain(always).collect()
     }
 
-    /// The data files it draws from.
+    /// Returns the data files it draws from.
     pub fn draws(&self) -> Vec<u16> {
         let headers = self.headers.iter().map(|(_, value)| value);
         let body = self.body.iter().map(|body| &body.content);
@@ -86,7 +86,7 @@ pub enum Action {
 }
 
 impl Block {
-    /// The data files that its conditions draw from.
+    /// Returns the data files that its conditions draw from.
     pub fn draws(&self) -> Vec<u16> {
         let mut data: Vec<u16> = self.condition.iter().flat_map(Condition::draws).collect();
         for action in &self.actions {
@@ -139,7 +139,7 @@ impl Method {
         Self::Options,
     ];
 
-    /// The word on the wire, such as `GET`.
+    /// Returns the word on the wire, such as `GET`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -152,7 +152,7 @@ impl Method {
         }
     }
 
-    /// Its key in the file.
+    /// Returns the method's key in the file.
     pub fn key(self) -> &'static str {
         match self {
             Self::Get => "get",

@@ -102,7 +102,7 @@ pub(super) struct TemplateScope<'a> {
 }
 
 impl Template {
-    /// A template that never changes.
+    /// Returns a template that never changes.
     pub fn text(text: impl Into<Vec<u8>>) -> Self {
         let text = text.into();
         Self {
@@ -114,7 +114,7 @@ impl Template {
         }
     }
 
-    /// The bytes, if nothing in them changes.
+    /// Returns the bytes, if nothing in them changes.
     pub fn constant(&self) -> Option<&[u8]> {
         match self.segments.as_slice() {
             [] => Some(&[]),
@@ -147,14 +147,14 @@ impl Template {
         })
     }
 
-    /// The data files it draws from.
+    /// Returns the data files it draws from.
     pub fn data(&self) -> Vec<u16> {
         self.expressions().flat_map(Expression::data).collect()
     }
 }
 
 impl Expression {
-    /// The data files that it draws from, by index; one may come several times.
+    /// Returns the data files that it draws from, by index; one may come several times.
     pub(super) fn data(&self) -> Vec<u16> {
         match self {
             Self::Column(data, _) => vec![*data],
@@ -232,7 +232,7 @@ pub(super) fn parse(
     Ok(template)
 }
 
-/// The `}}` that is not inside quotes.
+/// Returns the `}}` that is not inside quotes.
 fn closing(text: &str) -> Option<usize> {
     let mut quoted = false;
     for (at, c) in text.char_indices() {
@@ -245,7 +245,7 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-/// One expression, in a part of a text.
+/// Reads one expression, in a part of a text.
 pub(super) fn expression(
     text: &str,
     range: Range<usize>,
@@ -442,7 +442,7 @@ fn bounds(arguments: &str) -> Option<Vec<i64>> {
         .collect()
 }
 
-/// The items of a list in brackets.
+/// Returns the items of a list in brackets.
 fn literals(arguments: &str) -> Option<Vec<Literal>> {
     let list = arguments.trim().strip_prefix('[')?.strip_suffix(']')?;
     split(list)
@@ -451,7 +451,7 @@ fn literals(arguments: &str) -> Option<Vec<Literal>> {
         .collect()
 }
 
-/// At commas outside quotes.
+/// Splits at commas outside quotes.
 fn split(list: &str) -> Vec<&str> {
     let (mut items, mut from, mut quoted) = (Vec::new(), 0, false);
     for (at, c) in list.char_indices() {
@@ -468,7 +468,7 @@ fn split(list: &str) -> Vec<&str> {
     items
 }
 
-/// `"text"`, a number, `true` or `false`.
+/// Reads `"text"`, a number, `true` or `false`.
 pub(super) fn literal(text: &str) -> Option<Literal> {
     if let Some(inner) = text
         .strip_prefix('"')

@@ -67,7 +67,7 @@ struct Bill {
 }
 
 impl FargateFleet {
-    /// A fleet without tasks yet; calls nothing.
+    /// Returns a fleet without tasks yet; calls nothing.
     pub fn new(aws: &Aws, placement: Placement, orders: Orders) -> Self {
         let client = Client::new(&aws.sdk);
         Self {
@@ -95,8 +95,8 @@ impl FargateFleet {
         Ok(tasks)
     }
 
-    /// Every task of the run's cluster that is not stopped: also those whose RunTask answer was
-    /// lost.
+    /// Returns every task of the run's cluster that is not stopped: also those whose RunTask answer
+    /// was lost.
     async fn alive(&self) -> Result<Vec<String>, FleetError> {
         let mut found = Vec::new();
         let mut token = None;
@@ -138,8 +138,8 @@ impl FargateFleet {
         Ok(asked.send().await)
     }
 
-    /// Before a slot gets another task: one whose answer was lost for good may be there, and costs
-    /// as much as any.
+    /// Stops twins before a slot gets another task. A task whose launch was never answered may
+    /// exist, and costs as much as any.
     async fn stop_twins(&mut self, slot: u32) -> Result<(), FleetError> {
         let twins = self.describe(&self.alive().await?).await?;
         for twin in twins.iter().filter(|task| slot_of(task) == Some(slot)) {

@@ -41,7 +41,7 @@ pub struct LocalFleet {
 }
 
 impl LocalFleet {
-    /// A fleet without processes yet; `folder` takes their logs.
+    /// Returns a fleet without processes yet; `folder` takes their logs.
     pub fn new(binary: PathBuf, channel: String, folder: PathBuf, orders: Orders) -> Self {
         Self {
             binary,
@@ -114,7 +114,7 @@ impl Fleet for LocalFleet {
         Ok(())
     }
 
-    /// This machine is paid for already.
+    /// Returns no time: this machine is paid for already.
     fn billed(&self) -> Vec<Duration> {
         Vec::new()
     }

@@ -92,7 +92,7 @@ pub trait Fleet: Send + Sync {
     /// stopped task; `attempt` (from 1) tells the two apart on the channel.
     async fn launch(&mut self, slot: u32, attempt: u32) -> Result<String, FleetError>;
 
-    /// The state of every slot's latest task.
+    /// Returns the state of every slot's latest task.
     async fn tasks(&mut self) -> Result<Vec<TaskState>, FleetError>;
 
     /// Asks every task to stop, and returns when none is alive or the fleet's own patience has

@@ -4,7 +4,7 @@
 use super::names::{ResourceNames, Thing};
 use super::record::Record;
 
-/// Everything intended and not proven gone since, in the order of deletion.
+/// Returns every resource intended and not proven gone since, in the order of deletion.
 pub fn leftovers(records: &[Record]) -> Vec<Thing> {
     let mut left: Vec<Thing> = Vec::new();
     let mut names = None;
@@ -30,8 +30,8 @@ pub fn leftovers(records: &[Record]) -> Vec<Thing> {
     left
 }
 
-/// An apply was begun, and neither its end nor a finished run is in the journal: what it was making
-/// may still appear.
+/// True if an apply was begun, and neither its end nor a finished run is in the journal. Its
+/// resources may still appear.
 pub fn unsettled(records: &[Record]) -> bool {
     let begun = records
         .iter()

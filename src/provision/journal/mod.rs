@@ -204,7 +204,7 @@ impl Journal {
         Ok(())
     }
 
-    /// The disk was full, and the reserve is used: nothing new may be begun.
+    /// True if the disk was full and the reserve is used: then nothing new may begin.
     pub fn is_full(&self) -> bool {
         self.full
     }
@@ -251,18 +251,19 @@ impl Found {
     }
 }
 
-/// Behind the good bytes stands more than a line that was being written.
+/// True if there is more after the good bytes than a line that was being written.
 fn is_damaged(bytes: &[u8], good: usize) -> bool {
     bytes.get(good..).is_some_and(|rest| rest.contains(&b'\n'))
 }
 
-/// The whole records of a run's journal, without becoming its owner. Empty where there is none.
+/// Returns the whole records of a run's journal, without becoming its owner. Empty where there is
+/// none.
 pub fn read(folder: &Path) -> Vec<Record> {
     Found::of(folder.to_owned()).records
 }
 
-/// Every run below `runs`, oldest first. Folders that cannot be read are listed without records: a
-/// broken journal may still be a run that left something.
+/// Returns every run below `runs`, oldest first. Folders that cannot be read are listed without
+/// records: a broken journal may still be a run that left something.
 pub fn folders(runs: &Path) -> JournalResult<Vec<Found>> {
     let entries = match std::fs::read_dir(runs) {
         Ok(entries) => entries,
@@ -320,8 +321,8 @@ pub fn head(records: &[Record]) -> Option<&record::Run> {
     })
 }
 
-/// The same for a run that others may have begun: with its region and profile, where this
-/// environment has another.
+/// Returns the same command for a run that others may have begun. It sets the run's region, profile
+/// and endpoint if this environment has others.
 pub fn reap_command_of(runs: &Path, run: &record::Run) -> String {
     in_its_place(run, |name| std::env::var(name).ok()) + &reap_command(runs, &run.run)
 }
@@ -367,7 +368,7 @@ pub fn reap_command(runs: &Path, run: &RunId) -> String {
     }
 }
 
-/// For a shell.
+/// Quotes a text for a shell.
 fn quoted(text: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@".contains(letter);
     if text.chars().all(plain) {

@@ -57,7 +57,7 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
-    /// The words for people, for example `ECR repository`.
+    /// Returns the words for people, for example `ECR repository`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Tasks => "tasks of cluster",
@@ -94,7 +94,7 @@ pub struct ResourceNames {
 }
 
 impl ResourceNames {
-    /// All names of this run.
+    /// Returns all names of this run.
     pub fn of(run: &RunId) -> Self {
         Self {
             cluster: run.to_string(),
@@ -108,7 +108,7 @@ impl ResourceNames {
         }
     }
 
-    /// Everything, in the order of deletion.
+    /// Returns all things, in the order of deletion.
     pub fn things(&self) -> Vec<Thing> {
         let thing = |kind, name: &str| Thing {
             kind,

@@ -97,7 +97,8 @@ const FIXED: [&str; 11] = [
     "exit",
 ];
 
-/// One line, with its line feed. A door of redaction: reasons and URLs are whatever somebody said.
+/// Writes one line, with its line feed. The text is redacted here, because reasons and URLs come
+/// from outside.
 pub fn encode(sequence: u64, record: &Record) -> Result<Vec<u8>, serde_json::Error> {
     // A record whose fixed words are kept is always one again.
     let clean = redact::message(record, &FIXED);
@@ -113,7 +114,7 @@ pub fn encode(sequence: u64, record: &Record) -> Result<Vec<u8>, serde_json::Err
     .into_bytes())
 }
 
-/// The records up to the first bad one, and how many bytes they take.
+/// Returns the records up to the first bad one, and how many bytes they take.
 pub fn decode(bytes: &[u8]) -> (Vec<Record>, usize) {
     let mut records = Vec::new();
     let mut good = 0;
@@ -142,7 +143,7 @@ fn line(bytes: &[u8], sequence: u64) -> Option<(Record, usize)> {
     Some((record, end + 1))
 }
 
-/// Eight hexadecimal digits and a space.
+/// Reads eight hexadecimal digits and a space.
 fn hex(field: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(field).ok()?.strip_suffix(' ')?;
     u64::from_str_radix(digits, 16).ok()

@@ -44,14 +44,14 @@ pub fn release(folder: &Path) {
     drop(std::fs::remove_file(folder.join(RESERVE)));
 }
 
-/// The free bytes for an ordinary user, if they are too few to begin with.
+/// Returns the free bytes for an ordinary user, if they are too few to begin with.
 pub fn shortage(folder: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(folder).ok()?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     (free < LEAST).then_some(free)
 }
 
-/// The kind of file system that a folder is on.
+/// Returns the kind of file system that a folder is on.
 pub fn file_system(folder: &Path) -> FileSystem {
     // statfs(2): NFS, SMB, SMB2, tmpfs.
     const NETWORK: [u64; 3] = [0x6969, 0x517b, 0xfe53_4d42];

@@ -136,7 +136,7 @@ const WORDS: &[(Failure, &[&str])] = &[
     ),
 ];
 
-/// The failure that a diagnostic, or the plain text of `init`, speaks of.
+/// Returns the failure that a diagnostic, or the plain text of `init`, speaks of.
 pub fn failure(said: &str) -> Failure {
     let said = said.to_lowercase();
     WORDS

@@ -113,9 +113,9 @@ pub struct Terraform {
 }
 
 impl Terraform {
-    /// `user` is the environment we were started with. `listen` hears every message while terraform
-    /// runs. The lock is inherited by terraform and its plugins: it is free when none of them lives
-    /// any more, whatever became of us.
+    /// Makes the driver. `user` is the environment we were started with. `listen` gets every
+    /// message while terraform runs. The lock is inherited by terraform and its plugins: it is free
+    /// only when none of them lives, even if our process is gone.
     pub fn new(
         binary: Binary,
         folder: &Path,
@@ -253,8 +253,8 @@ fn write_variables(path: &Path, variables: &Variables) -> TerraformResult<()> {
     file.write_all(&text).map_err(failed("write", path))
 }
 
-/// Two inits must not fill one plugin cache at the same time (terraform#31964). Free when the file
-/// is dropped.
+/// Locks the plugin cache until the file is dropped: two inits must not fill one cache at the same
+/// time (terraform#31964).
 async fn lock_cache(cache: PathBuf) -> TerraformResult<File> {
     std::fs::create_dir_all(&cache).map_err(failed("create", &cache))?;
     let path = cache.join(".spikeproof.lock");

@@ -12,8 +12,8 @@ struct FakeTerraform {
     terraform: Terraform,
 }
 
-/// A run folder and a fake terraform that records argv, environment and process group, then runs
-/// `script`.
+/// Returns a run folder and a fake terraform that records argv, environment and process group, then
+/// runs `script`.
 fn stage(script: &str) -> FakeTerraform {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("terraform");

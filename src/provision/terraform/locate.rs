@@ -66,7 +66,8 @@ pub enum LocateError {
     },
 }
 
-/// The binary to use: `asked` (`--terraform`), or the first that exists in the documented order.
+/// Returns the binary to use: `asked` (`--terraform`), or the first that exists in the documented
+/// order.
 pub async fn locate(
     asked: Option<&Path>,
     env: impl Fn(&str) -> Option<OsString>,

@@ -203,7 +203,7 @@ pub struct Lines {
 const LONGEST: usize = 8 * 1024 * 1024;
 
 impl Lines {
-    /// The lines that `bytes` completes.
+    /// Returns the lines that `bytes` completes.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         let mut parts = bytes.split(|byte| *byte == b'\n').peekable();

@@ -36,12 +36,12 @@ struct Resource {
     instances: serde_json::Value,
 }
 
-/// The state, if it is whole.
+/// Returns the state, if it is whole.
 fn whole(bytes: &[u8]) -> Option<StateFile> {
     serde_json::from_slice(bytes).ok()
 }
 
-/// The serial of a state that is whole.
+/// Returns the serial of a state that is whole.
 fn serial(bytes: &[u8]) -> Option<u64> {
     whole(bytes).map(|state| state.serial)
 }
@@ -119,8 +119,8 @@ pub fn best_state(folder: &Path) -> io::Result<Best> {
     }
 }
 
-/// A state that came from elsewhere, such as the run's bucket, as one of the copies. Only if all
-/// that it has is the run's: whoever could write it must not decide what terraform deletes.
+/// Adopts a state from elsewhere, such as the run's bucket, as one of the copies. All of its
+/// resources must be the run's: its author must not decide what terraform deletes.
 pub fn adopt(folder: &Path, run: &RunId, bytes: &[u8]) -> io::Result<bool> {
     let Some(StateFile {
         serial, resources, ..
@@ -142,8 +142,8 @@ pub fn adopt(folder: &Path, run: &RunId, bytes: &[u8]) -> io::Result<bool> {
     Ok(true)
 }
 
-/// With a full disk terraform's last resort is to print the state: one line of its log, with a
-/// `state` object.
+/// Returns the states that terraform printed. With a full disk this is its last resort: one line of
+/// its log, with a `state` object.
 fn dumps(folder: &Path) -> Vec<Vec<u8>> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
@@ -165,7 +165,7 @@ fn dumps(folder: &Path) -> Vec<Vec<u8>> {
 /// Terraform's words that introduce its dump of the state.
 const DUMP: &str = "Emergency state dump";
 
-/// By serial, oldest first.
+/// Returns the copies by serial, oldest first.
 fn copies(folder: &Path) -> Vec<(u64, PathBuf)> {
     let Ok(entries) = std::fs::read_dir(folder.join(COPIES)) else {
         return Vec::new();

@@ -63,7 +63,7 @@ impl Guard {
         })
     }
 
-    /// Its process, if it still runs.
+    /// Returns the guard's process id, if it still runs.
     pub fn pid(&mut self) -> Option<u32> {
         if self.is_gone() {
             None
@@ -76,7 +76,7 @@ impl Guard {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
-    /// The file with the guard's output, in the run's folder.
+    /// Returns the file with the guard's output, in the run's folder.
     pub fn log(&self) -> PathBuf {
         self.options.folder.join(LOG)
     }

@@ -50,7 +50,7 @@ impl Inventory {
         Ok(alive)
     }
 
-    /// At most a page of ListTasks: as many as DescribeTasks takes.
+    /// Returns at most a page of ListTasks: DescribeTasks takes no more.
     pub(super) async fn not_stopped(
         &self,
         cluster: &str,
@@ -275,7 +275,7 @@ fn run_of(tags: &[aws_sdk_ecs::types::Tag]) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// `arn:aws:ecs:eu-west-1:123456789012:task-definition/FAMILY:7`
+/// Returns the family of `arn:aws:ecs:eu-west-1:123456789012:task-definition/FAMILY:7`.
 fn family_of(arn: &str) -> Option<&str> {
     arn.rsplit_once('/')?.1.split(':').next()
 }

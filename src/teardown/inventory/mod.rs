@@ -119,7 +119,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// The things of one run, in the account and region of `aws`; calls nothing yet.
+    /// Returns the things of one run, in the account and region of `aws`; calls nothing yet.
     pub fn new(aws: &Aws, run: &RunId) -> Self {
         Self {
             run: run.to_string(),
@@ -131,7 +131,8 @@ impl Inventory {
         }
     }
 
-    /// For a run of which nothing but its id is known: a cluster called like a run may be anyone's.
+    /// Restricts the inventory to tagged things, for a run of which only the id is known. A cluster
+    /// called like a run may be anyone's.
     pub fn tagged_only(self) -> Self {
         Self {
             tagged_only: true,
@@ -249,7 +250,8 @@ impl Inventory {
     }
 }
 
-/// By the length of a list: an empty one shows that nothing of the kind is there.
+/// Returns the presence by the length of a list: an empty one shows that nothing of the kind is
+/// there.
 fn presence(count: usize, call: &str, what: &str) -> Presence {
     let evidence = format!("{call}: {count} {what}");
     if count == 0 {
@@ -259,7 +261,8 @@ fn presence(count: usize, call: &str, what: &str) -> Presence {
     }
 }
 
-/// An answer that is not an error shows the thing; only "not found" shows that it is gone.
+/// Returns the presence by an answer. One that is not an error shows the thing; only "not found"
+/// shows that it is gone.
 fn found(call: &str, answer: Result<String, QueryError>) -> Result<Presence, InventoryError> {
     match answer {
         Ok(_) => Ok(Presence::There {
@@ -272,7 +275,7 @@ fn found(call: &str, answer: Result<String, QueryError>) -> Result<Presence, Inv
     }
 }
 
-/// A thing that is not there any more is deleted already.
+/// Accepts "not found": a thing that is no longer there is deleted already.
 fn delete_result<T>(answer: Result<T, QueryError>) -> Result<(), InventoryError> {
     match answer {
         Ok(_) => Ok(()),
@@ -281,7 +284,7 @@ fn delete_result<T>(answer: Result<T, QueryError>) -> Result<(), InventoryError>
     }
 }
 
-/// An SDK's error as ours, with the call that it belongs to.
+/// Converts an SDK's error to ours, with the call that it belongs to.
 pub(super) fn call_failed<E>(
     call: &'static str,
 ) -> impl FnOnce(SdkError<E, HttpResponse>) -> InventoryError

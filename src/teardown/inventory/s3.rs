@@ -41,7 +41,8 @@ impl Inventory {
         )
     }
 
-    /// A long run leaves thousands of intervals: one after the other they would take minutes.
+    /// Deletes objects, several at a time. A long run leaves thousands of intervals: one after the
+    /// other they would take minutes.
     pub(super) async fn delete_objects(
         &self,
         bucket: &str,

@@ -17,7 +17,7 @@ impl Role {
     /// Every role, each with a document of its own in `terraform/permissions/`.
     pub const ALL: [Self; 4] = [Self::Operator, Self::Watcher, Self::Reaper, Self::Generator];
 
-    /// The name of its document, for example `operator`.
+    /// Returns the name of the role's document, for example `operator`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Operator => "operator",

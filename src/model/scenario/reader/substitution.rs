@@ -127,8 +127,8 @@ impl Reader<'_> {
         Some(value.replace("{{", "{{ \"{{\" }}"))
     }
 
-    /// A value that also stands in the file, in `--url` or in a variable would travel with the
-    /// plan.
+    /// Reports secrets that are also given in the clear. A value that also stands in the file, in
+    /// `--url` or in a variable would travel with the plan.
     pub(crate) fn report_secrets_in_the_clear(&mut self) {
         let url = self.substitutions.url.as_deref().unwrap_or_default();
         let mut found = Vec::new();

@@ -32,7 +32,8 @@ impl Subcommand {
     }
 }
 
-/// The arguments. No variable is among them: every user of the machine can read a command line.
+/// Returns the arguments. No variable is among them: every user of the machine can read a command
+/// line.
 pub(super) fn arguments(command: Subcommand) -> Vec<&'static str> {
     match command {
         // The state lies in the run's folder, beside the module. (`init -json` came later than
@@ -58,7 +59,7 @@ pub(super) fn arguments(command: Subcommand) -> Vec<&'static str> {
     }
 }
 
-/// The environment of terraform. Pure.
+/// Returns the environment of terraform. Pure.
 pub(super) fn environment(
     user: BTreeMap<OsString, OsString>,
     folder: &Path,

@@ -80,7 +80,8 @@ impl TerraformError {
     }
 }
 
-/// A provider that died, a network that broke off, an AWS that failed or had too much to do.
+/// True for a provider that died, a network that broke off, or an AWS that failed or was
+/// overloaded.
 pub(super) fn leaves_open(error: &Diagnostic) -> bool {
     matches!(
         diagnostic::failure(&error.to_string()),

@@ -123,7 +123,7 @@ struct StreamSummary {
     outputs: Option<Outputs>,
 }
 
-/// `terraform-<n>.jsonl`, with the first number that is free.
+/// Creates `terraform-<n>.jsonl`, with the first number that is free.
 fn fresh_log(folder: &Path) -> TerraformResult<(PathBuf, File)> {
     let mut number = 1_u32;
     loop {
@@ -155,7 +155,7 @@ impl Tail {
         }
     }
 
-    /// The lines of the next piece; none at the present end.
+    /// Returns the lines of the next piece; `None` at the present end.
     fn next(&mut self) -> Option<Vec<String>> {
         let mut piece = vec![0; 64 * 1024];
         let length = self

@@ -32,7 +32,7 @@ impl StopSequence {
         }
     }
 
-    /// Call it as often as you like once cancelled.
+    /// Sends the next signal if it is due; may be called as often as one likes once cancelled.
     pub(super) fn press(&mut self, child: &Child, now: Instant) {
         let waited = self.since.map(|since| now - since);
         let due = match (
