@@ -149,7 +149,7 @@ fn compare() -> Outcome<()> {
     bench.write_table()
 }
 
-/// Three ports that nobody listens on, on both addresses of `localhost`.
+/// Returns three ports that nobody listens on, on both addresses of `localhost`.
 fn free_ports() -> Outcome<[u16; 3]> {
     // All are held until the last is found, so that they differ.
     let mut held = Vec::new();

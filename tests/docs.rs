@@ -111,7 +111,7 @@ fn sentences(block: &str) -> Vec<String> {
         .collect()
 }
 
-/// "What a run leaves is ..." is a riddle; "What does it cost?" is a question.
+/// True for a riddle, such as "What a run leaves is ..."; "What does it cost?" is a question.
 fn is_riddle(sentence: &str) -> bool {
     let what = sentence
         .strip_prefix("What ")

@@ -721,8 +721,8 @@ async fn the_watchers_document_is_enough_to_watch_and_has_nothing_more() {
 /// The one region in which a bucket is made without naming it in a body.
 const REGION: &str = "us-east-1";
 
-/// The lab's callers: the tasks' key is held to no document here, and so can make what the reaper
-/// must destroy.
+/// Returns a caller of the lab. The tasks' key is held to no document here, and so can make the
+/// resources that the reaper must destroy.
 async fn caller(lab: &Lab, key: &str) -> Aws {
     let credentials =
         SharedCredentialsProvider::new(Credentials::new(key, "lab", None, None, "test"));

@@ -23,7 +23,7 @@ use model::limits::{self, AddressError, AddressPolicy};
 const SOONEST: Duration = Duration::from_secs(1);
 /// A record may live for days; a load balancer's lives for a minute.
 const LATEST: Duration = Duration::from_mins(1);
-/// After a failure.
+/// Time to the next look-up after a failed one.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// One worker's view of the target's name.

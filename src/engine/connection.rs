@@ -44,7 +44,7 @@ pub struct Connection {
     wire: Wire,
     pub origin: Endpoint,
     pub address: SocketAddr,
-    /// Not used beyond this.
+    /// The instant after which the connection is not used again.
     pub expires: Instant,
     /// Requests it may still carry.
     pub left: u64,

@@ -37,7 +37,7 @@ pub struct WorkerContext {
     pub share: Share,
     pub start: Instant,
     seed: u64,
-    /// By flow and step.
+    /// Prepared steps, by flow and step.
     pub prepared: Vec<Vec<Prepared>>,
     total_weight: f64,
     /// The data files that each flow draws from.
@@ -50,7 +50,7 @@ pub struct WorkerContext {
     pub policy: scenario::ConnectionPolicy,
     pub may_speak_two: bool,
     pub addresses: Addresses,
-    /// There once the worker's runtime is.
+    /// The wake timer; `None` until the worker's runtime exists.
     pub alarm: Option<WakeTimer>,
     pub security: Option<Security>,
     pub open: Rc<OpenConnections>,
@@ -63,7 +63,7 @@ pub struct WorkerContext {
     pub buffer: Buffer,
     pub scratch: RefCell<Vec<u8>>,
     pub counts: RefCell<Vec<(u16, bool)>>,
-    /// In lower case.
+    /// The name of the header that names instances, in lower case.
     instance_header: Option<String>,
 }
 

@@ -23,7 +23,8 @@ pub(crate) struct ChannelView<'a> {
     pub attempt: u32,
     pub epoch: u64,
     pub control: Option<&'a Control>,
-    /// Since the heartbeat last changed (or since the generator began), by its own monotonic clock.
+    /// Time since the heartbeat last changed (or since the generator began), by its own monotonic
+    /// clock.
     pub silence: Duration,
     pub lease: Duration,
     pub now: Timestamp,

@@ -20,7 +20,7 @@ use model::outcome::Exit;
 const THREAD: Duration = Duration::from_secs(10);
 const ALARM: Duration = Duration::from_secs(20);
 
-/// When the second and the third clock end the process, from now.
+/// The times from now after which the second and the third clock end the process.
 #[derive(Debug, Clone, Copy)]
 pub struct Clocks {
     /// The plain thread aborts the process after this time.

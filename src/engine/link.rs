@@ -30,7 +30,7 @@ pub(crate) struct Link {
 #[derive(Default)]
 pub(crate) struct Trace {
     pub opening: Option<Opening>,
-    /// When the last request was on the wire, and its answer began.
+    /// The instant when the last request was on the wire; `first_byte` is when its answer began.
     pub on_wire: Option<Instant>,
     pub first_byte: Option<Instant>,
     pub redirects: u64,

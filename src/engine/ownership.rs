@@ -14,7 +14,7 @@ use model::limits::{self, AddressError, AddressPolicy, OwnershipProof};
 use model::scenario::Target;
 
 const FILE: &str = "/.well-known/spikeproof.txt";
-/// For each question; a resolver's own tries come before it is over.
+/// Limit for each question; longer than a resolver's own tries.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The reason why ownership was not proven.

@@ -16,7 +16,7 @@ pub struct Prepared {
     method: Method,
     /// The target's path and the step's.
     path: Template,
-    /// In order, without `host`, `cookie` and `content-length`.
+    /// Headers in order, without `host`, `cookie` and `content-length`.
     headers: Vec<(String, Template)>,
     body: Option<Template>,
     /// The finished request, if nothing in it changes. With it its HTTP/1.1 form, without the line

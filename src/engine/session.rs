@@ -22,15 +22,15 @@ pub struct Session {
     pub iterations: u64,
     pub chance: Pcg64Mcg,
     link: Link,
-    /// By flow; without captures nothing is allocated.
+    /// Captured values, by flow; without captures nothing is allocated.
     variables: Box<[Box<[Option<CapturedValue>]>]>,
-    /// By flow: its setup is done. Empty where no flow has one.
+    /// True for each flow whose setup is done. Empty if no flow has a setup.
     pub set_up: Box<[bool]>,
-    /// When what is under way is cut.
+    /// The instant at which a request under way is cut.
     pub until: Instant,
     /// A request of it was cut.
     pub was_cut: bool,
-    /// By data file: the row of this iteration.
+    /// The row of this iteration, by data file.
     pub rows: Box<[Option<u32>]>,
 }
 
@@ -39,7 +39,7 @@ pub struct Done {
     pub ended: Duration,
     /// True if the rest of the iteration cannot be carried out.
     pub abandon: bool,
-    /// There was no connection at all.
+    /// True if there was no connection at all.
     pub refused: bool,
 }
 
@@ -162,9 +162,9 @@ impl Session {
         }
     }
 
-    /// Sends the request and judges its answer: the ending, whether the rest of the iteration must be
-    /// abandoned, and the instance that answered. Nothing if the session was cut before the target
-    /// had time to answer.
+    /// Sends the request and judges its answer. Returns the ending, whether the rest of the
+    /// iteration must be abandoned, and the instance that answered. `None` if the session was cut
+    /// before the target had time to answer.
     async fn ask(
         &mut self,
         context: &WorkerContext,

@@ -28,7 +28,7 @@ use model::scenario::{self, Scenario};
 /// Handing over the last results may take a few tries; then what is missing is named by the other
 /// side.
 const FLUSH_TRIES: u32 = 8;
-/// One message to the store. Longer is a store that hangs: the message is tried again.
+/// Limit for one message to the store. A store that takes longer hangs: the message is tried again.
 const PUT: Duration = Duration::from_secs(5);
 /// The same for a task whose orchestrator is gone: nobody reads the message, and every second costs
 /// money.
@@ -293,8 +293,8 @@ async fn load(
 struct Ear<'a> {
     task: &'a GeneratorTask,
     control: Option<Control>,
-    /// When the heartbeat last changed (at first: when the task was born), by the own monotonic
-    /// clock. A read that fails is no change.
+    /// The instant when the heartbeat last changed (at first: when the task was started), by the
+    /// task's own monotonic clock. A read that fails is no change.
     heard: Instant,
 }
 

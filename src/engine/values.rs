@@ -19,7 +19,7 @@ pub struct CapturedValue {
 pub struct Values<'a> {
     pub variables: &'a [Option<CapturedValue>],
     pub data: &'a [DataFile],
-    /// By data file: the row drawn for this iteration.
+    /// The row drawn for this iteration, by data file.
     pub rows: &'a [Option<u32>],
     pub session: u64,
     pub iteration: u64,

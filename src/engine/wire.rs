@@ -73,12 +73,12 @@ enum ParseState {
 enum Chunk {
     /// The size so far, and how many digits it has.
     Size(u64, u8),
-    /// After the size: extensions, up to the line's end.
+    /// The extensions after the size, up to the line's end.
     Extension(u64),
     Data(u64),
     /// The line end after the data, with the number of its bytes still to come.
     DataEnd(u8),
-    /// In the trailers: the length of the line so far.
+    /// A line of the trailers, with its length so far.
     Trailer(usize),
 }
 

@@ -32,7 +32,7 @@ const JUMP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct WorkerSeconds {
     pub worker: u32,
-    /// Nothing before this second will come any more.
+    /// The second before which no more results will come.
     pub before: u32,
     pub interval: Interval,
 }
@@ -68,7 +68,7 @@ pub enum WorkerError {
 pub struct RunningWorkers {
     seconds: UnboundedReceiver<WorkerSeconds>,
     threads: Vec<JoinHandle<Result<(), WorkerError>>>,
-    /// By worker: everything before is here.
+    /// For each worker the second before which all its results are here.
     before: Vec<u32>,
 }
 

@@ -18,7 +18,7 @@ pub struct WatchedAlarm {
     metric: PolicyMetric,
     is_service: bool,
     pub period: Duration,
-    /// Made by a target-tracking policy.
+    /// True if a target-tracking policy made the alarm.
     pub is_tracking: bool,
     pub created: LabInstant,
     pub transitioned: LabInstant,
@@ -27,7 +27,7 @@ pub struct WatchedAlarm {
     pub reason_data: Value,
     /// Oldest first.
     pub history: Vec<HistoryItem>,
-    /// Each time it went to ALARM: when, and the start of the first datapoint that breached.
+    /// Each change to ALARM: its instant, and the start of the first datapoint that breached.
     pub fired: Vec<(LabInstant, LabInstant)>,
     last: Option<AlarmDatapoint>,
 }
@@ -45,7 +45,7 @@ pub struct HistoryItem {
 #[derive(Debug)]
 pub struct Invoked {
     pub name: String,
-    /// For the activity's `Details`.
+    /// The `Details` of the activity.
     pub details: Value,
 }
 

@@ -29,7 +29,7 @@ pub struct ApiCall {
     pub body: Bytes,
     /// The signing name, such as `ecs` or `monitoring`; empty where the request is not signed.
     pub service: String,
-    /// Such as `RunTask`; for REST only the bucket actions are told apart.
+    /// The API action, such as `RunTask`; for REST only the bucket actions are told apart.
     pub action: String,
     pub protocol: Protocol,
 }

@@ -15,7 +15,7 @@ pub(crate) enum Cbor {
     Integer(i32),
     Double(f64),
     Boolean(bool),
-    /// Since 1970; written with tag 1.
+    /// An instant since 1970; written with tag 1.
     Instant(Duration),
     List(Vec<Cbor>),
     Map(Vec<(&'static str, Cbor)>),

@@ -70,9 +70,10 @@ pub struct LabTarget {
     pub warm_pool: u32,
     #[serde(deserialize_with = "friendly")]
     pub warm_pool_boot: Duration,
-    /// No instance of the group may be scaled in.
+    /// True if no instance of the group may be scaled in.
     pub protected: bool,
-    /// It is an ECS service that Application Auto Scaling scales, not a group of EC2 instances.
+    /// True for an ECS service that Application Auto Scaling scales, instead of a group of EC2
+    /// instances.
     pub service: bool,
     /// Suspended processes of the group, such as `Launch`.
     pub suspended: Vec<String>,
@@ -342,7 +343,7 @@ impl Default for TaskTimes {
 pub struct Faults {
     /// Numbers of the tasks that fail to start, from 0 in the order in which the lab started them.
     pub task_start_failures: Vec<usize>,
-    /// No task ever starts.
+    /// True if no task ever starts.
     pub every_task_fails: bool,
     /// Added to every task's PENDING.
     #[serde(deserialize_with = "friendly")]
@@ -380,7 +381,7 @@ pub struct InjectedError {
     /// a few refusals.)
     #[serde(default)]
     pub times: Option<usize>,
-    /// Only each N-th call.
+    /// If given, only each N-th call gets the error.
     #[serde(default)]
     pub every: Option<usize>,
 }

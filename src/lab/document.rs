@@ -23,7 +23,7 @@ const OPERATORS: [&str; 4] = ["StringEquals", "StringLike", "ArnEquals", "ArnLik
 /// One permission that a call takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NeededPermission {
-    /// Such as `ecs:RunTask`.
+    /// The IAM action, such as `ecs:RunTask`.
     pub action: String,
     /// None where the call names no resource, or IAM knows none for the action.
     pub resource: Option<String>,

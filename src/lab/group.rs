@@ -30,19 +30,19 @@ pub struct LabGroup {
     pub desired: u32,
     pub created: LabInstant,
     pub instances: Vec<LabInstance>,
-    /// Those that were and are no more.
+    /// Instances that existed and are gone.
     pub gone: Vec<LabInstance>,
     /// Oldest first.
     pub activities: Vec<LabActivity>,
     pub decisions: Vec<truth::Decided>,
-    /// One per closed period, oldest first.
+    /// Samples, one per closed period, oldest first.
     pub samples: Vec<Sample>,
     /// Requests of the current period so far.
     pub open: OpenPeriod,
     /// Samples that the alarms have not seen yet: the instant from which they see it, and the index
     /// in `samples`.
     unseen: VecDeque<(LabInstant, usize)>,
-    /// In the warm pool.
+    /// Number of instances in the warm pool.
     pub pooled: u32,
     /// Delay after which datapoints reach alarms and readers.
     pub metric_delay: Duration,

@@ -25,7 +25,7 @@ pub struct LabInstance {
     pub warmed: LabInstant,
     /// The address of its task, where the group is a service.
     pub address: String,
-    /// When it was taken out of service, and when it is gone.
+    /// The instants when it was taken out of service, and when it is gone.
     pub leaving: Option<(LabInstant, LabInstant)>,
     pub queue: Queue,
     /// First and last request that it answered.

@@ -23,7 +23,7 @@ pub struct OpenPeriod {
     pub target_2xx: u32,
     pub target_4xx: u32,
     pub target_5xx: u32,
-    /// Made by the load balancer itself: nobody there, or the instance went away.
+    /// 5xx answers of the load balancer itself: there was no instance, or it went away.
     pub elb_5xx: u32,
     /// Answers among them that their instance did not live to give.
     pub elb_502: u32,

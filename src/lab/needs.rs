@@ -523,7 +523,7 @@ mod tests {
         )
     }
 
-    /// `action on resource [key=value]`
+    /// Returns lines such as `action on resource [key=value]`.
     fn told(call: &ApiCall, roles: &RolePaths) -> Vec<String> {
         let line = |need: NeededPermission| {
             let facts: String = need

@@ -9,9 +9,9 @@ use std::time::Duration;
 pub struct Queue {
     service_time: Duration,
     limit: Duration,
-    /// When each worker is free.
+    /// The instant at which each worker is free.
     free: Vec<Duration>,
-    /// When workers were or will be busy, as far as no period has settled it.
+    /// Spans in which workers were or will be busy, unless a period has settled them.
     busy: Vec<(Duration, Duration)>,
 }
 

@@ -13,13 +13,13 @@ use super::permissions::TASK_KEY;
 /// The moment at which a tap hears of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// Nothing has happened yet. A refusal is the call's whole answer.
+    /// The call has not been carried out. A refusal is its whole answer.
     Before,
-    /// It has been carried out, and the answer is not on its way yet.
+    /// The call has been carried out, and the answer has not been sent yet.
     After,
 }
 
-/// One call of the run's owner: orchestrator, terraform or reaper. Tasks' own are not heard of.
+/// One call of the run's owner: orchestrator, terraform or reaper. Calls of tasks are left out.
 #[derive(Debug, Clone, Copy)]
 pub struct Tapped<'a> {
     /// From 1.
@@ -28,7 +28,7 @@ pub struct Tapped<'a> {
     pub service: &'a str,
     /// The name of the API action, such as `RunTask`.
     pub action: &'a str,
-    /// With the query, as sent.
+    /// The path with the query, as sent.
     pub path: &'a str,
     /// The body as sent: JSON, CBOR, a query or XML, as the service has it.
     pub body: &'a [u8],

@@ -33,7 +33,7 @@ pub(crate) struct LabTask {
     pub arn: String,
     pub cluster: String,
     pub cluster_arn: String,
-    /// As moto describes it.
+    /// The task definition, as moto describes it.
     pub definition: Value,
     pub subnets: Vec<String>,
     pub security_groups: Vec<String>,
@@ -42,7 +42,7 @@ pub(crate) struct LabTask {
     pub tags: Value,
     /// RunTask's `clientToken`, and a digest of what it asked.
     pub token: Option<(String, String)>,
-    /// In the order of starting, from 0.
+    /// Number of the task in the order of starting, from 0.
     pub number: usize,
     pub last_status: &'static str,
     pub desired_status: &'static str,

@@ -15,9 +15,9 @@ pub struct Truth {
     pub version: u32,
     /// The name of the target's group.
     pub group: String,
-    /// In the order of their launches; those from the start are marked.
+    /// The instances in the order of their launches; those from the start are marked.
     pub instances: Vec<InstanceTruth>,
-    /// In the order in which they fired.
+    /// The alarms in the order in which they fired.
     pub alarms: Vec<FiredAlarm>,
     /// Every change of the desired capacity by a policy, in order.
     pub decisions: Vec<Decided>,
@@ -39,11 +39,11 @@ pub const VERSION: u32 = 1;
 pub struct InstanceTruth {
     /// The instance id, or the task id of a service.
     pub id: String,
-    /// It was there when the lab started: not launched by a policy.
+    /// True if it existed when the lab started, and was not launched by a policy.
     pub from_the_start: bool,
     /// The instant of its launch.
     pub launched: Timestamp,
-    /// In service; `None` if it left, or the lab ended, before.
+    /// The instant of entering service; `None` if it left, or the lab ended, before.
     pub in_service: Option<Timestamp>,
     /// Healthy in the target group; `None` if it left, or the lab ended, before.
     pub healthy: Option<Timestamp>,
@@ -60,7 +60,7 @@ pub struct InstanceTruth {
 pub struct FiredAlarm {
     /// The alarm's name.
     pub alarm: String,
-    /// It fires when its metric is high.
+    /// True if the alarm fires when its metric is high.
     pub high: bool,
     /// The instant of the change.
     pub at: Timestamp,

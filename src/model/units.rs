@@ -238,7 +238,7 @@ impl fmt::Display for Usd {
     }
 }
 
-/// One execution: `sp-` and ten lower-case characters that sort by time.
+/// The id of one run: `sp-` and ten lower-case characters that sort by time.
 ///
 /// All names of what a run makes derive from it, so that nothing can be left behind that cannot be
 /// found again.

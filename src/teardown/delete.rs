@@ -17,8 +17,9 @@ use model::events::Event;
 use provision::journal;
 use provision::journal::names::{ResourceKind, Thing};
 
-/// On a terminal the user may renew credentials, so attempts go on until the bound; elsewhere only a
-/// refreshed chain helps, and this many attempts are enough.
+/// Attempts without credentials before a thing is given up. On a terminal the user may renew them,
+/// so attempts go on until the bound. Elsewhere only a refreshed chain helps, and this many are
+/// enough.
 const WITHOUT_CREDENTIALS: u32 = 4;
 
 /// Describes each thing by name, deletes those still there, and looks again. Ends at `until`; each

@@ -25,7 +25,8 @@ const ATTEMPTS: u32 = 4;
 pub struct Discovered {
     /// Ids of runs of which something was found.
     pub runs: BTreeSet<RunId>,
-    /// Each with its reason: a run that is only there has not been found.
+    /// Lists that could not be read, each with its reason. A run that is only in one of them has
+    /// not been found.
     pub unread: Vec<String>,
 }
 

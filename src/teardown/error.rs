@@ -14,7 +14,7 @@ pub enum TeardownError {
     /// The runs' folder or a journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// There is no AWS to look into.
+    /// AWS cannot be asked.
     #[error(transparent)]
     Aws(#[from] AwsError),
     /// The run that was asked for has no folder here.

@@ -12,8 +12,8 @@ use model::units::RunId;
 use provision::journal::Record;
 use provision::journal::names::Thing;
 
-/// In the run's folder, or beside the runs as `RUN.proof.json`: every expected name with the answer
-/// that says it is gone.
+/// The name of the proof in the run's folder; beside the runs it is `RUN.proof.json`. It has every
+/// expected name, with the answer that says it is gone.
 pub const PROOF: &str = "proof.json";
 
 /// The result of a destroy: each thing, proven gone or not. Empty where there was nothing to do.
@@ -32,7 +32,7 @@ pub struct Proof {
     pub gone: bool,
     /// The call and its answer, or why it has none.
     pub evidence: String,
-    /// When AWS answered.
+    /// The time of AWS's answer.
     pub at: Timestamp,
 }
 

@@ -14,8 +14,8 @@ use provision::journal::names::ResourceNames;
 use provision::terraform::state::{Best, adopt};
 use provision::terraform::{Terraform, TerraformError, has_module, session};
 
-/// One terraform destroy takes seconds; a security group whose interface hangs holds it for as long
-/// as its provider waits.
+/// Limit for one terraform destroy. It takes seconds, but a security group whose interface hangs
+/// holds it for as long as the provider waits.
 const TERRAFORM: Duration = Duration::from_mins(6);
 
 /// Runs `terraform destroy` where there is a binary and a state; otherwise says that there is none.

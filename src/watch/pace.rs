@@ -8,17 +8,17 @@ use tokio::time::Instant;
 /// The moments a verdict is made of are polled: this is how exactly they are known. Describe
 /// throttles are not documented; 30 calls a minute each stay far below any that has been reported.
 pub(crate) const FAST: Duration = Duration::from_secs(2);
-/// In quiet times.
+/// Interval between two looks in quiet times.
 const CALM: Duration = Duration::from_secs(5);
-/// Nothing has changed for this long.
+/// Time without a change after which times are quiet.
 const QUIET: Duration = Duration::from_mins(1);
-/// As far as throttling may slow us down.
+/// The longest interval, while AWS throttles.
 const SLOWEST: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(crate) struct Pace {
     lively_at: Instant,
-    /// Between two looks, while AWS throttles.
+    /// The interval between two looks while AWS throttles; else `None`.
     held_back: Option<Duration>,
     last: Instant,
 }

@@ -44,7 +44,7 @@ pub(crate) struct Recorder {
     seen: Seen,
     clock: ApiClock,
     last: Last,
-    /// When the last look at each thing was sent.
+    /// The time when the last look at each thing was sent.
     looks: Looks,
     /// Calls that fail at present, and why.
     gaps: Vec<Gap>,

@@ -20,7 +20,7 @@ use super::github::IdentityError;
 /// how long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Failure {
-    /// It is gone: no failure at all.
+    /// The thing is gone: no failure at all.
     Gone,
     /// Somebody wrote to it after it had been emptied.
     NotEmpty,
@@ -46,11 +46,12 @@ pub enum Failure {
     Throttled,
     /// No connection, or no answer in time.
     Network,
-    /// Not allowed; it may be gone: rights by tag turn "not found" into "denied".
+    /// The call is not allowed. The thing may be gone: rights by tag turn "not found" into
+    /// "denied".
     Denied,
     /// This machine's clock is too far from AWS's to sign a request.
     Clock,
-    /// There are none, or they are invalid or expired.
+    /// There are no credentials, or they are invalid or expired.
     Credentials,
 }
 

@@ -34,7 +34,7 @@ use github::JobIdentity;
 /// not AWS's own.
 #[derive(Debug, Clone)]
 pub struct Aws {
-    /// For example `eu-central-1`.
+    /// The region, for example `eu-central-1`.
     pub region: String,
     /// `AWS_ENDPOINT_URL` or the profile's `endpoint_url`; `None` for AWS itself.
     pub endpoint: Option<String>,
@@ -112,7 +112,8 @@ impl ProvideCredentials for Either {
     }
 }
 
-/// Before the expiry: a request under way must not outlive its credentials.
+/// Time before the expiry at which credentials are renewed: a request under way must not outlive
+/// them.
 const REFRESH_EARLY: Duration = Duration::from_mins(2);
 /// A browser is not waited for; a slow helper of a company takes seconds.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -30,7 +30,7 @@ mod answer;
 use answer::{code, is_whole, message};
 pub use answer::{element, elements};
 
-/// One answer: describes are small.
+/// Limit for one answer: describes are small.
 const ANSWER: Duration = Duration::from_secs(20);
 /// Throttling and server errors are tried again, with a doubling pause.
 const ATTEMPTS: u32 = 5;

@@ -133,7 +133,7 @@ pub struct End {
 pub enum Ended {
     /// The plan was carried out.
     Complete,
-    /// By the orchestrator's stop order.
+    /// The orchestrator's stop order ended it.
     Stopped,
     /// The heartbeat did not change for the lease.
     LeaseLapsed,

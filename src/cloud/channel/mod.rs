@@ -48,7 +48,7 @@ pub const LEASE: Duration = Duration::from_secs(30);
 /// is carried out within 2 s.
 pub const POLL: Duration = Duration::from_secs(1);
 
-/// Under the prefix.
+/// The name of the control object, under the prefix.
 const CONTROL: &str = "control.json";
 const STATE: &str = "terraform.tfstate";
 

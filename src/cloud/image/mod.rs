@@ -41,7 +41,7 @@ pub struct Image {
     pub layer_digest: String,
     /// Compressed, in bytes: what is pushed and pulled.
     pub layer_size: u64,
-    /// As it lies in the container.
+    /// Size of the files in the container, in bytes.
     pub unpacked_size: u64,
 }
 

@@ -60,7 +60,7 @@ pub(super) async fn deliver(
 
 /// Reports not yet written. One that fails stays, and the sequence has no gap.
 struct Outbox {
-    /// When the store last took a report, or there was none to take.
+    /// The instant when the store last took a report, or when there was none to take.
     heard: Instant,
     open: Interval,
     before_second: u32,

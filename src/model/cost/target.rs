@@ -6,7 +6,7 @@
 
 use super::PRICES;
 
-/// When the table below was last laid beside published prices.
+/// Month in which the table below was last compared with published prices.
 pub const DATE: &str = "2026-06";
 
 /// US dollars for a `large` for an hour. Within a family the price doubles with the size. Source:

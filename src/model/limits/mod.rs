@@ -22,7 +22,7 @@ pub use running::{Before, Budget, RunLimits, Spent};
 /// The load that a scenario asks for, reduced to the quantities that have a limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RequestedLoad {
-    /// As the URL has it.
+    /// Host of the target, as in the URL.
     pub host: String,
     /// Requests per second at the peak, from a target that answers at once; infinite where nothing
     /// but its answers bounds them.

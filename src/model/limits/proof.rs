@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::ceiling::{UNPROVEN_DURATION, UNPROVEN_RATE};
 use crate::units::duration;
 
-/// By what a target was proven to be the caller's own.
+/// The means by which a target was proven to be the caller's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OwnershipProof {

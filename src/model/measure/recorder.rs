@@ -31,19 +31,19 @@ pub struct ResultShape {
 pub struct Request<'a> {
     /// The phase, flow and step.
     pub key: Key,
-    /// Since the start instant, when the request ended.
+    /// End of the request, since the start instant.
     pub ended: Duration,
-    /// From the intended start.
+    /// Time from the intended start to the end.
     pub latency: Duration,
-    /// From the actual send.
+    /// Time from the actual send to the end.
     pub service: Duration,
-    /// Only where a connection was opened for it.
+    /// Time of the name look-up; `None` if no connection was opened for it.
     pub dns: Option<Duration>,
     /// The TCP handshake; `None` if no connection was opened for it.
     pub connect: Option<Duration>,
     /// The TLS handshake; `None` if there was none.
     pub tls: Option<Duration>,
-    /// Only where an answer began.
+    /// Time to the first byte of the answer; `None` if no answer began.
     pub first_byte: Option<Duration>,
     /// From the first byte of the answer to the last; `None` if no answer began.
     pub body: Option<Duration>,
@@ -91,7 +91,7 @@ pub struct RequestRecorder {
     /// Steps before each flow.
     offsets: Vec<usize>,
     steps: usize,
-    /// By phase and step.
+    /// The open histograms, by phase and step.
     hot: Vec<Hot>,
     touched: Vec<(usize, Key)>,
     second: u32,

@@ -16,9 +16,9 @@ pub struct Results {
     parts: BTreeMap<Key, Parts<LatencyHistogram>>,
     checks: BTreeMap<(Key, u16), (u64, u64)>,
     addresses: BTreeMap<(u32, SocketAddr), AddressCount>,
-    /// By name and second: the first answer, and all.
+    /// Answers by instance and second: the end of the first one, and all.
     instances: BTreeMap<String, BTreeMap<u32, (Duration, Tally, PackedLatency)>>,
-    /// By second and task.
+    /// Health of the generators, by second and task.
     saturation: BTreeMap<(u32, u32), Saturation>,
     reasons: BTreeMap<String, u64>,
 }

@@ -1,4 +1,5 @@
-//! The generator's own health, second by second: when it is saturated, its numbers are not the target's.
+//! The generator's own health, second by second. Numbers of a saturated generator are not the
+//! target's.
 
 use serde::{Deserialize, Serialize};
 

@@ -29,7 +29,8 @@ impl Share {
             .div_ceil(u64::from(self.of.max(1)))
     }
 
-    /// True if the session or iteration with this number is its own: the rule that shares add up by.
+    /// True if the session or iteration with this number is its own: the rule by which shares add
+    /// up.
     #[cfg(test)]
     fn owns(self, number: u64) -> bool {
         number % u64::from(self.of.max(1)) == u64::from(self.index)
@@ -44,7 +45,7 @@ pub struct Schedule {
     models: Vec<Model>,
     phase_starts: Vec<Duration>,
     end: Duration,
-    /// After the end, for sessions and iterations to finish.
+    /// Time after the phase's end for sessions and iterations to finish.
     grace: Duration,
 }
 

@@ -78,14 +78,14 @@ impl BreachRule {
 /// How a period without data counts (`TreatMissingData`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MissingData {
-    /// As nothing: an alarm whose whole window is empty has insufficient data.
+    /// Counts as nothing: an alarm whose whole window is empty has insufficient data.
     #[default]
     Missing,
-    /// As nothing, and an empty window changes nothing.
+    /// Counts as nothing, and an empty window changes nothing.
     Ignore,
-    /// As a datapoint that breaches.
+    /// Counts as a datapoint that breaches.
     Breaching,
-    /// As a datapoint that does not breach.
+    /// Counts as a datapoint that does not breach.
     NotBreaching,
 }
 

@@ -32,7 +32,7 @@ impl Bounds {
 pub struct GroupReading {
     /// The alarm's metric, averaged over the warmed instances.
     pub metric: f64,
-    /// In service and past their warm-up: the instances the metric speaks of.
+    /// Instances in service and past their warm-up: the metric is about these.
     pub warmed: u32,
     /// Launching, or in service but not yet warmed. They count as capacity, not in the metric.
     pub warming: u32,

@@ -42,7 +42,7 @@ pub struct PolicyReading<'a> {
     pub alarm: AlarmModelState,
     /// Target tracking's low alarm.
     pub low: AlarmModelState,
-    /// By the policy's own metric.
+    /// The reading of the group by the policy's own metric.
     pub seen: GroupReading,
 }
 
@@ -145,8 +145,8 @@ mod tests {
         }
     }
 
-    /// Four instances; each policy with its metric and the words of its alarms: high, low, or both
-    /// quiet.
+    /// Returns the decision for four instances. Each policy comes with its metric and the words of
+    /// its alarms: high, low, or both quiet.
     fn decided(
         policies: &[(&Rule, f64, &str)],
         warming: u32,

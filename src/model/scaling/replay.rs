@@ -146,7 +146,7 @@ struct ReplayedGroup<'a> {
     cooling_until: u32,
     /// A service's cooldowns; of a group they never begin.
     cooling: Cooling,
-    /// When each that leaves will be gone.
+    /// The second in which each leaving instance will be gone.
     leaving: Vec<u32>,
 }
 
@@ -440,7 +440,7 @@ mod tests {
         }
     }
 
-    /// Calm, a spike of half a minute, calm.
+    /// Returns a load of calm, a spike of half a minute, and calm.
     fn load() -> Vec<f64> {
         [vec![100.0; 10], vec![700.0; 30], vec![100.0; 60]].concat()
     }

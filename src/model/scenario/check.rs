@@ -13,7 +13,7 @@ use super::{Problem, ThresholdOperator};
 /// One thing that must hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
-    /// As written, or made of the condition; unique within the step.
+    /// The name as written, or made of the condition; unique within the step.
     pub name: String,
     /// Counts only towards the check rate, not as an error of the step.
     pub soft: bool,

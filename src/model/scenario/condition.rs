@@ -8,11 +8,11 @@ use super::template::{Expression, TemplateFault, TemplateScope, expression};
 /// An `if` of a step or block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
-    /// It begins with `not`.
+    /// True if the condition begins with `not`.
     pub negated: bool,
     /// The value, or the left side of the comparison.
     pub left: Expression,
-    /// Without one, the value must be there, and be neither empty, `false` nor `0`.
+    /// The comparison; if `None`, the value must exist, and be neither empty, `false` nor `0`.
     pub comparison: Option<(Operator, Expression)>,
 }
 

@@ -114,9 +114,9 @@ pub struct Scenario {
     pub name: String,
     /// The system under test.
     pub target: Target,
-    /// At least one; their names are unique.
+    /// The phases, at least one; their names are unique.
     pub phases: Vec<LoadPhase>,
-    /// At least one; their names are unique and the weights above zero.
+    /// The flows, at least one; their names are unique and the weights above zero.
     pub flows: Vec<Flow>,
     /// Data files; empty if no template draws rows.
     pub data: Vec<DataFile>,
@@ -201,9 +201,9 @@ pub struct Target {
     pub subject: Option<Subject>,
     /// Another group or service that this one stands for: differences are said before the run.
     pub like: Option<Subject>,
-    /// For the whole of one request, from sending to the last byte, redirects included.
+    /// Limit for one whole request, from sending to the last byte, redirects included.
     pub timeout: Duration,
-    /// For name, connection and TLS, within the whole.
+    /// Limit for name, connection and TLS together, within the whole.
     pub connect_timeout: Duration,
     /// Its addresses may be private ones, like an internal load balancer's.
     pub private: bool,
@@ -215,30 +215,30 @@ pub struct Target {
     pub tls: Tls,
     /// The most redirects that are followed; beyond, the step fails.
     pub redirects: u32,
-    /// Each session keeps its cookies.
+    /// True if each session keeps its cookies.
     pub cookies: bool,
     /// Asks for gzip, br and zstd.
     pub compression: bool,
-    /// When connections are renewed.
+    /// The rules for renewing and sharing connections.
     pub connection: ConnectionPolicy,
 }
 
 /// The HTTP version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Http {
-    /// Over TLS what the server prefers of 2 and 1.1; else 1.1.
+    /// HTTP/2 or 1.1 over TLS, as the server prefers; else 1.1.
     #[default]
     Auto,
     /// HTTP/1.1 only.
     One,
-    /// Without TLS by prior knowledge (h2c).
+    /// HTTP/2; without TLS by prior knowledge (h2c).
     Two,
 }
 
 /// Certificates and versions of TLS.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tls {
-    /// Nothing below 1.3.
+    /// True if TLS below 1.3 is refused.
     pub only_13: bool,
     /// PEM: trusted instead of the system's roots.
     pub ca: Option<Arc<Vec<u8>>>,
@@ -261,7 +261,7 @@ pub struct Identity {
 /// its new addresses only get load from new connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionPolicy {
-    /// When a new connection is opened.
+    /// The rule by which a new connection is opened.
     pub reuse: Reuse,
     /// The sessions that may use a connection.
     pub pool: Pool,
@@ -425,7 +425,7 @@ pub struct Flow {
     pub name: String,
     /// The flow's weight when one is picked, relative to the others; above zero.
     pub weight: f64,
-    /// Between two steps and after the last one.
+    /// The pause between two steps and after the last one.
     pub think: Think,
     /// An iteration begins no sooner than this after the one before it began.
     pub pace: Option<Duration>,
@@ -462,7 +462,8 @@ pub enum Think {
     Constant(Duration),
     /// Evenly from the first to the second.
     Uniform(Duration, Duration),
-    /// With this mean: what independent visitors look like together. Cut at ten times the mean.
+    /// A random pause with this mean, exponentially distributed, like those of independent visitors
+    /// together. Cut at ten times the mean.
     Exponential(Duration),
     /// Mean and standard deviation; never below zero.
     Normal(Duration, Duration),
@@ -486,18 +487,18 @@ pub struct ScalingExpectations {
     pub out_within: Duration,
     /// From the load drop to the first instance that leaves.
     pub in_within: InWithin,
-    /// No request fails because an instance goes away.
+    /// True to require that no request fails because an instance goes away.
     pub no_dropped_requests: bool,
     /// The response header that names the instance.
     pub instance_header: Option<String>,
     /// The time after its first request during which an instance is fresh; `None` skips this
     /// judgement.
     pub fresh_instances: Option<Duration>,
-    /// No instance leaves while the load still needs it.
+    /// True to require that no instance leaves while the load still needs it.
     pub no_early_scale_in: bool,
     /// The group does not grow and shrink by turns under one load.
     pub no_flapping: bool,
-    /// At its maximum the target holds the spike's limits.
+    /// True to require that the target holds the spike's limits at its maximum size.
     pub holds_at_maximum: bool,
     /// From the breach until what was launched serves; else as the spike's thresholds have it.
     pub p95_while_scaling: Option<Duration>,

@@ -9,7 +9,7 @@ use super::{Body, Capture, Check, Condition, Template, Think};
 /// One request of a flow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// As written, or `GET /path`.
+    /// The name as written, or `GET /path`.
     pub name: String,
     /// The step's own `group`, or that of the nearest block; `None` outside of groups.
     pub group: Option<String>,

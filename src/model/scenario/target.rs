@@ -256,7 +256,7 @@ fn not_pem(reader: &mut Reader<'_>, node: &Node, name: &str, what: &str) {
     )));
 }
 
-/// A `url` without a value has been reported already.
+/// True if the URL is missing; a `url` without a value has been reported already.
 fn has_no_url(entry: &Entry) -> bool {
     match &entry.node.value {
         NodeValue::Map(entries) => !entries.iter().any(|entry| entry.key == "url"),

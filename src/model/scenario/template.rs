@@ -30,15 +30,15 @@ pub enum Segment {
 /// The encoding that a value needs at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escape {
-    /// As it is.
+    /// The value as it is.
     Raw,
-    /// As one part of a path, or one value of a query or form.
+    /// Percent-encoded as one part of a path, or one value of a query or form.
     Percent,
     /// Inside a JSON string.
     JsonText,
-    /// As a JSON value of its own: numbers stay numbers.
+    /// A JSON value of its own: numbers stay numbers.
     Json,
-    /// Without what would end a header.
+    /// Without the characters that would end a header.
     Header,
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// A threshold, as parsed. `text` is what the user wrote, and what every report shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
-    /// As written, such as `p95 < 500ms in spike`.
+    /// The text as written, such as `p95 < 500ms in spike`.
     pub text: String,
     /// The number that is judged.
     pub metric: ThresholdMetric,
@@ -18,7 +18,7 @@ pub struct Threshold {
     pub limit: f64,
     /// The part of the run that is judged.
     pub scope: ThresholdScope,
-    /// It must hold in every window of this length, in whole seconds.
+    /// Length of the windows in whole seconds; the threshold must hold in every one.
     pub within: Option<u32>,
     /// The run is stopped as soon as the threshold fails, but not before this much of its phase (or
     /// of the run) has passed.

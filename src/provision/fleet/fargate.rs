@@ -56,7 +56,7 @@ pub struct FargateFleet {
     orders: Orders,
     /// The latest task of each slot.
     slots: BTreeMap<u32, String>,
-    /// When each task was made and stopped, replaced ones included: that is what is billed.
+    /// The times when each task was made and stopped, including replaced ones: these are billed.
     bills: BTreeMap<String, Bill>,
 }
 

@@ -26,15 +26,15 @@ pub struct TaskState {
 /// The life of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskStatus {
-    /// On its way: the platform's own word.
+    /// The task is starting, with the platform's own word.
     Starting(String),
-    /// It runs; whether it is ready is on the channel.
+    /// The task runs; the channel tells whether it is ready.
     Running,
-    /// It has ended.
+    /// The task has ended.
     Stopped {
         /// Exit code and reason of the platform.
         why: String,
-        /// It ended with exit code 0.
+        /// True if it ended with exit code 0.
         succeeded: bool,
     },
 }

@@ -150,7 +150,7 @@ pub fn wait_until_orphaned(folder: &Path) -> io::Result<()> {
 pub struct Worker {
     /// The process id.
     pub pid: u32,
-    /// In clock ticks since the host was started.
+    /// Start of the process in clock ticks since the host was started.
     pub started: u64,
     /// The id of the host's boot: process ids start anew with each.
     pub boot: String,

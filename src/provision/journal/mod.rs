@@ -230,8 +230,8 @@ pub struct Found {
     /// The records up to the first bad one, without taking the run over. If the journal gives none,
     /// the first record comes from its copy; empty if nothing could be read.
     pub records: Vec<Record>,
-    /// No line, or not every whole line, could be read: what it and those behind it said is not
-    /// known. (A torn last line said nothing that had begun.)
+    /// True if no line, or not every whole line, could be read: the rest of the journal is unknown.
+    /// (A torn last line announced nothing that had begun.)
     pub damaged: bool,
 }
 

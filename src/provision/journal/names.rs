@@ -9,7 +9,7 @@ use model::units::RunId;
 /// IAM path of the roles.
 pub const ROLE_PATH: &str = "/spikeproof/";
 
-/// On everything a run makes; its value is the run id.
+/// The tag of everything a run makes; its value is the run id.
 pub const RUN_TAG: &str = "spikeproof:run";
 /// The start of the names of buckets.
 pub const BUCKET_PREFIX: &str = "spikeproof-";

@@ -45,7 +45,7 @@ pub struct Run {
 pub enum Record {
     /// The first line: the run itself.
     Run(Run),
-    /// One thing is about to be made by us.
+    /// We are about to make one thing.
     Intent {
         /// The thing that is about to be made.
         thing: Thing,

@@ -20,7 +20,7 @@ pub enum FileSystem {
     Disk,
     /// Locks and durability are another machine's.
     Network,
-    /// Gone with the power.
+    /// A file system in memory: it is lost with the power.
     Memory,
 }
 

@@ -85,13 +85,13 @@ pub struct Finished {
     pub diagnostics: Vec<Diagnostic>,
     /// Number of resources that were created, changed or deleted.
     pub resources: usize,
-    /// Those of a successful apply; `None` for other commands.
+    /// Outputs of a successful apply; `None` for other commands.
     pub outputs: Option<Outputs>,
     /// Everything terraform said.
     pub log: PathBuf,
 }
 
-/// In the run's folder.
+/// The folder of the module, in the run's folder.
 const MODULE: &str = "module";
 
 /// True if terraform has been at work in a run's folder.

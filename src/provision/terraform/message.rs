@@ -14,20 +14,20 @@ use serde_json::Value;
 pub enum Message {
     /// The first line: the program's version.
     Version {
-        /// For example `1.9.5`.
+        /// The version, for example `1.9.5`.
         version: String,
     },
     /// A resource is about to be created, changed or deleted.
     ApplyStart(ResourceChange),
-    /// It is still under way; comes every ten seconds.
+    /// The change is still under way; comes every ten seconds.
     ApplyProgress(ResourceChange),
-    /// It is done.
+    /// The change is done.
     ApplyComplete(ResourceChange),
-    /// It failed; a diagnostic follows.
+    /// The change failed; a diagnostic follows.
     ApplyErrored(ResourceChange),
     /// A resource is read.
     Refresh {
-        /// For example `aws_ecs_cluster.run`.
+        /// The resource, for example `aws_ecs_cluster.run`.
         address: String,
     },
     /// Number of resources that a plan, apply or destroy is about.
@@ -66,13 +66,13 @@ pub enum Message {
 /// One resource being created, updated or deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceChange {
-    /// For example `aws_ecs_cluster.run`.
+    /// The resource, for example `aws_ecs_cluster.run`.
     pub address: String,
     /// `create`, `update`, `delete`, ...
     pub action: String,
     /// AWS's id of the resource, once known.
     pub id: Option<String>,
-    /// Since it began, in whole seconds.
+    /// Time since the change began, in whole seconds.
     pub elapsed: Duration,
 }
 

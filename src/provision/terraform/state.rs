@@ -74,12 +74,12 @@ pub fn keep(folder: &Path) -> io::Result<()> {
 pub enum Best {
     /// The state file is whole, and nothing newer is known.
     AsItIs,
-    /// It was missing, empty, torn or old; what had this serial is in its place.
+    /// The state was missing, empty, torn or old; the copy with this serial is in its place.
     Restored {
         /// The serial of the state that was put back.
         serial: u64,
     },
-    /// There is no whole state: terraform knows of nothing.
+    /// There is no whole state: terraform knows no resource.
     None,
 }
 

@@ -23,7 +23,7 @@ mod orphaned;
 
 pub use orphaned::when_orphaned;
 
-/// In the run's folder.
+/// The name of the guard's output, in the run's folder.
 pub const LOG: &str = "guard.log";
 
 /// A guard that is not needed ends in milliseconds; a loaded machine takes longer.

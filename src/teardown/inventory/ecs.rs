@@ -14,7 +14,7 @@ use provision::journal::names::RUN_TAG;
 /// StopTask gives a task 30 s; detaching its network interface takes its time after that.
 const STOPPING: Duration = Duration::from_mins(3);
 
-/// As many as DeleteTaskDefinitions takes.
+/// The most revisions of one DeleteTaskDefinitions.
 const REVISIONS_AT_ONCE: usize = 10;
 
 impl Inventory {

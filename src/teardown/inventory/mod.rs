@@ -25,12 +25,12 @@ mod s3;
 /// The presence of a thing, with the answer that shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
-    /// It does not exist, or no longer.
+    /// The thing does not exist, or no longer.
     Gone {
         /// The call and its answer.
         evidence: String,
     },
-    /// It exists and is the run's.
+    /// The thing exists and is the run's.
     There {
         /// The call and its answer.
         evidence: String,
@@ -106,7 +106,7 @@ impl InventoryError {
     }
 }
 
-/// One run's things in AWS.
+/// The things of one run in AWS.
 #[derive(Debug, Clone)]
 pub struct Inventory {
     run: String,

@@ -107,7 +107,7 @@ impl Reader<'_> {
         );
     }
 
-    /// A secret as a template means it: braces in it are no template.
+    /// Returns a secret in the form that a template needs: braces in it are no template.
     fn secret(&mut self, name: &str, span: Range<usize>) -> Option<String> {
         let Some(value) = self.substitutions.secrets.get(name) else {
             self.report_unset(name, span);

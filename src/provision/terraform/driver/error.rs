@@ -32,7 +32,8 @@ pub enum TerraformError {
         first: Option<Box<Diagnostic>>,
         /// The kind of the failure, by the text of that error.
         failure: Failure,
-        /// One of its errors leaves open what was made: another attempt may do better.
+        /// True if an error leaves it open which resources were made: another attempt may do
+        /// better.
         unclear: bool,
         /// The end of its output, for an error without a message.
         last_words: String,

@@ -23,7 +23,7 @@ use crate::journal::locks::Worker;
 /// enough to cost nothing.
 pub(super) const POLL: Duration = Duration::from_millis(100);
 
-/// Beyond these a person reads the log.
+/// The most diagnostics that are kept; beyond these a person reads the log.
 const MOST_DIAGNOSTICS: usize = 200;
 
 impl Terraform {

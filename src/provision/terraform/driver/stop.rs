@@ -6,11 +6,12 @@ use rustix::process::{Pid, Signal};
 use tokio::process::Child;
 use tokio::time::Instant;
 
-/// After one SIGINT terraform finishes what runs; creating an ECS cluster alone takes 10 s, AWS
-/// waiters return early.
+/// Time between the first SIGINT and the second. After one, terraform finishes the calls under way:
+/// creating an ECS cluster alone takes 10 s, and AWS waiters return early.
 pub(super) const AFTER_FIRST_SIGINT: Duration = Duration::from_secs(90);
 
-/// After the second terraform gives up within 5 s, and still saves and unlocks.
+/// Time between the second SIGINT and SIGKILL. After the second, terraform gives up within 5 s, and
+/// still saves and unlocks.
 pub(super) const AFTER_SECOND_SIGINT: Duration = Duration::from_secs(10);
 
 /// Stops terraform: one SIGINT to its pid, a long wait, a second, a short wait, then SIGKILL for
