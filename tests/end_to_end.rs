@@ -1,5 +1,5 @@
-//! Complete runs against the lab: real terraform, the real AWS provider, real generator processes, and
-//! a target that slows down under load. Each test ends with a check that the account is empty.
+//! Complete runs against the lab: real terraform, the real AWS provider, real generator processes,
+//! and a target that slows down under load. Each test ends with a check that the account is empty.
 
 #![allow(
     clippy::too_many_lines,

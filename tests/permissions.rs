@@ -1,5 +1,5 @@
-//! The permissions documents: rendered from the table, held to what the code calls, and enough for
-//! a whole run in a lab that denies everything else.
+//! The permissions documents: rendered from the table, compared with the calls in the code, and
+//! enough for a whole run in a lab that denies everything else.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! Runs every command of the README and of the pages in docs/: a new user's first commands must work.
+//! Runs every command of the README and of the pages in docs/, because a new user's first commands
+//! must work.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,9 +1,9 @@
-//! Groups whose every instant is known: what is said of them must be true.
+//! Groups whose every instant is known: a report on them must be true.
 //!
-//! Each file of `tests/truth` is a lab group, a load, and what is to be said of the two. The lab
-//! writes what really happened; the run's report is laid beside it: each timing within one polling
-//! interval, each verdict and each piece of advice as expected. `SPIKEPROOF_TRUTH`: `all`, a lab
-//! file of one's own, or names; without it, a few.
+//! Each file of `tests/truth` is a lab group, a load, and the report expected of the two. The lab
+//! writes the true events, and the run's report is compared with them. Each timing must be within
+//! one polling interval, each verdict and each piece of advice as expected. `SPIKEPROOF_TRUTH`:
+//! `all`, a lab file of one's own, or names; without it, a few.
 #![allow(
     clippy::too_many_lines,
     clippy::unwrap_used,

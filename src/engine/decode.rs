@@ -1,4 +1,4 @@
-//! Content codings: what was packed for the way is unpacked before anybody looks at it.
+//! Content codings: a packed body is unpacked before it is read.
 
 use std::io::Read;
 

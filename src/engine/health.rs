@@ -1,4 +1,4 @@
-//! A generator watches itself: once a second, what it uses of what it has.
+//! The generator's watch on itself: once a second, the share of its resources that it uses.
 //!
 //! Each worker knows its own thread's processor time and how late its event loop is; the first also
 //! looks at the process as a whole.
@@ -27,8 +27,7 @@ pub async fn watch(context: &WorkerContext, worker: u32, workers: u32) {
     let mut closed: VecDeque<u64> = VecDeque::from([0]);
     let (mut second, mut since, mut used) =
         (context.elapsed().as_secs(), Instant::now(), thread_time());
-    // As it was just before the second ended: sessions whose time ends with it have left when it
-    // has.
+    // Taken just before the second ended: sessions whose time ends with it have left afterwards.
     let mut there = 0;
     loop {
         let due = ticks.tick().await;

@@ -48,7 +48,7 @@ struct ParsedAnswer<'a> {
     answer: &'a HttpAnswer,
     took: Duration,
     cookie: &'a dyn Fn(&str) -> Option<String>,
-    /// `None` until asked for; then nothing if it is not JSON.
+    /// The body as JSON: empty until asked for, then `None` if it is not JSON.
     json: OnceCell<Option<serde_json::Value>>,
 }
 

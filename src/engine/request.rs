@@ -118,8 +118,7 @@ impl Prepared {
             .map_or("/", |(ready, _)| ready.path.as_str())
     }
 
-    /// Appends the HTTP/1.1 form of one that never changes; `cookies` is what the session has to
-    /// say.
+    /// Appends the HTTP/1.1 form of a request that never changes; `cookies` are the session's.
     pub fn write_fixed(&self, cookies: Option<&str>, out: &mut Vec<u8>) {
         let Some((ready, head)) = &self.fixed else {
             return;

@@ -25,8 +25,8 @@ use model::plan::Share;
 use model::redact;
 use model::scenario::{self, Scenario};
 
-/// Handing over the last results may take a few tries; then what is missing is named by the other
-/// side.
+/// Handing over the last results may take a few tries. Then the orchestrator names the missing
+/// ones.
 const FLUSH_TRIES: u32 = 8;
 /// Limit for one message to the store. A store that takes longer hangs: the message is tried again.
 const PUT: Duration = Duration::from_secs(5);
@@ -259,8 +259,8 @@ async fn forget_secrets(task: &GeneratorTask) {
     }
 }
 
-/// Delivers what the workers measure while listening for what must end it. The two do not wait for
-/// each other: a store that hangs must hold up neither the lease nor a stop.
+/// Delivers the workers' results while listening for the events that end the load. The two do not
+/// wait for each other: a store that hangs must hold up neither the lease nor a stop.
 async fn load(
     task: &GeneratorTask,
     ear: &mut Ear<'_>,

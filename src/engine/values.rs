@@ -31,7 +31,7 @@ pub struct Values<'a> {
 pub struct MissingValue;
 
 impl Values<'_> {
-    /// Appends what the template makes.
+    /// Appends the result of the template.
     pub fn render(&mut self, template: &Template, out: &mut Vec<u8>) -> Result<(), MissingValue> {
         for segment in &template.segments {
             match segment {

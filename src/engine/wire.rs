@@ -157,8 +157,8 @@ impl AnswerReader {
         self.answer
     }
 
-    /// Reads the head, perhaps from pieces; how many of these bytes belong to it, or nothing if it
-    /// is not whole.
+    /// Reads the head, perhaps from pieces. Returns the number of these bytes that belong to it, or
+    /// `None` if it is not whole.
     fn head(&mut self, bytes: &[u8]) -> Result<Option<usize>, NotHttp> {
         if self.partial.is_empty() {
             return match self.parse(bytes)? {

@@ -18,8 +18,8 @@ use model::measure::Interval;
 use model::plan::Share;
 use model::scenario::Model;
 
-/// Iterations under way per worker. Beyond it memory grows without end under a target that hangs;
-/// what is not started is counted, and makes the run inconclusive.
+/// Iterations under way per worker. Beyond it memory grows without end under a target that hangs.
+/// An iteration that is not started is counted, and makes the run inconclusive.
 const CEILING: usize = 10_000;
 const REPORT: Duration = Duration::from_millis(500);
 /// A second is complete this long after its end.
@@ -144,7 +144,7 @@ fn work_here(
     let local = LocalSet::new();
     let load = carry_out(work, worker, Rc::clone(&context), sender);
     let carried_out = local.block_on(&runtime, load);
-    // Dropping the sessions cuts what is still under way: it is not recorded.
+    // Dropping the sessions cuts the requests under way: they are not recorded.
     drop(local);
     let before = u32::try_from(context.elapsed().as_secs())
         .unwrap_or(u32::MAX)
@@ -180,7 +180,7 @@ async fn carry_out(
     );
     beside.spawn_local(async move {
         if let Some(alarm) = &bell.alarm {
-            // A timer that breaks would leave all sessions asleep: the saturation of the run says so.
+            // If the timer breaks, all sessions stay asleep: the saturation of the run shows it.
             drop(alarm.ring().await);
         }
     });

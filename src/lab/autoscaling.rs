@@ -1,4 +1,4 @@
-//! Auto Scaling's API over the lab's group: what one needs to watch it.
+//! Auto Scaling's API over the lab's group, as far as a watcher needs it.
 
 use std::time::Duration;
 

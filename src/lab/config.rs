@@ -60,7 +60,7 @@ pub struct LabTarget {
     /// Time after InService during which a failed health check has no consequence.
     #[serde(deserialize_with = "friendly")]
     pub health_check_grace: Duration,
-    /// The group's default: what a simple policy without a cooldown of its own waits.
+    /// The group's default cooldown, for a simple policy without a cooldown of its own.
     #[serde(deserialize_with = "friendly")]
     pub default_cooldown: Duration,
     /// Neither the group nor its policies have a warm-up: AWS then takes the default cooldown for
@@ -352,7 +352,7 @@ pub struct Faults {
     pub capacity_failures: usize,
     /// The group's policy decides but never acts.
     pub policy_never_fires: bool,
-    /// Instances are terminated at once: what they are working on gets 502.
+    /// Instances are terminated at once: their requests under way get 502.
     pub terminate_without_draining: bool,
     /// Time during which an instance that has just become healthy answers 500.
     #[serde(deserialize_with = "friendly")]

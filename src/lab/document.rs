@@ -25,9 +25,9 @@ const OPERATORS: [&str; 4] = ["StringEquals", "StringLike", "ArnEquals", "ArnLik
 pub(crate) struct NeededPermission {
     /// The IAM action, such as `ecs:RunTask`.
     pub action: String,
-    /// None where the call names no resource, or IAM knows none for the action.
+    /// The resource; `None` if the call names none, or IAM knows none for the action.
     pub resource: Option<String>,
-    /// Condition keys with what the call says of them.
+    /// Condition keys with their values in the call.
     pub facts: Vec<(String, String)>,
 }
 

@@ -1,4 +1,4 @@
-//! The one endpoint: what the lab owns is answered here, everything else by moto.
+//! The one endpoint: it answers the calls on the lab's own things, and leaves all others to moto.
 
 use std::convert::Infallible;
 use std::future::Future;

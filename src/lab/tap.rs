@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::call::{ApiCall, ApiError};
 use super::permissions::TASK_KEY;
 
-/// The moment at which a tap hears of a call.
+/// The moment at which a tap is told of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// The call has not been carried out. A refusal is its whole answer.
@@ -47,7 +47,7 @@ pub struct Refused {
 
 type Hear = dyn Fn(Tapped<'_>) -> Option<Refused> + Send + Sync;
 
-/// The function that hears of calls; the default has none.
+/// The function that is told of calls; the default has none.
 #[derive(Clone, Default)]
 pub struct Tap(Option<Arc<Hear>>);
 
@@ -58,8 +58,8 @@ impl fmt::Debug for Tap {
 }
 
 impl Tap {
-    /// Returns a tap whose function hears of each call twice; an error that it returns replaces the
-    /// answer.
+    /// Returns a tap whose function is called twice for each call; an error that it returns
+    /// replaces the answer.
     pub fn new(hear: impl Fn(Tapped<'_>) -> Option<Refused> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(hear)))
     }

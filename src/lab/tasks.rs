@@ -40,7 +40,7 @@ pub(crate) struct LabTask {
     pub started_by: Option<String>,
     pub overrides: Value,
     pub tags: Value,
-    /// RunTask's `clientToken`, and a digest of what it asked.
+    /// RunTask's `clientToken`, and a digest of its parameters.
     pub token: Option<(String, String)>,
     /// Number of the task in the order of starting, from 0.
     pub number: usize,

@@ -128,8 +128,8 @@ pub fn listed(parts: &[String]) -> String {
     }
 }
 
-/// A duration that is a number of seconds in JSON. Reads the form of reports of versions 1 to 4 too:
-/// `{ "secs": 1, "nanos": 500000000 }`.
+/// A duration that is a number of seconds in JSON. Also reads the form of reports of versions 1 to
+/// 4: `{ "secs": 1, "nanos": 500000000 }`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seconds(pub Duration);
 

@@ -1,4 +1,4 @@
-//! Creates the fleet, and writes down what it is about to create before it does so.
+//! Creates the fleet, and writes down each resource before it creates it.
 //!
 //! It leaves out how a run is destroyed: `teardown` does that, from the journal alone.
 //!

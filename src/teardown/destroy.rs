@@ -1,9 +1,9 @@
-//! The core of every teardown: stop the spending, run terraform, delete by name what is still there,
-//! and prove that each thing that could have been made is gone.
+//! The core of every teardown: stop the spending, run terraform, delete the rest by name, and prove
+//! that each thing that could have been made is gone.
 //!
-//! Destroy always starts; no precondition can block it. A step that fails is tried again by the kind
-//! of its failure, within a bound. terraform's exit code proves nothing: on an empty state `destroy`
-//! succeeds with nothing done.
+//! Destroy always starts; no precondition can block it. A step that fails is tried again by the
+//! kind of its failure, within a bound. terraform's exit code proves nothing: on an empty state
+//! `destroy` succeeds with nothing done.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The proof of a destroy, for readers who do not believe an exit code: the answer of AWS about each
+//! The proof of a destroy, for readers who do not believe an exit code: AWS's answer about each
 //! thing that a run could have made.
 
 use std::path::Path;

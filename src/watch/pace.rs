@@ -52,7 +52,8 @@ impl Pace {
             (false, Some(held)) if held / 2 > own => Some(held / 2),
             (false, _) => None,
         };
-        // From look to look, not from answer to look; what is late is not caught up with.
+        // The interval counts from look to look, not from answer to look; a late look is not made
+        // up for.
         let next = (self.last + self.held_back.unwrap_or(own)).max(now);
         self.last = next;
         next

@@ -123,7 +123,7 @@ impl Recorder {
         self.note(None, Observed::Gap(gap));
     }
 
-    /// Calls whose actions end so are answered again.
+    /// Ends the gaps of calls with these actions: they are answered again.
     pub(crate) fn heals(&mut self, actions: &[&str]) {
         let ended = |gap: &mut Gap| actions.iter().any(|action| gap.call.ends_with(action));
         for gap in self.gaps.extract_if(.., ended).collect::<Vec<_>>() {
@@ -133,8 +133,8 @@ impl Recorder {
 
     fn note(&mut self, after: Option<Timestamp>, seen: Observed) {
         let observation = observation(Timestamp::now(), after, self.clock.last(), seen);
-        // A door of redaction: AWS says what it likes. Where a secret is one of its own words, the
-        // whole line is.
+        // AWS's text is redacted here. If a secret is one of the recording's own words, the whole
+        // line is redacted.
         let line = match redact::message(&observation, &["what"]) {
             Some(clean) => serde_json::to_string(&clean),
             None => serde_json::to_string(&observation).map(|line| redact::text(&line)),

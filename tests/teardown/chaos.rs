@@ -159,7 +159,7 @@ fn lose(trial: &Trial, lost: Lost) {
 
 /// Reaps with the folder from its journal, without it from a fresh one by name.
 async fn reap_it(trial: &Trial, lost: Lost) -> Result<(), String> {
-    // terraform may go on without its folder; what it still makes comes to light when it has ended.
+    // terraform may go on without its folder; its last resources show only when it has ended.
     let quiet = timeout(Duration::from_mins(1), async {
         while !trial.terraforms().is_empty() && lost != Lost::Nothing {
             sleep(LOOK).await;

@@ -333,7 +333,7 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
     }
 }
 
-/// Ends the run, however long it takes; what it said if it does not.
+/// Waits until the run ends; fails with its output if it does not end within [`PATIENCE`].
 pub(crate) async fn ended(trial: &Trial, run: &mut Child) -> Result<ExitStatus, String> {
     match timeout(PATIENCE, run.wait()).await {
         Ok(status) => Ok(status.unwrap()),

@@ -15,9 +15,9 @@
 //! tasks/<slot>/end.json              task, last
 //! ```
 //!
-//! A task polls `control.json` once a second. It starts at the agreed instant, stops on order,
-//! stops when the heartbeat has not changed for the lease *by its own monotonic clock*, and stops at its
-//! lifetime's end. Any read error counts as no change: the lease fails closed, and no wall clock
+//! A task polls `control.json` once a second. It starts at the agreed instant, and stops on order,
+//! at its lifetime's end, and when the heartbeat has not changed for the lease *by its own
+//! monotonic clock*. Any read error counts as no change: the lease fails closed, and no wall clock
 //! can kill a healthy run or keep a dead one alive.
 
 use std::io::{Read as _, Write as _};
@@ -213,7 +213,7 @@ impl Channel {
             if there == *control {
                 return Ok(version);
             }
-            // An earlier write of our own, whose answer was lost, is no fence.
+            // An earlier write of our own, whose answer was lost, does not lock us out.
             if there.epoch != control.epoch {
                 return Err(ChannelError::Fenced);
             }

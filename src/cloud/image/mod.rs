@@ -39,7 +39,7 @@ pub struct Image {
     pub layer: PathBuf,
     /// `sha256:...` of the compressed layer.
     pub layer_digest: String,
-    /// Compressed, in bytes: what is pushed and pulled.
+    /// Size of the compressed layer, in bytes: this much is pushed and pulled.
     pub layer_size: u64,
     /// Size of the files in the container, in bytes.
     pub unpacked_size: u64,

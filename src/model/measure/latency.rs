@@ -69,8 +69,8 @@ impl LatencyHistogram {
     }
 }
 
-/// A histogram's buckets that are not empty: what is kept of each second, and what goes over the
-/// wire.
+/// The buckets of a histogram that are not empty: the form that is kept of each second and sent
+/// over the wire.
 ///
 /// A run of an hour has thousands of them; as full histograms they would not fit into memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl LatencyHistogram {
         }
     }
 
-    /// Forgets what was recorded, and keeps the room it took.
+    /// Forgets the recorded values, and keeps the memory.
     pub fn clear(&mut self) {
         self.0.reset();
     }

@@ -41,7 +41,8 @@ pub struct Cell {
     pub key: Key,
     /// Counts of this second's requests.
     pub tally: Tally,
-    /// From the intended start, failed requests included: what a user would have waited.
+    /// Latencies from the intended start, failed requests included: the time a user would have
+    /// waited.
     pub latency: PackedLatency,
 }
 

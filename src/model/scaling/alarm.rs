@@ -1,5 +1,5 @@
-//! One CloudWatch alarm: M of its last N datapoints against a threshold, and what it makes of
-//! periods without data.
+//! One CloudWatch alarm: M of its last N datapoints against a threshold, and its rule for periods
+//! without data.
 
 use std::collections::VecDeque;
 use std::time::Duration;

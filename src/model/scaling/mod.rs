@@ -1,5 +1,5 @@
-//! A model of Auto Scaling policies: what an alarm says of a row of datapoints, and what capacity a
-//! policy then wants.
+//! A model of Auto Scaling policies: the state of an alarm after a row of datapoints, and the
+//! capacity that a policy then wants.
 //!
 //! Pure: no clock and no network. The caller brings datapoints with their instants; the lab drives
 //! it second by second.

@@ -63,7 +63,8 @@ pub fn decide(
     desired: u32,
     cooling: bool,
 ) -> Option<PolicyDecision> {
-    // One that wants more holds the group, also while what it asked for is still on its way.
+    // A policy that wants more holds the group, also while the capacity that it asked for is still
+    // on its way.
     let mut held = false;
     let mut wishes: Vec<PolicyDecision> = Vec::new();
     let mut tracking_in: Vec<PolicyDecision> = Vec::new();

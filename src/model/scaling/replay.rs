@@ -163,7 +163,7 @@ struct RunningPolicy<'a> {
 }
 
 impl RunningPolicy<'_> {
-    /// Shows the alarms what has become visible; whether that was a value.
+    /// Shows the alarms the datapoints that have become visible; true if one had a value.
     fn observe(&mut self, second: u32) -> bool {
         let mut fresh = false;
         while let Some(&(visible, start, value)) = self.published.front()

@@ -1,4 +1,4 @@
-//! The generators, and what they may cost.
+//! The generators, and the most that they may cost.
 
 use super::fields::FLEET;
 use super::node::{Entry, Node};

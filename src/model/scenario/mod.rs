@@ -496,13 +496,14 @@ pub struct ScalingExpectations {
     pub fresh_instances: Option<Duration>,
     /// True to require that no instance leaves while the load still needs it.
     pub no_early_scale_in: bool,
-    /// The group does not grow and shrink by turns under one load.
+    /// True to require that the group does not grow and shrink by turns under one load.
     pub no_flapping: bool,
     /// True to require that the target holds the spike's limits at its maximum size.
     pub holds_at_maximum: bool,
-    /// From the breach until what was launched serves; else as the spike's thresholds have it.
+    /// Limit for p95 from the breach until the launched instances serve; `None` takes the spike's
+    /// thresholds.
     pub p95_while_scaling: Option<Duration>,
-    /// A share from 0 to 1, in the same time; else as the spike's thresholds have it.
+    /// Limit for errors in the same time, a share from 0 to 1; `None` takes the spike's thresholds.
     pub errors_while_scaling: Option<f64>,
     /// Shares: of the time with too few instances, of the instance-minutes that nothing needed.
     pub under_provisioned: f64,

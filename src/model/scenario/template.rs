@@ -1,9 +1,9 @@
 //! Texts with `{{ }}` in them, compiled to segments when the file is read: a request only puts
 //! bytes together.
 //!
-//! Every name is looked up here, before the run: a value that no earlier step captures, or a column
-//! that its data file does not have, is a problem of the file. The place a value goes to decides
-//! how it is escaped.
+//! Every name is looked up here, before the run. A value that no earlier step captures, or a column
+//! that its data file does not have, is a problem of the file. The place of a value decides how it
+//! is escaped.
 
 use std::ops::Range;
 

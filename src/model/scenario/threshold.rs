@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A threshold, as parsed. `text` is what the user wrote, and what every report shows.
+/// A threshold, as parsed. `text` is the user's own text, which every report shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
     /// The text as written, such as `p95 < 500ms in spike`.

@@ -22,7 +22,7 @@ use cloud::aws::{Aws, explain};
 
 /// The container of the task definition: never `containers[0]`, for AWS adds side-cars of its own.
 pub const CONTAINER: &str = "generator";
-/// Tells a task which slot is its own, and us whose a task is.
+/// The variable that tells a task its slot, and us which slot a task belongs to.
 const SLOT: &str = "SPIKEPROOF_SLOT";
 
 /// A new role is known everywhere only after a while; until then RunTask cannot assume it.

@@ -119,7 +119,7 @@ impl std::fmt::Display for LockHolder {
     }
 }
 
-/// True if a process drives the run. Looks without taking: a guard may be waiting for the same lock.
+/// True if a process drives the run. It does not take the lock: a guard may be waiting for it.
 pub fn is_driven(folder: &Path) -> bool {
     let file = File::open(folder.join(OWNER));
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))

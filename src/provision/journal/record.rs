@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn reasons_and_urls_lose_their_secrets_and_what_a_reap_needs_stays() {
         let mut secrets = redact::Secrets::default();
-        // One of them is, unluckily, what the journal itself says.
+        // One of the secrets is, by coincidence, a text that the journal itself contains.
         secrets.insert("WHY", "c4nary-of-the-journal");
         secrets.insert("WORD", "sp-j0urna1wrd");
         redact::keep(&secrets);

@@ -1,4 +1,4 @@
-//! Disk space that is reserved while there is some, so that a full disk cannot keep a run from being
+//! Disk space that is reserved at the start, so that a full disk cannot keep a run from being
 //! destroyed.
 
 use std::fs::OpenOptions;
@@ -8,9 +8,11 @@ use std::path::Path;
 
 /// The file that takes the space, in the run's folder.
 const RESERVE: &str = "ballast";
-/// The logs of a destroy, the state's last copies and the report: a tenth of it.
+/// The size of the reserve. The logs of a destroy, the state's last copies and the report take a
+/// tenth of it.
 const SIZE: u64 = 4 << 20;
-/// A run needs this to begin with: terraform's logs and state, the packed image, what is watched.
+/// Free space that a run needs to begin: terraform's logs and state, the packed image, and the
+/// watch's recordings.
 const LEAST: u64 = 64 << 20;
 
 /// The kind of file system that a folder is on, as far as it matters to locks and durability.

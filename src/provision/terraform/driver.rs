@@ -169,8 +169,8 @@ impl Terraform {
             .ok_or(TerraformError::NoOutputs { log: finished.log })
     }
 
-    /// Destroys what the best state knows; `gently` makes few calls at a time. An interrupt does
-    /// not cancel it (it is what an interrupt asks for), only patience that has ended.
+    /// Destroys every resource in the best state; `gently` makes few calls at a time. An interrupt
+    /// does not cancel it, because an interrupt asks for it; only the end of the patience does.
     pub async fn destroy(
         &self,
         gently: bool,

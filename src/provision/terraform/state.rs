@@ -83,9 +83,9 @@ pub enum Best {
     None,
 }
 
-/// Makes sure that terraform sees the best state there is: the highest serial among its file, our
-/// copies, what terraform saved beside its module, and what it could only print. Call it before a
-/// destroy, with no terraform running.
+/// Gives terraform the best state there is. That is the one with the highest serial among its file,
+/// our copies, the file that terraform saved beside its module, and its printed dumps. Call it
+/// before a destroy, with no terraform running.
 pub fn best_state(folder: &Path) -> io::Result<Best> {
     let path = folder.join(STATE);
     let own = std::fs::read(&path).ok().and_then(|bytes| whole(&bytes));

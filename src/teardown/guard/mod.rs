@@ -1,9 +1,9 @@
 //! The guard: a process of its own that destroys a run whose orchestrator was killed.
 //!
-//! It is `spikeproof reap RUN --when-orphaned`, blocked on the run's owner lock. The kernel releases
-//! that lock when the orchestrator ends, however it ends; a journal that says `finished` then ends
-//! the guard. The guard does not outlive the machine, the container or a CI job's end: after those
-//! the tasks' lease and `spikeproof reap` elsewhere help.
+//! It is `spikeproof reap RUN --when-orphaned`, blocked on the run's owner lock. The kernel
+//! releases that lock when the orchestrator ends, however it ends; a journal that says `finished`
+//! then ends the guard. The guard does not outlive the machine, the container or a CI job's end:
+//! after those the tasks' lease and `spikeproof reap` elsewhere help.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -81,8 +81,8 @@ impl Guard {
         self.options.folder.join(LOG)
     }
 
-    /// Replaces a guard that has ended, once. Returns what to tell the user: that it was replaced, or
-    /// once that there is none any more.
+    /// Replaces a guard that has ended, once. Returns the message for the user: that it was
+    /// replaced, or once that there is none any more.
     pub fn check(&mut self) -> Option<String> {
         if self.reported || !self.is_gone() {
             return None;

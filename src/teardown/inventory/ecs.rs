@@ -222,7 +222,7 @@ impl Inventory {
             .send()
             .await
             .map_err(call_failed("DescribeClusters"))?;
-        // It was there a moment ago: not knowing its tags is not knowing whose it is.
+        // It was there a moment ago: without its tags it is not known whose it is.
         let cluster = answer
             .clusters()
             .first()

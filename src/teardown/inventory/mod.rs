@@ -1,8 +1,8 @@
 //! Describes what exists of a run, service by service and name by name, and deletes it by name.
 //!
-//! This is the proof that a run left nothing: it needs no state, no journal and no terraform,
-//! because every name derives from the run id. Nothing is ever touched whose name does not contain
-//! the whole run id.
+//! This is the proof that a run left nothing. It needs no state, no journal and no terraform,
+//! because every name derives from the run id. A thing whose name does not contain the whole run id
+//! is never touched.
 
 use aws_sdk_ecs::error::SdkError;
 use aws_sdk_ecs::types::TaskDefinitionStatus;
@@ -64,7 +64,7 @@ pub enum InventoryError {
         /// The SDK's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// An answer that lacks what it should have.
+    /// An answer without a part that it should have.
     #[error("{call}: {lacks}")]
     Incomplete {
         /// The operation, for example `DescribeClusters`.
@@ -83,7 +83,7 @@ pub enum InventoryError {
     StillStopping {
         /// Number of tasks that are still there.
         tasks: usize,
-        /// Why a `StopTask` was refused; `None` where none was.
+        /// Why a `StopTask` was refused; `None` if none was.
         #[source]
         refused: Option<Box<InventoryError>>,
     },

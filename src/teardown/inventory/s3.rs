@@ -1,4 +1,4 @@
-//! The run's bucket and what is in it.
+//! The run's bucket and its objects.
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;

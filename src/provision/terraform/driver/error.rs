@@ -26,9 +26,9 @@ pub enum TerraformError {
     Failed {
         /// The subcommand, for example `apply`.
         command: &'static str,
-        /// Its exit code; `None` where a signal ended it.
+        /// Its exit code; `None` if a signal ended it.
         code: Option<i32>,
-        /// Its first error; `None` where it gave none as a message.
+        /// Its first error; `None` if it gave none as a message.
         first: Option<Box<Diagnostic>>,
         /// The kind of the failure, by the text of that error.
         failure: Failure,
