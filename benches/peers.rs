@@ -151,7 +151,7 @@ fn compare() -> Outcome<()> {
 
 /// Returns three ports that nobody listens on, on both addresses of `localhost`.
 fn free_ports() -> Outcome<[u16; 3]> {
-    // All are held until the last is found, so that they differ.
+    // All ports are held until the last is found, so that they differ.
     let mut held = Vec::new();
     while held.len() < 3 {
         let one = TcpListener::bind("127.0.0.1:0")?;

@@ -276,8 +276,8 @@ async fn a_maximum_duration_reached_during_apply_ends_the_run_and_nothing_is_lef
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_budget_that_is_used_up_ends_the_run_and_nothing_is_left() {
-    // One task fails and is replaced: three are billed, and for a minute at least, where two were
-    // estimated.
+    // One task fails and is replaced. So three are billed, each for a minute at least, although two
+    // were estimated.
     let trial = Trial::new("faults: { task_start_failures: [0] }").await;
     let scenario = trial.scenario(&format!(
         "{SHORT}fleet: {{ cpu: 1, tasks: 2 }}\nbudget: 0.004 USD\n"

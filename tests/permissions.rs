@@ -655,7 +655,7 @@ async fn wait_for(child: &mut tokio::process::Child, words: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_document_lacks_is_named_and_nothing_is_left() {
-    // One that terraform needs, and one that we do.
+    // One action that terraform needs, and one that our code needs.
     for action in ["ecr:CreateRepository", "ecr:PutImage"] {
         let trial = Trial::without(action).await;
         let output = trial.run(&["run", &trial.scenario("5s", "")]).await;

@@ -515,7 +515,7 @@ fn check_times(
             format!("the chain is out of order: {moments:?}")
         });
     }
-    // Every change of its size is there, with the instant it was decided at, and no other.
+    // The report must have every change of size with the instant of its decision, and no other.
     if !reaction.resized.is_empty() {
         for known in truth.decisions.iter().filter(|one| one.at >= started) {
             let said = reaction.resized.iter().find(|one| {

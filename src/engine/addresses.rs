@@ -77,7 +77,7 @@ impl Addresses {
         if self.host.parse::<IpAddr>().is_ok() {
             return;
         }
-        // Without a resolv.conf there is nobody to ask; asking a stranger would be worse.
+        // Without a resolv.conf there is no resolver to ask; asking an unknown one would be worse.
         let resolver =
             TokioResolver::builder_tokio().and_then(hickory_resolver::ResolverBuilder::build);
         let resolver = match resolver {

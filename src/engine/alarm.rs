@@ -54,7 +54,8 @@ impl WakeTimer {
             drop(self.timer.try_read(&mut expirations));
             self.armed.set(None);
             let now = Instant::now();
-            // One by one: splitting the map would count what stays, every time.
+            // Takes entries one by one: splitting the map would count the remaining ones every
+            // time.
             while let Some(waker) = self.due(now) {
                 waker.wake();
             }
@@ -83,7 +84,7 @@ impl WakeTimer {
         if self.armed.get().is_some_and(|armed| armed <= earliest) {
             return;
         }
-        // Nothing at all would disarm it.
+        // A wait of zero would disarm the timer.
         let wait = earliest
             .saturating_duration_since(Instant::now())
             .max(Duration::from_nanos(1));

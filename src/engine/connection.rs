@@ -278,7 +278,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // One of several who share a connection closes nothing.
+        // A session that shares the connection with others closes nothing.
         if let Wire::Two { driver, .. } = &self.wire
             && Rc::strong_count(driver) > 1
         {

@@ -34,7 +34,7 @@ async fn a_request_that_the_end_of_its_grace_cuts_was_not_answered_in_time() {
             "{phase}"
         );
     }
-    // One that has hardly begun is nobody's fault.
+    // A request that was only just sent is not counted against the target.
     let shop = Shop::open().await;
     let results = run(
         &shop,

@@ -153,7 +153,7 @@ async fn no_redirect_takes_a_request_to_another_host() {
         );
     }
     assert_eq!(stranger.called(), 0);
-    // The same way to the own host is followed.
+    // A redirect of the same form to the own host is followed.
     let step = format!(
         "{{ get: \"/to?{}\" }}",
         percent_encoded(&format!("//{own}/there"))

@@ -65,7 +65,7 @@ impl Clocks {
             .name("lifetime".to_owned())
             .spawn(move || {
                 std::thread::sleep(wait);
-                // Not an orderly end: an orderly one was due ten seconds ago.
+                // The process aborts, because an orderly end was due ten seconds ago.
                 std::process::abort();
             })?;
         Ok(())
@@ -151,7 +151,8 @@ mod tests {
             alarm: Duration::from_secs(1),
         })
         .await;
-        // Not by the signal: by its handler, which also works for the first process of a container.
+        // The signal's handler ended the process, which also works for the first process of a
+        // container.
         assert_eq!(ended.code(), Some(4), "{ended}");
     }
 

@@ -257,7 +257,7 @@ mod tests {
                 };
                 match (query.query_type(), &text) {
                     (RecordType::TXT, Some(text)) if name.starts_with("_spikeproof.") => {
-                        // In two parts, as a long text may come.
+                        // The text comes in two parts, as a long one may.
                         let (one, two) = text.split_at(20);
                         say(RData::TXT(TXT::new(vec![one.to_owned(), two.to_owned()])));
                     }

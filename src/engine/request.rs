@@ -268,7 +268,8 @@ impl ReadyRequest {
             || to.path().to_owned(),
             |query| format!("{}?{query}", to.path()),
         );
-        // As fetch has it: only POST becomes GET at 301 and 302, everything but HEAD at 303.
+        // The rule of the Fetch standard: only POST becomes GET at 301 and 302, everything but HEAD
+        // at 303.
         let keep = match status {
             301 | 302 => self.method != Method::Post,
             303 => matches!(self.method, Method::Get | Method::Head),

@@ -888,7 +888,7 @@ async fn tls_is_spoken_with_private_authorities_client_certificates_and_both_ver
         "a session resumes its own: {saturation:?}"
     );
 
-    // Nobody vouches for it; unless nobody has to.
+    // No authority has signed the certificate: an error, unless the scenario accepts any.
     let results = over_tls(&shop, &own, "timeout: 5s", "").await;
     assert!(
         tally(&results).tls > 0 && tally(&results).ok == 0,

@@ -123,7 +123,7 @@ impl Session {
     ) -> Done {
         let began = Instant::now();
         let sent = began.saturating_duration_since(context.start);
-        // From here to the intended start it was the generator's own doing.
+        // The time since the intended start is the generator's own delay.
         context
             .recorder
             .borrow_mut()

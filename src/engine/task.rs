@@ -98,8 +98,8 @@ async fn boot(task: &GeneratorTask, born: Instant) -> Result<Booted, GenerateErr
     let plan = patiently(give_up, || task.channel.plan()).await?;
     let mut substitutions = plan.surroundings;
     if plan.secrets {
-        // They were there before the plan: now they are not, because the run has begun without this
-        // task.
+        // The secrets were written before the plan. If they are gone, the run has begun without
+        // this task.
         let Some(read) = patiently(give_up, || task.channel.secrets()).await? else {
             return Ok(Booted::Over(Ended::NotNeeded));
         };

@@ -678,7 +678,7 @@ async fn a_task_that_finds_no_secrets_any_more_is_too_late() {
 async fn what_a_task_says_holds_no_secret_even_if_the_plan_cannot_be_read() {
     let channel = channel();
     let mut broken = plan(true);
-    // In the line that the problem shows.
+    // The secret is in the line that the problem shows.
     broken.scenario = broken.scenario.trim_end().to_owned() + " # c4nary-of-the-plan\n";
     channel.put_plan(&broken).await.unwrap();
     let mut secrets = redact::Secrets::default();

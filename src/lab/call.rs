@@ -109,7 +109,7 @@ impl ApiCall {
                 )
             }
         };
-        // By the status the clients know whose fault it is, and try again.
+        // The status tells the clients whose fault the error is, and whether to try again.
         let theirs = ["ServiceUnavailable", "InternalFailure"].contains(&code.as_str());
         answer(
             if theirs {

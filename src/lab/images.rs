@@ -213,7 +213,7 @@ pub(crate) async fn answer_call(
         "CompleteLayerUpload" => images.complete(&call.json()?).map(|()| None),
         "PutImage" => {
             let mut input = call.json()?;
-            // Left to itself moto invents a digest that is not the manifest's.
+            // Without the digest moto invents one that is not the manifest's.
             input["imageDigest"] = images.check_manifest(&input)?.into();
             let call = ApiCall {
                 body: input.to_string().into(),

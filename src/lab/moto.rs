@@ -82,7 +82,7 @@ impl Moto {
             })?;
         let listening = tokio::time::timeout(START, async {
             loop {
-                // Asked first, so that what it said before its end has been written.
+                // The exit is asked for first, so that all output before it has been written.
                 let ended = child.try_wait().ok().flatten();
                 if let Some(address) = std::fs::read_to_string(log).ok().as_deref().and_then(told) {
                     return Ok(address);

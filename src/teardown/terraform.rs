@@ -45,7 +45,7 @@ pub(crate) async fn terraform_destroy(teardown: &Teardown<'_>, until: Instant) {
     while let Err(error) = destroy_once(&terraform, attempts > 0).await {
         attempts += 1;
         let failure = error.failure();
-        // One that hung has had its time: deleting by name needs the rest.
+        // A terraform that hung has had its time: deleting by name needs the rest.
         let hung = matches!(error, TerraformError::Cancelled { .. });
         if hung || !failure.terraform_again(attempts) || Instant::now() + TERRAFORM >= until {
             return teardown.events.note(format!(

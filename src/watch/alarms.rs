@@ -34,7 +34,7 @@ pub(crate) fn alarm(alarm: &aws_sdk_cloudwatch::types::MetricAlarm) -> Alarm {
             .state_value()
             .map(|state| state.as_str().into())
             .unwrap_or_default(),
-        // Not StateUpdatedTimestamp: that one moves with every evaluation.
+        // StateUpdatedTimestamp would be wrong: it moves with every evaluation.
         state_since: alarm.state_transitioned_timestamp().and_then(timestamp),
         namespace: alarm.namespace().map(str::to_owned),
         metric: alarm.metric_name().map(str::to_owned),

@@ -65,7 +65,7 @@ pub(crate) async fn group(clients: &Clients, name: &str) -> Result<GroupState, W
                 protected: instance.protected_from_scale_in().unwrap_or(false),
                 ..Instance::default()
             })
-            // Those in the warm pool are not the group's yet.
+            // Instances in the warm pool do not belong to the group yet.
             .filter(|instance| !instance.lifecycle.is_warm())
             .collect(),
         target_groups: group.target_group_arns().to_vec(),

@@ -322,7 +322,8 @@ async fn get(
             .cloudwatch
             .get_metric_data()
             .set_metric_data_queries(Some(queries.clone()))
-            // From the whole minute before: a datapoint's timestamp is the start of its period.
+            // The query begins at the whole minute before: a datapoint's timestamp is the start of
+            // its period.
             .start_time(DateTime::from_secs(
                 since.as_second() - since.as_second().rem_euclid(60),
             ))
@@ -468,7 +469,7 @@ mod tests {
             (vec![Some("backlog"), Some("each")], "each")
         );
 
-        // One that only wraps a metric is an alarm on that metric.
+        // An alarm on math that only wraps a metric is an alarm on that metric.
         let wraps = aws_sdk_cloudwatch::types::MetricAlarm::builder()
             .metrics(plain.return_data(true).build())
             .build();

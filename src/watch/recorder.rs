@@ -257,7 +257,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, format!("{text}{{\"at\":")).unwrap();
         assert_eq!(read(&path).unwrap(), expected);
-        // Without a head, and without the fields that came later.
+        // A recording without a head, and without the fields that were added later.
         std::fs::write(
             &path,
             "{\"at\":\"2026-03-01T12:00:00Z\",\"seen\":{\"what\":\"gap\",\"call\":\"a\",\"why\":\"b\"}}\n",

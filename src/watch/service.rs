@@ -41,7 +41,7 @@ pub(crate) async fn group(clients: &Clients) -> Result<GroupState, WatchError> {
     let target = scalable_target(clients).await?;
     let mut suspended = Vec::new();
     if let Some(state) = target.suspended_state() {
-        // In the words that a group's processes have.
+        // Uses the same words as a group's processes.
         for (is, word) in [
             (state.dynamic_scaling_out_suspended(), "Launch"),
             (state.dynamic_scaling_in_suspended(), "Terminate"),
@@ -169,7 +169,7 @@ fn instance(task: &Task) -> Instance {
             (detail.name() == Some("privateIPv4Address"))
                 .then(|| detail.value().unwrap_or_default().to_owned())
         });
-    // In the words that a group's instances have.
+    // Uses the same words as a group's instances.
     let lifecycle = match task.last_status().unwrap_or_default() {
         "RUNNING" if task.desired_status() == Some("STOPPED") => Lifecycle::Terminating,
         "RUNNING" => Lifecycle::InService,

@@ -169,7 +169,7 @@ async fn reap_it(trial: &Trial, lost: Lost) -> Result<(), String> {
     match lost {
         Lost::Nothing | Lost::State => trial.reap(&[], &trial.runs()).await,
         Lost::Journal | Lost::Folder => {
-            // Two at once do no harm.
+            // Two reaps at once do no harm.
             let hosts = ["another-host", "a-third-host"].map(|host| trial.folder.path().join(host));
             let arguments = ["--discover", "--older-than", "0s"];
             let (one, other) = tokio::join!(

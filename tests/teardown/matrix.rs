@@ -102,7 +102,7 @@ impl Fault {
             Self::KillAndLabDown | Self::FolderDeletedAndKill => &[],
             Self::KillTerraform if phase == "provision" => &[4],
             Self::KillTerraform => &[0, 5],
-            // Nothing has been meant yet when provision begins.
+            // No intent is in the journal yet when provision begins.
             Self::CredentialsExpired if made_nothing || phase == "provision" => &[4],
             Self::CredentialsExpired => &[6],
             Self::DiskFull => &[0, 4, 5],
@@ -231,7 +231,7 @@ async fn happen(trial: &mut Trial, fault: Fault, pid: u32) {
         Fault::Interrupt(times) => {
             for _ in 0..times {
                 kill(pid, Signal::INT);
-                // Two signals that come together are one.
+                // Two signals that come together count as one, so there is a pause.
                 sleep(Duration::from_millis(150)).await;
             }
         }

@@ -303,12 +303,12 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
             &self.folder.path().join("elsewhere"),
         )
         .await?;
-        // It reads for seconds, and other trials' labs are served by the same threads.
+        // The search reads for seconds, and other trials' labs are served by the same threads.
         let told = tokio::task::block_in_place(|| holding(self.folder.path(), CANARY.as_bytes()));
         if let Some(path) = told {
             return Err(format!("the secret is in {}", path.display()));
         }
-        // One object holds it while tasks come up.
+        // One object holds the secret while tasks come up.
         let telling = self.weather.telling.lock().unwrap().clone();
         if let Some(call) = telling
             .iter()

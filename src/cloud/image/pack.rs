@@ -23,7 +23,7 @@ const CONTENTS: [(&str, u32, Content); 6] = [
     ("etc/ssl/certs/", 0o755, Content::Folder),
     (ROOTS, 0o644, Content::Roots),
     (BINARY, 0o755, Content::Binary),
-    // For everyone to write, nobody to delete another's.
+    // Everyone may write here, and nobody may delete another user's files.
     ("tmp/", 0o1777, Content::Folder),
 ];
 

@@ -209,7 +209,7 @@ mod tests {
             (vec!["224.0.0.1", "239.255.255.255", "ff02::1"], MULTICAST),
             (vec!["0.0.0.0", "0.1.2.3", "::"], UNSPECIFIED),
             (vec!["255.255.255.255", "240.0.0.1"], RESERVED),
-            // In another dress.
+            // The same addresses in other notations.
             (
                 vec!["::ffff:169.254.169.254", "64:ff9b::169.254.170.2"],
                 METADATA,
@@ -427,7 +427,7 @@ mod tests {
                 "{address}"
             );
         }
-        // One permission is not the other.
+        // One permission does not grant the other.
         assert_eq!(
             rule(
                 "10.0.0.1",

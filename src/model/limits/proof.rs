@@ -29,7 +29,7 @@ pub enum OwnershipProof {
     File(String),
 }
 
-/// How the target was shown to be the user's, as the report states it.
+/// The proof of the target's owner, as the report states it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetAuthorization {
     /// The proof that the target is the user's; absent if there is none.

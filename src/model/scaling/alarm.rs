@@ -75,7 +75,7 @@ impl BreachRule {
     }
 }
 
-/// How a period without data counts (`TreatMissingData`).
+/// The rule for a period without data (`TreatMissingData`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MissingData {
     /// Counts as nothing: an alarm whose whole window is empty has insufficient data.

@@ -526,7 +526,8 @@ mod tests {
                 ..setting(50.0)
             },
         );
-        // Two datapoints, then two of boot and eight of cooldown between one change and the next.
+        // The first change comes after two datapoints. Between one change and the next lie two
+        // seconds of boot and eight of cooldown.
         assert_eq!((seen.desired[11], seen.desired[12]), (2, 4));
         assert_eq!((seen.desired[21], seen.desired[22]), (4, 6));
         assert_eq!(seen.desired[39], 6, "58 % is not above 60 %");

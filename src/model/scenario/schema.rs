@@ -46,7 +46,7 @@ fn object(object: &Object, definitions: &mut Map<String, Value>) -> Value {
 
 fn reference(to: &Object, definitions: &mut Map<String, Value>) -> Value {
     if !definitions.contains_key(to.name) {
-        // There before its fields are read: a step may hold steps.
+        // The entry is made before its fields are read, because a step may hold steps.
         definitions.insert(to.name.to_owned(), Value::Null);
         let definition = object(to, definitions);
         definitions.insert(to.name.to_owned(), definition);

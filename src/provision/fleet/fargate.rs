@@ -260,7 +260,7 @@ impl Fleet for FargateFleet {
         }
         let states = self.slots.iter().map(|(slot, arn)| {
             let task = tasks.iter().find(|task| task.task_arn() == Some(arn));
-            // Not described yet: ECS is eventually consistent.
+            // A task is not described yet: ECS is eventually consistent.
             let status = task.map_or(TaskStatus::Starting("accepted".to_owned()), status);
             TaskState {
                 slot: *slot,
@@ -305,7 +305,8 @@ impl Fleet for FargateFleet {
                 .filter(|task| task.desired_status() != Some("STOPPED"))
             {
                 let arn = task.task_arn().unwrap_or_default();
-                // One that has just ended is no error; one that cannot be stopped is asked again.
+                // A task that has just ended is no error; a task that cannot be stopped is asked
+                // again.
                 drop(
                     self.client
                         .stop_task()

@@ -119,8 +119,8 @@ impl Journal {
             _owner: owner,
         };
         if let Err(error) = journal.begin(folder, first) {
-            // Nothing has been begun, and a folder that says nothing would be taken for one that
-            // was damaged.
+            // Nothing has begun yet. A folder without a record would later be taken for a damaged
+            // one.
             for name in [HEAD, JOURNAL, locks::OWNER] {
                 drop(std::fs::remove_file(folder.join(name)));
             }

@@ -247,7 +247,7 @@ fn write_variables(path: &Path, variables: &Variables) -> TerraformResult<()> {
         .mode(0o600)
         .open(path)
         .map_err(failed("create", path))?;
-    // One that was there before keeps its mode.
+    // A file that existed before keeps its mode, so it is set.
     file.set_permissions(std::fs::Permissions::from_mode(0o600))
         .map_err(failed("protect", path))?;
     file.write_all(&text).map_err(failed("write", path))

@@ -136,7 +136,7 @@ fn spawn(options: &GuardOptions) -> io::Result<Child> {
         !is_needed(&name.to_string_lossy()) && redact::holds_secret(&value.to_string_lossy())
     });
     let mut command = Command::new(std::env::current_exe()?);
-    // It lives longer than the run, and needs none of the scenario's secrets.
+    // The guard lives longer than the run, and needs none of the scenario's secrets.
     secrets.for_each(|(name, _)| {
         command.env_remove(name);
     });

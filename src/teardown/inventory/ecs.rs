@@ -69,8 +69,8 @@ impl Inventory {
             .await
             .map_err(call_failed("DescribeTasks"))?;
         let mut alive: Vec<Alive> = described.tasks().iter().filter_map(Alive::read).collect();
-        // One that is listed as running and that ECS cannot describe may run. One that has stopped
-        // is forgotten in time.
+        // A task that is listed as running but cannot be described may run. A stopped task is
+        // dropped from ECS's lists in time.
         if *desired == DesiredStatus::Running {
             let known: BTreeSet<&str> = described
                 .tasks()
@@ -102,8 +102,8 @@ impl Inventory {
                 });
             }
             for task in alive.iter().filter(|task| !task.asked_to_stop) {
-                // One that has just ended is no error; one that cannot be stopped is seen again
-                // next time.
+                // A task that has just ended is no error; a task that cannot be stopped is seen
+                // again next time.
                 let answer = self
                     .ecs
                     .stop_task()
@@ -173,7 +173,7 @@ impl Inventory {
         while let Some(arn) = pages.next().await {
             arns.push(arn.map_err(call_failed("ListTaskDefinitions"))?);
         }
-        // It is called a prefix: `sp-01j9z3k4m5-copy` would be a guest's.
+        // ECS takes the family as a prefix: `sp-01j9z3k4m5-copy` would be somebody else's.
         arns.retain(|arn| family_of(arn) == Some(family));
         Ok(arns)
     }

@@ -53,7 +53,7 @@ impl StopSequence {
         else {
             return;
         };
-        // It may have ended by itself meanwhile; then there is nobody to tell.
+        // terraform may have ended by itself meanwhile; then the signal fails.
         let _ = if self.sent < self.patience.len() {
             rustix::process::kill_process(pid, Signal::INT)
         } else {
