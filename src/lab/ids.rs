@@ -10,7 +10,7 @@ pub(crate) const REGION: &str = "eu-west-1";
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// Returns this many random hexadecimal digits (at most 64).
+/// Returns this many hexadecimal digits (at most 64), different at each call.
 pub(crate) fn hex(digits: usize) -> String {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
