@@ -39,7 +39,8 @@ fn main() -> Outcome<()> {
     }
 }
 
-/// Child: carries out a scenario with the whole engine in this process, and says what that took.
+/// Runs in a child: carries out a scenario with the whole engine in this process, and prints its
+/// cost.
 fn engine(text: &str) -> Outcome<()> {
     let read = scenario::read(text, &Substitutions::default(), &scenario::no_files)
         .map_err(|problems| scenario::render("bench", text, &problems, false))?;
@@ -90,7 +91,7 @@ fn engine(text: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// What one client did in one round.
+/// The figures of one client in one round.
 #[derive(Debug, Clone, Copy, Default)]
 struct Figures {
     per_second: f64,
@@ -148,9 +149,9 @@ fn compare() -> Outcome<()> {
     bench.write_table()
 }
 
-/// Three ports that nobody listens on, on both addresses of `localhost`.
+/// Returns three ports that nobody listens on, on both addresses of `localhost`.
 fn free_ports() -> Outcome<[u16; 3]> {
-    // All are held until the last is found, so that they differ.
+    // All ports are held until the last is found, so that they differ.
     let mut held = Vec::new();
     while held.len() < 3 {
         let one = TcpListener::bind("127.0.0.1:0")?;
@@ -162,7 +163,7 @@ fn free_ports() -> Outcome<[u16; 3]> {
     Ok([held[0].0, held[1].0, held[2].0])
 }
 
-/// nginx on its own core, with room for 50,000 connections over three ports.
+/// Starts nginx on its own core, with room for 50,000 connections over three ports.
 fn serve(folder: &Path, ports: [u16; 3]) -> Outcome<Child> {
     let mut config = String::from(
         "worker_processes 4;\nworker_rlimit_nofile 20000;\ndaemon off;\npid nginx.pid;\nerror_log error.log crit;\n\
@@ -204,14 +205,14 @@ fn serve(folder: &Path, ports: [u16; 3]) -> Outcome<Child> {
     Ok(server)
 }
 
-/// A command pinned to the client's core.
+/// Returns a command pinned to the client's core.
 fn pinned(program: &Path) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", CLIENT_CORE]).arg(program);
     command
 }
 
-/// Runs a command to its end: what it printed, and processor seconds and peak memory of it.
+/// Runs a command to its end; returns its output, its processor seconds and its peak memory.
 fn run(command: &mut Command) -> Outcome<(String, f64, f64)> {
     let before = children_seconds()?;
     let output = tempfile::NamedTempFile::new()?;
@@ -245,8 +246,8 @@ fn peak_memory(process: u32) -> f64 {
         / 1_024.0
 }
 
-/// Of all children that have ended and were waited for. (proc(5), stat: fields 16 and 17, in
-/// hundredths.)
+/// Returns the CPU seconds of all children that have ended and were waited for. (proc(5), stat:
+/// fields 16 and 17, in hundredths of a second.)
 fn children_seconds() -> Outcome<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let after = stat.rsplit_once(')').ok_or("stat")?.1;
@@ -369,7 +370,7 @@ impl Bench {
         Ok(())
     }
 
-    /// 64 connections as fast as they go: a flow of one step with a check of the status.
+    /// Measures 64 connections as fast as they go: a flow of one step with a check of the status.
     fn closed_loop(&mut self) -> Outcome<()> {
         let scenario = format!(
             "name: b\ntarget: {{ url: \"{}\" }}\nphases: [{{ users: 64, hold: {SECONDS}s, burst: true }}]\nsteps: [{{ get: /, check: {{ status: 200 }} }}]\n",
@@ -416,8 +417,8 @@ impl Bench {
         Ok(())
     }
 
-    /// 10,000 thinking sessions in three weighted flows; and the same server measured from the
-    /// intended instant by oha at the same rate over few connections.
+    /// Measures 10,000 thinking sessions in three weighted flows. Then oha measures the same server
+    /// from the intended instant, at the same rate over few connections.
     fn many_sessions(&mut self) -> Outcome<()> {
         let flow = |name: &str, weight: u32| {
             format!(
@@ -479,7 +480,7 @@ impl Bench {
         )
     }
 
-    /// Each session with a connection of its own, all in one process.
+    /// Measures sessions with a connection of their own each, all in one process.
     fn many_connections(&mut self) -> Outcome<()> {
         let ours = self.ours(&crowd(15_000, self.ports[0]))?;
         self.say(
@@ -492,7 +493,8 @@ impl Bench {
         self.say("sessions-15000-errors", ours.errors, 0.0, "requests")
     }
 
-    /// 50,000 sessions over three processes: each has a file limit of its own, as tasks have.
+    /// Measures 50,000 sessions over three processes: each has a file limit of its own, as tasks
+    /// have.
     fn three_processes(&mut self) -> Outcome<()> {
         let mut children = Vec::new();
         for (index, port) in self.ports.iter().enumerate() {
@@ -558,9 +560,9 @@ impl Bench {
     }
 }
 
-/// Sessions that come over ten seconds and think for five. `localhost` has two addresses: towards
-/// one alone Linux looks through thousands of source ports for each new connection, once half of
-/// them are taken.
+/// Returns a scenario of sessions that come over ten seconds and think for five. `localhost` has
+/// two addresses. Towards one alone Linux looks through thousands of source ports for each new
+/// connection, once half of them are taken.
 fn crowd(users: u32, port: u16) -> String {
     format!(
         "name: b\ntarget: {{ url: \"http://localhost:{port}/\" }}\nconnection: {{ max_age: 10m }}\nphases: [{{ users: {users}, ramp: 10s, hold: 10s, grace: 5s }}]\nflows: [{{ name: f, think: 4s..6s, steps: [{{ get: / }}] }}]\n"

@@ -54,7 +54,8 @@ fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The member a file belongs to, and its module there: the member again if it is not divided.
+/// Returns the member a file belongs to, and its module there: the member again if it is not
+/// divided.
 fn place(path: &Path) -> (String, String) {
     let relative = path.strip_prefix(src()).unwrap();
     let mut parts = relative.iter().map(|part| part.to_str().unwrap());
@@ -73,7 +74,7 @@ fn layers(member: &str) -> &'static [&'static [&'static str]] {
     found.unwrap_or_else(|| panic!("{member} is not listed")).1
 }
 
-/// The file up to its tests: those may build whatever they need.
+/// Returns the file up to its tests: those may build whatever they need.
 fn code(path: &Path) -> String {
     if path
         .file_name()

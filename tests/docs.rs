@@ -34,7 +34,7 @@ fn pages() -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-/// The lines outside code blocks.
+/// Returns the lines outside code blocks.
 fn prose(page: &str) -> impl Iterator<Item = &str> {
     let mut in_code = false;
     page.lines().filter(move |line| {
@@ -44,7 +44,7 @@ fn prose(page: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The cells of a table's row; `\|` is no border.
+/// Returns the cells of a table's row; `\|` is no border.
 fn cells(row: &str) -> Vec<String> {
     row.replace("\\|", " ")
         .trim()
@@ -87,7 +87,7 @@ fn is_list_item(line: &str) -> bool {
     line.starts_with("- ") || (number.len() < line.len() && number.starts_with(". "))
 }
 
-/// The sentences of a block, without the marks of lists, headings and emphasis.
+/// Returns the sentences of a block, without the marks of lists, headings and emphasis.
 fn sentences(block: &str) -> Vec<String> {
     let text = block.replace("**", "");
     let item =
@@ -111,7 +111,7 @@ fn sentences(block: &str) -> Vec<String> {
         .collect()
 }
 
-/// "What a run leaves is ..." is a riddle; "What does it cost?" is a question.
+/// True for a riddle, such as "What a run leaves is ..."; "What does it cost?" is a question.
 fn is_riddle(sentence: &str) -> bool {
     let what = sentence
         .strip_prefix("What ")
@@ -188,7 +188,7 @@ fn no_sentence_is_longer_than_40_words() {
     assert_eq!(offending(is_long), Vec::<String>::new());
 }
 
-/// The anchor that GitHub gives to a heading.
+/// Returns the anchor that GitHub gives to a heading.
 fn anchor(heading: &str) -> String {
     heading
         .trim_start_matches('#')

@@ -1,5 +1,5 @@
-//! Complete runs against the lab: real terraform, the real AWS provider, real generator processes, and
-//! a target that slows down under load. Each test ends with a check that the account is empty.
+//! Complete runs against the lab: real terraform, the real AWS provider, real generator processes,
+//! and a target that slows down under load. Each test ends with a check that the account is empty.
 
 #![allow(
     clippy::too_many_lines,
@@ -82,7 +82,7 @@ impl Trial {
         serde_json::from_str(&std::fs::read_to_string(run.join("report.json")).unwrap()).unwrap()
     }
 
-    /// Nothing of ours is in the account, and no generator is alive.
+    /// Checks that nothing of ours is in the account, and that no generator is alive.
     async fn nothing_is_left(self) {
         assert_eq!(self.lab.inventory().await.unwrap(), Vec::<String>::new());
         let generators = generators(self.lab.endpoint());
@@ -91,7 +91,7 @@ impl Trial {
     }
 }
 
-/// Generator processes that talk to this lab (others may be another test's).
+/// Returns generator processes that talk to this lab (others may be another test's).
 fn generators(endpoint: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -276,8 +276,8 @@ async fn a_maximum_duration_reached_during_apply_ends_the_run_and_nothing_is_lef
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_budget_that_is_used_up_ends_the_run_and_nothing_is_left() {
-    // One task fails and is replaced: three are billed, and for a minute at least, where two were
-    // estimated.
+    // One task fails and is replaced. So three are billed, each for a minute at least, although two
+    // were estimated.
     let trial = Trial::new("faults: { task_start_failures: [0] }").await;
     let scenario = trial.scenario(&format!(
         "{SHORT}fleet: {{ cpu: 1, tasks: 2 }}\nbudget: 0.004 USD\n"

@@ -39,7 +39,7 @@ fn digest(bytes: &[u8]) -> String {
     format!("sha256:{:x}", Sha256::digest(bytes))
 }
 
-/// A blob of a layout, checked against its name and the size its referrer gave.
+/// Returns a blob of a layout, checked against its name and the size its referrer gave.
 fn blob(layout: &Path, descriptor: &Value) -> Vec<u8> {
     let name = descriptor["digest"].as_str().unwrap();
     let bytes = std::fs::read(
@@ -201,7 +201,7 @@ struct Registry {
     image: Option<Value>,
 }
 
-/// How long the first part takes: longer than the client waits for anything else.
+/// Duration of the first part: longer than the client waits for anything else.
 const SLOW: Duration = Duration::from_secs(4);
 const IMPATIENT: Duration = Duration::from_secs(2);
 const SMALLEST: usize = 5 * 1024 * 1024;
@@ -328,7 +328,7 @@ fn client(listener: &TcpListener) -> aws_sdk_ecr::Client {
     aws_sdk_ecr::Client::from_conf(config.build())
 }
 
-/// An image whose layer is three parts long, the last a short one.
+/// Returns an image whose layer is three parts long, the last a short one.
 fn image(folder: &Path) -> Image {
     let bytes: Vec<u8> = (0..21 * 1024 * 1024_u32)
         .map(|index| (index % 251) as u8)

@@ -59,7 +59,8 @@ impl Account {
         }
     }
 
-    /// Every resource of a run except tasks, which moto does not run. Some are hard to delete.
+    /// Makes every resource of a run except tasks, which moto does not run. Some are hard to
+    /// delete.
     async fn make(&self, names: &ResourceNames) {
         let ecs = aws_sdk_ecs::Client::new(&self.aws.sdk);
         ecs.create_cluster()
@@ -132,7 +133,7 @@ impl Account {
             ("GroupDescription", "generators"),
             ("TagSpecification.1.ResourceType", "security-group"),
             ("TagSpecification.1.Tag.1.Key", "spikeproof:run"),
-            // Also of a look-alike: only the name keeps it.
+            // A look-alike has this tag too: only its name tells it apart.
             ("TagSpecification.1.Tag.1.Value", &name[..13]),
         ];
         Query::new(&self.aws)

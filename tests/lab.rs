@@ -54,7 +54,7 @@ async fn sdk(lab: &Lab) -> SdkConfig {
         .await
 }
 
-/// One HTTP exchange on a connection of its own.
+/// Makes one HTTP exchange on a connection of its own.
 async fn send(base: &str, request: Request<Full<Bytes>>) -> Response<Bytes> {
     let stream = TcpStream::connect(base.trim_start_matches("http://"))
         .await
@@ -79,7 +79,7 @@ async fn get(base: &str, path: &str) -> Response<Bytes> {
     .await
 }
 
-/// A query call for which the project has no SDK.
+/// Makes a query call for which the project has no SDK.
 async fn query(lab: &Lab, service: &str, form: &str) -> (u16, String) {
     let scope = format!(
         "AWS4-HMAC-SHA256 Credential=LAB/20260101/eu-west-1/{service}/aws4_request, Signature=none"
@@ -106,7 +106,7 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
         .0
 }
 
-/// So many requests a second until the instant; returns the statuses seen.
+/// Sends `per_second` requests a second until the instant; returns the statuses seen.
 async fn load(url: String, per_second: u32, until: Instant) -> Vec<u16> {
     let mut requests = JoinSet::new();
     let mut pace = tokio::time::interval(Duration::from_secs(1) / per_second);
@@ -730,7 +730,7 @@ async fn the_registry_refuses_what_ecr_refuses() {
     lab.stop().await;
 }
 
-/// Where tasks run: a default subnet and a security group of the emulated account.
+/// The network of tasks: a default subnet and a security group of the emulated account.
 struct Place {
     subnet: String,
     security_group: String,

@@ -144,7 +144,7 @@ impl Trial {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// No generator of this trial is alive: their channel is in its folder.
+    /// Checks that no generator of this trial is alive: their channel is in its folder.
     fn no_generator_is_alive(&self) {
         let folder = self.folder.path().canonicalize().unwrap();
         for entry in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -391,7 +391,7 @@ async fn every_mistake_of_a_scenario_is_reported_with_exit_3() {
 }
 
 impl Trial {
-    /// Nothing was begun: neither a run's folder nor a request.
+    /// Checks that nothing was begun: neither a run's folder nor a request.
     async fn refused(
         &self,
         scenario: &Path,

@@ -1,5 +1,5 @@
-//! The permissions documents: rendered from the table, held to what the code calls, and enough for
-//! a whole run in a lab that denies everything else.
+//! The permissions documents: rendered from the table, compared with the calls in the code, and
+//! enough for a whole run in a lab that denies everything else.
 
 #![allow(
     clippy::unwrap_used,
@@ -58,8 +58,8 @@ fn the_documents_equal_the_table() {
 
 // Calls in the code.
 
-/// Our own sources up to their tests, without the lab, which is AWS itself, and the engine, which
-/// never calls it.
+/// Returns our own sources up to their tests, without the lab, which is AWS itself, and the engine,
+/// which never calls it.
 fn sources() -> Vec<(PathBuf, String)> {
     let mut folders = vec![project("src")];
     let mut sources = Vec::new();
@@ -78,7 +78,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     sources
 }
 
-/// How the SDKs' operations begin.
+/// The verbs that the SDKs' operations begin with.
 const VERBS: &str = "add|assume|attach|authorize|batch|cancel|complete|copy|create|delete|deregister|describe|detach|disable|\
                      enable|execute|get|initiate|list|modify|put|register|remove|revoke|run|start|stop|submit|tag|terminate|\
                      untag|update|upload";
@@ -93,8 +93,8 @@ const NO_OPERATIONS: [&str; 5] = [
     "upload_id",
 ];
 
-/// `.describe_tasks()` is DescribeTasks: every SDK operation begins with a builder that takes no
-/// argument.
+/// Returns the SDK operations that are called: `.describe_tasks()` is DescribeTasks. Every
+/// operation begins with a builder that takes no argument.
 fn sdk_calls(text: &str) -> BTreeSet<String> {
     let pattern = Regex::new(&format!(r"\.((?:{VERBS})(?:_[a-z0-9]+)+)\(\)")).unwrap();
     let pascal = |name: &str| -> String {
@@ -109,7 +109,7 @@ fn sdk_calls(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The signed calls of `src/cloud/aws/query.rs`: actions, and S3's verbs.
+/// Returns the signed calls of `src/cloud/aws/query.rs`: actions, and S3's verbs.
 fn query_calls(path: &Path, text: &str) -> BTreeSet<String> {
     let mut calls = BTreeSet::new();
     // rustfmt may put a method on a line of its own.
@@ -169,7 +169,7 @@ fn query_calls(path: &Path, text: &str) -> BTreeSet<String> {
     calls
 }
 
-/// The calls of the channel, which speaks to S3 through object_store.
+/// Returns the calls of the channel, which speaks to S3 through object_store.
 fn store_calls(text: &str) -> BTreeSet<String> {
     let pattern = Regex::new(r"\bstore\s*\.([a-z_]+)\(").unwrap();
     let action = |verb: &str| match verb {
@@ -185,7 +185,7 @@ fn store_calls(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// SDK operations by their name alone, and everything else with its service.
+/// Returns SDK operations by their name alone, and everything else with its service.
 fn called() -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut operations, mut actions) = (BTreeSet::new(), BTreeSet::new());
     let doors = Regex::new(r"pub async fn (\w+)").unwrap();
@@ -307,7 +307,7 @@ impl Hcl<'_> {
         Value::String(self.word())
     }
 
-    /// A text, or a reference as `${it}`.
+    /// Returns a text, or a reference as `${it}`.
     fn word(&mut self) -> String {
         self.skip();
         if let Some(rest) = self.0.strip_prefix('"') {
@@ -334,7 +334,7 @@ fn module(name: &str) -> String {
     std::fs::read_to_string(project("terraform").join(name)).unwrap()
 }
 
-/// The inline policy of a resource of the module.
+/// Returns the inline policy of a resource of the module.
 fn policy(text: &str, resource: &str) -> Value {
     let from = text
         .split(&format!("resource {resource} {{"))
@@ -343,7 +343,7 @@ fn policy(text: &str, resource: &str) -> Value {
     Hcl::value(from.split("jsonencode(").nth(1).unwrap())
 }
 
-/// Action, resource and condition of each statement; names are only for people.
+/// Returns action, resource and condition of each statement; names are only for people.
 fn meaning(policy: &Value) -> BTreeSet<String> {
     let list = |value: &Value| match value {
         Value::String(text) => BTreeSet::from([text.clone()]),
@@ -444,7 +444,7 @@ impl Trial {
         Self { lab, folder }
     }
 
-    /// The operator's document without one action, and the generators' as it is.
+    /// Returns the operator's document without one action, and the generators' as it is.
     async fn without(action: &str) -> Self {
         let text = document(Role::Operator);
         let shorter = text
@@ -483,8 +483,8 @@ impl Trial {
         self.command(args).output().await.unwrap()
     }
 
-    /// A steady load with a file for the tasks. (A group that is watched and need not scale makes a
-    /// run inconclusive.)
+    /// Returns a steady load with a file for the tasks. (A group that is watched and need not scale
+    /// makes a run inconclusive.)
     fn scenario(&self, hold: &str, group: &str) -> String {
         std::fs::write(
             self.folder.path().join("users.csv"),
@@ -522,8 +522,8 @@ fn text(output: &Output) -> String {
     )
 }
 
-/// What the operator's document allows and neither a whole run nor a killed and reaped one needs in
-/// the lab; and why it is there all the same.
+/// Actions that the operator's document allows, but that neither a whole run nor a killed and
+/// reaped one needs in the lab. The second text says why each is there all the same.
 const NEVER_USED: [(&str, &str); 9] = [
     (
         "application-autoscaling:DescribeScalableTargets",
@@ -610,7 +610,7 @@ async fn a_whole_run_and_a_killed_and_reaped_one_pass_while_everything_else_is_d
     assert_eq!(tasks.unused, ["s3:ListBucket"]);
     let expected: Vec<&str> = NEVER_USED.iter().map(|(action, _)| *action).collect();
     assert_eq!(operator.unused, expected, "used: {:#?}", operator.used);
-    // What closes the bucket was really asked for.
+    // The calls that close the bucket were really made.
     for closing in [
         "BucketPublicAccessBlock",
         "BucketPolicy",
@@ -655,7 +655,7 @@ async fn wait_for(child: &mut tokio::process::Child, words: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_document_lacks_is_named_and_nothing_is_left() {
-    // One that terraform needs, and one that we do.
+    // One action that terraform needs, and one that our code needs.
     for action in ["ecr:CreateRepository", "ecr:PutImage"] {
         let trial = Trial::without(action).await;
         let output = trial.run(&["run", &trial.scenario("5s", "")]).await;
@@ -721,8 +721,8 @@ async fn the_watchers_document_is_enough_to_watch_and_has_nothing_more() {
 /// The one region in which a bucket is made without naming it in a body.
 const REGION: &str = "us-east-1";
 
-/// The lab's callers: the tasks' key is held to no document here, and so can make what the reaper
-/// must destroy.
+/// Returns a caller of the lab. The tasks' key is held to no document here, and so can make the
+/// resources that the reaper must destroy.
 async fn caller(lab: &Lab, key: &str) -> Aws {
     let credentials =
         SharedCredentialsProvider::new(Credentials::new(key, "lab", None, None, "test"));
@@ -813,8 +813,8 @@ async fn make(aws: &Aws, names: &ResourceNames) {
         .unwrap();
 }
 
-/// What destroying by name does not need of the reaper's document here, and why it is there all the
-/// same.
+/// Actions of the reaper's document that destroying by name does not need here. The second text
+/// says why each is there all the same.
 const NEVER_REAPED: [(&str, &str); 12] = [
     ("ecs:DescribeTaskDefinition", "discovery"),
     ("ecs:DescribeTasks", "no task was left"),

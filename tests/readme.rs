@@ -1,4 +1,5 @@
-//! Runs every command of the README and of the pages in docs/: a new user's first commands must work.
+//! Runs every command of the README and of the pages in docs/, because a new user's first commands
+//! must work.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +17,7 @@ fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The shell blocks of the README, in order.
+/// Returns the shell blocks of the README, in order.
 fn blocks() -> Vec<String> {
     blocks_of("README.md")
 }

@@ -37,7 +37,7 @@ fn shipped(name: &str, url: &str) -> Scenario {
     }
 }
 
-/// Every phase takes a fraction of its time; levels, flows and think times stay.
+/// Shortens every phase to a fraction of its time; levels, flows and think times stay.
 fn shortened(mut scenario: Scenario, by: u32) -> Scenario {
     for phase in &mut scenario.phases {
         (phase.ramp, phase.hold) = (phase.ramp / by, phase.hold / by);

@@ -108,7 +108,7 @@ fn spikeproof(folder: &Path) -> Command {
     command
 }
 
-/// The secret as it is, and as base64 holds it at each place it may begin in.
+/// True if the bytes hold the secret as it is, or as base64 holds it at each place it may begin in.
 fn gives_away(bytes: &[u8]) -> bool {
     let middle = |before: &str| {
         let encoded = STANDARD.encode(format!("{before}{CANARY}"));
@@ -120,7 +120,7 @@ fn gives_away(bytes: &[u8]) -> bool {
         .any(|form| text.contains(form))
 }
 
-/// Every file below a folder, unpacked where it is packed.
+/// Returns every file below a folder, unpacked where it is packed.
 fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -141,8 +141,8 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-/// Command line and environment of every generator whose environment says so. (The run itself is
-/// apart: whoever started it gave it the secret.)
+/// Returns command line and environment of every generator of this channel. (The run itself is not
+/// among them: its caller gave it the secret.)
 fn generators(channel: &str) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {

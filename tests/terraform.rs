@@ -29,7 +29,7 @@ fn module() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("terraform")
 }
 
-/// The second words of the module's blocks of one kind: `variable "run" {` is `run`.
+/// Returns the second words of the module's blocks of one kind: `variable "run" {` is `run`.
 fn declared(kind: &str) -> BTreeSet<String> {
     let head = format!("{kind} \"");
     let mut names = BTreeSet::new();
@@ -76,7 +76,8 @@ fn every_resource_has_the_tag_of_its_run() {
     assert!(words.contains(tags), "{words}");
 }
 
-/// The first cells of the table below a heading of the module's README, without their backticks.
+/// Returns the first cells of the table below a heading of the module's README, without their
+/// backticks.
 fn documented(heading: &str) -> BTreeSet<String> {
     let readme = std::fs::read_to_string(module().join("README.md")).unwrap();
     let section = readme.split(&format!("\n## {heading}\n")).nth(1).unwrap();
@@ -96,7 +97,7 @@ fn the_readme_of_the_module_names_every_input_and_output() {
     assert_eq!(documented("Outputs"), declared("output"));
 }
 
-/// A folder with the module in it and the provider at hand, and the binary.
+/// Returns a folder with the module in it and the provider at hand, and the binary.
 async fn initialised(run: &Path) -> PathBuf {
     let binary = binary().await;
     let path: PathBuf = binary.path.clone();

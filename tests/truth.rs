@@ -1,9 +1,9 @@
-//! Groups whose every instant is known: what is said of them must be true.
+//! Groups whose every instant is known: a report on them must be true.
 //!
-//! Each file of `tests/truth` is a lab group, a load, and what is to be said of the two. The lab
-//! writes what really happened; the run's report is laid beside it: each timing within one polling
-//! interval, each verdict and each piece of advice as expected. `SPIKEPROOF_TRUTH`: `all`, a lab
-//! file of one's own, or names; without it, a few.
+//! Each file of `tests/truth` is a lab group, a load, and the report expected of the two. The lab
+//! writes the true events, and the run's report is compared with them. Each timing must be within
+//! one polling interval, each verdict and each piece of advice as expected. `SPIKEPROOF_TRUTH`:
+//! `all`, a lab file of one's own, or names; without it, a few.
 #![allow(
     clippy::too_many_lines,
     clippy::unwrap_used,
@@ -30,10 +30,10 @@ use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// Looks at the group are so far apart while something changes.
+/// Interval between two looks at the group while something changes.
 const POLL: Duration = Duration::from_secs(2);
 const POLL_SIGNED: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
-/// So many labs at once: each is a load of a few hundred requests a second.
+/// Number of labs at once: each is under a load of a few hundred requests a second.
 const AT_ONCE: usize = 7;
 /// Enough to see that the machinery works; all of them take minutes.
 const SAMPLE: [&str; 4] = [
@@ -48,7 +48,7 @@ const PATIENCE: Duration = Duration::from_mins(4);
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
-    /// What is special about this group.
+    /// The special feature of this group.
     about: String,
     #[serde(default)]
     lab: serde_json::Value,
@@ -75,15 +75,16 @@ struct Case {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Expect {
-    /// How a judgement begins, and its verdict; after a `:` what its reason has to contain.
+    /// By the beginning of a judgement: its verdict; after a `:` the text that its reason must
+    /// contain.
     verdicts: BTreeMap<String, String>,
-    /// How a question begins, and what its answer has to contain.
+    /// By the beginning of a question: the text that its answer must contain.
     advice: BTreeMap<String, String>,
     warnings: Vec<String>,
     /// Moments that the chain must have, in this order.
     chain: Vec<String>,
-    /// Moments that the lab had and that nobody can see here, by their names; all others have to be
-    /// said.
+    /// Moments that the lab had and that cannot be seen from outside, by their names; all others
+    /// must be reported.
     unseen: Vec<String>,
     /// The verdict on the whole run, whether the generators were late or not.
     overall: Option<String>,
@@ -143,7 +144,7 @@ fn cases() -> Vec<(String, Case)> {
     cases
 }
 
-/// What each case changes of this lab.
+/// Returns the lab's file of a case: this one, with the changes of the case.
 fn lab(case: &Case) -> serde_json::Value {
     // 100 requests/s per instance.
     let mut lab = serde_json::json!({ "target": { "workers": 4, "service_time": "40ms" } });
@@ -269,7 +270,7 @@ impl Checked {
         }
     }
 
-    /// What happened while it was watched is said.
+    /// Checks that a moment which could be seen was reported, and at the right time.
     fn timing(
         &mut self,
         what: &str,
@@ -285,7 +286,8 @@ impl Checked {
         self.exact(what, said, truth);
     }
 
-    /// `within`: what the report itself says it knows it to.
+    /// Checks a reported moment against the truth; `within` is the precision that the report
+    /// claims.
     fn exact(&mut self, what: &str, said: Option<(Timestamp, Duration)>, truth: Option<Timestamp>) {
         let Some((said, within)) = said else { return };
         let Some(truth) = truth else {
@@ -306,7 +308,7 @@ impl Checked {
     }
 }
 
-/// What could be seen of the group.
+/// The moments of the group that could be seen.
 struct Watch {
     until: Timestamp,
     unseen: Vec<String>,
@@ -319,8 +321,8 @@ impl Watch {
             unseen.push("first answer".to_owned());
         }
         let last = timeline.groups().next_back().map(|(at, _)| at).unwrap();
-        // What happens between two looks is seen by the second, and what an answer brings may be a
-        // look old.
+        // A change between two looks is seen by the second of them, and an answer may be as old as
+        // one look.
         Self {
             until: last - POLL_SIGNED - POLL_SIGNED,
             unseen,
@@ -339,7 +341,7 @@ impl Watch {
 /// One of an instance's true moments.
 type Known = fn(&InstanceTruth) -> Option<Timestamp>;
 
-/// A state that lasted shorter may lie between two looks.
+/// Returns a moment if its state lasted long enough; a shorter one may lie between two looks.
 fn lasting(from: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp> {
     let long = POLL_SIGNED + POLL_SIGNED;
     from.filter(|from| until.is_none_or(|until| until.duration_since(*from) > long))
@@ -513,7 +515,7 @@ fn check_times(
             format!("the chain is out of order: {moments:?}")
         });
     }
-    // Every change of its size is there, with the instant it was decided at, and no other.
+    // The report must have every change of size with the instant of its decision, and no other.
     if !reaction.resized.is_empty() {
         for known in truth.decisions.iter().filter(|one| one.at >= started) {
             let said = reaction.resized.iter().find(|one| {
@@ -550,7 +552,8 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// The worst of all judgements but the one on the generators: this machine has other work to do.
+/// Returns the worst of all judgements but the one on the generators: this machine has other work
+/// to do.
 fn overall(judged: &Judged) -> Verdict {
     let validity = judged
         .validity

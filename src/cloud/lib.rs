@@ -1,8 +1,8 @@
 //! AWS as the orchestrator and the generators meet it: credentials and signed calls, the channel of
 //! objects between them, and the image that a registry gets.
 //!
-//! It leaves out what is created and destroyed in AWS (`provision`, `teardown`) and what is read of
-//! the target (`watch`).
+//! It leaves out creating and destroying resources in AWS (`provision`, `teardown`) and reading the
+//! target (`watch`).
 //!
 //! # Example
 //!

@@ -1,7 +1,9 @@
-//! The target's addresses, as a load balancer that scales needs it: asked again as soon as the
-//! records' own time to live is over, in the background, and used in turn.
+//! Resolves the target's addresses in the way that a scaling load balancer needs. The name is asked
+//! again in the background as soon as the records' time to live is over; the addresses are used in
+//! turn.
 //!
-//! Each is judged at each new connection: whatever a name leads to later, load goes where it may.
+//! Each address is judged at each new connection, so load goes only to permitted ones, even if the
+//! name changes.
 //!
 //! Never on a request's path, but for the very first; an answer that fails keeps the addresses
 //! known so far.
@@ -21,7 +23,7 @@ use model::limits::{self, AddressError, AddressPolicy};
 const SOONEST: Duration = Duration::from_secs(1);
 /// A record may live for days; a load balancer's lives for a minute.
 const LATEST: Duration = Duration::from_mins(1);
-/// After a failure.
+/// Time to the next look-up after a failed one.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// One worker's view of the target's name.
@@ -52,7 +54,7 @@ struct KnownAddresses {
 }
 
 impl Addresses {
-    /// `offset` keeps workers from all beginning with the same address.
+    /// Makes the view of a worker; `offset` keeps workers from all beginning with the same address.
     pub fn new(host: &str, port: u16, address_policy: AddressPolicy, offset: usize) -> Self {
         let host = host.trim_matches(['[', ']']).to_owned();
         let literal = host.parse().ok().into_iter().collect();
@@ -75,7 +77,7 @@ impl Addresses {
         if self.host.parse::<IpAddr>().is_ok() {
             return;
         }
-        // Without a resolv.conf there is nobody to ask; asking a stranger would be worse.
+        // Without a resolv.conf there is no resolver to ask; asking an unknown one would be worse.
         let resolver =
             TokioResolver::builder_tokio().and_then(hickory_resolver::ResolverBuilder::build);
         let resolver = match resolver {
@@ -111,8 +113,8 @@ impl Addresses {
         self.news.notify_waiters();
     }
 
-    /// All addresses that may get load, beginning with the one whose turn it is. Waits for the
-    /// first answer only.
+    /// Returns all addresses that may get load, beginning with the one whose turn it is. Waits for
+    /// the first answer only.
     pub async fn in_turn(&self, port: Option<u16>) -> Result<Vec<SocketAddr>, TargetAddressError> {
         loop {
             let news = self.news.notified();

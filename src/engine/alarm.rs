@@ -29,7 +29,7 @@ pub struct WakeTimer {
 }
 
 impl WakeTimer {
-    /// Must be made on the worker's own runtime.
+    /// Makes the timer; must be called on the worker's own runtime.
     pub fn new() -> std::io::Result<Self> {
         let timer = timerfd_create(
             TimerfdClockId::Monotonic,
@@ -49,12 +49,13 @@ impl WakeTimer {
         loop {
             self.timer.readable().await?;
             let mut expirations = [0; 8];
-            // How often it expired does not matter, only that it is read, or it would stay
+            // The number of expirations does not matter. It must be read, or the timer would stay
             // readable.
             drop(self.timer.try_read(&mut expirations));
             self.armed.set(None);
             let now = Instant::now();
-            // One by one: splitting the map would count what stays, every time.
+            // Takes entries one by one: splitting the map would count the remaining ones every
+            // time.
             while let Some(waker) = self.due(now) {
                 waker.wake();
             }
@@ -83,7 +84,7 @@ impl WakeTimer {
         if self.armed.get().is_some_and(|armed| armed <= earliest) {
             return;
         }
-        // Nothing at all would disarm it.
+        // A wait of zero would disarm the timer.
         let wait = earliest
             .saturating_duration_since(Instant::now())
             .max(Duration::from_nanos(1));

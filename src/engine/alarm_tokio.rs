@@ -1,4 +1,5 @@
-//! Where there is no timerfd: the same, with tokio's timers and their grain of a millisecond.
+//! The wake timer on systems without timerfd: tokio's timers, with their resolution of a
+//! millisecond.
 
 use std::future::pending;
 

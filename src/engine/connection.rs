@@ -32,7 +32,7 @@ pub(crate) const READ: usize = 64 * 1024;
 
 pub(crate) type Buffer = Rc<RefCell<Box<[u8]>>>;
 
-/// Where a connection leads: another scheme or port of the same host is another place.
+/// The endpoint of a connection: another scheme or port of the same host is another endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint {
     pub https: bool,
@@ -44,14 +44,14 @@ pub struct Connection {
     wire: Wire,
     pub origin: Endpoint,
     pub address: SocketAddr,
-    /// Not used beyond this.
+    /// The instant after which the connection is not used again.
     pub expires: Instant,
     /// Requests it may still carry.
     pub left: u64,
     open: Rc<OpenConnections>,
 }
 
-/// How many connections a worker has open, and how many it closed.
+/// Numbers of connections that a worker has open, and that it closed.
 #[derive(Debug, Default)]
 pub struct OpenConnections {
     pub now: Cell<u32>,
@@ -71,7 +71,7 @@ enum Io {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// How long opening took, by part.
+/// Time that opening a connection took, by part.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Opening {
     pub dns: Duration,
@@ -143,7 +143,7 @@ impl Connection {
         matches!(self.wire, Wire::Two { .. })
     }
 
-    /// The same connection for another session: only HTTP/2 carries several at once.
+    /// Returns the same connection for another session: only HTTP/2 carries several at once.
     pub fn shared(&self) -> Option<Self> {
         let Wire::Two { sender, driver } = &self.wire else {
             return None;
@@ -162,7 +162,8 @@ impl Connection {
         })
     }
 
-    /// Whether the server still holds it, as far as is known without asking it.
+    /// True if the server still holds the connection, as far as can be known without asking the
+    /// server.
     pub async fn alive(&mut self, buffer: &Buffer) -> bool {
         match &mut self.wire {
             Wire::Two { sender, .. } => !sender.is_closed(),
@@ -277,7 +278,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // One of several who share a connection closes nothing.
+        // A session that shares the connection with others closes nothing.
         if let Wire::Two { driver, .. } = &self.wire
             && Rc::strong_count(driver) > 1
         {
@@ -301,7 +302,7 @@ async fn two(io: Io) -> Result<Wire, NotOpened> {
         .await
         .map_err(refused)?;
     let driver = spawn_local(async move {
-        // How it ended is seen by the requests under way, if there are any.
+        // The requests under way, if any, see how the connection ended.
         drop(driver.await);
     });
     Ok(Wire::Two {

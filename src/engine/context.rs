@@ -1,4 +1,4 @@
-//! What all sessions of a worker share: one thread, so no locks.
+//! State that all sessions of a worker share: one thread, so no locks.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -37,7 +37,7 @@ pub struct WorkerContext {
     pub share: Share,
     pub start: Instant,
     seed: u64,
-    /// By flow and step.
+    /// Prepared steps, by flow and step.
     pub prepared: Vec<Vec<Prepared>>,
     total_weight: f64,
     /// The data files that each flow draws from.
@@ -50,7 +50,7 @@ pub struct WorkerContext {
     pub policy: scenario::ConnectionPolicy,
     pub may_speak_two: bool,
     pub addresses: Addresses,
-    /// There once the worker's runtime is.
+    /// The wake timer; `None` until the worker's runtime exists.
     pub alarm: Option<WakeTimer>,
     pub security: Option<Security>,
     pub open: Rc<OpenConnections>,
@@ -63,11 +63,11 @@ pub struct WorkerContext {
     pub buffer: Buffer,
     pub scratch: RefCell<Vec<u8>>,
     pub counts: RefCell<Vec<(u16, bool)>>,
-    /// In lower case.
+    /// The name of the header that names instances, in lower case.
     instance_header: Option<String>,
 }
 
-/// Whether an iteration may begin.
+/// The supply of data rows. An iteration does not begin once they are used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Supply {
     There,
@@ -153,7 +153,7 @@ impl WorkerContext {
         })
     }
 
-    /// The instance that an answer names, if the scenario knows how.
+    /// Returns the instance that an answer names, if the scenario knows how.
     pub fn instance(&self, answer: &HttpAnswer) -> Option<u16> {
         let header = self.instance_header.as_deref()?;
         let name = answer
@@ -165,7 +165,7 @@ impl WorkerContext {
         plain.then(|| self.recorder.borrow_mut().instance(name))
     }
 
-    /// Time since the start instant; zero before it.
+    /// Returns the time since the start instant; zero before it.
     pub fn elapsed(&self) -> Duration {
         Instant::now().saturating_duration_since(self.start)
     }
@@ -195,7 +195,7 @@ impl WorkerContext {
         flows.len() - 1
     }
 
-    /// The seed of a session or iteration: the run's seed repeats it, whatever task it runs on.
+    /// Returns the seed of a session or iteration. The run's seed repeats it on any task.
     pub fn seed_of(&self, number: u64) -> u64 {
         // An odd constant spreads neighbouring numbers over the whole state.
         self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -225,7 +225,7 @@ impl WorkerContext {
         self.scenario.target.http == Http::Two
     }
 
-    /// The `Host` of an origin: the port only where it is not the scheme's own.
+    /// Returns the `Host` of an origin: the port only where it is not the scheme's own.
     pub fn authority(&self, origin: Endpoint) -> String {
         let url = &self.scenario.target.url;
         scenario::Url {
@@ -242,7 +242,7 @@ impl WorkerContext {
         Url::parse(&format!("{scheme}://{}{path}", self.authority(origin))).ok()
     }
 
-    /// Load goes to the host the user named, and to no other.
+    /// True if the host is the one that the user named: load goes to no other.
     pub fn is_target(&self, url: &Url) -> bool {
         let same = url
             .host_str()
@@ -250,7 +250,7 @@ impl WorkerContext {
         same && matches!(url.scheme(), "http" | "https")
     }
 
-    /// When a new connection is to be renewed, and after how many requests.
+    /// Returns when a new connection is to be renewed, and after how many requests.
     pub fn lifetime(&self) -> (Instant, u64) {
         let number = self.opened.get();
         // A fifth more or less: connections opened together must not be renewed together.
@@ -290,7 +290,7 @@ impl WorkerContext {
     }
 }
 
-/// What the recorder must have room for.
+/// Returns the numbers of phases, steps and checks that the recorder must have room for.
 fn shape(scenario: &Scenario) -> ResultShape {
     let steps = |flow: &scenario::Flow| {
         flow.steps
@@ -304,7 +304,8 @@ fn shape(scenario: &Scenario) -> ResultShape {
     }
 }
 
-/// Sessions that a jump brings at one instant come spread over a while, evenly and always alike.
+/// Returns the delay of a session. Sessions that a jump brings at one instant come spread over a
+/// while, evenly and always alike.
 pub(crate) fn spread(number: u64, over: Duration) -> Duration {
     over.mul_f64((number as f64 * GOLDEN).fract())
 }

@@ -1,4 +1,5 @@
-//! What is cut, missing or never sent is counted as what it is: a run must not look better for it.
+//! Requests that are cut, missing or never sent are counted as such: a run must not look better for
+//! them.
 
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ async fn a_request_that_the_end_of_its_grace_cuts_was_not_answered_in_time() {
             "{phase}"
         );
     }
-    // One that has hardly begun is nobody's fault.
+    // A request that was only just sent is not counted against the target.
     let shop = Shop::open().await;
     let results = run(
         &shop,

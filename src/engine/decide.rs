@@ -1,4 +1,4 @@
-//! What a generator does next, given what it has seen on the channel. Pure.
+//! Decides the next action of a generator from its view of the channel. Pure.
 //!
 //! Fails closed: without a heartbeat of its own epoch nothing starts, and without a new one
 //! everything stops.
@@ -10,20 +10,21 @@ use jiff::Timestamp;
 use cloud::channel::message::{Control, TaskEnd};
 use model::plan::Share;
 
-/// A task that has seen no heartbeat at all ends after this, counted from its birth: a new role, or
-/// a store that is slow to show what was written, takes a minute at worst.
+/// A task that has seen no heartbeat at all ends after this time, counted from its start. A new
+/// role, or a store that is slow to show new objects, takes a minute at worst.
 pub(crate) const FIRST_HEARTBEAT: Duration = Duration::from_mins(2);
 /// A start instant that is already this old when first seen is not joined: the others are ahead.
 const LATEST_JOIN: Duration = Duration::from_secs(5);
 
-/// What is known at a moment.
+/// The view that a generator has of the channel at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct ChannelView<'a> {
     pub slot: u32,
     pub attempt: u32,
     pub epoch: u64,
     pub control: Option<&'a Control>,
-    /// Since the heartbeat last changed (or since the generator began), by its own monotonic clock.
+    /// Time since the heartbeat last changed (or since the generator began), by its own monotonic
+    /// clock.
     pub silence: Duration,
     pub lease: Duration,
     pub now: Timestamp,
@@ -37,7 +38,7 @@ pub(crate) enum GeneratorAction {
     End(TaskEnd),
 }
 
-/// Before the load.
+/// Decides the action before the load.
 pub(crate) fn before(seen: &ChannelView) -> GeneratorAction {
     if let Some(end) = must_end(seen) {
         return GeneratorAction::End(end);
@@ -67,7 +68,7 @@ pub(crate) fn before(seen: &ChannelView) -> GeneratorAction {
     )
 }
 
-/// During the load: why it must end now, if it must.
+/// Returns why the load must end now; `None` if it may go on.
 pub(crate) fn must_end(seen: &ChannelView) -> Option<TaskEnd> {
     if let Some(control) = seen.control {
         if control.epoch != seen.epoch {

@@ -1,11 +1,11 @@
-//! Content codings: what was packed for the way is unpacked before anybody looks at it.
+//! Content codings: a packed body is unpacked before it is read.
 
 use std::io::Read;
 
 use super::wire::LONGEST_BODY;
 
-/// Unpacks a body that somebody looks at. What cannot be unpacked, or becomes too long, is not what
-/// the server meant.
+/// Unpacks a body that a check or capture reads. Fails if the body cannot be unpacked or becomes
+/// too long: then it is not the text that the server meant.
 pub(crate) fn decode(coding: &[u8], body: Vec<u8>) -> Result<Vec<u8>, ()> {
     let codings: Vec<String> = String::from_utf8_lossy(coding)
         .split(',')

@@ -46,7 +46,7 @@ impl Stranger {
     }
 }
 
-/// What the shop says is put wherever a template may put it.
+/// Returns a flow that puts the shop's answer in every place where a template may stand.
 fn flow_with(value: &str, http: &str) -> String {
     let value = serde_json::to_string(value).unwrap();
     format!(
@@ -106,8 +106,8 @@ async fn no_captured_value_takes_a_request_to_another_host() {
                     request.line
                 );
             }
-            // What HTTP/2 has no form for is not sent; over HTTP/1.1 each of the steps is one
-            // request, no less and no more.
+            // A request that HTTP/2 cannot express is not sent. Over HTTP/1.1 each of the steps is
+            // one request, no less and no more.
             match http {
                 "1.1" => assert_eq!((seen.len(), tally(&results).ok), (6, 6), "{value:?}"),
                 _ => assert!(!seen.is_empty(), "{value:?}"),
@@ -153,7 +153,7 @@ async fn no_redirect_takes_a_request_to_another_host() {
         );
     }
     assert_eq!(stranger.called(), 0);
-    // The same way to the own host is followed.
+    // A redirect of the same form to the own host is followed.
     let step = format!(
         "{{ get: \"/to?{}\" }}",
         percent_encoded(&format!("//{own}/there"))

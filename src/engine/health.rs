@@ -1,4 +1,4 @@
-//! A generator watches itself: once a second, what it uses of what it has.
+//! The generator's watch on itself: once a second, the share of its resources that it uses.
 //!
 //! Each worker knows its own thread's processor time and how late its event loop is; the first also
 //! looks at the process as a whole.
@@ -12,11 +12,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::context::WorkerContext;
 
-/// How often the event loop is asked how late it is.
+/// Interval at which the delay of the event loop is measured.
 const TICK: Duration = Duration::from_millis(10);
 /// A closed socket keeps its port for this long (Linux, TIME_WAIT).
 const TIME_WAIT: usize = 60;
-/// What a process has open besides connections: generous.
+/// Files that a process has open besides connections: a generous estimate.
 const OTHER_FILES: u64 = 64;
 
 /// Fills in each second's saturation, as it passes. Never returns.
@@ -27,8 +27,7 @@ pub async fn watch(context: &WorkerContext, worker: u32, workers: u32) {
     let mut closed: VecDeque<u64> = VecDeque::from([0]);
     let (mut second, mut since, mut used) =
         (context.elapsed().as_secs(), Instant::now(), thread_time());
-    // As it was just before the second ended: sessions whose time ends with it have left when it
-    // has.
+    // Taken just before the second ended: sessions whose time ends with it have left afterwards.
     let mut there = 0;
     loop {
         let due = ticks.tick().await;
@@ -86,7 +85,7 @@ fn per_mille(used: u64, of: u64) -> u32 {
     u32::try_from(used.saturating_mul(1_000) / of.max(1)).unwrap_or(u32::MAX)
 }
 
-/// What there is of everything that can run out.
+/// Limits of this process for every resource that can run out.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     files: u64,
@@ -111,7 +110,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-/// Linux's own default where the file cannot be read.
+/// Returns the number of source ports in a range; Linux's own default if the file cannot be read.
 fn ports(range: &str) -> u64 {
     let ends: Vec<u64> = range
         .split_whitespace()
@@ -126,9 +125,9 @@ fn ports(range: &str) -> u64 {
 /// Sockets that the process's table of files has room for from the start.
 const ROOM: u64 = 1 << 17;
 
-/// Makes the table of open files as large as it may get, before there is load. Linux doubles it as
-/// it fills, and waits each time until every core has seen the new one: 8 to 16 ms in which a
-/// worker that opens a connection does nothing.
+/// Makes the table of open files as large as it may get, before there is load. Linux doubles the
+/// table as it fills, and waits each time until every core has seen the new one. That takes 8 to 16
+/// ms, in which a worker that opens a connection does nothing.
 pub fn make_room_for_sockets() {
     let limit = getrlimit(Resource::Nofile)
         .current
@@ -142,7 +141,7 @@ pub fn make_room_for_sockets() {
     }
 }
 
-/// The container's limit where there is one, else the machine's memory.
+/// Returns the container's memory limit if there is one, else the machine's memory.
 fn memory() -> u64 {
     let limit = [
         "/sys/fs/cgroup/memory.max",

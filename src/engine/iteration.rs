@@ -13,12 +13,12 @@ use super::session::Session;
 use super::walk::Walk;
 use model::scenario::{Block, Think};
 
-/// A session that gets no connection waits this long: nobody hammers at a closed door, and a
-/// generator that did would measure only itself. (The open model begins what is due all the same.)
+/// A session that gets no connection waits this long. Without the pause a generator would only
+/// measure its own refused attempts. (The open model begins due iterations all the same.)
 const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
-/// A request under way at the end of the grace ends itself, and is counted; so much later what else
-/// there is, such as a time to think, is cut.
+/// A request under way at the end of the grace ends itself, and is counted. All other work, such as
+/// think time, is cut this much later.
 const OWN_END: Duration = Duration::from_millis(50);
 
 /// Counts itself as under way for as long as it lives, also when it is cut.
@@ -37,8 +37,8 @@ impl Drop for Active<'_> {
     }
 }
 
-/// A session of the closed model: iteration after iteration until its span ends. The iteration
-/// under way then is finished within the phase's grace, or cut and counted.
+/// Runs a session of the closed model: iteration after iteration until its span ends. Then the
+/// iteration under way is finished within the phase's grace, or cut and counted.
 pub(crate) async fn session(
     context: Rc<WorkerContext>,
     number: u64,
@@ -87,14 +87,14 @@ async fn live(context: &WorkerContext, session: &mut Session, from: Duration, to
         if let Some(pace) = context.scenario.flows[flow].pace {
             intended = intended.max(began + pace);
         }
-        // Who thinks beyond the end of their time is there until it ends.
+        // A user whose think time goes beyond the end of the load stays until the end.
         context.wait_until(intended.min(to)).await;
     }
 }
 
-/// An iteration of the open model, due at an instant of its own. Its first request counts from
-/// there, whatever the generator or the target made of it. It is carried out by a session that is
-/// free, or by a new one.
+/// Runs an iteration of the open model, due at an instant of its own. Its first request counts from
+/// there, even if the generator or the target was late. A free session carries it out, or a new
+/// one.
 pub(crate) async fn arrival(context: Rc<WorkerContext>, number: u64, due: Duration) {
     let _active = Active::new(&context.active);
     let free = context.idle.borrow_mut().pop();
@@ -150,7 +150,7 @@ pub(crate) async fn arrival(context: Rc<WorkerContext>, number: u64, due: Durati
     }
 }
 
-/// Whether the last step is followed by its think time.
+/// The choice between the last step's think time and an immediate end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AfterLastStep {
     Thinks,
@@ -192,7 +192,8 @@ async fn iteration(
     }
 }
 
-/// The steps of a block, one after the other. An error is where an abandoned iteration leaves off.
+/// Carries out the steps of a block, one after the other. An error is the instant where an
+/// abandoned iteration leaves off.
 async fn steps(
     context: &WorkerContext,
     session: &mut Session,

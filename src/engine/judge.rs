@@ -36,7 +36,7 @@ enum Engine {
     Css(Selector),
 }
 
-/// What became of a judgement.
+/// The result of judging an answer.
 pub struct StepOutcome {
     pub ending: Ending,
     /// A capture found nothing: what follows cannot be carried out.
@@ -48,7 +48,7 @@ struct ParsedAnswer<'a> {
     answer: &'a HttpAnswer,
     took: Duration,
     cookie: &'a dyn Fn(&str) -> Option<String>,
-    /// `None` until asked for; then nothing if it is not JSON.
+    /// The body as JSON: empty until asked for, then `None` if it is not JSON.
     json: OnceCell<Option<serde_json::Value>>,
 }
 
@@ -105,7 +105,7 @@ impl Judge {
         })
     }
 
-    /// The index of what is counted after all checks and captures.
+    /// Returns the index of the first count after all checks and captures.
     pub fn beyond(&self) -> u16 {
         (self.checks.len() + self.captures.len()) as u16
     }
@@ -114,12 +114,12 @@ impl Judge {
         self.captures.is_empty()
     }
 
-    /// Nothing but the status is looked at, by the rule for steps without checks.
+    /// True if only the status is judged, by the rule for steps without checks.
     pub fn is_plain(&self) -> bool {
         self.checks.is_empty() && self.captures.is_empty()
     }
 
-    /// The rule: 2xx and 3xx are right.
+    /// Judges a status by the rule for steps without checks: 2xx and 3xx are right.
     pub(crate) fn plain(status: u16) -> Ending {
         match status {
             500.. => Ending::Status5xx,
@@ -277,7 +277,7 @@ impl Compiled<Check> {
     }
 }
 
-/// As JSON has it: a number is what it says, however it is written.
+/// True if both values are equal in JSON: a number counts by its value, however it is written.
 fn same(found: &serde_json::Value, wanted: &serde_json::Value) -> bool {
     found == wanted
         || matches!((found.as_f64(), wanted.as_f64()), (Some(found), Some(wanted)) if found == wanted)
@@ -347,7 +347,7 @@ fn choose<'t, T>(all: &'t [T], pick: Occurrence, values: &mut Values<'_>) -> Opt
     }
 }
 
-/// A JSON value, as a later request sends it.
+/// Returns a JSON value, as a later request sends it.
 fn as_text(value: &serde_json::Value) -> CapturedValue {
     match value {
         serde_json::Value::String(text) => CapturedValue {

@@ -20,7 +20,7 @@ use model::outcome::Exit;
 const THREAD: Duration = Duration::from_secs(10);
 const ALARM: Duration = Duration::from_secs(20);
 
-/// When the second and the third clock end the process, from now.
+/// The times from now after which the second and the third clock end the process.
 #[derive(Debug, Clone, Copy)]
 pub struct Clocks {
     /// The plain thread aborts the process after this time.
@@ -30,7 +30,7 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// For a generator whose own timer ends it after `lifetime`.
+    /// Makes the clocks of a generator whose own timer ends it after `lifetime`.
     pub fn after(lifetime: Duration) -> Self {
         Self {
             thread: lifetime.saturating_add(THREAD),
@@ -38,7 +38,8 @@ impl Clocks {
         }
     }
 
-    /// To be started before anything that can hang. An error means that a generator must not begin.
+    /// Starts the clocks; call it before anything that can hang. After an error the generator must
+    /// not begin.
     pub fn start(self) -> std::io::Result<()> {
         // Aborting would leave the memory on a disk, and the secrets in it.
         let none = Rlimit {
@@ -64,7 +65,7 @@ impl Clocks {
             .name("lifetime".to_owned())
             .spawn(move || {
                 std::thread::sleep(wait);
-                // Not an orderly end: an orderly one was due ten seconds ago.
+                // The process aborts, because an orderly end was due ten seconds ago.
                 std::process::abort();
             })?;
         Ok(())
@@ -83,8 +84,8 @@ mod tests {
     const HANGING: &str = "lifetime::tests::a_generator_that_hangs";
     const NEVER: Duration = Duration::from_hours(24);
 
-    /// What the tests below start, in a process of its own: its only runtime thread never comes
-    /// back to the runtime, so that the first clock is never looked at.
+    /// The tests below start this in a process of its own. Its only runtime thread never comes back
+    /// to the runtime, so the first clock is never looked at.
     #[test]
     #[ignore = "ends the process: the tests below start it"]
     fn a_generator_that_hangs() {
@@ -150,7 +151,8 @@ mod tests {
             alarm: Duration::from_secs(1),
         })
         .await;
-        // Not by the signal: by its handler, which also works for the first process of a container.
+        // The signal's handler ended the process, which also works for the first process of a
+        // container.
         assert_eq!(ended.code(), Some(4), "{ended}");
     }
 

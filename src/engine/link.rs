@@ -26,11 +26,11 @@ pub(crate) struct Link {
     tls: Option<TlsConnector>,
 }
 
-/// What is known of a request under way, also when it is cut.
+/// The progress of a request under way, kept also when it is cut.
 #[derive(Default)]
 pub(crate) struct Trace {
     pub opening: Option<Opening>,
-    /// When the last request was on the wire, and its answer began.
+    /// The instant when the last request was on the wire; `first_byte` is when its answer began.
     pub on_wire: Option<Instant>,
     pub first_byte: Option<Instant>,
     pub redirects: u64,
@@ -40,7 +40,8 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// The request as far as it is known here; nothing of its wait for its turn, nor of its checks.
+    /// Returns the request as far as it is known here; nothing of its wait for its turn, nor of its
+    /// checks.
     pub(crate) fn request(
         &self,
         key: Key,
@@ -179,7 +180,7 @@ impl Link {
             .store_response_cookies(cookies, &url);
     }
 
-    /// The connection kept from before, or a new one.
+    /// Returns the connection kept from before, or a new one.
     async fn connect(
         &mut self,
         context: &WorkerContext,
@@ -282,8 +283,8 @@ impl Link {
     }
 }
 
-/// A shared HTTP/2 connection is in the pool while it carries requests, with what it may still
-/// carry after this one.
+/// Puts a shared HTTP/2 connection into the pool while it carries requests, with the number of
+/// requests that it may still carry after this one.
 fn share(context: &WorkerContext, connection: &Connection) {
     let may = context.policy.pool == Pool::Shared
         && context.policy.reuse == Reuse::Session
@@ -325,7 +326,7 @@ async fn dial(
     None
 }
 
-/// One request and its answer on a connection.
+/// Sends one request on a connection, and receives its answer.
 async fn exchange(
     context: &WorkerContext,
     prepared: &Prepared,
@@ -356,7 +357,7 @@ async fn exchange(
     connection.receive(prepared.keep, &context.buffer).await
 }
 
-/// Where a redirect leads, if it is one.
+/// Returns the target of a redirect; `None` if the answer is no redirect.
 fn moved(answer: &HttpAnswer) -> Option<String> {
     matches!(answer.status, 301 | 302 | 303 | 307 | 308)
         .then(|| answer.header("location"))

@@ -18,7 +18,7 @@ use model::scenario::{Http, Target};
 
 /// A server that answers so small a question later than this is not asked again.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A body that is longer is not what is looked for.
+/// The most bytes of a body: a longer one cannot be the file.
 const LONGEST: usize = 4 * 1024;
 
 /// An answer; redirects are not followed.

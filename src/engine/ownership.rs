@@ -1,5 +1,5 @@
-//! Whose target it is: asks the name service, and the target itself for one small file. What the
-//! answers mean is decided in `limits`.
+//! Finds out who owns the target: asks the name service, and the target itself for one small file.
+//! The answers are interpreted in `limits`.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use model::limits::{self, AddressError, AddressPolicy, OwnershipProof};
 use model::scenario::Target;
 
 const FILE: &str = "/.well-known/spikeproof.txt";
-/// For each question; a resolver's own tries come before it is over.
+/// Limit for each question; longer than a resolver's own tries.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What was found instead of a proof of ownership.
+/// The reason why ownership was not proven.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnershipError {
     /// This machine's resolver settings cannot be used, so no record was looked up.
@@ -95,12 +95,12 @@ impl<'t> Asker<'t> {
         asker
     }
 
-    /// The host's addresses when the asker was made; empty if the name has none.
+    /// Returns the host's addresses when the asker was made; empty if the name has none.
     pub fn addresses(&self) -> &[IpAddr] {
         &self.addresses
     }
 
-    /// Every address of it is this machine's own, and reached as such.
+    /// Proves ownership if every address is this machine's own, and reached as such.
     pub fn is_this_machine(&self) -> Option<OwnershipProof> {
         let own = self.address_policy.loopback
             && self
@@ -110,7 +110,7 @@ impl<'t> Asker<'t> {
         (own && !self.addresses.is_empty()).then_some(OwnershipProof::ThisMachine)
     }
 
-    /// By the DNS names of the group's load balancers.
+    /// Proves ownership by the DNS names of the group's load balancers.
     pub async fn by_balancer(&self, balancers: &[String]) -> Option<OwnershipProof> {
         if let Some(proof) = OwnershipProof::by_name(&self.target.url.host, balancers) {
             return Some(proof);
@@ -125,8 +125,8 @@ impl<'t> Asker<'t> {
         None
     }
 
-    /// By the record or the file that holds the account's mark; else what was found instead of
-    /// each.
+    /// Proves ownership by the record or the file that holds the account's mark; else returns the
+    /// reason for each.
     pub async fn by_mark(&self, account: &str) -> Result<OwnershipProof, Vec<OwnershipError>> {
         let mark = limits::ownership_token(account);
         let mut found = Vec::new();
@@ -193,13 +193,13 @@ impl<'t> Asker<'t> {
     }
 }
 
-/// Where the file is looked for.
+/// Returns the URL of the file that proves ownership.
 fn file_url(target: &Target) -> String {
     let scheme = if target.url.https { "https" } else { "http" };
     format!("{scheme}://{}{FILE}", target.url.authority())
 }
 
-/// Every place where the mark is looked for. An address has no records.
+/// Returns every place where the mark is looked for. An address has no records.
 pub fn places(target: &Target) -> Vec<String> {
     let record = format!("a TXT record {}", limits::record_name(&target.url.host));
     let mut places = vec![record, format!("the file {}", file_url(target))];
@@ -233,8 +233,8 @@ mod tests {
         private: false,
     };
 
-    /// A name service with what a test wants of it: addresses by name, and one text for every
-    /// `_spikeproof` record.
+    /// Returns a name service for a test: addresses by name, and one text for every `_spikeproof`
+    /// record.
     async fn names(
         addresses: &'static [(&'static str, [u8; 4])],
         text: Option<String>,
@@ -257,7 +257,7 @@ mod tests {
                 };
                 match (query.query_type(), &text) {
                     (RecordType::TXT, Some(text)) if name.starts_with("_spikeproof.") => {
-                        // In two parts, as a long text may come.
+                        // The text comes in two parts, as a long one may.
                         let (one, two) = text.split_at(20);
                         say(RData::TXT(TXT::new(vec![one.to_owned(), two.to_owned()])));
                     }
@@ -307,7 +307,7 @@ mod tests {
         port
     }
 
-    /// With the errors as their texts.
+    /// Calls `by_mark`, with the errors as their texts.
     async fn by_mark(asker: &Asker<'_>, account: &str) -> Result<OwnershipProof, Vec<String>> {
         let proof = asker.by_mark(account).await;
         proof.map_err(|found| found.iter().map(ToString::to_string).collect())

@@ -16,11 +16,11 @@ pub struct Prepared {
     method: Method,
     /// The target's path and the step's.
     path: Template,
-    /// In order, without `host`, `cookie` and `content-length`.
+    /// Headers in order, without `host`, `cookie` and `content-length`.
     headers: Vec<(String, Template)>,
     body: Option<Template>,
-    /// Where nothing in it changes: the request, and its HTTP/1.1 form but for the line that ends
-    /// its head.
+    /// The finished request, if nothing in it changes. With it its HTTP/1.1 form, without the line
+    /// that ends its head.
     fixed: Option<(ReadyRequest, Vec<u8>)>,
     host: String,
     pub judge: Judge,
@@ -38,15 +38,16 @@ pub struct ReadyRequest {
 }
 
 impl Prepared {
-    /// It has a `cookie` header of its own: it is sent instead of the session's cookies. (RFC 6265
-    /// allows one only.)
+    /// True if the step has a `cookie` header of its own. It is sent instead of the session's
+    /// cookies. (RFC 6265 allows one only.)
     pub fn has_own_cookies(&self) -> bool {
         self.headers
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case("cookie"))
     }
 
-    /// `names_instances`: a header of the answers is looked at, whatever the checks do.
+    /// Prepares a step. With `names_instances` a header of the answers is kept, even if no check
+    /// reads it.
     pub fn new(
         target: &Target,
         flow: &Flow,
@@ -102,7 +103,7 @@ impl Prepared {
         Some((ready, head))
     }
 
-    /// Nothing in it changes from one sending to the next.
+    /// True if nothing changes from one sending to the next.
     pub fn is_fixed(&self) -> bool {
         self.fixed.is_some()
     }
@@ -117,8 +118,7 @@ impl Prepared {
             .map_or("/", |(ready, _)| ready.path.as_str())
     }
 
-    /// Appends the HTTP/1.1 form of one that never changes; `cookies` is what the session has to
-    /// say.
+    /// Appends the HTTP/1.1 form of a request that never changes; `cookies` are the session's.
     pub fn write_fixed(&self, cookies: Option<&str>, out: &mut Vec<u8>) {
         let Some((ready, head)) = &self.fixed else {
             return;
@@ -129,7 +129,7 @@ impl Prepared {
         out.extend_from_slice(&ready.body);
     }
 
-    /// The request with its values, in whatever form it will be sent.
+    /// Returns the request with its values, for either form in which it will be sent.
     pub fn ready(&self, values: &mut Values<'_>) -> Result<ReadyRequest, MissingValue> {
         let path = values.text(&self.path)?;
         let path = if path.starts_with('/') {
@@ -154,7 +154,7 @@ impl Prepared {
     }
 }
 
-/// A raw value may bring what would end the request line.
+/// Percent-encodes the bytes of a path that would end the request line: a raw value may bring them.
 fn one_line(path: String) -> String {
     if path.bytes().all(|byte| byte > b' ' && byte != 0x7f) {
         return path;
@@ -182,7 +182,8 @@ fn put_cookies(cookies: Option<&str>, out: &mut Vec<u8>) {
     }
 }
 
-/// What every client sends, then the target's, then the step's: later ones replace earlier ones.
+/// Returns the headers that every client sends, then the target's, then the step's: later ones
+/// replace earlier ones.
 fn headers(target: &Target, step: &Step) -> Vec<(String, Template)> {
     let own = |name: &str, value: &str| (name.to_owned(), Template::text(value));
     let mut all = vec![
@@ -234,7 +235,7 @@ impl ReadyRequest {
         }
     }
 
-    /// For HTTP/2.
+    /// Returns the request in its form for HTTP/2.
     pub fn request(
         &self,
         https: bool,
@@ -260,14 +261,15 @@ impl ReadyRequest {
         Some(request)
     }
 
-    /// The request that a redirect asks for. (RFC 9110, 15.4: 307 and 308 keep method and body;
-    /// after the others, anything but GET and HEAD becomes a GET, as browsers do it.)
+    /// Returns the request that a redirect asks for. (RFC 9110, 15.4: 307 and 308 keep method and
+    /// body. After the others, anything but GET and HEAD becomes a GET, as in browsers.)
     pub fn redirected(self, status: u16, to: &Url) -> Self {
         let path = to.query().map_or_else(
             || to.path().to_owned(),
             |query| format!("{}?{query}", to.path()),
         );
-        // As fetch has it: only POST becomes GET at 301 and 302, everything but HEAD at 303.
+        // The rule of the Fetch standard: only POST becomes GET at 301 and 302, everything but HEAD
+        // at 303.
         let keep = match status {
             301 | 302 => self.method != Method::Post,
             303 => matches!(self.method, Method::Get | Method::Head),

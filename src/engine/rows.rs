@@ -21,9 +21,9 @@ pub(crate) struct RowCursor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Drawn {
     Row(u32),
-    /// Nothing is left, and no iteration is to begin.
+    /// No row is left, and no iteration is to begin.
     Stop,
-    /// Nothing is left, and the iteration fails.
+    /// No row is left, and the iteration fails.
     Fail,
 }
 

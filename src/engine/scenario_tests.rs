@@ -265,7 +265,7 @@ pub(super) fn saturation(results: &Results) -> Saturation {
         })
 }
 
-/// By check: name and whether it ever failed.
+/// Returns each check's name, and whether it ever failed.
 fn checks(scenario: &Scenario, results: &Results) -> Vec<(String, bool)> {
     let name = |flow: u16, step: u16, check: u16| {
         scenario.flows[flow as usize].steps[step as usize].check_names()[check as usize].clone()
@@ -706,7 +706,7 @@ async fn a_pace_keeps_iterations_apart() {
 async fn connections_are_kept_renewed_or_shared_as_the_file_says() {
     let phases =
         "phases: [{ users: 4, hold: 900ms, burst: true }]\nsteps: [{ get: /, think: 100ms }]";
-    // Of so many connections for so many requests of four sessions.
+    // Takes the number of connections, and the number of requests of four sessions.
     type Fits = fn(u64, u64) -> bool;
     let rules: [(&str, Fits); 5] = [
         ("reuse: session", |opened, _| opened == 4),
@@ -888,7 +888,7 @@ async fn tls_is_spoken_with_private_authorities_client_certificates_and_both_ver
         "a session resumes its own: {saturation:?}"
     );
 
-    // Nobody vouches for it; unless nobody has to.
+    // No authority has signed the certificate: an error, unless the scenario accepts any.
     let results = over_tls(&shop, &own, "timeout: 5s", "").await;
     assert!(
         tally(&results).tls > 0 && tally(&results).ok == 0,
@@ -1011,8 +1011,9 @@ async fn a_stall_of_a_second_is_reported_in_full() {
             "{seen} is not {wanted}"
         );
     };
-    // Of 1500 arrivals 500 fell into the stall, evenly: the slowest waited all of it, the 99.9th
-    // percentile of all is the 99.7th of those, and the 80th the middle of the stall's upper part.
+    // 500 of the 1500 arrivals fell into the stall, evenly. The slowest waited all of it. The
+    // 99.9th percentile of all is the 99.7th of those, and the 80th is in the middle of the stall's
+    // upper part.
     within(merged.latency.max(), 1.0);
     within(merged.latency.percentile(99.9), 0.997);
     within(merged.latency.percentile(80.0), 0.4);

@@ -16,30 +16,30 @@ use super::values::{CapturedValue, Values};
 use super::wire::HttpAnswer;
 use model::measure::{Ending, Key, Request};
 
-/// What a virtual user has.
+/// The state of a virtual user.
 pub struct Session {
     pub number: u64,
     pub iterations: u64,
     pub chance: Pcg64Mcg,
     link: Link,
-    /// By flow; without captures nothing is allocated.
+    /// Captured values, by flow; without captures nothing is allocated.
     variables: Box<[Box<[Option<CapturedValue>]>]>,
-    /// By flow: its setup is done. Empty where no flow has one.
+    /// True for each flow whose setup is done. Empty if no flow has a setup.
     pub set_up: Box<[bool]>,
-    /// When what is under way is cut.
+    /// The instant at which a request under way is cut.
     pub until: Instant,
     /// A request of it was cut.
     pub was_cut: bool,
-    /// By data file: the row of this iteration.
+    /// The row of this iteration, by data file.
     pub rows: Box<[Option<u32>]>,
 }
 
 /// A step that has been carried out.
 pub struct Done {
     pub ended: Duration,
-    /// What follows in this iteration cannot be carried out.
+    /// True if the rest of the iteration cannot be carried out.
     pub abandon: bool,
-    /// There was no connection at all.
+    /// True if there was no connection at all.
     pub refused: bool,
 }
 
@@ -86,8 +86,8 @@ impl Session {
         }
     }
 
-    /// For the next iteration of the open model: it has its own sequence, whichever session carries
-    /// it out.
+    /// Prepares the session for the next iteration of the open model. An iteration has its own
+    /// random sequence, independent of its session.
     pub fn reseed(&mut self, seed: u64) {
         self.chance = Pcg64Mcg::seed_from_u64(seed);
     }
@@ -123,7 +123,7 @@ impl Session {
     ) -> Done {
         let began = Instant::now();
         let sent = began.saturating_duration_since(context.start);
-        // From here to the intended start it was the generator's own doing.
+        // The time since the intended start is the generator's own delay.
         context
             .recorder
             .borrow_mut()
@@ -162,9 +162,9 @@ impl Session {
         }
     }
 
-    /// Sends the request and judges its answer: the ending, whether the rest of the iteration must be
-    /// abandoned, and the instance that answered. Nothing if the session was cut before the target
-    /// had time to answer.
+    /// Sends the request and judges its answer. Returns the ending, whether the rest of the
+    /// iteration must be abandoned, and the instance that answered. `None` if the session was cut
+    /// before the target had time to answer.
     async fn ask(
         &mut self,
         context: &WorkerContext,
@@ -187,7 +187,7 @@ impl Session {
             counts.push((prepared.judge.beyond() + 1, false));
             return Some((Ending::Unsent, true, None));
         };
-        // What an answer would have given, the rest of the iteration may need.
+        // Without an answer there is no captured value, and the rest of the iteration may need one.
         let unanswered = !prepared.judge.captures_nothing();
         let fetch = self.link.fetch(context, prepared, ready, redirects, trace);
         match timeout_at((began + timeout).min(self.until), fetch).await {
@@ -215,7 +215,7 @@ impl Session {
         }
     }
 
-    /// The ending, and whether the rest of the iteration must be abandoned.
+    /// Returns the ending, and whether the rest of the iteration must be abandoned.
     fn judge(
         &mut self,
         context: &WorkerContext,
@@ -274,7 +274,7 @@ impl Session {
     }
 }
 
-/// What somebody looks at is looked at unpacked.
+/// Unpacks a body that will be read; returns false if it cannot be unpacked.
 fn unpack(answer: &mut HttpAnswer) -> bool {
     // An answer without a body (to a HEAD, a 304) is no body in any coding.
     if answer.body.is_empty() {

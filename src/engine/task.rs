@@ -1,8 +1,8 @@
 //! The life of a generator on the channel: plan, ready, start, load, end.
 //!
-//! It ends by itself whatever becomes of the orchestrator: when no heartbeat comes or the heartbeat
-//! stays away for the lease, and at its lifetime's end; if its runtime hangs, by the clocks of
-//! `lifetime`.
+//! A generator ends by itself, even without its orchestrator. It ends when no heartbeat comes, when
+//! the heartbeat stays away for the lease, and at its lifetime's end. If its runtime hangs, the
+//! clocks of `lifetime` end it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,16 +25,16 @@ use model::plan::Share;
 use model::redact;
 use model::scenario::{self, Scenario};
 
-/// Handing over the last results may take a few tries; then what is missing is named by the other
-/// side.
+/// Handing over the last results may take a few tries. Then the orchestrator names the missing
+/// ones.
 const FLUSH_TRIES: u32 = 8;
-/// One message to the store. Longer is a store that hangs: the message is tried again.
+/// Limit for one message to the store. A store that takes longer hangs: the message is tried again.
 const PUT: Duration = Duration::from_secs(5);
-/// The same for a task whose orchestrator is gone: nobody reads it any more, and every second is
-/// paid for.
+/// The same for a task whose orchestrator is gone: nobody reads the message, and every second costs
+/// money.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// Who a generator is.
+/// The identity of a generator, with its channel and its lifetimes.
 #[derive(Debug, Clone)]
 pub struct GeneratorTask {
     /// The objects that orchestrator and tasks exchange.
@@ -98,8 +98,8 @@ async fn boot(task: &GeneratorTask, born: Instant) -> Result<Booted, GenerateErr
     let plan = patiently(give_up, || task.channel.plan()).await?;
     let mut substitutions = plan.surroundings;
     if plan.secrets {
-        // They were there before the plan: now they are not, because the run has begun without this
-        // task.
+        // The secrets were written before the plan. If they are gone, the run has begun without
+        // this task.
         let Some(read) = patiently(give_up, || task.channel.secrets()).await? else {
             return Ok(Booted::Over(TaskEnd::NotNeeded));
         };
@@ -148,7 +148,7 @@ async fn fail(task: &GeneratorTask, error: GenerateError) -> Result<TaskEnd, Gen
     Err(error)
 }
 
-/// The files that the scenario names. They were written before the plan.
+/// Returns the files that the scenario names. They were written before the plan.
 async fn fetch_files(
     task: &GeneratorTask,
     names: &[String],
@@ -212,7 +212,7 @@ async fn carry_out(
     say_end(task, why, reports).await
 }
 
-/// The agreed instant on this machine's monotonic clock.
+/// Returns the agreed instant on this machine's monotonic clock.
 fn monotonic(at: Timestamp) -> std::time::Instant {
     let now = std::time::Instant::now();
     let wait = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
@@ -220,7 +220,7 @@ fn monotonic(at: Timestamp) -> std::time::Instant {
     (now + wait).checked_sub(late).unwrap_or(now)
 }
 
-/// A door of redaction, as `Outbox::seal` is: errors and panics may tell what they failed over.
+/// Writes the end message, redacted as in `Outbox::seal`: errors and panics may contain secrets.
 async fn say_end(
     task: &GeneratorTask,
     why: TaskEnd,
@@ -255,16 +255,16 @@ async fn say_end(
     Ok(why)
 }
 
-/// An orchestrator that was killed while tasks came up has left them in its folder. (A bucket's are
-/// for its guard.)
+/// Deletes the secrets of an orchestrator that was killed while tasks came up, if the channel is a
+/// folder. (A bucket's are left to its guard.)
 async fn forget_secrets(task: &GeneratorTask) {
     if task.channel.is_local() {
         drop(task.channel.delete_secrets().await);
     }
 }
 
-/// Delivers what the workers measure while listening for what must end it. The two do not wait for
-/// each other: a store that hangs must hold up neither the lease nor a stop.
+/// Delivers the workers' results while listening for the events that end the load. The two do not
+/// wait for each other: a store that hangs must hold up neither the lease nor a stop.
 async fn load(
     task: &GeneratorTask,
     ear: &mut Ear<'_>,
@@ -297,8 +297,8 @@ async fn load(
 struct Ear<'a> {
     task: &'a GeneratorTask,
     control: Option<Control>,
-    /// When the heartbeat last changed (at first: when the task was born), by the own monotonic
-    /// clock. A read that fails is no change.
+    /// The instant when the heartbeat last changed (at first: when the task was started), by the
+    /// task's own monotonic clock. A read that fails is no change.
     heard: Instant,
 }
 
@@ -370,9 +370,9 @@ fn every(period: Duration) -> tokio::time::Interval {
     ticks
 }
 
-/// What ends a generator from outside the channel: SIGTERM (StopTask, Spot), or its lifetime. Heard
-/// from the start on: as the first process of a container it would not even die of a signal it does
-/// not listen to.
+/// The events that end a generator from outside the channel: SIGTERM (StopTask, Spot), or the end
+/// of its lifetime. Listened for from the start: the first process of a container does not even die
+/// of a signal that it does not listen to.
 struct Farewell {
     terminate: tokio::signal::unix::Signal,
     over: Instant,

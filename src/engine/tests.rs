@@ -214,7 +214,7 @@ fn work(scenario: Scenario, share: Share, workers: u32) -> Work {
     }
 }
 
-/// Everything a piece of work measured.
+/// Returns all results of a piece of work.
 async fn measure(work: &Work) -> Results {
     let mut running = begin(work).unwrap();
     let mut results = Results::default();
@@ -352,7 +352,7 @@ async fn a_store_that_hangs_holds_up_neither_the_lease_nor_the_end() {
     let ended = timeout(Duration::from_secs(6), carry_out_for_test(&task, scenario))
         .await
         .expect("held up");
-    // Nobody listens any more: it does not go on trying to deliver.
+    // The task does not go on trying to deliver, because nobody reads the channel.
     assert_eq!(ended.unwrap(), TaskEnd::LeaseLapsed);
     let seen = server.requests();
     let _ = timeout(Duration::from_secs(2), std::future::pending::<()>()).await;
@@ -681,7 +681,7 @@ async fn a_task_that_finds_no_secrets_any_more_is_too_late() {
 async fn what_a_task_says_holds_no_secret_even_if_the_plan_cannot_be_read() {
     let channel = channel();
     let mut broken = plan(true);
-    // In the line that the problem shows.
+    // The secret is in the line that the problem shows.
     broken.scenario = broken.scenario.trim_end().to_owned() + " # c4nary-of-the-plan\n";
     channel.put_plan(&broken).await.unwrap();
     let mut secrets = redact::Secrets::default();

@@ -1,10 +1,10 @@
 //! TLS as a new visitor would do it.
 //!
-//! Sessions are different people, so each has its own resumption tickets: the new users of a spike
+//! Sessions are different people, so each has its own resumption tickets. The new users of a spike
 //! do full handshakes, and only a session that renews its own connection may resume. Key exchange
 //! is chosen here, not inherited: X25519 first, the classic curves after it. (rustls and the AWS
-//! SDK would lead with the post-quantum hybrid, which costs generator and target more than most of
-//! today's clients do.)
+//! SDK would put the post-quantum hybrid first. It costs generator and target more than the key
+//! exchange of most of today's clients.)
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ use model::scenario::{Http, Identity, Target, Tls};
 /// A session's own tickets: TLS 1.3 servers send two at a time.
 const TICKETS: usize = 2;
 
-/// What all sessions have in common. Built once per generator: reading the system's roots takes a
-/// while.
+/// The TLS settings that all sessions share. Built once per generator: reading the system's roots
+/// takes a while.
 #[derive(Debug, Clone)]
 pub struct Security {
     config: Arc<ClientConfig>,
@@ -86,7 +86,7 @@ impl Security {
         self.name.clone()
     }
 
-    /// A connector with tickets of its own.
+    /// Returns a connector with tickets of its own.
     pub fn of_a_session(&self) -> TlsConnector {
         let mut config = ClientConfig::clone(&self.config);
         config.resumption = Resumption::in_memory_sessions(TICKETS);

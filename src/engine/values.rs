@@ -15,11 +15,11 @@ pub struct CapturedValue {
     pub json: bool,
 }
 
-/// What templates may read at a moment of a session.
+/// The values that templates may read at one moment of a session.
 pub struct Values<'a> {
     pub variables: &'a [Option<CapturedValue>],
     pub data: &'a [DataFile],
-    /// By data file: the row drawn for this iteration.
+    /// The row drawn for this iteration, by data file.
     pub rows: &'a [Option<u32>],
     pub session: u64,
     pub iteration: u64,
@@ -31,7 +31,7 @@ pub struct Values<'a> {
 pub struct MissingValue;
 
 impl Values<'_> {
-    /// Appends what the template makes.
+    /// Appends the result of the template.
     pub fn render(&mut self, template: &Template, out: &mut Vec<u8>) -> Result<(), MissingValue> {
         for segment in &template.segments {
             match segment {
@@ -138,7 +138,7 @@ fn of_literal(literal: &Literal) -> CapturedValue {
     }
 }
 
-/// Version 4, out of the session's own chance: a seed repeats it.
+/// Returns a UUID of version 4 from the session's own random sequence: a seed repeats it.
 fn uuid(chance: &mut Pcg64Mcg) -> String {
     let bits = chance.random::<u128>() & !(0xf000_u128 << 64) & !(0xc000_u128 << 48)
         | 0x4000_u128 << 64
@@ -168,7 +168,7 @@ fn put(value: &CapturedValue, escape: Escape, out: &mut Vec<u8>) {
             let quoted = serde_json::Value::from(value.text.as_ref()).to_string();
             out.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
         }
-        // What would end the header, or begin another, never reaches the wire.
+        // Characters that would end the header, or begin another, are dropped.
         Escape::Header => out.extend(
             value
                 .text

@@ -27,8 +27,8 @@ impl<'b> Walk<'b> {
         }
     }
 
-    /// The next step's index. A condition is asked when its block is reached, once for all its
-    /// passes.
+    /// Returns the next step's index. A condition is tested when its block is reached, once for all
+    /// its passes.
     pub(crate) fn next(&mut self, holds: &mut dyn FnMut(&Condition) -> bool) -> Option<u16> {
         loop {
             match self

@@ -2,8 +2,8 @@
 //! bytes in any pieces.
 //!
 //! Heads are parsed by httparse; framing (RFC 9112) is here. A generator's hot path has no room for
-//! a general client: no task and no channel stands between a session and its socket, and an answer
-//! nobody looks at is not kept.
+//! a general client. No task and no channel stands between a session and its socket, and an answer
+//! that nothing reads is not kept.
 
 use std::mem::MaybeUninit;
 
@@ -13,14 +13,14 @@ const MOST_HEADERS: usize = 128;
 /// The longest body that a check or capture looks at.
 pub(crate) const LONGEST_BODY: usize = 16 * 1024 * 1024;
 
-/// What of an answer somebody will look at.
+/// The parts of an answer that will be read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Keep {
     pub body: bool,
     /// Every header; else only those the engine needs itself.
     pub headers: bool,
     pub cookies: bool,
-    /// The request was a HEAD: no body follows, whatever the head says.
+    /// The request was a HEAD: no body follows, even if the head announces one.
     pub head_only: bool,
 }
 
@@ -46,7 +46,7 @@ impl HttpAnswer {
     }
 }
 
-/// What came is not HTTP/1.1, or more than is read.
+/// The answer is not HTTP/1.1, or is longer than the engine reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotHttp {
     #[error("the head cannot be read")]
@@ -68,17 +68,17 @@ enum ParseState {
     Done,
 }
 
-/// Where in a chunked body we are.
+/// The position in a chunked body.
 #[derive(Debug, Clone, Copy)]
 enum Chunk {
     /// The size so far, and how many digits it has.
     Size(u64, u8),
-    /// After the size: extensions, up to the line's end.
+    /// The extensions after the size, up to the line's end.
     Extension(u64),
     Data(u64),
-    /// The line end after the data: so many bytes of it are still to come.
+    /// The line end after the data, with the number of its bytes still to come.
     DataEnd(u8),
-    /// In the trailers: the length of the line so far.
+    /// A line of the trailers, with its length so far.
     Trailer(usize),
 }
 
@@ -136,7 +136,8 @@ impl AnswerReader {
                     return Ok(false);
                 }
                 ParseState::Done => {
-                    // Nobody asked for what comes after the answer: whose would it be?
+                    // Bytes after the answer belong to no request, so the connection is not used
+                    // again.
                     self.answer.reusable &= bytes.is_empty();
                     return Ok(true);
                 }
@@ -144,7 +145,7 @@ impl AnswerReader {
         }
     }
 
-    /// The connection has ended.
+    /// Ends the answer with the connection; an error if the answer is not whole.
     pub(crate) fn end(&mut self) -> Result<(), NotHttp> {
         match self.state {
             ParseState::UntilClosed | ParseState::Done => Ok(()),
@@ -156,8 +157,8 @@ impl AnswerReader {
         self.answer
     }
 
-    /// Reads the head, perhaps from pieces; how many of these bytes belong to it, or nothing if it
-    /// is not whole.
+    /// Reads the head, perhaps from pieces. Returns the number of these bytes that belong to it, or
+    /// `None` if it is not whole.
     fn head(&mut self, bytes: &[u8]) -> Result<Option<usize>, NotHttp> {
         if self.partial.is_empty() {
             return match self.parse(bytes)? {
@@ -264,7 +265,8 @@ impl AnswerReader {
         Ok(())
     }
 
-    /// One turn in a chunked body: how many bytes it took, or nothing if it needs more.
+    /// Reads one piece of a chunked body; returns the number of bytes it took, or `None` if it
+    /// needs more.
     fn chunked(&mut self, chunk: Chunk, bytes: &[u8]) -> Result<Option<usize>, NotHttp> {
         let Some(first) = bytes.first().copied() else {
             return Ok(None);

@@ -18,8 +18,8 @@ use model::measure::Interval;
 use model::plan::Share;
 use model::scenario::Model;
 
-/// Iterations under way per worker. Beyond it memory grows without end under a target that hangs;
-/// what is not started is counted, and makes the run inconclusive.
+/// Iterations under way per worker. Beyond it memory grows without end under a target that hangs.
+/// An iteration that is not started is counted, and makes the run inconclusive.
 const CEILING: usize = 10_000;
 const REPORT: Duration = Duration::from_millis(500);
 /// A second is complete this long after its end.
@@ -32,7 +32,7 @@ const JUMP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct WorkerSeconds {
     pub worker: u32,
-    /// Nothing before this second will come any more.
+    /// The second before which no more results will come.
     pub before: u32,
     pub interval: Interval,
 }
@@ -68,12 +68,12 @@ pub enum WorkerError {
 pub struct RunningWorkers {
     seconds: UnboundedReceiver<WorkerSeconds>,
     threads: Vec<JoinHandle<Result<(), WorkerError>>>,
-    /// By worker: everything before is here.
+    /// For each worker the second before which all its results are here.
     before: Vec<u32>,
 }
 
 impl RunningWorkers {
-    /// The next seconds of any worker; nothing when all have ended.
+    /// Returns the next seconds of any worker; `None` if all have ended.
     pub async fn next(&mut self) -> Option<Interval> {
         let seconds = self.seconds.recv().await?;
         if let Some(before) = self.before.get_mut(seconds.worker as usize) {
@@ -82,8 +82,8 @@ impl RunningWorkers {
         Some(seconds.interval)
     }
 
-    /// After the last seconds: whether every worker carried out its part. A lost one must not look
-    /// like less load.
+    /// Returns an error unless every worker carried out its part; call it after the last seconds. A
+    /// lost worker must not look like less load.
     pub fn finish(self) -> Result<(), WorkerError> {
         for thread in self.threads {
             thread.join().map_err(|_| WorkerError::Panicked)??;
@@ -91,7 +91,7 @@ impl RunningWorkers {
         Ok(())
     }
 
-    /// Every worker has reported everything before this second.
+    /// Returns the second before which every worker has reported everything.
     pub fn before_second(&self) -> u32 {
         self.before.iter().copied().min().unwrap_or(0)
     }
@@ -111,7 +111,7 @@ pub fn begin(work: &Work) -> Result<RunningWorkers, WorkerError> {
     let mut threads = Vec::new();
     for worker in 0..work.workers {
         let (work, security, sender) = (work.clone(), security.clone(), sender.clone());
-        // What can be wrong with the target is wrong for all: find it before any thread starts.
+        // A fault of the target's settings concerns all workers: find it before any thread starts.
         WorkerContext::new(&work, worker, security.as_ref())?;
         let thread = thread::Builder::new()
             .name(format!("worker-{worker}"))
@@ -144,7 +144,7 @@ fn work_here(
     let local = LocalSet::new();
     let load = carry_out(work, worker, Rc::clone(&context), sender);
     let carried_out = local.block_on(&runtime, load);
-    // Dropping the sessions cuts what is still under way: it is not recorded.
+    // Dropping the sessions cuts the requests under way: they are not recorded.
     drop(local);
     let before = u32::try_from(context.elapsed().as_secs())
         .unwrap_or(u32::MAX)
@@ -180,7 +180,7 @@ async fn carry_out(
     );
     beside.spawn_local(async move {
         if let Some(alarm) = &bell.alarm {
-            // A timer that breaks would leave all sessions asleep: the saturation of the run says so.
+            // If the timer breaks, all sessions stay asleep: the saturation of the run shows it.
             drop(alarm.ring().await);
         }
     });
@@ -206,8 +206,8 @@ async fn carry_out(
     }
 }
 
-/// A second is whole when it has passed: requests are recorded in the second they end in, as they
-/// end.
+/// Reports the seconds that are whole. A second is whole when it has passed: requests are recorded
+/// in the second they end in, as they end.
 fn report(context: &WorkerContext, worker: u32, sender: &UnboundedSender<WorkerSeconds>) {
     let elapsed = context.elapsed();
     if elapsed.is_zero() {
@@ -224,7 +224,7 @@ fn report(context: &WorkerContext, worker: u32, sender: &UnboundedSender<WorkerS
     }));
 }
 
-/// Every session of the share, each waiting for its span.
+/// Starts every session of the share; each waits for its span.
 fn populate(context: &Rc<WorkerContext>, share: Share, load: &mut JoinSet<()>) {
     let all = context.schedule.sessions();
     for number in (u64::from(share.index)..all).step_by(share.of as usize) {
@@ -241,8 +241,8 @@ fn populate(context: &Rc<WorkerContext>, share: Share, load: &mut JoinSet<()>) {
     }
 }
 
-/// Sessions that a jump brings at one instant come spread over a second, unless the phase wants
-/// them in a burst.
+/// Returns the delay of a session. Sessions that a jump brings at one instant come spread over a
+/// second, unless the phase wants them in a burst.
 fn jump_offset(context: &WorkerContext, number: u64, from: Duration, to: Duration) -> Duration {
     let schedule = &context.schedule;
     let neighbour = if number == 0 { 1 } else { number - 1 };
@@ -263,7 +263,7 @@ fn jump_offset(context: &WorkerContext, number: u64, from: Duration, to: Duratio
     }
 }
 
-/// Starts each iteration of the share when it is due, whatever became of the others.
+/// Starts each iteration of the share when it is due, independently of the others.
 async fn dispatch(context: Rc<WorkerContext>, share: Share) {
     let mut under_way = JoinSet::new();
     for number in (u64::from(share.index)..context.schedule.iterations()).step_by(share.of as usize)
@@ -287,7 +287,7 @@ async fn dispatch(context: Rc<WorkerContext>, share: Share) {
     }
 }
 
-/// A panic of an iteration is the dispatcher's own: somebody has to hear of it.
+/// Passes on a panic of an iteration, so that the dispatcher panics too.
 fn pass_on(done: Result<(), JoinError>) {
     if let Err(error) = done
         && error.is_panic()

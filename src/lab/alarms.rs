@@ -18,7 +18,7 @@ pub struct WatchedAlarm {
     metric: PolicyMetric,
     is_service: bool,
     pub period: Duration,
-    /// Made by a target-tracking policy.
+    /// True if a target-tracking policy made the alarm.
     pub is_tracking: bool,
     pub created: LabInstant,
     pub transitioned: LabInstant,
@@ -27,7 +27,7 @@ pub struct WatchedAlarm {
     pub reason_data: Value,
     /// Oldest first.
     pub history: Vec<HistoryItem>,
-    /// Each time it went to ALARM: when, and the start of the first datapoint that breached.
+    /// Each change to ALARM: its instant, and the start of the first datapoint that breached.
     pub fired: Vec<(LabInstant, LabInstant)>,
     last: Option<AlarmDatapoint>,
 }
@@ -45,7 +45,7 @@ pub struct HistoryItem {
 #[derive(Debug)]
 pub struct Invoked {
     pub name: String,
-    /// For the activity's `Details`.
+    /// The `Details` of the activity.
     pub details: Value,
 }
 
@@ -80,7 +80,7 @@ impl WatchedAlarm {
         }
     }
 
-    /// Namespace, name, statistic and dimensions of its metric.
+    /// Returns namespace, name, statistic and dimensions of the alarm's metric.
     pub fn metric(
         &self,
     ) -> (
@@ -154,7 +154,8 @@ impl WatchedAlarm {
         });
     }
 
-    /// The alarm's action runs (on the transition, or again while in ALARM) and changes something.
+    /// Records a run of the alarm's action that changes something, on the transition or again while
+    /// in ALARM.
     pub fn invoke(&mut self, policy: &str, now: LabInstant) -> Invoked {
         let policy = super::autoscaling::policy_arn(policy);
         self.history.push(HistoryItem {
@@ -231,8 +232,8 @@ impl WatchedAlarm {
     }
 }
 
-/// `Threshold Crossed: 3 datapoints [66.0 (24/11/26 01:46:02), ...] were greater than the threshold
-/// (50.0).`
+/// Returns a reason such as `Threshold Crossed: 3 datapoints [66.0 (24/11/26 01:46:02), ...] were
+/// greater than the threshold (50.0).`
 fn reason(alarm: &AlarmModel, transition: &Transition) -> String {
     if transition.to == AlarmModelState::InsufficientData {
         return "Insufficient Data: no datapoints were received.".to_owned();

@@ -1,4 +1,4 @@
-//! Auto Scaling's API over the lab's group: what one needs to watch it.
+//! Auto Scaling's API over the lab's group, as far as a watcher needs it.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(crate) fn policy_arn(policy: &str) -> String {
     )
 }
 
-/// `None`: not an action of ours.
+/// Answers Auto Scaling's actions; `None` for any other action.
 pub(crate) fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
     let form = call.form();
     let now = world.clock.now();
@@ -172,7 +172,7 @@ fn policies(group: &LabGroup, form: &QueryParameters) -> String {
     )
 }
 
-/// Nothing where neither the group nor its policies have one.
+/// Returns the element with the warm-up; empty if neither the group nor its policies have one.
 fn warm_up(group: &LabGroup, name: &str, lasts: Duration) -> String {
     if group.target.no_warm_up {
         String::new()
@@ -263,7 +263,7 @@ fn least(least: u32) -> String {
     }
 }
 
-/// Newest first, as the service sorts them; in pages.
+/// Returns the activities, newest first, as the service sorts them; in pages.
 fn activities(group: &LabGroup, form: &QueryParameters, now: LabInstant) -> String {
     let asked = form
         .get("AutoScalingGroupName")
@@ -293,7 +293,7 @@ fn activities(group: &LabGroup, form: &QueryParameters, now: LabInstant) -> Stri
     next.map_or(list.clone(), |token| list + &element("NextToken", &token))
 }
 
-/// A page and the token of the next one.
+/// Returns a page and the token of the next one.
 ///
 /// The token counts from the *oldest* record, so that what happens between two pages shifts
 /// nothing.

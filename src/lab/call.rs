@@ -11,7 +11,7 @@ use super::cbor::Cbor;
 
 pub(crate) type LabResponse = Response<Full<Bytes>>;
 
-/// How the caller wants to be spoken to.
+/// The wire protocol of the caller, in which it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     Json,
@@ -29,7 +29,7 @@ pub struct ApiCall {
     pub body: Bytes,
     /// The signing name, such as `ecs` or `monitoring`; empty where the request is not signed.
     pub service: String,
-    /// Such as `RunTask`; for REST only the bucket actions are told apart.
+    /// The API action, such as `RunTask`; for REST only the bucket actions are told apart.
     pub action: String,
     pub protocol: Protocol,
 }
@@ -66,12 +66,12 @@ impl ApiCall {
         }
     }
 
-    /// The key the call is signed with.
+    /// Returns the key the call is signed with.
     pub fn access_key(&self) -> Option<String> {
         credential(&self.headers, &self.uri, 0)
     }
 
-    /// The body of a JSON call.
+    /// Returns the body of a JSON call.
     pub fn json(&self) -> Result<Value, ApiError> {
         serde_json::from_slice(&self.body).map_err(|error| {
             ApiError::new(
@@ -81,7 +81,7 @@ impl ApiCall {
         })
     }
 
-    /// The parameters of a query call.
+    /// Returns the parameters of a query call.
     pub fn form(&self) -> QueryParameters {
         QueryParameters::read(&self.body)
     }
@@ -109,7 +109,7 @@ impl ApiCall {
                 )
             }
         };
-        // By the status the clients know whose fault it is, and try again.
+        // The status tells the clients whose fault the error is, and whether to try again.
         let theirs = ["ServiceUnavailable", "InternalFailure"].contains(&code.as_str());
         answer(
             if theirs {
@@ -122,7 +122,8 @@ impl ApiCall {
         )
     }
 
-    /// EC2 wraps its errors differently from everybody else.
+    /// Returns an error of the query protocol. EC2 wraps its errors differently from all other
+    /// services.
     fn query_error(&self, code: &str, message: &str) -> String {
         let inner = element("Code", code) + &element("Message", message);
         if self.service == "ec2" {
@@ -148,7 +149,7 @@ pub(crate) fn answer_cbor(body: &Cbor) -> LabResponse {
     answer(StatusCode::OK, "application/cbor", body.encode())
 }
 
-/// `<ActionResponse><ActionResult>...`, the envelope of the query protocol.
+/// Returns `<ActionResponse><ActionResult>...`, the envelope of the query protocol.
 pub(crate) fn answer_query(action: &str, result: &str) -> LabResponse {
     let body = format!(
         "<{action}Response><{action}Result>{result}</{action}Result>\
@@ -175,12 +176,12 @@ pub(crate) fn answer(
     response
 }
 
-/// `<name>text</name>`, escaped.
+/// Returns `<name>text</name>`, escaped.
 pub(crate) fn element(name: &str, text: &str) -> String {
     format!("<{name}>{}</{name}>", quick_xml::escape::escape(text))
 }
 
-/// `<name><member>...</member>...</name>`.
+/// Returns `<name><member>...</member>...</name>`.
 pub(crate) fn members(name: &str, items: impl IntoIterator<Item = String>) -> String {
     let items: String = items
         .into_iter()
@@ -211,7 +212,7 @@ impl QueryParameters {
             .map(|(_, value)| value.as_str())
     }
 
-    /// `Key.member.1`, `Key.member.2` ...; empty where the caller named none.
+    /// Returns `Key.member.1`, `Key.member.2` ...; empty if the caller named none.
     pub fn members(&self, key: &str) -> Vec<&str> {
         let prefix = format!("{key}.member.");
         self.0
@@ -239,8 +240,8 @@ fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A part of `Credential=AKID/DATE/REGION/SERVICE/aws4_request`, in the header or in a presigned
-/// URL.
+/// Returns a part of `Credential=AKID/DATE/REGION/SERVICE/aws4_request`, in the header or in a
+/// presigned URL.
 fn credential(headers: &HeaderMap, uri: &Uri, part: usize) -> Option<String> {
     let header = headers
         .get("authorization")

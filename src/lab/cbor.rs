@@ -15,7 +15,7 @@ pub(crate) enum Cbor {
     Integer(i32),
     Double(f64),
     Boolean(bool),
-    /// Since 1970; written with tag 1.
+    /// An instant since 1970; written with tag 1.
     Instant(Duration),
     List(Vec<Cbor>),
     Map(Vec<(&'static str, Cbor)>),
@@ -68,7 +68,7 @@ impl Cbor {
     }
 }
 
-/// A request's body as JSON; instants become seconds since 1970.
+/// Returns a request's body as JSON; instants become seconds since 1970.
 pub(crate) fn decode(body: &[u8]) -> Result<Value, DeserializeError> {
     if body.is_empty() {
         return Ok(Value::Object(Map::new()));
@@ -119,7 +119,7 @@ fn map(decoder: &mut Decoder<'_>) -> Result<Map<String, Value>, DeserializeError
     Ok(entries)
 }
 
-/// Whether another item follows: counted where the length is known, else until the break.
+/// True if another item follows: counted if the length is known, else until the break.
 fn more(decoder: &mut Decoder<'_>, left: &mut Option<u64>) -> Result<bool, DeserializeError> {
     match left {
         Some(0) => Ok(false),

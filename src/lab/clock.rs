@@ -39,26 +39,26 @@ fn timestamp(moment: LabInstant) -> Timestamp {
     Timestamp::from_millisecond(moment.as_millis() as i64).unwrap_or_default()
 }
 
-/// `2026-11-24T01:46:02.123Z`, as the XML answers write it.
+/// Formats `2026-11-24T01:46:02.123Z`, as the XML answers write it.
 pub(crate) fn millis(moment: LabInstant) -> String {
     timestamp(moment)
         .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
         .to_string()
 }
 
-/// `2026-11-24T01:46:02Z`, as the texts of activities write it.
+/// Formats `2026-11-24T01:46:02Z`, as the texts of activities write it.
 pub(crate) fn seconds(moment: LabInstant) -> String {
     timestamp(moment).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// `2026-11-24T01:46:02.123+0000`, as alarm history writes it.
+/// Formats `2026-11-24T01:46:02.123+0000`, as alarm history writes it.
 pub(crate) fn offset(moment: LabInstant) -> String {
     timestamp(moment)
         .strftime("%Y-%m-%dT%H:%M:%S%.3f+0000")
         .to_string()
 }
 
-/// `24/11/26 01:46:02`, as alarm reasons write it.
+/// Formats `24/11/26 01:46:02`, as alarm reasons write it.
 pub(crate) fn short(moment: LabInstant) -> String {
     timestamp(moment).strftime("%d/%m/%y %H:%M:%S").to_string()
 }

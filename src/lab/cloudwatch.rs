@@ -12,7 +12,7 @@ use super::group::{LabGroup, NAME};
 use super::metrics::{Sample, statistic};
 use super::{World, autoscaling, elb, service};
 
-/// `None`: not an action of ours.
+/// Answers CloudWatch's actions; `None` for any other action.
 pub(crate) fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
     let input = match cbor::decode(&call.body) {
         Ok(input) => input,
@@ -96,7 +96,7 @@ fn describe(policy: &str, alarm: &WatchedAlarm) -> Cbor {
     ])
 }
 
-/// `hidden`: the lab file says that there is none.
+/// Returns the alarm history; empty with `hidden`, a fault of the lab file.
 fn history(group: &LabGroup, input: &Value, hidden: bool) -> Cbor {
     let name = input["AlarmName"].as_str();
     let kind = input["HistoryItemType"].as_str();
@@ -140,7 +140,7 @@ fn history(group: &LabGroup, input: &Value, hidden: bool) -> Cbor {
 
 fn metric_data(group: &LabGroup, input: &Value, now: LabInstant) -> Cbor {
     let (from, to) = range(input, "StartTime", "EndTime");
-    // What is late is not there yet.
+    // A datapoint appears only after the metric's delay.
     let there = group
         .samples
         .partition_point(|sample| sample.start + group.period() + group.metric_delay <= now);
@@ -179,7 +179,8 @@ fn metric_data(group: &LabGroup, input: &Value, now: LabInstant) -> Cbor {
     ])
 }
 
-/// Start inclusive, end exclusive, oldest first; a datapoint's instant is the start of its period.
+/// Returns datapoints, start inclusive, end exclusive, oldest first; a datapoint's instant is the
+/// start of its period.
 fn datapoints(
     samples: &[Sample],
     stat: &Value,
@@ -213,7 +214,7 @@ fn datapoints(
         .collect()
 }
 
-/// Whether namespace and dimensions name the lab's own group, load balancer or target group.
+/// True if namespace and dimensions name the lab's own group, load balancer or target group.
 fn is_ours(metric: &Value) -> bool {
     let expected: &[(&str, &str)] = match metric["Namespace"].as_str() {
         Some("AWS/EC2" | "AWS/AutoScaling") => &[("AutoScalingGroupName", NAME)],
@@ -239,7 +240,7 @@ fn is_ours(metric: &Value) -> bool {
     !dimensions.is_empty() && dimensions.iter().all(known)
 }
 
-/// Two optional instants, in seconds since 1970.
+/// Reads two optional instants, in seconds since 1970.
 fn range(input: &Value, from: &str, to: &str) -> (LabInstant, LabInstant) {
     let moment = |key: &str| {
         input[key]

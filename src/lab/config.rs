@@ -35,7 +35,7 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LabTarget {
-    /// How many there are when the lab starts.
+    /// Number of instances when the lab starts.
     pub instances: u32,
     pub min: u32,
     pub max: u32,
@@ -57,10 +57,10 @@ pub struct LabTarget {
     /// From InService until the application answers its health checks.
     #[serde(deserialize_with = "friendly")]
     pub app_start: Duration,
-    /// How long after InService a failed health check has no consequence.
+    /// Time after InService during which a failed health check has no consequence.
     #[serde(deserialize_with = "friendly")]
     pub health_check_grace: Duration,
-    /// The group's default: what a simple policy without a cooldown of its own waits.
+    /// The group's default cooldown, for a simple policy without a cooldown of its own.
     #[serde(deserialize_with = "friendly")]
     pub default_cooldown: Duration,
     /// Neither the group nor its policies have a warm-up: AWS then takes the default cooldown for
@@ -70,9 +70,10 @@ pub struct LabTarget {
     pub warm_pool: u32,
     #[serde(deserialize_with = "friendly")]
     pub warm_pool_boot: Duration,
-    /// No instance of the group may be scaled in.
+    /// True if no instance of the group may be scaled in.
     pub protected: bool,
-    /// It is an ECS service that Application Auto Scaling scales, not a group of EC2 instances.
+    /// True for an ECS service that Application Auto Scaling scales, instead of a group of EC2
+    /// instances.
     pub service: bool,
     /// Suspended processes of the group, such as `Launch`.
     pub suspended: Vec<String>,
@@ -132,7 +133,7 @@ pub struct PolicyConfig {
     pub steps: Vec<ConfiguredStep>,
     /// Simple.
     pub change: i32,
-    /// A percentage changes the capacity by at least so many.
+    /// The fewest instances by which a percentage changes the capacity.
     pub least: u32,
     #[serde(deserialize_with = "friendly")]
     pub cooldown: Duration,
@@ -205,7 +206,7 @@ impl Default for PolicyConfig {
 }
 
 impl PolicyConfig {
-    /// As the model of policies has it.
+    /// Returns the policy as the model of policies has it.
     pub fn rule(&self) -> Rule {
         let adjustment = match self.adjustment {
             Adjustment::Change => step::AdjustmentType::Change,
@@ -252,7 +253,7 @@ impl PolicyConfig {
         }
     }
 
-    /// Where it scales a service.
+    /// Returns the cooldowns of this policy for a service, by the policy's kind.
     pub fn cooldowns(&self) -> Cooldowns {
         match self.kind {
             ScalingKind::TargetTracking => Cooldowns {
@@ -266,7 +267,7 @@ impl PolicyConfig {
         }
     }
 
-    /// The threshold of the one alarm of a step or simple policy.
+    /// Returns the threshold of the one alarm of a step or simple policy.
     pub fn threshold(&self) -> f64 {
         self.above.or(self.below).unwrap_or_default()
     }
@@ -314,7 +315,7 @@ impl PolicyConfig {
     }
 }
 
-/// How long a Fargate task takes to come and go.
+/// Durations of a Fargate task's start and stop.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TaskTimes {
@@ -336,32 +337,32 @@ impl Default for TaskTimes {
     }
 }
 
-/// What goes wrong on purpose.
+/// Faults that the lab injects on purpose.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
-    /// Which tasks fail to start, counted from 0 in the order in which the lab started them.
+    /// Numbers of the tasks that fail to start, from 0 in the order in which the lab started them.
     pub task_start_failures: Vec<usize>,
-    /// No task ever starts.
+    /// True if no task ever starts.
     pub every_task_fails: bool,
     /// Added to every task's PENDING.
     #[serde(deserialize_with = "friendly")]
     pub start_delay: Duration,
-    /// How many tasks RunTask refuses for want of capacity before it gives any.
+    /// Number of tasks that RunTask refuses for lack of capacity before it starts any.
     pub capacity_failures: usize,
     /// The group's policy decides but never acts.
     pub policy_never_fires: bool,
-    /// Instances are terminated at once: what they are working on gets 502.
+    /// Instances are terminated at once: their requests under way get 502.
     pub terminate_without_draining: bool,
-    /// How long an instance that has just become healthy answers 500.
+    /// Time during which an instance that has just become healthy answers 500.
     #[serde(deserialize_with = "friendly")]
     pub errors_when_fresh: Duration,
-    /// Datapoints reach alarms and readers so much later.
+    /// Delay after which datapoints reach alarms and readers.
     #[serde(deserialize_with = "friendly")]
     pub metric_delay: Duration,
     /// DescribeAlarmHistory answers, and has nothing.
     pub no_alarm_history: bool,
-    /// The group is not there any more so long after the lab's start.
+    /// Time after the lab's start at which the group is deleted; if absent, it never is.
     #[serde(deserialize_with = "maybe")]
     pub group_deleted_after: Option<Duration>,
     /// AWS calls answered with an error, by action name.
@@ -376,16 +377,17 @@ pub struct InjectedError {
     pub code: String,
     #[serde(default)]
     pub message: String,
-    /// How many calls, from the first on; every one if not given. (Throttling is a few refusals.)
+    /// Number of calls that get the error, from the first on; if absent, every call. (Throttling is
+    /// a few refusals.)
     #[serde(default)]
     pub times: Option<usize>,
-    /// Only each N-th call.
+    /// If given, only each N-th call gets the error.
     #[serde(default)]
     pub every: Option<usize>,
 }
 
 impl InjectedError {
-    /// Whether the call after so many others meets it.
+    /// True if the call after `before` earlier ones gets the error.
     pub fn meets(&self, before: usize) -> bool {
         let turn = self
             .every
@@ -414,7 +416,7 @@ impl Config {
         config.settle()
     }
 
-    /// What no single key can say of itself.
+    /// Checks the rules that involve several keys, and fills in defaults that depend on others.
     fn settle(mut self) -> Result<Self, LabConfigError> {
         let LabTarget {
             instances,
@@ -465,7 +467,7 @@ fn friendly<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     model::units::parse_duration(&text).map_err(serde::de::Error::custom)
 }
 
-/// A list with nothing in it would be the usual policy, and look like none.
+/// Reads a list of policies. An empty list is an error: it would mean the usual policy.
 fn several<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<PolicyConfig>, D::Error> {
     let policies = Vec::deserialize(input)?;
     match policies.is_empty() {

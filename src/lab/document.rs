@@ -1,8 +1,8 @@
 //! An IAM policy document, and whether it allows a need.
 //!
-//! As IAM decides: a Deny wins, else one Allow is enough. What the lab cannot know (the tags of a
-//! resource) counts as fulfilled; what a call says itself (its tags, its cluster) is held to the
-//! condition.
+//! Decides as IAM does: a Deny wins, else one Allow is enough. Facts that the lab cannot know (the
+//! tags of a resource) count as fulfilled. Facts that a call states itself (its tags, its cluster)
+//! are checked against the condition.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,11 +23,11 @@ const OPERATORS: [&str; 4] = ["StringEquals", "StringLike", "ArnEquals", "ArnLik
 /// One permission that a call takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NeededPermission {
-    /// Such as `ecs:RunTask`.
+    /// The IAM action, such as `ecs:RunTask`.
     pub action: String,
-    /// None where the call names no resource, or IAM knows none for the action.
+    /// The resource; `None` if the call names none, or IAM knows none for the action.
     pub resource: Option<String>,
-    /// Condition keys with what the call says of them.
+    /// Condition keys with their values in the call.
     pub facts: Vec<(String, String)>,
 }
 
@@ -118,7 +118,7 @@ impl PolicyDocument {
         meets(Effect::Allow) && !meets(Effect::Deny)
     }
 
-    /// What it allows, as written.
+    /// Returns the allowed actions, as written in the document.
     pub(crate) fn allowed(&self) -> impl Iterator<Item = &str> {
         let allowing = self
             .statement
@@ -155,12 +155,12 @@ fn is_met(key: &str, wanted: &StringOrList, need: &NeededPermission) -> bool {
     }
 }
 
-/// Actions are the same in any case.
+/// True if the pattern matches an action, in any case.
 pub(crate) fn is_action(pattern: &str, action: &str) -> bool {
     matches(&pattern.to_ascii_lowercase(), &action.to_ascii_lowercase())
 }
 
-/// `*` is any text, the empty one too; `?` is one byte.
+/// True if the pattern matches: `*` is any text, the empty one too; `?` is one byte.
 fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at, mut place, mut star) = (0, 0, None);

@@ -11,13 +11,13 @@ use super::ids::{self, ACCOUNT, REGION};
 use super::tasks::LabTask;
 
 const SERVICE: &str = "AmazonEC2ContainerServiceV20141113";
-/// What one RunTask may ask for.
+/// The most tasks that one RunTask may ask for.
 const MOST_PER_CALL: u64 = 10;
-/// What one DescribeTasks may ask for.
+/// The most tasks that one DescribeTasks may ask for.
 const MOST_DESCRIBED: usize = 100;
 const NO_CAPACITY: &str = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
 
-/// `Ok(None)`: moto answers.
+/// Answers ECS's actions; `Ok(None)` leaves the answer to moto.
 pub(crate) async fn answer(world: &World, call: &ApiCall) -> Result<Option<LabResponse>, ApiError> {
     let output = match call.action.as_str() {
         "RunTask" => run_task(world, &call.json()?).await?,
@@ -41,7 +41,8 @@ pub(crate) async fn answer(world: &World, call: &ApiCall) -> Result<Option<LabRe
     Ok(Some(answer_json(&output)))
 }
 
-/// EC2's refusal: a task's network interface holds its security group until the task is STOPPED.
+/// Refuses as EC2 does: a task's network interface holds its security group until the task is
+/// STOPPED.
 pub(crate) fn security_group_is_free(world: &World, call: &ApiCall) -> Result<(), ApiError> {
     let form = call.form();
     let group = form.get("GroupId").unwrap_or_default();
@@ -118,7 +119,8 @@ fn network(input: &Value) -> Result<TaskNetwork, ApiError> {
     })
 }
 
-/// What an earlier call with the same token started: a retry must not start it twice.
+/// Returns the tasks that an earlier call with the same token started: a retry must not start them
+/// twice.
 fn already_started(
     tasks: &BTreeMap<String, LabTask>,
     asked: &RunTaskRequest,
@@ -293,7 +295,7 @@ fn list_tasks(world: &World, input: &Value) -> Value {
     output
 }
 
-/// A task in DescribeTasks' words; what is not known yet is absent, not null.
+/// Returns a task as DescribeTasks does; values that are not known yet are absent, not null.
 fn describe(task: &LabTask) -> Value {
     let container = task.container();
     let end = task.end.as_ref();
@@ -342,7 +344,7 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// What the task metadata endpoint says of a task.
+/// Returns the task metadata endpoint's document on a task.
 pub(crate) fn metadata(task: &LabTask, endpoint: &str) -> Value {
     let revision = task.definition["revision"].as_u64().unwrap_or(1);
     let mut output = json!({
@@ -362,7 +364,7 @@ fn instant(moment: Option<LabInstant>) -> Value {
     moment.map_or(Value::Null, |moment| moment.as_secs_f64().into())
 }
 
-/// A name or an ARN; the account's `default` where none is given.
+/// Returns the cluster's name from a name or an ARN; the account's `default` if none is given.
 fn cluster_name(input: &Value) -> String {
     last_segment(input["cluster"].as_str().unwrap_or("default")).to_owned()
 }

@@ -21,7 +21,7 @@ pub(crate) fn balancer_arn() -> String {
     format!("arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/{BALANCER}")
 }
 
-/// `None`: not an action of ours.
+/// Answers the load balancer's actions; `None` for any other action.
 pub(crate) fn answer(world: &World, call: &ApiCall) -> Option<LabResponse> {
     let form = call.form();
     let now = world.clock.now();

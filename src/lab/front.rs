@@ -1,4 +1,4 @@
-//! The one endpoint: what the lab owns is answered here, everything else by moto.
+//! The one endpoint: it answers the calls on the lab's own things, and leaves all others to moto.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -71,7 +71,7 @@ pub(crate) async fn serve(
         None => route(&world, &call).await,
     };
     let answer = answer.unwrap_or_else(|fault| call.refuse(&fault));
-    // Whatever is refused now has been carried out all the same.
+    // A call that is refused here has been carried out all the same.
     let answer = world
         .line
         .hear(number, &call, When::After)
@@ -118,7 +118,7 @@ async fn route(world: &World, call: &ApiCall) -> Result<LabResponse, ApiError> {
     }
 }
 
-/// What Fargate serves its tasks at link-local addresses, and the layers' download URLs.
+/// Answers the link-local addresses of Fargate tasks, and the layers' download URLs.
 fn inside(world: &World, path: &str) -> LabResponse {
     let json =
         |body: serde_json::Value| answer(StatusCode::OK, "application/json", body.to_string());

@@ -30,21 +30,21 @@ pub struct LabGroup {
     pub desired: u32,
     pub created: LabInstant,
     pub instances: Vec<LabInstance>,
-    /// Those that were and are no more.
+    /// Instances that existed and are gone.
     pub gone: Vec<LabInstance>,
     /// Oldest first.
     pub activities: Vec<LabActivity>,
     pub decisions: Vec<truth::Decided>,
-    /// One per closed period, oldest first.
+    /// Samples, one per closed period, oldest first.
     pub samples: Vec<Sample>,
-    /// What the current period saw so far.
+    /// Requests of the current period so far.
     pub open: OpenPeriod,
-    /// Of the instances that are in the group's metric, not yet seen by the alarms: from when on
-    /// they see it.
+    /// Samples that the alarms have not seen yet: the instant from which they see it, and the index
+    /// in `samples`.
     unseen: VecDeque<(LabInstant, usize)>,
-    /// In the warm pool.
+    /// Number of instances in the warm pool.
     pub pooled: u32,
-    /// Datapoints reach alarms and readers so much later.
+    /// Delay after which datapoints reach alarms and readers.
     pub metric_delay: Duration,
     pub deleted_at: Option<LabInstant>,
     frozen: bool,
@@ -57,7 +57,7 @@ pub struct LabGroup {
     next: usize,
 }
 
-/// Where a request goes.
+/// The destination of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Route {
     Serve {
@@ -182,7 +182,7 @@ impl LabGroup {
         self.gone.extend(self.instances.extract_if(.., is_gone));
     }
 
-    /// Round robin over the healthy instances.
+    /// Routes a request, round robin over the healthy instances.
     pub fn route(&mut self, now: LabInstant) -> Route {
         self.advance(now);
         let healthy: Vec<usize> = (0..self.instances.len())
@@ -214,7 +214,8 @@ impl LabGroup {
         }
     }
 
-    /// Whether the instance still exists: if not, what it was working on is lost.
+    /// True if the instance still exists; if not, the request that it was working on counts as
+    /// lost.
     pub fn has(&mut self, instance: &str, now: LabInstant) -> bool {
         self.advance(now);
         let there = self.instances.iter().any(|known| known.id == instance);
@@ -372,7 +373,7 @@ impl LabGroup {
         }
     }
 
-    /// The activities of one decision share their cause.
+    /// Changes the size. The activities of one decision share their cause.
     fn resize(&mut self, wanted: u32, policy: &str, alarm: &Invoked, now: LabInstant) {
         let (name, before, time) = (&alarm.name, self.desired, clock::seconds(now));
         let decision = format!(
@@ -427,8 +428,8 @@ impl LabGroup {
         self.instances.push(instance);
     }
 
-    /// The oldest of the zone that has most: balance first, as the default termination policy has
-    /// it.
+    /// Terminates the oldest instance of the zone that has most. The default termination policy
+    /// puts balance first, too.
     fn terminate(&mut self, now: LabInstant, cause: &str, details: &Value) {
         let staying: Vec<usize> = (0..self.instances.len())
             .filter(|&index| self.instances[index].stays())
@@ -472,7 +473,7 @@ impl LabGroup {
     }
 }
 
-/// The second sentence of a launch's cause, in Auto Scaling's own words.
+/// Returns the second sentence of a launch's cause, in Auto Scaling's own words.
 fn started(time: &str, from: u32, to: u32) -> String {
     format!(
         "  At {time} an instance was started in response to a difference between desired and actual capacity, \
@@ -480,7 +481,7 @@ fn started(time: &str, from: u32, to: u32) -> String {
     )
 }
 
-/// The second sentence of a termination's cause.
+/// Returns the second sentence of a termination's cause.
 fn taken_out(time: &str, from: u32, to: u32) -> String {
     format!(
         "  At {time} an instance was taken out of service in response to a difference between desired and actual \
@@ -499,7 +500,7 @@ mod tests {
         START + Duration::from_secs(seconds)
     }
 
-    /// Offers so many requests in each second of `seconds`, and closes each second.
+    /// Offers `per_second` requests in each second of `seconds`, and closes each second.
     fn load(group: &mut LabGroup, seconds: std::ops::Range<u64>, per_second: u32) {
         for second in seconds {
             for index in 0..per_second {
@@ -578,7 +579,7 @@ mod tests {
         }
     }
 
-    /// The group's policies as the replay has them.
+    /// Returns the group's policies as the replay has them.
     fn as_modelled(config: &Config) -> Setting {
         let group = LabGroup::new(config, START);
         let follows = |policy: &LivePolicy| Follows {

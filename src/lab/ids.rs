@@ -10,7 +10,7 @@ pub(crate) const REGION: &str = "eu-west-1";
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// This many hexadecimal digits (at most 64).
+/// Returns this many hexadecimal digits (at most 64), different at each call.
 pub(crate) fn hex(digits: usize) -> String {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -38,7 +38,7 @@ pub(crate) fn uuid() -> String {
     .join("-")
 }
 
-/// `sha256:...` of what a registry stores.
+/// Returns the `sha256:...` of bytes that a registry stores.
 pub(crate) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{:x}", Sha256::digest(bytes))
 }

@@ -165,7 +165,8 @@ impl Images {
             .map_err(|error| ApiError::new("ServerException", error.to_string()))
     }
 
-    /// What PutImage must know: the manifest's true digest, and that its parts are there.
+    /// Checks for PutImage that the parts of the manifest are there; returns the manifest's true
+    /// digest.
     fn check_manifest(&self, input: &Value) -> Result<String, ApiError> {
         let text = input["imageManifest"].as_str().unwrap_or_default();
         let manifest: Manifest = serde_json::from_str(text).map_err(|error| {
@@ -195,7 +196,7 @@ impl Images {
     }
 }
 
-/// ECR's calls that carry images; `Ok(None)`: moto answers alone.
+/// Answers ECR's calls that carry images; `Ok(None)` leaves the answer to moto.
 pub(crate) async fn answer_call(
     world: &World,
     call: &ApiCall,
@@ -212,7 +213,7 @@ pub(crate) async fn answer_call(
         "CompleteLayerUpload" => images.complete(&call.json()?).map(|()| None),
         "PutImage" => {
             let mut input = call.json()?;
-            // Left to itself moto invents a digest that is not the manifest's.
+            // Without the digest moto invents one that is not the manifest's.
             input["imageDigest"] = images.check_manifest(&input)?.into();
             let call = ApiCall {
                 body: input.to_string().into(),
@@ -238,7 +239,7 @@ pub(crate) async fn answer_call(
     }
 }
 
-/// A layer's bytes, for who followed its download URL.
+/// Returns a layer's bytes, for its download URL.
 pub(crate) fn download(world: &World, digest: &str) -> LabResponse {
     match world.images.read(digest) {
         Ok(bytes) => answer(StatusCode::OK, "application/octet-stream", bytes),
@@ -278,7 +279,8 @@ pub(crate) async fn pull(world: &World, reference: &str) -> Result<Unpacked, Pul
     unpacked(root, &config)
 }
 
-/// On a thread of its own: decompression takes as long as it takes. Appears whole or not at all.
+/// Unpacks on a thread of its own, because decompression is slow. The folder appears whole or not
+/// at all.
 async fn unpack_apart(layers: Vec<Vec<u8>>, root: PathBuf) -> Result<(), PullError> {
     let work = move || {
         let partial = root.with_extension("partial");
@@ -293,7 +295,8 @@ async fn unpack_apart(layers: Vec<Vec<u8>>, root: PathBuf) -> Result<(), PullErr
         .map_err(PullError::Unpacker)?
 }
 
-/// A layer is a tar, mostly compressed. A path that leaves the folder is refused, not skipped.
+/// Unpacks a layer: a tar, mostly compressed. A path that leaves the folder is refused, not
+/// skipped.
 fn unpack(layer: &[u8], folder: &Path) -> Result<(), PullError> {
     let reader: Box<dyn std::io::Read + '_> = match layer {
         [0x1f, 0x8b, ..] => Box::new(flate2::read::GzDecoder::new(layer)),
@@ -339,7 +342,7 @@ fn unpacked(root: PathBuf, config: &[u8]) -> Result<Unpacked, PullError> {
     })
 }
 
-/// `<account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:...` or `:tag`.
+/// Reads `<account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:...` or `:tag`.
 fn parse(reference: &str) -> Result<(&str, Value), PullError> {
     let (host, name) = reference
         .split_once('/')
@@ -356,7 +359,7 @@ fn parse(reference: &str) -> Result<(&str, Value), PullError> {
     })
 }
 
-/// The part of a digest that is safe as a file name.
+/// Returns the part of a digest that is safe as a file name.
 fn hexadecimal(digest: &str) -> String {
     digest
         .trim_start_matches("sha256:")

@@ -25,7 +25,7 @@ pub struct LabInstance {
     pub warmed: LabInstant,
     /// The address of its task, where the group is a service.
     pub address: String,
-    /// When it was taken out of service, and when it is gone.
+    /// The instants when it was taken out of service, and when it is gone.
     pub leaving: Option<(LabInstant, LabInstant)>,
     pub queue: Queue,
     /// First and last request that it answered.
@@ -36,7 +36,7 @@ pub struct LabInstance {
     pub lost: u64,
 }
 
-/// What the load balancer says of an instance.
+/// The health of an instance as the load balancer reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TargetState {
     Initial,
@@ -90,8 +90,8 @@ impl LabInstance {
         }
     }
 
-    /// When its failed checks have it replaced: the application is not there when checks begin to
-    /// count.
+    /// Returns when its failed checks have it replaced: the application is not up when checks begin
+    /// to count.
     pub fn fails_at(&self, target: &LabTarget) -> Option<LabInstant> {
         let at = self
             .unhealthy
@@ -107,7 +107,7 @@ impl LabInstance {
         }
     }
 
-    /// `None`: not registered yet.
+    /// Returns the state in the target group; `None` if not registered yet.
     pub fn target_state(&self, now: LabInstant) -> Option<TargetState> {
         match self.leaving {
             Some(_) => Some(TargetState::Draining),
@@ -118,13 +118,13 @@ impl LabInstance {
         }
     }
 
-    /// Not on its way out.
+    /// True if the instance is not on its way out.
     pub fn stays(&self) -> bool {
         self.leaving.is_none()
     }
 }
 
-/// A private address of its own, made of the id.
+/// Returns a private address of its own, made of the id.
 fn address(id: &str) -> String {
     let byte = |from: usize| {
         id.get(from..from + 2)
@@ -135,7 +135,7 @@ fn address(id: &str) -> String {
 }
 
 impl LabActivity {
-    /// The activity of an instance that was just launched, or has just begun to leave.
+    /// Returns the activity of an instance that was just launched, or has just begun to leave.
     pub fn new(
         verb: &str,
         instance: &LabInstance,
@@ -158,7 +158,7 @@ impl LabActivity {
         }
     }
 
-    /// The status code, and the end once it is reached.
+    /// Returns the status code, and the end once it is reached.
     pub fn status(&self, now: LabInstant) -> (&'static str, Option<LabInstant>) {
         match self.stages.iter().find(|(_, until)| now < *until) {
             Some((status, _)) => (status, None),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::World;
 use super::call::ApiError;
 
-/// One line per thing, sorted.
+/// Returns one line per thing, sorted.
 pub(crate) async fn list(world: &World) -> Result<Vec<String>, ApiError> {
     let mut all = Vec::new();
     list_ecs(world, &mut all).await?;
@@ -116,7 +116,7 @@ fn last(arn: &str) -> String {
     arn.rsplit('/').next().unwrap_or(arn).to_owned()
 }
 
-/// The texts of all elements whose innermost ancestors are `path`.
+/// Returns the texts of all elements whose innermost ancestors are `path`.
 fn texts(xml: &str, path: &[&str]) -> Vec<String> {
     let mut reader = quick_xml::Reader::from_str(xml);
     let (mut open, mut found) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! What CloudWatch knows of the target: one sample per period, aggregated on request.
+//! CloudWatch's metrics of the target: one sample per period, aggregated on request.
 
 use super::clock::LabInstant;
 use super::config::PolicyMetric;
@@ -15,7 +15,7 @@ pub struct Sample {
     pub seen: OpenPeriod,
 }
 
-/// What the load balancer counted in a period.
+/// Requests that the load balancer counted in a period.
 #[derive(Debug, Clone, Default)]
 pub struct OpenPeriod {
     /// Seconds, of the requests an instance answered.
@@ -23,7 +23,7 @@ pub struct OpenPeriod {
     pub target_2xx: u32,
     pub target_4xx: u32,
     pub target_5xx: u32,
-    /// Made by the load balancer itself: nobody there, or the instance went away.
+    /// 5xx answers of the load balancer itself: there was no instance, or it went away.
     pub elb_5xx: u32,
     /// Answers among them that their instance did not live to give.
     pub elb_502: u32,
@@ -45,7 +45,8 @@ impl Sample {
         (!self.cpu.is_empty()).then(|| self.cpu.iter().sum::<f64>() / self.cpu.len() as f64)
     }
 
-    /// What a policy follows.
+    /// Returns the value of the metric that a policy follows; `None` if this period has no
+    /// datapoint.
     pub fn of(&self, metric: PolicyMetric) -> Option<f64> {
         match metric {
             PolicyMetric::Cpu => self.average_cpu(),
@@ -55,7 +56,7 @@ impl Sample {
         }
     }
 
-    /// The values a metric has in this period; empty where CloudWatch has no datapoint.
+    /// Returns the values a metric has in this period; empty where CloudWatch has no datapoint.
     pub fn values(&self, metric: &str) -> Vec<f64> {
         // Counters of the load balancer exist only where something was counted.
         let count = |count: u32| {
@@ -91,8 +92,8 @@ impl Sample {
     }
 }
 
-/// A statistic over a bucket of values: `Sum`, `Average`, `Minimum`, `Maximum`, `SampleCount`,
-/// `p99` ...
+/// Returns a statistic over a bucket of values: `Sum`, `Average`, `Minimum`, `Maximum`,
+/// `SampleCount`, `p99` ...
 pub(crate) fn statistic(name: &str, mut values: Vec<f64>) -> Option<f64> {
     let count = values.len() as f64;
     if values.is_empty() {

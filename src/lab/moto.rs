@@ -65,8 +65,8 @@ impl Moto {
         let output = std::fs::File::create(log).map_err(LabError::Folder)?;
         let errors = output.try_clone().map_err(LabError::Folder)?;
         let mut child = Command::new(&program)
-            // A port that moto finds for itself: one found for it could be somebody else's when it
-            // listens, seconds later, and whoever that is would answer in its place.
+            // Moto finds a port for itself. Another process could take a port found in advance
+            // before moto listens, seconds later, and would answer in its place.
             .args(["-H", "127.0.0.1", "-p", "0"])
             .stdin(Stdio::null())
             .stdout(output)
@@ -82,7 +82,7 @@ impl Moto {
             })?;
         let listening = tokio::time::timeout(START, async {
             loop {
-                // Asked first, so that what it said before its end has been written.
+                // The exit is asked for first, so that all output before it has been written.
                 let ended = child.try_wait().ok().flatten();
                 if let Some(address) = std::fs::read_to_string(log).ok().as_deref().and_then(told) {
                     return Ok(address);
@@ -109,7 +109,7 @@ impl Moto {
         }
     }
 
-    /// Where it listens, as the AWS SDKs want it.
+    /// Returns moto's URL, in the form that the AWS SDKs want.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.client.address)
     }
@@ -152,7 +152,8 @@ fn find(named: Option<&Path>) -> Result<PathBuf, LabError> {
         .ok_or(LabError::NoMoto)
 }
 
-/// What `pip` wrote beside the program, where it is in a virtual environment.
+/// Reads moto's version from the folder that `pip` wrote beside the program; `None` if the program
+/// is not in a virtual environment.
 fn version(program: &Path) -> Option<[u32; 3]> {
     let libraries = std::fs::read_dir(program.parent()?.parent()?.join("lib")).ok()?;
     let packages = libraries
@@ -164,7 +165,7 @@ fn version(program: &Path) -> Option<[u32; 3]> {
         .find_map(|package| numbers(&package.file_name().to_string_lossy()))
 }
 
-/// `moto-5.2.5.dist-info` is 5, 2, 5.
+/// Reads 5, 2, 5 from `moto-5.2.5.dist-info`.
 fn numbers(package: &str) -> Option<[u32; 3]> {
     let version = package.strip_prefix("moto-")?.strip_suffix(".dist-info")?;
     let numbers: Vec<u32> = version
@@ -174,8 +175,7 @@ fn numbers(package: &str) -> Option<[u32; 3]> {
     numbers.try_into().ok()
 }
 
-/// Where moto listens, in the words of the server it runs in (Werkzeug), which says so when it
-/// does.
+/// Finds moto's address in its log. Its server (Werkzeug) writes the address there once it listens.
 fn told(log: &str) -> Option<String> {
     // A line that is not whole yet could end in the middle of the port.
     let whole = &log[..log.rfind('\n')?];
@@ -207,7 +207,7 @@ impl Client {
         .map_err(ApiError::from)
     }
 
-    /// The lab's own JSON call, such as `DescribeTaskDefinition`.
+    /// Makes the lab's own JSON call, such as `DescribeTaskDefinition`.
     pub async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value, ApiError> {
         let kind = "application/x-amz-json-1.1";
         let answer = self
@@ -236,7 +236,7 @@ impl Client {
         ))
     }
 
-    /// The lab's own query call; the XML.
+    /// Makes the lab's own query call; returns the XML.
     pub async fn query(&self, service: &str, form: &str) -> Result<String, ApiError> {
         let kind = "application/x-www-form-urlencoded";
         Ok(text(
@@ -246,7 +246,7 @@ impl Client {
         .await)
     }
 
-    /// The lab's own REST read; the XML.
+    /// Makes the lab's own REST read; returns the XML.
     pub async fn get(&self, service: &str, path: &str) -> Result<String, ApiError> {
         Ok(text(
             self.own(service, Method::GET, path, &[], "", String::new())
@@ -286,7 +286,7 @@ impl Client {
         Ok(self.send(method, path, headers, Bytes::from(body)).await?)
     }
 
-    /// One request on a connection of its own: the lab is busy for seconds at a time, not for
+    /// Sends one request on a connection of its own: the lab is busy for seconds at a time, not for
     /// hours.
     async fn send(
         &self,
@@ -347,7 +347,7 @@ impl From<Lost> for ApiError {
     }
 }
 
-/// The body of an answer that is in memory already.
+/// Returns the body of an answer that is in memory already.
 pub async fn text(answer: LabResponse) -> String {
     let Ok(body) = answer.into_body().collect().await;
     String::from_utf8_lossy(&body.to_bytes()).into_owned()

@@ -1,7 +1,7 @@
 //! From a call on the wire to the IAM permissions it takes.
 //!
 //! The two are not the same: S3's verbs have other names in IAM, a tag given at creation is a
-//! permission of its own, and whoever hands a role to a service needs `iam:PassRole`.
+//! permission of its own, and handing a role to a service needs `iam:PassRole`.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use super::call::{ApiCall, Protocol, QueryParameters};
 use super::document::NeededPermission;
 use super::ids::{ACCOUNT, REGION};
 
-/// Where each role that was made has its place: a call names a role without its path, IAM judges it
-/// with.
+/// The full path of each role that was made. A call names a role without its path, but IAM judges
+/// it with the path.
 pub(crate) type RolePaths = BTreeMap<String, String>;
 
-/// Every permission that the call takes.
+/// Returns every permission that the call takes.
 pub(crate) fn needs(call: &ApiCall, roles: &RolePaths) -> Vec<NeededPermission> {
     if call.service == "s3" && call.protocol == Protocol::Rest {
         return s3(call);
@@ -29,7 +29,7 @@ pub(crate) fn needs(call: &ApiCall, roles: &RolePaths) -> Vec<NeededPermission> 
     wanted.needs(&format!("{}:{}", prefix(&call.service), call.action))
 }
 
-/// IAM's name of a service, where it is not the one calls are signed for.
+/// Returns IAM's name of a service; it may differ from the name that calls are signed for.
 fn prefix(service: &str) -> &str {
     match service {
         "monitoring" => "cloudwatch",
@@ -38,7 +38,7 @@ fn prefix(service: &str) -> &str {
     }
 }
 
-/// What a call is about, and what it takes beside its own action.
+/// The resources of a call, and the permissions that it takes in addition to its own action.
 #[derive(Debug, Default)]
 struct CallSubject {
     resources: Vec<String>,
@@ -54,7 +54,7 @@ impl CallSubject {
         }
     }
 
-    /// Each resource must be allowed.
+    /// Returns the permissions of the call; each resource must be allowed.
     fn needs(self, action: &str) -> Vec<NeededPermission> {
         let Self {
             resources,
@@ -103,7 +103,7 @@ impl CallSubject {
     }
 }
 
-/// Actions that IAM knows no resource for: only a statement on `*` allows them.
+/// True for actions that IAM knows no resource for: only a statement on `*` allows them.
 fn is_about_nothing(action: &str) -> bool {
     let (service, verb) = action.split_once(':').unwrap_or((action, ""));
     let reads = verb.starts_with("Describe") || verb.starts_with("Get") || verb.starts_with("List");
@@ -228,7 +228,7 @@ fn ecr(action: &str, body: &Value) -> CallSubject {
         .chain(texts(&body["repositoryNames"]));
     let mut resources: Vec<String> = named.map(|name| whole("ecr", "repository", name)).collect();
     resources.extend(text(&body["resourceArn"]).map(str::to_owned));
-    // Who names none, asks about all.
+    // A call that names no repository asks about all.
     if resources.is_empty() && action == "DescribeRepositories" {
         resources.push(arn("ecr", "repository/*"));
     }
@@ -298,7 +298,7 @@ fn query(call: &ApiCall, form: &QueryParameters, roles: &RolePaths) -> CallSubje
     }
 }
 
-/// `Tags.member.1.Key=..&Tags.member.1.Value=..`
+/// Reads `Tags.member.1.Key=..&Tags.member.1.Value=..`.
 fn form_tags(form: &QueryParameters, prefix: &str) -> Vec<(String, String)> {
     let tag = |number: usize| {
         let key = form.get(&format!("{prefix}{number}.Key"))?;
@@ -312,7 +312,7 @@ fn form_tags(form: &QueryParameters, prefix: &str) -> Vec<(String, String)> {
     (1..).map_while(tag).collect()
 }
 
-/// A list of `key` and `value` (ECS), of `Key` and `Value` (ECR), or an object (Logs).
+/// Reads a list of `key` and `value` (ECS), of `Key` and `Value` (ECR), or an object (Logs).
 fn tags(value: &Value) -> Vec<(String, String)> {
     let owned =
         |key: &str, value: &Value| (key.to_owned(), text(value).unwrap_or_default().to_owned());
@@ -398,7 +398,8 @@ fn s3(call: &ApiCall) -> Vec<NeededPermission> {
     }]
 }
 
-/// What of a bucket is asked about: `?policy`, `?tagging` ...; empty for the bucket itself.
+/// Returns the part of a bucket that a call is about: `?policy`, `?tagging` ...; empty for the
+/// bucket itself.
 fn part(uri: &Uri) -> &str {
     let keys = uri
         .query()
@@ -420,8 +421,8 @@ fn part(uri: &Uri) -> &str {
     keys.into_iter().find(plain).unwrap_or_default()
 }
 
-/// IAM's name of what the verb does to a part of a bucket. What is not known here, no document
-/// allows.
+/// Returns IAM's action for a verb on a part of a bucket. For an unknown part it returns a name
+/// that no document allows.
 fn bucket_action(method: &str, uri: &Uri) -> String {
     let verb = if method == "GET" { "Get" } else { "Put" };
     let name = match (method, part(uri)) {
@@ -522,7 +523,7 @@ mod tests {
         )
     }
 
-    /// `action on resource [key=value]`
+    /// Returns lines such as `action on resource [key=value]`.
     fn told(call: &ApiCall, roles: &RolePaths) -> Vec<String> {
         let line = |need: NeededPermission| {
             let facts: String = need

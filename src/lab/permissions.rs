@@ -1,4 +1,5 @@
-//! Who may call what: the lab holds its callers to the policy documents it was given, as AWS would.
+//! Permissions of callers: the lab holds its callers to the policy documents it was given, as AWS
+//! would.
 //!
 //! Two principals, told apart by the access key of the signature: the operator (the orchestrator
 //! and its terraform), and the tasks. Without a document a principal may do everything; what it did
@@ -25,14 +26,14 @@ pub(crate) const TASK_KEY: &str = "LABTASK";
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyFiles {
-    /// What the orchestrator and its terraform may do.
+    /// Policy of the orchestrator and its terraform; if absent, they may do everything.
     pub operator: Option<PathBuf>,
-    /// What tasks may do.
+    /// Policy of the tasks; if absent, they may do everything.
     pub tasks: Option<PathBuf>,
 }
 
 impl PolicyFiles {
-    /// These, and where there is none the others.
+    /// Returns these files, and the others in place of absent ones.
     pub fn or(self, others: &Self) -> Self {
         let Self { operator, tasks } = others.clone();
         Self {
@@ -49,7 +50,7 @@ enum Principal {
 }
 
 impl Principal {
-    /// Nobody, where the signature names no key of ours.
+    /// Returns the principal of a call; `None` if the signature names no key of ours.
     fn of(call: &ApiCall) -> Option<Self> {
         match call.access_key()?.as_str() {
             OPERATOR_KEY => Some(Self::Operator),
@@ -66,12 +67,12 @@ impl Principal {
     }
 }
 
-/// What a principal did, and what its document has to do with it.
+/// The actions of a principal, compared with its document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
     /// `operator` or `tasks`.
     pub principal: &'static str,
-    /// Whether the lab held it to a document.
+    /// True if the lab held the principal to a document.
     pub held: bool,
     /// IAM actions, sorted.
     pub used: Vec<String>,
@@ -105,7 +106,7 @@ impl Permissions {
         })
     }
 
-    /// The refusal of a call that its caller's document does not allow.
+    /// Returns the refusal of a call that its caller's document does not allow.
     pub(crate) fn refusal(&self, call: &ApiCall) -> Option<LabResponse> {
         let held = self.operator.is_some() || self.tasks.is_some();
         let Some(principal) = Principal::of(call) else {
@@ -201,7 +202,7 @@ fn told(need: &NeededPermission) -> String {
     }
 }
 
-/// In AWS's own words, which name the action.
+/// Returns the error in AWS's own words, which name the action.
 fn fault(call: &ApiCall, principal: Principal, need: &NeededPermission) -> ApiError {
     let NeededPermission {
         action, resource, ..
@@ -223,7 +224,7 @@ fn fault(call: &ApiCall, principal: Principal, need: &NeededPermission) -> ApiEr
     ApiError::new(code, message)
 }
 
-/// JSON services say 400, all others 403.
+/// Refuses with 400 for JSON services, and with 403 for all others.
 fn refuse(call: &ApiCall, fault: &ApiError) -> LabResponse {
     let mut answer = call.refuse(fault);
     if call.protocol != Protocol::Json {

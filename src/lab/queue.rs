@@ -1,5 +1,5 @@
-//! One instance of the target as a queue: so many workers, so long a request, so long a wait at
-//! most.
+//! One instance of the target as a queue, with a number of workers, a time per request and a
+//! longest wait.
 //!
 //! Pure: instants are durations since any epoch, and nothing sleeps here.
 
@@ -9,9 +9,9 @@ use std::time::Duration;
 pub struct Queue {
     service_time: Duration,
     limit: Duration,
-    /// When each worker is free.
+    /// The instant at which each worker is free.
     free: Vec<Duration>,
-    /// When workers were or will be busy, as far as no period has settled it.
+    /// Spans in which workers were or will be busy, unless a period has settled them.
     busy: Vec<(Duration, Duration)>,
 }
 
@@ -38,8 +38,8 @@ impl Queue {
         Some(*worker)
     }
 
-    /// The share of `[from, to)` in which workers were busy, 0 to 1; forgets what ended before
-    /// `to`.
+    /// Returns the share of `[from, to)` in which workers were busy, 0 to 1; forgets what ended
+    /// before `to`.
     pub fn settle(&mut self, from: Duration, to: Duration) -> f64 {
         let busy: Duration = self
             .busy

@@ -32,7 +32,7 @@ fn task_arn(instance: &LabInstance) -> String {
     )
 }
 
-/// `None`: not about the service.
+/// Answers ECS's actions on the service; `None` if the call is not about it.
 pub(crate) fn answer_ecs(world: &World, call: &ApiCall) -> Result<Option<LabResponse>, ApiError> {
     if !world.config.target.service
         || !["DescribeServices", "ListTasks", "DescribeTasks"].contains(&call.action.as_str())
@@ -165,7 +165,7 @@ fn describe_task(instance: &LabInstance, now: LabInstant) -> Value {
     task
 }
 
-/// `None`: not an action of ours.
+/// Answers Application Auto Scaling's actions; `None` for any other action.
 pub(crate) fn answer_scaling(
     world: &World,
     call: &ApiCall,
@@ -298,7 +298,7 @@ fn activity(decided: &Decided, number: usize) -> Value {
     described
 }
 
-/// As the JSON protocol writes instants.
+/// Returns an instant as the JSON protocol writes it.
 fn seconds(moment: LabInstant) -> f64 {
     moment.as_millis() as f64 / 1_000.0
 }

@@ -1,9 +1,9 @@
-//! What the lab's target sells: enough of an API for scenarios with logins, captures and carts.
-//! Pure.
+//! The shop that the lab's target runs: enough of an API for scenarios with logins, captures and
+//! carts. Pure.
 
 use serde_json::{Value, json};
 
-/// What is answered besides the instance's own words.
+/// The answer of the shop; the instance adds its own fields.
 #[derive(Debug, PartialEq)]
 pub(crate) struct ShopAnswer {
     pub status: u16,
@@ -14,7 +14,7 @@ pub(crate) struct ShopAnswer {
 
 const PRODUCTS: u64 = 20;
 
-/// Nothing where the path is not the shop's.
+/// Returns the shop's answer; `None` if the path is not the shop's.
 pub(crate) fn page(method: &str, path: &str, body: &[u8]) -> Option<ShopAnswer> {
     let said: Value = serde_json::from_slice(body).unwrap_or_default();
     let page = |status, body| {

@@ -1,8 +1,7 @@
-//! A hand on every AWS call that reaches the lab: it hears of each before and after it is carried
-//! out, and may refuse it.
+//! An observer of the AWS calls that reach the lab, except those of tasks. It is told of each
+//! before and after it is carried out, and may refuse it.
 //!
-//! For whoever wants to know what becomes of a run when the n-th of its calls is the last thing it
-//! ever did.
+//! Tests use it to find out what becomes of a run whose n-th call is its last action.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,16 +10,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::call::{ApiCall, ApiError};
 use super::permissions::TASK_KEY;
 
-/// The moment at which a tap hears of a call.
+/// The moment at which a tap is told of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// Nothing has happened yet. A refusal is the call's whole answer.
+    /// The call has not been carried out. A refusal is its whole answer.
     Before,
-    /// It has been carried out, and the answer is not on its way yet.
+    /// The call has been carried out, and the answer has not been sent yet.
     After,
 }
 
-/// One call of the run's owner: orchestrator, terraform or reaper. Tasks' own are not heard of.
+/// One call of the run's owner: orchestrator, terraform or reaper. Calls of tasks are left out.
 #[derive(Debug, Clone, Copy)]
 pub struct Tapped<'a> {
     /// From 1.
@@ -29,7 +28,7 @@ pub struct Tapped<'a> {
     pub service: &'a str,
     /// The name of the API action, such as `RunTask`.
     pub action: &'a str,
-    /// With the query, as sent.
+    /// The path with the query, as sent.
     pub path: &'a str,
     /// The body as sent: JSON, CBOR, a query or XML, as the service has it.
     pub body: &'a [u8],
@@ -48,7 +47,7 @@ pub struct Refused {
 
 type Hear = dyn Fn(Tapped<'_>) -> Option<Refused> + Send + Sync;
 
-/// The function that hears of calls; the default has none.
+/// The function that is told of calls; the default has none.
 #[derive(Clone, Default)]
 pub struct Tap(Option<Arc<Hear>>);
 
@@ -59,7 +58,8 @@ impl fmt::Debug for Tap {
 }
 
 impl Tap {
-    /// A tap whose function hears of each call twice; an error that it returns replaces the answer.
+    /// Returns a tap whose function is called twice for each call; an error that it returns
+    /// replaces the answer.
     pub fn new(hear: impl Fn(Tapped<'_>) -> Option<Refused> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(hear)))
     }
@@ -80,7 +80,7 @@ impl Line {
         }
     }
 
-    /// The call's number, if it is one that is heard of.
+    /// Returns the call's number; `None` for calls that the tap does not observe.
     pub(crate) fn number(&self, call: &ApiCall) -> Option<usize> {
         let of_a_task = call.access_key().is_none_or(|key| key == TASK_KEY);
         (self.tap.0.is_some() && !of_a_task).then(|| self.calls.fetch_add(1, Ordering::Relaxed) + 1)

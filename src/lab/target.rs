@@ -15,8 +15,8 @@ use super::call::{LabResponse, answer};
 use super::group::Route;
 use super::shop;
 
-/// The shop's paths are answered by the shop, any other with 200, and `/status/NNN` with that
-/// status.
+/// Answers a request to the target. The shop answers its own paths, `/status/NNN` gets that status,
+/// and any other path 200.
 pub(crate) async fn serve(
     world: Arc<World>,
     request: Request<Incoming>,

@@ -21,7 +21,7 @@ use super::clock::LabInstant;
 use super::images::{self, Unpacked};
 use super::moto::signal;
 
-/// What a task gets between SIGTERM and SIGKILL when the lab itself ends.
+/// Time that a task gets between SIGTERM and SIGKILL when the lab itself ends.
 const CLOSING: Duration = Duration::from_secs(1);
 /// A file being written by one thread is briefly open in a child another thread forks: the kernel
 /// then says "text file busy" to whoever runs it. It passes.
@@ -33,16 +33,16 @@ pub(crate) struct LabTask {
     pub arn: String,
     pub cluster: String,
     pub cluster_arn: String,
-    /// As moto describes it.
+    /// The task definition, as moto describes it.
     pub definition: Value,
     pub subnets: Vec<String>,
     pub security_groups: Vec<String>,
     pub started_by: Option<String>,
     pub overrides: Value,
     pub tags: Value,
-    /// RunTask's `clientToken`, and a digest of what it asked.
+    /// RunTask's `clientToken`, and a digest of its parameters.
     pub token: Option<(String, String)>,
-    /// In the order of starting, from 0.
+    /// Number of the task in the order of starting, from 0.
     pub number: usize,
     pub last_status: &'static str,
     pub desired_status: &'static str,
@@ -113,7 +113,7 @@ impl LabTask {
         Duration::from_secs(self.container()["stopTimeout"].as_u64().unwrap_or(30))
     }
 
-    /// Task definition's environment, then the overrides'.
+    /// Returns the environment of the task definition, then that of the overrides.
     fn environment(&self) -> Vec<(String, String)> {
         let overridden = &self.container_override()["environment"];
         let lists = [&self.container()["environment"], overridden];
@@ -135,7 +135,7 @@ impl LabTask {
             .unwrap_or(&Value::Null)
     }
 
-    /// The override's command, else the definition's, else the image's.
+    /// Returns the override's command, else the definition's, else the image's.
     fn command(&self, image: &Unpacked) -> Vec<String> {
         let words = |value: &Value| {
             let words = value
@@ -173,7 +173,7 @@ pub(crate) async fn supervise(world: Arc<World>, mut launches: UnboundedReceiver
     while living.join_next().await.is_some() {}
 }
 
-/// The life of one task.
+/// Carries one task through its life.
 async fn live(world: Arc<World>, id: String) {
     let Some(task) = world.tasks().get(&id).cloned() else {
         return;
@@ -198,7 +198,7 @@ async fn live(world: Arc<World>, id: String) {
     });
 }
 
-/// PROVISIONING and PENDING, up to a running process.
+/// Goes through PROVISIONING and PENDING, up to a running process.
 async fn bring_up(world: &World, task: &LabTask) -> Result<Child, TaskEnd> {
     let (delays, faults) = (&world.config.tasks, &world.config.faults);
     pause(world, task, delays.provisioning).await?;
@@ -227,7 +227,7 @@ async fn bring_up(world: &World, task: &LabTask) -> Result<Child, TaskEnd> {
     Ok(child)
 }
 
-/// A delay that StopTask cuts short.
+/// Waits, unless StopTask cuts the wait short.
 async fn pause(world: &World, task: &LabTask, delay: Duration) -> Result<(), TaskEnd> {
     tokio::select! {
         () = tokio::time::sleep(delay) => Ok(()),
@@ -238,7 +238,7 @@ async fn pause(world: &World, task: &LabTask, delay: Duration) -> Result<(), Tas
     }
 }
 
-/// RUNNING, until the process ends by itself or is made to.
+/// Stays in RUNNING until the process ends by itself or is stopped.
 async fn run(world: &World, task: &LabTask, mut child: Child) -> TaskEnd {
     let ended = tokio::select! {
         status = child.wait() => Some(status),
@@ -265,7 +265,7 @@ async fn run(world: &World, task: &LabTask, mut child: Child) -> TaskEnd {
     end
 }
 
-/// SIGTERM, then SIGKILL after the stop time-out; always waited for.
+/// Sends SIGTERM, then SIGKILL after the stop time-out; always waits for the process.
 async fn terminate(world: &World, task: &LabTask, child: &mut Child) -> Option<ExitStatus> {
     signal(child, rustix::process::Signal::TERM);
     let patience = async {
@@ -332,7 +332,8 @@ async fn start(world: &World, task: &LabTask, image: &Unpacked) -> Result<Child,
     process.spawn().map_err(failed)
 }
 
-/// Nothing of the lab's own environment: the image's, the task's, and what Fargate gives.
+/// Returns the image's environment, the task's, and Fargate's own variables; nothing of the lab's
+/// environment.
 fn environment(world: &World, task: &LabTask, image: &Unpacked) -> BTreeMap<String, String> {
     let endpoint = &world.endpoint;
     let mut all: BTreeMap<String, String> = image
@@ -364,7 +365,7 @@ fn environment(world: &World, task: &LabTask, image: &Unpacked) -> BTreeMap<Stri
     all
 }
 
-/// A path of the image where the image has it; any other word as it is.
+/// Returns a path of the image where the image has it; any other word as it is.
 fn mapped(root: &Path, word: &str) -> String {
     let inside = within(root, word);
     if word.starts_with('/') && inside.exists() {
@@ -378,7 +379,8 @@ fn within(root: &Path, path: &str) -> std::path::PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 
-/// As a shell says it: 128 and the signal's number for a process that was killed.
+/// Returns the exit code as a shell does: 128 and the signal's number for a process that was
+/// killed.
 fn exit_code(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt as _;
     status

@@ -1,4 +1,5 @@
-//! What really happened, to lay a report beside: every instant the lab's group lived through.
+//! The true events of the lab's group, for comparison with a report: every instant it lived
+//! through.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,9 +15,9 @@ pub struct Truth {
     pub version: u32,
     /// The name of the target's group.
     pub group: String,
-    /// In the order of their launches; those from the start are marked.
+    /// The instances in the order of their launches; those from the start are marked.
     pub instances: Vec<InstanceTruth>,
-    /// In the order in which they fired.
+    /// The alarms in the order in which they fired.
     pub alarms: Vec<FiredAlarm>,
     /// Every change of the desired capacity by a policy, in order.
     pub decisions: Vec<Decided>,
@@ -38,11 +39,11 @@ pub const VERSION: u32 = 1;
 pub struct InstanceTruth {
     /// The instance id, or the task id of a service.
     pub id: String,
-    /// It was there when the lab started: not launched by a policy.
+    /// True if it existed when the lab started, and was not launched by a policy.
     pub from_the_start: bool,
     /// The instant of its launch.
     pub launched: Timestamp,
-    /// In service; `None` if it left, or the lab ended, before.
+    /// The instant of entering service; `None` if it left, or the lab ended, before.
     pub in_service: Option<Timestamp>,
     /// Healthy in the target group; `None` if it left, or the lab ended, before.
     pub healthy: Option<Timestamp>,
@@ -59,7 +60,7 @@ pub struct InstanceTruth {
 pub struct FiredAlarm {
     /// The alarm's name.
     pub alarm: String,
-    /// It fires when its metric is high.
+    /// True if the alarm fires when its metric is high.
     pub high: bool,
     /// The instant of the change.
     pub at: Timestamp,
@@ -83,7 +84,7 @@ pub struct Decided {
 }
 
 impl Decided {
-    /// A decision at an instant of the lab's clock.
+    /// Returns a decision at an instant of the lab's clock.
     pub fn new(at: LabInstant, policy: &str, alarm: &str, from: u32, to: u32) -> Self {
         Self {
             at: timestamp(at),
@@ -100,7 +101,7 @@ fn timestamp(moment: LabInstant) -> Timestamp {
 }
 
 impl Truth {
-    /// The truth up to `now`: instants after it are left out.
+    /// Returns the truth up to `now`: instants after it are left out.
     pub fn of(group: &LabGroup, now: LabInstant) -> Self {
         let mut known: Vec<&LabInstance> = group.gone.iter().chain(&group.instances).collect();
         known.sort_by_key(|instance| instance.launched);

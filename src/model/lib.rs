@@ -1,10 +1,10 @@
-//! The vocabulary of everything else: what the user wants, how load is divided, what was measured,
-//! and how Auto Scaling decides.
+//! The vocabulary of the other members: the scenario, the division of load, the measurements, and
+//! the rules of Auto Scaling.
 //!
-//! Everything here is pure: it has no clock, network, process or file. Where a file is needed, the
+//! Everything here is pure: it has no clock, network, process or file. If a file is needed, the
 //! caller lends a function that opens it ([`scenario::read`]).
 //!
-//! It leaves out what is done with these values: `engine` sends load, `watch` polls, `evidence` finds
+//! It leaves out the use of these values: `engine` sends load, `watch` polls, `evidence` finds
 //! facts, `judge` judges them.
 //!
 //! # Example

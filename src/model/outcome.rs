@@ -1,9 +1,9 @@
-//! How a run ends: the verdict, and the exit code a pipeline acts on.
+//! The end of a run: the verdict, and the exit code that a pipeline acts on.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the run showed. Ordered: the worst of several verdicts is their maximum.
+/// The verdict of a run. Ordered: the worst of several verdicts is their maximum.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -18,7 +18,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The word in reports, such as `passed`.
+    /// Returns the word in reports, such as `passed`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Passed => "passed",
@@ -52,7 +52,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The code of the process, 0 to 6 or 130.
+    /// Returns the code of the process, 0 to 6 or 130.
     pub fn code(self) -> u8 {
         match self {
             Self::Passed => 0,

@@ -110,7 +110,7 @@ pub fn duration(value: Duration) -> String {
     text
 }
 
-/// A number of things: `1 task`, `2 tasks`.
+/// Returns a number with its noun: `1 task`, `2 tasks`.
 pub fn count(number: impl Into<u64>, thing: &str) -> String {
     let number = number.into();
     if number == 1 {
@@ -120,7 +120,7 @@ pub fn count(number: impl Into<u64>, thing: &str) -> String {
     }
 }
 
-/// `a`, `a and b`, `a, b and c`.
+/// Joins the parts: `a`, `a and b`, `a, b and c`.
 pub fn listed(parts: &[String]) -> String {
     match parts {
         [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
@@ -128,8 +128,8 @@ pub fn listed(parts: &[String]) -> String {
     }
 }
 
-/// A duration that is a number of seconds in JSON. Reads the form of reports of versions 1 to 4 too:
-/// `{ "secs": 1, "nanos": 500000000 }`.
+/// A duration that is a number of seconds in JSON. Also reads the form of reports of versions 1 to
+/// 4: `{ "secs": 1, "nanos": 500000000 }`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seconds(pub Duration);
 
@@ -238,7 +238,7 @@ impl fmt::Display for Usd {
     }
 }
 
-/// One execution: `sp-` and ten lower-case characters that sort by time.
+/// The id of one run: `sp-` and ten lower-case characters that sort by time.
 ///
 /// All names of what a run makes derive from it, so that nothing can be left behind that cannot be
 /// found again.
@@ -254,7 +254,7 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const CHANCE: u32 = 18;
 
 impl RunId {
-    /// Fifty bits: 32 of seconds since 1970 (enough until 2106), 18 of chance.
+    /// Makes an id of fifty bits: 32 of seconds since 1970 (enough until 2106), 18 of chance.
     pub fn new(unix_seconds: u64, chance: u32) -> Self {
         let mut text = String::from("sp-");
         let bits = (unix_seconds << CHANCE) | (u64::from(chance) & ((1 << CHANCE) - 1));
@@ -271,12 +271,12 @@ impl RunId {
         valid.then(|| Self(text.to_owned()))
     }
 
-    /// The text, such as `sp-` and ten characters.
+    /// Returns the text, such as `sp-` and ten characters.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// When it was made.
+    /// Returns when it was made.
     pub fn begun(&self) -> Timestamp {
         let value = |byte: u8| {
             ALPHABET

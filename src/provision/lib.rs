@@ -1,11 +1,11 @@
-//! Creates the fleet, and writes down what it is about to create before it does so.
+//! Creates the fleet, and writes down each resource before it creates it.
 //!
 //! It leaves out how a run is destroyed: `teardown` does that, from the journal alone.
 //!
 //! # Example
 //!
-//! An intent is on the disk before the deed. What may exist follows from the journal, even if the
-//! process died right after the intent:
+//! An intent is on the disk before the action. The journal tells which resources may exist, even if
+//! the process died right after the intent:
 //!
 //! ```
 //! use model::units::RunId;

@@ -17,8 +17,9 @@ use model::events::Event;
 use provision::journal;
 use provision::journal::names::{ResourceKind, Thing};
 
-/// On a terminal the user may renew credentials, so attempts go on until the bound; elsewhere only a
-/// refreshed chain helps, and this many attempts are enough.
+/// Attempts without credentials before a thing is given up. On a terminal the user may renew them,
+/// so attempts go on until the bound. Elsewhere only a refreshed chain helps, and this many are
+/// enough.
 const WITHOUT_CREDENTIALS: u32 = 4;
 
 /// Describes each thing by name, deletes those still there, and looks again. Ends at `until`; each
@@ -50,14 +51,14 @@ struct Remaining {
     given_up: bool,
 }
 
-/// How far a round has come.
+/// The last call that this round has finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Described,
     Deleted,
 }
 
-/// What to do next about the things that remain.
+/// The next action on the things that remain.
 #[derive(Debug, PartialEq, Eq)]
 enum NextStep {
     /// Delete every thing that has not been given up.
@@ -100,7 +101,8 @@ fn next(open: &[Remaining], round: u32, stage: Stage, is_late: bool) -> NextStep
     }
 }
 
-/// A cluster that cannot be deleted for its tasks has some, whatever the list of them said.
+/// Returns the tasks to stop again. A cluster that cannot be deleted because of its tasks has some,
+/// even if the list of tasks was empty.
 fn tasks_to_stop_again(open: &[Remaining]) -> Option<Thing> {
     let cluster = open.iter().find(|remaining| {
         remaining.thing.kind == ResourceKind::Cluster && remaining.failure == Failure::TasksAlive
@@ -113,7 +115,7 @@ fn tasks_to_stop_again(open: &[Remaining]) -> Option<Thing> {
     (!is_open).then_some(tasks)
 }
 
-/// Whether another delete is not worth it after this many.
+/// True if a thing is given up after this number of deletes.
 fn gives_up(failure: Failure, attempts: u32, is_attended: bool) -> bool {
     let without_credentials =
         failure == Failure::Credentials && !is_attended && attempts >= WITHOUT_CREDENTIALS;
@@ -238,7 +240,7 @@ impl Remaining {
     }
 }
 
-/// The evidence that a thing is gone, or why that is not proven.
+/// Returns the evidence that a thing is gone, or why that is not proven.
 async fn look(inventory: &Inventory, thing: &Thing) -> Result<String, (String, Failure)> {
     match inventory.exists(thing).await {
         Ok(Presence::Gone { evidence } | Presence::Foreign { evidence }) => Ok(evidence),
@@ -249,7 +251,7 @@ async fn look(inventory: &Inventory, thing: &Thing) -> Result<String, (String, F
     }
 }
 
-/// A chain made anew: profiles and tokens on the disk may have been renewed since.
+/// Returns a chain made anew: profiles and tokens on the disk may have been renewed since.
 async fn renewed_credentials(teardown: &Teardown<'_>, round: u32) -> Option<Cloud> {
     if round == 0 && is_attended() {
         let runs = teardown
@@ -272,7 +274,7 @@ async fn renewed_credentials(teardown: &Teardown<'_>, round: u32) -> Option<Clou
     (same_account && cloud.aws.region == teardown.aws.aws.region).then_some(cloud)
 }
 
-/// A user may be sitting at the terminal.
+/// True if a user may be sitting at the terminal.
 fn is_attended() -> bool {
     use std::io::IsTerminal as _;
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()

@@ -1,9 +1,9 @@
-//! The core of every teardown: stop the spending, run terraform, delete by name what is still there,
-//! and prove that each thing that could have been made is gone.
+//! The core of every teardown: stop the spending, run terraform, delete the rest by name, and prove
+//! that each thing that could have been made is gone.
 //!
-//! Destroy always starts; no precondition can block it. A step that fails is tried again by the kind
-//! of its failure, within a bound. terraform's exit code proves nothing: on an empty state `destroy`
-//! succeeds with nothing done.
+//! Destroy always starts; no precondition can block it. A step that fails is tried again by the
+//! kind of its failure, within a bound. terraform's exit code proves nothing: on an empty state
+//! `destroy` succeeds with nothing done.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use super::proof::Destruction;
 use super::terraform::terraform_destroy;
 use provision::journal::names::{ResourceKind, Thing};
 
-/// For all of a destroy. An hour-long outage of a region is not waited for; tasks have ended long
-/// before that.
+/// Limit for a whole destroy. It does not wait for an hour-long outage of a region; tasks have
+/// ended long before that.
 pub const BOUND: Duration = Duration::from_mins(15);
 /// A create that was cut off may still come true, and a list may not know it yet.
 const SETTLES: Duration = Duration::from_secs(20);

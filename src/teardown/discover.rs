@@ -1,7 +1,7 @@
-//! Which runs have something in this account and region, asked of each service by name: needs no
-//! journal, no state and no memory of any run.
+//! Finds the runs that have something in this account and region, by asking each service by name.
+//! Needs no journal, no state and no memory of any run.
 //!
-//! The tagging API is asked too, as a net for what names miss; it lists ghosts for hours, so that
+//! The tagging API is asked too, for things that names miss. It lists deleted things for hours, so
 //! it only ever adds a run to look at, and proves nothing.
 
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use provision::journal::names::{
     BUCKET_PREFIX, LOG_GROUP_PREFIX, REPOSITORY_PREFIX, ROLE_PATH, RUN_TAG,
 };
 
-/// What every run id begins with.
+/// The start of every run id.
 const RUN_PREFIX: &str = "sp-";
 const ATTEMPTS: u32 = 4;
 
@@ -25,7 +25,8 @@ const ATTEMPTS: u32 = 4;
 pub struct Discovered {
     /// Ids of runs of which something was found.
     pub runs: BTreeSet<RunId>,
-    /// Each with its reason: a run that is only there has not been found.
+    /// Lists that could not be read, each with its reason. A run that is only in one of them has
+    /// not been found.
     pub unread: Vec<String>,
 }
 
@@ -82,7 +83,7 @@ struct Lists<'a> {
 
 type Names = Result<Vec<String>, InventoryError>;
 
-/// Run ids among names such as `PREFIX` + run id.
+/// Returns the run ids among names such as `PREFIX` + run id.
 fn behind(prefix: &str, names: Vec<String>) -> Vec<String> {
     names
         .iter()
@@ -183,7 +184,7 @@ impl Lists<'_> {
         }
     }
 
-    /// `RUN-execution` and `RUN-task`, below our path.
+    /// Finds `RUN-execution` and `RUN-task`, below our path.
     async fn roles(&self) -> Names {
         let mut names = Vec::new();
         let mut marker: Option<String> = None;
@@ -221,7 +222,7 @@ impl Lists<'_> {
         }
     }
 
-    /// The values of the run tag.
+    /// Returns the values of the run tag.
     async fn tags(&self) -> Names {
         let mut runs = Vec::new();
         let mut question = serde_json::json!({ "TagFilters": [{ "Key": RUN_TAG }] });

@@ -7,13 +7,14 @@ use model::outcome::Exit;
 use model::units::RunId;
 use provision::journal::JournalError;
 
-/// A reap that could not begin. What could not be destroyed is no error but part of the result.
+/// The error of a reap that could not begin. A resource that could not be destroyed is no error but
+/// part of the result.
 #[derive(Debug, thiserror::Error)]
 pub enum TeardownError {
     /// The runs' folder or a journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// There is no AWS to look into.
+    /// AWS cannot be asked.
     #[error(transparent)]
     Aws(#[from] AwsError),
     /// The run that was asked for has no folder here.
@@ -36,7 +37,7 @@ pub enum TeardownError {
 }
 
 impl TeardownError {
-    /// The process exit code.
+    /// Returns the process exit code.
     pub fn exit(&self) -> Exit {
         Exit::CouldNotRun
     }

@@ -1,4 +1,4 @@
-//! The proof of a destroy, for readers who do not believe an exit code: the answer of AWS about each
+//! The proof of a destroy, for readers who do not believe an exit code: AWS's answer about each
 //! thing that a run could have made.
 
 use std::path::Path;
@@ -12,8 +12,8 @@ use model::units::RunId;
 use provision::journal::Record;
 use provision::journal::names::Thing;
 
-/// In the run's folder, or beside the runs as `RUN.proof.json`: every expected name with the answer
-/// that says it is gone.
+/// The name of the proof in the run's folder; beside the runs it is `RUN.proof.json`. It has every
+/// expected name, with the answer that says it is gone.
 pub const PROOF: &str = "proof.json";
 
 /// The result of a destroy: each thing, proven gone or not. Empty where there was nothing to do.
@@ -23,7 +23,7 @@ pub struct Destruction {
     pub proof: Vec<Proof>,
 }
 
-/// What one Describe said of one thing that a run could have made.
+/// The answer of one Describe on one thing that a run could have made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// The thing that was described.
@@ -32,22 +32,22 @@ pub struct Proof {
     pub gone: bool,
     /// The call and its answer, or why it has none.
     pub evidence: String,
-    /// When AWS answered.
+    /// The time of AWS's answer.
     pub at: Timestamp,
 }
 
 impl Destruction {
-    /// Nothing is left.
+    /// True if nothing is left.
     pub fn is_clean(&self) -> bool {
         self.proof.iter().all(|proof| proof.gone)
     }
 
-    /// The things proven gone, each with its evidence.
+    /// Returns the things proven gone, each with its evidence.
     pub fn gone(&self) -> Vec<String> {
         self.lines(true)
     }
 
-    /// The things that may be left, each with its reason.
+    /// Returns the things that may be left, each with its reason.
     pub fn left(&self) -> Vec<String> {
         self.lines(false)
     }

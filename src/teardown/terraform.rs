@@ -14,8 +14,8 @@ use provision::journal::names::ResourceNames;
 use provision::terraform::state::{Best, adopt};
 use provision::terraform::{Terraform, TerraformError, has_module, session};
 
-/// One terraform destroy takes seconds; a security group whose interface hangs holds it for as long
-/// as its provider waits.
+/// Limit for one terraform destroy. It takes seconds, but a security group whose interface hangs
+/// holds it for as long as the provider waits.
 const TERRAFORM: Duration = Duration::from_mins(6);
 
 /// Runs `terraform destroy` where there is a binary and a state; otherwise says that there is none.
@@ -45,7 +45,7 @@ pub(crate) async fn terraform_destroy(teardown: &Teardown<'_>, until: Instant) {
     while let Err(error) = destroy_once(&terraform, attempts > 0).await {
         attempts += 1;
         let failure = error.failure();
-        // One that hung has had its time: deleting by name needs the rest.
+        // A terraform that hung has had its time: deleting by name needs the rest.
         let hung = matches!(error, TerraformError::Cancelled { .. });
         if hung || !failure.terraform_again(attempts) || Instant::now() + TERRAFORM >= until {
             return teardown.events.note(format!(
@@ -75,7 +75,8 @@ async fn destroy_once(terraform: &Terraform, gently: bool) -> Result<(), Terrafo
     }
 }
 
-/// Where no whole state is on this disk, the copy in the run's bucket is better than none.
+/// Restores terraform's state. If no whole state is on this disk, it takes the copy in the run's
+/// bucket.
 async fn restore_state(teardown: &Teardown<'_>, folder: &Path, terraform: &Terraform) {
     match terraform.best_state() {
         Ok(Best::AsItIs) => {}

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{Clients, WatchError, call, seconds, timestamp};
 use evidence::timeline::{Alarm, AlarmChange, Datapoint, MathQuery};
 
-/// DescribeAlarms takes so many names.
+/// The most names of one DescribeAlarms.
 const NAMES: usize = 100;
 
 pub(crate) async fn alarms(clients: &Clients, names: &[String]) -> Result<Vec<Alarm>, WatchError> {
@@ -34,7 +34,7 @@ pub(crate) fn alarm(alarm: &aws_sdk_cloudwatch::types::MetricAlarm) -> Alarm {
             .state_value()
             .map(|state| state.as_str().into())
             .unwrap_or_default(),
-        // Not StateUpdatedTimestamp: that one moves with every evaluation.
+        // StateUpdatedTimestamp would be wrong: it moves with every evaluation.
         state_since: alarm.state_transitioned_timestamp().and_then(timestamp),
         namespace: alarm.namespace().map(str::to_owned),
         metric: alarm.metric_name().map(str::to_owned),
@@ -89,8 +89,8 @@ fn query(query: &MetricDataQuery) -> MathQuery {
     }
 }
 
-/// An alarm on metric math has neither metric nor period of its own: they are those of its queries.
-/// One that only wraps a metric is an alarm on that metric.
+/// Fills in metric and period of an alarm on metric math from its queries, because it has none of
+/// its own. An alarm that only wraps a metric becomes an alarm on that metric.
 fn settle_math(alarm: &mut Alarm) {
     let Some(returned) = alarm.math.iter().find(|query| query.returned).cloned() else {
         return;
@@ -108,7 +108,7 @@ fn settle_math(alarm: &mut Alarm) {
     alarm.math.clear();
 }
 
-/// The state changes of an alarm since a moment, earliest first.
+/// Returns the state changes of an alarm since a moment, earliest first.
 pub(crate) async fn history(
     clients: &Clients,
     alarm: &str,
@@ -147,7 +147,7 @@ pub(crate) async fn history(
     }
 }
 
-/// The part of `HistoryData` that says on which datapoints the alarm was decided.
+/// Returns the part of `HistoryData` that says on which datapoints the alarm was decided.
 fn read_change(alarm: &str, at: Timestamp, data: &str) -> Option<AlarmChange> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -210,8 +210,8 @@ fn read_change(alarm: &str, at: Timestamp, data: &str) -> Option<AlarmChange> {
     })
 }
 
-/// CloudWatch writes `2026-03-01T12:00:00.000+0000`: a zone without a colon, which RFC 3339 does
-/// not know.
+/// Reads CloudWatch's `2026-03-01T12:00:00.000+0000`: a zone without a colon, which RFC 3339 does
+/// not allow.
 fn read_time(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(|| {
         let (head, zone) = text.split_at(text.len().checked_sub(5)?);

@@ -65,7 +65,7 @@ pub(crate) async fn group(clients: &Clients, name: &str) -> Result<GroupState, W
                 protected: instance.protected_from_scale_in().unwrap_or(false),
                 ..Instance::default()
             })
-            // Those in the warm pool are not the group's yet.
+            // Instances in the warm pool do not belong to the group yet.
             .filter(|instance| !instance.lifecycle.is_warm())
             .collect(),
         target_groups: group.target_group_arns().to_vec(),
@@ -202,7 +202,7 @@ fn policy(policy: &aws_sdk_autoscaling::types::ScalingPolicy) -> Policy {
     }
 }
 
-/// The name of a policy's own metric, or the expression of its metric math.
+/// Returns the name of a policy's own metric, or the expression of its metric math.
 fn own_metric(own: &aws_sdk_autoscaling::types::CustomizedMetricSpecification) -> Option<String> {
     let returned = own
         .metrics()
@@ -218,7 +218,8 @@ fn own_metric(own: &aws_sdk_autoscaling::types::CustomizedMetricSpecification) -
     own.metric_name().or(of_math).map(str::to_owned)
 }
 
-/// What can be read of it; the rest is in `errors`.
+/// Reads the group's hooks, warm pool, scheduled actions and instance refreshes as far as possible.
+/// Failures go to `errors`.
 pub(crate) async fn surroundings(
     clients: &Clients,
     name: &str,
@@ -317,7 +318,7 @@ async fn scheduled(clients: &Clients, name: &str) -> Result<Vec<ScheduledAction>
     .await
 }
 
-/// Those that are not over.
+/// Returns the instance refreshes that are not over.
 async fn refreshes(clients: &Clients, name: &str) -> Result<Vec<String>, WatchError> {
     let answer = clients
         .autoscaling

@@ -33,7 +33,7 @@ pub(crate) async fn health(
     })
 }
 
-/// Its settings, and the load balancers in front of it.
+/// Returns the settings of a target group, and the load balancers in front of it.
 pub(crate) async fn target_group(clients: &Clients, arn: &str) -> Result<TargetGroup, WatchError> {
     let answer = clients
         .elb
@@ -91,7 +91,7 @@ pub(crate) async fn target_group(clients: &Clients, arn: &str) -> Result<TargetG
     Ok(found)
 }
 
-/// The ARNs of the load balancers in front of a target group.
+/// Returns the ARNs of the load balancers in front of a target group.
 pub(crate) async fn load_balancers(
     clients: &Clients,
     target_group: &str,

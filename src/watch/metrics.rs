@@ -10,10 +10,10 @@ use super::{Clients, WatchError, call, elb, timestamp};
 use evidence::timeline::{Alarm, Datapoint, MathQuery, MetricSeries, series};
 use model::scenario::Subject;
 
-/// What CloudWatch offers of a load balancer: a minute's resolution.
+/// CloudWatch's resolution for load balancer metrics: a minute.
 const ELB_PERIOD: Duration = Duration::from_mins(1);
 
-/// What is asked of GetMetricData for one series: one query, or a metric math of several.
+/// The query for one series in GetMetricData: one metric, or a metric math of several.
 struct Wanted {
     series: MetricSeries,
     queries: Vec<MetricDataQuery>,
@@ -71,8 +71,8 @@ fn of_math(query: &MathQuery) -> MetricDataQuery {
     }
 }
 
-/// What the alarms look at, each series once: two that differ in anything but their threshold are
-/// two.
+/// Returns the series that the alarms look at, each once. Alarms share a series if metric,
+/// statistic, period, dimensions and math are the same.
 fn of_alarms(alarms: &[Alarm]) -> Vec<Wanted> {
     let mut wanted: Vec<(&Alarm, MetricSeries)> = Vec::new();
     for alarm in alarms {
@@ -114,7 +114,8 @@ fn of_alarms(alarms: &[Alarm]) -> Vec<Wanted> {
     wanted.into_iter().filter_map(query).collect()
 }
 
-/// What tells an alarm's metric from another of the same name: `web-2, Maximum of 60s`.
+/// Returns text that tells an alarm's metric from another of the same name: `web-2, Maximum of
+/// 60s`.
 fn apart(alarm: &Alarm) -> String {
     let of: Vec<&str> = alarm
         .dimensions
@@ -129,7 +130,7 @@ fn apart(alarm: &Alarm) -> String {
     )
 }
 
-/// The policies' own metrics alone, at their own period.
+/// Reads the policies' own metrics alone, at their own period.
 pub(crate) async fn policy_metrics(
     clients: &Clients,
     alarms: &[Alarm],
@@ -219,7 +220,7 @@ const BALANCER_METRICS: [BalancerMetric; 8] = [
 const PER_MINUTE: &str = "per minute";
 const INSTANCES: &str = "instances";
 
-/// The policies' own metrics at their own period, and what the load balancer counted.
+/// Reads the policies' own metrics at their own period, and the load balancer's counts.
 pub(crate) async fn metrics(
     clients: &Clients,
     alarms: &[Alarm],
@@ -277,8 +278,8 @@ fn of_balancer(balancer: &str, target_group: &str) -> [Wanted; BALANCER_METRICS.
     })
 }
 
-/// All single metrics in one call, each math in its own: an expression names its metrics by their
-/// ids.
+/// Reads all single metrics in one call, and each math in a call of its own: an expression names
+/// its metrics by their ids.
 async fn read(
     clients: &Clients,
     wanted: Vec<Wanted>,
@@ -321,7 +322,8 @@ async fn get(
             .cloudwatch
             .get_metric_data()
             .set_metric_data_queries(Some(queries.clone()))
-            // From the whole minute before: a datapoint's timestamp is the start of its period.
+            // The query begins at the whole minute before: a datapoint's timestamp is the start of
+            // its period.
             .start_time(DateTime::from_secs(
                 since.as_second() - since.as_second().rem_euclid(60),
             ))
@@ -384,7 +386,7 @@ fn metric_stat(
         .build()
 }
 
-/// The part of an ARN that CloudWatch uses as a dimension, from `marker` on.
+/// Returns the part of an ARN that CloudWatch uses as a dimension, from `marker` on.
 fn dimension(arn: &str, marker: &str) -> Option<String> {
     arn.find(marker).map(|start| arn[start..].to_owned())
 }
@@ -467,7 +469,7 @@ mod tests {
             (vec![Some("backlog"), Some("each")], "each")
         );
 
-        // One that only wraps a metric is an alarm on that metric.
+        // An alarm on math that only wraps a metric is an alarm on that metric.
         let wraps = aws_sdk_cloudwatch::types::MetricAlarm::builder()
             .metrics(plain.return_data(true).build())
             .build();

@@ -1,5 +1,5 @@
-//! How often to look: fast while something changes, slower when nothing has for a while, slower
-//! still when AWS says so.
+//! Decides how often to look: fast while something changes, slower after a while without changes,
+//! and slower still when AWS throttles.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use tokio::time::Instant;
 /// The moments a verdict is made of are polled: this is how exactly they are known. Describe
 /// throttles are not documented; 30 calls a minute each stay far below any that has been reported.
 pub(crate) const FAST: Duration = Duration::from_secs(2);
-/// In quiet times.
+/// Interval between two looks in quiet times.
 const CALM: Duration = Duration::from_secs(5);
-/// Nothing has changed for this long.
+/// Time without a change after which times are quiet.
 const QUIET: Duration = Duration::from_mins(1);
-/// As far as throttling may slow us down.
+/// The longest interval, while AWS throttles.
 const SLOWEST: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(crate) struct Pace {
     lively_at: Instant,
-    /// Between two looks, while AWS throttles.
+    /// The interval between two looks while AWS throttles; else `None`.
     held_back: Option<Duration>,
     last: Instant,
 }
@@ -32,15 +32,15 @@ impl Pace {
         }
     }
 
-    /// Something changed, or is about to.
+    /// Notes that something changed, or is about to.
     pub(crate) fn saw(&mut self, lively: bool, now: Instant) {
         if lively {
             self.lively_at = now;
         }
     }
 
-    /// When to look next. A refused look doubles the time to the next one, a look that went well
-    /// halves it.
+    /// Returns when to look next. A refused look doubles the time to the next one; a successful
+    /// look halves it.
     pub(crate) fn next(&mut self, throttled: bool, now: Instant) -> Instant {
         let own = if now.duration_since(self.lively_at) < QUIET {
             FAST
@@ -52,7 +52,8 @@ impl Pace {
             (false, Some(held)) if held / 2 > own => Some(held / 2),
             (false, _) => None,
         };
-        // From look to look, not from answer to look; what is late is not caught up with.
+        // The interval counts from look to look, not from answer to look; a late look is not made
+        // up for.
         let next = (self.last + self.held_back.unwrap_or(own)).max(now);
         self.last = next;
         next

@@ -16,7 +16,7 @@ use evidence::vocabulary::{AlarmState, TargetState};
 /// Activities, alarms and their history carry their own times: reading them later loses nothing.
 const SLOW: Duration = Duration::from_secs(5);
 
-/// Without any of these the group is not seen.
+/// The calls without which the group is not seen.
 pub(crate) const GROUP_CALLS: &[&str] = &[
     "DescribeAutoScalingGroups",
     "DescribeServices",

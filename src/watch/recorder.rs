@@ -22,7 +22,7 @@ struct Head {
     version: u32,
 }
 
-/// What has been seen so far, for whoever asks.
+/// The observations so far, shared with their readers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SharedTimeline(Arc<Mutex<Vec<Observation>>>);
 
@@ -44,7 +44,7 @@ pub(crate) struct Recorder {
     seen: SharedTimeline,
     clock: ApiClock,
     last: Last,
-    /// When the last look at each thing was sent.
+    /// The time when the last look at each thing was sent.
     looks: Looks,
     /// Calls that fail at present, and why.
     gaps: Vec<Gap>,
@@ -89,7 +89,7 @@ impl Recorder {
         self.note(None, seen);
     }
 
-    /// Whether it changed.
+    /// Records an observation if it differs from the last one of this key; true if it does.
     pub(crate) fn see_change(&mut self, key: &str, what: Observed) -> bool {
         if self.last.get(key) == Some(&what) {
             return false;
@@ -100,7 +100,7 @@ impl Recorder {
         true
     }
 
-    /// A look at something was sent at a moment and was answered.
+    /// Notes that a look was sent at a moment and was answered.
     pub(crate) fn looked(&mut self, key: &str, sent: Timestamp) {
         self.looks.insert(key.to_owned(), sent);
     }
@@ -112,7 +112,7 @@ impl Recorder {
         }
     }
 
-    /// Noted once, for as long as it is the same.
+    /// Records a gap once, for as long as it is the same.
     pub(crate) fn gap(&mut self, error: &WatchError) {
         let gap = error.gap();
         match self.gaps.iter_mut().find(|known| known.call == gap.call) {
@@ -123,7 +123,7 @@ impl Recorder {
         self.note(None, Observed::Gap(gap));
     }
 
-    /// Calls whose actions end so are answered again.
+    /// Ends the gaps of calls with these actions: they are answered again.
     pub(crate) fn heals(&mut self, actions: &[&str]) {
         let ended = |gap: &mut Gap| actions.iter().any(|action| gap.call.ends_with(action));
         for gap in self.gaps.extract_if(.., ended).collect::<Vec<_>>() {
@@ -133,8 +133,8 @@ impl Recorder {
 
     fn note(&mut self, after: Option<Timestamp>, seen: Observed) {
         let observation = observation(Timestamp::now(), after, self.clock.last(), seen);
-        // A door of redaction: AWS says what it likes. Where a secret is one of its own words, the
-        // whole line is.
+        // AWS's text is redacted here. If a secret is one of the recording's own words, the whole
+        // line is redacted.
         let line = match redact::message(&observation, &["what"]) {
             Some(clean) => serde_json::to_string(&clean),
             None => serde_json::to_string(&observation).map(|line| redact::text(&line)),
@@ -188,7 +188,7 @@ pub enum RecordingError {
     },
 }
 
-/// What was seen, as it was written down line by line. A last line that a killed run left half
+/// Reads the timeline that was written line by line. A last line that a killed run left half
 /// written is not read.
 pub fn read(path: &Path) -> Result<Timeline, RecordingError> {
     let text = std::fs::read_to_string(path).map_err(|source| RecordingError::File {
@@ -257,7 +257,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, format!("{text}{{\"at\":")).unwrap();
         assert_eq!(read(&path).unwrap(), expected);
-        // Without a head, and without the fields that came later.
+        // A recording without a head, and without the fields that were added later.
         std::fs::write(
             &path,
             "{\"at\":\"2026-03-01T12:00:00Z\",\"seen\":{\"what\":\"gap\",\"call\":\"a\",\"why\":\"b\"}}\n",

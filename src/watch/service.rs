@@ -17,13 +17,13 @@ use evidence::timeline::{
 use evidence::vocabulary::{ActivityStatus, Lifecycle};
 use model::scenario::Subject;
 
-/// DescribeTasks takes so many.
+/// The most tasks of one DescribeTasks.
 const TASKS: usize = 100;
-/// Of a service's policy that has none of its own, out as well as in: Application Auto Scaling's
-/// default for ECS.
+/// Default cooldown of a service's policy without one of its own, for scale-out and scale-in:
+/// Application Auto Scaling's default for ECS.
 const COOLDOWN: Duration = Duration::from_mins(5);
 
-/// Cluster and service.
+/// Returns cluster and service.
 fn names(clients: &Clients) -> (&str, &str) {
     match &clients.subject {
         Subject::Service { cluster, service } => (cluster, service),
@@ -41,7 +41,7 @@ pub(crate) async fn group(clients: &Clients) -> Result<GroupState, WatchError> {
     let target = scalable_target(clients).await?;
     let mut suspended = Vec::new();
     if let Some(state) = target.suspended_state() {
-        // In the words that a group's processes have.
+        // Uses the same words as a group's processes.
         for (is, word) in [
             (state.dynamic_scaling_out_suspended(), "Launch"),
             (state.dynamic_scaling_in_suspended(), "Terminate"),
@@ -115,7 +115,7 @@ async fn scalable_target(clients: &Clients) -> Result<scaling::ScalableTarget, W
     target.ok_or_else(|| WatchError::NotScalable(clients.subject.to_string()))
 }
 
-/// Those that run or are to run, and those that are on their way out.
+/// Returns the tasks that run or will run, and those that are stopping.
 async fn tasks(clients: &Clients) -> Result<Vec<Task>, WatchError> {
     let (cluster, service) = names(clients);
     let mut arns: Vec<String> = Vec::new();
@@ -169,7 +169,7 @@ fn instance(task: &Task) -> Instance {
             (detail.name() == Some("privateIPv4Address"))
                 .then(|| detail.value().unwrap_or_default().to_owned())
         });
-    // In the words that a group's instances have.
+    // Uses the same words as a group's instances.
     let lifecycle = match task.last_status().unwrap_or_default() {
         "RUNNING" if task.desired_status() == Some("STOPPED") => Lifecycle::Terminating,
         "RUNNING" => Lifecycle::InService,
@@ -196,7 +196,7 @@ fn instance(task: &Task) -> Instance {
     }
 }
 
-/// What follows the last slash of an ARN.
+/// Returns the text after the last slash of an ARN.
 fn last(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
@@ -279,7 +279,7 @@ fn policy(policy: &scaling::ScalingPolicy) -> Policy {
     }
 }
 
-/// The name of a policy's own metric, or the expression of its metric math.
+/// Returns the name of a policy's own metric, or the expression of its metric math.
 fn own_metric(own: &scaling::CustomizedMetricSpecification) -> Option<String> {
     let returned = own
         .metrics()
@@ -295,7 +295,7 @@ fn own_metric(own: &scaling::CustomizedMetricSpecification) -> Option<String> {
     own.metric_name().or(of_math).map(str::to_owned)
 }
 
-/// Newest first, those included that could not change anything.
+/// Returns the activities, newest first, including those that could not change anything.
 pub(crate) async fn activities(
     clients: &Clients,
     since: &Since,
@@ -324,8 +324,8 @@ pub(crate) async fn activities(
         Ok((recent, next))
     })
     .await?;
-    // What it was before is what the one before made it; before the first, what it was when the
-    // watch began.
+    // The capacity before a change is the one that the previous change made. Before the first
+    // change, it is the one at the beginning of the watch.
     let mut before = since.desired;
     for activity in found.iter_mut().rev() {
         if let Some((from, to)) = &mut activity.change {
@@ -336,7 +336,7 @@ pub(crate) async fn activities(
     Ok(found)
 }
 
-/// `Setting desired count to 5.` is all it says of the change.
+/// Reads an activity. `Setting desired count to 5.` is all it says of the change.
 fn activity(activity: &scaling::ScalingActivity, since: Timestamp) -> Option<Activity> {
     let start = timestamp(activity.start_time()).filter(|start| *start >= since)?;
     let to = activity

@@ -29,7 +29,7 @@ async fn whatever_call_is_the_last_the_guard_destroys_the_rest() {
     assert_eq!(failed, 0);
 }
 
-/// How many calls an undisturbed run makes.
+/// Returns the number of calls that an undisturbed run makes.
 pub(crate) async fn golden() -> usize {
     let trial = Trial::new(false, false).await;
     let mut run = trial.start(None, Output::Files);
@@ -45,7 +45,7 @@ pub(crate) async fn golden() -> usize {
     calls
 }
 
-/// The orchestrator's last call is its n-th, applied or not: its guard destroys what there is.
+/// Kills the orchestrator at its n-th call, applied or not: its guard destroys the resources.
 async fn nth_call(number: usize, when: When) -> Result<(), String> {
     let trial = Trial::new(false, false).await;
     let mut run = trial.start(None, Output::Files);

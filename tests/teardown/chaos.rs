@@ -22,7 +22,7 @@ async fn chaos_leaks_nothing() {
     }
     let count = number("N", 6);
     let seed = number("SEED", 20_261_125) as u64;
-    // What an undisturbed run makes, and a little more: some runs are killed after their end.
+    // The calls of an undisturbed run, and a few more: some runs are killed after their end.
     let calls = match number("CALLS", 0) {
         0 => golden().await + 10,
         given => given,
@@ -62,7 +62,7 @@ enum GuardsFate {
     None,
 }
 
-/// What is gone when somebody reaps.
+/// The files that are gone when somebody reaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lost {
     Nothing,
@@ -157,9 +157,9 @@ fn lose(trial: &Trial, lost: Lost) {
     }
 }
 
-/// With the folder from its journal, without it from a fresh one by name.
+/// Reaps with the folder from its journal, without it from a fresh one by name.
 async fn reap_it(trial: &Trial, lost: Lost) -> Result<(), String> {
-    // terraform may go on without its folder; what it still makes comes to light when it has ended.
+    // terraform may go on without its folder; its last resources show only when it has ended.
     let quiet = timeout(Duration::from_mins(1), async {
         while !trial.terraforms().is_empty() && lost != Lost::Nothing {
             sleep(LOOK).await;
@@ -169,7 +169,7 @@ async fn reap_it(trial: &Trial, lost: Lost) -> Result<(), String> {
     match lost {
         Lost::Nothing | Lost::State => trial.reap(&[], &trial.runs()).await,
         Lost::Journal | Lost::Folder => {
-            // Two at once do no harm.
+            // Two reaps at once do no harm.
             let hosts = ["another-host", "a-third-host"].map(|host| trial.folder.path().join(host));
             let arguments = ["--discover", "--older-than", "0s"];
             let (one, other) = tokio::join!(

@@ -1,5 +1,5 @@
-//! What could not be told is no proof: an account that answers some questions with "not
-//! authorized".
+//! An answer of "not authorized" is no proof that a resource is gone: the account refuses some
+//! questions.
 
 use rustix::process::Signal;
 use tokio::time::{sleep, timeout};
@@ -8,7 +8,7 @@ use crate::trial::{LOOK, Output, PATIENCE, Trial, ended};
 use crate::weather::kill;
 use crate::{all, elsewhere};
 
-/// What is refused, and what a reap by name must say of it, with its exit code.
+/// The refused action, the exit code of a reap by name, and a word that it must print.
 const DOUBTS: [(&str, i32, &str); 3] = [
     ("ListClusters", 4, "INCOMPLETE"),
     ("DescribeClusters", 6, "cluster"),

@@ -2,8 +2,8 @@
 //!
 //! Each trial has a lab of its own, real generators, and a stand-in for terraform without the
 //! provider's slow waits (`terraform` beside this file; some trials have the real one). After each
-//! the same questions are asked: is anything of ours in the account, is what is a stranger's still
-//! there, did load stop in time, is anything alive, does a second reap find nothing.
+//! trial the same questions are asked. Is anything of ours in the account? Is everything of the
+//! stranger still there? Did load stop in time? Is anything alive? Does a second reap find nothing?
 //!
 //! `SPIKEPROOF_TEARDOWN`: `matrix`, `calls`, `chaos` or `doubt` for the whole of one, else a few of
 //! each. Calls take `FROM` and `UNTIL`, chaos `N`, `SEED` and, to see one again, `TRIAL` and
@@ -73,7 +73,7 @@ fn whole(part: &str) -> bool {
     std::env::var("SPIKEPROOF_TEARDOWN").is_ok_and(|wanted| wanted == part)
 }
 
-/// A part was asked for, and it is another.
+/// True if another part than this one was asked for.
 fn elsewhere(part: &str) -> bool {
     std::env::var("SPIKEPROOF_TEARDOWN").is_ok_and(|wanted| !wanted.is_empty() && wanted != part)
 }

@@ -70,7 +70,7 @@ const FAULTS: [Fault; 21] = [
     Fault::FolderDeletedAndKill,
 ];
 
-/// Of the whole matrix, where a few must do.
+/// The part of the matrix that runs unless all of it is asked for.
 const SAMPLE: [(&str, Fault); 8] = [
     ("plan", Fault::Interrupt(1)),
     ("provision", Fault::KillBoth),
@@ -83,7 +83,8 @@ const SAMPLE: [(&str, Fault); 8] = [
 ];
 
 impl Fault {
-    /// What a pipeline sees. `None`: killed, or whatever the run came to in spite of it.
+    /// Returns the exit codes that a pipeline may see. Empty if the run was killed: then any end is
+    /// accepted.
     fn exits(self, phase: &str) -> &'static [i32] {
         let made_nothing = phase == "plan";
         match self {
@@ -101,11 +102,11 @@ impl Fault {
             Self::KillAndLabDown | Self::FolderDeletedAndKill => &[],
             Self::KillTerraform if phase == "provision" => &[4],
             Self::KillTerraform => &[0, 5],
-            // Nothing has been meant yet when provision begins.
+            // No intent is in the journal yet when provision begins.
             Self::CredentialsExpired if made_nothing || phase == "provision" => &[4],
             Self::CredentialsExpired => &[6],
             Self::DiskFull => &[0, 4, 5],
-            // What is made next has no place to be made in.
+            // The next resource has no folder to be made in.
             Self::FolderDeleted if phase == "provision" => &[4],
             Self::LabDown | Self::Throttled => &[0, 4, 5],
             // On a busy machine a load of three seconds may come out inconclusive.
@@ -113,7 +114,7 @@ impl Fault {
         }
     }
 
-    /// terraform works in two phases only.
+    /// True if terraform works in this phase; it works in two only.
     fn is_there(self, phase: &str) -> bool {
         let takes_terraform = matches!(self, Self::KillTerraform | Self::KillBoth);
         !takes_terraform || ["provision", "destroy"].contains(&phase)
@@ -189,7 +190,7 @@ async fn in_phase(trial: &mut Trial, phase: &str, fault: Fault) -> Result<(), St
         if !hold.exists() {
             return Err(format!("{phase} is never reached"));
         }
-        // Where terraform works in this phase, it is to be in the middle of it.
+        // If terraform works in this phase, the fault must hit it at work.
         if matches!(fault, Fault::KillTerraform | Fault::KillBoth) {
             std::fs::remove_file(&hold).unwrap();
             let working = timeout(PATIENCE, async {
@@ -200,7 +201,7 @@ async fn in_phase(trial: &mut Trial, phase: &str, fault: Fault) -> Result<(), St
             working.await.map_err(|_| "terraform is never at work")?;
         }
         happen(trial, fault, pid).await;
-        // Where it is a pipe, nobody is at its other end any more.
+        // If the output is a pipe, nobody is at its other end any more.
         drop((run.stdout.take(), run.stderr.take()));
         if fault.is_killed() {
             killed = Some(Timestamp::now());
@@ -230,7 +231,7 @@ async fn happen(trial: &mut Trial, fault: Fault, pid: u32) {
         Fault::Interrupt(times) => {
             for _ in 0..times {
                 kill(pid, Signal::INT);
-                // Two signals that come together are one.
+                // Two signals that come together count as one, so there is a pause.
                 sleep(Duration::from_millis(150)).await;
             }
         }
@@ -285,8 +286,8 @@ async fn happen(trial: &mut Trial, fault: Fault, pid: u32) {
     }
 }
 
-/// A file that the run makes meanwhile can make one attempt fail; a second finds nothing that
-/// anybody makes again.
+/// Deletes a folder. A file that the run makes meanwhile can make one attempt fail; in a second
+/// nothing is made again.
 fn delete(folder: &Path) {
     let mut attempts = (0..100).map(|_| std::fs::remove_dir_all(folder));
     assert!(
@@ -296,7 +297,8 @@ fn delete(folder: &Path) {
     );
 }
 
-/// Whoever has to act next: nobody, the guard, or somebody with a reap.
+/// Lets the next in charge act: nobody, the guard, or somebody with a reap. Then checks that the
+/// account is empty.
 async fn after(trial: &Trial, fault: Fault) -> Result<(), String> {
     match fault {
         Fault::KillGuardToo => {

@@ -1,4 +1,4 @@
-//! One lab, one run, and the questions that are asked whatever happened to it.
+//! One lab, one run, and the questions that are asked after every trial.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -16,7 +16,7 @@ use crate::weather::{CANARY, Weather};
 /// A run, its guard and a reap together.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 
-/// What the promise says, and a second for clocks.
+/// The promised end of the load, and a second for differing clocks.
 const LOAD_ENDS: jiff::SignedDuration = jiff::SignedDuration::from_secs(35);
 
 pub(crate) const LOOK: Duration = Duration::from_millis(50);
@@ -32,12 +32,13 @@ thresholds: [ 'errors < 50%' ]
 fleet: { tasks: 2 }
 ";
 
-/// One lab, one run, and whatever happens to it.
+/// One lab, one run, and the faults that happen to it.
 pub(crate) struct Trial {
     pub(crate) lab: Lab,
     pub(crate) weather: Arc<Weather>,
     pub(crate) folder: TempDir,
-    /// What was in the account before: a stranger's, with names and tags that look like ours.
+    /// Resources that were in the account before: a stranger's, with names and tags that look like
+    /// ours.
     strangers: Vec<String>,
     real_terraform: bool,
     pub(crate) guard: bool,
@@ -71,8 +72,8 @@ impl Trial {
         trial
     }
 
-    /// Look-alikes: names like ours without the tag, the tag without a name of ours, names that
-    /// only begin like ours.
+    /// Makes look-alikes: names like ours without the tag, the tag without a name of ours, names
+    /// that only begin like ours.
     async fn strangers(&mut self) {
         let script = "
 import sys, pathlib
@@ -143,7 +144,7 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         if output == Output::Pipes {
             return command.spawn().unwrap();
         }
-        // Whoever reads late must not hold anybody up.
+        // Output goes to files, so that a slow reader cannot hold anybody up.
         let file = |name: &str| std::fs::File::create(self.folder.path().join(name)).unwrap();
         command
             .stdout(file("stdout"))
@@ -159,7 +160,7 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         let guard = guard
             .and_then(|log| std::fs::read_to_string(log).ok())
             .unwrap_or_default();
-        // Where nobody listened, the report tells.
+        // If nobody read the output, the report tells the reason.
         let report = self.run_folder().map(|run| run.join("report.json"));
         let report = report
             .and_then(|path| std::fs::read_to_string(path).ok())
@@ -174,7 +175,7 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         )
     }
 
-    /// The run's own folder, once there is one.
+    /// Returns the run's own folder, once there is one.
     pub(crate) fn run_folder(&self) -> Option<PathBuf> {
         let entries = std::fs::read_dir(self.runs()).ok()?;
         entries
@@ -183,15 +184,15 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
             .find(|path| path.is_dir() && path.join("owner.lock").exists())
     }
 
-    /// Ours, and nobody else's.
+    /// Returns the things of ours that are left, without the stranger's.
     async fn left(&self) -> Vec<String> {
         let mut now = self.lab.inventory().await.unwrap();
         now.retain(|thing| !self.strangers.contains(thing));
         now
     }
 
-    /// Nothing of ours is there, and nobody is at work who could still make something, or take it
-    /// away.
+    /// Waits until nothing of ours is there, and no process is at work that could still make or
+    /// delete something.
     pub(crate) async fn emptied(&self, within: Duration) -> Result<(), String> {
         let at_work = || !self.terraforms().is_empty() || !self.pids("--when-orphaned").is_empty();
         let empty = async {
@@ -223,7 +224,7 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         }
     }
 
-    /// Process ids of whatever works for this trial, the run itself aside.
+    /// Returns the process ids of everything that works for this trial, except the run itself.
     fn alive(&self) -> Vec<(u32, String)> {
         tokio::task::block_in_place(|| self.working())
     }
@@ -268,7 +269,7 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
         [self.pids(" apply "), self.pids(" destroy ")].concat()
     }
 
-    /// The questions that are asked whatever happened.
+    /// Asks the questions of every trial.
     pub(crate) async fn oracle(&self, killed: Option<Timestamp>) -> Result<(), String> {
         let left = self.left().await;
         if !left.is_empty() {
@@ -302,12 +303,12 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
             &self.folder.path().join("elsewhere"),
         )
         .await?;
-        // It reads for seconds, and other trials' labs are served by the same threads.
+        // The search reads for seconds, and other trials' labs are served by the same threads.
         let told = tokio::task::block_in_place(|| holding(self.folder.path(), CANARY.as_bytes()));
         if let Some(path) = told {
             return Err(format!("the secret is in {}", path.display()));
         }
-        // One object holds it while tasks come up.
+        // One object holds the secret while tasks come up.
         let telling = self.weather.telling.lock().unwrap().clone();
         if let Some(call) = telling
             .iter()
@@ -332,7 +333,7 @@ call('s3', 'CreateBucket', place if os.environ['AWS_REGION'] != 'us-east-1' else
     }
 }
 
-/// Ends the run, however long it takes; what it said if it does not.
+/// Waits until the run ends; fails with its output if it does not end within [`PATIENCE`].
 pub(crate) async fn ended(trial: &Trial, run: &mut Child) -> Result<ExitStatus, String> {
     match timeout(PATIENCE, run.wait()).await {
         Ok(status) => Ok(status.unwrap()),
@@ -340,7 +341,7 @@ pub(crate) async fn ended(trial: &Trial, run: &mut Child) -> Result<ExitStatus, 
     }
 }
 
-/// A lock of a run that somebody holds.
+/// Returns a lock of a run that some process holds.
 fn held(run: &Path) -> Option<PathBuf> {
     ["owner.lock", "work.lock"]
         .map(|name| run.join(name))
@@ -351,7 +352,7 @@ fn held(run: &Path) -> Option<PathBuf> {
         })
 }
 
-/// The first file below a folder that holds these bytes.
+/// Returns the first file below a folder that holds these bytes.
 fn holding(folder: &Path, bytes: &[u8]) -> Option<PathBuf> {
     std::fs::read_dir(folder)
         .ok()?
@@ -369,11 +370,11 @@ fn holding(folder: &Path, bytes: &[u8]) -> Option<PathBuf> {
         })
 }
 
-/// Where a run says what it says.
+/// The destination of a run's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
     Files,
-    /// That nobody reads, and that somebody may close.
+    /// Pipes that nobody reads, and that somebody may close.
     Pipes,
 }
 
@@ -418,7 +419,8 @@ fn stand_in() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/teardown/terraform")
 }
 
-/// The binary without its debug information: an image of it is packed in a third of the time.
+/// Returns the binary without its debug information: an image of it is packed in a third of the
+/// time.
 fn small_binary() -> PathBuf {
     static SMALL: Mutex<Option<PathBuf>> = Mutex::new(None);
     let mut small = SMALL.lock().unwrap();

@@ -1,4 +1,4 @@
-//! What the account's front does to the calls of a trial, and what it hears.
+//! Faults that the account's front injects into the calls of a trial, and a record of the calls.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,14 +9,14 @@ use rand_pcg::Pcg64Mcg;
 use rustix::process::{Pid, Signal, kill_process};
 use spikeproof::lab::tap::{Refused, Tap, Tapped, When};
 
-/// What the scenario keeps secret: nowhere on the disk afterwards, and in one of all AWS calls.
+/// The scenario's secret. It is nowhere on the disk afterwards, and in one of all AWS calls.
 pub(crate) const CANARY: &str = "c4nary-of-the-shop";
 
-/// What the account's front does to the calls of a trial.
+/// The faults that the account's front injects into the calls of a trial.
 #[derive(Debug, Default)]
 pub(crate) struct Weather {
     pub(crate) expired: AtomicBool,
-    /// Of a hundred calls, so many are throttled.
+    /// Percentage of calls that are throttled.
     pub(crate) throttled: AtomicUsize,
     pub(crate) down: AtomicBool,
     /// The action that the caller has no right to.
@@ -30,7 +30,7 @@ pub(crate) struct Weather {
 }
 
 impl Weather {
-    /// For twenty seconds nothing is answered.
+    /// Leaves all calls without an answer for twenty seconds.
     pub(crate) fn break_down(self: &Arc<Self>) {
         let weather = Arc::clone(self);
         weather.down.store(true, Ordering::Relaxed);

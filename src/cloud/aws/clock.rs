@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 pub struct ApiClock(Arc<Mutex<Option<Timestamp>>>);
 
 impl ApiClock {
-    /// The `Date` of the last answer: whole seconds.
+    /// Returns the `Date` of the last answer: whole seconds.
     pub fn last(&self) -> Option<Timestamp> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -40,8 +40,8 @@ impl Intercept for ApiClock {
     }
 }
 
-/// How far our clock is ahead of theirs for sure, by one call: their date, a whole second, was
-/// written at some moment between ours of sending and of the answer.
+/// Returns how far our clock is ahead of theirs for sure, by one call; negative if behind. Their
+/// date, a whole second, was written between our sending and the answer.
 pub fn ahead(sent: Timestamp, date: Timestamp, answered: Timestamp) -> SignedDuration {
     let (most, least) = (
         answered.duration_since(date),

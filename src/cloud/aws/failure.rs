@@ -16,10 +16,11 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::github::IdentityError;
 
-/// What stands between a thing and its end. Ordered: of several, the last decides how long to wait.
+/// The reason why a thing could not be deleted. Ordered: if there are several, the greatest decides
+/// how long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Failure {
-    /// It is gone: no failure at all.
+    /// The thing is gone: no failure at all.
     Gone,
     /// Somebody wrote to it after it had been emptied.
     NotEmpty,
@@ -45,11 +46,12 @@ pub enum Failure {
     Throttled,
     /// No connection, or no answer in time.
     Network,
-    /// Not allowed; it may be gone: rights by tag turn "not found" into "denied".
+    /// The call is not allowed. The thing may be gone: rights by tag turn "not found" into
+    /// "denied".
     Denied,
     /// This machine's clock is too far from AWS's to sign a request.
     Clock,
-    /// There are none, or they are invalid or expired.
+    /// There are no credentials, or they are invalid or expired.
     Credentials,
 }
 
@@ -180,8 +182,8 @@ const CODES: &[(Failure, &[&str])] = &[
 ];
 
 impl Failure {
-    /// By AWS's error code; by the status where the code says nothing. A 404 without a code may be
-    /// any web server's.
+    /// Classifies AWS's error code, or the status if the code tells nothing. A 404 without a code
+    /// may be any web server's.
     pub fn of_code(code: &str, http_status: Option<u16>) -> Self {
         let known = CODES.iter().find(|(_, codes)| codes.contains(&code));
         match (known, http_status) {
@@ -194,8 +196,8 @@ impl Failure {
         }
     }
 
-    /// As [`Failure::of_code`]. Two codes mean a wrong secret as well as a wrong clock; only their
-    /// message tells which.
+    /// Classifies an answer as [`Failure::of_code`] does. Two codes mean a wrong secret as well as
+    /// a wrong clock; only their message tells which.
     pub fn of_answer(code: Option<&str>, message: Option<&str>, http_status: Option<u16>) -> Self {
         let (code, message) = (
             code.unwrap_or_default(),
@@ -211,7 +213,7 @@ impl Failure {
         }
     }
 
-    /// `Disk` or `Network` where the kind of the error tells it, else `Unknown`.
+    /// Returns `Disk` or `Network` if the kind of the error tells it, else `Unknown`.
     pub fn of_io(kind: io::ErrorKind) -> Self {
         use io::ErrorKind;
         match kind {
@@ -229,8 +231,8 @@ impl Failure {
         }
     }
 
-    /// An SDK asks for credentials while it sends: that there are none looks like a call that was
-    /// never answered.
+    /// Classifies an SDK's error. An SDK asks for credentials while it sends, so missing ones look
+    /// like a call that was never answered.
     pub fn of_sdk<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: Error + ProvideErrorMetadata + 'static,
@@ -245,8 +247,8 @@ impl Failure {
         }
     }
 
-    /// By the first cause that tells, from the outside in. Credentials that could not be had are
-    /// looked into: an outage of what gives them passes.
+    /// Classifies by the first cause that tells, from the outside in. Missing credentials are
+    /// examined further: an outage of their provider passes.
     fn of_chain(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut found = None;
         for cause in causes(error) {
@@ -281,12 +283,12 @@ impl Failure {
         (failure != Self::Unknown).then_some(failure)
     }
 
-    /// Whether nothing but time mends it: asking the same again is right.
+    /// True if only time helps: the same call is worth repeating.
     pub fn passes(self) -> bool {
         matches!(self, Self::ServerError | Self::Throttled | Self::Network)
     }
 
-    /// Whether another run of terraform may do better, after so many.
+    /// True if another run of terraform may do better, after this many attempts.
     pub fn terraform_again(self, attempts: u32) -> bool {
         match self {
             Self::ServerError
@@ -295,12 +297,13 @@ impl Failure {
             | Self::StateLocked
             | Self::Provider => attempts < 3,
             Self::StateTorn | Self::Unknown => attempts < 2,
-            // What comes after terraform knows better what to do about these, or does without it.
+            // The steps after terraform handle these better, or do without it.
             _ => false,
         }
     }
 
-    /// How often it is worth deleting by name again; time itself is bounded elsewhere.
+    /// True if another delete by name is worth it, after this many attempts; time itself is bounded
+    /// elsewhere.
     pub fn by_name_again(self, attempts: u32) -> bool {
         match self {
             // The right will not come by itself; but a new role's or policy's own may, within
@@ -311,8 +314,8 @@ impl Failure {
         }
     }
 
-    /// The pause before the next attempt, without its jitter: it doubles, up to what this failure
-    /// usually takes.
+    /// Returns the pause before the next attempt, without its jitter: it doubles, up to what this
+    /// failure usually takes.
     pub fn pause(self, attempts: u32) -> Duration {
         let longest = match self {
             Self::TasksAlive | Self::NotEmpty | Self::Gone => 4,
@@ -323,13 +326,13 @@ impl Failure {
     }
 }
 
-/// How AWS shapes the codes of things that are not there. `NoSuch...` is none of them: S3's
-/// `NoSuchTagSet` is of a bucket that exists.
+/// True if the code has the form in which AWS reports missing things. `NoSuch...` is not among
+/// them: S3's `NoSuchTagSet` is about a bucket that exists.
 fn is_not_found(code: &str) -> bool {
     code.ends_with("NotFound") || code.ends_with("NotFoundException")
 }
 
-/// The error and everything that caused it.
+/// Returns the error and everything that caused it.
 pub(super) fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -462,7 +465,7 @@ mod tests {
                 CredentialsError::provider_error(ended),
                 Failure::Credentials,
             ),
-            // Whatever gives them may do so later.
+            // The provider of the credentials may deliver them later.
             (CredentialsError::provider_error(outage()), Failure::Network),
             (
                 CredentialsError::provider_timed_out(Duration::from_secs(30)),

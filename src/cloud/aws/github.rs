@@ -1,5 +1,5 @@
-//! Credentials of a GitHub job that may ask for identity tokens (`permissions: id-token: write`): a
-//! session that ends is had anew for as long as the job runs, also in the middle of a destroy.
+//! Credentials of a GitHub job that may ask for identity tokens (`permissions: id-token: write`). A
+//! session that ends is renewed for as long as the job runs, also in the middle of a destroy.
 //!
 //! The usual action writes a session's keys into the environment, and nothing renews those. With
 //! `AWS_ROLE_ARN` beside them it is known which role they are a session of.
@@ -76,7 +76,7 @@ impl IdentityError {
 }
 
 impl JobIdentity {
-    /// Where the job may ask for tokens and the role is named.
+    /// Returns the job's identity; `None` unless the job may ask for tokens and the role is named.
     pub(super) fn of(env: impl Fn(&str) -> Option<String>, sdk: &SdkConfig) -> Option<Self> {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
         let url = set("ACTIONS_ID_TOKEN_REQUEST_URL")?;
@@ -171,7 +171,7 @@ mod tests {
         <Expiration>2030-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult>\
         </AssumeRoleWithWebIdentityResponse>";
 
-    /// Answers so many requests, each by what it asks, and hands over what was asked.
+    /// Answers this number of requests, each by its content, and returns them.
     async fn serve(listener: TcpListener, requests: usize) -> Vec<String> {
         let mut heard = Vec::new();
         while heard.len() < requests {

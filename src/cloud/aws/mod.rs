@@ -1,4 +1,5 @@
-//! Where AWS is and who we are there: one place that reads the environment's AWS configuration.
+//! Region, endpoint and credentials of AWS: the one place that reads the environment's AWS
+//! configuration.
 
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
@@ -33,7 +34,7 @@ use github::JobIdentity;
 /// not AWS's own.
 #[derive(Debug, Clone)]
 pub struct Aws {
-    /// For example `eu-central-1`.
+    /// The region, for example `eu-central-1`.
     pub region: String,
     /// `AWS_ENDPOINT_URL` or the profile's `endpoint_url`; `None` for AWS itself.
     pub endpoint: Option<String>,
@@ -65,7 +66,7 @@ pub enum AwsError {
 }
 
 impl AwsError {
-    /// The kind of the failure; `Unknown` where the region is missing.
+    /// Returns the kind of the failure; `Unknown` where the region is missing.
     pub fn failure(&self) -> Failure {
         match self {
             Self::NoRegion => Failure::Unknown,
@@ -84,8 +85,8 @@ struct Cached {
     known: tokio::sync::Mutex<Option<(Credentials, SystemTime)>>,
 }
 
-/// A GitHub job's own identity, and the usual chain where GitHub or STS does not give one: also
-/// what has only reaping to do is somebody.
+/// A GitHub job's own identity, and the usual chain if GitHub or STS does not give one. A job that
+/// only reaps thus has credentials too.
 #[derive(Debug)]
 struct Either {
     job: SharedCredentialsProvider,
@@ -111,11 +112,12 @@ impl ProvideCredentials for Either {
     }
 }
 
-/// Before the expiry: a request under way must not outlive its credentials.
+/// Time before the expiry at which credentials are renewed: a request under way must not outlive
+/// them.
 const REFRESH_EARLY: Duration = Duration::from_mins(2);
 /// A browser is not waited for; a slow helper of a company takes seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Where the chain names no expiry.
+/// Age at which credentials without an expiry are renewed.
 const REFRESH_AFTER: Duration = Duration::from_mins(5);
 
 impl Cached {
@@ -160,14 +162,14 @@ impl ProvideCredentials for Cached {
     }
 }
 
-/// Who is calling: everything a run makes belongs to this account.
+/// The identity of the caller: every resource of a run belongs to this account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The account number, twelve digits.
     pub account: String,
     /// The ARN of the user or of the role's session.
     pub arn: String,
-    /// How far this machine's clock is ahead of AWS's; less than zero where it is behind.
+    /// The time by which this machine's clock is ahead of AWS's; negative if it is behind.
     pub ahead: SignedDuration,
 }
 
@@ -208,9 +210,9 @@ impl Aws {
         })
     }
 
-    /// When the credentials end, where they are session keys in the environment: everything else in
-    /// the chain (profiles, SSO, web identity, the host's or container's role) is asked again and
-    /// gives new ones.
+    /// Returns the end of the credentials if they are session keys in the environment. Everything
+    /// else in the chain (profiles, SSO, web identity, the host's or container's role) is asked
+    /// again and gives new ones.
     pub async fn session_ends(&self) -> Option<Timestamp> {
         std::env::var_os("AWS_SESSION_TOKEN").filter(|token| !token.is_empty())?;
         if JobIdentity::of(|name| std::env::var(name).ok(), &self.sdk).is_some() {
@@ -220,9 +222,9 @@ impl Aws {
         Timestamp::try_from(known.or_else(environment_expiry)?).ok()
     }
 
-    /// A GitHub job's session as it is now, for a program that takes keys from its environment:
-    /// those that are there may have ended. Nothing where there is no such job: every other chain
-    /// is asked anew by whoever uses it.
+    /// Returns the current session of a GitHub job as variables for a program that takes keys from
+    /// its environment: the keys there may have ended. Empty if there is no such job, because every
+    /// other chain is asked anew by its user.
     pub async fn renewed_keys(&self) -> Vec<(OsString, OsString)> {
         if JobIdentity::of(|name| std::env::var(name).ok(), &self.sdk).is_none() {
             return Vec::new();
@@ -234,7 +236,7 @@ impl Aws {
             .unwrap_or_default()
     }
 
-    /// An AWS on this machine, such as the lab: its tasks are processes here.
+    /// True for an AWS on this machine, such as the lab: its tasks are processes here.
     pub fn is_local(&self) -> bool {
         self.endpoint.as_deref().is_some_and(is_loopback)
     }
@@ -262,7 +264,8 @@ impl Aws {
     }
 }
 
-/// The default chain is always there; that nobody in it has credentials shows when it is asked.
+/// Returns the error of a refused GetCallerIdentity. The default chain always exists, so only this
+/// call shows that it has no credentials.
 fn refused(error: SdkError<GetCallerIdentityError>) -> AwsError {
     let has_none = |cause: &(dyn std::error::Error + 'static)| {
         matches!(
@@ -279,7 +282,8 @@ fn refused(error: SdkError<GetCallerIdentityError>) -> AwsError {
     }
 }
 
-/// As the SDK's own clients: where the rest of a run needs a proxy, so does its proof.
+/// Makes a connector like those of the SDK's clients. If the rest of a run needs a proxy, so does
+/// its proof.
 fn connector(settings: HttpConnectorSettings) -> SharedHttpConnector {
     let connector = aws_smithy_http_client::Connector::builder()
         .connector_settings(settings)
@@ -325,7 +329,8 @@ fn is_loopback(endpoint: &str) -> bool {
     }
 }
 
-/// The whole chain of an SDK error in one line: its own `Display` says only "service error".
+/// Returns the whole chain of an SDK error in one line: its own `Display` says only "service
+/// error".
 pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut parts: Vec<String> = failure::causes(error).map(ToString::to_string).collect();
     parts.dedup();

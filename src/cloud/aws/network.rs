@@ -26,7 +26,7 @@ pub enum NetworkError {
 }
 
 impl Network {
-    /// The subnets given, or the default subnets of the default VPC.
+    /// Returns the subnets given, or the default subnets of the default VPC.
     pub async fn find(aws: &Aws, given: &[String]) -> Result<Self, NetworkError> {
         let names: Vec<String> = (1..=given.len())
             .map(|index| format!("SubnetId.{index}"))

@@ -1,9 +1,9 @@
-//! Who needs which IAM action, on what, and because of whom: the one table that the documents in
-//! `terraform/permissions/` are rendered from.
+//! The IAM actions that each role needs, with their resources and callers: the one table that the
+//! documents in `terraform/permissions/` are rendered from.
 //!
-//! Tests hold it to the truth from both sides: every call in our code must be in it, what is said
-//! to be called by us must be called, and the lab denies everything that a rendered document does
-//! not allow while a whole run passes.
+//! Tests check it from both sides. Every call in our code must be in the table, and every call that
+//! it ascribes to us must be made. While a whole run passes, the lab denies everything that a
+//! rendered document does not allow.
 
 mod document;
 mod need;

@@ -30,7 +30,7 @@ mod answer;
 use answer::{code, is_whole, message};
 pub use answer::{element, elements};
 
-/// One answer: describes are small.
+/// Limit for one answer: describes are small.
 const ANSWER: Duration = Duration::from_secs(20);
 /// Throttling and server errors are tried again, with a doubling pause.
 const ATTEMPTS: u32 = 5;
@@ -54,8 +54,8 @@ pub struct QueryError {
 }
 
 impl QueryError {
-    /// The thing asked for is not there, by AWS's own code: a bare 404 may be any web server's, and
-    /// proves nothing.
+    /// True if the resource is not there, by AWS's own code. A bare 404 may be any web server's,
+    /// and proves nothing.
     pub fn not_found(&self) -> bool {
         self.failure == Failure::Gone
     }
@@ -94,7 +94,8 @@ impl Service {
         }
     }
 
-    /// IAM is one per partition and signed for that partition's home.
+    /// Returns the region to sign for. IAM is one per partition, and signed for that partition's
+    /// home.
     fn signing_region(self, region: &str) -> &str {
         match (self, partition(region)) {
             (Self::Iam, Partition::Aws) => "us-east-1",
@@ -136,7 +137,7 @@ fn partition(region: &str) -> Partition {
     }
 }
 
-/// What came back.
+/// The response to a call.
 #[derive(Debug)]
 struct Response {
     status: u16,
@@ -154,7 +155,7 @@ pub struct Query {
     connector: SharedHttpConnector,
 }
 
-/// What is sent, before signing.
+/// A request before signing.
 #[derive(Debug, Clone)]
 struct Call {
     service: Service,
@@ -179,7 +180,7 @@ impl Query {
         }
     }
 
-    /// An EC2 or IAM action; the answer is XML.
+    /// Calls an EC2 or IAM action; returns the XML.
     pub async fn action(
         &self,
         service: Service,
@@ -211,7 +212,7 @@ impl Query {
         self.xml(call).await
     }
 
-    /// An operation of CloudWatch Logs or of the tagging API; question and answer are JSON.
+    /// Calls an operation of CloudWatch Logs or of the tagging API; request and answer are JSON.
     pub async fn json(
         &self,
         service: Service,
@@ -246,8 +247,8 @@ impl Query {
             .map_err(|source| unreadable(&call, source.to_string()).because(source))
     }
 
-    /// How old an object is by the store's own clock: its `Last-Modified` against the `Date` of the
-    /// same answer, so that no clock of ours is asked. Whole seconds.
+    /// Returns the age of an object by the store's own clock: its `Last-Modified` against the
+    /// `Date` of the same answer, so no clock of ours is used. Whole seconds.
     pub async fn age(&self, bucket: &str, key: &str) -> Result<Duration, QueryError> {
         let (name, path) = ("GetObject".to_owned(), format!("/{bucket}/{key}"));
         let call = Call {
@@ -271,7 +272,7 @@ impl Query {
         }
     }
 
-    /// A call on a whole bucket, path style; `query` begins with `?` or is empty.
+    /// Calls a whole bucket, path style; `query` begins with `?` or is empty.
     pub async fn bucket(
         &self,
         method: &'static str,
@@ -294,8 +295,8 @@ impl Query {
         }
     }
 
-    /// A list that broke off would be taken for a short one, and somebody else's page for an empty
-    /// one.
+    /// Sends a call and fails unless the answer is a whole XML document of AWS. A truncated list
+    /// would otherwise be taken for a short one, and another server's page for an empty one.
     async fn xml(&self, call: Call) -> Result<String, QueryError> {
         let text = self.send(call.clone()).await?.text;
         match is_whole(&text) {
@@ -447,7 +448,7 @@ fn unsigned(call: &Call, source: impl Into<BoxError>) -> QueryError {
     error(call, "Signing", Failure::Unknown, source.to_string()).because(source)
 }
 
-/// Percent-encoding of everything but RFC 3986's unreserved characters.
+/// Percent-encodes everything but RFC 3986's unreserved characters.
 pub fn encode(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for byte in value.bytes() {

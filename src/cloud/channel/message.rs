@@ -26,7 +26,7 @@ pub struct Plan {
     pub secrets: bool,
     /// The seed that all random choices of the tasks derive from.
     pub seed: u64,
-    /// Where load may go: judged by each task, at each new connection.
+    /// The addresses that may get load: checked by each task, at each new connection.
     pub address_policy: AddressPolicy,
     /// The files that the scenario names, in the order of their numbers in the channel.
     pub files: Vec<String>,
@@ -48,7 +48,7 @@ pub struct SecretsMessage {
 pub struct Control {
     /// [`VERSION`] of the binary that wrote it.
     pub version: u32,
-    /// Which orchestration of the run this is; a task started by another ends.
+    /// Number of this orchestration of the run; a task started by another ends.
     pub epoch: u64,
     /// Grows with every write. A task ends when it has not changed for the lease, by the task's own
     /// clock. On the wire it keeps its first name: a reaper of another version reads it.
@@ -60,7 +60,7 @@ pub struct Control {
     pub stop: Option<Stop>,
 }
 
-/// Who starts, and when.
+/// The start order: the instant, and the tasks that begin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Start {
     /// The agreed start instant, some seconds ahead.
@@ -68,8 +68,8 @@ pub struct Start {
     /// The slots that carry the load, in the order of their shares. A task whose slot is not here
     /// ends.
     pub slots: Vec<u32>,
-    /// Which task of each of these slots it is: a twin, started because the answer to a launch was
-    /// lost, ends.
+    /// The attempt of the task that fills each of these slots. A twin, started because the answer
+    /// to a launch was lost, ends.
     pub attempts: Vec<u32>,
 }
 
@@ -117,11 +117,11 @@ pub struct End {
     pub version: u32,
     /// The task's slot, from 0.
     pub slot: u32,
-    /// Which task of the slot it was, as in [`Ready`].
+    /// Number of the task within its slot, as in [`Ready`].
     pub attempt: u32,
     /// Why the task ended.
     pub why: TaskEnd,
-    /// How many intervals there are: what is missing is named.
+    /// Number of intervals that the task wrote, so that missing ones can be named.
     pub intervals: u32,
     /// When the task ended, by its own clock.
     pub at: Timestamp,
@@ -133,7 +133,7 @@ pub struct End {
 pub enum TaskEnd {
     /// The plan was carried out.
     Complete,
-    /// By the orchestrator's stop order.
+    /// The orchestrator's stop order ended it.
     Stopped,
     /// The heartbeat did not change for the lease.
     LeaseLapsed,

@@ -15,9 +15,9 @@
 //! tasks/<slot>/end.json              task, last
 //! ```
 //!
-//! A task polls `control.json` once a second. It starts at the agreed instant, stops on order,
-//! stops when the heartbeat has not changed for the lease *by its own monotonic clock*, and stops at its
-//! lifetime's end. Any read error counts as no change: the lease fails closed, and no wall clock
+//! A task polls `control.json` once a second. It starts at the agreed instant, and stops on order,
+//! at its lifetime's end, and when the heartbeat has not changed for the lease *by its own
+//! monotonic clock*. Any read error counts as no change: the lease fails closed, and no wall clock
 //! can kill a healthy run or keep a dead one alive.
 
 use std::io::{Read as _, Write as _};
@@ -40,15 +40,15 @@ use message::{Control, End, Plan, Ready, Report, SecretsMessage};
 
 const SECRETS: &str = "secrets.json";
 
-/// How often the orchestrator rewrites `control.json`.
+/// Interval at which the orchestrator rewrites `control.json`.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a task goes on without seeing a new heartbeat.
+/// Time that a task goes on without seeing a new heartbeat.
 pub const LEASE: Duration = Duration::from_secs(30);
-/// How often a task reads `control.json`: with the cut of open requests, a stop order is carried
-/// out within 2 s.
+/// Interval at which a task reads `control.json`. Including the cut of open requests, a stop order
+/// is carried out within 2 s.
 pub const POLL: Duration = Duration::from_secs(1);
 
-/// Under the prefix.
+/// The name of the control object, under the prefix.
 const CONTROL: &str = "control.json";
 const STATE: &str = "terraform.tfstate";
 
@@ -99,12 +99,12 @@ pub struct Channel {
     prefix: Path,
     /// The store can write on condition that nobody else has written since.
     conditional: bool,
-    /// Where the store is a folder of this machine.
+    /// The store's folder, if it is on this machine.
     folder: Option<PathBuf>,
 }
 
 impl Channel {
-    /// A channel in a store with conditional writes.
+    /// Returns a channel in a store with conditional writes.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
         Self {
             store,
@@ -114,8 +114,8 @@ impl Channel {
         }
     }
 
-    /// On a store without conditional writes: there the locks of the run's own folder are the
-    /// fence.
+    /// Makes a channel in a store without conditional writes. There the locks of the run's own
+    /// folder keep other writers out.
     pub fn unconditional(self) -> Self {
         Self {
             conditional: false,
@@ -142,7 +142,8 @@ impl Channel {
         self.get("plan.json").await
     }
 
-    /// Only its owner may read the file of a local store; a bucket has its policies.
+    /// Writes the secrets. Only its owner may read the file of a local store; a bucket has its
+    /// policies.
     pub async fn put_secrets(&self, secrets: &SecretsMessage) -> Result<(), ChannelError> {
         match &self.folder {
             Some(folder) => put_private(&folder.join(SECRETS), secrets),
@@ -150,12 +151,13 @@ impl Channel {
         }
     }
 
-    /// `None` once they have been deleted: the run has begun without the task that asks.
+    /// Reads the secrets; `None` once they have been deleted: then the run has begun without the
+    /// task that asks.
     pub async fn secrets(&self) -> Result<Option<SecretsMessage>, ChannelError> {
         self.get_if_there(SECRETS).await
     }
 
-    /// Deleting what is not there is no error.
+    /// Deletes the secrets; succeeds if there are none.
     pub async fn delete_secrets(&self) -> Result<(), ChannelError> {
         match self.store.delete(&self.path(SECRETS)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -163,12 +165,12 @@ impl Channel {
         }
     }
 
-    /// The store is a folder on this machine: no bucket deletion empties it.
+    /// True if the store is a folder on this machine: no bucket deletion empties it.
     pub fn is_local(&self) -> bool {
         self.folder.is_some()
     }
 
-    /// File `number` of the plan's list.
+    /// Writes file `number` of the plan's list.
     pub async fn put_file(&self, number: usize, bytes: &[u8]) -> Result<(), ChannelError> {
         self.store
             .put(
@@ -179,7 +181,7 @@ impl Channel {
         Ok(())
     }
 
-    /// The bytes of the file with this number in the plan; an error where it is not there.
+    /// Returns the bytes of the file with this number in the plan; an error where it is not there.
     pub async fn file(&self, number: usize) -> Result<Vec<u8>, ChannelError> {
         Ok(self
             .store
@@ -211,7 +213,7 @@ impl Channel {
             if there == *control {
                 return Ok(version);
             }
-            // An earlier write of our own, whose answer was lost, is no fence.
+            // An earlier write of our own, whose answer was lost, does not lock us out.
             if there.epoch != control.epoch {
                 return Err(ChannelError::Fenced);
             }
@@ -240,7 +242,7 @@ impl Channel {
             .into())
     }
 
-    /// What is in `control.json`, and the version to write over it.
+    /// Returns the content of `control.json`, and the version to write over it.
     pub async fn control_and_version(&self) -> Result<(Control, UpdateVersion), ChannelError> {
         let object = self.store.get(&self.path(CONTROL)).await?;
         let version = UpdateVersion {
@@ -260,7 +262,7 @@ impl Channel {
         self.get(CONTROL).await
     }
 
-    /// Terraform's state, as it was when everything had been made.
+    /// Writes terraform's state, as it was when everything had been made.
     pub async fn put_state(&self, state: Vec<u8>) -> Result<(), ChannelError> {
         self.store
             .put(&self.path(STATE), PutPayload::from(state))
@@ -268,7 +270,7 @@ impl Channel {
         Ok(())
     }
 
-    /// Terraform's state as it was put; `None` where it was not.
+    /// Reads terraform's state as it was written; `None` if it was not.
     pub async fn state(&self) -> Result<Option<Vec<u8>>, ChannelError> {
         Ok(self.bytes_if_there(STATE).await?.map(Vec::from))
     }
@@ -279,7 +281,7 @@ impl Channel {
             .await
     }
 
-    /// The slot's task has come up, or has not yet.
+    /// Reads the message of the slot's task that it has come up; `None` if it has not yet.
     pub async fn ready(&self, slot: u32) -> Result<Option<Ready>, ChannelError> {
         self.get_if_there(&format!("tasks/{slot}/ready.json")).await
     }
@@ -289,7 +291,7 @@ impl Channel {
         self.put(&format!("tasks/{}/end.json", end.slot), end).await
     }
 
-    /// The last message of the slot's task; `None` while it runs.
+    /// Returns the last message of the slot's task; `None` while it runs.
     pub async fn end(&self, slot: u32) -> Result<Option<End>, ChannelError> {
         self.get_if_there(&format!("tasks/{slot}/end.json")).await
     }
@@ -311,7 +313,7 @@ impl Channel {
         Ok(())
     }
 
-    /// Interval `seq` of a slot, if it has been written.
+    /// Reads interval `seq` of a slot; `None` if it has not been written.
     pub async fn report(&self, slot: u32, seq: u32) -> Result<Option<Report>, ChannelError> {
         let path = interval_path(slot, seq);
         let Some(bytes) = self.bytes_if_there(&path).await? else {
@@ -384,7 +386,7 @@ impl Channel {
     }
 }
 
-/// Whole or not at all, and 0600 from its first byte: temporary files are.
+/// Writes a file whole or not at all, with mode 0600 from its first byte, as temporary files have.
 fn put_private(path: &std::path::Path, message: &SecretsMessage) -> Result<(), ChannelError> {
     let name = || path.display().to_string();
     let json = serde_json::to_vec(message).map_err(|source| ChannelError::Message {

@@ -1,4 +1,4 @@
-//! Whether a file can run in an empty image: a static Linux executable for the right processor.
+//! Checks if a file can run in an empty image: a static Linux executable for the right processor.
 //! Pure.
 
 use super::architecture;
@@ -14,7 +14,7 @@ const PROGRAM: [u16; 2] = [2, 3];
 /// Program header: the path of the dynamic loader.
 const PT_INTERP: u32 = 3;
 
-/// What a file is instead of a program for the image.
+/// The reason why a file cannot be the program of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnfitBinary {
     /// The file begins with `#!`.
@@ -136,7 +136,8 @@ impl Header {
         })
     }
 
-    /// `None` where the program headers lie beyond what was read.
+    /// True if the program needs a loader; `None` if its headers lie beyond the bytes that were
+    /// read.
     fn needs_loader(&self, head: &[u8]) -> Option<bool> {
         for index in 0..self.programs {
             let at = self

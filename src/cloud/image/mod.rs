@@ -39,9 +39,9 @@ pub struct Image {
     pub layer: PathBuf,
     /// `sha256:...` of the compressed layer.
     pub layer_digest: String,
-    /// Compressed, in bytes: what is pushed and pulled.
+    /// Size of the compressed layer, in bytes: this much is pushed and pulled.
     pub layer_size: u64,
-    /// As it lies in the container.
+    /// Size of the files in the container, in bytes.
     pub unpacked_size: u64,
 }
 
@@ -87,7 +87,7 @@ impl ImageError {
     }
 }
 
-/// The name OCI and Go use.
+/// Returns the name OCI and Go use.
 pub fn architecture(arch: Arch) -> &'static str {
     match arch {
         Arch::X86_64 => "amd64",
@@ -95,7 +95,7 @@ pub fn architecture(arch: Arch) -> &'static str {
     }
 }
 
-/// The architecture of this machine, where it is one that Fargate has.
+/// Returns the architecture of this machine, where it is one that Fargate has.
 pub fn own_arch() -> Arch {
     if cfg!(target_arch = "aarch64") {
         Arch::Arm64

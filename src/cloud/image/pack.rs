@@ -12,7 +12,7 @@ use tar::{EntryType, Header};
 use super::{CONFIG_TYPE, Image, ImageError, LAYER_TYPE, MANIFEST_TYPE, USER, architecture, elf};
 use model::scenario::Arch;
 
-/// Where the binary lies in the image, and what the image runs.
+/// The path of the binary in the image, which the image runs.
 const BINARY: &str = "spikeproof";
 const ROOTS: &str = "etc/ssl/certs/ca-certificates.crt";
 /// Everything in the image with its mode, in the order of the layer: the one list for layer and
@@ -23,7 +23,7 @@ const CONTENTS: [(&str, u32, EntryContent); 6] = [
     ("etc/ssl/certs/", 0o755, EntryContent::Folder),
     (ROOTS, 0o644, EntryContent::Roots),
     (BINARY, 0o755, EntryContent::Binary),
-    // For everyone to write, nobody to delete another's.
+    // Everyone may write here, and nobody may delete another user's files.
     ("tmp/", 0o1777, EntryContent::Folder),
 ];
 
@@ -166,7 +166,7 @@ fn entry(path: &str, kind: EntryType, mode: u32, size: u64) -> std::io::Result<H
     Ok(header)
 }
 
-/// The roots that browsers trust, as PEM.
+/// Returns the roots that browsers trust, as PEM.
 fn root_certificates() -> String {
     let mut pem = String::new();
     for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {

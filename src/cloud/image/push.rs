@@ -148,7 +148,7 @@ impl<'a> LayerUpload<'a> {
     }
 }
 
-/// The last byte that ECR has, where it refuses a part for its place.
+/// Returns the last byte that ECR has, where it refuses a part for its place.
 fn received(error: &UploadLayerPartError) -> Option<i64> {
     match error {
         UploadLayerPartError::InvalidLayerPartException(refused) => {

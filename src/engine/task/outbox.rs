@@ -11,10 +11,10 @@ use cloud::channel::message::{Report, VERSION};
 use model::measure::Interval;
 use model::redact;
 
-/// How often what was measured is handed over.
+/// Interval at which the measurements are handed over.
 const REPORT: Duration = Duration::from_secs(2);
-/// After so many leases in which the store took nothing, load that nobody hears of ends: what it
-/// measures would be gathered without bound.
+/// Number of leases without a successful write after which the load ends. Its results would
+/// otherwise be gathered without bound.
 const UNHEARD: u32 = 2;
 
 /// Hands over reports until the workers have ended: how many, and what went wrong with the workers.
@@ -60,7 +60,7 @@ pub(super) async fn deliver(
 
 /// Reports not yet written. One that fails stays, and the sequence has no gap.
 struct Outbox {
-    /// When the store last took a report, or there was none to take.
+    /// The instant when the store last took a report, or when there was none to take.
     heard: Instant,
     open: Interval,
     before_second: u32,
@@ -127,7 +127,7 @@ impl Outbox {
     }
 }
 
-/// The two texts in an interval that are whatever a target or a library said.
+/// Redacts the two texts in an interval that come from the target or a library.
 fn redacted(mut interval: Interval) -> Interval {
     interval
         .instances

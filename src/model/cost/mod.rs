@@ -1,8 +1,8 @@
-//! What a run costs: an estimate before, the actual time after. Pure, from a dated price table.
+//! The cost of a run: an estimate before, the actual time after. Pure, from a dated price table.
 //!
 //! Fargate is billed by the second with a minute at least, from the start of the image pull to the
-//! stop. What the module itself makes (cluster, roles, group, bucket, repository, log group) costs
-//! nothing by the hour.
+//! stop. The other resources of the module (cluster, roles, group, bucket, repository, log group)
+//! have no hourly price.
 
 use std::time::Duration;
 
@@ -58,13 +58,14 @@ pub struct TaskCost {
     pub usd: Usd,
     /// Number of tasks.
     pub tasks: u32,
-    /// Of all tasks together, as billed.
+    /// Billed time of all tasks together.
     #[serde(rename = "task_time_s", alias = "task_time", with = "seconds")]
     #[schemars(with = "Seconds")]
     pub task_time: Duration,
 }
 
-/// The price of one task per entry of `times`; a task shorter than a minute is billed for one.
+/// Returns the price of one task per entry of `times`; a task shorter than a minute is billed for
+/// one.
 pub fn of_tasks(size: TaskSize, arch: Arch, times: &[Duration]) -> TaskCost {
     let (vcpu, gb) = match arch {
         Arch::X86_64 => (PRICES.x86_vcpu_hour, PRICES.x86_gb_hour),
@@ -81,7 +82,7 @@ pub fn of_tasks(size: TaskSize, arch: Arch, times: &[Duration]) -> TaskCost {
     }
 }
 
-/// The estimate before a run: every task for the whole load and what surrounds it.
+/// Returns the estimate before a run: every task for the whole load and what surrounds it.
 pub fn estimate(size: TaskSize, arch: Arch, tasks: u32, load: Duration) -> TaskCost {
     of_tasks(size, arch, &vec![load + AROUND_THE_LOAD; tasks as usize])
 }

@@ -1,12 +1,12 @@
-//! What one instance or task of the target costs an hour, as far as a dated table knows.
+//! The hourly cost of one instance or task of the target, as far as a dated table has it.
 //!
 //! On demand, Linux, in us-east-1: other regions differ, and a savings plan or a Spot price is
-//! less. Whoever shows such a price says so, with its date. What is not in the table has no price:
-//! none is guessed.
+//! less. Every display of such a price names these conditions, with the date. A kind that is not in
+//! the table has no price: none is guessed.
 
 use super::PRICES;
 
-/// When the table below was last laid beside published prices.
+/// Month in which the table below was last compared with published prices.
 pub const DATE: &str = "2026-06";
 
 /// US dollars for a `large` for an hour. Within a family the price doubles with the size. Source:
@@ -30,7 +30,8 @@ const LARGE: [(&str, f64); 16] = [
     ("r6g", 0.1008),
 ];
 
-/// Of `t3.micro`, or of a task as the watch writes its size: `256 CPU units, 512 MiB`.
+/// Returns US dollars per hour of `t3.micro`, or of a task as the watch writes its size: `256 CPU
+/// units, 512 MiB`. `None` if the table lacks it.
 pub fn hour(kind: &str) -> Option<f64> {
     of_instance(kind).or_else(|| of_task(kind))
 }
@@ -41,7 +42,8 @@ fn of_instance(kind: &str) -> Option<f64> {
     Some(large * larges(family, size)?)
 }
 
-/// How many times as large as a `large`. Only burstable families are smaller than a `medium`.
+/// Returns the size as a multiple of a `large`. Only burstable families are smaller than a
+/// `medium`.
 fn larges(family: &str, size: &str) -> Option<f64> {
     let is_burstable = family.starts_with('t');
     match size {
@@ -60,7 +62,7 @@ fn larges(family: &str, size: &str) -> Option<f64> {
     }
 }
 
-/// As a Fargate task on x86: what the API says of a task does not tell its architecture.
+/// Returns the price of a Fargate task on x86: the API does not tell a task's architecture.
 fn of_task(kind: &str) -> Option<f64> {
     let (units, memory) = kind.split_once(" CPU units, ")?;
     let (units, memory) = (

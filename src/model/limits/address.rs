@@ -1,12 +1,12 @@
-//! Which addresses load may reach. A name is no promise: whoever answers for it may say
-//! `169.254.169.254` tomorrow, and a generator in AWS would then ask for its own credentials. So
-//! each address is judged at each new connection.
+//! The rules for which addresses load may reach. A host name is no guarantee: its owner may resolve
+//! it to `169.254.169.254` tomorrow, and a generator in AWS would then request its own credentials.
+//! So each address is checked at each new connection.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// What is permitted beyond the public addresses. The default is nothing.
+/// Addresses that may get load in addition to the public ones. The default adds none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressPolicy {
     /// Generators on this machine, and the lab's.
@@ -20,12 +20,12 @@ pub struct AddressPolicy {
 pub struct AddressRefusal {
     /// The rule that refuses it, such as "a link-local address".
     pub rule: &'static str,
-    /// What would permit it; nothing where nothing does.
+    /// The option that would permit it; `None` if no option does.
     pub permit: Option<&'static str>,
 }
 
 impl AddressRefusal {
-    /// The refusal of this address as a sentence, with what would permit it.
+    /// Returns the refusal of this address as a sentence, with what would permit it.
     pub fn of(self, address: IpAddr) -> String {
         let then = self.permit.map_or_else(
             || "nothing permits it".to_owned(),
@@ -39,7 +39,7 @@ const fn never(rule: &'static str) -> Option<AddressRefusal> {
     Some(AddressRefusal { rule, permit: None })
 }
 
-/// Where credentials are to be had: instance metadata, a task's own, and the same over IPv6
+/// The endpoints that serve credentials: instance metadata, a task's own, and the same over IPv6
 /// (reserved by AWS).
 const METADATA: Option<AddressRefusal> = never("instance metadata and task credentials live there");
 const LINK_LOCAL: Option<AddressRefusal> = never("a link-local address");
@@ -47,7 +47,7 @@ const MULTICAST: Option<AddressRefusal> = never("a multicast address");
 const UNSPECIFIED: Option<AddressRefusal> = never("an unspecified address (0.0.0.0/8, ::)");
 const RESERVED: Option<AddressRefusal> = never("a broadcast or reserved address (240.0.0.0/4)");
 
-/// Why load may not go to an address; nothing if it may.
+/// Returns why load may not go to an address; `None` if it may.
 pub fn refusal(address: IpAddr, policy: AddressPolicy) -> Option<AddressRefusal> {
     match address {
         IpAddr::V4(address) => of_four(address, policy),
@@ -70,7 +70,7 @@ pub struct AddressError {
     pub refusal: AddressRefusal,
 }
 
-/// The addresses of a name that may get load.
+/// Returns the addresses of a name that may get load.
 pub fn permitted(addresses: &[IpAddr], policy: AddressPolicy) -> Result<Vec<IpAddr>, AddressError> {
     let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) = addresses
         .iter()
@@ -110,10 +110,10 @@ fn of_six(address: Ipv6Addr, policy: AddressPolicy) -> Option<AddressRefusal> {
     }
 }
 
-/// The IPv4 addresses that an IPv6 address may stand for, none for most: mapped (`::ffff:a.b.c.d`),
-/// compatible (`::a.b.c.d`), 6to4 (`2002::/16`), and by NAT64, by which a subnet without IPv4
-/// reaches it: its well-known prefix (RFC 6052) and the one for local use (`64:ff9b:1::/48`, RFC
-/// 8215).
+/// Returns the IPv4 addresses that an IPv6 address may stand for; most stand for none. The forms
+/// are mapped (`::ffff:a.b.c.d`), compatible (`::a.b.c.d`) and 6to4 (`2002::/16`). A subnet without
+/// IPv4 also reaches them by NAT64: its well-known prefix (RFC 6052), and the one for local use
+/// (`64:ff9b:1::/48`, RFC 8215).
 fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     let four =
         |high: u16, low: u16| vec![Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))];
@@ -127,9 +127,10 @@ fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     }
 }
 
-/// How long the prefix is, only its owner knows. The bytes behind the address say as much as that:
-/// they are zero (RFC 6052,
-/// 2.2), and byte 8 is always.
+/// Returns the IPv4 addresses that an address below `64:ff9b:1::/48` may stand for. Only the owner
+/// of the prefix knows its length, so every length that fits counts. A length fits if the bytes
+/// after the IPv4 address are zero (RFC 6052, 2.2); byte 8 always is. If none fits, the last four
+/// bytes are the address.
 fn by_local_prefix(bytes: [u8; 16]) -> Vec<Ipv4Addr> {
     let address_at = |places: [usize; 4]| Ipv4Addr::from(places.map(|place| bytes[place]));
     let ends = |place: usize| bytes[8] == 0 && bytes[place..].iter().all(|byte| *byte == 0);
@@ -191,7 +192,7 @@ mod tests {
             "a private address",
         );
         for (addresses, kept) in [
-            // Refused, whatever is permitted.
+            // Refused with every policy.
             (
                 vec![
                     "169.254.169.254",
@@ -208,7 +209,7 @@ mod tests {
             (vec!["224.0.0.1", "239.255.255.255", "ff02::1"], MULTICAST),
             (vec!["0.0.0.0", "0.1.2.3", "::"], UNSPECIFIED),
             (vec!["255.255.255.255", "240.0.0.1"], RESERVED),
-            // In another dress.
+            // The same addresses in other notations.
             (
                 vec!["::ffff:169.254.169.254", "64:ff9b::169.254.170.2"],
                 METADATA,
@@ -426,7 +427,7 @@ mod tests {
                 "{address}"
             );
         }
-        // One permission is not the other.
+        // One permission does not grant the other.
         assert_eq!(
             rule(
                 "10.0.0.1",

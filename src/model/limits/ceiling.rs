@@ -1,4 +1,4 @@
-//! How much a target gets that is not proven to be the user's own.
+//! The most load that a target gets while it is not proven to be the user's own.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use crate::units::duration;
 pub const UNPROVEN_RATE: f64 = 50.0;
 pub(super) const UNPROVEN_DURATION: Duration = Duration::from_mins(5);
 
-/// What is asked beyond what an unproven target gets; nothing if it is within.
+/// Returns a sentence on the load that exceeds the ceiling of an unproven target; `None` if it is
+/// within.
 pub fn beyond_ceiling(asked: &RequestedLoad) -> Option<String> {
     let ceiling = format!(
         "{UNPROVEN_RATE} requests/s for {}",
@@ -28,7 +29,7 @@ pub fn beyond_ceiling(asked: &RequestedLoad) -> Option<String> {
     ))
 }
 
-/// What stands in the TXT record or the well-known file.
+/// The text that the TXT record or the well-known file must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnershipToken {
     /// The hash of the account id, see [`ownership_token`](super::ownership_token).
@@ -38,7 +39,7 @@ pub enum OwnershipToken {
 }
 
 impl OwnershipToken {
-    /// For a sentence that ends in "must hold".
+    /// Returns the end of a sentence after "must hold".
     pub fn words(&self) -> String {
         match self {
             Self::Known(text) => text.clone(),

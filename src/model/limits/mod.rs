@@ -19,17 +19,17 @@ pub use organisation::{Organisation, OrganisationError};
 pub use proof::{OwnershipProof, TargetAuthorization, ownership_token, record_name, same_host};
 pub use running::{Before, Budget, RunLimits, Spent};
 
-/// What a scenario asks for, as far as limits are concerned.
+/// The load that a scenario asks for, reduced to the quantities that have a limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RequestedLoad {
-    /// As the URL has it.
+    /// Host of the target, as in the URL.
     pub host: String,
     /// Requests per second at the peak, from a target that answers at once; infinite where nothing
     /// but its answers bounds them.
     pub rate: f64,
     /// Length of the load, from the start instant to the end of the last phase.
     pub duration: Duration,
-    /// Nothing where the fleet costs nothing.
+    /// Estimated cost; `None` if the fleet costs nothing.
     pub cost: Option<Usd>,
     /// Number of generator tasks.
     pub tasks: u32,

@@ -1,4 +1,4 @@
-//! `organisation.yaml`: what an organisation allows, whatever a scenario says.
+//! `organisation.yaml`: the limits of an organisation, which hold for every scenario.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use super::{Budget, RequestedLoad};
 use crate::scenario::{parse_rate, parse_usd};
 use crate::units::{Usd, duration, parse_duration};
 
-/// The file as it is read. What is not there is not limited; a key that is not known is an error,
-/// for whoever wrote it means to limit something.
+/// The limits in the file. A key that is left out sets no limit. An unknown key is an error,
+/// because its author means to limit something.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Organisation {
@@ -48,7 +48,7 @@ impl Organisation {
         serde_saphyr::from_str(text).map_err(|error| OrganisationError::Form(Box::new(error)))
     }
 
-    /// Every limit that a run would break, each with its key.
+    /// Returns every limit that a run would break, each with its key.
     pub fn broken_by(&self, asked: &RequestedLoad) -> Vec<String> {
         let mut broken = Vec::new();
         if let Some(most) = self.max_rate.filter(|most| asked.rate > *most) {
@@ -87,7 +87,7 @@ impl Organisation {
         broken
     }
 
-    /// The smaller budget of the scenario's and the organisation's.
+    /// Returns the smaller budget of the scenario's and the organisation's.
     pub fn budget(&self, of_scenario: Option<Usd>) -> Option<Budget> {
         let own = of_scenario.map(|limit| Budget {
             limit,
@@ -104,7 +104,7 @@ impl Organisation {
     }
 }
 
-/// `*.example.com` is every name below, and not `example.com` itself.
+/// True if the pattern fits. `*.example.com` is every name below, and not `example.com` itself.
 fn fits(pattern: &str, host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let pattern = pattern.to_ascii_lowercase();

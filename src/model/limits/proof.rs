@@ -1,7 +1,7 @@
 //! Whose target it is, and how that is known.
 //!
-//! A guard against a slip of the keyboard and a copied scenario, not against somebody who builds a
-//! cannon: that takes no spikeproof.
+//! Protects against typing errors and copied scenarios. It does not protect against somebody who
+//! writes a load generator of their own.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::ceiling::{UNPROVEN_DURATION, UNPROVEN_RATE};
 use crate::units::duration;
 
-/// By what a target was proven to be the caller's own.
+/// The means by which a target was proven to be the caller's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OwnershipProof {
@@ -29,17 +29,17 @@ pub enum OwnershipProof {
     File(String),
 }
 
-/// What a report says of it.
+/// The proof of the target's owner, as the report states it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetAuthorization {
-    /// How the target is proven to be the user's; `None` if it is not.
+    /// The proof that the target is the user's; absent if there is none.
     pub proof: Option<OwnershipProof>,
     /// `--i-am-allowed`, with the target's own host.
     pub said_allowed: bool,
 }
 
 impl TargetAuthorization {
-    /// The proof in words, with the limits that hold without one.
+    /// Returns the proof in words, with the limits that hold without one.
     pub fn sentence(&self) -> String {
         let said = if self.said_allowed {
             ", said to be allowed (--i-am-allowed)"
@@ -68,8 +68,8 @@ impl TargetAuthorization {
     }
 }
 
-/// What the TXT record or the file must hold: a hash, for an account id is not for everybody to
-/// read.
+/// Returns the text that the TXT record or the file must hold. It is a hash, because the account id
+/// should not be readable by everybody.
 pub fn ownership_token(account: &str) -> String {
     Sha256::digest(format!("spikeproof:{account}"))
         .iter()
@@ -77,12 +77,12 @@ pub fn ownership_token(account: &str) -> String {
         .collect()
 }
 
-/// The name of the TXT record that proves the ownership of a host.
+/// Returns the name of the TXT record that proves the ownership of a host.
 pub fn record_name(host: &str) -> String {
     format!("_spikeproof.{}", bare(host))
 }
 
-/// Names do not differ by case, nor by the dot of the root.
+/// True if both names are equal, apart from case and the dot of the root.
 pub fn same_host(one: &str, other: &str) -> bool {
     bare(one).eq_ignore_ascii_case(bare(other))
 }
@@ -92,7 +92,7 @@ fn bare(host: &str) -> &str {
 }
 
 impl OwnershipProof {
-    /// By the name of the group's load balancers alone.
+    /// Proves the target by the names of the group's load balancers alone.
     pub fn by_name(host: &str, balancers: &[String]) -> Option<Self> {
         // `dualstack.` before it is the same load balancer, with its IPv6 addresses.
         let names_host = |name: &&String| {
@@ -108,8 +108,8 @@ impl OwnershipProof {
             .map(Self::LoadBalancer)
     }
 
-    /// All of the host's addresses are that load balancer's: with one of another, load would go
-    /// there too.
+    /// Proves the target if all of the host's addresses are that load balancer's. If one is
+    /// another's, load would go there too.
     pub fn by_addresses(host: &[IpAddr], name: &str, balancer: &[IpAddr]) -> Option<Self> {
         let same = !host.is_empty() && host.iter().all(|address| balancer.contains(address));
         same.then(|| Self::AddressesOf(name.to_owned()))

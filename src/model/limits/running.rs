@@ -43,13 +43,13 @@ pub struct Spent {
 }
 
 impl RunLimits {
-    /// Why the run must stop now.
+    /// Returns why the run must stop now; `None` if it may go on.
     pub fn reached(&self, elapsed: Duration, spent: Option<Spent>) -> Option<String> {
         self.out_of_time(elapsed)
             .or_else(|| self.out_of_money(spent?))
     }
 
-    /// Why it need not begin: the plan alone takes longer.
+    /// Returns why the run need not begin; `None` unless the plan alone takes longer.
     pub fn too_short_for(&self, plan: Duration) -> Option<String> {
         let most = self
             .max_duration

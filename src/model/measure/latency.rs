@@ -41,27 +41,27 @@ impl LatencyHistogram {
         let _ = self.0.add(&other.0);
     }
 
-    /// Number of recorded values.
+    /// Returns the number of recorded values.
     pub fn count(&self) -> u64 {
         self.0.len()
     }
 
-    /// The `q`-th percentile (0..=100), or nothing where nothing was recorded.
+    /// Returns the `q`-th percentile (0..=100); `None` if nothing was recorded.
     pub fn percentile(&self, q: f64) -> Option<Duration> {
         (!self.0.is_empty()).then(|| Duration::from_micros(self.0.value_at_percentile(q)))
     }
 
-    /// The largest value; `None` if nothing was recorded.
+    /// Returns the largest value; `None` if nothing was recorded.
     pub fn max(&self) -> Option<Duration> {
         (!self.0.is_empty()).then(|| Duration::from_micros(self.0.max()))
     }
 
-    /// The average; `None` if nothing was recorded.
+    /// Returns the average; `None` if nothing was recorded.
     pub fn mean(&self) -> Option<Duration> {
         (!self.0.is_empty()).then(|| Duration::from_nanos((self.0.mean() * 1_000.0) as u64))
     }
 
-    /// Recorded values as (microseconds, count), ascending: what heat maps are drawn from.
+    /// Returns recorded values as (microseconds, count), ascending: heat maps are drawn from them.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.0
             .iter_recorded()
@@ -69,15 +69,15 @@ impl LatencyHistogram {
     }
 }
 
-/// A histogram's buckets that are not empty: what is kept of each second, and what goes over the
-/// wire.
+/// The buckets of a histogram that are not empty: the form that is kept of each second and sent
+/// over the wire.
 ///
 /// A run of an hour has thousands of them; as full histograms they would not fit into memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PackedLatency(Vec<(u32, u32)>);
 
 impl LatencyHistogram {
-    /// Its buckets, to be sent or stored.
+    /// Returns the buckets, to be sent or stored.
     pub fn pack(&self) -> PackedLatency {
         let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
         PackedLatency(
@@ -95,14 +95,14 @@ impl LatencyHistogram {
         }
     }
 
-    /// Forgets what was recorded, and keeps the room it took.
+    /// Forgets the recorded values, and keeps the memory.
     pub fn clear(&mut self) {
         self.0.reset();
     }
 }
 
 impl PackedLatency {
-    /// Both are sorted by value, and so is what becomes of them.
+    /// Merges two histograms. Both are sorted by value, and so is the result.
     pub fn merge(&mut self, other: &Self) {
         let mut merged = Vec::with_capacity(self.0.len() + other.0.len());
         let (mut ours, mut theirs) = (
@@ -122,7 +122,7 @@ impl PackedLatency {
         self.0 = merged;
     }
 
-    /// The histogram with these buckets.
+    /// Returns the histogram with these buckets.
     pub(super) fn unpack(&self) -> LatencyHistogram {
         let mut latency = LatencyHistogram::default();
         latency.merge_packed(self);

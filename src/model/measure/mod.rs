@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a request belongs: indices into the scenario's phases, flows and that flow's steps.
+/// The place of a request: indices into the scenario's phases, flows and that flow's steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// Index into the scenario's phases.
@@ -41,11 +41,12 @@ pub struct Cell {
     pub key: Key,
     /// Counts of this second's requests.
     pub tally: Tally,
-    /// From the intended start, failed requests included: what a user would have waited.
+    /// Latencies from the intended start, failed requests included: the time a user would have
+    /// waited.
     pub latency: PackedLatency,
 }
 
-/// Where the time of a step's requests went, over the whole of an interval.
+/// The time of a step's requests, split by part, over a whole interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parts<L> {
     /// The phase, flow and step.
@@ -65,7 +66,7 @@ pub struct Parts<L> {
 }
 
 impl<L: Default> Parts<L> {
-    /// No times yet.
+    /// Makes an entry without times.
     pub fn of(key: Key) -> Self {
         Self {
             key,
@@ -91,7 +92,7 @@ impl<L> Parts<L> {
     }
 }
 
-/// How often one named check of a step held, over an interval.
+/// Number of times that one named check of a step held and did not, over an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckCount {
     /// The phase, flow and step.
@@ -104,7 +105,7 @@ pub struct CheckCount {
     pub failed: u64,
 }
 
-/// What one address of the target got in one second.
+/// Requests and connections of one address of the target in one second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressCount {
     /// Seconds since the start instant.
@@ -119,8 +120,8 @@ pub struct AddressCount {
     pub refused: u64,
 }
 
-/// What one instance of the target answered in one second, where a header of its answers names it.
-/// (What the load balancer answers itself carries no such header, and belongs to no instance.)
+/// The answers of one instance of the target in one second, if a header of its answers names it.
+/// (Answers of the load balancer itself carry no such header, and belong to no instance.)
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InstanceCell {
     /// Seconds since the start instant.
@@ -135,12 +136,12 @@ pub struct InstanceCell {
     pub latency: PackedLatency,
 }
 
-/// What a task has to tell about some seconds: everything it recorded since its last interval.
+/// The report of a task: everything it recorded since its last interval.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// Counts and latencies by second and step.
     pub cells: Vec<Cell>,
-    /// Where the time went, by step.
+    /// The time of requests, split by part, for each step.
     pub parts: Vec<Parts<PackedLatency>>,
     /// Named checks, by step.
     pub checks: Vec<CheckCount>,

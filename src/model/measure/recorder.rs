@@ -1,5 +1,4 @@
-//! Where a generator's thread writes what it sees. One owner, no locks; nothing is allocated for a
-//! request.
+//! The recorder of a generator thread. It has one owner and no locks; a request allocates nothing.
 //!
 //! One histogram per step is hot, for the second that is passing; when the next begins it is packed
 //! away and used again. So memory depends on the scenario's steps, not on requests or on the length
@@ -18,7 +17,7 @@ use super::{
 /// Kinds of reasons kept: the first ones name what is wrong.
 const MOST_REASONS: usize = 16;
 
-/// How many phases there are, and steps in each flow, with the number of named checks of each.
+/// Numbers of phases, of steps in each flow, and of named checks in each step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResultShape {
     /// Number of phases.
@@ -32,19 +31,19 @@ pub struct ResultShape {
 pub struct Request<'a> {
     /// The phase, flow and step.
     pub key: Key,
-    /// Since the start instant, when the request ended.
+    /// End of the request, since the start instant.
     pub ended: Duration,
-    /// From the intended start.
+    /// Time from the intended start to the end.
     pub latency: Duration,
-    /// From the actual send.
+    /// Time from the actual send to the end.
     pub service: Duration,
-    /// Only where a connection was opened for it.
+    /// Time of the name look-up; `None` if no connection was opened for it.
     pub dns: Option<Duration>,
     /// The TCP handshake; `None` if no connection was opened for it.
     pub connect: Option<Duration>,
     /// The TLS handshake; `None` if there was none.
     pub tls: Option<Duration>,
-    /// Only where an answer began.
+    /// Time to the first byte of the answer; `None` if no answer began.
     pub first_byte: Option<Duration>,
     /// From the first byte of the answer to the last; `None` if no answer began.
     pub body: Option<Duration>,
@@ -56,7 +55,8 @@ pub struct Request<'a> {
     pub redirects: u64,
     /// The checks that were made, by index, and whether they held.
     pub checks: &'a [(u16, bool)],
-    /// Which instance answered, as [`RequestRecorder::instance`] numbers them.
+    /// The instance that answered, as [`RequestRecorder::instance`] numbers them; `None` if the
+    /// answer names none.
     pub instance: Option<u16>,
 }
 
@@ -91,7 +91,7 @@ pub struct RequestRecorder {
     /// Steps before each flow.
     offsets: Vec<usize>,
     steps: usize,
-    /// By phase and step.
+    /// The open histograms, by phase and step.
     hot: Vec<Hot>,
     touched: Vec<(usize, Key)>,
     second: u32,
@@ -105,7 +105,7 @@ pub struct RequestRecorder {
 }
 
 impl RequestRecorder {
-    /// An empty recorder for the steps and checks of a scenario.
+    /// Returns an empty recorder for the steps and checks of a scenario.
     pub fn new(shape: &ResultShape) -> Self {
         let (mut offsets, mut checks) = (Vec::new(), Vec::new());
         for flow in &shape.flows {
@@ -196,7 +196,7 @@ impl RequestRecorder {
         }
     }
 
-    /// The number of an instance, by its name.
+    /// Returns the number of an instance, by its name.
     pub fn instance(&mut self, name: &str) -> u16 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
@@ -247,7 +247,7 @@ impl RequestRecorder {
         self.second = second;
     }
 
-    /// A request goes out, `late` after its intended start.
+    /// Counts a request that is sent, `late` after its intended start.
     pub fn start(&mut self, at: Duration, late: Duration) {
         let late = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
         let saturation = self.saturation(at);
@@ -256,7 +256,7 @@ impl RequestRecorder {
         saturation.late_micros = saturation.late_micros.max(late);
     }
 
-    /// The entry of a moment's second, to count something in.
+    /// Returns the entry of a moment's second, to count something in.
     pub fn saturation(&mut self, at: Duration) -> &mut Saturation {
         let second = second(at);
         self.saturation.entry(second).or_insert_with(|| Saturation {
@@ -265,7 +265,8 @@ impl RequestRecorder {
         })
     }
 
-    /// Why there was no connection, in the words of the system or of TLS; a few kinds of them.
+    /// Counts a reason why there was no connection, in the words of the system or of TLS; only the
+    /// first 16 different reasons are kept.
     pub fn reason(&mut self, why: &str) {
         if let Some(count) = self.reasons.get_mut(why) {
             *count += 1;
@@ -274,7 +275,7 @@ impl RequestRecorder {
         }
     }
 
-    /// The entry of an address in a moment's second.
+    /// Returns the entry of an address in a moment's second.
     pub fn address(&mut self, at: Duration, address: SocketAddr) -> &mut AddressCount {
         let second = second(at);
         let new = AddressCount {
@@ -357,7 +358,7 @@ fn pack(parts: &Parts<LatencyHistogram>) -> Parts<super::PackedLatency> {
 pub(super) mod tests {
     use super::*;
 
-    /// A request of 5 ms, without parts.
+    /// Returns a request of 5 ms, without parts.
     pub(crate) fn plain(key: Key, ended: Duration, ending: Ending) -> Request<'static> {
         let took = Duration::from_millis(5);
         Request {

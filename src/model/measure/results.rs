@@ -16,9 +16,9 @@ pub struct Results {
     parts: BTreeMap<Key, Parts<LatencyHistogram>>,
     checks: BTreeMap<(Key, u16), (u64, u64)>,
     addresses: BTreeMap<(u32, SocketAddr), AddressCount>,
-    /// By name and second: the first answer, and all.
+    /// Answers by instance and second: the end of the first one, and all.
     instances: BTreeMap<String, BTreeMap<u32, (Duration, Tally, PackedLatency)>>,
-    /// By second and task.
+    /// Health of the generators, by second and task.
     saturation: BTreeMap<(u32, u32), Saturation>,
     reasons: BTreeMap<String, u64>,
 }
@@ -62,7 +62,7 @@ impl Select {
 }
 
 impl Results {
-    /// What a task reported.
+    /// Adds the interval that a task reported.
     pub fn add(&mut self, task: u32, interval: &Interval) {
         for cell in &interval.cells {
             let (tally, latency) = self.cells.entry((cell.second, cell.key)).or_default();
@@ -119,17 +119,17 @@ impl Results {
         }
     }
 
-    /// Whether any answer named its instance.
+    /// True if any answer named its instance.
     pub fn names_instances(&self) -> bool {
         !self.instances.is_empty()
     }
 
-    /// The instances that answers named, sorted.
+    /// Returns the instances that answers named, sorted.
     pub fn instances(&self) -> impl Iterator<Item = &str> {
         self.instances.keys().map(String::as_str)
     }
 
-    /// The end of an instance's first answer to any task, since the start instant.
+    /// Returns the end of an instance's first answer to any task, since the start instant.
     pub fn first_answer(&self, instance: &str) -> Option<Duration> {
         self.instances
             .get(instance)?
@@ -138,7 +138,7 @@ impl Results {
             .min()
     }
 
-    /// What an instance answered; `seconds` as in [`Select`].
+    /// Merges the answers of one instance; `seconds` as in [`Select`].
     pub fn of_instance(&self, instance: &str, seconds: Option<(u32, u32)>) -> Merged {
         let (from, to) = seconds.unwrap_or((0, u32::MAX));
         let mut merged = Merged::default();
@@ -159,7 +159,7 @@ impl Results {
         self.cells.is_empty()
     }
 
-    /// The last second anything ended in.
+    /// Returns the last second in which a request ended.
     pub fn last_second(&self) -> Option<u32> {
         self.cells.keys().next_back().map(|(second, _)| *second)
     }
@@ -177,7 +177,7 @@ impl Results {
             .map(|((second, _), cell)| (*second, cell))
     }
 
-    /// The selected requests, as one.
+    /// Returns the selected requests, as one.
     pub fn merged(&self, select: Select) -> Merged {
         let mut merged = Merged::default();
         for (_, (tally, latency)) in self.selected(select) {
@@ -187,7 +187,7 @@ impl Results {
         merged
     }
 
-    /// One entry per second from 0 to the last, seconds without an answer included.
+    /// Returns one entry per second from 0 to the last, seconds without an answer included.
     pub fn by_second(&self, select: Select) -> Vec<Merged> {
         let Some(last) = self.last_second() else {
             return Vec::new();
@@ -207,7 +207,8 @@ impl Results {
             .collect()
     }
 
-    /// Where the time of the selected requests went. Not by second.
+    /// Merges the times of the selected requests, split by part. They are kept for whole intervals,
+    /// so a selection by second has no effect.
     pub fn parts(&self, select: Select) -> Parts<LatencyHistogram> {
         let mut merged: Parts<LatencyHistogram> = Parts::of(Key {
             phase: 0,
@@ -220,7 +221,7 @@ impl Results {
         merged
     }
 
-    /// Passed and failed, by flow, step and check, over all phases.
+    /// Returns the numbers of passed and failed checks, by flow, step and check, over all phases.
     pub fn checks(&self) -> BTreeMap<(u16, u16, u16), (u64, u64)> {
         let mut counts: BTreeMap<(u16, u16, u16), (u64, u64)> = BTreeMap::new();
         for ((key, check), (passed, failed)) in &self.checks {
@@ -231,12 +232,12 @@ impl Results {
         counts
     }
 
-    /// Requests and connections by second and address, in that order.
+    /// Returns requests and connections by second and address, in that order.
     pub fn addresses(&self) -> impl Iterator<Item = &AddressCount> {
         self.addresses.values()
     }
 
-    /// Every phase, flow and step that has a request, sorted.
+    /// Returns every phase, flow and step that has a request, sorted.
     pub fn keys(&self) -> Vec<Key> {
         let mut keys: Vec<Key> = self.cells.keys().map(|(_, key)| *key).collect();
         keys.sort();
@@ -244,7 +245,7 @@ impl Results {
         keys
     }
 
-    /// Why connections failed, the most frequent first.
+    /// Returns why connections failed, the most frequent first.
     pub fn reasons(&self) -> Vec<(String, u64)> {
         let mut reasons: Vec<(String, u64)> = self
             .reasons
@@ -255,7 +256,8 @@ impl Results {
         reasons
     }
 
-    /// How long the generators were at it: what a rate of a run that was stopped is taken over.
+    /// Returns the time for which the generators ran, in whole seconds; `None` if none reported. A
+    /// stopped run takes its rates over this time.
     pub fn ran(&self) -> Option<Duration> {
         let last = self
             .saturation
@@ -265,7 +267,7 @@ impl Results {
         Some(std::time::Duration::from_secs(u64::from(last) + 1))
     }
 
-    /// By second and task, in that order.
+    /// Returns task and saturation, by second and task, in that order.
     pub fn saturation(&self) -> impl Iterator<Item = (u32, &Saturation)> {
         self.saturation
             .iter()

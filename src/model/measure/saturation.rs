@@ -1,4 +1,5 @@
-//! The generator's own health, second by second: when it is saturated, its numbers are not the target's.
+//! The generator's own health, second by second. Numbers of a saturated generator are not the
+//! target's.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,7 @@ pub struct Saturation {
     pub second: u32,
     /// Iterations due (open model) or sessions planned at the end of the second (closed model).
     pub asked: u64,
-    /// Of them, those that were started, or that were there.
+    /// Iterations that were started, or sessions that existed, out of `asked`.
     pub sent: u64,
     /// Iterations that could not be started, because of the generator's own ceiling.
     pub dropped: u64,
@@ -19,18 +20,18 @@ pub struct Saturation {
     pub without_data: u64,
     /// Sessions or iterations under way at the end of the second.
     pub sessions: u32,
-    /// Requests sent, and those of them sent more than `LATE_MICROS` after their intended start.
+    /// Requests sent.
     pub starts: u64,
     /// Requests sent more than `LATE_MICROS` after their intended start.
     pub late: u64,
     /// The longest a request was sent after its intended start, in microseconds.
     pub late_micros: u64,
-    /// How late the worker's own clock tick came at worst, in microseconds: its event loop was busy
-    /// with something else.
+    /// The longest delay of the worker's own clock tick, in microseconds. A delay means that its
+    /// event loop was busy with something else.
     pub lag_micros: u64,
     /// The worker thread's share of one core, in thousandths; of the busiest worker.
     pub busy: u32,
-    /// Connections open at the end of the second, and opened within it.
+    /// Connections open at the end of the second.
     pub connections: u32,
     /// Connections opened within the second.
     pub opened: u32,
@@ -38,7 +39,7 @@ pub struct Saturation {
     pub tls_full: u32,
     /// Resumed TLS handshakes within the second.
     pub tls_resumed: u32,
-    /// Thousandths of what there is: file descriptors, source ports towards one address, memory.
+    /// File descriptors in use, in thousandths of the limit.
     pub files: u32,
     /// Source ports towards one address in use, in thousandths.
     pub ports: u32,
@@ -60,8 +61,8 @@ const SCARCE: u32 = 900;
 /// An event loop this late sees answers late.
 const LAG_MICROS: u64 = 50_000;
 
-/// What saturated a generator, the gravest first. In JSON a kebab-case id; the aliases are those of
-/// report versions 1 to 4.
+/// The cause that saturated a generator, the gravest first. In JSON a kebab-case id; the aliases
+/// are those of report versions 1 to 4.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
 )]
@@ -91,7 +92,8 @@ pub enum Bound {
 }
 
 impl Saturation {
-    /// What another worker or task has to say of the same second.
+    /// Adds the same second of another worker or task: counts add up, and shares and delays keep
+    /// the maximum.
     pub fn merge(&mut self, other: &Self) {
         self.asked += other.asked;
         self.sent += other.sent;
@@ -114,7 +116,7 @@ impl Saturation {
         self.resident_mib += other.resident_mib;
     }
 
-    /// The bound that this second is beyond, the gravest first.
+    /// Returns the bound that this second is beyond, the gravest first.
     pub fn beyond(&self) -> Option<Bound> {
         let late = self.late > 0 && self.late as f64 > self.starts as f64 * LATE_SHARE;
         [
@@ -147,7 +149,8 @@ pub struct Stretch {
     pub bound: Bound,
 }
 
-/// The stretches, out of seconds by time and task. A gap of one second does not end a stretch.
+/// Returns the stretches, out of seconds by time and task. A gap of one second does not end a
+/// stretch.
 pub fn stretches<'s>(seconds: impl Iterator<Item = (u32, &'s Saturation)>) -> Vec<Stretch> {
     let mut found: Vec<Stretch> = Vec::new();
     for (task, saturation) in seconds {

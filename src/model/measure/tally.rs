@@ -1,9 +1,9 @@
-//! How requests ended, and how many.
+//! Counts of requests by how they ended.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How one request ended. Every result keeps these classes apart.
+/// The class of a finished request. Every result keeps these classes apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
     /// Answered as expected, and every hard check held.
@@ -47,7 +47,8 @@ pub struct Tally {
     pub timeout: u64,
     /// Never sent, and in no latency or rate: a value was not there.
     pub unsent: u64,
-    /// Of bodies, as received: heads and redirects' bodies not counted.
+    /// Bytes of response bodies, as received: headers, and the bodies of redirects, are not
+    /// counted.
     pub bytes: u64,
     /// Redirects followed. Each is a request on the wire, but not one of the step's.
     pub redirects: u64,
@@ -58,8 +59,8 @@ pub struct Tally {
 }
 
 impl Ending {
-    /// Whether how long it took says something of the target's speed. A refusal is quick, and no
-    /// answer.
+    /// True if the latency of this ending says something about the target's speed. A refused
+    /// connection is quick, but it is no answer.
     pub fn has_latency(self) -> bool {
         !matches!(self, Self::Connect | Self::Tls | Self::Unsent)
     }
@@ -98,12 +99,12 @@ impl Tally {
         self.checks_failed += other.checks_failed;
     }
 
-    /// All requests, those that were never sent included.
+    /// Returns the number of all requests, including those that were never sent.
     pub fn requests(&self) -> u64 {
         self.ok + self.errors()
     }
 
-    /// All requests that did not end with [`Ending::Ok`].
+    /// Returns the number of requests that did not end with [`Ending::Ok`].
     pub fn errors(&self) -> u64 {
         self.check
             + self.status_5xx
@@ -115,12 +116,12 @@ impl Tally {
             + self.unsent
     }
 
-    /// Answered in full, whatever the answer was.
+    /// Returns the number of requests that got a complete answer, with any status.
     pub fn answered(&self) -> u64 {
         self.ok + self.check + self.status_5xx + self.status_4xx
     }
 
-    /// The classes that happened, with the words reports use.
+    /// Returns the classes that happened, with the words reports use.
     pub fn classes(&self) -> Vec<(&'static str, u64)> {
         [
             ("failed checks", self.check),

@@ -1,4 +1,4 @@
-//! What a scenario will ask of target and generators, by arithmetic alone: Little's law, and the
+//! Forecasts the load on the target and the generators by arithmetic alone: Little's law, and the
 //! flows' own counts.
 
 use std::time::Duration;
@@ -42,12 +42,12 @@ impl Pass {
         pass
     }
 
-    /// How long one takes when the target needs `response` for each request.
+    /// Returns the duration of one pass when the target takes `response` for each request.
     pub fn length(&self, response: Duration) -> Duration {
         (self.think + response.mul_f64(self.requests)).max(self.pace)
     }
 
-    /// Requests per second of a level.
+    /// Returns the requests per second of a level.
     pub fn rate(&self, model: Model, level: f64, response: Duration) -> f64 {
         match model {
             Model::Rate => level * self.requests,
@@ -55,7 +55,7 @@ impl Pass {
         }
     }
 
-    /// Sessions under way at a level.
+    /// Returns the sessions under way at a level.
     pub fn sessions(&self, model: Model, level: f64, response: Duration) -> f64 {
         match model {
             Model::Users => level,
@@ -83,8 +83,8 @@ fn count(flow: &Flow, block: &Block) -> (f64, Duration) {
     (requests * f64::from(block.repeat), think * block.repeat)
 }
 
-/// The most requests per second that are ever asked for, however fast the target answers; infinite
-/// where users wait for nothing but their answers.
+/// Returns the most requests per second that are ever asked for, however fast the target answers.
+/// Infinite if users wait for nothing but their answers.
 pub fn most(scenario: &Scenario) -> f64 {
     let pass = Pass::of(scenario);
     let endless = pass.length(Duration::ZERO).is_zero();
@@ -95,7 +95,8 @@ pub fn most(scenario: &Scenario) -> f64 {
     scenario.phases.iter().map(rate).fold(0.0, f64::max)
 }
 
-/// The highest level of each model, whichever comes first.
+/// Returns the phase with the most requests per second when each answer takes 100 ms; `None` if
+/// there is no phase.
 pub fn peak(scenario: &Scenario) -> Option<&LoadPhase> {
     let pass = Pass::of(scenario);
     let weight = |phase: &&LoadPhase| pass.rate(phase.model, phase.level, RESPONSES[0]);
@@ -105,7 +106,7 @@ pub fn peak(scenario: &Scenario) -> Option<&LoadPhase> {
         .max_by(|a, b| weight(a).total_cmp(&weight(b)))
 }
 
-/// What one data file has to give.
+/// Rows that one data file has, and rows that the run needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowDemand {
     /// The data file's name in the scenario.
@@ -115,11 +116,12 @@ pub struct RowDemand {
     /// Iterations of the flows that draw from it, over the whole run, with a target that answers
     /// well.
     pub needed: u64,
-    /// What will happen, in words; nothing where there are enough.
+    /// The consequence of too few rows, in words; `None` if there are enough.
     pub problem: Option<String>,
 }
 
-/// `workers` is how many of all tasks share the rows.
+/// Compares the rows that data files have and need; `workers` is the number of workers that share
+/// the rows.
 pub fn rows(scenario: &Scenario, schedule: &Schedule, workers: u32) -> Vec<RowDemand> {
     let iterations = iterations(scenario, schedule);
     let weights: f64 = scenario.flows.iter().map(|flow| flow.weight).sum();
@@ -164,7 +166,7 @@ pub fn rows(scenario: &Scenario, schedule: &Schedule, workers: u32) -> Vec<RowDe
     all
 }
 
-/// Over the whole run.
+/// Returns the iterations of the whole run.
 fn iterations(scenario: &Scenario, schedule: &Schedule) -> f64 {
     let length = Pass::of(scenario)
         .length(RESPONSES[0])
@@ -177,7 +179,7 @@ fn iterations(scenario: &Scenario, schedule: &Schedule) -> f64 {
     schedule.iterations() as f64 + users / length
 }
 
-/// The level over time in `width` columns, each as a share of the highest.
+/// Returns the level over time in `width` columns, each as a share of the highest.
 pub fn curve(schedule: &Schedule, width: usize) -> Vec<f64> {
     let level_in = |column: usize| {
         schedule.level_at(
@@ -191,7 +193,7 @@ pub fn curve(schedule: &Schedule, width: usize) -> Vec<f64> {
     levels.into_iter().map(|level| level / top).collect()
 }
 
-/// Whether a flow waits between its requests at all.
+/// True if every flow has a pause: a pace or a think time.
 pub fn thinks(scenario: &Scenario) -> bool {
     let pauses = |flow: &Flow| {
         flow.pace.is_some()

@@ -1,5 +1,5 @@
-//! How load is divided, how many tasks there are, when each session starts and stops, what that
-//! will ask of everybody, and why. Pure.
+//! Plans the load: how it is divided, how many tasks there are, and when each session starts and
+//! stops. Also forecasts the load on target and generators, and gives the reasons. Pure.
 
 pub mod forecast;
 mod schedule;

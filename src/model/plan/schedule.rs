@@ -1,7 +1,7 @@
 //! A scenario's phases as a curve over time, and the part of it that one task carries.
 //!
 //! Every task computes its own share from `(k, n)`, so there is no coordinator to ask and no
-//! remainder to lose: session `j` belongs to task `j mod n`, and so does iteration `i` of the open
+//! remainder to lose. Session `j` belongs to task `j mod n`, and so does iteration `i` of the open
 //! model.
 
 use std::time::Duration;
@@ -22,14 +22,15 @@ impl Share {
     /// The whole load as one part.
     pub const WHOLE: Self = Self { index: 0, of: 1 };
 
-    /// How many of the numbers below `count` are its own.
+    /// Returns how many of the numbers from 0 to `count` - 1 belong to this share.
     pub fn part_of(self, count: u64) -> u64 {
         count
             .saturating_sub(u64::from(self.index))
             .div_ceil(u64::from(self.of.max(1)))
     }
 
-    /// True if the session or iteration with this number is its own: the rule that shares add up by.
+    /// True if the session or iteration with this number is its own: the rule by which shares add
+    /// up.
     #[cfg(test)]
     fn owns(self, number: u64) -> bool {
         number % u64::from(self.of.max(1)) == u64::from(self.index)
@@ -44,7 +45,7 @@ pub struct Schedule {
     models: Vec<Model>,
     phase_starts: Vec<Duration>,
     end: Duration,
-    /// After the end, for sessions and iterations to finish.
+    /// Time after the phase's end for sessions and iterations to finish.
     grace: Duration,
 }
 
@@ -75,7 +76,7 @@ impl Piece {
         }
     }
 
-    /// The area under the line.
+    /// Returns the area under the line.
     fn area(&self) -> f64 {
         (self.end - self.start) * (self.from + self.to) / 2.0
     }
@@ -129,7 +130,7 @@ impl Curve {
 }
 
 impl Schedule {
-    /// The curve of a scenario's phases.
+    /// Returns the curve of a scenario's phases.
     pub fn new(scenario: &Scenario) -> Self {
         Self::of(&scenario.phases)
     }
@@ -155,37 +156,38 @@ impl Schedule {
         }
     }
 
-    /// The end of the last phase.
+    /// Returns the end of the last phase.
     pub fn end(&self) -> Duration {
         self.end
     }
 
-    /// When the last iteration has been finished or cut.
+    /// Returns when the last iteration has been finished or cut.
     pub fn latest_end(&self) -> Duration {
         self.end + self.grace
     }
 
-    /// When each phase begins.
+    /// Returns when each phase begins.
     pub fn phase_starts(&self) -> &[Duration] {
         &self.phase_starts
     }
 
-    /// The phase a moment belongs to; after the end, the last one.
+    /// Returns the phase a moment belongs to; after the end, the last one.
     pub fn phase_at(&self, at: Duration) -> usize {
         self.phase_starts
             .partition_point(|start| *start <= at)
             .saturating_sub(1)
     }
 
-    /// The phase that a moment ends: a session that leaves when the next phase begins still belongs
-    /// to the one before.
+    /// Returns the phase that a moment ends: a session that leaves when the next phase begins still
+    /// belongs to the one before.
     pub fn phase_before(&self, at: Duration) -> usize {
         self.phase_starts
             .partition_point(|start| *start < at)
             .saturating_sub(1)
     }
 
-    /// The level asked for at a moment, in its phase's model: sessions, or iterations per second.
+    /// Returns the level asked for at a moment, in its phase's model: sessions, or iterations per
+    /// second.
     pub fn level_at(&self, at: Duration) -> f64 {
         match self.models.get(self.phase_at(at)) {
             Some(Model::Rate) => self.rate.level_at(at),
@@ -193,12 +195,12 @@ impl Schedule {
         }
     }
 
-    /// The sessions asked for at a moment.
+    /// Returns the sessions asked for at a moment.
     pub fn users_at(&self, at: Duration) -> f64 {
         self.users.level_at(at)
     }
 
-    /// The highest level of a model.
+    /// Returns the highest level of a model.
     pub fn peak(&self, model: Model) -> f64 {
         match model {
             Model::Users => self.users.peak(),
@@ -206,8 +208,8 @@ impl Schedule {
         }
     }
 
-    /// When session `number` (from 0) is there: whenever the level is above its number.
-    /// A level of 2.5 is two sessions.
+    /// Returns the spans of session `number` (from 0): it exists whenever the level is above its
+    /// number. A level of 2.5 is two sessions.
     pub fn session_spans(&self, number: u64) -> Vec<(Duration, Duration)> {
         let needed = number as f64 + 1.0;
         let mut spans: Vec<(f64, f64)> = Vec::new();
@@ -238,8 +240,8 @@ impl Schedule {
             .collect()
     }
 
-    /// When iteration `number` (from 0) of the open model is due: where the area under the curve
-    /// reaches it.
+    /// Returns when iteration `number` (from 0) of the open model is due: where the area under the
+    /// curve reaches it.
     pub fn arrival(&self, number: u64) -> Option<Duration> {
         let wanted = number as f64;
         let pieces = &self.rate.pieces;
@@ -260,7 +262,7 @@ impl Schedule {
         Some(Duration::from_secs_f64(piece.start + t.clamp(0.0, length)))
     }
 
-    /// All iterations of the open model.
+    /// Returns the number of all iterations of the open model.
     pub fn iterations(&self) -> u64 {
         self.rate
             .pieces
@@ -268,7 +270,7 @@ impl Schedule {
             .map_or(0, |piece| (piece.before + piece.area()).ceil() as u64)
     }
 
-    /// All sessions that are ever there.
+    /// Returns the number of all sessions that ever exist.
     pub fn sessions(&self) -> u64 {
         self.users.peak().floor() as u64
     }

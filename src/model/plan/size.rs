@@ -1,9 +1,9 @@
-//! How many tasks a scenario needs, and why.
+//! Decides how many tasks a scenario needs, and says why.
 
 use crate::scenario::{LoadPhase, Model, Scenario, TaskCount};
 
-/// What one vCPU of a generator task carries with room to spare: half of what the engine reached in
-/// the benchmark on one core, so that the generator is never the limit.
+/// The load that one vCPU of a generator task carries with room to spare. It is half of what the
+/// engine reached in the benchmark on one core, so that the generator is never the limit.
 const RATE_PER_VCPU: f64 = 5_000.0;
 const SESSIONS_PER_VCPU: f64 = 5_000.0;
 

@@ -1,5 +1,5 @@
-//! One CloudWatch alarm: M of its last N datapoints against a threshold, and what it makes of
-//! periods without data.
+//! One CloudWatch alarm: M of its last N datapoints against a threshold, and its rule for periods
+//! without data.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub enum AlarmModelState {
 }
 
 impl AlarmModelState {
-    /// CloudWatch's word, such as `INSUFFICIENT_DATA`.
+    /// Returns CloudWatch's word, such as `INSUFFICIENT_DATA`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "OK",
@@ -26,7 +26,7 @@ impl AlarmModelState {
     }
 }
 
-/// How a datapoint breaches.
+/// The comparison by which a datapoint breaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreachRule {
     /// The value is greater than the threshold.
@@ -42,7 +42,7 @@ pub enum BreachRule {
 impl BreachRule {
     const ALL: [Self; 4] = [Self::Above, Self::AtLeast, Self::Below, Self::AtMost];
 
-    /// CloudWatch's word.
+    /// Returns CloudWatch's word.
     pub fn operator(self) -> &'static str {
         match self {
             Self::Above => "GreaterThanThreshold",
@@ -52,7 +52,7 @@ impl BreachRule {
         }
     }
 
-    /// The rule of a `ComparisonOperator`; `None` for those of anomaly detection.
+    /// Returns the rule of a `ComparisonOperator`; `None` for those of anomaly detection.
     pub fn of_operator(word: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -75,22 +75,22 @@ impl BreachRule {
     }
 }
 
-/// What a period without data counts as (`TreatMissingData`).
+/// The rule for a period without data (`TreatMissingData`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MissingData {
-    /// As nothing: an alarm whose whole window is empty has insufficient data.
+    /// Counts as nothing: an alarm whose whole window is empty has insufficient data.
     #[default]
     Missing,
-    /// As nothing, and an empty window changes nothing.
+    /// Counts as nothing, and an empty window changes nothing.
     Ignore,
-    /// As a datapoint that breaches.
+    /// Counts as a datapoint that breaches.
     Breaching,
-    /// As a datapoint that does not breach.
+    /// Counts as a datapoint that does not breach.
     NotBreaching,
 }
 
 impl MissingData {
-    /// The meaning of `TreatMissingData`; an unknown word is `missing`, AWS's default.
+    /// Returns the meaning of `TreatMissingData`; an unknown word is `missing`, AWS's default.
     pub fn of_word(word: &str) -> Self {
         match word {
             "ignore" => Self::Ignore,
@@ -101,8 +101,8 @@ impl MissingData {
     }
 }
 
-/// One period's value. `at` is the *start* of the period, since whatever epoch the caller counts
-/// from.
+/// The value of one period. `at` is the *start* of the period; the caller chooses the epoch that it
+/// counts from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AlarmDatapoint {
     /// The start of the period.
@@ -127,13 +127,13 @@ pub struct Transition {
 /// A CloudWatch alarm on one metric, evaluated period by period.
 #[derive(Debug, Clone)]
 pub struct AlarmModel {
-    /// How a datapoint breaches.
+    /// The comparison by which a datapoint breaches.
     pub comparison: BreachRule,
     /// The alarm's `Threshold`, in the unit of the metric.
     pub threshold: f64,
-    /// How many have to breach ...
+    /// Number of datapoints that must breach (`DatapointsToAlarm`) ...
     pub datapoints: usize,
-    /// ... of so many.
+    /// ... out of this many periods (`EvaluationPeriods`).
     pub window: usize,
     /// The alarm's `TreatMissingData`.
     pub missing: MissingData,
@@ -142,7 +142,7 @@ pub struct AlarmModel {
 }
 
 impl AlarmModel {
-    /// N of N, missing data left out. A new alarm knows nothing yet.
+    /// Makes an alarm of N of N datapoints, missing data left out. A new alarm knows nothing yet.
     pub fn new(comparison: BreachRule, threshold: f64, datapoints: usize) -> Self {
         Self {
             comparison,
@@ -155,7 +155,7 @@ impl AlarmModel {
         }
     }
 
-    /// M of N.
+    /// Changes the alarm to `datapoints` of `window` periods.
     pub fn of(self, window: usize, missing: MissingData) -> Self {
         Self {
             window: window.max(self.datapoints),
@@ -164,7 +164,7 @@ impl AlarmModel {
         }
     }
 
-    /// The state after the last datapoint.
+    /// Returns the state after the last datapoint.
     pub fn state(&self) -> AlarmModelState {
         self.state
     }

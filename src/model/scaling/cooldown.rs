@@ -2,15 +2,15 @@
 //! out and in apart.
 //!
 //! Rules as documented (API reference, `TargetTrackingScalingPolicyConfiguration`,
-//! `StepScalingPolicyConfiguration`): while the cooldown of a scale-out lasts, the capacity that it
-//! added counts as part of what the next one asks for, so only a larger one adds to it; while the
-//! cooldown of a scale-in lasts, no other scale-in starts, and any scale-out does.
+//! `StepScalingPolicyConfiguration`). While the cooldown of a scale-out lasts, the capacity that it
+//! added counts as part of the next one's, so only a larger one adds to it. While the cooldown of a
+//! scale-in lasts, no other scale-in starts, and any scale-out does.
 
 use std::time::Duration;
 
 use super::GroupReading;
 
-/// What follows a change of size, once it is done.
+/// The cooldowns that begin when a change of size is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cooldowns {
     /// `ScaleOutCooldown` of the policy.
@@ -19,18 +19,18 @@ pub struct Cooldowns {
     pub back: Duration,
 }
 
-/// Where a service stands in its cooldowns; instants count from any one origin.
+/// The state of a service's cooldowns; all instants count from the same origin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cooling {
     out_until: Duration,
-    /// What the service had when the scale-out began whose cooldown lasts.
+    /// Capacity before the scale-out whose cooldown still lasts.
     base: u32,
     back_until: Duration,
 }
 
 impl Cooling {
-    /// What a policy reckons with: not the capacity that the last scale-out added, while its
-    /// cooldown lasts.
+    /// Returns the reading that a policy decides on. While the cooldown of the last scale-out
+    /// lasts, the capacity that it added is left out.
     pub fn seen(&self, seen: GroupReading, now: Duration) -> GroupReading {
         if now < self.out_until {
             GroupReading {
@@ -47,7 +47,7 @@ impl Cooling {
         to >= from || now >= self.back_until
     }
 
-    /// A change is decided `now`, and `done` when its last task has come or gone.
+    /// Notes a change that is decided at `now`, and is `done` when its last task has come or gone.
     pub fn changed(
         &mut self,
         from: u32,

@@ -1,5 +1,5 @@
-//! A model of Auto Scaling policies: what an alarm says of a row of datapoints, and what capacity a
-//! policy then wants.
+//! A model of Auto Scaling policies: the state of an alarm after a row of datapoints, and the
+//! capacity that a policy then wants.
 //!
 //! Pure: no clock and no network. The caller brings datapoints with their instants; the lab drives
 //! it second by second.
@@ -21,21 +21,21 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// The capacity within the bounds that is nearest to a wanted one.
+    /// Returns the capacity within the bounds that is nearest to a wanted one.
     pub fn clamp(self, wanted: u32) -> u32 {
         wanted.min(self.max).max(self.min)
     }
 }
 
-/// What a policy knows of its group when an alarm fires.
+/// The state of a group that a policy sees when an alarm fires.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GroupReading {
     /// The alarm's metric, averaged over the warmed instances.
     pub metric: f64,
-    /// In service and past their warm-up: the instances the metric speaks of.
+    /// Instances in service and past their warm-up: the metric is about these.
     pub warmed: u32,
     /// Launching, or in service but not yet warmed. They count as capacity, not in the metric.
     pub warming: u32,
-    /// What the group is asked to be now.
+    /// Desired capacity of the group.
     pub desired: u32,
 }

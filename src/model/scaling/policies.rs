@@ -1,8 +1,8 @@
 //! All policies of a group together: which of them acts, and to what capacity.
 //!
-//! As documented (EC2 Auto Scaling User Guide, "Scale based on demand", "Target tracking"): the
-//! policy that gives the largest capacity wins, out as well as in; target tracking scales in only
-//! if every target-tracking policy that may scale in wants to; simple scaling waits for its
+//! Rules as documented (EC2 Auto Scaling User Guide, "Scale based on demand", "Target tracking").
+//! The policy that gives the largest capacity wins, out as well as in. Target tracking scales in
+//! only if every target-tracking policy that may scale in wants to. Simple scaling waits for its
 //! cooldown.
 
 use std::time::Duration;
@@ -42,11 +42,11 @@ pub struct PolicyReading<'a> {
     pub alarm: AlarmModelState,
     /// Target tracking's low alarm.
     pub low: AlarmModelState,
-    /// By the policy's own metric.
+    /// The reading of the group by the policy's own metric.
     pub seen: GroupReading,
 }
 
-/// What is to be done, and which of the policies said so.
+/// The capacity to set, and the policy that asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PolicyDecision {
     /// Index into the policies that were given.
@@ -55,15 +55,16 @@ pub struct PolicyDecision {
     pub wanted: u32,
 }
 
-/// What the policies want together; nothing if they leave the group as it is. `cooling`: simple
-/// scaling has to wait.
+/// Returns the combined decision of the policies; `None` if they leave the group as it is. With
+/// `cooling`, simple scaling has to wait.
 pub fn decide(
     policies: &[PolicyReading<'_>],
     bounds: Bounds,
     desired: u32,
     cooling: bool,
 ) -> Option<PolicyDecision> {
-    // One that wants more holds the group, also while what it asked for is still on its way.
+    // A policy that wants more holds the group, also while the capacity that it asked for is still
+    // on its way.
     let mut held = false;
     let mut wishes: Vec<PolicyDecision> = Vec::new();
     let mut tracking_in: Vec<PolicyDecision> = Vec::new();
@@ -145,8 +146,8 @@ mod tests {
         }
     }
 
-    /// Four instances; each policy with its metric and the words of its alarms: high, low, or both
-    /// quiet.
+    /// Returns the decision for four instances. Each policy comes with its metric and the words of
+    /// its alarms: high, low, or both quiet.
     fn decided(
         policies: &[(&Rule, f64, &str)],
         warming: u32,

@@ -1,8 +1,8 @@
-//! What a policy would have done with a load: the same alarms and the same rules, second by second.
+//! Replays a policy against a load: the same alarms and the same rules, second by second.
 //!
-//! The load is what the run asked of the target, the target is what the run showed of it: how much
-//! one instance carries, how its metric follows its load, how long a new one takes. What is left
-//! out is said: instances are alike, the load balancer spreads evenly over them.
+//! The load is what the run asked of the target. The target is modeled from the run: how much one
+//! instance carries, how its metric follows its load, and how long a new one takes. Two
+//! simplifications are stated: instances are alike, and the load balancer spreads evenly over them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use super::cooldown::{Cooldowns, Cooling};
 use super::policies::{PolicyReading, Rule, decide};
 use super::{Bounds, GroupReading};
 
-/// What one instance can do.
+/// The capacity of one instance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InstanceLimits {
     /// Requests per second beyond which the latency limit does not hold.
     pub at_limit: f64,
     /// Requests per second beyond which requests fail.
     pub saturated: f64,
-    /// How much work an instance lets pile up before requests fail.
+    /// The backlog that an instance accepts before requests fail, in time to work it off.
     pub queue: Duration,
 }
 
@@ -30,7 +30,7 @@ pub struct Follows {
     pub rule: Rule,
     /// The metric per request per second of one instance.
     pub per_request: f64,
-    /// Where the metric ends, however large the load: 100 for CPU.
+    /// The highest value of the metric, however large the load: 100 for CPU.
     pub ceiling: Option<f64>,
     /// The load balancer's metric, over the instances that take requests; else the instances' own,
     /// over those that have warmed up.
@@ -56,7 +56,7 @@ pub struct Setting {
     pub bounds: Bounds,
     /// Desired capacity when the load begins.
     pub initial: u32,
-    /// How much of a period had passed when the load began.
+    /// The part of a period that had passed when the load began.
     pub into_period: Duration,
     /// From launch to in service.
     pub boot: Duration,
@@ -70,7 +70,7 @@ pub struct Setting {
     pub scheduled: Option<(Duration, Duration, u32)>,
 }
 
-/// What would have happened, second by second and in sum.
+/// The result of a replay, second by second and in total.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replayed {
     /// Instances that take load.
@@ -146,7 +146,7 @@ struct ReplayedGroup<'a> {
     cooling_until: u32,
     /// A service's cooldowns; of a group they never begin.
     cooling: Cooling,
-    /// When each that leaves will be gone.
+    /// The second in which each leaving instance will be gone.
     leaving: Vec<u32>,
 }
 
@@ -163,7 +163,7 @@ struct RunningPolicy<'a> {
 }
 
 impl RunningPolicy<'_> {
-    /// Shows the alarms what has become visible; whether that was a value.
+    /// Shows the alarms the datapoints that have become visible; true if one had a value.
     fn observe(&mut self, second: u32) -> bool {
         let mut fresh = false;
         while let Some(&(visible, start, value)) = self.published.front()
@@ -207,7 +207,7 @@ impl<'a> ReplayedGroup<'a> {
         }
     }
 
-    /// Those that take no load any more and are still paid for.
+    /// Returns the number of instances that take no load any more and are still paid for.
     fn draining(&mut self, second: u32) -> usize {
         self.leaving.retain(|gone| *gone > second);
         self.leaving.len()
@@ -226,8 +226,9 @@ impl<'a> ReplayedGroup<'a> {
         }
     }
 
-    /// Spreads a second's requests over the instances that serve; a queue stays where it arose. How
-    /// many instances had more to do than their limit allows, and how many requests were lost.
+    /// Spreads a second's requests over the instances that serve; a queue stays where it arose.
+    /// Returns the number of instances with more to do than their limit allows, and the number of
+    /// requests lost.
     fn carry(
         &mut self,
         second: u32,
@@ -292,7 +293,7 @@ impl<'a> ReplayedGroup<'a> {
         }
     }
 
-    /// What the policies do at the beginning of a second, with the datapoints visible by then.
+    /// Applies the policies at the beginning of a second, with the datapoints visible by then.
     fn follow(&mut self, second: u32) {
         let bounds = self.bounds(second);
         self.resize(second, bounds.clamp(self.desired));
@@ -439,7 +440,7 @@ mod tests {
         }
     }
 
-    /// Calm, a spike of half a minute, calm.
+    /// Returns a load of calm, a spike of half a minute, and calm.
     fn load() -> Vec<f64> {
         [vec![100.0; 10], vec![700.0; 30], vec![100.0; 60]].concat()
     }
@@ -525,7 +526,8 @@ mod tests {
                 ..setting(50.0)
             },
         );
-        // Two datapoints, then two of boot and eight of cooldown between one change and the next.
+        // The first change comes after two datapoints. Between one change and the next lie two
+        // seconds of boot and eight of cooldown.
         assert_eq!((seen.desired[11], seen.desired[12]), (2, 4));
         assert_eq!((seen.desired[21], seen.desired[22]), (4, 6));
         assert_eq!(seen.desired[39], 6, "58 % is not above 60 %");

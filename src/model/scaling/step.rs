@@ -1,12 +1,13 @@
 //! Step and simple scaling: an alarm of the user's own, and an adjustment when it fires.
 //!
-//! Rules as documented (EC2 Auto Scaling User Guide, "Step and simple scaling policies"): a step's
-//! bounds are relative to the alarm's threshold, the lower one inclusive and the upper one
-//! exclusive above it, the other way round below; a percentage is rounded, and never to nothing.
+//! Rules as documented (EC2 Auto Scaling User Guide, "Step and simple scaling policies"). A step's
+//! bounds are relative to the alarm's threshold. Above it the lower bound is inclusive and the
+//! upper one exclusive; below it the other way round. A percentage is rounded, and never to
+//! nothing.
 
 use super::{Bounds, GroupReading};
 
-/// What a number of an adjustment means.
+/// The meaning of the number in an adjustment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AdjustmentType {
     /// Instances to add; negative ones are taken away.
@@ -19,7 +20,7 @@ pub enum AdjustmentType {
 }
 
 impl AdjustmentType {
-    /// AWS's word.
+    /// Returns AWS's word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Change => "ChangeInCapacity",
@@ -28,15 +29,15 @@ impl AdjustmentType {
         }
     }
 
-    /// The type of AWS's word; `None` if the word is not known.
+    /// Returns the type of AWS's word; `None` if the word is not known.
     pub fn of_word(word: &str) -> Option<Self> {
         [Self::Change, Self::Exact, Self::Percent]
             .into_iter()
             .find(|adjustment| adjustment.word() == word)
     }
 
-    /// The capacity that comes of `by`, from a capacity on. `least`: a percentage changes it by at
-    /// least so many.
+    /// Returns the capacity after an adjustment by `by` of the capacity `from`. A percentage
+    /// changes it by `least` instances at least.
     pub fn apply(self, from: u32, by: i32, least: u32) -> u32 {
         match self {
             Self::Exact => by.max(0) as u32,
@@ -95,7 +96,7 @@ pub struct StepScaling {
     pub steps: Vec<StepRule>,
     /// The meaning of the steps' numbers.
     pub adjustment: AdjustmentType,
-    /// A percentage changes the capacity by at least so many.
+    /// The fewest instances by which a percentage changes the capacity.
     pub least: u32,
 }
 
@@ -111,9 +112,9 @@ impl StepScaling {
         }
     }
 
-    /// The capacity wanted while the alarm is in ALARM; warming instances count as capacity, so
-    /// that a second breach in the same step adds nothing twice, and nothing is taken away while
-    /// any is warming.
+    /// Returns the capacity wanted while the alarm is in ALARM. Warming instances count as
+    /// capacity, so a second breach in the same step adds nothing twice. No instance is taken away
+    /// while any is warming.
     pub fn wanted(&self, seen: GroupReading, bounds: Bounds) -> u32 {
         let beyond = seen.metric - self.threshold;
         let Some(step) = self
@@ -136,8 +137,8 @@ impl StepScaling {
     }
 }
 
-/// One adjustment, whatever the distance; then it waits for the activity to end and the cooldown to
-/// pass.
+/// One adjustment, at any distance from the threshold. Then it waits for the activity to end and
+/// the cooldown to pass.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SimpleScaling {
     /// AWS's `ScalingAdjustment`: instances, a capacity or percent, by `adjustment`.
@@ -149,7 +150,7 @@ pub struct SimpleScaling {
 }
 
 impl SimpleScaling {
-    /// The capacity wanted while the alarm is in ALARM, within the bounds.
+    /// Returns the capacity wanted while the alarm is in ALARM, within the bounds.
     pub fn wanted(&self, seen: GroupReading, bounds: Bounds) -> u32 {
         bounds.clamp(self.adjustment.apply(seen.desired, self.change, self.least))
     }

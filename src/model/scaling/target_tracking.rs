@@ -1,9 +1,9 @@
 //! Target tracking: keep a metric that falls with capacity (average CPU, requests per target) near
 //! a target.
 //!
-//! Rules as documented (EC2 Auto Scaling User Guide, "Target tracking scaling policies"): out is
-//! proportional and rounded up; in is conservative; warming instances count as capacity but are not
-//! in the metric, and block scale-in.
+//! Rules as documented (EC2 Auto Scaling User Guide, "Target tracking scaling policies"). Scale-out
+//! is proportional and rounded up; scale-in is conservative. Warming instances count as capacity
+//! but are not in the metric, and block scale-in.
 
 use super::{Bounds, GroupReading};
 
@@ -21,7 +21,7 @@ pub struct TargetTracking {
 }
 
 impl TargetTracking {
-    /// A policy whose low alarm is at [`LOW_SHARE`] of the target.
+    /// Returns a policy whose low alarm is at [`LOW_SHARE`] of the target.
     pub fn new(target: f64) -> Self {
         Self {
             target,
@@ -29,7 +29,8 @@ impl TargetTracking {
         }
     }
 
-    /// Another target: AWS makes the low alarm anew, in the same proportion.
+    /// Returns the policy with another target. AWS makes the low alarm anew, in the same
+    /// proportion.
     pub fn with_target(self, target: f64) -> Self {
         Self {
             target,
@@ -37,13 +38,13 @@ impl TargetTracking {
         }
     }
 
-    /// The capacity wanted while the high alarm is in ALARM; never less than now.
+    /// Returns the capacity wanted while the high alarm is in ALARM; never less than now.
     pub fn scale_out(&self, seen: GroupReading, bounds: Bounds) -> u32 {
         let needed = (f64::from(seen.warmed) * seen.metric / self.target).ceil() as u32;
         bounds.clamp(needed.max(seen.desired))
     }
 
-    /// The capacity wanted while the low alarm is in ALARM; never more than now.
+    /// Returns the capacity wanted while the low alarm is in ALARM; never more than now.
     ///
     /// Rounded against scaling in, and against the low threshold: the smaller group must not be
     /// pushed over the target.

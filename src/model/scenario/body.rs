@@ -1,4 +1,4 @@
-//! What a request carries: JSON, form, raw text, multipart, or a file as it is.
+//! The body of a request: JSON, form, raw text, multipart, or a file as it is.
 
 use super::fields::PART;
 use super::node::{Entry, Node, NodeValue};
@@ -63,7 +63,7 @@ pub(super) fn read(
     }
 }
 
-/// By the name's ending, for the few kinds that APIs are sent.
+/// Returns the content type by the name's ending, for the few kinds that APIs are sent.
 fn type_of(name: &str) -> &'static str {
     match name
         .rsplit_once('.')
@@ -83,7 +83,7 @@ fn type_of(name: &str) -> &'static str {
     }
 }
 
-/// A text with templates, escaped for its place.
+/// Compiles a text with templates, escaped for its place.
 pub(super) fn template(
     reader: &mut Reader<'_>,
     node: &Node,
@@ -112,7 +112,7 @@ pub(super) fn compile(
     }
 }
 
-/// The value as JSON, its keys in the order written.
+/// Appends the value as JSON, its keys in the order written.
 fn json(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>, out: &mut Template) {
     let mut put = |text: &str| out.push(Segment::Text(text.as_bytes().to_vec()));
     match &node.value {
@@ -151,7 +151,7 @@ fn json(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>, out: &m
     }
 }
 
-/// A text that is one template and nothing else keeps the value's own type.
+/// Appends a JSON text. A text that is one template and nothing else keeps the value's own type.
 fn json_text(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>, out: &mut Template) {
     let Some(text) = reader.sent(node) else {
         return;
@@ -283,7 +283,7 @@ fn part(
     Some((head, Template::text(bytes.as_slice())))
 }
 
-/// One that none of the fixed contents holds.
+/// Returns a boundary that none of the fixed contents holds.
 fn boundary(parts: &[(String, Template)]) -> String {
     let held = |boundary: &str| {
         parts

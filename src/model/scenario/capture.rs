@@ -19,7 +19,8 @@ pub struct Capture {
     pub default: Option<String>,
 }
 
-/// Where from. Each has been compiled once, so that compiling it again cannot fail.
+/// The source of a captured value. Each expression has been compiled once, so compiling it again
+/// cannot fail.
 #[derive(Debug, Clone, PartialEq)]
 pub enum From {
     /// RFC 9535.
@@ -123,7 +124,7 @@ fn check_name(reader: &mut Reader<'_>, entry: &Entry) {
     }
 }
 
-/// Where the value is looked for: exactly one place.
+/// Reads the source of the value; exactly one must be given.
 fn source(reader: &mut Reader<'_>, members: &Members<'_>) -> Option<From> {
     let kinds = ["json", "header", "regex", "cookie", "css"];
     let mut found: Vec<&Entry> = kinds
@@ -187,7 +188,7 @@ pub(super) fn header(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
 /// scenario any more.
 pub(super) const DEEPEST: usize = 32;
 
-/// Whether brackets or parentheses nest too deeply for what reads them.
+/// True if brackets or parentheses nest deeper than [`DEEPEST`].
 pub(super) fn is_too_deep(text: &str) -> bool {
     let (mut depth, mut deepest) = (0usize, 0);
     for c in text.chars() {

@@ -13,7 +13,7 @@ use super::{Problem, ThresholdOperator};
 /// One thing that must hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
-    /// As written, or made of the condition; unique within the step.
+    /// The name as written, or made of the condition; unique within the step.
     pub name: String,
     /// Counts only towards the check rate, not as an error of the step.
     pub soft: bool,
@@ -50,7 +50,8 @@ pub enum Expected {
 }
 
 impl Check {
-    /// What it compares with, where that may change.
+    /// Returns the template that the response is compared with; `None` if the expected value is
+    /// fixed.
     pub fn template(&self) -> Option<&Template> {
         match &self.what {
             What::Contains(text)
@@ -186,7 +187,7 @@ fn bodies(
     found
 }
 
-/// One value, or a list of them.
+/// Returns the nodes of one value, or of a list of values.
 fn several(node: Option<&Node>) -> Vec<&Node> {
     match node {
         None => Vec::new(),
@@ -198,7 +199,7 @@ fn several(node: Option<&Node>) -> Vec<&Node> {
     }
 }
 
-/// As it stands in the file, for a name; never what a variable held.
+/// Returns the value as it stands in the file, for a name; never a variable's value.
 fn written(node: &Node) -> String {
     match &node.value {
         NodeValue::Text(text) => text.chars().take(60).collect(),
@@ -210,7 +211,7 @@ fn written(node: &Node) -> String {
     }
 }
 
-/// A regular expression, compiled to see whether it is one.
+/// Reads a regular expression; it is compiled to see if it is valid.
 pub(super) fn text_of_pattern(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
     match regex::Regex::new(&text.value) {

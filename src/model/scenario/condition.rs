@@ -8,16 +8,16 @@ use super::template::{Expression, TemplateFault, TemplateScope, expression};
 /// An `if` of a step or block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
-    /// It begins with `not`.
+    /// True if the condition begins with `not`.
     pub negated: bool,
     /// The value, or the left side of the comparison.
     pub left: Expression,
-    /// Without one, the value must be there, and be neither empty, `false` nor `0`.
+    /// The comparison; if `None`, the value must exist, and be neither empty, `false` nor `0`.
     pub comparison: Option<(Operator, Expression)>,
 }
 
 impl Condition {
-    /// The data files it draws from.
+    /// Returns the data files it draws from.
     pub fn draws(&self) -> Vec<u16> {
         let right = self.comparison.iter().flat_map(|(_, right)| right.data());
         self.left.data().into_iter().chain(right).collect()
@@ -105,7 +105,7 @@ fn parse(text: &str, known: &TemplateScope<'_>) -> Result<Condition, TemplateFau
     })
 }
 
-/// The first operator outside quotes.
+/// Returns the first operator outside quotes.
 fn operator(text: &str, from: usize) -> Option<(usize, usize, Operator)> {
     const OPERATORS: [(&str, Operator); 6] = [
         ("==", Operator::Equal),

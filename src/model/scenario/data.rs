@@ -15,7 +15,7 @@ pub struct DataFile {
     pub name: String,
     /// Column names, in the order of the file.
     pub columns: Vec<String>,
-    /// At least one; each as long as `columns`.
+    /// The rows, at least one; each as long as `columns`.
     pub rows: Vec<Vec<String>>,
     /// The order in which a worker draws its rows.
     pub order: Order,
@@ -28,11 +28,11 @@ pub struct DataFile {
 /// `order` of a data file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// As in the file, and again from the beginning.
+    /// Rows in the order of the file, and again from the beginning.
     Sequential,
     /// Any row, each time.
     Random,
-    /// As in the file, each row at most once.
+    /// Rows in the order of the file, each at most once.
     Once,
 }
 
@@ -144,7 +144,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> DataFile {
     }
 }
 
-/// One word of a few.
+/// Reads a word that must be one of a few.
 pub(super) fn choice<T: Copy>(
     reader: &mut Reader<'_>,
     node: &Node,
@@ -238,7 +238,8 @@ fn csv(bytes: &[u8]) -> Result<Table, TableError> {
     Ok((columns, rows?))
 }
 
-/// The columns are those of the first object; a row that lacks one is an error.
+/// Reads a table of JSON lines. The columns are those of the first object; a row that lacks one is
+/// an error.
 fn json_lines(bytes: &[u8]) -> Result<Table, TableError> {
     let text = std::str::from_utf8(bytes)?;
     let (mut columns, mut rows) = (Vec::new(), Vec::new());

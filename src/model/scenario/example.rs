@@ -8,7 +8,7 @@ use super::{
     Think, Tls, Url,
 };
 
-/// A jump to a level that is then held.
+/// Returns a jump to a level that is then held.
 pub fn phase(name: &str, model: Model, level: f64, hold: Duration, role: PhaseRole) -> LoadPhase {
     LoadPhase {
         name: name.to_owned(),
@@ -22,7 +22,7 @@ pub fn phase(name: &str, model: Model, level: f64, hold: Duration, role: PhaseRo
     }
 }
 
-/// A request with no headers, checks or captures; its name is the method and the path.
+/// Returns a request with no headers, checks or captures; its name is the method and the path.
 pub fn step(method: Method, path: &str) -> Step {
     Step {
         name: format!("{} {path}", method.word()),
@@ -39,7 +39,7 @@ pub fn step(method: Method, path: &str) -> Step {
     }
 }
 
-/// A flow of weight 1 that makes these requests in order.
+/// Returns a flow of weight 1 that makes these requests in order.
 pub fn flow(name: &str, steps: Vec<Step>) -> Flow {
     let actions = (0..steps.len())
         .map(|index| Action::Request(index as u16))
@@ -61,7 +61,7 @@ pub fn flow(name: &str, steps: Vec<Step>) -> Flow {
     }
 }
 
-/// A scenario `shop` with these phases: GET / at http://shop, no thresholds, no budget.
+/// Returns a scenario `shop` with these phases: GET / at http://shop, no thresholds, no budget.
 pub fn scenario(phases: Vec<LoadPhase>) -> Scenario {
     Scenario {
         name: "shop".to_owned(),

@@ -30,7 +30,7 @@ pub(super) struct Field {
     pub about: &'static str,
 }
 
-/// What may stand behind a key.
+/// The kind of value that a key takes.
 #[derive(Debug)]
 pub(super) enum FieldKind {
     Text,
@@ -77,7 +77,7 @@ pub(super) enum FieldKind {
 }
 
 impl FieldKind {
-    /// Only a JSON body can mean `null`.
+    /// True for a JSON body, the only field that can mean `null`.
     pub(super) fn allows_null(&self) -> bool {
         matches!(self, Self::Json)
     }
@@ -88,7 +88,7 @@ impl Object {
         self.fields.iter().find(|field| field.name == name)
     }
 
-    /// Its required fields, or the first one, as they would be written.
+    /// Returns the first required field as it would be written; else the first field.
     pub(super) fn example(&self) -> String {
         let names = self
             .fields

@@ -23,7 +23,7 @@ pub enum FileError {
 /// The files a scenario uses, by the names it uses.
 pub type FileContents = BTreeMap<String, Arc<Vec<u8>>>;
 
-/// For texts that name no files.
+/// Refuses every file; for texts that name no files.
 pub fn no_files(name: &str) -> Result<Vec<u8>, FileError> {
     Err(FileError::NoneHere(name.to_owned()))
 }

@@ -1,4 +1,4 @@
-//! The generators, and what they may cost.
+//! The generators, and the most that they may cost.
 
 use super::fields::FLEET;
 use super::node::{Entry, Node};
@@ -8,8 +8,8 @@ use crate::units::Usd;
 
 const MOST_TASKS: u32 = 500;
 
-/// What Fargate offers: cpu units, and from, to and step of memory in GB. 256 units also come with
-/// half a GB. (Amazon ECS developer guide, task sizes, 2026.)
+/// The task sizes of Fargate: CPU units, then minimum, maximum and step of the memory in GB. 256
+/// units also come with half a GB. (Amazon ECS developer guide, task sizes, 2026.)
 const SIZES: [(u32, u32, u32, u32); 7] = [
     (256, 1, 2, 1),
     (512, 1, 4, 1),
@@ -90,7 +90,7 @@ fn memory(reader: &mut Reader<'_>, node: &Node, cpu: Option<u32>) -> Option<u32>
     Some(mib)
 }
 
-/// `GB` and `MB` are 1024 MiB and 1 MiB, as ECS counts.
+/// Reads a size in MiB. `GB` and `MB` are 1024 MiB and 1 MiB, as ECS counts.
 fn parse_memory(text: &str) -> Option<u32> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let mib = match text[digits..].trim() {

@@ -1,4 +1,4 @@
-//! What users do: flows of steps, in order, repeated, or under a condition.
+//! The behavior of users: flows of steps, in order, repeated, or under a condition.
 
 use super::fields::{AUTH, BASIC, FLOW, STEP};
 use super::node::{Entry, Node, NodeValue};
@@ -79,7 +79,7 @@ fn flow(reader: &mut Reader<'_>, members: &Members<'_>, name: String, data: &[Da
         .map(|node| draft.block(reader, node, 0))
         .unwrap_or_default();
     draft.lasting = draft.variables.len() as u16;
-    // What the flow sends with every step may use what its setup captured.
+    // Headers that the flow sends with every step may use the values that its setup captured.
     draft.headers = headers(reader, members, &draft.known());
     let body = members
         .get("steps")
@@ -183,7 +183,7 @@ impl<'d> FlowDraft<'d> {
         }
     }
 
-    /// A request, or a block of steps; either may be repeated or under a condition.
+    /// Reads a request, or a block of steps; either may be repeated or under a condition.
     fn action(&mut self, reader: &mut Reader<'_>, item: &Node, depth: usize) -> Option<Action> {
         let members = reader.members(item, &STEP);
         let condition = members
@@ -322,7 +322,7 @@ impl<'d> FlowDraft<'d> {
         Some(self.steps.len() as u16 - 1)
     }
 
-    /// The flow's headers, except those that the step sets itself, and the step's own.
+    /// Returns the flow's headers, except those that the step sets itself, and the step's own.
     fn headers_beside(&self, own: Vec<(String, Template)>) -> Vec<(String, Template)> {
         let mut headers: Vec<(String, Template)> = self
             .headers
@@ -391,7 +391,7 @@ fn repeat(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
     Some(times)
 }
 
-/// `headers` and `auth` of a target, flow or step.
+/// Reads `headers` and `auth` of a target, flow or step.
 pub(super) fn headers(
     reader: &mut Reader<'_>,
     members: &Members<'_>,
@@ -416,7 +416,7 @@ pub(super) fn headers(
     headers
 }
 
-/// `{ bearer: TOKEN }` or `{ basic: { user: ..., password: ... } }`.
+/// Reads `{ bearer: TOKEN }` or `{ basic: { user: ..., password: ... } }`.
 fn auth(reader: &mut Reader<'_>, node: &Node, known: &TemplateScope<'_>) -> Option<Template> {
     let members = reader.members(node, &AUTH);
     match (members.get("basic"), members.get("bearer")) {

@@ -90,7 +90,7 @@ fn read_one(reader: &mut Reader<'_>, item: &Node, names: &KnownNames<'_>) -> Opt
     }
 }
 
-/// `{ threshold: errors < 5%, abort: true, after: 30s }`
+/// Reads `{ threshold: errors < 5%, abort: true, after: 30s }`.
 fn read_map(reader: &mut Reader<'_>, item: &Node, names: &KnownNames<'_>) -> Option<Threshold> {
     let members = reader.members(item, &THRESHOLD);
     let abort = members
@@ -114,7 +114,7 @@ fn read_map(reader: &mut Reader<'_>, item: &Node, names: &KnownNames<'_>) -> Opt
     })
 }
 
-/// What is wrong with a part of a threshold's text.
+/// A fault in one part of a threshold's text.
 #[derive(Debug, PartialEq)]
 struct GrammarFault {
     range: Range<usize>,
@@ -160,7 +160,7 @@ impl Part<'_> {
         }
     }
 
-    /// The first word and what follows it.
+    /// Returns the first word, and the rest.
     fn first_word(self) -> (Self, Self) {
         let end = self
             .text
@@ -342,7 +342,7 @@ fn limit(part: Part<'_>, after: Part<'_>, metric: ThresholdMetric) -> Result<f64
     }
 }
 
-/// `within 30s`, in whole seconds.
+/// Reads `within 30s`, in whole seconds.
 fn window(part: Part<'_>) -> Result<u32, GrammarFault> {
     let (_, length) = part.first_word();
     match checked_duration(length.text) {
@@ -357,7 +357,7 @@ fn window(part: Part<'_>) -> Result<u32, GrammarFault> {
     }
 }
 
-/// In microseconds.
+/// Reads a latency, in microseconds.
 fn latency(part: Part<'_>) -> Result<f64, GrammarFault> {
     if part.text.parse::<f64>().is_ok() {
         let help = format!("write `{0}ms`, or `{0}s` for seconds", part.text);
@@ -376,7 +376,7 @@ fn latency(part: Part<'_>) -> Result<f64, GrammarFault> {
     }
 }
 
-/// As a fraction of one.
+/// Reads a share, as a fraction of one.
 fn share(part: Part<'_>) -> Result<f64, GrammarFault> {
     let Some(percent) = part.text.strip_suffix('%') else {
         let help = match part.text.parse::<f64>() {

@@ -2,7 +2,7 @@
 
 use super::Url;
 
-/// Which question a test answers.
+/// The question that a test answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TestKind {
     /// A few users for half a minute: does the target answer?
@@ -27,7 +27,7 @@ impl TestKind {
         Self::Soak,
     ];
 
-    /// The argument of `init`, such as `spike`.
+    /// Returns the argument of `init`, such as `spike`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Smoke => "smoke",
@@ -95,7 +95,7 @@ impl TestKind {
         }
     }
 
-    /// A commented scenario of this kind.
+    /// Returns a commented scenario of this kind.
     pub fn scenario(self, url: &Url) -> String {
         let word = self.word();
         let group = match self {

@@ -2,7 +2,7 @@
 
 use super::node::{Entry, Node, NodeValue};
 
-/// A map of k6's thresholds as the lines to write instead.
+/// Translates a map of k6's thresholds to the lines to write instead.
 pub(super) fn k6_translated(entries: &[Entry]) -> Vec<String> {
     let translate = |entry: &Entry| -> Vec<String> {
         let conditions: Vec<&Node> = match &entry.node.value {
@@ -23,7 +23,7 @@ pub(super) fn k6_translated(entries: &[Entry]) -> Vec<String> {
     lines
 }
 
-/// k6's `p(95)<500` in our words: its times are milliseconds, its shares fractions.
+/// Translates k6's `p(95)<500` into our words: its times are milliseconds, its shares fractions.
 pub(super) fn k6_metric(text: &str) -> Option<String> {
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let (quantile, limit) = text.strip_prefix("p(")?.split_once(')')?;
@@ -57,7 +57,7 @@ fn k6_condition(metric: &str, condition: &str) -> Option<String> {
     }
 }
 
-/// `500` rather than `500.0000001`.
+/// Rounds to `500` rather than `500.0000001`.
 pub(super) fn tidy(number: f64) -> f64 {
     (number * 1e6).round() / 1e6
 }

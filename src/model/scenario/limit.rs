@@ -19,13 +19,13 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Where the scenario has no threshold on p95.
+    /// The limit when the scenario has no threshold on p95.
     pub const ASSUMED: Self = Self {
         p95: Duration::from_millis(500),
         asked: false,
     };
 
-    /// The threshold that the spikes are held to; else any; else the one that is assumed.
+    /// Returns the threshold that the spikes are held to; else any; else the one that is assumed.
     pub fn of(scenario: &Scenario) -> Self {
         let found = Self::in_the_spike(scenario).or_else(|| threshold(scenario, P95, |_| true));
         found.map_or(Self::ASSUMED, |limit| Self {
@@ -34,14 +34,14 @@ impl Limit {
         })
     }
 
-    /// The share of errors allowed in the spikes, if the scenario says so.
+    /// Returns the share of errors allowed in the spikes, if the scenario says so.
     pub fn errors_in_the_spike(scenario: &Scenario) -> Option<f64> {
         in_the_spikes(scenario, ThresholdMetric::Errors, |scope| {
             matches!(scope, ThresholdScope::EachPhase)
         })
     }
 
-    /// What p95 has to stay under in the spikes, if the scenario says so.
+    /// Returns the limit for p95 in the spikes; `None` if the scenario sets none.
     pub fn p95_in_the_spike(scenario: &Scenario) -> Option<Duration> {
         Self::in_the_spike(scenario).map(|limit| Duration::from_micros(limit as u64))
     }
@@ -53,8 +53,8 @@ impl Limit {
     }
 }
 
-/// The limit that is set for a phase that is a spike; else for all; else for a phase that asks for
-/// more than the least, which is a lower spike.
+/// Returns the limit of a phase that is a spike; else the limit of all phases. Else that of a phase
+/// with more than the least load, which is a lower spike.
 fn in_the_spikes(
     scenario: &Scenario,
     metric: ThresholdMetric,
@@ -83,7 +83,7 @@ fn in_the_spikes(
     })
 }
 
-/// The strictest limit on a metric of all requests, of the scopes wanted.
+/// Returns the strictest limit on a metric of all requests, of the scopes wanted.
 fn threshold(
     scenario: &Scenario,
     metric: ThresholdMetric,

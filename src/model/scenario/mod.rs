@@ -1,4 +1,4 @@
-//! What the user wants: a scenario, valid by construction.
+//! The scenario that the user wants to run, valid by construction.
 //!
 //! `node` reads YAML with the place of every value, `validate` turns it into a [`Scenario`] or into
 //! *all* its problems at once; `fields` names every key once for readers, schema and reference
@@ -66,12 +66,13 @@ pub use target::TargetUrlError;
 pub use template::{Escape, Expression, Literal, Now, Segment, Template};
 pub use threshold::{Threshold, ThresholdMetric, ThresholdOperator, ThresholdScope};
 
-/// What a scenario's text may refer to from outside.
+/// External values that a scenario's text may refer to.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Substitutions {
     /// The variables `${NAME}` may read.
     pub environment: BTreeMap<String, String>,
-    /// What `${secret:NAME}` may read. Never written with the rest: it has an object of its own.
+    /// The values of `${secret:NAME}`. They are never written with the rest: they have an object of
+    /// their own.
     #[serde(skip)]
     pub secrets: Secrets,
     /// Replaces `target.url` (`--url`).
@@ -113,9 +114,9 @@ pub struct Scenario {
     pub name: String,
     /// The system under test.
     pub target: Target,
-    /// At least one; their names are unique.
+    /// The phases, at least one; their names are unique.
     pub phases: Vec<LoadPhase>,
-    /// At least one; their names are unique and the weights above zero.
+    /// The flows, at least one; their names are unique and the weights above zero.
     pub flows: Vec<Flow>,
     /// Data files; empty if no template draws rows.
     pub data: Vec<DataFile>,
@@ -132,7 +133,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// The steps of a flow or group, or those with a name: what `of NAME` means.
+    /// Returns the steps of a flow or group, or those with a name: the meaning of `of NAME`.
     pub fn named(&self, name: &str) -> Vec<(u16, u16)> {
         let mut found = Vec::new();
         for (flow_index, flow) in (0..).zip(&self.flows) {
@@ -145,13 +146,13 @@ impl Scenario {
         found
     }
 
-    /// Whether any phase is of this model.
+    /// True if any phase is of this model.
     pub fn has(&self, model: Model) -> bool {
         self.phases.iter().any(|phase| phase.model == model)
     }
 }
 
-/// What is watched while the target suffers.
+/// The group or service that is watched during the load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
     /// An Auto Scaling group, by name.
@@ -166,7 +167,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// `cluster/service`.
+    /// Reads `cluster/service`.
     pub fn service(text: &str) -> Option<Self> {
         let (cluster, service) = text.split_once('/')?;
         let fits = |name: &str| {
@@ -196,13 +197,13 @@ impl std::fmt::Display for Subject {
 pub struct Target {
     /// The base URL; the paths of steps follow its path.
     pub url: Url,
-    /// What is watched; without it only the load is judged.
+    /// The group or service that is watched; if `None`, only the load is judged.
     pub subject: Option<Subject>,
     /// Another group or service that this one stands for: differences are said before the run.
     pub like: Option<Subject>,
-    /// For the whole of one request, from sending to the last byte, redirects included.
+    /// Limit for one whole request, from sending to the last byte, redirects included.
     pub timeout: Duration,
-    /// For name, connection and TLS, within the whole.
+    /// Limit for name, connection and TLS together, within the whole.
     pub connect_timeout: Duration,
     /// Its addresses may be private ones, like an internal load balancer's.
     pub private: bool,
@@ -210,34 +211,34 @@ pub struct Target {
     pub headers: Vec<(String, Template)>,
     /// The HTTP version.
     pub http: Http,
-    /// How https is spoken.
+    /// Certificates and TLS versions for https.
     pub tls: Tls,
     /// The most redirects that are followed; beyond, the step fails.
     pub redirects: u32,
-    /// Each session keeps its cookies.
+    /// True if each session keeps its cookies.
     pub cookies: bool,
     /// Asks for gzip, br and zstd.
     pub compression: bool,
-    /// When connections are renewed.
+    /// The rules for renewing and sharing connections.
     pub connection: ConnectionPolicy,
 }
 
-/// Which HTTP is spoken.
+/// The HTTP version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Http {
-    /// Over TLS what the server prefers of 2 and 1.1; else 1.1.
+    /// HTTP/2 or 1.1 over TLS, as the server prefers; else 1.1.
     #[default]
     Auto,
     /// HTTP/1.1 only.
     One,
-    /// Without TLS by prior knowledge (h2c).
+    /// HTTP/2; without TLS by prior knowledge (h2c).
     Two,
 }
 
 /// Certificates and versions of TLS.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tls {
-    /// Nothing below 1.3.
+    /// True if TLS below 1.3 is refused.
     pub only_13: bool,
     /// PEM: trusted instead of the system's roots.
     pub ca: Option<Arc<Vec<u8>>>,
@@ -256,13 +257,13 @@ pub struct Identity {
     pub key: Arc<Vec<u8>>,
 }
 
-/// How long connections live, and who uses them. The defaults suit a load balancer that scales: its
-/// new addresses only get load from new connections.
+/// The lifetime of connections, and who shares them. The defaults suit a load balancer that scales:
+/// its new addresses only get load from new connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionPolicy {
-    /// When a new connection is opened.
+    /// The rule by which a new connection is opened.
     pub reuse: Reuse,
-    /// Who uses a connection.
+    /// The sessions that may use a connection.
     pub pool: Pool,
     /// Renewed between two requests, at this age give or take a fifth.
     pub max_age: Duration,
@@ -295,7 +296,7 @@ pub enum Reuse {
 pub enum Pool {
     /// Each session has its own connection, like a browser.
     Session,
-    /// Sessions of a worker take whatever connection is free.
+    /// Sessions of a worker take any free connection.
     Shared,
 }
 
@@ -320,7 +321,7 @@ impl std::fmt::Display for Url {
 }
 
 impl Url {
-    /// The `Host` header: the port only where it is not the scheme's own.
+    /// Returns the `Host` header: the port only where it is not the scheme's own.
     pub fn authority(&self) -> String {
         let own = if self.https { 443 } else { 80 };
         if self.port == own {
@@ -331,14 +332,14 @@ impl Url {
     }
 }
 
-/// Closed: so many sessions, each waiting for its answers. Open: so many iterations a second,
-/// whatever the target does.
+/// Closed: a number of sessions, each waiting for its answers. Open: a number of iterations a
+/// second, however the target answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Model {
-    /// Closed model: so many sessions.
+    /// Closed model: the level is a number of sessions.
     Users,
-    /// Open model: so many iterations per second.
+    /// Open model: the level is a number of iterations per second.
     Rate,
 }
 
@@ -364,7 +365,8 @@ pub struct LoadPhase {
     pub burst: bool,
 }
 
-/// Whether a text may name a phase, a flow or data.
+/// True if a text is a valid name of a phase, a flow or data: 1 to 64 letters, digits, `.`, `_` or
+/// `-`.
 fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text
@@ -373,16 +375,16 @@ fn is_name(text: &str) -> bool {
 }
 
 impl LoadPhase {
-    /// Ramp and hold together.
+    /// Returns the duration of ramp and hold together.
     pub fn duration(&self) -> Duration {
         self.ramp + self.hold
     }
 }
 
-/// What a phase is for. Inferred, in this order: level 0 after the highest level is cool-down; a
-/// first phase that only ramps, to below the highest level or to the level of the next phase, is
-/// warm-up; if every other phase is at one level, all are baseline; else the highest level is the
-/// spike, what precedes it baseline, what follows it recovery.
+/// The purpose of a phase. Inferred by the first rule that matches. Level 0 after the highest level
+/// is cool-down. A first phase that only ramps, to below the highest level or to the level of the
+/// next phase, is warm-up. If every other phase is at one level, all are baseline. Else the highest
+/// level is the spike, phases before it are baseline, and phases after it recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PhaseRole {
@@ -399,12 +401,12 @@ pub enum PhaseRole {
 }
 
 impl PhaseRole {
-    /// Warm-up and cool-down are shown, not judged.
+    /// True if the phase is judged: warm-up and cool-down are only shown.
     pub fn judged(self) -> bool {
         !matches!(self, Self::WarmUp | Self::CoolDown)
     }
 
-    /// The word of the scenario file, such as `warm-up`.
+    /// Returns the word of the scenario file, such as `warm-up`.
     pub fn word(self) -> &'static str {
         match self {
             Self::WarmUp => "warm-up",
@@ -421,9 +423,9 @@ impl PhaseRole {
 pub struct Flow {
     /// Names the flow in thresholds and reports.
     pub name: String,
-    /// How often the flow is picked, relative to the others; above zero.
+    /// The flow's weight when one is picked, relative to the others; above zero.
     pub weight: f64,
-    /// Between two steps and after the last one.
+    /// The pause between two steps and after the last one.
     pub think: Think,
     /// An iteration begins no sooner than this after the one before it began.
     pub pace: Option<Duration>,
@@ -440,7 +442,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// The data files that its steps and conditions draw from.
+    /// Returns the data files that its steps and conditions draw from.
     pub fn draws(&self) -> Vec<u16> {
         let mut data: Vec<u16> = self.steps.iter().flat_map(Step::draws).collect();
         data.extend(self.setup.draws());
@@ -460,14 +462,15 @@ pub enum Think {
     Constant(Duration),
     /// Evenly from the first to the second.
     Uniform(Duration, Duration),
-    /// With this mean: what independent visitors look like together. Cut at ten times the mean.
+    /// A random pause with this mean, exponentially distributed, like those of independent visitors
+    /// together. Cut at ten times the mean.
     Exponential(Duration),
     /// Mean and standard deviation; never below zero.
     Normal(Duration, Duration),
 }
 
 impl Think {
-    /// The average pause.
+    /// Returns the average pause.
     pub fn mean(self) -> Duration {
         match self {
             Self::None => Duration::ZERO,
@@ -484,21 +487,23 @@ pub struct ScalingExpectations {
     pub out_within: Duration,
     /// From the load drop to the first instance that leaves.
     pub in_within: InWithin,
-    /// No request fails because an instance goes away.
+    /// True to require that no request fails because an instance goes away.
     pub no_dropped_requests: bool,
     /// The response header that names the instance.
     pub instance_header: Option<String>,
-    /// How long after its first request an instance is fresh; not judged without.
+    /// The time after its first request during which an instance is fresh; `None` skips this
+    /// judgement.
     pub fresh_instances: Option<Duration>,
-    /// No instance leaves while the load still needs it.
+    /// True to require that no instance leaves while the load still needs it.
     pub no_early_scale_in: bool,
-    /// The group does not grow and shrink by turns under one load.
+    /// True to require that the group does not grow and shrink by turns under one load.
     pub no_flapping: bool,
-    /// At its maximum the target holds the spike's limits.
+    /// True to require that the target holds the spike's limits at its maximum size.
     pub holds_at_maximum: bool,
-    /// From the breach until what was launched serves; else as the spike's thresholds have it.
+    /// Limit for p95 from the breach until the launched instances serve; `None` takes the spike's
+    /// thresholds.
     pub p95_while_scaling: Option<Duration>,
-    /// A share from 0 to 1, in the same time; else as the spike's thresholds have it.
+    /// Limit for errors in the same time, a share from 0 to 1; `None` takes the spike's thresholds.
     pub errors_while_scaling: Option<f64>,
     /// Shares: of the time with too few instances, of the instance-minutes that nothing needed.
     pub under_provisioned: f64,

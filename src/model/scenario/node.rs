@@ -72,7 +72,7 @@ fn syntax_problem(text: &str, error: &serde_saphyr::Error) -> Problem {
         .help(help)
 }
 
-/// Syntax errors have a line and a column, but not always bytes.
+/// Returns the place of a syntax error. It has a line and a column, but not always bytes.
 fn syntax_span(text: &str, location: &Location) -> Range<usize> {
     if location.span().byte_offset().is_some() {
         return span_of(location);
@@ -199,7 +199,7 @@ fn key_text(key: Node) -> Option<String> {
 }
 
 impl Node {
-    /// What to call it when something else was wanted.
+    /// Returns the name of this kind of value, for a problem that wanted another kind.
     pub(super) fn kind(&self) -> &'static str {
         match self.value {
             NodeValue::Null => "nothing",
@@ -211,8 +211,8 @@ impl Node {
         }
     }
 
-    /// Where a caret helps most: a map or list is pointed at by its beginning, not by all its
-    /// lines.
+    /// Returns the range that a caret should mark. A map or list is marked at its beginning, not on
+    /// all its lines.
     pub(super) fn place(&self) -> Range<usize> {
         match &self.value {
             NodeValue::Map(entries) => entries

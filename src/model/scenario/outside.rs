@@ -1,4 +1,4 @@
-//! What a scenario's text may read from outside: `${NAME}`, and `${secret:NAME}`.
+//! References from a scenario's text to external values: `${NAME}`, and `${secret:NAME}`.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ const OWN_ACCESS: [&str; 5] = [
     "GITHUB_TOKEN",
 ];
 
-/// What stands in the text from `${` to `}`.
+/// A reference in the text, from `${` to `}`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reference<'t> {
     Variable(&'t str),
@@ -47,7 +47,8 @@ fn is_variable_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Whether a variable carries this machine's own access, as the entry of the list that says so.
+/// Returns the entry of the list that forbids this variable, because it holds this machine's own
+/// access; `None` if no entry matches.
 pub(super) fn own_access(name: &str) -> Option<&'static str> {
     OWN_ACCESS
         .into_iter()
@@ -57,8 +58,8 @@ pub(super) fn own_access(name: &str) -> Option<&'static str> {
         })
 }
 
-/// Every secret that a text names, wherever: what must be kept before anything of the text is
-/// shown.
+/// Returns every secret that a text names, in any place. The secrets must be kept before anything
+/// of the text is shown.
 pub fn secrets_named(text: &str) -> BTreeSet<&str> {
     let starts = text.match_indices("${secret:").map(|(at, _)| &text[at..]);
     let written = starts.filter_map(|rest| rest.get(..=rest.find('}')?));

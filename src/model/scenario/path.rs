@@ -13,7 +13,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The text as one part of a path or query: only letters, digits and `-._~` stay.
+/// Returns the text as one part of a path or query: only letters, digits and `-._~` stay.
 pub fn percent_encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
@@ -26,7 +26,8 @@ pub(super) fn read(
     let template = body::compile(reader, text, Escape::Percent, known, &|part| {
         part.as_bytes().to_vec()
     })?;
-    // What a value brings cannot be judged yet; one at the beginning must bring the whole path.
+    // The text of a value is not known yet. A raw value at the beginning must bring the whole path,
+    // so it stands for `/` here.
     let whole: String = template
         .segments
         .iter()

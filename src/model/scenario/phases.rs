@@ -14,7 +14,7 @@ const HIGHEST: f64 = 10_000_000.0;
 /// Long enough for any page, short enough for a CI job.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// What holds for all phases.
+/// Settings that apply to all phases.
 pub(super) struct Common {
     pub mixed_models: bool,
     pub grace: Duration,
@@ -47,7 +47,7 @@ struct PhaseDraft {
     role: Option<PhaseRole>,
 }
 
-/// The phases; of faulty ones at least their names.
+/// Returns the phases; of faulty ones at least their names.
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node, common: &Common) -> Vec<LoadPhase> {
     let before = reader.problems.len();
     let items = reader.items(node, "phases", "{ name: sustained, users: 500, hold: 10m }");
@@ -192,7 +192,7 @@ fn rate(reader: &mut Reader<'_>, node: &Node) -> Option<f64> {
     }
 }
 
-/// Reads `200/s` and `12000/min` as so many per second.
+/// Reads `200/s` and `12000/min` as a rate per second.
 pub fn parse_rate(text: &str) -> Result<f64, (String, String)> {
     const FORM: &str = "write it like `200/s` or `12000/min`";
     let (number, unit) = text
@@ -292,14 +292,14 @@ fn with_roles(drafts: Vec<PhaseDraft>) -> Vec<LoadPhase> {
     drafts.into_iter().zip(roles).map(phase).collect()
 }
 
-/// What of a phase its role depends on.
+/// The properties of a phase that decide its role.
 #[derive(Debug, Clone, Copy)]
 struct PhaseShape {
     level: f64,
     holds: bool,
 }
 
-/// The rule is written on [`PhaseRole`].
+/// Infers the roles by the rule on [`PhaseRole`].
 fn infer_roles(shapes: &[PhaseShape]) -> Vec<PhaseRole> {
     let peak = shapes.iter().map(|shape| shape.level).fold(0.0, f64::max);
     let first_peak = shapes

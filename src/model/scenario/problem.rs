@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-/// What is wrong, where, and what to write instead.
+/// A fault in the text, its place, and the text to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Bytes of the text.
@@ -18,7 +18,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem without a label and without help.
+    /// Returns a problem without a label and without help.
     pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
         Self {
             span,
@@ -45,7 +45,7 @@ impl Problem {
     }
 }
 
-/// All problems as text, like rustc's.
+/// Returns all problems as text, like rustc's.
 pub fn render(file: &str, text: &str, problems: &[Problem], colour: bool) -> String {
     let renderer = if colour {
         Renderer::styled()
@@ -73,7 +73,7 @@ fn render_one(renderer: &Renderer, file: &str, text: &str, problem: &Problem) ->
     renderer.render(&[group])
 }
 
-/// The span on character boundaries inside the text, so that rendering cannot fail.
+/// Returns the span on character boundaries inside the text, so that rendering cannot fail.
 fn inside(text: &str, span: &Range<usize>) -> Range<usize> {
     let start = text.floor_char_boundary(span.start);
     let end = text.ceil_char_boundary(span.end.max(span.start));

@@ -32,18 +32,18 @@ pub(super) struct Reader<'a> {
     substitutions: &'a Substitutions,
     open: ReadFile<'a>,
     pub problems: Vec<Problem>,
-    /// What `${NAME}` held, for the names that were read.
+    /// The values of `${NAME}`, for the names that were read.
     pub used: BTreeMap<String, String>,
-    /// What `${secret:NAME}` held.
+    /// The values of `${secret:NAME}`, for the names that were read.
     pub secrets: Secrets,
-    /// Where each name was read, by `${NAME}` and by `${secret:NAME}`.
+    /// The places where each name was read: variables here, secrets below.
     read: Vec<(String, Range<usize>)>,
     secrets_read: Vec<(String, Range<usize>)>,
     /// The files that were read, by the names in the text.
     pub files: FileContents,
 }
 
-/// Whether `${secret:NAME}` may stand in a text.
+/// The use of a text: `${secret:NAME}` may only stand in a text that is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Sent,
@@ -56,12 +56,12 @@ pub(super) struct Text {
     pub value: String,
     pub span: Range<usize>,
     written: String,
-    /// Where the bytes of `value` begin in the file, when they stand there unchanged.
+    /// The offset of `value` in the file, if its bytes stand there unchanged.
     begin: Option<usize>,
 }
 
 impl Text {
-    /// As it stands in the file: what may be shown.
+    /// Returns the text as it stands in the file: this form may be shown.
     pub(super) fn written(&self) -> &str {
         &self.written
     }
@@ -70,7 +70,7 @@ impl Text {
         self.value != self.written
     }
 
-    /// The place of a part of the value.
+    /// Returns the place of a part of the value.
     pub(super) fn part(&self, range: Range<usize>) -> Range<usize> {
         self.begin.map_or_else(
             || self.span.clone(),
@@ -78,7 +78,8 @@ impl Text {
         )
     }
 
-    /// A problem whose message and help may quote the value, unless that came from the environment.
+    /// Returns a problem whose message and help may quote the value, unless that came from the
+    /// environment.
     pub(super) fn refuse(
         &self,
         wanted: &str,
@@ -93,7 +94,7 @@ impl Text {
         }
     }
 
-    /// A message that may quote the value, unless that came from the environment.
+    /// Returns a message that may quote the value, unless that came from the environment.
     pub(super) fn said(&self, message: impl Into<String>, wanted: &str) -> String {
         if self.substituted() {
             format!(
@@ -150,7 +151,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The content of a file that the text names, and its name.
+    /// Returns the content of a file that the text names, and its name.
     pub(super) fn file(&mut self, node: &Node) -> Option<(String, Arc<Vec<u8>>)> {
         let text = self.text(node)?;
         if let Some(known) = self.files.get(&text.value) {
@@ -176,7 +177,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `off`, or how many are followed.
+    /// Reads `off`, or the number of redirects that are followed.
     pub(super) fn redirects(&mut self, node: &Node) -> Option<u32> {
         let text = self.text(node)?;
         let limit = if text.value == "off" {
@@ -195,7 +196,7 @@ impl<'a> Reader<'a> {
         limit
     }
 
-    /// What `--url` said.
+    /// Returns the value of `--url`.
     pub(super) fn url_option(&self) -> Option<&'a str> {
         self.substitutions.url.as_deref()
     }
@@ -204,7 +205,7 @@ impl<'a> Reader<'a> {
         self.problems.push(problem);
     }
 
-    /// The map's members; unknown, repeated, empty and missing ones are reported.
+    /// Returns the map's members; unknown, repeated, empty and missing ones are reported.
     pub(super) fn members<'n>(&mut self, node: &'n Node, object: &Object) -> Members<'n> {
         let NodeValue::Map(entries) = &node.value else {
             self.wrong_kind(
@@ -262,7 +263,7 @@ impl<'a> Reader<'a> {
         !empty
     }
 
-    /// The items of a list; an empty one is reported.
+    /// Returns the items of a list; an empty one is reported.
     pub(super) fn items<'n>(&mut self, node: &'n Node, what: &str, example: &str) -> &'n [Node] {
         match &node.value {
             NodeValue::List(items) if !items.is_empty() => items,
@@ -290,12 +291,12 @@ impl<'a> Reader<'a> {
         self.report(problem.help(format!("write it like `{example}`")));
     }
 
-    /// Any scalar as text, with `${NAME}` replaced.
+    /// Reads any scalar as text, with `${NAME}` replaced.
     pub(super) fn text(&mut self, node: &Node) -> Option<Text> {
         self.scalar(node, Place::Shown)
     }
 
-    /// The same for what goes to the target, or is compared with its answer: a secret may stand in
+    /// Reads a text that goes to the target, or is compared with its answer: a secret may stand in
     /// it.
     pub(super) fn sent(&mut self, node: &Node) -> Option<Text> {
         self.scalar(node, Place::Sent)
@@ -326,7 +327,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// `1.10` must not become `1.1` when it is a name or a header; an alias has no text of its own.
+    /// Returns a scalar as written. `1.10` must not become `1.1` when it is a name or a header; an
+    /// alias has no text of its own.
     fn as_in_file(&self, node: &Node, value: &impl Display) -> String {
         match self.source.get(node.span.clone()) {
             Some(slice) if !slice.is_empty() && !slice.starts_with(['*', '!', '&']) => {
@@ -375,7 +377,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A duration in which something must be able to happen.
+    /// Reads a duration above zero.
     pub(super) fn positive_duration(&mut self, node: &Node) -> Option<Duration> {
         let duration = self.duration(node)?;
         if duration.is_zero() {
@@ -388,7 +390,7 @@ impl<'a> Reader<'a> {
         Some(duration)
     }
 
-    /// A number, also when it comes from `${NAME}`.
+    /// Reads a number, also when it comes from `${NAME}`.
     pub(super) fn number<N: FromStr>(
         &mut self,
         node: &Node,
@@ -446,7 +448,7 @@ fn unknown_key(entry: &Entry, object: &Object) -> Problem {
     }
 }
 
-/// The known name that was probably meant.
+/// Returns the known name that was probably meant.
 pub(super) fn closest<'n>(
     written: &str,
     known: impl IntoIterator<Item = &'n str>,

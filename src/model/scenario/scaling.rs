@@ -1,4 +1,4 @@
-//! What the group is expected to do.
+//! Reads what the scenario expects of the group's scaling.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::{InWithin, Problem, ScalingExpectations, Target};
 
 /// Three datapoints of a minute, the usual alarm of a target-tracking policy.
 const OUT_WITHIN: Duration = Duration::from_mins(3);
-/// What caches and connection pools need to fill.
+/// A minute lets caches and connection pools fill.
 const FRESH: Duration = Duration::from_mins(1);
-/// Of the time, and of the instance-minutes: what a policy of AWS's defaults reaches around a spike
-/// of minutes.
+/// Default limits: `UNDER` is a share of the time, `OVER` of the instance-minutes. A policy with
+/// AWS's defaults reaches them around a spike of minutes.
 const UNDER: f64 = 0.25;
 const OVER: f64 = 0.75;
 
@@ -85,7 +85,7 @@ pub(super) fn read(
     }
 }
 
-/// `off`, or a duration.
+/// Reads `off`, or a duration.
 fn fresh_instances(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
     let text = reader.text(node)?;
     if text.value == "off" {
@@ -103,7 +103,7 @@ fn fresh_instances(reader: &mut Reader<'_>, node: &Node) -> Option<Duration> {
     found
 }
 
-/// `5%`, as a share.
+/// Reads `5%`, as a share.
 fn share(reader: &mut Reader<'_>, node: &Node) -> Option<f64> {
     let text = reader.text(node)?;
     let found = text

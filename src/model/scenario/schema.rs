@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::fields::{Field, FieldKind, Object, SCENARIO};
 
-/// Draft 2020-12. Editors complete and explain with it; `read` checks more than a schema can say.
+/// Returns the JSON schema, Draft 2020-12. Editors complete and explain with it; `read` checks more
+/// than a schema can say.
 pub fn json_schema() -> Value {
     let mut definitions = Map::new();
     let mut root = object(&SCENARIO, &mut definitions);
@@ -45,7 +46,7 @@ fn object(object: &Object, definitions: &mut Map<String, Value>) -> Value {
 
 fn reference(to: &Object, definitions: &mut Map<String, Value>) -> Value {
     if !definitions.contains_key(to.name) {
-        // There before its fields are read: a step may hold steps.
+        // The entry is made before its fields are read, because a step may hold steps.
         definitions.insert(to.name.to_owned(), Value::Null);
         let definition = object(to, definitions);
         definitions.insert(to.name.to_owned(), definition);
@@ -140,7 +141,7 @@ fn status() -> Value {
 }
 
 impl Field {
-    /// What to write, in a word or two, for the reference page.
+    /// Returns the kind of value in a word or two, for the reference page.
     #[cfg(test)]
     fn form(&self) -> String {
         match &self.kind {
@@ -187,7 +188,7 @@ mod tests {
             .join(file)
     }
 
-    /// With `UPDATE_DOCS=1` the page is written instead of compared.
+    /// Compares the page with the committed one. With `UPDATE_DOCS=1` the page is written instead.
     fn same_as_committed(file: &str, wanted: &str) {
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(docs(file), wanted).unwrap();

@@ -9,7 +9,7 @@ use super::{Body, Capture, Check, Condition, Template, Think};
 /// One request of a flow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// As written, or `GET /path`.
+    /// The name as written, or `GET /path`.
     pub name: String,
     /// The step's own `group`, or that of the nearest block; `None` outside of groups.
     pub group: Option<String>,
@@ -34,8 +34,8 @@ pub struct Step {
 }
 
 impl Step {
-    /// What is counted by name: the checks, then the captures, then what can go wrong with any
-    /// step.
+    /// Returns the names that are counted: the checks, then the captures, then the faults that any
+    /// step can have.
     pub fn check_names(&self) -> Vec<String> {
         let checks = self.checks.iter().map(|check| check.name.clone());
         let captures = self
@@ -46,7 +46,7 @@ impl Step {
         checks.chain(captures).chain(always).collect()
     }
 
-    /// The data files it draws from.
+    /// Returns the data files it draws from.
     pub fn draws(&self) -> Vec<u16> {
         let headers = self.headers.iter().map(|(_, value)| value);
         let body = self.body.iter().map(|body| &body.content);
@@ -59,7 +59,7 @@ impl Step {
             .collect()
     }
 
-    /// Whether the answer's body is looked at, and must be kept.
+    /// True if a check or capture reads the body, so that it must be kept.
     pub fn needs_body(&self) -> bool {
         self.checks.iter().any(Check::needs_body) || self.captures.iter().any(Capture::needs_body)
     }
@@ -70,7 +70,7 @@ impl Step {
 pub struct Block {
     /// The block is skipped if it does not hold; `None` always carries it out.
     pub condition: Option<Condition>,
-    /// How many times; 1 is the rule, 0 an empty block.
+    /// Number of times that the actions are carried out; usually 1, and 0 for an empty block.
     pub repeat: u32,
     /// Requests and inner blocks, in order.
     pub actions: Vec<Action>,
@@ -86,7 +86,7 @@ pub enum Action {
 }
 
 impl Block {
-    /// The data files that its conditions draw from.
+    /// Returns the data files that its conditions draw from.
     pub fn draws(&self) -> Vec<u16> {
         let mut data: Vec<u16> = self.condition.iter().flat_map(Condition::draws).collect();
         for action in &self.actions {
@@ -97,7 +97,7 @@ impl Block {
         data
     }
 
-    /// How many requests one pass makes, at most.
+    /// Returns the most requests that one pass makes, with every condition true.
     pub fn requests(&self) -> u64 {
         let requests_of = |action: &Action| match action {
             Action::Request(_) => 1,
@@ -139,7 +139,7 @@ impl Method {
         Self::Options,
     ];
 
-    /// The word on the wire, such as `GET`.
+    /// Returns the word on the wire, such as `GET`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -152,7 +152,7 @@ impl Method {
         }
     }
 
-    /// Its key in the file.
+    /// Returns the method's key in the file.
     pub fn key(self) -> &'static str {
         match self {
             Self::Get => "get",

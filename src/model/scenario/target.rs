@@ -110,7 +110,7 @@ fn target_url(
     }
 }
 
-/// The group or service that is tested, and the one that it is compared with.
+/// Returns the group or service that is tested, and the one that it is compared with.
 fn subjects(reader: &mut Reader<'_>, members: &Members<'_>) -> (Option<Subject>, Option<Subject>) {
     let group = members
         .get("group")
@@ -142,7 +142,7 @@ fn subjects(reader: &mut Reader<'_>, members: &Members<'_>) -> (Option<Subject>,
     (subject, like)
 }
 
-/// On unless the file says otherwise.
+/// Reads a switch that is on unless the file says otherwise.
 fn boolean(reader: &mut Reader<'_>, members: &Members<'_>, name: &str) -> bool {
     members
         .get(name)
@@ -256,7 +256,7 @@ fn not_pem(reader: &mut Reader<'_>, node: &Node, name: &str, what: &str) {
     )));
 }
 
-/// A `url` without a value has been reported already.
+/// True if the URL is missing; a `url` without a value has been reported already.
 fn has_no_url(entry: &Entry) -> bool {
     match &entry.node.value {
         NodeValue::Map(entries) => !entries.iter().any(|entry| entry.key == "url"),

@@ -1,9 +1,9 @@
 //! Texts with `{{ }}` in them, compiled to segments when the file is read: a request only puts
 //! bytes together.
 //!
-//! Every name is looked up here, before the run: a value that no earlier step captures, or a column
-//! that its data file does not have, is a problem of the file. The place a value goes to decides
-//! how it is escaped.
+//! Every name is looked up here, before the run. A value that no earlier step captures, or a column
+//! that its data file does not have, is a problem of the file. The place of a value decides how it
+//! is escaped.
 
 use std::ops::Range;
 
@@ -27,22 +27,22 @@ pub enum Segment {
     Value(Expression, Escape),
 }
 
-/// How a value fits into its place.
+/// The encoding that a value needs at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escape {
-    /// As it is.
+    /// The value as it is.
     Raw,
-    /// As one part of a path, or one value of a query or form.
+    /// Percent-encoded as one part of a path, or one value of a query or form.
     Percent,
     /// Inside a JSON string.
     JsonText,
-    /// As a JSON value of its own: numbers stay numbers.
+    /// A JSON value of its own: numbers stay numbers.
     Json,
-    /// Without what would end a header.
+    /// Without the characters that would end a header.
     Header,
 }
 
-/// What stands between the braces.
+/// The expression between the braces.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expression {
     /// A quoted text, a number or a truth value.
@@ -61,7 +61,7 @@ pub enum Expression {
     Now(Now),
     /// The session's number, from 0, over all tasks.
     Session,
-    /// How many iterations the session has begun, from 0.
+    /// Number of the iteration within its session, from 1.
     Iteration,
     /// The same value, as text.
     AsText(Box<Expression>),
@@ -93,7 +93,7 @@ pub enum Now {
     Millis,
 }
 
-/// What a template may name at its place.
+/// Names that a template may use at its place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TemplateScope<'a> {
     /// Captured by a step before it.
@@ -102,7 +102,7 @@ pub(super) struct TemplateScope<'a> {
 }
 
 impl Template {
-    /// A template that never changes.
+    /// Returns a template that never changes.
     pub fn text(text: impl Into<Vec<u8>>) -> Self {
         let text = text.into();
         Self {
@@ -114,7 +114,7 @@ impl Template {
         }
     }
 
-    /// The bytes, if nothing in them changes.
+    /// Returns the bytes, if nothing in them changes.
     pub fn constant(&self) -> Option<&[u8]> {
         match self.segments.as_slice() {
             [] => Some(&[]),
@@ -147,14 +147,14 @@ impl Template {
         })
     }
 
-    /// The data files it draws from.
+    /// Returns the data files it draws from.
     pub fn data(&self) -> Vec<u16> {
         self.expressions().flat_map(Expression::data).collect()
     }
 }
 
 impl Expression {
-    /// The data files that it draws from, by index; one may come several times.
+    /// Returns the data files that it draws from, by index; one may come several times.
     pub(super) fn data(&self) -> Vec<u16> {
         match self {
             Self::Column(data, _) => vec![*data],
@@ -165,7 +165,7 @@ impl Expression {
     }
 }
 
-/// What is wrong inside a text, and what to write.
+/// A fault in a text, with its place and the text to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TemplateFault {
     pub range: Range<usize>,
@@ -232,7 +232,7 @@ pub(super) fn parse(
     Ok(template)
 }
 
-/// The `}}` that is not inside quotes.
+/// Returns the `}}` that is not inside quotes.
 fn closing(text: &str) -> Option<usize> {
     let mut quoted = false;
     for (at, c) in text.char_indices() {
@@ -245,7 +245,7 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-/// One expression, in a part of a text.
+/// Reads one expression, in a part of a text.
 pub(super) fn expression(
     text: &str,
     range: Range<usize>,
@@ -442,7 +442,7 @@ fn bounds(arguments: &str) -> Option<Vec<i64>> {
         .collect()
 }
 
-/// The items of a list in brackets.
+/// Returns the items of a list in brackets.
 fn literals(arguments: &str) -> Option<Vec<Literal>> {
     let list = arguments.trim().strip_prefix('[')?.strip_suffix(']')?;
     split(list)
@@ -451,7 +451,7 @@ fn literals(arguments: &str) -> Option<Vec<Literal>> {
         .collect()
 }
 
-/// At commas outside quotes.
+/// Splits at commas outside quotes.
 fn split(list: &str) -> Vec<&str> {
     let (mut items, mut from, mut quoted) = (Vec::new(), 0, false);
     for (at, c) in list.char_indices() {
@@ -468,7 +468,7 @@ fn split(list: &str) -> Vec<&str> {
     items
 }
 
-/// `"text"`, a number, `true` or `false`.
+/// Reads `"text"`, a number, `true` or `false`.
 pub(super) fn literal(text: &str) -> Option<Literal> {
     if let Some(inner) = text
         .strip_prefix('"')

@@ -42,7 +42,7 @@ fn problems_in(text: &str, substitutions: &Substitutions) -> String {
     }
 }
 
-/// A valid file around the lines under test.
+/// Returns a valid file around the lines under test.
 fn with(lines: &str) -> String {
     format!(
         "name: x\ntarget: {{ url: http://shop, group: shop }}\nphases: [{{ users: 1, hold: 1s }}]\nsteps: [{{ get: / }}]\n{lines}\n"

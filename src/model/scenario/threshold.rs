@@ -3,25 +3,25 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A threshold, as parsed. `text` is what the user wrote, and what every report shows.
+/// A threshold, as parsed. `text` is the user's own text, which every report shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
-    /// As written, such as `p95 < 500ms in spike`.
+    /// The text as written, such as `p95 < 500ms in spike`.
     pub text: String,
     /// The number that is judged.
     pub metric: ThresholdMetric,
     /// The flow, group or step it is about; `None` is all of them.
     pub of: Option<String>,
-    /// How the number compares with the limit.
+    /// The comparison of the number with the limit.
     pub comparison: ThresholdOperator,
     /// Microseconds for latencies, a fraction of one for shares, per second for rates.
     pub limit: f64,
     /// The part of the run that is judged.
     pub scope: ThresholdScope,
-    /// It must hold in every window of this length, in whole seconds.
+    /// Length of the windows in whole seconds; the threshold must hold in every one.
     pub within: Option<u32>,
-    /// The run is stopped as soon as it fails, but not before so much of its phase (or the run) has
-    /// passed.
+    /// The run is stopped as soon as the threshold fails, but not before this much of its phase (or
+    /// of the run) has passed.
     pub abort_after: Option<std::time::Duration>,
 }
 

@@ -38,7 +38,7 @@ pub(super) fn read(
     }
 }
 
-/// The scenario is complete only when nothing was reported.
+/// Reads the scenario; it is complete only if nothing was reported.
 fn scenario(reader: &mut Reader<'_>, root: &Node) -> Option<Scenario> {
     if !matches!(root.value, NodeValue::Map(_)) {
         let problem = Problem::new(
@@ -94,7 +94,7 @@ fn scenario(reader: &mut Reader<'_>, root: &Node) -> Option<Scenario> {
     })
 }
 
-/// A share of nothing would never be known.
+/// Reports a threshold on checks where there is none: a share of nothing would never be known.
 fn report_checks_without_any(
     reader: &mut Reader<'_>,
     members: &Members<'_>,
@@ -128,7 +128,7 @@ fn report_checks_without_any(
     }
 }
 
-/// `p95 of checkout` must mean one thing.
+/// Reports ambiguous names: `p95 of checkout` must mean one thing.
 fn report_ambiguous_names(reader: &mut Reader<'_>, members: &Members<'_>, flows: &[Flow]) {
     let Some(place) = members.entry("flows").map(|entry| entry.key_span.clone()) else {
         return;

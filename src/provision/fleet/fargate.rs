@@ -22,21 +22,21 @@ use cloud::aws::{Aws, explain};
 
 /// The container of the task definition: never `containers[0]`, for AWS adds side-cars of its own.
 pub const CONTAINER: &str = "generator";
-/// Tells a task which slot is its own, and us whose a task is.
+/// The variable that tells a task its slot, and us which slot a task belongs to.
 const SLOT: &str = "SPIKEPROOF_SLOT";
 
 /// A new role is known everywhere only after a while; until then RunTask cannot assume it.
 const ROLE_SETTLES: Duration = Duration::from_mins(1);
-/// How long an answer that may hide a task is asked for again: an outage that lasts longer costs an
-/// attempt.
+/// Time for which a call is repeated while its answer may hide a task. An outage that lasts longer
+/// costs an attempt.
 const CLEARS_UP: Duration = Duration::from_secs(30);
 const BEFORE_ASKING_AGAIN: Duration = Duration::from_secs(2);
-/// DescribeTasks takes so many at once.
+/// The most tasks of one DescribeTasks.
 const DESCRIBED_AT_ONCE: usize = 100;
 /// StopTask gives a task 30 s, and detaching its network interface takes its time after that.
 const STOPPING: Duration = Duration::from_mins(3);
 
-/// Where tasks are placed; from the module's outputs and the chosen subnets.
+/// The network and cluster of the tasks; from the module's outputs and the chosen subnets.
 #[derive(Debug, Clone)]
 pub struct Placement {
     /// Name or ARN of the run's ECS cluster.
@@ -56,7 +56,7 @@ pub struct FargateFleet {
     orders: Orders,
     /// The latest task of each slot.
     slots: BTreeMap<u32, String>,
-    /// When each task was made and stopped, replaced ones included: that is what is billed.
+    /// The times when each task was made and stopped, including replaced ones: these are billed.
     bills: BTreeMap<String, Bill>,
 }
 
@@ -67,7 +67,7 @@ struct Bill {
 }
 
 impl FargateFleet {
-    /// A fleet without tasks yet; calls nothing.
+    /// Returns a fleet without tasks yet; calls nothing.
     pub fn new(aws: &Aws, placement: Placement, orders: Orders) -> Self {
         let client = Client::new(&aws.sdk);
         Self {
@@ -95,8 +95,8 @@ impl FargateFleet {
         Ok(tasks)
     }
 
-    /// Every task of the run's cluster that is not stopped: also those whose RunTask answer was
-    /// lost.
+    /// Returns every task of the run's cluster that is not stopped: also those whose RunTask answer
+    /// was lost.
     async fn alive(&self) -> Result<Vec<String>, FleetError> {
         let mut found = Vec::new();
         let mut token = None;
@@ -138,8 +138,8 @@ impl FargateFleet {
         Ok(asked.send().await)
     }
 
-    /// Before a slot gets another task: one whose answer was lost for good may be there, and costs
-    /// as much as any.
+    /// Stops twins before a slot gets another task. A task whose launch was never answered may
+    /// exist, and costs as much as any.
     async fn stop_twins(&mut self, slot: u32) -> Result<(), FleetError> {
         let twins = self.describe(&self.alive().await?).await?;
         for twin in twins.iter().filter(|task| slot_of(task) == Some(slot)) {
@@ -260,7 +260,7 @@ impl Fleet for FargateFleet {
         }
         let states = self.slots.iter().map(|(slot, arn)| {
             let task = tasks.iter().find(|task| task.task_arn() == Some(arn));
-            // Not described yet: ECS is eventually consistent.
+            // A task is not described yet: ECS is eventually consistent.
             let status = task.map_or(TaskStatus::Starting("accepted".to_owned()), status);
             TaskState {
                 slot: *slot,
@@ -305,7 +305,8 @@ impl Fleet for FargateFleet {
                 .filter(|task| task.desired_status() != Some("STOPPED"))
             {
                 let arn = task.task_arn().unwrap_or_default();
-                // One that has just ended is no error; one that cannot be stopped is asked again.
+                // A task that has just ended is no error; a task that cannot be stopped is asked
+                // again.
                 drop(
                     self.client
                         .stop_task()
@@ -333,7 +334,7 @@ impl Fleet for FargateFleet {
 
 type RunTaskAnswer = Result<RunTaskOutput, SdkError<RunTaskError, HttpResponse>>;
 
-/// Nobody knows whether it was carried out.
+/// True if it is unknown whether the call was carried out.
 fn is_unclear(error: &SdkError<RunTaskError, HttpResponse>) -> bool {
     match error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// What becomes of one call.
+/// The outcome of one call.
 enum Said {
     Answer(u16, Value),
     Lost,
@@ -98,7 +98,7 @@ impl Ecs {
         )
     }
 
-    /// The tokens of all RunTask calls.
+    /// Returns the tokens of all RunTask calls.
     fn tokens(&self) -> Vec<String> {
         let heard = self.heard.lock().unwrap();
         let asked = heard.iter().filter(|(action, _)| action == "RunTask");

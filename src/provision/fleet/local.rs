@@ -15,8 +15,8 @@ use model::redact;
 /// A generator flushes and ends within a second or two of SIGTERM; then it is killed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a generator takes over from our environment: it is told everything else, as in AWS. Our
-/// environment holds the scenario's secrets and the caller's credentials.
+/// Variables that a generator inherits from our environment. It is told everything else, as in AWS:
+/// our environment holds the scenario's secrets and the caller's credentials.
 const INHERITED: [&str; 8] = [
     "HOME",
     "PATH",
@@ -34,14 +34,14 @@ pub struct LocalFleet {
     binary: PathBuf,
     /// `file:///...`
     channel: String,
-    /// Where each task's log goes.
+    /// The folder for each task's log.
     folder: PathBuf,
     orders: Orders,
     children: Vec<(u32, Child)>,
 }
 
 impl LocalFleet {
-    /// A fleet without processes yet; `folder` takes their logs.
+    /// Returns a fleet without processes yet; `folder` takes their logs.
     pub fn new(binary: PathBuf, channel: String, folder: PathBuf, orders: Orders) -> Self {
         Self {
             binary,
@@ -114,7 +114,7 @@ impl Fleet for LocalFleet {
         Ok(())
     }
 
-    /// This machine is paid for already.
+    /// Returns no time: this machine is paid for already.
     fn billed(&self) -> Vec<Duration> {
         Vec::new()
     }

@@ -1,7 +1,7 @@
-//! Where generators run: Fargate tasks, or child processes on this machine.
+//! Runs the generators: Fargate tasks, or child processes on this machine.
 //!
-//! A fleet starts tasks by slot, tells what became of them, and stops them all. Everything else
-//! (plan, start, stop order, results) goes through the channel.
+//! A fleet starts tasks by slot, reports their states, and stops them all. Everything else (plan,
+//! start, stop order, results) goes through the channel.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use cloud::aws::explain;
 pub mod fargate;
 pub mod local;
 
-/// What became of a slot's task, as its platform says.
+/// The state of a slot's task, as its platform reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskState {
     /// The task's slot, from 0.
@@ -26,15 +26,15 @@ pub struct TaskState {
 /// The life of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskStatus {
-    /// On its way: the platform's own word.
+    /// The task is starting, with the platform's own word.
     Starting(String),
-    /// It runs; whether it is ready is on the channel.
+    /// The task runs; the channel tells whether it is ready.
     Running,
-    /// It has ended.
+    /// The task has ended.
     Stopped {
         /// Exit code and reason of the platform.
         why: String,
-        /// It ended with exit code 0.
+        /// True if it ended with exit code 0.
         succeeded: bool,
     },
 }
@@ -56,7 +56,7 @@ pub enum FleetError {
     /// Tasks did not stop in time.
     #[error("StopTask: {tasks} tasks have not stopped after {} s", after.as_secs())]
     StillStopping {
-        /// How many still run.
+        /// Number of tasks that still run.
         tasks: usize,
         /// The time that was waited.
         after: Duration,
@@ -74,14 +74,14 @@ pub enum FleetError {
     Process(#[from] std::io::Error),
 }
 
-/// What every task of a run is told when it is started.
+/// The parameters that every task of a run gets when it is started.
 #[derive(Debug, Clone)]
 pub struct Orders {
     /// The run's id.
     pub run: String,
     /// The orchestration that starts the task: a task of an older epoch ends.
     pub epoch: u64,
-    /// After this a task ends whatever happens.
+    /// The time after which a task ends in any case.
     pub max_lifetime: Duration,
 }
 
@@ -92,13 +92,13 @@ pub trait Fleet: Send + Sync {
     /// stopped task; `attempt` (from 1) tells the two apart on the channel.
     async fn launch(&mut self, slot: u32, attempt: u32) -> Result<String, FleetError>;
 
-    /// The state of every slot's latest task.
+    /// Returns the state of every slot's latest task.
     async fn tasks(&mut self) -> Result<Vec<TaskState>, FleetError>;
 
     /// Asks every task to stop, and returns when none is alive or the fleet's own patience has
     /// ended.
     async fn stop(&mut self, why: &str) -> Result<(), FleetError>;
 
-    /// How long each task has been billed so far.
+    /// Returns the time for which each task has been billed so far.
     fn billed(&self) -> Vec<Duration>;
 }

@@ -1,10 +1,10 @@
-//! What a run may have left, from its journal alone. Pure, and on the safe side: what was meant
-//! counts as made.
+//! Lists the resources that a run may have left, from its journal alone. Pure, and on the safe
+//! side: an intended resource counts as made.
 
 use super::names::{ResourceNames, Thing};
 use super::record::Record;
 
-/// Everything intended and not proven gone since, in the order of deletion.
+/// Returns every resource intended and not proven gone since, in the order of deletion.
 pub fn leftovers(records: &[Record]) -> Vec<Thing> {
     let mut left: Vec<Thing> = Vec::new();
     let mut names = None;
@@ -30,8 +30,8 @@ pub fn leftovers(records: &[Record]) -> Vec<Thing> {
     left
 }
 
-/// An apply was begun, and neither its end nor a finished run is in the journal: what it was making
-/// may still appear.
+/// True if an apply was begun, and neither its end nor a finished run is in the journal. Its
+/// resources may still appear.
 pub fn unsettled(records: &[Record]) -> bool {
     let begun = records
         .iter()
@@ -173,8 +173,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(12))]
 
-        /// Whatever is torn off or flipped, the records before it stand and none is misread: so
-        /// everything that was meant in the surviving prefix and not gone is still listed.
+        /// However the bytes are torn off or flipped, the records before them stand and none is
+        /// misread. So every resource that the surviving prefix intends, and does not report gone,
+        /// is still listed.
         #[test]
         fn damage_costs_only_what_follows_it(tail in prop::collection::vec(any_record(), 0..8), mask in 1_u8..=255) {
             let mut records = vec![begun()];

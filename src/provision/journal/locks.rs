@@ -1,9 +1,9 @@
 //! Two locks in a run's folder, both the kernel's: a process that is killed releases them.
 //!
 //! `owner.lock` is held by the process that drives the run: the orchestrator, or one reaper.
-//! `work.lock` is held by the driver *and inherited by everything terraform starts*: while it is
+//! `work.lock` is held by the driver *and inherited by everything terraform starts*. While it is
 //! held, something of the run is alive on this host, and a second terraform would only fight the
-//! first. Neither says anything of other hosts: the lease does.
+//! first. Neither lock tells anything about other hosts: the lease does.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -68,7 +68,7 @@ const RUN: &str = "the run";
 const REAPER: &str = "a reaper";
 
 impl LockHolder {
-    /// This process.
+    /// Returns the worker that is this process.
     fn this(role: LockRole) -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
             .unwrap_or_else(|_| "this host".to_owned());
@@ -119,13 +119,13 @@ impl std::fmt::Display for LockHolder {
     }
 }
 
-/// True if a process drives the run. Looks without taking: a guard may be waiting for the same lock.
+/// True if a process drives the run. It does not take the lock: a guard may be waiting for it.
 pub fn is_driven(folder: &Path) -> bool {
     let file = File::open(folder.join(OWNER));
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// An error if the owner lock says nothing: it was deleted, is another user's, or lies on a file
+/// Fails if the owner lock tells nothing: it was deleted, is another user's, or lies on a file
 /// system without locks.
 pub fn tells(folder: &Path) -> io::Result<()> {
     let file = OpenOptions::new()
@@ -150,14 +150,14 @@ pub fn wait_until_orphaned(folder: &Path) -> io::Result<()> {
 pub struct Worker {
     /// The process id.
     pub pid: u32,
-    /// In clock ticks since the host was started.
+    /// Start of the process in clock ticks since the host was started.
     pub started: u64,
     /// The id of the host's boot: process ids start anew with each.
     pub boot: String,
 }
 
 impl Worker {
-    /// The process of this number, if there is one.
+    /// Returns the process of this number, if there is one.
     pub fn of(pid: u32) -> Option<Self> {
         Some(Self {
             pid,
@@ -172,7 +172,7 @@ impl Worker {
     }
 }
 
-/// Field 22 of `/proc/PID/stat`; the name before it may hold anything, blanks and brackets
+/// Reads field 22 of `/proc/PID/stat`. The name before it may hold anything, spaces and parentheses
 /// included.
 fn started(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -211,9 +211,9 @@ impl WorkLock {
         }
     }
 
-    /// A descriptor of the same lock that child processes inherit. Drop it as soon as the child has
-    /// been started: until then every other child would inherit it too (harmless, but it would be
-    /// waited for).
+    /// Returns a descriptor of the same lock that child processes inherit. Drop it as soon as the
+    /// child has been started: until then every other child would inherit it too (harmless, but it
+    /// would be waited for).
     pub fn inheritable(&self) -> io::Result<OwnedFd> {
         Ok(rustix::io::dup(&self.0)?)
     }
@@ -229,7 +229,7 @@ impl WorkLock {
     }
 }
 
-/// The process that worked under the lock last.
+/// Returns the process that worked under the lock last.
 pub fn worker(folder: &Path) -> Option<Worker> {
     serde_json::from_slice(&std::fs::read(folder.join(WORK)).ok()?).ok()
 }

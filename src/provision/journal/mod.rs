@@ -1,8 +1,7 @@
-//! What we meant and what we did; what may be left.
+//! Records of intents and results, and from them the resources that may be left.
 //!
-//! One append-only file per run. A line is on the disk before the deed it announces, so that
-//! whoever reads the journal later, on a machine that lost power, knows of everything that may
-//! exist.
+//! One append-only file per run. A line is on the disk before the action that it announces. So the
+//! journal names everything that may exist, even if the machine lost power.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -120,8 +119,8 @@ impl Journal {
             _owner: owner,
         };
         if let Err(error) = journal.begin(folder, first) {
-            // Nothing has been begun, and a folder that says nothing would be taken for one that
-            // was damaged.
+            // Nothing has begun yet. A folder without a record would later be taken for a damaged
+            // one.
             for name in [HEAD, JOURNAL, locks::OWNER] {
                 drop(std::fs::remove_file(folder.join(name)));
             }
@@ -145,7 +144,8 @@ impl Journal {
         self.write(first)
     }
 
-    /// Takes over an existing run. What follows the first bad record is cut off.
+    /// Takes over an existing run. A last line that was not finished is cut off; damaged lines are
+    /// kept.
     pub fn open(folder: &Path) -> JournalResult<(Self, Vec<Record>)> {
         let owner = locks::own(folder, LockRole::Reaper)?;
         let path = folder.join(JOURNAL);
@@ -162,7 +162,7 @@ impl Journal {
                 folder: folder.to_owned(),
             });
         }
-        // What a newer version wrote, or a bad disk spoilt, is evidence.
+        // Lines of a newer version, and lines that a bad disk damaged, are kept as evidence.
         if good < bytes.len() && !is_damaged(&bytes, good) {
             file.set_len(good as u64)
                 .and_then(|()| file.sync_data())
@@ -185,7 +185,8 @@ impl Journal {
         let line = record::encode(self.sequence, &record)?;
         let before = self.file.metadata().map_err(io("read", &self.path))?.len();
         if let Err(mut source) = self.append(&line, before) {
-            // What a run of a full disk still has to write is how it is destroyed.
+            // On a full disk the run must still write how it is destroyed, so the reserve is
+            // released.
             if source.kind() == std::io::ErrorKind::StorageFull {
                 self.path.parent().into_iter().for_each(reserve::release);
                 source = match self.append(&line, before) {
@@ -203,7 +204,7 @@ impl Journal {
         Ok(())
     }
 
-    /// The disk was full, and the reserve is used: nothing new may be begun.
+    /// True if the disk was full and the reserve is used: then nothing new may begin.
     pub fn is_full(&self) -> bool {
         self.full
     }
@@ -226,11 +227,11 @@ impl Journal {
 pub struct Found {
     /// The run's folder.
     pub folder: PathBuf,
-    /// The records up to the first bad one, without taking the run over: the first from its copy,
-    /// where the journal does not give it; empty when nothing could be read.
+    /// The records up to the first bad one, without taking the run over. If the journal gives none,
+    /// the first record comes from its copy; empty if nothing could be read.
     pub records: Vec<Record>,
-    /// No line, or not every whole line, could be read: what it and those behind it said is not
-    /// known. (A torn last line said nothing that had begun.)
+    /// True if no line, or not every whole line, could be read: the rest of the journal is unknown.
+    /// (A torn last line announced nothing that had begun.)
     pub damaged: bool,
 }
 
@@ -250,18 +251,19 @@ impl Found {
     }
 }
 
-/// Behind the good bytes stands more than a line that was being written.
+/// True if there is more after the good bytes than a line that was being written.
 fn is_damaged(bytes: &[u8], good: usize) -> bool {
     bytes.get(good..).is_some_and(|rest| rest.contains(&b'\n'))
 }
 
-/// The whole records of a run's journal, without becoming its owner. Empty where there is none.
+/// Returns the whole records of a run's journal, without becoming its owner. Empty where there is
+/// none.
 pub fn read(folder: &Path) -> Vec<Record> {
     Found::of(folder.to_owned()).records
 }
 
-/// Every run below `runs`, oldest first. Folders that cannot be read are listed without records: a
-/// broken journal may still be a run that left something.
+/// Returns every run below `runs`, oldest first. Folders that cannot be read are listed without
+/// records: a broken journal may still be a run that left something.
 pub fn folders(runs: &Path) -> JournalResult<Vec<Found>> {
     let entries = match std::fs::read_dir(runs) {
         Ok(entries) => entries,
@@ -285,8 +287,8 @@ pub fn folders(runs: &Path) -> JournalResult<Vec<Found>> {
     Ok(found)
 }
 
-/// Where runs are kept: as asked, or below the user's state folder. `env` reads an environment
-/// variable.
+/// Returns the folder of all runs: as asked, or below the user's state folder. `env` reads an
+/// environment variable.
 pub fn runs_dir(
     asked: Option<&Path>,
     env: impl Fn(&str) -> Option<std::ffi::OsString>,
@@ -310,7 +312,8 @@ pub fn runs_dir(
     Ok(state.join("spikeproof/runs"))
 }
 
-/// What a run was begun as: its journal's first record, unless that is damaged.
+/// Returns the settings that the run began with: its journal's first record, unless that is
+/// damaged.
 pub fn head(records: &[Record]) -> Option<&record::Run> {
     records.iter().find_map(|record| match record {
         Record::Run(run) => Some(run),
@@ -318,13 +321,14 @@ pub fn head(records: &[Record]) -> Option<&record::Run> {
     })
 }
 
-/// The same for a run that others may have begun: with its region and profile, where this
-/// environment has another.
+/// Returns the same command for a run that others may have begun. It sets the run's region, profile
+/// and endpoint if this environment has others.
 pub fn reap_command_of(runs: &Path, run: &record::Run) -> String {
     in_its_place(run, |name| std::env::var(name).ok()) + &reap_command(runs, &run.run)
 }
 
-/// What stands before a command that would look elsewhere without it.
+/// Returns the variables to set before a command, such as `AWS_REGION=...`, where this environment
+/// would lead it elsewhere.
 fn in_its_place(run: &record::Run, env: impl Fn(&str) -> Option<String>) -> String {
     let set = |name: &str| env(name).filter(|value| !value.is_empty());
     let region = set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION"));
@@ -349,8 +353,8 @@ fn in_its_place(run: &record::Run, env: impl Fn(&str) -> Option<String>) -> Stri
     before
 }
 
-/// What to type to remove whatever a run has left, from any folder of this host, in the environment
-/// that it ran in.
+/// Returns the command that removes everything a run has left. It works from any folder of this
+/// host, in the environment that the run had.
 pub fn reap_command(runs: &Path, run: &RunId) -> String {
     let usual = runs_dir(None, |name| {
         std::env::var_os(name).filter(|_| name != "SPIKEPROOF_RUNS_DIR")
@@ -364,7 +368,7 @@ pub fn reap_command(runs: &Path, run: &RunId) -> String {
     }
 }
 
-/// For a shell.
+/// Quotes a text for a shell.
 fn quoted(text: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@".contains(letter);
     if text.chars().all(plain) {

@@ -9,9 +9,9 @@ use model::units::RunId;
 /// IAM path of the roles.
 pub const ROLE_PATH: &str = "/spikeproof/";
 
-/// On everything a run makes; its value is the run id.
+/// The tag of everything a run makes; its value is the run id.
 pub const RUN_TAG: &str = "spikeproof:run";
-/// What the names of buckets, repositories and log groups begin with.
+/// The start of the names of buckets.
 pub const BUCKET_PREFIX: &str = "spikeproof-";
 /// The start of the names of repositories.
 pub const REPOSITORY_PREFIX: &str = "spikeproof/";
@@ -33,7 +33,7 @@ impl std::fmt::Display for Thing {
     }
 }
 
-/// What a run makes. The order is the order in which they can be deleted.
+/// The kinds of resources that a run makes, in the order in which they can be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResourceKind {
@@ -57,7 +57,7 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
-    /// The words for people, for example `ECR repository`.
+    /// Returns the words for people, for example `ECR repository`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Tasks => "tasks of cluster",
@@ -94,7 +94,7 @@ pub struct ResourceNames {
 }
 
 impl ResourceNames {
-    /// All names of this run.
+    /// Returns all names of this run.
     pub fn of(run: &RunId) -> Self {
         Self {
             cluster: run.to_string(),
@@ -108,7 +108,7 @@ impl ResourceNames {
         }
     }
 
-    /// Everything, in the order of deletion.
+    /// Returns all things, in the order of deletion.
     pub fn things(&self) -> Vec<Thing> {
         let thing = |kind, name: &str| Thing {
             kind,

@@ -12,7 +12,8 @@ use model::outcome::Exit;
 use model::redact;
 use model::units::RunId;
 
-/// Who ran, where, against what. Account and region let a later reap refuse the wrong credentials.
+/// The identity of a run: its account, place and target. Account and region let a later reap refuse
+/// the wrong credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// The run's id.
@@ -31,7 +32,7 @@ pub struct Run {
     /// The boot of the host that began it: a lock is valid on that host and boot only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<String>,
-    /// `AWS_PROFILE`: whoever reaps it later may have another.
+    /// `AWS_PROFILE`: a later reap may run with another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     /// When the run began.
@@ -44,7 +45,7 @@ pub struct Run {
 pub enum Record {
     /// The first line: the run itself.
     Run(Run),
-    /// One thing is about to be made by us.
+    /// We are about to make one thing.
     Intent {
         /// The thing that is about to be made.
         thing: Thing,
@@ -90,14 +91,15 @@ pub enum Record {
 /// Eight digits and a space, three times.
 const HEADER: usize = 27;
 
-/// What a reap needs as it is: kinds, names and places, none of which a scenario can put a secret
-/// into.
+/// Fields that are written without redaction, because a reap needs them. They are kinds, names and
+/// places; a scenario cannot put a secret into any of them.
 const FIXED: [&str; 11] = [
     "record", "run", "region", "account", "endpoint", "boot", "profile", "kind", "name", "arn",
     "exit",
 ];
 
-/// One line, with its line feed. A door of redaction: reasons and URLs are whatever somebody said.
+/// Writes one line, with its line feed. The text is redacted here, because reasons and URLs come
+/// from outside.
 pub fn encode(sequence: u64, record: &Record) -> Result<Vec<u8>, serde_json::Error> {
     // A record whose fixed words are kept is always one again.
     let clean = redact::message(record, &FIXED);
@@ -113,7 +115,7 @@ pub fn encode(sequence: u64, record: &Record) -> Result<Vec<u8>, serde_json::Err
     .into_bytes())
 }
 
-/// The records up to the first bad one, and how many bytes they take.
+/// Returns the records up to the first bad one, and how many bytes they take.
 pub fn decode(bytes: &[u8]) -> (Vec<Record>, usize) {
     let mut records = Vec::new();
     let mut good = 0;
@@ -142,7 +144,7 @@ fn line(bytes: &[u8], sequence: u64) -> Option<(Record, usize)> {
     Some((record, end + 1))
 }
 
-/// Eight hexadecimal digits and a space.
+/// Reads eight hexadecimal digits and a space.
 fn hex(field: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(field).ok()?.strip_suffix(' ')?;
     u64::from_str_radix(digits, 16).ok()
@@ -156,7 +158,7 @@ mod tests {
     #[test]
     fn reasons_and_urls_lose_their_secrets_and_what_a_reap_needs_stays() {
         let mut secrets = redact::Secrets::default();
-        // One of them is, unluckily, what the journal itself says.
+        // One of the secrets is, by coincidence, a text that the journal itself contains.
         secrets.insert("WHY", "c4nary-of-the-journal");
         secrets.insert("WORD", "sp-j0urna1wrd");
         redact::keep(&secrets);

@@ -1,4 +1,4 @@
-//! Disk space that is reserved while there is some, so that a full disk cannot keep a run from being
+//! Disk space that is reserved at the start, so that a full disk cannot keep a run from being
 //! destroyed.
 
 use std::fs::OpenOptions;
@@ -8,9 +8,11 @@ use std::path::Path;
 
 /// The file that takes the space, in the run's folder.
 const RESERVE: &str = "ballast";
-/// The logs of a destroy, the state's last copies and the report: a tenth of it.
+/// The size of the reserve. The logs of a destroy, the state's last copies and the report take a
+/// tenth of it.
 const SIZE: u64 = 4 << 20;
-/// A run needs this to begin with: terraform's logs and state, the packed image, what is watched.
+/// Free space that a run needs to begin: terraform's logs and state, the packed image, and the
+/// watch's recordings.
 const LEAST: u64 = 64 << 20;
 
 /// The kind of file system that a folder is on, as far as it matters to locks and durability.
@@ -20,7 +22,7 @@ pub enum FileSystem {
     Disk,
     /// Locks and durability are another machine's.
     Network,
-    /// Gone with the power.
+    /// A file system in memory: it is lost with the power.
     Memory,
 }
 
@@ -44,14 +46,14 @@ pub fn release(folder: &Path) {
     drop(std::fs::remove_file(folder.join(RESERVE)));
 }
 
-/// The free bytes for an ordinary user, if they are too few to begin with.
+/// Returns the free bytes for an ordinary user, if they are too few to begin with.
 pub fn shortage(folder: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(folder).ok()?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     (free < LEAST).then_some(free)
 }
 
-/// The kind of file system that a folder is on.
+/// Returns the kind of file system that a folder is on.
 pub fn file_system(folder: &Path) -> FileSystem {
     // statfs(2): NFS, SMB, SMB2, tmpfs.
     const NETWORK: [u64; 3] = [0x6969, 0x517b, 0xfe53_4d42];

@@ -1,4 +1,4 @@
-//! What kind of failure terraform speaks of. Its diagnostics are prose: words decide, as they were
+//! Classifies terraform's failures. Its diagnostics are prose, so known words decide, as they were
 //! seen (see `docs/teardown.md`). Pure.
 
 use cloud::aws::failure::Failure;
@@ -136,7 +136,7 @@ const WORDS: &[(Failure, &[&str])] = &[
     ),
 ];
 
-/// The failure that a diagnostic, or the plain text of `init`, speaks of.
+/// Returns the failure that a diagnostic, or the plain text of `init`, speaks of.
 pub fn failure(said: &str) -> Failure {
     let said = said.to_lowercase();
     WORDS

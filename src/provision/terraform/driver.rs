@@ -74,7 +74,7 @@ pub struct Outputs {
     pub log_group: String,
 }
 
-/// How one command of terraform ended.
+/// The result of one terraform command.
 #[derive(Debug, Clone)]
 pub struct Finished {
     /// Exit code 0. For a destroy this proves nothing: over an empty state it is 0 too.
@@ -83,18 +83,18 @@ pub struct Finished {
     pub cancelled: bool,
     /// Errors and warnings, in order; the first 200.
     pub diagnostics: Vec<Diagnostic>,
-    /// How many resources were created, changed or deleted.
+    /// Number of resources that were created, changed or deleted.
     pub resources: usize,
-    /// Those of a successful apply; `None` for other commands.
+    /// Outputs of a successful apply; `None` for other commands.
     pub outputs: Option<Outputs>,
     /// Everything terraform said.
     pub log: PathBuf,
 }
 
-/// In the run's folder.
+/// The folder of the module, in the run's folder.
 const MODULE: &str = "module";
 
-/// Whether terraform has been at work in a run's folder.
+/// True if terraform has been at work in a run's folder.
 pub fn has_module(folder: &Path) -> bool {
     folder.join(MODULE).is_dir()
 }
@@ -113,9 +113,9 @@ pub struct Terraform {
 }
 
 impl Terraform {
-    /// `user` is the environment we were started with. `listen` hears every message while terraform
-    /// runs. The lock is inherited by terraform and its plugins: it is free when none of them lives
-    /// any more, whatever became of us.
+    /// Makes the driver. `user` is the environment we were started with. `listen` gets every
+    /// message while terraform runs. The lock is inherited by terraform and its plugins: it is free
+    /// only when none of them lives, even if our process is gone.
     pub fn new(
         binary: Binary,
         folder: &Path,
@@ -169,8 +169,8 @@ impl Terraform {
             .ok_or(TerraformError::NoOutputs { log: finished.log })
     }
 
-    /// Destroys what the best state knows; `gently` makes few calls at a time. An interrupt does
-    /// not cancel it (it is what an interrupt asks for), only patience that has ended.
+    /// Destroys every resource in the best state; `gently` makes few calls at a time. An interrupt
+    /// does not cancel it, because an interrupt asks for it; only the end of the patience does.
     pub async fn destroy(
         &self,
         gently: bool,
@@ -247,14 +247,14 @@ fn write_variables(path: &Path, variables: &Variables) -> TerraformResult<()> {
         .mode(0o600)
         .open(path)
         .map_err(failed("create", path))?;
-    // One that was there before keeps its mode.
+    // A file that existed before keeps its mode, so it is set.
     file.set_permissions(std::fs::Permissions::from_mode(0o600))
         .map_err(failed("protect", path))?;
     file.write_all(&text).map_err(failed("write", path))
 }
 
-/// Two inits must not fill one plugin cache at the same time (terraform#31964). Free when the file
-/// is dropped.
+/// Locks the plugin cache until the file is dropped: two inits must not fill one cache at the same
+/// time (terraform#31964).
 async fn lock_cache(cache: PathBuf) -> TerraformResult<File> {
     std::fs::create_dir_all(&cache).map_err(failed("create", &cache))?;
     let path = cache.join(".spikeproof.lock");

@@ -12,8 +12,8 @@ struct FakeTerraform {
     terraform: Terraform,
 }
 
-/// A run folder and a fake terraform that records argv, environment and process group, then runs
-/// `script`.
+/// Returns a run folder and a fake terraform that records argv, environment and process group, then
+/// runs `script`.
 fn stage(script: &str) -> FakeTerraform {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("terraform");
@@ -306,7 +306,7 @@ async fn it_gave_up_unless_an_error_hides_what_was_made() {
             1,
             false,
         ),
-        // One of several is enough.
+        // One unclear error of several is enough.
         (&[denied, "rpc error: code = Unavailable"][..], 1, false),
     ] {
         assert_eq!(failed(errors, code).await, gave_up, "{errors:?} {code}");

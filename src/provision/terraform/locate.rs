@@ -10,14 +10,14 @@ use serde::Deserialize;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// What the module's `required_version` says.
+/// The oldest version that the module's `required_version` accepts.
 const OLDEST: (u64, u64) = (1, 5);
 
 /// terraform says its version within a second; what stands in for it in PATH may have to fetch it
 /// first.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Which of the two programs a binary is.
+/// The program that a binary is, of the two that are supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flavour {
     /// HashiCorp's `terraform`.
@@ -66,7 +66,8 @@ pub enum LocateError {
     },
 }
 
-/// The binary to use: `asked` (`--terraform`), or the first that exists in the documented order.
+/// Returns the binary to use: `asked` (`--terraform`), or the first that exists in the documented
+/// order.
 pub async fn locate(
     asked: Option<&Path>,
     env: impl Fn(&str) -> Option<OsString>,
@@ -129,8 +130,8 @@ struct VersionOutput {
     platform: String,
 }
 
-/// Where to look, in order. A path that somebody named is the only one: a typo must not pick
-/// another binary.
+/// Returns the paths to look at, in order. A path that the user named is the only one: a typo must
+/// not pick another binary.
 fn candidates(asked: Option<&Path>, env: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
     let set = |name: &str| env(name).filter(|value| !value.is_empty());
     if let Some(path) = asked

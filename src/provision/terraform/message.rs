@@ -1,4 +1,4 @@
-//! What terraform says with `-json`: one JSON object per line. Pure.
+//! The output of terraform with `-json`: one JSON object per line. Pure.
 //!
 //! Types and fields we do not know are kept as `Other`; a line that is no JSON (a crash, a
 //! wrapper's banner) as `Text`.
@@ -14,23 +14,23 @@ use serde_json::Value;
 pub enum Message {
     /// The first line: the program's version.
     Version {
-        /// For example `1.9.5`.
+        /// The version, for example `1.9.5`.
         version: String,
     },
     /// A resource is about to be created, changed or deleted.
     ApplyStart(ResourceChange),
-    /// It is still under way; comes every ten seconds.
+    /// The change is still under way; comes every ten seconds.
     ApplyProgress(ResourceChange),
-    /// It is done.
+    /// The change is done.
     ApplyComplete(ResourceChange),
-    /// It failed; a diagnostic follows.
+    /// The change failed; a diagnostic follows.
     ApplyErrored(ResourceChange),
     /// A resource is read.
     Refresh {
-        /// For example `aws_ecs_cluster.run`.
+        /// The resource, for example `aws_ecs_cluster.run`.
         address: String,
     },
-    /// How many resources a plan, apply or destroy is about.
+    /// Number of resources that a plan, apply or destroy is about.
     ChangeSummary {
         /// `plan`, `apply` or `destroy`.
         operation: String,
@@ -66,13 +66,13 @@ pub enum Message {
 /// One resource being created, updated or deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceChange {
-    /// For example `aws_ecs_cluster.run`.
+    /// The resource, for example `aws_ecs_cluster.run`.
     pub address: String,
     /// `create`, `update`, `delete`, ...
     pub action: String,
-    /// What AWS calls it, once known.
+    /// AWS's id of the resource, once known.
     pub id: Option<String>,
-    /// Since it began, in whole seconds.
+    /// Time since the change began, in whole seconds.
     pub elapsed: Duration,
 }
 
@@ -203,7 +203,7 @@ pub struct Lines {
 const LONGEST: usize = 8 * 1024 * 1024;
 
 impl Lines {
-    /// The lines that `bytes` completes.
+    /// Returns the lines that `bytes` completes.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         let mut parts = bytes.split(|byte| *byte == b'\n').peekable();
@@ -223,7 +223,7 @@ impl Lines {
         lines
     }
 
-    /// What is left when the file is complete.
+    /// Returns the unfinished last line, once the file is complete.
     pub fn take(&mut self) -> Option<String> {
         let line = std::mem::take(&mut self.partial);
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();

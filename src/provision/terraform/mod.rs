@@ -1,9 +1,9 @@
 //! The only driver of the terraform (or tofu) binary.
 //!
-//! Terraform is a guest that must be able to outlive us: it writes to a file, never to our pipe (a
-//! reader that dies would kill it in the middle of an apply), lives in its own process group, and
-//! is stopped by one SIGINT to its pid. What it says is evidence, not proof: the proof of a destroy
-//! is made elsewhere, by describing every name.
+//! Terraform must be able to outlive us. It writes to a file, never to our pipe (a reader that dies
+//! would kill it in the middle of an apply). It lives in its own process group, and is stopped by
+//! one SIGINT to its pid. Its output is evidence, not proof: the proof of a destroy is made
+//! elsewhere, by describing every name.
 
 pub mod diagnostic;
 pub mod driver;

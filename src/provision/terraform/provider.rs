@@ -1,4 +1,4 @@
-//! Where the AWS provider comes from: a folder that somebody prepared, or the registry through a
+//! The source of the AWS provider: a folder that the user prepared, or the registry through a
 //! shared cache.
 
 use std::ffi::OsString;
@@ -81,7 +81,7 @@ fn holds_provider(mirror: &Path, binary: &Binary) -> bool {
             .is_file()
 }
 
-/// The text of our own CLI configuration; none when the user's is in charge.
+/// Returns the text of our own CLI configuration; `None` if the user's is in charge.
 pub(super) fn configuration(source: &ProviderSource, flavour: Flavour) -> Option<String> {
     match source {
         ProviderSource::Configured(_) => None,

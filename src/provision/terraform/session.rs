@@ -8,8 +8,8 @@ use crate::journal::locks::WorkLock;
 use cloud::aws::Aws;
 use model::events::{Event, Events};
 
-/// Terraform for one command. Make it anew for each attempt: a session that has been renewed
-/// meanwhile is only in a new environment.
+/// Returns terraform for one command. Call it anew for each attempt: only a new environment has a
+/// renewed session.
 pub async fn in_folder(
     binary: &Binary,
     aws: &Aws,

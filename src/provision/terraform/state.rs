@@ -36,12 +36,12 @@ struct Resource {
     instances: serde_json::Value,
 }
 
-/// The state, if it is whole.
+/// Returns the state, if it is whole.
 fn whole(bytes: &[u8]) -> Option<StateFile> {
     serde_json::from_slice(bytes).ok()
 }
 
-/// The serial of a state that is whole.
+/// Returns the serial of a state that is whole.
 fn serial(bytes: &[u8]) -> Option<u64> {
     whole(bytes).map(|state| state.serial)
 }
@@ -74,18 +74,18 @@ pub fn keep(folder: &Path) -> io::Result<()> {
 pub enum Best {
     /// The state file is whole, and nothing newer is known.
     AsItIs,
-    /// It was missing, empty, torn or old; what had this serial is in its place.
+    /// The state was missing, empty, torn or old; the copy with this serial is in its place.
     Restored {
         /// The serial of the state that was put back.
         serial: u64,
     },
-    /// There is no whole state: terraform knows of nothing.
+    /// There is no whole state: terraform knows no resource.
     None,
 }
 
-/// Makes sure that terraform sees the best state there is: the highest serial among its file, our
-/// copies, what terraform saved beside its module, and what it could only print. Call it before a
-/// destroy, with no terraform running.
+/// Gives terraform the best state there is. That is the one with the highest serial among its file,
+/// our copies, the file that terraform saved beside its module, and its printed dumps. Call it
+/// before a destroy, with no terraform running.
 pub fn best_state(folder: &Path) -> io::Result<Best> {
     let path = folder.join(STATE);
     let own = std::fs::read(&path).ok().and_then(|bytes| whole(&bytes));
@@ -98,7 +98,7 @@ pub fn best_state(folder: &Path) -> io::Result<Best> {
     let best = others
         .into_iter()
         .filter_map(|bytes| Some((whole(&bytes)?, bytes)))
-        // Another lineage is another state's, whatever its serial.
+        // A state of another lineage is not a copy of this one, even with a higher serial.
         .filter(|(state, _)| own.as_ref().is_none_or(|own| own.lineage == state.lineage))
         .max_by_key(|(state, _)| state.serial);
     match (own, best) {
@@ -119,8 +119,8 @@ pub fn best_state(folder: &Path) -> io::Result<Best> {
     }
 }
 
-/// A state that came from elsewhere, such as the run's bucket, as one of the copies. Only if all
-/// that it has is the run's: whoever could write it must not decide what terraform deletes.
+/// Adopts a state from elsewhere, such as the run's bucket, as one of the copies. All of its
+/// resources must be the run's: its author must not decide what terraform deletes.
 pub fn adopt(folder: &Path, run: &RunId, bytes: &[u8]) -> io::Result<bool> {
     let Some(StateFile {
         serial, resources, ..
@@ -142,8 +142,8 @@ pub fn adopt(folder: &Path, run: &RunId, bytes: &[u8]) -> io::Result<bool> {
     Ok(true)
 }
 
-/// With a full disk terraform's last resort is to print the state: one line of its log, with a
-/// `state` object.
+/// Returns the states that terraform printed. With a full disk this is its last resort: one line of
+/// its log, with a `state` object.
 fn dumps(folder: &Path) -> Vec<Vec<u8>> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
@@ -162,10 +162,10 @@ fn dumps(folder: &Path) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Of the message, in terraform's words.
+/// Terraform's words that introduce its dump of the state.
 const DUMP: &str = "Emergency state dump";
 
-/// By serial, oldest first.
+/// Returns the copies by serial, oldest first.
 fn copies(folder: &Path) -> Vec<(u64, PathBuf)> {
     let Ok(entries) = std::fs::read_dir(folder.join(COPIES)) else {
         return Vec::new();

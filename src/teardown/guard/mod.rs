@@ -1,9 +1,9 @@
 //! The guard: a process of its own that destroys a run whose orchestrator was killed.
 //!
-//! It is `spikeproof reap RUN --when-orphaned`, blocked on the run's owner lock. The kernel releases
-//! that lock when the orchestrator ends, however it ends; a journal that says `finished` then ends
-//! the guard. The guard does not outlive the machine, the container or a CI job's end: after those
-//! the tasks' lease and `spikeproof reap` elsewhere help.
+//! It is `spikeproof reap RUN --when-orphaned`, blocked on the run's owner lock. The kernel
+//! releases that lock when the orchestrator ends, however it ends; a journal that says `finished`
+//! then ends the guard. The guard does not outlive the machine, the container or a CI job's end:
+//! after those the tasks' lease and `spikeproof reap` elsewhere help.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -23,13 +23,13 @@ mod orphaned;
 
 pub use orphaned::when_orphaned;
 
-/// In the run's folder.
+/// The name of the guard's output, in the run's folder.
 pub const LOG: &str = "guard.log";
 
 /// A guard that is not needed ends in milliseconds; a loaded machine takes longer.
 const EXIT: Duration = Duration::from_secs(5);
 
-/// What a guard is started with.
+/// The options that a guard is started with.
 #[derive(Debug, Clone)]
 pub struct GuardOptions {
     /// The run that it guards.
@@ -63,7 +63,7 @@ impl Guard {
         })
     }
 
-    /// Its process, if it still runs.
+    /// Returns the guard's process id, if it still runs.
     pub fn pid(&mut self) -> Option<u32> {
         if self.is_gone() {
             None
@@ -76,13 +76,13 @@ impl Guard {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
-    /// The file with the guard's output, in the run's folder.
+    /// Returns the file with the guard's output, in the run's folder.
     pub fn log(&self) -> PathBuf {
         self.options.folder.join(LOG)
     }
 
-    /// Replaces a guard that has ended, once. Returns what to tell the user: that it was replaced, or
-    /// once that there is none any more.
+    /// Replaces a guard that has ended, once. Returns the message for the user: that it was
+    /// replaced, or once that there is none any more.
     pub fn check(&mut self) -> Option<String> {
         if self.reported || !self.is_gone() {
             return None;
@@ -136,7 +136,7 @@ fn spawn(options: &GuardOptions) -> io::Result<Child> {
         !is_needed(&name.to_string_lossy()) && redact::holds_secret(&value.to_string_lossy())
     });
     let mut command = Command::new(std::env::current_exe()?);
-    // It lives longer than the run, and needs none of the scenario's secrets.
+    // The guard lives longer than the run, and needs none of the scenario's secrets.
     secrets.for_each(|(name, _)| {
         command.env_remove(name);
     });

@@ -14,7 +14,7 @@ use provision::journal::names::RUN_TAG;
 /// StopTask gives a task 30 s; detaching its network interface takes its time after that.
 const STOPPING: Duration = Duration::from_mins(3);
 
-/// As many as DeleteTaskDefinitions takes.
+/// The most revisions of one DeleteTaskDefinitions.
 const REVISIONS_AT_ONCE: usize = 10;
 
 impl Inventory {
@@ -50,7 +50,7 @@ impl Inventory {
         Ok(alive)
     }
 
-    /// At most a page of ListTasks: as many as DescribeTasks takes.
+    /// Returns at most a page of ListTasks: DescribeTasks takes no more.
     pub(super) async fn not_stopped(
         &self,
         cluster: &str,
@@ -69,8 +69,8 @@ impl Inventory {
             .await
             .map_err(call_failed("DescribeTasks"))?;
         let mut alive: Vec<Alive> = described.tasks().iter().filter_map(Alive::read).collect();
-        // One that is listed as running and that ECS cannot describe may run. One that has stopped
-        // is forgotten in time.
+        // A task that is listed as running but cannot be described may run. A stopped task is
+        // dropped from ECS's lists in time.
         if *desired == DesiredStatus::Running {
             let known: BTreeSet<&str> = described
                 .tasks()
@@ -102,8 +102,8 @@ impl Inventory {
                 });
             }
             for task in alive.iter().filter(|task| !task.asked_to_stop) {
-                // One that has just ended is no error; one that cannot be stopped is seen again
-                // next time.
+                // A task that has just ended is no error; a task that cannot be stopped is seen
+                // again next time.
                 let answer = self
                     .ecs
                     .stop_task()
@@ -173,7 +173,7 @@ impl Inventory {
         while let Some(arn) = pages.next().await {
             arns.push(arn.map_err(call_failed("ListTaskDefinitions"))?);
         }
-        // It is called a prefix: `sp-01j9z3k4m5-copy` would be a guest's.
+        // ECS takes the family as a prefix: `sp-01j9z3k4m5-copy` would be somebody else's.
         arns.retain(|arn| family_of(arn) == Some(family));
         Ok(arns)
     }
@@ -190,8 +190,8 @@ impl Inventory {
                 .await
                 .map_err(call_failed("DeregisterTaskDefinition"))?;
         }
-        // What is deregistered costs nothing and counts as gone; deleting it only tidies, so its
-        // failure is no failure.
+        // A deregistered revision costs nothing and counts as gone. Deleting it only tidies up, so
+        // its failure is ignored.
         let inactive = self
             .task_definitions(family, TaskDefinitionStatus::Inactive)
             .await?;
@@ -222,7 +222,7 @@ impl Inventory {
             .send()
             .await
             .map_err(call_failed("DescribeClusters"))?;
-        // It was there a moment ago: not knowing its tags is not knowing whose it is.
+        // It was there a moment ago: without its tags it is not known whose it is.
         let cluster = answer
             .clusters()
             .first()
@@ -275,7 +275,7 @@ fn run_of(tags: &[aws_sdk_ecs::types::Tag]) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// `arn:aws:ecs:eu-west-1:123456789012:task-definition/FAMILY:7`
+/// Returns the family of `arn:aws:ecs:eu-west-1:123456789012:task-definition/FAMILY:7`.
 fn family_of(arn: &str) -> Option<&str> {
     arn.rsplit_once('/')?.1.split(':').next()
 }

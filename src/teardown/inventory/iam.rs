@@ -5,7 +5,8 @@ use cloud::aws::query::{QueryError, Service, element, elements};
 use provision::journal::names::ROLE_PATH;
 
 impl Inventory {
-    /// Role names are one per account, whatever their path: one of another path is somebody else's.
+    /// Describes a role. Role names are unique in an account, regardless of their path: a role of
+    /// this name at another path is not ours.
     pub(super) async fn role(&self, name: &str) -> Result<Presence, InventoryError> {
         let answer = self
             .query
@@ -74,7 +75,8 @@ impl Inventory {
     }
 }
 
-/// The region whose tasks may take a run's role, as its trust says: `arn:aws:ecs:REGION:ACCOUNT:*`.
+/// Returns the region whose tasks may take a run's role, as its trust says:
+/// `arn:aws:ecs:REGION:ACCOUNT:*`.
 fn trusted_region(role: &str) -> Option<String> {
     let document = element(role, "AssumeRolePolicyDocument")?;
     let trust = percent_encoding::percent_decode_str(&document)

@@ -1,8 +1,8 @@
 //! Describes what exists of a run, service by service and name by name, and deletes it by name.
 //!
-//! This is the proof that a run left nothing: it needs no state, no journal and no terraform,
-//! because every name derives from the run id. Nothing is ever touched whose name does not contain
-//! the whole run id.
+//! This is the proof that a run left nothing. It needs no state, no journal and no terraform,
+//! because every name derives from the run id. A thing whose name does not contain the whole run id
+//! is never touched.
 
 use aws_sdk_ecs::error::SdkError;
 use aws_sdk_ecs::types::TaskDefinitionStatus;
@@ -22,15 +22,15 @@ mod iam;
 mod logs;
 mod s3;
 
-/// Whether a thing is there, with the answer that says so.
+/// The presence of a thing, with the answer that shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
-    /// It does not exist, or no longer.
+    /// The thing does not exist, or no longer.
     Gone {
         /// The call and its answer.
         evidence: String,
     },
-    /// It exists and is the run's.
+    /// The thing exists and is the run's.
     There {
         /// The call and its answer.
         evidence: String,
@@ -41,8 +41,7 @@ pub enum Presence {
         /// The call and its answer, and why it is not the run's.
         evidence: String,
     },
-    /// The run's, and the run is in another region: whatever is described here by its name proves
-    /// nothing.
+    /// The run is in another region: a thing described here by its name proves nothing.
     Elsewhere {
         /// The call and its answer, which tells the other region.
         evidence: String,
@@ -65,7 +64,7 @@ pub enum InventoryError {
         /// The SDK's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// An answer that lacks what it should have.
+    /// An answer without a part that it should have.
     #[error("{call}: {lacks}")]
     Incomplete {
         /// The operation, for example `DescribeClusters`.
@@ -82,9 +81,9 @@ pub enum InventoryError {
     /// Tasks were told to stop and are still there.
     #[error("{tasks} tasks have not stopped yet{}", refused.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
     StillStopping {
-        /// How many are still there.
+        /// Number of tasks that are still there.
         tasks: usize,
-        /// Why a `StopTask` was refused; `None` where none was.
+        /// Why a `StopTask` was refused; `None` if none was.
         #[source]
         refused: Option<Box<InventoryError>>,
     },
@@ -107,7 +106,7 @@ impl InventoryError {
     }
 }
 
-/// One run's things in AWS.
+/// The things of one run in AWS.
 #[derive(Debug, Clone)]
 pub struct Inventory {
     run: String,
@@ -120,7 +119,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// The things of one run, in the account and region of `aws`; calls nothing yet.
+    /// Returns the things of one run, in the account and region of `aws`; calls nothing yet.
     pub fn new(aws: &Aws, run: &RunId) -> Self {
         Self {
             run: run.to_string(),
@@ -132,7 +131,8 @@ impl Inventory {
         }
     }
 
-    /// For a run of which nothing but its id is known: a cluster called like a run may be anyone's.
+    /// Restricts the inventory to tagged things, for a run of which only the id is known. A cluster
+    /// called like a run may be anyone's.
     pub fn tagged_only(self) -> Self {
         Self {
             tagged_only: true,
@@ -202,8 +202,8 @@ impl Inventory {
         }
     }
 
-    /// Whether a thing that carries nothing but the run id for a name carries the run's tag too.
-    /// Everything else has `spikeproof` in its name or path.
+    /// True if a thing is the run's. With `tagged_only`, a thing whose whole name is the run id
+    /// must carry the run's tag. Everything else has `spikeproof` in its name or path.
     async fn is_ours(&self, thing: &Thing) -> Result<bool, InventoryError> {
         let tag = match thing.kind {
             _ if !self.tagged_only => return Ok(true),
@@ -221,7 +221,7 @@ impl Inventory {
         Ok(tag.as_ref() == Some(&self.run))
     }
 
-    /// Deletes a thing by its name. What is not there any more is deleted already.
+    /// Deletes a thing by its name. A thing that is no longer there counts as deleted.
     pub async fn delete(&self, thing: &Thing) -> Result<(), InventoryError> {
         if !thing.name.contains(&self.run) {
             return Err(InventoryError::Foreign(thing.clone()));
@@ -250,7 +250,8 @@ impl Inventory {
     }
 }
 
-/// By the length of a list: an empty one shows that nothing of the kind is there.
+/// Returns the presence by the length of a list: an empty one shows that nothing of the kind is
+/// there.
 fn presence(count: usize, call: &str, what: &str) -> Presence {
     let evidence = format!("{call}: {count} {what}");
     if count == 0 {
@@ -260,7 +261,8 @@ fn presence(count: usize, call: &str, what: &str) -> Presence {
     }
 }
 
-/// An answer that is not an error shows the thing; only "not found" shows that it is gone.
+/// Returns the presence by an answer. One that is not an error shows the thing; only "not found"
+/// shows that it is gone.
 fn found(call: &str, answer: Result<String, QueryError>) -> Result<Presence, InventoryError> {
     match answer {
         Ok(_) => Ok(Presence::There {
@@ -273,7 +275,7 @@ fn found(call: &str, answer: Result<String, QueryError>) -> Result<Presence, Inv
     }
 }
 
-/// A thing that is not there any more is deleted already.
+/// Accepts "not found": a thing that is no longer there is deleted already.
 fn delete_result<T>(answer: Result<T, QueryError>) -> Result<(), InventoryError> {
     match answer {
         Ok(_) => Ok(()),
@@ -282,7 +284,7 @@ fn delete_result<T>(answer: Result<T, QueryError>) -> Result<(), InventoryError>
     }
 }
 
-/// An SDK's error as ours, with the call that it belongs to.
+/// Converts an SDK's error to ours, with the call that it belongs to.
 pub(super) fn call_failed<E>(
     call: &'static str,
 ) -> impl FnOnce(SdkError<E, HttpResponse>) -> InventoryError

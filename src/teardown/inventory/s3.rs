@@ -1,4 +1,4 @@
-//! The run's bucket and what is in it.
+//! The run's bucket and its objects.
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
@@ -20,7 +20,7 @@ impl Inventory {
             }
             let page = page?;
             self.delete_objects(name, &elements(&page, "Key")).await?;
-            // What was listed is gone, so the next page is the first again.
+            // The listed objects are gone, so the next page is the first again.
             if element(&page, "IsTruncated").as_deref() != Some("true") {
                 break;
             }
@@ -41,7 +41,8 @@ impl Inventory {
         )
     }
 
-    /// A long run leaves thousands of intervals: one after the other they would take minutes.
+    /// Deletes objects, several at a time. A long run leaves thousands of intervals: one after the
+    /// other they would take minutes.
     pub(super) async fn delete_objects(
         &self,
         bucket: &str,

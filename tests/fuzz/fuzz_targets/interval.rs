@@ -1,4 +1,4 @@
-//! Any bytes as what a task reports: it is merged, or refused.
+//! Reads any bytes as the report of a task: it is merged, or refused.
 #![no_main]
 
 use spikeproof::measure::{Interval, Results};

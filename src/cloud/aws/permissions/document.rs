@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Role, STATEMENTS, Statement};
 
-/// The document of a role, as AWS takes it.
+/// Returns the document of a role, as AWS takes it.
 pub fn document(role: Role) -> String {
     let statement = STATEMENTS
         .iter()
@@ -21,7 +21,7 @@ pub fn document(role: Role) -> String {
 }
 
 impl Statement {
-    /// None where the role needs none of it.
+    /// Renders a statement; `None` if the role needs none of it.
     fn render(&self, role: Role) -> Option<Rendered> {
         let needs = self.needs.iter().filter(|need| need.who.contains(&role));
         let action: Vec<&str> = needs.map(|need| need.action).collect();

@@ -1,6 +1,6 @@
 //! The parts of the table: roles, callers, needs and statements.
 
-/// Who a document is for.
+/// The role that a document is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Role {
     /// Makes a run and destroys it: `spikeproof run` with its terraform.
@@ -17,7 +17,7 @@ impl Role {
     /// Every role, each with a document of its own in `terraform/permissions/`.
     pub const ALL: [Self; 4] = [Self::Operator, Self::Watcher, Self::Reaper, Self::Generator];
 
-    /// The name of its document, for example `operator`.
+    /// Returns the name of the role's document, for example `operator`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Operator => "operator",
@@ -35,11 +35,11 @@ pub enum CallOrigin {
     Us,
     /// Only terraform's AWS provider, while it makes, reads back or destroys.
     Terraform,
-    /// Nobody names it: AWS wants it beside another action.
+    /// No call names the action: AWS requires it in addition to another action.
     Beside,
 }
 
-/// One action that somebody needs.
+/// One action that a role needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Need {
     /// The IAM action, for example `ecs:RunTask`.

@@ -1,6 +1,6 @@
 //! Reads AWS's answers: elements of XML, and the code and message of an error. Pure.
 
-/// AWS's error code: `<Code>` in XML, `__type` in JSON.
+/// Returns AWS's error code: `<Code>` in XML, `__type` in JSON.
 pub(super) fn code(text: &str) -> Option<String> {
     if let Some(code) = element(text, "Code") {
         return Some(code);
@@ -25,12 +25,12 @@ pub(super) fn message(text: &str) -> String {
         .unwrap_or_else(|| text.chars().take(200).collect())
 }
 
-/// The text of the first `<name>` in an XML answer.
+/// Returns the text of the first `<name>` in an XML answer.
 pub fn element(xml: &str, name: &str) -> Option<String> {
     elements(xml, name).into_iter().next()
 }
 
-/// The texts of all `<name>` in an XML answer, whatever their depth.
+/// Returns the texts of all `<name>` in an XML answer, at any depth.
 pub fn elements(xml: &str, name: &str) -> Vec<String> {
     use quick_xml::events::Event;
     let mut reader = quick_xml::Reader::from_str(xml);
@@ -60,7 +60,7 @@ pub fn elements(xml: &str, name: &str) -> Vec<String> {
     }
 }
 
-/// One element with everything in it, whose name is that of an answer (`ListRolesResponse`,
+/// True for one whole element whose name is that of an answer (`ListRolesResponse`,
 /// `ListBucketResult`).
 pub(super) fn is_whole(xml: &str) -> bool {
     use quick_xml::events::Event;
@@ -88,7 +88,7 @@ pub(super) fn is_whole(xml: &str) -> bool {
     }
 }
 
-/// What `&#38;` or `&amp;` stands for.
+/// Returns the character that `&#38;` or `&amp;` stands for.
 fn character(entity: &quick_xml::events::BytesRef<'_>) -> Option<char> {
     if let Ok(Some(character)) = entity.resolve_char_ref() {
         return Some(character);

@@ -8,7 +8,7 @@ use super::super::{Problem, body};
 use super::Reader;
 
 impl Reader<'_> {
-    /// Header names and values, in the order written.
+    /// Reads header names and values, in the order written.
     pub(crate) fn headers(
         &mut self,
         node: Option<&Node>,
@@ -76,7 +76,7 @@ impl Reader<'_> {
     }
 }
 
-/// A token of RFC 9110.
+/// True if the name is a token of RFC 9110.
 pub(crate) fn is_header_name(name: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(token)

@@ -107,7 +107,7 @@ impl Reader<'_> {
         );
     }
 
-    /// A secret as a template means it: braces in it are no template.
+    /// Returns a secret in the form that a template needs: braces in it are no template.
     fn secret(&mut self, name: &str, span: Range<usize>) -> Option<String> {
         let Some(value) = self.substitutions.secrets.get(name) else {
             self.report_unset(name, span);
@@ -127,8 +127,8 @@ impl Reader<'_> {
         Some(value.replace("{{", "{{ \"{{\" }}"))
     }
 
-    /// A value that also stands in the file, in `--url` or in a variable would travel with the
-    /// plan.
+    /// Reports secrets that are also given in the clear. A value that also stands in the file, in
+    /// `--url` or in a variable would travel with the plan.
     pub(crate) fn report_secrets_in_the_clear(&mut self) {
         let url = self.substitutions.url.as_deref().unwrap_or_default();
         let mut found = Vec::new();

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::super::provider::ProviderSource;
 
-/// What is kept of the user's environment. Everything else, above all `TF_*`, could change what
-/// terraform does.
+/// Variables that terraform gets from the user's environment. All others, above all `TF_*`, could
+/// change its behavior.
 const KEPT: &[&str] = &["PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT"];
 const KEPT_PREFIXES: &[&str] = &["AWS_", "SSL_", "XDG_", "LC_"];
 const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
@@ -32,7 +32,8 @@ impl Subcommand {
     }
 }
 
-/// The arguments. No variable is among them: every user of the machine can read a command line.
+/// Returns the arguments. No variable is among them: every user of the machine can read a command
+/// line.
 pub(super) fn arguments(command: Subcommand) -> Vec<&'static str> {
     match command {
         // The state lies in the run's folder, beside the module. (`init -json` came later than
@@ -58,7 +59,7 @@ pub(super) fn arguments(command: Subcommand) -> Vec<&'static str> {
     }
 }
 
-/// The environment of terraform. Pure.
+/// Returns the environment of terraform. Pure.
 pub(super) fn environment(
     user: BTreeMap<OsString, OsString>,
     folder: &Path,

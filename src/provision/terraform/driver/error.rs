@@ -1,4 +1,4 @@
-//! How a command of terraform fails.
+//! Failures of a terraform command.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,13 +26,14 @@ pub enum TerraformError {
     Failed {
         /// The subcommand, for example `apply`.
         command: &'static str,
-        /// Its exit code; `None` where a signal ended it.
+        /// Its exit code; `None` if a signal ended it.
         code: Option<i32>,
-        /// Its first error; `None` where it gave none as a message.
+        /// Its first error; `None` if it gave none as a message.
         first: Option<Box<Diagnostic>>,
         /// The kind of the failure, by the text of that error.
         failure: Failure,
-        /// One of its errors leaves open what was made: another attempt may do better.
+        /// True if an error leaves it open which resources were made: another attempt may do
+        /// better.
         unclear: bool,
         /// The end of its output, for an error without a message.
         last_words: String,
@@ -65,9 +66,8 @@ impl TerraformError {
         }
     }
 
-    /// It said what was wrong and ended in order: it was neither killed nor told to stop, and
-    /// neither a provider that died nor an answer that was lost hides something that was made all
-    /// the same.
+    /// True if terraform said what was wrong and ended in order. It was neither killed nor told to
+    /// stop. No provider died and no answer was lost, so no resource was made unseen.
     pub fn gave_up(&self) -> bool {
         matches!(
             self,
@@ -81,7 +81,8 @@ impl TerraformError {
     }
 }
 
-/// A provider that died, a network that broke off, an AWS that failed or had too much to do.
+/// True for a provider that died, a network that broke off, or an AWS that failed or was
+/// overloaded.
 pub(super) fn leaves_open(error: &Diagnostic) -> bool {
     matches!(
         diagnostic::failure(&error.to_string()),
@@ -93,8 +94,8 @@ pub(super) fn what(first: Option<&Diagnostic>, last_words: &str) -> String {
     first.map_or_else(|| last_words.to_owned(), Diagnostic::to_string)
 }
 
-/// `init` speaks plain text: its error, without the frame drawn around it; else whatever it said
-/// last.
+/// Returns the error of `init`, which prints plain text, without the frame drawn around it; else
+/// the last lines.
 pub(super) fn last_words(log: &Path, status: ExitStatus) -> String {
     const MOST: usize = 4;
     let text = std::fs::read_to_string(log).unwrap_or_default();

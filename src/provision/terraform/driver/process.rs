@@ -19,11 +19,11 @@ use super::stop::StopSequence;
 use super::{Finished, Outputs, Terraform};
 use crate::journal::locks::Worker;
 
-/// How often the log is read and the state copied: often enough for a live view, rare enough to
-/// cost nothing.
+/// Interval at which the log is read and the state copied: often enough for a live view, rare
+/// enough to cost nothing.
 pub(super) const POLL: Duration = Duration::from_millis(100);
 
-/// Beyond these a person reads the log.
+/// The most diagnostics that are kept; beyond these a person reads the log.
 const MOST_DIAGNOSTICS: usize = 200;
 
 impl Terraform {
@@ -123,7 +123,7 @@ struct StreamSummary {
     outputs: Option<Outputs>,
 }
 
-/// `terraform-<n>.jsonl`, with the first number that is free.
+/// Creates `terraform-<n>.jsonl`, with the first number that is free.
 fn fresh_log(folder: &Path) -> TerraformResult<(PathBuf, File)> {
     let mut number = 1_u32;
     loop {
@@ -155,7 +155,7 @@ impl Tail {
         }
     }
 
-    /// The lines of the next piece; none at the present end.
+    /// Returns the lines of the next piece; `None` at the present end.
     fn next(&mut self) -> Option<Vec<String>> {
         let mut piece = vec![0; 64 * 1024];
         let length = self

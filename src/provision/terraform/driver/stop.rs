@@ -6,11 +6,12 @@ use rustix::process::{Pid, Signal};
 use tokio::process::Child;
 use tokio::time::Instant;
 
-/// After one SIGINT terraform finishes what runs; creating an ECS cluster alone takes 10 s, AWS
-/// waiters return early.
+/// Time between the first SIGINT and the second. After one, terraform finishes the calls under way:
+/// creating an ECS cluster alone takes 10 s, and AWS waiters return early.
 pub(super) const AFTER_FIRST_SIGINT: Duration = Duration::from_secs(90);
 
-/// After the second terraform gives up within 5 s, and still saves and unlocks.
+/// Time between the second SIGINT and SIGKILL. After the second, terraform gives up within 5 s, and
+/// still saves and unlocks.
 pub(super) const AFTER_SECOND_SIGINT: Duration = Duration::from_secs(10);
 
 /// Stops terraform: one SIGINT to its pid, a long wait, a second, a short wait, then SIGKILL for
@@ -32,7 +33,7 @@ impl StopSequence {
         }
     }
 
-    /// Call it as often as you like once cancelled.
+    /// Sends the next signal if it is due; may be called as often as one likes once cancelled.
     pub(super) fn press(&mut self, child: &Child, now: Instant) {
         let waited = self.since.map(|since| now - since);
         let due = match (
@@ -52,7 +53,7 @@ impl StopSequence {
         else {
             return;
         };
-        // It may have ended by itself meanwhile; then there is nobody to tell.
+        // terraform may have ended by itself meanwhile; then the signal fails.
         let _ = if self.sent < self.patience.len() {
             rustix::process::kill_process(pid, Signal::INT)
         } else {
