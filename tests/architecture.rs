@@ -276,6 +276,30 @@ fn own_sentences_decide_nothing() {
     assert!(unused.is_empty(), "listed for nothing: {unused:?}");
 }
 
+/// A comment begins with its subject or its verb.
+#[test]
+fn comments_begin_plainly() {
+    let heads = ["What ", "Whoever ", "So many ", "So much ", "So long "];
+    let begins = |line: &str| {
+        let text = line.trim_start().trim_start_matches(['/', '!']);
+        line.trim_start().starts_with("//") && heads.iter().any(|head| text.trim_start().starts_with(head))
+    };
+    assert!(begins("    /// What it is."), "the search itself");
+    let mut wrong = Vec::new();
+    for path in sources(&src()) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut begun = false;
+        for line in text.lines() {
+            let is_comment = line.trim_start().starts_with("//");
+            if is_comment && !begun && begins(line) {
+                wrong.push(format!("{}: {}", path.display(), line.trim()));
+            }
+            begun = is_comment;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn few_files_start_processes() {
     let mut counts = BTreeMap::new();

@@ -82,7 +82,7 @@ pub use judge::PatternError;
 pub use tls::TlsError;
 pub use worker::{RunningWorkers, WorkerError, begin};
 
-/// What a generator is to do.
+/// The work of a generator.
 #[derive(Debug, Clone)]
 pub struct Work {
     /// The whole scenario; each worker takes its part by `share`.

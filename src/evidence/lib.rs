@@ -1,4 +1,4 @@
-//! What was seen of the group and of the load, and the facts that follow from both.
+//! The observations of the group and of the load, and the facts that follow from both.
 //!
 //! It is pure. [`Facts`] are computed once, and everything that judges or advises reads them.
 //!

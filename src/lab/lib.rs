@@ -137,12 +137,12 @@ pub struct Lab {
     world: Arc<World>,
     servers: JoinSet<()>,
     moto: Moto,
-    /// What the account had from the start.
+    /// The inventory of the account at the start.
     before: Vec<String>,
     folder: tempfile::TempDir,
 }
 
-/// What the lab's parts share.
+/// The state that the lab's parts share.
 #[derive(Debug)]
 struct World {
     config: Config,
@@ -264,7 +264,7 @@ impl Lab {
         group::NAME
     }
 
-    /// What a command must have in its environment to see the lab instead of AWS.
+    /// The environment in which a command sees the lab instead of AWS.
     pub fn environment(&self) -> Vec<(String, String)> {
         [
             ("AWS_ENDPOINT_URL", self.endpoint()),
@@ -284,7 +284,7 @@ impl Lab {
         .into()
     }
 
-    /// What the emulated account has now and did not have from the start, by each service's own
+    /// Everything that the emulated account has in addition to the start, by each service's own
     /// list call.
     pub async fn inventory(&self) -> Result<Vec<String>, LabError> {
         let mut now = inventory::list(&self.world)

@@ -20,10 +20,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Bytes. What is shorter stands in any text by chance, and taking it out would shred them all.
+/// Bytes. A shorter value occurs in any text by chance, and its removal would spoil all of them.
 pub const SHORTEST: usize = 4;
 
-/// What `${secret:NAME}` held, by its name. Never shown, not even by `{:?}`.
+/// The values of `${secret:NAME}`, by name. Never shown, not even by `{:?}`.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secrets(BTreeMap<String, String>);
 
@@ -211,7 +211,7 @@ fn html(value: &str) -> String {
     value.chars().map(escaped).collect()
 }
 
-/// What base64 makes of a value alone, when `before` bytes (modulo three) precede it: `user:SECRET`
+/// The base64 text of a value alone, when `before` bytes (modulo three) precede it: `user:SECRET`
 /// of basic authentication. The characters that also hold bits of its neighbours are left out.
 fn within_base64(value: &[u8], before: usize) -> String {
     let mut bytes = vec![0; before];
@@ -220,7 +220,7 @@ fn within_base64(value: &[u8], before: usize) -> String {
     encoded[(before * 8).div_ceil(6)..bytes.len() * 8 / 6].to_owned()
 }
 
-/// What this process knows.
+/// The secrets that this process knows.
 static KNOWN: RwLock<Redactor> = RwLock::new(Redactor::new());
 
 /// From here on these values leave this process in no text. To be called before anything can be

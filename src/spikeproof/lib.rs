@@ -67,4 +67,4 @@ pub use ::judge::{advice, report, verdict};
 pub use ::lab; // an AWS on this machine
 pub use ::model::{cost, events, limits, measure, outcome, plan, redact, scaling, scenario, units};
 pub use ::provision::{fleet, journal, terraform};
-pub use ::watch; // the target while it suffers
+pub use ::watch; // polls the target

@@ -70,7 +70,7 @@ pub struct Teardown<'a> {
     pub events: &'a Events,
 }
 
-/// What the run's journal tells a teardown.
+/// The knowledge that a teardown has from the run's journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalFacts {
     /// An apply was cut off: what it was making may appear later.

@@ -43,7 +43,7 @@ pub enum WatchError {
 }
 
 impl WatchError {
-    /// What is not known, and which call failed to tell.
+    /// The gap that the failed call leaves.
     pub(super) fn gap(&self) -> Gap {
         let (call, why, reason) = match self {
             Self::Call {

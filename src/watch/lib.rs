@@ -372,7 +372,7 @@ impl Watch {
             .unwrap_or_default();
         let give_up = Instant::now() + longest + LATE.min(longest * LATE_PERIODS);
         loop {
-            // What cannot be read is a gap of the last read.
+            // A failed call is a gap of the last read.
             let Ok(series) = metrics::policy_metrics(&self.clients, alarms, self.since.at).await
             else {
                 return Vec::new();
@@ -398,7 +398,7 @@ impl Watch {
     }
 }
 
-/// What a watch saw, and which datapoints were not there by its end.
+/// The observations of a watch, and the datapoints that were missing at its end.
 #[derive(Debug)]
 pub struct EndedWatch {
     /// All observations of the watch.
@@ -468,7 +468,7 @@ where
 type Last = HashMap<String, Observed>;
 type Looks = HashMap<String, Timestamp>;
 
-/// What was seen, and when the look before it was sent: it happened in between.
+/// An observation, and the time of the previous read: the change happened between the two.
 fn observation(
     at: Timestamp,
     after: Option<Timestamp>,

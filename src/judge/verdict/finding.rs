@@ -1,4 +1,4 @@
-//! What the judge found, as types: which expectation, how it was decided, the figures, and the
+//! A finding, as types: which expectation, how it was decided, the figures, and the
 //! reason. The sentences are made in `report::words`.
 //!
 //! In JSON an expectation and a reason are objects with an `id` in kebab case; a figure has its unit
@@ -72,7 +72,7 @@ pub enum Scope {
     Phase(String),
 }
 
-/// What is expected, with the limits that were asked for.
+/// An expectation, with the limits that were asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum Expectation {
@@ -148,7 +148,7 @@ pub enum Expectation {
     EveryRequestSent,
 }
 
-/// What was measured.
+/// The measured figures.
 #[derive(Debug, Clone, PartialEq, From, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum Measured {
@@ -207,7 +207,7 @@ pub enum Measured {
         /// All requests in the seconds in which instances left.
         of: u64,
     },
-    /// What the load balancer counted while instances left.
+    /// The load balancer's counts while instances left.
     DroppedByBalancer {
         /// Answers with status 502 of the load balancer itself.
         gateway_errors: f64,
@@ -396,7 +396,7 @@ pub struct AtMaximum {
     pub errors_of_new_instances: u64,
 }
 
-/// What instance-minutes cost, at a list price.
+/// The cost of instance-minutes, at a list price.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cost {
     /// At the on-demand list price of us-east-1.
@@ -405,7 +405,7 @@ pub struct Cost {
     pub prices_of: String,
 }
 
-/// What moved the group beside its policies.
+/// A cause other than its policies that changed the group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum OtherCause {
@@ -467,7 +467,7 @@ pub struct Unavoidable {
     pub takes_s: Seconds,
 }
 
-/// What the time to scale in was counted from.
+/// The moment from which the time to scale in was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CountedFrom {

@@ -78,7 +78,7 @@ pub(super) fn read(folder: &Path) -> Result<(String, RunReport), ReportError> {
     }
 }
 
-/// What is in the folder of all runs.
+/// The content of the folder of all runs.
 pub(super) fn entries(runs_dir: &Path) -> Result<ReadDir, ReportError> {
     std::fs::read_dir(runs_dir).map_err(|source| ReportError::NoRuns {
         folder: runs_dir.to_owned(),

@@ -14,7 +14,7 @@ use crate::plan::forecast;
 use crate::scenario::Target;
 use crate::units::Usd;
 
-/// What the run may do to its target.
+/// The permitted addresses of the target, and the proof that it may be loaded.
 #[derive(Debug, Clone)]
 pub(super) struct Authorization {
     pub address_policy: AddressPolicy,
@@ -104,7 +104,7 @@ fn is_allowed(options: &ScenarioOptions, host: &str) -> bool {
     allowed.any(|allowed| limits::same_host(allowed, host))
 }
 
-/// What the scenario asks for, all its repetitions together.
+/// The load that the scenario requests, all its repetitions together.
 pub(super) fn asked(
     preview: &Preview,
     options: &ScenarioOptions,

@@ -40,7 +40,7 @@ const STOPPED_AT_ONCE: usize = 16;
 pub struct Reaped {
     /// The run's id.
     pub run: RunId,
-    /// What may be left: as its journal says, or as was found.
+    /// Resources that may be left: by its journal, or by discovery.
     pub leftovers: Vec<Thing>,
     /// Things that are proven gone, each with its evidence.
     pub gone: Vec<String>,

@@ -21,7 +21,7 @@ use provision::journal::names::{ResourceKind, ResourceNames, Thing};
 use provision::journal::record::Run;
 use provision::journal::{self, Journal, Record, locks, reserve};
 
-/// What was asked, in order: head and body of each call.
+/// The calls in order: head and body of each.
 type Heard = Arc<Mutex<Vec<String>>>;
 
 async fn empty_aws() -> (Cloud, Heard, JoinSet<()>) {
@@ -34,7 +34,7 @@ async fn empty_aws_but(refused: &'static str) -> (Cloud, Heard, JoinSet<()>) {
     aws_that_says(vec![(refused, 403, denied)]).await
 }
 
-/// Of each: a word in the call, and what it is answered with.
+/// A word of the call, and its response.
 async fn aws_that_says(
     answers: Vec<(&'static str, u16, &'static str)>,
 ) -> (Cloud, Heard, JoinSet<()>) {

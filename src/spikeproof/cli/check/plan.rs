@@ -209,7 +209,7 @@ fn write_load(out: &mut String, scenario: &Scenario, sizing: &Sizing) -> std::fm
     write_connections(out, scenario, sizing, &pass)
 }
 
-/// What the closed model means for this load: how much of it a slow target loses.
+/// The share of this load that a slow target loses in the closed model.
 fn write_closed_model(
     out: &mut String,
     scenario: &Scenario,
