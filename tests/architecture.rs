@@ -282,7 +282,8 @@ fn comments_begin_plainly() {
     let heads = ["What ", "Whoever ", "So many ", "So much ", "So long "];
     let begins = |line: &str| {
         let text = line.trim_start().trim_start_matches(['/', '!']);
-        line.trim_start().starts_with("//") && heads.iter().any(|head| text.trim_start().starts_with(head))
+        line.trim_start().starts_with("//")
+            && heads.iter().any(|head| text.trim_start().starts_with(head))
     };
     assert!(begins("    /// What it is."), "the search itself");
     let mut wrong = Vec::new();
