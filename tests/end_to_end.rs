@@ -268,7 +268,7 @@ async fn a_maximum_duration_reached_during_apply_ends_the_run_and_nothing_is_lef
     let scenario = trial.scenario(SHORT);
     let output = trial.run(&["run", "--max-duration", "7s", &scenario]).await;
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
-    let words = "provision: the 7s of --max-duration are over, before there was any load";
+    let words = "provision: --max-duration (7s) is reached, before there was any load";
     assert!(text(&output).contains(words), "{}", text(&output));
     assert!(!trial.report().interrupted);
     trial.nothing_is_left().await;

@@ -549,7 +549,7 @@ async fn load_stops_at_the_maximum_duration_and_the_data_so_far_is_judged() {
     assert_eq!(output.status.code(), Some(5), "{}", text(&output));
     let report = trial.report();
     let judged = report.judged.unwrap();
-    let why = "the load ended early: the 12s of --max-duration are over";
+    let why = "the load ended early: --max-duration (12s) is reached";
     assert!(
         judged.validity.iter().any(|one| one.because == why),
         "{:?}",

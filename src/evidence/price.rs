@@ -1,20 +1,37 @@
 //! Prices: the cost of one instance-hour, and its source.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use crate::Timeline;
 use model::cost;
 use model::units::Usd;
 
 /// The price of one instance, or of one task.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Price {
     /// US dollars for an hour.
     pub usd: f64,
-    /// Source of the price: `--instance-price`, or the kind of the instance with date and region of
-    /// the list price.
-    pub source: String,
+    /// Source of the price.
+    pub source: PriceSource,
+}
+
+/// Source of a price.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PriceSource {
+    /// The user's option `--instance-price`.
+    Option,
+    /// The list price of EC2 for Linux on demand, in us-east-1.
+    Instance {
+        /// The instance type, for example `t3.medium`.
+        kind: String,
+        /// The month of the list.
+        date: &'static str,
+    },
+    /// The list price of Fargate on x86, in us-east-1.
+    Task {
+        /// The size, as the service describes it.
+        size: String,
+        /// The month of the list.
+        date: &'static str,
+    },
 }
 
 impl Price {
@@ -22,7 +39,7 @@ impl Price {
     pub fn of(own: Option<f64>, timeline: &Timeline) -> Option<Self> {
         own.map(|usd| Self {
             usd,
-            source: "--instance-price".to_owned(),
+            source: PriceSource::Option,
         })
         .or_else(|| known(timeline))
     }
@@ -36,15 +53,12 @@ impl Price {
 fn known(timeline: &Timeline) -> Option<Price> {
     let kind = kind(timeline)?;
     let usd = cost::target::hour(kind)?;
-    let what = if is_task(kind) {
-        "as a Fargate task on x86, the"
+    let (name, date) = (kind.to_owned(), date(kind));
+    let source = if is_task(kind) {
+        PriceSource::Task { size: name, date }
     } else {
-        "Linux on demand, the"
+        PriceSource::Instance { kind: name, date }
     };
-    let source = format!(
-        "{kind}, {what} price of {} in us-east-1; other regions differ (--instance-price takes yours)",
-        date(kind)
-    );
     Some(Price { usd, source })
 }
 

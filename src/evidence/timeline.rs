@@ -8,7 +8,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use model::units::Seconds;
 
 mod activity;
 mod alarm;
@@ -116,6 +119,16 @@ pub struct MetricSeries {
     /// The alarms on this metric, which tell apart two metrics of the same name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<String>,
+}
+
+/// A metric whose last datapoints had not arrived when the watch ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LateMetric {
+    /// The name of the series.
+    pub metric: String,
+    /// The time from the end of its last datapoint to the end of the watch; `null` where there is no
+    /// datapoint at all.
+    pub missing_s: Option<Seconds>,
 }
 
 /// The names of series that judgements and advice read.

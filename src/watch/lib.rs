@@ -36,8 +36,8 @@ use cloud::aws::Aws;
 use cloud::aws::clock::ApiClock;
 use evidence::Timeline;
 use evidence::timeline::{
-    Activity, Alarm, GroupState, MetricSeries, Observation, Observed, Policy, Surroundings,
-    TargetHealth,
+    Activity, Alarm, GroupState, LateMetric, MetricSeries, Observation, Observed, Policy,
+    Surroundings, TargetHealth,
 };
 use model::events::Event;
 use model::scenario::Subject;
@@ -310,7 +310,11 @@ impl Watch {
 
     /// The last reads, and everything seen. Waits until late datapoints are in, unless told to skip
     /// that; `say` tells that it waits.
-    pub async fn end(mut self, skip: &CancellationToken, say: impl FnOnce(String)) -> EndedWatch {
+    pub async fn end(
+        mut self,
+        skip: &CancellationToken,
+        say: impl FnOnce(&[LateMetric]),
+    ) -> EndedWatch {
         // It looks on meanwhile: what the group does until the last read is seen as exactly as
         // before. Of one that is gone nothing comes any more.
         let known: Vec<Alarm> = self.timeline().alarms().into_iter().cloned().collect();
@@ -362,8 +366,8 @@ impl Watch {
         alarms: &[Alarm],
         ended: Timestamp,
         skip: &CancellationToken,
-        say: impl FnOnce(String),
-    ) -> Vec<String> {
+        say: impl FnOnce(&[LateMetric]),
+    ) -> Vec<LateMetric> {
         let mut say = Some(say);
         let longest = alarms
             .iter()
@@ -382,10 +386,7 @@ impl Watch {
                 return late;
             }
             if let Some(say) = say.take() {
-                say(format!(
-                    "waiting for late datapoints: {} (Ctrl-C ends the wait)",
-                    late.join("; ")
-                ));
+                say(&late);
             }
             let again = (Instant::now()
                 + (longest / 6).clamp(Duration::from_millis(500), LATE_LOOK))
@@ -403,27 +404,28 @@ impl Watch {
 pub struct EndedWatch {
     /// All observations of the watch.
     pub timeline: Timeline,
-    /// One sentence for each series that is incomplete; empty if none is.
-    pub late: Vec<String>,
+    /// The series that are incomplete.
+    pub late: Vec<LateMetric>,
 }
 
-/// The series whose last datapoint ends before a moment, and where they end.
-fn missing(series: &[MetricSeries], ended: Timestamp) -> Vec<String> {
-    let tell = |one: &MetricSeries| {
-        let Some(last) = one.points.last() else {
-            return Some(format!("{} has no datapoint at all", one.name));
+/// The series whose last datapoint ends before a moment.
+fn missing(series: &[MetricSeries], ended: Timestamp) -> Vec<LateMetric> {
+    let late = |series: &MetricSeries| {
+        let metric = series.name.clone();
+        let Some(last) = series.points.last() else {
+            return Some(LateMetric {
+                metric,
+                missing_s: None,
+            });
         };
-        let until = last.at.checked_add(one.period).unwrap_or(last.at);
-        let short = Duration::try_from(ended.duration_since(until)).unwrap_or_default();
-        (!short.is_zero()).then(|| {
-            let short = model::units::duration(Duration::from_millis(short.as_millis() as u64));
-            format!(
-                "the last datapoint of {} ends {short} before the watch",
-                one.name
-            )
+        let until = last.at.checked_add(series.period).unwrap_or(last.at);
+        let missing = Duration::try_from(ended.duration_since(until)).unwrap_or_default();
+        (!missing.is_zero()).then_some(LateMetric {
+            metric,
+            missing_s: Some(missing.into()),
         })
     };
-    series.iter().filter_map(tell).collect()
+    series.iter().filter_map(late).collect()
 }
 
 /// The group as the live view shows it.
@@ -507,14 +509,12 @@ mod tests {
             };
             missing(&[series], at(170))
         };
-        assert_eq!(late(&[0, 60, 120]), Vec::<String>::new());
-        assert_eq!(
-            late(&[0, 60]),
-            ["the last datapoint of policy metric CPUUtilization ends 50s before the watch"]
-        );
-        assert_eq!(
-            late(&[]),
-            ["policy metric CPUUtilization has no datapoint at all"]
-        );
+        let missing = |points: &[i64]| {
+            let late = late(points);
+            late.first().map(|late| late.missing_s.map(|time| time.0))
+        };
+        assert_eq!(missing(&[0, 60, 120]), None);
+        assert_eq!(missing(&[0, 60]), Some(Some(Duration::from_secs(50))));
+        assert_eq!(missing(&[]), Some(None));
     }
 }

@@ -21,6 +21,7 @@ use super::topic::Topic;
 use evidence::capacity::{InstanceCapacity, Metric};
 use evidence::load::{Confidence, Elasticity};
 use evidence::moment::Moment;
+use evidence::price::PriceSource;
 use evidence::vocabulary::PolicyKind;
 use model::units::Usd;
 
@@ -177,7 +178,7 @@ pub enum Basis {
     /// Describe calls of the group, its hooks and its target groups, and the user guides.
     Settings,
     /// The origin of the price.
-    Price(String),
+    Price(PriceSource),
 }
 
 /// The replay of the measured load on each candidate, and the limits of its evidence.

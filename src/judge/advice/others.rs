@@ -493,7 +493,7 @@ mod tests {
     fn a_higher_minimum_is_paid_for_all_day() {
         let price = Price {
             usd: 0.0416,
-            source: String::new(),
+            source: evidence::price::PriceSource::Option,
         };
         let found = standing(4, 2, Some(&price));
         assert_eq!((found.instance_hours, found.before), (48.0, 2));

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use crate::advice::{Agreement, Change, Topic};
 use evidence::capacity::{InstanceCapacity, Metric};
 use evidence::load::{Confidence, Elasticity};
-use evidence::price::Price;
 use model::scenario::Limit;
 
 /// An answer of the advice.
@@ -42,13 +41,23 @@ pub struct ReportedAdvice {
     pub elasticity: Option<Elasticity>,
     /// Basis of all costs; `null` where no price is known.
     #[serde(default)]
-    pub price: Option<Price>,
+    pub price: Option<ReportedPrice>,
     /// The replayed policies, the policy that ran first.
     pub candidates: Vec<ReportedCandidate>,
     /// The reason why there are no candidates; `null` where there are some.
     pub no_candidates: Option<String>,
     /// The recommended candidate as Terraform; `null` where there is nothing to change.
     pub snippet: Option<String>,
+}
+
+/// The price of one instance, or of one task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportedPrice {
+    /// US dollars for an hour.
+    pub usd: f64,
+    /// Source of the price in words: `--instance-price`, or the kind of the instance with date and
+    /// region of the list price.
+    pub source: String,
 }
 
 /// A policy and its result, predicted by replaying the measured load.

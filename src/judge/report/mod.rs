@@ -33,7 +33,7 @@ mod took;
 pub mod words;
 
 pub use advice::{Own, advice};
-pub use advised::{ReportedAdvice, ReportedAnswer, ReportedCandidate};
+pub use advised::{ReportedAdvice, ReportedAnswer, ReportedCandidate, ReportedPrice};
 pub use generators::{AddressRow, CheckRow, Generators, TaskRow};
 pub use judged::{Judged, Judgement, ReportedWarning};
 

@@ -31,8 +31,8 @@ pub use finding::{
     MetricValue, OtherCause, RunFigures, Scope, Unavoidable, WorseInstance,
 };
 pub use reason::{
-    EndedEarly, LeavingReason, NewInstanceReason, Reason, ScaleInReason, ScaleOutReason,
-    ScalingReason, SizeReason, ThresholdReason, ValidityReason,
+    EndedEarly, LeavingReason, MissingPart, NewInstanceReason, Reason, ScaleInReason,
+    ScaleOutReason, ScalingReason, SizeReason, ThresholdReason, ValidityReason,
 };
 pub use thresholds::{Abort, must_abort};
 pub use warning::{AlarmWindow, RunWarning, SuspendedProcess, Warning};
@@ -48,8 +48,8 @@ pub struct Circumstances {
     pub tasks: u32,
     /// Tasks that delivered every interval; at most `tasks`.
     pub complete_tasks: u32,
-    /// Intervals, ends and tasks that are missing, by name.
-    pub missing: Vec<String>,
+    /// Intervals, ends and tasks that are missing.
+    pub missing: Vec<MissingPart>,
 }
 
 /// Everything that was judged.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::finding::OtherCause;
 use super::thresholds::Abort;
 use evidence::capacity::CapacityReason;
+use model::limits::ReachedLimit;
 use model::measure::Stretch;
 use model::scenario::{ThresholdMetric, ThresholdOperator};
 use model::units::Seconds;
@@ -264,8 +265,37 @@ pub enum ValidityReason {
     EverythingArrived,
     /// Some intervals, ends or tasks are missing.
     Missing {
-        /// The missing parts, in words.
-        parts: Vec<String>,
+        /// The missing parts.
+        parts: Vec<MissingPart>,
+    },
+}
+
+/// A part of the results that did not arrive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum MissingPart {
+    /// Some intervals of a task that has ended.
+    Intervals {
+        /// The task's slot.
+        task: u32,
+        /// The first interval that is missing, counted from 0.
+        first: u32,
+        /// The last interval that is missing.
+        last: u32,
+    },
+    /// The seconds after a task ended before its plan did.
+    Rest {
+        /// The task's slot.
+        task: u32,
+        /// The end that the task reported.
+        end: String,
+    },
+    /// The end message of a task, and possibly more before it.
+    End {
+        /// The task's slot.
+        task: u32,
+        /// The reason that the platform gives for its stop, if it has stopped.
+        why: Option<String>,
     },
 }
 
@@ -284,8 +314,8 @@ pub enum EndedEarly {
     ThresholdFailed(Abort),
     /// A limit on time or cost is reached.
     LimitReached {
-        /// The limit in words, with its figures.
-        limit: String,
+        /// The limit, with its figures.
+        limit: ReachedLimit,
     },
     /// Every task had ended before the plan did.
     TasksEnded,

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::EndedEarly;
+use evidence::timeline::LateMetric;
 use model::units::Seconds;
 
 /// A reason for doubt. In JSON an object with an `id` in kebab case.
@@ -169,10 +170,7 @@ pub enum RunWarning {
         why: String,
     },
     /// A metric's last datapoints never came.
-    DatapointsMissing {
-        /// A sentence with the metric, and where its datapoints end.
-        cause: String,
-    },
+    DatapointsMissing(LateMetric),
     /// The wait for the group's first size ended early.
     RecoveryEndedEarly {
         /// The size that the wait was for.

@@ -17,7 +17,7 @@ pub use address::{AddressError, AddressPolicy, AddressRefusal, permitted, refusa
 pub use ceiling::{OwnershipToken, UNPROVEN_RATE, beyond_ceiling};
 pub use organisation::{Organisation, OrganisationError};
 pub use proof::{OwnershipProof, TargetAuthorization, ownership_token, record_name, same_host};
-pub use running::{Before, Budget, RunLimits, Spent};
+pub use running::{Before, Budget, ReachedLimit, RunLimits, Spent};
 
 /// The load that a scenario asks for, reduced to the quantities that have a limit.
 #[derive(Debug, Clone, PartialEq)]

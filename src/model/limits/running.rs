@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::units::{Usd, duration};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Seconds, Usd, duration};
 
 /// A limit on the cost, and its origin.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,9 +45,31 @@ pub struct Spent {
     pub stopping: Usd,
 }
 
+/// A limit that a run has reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum ReachedLimit {
+    /// `--max-duration`.
+    MaxDuration {
+        /// The limit.
+        limit_s: Seconds,
+    },
+    /// A limit on the cost of the tasks.
+    Cost {
+        /// The origin of the limit: the scenario's `budget`, or the organisation's `max_cost`.
+        name: String,
+        /// The limit.
+        limit_usd: Usd,
+        /// The cost so far, with that of earlier repetitions.
+        so_far_usd: Usd,
+        /// The cost from now until the last task has stopped.
+        stopping_usd: Usd,
+    },
+}
+
 impl RunLimits {
-    /// Returns why the run must stop now; `None` if it may go on.
-    pub fn reached(&self, elapsed: Duration, spent: Option<Spent>) -> Option<String> {
+    /// Returns the limit that stops the run now, if there is one. Time comes before cost.
+    pub fn reached(&self, elapsed: Duration, spent: Option<Spent>) -> Option<ReachedLimit> {
         self.out_of_time(elapsed)
             .or_else(|| self.out_of_money(spent?))
     }
@@ -65,19 +90,23 @@ impl RunLimits {
         ))
     }
 
-    fn out_of_time(&self, elapsed: Duration) -> Option<String> {
+    fn out_of_time(&self, elapsed: Duration) -> Option<ReachedLimit> {
         let most = self
             .max_duration
             .filter(|most| elapsed + self.before.took >= *most)?;
-        Some(format!("the {} of --max-duration are over", duration(most)))
+        let limit_s = most.into();
+        Some(ReachedLimit::MaxDuration { limit_s })
     }
 
-    fn out_of_money(&self, spent: Spent) -> Option<String> {
+    fn out_of_money(&self, spent: Spent) -> Option<ReachedLimit> {
         let Budget { limit, name } = self.budget.as_ref()?;
         let Spent { so_far, stopping } = spent;
         let so_far = Usd(so_far.0 + self.before.spent.0);
-        (so_far.0 + stopping.0 >= limit.0).then(|| {
-            format!("{name} of {limit} is reached: the tasks cost {so_far} so far, and {stopping} until they stop")
+        (so_far.0 + stopping.0 >= limit.0).then(|| ReachedLimit::Cost {
+            name: name.clone(),
+            limit_usd: *limit,
+            so_far_usd: so_far,
+            stopping_usd: stopping,
         })
     }
 }
@@ -107,30 +136,28 @@ mod tests {
                 stopping: Usd(stopping),
             })
         };
-        let money = "the budget of $1.00 is reached: the tasks cost $0.90 so far, and $0.10 until they stop";
+        let money = ReachedLimit::Cost {
+            name: "the budget".to_owned(),
+            limit_usd: Usd(1.0),
+            so_far_usd: Usd(0.9),
+            stopping_usd: Usd(0.1),
+        };
+        let time = ReachedLimit::MaxDuration {
+            limit_s: Duration::from_mins(1).into(),
+        };
         for (limits, elapsed, spent, why) in [
             (limits(None, None), 1_000_000, spent(1e6, 1.0), None),
             (limits(Some(60), None), 59, None, None),
-            (
-                limits(Some(60), None),
-                60,
-                None,
-                Some("the 1m of --max-duration are over"),
-            ),
+            (limits(Some(60), None), 60, None, Some(time.clone())),
             (limits(None, Some(1.0)), 60, spent(0.89, 0.1), None),
             (limits(None, Some(1.0)), 60, spent(0.9, 0.1), Some(money)),
             // Generators on this machine cost nothing.
             (limits(None, Some(1.0)), 60, None, None),
             // Both: the time is named first.
-            (
-                limits(Some(60), Some(1.0)),
-                61,
-                spent(2.0, 0.1),
-                Some("the 1m of --max-duration are over"),
-            ),
+            (limits(Some(60), Some(1.0)), 61, spent(2.0, 0.1), Some(time)),
         ] {
             assert_eq!(
-                limits.reached(SECOND * elapsed, spent).as_deref(),
+                limits.reached(SECOND * elapsed, spent),
                 why,
                 "{limits:?} {elapsed} {spent:?}"
             );
@@ -176,11 +203,10 @@ mod tests {
             })
         };
         assert_eq!(limits.reached(SECOND, spent(0.39)), None);
+        let reached = limits.reached(SECOND, spent(0.4));
         assert!(
-            limits
-                .reached(SECOND, spent(0.4))
-                .unwrap()
-                .contains("the tasks cost $0.90 so far")
+            matches!(reached, Some(ReachedLimit::Cost { so_far_usd, .. }) if so_far_usd == Usd(0.9)),
+            "{reached:?}"
         );
     }
 }

@@ -122,8 +122,8 @@ async fn watched(args: &WatchArgs) -> Result<Timeline, CommandOutput> {
     let interrupted = CancellationToken::new();
     show_group(&watch, args.lasts, &events, &mut signals, &interrupted).await;
     let ended = end(watch, &events, &mut signals, &interrupted).await;
-    for late in ended.late {
-        events.warn(late);
+    for late in &ended.late {
+        events.warn(words::late_metric(late));
     }
     drop(events);
     view.join_next().await;
@@ -172,7 +172,7 @@ async fn end(
     signals: &mut Signals,
     interrupted: &CancellationToken,
 ) -> watch::EndedWatch {
-    let mut ending = pin!(watch.end(interrupted, |why| events.note(why)));
+    let mut ending = pin!(watch.end(interrupted, |late| events.note(words::waiting_for(late))));
     loop {
         tokio::select! {
             ended = &mut ending => return ended,

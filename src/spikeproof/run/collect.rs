@@ -9,6 +9,7 @@ use super::{Context, RunError};
 use crate::events::Phase;
 use crate::evidence::Timeline;
 use crate::measure::Results;
+use crate::report::words;
 use crate::verdict::{Circumstances, RunWarning, Warning};
 use crate::watch;
 
@@ -36,8 +37,8 @@ pub(super) async fn collect(
     warnings.extend(started.shortfall);
     let timeline = match end_watch(cx, state, provisioned).await? {
         Some(watched) => {
-            let late = watched.late.into_iter();
-            warnings.extend(late.map(|cause| RunWarning::DatapointsMissing { cause }.into()));
+            let late = watched.late.into_iter().map(RunWarning::DatapointsMissing);
+            warnings.extend(late.map(Warning::from));
             Some(watched.timeline)
         }
         None => None,
@@ -70,7 +71,7 @@ async fn end_watch(
         return Ok(None);
     };
     tokio::select! {
-        ended = watch.end(cx.interrupt.stop_load(), |why| cx.events.note(why)) => Ok(Some(ended)),
+        ended = watch.end(cx.interrupt.stop_load(), |late| cx.events.note(words::waiting_for(late))) => Ok(Some(ended)),
         () = cx.interrupt.destroy_now().cancelled() => Err(RunError::interrupted(Phase::Collect)),
         // Datapoints may be minutes late. Reapers must see that this run is alive.
         never = state.keep_sending_heartbeats(&cx.events) => match never {},

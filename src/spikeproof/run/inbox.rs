@@ -9,6 +9,7 @@ use crate::channel::Channel;
 use crate::channel::message::{End, TaskEnd};
 use crate::fleet::{TaskState, TaskStatus};
 use crate::measure::{Interval, Results};
+use crate::verdict::MissingPart;
 
 /// However many tasks there are, a turn of the load loop must stay far below the lease.
 const READ_AT_ONCE: usize = 32;
@@ -75,26 +76,10 @@ impl Inbox {
             .count() as u32
     }
 
-    /// The missing reports, by name. A stopped task has reported everything only if this run
-    /// stopped it.
-    pub(super) fn missing(&self, stopped_by_us: bool) -> Vec<String> {
-        self.slots
-            .iter()
-            .filter_map(|(number, slot)| match (&slot.end, &slot.lost) {
-                (Some(end), _) if slot.next_seq < end.intervals => Some(format!(
-                    "intervals {} to {} of task {number}",
-                    slot.next_seq,
-                    end.intervals - 1
-                )),
-                (Some(end), _) => match &end.why {
-                    TaskEnd::Complete => None,
-                    TaskEnd::Stopped | TaskEnd::Terminated if stopped_by_us => None,
-                    why => Some(format!("the rest of task {number} ({why:?})")),
-                },
-                (None, Some(why)) => Some(format!("the end of task {number} ({why})")),
-                (None, None) => Some(format!("the end of task {number}")),
-            })
-            .collect()
+    /// The missing reports. A stopped task has reported everything only if this run stopped it.
+    pub(super) fn missing(&self, stopped_by_us: bool) -> Vec<MissingPart> {
+        let missing = |(task, slot): (&u32, &SlotInbox)| slot.missing(*task, stopped_by_us);
+        self.slots.iter().filter_map(missing).collect()
     }
 
     /// Counts a task as lost if it has stopped without an end message. Returns why it has stopped.
@@ -118,6 +103,28 @@ impl Inbox {
 }
 
 impl SlotInbox {
+    fn missing(&self, task: u32, stopped_by_us: bool) -> Option<MissingPart> {
+        let Some(end) = &self.end else {
+            let why = self.lost.clone();
+            return Some(MissingPart::End { task, why });
+        };
+        if self.next_seq < end.intervals {
+            return Some(MissingPart::Intervals {
+                task,
+                first: self.next_seq,
+                last: end.intervals - 1,
+            });
+        }
+        match &end.why {
+            TaskEnd::Complete => None,
+            TaskEnd::Stopped | TaskEnd::Terminated if stopped_by_us => None,
+            why => Some(MissingPart::Rest {
+                task,
+                end: format!("{why:?}"),
+            }),
+        }
+    }
+
     async fn read(&mut self, number: u32, channel: &Channel) -> Vec<Interval> {
         let mut intervals = Vec::new();
         while let Ok(Some(report)) = channel.report(number, self.next_seq).await {
@@ -196,16 +203,29 @@ mod tests {
         let (ours, theirs) = (inbox.missing(true), inbox.missing(false));
         assert_eq!(
             theirs[ours.len()..],
-            ["the rest of task 5 (Terminated)"],
+            [MissingPart::Rest {
+                task: 5,
+                end: "Terminated".to_owned()
+            }],
             "Spot took it, or a reaper"
         );
         assert_eq!(
             inbox.missing(true),
             [
-                "intervals 1 to 2 of task 1",
-                "the end of task 2 (exit code 137)",
-                "the end of task 3",
-                "the rest of task 4 (LeaseLapsed)"
+                MissingPart::Intervals {
+                    task: 1,
+                    first: 1,
+                    last: 2
+                },
+                MissingPart::End {
+                    task: 2,
+                    why: Some("exit code 137".to_owned())
+                },
+                MissingPart::End { task: 3, why: None },
+                MissingPart::Rest {
+                    task: 4,
+                    end: "LeaseLapsed".to_owned()
+                }
             ]
         );
     }

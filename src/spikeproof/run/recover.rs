@@ -13,6 +13,7 @@ use super::{Context, RunError};
 use crate::events::Phase;
 use crate::evidence::scale_in;
 use crate::evidence::timeline::GroupState;
+use crate::limits::ReachedLimit;
 use crate::report::words;
 use crate::verdict::{EndedEarly, RunWarning, Warning};
 use crate::watch::{self, Watch};
@@ -74,7 +75,7 @@ async fn wait_for_group(
     state: &RunState,
     watch: &Watch,
     before: u32,
-) -> Result<Option<String>, RunError> {
+) -> Result<Option<ReachedLimit>, RunError> {
     let (scenario, timeline) = (&state.plan.scenario, watch.timeline());
     let bound = scale_in::in_bound_from(scenario, &timeline, Timestamp::now());
     let give_up = Instant::now() + bound.unwrap_or_default() + WATCHED_BEYOND;
@@ -87,8 +88,8 @@ async fn wait_for_group(
         if is_back(&group, before) || Instant::now() >= give_up || interrupted {
             break;
         }
-        if let Some(why) = state.out_of_time() {
-            return Ok(Some(why));
+        if let Some(limit) = state.out_of_time() {
+            return Ok(Some(limit));
         }
         if !announced {
             announced = true;

@@ -19,9 +19,10 @@ use crate::journal::names::Thing;
 use crate::journal::record::Run;
 use crate::journal::reserve::{self, FileSystem};
 use crate::journal::{self, Journal, JournalError, Record};
-use crate::limits::Spent;
+use crate::limits::{ReachedLimit, Spent};
 use crate::outcome::Exit;
 use crate::redact::Secrets;
+use crate::report::words;
 use crate::teardown::guard::Guard;
 
 pub(super) struct RunState {
@@ -267,21 +268,24 @@ impl RunState {
     }
 
     /// Why the run must stop now.
-    pub(super) async fn limit_reached(&self) -> Option<String> {
+    pub(super) async fn limit_reached(&self) -> Option<ReachedLimit> {
         self.stop_conditions.reached(self.spent().await)
     }
 
     /// The same without the cost: tasks that have stopped cost nothing more.
-    pub(super) fn out_of_time(&self) -> Option<String> {
+    pub(super) fn out_of_time(&self) -> Option<ReachedLimit> {
         self.stop_conditions.reached(None)
     }
 
     /// A limit that is reached before the load ends the run without a judgement.
     pub(super) async fn check_limits(&self, phase: Phase) -> Result<(), RunError> {
-        let Some(why) = self.limit_reached().await else {
+        let Some(limit) = self.limit_reached().await else {
             return Ok(());
         };
-        let what = format!("{why}, before there was any load");
+        let what = format!(
+            "{}, before there was any load",
+            words::reached_limit(&limit)
+        );
         Err(RunError::could_not(phase, what).hint("a larger `--max-duration`, or `budget`"))
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::interrupt::Interrupt;
-use crate::limits::{RunLimits, Spent};
+use crate::limits::{ReachedLimit, RunLimits, Spent};
 
 /// From the stop order to the last billed second: the flush of the results, and the half minute
 /// that StopTask may take.
@@ -50,8 +50,8 @@ impl StopConditions {
         });
     }
 
-    /// The limit that is reached now, in words. Without `spent` only the time is checked.
-    pub(super) fn reached(&self, spent: Option<Spent>) -> Option<String> {
+    /// The limit that is reached now. Without `spent` only the time is checked.
+    pub(super) fn reached(&self, spent: Option<Spent>) -> Option<ReachedLimit> {
         self.limits.reached(self.begun.elapsed(), spent)
     }
 }

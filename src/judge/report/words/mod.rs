@@ -18,8 +18,8 @@ pub use capacity::{capacity, reason as capacity_reason};
 pub use figures::measured;
 pub use links::link;
 pub use reaction::{reaction, source};
-pub use validity::{ended_early, stretch};
-pub use warnings::{warning, warnings};
+pub use validity::{ended_early, reached_limit, stretch};
+pub use warnings::{late_metric, waiting_for, warning, warnings};
 
 use super::{Judged, Judgement};
 use crate::verdict::{self, Conclusion, Expectation, Finding, Findings, Reason, Scope};

@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::figures::measured;
-use crate::verdict::{EndedEarly, OtherCause, ValidityReason};
+use crate::verdict::{EndedEarly, MissingPart, OtherCause, ValidityReason};
+use model::limits::ReachedLimit;
 use model::measure::{Bound, Stretch};
 use model::units;
 
@@ -53,7 +54,10 @@ pub(super) fn validity(reason: &ValidityReason) -> String {
         ValidityReason::EndedEarly { cause } => {
             return format!("the load ended early: {}", ended_early(cause));
         }
-        ValidityReason::Missing { parts } => return format!("missing: {}", parts.join(", ")),
+        ValidityReason::Missing { parts } => {
+            let parts: Vec<String> = parts.iter().map(missing_part).collect();
+            return format!("missing: {}", parts.join(", "));
+        }
         ValidityReason::ClocksDiffer => {
             "moments of the load and of the group are as far apart as the clocks: set this machine's by NTP"
         }
@@ -164,7 +168,7 @@ pub fn ended_early(cause: &EndedEarly) -> String {
         EndedEarly::ThresholdFailed(abort) => {
             format!("`{}` failed: {}", abort.text, measured(&abort.measured))
         }
-        EndedEarly::LimitReached { limit } => limit.clone(),
+        EndedEarly::LimitReached { limit } => reached_limit(limit),
         EndedEarly::TasksEnded => "every task had ended before the plan did".to_owned(),
     }
 }
@@ -187,4 +191,34 @@ pub fn stretch(stretch: &Stretch, started: Option<Timestamp>) -> String {
         clock(stretch.to),
         bound(stretch.bound)
     )
+}
+/// A limit that ended a run.
+pub fn reached_limit(limit: &ReachedLimit) -> String {
+    match limit {
+        ReachedLimit::MaxDuration { limit_s } => {
+            format!("--max-duration ({}) is reached", units::duration(limit_s.0))
+        }
+        ReachedLimit::Cost {
+            name,
+            limit_usd,
+            so_far_usd,
+            stopping_usd,
+        } => format!(
+            "{name} of {limit_usd} is reached: the tasks cost {so_far_usd} so far, and {stopping_usd} until they stop"
+        ),
+    }
+}
+
+fn missing_part(part: &MissingPart) -> String {
+    match part {
+        MissingPart::Intervals { task, first, last } => {
+            format!("intervals {first} to {last} of task {task}")
+        }
+        MissingPart::Rest { task, end } => format!("the rest of task {task} ({end})"),
+        MissingPart::End {
+            task,
+            why: Some(why),
+        } => format!("the end of task {task} ({why})"),
+        MissingPart::End { task, why: None } => format!("the end of task {task}"),
+    }
 }

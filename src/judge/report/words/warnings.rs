@@ -3,6 +3,7 @@
 use super::validity::ended_early;
 use crate::report::ReportedWarning;
 use crate::verdict::{AlarmWindow, RunWarning, SuspendedProcess, Warning};
+use evidence::timeline::LateMetric;
 use model::units;
 
 /// Returns warnings with their sentences, as a report has them.
@@ -108,7 +109,7 @@ fn of_run(warning: &RunWarning) -> String {
             "the AWS session ends in {left_s}, and this run needs up to {needed_s} with its teardown"
         ),
         RunWarning::TasksMissing { task, why } => format!("task {task} did not come up: {why}"),
-        RunWarning::DatapointsMissing { cause } => cause.clone(),
+        RunWarning::DatapointsMissing(late) => late_metric(late),
         RunWarning::OlderReport => String::new(),
         RunWarning::RecoveryEndedEarly { instances, cause } => {
             format!(
@@ -134,5 +135,25 @@ fn alarm_window(window: &AlarmWindow) -> String {
         window.alarm,
         units::count(window.datapoints, "datapoint"),
         window.period_s
+    )
+}
+
+/// A metric whose last datapoints are missing.
+pub fn late_metric(late: &LateMetric) -> String {
+    let LateMetric { metric, missing_s } = late;
+    match missing_s {
+        Some(missing) => {
+            format!("the last datapoint of {metric} ends {missing} before the watch")
+        }
+        None => format!("{metric} has no datapoint at all"),
+    }
+}
+
+/// The note at the start of the wait for late datapoints.
+pub fn waiting_for(late: &[LateMetric]) -> String {
+    let late: Vec<String> = late.iter().map(late_metric).collect();
+    format!(
+        "waiting for late datapoints: {} (Ctrl-C ends the wait)",
+        late.join("; ")
     )
 }

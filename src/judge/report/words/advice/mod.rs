@@ -10,8 +10,9 @@ pub use change::agreement;
 pub use what_if::what_if;
 
 use crate::advice::{self, Assumption, Basis, Content, NoCandidates, Standing, Topic};
-use crate::report::{ReportedAdvice, ReportedAnswer, ReportedCandidate};
+use crate::report::{ReportedAdvice, ReportedAnswer, ReportedCandidate, ReportedPrice};
 use evidence::capacity::Metric;
+use evidence::price::{Price, PriceSource};
 use model::units;
 
 /// Returns the advice with its sentences.
@@ -27,11 +28,29 @@ pub fn advice(advice: advice::Advice) -> ReportedAdvice {
         metric: advice.metric,
         agreement: advice.agreement,
         elasticity: advice.elasticity,
-        price: advice.price,
+        price: advice.price.map(price),
         candidates: advice.candidates.into_iter().map(candidate).collect(),
         no_candidates: advice.no_candidates.as_ref().map(no_candidates),
         snippet: advice.snippet,
     }
+}
+
+fn price(price: Price) -> ReportedPrice {
+    ReportedPrice {
+        usd: price.usd,
+        source: price_source(&price.source),
+    }
+}
+
+fn price_source(source: &PriceSource) -> String {
+    let (kind, what, date) = match source {
+        PriceSource::Option => return "--instance-price".to_owned(),
+        PriceSource::Instance { kind, date } => (kind, "Linux on demand", date),
+        PriceSource::Task { size, date } => (size, "as a Fargate task on x86", date),
+    };
+    format!(
+        "{kind}, {what}, the price of {date} in us-east-1; other regions differ (--instance-price takes yours)"
+    )
 }
 
 /// Returns one answer with its sentences.
@@ -158,7 +177,7 @@ fn basis(basis: &Basis) -> String {
                 seen(*starts)
             );
         }
-        Basis::Price(source) => return source.clone(),
+        Basis::Price(source) => return price_source(source),
         Basis::NothingHeld => {
             "no second held the limit: a run whose first phase is so low that it does would show what one instance carries"
         }
