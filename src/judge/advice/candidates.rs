@@ -31,6 +31,10 @@ const AS_FEW: f64 = 0.001;
 /// Share of the seconds missed, or of the requests lost, that a candidate may leave and still help.
 const HELPED: f64 = 0.75;
 
+/// Smallest saving, as a share of the instance-minutes, for which a policy is changed. A replay is
+/// not exact enough to tell less.
+const WORTHWHILE: f64 = 0.05;
+
 /// Seconds and errors that a candidate may miss and still hold the limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tolerance {
@@ -408,8 +412,8 @@ fn recommend(candidates: &mut [Candidate], tolerance: Tolerance) {
     }
 }
 
-/// Returns the index of the cheapest candidate that is as good as any within the tolerance.
-/// Candidates with an assumption count only if `assuming`.
+/// Returns the index of the cheapest candidate that is as good as any within the tolerance. The
+/// policy that ran, which is the first, stays if it is as good and hardly dearer. Candidates with an assumption count only if `assuming`.
 fn best(candidates: &[Candidate], assuming: bool, tolerance: Tolerance) -> Option<usize> {
     let able = || {
         candidates
@@ -426,10 +430,13 @@ fn best(candidates: &[Candidate], assuming: bool, tolerance: Tolerance) -> Optio
         .map(|(_, one)| one.errors)
         .min()?
         .saturating_add(tolerance.errors);
-    held()
-        .filter(|(_, one)| one.errors <= lost)
-        .min_by(|(_, a), (_, b)| a.instance_minutes.total_cmp(&b.instance_minutes))
-        .map(|(index, _)| index)
+    let good = || held().filter(|(_, one)| one.errors <= lost);
+    let (cheapest, least) = good()
+        .map(|(index, one)| (index, one.instance_minutes))
+        .min_by(|(_, a), (_, b)| a.total_cmp(b))?;
+    let now = good().find(|(index, _)| *index == 0);
+    let stays = now.is_some_and(|(_, now)| least > now.instance_minutes * (1.0 - WORTHWHILE));
+    Some(if stays { 0 } else { cheapest })
 }
 
 #[cfg(test)]
@@ -500,6 +507,11 @@ mod tests {
             ]),
             "higher"
         );
+        let hardly_cheaper = vec![
+            row("now", 0, 0, 2.5, false),
+            row("higher", 0, 0, 2.4, false),
+        ];
+        assert_eq!(recommended(hardly_cheaper), "now");
     }
 
     #[test]
