@@ -95,7 +95,7 @@ impl SpikeEvidence<'_> {
             .reaction
             .left
             .iter()
-            .filter(|one| matches!(one.why, Why::ScaledIn | Why::Other));
+            .filter(|one| one.why != Why::FailedChecks);
         if let Some(first) = left.find(|one| one.began.at >= dropped && one.began.at < until) {
             let instance = first.id.clone();
             let origin = match (first.began.within > SECOND, self.is_service()) {

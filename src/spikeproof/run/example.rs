@@ -38,7 +38,6 @@ pub(super) fn options(runs_dir: &Path) -> RunOptions {
         generator_binary: None,
         image: None,
         guard: true,
-        probe: false,
         force: false,
         max_duration: None,
     }
