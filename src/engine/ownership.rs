@@ -64,6 +64,20 @@ pub enum OwnershipError {
     },
 }
 
+/// Why a target gave no answer to one GET.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The host's name has no address, or no name server answered.
+    #[error("its name has no address")]
+    NoAddress,
+    /// An address that load may not reach.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The request failed on every address.
+    #[error(transparent)]
+    Request(#[from] PlainRequestError),
+}
+
 /// Asks questions about one target.
 pub struct Asker<'t> {
     target: &'t Target,
@@ -176,6 +190,19 @@ impl<'t> Asker<'t> {
             (200, false) => Err(OwnershipError::OtherText { place: url }),
             (status, _) => Err(OwnershipError::Status { url, status }),
         }
+    }
+
+    /// Sends one GET to the target's URL, and returns the status of its answer.
+    pub async fn probe(&self) -> Result<u16, ProbeError> {
+        if self.addresses.is_empty() {
+            return Err(ProbeError::NoAddress);
+        }
+        let addresses = limits::permitted(&self.addresses, self.address_policy)?;
+        let path = match self.target.url.path.as_str() {
+            "" => "/",
+            path => path,
+        };
+        Ok(once::get(self.target, &addresses, path).await?.status)
     }
 
     async fn resolve(&self, host: &str) -> Vec<IpAddr> {

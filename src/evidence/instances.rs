@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::vocabulary::TargetState;
-use crate::timeline::{GroupState, Instance, TargetHealth, Timeline};
+use crate::timeline::{Activity, GroupState, Instance, TargetHealth, Timeline};
 use model::units::{Seconds, seconds};
 
 /// Time between two looks, where the timeline does not tell it.
@@ -52,6 +52,23 @@ impl Sighting {
     }
 }
 
+/// The reason why an instance was launched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LaunchReason {
+    /// The group grew.
+    Grew,
+    /// It replaces an instance that was terminated without a change of the desired capacity, for
+    /// example because it failed its health checks.
+    Replaced,
+    /// An instance refresh.
+    Refreshed,
+    /// The group was balanced between its zones, or Spot capacity was rebalanced.
+    Rebalanced,
+    /// AWS's words fit both a growth and a replacement.
+    Unknown,
+}
+
 /// An instance that the group launched after the load began. Moments that were not seen are absent,
 /// never guessed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,8 +78,8 @@ pub struct Launched {
     /// `StartTime` of its launch activity, or a task's `createdAt`; where neither can be read, the
     /// first look that saw it.
     pub launched: Sighting,
-    /// True if it replaces an instance that failed its health checks, so no policy asked for it.
-    pub replaces: bool,
+    /// The reason for its launch.
+    pub why: LaunchReason,
     /// The first look that saw it in service, or a task's `startedAt`.
     pub in_service: Option<Sighting>,
     /// The first look that saw it healthy in a target group.
@@ -73,6 +90,11 @@ pub struct Launched {
 }
 
 impl Launched {
+    /// Returns true unless the launch is known not to make the group larger.
+    pub fn may_have_grown(&self) -> bool {
+        matches!(self.why, LaunchReason::Grew | LaunchReason::Unknown)
+    }
+
     /// Moves sightings up to the first answer: an instance that answered was in service and healthy
     /// by then.
     pub fn sharpen(&mut self) {
@@ -195,7 +217,13 @@ pub enum Why {
     ScaledIn,
     /// The instance failed its health checks, and was replaced.
     FailedChecks,
-    /// The instance was terminated by hand or by a refresh, or the reason is unknown.
+    /// A user terminated the instance, or moved it to standby.
+    ByHand,
+    /// An instance refresh replaced it.
+    Refreshed,
+    /// It was terminated to balance zones or Spot capacity, or Spot interrupted it.
+    Rebalanced,
+    /// The reason is unknown.
     Other,
 }
 
@@ -217,7 +245,7 @@ pub fn launched(timeline: &Timeline, since: Timestamp) -> Vec<Launched> {
                 at: activity.start,
                 within: Duration::from_secs(1),
             },
-            replaces: !activity.grows(),
+            why: launch_reason(timeline, activity),
             in_service: None,
             healthy: None,
             first_answer: None,
@@ -235,7 +263,7 @@ pub fn launched(timeline: &Timeline, since: Timestamp) -> Vec<Launched> {
         found.push(Launched {
             id: instance.id.clone(),
             launched,
-            replaces: false,
+            why: LaunchReason::Grew,
             in_service: None,
             healthy: None,
             first_answer: None,
@@ -255,6 +283,36 @@ pub fn launched(timeline: &Timeline, since: Timestamp) -> Vec<Launched> {
     found
 }
 
+/// Returns the reason for a launch. A launch that AWS tries again tells only of a difference
+/// between desired and actual capacity, and so does the replacement of an instance that was
+/// terminated. The activities before it decide: it is a replacement if a termination without
+/// replacement stands before it, and growth if a decision to grow does.
+fn launch_reason(timeline: &Timeline, launch: &Activity) -> LaunchReason {
+    if let Some(reason) = launch.launch_reason() {
+        return reason;
+    }
+    let before = timeline
+        .activities()
+        .into_iter()
+        .filter(|one| one.start <= launch.start && one.id != launch.id);
+    let (mut unreplaced, mut grew) = (0_u32, false);
+    for one in before {
+        grew |= one.decisions().iter().any(|own| own.to > own.from);
+        if one.terminates() && one.leaving_reason() != Why::ScaledIn {
+            unreplaced += 1;
+        }
+        let came = one.launches() && one.instance().is_some();
+        if came && one.launch_reason() != Some(LaunchReason::Grew) {
+            unreplaced = unreplaced.saturating_sub(1);
+        }
+    }
+    match (unreplaced, grew) {
+        (0, true) => LaunchReason::Grew,
+        (0, false) => LaunchReason::Unknown,
+        _ => LaunchReason::Replaced,
+    }
+}
+
 /// Returns the instances that left since a moment, in the order in which they left.
 pub fn left(timeline: &Timeline, since: Timestamp) -> Vec<Left> {
     let mut found: Vec<Left> = Vec::new();
@@ -266,11 +324,7 @@ pub fn left(timeline: &Timeline, since: Timestamp) -> Vec<Left> {
         else {
             continue;
         };
-        let why = match () {
-            () if activity.shrinks() => Why::ScaledIn,
-            () if activity.replaces() => Why::FailedChecks,
-            () => Why::Other,
-        };
+        let why = activity.leaving_reason();
         let began = Sighting {
             at: activity.start,
             within: Duration::from_secs(1),
@@ -514,7 +568,7 @@ mod tests {
         let one = |launched: u32, in_service: u32, healthy: u32| Launched {
             id: "i-1".to_owned(),
             launched: Sighting::exact(at(launched)),
-            replaces: false,
+            why: LaunchReason::Grew,
             in_service: Some(Sighting {
                 at: at(in_service),
                 within: POLLED,

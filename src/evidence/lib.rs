@@ -47,7 +47,7 @@ pub mod vocabulary; // AWS's closed lists of words, as types
 
 pub use capacity::InstanceCapacity;
 pub use facts::Facts;
-pub use instances::{Launched, Left, Sighting, Why};
+pub use instances::{LaunchReason, Launched, Left, Sighting, Why};
 pub use load::{Confidence, Elasticity, Second};
 pub use moment::{Moment, MomentKind};
 pub use open_link::OpenLink;

@@ -382,10 +382,11 @@ fn decisions(timeline: &Timeline, since: Timestamp) -> Vec<Decision> {
         .into_iter()
         .filter(|activity| activity.start >= since)
     {
-        let decision = activity
-            .decision()
-            .filter(|decision| decision.from != decision.to);
-        decisions.extend(decision.filter(|decision| !decisions.contains(decision)));
+        for decision in activity.decisions() {
+            if decision.from != decision.to && !decisions.contains(&decision) {
+                decisions.push(decision);
+            }
+        }
     }
     decisions.sort_by_key(|decision| decision.at);
     decisions
@@ -401,7 +402,7 @@ fn resized(timeline: &Timeline, decisions: &[Decision], reaction: &Reaction) -> 
                 let launched = reaction
                     .launched
                     .iter()
-                    .filter(|one| !one.replaces && within(one.launched.at));
+                    .filter(|one| one.may_have_grown() && within(one.launched.at));
                 launched.map(super::instances::Launched::serves).collect()
             }
             false => {

@@ -209,7 +209,7 @@ fn warming(
 fn last_in_service(launched: &[&Launched]) -> Option<Timestamp> {
     let services = launched
         .iter()
-        .filter(|one| !one.replaces)
+        .filter(|one| one.may_have_grown())
         .filter_map(|one| one.in_service);
     services.map(|seen| seen.likeliest(None)).max()
 }
@@ -240,7 +240,7 @@ mod tests {
         instances::Launched {
             id: "i-2".to_owned(),
             launched: Sighting::exact(at(second - 5)),
-            replaces: false,
+            why: crate::instances::LaunchReason::Grew,
             in_service: Some(Sighting::exact(at(second))),
             healthy: None,
             first_answer: None,

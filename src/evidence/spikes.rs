@@ -183,7 +183,7 @@ impl SpikeEvidence<'_> {
             .reaction
             .launched
             .iter()
-            .filter(|one| !one.replaces && of_it(one.launched.at));
+            .filter(|one| one.may_have_grown() && of_it(one.launched.at));
         let fresh: Vec<&Launched> = fresh.collect();
         self.instances(spike, &fresh);
         if growth.is_some() {

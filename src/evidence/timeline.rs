@@ -15,9 +15,10 @@ use model::units::Seconds;
 
 mod activity;
 mod alarm;
+mod cause;
 mod group;
 
-pub use activity::{Activity, Decision};
+pub use activity::{Activity, ActivityKind, Decision};
 pub use alarm::{Alarm, AlarmChange, Datapoint, MathQuery};
 pub use group::{
     Balancer, GroupState, Hook, Instance, Policy, ScheduledAction, StepAdjustment, Surroundings,
@@ -301,6 +302,22 @@ impl Timeline {
         }));
         activities.sort_by_key(|activity| activity.start);
         activities
+    }
+
+    /// Returns the words of activities that are not understood, each once, in the order of the
+    /// activities.
+    pub fn not_understood(&self) -> Vec<String> {
+        let mut unknown: Vec<String> = Vec::new();
+        for text in self
+            .activities()
+            .iter()
+            .flat_map(|activity| activity.not_understood())
+        {
+            if !unknown.contains(&text) {
+                unknown.push(text);
+            }
+        }
+        unknown
     }
 
     /// Returns all state changes of alarms, earliest first.

@@ -325,6 +325,10 @@ fn describe_activity(activity: &LabActivity, now: LabInstant) -> String {
         element("StartTime", &millis(activity.start)),
         end.map_or(String::new(), |end| element("EndTime", &millis(end))),
         element("StatusCode", status),
+        activity
+            .failure
+            .as_ref()
+            .map_or(String::new(), |message| element("StatusMessage", message)),
         element("Progress", if end.is_some() { "100" } else { "50" }),
         element("Details", &activity.details.to_string()),
     ]

@@ -7,14 +7,23 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 pub use error::{LabConfigError, PolicyConfigError};
+pub(crate) use policy::{PolicyConfig, PolicyMetric, ScalingKind};
 
 use super::LabError;
-use model::scaling::cooldown::Cooldowns;
-use model::scaling::policies::Rule;
-use model::scaling::step::{self, SimpleScaling, StepScaling};
-use model::scaling::target_tracking::TargetTracking;
+use super::worlds;
+use super::worlds::backend::Backend;
+use super::worlds::balancing::Balancing;
+use super::worlds::cold::Cold;
+use super::worlds::failing::Failing;
+use super::worlds::launches::GroupKeys;
+use super::worlds::quantity::Share;
+use super::worlds::rate_limit::RateLimit;
+use super::worlds::sick::Sick;
+use super::worlds::traffic::Traffic;
+use super::worlds::unequal::Unequal;
 
 mod error;
+mod policy;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -27,6 +36,9 @@ pub struct Config {
     pub policies: Vec<PolicyConfig>,
     pub tasks: TaskTimes,
     pub faults: Faults,
+    pub group: GroupKeys,
+    /// Requests that no generator sends.
+    pub traffic: Vec<Traffic>,
     /// Policy documents that callers are held to.
     pub permissions: super::permissions::PolicyFiles,
 }
@@ -77,6 +89,21 @@ pub struct LabTarget {
     pub service: bool,
     /// Suspended processes of the group, such as `Launch`.
     pub suspended: Vec<String>,
+    /// Something shared behind all instances.
+    pub backend: Option<Backend>,
+    /// New instances answer late at first.
+    pub cold: Option<Cold>,
+    /// One instance fails while its health checks pass.
+    pub sick: Option<Sick>,
+    /// Paths that fail whatever the load.
+    pub failing: Vec<Failing>,
+    pub balancing: Balancing,
+    /// Requests that cost more than others.
+    pub unequal: Option<Unequal>,
+    /// A most for all instances together.
+    pub rate_limit: Option<RateLimit>,
+    /// The part of the work that the CPU metric shows.
+    pub cpu_share: Share,
 }
 
 impl Default for LabTarget {
@@ -100,220 +127,20 @@ impl Default for LabTarget {
             protected: false,
             service: false,
             suspended: Vec::new(),
+            backend: None,
+            cold: None,
+            sick: None,
+            failing: Vec::new(),
+            balancing: Balancing::RoundRobin,
+            unequal: None,
+            rate_limit: None,
+            cpu_share: Share::WHOLE,
         }
     }
 }
 
 /// Failed checks in a row that make a target unhealthy.
 pub(crate) const UNHEALTHY_AFTER: u32 = 2;
-
-/// A scaling policy of the group, with the alarms that make it act. Not every key is for every
-/// kind.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PolicyConfig {
-    pub kind: ScalingKind,
-    pub metric: PolicyMetric,
-    /// The period of the metric and of its alarms; the same for all policies.
-    #[serde(deserialize_with = "friendly")]
-    pub period: Duration,
-    /// Target tracking: percent of CPU, or requests per target and minute.
-    pub target_value: f64,
-    pub high_datapoints: usize,
-    pub low_datapoints: usize,
-    pub scale_in: bool,
-    #[serde(deserialize_with = "friendly")]
-    pub warm_up: Duration,
-    /// Step and simple: the threshold of its one alarm, which fires above it, or below it.
-    pub above: Option<f64>,
-    pub below: Option<f64>,
-    pub datapoints: usize,
-    pub adjustment: Adjustment,
-    /// Step: beyond the threshold.
-    pub steps: Vec<ConfiguredStep>,
-    /// Simple.
-    pub change: i32,
-    /// The fewest instances by which a percentage changes the capacity.
-    pub least: u32,
-    #[serde(deserialize_with = "friendly")]
-    pub cooldown: Duration,
-    /// Target tracking of a service; a step policy of one has one cooldown for both.
-    #[serde(deserialize_with = "friendly")]
-    pub scale_out_cooldown: Duration,
-    #[serde(deserialize_with = "friendly")]
-    pub scale_in_cooldown: Duration,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ScalingKind {
-    #[default]
-    TargetTracking,
-    Step,
-    Simple,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PolicyMetric {
-    #[default]
-    Cpu,
-    RequestsPerTarget,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Adjustment {
-    #[default]
-    Change,
-    Exact,
-    Percent,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ConfiguredStep {
-    #[serde(default)]
-    pub from: Option<f64>,
-    #[serde(default)]
-    pub to: Option<f64>,
-    pub change: i32,
-}
-
-impl Default for PolicyConfig {
-    fn default() -> Self {
-        Self {
-            kind: ScalingKind::TargetTracking,
-            metric: PolicyMetric::Cpu,
-            period: Duration::from_secs(1),
-            target_value: 50.0,
-            high_datapoints: 3,
-            low_datapoints: 15,
-            scale_in: true,
-            warm_up: Duration::from_secs(3),
-            above: None,
-            below: None,
-            datapoints: 3,
-            adjustment: Adjustment::Change,
-            steps: Vec::new(),
-            change: 0,
-            least: 0,
-            cooldown: Duration::from_secs(10),
-            scale_out_cooldown: Duration::from_secs(3),
-            scale_in_cooldown: Duration::from_secs(3),
-        }
-    }
-}
-
-impl PolicyConfig {
-    /// Returns the policy as the model of policies has it.
-    pub fn rule(&self) -> Rule {
-        let adjustment = match self.adjustment {
-            Adjustment::Change => step::AdjustmentType::Change,
-            Adjustment::Exact => step::AdjustmentType::Exact,
-            Adjustment::Percent => step::AdjustmentType::Percent,
-        };
-        match self.kind {
-            ScalingKind::TargetTracking => {
-                // A count's target is for a minute, its datapoints and thresholds are for a period.
-                let target = match self.metric {
-                    PolicyMetric::Cpu => self.target_value,
-                    PolicyMetric::RequestsPerTarget => {
-                        self.target_value * self.period.as_secs_f64() / 60.0
-                    }
-                };
-                Rule::Tracking {
-                    tracking: TargetTracking::new(target),
-                    scale_in: self.scale_in,
-                }
-            }
-            ScalingKind::Step => Rule::Step(StepScaling {
-                threshold: self.threshold(),
-                is_above: self.above.is_some(),
-                steps: self
-                    .steps
-                    .iter()
-                    .map(|one| step::StepRule {
-                        lower: one.from,
-                        upper: one.to,
-                        change: one.change,
-                    })
-                    .collect(),
-                adjustment,
-                least: self.least,
-            }),
-            ScalingKind::Simple => Rule::Simple {
-                scaling: SimpleScaling {
-                    change: self.change,
-                    adjustment,
-                    least: self.least,
-                },
-                cooldown: self.cooldown,
-            },
-        }
-    }
-
-    /// Returns the cooldowns of this policy for a service, by the policy's kind.
-    pub fn cooldowns(&self) -> Cooldowns {
-        match self.kind {
-            ScalingKind::TargetTracking => Cooldowns {
-                out: self.scale_out_cooldown,
-                back: self.scale_in_cooldown,
-            },
-            ScalingKind::Step | ScalingKind::Simple => Cooldowns {
-                out: self.cooldown,
-                back: self.cooldown,
-            },
-        }
-    }
-
-    /// Returns the threshold of the one alarm of a step or simple policy.
-    pub fn threshold(&self) -> f64 {
-        self.above.or(self.below).unwrap_or_default()
-    }
-
-    fn settle(&self) -> Result<(), PolicyConfigError> {
-        let Self {
-            target_value,
-            period,
-            high_datapoints,
-            low_datapoints,
-            datapoints,
-            ..
-        } = *self;
-        if period < Duration::from_secs(1) || period.subsec_nanos() != 0 {
-            return Err(PolicyConfigError::Period(period));
-        }
-        if high_datapoints == 0 || low_datapoints == 0 || datapoints == 0 {
-            return Err(PolicyConfigError::NoDatapoints);
-        }
-        match self.kind {
-            ScalingKind::TargetTracking => {
-                let most = if self.metric == PolicyMetric::Cpu {
-                    100.0
-                } else {
-                    f64::MAX
-                };
-                if !(target_value > 0.0 && target_value <= most) {
-                    return Err(PolicyConfigError::TargetValue(target_value));
-                }
-            }
-            ScalingKind::Step | ScalingKind::Simple
-                if self.above.is_some() == self.below.is_some() =>
-            {
-                return Err(PolicyConfigError::Threshold);
-            }
-            ScalingKind::Step if self.steps.is_empty() => {
-                return Err(PolicyConfigError::NoSteps);
-            }
-            ScalingKind::Simple if self.change == 0 && self.adjustment != Adjustment::Exact => {
-                return Err(PolicyConfigError::NoChange);
-            }
-            ScalingKind::Step | ScalingKind::Simple => {}
-        }
-        Ok(())
-    }
-}
 
 /// Durations of a Fargate task's start and stop.
 #[derive(Debug, Clone, Deserialize)]
@@ -457,12 +284,13 @@ impl Config {
         {
             return Err(LabConfigError::SimplePolicyOfService);
         }
+        worlds::check(&self)?;
         self.policy = self.policies[0].clone();
         Ok(self)
     }
 }
 
-fn friendly<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+pub(crate) fn friendly<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(input)?;
     model::units::parse_duration(&text).map_err(serde::de::Error::custom)
 }
@@ -478,12 +306,14 @@ fn several<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<PolicyConfig>, D::
     }
 }
 
-fn maybe<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
+pub(crate) fn maybe<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
     friendly(input).map(Some)
 }
 
 #[cfg(test)]
 mod tests {
+    use model::scaling::policies::Rule;
+
     use super::*;
 
     #[test]
@@ -505,6 +335,8 @@ mod tests {
              \x20 no_alarm_history: true\n\
              \x20 group_deleted_after: 30s\n\
              \x20 refuse: [{ action: CreateRepository, code: LimitExceededException, message: too many, times: 2 }]\n\
+             group: { launches: { fail_after: 2, failures: 3, message: none, retry: 10s, delay: 30s } }\n\
+             traffic: [{ from: 0s, to: 60s, rate: 40/s }]\n\
              permissions: { operator: operator.json, tasks: generator.json }\n",
         )
         .unwrap();
@@ -574,6 +406,43 @@ mod tests {
     }
 
     #[test]
+    fn the_optional_parts_are_read_and_are_off_without_their_keys() {
+        let config = Config::parse(
+            "target:\n\
+             \x20 backend: { slots: 3, time: 20ms, queue: 1500ms, status: 503, holds_worker: true }\n\
+             \x20 cold: { for: 8s, adds: 900ms }\n\
+             \x20 sick: { instance: 2, from: 14s, to: 34s, status: 500, slow: 0s }\n\
+             \x20 failing: [{ path: /checkout, status: 500, share: 10% }]\n\
+             \x20 balancing: least-outstanding\n\
+             \x20 unequal: { share: 10%, times: 8 }\n\
+             \x20 rate_limit: { rate: 300/s, status: 429, retry_after: 1s }\n\
+             \x20 cpu_share: 20%\n",
+        )
+        .unwrap();
+        let target = config.target;
+        let sick = target.sick.unwrap();
+        assert_eq!((sick.instance, sick.status), (2, Some(500)));
+        assert!(target.backend.unwrap().holds_worker);
+        assert_eq!(target.cold.unwrap().lasts, Duration::from_secs(8));
+        assert_eq!(target.failing[0].path, "/checkout");
+        assert_eq!(target.balancing, Balancing::LeastOutstanding);
+        assert_eq!(target.unequal.unwrap().times, 8);
+        assert_eq!(
+            target.rate_limit.unwrap().retry_after,
+            Some(Duration::from_secs(1))
+        );
+        assert_eq!(target.cpu_share.of_one(), 0.2);
+        let off = Config::parse("").unwrap();
+        let target = &off.target;
+        assert!(target.backend.is_none() && target.cold.is_none() && target.sick.is_none());
+        assert!(target.failing.is_empty() && target.unequal.is_none());
+        assert!(target.rate_limit.is_none() && off.traffic.is_empty());
+        assert_eq!(target.balancing, Balancing::RoundRobin);
+        assert_eq!(target.cpu_share, Share::WHOLE);
+        assert_eq!(off.group.launches.fail_after, None);
+    }
+
+    #[test]
     fn an_empty_file_is_the_demo_and_a_wrong_one_is_refused() {
         assert_eq!(Config::parse("").unwrap().target.max, 8);
         for (text, hint) in [
@@ -593,6 +462,32 @@ mod tests {
             ),
             ("policies: [{}, { period: 10s }]", "the same period"),
             ("policies: []", "at least one"),
+            ("target: { backend: { slots: 0 } }", "more than zero"),
+            ("target: { sick: { status: 500 } }", "counted from 1"),
+            ("target: { sick: { instance: 1 } }", "needs a `status`"),
+            (
+                "target: { sick: { instance: 1, status: 500, from: 9s, to: 9s } }",
+                "target.sick: `to` must be later",
+            ),
+            (
+                "target: { sick: { instance: 1, status: 20 } }",
+                "200 and 599",
+            ),
+            (
+                "target: { unequal: { share: 5%, times: 0 } }",
+                "times must be",
+            ),
+            ("target: { cpu_share: 20 }", "like `10%`"),
+            ("target: { rate_limit: { rate: 300 } }", "300/s"),
+            ("target: { balancing: random }", "round-robin"),
+            (
+                "traffic: [{ to: 0s, rate: 4/s }]",
+                "traffic: `to` must be later",
+            ),
+            (
+                "{ target: { service: true }, group: { launches: { fail_after: 1 } } }",
+                "leave `fail_after` out",
+            ),
         ] {
             let problem = Config::parse(text).unwrap_err().to_string();
             assert!(problem.contains(hint), "{text}: {problem}");

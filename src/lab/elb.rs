@@ -106,7 +106,10 @@ fn attributes(group: &LabGroup) -> String {
     let attributes = [
         ("deregistration_delay.timeout_seconds", delay.as_str()),
         ("slow_start.duration_seconds", "0"),
-        ("load_balancing.algorithm.type", "round_robin"),
+        (
+            "load_balancing.algorithm.type",
+            group.target.balancing.word(),
+        ),
         ("stickiness.enabled", "false"),
     ];
     members(

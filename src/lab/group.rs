@@ -7,15 +7,19 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::alarms::{Invoked, WatchedAlarm};
+use super::alarms::WatchedAlarm;
 use super::clock::{self, LabInstant};
 use super::config::{Config, LabTarget};
 use super::instance::{LabActivity, LabInstance, TargetState};
 use super::live_policy::LivePolicy;
 use super::metrics::{OpenPeriod, Sample};
+use super::resize::started;
 use super::truth;
+use super::worlds::Worlds;
+use super::worlds::backend::Behind;
+use super::worlds::launches::Launching;
 use model::scaling::alarm::{AlarmDatapoint, AlarmModelState};
 use model::scaling::cooldown::Cooling;
 use model::scaling::policies::{PolicyReading, Rule, decide};
@@ -47,29 +51,18 @@ pub struct LabGroup {
     /// Delay after which datapoints reach alarms and readers.
     pub metric_delay: Duration,
     pub deleted_at: Option<LabInstant>,
+    pub(crate) worlds: Worlds,
     frozen: bool,
-    cut: bool,
-    errors_when_fresh: Duration,
+    pub(crate) cut: bool,
+    pub(crate) errors_when_fresh: Duration,
+    pub(crate) launching: Launching,
+    pub(crate) launched: u32,
     /// Simple scaling waits until then.
     cooling_until: LabInstant,
     /// The cooldowns of a service.
     cooling: Cooling,
-    next: usize,
-}
-
-/// The destination of a request.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Route {
-    Serve {
-        instance: String,
-        done: LabInstant,
-        /// The lab file says that fresh instances answer 500, and this one is fresh.
-        broken: bool,
-    },
-    /// The instance's queue is full.
-    Full { instance: String },
-    /// No healthy instance: the load balancer answers itself.
-    Nobody,
+    /// The load balancer's turn.
+    pub(crate) next: usize,
 }
 
 impl LabGroup {
@@ -99,9 +92,12 @@ impl LabGroup {
             pooled: 0,
             metric_delay: config.faults.metric_delay,
             deleted_at: config.faults.group_deleted_after.map(|after| now + after),
+            worlds: Worlds::new(config),
             frozen: config.faults.policy_never_fires,
             cut: config.faults.terminate_without_draining,
             errors_when_fresh: config.faults.errors_when_fresh,
+            launching: Launching::new(&config.group.launches),
+            launched: 0,
             cooling_until: LabInstant::ZERO,
             cooling: Cooling::default(),
             next: 0,
@@ -158,75 +154,39 @@ impl LabGroup {
         self.deleted_at.is_some_and(|at| now >= at)
     }
 
-    /// Replaces the instances whose checks have failed, and forgets those that are gone.
-    pub fn advance(&mut self, now: LabInstant) {
-        while let Some((index, at)) = (0..self.instances.len())
-            .filter_map(|index| Some((index, self.instances[index].fails_at(&self.target)?)))
-            .filter(|(_, at)| *at <= now)
-            .min_by_key(|(_, at)| *at)
-        {
-            let time = clock::seconds(at);
-            let cause = format!(
-                "At {time} an instance was taken out of service in response to a ELB system health check failure."
-            );
-            self.take_out(index, at, cause, &json!({}));
-            let (before, after) = (self.desired - 1, self.desired);
-            let cause = format!(
-                "At {time} an instance was started in response to a difference between desired and actual capacity, \
-                 increasing the capacity from {before} to {after}."
-            );
-            self.launch(at, &cause, &json!({}));
+    /// Begins the launches that are due, replaces the instances whose checks have failed, and forgets
+    /// those that are gone.
+    pub fn settle(&mut self, now: LabInstant) {
+        loop {
+            let failing = (0..self.instances.len())
+                .filter_map(|index| Some((self.instances[index].fails_at(&self.target)?, index)))
+                .min()
+                .filter(|(at, _)| *at <= now);
+            let coming = self.launching.next().filter(|due| *due <= now);
+            match (failing, coming) {
+                (Some((at, index)), coming) if coming.is_none_or(|due| at <= due) => {
+                    self.replace(index, at);
+                }
+                (_, Some(_)) => {
+                    if let Some(coming) = self.launching.take() {
+                        self.begin(coming);
+                    }
+                }
+                _ => break,
+            }
         }
         let is_gone =
             |instance: &mut LabInstance| instance.leaving.is_some_and(|(_, gone)| now >= gone);
         self.gone.extend(self.instances.extract_if(.., is_gone));
     }
 
-    /// Routes a request, round robin over the healthy instances.
-    pub fn route(&mut self, now: LabInstant) -> Route {
-        self.advance(now);
-        let healthy: Vec<usize> = (0..self.instances.len())
-            .filter(|&index| self.instances[index].target_state(now) == Some(TargetState::Healthy))
-            .collect();
-        if healthy.is_empty() {
-            return Route::Nobody;
-        }
-        self.next = self.next.wrapping_add(1);
-        let chosen = &mut self.instances[healthy[self.next % healthy.len()]];
-        let instance = chosen.id.clone();
-        match chosen.queue.offer(now) {
-            Some(done) => {
-                let broken =
-                    chosen.healthy > self.created && done < chosen.healthy + self.errors_when_fresh;
-                chosen.errors += u64::from(broken);
-                let first = chosen.served.map_or(done, |(first, _)| first.min(done));
-                chosen.served = Some((
-                    first,
-                    chosen.served.map_or(done, |(_, last)| last.max(done)),
-                ));
-                Route::Serve {
-                    instance,
-                    done,
-                    broken,
-                }
-            }
-            None => Route::Full { instance },
-        }
-    }
-
-    /// True if the instance still exists; if not, the request that it was working on counts as
-    /// lost.
-    pub fn has(&mut self, instance: &str, now: LabInstant) -> bool {
-        self.advance(now);
-        let there = self.instances.iter().any(|known| known.id == instance);
-        if let Some(gone) = self
-            .gone
-            .iter_mut()
-            .find(|known| !there && known.id == instance)
-        {
-            gone.lost += 1;
-        }
-        there
+    fn replace(&mut self, index: usize, at: LabInstant) {
+        let time = clock::seconds(at);
+        let cause = format!(
+            "At {time} an instance was taken out of service in response to a ELB system health check failure."
+        );
+        self.take_out(index, at, cause, &json!({}));
+        self.ask(at, "", (self.desired - 1, self.desired), &json!({}));
     }
 
     /// Ends the period `[start, now)`: its datapoints, then the alarms on those that they see, then
@@ -277,16 +237,19 @@ impl LabGroup {
             .iter()
             .filter(|known| known.lifecycle(now) == "InService")
             .count() as u32;
+        let backend = &mut self.worlds.backend;
         let shares = self.instances.iter_mut().map(|known| {
-            (
-                known.stays() && known.warmed <= start,
-                known.queue.settle(start, now),
-            )
+            let busy = match backend {
+                Some(Behind::Held(held)) => held.settle(known.number, start, now),
+                _ => known.queue.settle(start, now),
+            };
+            (known.stays() && known.warmed <= start, busy)
         });
+        let of_work = self.target.cpu_share.of_one();
         // Warming instances are not in the group's metric.
         let cpu = shares
             .filter(|(counts, _)| *counts)
-            .map(|(_, share)| share * 100.0)
+            .map(|(_, share)| share * of_work * 100.0)
             .collect();
         Sample {
             start,
@@ -301,7 +264,9 @@ impl LabGroup {
     fn follow_policies(&mut self, now: LabInstant) {
         let staying = || self.instances.iter().filter(|known| known.stays());
         let warmed = staying().filter(|known| known.warmed <= now).count() as u32;
-        let warming = staying().count() as u32 - warmed;
+        // A launch that is late is on its way; one that failed is not.
+        let late = self.launching.coming().iter().filter(|one| !one.again);
+        let warming = staying().count() as u32 - warmed + late.count() as u32;
         let standing: Vec<(usize, PolicyReading<'_>)> = self
             .policies
             .iter()
@@ -363,6 +328,12 @@ impl LabGroup {
             .instances
             .iter()
             .map(|known| known.leaving.map_or(known.in_service, |(_, gone)| gone))
+            .chain(
+                self.launching
+                    .coming()
+                    .iter()
+                    .map(|coming| coming.due + self.target.boot_time),
+            )
             .max();
         let done = done.unwrap_or(now).max(now);
         if let Some(cooldown) = cooldown {
@@ -372,125 +343,11 @@ impl LabGroup {
             self.cooling.changed(before, wanted, now, done, cooldowns);
         }
     }
-
-    /// Changes the size. The activities of one decision share their cause.
-    fn resize(&mut self, wanted: u32, policy: &str, alarm: &Invoked, now: LabInstant) {
-        let (name, before, time) = (&alarm.name, self.desired, clock::seconds(now));
-        let decision = format!(
-            "At {time} a monitor alarm {name} in state ALARM triggered policy {policy} changing the desired capacity \
-             from {before} to {wanted}."
-        );
-        self.decisions
-            .push(truth::Decided::new(now, policy, name, before, wanted));
-        self.desired = wanted;
-        for _ in before..wanted {
-            self.launch(
-                now,
-                &(decision.clone() + &started(&time, before, wanted)),
-                &alarm.details,
-            );
-        }
-        for _ in wanted..before {
-            self.terminate(
-                now,
-                &(decision.clone() + &taken_out(&time, before, wanted)),
-                &alarm.details,
-            );
-        }
-    }
-
-    fn launch(&mut self, now: LabInstant, cause: &str, details: &Value) {
-        let zone = ["eu-west-1a", "eu-west-1b", "eu-west-1c"];
-        let zone = zone[self.instances.iter().filter(|known| known.stays()).count() % zone.len()];
-        let pooled = self.pooled > 0;
-        self.pooled = self.pooled.saturating_sub(1);
-        let (boot, verb) = match pooled {
-            true => (
-                self.target.warm_pool_boot,
-                "Launching a new EC2 instance from warm pool",
-            ),
-            false => (self.target.boot_time, "Launching a new EC2 instance"),
-        };
-        let instance = LabInstance::launch(&self.target, self.warm_up(), boot, zone, now);
-        // The end of a launch by target tracking includes the warm-up: it is not the moment of
-        // InService.
-        let stages = vec![
-            ("PreInService", instance.in_service),
-            ("WaitingForInstanceWarmup", instance.warmed),
-        ];
-        self.activities.push(LabActivity::new(
-            verb,
-            &instance,
-            cause.to_owned(),
-            details,
-            stages,
-        ));
-        self.instances.push(instance);
-    }
-
-    /// Terminates the oldest instance of the zone that has most. The default termination policy
-    /// puts balance first, too.
-    fn terminate(&mut self, now: LabInstant, cause: &str, details: &Value) {
-        let staying: Vec<usize> = (0..self.instances.len())
-            .filter(|&index| self.instances[index].stays())
-            .collect();
-        let crowd = |zone| {
-            staying
-                .iter()
-                .filter(|&&index| self.instances[index].zone == zone)
-                .count()
-        };
-        let Some(&chosen) = staying.iter().max_by_key(|&&index| {
-            let known = &self.instances[index];
-            (crowd(known.zone), std::cmp::Reverse(known.launched))
-        }) else {
-            return;
-        };
-        let cause = format!(
-            "{cause}  At {} instance {} was selected for termination.",
-            clock::seconds(now),
-            self.instances[chosen].id
-        );
-        self.take_out(chosen, now, cause, details);
-    }
-
-    fn take_out(&mut self, index: usize, now: LabInstant, cause: String, details: &Value) {
-        let gone = if self.cut {
-            now
-        } else {
-            now + self.target.deregistration_delay
-        };
-        let instance = &mut self.instances[index];
-        instance.leaving = Some((now, gone));
-        let stages = vec![("WaitingForELBConnectionDraining", gone)];
-        self.activities.push(LabActivity::new(
-            "Terminating EC2 instance",
-            instance,
-            cause,
-            details,
-            stages,
-        ));
-    }
-}
-
-/// Returns the second sentence of a launch's cause, in Auto Scaling's own words.
-fn started(time: &str, from: u32, to: u32) -> String {
-    format!(
-        "  At {time} an instance was started in response to a difference between desired and actual capacity, \
-         increasing the capacity from {from} to {to}."
-    )
-}
-
-/// Returns the second sentence of a termination's cause.
-fn taken_out(time: &str, from: u32, to: u32) -> String {
-    format!(
-        "  At {time} an instance was taken out of service in response to a difference between desired and actual \
-         capacity, shrinking the capacity from {from} to {to}."
-    )
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::route::Route;
     use super::*;
     use model::scaling::replay::{Follows, InstanceLimits, Setting, replay};
 
@@ -504,7 +361,10 @@ mod tests {
     fn load(group: &mut LabGroup, seconds: std::ops::Range<u64>, per_second: u32) {
         for second in seconds {
             for index in 0..per_second {
-                group.route(at(second) + Duration::from_secs(1) * index / per_second);
+                group.route(
+                    at(second) + Duration::from_secs(1) * index / per_second,
+                    "/",
+                );
             }
             group.advance(at(second + 1));
             group.close_period(at(second), at(second + 1));
@@ -743,7 +603,10 @@ mod tests {
     fn nobody_serves_when_no_instance_is_healthy() {
         let mut config = Config::default();
         (config.target.instances, config.target.min) = (0, 0);
-        assert_eq!(LabGroup::new(&config, START).route(START), Route::Nobody);
+        assert!(matches!(
+            LabGroup::new(&config, START).route(START, "/"),
+            Route::Nobody
+        ));
     }
 
     #[test]
@@ -754,7 +617,10 @@ mod tests {
         let mut group = LabGroup::new(&config, START);
         let broken = |group: &mut LabGroup, second| {
             (0..4)
-                .filter(|_| matches!(group.route(at(second)), Route::Serve { broken: true, .. }))
+                .filter(|_| match group.route(at(second), "/") {
+                    Route::Serve(underway) => underway.fault == Some(500),
+                    _ => false,
+                })
                 .count()
         };
         assert_eq!(
@@ -772,7 +638,7 @@ mod tests {
         let oldest = group.instances[0].id.clone();
         load(&mut group, 3..40, 0);
         assert_eq!(group.desired, 2);
-        assert!(!group.has(&oldest, at(40)));
+        assert!(group.instances.iter().all(|known| known.id != oldest));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::LabInstant;
@@ -14,6 +15,8 @@ use super::queue::Queue;
 #[derive(Debug)]
 pub struct LabInstance {
     pub id: String,
+    /// Counted from 1, in the order of launches.
+    pub number: u32,
     pub zone: &'static str,
     pub launched: LabInstant,
     pub in_service: LabInstant,
@@ -28,8 +31,9 @@ pub struct LabInstance {
     /// The instants when it was taken out of service, and when it is gone.
     pub leaving: Option<(LabInstant, LabInstant)>,
     pub queue: Queue,
-    /// First and last request that it answered.
-    pub served: Option<(LabInstant, LabInstant)>,
+    /// Shared with each request in progress.
+    pub token: Arc<()>,
+    pub first_answer: Option<LabInstant>,
     /// Requests it answered with an error because it was fresh, and those that were lost when it
     /// went.
     pub errors: u64,
@@ -55,11 +59,14 @@ pub struct LabActivity {
     pub start: LabInstant,
     /// Reached one after the other; the last one is the end.
     pub stages: Vec<(&'static str, LabInstant)>,
+    /// AWS's message, if it failed at its start.
+    pub failure: Option<String>,
 }
 
 impl LabInstance {
     pub fn launch(
         target: &LabTarget,
+        number: u32,
         warm_up: Duration,
         boot: Duration,
         zone: &'static str,
@@ -75,6 +82,7 @@ impl LabInstance {
         Self {
             address: address(&id),
             id,
+            number,
             zone,
             launched: now,
             in_service,
@@ -84,7 +92,8 @@ impl LabInstance {
             warmed: in_service + warm_up,
             leaving: None,
             queue: Queue::new(target.workers, target.service_time, target.queue_limit),
-            served: None,
+            token: Arc::new(()),
+            first_answer: None,
             errors: 0,
             lost: 0,
         }
@@ -118,6 +127,11 @@ impl LabInstance {
         }
     }
 
+    /// Returns the number of its requests in progress.
+    pub fn outstanding(&self) -> usize {
+        Arc::strong_count(&self.token) - 1
+    }
+
     /// True if the instance is not on its way out.
     pub fn stays(&self) -> bool {
         self.leaving.is_none()
@@ -134,6 +148,14 @@ fn address(id: &str) -> String {
     format!("10.{}.{}.{}", byte(2), byte(4), byte(6))
 }
 
+/// Returns an activity's details with its place.
+fn placed(details: &Value, zone: &str) -> Value {
+    let mut details = details.clone();
+    details["Subnet ID"] = json!("subnet-lab");
+    details["Availability Zone"] = json!(zone);
+    details
+}
+
 impl LabActivity {
     /// Returns the activity of an instance that was just launched, or has just begun to leave.
     pub fn new(
@@ -143,23 +165,43 @@ impl LabActivity {
         details: &Value,
         stages: Vec<(&'static str, LabInstant)>,
     ) -> Self {
-        let mut details = details.clone();
-        details["Subnet ID"] = json!("subnet-lab");
-        details["Availability Zone"] = json!(instance.zone);
         Self {
             id: ids::uuid(),
             description: format!("{verb}: {}", instance.id),
             cause,
-            details,
+            details: placed(details, instance.zone),
             start: instance
                 .leaving
                 .map_or(instance.launched, |(since, _)| since),
             stages,
+            failure: None,
+        }
+    }
+
+    /// Returns the activity of a launch that failed, with AWS's message.
+    pub fn failed(
+        message: String,
+        cause: String,
+        details: &Value,
+        zone: &str,
+        now: LabInstant,
+    ) -> Self {
+        Self {
+            id: ids::uuid(),
+            description: format!("Launching a new EC2 instance.  Status Reason: {message}"),
+            cause,
+            details: placed(details, zone),
+            start: now,
+            stages: Vec::new(),
+            failure: Some(message),
         }
     }
 
     /// Returns the status code, and the end once it is reached.
     pub fn status(&self, now: LabInstant) -> (&'static str, Option<LabInstant>) {
+        if self.failure.is_some() {
+            return ("Failed", Some(self.start));
+        }
         match self.stages.iter().find(|(_, until)| now < *until) {
             Some((status, _)) => (status, None),
             None => ("Successful", self.stages.last().map(|(_, end)| *end)),

@@ -53,12 +53,15 @@ mod needs; // from a call to the IAM permissions it takes
 mod permissions; // holds callers to policy documents
 mod policies; // bucket policies, given back as they were put
 mod queue; // one instance as a queue of requests
+mod resize; // changes of the group's size
+mod route; // a request's way through load balancer, instance and backend
 mod service; // the target as an ECS service
 mod shop; // a small API for scenarios with logins, captures and carts
 pub mod tap; // hears of every AWS call, and may refuse it
 mod target; // the HTTP server that stands for load balancer and instances
 mod tasks; // a Fargate task as a process of this machine
 pub mod truth; // every instant that the group lived through
+mod worlds; // optional causes of slow or failed answers
 
 use call::ApiError;
 use clock::{Clock, LabInstant};

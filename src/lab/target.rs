@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use super::World;
 use super::call::{LabResponse, answer};
-use super::group::Route;
+use super::route::{Fate, Route, Underway};
 use super::shop;
 
 /// Answers a request to the target. The shop answers its own paths, `/status/NNN` gets that status,
@@ -34,47 +35,40 @@ pub(crate) async fn serve(
             .map(http_body_util::Collected::to_bytes)
             .unwrap_or_default(),
     };
-    let route = world.group().route(arrived);
-    let (instance, done, broken) = match route {
+    let route = world.group().route(arrived, &path);
+    let mut underway = match route {
         Route::Nobody => return Ok(from_balancer(&world, StatusCode::SERVICE_UNAVAILABLE)),
-        Route::Full { instance } => {
-            world.group().open.answered(503, 0.0);
-            let full = json!({ "error": "the instance's queue is full" });
-            return Ok(from_instance(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &instance,
-                &full,
-            ));
-        }
-        Route::Serve {
+        Route::Full { instance } => return Ok(full(&world, &instance, Duration::ZERO)),
+        Route::Limited {
             instance,
-            done,
-            broken,
-        } => (instance, done, broken),
+            status,
+            retry_after,
+        } => return Ok(limited(&world, &instance, status, retry_after)),
+        Route::Serve(underway) => underway,
     };
-    world.clock.sleep_until(done).await;
-    let now = world.clock.now();
-    if !world.group().has(&instance, now) {
-        return Ok(from_balancer(&world, StatusCode::BAD_GATEWAY));
-    }
+    let fate = end_of(&world, &mut underway).await;
+    let waited = world.clock.now() - arrived;
+    let instance = underway.instance;
+    let fault = match fate {
+        Fate::Answered(fault) => fault.map(known_status),
+        Fate::Full => return Ok(full(&world, &instance, waited)),
+        Fate::Lost => return Ok(from_balancer(&world, StatusCode::BAD_GATEWAY)),
+    };
     let wanted = path
         .strip_prefix("/status/")
         .and_then(|code| code.parse().ok());
     let status = wanted
         .and_then(|code| StatusCode::from_u16(code).ok())
         .filter(|code| code.as_u16() >= 200);
-    let page = shop::page(method.as_str(), &path, &body).filter(|_| !broken);
+    let page = shop::page(method.as_str(), &path, &body).filter(|_| fault.is_none());
     let of_page = page
         .as_ref()
         .and_then(|page| StatusCode::from_u16(page.status).ok());
-    let status = match broken {
-        true => StatusCode::INTERNAL_SERVER_ERROR,
-        false => of_page.or(status).unwrap_or(StatusCode::OK),
-    };
+    let status = fault.or(of_page).or(status).unwrap_or(StatusCode::OK);
     world
         .group()
         .open
-        .answered(status.as_u16(), (now - arrived).as_secs_f32());
+        .answered(status.as_u16(), waited.as_secs_f32());
     if let Some(page) = page {
         let mut response = from_instance(status, &instance, &page.body);
         if let Some(cookie) = page
@@ -90,6 +84,53 @@ pub(crate) async fn serve(
         &instance,
         &json!({ "method": method.as_str(), "path": path, "instance": instance }),
     ))
+}
+
+/// Waits for the end of a request.
+async fn end_of(world: &World, underway: &mut Underway) -> Fate {
+    loop {
+        let next = world.clock.sleep_until(underway.next);
+        match underway.woken.clone() {
+            None => next.await,
+            Some(woken) => tokio::select! {
+                () = next => {}
+                () = woken.notified() => {}
+            },
+        }
+        let now = world.clock.now();
+        if let Some(fate) = world.group().look(underway, now) {
+            return fate;
+        }
+    }
+}
+
+/// Returns a status that the lab file was checked for.
+fn known_status(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn full(world: &World, instance: &str, waited: Duration) -> LabResponse {
+    world.group().open.answered(503, waited.as_secs_f32());
+    let full = json!({ "error": "the instance's queue is full" });
+    from_instance(StatusCode::SERVICE_UNAVAILABLE, instance, &full)
+}
+
+fn limited(
+    world: &World,
+    instance: &str,
+    status: u16,
+    retry_after: Option<Duration>,
+) -> LabResponse {
+    world.group().open.answered(status, 0.0);
+    let limited = json!({ "error": "too many requests" });
+    let mut response = from_instance(known_status(status), instance, &limited);
+    if let Some(after) = retry_after {
+        let seconds = after.as_secs_f64().ceil() as u64;
+        response
+            .headers_mut()
+            .insert("retry-after", HeaderValue::from(seconds));
+    }
+    response
 }
 
 fn from_instance(status: StatusCode, instance: &str, body: &serde_json::Value) -> LabResponse {

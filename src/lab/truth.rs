@@ -1,12 +1,16 @@
 //! The true events of the lab's group, for comparison with a report: every instant it lived
 //! through.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::clock::LabInstant;
 use super::group::LabGroup;
 use super::instance::LabInstance;
+use super::worlds::backend::Behind;
+use super::worlds::unequal::Unequal;
 
 /// Written when the lab stops.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +33,59 @@ pub struct Truth {
     pub lost: u64,
     /// Requests that instances answered with an error because they were fresh.
     pub fresh_errors: u64,
+    /// The deeds of the optional parts of the lab file.
+    #[serde(default)]
+    pub worlds: WorldsTruth,
+}
+
+/// The deeds of the optional parts of the lab file. A part that the file does not have did nothing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WorldsTruth {
+    /// The first request that a generator sent; the times of `sick` and `traffic` count from it.
+    pub first_request: Option<Timestamp>,
+    /// Requests that generators sent.
+    pub requests: u64,
+    /// Requests of other users.
+    pub others: u64,
+    /// The backend that all instances share.
+    pub backend: Option<BackendTruth>,
+    /// The instance that was sick.
+    pub sick: Option<SickTruth>,
+    /// Answers that were late because their instance was cold.
+    pub cold_answers: u64,
+    /// Requests that failed because of their path.
+    pub failing_paths: u64,
+    /// Requests that the rate limit refused.
+    pub rate_limited: u64,
+    /// Requests that cost more than others.
+    pub dear: u64,
+    /// The launches that failed, in order.
+    pub failed_launches: Vec<Timestamp>,
+}
+
+/// The backend that all instances share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BackendTruth {
+    /// Requests per second that it can answer.
+    pub capacity: f64,
+    /// Requests that it answered.
+    pub answered: u64,
+    /// Requests that it refused.
+    pub refused: u64,
+}
+
+/// The instance that was sick.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SickTruth {
+    /// Its id; `None` if no instance had its number.
+    pub instance: Option<String>,
+    /// The beginning of its sickness; `None` if it did not come to that.
+    pub from: Option<Timestamp>,
+    /// The end of its sickness; `None` if it lasted.
+    pub to: Option<Timestamp>,
+    /// Requests that came to it meanwhile.
+    pub requests: u64,
 }
 
 /// Version of this format.
@@ -117,7 +174,9 @@ impl Truth {
             })
             .collect();
         alarms.sort_by_key(|fired| fired.at);
-        let workers = f64::from(group.target.workers);
+        let target = &group.target;
+        let times = target.unequal.map_or(1.0, Unequal::average);
+        let of_worker = target.service_time.as_secs_f64() * times / f64::from(target.workers);
         Self {
             version: VERSION,
             group: super::group::NAME.to_owned(),
@@ -129,8 +188,49 @@ impl Truth {
                 .collect(),
             alarms,
             decisions: group.decisions.clone(),
-            capacity: workers / group.target.service_time.as_secs_f64(),
-            cpu_per_request: group.target.service_time.as_secs_f64() / workers * 100.0,
+            capacity: 1.0 / of_worker,
+            cpu_per_request: of_worker * target.cpu_share.of_one() * 100.0,
+            worlds: WorldsTruth::of(group, &known, now),
+        }
+    }
+}
+
+impl WorldsTruth {
+    fn of(group: &LabGroup, known: &[&LabInstance], now: LabInstant) -> Self {
+        let worlds = &group.worlds;
+        let since = |after: Duration| {
+            let at = worlds.first_request? + after;
+            (at <= now).then(|| timestamp(at))
+        };
+        let counts = worlds.backend.as_ref().map(Behind::counts);
+        let failed = group.activities.iter().filter(|one| one.failure.is_some());
+        Self {
+            first_request: worlds.first_request.map(timestamp),
+            requests: worlds.ours,
+            others: worlds.others.count(),
+            backend: group
+                .target
+                .backend
+                .zip(counts)
+                .map(|(backend, (answered, refused))| BackendTruth {
+                    capacity: backend.capacity(),
+                    answered,
+                    refused,
+                }),
+            sick: group.target.sick.map(|sick| SickTruth {
+                instance: known
+                    .iter()
+                    .find(|instance| instance.number == sick.instance)
+                    .map(|instance| instance.id.clone()),
+                from: since(sick.from),
+                to: sick.to.and_then(since),
+                requests: worlds.sick,
+            }),
+            cold_answers: worlds.cold,
+            failing_paths: worlds.failing.failed,
+            rate_limited: worlds.limiter.as_ref().map_or(0, |one| one.refused),
+            dear: worlds.costs.as_ref().map_or(0, |costs| costs.dear),
+            failed_launches: failed.map(|one| timestamp(one.start)).collect(),
         }
     }
 }
@@ -146,7 +246,7 @@ impl InstanceTruth {
             launched: timestamp(instance.launched),
             in_service: lived(instance.in_service),
             healthy: lived(instance.healthy),
-            first_answer: instance.served.map(|(first, _)| timestamp(first)),
+            first_answer: instance.first_answer.map(timestamp),
             draining: instance.leaving.and_then(|(since, _)| passed(since)),
             gone: instance.leaving.and_then(|(_, gone)| passed(gone)),
         }

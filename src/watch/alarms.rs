@@ -185,19 +185,19 @@ fn read_change(alarm: &str, at: Timestamp, data: &str) -> Option<AlarmChange> {
                 datapoints.push(Datapoint { at, value });
             }
         }
-        // Older items have only the values, from a start on, one per period.
-        if let (true, Some(start), Some(period)) = (
-            datapoints.is_empty(),
+        // `recentDatapoints` are the values from a start on, one per period, oldest first. They are
+        // all that older items have. With M out of N, they also hold more than
+        // `evaluatedDatapoints`, which end where the transition was decided.
+        let recent = match (
             reason.start_date.as_deref().and_then(read_time),
             reason.period,
         ) {
-            for (index, value) in reason.recent_datapoints.into_iter().enumerate() {
-                let offset = jiff::SignedDuration::from_secs(period * index as i64);
-                datapoints.push(Datapoint {
-                    at: start.checked_add(offset).ok()?,
-                    value,
-                });
-            }
+            (Some(start), Some(period)) => from(start, period, &reason.recent_datapoints)?,
+            _ => Vec::new(),
+        };
+        let agrees = datapoints.iter().all(|point| recent.contains(point));
+        if recent.len() > datapoints.len() && agrees {
+            datapoints = recent;
         }
     }
     datapoints.sort_by_key(|point| point.at);
@@ -208,6 +208,16 @@ fn read_change(alarm: &str, at: Timestamp, data: &str) -> Option<AlarmChange> {
         to: data.new_state.state_value.into(),
         datapoints,
     })
+}
+
+/// Returns values with their times, one per period (in seconds) from `start` on.
+fn from(start: Timestamp, period: i64, values: &[f64]) -> Option<Vec<Datapoint>> {
+    let point = |(index, value): (usize, &f64)| {
+        let offset = jiff::SignedDuration::from_secs(period * index as i64);
+        let at = start.checked_add(offset).ok()?;
+        Some(Datapoint { at, value: *value })
+    };
+    values.iter().enumerate().map(point).collect()
 }
 
 /// Reads CloudWatch's `2026-03-01T12:00:00.000+0000`: a zone without a colon, which RFC 3339 does
@@ -239,6 +249,17 @@ mod tests {
             value: 80.0,
         };
         assert_eq!(change.datapoints[0], first);
+
+        // One datapoint out of three was enough: the first of the three breached already.
+        let m_of_n = data.replace("[80.0,90.0]", "[70.0,80.0,90.0]").replace(
+            "12:00:00.000+0000\",\"period",
+            "11:59:00.000+0000\",\"period",
+        );
+        let change = read_change("high", at, &m_of_n).unwrap();
+        assert_eq!(
+            (change.datapoints.len(), change.datapoints[0].value),
+            (3, 70.0)
+        );
 
         let older = data.replace("evaluatedDatapoints", "unknown");
         let change = read_change("high", at, &older).unwrap();

@@ -316,7 +316,7 @@ pub(crate) async fn activities(
             .iter()
             .filter_map(|one| activity(one, since.at))
             .collect::<Vec<_>>();
-        // Newest first: an older one ends it.
+        // Newest first: an activity before the watch ends the paging, and no other does.
         let next = page
             .next_token()
             .filter(|_| recent.len() == page.scaling_activities().len())
@@ -336,16 +336,16 @@ pub(crate) async fn activities(
     Ok(found)
 }
 
-/// Reads an activity. `Setting desired count to 5.` is all it says of the change.
+/// Reads an activity that began during the watch. Only its description tells the new desired count:
+/// `Setting desired count to 5.`
 fn activity(activity: &scaling::ScalingActivity, since: Timestamp) -> Option<Activity> {
     let start = timestamp(activity.start_time()).filter(|start| *start >= since)?;
+    let status = ActivityStatus::from(activity.status_code().as_str());
     let to = activity
         .description()
-        .split_once("desired count to ")?
-        .1
-        .trim_end_matches('.')
-        .parse()
-        .ok();
+        .split_once("desired count to ")
+        .and_then(|(_, to)| to.trim_end_matches('.').parse().ok())
+        .filter(|_| status != ActivityStatus::Failed);
     let not_scaled: Vec<&str> = activity
         .not_scaled_reasons()
         .iter()
@@ -359,7 +359,7 @@ fn activity(activity: &scaling::ScalingActivity, since: Timestamp) -> Option<Act
         start,
         end: activity.end_time().and_then(timestamp),
         status: if not_scaled.is_empty() {
-            activity.status_code().as_str().into()
+            status
         } else {
             ActivityStatus::from("NotScaled")
         },

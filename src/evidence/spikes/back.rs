@@ -95,7 +95,7 @@ impl SpikeEvidence<'_> {
             .reaction
             .left
             .iter()
-            .filter(|one| one.why != Why::FailedChecks);
+            .filter(|one| matches!(one.why, Why::ScaledIn | Why::Other));
         if let Some(first) = left.find(|one| one.began.at >= dropped && one.began.at < until) {
             let instance = first.id.clone();
             let origin = match (first.began.within > SECOND, self.is_service()) {

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::super::vocabulary::ActivityStatus;
+use super::cause::{ResponseTo, Sentence, sentences};
+use crate::instances::{LaunchReason, Why};
 
 /// A scaling activity of the group or service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -30,34 +32,118 @@ pub struct Activity {
     pub change: Option<(u32, u32)>,
 }
 
+/// The kind of an activity, by the first words of its description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActivityKind {
+    /// An instance of the group was launched, or the launch failed.
+    Launch,
+    /// An instance of the group was terminated.
+    Termination,
+    /// An instance joined or left the warm pool or standby, or waits for Spot capacity. The group's
+    /// size did not change by it.
+    Aside,
+    /// The capacity of a service, or its limits, were set.
+    Capacity,
+    /// The description is not known.
+    Unknown,
+}
+
 impl Activity {
-    /// Returns true for a launch. AWS's description begins the same way if the launch failed.
+    /// Returns the kind of the activity.
+    pub fn kind(&self) -> ActivityKind {
+        let begins = |words: &str| self.description.starts_with(words);
+        if self.description.contains("into warm pool")
+            || begins("Terminating EC2 instance from warm pool")
+            || begins("Moving EC2 instance")
+            || begins("Placing Spot instance request")
+        {
+            return ActivityKind::Aside;
+        }
+        if begins("Launching") {
+            return ActivityKind::Launch;
+        }
+        if begins("Terminating") {
+            return ActivityKind::Termination;
+        }
+        if begins("Setting ") || begins("Attempting to scale") {
+            return ActivityKind::Capacity;
+        }
+        ActivityKind::Unknown
+    }
+
+    /// Returns true for a launch of the group, also for one that failed.
     pub fn launches(&self) -> bool {
-        self.description.starts_with("Launching")
+        self.kind() == ActivityKind::Launch
     }
 
-    /// Returns true for the termination of an instance.
+    /// Returns true for the termination of an instance of the group.
     pub(crate) fn terminates(&self) -> bool {
-        self.description.starts_with("Terminating")
+        self.kind() == ActivityKind::Termination
     }
 
-    /// Returns true for a launch that made the group larger. The replacement of an unhealthy
-    /// instance does not, although its cause also speaks of "increasing the capacity".
+    /// Returns the reason for a launch, as far as the activity itself tells it. `None` if it only
+    /// speaks of a difference in capacity, as both growth and replacement do.
+    pub fn launch_reason(&self) -> Option<LaunchReason> {
+        let sentences = sentences(&self.cause);
+        let mut grew = None;
+        for sentence in &sentences {
+            match sentence {
+                Sentence::Response(ResponseTo::Rebalance | ResponseTo::SpotInterruption) => {
+                    return Some(LaunchReason::Rebalanced);
+                }
+                Sentence::Response(ResponseTo::Refresh) => return Some(LaunchReason::Refreshed),
+                Sentence::Response(ResponseTo::HealthCheck | ResponseTo::UnhealthyInstance) => {
+                    return Some(LaunchReason::Replaced);
+                }
+                Sentence::Desired {
+                    change: Some((from, to)),
+                    ..
+                } if to > from => grew = Some(LaunchReason::Grew),
+                _ => {}
+            }
+        }
+        grew
+    }
+
+    /// Returns the reason for the termination of an instance.
+    pub fn leaving_reason(&self) -> Why {
+        let mut why = Why::Other;
+        for sentence in sentences(&self.cause) {
+            match sentence {
+                Sentence::Response(ResponseTo::HealthCheck | ResponseTo::UnhealthyInstance) => {
+                    return Why::FailedChecks;
+                }
+                Sentence::Response(ResponseTo::Refresh) => return Why::Refreshed,
+                Sentence::Response(ResponseTo::User) => return Why::ByHand,
+                Sentence::Response(ResponseTo::Rebalance | ResponseTo::SpotInterruption) => {
+                    return Why::Rebalanced;
+                }
+                Sentence::Difference { grew: false } => why = Why::ScaledIn,
+                Sentence::Desired {
+                    change: Some((from, to)),
+                    ..
+                } if to < from => why = Why::ScaledIn,
+                _ => {}
+            }
+        }
+        why
+    }
+
+    /// Returns true if a service's capacity was raised, or if a launch tells a decision to grow.
     pub fn grows(&self) -> bool {
-        self.decision()
-            .is_some_and(|decision| decision.to > decision.from)
+        match self.change {
+            Some((from, to)) => to > from,
+            None => self.launches() && self.launch_reason() == Some(LaunchReason::Grew),
+        }
     }
 
-    /// Returns true for a termination that made the group smaller, not for the removal of an
-    /// unhealthy instance.
+    /// Returns true if a service's capacity was lowered, or if a termination tells that the group
+    /// became smaller by a decision.
     pub fn shrinks(&self) -> bool {
-        self.decision()
-            .is_some_and(|decision| decision.to < decision.from)
-    }
-
-    /// Returns true if an instance was replaced because it failed its health checks.
-    pub fn replaces(&self) -> bool {
-        self.cause.contains("health check failure") || self.cause.contains("health-check failure")
+        match self.change {
+            Some((from, to)) => to < from,
+            None => self.terminates() && self.leaving_reason() == Why::ScaledIn,
+        }
     }
 
     /// Returns the instance's id, for example from `Launching a new EC2 instance: i-0b` or
@@ -74,44 +160,43 @@ impl Activity {
         id.starts_with("i-").then_some(id)
     }
 
-    /// Returns the decision of a policy or a person, from the first sentence of the cause.
-    /// Application Auto Scaling writes no time and no numbers there, so a service's come from
-    /// `start` and `change`.
-    pub fn decision(&self) -> Option<Decision> {
-        let sentence = self.cause.split(".  ").next()?;
-        let alarm = sentence
-            .split_once("monitor alarm ")
-            .and_then(|(_, rest)| rest.split_once(" in state "));
-        let policy = sentence
-            .split_once(" triggered policy ")
-            .map(|(_, rest)| rest);
-        let alarm = alarm.map(|(name, _)| name.to_owned());
-        if let Some((from, to)) = self.change {
-            let policy = policy.map(|policy| policy.trim_end_matches('.').to_owned());
-            return Some(Decision {
-                at: self.start,
-                alarm,
-                policy,
-                from,
-                to,
-            });
-        }
-        let (when, what) = sentence.strip_prefix("At ")?.split_once(' ')?;
-        let (from, to) = what
-            .split_once("changing the desired capacity from ")?
-            .1
-            .split_once(" to ")?;
-        let policy = policy
-            .and_then(|rest| rest.split_once(" changing "))
-            .map(|(name, _)| name.to_owned());
-        let to = to.trim_end_matches('.').parse().ok()?;
-        Some(Decision {
-            at: when.parse().ok()?,
+    /// Returns every decision that the cause tells, in its order. Application Auto Scaling writes
+    /// no time and no numbers there, so a service's come from `start` and `change`.
+    pub fn decisions(&self) -> Vec<Decision> {
+        let sentences = sentences(&self.cause);
+        let Some((from, to)) = self.change else {
+            return sentences.iter().filter_map(Sentence::decision).collect();
+        };
+        let (alarm, policy) = sentences
+            .iter()
+            .find_map(|sentence| match sentence {
+                Sentence::Desired { by, .. } => Some(by.names()),
+                _ => None,
+            })
+            .unwrap_or_default();
+        vec![Decision {
+            at: self.start,
             alarm,
             policy,
-            from: from.parse().ok()?,
+            from,
             to,
-        })
+        }]
+    }
+
+    /// Returns the words of AWS that are not understood: an unknown description, or the unknown
+    /// sentences of the cause.
+    pub fn not_understood(&self) -> Vec<String> {
+        let sentences = sentences(&self.cause).into_iter();
+        let mut unknown: Vec<String> = sentences
+            .filter_map(|sentence| match sentence {
+                Sentence::Unknown(text) => Some(text),
+                _ => None,
+            })
+            .collect();
+        if self.kind() == ActivityKind::Unknown {
+            unknown.insert(0, self.description.clone());
+        }
+        unknown
     }
 }
 
@@ -142,7 +227,8 @@ mod tests {
                 cause: cause.to_owned(),
                 ..Activity::default()
             }
-            .decision()
+            .decisions()
+            .pop()
         };
         let found = decision(
             "At 2024-01-05T10:00:06Z a monitor alarm my CPU is high in state ALARM triggered policy out by two changing \
@@ -173,7 +259,7 @@ mod tests {
             change: Some((2, 5)),
             ..Activity::default()
         };
-        let of_service = service.decision().unwrap();
+        let of_service = service.decisions().remove(0);
         assert_eq!(
             (of_service.policy.as_deref(), of_service.from, of_service.to),
             (Some("cpu"), 2, 5)
@@ -182,6 +268,166 @@ mod tests {
         let health = "At 2024-01-05T10:00:06Z an instance was taken out of service in response to a ELB system health \
                       check failure.";
         assert_eq!(decision(health), None);
+    }
+
+    fn activity(description: &str, cause: &str) -> Activity {
+        Activity {
+            description: description.to_owned(),
+            cause: cause.to_owned(),
+            ..Activity::default()
+        }
+    }
+
+    #[test]
+    fn a_launch_tells_its_reason_as_far_as_aws_does() {
+        let started = "At 2024-12-05T21:27:28Z an instance was started in response to a difference between desired and \
+                       actual capacity, increasing the capacity from 1 to 2.";
+        let both = "At 2017-10-26T07:53:21Z a monitor alarm CPU Too Low in state ALARM triggered policy CPU Too Low \
+                    changing the desired capacity from 2 to 1.  At 2017-10-26T07:54:04Z a monitor alarm CPU Credit Too \
+                    Low in state ALARM triggered policy CPU Credit Too Low changing the desired capacity from 1 to 2.  \
+                    At 2017-10-26T07:54:14Z a difference between desired and actual capacity changing the desired \
+                    capacity, increasing the capacity from 1 to 2.";
+        let one_space = "At 2018-02-20T03:08:17Z a user request update of AutoScalingGroup constraints to min: 1, max: 2, \
+                         desired: 2 changing the desired capacity from 1 to 2. At 2018-02-20T03:08:35Z an instance was \
+                         started in response to a difference between desired and actual capacity, increasing the \
+                         capacity from 1 to 2.";
+        for (cause, reason) in [
+            (both, Some(LaunchReason::Grew)),
+            (one_space, Some(LaunchReason::Grew)),
+            (started, None),
+            (
+                "At 2026-09-18T18:26:55Z an instance was launched in response to an unhealthy instance needing to be \
+                 replaced.",
+                Some(LaunchReason::Replaced),
+            ),
+            (
+                "At 2026-09-23T18:46:00Z an instance was launched in response to an instance refresh.",
+                Some(LaunchReason::Refreshed),
+            ),
+            (
+                "At 2019-09-24T00:29:36Z instances were launched to balance instances in zones us-east-1a with other \
+                 zones resulting in more than desired number of instances in the group.",
+                Some(LaunchReason::Rebalanced),
+            ),
+            ("At 2026-09-23T18:46:00Z something new happened.", None),
+        ] {
+            let launch = activity("Launching a new EC2 instance: i-1", cause);
+            assert_eq!(launch.launch_reason(), reason, "{cause}");
+        }
+        let decisions = activity("Launching a new EC2 instance: i-1", both).decisions();
+        let policies: Vec<_> = decisions
+            .iter()
+            .filter_map(|own| own.policy.as_deref())
+            .collect();
+        assert_eq!(policies, ["CPU Too Low", "CPU Credit Too Low"]);
+    }
+
+    #[test]
+    fn a_termination_tells_its_reason() {
+        let shrink = "At 2022-12-24T21:00:00Z an instance was taken out of service in response to a difference between \
+                      desired and actual capacity, shrinking the capacity from 7 to 6.  At 2022-12-24T21:00:01Z instance \
+                      i-0d18 was selected for termination.";
+        for (cause, why) in [
+            (shrink, Why::ScaledIn),
+            (
+                "At 2022-06-14T00:07:30Z instance i-1 was taken out of service in response to a user request, shrinking \
+                 the capacity from 4 to 3.",
+                Why::ByHand,
+            ),
+            (
+                "At 2016-11-09T11:28:29Z instance i-1 was taken out of service in response to a user request.",
+                Why::ByHand,
+            ),
+            (
+                "At 2022-12-24T22:03:59Z an instance was taken out of service in response to an instance refresh.  At \
+                 2022-12-24T22:04:00Z instance i-2 was selected for termination.",
+                Why::Refreshed,
+            ),
+            (
+                "At 2024-01-01T12:00:00Z instance i-1 was taken out of service in response to a spot instance \
+                 interruption notice",
+                Why::Rebalanced,
+            ),
+            (
+                "At 2024-01-01T12:00:00Z something new happened.",
+                Why::Other,
+            ),
+        ] {
+            let termination = activity("Terminating EC2 instance: i-1", cause);
+            assert_eq!(termination.leaving_reason(), why, "{cause}");
+        }
+        for check in [
+            "a ELB system health check failure",
+            "an ELB system health check failure",
+            "a EC2 health check indicating it has been terminated or stopped",
+            "an EC2 instance status checks failure",
+            "a user health-check",
+            "a system health-check failure",
+            "EBS volume health check failure",
+            "a VPC Lattice health check failure",
+        ] {
+            let cause = format!(
+                "At 2021-04-01T21:48:35Z an instance was taken out of service in response to {check}."
+            );
+            let termination = activity("Terminating EC2 instance: i-1", &cause);
+            assert_eq!(termination.leaving_reason(), Why::FailedChecks, "{check}");
+            assert!(!termination.shrinks(), "{check}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_change_the_group_is_no_launch_and_no_termination() {
+        for (description, kind) in [
+            (
+                "Launching a new EC2 instance from warm pool: i-4",
+                ActivityKind::Launch,
+            ),
+            (
+                "Launching a new EC2 instance into warm pool: i-4",
+                ActivityKind::Aside,
+            ),
+            (
+                "Moving EC2 instance out of Standby: i-5",
+                ActivityKind::Aside,
+            ),
+            (
+                "Terminating EC2 instance from warm pool: i-6",
+                ActivityKind::Aside,
+            ),
+            (
+                "Placing Spot instance request.  Status Reason: Spot instance request: sir-x has been cancelled.",
+                ActivityKind::Aside,
+            ),
+            ("Setting desired count to 1.", ActivityKind::Capacity),
+            (
+                "Setting min capacity to 2 and max capacity to 3",
+                ActivityKind::Capacity,
+            ),
+            (
+                "Attempting to scale due to alarm triggered",
+                ActivityKind::Capacity,
+            ),
+            ("Terminating EC2 instance: i-1", ActivityKind::Termination),
+            ("Hibernating EC2 instance: i-1", ActivityKind::Unknown),
+        ] {
+            assert_eq!(activity(description, "").kind(), kind, "{description}");
+        }
+    }
+
+    #[test]
+    fn unknown_words_are_kept() {
+        let known = "At 2024-01-05T10:00:06Z a user request explicitly set group desired capacity changing the desired \
+                     capacity from 1 to 2.";
+        let none: [&str; 0] = [];
+        assert_eq!(
+            activity("Launching a new EC2 instance: i-1", known).not_understood(),
+            none
+        );
+        let both = format!("{known}  At 2024-01-05T10:00:07Z the moon rose.");
+        assert_eq!(
+            activity("Hibernating EC2 instance: i-1", &both).not_understood(),
+            ["Hibernating EC2 instance: i-1", "the moon rose"]
+        );
     }
 
     #[test]

@@ -407,7 +407,7 @@ mod tests {
         vec![Launched {
             id: "i-0b".to_owned(),
             launched: Sighting::exact(at(12)),
-            replaces: false,
+            why: evidence::instances::LaunchReason::Grew,
             in_service: Some(Sighting::exact(at(27))),
             healthy: Some(Sighting::exact(at(29))),
             first_answer: None,

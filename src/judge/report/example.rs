@@ -273,7 +273,7 @@ pub fn report() -> RunReport {
                 launched: vec![Launched {
                     id: "i-0b".to_owned(),
                     launched: Sighting::exact(at(14)),
-                    replaces: false,
+                    why: evidence::instances::LaunchReason::Grew,
                     in_service: Some(Sighting::exact(at(16))),
                     healthy: None,
                     first_answer: Some(at(17)),

@@ -47,7 +47,7 @@ pub(super) fn confounded(facts: &Facts<'_>) -> Option<Finding> {
         .iter()
         .copied()
         .filter(|one| one.start >= facts.times.started);
-    for decision in decisions.filter_map(evidence::timeline::Activity::decision) {
+    for decision in decisions.flat_map(evidence::timeline::Activity::decisions) {
         if decision.alarm.is_none() && decision.from != decision.to {
             others.push(OtherCause::NoAlarm {
                 from: decision.from,

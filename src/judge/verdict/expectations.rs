@@ -9,7 +9,7 @@ use super::scaling::met_if;
 use super::{Answered, Expectation, Finding, LeavingReason, Measured, ScalingReason};
 use evidence::Facts;
 use evidence::instances::{self, Why, between};
-use evidence::load::ERRORS;
+use evidence::load::{ERRORS, LEAST_REQUESTS};
 use evidence::moment::MomentKind;
 use evidence::reaction::Resized;
 use model::measure::{Merged, Results, Select};
@@ -32,6 +32,29 @@ pub(super) fn over(results: &Results, seconds: &[u32]) -> Merged {
         }));
     }
     merged
+}
+
+/// Returns the seconds whose latencies are the target's: no generator was at its own limit. `None`
+/// if fewer than half are.
+pub(super) fn undoubted(results: &Results, seconds: &[u32]) -> Option<Vec<u32>> {
+    let doubtful = results.doubtful_seconds();
+    let rest = seconds.iter().filter(|second| !doubtful.contains(second));
+    let rest: Vec<u32> = rest.copied().collect();
+    (rest.len() * 2 >= seconds.len()).then_some(rest)
+}
+
+/// Returns true if p95 is over the limit in these seconds. `None` if it is, but only with seconds
+/// in which a generator was at its own limit.
+pub(super) fn is_slow(results: &Results, seconds: &[u32], limit: Option<Duration>) -> Option<bool> {
+    let slow = |seconds: &[u32]| {
+        let p95 = over(results, seconds).latency.percentile(95.0);
+        limit.zip(p95).is_some_and(|(limit, p95)| p95 > limit)
+    };
+    if !slow(seconds) {
+        return Some(false);
+    }
+    let rest = undoubted(results, seconds)?;
+    slow(&rest).then_some(true)
 }
 
 pub(super) fn error_share(merged: &Merged) -> f64 {
@@ -169,7 +192,7 @@ fn came_again(facts: &Facts<'_>, levels: &Levels, under_load: &[Early]) -> u64 {
         let for_it = under_load
             .iter()
             .any(|early| at > early.left && at < early.until);
-        !one.replaces && for_it && answers.is_some_and(|second| levels.is_high(second))
+        one.may_have_grown() && for_it && answers.is_some_and(|second| levels.is_high(second))
     });
     again.count() as u64
 }
@@ -201,16 +224,27 @@ pub(super) fn while_scaling(facts: &Facts<'_>) -> Option<Finding> {
     if merged.tally.requests() == 0 {
         return unclear(ScalingReason::NoRequestWhileScaling);
     }
-    let slow = matches!((p95_limit, merged.latency.percentile(95.0)), (Some(limit), Some(p95)) if p95 > limit);
+    let slow = is_slow(facts.results, &seconds, p95_limit);
     let wrong = error_limit.is_some_and(|limit| error_share(&merged) > limit);
+    let answers = merged.latency.count();
+    if p95_limit.is_some() && answers < LEAST_REQUESTS && !wrong {
+        return unclear(ScalingReason::TooFewAnswers { answers });
+    }
     let measured = Measured::WhileScaling {
         answered: Answered::of(&merged, seconds.len()),
     };
-    found(
-        met_if(!slow && !wrong),
-        measured,
-        ScalingReason::FromEachBreach,
-    )
+    match slow {
+        None if !wrong => found(
+            Verdict::Inconclusive,
+            measured,
+            ScalingReason::GeneratorSaturated,
+        ),
+        slow => found(
+            met_if(slow != Some(true) && !wrong),
+            measured,
+            ScalingReason::FromEachBreach,
+        ),
+    }
 }
 
 /// Returns the seconds between a breach and the service of the instances that it launched. Where no
@@ -227,7 +261,11 @@ fn scaling_out(facts: &Facts<'_>, last: u32) -> Vec<u32> {
         .filter_map(|one| Some((one.breach.or(one.alarm).unwrap_or(one.at), one.done?)))
         .collect();
     if facts.reaction.resized.is_empty() {
-        let fresh = facts.reaction.launched.iter().filter(|one| !one.replaces);
+        let fresh = facts
+            .reaction
+            .launched
+            .iter()
+            .filter(|one| one.may_have_grown());
         let from = facts
             .reaction
             .moment(MomentKind::Breach)

@@ -81,6 +81,11 @@ pub enum Expectation {
         /// The threshold as the scenario has it, for example `p95 < 250ms`.
         text: String,
     },
+    /// Errors stay within the default of a phase for which the scenario sets no limit on them.
+    ErrorsByDefault {
+        /// The default, as a share of the requests from 0 to 1.
+        limit_share: f64,
+    },
     /// The group scaled out.
     ScaledOut,
     /// The first new instance was in service this soon after the breach.
@@ -108,6 +113,8 @@ pub enum Expectation {
         /// The limit of failed requests, from 0 to 1; absent where the scenario has none.
         errors_share: Option<f64>,
     },
+    /// The target was back within its limits at the end of each spike.
+    SpikeSurvived,
     /// The target holds at its maximum size.
     HoldsAtMaximum,
     /// The group was not pinned at its maximum.
@@ -226,6 +233,13 @@ pub enum Measured {
     /// How the target answered while the group scaled out.
     WhileScaling {
         /// The answers from each breach until all that it launched served.
+        answered: Answered,
+    },
+    /// How the target answered in the last seconds of a spike.
+    AtSpikeEnd {
+        /// The name of the spike's first phase.
+        spike: String,
+        /// The answers in the last fifth of it, 3 to 10 seconds.
         answered: Answered,
     },
     /// Turns between growing and shrinking, among all changes of size.

@@ -5,7 +5,6 @@
 
 use evidence::{Reaction, Timeline};
 use model::measure::Results;
-use model::outcome::Verdict;
 use model::plan::Schedule;
 use model::scenario::Scenario;
 
@@ -20,6 +19,7 @@ mod maximum;
 pub mod preflight;
 mod reason;
 mod scaling;
+mod survival;
 mod thresholds;
 mod validity;
 mod warning;
@@ -32,7 +32,7 @@ pub use finding::{
 };
 pub use reason::{
     EndedEarly, LeavingReason, MissingPart, NewInstanceReason, Reason, ScaleInReason,
-    ScaleOutReason, ScalingReason, SizeReason, ThresholdReason, ValidityReason,
+    ScaleOutReason, ScalingReason, SizeReason, SurvivalReason, ThresholdReason, ValidityReason,
 };
 pub use thresholds::{Abort, must_abort};
 pub use warning::{AlarmWindow, RunWarning, SuspendedProcess, Warning};
@@ -50,6 +50,8 @@ pub struct Circumstances {
     pub complete_tasks: u32,
     /// Intervals, ends and tasks that are missing.
     pub missing: Vec<MissingPart>,
+    /// The group or service that the scenario names, if it was not watched.
+    pub not_watched: Option<String>,
 }
 
 /// Everything that was judged.
@@ -66,6 +68,8 @@ pub struct Findings {
     pub not_judged: Vec<Finding>,
     /// The facts that the scaling findings rest on; `None` where no group was watched.
     pub reaction: Option<Reaction>,
+    /// The group or service that the scenario names, if it was not watched.
+    pub not_watched: Option<String>,
 }
 
 /// Judges a run. `timeline` is there when a group was watched.
@@ -77,14 +81,11 @@ pub fn judge(
 ) -> Findings {
     let schedule = Schedule::new(scenario);
     let validity = validity::judge(scenario, results, timeline, circumstances);
-    let saturated = validity.iter().any(|finding| {
-        finding.expectation == Expectation::GeneratorNotTheLimit
-            && finding.verdict != Verdict::Passed
-    });
-    let thresholds = thresholds::judge(scenario, results, &schedule, saturated);
+    let thresholds = thresholds::judge(scenario, results, &schedule);
     let found = Findings {
         validity,
         thresholds,
+        not_watched: circumstances.not_watched.clone(),
         ..Findings::default()
     };
     let Some(timeline) = timeline else {
@@ -119,6 +120,7 @@ mod tests {
     use super::*;
     use crate::report::words;
     use evidence::testing::scenario;
+    use model::outcome::Verdict;
 
     #[test]
     fn a_run_without_results_is_inconclusive_whatever_was_asked() {

@@ -33,6 +33,8 @@ pub enum Reason {
     Leaving(LeavingReason),
     /// Reason for the judgement on the target while the group scaled, or on flapping.
     Scaling(ScalingReason),
+    /// Reason for the judgement on the end of a spike.
+    Survival(SurvivalReason),
     /// Reason for the judgement on the group's size.
     Size(SizeReason),
     /// Reason for the judgement on the run's validity.
@@ -101,6 +103,12 @@ pub enum ThresholdReason {
     GeneratorSaturated {
         /// The reason as it would be without the saturation.
         reason: Box<ThresholdReason>,
+        /// Seconds of the phase, or of the run, that the saturation may have changed.
+        #[serde(default)]
+        saturated_s: u64,
+        /// All seconds of the phase or run.
+        #[serde(default)]
+        of_s: u64,
     },
 }
 
@@ -108,6 +116,13 @@ pub enum ThresholdReason {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "id", rename_all = "kebab-case")]
 pub enum ScalingReason {
+    /// The answers are too few for a p95.
+    TooFewAnswers {
+        /// Their number.
+        answers: u64,
+    },
+    /// The limits are missed only with seconds in which a generator was at its own limit.
+    GeneratorSaturated,
     /// No instance that was launched ever served.
     NothingLaunchedServed,
     /// No request ended while the group scaled out.
@@ -267,6 +282,35 @@ pub enum ValidityReason {
     Missing {
         /// The missing parts.
         parts: Vec<MissingPart>,
+    },
+}
+
+/// The reason why the group survived a spike, or did not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "id", rename_all = "kebab-case")]
+pub enum SurvivalReason {
+    /// The limits are missed only with seconds in which a generator was at its own limit.
+    GeneratorSaturatedAtItsEnd,
+    /// Latency and errors were within their limits at its end.
+    WithinLimits,
+    /// Too few requests ended in its last seconds.
+    TooFewRequests {
+        /// Their number.
+        requests: u64,
+    },
+    /// No instance that was launched for it ever served.
+    NothingNewServed,
+    /// The first new instance served after the spike had ended.
+    NewInstancesTooLate {
+        /// Time from the end of the spike to the first new instance's service.
+        after_s: Seconds,
+        /// Time that an instance takes from launch to service; `null` where it was not seen.
+        boot_s: Option<Seconds>,
+    },
+    /// New instances served before its end, and the limits were still missed.
+    NewInstancesNotEnough {
+        /// Time from the rise of the load to the first new instance's service.
+        served_s: Seconds,
     },
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{
     Circumstances, CountedFrom, Expectation, Finding, Measured, MetricPeak, ScaleInReason,
     ScaleOutReason, Unavoidable, conditions, draining, efficiency, expectations, fresh, maximum,
+    survival,
 };
 use evidence::instances::{Why, between};
 use evidence::moment::MomentKind;
@@ -49,6 +50,7 @@ pub(super) fn judge(
     let ran = stopped(results, circumstances);
     let facts = &Facts::of(scenario, schedule, results, timeline, started, ran);
     let mut findings = vec![scaled_out(facts)];
+    findings.extend(survival::judge(facts));
     findings.extend(conditions::judge(facts));
     let out = facts.reaction.scaled_out();
     if out {

@@ -1,5 +1,6 @@
 //! Judges thresholds: limits on a metric over each judged phase, over one phase, or over the run.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -11,67 +12,151 @@ use super::{
 use model::measure::{Merged, Results, Select, Tally};
 use model::outcome::Verdict;
 use model::plan::Schedule;
-use model::scenario::{Scenario, Threshold, ThresholdMetric, ThresholdScope};
+use model::scenario::{
+    PhaseRole, Scenario, Threshold, ThresholdMetric, ThresholdOperator, ThresholdScope,
+};
 
-/// Judges every threshold in each of its scopes. If the generators were `saturated`, a latency or
-/// rate that misses its limit is inconclusive: it may be the generators' doing.
-pub(super) fn judge(
-    scenario: &Scenario,
-    results: &Results,
-    schedule: &Schedule,
-    saturated: bool,
-) -> Vec<Finding> {
-    scenario
-        .thresholds
-        .iter()
-        .flat_map(|threshold| {
-            scopes(scenario, threshold)
-                .into_iter()
-                .map(|phase| judge_one(scenario, results, schedule, threshold, phase))
-                .map(|finding| {
-                    if saturated {
-                        doubt(threshold, finding)
-                    } else {
-                        finding
-                    }
-                })
-                .collect::<Vec<_>>()
+/// The largest share of failed requests in a phase, where the scenario has no threshold on errors
+/// for it. A service level of 99 % is the loosest in common use.
+const MOST_ERRORS: f64 = 0.01;
+/// The same over a whole spike, in which the group may need a while to grow.
+const MOST_ERRORS_IN_SPIKE: f64 = 0.05;
+
+/// Judges every threshold in each of its scopes, and the default for errors in each judged phase
+/// that has load and no threshold on errors.
+pub(super) fn judge(scenario: &Scenario, results: &Results, schedule: &Schedule) -> Vec<Finding> {
+    let doubt = Doubt::of(results);
+    let mut findings = Vec::new();
+    for threshold in &scenario.thresholds {
+        for phase in scopes(scenario, threshold) {
+            let finding = judge_one(scenario, results, schedule, threshold, phase);
+            findings.push(match &doubt {
+                Some(doubt) => doubt.weigh(scenario, schedule, threshold, phase, finding),
+                None => finding,
+            });
+        }
+    }
+    findings.extend(errors_by_default(scenario, results, schedule));
+    findings
+}
+
+/// The seconds in which a generator was at its own limit, and the results without them.
+struct Doubt {
+    seconds: BTreeSet<u32>,
+    rest: Results,
+}
+
+impl Doubt {
+    /// Returns `None` if no generator was ever at its own limit.
+    fn of(results: &Results) -> Option<Self> {
+        let seconds = results.doubtful_seconds();
+        (!seconds.is_empty()).then(|| Self {
+            rest: results.without(&seconds),
+            seconds,
+        })
+    }
+
+    /// Returns the finding on a threshold that was missed, as inconclusive if the generators may be
+    /// the cause: without the seconds in which they were at their own limit it holds, or too few
+    /// seconds remain. A generator makes no errors of the target, so errors are not doubted.
+    fn weigh(
+        &self,
+        scenario: &Scenario,
+        schedule: &Schedule,
+        threshold: &Threshold,
+        phase: Option<usize>,
+        finding: Finding,
+    ) -> Finding {
+        let is_about_errors = matches!(
+            threshold.metric,
+            ThresholdMetric::Errors | ThresholdMetric::Checks
+        );
+        let (from, to) = span(scenario, schedule, phase);
+        let (from, to) = (from.as_secs() as u32, to.as_secs_f64().ceil() as u32);
+        let doubtful = self.seconds.range(from..to.max(from)).count() as u64;
+        if is_about_errors || finding.verdict != Verdict::Failed || doubtful == 0 {
+            return finding;
+        }
+        let of_s = u64::from(to - from);
+        // A rate counts the requests that were not sent in those seconds too.
+        let rest_suffices = threshold.metric != ThresholdMetric::Rate && doubtful * 2 <= of_s;
+        if rest_suffices {
+            let rest = judge_one(scenario, &self.rest, schedule, threshold, phase);
+            if rest.verdict == Verdict::Failed {
+                return finding;
+            }
+        }
+        let Reason::Threshold(reason) = finding.reason else {
+            return finding;
+        };
+        let reason = ThresholdReason::GeneratorSaturated {
+            reason: Box::new(reason),
+            saturated_s: doubtful,
+            of_s,
+        };
+        Finding {
+            verdict: Verdict::Inconclusive,
+            reason: reason.into(),
+            ..finding
+        }
+    }
+}
+
+/// Judges errors in the phases for which the scenario sets no limit on them.
+fn errors_by_default(scenario: &Scenario, results: &Results, schedule: &Schedule) -> Vec<Finding> {
+    let phases = scenario.phases.iter().enumerate();
+    phases
+        .filter(|(index, phase)| {
+            phase.role.judged()
+                && scenario.has_load(*index)
+                && !has_error_limit(scenario, &phase.name)
+        })
+        .map(|(index, phase)| {
+            let limit_share = match phase.role {
+                PhaseRole::Spike => MOST_ERRORS_IN_SPIKE,
+                _ => MOST_ERRORS,
+            };
+            let threshold = Threshold {
+                text: String::new(),
+                metric: ThresholdMetric::Errors,
+                of: None,
+                comparison: ThresholdOperator::LessOrEqual,
+                limit: limit_share,
+                scope: ThresholdScope::EachPhase,
+                within: None,
+                abort_after: None,
+            };
+            Finding {
+                expectation: Expectation::ErrorsByDefault { limit_share },
+                ..judge_one(scenario, results, schedule, &threshold, Some(index))
+            }
         })
         .collect()
 }
 
-fn doubt(threshold: &Threshold, finding: Finding) -> Finding {
-    let errors = matches!(
-        threshold.metric,
-        ThresholdMetric::Errors | ThresholdMetric::Checks
-    );
-    if errors || finding.verdict != Verdict::Failed {
-        return finding;
-    }
-    let Reason::Threshold(reason) = finding.reason else {
-        return finding;
-    };
-    Finding {
-        verdict: Verdict::Inconclusive,
-        reason: ThresholdReason::GeneratorSaturated {
-            reason: Box::new(reason),
-        }
-        .into(),
-        ..finding
-    }
+/// True if a threshold limits the errors of all requests in this phase.
+fn has_error_limit(scenario: &Scenario, phase: &str) -> bool {
+    scenario.thresholds.iter().any(|threshold| {
+        let covers = match &threshold.scope {
+            ThresholdScope::Run | ThresholdScope::EachPhase => true,
+            ThresholdScope::Phase(name) => name == phase,
+        };
+        threshold.metric == ThresholdMetric::Errors && threshold.of.is_none() && covers
+    })
 }
 
-/// Returns the phases in which a threshold is judged, each on its own; `None` is the whole run.
+/// Returns the phases in which a threshold is judged, each on its own; `None` is the whole run. A
+/// phase without load has no requests to judge.
 fn scopes(scenario: &Scenario, threshold: &Threshold) -> Vec<Option<usize>> {
     let phases = scenario.phases.iter().enumerate();
     match &threshold.scope {
         ThresholdScope::Run => vec![None],
         ThresholdScope::Phase(name) => phases
-            .filter(|(_, phase)| phase.name == *name)
+            .filter(|(index, phase)| phase.name == *name && scenario.has_load(*index))
             .map(|(index, _)| Some(index))
             .collect(),
         ThresholdScope::EachPhase => phases
-            .filter(|(_, phase)| phase.role.judged())
+            .filter(|(index, phase)| phase.role.judged() && scenario.has_load(*index))
             .map(|(index, _)| Some(index))
             .collect(),
     }
@@ -439,16 +524,68 @@ mod tests {
     ) -> Vec<(String, Verdict, String)> {
         let mut scenario = scenario();
         scenario.thresholds = vec![threshold];
-        judge(
-            &scenario,
-            &results(requests),
-            &Schedule::new(&scenario),
-            false,
-        )
-        .into_iter()
-        .map(words::judgement)
-        .map(|judgement| (judgement.scope, judgement.verdict, judgement.measured))
-        .collect()
+        judged(&scenario, &results(requests), |asked| asked == "asked")
+    }
+
+    fn judged(
+        scenario: &Scenario,
+        results: &Results,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Vec<(String, Verdict, String)> {
+        judge(scenario, results, &Schedule::new(scenario))
+            .into_iter()
+            .map(words::judgement)
+            .filter(|judgement| is_wanted(&judgement.asked))
+            .map(|judgement| (judgement.scope, judgement.verdict, judgement.measured))
+            .collect()
+    }
+
+    #[test]
+    fn errors_have_a_default_limit_where_the_scenario_sets_none() {
+        // 3 % of the requests of each phase fail.
+        let requests: Vec<_> = (0..400)
+            .map(|i| {
+                let ending = if i / 4 % 100 < 3 {
+                    Ending::Status5xx
+                } else {
+                    Ending::Ok
+                };
+                ((i % 4) as u16, 20, ending)
+            })
+            .collect();
+        let mut scenario = scenario();
+        scenario.thresholds = Vec::new();
+        let default = |scenario: &Scenario| {
+            let found = judged(scenario, &results(&requests), |asked| {
+                asked.ends_with("(default)")
+            });
+            let verdicts = found
+                .into_iter()
+                .map(|(scope, verdict, _)| (scope, verdict));
+            verdicts.collect::<Vec<_>>()
+        };
+        let of = |scope: &str, verdict| (scope.to_owned(), verdict);
+        assert_eq!(
+            default(&scenario),
+            [
+                of("sustained", Verdict::Failed),
+                of("spike", Verdict::Passed),
+                of("recovery", Verdict::Failed)
+            ]
+        );
+        scenario.phases[3].level = 0.0;
+        scenario.phases[3].ramp = Duration::ZERO;
+        scenario.thresholds = vec![threshold(
+            ThresholdMetric::Errors,
+            ThresholdOperator::Less,
+            0.5,
+            ThresholdScope::Phase("sustained".to_owned()),
+        )];
+        assert_eq!(
+            default(&scenario),
+            [of("spike", Verdict::Passed)],
+            "one has a limit of its own, one has no load"
+        );
     }
 
     #[test]
@@ -569,8 +706,7 @@ mod tests {
                 ThresholdScope::Phase("spike".to_owned()),
             );
             scenario.thresholds = vec![Threshold { within, ..errors }];
-            let judged =
-                super::judge(&scenario, &results, &Schedule::new(&scenario), false).remove(0);
+            let judged = super::judge(&scenario, &results, &Schedule::new(&scenario)).remove(0);
             (judged.verdict, words::because(&judged.reason))
         };
         assert_eq!(judge(0.5, None).0, Verdict::Passed);
@@ -606,17 +742,63 @@ mod tests {
             within: Some(5),
             ..errors
         }];
-        let judged = super::judge(
-            &scenario,
-            &by_second(&requests),
-            &Schedule::new(&scenario),
-            false,
-        )
-        .remove(0);
+        let judged =
+            super::judge(&scenario, &by_second(&requests), &Schedule::new(&scenario)).remove(0);
         assert_eq!(
             (judged.verdict, words::measured(&judged.measured).as_str()),
             (Verdict::Failed, "errors = 100.00% (1 of 1)")
         );
+    }
+
+    #[test]
+    fn a_limit_that_is_missed_by_the_generators_doing_alone_is_inconclusive() {
+        // 20 requests in each second of the spike, which lasts from 20 to 30 s.
+        let judge = |slow: &[u32], strained: &[u32]| {
+            let requests: Vec<_> = (20..30)
+                .flat_map(|second| {
+                    let millis = if slow.contains(&second) { 900 } else { 20 };
+                    [(second, 2, millis, Ending::Ok); 20]
+                })
+                .collect();
+            let mut results = by_second(&requests);
+            let saturation = strained.iter().map(|second| model::measure::Saturation {
+                second: *second,
+                starts: 20,
+                late: 20,
+                ..Default::default()
+            });
+            let interval = Interval {
+                saturation: saturation.collect(),
+                ..Interval::default()
+            };
+            results.add(0, &interval);
+            let mut scenario = scenario();
+            scenario.thresholds = vec![threshold(
+                ThresholdMetric::Percentile(95.0),
+                ThresholdOperator::Less,
+                500_000.0,
+                ThresholdScope::Phase("spike".to_owned()),
+            )];
+            super::judge(&scenario, &results, &Schedule::new(&scenario)).remove(0)
+        };
+        assert_eq!(judge(&[24, 25], &[]).verdict, Verdict::Failed);
+        let doubted = judge(&[24, 25], &[24]);
+        assert_eq!(doubted.verdict, Verdict::Inconclusive);
+        assert_eq!(
+            words::because(&doubted.reason),
+            "the limit is < 500ms, but the generator was at its own limit in 2 of 10 seconds"
+        );
+        assert_eq!(
+            judge(&[22, 24, 25, 27], &[24]).verdict,
+            Verdict::Failed,
+            "the target is slow without those seconds too"
+        );
+        assert_eq!(
+            judge(&[22, 24, 25, 27], &[20, 22, 24, 26]).verdict,
+            Verdict::Inconclusive,
+            "too few seconds are left"
+        );
+        assert_eq!(judge(&[], &[24]).verdict, Verdict::Passed);
     }
 
     #[test]
@@ -645,7 +827,7 @@ mod tests {
             9.0,
             ThresholdScope::Run,
         )];
-        let judged = super::judge(&scenario, &results, &Schedule::new(&scenario), false).remove(0);
+        let judged = super::judge(&scenario, &results, &Schedule::new(&scenario)).remove(0);
         assert_eq!(
             (judged.verdict, words::measured(&judged.measured).as_str()),
             (Verdict::Passed, "rate = 10.0/s")

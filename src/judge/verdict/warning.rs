@@ -169,6 +169,11 @@ pub enum RunWarning {
         /// The reason, in the platform's words.
         why: String,
     },
+    /// Activities of the group have words that are not known. They decide nothing.
+    NotUnderstood {
+        /// The unknown words of AWS, each once.
+        texts: Vec<String>,
+    },
     /// A metric's last datapoints never came.
     DatapointsMissing(LateMetric),
     /// The wait for the group's first size ended early.

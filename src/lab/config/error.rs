@@ -33,6 +33,24 @@ pub enum LabConfigError {
     /// `target.service` is set, and a policy is of kind `simple`.
     #[error("policies: a service has no simple policies")]
     SimplePolicyOfService,
+    /// `slots` or `time` of the backend is zero.
+    #[error("target.backend: slots and time must be more than zero")]
+    BackendServesNothing,
+    /// The sick instance has no number, or zero.
+    #[error("target.sick: instance is counted from 1, in the order of launches")]
+    SickInstance,
+    /// The sick instance answers well and in time.
+    #[error("target.sick: needs a `status`, or a `slow` time")]
+    SickWithoutSymptom,
+    /// A span ends before it begins; holds the key it belongs to.
+    #[error("{0}: `to` must be later than `from`")]
+    EmptySpan(&'static str),
+    /// Dear requests take no service time at all.
+    #[error("target.unequal: times must be more than zero")]
+    RequestsWithoutCost,
+    /// `group.launches.fail_after` is set, and the target is a service.
+    #[error("group.launches: only launches of a group fail; leave `fail_after` out for a service")]
+    FailingLaunchesOfService,
 }
 
 /// A policy of the lab file that the lab's group could not follow.

@@ -1,6 +1,6 @@
 //! Everything the tasks measured, merged: what progress, thresholds and reports are computed from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -175,6 +175,27 @@ impl Results {
             .range((from, least)..(to.max(from), least))
             .filter(move |((_, key), _)| select.has(*key))
             .map(|((second, _), cell)| (*second, cell))
+    }
+
+    /// Returns the seconds whose latencies may be the generators' doing: a generator was beyond a
+    /// bound in that second or the one before, whose late requests end a moment later.
+    pub fn doubtful_seconds(&self) -> BTreeSet<u32> {
+        let beyond = self
+            .saturation
+            .iter()
+            .filter(|(_, saturation)| saturation.beyond().is_some());
+        beyond
+            .flat_map(|((second, _), _)| [*second, second.saturating_add(1)])
+            .collect()
+    }
+
+    /// Returns the same results without the requests that ended in these seconds.
+    #[must_use]
+    pub fn without(&self, seconds: &BTreeSet<u32>) -> Self {
+        let mut rest = self.clone();
+        rest.cells
+            .retain(|(second, _), _| !seconds.contains(second));
+        rest
     }
 
     /// Returns the selected requests, as one.

@@ -91,6 +91,7 @@ pub fn scenario(phases: Vec<LoadPhase>) -> Scenario {
         seed: None,
         thresholds: vec![],
         scaling: ScalingExpectations {
+            is_asked: false,
             out_within: Duration::from_mins(3),
             in_within: InWithin::Auto,
             no_dropped_requests: true,

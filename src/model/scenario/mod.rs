@@ -146,6 +146,21 @@ impl Scenario {
         found
     }
 
+    /// True if a phase asks for load: its level is above zero, or it ramps down from one.
+    pub fn has_load(&self, phase: usize) -> bool {
+        let Some(own) = self.phases.get(phase) else {
+            return false;
+        };
+        let ramps_down = || {
+            let before = phase
+                .checked_sub(1)
+                .and_then(|before| self.phases.get(before));
+            let falls = |before: &LoadPhase| before.model == own.model && before.level > 0.0;
+            !own.ramp.is_zero() && before.is_some_and(falls)
+        };
+        own.level > 0.0 || ramps_down()
+    }
+
     /// True if any phase is of this model.
     pub fn has(&self, model: Model) -> bool {
         self.phases.iter().any(|phase| phase.model == model)
@@ -483,6 +498,8 @@ impl Think {
 /// Judgements on how the group behaves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScalingExpectations {
+    /// True if the file has `scaling`: then a run whose group cannot be watched is refused.
+    pub is_asked: bool,
     /// Breach of the policy's threshold to a new instance in service.
     pub out_within: Duration,
     /// From the load drop to the first instance that leaves.

@@ -34,6 +34,7 @@ pub(super) fn read(
         );
     }
     ScalingExpectations {
+        is_asked: entry.is_some(),
         out_within: members
             .get("out_within")
             .and_then(|node| reader.positive_duration(node))

@@ -7,7 +7,9 @@ use super::CommandOutput;
 use super::run::ScenarioArgs;
 use crate::aws::{AwsError, Cloud};
 use crate::outcome::Exit;
-use crate::run::{FleetKind, Preview, ScenarioOptions, preview, prove_ownership, wrong_clock};
+use crate::run::{
+    FleetKind, Preview, Probe, ScenarioOptions, preview, probe_of, prove_ownership, wrong_clock,
+};
 use crate::verdict::preflight;
 use crate::watch::{self, WatchError};
 
@@ -16,7 +18,7 @@ mod plan;
 
 /// Validates a scenario and prints the plan and its cost. Creates nothing.
 ///
-/// Makes AWS calls only with `--group`.
+/// Makes AWS calls only with `--group`, and a request to the target only with `--probe`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct CheckArgs {
     #[command(flatten)]
@@ -25,6 +27,9 @@ pub(super) struct CheckArgs {
     /// and what would prevent a verdict
     #[arg(long)]
     group: bool,
+    /// Also sends one request to the target, and exits with 4 if it does not answer
+    #[arg(long)]
+    probe: bool,
 }
 
 /// Prints the plan. Errors in the scenario exit with 3, an unreadable group with 4.
@@ -37,7 +42,18 @@ pub(super) async fn run(args: &CheckArgs) -> CommandOutput {
         Ok(preview) => preview,
         Err(error) => return CommandOutput::error(error.what, Exit::ScenarioInvalid),
     };
-    let text = plan::text(&preview, &options, args.group);
+    let mut text = plan::text(&preview, &options, args.group);
+    if args.probe {
+        match probe_of(&options, &preview).await {
+            Ok(found) => text += &probed(found, &preview),
+            Err(error) => {
+                return CommandOutput {
+                    stdout: text,
+                    ..CommandOutput::error(error, Exit::CouldNotRun)
+                };
+            }
+        }
+    }
     if !args.group {
         return CommandOutput::out(text, Exit::Passed);
     }
@@ -47,6 +63,14 @@ pub(super) async fn run(args: &CheckArgs) -> CommandOutput {
             stdout: text,
             ..CommandOutput::error(why, Exit::CouldNotRun)
         },
+    }
+}
+
+fn probed(found: Probe, preview: &Preview) -> String {
+    let target = &preview.scenario.target;
+    match found {
+        Probe::Answered(status) => format!("\n  {} answers {status}\n", target.url),
+        Probe::Private => format!("\n  {}\n", found.note(target).unwrap_or_default()),
     }
 }
 

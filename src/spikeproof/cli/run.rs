@@ -41,6 +41,10 @@ pub(super) struct RunArgs {
     /// Runs without the guard, the process that destroys everything if this one is killed
     #[arg(long, env = "SPIKEPROOF_NO_GUARD")]
     no_guard: bool,
+    /// Skips the one request to the target that is made before anything is created, for example
+    /// because only the generators can reach it
+    #[arg(long, env = "SPIKEPROOF_NO_PROBE")]
+    no_probe: bool,
     /// Runs even if the credentials expire before the run ends; leftovers then need `spikeproof reap`
     #[arg(long, env = "SPIKEPROOF_FORCE")]
     force: bool,
@@ -132,6 +136,7 @@ impl RunArgs {
             generator_binary: self.generator_binary,
             image: self.image,
             guard: !self.no_guard,
+            probe: !self.no_probe,
             force: self.force,
             max_duration: self.max_duration,
         })

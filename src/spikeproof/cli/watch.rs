@@ -16,7 +16,7 @@ use crate::evidence::Timeline;
 use crate::outcome::Exit;
 use crate::report::{Judged, live, terminal, words};
 use crate::scenario::{self, Scenario, Subject, Substitutions};
-use crate::verdict::{self, preflight};
+use crate::verdict::{self, RunWarning, preflight};
 use crate::watch::{self, Watch};
 
 /// How often the live view is updated.
@@ -122,6 +122,11 @@ async fn watched(args: &WatchArgs) -> Result<Timeline, CommandOutput> {
     let interrupted = CancellationToken::new();
     show_group(&watch, args.lasts, &events, &mut signals, &interrupted).await;
     let ended = end(watch, &events, &mut signals, &interrupted).await;
+    let texts = ended.timeline.not_understood();
+    if !texts.is_empty() {
+        let warning = RunWarning::NotUnderstood { texts }.into();
+        events.warn(words::warning(&warning));
+    }
     for late in &ended.late {
         events.warn(words::late_metric(late));
     }

@@ -45,6 +45,7 @@ pub(super) async fn collect(
     };
     if let Some(timeline) = &timeline {
         warn_of_gaps(cx, timeline);
+        warnings.extend(words_not_understood(timeline));
     }
     let circumstances = Circumstances {
         started: Some(started.at),
@@ -52,6 +53,10 @@ pub(super) async fn collect(
         tasks: started.slots.len() as u32,
         complete_tasks: inbox.complete_tasks(),
         missing: inbox.missing(loaded.stopped_by_us),
+        not_watched: match (&timeline, &state.plan.scenario.target.subject) {
+            (None, Some(subject)) => Some(subject.to_string()),
+            _ => None,
+        },
     };
     Ok(Collected {
         results: inbox.results,
@@ -76,6 +81,12 @@ async fn end_watch(
         // Datapoints may be minutes late. Reapers must see that this run is alive.
         never = state.keep_sending_heartbeats(&cx.events) => match never {},
     }
+}
+
+/// A warning about activities whose words are not known, if there are any.
+fn words_not_understood(timeline: &Timeline) -> Option<Warning> {
+    let texts = timeline.not_understood();
+    (!texts.is_empty()).then(|| RunWarning::NotUnderstood { texts }.into())
 }
 
 fn warn_of_gaps(cx: &Context, timeline: &Timeline) {

@@ -38,6 +38,7 @@ pub(super) fn options(runs_dir: &Path) -> RunOptions {
         generator_binary: None,
         image: None,
         guard: true,
+        probe: false,
         force: false,
         max_duration: None,
     }

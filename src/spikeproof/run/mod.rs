@@ -20,7 +20,7 @@
 //! |---|---|
 //! | `state.rs` | `RunState`: the plan, journal, guard, channel and cost of a run |
 //! | `options.rs`, `error.rs` | what the user asked for; what the user is told |
-//! | `preview.rs`, `organisation.rs`, `authorization.rs`, `preconditions.rs` | parts of the plan |
+//! | `preview.rs`, `organisation.rs`, `authorization.rs`, `probe.rs`, `preconditions.rs` | parts of the plan |
 //! | `readiness.rs` | start: waits until enough tasks are ready |
 //! | `inbox.rs`, `progress.rs` | load: reads the reports of the tasks, shows the progress |
 //! | `control.rs` | writes `control.json` (heartbeat, start order, stop order) and `secrets.json` |
@@ -56,6 +56,7 @@ mod organisation;
 mod plan;
 mod preconditions;
 mod preview;
+mod probe;
 mod progress;
 mod provision;
 mod readiness;
@@ -74,6 +75,7 @@ pub use options::{FleetKind, Repeats, RunOptions, ScenarioOptions};
 pub use organisation::OrganisationFile;
 pub use preconditions::wrong_clock;
 pub use preview::{Preview, preview};
+pub use probe::{Probe, probe_of};
 
 use collect::collect;
 use judge::{JudgedRun, judge};

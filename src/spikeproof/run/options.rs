@@ -46,6 +46,8 @@ pub struct RunOptions {
     pub image: Option<String>,
     /// Start the process that destroys everything if this one is killed.
     pub guard: bool,
+    /// Send one request to the target before anything is created.
+    pub probe: bool,
     /// Run even if the credentials end before the run does.
     pub force: bool,
     /// Limits provision, start, load and recover together.

@@ -9,8 +9,9 @@ use super::authorization::{self, Authorization, TargetClaim};
 use super::organisation;
 use super::preconditions::{check_budget, check_session, wrong_clock};
 use super::preview::{Preview, preview};
+use super::probe::probe;
 use super::{Context, FleetKind, RunError, RunOptions};
-use crate::aws::{Aws, Cloud};
+use crate::aws::{Aws, AwsError, Cloud};
 use crate::cost::TaskCost;
 use crate::events::{Event, Phase};
 use crate::evidence::timeline::GroupState;
@@ -70,6 +71,13 @@ pub(super) async fn plan(cx: &Context) -> Result<RunPlan, RunError> {
         balancers: &survey.balancers,
     };
     let standing = claim.authorize(&asked).await?;
+    if options.probe {
+        let target = &preview.scenario.target;
+        let found = probe(target, address_policy, cloud.is_some()).await?;
+        if let Some(note) = found.note(target) {
+            cx.events.note(note);
+        }
+    }
     let begun = Timestamp::now();
     let session = check_session(cx, cloud.as_ref(), begun, &preview.schedule).await?;
     let run = RunId::new(u64::try_from(begun.as_second()).unwrap_or(0), random_u32());
@@ -149,6 +157,7 @@ async fn survey_target(preview: &Preview, cloud: Option<&Cloud>) -> Result<Targe
         // Generators on this machine need no AWS: then the load alone is judged.
         None => match Cloud::find().await {
             Ok(cloud) => cloud.aws,
+            Err(why) if scenario.scaling.is_asked => return Err(cannot_judge(subject, why)),
             Err(why) => return Ok(TargetSurvey::unwatched(subject, &why)),
         },
     };
@@ -168,6 +177,15 @@ async fn survey_target(preview: &Preview, cloud: Option<&Cloud>) -> Result<Targe
         warnings,
         watched_in: Some(aws),
     })
+}
+
+/// Refuses a run whose `scaling` could not be judged: a verdict without it would say too much.
+fn cannot_judge(subject: &Subject, why: AwsError) -> RunError {
+    let what = format!("`scaling` is to be judged, but {subject} cannot be watched: {why}");
+    RunError::could_not(Phase::Plan, what)
+        .with_source(why)
+        .hint("credentials and region for the account of the group")
+        .hint("leave `scaling` out: then only the load is judged, and the report says so")
 }
 
 impl TargetSurvey {

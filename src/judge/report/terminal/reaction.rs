@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::report::words;
-use evidence::{Moment, OpenLink, Reaction, Sighting, Why};
+use evidence::{LaunchReason, Moment, OpenLink, Reaction, Sighting, Why};
 use model::units;
 
 pub(super) fn write_reaction(
@@ -65,10 +65,12 @@ fn write_launched(
         let answer = one
             .first_answer
             .map_or("-".to_owned(), |at| after(Some(at)));
-        let note = if one.replaces {
-            "  replaces one that failed its checks"
-        } else {
-            ""
+        let note = match one.why {
+            LaunchReason::Grew => "",
+            LaunchReason::Replaced => "  replaces one that left",
+            LaunchReason::Refreshed => "  by an instance refresh",
+            LaunchReason::Rebalanced => "  to balance zones or Spot capacity",
+            LaunchReason::Unknown => "  growth or replacement: cannot tell",
         };
         writeln!(
             out,
@@ -101,6 +103,9 @@ fn write_left(
         let why = match one.why {
             Why::ScaledIn => "scaled in",
             Why::FailedChecks => "failed its health checks",
+            Why::ByHand => "terminated by hand",
+            Why::Refreshed => "replaced by an instance refresh",
+            Why::Rebalanced => "to balance zones or Spot capacity",
             Why::Other => "for another reason",
         };
         let (draining, gone) = (after(one.draining), after(one.gone));

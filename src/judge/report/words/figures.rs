@@ -62,6 +62,14 @@ pub fn measured(measured: &Measured) -> String {
             answered(found),
             units::count(found.seconds, "second")
         ),
+        Measured::AtSpikeEnd {
+            spike,
+            answered: found,
+        } => format!(
+            "{} in the last {} of {spike}",
+            answered(found),
+            units::count(found.seconds, "second")
+        ),
         Measured::Turns { turns, changes } => format!(
             "{} in {}",
             units::count(*turns, "turn"),

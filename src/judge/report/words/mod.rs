@@ -34,10 +34,14 @@ pub fn judged(findings: Findings) -> Judged {
         scaling,
         not_judged,
         reaction,
+        not_watched,
     } = findings;
     let [validity, thresholds, scaling, not_judged] = [validity, thresholds, scaling, not_judged]
         .map(|all| all.into_iter().map(judgement).collect::<Vec<Judgement>>());
-    let (verdict, because) = conclude(&[&validity, &thresholds, &scaling]);
+    let (verdict, mut because) = conclude(&[&validity, &thresholds, &scaling]);
+    if let Some(subject) = not_watched {
+        because += &format!("; scaling was not judged: {subject} was not watched");
+    }
     Judged {
         verdict,
         because,
@@ -141,6 +145,9 @@ fn scope(scope: &Scope) -> String {
 pub fn asked(expectation: &Expectation) -> String {
     let fixed = match expectation {
         Expectation::Threshold { text } => return text.clone(),
+        Expectation::ErrorsByDefault { limit_share } => {
+            return format!("errors <= {}% (default)", figures::percent(*limit_share));
+        }
         Expectation::ScaleOutInTime { within_s } => return format!("scale-out within {within_s}"),
         Expectation::ScaleInInTime {
             within_s: Some(within),
@@ -178,6 +185,7 @@ pub fn asked(expectation: &Expectation) -> String {
         Expectation::FreshInstancesServe => "fresh instances serve at once",
         Expectation::NothingDropped => "no request dropped while instances leave",
         Expectation::NoEarlyScaleIn => "no instance leaves while the load needs it",
+        Expectation::SpikeSurvived => "the group survived the spike",
         Expectation::HoldsAtMaximum => "the target holds at maximum capacity",
         Expectation::NotPinnedAtMaximum => "the group was not pinned at its maximum",
         Expectation::NoFlapping => "no flapping",
@@ -205,6 +213,7 @@ pub fn because(reason: &Reason) -> String {
         Reason::NewInstance(reason) => instances::new_instance(reason),
         Reason::Leaving(reason) => instances::leaving(reason),
         Reason::Scaling(reason) => size::scaling(reason),
+        Reason::Survival(reason) => size::survival(reason),
         Reason::Size(reason) => size::size(reason),
         Reason::Validity(reason) => validity::validity(reason),
     }

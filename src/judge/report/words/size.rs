@@ -1,7 +1,7 @@
 //! Sentences for the reasons for judgements on scaling behavior and on the group's size.
 
 use super::capacity;
-use crate::verdict::{ScalingReason, SizeReason};
+use crate::verdict::{ScalingReason, SizeReason, SurvivalReason};
 use model::units::Seconds;
 
 pub(super) fn scaling(reason: &ScalingReason) -> String {
@@ -35,11 +35,38 @@ pub(super) fn scaling(reason: &ScalingReason) -> String {
                 "the group grew and shrank by turns within {within_s}, faster than its own alarms see a load change"
             );
         }
+        ScalingReason::GeneratorSaturated => "the generator was at its own limit meanwhile",
+        ScalingReason::TooFewAnswers { answers } => {
+            return format!("{answers} answers are too few for a p95: it takes 20");
+        }
         ScalingReason::NothingLaunchedServed => "nothing that was launched ever served",
         ScalingReason::NoRequestWhileScaling => {
             "no request ended between the breach and the last new instance's service"
         }
         ScalingReason::FromEachBreach => "from each breach until all that it launched served",
+    };
+    fixed.to_owned()
+}
+
+pub(super) fn survival(reason: &SurvivalReason) -> String {
+    let fixed = match reason {
+        SurvivalReason::TooFewRequests { requests } => {
+            return format!("{requests} requests are too few to judge its end");
+        }
+        SurvivalReason::NewInstancesTooLate { after_s, boot_s } => {
+            let boot = boot_s.map_or(String::new(), |boot| {
+                format!("; an instance takes {boot} from launch to service")
+            });
+            return format!("the first new instance served {after_s} after its end{boot}");
+        }
+        SurvivalReason::NewInstancesNotEnough { served_s } => {
+            return format!(
+                "a new instance served {served_s} after its rise, and the limits were still missed at its end"
+            );
+        }
+        SurvivalReason::GeneratorSaturatedAtItsEnd => "the generator was at its own limit then",
+        SurvivalReason::WithinLimits => "latency and errors were within their limits at its end",
+        SurvivalReason::NothingNewServed => "no new instance served before its end, nor after it",
     };
     fixed.to_owned()
 }

@@ -35,9 +35,13 @@ pub(super) fn threshold(reason: &ThresholdReason) -> String {
             to_s,
             reason,
         } => return format!("{}, from {from_s} s to {to_s} s", threshold(reason)),
-        ThresholdReason::GeneratorSaturated { reason } => {
+        ThresholdReason::GeneratorSaturated {
+            reason,
+            saturated_s,
+            of_s,
+        } => {
             return format!(
-                "{}, but the generator was at its own limit",
+                "{}, but the generator was at its own limit in {saturated_s} of {of_s} seconds",
                 threshold(reason)
             );
         }

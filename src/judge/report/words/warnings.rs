@@ -109,6 +109,11 @@ fn of_run(warning: &RunWarning) -> String {
             "the AWS session ends in {left_s}, and this run needs up to {needed_s} with its teardown"
         ),
         RunWarning::TasksMissing { task, why } => format!("task {task} did not come up: {why}"),
+        RunWarning::NotUnderstood { texts } => format!(
+            "{} of AWS not understood, and left out of every judgement: `{}`",
+            units::count(texts.len() as u64, "text"),
+            texts.join("`, `")
+        ),
         RunWarning::DatapointsMissing(late) => late_metric(late),
         RunWarning::OlderReport => String::new(),
         RunWarning::RecoveryEndedEarly { instances, cause } => {

@@ -1,0 +1,194 @@
+//! Changes of the group's size: launches that succeed, come late or fail, and terminations.
+
+use serde_json::Value;
+
+use super::alarms::Invoked;
+use super::clock::{self, LabInstant};
+use super::group::LabGroup;
+use super::instance::{LabActivity, LabInstance};
+use super::truth;
+use super::worlds::launches::Coming;
+
+impl LabGroup {
+    /// Changes the size. The activities of one decision share their cause.
+    pub(crate) fn resize(&mut self, wanted: u32, policy: &str, alarm: &Invoked, now: LabInstant) {
+        let (name, before, time) = (&alarm.name, self.desired, clock::seconds(now));
+        let decision = format!(
+            "At {time} a monitor alarm {name} in state ALARM triggered policy {policy} changing the desired capacity \
+             from {before} to {wanted}."
+        );
+        self.decisions
+            .push(truth::Decided::new(now, policy, name, before, wanted));
+        self.desired = wanted;
+        // Where launches failed, fewer are there than were desired.
+        let standing = self.instances.iter().filter(|known| known.stays()).count() as u32;
+        let coming = self.launching.coming().len() as u32;
+        let actual = standing + coming;
+        for _ in actual..wanted {
+            self.ask(now, &decision, (actual, wanted), &alarm.details);
+        }
+        let surplus = actual.saturating_sub(wanted);
+        let cancelled = surplus.min(coming);
+        self.launching.cancel(cancelled as usize);
+        for _ in cancelled..surplus {
+            self.terminate(
+                now,
+                &(decision.clone() + &taken_out(&time, actual, wanted)),
+                &alarm.details,
+            );
+        }
+    }
+
+    /// Launches an instance, at once or after the lab file's delay.
+    pub(crate) fn ask(
+        &mut self,
+        now: LabInstant,
+        decision: &str,
+        (from, to): (u32, u32),
+        details: &Value,
+    ) {
+        let delay = self.launching.keys.delay;
+        let coming = Coming {
+            due: now + delay,
+            decision: decision.to_owned(),
+            from,
+            to,
+            again: false,
+            details: details.clone(),
+        };
+        if delay.is_zero() {
+            self.begin(coming);
+        } else {
+            self.launching.push(coming);
+        }
+    }
+
+    pub(crate) fn begin(&mut self, mut coming: Coming) {
+        let now = coming.due;
+        if coming.again {
+            let standing = self.instances.iter().filter(|known| known.stays());
+            (coming.from, coming.to) = (standing.count() as u32, self.desired);
+        }
+        let Some(message) = self.launching.meet() else {
+            return self.launch(now, &coming.cause(), &coming.details);
+        };
+        self.activities.push(LabActivity::failed(
+            message,
+            coming.cause(),
+            &coming.details,
+            self.zone(),
+            now,
+        ));
+        let retry = self.launching.keys.retry;
+        if !retry.is_zero() {
+            self.launching.push(Coming {
+                due: now + retry,
+                decision: String::new(),
+                again: true,
+                ..coming
+            });
+        }
+    }
+
+    /// Returns the zone of the next launch.
+    fn zone(&self) -> &'static str {
+        let zones = ["eu-west-1a", "eu-west-1b", "eu-west-1c"];
+        zones[self.instances.iter().filter(|known| known.stays()).count() % zones.len()]
+    }
+
+    pub(crate) fn launch(&mut self, now: LabInstant, cause: &str, details: &Value) {
+        let zone = self.zone();
+        self.launched += 1;
+        let pooled = self.pooled > 0;
+        self.pooled = self.pooled.saturating_sub(1);
+        let (boot, verb) = match pooled {
+            true => (
+                self.target.warm_pool_boot,
+                "Launching a new EC2 instance from warm pool",
+            ),
+            false => (self.target.boot_time, "Launching a new EC2 instance"),
+        };
+        let instance =
+            LabInstance::launch(&self.target, self.launched, self.warm_up(), boot, zone, now);
+        // The end of a launch by target tracking includes the warm-up: it is not the moment of
+        // InService.
+        let stages = vec![
+            ("PreInService", instance.in_service),
+            ("WaitingForInstanceWarmup", instance.warmed),
+        ];
+        self.activities.push(LabActivity::new(
+            verb,
+            &instance,
+            cause.to_owned(),
+            details,
+            stages,
+        ));
+        self.instances.push(instance);
+    }
+
+    /// Terminates the oldest instance of the zone that has most. The default termination policy
+    /// puts balance first, too.
+    fn terminate(&mut self, now: LabInstant, cause: &str, details: &Value) {
+        let staying: Vec<usize> = (0..self.instances.len())
+            .filter(|&index| self.instances[index].stays())
+            .collect();
+        let crowd = |zone| {
+            staying
+                .iter()
+                .filter(|&&index| self.instances[index].zone == zone)
+                .count()
+        };
+        let Some(&chosen) = staying.iter().max_by_key(|&&index| {
+            let known = &self.instances[index];
+            (crowd(known.zone), std::cmp::Reverse(known.launched))
+        }) else {
+            return;
+        };
+        let cause = format!(
+            "{cause}  At {} instance {} was selected for termination.",
+            clock::seconds(now),
+            self.instances[chosen].id
+        );
+        self.take_out(chosen, now, cause, details);
+    }
+
+    pub(crate) fn take_out(
+        &mut self,
+        index: usize,
+        now: LabInstant,
+        cause: String,
+        details: &Value,
+    ) {
+        let gone = if self.cut {
+            now
+        } else {
+            now + self.target.deregistration_delay
+        };
+        let instance = &mut self.instances[index];
+        instance.leaving = Some((now, gone));
+        let stages = vec![("WaitingForELBConnectionDraining", gone)];
+        self.activities.push(LabActivity::new(
+            "Terminating EC2 instance",
+            instance,
+            cause,
+            details,
+            stages,
+        ));
+    }
+}
+
+/// Returns the second sentence of a launch's cause, in Auto Scaling's own words.
+pub(crate) fn started(time: &str, from: u32, to: u32) -> String {
+    format!(
+        "  At {time} an instance was started in response to a difference between desired and actual capacity, \
+         increasing the capacity from {from} to {to}."
+    )
+}
+
+/// Returns the second sentence of a termination's cause.
+fn taken_out(time: &str, from: u32, to: u32) -> String {
+    format!(
+        "  At {time} an instance was taken out of service in response to a difference between desired and actual \
+         capacity, shrinking the capacity from {from} to {to}."
+    )
+}

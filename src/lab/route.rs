@@ -1,0 +1,263 @@
+//! A request's way through the load balancer, an instance and whatever stands behind it.
+//!
+//! No sleeping here: a request in progress says when to look at it again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::clock::LabInstant;
+use super::group::LabGroup;
+use super::instance::TargetState;
+use super::worlds::backend::{Behind, Outcome, Progress};
+use super::worlds::traffic::OthersNext;
+use super::worlds::unequal::Costs;
+
+/// The destination of a request.
+#[derive(Debug)]
+pub enum Route {
+    /// An instance works on it.
+    Serve(Underway),
+    /// The instance's queue is full.
+    Full { instance: String },
+    /// There are too many for the rate limit.
+    Limited {
+        instance: String,
+        status: u16,
+        retry_after: Option<Duration>,
+    },
+    /// No healthy instance: the load balancer answers itself.
+    Nobody,
+}
+
+/// A request in progress.
+#[derive(Debug)]
+pub struct Underway {
+    pub instance: String,
+    pub arrived: LabInstant,
+    /// Nothing is known of its end before.
+    pub next: LabInstant,
+    /// Tells that `next` may be sooner.
+    pub woken: Option<Arc<Notify>>,
+    /// The lab file says that it gets this answer, whatever was asked.
+    pub fault: Option<u16>,
+    /// Added to the time of the answer.
+    later: Duration,
+    /// Its place at the backend, until that is passed.
+    ticket: Option<u64>,
+    /// Counts as one of the instance's requests in progress as long as it exists.
+    _token: Arc<()>,
+}
+
+/// The end of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The instance answered: with this status, if the lab file says so.
+    Answered(Option<u16>),
+    /// It waited too long for a worker.
+    Full,
+    /// The instance went away.
+    Lost,
+}
+
+impl LabGroup {
+    /// Lives through everything up to `now`: other users' requests, launches, failed checks.
+    pub fn advance(&mut self, now: LabInstant) {
+        while let Some(next) = self
+            .worlds
+            .others
+            .take(self.created, self.worlds.first_request, now)
+        {
+            match next {
+                OthersNext::Arrives(at) => self.other_arrives(at),
+                OthersNext::Look(underway) => self.look_at_other(underway),
+            }
+        }
+        self.settle(now);
+        if let Some(backend) = &mut self.worlds.backend {
+            backend.run(now);
+        }
+    }
+
+    fn other_arrives(&mut self, at: LabInstant) {
+        self.settle(at);
+        match self.take(at, "/") {
+            Route::Serve(underway) => self.worlds.others.keep(underway),
+            Route::Full { .. } => self.open.answered(503, 0.0),
+            Route::Limited { status, .. } => self.open.answered(status, 0.0),
+            Route::Nobody => self.open.elb_5xx += 1,
+        }
+    }
+
+    fn look_at_other(&mut self, mut underway: Underway) {
+        let at = underway.next;
+        self.settle(at);
+        let Some(fate) = self.fate(&mut underway, at) else {
+            // It waits for a worker that is late by less than the clock can tell.
+            underway.next = underway.next.max(at + Duration::from_millis(1));
+            return self.worlds.others.keep(underway);
+        };
+        let seconds = (at - underway.arrived).as_secs_f32();
+        match fate {
+            Fate::Answered(status) => self.open.answered(status.unwrap_or(200), seconds),
+            Fate::Full => self.open.answered(503, seconds),
+            Fate::Lost => {
+                self.open.elb_5xx += 1;
+                self.open.elb_502 += 1;
+            }
+        }
+    }
+
+    /// Routes a request of a generator.
+    pub fn route(&mut self, now: LabInstant, path: &str) -> Route {
+        self.worlds.first_request.get_or_insert(now);
+        self.worlds.ours += 1;
+        self.advance(now);
+        self.take(now, path)
+    }
+
+    /// Returns the index of the instance that gets the next request; `None` if none is healthy.
+    fn choose(&mut self, now: LabInstant) -> Option<usize> {
+        let healthy: Vec<usize> = (0..self.instances.len())
+            .filter(|&index| self.instances[index].target_state(now) == Some(TargetState::Healthy))
+            .collect();
+        let turn = self.next.wrapping_add(1);
+        let chosen = self.target.balancing.choose(healthy.len(), turn, |index| {
+            self.instances[healthy[index]].outstanding()
+        })?;
+        self.next = turn;
+        Some(healthy[chosen])
+    }
+
+    fn take(&mut self, now: LabInstant, path: &str) -> Route {
+        let Some(chosen) = self.choose(now) else {
+            return Route::Nobody;
+        };
+        let chosen = &mut self.instances[chosen];
+        let (worlds, target) = (&mut self.worlds, &self.target);
+        if let Some(limiter) = &mut worlds.limiter
+            && !limiter.admits(now)
+        {
+            return Route::Limited {
+                instance: chosen.id.clone(),
+                status: limiter.keys.status,
+                retry_after: limiter.keys.retry_after,
+            };
+        }
+        let mut fault = worlds.failing.meet(path);
+        let mut later = Duration::ZERO;
+        if let Some(sick) = target.sick
+            && sick.befalls(chosen.number, worlds.first_request, now)
+        {
+            worlds.sick += 1;
+            fault = sick.status.or(fault);
+            later += sick.slow;
+        }
+        let is_new = chosen.healthy > self.created;
+        if let Some(cold) = target.cold
+            && is_new
+        {
+            let delay = cold.delay(chosen.healthy, now);
+            worlds.cold += u64::from(!delay.is_zero());
+            later += delay;
+        }
+        let times = worlds.costs.as_mut().map_or(1, Costs::next);
+        let fresh_until = chosen.healthy + self.errors_when_fresh;
+        let mut underway = Underway {
+            instance: chosen.id.clone(),
+            arrived: now,
+            next: now,
+            woken: None,
+            fault,
+            later,
+            ticket: None,
+            _token: Arc::clone(&chosen.token),
+        };
+        if let Some(Behind::Held(held)) = &mut worlds.backend {
+            let broken = is_new && now < fresh_until;
+            chosen.errors += u64::from(broken);
+            underway.fault = broken.then_some(500).or(fault);
+            let works = target.service_time * times;
+            let admitted = held.offer(chosen.number, now, works, underway.fault.is_none());
+            underway.ticket = Some(admitted.ticket);
+            (underway.next, underway.woken) = (admitted.next, admitted.woken);
+            return Route::Serve(underway);
+        }
+        let Some(done) = chosen.queue.offer(now, times) else {
+            return Route::Full {
+                instance: underway.instance,
+            };
+        };
+        let broken = is_new && done < fresh_until;
+        chosen.errors += u64::from(broken);
+        underway.fault = broken.then_some(500).or(fault);
+        // An instance that fails by itself does not ask the backend.
+        match &mut worlds.backend {
+            Some(Behind::Apart(apart)) if underway.fault.is_none() => {
+                underway.ticket = Some(apart.expect(done));
+                underway.next = done;
+            }
+            _ => underway.next = done + later,
+        }
+        Route::Serve(underway)
+    }
+
+    /// Looks at a request in progress; `None` if it is not done, and `next` then says when to look
+    /// again.
+    pub fn look(&mut self, underway: &mut Underway, now: LabInstant) -> Option<Fate> {
+        self.advance(now);
+        self.fate(underway, now)
+    }
+
+    fn fate(&mut self, underway: &mut Underway, now: LabInstant) -> Option<Fate> {
+        if let Some(ticket) = underway.ticket {
+            match self.worlds.progress(ticket, now)? {
+                Progress::Until(at) => {
+                    underway.next = at;
+                    return None;
+                }
+                Progress::Known(outcome) => {
+                    (underway.ticket, underway.woken) = (None, None);
+                    let done = match outcome {
+                        Outcome::Answered(at) => at,
+                        Outcome::Refused(at) => {
+                            underway.fault = self.target.backend.map(|backend| backend.status);
+                            at
+                        }
+                        Outcome::Full(_) => return Some(Fate::Full),
+                    };
+                    underway.next = done + underway.later;
+                }
+            }
+        }
+        if underway.next > now {
+            return None;
+        }
+        if !self.has(&underway.instance) {
+            return Some(Fate::Lost);
+        }
+        self.served(&underway.instance, underway.next);
+        Some(Fate::Answered(underway.fault))
+    }
+
+    fn served(&mut self, instance: &str, at: LabInstant) {
+        if let Some(known) = self.instances.iter_mut().find(|known| known.id == instance) {
+            known.first_answer = Some(known.first_answer.map_or(at, |first| first.min(at)));
+        }
+    }
+
+    /// True if the instance still exists; if not, the request that it was working on counts as
+    /// lost.
+    fn has(&mut self, instance: &str) -> bool {
+        let there = self.instances.iter().any(|known| known.id == instance);
+        if let Some(gone) = self
+            .gone
+            .iter_mut()
+            .find(|known| !there && known.id == instance)
+        {
+            gone.lost += 1;
+        }
+        there
+    }
+}

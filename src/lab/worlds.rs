@@ -1,0 +1,85 @@
+//! Optional parts of the lab's target: causes of slow or failed answers other than its size.
+//!
+//! Each part has a file with its keys and its rules. All are off unless the lab file has them.
+
+use super::clock::LabInstant;
+use super::config::{Config, LabConfigError};
+use backend::{Behind, Progress};
+use failing::FailingPaths;
+use rate_limit::Limiter;
+use traffic::Others;
+use unequal::Costs;
+
+pub(crate) mod backend; // shared slots behind all instances
+pub(crate) mod balancing; // which instance gets the next request
+pub(crate) mod cold; // late answers of new instances
+pub(crate) mod failing; // paths that fail whatever the load
+pub(crate) mod held; // a backend that holds the workers of the instances
+pub(crate) mod launches; // launches that fail, or come late
+pub(crate) mod quantity; // `10%` and `300/s`
+pub(crate) mod rate_limit; // a most for all instances together
+pub(crate) mod sick; // one instance that fails while its checks pass
+pub(crate) mod traffic; // requests that no generator sends
+pub(crate) mod unequal; // requests that cost more than others
+
+#[cfg(test)]
+mod tests; // the parts in a whole group
+
+/// The state of the optional parts while the lab runs.
+#[derive(Debug)]
+pub(crate) struct Worlds {
+    /// The first request that a generator sent.
+    pub(crate) first_request: Option<LabInstant>,
+    /// Requests that generators sent.
+    pub(crate) ours: u64,
+    /// Answers that were late because their instance was cold.
+    pub(crate) cold: u64,
+    /// Requests that the sick instance took while it was sick.
+    pub(crate) sick: u64,
+    pub(crate) backend: Option<Behind>,
+    pub(crate) limiter: Option<Limiter>,
+    pub(crate) failing: FailingPaths,
+    pub(crate) costs: Option<Costs>,
+    pub(crate) others: Others,
+}
+
+impl Worlds {
+    /// Returns the parts as the lab file has them, before the first request.
+    pub(crate) fn new(config: &Config) -> Self {
+        let target = &config.target;
+        Self {
+            first_request: None,
+            ours: 0,
+            cold: 0,
+            sick: 0,
+            backend: target.backend.map(|keys| Behind::new(keys, target)),
+            limiter: target.rate_limit.map(Limiter::new),
+            failing: FailingPaths::new(&target.failing),
+            costs: target.unequal.map(Costs::new),
+            others: Others::new(&config.traffic),
+        }
+    }
+
+    /// Returns what the backend has made of a request, as far as it is known by now.
+    pub(crate) fn progress(&mut self, ticket: u64, now: LabInstant) -> Option<Progress> {
+        Some(self.backend.as_mut()?.progress(ticket, now))
+    }
+}
+
+/// Checks the keys of the optional parts that depend on each other.
+pub(crate) fn check(config: &Config) -> Result<(), LabConfigError> {
+    let target = &config.target;
+    if let Some(backend) = target.backend {
+        backend.check()?;
+    }
+    if let Some(sick) = target.sick {
+        sick.check()?;
+    }
+    if let Some(unequal) = target.unequal {
+        unequal.check()?;
+    }
+    for traffic in &config.traffic {
+        traffic.check()?;
+    }
+    config.group.launches.check(target.service)
+}

@@ -1,0 +1,414 @@
+//! The optional parts in a whole group, second by second.
+
+use std::time::Duration;
+
+use super::super::clock::LabInstant;
+use super::super::config::Config;
+use super::super::group::LabGroup;
+use super::super::instance::LabInstance;
+use super::super::route::{Fate, Route, Underway};
+use super::super::truth::Truth;
+
+const START: LabInstant = Duration::from_hours(490_000);
+
+fn at(seconds: u64) -> LabInstant {
+    START + Duration::from_secs(seconds)
+}
+
+fn group(text: &str) -> LabGroup {
+    LabGroup::new(&Config::parse(text).unwrap(), START)
+}
+
+/// An answer: its status, its instance, and the time it took.
+type Answer = (u16, String, Duration);
+
+/// Asks `per_second` times in each of these seconds, closes each second, and returns the answers in
+/// the order of their ends.
+fn load(group: &mut LabGroup, seconds: std::ops::Range<u64>, per_second: u32) -> Vec<Answer> {
+    let (mut underway, mut answers): (Vec<Underway>, Vec<Answer>) = (Vec::new(), Vec::new());
+    let end = seconds.end;
+    for second in seconds {
+        for index in 0..per_second {
+            let now = at(second) + Duration::from_secs(1) * index / per_second;
+            look(group, &mut underway, &mut answers, now);
+            ask(group, &mut underway, &mut answers, now);
+        }
+        look(group, &mut underway, &mut answers, at(second + 1));
+        group.advance(at(second + 1));
+        group.close_period(at(second), at(second + 1));
+    }
+    look(group, &mut underway, &mut answers, at(end + 60));
+    answers
+}
+
+fn ask(
+    group: &mut LabGroup,
+    underway: &mut Vec<Underway>,
+    answers: &mut Vec<Answer>,
+    now: LabInstant,
+) {
+    match group.route(now, "/") {
+        Route::Serve(one) => underway.push(one),
+        Route::Full { instance } => answers.push((503, instance, Duration::ZERO)),
+        Route::Limited {
+            instance, status, ..
+        } => answers.push((status, instance, Duration::ZERO)),
+        Route::Nobody => answers.push((503, String::new(), Duration::ZERO)),
+    }
+}
+
+/// Looks at each request at its own instant, soonest first.
+fn look(
+    group: &mut LabGroup,
+    underway: &mut Vec<Underway>,
+    answers: &mut Vec<Answer>,
+    now: LabInstant,
+) {
+    while let Some(index) = (0..underway.len())
+        .filter(|&index| underway[index].next <= now)
+        .min_by_key(|&index| underway[index].next)
+    {
+        let one = &mut underway[index];
+        let then = one.next;
+        let Some(fate) = group.look(one, then) else {
+            continue;
+        };
+        let one = underway.swap_remove(index);
+        let status = match fate {
+            Fate::Answered(status) => status.unwrap_or(200),
+            Fate::Full => 503,
+            Fate::Lost => 502,
+        };
+        group
+            .open
+            .answered(status, (then - one.arrived).as_secs_f32());
+        answers.push((status, one.instance, then - one.arrived));
+    }
+}
+
+fn with(answers: &[Answer], status: u16) -> usize {
+    answers.iter().filter(|(got, ..)| *got == status).count()
+}
+
+fn truth(group: &LabGroup) -> Truth {
+    Truth::of(group, at(10_000))
+}
+
+const HUNDRED: &str = "workers: 4, service_time: 40ms";
+
+#[test]
+fn a_full_backend_fails_whatever_the_size_and_leaves_the_cpu_low() {
+    let text = format!(
+        "target: {{ {HUNDRED}, instances: 8, min: 8, backend: {{ slots: 3, time: 20ms, queue: 500ms }} }}"
+    );
+    let mut group = group(&text);
+    let answers = load(&mut group, 0..20, 240);
+    let (good, refused) = (with(&answers, 200), with(&answers, 503));
+    assert_eq!(good + refused, 4_800);
+    // 150/s for 20 s, and what waits half a second.
+    assert!((3_000..=3_090).contains(&good), "{good}");
+    assert!(
+        answers
+            .iter()
+            .all(|(status, _, took)| *status != 200 || *took >= Duration::from_millis(60))
+    );
+    let cpu = group.samples.last().unwrap().average_cpu().unwrap();
+    // 30/s of 100/s.
+    assert!((28.0..=32.0).contains(&cpu), "{cpu}");
+    let backend = truth(&group).worlds.backend.unwrap();
+    assert_eq!(
+        (backend.answered, backend.refused, backend.capacity),
+        (good as u64, refused as u64, 150.0)
+    );
+}
+
+#[test]
+fn a_backend_that_holds_workers_makes_their_cpu_high() {
+    let text = format!(
+        "target: {{ {HUNDRED}, instances: 8, min: 8, backend: {{ slots: 3, time: 20ms, holds_worker: true }} }}"
+    );
+    let mut group = group(&text);
+    let answers = load(&mut group, 0..20, 240);
+    let good = with(&answers, 200);
+    assert!((2_900..=3_200).contains(&good), "{good}");
+    assert_eq!(answers.len(), 4_800);
+    let cpu = group.samples.last().unwrap().average_cpu().unwrap();
+    assert!(cpu > 95.0, "{cpu}");
+}
+
+#[test]
+fn a_backend_with_room_only_adds_its_time() {
+    for holds in ["false", "true"] {
+        let mut group = group(&format!(
+            "target: {{ {HUNDRED}, backend: {{ slots: 8, time: 20ms, holds_worker: {holds} }} }}"
+        ));
+        let answers = load(&mut group, 0..3, 20);
+        assert_eq!(answers.len(), 60);
+        for (status, _, took) in answers {
+            assert_eq!((status, took), (200, Duration::from_millis(60)));
+        }
+    }
+}
+
+#[test]
+fn one_sick_instance_fails_while_its_checks_pass() {
+    let text = format!(
+        "target: {{ {HUNDRED}, instances: 4, min: 4, sick: {{ instance: 2, from: 5s, to: 10s, status: 500 }} }}"
+    );
+    let mut group = group(&text);
+    let answers = load(&mut group, 0..15, 40);
+    let sick = group.instances[1].id.clone();
+    // A quarter of 200.
+    assert_eq!(with(&answers, 500), 50);
+    assert!(
+        answers
+            .iter()
+            .all(|(status, instance, _)| *status == 200 || *instance == sick)
+    );
+    let told = truth(&group).worlds.sick.unwrap();
+    assert_eq!((told.instance, told.requests), (Some(sick), 50));
+    assert_eq!(
+        told.to.unwrap().duration_since(told.from.unwrap()),
+        jiff::SignedDuration::from_secs(5)
+    );
+    assert!(group.samples.iter().all(|sample| sample.healthy == 4));
+}
+
+#[test]
+fn a_slow_instance_answers_late_and_well() {
+    let text = format!("target: {{ {HUNDRED}, sick: {{ instance: 1, slow: 300ms }} }}");
+    let answers = load(&mut group(&text), 0..2, 20);
+    let late = |took: &Duration| *took == Duration::from_millis(340);
+    assert_eq!(with(&answers, 200), 40);
+    assert_eq!(answers.iter().filter(|(.., took)| late(took)).count(), 20);
+}
+
+#[test]
+fn only_new_instances_are_cold_and_only_at_first() {
+    let text = format!(
+        "target: {{ {HUNDRED}, cold: {{ for: 8s, adds: 900ms }} }}\npolicy: {{ target_value: 35 }}"
+    );
+    let mut group = group(&text);
+    let answers = load(&mut group, 0..40, 150);
+    let first: Vec<String> = group
+        .instances
+        .iter()
+        .filter(|known| known.launched == START)
+        .map(|known| known.id.clone())
+        .collect();
+    let late: Vec<&Answer> = answers
+        .iter()
+        .filter(|(_, _, took)| *took >= Duration::from_millis(900))
+        .collect();
+    assert!(!late.is_empty());
+    assert_eq!(late.len() as u64, truth(&group).worlds.cold_answers);
+    assert!(
+        late.iter()
+            .all(|(_, instance, _)| !first.contains(instance))
+    );
+    assert_eq!(with(&answers, 200), answers.len());
+    let last = answers.len() - 500;
+    assert!(
+        answers[last..]
+            .iter()
+            .all(|(_, _, took)| *took < Duration::from_millis(900))
+    );
+}
+
+#[test]
+fn launches_fail_in_the_words_of_aws_and_the_desired_capacity_stays() {
+    let text =
+        format!("target: {{ {HUNDRED}, max: 10 }}\ngroup: {{ launches: {{ fail_after: 2 }} }}");
+    let mut group = group(&text);
+    load(&mut group, 0..20, 500);
+    // Four at full load ask for eight.
+    assert_eq!((group.desired, group.instances.len()), (8, 4));
+    let failed: Vec<_> = group
+        .activities
+        .iter()
+        .filter(|one| one.status(at(20)).0 == "Failed")
+        .collect();
+    assert_eq!(failed.len(), 4);
+    assert_eq!(
+        failed[0].description,
+        "Launching a new EC2 instance.  Status Reason: We currently do not have sufficient t3.micro capacity in \
+         the Availability Zone you requested (eu-west-1a). Launching EC2 instance failed."
+    );
+    assert!(failed[0].cause.contains("triggered policy lab-web-cpu"));
+    assert_eq!(truth(&group).worlds.failed_launches.len(), failed.len());
+    load(&mut group, 20..80, 20);
+    assert_eq!((group.desired, group.instances.len()), (2, 2));
+}
+
+#[test]
+fn a_launch_that_failed_is_tried_again_without_a_decision() {
+    let text = format!(
+        "target: {{ {HUNDRED}, max: 4 }}\ngroup: {{ launches: {{ fail_after: 0, failures: 3, retry: 5s }} }}"
+    );
+    let mut group = group(&text);
+    load(&mut group, 0..20, 500);
+    assert_eq!((group.desired, group.instances.len()), (4, 4));
+    let launched = group.activities.last().unwrap();
+    assert!(
+        launched
+            .description
+            .starts_with("Launching a new EC2 instance: i-")
+    );
+    assert!(
+        launched
+            .cause
+            .contains("Z an instance was started in response to a difference")
+            && !launched.cause.contains("alarm"),
+        "{}",
+        launched.cause
+    );
+}
+
+#[test]
+fn late_launches_come_after_their_delay() {
+    let text = format!(
+        "target: {{ {HUNDRED}, max: 4 }}\ngroup: {{ launches: {{ delay: 30s }} }}\npolicy: {{ low_datapoints: 5 }}"
+    );
+    let mut late = group(&text);
+    load(&mut late, 0..10, 500);
+    assert_eq!((late.desired, late.instances.len()), (4, 2));
+    load(&mut late, 10..40, 500);
+    assert_eq!(late.instances.len(), 4);
+    let launched = late.instances[2].launched;
+    assert_eq!(launched, at(33));
+    let activity = late
+        .activities
+        .iter()
+        .find(|one| one.start == launched)
+        .unwrap();
+    assert!(
+        activity.cause.contains("triggered policy"),
+        "{}",
+        activity.cause
+    );
+}
+
+#[test]
+fn a_try_that_is_no_longer_needed_is_not_made() {
+    let text = format!(
+        "target: {{ {HUNDRED}, max: 4 }}\ngroup: {{ launches: {{ fail_after: 0, failures: 2, retry: 30s }} }}"
+    );
+    let mut group = group(&text);
+    load(&mut group, 0..5, 500);
+    assert_eq!((group.desired, group.instances.len()), (4, 2));
+    load(&mut group, 5..60, 10);
+    assert_eq!((group.desired, group.instances.len()), (2, 2));
+    let failed = truth(&group).worlds.failed_launches.len();
+    // Two launches at the start, and two that failed.
+    assert_eq!((failed, group.activities.len()), (2, 4));
+}
+
+#[test]
+fn other_users_are_counted_and_take_capacity() {
+    let mut group = group(&format!(
+        "target: {{ {HUNDRED} }}\ntraffic: [{{ rate: 150/s }}]"
+    ));
+    let answers = load(&mut group, 0..3, 30);
+    assert_eq!(answers.len(), 90);
+    let sample = &group.samples[1];
+    let counted = sample.values("RequestCount")[0];
+    assert!((178.0..=182.0).contains(&counted), "{counted}");
+    let cpu = sample.average_cpu().unwrap();
+    assert!((88.0..=92.0).contains(&cpu), "{cpu}");
+    let told = truth(&group).worlds;
+    assert_eq!(told.requests, 90);
+    assert!(told.others >= 450, "{}", told.others);
+}
+
+#[test]
+fn other_users_also_meet_a_backend_that_holds_workers() {
+    let mut group = group(&format!(
+        "target: {{ {HUNDRED}, backend: {{ slots: 1, time: 20ms, queue: 100ms, holds_worker: true }} }}\n\
+         traffic: [{{ rate: 100/s }}]"
+    ));
+    load(&mut group, 0..10, 10);
+    let told = truth(&group).worlds;
+    let backend = told.backend.unwrap();
+    assert!((450..=570).contains(&backend.answered), "{backend:?}");
+    let counted: f64 = group
+        .samples
+        .iter()
+        .flat_map(|sample| sample.values("RequestCount"))
+        .sum();
+    // The last second's requests are still in progress.
+    assert!((950.0..=1_100.0).contains(&counted), "{counted}");
+}
+
+#[test]
+fn the_rate_limit_is_the_same_for_any_size() {
+    for instances in [2, 8] {
+        let mut group = group(&format!(
+            "target: {{ {HUNDRED}, instances: {instances}, rate_limit: {{ rate: 100/s }} }}\nfaults: {{ policy_never_fires: true }}"
+        ));
+        let answers = load(&mut group, 0..10, 180);
+        let refused = with(&answers, 429);
+        // A second's worth passes at once.
+        assert!((699..=701).contains(&refused), "{refused}");
+        assert_eq!(with(&answers, 200), 1_800 - refused);
+        assert_eq!(truth(&group).worlds.rate_limited, refused as u64);
+    }
+}
+
+#[test]
+fn cpu_may_show_a_part_of_the_work_only() {
+    let mut group = group(&format!("target: {{ {HUNDRED}, cpu_share: 20% }}"));
+    load(&mut group, 0..20, 200);
+    assert_eq!(group.desired, 2);
+    let cpu = group.samples[5].average_cpu().unwrap();
+    assert!((19.0..=20.001).contains(&cpu), "{cpu}");
+    assert!((truth(&group).cpu_per_request - 0.2).abs() < 1e-9);
+}
+
+#[test]
+fn dear_requests_take_their_time_and_lower_the_capacity() {
+    let mut group = group(&format!(
+        "target: {{ {HUNDRED}, instances: 8, unequal: {{ share: 10%, times: 8 }} }}"
+    ));
+    let answers = load(&mut group, 0..10, 100);
+    let dear = answers
+        .iter()
+        .filter(|(_, _, took)| *took >= Duration::from_millis(320))
+        .count();
+    assert!((98..=102).contains(&dear), "{dear}");
+    let told = truth(&group);
+    assert_eq!(told.worlds.dear, dear as u64);
+    assert!((told.capacity - 100.0 / 1.7).abs() < 0.001);
+}
+
+#[test]
+fn the_least_busy_instance_gets_the_next_request() {
+    let share = |balancing: &str| {
+        let mut group = group(&format!(
+            "target: {{ {HUNDRED}, balancing: {balancing}, sick: {{ instance: 1, slow: 400ms }} }}"
+        ));
+        let answers = load(&mut group, 0..10, 50);
+        let slow: &LabInstance = &group.instances[0];
+        let slow = slow.id.clone();
+        answers
+            .iter()
+            .filter(|(_, instance, _)| *instance == slow)
+            .count()
+    };
+    assert_eq!(share("round-robin"), 250);
+    let least = share("least-outstanding");
+    assert!((20..=80).contains(&least), "{least}");
+}
+
+#[test]
+fn without_its_parts_the_lab_does_nothing_else() {
+    let mut group = group("");
+    load(&mut group, 0..5, 100);
+    let told = truth(&group).worlds;
+    assert_eq!((told.requests, told.others, told.cold_answers), (500, 0, 0));
+    assert_eq!((told.backend, told.sick), (None, None));
+    assert_eq!(
+        (told.rate_limited, told.dear, told.failing_paths),
+        (0, 0, 0)
+    );
+    assert!(told.failed_launches.is_empty());
+}
