@@ -26,21 +26,9 @@ pub fn measured(measured: &Measured) -> String {
         Measured::Took { took_s } => took_s.to_string(),
         Measured::Gone { at } => format!("gone at {at}"),
         Measured::ClocksApart { apart_s } => format!("{apart_s} apart"),
-        Measured::NeverServed { instances } => format!(
-            "{} terminated before it ever served",
-            units::count(*instances, "new instance")
-        ),
-        Measured::NewInstances {
-            errors,
-            answers,
-            instances,
-        } => format!(
-            "{errors} errors in {answers} answers of {}",
-            units::count(*instances, "instance")
-        ),
-        Measured::WhileNew { errors, requests } => {
-            format!("{errors} errors in {requests} requests")
-        }
+        Measured::NeverServed { .. }
+        | Measured::NewInstances { .. }
+        | Measured::WhileNew { .. } => of_new_instances(measured),
         Measured::Dropped { requests, of } => format!("{requests} of {of} requests"),
         Measured::DroppedByBalancer {
             gateway_errors,
@@ -97,6 +85,28 @@ pub fn measured(measured: &Measured) -> String {
             paid_minutes,
             cost,
         } => excess(*share, *paid_minutes, cost.as_ref()),
+    }
+}
+
+/// Returns the figures of new instances in words; empty for all others.
+fn of_new_instances(measured: &Measured) -> String {
+    match measured {
+        Measured::NeverServed { instances } => format!(
+            "{} terminated before it ever served",
+            units::count(*instances, "new instance")
+        ),
+        Measured::NewInstances {
+            errors,
+            answers,
+            instances,
+        } => format!(
+            "{errors} errors in {answers} answers of {}",
+            units::count(*instances, "instance")
+        ),
+        Measured::WhileNew { errors, requests } => {
+            format!("{errors} errors in {requests} requests")
+        }
+        _ => String::new(),
     }
 }
 
